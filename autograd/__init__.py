@@ -1,0 +1,32 @@
+"""A scalar autograd engine: numbers that remember how they were made, and differentiate.
+
+>>> from autograd import Value
+>>> x = Value(3.0)
+>>> y = x * x + 2 * x
+>>> y.backward()
+>>> x.grad
+8.0
+"""
+
+from autograd.backward import grad, hessian, jacobian, topological_order
+from autograd.gradcheck import gradcheck
+from autograd.modes import detect_anomaly, no_grad
+from autograd.ops import Primitive, maximum, minimum, where
+from autograd.value import Value
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Primitive",
+    "Value",
+    "detect_anomaly",
+    "grad",
+    "gradcheck",
+    "hessian",
+    "jacobian",
+    "maximum",
+    "minimum",
+    "no_grad",
+    "topological_order",
+    "where",
+]

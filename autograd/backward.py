@@ -1,0 +1,247 @@
+"""How do gradients flow? The chain rule, from an output back to what it was made of.
+
+For a node y with gradient `upstream` = d output / d y, each parent x of y receives the
+contribution upstream * (dy/dx), and the gradient of a node is the sum of what it receives. A node
+is visited when all nodes made from it have been: in reverse topological order.
+
+A node whose gradient is exactly 0.0 passes nothing on, so an infinite slope behind a branch that
+was not taken (`where`, `relu`) stays harmless.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+from autograd import modes
+from autograd.value import Constant, Value, described, explained, happened_in
+
+
+def topological_order(*outputs: Value) -> list[Value]:
+    """Every node the outputs depend on, the outputs included, each after all of its parents.
+
+    A depth-first walk, first operands first, that never recurses: depth is limited by memory only.
+    The order depends on nothing but the graph.
+    """
+    order: list[Value] = []
+    seen: set[Value] = set()
+    for node in outputs:
+        path: list[Value] = []  # from the output down to the node, which all wait for a parent
+        if node in seen:
+            continue
+        seen.add(node)
+        while True:
+            left: Any = node._left
+            right: Any = node._right
+            if left is not None and left not in seen:
+                missing = left
+            elif right.__class__ is tuple:
+                missing = next((parent for parent in right if parent not in seen), None)
+            else:
+                missing = None if right in seen else right
+            if missing is not None:
+                seen.add(missing)
+                path.append(node)
+                node = missing
+                continue
+            order.append(node)
+            if not path:
+                break
+            node = path.pop()
+    return order
+
+
+def backward(output: Value) -> None:
+    """Write d output / d node into `.grad` of every node that `output` depends on.
+
+    Leaves accumulate across calls: each call adds its whole gradient to what stood there. Inner
+    nodes hold the latest pass only. Plain numbers in the graph (the 2 of `2 * x`) receive none.
+
+    Raises what a derivative raises where it does not exist (the slope of sqrt at 0), naming the
+    operation; every `.grad` is then as it was before.
+    """
+    if not isinstance(output, Value):
+        raise TypeError(f"backward() takes a Value, not {output!r}")
+    order = topological_order(output)
+    if modes.current.get().checking:
+        for node, gradient in _sweep(order, {output: 1.0}, set(order)).items():
+            node.grad = gradient if node._left is not None else node.grad + gradient
+        return
+    before = [node.grad for node in order]
+    try:
+        _sweep_floats(output, order)
+    except BaseException:
+        for node, gradient in zip(order, before, strict=True):
+            node.grad = gradient
+        raise
+    for node, gradient in zip(order, before, strict=True):
+        if node._left is None:
+            node.grad += gradient
+
+
+def _sweep_floats(output: Value, order: list[Value]) -> None:
+    """The reverse sweep on floats, with `.grad` as the place where contributions add up.
+
+    The same rules, order and results as `_sweep`, three times as fast: no dictionary, and the
+    operands of one- and two-operand primitives taken from their slots.
+    """
+    for node in order:
+        node.grad = 0.0
+    output.grad = 1.0
+    for node in reversed(order):
+        upstream = node.grad
+        primitive = node._primitive
+        if not upstream or primitive is None:
+            continue
+        left: Any = node._left
+        right: Any = node._right
+        try:
+            if right is None:
+                (rule,) = primitive.backward
+                if rule is not None and left.__class__ is not Constant:
+                    left.grad += upstream * rule(node.data, left.data)
+            elif right.__class__ is not tuple:
+                left_rule, right_rule = primitive.backward
+                if left_rule is not None and left.__class__ is not Constant:
+                    left.grad += upstream * left_rule(node.data, left.data, right.data)
+                if right_rule is not None and right.__class__ is not Constant:
+                    right.grad += upstream * right_rule(node.data, left.data, right.data)
+            else:
+                numbers = [parent.data for parent in node.parents]
+                for parent, rule in zip(node.parents, primitive.backward, strict=True):
+                    if rule is not None and parent.__class__ is not Constant:
+                        parent.grad += upstream * rule(node.data, *numbers)
+        except (ValueError, ZeroDivisionError, OverflowError) as error:
+            raise _in_backward(error, node) from None
+
+
+def _sweep(
+    order: list[Value],
+    seeds: dict[Value, Any],
+    wanted: set[Value],
+    create_graph: bool = False,
+) -> dict[Value, Any]:
+    """The reverse sweep: gradients of the seeded nodes on the wanted ones, as floats or as Values.
+
+    With create_graph the rules run on the nodes themselves instead of on their numbers.
+    """
+    checking = modes.current.get().checking
+    gradients = dict(seeds)
+    for node in reversed(order):
+        upstream = gradients.get(node, 0.0)
+        primitive = node._primitive
+        if primitive is None or _is_number(upstream, 0.0):
+            continue
+        parents = node.parents
+        numbers = [_lifted(parent, create_graph) for parent in parents]
+        out = _lifted(node, create_graph)
+        for parent, rule in zip(parents, primitive.backward, strict=True):
+            if rule is None or parent not in wanted or parent.__class__ is Constant:
+                continue
+            try:
+                contribution = _product(upstream, rule(out, *numbers))
+            except (ValueError, ZeroDivisionError, OverflowError) as error:
+                raise _in_backward(error, node) from None
+            if checking and not math.isfinite(contribution):
+                raise FloatingPointError(
+                    f"backward of {described(primitive, parents)} gave {float(contribution)} for"
+                    f" operand {parents.index(parent)}{happened_in(node._scope)}"
+                )
+            sofar = gradients.get(parent)
+            gradients[parent] = contribution if sofar is None else sofar + contribution
+    return gradients
+
+
+def _lifted(node: Value, create_graph: bool) -> Any:
+    """What a rule sees of a node: itself, or its number. A constant is a number either way."""
+    return node if create_graph and node.__class__ is not Constant else node.data
+
+
+def _is_number(x: Any, number: float) -> bool:
+    return x.__class__ is float and bool(x == number)
+
+
+def _product(upstream: Any, local: Any) -> Any:
+    """upstream * local, without a node for a factor of 1."""
+    if _is_number(upstream, 1.0):
+        return local
+    return upstream if _is_number(local, 1.0) else upstream * local
+
+
+def _in_backward(error: Exception, node: Value) -> Exception:
+    assert node._primitive is not None
+    return type(error)(
+        f"backward of {explained(error, node._primitive, node.parents, node._scope)}"
+    )
+
+
+# --- gradients as results -------------------------------------------------------------------------
+
+
+def grad(output: Value, inputs: Sequence[Value], create_graph: bool = False) -> list[Value]:
+    """d output / d input for each input, as new Values; no `.grad` is touched.
+
+    Args:
+        output: the Value to differentiate.
+        inputs: leaves or inner nodes; 0.0 is the gradient of one that `output` does not depend on.
+        create_graph: make the gradients graphs of their own, to be differentiated again.
+
+    >>> x = Value(2.0)
+    >>> (slope,) = grad(x ** 3, [x], create_graph=True)
+    >>> (curvature,) = grad(slope, [x])
+    >>> slope.data, curvature.data
+    (12.0, 12.0)
+    """
+    if not isinstance(output, Value):
+        raise TypeError(f"grad() takes a Value to differentiate, not {output!r}")
+    inputs = _values(inputs, "inputs")
+    order = topological_order(output)
+    # Only what lies between the inputs and the output takes part.
+    wanted = set(inputs)
+    for node in order:
+        if any(parent in wanted for parent in node.parents):
+            wanted.add(node)
+    # Gradients that were asked for as graphs are recorded inside no_grad() too.
+    with modes.recording() if create_graph else nullcontext():
+        gradients = _sweep(order, {output: 1.0}, wanted, create_graph)
+    found = [gradients.get(node, 0.0) for node in inputs]
+    return [g if isinstance(g, Value) else Value(g) for g in found]
+
+
+def jacobian(
+    outputs: Sequence[Value], inputs: Sequence[Value], create_graph: bool = False
+) -> list[list[Value]]:
+    """The matrix of d outputs[i] / d inputs[j], a row for each output; no `.grad` is touched.
+
+    >>> x, y = Value(2.0), Value(3.0)
+    >>> [[entry.data for entry in row] for row in jacobian([x * y, x + y], [x, y])]
+    [[3.0, 2.0], [1.0, 1.0]]
+    """
+    inputs = _values(inputs, "inputs")
+    return [grad(output, inputs, create_graph) for output in _values(outputs, "outputs")]
+
+
+def hessian(
+    output: Value, inputs: Sequence[Value], create_graph: bool = False
+) -> list[list[Value]]:
+    """The matrix of d^2 output / d inputs[i] d inputs[j]; no `.grad` is touched.
+
+    >>> x, y = Value(2.0), Value(3.0)
+    >>> [[entry.data for entry in row] for row in hessian(x * x * y, [x, y])]
+    [[6.0, 4.0], [4.0, 0.0]]
+    """
+    inputs = _values(inputs, "inputs")
+    return jacobian(grad(output, inputs, create_graph=True), inputs, create_graph)
+
+
+def _values(values: Iterable[Value], what: str) -> list[Value]:
+    """A list of Values, or the error that says which one is not."""
+    if isinstance(values, Value):
+        raise TypeError(f"{what} must be a sequence of Values; write [{what}]")
+    listed = list(values)
+    for i, value in enumerate(listed):
+        if not isinstance(value, Value):
+            raise TypeError(f"{what}[{i}] must be a Value, not {value!r}")
+    return listed

@@ -1,0 +1,132 @@
+"""How is arithmetic on Values being done now: recorded or not, checked or not, in which module?
+
+The answer belongs to the thread or the async task that asks, so it lives in a context variable.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from contextvars import ContextVar, Token
+from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Scope(NamedTuple):
+    """One call of one module: the call it happened inside of, and the module that was called."""
+
+    outer: Scope | None
+    owner: object
+
+    def path(self) -> str:
+        """`MLP.layers.0.neurons.3`: a module is named by the one that called it, if it can."""
+        if self.outer is None:
+            return type(self.owner).__name__
+        child_name = getattr(self.outer.owner, "child_name", None)
+        name = child_name(self.owner) if child_name else None
+        return f"{self.outer.path()}.{name or type(self.owner).__name__}"
+
+
+class Mode:
+    """recording: results remember their parents. checking: nan and inf raise. scope: the module."""
+
+    __slots__ = ("checking", "ordinary", "recording", "scope")
+
+    def __init__(self, recording: bool, checking: bool, scope: Scope | None) -> None:
+        self.recording = recording
+        self.checking = checking
+        self.scope = scope
+        self.ordinary = recording and not checking  # the one question every operation asks
+
+    def within(self, owner: object) -> Mode:
+        """This mode inside one more call of a module."""
+        return Mode(self.recording, self.checking, Scope(self.scope, owner))
+
+
+_EVERYDAY = Mode(recording=True, checking=False, scope=None)
+current: ContextVar[Mode] = ContextVar("mode", default=_EVERYDAY)
+
+
+class _Switch:
+    """A change of mode, as a context manager and as a decorator of functions and coroutines."""
+
+    def __init__(self) -> None:
+        self._tokens: list[Token[Mode]] = []
+
+    def _changed(self, mode: Mode) -> Mode:
+        raise NotImplementedError
+
+    def __enter__(self) -> None:
+        self._tokens.append(current.set(self._changed(current.get())))
+
+    def __exit__(self, *exception: object) -> None:
+        current.reset(self._tokens.pop())
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        # Each call enters a switch of its own, so threads and tasks never share tokens.
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"{type(self).__name__}() cannot decorate the generator {function.__name__}, whose"
+                f" body runs between other code; write `with {type(self).__name__}():` inside it"
+            )
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def coroutine(*args: Any, **kwargs: Any) -> Any:
+                with type(self)():
+                    return await function(*args, **kwargs)
+
+            return cast(Callable[P, R], coroutine)
+
+        @functools.wraps(function)
+        def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+            with type(self)():
+                return function(*args, **kwargs)
+
+        return wrapper
+
+
+class no_grad(_Switch):
+    """Results made inside are leaves: no parents, no operation, nothing to differentiate.
+
+    >>> from autograd import Value, no_grad
+    >>> x = Value(3.0)
+    >>> with no_grad():
+    ...     y = x * x
+    >>> y.parents
+    ()
+
+    Also a decorator, `@no_grad()`, of functions and of coroutines. A thread or an async task sees
+    only the switches it entered itself.
+    """
+
+    def _changed(self, mode: Mode) -> Mode:
+        return Mode(False, mode.checking, mode.scope)
+
+
+class recording(_Switch):
+    """Undoes an outer `no_grad()` inside: results remember their parents."""
+
+    def _changed(self, mode: Mode) -> Mode:
+        return Mode(True, mode.checking, mode.scope)
+
+
+class detect_anomaly(_Switch):
+    """The first nan or inf made inside, forward or backward, raises `FloatingPointError`.
+
+    The message names the operation, its operands with their labels, and the module whose call it
+    happened in.
+
+    >>> from autograd import Value, detect_anomaly
+    >>> with detect_anomaly():
+    ...     Value(1e308, label="big") * 10
+    Traceback (most recent call last):
+        ...
+    FloatingPointError: mul(big = 1e+308, 10.0) gave inf
+    """
+
+    def _changed(self, mode: Mode) -> Mode:
+        return Mode(mode.recording, True, mode.scope)

@@ -1,0 +1,223 @@
+"""What can be done to a number, and what is its derivative? One row per primitive.
+
+A row is `Primitive(name, forward, backward, symbol)`. `forward` takes floats. `backward` holds,
+for each operand, the local derivative d out / d operand as a function of (out, *operands); `None`
+says that it is 0 wherever it exists. A local derivative is plain arithmetic, so the same line runs
+on floats (a first-order sweep) and on Values (the gradient is itself a graph).
+
+Formulas are chosen to keep their relative accuracy over the whole line: sigma' = sigma (1 - sigma)
+is written sech(x/2)^2 / 4, the same function, because 1 - sigma(40) is 0 in floats.
+
+Conventions at kinks: relu'(0) = 0, |x|'(0) = 0; maximum and minimum share the gradient equally at a
+tie; the derivative of x ** y by y at x = 0 is 0, its limit for y > 0.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+Rule = Callable[..., Any]
+
+
+class Primitive:
+    """An operation on numbers together with its local derivatives; callable on Values.
+
+    Args:
+        name: what errors, drawings and `Value.op` call it.
+        forward: floats in, float out. It may raise ValueError, ZeroDivisionError or OverflowError;
+            the error is raised again with the operands and their labels in its message.
+        backward: a function of (out, *operands) giving d out / d operand, or for several operands a
+            sequence with one such function (or None: it is 0) for each. Written in arithmetic,
+            primitives and numbers, it serves derivatives of every order.
+        symbol: how a drawing shows it; the name if empty.
+        domain: what an operand must be, for the message when `forward` raises ValueError.
+
+    >>> from autograd import Primitive, Value
+    >>> cube = Primitive("cube", lambda x: x * x * x, lambda out, x: 3 * x * x)
+    >>> x = Value(2.0)
+    >>> cube(x).backward()
+    >>> x.grad
+    12.0
+    """
+
+    __slots__ = ("backward", "domain", "forward", "name", "symbol")
+
+    def __init__(
+        self,
+        name: str,
+        forward: Callable[..., float],
+        backward: Rule | Sequence[Rule | None],
+        symbol: str = "",
+        domain: str = "",
+    ) -> None:
+        rules = (backward,) if callable(backward) else tuple(backward)
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"a Primitive's name must be a non-empty string, not {name!r}")
+        if not callable(forward):
+            raise TypeError(f"Primitive {name!r}: forward must be callable, not {forward!r}")
+        if not rules or not all(rule is None or callable(rule) for rule in rules):
+            raise TypeError(
+                f"Primitive {name!r}: backward must be a function of (out, *operands), or one such"
+                " function or None for each operand"
+            )
+        self.name = name
+        self.forward = forward
+        self.backward: tuple[Rule | None, ...] = rules
+        self.symbol = symbol or name
+        self.domain = domain
+
+    def __call__(self, *operands: Any) -> Any:
+        """A Value if any operand is one, else a float.
+
+        Raises TypeError for a wrong number or kind of operands, and what `forward` raises.
+        """
+        if len(operands) != len(self.backward):
+            raise TypeError(
+                f"{self.name}() takes {len(self.backward)} operand(s), got {len(operands)}"
+            )
+        for operand in operands:
+            # Whoever brings an `apply_primitive` is a number of its own kind: a Value, above all.
+            if hasattr(operand, "apply_primitive"):
+                return operand.apply_primitive(self, operands)
+        return self.forward(*operands)
+
+    def __repr__(self) -> str:
+        return f"<Primitive {self.name}>"
+
+    def __reduce__(self) -> str:
+        return self.name  # copies and pickles of a Value share its row, found by name in this table
+
+
+def _square(x: Any) -> Any:
+    return x * x
+
+
+# --- forward functions that `math` does not have, or has only with a loss of accuracy -------------
+
+
+def _sigmoid(x: float) -> float:
+    # exp of a positive number is never taken: it may overflow.
+    if x >= 0.0:
+        return 1.0 / (1.0 + math.exp(-x))
+    e = math.exp(x)
+    return e / (1.0 + e)
+
+
+def _softplus(x: float) -> float:
+    # log(1 + e^x) = x + log(1 + e^-x): again exp only of what is not positive.
+    return x + math.log1p(math.exp(-x)) if x > 0.0 else math.log1p(math.exp(x))
+
+
+def _sech(x: float) -> float:
+    e = math.exp(-math.fabs(x))
+    return 2.0 * e / (1.0 + e * e)
+
+
+def _gaussian(x: float) -> float:
+    # exp magnifies the rounding of x*x by x*x itself; Dekker's split recovers what was rounded off.
+    square = x * x
+    if not square < 750.0:  # exp(-750) is 0; nan passes through
+        return math.exp(-square)
+    high = x * 134217729.0  # 2^27 + 1
+    high -= high - x
+    low = x - high
+    rest = ((high * high - square) + 2.0 * high * low) + low * low
+    e = math.exp(-square)
+    return e - e * rest
+
+
+# --- the table: arithmetic ------------------------------------------------------------------------
+
+add = Primitive("add", operator.add, (lambda out, a, b: 1.0, lambda out, a, b: 1.0), "+")
+sub = Primitive("sub", operator.sub, (lambda out, a, b: 1.0, lambda out, a, b: -1.0), "-")
+mul = Primitive("mul", operator.mul, (lambda out, a, b: b, lambda out, a, b: a), "*")
+div = Primitive(
+    "div", operator.truediv, (lambda out, a, b: 1.0 / b, lambda out, a, b: -out / b), "/"
+)
+neg = Primitive("neg", operator.neg, lambda out, x: -1.0, "-")
+
+
+def _power_by_base(out: Any, x: Any, y: Any) -> Any:
+    # For a plain number y these exponents stay exact where x is 0: no 0 * 0 ** -1.
+    if y == 0.0:
+        return 0.0
+    if y == 1.0:
+        return 1.0
+    if y == 2.0:
+        return 2.0 * x
+    return y * x ** (y - 1.0)
+
+
+def _power_by_exponent(out: Any, x: Any, y: Any) -> Any:
+    return out * log(where(x, x, 1.0))
+
+
+pow = Primitive(
+    "pow",
+    operator.pow,
+    (_power_by_base, _power_by_exponent),
+    "**",
+    "a base below 0 takes whole exponents only",
+)
+
+# --- exponentials and logarithms ------------------------------------------------------------------
+
+exp = Primitive("exp", math.exp, lambda out, x: out)
+expm1 = Primitive("expm1", math.expm1, lambda out, x: exp(x))
+log = Primitive("log", math.log, lambda out, x: 1.0 / x, domain="it takes numbers above 0")
+log1p = Primitive(
+    "log1p", math.log1p, lambda out, x: 1.0 / (1.0 + x), domain="it takes numbers above -1"
+)
+sqrt = Primitive("sqrt", math.sqrt, lambda out, x: 0.5 / out, "√", "it takes 0 and above")
+
+# --- trigonometry ---------------------------------------------------------------------------------
+
+sin = Primitive("sin", math.sin, lambda out, x: cos(x), domain="it takes finite numbers")
+cos: Primitive = Primitive(
+    "cos", math.cos, lambda out, x: -sin(x), domain="it takes finite numbers"
+)
+
+# --- the sigmoid family and the error function ----------------------------------------------------
+
+sech = Primitive("sech", _sech, lambda out, x: -out * tanh(x))
+tanh: Primitive = Primitive("tanh", math.tanh, lambda out, x: _square(sech(x)))
+sigmoid = Primitive("sigmoid", _sigmoid, lambda out, x: _square(0.5 * sech(0.5 * x)), "σ")
+softplus = Primitive("softplus", _softplus, lambda out, x: sigmoid(x))
+gaussian = Primitive("gaussian", _gaussian, lambda out, x: -2.0 * x * out)
+erf = Primitive("erf", math.erf, lambda out, x: 2.0 / math.sqrt(math.pi) * gaussian(x))
+
+# --- choices: piecewise, with the kinks' conventions above ----------------------------------------
+
+
+def _share(a: Any, b: Any) -> Any:
+    """The part of the gradient that goes to the larger: 1 where a > b, 1/2 at a tie, else 0."""
+    return 0.5 + 0.5 * (greater(a, b) - greater(b, a))
+
+
+greater = Primitive("greater", lambda a, b: 1.0 if a > b else 0.0, (None, None), ">")
+relu = Primitive("relu", lambda x: 0.0 if x <= 0.0 else x, lambda out, x: greater(x, 0.0), "ReLU")
+abs = Primitive("abs", operator.abs, lambda out, x: greater(x, 0.0) - greater(0.0, x), "|x|")
+maximum = Primitive(
+    "maximum",
+    lambda a, b: a if a >= b or a != a else b,
+    (lambda out, a, b: _share(a, b), lambda out, a, b: _share(b, a)),
+    "max",
+)
+minimum = Primitive(
+    "minimum",
+    lambda a, b: a if a <= b or a != a else b,
+    (lambda out, a, b: _share(b, a), lambda out, a, b: _share(a, b)),
+    "min",
+)
+where: Primitive = Primitive(
+    "where",
+    lambda condition, a, b: a if condition else b,
+    (
+        None,
+        lambda out, condition, a, b: where(condition, 1.0, 0.0),
+        lambda out, condition, a, b: where(condition, 0.0, 1.0),
+    ),
+)

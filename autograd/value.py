@@ -1,0 +1,363 @@
+"""What is a Value? A number that remembers how it was made: by which primitive, from which parents.
+
+>>> a = Value(2.0, label="a")
+>>> b = Value(-3.0, label="b")
+>>> c = a * b + 10
+>>> c.data, c.op, c.parents[0].op
+(4.0, 'add', 'mul')
+>>> c.backward()
+>>> a.grad, b.grad
+(-3.0, 2.0)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from numbers import Real
+from typing import Any, SupportsFloat, SupportsIndex, Union, cast
+
+from autograd import modes, ops
+from autograd.ops import Primitive
+
+Operand = Union["Value", float]
+Operator = Callable[["Value", Operand], "Value"]
+_new = object.__new__
+_current_mode = modes.current.get
+
+
+def _operators(primitive: Primitive) -> tuple[Operator, Operator]:
+    """The two methods of a binary operator: `value + other` and, reflected, `other + value`."""
+    forward = primitive.forward
+
+    def binary(left: Any, right: Any) -> Value:
+        if left.__class__ is not Value or right.__class__ is not Value:
+            left, right = as_operand(left), as_operand(right)
+            if left is None or right is None:
+                return _STRANGER
+        try:
+            data = forward(left.data, right.data)
+        except (ValueError, ZeroDivisionError, OverflowError) as error:
+            raise explained(error, primitive, (left, right), _current_mode().scope) from None
+        mode = _current_mode()
+        if data.__class__ is not float or not mode.ordinary:
+            return _node(primitive, data, left, right)
+        # The plain case of _node, written out: most of an eager run is spent on these lines.
+        node = _new(Value)
+        node.data = data
+        node.grad = 0.0
+        node.label = ""
+        node._scope = mode.scope
+        node._primitive = primitive
+        node._left = left
+        node._right = right
+        return node
+
+    def reflected(right: Any, left: Any) -> Value:
+        return binary(left, right)
+
+    return binary, reflected
+
+
+class Value:
+    """A node of the graph: a float, its gradient, and where it came from.
+
+    Args:
+        data: a real number of any kind (int, float, bool, NumPy scalar, Fraction, ...).
+        label: shown in drawings and error messages.
+
+    Attributes:
+        data: the number, a float; assignable.
+        grad: d(output)/d(this), 0.0 until an output's `backward()` runs; assignable.
+        label: a name, or "".
+
+    Equality and hash are those of identity; `<`, `<=`, `>` and `>=` compare by data.
+
+    Raises:
+        TypeError: `data` is not a real number. OverflowError: it is too large for a float.
+    """
+
+    # The operands sit in two slots, not in a tuple: a node is then one object for the garbage
+    # collector to visit instead of two. Of three or more operands, `_right` is a tuple of the rest.
+    __slots__ = ("_left", "_primitive", "_right", "_scope", "data", "grad", "label")
+
+    data: float
+    grad: float
+    label: str
+    _primitive: Primitive | None
+    _left: Value | None
+    _right: Value | tuple[Value, ...] | None
+    _scope: modes.Scope | None
+
+    def __init__(self, data: SupportsFloat | SupportsIndex, label: str = "") -> None:
+        self.data = data if data.__class__ is float else _as_float(data)
+        self.grad = 0.0
+        self.label = label
+        self._primitive = self._left = self._right = self._scope = None
+
+    @property
+    def op(self) -> str:
+        """The name of the primitive that made this Value; "" for a leaf."""
+        return "" if self._primitive is None else self._primitive.name
+
+    @property
+    def parents(self) -> tuple[Value, ...]:
+        """The operands, in order; () for a leaf."""
+        return () if self._left is None else operands_of(self._left, self._right)
+
+    @property
+    def primitive(self) -> Primitive | None:
+        """The row of the table that made this Value; None for a leaf."""
+        return self._primitive
+
+    @property
+    def scope(self) -> modes.Scope | None:
+        """The call of a module that this Value was computed in; None outside any."""
+        return self._scope
+
+    def detach(self) -> Value:
+        """A leaf with the same number and label, and no history."""
+        return Value(self.data, self.label)
+
+    def assign(self, number: Value | float) -> None:
+        """Take over a number without its history: how a trained parameter is written."""
+        self.data = number.data if isinstance(number, Value) else _as_float(number)
+
+    def backward(self) -> None:
+        """Gradients of this Value on every node it depends on; see `autograd.backward`."""
+        from autograd.backward import backward  # imports run the other way
+
+        backward(self)
+
+    # --- arithmetic ---------------------------------------------------------------------------
+
+    __add__, __radd__ = _operators(ops.add)
+    __sub__, __rsub__ = _operators(ops.sub)
+    __mul__, __rmul__ = _operators(ops.mul)
+    __truediv__, __rtruediv__ = _operators(ops.div)
+    __pow__, __rpow__ = _operators(ops.pow)
+
+    def __neg__(self) -> Value:
+        return _unary(ops.neg, self)
+
+    def __pos__(self) -> Value:
+        return self
+
+    def __abs__(self) -> Value:
+        return _unary(ops.abs, self)
+
+    def exp(self) -> Value:
+        """e to the power of this. Raises OverflowError above about 709.78."""
+        return _unary(ops.exp, self)
+
+    def expm1(self) -> Value:
+        """exp(x) - 1, accurate near 0. Raises OverflowError above about 709.78."""
+        return _unary(ops.expm1, self)
+
+    def log(self) -> Value:
+        """The natural logarithm. Raises ValueError at 0 and below."""
+        return _unary(ops.log, self)
+
+    def log1p(self) -> Value:
+        """log(1 + x), accurate near 0. Raises ValueError at -1 and below."""
+        return _unary(ops.log1p, self)
+
+    def sqrt(self) -> Value:
+        """The square root. Raises ValueError below 0; at 0 its derivative raises."""
+        return _unary(ops.sqrt, self)
+
+    def sin(self) -> Value:
+        """The sine of this, in radians. Raises ValueError at an infinity."""
+        return _unary(ops.sin, self)
+
+    def cos(self) -> Value:
+        """The cosine of this, in radians. Raises ValueError at an infinity."""
+        return _unary(ops.cos, self)
+
+    def tanh(self) -> Value:
+        """The hyperbolic tangent."""
+        return _unary(ops.tanh, self)
+
+    def sigmoid(self) -> Value:
+        """1 / (1 + exp(-x)), without overflow."""
+        return _unary(ops.sigmoid, self)
+
+    def relu(self) -> Value:
+        """max(0, x), with derivative 0 at 0."""
+        return _unary(ops.relu, self)
+
+    def softplus(self) -> Value:
+        """log(1 + exp(x)), without overflow."""
+        return _unary(ops.softplus, self)
+
+    def erf(self) -> Value:
+        """The error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x."""
+        return _unary(ops.erf, self)
+
+    def apply_primitive(self, primitive: Primitive, operands: Sequence[Operand]) -> Value:
+        """The result of a primitive on operands of which at least one is a Value."""
+        return apply(primitive, operands)
+
+    # --- as a number ----------------------------------------------------------------------------
+
+    def __float__(self) -> float:
+        return float(self.data)
+
+    def __int__(self) -> int:
+        return int(self.data)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.data, spec) if spec else repr(self)
+
+    def __lt__(self, other: Operand) -> bool:
+        operand = as_operand(other)
+        return NotImplemented if operand is None else self.data < operand.data
+
+    def __le__(self, other: Operand) -> bool:
+        operand = as_operand(other)
+        return NotImplemented if operand is None else self.data <= operand.data
+
+    def __gt__(self, other: Operand) -> bool:
+        operand = as_operand(other)
+        return NotImplemented if operand is None else self.data > operand.data
+
+    def __ge__(self, other: Operand) -> bool:
+        operand = as_operand(other)
+        return NotImplemented if operand is None else self.data >= operand.data
+
+    def __repr__(self) -> str:
+        label = f", label={self.label!r}" if self.label else ""
+        return f"Value(data={self.data}, grad={self.grad}{label})"
+
+    # micrograd's names for these, so that drawing and walking code written for it runs unchanged.
+    @property
+    def _prev(self) -> set[Value]:
+        return set(self.parents)
+
+    @property
+    def _op(self) -> str:
+        return "" if self._primitive is None else self._primitive.symbol
+
+
+_STRANGER = cast(Value, NotImplemented)  # Python then asks the other operand, or raises TypeError
+
+
+class Constant(Value):
+    """A plain number in a graph, the 2 of `2 * x`: it takes part, but receives no gradient."""
+
+    __slots__ = ()
+
+
+def _as_float(data: Any) -> float:
+    """A float for a real number of any kind, or the error that says what is wrong."""
+    if isinstance(data, Value | complex | str | bytes | bytearray) or not (
+        hasattr(data, "__float__") or hasattr(data, "__index__")
+    ):
+        raise TypeError(f"a Value holds a real number, not {data!r} ({type(data).__name__})")
+    try:
+        return float(data)
+    except OverflowError:
+        kind = type(data).__name__
+        raise OverflowError(f"a Value holds a float, and this {kind} is too large") from None
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"a Value holds a real number, not {data!r}: {error}") from None
+
+
+def as_operand(operand: Any) -> Value | None:
+    """The operand as a node of a graph; None if it is not a real number."""
+    if isinstance(operand, Value):
+        return operand
+    # An empty shape marks the scalars of array libraries that are not registered as numbers.
+    if isinstance(operand, Real) or getattr(operand, "shape", None) == ():
+        return Constant(operand)
+    return None
+
+
+def apply(primitive: Primitive, operands: Sequence[Any]) -> Value:
+    """The node made by a primitive from one or more operands, Values or real numbers.
+
+    Raises TypeError for an operand of another kind, and what the primitive raises, explained.
+    """
+    nodes = [as_operand(operand) for operand in operands]
+    if None in nodes:
+        kinds = ", ".join(type(operand).__name__ for operand in operands)
+        raise TypeError(f"{primitive.name}() takes Values and real numbers, not ({kinds})")
+    left, *rest = cast(list[Value], nodes)
+    try:
+        data = primitive.forward(left.data, *[operand.data for operand in rest])
+    except (ValueError, ZeroDivisionError, OverflowError) as error:
+        raise explained(error, primitive, (left, *rest), _current_mode().scope) from None
+    return _node(primitive, data, left, rest[0] if len(rest) == 1 else tuple(rest) or None)
+
+
+def _unary(primitive: Primitive, operand: Value) -> Value:
+    """`apply` for the methods, whose one operand is known to be a Value."""
+    try:
+        data = primitive.forward(operand.data)
+    except (ValueError, ZeroDivisionError, OverflowError) as error:
+        raise explained(error, primitive, (operand,), _current_mode().scope) from None
+    return _node(primitive, data, operand, None)
+
+
+def _node(primitive: Primitive, data: Any, left: Value, right: Any) -> Value:
+    """The new node with this number, as the current mode wants it."""
+    mode = _current_mode()
+    if data.__class__ is not float:
+        data = _as_result(primitive, data, operands_of(left, right))
+    if mode.checking and not math.isfinite(data):
+        call = described(primitive, operands_of(left, right))
+        raise FloatingPointError(f"{call} gave {data}{happened_in(mode.scope)}")
+    node = Value(data)
+    if mode.recording:
+        node._scope = mode.scope
+        node._primitive = primitive
+        node._left = left
+        node._right = right
+    return node
+
+
+def operands_of(left: Value, right: Any) -> tuple[Value, ...]:
+    """The operands that stand in the two slots of a node."""
+    if right is None:
+        return (left,)
+    return (left, *right) if isinstance(right, tuple) else (left, right)
+
+
+def _as_result(primitive: Primitive, data: Any, operands: Sequence[Value]) -> float:
+    """What a forward function returned, as a float. A complex number means: out of the domain."""
+    if isinstance(data, complex):
+        raise explained(ValueError(), primitive, operands, _current_mode().scope)
+    try:
+        return _as_float(data)
+    except TypeError:
+        call = described(primitive, operands)
+        raise TypeError(f"{call}: forward must return a float, not {data!r}") from None
+
+
+# --- messages -------------------------------------------------------------------------------------
+
+
+def described(primitive: Primitive | None, operands: Sequence[Value]) -> str:
+    """`div(x = 1.0, 0.0)`: an operation with its operands, labelled where they have a label."""
+    names = [f"{o.label} = {o.data!r}" if o.label else repr(o.data) for o in operands]
+    return f"{primitive.name if primitive else 'leaf'}({', '.join(names)})"
+
+
+def happened_in(scope: modes.Scope | None) -> str:
+    """`, in MLP.layers.0`, or nothing outside any module."""
+    return "" if scope is None else f", in {scope.path()}"
+
+
+def explained(
+    error: Exception, primitive: Primitive, operands: Sequence[Value], scope: modes.Scope | None
+) -> Exception:
+    """The same kind of error, with a message that names the operation and its operands."""
+    if isinstance(error, ZeroDivisionError):
+        reason = "division by zero"
+    elif isinstance(error, OverflowError):
+        reason = "the result is too large for a float"
+    elif isinstance(error, ValueError):
+        reason = primitive.domain or str(error) or "outside the domain"
+    else:
+        reason = str(error)
+    return type(error)(f"{described(primitive, operands)}: {reason}{happened_in(scope)}")
