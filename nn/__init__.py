@@ -1,0 +1,97 @@
+"""Neural networks, composed purely of scalar `Value` operations.
+
+>>> import nn
+>>> nn.seed(1)
+>>> model = nn.MLP(2, [16, 16, 1])
+>>> len(model.parameters())
+337
+>>> loss = nn.hinge([model([0.5, -1.0]), model([2.0, 0.1])], [1, -1])
+>>> loss.backward()
+"""
+
+from nn.activations import (
+    gelu,
+    linear,
+    log_softmax,
+    relu,
+    sigmoid,
+    silu,
+    softmax,
+    softplus,
+    tanh,
+)
+from nn.layers import (
+    MLP,
+    BatchNorm,
+    Dropout,
+    Embedding,
+    Layer,
+    LayerNorm,
+    Neuron,
+    RMSNorm,
+    Sequential,
+)
+from nn.losses import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    cross_entropy_with_logits,
+    hinge,
+    mse,
+)
+from nn.matrix import Matrix, mean
+from nn.module import Module
+from nn.optim import (
+    SGD,
+    Adam,
+    AdamW,
+    Optimizer,
+    RMSProp,
+    clip_grad_norm,
+    cosine_decay,
+    linear_decay,
+    step_decay,
+    with_warmup,
+)
+from nn.rng import seed
+
+__all__ = [
+    "MLP",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "BatchNorm",
+    "Dropout",
+    "Embedding",
+    "Layer",
+    "LayerNorm",
+    "Matrix",
+    "Module",
+    "Neuron",
+    "Optimizer",
+    "RMSNorm",
+    "RMSProp",
+    "Sequential",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "clip_grad_norm",
+    "cosine_decay",
+    "cross_entropy",
+    "cross_entropy_with_logits",
+    "gelu",
+    "hinge",
+    "linear",
+    "linear_decay",
+    "log_softmax",
+    "mean",
+    "mse",
+    "relu",
+    "seed",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "step_decay",
+    "tanh",
+    "with_warmup",
+]

@@ -1,0 +1,71 @@
+"""How are results kept on disk? As JSON, written whole or not at all, read as data only."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    """Put `content` at `path` in one step: a reader sees the old file or the new, never a part.
+
+    Raises OSError where the folder does not exist or cannot be written.
+    """
+    target = Path(path)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)  # mkstemp makes private files; the result gets ordinary rights
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)
+        os.replace(name, target)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def write_json(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
+    """Write a JSON object atomically. Floats keep every bit; nan and inf become strings."""
+    text = json.dumps(_spelled(content), allow_nan=False, indent=1)
+    write_bytes(path, (text + "\n").encode())
+
+
+def read_json(path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
+    """The object that `write_json` wrote with `"kind": kind`.
+
+    Raises FileNotFoundError, and ValueError naming the file if it is anything else.
+    """
+    try:
+        content = json.loads(Path(path).read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged or not a {kind} file: {error}") from None
+    if not isinstance(content, dict) or content.get("kind") != kind:
+        raise ValueError(f"{path} is not a {kind} file")
+    return content
+
+
+def as_number(content: Any, what: str) -> float:
+    """A float read from a file, its spelled-out nan and inf included, or ValueError."""
+    if isinstance(content, str) and content in ("nan", "inf", "-inf"):
+        return float(content)
+    if isinstance(content, bool) or not isinstance(content, int | float):
+        raise ValueError(f"{what} should be a number, not {content!r}")
+    return float(content)
+
+
+def _spelled(content: Any) -> Any:
+    """The same structure with nan and inf, which JSON lacks, as strings."""
+    if isinstance(content, float) and not math.isfinite(content):
+        return repr(content)
+    if isinstance(content, dict):
+        return {key: _spelled(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_spelled(value) for value in content]
+    return content

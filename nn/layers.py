@@ -1,0 +1,341 @@
+"""What are networks made of? Neurons, layers of them, and what keeps their numbers in range."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, overload
+
+from autograd import Value, no_grad
+from nn import rng
+from nn.activations import Activation, activation_named
+from nn.matrix import Matrix, Vector, as_values, mean, total
+from nn.module import Module
+
+
+class Neuron(Module):
+    """g(b + w_1 x_1 + ... + w_n x_n), with every product and sum a node of its own.
+
+    Weights start uniform in +-sqrt(6 / nin) for relu (He et al. 2015, eq. 10) and in
+    +-sqrt(3 / nin) for the rest (LeCun et al. 1998, section 4.6), so that the spread of a signal is
+    kept from layer to layer; the bias starts at 0.
+
+    Args:
+        nin: how many inputs, 1 or more.
+        activation: the name of a function of nn.activations, or a function of a Value.
+        generator: where the weights are drawn from; nn's own stream by default.
+
+    Call: a sequence of nin Values or numbers -> a Value. Raises ValueError for another length.
+    """
+
+    def __init__(
+        self,
+        nin: int,
+        activation: str | Activation = "relu",
+        generator: random.Random | None = None,
+    ) -> None:
+        _check_size("nin", nin)
+        self.activation = activation_named(activation)
+        spread = math.sqrt((6.0 if activation == "relu" else 3.0) / nin)
+        draw = (generator or rng.generator).uniform
+        self.w = [Value(draw(-spread, spread)) for _ in range(nin)]
+        self.b = Value(0.0)
+
+    def __call__(self, x: Vector) -> Value:
+        if len(x) != len(self.w):
+            raise ValueError(f"a Neuron of {len(self.w)} inputs got {len(x)}")
+        return self.activation(sum([w * x_i for w, x_i in zip(self.w, x, strict=True)], self.b))
+
+
+class Layer(Module):
+    """nout neurons that look at the same inputs: A = g(X W + b).
+
+    Args:
+        nin, nout: how many inputs and outputs.
+        activation, generator: as of a Neuron.
+
+    Call: nin Values or numbers -> list of nout Values; a batch Matrix (n x nin) -> Matrix
+    (n x nout). Raises ValueError for another number of inputs.
+    """
+
+    def __init__(
+        self,
+        nin: int,
+        nout: int,
+        activation: str | Activation = "relu",
+        generator: random.Random | None = None,
+    ) -> None:
+        _check_size("nout", nout)
+        self.neurons = [Neuron(nin, activation, generator) for _ in range(nout)]
+
+    @overload
+    def __call__(self, x: Matrix) -> Matrix: ...
+    @overload
+    def __call__(self, x: Vector) -> list[Value]: ...
+    def __call__(self, x: Vector | Matrix) -> list[Value] | Matrix:
+        if isinstance(x, Matrix):
+            return Matrix([neuron(row) for neuron in self.neurons] for row in x)
+        return [neuron(x) for neuron in self.neurons]
+
+
+class MLP(Module):
+    """Layers in a row, a multilayer perceptron; the last one is linear.
+
+    Args:
+        nin: how many inputs.
+        nouts: the number of neurons of each layer, such as [16, 16, 1].
+        activation: of all layers but the last.
+        generator: as of a Neuron.
+
+    Call: nin Values or numbers -> list of Values, or one Value if there is a single output; a batch
+    Matrix (n x nin) -> Matrix (n x outputs). Raises ValueError for another number of inputs.
+    """
+
+    def __init__(
+        self,
+        nin: int,
+        nouts: Sequence[int],
+        activation: str | Activation = "relu",
+        generator: random.Random | None = None,
+    ) -> None:
+        if not nouts:
+            raise ValueError("an MLP needs at least one layer")
+        sizes = [nin, *nouts]
+        activations = [activation] * (len(nouts) - 1) + ["linear"]
+        self.layers = [
+            Layer(sizes[i], sizes[i + 1], activations[i], generator) for i in range(len(nouts))
+        ]
+
+    @overload
+    def __call__(self, x: Matrix) -> Matrix: ...
+    @overload
+    def __call__(self, x: Vector) -> list[Value] | Value: ...
+    def __call__(self, x: Vector | Matrix) -> list[Value] | Value | Matrix:
+        out: list[Value] | Matrix = self.layers[0](x)
+        for layer in self.layers[1:]:
+            out = layer(out)
+        return out[0] if isinstance(out, list) and len(out) == 1 else out
+
+
+class Sequential(Module):
+    """Modules or functions, each called with what the one before returned."""
+
+    def __init__(self, *parts: Callable[[Any], Any]) -> None:
+        for i, part in enumerate(parts):
+            if not callable(part):
+                raise TypeError(f"Sequential: part {i} is not callable: {part!r}")
+        self.parts = list(parts)
+
+    def __call__(self, x: Any) -> Any:
+        for part in self.parts:
+            x = part(x)
+        return x
+
+
+class Dropout(Module):
+    """In training, each entry is set to 0 with probability p, else divided by 1 - p; else identity.
+
+    Srivastava et al. 2014, scaled in training so that evaluation needs nothing. Drawn from nn's
+    stream unless a generator is given. Raises ValueError unless 0 <= p < 1.
+    """
+
+    def __init__(self, p: float = 0.5, generator: random.Random | None = None) -> None:
+        if not 0.0 <= p < 1.0:
+            raise ValueError(f"Dropout: p must be at least 0 and below 1, not {p}")
+        self.p = p
+        self._generator = generator
+
+    @overload
+    def __call__(self, x: Matrix) -> Matrix: ...
+    @overload
+    def __call__(self, x: Vector) -> list[Value]: ...
+    def __call__(self, x: Vector | Matrix) -> list[Value] | Matrix:
+        if isinstance(x, Matrix):
+            return Matrix(self(row) for row in x)
+        values = as_values(x)
+        if not self.training or self.p == 0.0:
+            return values
+        draw = (self._generator or rng.generator).random
+        return [value * (0.0 if draw() < self.p else 1.0 / (1.0 - self.p)) for value in values]
+
+
+class BatchNorm(Module):
+    """Each column of a batch brought to mean 0 and variance 1, then scaled and shifted by learning.
+
+    Ioffe and Szegedy 2015, algorithm 1. In training the statistics are those of the batch, with the
+    variance divided by n; running averages (of the variance divided by n - 1) are kept for
+    evaluation.
+
+    Args:
+        size: the number of columns.
+        momentum: the weight of the newest batch in the running averages.
+        eps: added to the variance under the root.
+
+    Call: Matrix (n x size) -> Matrix of that shape; in evaluation also a vector of size entries.
+    Raises ValueError for another size, and in training for a batch of fewer than 2 rows.
+    """
+
+    buffers: ClassVar[tuple[str, ...]] = ("running_mean", "running_variance")
+
+    def __init__(self, size: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        _check_size("size", size)
+        self.momentum, self.eps = momentum, eps
+        self.gain = [Value(1.0) for _ in range(size)]
+        self.bias = [Value(0.0) for _ in range(size)]
+        self.running_mean = [Value(0.0) for _ in range(size)]
+        self.running_variance = [Value(1.0) for _ in range(size)]
+
+    @overload
+    def __call__(self, x: Matrix) -> Matrix: ...
+    @overload
+    def __call__(self, x: Vector) -> list[Value]: ...
+    def __call__(self, x: Vector | Matrix) -> list[Value] | Matrix:
+        rows = list(x) if isinstance(x, Matrix) else [as_values(x)]
+        if len(rows[0]) != len(self.gain):
+            raise ValueError(f"BatchNorm of {len(self.gain)} columns got {len(rows[0])}")
+        if self.training:
+            if len(rows) < 2:
+                raise ValueError("BatchNorm in training needs a Matrix of at least 2 rows")
+            centers, variances = self._batch_statistics(rows)
+        else:
+            centers, variances = self.running_mean, self.running_variance
+        scales = [
+            gain / (variance + self.eps).sqrt()
+            for gain, variance in zip(self.gain, variances, strict=True)
+        ]
+        columns = list(zip(centers, scales, self.bias, strict=True))
+        out = [
+            [
+                (v - center) * scale + bias
+                for v, (center, scale, bias) in zip(row, columns, strict=True)
+            ]
+            for row in rows
+        ]
+        return Matrix(out) if isinstance(x, Matrix) else out[0]
+
+    def _batch_statistics(self, rows: list[list[Value]]) -> tuple[list[Value], list[Value]]:
+        centers, variances = [], []
+        for j, column in enumerate(zip(*rows, strict=True)):
+            center, variance = _moments(column)
+            centers.append(center)
+            variances.append(variance)
+            unbiased = len(rows) / (len(rows) - 1)
+            with no_grad():
+                for running, new in (
+                    (self.running_mean[j], center),
+                    (self.running_variance[j], variance * unbiased),
+                ):
+                    running.assign((1.0 - self.momentum) * running + self.momentum * new)
+        return centers, variances
+
+
+class LayerNorm(Module):
+    """A vector brought to mean 0 and variance 1, then scaled and shifted (Ba et al. 2016, eq. 4).
+
+    Args:
+        size: the length of the vector. eps: added to the variance under the root.
+
+    Call: size entries -> list of as many Values; a Matrix (n x size) row by row. Raises ValueError
+    for another size.
+    """
+
+    def __init__(self, size: int, eps: float = 1e-5) -> None:
+        _check_size("size", size)
+        self.eps = eps
+        self.gain = [Value(1.0) for _ in range(size)]
+        self.bias = [Value(0.0) for _ in range(size)]
+
+    @overload
+    def __call__(self, x: Matrix) -> Matrix: ...
+    @overload
+    def __call__(self, x: Vector) -> list[Value]: ...
+    def __call__(self, x: Vector | Matrix) -> list[Value] | Matrix:
+        if isinstance(x, Matrix):
+            return Matrix(self(row) for row in x)
+        values = as_values(x)
+        if len(values) != len(self.gain):
+            raise ValueError(f"LayerNorm of {len(self.gain)} entries got {len(values)}")
+        center, variance = _moments(values)
+        spread = (variance + self.eps).sqrt()
+        return [
+            (v - center) / spread * gain + bias
+            for v, gain, bias in zip(values, self.gain, self.bias, strict=True)
+        ]
+
+
+class RMSNorm(Module):
+    """A vector divided by its root mean square, then scaled (Zhang and Sennrich 2019, eq. 4).
+
+    Args:
+        size: the length of the vector. eps: added to the mean square under the root.
+        gain: whether a scale is learned for each entry.
+
+    Call: size entries -> list of as many Values; a Matrix (n x size) row by row. Raises ValueError
+    for another size.
+    """
+
+    def __init__(self, size: int, eps: float = 1e-5, gain: bool = True) -> None:
+        _check_size("size", size)
+        self.size, self.eps = size, eps
+        self.gain = [Value(1.0) for _ in range(size)] if gain else []
+
+    @overload
+    def __call__(self, x: Matrix) -> Matrix: ...
+    @overload
+    def __call__(self, x: Vector) -> list[Value]: ...
+    def __call__(self, x: Vector | Matrix) -> list[Value] | Matrix:
+        if isinstance(x, Matrix):
+            return Matrix(self(row) for row in x)
+        values = as_values(x)
+        if len(values) != self.size:
+            raise ValueError(f"RMSNorm of {self.size} entries got {len(values)}")
+        scale = (mean(v * v for v in values) + self.eps) ** -0.5
+        scaled = [v * scale for v in values]
+        return [v * g for v, g in zip(scaled, self.gain, strict=True)] if self.gain else scaled
+
+
+class Embedding(Module):
+    """A learned vector for each of `count` things.
+
+    Args:
+        count, size: how many vectors, and their length.
+        std: the spread of the normal distribution they start from.
+
+    Call: an index -> its vector; a sequence of indices -> Matrix, a row for each. Raises IndexError
+    for an index outside 0 .. count - 1, and TypeError for one that is not a whole number.
+    """
+
+    def __init__(
+        self, count: int, size: int, std: float = 1.0, generator: random.Random | None = None
+    ) -> None:
+        _check_size("count", count)
+        _check_size("size", size)
+        draw = (generator or rng.generator).gauss
+        self.vectors = [[Value(draw(0.0, std)) for _ in range(size)] for _ in range(count)]
+
+    @overload
+    def __call__(self, index: int) -> list[Value]: ...
+    @overload
+    def __call__(self, index: Sequence[int]) -> Matrix: ...
+    def __call__(self, index: int | Sequence[int]) -> list[Value] | Matrix:
+        if isinstance(index, Sequence) and not isinstance(index, str):
+            return Matrix(self(i) for i in index)
+        if not hasattr(index, "__index__"):
+            raise TypeError(f"Embedding takes whole numbers, not {index!r}")
+        if not 0 <= index < len(self.vectors):
+            raise IndexError(f"Embedding of {len(self.vectors)} vectors has no number {index}")
+        return list(self.vectors[index])
+
+
+def _moments(values: Sequence[Value]) -> tuple[Value, Value]:
+    """Mean and variance, the latter divided by n."""
+    center = mean(values)
+    return center, total((v - center) ** 2 for v in values) / len(values)
+
+
+def _check_size(name: str, size: int) -> None:
+    if isinstance(size, bool) or not isinstance(size, int):
+        raise TypeError(f"{name} must be a whole number, not {size!r}")
+    if size < 1:
+        raise ValueError(f"{name} must be 1 or more, not {size}")

@@ -1,0 +1,222 @@
+"""What is a part of a network? Parameters, found by name wherever they are kept, and a call."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, ClassVar, NamedTuple
+
+from autograd import Value, modes
+from nn.files import as_number, read_json, write_json
+from nn.matrix import Matrix
+
+
+class Place(NamedTuple):
+    """Where a Value is kept: `container[key]`, and its name as seen from the module."""
+
+    name: str
+    container: Any
+    key: Any
+    trained: bool
+
+    @property
+    def value(self) -> Value:
+        value: Value = self.container[self.key]
+        return value
+
+
+class Parameters(list[Value]):
+    """The parameters of a module; an assignment to an entry puts the new Value into the module.
+
+    This is how a differentiable optimizer moves a module on to parameters that have a history.
+    """
+
+    def __init__(self, places: Iterable[Place]) -> None:
+        self._places = list(places)
+        super().__init__(place.value for place in self._places)
+
+    def __setitem__(self, i: Any, value: Any) -> None:
+        if not isinstance(i, int) or not isinstance(value, Value):
+            raise TypeError("parameters are replaced one by one, by Values")
+        place = self._places[i]
+        if isinstance(place.container, tuple):
+            raise TypeError(f"{place.name} is kept in a tuple and cannot be replaced; use a list")
+        place.container[place.key] = value
+        super().__setitem__(i, value)
+
+
+class Module:
+    """The base of every layer and model.
+
+    A subclass sets attributes and defines `__call__`. Every Value among its attributes is a
+    parameter, also in lists, tuples, dicts, Matrices and Modules among them, except in attributes
+    whose names begin with an underscore. Attributes named in `buffers` are saved, not trained.
+
+    >>> class Line(Module):
+    ...     def __init__(self):
+    ...         self.slope, self.offset = Value(2.0), Value(1.0)
+    ...     def __call__(self, x):
+    ...         return self.slope * x + self.offset
+    >>> line = Line()
+    >>> line(3).data
+    7.0
+    >>> [(name, p.data) for name, p in line.named_parameters()]
+    [('slope', 2.0), ('offset', 1.0)]
+    """
+
+    buffers: ClassVar[tuple[str, ...]] = ()
+    training: bool = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__call__" in vars(cls):
+            type.__setattr__(cls, "__call__", _scoped(vars(cls)["__call__"]))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What the module computes; each subclass defines its own."""
+        raise NotImplementedError(f"{type(self).__name__} does not define __call__")
+
+    # --- parameters ---------------------------------------------------------------------------
+
+    def parameters(self) -> list[Value]:
+        """Every trained Value, each once, in the order of the attributes."""
+        return Parameters(place for place in _places(self) if place.trained)
+
+    def named_parameters(self) -> Iterator[tuple[str, Value]]:
+        """(name, parameter) pairs, such as ("layers.0.neurons.3.w.1", Value(...))."""
+        return ((place.name, place.value) for place in _places(self) if place.trained)
+
+    def zero_grad(self) -> None:
+        """Set the gradient of every parameter to 0.0."""
+        for parameter in self.parameters():
+            parameter.grad = 0.0
+
+    def train(self, mode: bool = True) -> Module:
+        """Switch to training (Dropout drops, BatchNorm looks at the batch); returns the module."""
+        for _, module in _modules(self, ""):
+            module.training = mode
+        return self
+
+    def eval(self) -> Module:
+        """Switch to evaluation (Dropout and BatchNorm are fixed functions); returns the module."""
+        return self.train(False)
+
+    def child_name(self, child: object) -> str | None:
+        """The name of a module kept in this one, such as "layers.0"; None if it is not there."""
+        return next((name for name, module in _modules(self, "") if module is child), None)
+
+    # --- state --------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, float]:
+        """The number of every parameter and buffer, by name."""
+        return {place.name: place.value.data for place in _places(self)}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Take over the numbers that `state_dict` gave.
+
+        Raises ValueError if names are missing, unknown, or not numbers; nothing is then changed.
+        """
+        if not isinstance(state, dict):
+            raise ValueError(f"a state is a dict of numbers by name, not {type(state).__name__}")
+        places = list(_places(self))
+        names = {place.name for place in places}
+        missing, unknown = sorted(names - set(state)), sorted(set(state) - names, key=str)
+        if missing or unknown:
+            problems = [f"lacks {missing[0]!r}"] if missing else []
+            problems += [f"has {unknown[0]!r}, which the model has not"] if unknown else []
+            raise ValueError(
+                f"the state does not fit {type(self).__name__}: it {' and '.join(problems)}"
+                f" ({len(missing)} missing, {len(unknown)} unknown)"
+            )
+        numbers = [as_number(state[place.name], place.name) for place in places]
+        for place, number in zip(places, numbers, strict=True):
+            place.value.assign(number)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the state to a JSON file, atomically. Raises OSError where that is impossible."""
+        content = {"kind": "model", "model": type(self).__name__, "state": self.state_dict()}
+        write_json(path, content)
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Take over the state from a file that `save` wrote; nothing in it is executed.
+
+        Raises FileNotFoundError, and ValueError for a damaged file or one of another model, naming
+        the file; the model is then as it was.
+        """
+        content = read_json(path, "model")
+        try:
+            self.load_state_dict(content.get("state", {}))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self.parameters())} parameters)"
+
+
+def _scoped(call: Callable[..., Any]) -> Callable[..., Any]:
+    """A `__call__` whose results know that they were made in this module."""
+
+    @functools.wraps(call)
+    def scoped(self: Module, *args: Any, **kwargs: Any) -> Any:
+        mode = modes.current.get()
+        if mode.scope is not None and mode.scope.owner is self:  # super().__call__()
+            return call(self, *args, **kwargs)
+        token = modes.current.set(mode.within(self))
+        try:
+            return call(self, *args, **kwargs)
+        finally:
+            modes.current.reset(token)
+
+    return scoped
+
+
+def _modules(node: object, name: str) -> Iterator[tuple[str, Module]]:
+    """The module itself and every module inside it, by name."""
+    seen: set[int] = set()
+
+    def walk(node: object, name: str) -> Iterator[tuple[str, Module]]:
+        if isinstance(node, Value | Matrix | str) or id(node) in seen:
+            return
+        seen.add(id(node))
+        if isinstance(node, Module):
+            yield name, node
+        for key, child, _ in _children(node):
+            yield from walk(child, f"{name}.{key}" if name else str(key))
+
+    return walk(node, name)
+
+
+def _places(root: Module) -> Iterator[Place]:
+    """Every Value kept in a module, once each, with its name."""
+    seen: set[int] = set()
+
+    def walk(node: object, name: str, trained: bool) -> Iterator[Place]:
+        if id(node) in seen:
+            return
+        seen.add(id(node))
+        for key, child, is_buffer in _children(node):
+            child_name = f"{name}.{key}" if name else str(key)
+            if isinstance(child, Value):
+                if id(child) not in seen:
+                    seen.add(id(child))
+                    container = vars(node) if isinstance(node, Module) else node
+                    yield Place(child_name, container, key, trained and not is_buffer)
+            else:
+                yield from walk(child, child_name, trained and not is_buffer)
+
+    return walk(root, "", True)
+
+
+def _children(node: object) -> Iterator[tuple[Any, object, bool]]:
+    """(key, child, is it a buffer) for what a module, a Matrix or a container holds."""
+    if isinstance(node, Module):
+        for key, child in vars(node).items():
+            if not key.startswith("_"):
+                yield key, child, key in node.buffers
+    elif isinstance(node, Matrix):
+        yield from ((i, row, False) for i, row in enumerate(node.rows))
+    elif isinstance(node, list | tuple):
+        yield from ((i, child, False) for i, child in enumerate(node))
+    elif isinstance(node, dict):
+        yield from ((key, child, False) for key, child in node.items())

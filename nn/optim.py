@@ -1,0 +1,360 @@
+"""How does a network learn from its gradients? Update rules, each an expression in Values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+from autograd import Value, maximum, no_grad
+from nn.files import as_number
+from nn.matrix import total
+from nn.module import Module
+
+Number = Value | float
+
+
+class Optimizer:
+    """What all update rules share. A rule names its moments and defines `update`.
+
+    Args:
+        parameters: what `model.parameters()` gives, a Module, or Values of the user's own.
+        lr: the learning rate, 0 or more; a Value to differentiate by it. Assignable between steps.
+        differentiable: False: `step` writes new numbers into the parameters. True: `step` replaces
+            the parameters, in `self.parameters` and in the model they came from, by Values that
+            remember the update, so that a later loss can be differentiated through it.
+
+    Raises:
+        ValueError: no parameters, a repeated one, or a setting out of range.
+        TypeError: a parameter that is not a Value.
+    """
+
+    moments: tuple[str, ...] = ()  # the names of what is kept for each parameter
+
+    def __init__(
+        self, parameters: Module | Iterable[Value], lr: Number, differentiable: bool = False
+    ) -> None:
+        given = parameters.parameters() if isinstance(parameters, Module) else parameters
+        # A list is kept where parameters get replaced, so that this shows where it came from.
+        self.parameters = given if differentiable and isinstance(given, list) else list(given)
+        for i, parameter in enumerate(self.parameters):
+            if not isinstance(parameter, Value):
+                raise TypeError(f"parameters[{i}] must be a Value, not {parameter!r}")
+        if not self.parameters:
+            raise ValueError(f"{type(self).__name__} got no parameters")
+        if len(set(self.parameters)) < len(self.parameters):
+            raise ValueError(f"{type(self).__name__} got a parameter twice")
+        _check("lr", lr, 0.0, math.inf)
+        self.lr = lr
+        self.differentiable = differentiable
+        self.time = Value(0.0, "time")  # steps taken, one for all parameters
+        self._state = {name: [Value(0.0) for _ in self.parameters] for name in self.moments}
+
+    def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
+        """The new parameter; moments are read from `state` and put back there."""
+        raise NotImplementedError
+
+    def zero_grad(self) -> None:
+        """Set the gradient of every parameter to 0.0."""
+        for parameter in self.parameters:
+            parameter.grad = 0.0
+
+    def step(self, gradients: Sequence[Value] | None = None) -> None:
+        """Move every parameter by one update.
+
+        Args:
+            gradients: one for each parameter; by default what `backward()` left in `.grad`. A
+                differentiable optimizer needs gradients that are graphs, that is
+                `step(grad(loss, optimizer.parameters, create_graph=True))`.
+
+        Raises ValueError if the gradients are not as many as the parameters, or missing where they
+        are needed; nothing is then changed.
+        """
+        if gradients is None:
+            if self.differentiable:
+                raise ValueError(
+                    "a differentiable optimizer needs gradients with a history: write"
+                    " step(grad(loss, optimizer.parameters, create_graph=True))"
+                )
+            gradients = [Value(parameter.grad) for parameter in self.parameters]
+        if len(gradients) != len(self.parameters):
+            raise ValueError(f"{len(self.parameters)} parameters, but {len(gradients)} gradients")
+        with nullcontext() if self.differentiable else no_grad():
+            time, self.time = self.time, self.time + 1.0
+            try:
+                states = [
+                    {name: values[i] for name, values in self._state.items()}
+                    for i in range(len(self.parameters))
+                ]
+                self.prepare()
+                updated = [
+                    self.update(parameter, gradient, state)
+                    for parameter, gradient, state in zip(
+                        self.parameters, gradients, states, strict=True
+                    )
+                ]
+            except BaseException:
+                self.time = time
+                raise
+        # All updates are computed before any is made: an error leaves everything as it was.
+        for i, (new, state) in enumerate(zip(updated, states, strict=True)):
+            for name, value in state.items():
+                self._state[name][i] = value
+            if self.differentiable:
+                self.parameters[i] = new
+            else:
+                self.parameters[i].assign(new)
+
+    def prepare(self) -> None:
+        """Compute what one step uses for all parameters; `self.time` counts this step already."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next step depends on, as plain numbers; see `load_state_dict`."""
+        moments = {name: [v.data for v in values] for name, values in self._state.items()}
+        return {
+            "rule": type(self).__name__,
+            "lr": float(self.lr),
+            "time": self.time.data,
+            "moments": moments,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave, for a resume to the last bit.
+
+        Raises ValueError for a state of another rule or number of parameters; nothing changes then.
+        """
+        rule, size = type(self).__name__, len(self.parameters)
+        if not isinstance(state, dict) or state.get("rule") != rule:
+            raise ValueError(f"this is not the state of {rule}")
+        moments = state.get("moments")
+        if not isinstance(moments, dict) or set(moments) != set(self._state):
+            raise ValueError(f"the state of {rule} needs the moments {sorted(self._state)}")
+        loaded: dict[str, list[Value]] = {}
+        for name, numbers in moments.items():
+            if not isinstance(numbers, list) or len(numbers) != size:
+                raise ValueError(f"the state of {rule} does not fit {size} parameters")
+            loaded[name] = [Value(as_number(number, name)) for number in numbers]
+        time, lr = as_number(state.get("time"), "time"), as_number(state.get("lr"), "lr")
+        self.time, self.lr, self._state = Value(time, "time"), lr, loaded
+
+
+class SGD(Optimizer):
+    """p := p - lr g, with momentum v := momentum v + g taking the place of g.
+
+    Args:
+        momentum: 0 for none. nesterov: step by g + momentum v (Sutskever et al. 2013).
+        weight_decay: adds weight_decay p to g.
+    """
+
+    def __init__(
+        self,
+        parameters: Module | Iterable[Value],
+        lr: Number,
+        momentum: Number = 0.0,
+        nesterov: bool = False,
+        weight_decay: Number = 0.0,
+        differentiable: bool = False,
+    ) -> None:
+        _check("momentum", momentum, 0.0, math.inf)
+        _check("weight_decay", weight_decay, 0.0, math.inf)
+        self.has_momentum = isinstance(momentum, Value) or momentum != 0.0
+        if nesterov and not self.has_momentum:
+            raise ValueError("nesterov needs a momentum above 0")
+        self.moments = ("velocity",) if self.has_momentum else ()
+        super().__init__(parameters, lr, differentiable)
+        self.momentum, self.nesterov, self.weight_decay = momentum, nesterov, weight_decay
+
+    def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
+        """See the class."""
+        g = _decayed(gradient, parameter, self.weight_decay)
+        if self.has_momentum:
+            velocity = state["velocity"] = self.momentum * state["velocity"] + g
+            g = g + self.momentum * velocity if self.nesterov else velocity
+        return parameter - self.lr * g
+
+
+class RMSProp(Optimizer):
+    """p := p - lr g / (sqrt(s) + eps), with s := alpha s + (1 - alpha) g^2 (Hinton 2012).
+
+    Args:
+        alpha: how much of the mean square is kept. eps: keeps the division finite.
+        weight_decay: adds weight_decay p to g.
+    """
+
+    moments = ("square",)
+
+    def __init__(
+        self,
+        parameters: Module | Iterable[Value],
+        lr: Number = 1e-2,
+        alpha: Number = 0.99,
+        eps: Number = 1e-8,
+        weight_decay: Number = 0.0,
+        differentiable: bool = False,
+    ) -> None:
+        _check("alpha", alpha, 0.0, 1.0)
+        _check("eps", eps, 0.0, math.inf)
+        _check("weight_decay", weight_decay, 0.0, math.inf)
+        super().__init__(parameters, lr, differentiable)
+        self.alpha, self.eps, self.weight_decay = alpha, eps, weight_decay
+
+    def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
+        """See the class."""
+        g = _decayed(gradient, parameter, self.weight_decay)
+        square = state["square"] = self.alpha * state["square"] + (1.0 - self.alpha) * g * g
+        return parameter - self.lr * g / (square.sqrt() + self.eps)
+
+
+class Adam(Optimizer):
+    """Adaptive moments (Kingma and Ba 2015, algorithm 1).
+
+    m := beta1 m + (1 - beta1) g, v := beta2 v + (1 - beta2) g^2, each divided by 1 - beta^t, where
+    t counts steps; p := p - lr m / (sqrt(v) + eps).
+
+    Args:
+        betas: (beta1, beta2), each at least 0 and below 1. eps: keeps the division finite.
+        weight_decay: adds weight_decay p to g; see AdamW for the other kind.
+    """
+
+    moments = ("mean", "square")
+
+    def __init__(
+        self,
+        parameters: Module | Iterable[Value],
+        lr: Number = 1e-3,
+        betas: tuple[Number, Number] = (0.9, 0.999),
+        eps: Number = 1e-8,
+        weight_decay: Number = 0.0,
+        differentiable: bool = False,
+    ) -> None:
+        for i, beta in enumerate(betas, 1):
+            _check(f"beta{i}", beta, 0.0, math.nextafter(1.0, 0.0))
+        _check("eps", eps, 0.0, math.inf)
+        _check("weight_decay", weight_decay, 0.0, math.inf)
+        super().__init__(parameters, lr, differentiable)
+        self.betas, self.eps, self.weight_decay = betas, eps, weight_decay
+
+    def prepare(self) -> None:
+        """The bias corrections 1 - beta^t, the same for all parameters."""
+        beta1, beta2 = self.betas
+        self._corrections = 1.0 - beta1**self.time, 1.0 - beta2**self.time
+
+    def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
+        """See the class."""
+        g = _decayed(gradient, parameter, self.weight_decay)
+        (beta1, beta2), (correction1, correction2) = self.betas, self._corrections
+        m = state["mean"] = beta1 * state["mean"] + (1.0 - beta1) * g
+        v = state["square"] = beta2 * state["square"] + (1.0 - beta2) * g * g
+        return parameter - self.lr * (m / correction1) / ((v / correction2).sqrt() + self.eps)
+
+
+class AdamW(Adam):
+    """Adam with the weights decayed apart from the gradient (Loshchilov and Hutter 2019, alg. 2).
+
+    p := p - lr weight_decay p before Adam's update; arguments as of Adam.
+    """
+
+    def __init__(
+        self,
+        parameters: Module | Iterable[Value],
+        lr: Number = 1e-3,
+        betas: tuple[Number, Number] = (0.9, 0.999),
+        eps: Number = 1e-8,
+        weight_decay: Number = 1e-2,
+        differentiable: bool = False,
+    ) -> None:
+        _check("weight_decay", weight_decay, 0.0, math.inf)
+        super().__init__(parameters, lr, betas, eps, 0.0, differentiable)
+        self.decoupled_decay = weight_decay
+
+    def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
+        """See the class."""
+        decayed = parameter * (1.0 - self.lr * self.decoupled_decay)
+        return super().update(decayed, gradient, state)
+
+
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "sgd": SGD,
+    "rmsprop": RMSProp,
+    "adam": Adam,
+    "adamw": AdamW,
+}
+
+
+def _decayed(gradient: Value, parameter: Value, weight_decay: Number) -> Value:
+    if not isinstance(weight_decay, Value) and weight_decay == 0.0:
+        return gradient
+    return gradient + weight_decay * parameter
+
+
+def _check(name: str, number: Number, low: float, high: float) -> None:
+    if not low <= float(number) <= high or math.isinf(float(number)):
+        raise ValueError(f"{name} must be between {low} and {high}, not {float(number)}")
+
+
+# --- gradient clipping ----------------------------------------------------------------------------
+
+
+def clipped(gradients: Sequence[Value], max_norm: Number) -> tuple[list[Value], Value]:
+    """The gradients scaled down together to at most `max_norm` in Euclidean norm; their norm."""
+    if not gradients:
+        raise ValueError("clipping no gradients")
+    _check("max_norm", max_norm, 0.0, math.inf)
+    norm = total(g * g for g in gradients).sqrt()
+    scale = max_norm / maximum(norm, max_norm)  # exactly 1 below the limit
+    return [g * scale for g in gradients], norm
+
+
+def clip_grad_norm(parameters: Iterable[Value], max_norm: float) -> Value:
+    """Scale the `.grad` of all parameters together to at most `max_norm`; returns the norm before.
+
+    Raises ValueError for no parameters or a negative limit.
+    """
+    listed = list(parameters)
+    with no_grad():
+        scaled, norm = clipped([Value(parameter.grad) for parameter in listed], max_norm)
+    for parameter, gradient in zip(listed, scaled, strict=True):
+        parameter.grad = gradient.data
+    return norm
+
+
+# --- learning-rate schedules ----------------------------------------------------------------------
+# A schedule is a function of the number of steps taken: `optimizer.lr = schedule(step)`.
+
+Schedule = Callable[[int], float]
+
+
+def linear_decay(lr: float, steps: int, final: float = 0.0) -> Schedule:
+    """From `lr` in a straight line to `final` after `steps` steps, and constant from there.
+
+    >>> [linear_decay(1.0, 4)(step) for step in range(6)]
+    [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]
+    """
+    _check_steps(steps)
+    return lambda step: final + (lr - final) * (1.0 - min(step / steps, 1.0))
+
+
+def cosine_decay(lr: float, steps: int, final: float = 0.0) -> Schedule:
+    """From `lr` along half a cosine wave to `final` (Loshchilov and Hutter 2017, eq. 5)."""
+    _check_steps(steps)
+    return lambda step: (
+        final + (lr - final) * (1.0 + math.cos(math.pi * min(step / steps, 1.0))) / 2.0
+    )
+
+
+def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
+    """`lr`, multiplied by `factor` after each `every` steps."""
+    _check_steps(every)
+    return lambda step: lr * factor ** (step // every)
+
+
+def with_warmup(schedule: Schedule, steps: int) -> Schedule:
+    """A schedule whose first `steps` steps rise in a straight line to where it stands then."""
+    _check_steps(steps)
+    return lambda step: schedule(step) * min((step + 1) / steps, 1.0)
+
+
+def _check_steps(steps: int) -> None:
+    if steps < 1:
+        raise ValueError(f"a schedule needs 1 step or more, not {steps}")
