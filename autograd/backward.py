@@ -11,6 +11,7 @@ was not taken (`where`, `relu`) stays harmless.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -18,39 +19,56 @@ from typing import Any
 from autograd import modes
 from autograd.value import Constant, Value, described, explained, happened_in
 
+# A walk marks the nodes it has seen on the nodes themselves, which takes a third of the time of a
+# set; so there is one walk at a time.
+_walking = threading.Lock()
+
 
 def topological_order(*outputs: Value) -> list[Value]:
     """Every node the outputs depend on, the outputs included, each after all of its parents.
 
-    A depth-first walk, first operands first, that never recurses: depth is limited by memory only.
-    The order depends on nothing but the graph.
+    The leaves come first. A depth-first walk, first operands first, that never recurses: depth is
+    limited by memory only. The order depends on nothing but the graph.
     """
-    order: list[Value] = []
-    seen: set[Value] = set()
-    for node in outputs:
-        path: list[Value] = []  # from the output down to the node, which all wait for a parent
-        if node in seen:
-            continue
-        seen.add(node)
-        while True:
-            left: Any = node._left
-            right: Any = node._right
-            if left is not None and left not in seen:
-                missing = left
-            elif right.__class__ is tuple:
-                missing = next((parent for parent in right if parent not in seen), None)
-            else:
-                missing = None if right in seen else right
-            if missing is not None:
-                seen.add(missing)
-                path.append(node)
-                node = missing
+    leaves, inner = _leaves_and_inner(outputs)
+    return leaves + inner
+
+
+def _leaves_and_inner(outputs: Iterable[Value]) -> tuple[list[Value], list[Value]]:
+    leaves: list[Value] = []
+    inner: list[Value] = []
+    waiting: list[Value] = []  # from an output down: nodes to be placed after their parents
+    with _walking:
+        walk = object()  # `node._mark is walk` means: seen in this walk
+        for output in outputs:
+            if output._mark is walk:
                 continue
-            order.append(node)
-            if not path:
-                break
-            node = path.pop()
-    return order
+            node: Any = output
+            while True:
+                # Open the node, and go down to its first operand ...
+                node._mark = walk
+                left = node._left
+                if left is None:
+                    leaves.append(node)
+                else:
+                    waiting.append(node)
+                    if left._mark is not walk:
+                        node = left
+                        continue
+                # ... then close what has no unseen operand left, or go down to that one.
+                while waiting:
+                    node = waiting.pop()
+                    right = node._right
+                    if right.__class__ is tuple:
+                        right = next((parent for parent in right if parent._mark is not walk), None)
+                    if right is not None and right._mark is not walk:
+                        waiting.append(node)
+                        node = right
+                        break
+                    inner.append(node)
+                else:
+                    break
+    return leaves, inner
 
 
 def backward(output: Value) -> None:
@@ -64,71 +82,81 @@ def backward(output: Value) -> None:
     """
     if not isinstance(output, Value):
         raise TypeError(f"backward() takes a Value, not {output!r}")
-    order = topological_order(output)
-    if modes.current.get().checking:
-        for node, gradient in _sweep(order, {output: 1.0}, set(order)).items():
-            node.grad = gradient if node._left is not None else node.grad + gradient
-        return
-    before = [node.grad for node in order]
+    leaves, inner = _leaves_and_inner([output])
+    before = [leaf.grad for leaf in leaves]
+    before_inner = [node.grad for node in inner]
     try:
-        _sweep_floats(output, order)
+        if modes.current.get().checking:
+            order = leaves + inner
+            gradients = _sweep(order, output, set(order))
+            for node in order:
+                node.grad = gradients.get(node, 0.0)
+        else:
+            _sweep_floats(output, leaves, inner)
     except BaseException:
-        for node, gradient in zip(order, before, strict=True):
+        for node, gradient in zip(leaves + inner, before + before_inner, strict=True):
             node.grad = gradient
         raise
-    for node, gradient in zip(order, before, strict=True):
-        if node._left is None:
-            node.grad += gradient
+    for leaf, gradient in zip(leaves, before, strict=True):
+        leaf.grad += gradient
 
 
-def _sweep_floats(output: Value, order: list[Value]) -> None:
+def _sweep_floats(output: Value, leaves: list[Value], inner: list[Value]) -> None:
     """The reverse sweep on floats, with `.grad` as the place where contributions add up.
 
-    The same rules, order and results as `_sweep`, three times as fast: no dictionary, and the
+    The same rules, order and results as `_sweep`, at three times the speed: no dictionary, and the
     operands of one- and two-operand primitives taken from their slots.
     """
-    for node in order:
+    for node in leaves:
+        node.grad = 0.0
+    for node in inner:
         node.grad = 0.0
     output.grad = 1.0
-    for node in reversed(order):
+    for node in reversed(inner):
         upstream = node.grad
-        primitive = node._primitive
-        if not upstream or primitive is None:
+        if not upstream:
             continue
         left: Any = node._left
         right: Any = node._right
+        rules: Any = node._primitive.backward  # type: ignore[union-attr]
         try:
             if right is None:
-                (rule,) = primitive.backward
+                (rule,) = rules
                 if rule is not None and left.__class__ is not Constant:
-                    left.grad += upstream * rule(node.data, left.data)
+                    local = rule if rule.__class__ is float else rule(node.data, left.data)
+                    left.grad += upstream * local
             elif right.__class__ is not tuple:
-                left_rule, right_rule = primitive.backward
-                if left_rule is not None and left.__class__ is not Constant:
-                    left.grad += upstream * left_rule(node.data, left.data, right.data)
-                if right_rule is not None and right.__class__ is not Constant:
-                    right.grad += upstream * right_rule(node.data, left.data, right.data)
+                rule, right_rule = rules
+                x, y = left.data, right.data
+                if rule is not None and left.__class__ is not Constant:
+                    local = rule if rule.__class__ is float else rule(node.data, x, y)
+                    left.grad += upstream * local
+                rule = right_rule
+                if rule is not None and right.__class__ is not Constant:
+                    local = rule if rule.__class__ is float else rule(node.data, x, y)
+                    right.grad += upstream * local
             else:
                 numbers = [parent.data for parent in node.parents]
-                for parent, rule in zip(node.parents, primitive.backward, strict=True):
+                for parent, rule in zip(node.parents, rules, strict=True):
                     if rule is not None and parent.__class__ is not Constant:
-                        parent.grad += upstream * rule(node.data, *numbers)
+                        local = rule if rule.__class__ is float else rule(node.data, *numbers)
+                        parent.grad += upstream * local
         except (ValueError, ZeroDivisionError, OverflowError) as error:
             raise _in_backward(error, node) from None
 
 
 def _sweep(
     order: list[Value],
-    seeds: dict[Value, Any],
+    output: Value,
     wanted: set[Value],
     create_graph: bool = False,
 ) -> dict[Value, Any]:
-    """The reverse sweep: gradients of the seeded nodes on the wanted ones, as floats or as Values.
+    """The reverse sweep: gradients of the output on the wanted nodes, as floats or as Values.
 
     With create_graph the rules run on the nodes themselves instead of on their numbers.
     """
     checking = modes.current.get().checking
-    gradients = dict(seeds)
+    gradients: dict[Value, Any] = {output: 1.0}
     for node in reversed(order):
         upstream = gradients.get(node, 0.0)
         primitive = node._primitive
@@ -141,13 +169,14 @@ def _sweep(
             if rule is None or parent not in wanted or parent.__class__ is Constant:
                 continue
             try:
-                contribution = _product(upstream, rule(out, *numbers))
+                local = rule(out, *numbers) if callable(rule) else rule
+                contribution = _product(upstream, local)
             except (ValueError, ZeroDivisionError, OverflowError) as error:
                 raise _in_backward(error, node) from None
             if checking and not math.isfinite(contribution):
                 raise FloatingPointError(
                     f"backward of {described(primitive, parents)} gave {float(contribution)} for"
-                    f" operand {parents.index(parent)}{happened_in(node._scope)}"
+                    f" operand {parents.index(parent)}{happened_in(node._mode)}"
                 )
             sofar = gradients.get(parent)
             gradients[parent] = contribution if sofar is None else sofar + contribution
@@ -172,9 +201,7 @@ def _product(upstream: Any, local: Any) -> Any:
 
 def _in_backward(error: Exception, node: Value) -> Exception:
     assert node._primitive is not None
-    return type(error)(
-        f"backward of {explained(error, node._primitive, node.parents, node._scope)}"
-    )
+    return type(error)(f"backward of {explained(error, node._primitive, node.parents, node._mode)}")
 
 
 # --- gradients as results -------------------------------------------------------------------------
@@ -205,7 +232,7 @@ def grad(output: Value, inputs: Sequence[Value], create_graph: bool = False) -> 
             wanted.add(node)
     # Gradients that were asked for as graphs are recorded inside no_grad() too.
     with modes.recording() if create_graph else nullcontext():
-        gradients = _sweep(order, {output: 1.0}, wanted, create_graph)
+        gradients = _sweep(order, output, wanted, create_graph)
     found = [gradients.get(node, 0.0) for node in inputs]
     return [g if isinstance(g, Value) else Value(g) for g in found]
 

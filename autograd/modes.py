@@ -9,44 +9,62 @@ import functools
 import inspect
 from collections.abc import Callable
 from contextvars import ContextVar, Token
-from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Scope(NamedTuple):
-    """One call of one module: the call it happened inside of, and the module that was called."""
-
-    outer: Scope | None
-    owner: object
-
-    def path(self) -> str:
-        """`MLP.layers.0.neurons.3`: a module is named by the one that called it, if it can."""
-        if self.outer is None:
-            return type(self.owner).__name__
-        child_name = getattr(self.outer.owner, "child_name", None)
-        name = child_name(self.owner) if child_name else None
-        return f"{self.outer.path()}.{name or type(self.owner).__name__}"
+_new = object.__new__
 
 
 class Mode:
-    """recording: results remember their parents. checking: nan and inf raise. scope: the module."""
+    """One way of doing arithmetic, from one call of one module: what every new node is made in.
 
-    __slots__ = ("checking", "ordinary", "recording", "scope")
+    Attributes:
+        recording: results remember their parents.
+        checking: nan and inf raise.
+        ordinary: recording and not checking; the one question every operation asks.
+        owner: the module whose call it is; None outside any.
+        outer: the mode this call was made in; None outside any.
+    """
 
-    def __init__(self, recording: bool, checking: bool, scope: Scope | None) -> None:
+    __slots__ = ("checking", "ordinary", "outer", "owner", "recording")
+
+    def __init__(
+        self,
+        recording: bool = True,
+        checking: bool = False,
+        owner: object = None,
+        outer: Mode | None = None,
+    ) -> None:
         self.recording = recording
         self.checking = checking
-        self.scope = scope
-        self.ordinary = recording and not checking  # the one question every operation asks
+        self.owner = owner
+        self.outer = outer
+        self.ordinary = recording and not checking
 
     def within(self, owner: object) -> Mode:
         """This mode inside one more call of a module."""
-        return Mode(self.recording, self.checking, Scope(self.scope, owner))
+        mode = _new(Mode)  # every call of every neuron comes here: __init__ written out
+        mode.recording = self.recording
+        mode.checking = self.checking
+        mode.ordinary = self.ordinary
+        mode.owner = owner
+        mode.outer = self
+        return mode
+
+    def path(self) -> str:
+        """`MLP.layers.0`, each module as the one that called it names it; "" outside any."""
+        if self.owner is None:
+            return ""
+        above = self.outer.path() if self.outer is not None else ""
+        name_of = getattr(self.outer.owner, "child_name", None) if above and self.outer else None
+        name = (name_of(self.owner) if name_of else None) or type(self.owner).__name__
+        return f"{above}.{name}" if above else name
 
 
-_EVERYDAY = Mode(recording=True, checking=False, scope=None)
+_EVERYDAY = Mode()
 current: ContextVar[Mode] = ContextVar("mode", default=_EVERYDAY)
 
 
@@ -104,14 +122,14 @@ class no_grad(_Switch):
     """
 
     def _changed(self, mode: Mode) -> Mode:
-        return Mode(False, mode.checking, mode.scope)
+        return Mode(False, mode.checking, mode.owner, mode.outer)
 
 
 class recording(_Switch):
     """Undoes an outer `no_grad()` inside: results remember their parents."""
 
     def _changed(self, mode: Mode) -> Mode:
-        return Mode(True, mode.checking, mode.scope)
+        return Mode(True, mode.checking, mode.owner, mode.outer)
 
 
 class detect_anomaly(_Switch):
@@ -129,4 +147,4 @@ class detect_anomaly(_Switch):
     """
 
     def _changed(self, mode: Mode) -> Mode:
-        return Mode(mode.recording, True, mode.scope)
+        return Mode(mode.recording, True, mode.owner, mode.outer)

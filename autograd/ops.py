@@ -1,9 +1,9 @@
 """What can be done to a number, and what is its derivative? One row per primitive.
 
-A row is `Primitive(name, forward, backward, symbol)`. `forward` takes floats. `backward` holds,
-for each operand, the local derivative d out / d operand as a function of (out, *operands); `None`
-says that it is 0 wherever it exists. A local derivative is plain arithmetic, so the same line runs
-on floats (a first-order sweep) and on Values (the gradient is itself a graph).
+A row is `Primitive(name, forward, backward, symbol)`. `forward` takes floats. `backward` holds the
+local derivative d out / d operand for each operand: a function of (out, *operands), a number where
+it is the same everywhere, None where it is 0. A local derivative is plain arithmetic, so the same
+line runs on floats (a first-order sweep) and on Values (the gradient is itself a graph).
 
 Formulas are chosen to keep their relative accuracy over the whole line: sigma' = sigma (1 - sigma)
 is written sech(x/2)^2 / 4, the same function, because 1 - sigma(40) is 0 in floats.
@@ -17,9 +17,9 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
-Rule = Callable[..., Any]
+Rule = Callable[..., Any] | float | None
 
 
 class Primitive:
@@ -29,9 +29,10 @@ class Primitive:
         name: what errors, drawings and `Value.op` call it.
         forward: floats in, float out. It may raise ValueError, ZeroDivisionError or OverflowError;
             the error is raised again with the operands and their labels in its message.
-        backward: a function of (out, *operands) giving d out / d operand, or for several operands a
-            sequence with one such function (or None: it is 0) for each. Written in arithmetic,
-            primitives and numbers, it serves derivatives of every order.
+        backward: the local derivative d out / d operand, a function of (out, *operands); of several
+            operands a sequence with one for each. Written in arithmetic, primitives and numbers, it
+            serves derivatives of every order. A number stands for a derivative that is the same
+            everywhere, None for one that is 0.
         symbol: how a drawing shows it; the name if empty.
         domain: what an operand must be, for the message when `forward` raises ValueError.
 
@@ -49,23 +50,18 @@ class Primitive:
         self,
         name: str,
         forward: Callable[..., float],
-        backward: Rule | Sequence[Rule | None],
+        backward: Rule | Sequence[Rule],
         symbol: str = "",
         domain: str = "",
     ) -> None:
-        rules = (backward,) if callable(backward) else tuple(backward)
         if not isinstance(name, str) or not name:
             raise TypeError(f"a Primitive's name must be a non-empty string, not {name!r}")
         if not callable(forward):
             raise TypeError(f"Primitive {name!r}: forward must be callable, not {forward!r}")
-        if not rules or not all(rule is None or callable(rule) for rule in rules):
-            raise TypeError(
-                f"Primitive {name!r}: backward must be a function of (out, *operands), or one such"
-                " function or None for each operand"
-            )
         self.name = name
         self.forward = forward
-        self.backward: tuple[Rule | None, ...] = rules
+        rules = backward if isinstance(backward, Sequence) else (backward,)
+        self.backward = tuple(_rule(name, rule) for rule in rules)
         self.symbol = symbol or name
         self.domain = domain
 
@@ -89,6 +85,17 @@ class Primitive:
 
     def __reduce__(self) -> str:
         return self.name  # copies and pickles of a Value share its row, found by name in this table
+
+
+def _rule(name: str, rule: Any) -> Rule:
+    if rule is None or callable(rule):
+        return cast(Rule, rule)
+    if isinstance(rule, float | int):
+        return float(rule)
+    raise TypeError(
+        f"Primitive {name!r}: backward must be a function of (out, *operands), a number or None, or"
+        f" a sequence with one of these for each operand, not {rule!r}"
+    )
 
 
 def _square(x: Any) -> Any:
@@ -131,13 +138,13 @@ def _gaussian(x: float) -> float:
 
 # --- the table: arithmetic ------------------------------------------------------------------------
 
-add = Primitive("add", operator.add, (lambda out, a, b: 1.0, lambda out, a, b: 1.0), "+")
-sub = Primitive("sub", operator.sub, (lambda out, a, b: 1.0, lambda out, a, b: -1.0), "-")
+add = Primitive("add", operator.add, (1.0, 1.0), "+")
+sub = Primitive("sub", operator.sub, (1.0, -1.0), "-")
 mul = Primitive("mul", operator.mul, (lambda out, a, b: b, lambda out, a, b: a), "*")
 div = Primitive(
     "div", operator.truediv, (lambda out, a, b: 1.0 / b, lambda out, a, b: -out / b), "/"
 )
-neg = Primitive("neg", operator.neg, lambda out, x: -1.0, "-")
+neg = Primitive("neg", operator.neg, -1.0, "-")
 
 
 def _power_by_base(out: Any, x: Any, y: Any) -> Any:

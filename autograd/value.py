@@ -30,15 +30,15 @@ def _operators(primitive: Primitive) -> tuple[Operator, Operator]:
     """The two methods of a binary operator: `value + other` and, reflected, `other + value`."""
     forward = primitive.forward
 
-    def binary(left: Any, right: Any) -> Value:
-        if left.__class__ is not Value or right.__class__ is not Value:
-            left, right = as_operand(left), as_operand(right)
-            if left is None or right is None:
+    def binary(left: Value, right: Any) -> Value:
+        if right.__class__ is not Value:
+            right = as_operand(right)
+            if right is None:
                 return _STRANGER
         try:
             data = forward(left.data, right.data)
         except (ValueError, ZeroDivisionError, OverflowError) as error:
-            raise explained(error, primitive, (left, right), _current_mode().scope) from None
+            raise explained(error, primitive, (left, right), _current_mode()) from None
         mode = _current_mode()
         if data.__class__ is not float or not mode.ordinary:
             return _node(primitive, data, left, right)
@@ -47,14 +47,16 @@ def _operators(primitive: Primitive) -> tuple[Operator, Operator]:
         node.data = data
         node.grad = 0.0
         node.label = ""
-        node._scope = mode.scope
+        node._mark = None
+        node._mode = mode
         node._primitive = primitive
         node._left = left
         node._right = right
         return node
 
-    def reflected(right: Any, left: Any) -> Value:
-        return binary(left, right)
+    def reflected(right: Value, left: Any) -> Value:
+        left = as_operand(left)
+        return _STRANGER if left is None else binary(left, right)
 
     return binary, reflected
 
@@ -79,7 +81,8 @@ class Value:
 
     # The operands sit in two slots, not in a tuple: a node is then one object for the garbage
     # collector to visit instead of two. Of three or more operands, `_right` is a tuple of the rest.
-    __slots__ = ("_left", "_primitive", "_right", "_scope", "data", "grad", "label")
+    # `_mark` tells a walk over the graph which nodes it has seen; see backward.py.
+    __slots__ = ("_left", "_mark", "_mode", "_primitive", "_right", "data", "grad", "label")
 
     data: float
     grad: float
@@ -87,13 +90,14 @@ class Value:
     _primitive: Primitive | None
     _left: Value | None
     _right: Value | tuple[Value, ...] | None
-    _scope: modes.Scope | None
+    _mode: modes.Mode | None
+    _mark: object
 
     def __init__(self, data: SupportsFloat | SupportsIndex, label: str = "") -> None:
         self.data = data if data.__class__ is float else _as_float(data)
         self.grad = 0.0
         self.label = label
-        self._primitive = self._left = self._right = self._scope = None
+        self._primitive = self._left = self._right = self._mode = self._mark = None
 
     @property
     def op(self) -> str:
@@ -111,9 +115,9 @@ class Value:
         return self._primitive
 
     @property
-    def scope(self) -> modes.Scope | None:
-        """The call of a module that this Value was computed in; None outside any."""
-        return self._scope
+    def mode(self) -> modes.Mode | None:
+        """How, and in the call of which module, this Value was computed; None for a leaf."""
+        return self._mode
 
     def detach(self) -> Value:
         """A leaf with the same number and label, and no history."""
@@ -265,6 +269,8 @@ def _as_float(data: Any) -> float:
 
 def as_operand(operand: Any) -> Value | None:
     """The operand as a node of a graph; None if it is not a real number."""
+    if operand.__class__ is float:  # the most frequent stranger
+        return Constant(operand)
     if isinstance(operand, Value):
         return operand
     # An empty shape marks the scalars of array libraries that are not registered as numbers.
@@ -286,7 +292,7 @@ def apply(primitive: Primitive, operands: Sequence[Any]) -> Value:
     try:
         data = primitive.forward(left.data, *[operand.data for operand in rest])
     except (ValueError, ZeroDivisionError, OverflowError) as error:
-        raise explained(error, primitive, (left, *rest), _current_mode().scope) from None
+        raise explained(error, primitive, (left, *rest), _current_mode()) from None
     return _node(primitive, data, left, rest[0] if len(rest) == 1 else tuple(rest) or None)
 
 
@@ -295,7 +301,7 @@ def _unary(primitive: Primitive, operand: Value) -> Value:
     try:
         data = primitive.forward(operand.data)
     except (ValueError, ZeroDivisionError, OverflowError) as error:
-        raise explained(error, primitive, (operand,), _current_mode().scope) from None
+        raise explained(error, primitive, (operand,), _current_mode()) from None
     return _node(primitive, data, operand, None)
 
 
@@ -306,13 +312,10 @@ def _node(primitive: Primitive, data: Any, left: Value, right: Any) -> Value:
         data = _as_result(primitive, data, operands_of(left, right))
     if mode.checking and not math.isfinite(data):
         call = described(primitive, operands_of(left, right))
-        raise FloatingPointError(f"{call} gave {data}{happened_in(mode.scope)}")
+        raise FloatingPointError(f"{call} gave {data}{happened_in(mode)}")
     node = Value(data)
     if mode.recording:
-        node._scope = mode.scope
-        node._primitive = primitive
-        node._left = left
-        node._right = right
+        node._mode, node._primitive, node._left, node._right = mode, primitive, left, right
     return node
 
 
@@ -326,7 +329,7 @@ def operands_of(left: Value, right: Any) -> tuple[Value, ...]:
 def _as_result(primitive: Primitive, data: Any, operands: Sequence[Value]) -> float:
     """What a forward function returned, as a float. A complex number means: out of the domain."""
     if isinstance(data, complex):
-        raise explained(ValueError(), primitive, operands, _current_mode().scope)
+        raise explained(ValueError(), primitive, operands, _current_mode())
     try:
         return _as_float(data)
     except TypeError:
@@ -343,13 +346,14 @@ def described(primitive: Primitive | None, operands: Sequence[Value]) -> str:
     return f"{primitive.name if primitive else 'leaf'}({', '.join(names)})"
 
 
-def happened_in(scope: modes.Scope | None) -> str:
+def happened_in(mode: modes.Mode | None) -> str:
     """`, in MLP.layers.0`, or nothing outside any module."""
-    return "" if scope is None else f", in {scope.path()}"
+    path = mode.path() if mode is not None else ""
+    return f", in {path}" if path else ""
 
 
 def explained(
-    error: Exception, primitive: Primitive, operands: Sequence[Value], scope: modes.Scope | None
+    error: Exception, primitive: Primitive, operands: Sequence[Value], mode: modes.Mode | None
 ) -> Exception:
     """The same kind of error, with a message that names the operation and its operands."""
     if isinstance(error, ZeroDivisionError):
@@ -360,4 +364,4 @@ def explained(
         reason = primitive.domain or str(error) or "outside the domain"
     else:
         reason = str(error)
-    return type(error)(f"{described(primitive, operands)}: {reason}{happened_in(scope)}")
+    return type(error)(f"{described(primitive, operands)}: {reason}{happened_in(mode)}")

@@ -54,6 +54,7 @@ from nn.optim import (
     with_warmup,
 )
 from nn.rng import seed
+from nn.train import History, accuracy, evaluate, fit, l2
 
 __all__ = [
     "MLP",
@@ -63,6 +64,7 @@ __all__ = [
     "BatchNorm",
     "Dropout",
     "Embedding",
+    "History",
     "Layer",
     "LayerNorm",
     "Matrix",
@@ -72,14 +74,18 @@ __all__ = [
     "RMSNorm",
     "RMSProp",
     "Sequential",
+    "accuracy",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "clip_grad_norm",
     "cosine_decay",
     "cross_entropy",
     "cross_entropy_with_logits",
+    "evaluate",
+    "fit",
     "gelu",
     "hinge",
+    "l2",
     "linear",
     "linear_decay",
     "log_softmax",

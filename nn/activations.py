@@ -52,7 +52,7 @@ gelu = Elementwise(
 silu = Elementwise("silu", lambda x: x * x.sigmoid(), "x * sigmoid(x) (Elfwing et al. 2017).")
 linear = Elementwise("linear", lambda x: x, "x itself.")
 
-ACTIVATIONS = {f.__name__: f for f in (relu, sigmoid, tanh, softplus, gelu, silu, linear)}
+ACTIVATIONS = {f.__name__: f.function for f in (relu, sigmoid, tanh, softplus, gelu, silu, linear)}
 
 
 def activation_named(name: str | Activation) -> Activation:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Sequence
+from operator import mul
 from typing import Any, ClassVar, overload
 
 from autograd import Value, no_grad
+from autograd.value import Constant as constant
 from nn import rng
 from nn.activations import Activation, activation_named
 from nn.matrix import Matrix, Vector, as_values, mean, total
@@ -45,7 +47,7 @@ class Neuron(Module):
     def __call__(self, x: Vector) -> Value:
         if len(x) != len(self.w):
             raise ValueError(f"a Neuron of {len(self.w)} inputs got {len(x)}")
-        return self.activation(sum([w * x_i for w, x_i in zip(self.w, x, strict=True)], self.b))
+        return self.activation(sum(map(mul, self.w, x), self.b))
 
 
 class Layer(Module):
@@ -76,7 +78,9 @@ class Layer(Module):
     def __call__(self, x: Vector | Matrix) -> list[Value] | Matrix:
         if isinstance(x, Matrix):
             return Matrix([neuron(row) for neuron in self.neurons] for row in x)
-        return [neuron(x) for neuron in self.neurons]
+        # Plain numbers become nodes here, once, and not in each neuron.
+        inputs = [entry if isinstance(entry, Value) else constant(entry) for entry in x]
+        return [neuron(inputs) for neuron in self.neurons]
 
 
 class MLP(Module):

@@ -160,7 +160,7 @@ def _scoped(call: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(call)
     def scoped(self: Module, *args: Any, **kwargs: Any) -> Any:
         mode = modes.current.get()
-        if mode.scope is not None and mode.scope.owner is self:  # super().__call__()
+        if mode.owner is self:  # super().__call__()
             return call(self, *args, **kwargs)
         token = modes.current.set(mode.within(self))
         try:

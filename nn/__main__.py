@@ -1,0 +1,280 @@
+"""What does `python -m nn` do? It trains a network of scalar Values on a small task, and shows it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nn
+from nn import data as datasets
+from nn.activations import ACTIVATIONS
+from nn.data import Dataset
+from nn.files import read_json, write_json
+from nn.module import Module
+from nn.optim import OPTIMIZERS
+from nn.train import Loss, accuracy, evaluate, fit, l2
+
+EPILOG = """\
+It writes loss.png, decision_boundary.png (tasks with two inputs), history.json, model.json and
+checkpoint.json to runs/<task>/. Ctrl-C stops it and saves what was learned; --resume continues.
+"""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Where examples come from, and the settings that suit them. held_out counts examples."""
+
+    about: str
+    load: Callable[[dict[str, Any]], Dataset]
+    outputs: int
+    loss: Loss
+    settings: dict[str, Any]
+    held_out: int = 0
+
+
+SETTINGS: dict[str, Any] = {
+    "epochs": 60,
+    "lr": 0.03,
+    "seed": 0,
+    "hidden": [16, 16],
+    "activation": "relu",
+    "optimizer": "adam",
+    "batch_size": 0,
+    "l2": 1e-4,
+    "examples": 100,
+    "noise": 0.1,
+}
+
+
+def _points(make: Callable[..., Dataset]) -> Callable[[dict[str, Any]], Dataset]:
+    return lambda settings: make(settings["examples"], noise=settings["noise"])
+
+
+TASKS = {
+    "moons": Task("two interleaved half circles", _points(datasets.moons), 1, nn.hinge, {}),
+    "circles": Task("a circle inside a circle", _points(datasets.circles), 1, nn.hinge, {}),
+    "spiral": Task(
+        "three arms of a spiral",
+        _points(datasets.spiral),
+        3,
+        nn.cross_entropy_with_logits,
+        {"examples": 150, "noise": 0.03, "batch_size": 25, "epochs": 60, "lr": 0.01},
+    ),
+    "xor": Task("the corners of a square", _points(datasets.xor), 1, nn.hinge, {"hidden": [8]}),
+    "iris": Task(
+        "Fisher's irises: three species from four measurements",
+        lambda settings: datasets.iris(),
+        3,
+        nn.cross_entropy_with_logits,
+        {
+            "hidden": [8],
+            "batch_size": 20,
+            "epochs": 60,
+            "lr": 0.01,
+            "l2": 1e-3,
+            "activation": "tanh",
+        },
+        held_out=30,
+    ),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a task from the command line. 0: done or stopped by Ctrl-C, 1: failed, 2: wrong usage."""
+    options = _parser().parse_args(arguments)
+    out = Path(options.out or Path("runs") / options.task)
+    try:
+        return run(options.task, out, options)
+    except (OSError, ValueError, ImportError, ArithmeticError) as error:
+        message = " ".join(str(error).split())
+        print(f"python -m nn {options.task}: {message}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def run(name: str, out: Path, options: argparse.Namespace) -> int:
+    """Train on a task and write the results to the folder `out`."""
+    task = TASKS[name]
+    checkpoint = out / "checkpoint.json"
+    given = {key: value for key in SETTINGS if (value := getattr(options, key)) is not None}
+    kept = _kept_settings(checkpoint, name, given) if options.resume else task.settings
+    settings = {**SETTINGS, **kept, **given}
+    _make_writable(out)
+
+    nn.seed(settings["seed"])
+    examples = task.load(settings)
+    held_out = None
+    if task.held_out:
+        training, held_out = datasets.split(examples, task.held_out)
+        held_out = datasets.standardized(held_out, like=training)
+        examples = datasets.standardized(training)
+    model = nn.MLP(
+        len(examples.inputs[0]), [*settings["hidden"], task.outputs], settings["activation"]
+    )
+    optimizer = OPTIMIZERS[settings["optimizer"]](model, lr=settings["lr"])
+    size = "-".join(map(str, [len(examples.inputs[0]), *settings["hidden"], task.outputs]))
+    print(
+        f"{name}: {task.about}; {len(examples.inputs)} examples, a {size}"
+        f" {settings['activation']} network of {len(model.parameters())} parameters"
+    )
+    start = time.perf_counter()
+    history = fit(
+        model,
+        examples,
+        task.loss,
+        optimizer,
+        epochs=settings["epochs"],
+        batch_size=settings["batch_size"] or None,
+        penalty=l2(settings["l2"]) if settings["l2"] else None,
+        metric=accuracy,
+        held_out=held_out,
+        checkpoint=checkpoint,
+        resume=options.resume,
+        settings={"task": name, **{k: v for k, v in settings.items() if k != "epochs"}},
+        progress=not options.quiet,
+    )
+    seconds = time.perf_counter() - start
+
+    _write_results(out, name, model, history, examples, settings)
+    score = evaluate(model, examples, accuracy)
+    ended = "stopped" if history.interrupted else "trained"
+    loss = f", loss {history.loss[-1]:.4f}" if history.loss else ""
+    print(
+        f"{ended} after {len(history.loss)} epochs in {seconds:.1f} s{loss}, accuracy {score:.1%}"
+    )
+    if held_out is not None:
+        score = evaluate(model, held_out, accuracy)
+        print(f"accuracy on {len(held_out.inputs)} held-out examples: {score:.1%}")
+    print(f"results are in {out}{os.sep}")
+    if history.interrupted:
+        print(f"continue with: python -m nn {name} --resume --out {out}")
+    return 0
+
+
+def _write_results(
+    out: Path,
+    name: str,
+    model: Module,
+    history: nn.History,
+    examples: Dataset,
+    settings: dict[str, Any],
+) -> None:
+    from nn import plot
+
+    model.save(out / "model.json")
+    content = {
+        "kind": "history",
+        "task": name,
+        "settings": settings,
+        "loss": history.loss,
+        "accuracy": history.accuracy,
+        "held_out_accuracy": history.held_out_accuracy,
+    }
+    write_json(out / "history.json", content)
+    plot.save(plot.loss_curve(history), out / "loss.png")
+    if len(examples.inputs[0]) == 2:
+        plot.save(plot.decision_boundary(model, examples), out / "decision_boundary.png")
+
+
+def _kept_settings(path: Path, task: str, given: dict[str, Any]) -> dict[str, Any]:
+    """The settings of the run to be resumed, which options may repeat but not change."""
+    try:
+        kept = read_json(path, "checkpoint").get("settings")
+    except FileNotFoundError:
+        raise ValueError(f"nothing to resume: there is no {path}") from None
+    expected = {"task": "", **SETTINGS}
+    del expected["epochs"]
+    if (
+        not isinstance(kept, dict)
+        or set(kept) != set(expected)
+        or any(type(kept[key]) is not type(expected[key]) for key in expected)
+    ):
+        raise ValueError(f"{path} is damaged: its settings are not those of a task")
+    if kept.pop("task") != task:
+        raise ValueError(f"{path} is not a checkpoint of {task}")
+    for key, value in given.items():
+        if key in kept and kept[key] != value:
+            option = "--" + key.replace("_", "-")
+            raise ValueError(f"{path} was made with {option} {kept[key]}, not {value}")
+    return {**TASKS[task].settings, **kept}
+
+
+def _make_writable(out: Path) -> None:
+    """Make the folder and try it, before an hour of training finds out."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise OSError(f"cannot write to {out}: {error.strerror}") from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    tasks = "\n".join(f"  {name:10}{task.about}" for name, task in TASKS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m nn",
+        description=f"Train a network made of nothing but scalar Values.\n\ntasks:\n{tasks}",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "task",
+        nargs="?",
+        default="moons",
+        choices=TASKS,
+        metavar="task",
+        help="one of the above; moons if left out",
+    )
+    parser.add_argument("--epochs", type=_count, help="passes over the examples")
+    parser.add_argument("--lr", type=_positive, help="learning rate")
+    parser.add_argument("--seed", type=int, help="start of all random numbers")
+    parser.add_argument("--hidden", type=_size, nargs="*", help="neurons of each hidden layer")
+    parser.add_argument("--activation", choices=ACTIVATIONS)
+    parser.add_argument("--optimizer", choices=OPTIMIZERS)
+    parser.add_argument("--batch-size", type=_count, help="examples in a step; 0 for all")
+    parser.add_argument("--l2", type=_nonnegative, help="weight of the L2 penalty")
+    parser.add_argument("--examples", type=_size, help="size of a made data set")
+    parser.add_argument("--noise", type=_nonnegative, help="noise of a made data set")
+    parser.add_argument("--out", help="folder for the results; runs/<task> if left out")
+    parser.add_argument("--resume", action="store_true", help="continue a stopped run")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    return parser
+
+
+def _count(text: str) -> int:
+    return _within(int, text, lambda n: n >= 0, "a whole number, 0 or more")
+
+
+def _size(text: str) -> int:
+    return _within(int, text, lambda n: n >= 1, "a whole number, 1 or more")
+
+
+def _positive(text: str) -> float:
+    return _within(float, text, lambda x: 0.0 < x < float("inf"), "a number above 0")
+
+
+def _nonnegative(text: str) -> float:
+    return _within(float, text, lambda x: 0.0 <= x < float("inf"), "a number, 0 or more")
+
+
+def _within(kind: Callable[[str], Any], text: str, fits: Callable[[Any], bool], what: str) -> Any:
+    try:
+        number = kind(text)
+    except ValueError:
+        number = None
+    if number is None or not fits(number):
+        raise argparse.ArgumentTypeError(f"takes {what}, not {text!r}")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""What is there to learn from? Small data sets: lists of inputs and of targets."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from nn import rng
+
+
+class Dataset(NamedTuple):
+    """inputs: one list of floats for each example. targets: one class for each.
+
+    Two classes are -1 and +1, three and more are 0, 1, 2, ...
+    """
+
+    inputs: list[list[float]]
+    targets: list[int]
+
+
+def moons(n: int = 100, noise: float = 0.1, generator: random.Random | None = None) -> Dataset:
+    """n points of two interleaved half circles, in classes -1 (the upper) and +1.
+
+    `noise` is the standard deviation of what is added to each coordinate.
+    """
+    outer, inner = n - n // 2, n // 2
+    points = []
+    for k in range(outer):
+        angle = math.pi * k / max(outer - 1, 1)
+        points.append((math.cos(angle), math.sin(angle), -1))
+    for k in range(inner):
+        angle = math.pi * k / max(inner - 1, 1)
+        points.append((1.0 - math.cos(angle), 0.5 - math.sin(angle), 1))
+    return _shaken(points, n, noise, generator)
+
+
+def circles(
+    n: int = 100, noise: float = 0.1, factor: float = 0.5, generator: random.Random | None = None
+) -> Dataset:
+    """n points of two circles, of radius 1 (class -1) and `factor` (class +1)."""
+    outer, inner = n - n // 2, n // 2
+    points = []
+    for size, radius, label in ((outer, 1.0, -1), (inner, factor, 1)):
+        for k in range(size):
+            angle = 2.0 * math.pi * k / size
+            points.append((radius * math.cos(angle), radius * math.sin(angle), label))
+    return _shaken(points, n, noise, generator)
+
+
+def spiral(
+    n: int = 150, noise: float = 0.05, arms: int = 3, generator: random.Random | None = None
+) -> Dataset:
+    """n points on the arms of a spiral, in classes 0, 1, 2, ..., one to an arm."""
+    points = []
+    for arm in range(arms):
+        size = n // arms + (arm < n % arms)
+        for k in range(size):
+            radius = (k + 1) / size
+            angle = 2.0 * math.pi * arm / arms + 4.0 * radius
+            points.append((radius * math.sin(angle), radius * math.cos(angle), arm))
+    return _shaken(points, n, noise, generator)
+
+
+def xor(n: int = 100, noise: float = 0.1, generator: random.Random | None = None) -> Dataset:
+    """n points around the corners of a square: class +1 where one coordinate is 1, not both."""
+    corners = [(0.0, 0.0, -1), (0.0, 1.0, 1), (1.0, 0.0, 1), (1.0, 1.0, -1)]
+    return _shaken([corners[k % 4] for k in range(n)], n, noise, generator)
+
+
+def iris() -> Dataset:
+    """Fisher's iris data: 150 flowers, 4 measurements in cm, 3 species. Needs scikit-learn."""
+    return _from_scikit_learn("iris")
+
+
+def digits() -> Dataset:
+    """1,797 handwritten digits of 8 x 8 pixels from 0 to 16. Needs scikit-learn."""
+    return _from_scikit_learn("digits")
+
+
+def split(
+    data: Dataset, held_out: int, generator: random.Random | None = None
+) -> tuple[Dataset, Dataset]:
+    """(training set, held-out set), drawn by chance so that both have each class in proportion.
+
+    Raises ValueError unless 0 <= held_out < number of examples.
+    """
+    n = len(data.inputs)
+    if not 0 <= held_out < n:
+        raise ValueError(f"cannot hold out {held_out} of {n} examples")
+    generator = generator or rng.generator
+    classes: dict[int, list[int]] = {}
+    for i, target in enumerate(data.targets):
+        classes.setdefault(target, []).append(i)
+    # Each example gets its place within its class, from 0 to 1; the first `held_out` are held out.
+    ranked = []
+    for members in classes.values():
+        generator.shuffle(members)
+        ranked += [((k + 0.5) / len(members), i) for k, i in enumerate(members)]
+    order = [i for _, i in sorted(ranked)]
+    return _chosen(data, sorted(order[held_out:])), _chosen(data, sorted(order[:held_out]))
+
+
+def standardized(data: Dataset, like: Dataset | None = None) -> Dataset:
+    """The inputs with each column brought to mean 0 and standard deviation 1.
+
+    Mean and deviation are measured on `like`, by default the data itself; for held-out data that is
+    the training data. A column without any spread is only centred.
+    """
+    columns = list(zip(*(like or data).inputs, strict=True))
+    centers = [math.fsum(column) / len(column) for column in columns]
+    spreads = [
+        math.sqrt(math.fsum((x - center) ** 2 for x in column) / len(column)) or 1.0
+        for column, center in zip(columns, centers, strict=True)
+    ]
+    inputs = [
+        [(x - c) / s for x, c, s in zip(row, centers, spreads, strict=True)] for row in data.inputs
+    ]
+    return Dataset(inputs, list(data.targets))
+
+
+def _shaken(
+    points: Sequence[tuple[float, float, int]],
+    n: int,
+    noise: float,
+    generator: random.Random | None,
+) -> Dataset:
+    if n < 1:
+        raise ValueError(f"a data set needs at least one example, not {n}")
+    if not 0.0 <= noise < math.inf:
+        raise ValueError(f"noise must be 0 or more, not {noise}")
+    draw = (generator or rng.generator).gauss
+    inputs = [[x + draw(0.0, noise), y + draw(0.0, noise)] for x, y, _ in points]
+    return Dataset(inputs, [label for _, _, label in points])
+
+
+def _chosen(data: Dataset, indices: Sequence[int]) -> Dataset:
+    return Dataset([data.inputs[i] for i in indices], [data.targets[i] for i in indices])
+
+
+def _from_scikit_learn(name: str) -> Dataset:
+    try:
+        from sklearn import datasets
+    except ImportError:
+        raise ImportError(
+            f"the {name} data come with scikit-learn: pip install 'scalar-autograd[train]'"
+        ) from None
+    bunch = getattr(datasets, f"load_{name}")()
+    inputs = [[float(x) for x in row] for row in bunch.data]
+    return Dataset(inputs, [int(target) for target in bunch.target])

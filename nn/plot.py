@@ -1,0 +1,141 @@
+"""What does it look like? Loss curves, decision boundaries and activation functions, as figures."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from autograd import Value, grad, no_grad
+from nn.activations import Elementwise, gelu, relu, sigmoid, silu, softplus, tanh
+from nn.data import Dataset
+from nn.files import write_bytes
+from nn.matrix import Matrix
+from nn.module import Module
+from nn.train import History, classified
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, told apart by colour-blind eyes; markers tell classes apart as well.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
+MARKERS = "os^Dv*PX"
+
+
+def loss_curve(history: History) -> Figure:
+    """Loss, and accuracy where there is one, against the epoch."""
+    figure = _figure(6.4, 4.0)
+    axes = figure.subplots()
+    epochs = range(1, len(history.loss) + 1)
+    axes.plot(epochs, history.loss, color=COLORS[0], label="loss")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("loss")
+    axes.set_ylim(bottom=0.0)
+    lines = list(axes.lines)
+    if history.accuracy:
+        right = axes.twinx()
+        right.plot(epochs, history.accuracy, color=COLORS[1], ls="--", label="accuracy, training")
+        if history.held_out_accuracy:
+            held_out = history.held_out_accuracy
+            right.plot(epochs, held_out, color=COLORS[2], ls=":", label="accuracy, held out")
+        right.set_ylabel("accuracy")
+        right.set_ylim(0.0, 1.02)
+        lines += right.lines
+    axes.legend(lines, [str(line.get_label()) for line in lines], loc="center right")
+    return figure
+
+
+def decision_boundary(model: Module, data: Dataset, resolution: int = 60) -> Figure:
+    """The class that a model of two inputs gives to each point of the plane, and the examples.
+
+    With a single score the shade shows the score, and the line where it is 0. Raises ValueError if
+    the examples do not have two inputs each.
+    """
+    if any(len(row) != 2 for row in data.inputs):
+        raise ValueError("a decision boundary is drawn for models of two inputs")
+    xs, ys = (_grid([row[k] for row in data.inputs], resolution) for k in (0, 1))
+    training = model.training
+    model.eval()
+    try:
+        with no_grad():
+            rows = [model(Matrix([[x, y] for x in xs])) for y in ys]
+    finally:
+        model.train(training)
+    figure = _figure(5.6, 4.8)
+    axes = figure.subplots()
+    classes = sorted(set(data.targets))
+    if len(rows[0][0]) == 1:
+        scores = [[float(cell) for (cell,) in row] for row in rows]
+        limit = max(max(abs(s) for s in row) for row in scores) or 1.0
+        levels = [limit * (k / 10 - 1) for k in range(21)]
+        shade = axes.contourf(xs, ys, scores, levels=levels, cmap="RdBu_r", alpha=0.75)
+        axes.contour(xs, ys, scores, levels=[0.0], colors="black", linewidths=1.2)
+        figure.colorbar(shade, ax=axes, label="score")
+    else:
+        regions = [[classified(cell) for cell in row] for row in rows]
+        levels = [k - 0.5 for k in range(len(rows[0][0]) + 1)]
+        axes.contourf(xs, ys, regions, levels=levels, colors=COLORS, alpha=0.35)
+    for k, target in enumerate(classes):
+        points = [row for row, t in zip(data.inputs, data.targets, strict=True) if t == target]
+        axes.scatter(
+            [x for x, _ in points],
+            [y for _, y in points],
+            s=26,
+            color=COLORS[k % len(COLORS)],
+            marker=MARKERS[k % len(MARKERS)],
+            edgecolors="white",
+            linewidths=0.6,
+            label=f"class {target:+d}" if -1 in classes else f"class {target}",
+        )
+    axes.legend(loc="upper right")
+    axes.set_xlabel("x1")
+    axes.set_ylabel("x2")
+    return figure
+
+
+def activations(
+    functions: Sequence[Elementwise] = (relu, sigmoid, tanh, softplus, gelu, silu),
+) -> Figure:
+    """Activation functions and their derivatives, the latter by backpropagation."""
+    figure = _figure(8.0, 2.6 * ((len(functions) + 2) // 3))
+    panels: Any = figure.subplots((len(functions) + 2) // 3, 3, squeeze=False).flat
+    xs = [k / 20 for k in range(-80, 81)]
+    for panel in panels:
+        panel.set_axis_off()
+    for panel, function in zip(panels, functions, strict=False):
+        points = [Value(x) for x in xs]
+        values = [function(point) for point in points]
+        slopes = [grad(v, [p])[0] for v, p in zip(values, points, strict=True)]
+        panel.set_axis_on()
+        panel.axhline(0.0, color="0.8", lw=0.8)
+        panel.plot(xs, [float(v) for v in values], color=COLORS[0], label="g(x)")
+        panel.plot(xs, [float(s) for s in slopes], color=COLORS[1], ls="--", label="g'(x)")
+        panel.set_title(function.__name__)
+        panel.legend(fontsize="small")
+    return figure
+
+
+def save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure in the format that the file's name ends in, atomically."""
+    content = io.BytesIO()
+    figure.savefig(content, format=os.path.splitext(path)[1].lstrip(".") or "png", dpi=150)
+    write_bytes(path, content.getvalue())
+
+
+def _figure(width: float, height: float) -> Figure:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ImportError(
+            "pictures need matplotlib: pip install 'scalar-autograd[train]'"
+        ) from None
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _grid(values: Sequence[float], resolution: int) -> list[float]:
+    """`resolution` places from a little below the smallest value to a little above the largest."""
+    low, high = min(values), max(values)
+    margin = 0.15 * (high - low) or 1.0
+    step = (high - low + 2.0 * margin) / (resolution - 1)
+    return [low - margin + step * k for k in range(resolution)]

@@ -1,0 +1,370 @@
+"""How is a model trained? Epoch by epoch, shown, interruptible, and resumable to the last bit."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import math
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from tqdm import tqdm
+
+from autograd import Value, no_grad
+from autograd.value import Constant
+from nn import rng
+from nn.data import Dataset
+from nn.files import as_number, read_json, write_json
+from nn.matrix import Matrix, total
+from nn.module import Module
+from nn.optim import Optimizer, Schedule, clip_grad_norm
+
+Loss = Callable[[Any, Sequence[Any]], Value]
+Metric = Callable[[Any, Sequence[Any]], float]
+Predict = Callable[[Module, Sequence[Any]], Any]
+
+SAVE_EVERY = 5.0  # seconds between checkpoints of a running fit
+
+
+@dataclass
+class History:
+    """What happened, one entry for each epoch; `accuracy` stands for whatever the metric is.
+
+    Training loss and accuracy are those seen while learning; held-out accuracy is measured at the
+    end of an epoch, in evaluation mode. `interrupted` says whether a Ctrl-C ended the run.
+    """
+
+    loss: list[float] = field(default_factory=list)
+    accuracy: list[float] = field(default_factory=list)
+    held_out_accuracy: list[float] = field(default_factory=list)
+    interrupted: bool = False
+
+
+@dataclass
+class Position:
+    """Where a run stands: whole epochs and steps done, and what the current epoch has seen."""
+
+    epoch: int = 0
+    steps: int = 0
+    seen: int = 0
+    order: list[int] = field(default_factory=list)
+    loss_sum: float = 0.0
+    accuracy_sum: float = 0.0
+
+
+def fit(
+    model: Module,
+    data: Dataset | tuple[Sequence[Any], Sequence[Any]],
+    loss: Loss,
+    optimizer: Optimizer,
+    *,
+    epochs: int,
+    batch_size: int | None = None,
+    penalty: Callable[[Module], Value] | None = None,
+    metric: Metric | None = None,
+    held_out: Dataset | tuple[Sequence[Any], Sequence[Any]] | None = None,
+    schedule: Schedule | None = None,
+    clip: float | None = None,
+    predict: Predict | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    settings: dict[str, Any] | None = None,
+    progress: bool = True,
+) -> History:
+    """Train a model on data.
+
+    While it runs the cyclic garbage collector is paused: graphs have no cycles. A Ctrl-C is kept
+    until the step under way is complete, then ends the run; a second one ends it at once.
+
+    Args:
+        model: what is trained; switched to training mode.
+        data: (inputs, targets), equally many. Inputs are vectors of finite numbers, unless `predict`
+            is given.
+        loss: (predictions, targets) -> Value, such as `nn.hinge`.
+        optimizer: made for the model's parameters.
+        epochs: passes over the data, those of a resumed run included.
+        batch_size: examples in a step, drawn in a new order each epoch; None: all of them, in order.
+        penalty: model -> Value, added to the loss, such as `l2(1e-4)`.
+        metric: (predictions, targets) -> number, such as `accuracy`.
+        held_out: examples that are measured by the metric, not learned from.
+        schedule: number of steps done -> learning rate.
+        clip: the largest Euclidean norm of a gradient.
+        predict: (model, inputs) -> predictions; by default the model is called on a batch Matrix.
+        checkpoint: a file for the whole state of the run, written every few seconds and at the end.
+        resume: continue from the checkpoint; the result equals that of an uninterrupted run.
+        settings: kept in the checkpoint; a resume with others is refused.
+        progress: show a bar with loss and metric.
+
+    Returns the history, that of the resumed run included.
+
+    Raises:
+        ValueError: data that do not fit together, or a checkpoint that does not fit.
+        FileNotFoundError: nothing to resume from.
+        FloatingPointError: the loss became nan or infinite; the model is as after the step before.
+    """
+    predict = predict or _predict_batch
+    inputs, targets = _checked(data, predict is _predict_batch)
+    held_out = _checked(held_out, predict is _predict_batch) if held_out is not None else None
+    if epochs < 0:
+        raise ValueError(f"epochs must be 0 or more, not {epochs}")
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size must be 1 or more, not {batch_size}")
+    if resume and checkpoint is None:
+        raise ValueError("resume needs a checkpoint")
+    history, position = History(), Position()
+    if resume and checkpoint is not None:
+        history, position = _restore(checkpoint, model, optimizer, settings or {}, len(inputs))
+
+    def save() -> None:
+        if checkpoint is not None:
+            _save(checkpoint, model, optimizer, history, position, settings or {})
+
+    def step(batch: Sequence[int]) -> None:
+        batch_targets = [targets[i] for i in batch]
+        predictions = predict(model, [inputs[i] for i in batch])
+        cost = loss(predictions, batch_targets)
+        if penalty is not None:
+            cost = cost + penalty(model)
+        if not math.isfinite(float(cost)):
+            raise FloatingPointError(
+                f"the loss became {float(cost)} in epoch {position.epoch + 1}: try a smaller"
+                " learning rate, or autograd.detect_anomaly() to see where"
+            )
+        optimizer.zero_grad()
+        cost.backward()
+        if clip is not None:
+            clip_grad_norm(optimizer.parameters, clip)
+        if schedule is not None:
+            optimizer.lr = schedule(position.steps)
+        optimizer.step()
+        position.steps += 1
+        position.seen += len(batch)
+        position.loss_sum += float(cost) * len(batch)
+        if metric is not None:
+            position.accuracy_sum += metric(predictions, batch_targets) * len(batch)
+
+    model.train()
+    size = batch_size or len(inputs)
+    saved_at = time.monotonic()
+    with (
+        _collector_paused(),
+        _interrupt_kept() as interrupt,
+        tqdm(total=epochs, initial=position.epoch, unit="epoch", disable=not progress) as bar,
+    ):
+        while position.epoch < epochs and not interrupt.is_set():
+            if position.seen == 0:
+                position.order = list(range(len(inputs)))
+                if batch_size is not None:
+                    rng.generator.shuffle(position.order)
+            while position.seen < len(inputs) and not interrupt.is_set():
+                step(position.order[position.seen : position.seen + size])
+            if position.seen == len(inputs):
+                history.loss.append(position.loss_sum / len(inputs))
+                shown = {"loss": f"{history.loss[-1]:.4f}"}
+                if metric is not None:
+                    history.accuracy.append(position.accuracy_sum / len(inputs))
+                    shown["accuracy"] = f"{history.accuracy[-1]:.1%}"
+                    if held_out is not None:
+                        score = evaluate(model, held_out, metric, predict)
+                        history.held_out_accuracy.append(score)
+                        shown["held out"] = f"{score:.1%}"
+                bar.set_postfix(shown, refresh=False)
+                bar.update()
+                position.epoch, position.seen = position.epoch + 1, 0
+                position.loss_sum = position.accuracy_sum = 0.0
+            if time.monotonic() - saved_at > SAVE_EVERY:
+                save()
+                saved_at = time.monotonic()
+        history.interrupted = interrupt.is_set()
+    save()
+    return history
+
+
+def evaluate(
+    model: Module,
+    data: Dataset | tuple[Sequence[Any], Sequence[Any]],
+    metric: Metric,
+    predict: Predict | None = None,
+) -> float:
+    """The metric of a model's predictions, in evaluation mode and without a graph."""
+    predict = predict or _predict_batch
+    inputs, targets = _checked(data, predict is _predict_batch)
+    training = model.training
+    model.eval()
+    try:
+        with no_grad():
+            return metric(predict(model, inputs), targets)
+    finally:
+        model.train(training)
+
+
+def accuracy(predictions: Any, targets: Sequence[int]) -> float:
+    """The part of the examples that are classified right, from 0 to 1.
+
+    A single score means class +1 above 0, else -1; of several the largest is the class. Raises
+    ValueError for no examples, or another number of targets.
+    """
+    rows = list(predictions)
+    if not rows or len(rows) != len(targets):
+        raise ValueError(f"accuracy of {len(rows)} predictions and {len(targets)} targets")
+    return sum(classified(row) == t for row, t in zip(rows, targets, strict=True)) / len(rows)
+
+
+def classified(row: Value | Sequence[Value]) -> int:
+    """The class that one example's score or scores speak for."""
+    scores = [row] if isinstance(row, Value) else list(row)
+    if len(scores) == 1:
+        return 1 if scores[0] > 0.0 else -1
+    return max(range(len(scores)), key=lambda k: float(scores[k]))
+
+
+def l2(strength: float) -> Callable[[Module], Value]:
+    """The penalty strength * (sum of the squares of all parameters)."""
+    return lambda model: strength * total(p * p for p in model.parameters())
+
+
+# --- data -----------------------------------------------------------------------------------------
+
+
+def _predict_batch(model: Module, inputs: Sequence[Sequence[float]]) -> Any:
+    # Inputs are constants of the graph: nobody asks for their gradients.
+    return model(Matrix([Constant(x) for x in row] for row in inputs))
+
+
+def _checked(
+    data: Dataset | tuple[Sequence[Any], Sequence[Any]], vectors: bool
+) -> tuple[list[Any], list[Any]]:
+    """Inputs and targets as lists, after a look at their sizes and numbers."""
+    inputs, targets = (list(part) for part in data)
+    if not inputs:
+        raise ValueError("no examples to learn from")
+    if len(inputs) != len(targets):
+        raise ValueError(f"{len(inputs)} inputs, but {len(targets)} targets")
+    for i, row in enumerate(inputs if vectors else ()):
+        if len(row) != len(inputs[0]):
+            raise ValueError(f"input 0 has {len(inputs[0])} numbers, input {i} has {len(row)}")
+        for x in row:
+            if not math.isfinite(x):
+                raise ValueError(f"input {i} has a number that is not finite: {x}")
+    return inputs, targets
+
+
+# --- checkpoints ----------------------------------------------------------------------------------
+
+
+def _save(
+    path: str | os.PathLike[str],
+    model: Module,
+    optimizer: Optimizer,
+    history: History,
+    position: Position,
+    settings: dict[str, Any],
+) -> None:
+    content = {
+        "kind": "checkpoint",
+        "settings": settings,
+        "position": asdict(position),
+        "history": asdict(history),
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "generator": rng.generator.getstate(),
+    }
+    write_json(path, content)
+
+
+def _restore(
+    path: str | os.PathLike[str],
+    model: Module,
+    optimizer: Optimizer,
+    settings: dict[str, Any],
+    examples: int,
+) -> tuple[History, Position]:
+    """Bring everything to where the checkpoint was written, or change nothing and raise."""
+    content = read_json(path, "checkpoint")
+    for name, setting in settings.items():
+        kept = content.get("settings", {}).get(name)
+        if kept != setting:
+            raise ValueError(f"{path} was made with {name} = {kept!r}, not {setting!r}")
+    before = model.state_dict()
+    try:
+        history = _history(content["history"])
+        position = _position(content["position"], examples)
+        version, numbers, gauss = content["generator"]
+        generator = random.Random()
+        generator.setstate((version, tuple(numbers), gauss))
+        model.load_state_dict(content["model"])
+        optimizer.load_state_dict(content["optimizer"])
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        model.load_state_dict(before)
+        what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"{path} is damaged or of another run: {what}") from None
+    rng.generator.setstate(generator.getstate())
+    return history, position
+
+
+def _history(content: dict[str, Any]) -> History:
+    lists = {
+        name: [as_number(x, name) for x in content[name]]
+        for name in ("loss", "accuracy", "held_out_accuracy")
+    }
+    return History(**lists)
+
+
+def _position(content: dict[str, Any], examples: int) -> Position:
+    counts = {name: content[name] for name in ("epoch", "steps", "seen")}
+    order = content["order"]
+    if not all(isinstance(n, int) and n >= 0 for n in counts.values()):
+        raise ValueError("its counts are not whole numbers")
+    if counts["seen"] and sorted(order) != list(range(examples)):
+        raise ValueError(f"its order is not one of {examples} examples")
+    return Position(
+        **counts,
+        order=order,
+        loss_sum=as_number(content["loss_sum"], "loss_sum"),
+        accuracy_sum=as_number(content["accuracy_sum"], "accuracy_sum"),
+    )
+
+
+# --- while it runs --------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _collector_paused() -> Iterator[None]:
+    """No cyclic garbage collection inside; afterwards as it was, whatever happened."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@contextlib.contextmanager
+def _interrupt_kept() -> Iterator[threading.Event]:
+    """An event that a first Ctrl-C sets instead of raising; a second one raises as usual."""
+    interrupt = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupt  # signals reach the main thread only
+        return
+    previous = signal.getsignal(signal.SIGINT)
+
+    def keep(number: int, frame: Any) -> None:
+        interrupt.set()
+        signal.signal(signal.SIGINT, previous)
+
+    # A handler that was not set from Python (None) could not be put back; leave that one alone.
+    if previous is None or previous is signal.SIG_IGN:
+        yield interrupt
+        return
+    signal.signal(signal.SIGINT, keep)
+    try:
+        yield interrupt
+    finally:
+        signal.signal(signal.SIGINT, previous)
