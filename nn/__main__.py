@@ -1,8 +1,9 @@
-"""What does `python -m nn` do? It trains a network of scalar Values on a small task, and shows it."""
+"""What does `python -m nn` do? It trains a network of scalar Values on a small task."""
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import tempfile
@@ -147,9 +148,9 @@ def run(name: str, out: Path, options: argparse.Namespace) -> int:
     _write_results(out, name, model, history, examples, settings)
     score = evaluate(model, examples, accuracy)
     ended = "stopped" if history.interrupted else "trained"
-    loss = f", loss {history.loss[-1]:.4f}" if history.loss else ""
+    loss = f"loss {history.loss[-1]:.4f}, " if history.loss else ""
     print(
-        f"{ended} after {len(history.loss)} epochs in {seconds:.1f} s{loss}, accuracy {score:.1%}"
+        f"{ended} after {len(history.loss)} epochs in {seconds:.1f} s: {loss}accuracy {score:.1%}"
     )
     if held_out is not None:
         score = evaluate(model, held_out, accuracy)
@@ -234,45 +235,41 @@ def _parser() -> argparse.ArgumentParser:
         metavar="task",
         help="one of the above; moons if left out",
     )
-    parser.add_argument("--epochs", type=_count, help="passes over the examples")
-    parser.add_argument("--lr", type=_positive, help="learning rate")
+    parser.add_argument("--epochs", type=_whole(0), help="passes over the examples")
+    parser.add_argument("--lr", type=_real, help="learning rate")
     parser.add_argument("--seed", type=int, help="start of all random numbers")
-    parser.add_argument("--hidden", type=_size, nargs="*", help="neurons of each hidden layer")
+    parser.add_argument("--hidden", type=_whole(1), nargs="*", help="neurons of each hidden layer")
     parser.add_argument("--activation", choices=ACTIVATIONS)
     parser.add_argument("--optimizer", choices=OPTIMIZERS)
-    parser.add_argument("--batch-size", type=_count, help="examples in a step; 0 for all")
-    parser.add_argument("--l2", type=_nonnegative, help="weight of the L2 penalty")
-    parser.add_argument("--examples", type=_size, help="size of a made data set")
-    parser.add_argument("--noise", type=_nonnegative, help="noise of a made data set")
+    parser.add_argument("--batch-size", type=_whole(0), help="examples in a step; 0 for all")
+    parser.add_argument("--l2", type=_real, help="weight of the L2 penalty")
+    parser.add_argument("--examples", type=_whole(1), help="size of a made data set")
+    parser.add_argument("--noise", type=_real, help="noise of a made data set")
     parser.add_argument("--out", help="folder for the results; runs/<task> if left out")
     parser.add_argument("--resume", action="store_true", help="continue a stopped run")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser
 
 
-def _count(text: str) -> int:
-    return _within(int, text, lambda n: n >= 0, "a whole number, 0 or more")
+def _whole(low: int) -> Callable[[str], int]:
+    """A reader of whole numbers from `low` up, for argparse."""
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and int(text) >= low):
+            raise argparse.ArgumentTypeError(f"takes a whole number, {low} or more, not {text!r}")
+        return int(text)
+
+    return read
 
 
-def _size(text: str) -> int:
-    return _within(int, text, lambda n: n >= 1, "a whole number, 1 or more")
-
-
-def _positive(text: str) -> float:
-    return _within(float, text, lambda x: 0.0 < x < float("inf"), "a number above 0")
-
-
-def _nonnegative(text: str) -> float:
-    return _within(float, text, lambda x: 0.0 <= x < float("inf"), "a number, 0 or more")
-
-
-def _within(kind: Callable[[str], Any], text: str, fits: Callable[[Any], bool], what: str) -> Any:
+def _real(text: str) -> float:
+    """A finite number, 0 or more, for argparse."""
     try:
-        number = kind(text)
+        number = float(text)
     except ValueError:
-        number = None
-    if number is None or not fits(number):
-        raise argparse.ArgumentTypeError(f"takes {what}, not {text!r}")
+        number = math.nan
+    if not 0.0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"takes a number, 0 or more, not {text!r}")
     return number
 
 

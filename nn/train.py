@@ -84,12 +84,12 @@ def fit(
 
     Args:
         model: what is trained; switched to training mode.
-        data: (inputs, targets), equally many. Inputs are vectors of finite numbers, unless `predict`
-            is given.
+        data: (inputs, targets), equally many. Inputs are vectors of finite numbers, unless
+            `predict` is given.
         loss: (predictions, targets) -> Value, such as `nn.hinge`.
         optimizer: made for the model's parameters.
         epochs: passes over the data, those of a resumed run included.
-        batch_size: examples in a step, drawn in a new order each epoch; None: all of them, in order.
+        batch_size: examples in a step, in a new order each epoch; None: all, in the order given.
         penalty: model -> Value, added to the loss, such as `l2(1e-4)`.
         metric: (predictions, targets) -> number, such as `accuracy`.
         held_out: examples that are measured by the metric, not learned from.
@@ -309,11 +309,11 @@ def _restore(
 
 
 def _history(content: dict[str, Any]) -> History:
-    lists = {
-        name: [as_number(x, name) for x in content[name]]
+    loss, accuracy, held_out_accuracy = (
+        [as_number(x, name) for x in content[name]]
         for name in ("loss", "accuracy", "held_out_accuracy")
-    }
-    return History(**lists)
+    )
+    return History(loss, accuracy, held_out_accuracy)
 
 
 def _position(content: dict[str, Any], examples: int) -> Position:
