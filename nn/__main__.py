@@ -41,7 +41,7 @@ class Task:
 
 
 SETTINGS: dict[str, Any] = {
-    "epochs": 60,
+    "epochs": 100,
     "lr": 0.03,
     "seed": 0,
     "hidden": [16, 16],

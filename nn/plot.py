@@ -46,7 +46,7 @@ def loss_curve(history: History) -> Figure:
     return figure
 
 
-def decision_boundary(model: Module, data: Dataset, resolution: int = 60) -> Figure:
+def decision_boundary(model: Module, data: Dataset, resolution: int = 100) -> Figure:
     """The class that a model of two inputs gives to each point of the plane, and the examples.
 
     With a single score the shade shows the score, and the line where it is 0. Raises ValueError if
@@ -63,6 +63,9 @@ def decision_boundary(model: Module, data: Dataset, resolution: int = 60) -> Fig
     finally:
         model.train(training)
     figure = _figure(5.6, 4.8)
+    from matplotlib.colors import ListedColormap
+    from matplotlib.ticker import MaxNLocator
+
     axes = figure.subplots()
     classes = sorted(set(data.targets))
     if len(rows[0][0]) == 1:
@@ -71,11 +74,12 @@ def decision_boundary(model: Module, data: Dataset, resolution: int = 60) -> Fig
         levels = [limit * (k / 10 - 1) for k in range(21)]
         shade = axes.contourf(xs, ys, scores, levels=levels, cmap="RdBu_r", alpha=0.75)
         axes.contour(xs, ys, scores, levels=[0.0], colors="black", linewidths=1.2)
-        figure.colorbar(shade, ax=axes, label="score")
+        figure.colorbar(shade, ax=axes, label="score", ticks=MaxNLocator(9))
     else:
         regions = [[classified(cell) for cell in row] for row in rows]
-        levels = [k - 0.5 for k in range(len(rows[0][0]) + 1)]
-        axes.contourf(xs, ys, regions, levels=levels, colors=COLORS, alpha=0.35)
+        colors = ListedColormap(COLORS[: len(rows[0][0])])
+        # Cells, not contours: contours would put class 1 between classes 0 and 2.
+        axes.pcolormesh(xs, ys, regions, cmap=colors, vmin=0, vmax=colors.N - 1, alpha=0.35)
     for k, target in enumerate(classes):
         points = [row for row, t in zip(data.inputs, data.targets, strict=True) if t == target]
         axes.scatter(
