@@ -6,7 +6,6 @@ The answer belongs to the thread or the async task that asks, so it lives in a c
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 from typing import Any, ParamSpec, TypeVar, cast
@@ -84,6 +83,8 @@ class _Switch:
         current.reset(self._tokens.pop())
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        import inspect  # a third of the time of `import autograd`, and rarely needed
+
         # Each call enters a switch of its own, so threads and tasks never share tokens.
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError(

@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tqdm import tqdm
-
 from autograd import Value, no_grad
 from autograd.value import Constant
 from nn import rng
@@ -108,6 +106,8 @@ def fit(
         FileNotFoundError: nothing to resume from.
         FloatingPointError: the loss became nan or infinite; the model is as after the step before.
     """
+    from tqdm import tqdm  # half the time of `import nn`
+
     predict = predict or _predict_batch
     inputs, targets = _checked(data, predict is _predict_batch)
     held_out = _checked(held_out, predict is _predict_batch) if held_out is not None else None

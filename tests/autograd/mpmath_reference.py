@@ -60,9 +60,9 @@ def reference(name: str) -> Callable[..., Any]:
 def exact(name: str, point: Sequence[float], by: Sequence[int] = ()) -> Any:
     """The value at a point, or its partial derivative by the operands listed, to 50 digits.
 
-    Derivatives are central differences with a step 1e-40 times the scale of the operand, and so
-    many digits that nothing is lost to cancellation: an error near 1e-80. None where the function
-    is not real, or not defined.
+    None where the function is not real, or not defined. Derivatives are central differences with a
+    step 2^-140 times the scale of the operand (an error near 1e-80), at so many digits that
+    rounding stays 700 places below the value; what is smaller than that is 0.
     """
     return _exact(name, tuple(point), tuple(sorted(by)))
 
@@ -71,16 +71,14 @@ def exact(name: str, point: Sequence[float], by: Sequence[int] = ()) -> Any:
 def _exact(name: str, point: tuple[float, ...], by: tuple[int, ...]) -> Any:
     function = reference(name)
     orders = [by.count(i) for i in range(len(point))]
-    steps_of = [min(1.0, abs(x)) or 1.0 for x in point]
-    # Digits to hold the operand beside its step, and the differences beside the value.
     spread = max(abs(math.log10(abs(x))) if x else 0.0 for x in point)
-    with mp.workdps(int(120 + (60 + 1.05 * spread) * (1 + len(by)))):
-        steps = [mpf(scale) / mpf(10) ** 40 for scale in steps_of]
-        total = mpf(0)
+    with mp.workdps(int(700 + spread + (45 + 1.05 * spread) * len(by))):
+        steps = [mpmath.ldexp(min(1.0, abs(x)) or 1.0, -140) for x in point]
+        total, largest = mpf(0), mpf(0)
         for taken in product(*[range(order + 1) for order in orders]):
             at, weight = [], 1
             for x, order, k, step in zip(point, orders, taken, steps, strict=True):
-                at.append(mpf(x) + (mpf(order) / 2 - k) * step)
+                at.append(x + (mpf(order) / 2 - k) * step)
                 weight *= (-1) ** k * math.comb(order, k)
             try:
                 y = function(*at)
@@ -89,6 +87,9 @@ def _exact(name: str, point: tuple[float, ...], by: tuple[int, ...]) -> Any:
             if not mpmath.isfinite(y) or mpmath.im(y) != 0:
                 return None
             total += weight * mpmath.re(y)
+            largest = max(largest, abs(y))
+        if by and abs(total) <= 1000 * largest * mp.eps:
+            total = mpf(0)
         for order, step in zip(orders, steps, strict=True):
             total /= step**order
     with mp.workdps(50):
