@@ -74,14 +74,7 @@ TASKS = {
         lambda settings: datasets.iris(),
         3,
         nn.cross_entropy_with_logits,
-        {
-            "hidden": [8],
-            "batch_size": 20,
-            "epochs": 60,
-            "lr": 0.01,
-            "l2": 1e-3,
-            "activation": "tanh",
-        },
+        {"activation": "tanh", "epochs": 60, "batch_size": 20, "lr": 0.01, "l2": 3e-3},
         held_out=30,
     ),
 }
