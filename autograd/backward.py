@@ -30,7 +30,7 @@ def topological_order(*outputs: Value) -> list[Value]:
     The leaves come first. A depth-first walk, first operands first, that never recurses: depth is
     limited by memory only. The order depends on nothing but the graph.
     """
-    leaves, inner = _leaves_and_inner(outputs)
+    leaves, inner = _leaves_and_inner(_values(outputs, "outputs"))
     return leaves + inner
 
 
@@ -201,7 +201,8 @@ def _product(upstream: Any, local: Any) -> Any:
 
 def _in_backward(error: Exception, node: Value) -> Exception:
     assert node._primitive is not None
-    return type(error)(f"backward of {explained(error, node._primitive, node.parents, node._mode)}")
+    inner = explained(error, node._primitive, node.parents, node._mode)
+    return type(inner)(f"backward of {inner}")
 
 
 # --- gradients as results -------------------------------------------------------------------------

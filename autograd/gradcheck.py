@@ -40,7 +40,7 @@ def gradcheck(
     if order < 1:
         raise ValueError(f"gradcheck: order must be 1 or more, not {order}")
     labels = [x.label if isinstance(x, Value) else "" for x in inputs]
-    point = [Value(float(x)).data for x in inputs]
+    point = [x.data if isinstance(x, Value) else Value(x).data for x in inputs]
     for i, x in enumerate(point):
         if not math.isfinite(x):
             raise ValueError(f"gradcheck: input {i} must be finite, not {x}")

@@ -123,6 +123,12 @@ def _sech(x: float) -> float:
     return 2.0 * e / (1.0 + e * e)
 
 
+def _power(x: float, y: float) -> float:
+    if x == 0.0 and -math.inf < y < 0.0:
+        raise ZeroDivisionError  # math.pow says ValueError here, and x ** y is complex below 0
+    return math.pow(x, y)
+
+
 def _gaussian(x: float) -> float:
     # exp magnifies the rounding of x*x by x*x itself; Dekker's split recovers what was rounded off.
     square = x * x
@@ -164,7 +170,7 @@ def _power_by_exponent(out: Any, x: Any, y: Any) -> Any:
 
 pow = Primitive(
     "pow",
-    operator.pow,
+    _power,
     (_power_by_base, _power_by_exponent),
     "**",
     "a base below 0 takes whole exponents only",
@@ -193,7 +199,10 @@ sech = Primitive("sech", _sech, lambda out, x: -out * tanh(x))
 tanh: Primitive = Primitive("tanh", math.tanh, lambda out, x: _square(sech(x)))
 sigmoid = Primitive("sigmoid", _sigmoid, lambda out, x: _square(0.5 * sech(0.5 * x)), "σ")
 softplus = Primitive("softplus", _softplus, lambda out, x: sigmoid(x))
-gaussian = Primitive("gaussian", _gaussian, lambda out, x: -2.0 * x * out)
+# The slope is -2 x e^(-x^2). Beyond 30 the exponential is 0, and x is cut off: 0 * inf would be nan.
+gaussian = Primitive(
+    "gaussian", _gaussian, lambda out, x: -2.0 * maximum(minimum(x, 30.0), -30.0) * out
+)
 erf = Primitive("erf", math.erf, lambda out, x: 2.0 / math.sqrt(math.pi) * gaussian(x))
 
 # --- choices: piecewise, with the kinks' conventions above ----------------------------------------
@@ -207,13 +216,13 @@ def _share(a: Any, b: Any) -> Any:
 greater = Primitive("greater", lambda a, b: 1.0 if a > b else 0.0, (None, None), ">")
 relu = Primitive("relu", lambda x: 0.0 if x <= 0.0 else x, lambda out, x: greater(x, 0.0), "ReLU")
 abs = Primitive("abs", operator.abs, lambda out, x: greater(x, 0.0) - greater(0.0, x), "|x|")
-maximum = Primitive(
+maximum: Primitive = Primitive(
     "maximum",
     lambda a, b: a if a >= b or a != a else b,
     (lambda out, a, b: _share(a, b), lambda out, a, b: _share(b, a)),
     "max",
 )
-minimum = Primitive(
+minimum: Primitive = Primitive(
     "minimum",
     lambda a, b: a if a <= b or a != a else b,
     (lambda out, a, b: _share(b, a), lambda out, a, b: _share(a, b)),

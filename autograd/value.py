@@ -356,12 +356,10 @@ def explained(
     error: Exception, primitive: Primitive, operands: Sequence[Value], mode: modes.Mode | None
 ) -> Exception:
     """The same kind of error, with a message that names the operation and its operands."""
+    kind: type[Exception] = ValueError
+    reason = primitive.domain or str(error) or "outside the domain"
     if isinstance(error, ZeroDivisionError):
-        reason = "division by zero"
+        kind, reason = ZeroDivisionError, "division by zero"
     elif isinstance(error, OverflowError):
-        reason = "the result is too large for a float"
-    elif isinstance(error, ValueError):
-        reason = primitive.domain or str(error) or "outside the domain"
-    else:
-        reason = str(error)
-    return type(error)(f"{described(primitive, operands)}: {reason}{happened_in(mode)}")
+        kind, reason = OverflowError, "the result is too large for a float"
+    return kind(f"{described(primitive, operands)}: {reason}{happened_in(mode)}")

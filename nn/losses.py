@@ -74,10 +74,7 @@ def cross_entropy(probabilities: Any, target: Any, eps: float = 1e-15) -> Value:
     0.287682
     """
     examples = _examples("cross_entropy", probabilities, target)
-    return mean(
-        _weighted(w, [(x + eps).log() if i in w else x for i, x in enumerate(p)])
-        for p, w in examples
-    )
+    return mean(_weighted(w, {i: (p[i] + eps).log() for i in w}) for p, w in examples)
 
 
 def cross_entropy_with_logits(logits: Any, target: Any) -> Value:
@@ -89,7 +86,7 @@ def cross_entropy_with_logits(logits: Any, target: Any) -> Value:
     return mean(_weighted(w, log_softmax(z)) for z, w in examples)
 
 
-def _weighted(weights: dict[int, Number], logs: Sequence[Value]) -> Value:
+def _weighted(weights: dict[int, Number], logs: Sequence[Value] | dict[int, Value]) -> Value:
     """-sum_i y_i log p_i, over the i with a weight; a weight of 1 needs no product."""
     return -total(logs[i] if isinstance(y, int) else y * logs[i] for i, y in weights.items())
 
