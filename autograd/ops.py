@@ -9,7 +9,8 @@ Formulas are chosen to keep their relative accuracy over the whole line: sigma' 
 is written sech(x/2)^2 / 4, the same function, because 1 - sigma(40) is 0 in floats.
 
 Conventions at kinks: relu'(0) = 0, |x|'(0) = 0; maximum and minimum share the gradient equally at a
-tie; the derivative of x ** y by y at x = 0 is 0, its limit for y > 0.
+tie; the derivative of x ** y by y at x = 0 is 0, its limit for y > 0. An exponent that never
+changes is best a plain number: then derivatives of every order are exact at x = 0, too.
 """
 
 from __future__ import annotations
@@ -161,6 +162,8 @@ def _power_by_base(out: Any, x: Any, y: Any) -> Any:
         return 1.0
     if y == 2.0:
         return 2.0 * x
+    if y.__class__ is float and (y - 1.0) + 1.0 != y:
+        return y * (out / x)  # x ** (y - 1) would magnify the rounding of y - 1 by log x
     return y * x ** (y - 1.0)
 
 
@@ -199,7 +202,7 @@ sech = Primitive("sech", _sech, lambda out, x: -out * tanh(x))
 tanh: Primitive = Primitive("tanh", math.tanh, lambda out, x: _square(sech(x)))
 sigmoid = Primitive("sigmoid", _sigmoid, lambda out, x: _square(0.5 * sech(0.5 * x)), "σ")
 softplus = Primitive("softplus", _softplus, lambda out, x: sigmoid(x))
-# The slope is -2 x e^(-x^2). Beyond 30 the exponential is 0, and x is cut off: 0 * inf would be nan.
+# The slope is -2 x e^(-x^2). Beyond 30 the exponential is 0, and x is cut off, as 0 * inf is nan.
 gaussian = Primitive(
     "gaussian", _gaussian, lambda out, x: -2.0 * maximum(minimum(x, 30.0), -30.0) * out
 )

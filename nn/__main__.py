@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import reprlib
+import shlex
 import sys
 import tempfile
 import time
@@ -15,6 +17,7 @@ from typing import Any
 
 import nn
 from nn import data as datasets
+from nn import plot
 from nn.activations import ACTIVATIONS
 from nn.data import Dataset
 from nn.files import read_json, write_json
@@ -51,6 +54,29 @@ SETTINGS: dict[str, Any] = {
     "l2": 1e-4,
     "examples": 100,
     "noise": 0.1,
+}
+
+
+def _is_whole(low: float) -> Callable[[Any], bool]:
+    return lambda setting: type(setting) is int and setting >= low
+
+
+def _is_real(setting: Any) -> bool:
+    return type(setting) is float and 0.0 <= setting < math.inf
+
+
+# What a setting read from a checkpoint must be; the command line is checked by its parser.
+VALID: dict[str, Callable[[Any], bool]] = {
+    "epochs": _is_whole(0),
+    "lr": _is_real,
+    "seed": _is_whole(-math.inf),
+    "hidden": lambda sizes: isinstance(sizes, list) and all(map(_is_whole(1), sizes)),
+    "activation": lambda name: isinstance(name, str) and name in ACTIVATIONS,
+    "optimizer": lambda name: isinstance(name, str) and name in OPTIMIZERS,
+    "batch_size": _is_whole(0),
+    "l2": _is_real,
+    "examples": _is_whole(1),
+    "noise": _is_real,
 }
 
 
@@ -102,6 +128,7 @@ def run(name: str, out: Path, options: argparse.Namespace) -> int:
     given = {key: value for key in SETTINGS if (value := getattr(options, key)) is not None}
     kept = _kept_settings(checkpoint, name, given) if options.resume else task.settings
     settings = {**SETTINGS, **kept, **given}
+    plot.require_matplotlib()
     _make_writable(out)
 
     nn.seed(settings["seed"])
@@ -150,7 +177,7 @@ def run(name: str, out: Path, options: argparse.Namespace) -> int:
         print(f"accuracy on {len(held_out.inputs)} held-out examples: {score:.1%}")
     print(f"results are in {out}{os.sep}")
     if history.interrupted:
-        print(f"continue with: python -m nn {name} --resume --out {out}")
+        print(f"continue with: python -m nn {name} --resume --out {shlex.quote(str(out))}")
     return 0
 
 
@@ -162,8 +189,6 @@ def _write_results(
     examples: Dataset,
     settings: dict[str, Any],
 ) -> None:
-    from nn import plot
-
     model.save(out / "model.json")
     content = {
         "kind": "history",
@@ -182,24 +207,24 @@ def _write_results(
 def _kept_settings(path: Path, task: str, given: dict[str, Any]) -> dict[str, Any]:
     """The settings of the run to be resumed, which options may repeat but not change."""
     try:
-        kept = read_json(path, "checkpoint").get("settings")
+        content = read_json(path, "checkpoint")
     except FileNotFoundError:
         raise ValueError(f"nothing to resume: there is no {path}") from None
-    expected = {"task": "", **SETTINGS}
-    del expected["epochs"]
-    if (
-        not isinstance(kept, dict)
-        or set(kept) != set(expected)
-        or any(type(kept[key]) is not type(expected[key]) for key in expected)
-    ):
-        raise ValueError(f"{path} is damaged: its settings are not those of a task")
-    if kept.pop("task") != task:
+    settings = content.get("settings")
+    if not isinstance(settings, dict):
+        raise ValueError(f"{path} is damaged: its settings are not there")
+    if settings.get("task") != task:
         raise ValueError(f"{path} is not a checkpoint of {task}")
+    kept = {**settings, "epochs": content.get("epochs")}
+    del kept["task"]
+    for key in SETTINGS:
+        if not VALID[key](kept.get(key)):
+            raise ValueError(f"{path} is damaged: {key} is {reprlib.repr(kept.get(key))}")
     for key, value in given.items():
-        if key in kept and kept[key] != value:
+        if key != "epochs" and kept[key] != value:
             option = "--" + key.replace("_", "-")
             raise ValueError(f"{path} was made with {option} {kept[key]}, not {value}")
-    return {**TASKS[task].settings, **kept}
+    return {key: kept[key] for key in SETTINGS}
 
 
 def _make_writable(out: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import reduce
 from typing import Any, overload
 
@@ -32,12 +32,20 @@ class Elementwise:
             return self.function(x)
         if isinstance(x, Matrix):
             return x.map(self.function)
-        if isinstance(x, Sequence) and not isinstance(x, str):
+        if isinstance(x, Iterable) and not isinstance(x, str):
             return [self(entry) for entry in x]
         return self.function(Value(x))
 
     def __repr__(self) -> str:
         return f"<activation {self.__name__}>"
+
+
+def _gelu(x: Value) -> Value:
+    return 0.5 * x * (1.0 + (x * math.sqrt(0.5)).erf())
+
+
+def _silu(x: Value) -> Value:
+    return x * x.sigmoid()
 
 
 relu = Elementwise("relu", Value.relu, "max(0, x); the derivative at 0 is 0.")
@@ -46,11 +54,11 @@ tanh = Elementwise("tanh", Value.tanh, "The hyperbolic tangent, between -1 and 1
 softplus = Elementwise("softplus", Value.softplus, "log(1 + exp(x)), a smooth relu.")
 gelu = Elementwise(
     "gelu",
-    lambda x: 0.5 * x * (1.0 + (x * math.sqrt(0.5)).erf()),
+    _gelu,
     "x times the normal distribution function of x (Hendrycks and Gimpel 2016, exact form).",
 )
-silu = Elementwise("silu", lambda x: x * x.sigmoid(), "x * sigmoid(x) (Elfwing et al. 2017).")
-linear = Elementwise("linear", lambda x: x, "x itself.")
+silu = Elementwise("silu", _silu, "x * sigmoid(x) (Elfwing et al. 2017).")
+linear = Elementwise("linear", Value.__pos__, "x itself.")
 
 ACTIVATIONS = {f.__name__: f.function for f in (relu, sigmoid, tanh, softplus, gelu, silu, linear)}
 

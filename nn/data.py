@@ -53,6 +53,8 @@ def spiral(
     n: int = 150, noise: float = 0.05, arms: int = 3, generator: random.Random | None = None
 ) -> Dataset:
     """n points on the arms of a spiral, in classes 0, 1, 2, ..., one to an arm."""
+    if arms < 1:
+        raise ValueError(f"a spiral needs 1 arm or more, not {arms}")
     points = []
     for arm in range(arms):
         size = n // arms + (arm < n % arms)

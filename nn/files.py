@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import reprlib
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
     Raises OSError where the folder does not exist or cannot be written.
     """
     target = Path(path)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {target.parent} to write {target.name} to")
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -56,8 +59,17 @@ def as_number(content: Any, what: str) -> float:
     if isinstance(content, str) and content in ("nan", "inf", "-inf"):
         return float(content)
     if isinstance(content, bool) or not isinstance(content, int | float):
-        raise ValueError(f"{what} should be a number, not {content!r}")
-    return float(content)
+        raise ValueError(f"{what} should be a number, not {reprlib.repr(content)}")
+    try:
+        return float(content)
+    except OverflowError:
+        raise ValueError(f"{what} is too large for a float") from None
+
+
+def as_stored(content: dict[str, Any]) -> dict[str, Any]:
+    """What would be read back if this were written. Raises TypeError for what JSON cannot hold."""
+    stored: dict[str, Any] = json.loads(json.dumps(_spelled(content)))
+    return stored
 
 
 def _spelled(content: Any) -> Any:

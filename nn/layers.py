@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import mul
 from typing import Any, ClassVar, overload
 
@@ -184,6 +184,10 @@ class BatchNorm(Module):
 
     def __init__(self, size: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
         _check_size("size", size)
+        if not 0.0 <= momentum <= 1.0 or not eps >= 0.0:
+            raise ValueError(
+                f"BatchNorm: momentum {momentum} is not in 0 .. 1, or eps {eps} below 0"
+            )
         self.momentum, self.eps = momentum, eps
         self.gain = [Value(1.0) for _ in range(size)]
         self.bias = [Value(0.0) for _ in range(size)]
@@ -219,18 +223,17 @@ class BatchNorm(Module):
         return Matrix(out) if isinstance(x, Matrix) else out[0]
 
     def _batch_statistics(self, rows: list[list[Value]]) -> tuple[list[Value], list[Value]]:
-        centers, variances = [], []
-        for j, column in enumerate(zip(*rows, strict=True)):
-            center, variance = _moments(column)
-            centers.append(center)
-            variances.append(variance)
-            unbiased = len(rows) / (len(rows) - 1)
-            with no_grad():
-                for running, new in (
-                    (self.running_mean[j], center),
-                    (self.running_variance[j], variance * unbiased),
-                ):
-                    running.assign((1.0 - self.momentum) * running + self.momentum * new)
+        moments = [_moments(column) for column in zip(*rows, strict=True)]
+        centers, variances = (
+            [center for center, _ in moments],
+            [variance for _, variance in moments],
+        )
+        unbiased = len(rows) / (len(rows) - 1)
+        running = self.running_mean + self.running_variance
+        with no_grad():
+            seen = centers + [variance * unbiased for variance in variances]
+            for old, new in zip(running, seen, strict=True):
+                old.assign((1.0 - self.momentum) * old + self.momentum * new)
         return centers, variances
 
 
@@ -323,7 +326,7 @@ class Embedding(Module):
     @overload
     def __call__(self, index: Sequence[int]) -> Matrix: ...
     def __call__(self, index: int | Sequence[int]) -> list[Value] | Matrix:
-        if isinstance(index, Sequence) and not isinstance(index, str):
+        if isinstance(index, Iterable) and not isinstance(index, str):
             return Matrix(self(i) for i in index)
         if not hasattr(index, "__index__"):
             raise TypeError(f"Embedding takes whole numbers, not {index!r}")

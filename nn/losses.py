@@ -21,7 +21,8 @@ def mse(predicted: Any, target: Any) -> Value:
         predicted, target: both a number, a vector or a Matrix (rows of numbers), of one shape; a
             column Matrix also goes with a vector.
 
-    Raises ValueError for shapes that differ, an empty batch, or a target that is nan or infinite.
+    Raises ValueError for shapes that differ, an empty batch, or a target that is nan or infinite;
+    here as in the other losses a target that is a Value is taken as it is.
 
     >>> mse([Value(1.0), Value(3.0)], [0.0, 1.0]).data
     2.5
@@ -157,11 +158,12 @@ def _class_weights(loss: str, target: Any, classes: int) -> dict[int, Number]:
     weights, shape = _flat(loss, target)
     if shape != (classes,):
         raise ValueError(f"{loss}: {classes} classes, but a target of shape {shape}")
-    for y in weights:
-        _check_probability(loss, float(y))
-    whole = math.fsum(float(y) for y in weights)
-    if not abs(whole - 1.0) < 1e-6:
-        raise ValueError(f"{loss}: the weights of a target sum to 1, not to {whole}")
+    if not any(isinstance(y, Value) for y in weights):
+        for y in weights:
+            _check_probability(loss, y)
+        whole = math.fsum(weights)
+        if not abs(whole - 1.0) < 1e-6:
+            raise ValueError(f"{loss}: the weights of a target sum to 1, not to {whole}")
     # A one-hot 1 is an int here, which asks for no product; a Value always takes part.
     return {
         i: 1 if not isinstance(y, Value) and y == 1 else y

@@ -152,6 +152,9 @@ class Matrix:
     def __truediv__(self, other: Elementwise) -> Matrix:
         return self._combined("/", other, lambda a, b: a / b)
 
+    def __rtruediv__(self, other: Elementwise) -> Matrix:
+        return self._combined("/", other, lambda a, b: b / a)
+
     def __neg__(self) -> Matrix:
         return self.map(lambda entry: -entry)
 

@@ -13,17 +13,12 @@ from nn.matrix import Matrix
 
 
 class Place(NamedTuple):
-    """Where a Value is kept: `container[key]`, and its name as seen from the module."""
+    """A Value of a module: its first name, and every `container[key]` where it is kept."""
 
     name: str
-    container: Any
-    key: Any
+    value: Value
     trained: bool
-
-    @property
-    def value(self) -> Value:
-        value: Value = self.container[self.key]
-        return value
+    spots: list[tuple[Any, Any]]
 
 
 class Parameters(list[Value]):
@@ -39,11 +34,15 @@ class Parameters(list[Value]):
     def __setitem__(self, i: Any, value: Any) -> None:
         if not isinstance(i, int) or not isinstance(value, Value):
             raise TypeError("parameters are replaced one by one, by Values")
-        place = self._places[i]
-        if isinstance(place.container, tuple):
-            raise TypeError(f"{place.name} is kept in a tuple and cannot be replaced; use a list")
-        place.container[place.key] = value
+        for container, key in self._places[i].spots:
+            container[key] = value
         super().__setitem__(i, value)
+
+    def require_replaceable(self) -> None:
+        """Raise TypeError if a parameter is kept in a tuple, where nothing can be replaced."""
+        for place in self._places:
+            if any(isinstance(container, tuple) for container, _ in place.spots):
+                raise TypeError(f"{place.name} is kept in a tuple and cannot be replaced")
 
 
 class Module:
@@ -87,6 +86,10 @@ class Module:
         """(name, parameter) pairs, such as ("layers.0.neurons.3.w.1", Value(...))."""
         return ((place.name, place.value) for place in _places(self) if place.trained)
 
+    def named_buffers(self) -> Iterator[tuple[str, Value]]:
+        """(name, Value) pairs of what is saved but not trained."""
+        return ((place.name, place.value) for place in _places(self) if not place.trained)
+
     def zero_grad(self) -> None:
         """Set the gradient of every parameter to 0.0."""
         for parameter in self.parameters():
@@ -94,7 +97,7 @@ class Module:
 
     def train(self, mode: bool = True) -> Module:
         """Switch to training (Dropout drops, BatchNorm looks at the batch); returns the module."""
-        for _, module in _modules(self, ""):
+        for _, module in _modules(self):
             module.training = mode
         return self
 
@@ -104,7 +107,7 @@ class Module:
 
     def child_name(self, child: object) -> str | None:
         """The name of a module kept in this one, such as "layers.0"; None if it is not there."""
-        return next((name for name, module in _modules(self, "") if module is child), None)
+        return next((name for name, module in _modules(self) if module is child), None)
 
     # --- state --------------------------------------------------------------------------------
 
@@ -119,7 +122,7 @@ class Module:
         """
         if not isinstance(state, dict):
             raise ValueError(f"a state is a dict of numbers by name, not {type(state).__name__}")
-        places = list(_places(self))
+        places = _places(self)
         names = {place.name for place in places}
         missing, unknown = sorted(names - set(state)), sorted(set(state) - names, key=str)
         if missing or unknown:
@@ -171,41 +174,45 @@ def _scoped(call: Callable[..., Any]) -> Callable[..., Any]:
     return scoped
 
 
-def _modules(node: object, name: str) -> Iterator[tuple[str, Module]]:
+# These walks are no closures: one that calls itself by name is a reference cycle, and training runs
+# with the cyclic garbage collector paused.
+
+
+def _modules(
+    node: object, name: str = "", seen: set[int] | None = None
+) -> Iterator[tuple[str, Module]]:
     """The module itself and every module inside it, by name."""
-    seen: set[int] = set()
-
-    def walk(node: object, name: str) -> Iterator[tuple[str, Module]]:
-        if isinstance(node, Value | Matrix | str) or id(node) in seen:
-            return
-        seen.add(id(node))
-        if isinstance(node, Module):
-            yield name, node
-        for key, child, _ in _children(node):
-            yield from walk(child, f"{name}.{key}" if name else str(key))
-
-    return walk(node, name)
+    seen = set() if seen is None else seen
+    if isinstance(node, Value | Matrix | str) or id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, Module):
+        yield name, node
+    for key, child, _ in _children(node):
+        yield from _modules(child, f"{name}.{key}" if name else str(key), seen)
 
 
-def _places(root: Module) -> Iterator[Place]:
-    """Every Value kept in a module, once each, with its name."""
-    seen: set[int] = set()
+def _places(module: Module) -> list[Place]:
+    """Every Value kept in a module, once each, in the order of the attributes."""
+    places: dict[int, Place] = {}
+    for name, value, trained, spot in _spots(module, "", True, set()):
+        places.setdefault(id(value), Place(name, value, trained, [])).spots.append(spot)
+    return list(places.values())
 
-    def walk(node: object, name: str, trained: bool) -> Iterator[Place]:
-        if id(node) in seen:
-            return
-        seen.add(id(node))
-        for key, child, is_buffer in _children(node):
-            child_name = f"{name}.{key}" if name else str(key)
-            if isinstance(child, Value):
-                if id(child) not in seen:
-                    seen.add(id(child))
-                    container = vars(node) if isinstance(node, Module) else node
-                    yield Place(child_name, container, key, trained and not is_buffer)
-            else:
-                yield from walk(child, child_name, trained and not is_buffer)
 
-    return walk(root, "", True)
+def _spots(
+    node: object, name: str, trained: bool, seen: set[int]
+) -> Iterator[tuple[str, Value, bool, tuple[Any, Any]]]:
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    for key, child, is_buffer in _children(node):
+        child_name = f"{name}.{key}" if name else str(key)
+        if isinstance(child, Value):
+            container = vars(node) if isinstance(node, Module) else node
+            yield child_name, child, trained and not is_buffer, (container, key)
+        else:
+            yield from _spots(child, child_name, trained and not is_buffer, seen)
 
 
 def _children(node: object) -> Iterator[tuple[Any, object, bool]]:

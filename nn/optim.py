@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from autograd import Value, maximum, no_grad
+from autograd import Value, maximum, no_grad, where
+from autograd.value import as_operand
 from nn.files import as_number
 from nn.matrix import total
-from nn.module import Module
+from nn.module import Module, Parameters
 
 Number = Value | float
 
@@ -36,6 +37,8 @@ class Optimizer:
         self, parameters: Module | Iterable[Value], lr: Number, differentiable: bool = False
     ) -> None:
         given = parameters.parameters() if isinstance(parameters, Module) else parameters
+        if differentiable and isinstance(given, Parameters):
+            given.require_replaceable()
         # A list is kept where parameters get replaced, so that this shows where it came from.
         self.parameters = given if differentiable and isinstance(given, list) else list(given)
         for i, parameter in enumerate(self.parameters):
@@ -109,6 +112,13 @@ class Optimizer:
     def prepare(self) -> None:
         """Compute what one step uses for all parameters; `self.time` counts this step already."""
 
+    def _root(self, square: Value) -> Value:
+        """The square root; where it gets differentiated, with slope 0 at 0 (a dead unit)."""
+        if not self.differentiable:
+            return square.sqrt()
+        root: Value = where(square, where(square, square, 1.0).sqrt(), 0.0)
+        return root
+
     def state_dict(self) -> dict[str, Any]:
         """All that the next step depends on, as plain numbers; see `load_state_dict`."""
         moments = {name: [v.data for v in values] for name, values in self._state.items()}
@@ -136,6 +146,8 @@ class Optimizer:
                 raise ValueError(f"the state of {rule} does not fit {size} parameters")
             loaded[name] = [Value(as_number(number, name)) for number in numbers]
         time, lr = as_number(state.get("time"), "time"), as_number(state.get("lr"), "lr")
+        _check("lr", lr, 0.0, math.inf)
+        _check("time", time, 0.0, math.inf)
         self.time, self.lr, self._state = Value(time, "time"), lr, loaded
 
 
@@ -203,7 +215,7 @@ class RMSProp(Optimizer):
         """See the class."""
         g = _decayed(gradient, parameter, self.weight_decay)
         square = state["square"] = self.alpha * state["square"] + (1.0 - self.alpha) * g * g
-        return parameter - self.lr * g / (square.sqrt() + self.eps)
+        return parameter - self.lr * g / (self._root(square) + self.eps)
 
 
 class Adam(Optimizer):
@@ -228,6 +240,8 @@ class Adam(Optimizer):
         weight_decay: Number = 0.0,
         differentiable: bool = False,
     ) -> None:
+        if len(betas) != 2:
+            raise ValueError(f"betas must be two numbers, not {betas!r}")
         for i, beta in enumerate(betas, 1):
             _check(f"beta{i}", beta, 0.0, math.nextafter(1.0, 0.0))
         _check("eps", eps, 0.0, math.inf)
@@ -246,7 +260,7 @@ class Adam(Optimizer):
         (beta1, beta2), (correction1, correction2) = self.betas, self._corrections
         m = state["mean"] = beta1 * state["mean"] + (1.0 - beta1) * g
         v = state["square"] = beta2 * state["square"] + (1.0 - beta2) * g * g
-        return parameter - self.lr * (m / correction1) / ((v / correction2).sqrt() + self.eps)
+        return parameter - self.lr * (m / correction1) / (self._root(v / correction2) + self.eps)
 
 
 class AdamW(Adam):
@@ -289,6 +303,8 @@ def _decayed(gradient: Value, parameter: Value, weight_decay: Number) -> Value:
 
 
 def _check(name: str, number: Number, low: float, high: float) -> None:
+    if as_operand(number) is None:
+        raise TypeError(f"{name} must be a number or a Value, not {number!r}")
     if not low <= float(number) <= high or math.isinf(float(number)):
         raise ValueError(f"{name} must be between {low} and {high}, not {float(number)}")
 
@@ -302,16 +318,19 @@ def clipped(gradients: Sequence[Value], max_norm: Number) -> tuple[list[Value], 
         raise ValueError("clipping no gradients")
     _check("max_norm", max_norm, 0.0, math.inf)
     norm = total(g * g for g in gradients).sqrt()
-    scale = max_norm / maximum(norm, max_norm)  # exactly 1 below the limit
+    larger = maximum(norm, max_norm)
+    scale = max_norm / where(larger, larger, 1.0)  # exactly 1 below the limit
     return [g * scale for g in gradients], norm
 
 
-def clip_grad_norm(parameters: Iterable[Value], max_norm: float) -> Value:
+def clip_grad_norm(parameters: Module | Iterable[Value], max_norm: float) -> Value:
     """Scale the `.grad` of all parameters together to at most `max_norm`; returns the norm before.
 
     Raises ValueError for no parameters or a negative limit.
     """
-    listed = list(parameters)
+    listed = list(parameters.parameters() if isinstance(parameters, Module) else parameters)
+    if not all(isinstance(parameter, Value) for parameter in listed):
+        raise TypeError("clip_grad_norm() takes a Module or Values")
     with no_grad():
         scaled, norm = clipped([Value(parameter.grad) for parameter in listed], max_norm)
     for parameter, gradient in zip(listed, scaled, strict=True):

@@ -52,8 +52,8 @@ def decision_boundary(model: Module, data: Dataset, resolution: int = 100) -> Fi
     With a single score the shade shows the score, and the line where it is 0. Raises ValueError if
     the examples do not have two inputs each.
     """
-    if any(len(row) != 2 for row in data.inputs):
-        raise ValueError("a decision boundary is drawn for models of two inputs")
+    if not data.inputs or any(len(row) != 2 for row in data.inputs):
+        raise ValueError("a decision boundary is drawn around examples of two inputs")
     xs, ys = (_grid([row[k] for row in data.inputs], resolution) for k in (0, 1))
     training = model.training
     model.eval()
@@ -103,7 +103,7 @@ def activations(
 ) -> Figure:
     """Activation functions and their derivatives, the latter by backpropagation."""
     figure = _figure(8.0, 2.6 * ((len(functions) + 2) // 3))
-    panels: Any = figure.subplots((len(functions) + 2) // 3, 3, squeeze=False).flat
+    panels: Any = list(figure.subplots((len(functions) + 2) // 3, 3, squeeze=False).flat)
     xs = [k / 20 for k in range(-80, 81)]
     for panel in panels:
         panel.set_axis_off()
@@ -127,14 +127,19 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     write_bytes(path, content.getvalue())
 
 
-def _figure(width: float, height: float) -> Figure:
+def require_matplotlib() -> type[Figure]:
+    """matplotlib's Figure; raises ImportError, saying what to install, where it is missing."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
         raise ImportError(
             "pictures need matplotlib: pip install 'scalar-autograd[train]'"
         ) from None
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure
+
+
+def _figure(width: float, height: float) -> Figure:
+    return require_matplotlib()(figsize=(width, height), layout="constrained")
 
 
 def _grid(values: Sequence[float], resolution: int) -> list[float]:

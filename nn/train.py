@@ -7,18 +7,20 @@ import gc
 import math
 import os
 import random
+import reprlib
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from autograd import Value, no_grad
 from autograd.value import Constant
 from nn import rng
 from nn.data import Dataset
-from nn.files import as_number, read_json, write_json
+from nn.files import as_number, as_stored, read_json, write_json
 from nn.matrix import Matrix, total
 from nn.module import Module
 from nn.optim import Optimizer, Schedule, clip_grad_norm
@@ -110,20 +112,39 @@ def fit(
 
     predict = predict or _predict_batch
     inputs, targets = _checked(data, predict is _predict_batch)
-    held_out = _checked(held_out, predict is _predict_batch) if held_out is not None else None
+    if held_out is not None:
+        held_out = _checked(held_out, predict is _predict_batch)
+        if predict is _predict_batch and len(held_out[0][0]) != len(inputs[0]):
+            raise ValueError(
+                f"examples have {len(inputs[0])} numbers, held-out ones {len(held_out[0][0])}"
+            )
     if epochs < 0:
         raise ValueError(f"epochs must be 0 or more, not {epochs}")
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be 1 or more, not {batch_size}")
     if resume and checkpoint is None:
         raise ValueError("resume needs a checkpoint")
+    if checkpoint is not None and not Path(checkpoint).parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {Path(checkpoint).parent} for a checkpoint")
+    settings = as_stored(settings) if settings is not None else None
     history, position = History(), Position()
     if resume and checkpoint is not None:
-        history, position = _restore(checkpoint, model, optimizer, settings or {}, len(inputs))
+        history, position, settings = _restore(checkpoint, model, optimizer, settings, len(inputs))
+    buffers = [buffer for _, buffer in model.named_buffers()]
 
     def save() -> None:
         if checkpoint is not None:
-            _save(checkpoint, model, optimizer, history, position, settings or {})
+            _save(checkpoint, model, optimizer, history, position, epochs, settings or {})
+
+    def guarded(batch: Sequence[int]) -> None:
+        """One step; where it fails, the statistics that its forward pass moved are put back."""
+        before = [buffer.data for buffer in buffers]
+        try:
+            step(batch)
+        except BaseException:
+            for buffer, number in zip(buffers, before, strict=True):
+                buffer.assign(number)
+            raise
 
     def step(batch: Sequence[int]) -> None:
         batch_targets = [targets[i] for i in batch]
@@ -149,6 +170,21 @@ def fit(
         if metric is not None:
             position.accuracy_sum += metric(predictions, batch_targets) * len(batch)
 
+    def end_epoch() -> dict[str, str]:
+        """Enter the finished epoch into the history; what the bar shows of it."""
+        history.loss.append(position.loss_sum / len(inputs))
+        shown = {"loss": f"{history.loss[-1]:.4f}"}
+        if metric is not None:
+            history.accuracy.append(position.accuracy_sum / len(inputs))
+            shown["accuracy"] = f"{history.accuracy[-1]:.1%}"
+            if held_out is not None:
+                score = evaluate(model, held_out, metric, predict)
+                history.held_out_accuracy.append(score)
+                shown["held out"] = f"{score:.1%}"
+        position.epoch, position.seen = position.epoch + 1, 0
+        position.loss_sum = position.accuracy_sum = 0.0
+        return shown
+
     model.train()
     size = batch_size or len(inputs)
     saved_at = time.monotonic()
@@ -162,22 +198,10 @@ def fit(
                 position.order = list(range(len(inputs)))
                 if batch_size is not None:
                     rng.generator.shuffle(position.order)
-            while position.seen < len(inputs) and not interrupt.is_set():
-                step(position.order[position.seen : position.seen + size])
+            guarded(position.order[position.seen : position.seen + size])
             if position.seen == len(inputs):
-                history.loss.append(position.loss_sum / len(inputs))
-                shown = {"loss": f"{history.loss[-1]:.4f}"}
-                if metric is not None:
-                    history.accuracy.append(position.accuracy_sum / len(inputs))
-                    shown["accuracy"] = f"{history.accuracy[-1]:.1%}"
-                    if held_out is not None:
-                        score = evaluate(model, held_out, metric, predict)
-                        history.held_out_accuracy.append(score)
-                        shown["held out"] = f"{score:.1%}"
-                bar.set_postfix(shown, refresh=False)
+                bar.set_postfix(end_epoch(), refresh=False)
                 bar.update()
-                position.epoch, position.seen = position.epoch + 1, 0
-                position.loss_sum = position.accuracy_sum = 0.0
             if time.monotonic() - saved_at > SAVE_EVERY:
                 save()
                 saved_at = time.monotonic()
@@ -213,7 +237,8 @@ def accuracy(predictions: Any, targets: Sequence[int]) -> float:
     rows = list(predictions)
     if not rows or len(rows) != len(targets):
         raise ValueError(f"accuracy of {len(rows)} predictions and {len(targets)} targets")
-    return sum(classified(row) == t for row, t in zip(rows, targets, strict=True)) / len(rows)
+    right = sum(classified(row) == int(t) for row, t in zip(rows, targets, strict=True))
+    return right / len(rows)
 
 
 def classified(row: Value | Sequence[Value]) -> int:
@@ -264,11 +289,13 @@ def _save(
     optimizer: Optimizer,
     history: History,
     position: Position,
+    epochs: int,
     settings: dict[str, Any],
 ) -> None:
     content = {
         "kind": "checkpoint",
         "settings": settings,
+        "epochs": epochs,
         "position": asdict(position),
         "history": asdict(history),
         "model": model.state_dict(),
@@ -282,20 +309,28 @@ def _restore(
     path: str | os.PathLike[str],
     model: Module,
     optimizer: Optimizer,
-    settings: dict[str, Any],
+    settings: dict[str, Any] | None,
     examples: int,
-) -> tuple[History, Position]:
-    """Bring everything to where the checkpoint was written, or change nothing and raise."""
+) -> tuple[History, Position, dict[str, Any]]:
+    """Bring everything to where the checkpoint was written, or change nothing and raise.
+
+    The settings come back as they were written.
+    """
     content = read_json(path, "checkpoint")
-    for name, setting in settings.items():
-        kept = content.get("settings", {}).get(name)
-        if kept != setting:
-            raise ValueError(f"{path} was made with {name} = {kept!r}, not {setting!r}")
+    kept = content.get("settings")
+    if not isinstance(kept, dict):
+        raise ValueError(f"{path} is damaged: its settings are not there")
+    for name, setting in (settings or {}).items():
+        if name not in kept or kept[name] != setting:
+            found = reprlib.repr(kept.get(name))
+            raise ValueError(f"{path} was made with {name} = {found}, not {setting!r}")
     before = model.state_dict()
     try:
-        history = _history(content["history"])
         position = _position(content["position"], examples)
+        history = _history(content["history"], position.epoch)
         version, numbers, gauss = content["generator"]
+        if not (gauss is None or isinstance(gauss, float)):
+            raise ValueError("its random stream is not one")
         generator = random.Random()
         generator.setstate((version, tuple(numbers), gauss))
         model.load_state_dict(content["model"])
@@ -305,24 +340,29 @@ def _restore(
         what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"{path} is damaged or of another run: {what}") from None
     rng.generator.setstate(generator.getstate())
-    return history, position
+    return history, position, kept
 
 
-def _history(content: dict[str, Any]) -> History:
+def _history(content: dict[str, Any], epochs: int) -> History:
     loss, accuracy, held_out_accuracy = (
         [as_number(x, name) for x in content[name]]
         for name in ("loss", "accuracy", "held_out_accuracy")
     )
+    if len(loss) != epochs or any(len(x) not in (0, epochs) for x in (accuracy, held_out_accuracy)):
+        raise ValueError(f"its history is not one of {epochs} epochs")
     return History(loss, accuracy, held_out_accuracy)
 
 
 def _position(content: dict[str, Any], examples: int) -> Position:
     counts = {name: content[name] for name in ("epoch", "steps", "seen")}
     order = content["order"]
-    if not all(isinstance(n, int) and n >= 0 for n in counts.values()):
+    if not all(type(n) is int and n >= 0 for n in counts.values()):
         raise ValueError("its counts are not whole numbers")
-    if counts["seen"] and sorted(order) != list(range(examples)):
+    whole = isinstance(order, list) and all(type(i) is int for i in order)
+    if counts["seen"] and not (whole and sorted(order) == list(range(examples))):
         raise ValueError(f"its order is not one of {examples} examples")
+    if counts["seen"] >= examples:
+        raise ValueError(f"it has seen {counts['seen']} of {examples} examples")
     return Position(
         **counts,
         order=order,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -67,7 +67,7 @@ def exact(name: str, point: Sequence[float], by: Sequence[int] = ()) -> Any:
     return _exact(name, tuple(point), tuple(sorted(by)))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _exact(name: str, point: tuple[float, ...], by: tuple[int, ...]) -> Any:
     function = reference(name)
     orders = [by.count(i) for i in range(len(point))]

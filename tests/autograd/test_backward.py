@@ -1,0 +1,256 @@
+"""Where gradients go, what accumulates and what does not; jacobian and hessian by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from autograd import Value, grad, hessian, jacobian, no_grad, topological_order, where
+
+
+def test_backward_twice_doubles_leaf_gradients_exactly_and_nothing_else() -> None:
+    """f = (a b + a) sin b: inner nodes keep the latest pass only."""
+    a, b = Value(1.7), Value(-0.3)
+    product = a * b
+    total = product + a
+    f = total * b.sin()
+    nodes = topological_order(f)
+    f.backward()
+    first = [node.grad for node in nodes]
+    f.backward()
+    for node, before in zip(nodes, first, strict=True):
+        assert node.grad == (before if node.parents else 2 * before)
+    assert a.grad == pytest.approx(2 * (b.data + 1) * math.sin(b.data), rel=1e-15)
+
+
+def test_leaves_accumulate_over_different_graphs() -> None:
+    a, b = Value(2.0), Value(5.0)
+    (a * b).backward()
+    (a * a).backward()
+    assert (a.grad, b.grad) == (5.0 + 4.0, 2.0)
+
+
+def test_a_shared_inner_node_holds_the_latest_pass_only() -> None:
+    x = Value(3.0)
+    shared = x * x
+    (2 * shared).backward()
+    assert (shared.grad, x.grad) == (2.0, 12.0)
+    (5 * shared).backward()
+    assert (shared.grad, x.grad) == (5.0, 12.0 + 30.0)
+
+
+def test_what_the_output_does_not_depend_on_is_left_alone() -> None:
+    x, other = Value(3.0), Value(1.0)
+    later = x * other
+    other.grad = later.grad = 7.0
+    (x * x).backward()
+    assert (other.grad, later.grad) == (7.0, 7.0)
+
+
+def test_the_same_node_as_both_operands_receives_both_contributions() -> None:
+    x = Value(3.0)
+    for y, slope in [(x + x, 2.0), (x * x, 6.0), (x - x, 0.0), (x / x, 0.0)]:
+        x.grad = 0.0
+        y.backward()
+        assert x.grad == slope
+    assert grad(x**x, [x])[0].data == pytest.approx(27 * (1 + math.log(3)), rel=1e-15)
+
+
+def test_fan_out_adds_up() -> None:
+    """x used by 1000 terms k x: the slope is 1 + 2 + ... + 1000."""
+    x = Value(1.0)
+    sum(k * x for k in range(1, 1001)).backward()
+    assert x.grad == 500_500.0
+
+
+def test_a_diamond_counts_each_path_once() -> None:
+    """y = x^2, f = y * (y + x) = x^4 + x^3; at 2: 32 + 12."""
+    x = Value(2.0)
+    y = x * x
+    (y * (y + x)).backward()
+    assert (x.grad, y.grad) == (44.0, 10.0)
+
+
+def test_backward_on_a_leaf_gives_it_gradient_one() -> None:
+    x = Value(3.0)
+    x.backward()
+    assert x.grad == 1.0
+    x.backward()
+    assert x.grad == 2.0
+
+
+def test_the_output_has_gradient_one() -> None:
+    y = Value(3.0) * 2
+    y.backward()
+    y.backward()
+    assert y.grad == 1.0
+
+
+def test_plain_numbers_in_the_graph_receive_no_gradient() -> None:
+    x = Value(3.0)
+    y = 2 * x**3 + 1 / x
+    y.backward()
+    constants = [node for node in topological_order(y) if not node.parents and node is not x]
+    assert sorted(node.data for node in constants) == [1.0, 2.0, 3.0]
+    assert [node.grad for node in constants] == [0.0, 0.0, 0.0]
+    assert x.grad == pytest.approx(54 - 1 / 9, rel=1e-15)
+
+
+def test_assigning_data_of_a_leaf_is_seen_by_the_rules_of_an_existing_graph() -> None:
+    """backward() reads the numbers that stand in the nodes when it runs."""
+    x, w = Value(2.0), Value(10.0)
+    y = x * w
+    w.data = 7.0
+    y.backward()
+    assert x.grad == 7.0
+
+
+# --- zero upstream --------------------------------------------------------------------------------
+
+
+def test_a_branch_not_taken_passes_nothing_on_even_with_an_infinite_slope() -> None:
+    x = Value(0.0)
+    y = where(x > 0, x.sqrt(), 0.0)
+    y.backward()
+    assert (y.data, x.grad) == (0.0, 0.0)
+    assert grad(y, [x])[0].data == 0.0
+    assert grad(y, [x], create_graph=True)[0].data == 0.0
+
+
+def test_the_taken_branch_keeps_its_slope_beside_one_not_taken() -> None:
+    x = Value(0.0)
+    y = where(1.0, 3 * x, x.sqrt())
+    y.backward()
+    assert x.grad == 3.0
+
+
+def test_a_relu_that_is_off_shields_what_is_behind_it() -> None:
+    x = Value(0.0)
+    (x.sqrt() - 1).relu().backward()
+    assert x.grad == 0.0
+
+
+# --- grad -----------------------------------------------------------------------------------------
+
+
+def test_grad_jacobian_and_hessian_touch_no_grad_attribute() -> None:
+    x, y = Value(2.0), Value(3.0)
+    f = x * x * y
+    nodes = topological_order(f)
+    for i, node in enumerate(nodes):
+        node.grad = float(i)
+    grad(f, [x, y])
+    grad(f, [x, y], create_graph=True)
+    jacobian([f], [x, y])
+    hessian(f, [x, y])
+    assert [node.grad for node in nodes] == [float(i) for i in range(len(nodes))]
+
+
+def test_an_input_the_output_does_not_depend_on_has_gradient_zero() -> None:
+    x, stranger = Value(2.0), Value(5.0)
+    later = x * stranger
+    for create_graph in (False, True):
+        gradients = grad(x * x, [stranger, x, later], create_graph)
+        assert [g.data for g in gradients] == [0.0, 4.0, 0.0]
+
+
+def test_grad_by_inner_nodes_by_the_output_and_by_one_input_twice() -> None:
+    x = Value(3.0)
+    square = x * x
+    y = square * 2
+    assert [g.data for g in grad(y, [square, y, x, x])] == [2.0, 1.0, 12.0, 12.0]
+
+
+def test_an_inner_input_does_not_stop_the_gradient_of_what_lies_before_it() -> None:
+    x = Value(3.0)
+    y = x * x
+    z = y * x
+    assert [g.data for g in grad(z, [y, x])] == [3.0, 27.0]
+
+
+def test_grad_without_create_graph_gives_leaves() -> None:
+    x = Value(3.0)
+    assert grad(x * x * x, [x])[0].parents == ()
+    assert grad(x * x * x, [x], create_graph=True)[0].parents != ()
+
+
+def test_create_graph_records_inside_no_grad() -> None:
+    x = Value(2.0)
+    y = x**3
+    with no_grad():
+        (slope,) = grad(y, [x], create_graph=True)
+        assert (x * x).parents == ()  # and the mode is back
+    assert grad(slope, [x])[0].data == 12.0
+
+
+def test_grad_of_no_inputs_is_empty() -> None:
+    assert grad(Value(1.0) * 2, []) == []
+
+
+def test_a_gradient_graph_takes_part_in_a_further_backward() -> None:
+    """A gradient penalty: d/dw of (d/dx of w x^2)^2 = 8 w x^2; at w = 3, x = 2: 96."""
+    w, x = Value(3.0), Value(2.0)
+    (slope,) = grad(w * x * x, [x], create_graph=True)
+    (slope * slope).backward()
+    assert w.grad == 96.0
+
+
+def test_tenth_derivative_of_a_power_is_ten_factorial() -> None:
+    x = Value(1.5)
+    y = x**10
+    for _ in range(10):
+        (y,) = grad(y, [x], create_graph=True)
+    assert y.data == math.factorial(10)
+
+
+# --- jacobian and hessian -------------------------------------------------------------------------
+
+
+def test_jacobian_of_polar_coordinates() -> None:
+    """(r cos t, r sin t) at r = 2, t = pi/6: cos t = sqrt(3)/2, sin t = 1/2."""
+    r, t = Value(2.0), Value(math.pi / 6)
+    rows = jacobian([r * t.cos(), r * t.sin()], [r, t])
+    c, s = math.sqrt(3) / 2, 0.5
+    assert [[entry.data for entry in row] for row in rows] == [
+        pytest.approx([c, -2 * s], rel=1e-14),
+        pytest.approx([s, 2 * c], rel=1e-14),
+    ]
+
+
+def test_hessian_of_a_cubic_by_hand() -> None:
+    """f = x^2 y + y^3 z at (2, 3, 5): rows (2y, 2x, 0), (2x, 6yz, 3y^2), (0, 3y^2, 0)."""
+    x, y, z = Value(2.0), Value(3.0), Value(5.0)
+    rows = hessian(x * x * y + y**3 * z, [x, y, z])
+    assert [[entry.data for entry in row] for row in rows] == [
+        [6.0, 4.0, 0.0],
+        [4.0, 90.0, 27.0],
+        [0.0, 27.0, 0.0],
+    ]
+
+
+def test_a_hessian_with_create_graph_is_differentiable() -> None:
+    """d/dx of the trace of the hessian of x^4 + x^2 y^2: of 12x^2 + 2y^2 + 2x^2, at 2: 56."""
+    x, y = Value(2.0), Value(3.0)
+    rows = hessian(x**4 + x**2 * y**2, [x, y], create_graph=True)
+    assert grad(rows[0][0] + rows[1][1], [x])[0].data == 56.0
+
+
+def test_jacobian_of_a_linear_map_has_no_hidden_coupling() -> None:
+    x, y = Value(2.0), Value(3.0)
+    rows = jacobian([3 * x, x - y, Value(1.0)], [x, y])
+    assert [[entry.data for entry in row] for row in rows] == [[3.0, 0.0], [1.0, -1.0], [0.0, 0.0]]
+
+
+# --- order ----------------------------------------------------------------------------------------
+
+
+def test_topological_order_puts_every_node_once_after_its_parents_leaves_first() -> None:
+    a, b = Value(1.0), Value(2.0)
+    c = a * b
+    d = c + a
+    order = topological_order(d * c, c)
+    place = {node: i for i, node in enumerate(order)}
+    assert len(place) == len(order) == 5
+    assert all(place[parent] < place[node] for node in order for parent in node.parents)
+    assert set(order[:2]) == {a, b}

@@ -1,0 +1,219 @@
+"""Bad input: the exact kind of error, and a message that names operation, operands and labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autograd import Primitive, Value, grad, gradcheck, hessian, jacobian, maximum, ops, where
+from autograd.backward import backward, topological_order
+
+x = Value(0.0, label="x")
+v = Value(2.0, label="v")
+
+
+def raises_exactly(kind: type[Exception], message: str, compute: Callable[[], Any]) -> None:
+    with pytest.raises(kind) as caught:
+        compute()
+    assert type(caught.value) is kind
+    assert str(caught.value) == message
+
+
+POSITIVE = "it takes numbers above 0"
+WHOLE = "a base below 0 takes whole exponents only"
+LARGE = "the result is too large for a float"
+
+
+@pytest.mark.parametrize(
+    ("compute", "kind", "message"),
+    [
+        (lambda: x.log(), ValueError, f"log(x = 0.0): {POSITIVE}"),
+        (lambda: Value(0.0).log(), ValueError, f"log(0.0): {POSITIVE}"),
+        (lambda: Value(-1).log(), ValueError, f"log(-1.0): {POSITIVE}"),
+        (lambda: ops.log(Value(-1)), ValueError, f"log(-1.0): {POSITIVE}"),
+        (lambda: Value(-1, "p").log1p(), ValueError, "log1p(p = -1.0): it takes numbers above -1"),
+        (lambda: Value(-1).sqrt(), ValueError, "sqrt(-1.0): it takes 0 and above"),
+        (lambda: Value(math.inf).sin(), ValueError, "sin(inf): it takes finite numbers"),
+        (lambda: Value(-math.inf).cos(), ValueError, "cos(-inf): it takes finite numbers"),
+        (lambda: Value(-8.0) ** 0.5, ValueError, f"pow(-8.0, 0.5): {WHOLE}"),
+        (
+            lambda: Value(-8.0, "b") ** Value(0.5, "e"),
+            ValueError,
+            f"pow(b = -8.0, e = 0.5): {WHOLE}",
+        ),
+        (lambda: (-8.0) ** Value(0.5), ValueError, f"pow(-8.0, 0.5): {WHOLE}"),
+        (lambda: 1 / x, ZeroDivisionError, "div(1.0, x = 0.0): division by zero"),
+        (lambda: v / x, ZeroDivisionError, "div(v = 2.0, x = 0.0): division by zero"),
+        (lambda: x**-1, ZeroDivisionError, "pow(x = 0.0, -1.0): division by zero"),
+        (lambda: 0 ** Value(-1), ZeroDivisionError, "pow(0.0, -1.0): division by zero"),
+        (lambda: Value(1000).exp(), OverflowError, f"exp(1000.0): {LARGE}"),
+        (lambda: Value(1e3, "big").expm1(), OverflowError, f"expm1(big = 1000.0): {LARGE}"),
+        (lambda: Value(10.0) ** 400, OverflowError, f"pow(10.0, 400.0): {LARGE}"),
+    ],
+)
+def test_out_of_domain(compute: Callable[[], Any], kind: type[Exception], message: str) -> None:
+    raises_exactly(kind, message, compute)
+
+
+@pytest.mark.parametrize(("base", "exponent"), [(-1e-300, -2.5), (-1e300, 1.5), (-8.0, 1e-3)])
+def test_a_negative_base_to_a_fraction_is_out_of_the_domain_at_any_size(
+    base: float, exponent: float
+) -> None:
+    """Also where the complex power that Python would give is itself too large."""
+    raises_exactly(ValueError, f"pow({base}, {exponent}): {WHOLE}", lambda: Value(base) ** exponent)
+
+
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [
+        ("a", "'a' (str)"),
+        ("1.5", "'1.5' (str)"),
+        (b"1", "b'1' (bytes)"),
+        (1 + 2j, "(1+2j) (complex)"),
+        (np.complex128(1), "np.complex128(1+0j) (complex128)"),
+        (None, "None (NoneType)"),
+        ([1.0], "[1.0] (list)"),
+        (Value(1), "Value(data=1.0, grad=0.0) (Value)"),
+        (
+            np.array([1.0, 2.0]),
+            "array([1., 2.]): only 0-dimensional arrays can be converted to Python scalars",
+        ),
+    ],
+    ids=repr,
+)
+def test_a_value_holds_a_real_number_only(data: Any, shown: str) -> None:
+    raises_exactly(TypeError, f"a Value holds a real number, not {shown}", lambda: Value(data))
+
+
+@pytest.mark.parametrize("make", [Value, lambda n: v + n, lambda n: n * v])
+def test_an_integer_too_large_for_a_float(make: Callable[[int], Value]) -> None:
+    message = "a Value holds a float, and this int is too large"
+    raises_exactly(OverflowError, message, lambda: make(10**400))
+
+
+@pytest.mark.parametrize("stranger", ["a", None, 1j, [1.0], object()], ids=repr)
+def test_operators_refuse_what_is_not_a_number(stranger: Any) -> None:
+    for compute in (
+        lambda: v + stranger,
+        lambda: v - stranger,
+        lambda: stranger / v,
+        lambda: v**stranger,
+        lambda: stranger - v,
+        lambda: v < stranger,
+        lambda: v >= stranger,
+    ):
+        with pytest.raises(TypeError, match=r"unsupported operand|not supported between"):
+            compute()
+
+
+@pytest.mark.parametrize(
+    ("compute", "message"),
+    [
+        (
+            lambda: maximum(v, "a"),
+            "maximum() takes Values and real numbers, not (Value, str)",
+        ),
+        (lambda: maximum(v), "maximum() takes 2 operand(s), got 1"),
+        (lambda: where(v, 1), "where() takes 3 operand(s), got 2"),
+        (lambda: where(1, 2, 3, v), "where() takes 3 operand(s), got 4"),
+        (lambda: ops.exp(v, v), "exp() takes 1 operand(s), got 2"),
+    ],
+)
+def test_functions_refuse_a_wrong_number_or_kind_of_operands(
+    compute: Callable[[], Any], message: str
+) -> None:
+    raises_exactly(TypeError, message, compute)
+
+
+RULE = (
+    "Primitive 'f': backward must be a function of (out, *operands), a number or None, or a"
+    " sequence with one of these for each operand, not "
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("", abs, 1.0), "a Primitive's name must be a non-empty string, not ''"),
+        ((3, abs, 1.0), "a Primitive's name must be a non-empty string, not 3"),
+        (("f", 3, 1.0), "Primitive 'f': forward must be callable, not 3"),
+        (("f", abs, "g"), RULE + "'g'"),
+        (("f", abs, [1.0, "g"]), RULE + "'g'"),
+        (("f", abs, 1j), RULE + "1j"),
+    ],
+)
+def test_a_primitive_refuses_wrong_arguments(arguments: Any, message: str) -> None:
+    raises_exactly(TypeError, message, lambda: Primitive(*arguments))
+
+
+@pytest.mark.parametrize("returned", ["a", None])
+def test_a_forward_that_returns_no_number_is_named(returned: Any) -> None:
+    f = Primitive("f", lambda a: returned, 1.0)
+    raises_exactly(
+        TypeError, f"f(v = 2.0): forward must return a float, not {returned!r}", lambda: f(v)
+    )
+
+
+def test_an_error_of_a_users_forward_keeps_its_reason() -> None:
+    def forward(a: float) -> float:
+        raise ValueError("only on Sundays")
+
+    f = Primitive("f", forward, 1.0)
+    raises_exactly(ValueError, "f(v = 2.0): only on Sundays", lambda: f(v))
+
+
+INPUTS = "inputs must be a sequence of Values; write [inputs]"
+
+
+@pytest.mark.parametrize(
+    ("compute", "message"),
+    [
+        (lambda: grad(3.0, [v]), "grad() takes a Value to differentiate, not 3.0"),
+        (lambda: grad(v, v), INPUTS),
+        (lambda: grad(v, [v, 1.0]), "inputs[1] must be a Value, not 1.0"),
+        (lambda: jacobian([v], v), INPUTS),
+        (lambda: jacobian(v, [v]), "outputs must be a sequence of Values; write [outputs]"),
+        (lambda: jacobian([1.0], [v]), "outputs[0] must be a Value, not 1.0"),
+        (lambda: hessian(3, [v]), "grad() takes a Value to differentiate, not 3"),
+        (lambda: hessian(v, v), INPUTS),
+        (lambda: hessian(v, [v, 2]), "inputs[1] must be a Value, not 2"),
+        (lambda: backward(3), "backward() takes a Value, not 3"),
+        (lambda: v.assign("a"), "a Value holds a real number, not 'a' (str)"),
+    ],
+)
+def test_derivatives_are_of_values_by_values(compute: Callable[[], Any], message: str) -> None:
+    raises_exactly(TypeError, message, compute)
+
+
+def test_topological_order_refuses_what_is_not_a_value() -> None:
+    with pytest.raises(TypeError, match="Value"):
+        topological_order(v, 3)
+
+
+@pytest.mark.parametrize("text", ["2.0", "a"])
+def test_gradcheck_refuses_a_text_as_an_input(text: Any) -> None:
+    """As Value does: a text is not a number, even where float() reads one."""
+    with pytest.raises(TypeError, match="real number"):
+        gradcheck(lambda a: a * a, [text])
+
+
+def test_a_derivative_that_does_not_exist_is_named_with_its_operand() -> None:
+    root = Value(0.0, label="r").sqrt()
+    message = "backward of sqrt(r = 0.0): division by zero"
+    raises_exactly(ZeroDivisionError, message, root.backward)
+    raises_exactly(ZeroDivisionError, message, lambda: grad(root, root.parents))
+
+
+def test_backward_that_raises_leaves_every_gradient_as_it_was() -> None:
+    a, r = Value(3.0), Value(0.0)
+    root = r.sqrt()
+    output = a * a + root
+    for i, node in enumerate((a, r, root, output), start=1):
+        node.grad = float(i)
+    with pytest.raises(ZeroDivisionError):
+        output.backward()
+    assert [node.grad for node in (a, r, root, output)] == [1.0, 2.0, 3.0, 4.0]

@@ -1,0 +1,154 @@
+"""What a Value promises as a number and as an object."""
+
+from __future__ import annotations
+
+import copy
+import math
+import operator
+import pickle
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autograd import Value, grad
+
+NUMBERS = [2, 2.0, True, Fraction(5, 2), np.float64(2.5), np.float32(2.5), np.int64(2)]
+
+
+def test_a_leaf_holds_a_float_a_zero_gradient_and_no_history() -> None:
+    v = Value(3, label="v")
+    assert (v.data, v.grad, v.label, v.op, v.parents) == (3.0, 0.0, "v", "", ())
+    assert type(v.data) is float
+    assert type(v.grad) is float
+
+
+def test_a_node_names_its_operation_and_its_parents_in_operand_order() -> None:
+    a, b = Value(2.0), Value(5.0)
+    assert ((a - b).op, (a - b).parents) == ("sub", (a, b))
+    reflected = 1 - a
+    assert (reflected.parents[0].data, reflected.parents[1]) == (1.0, a)
+
+
+@pytest.mark.parametrize("number", [*NUMBERS, np.array(2.5)], ids=repr)
+def test_real_numbers_of_any_kind_become_floats(number: Any) -> None:
+    v = Value(number)
+    assert type(v.data) is float
+    assert v.data == number
+
+
+OPERATORS = [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow]
+
+
+@pytest.mark.parametrize("operate", OPERATORS)
+@pytest.mark.parametrize("number", NUMBERS, ids=repr)
+def test_operators_take_plain_numbers_on_either_side(
+    operate: Callable[[Any, Any], Any], number: Any
+) -> None:
+    v = Value(3.0)
+    for result, expected in [
+        (operate(v, number), operate(3.0, float(number))),
+        (operate(number, v), operate(float(number), 3.0)),
+    ]:
+        assert type(result) is Value
+        assert result.data == expected
+
+
+def test_derivatives_through_reflected_operators() -> None:
+    """d/dx at 3 of 5 - x, 6 / x, 2 ** x, 4 + x and 7 * x."""
+    x = Value(3.0)
+    slopes = [grad(y, [x])[0].data for y in (5 - x, 6 / x, 2**x, 4 + x, 7 * x)]
+    assert slopes == pytest.approx([-1.0, -6 / 9, 8 * math.log(2), 1.0, 7.0], rel=1e-15)
+
+
+def test_unary_operators() -> None:
+    x = Value(-3.0)
+    assert ((-x).data, (+x).data, abs(x).data) == (3.0, -3.0, 3.0)
+    assert [grad(y, [x])[0].data for y in (-x, +x, abs(x))] == [-1.0, 1.0, -1.0]
+
+
+def test_data_and_grad_are_assignable_and_the_next_pass_sees_them() -> None:
+    x = Value(2.0)
+    x.data, x.grad = 5.0, 100.0
+    (x * x).backward()
+    assert x.grad == 110.0
+
+
+def test_assign_takes_the_number_and_not_the_history() -> None:
+    x = Value(2.0)
+    x.assign(Value(3.0) * 2)
+    assert (x.data, x.parents) == (6.0, ())
+    x.assign(7)
+    assert type(x.data) is float
+    assert x.data == 7.0
+
+
+def test_equality_and_hash_are_those_of_identity() -> None:
+    a, b = Value(1.0), Value(1.0)
+    assert a != b
+    same = a
+    assert a == same
+    assert a != 1.0
+    assert len({a, b, a}) == 2
+
+
+@pytest.mark.parametrize("other", [2, 2.0, Value(2.0), np.float64(2.0), Fraction(2)], ids=repr)
+def test_comparisons_look_at_the_data_on_either_side(other: Any) -> None:
+    small, equal, large = Value(1.0), Value(2.0), Value(3.0)
+    assert small < other < large
+    assert small <= other <= large
+    assert large > other > small
+    assert large >= other >= small
+    assert equal <= other <= equal
+    assert not equal < other
+    assert not equal > other
+
+
+def test_comparisons_with_nan_are_false() -> None:
+    x, y = Value(math.nan), Value(1.0)
+    assert [x < y, x <= y, x > y, x >= y] == [False] * 4
+
+
+def test_float_int_and_format_give_the_number() -> None:
+    v = Value(2.71828, label="e")
+    assert float(v) == 2.71828
+    assert int(v) == 2
+    assert f"{v:.3f}" == "2.718"
+    assert f"{v:>8.1f}" == "     2.7"
+
+
+def test_repr_shows_data_gradient_and_label() -> None:
+    assert repr(Value(2)) == "Value(data=2.0, grad=0.0)"
+    assert repr(Value(2, "x")) == "Value(data=2.0, grad=0.0, label='x')"
+
+
+def test_detach_gives_a_leaf_that_passes_no_gradient_back() -> None:
+    x = Value(3.0, "x")
+    y = x * x
+    cut = y.detach()
+    assert (cut.data, cut.parents) == (9.0, ())
+    (cut * x).backward()
+    assert (x.grad, cut.grad, y.grad) == (9.0, 3.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    "clone", [copy.copy, copy.deepcopy, lambda v: pickle.loads(pickle.dumps(v))]
+)
+def test_a_copied_or_pickled_leaf_is_a_leaf_of_its_own(clone: Callable[[Value], Value]) -> None:
+    v = Value(1.5, label="w")
+    v.grad = 0.25
+    other = clone(v)
+    assert (other.data, other.grad, other.label, other.parents) == (1.5, 0.25, "w", ())
+    (other * other).backward()
+    assert (other.grad, v.grad) == (3.25, 0.25)
+
+
+@pytest.mark.parametrize("clone", [copy.deepcopy, lambda v: pickle.loads(pickle.dumps(v))])
+def test_a_copied_or_pickled_graph_differentiates(clone: Callable[[Any], Any]) -> None:
+    x = Value(2.0)
+    other_x, other_y = clone((x, x.exp() * x))
+    other_y.backward()
+    assert other_x.grad == pytest.approx(3 * math.exp(2), rel=1e-15)
+    assert x.grad == 0.0

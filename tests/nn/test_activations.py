@@ -1,0 +1,158 @@
+"""Activations: values beside mpmath, closed forms of derivatives, stability, bad input."""
+
+import math
+
+import mpmath
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import nn
+from autograd import Value, grad, jacobian
+from nn.activations import activation_named
+
+POINTS = [-700.0, -40.0, -3.0, -1.0, -1e-3, -1e-300, 0.0, 1e-300, 1e-3, 0.5, 1.0, 3.0, 40.0, 700.0]
+
+EXACT = {
+    "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
+    "tanh": mpmath.tanh,
+    "softplus": lambda x: mpmath.log(1 + mpmath.exp(x)),
+    "silu": lambda x: x / (1 + mpmath.exp(-x)),
+}
+
+
+def exactly(function, x):
+    with mpmath.workdps(400):
+        return float(function(mpmath.mpf(x)))
+
+
+@pytest.mark.parametrize("x", POINTS)
+@pytest.mark.parametrize("name", EXACT)
+def test_values_agree_with_mpmath(name, x):
+    found = getattr(nn, name)(Value(x)).data
+    assert found == pytest.approx(exactly(EXACT[name], x), rel=1e-15, abs=0.0)
+
+
+@pytest.mark.parametrize("x", POINTS)
+def test_gelu_is_x_times_the_normal_distribution_function(x):
+    # 1 + erf cancels far to the left, so the error is small beside x, not beside the result.
+    expected = exactly(lambda x: x * mpmath.ncdf(x), x)
+    assert nn.gelu(x).data == pytest.approx(expected, rel=1e-15, abs=2e-16 * abs(x))
+
+
+@given(st.floats(-30.0, 30.0))
+def test_the_derivative_of_sigmoid_is_s_times_1_minus_s(number):
+    x = Value(number)
+    s = 1.0 / (1.0 + math.exp(-number))
+    (slope,) = grad(nn.sigmoid(x), [x])
+    assert slope.data == pytest.approx(s * (1.0 - s), rel=1e-12, abs=2e-16)
+
+
+@pytest.mark.parametrize(
+    ("x", "value", "slope"), [(-2.0, 0.0, 0.0), (0.0, 0.0, 0.0), (3.0, 3.0, 1.0)]
+)
+def test_relu_and_its_slope_which_is_0_at_the_kink(x, value, slope):
+    x = Value(x)
+    out = nn.relu(x)
+    out.backward()
+    assert (out.data, x.grad) == (value, slope)
+
+
+def test_linear_is_the_identity():
+    x = Value(-1.5)
+    assert nn.linear(x) is x
+
+
+# --- one Value, a number, a sequence, a Matrix ----------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["relu", "sigmoid", "tanh", "softplus", "gelu", "silu", "linear"])
+def test_an_activation_acts_entry_by_entry(name):
+    f = getattr(nn, name)
+    one, two = f(Value(-0.5)).data, f(2.0).data
+    assert [y.data for y in f([-0.5, Value(2.0)])] == [one, two]
+    assert [y.data for y in f((-0.5, 2.0))] == [one, two]
+    assert f(nn.Matrix([[-0.5, 2.0], [2.0, 2.0]])).data == [[one, two], [two, two]]
+    assert activation_named(name)(Value(2.0)).data == two
+
+
+@pytest.mark.parametrize("f", [nn.relu, nn.gelu, nn.softmax, nn.log_softmax])
+@pytest.mark.parametrize("wrong", ["abc", None, 1j, ["a"], [None]])
+def test_what_is_not_a_number_is_a_type_error(f, wrong):
+    with pytest.raises(TypeError):
+        f(wrong)
+
+
+def test_nan_comes_out_as_nan():
+    assert math.isnan(nn.gelu(math.nan).data)
+    assert all(math.isnan(p.data) for p in nn.softmax([1.0, math.nan]))
+
+
+# --- softmax --------------------------------------------------------------------------------------
+
+
+def test_softmax_of_0_and_log_3_is_a_quarter_and_three_quarters():
+    logits = [0.0, math.log(3.0)]
+    assert [p.data for p in nn.softmax(logits)] == pytest.approx([0.25, 0.75], rel=1e-15)
+    logs = [p.data for p in nn.log_softmax(logits)]
+    assert logs == pytest.approx([math.log(0.25), math.log(0.75)], rel=1e-15)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e3, 1e5, 1e100, 1e300])
+def test_softmax_of_huge_logits_sums_to_1(size):
+    rows = nn.softmax(nn.Matrix([[size, -size, 0.0], [-size, -size, -size], [size, size, -size]]))
+    for row in rows.data:
+        assert math.fsum(row) == pytest.approx(1.0, rel=1e-15)
+    assert rows.data[1] == pytest.approx([1 / 3] * 3, rel=1e-15)
+    if size > 1e2:
+        assert rows.data[0] == [1.0, 0.0, 0.0]
+        assert rows.data[2] == [0.5, 0.5, 0.0]
+
+
+@pytest.mark.parametrize("size", [1e3, 1e100, 1e300])
+def test_log_softmax_is_finite_where_softmax_is_0(size):
+    assert [p.data for p in nn.log_softmax([0.0, size])] == [-size, 0.0]
+
+
+@given(st.lists(st.floats(-8.0, 8.0), min_size=1, max_size=6), st.floats(-100.0, 100.0))
+def test_adding_one_number_to_all_logits_leaves_softmax_as_it_is(logits, shift):
+    plain = [p.data for p in nn.softmax(logits)]
+    shifted = [p.data for p in nn.softmax([z + shift for z in logits])]
+    assert shifted == pytest.approx(plain, rel=1e-12)
+
+
+@given(st.lists(st.floats(-8.0, 8.0), min_size=1, max_size=5))
+def test_the_jacobian_of_softmax_is_diag_p_minus_p_pt(numbers):
+    logits = [Value(z) for z in numbers]
+    found = jacobian(nn.softmax(logits), logits)
+    exponentials = [math.exp(z) for z in numbers]
+    p = [e / sum(exponentials) for e in exponentials]
+    for i, row in enumerate(found):
+        expected = [p[i] * ((i == j) - p[j]) for j in range(len(p))]
+        assert [entry.data for entry in row] == pytest.approx(expected, rel=1e-10, abs=1e-15)
+
+
+def test_a_logit_of_minus_infinity_has_no_probability_and_no_gradient():
+    logits = [Value(-math.inf), Value(0.0), Value(0.0)]
+    probabilities = nn.softmax(logits)
+    assert [p.data for p in probabilities] == [0.0, 0.5, 0.5]
+    probabilities[1].backward()
+    assert [z.grad for z in logits] == [0.0, 0.25, -0.25]
+
+
+@pytest.mark.parametrize("f", [nn.softmax, nn.log_softmax])
+def test_softmax_of_no_logits_is_a_value_error(f):
+    with pytest.raises(ValueError, match="no logits"):
+        f([])
+
+
+# --- by name --------------------------------------------------------------------------------------
+
+
+def test_an_unknown_name_is_answered_with_the_names_there_are():
+    with pytest.raises(ValueError, match=r"'rely'.*relu, sigmoid, tanh, softplus, gelu, silu"):
+        activation_named("rely")
+
+
+def test_a_function_is_its_own_activation():
+    assert activation_named(Value.sin) is Value.sin

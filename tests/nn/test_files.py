@@ -1,0 +1,107 @@
+"""Files: written whole or not at all, read as data only."""
+
+import math
+import os
+import stat
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nn.files import as_number, read_json, write_bytes, write_json
+
+
+def test_what_was_written_is_read(tmp_path):
+    path = tmp_path / "x.json"
+    content = {"kind": "test", "a": [1, 2.5, [True, None]], "b": {"c": "ü"}, "d": "nan"}
+    write_json(path, content)
+    assert read_json(path, "test") == content
+
+
+def test_a_tuple_comes_back_as_a_list_and_infinities_as_their_names(tmp_path):
+    path = tmp_path / "x.json"
+    write_json(path, {"kind": "test", "a": (math.inf, [-math.inf]), "b": {"c": math.nan}})
+    assert read_json(path, "test") == {"kind": "test", "a": ["inf", ["-inf"]], "b": {"c": "nan"}}
+
+
+@given(st.floats(allow_nan=False))
+def test_a_float_keeps_every_bit(tmp_path_factory, number):
+    path = tmp_path_factory.getbasetemp() / "float.json"
+    write_json(path, {"kind": "test", "x": number})
+    found = as_number(read_json(path, "test")["x"], "x")
+    assert (found, math.copysign(1.0, found)) == (number, math.copysign(1.0, number))
+
+
+@pytest.mark.parametrize(
+    ("content", "number"), [(3, 3.0), (-0.5, -0.5), ("inf", math.inf), ("-inf", -math.inf)]
+)
+def test_numbers_of_a_file(content, number):
+    found = as_number(content, "x")
+    assert found == number
+    assert type(found) is float
+
+
+@pytest.mark.parametrize("content", ["1", "Infinity", "NAN", True, None, [1.0], {}])
+def test_what_is_no_number_of_a_file_is_named(content):
+    with pytest.raises(ValueError, match="the slope"):
+        as_number(content, "the slope")
+
+
+def test_a_whole_number_too_large_for_a_float_is_named():
+    with pytest.raises(ValueError, match="the slope"):
+        as_number(10**400, "the slope")
+
+
+@pytest.mark.parametrize("content", [{1, 2}, object(), b"bytes"])
+def test_content_that_json_cannot_hold_leaves_the_old_file(tmp_path, content):
+    path = tmp_path / "x.json"
+    write_json(path, {"kind": "test"})
+    with pytest.raises(TypeError):
+        write_json(path, {"kind": "test", "x": content})
+    assert read_json(path, "test") == {"kind": "test"}
+    assert os.listdir(tmp_path) == ["x.json"]
+
+
+@pytest.mark.parametrize("function", ["fsync", "replace", "chmod"])
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
+    tmp_path, monkeypatch, function, error
+):
+    path = tmp_path / "x.bin"
+    write_bytes(path, b"old")
+
+    def fail(*args):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, function, fail)
+        with pytest.raises(type(error)):
+            write_bytes(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["x.bin"]
+    write_bytes(path, b"new")
+    assert path.read_bytes() == b"new"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights as POSIX has them")
+def test_a_file_has_the_rights_of_any_new_file(tmp_path):
+    (tmp_path / "plain").write_bytes(b"")
+    write_bytes(tmp_path / "atomic", b"")
+    plain, atomic = (stat.S_IMODE(os.stat(tmp_path / name).st_mode) for name in ("plain", "atomic"))
+    assert atomic == plain
+
+
+def test_a_folder_in_the_place_of_the_file_is_an_os_error(tmp_path):
+    (tmp_path / "x.json").mkdir()
+    with pytest.raises(OSError, match=r"x\.json"):
+        write_json(tmp_path / "x.json", {"kind": "test"})
+    with pytest.raises(OSError, match=r"x\.json"):
+        read_json(tmp_path / "x.json", "test")
+    assert os.listdir(tmp_path) == ["x.json"]
+
+
+def test_another_kind_of_file_is_named(tmp_path):
+    path = tmp_path / "x.json"
+    write_json(path, {"kind": "history"})
+    with pytest.raises(ValueError, match=r"x\.json is not a model file"):
+        read_json(path, "model")

@@ -1,0 +1,407 @@
+"""Layers: numbers by hand and beside NumPy, shapes, random starts, bad input."""
+
+import math
+import random
+
+import numpy as np
+import pytest
+
+import nn
+from autograd import Value
+from nn import Matrix
+
+BATCH = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75], [-2.0, 3.0, 0.0], [0.1, 0.2, -4.0]])
+
+
+def as_array(out):
+    return np.array(out.data if isinstance(out, Matrix) else [value.data for value in out])
+
+
+def put(values, numbers):
+    for value, number in zip(values, numbers, strict=True):
+        value.data = number
+
+
+# --- neurons and layers ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("activation", "expected"),
+    [("linear", -3.0), ("relu", 0.0), ("sigmoid", 1 / (1 + math.e**3)), (lambda z: z * z, 9.0)],
+)
+def test_a_neuron_by_hand(activation, expected):
+    neuron = nn.Neuron(2, activation)
+    put(neuron.w, [2.0, -3.0])
+    neuron.b.data = 1.0
+    assert neuron([1.0, 2.0]).data == pytest.approx(expected, rel=1e-15)  # 1 + 2 - 6
+    assert neuron((Value(1.0), 2)).data == neuron(np.array([1.0, 2.0])).data == neuron([1, 2]).data
+
+
+def test_every_product_and_sum_of_a_neuron_is_a_node():
+    out = nn.Neuron(2, "tanh")([1.0, 2.0])
+    total = out.parents[0]
+    assert (out.op, total.op, total.parents[1].op) == ("tanh", "add", "mul")
+    assert (total.parents[0].op, total.parents[0].parents[1].op) == ("add", "mul")
+
+
+def test_a_layer_is_x_w_plus_b_of_numpy():
+    layer = nn.Layer(3, 2, "tanh")
+    w = np.array([[v.data for v in neuron.w] for neuron in layer.neurons])
+    put((neuron.b for neuron in layer.neurons), [0.5, -0.25])
+    expected = np.tanh(BATCH @ w.T + [0.5, -0.25])
+    out = layer(Matrix(BATCH))
+    assert out.shape == (4, 2)
+    assert as_array(out) == pytest.approx(expected, rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("nin", "nouts", "count"),
+    [(2, [16, 16, 1], 337), (1, [1], 2), (4, [8, 3], 67), (3, [2, 2], 14)],
+)
+def test_the_number_of_parameters(nin, nouts, count):
+    assert len(nn.MLP(nin, nouts).parameters()) == count
+    assert len(nn.Layer(nin, nouts[0]).parameters()) == nouts[0] * (nin + 1)
+
+
+def test_an_mlp_by_hand():
+    model = nn.MLP(1, [2, 1])
+    put(model.parameters(), [1.0, 1.0, -2.0, 0.5, 3.0, 4.0, -5.0])
+    # x = 1: relu(1 + 1) = 2, relu(0.5 - 2) = 0, so 3 * 2 + 4 * 0 - 5
+    assert model([1.0]).data == 1.0
+    # x = -3: relu(1 - 3) = 0, relu(0.5 + 6) = 6.5, so 3 * 0 + 4 * 6.5 - 5
+    assert model([-3.0]).data == 21.0
+    model.layers[1].neurons[0].w[0].data = -3.0
+    assert model([1.0]).data == -11.0  # the last layer is linear
+
+
+def test_a_single_output_is_a_value_and_several_are_a_list():
+    assert isinstance(nn.MLP(3, [2, 1])(BATCH[0]), Value)
+    out = nn.MLP(3, [2, 2])(BATCH[0])
+    assert isinstance(out, list)
+    assert len(out) == 2
+    assert nn.MLP(3, [2, 1])(Matrix(BATCH)).shape == (4, 1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.Layer(3, 2, "gelu"),
+        lambda: nn.MLP(3, [4, 2], "tanh"),
+        lambda: nn.LayerNorm(3),
+        lambda: nn.RMSNorm(3),
+        lambda: nn.BatchNorm(3).eval(),
+        lambda: nn.Dropout().eval(),
+        lambda: nn.Sequential(nn.Layer(3, 3), nn.LayerNorm(3), nn.softmax),
+    ],
+)
+def test_a_vector_and_a_row_of_a_batch_give_equal_numbers(make):
+    model = make()
+    batch = model(Matrix(BATCH)).data
+    assert [[value.data for value in model(list(row))] for row in BATCH] == batch
+
+
+@pytest.mark.parametrize(("activation", "gain"), [("relu", 6.0), ("tanh", 3.0), (nn.tanh, 3.0)])
+def test_weights_start_uniform_in_their_bounds_and_biases_at_0(activation, gain):
+    layer = nn.Layer(20, 100, activation)
+    weights = np.array([[v.data for v in neuron.w] for neuron in layer.neurons])
+    bound = math.sqrt(gain / 20)
+    assert 0.99 * bound < np.abs(weights).max() <= bound
+    assert abs(weights.mean()) < 0.05 * bound
+    assert weights.std() == pytest.approx(bound / math.sqrt(3), rel=0.05)
+    assert all(neuron.b.data == 0.0 for neuron in layer.neurons)
+
+
+def test_the_same_seed_makes_the_same_weights():
+    def numbers():
+        return [p.data for p in (*nn.MLP(2, [3, 1]).parameters(), *nn.Embedding(2, 2).parameters())]
+
+    nn.seed(7)
+    first = numbers()
+    assert numbers() != first
+    nn.seed(7)
+    assert numbers() == first
+    nn.seed(8)
+    assert numbers() != first
+
+
+@pytest.mark.parametrize("wrong", ["1", 1.0, None, [1]])
+def test_a_seed_is_a_whole_number(wrong):
+    with pytest.raises(TypeError, match="whole number"):
+        nn.seed(wrong)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda g: nn.MLP(2, [3], "relu", g), lambda g: nn.Embedding(2, 2, 1.0, g)]
+)
+def test_a_generator_of_ones_own_leaves_the_stream_of_nn_alone(make):
+    one, other = (make(random.Random(3)).state_dict() for _ in range(2))
+    assert one == other
+    drawn = nn.Neuron(1).w[0].data
+    nn.seed(0)
+    assert nn.Neuron(1).w[0].data == drawn
+
+
+# --- normalisation --------------------------------------------------------------------------------
+
+
+def normalised(x, axis, eps=1e-5):
+    return (x - x.mean(axis, keepdims=True)) / np.sqrt(x.var(axis, keepdims=True) + eps)
+
+
+def test_batch_norm_in_training_is_that_of_numpy():
+    norm = nn.BatchNorm(3)
+    put(norm.gain, [2.0, -1.0, 0.5])
+    put(norm.bias, [0.1, 0.2, 0.3])
+    expected = normalised(BATCH, 0) * [2.0, -1.0, 0.5] + [0.1, 0.2, 0.3]
+    assert as_array(norm(Matrix(BATCH))) == pytest.approx(expected, rel=1e-12, abs=1e-14)
+
+
+def test_running_statistics_average_the_mean_and_the_unbiased_variance():
+    norm = nn.BatchNorm(3, momentum=0.25, eps=1e-3)
+    mean, variance = np.zeros(3), np.ones(3)
+    for batch in (BATCH, 2.0 * BATCH + 1.0):
+        norm(Matrix(batch))
+        mean = 0.75 * mean + 0.25 * batch.mean(0)
+        variance = 0.75 * variance + 0.25 * batch.var(0, ddof=1)
+    assert as_array(norm.running_mean) == pytest.approx(mean, rel=1e-13)
+    assert as_array(norm.running_variance) == pytest.approx(variance, rel=1e-13)
+    norm.eval()
+    state = norm.state_dict()
+    expected = (BATCH - mean) / np.sqrt(variance + 1e-3)
+    assert as_array(norm(Matrix(BATCH))) == pytest.approx(expected, rel=1e-12, abs=1e-14)
+    assert as_array(norm(list(BATCH[0]))) == pytest.approx(expected[0], rel=1e-12, abs=1e-14)
+    assert norm.state_dict() == state  # evaluation moves nothing
+
+
+def test_running_statistics_remember_no_graph():
+    norm = nn.BatchNorm(3)
+    norm(Matrix(BATCH))
+    norm(Matrix(BATCH))
+    assert all(value.parents == () for value in norm.running_mean + norm.running_variance)
+
+
+def test_layer_norm_is_that_of_numpy():
+    norm = nn.LayerNorm(3, eps=1e-3)
+    put(norm.gain, [2.0, -1.0, 0.5])
+    put(norm.bias, [0.1, 0.2, 0.3])
+    expected = normalised(BATCH, 1, 1e-3) * [2.0, -1.0, 0.5] + [0.1, 0.2, 0.3]
+    assert as_array(norm(Matrix(BATCH))) == pytest.approx(expected, rel=1e-12, abs=1e-14)
+
+
+@pytest.mark.parametrize("gain", [[2.0, -1.0, 0.5], None])
+def test_rms_norm_is_that_of_numpy(gain):
+    norm = nn.RMSNorm(3, eps=1e-3, gain=gain is not None)
+    put(norm.gain, gain or [])
+    assert len(norm.parameters()) == len(gain or [])
+    expected = BATCH / np.sqrt((BATCH**2).mean(1, keepdims=True) + 1e-3) * (gain or 1.0)
+    assert as_array(norm(Matrix(BATCH))) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("make", [nn.LayerNorm, nn.RMSNorm])
+def test_a_vector_of_zeros_is_normalised_to_zeros(make):
+    out = make(3)([0.0, 0.0, 0.0])
+    nn.mean(out).backward()
+    assert [value.data for value in out] == [0.0, 0.0, 0.0]
+
+
+# --- dropout --------------------------------------------------------------------------------------
+
+
+def test_dropout_in_evaluation_is_the_identity():
+    values = [Value(1.0), Value(2.0)]
+    assert nn.Dropout(0.9).eval()(values) == values
+    assert nn.Dropout(0.0)(values) == values
+
+
+def test_dropout_in_training_drops_a_share_p_and_keeps_the_expectation():
+    out = [value.data for value in nn.Dropout(0.25)([3.0] * 4000)]
+    assert set(out) == {0.0, 4.0}
+    # 1000 expected, with a standard deviation of 27
+    assert 900 < out.count(0.0) < 1100
+    assert sum(out) / len(out) == pytest.approx(3.0, rel=0.05)
+
+
+def test_a_gradient_passes_dropout_where_the_value_did():
+    x = [Value(1.0) for _ in range(20)]
+    out = nn.Dropout(0.5)(x)
+    (nn.mean(out) * 20.0).backward()
+    assert [value.grad for value in x] == [value.data for value in out]
+    assert {value.grad for value in x} == {0.0, 2.0}
+
+
+def test_dropout_is_repeatable_by_seed_and_by_a_generator_of_its_own():
+    def mask(layer):
+        return [value.data for value in layer([1.0] * 50)]
+
+    layer = nn.Dropout()
+    nn.seed(4)
+    first, second = mask(layer), mask(layer)
+    nn.seed(4)
+    assert (mask(layer), mask(layer)) == (first, second)
+    assert first != second
+    own = mask(nn.Dropout(generator=random.Random(2)))
+    nn.seed(5)
+    assert mask(nn.Dropout(generator=random.Random(2))) == own
+
+
+def test_dropout_draws_for_each_entry_of_a_matrix():
+    rows = nn.Dropout()(Matrix(np.ones((2, 30)))).data
+    assert rows[0] != rows[1]
+
+
+# --- embedding and sequences of parts -------------------------------------------------------------
+
+
+def test_an_embedding_looks_up_its_vectors():
+    table = nn.Embedding(4, 3)
+    assert table(2) == table.vectors[2]
+    rows = table([1, 3, 1])
+    assert rows.shape == (3, 3)
+    assert list(rows) == [table.vectors[1], table.vectors[3], table.vectors[1]]
+    assert table(np.int64(3)) == table.vectors[3]
+
+
+def test_an_embedding_takes_an_array_of_indices():
+    table = nn.Embedding(4, 3)
+    assert list(table(np.array([1, 3]))) == [table.vectors[1], table.vectors[3]]
+
+
+def test_only_vectors_that_were_looked_up_receive_a_gradient():
+    table = nn.Embedding(3, 2)
+    table([2, 0, 2]).sum().backward()
+    assert [[value.grad for value in row] for row in table.vectors] == [[1, 1], [0, 0], [2, 2]]
+
+
+def test_an_embedding_starts_normal_with_the_given_spread():
+    numbers = np.array([p.data for p in nn.Embedding(500, 8, std=0.02).parameters()])
+    assert numbers.std() == pytest.approx(0.02, rel=0.05)
+    assert abs(numbers.mean()) < 0.002
+
+
+@pytest.mark.parametrize(
+    ("index", "error"),
+    [
+        *[(3, IndexError), (-1, IndexError), ([0, 3], IndexError), ([0, -1], IndexError)],
+        *[(1.0, TypeError), ("1", TypeError), (None, TypeError), ([0, 1.0], TypeError)],
+        *[([[0, 1]], TypeError), (Value(1.0), TypeError), ([], ValueError)],
+    ],
+)
+def test_what_an_embedding_does_not_hold(index, error):
+    with pytest.raises(error):
+        nn.Embedding(3, 2)(index)
+
+
+def test_a_sequential_calls_its_parts_in_order():
+    layer = nn.Layer(1, 2, "linear")
+    model = nn.Sequential(lambda x: [x[0] + 1.0], layer, nn.softmax)
+    put(layer.parameters(), [1.0, 0.0, 0.0, 0.0])
+    # softmax([2 + 1, 0])
+    first = 1 / (1 + math.exp(-3.0))
+    assert [p.data for p in model([2.0])] == pytest.approx([first, 1 - first], rel=1e-14)
+    assert next(model.named_parameters())[0] == "parts.1.neurons.0.w.0"
+
+
+def test_an_empty_sequential_is_the_identity():
+    x = [Value(1.0)]
+    assert nn.Sequential()(x) is x
+
+
+# --- bad input ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: nn.Neuron(0), ValueError, "nin"),
+        (lambda: nn.Neuron(-1), ValueError, "nin"),
+        (lambda: nn.Neuron(1.0), TypeError, "nin"),
+        (lambda: nn.Neuron(True), TypeError, "nin"),
+        (lambda: nn.Neuron("1"), TypeError, "nin"),
+        (lambda: nn.Neuron(1, "rely"), ValueError, "'rely'"),
+        (lambda: nn.Neuron(1, None), ValueError, "None"),
+        (lambda: nn.Layer(1, 0), ValueError, "nout"),
+        (lambda: nn.Layer(1, None), TypeError, "nout"),
+        (lambda: nn.Layer(0, 1), ValueError, "nin"),
+        (lambda: nn.MLP(0, [1]), ValueError, "nin"),
+        (lambda: nn.MLP(1, []), ValueError, "at least one layer"),
+        (lambda: nn.MLP(1, [2, 0]), ValueError, "nout"),
+        (lambda: nn.MLP(1, [2.0]), TypeError, "nout"),
+        (lambda: nn.MLP(1, 2), TypeError, None),
+        (lambda: nn.MLP(1, [2, 1], "rely"), ValueError, "'rely'"),
+        (lambda: nn.Sequential(nn.softmax, 3), TypeError, "part 1"),
+        (lambda: nn.Dropout(1.0), ValueError, "p must be"),
+        (lambda: nn.Dropout(-0.1), ValueError, "p must be"),
+        (lambda: nn.Dropout(math.nan), ValueError, "p must be"),
+        (lambda: nn.Dropout("0.5"), TypeError, None),
+        (lambda: nn.BatchNorm(0), ValueError, "size"),
+        (lambda: nn.LayerNorm(0), ValueError, "size"),
+        (lambda: nn.RMSNorm(1.5), TypeError, "size"),
+        (lambda: nn.Embedding(0, 1), ValueError, "count"),
+        (lambda: nn.Embedding(1, 0), ValueError, "size"),
+        (lambda: nn.Embedding("1", 1), TypeError, "count"),
+    ],
+)
+def test_a_layer_that_cannot_be_made(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.Layer(2, 2),
+        lambda: nn.MLP(2, [2, 1]),
+        lambda: nn.BatchNorm(2),
+        lambda: nn.BatchNorm(2).eval(),
+        lambda: nn.LayerNorm(2),
+        lambda: nn.RMSNorm(2),
+    ],
+)
+@pytest.mark.parametrize(
+    ("x", "error"),
+    [
+        ([1.0], ValueError),
+        ([1.0, 2.0, 3.0], ValueError),
+        ([], ValueError),
+        (Matrix([[1.0], [2.0]]), ValueError),
+        (Matrix([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), ValueError),
+        (["1", "2"], TypeError),
+        ("12", TypeError),
+        ([None, 1.0], TypeError),
+        ([[1.0, 2.0], [3.0, 4.0]], TypeError),
+        (None, TypeError),
+        (Value(1.0), TypeError),
+    ],
+)
+def test_input_that_does_not_fit_leaves_the_layer_as_it_was(make, x, error):
+    model = make()
+    before = model.state_dict()
+    with pytest.raises(error):
+        model(x)
+    assert model.state_dict() == before
+
+
+@pytest.mark.parametrize("x", [[1.0], [1.0, 2.0, 3.0], []])
+def test_a_neuron_says_how_many_inputs_it_takes(x):
+    with pytest.raises(ValueError, match=f"a Neuron of 2 inputs got {len(x)}"):
+        nn.Neuron(2)(x)
+
+
+@pytest.mark.parametrize("x", [[1.0, 2.0], Matrix([[1.0, 2.0]])])
+def test_batch_norm_in_training_takes_two_rows_or_more(x):
+    with pytest.raises(ValueError, match="at least 2 rows"):
+        nn.BatchNorm(2)(x)
+
+
+def test_a_batch_that_overflows_leaves_batch_norm_as_it_was():
+    norm = nn.BatchNorm(2)
+    before = norm.state_dict()
+    with pytest.raises(OverflowError):
+        norm(Matrix([[0.0, 1e200], [1.0, -1e200]]))
+    assert norm.state_dict() == before
+
+
+def test_a_nan_in_one_example_stays_in_its_row():
+    out = nn.Layer(2, 1, "linear")(Matrix([[math.nan, 1.0], [2.0, 1.0]])).data
+    assert math.isnan(out[0][0])
+    assert math.isfinite(out[1][0])

@@ -1,0 +1,465 @@
+"""Does `python -m nn` keep its promises: results, resuming, Ctrl-C, and one clear line?"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+import nn
+from nn import __main__ as program
+from nn.__main__ import TASKS, main
+
+FILES = {"loss.png", "history.json", "model.json", "checkpoint.json"}
+INPUTS = {"moons": 2, "circles": 2, "spiral": 2, "xor": 2, "iris": 4}
+OUTPUTS = {"moons": 1, "circles": 1, "spiral": 3, "xor": 1, "iris": 3}
+PNG = b"\x89PNG\r\n\x1a\n"
+SMALL = ("--hidden", "3", "--examples", "12", "--seed", "0", "--quiet")
+
+
+@pytest.fixture(autouse=True)
+def ordinary_interrupt():
+    """Ctrl-C raises KeyboardInterrupt here and in processes begun here, however tests run."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "nn", *map(str, arguments)]
+
+
+def nn_run(folder, *arguments):
+    """`python -m nn` with these arguments, begun in a folder, when it has ended."""
+    return subprocess.run(
+        command(*arguments), cwd=folder, capture_output=True, text=True, timeout=300
+    )
+
+
+def content(folder):
+    """The bytes of every file in a folder and below, by name."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in folder.rglob("*")
+    }
+
+
+def numbers(folder):
+    """The bytes that tell what was learned."""
+    return [(folder / name).read_bytes() for name in ("model.json", "history.json")]
+
+
+def refused(folder, *arguments, code=1):
+    """The one line on stderr of a run that fails and leaves every file of the folder alone."""
+    before = content(folder)
+    done = nn_run(folder, *arguments)
+    assert done.returncode == code
+    assert "Traceback" not in done.stdout + done.stderr
+    assert content(folder) == before
+    lines = [line for line in done.stderr.splitlines() if not line.startswith(("usage:", " "))]
+    assert len(lines) == 1
+    assert lines[0].startswith("python -m nn")
+    assert len(lines[0]) < len(str(folder)) + 400
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder in which a small run has left its results in runs/moons; copied, not changed."""
+    folder = tmp_path_factory.mktemp("finished")
+    done = nn_run(folder, "moons", "--epochs", 3, *SMALL)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A copy of the finished run, for one test."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+# --- results --------------------------------------------------------------------------------------
+
+
+def test_moons_is_the_default_and_its_defaults_reach_every_example(tmp_path):
+    done = nn_run(tmp_path)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "runs" / "moons"
+    assert {path.name for path in folder.iterdir()} == FILES | {"decision_boundary.png"}
+    assert done.stdout.startswith("moons:")
+    assert "accuracy 100.0%" in done.stdout
+    assert "loss=" in done.stderr
+    assert "accuracy=" in done.stderr
+
+    # The model in the file is the one that does it, on the data of the same seed.
+    history = json.loads((folder / "history.json").read_text())
+    settings = history["settings"]
+    nn.seed(settings["seed"])
+    examples = TASKS["moons"].load(settings)
+    model = nn.MLP(2, [*settings["hidden"], 1], settings["activation"])
+    model.load(folder / "model.json")
+    assert len(examples.inputs) == 100
+    assert settings["noise"] == 0.1
+    assert nn.evaluate(model, examples, nn.accuracy) == 1.0
+
+
+def test_help_lists_every_task_and_names_the_default(tmp_path):
+    done = nn_run(tmp_path, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert set(INPUTS) == set(TASKS) <= set(listed)
+    assert "moons if left out" in done.stdout
+    for option in ("--out", "--epochs", "--lr", "--seed", "--hidden", "--optimizer", "--resume"):
+        assert option in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("task", INPUTS)
+def test_each_task_writes_its_results(task, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([task, "--epochs", "2", *SMALL]) == 0
+    folder = tmp_path / "runs" / task
+    pictures = {"loss.png"} | ({"decision_boundary.png"} if INPUTS[task] == 2 else set())
+    assert {path.name for path in folder.iterdir()} == FILES | pictures
+    assert all((folder / name).read_bytes().startswith(PNG) for name in pictures)
+
+    history = json.loads((folder / "history.json").read_text())
+    held_out = 2 if task == "iris" else 0
+    assert history["task"] == task
+    assert len(history["loss"]) == len(history["accuracy"]) == 2
+    assert len(history["held_out_accuracy"]) == held_out
+    assert all(0.0 <= part <= 1.0 for part in history["accuracy"] + history["held_out_accuracy"])
+
+    model = nn.MLP(INPUTS[task], [3, OUTPUTS[task]])
+    model.load(folder / "model.json")
+    kept = json.loads((folder / "checkpoint.json").read_text())
+    assert model.state_dict() == kept["model"]
+
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert f"loss {history['loss'][-1]:.4f}" in out
+    assert "accuracy" in out
+    assert ("held-out" in out) is (task == "iris")
+    assert os.path.join("runs", task) in out
+
+
+def test_out_names_the_folder_and_nothing_is_written_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["xor", "--epochs", "0", "--out", "a/new place", *SMALL]) == 0
+    results = tmp_path / "a" / "new place"
+    assert {path.name for path in results.iterdir()} == FILES | {"decision_boundary.png"}
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_options_reach_the_run(tmp_path):
+    out = tmp_path / "out"
+    options = {
+        "epochs": 1,
+        "lr": 0.25,
+        "seed": -3,
+        "hidden": [3, 2],
+        "activation": "tanh",
+        "optimizer": "sgd",
+        "batch_size": 5,
+        "l2": 0.0,
+        "examples": 11,
+        "noise": 0.5,
+    }
+    written = []
+    for name, value in options.items():
+        values = value if isinstance(value, list) else [value]
+        written += ["--" + name.replace("_", "-"), *map(str, values)]
+    assert main(["moons", *written, "--out", str(out), "--quiet"]) == 0
+    assert json.loads((out / "history.json").read_text())["settings"] == options
+    kept = json.loads((out / "checkpoint.json").read_text())
+    assert kept["position"]["steps"] == 3
+    assert kept["optimizer"]["rule"] == "SGD"
+    assert kept["optimizer"]["lr"] == 0.25
+    nn.MLP(2, [3, 2, 1]).load(out / "model.json")
+
+
+def test_same_seed_gives_identical_files_and_another_seed_does_not(finished, tmp_path):
+    for name, seed in (("same", 0), ("other", 1)):
+        out = tmp_path / name
+        assert main(["--epochs", "3", *SMALL, "--seed", str(seed), "--out", str(out)]) == 0
+    # One of the two was made in a process of its own.
+    assert content(tmp_path / "same") == content(finished / "runs" / "moons")
+    assert numbers(tmp_path / "other")[0] != numbers(tmp_path / "same")[0]
+
+
+# --- resuming and Ctrl-C --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", ["moons", "iris"])
+def test_resumed_equals_uninterrupted(task, tmp_path):
+    for arguments in (
+        ("--out", "whole", "--epochs", 6),
+        ("--out", "parts", "--epochs", 3),
+        ("--out", "parts", "--epochs", 6, "--resume"),
+    ):
+        done = nn_run(tmp_path, task, *arguments, *SMALL)
+        assert done.returncode == 0, done.stderr
+    assert content(tmp_path / "parts") == content(tmp_path / "whole")
+
+
+def test_resume_needs_no_option_repeated(copied):
+    out = copied / "runs" / "moons"
+    whole = copied / "whole"
+    assert main(["--epochs", "5", *SMALL, "--out", str(whole)]) == 0
+    assert main(["--epochs", "5", "--resume", "--quiet", "--out", str(out)]) == 0
+    assert numbers(out) == numbers(whole)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to a process")
+def test_ctrl_c_saves_what_was_learned_and_a_resume_finishes_it(tmp_path):
+    options = ("spiral", "--hidden", "3", "--examples", "40", "--batch-size", "4")
+    with subprocess.Popen(
+        command(*options, "--epochs", 10**6, "--out", "parts"),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            bar = ""
+            while "loss=" not in bar:
+                read = process.stderr.read(1)
+                assert read, f"ended before the first epoch: {bar}"
+                bar += read
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    assert "Traceback" not in bar + err
+    assert "stopped after" in out
+    assert "--resume" in out
+    parts, whole = tmp_path / "parts", tmp_path / "whole"
+    assert {path.name for path in parts.iterdir()} == FILES | {"decision_boundary.png"}
+    done = len(json.loads((parts / "history.json").read_text())["loss"])
+    assert done > 0
+    assert f"stopped after {done} epochs" in out
+
+    more = (*options, "--quiet", "--epochs", str(done + 2))
+    assert main([*more, "--out", str(whole)]) == 0
+    assert main([*more, "--out", str(parts), "--resume"]) == 0
+    assert content(parts) == content(whole)
+
+
+@pytest.mark.parametrize("name", ["results", "my results"])
+def test_the_command_printed_after_ctrl_c_finishes_the_run(name, tmp_path, monkeypatch, capsys):
+    def interrupting(model):
+        signal.raise_signal(signal.SIGINT)
+        return nn.l2(1e-4)(model)
+
+    monkeypatch.chdir(tmp_path)
+    run = ["moons", "--epochs", "4", "--l2", "1e-4", *SMALL, "--out"]
+    assert main([*run, "whole"]) == 0
+    with monkeypatch.context() as stopping:
+        stopping.setattr(program, "l2", lambda strength: interrupting)
+        assert main([*run, name]) == 0
+    assert len(json.loads((tmp_path / name / "history.json").read_text())["loss"]) == 1
+    printed = capsys.readouterr().out.splitlines()[-1]
+    assert "python -m nn " in printed
+    again = shlex.split(printed.partition("python -m nn ")[2])
+    assert main(again) == 0
+    assert numbers(tmp_path / name) == numbers(tmp_path / "whole")
+
+
+def test_a_second_ctrl_c_is_one_line_and_the_exit_code_of_an_interrupt(copied, monkeypatch, capsys):
+    def twice(predictions, targets):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(program, "accuracy", twice)
+    before = content(copied)
+    assert main(["--epochs", "3", *SMALL, "--out", str(copied / "runs" / "moons")]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+    assert content(copied) == before
+
+
+# --- errors: one clear line, nothing overwritten --------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["mooons"], ["mooons", "moons", "iris"]),
+        (["moons", "iris"], ["iris"]),
+        (["--epochs", "-1"], ["--epochs", "'-1'"]),
+        (["--epochs", "1.5"], ["--epochs", "'1.5'"]),
+        (["--epochs", ""], ["--epochs"]),
+        (["--epochs", "²"], ["--epochs"]),
+        (["--lr", "nan"], ["--lr", "'nan'"]),
+        (["--lr", "-0.1"], ["--lr", "'-0.1'"]),
+        (["--lr", "inf"], ["--lr", "'inf'"]),
+        (["--lr", "fast"], ["--lr", "'fast'"]),
+        (["--lr"], ["--lr"]),
+        (["--seed", "1.5"], ["--seed", "'1.5'"]),
+        (["--hidden", "0"], ["--hidden", "'0'"]),
+        (["--hidden", "8", "x"], ["--hidden", "'x'"]),
+        (["--activation", "nope"], ["--activation", "nope", "tanh"]),
+        (["--optimizer", "nope"], ["--optimizer", "nope", "adam"]),
+        (["--batch-size", "-1"], ["--batch-size", "'-1'"]),
+        (["--l2", "nan"], ["--l2", "'nan'"]),
+        (["--examples", "0"], ["--examples", "'0'"]),
+        (["--noise", "-0.1"], ["--noise", "'-0.1'"]),
+        (["--depth=3"], ["--depth=3"]),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_one_line_that_names_it(arguments, named, copied):
+    line = refused(copied, *arguments, code=2)
+    assert all(name in line for name in named)
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "file/far/below"])
+def test_an_unwritable_place_is_refused_before_training(place, copied):
+    (copied / "file").write_text("not a folder")
+    line = refused(copied, "--out", place, *SMALL)
+    assert "cannot write to" in line
+    assert place in line
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="may write everywhere")
+def test_a_folder_without_the_right_to_write_is_refused(copied):
+    folder = copied / "runs" / "moons"
+    folder.chmod(0o555)
+    try:
+        line = refused(copied, *SMALL)
+    finally:
+        folder.chmod(0o755)
+    assert "cannot write to" in line
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--lr", "0.5"),
+        ("--seed", "7"),
+        ("--hidden", "4"),
+        ("--activation", "tanh"),
+        ("--optimizer", "sgd"),
+        ("--batch-size", "4"),
+        ("--l2", "0.5"),
+        ("--examples", "13"),
+        ("--noise", "0.5"),
+    ],
+)
+def test_resume_with_another_setting_is_refused(option, value, copied):
+    history = json.loads((copied / "runs" / "moons" / "history.json").read_text())
+    kept = history["settings"][option.removeprefix("--").replace("-", "_")]
+    line = refused(copied, "--resume", option, value)
+    assert f"{option} {kept}, not" in line
+    assert os.path.join("runs", "moons", "checkpoint.json") in line
+
+
+def test_resume_without_an_earlier_run_is_refused_and_makes_no_folder(tmp_path):
+    assert "nothing to resume" in refused(tmp_path, "--resume")
+    assert "nothing to resume" in refused(tmp_path, "--resume", "--out", "a/b")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_resume_of_another_task_is_refused(copied):
+    line = refused(copied, "xor", "--resume", "--out", os.path.join("runs", "moons"))
+    assert "not a checkpoint of xor" in line
+
+
+def test_a_folder_in_place_of_the_checkpoint_is_refused(copied):
+    checkpoint = copied / "runs" / "moons" / "checkpoint.json"
+    checkpoint.unlink()
+    checkpoint.mkdir()
+    assert "checkpoint.json" in refused(copied, "--resume")
+
+
+def edited(path, value):
+    """A change of one entry of the checkpoint, or its removal where value is `...`."""
+
+    def edit(text):
+        whole = json.loads(text)
+        *outer, last = path
+        entry = whole
+        for key in outer:
+            entry = entry[key]
+        if value is ...:
+            del entry[last]
+        else:
+            entry[last] = value
+        return json.dumps(whole).encode()
+
+    return edit
+
+
+DAMAGE = {
+    "empty": lambda text: b"",
+    "cut short": lambda text: text[: len(text) // 2],
+    "last brace missing": lambda text: text.rstrip()[:-1],
+    "not text": lambda text: b"\xff\xfe\x00" * 100,
+    "not an object": lambda text: b"[1, 2, 3]",
+    "deeply nested": lambda text: b"[" * 200_000,
+    "of another kind": edited(("kind",), "history"),
+    "no settings": edited(("settings",), ...),
+    "settings a list": edited(("settings",), []),
+    "a setting missing": edited(("settings", "lr"), ...),
+    "a setting too many": edited(("settings", "depth"), 3),
+    "rate a text": edited(("settings", "lr"), "fast"),
+    "rate negative": edited(("settings", "lr"), -1.0),
+    "hidden of text": edited(("settings", "hidden"), ["a"]),
+    "hidden of fractions": edited(("settings", "hidden"), [1.5]),
+    "hidden of none": edited(("settings", "hidden"), [0]),
+    "activation unknown": edited(("settings", "activation"), "nope"),
+    "optimizer unknown": edited(("settings", "optimizer"), "nope"),
+    "batch negative": edited(("settings", "batch_size"), -1),
+    "no examples": edited(("settings", "examples"), 0),
+    "task a list": edited(("settings", "task"), ["moons"]),
+    "no model": edited(("model",), ...),
+    "another model": edited(("settings", "hidden"), [2]),
+    "a weight a text": edited(("model", "layers.0.neurons.0.w.0"), "x"),
+    "no moments": edited(("optimizer", "moments"), {}),
+    "no generator": edited(("generator",), ...),
+    "history a number": edited(("history",), 3),
+    "position a list": edited(("position",), []),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_resume_from_a_damaged_checkpoint_is_refused(damage, copied):
+    checkpoint = copied / "runs" / "moons" / "checkpoint.json"
+    text = checkpoint.read_bytes()
+    checkpoint.write_bytes(DAMAGE[damage](text))
+    assert checkpoint.read_bytes() != text
+    assert "checkpoint.json" in refused(copied, "--resume", "--epochs", 3, "--quiet")
+
+
+def test_a_run_that_diverges_keeps_the_files_of_the_run_before(copied):
+    line = refused(copied, *SMALL, "--lr", "1e300", "--optimizer", "sgd")
+    assert "learning rate" in line
+
+
+@pytest.mark.parametrize(
+    ("task", "modules"),
+    [("iris", ["sklearn"]), ("moons", ["matplotlib", "matplotlib.figure"])],
+    ids=["scikit-learn", "matplotlib"],
+)
+def test_a_missing_extra_is_one_line_that_names_it(task, modules, tmp_path, monkeypatch, capsys):
+    for module in modules:
+        monkeypatch.setitem(sys.modules, module, None)
+    assert main([task, "--epochs", "1", *SMALL, "--out", str(tmp_path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "scalar-autograd[train]" in line
+
+
+@pytest.mark.parametrize("name", ["model.json", "history.json", "loss.png"])
+def test_a_result_that_cannot_be_written_is_one_line(name, tmp_path, capsys):
+    (tmp_path / name).mkdir()
+    assert main(["xor", "--epochs", "1", *SMALL, "--out", str(tmp_path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert name in line
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]

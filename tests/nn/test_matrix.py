@@ -1,0 +1,249 @@
+"""Matrix: arithmetic and gradients beside NumPy, shapes that fit and shapes that do not."""
+
+import math
+import operator
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+import nn
+from autograd import Value
+from nn import Matrix
+
+SIZES = st.integers(1, 4)
+OPERATORS = [operator.add, operator.sub, operator.mul, operator.truediv]
+NUMBERS = st.floats(0.125, 10.0) | st.floats(-10.0, -0.125)  # none that a division minds
+
+
+def array(draw, *shape):
+    return draw(arrays(np.float64, shape, elements=NUMBERS))
+
+
+@st.composite
+def operands(draw):
+    """A 2-d array, and one that NumPy broadcasts with it."""
+    m, n = draw(SIZES), draw(SIZES)
+    other = draw(st.sampled_from([(m, n), (1, n), (m, 1), (1, 1), (n,)]))
+    return array(draw, m, n), array(draw, *other)
+
+
+@st.composite
+def dense_layers(draw):
+    """X, W, b and dL/dY of a layer, of random sizes."""
+    n, nin, nout = draw(SIZES), draw(SIZES), draw(SIZES)
+    sizes = [(n, nin), (nin, nout), (nout,), (n, nout)]
+    return [array(draw, *size) for size in sizes]
+
+
+# --- elementwise ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("op", OPERATORS)
+@given(operands())
+def test_elementwise_arithmetic_is_that_of_numpy(op, pair):
+    a, b = pair
+    expected = op(a, b).tolist()
+    assert op(Matrix(a), b).data == expected
+    assert op(Matrix(a), b.tolist()).data == expected
+    if b.ndim == 2:
+        assert op(Matrix(a), Matrix(b)).data == expected
+        assert op(Matrix(b), Matrix(a)).data == op(b, a).tolist()
+
+
+@pytest.mark.parametrize("op", OPERATORS[:3])
+@given(operands())
+def test_the_matrix_may_stand_on_the_right_of_an_array_or_a_list(op, pair):
+    a, b = pair
+    expected = op(b, a).tolist()
+    assert op(b, Matrix(a)).data == expected
+    assert op(b.tolist(), Matrix(a)).data == expected
+
+
+@pytest.mark.parametrize("op", OPERATORS)
+@pytest.mark.parametrize("number", [3, 2.5, np.float64(2.5), np.array(2.5), Value(2.5), True])
+def test_a_scalar_of_any_kind_stands_on_either_side(op, number):
+    a = [[1.0, -2.0], [4.0, 0.5]]
+    plain = float(number)
+    assert op(Matrix(a), number).data == [[op(x, plain) for x in row] for row in a]
+    if op is not operator.truediv:
+        assert op(number, Matrix(a)).data == [[op(plain, x) for x in row] for row in a]
+
+
+@pytest.mark.parametrize("numerator", [2, Value(2.0), [2, 2], np.array([[2, 2]])])
+def test_a_number_or_an_array_is_divided_by_a_matrix(numerator):
+    assert (numerator / Matrix([[1, 4]])).data == [[2.0, 0.5]]
+
+
+def test_a_column_and_a_row_make_a_table():
+    table = Matrix([[1], [2]]) * Matrix([[10, 20, 30]])
+    assert table.data == [[10.0, 20.0, 30.0], [20.0, 40.0, 60.0]]
+
+
+def test_a_repeated_row_gathers_the_gradient_of_every_row():
+    bias = [Value(1.0), Value(2.0)]
+    (Matrix([[1, 2], [3, 4], [5, 6]]) * bias).sum().backward()
+    assert [b.grad for b in bias] == [1 + 3 + 5, 2 + 4 + 6]
+
+
+def test_minus_and_map():
+    a = Matrix([[1, -2]])
+    assert (-a).data == [[-1.0, 2.0]]
+    assert a.map(lambda x: x * x).data == [[1.0, 4.0]]
+    assert a.map(lambda x: 7).data == [[7.0, 7.0]]
+
+
+# --- products -------------------------------------------------------------------------------------
+
+
+@given(dense_layers())
+def test_the_product_is_that_of_numpy(parts):
+    x, w, _, _ = parts
+    for product in (Matrix(x) @ Matrix(w), Matrix(x) @ w, x @ Matrix(w), x.tolist() @ Matrix(w)):
+        assert np.array(product.data) == pytest.approx(x @ w, rel=1e-13, abs=1e-12)
+
+
+ACTIVATIONS = {
+    "linear": lambda z: np.ones_like(z),
+    "relu": lambda z: (z > 0).astype(float),
+    "tanh": lambda z: 1 / np.cosh(z) ** 2,
+    "sigmoid": lambda z: np.exp(-np.abs(z)) / (1 + np.exp(-np.abs(z))) ** 2,
+}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@given(dense_layers())
+def test_gradients_through_a_dense_layer_are_the_closed_forms(name, parts):
+    x, w, b, upstream = parts
+    inputs, weights, bias = Matrix(x), Matrix(w), [Value(number) for number in b]
+    out = getattr(nn, name)(inputs @ weights + bias)
+    (out * upstream).sum().backward()  # makes dL/dY the array `upstream`
+    # NumPy may add in another order; a z within rounding of relu's kink may fall to either side.
+    z = np.array((inputs @ weights + bias).data)
+    dz = upstream * ACTIVATIONS[name](z)
+    assert np.array(weights.grad) == pytest.approx(x.T @ dz, rel=1e-11, abs=1e-10)
+    assert [v.grad for v in bias] == pytest.approx(list(dz.sum(axis=0)), rel=1e-11, abs=1e-10)
+    assert np.array(inputs.grad) == pytest.approx(dz @ w.T, rel=1e-11, abs=1e-10)
+
+
+# --- sums, transposes, places ---------------------------------------------------------------------
+
+
+@given(dense_layers())
+def test_sums_are_those_of_numpy(parts):
+    x = parts[0]
+    a = Matrix(x)
+    assert a.sum().data == pytest.approx(x.sum(), rel=1e-12, abs=1e-12)
+    assert a.sum(axis=0).shape == (1, x.shape[1])
+    assert a.sum(axis=1).shape == (x.shape[0], 1)
+    assert np.array(a.sum(0).data) == pytest.approx(x.sum(0, keepdims=True), rel=1e-12, abs=1e-12)
+    assert np.array(a.sum(1).data) == pytest.approx(x.sum(1, keepdims=True), rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize("axis", [2, -1, "0", 0.5])
+def test_a_sum_over_another_axis_is_a_value_error(axis):
+    with pytest.raises(ValueError, match="axis"):
+        Matrix([[1, 2]]).sum(axis)
+
+
+def test_the_transpose_holds_the_same_values_in_exchanged_places():
+    a = Matrix([[1, 2, 3], [4, 5, 6]])
+    assert a.T.data == [[1.0, 4.0], [2.0, 5.0], [3.0, 6.0]]
+    assert a.T[2, 1] is a[1, 2]
+
+
+def test_values_are_kept_and_found_by_row_and_column():
+    v = Value(5.0)
+    a = Matrix([[1, 2, 3], [4, v, 6]])
+    assert a.shape == (2, 3)
+    assert len(a) == 2
+    assert a[1, 1] is v
+    assert a[1][1] is v
+    assert a[-1, -2] is v
+    assert [[x.data for x in row] for row in a] == [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
+    assert list(a)[1][1] is v
+    with pytest.raises(IndexError):
+        a[2]
+    with pytest.raises(IndexError):
+        a[0, 3]
+
+
+def test_numbers_become_leaves_that_receive_a_gradient():
+    a = Matrix([[3.0, math.nan]])
+    (a[0, 0] ** 2).backward()
+    assert a.grad == [[6.0, 0.0]]
+
+
+def test_a_matrix_takes_numpy_arrays_tuples_and_generators():
+    for rows in (np.array([[1, 2]]), ((1, 2),), ((x for x in (1, 2)) for _ in range(1))):
+        assert Matrix(rows).data == [[1.0, 2.0]]
+
+
+def test_mean_of_values_and_of_none():
+    assert nn.mean(Value(x) for x in (1.0, 2.0, 6.0)).data == 3.0
+    with pytest.raises(ValueError, match="no values"):
+        nn.mean([])
+
+
+# --- what does not fit ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("op", OPERATORS)
+@pytest.mark.parametrize("shape", [(2, 2), (3, 3), (3, 1), (1, 2), (3, 2), (4,)])
+def test_shapes_that_do_not_fit_are_both_named(op, shape):
+    rows = " x ".join(map(str, shape if len(shape) == 2 else (1, *shape)))
+    with pytest.raises(ValueError, match=f"2 x 3 and {rows}"):
+        op(Matrix(np.ones((2, 3))), np.ones(shape))
+
+
+@pytest.mark.parametrize(("left", "right"), [((2, 3), (2, 3)), ((1, 2), (1, 2)), ((2, 1), (2, 1))])
+def test_a_product_names_both_shapes_that_do_not_fit(left, right):
+    names = f"{left[0]} x {left[1]} and {right[0]} x {right[1]}"
+    with pytest.raises(ValueError, match=f"@.*{names}"):
+        Matrix(np.ones(left)) @ Matrix(np.ones(right))
+    with pytest.raises(ValueError, match=f"@.*{names}"):
+        np.ones(left) @ Matrix(np.ones(right))
+
+
+@pytest.mark.parametrize("rows", [[[1, 2], [3]], [[1], [2, 3]], [[1], []]])
+def test_ragged_rows_are_a_value_error(rows):
+    with pytest.raises(ValueError, match=r"row 0 has \d entries, row 1 has \d"):
+        Matrix(rows)
+    with pytest.raises(ValueError, match=r"row 0 has \d entries, row 1 has \d"):
+        Matrix([[1, 2]]) + rows
+
+
+@pytest.mark.parametrize("rows", [[], [[]], [[], []], np.ones((0, 2)), np.ones((2, 0))])
+def test_no_rows_and_no_columns_are_a_value_error(rows):
+    with pytest.raises(ValueError, match="at least one row and one column"):
+        Matrix(rows)
+
+
+@pytest.mark.parametrize(
+    "rows", ["ab", ["ab"], b"ab", None, 3, [1, 2], [[1], None], [["a"]], [[1j]], np.ones((1, 2, 2))]
+)
+def test_what_is_not_rows_of_numbers_is_a_type_error(rows):
+    with pytest.raises(TypeError):
+        Matrix(rows)
+
+
+@pytest.mark.parametrize("op", OPERATORS)
+@pytest.mark.parametrize("other", ["ab", None, 1j, object()])
+def test_a_stranger_in_an_operation_is_a_type_error(op, other):
+    with pytest.raises(TypeError):
+        op(Matrix([[1, 2]]), other)
+    with pytest.raises(TypeError):
+        op(other, Matrix([[1, 2]]))
+
+
+@pytest.mark.parametrize("other", ["ab", None, 2, Value(2.0), [1, 2]])
+def test_a_stranger_in_a_product_is_a_type_error(other):
+    with pytest.raises(TypeError):
+        Matrix([[1, 2]]) @ other
+
+
+def test_a_division_by_zero_is_named():
+    with pytest.raises(ZeroDivisionError, match=r"div\(1.0, 0.0\)"):
+        Matrix([[1, 2]]) / 0

@@ -1,0 +1,344 @@
+"""Module: where parameters are found, what is saved, and files that give everything back."""
+
+import json
+import math
+import os
+import pickle
+import struct
+
+import pytest
+
+import nn
+from autograd import Value, detect_anomaly
+from nn import Matrix, Module
+
+
+class Box(Module):
+    """A module of whatever it is given."""
+
+    def __init__(self, **attributes):
+        vars(self).update(attributes)
+
+    def __call__(self, x):
+        return x
+
+
+def names(module):
+    return [name for name, _ in module.named_parameters()]
+
+
+def bits(state):
+    return {name: struct.pack("<d", number) for name, number in state.items()}
+
+
+# --- parameters -----------------------------------------------------------------------------------
+
+
+def test_parameters_are_named_by_the_way_to_them():
+    model = nn.MLP(2, [16, 16, 1])
+    parameters = dict(model.named_parameters())
+    assert len(parameters) == len(model.parameters()) == 337
+    assert parameters["layers.0.neurons.3.w.1"] is model.layers[0].neurons[3].w[1]
+    assert list(parameters)[:4] == [
+        "layers.0.neurons.0.w.0",
+        "layers.0.neurons.0.w.1",
+        "layers.0.neurons.0.b",
+        "layers.0.neurons.1.w.0",
+    ]
+
+
+def test_parameters_are_found_in_lists_tuples_dicts_matrices_and_modules():
+    box = Box(
+        a=Value(0.0),
+        b=[Value(1.0), (Value(2.0), [Value(3.0)])],
+        c={"x": Value(4.0), "y": {"z": Value(5.0)}},
+        d=Matrix([[6, 7], [8, 9]]),
+        e=[Box(f=Value(10.0))],
+    )
+    assert names(box) == [
+        *["a", "b.0", "b.1.0", "b.1.1.0", "c.x", "c.y.z"],
+        *["d.0.0", "d.0.1", "d.1.0", "d.1.1", "e.0.f"],
+    ]
+    assert [p.data for p in box.parameters()] == [float(i) for i in range(11)]
+
+
+def test_underscore_attributes_and_plain_numbers_are_no_parameters():
+    assert names(Box(_a=Value(1.0), b=2.0, c="text", d=None, e=Value(3.0))) == ["e"]
+
+
+def test_a_shared_parameter_counts_once_under_its_first_name():
+    shared = Value(1.0)
+    part = Box(w=shared)
+    assert names(Box(a=shared, b=[shared, shared], c=part, d=part)) == ["a"]
+    assert names(Box(c=part, d=part, a=shared)) == ["c.w"]
+
+
+def test_modules_that_know_each_other_are_walked_once():
+    inner, outer = Box(w=Value(1.0)), Box(v=Value(2.0))
+    outer.inner, inner.outer = inner, outer
+    inner.loop = [inner]
+    assert names(outer) == ["v", "inner.w"]
+    assert names(inner) == ["w", "outer.v"]
+    outer.eval()
+    assert (outer.training, inner.training) == (False, False)
+
+
+def test_an_activation_with_a_parameter_of_its_own_is_trained():
+    class Slope(Module):
+        def __init__(self):
+            self.a = Value(0.25)
+
+        def __call__(self, x):
+            return self.a * x
+
+    neuron = nn.Neuron(1, Slope())
+    assert names(neuron) == ["activation.a", "w.0", "b"]
+
+
+def test_zero_grad_clears_every_parameter():
+    model = nn.MLP(2, [3, 1])
+    model([1.0, -2.0]).backward()
+    assert any(p.grad != 0.0 for p in model.parameters())
+    model.zero_grad()
+    assert all(p.grad == 0.0 for p in model.parameters())
+
+
+def test_buffers_are_saved_and_not_trained():
+    norm = nn.Sequential(nn.BatchNorm(1))
+    assert names(norm) == ["parts.0.gain.0", "parts.0.bias.0"]
+    assert norm.state_dict() == {
+        "parts.0.gain.0": 1.0,
+        "parts.0.bias.0": 0.0,
+        "parts.0.running_mean.0": 0.0,
+        "parts.0.running_variance.0": 1.0,
+    }
+
+
+def test_a_module_and_a_value_as_buffers_are_saved_and_not_trained():
+    class Teacher(Module):
+        buffers = ("teacher", "count")
+
+        def __init__(self):
+            self.teacher, self.w, self.count = nn.Neuron(1), Value(1.0), Value(0.0)
+
+    assert names(Teacher()) == ["w"]
+    assert list(Teacher().state_dict()) == ["teacher.w.0", "teacher.b", "w", "count"]
+
+
+def test_train_and_eval_reach_every_module_and_return_the_model():
+    parts = [nn.Dropout(), nn.BatchNorm(1), nn.Neuron(1)]
+    model = Box(a=parts[0], b={"c": (parts[1], [parts[2]])})
+    assert all(part.training for part in [model, *parts])
+    assert model.eval() is model
+    assert not any(part.training for part in [model, *parts])
+    assert model.train() is model
+    assert all(part.training for part in [model, *parts])
+    model.train(False)
+    assert not any(part.training for part in [model, *parts])
+
+
+def test_a_module_without_a_call_says_so():
+    class Nothing(Module):
+        pass
+
+    with pytest.raises(NotImplementedError, match="Nothing"):
+        Nothing()(1.0)
+
+
+def test_an_anomaly_names_the_neuron_it_happened_in():
+    model = nn.MLP(1, [1, 2])
+    model.layers[1].neurons[1].w[0].data = math.inf
+    with (
+        detect_anomaly(),
+        pytest.raises(FloatingPointError, match=r"in MLP\.layers\.1\.neurons\.1$"),
+    ):
+        model([1.0 if model.layers[0].neurons[0].w[0].data > 0 else -1.0])
+
+
+# --- state ----------------------------------------------------------------------------------------
+
+
+def test_a_state_makes_another_model_equal():
+    one, other = nn.MLP(2, [3, 1]), nn.MLP(2, [3, 1])
+    assert one([0.5, 1.5]).data != other([0.5, 1.5]).data
+    other.load_state_dict(one.state_dict())
+    assert one([0.5, 1.5]).data == other([0.5, 1.5]).data
+
+
+def test_loading_keeps_the_values_and_writes_their_numbers():
+    neuron = nn.Neuron(1)
+    before = neuron.parameters()
+    neuron.load_state_dict({"w.0": 7, "b": -1.0})
+    assert [p.data for p in neuron.parameters()] == [7.0, -1.0]
+    assert all(now is then for now, then in zip(neuron.parameters(), before, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({}, "lacks 'b'.*2 missing"),
+        ({"w.0": 1.0}, "lacks 'b'.*1 missing, 0 unknown"),
+        ({"w.0": 1.0, "b": 2.0, "w.1": 3.0}, "has 'w.1'.*0 missing, 1 unknown"),
+        ({"w.0": 1.0, "c": 2.0}, "lacks 'b' and has 'c'"),
+        ({"w.0": 1.0, "b": None}, "b should be a number, not None"),
+        ({"w.0": 1.0, "b": "2"}, "b should be a number, not '2'"),
+        ({"w.0": 1.0, "b": True}, "b should be a number, not True"),
+        ({"w.0": 1.0, "b": [2.0]}, "b should be a number"),
+        ({"w.0": 1.0, "b": 10**400}, "b"),
+        ({"w.0": 1.0, "b": 2.0, 3: 4.0}, "has 3"),
+        ([1.0, 2.0], "dict of numbers by name, not list"),
+        (None, "dict of numbers by name, not NoneType"),
+    ],
+)
+def test_a_state_that_does_not_fit_is_a_value_error_and_changes_nothing(state, message):
+    neuron = nn.Neuron(1)
+    before = neuron.state_dict()
+    with pytest.raises(ValueError, match=message):
+        neuron.load_state_dict(state)
+    assert neuron.state_dict() == before
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+HARD = [
+    *[math.nan, math.inf, -math.inf, -0.0, 5e-324, 2.2250738585072011e-308],
+    *[1.7976931348623157e308, 0.1, 1 / 3, 2.0**53 + 2.0, -1e22, 9007199254740993.0],
+]
+
+
+def test_a_file_gives_back_every_bit(tmp_path):
+    path = tmp_path / "model.json"
+    Box(w=[Value(x) for x in HARD]).save(path)
+    copy = Box(w=[Value(1.0) for _ in HARD])
+    copy.load(path)
+    assert bits(copy.state_dict()) == bits({f"w.{i}": x for i, x in enumerate(HARD)})
+
+
+def test_a_trained_model_with_buffers_comes_back_whole(tmp_path):
+    def network():
+        return nn.Sequential(nn.Layer(2, 3), nn.BatchNorm(3), nn.Layer(3, 1, "linear"))
+
+    one, other = network(), network()
+    one(Matrix([[1, 2], [3, 5], [-2, 1]]))  # moves the running statistics
+    one.save(str(tmp_path / "model.json"))
+    other.load(str(tmp_path / "model.json"))
+    assert other.state_dict() == one.state_dict()
+    assert other.eval()([1.0, 2.0])[0].data == one.eval()([1.0, 2.0])[0].data
+
+
+def test_a_file_is_json_that_any_reader_takes(tmp_path):
+    path = tmp_path / "model.json"
+    Box(w=Value(math.nan), b=Value(0.5)).save(path)
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    content = json.loads(path.read_text(), parse_constant=refuse)
+    assert content["kind"] == "model"
+    assert content["state"] == {"w": "nan", "b": 0.5}
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A model, and a file that it was saved to."""
+    model = nn.Neuron(1)
+    path = tmp_path / "model.json"
+    model.save(path)
+    return model, path
+
+
+def refuses(model, path):
+    """The message of the one ValueError that names the file and leaves the model as it was."""
+    before = model.state_dict()
+    with pytest.raises(ValueError, match=path.name) as error:
+        model.load(path)
+    assert model.state_dict() == before
+    assert str(path) in str(error.value)
+    return str(error.value)
+
+
+def test_a_file_cut_anywhere_is_refused(saved):
+    model, path = saved
+    content = path.read_bytes()
+    for size in range(len(content.rstrip())):
+        path.write_bytes(content[:size])
+        refuses(model, path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x00\x01\x02\xff\xfe",
+        b"\x89PNG\r\n\x1a\n" + bytes(range(256)),
+        b"not json",
+        b"[" * 100_000,
+        b"null",
+        b"[]",
+        b"3.5",
+        b'"model"',
+        b"{}",
+        b'{"kind": "checkpoint", "state": {"w.0": 1.0, "b": 0.0}}',
+        b'{"kind": ["model"], "state": {"w.0": 1.0, "b": 0.0}}',
+        b'{"kind": "model"}',
+        b'{"kind": "model", "state": null}',
+        b'{"kind": "model", "state": [1.0, 0.0]}',
+        b'{"kind": "model", "state": {"w.0": 1.0}}',
+        b'{"kind": "model", "state": {"w.0": 1.0, "b": 0.0, "c": 0.0}}',
+        b'{"kind": "model", "state": {"w.0": 1.0, "b": "zero"}}',
+        b'{"kind": "model", "state": {"w.0": 1.0, "b": {"x": 1.0}}}',
+        b'{"kind": "model", "state": {"w.0": 1.0, "b": 1' + b"0" * 400 + b"}}",
+        b'{"kind": "model", "state": {"w.0": 1.0, "b": 1' + b"0" * 5000 + b"}}",
+    ],
+    ids=lambda content: repr(content[:60]),
+)
+def test_a_damaged_or_foreign_file_is_refused(saved, content):
+    model, path = saved
+    path.write_bytes(content)
+    refuses(model, path)
+
+
+def test_the_file_of_another_model_is_refused_by_the_first_name_that_differs(saved):
+    _, path = saved
+    assert "'layers.0.neurons.0.b'" in refuses(nn.MLP(1, [2, 1]), path)
+    assert "lacks 'w.1'" in refuses(nn.Neuron(2), path)
+
+
+def test_a_missing_file_is_a_file_not_found_error(tmp_path):
+    model = nn.Neuron(1)
+    before = model.state_dict()
+    with pytest.raises(FileNotFoundError, match=r"absent\.json"):
+        model.load(tmp_path / "absent.json")
+    assert model.state_dict() == before
+
+
+class Trap:
+    """Unpickling this makes a folder."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+def test_nothing_in_a_file_is_executed(saved, tmp_path):
+    model, path = saved
+    trap = tmp_path / "sprung"
+    code = f"__import__('os').mkdir({str(trap)!r})"
+    state = {"w.0": 1.0, "b": code}
+    for content in (
+        pickle.dumps(Trap(trap)),
+        code.encode(),
+        json.dumps({"kind": "model", "state": code}).encode(),
+        json.dumps({"kind": "model", "state": state}).encode(),
+    ):
+        path.write_bytes(content)
+        refuses(model, path)
+        assert not trap.exists()
+
+
+def test_saving_into_a_missing_folder_is_an_os_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        nn.Neuron(1).save(tmp_path / "absent" / "model.json")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,1169 @@
+"""Does training do what it says: repeatable, resumable, interruptible, and safe on bad input?"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import itertools
+import json
+import math
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import textwrap
+import threading
+import warnings
+
+import numpy as np
+import pytest
+
+import nn
+from autograd import Value
+from nn import data, plot, rng, train
+from nn.data import Dataset
+
+EXAMPLES = data.moons(10, noise=0.1, generator=random.Random(3))
+SETTINGS = {"hidden": [4], "lr": 0.05}
+RULES = {
+    "adam": lambda model: nn.Adam(model, lr=0.05),
+    "momentum": lambda model: nn.SGD(model, lr=0.05, momentum=0.9),
+}
+EXTRA = r"scalar-autograd\[train\]"
+
+
+@pytest.fixture(autouse=True)
+def ordinary_interrupt():
+    """Ctrl-C raises KeyboardInterrupt, however the tests were started."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+def made(rule="adam", seed=5):
+    """A model with buffers and random numbers of its own, and its optimizer."""
+    nn.seed(seed)
+    model = nn.Sequential(
+        nn.Layer(2, 4, "tanh"), nn.BatchNorm(4), nn.Dropout(0.3), nn.Layer(4, 1, "linear")
+    )
+    return model, RULES[rule](model)
+
+
+def plain(seed=5):
+    """A model whose only state is its parameters, and its optimizer."""
+    nn.seed(seed)
+    model = nn.MLP(2, [4, 1], "tanh")
+    return model, nn.Adam(model, lr=0.05)
+
+
+def run(model, optimizer, examples=EXAMPLES, loss=nn.hinge, **options):
+    options = {"epochs": 4, "metric": nn.accuracy, "progress": False} | options
+    return nn.fit(model, examples, loss, optimizer, **options)
+
+
+def learned(model, optimizer):
+    """Everything training changes, spelled so that equal means equal to the last bit."""
+    return repr((model.state_dict(), optimizer.state_dict()))
+
+
+def bits(model, optimizer, history=None):
+    """What was learned, the history, and where nn's random stream stands."""
+    seen = history and (history.loss, history.accuracy, history.held_out_accuracy)
+    return learned(model, optimizer) + repr((seen, rng.generator.getstate()))
+
+
+def at_call(number, action, function):
+    """The function, with an action inside its call of that number."""
+    calls = itertools.count(1)
+
+    def acting(*arguments):
+        if next(calls) == number:
+            action()
+        return function(*arguments)
+
+    return acting
+
+
+def ctrl_c():
+    signal.raise_signal(signal.SIGINT)
+
+
+def fail():
+    raise RuntimeError("a broken loss")
+
+
+# --- reproducible and resumable -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("batch_size", [None, 4])
+def test_same_seed_gives_same_numbers_to_the_last_bit(rule, batch_size):
+    def result(seed):
+        model, optimizer = made(rule, seed)
+        return bits(model, optimizer, run(model, optimizer, batch_size=batch_size))
+
+    assert result(5) == result(5)
+    assert result(5) != result(6)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("inside", ["loss", "metric"])
+@pytest.mark.parametrize(
+    ("batch_size", "steps", "seen"),
+    [(None, 2, 0), (4, 3, 0), (4, 4, 4), (4, 5, 8), (4, 12, 0)],
+    ids=["full batch", "epoch end", "epoch begun", "mid epoch", "last step"],
+)
+def test_stopped_and_resumed_equals_uninterrupted(tmp_path, rule, inside, batch_size, steps, seen):
+    file = tmp_path / "checkpoint.json"
+    model, optimizer = made(rule)
+    whole = bits(model, optimizer, run(model, optimizer, batch_size=batch_size))
+
+    model, optimizer = made(rule)
+    function = {"loss": nn.hinge, "metric": nn.accuracy}[inside]
+    stopped = {inside: at_call(steps, ctrl_c, function)}
+    first = run(model, optimizer, batch_size=batch_size, checkpoint=file, **stopped)
+    position = json.loads(file.read_text())["position"]
+    assert first.interrupted
+    assert (position["steps"], position["seen"]) == (steps, seen)
+
+    model, optimizer = made(rule, seed=99)
+    optimizer.lr = 7.0
+    second = run(model, optimizer, batch_size=batch_size, checkpoint=file, resume=True)
+    assert not second.interrupted
+    assert bits(model, optimizer, second) == whole
+
+
+def test_stopped_at_every_step_equals_uninterrupted(tmp_path):
+    file = tmp_path / "checkpoint.json"
+    options = {
+        "batch_size": 4,
+        "held_out": EXAMPLES,
+        "schedule": nn.cosine_decay(0.1, 9),
+        "clip": 0.5,
+        "penalty": nn.l2(1e-3),
+        "checkpoint": file,
+        "settings": SETTINGS,
+    }
+    model, optimizer = made()
+    whole = bits(model, optimizer, run(model, optimizer, epochs=3, **options))
+
+    file.unlink()
+    for step in range(9):
+        model, optimizer = made(seed=5 + step)  # only the first start counts
+        loss = at_call(1, ctrl_c, nn.hinge)
+        history = run(model, optimizer, loss=loss, epochs=3, resume=step > 0, **options)
+        assert len(history.loss) == len(history.held_out_accuracy) == (step + 1) // 3
+    assert bits(model, optimizer, history) == whole
+
+
+def test_a_run_that_broke_goes_on_from_its_last_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "SAVE_EVERY", -1.0)
+    file = tmp_path / "checkpoint.json"
+    model, optimizer = made()
+    whole = bits(model, optimizer, run(model, optimizer, batch_size=4))
+
+    model, optimizer = made()
+    with pytest.raises(RuntimeError, match="broken"):
+        run(model, optimizer, loss=at_call(8, fail, nn.hinge), batch_size=4, checkpoint=file)
+    assert json.loads(file.read_text())["position"]["steps"] == 7
+
+    model, optimizer = made(seed=99)
+    history = run(model, optimizer, batch_size=4, checkpoint=file, resume=True)
+    assert bits(model, optimizer, history) == whole
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path):
+    file = tmp_path / "checkpoint.json"
+    model, optimizer = made()
+    whole = bits(model, optimizer, run(model, optimizer, checkpoint=file))
+    content = file.read_bytes()
+    model, optimizer = made(seed=99)
+    assert bits(model, optimizer, run(model, optimizer, checkpoint=file, resume=True)) == whole
+    assert file.read_bytes() == content
+
+
+def test_more_epochs_go_on_where_fewer_ended(tmp_path):
+    file = tmp_path / "checkpoint.json"
+    model, optimizer = made()
+    whole = bits(model, optimizer, run(model, optimizer, batch_size=4, epochs=5))
+    model, optimizer = made()
+    run(model, optimizer, batch_size=4, epochs=2, checkpoint=file)
+    model, optimizer = made(seed=99)
+    history = run(model, optimizer, batch_size=4, epochs=5, checkpoint=file, resume=True)
+    assert bits(model, optimizer, history) == whole
+
+
+# --- Ctrl-C, threads and the garbage collector ----------------------------------------------------
+
+
+def test_a_second_ctrl_c_raises_at_once():
+    def both():
+        ctrl_c()
+        ctrl_c()
+
+    def never(predictions, targets):
+        pytest.fail("the step went on")
+
+    model, optimizer = plain()
+    before = learned(model, optimizer)
+    with pytest.raises(KeyboardInterrupt):
+        run(model, optimizer, loss=at_call(1, both, never))
+    assert learned(model, optimizer) == before
+
+
+def test_the_first_ctrl_c_is_not_seen_by_the_users_handler_but_the_second_is():
+    seen = []
+    signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
+
+    def twice():
+        ctrl_c()
+        assert seen == []
+        ctrl_c()
+        assert seen == [signal.SIGINT]
+
+    history = run(*made(), loss=at_call(2, twice, nn.hinge))
+    assert history.interrupted
+    assert len(history.loss) == 2
+
+
+def test_an_ignored_ctrl_c_stays_ignored():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    history = run(*made(), loss=at_call(1, ctrl_c, nn.hinge))
+    assert len(history.loss) == 4
+    assert not history.interrupted
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize(
+    ("action", "error"),
+    [
+        (lambda: None, None),
+        (ctrl_c, None),
+        (fail, RuntimeError),
+        (lambda: (ctrl_c(), ctrl_c()), KeyboardInterrupt),
+    ],
+    ids=["end", "interrupt", "error", "second interrupt"],
+)
+def test_collector_and_handler_are_as_before_however_fit_ends(enabled, action, error):
+    def own(number, frame):
+        raise KeyboardInterrupt
+
+    def loss(predictions, targets):
+        paused.append(not gc.isenabled())
+        return nn.hinge(predictions, targets)
+
+    paused = []
+    signal.signal(signal.SIGINT, own)
+    was_enabled = gc.isenabled()
+    (gc.enable if enabled else gc.disable)()
+    try:
+        with pytest.raises(error) if error else contextlib.nullcontext():
+            run(*made(), loss=at_call(2, action, loss))
+        after = gc.isenabled()
+    finally:
+        (gc.enable if was_enabled else gc.disable)()
+    assert after == enabled
+    assert paused
+    assert all(paused)
+    assert signal.getsignal(signal.SIGINT) is own
+
+
+def test_fit_in_another_thread_gives_the_same_numbers():
+    model, optimizer = made()
+    whole = bits(model, optimizer, run(model, optimizer))
+    found = []
+
+    def work():
+        model, optimizer = made()
+        found.append(bits(model, optimizer, run(model, optimizer)))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [whole]
+
+
+# --- errors leave the model as it was -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_a_loss_not_finite_leaves_the_model_as_after_the_step_before(number):
+    model, optimizer = plain()
+    run(model, optimizer, epochs=2)
+    two_steps = learned(model, optimizer)
+
+    model, optimizer = plain()
+    factors = iter([1.0, 1.0, number])
+    with pytest.raises(FloatingPointError, match=f"the loss became {number}.*epoch 3"):
+        run(model, optimizer, loss=lambda p, t: (nn.hinge(p, t) + 1.0) * next(factors))
+    assert learned(model, optimizer) == two_steps
+
+
+def test_a_loss_not_finite_leaves_running_averages_as_after_the_step_before():
+    model, optimizer = made()
+    run(model, optimizer, epochs=1)
+    one_step = learned(model, optimizer)
+
+    model, optimizer = made()
+    factors = iter([1.0, math.nan])
+    with pytest.raises(FloatingPointError):
+        run(model, optimizer, loss=lambda p, t: nn.hinge(p, t) * next(factors))
+    assert learned(model, optimizer) == one_step
+
+
+INPUTS, TARGETS = EXAMPLES
+WIDE = [[*row, 1.0] for row in INPUTS]
+
+
+@pytest.mark.parametrize(
+    ("examples", "options", "message"),
+    [
+        (([], []), {}, "no examples"),
+        ((INPUTS, TARGETS[1:]), {}, "10 inputs, but 9 targets"),
+        (([*INPUTS[1:], [1.0]], TARGETS), {}, "input 9 has 1"),
+        (([*INPUTS[1:], [1.0, math.nan]], TARGETS), {}, "input 9 .* not finite: nan"),
+        (([*INPUTS[1:], [-math.inf, 1.0]], TARGETS), {}, "input 9 .* not finite: -inf"),
+        ((WIDE, TARGETS), {}, "2 inputs got 3"),
+        ((INPUTS, [*TARGETS[1:], math.nan]), {}, "target must be finite, not nan"),
+        ((INPUTS, [*TARGETS[1:], 3]), {}, "target must be -1 or [+]1, not 3"),
+        (EXAMPLES, {"epochs": -1}, "epochs must be 0 or more, not -1"),
+        (EXAMPLES, {"batch_size": 0}, "batch_size must be 1 or more, not 0"),
+        (EXAMPLES, {"batch_size": -3}, "batch_size must be 1 or more, not -3"),
+        (EXAMPLES, {"resume": True}, "resume needs a checkpoint"),
+        (EXAMPLES, {"clip": -1.0}, "max_norm"),
+        (EXAMPLES, {"held_out": ([], [])}, "no examples"),
+        (EXAMPLES, {"held_out": (INPUTS, TARGETS[1:])}, "10 inputs, but 9 targets"),
+        (EXAMPLES, {"held_out": (WIDE, TARGETS)}, "3"),
+    ],
+)
+def test_bad_arguments_are_named_and_leave_the_model_as_it_was(examples, options, message):
+    model, optimizer = plain()
+    before = bits(model, optimizer)
+    with pytest.raises(ValueError, match=message):
+        run(model, optimizer, examples, **options)
+    assert bits(model, optimizer) == before
+
+
+def test_no_epochs_change_no_number():
+    model, optimizer = made()
+    before = bits(model, optimizer)
+    history = run(model, optimizer, epochs=0)
+    assert (history.loss, history.accuracy) == ([], [])
+    assert bits(model, optimizer) == before
+
+
+# --- checkpoints ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """The content of a checkpoint written in the middle of the second epoch."""
+    file = tmp_path_factory.mktemp("kept") / "checkpoint.json"
+    stopped = at_call(4, ctrl_c, nn.hinge)
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    run(*made(), loss=stopped, batch_size=4, checkpoint=file, settings=SETTINGS)
+    signal.signal(signal.SIGINT, previous)
+    return file.read_bytes()
+
+
+def refusal(file, content, build=made, settings=SETTINGS, examples=EXAMPLES):
+    """The message of the ValueError that a resume from this content gives, changing nothing."""
+    file.write_bytes(content)
+    model, optimizer = build(seed=99)
+    before = bits(model, optimizer)
+    with pytest.raises(ValueError, match=r".") as caught:
+        # No epochs: where damage goes unnoticed, this ends all the same.
+        run(
+            model,
+            optimizer,
+            examples,
+            epochs=0,
+            checkpoint=file,
+            resume=True,
+            settings=settings,
+        )
+    message = str(caught.value)
+    assert str(file) in message
+    assert len(message.splitlines()) == 1
+    assert len(message) < len(str(file)) + 300
+    assert bits(model, optimizer) == before
+    assert file.read_bytes() == content
+    assert list(file.parent.iterdir()) == [file]
+    return message
+
+
+def changed(content, path, value):
+    """The JSON text with the entry at the path replaced, or taken out where value is `...`."""
+    whole = json.loads(content)
+    *outer, last = path
+    entry = whole
+    for key in outer:
+        entry = entry[key]
+    assert last in entry if isinstance(entry, dict) else last < len(entry)
+    if value is ...:
+        del entry[last]
+    else:
+        assert entry[last] != value or type(entry[last]) is not type(value)
+        entry[last] = value
+    return json.dumps(whole).encode()
+
+
+def test_the_checkpoint_of_these_tests_is_good(checkpoint, tmp_path):
+    file = tmp_path / "checkpoint.json"
+    file.write_bytes(checkpoint)
+    model, optimizer = made(seed=99)
+    run(model, optimizer, epochs=0, checkpoint=file, resume=True, settings=SETTINGS)
+    assert model.state_dict() == json.loads(checkpoint)["model"]
+    assert optimizer.state_dict() == json.loads(checkpoint)["optimizer"]
+
+
+def test_a_checkpoint_cut_short_anywhere_is_refused(checkpoint, tmp_path):
+    whole = checkpoint.rstrip()
+    for length in [*range(0, len(whole), 199), len(whole) - 2, len(whole) - 1]:
+        assert "damaged" in refusal(tmp_path / "checkpoint.json", whole[:length])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"null",
+        b"[]",
+        b"{}",
+        b'"checkpoint"',
+        b'{"kind": "checkpoint"}',
+        b'{"kind": ["checkpoint"]}',
+        b"\xff\xfe{",
+        b'{"kind": "checkpoint", "settings": "\xe9"}',
+        b"\x00" * 4096,
+        b"\x89PNG\r\n\x1a\n",
+        b"[" * 100_000,
+        b'{"kind":' * 100_000,
+        b"[" * 100_000 + b"]" * 100_000,
+        b'{"kind": "checkpoint", "settings": ' + b"9" * 10_000 + b"}",
+    ],
+    ids=range(14),
+)
+def test_what_is_not_a_checkpoint_is_refused(content, tmp_path):
+    refusal(tmp_path / "checkpoint.json", content)
+
+
+def test_a_model_file_is_refused_as_a_checkpoint(tmp_path):
+    file = tmp_path / "model.json"
+    made()[0].save(file)
+    assert "not a checkpoint" in refusal(file, file.read_bytes())
+
+
+WEIGHT = "parts.0.neurons.0.w.0"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("kind",),
+        ("settings",),
+        ("settings", "lr"),
+        ("position",),
+        ("position", "epoch"),
+        ("position", "steps"),
+        ("position", "seen"),
+        ("position", "order"),
+        ("position", "order", 3),
+        ("position", "loss_sum"),
+        ("position", "accuracy_sum"),
+        ("history",),
+        ("history", "loss"),
+        ("history", "accuracy"),
+        ("history", "held_out_accuracy"),
+        ("model",),
+        ("model", WEIGHT),
+        ("model", "parts.1.running_mean.0"),
+        ("optimizer",),
+        ("optimizer", "rule"),
+        ("optimizer", "lr"),
+        ("optimizer", "time"),
+        ("optimizer", "moments"),
+        ("optimizer", "moments", "mean"),
+        ("optimizer", "moments", "square"),
+        ("optimizer", "moments", "mean", 0),
+        ("generator",),
+        ("generator", 0),
+        ("generator", 1),
+        ("generator", 1, 0),
+    ],
+    ids=lambda path: ".".join(map(str, path)),
+)
+@pytest.mark.parametrize("value", [..., None, "x", {"x": 1}, [[]]], ids=repr)
+def test_an_entry_missing_or_of_the_wrong_type_is_refused(checkpoint, tmp_path, path, value):
+    refusal(tmp_path / "checkpoint.json", changed(checkpoint, path, value))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("settings",), []),
+        (("position", "epoch"), -1),
+        (("position", "epoch"), True),
+        (("position", "steps"), 1.5),
+        (("position", "seen"), 11),
+        (("position", "order"), list(range(9))),
+        (("position", "order"), [0] * 10),
+        (("position", "order"), [float(i) for i in range(10)]),
+        (("history", "loss"), []),
+        (("history", "loss"), [0.5] * 7),
+        (("model", WEIGHT), True),
+        (("model", WEIGHT), 10**400),
+        (("optimizer", "rule"), "SGD"),
+        (("optimizer", "lr"), 10**400),
+        (("optimizer", "moments"), {}),
+        (("optimizer", "moments", "mean"), [0.0]),
+        (("generator",), []),
+        (("generator", 0), 4),
+        (("generator", 1), [1, 2, 3]),
+        (("generator", 1, 624), 625),
+        (("generator", 2), "x"),
+    ],
+    ids=lambda part: ".".join(map(str, part)) if isinstance(part, tuple) else repr(part)[:12],
+)
+def test_an_entry_of_the_wrong_size_or_out_of_range_is_refused(checkpoint, tmp_path, path, value):
+    refusal(tmp_path / "checkpoint.json", changed(checkpoint, path, value))
+
+
+@pytest.mark.parametrize("depth", [100, 600, 900])
+@pytest.mark.parametrize("path", [("model", WEIGHT), ("optimizer", "lr"), ("position", "order")])
+def test_a_deeply_nested_entry_is_refused(checkpoint, tmp_path, path, depth):
+    marked = changed(checkpoint, path, "here")
+    content = marked.replace(b'"here"', b"[" * depth + b"]" * depth)
+    refusal(tmp_path / "checkpoint.json", content)
+
+
+def test_one_damaged_byte_gives_no_other_error(checkpoint, tmp_path):
+    file = tmp_path / "checkpoint.json"
+    model, optimizer = made()
+    draw = random.Random(1)
+    messages = []
+    for _ in range(300):
+        content = bytearray(checkpoint)
+        content[draw.randrange(len(content))] = draw.randrange(256)
+        file.write_bytes(content)
+        try:
+            run(model, optimizer, epochs=0, checkpoint=file, resume=True, settings=SETTINGS)
+        except ValueError as error:
+            messages.append(str(error))
+    assert 0 < len(messages) < 300
+    assert all(str(file) in message for message in messages)
+
+
+def test_a_checkpoint_of_another_run_is_refused(checkpoint, tmp_path):
+    def larger(seed):
+        nn.seed(seed)
+        model = nn.MLP(2, [5, 1])
+        return model, nn.Adam(model, lr=0.05)
+
+    file = tmp_path / "checkpoint.json"
+    fewer = Dataset(INPUTS[1:], TARGETS[1:])
+    assert "lr = 0.05, not 0.1" in refusal(file, checkpoint, settings=SETTINGS | {"lr": 0.1})
+    assert "depth" in refusal(file, checkpoint, settings={"depth": 3})
+    assert "9 examples" in refusal(file, checkpoint, examples=fewer)
+    assert "MLP" in refusal(file, checkpoint, larger)
+    assert "SGD" in refusal(file, checkpoint, lambda seed: made("momentum", seed))
+
+
+def test_settings_equal_themselves_after_a_way_through_the_file(tmp_path):
+    settings = {"hidden": (16, 16), "limit": math.inf}
+    file = tmp_path / "checkpoint.json"
+    run(*made(), epochs=1, checkpoint=file, settings=settings)
+    history = run(*made(), epochs=2, checkpoint=file, settings=settings, resume=True)
+    assert len(history.loss) == 2
+
+
+def test_nothing_to_resume_is_a_file_not_found(tmp_path):
+    model, optimizer = made()
+    before = bits(model, optimizer)
+    with pytest.raises(FileNotFoundError, match=r"checkpoint\.json"):
+        run(model, optimizer, checkpoint=tmp_path / "checkpoint.json", resume=True)
+    assert bits(model, optimizer) == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_is_replaced_only_by_a_whole_one(tmp_path, monkeypatch):
+    file = tmp_path / "checkpoint.json"
+    run(*made(), epochs=1, checkpoint=file)
+    old = file.read_bytes()
+    replace = os.replace
+    moved = []
+
+    def watched(source, target):
+        assert file.read_bytes() == old
+        with open(source, "rb") as new:
+            moved.append(json.loads(new.read())["position"]["epoch"])
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", watched)
+    run(*made(), epochs=2, checkpoint=file)
+    assert moved == [2]
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("function", ["fsync", "replace"])
+def test_a_write_that_fails_leaves_the_old_checkpoint(tmp_path, monkeypatch, function):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    file = tmp_path / "checkpoint.json"
+    run(*made(), epochs=1, checkpoint=file)
+    old = file.read_bytes()
+    monkeypatch.setattr(os, function, full)
+    with pytest.raises(OSError, match="No space left"):
+        run(*made(), epochs=2, checkpoint=file)
+    assert file.read_bytes() == old
+    assert list(tmp_path.iterdir()) == [file]
+
+
+# --- what a step does -----------------------------------------------------------------------------
+
+
+def test_each_epoch_sees_every_example_once_in_a_new_order():
+    batches = []
+
+    def loss(predictions, targets):
+        batches.append([row[0].data for row in predictions])
+        return nn.hinge(predictions, targets)
+
+    # A model that hands its first input on shows which examples a batch holds.
+    model = nn.Neuron(2, "linear")
+    model.w[0].data, model.w[1].data = 1.0, 0.0
+    nn.seed(1)
+    run(
+        model,
+        nn.SGD(model, lr=0.0),
+        loss=loss,
+        epochs=2,
+        batch_size=4,
+        predict=lambda model, inputs: [[model(x)] for x in inputs],
+    )
+    assert [len(batch) for batch in batches] == [4, 4, 2] * 2
+    first, second = ([*itertools.chain(*part)] for part in (batches[:3], batches[3:]))
+    assert sorted(first) == sorted(second) == sorted(x for x, _ in INPUTS)
+    assert first != second
+
+
+def test_without_a_batch_size_examples_come_in_the_order_given():
+    seen = []
+
+    def loss(predictions, targets):
+        seen.append(targets)
+        return nn.hinge(predictions, targets)
+
+    run(*made(), loss=loss, epochs=2)
+    assert seen == [TARGETS, TARGETS]
+
+
+def test_arrays_give_the_same_numbers_as_lists():
+    def result(examples):
+        model, optimizer = made()
+        history = run(model, optimizer, examples, batch_size=4)
+        return learned(model, optimizer), history.loss, history.accuracy
+
+    assert result((np.array(INPUTS), np.array(TARGETS))) == result(EXAMPLES)
+
+
+def test_epoch_loss_and_accuracy_are_means_over_examples_not_batches():
+    nn.seed(1)
+    model = nn.MLP(2, [4, 1])
+    scores = [model(x) for x in INPUTS]
+    right = sum((float(s) > 0) == (t > 0) for s, t in zip(scores, TARGETS, strict=True))
+    history = run(model, nn.SGD(model, lr=0.0), epochs=1, batch_size=4)
+    assert history.loss == [pytest.approx(nn.hinge(scores, TARGETS).data, rel=1e-12)]
+    assert history.accuracy == [pytest.approx(right / 10, rel=1e-12)]
+
+
+def test_the_penalty_is_part_of_the_loss_and_of_the_gradient():
+    # One weight w = 3 on an input of 0: the loss is 0 + 0.5 w^2 = 4.5, its slope 3.
+    model = nn.Neuron(1, "linear")
+    model.w[0].data = 3.0
+    history = run(
+        model,
+        nn.SGD(model, lr=0.1),
+        ([[0.0]], [0.0]),
+        nn.mse,
+        epochs=1,
+        penalty=nn.l2(0.5),
+        metric=None,
+        predict=lambda model, inputs: [model(x) for x in inputs],
+    )
+    assert history.loss == [4.5]
+    assert model.w[0].data == pytest.approx(2.7, rel=1e-15)
+
+
+def test_the_schedule_sets_the_rate_of_each_step():
+    model, optimizer = plain()
+    used = []
+
+    def metric(predictions, targets):
+        used.append(optimizer.lr)
+        return 0.0
+
+    run(model, optimizer, epochs=2, batch_size=4, metric=metric, schedule=lambda k: 2.0**-k)
+    assert used == [1.0, 0.5, 0.25, 0.125, 0.0625, 0.03125]
+
+
+@pytest.mark.parametrize(("clip", "norm"), [(1e-3, 1e-3), (5.0, 5.0), (1e6, 10.0), (None, 10.0)])
+def test_the_gradient_is_clipped_in_norm(clip, norm):
+    # The slopes of (6 w_1 + 8 w_2 - 0.5)^2 at w = 0 are -6 and -8, a vector of length 10.
+    model = nn.Neuron(2, "linear")
+    model.w[0].data = model.w[1].data = 0.0
+    model.b = 0.0
+    run(
+        model,
+        nn.SGD(model, lr=1.0),
+        ([[6.0, 8.0]], [0.5]),
+        nn.mse,
+        epochs=1,
+        clip=clip,
+        metric=None,
+        predict=lambda model, inputs: [model(x) for x in inputs],
+    )
+    step = [w.data for w in model.w]
+    assert step == [pytest.approx(0.6 * norm, rel=1e-12), pytest.approx(0.8 * norm, rel=1e-12)]
+
+
+def test_learning_is_in_training_mode_and_measuring_in_evaluation_mode():
+    model, optimizer = made()
+    model.eval()
+    modes = []
+
+    def loss(predictions, targets):
+        modes.append(("loss", model.training, model.parts[2].training))
+        return nn.hinge(predictions, targets)
+
+    def metric(predictions, targets):
+        held_out = len(targets) == 3
+        modes.append(("held out" if held_out else "metric", model.training, None))
+        assert bool(predictions[0][0].parents) is not held_out
+        return 0.5
+
+    held_out = Dataset(INPUTS[:3], TARGETS[:3])
+    history = run(model, optimizer, loss=loss, metric=metric, held_out=held_out, epochs=2)
+    epoch = [("loss", True, True), ("metric", True, None), ("held out", False, None)]
+    assert modes == epoch * 2
+    assert history.held_out_accuracy == [0.5, 0.5]
+    assert model.training
+
+
+def test_held_out_examples_change_nothing_of_what_is_learned():
+    def result(held_out):
+        model, optimizer = made()
+        history = run(model, optimizer, batch_size=4, held_out=held_out)
+        history.held_out_accuracy = []
+        return bits(model, optimizer, history)
+
+    assert result(EXAMPLES) == result(None)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_evaluate_restores_the_mode_even_after_an_error(training):
+    model, _ = made()
+    model.train(training)
+    assert nn.evaluate(model, EXAMPLES, lambda p, t: float(model.training)) == 0.0
+    assert model.training is model.parts[2].training is training
+    with pytest.raises(RuntimeError, match="broken"):
+        nn.evaluate(model, EXAMPLES, lambda p, t: fail())
+    assert model.training is model.parts[2].training is training
+
+
+def test_a_predict_of_ones_own_takes_inputs_of_any_kind():
+    nn.seed(1)
+    words = nn.Embedding(3, 1)
+    history = run(
+        words,
+        nn.SGD(words, lr=0.5),
+        ([0, 1, 2], [1, -1, 1]),
+        epochs=20,
+        predict=lambda model, indices: model(indices),
+    )
+    assert history.accuracy[-1] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("predictions", "targets", "part"),
+    [
+        ([Value(0.1), Value(-3.0), Value(0.0), Value(2.0)], [1, -1, -1, -1], 0.75),
+        ([[Value(0.1)], [Value(-3.0)]], [-1, -1], 0.5),
+        (nn.Matrix([[0.5], [-0.5]]), [1, -1], 1.0),
+        (nn.Matrix([[1, 3, 2], [5, 3, 4], [0, 1, 2], [0, 1, 2]]), [1, 0, 2, 1], 0.75),
+        ([[Value(-1.0), Value(-2.0)]], [1], 0.0),
+    ],
+    ids=["scores", "rows of one", "column", "classes", "two classes"],
+)
+def test_accuracy_is_the_part_classified_right(predictions, targets, part):
+    assert nn.accuracy(predictions, targets) == part
+
+
+@pytest.mark.parametrize(("predictions", "targets"), [([], []), ([Value(1.0)], [1, 1])])
+def test_accuracy_of_nothing_or_of_unequal_numbers_is_an_error(predictions, targets):
+    with pytest.raises(ValueError, match=f"{len(predictions)} predictions and {len(targets)}"):
+        nn.accuracy(predictions, targets)
+
+
+def test_without_progress_nothing_is_printed(capfd):
+    run(*made(), held_out=EXAMPLES)
+    assert tuple(capfd.readouterr()) == ("", "")
+
+
+def test_progress_shows_loss_and_accuracy_on_stderr(capfd):
+    history = run(*made(), held_out=EXAMPLES, progress=True)
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "4/4" in err
+    assert f"loss={history.loss[-1]:.4f}" in err
+    assert f"accuracy={history.accuracy[-1]:.1%}" in err
+    assert f"held out={history.held_out_accuracy[-1]:.1%}" in err
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/self/statm")
+def test_memory_is_flat_over_two_thousand_steps():
+    # The moons step with a tenth of the examples and half the neurons, to stay quick. Two lists
+    # of 2,000 numbers take 200 kB; a leak of one object a step would show above 1 MB.
+    program = """
+        import os
+        import nn
+        from nn import data
+
+        sizes = []
+
+        def metric(predictions, targets):
+            with open("/proc/self/statm") as file:
+                sizes.append(int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
+            return nn.accuracy(predictions, targets)
+
+        nn.seed(0)
+        examples = data.moons(10)
+        model = nn.MLP(2, [8, 8, 1])
+        nn.fit(
+            model, examples, nn.hinge, nn.Adam(model, lr=0.001), epochs=2000,
+            penalty=nn.l2(1e-4), metric=metric, progress=False,
+        )
+        print(len(sizes), sizes[49], max(sizes[49:]))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    steps, after_fifty, largest = map(int, done.stdout.split())
+    assert steps == 2000
+    assert largest - after_fifty < 1_000_000
+
+
+# --- data -----------------------------------------------------------------------------------------
+
+MADE = {"moons": data.moons, "circles": data.circles, "spiral": data.spiral, "xor": data.xor}
+
+
+@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("n", [1, 12, 101])
+def test_made_data_have_two_floats_and_a_class_each(name, n):
+    inputs, targets = MADE[name](n)
+    assert len(inputs) == len(targets) == n
+    assert all(len(row) == 2 and all(type(x) is float for x in row) for row in inputs)
+    assert set(targets) <= ({0, 1, 2} if name == "spiral" else {-1, 1})
+
+
+@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("n", [12, 100, 101])
+def test_made_classes_are_balanced(name, n):
+    counts = [MADE[name](n).targets.count(c) for c in ((0, 1, 2) if name == "spiral" else (-1, 1))]
+    assert sum(counts) == n
+    assert max(counts) - min(counts) <= 1
+
+
+@pytest.mark.parametrize("n", [2, 50, 51])
+def test_moons_without_noise_are_those_of_scikit_learn(n):
+    from sklearn.datasets import make_moons
+
+    points, labels = make_moons((n - n // 2, n // 2), shuffle=False)
+    inputs, targets = data.moons(n, noise=0.0)
+    assert np.allclose(inputs, points, rtol=0.0, atol=1e-15)
+    assert targets == [2 * label - 1 for label in labels]
+
+
+def test_circles_without_noise_lie_on_their_radii():
+    for (x, y), label in zip(*data.circles(31, noise=0.0, factor=0.25), strict=True):
+        assert math.hypot(x, y) == pytest.approx(1.0 if label == -1 else 0.25, rel=1e-15)
+
+
+def test_a_spiral_without_noise_turns_by_four_radians_from_each_arms_start():
+    inputs, targets = data.spiral(40, noise=0.0, arms=4)
+    assert set(targets) == {0, 1, 2, 3}
+    for (x, y), arm in zip(inputs, targets, strict=True):
+        radius = math.hypot(x, y)
+        angle = 2.0 * math.pi * arm / 4 + 4.0 * radius
+        assert 0.0 < radius <= 1.0 + 1e-15
+        assert (x, y) == (
+            pytest.approx(radius * math.sin(angle), abs=1e-14),
+            pytest.approx(radius * math.cos(angle), abs=1e-14),
+        )
+
+
+def test_xor_without_noise_is_its_table():
+    inputs, targets = data.xor(8, noise=0.0)
+    table = {(0.0, 0.0): -1, (0.0, 1.0): 1, (1.0, 0.0): 1, (1.0, 1.0): -1}
+    assert {tuple(row) for row in inputs} == set(table)
+    assert targets == [table[tuple(row)] for row in inputs]
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_noise_is_the_standard_deviation_of_what_is_added(name):
+    clean = MADE[name](4000, noise=0.0)
+    noisy = MADE[name](4000, noise=0.2, generator=random.Random(1))
+    added = np.array(noisy.inputs) - np.array(clean.inputs)
+    assert noisy.targets == clean.targets
+    assert np.abs(added.mean(axis=0)).max() < 0.02
+    assert added.std(axis=0) == pytest.approx([0.2, 0.2], rel=0.05)
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_made_data_follow_the_seed_or_a_generator_of_ones_own(name):
+    nn.seed(4)
+    first = MADE[name](20)
+    assert MADE[name](20) != first
+    nn.seed(4)
+    assert MADE[name](20) == first
+    state = rng.generator.getstate()
+    assert MADE[name](20, generator=random.Random(4)) == first
+    assert rng.generator.getstate() == state
+
+
+@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n": 0}, "at least one example, not 0"),
+        ({"n": -5}, "at least one example, not -5"),
+        ({"noise": -0.1}, "noise must be 0 or more, not -0.1"),
+        ({"noise": math.nan}, "noise must be 0 or more, not nan"),
+        ({"noise": math.inf}, "noise must be 0 or more, not inf"),
+    ],
+)
+def test_made_data_of_bad_sizes_or_noise_are_errors(name, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        MADE[name](**arguments)
+
+
+def test_a_spiral_without_arms_is_an_error():
+    with pytest.raises(ValueError, match="arm"):
+        data.spiral(10, arms=0)
+
+
+def test_iris_and_digits_are_those_of_scikit_learn():
+    from sklearn import datasets
+
+    for ours, theirs in (
+        (data.iris(), datasets.load_iris()),
+        (data.digits(), datasets.load_digits()),
+    ):
+        assert ours.inputs == theirs.data.tolist()
+        assert ours.targets == theirs.target.tolist()
+        assert all(type(t) is int for t in ours.targets)
+
+
+@pytest.mark.parametrize("load", [data.iris, data.digits])
+def test_data_without_scikit_learn_name_the_extra(load, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(ImportError, match=EXTRA):
+        load()
+
+
+def numbered(*sizes):
+    """Examples that can be told apart, so many of each class."""
+    targets = [c for c, size in enumerate(sizes) for _ in range(size)]
+    return Dataset([[float(i)] for i in range(len(targets))], targets)
+
+
+@pytest.mark.parametrize("sizes", [(10, 10, 10), (50, 20, 7), (1, 30), (9,)])
+@pytest.mark.parametrize("held_out", [0, 1, 8])
+def test_split_parts_are_disjoint_complete_and_in_proportion(sizes, held_out):
+    whole = numbered(*sizes)
+    parts = data.split(whole, held_out)
+    assert [len(part.inputs) for part in parts] == [sum(sizes) - held_out, held_out]
+    pairs = [(x, t) for part in parts for (x,), t in zip(*part, strict=True)]
+    assert sorted(pairs) == [(x, t) for (x,), t in zip(*whole, strict=True)]
+    for c, size in enumerate(sizes):
+        assert abs(parts[1].targets.count(c) - held_out * size / sum(sizes)) <= 1.0
+
+
+def test_split_draws_by_chance_from_the_seed():
+    def drawn(seed):
+        nn.seed(seed)
+        return data.split(numbered(20, 20), 10)[1].inputs
+
+    assert drawn(1) == drawn(1)
+    assert drawn(1) != drawn(2)
+    generator = random.Random(1)
+    assert data.split(numbered(20, 20), 10, generator)[1].inputs == drawn(1)
+
+
+@pytest.mark.parametrize("held_out", [-1, 9, 10])
+def test_split_of_more_than_there_are_is_an_error(held_out):
+    with pytest.raises(ValueError, match=f"cannot hold out {held_out} of 9"):
+        data.split(numbered(9), held_out)
+
+
+def test_standardized_columns_have_mean_0_and_deviation_1():
+    scaled = data.standardized(data.iris())
+    for column in zip(*scaled.inputs, strict=True):
+        assert statistics.fmean(column) == pytest.approx(0.0, abs=1e-12)
+        assert statistics.pstdev(column) == pytest.approx(1.0, rel=1e-12)
+    assert scaled.targets == data.iris().targets
+
+
+def test_standardized_measures_on_like():
+    # Columns of mean 2 and deviation 1, mean 10 and no deviation.
+    like = Dataset([[1.0, 10.0], [3.0, 10.0]], [0, 1])
+    scaled = data.standardized(Dataset([[5.0, 12.0], [2.0, 10.0]], [1, 0]), like=like)
+    assert scaled == Dataset([[3.0, 2.0], [0.0, 0.0]], [1, 0])
+
+
+def test_standardized_like_other_columns_is_an_error():
+    with pytest.raises(ValueError, match=r"."):
+        data.standardized(numbered(3), like=data.xor(4))
+
+
+# --- plots ----------------------------------------------------------------------------------------
+
+HISTORY = nn.History([1.0, 0.5, 0.25], [0.5, 0.75, 1.0], [0.25, 0.5, 0.75])
+MAGIC = {"png": b"\x89PNG\r\n\x1a\n", "svg": b"<?xml"}
+
+
+def boundary(outputs=1, examples=EXAMPLES):
+    nn.seed(1)
+    model = nn.MLP(2, [3, outputs], "tanh")
+    return plot.decision_boundary(model, examples, resolution=12)
+
+
+FIGURES = {
+    "loss": lambda: plot.loss_curve(HISTORY),
+    "loss alone": lambda: plot.loss_curve(nn.History([1.0, 0.5])),
+    "no epoch": lambda: plot.loss_curve(nn.History()),
+    "one score": boundary,
+    "classes": lambda: boundary(3, data.spiral(9)),
+    "one example": lambda: boundary(1, Dataset([[1.0, 2.0]], [1])),
+    "activations": plot.activations,
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_saved_as_png_and_svg(name, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = FIGURES[name]()
+        for ending, magic in MAGIC.items():
+            plot.save(figure, tmp_path / f"figure.{ending}")
+            assert (tmp_path / f"figure.{ending}").read_bytes().startswith(magic)
+    assert b"</svg>" in (tmp_path / "figure.svg").read_bytes()
+
+
+def test_the_loss_curve_shows_the_history_from_epoch_1():
+    left, right = plot.loss_curve(HISTORY).axes
+    drawn = [line.get_xydata().tolist() for line in (*left.lines, *right.lines)]
+    assert drawn == [
+        [[1, 1.0], [2, 0.5], [3, 0.25]],
+        [[1, 0.5], [2, 0.75], [3, 1.0]],
+        [[1, 0.25], [2, 0.5], [3, 0.75]],
+    ]
+
+
+def test_the_boundary_shows_every_example_and_names_every_class():
+    for figure, names in (
+        (boundary(), ["class -1", "class +1"]),
+        (boundary(3, data.spiral(9)), ["class 0", "class 1", "class 2"]),
+    ):
+        axes = figure.axes[0]
+        assert [text.get_text() for text in axes.get_legend().get_texts()] == names
+    shown = [list(p) for points in axes.collections[1:] for p in points.get_offsets().tolist()]
+    assert len(shown) == 9
+
+
+class Side(nn.Module):
+    """Scores that depend on the first input only: positive right of 0.3, plus an offset."""
+
+    def __init__(self, outputs=1, offset=0.0):
+        self.outputs, self.offset = outputs, offset
+        self.modes = []
+
+    def __call__(self, rows):
+        self.modes.append(self.training)
+        scores = [row[0] - 0.3 + self.offset for row in rows]
+        return nn.Matrix([s, -s, Value(-9.0)][: self.outputs] for s in scores)
+
+
+def test_the_boundary_of_one_score_is_where_it_is_0():
+    lines = plot.decision_boundary(Side(), EXAMPLES).axes[0].collections[1]
+    points = np.concatenate([path.vertices for path in lines.get_paths()])
+    assert len(points) > 1
+    assert points[:, 0] == pytest.approx(np.full(len(points), 0.3), abs=1e-9)
+
+
+def test_the_regions_are_the_classes_of_the_largest_score():
+    examples = Dataset([[-1.0, 0.0], [1.0, 1.0]], [0, 1])
+    mesh = plot.decision_boundary(Side(3), examples, resolution=10).axes[0].collections[0]
+    cells = mesh.get_array().reshape(10, 10)
+    assert (cells == cells[0]).all()
+    # Ten places from -1.3 to 1.3: the last four are right of 0.3.
+    assert cells[0].tolist() == [1.0] * 6 + [0.0] * 4
+
+
+def test_the_boundary_of_a_model_of_one_opinion_is_drawn_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plot.decision_boundary(Side(offset=100.0), EXAMPLES, resolution=12)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_boundary_is_drawn_in_evaluation_mode_and_the_mode_restored(training):
+    model = Side()
+    model.train(training)
+    plot.decision_boundary(model, EXAMPLES, resolution=12)
+    assert set(model.modes) == {False}
+    assert model.training is training
+
+
+@pytest.mark.parametrize("inputs", [[[1.0, 2.0, 3.0]], [[1.0]], [[1.0, 2.0], [1.0, 2.0, 3.0]]])
+def test_the_boundary_of_other_than_two_inputs_is_an_error(inputs):
+    with pytest.raises(ValueError, match="two inputs"):
+        plot.decision_boundary(Side(), Dataset(inputs, [1] * len(inputs)))
+
+
+def test_activations_are_drawn_with_their_derivatives():
+    figure = plot.activations((nn.relu, nn.sigmoid))
+    shown = [axes for axes in figure.axes if axes.get_title()]
+    assert [axes.get_title() for axes in shown] == ["relu", "sigmoid"]
+    curves = {line.get_label(): line for line in shown[1].lines}
+    xs, slopes = curves["g'(x)"].get_data()
+    s = 1.0 / (1.0 + np.exp(-np.asarray(xs)))
+    assert curves["g(x)"].get_ydata() == pytest.approx(s, rel=1e-14)
+    assert slopes == pytest.approx(s * (1.0 - s), rel=1e-12)
+
+
+def test_a_figure_that_cannot_be_saved_leaves_the_folder_as_it_was(tmp_path):
+    figure = plot.loss_curve(HISTORY)
+    old = tmp_path / "figure.unknown"
+    old.write_bytes(b"old")
+    with pytest.raises(ValueError, match="unknown"):
+        plot.save(figure, old)
+    with pytest.raises(OSError, match="missing"):
+        plot.save(figure, tmp_path / "missing" / "figure.png")
+    assert [(f.name, f.read_bytes()) for f in tmp_path.iterdir()] == [("figure.unknown", b"old")]
+
+
+@pytest.mark.parametrize("name", ["loss", "one score", "activations"])
+def test_figures_without_matplotlib_name_the_extra(name, monkeypatch):
+    for module in ("matplotlib", "matplotlib.figure"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=EXTRA):
+        FIGURES[name]()
