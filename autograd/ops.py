@@ -9,8 +9,7 @@ Formulas are chosen to keep their relative accuracy over the whole line: sigma' 
 is written sech(x/2)^2 / 4, the same function, because 1 - sigma(40) is 0 in floats.
 
 Conventions at kinks: relu'(0) = 0, |x|'(0) = 0; maximum and minimum share the gradient equally at a
-tie; the derivative of x ** y by y at x = 0 is 0, its limit for y > 0. An exponent that never
-changes is best a plain number: then derivatives of every order are exact at x = 0, too.
+tie; the derivative of x ** y by y at x = 0 is 0, its limit for y > 0.
 """
 
 from __future__ import annotations
@@ -154,36 +153,41 @@ div = Primitive(
 neg = Primitive("neg", operator.neg, -1.0, "-")
 
 
-def _power_by_base(out: Any, x: Any, y: Any) -> Any:
-    # For a plain number y these exponents stay exact where x is 0: no 0 * 0 ** -1.
-    if y == 0.0:
+def _power_by_base(out: Any, x: Any, n: Any) -> Any:
+    # The exponent is a plain number, so its special cases are known: no 0 * 0 ** -1 at x = 0.
+    if n == 0.0:
         return 0.0
-    if y == 1.0:
+    if n == 1.0:
         return 1.0
-    if y == 2.0:
+    if n == 2.0:
         return 2.0 * x
-    if y.__class__ is float and (y - 1.0) + 1.0 != y:
-        return y * (out / x)  # x ** (y - 1) would magnify the rounding of y - 1 by log x
-    return y * x ** (y - 1.0)
+    if (n - 1.0) + 1.0 == n:
+        return n * x ** (n - 1.0)
+    return n * out / x  # x ** (n - 1) would magnify the rounding of n - 1 by log x
 
 
-def _power_by_exponent(out: Any, x: Any, y: Any) -> Any:
-    return out * log(where(x, x, 1.0))
+_WHOLE = "a base below 0 takes whole exponents only"
 
-
-pow = Primitive(
-    "pow",
+# `x ** 3` is `pow`, with an exponent that never changes; `x ** y` of two Values is `power`.
+pow = Primitive("pow", _power, (_power_by_base, None), "**", _WHOLE)
+power = Primitive(
+    "power",
     _power,
-    (_power_by_base, _power_by_exponent),
+    (
+        lambda out, x, y: y * x ** (y - 1.0),
+        lambda out, x, y: out * log(where(x, x, 1.0)),
+    ),
     "**",
-    "a base below 0 takes whole exponents only",
+    _WHOLE,
 )
 
 # --- exponentials and logarithms ------------------------------------------------------------------
 
 exp = Primitive("exp", math.exp, lambda out, x: out)
 expm1 = Primitive("expm1", math.expm1, lambda out, x: exp(x))
-log = Primitive("log", math.log, lambda out, x: 1.0 / x, domain="it takes numbers above 0")
+log: Primitive = Primitive(
+    "log", math.log, lambda out, x: 1.0 / x, domain="it takes numbers above 0"
+)
 log1p = Primitive(
     "log1p", math.log1p, lambda out, x: 1.0 / (1.0 + x), domain="it takes numbers above -1"
 )

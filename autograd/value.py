@@ -139,7 +139,12 @@ class Value:
     __sub__, __rsub__ = _operators(ops.sub)
     __mul__, __rmul__ = _operators(ops.mul)
     __truediv__, __rtruediv__ = _operators(ops.div)
-    __pow__, __rpow__ = _operators(ops.pow)
+    _to_the_value, __rpow__ = _operators(ops.power)
+    _to_the_number, _ = _operators(ops.pow)
+
+    def __pow__(self, other: Operand) -> Value:
+        variable = isinstance(other, Value)
+        return self._to_the_value(other) if variable else self._to_the_number(other)
 
     def __neg__(self) -> Value:
         return _unary(ops.neg, self)

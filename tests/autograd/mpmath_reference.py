@@ -25,6 +25,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "div": lambda a, b: a / b,
     "neg": lambda x: -x,
     "pow": lambda x, y: mpmath.power(x, y),
+    "power": lambda x, y: mpmath.power(x, y),
     "exp": mpmath.exp,
     "expm1": lambda x: mpmath.exp(x) - 1,
     "log": mpmath.log,
