@@ -217,6 +217,8 @@ def _kept_settings(path: Path, task: str, given: dict[str, Any]) -> dict[str, An
         raise ValueError(f"{path} is not a checkpoint of {task}")
     kept = {**settings, "epochs": content.get("epochs")}
     del kept["task"]
+    if unknown := sorted(set(kept) - set(SETTINGS)):
+        raise ValueError(f"{path} is damaged: there is no setting {reprlib.repr(unknown[0])}")
     for key in SETTINGS:
         if not VALID[key](kept.get(key)):
             raise ValueError(f"{path} is damaged: {key} is {reprlib.repr(kept.get(key))}")
