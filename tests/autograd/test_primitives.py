@@ -54,8 +54,8 @@ ULPS = (2, 4, 6, 8)
 
 # (name, order, point) where a factor of the chain rule leaves the range of floats though the whole
 # product is inside it. Reverse mode multiplies y * y * y before the 0 that follows (nan), subtracts
-# two slopes that are infinite (nan), and loses the term of x ** y * log x that contains 1 / x**2, or
-# the x ** y itself, to underflow (a finite number, wrong in the leading digits).
+# two slopes that are infinite (nan), and loses the term of x ** y * log x that contains 1 / x**2,
+# or the x ** y itself, to underflow (a finite number, wrong in the leading digits).
 BEYOND_FLOATS = {
     ("pow", 2, (1e-300, 1e-10)),
     ("pow", 3, (1e-300, 1e-10)),
