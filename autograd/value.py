@@ -40,19 +40,9 @@ def _operators(primitive: Primitive) -> tuple[Operator, Operator]:
         except (ValueError, ZeroDivisionError, OverflowError) as error:
             raise explained(error, primitive, (left, right), _current_mode()) from None
         mode = _current_mode()
-        if data.__class__ is not float or not mode.ordinary:
-            return _node(primitive, data, left, right)
-        # The plain case of _node, written out: most of an eager run is spent on these lines.
-        node = _new(Value)
-        node.data = data
-        node.grad = 0.0
-        node.label = ""
-        node._mark = None
-        node._mode = mode
-        node._primitive = primitive
-        node._left = left
-        node._right = right
-        return node
+        if data.__class__ is float and mode.ordinary:
+            return _recorded(mode, primitive, data, left, right)
+        return _node(primitive, data, left, right)
 
     def reflected(right: Value, left: Any) -> Value:
         left = as_operand(left)
@@ -308,6 +298,42 @@ def _unary(primitive: Primitive, operand: Value) -> Value:
     except (ValueError, ZeroDivisionError, OverflowError) as error:
         raise explained(error, primitive, (operand,), _current_mode()) from None
     return _node(primitive, data, operand, None)
+
+
+def weighted_sum(weights: Sequence[Value], inputs: Sequence[Operand], start: Value) -> Value:
+    """start + w_1 x_1 + w_2 x_2 + ..., every product and sum a node of its own.
+
+    The same graph as the operators make, in half the time: networks spend most of theirs here, and
+    one loop does without the operators' dispatch. Weights and inputs are equally many.
+    """
+    mode = _current_mode()
+    plain = mode.ordinary and start.__class__ is Value
+    multiply, plus = ops.mul.forward, ops.add.forward
+    result = start
+    for w, x in zip(weights, inputs, strict=True):
+        kind = x.__class__
+        if not plain or w.__class__ is not Value or (kind is not Value and kind is not Constant):
+            result, plain = result + w * x, False
+            continue
+        product = _recorded(mode, ops.mul, multiply(w.data, x.data), w, x)
+        result = _recorded(mode, ops.add, plus(result.data, product.data), result, product)
+    return result
+
+
+def _recorded(
+    mode: modes.Mode, primitive: Primitive, data: float, left: Value, right: Value | None
+) -> Value:
+    """The new node in the ordinary mode; Value.__init__ written out, because speed counts here."""
+    node = _new(Value)
+    node.data = data
+    node.grad = 0.0
+    node.label = ""
+    node._mark = None
+    node._mode = mode
+    node._primitive = primitive
+    node._left = left
+    node._right = right
+    return node
 
 
 def _node(primitive: Primitive, data: Any, left: Value, right: Any) -> Value:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterable, Sequence
-from operator import mul
 from typing import Any, ClassVar, overload
 
 from autograd import Value, no_grad
 from autograd.value import Constant as constant
+from autograd.value import weighted_sum
 from nn import rng
 from nn.activations import Activation, activation_named
 from nn.matrix import Matrix, Vector, as_values, mean, total
@@ -47,7 +47,7 @@ class Neuron(Module):
     def __call__(self, x: Vector) -> Value:
         if len(x) != len(self.w):
             raise ValueError(f"a Neuron of {len(self.w)} inputs got {len(x)}")
-        return self.activation(sum(map(mul, self.w, x), self.b))
+        return self.activation(weighted_sum(self.w, x, self.b))
 
 
 class Layer(Module):
