@@ -84,7 +84,10 @@ def backward(output: Value) -> None:
         raise TypeError(f"backward() takes a Value, not {output!r}")
     leaves, inner = _leaves_and_inner([output])
     before = [leaf.grad for leaf in leaves]
-    before_inner = [node.grad for node in inner]
+    before_inner = []
+    for node in inner:
+        before_inner.append(node.grad)
+        node.grad = 0.0
     try:
         if modes.current.get().checking:
             wanted = {node for node in leaves + inner if node.__class__ is not Constant}
@@ -104,12 +107,11 @@ def backward(output: Value) -> None:
 def _sweep_floats(output: Value, leaves: list[Value], inner: list[Any]) -> None:
     """The reverse sweep on floats, with `.grad` as the place where contributions add up.
 
-    The same rules, order and results as `_sweep`, at three times the speed: no dictionary, and the
-    operands of one- and two-operand primitives taken from their slots.
+    The gradients of inner nodes are 0.0 already. The same rules, order and results as `_sweep`, at
+    three times the speed: no dictionary, and the operands of one- and two-operand primitives taken
+    from their slots.
     """
     for node in leaves:
-        node.grad = 0.0
-    for node in inner:
         node.grad = 0.0
     output.grad = 1.0
     for node in reversed(inner):

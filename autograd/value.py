@@ -308,20 +308,20 @@ def weighted_sum(weights: Sequence[Value], inputs: Sequence[Operand], start: Val
     """
     mode = _current_mode()
     plain = mode.ordinary and start.__class__ is Value
-    multiply, plus = ops.mul.forward, ops.add.forward
     result = start
+    x: Any
     for w, x in zip(weights, inputs, strict=True):
         kind = x.__class__
         if not plain or w.__class__ is not Value or (kind is not Value and kind is not Constant):
             result, plain = result + w * x, False
             continue
-        product = _recorded(mode, ops.mul, multiply(w.data, x.data), w, x)
-        result = _recorded(mode, ops.add, plus(result.data, product.data), result, product)
+        product = _recorded(mode, ops.mul, w.data * x.data, w, x)
+        result = _recorded(mode, ops.add, result.data + product.data, result, product)
     return result
 
 
 def _recorded(
-    mode: modes.Mode, primitive: Primitive, data: float, left: Value, right: Value | None
+    mode: modes.Mode, primitive: Primitive, data: float, left: Value, right: Any
 ) -> Value:
     """The new node in the ordinary mode; Value.__init__ written out, because speed counts here."""
     node = _new(Value)
@@ -339,6 +339,8 @@ def _recorded(
 def _node(primitive: Primitive, data: Any, left: Value, right: Any) -> Value:
     """The new node with this number, as the current mode wants it."""
     mode = _current_mode()
+    if data.__class__ is float and mode.ordinary:
+        return _recorded(mode, primitive, data, left, right)
     if data.__class__ is not float:
         data = _as_result(primitive, data, operands_of(left, right))
     if mode.checking and not math.isfinite(data):

@@ -160,16 +160,18 @@ class Module:
 def _scoped(call: Callable[..., Any]) -> Callable[..., Any]:
     """A `__call__` whose results know that they were made in this module."""
 
+    current, enter, leave = modes.current.get, modes.current.set, modes.current.reset
+
     @functools.wraps(call)
     def scoped(self: Module, *args: Any, **kwargs: Any) -> Any:
-        mode = modes.current.get()
+        mode = current()
         if mode.owner is self:  # super().__call__()
             return call(self, *args, **kwargs)
-        token = modes.current.set(mode.within(self))
+        token = enter(mode.within(self))
         try:
             return call(self, *args, **kwargs)
         finally:
-            modes.current.reset(token)
+            leave(token)
 
     return scoped
 
