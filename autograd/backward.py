@@ -62,9 +62,15 @@ def _leaves_and_inner(outputs: Iterable[Value]) -> tuple[list[Value], list[Value
                     if right.__class__ is tuple:
                         right = next((parent for parent in right if parent._mark is not walk), None)
                     if right is not None and right._mark is not walk:
-                        waiting.append(node)
-                        node = right
-                        break
+                        first, last = right._left, right._right
+                        closed = first is not None and first._mark is walk
+                        if not (closed and last.__class__ is Value and last._mark is walk):
+                            waiting.append(node)
+                            node = right
+                            break
+                        # Mostly a product of two nodes seen before: placed without going there.
+                        right._mark = walk
+                        inner.append(right)
                     inner.append(node)
                 else:
                     break
