@@ -1,17 +1,18 @@
 """How long does one eager training step take? Run as a program, in a process of its own.
 
-    python tests/benchmarks/moons_step.py {scalar-autograd,micrograd} [--no-gc] [--steps N]
+    python tests/benchmarks/moons_step.py {scalar-autograd,micrograd} [--no-gc]
 
 The step is the one of micrograd's demo: a 2-16-16-1 ReLU MLP, 100 examples, hinge loss and L2
-penalty, forward, backward and SGD. It prints the seconds of each step, as JSON.
+penalty, forward, backward and SGD. For each line it reads it takes a step and prints the seconds:
+so two engines can take turns step by step, and meet the same machine.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
-import json
 import random
+import sys
 import time
 from collections.abc import Callable
 
@@ -72,19 +73,16 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("engine", choices=ENGINES)
     parser.add_argument("--no-gc", action="store_true")
-    parser.add_argument("--steps", type=int, default=5)
     options = parser.parse_args()
     step = ENGINES[options.engine]()
     step()  # warm-up
     if options.no_gc:
         gc.collect()
         gc.disable()
-    seconds = []
-    for _ in range(options.steps):
+    for _ in sys.stdin:
         start = time.perf_counter()
         step()
-        seconds.append(time.perf_counter() - start)
-    print(json.dumps(seconds))
+        print(time.perf_counter() - start, flush=True)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,11 @@ Peers that are not installed are skipped: pip install -e ".[test,peers]".
 
 from __future__ import annotations
 
-import json
+import subprocess
+import sys
+from contextlib import ExitStack
 from importlib.util import find_spec
+from pathlib import Path
 from statistics import median
 
 import pytest
@@ -31,15 +34,21 @@ def test_training_step(benchmark, engine, collector):
 
 @needs_micrograd
 @pytest.mark.parametrize(("flags", "least"), [([], 12.0), (["--no-gc"], 2.5)])
-def test_training_step_in_turn(run, report, flags, least):
-    """Each engine in a process of its own, in turn; the ratio is taken pair by pair."""
-    pairs = []
-    for _ in range(7):
+def test_training_step_in_turn(report, flags, least):
+    """Each engine in a process of its own, in turn step by step; the ratio is that of pairs."""
+    with ExitStack() as stack:
         ours, theirs = (
-            median(json.loads(run("moons_step.py", engine, "--steps", "7", *flags)))
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, Path(__file__).with_name("moons_step.py"), engine, *flags],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
             for engine in ("scalar-autograd", "micrograd")
         )
-        pairs.append((ours, theirs))
+        pairs = [(one_step(ours), one_step(theirs)) for _ in range(25)]
     ratio = median(theirs / ours for ours, theirs in pairs)
     ours, theirs = (median(column) for column in zip(*pairs, strict=True))
     report(
@@ -48,6 +57,11 @@ def test_training_step_in_turn(run, report, flags, least):
         f"{least} times micrograd",
     )
     assert ratio >= least
+
+
+def one_step(process: subprocess.Popen[str]) -> float:
+    print(file=process.stdin, flush=True)
+    return float(process.stdout.readline())
 
 
 CHAIN = """
