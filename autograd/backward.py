@@ -60,8 +60,12 @@ def _leaves_and_inner(outputs: Iterable[Value]) -> tuple[list[Value], list[Value
                     node = waiting.pop()
                     right = node._right
                     if right.__class__ is tuple:
-                        right = next((parent for parent in right if parent._mark is not walk), None)
-                    if right is not None and right._mark is not walk:
+                        unseen = next((p for p in right if p._mark is not walk), None)
+                        if unseen is not None:
+                            waiting.append(node)
+                            node = unseen
+                            break
+                    elif right is not None and right._mark is not walk:
                         first, last = right._left, right._right
                         closed = first is not None and first._mark is walk
                         if not (closed and last.__class__ is Value and last._mark is walk):

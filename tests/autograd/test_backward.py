@@ -254,3 +254,12 @@ def test_topological_order_puts_every_node_once_after_its_parents_leaves_first()
     assert len(place) == len(order) == 5
     assert all(place[parent] < place[node] for node in order for parent in node.parents)
     assert set(order[:2]) == {a, b}
+
+
+def test_every_operand_of_a_choice_comes_before_it() -> None:
+    a, b = Value(1.0), Value(2.0)
+    output = where(a + b, a * b, a - b) * where(a * a, b * b, a * b)
+    order = topological_order(output)
+    place = {node: i for i, node in enumerate(order)}
+    assert len(place) == len(order) == 11
+    assert all(place[parent] < place[node] for node in order for parent in node.parents)
