@@ -308,6 +308,7 @@ def weighted_sum(weights: Sequence[Value], inputs: Sequence[Operand], start: Val
     """
     mode = _current_mode()
     plain = mode.ordinary and start.__class__ is Value
+    mul, add = ops.mul, ops.add
     result = start
     x: Any
     for w, x in zip(weights, inputs, strict=True):
@@ -315,8 +316,16 @@ def weighted_sum(weights: Sequence[Value], inputs: Sequence[Operand], start: Val
         if not plain or w.__class__ is not Value or (kind is not Value and kind is not Constant):
             result, plain = result + w * x, False
             continue
-        product = _recorded(mode, ops.mul, w.data * x.data, w, x)
-        result = _recorded(mode, ops.add, result.data + product.data, result, product)
+        # _recorded, twice, written out.
+        product, sofar, result = _new(Value), result, _new(Value)
+        product.data = data = w.data * x.data
+        result.data = sofar.data + data
+        product.grad = result.grad = 0.0
+        product.label = result.label = ""
+        product._mark = result._mark = None
+        product._mode = result._mode = mode
+        product._primitive, product._left, product._right = mul, w, x
+        result._primitive, result._left, result._right = add, sofar, product
     return result
 
 

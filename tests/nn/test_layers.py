@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import nn
-from autograd import Value
+from autograd import Value, detect_anomaly, no_grad, topological_order
 from nn import Matrix
 
 BATCH = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75], [-2.0, 3.0, 0.0], [0.1, 0.2, -4.0]])
@@ -405,3 +405,20 @@ def test_a_nan_in_one_example_stays_in_its_row():
     out = nn.Layer(2, 1, "linear")(Matrix([[math.nan, 1.0], [2.0, 1.0]])).data
     assert math.isnan(out[0][0])
     assert math.isfinite(out[1][0])
+
+
+@pytest.mark.parametrize("inputs", [[0.5, -2.0, 3.0], [Value(0.5), Value(-2.0), 3.0]])
+def test_a_neuron_makes_the_same_graph_as_the_operators(inputs):
+    neuron = nn.Neuron(3, "linear")
+    by_operators = sum([w * x for w, x in zip(neuron.w, inputs, strict=True)], neuron.b)
+
+    def nodes(output):
+        order = topological_order(output)
+        return [(n.op, n.data, [order.index(p) for p in n.parents]) for n in order]
+
+    assert nodes(neuron(inputs)) == nodes(by_operators)
+    with no_grad():
+        assert neuron(inputs).parents == ()
+    neuron.w[1].assign(1e308)
+    with detect_anomaly(), pytest.raises(FloatingPointError, match=r"mul\(1e\+308, 3e\+300\)"):
+        neuron([0.0, 3e300, 0.0])
