@@ -129,7 +129,7 @@ def _sweep_floats(output: Value, leaves: list[Value], inner: list[Any]) -> None:
         if not upstream:
             continue
         left, right = node._left, node._right
-        rules = node._primitive.backward
+        rules = node._origin.primitive.backward
         try:
             if right is None:
                 (rule,) = rules
@@ -170,7 +170,7 @@ def _sweep(
     gradients: dict[Value, Any] = {output: 1.0}
     for node in reversed(order):
         upstream = gradients.get(node, 0.0)
-        primitive = node._primitive
+        primitive = node.primitive
         if primitive is None or _is_number(upstream, 0.0):
             continue
         parents = node.parents
@@ -193,7 +193,7 @@ def _sweep(
             if checking and not math.isfinite(contribution):
                 raise FloatingPointError(
                     f"backward of {described(primitive, parents)} gave {float(contribution)} for"
-                    f" operand {parents.index(parent)}{happened_in(node._mode)}"
+                    f" operand {parents.index(parent)}{happened_in(node.mode)}"
                 )
             sofar = gradients.get(parent)
             gradients[parent] = contribution if sofar is None else sofar + contribution
@@ -212,8 +212,8 @@ def _product(upstream: Any, local: Any) -> Any:
 
 
 def _in_backward(error: Exception, node: Value) -> Exception:
-    assert node._primitive is not None
-    inner = explained(error, node._primitive, node.parents, node._mode)
+    assert node.primitive is not None
+    inner = explained(error, node.primitive, node.parents, node.mode)
     return type(inner)(f"backward of {inner}")
 
 

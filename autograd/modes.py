@@ -8,13 +8,33 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from contextvars import ContextVar, Token
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from weakref import ref
+
+if TYPE_CHECKING:
+    from autograd.ops import Primitive
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-_new = object.__new__
+class Origin:
+    """How a node came about: by which primitive, in which mode, under which label.
+
+    Attributes:
+        primitive: the row of the table; None for a leaf.
+        mode: the mode it was made in; None for a leaf.
+        label: a name, or "".
+    """
+
+    __slots__ = ("__weakref__", "label", "mode", "primitive")
+
+    def __init__(
+        self, primitive: Primitive | None = None, mode: Mode | None = None, label: str = ""
+    ) -> None:
+        self.primitive = primitive
+        self.mode = mode
+        self.label = label
 
 
 class Mode:
@@ -24,11 +44,19 @@ class Mode:
         recording: results remember their parents.
         checking: nan and inf raise.
         ordinary: recording and not checking; the one question every operation asks.
-        owner: the module whose call it is; None outside any.
+        owner: the module or function whose call it is; None outside any.
         outer: the mode this call was made in; None outside any.
     """
 
-    __slots__ = ("checking", "ordinary", "outer", "owner", "recording")
+    __slots__ = (
+        "__weakref__",
+        "_origins",
+        "checking",
+        "ordinary",
+        "outer",
+        "owner",
+        "recording",
+    )
 
     def __init__(
         self,
@@ -42,16 +70,24 @@ class Mode:
         self.owner = owner
         self.outer = outer
         self.ordinary = recording and not checking
+        self._origins: dict[Primitive, ref[Origin]] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Mode, (self.recording, self.checking, self.owner, self.outer)
 
     def within(self, owner: object) -> Mode:
-        """This mode inside one more call of a module."""
-        mode = _new(Mode)  # every call of every neuron comes here: __init__ written out
-        mode.recording = self.recording
-        mode.checking = self.checking
-        mode.ordinary = self.ordinary
-        mode.owner = owner
-        mode.outer = self
-        return mode
+        """This mode inside a call of a module."""
+        return Mode(self.recording, self.checking, owner, self)
+
+    def origin(self, primitive: Primitive) -> Origin:
+        """The origin that all nodes share which a primitive makes in this mode."""
+        # Weak, because an origin holds its mode: together they would be a reference cycle.
+        known = self._origins.get(primitive)
+        origin = None if known is None else known()
+        if origin is None:
+            origin = Origin(primitive, self)
+            self._origins[primitive] = ref(origin)
+        return origin
 
     def path(self) -> str:
         """`MLP.layers.0`, each module as the one that called it names it; "" outside any."""
@@ -59,12 +95,27 @@ class Mode:
             return ""
         above = self.outer.path() if self.outer is not None else ""
         name_of = getattr(self.outer.owner, "child_name", None) if above and self.outer else None
-        name = (name_of(self.owner) if name_of else None) or type(self.owner).__name__
+        name = name_of(self.owner) if name_of else None
+        name = name or getattr(self.owner, "__name__", "") or type(self.owner).__name__
         return f"{above}.{name}" if above else name
 
 
 _EVERYDAY = Mode()
 current: ContextVar[Mode] = ContextVar("mode", default=_EVERYDAY)
+
+
+def scoped(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, its results knowing that they were made in it: drawings make it one box."""
+
+    @functools.wraps(function)
+    def owner(*args: P.args, **kwargs: P.kwargs) -> R:
+        token = current.set(current.get().within(owner))
+        try:
+            return function(*args, **kwargs)
+        finally:
+            current.reset(token)
+
+    return owner
 
 
 class _Switch:

@@ -18,12 +18,14 @@ from numbers import Real
 from typing import Any, SupportsFloat, SupportsIndex, Union, cast
 
 from autograd import modes, ops
+from autograd.modes import Origin
 from autograd.ops import Primitive
 
 Operand = Union["Value", float]
 Operator = Callable[["Value", Operand], "Value"]
 _new = object.__new__
 _current_mode = modes.current.get
+_LEAF = Origin()
 
 
 def _operators(primitive: Primitive) -> tuple[Operator, Operator]:
@@ -41,7 +43,7 @@ def _operators(primitive: Primitive) -> tuple[Operator, Operator]:
             raise explained(error, primitive, (left, right), _current_mode()) from None
         mode = _current_mode()
         if data.__class__ is float and mode.ordinary:
-            return _recorded(mode, primitive, data, left, right)
+            return _recorded(mode.origin(primitive), data, left, right)
         return _node(primitive, data, left, right)
 
     def reflected(right: Value, left: Any) -> Value:
@@ -69,30 +71,40 @@ class Value:
         TypeError: `data` is not a real number. OverflowError: it is too large for a float.
     """
 
-    # The operands sit in two slots, not in a tuple: a node is then one object for the garbage
-    # collector to visit instead of two. Of three or more operands, `_right` is a tuple of the rest.
+    # Few slots make a small node, and the garbage collector visits each of them. The operands sit
+    # in two, not in a tuple, which would be one more object to visit; of three or more operands,
+    # `_right` is a tuple of the rest. What many nodes have in common is one object, their origin.
     # `_mark` tells a walk over the graph which nodes it has seen; see backward.py.
-    __slots__ = ("_left", "_mark", "_mode", "_primitive", "_right", "data", "grad", "label")
+    __slots__ = ("_left", "_mark", "_origin", "_right", "data", "grad")
 
     data: float
     grad: float
-    label: str
-    _primitive: Primitive | None
+    _origin: Origin
     _left: Value | None
     _right: Value | tuple[Value, ...] | None
-    _mode: modes.Mode | None
     _mark: object
 
     def __init__(self, data: SupportsFloat | SupportsIndex, label: str = "") -> None:
         self.data = data if data.__class__ is float else _as_float(data)
         self.grad = 0.0
-        self.label = label
-        self._primitive = self._left = self._right = self._mode = self._mark = None
+        self._origin = Origin(label=label) if label else _LEAF
+        self._left = self._right = self._mark = None
+
+    @property
+    def label(self) -> str:
+        """A name, or ""; assignable."""
+        return self._origin.label
+
+    @label.setter
+    def label(self, label: str) -> None:
+        origin = self._origin
+        self._origin = Origin(origin.primitive, origin.mode, label)
 
     @property
     def op(self) -> str:
         """The name of the primitive that made this Value; "" for a leaf."""
-        return "" if self._primitive is None else self._primitive.name
+        primitive = self._origin.primitive
+        return "" if primitive is None else primitive.name
 
     @property
     def parents(self) -> tuple[Value, ...]:
@@ -102,12 +114,12 @@ class Value:
     @property
     def primitive(self) -> Primitive | None:
         """The row of the table that made this Value; None for a leaf."""
-        return self._primitive
+        return self._origin.primitive
 
     @property
     def mode(self) -> modes.Mode | None:
         """How, and in the call of which module, this Value was computed; None for a leaf."""
-        return self._mode
+        return self._origin.mode
 
     def detach(self) -> Value:
         """A leaf with the same number and label, and no history."""
@@ -235,7 +247,8 @@ class Value:
 
     @property
     def _op(self) -> str:
-        return "" if self._primitive is None else self._primitive.symbol
+        primitive = self._origin.primitive
+        return "" if primitive is None else primitive.symbol
 
 
 _STRANGER = cast(Value, NotImplemented)  # Python then asks the other operand, or raises TypeError
@@ -308,7 +321,8 @@ def weighted_sum(weights: Sequence[Value], inputs: Sequence[Operand], start: Val
     """
     mode = _current_mode()
     plain = mode.ordinary and start.__class__ is Value
-    mul, add = ops.mul, ops.add
+    if plain:
+        product_origin, sum_origin = mode.origin(ops.mul), mode.origin(ops.add)
     result = start
     x: Any
     for w, x in zip(weights, inputs, strict=True):
@@ -321,25 +335,19 @@ def weighted_sum(weights: Sequence[Value], inputs: Sequence[Operand], start: Val
         product.data = data = w.data * x.data
         result.data = sofar.data + data
         product.grad = result.grad = 0.0
-        product.label = result.label = ""
         product._mark = result._mark = None
-        product._mode = result._mode = mode
-        product._primitive, product._left, product._right = mul, w, x
-        result._primitive, result._left, result._right = add, sofar, product
+        product._origin, product._left, product._right = product_origin, w, x
+        result._origin, result._left, result._right = sum_origin, sofar, product
     return result
 
 
-def _recorded(
-    mode: modes.Mode, primitive: Primitive, data: float, left: Value, right: Any
-) -> Value:
-    """The new node in the ordinary mode; Value.__init__ written out, because speed counts here."""
+def _recorded(origin: Origin, data: float, left: Value, right: Any) -> Value:
+    """A node of the graph; Value.__init__ written out, because speed counts here."""
     node = _new(Value)
     node.data = data
     node.grad = 0.0
-    node.label = ""
     node._mark = None
-    node._mode = mode
-    node._primitive = primitive
+    node._origin = origin
     node._left = left
     node._right = right
     return node
@@ -349,16 +357,13 @@ def _node(primitive: Primitive, data: Any, left: Value, right: Any) -> Value:
     """The new node with this number, as the current mode wants it."""
     mode = _current_mode()
     if data.__class__ is float and mode.ordinary:
-        return _recorded(mode, primitive, data, left, right)
+        return _recorded(mode.origin(primitive), data, left, right)
     if data.__class__ is not float:
         data = _as_result(primitive, data, operands_of(left, right))
     if mode.checking and not math.isfinite(data):
         call = described(primitive, operands_of(left, right))
         raise FloatingPointError(f"{call} gave {data}{happened_in(mode)}")
-    node = Value(data)
-    if mode.recording:
-        node._mode, node._primitive, node._left, node._right = mode, primitive, left, right
-    return node
+    return _recorded(mode.origin(primitive), data, left, right) if mode.recording else Value(data)
 
 
 def operands_of(left: Value, right: Any) -> tuple[Value, ...]:

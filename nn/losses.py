@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from autograd import Value
+from autograd.modes import scoped
 from autograd.value import as_operand
 from nn.activations import log_softmax
 from nn.matrix import Matrix, as_values, mean, total
@@ -14,6 +15,7 @@ from nn.matrix import Matrix, as_values, mean, total
 Number = Value | float
 
 
+@scoped
 def mse(predicted: Any, target: Any) -> Value:
     """The mean squared error, (1/n) sum_i (target_i - predicted_i)^2.
 
@@ -30,6 +32,7 @@ def mse(predicted: Any, target: Any) -> Value:
     return mean((t - p) ** 2 for p, t in _pairs("mse", predicted, target))
 
 
+@scoped
 def binary_cross_entropy(probabilities: Any, target: Any, eps: float = 1e-15) -> Value:
     """The mean of -(y log p + (1 - y) log(1 - p)), for targets y between 0 and 1.
 
@@ -40,6 +43,7 @@ def binary_cross_entropy(probabilities: Any, target: Any, eps: float = 1e-15) ->
     return mean(-(y * (p + eps).log() + (1.0 - y) * (1.0 - p + eps).log()) for p, y in pairs)
 
 
+@scoped
 def binary_cross_entropy_with_logits(logits: Any, target: Any) -> Value:
     """`binary_cross_entropy` of sigmoid(z), as the mean of softplus(z) - y z: no overflow, no eps.
 
@@ -49,6 +53,7 @@ def binary_cross_entropy_with_logits(logits: Any, target: Any) -> Value:
     return mean(z.softplus() - y * z for z, y in pairs)
 
 
+@scoped
 def hinge(scores: Any, target: Any) -> Value:
     """The mean of max(0, 1 - y s), for targets y of -1 and +1.
 
@@ -60,6 +65,7 @@ def hinge(scores: Any, target: Any) -> Value:
     return mean((1.0 - y * s).relu() for s, y in _pairs("hinge", scores, target, _check_sign))
 
 
+@scoped
 def cross_entropy(probabilities: Any, target: Any, eps: float = 1e-15) -> Value:
     """-sum_i y_i log(p_i): how surprising the target is under the probabilities.
 
@@ -78,6 +84,7 @@ def cross_entropy(probabilities: Any, target: Any, eps: float = 1e-15) -> Value:
     return mean(_weighted(w, {i: (p[i] + eps).log() for i in w}) for p, w in examples)
 
 
+@scoped
 def cross_entropy_with_logits(logits: Any, target: Any) -> Value:
     """`cross_entropy` of softmax(logits), through log-softmax: exact where softmax is 0.
 

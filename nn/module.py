@@ -6,6 +6,7 @@ import functools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, NamedTuple
+from weakref import ref
 
 from autograd import Value, modes
 from nn.files import as_number, read_json, write_json
@@ -66,6 +67,7 @@ class Module:
 
     buffers: ClassVar[tuple[str, ...]] = ()
     training: bool = True
+    _mode: ref[modes.Mode] | None = None  # the mode of the last call
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -153,6 +155,10 @@ class Module:
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
 
+    def __getstate__(self) -> dict[str, object]:
+        # For copies and pickles. The mode of the last call is this module's, and no part of it.
+        return {name: kept for name, kept in vars(self).items() if name != "_mode"}
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self.parameters())} parameters)"
 
@@ -164,10 +170,15 @@ def _scoped(call: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(call)
     def scoped(self: Module, *args: Any, **kwargs: Any) -> Any:
-        mode = current()
-        if mode.owner is self:  # super().__call__()
+        outer = current()
+        if outer.owner is self:  # super().__call__()
             return call(self, *args, **kwargs)
-        token = enter(mode.within(self))
+        # Calls in the same place share a mode for as long as a node made in it lives.
+        mode = None if self._mode is None else self._mode()
+        if mode is None or mode.outer is not outer or mode.owner is not self:
+            mode = outer.within(self)
+            self._mode = ref(mode)
+        token = enter(mode)
         try:
             return call(self, *args, **kwargs)
         finally:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from autograd import Value, no_grad
+from autograd.modes import scoped
 from autograd.value import Constant
 from nn import rng
 from nn.data import Dataset
@@ -251,7 +252,12 @@ def classified(row: Value | Sequence[Value]) -> int:
 
 def l2(strength: float) -> Callable[[Module], Value]:
     """The penalty strength * (sum of the squares of all parameters)."""
-    return lambda model: strength * total(p * p for p in model.parameters())
+
+    @scoped
+    def l2(model: Module) -> Value:
+        return strength * total(p * p for p in model.parameters())
+
+    return l2
 
 
 # --- data -----------------------------------------------------------------------------------------

@@ -1,10 +1,13 @@
 """Module: where parameters are found, what is saved, and files that give everything back."""
 
+import copy
+import gc
 import json
 import math
 import os
 import pickle
 import struct
+import weakref
 
 import pytest
 
@@ -342,3 +345,58 @@ def test_saving_into_a_missing_folder_is_an_os_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         nn.Neuron(1).save(tmp_path / "absent" / "model.json")
     assert list(tmp_path.iterdir()) == []
+
+
+# --- the mode of a call ---------------------------------------------------------------------------
+
+
+def test_calls_in_the_same_place_share_a_mode_while_their_results_live():
+    model = nn.MLP(2, [2, 1])
+    outputs = [model([1.0, 2.0]), model([3.0, 4.0])]
+    assert outputs[0].mode is outputs[1].mode
+    assert outputs[0].mode.path() == "MLP.layers.1.neurons.0"
+
+
+def test_a_neuron_called_by_two_modules_names_the_one_that_called_it():
+    class Twice(Module):
+        def __init__(self, part):
+            self.part = part
+
+        def __call__(self, x):
+            return self.part(x)
+
+    neuron = nn.Neuron(1)
+    assert [Twice(neuron)([1.0]).mode.path() for _ in range(2)] == ["Twice.part"] * 2
+    assert neuron([1.0]).mode.path() == "Neuron"
+
+
+@pytest.mark.parametrize("clone", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_the_results_of_a_copied_model_name_the_copy(clone):
+    model = nn.MLP(2, [2, 1])
+    output = model([1.0, 2.0])
+    copied = clone(model)
+    again = copied([1.0, 2.0])
+    assert again.data == output.data
+    assert again.mode.owner is copied.layers[1].neurons[0]
+    assert again.mode.path() == "MLP.layers.1.neurons.0"
+
+
+def test_a_called_model_and_its_graph_are_freed_without_the_cyclic_collector():
+    gc.collect()
+    gc.disable()
+    try:
+        model = nn.MLP(2, [3, 1])
+        loss = nn.hinge([model([1.0, 2.0])], [1.0])
+        loss.backward()
+        model_gone, mode_gone = weakref.ref(model), weakref.ref(loss.mode)
+        del model, loss
+        assert (model_gone(), mode_gone()) == (None, None)
+    finally:
+        gc.enable()
+
+
+def test_what_a_loss_computes_names_the_loss():
+    model = nn.MLP(2, [2])
+    loss = nn.cross_entropy_with_logits(model([1.0, 2.0]), 0)
+    penalty = nn.l2(0.1)(model)
+    assert (loss.mode.path(), penalty.mode.path()) == ("cross_entropy_with_logits", "l2")
