@@ -9,9 +9,11 @@
 """
 
 from autograd.backward import grad, hessian, jacobian, topological_order
+from autograd.draw import draw
 from autograd.gradcheck import gradcheck
 from autograd.modes import detect_anomaly, no_grad
 from autograd.ops import Primitive, maximum, minimum, where
+from autograd.steps import explain, steps
 from autograd.value import Value
 
 __version__ = "0.1.0"
@@ -20,6 +22,8 @@ __all__ = [
     "Primitive",
     "Value",
     "detect_anomaly",
+    "draw",
+    "explain",
     "grad",
     "gradcheck",
     "hessian",
@@ -27,6 +31,7 @@ __all__ = [
     "maximum",
     "minimum",
     "no_grad",
+    "steps",
     "topological_order",
     "where",
 ]

@@ -1,0 +1,301 @@
+"""Which nodes of a large graph belong in one box? Those of a module or loss, and what lies between.
+
+Every node knows in whose call it was made; calls within calls make a tree of parts. At a depth the
+parts further out are open, and each part just inside is a closed box with all its nodes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from autograd.modes import Mode
+from autograd.value import Value
+
+SEPARATE_OUTPUTS = 10  # so many outputs stay nodes of their own
+
+
+class Part:
+    """A module or loss in whose calls nodes were made, within the one that called it.
+
+    Attributes:
+        owner: the module or loss; None for the root, which is around all.
+        outer: the part around this one.
+        depth: how many are around it; 0 for the root, 1 for an outermost module.
+        parts: those within, in the order of their first nodes.
+    """
+
+    __slots__ = ("_parts", "depth", "outer", "owner")
+
+    def __init__(self, owner: Any = None, outer: Part | None = None) -> None:
+        self.owner = owner
+        self.outer = outer
+        self.depth: int = 0 if outer is None else outer.depth + 1
+        self._parts: dict[int, Part] = {}
+
+    @property
+    def parts(self) -> list[Part]:
+        return list(self._parts.values())
+
+    def part(self, owner: object) -> Part:
+        """The part within this one that an owner is: the same for all its calls."""
+        if id(owner) not in self._parts:
+            self._parts[id(owner)] = Part(owner, self)
+        return self._parts[id(owner)]
+
+    def up_to(self, depth: int) -> Part:
+        """This part, or the one around it that is no deeper."""
+        part = self
+        while part.depth > depth and part.outer is not None:
+            part = part.outer
+        return part
+
+    def common(self, other: Part) -> Part:
+        """The innermost part around both."""
+        a, b = self, other
+        while a is not b:
+            if a.depth < b.depth:
+                a, b = b, a
+            a = a.up_to(a.depth - 1)
+        return a
+
+    def __iter__(self) -> Iterator[Part]:
+        """This part and all within, each after the one around it."""
+        waiting = [self]
+        while waiting:
+            part = waiting.pop()
+            yield part
+            waiting.extend(reversed(part.parts))
+
+
+class Box:
+    """Nodes that are drawn as one box.
+
+    Attributes:
+        kind: "module", or the kind of all its nodes.
+        frame: the open part in which the box stands.
+        module: the closed part that the box is; None for nodes between modules.
+        members: where the nodes stand in the graph.
+        single: whether the box is drawn as the one node in it.
+    """
+
+    __slots__ = ("frame", "kind", "members", "module")
+
+    def __init__(self, kind: str, frame: Part, module: Part | None = None) -> None:
+        self.kind = kind
+        self.frame = frame
+        self.module = module
+        self.members: list[int] = []
+
+    @property
+    def single(self) -> bool:
+        return self.module is None and len(self.members) == 1
+
+
+def named_values(owner: Any) -> Iterator[tuple[str, Value]]:
+    """What a module names: its parameters, and its buffers if it has any. A loss names nothing."""
+    for listed in ("named_parameters", "named_buffers"):
+        yield from getattr(owner, listed, tuple)()
+
+
+class Fold:
+    """A graph with the tree of its parts, ready to be folded at any depth.
+
+    Args:
+        nodes: in topological order.
+        kinds: of each node: "leaf", "parameter", "constant", "inner" or "output".
+        model: the owner of parameters that no other module has.
+
+    Attributes:
+        root: of the tree of parts.
+        homes: the part that each node belongs to: an inner node to the call it was made in, a
+            parameter to the innermost module that has it, another leaf to what is around all that
+            uses it.
+    """
+
+    def __init__(self, nodes: Sequence[Value], kinds: Sequence[str], model: Any = None) -> None:
+        self.nodes = nodes
+        self.kinds = kinds
+        place = {node: i for i, node in enumerate(nodes)}
+        # Tuples: the garbage collector comes by often, and leaves out those of numbers.
+        self.parents = [tuple([place[parent] for parent in node.parents]) for node in nodes]
+        self.root = Part()
+        self._owned: dict[int, Part] = {}  # parameters and buffers, with the part that has them
+        self.homes = self._homes(place, model)
+
+    def _homes(self, place: dict[Value, int], model: Any) -> list[Part]:
+        parts: dict[Mode | None, Part] = {None: self.root}
+        homes: list[Part | None] = [
+            self._part(node.mode, parts) if node.op else None for node in self.nodes
+        ]
+        owned = self._owned  # without a parameter that was computed, which stays where that was
+        for part in self.root:
+            for _, value in named_values(part.owner):
+                i = place.get(value, -1)
+                if i >= 0 and not value.op and (i not in owned or owned[i].depth < part.depth):
+                    homes[i] = owned[i] = part
+        for _, value in named_values(model):
+            i = place.get(value, -1)
+            if i >= 0 and not value.op and i not in owned:
+                homes[i] = owned[i] = self.root.part(model)
+        for i, parents in enumerate(self.parents):
+            for p in parents:
+                if not self.nodes[p].op and p not in owned:
+                    user, others = homes[i] or self.root, homes[p]
+                    homes[p] = user.common(others) if others else user
+        return [home or self.root for home in homes]
+
+    def _part(self, mode: Mode | None, parts: dict[Mode | None, Part]) -> Part:
+        """The part of a mode, put into `parts` with all around it."""
+        inside = []
+        while mode is not None and mode not in parts:
+            inside.append(mode)
+            mode = mode.outer
+        part = parts[mode]
+        for mode in reversed(inside):
+            if mode.owner is not None and mode.owner is not part.owner:
+                part = part.part(mode.owner)
+            parts[mode] = part
+        return part
+
+    def boxes(self, max_boxes: int, depth: int | None) -> list[Box] | None:
+        """The boxes at a depth, by default at the largest that fits; None where all is open.
+
+        Raises ValueError if there are too many, or if everything is to be opened and has too many
+        nodes.
+        """
+        deepest = max(part.depth for part in self.root)
+        size = f"the graph has {len(self.nodes):,} nodes"
+        limit = f"more than max_nodes = {max_boxes:,}"
+        if depth is not None and depth >= deepest > 0:
+            if len(self.nodes) > max_boxes:
+                raise ValueError(
+                    f"{size}, {limit}, and depth = {depth} opens every module: use a smaller depth,"
+                    " or raise max_nodes"
+                )
+            return None
+        depths = range(max(deepest - 1, 0), -1, -1) if depth is None else [depth]
+        for depth in depths:
+            closed = self._closed(depth)
+            boxes = self._boxes(closed) if len(set(closed.values())) <= max_boxes else None
+            if boxes is not None and len(boxes) <= max_boxes:
+                return boxes
+        advice = "use a smaller depth, or raise max_nodes" if depth else "raise max_nodes"
+        raise ValueError(f"{size}, and folded at depth = {depth} {limit} boxes: {advice}")
+
+    def _closed(self, depth: int) -> dict[Part, Part]:
+        """Closed parts, and for each part within one, that one.
+
+        A part without parts stays closed however deep one looks: its nodes are drawn one by one
+        only when all are.
+        """
+        tops = {part: part.up_to(depth + 1) for part in self.root}
+        return {
+            part: top
+            for part, top in tops.items()
+            if top.depth > depth or (top.depth > 0 and not top.parts)
+        }
+
+    def _boxes(self, closed: dict[Part, Part]) -> list[Box]:
+        """A box for each closed part, and boxes for the nodes between them.
+
+        The arithmetic between modules would, as one box, often stand both before and after one of
+        them. So there is a box for what leads up to each rank of modules, and one for what comes
+        after them all. Arrows then go one way only, unless those between modules do not.
+        """
+        boxes: dict[Any, Box] = {}
+
+        def put(i: int, key: Any, kind: str, frame: Part, module: Part | None = None) -> None:
+            if key not in boxes:
+                boxes[key] = Box(kind, frame, module)
+            boxes[key].members.append(i)
+
+        before = self._before(closed)
+        alone = self._separate_outputs()
+        turns = [0] * len(self.nodes)
+        for i, (kind, home) in enumerate(zip(self.kinds, self.homes, strict=True)):
+            part = closed.get(home)
+            if i in alone:
+                put(i, i, kind, self.root)
+            elif not self._inside(i):
+                put(i, ("beside", part or home, kind), kind, self.root)
+            elif part is not None:
+                put(i, part, "module", part.up_to(part.depth - 1), part)
+            elif i in self._owned:
+                put(i, ("of", home, kind), kind, home)
+            else:
+                # Arithmetic of several open modules takes turns, to the same end.
+                for p in self.parents[i]:
+                    if before[p] == before[i] and self.nodes[p].op:
+                        turns[i] = max(turns[i], turns[p] + (self.homes[p] is not home))
+                put(i, (home, before[i], turns[i]), "inner", home)
+        return list(boxes.values())
+
+    def _before(self, closed: dict[Part, Part]) -> list[float]:
+        """For each node the lowest rank of a closed part that it leads to; of those inside, theirs.
+
+        inf if it leads to none.
+        """
+        numbers: dict[Part, int] = {}
+        sources: list[int] = []  # for each closed part those that lead to it, as bits of a number
+        reached = [0] * len(self.nodes)  # the same for each node, the part it is in included
+        for i, parents in enumerate(self.parents):
+            if not self._inside(i):
+                continue
+            bits = 0
+            for p in parents:
+                bits |= reached[p]
+            part = closed.get(self.homes[i])
+            if part is not None:
+                k = numbers.setdefault(part, len(numbers))
+                sources += [0] * (k == len(sources))
+                sources[k] |= bits & ~(1 << k)
+                bits = 1 << k
+            reached[i] = bits
+        ranks = _ranks(sources)
+        before = [math.inf] * len(self.nodes)
+        for i in range(len(self.nodes) - 1, -1, -1):
+            part = closed.get(self.homes[i])
+            if part in numbers and self._inside(i):
+                before[i] = ranks[numbers[part]]
+            for p in self.parents[i]:
+                before[p] = min(before[p], before[i])
+        return before
+
+    def _inside(self, i: int) -> bool:
+        """Whether a node belongs into its part; the leaves that only serve it stand beside it."""
+        return i in self._owned or self.nodes[i].op != ""
+
+    def _separate_outputs(self) -> set[int]:
+        """The outputs that nothing is made from, if they are few: drawn as nodes of their own."""
+        used = {p for parents in self.parents for p in parents}
+        ends = {i for i in range(len(self.nodes)) if i not in used}
+        return ends if len(ends) <= SEPARATE_OUTPUTS else set()
+
+    def flows(self, boxes: Sequence[Box]) -> dict[tuple[int, int], int]:
+        """How many values go from one box to another, for each two with any."""
+        box_of = [0] * len(self.nodes)
+        for b, box in enumerate(boxes):
+            for i in box.members:
+                box_of[i] = b
+        values: dict[tuple[int, int], set[int]] = {}
+        for i, parents in enumerate(self.parents):
+            for p in parents:
+                if box_of[p] != box_of[i]:
+                    values.setdefault((box_of[p], box_of[i]), set()).add(p)
+        return {ends: len(values) for ends, values in values.items()}
+
+
+def _ranks(sources: list[int]) -> list[int]:
+    """How many stand in front of each, one after the other. In a circle the first goes first."""
+    ranks = [0] * len(sources)
+    waiting, rank = list(range(len(sources))), 0
+    while waiting:
+        left = sum(1 << k for k in waiting)
+        ready = {k for k in waiting if not sources[k] & left} or {waiting[0]}
+        for k in ready:
+            ranks[k] = rank
+        waiting = [k for k in waiting if k not in ready]
+        rank += 1
+    return ranks

@@ -1,0 +1,210 @@
+"""How does a text in Graphviz's language become a picture? Graphviz lays it out, in this process.
+
+It comes with the wheels of pygraphviz; only where those are missing is a program of the system
+asked. What it makes is then brought into shape for a page.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+FAR = "far"  # the attribute of edges that are drawn as arcs
+
+_layout = threading.Lock()  # Graphviz lays out one graph at a time
+_fonts_read = False
+
+
+def render(source: str, format: str) -> bytes:
+    """A picture in Graphviz's language as "svg", "png", "pdf", or "dot" with positions.
+
+    An SVG is a bare <svg> element, ready to stand in a page. Raises RuntimeError where no Graphviz
+    is installed.
+    """
+    if format == "png":
+        # Two pixels a point, but no more than cairo can make, and than fit into memory with ease.
+        width, height = svg_size(_laid_out(source, "svg").decode())
+        density = min(2.0, 32_000 / max(width, height), math.sqrt(150e6 / (width * height)))
+        head, brace, rest = source.partition("{")
+        source = f"{head}{brace}\n\tgraph [dpi={72 * density:.3f}]{rest}"
+    content = _laid_out(source, format)
+    return _tidied(content.decode()).encode() if format == "svg" else content
+
+
+def _laid_out(source: str, format: str) -> bytes:
+    try:
+        pygraphviz = import_module("pygraphviz")
+    except ImportError:
+        return _laid_out_outside(source, format)
+    with _layout:
+        _read_fonts(pygraphviz)
+        arched = _with_arcs(pygraphviz, source)
+        graph = pygraphviz.AGraph(string=source if arched is None else arched)
+        # nop2 keeps the positions that are there.
+        content: bytes = graph.draw(format=format, prog="dot" if arched is None else "nop2")
+    return content
+
+
+def _laid_out_outside(source: str, format: str) -> bytes:
+    """By the system's Graphviz, in a process of its own."""
+    graphviz = import_module("graphviz")
+    try:
+        content: bytes = graphviz.Source(source, engine="dot").pipe(format, quiet=True)
+    except graphviz.ExecutableNotFound:
+        raise RuntimeError(
+            'a drawing needs Graphviz, which comes with: pip install "pygraphviz>=2"'
+        ) from None
+    except graphviz.CalledProcessError as error:
+        said = bytes(error.stderr).decode(errors="replace").strip()
+        raise RuntimeError(f"the system's Graphviz failed: {said}") from None
+    return content
+
+
+def _read_fonts(pygraphviz: Any) -> None:
+    """Have the fonts' configuration read, once, and what it says kept off the screen.
+
+    The wheels' Fontconfig is older than many a system's configuration, and prints a warning about
+    each word there that it does not know. Whatever else is printed meanwhile goes through.
+    """
+    global _fonts_read
+    if _fonts_read:
+        return
+    with standard_error_without(b"Fontconfig"):
+        pygraphviz.AGraph(string="digraph { a }").draw(format="svg", prog="dot")
+    _fonts_read = True
+
+
+@contextmanager
+def standard_error_without(beginning: bytes) -> Iterator[None]:
+    """Hold back what is printed to file 2, and then print its lines but those with a beginning."""
+    import tempfile
+
+    try:
+        screen = os.dup(2)
+    except OSError:  # a program without a screen
+        yield
+        return
+    with tempfile.TemporaryFile() as printed:
+        try:
+            sys.stderr.flush()
+            os.dup2(printed.fileno(), 2)
+            yield
+        finally:
+            os.dup2(screen, 2)
+            os.close(screen)
+            printed.seek(0)
+            for line in printed:
+                if not line.startswith(beginning):
+                    os.write(2, line)
+
+
+# --- arcs -----------------------------------------------------------------------------------------
+
+_FAR_EDGE = re.compile(rf"^\t(\w+) -> (\w+) \[(.*?\b{FAR}=true\b.*)\]\n", re.MULTILINE)
+
+
+def _with_arcs(pygraphviz: Any, source: str) -> str | None:
+    """The picture with positions and far edges as arcs; None if it has no far edges.
+
+    Graphviz leads an edge over n rows around what stands in each of them, which takes it a time
+    that grows with the square of n and more: seconds for a number used in each of 100 steps,
+    minutes for 300. So it is given the other edges only, and a far edge then goes in an arc over,
+    or under, all that stands between its ends.
+    """
+    far = _FAR_EDGE.findall(source)
+    if not far:
+        return None
+    graph = pygraphviz.AGraph(string=_FAR_EDGE.sub("", source))
+    graph.layout(prog="dot")
+    upright = graph.graph_attr["rankdir"] in ("TB", "BT")
+    places = {}  # middles and half sizes, along the arrows' direction and across it
+    for node in graph.nodes():
+        x, y = map(float, node.attr["pos"].split(","))
+        width, height = float(node.attr["width"]) * 36, float(node.attr["height"]) * 36
+        places[str(node)] = (y, x, height, width) if upright else (x, y, width, height)
+    arcs = [
+        f"\t{tail} -> {head} [{_arc(tail, head, places, upright)} {about}]\n"
+        for tail, head, about in far
+    ]
+    graph.graph_attr["bb"] = ""  # to be found anew, arcs included
+    text: str = graph.to_string()
+    return text[: text.rindex("}")] + "".join(arcs) + "}\n"
+
+
+def _arc(
+    tail: str, head: str, places: dict[str, tuple[float, float, float, float]], upright: bool
+) -> str:
+    """The curve of an edge, and the place of its label, as attributes."""
+    start, across, _, rise = places[tail]
+    end, target, _, target_rise = places[head]
+    side = 1.0 if across >= target else -1.0
+    low, high = sorted((start, end))
+    passed = [
+        side * middle + half
+        for place, middle, size, half in places.values()
+        if low - size <= place <= high + size
+    ]
+    crest = side * (max(passed) + 10.0 + 0.03 * (high - low))
+    first, last = across + side * rise, target + side * (target_rise + 6.0)  # an arrowhead's length
+    # A cubic curve rises to three quarters of the height of its control points.
+    bends = [foot + (crest - foot) / 0.75 for foot in (first, last)]
+    lean = 0.12 * (end - start)
+    points = [
+        (end, target + side * target_rise),
+        (start, first),
+        (start + lean, bends[0]),
+        (end - lean, bends[1]),
+        (end, last),
+        ((start + end) / 2, crest + side * 14.0),
+    ]
+    *curve, label = [
+        f"{across:.2f},{along:.2f}" if upright else f"{along:.2f},{across:.2f}"
+        for along, across in points
+    ]
+    return f'pos="e,{" ".join(curve)}" lp="{label}"'
+
+
+# --- SVG for a page -------------------------------------------------------------------------------
+
+
+def svg_size(svg: str) -> tuple[float, float]:
+    """Width and height of a picture, in points."""
+    found = re.search(r'<svg[^>]* width="([\d.]+)pt" height="([\d.]+)pt"', svg)
+    assert found is not None
+    return float(found[1]), float(found[2])
+
+
+_NODE = re.compile(r'class="node">.*?</g>\n</g>', re.DOTALL)
+_CORNER = re.compile(r"(-?[\d.]+),-?[\d.]+")
+
+
+def _tidied(svg: str) -> str:
+    """Graphviz's SVG as an element of a page.
+
+    No prolog and no comments; no <title>, which a browser would show instead of the tooltip; spaces
+    as they were typed; and the lines of each node centred where they are shown in another font than
+    Graphviz measured them in.
+    """
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<!--.*?-->\n|<title>.*?</title>\n", "", svg, flags=re.DOTALL)
+    svg = svg.replace("&#160;", " ").replace("&#45;", "-")
+    return _NODE.sub(_centred, svg)
+
+
+def _centred(node: re.Match[str]) -> str:
+    text = node[0]
+    ellipse = re.search(r' cx="([^"]*)"', text)
+    if ellipse:
+        middle = float(ellipse[1])
+    else:
+        outline = re.search(r' (?:points|d)="([^"]*)"', text)
+        corners = [float(x) for x in _CORNER.findall(outline[1] if outline else "0,0")]
+        middle = (min(corners) + max(corners)) / 2
+    return re.sub(r'text-anchor="\w+" x="[^"]*"', f'text-anchor="middle" x="{middle:.2f}"', text)

@@ -1,0 +1,197 @@
+"""How does one step through a pass in a terminal? By keys, in the same place of the screen."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import sys
+
+from autograd.draw import number as formatted
+from autograd.formula import dotted
+from autograd.steps import HEADINGS, BackwardStep, ForwardStep, Steps, cells
+from autograd.tables import aligned, text_width, wrapped
+from autograd.value import Value
+
+_HELP = "←/→ one step   Home/End first, last   space plays, pauses   q leaves"
+_BOLD, _DIM, _LIT = "1", "2", "1;36"
+_NEWEST = 8  # gradients, in the list of those known so far
+
+
+def play(steps: Steps, seconds: float) -> None:
+    """Show the steps in a terminal, one at a time; where there is none, print the table."""
+    with _Keys() as keys:
+        if keys.there and len(steps):
+            _play(steps, keys, seconds)
+        else:
+            print(steps)
+
+
+def _play(steps: Steps, keys: _Keys, seconds: float) -> None:
+    """Show one step, and another at each key, in the same place of the screen."""
+    color = not os.environ.get("NO_COLOR")
+    position, playing, drawn = 0, False, 0
+    try:
+        sys.stdout.write("\x1b[?25l")  # no cursor
+        while True:
+            lines = _screen(steps, position, playing, color)
+            up = f"\x1b[{drawn - 1}A" if drawn > 1 else ""
+            sys.stdout.write(f"\r{up}\x1b[J" + "\n".join(lines))
+            sys.stdout.flush()
+            drawn = len(lines)
+            key = keys.next(seconds if playing else None)
+            if key == "leave":
+                return
+            playing = not playing if key == "space" else playing and key == ""
+            moves = {"right": 1, "left": -1, "home": -len(steps), "end": len(steps)}
+            move = 1 if playing and key in ("", "space") else moves.get(key, 0)
+            position = min(max(position + move, 0), len(steps) - 1)
+            playing = playing and position < len(steps) - 1
+    except KeyboardInterrupt:
+        return
+    finally:
+        sys.stdout.write("\x1b[?25h\n")
+        sys.stdout.flush()
+
+
+def _screen(steps: Steps, position: int, playing: bool, color: bool) -> list[str]:
+    """The lines that show a step, as many and as long as the terminal can take."""
+    import shutil
+
+    size = shutil.get_terminal_size()
+    width, height = max(size.columns, 2), max(size.lines, 2)
+    way = "forward" if position < len(steps) // 2 else "backward"
+    title = f"step {position} / {len(steps) - 1}, {way}" + ", playing" * playing
+    lines = [(_BOLD, title), ("", ""), *_step_lines(steps, position, width - 1)]
+    lines = [*lines[: max(height - 3, 1)], ("", ""), (_DIM, _HELP)]
+    return [
+        f"\x1b[{style}m{_cut(text, width - 1)}\x1b[0m" if style and color else _cut(text, width - 1)
+        for style, text in lines[: height - 1]
+    ]
+
+
+def _step_lines(steps: Steps, position: int, width: int) -> list[tuple[str, str]]:
+    """(style, line) pairs: the equation, the table of contributions, the gradients so far."""
+    step = steps[position]
+    lines = [(_LIT, f"{step.name} = {step.formula}")]
+    if isinstance(step, ForwardStep):
+        space = " " * text_width(step.name)
+        results = (step.in_numbers, formatted(step.data))
+        return lines + [("", f"{space} = {result}") for result in results]
+    lines += [("", f"{dotted(step.name)}.grad = {formatted(step.upstream)}"), ("", "")]
+    rows = [cells(step.upstream, passed) for passed in step.contributions]
+    table = aligned([HEADINGS, *rows], "llll") if rows else [step.silence]
+    lines += [(_DIM if rows and not at else "", line) for at, line in enumerate(table)]
+    lines.append(("", ""))
+    known = wrapped("gradients so far", _known(steps, position), width)
+    lines += [(_DIM if not at else "", line) for at, line in enumerate(known)]
+    return lines
+
+
+def _known(steps: Steps, position: int) -> list[str]:
+    """`a.grad = 8` for the nodes that received something last, the newest first."""
+    found: dict[Value, str] = {}
+    first = max(len(steps) // 2, position - 4 * _NEWEST)
+    for i in range(position, first - 1, -1):
+        step = steps[i]
+        assert isinstance(step, BackwardStep)
+        received = [(each.parent, each.name, each.total) for each in reversed(step.contributions)]
+        for node, name, sofar in [*received, (step.node, step.name, step.upstream)]:
+            found.setdefault(node, f"{dotted(name)}.grad = {formatted(sofar)}")
+    entries = list(found.values())
+    return entries[:_NEWEST] + (["..."] if len(entries) > _NEWEST else [])
+
+
+def _cut(text: str, width: int) -> str:
+    """A text in no more columns than these."""
+    if text_width(text) <= width:
+        return text
+    while text_width(text) > width - 1:
+        text = text[:-1]
+    return text + "…"
+
+
+class _Keys:
+    """The keyboard, while entered: keys come one by one and unseen, and Ctrl-C is a key."""
+
+    def __init__(self) -> None:
+        screen = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+        self.there = screen and os.environ.get("TERM") != "dumb"
+
+    if sys.platform == "win32":
+
+        def __enter__(self) -> _Keys:
+            os.system("")  # makes the console understand ANSI
+            return self
+
+        def __exit__(self, *exception: object) -> None:
+            return None
+
+        def next(self, seconds: float | None) -> str:
+            """A key; "" when no key comes in so many seconds."""
+            import msvcrt
+            import time
+
+            end = math.inf if seconds is None else time.monotonic() + seconds
+            while not msvcrt.kbhit():
+                if time.monotonic() > end:
+                    return ""
+                time.sleep(0.01)
+            key = msvcrt.getwch()
+            if key in "\x00\xe0":  # the first half of a key that is no character
+                return _WINDOWS_KEYS.get(msvcrt.getwch(), "unknown")
+            return _KEYS.get(key, "unknown")
+
+    else:
+
+        def __enter__(self) -> _Keys:
+            if self.there:
+                import termios
+
+                self._file = sys.stdin.fileno()
+                self._before = termios.tcgetattr(self._file)
+                mode = termios.tcgetattr(self._file)
+                mode[3] &= ~(termios.ICANON | termios.ECHO | termios.ISIG)
+                termios.tcsetattr(self._file, termios.TCSADRAIN, mode)
+                self._typed = b""
+            return self
+
+        def __exit__(self, *exception: object) -> None:
+            if self.there:
+                import termios
+
+                termios.tcsetattr(self._file, termios.TCSADRAIN, self._before)
+
+        def next(self, seconds: float | None) -> str:
+            """A key; "" when no key comes in so many seconds."""
+            if not self._typed and not self._read(seconds):
+                return ""
+            # An arrow is an escape with more behind it, which may come a moment later.
+            while _UNFINISHED.fullmatch(self._typed) and self._read(0.1):
+                pass
+            key = _KEY.match(self._typed)
+            assert key is not None
+            self._typed = self._typed[key.end() :]
+            return _KEYS.get(key.group().decode("latin-1"), "unknown")
+
+        def _read(self, seconds: float | None) -> bool:
+            """Whether something was typed in this time. A keyboard that is gone leaves."""
+            import select
+
+            if not select.select([self._file], [], [], seconds)[0]:
+                return False
+            self._typed += os.read(self._file, 1024) or b"q"
+            return True
+
+
+_KEY = re.compile(rb"\x1b[\[O][0-9;]*[A-Za-z~]|.", re.DOTALL)
+_UNFINISHED = re.compile(rb"\x1b([\[O][0-9;]*)?")
+_KEYS = {
+    **dict.fromkeys(["\x1b[C", "\x1bOC"], "right"),
+    **dict.fromkeys(["\x1b[D", "\x1bOD"], "left"),
+    **dict.fromkeys(["\x1b[H", "\x1bOH", "\x1b[1~", "\x1b[7~"], "home"),
+    **dict.fromkeys(["\x1b[F", "\x1bOF", "\x1b[4~", "\x1b[8~"], "end"),
+    **dict.fromkeys(["q", "Q", "\x1b", "\x03", "\x04"], "leave"),
+    " ": "space",
+}
+_WINDOWS_KEYS = {"M": "right", "K": "left", "G": "home", "O": "end"}

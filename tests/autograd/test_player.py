@@ -1,0 +1,252 @@
+"""The player's HTML as text: what it holds, and that no label can become a part of it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import re
+from html.parser import HTMLParser
+from importlib.resources import files
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autograd import Value, ops
+from autograd.ops import Primitive
+from autograd.player import fragment, page
+from autograd.steps import Steps, steps
+
+HOSTILE = [
+    "</script><script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "'><svg onload=alert(1)>",
+    "<!--",
+    "]]>",
+    "&lt;b&gt;",
+    "javascript:alert(1)",
+    "{a|b}\\N\\",
+    "two\nlines",
+    "line\u2028and\u2029paragraph",
+    "😀 ∂ µ",
+    "half \ud83d of a pair",
+    "\x00\x07",
+]
+
+
+class Elements(HTMLParser):
+    """The elements of a page with their attributes, and the texts of each kind of element."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[tuple[str, str]] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if data.strip():
+            self.texts.append((self.found[-1][0], data))
+
+    def tags(self) -> list[str]:
+        return [tag for tag, _ in self.found]
+
+    def attributes(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.found if name == tag]
+
+    def text(self, tag: str) -> list[str]:
+        return [text for name, text in self.texts if name == tag]
+
+
+def product(label: str = "c") -> Steps:
+    a, b = Value(2.0, "a"), Value(-3.0, "b")
+    c = a * b
+    c.label = label
+    return steps(c)
+
+
+def recording(html: str) -> dict[str, object]:
+    data = Elements(html).text("script")[0]
+    loaded: dict[str, object] = json.loads(data)
+    return loaded
+
+
+def test_a_fragment_is_a_picture_with_a_recording_and_a_script() -> None:
+    parsed = Elements(fragment(product()))
+    assert parsed.tags() == ["div", "img", "script", "script"]
+    data, code = parsed.attributes("script")
+    assert data == {"type": "application/json"}
+    assert code == {}
+
+
+def test_every_fragment_has_a_name_of_its_own_that_its_script_looks_for() -> None:
+    shown = product()
+    names = set()
+    for html in (fragment(shown), fragment(shown)):
+        parsed = Elements(html)
+        (name,) = (attributes["id"] for attributes in parsed.attributes("div"))
+        assert f'mount("{name}");' in parsed.text("script")[1]
+        names.add(name)
+    assert len(names) == 2
+
+
+def test_the_recording_is_that_of_the_steps_and_holds_the_local_derivatives_of_python() -> None:
+    x = Value(0.7, "x")
+    shown = steps((x.sin() * x).tanh())
+    recorded = recording(fragment(shown))["steps"]
+    assert isinstance(recorded, dict)
+    passed = [part for step in shown[len(shown) // 2 :] for part in step.contributions]
+    edges = [edge for entry in recorded["backward"] for edge in entry["edges"]]
+    assert [edge.pop("local_value") for edge in edges] == [part.local for part in passed]
+    assert recorded == json.loads(json.dumps(shown.data()))
+
+
+def test_numbers_that_json_does_not_have_are_recorded_too() -> None:
+    x = Value(math.inf, "x")
+    recorded = recording(fragment(steps(x * Value(-0.0, "y") + math.nan)))["steps"]
+    assert isinstance(recorded, dict)
+    (_, product) = recorded["backward"]
+    assert [edge["local_value"] for edge in product["edges"]] == [-0.0, "inf"]
+    assert math.copysign(1, product["edges"][0]["local_value"]) == -1
+
+
+def test_making_a_page_touches_neither_data_nor_gradients() -> None:
+    x = Value(3.0, "x")
+    x.grad = 7.0
+    shown = steps(x * x)
+    page(shown)
+    assert (x.data, x.grad) == (3.0, 7.0)
+
+
+# --- the picture that stays where scripts are taken out -------------------------------------------
+
+
+def test_without_the_script_there_is_a_picture_of_the_finished_pass_and_its_description() -> None:
+    (image,) = Elements(fragment(product())).attributes("img")
+    assert image["alt"] == (
+        "The graph of c after its backward pass: 3 nodes, c = -6."
+        " Gradients of the leaves: a -3, b 2."
+    )
+    kind, _, content = str(image["src"]).partition(",")
+    assert kind == "data:image/png;base64"
+    png = base64.b64decode(content, validate=True)
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    width = int.from_bytes(png[16:20], "big")
+    assert width == pytest.approx(1.5 * float(str(image["width"])), abs=1)
+
+
+def test_the_picture_of_a_large_graph_is_not_larger_than_a_screen() -> None:
+    x = Value(0.5)
+    total = x
+    for _ in range(100):
+        total = total * 0.9 + x
+    (image,) = Elements(fragment(steps(total))).attributes("img")
+    png = base64.b64decode(str(image["src"]).partition(",")[2])
+    sides = [int.from_bytes(png[at : at + 4], "big") for at in (16, 20)]
+    assert max(sides) == pytest.approx(1_800, abs=2)
+
+
+def test_the_description_names_twelve_leaves_and_counts_the_rest() -> None:
+    total = Value(0.0, "x0")
+    for i in range(1, 20):
+        total = total + Value(float(i), f"x{i}")
+    (image,) = Elements(fragment(steps(total))).attributes("img")
+    assert str(image["alt"]).endswith("x10 1, x11 1, and 8 more.")
+
+
+# --- a whole page ---------------------------------------------------------------------------------
+
+
+def test_a_page_says_its_language_its_title_and_its_width() -> None:
+    html = page(product("<b>loss</b>"))
+    parsed = Elements(html)
+    assert html.startswith("<!DOCTYPE html>\n")
+    assert parsed.attributes("html") == [{"lang": "en"}]
+    assert parsed.text("title") == ["The backward pass of <b>loss</b>"]
+    meta = {attributes.get("name"): attributes for attributes in parsed.attributes("meta")}
+    assert meta["viewport"]["content"] == "width=device-width, initial-scale=1"
+
+
+def test_a_page_allows_its_own_script_and_styles_and_nothing_else() -> None:
+    html = page(product())
+    parsed = Elements(html)
+    (policy,) = (
+        str(attributes["content"])
+        for attributes in parsed.attributes("meta")
+        if attributes.get("http-equiv") == "Content-Security-Policy"
+    )
+    allowed = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    assert allowed["default-src"] == "'none'"
+    assert allowed["img-src"] == "data:"
+    script = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    assert allowed["script-src"].split() == [named(text) for text in script]
+    (style,) = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
+    css = files("autograd.player").joinpath("player.css").read_text(encoding="utf-8")
+    assert allowed["style-src"].split() == [named(style), named(css)]
+
+
+def named(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def test_a_page_names_no_address() -> None:
+    html = page(product())
+    addresses = set(re.findall(r"https?://[\w./]*", html))
+    assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    assert not re.search(r"""\b(?:src|href)\s*=\s*["']?(?!data:image/png;base64,)\w""", html)
+
+
+# --- labels ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("label", HOSTILE)
+def test_a_label_stays_text(label: str) -> None:
+    check_label(label)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.text(max_size=30))
+def test_any_label_stays_text(label: str) -> None:
+    check_label(label)
+
+
+def check_label(label: str) -> None:
+    a = Value(1.5, label)
+    shown = steps(a.exp() * Value(2.0, label + "'"))
+    shown.output.label = label
+    html = page(shown)
+    html.encode()  # can be written to a file
+    parsed = Elements(html)
+    assert parsed.tags() == [
+        *["html", "head", "meta", "meta", "meta", "title", "style", "body"],
+        *["div", "img", "script", "script"],
+    ]
+    assert [set(attributes) for attributes in parsed.attributes("img")] == [{"alt", "width", "src"}]
+    recorded = recording(html)["steps"]
+    assert isinstance(recorded, dict)
+    assert recorded["nodes"][0]["label"] == label
+
+
+# --- the files ------------------------------------------------------------------------------------
+
+
+def test_every_primitive_has_a_function_in_the_page() -> None:
+    """That they compute the same is tested in a browser."""
+    code = files("autograd.player").joinpath("pass.js").read_text(encoding="utf-8")
+    table = code[code.index("const OPERATIONS = {") :]
+    table = table[: table.index("\n};")]
+    functions = set(re.findall(r"^  (\w+)[:,]", table, re.MULTILINE))
+    rows = {row.name for row in vars(ops).values() if isinstance(row, Primitive)}
+    assert functions == rows, "write the new row's forward function into pass.js"
+
+
+def test_the_scripts_cannot_end_the_element_that_holds_them() -> None:
+    for name in ("pass.js", "picture.js", "player.js"):
+        code = files("autograd.player").joinpath(name).read_text(encoding="utf-8").lower()
+        assert "</script" not in code
+        assert "<!--" not in code

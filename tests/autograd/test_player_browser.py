@@ -1,0 +1,1329 @@
+"""The player in a real browser: every control, every number, and everything a page must not do.
+
+Needs Chromium and the Python package playwright; without them the tests skip, in CI they fail.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autograd import Primitive, Value, maximum, ops, where
+from autograd.draw import number
+from autograd.player import fragment, page
+from autograd.steps import BackwardStep, Steps, steps
+
+FLAGS = [
+    *["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
+    *["--disable-background-networking", "--disable-component-update", "--disable-sync"],
+]
+VIEWPORT = {"width": 1200, "height": 900}
+inf, nan = math.inf, math.nan
+
+
+def missing(what: str) -> None:
+    """There is no browser to test in: in CI that is an error."""
+    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(what)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("needs playwright: pip install playwright")
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        missing("needs Chromium: apt-get install chromium")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def everyday(browser: Any) -> Iterator[Any]:
+    """The tab of all tests that need no settings of their own: opening one takes its time."""
+    context = browser.new_context(viewport=VIEWPORT)
+    yield context.new_page()
+    context.close()
+
+
+class Page:
+    """A page with a player on it, what it printed, and what it asked the network for."""
+
+    def __init__(self, tab: Any, folder: Path) -> None:
+        self.tab = tab
+        self.folder = folder
+        self.printed: list[str] = []
+        self.requests: list[str] = []
+        self.blocked: list[str] = []  # by the page's own policy, before they left
+        self.listeners = {
+            "console": lambda message: self.printed.append(message.text),
+            "pageerror": lambda error: self.printed.append(str(error)),
+            "request": lambda request: self.requests.append(request.url),
+            "requestfailed": self._failed,
+        }
+        for event, listener in self.listeners.items():
+            tab.on(event, listener)
+
+    def _failed(self, request: Any) -> None:
+        if request.failure == "csp":
+            self.requests.remove(request.url)
+            self.blocked.append(request.url)
+
+    def open(self, content: Steps | str) -> Page:
+        if isinstance(content, Steps):
+            self.names = [entry["name"] for entry in content.data()["nodes"]]
+        html = content if isinstance(content, str) else page(content)
+        file = self.folder / "page.html"
+        file.write_text(html, encoding="utf-8")
+        self.tab.goto(file.as_uri())
+        return self
+
+    def close(self) -> None:
+        for event, listener in self.listeners.items():
+            self.tab.remove_listener(event, listener)
+
+    def state(self, which: int = 0) -> dict[str, Any]:
+        """What the player says it shows: see player.js."""
+        state: dict[str, Any] = self.run("return host.player.state();", which=which)
+        return state
+
+    def run(self, body: str, argument: Any = None, which: int = 0) -> Any:
+        """Code in the page, which knows a player's `host` and `root`, and the `argument`."""
+        return self.tab.evaluate(
+            f"""async ([argument, which]) => {{
+                const host = [...document.querySelectorAll('div')].filter((d) => d.player)[which];
+                const root = host.shadowRoot;
+                {body}
+            }}""",
+            [argument, which],
+        )
+
+    def until(self, condition: str) -> None:
+        """Wait for a condition on a player's `state`."""
+        self.tab.wait_for_function(
+            f"""() => {{
+                const host = [...document.querySelectorAll('div')].find((d) => d.player);
+                const state = host.player.state();
+                return {condition};
+            }}"""
+        )
+
+    def find(self, selector: str, **filters: Any) -> Any:
+        return self.tab.locator(selector, **filters)
+
+    def node(self, i: int) -> Any:
+        return self.find(".stage .node").nth(i)
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.tab.keyboard.press(key)
+
+    def focus(self) -> None:
+        self.find(".player").first.focus()
+
+    def check(self) -> None:
+        assert self.printed == []
+        assert [url for url in self.requests if not url.startswith(("file:", "data:"))] == []
+        assert sum(url.startswith("file:") for url in self.requests) <= 1
+
+
+@pytest.fixture
+def open_page(browser: Any, everyday: Any, tmp_path: Path) -> Iterator[Callable[..., Page]]:
+    """open_page(steps or html, **settings of the browser): a page, checked when the test ends."""
+    pages: list[Page] = []
+    contexts: list[Any] = []
+
+    def open_page(content: Steps | str, **settings: Any) -> Page:
+        tab = everyday
+        if settings:
+            contexts.append(browser.new_context(**{"viewport": VIEWPORT, **settings}))
+            tab = contexts[-1].new_page()
+        pages.append(Page(tab, tmp_path))
+        return pages[-1].open(content)
+
+    yield open_page
+    for made in pages:
+        made.check()
+        made.close()
+    for context in contexts:
+        context.close()
+
+
+# --- graphs, each a function of its leaves' numbers -----------------------------------------------
+
+
+def named(label: str, value: Value) -> Value:
+    value.label = label
+    return value
+
+
+def neuron(v: list[float]) -> Value:
+    w1, w2, b = (Value(x, label) for x, label in zip(v, ("w1", "w2", "b"), strict=True))
+    z = named("z", w1 * 0.5 + w2 * -1.25 + b)
+    return named("loss", (z.tanh() - 1) ** 2)
+
+
+def fan_out(v: list[float]) -> Value:
+    (x,) = (Value(x, "x") for x in v)
+    y = named("y", x * x)
+    return named("L", y * x + y / (x * x + 1) - x)
+
+
+def kinks(v: list[float]) -> Value:
+    a, b = Value(v[0], "a"), Value(v[1], "b")
+    chosen = where(ops.greater(a, b), a * b, a - b)
+    return named("L", chosen.relu() * 2 + maximum(a, 0.5) - abs(b))
+
+
+def transcendental(v: list[float]) -> Value:
+    a, b = Value(v[0], "a"), Value(v[1], "b")
+    waves = a.sin() * b.cos() + a.sigmoid() * b.softplus()
+    return named("L", waves + (a * b).erf() + (a.exp() + 1).log() / (b * b + 1).sqrt())
+
+
+def powers(v: list[float]) -> Value:
+    a, b = Value(v[0], "a"), Value(v[1], "b")
+    return named("L", (a * a + 0.5) ** b + (b.expm1() - a**3) * (a * a).log1p())
+
+
+cube = Primitive("cube", lambda x: x * x * x, lambda out, x: 3 * x * x)
+
+
+def own_primitive(v: list[float]) -> Value:
+    (x,) = (Value(x, "x") for x in v)
+    return named("L", cube(x * 2) - ops.tanh(cube(x)))
+
+
+GRAPHS: dict[str, tuple[Callable[[list[float]], Value], list[float]]] = {
+    "neuron": (neuron, [0.8, 0.3, 0.1]),
+    "fan-out": (fan_out, [1.5]),
+    "kinks": (kinks, [2.0, -0.75]),
+    "transcendental": (transcendental, [0.3, -1.2]),
+    "powers": (powers, [0.7, 1.6]),
+    "a primitive of the user's": (own_primitive, [0.4]),
+}
+graphs = pytest.mark.parametrize("name", GRAPHS)
+
+
+def made(name: str) -> Steps:
+    build, values = GRAPHS[name]
+    return steps(build(values))
+
+
+# --- the same numbers as in Python ----------------------------------------------------------------
+
+EDGES = [0.0, -0.0, inf, -inf, nan, 1.0, -1.0, 2.0, -2.0, 0.5, 5e-324, -5e-324, sys.float_info.max]
+ULPS = dict.fromkeys(["gaussian", "erf"], 4)  # 2 for the rest; measured: 2 and 2
+
+
+def points(operands: int, how_many: int, seed: int) -> list[list[float]]:
+    """Ordinary, tiny and huge numbers, and the edges of floats among each other."""
+    draw = random.Random(seed)
+
+    def number() -> float:
+        kind = draw.random()
+        if kind < 0.5:
+            return draw.uniform(-6, 6)
+        if kind < 0.65:
+            return draw.uniform(-800, 800)
+        if kind < 0.75:
+            return float(draw.randint(-12, 12))
+        size = 10 ** draw.uniform(*((-12, 12) if kind < 0.87 else (-308, 308)))
+        return draw.choice([-1, 1]) * size
+
+    drawn = [[number() for _ in range(operands)] for _ in range(how_many)]
+    edges = [[draw.choice(EDGES) for _ in range(operands)] for _ in range(how_many // 8)]
+    mixed = [[draw.choice([draw.choice(EDGES), number()]) for _ in range(operands)] for _ in edges]
+    return [*([[x] for x in EDGES] if operands == 1 else []), *edges, *mixed, *drawn]
+
+
+def outcome(row: Primitive, point: list[float]) -> float | str:
+    try:
+        return float(row.forward(*point))
+    except ZeroDivisionError:
+        return "zero"
+    except OverflowError:
+        return "overflow"
+    except ValueError:
+        return "domain"
+
+
+def script(name: str) -> str:
+    return files("autograd.player").joinpath(name).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def console(browser: Any) -> Iterator[Any]:
+    """An empty page to run code in."""
+    context = browser.new_context()
+    yield context.new_page()
+    context.close()
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in vars(ops).values() if isinstance(row, Primitive)], ids=lambda r: r.name
+)
+def test_every_primitive_computes_and_raises_what_it_does_in_python(
+    console: Any, row: Primitive
+) -> None:
+    chosen = points(len(row.backward), 2_000, seed=len(row.name))
+    code = """([name, points]) => points.map((point) => {
+        let result;
+        const error = raised(() => (result = OPERATIONS[name](...point)));
+        return error ? error.why : result;
+    })"""
+    got = console.evaluate(
+        f"(input) => {{ {script('pass.js')}; return ({code})(input); }}", [row.name, chosen]
+    )
+    for point, found in zip(chosen, got, strict=True):
+        expected = outcome(row, point)
+        call = f"{row.name}{tuple(point)}: {found} instead of {expected}"
+        if isinstance(expected, str) or isinstance(found, str):
+            assert found == expected, call
+        elif math.isfinite(expected) and expected:
+            assert abs(found - expected) <= ULPS.get(row.name, 2) * math.ulp(expected), call
+        else:  # nan, an infinity, or a zero with its sign
+            assert repr(float(found)) == repr(expected), call
+
+
+def test_numbers_are_written_as_python_writes_them(console: Any) -> None:
+    draw = random.Random(4)
+    ties = [k / 2**n for n in range(1, 12) for k in range(1, 4_000, 37)]
+    numbers = [
+        *EDGES,
+        *[sign * x for x in ties for sign in (1, -1)],
+        *[draw.choice([-1, 1]) * 10 ** draw.uniform(-320, 308) for _ in range(4_000)],
+        *[draw.uniform(-20_000, 20_000) for _ in range(2_000)],
+        *[float(f"{draw.randint(1, 99_999)}e{draw.randint(-10, 10)}") for _ in range(4_000)],
+        *[9999.5, 9999.4999, 99995.0, 0.00099995, 0.0001, 0.00009999, 0.000099995, 1e4, 1e22],
+    ]
+    for digits in (4, 6):
+        code = f"""(numbers) => {{ {script("pass.js")}
+            return numbers.map((x) => number(x, {digits})); }}"""
+        assert console.evaluate(code, numbers) == [number(x, digits) for x in numbers]
+
+
+READ = """
+    const texts = (selector) => [...root.querySelectorAll(selector)].map((e) => e.textContent);
+    const nodes = [...root.querySelectorAll('.stage .node')].map((node) => {
+        const name = node.getAttribute('aria-label').split(',')[0];
+        const found = ['.data', '.gradient'].map((kind) => node.querySelector('.number' + kind));
+        return [name, found.map((number) => number && number.textContent)];
+    });
+    return {
+        state: host.player.state(),
+        nodes: Object.fromEntries(nodes),
+        panel: texts('.step .body > *').join('\\n'),
+        title: texts('.step h3')[0],
+        count: texts('.step .count')[0],
+    };
+"""
+
+
+@graphs
+def test_after_every_step_the_numbers_are_those_of_python(
+    open_page: Callable[..., Page], name: str
+) -> None:
+    """To the last bit in the state, and as written in the nodes and in the panel."""
+    shown = made(name)
+    browsed = open_page(shown)
+    browsed.focus()
+    place = {node: i for i, node in enumerate(shown.nodes)}
+    data = [None if node.parents else node.data for node in shown.nodes]
+    gradients: list[float | None] = [None] * len(data)
+    awaited = {node: sum(node in inner.parents for inner in shown.nodes) for node in shown.nodes}
+    for position, step in enumerate(shown, 1):
+        browsed.press("ArrowRight")
+        found = browsed.run(READ)
+        i = place[step.node]
+        if isinstance(step, BackwardStep):
+            gradients[-1] = 1.0
+            for parent in step.node.parents:
+                awaited[parent] -= step.node.parents.count(parent)
+                if awaited[parent] <= 0 and parent in shown.gradients:
+                    gradients[place[parent]] = gradients[place[parent]] or 0.0
+            for part in step.contributions:
+                gradients[place[part.parent]] = part.total
+                assert number(part.contribution) in found["panel"]
+                assert number(part.local) in found["panel"]
+                assert number(part.total) in found["panel"]
+            assert found["state"]["upstream"] == step.upstream
+            assert [
+                (c["parent"], c["local"], c["product"], c["after"])
+                for c in found["state"]["contributions"]
+            ] == [(place[p.parent], p.local, p.contribution, p.total) for p in step.contributions]
+            assert found["title"] == f"Backward through {browsed.names[i]}"
+        else:
+            data[i] = step.data
+            assert found["panel"].endswith(f" = {number(step.data)}")
+            assert found["title"] == f"Forward: {browsed.names[i]}"
+        assert found["count"] == f"step {position} of {len(shown)}"
+        assert found["state"]["data"] == data
+        assert found["state"]["gradients"] == gradients
+        for j, node in enumerate(shown.nodes):
+            if node in shown.gradients:
+                expected = ["" if data[j] is None else number(data[j])]
+                expected += ["–" if gradients[j] is None else number(gradients[j])]
+                assert found["nodes"][browsed.names[j]] == expected
+    assert found["state"]["gradients"] == [shown.gradients.get(node) for node in shown.nodes]
+
+
+def fill(browsed: Page, values: list[float]) -> None:
+    """Type numbers into the fields of the leaves, in the order of the list."""
+    browsed.run(
+        """const fields = root.querySelectorAll('.leaves input[type=number]');
+        argument.forEach((value, i) => {
+            fields[i].value = String(value);
+            fields[i].dispatchEvent(new Event('input', { bubbles: true }));
+        });""",
+        values,
+    )
+
+
+@graphs
+def test_leaves_moved_to_50_random_values_give_what_a_fresh_run_in_python_gives(
+    open_page: Callable[..., Page], name: str
+) -> None:
+    build, recorded = GRAPHS[name]
+    shown = made(name)
+    browsed = open_page(shown)
+    browsed.focus()
+    browsed.press("End")
+    leaves = [browsed.names[i] for i, node in enumerate(shown.nodes) if movable(node)]
+    order = [leaves.index(label) for label in labels(build, recorded)]
+    draw = random.Random(name)
+    for _ in range(50):
+        values = [draw.choice([draw.uniform(-3, 3), draw.gauss(0, 20)]) for _ in recorded]
+        values = [round(x, draw.choice([1, 15])) for x in values]
+        sorted_as_listed = [x for _, x in sorted(zip(order, values, strict=True))]
+        fill(browsed, sorted_as_listed)
+        state = browsed.state()
+        fresh = run(build, values)
+        if isinstance(fresh, str):
+            assert state["problem"].rpartition(":")[2] == fresh.rpartition(":")[2]
+            continue
+        assert state["problem"] is None
+        close(state["data"], [node.data for node in fresh.nodes])
+        close(state["gradients"], [fresh.gradients.get(node) for node in fresh.nodes])
+
+
+def run(build: Callable[[list[float]], Value], values: list[float]) -> Steps | str:
+    """The steps with these numbers, or what Python says against them."""
+    try:
+        return steps(build(values))
+    except (ValueError, OverflowError, ZeroDivisionError) as error:
+        return str(error)
+
+
+def movable(node: Value) -> bool:
+    return not node.parents and type(node) is Value
+
+
+def labels(build: Callable[[list[float]], Value], values: list[float]) -> list[str]:
+    """The leaves' names in the order of the numbers that a graph is built from."""
+    marked = [x + 1e-9 * (i + 1) for i, x in enumerate(values)]
+    found = {node.data: node.label for node in steps(build(marked)).nodes if movable(node)}
+    return [found[x] for x in marked]
+
+
+def close(got: list[float | None], expected: list[float | None]) -> None:
+    """Within 1e-12, relative to the largest number around: sums cancel."""
+    for found, right in zip(got, expected, strict=True):
+        if found is None or right is None or not math.isfinite(right):
+            assert repr(found) == repr(right)
+        else:
+            assert math.isclose(found, right, rel_tol=1e-12, abs_tol=1e-14)
+
+
+def test_the_recording_gives_the_numbers_of_python_without_those_it_came_with(
+    open_page: Callable[..., Page],
+) -> None:
+    """A leaf moved away and back by a part in 10^15: everything is computed in the page."""
+    shown = made("transcendental")
+    browsed = open_page(shown)
+    browsed.focus()
+    browsed.press("End")
+    fill(browsed, [math.nextafter(node.data, 1) for node in shown.nodes if movable(node)])
+    state = browsed.state()
+    close(state["data"], [node.data for node in shown.nodes])
+    close(state["gradients"], [shown.gradients.get(node) for node in shown.nodes])
+    assert state["data"] != [node.data for node in shown.nodes]
+
+
+# --- controls -------------------------------------------------------------------------------------
+
+
+def position(browsed: Page) -> int:
+    found: int = browsed.state()["position"]
+    return found
+
+
+def test_the_buttons_by_mouse(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("neuron"))
+    last = browsed.state()["last"]
+    visited = []
+    for name in ("next", "next", "next", "back", "last", "next", "back", "first", "back", "next"):
+        browsed.find(f"button.{name}").click(force=True)  # also where there is nothing to do
+        visited.append(position(browsed))
+    assert visited == [1, 2, 3, 2, last, last, last - 1, 0, 0, 1]
+
+
+def test_the_buttons_by_keyboard_keep_the_focus(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("fan-out"))
+    for name, key, expected in [
+        *[("next", "Enter", 1), ("next", " ", 2), ("back", " ", 1), ("last", "Enter", 14)],
+        *[("next", "Enter", 14), ("first", " ", 0), ("back", "Enter", 0)],
+    ]:
+        browsed.find(f"button.{name}").focus()
+        browsed.press("Space" if key == " " else key)
+        assert position(browsed) == expected
+        assert name in browsed.run("return root.activeElement.className;")
+
+
+def test_the_keys_of_a_player(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("neuron"))
+    browsed.focus()
+    last = browsed.state()["last"]
+    visited = []
+    for key in ("ArrowRight", "ArrowRight", "ArrowLeft", "End", "ArrowRight", "Home", "ArrowLeft"):
+        browsed.press(key)
+        visited.append(position(browsed))
+    assert visited == [1, 2, 1, last, last, 0, 0]
+
+
+def test_after_the_mouse_the_keys_go_to_the_player(open_page: Callable[..., Page]) -> None:
+    """Clicking a button or the picture: space then plays, as in a film."""
+    browsed = open_page(made("neuron"))
+    browsed.find("button.next").click()
+    browsed.press("ArrowRight")
+    assert position(browsed) == 2
+    browsed.press("Space")
+    assert browsed.state()["playing"]
+    browsed.press("Space")
+    assert not browsed.state()["playing"]
+    browsed.find(".stage").click(position={"x": 5, "y": 5})
+    browsed.press("Home")
+    assert position(browsed) == 0
+
+
+def test_the_slider_by_mouse_and_by_keyboard(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("neuron"))
+    slider = browsed.find("input.steps")
+    box = slider.bounding_box()
+    browsed.tab.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    last = browsed.state()["last"]
+    assert position(browsed) == last // 2
+    browsed.press("ArrowRight", "ArrowRight")
+    assert position(browsed) == last // 2 + 2
+    browsed.press("End")
+    assert position(browsed) == last
+    assert slider.get_attribute("aria-valuetext") == f"step {last} of {last}: backward through v1"
+    browsed.press("Home")
+    start = f"step 0 of {last}: start: the leaves are known"
+    assert slider.get_attribute("aria-valuetext") == start
+
+
+def test_play_goes_to_the_end_and_play_again_begins_anew(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("fan-out"))
+    browsed.find("select").select_option("10×")
+    button = browsed.find("button.play")
+    button.click()
+    assert browsed.state()["playing"]
+    assert button.get_attribute("aria-label") == "Pause"
+    browsed.until("state.position === state.last")
+    assert not browsed.state()["playing"]
+    assert button.get_attribute("aria-label") == "Play"
+    button.click()
+    assert position(browsed) < 3
+
+
+def test_pause_stops_and_a_step_stops_too(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("neuron"))
+    browsed.focus()
+    for stop in ("Space", "ArrowRight"):
+        browsed.press("Home", "Space")
+        assert browsed.state()["playing"]
+        browsed.press(stop)
+        assert not browsed.state()["playing"]
+        stopped = position(browsed)
+        browsed.tab.wait_for_timeout(900)
+        assert position(browsed) == stopped
+
+
+def test_playing_at_speed_4_is_faster_than_at_speed_1(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("neuron"))
+    reached = []
+    for speed in ("1×", "4×"):
+        browsed.find("select").select_option(speed)
+        browsed.focus()
+        browsed.press("Home", "Space")
+        browsed.tab.wait_for_timeout(1_700)
+        browsed.press("Space")
+        reached.append(position(browsed))
+    assert reached[0] == 1
+    assert 3 <= reached[1] <= 5
+
+
+# --- leaves ---------------------------------------------------------------------------------------
+
+
+def test_a_slider_and_a_field_move_a_leaf_and_reset_brings_it_back(
+    open_page: Callable[..., Page],
+) -> None:
+    shown = made("neuron")
+    browsed = open_page(shown)
+    browsed.focus()
+    browsed.press("End")
+    before = browsed.state()
+    reset = browsed.find(".leaves header button")
+    assert reset.get_attribute("aria-disabled") == "true"
+    row = browsed.find(
+        ".leaves li",
+    ).filter(has_text="w2")
+    slider, field = row.locator("input[type=range]"), row.locator("input[type=number]")
+    slider.focus()
+    browsed.press("ArrowRight", "ArrowRight")
+    assert field.input_value() == "0.31"  # a tick is a 200th of the slider's reach of 1
+    assert position(browsed) == before["position"]  # its arrow keys are its own
+    close(browsed.state()["gradients"], fresh_gradients([0.8, 0.31, 0.1]))
+    field.fill("-2.5")
+    close(browsed.state()["gradients"], fresh_gradients([0.8, -2.5, 0.1]))
+    browsed.press("Home", "ArrowLeft", "Space")
+    assert position(browsed) == before["position"]  # typing in a field steers nothing
+    assert slider.get_attribute("aria-valuetext") == "-2.5"
+    assert reset.get_attribute("aria-disabled") == "false"
+    reset.click()
+    assert browsed.state() == before
+    assert field.input_value() == "0.3"
+
+
+def fresh_gradients(values: list[float]) -> list[float | None]:
+    fresh = steps(neuron(values))
+    return [fresh.gradients.get(node) for node in fresh.nodes]
+
+
+def test_what_is_no_number_changes_nothing_and_goes_when_the_field_is_left(
+    open_page: Callable[..., Page],
+) -> None:
+    browsed = open_page(made("fan-out"))
+    before = browsed.state()
+    field = browsed.find(".leaves input[type=number]")
+    field.fill("")
+    browsed.press("e")
+    assert browsed.state() == before
+    browsed.press("Tab")
+    assert field.input_value() == "1.5"
+
+
+def test_a_leaf_is_dragged_in_the_picture(open_page: Callable[..., Page]) -> None:
+    """100 pixels are half its slider's reach; with shift, a tenth of that; up changes nothing."""
+    shown = made("fan-out")
+    browsed = open_page(shown)
+    browsed.focus()
+    browsed.press("End")
+    mouse = browsed.tab.mouse
+
+    def drag(dx: float, dy: float = 0.0) -> float:
+        box = browsed.node(0).bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        mouse.move(x, y)
+        mouse.down()
+        mouse.move(x + dx / 2, y + dy)
+        mouse.move(x + dx, y + dy, steps=3)
+        mouse.up()
+        value: float = browsed.state()["data"][0]
+        return value
+
+    seen = view(browsed)
+    assert drag(100) == 3.0
+    close(browsed.state()["gradients"], [*gradients_of(fan_out([3.0]))])
+    assert browsed.find(".chain").is_hidden()
+    browsed.tab.keyboard.down("Shift")
+    assert drag(-10) == 2.97
+    browsed.tab.keyboard.up("Shift")
+    assert drag(0, -60) == 2.97
+    close(browsed.state()["data"], [node.data for node in steps(fan_out([2.97])).nodes])
+    assert view(browsed) == seen
+
+
+def gradients_of(output: Value) -> list[float | None]:
+    shown = steps(output)
+    return [shown.gradients.get(node) for node in shown.nodes]
+
+
+def test_a_leaf_is_dragged_with_a_finger(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("fan-out"), has_touch=True)
+    box = browsed.node(0).bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    touch(browsed, [(x, y)], [(x + 40, y + 2)], [(x + 100, y + 3)])
+    assert browsed.state()["data"][0] == 3.0
+
+
+def touch(browsed: Page, *stages: list[tuple[float, float]]) -> None:
+    """Fingers down at the first points, then moved to the next, then up."""
+    client = browsed.tab.context.new_cdp_session(browsed.tab)
+    kinds = ["touchStart", *["touchMove"] * (len(stages) - 1)]
+    for kind, stage in zip(kinds, stages, strict=True):
+        fingers = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(stage)]
+        client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+    client.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
+def test_moving_a_leaf_in_mid_pass_keeps_the_step(open_page: Callable[..., Page]) -> None:
+    shown = made("fan-out")
+    browsed = open_page(shown)
+    browsed.focus()
+    browsed.press(*["ArrowRight"] * 9)
+    fill(browsed, [2.5])
+    fresh = steps(fan_out([2.5]))
+    state = browsed.state()
+    assert state["position"] == 9
+    step = fresh[8]
+    assert isinstance(step, BackwardStep)
+    close([c["after"] for c in state["contributions"]], [p.total for p in step.contributions])
+    panel = browsed.find(".step .body").inner_text()
+    for part in step.contributions:
+        assert number(part.contribution) in panel
+
+
+def test_a_leaf_that_cannot_be_moved_says_why(open_page: Callable[..., Page]) -> None:
+    sinh = Primitive("sinh", math.sinh, lambda out, x: math.cosh(x))
+    x, y = Value(0.5, "x"), Value(2.0, "y")
+    browsed = open_page(steps(sinh(x) * y))
+    row = browsed.find(".leaves li").filter(has=browsed.find(".name", has_text="x"))
+    assert "cannot be moved: " in row.inner_text()
+    assert "sinh" in row.inner_text()
+    assert row.locator("input").count() == 0
+    browsed.focus()
+    browsed.press("End")
+    close(browsed.state()["gradients"], [2.0 * math.cosh(0.5), math.sinh(0.5), 2.0, 1.0])
+    field = browsed.find(".leaves input[type=number]")
+    assert field.count() == 1
+    field.fill("3")
+    close(browsed.state()["gradients"], [3.0 * math.cosh(0.5), math.sinh(0.5), 3.0, 1.0])
+
+
+# --- errors ---------------------------------------------------------------------------------------
+
+
+def test_beyond_an_error_numbers_are_unknown_until_the_leaf_comes_back(
+    open_page: Callable[..., Page],
+) -> None:
+    x, y = Value(0.5, "x"), Value(2.0, "y")
+    browsed = open_page(steps(named("L", named("l", x.log()) * y + named("s", y * y))))
+    browsed.focus()
+    browsed.press("End")
+    before = browsed.state()
+    problem = browsed.find(".problem")
+    assert problem.is_hidden()
+    fill(browsed, [0.0])
+    state = browsed.state()
+    assert state["problem"] == "log(x = 0): it takes numbers above 0"
+    assert problem.inner_text() == state["problem"]
+    assert problem.get_attribute("role") == "alert"
+    texts = browsed.run(READ)["nodes"]
+    assert texts["x"] == ["0", "?"]
+    assert texts["l"] == ["?", "?"]
+    assert texts["s"][0] == "4"
+    assert texts["L"][0] == "?"
+    assert browsed.find(".leaves input[type=number]").first.input_value() == "0"
+    browsed.node(0).click()
+    assert "?" in browsed.find(".chain").inner_text()
+    fill(browsed, [0.5])
+    assert browsed.state() == before
+    assert problem.is_hidden()
+
+
+@pytest.mark.parametrize(
+    ("build", "values", "message"),
+    [
+        (lambda v: Value(1.0, "a") / v, 0.0, "div(a = 1, x = 0): division by zero"),
+        (lambda v: v.exp(), 1000.0, "exp(x = 1000): the result is too large for a float"),
+        (lambda v: v**0.5, -2.0, "pow(x = -2, 0.5): a base below 0 takes whole exponents only"),
+        (lambda v: v**-1, 0.0, "pow(x = 0, -1): division by zero"),
+        (lambda v: v.log1p(), -1.0, "log1p(x = -1): it takes numbers above -1"),
+        (lambda v: v.sqrt(), 0.0, "backward of sqrt(x = 0): division by zero"),
+    ],
+)
+def test_an_error_is_told_in_the_words_of_python(
+    open_page: Callable[..., Page], build: Callable[[Value], Value], values: float, message: str
+) -> None:
+    browsed = open_page(steps(build(Value(0.5, "x"))))
+    fields = browsed.find(".leaves input[type=number]")
+    fields.last.fill(str(values))
+    assert browsed.state()["problem"] == message
+    with pytest.raises((ValueError, ZeroDivisionError, OverflowError)) as caught:
+        build(Value(values, "x")).backward()
+    assert str(caught.value).replace(".0", "") == message
+
+
+def test_a_gradient_that_was_complete_before_an_error_stays_known(
+    open_page: Callable[..., Page],
+) -> None:
+    x, y = Value(0.5, "x"), Value(2.0, "y")
+    browsed = open_page(steps(named("L", named("r", x.sqrt()) * y)))
+    fill(browsed, [0.0])
+    browsed.focus()
+    browsed.press("End")
+    texts = browsed.run(READ)["nodes"]
+    assert texts == {"x": ["0", "?"], "y": ["2", "0"], "r": ["0", "2"], "L": ["0", "1"]}
+
+
+# --- the chain rule -------------------------------------------------------------------------------
+
+
+def test_a_node_shows_every_path_its_products_and_their_sum(
+    open_page: Callable[..., Page],
+) -> None:
+    x = Value(3.0, "x")
+    y = named("y", x * x)
+    browsed = open_page(steps(named("L", y * 2 + x)))
+    browsed.node(0).click()
+    chain = browsed.find(".chain")
+    assert chain.get_attribute("aria-label") == "Chain rule of x"
+    text = " ".join(chain.inner_text().replace("\n", " ").split())
+    assert "3 paths lead from L to x" in text
+    routes = [path.inner_text() for path in chain.locator(".route").all()]
+    assert routes == ["L → v1 → y → x", "L → v1 → y → x", "L → x"]
+    products = [path.locator(".right").last.inner_text() for path in chain.locator(".path").all()]
+    assert products == ["6", "6", "1"]
+    assert chain.locator(".path").first.locator(".right").nth(1).inner_text() == "1 × 2 × 3"
+    sums = chain.locator(".body > .equation .right")
+    assert [found.inner_text() for found in sums.all()] == ["6 + 6 + 1", "13"]
+    fill(browsed, [-4.0])
+    assert [found.inner_text() for found in sums.all()] == ["-8 + (-8) + 1", "-15"]
+
+
+def test_the_paths_are_lit_and_the_one_pointed_at_alone(open_page: Callable[..., Page]) -> None:
+    x = Value(3.0, "x")
+    browsed = open_page(steps(named("L", named("y", x * x) * 2 + x)))
+    browsed.node(0).click()
+    assert browsed.find(".edge.lit").count() == 5
+    assert browsed.find(".edge.unlit").count() == 1  # from the 2
+    browsed.find(".path").last.hover()
+    assert browsed.find(".edge.lit").count() == 1
+    browsed.find("button.close").click()
+    assert browsed.find(".edge.lit").count() == 0
+
+
+def test_escape_and_the_close_button_close_and_give_the_focus_back(
+    open_page: Callable[..., Page],
+) -> None:
+    browsed = open_page(made("neuron"))
+    chain = browsed.find(".chain")
+    for how in ("Escape", "button"):
+        browsed.node(1).focus()
+        browsed.press("Enter")
+        assert chain.is_visible()
+        assert focused(browsed) == "Close"
+        if how == "Escape":
+            browsed.press("Escape")
+        else:
+            browsed.press("Enter")
+        assert chain.is_hidden()
+        assert focused(browsed).startswith(browsed.names[1])
+
+
+def focused(browsed: Page) -> str:
+    label: str = browsed.run("return root.activeElement.getAttribute('aria-label');")
+    return label
+
+
+def test_of_very_many_paths_twenty_are_written_and_the_rest_is_counted(
+    open_page: Callable[..., Page],
+) -> None:
+    """y + y seventy times over: 2^70 paths, more than a float counts exactly."""
+    x = Value(1e-9, "x")
+    total = x
+    for _ in range(70):
+        total = total + total
+    browsed = open_page(steps(total))
+    browsed.node(0).click()
+    chain = browsed.find(".chain")
+    assert f"{2**70} paths lead" in chain.inner_text()
+    assert f"and {2**70 - 20} more" in chain.inner_text()
+    assert chain.locator(".path").count() == 20
+    assert chain.locator(".body > .equation .right").last.inner_text() == number(2.0**70)
+
+
+@pytest.mark.parametrize(
+    ("which", "said"),
+    [
+        ("2", "A plain number receives no gradient."),
+        ("L", "The output itself: every path starts here."),
+        ("c", "No derivative leads from L to c."),
+    ],
+)
+def test_a_node_without_a_path_says_why(
+    open_page: Callable[..., Page], which: str, said: str
+) -> None:
+    condition, a = Value(1.0, "c"), Value(3.0, "a")
+    browsed = open_page(steps(named("L", where(condition, a, a * 2) * 1.5)))
+    browsed.node(browsed.names.index(which)).click()
+    assert browsed.find(".chain .note").inner_text() == said
+
+
+def test_where_nothing_flows_the_panel_says_so(open_page: Callable[..., Page]) -> None:
+    x = Value(-1.0, "x")
+    browsed = open_page(steps(named("L", named("y", x * 3).relu())))
+    browsed.focus()
+    browsed.press("End")
+    assert "The gradient of y is 0: nothing is passed on." in browsed.find(".step").inner_text()
+    assert browsed.state()["gradients"][0] == 0.0
+    assert browsed.state()["contributions"] == []
+
+
+def test_a_leaf_alone_has_the_gradient_1(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(steps(Value(2.0, "x")))
+    assert browsed.state()["gradients"] == [1.0]
+    assert browsed.run(READ)["nodes"] == {"x": ["2", "1"]}
+    browsed.focus()
+    browsed.press("ArrowRight", "Space", "Home")
+    assert position(browsed) == 0
+
+
+# --- zoom and pan ---------------------------------------------------------------------------------
+
+
+def view(browsed: Page) -> tuple[float, float, float]:
+    """How far the drawing is moved, and its scale."""
+    text = browsed.find(".stage .graph").get_attribute("transform")
+    found = re.fullmatch(r"translate\((\S+) (\S+)\) scale\((\S+)\)", text)
+    assert found is not None
+    x, y, scale = map(float, found.groups())
+    return x, y, scale
+
+
+def middle(browsed: Page) -> list[float]:
+    """The point of the drawing in the middle of the stage."""
+    x, y, scale = view(browsed)
+    box = browsed.find(".stage > svg").bounding_box()
+    return [(box["width"] / 2 - x) / scale, (box["height"] / 2 - y) / scale]
+
+
+def test_zoom_and_fit_by_the_buttons(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("neuron"), reduced_motion="reduce")
+    whole, point = view(browsed), middle(browsed)
+    browsed.find("button.zoomIn").click()
+    browsed.find("button.zoomIn").click()
+    assert view(browsed)[2] == pytest.approx(whole[2] * 1.4**2)
+    assert middle(browsed) == pytest.approx(point)
+    browsed.find("button.zoomOut").click()
+    assert view(browsed)[2] == pytest.approx(whole[2] * 1.4)
+    browsed.find("button.fit").click()
+    assert view(browsed) == whole
+    browsed.find("button.zoomOut").click()
+    assert view(browsed) == whole  # there is nothing more to see
+
+
+def test_zooming_moves_smoothly_to_its_end(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("neuron"), reduced_motion="no-preference")
+    whole = view(browsed)
+    browsed.find("button.zoomIn").click()
+    browsed.tab.wait_for_timeout(600)
+    assert view(browsed)[2] == pytest.approx(whole[2] * 1.4)
+
+
+def test_the_wheel_scrolls_the_page_and_zooms_with_ctrl(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("transcendental"), viewport={"width": 1000, "height": 300})
+    whole = view(browsed)
+    box = browsed.find(".stage").bounding_box()
+    browsed.tab.mouse.move(box["x"] + 200, box["y"] + 100)
+    browsed.tab.mouse.wheel(0, 60)
+    browsed.tab.wait_for_function("() => window.scrollY > 50")
+    assert view(browsed) == whole
+    scrolled = browsed.tab.evaluate("window.scrollY")
+    browsed.tab.keyboard.down("Control")
+    browsed.tab.mouse.wheel(0, -120)
+    browsed.tab.keyboard.up("Control")
+    browsed.tab.wait_for_timeout(100)
+    x, y, scale = view(browsed)
+    assert scale == pytest.approx(whole[2] * math.exp(0.48))
+    assert browsed.tab.evaluate("window.scrollY") == scrolled
+    # The point under the pointer stays where it is.
+    point = [200, 100 + scrolled]
+    for place, before, after in zip(point, whole[:2], (x, y), strict=True):
+        assert (place - before) / whole[2] == pytest.approx((place - after) / scale, abs=1.5)
+
+
+def test_the_background_is_dragged_to_pan(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("neuron"))
+    before = view(browsed)
+    box = browsed.find(".stage").bounding_box()
+    mouse = browsed.tab.mouse
+    mouse.move(box["x"] + 20, box["y"] + box["height"] - 12)
+    mouse.down()
+    mouse.move(box["x"] + 90, box["y"] + box["height"] - 42, steps=4)
+    mouse.up()
+    assert view(browsed) == pytest.approx((before[0] + 70, before[1] - 30, before[2]))
+    assert browsed.state()["data"][0] == 0.8
+
+
+def test_two_fingers_pinch(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("neuron"), has_touch=True)
+    before = view(browsed)
+    box = browsed.find(".stage").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] - 15
+    apart = [[(x - d, y), (x + d, y)] for d in (40, 60, 80)]
+    touch(browsed, *apart)
+    assert view(browsed)[2] == pytest.approx(before[2] * 2, rel=0.05)
+
+
+def test_a_picture_too_small_to_read_comes_closer_and_follows_the_step(
+    open_page: Callable[..., Page],
+) -> None:
+    x = Value(0.5, "x")
+    total = x
+    for _ in range(40):
+        total = total * 0.9 + 0.1
+    shown = steps(total)
+    browsed = open_page(shown, reduced_motion="reduce")
+    whole = view(browsed)
+    browsed.focus()
+    for key in ("ArrowRight", "End"):
+        browsed.press(key)
+        assert view(browsed)[2] > whole[2] * 3
+        stage = browsed.find(".stage").bounding_box()
+        node = browsed.find(".node.current").bounding_box()
+        assert stage["x"] <= node["x"] <= stage["x"] + stage["width"] - node["width"]
+    near = view(browsed)
+    fill(browsed, [0.7])
+    assert view(browsed) == near
+    browsed.find("button.fit").click()
+    browsed.press("Home", "ArrowRight")
+    assert view(browsed) == whole  # the reader's choice stays
+
+
+# --- one page, many players -----------------------------------------------------------------------
+
+
+def test_two_players_on_a_page_do_not_interfere(open_page: Callable[..., Page]) -> None:
+    first, second = made("neuron"), made("fan-out")
+    html = f"<!DOCTYPE html><title>two</title>{fragment(first)}<hr>{fragment(second)}"
+    browsed = open_page(html)
+    untouched = browsed.state(1)
+    browsed.find(".player").first.focus()
+    browsed.press("ArrowRight", "ArrowRight")
+    browsed.find(".leaves input[type=number]").first.fill("9")
+    assert browsed.state(0)["position"] == 2
+    assert browsed.state(1) == untouched
+    browsed.find(".player").last.focus()
+    browsed.press("End")
+    assert browsed.state(0)["position"] == 2
+    assert browsed.state(1)["position"] == len(second)
+    assert browsed.state(1)["gradients"] == [second.gradients.get(node) for node in second.nodes]
+
+
+def test_the_same_output_shown_twice_is_two_players(open_page: Callable[..., Page]) -> None:
+    """As JupyterLab's "Create New View for Output" does: the same HTML, with the same id."""
+    html = fragment(made("fan-out"))
+    browsed = open_page(f"<!DOCTYPE html><title>twice</title>{html}{html}")
+    browsed.find(".player").last.focus()
+    browsed.press("ArrowRight")
+    assert [browsed.state(0)["position"], browsed.state(1)["position"]] == [0, 1]
+    assert browsed.find(".player").count() == 2
+
+
+NOTEBOOKS = {
+    # What the notebooks' renderers do with the scripts in an output: the first puts new ones in
+    # the place of the old, the second runs copies, which it takes out again.
+    "JupyterLab": """(host) => {
+        for (const old of [...host.querySelectorAll('script')]) {
+            const script = document.createElement('script');
+            for (const { name, value } of old.attributes) script.setAttribute(name, value);
+            script.textContent = old.textContent;
+            old.parentNode.replaceChild(script, old);
+        }
+    }""",
+    "VS Code": """(host) => {
+        for (const old of [...host.getElementsByTagName('script')]) {
+            const script = document.createElement('script');
+            script.text = old.innerText;
+            if (old.type) script.setAttribute('type', old.type);
+            host.appendChild(script).parentNode.removeChild(script);
+        }
+    }""",
+}
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_a_notebook_runs_the_script_and_runs_it_again(
+    open_page: Callable[..., Page], notebook: str
+) -> None:
+    browsed = open_page("<!DOCTYPE html><title>notebook</title><main></main>")
+    before = set(browsed.tab.evaluate("Object.keys(window)"))
+    shown = made("neuron")
+    for _ in range(2):
+        browsed.tab.evaluate(
+            f"""(html) => {{
+                const host = document.querySelector('main');
+                host.innerHTML = html;
+                ({NOTEBOOKS[notebook]})(host);
+            }}""",
+            fragment(shown),
+        )
+        assert browsed.find(".player").count() == 1
+        assert browsed.state()["last"] == len(shown)
+        assert browsed.find("img").is_hidden()
+    assert set(browsed.tab.evaluate("Object.keys(window)")) == before
+
+
+def test_in_jupyterlab_no_shortcut_of_the_notebook_is_run(open_page: Callable[..., Page]) -> None:
+    """Lumino looks for an attribute from the focused element up; others listen on the document."""
+    browsed = open_page(made("neuron"))
+    browsed.run(
+        """window.heard = [];
+        document.addEventListener('keydown', (event) => heard.push(event.key));"""
+    )
+    browsed.find(".leaves input[type=number]").first.focus()
+    browsed.press("d", "d", "1")
+    browsed.find(".player").focus()
+    browsed.press("ArrowRight", "Space", "a")
+    assert browsed.tab.evaluate("heard") == []
+    assert browsed.run("return host.hasAttribute('data-lm-suppress-shortcuts');")
+
+
+# --- light, dark, motion, size --------------------------------------------------------------------
+
+
+def is_dark(browsed: Page) -> bool:
+    """Whether light text stands on a dark ground."""
+    ink, paper = browsed.run(
+        """const style = getComputedStyle(root.querySelector('.player'));
+        return [style.color, style.backgroundColor].map((text) =>
+            text.match(/\\d+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0));"""
+    )
+    assert abs(ink - paper) > 400
+    dark: bool = ink > paper
+    return dark
+
+
+def test_a_plain_page_follows_the_readers_preference(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("neuron"), color_scheme="dark")
+    assert is_dark(browsed)
+    browsed.tab.emulate_media(color_scheme="light")
+    browsed.tab.wait_for_timeout(50)
+    assert not is_dark(browsed)
+
+
+@pytest.mark.parametrize(
+    ("change", "dark"),
+    [
+        ("body.setAttribute('data-jp-theme-light', 'false')", True),
+        ("body.setAttribute('data-jp-theme-light', 'true')", False),
+        ("body.className = 'vscode-dark'", True),
+        ("body.className = 'vscode-high-contrast'", True),
+        ("body.className = 'vscode-light'", False),
+        ("body.className = 'vscode-high-contrast vscode-high-contrast-light'", False),
+        ("documentElement.setAttribute('theme', 'dark')", True),
+    ],
+)
+def test_a_notebook_changes_the_theme_live_whatever_the_system_prefers(
+    open_page: Callable[..., Page], change: str, dark: bool
+) -> None:
+    browsed = open_page(made("fan-out"), color_scheme="light" if dark else "dark")
+    assert is_dark(browsed) != dark
+    browsed.tab.evaluate(f"document.{change}")
+    assert is_dark(browsed) == dark
+
+
+def test_with_reduced_motion_nothing_moves_and_playing_works(
+    open_page: Callable[..., Page],
+) -> None:
+    count = "return root.getAnimations().length;"
+    browsed = open_page(made("fan-out"), reduced_motion="no-preference")
+    browsed.focus()
+    browsed.press("ArrowRight")
+    assert browsed.run(count) > 0
+    browsed.tab.emulate_media(reduced_motion="reduce")
+    assert browsed.run(count) == 0
+    browsed.find("select").select_option("10×")
+    browsed.focus()
+    browsed.press("Space")
+    browsed.until("state.position === state.last")
+    assert browsed.run(count) == 0
+
+
+@pytest.mark.parametrize("width", [320, 420, 760, 1200])
+@pytest.mark.parametrize("name", ["neuron", "fan-out"])
+def test_at_every_width_nothing_is_cut_off(
+    open_page: Callable[..., Page], name: str, width: int
+) -> None:
+    browsed = open_page(made(name), viewport={"width": width, "height": 700})
+    browsed.focus()
+    browsed.press("End")
+    browsed.node(0).dispatch_event("click")
+    assert browsed.tab.evaluate("document.documentElement.scrollWidth") <= width
+    cut = browsed.run(
+        """const parts = 'button, .name, .value, .right, h3, .count, .grad';
+        return [...root.querySelectorAll(parts)]
+            .filter((e) => getComputedStyle(e).display !== 'inline')
+            .filter((e) => e.scrollWidth > e.clientWidth + 1)
+            .map((e) => e.textContent);"""
+    )
+    assert cut == []
+    if width < 800:
+        picture, panel = (browsed.find(part).bounding_box() for part in (".view", ".step"))
+        assert panel["y"] >= picture["y"] + picture["height"]
+
+
+def test_a_player_in_a_hidden_part_of_the_page_comes_out_right(
+    open_page: Callable[..., Page],
+) -> None:
+    """As in a notebook's folded output or a tab that was not yet opened."""
+    html = fragment(made("neuron"))
+    browsed = open_page(f"<!DOCTYPE html><title>x</title><main style='display:none'>{html}</main>")
+    browsed.tab.evaluate("document.querySelector('main').style.display = ''")
+    browsed.tab.wait_for_timeout(50)
+    stage = browsed.find(".stage").bounding_box()
+    for node in browsed.find(".stage .node").all():
+        box = node.bounding_box()
+        assert box["x"] >= stage["x"]
+        assert box["x"] + box["width"] <= stage["x"] + stage["width"] + 1
+
+
+# --- readers, sanitisers, attackers ---------------------------------------------------------------
+
+
+def test_everything_that_takes_the_focus_has_a_role_a_name_and_a_ring(
+    open_page: Callable[..., Page],
+) -> None:
+    shown = made("neuron")
+    browsed = open_page(shown)
+    browsed.press("Tab")
+    seen = []
+    for _ in range(60):
+        found = browsed.run(
+            """const at = root.activeElement;
+            if (!at) return null;
+            const ring = at.matches('.node')
+                ? getComputedStyle(at.querySelector('polygon, path, ellipse')).strokeWidth
+                : getComputedStyle(at).outlineWidth;
+            return [at.getAttribute('role') || at.localName, at.getAttribute('aria-label'), ring];
+            """
+        )
+        if found is None:
+            break
+        seen.append(tuple(found))
+        browsed.press("Tab")
+    assert all(name for _, name, _ in seen)
+    assert {ring for _, _, ring in seen} == {"3px"}
+    roles = [role for role, _, _ in seen]
+    assert roles[0] == "group"
+    nodes = [name.split(",")[0] for role, name, _ in seen if role == "button" and "," in name]
+    assert nodes == browsed.names
+    labels = {name for _, name, _ in seen}
+    assert labels >= {
+        *["First step", "One step back", "Play", "One step forward", "Last step", "Step", "Speed"],
+        *["Zoom in", "Zoom out", "See the whole graph", "Value of w1", "Value of w2", "Value of b"],
+        "Set all leaves back to their recorded values",
+    }
+
+
+def test_each_step_is_read_out_but_not_while_it_plays_fast(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("fan-out"))
+    said = browsed.find("[aria-live=polite]")
+    browsed.focus()
+    browsed.press("ArrowRight")
+    assert said.text_content() == "step 1 of 14. Forward: y. y = x * x = 1.5 * 1.5 = 2.25"
+    browsed.find("select").select_option("10×")
+    browsed.focus()
+    browsed.press("Space")
+    browsed.tab.wait_for_timeout(600)
+    assert position(browsed) > 2
+    assert said.text_content() == "step 1 of 14. Forward: y. y = x * x = 1.5 * 1.5 = 2.25"
+    browsed.press("End")
+    assert str(said.text_content()).startswith("step 14 of 14. Backward through y. y = x * x. ")
+    assert "∂y/∂x = x = 1.5" in str(said.text_content())
+
+
+def test_without_scripts_the_picture_stands_there(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("neuron"), java_script_enabled=False)
+    image = browsed.find("img")
+    assert image.is_visible()
+    box = image.bounding_box()
+    assert box["width"] > 500
+    assert box["height"] > 100
+    assert "loss" in image.get_attribute("alt")
+
+
+def test_with_scripts_the_picture_is_gone(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("neuron"))
+    assert browsed.find("img").is_hidden()
+    assert browsed.find(".player").is_visible()
+
+
+HOSTILE = [
+    "</script><script>window.hacked = 1</script>",
+    '"><img src=x onerror="window.hacked = 1">',
+    "<svg onload='window.hacked = 1'><![CDATA[",
+    "a & b &lt;i&gt; <i>c</i>",
+    "${window.hacked = 1} `\\ {|}",
+]
+
+
+@pytest.mark.parametrize("label", HOSTILE)
+def test_a_hostile_label_is_shown_and_does_nothing(
+    open_page: Callable[..., Page], label: str
+) -> None:
+    a, b = Value(1.5, label), Value(2.0, "b")
+    browsed = open_page(steps(named(label + "'", a * b + a)))
+    browsed.focus()
+    browsed.press("End")
+    browsed.node(0).click()
+    browsed.tab.wait_for_timeout(30)
+    assert browsed.tab.evaluate("window.hacked === undefined")
+    name = browsed.names[0]
+    assert name in browsed.find(".stage .node .head").all_text_contents()
+    assert name in browsed.find(".leaves").inner_text()
+    assert browsed.find(".chain h3").inner_text() == f"Chain rule of {name}"
+    strange = "script, img, b, svg svg, i:not(.slope i)"
+    assert browsed.find(strange).locator("visible=true").count() == 0
+
+
+def test_a_picture_with_scripts_in_it_would_lose_them(console: Any) -> None:
+    """The drawing is Graphviz's own; what is not a shape or a text does not come through anyway."""
+    hack = "window.hacked = 1"
+    source = f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1" onload="{hack}">
+        <script>{hack}</script><foreignObject><img src="x"/></foreignObject>
+        <image href="http://example.org/x.png"/><use href="#x"/><style>* {{ fill: red }}</style>
+        <g id="n0" class="node" onclick="{hack}" style="fill: url(http://example.org)">
+        <a href="javascript:{hack}"><path d="M0,0"/><text x="1" y="2">t</text></a></g></svg>"""
+    code = f"""(source) => {{ {script("pass.js")} {script("picture.js")}
+        const parsed = new DOMParser().parseFromString(source, 'image/svg+xml');
+        return new XMLSerializer().serializeToString(copied(parsed.documentElement)); }}"""
+    assert console.evaluate(code, source) == (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><g id="n0" class="node"><g>'
+        '<path d="M0,0"/><text x="1" y="2">t</text></g></g></svg>'
+    )
+
+
+def test_a_page_may_not_ask_the_network_for_anything(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("neuron"))
+    tried = browsed.run(
+        """const blocked = [];
+        document.addEventListener('securitypolicyviolation', (event) =>
+            blocked.push(event.effectiveDirective));
+        await fetch('http://127.0.0.1:9/').catch(() => {});
+        new Image().src = 'http://127.0.0.1:9/x.png';
+        document.body.insertAdjacentHTML('beforeend', '<b onclick="window.hacked = 1">x</b>');
+        document.body.lastChild.click();
+        await new Promise((done) => setTimeout(done, 50));
+        return [blocked.sort(), window.hacked || null];"""
+    )
+    assert tried == [["connect-src", "img-src", "script-src-attr"], None]
+    browsed.printed.clear()  # Chromium says each time what it has blocked
+    assert browsed.blocked == ["http://127.0.0.1:9/x.png"]  # a fetch does not come that far

@@ -1,0 +1,990 @@
+"""A backward pass step by step: its texts, its numbers, its paths, and what a page gets of it."""
+
+from __future__ import annotations
+
+import json
+import math
+import operator
+import random
+import re
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path as FilePath
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import nn
+from autograd import (
+    Primitive,
+    Value,
+    detect_anomaly,
+    maximum,
+    minimum,
+    topological_order,
+    where,
+)
+from autograd.formula import TABLE
+from autograd.steps import PLAYER_NODES, BackwardStep, ForwardStep, explain, steps
+from autograd.value import Constant
+
+
+def named(**values: Value) -> tuple[Value, ...]:
+    """The Values, each labelled with its keyword."""
+    for label, value in values.items():
+        value.label = label
+    return tuple(values.values())
+
+
+def neuron() -> Value:
+    """The neuron of the lecture, tanh(x1 w1 + x2 w2 + b), where tanh' is 1/2."""
+    x1, x2, w1, w2 = named(x1=Value(2), x2=Value(0), w1=Value(-3), w2=Value(1))
+    b = Value(6.8813735870195432, label="b")
+    (n,) = named(n=x1 * w1 + x2 * w2 + b)
+    return named(o=n.tanh())[0]
+
+
+def lines(text: str) -> list[str]:
+    return [line.strip() for line in text.strip("\n").splitlines()]
+
+
+# --- what is printed ------------------------------------------------------------------------------
+
+
+def test_a_neuron_as_a_table() -> None:
+    assert (
+        str(steps(neuron()))
+        == """\
+forward, from the leaves to o
+step  node               data  in numbers
+   0    v1  = x1 * w1      -6  = 2 * (-3)
+   1    v2  = x2 * w2       0  = 0 * 1
+   2    v3  = v1 + v2      -6  = -6 + 0
+   3     n  = v3 + b   0.8814  = -6 + 6.881
+   4     o  = tanh(n)  0.7071  = tanh(0.8814)
+
+backward, from o to the leaves
+step  node  gradient  passes to  local derivative  contribution       gradient so far
+   5  o            1  n          sech(n)² = 0.5    1 * 0.5 = 0.5      0.5
+   6  n          0.5  v3         1                 0.5 * 1 = 0.5      0.5
+                      b          1                 0.5 * 1 = 0.5      0.5
+   7  v3         0.5  v1         1                 0.5 * 1 = 0.5      0.5
+                      v2         1                 0.5 * 1 = 0.5      0.5
+   8  v2         0.5  x2         w2 = 1            0.5 * 1 = 0.5      0.5
+                      w2         x2 = 0            0.5 * 0 = 0        0
+   9  v1         0.5  x1         w1 = -3           0.5 * (-3) = -1.5  -1.5
+                      w1         x1 = 2            0.5 * 2 = 1        1
+
+gradients of the leaves
+x1.grad = -1.5    w1.grad = 1    x2.grad = 0.5    w2.grad = 0    b.grad = 0.5"""
+    )
+
+
+def test_a_neuron_step_by_step() -> None:
+    assert (
+        "\n".join(map(str, steps(neuron())))
+        == """\
+v1 = x1 * w1 = 2 * (-3) = -6
+v2 = x2 * w2 = 0 * 1 = 0
+v3 = v1 + v2 = -6 + 0 = -6
+n = v3 + b = -6 + 6.881 = 0.8814
+o = tanh(n) = tanh(0.8814) = 0.7071
+o.grad = 1, back through o = tanh(n): n.grad = 1 * sech(n)² = 1 * 0.5 = 0.5
+n.grad = 0.5, back through n = v3 + b: v3.grad = 0.5 * 1 = 0.5; b.grad = 0.5 * 1 = 0.5
+v3.grad = 0.5, back through v3 = v1 + v2: v1.grad = 0.5 * 1 = 0.5; v2.grad = 0.5 * 1 = 0.5
+v2.grad = 0.5, back through v2 = x2 * w2: x2.grad = 0.5 * w2 = 0.5 * 1 = 0.5; \
+w2.grad = 0.5 * x2 = 0.5 * 0 = 0
+v1.grad = 0.5, back through v1 = x1 * w1: x1.grad = 0.5 * w1 = 0.5 * (-3) = -1.5; \
+w1.grad = 0.5 * x1 = 0.5 * 2 = 1"""
+    )
+
+
+def last(output: Value) -> str:
+    """The last step as it is printed, from its parents' gradients on."""
+    return str(steps(output)[-1]).partition(": ")[2]
+
+
+a, b, p = named(a=Value(3), b=Value(-2), p=Value(1))
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda: a + a, "a.grad = 1 * 1 = 1; a.grad = 1 + 1 * 1 = 1 + 1 = 2"),
+        (
+            lambda: a * a,
+            "a.grad = 1 * a = 1 * 3 = 3; a.grad = 3 + 1 * a = 3 + 1 * 3 = 3 + 3 = 6",
+        ),
+        (lambda: a - b, "a.grad = 1 * 1 = 1; b.grad = 1 * (-1) = -1"),
+        (
+            lambda: a / b,
+            "a.grad = 1 * (1 / b) = 1 * (-0.5) = -0.5;"
+            " b.grad = 1 * (-out / b) = 1 * (-0.75) = -0.75",
+        ),
+        (lambda: 2 * a, "a.grad = 1 * 2 = 2"),
+        (lambda: a**2, "a.grad = 1 * (2 * a) = 1 * 6 = 6"),
+        (lambda: a**3, "a.grad = 1 * (3 * a²) = 1 * 27 = 27"),
+        (lambda: b**-1, "b.grad = 1 * (-1 * b⁻²) = 1 * (-0.25) = -0.25"),
+        (lambda: 2**a, "a.grad = 1 * (out * 0.6931) = 1 * 5.545 = 5.545"),
+        (
+            lambda: a**b,
+            "a.grad = 1 * (b * a ** (b - 1)) = 1 * (-0.07407) = -0.07407;"
+            " b.grad = 1 * (out * log(where(a, a, 1))) = 1 * 0.1221 = 0.1221",
+        ),
+        (lambda: a.exp(), "a.grad = 1 * out = 1 * 20.09 = 20.09"),
+        (
+            lambda: where(p, a, b),
+            "a.grad = 1 * where(p, 1, 0) = 1 * 1 = 1; b.grad = 1 * where(p, 0, 1) = 1 * 0 = 0",
+        ),
+        (lambda: maximum(a, 1), "a.grad = 1 * (0.5 + 0.5 * ([a > 1] - [1 > a])) = 1 * 1 = 1"),
+        (lambda: b.relu(), "b.grad = 1 * [b > 0] = 1 * 0 = 0"),
+        (
+            lambda: Primitive("cube", lambda x: x**3, lambda out, x: 3 * x * x)(a),
+            "a.grad = 1 * (3 * a * a) = 1 * 27 = 27",
+        ),
+        (
+            lambda: Primitive("sinh", math.sinh, lambda out, x: math.cosh(x))(b),
+            "b.grad = 1 * sinh'(b) = 1 * 3.762 = 3.762",
+        ),
+        (
+            lambda: Primitive("step", lambda x: x, lambda out, x: 2.0 if x > 0 else 0.0)(a),
+            "a.grad = 1 * step'(a) = 1 * 2 = 2",
+        ),
+    ],
+)
+def test_each_operation_in_symbols_and_in_numbers(make: Callable[[], Value], expected: str) -> None:
+    assert last(named(out=make())[0]) == expected
+
+
+def test_fan_out_visibly_sums() -> None:
+    """f = a b + a c, then times d = a + a: the sums of a grow contribution by contribution."""
+    (d,) = named(d=a + a)
+    (e,) = named(e=a * b)
+    (f,) = named(f=e * d)
+    received = [
+        (str(passed), passed.before, passed.contribution, passed.total)
+        for step in steps(f)
+        if isinstance(step, BackwardStep)
+        for passed in step.contributions
+        if passed.parent is a
+    ]
+    assert received == [
+        ("a.grad = -6 * 1 = -6", None, -6.0, -6.0),
+        ("a.grad = -6 + (-6) * 1 = -6 + (-6) = -12", -6.0, -6.0, -12.0),
+        ("a.grad = -12 + 6 * b = -12 + 6 * (-2) = -12 + (-12) = -24", -12.0, -12.0, -24.0),
+    ]
+    table = lines(str(steps(f)))
+    assert "a          b = -2            6 * (-2) = -12  -12 + (-12) = -24" in " ".join(table)
+
+
+def test_nothing_passes_a_gradient_of_exactly_0_and_the_step_says_so() -> None:
+    (r,) = named(r=b.relu())
+    (s,) = named(s=r * a)
+    (zero,) = named(zero=s * 0.0)
+    silent = steps(zero)[-2]
+    assert isinstance(silent, BackwardStep)
+    assert silent.contributions == ()
+    assert str(silent) == (
+        "s.grad = 0, back through s = r * a: nothing is passed on, as the gradient is exactly 0"
+    )
+    assert "5  r            0  nothing is passed on, as the gradient is exactly 0" in str(
+        steps(zero)
+    )
+
+
+def test_plain_numbers_receive_nothing() -> None:
+    node = Constant(2.0) * Constant(3.0)
+    assert str(steps(node)[-1]) == (
+        "v1.grad = 1, back through v1 = 2 * 3: nothing is passed on, as no operand takes a gradient"
+    )
+    assert str(steps(node)).endswith("gradients of the leaves\nevery leaf is a plain number")
+    passed = steps(2 * a)[-1]
+    assert isinstance(passed, BackwardStep)
+    assert [each.operand for each in passed.contributions] == [1]
+
+
+def test_a_name_of_several_words_stays_one_operand() -> None:
+    (s,) = named(**{"a + b": a + b})
+    assert str(steps(s * a)[1]) == "v1 = (a + b) * a = 1 * 3 = 3"
+    assert str(steps(s * a)[3]) == (
+        "(a + b).grad = 3, back through a + b = a + b:"
+        " a.grad = 1 + 3 * 1 = 1 + 3 = 4; b.grad = 3 * 1 = 3"
+    )
+
+
+HOSTILE = "\x1b]0;title\x07\x1b[2J\x9b31m\r\n\x00\u2028\u202e"
+
+
+def test_no_label_reaches_a_terminal_as_more_than_text() -> None:
+    x = Value(2.0, label=f"x{HOSTILE}")
+    evil = Primitive(f"f{HOSTILE}", lambda x: x, lambda out, x: math.exp(x))
+    y = evil(x) * x
+    s = steps(y)
+    with pytest.raises(ValueError, match="no node is called") as unknown:
+        s.gradient(HOSTILE)
+    texts = [str(s), *map(str, s), str(s.explain(x)), repr(s), str(unknown.value)]
+    for text in texts:
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", text)
+    assert "␛[2J" in texts[0]
+
+
+def test_a_long_name_is_shown_without_its_middle() -> None:
+    x = Value(2.0, label="begin" + "-" * 1000 + "end")
+    assert re.fullmatch(r"v1 = 2 \* \(begin-+…-+end\) = 2 \* 2 = 4", str(steps(2 * x)[0]))
+
+
+def test_wide_letters_do_not_break_the_columns() -> None:
+    x, y = Value(1.0, label="重み"), Value(2.0, label="e\u0301😀")
+    table = str(steps(x * y))
+    first, second = lines(table)[6:8]
+    assert first == "1  v1           1  重み       e\u0301😀 = 2           1 * 2 = 2     2"
+    assert second == "e\u0301😀        重み = 1          1 * 1 = 1     1"
+
+
+def test_a_long_table_shows_its_ends_and_says_how_many_are_left_out() -> None:
+    x = Value(1.0, label="x")
+    y = x
+    for _ in range(100):
+        y = y + x
+    short, long = str(steps(y)), steps(y).table()
+    assert short.count("... 60 steps left out; .table() has them all") == 2
+    assert long.count("left out") == 0
+    rows = [line for line in lines(long) if re.match(r"\d", line)]
+    assert [int(row.split()[0]) for row in rows] == list(range(200))
+    kept = [int(line.split()[0]) for line in lines(short) if re.match(r"\d", line)]
+    assert kept == [*range(20), *range(80, 120), *range(180, 200)]
+
+
+def test_ordinary_tables_are_readable_at_100_columns() -> None:
+    nn.seed(1)
+    model = nn.Neuron(3, activation="tanh")
+    loss = nn.mse([model([1.0, -2.0, 0.5])], [0.25])
+    for table in (str(steps(neuron())), str(steps(loss)), str(steps(neuron()).explain("w1"))):
+        assert max(map(len, table.splitlines())) <= 100
+
+
+def test_parameters_have_their_names_from_the_model() -> None:
+    nn.seed(1)
+    model = nn.MLP(2, [2, 1])
+    output = model([1.0, 2.0])
+    assert str(steps(output)[0]).startswith("v1 = layers.0.neurons.0.w.0 * 1 = ")
+    assert steps(output).gradient("layers.1.neurons.0.b") == 1.0
+    x, y = model.layers[0].neurons[0].w
+    assert str(steps(x * y, model)[0]).startswith(
+        "v1 = layers.0.neurons.0.w.0 * layers.0.neurons.0.w.1 = "
+    )
+
+
+def test_a_leaf_has_no_steps() -> None:
+    s = steps(a)
+    assert (len(s), s.gradient("a"), list(s)) == (0, 1.0, [])
+    assert str(s) == "a is a leaf: there are no steps, and its gradient is 1"
+    assert s.data()["gradients"] == [1.0]
+    assert s.data()["nodes"][0]["kind"] == "leaf"
+    constant = Constant(2.0)
+    assert steps(constant).gradients == {constant: 1.0}  # as backward() has it
+
+
+# --- a sequence -----------------------------------------------------------------------------------
+
+
+def test_forward_steps_in_topological_order_then_backward_steps_in_reverse() -> None:
+    output = neuron()
+    inner = [node for node in topological_order(output) if node.op]
+    s = steps(output)
+    assert len(s) == 2 * len(inner)
+    assert [step.node for step in s] == [*inner, *reversed(inner)]
+    assert [type(step) for step in s] == [ForwardStep] * 5 + [BackwardStep] * 5
+
+
+def test_indices_and_slices_are_those_of_a_list() -> None:
+    s = steps(neuron())
+    whole = list(s)
+    for i in range(-10, 10):
+        assert s[i] == whole[i]
+    assert s[2:5] == tuple(whole[2:5])
+    assert s[::-3] == tuple(whole[::-3])
+    assert (s[-1] in s, s.index(s[3])) == (True, 3)
+    for i in (10, -11):
+        with pytest.raises(IndexError, match=f"no step {i}: there are 10"):
+            s[i]
+
+
+def test_a_step_holds_what_it_shows() -> None:
+    s = steps(neuron())
+    forward, back = s[0], s[-1]
+    assert isinstance(forward, ForwardStep)
+    assert isinstance(back, BackwardStep)
+    assert (forward.symbols, forward.numbers) == ("v1 = x1 * w1", "-6 = 2 * (-3)")
+    assert (forward.name, forward.data, back.name, back.formula) == ("v1", -6.0, "v1", "x1 * w1")
+    assert back.upstream == pytest.approx(0.5, rel=1e-15)
+    first, second = back.contributions
+    assert (first.name, first.operand, first.symbols, first.local) == ("x1", 0, "w1", -3.0)
+    assert (second.parent.label, second.contribution) == ("w1", back.upstream * 2.0)
+
+
+def test_steps_touch_no_grad_and_keep_their_numbers() -> None:
+    """What is written to .data and .grad later, of plain numbers too, is not seen."""
+    x, y = named(x=Value(2.0), y=Value(3.0))
+    z = x * y**2 + 1
+    for node in topological_order(z):
+        node.grad = 7.0
+    s = steps(z)
+    first, page = str(s), s.data()
+    assert [node.grad for node in topological_order(z)] == [7.0] * 7
+    for node in topological_order(z):
+        node.data = node.grad = -100.0
+    assert (str(s), s.data()) == (first, page)
+    assert (s.gradient(x), s.gradient(y), s.explain(y).total) == (9.0, 12.0, 12.0)
+
+
+def test_other_arguments_are_refused() -> None:
+    number: Any = 3
+    with pytest.raises(TypeError, match=r"steps\(\) takes a Value, not 3"):
+        steps(number)
+    with pytest.raises(TypeError, match="named_parameters"):
+        str(steps(a * b, model=3))
+
+
+# --- the gradients --------------------------------------------------------------------------------
+
+SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, -2.0, 3.0, 700.0, 1e-300, 1e200, math.inf, -math.inf]
+UNARY: list[Callable[[Any], Any]] = [
+    *[operator.attrgetter(name) for name in ("exp", "log", "sqrt", "sin", "tanh", "sigmoid")],
+    *[operator.attrgetter(name) for name in ("relu", "softplus", "erf", "log1p", "expm1")],
+]
+OPERATIONS: list[Callable[[Any, Any, Any], Any]] = [
+    lambda x, y, z: x + y,
+    lambda x, y, z: x - y,
+    lambda x, y, z: x * y,
+    lambda x, y, z: x / y,
+    lambda x, y, z: -x,
+    lambda x, y, z: x**2,
+    lambda x, y, z: x**-1,
+    lambda x, y, z: x**y,
+    lambda x, y, z: 2**x,
+    lambda x, y, z: 0.0 * x,
+    lambda x, y, z: abs(x),
+    lambda x, y, z: maximum(x, y),
+    lambda x, y, z: minimum(x, 0.5),
+    lambda x, y, z: where(x, y, z),
+    *[lambda x, y, z, method=method: method(x)() for method in UNARY],
+    lambda x, y, z: CUBE(x),
+    lambda x, y, z: SINH(x),
+]
+CUBE = Primitive("cube", lambda x: x * x * x, lambda out, x: 3 * x * x)
+SINH = Primitive("sinh", math.sinh, lambda out, x: math.cosh(x))
+
+Program = list[tuple[int, int, int, int]]
+programs = st.lists(
+    st.tuples(st.integers(0, len(OPERATIONS) - 1), *[st.integers(0, 5)] * 3),
+    min_size=1,
+    max_size=14,
+)
+moderate = st.lists(st.integers(-24, 24).map(lambda n: n / 8), min_size=3, max_size=3)
+points = st.lists(st.sampled_from(SPECIAL) | st.floats(-3, 3), min_size=3, max_size=3)
+
+
+def run(program: Program, leaves: Sequence[Value]) -> Value:
+    """The last result; an operation that is not defined where it stands is left out."""
+    results = list(leaves)
+    for operation, i, j, k in program:
+        operands = [results[-1 - at % len(results)] for at in (i, j, k)]
+        try:
+            results.append(OPERATIONS[operation](*operands))
+        except (ValueError, ZeroDivisionError, OverflowError):
+            continue
+    return results[-1]
+
+
+def outcome(compute: Callable[[], Any]) -> Any:
+    """What is returned, or the error's kind and message."""
+    try:
+        return compute()
+    except (ValueError, ZeroDivisionError, OverflowError, FloatingPointError) as error:
+        return type(error), str(error)
+
+
+def spelled(numbers: Sequence[float]) -> list[str]:
+    """Floats to the last bit, with nan and -0.0."""
+    return [repr(float(number)) for number in numbers]
+
+
+@settings(max_examples=300, deadline=None)
+@given(programs, points, st.booleans())
+def test_gradients_and_errors_are_those_of_backward_to_the_last_bit(
+    program: Program, point: list[float], checking: bool
+) -> None:
+    output = run(program, [Value(x, label=f"x{i}") for i, x in enumerate(point)])
+    nodes = [node for node in topological_order(output) if not isinstance(node, Constant)]
+
+    def by_steps() -> list[str]:
+        return spelled([steps(output).gradients[node] for node in nodes])
+
+    def by_backward() -> list[str]:
+        output.backward()
+        return spelled([node.grad for node in nodes])
+
+    if checking:
+        with detect_anomaly():
+            got = outcome(by_steps)
+            expected = outcome(by_backward)
+        # The checking sweep of the engine may end at -0.0 where the other ends at 0.0.
+        assert got == expected or [float(x) for x in got] == [float(x) for x in expected]
+    else:
+        assert outcome(by_steps) == outcome(by_backward)
+
+
+@settings(max_examples=150, deadline=None)
+@given(programs, points)
+def test_the_steps_themselves_add_up_to_the_gradients(program: Program, point: list[float]) -> None:
+    """A contribution is upstream times local, a total the sum so far, the last one the gradient."""
+    output = run(program, [Value(x) for x in point])
+    s = outcome(lambda: steps(output))
+    if isinstance(s, tuple):
+        return
+    totals: dict[Value, float] = {}
+    for step in s[len(s) // 2 :]:
+        if step.node is not output:
+            assert spelled([step.upstream]) == spelled([totals.get(step.node, 0.0)])
+        for passed in step.contributions:
+            contribution = step.upstream * passed.local
+            assert passed.before == totals.get(passed.parent) or math.isnan(passed.before)
+            totals[passed.parent] = totals.get(passed.parent, 0.0) + contribution
+            assert spelled([passed.contribution, passed.total]) == spelled(
+                [contribution, totals[passed.parent]]
+            )
+    for node, total in totals.items():
+        assert spelled([s.gradients[node]]) == spelled([total])
+
+
+def test_an_error_in_a_derivative_is_that_of_backward() -> None:
+    x = Value(0.0, label="x")
+    with pytest.raises(ZeroDivisionError) as caught:
+        steps(2 * x.sqrt() + x)
+    assert str(caught.value) == "backward of sqrt(x = 0.0): division by zero"
+
+
+def test_anomalies_are_detected_as_in_backward() -> None:
+    x = Value(1e200, label="x")
+    y = (x * x) * 0.0
+    with detect_anomaly(), pytest.raises(FloatingPointError) as caught:
+        steps(Value(1e300) * (Value(1e200, label="w") * x.tanh()).tanh() * 1e300 * x)
+    assert str(caught.value).startswith("mul(1e+300, ")
+    assert math.isnan(steps(y).nodes[-1].data)
+
+
+def test_gradients_by_node_and_by_name() -> None:
+    output = neuron()
+    s = steps(output)
+    w1 = next(node for node in s.nodes if node.label == "w1")
+    assert s.gradient("w1") == s.gradient(w1) == s.gradients[w1]
+    assert "".join(node.label for node in s.gradients) == "x1w1x2w2bno"
+    gradients: Any = s.gradients
+    with pytest.raises(TypeError):
+        gradients[w1] = 1.0
+
+
+def test_what_is_not_there_is_answered_with_what_is() -> None:
+    (c,) = named(c=a * b + 2)
+    s = steps(c)
+    for ask in (s.gradient, s.explain):
+        with pytest.raises(ValueError, match=r"^no node is called 'q'; there are a, b, v1, c$"):
+            ask("q")
+        with pytest.raises(ValueError, match=r"^c does not depend on Value\(data=1.0, .*'p'\)$"):
+            ask(p)
+        with pytest.raises(ValueError, match=r"is a plain number, which receives no gradient$"):
+            ask(c.parents[1])
+        with pytest.raises(TypeError, match="a node is given as a Value or by its name, not as 3"):
+            ask(3)
+    many = steps(sum((Value(1.0) for _ in range(50)), Value(0.0)))
+    with pytest.raises(ValueError, match=r"there are x1, .*, x30 and 71 more$"):
+        many.gradient("q")
+    twins = steps(Value(1.0, label="t") * Value(2.0, label="t"))
+    with pytest.raises(ValueError, match="2 nodes are called 't': give the Value itself"):
+        twins.gradient("t")
+
+
+# --- explain --------------------------------------------------------------------------------------
+
+
+def test_the_chain_rule_for_one_leaf() -> None:
+    assert (
+        str(steps(neuron()).explain("w1"))
+        == """\
+d o / d w1 = 1, along the only path
+path                  local derivatives      in numbers       product
+o → n → v3 → v1 → w1  sech(n)² * 1 * 1 * x1  0.5 * 1 * 1 * 2        1"""
+    )
+
+
+def test_every_path_is_written_out_largest_first() -> None:
+    """f = (a + a) (a b): three paths, 2 a b twice and 2 a b again by hand."""
+    (d,) = named(d=a + a)
+    (e,) = named(e=a * b)
+    (f,) = named(f=e * d)
+    explanation = explain(f, "a")
+    assert (
+        str(explanation)
+        == """\
+d f / d a = -24, the sum over 3 paths
+path       local derivatives  in numbers  product
+f → e → a  d * b              6 * (-2)        -12
+f → d → a  e * 1              -6 * 1           -6
+f → d → a  e * 1              -6 * 1           -6
+sum                                           -24"""
+    )
+    assert str(explanation.paths[0]) == "f → e → a: d * b = 6 * (-2) = -12"
+    slope_e = r"\frac{\partial f}{\partial e} \cdot \frac{\partial e}{\partial a}"
+    slope_d = r"\frac{\partial f}{\partial d} \cdot \frac{\partial d}{\partial a}"
+    assert explanation._repr_latex_().splitlines() == [
+        "$$",
+        r"\begin{aligned}",
+        rf"\frac{{\partial f}}{{\partial a}} &= {slope_e} + {slope_d} \\[4pt]",
+        rf"&\quad {{}}+ {slope_d} \\[4pt]",
+        r"&= \underbrace{d \cdot b}_{-12} + \underbrace{e \cdot 1}_{-6} \\[4pt]",
+        r"&\quad {}+ \underbrace{e \cdot 1}_{-6} \\[4pt]",
+        "&= -24",
+        r"\end{aligned}",
+        "$$",
+    ]
+
+
+def test_inner_nodes_and_the_output_are_explained_too() -> None:
+    (d,) = named(d=a + a)
+    (f,) = named(f=d * d)
+    assert (
+        str(explain(f, d))
+        == """\
+d f / d d = 12, the sum over 2 paths
+path   local derivatives  in numbers  product
+f → d  d                  6                 6
+f → d  d                  6                 6
+sum                                        12"""
+    )
+    itself = explain(f, f)
+    assert str(itself) == "d f / d f = 1: the output itself"
+    assert (itself.how_many, itself.total) == (1, 1.0)
+    assert itself._repr_latex_().splitlines()[2] == r"\frac{\partial f}{\partial f} &= 1"
+
+
+def test_a_node_that_the_output_does_not_change_with() -> None:
+    (chosen,) = named(chosen=where(p, a, b))
+    explanation = explain(chosen, p)
+    assert str(explanation) == "d chosen / d p = 0: chosen does not change with p"
+    assert (explanation.paths, explanation.how_many, explanation.total) == ((), 0, 0.0)
+    assert r"\frac{\partial \mathrm{chosen}}{\partial p} &= 0" in explanation._repr_latex_()
+
+
+def test_a_path_through_a_gradient_of_exactly_0_contributes_0() -> None:
+    """Behind it the slope of sqrt at 0, which does not exist, is not asked for."""
+    x = Value(0.0, label="x")
+    (root,) = named(root=x.sqrt())
+    (m,) = named(m=root * 0.0)
+    (y,) = named(y=m + x)
+    assert (
+        str(explain(y, x))
+        == """\
+d y / d x = 1, the sum over 2 paths
+path              local derivatives     in numbers                         product
+y → x             1                     1                                        1
+y → m → root → x  1 * 0 * (0.5 / root)  1 * 0, and root passes nothing on        0
+sum                                                                              1"""
+    )
+
+
+def test_long_paths_and_wide_tables_are_set_one_below_the_other() -> None:
+    x = Value(2.0, label="x")
+    y = x
+    for _ in range(40):
+        y = (y * x).tanh()
+    explanation = explain(named(y=y)[0], "x", max_paths=2)
+    assert explanation.how_many == 41
+    first, *_ = explanation.paths
+    assert len(first.nodes) == len(first.names) == 3
+    assert len(explanation.paths[1].nodes) == 5
+    assert str(explanation).splitlines()[-2] == "... and 39 more"
+    deep = explain(y, "x", max_paths=50).paths[-1]
+    assert deep.way.startswith("y → v79 → v78 → v77 → … → ")
+    text = str(explain(y, "x", max_paths=50))
+    assert max(map(len, text.splitlines())) <= 120
+    assert text.splitlines()[1] == first.way
+    assert text.splitlines()[2] == f"    = {first.symbols}"
+
+
+def every_path(node: Value, end: Value) -> list[list[Value]]:
+    """By recursion, as the definition says."""
+    if node is end:
+        return [[node]]
+    rules = node.primitive.backward if node.primitive else ()
+    return [
+        [node, *rest]
+        for parent, rule in zip(node.parents, rules, strict=True)
+        if rule is not None and not isinstance(parent, Constant)
+        for rest in every_path(parent, end)
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(programs, moderate, st.integers(1, 4))
+def test_paths_are_counted_exactly_and_the_largest_are_shown(
+    program: Program, point: list[float], most: int
+) -> None:
+    leaves = [Value(x, label=f"x{i}") for i, x in enumerate(point)]
+    output = run(program, leaves)
+    s = outcome(lambda: steps(output))
+    if isinstance(s, tuple):
+        return
+    for node in s.gradients:
+        expected = every_path(output, node)
+        shown, whole = s.explain(node, most), s.explain(node, 10**6)
+        assert shown.how_many == whole.how_many == len(whole.paths) == len(expected)
+        got = [list(path.nodes) for path in whole.paths]
+        assert sorted([list(map(id, path)) for path in got]) == sorted(
+            [list(map(id, path)) for path in expected]
+        )
+        assert shown.paths == whole.paths[:most] or math.isnan(s.gradients[node])
+        sizes = [abs(path.product) for path in whole.paths]
+        if all(map(math.isfinite, sizes)):
+            for larger, smaller in pairwise(sizes):  # but for the rounding of a product
+                assert larger >= smaller * (1 - 1e-12) - 1e-200
+            assert sum(path.product for path in whole.paths) == pytest.approx(
+                s.gradients[node], rel=1e-9, abs=1e-9 * max(sizes, default=0.0)
+            )
+
+
+def test_paths_beyond_counting_are_counted() -> None:
+    x = Value(1.0, label="x")
+    y = x
+    for _ in range(3000):
+        y = (y + y) * 0.5
+    explanation = explain(y, "x", max_paths=3)
+    assert explanation.how_many == 2**3000
+    assert len(explanation.paths) == 3
+    assert explanation.total == 1.0
+    assert "the sum over about 10^903 paths" in str(explanation)
+    assert "... and about 10^903 more" in str(explanation)
+    assert r"about 10^903 more" in explanation._repr_latex_()
+
+
+@pytest.mark.parametrize("most", [0, -1, 2.5, None])
+def test_max_paths_is_a_whole_number(most: Any) -> None:
+    with pytest.raises(ValueError, match="max_paths is a whole number of 1 or more, not "):
+        steps(a * b).explain(a, most)
+
+
+def test_an_explanation_in_latex_is_balanced_whatever_the_labels() -> None:
+    x = Value(2.0, label=r"}$\input{x}$ <b> %&#")
+    (y,) = named(**{"$$": x * x + x.tanh() * 3})
+    shown = steps(y).explain(x)._repr_latex_()
+    assert shown.count("$$") == 2
+    assert not re.search(r"(?<!\\)[%#]|[<>]", shown)
+    bare = re.sub(r"\\[{}]", "", shown)
+    assert bare.count("{") == bare.count("}")
+
+
+# --- for the page ---------------------------------------------------------------------------------
+
+
+def number(entry: Any) -> float:
+    """A number as the page reads it."""
+    return float(entry)
+
+
+class Page:
+    """What the page does with the data, in Python: the contract that both sides keep."""
+
+    def __init__(self, data: dict[str, Any]) -> None:
+        self.data = json.loads(json.dumps(data, allow_nan=False))
+        self.slots = [math.nan] * self.data["slots"]
+        for i, node in enumerate(self.data["nodes"]):
+            self.slots[i] = number(node["data"])
+        for slot, constant in self.data["constants"]:
+            self.slots[slot] = number(constant)
+
+    def run(self, program: list[Any]) -> None:
+        for slot, name, operands in program:
+            self.slots[slot] = TABLE[name].forward(*[self.slots[o] for o in operands])
+
+    def backward(self) -> list[float | None]:
+        nodes = self.data["nodes"]
+        gradients = [0.0] * len(nodes)
+        gradients[self.data["output"]] = 1.0
+        for entry in self.data["backward"]:
+            upstream = gradients[entry["node"]]
+            for edge in entry["edges"] if upstream else ():
+                if edge["program"] is None:
+                    local = math.nan if edge["local_value"] is None else number(edge["local_value"])
+                else:
+                    self.run(edge["program"])
+                    local = self.slots[edge["local"]]
+                gradients[edge["parent"]] += upstream * local
+        constant = [node["kind"] == "constant" for node in nodes]
+        return [None if fixed else g for fixed, g in zip(constant, gradients, strict=True)]
+
+    def text(self, template: list[Any], in_numbers: bool) -> str:
+        """A formula as the page writes it."""
+        written = ""
+        for item in template:
+            if isinstance(item, str):
+                written += item
+            elif in_numbers:
+                shown = format(self.slots[item["slot"]], ".4g")
+                written += f"({shown})" if item["grouped"] and shown[0] == "-" else shown
+            else:
+                written += item.get("name", self.data["nodes"][item["slot"]]["name"])
+        return written
+
+
+@settings(max_examples=200, deadline=None)
+@given(programs, points)
+def test_the_page_computes_the_gradients_to_the_last_bit(
+    program: Program, point: list[float]
+) -> None:
+    output = run(program, [Value(x, label=f"x{i}") for i, x in enumerate(point)])
+    s = outcome(lambda: steps(output))
+    if isinstance(s, tuple):
+        return
+    page = Page(s.data())
+    recorded = [None if g is None else number(g) for g in page.data["gradients"]]
+    assert str(page.backward()) == str(recorded)
+    expected = [s.gradients.get(node) for node in s.nodes]
+    assert str(recorded) == str(expected)
+
+
+@settings(max_examples=200, deadline=None)
+@given(programs, points, points)
+def test_the_page_follows_a_moved_leaf_to_the_last_bit(
+    program: Program, point: list[float], moved: list[float]
+) -> None:
+    """Forward and backward at other numbers, as a new graph in Python gives them."""
+    leaves = [Value(x, label=f"x{i}") for i, x in enumerate(point)]
+    output = run(program, leaves)
+    s = outcome(lambda: steps(output))
+    if isinstance(s, tuple):
+        return
+    page = Page(s.data())
+    for i, node in enumerate(s.nodes):
+        if page.data["nodes"][i]["movable"]:
+            node.data = page.slots[i] = moved[leaves.index(node)]
+
+    def fresh() -> list[str]:
+        for node in topological_order(output):
+            node.grad = 0.0
+            if node.primitive:
+                node.data = node.primitive.forward(*[parent.data for parent in node.parents])
+        output.backward()
+        return spelled([node.grad for node in s.gradients] + [node.data for node in s.nodes])
+
+    def on_the_page() -> list[str]:
+        page.run(page.data["forward"])
+        gradients = [g for g in page.backward() if g is not None]
+        return spelled(gradients + page.slots[: len(s.nodes)])
+
+    expected, got = outcome(fresh), outcome(on_the_page)
+    if isinstance(expected, list):
+        assert got == expected
+    else:
+        assert got[0] is expected[0]  # the same kind of error
+
+
+def test_the_data_of_a_small_graph() -> None:
+    x, w = named(x=Value(2.0), w=Value(-0.0))
+    (y,) = named(y=(x * w - 3.0).tanh())
+    data = steps(y).data()
+    assert set(data) == {
+        *("version", "title", "nodes", "output", "constants", "slots"),
+        *("forward", "backward", "gradients"),
+    }
+    assert (data["version"], data["title"], data["output"]) == (1, "The backward pass of y", 5)
+    assert [n["name"] for n in data["nodes"]] == ["x", "w", "3", "v1", "v2", "y"]
+    assert [n["kind"] for n in data["nodes"]] == [
+        *("leaf", "leaf", "constant", "inner", "inner", "output")
+    ]
+    assert [n["parents"] for n in data["nodes"]] == [[], [], [], [0, 1], [3, 2], [4]]
+    assert [n["data"] for n in data["nodes"]] == [2.0, "-0", 3.0, "-0", -3.0, math.tanh(-3.0)]
+    assert [n["movable"] for n in data["nodes"]] == [True, True, False, False, False, False]
+    assert [n["symbol"] for n in data["nodes"]] == ["", "", "", "*", "-", "tanh"]
+    assert data["nodes"][2]["fixed_because"] == "it is a plain number"
+    assert data["nodes"][4]["formula"] == [{"slot": 3, "grouped": False}, " - 3"]
+    assert data["constants"] == [[6, 3.0], *data["constants"][1:]]
+    assert [operation[:2] for operation in data["forward"]] == [[3, "mul"], [4, "sub"], [5, "tanh"]]
+    first = data["backward"][0]
+    assert (first["node"], [edge["parent"] for edge in first["edges"]]) == (5, [4])
+    assert first["edges"][0]["symbols"] == ["sech(", {"slot": 4, "grouped": False}, ")²"]
+    assert [operation[1] for operation in first["edges"][0]["program"]] == ["sech", "mul"]
+    assert data["backward"][2]["edges"][0] == {
+        "operand": 0,
+        "parent": 0,
+        "symbols": [{"slot": 1, "grouped": False}],
+        "program": [],
+        "local": 1,
+    }
+    assert [g is None for g in data["gradients"]] == [False, False, True, False, False, False]
+
+
+def test_templates_are_the_texts_of_the_steps() -> None:
+    (s,) = named(**{"a + b": a + b})
+    output = (s * b - 2.5) / s.exp() + (s**2).sigmoid()
+    all_steps = steps(output)
+    page = Page(all_steps.data())
+    half = len(all_steps) // 2
+    for i, step in enumerate(all_steps[:half], start=page.data["output"] + 1 - half):
+        assert isinstance(step, ForwardStep)
+        template = page.data["nodes"][i]["formula"]
+        assert page.text(template, False) == step.formula
+        assert page.text(template, True) == step.in_numbers
+    for entry, back in zip(page.data["backward"], all_steps[half:], strict=True):
+        assert isinstance(back, BackwardStep)
+        for edge, passed in zip(entry["edges"], back.contributions, strict=True):
+            assert page.text(edge["symbols"], False) == passed.symbols
+
+
+def test_a_leaf_before_python_code_is_not_movable_and_says_why() -> None:
+    x, y, z = named(x=Value(0.5), y=Value(2.0), z=Value(3.0))
+    branch = Primitive("branch", lambda x: x * x, lambda out, x: 2 * x if x > 0 else 0.0)
+    data = steps(SINH(x * y) + CUBE(z) + branch(z * 1.0) * y).data()
+    nodes = {node["name"]: node for node in data["nodes"] if node["label"]}
+    assert [nodes[name]["movable"] for name in "xyz"] == [False, False, False]
+    assert nodes["x"]["fixed_because"] == "v2 = sinh(v1) runs Python code, which a page cannot"
+    assert nodes["z"]["fixed_because"].startswith("v6 = branch(v5) runs Python code")
+    edges = {e["node"]: e["edges"] for e in data["backward"]}
+    by_op = {node["op"]: i for i, node in enumerate(data["nodes"])}
+    (edge,) = edges[by_op["sinh"]]
+    assert (edge["program"], edge["local_value"]) == (None, math.cosh(1.0))
+    assert edge["symbols"] == ["sinh'(", {"slot": by_op["sinh"] - 1, "grouped": False}, ")"]
+    assert by_op["sinh"] not in [slot for slot, _, _ in data["forward"]]
+    assert by_op["branch"] in [slot for slot, _, _ in data["forward"]]
+    assert steps(CUBE(z)).data()["nodes"][0]["movable"] is True
+
+
+def test_a_slope_that_python_cannot_give_is_unknown() -> None:
+    x = Value(0.5, label="x")
+    reciprocal = Primitive("reciprocal", lambda x: x, lambda out, x: 1.0 / math.floor(x))
+    (edge,) = steps(reciprocal(x) * 0.0).data()["backward"][1]["edges"]
+    assert (edge["program"], edge["local_value"]) == (None, None)
+    (edge,) = steps(SINH(x) * 0.0).data()["backward"][1]["edges"]
+    assert edge["local_value"] == math.cosh(0.5)
+
+
+def test_parameters_are_told_from_other_leaves() -> None:
+    nn.seed(1)
+    model = nn.Neuron(1)
+    x = Value(1.0, label="x")
+    kinds = {n["name"]: n["kind"] for n in steps(model([x])).data()["nodes"]}
+    assert (kinds["w.0"], kinds["b"], kinds["x"]) == ("parameter", "parameter", "leaf")
+    data = steps(model([x]) * x.log()).data()
+    assert "it takes numbers above 0" in [n["domain"] for n in data["nodes"]]
+
+
+def test_the_data_of_a_graph_of_300_nodes_is_small() -> None:
+    nn.seed(1)
+    model = nn.MLP(2, [4, 4, 1], activation="tanh")
+    loss = nn.mse([model([0.1 * i, 1.0]) for i in range(3)], [0.0, 1.0, 2.0])
+    s = steps(loss)
+    assert len(s.nodes) > 250
+    assert len(json.dumps(s.data())) < 300_000
+
+
+# --- in a notebook and in a file ------------------------------------------------------------------
+
+
+def test_a_notebook_gets_the_player_and_the_table() -> None:
+    s = steps(neuron())
+    bundle = s._repr_mimebundle_()
+    assert set(bundle) == {"text/html", "text/plain"}
+    assert bundle["text/plain"] == str(s)
+    assert "The backward pass of o" in bundle["text/html"]
+    text_only = {"text/plain": str(s)}
+    assert s._repr_mimebundle_(include=["text/plain"]) == text_only
+    assert s._repr_mimebundle_(exclude=["text/html"]) == text_only
+
+
+def chain(length: int) -> Value:
+    x = Value(1.0, label="x")
+    for _ in range(length):
+        x = x * 1.0000001
+    return x
+
+
+def test_what_is_too_large_for_the_player_is_a_table_that_says_so(tmp_path: FilePath) -> None:
+    s = steps(chain(PLAYER_NODES))
+    bundle = s._repr_mimebundle_()
+    assert set(bundle) == {"text/plain"}
+    assert PLAYER_NODES == 1_000
+    message = "2,001 nodes are too many for the player, which takes 1,000"
+    assert bundle["text/plain"] == f"{bundle['text/plain'].splitlines()[0]}\n\n{s}"
+    assert bundle["text/plain"].startswith(message)
+    with pytest.raises(ValueError, match=message):
+        s.save(tmp_path / "x.html")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_saving_writes_one_html_file(tmp_path: FilePath) -> None:
+    path = tmp_path / "pass.html"
+    path.write_text("old")
+    steps(neuron()).save(path)
+    page = path.read_text(encoding="utf-8")
+    assert page.startswith("<!DOCTYPE html>")
+    assert "The backward pass of o" in page
+    assert [entry.name for entry in tmp_path.iterdir()] == ["pass.html"]
+    steps(neuron()).save(str(tmp_path / "again.HTML"))
+    assert (tmp_path / "again.HTML").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize("name", ["pass.svg", "pass", "html", "pass.html.png"])
+def test_another_ending_is_refused(tmp_path: FilePath, name: str) -> None:
+    with pytest.raises(ValueError, match=f"steps are saved as .html, not as '{name}'"):
+        steps(neuron()).save(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_is_written_whole_or_not_at_all(
+    tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(FileNotFoundError, match="missing"):
+        steps(neuron()).save(tmp_path / "missing" / "pass.html")
+    path = tmp_path / "pass.html"
+    path.write_text("old")
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        steps(neuron()).save(path)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# --- size -----------------------------------------------------------------------------------------
+
+
+def test_a_very_long_chain_is_stepped_through_without_recursion() -> None:
+    length = 50_000
+    s = steps(chain(length))
+    assert len(s) == 2 * length
+    assert str(s[length - 1]) == f"v{length} = v{length - 1} * 1 = 1.005 * 1 = 1.005"
+    assert str(s[-1]) == "v1.grad = 1.005, back through v1 = x * 1: x.grad = 1.005 * 1 = 1.005"
+    assert len(str(s)) < 20_000
+    explanation = s.explain("x")
+    assert (explanation.how_many, len(explanation.paths[0].nodes)) == (1, length + 1)
+    assert explanation.paths[0].product == pytest.approx(1.0000001**length, rel=1e-9)
+
+
+def test_steps_of_a_training_loss_are_made_when_they_are_asked_for() -> None:
+    nn.seed(1)
+    rng = random.Random(1)
+    model = nn.MLP(2, [16, 16, 1])
+    inputs = [[rng.uniform(-1, 1), rng.uniform(-1, 1)] for _ in range(20)]
+    loss = nn.hinge([model(x) for x in inputs], [rng.choice([-1, 1]) for _ in inputs])
+    s = steps(loss)
+    loss.backward()
+    assert spelled([s.gradient(p) for p in model.parameters()]) == spelled(
+        [p.grad for p in model.parameters()]
+    )
+    explanation = s.explain("layers.0.neurons.3.w.1")
+    assert explanation.how_many == 20 * 16
+    assert len(explanation.paths) == 20

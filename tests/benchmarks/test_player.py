@@ -1,0 +1,116 @@
+"""How large is the player's file, and how long does it take to open, to step and to recompute?
+
+    python -m pytest tests/benchmarks/test_player.py
+
+Times are those of headless Chromium, from the event to the page laid out anew.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from statistics import median
+from time import perf_counter
+
+import pytest
+
+import nn
+from autograd.player import page
+from autograd.steps import steps
+
+FLAGS = [
+    *["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
+    *["--disable-background-networking", "--disable-component-update", "--disable-sync"],
+]
+HOST = "[...document.querySelectorAll('div')].find((d) => d.player)"
+
+
+def missing(what):
+    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(what)
+
+
+@pytest.fixture(scope="module")
+def tab():
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("needs playwright: pip install playwright")
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        missing("needs Chromium: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser.new_page(viewport={"width": 1280, "height": 900})
+        browser.close()
+
+
+def loss_of_about_300_nodes():
+    """The squared error of a 3-8-7-1 MLP on one example."""
+    nn.seed(0)
+    model = nn.MLP(3, [8, 7, 1])
+    return nn.mse([model([0.5, -0.3, 1.2])], [1.0])
+
+
+def measured(tab, setup, action, times):
+    """Milliseconds of an action and of the layout after it, each time."""
+    return tab.evaluate(
+        f"""async () => {{
+            const {{ shadowRoot }} = {HOST};
+            const times = [];
+            {setup}
+            await new Promise((done) => setTimeout(done, 800)); // the picture has come closer
+            for (let k = 0; k < {times}; k++) {{
+                const start = performance.now();
+                {action}
+                shadowRoot.querySelector('.player').getBoundingClientRect();
+                times.push(performance.now() - start);
+                await new Promise(setTimeout);
+            }}
+            return times;
+        }}"""
+    )
+
+
+KEY = """shadowRoot.querySelector('.player').dispatchEvent(
+    new KeyboardEvent('keydown', { key: 'ArrowRight', bubbles: true }));"""
+SLIDER = """const slider = shadowRoot.querySelectorAll('.leaves input[type=range]')[5];
+    shadowRoot.querySelector('button.last').click();"""
+DRAG = """slider.value = (k * 37) % 200 - 100;
+    slider.dispatchEvent(new Event('input', { bubbles: true }));"""
+CHAIN = """shadowRoot.querySelectorAll('.stage .node.parameter')[5]
+    .dispatchEvent(new Event('click'));"""
+
+
+def test_player_of_300_nodes(tab, report, tmp_path):
+    shown = steps(loss_of_about_300_nodes())
+    nodes, last = len(shown.nodes), len(shown)
+    assert 290 <= nodes <= 310
+    start = perf_counter()
+    html = page(shown)
+    making = perf_counter() - start
+    file = tmp_path / "player.html"
+    size = file.write_text(html, encoding="utf-8")
+    tab.goto(file.as_uri())
+    opening = tab.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
+    stepping = measured(tab, "", KEY, last)
+    assert tab.evaluate(f"{HOST}.player.state().position") == last
+    dragging = measured(tab, SLIDER, DRAG, 100)
+    with_chain = measured(tab, SLIDER + CHAIN, DRAG, 100)
+    for what, number, asked in [
+        ("saved file", f"{size / 1e6:.2f} MB", "under 1.5 MB"),
+        ("made in Python", f"{making * 1e3:.0f} ms", "-"),
+        ("opened", f"{opening:.0f} ms", "no visible delay"),
+        ("a step", spread(stepping), "no visible delay"),
+        ("a leaf dragged", spread(dragging), "under 16 ms"),
+        ("a leaf dragged, chain rule open", spread(with_chain), "under 16 ms"),
+    ]:
+        report(f"player of {nodes} nodes: {what}", number, asked)
+    assert size < 1_500_000
+    assert opening < 1_000
+    assert median(stepping) < 50
+    assert median(dragging) < 16
+    assert median(with_chain) < 16
+
+
+def spread(times):
+    return f"{median(times):.1f} ms, at most {max(times):.1f} ms"

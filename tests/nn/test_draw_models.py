@@ -1,0 +1,322 @@
+"""draw: how the graph of a network folds into its modules, its losses, and what lies between."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+
+import pygraphviz
+import pytest
+
+import nn
+from autograd import Value, grad, topological_order
+from autograd.draw import draw, names, node_kinds
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def parts(drawing, kind):
+    """{id: lines of text} of the nodes or the frames ("cluster") of a drawing."""
+    return {
+        g.get("id"): ["".join(text.itertext()) for text in g.iter(f"{SVG}text")]
+        for g in ET.fromstring(drawing.svg()).iter(f"{SVG}g")
+        if g.get("class") == kind
+    }
+
+
+def boxes(drawing):
+    """{first line: the others} of the boxes that stand for several nodes or for a module."""
+    return {
+        lines[0]: lines[1:] for key, lines in parts(drawing, "node").items() if key.startswith("b")
+    }
+
+
+def frames(drawing):
+    return [line for lines in parts(drawing, "cluster").values() for line in lines]
+
+
+def total(drawing):
+    """How many nodes all boxes together say they hold."""
+    counted = 0
+    for key, lines in parts(drawing, "node").items():
+        sizes = [re.fullmatch(r"([\d,]+) (node|input|constant|parameter)s?", x) for x in lines]
+        found = [int(size[1].replace(",", "")) for size in sizes if size]
+        assert len(found) == key.startswith("b")
+        counted += sum(found) or 1
+    return counted
+
+
+def flows(drawing):
+    """{(first line, first line): label} of the edges."""
+    heads = {key: lines[0] for key, lines in parts(drawing, "node").items()}
+    found = re.findall(r"\t(\w+) -> (\w+) \[(?:label=\"?([\d,]+)\"? )?", drawing.source)
+    assert len(found) == len(pygraphviz.AGraph(string=drawing.source).edges())
+    return {(heads[tail], heads[head]): label for tail, head, label in found}
+
+
+def goes_one_way(drawing):
+    """Whether the arrows make no circle."""
+    left = {tuple(edge) for edge in pygraphviz.AGraph(string=drawing.source).edges()}
+    while left:
+        tails = {tail for tail, _ in left}
+        ended = {edge for edge in left if edge[1] not in tails}
+        if not ended:
+            return False
+        left -= ended
+    return True
+
+
+def moons_loss(examples=5, model=None):
+    """The loss of the README's network, with an L2 penalty written by hand."""
+    data = nn.data.moons(100, noise=0.1)
+    model = model or nn.MLP(2, [16, 16, 1])
+    scores = [model(x) for x in data.inputs[:examples]]
+    penalty = sum((p * p for p in model.parameters()), Value(0.0, label="start"))
+    return nn.hinge(scores, data.targets[:examples]) + 1e-4 * penalty
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+
+def test_parameters_have_the_names_of_the_model_they_were_used_by():
+    model = nn.MLP(2, [2, 1])
+    out = model([Value(1.0, label="input"), Value(2.0)])
+    heads = [lines[0] for lines in parts(draw(out), "node").values()]
+    found = names(topological_order(out))
+    for name, parameter in model.named_parameters():
+        assert heads.count(name) == 1
+        assert found[parameter] == name
+    assert "layers.1.neurons.0.w.1" in heads
+
+
+def test_two_models_are_told_apart_by_class_and_two_of_a_class_by_number():
+    one, two, other = nn.Neuron(1), nn.Neuron(1), nn.Layer(1, 1)
+    out = one([1.0]) + two([2.0]) + other([3.0])[0]
+    found = names(topological_order(out))
+    assert found[one.w[0]] == "Neuron1.w.0"
+    assert found[two.b] == "Neuron2.b"
+    assert found[other.neurons[0].b] == "Layer.neurons.0.b"
+
+
+def test_a_given_model_names_what_was_called_piece_by_piece():
+    model = nn.MLP(1, [1, 1])
+    out = model.layers[1](model.layers[0]([0.5]))[0]
+    bias = model.layers[1].neurons[0].b
+    assert names(topological_order(out))[bias] == "Layer2.neurons.0.b"
+    assert names(topological_order(out), model)[bias] == "layers.1.neurons.0.b"
+    assert {"layers.0", "layers.1"} <= set(boxes(draw(out, depth=0, model=model)))
+
+
+def test_a_label_goes_before_the_name_in_the_model():
+    neuron = nn.Neuron(1)
+    neuron.b.label = "bias"
+    out = neuron([1.0])
+    assert names(topological_order(out))[neuron.b] == "bias"
+    assert ["bias", "data 0", "grad 0"] in parts(draw(out), "node").values()
+
+
+def test_parameters_buffers_inputs_and_plain_numbers_are_of_different_kinds():
+    norm = nn.BatchNorm(1).eval()
+    x = Value(1.0)
+    (out,) = norm([x])
+    nodes = topological_order(out)
+    kinds = dict(zip(nodes, node_kinds(nodes), strict=True))
+    assert kinds[norm.gain[0]] == "parameter"
+    assert kinds[norm.running_mean[0]] == kinds[x] == "leaf"
+    assert names(nodes)[norm.running_mean[0]] == "running_mean.0"
+    assert kinds[out] == "output"
+    assert list(kinds.values()).count("constant") == 1  # eps
+
+
+# --- depth ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, None])
+def test_boxes_add_up_to_the_graph_and_arrows_go_one_way(depth):
+    loss = moons_loss()
+    drawing = draw(loss, depth=depth)
+    assert total(drawing) == len(topological_order(loss))
+    assert goes_one_way(drawing)
+
+
+def test_at_depth_0_each_model_and_each_loss_is_a_box():
+    drawing = draw(moons_loss(), depth=0)
+    neuron = {2: 2 * 2 + 1, 16: 2 * 16 + 1}  # products, sums and relu
+    inside = 337 + 5 * (16 * neuron[2] + 16 * neuron[16] + 32)
+    assert boxes(drawing) == {
+        "10 constants": [],  # 5 inputs of 2 numbers
+        "MLP(337 parameters)": [f"{inside:,} nodes"],
+        "11 constants": [],  # 5 targets, 5 times the 1 of 1 - y s, and the 5 of the mean
+        "hinge": ["20 nodes"],  # times y, 1 -, relu, the sum and its mean
+        "arithmetic": ["* ×338, + ×337", "675 nodes"],  # the penalty
+    }
+    singles = [lines for key, lines in parts(drawing, "node").items() if key.startswith("n")]
+    assert sorted(lines[0] for lines in singles) == ["+", "0.0001", "start"]
+    assert flows(drawing) == {
+        ("10 constants", "MLP(337 parameters)"): "10",
+        ("MLP(337 parameters)", "hinge"): "5",
+        ("11 constants", "hinge"): "11",
+        ("MLP(337 parameters)", "arithmetic"): "337",
+        ("start", "arithmetic"): "",
+        ("0.0001", "arithmetic"): "",
+        ("hinge", "+"): "",
+        ("arithmetic", "+"): "",
+    }
+    assert frames(drawing) == []
+
+
+def test_at_depth_1_a_model_is_a_frame_around_its_layers():
+    drawing = draw(moons_loss(), depth=1)
+    found = boxes(drawing)
+    assert {"layers.0", "layers.1", "layers.2", "hinge", "arithmetic"} < set(found)
+    assert found["layers.0"] == ["Layer(48 parameters)", f"{48 + 5 * 16 * 5} nodes"]
+    assert frames(drawing) == ["MLP(337 parameters)"]
+    assert flows(drawing)[("layers.0", "layers.1")] == "80"  # 16 neurons, 5 examples
+    assert flows(drawing)[("layers.1", "arithmetic")] == "272"
+
+
+def test_at_depth_2_layers_are_frames_around_their_neurons():
+    drawing = draw(moons_loss(), depth=2)
+    neurons = [name for name in boxes(drawing) if "neurons" in name]
+    assert len(neurons) == 33
+    assert boxes(drawing)["layers.2.neurons.0"] == ["Neuron(17 parameters)", f"{17 + 5 * 32} nodes"]
+    assert frames(drawing) == [
+        "MLP(337 parameters)",
+        "layers.0  Layer(48 parameters)",
+        "layers.1  Layer(272 parameters)",
+        "layers.2  Layer(17 parameters)",
+    ]
+
+
+def test_without_a_depth_as_many_levels_are_open_as_fit():
+    loss = moons_loss()
+    assert draw(loss).source == draw(loss, depth=2).source
+    assert draw(loss, max_nodes=30).source == draw(loss, depth=1).source
+    assert draw(loss, max_nodes=9).source == draw(loss, depth=0).source
+    with pytest.raises(ValueError, match=r"depth = 0 more than max_nodes = 5 boxes: raise max"):
+        draw(loss, max_nodes=5)
+
+
+def test_a_depth_beyond_the_last_level_shows_every_node_if_they_fit():
+    model = nn.MLP(2, [2, 1])
+    out = model([1.0, 2.0])
+    assert draw(out, depth=3).source == draw(out).source
+    with pytest.raises(ValueError, match="depth = 3 opens every module: use a smaller depth"):
+        draw(moons_loss(), depth=3)
+    with pytest.raises(ValueError, match="use a smaller depth, or raise max_nodes"):
+        draw(moons_loss(), depth=2, max_nodes=20)
+
+
+def test_a_small_network_is_folded_only_when_asked():
+    model = nn.MLP(2, [2, 1])
+    out = model([1.0, 2.0])
+    assert not boxes(draw(out))
+    assert set(boxes(draw(out, collapse=True))) == {
+        "2 constants",
+        "layers.0.neurons.0",
+        "layers.0.neurons.1",
+        "layers.1.neurons.0",
+    }
+
+
+# --- what belongs where ---------------------------------------------------------------------------
+
+
+class Residual(nn.Module):
+    """x + f(x), twice, with arithmetic of its own around the calls."""
+
+    def __init__(self):
+        self.first, self.second = nn.Layer(2, 2, "tanh"), nn.Layer(2, 2, "tanh")
+        self.scale = Value(0.5)
+
+    def __call__(self, x):
+        for part in (self.first, self.second):
+            x = [a + self.scale * b for a, b in zip(x, part(x), strict=True)]
+        return x
+
+
+def test_arithmetic_between_the_parts_of_a_module_does_not_run_in_circles():
+    model = Residual()
+    x = [Value(1.0, label="a"), Value(2.0, label="b")]
+    loss = nn.mse(model(x), [0.0, 1.0])
+    drawing = draw(loss, depth=1)
+    assert goes_one_way(drawing)
+    assert total(drawing) == len(topological_order(loss))
+    assert {"first", "second", "mse"} < set(boxes(drawing))
+    assert boxes(drawing)["2 inputs"] == ["a, b"]
+    assert ["scale", "data 0.5", "grad 0"] in parts(drawing, "node").values()
+    heads = [lines[0] for lines in parts(drawing, "node").values()]
+    assert heads.count("arithmetic") == 2
+
+
+def test_all_calls_of_one_module_are_one_box():
+    layer = nn.Layer(2, 2, "tanh")
+    x = [Value(1.0), Value(2.0)]
+    for _ in range(4):
+        x = layer(x)
+    assert boxes(draw(x, depth=0))["Layer(6 parameters)"][0] == f"{6 + 4 * 2 * 5 - 2} nodes"
+
+
+def test_buffers_are_in_the_box_of_their_module():
+    norm = nn.BatchNorm(2).eval()
+    out = norm([Value(1.0), Value(2.0)])
+    drawing = draw(out, depth=0)
+    # 4 buffers, 4 parameters, and (v - m) * (gain / sqrt(var + eps)) + bias without the last sum
+    assert boxes(drawing)["BatchNorm(4 parameters)"] == [f"{4 + 4 + 2 * 5} nodes"]
+    assert total(drawing) == len(topological_order(*out))
+
+
+def test_many_outputs_stay_in_their_boxes_and_are_counted():
+    model = nn.MLP(1, [3])
+    outputs = [score for i in range(4) for score in model([float(i)])]
+    assert boxes(draw(outputs, depth=0))["MLP(6 parameters)"] == ["30 nodes", "12 outputs"]
+    few = draw(outputs[:3], depth=0)
+    assert [key[0] for key in parts(few, "node")].count("n") == 3 + 1  # and the one input
+
+
+def test_a_model_given_gathers_parameters_of_arithmetic_outside_its_calls():
+    model = nn.Neuron(3)
+    out = sum((w * 2.0 for w in model.w), Value(0.0))
+    assert boxes(draw(out, depth=0, model=model))["Neuron(4 parameters)"] == ["3 nodes"]
+
+
+def test_parameters_that_were_computed_are_drawn_where_they_were():
+    """A step of a differentiable optimizer makes parameters inner nodes; the graph runs on."""
+    model = nn.Neuron(1, "linear")
+    optimizer = nn.SGD(model, lr=Value(0.1, label="rate"), differentiable=True)
+    first = nn.mse(model([1.0]), 2.0)
+    optimizer.step(grad(first, optimizer.parameters, create_graph=True))
+    loss = nn.mse(model([1.0]), 2.0)
+    nodes = topological_order(loss)
+    assert names(nodes)[model.b] == "b"
+    for depth in (0, 1):
+        assert total(draw(loss, depth=depth)) == len(nodes)
+
+
+def test_drawing_a_folded_graph_changes_nothing():
+    model = nn.MLP(2, [16, 16, 1])
+    loss = moons_loss(model=model)
+    loss.backward()
+    before = [(node.data, node.grad) for node in topological_order(loss)]
+    draw(loss).svg()
+    assert [(node.data, node.grad) for node in topological_order(loss)] == before
+    output = parts(draw(loss), "node")[f"n{len(before) - 1}"]
+    assert output[2] == "grad 1"
+
+
+class Shouting(nn.Module):
+    """A module whose own words are hostile."""
+
+    def __init__(self):
+        self.w = Value(1.0)
+
+    def __call__(self, x):
+        return (self.w * x).tanh() + 1.0
+
+    def __repr__(self):
+        return r'S<b>{"|"}\N</b>&amp;'
+
+
+def test_what_a_module_says_of_itself_is_text():
+    drawing = draw(Shouting()(2.0), depth=0)
+    assert boxes(drawing)["Shouting"] == [r'S<b>{"|"}\N</b>&amp;', "3 nodes"]
