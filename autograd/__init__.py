@@ -8,6 +8,9 @@
 8.0
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from autograd.backward import grad, hessian, jacobian, topological_order
 from autograd.draw import draw
 from autograd.gradcheck import gradcheck
@@ -15,6 +18,9 @@ from autograd.modes import detect_anomaly, no_grad
 from autograd.ops import Primitive, maximum, minimum, where
 from autograd.steps import explain, steps
 from autograd.value import Value
+
+if TYPE_CHECKING:
+    from autograd.jit import jit as jit
 
 __version__ = "0.1.0"
 
@@ -28,6 +34,7 @@ __all__ = [
     "gradcheck",
     "hessian",
     "jacobian",
+    "jit",
     "maximum",
     "minimum",
     "no_grad",
@@ -35,3 +42,10 @@ __all__ = [
     "topological_order",
     "where",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`autograd.jit`, the package that is also the decorator: imported, with NumPy, when used."""
+    if name == "jit":
+        return import_module("autograd.jit")
+    raise AttributeError(f"module 'autograd' has no attribute {name!r}")

@@ -92,6 +92,8 @@ def backward(output: Value) -> None:
     """
     if not isinstance(output, Value):
         raise TypeError(f"backward() takes a Value, not {output!r}")
+    if modes.current.get().tracer is not None:
+        return _backward_traced(output, modes.current.get().tracer)
     leaves, inner = _leaves_and_inner([output])
     before = [leaf.grad for leaf in leaves]
     before_inner = []
@@ -154,6 +156,27 @@ def _sweep_floats(output: Value, leaves: list[Value], inner: list[Any]) -> None:
                         parent.grad += upstream * local
         except (ValueError, ZeroDivisionError, OverflowError) as error:
             raise _in_backward(error, node) from None
+
+
+def _backward_traced(output: Value, tracer: Any) -> None:
+    """`backward` while a function is recorded: the sweep is made of nodes without a history."""
+    leaves, inner = _leaves_and_inner([output])
+    ends = [leaf for leaf in leaves if tracer.wants_gradient(leaf)]
+    with modes.no_grad():
+        gradients = _sweep(leaves + inner, output, _between(leaves + inner, ends), True)
+        for node in inner:
+            node.grad = gradients.get(node, 0.0)
+        for leaf in ends:
+            leaf.grad = leaf.grad + gradients.get(leaf, 0.0)
+
+
+def _between(order: list[Value], inputs: Iterable[Value]) -> set[Value]:
+    """The inputs, and every node that depends on one: where gradients are wanted."""
+    wanted = set(inputs)
+    for node in order:
+        if any(parent in wanted for parent in node.parents):
+            wanted.add(node)
+    return wanted
 
 
 def _sweep(
@@ -239,14 +262,11 @@ def grad(output: Value, inputs: Sequence[Value], create_graph: bool = False) -> 
         raise TypeError(f"grad() takes a Value to differentiate, not {output!r}")
     inputs = _values(inputs, "inputs")
     order = topological_order(output)
-    # Only what lies between the inputs and the output takes part.
-    wanted = set(inputs)
-    for node in order:
-        if any(parent in wanted for parent in node.parents):
-            wanted.add(node)
+    wanted = _between(order, inputs)
+    traced = modes.current.get().tracer is not None
     # Gradients that were asked for as graphs are recorded inside no_grad() too.
-    with modes.recording() if create_graph else nullcontext():
-        gradients = _sweep(order, output, wanted, create_graph)
+    with modes.recording() if create_graph else modes.no_grad() if traced else nullcontext():
+        gradients = _sweep(order, output, wanted, create_graph or traced)
     found = [gradients.get(node, 0.0) for node in inputs]
     return [g if isinstance(g, Value) else Value(g) for g in found]
 

@@ -6,7 +6,8 @@ The answer belongs to the thread or the async task that asks, so it lives in a c
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 from weakref import ref
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class Origin:
@@ -43,7 +45,8 @@ class Mode:
     Attributes:
         recording: results remember their parents.
         checking: nan and inf raise.
-        ordinary: recording and not checking; the one question every operation asks.
+        tracer: who records a function for replays (autograd.jit), and makes the nodes; or None.
+        ordinary: recording, not checking, not traced; the one question every operation asks.
         owner: the module or function whose call it is; None outside any.
         outer: the mode this call was made in; None outside any.
     """
@@ -56,6 +59,7 @@ class Mode:
         "outer",
         "owner",
         "recording",
+        "tracer",
     )
 
     def __init__(
@@ -64,12 +68,14 @@ class Mode:
         checking: bool = False,
         owner: object = None,
         outer: Mode | None = None,
+        tracer: Any = None,
     ) -> None:
         self.recording = recording
         self.checking = checking
         self.owner = owner
         self.outer = outer
-        self.ordinary = recording and not checking
+        self.tracer = tracer
+        self.ordinary = recording and not checking and tracer is None
         self._origins: dict[Primitive, ref[Origin]] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -77,7 +83,7 @@ class Mode:
 
     def within(self, owner: object) -> Mode:
         """This mode inside a call of a module."""
-        return Mode(self.recording, self.checking, owner, self)
+        return Mode(self.recording, self.checking, owner, self, self.tracer)
 
     def origin(self, primitive: Primitive) -> Origin:
         """The origin that all nodes share which a primitive makes in this mode."""
@@ -102,6 +108,7 @@ class Mode:
 
 _EVERYDAY = Mode()
 current: ContextVar[Mode] = ContextVar("mode", default=_EVERYDAY)
+_repeated: ContextVar[Iterator[float] | None] = ContextVar("repeated", default=None)
 
 
 def scoped(function: Callable[P, R]) -> Callable[P, R]:
@@ -116,6 +123,43 @@ def scoped(function: Callable[P, R]) -> Callable[P, R]:
             current.reset(token)
 
     return owner
+
+
+def varying(read: Callable[[], Any], key: object = None) -> Any:
+    """The number that `read` gives, read anew at each replay of a recorded function.
+
+    For what a computation takes from outside its Values: a learning rate, a random draw. What has a
+    key is read once in a replay.
+    """
+    tracer = current.get().tracer
+    if tracer is not None:
+        return tracer.varying(read, key)
+    again = _repeated.get()
+    return read() if again is None or key is not None else next(again)
+
+
+def is_traced() -> bool:
+    """Whether a function is being recorded here and now, so that Values have no numbers."""
+    return current.get().tracer is not None
+
+
+@contextmanager
+def repeating(numbers: Iterable[float]) -> Iterator[None]:
+    """Inside, `varying` gives these numbers for what has no key, instead of drawing anew."""
+    token = _repeated.set(iter(numbers))
+    try:
+        yield
+    finally:
+        _repeated.reset(token)
+
+
+def fixed(read: Callable[[], T]) -> T:
+    """What `read` gives; a function recorded with it is recorded anew where that has changed.
+
+    For what decides which operations there are: whether a module is in training, a momentum.
+    """
+    tracer = current.get().tracer
+    return read() if tracer is None else cast(T, tracer.fixed(read))
 
 
 class _Switch:
@@ -174,14 +218,14 @@ class no_grad(_Switch):
     """
 
     def _changed(self, mode: Mode) -> Mode:
-        return Mode(False, mode.checking, mode.owner, mode.outer)
+        return Mode(False, mode.checking, mode.owner, mode.outer, mode.tracer)
 
 
 class recording(_Switch):
     """Undoes an outer `no_grad()` inside: results remember their parents."""
 
     def _changed(self, mode: Mode) -> Mode:
-        return Mode(True, mode.checking, mode.owner, mode.outer)
+        return Mode(True, mode.checking, mode.owner, mode.outer, mode.tracer)
 
 
 class detect_anomaly(_Switch):
@@ -199,4 +243,4 @@ class detect_anomaly(_Switch):
     """
 
     def _changed(self, mode: Mode) -> Mode:
-        return Mode(mode.recording, True, mode.owner, mode.outer)
+        return Mode(mode.recording, True, mode.owner, mode.outer, mode.tracer)

@@ -37,14 +37,16 @@ def _operators(primitive: Primitive) -> tuple[Operator, Operator]:
             right = as_operand(right)
             if right is None:
                 return _STRANGER
+        mode = _current_mode()
+        if mode.tracer is not None:
+            return cast(Value, mode.tracer.apply(primitive, (left, right)))
         try:
             data = forward(left.data, right.data)
         except (ValueError, ZeroDivisionError, OverflowError) as error:
-            raise explained(error, primitive, (left, right), _current_mode()) from None
-        mode = _current_mode()
+            raise explained(error, primitive, (left, right), mode) from None
         if data.__class__ is float and mode.ordinary:
             return _recorded(mode.origin(primitive), data, left, right)
-        return _node(primitive, data, left, right)
+        return _node(mode, primitive, data, left, right)
 
     def reflected(right: Value, left: Any) -> Value:
         left = as_operand(left)
@@ -125,9 +127,14 @@ class Value:
         """A leaf with the same number and label, and no history."""
         return Value(self.data, self.label)
 
-    def assign(self, number: Value | float) -> None:
-        """Take over a number without its history: how a trained parameter is written."""
-        self.data = number.data if isinstance(number, Value) else _as_float(number)
+    def assign(
+        self, number: Value | float | None = None, *, grad: Value | float | None = None
+    ) -> None:
+        """Take over a number, a gradient or both, without their history: how training writes."""
+        if number is not None:
+            self.data = number.data if isinstance(number, Value) else _as_float(number)
+        if grad is not None:
+            self.grad = grad.data if isinstance(grad, Value) else _as_float(grad)
 
     def backward(self) -> None:
         """Gradients of this Value on every node it depends on; see `autograd.backward`."""
@@ -287,30 +294,43 @@ def as_operand(operand: Any) -> Value | None:
     return None
 
 
+def as_constant(number: Value | float) -> Value:
+    """A number as a node that receives no gradient; a Value as it is."""
+    return number if isinstance(number, Value) else Constant(number)
+
+
 def apply(primitive: Primitive, operands: Sequence[Any]) -> Value:
     """The node made by a primitive from one or more operands, Values or real numbers.
 
     Raises TypeError for an operand of another kind, and what the primitive raises, explained.
     """
     nodes = [as_operand(operand) for operand in operands]
+    mode = _current_mode()
     if None in nodes:
         kinds = ", ".join(type(operand).__name__ for operand in operands)
         raise TypeError(f"{primitive.name}() takes Values and real numbers, not ({kinds})")
+    if mode.tracer is not None:
+        return cast(Value, mode.tracer.apply(primitive, nodes))
     left, *rest = cast(list[Value], nodes)
     try:
         data = primitive.forward(left.data, *[operand.data for operand in rest])
     except (ValueError, ZeroDivisionError, OverflowError) as error:
-        raise explained(error, primitive, (left, *rest), _current_mode()) from None
-    return _node(primitive, data, left, rest[0] if len(rest) == 1 else tuple(rest) or None)
+        raise explained(error, primitive, (left, *rest), mode) from None
+    return _node(mode, primitive, data, left, rest[0] if len(rest) == 1 else tuple(rest) or None)
 
 
 def _unary(primitive: Primitive, operand: Value) -> Value:
     """`apply` for the methods, whose one operand is known to be a Value."""
+    mode = _current_mode()
+    if mode.tracer is not None:
+        return cast(Value, mode.tracer.apply(primitive, (operand,)))
     try:
         data = primitive.forward(operand.data)
     except (ValueError, ZeroDivisionError, OverflowError) as error:
-        raise explained(error, primitive, (operand,), _current_mode()) from None
-    return _node(primitive, data, operand, None)
+        raise explained(error, primitive, (operand,), mode) from None
+    if data.__class__ is float and mode.ordinary:
+        return _recorded(mode.origin(primitive), data, operand, None)
+    return _node(mode, primitive, data, operand, None)
 
 
 def weighted_sum(weights: Sequence[Value], inputs: Sequence[Operand], start: Value) -> Value:
@@ -353,11 +373,8 @@ def _recorded(origin: Origin, data: float, left: Value, right: Any) -> Value:
     return node
 
 
-def _node(primitive: Primitive, data: Any, left: Value, right: Any) -> Value:
-    """The new node with this number, as the current mode wants it."""
-    mode = _current_mode()
-    if data.__class__ is float and mode.ordinary:
-        return _recorded(mode.origin(primitive), data, left, right)
+def _node(mode: modes.Mode, primitive: Primitive, data: Any, left: Value, right: Any) -> Value:
+    """The new node with this number, as the mode wants it."""
     if data.__class__ is not float:
         data = _as_result(primitive, data, operands_of(left, right))
     if mode.checking and not math.isfinite(data):

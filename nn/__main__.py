@@ -103,6 +103,14 @@ TASKS = {
         {"activation": "tanh", "epochs": 60, "batch_size": 20, "lr": 0.01, "l2": 3e-3},
         held_out=30,
     ),
+    "digits": Task(
+        "handwritten digits of 8 x 8 pixels",
+        lambda settings: datasets.digits(),
+        10,
+        nn.cross_entropy_with_logits,
+        {"hidden": [32], "epochs": 30, "batch_size": 32, "lr": 0.005},
+        held_out=360,
+    ),
 }
 
 
@@ -162,18 +170,19 @@ def run(name: str, out: Path, options: argparse.Namespace) -> int:
         resume=options.resume,
         settings={"task": name, **{k: v for k, v in settings.items() if k != "epochs"}},
         progress=not options.quiet,
+        jit=options.jit,
     )
     seconds = time.perf_counter() - start
 
     _write_results(out, name, model, history, examples, settings)
-    score = evaluate(model, examples, accuracy)
+    score = evaluate(model, examples, accuracy, jit=options.jit)
     ended = "stopped" if history.interrupted else "trained"
     loss = f"loss {history.loss[-1]:.4f}, " if history.loss else ""
     print(
         f"{ended} after {len(history.loss)} epochs in {seconds:.1f} s: {loss}accuracy {score:.1%}"
     )
     if held_out is not None:
-        score = evaluate(model, held_out, accuracy)
+        score = evaluate(model, held_out, accuracy, jit=options.jit)
         print(f"accuracy on {len(held_out.inputs)} held-out examples: {score:.1%}")
     print(f"results are in {out}{os.sep}")
     if history.interrupted:
@@ -267,6 +276,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--noise", type=_real, help="noise of a made data set")
     parser.add_argument("--out", help="folder for the results; runs/<task> if left out")
     parser.add_argument("--resume", action="store_true", help="continue a stopped run")
+    parser.add_argument(
+        "--jit",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="replay a recorded training step (the default), or compute each one in Python",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser
 

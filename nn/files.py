@@ -6,32 +6,10 @@ import json
 import math
 import os
 import reprlib
-import tempfile
 from pathlib import Path
 from typing import Any
 
-
-def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
-    """Put `content` at `path` in one step: a reader sees the old file or the new, never a part.
-
-    Raises OSError where the folder does not exist or cannot be written.
-    """
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {target.parent} to write {target.name} to")
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)  # mkstemp makes private files; the result gets ordinary rights
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise
+from autograd.files import write_bytes
 
 
 def write_json(path: str | os.PathLike[str], content: dict[str, Any]) -> None:

@@ -7,9 +7,8 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, overload
 
-from autograd import Value, no_grad
-from autograd.value import Constant as constant
-from autograd.value import weighted_sum
+from autograd import Value, modes, no_grad
+from autograd.value import as_constant, weighted_sum
 from nn import rng
 from nn.activations import Activation, activation_named
 from nn.matrix import Matrix, Vector, as_values, mean, total
@@ -44,6 +43,9 @@ class Neuron(Module):
         self.w = [Value(draw(-spread, spread)) for _ in range(nin)]
         self.b = Value(0.0)
 
+    def __repr__(self) -> str:
+        return f"Neuron({len(self.w)} → 1, {_name_of(self.activation)})"
+
     def __call__(self, x: Vector) -> Value:
         if len(x) != len(self.w):
             raise ValueError(f"a Neuron of {len(self.w)} inputs got {len(x)}")
@@ -71,6 +73,10 @@ class Layer(Module):
         _check_size("nout", nout)
         self.neurons = [Neuron(nin, activation, generator) for _ in range(nout)]
 
+    def __repr__(self) -> str:
+        first = self.neurons[0]
+        return f"Layer({len(first.w)} → {len(self.neurons)}, {_name_of(first.activation)})"
+
     @overload
     def __call__(self, x: Matrix) -> Matrix: ...
     @overload
@@ -79,7 +85,7 @@ class Layer(Module):
         if isinstance(x, Matrix):
             return Matrix([neuron(row) for neuron in self.neurons] for row in x)
         # Plain numbers become nodes here, once, and not in each neuron.
-        inputs = [entry if isinstance(entry, Value) else constant(entry) for entry in x]
+        inputs = [as_constant(entry) for entry in x]
         return [neuron(inputs) for neuron in self.neurons]
 
 
@@ -110,6 +116,11 @@ class MLP(Module):
         self.layers = [
             Layer(sizes[i], sizes[i + 1], activations[i], generator) for i in range(len(nouts))
         ]
+
+    def __repr__(self) -> str:
+        first = self.layers[0].neurons[0]
+        sizes = [len(first.w), *(len(layer.neurons) for layer in self.layers)]
+        return f"MLP({' → '.join(map(str, sizes))}, {_name_of(first.activation)})"
 
     @overload
     def __call__(self, x: Matrix) -> Matrix: ...
@@ -158,10 +169,16 @@ class Dropout(Module):
         if isinstance(x, Matrix):
             return Matrix(self(row) for row in x)
         values = as_values(x)
-        if not self.training or self.p == 0.0:
+        if not modes.fixed(self._drops):
             return values
+        return [value * modes.varying(self._draw) for value in values]
+
+    def _drops(self) -> bool:
+        return self.training and self.p > 0.0
+
+    def _draw(self) -> float:
         draw = (self._generator or rng.generator).random
-        return [value * (0.0 if draw() < self.p else 1.0 / (1.0 - self.p)) for value in values]
+        return 0.0 if draw() < self.p else 1.0 / (1.0 - self.p)
 
 
 class BatchNorm(Module):
@@ -202,7 +219,7 @@ class BatchNorm(Module):
         rows = list(x) if isinstance(x, Matrix) else [as_values(x)]
         if len(rows[0]) != len(self.gain):
             raise ValueError(f"BatchNorm of {len(self.gain)} columns got {len(rows[0])}")
-        if self.training:
+        if modes.fixed(lambda: self.training):
             if len(rows) < 2:
                 raise ValueError("BatchNorm in training needs a Matrix of at least 2 rows")
             centers, variances = self._batch_statistics(rows)
@@ -333,6 +350,12 @@ class Embedding(Module):
         if not 0 <= index < len(self.vectors):
             raise IndexError(f"Embedding of {len(self.vectors)} vectors has no number {index}")
         return list(self.vectors[index])
+
+
+def _name_of(activation: Activation) -> str:
+    """What an activation is called; "linear" for none."""
+    name = getattr(activation, "__name__", type(activation).__name__)
+    return "linear" if name == "__pos__" else name
 
 
 def _moments(values: Sequence[Value]) -> tuple[Value, Value]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from autograd import Value
 from autograd.modes import scoped
+from autograd.ops import greater
 from autograd.value import as_operand
 from nn.activations import log_softmax
 from nn.matrix import Matrix, as_values, mean, total
@@ -71,7 +72,8 @@ def cross_entropy(probabilities: Any, target: Any, eps: float = 1e-15) -> Value:
 
     Args:
         probabilities: K numbers for one example, or n rows of K for a batch (the mean is taken).
-        target: for each example the index of its class, or K weights y_i that sum to 1 (one-hot).
+        target: for each example the index of its class, or K weights y_i that sum to 1 (one-hot);
+            an index may be a Value.
         eps: added inside the logarithm, so that a probability of exactly 0 is no error.
 
     Raises ValueError for lengths that do not fit, an index outside 0 .. K - 1, weights that are
@@ -156,6 +158,8 @@ def _examples(
 
 def _class_weights(loss: str, target: Any, classes: int) -> dict[int, Number]:
     """{class: weight} of one example's target, without the classes of weight 0."""
+    if isinstance(target, Value):  # the index of a class, known when the graph is computed
+        return {i: 1.0 - greater(target, i) - greater(i, target) for i in range(classes)}
     if hasattr(target, "__index__") and getattr(target, "shape", ()) == ():
         if isinstance(target, bool) or not 0 <= target < classes:
             raise ValueError(f"{loss}: no class {target!r} among {classes}")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, cast
 
-from autograd import Value, maximum, no_grad, where
+from autograd import Value, maximum, modes, no_grad, where
 from autograd.value import as_operand
 from nn.files import as_number
-from nn.matrix import total
+from nn.matrix import as_values, total
 from nn.module import Module, Parameters
 
 Number = Value | float
@@ -49,10 +49,19 @@ class Optimizer:
         if len(set(self.parameters)) < len(self.parameters):
             raise ValueError(f"{type(self).__name__} got a parameter twice")
         _check("lr", lr, 0.0, math.inf)
-        self.lr = lr
+        self._lr = lr
         self.differentiable = differentiable
         self.time = Value(0.0, "time")  # steps taken, one for all parameters
         self._state = {name: [Value(0.0) for _ in self.parameters] for name in self.moments}
+
+    @property
+    def lr(self) -> Number:
+        """The learning rate, a number or a Value; assignable between steps, also of a jit."""
+        return cast(Number, modes.varying(lambda: self._lr, key=(self, "lr")))
+
+    @lr.setter
+    def lr(self, lr: Number) -> None:
+        self._lr = lr
 
     def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
         """The new parameter; moments are read from `state` and put back there."""
@@ -80,37 +89,47 @@ class Optimizer:
                     "a differentiable optimizer needs gradients with a history: write"
                     " step(grad(loss, optimizer.parameters, create_graph=True))"
                 )
-            gradients = [Value(parameter.grad) for parameter in self.parameters]
+            gradients = as_values(parameter.grad for parameter in self.parameters)
         if len(gradients) != len(self.parameters):
             raise ValueError(f"{len(self.parameters)} parameters, but {len(gradients)} gradients")
-        with nullcontext() if self.differentiable else no_grad():
-            time, self.time = self.time, self.time + 1.0
-            try:
-                states = [
-                    {name: values[i] for name, values in self._state.items()}
-                    for i in range(len(self.parameters))
-                ]
-                self.prepare()
-                updated = [
-                    self.update(parameter, gradient, state)
-                    for parameter, gradient, state in zip(
-                        self.parameters, gradients, states, strict=True
-                    )
-                ]
-            except BaseException:
-                self.time = time
-                raise
+        modes.fixed(self._settings)
         # All updates are computed before any is made: an error leaves everything as it was.
-        for i, (new, state) in enumerate(zip(updated, states, strict=True)):
-            for name, value in state.items():
-                self._state[name][i] = value
-            if self.differentiable:
+        with nullcontext() if self.differentiable else no_grad():
+            time = self.time + 1.0
+            states = [
+                {name: values[i] for name, values in self._state.items()}
+                for i in range(len(self.parameters))
+            ]
+            self.prepare(time)
+            updated = [
+                self.update(parameter, gradient, state)
+                for parameter, gradient, state in zip(
+                    self.parameters, gradients, states, strict=True
+                )
+            ]
+        if self.differentiable:
+            self.time = time
+            for i, (new, state) in enumerate(zip(updated, states, strict=True)):
                 self.parameters[i] = new
-            else:
-                self.parameters[i].assign(new)
+                for name, value in state.items():
+                    self._state[name][i] = value
+            return
+        self.time.assign(time)
+        for i, (new, state) in enumerate(zip(updated, states, strict=True)):
+            self.parameters[i].assign(new)
+            for name, value in state.items():
+                self._state[name][i].assign(value)
 
-    def prepare(self) -> None:
-        """Compute what one step uses for all parameters; `self.time` counts this step already."""
+    def _settings(self) -> list[Any]:
+        """The plain numbers that a rule computes with, but for the learning rate."""
+        return [
+            setting
+            for name, setting in vars(self).items()
+            if setting.__class__ in (float, int, bool, tuple) and name[0] != "_"
+        ]
+
+    def prepare(self, time: Value) -> None:
+        """Compute what one step uses for all parameters; `time` counts this step already."""
 
     def _root(self, square: Value) -> Value:
         """The square root; where it gets differentiated, with slope 0 at 0 (a dead unit)."""
@@ -249,10 +268,10 @@ class Adam(Optimizer):
         super().__init__(parameters, lr, differentiable)
         self.betas, self.eps, self.weight_decay = betas, eps, weight_decay
 
-    def prepare(self) -> None:
+    def prepare(self, time: Value) -> None:
         """The bias corrections 1 - beta^t, the same for all parameters."""
         beta1, beta2 = self.betas
-        self._corrections = 1.0 - beta1**self.time, 1.0 - beta2**self.time
+        self._corrections = 1.0 - beta1**time, 1.0 - beta2**time
 
     def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
         """See the class."""
@@ -332,9 +351,9 @@ def clip_grad_norm(parameters: Module | Iterable[Value], max_norm: float) -> Val
     if not all(isinstance(parameter, Value) for parameter in listed):
         raise TypeError("clip_grad_norm() takes a Module or Values")
     with no_grad():
-        scaled, norm = clipped([Value(parameter.grad) for parameter in listed], max_norm)
+        scaled, norm = clipped(as_values(parameter.grad for parameter in listed), max_norm)
     for parameter, gradient in zip(listed, scaled, strict=True):
-        parameter.grad = gradient.data
+        parameter.assign(grad=gradient)
     return norm
 
 

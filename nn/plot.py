@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from autograd import Value, grad, no_grad
+from autograd.files import write_bytes
 from nn.activations import Elementwise, gelu, relu, sigmoid, silu, softplus, tanh
 from nn.data import Dataset
-from nn.files import write_bytes
 from nn.matrix import Matrix
 from nn.module import Module
 from nn.train import History, classified
@@ -59,7 +59,7 @@ def decision_boundary(model: Module, data: Dataset, resolution: int = 100) -> Fi
     model.eval()
     try:
         with no_grad():
-            rows = [model(Matrix([[x, y] for x in xs])) for y in ys]
+            rows = _rows(model, xs, ys)
     finally:
         model.train(training)
     figure = _figure(5.6, 4.8)
@@ -96,6 +96,21 @@ def decision_boundary(model: Module, data: Dataset, resolution: int = 100) -> Fi
     axes.set_xlabel("x1")
     axes.set_ylabel("x2")
     return figure
+
+
+def _rows(model: Module, xs: list[float], ys: list[float]) -> list[Any]:
+    """What the model says of each point of a grid, row by row."""
+
+    from autograd.jit import TraceError, jit  # NumPy is slow to import
+
+    def row(xs: list[float], y: float) -> Any:
+        return model(Matrix([[x, y] for x in xs]))
+
+    try:
+        replayed = jit(row)
+        return [replayed(xs, y) for y in ys]
+    except TraceError:  # a model that looks at its numbers
+        return [row(xs, y) for y in ys]
 
 
 def activations(

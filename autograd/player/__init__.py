@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import graphviz
 
@@ -33,12 +33,13 @@ img { max-width: 100%; height: auto; }
 
 def fragment(steps: Steps) -> str:
     """The player as a piece of HTML, for the output of a notebook."""
-    return _fragment(steps)[0]
+    return _fragment(steps, steps.data())[0]
 
 
 def page(steps: Steps) -> str:
     """The player as a whole HTML file, which needs nothing else and may ask for nothing else."""
-    body, script = _fragment(steps)
+    recorded = steps.data()
+    body, script = _fragment(steps, recorded)
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; img-src data:; base-uri 'none';"
         f" form-action 'none'; style-src {_hash(PAGE_STYLE)} {_hash(_read('player.css'))}"
@@ -49,7 +50,7 @@ def page(steps: Steps) -> str:
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{_text(steps.data()["title"])}</title>
+<title>{_text(recorded["title"])}</title>
 <style>{PAGE_STYLE}</style>
 </head>
 <body>
@@ -59,59 +60,54 @@ def page(steps: Steps) -> str:
 """
 
 
-def _fragment(steps: Steps) -> tuple[str, str]:
+def _fragment(steps: Steps, recorded: dict[str, Any]) -> tuple[str, str]:
     """The piece of HTML, and the script in it."""
     from uuid import uuid4
 
     key = f"autograd-player-{uuid4().hex}"  # one notebook holds many players
     code = "\n".join(_read(name) for name in SCRIPTS)
     script = f'(() => {{\n"use strict";\n{code}\nmount("{key}");\n}})();'
-    data = _json({"steps": _recorded(steps), "picture": _svg(steps), "css": _read("player.css")})
-    return (
-        f'<div id="{key}">{_image(steps)}'
-        f'<script type="application/json">{data}</script></div>\n<script>{script}</script>',
-        script,
-    )
+    kinds = [node["kind"] for node in recorded["nodes"]]
+    _add_locals(recorded, steps)
+    content = {"steps": recorded, "picture": _svg(steps, kinds), "css": _read("player.css")}
+    data = f'<script type="application/json">{_json(content)}</script>'
+    image = _image(steps, kinds)
+    return f'<div id="{key}">{image}{data}</div>\n<script>{script}</script>', script
 
 
 # --- what the script is given ---------------------------------------------------------------------
 
 
-def _recorded(steps: Steps) -> dict[str, Any]:
-    """The recorded pass, and with every edge the local derivative as Python computed it.
+def _add_locals(recorded: dict[str, Any], steps: Steps) -> None:
+    """To every edge of the recording, the local derivative as Python computed it.
 
     Until a leaf is moved the page shows these very numbers, to the last bit; the logarithms of
     Python and of a browser differ there.
     """
-    recorded = steps.data()
     for entry, step in zip(recorded["backward"], steps[len(steps) // 2 :], strict=True):
         edges = {edge["operand"]: edge for edge in entry["edges"]}
         for passed in getattr(step, "contributions", ()):
             local = float(passed.local)
             edges[passed.operand]["local_value"] = local if math.isfinite(local) else str(local)
-    return recorded
 
 
-def _svg(steps: Steps) -> str:
+def _svg(steps: Steps, kinds: Sequence[str]) -> str:
     """The graph as Graphviz lays it out, without what the page's own style says."""
     from autograd.draw import render
 
-    graph = _picture(steps, dict.fromkeys(steps.gradients, WIDEST))
+    graph = _picture(steps, kinds, dict.fromkeys(steps.gradients, WIDEST))
     graph.graph_attr["ranksep"] = "0.7"  # room for a contribution on each edge
     svg = render(graph.source, "svg").decode()
     return re.sub(r' (?:fill|stroke|font-[a-z]+|xml:space|xlink:[a-z]+)="[^"]*"', "", svg)
 
 
-def _picture(steps: Steps, gradients: Mapping[Value, float]) -> graphviz.Digraph:
+def _picture(
+    steps: Steps, kinds: Sequence[str], gradients: Mapping[Value, float]
+) -> graphviz.Digraph:
     from autograd.draw import picture
 
-    kinds = [node["kind"] for node in steps.data()["nodes"]]
     shown = [gradients.get(node) for node in steps.nodes]
-    graph = picture(steps.nodes, dict(steps.names), gradients=shown, kinds=kinds)
-    # A leaf used all along a chain of 200 nodes takes Graphviz minutes to place well; with as many
-    # rounds as there are nodes it takes a second, and ordinary graphs come out the same.
-    graph.graph_attr.update(nslimit="1", nslimit1="1")
-    return graph
+    return picture(steps.nodes, dict(steps.names), gradients=shown, kinds=kinds)
 
 
 def _json(content: Any) -> str:
@@ -125,13 +121,13 @@ def _json(content: Any) -> str:
 # --- what stands there without the script ---------------------------------------------------------
 
 
-def _image(steps: Steps) -> str:
+def _image(steps: Steps, kinds: Sequence[str]) -> str:
     """The finished pass as a picture in words and in pixels."""
     from base64 import b64encode
 
     from autograd.draw import number, render
 
-    graph = _picture(steps, steps.gradients)
+    graph = _picture(steps, kinds, steps.gradients)
     dpi = 96 * IMAGE_SCALE
     graph.graph_attr.update(dpi=f"{dpi:.0f}", size=f"{IMAGE_PIXELS / dpi},{IMAGE_PIXELS / dpi}")
     png = render(graph.source, "png")

@@ -26,12 +26,15 @@ function number(x, digits = 4) {
     const tie = /^50*e/.test(exact.slice(digits + 1));
     if (tie && Number(kept[digits]) % 2 === 0) rounded = kept + exact.slice(62);
   }
-  const [mantissa, power] = rounded.split("e");
-  const trimmed = (text) => (text.includes(".") ? text.replace(/\.?0+$/, "") : text);
+  const [mantissa, exponent] = rounded.replace(/\.?0*e/, "e").split("e");
+  const power = Number(exponent);
   if (power < -4 || power >= digits) {
-    return `${trimmed(mantissa)}e${power[0]}${power.slice(1).padStart(2, "0")}`;
+    return `${mantissa}e${exponent[0]}${exponent.slice(1).padStart(2, "0")}`;
   }
-  return trimmed(Number(rounded).toFixed(digits - 1 - power));
+  const written = mantissa.replace(".", "");
+  if (power < 0) return `0.${"0".repeat(-power - 1)}${written}`;
+  const [whole, rest] = [written.slice(0, power + 1), written.slice(power + 1)];
+  return whole.padEnd(power + 1, "0") + (rest && `.${rest}`);
 }
 
 // --- what each row of the table of primitives computes -------------------------------------------

@@ -168,36 +168,44 @@ class Picture {
 
   /** Show a state; `lit` holds the edges of a chain rule that is being read, or is null. */
   update(now, lit) {
+    const { step, position } = now;
+    this.nodes.forEach((node, i) => this.updateNode(now, node, i));
+    // While a leaf is dragged, the edges stay as they are.
+    if (position !== this.position || lit !== this.lit) this.updateEdges(now, lit);
+    this.annotate(now);
+    if (step.node >= 0 && position !== this.position) this.follow(step.node);
+    [this.position, this.lit] = [position, lit];
+  }
+
+  updateNode(now, node, i) {
+    const { name, kind, movable } = this.graph.nodes[i];
+    const { step } = now;
+    const data = dataAt(now, i);
+    const gradient = kind === "constant" ? "waiting" : gradientAt(now, i);
+    const classes = ["node", kind, statusOf(now, i, data, gradient)];
+    if (i === step.node) classes.push("current", step.phase);
+    if (movable) classes.push("movable");
+    if (i === this.pointedAt) classes.push("pointed");
+    change(node, "class", classes.join(" "));
+    const texts = [data === "waiting" ? "" : shown(data), shown(gradient)];
+    node.lines.forEach((line, k) => write(line, texts[k]));
+    const described = `${name}, ${TEXT.data} ${texts[0] || TEXT.toCome}`;
+    const received = gradient === "waiting" ? "" : `, ${TEXT.grad} ${texts[1]}`;
+    change(node, "aria-label", described + received);
+  }
+
+  updateEdges({ step, b, position }, lit) {
     const { graph } = this;
-    const { step, b } = now;
-    this.nodes.forEach(({ group, lines }, i) => {
-      const node = graph.nodes[i];
-      const data = dataAt(now, i);
-      const gradient = node.kind === "constant" ? 0 : gradientAt(now, i);
-      const classes = ["node", node.kind, statusOf(now, i, data, gradient)];
-      if (i === step.node) classes.push("current", step.phase);
-      if (node.movable) classes.push("movable");
-      if (i === this.pointedAt) classes.push("pointed");
-      setAttribute(group, "class", classes.join(" "));
-      const texts = [data === "waiting" ? "" : shown(data), shown(gradient)];
-      lines.forEach((line, k) => write(line, texts[k]));
-      const described = [graph.name(i), `${TEXT.data} ${texts[0] || TEXT.toCome}`];
-      if (lines.length && gradient !== "waiting") described.push(`${TEXT.grad} ${texts[1]}`);
-      setAttribute(group, "aria-label", described.join(", "));
-    });
-    this.edges.forEach((edges, i) => edges.forEach(({ group }, k) => {
+    this.edges.forEach((edges, i) => edges.forEach((drawn, k) => {
       const entry = graph.entries.get(i);
       const edge = entry.edges.find(({ operand }) => operand === k);
       const classes = ["edge"];
-      const done = b < 0 ? graph.computedAt[i] < now.position : entry.b < b;
+      const done = b < 0 ? graph.computedAt[i] < position : entry.b < b;
       if (i === step.node && (b < 0 || edge)) classes.push("current", step.phase);
       else classes.push(done ? "done" : "coming");
       if (lit) classes.push(lit.has(edge) ? "lit" : "unlit");
-      setAttribute(group, "class", classes.join(" "));
+      change(drawn, "class", classes.join(" "));
     }));
-    this.annotate(now);
-    if (step.node >= 0 && now.position !== this.followed) this.follow(step.node);
-    this.followed = now.position;
   }
 
   /** The contributions of this backward step, beside the edges they flow along. */
@@ -248,7 +256,8 @@ class Picture {
   leaveOut({ x, y, scale }) {
     const { width, height } = this.size;
     for (const { group, at } of this.nodes) {
-      const away = Math.abs(at.x - x) * scale > width || Math.abs(at.y - y) * scale > height;
+      const [right, down] = [Math.abs(at.x - x) * scale, Math.abs(at.y - y) * scale];
+      const away = right > 0.5 * width + 150 || down > 0.5 * height + 60;
       group.toggleAttribute("data-away", away);
     }
   }
@@ -387,6 +396,13 @@ class Picture {
     this.zoom(now.apart / this.spread.apart, now.x, now.y);
     this.spread = now;
   }
+}
+
+/** Set an attribute of a part that remembers what it has: asking the page takes longer. */
+function change(part, name, value) {
+  if (part[name] === value) return;
+  part[name] = value;
+  part.group.setAttribute(name, value);
 }
 
 /** Write a number into a node; one longer than its box is pressed together until it fits. */

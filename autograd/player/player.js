@@ -235,6 +235,7 @@ class StepView {
 // --- the chain rule of one node ------------------------------------------------------------------
 
 const MOST_PATHS = 20;
+const MANY = 10; // paths or leaves
 
 /** The panel that writes out, for one node, every path of the chain rule. */
 class ChainView {
@@ -309,6 +310,7 @@ class ChainView {
   update(pass) {
     if (this.node < 0) return;
     if (!this.written) this.body.replaceChildren(...this.build(pass));
+    this.body.classList.toggle("many", this.written.length > MANY);
     const { steps } = this.graph;
     setText(this.total, shown(gradientAt(pass.at(steps.length), this.node)));
     this.written.forEach(({ path, numbers, product }, i) => {
@@ -352,6 +354,7 @@ class LeavesView {
     const longest = Math.max(0, ...graph.leaves.map((i) => graph.name(i).length));
     list.style.setProperty("--name", `${0.6 * Math.min(longest, 23) + 0.8}em`);
     list.classList.toggle("long", longest > 8);
+    list.classList.toggle("many", this.rows.length > MANY);
     const head = element("header", {}, element("h3", {}, TEXT.leaves), this.reset);
     this.section = element("section", { class: "leaves" }, head, list);
   }
@@ -362,8 +365,8 @@ class LeavesView {
     const start = graph.values[i];
     const centre = Number.isFinite(start) ? start : 0;
     const unit = reach(centre) / TICKS;
-    const gradient = span("number gradient");
-    const ends = [span("grad", span("key", TEXT.grad), " ", gradient)];
+    const gradient = { value: span("number gradient"), room: Infinity, written: "" };
+    const ends = [span("grad", span("key", TEXT.grad), " ", gradient.value)];
     if (!movable) {
       const fixed = [dataNumber(number(start)), ...ends, span("note", TEXT.fixed(why))];
       return { i, gradient, item: element("li", { class: "fixed" }, nameOf(graph, i), ...fixed) };
@@ -372,25 +375,33 @@ class LeavesView {
     const slider = element("input", { type: "range", min: -TICKS, max: TICKS, step: 1, ...label,
       input: () => actions.set(i, moved(centre, slider.valueAsNumber * unit, unit)) });
     const step = Number(`1e${Math.floor(Math.log10(20 * unit))}`);
-    const field = element("input", { type: "number", step, ...label, blur: actions.refresh,
-      input: () => Number.isNaN(field.valueAsNumber) || actions.set(i, field.valueAsNumber) });
+    const field = element("input", { type: "number", step, ...label,
+      input: () => Number.isNaN(field.valueAsNumber) || actions.set(i, field.valueAsNumber),
+      blur: () => this.move(row, actions.value(i)) });
     const ticks = (x) => Math.max(-TICKS, Math.min(TICKS, Math.round((x - centre) / unit))) || 0;
     const item = element("li", {}, nameOf(graph, i), slider, field, ...ends);
-    return { i, gradient, slider, field, ticks, item };
+    const row = { i, item, gradient, slider, field, ticks };
+    return row;
   }
 
   update(now, anyMoved) {
     enable(this.reset, anyMoved);
-    for (const { i, gradient, slider, field, ticks } of this.rows) {
-      setText(gradient, shown(gradientAt(now, i)));
-      if (!slider) continue;
-      const x = now.pass.values[i];
-      slider.value = String(ticks(x));
-      setAttribute(slider, "aria-valuetext", number(x));
-      const text = Number.isFinite(x) ? number(x, 6) : "";
-      const typing = field.getRootNode().activeElement === field;
-      if (!typing && field.value !== text) field.value = text;
+    for (const row of this.rows) {
+      write(row.gradient, shown(gradientAt(now, row.i)));
+      if (row.slider && !Object.is(row.value, now.pass.values[row.i])) {
+        this.move(row, now.pass.values[row.i]);
+      }
     }
+  }
+
+  /** Show a leaf's new value, but not in the middle of what is being typed. */
+  move(row, x) {
+    const { slider, field } = row;
+    slider.value = String(row.ticks(x));
+    setAttribute(slider, "aria-valuetext", number(x));
+    if (field.getRootNode().activeElement === field) return;
+    field.value = Number.isFinite(x) ? number(x, 6) : "";
+    row.value = x;
   }
 }
 
@@ -419,7 +430,6 @@ class Player {
         this.set(i, moved(from, dx * unit, unit));
       },
       reset: () => this.recompute(() => this.leaves.clear()),
-      refresh: () => this.render(),
     };
     this.picture = new Picture(this.graph, picture, actions);
     this.stepView = new StepView(this.graph);

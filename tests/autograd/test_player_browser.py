@@ -1035,6 +1035,8 @@ def test_the_same_output_shown_twice_is_two_players(open_page: Callable[..., Pag
     browsed.press("ArrowRight")
     assert [browsed.state(0)["position"], browsed.state(1)["position"]] == [0, 1]
     assert browsed.find(".player").count() == 2
+    for which in (0, 1):
+        assert browsed.run("return root.querySelectorAll('[id]').length;", which=which) == 0
 
 
 NOTEBOOKS = {
@@ -1268,6 +1270,8 @@ def test_with_scripts_the_picture_is_gone(open_page: Callable[..., Page]) -> Non
 
 HOSTILE = [
     "</script><script>window.hacked = 1</script>",
+    "</script ><script >window.hacked = 1</script >",
+    "<!--<script",
     '"><img src=x onerror="window.hacked = 1">',
     "<svg onload='window.hacked = 1'><![CDATA[",
     "a & b &lt;i&gt; <i>c</i>",

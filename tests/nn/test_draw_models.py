@@ -145,7 +145,7 @@ def test_at_depth_0_each_model_and_each_loss_is_a_box():
     inside = 337 + 5 * (16 * neuron[2] + 16 * neuron[16] + 32)
     assert boxes(drawing) == {
         "10 constants": [],  # 5 inputs of 2 numbers
-        "MLP(337 parameters)": [f"{inside:,} nodes"],
+        "MLP(2 → 16 → 16 → 1, relu)": [f"{inside:,} nodes"],
         "11 constants": [],  # 5 targets, 5 times the 1 of 1 - y s, and the 5 of the mean
         "hinge": ["20 nodes"],  # times y, 1 -, relu, the sum and its mean
         "arithmetic": ["* ×338, + ×337", "675 nodes"],  # the penalty
@@ -153,10 +153,10 @@ def test_at_depth_0_each_model_and_each_loss_is_a_box():
     singles = [lines for key, lines in parts(drawing, "node").items() if key.startswith("n")]
     assert sorted(lines[0] for lines in singles) == ["+", "0.0001", "start"]
     assert flows(drawing) == {
-        ("10 constants", "MLP(337 parameters)"): "10",
-        ("MLP(337 parameters)", "hinge"): "5",
+        ("10 constants", "MLP(2 → 16 → 16 → 1, relu)"): "10",
+        ("MLP(2 → 16 → 16 → 1, relu)", "hinge"): "5",
         ("11 constants", "hinge"): "11",
-        ("MLP(337 parameters)", "arithmetic"): "337",
+        ("MLP(2 → 16 → 16 → 1, relu)", "arithmetic"): "337",
         ("start", "arithmetic"): "",
         ("0.0001", "arithmetic"): "",
         ("hinge", "+"): "",
@@ -169,8 +169,8 @@ def test_at_depth_1_a_model_is_a_frame_around_its_layers():
     drawing = draw(moons_loss(), depth=1)
     found = boxes(drawing)
     assert {"layers.0", "layers.1", "layers.2", "hinge", "arithmetic"} < set(found)
-    assert found["layers.0"] == ["Layer(48 parameters)", f"{48 + 5 * 16 * 5} nodes"]
-    assert frames(drawing) == ["MLP(337 parameters)"]
+    assert found["layers.0"] == ["Layer(2 → 16, relu)", f"{48 + 5 * 16 * 5} nodes"]
+    assert frames(drawing) == ["MLP(2 → 16 → 16 → 1, relu)"]
     assert flows(drawing)[("layers.0", "layers.1")] == "80"  # 16 neurons, 5 examples
     assert flows(drawing)[("layers.1", "arithmetic")] == "272"
 
@@ -179,12 +179,15 @@ def test_at_depth_2_layers_are_frames_around_their_neurons():
     drawing = draw(moons_loss(), depth=2)
     neurons = [name for name in boxes(drawing) if "neurons" in name]
     assert len(neurons) == 33
-    assert boxes(drawing)["layers.2.neurons.0"] == ["Neuron(17 parameters)", f"{17 + 5 * 32} nodes"]
+    assert boxes(drawing)["layers.2.neurons.0"] == [
+        "Neuron(16 → 1, linear)",
+        f"{17 + 5 * 32} nodes",
+    ]
     assert frames(drawing) == [
-        "MLP(337 parameters)",
-        "layers.0  Layer(48 parameters)",
-        "layers.1  Layer(272 parameters)",
-        "layers.2  Layer(17 parameters)",
+        "MLP(2 → 16 → 16 → 1, relu)",
+        "layers.0  Layer(2 → 16, relu)",
+        "layers.1  Layer(16 → 16, relu)",
+        "layers.2  Layer(16 → 1, linear)",
     ]
 
 
@@ -254,7 +257,7 @@ def test_all_calls_of_one_module_are_one_box():
     x = [Value(1.0), Value(2.0)]
     for _ in range(4):
         x = layer(x)
-    assert boxes(draw(x, depth=0))["Layer(6 parameters)"][0] == f"{6 + 4 * 2 * 5 - 2} nodes"
+    assert boxes(draw(x, depth=0))["Layer(2 → 2, tanh)"][0] == f"{6 + 4 * 2 * 5 - 2} nodes"
 
 
 def test_buffers_are_in_the_box_of_their_module():
@@ -269,7 +272,7 @@ def test_buffers_are_in_the_box_of_their_module():
 def test_many_outputs_stay_in_their_boxes_and_are_counted():
     model = nn.MLP(1, [3])
     outputs = [score for i in range(4) for score in model([float(i)])]
-    assert boxes(draw(outputs, depth=0))["MLP(6 parameters)"] == ["30 nodes", "12 outputs"]
+    assert boxes(draw(outputs, depth=0))["MLP(1 → 3, linear)"] == ["30 nodes", "12 outputs"]
     few = draw(outputs[:3], depth=0)
     assert [key[0] for key in parts(few, "node")].count("n") == 3 + 1  # and the one input
 
@@ -277,7 +280,7 @@ def test_many_outputs_stay_in_their_boxes_and_are_counted():
 def test_a_model_given_gathers_parameters_of_arithmetic_outside_its_calls():
     model = nn.Neuron(3)
     out = sum((w * 2.0 for w in model.w), Value(0.0))
-    assert boxes(draw(out, depth=0, model=model))["Neuron(4 parameters)"] == ["3 nodes"]
+    assert boxes(draw(out, depth=0, model=model))["Neuron(3 → 1, relu)"] == ["3 nodes"]
 
 
 def test_parameters_that_were_computed_are_drawn_where_they_were():

@@ -284,7 +284,6 @@ def test_bad_examples_and_classes_are_value_errors(loss, predicted, target, mess
         ([0.5, 0.5], 1.0),
         ([0.5, 0.5], None),
         ([0.5, 0.5], "01"),
-        ([0.5, 0.5], Value(1.0)),
         ([0.5, 0.5], [None, 1]),
         ([[0.5, 0.5]], 0),
         ([[0.5, 0.5]], "0"),
@@ -302,3 +301,15 @@ def test_targets_and_predictions_of_a_wrong_kind_are_type_errors(loss, predicted
 def test_a_negative_probability_is_outside_the_logarithm():
     with pytest.raises(ValueError, match="log"):
         nn.cross_entropy([-0.5, 1.5], 0)
+
+
+@pytest.mark.parametrize("loss", [nn.cross_entropy, nn.cross_entropy_with_logits])
+@pytest.mark.parametrize("k", [0, 1, 2])
+def test_the_index_of_a_class_may_be_a_value(loss, k):
+    ways = []
+    for target in (k, Value(float(k))):
+        scores = [Value(0.2), Value(0.5), Value(0.3)]
+        cost = loss(scores, target)
+        cost.backward()
+        ways.append([cost.data, *(score.grad for score in scores)])
+    assert ways[0] == ways[1]

@@ -17,8 +17,8 @@ from nn import __main__ as program
 from nn.__main__ import TASKS, main
 
 FILES = {"loss.png", "history.json", "model.json", "checkpoint.json"}
-INPUTS = {"moons": 2, "circles": 2, "spiral": 2, "xor": 2, "iris": 4}
-OUTPUTS = {"moons": 1, "circles": 1, "spiral": 3, "xor": 1, "iris": 3}
+INPUTS = {"moons": 2, "circles": 2, "spiral": 2, "xor": 2, "iris": 4, "digits": 64}
+OUTPUTS = {"moons": 1, "circles": 1, "spiral": 3, "xor": 1, "iris": 3, "digits": 10}
 PNG = b"\x89PNG\r\n\x1a\n"
 SMALL = ("--hidden", "3", "--examples", "12", "--seed", "0", "--quiet")
 
@@ -131,7 +131,7 @@ def test_each_task_writes_its_results(task, tmp_path, monkeypatch, capsys):
     assert all((folder / name).read_bytes().startswith(PNG) for name in pictures)
 
     history = json.loads((folder / "history.json").read_text())
-    held_out = 2 if task == "iris" else 0
+    held_out = 2 if task in ("iris", "digits") else 0
     assert history["task"] == task
     assert len(history["loss"]) == len(history["accuracy"]) == 2
     assert len(history["held_out_accuracy"]) == held_out
@@ -146,7 +146,7 @@ def test_each_task_writes_its_results(task, tmp_path, monkeypatch, capsys):
     assert err == ""
     assert f"loss {history['loss'][-1]:.4f}" in out
     assert "accuracy" in out
-    assert ("held-out" in out) is (task == "iris")
+    assert ("held-out" in out) is (task in ("iris", "digits"))
     assert os.path.join("runs", task) in out
 
 

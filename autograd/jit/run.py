@@ -1,0 +1,101 @@
+"""How is a plan carried out with NumPy alone? Group after group, operands gathered by address.
+
+The backend that always works. Elementary functions go through the table's own `forward`, number by
+number, because NumPy's differ from the C library's in the last bits; everything else is a few array
+operations a group. Sums are added row by row, in the order they were written.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autograd import ops
+from autograd.jit.schedule import Addresses, Group, Plan
+from autograd.jit.simplify import TOTAL
+from autograd.ops import Primitive
+
+Floats = NDArray[np.float64]
+_IN_ORDER = 8  # from this many members on np.add.reduce adds row by row; below, cumsum does
+
+
+VECTORISED: dict[Primitive, Callable[..., Any]] = {
+    ops.add: np.add,
+    ops.sub: np.subtract,
+    ops.mul: np.multiply,
+    ops.div: np.divide,
+    ops.neg: np.negative,
+    ops.abs: np.abs,
+    ops.sqrt: np.sqrt,
+    ops.greater: np.greater,
+    ops.relu: lambda x: np.where(x <= 0.0, 0.0, x),
+    ops.maximum: lambda a, b: np.where((a >= b) | (a != a), a, b),
+    ops.minimum: lambda a, b: np.where((a <= b) | (a != a), a, b),
+    ops.where: lambda c, a, b: np.where(c != 0.0, a, b),
+}
+
+
+class NumpyCode:
+    """A plan, its memory, and `run`. `memory[0]` is nan after a run that has to be looked at."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.memory: Floats = np.zeros(plan.size)
+        self.memory[: len(plan.constants)] = plan.constants
+        self._steps = [(group, *_places(group)) for group in plan.groups]
+        self.nbytes = sum(group.operands.nbytes for group in plan.groups)
+
+    def run(self) -> None:
+        """Compute every group once."""
+        memory = self.memory
+        memory[0] = 0.0
+        with np.errstate(all="ignore"):
+            for group, out, operands in self._steps:
+                primitive = group.primitive
+                if primitive is None:
+                    products = memory[operands[0]] * memory[operands[1]]
+                    memory[out] = (
+                        np.add.reduce(products, axis=0)
+                        if products.shape[1] >= _IN_ORDER
+                        else np.cumsum(products, axis=0)[-1]
+                    )
+                elif primitive in VECTORISED:
+                    memory[out] = VECTORISED[primitive](*[memory[place] for place in operands])
+                    if primitive not in TOTAL and not np.isfinite(memory[out]).all():
+                        memory[0] = math.nan
+                else:
+                    run_in_python(group, memory)
+
+
+def run_in_python(group: Group, memory: Floats) -> None:
+    """A group by the primitive's own `forward`; where it raises, nan in memory[0]."""
+    assert group.primitive is not None
+    forward = group.primitive.forward
+    end = group.start + len(group.nodes)
+    try:
+        numbers = [forward(*operands) for operands in memory[group.operands].tolist()]
+        memory[group.start : end] = numbers
+    except Exception:  # whatever it is, the eager run raises it again
+        memory[0] = math.nan
+        memory[group.start : end] = math.nan
+        return
+    if group.primitive not in TOTAL and not np.isfinite(memory[group.start : end]).all():
+        memory[0] = math.nan
+
+
+def _places(group: Group) -> tuple[slice, list[Any]]:
+    """Where a group's numbers go, and where its operands are: slices where they can be."""
+    out = slice(group.start, group.start + len(group.nodes))
+    if group.primitive is None:
+        return out, [np.ascontiguousarray(group.operands[:, :, k].T) for k in (0, 1)]
+    return out, [selector(group.operands[:, k]) for k in range(group.operands.shape[1])]
+
+
+def selector(addresses: Addresses) -> slice | Addresses:
+    """What picks these addresses out of an array: a slice if they follow each other."""
+    if len(addresses) and (np.diff(addresses) == 1).all():
+        return slice(int(addresses[0]), int(addresses[0]) + len(addresses))
+    return addresses

@@ -1,0 +1,215 @@
+"""In which order, and where, are the numbers computed? Many alike at once, side by side in memory.
+
+A program's numbers lie in one array of floats: first the sources (constants, arguments, what
+varies, captured leaves and their gradients), then what is computed, group by group. A group is what
+one primitive makes, or equally long sums, of numbers that are all known by then: its members can be
+computed in any order, and lie next to each other. They are ordered so that their operands lie in
+strided runs as far as possible: then a group is a few loops over memory instead of single numbers.
+Networks are full of such order. Nobody has to say where it is.
+
+A chain of additions x + a b + c d + ... whose intermediate sums nothing else uses becomes one sum
+of products, computed in the order it was written.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autograd import ops
+from autograd.jit.trace import Graph, Source
+from autograd.ops import Primitive
+
+Addresses = NDArray[np.int64]
+KINDS = ("constant", "argument", "varying", "data", "grad")
+LINE = 8  # floats in a cache line: where groups begin
+
+
+class Group(NamedTuple):
+    """Alike operations on numbers that are known.
+
+    Attributes:
+        primitive: of each member; None for sums of products.
+        nodes: the members, in the order of their numbers in memory. start: where the first lies.
+        operands: addresses, [members, operands]; of sums [members, terms, 2], the two factors.
+    """
+
+    primitive: Primitive | None
+    nodes: Addresses
+    start: int
+    operands: Addresses
+
+
+class Plan(NamedTuple):
+    """The groups in the order to compute them, and where everything lies.
+
+    Attributes:
+        size: how many floats. constants: the first ones. address: of each node of the graph, -1 for
+        what takes no place. spans: (start, length) of each kind of source.
+    """
+
+    groups: list[Group]
+    size: int
+    constants: list[float]
+    address: Addresses
+    spans: dict[str, tuple[int, int]]
+
+
+def schedule(graph: Graph, results: Iterable[int], counts: dict[str, int]) -> Plan:
+    """Lay out a program.
+
+    Args:
+        results: the nodes whose numbers must be in memory at the end.
+        counts: how many sources of each kind there are, used or not.
+    """
+    kept = set(results)
+    sums, absorbed = _sums(graph, kept)
+    address, constants, spans, end = _sources(graph, counts)
+    one = constants.index(1.0)
+    groups = []
+    for primitive, members in _groups(graph, sums, absorbed):
+        nodes = np.array(members)
+        start = -(-end // LINE) * LINE
+        if primitive is None:
+            terms = np.array([sums[node] for node in members])
+            operands = np.where(terms < 0, one, address[terms])
+        else:
+            operands = address[np.array([graph.operands[node] for node in members])]
+        order = _order(operands.reshape(len(members), -1))
+        nodes, operands = nodes[order], operands[order]
+        address[nodes] = np.arange(start, start + len(nodes))
+        groups.append(Group(primitive, nodes, start, operands))
+        end = start + len(nodes)
+    return Plan(groups, end, constants, address, spans)
+
+
+def _sums(graph: Graph, kept: set[int]) -> tuple[dict[int, list[tuple[int, int]]], bytearray]:
+    """The terms of each sum, and which nodes became part of one; a factor of -1 stands for 1."""
+    operations, operands = graph.operations, graph.operands
+    uses = [0] * len(operations)
+    for operation, before in zip(operations, operands, strict=True):
+        if operation is not None:
+            for operand in before:
+                uses[operand] += 1
+    for node in kept:
+        uses[node] += 2
+    sums: dict[int, list[tuple[int, int]]] = {}
+    absorbed = bytearray(len(operations))
+    for node, operation in enumerate(operations):
+        if operation is not ops.add:
+            continue
+        left, right = operands[node]
+        terms = sums.pop(left, None) if uses[left] == 1 else None
+        if terms is None:
+            terms = [_term(left, operations, operands, uses, absorbed)]
+        else:
+            absorbed[left] = 1
+        terms.append(_term(right, operations, operands, uses, absorbed))
+        sums[node] = terms
+    for node in [n for n, terms in sums.items() if len(terms) == 2]:
+        if all(factor < 0 for _, factor in sums[node]):
+            del sums[node]  # a plain addition
+    return sums, absorbed
+
+
+def _term(
+    node: int,
+    operations: list[Primitive | Source | None],
+    operands: list[tuple[int, ...]],
+    uses: list[int],
+    absorbed: bytearray,
+) -> tuple[int, int]:
+    if operations[node] is ops.mul and uses[node] == 1:
+        absorbed[node] = 1
+        left, right = operands[node]
+        return left, right
+    return node, -1
+
+
+def _sources(
+    graph: Graph, counts: dict[str, int]
+) -> tuple[Addresses, list[float], dict[str, tuple[int, int]], int]:
+    address = np.full(len(graph), -1, dtype=np.int64)
+    found = [(node, op) for node, op in enumerate(graph.operations) if isinstance(op, Source)]
+    # At address 0 kernels leave a nan if something went wrong.
+    constants = [0.0, 1.0] + [op.key for _, op in found if op.kind == "constant" and op.key != 1.0]
+    place = {repr(number): i for i, number in enumerate(constants) if i > 0}
+    spans, end = {}, 0
+    for kind in KINDS:
+        length = len(constants) if kind == "constant" else counts[kind]
+        start = -(-end // LINE) * LINE
+        spans[kind] = (start, length)
+        end = start + length
+    for node, op in found:
+        offset = place[repr(op.key)] if op.kind == "constant" else op.key
+        address[node] = spans[op.kind][0] + offset
+    return address, constants, spans, end
+
+
+def _groups(
+    graph: Graph, sums: dict[int, list[tuple[int, int]]], absorbed: bytearray
+) -> list[tuple[Primitive | None, list[int]]]:
+    """Nodes by depth and operation, the deepest last."""
+    depth = [0] * len(graph)
+    groups: dict[Any, list[int]] = defaultdict(list)
+    for node, operation in enumerate(graph.operations):
+        if absorbed[node] or operation is None or operation.__class__ is Source:
+            continue
+        terms = sums.get(node)
+        if terms is None:
+            below = max([depth[operand] for operand in graph.operands[node]])
+            groups[below, operation, 0].append(node)
+        else:
+            below = max([depth[f] for term in terms for f in term if f >= 0])
+            groups[below, None, len(terms)].append(node)
+        depth[node] = below + 1
+    ordered = sorted(groups.items(), key=lambda item: item[0][0])
+    return [(primitive, nodes) for (_, primitive, _), nodes in ordered]
+
+
+def _order(operands: Addresses) -> Addresses:
+    """The order of members with the fewest breaks in the strides of their operands."""
+    members, width = operands.shape
+    best = np.arange(members)
+    if members <= 2:
+        return best
+    fewest = breaks(operands)
+    columns = list(range(min(width, 4))) + list(range(max(4, width - 2), width))
+    for first in columns:
+        for second in columns:
+            if first == second and width > 1:
+                continue
+            order = np.lexsort((operands[:, second], operands[:, first]))
+            found = breaks(operands[order])
+            if found < fewest:
+                best, fewest = order, found
+    return best
+
+
+def breaks(operands: Addresses) -> int:
+    """How often the stride of some operand changes from member to member."""
+    steps = np.diff(operands, axis=0)
+    return int((steps[1:] != steps[:-1]).any(axis=1).sum())
+
+
+def runs(places: Addresses, apart: Any = None) -> list[tuple[int, int]]:
+    """(start, length) of runs of rows in which each column moves by a constant step.
+
+    apart: for each step from row to row, whether it ends a run in any case.
+    """
+    steps = np.diff(places, axis=0)
+    turns = np.zeros(len(steps), dtype=bool)
+    turns[1:] = (steps[1:] != steps[:-1]).any(axis=1)
+    forced = np.zeros(len(steps), dtype=bool) if apart is None else apart
+    found, start = [], 0
+    for step in np.flatnonzero(turns | forced).tolist():
+        # Step i leads from row i to i + 1. The first step of a run may be any.
+        if forced[step] or step > start:
+            found.append((start, step + 1 - start))
+            start = step + 1
+    found.append((start, len(places) - start))
+    return found

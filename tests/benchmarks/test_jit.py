@@ -1,0 +1,164 @@
+"""How fast are replays, beside the eager engine, micrograd, PyTorch, CasADi and JAX?
+
+    python -m pytest tests/benchmarks/test_jit.py
+
+Engines run in processes of their own, in turn, one thread, float64. Peers that are not installed
+are left out: pip install -e ".[test,jit,peers]", and torch, jax and casadi if wanted.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import pytest
+
+import nn
+from autograd import Value
+from autograd.jit import jit
+
+ROUNDS = 9
+SLOW = {"eager": 1, "micrograd": 1, "jit-numpy": 20}  # steps a round; 200 for the others
+MODULES = {"jit": "llvmlite", "jit-numpy": "numpy", "eager": "numpy"}
+
+
+def installed(engine: str) -> bool:
+    return find_spec(MODULES.get(engine, engine)) is not None
+
+
+@pytest.mark.parametrize(
+    ("workload", "asked"),
+    [
+        ("moons", {"torch": 2.0, "casadi": 2.0, "micrograd": 3000.0, "jax": 1.0, "eager": 1.0}),
+        ("digits", {"torch": 1.0, "jax": 1.0, "casadi": 1.0, "eager": 1.0}),
+        ("recurrence", {"eager": 50.0, "jax": 1.0, "torch": 1.0, "casadi": 1.0}),
+    ],
+)
+def test_replays_beside_others(report, workload, asked):
+    """The ratio is the median of rounds in which every engine had its turn."""
+    engines = ["jit", "jit-numpy", *(e for e in asked if installed(e))]
+    with ExitStack() as stack:
+        running = {
+            engine: stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, Path(__file__).with_name("jit_step.py"), engine, workload],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for engine in engines
+            if installed(engine)
+        }
+        rounds = [
+            {engine: seconds(process, SLOW.get(engine, 200)) for engine, process in running.items()}
+            for _ in range(ROUNDS)
+        ]
+    ours = median(each["jit"] for each in rounds)
+    report(f"{workload}: a replay", f"{ours * 1e6:.0f} us", "-")
+    ratios = {e: median(each[e] / each["jit"] for each in rounds) for e in running if e != "jit"}
+    for engine, ratio in ratios.items():
+        theirs = median(each[engine] for each in rounds)
+        least = f"{asked[engine]:g} times" if engine in asked else "-"
+        report(f"{workload}: {engine}", f"{theirs * 1e6:,.0f} us: {ratio:,.2f} times ours", least)
+    floors = {"moons": ("torch", "casadi", "micrograd"), "digits": ("torch",)}
+    for engine in floors.get(workload, ("eager",)):
+        assert engine not in ratios or ratios[engine] >= asked[engine]
+
+
+def seconds(process: subprocess.Popen[str], steps: int) -> float:
+    print(steps, file=process.stdin, flush=True)
+    return float(process.stdout.readline())
+
+
+RECORD = """
+import time
+start = time.perf_counter()
+from jit_step import ours
+step = ours("moons")
+made = time.perf_counter()
+step()
+print(made - start, time.perf_counter() - made)
+"""
+
+
+def test_recording(report, run):
+    """The first call in a new process: recording, scheduling, compiling; imports apart."""
+    calls = sorted(float(run("-c", RECORD).split()[1]) for _ in range(5))
+    report("moons: recording to first result", f"{calls[2]:.2f} s", "under 3 s, then under 1 s")
+    assert calls[2] < 3.0
+
+
+def wide(width: int):
+    """A program of about 10 * width operations, all alike, and its gradient."""
+    weights = [Value(random.uniform(-1.0, 1.0)) for _ in range(width)]
+
+    @jit
+    def step(x):
+        loss = sum(((w * x).tanh() - 0.5) * w for w in weights) / width
+        for w in weights:
+            w.grad = 0.0
+        loss.backward()
+        return loss
+
+    step(0.5)
+    return step
+
+
+def test_growth(report):
+    """The time of a replay for each recorded node, from small programs to large ones."""
+    found = {}
+    for width in (1_000, 10_000, 100_000):
+        step = wide(width)
+        (program,) = step.programs
+        code = program._code
+        taken = []
+        for _ in range(30):
+            start = time.perf_counter()
+            code.run()
+            taken.append(time.perf_counter() - start)
+        found[program.recorded] = median(taken) / program.recorded * 1e9
+        size = program.bytes / program.recorded
+        report(f"program of {program.recorded:,} nodes", f"{size:.0f} bytes a node", "under 100")
+        assert size < 100
+        del step, program, code
+        gc.collect()
+    for nodes, nanoseconds in found.items():
+        report(f"replay of {nodes:,} nodes", f"{nanoseconds:.2f} ns a node", "within 30 %")
+
+
+def test_memory_of_replays(report):
+    """The resident set over 20,000 replays of a training step."""
+
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+
+    nn.seed(1)
+    model = nn.MLP(2, [8, 1])
+    optimizer = nn.Adam(model, lr=0.01)
+    inputs, targets = np.random.default_rng(1).normal(size=(20, 2)), np.ones(20)
+
+    @jit
+    def step(inputs, targets):
+        loss = nn.hinge([model(x) for x in inputs], targets)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    for _ in range(1_000):
+        step(inputs, targets)
+    before = resident()
+    for _ in range(20_000):
+        step(inputs, targets)
+    grown = resident() - before
+    report("resident set over 20,000 replays", f"{grown:+.2f} MiB", "flat")
+    assert grown < 1.0

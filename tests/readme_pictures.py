@@ -1,0 +1,63 @@
+"""Where do the README's pictures come from? From here: `python tests/readme_pictures.py`.
+
+moons.png is the main job's own (`python -m nn moons`); the other two show one neuron, drawn and in
+the player. The player's needs Chromium and the package playwright.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from autograd import Value, draw, steps
+from nn.__main__ import main as train
+
+PICTURES = Path(__file__).parent.parent / "notebooks" / "pictures"
+
+
+def neuron() -> Value:
+    """tanh(x1 w1 + x2 w2 + b), differentiated."""
+    x1, x2 = Value(2.0, label="x1"), Value(0.5, label="x2")
+    w1, w2 = Value(-1.5, label="w1"), Value(1.0, label="w2")
+    b = Value(3.3, label="b")
+    n = x1 * w1 + x2 * w2 + b
+    n.label = "n"
+    output = n.tanh()
+    output.label = "o"
+    output.backward()
+    return output
+
+
+def player(path: Path) -> None:
+    """The player in the middle of the backward pass, in a browser window."""
+    from playwright.sync_api import sync_playwright
+
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        steps(neuron()).save(Path(folder) / "neuron.html")
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = browser.new_page(viewport={"width": 1280, "height": 1000}, device_scale_factor=1)
+        page.goto(f"file://{folder}/neuron.html")
+        page.keyboard.press("Tab")
+        page.keyboard.press("End")
+        for _ in range(3):
+            page.keyboard.press("ArrowLeft")
+        page.wait_for_timeout(1000)
+        page.screenshot(path=path, full_page=True)
+        browser.close()
+
+
+def main() -> None:
+    """Write them all."""
+    PICTURES.mkdir(exist_ok=True)
+    draw(neuron(), edges=True).save(PICTURES / "neuron.png")
+    player(PICTURES / "player.png")
+    with tempfile.TemporaryDirectory() as folder:
+        train(["moons", "--out", folder, "--quiet"])
+        shutil.copy(Path(folder) / "decision_boundary.png", PICTURES / "moons.png")
+
+
+if __name__ == "__main__":
+    main()
