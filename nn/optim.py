@@ -159,15 +159,23 @@ class Optimizer:
         moments = state.get("moments")
         if not isinstance(moments, dict) or set(moments) != set(self._state):
             raise ValueError(f"the state of {rule} needs the moments {sorted(self._state)}")
-        loaded: dict[str, list[Value]] = {}
+        loaded: dict[str, list[float]] = {}
         for name, numbers in moments.items():
             if not isinstance(numbers, list) or len(numbers) != size:
                 raise ValueError(f"the state of {rule} does not fit {size} parameters")
-            loaded[name] = [Value(as_number(number, name)) for number in numbers]
+            loaded[name] = [as_number(number, name) for number in numbers]
         time, lr = as_number(state.get("time"), "time"), as_number(state.get("lr"), "lr")
         _check("lr", lr, 0.0, math.inf)
         _check("time", time, 0.0, math.inf)
-        self.time, self.lr, self._state = Value(time, "time"), lr, loaded
+        self.lr = lr
+        if self.differentiable:  # what is there may be part of a graph
+            self.time = Value(time, "time")
+            self._state = {name: as_values(numbers) for name, numbers in loaded.items()}
+            return
+        self.time.assign(time)
+        for name, numbers in loaded.items():
+            for moment, number in zip(self._state[name], numbers, strict=True):
+                moment.assign(number)
 
 
 class SGD(Optimizer):

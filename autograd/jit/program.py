@@ -198,7 +198,8 @@ class Program:
         graph: Any,
     ) -> None:
         """Note where numbers come from and where they go to."""
-        self._draws, self._returned = recording.draws, recording.returned
+        self._draws, self._drawn = recording.draws, recording.drawn
+        self._returned = recording.returned
         arguments, self._varying = [
             slice(spans[kind][0], sum(spans[kind])) for kind in ("argument", "varying")
         ]
@@ -269,8 +270,9 @@ class Program:
         memory = self._code.memory
         self._inlet[:] = numbers
         if self._draws:
-            draws += [float(read()) for read in self._draws]
-            memory[self._varying] = draws
+            varying = [float(read()) for read in self._draws]
+            memory[self._varying] = varying
+            draws += [varying[k] for k in self._drawn]
         for place, store, where in self._reads:
             memory[place] = store[where]
         for kind, leaves, place in self._loose:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import linecache
 import os
+import pickle
 import random
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -142,7 +143,7 @@ class Traced(Value):
 
 
 class Recorded(Traced):
-    """A number of the recording: an argument, or what a primitive made."""
+    """What a primitive made of the numbers of a recording."""
 
     __slots__ = ("node", "tracer")
 
@@ -159,6 +160,20 @@ class Recorded(Traced):
 
     def assign(self, number: Any = None, *, grad: Any = None) -> None:
         _refused("a recorded Value", "assign to leaves from outside only")
+
+
+class Number(Recorded):
+    """What is a plain number in an eager run: an argument, a gradient, what varies."""
+
+    __slots__ = ()
+    __hash__ = Value.__hash__
+
+    def _refused(self, *others: object) -> NoReturn:
+        _refused("a plain number of the call, asked for more than arithmetic,", _BRANCH)
+
+    __eq__ = __ne__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _refused
+    __divmod__ = __rdivmod__ = __round__ = __trunc__ = __floor__ = __ceil__ = _refused
+    is_integer = as_integer_ratio = hex = conjugate = _refused
 
 
 class Captured(Traced):
@@ -181,7 +196,7 @@ class Captured(Traced):
     @property
     def grad(self) -> Any:
         tracer = _tracer(self)
-        return tracer.leaf(tracer.grads[self])
+        return tracer.leaf(tracer.grads[self], Number)
 
     @grad.setter
     def grad(self, number: Any) -> None:
@@ -215,6 +230,7 @@ class Tracer:
         self.grads: dict[Value, int] = {}
         self.late: list[Value] = []
         self.draws: list[Callable[[], float]] = []
+        self.drawn: list[int] = []  # which of them have no key
         self.guards: list[tuple[Callable[[], Any], Any]] = []
         self.plain: set[int] = set()  # nodes of arguments: leaves that receive no gradient
         self._constants: dict[Any, int] = {}
@@ -239,7 +255,7 @@ class Tracer:
     def node_of(self, operand: Any) -> int:
         """The node of an operand: a Value of any kind or a plain number."""
         kind = operand.__class__
-        if kind is Recorded:
+        if kind is Recorded or kind is Number:
             if operand.tracer is not self:
                 raise TraceError(f"a Value of another recording was used ({_here()})")
             return cast(Recorded, operand).node
@@ -271,9 +287,9 @@ class Tracer:
             node = self._constants[key] = self.graph.add(Source("constant", number))
         return node
 
-    def leaf(self, node: int) -> Recorded:
+    def leaf(self, node: int, kind: type[Recorded] = Recorded) -> Recorded:
         """A Value without a history that holds this node's number."""
-        value: Recorded = _new(Recorded)
+        value = _new(kind)
         value.grad = 0.0
         value._left = value._right = value._mark = None
         value._origin = _LEAF
@@ -283,7 +299,7 @@ class Tracer:
 
     def argument(self, position: int) -> Recorded:
         """A number that each call brings."""
-        value = self.leaf(self.graph.add(Source("argument", position)))
+        value = self.leaf(self.graph.add(Source("argument", position)), Number)
         self.plain.add(value.node)
         return value
 
@@ -312,7 +328,9 @@ class Tracer:
             self.plain.add(node)
             if key is not None:
                 self._settings[key] = node
-        return self.leaf(node)
+            else:
+                self.drawn.append(len(self.draws) - 1)
+        return self.leaf(node, Number)
 
     def fixed(self, read: Callable[[], Any]) -> Any:
         """See `modes.fixed`."""
@@ -351,7 +369,8 @@ class Recording(NamedTuple):
         leaves: what it read or assigned to.
         returned: the structure of what it returned, and the plain numbers in it.
         results: the Values in it: nodes of number and gradient, or [which argument], or a leaf.
-        draws: what to read at each replay. guards: what must give the same for a replay to hold.
+        draws: what to read at each replay. drawn: which of these are random numbers.
+        guards: what must give the same for a replay to hold.
     """
 
     graph: Graph
@@ -360,6 +379,7 @@ class Recording(NamedTuple):
     returned: tuple[Any, list[float]]
     results: list[tuple[int, int] | list[int] | Value]
     draws: list[Callable[[], float]]
+    drawn: list[int]
     guards: list[tuple[Callable[[], Any], Any]]
 
 
@@ -375,9 +395,17 @@ def record(
     Raises TraceError where Python code looks at a number, and what the function raises; every leaf
     is as before then.
     """
-    known = dict.fromkeys(reachable_leaves(function))
+    reached = list(reachable(function))
+    known = dict.fromkeys(leaf for leaf in reached if isinstance(leaf, Value))
+    streams = [stream for stream in reached if not isinstance(stream, Value)]
     for _ in range(4):
+        before = _positions(streams)
         recording, missed = _attempt(function, structure, arguments, passed, known)
+        if _positions(streams) != before:
+            raise TraceError(
+                "random numbers were drawn inside: a replay would repeat them; pass them as"
+                " arguments, or draw through a module such as nn.Dropout"
+            )
         if not missed:
             return recording
         known.update(dict.fromkeys(missed))
@@ -394,7 +422,6 @@ def _attempt(
 ) -> tuple[Recording, list[Value]]:
     """One run; and the leaves from outside that should have been captured before it began."""
     tracer = Tracer()
-    drawn = random.getstate()
     try:
         stand_ins = [Value(0.0, value.label) for value in passed]
         for leaf in [*stand_ins, *known]:
@@ -405,12 +432,6 @@ def _attempt(
         token = modes.current.set(Mode(outer.recording, False, outer.owner, outer.outer, tracer))
         try:
             returned = function(*args, **kwargs)
-            if random.getstate() != drawn:
-                random.setstate(drawn)
-                raise TraceError(
-                    "random numbers were drawn inside: a replay would repeat them; pass them as"
-                    " arguments, or draw through a module such as nn.Dropout"
-                )
             plain: list[float] = []
             found: list[Value] = []
             shape = flatten(returned, plain, found)
@@ -427,6 +448,7 @@ def _attempt(
     finally:
         tracer.release()
     del returned, found, args, kwargs, numbers, values
+    draws, drawn_here, guards = tracer.draws, tracer.drawn, tracer.guards
     graph, late = tracer.graph, set(tracer.late)
     captured, data, grads = tracer.captured, tracer.data, tracer.grads
     tracer.captured, tracer.data, tracer.grads, tracer.late = {}, {}, {}, []
@@ -447,7 +469,7 @@ def _attempt(
         if value in late:
             missed.append(value)
     recording = Recording(
-        graph, arguments, leaves, (shape, plain), results, tracer.draws, tracer.guards
+        graph, arguments, leaves, (shape, plain), results, draws, drawn_here, guards
     )
     return recording, missed
 
@@ -455,10 +477,21 @@ def _attempt(
 # --- what a function can reach --------------------------------------------------------------------
 
 
-def reachable_leaves(function: Callable[..., Any]) -> Iterator[Value]:
-    """The leaves a function might use: those in what it refers to by name.
+def _positions(streams: Sequence[Any]) -> bytes:
+    """Where the streams of random numbers stand: Python's, NumPy's, and those given."""
+    states: list[Any] = [random.getstate()]
+    if "numpy" in sys.modules:
+        states.append(sys.modules["numpy"].random.get_state())
+    for stream in streams:
+        own = isinstance(stream, random.Random)
+        states.append(stream.getstate() if own else stream.bit_generator.state)
+    return pickle.dumps(states)
 
-    Whatever is missed here is found when it is used, and the recording begins again.
+
+def reachable(function: Callable[..., Any]) -> Iterator[Any]:
+    """The leaves a function might use, and its streams of random numbers: what it names.
+
+    A leaf that is missed here is found when it is used, and the recording begins again.
     """
     seen: set[int] = set()
     waiting: list[Any] = [function]
@@ -480,6 +513,8 @@ def reachable_leaves(function: Callable[..., Any]) -> Iterator[Value]:
             waiting.extend(thing.values())
         elif isinstance(thing, list | tuple | set | frozenset):
             waiting.extend(thing)
+        elif type(thing) is random.Random or hasattr(thing, "bit_generator"):
+            yield thing
         elif isinstance(thing, _ATOMS):
             continue
         else:
@@ -491,7 +526,7 @@ def reachable_leaves(function: Callable[..., Any]) -> Iterator[Value]:
                     waiting.append(vars(kind).get("__call__"))
 
 
-_ATOMS = (str, bytes, int, float, complex, type(None), type, ModuleType, CodeType, random.Random)
+_ATOMS = (str, bytes, int, float, complex, type(None), type, ModuleType, CodeType)
 
 
 def _own(thing: Any) -> bool:
@@ -518,7 +553,10 @@ def _named(function: FunctionType) -> Iterator[Any]:
         for name in code.co_names:
             thing = function.__globals__.get(name)
             if isinstance(thing, ModuleType):
-                yield from (vars(thing).get(inner) for inner in code.co_names)
+                for inner in [vars(thing).get(name) for name in code.co_names]:
+                    yield inner
+                    if isinstance(inner, ModuleType):
+                        yield from (vars(inner).get(name) for name in code.co_names)
             elif not _own(thing):
                 yield thing
     yield function.__dict__

@@ -222,6 +222,7 @@ class Pass {
     this.moved = moved.size > 0;
     this.values = graph.values.slice();
     this.known = new Uint8Array(graph.slots).fill(1);
+    this.locals = new Map(); // the local derivatives that were computed here
     this.problem = null; // { node, why, backward }: the first thing that Python would raise
     for (const [i, x] of moved) this.values[i] = x;
     this.runForward();
@@ -273,8 +274,12 @@ class Pass {
   /** The local derivative along an edge. Raises Undefined where Python raises. */
   local(edge) {
     if (edge.recorded !== null && !(this.moved && edge.program)) return edge.recorded;
-    for (const instruction of within(edge.program, edge.program)) compute(instruction, this.values);
-    return this.values[edge.local];
+    if (!this.locals.has(edge)) {
+      if (!edge.program) throw new Undefined("domain"); // Python code, and nothing flowed here
+      for (const instruction of edge.program) compute(instruction, this.values);
+      this.locals.set(edge, this.values[edge.local]);
+    }
+    return this.locals.get(edge);
   }
 
   /** What is known after the first `position` steps. */

@@ -149,7 +149,7 @@ class Picture {
       key.textContent = k ? TEXT.grad : TEXT.data;
       const value = element("svg:text", { class: `number ${kind}`, x, y });
       text.replaceWith(key, value);
-      return { value, room: rightOf(group) - x - 3, written: "" };
+      return cell(value, rightOf(group) - x - 3);
     });
     for (const text of texts) text.classList.toggle("head", !numbers.includes(text));
     if (node.label && node.label !== node.name) group.append(element("svg:title", {}, node.label));
@@ -398,6 +398,9 @@ class Picture {
   }
 }
 
+/** A place for a number, which remembers what is written in it. */
+const cell = (value, room = Infinity) => ({ value, room, written: "" });
+
 /** Set an attribute of a part that remembers what it has: asking the page takes longer. */
 function change(part, name, value) {
   if (part[name] === value) return;
@@ -405,7 +408,7 @@ function change(part, name, value) {
   part.group.setAttribute(name, value);
 }
 
-/** Write a number into a node; one longer than its box is pressed together until it fits. */
+/** Write a number into its place; one longer than its room is pressed together until it fits. */
 function write(line, written) {
   if (line.written === written) return;
   const [before, after] = [line.written, written].map((s) => widthOf(s) > line.room);

@@ -268,12 +268,13 @@ class ChainView {
     const { graph, node } = this;
     const { count, found } = this.paths;
     const [output, name] = [graph.name(graph.output), graph.name(node)];
-    this.total = gradientNumber("");
-    this.terms = found.map(() => gradientNumber(""));
+    this.total = cell(gradientNumber(""));
+    this.terms = found.map(() => cell(gradientNumber("")));
     this.written = found.map((path) => this.path(pass, path));
     const rest = count - BigInt(found.length);
-    const terms = this.terms.flatMap((term, k) => [k ? " + " : "", term]);
-    const lines = count > 1n ? [[...terms, rest ? " + …" : ""], [this.total]] : [[this.total]];
+    const terms = this.terms.flatMap(({ value }, k) => [k ? " + " : "", value]);
+    const total = [this.total.value];
+    const lines = count > 1n ? [[...terms, rest ? " + …" : ""], total] : [total];
     const result = equation([slope(output, name)], ...lines);
     if (graph.nodes[node].kind === "constant") return [note(TEXT.constant)];
     if (node === graph.output) return [note(TEXT.itself), result];
@@ -294,16 +295,17 @@ class ChainView {
       const apart = path.length > 1 && edge.symbols.some((part) => / [-+*/] |^-/.test(part));
       const factor = inSymbols(pass, edge.symbols);
       symbols.push(...(apart ? ["(", ...factor, ")"] : factor));
-      line.push(dataNumber(""));
-      return line[line.length - 1];
+      const local = cell(dataNumber(""));
+      line.push(local.value);
+      return local;
     });
-    const product = gradientNumber("");
+    const product = cell(gradientNumber(""));
     const alone = new Set(path.map(({ edge }) => edge));
     const part = element("div", { class: "path", pointerenter: () => this.actions.light(alone),
       pointerleave: () => this.actions.light(this.lit) },
     element("div", { class: "route" }, ...route),
     element("div", { class: "slopes" }, ...slopes),
-    equation([], symbols, ...(path.length > 1 ? [line] : []), [product]));
+    equation([], symbols, ...(path.length > 1 ? [line] : []), [product.value]));
     return { path, part, numbers, product };
   }
 
@@ -312,14 +314,14 @@ class ChainView {
     if (!this.written) this.body.replaceChildren(...this.build(pass));
     this.body.classList.toggle("many", this.written.length > MANY);
     const { steps } = this.graph;
-    setText(this.total, shown(gradientAt(pass.at(steps.length), this.node)));
+    write(this.total, shown(gradientAt(pass.at(steps.length), this.node)));
     this.written.forEach(({ path, numbers, product }, i) => {
       const result = productAlong(pass, path);
       const text = shown(result.product);
-      setText(product, text);
-      setText(this.terms[i], i ? grouped(text) : text);
+      write(product, text);
+      write(this.terms[i], i ? grouped(text) : text);
       const locals = result.locals.map(shown);
-      locals.forEach((local, k) => setText(numbers[k], k ? grouped(local) : local));
+      locals.forEach((local, k) => write(numbers[k], k ? grouped(local) : local));
     });
   }
 }
@@ -365,7 +367,7 @@ class LeavesView {
     const start = graph.values[i];
     const centre = Number.isFinite(start) ? start : 0;
     const unit = reach(centre) / TICKS;
-    const gradient = { value: span("number gradient"), room: Infinity, written: "" };
+    const gradient = cell(gradientNumber(""));
     const ends = [span("grad", span("key", TEXT.grad), " ", gradient.value)];
     if (!movable) {
       const fixed = [dataNumber(number(start)), ...ends, span("note", TEXT.fixed(why))];
