@@ -13,6 +13,7 @@ import os
 import pickle
 import random
 import sys
+import sysconfig
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import CellType, CodeType, FrameType, FunctionType, MethodType, ModuleType
@@ -27,7 +28,12 @@ from autograd.value import Constant, Operand, Value, as_operand
 _new = object.__new__
 _LEAF = Origin()
 _ROOT = Path(__file__).resolve().parents[2]
-_OWN = tuple(str(_ROOT / package) + os.sep for package in ("autograd", "nn"))
+_PATHS = sysconfig.get_paths()
+# What is not the user's: this library, Python's own, and what was installed.
+_OWN = (
+    *(str(_ROOT / package) + os.sep for package in ("autograd", "nn")),
+    *(_PATHS[place] + os.sep for place in ("stdlib", "purelib", "platlib")),
+)
 
 
 class TraceError(TypeError):
@@ -71,7 +77,7 @@ class Graph:
 
 
 def _here() -> str:
-    """` (train.py:12: loss = ...)`: the first line on the stack that is not the library's own."""
+    """` (train.py:12: loss = ...)`: the last line of the user's own."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
@@ -435,14 +441,13 @@ def _attempt(
             plain: list[float] = []
             found: list[Value] = []
             shape = flatten(returned, plain, found)
-            results = [
-                (tracer.node_of(value), tracer.node_of(value.grad))
-                if isinstance(value, Recorded)
-                else [stand_ins.index(value)]
-                if value in stand_ins
-                else value
-                for value in found
-            ]
+            given = {id(stand_in): k for k, stand_in in enumerate(stand_ins)}
+            results: list[Any] = []
+            for value in found:
+                if isinstance(value, Recorded):
+                    results.append((tracer.node_of(value), tracer.node_of(value.grad)))
+                else:
+                    results.append([given[id(value)]] if id(value) in given else value)
         finally:
             modes.current.reset(token)
     finally:
