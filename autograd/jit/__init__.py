@@ -29,7 +29,7 @@ import sys
 import threading
 import time
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from types import ModuleType
@@ -51,13 +51,10 @@ class Jitted:
         programs: the recordings there are.
     """
 
-    def __init__(
-        self, function: Callable[..., Any], static: Iterable[str] = (), backend: str | None = None
-    ) -> None:
+    def __init__(self, function: Callable[..., Any], backend: str | None = None) -> None:
         functools.update_wrapper(self, function)
         self.__name__ = getattr(function, "__name__", type(function).__name__)
         self.function = function
-        self.static = frozenset([static] if isinstance(static, str) else static)
         self.backend = _backend(backend)
         self._programs: dict[Any, list[Program]] = {}
         self._lock = threading.RLock()
@@ -159,7 +156,6 @@ def _backend(name: str | None) -> str:
 def jit(
     function: Callable[..., Any] | None = None,
     *,
-    static: Iterable[str] = (),
     backend: str | None = None,
 ) -> Any:
     """A function recorded once and then replayed without Python; also a decorator.
@@ -167,12 +163,11 @@ def jit(
     Args:
         function: takes numbers, Values, and nests of them; builds Values; may call `backward()`,
             `grad()` and an optimizer's `step()`; returns Values in any nesting.
-        static: names of arguments that are part of the program, such as a number of layers.
         backend: "native" or "numpy"; by default the fastest that is installed.
     """
     if function is None:
-        return functools.partial(jit, static=static, backend=backend)
-    return Jitted(function, static, backend)
+        return functools.partial(jit, backend=backend)
+    return Jitted(function, backend)
 
 
 class _Decorator(ModuleType):

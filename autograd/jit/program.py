@@ -8,7 +8,6 @@ always happens, the same error with the same message, or the same infinities.
 
 from __future__ import annotations
 
-import math
 import time
 from array import array
 from collections.abc import Sequence
@@ -282,7 +281,7 @@ class Program:
                 memory[source] = getattr(passed[k], kind)
         self._code.run()
         out = memory[self._out]
-        if memory[0] != 0.0 or not math.isfinite(out.sum()):
+        if memory[0] != 0.0 or not np.isfinite(out).all():
             return UNSURE
         for place, store, where in self._writes:
             store[where] = out[place]

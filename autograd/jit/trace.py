@@ -124,7 +124,7 @@ class Traced(Value):
     def __index__(self) -> int:
         _refused(
             "a recorded Value, used as an index,",
-            "pass whole numbers that select things as static=",
+            "select outside, or by arithmetic with where",
         )
 
     def __bool__(self) -> bool:

@@ -1,0 +1,195 @@
+"""Does a jitted function do what the function itself does? One helper, used by every test here.
+
+`same(make, *calls)` makes the state anew for the eager run and for each backend, makes all calls in
+a row, and demands equality after each: of what is returned, of every number, gradient and optimizer
+in the state, of the Values among the arguments, and of errors, by type and message. Numbers are
+equal if they print alike: to the last bit, nan is nan, and 0.0 is not -0.0. Of a gradient that is
+zero the sign does not count: the eager sweep begins each sum with 0.0, which makes 0.0 of -0.0.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+import nn
+from autograd import Value
+from autograd.jit import Jitted, TraceError, jit
+from nn.optim import Optimizer
+
+BACKENDS = ("native", "numpy")
+NO_NUMBERS = (str, bytes, bool, type(None))
+
+
+def values_of(thing: Any) -> Iterator[Value]:
+    """Every Value in a nest of lists, dicts, Matrices, modules and optimizers."""
+    if isinstance(thing, Value):
+        yield thing
+    elif isinstance(thing, nn.Module):
+        yield from (value for _, value in thing.named_parameters())
+        yield from (value for _, value in thing.named_buffers())
+    elif isinstance(thing, Optimizer):
+        yield thing.time
+        yield from values_of(thing._state)
+        yield from values_of(list(thing.parameters))
+    elif isinstance(thing, dict):
+        yield from values_of(list(thing.values()))
+    elif isinstance(thing, nn.Matrix):
+        yield from values_of(thing.rows)
+    elif isinstance(thing, list | tuple):
+        for part in thing:
+            yield from values_of(part)
+    elif isinstance(thing, np.ndarray) and thing.dtype == object:
+        yield from values_of(thing.ravel().tolist())
+
+
+def shown(number: Any) -> str:
+    """A number to the last bit; `1` and `1.0` are one number."""
+    return repr(float(number))
+
+
+def looked_at(thing: Any) -> Any:
+    """A nest of numbers and Values as something that can be compared."""
+    if isinstance(thing, Value):
+        return shown(thing.data)
+    if isinstance(thing, NO_NUMBERS):
+        return thing
+    if isinstance(thing, dict):
+        return {key: looked_at(part) for key, part in thing.items()}
+    if isinstance(thing, nn.Matrix):
+        return ["Matrix", *looked_at(thing.rows)]
+    if isinstance(thing, list | tuple):
+        return [type(thing).__name__, *[looked_at(part) for part in thing]]
+    if isinstance(thing, np.ndarray):
+        return ["array", thing.shape, looked_at(thing.ravel().tolist())]
+    return shown(thing)
+
+
+def gradients(thing: Any) -> list[str]:
+    """The gradients of all Values in a nest."""
+    return [shown(value.grad + 0.0) for value in values_of(thing)]
+
+
+def settings_of(thing: Any) -> Any:
+    """What the optimizers of a state would write into a checkpoint."""
+    if isinstance(thing, Optimizer):
+        return looked_at(thing.state_dict())
+    if isinstance(thing, dict):
+        return settings_of(list(thing.values()))
+    return [settings_of(part) for part in thing] if isinstance(thing, list | tuple) else None
+
+
+def photographed(state: Any) -> Any:
+    """Everything in a state that can be read from outside."""
+    values = list(values_of(state))
+    assert {type(value).__name__ for value in values} <= {"Value", "Linked"}, "left as recorded"
+    return looked_at(values), gradients(values), settings_of(state)
+
+
+def outcome(call: Callable[[], Any]) -> tuple[Any, Any]:
+    """(what it returned, its gradients), or (type of the error, message)."""
+    try:
+        returned = call()
+    except Exception as error:
+        return type(error).__name__, str(error)
+    return looked_at(returned), gradients(returned)
+
+
+def put_back(state: Any, numbers: list[tuple[Value, float, float]]) -> None:
+    for value, data, gradient in numbers:
+        value.data, value.grad = data, gradient
+
+
+def story(
+    make: Callable[[], tuple[Callable[..., Any], Any]],
+    calls: tuple[Any, ...],
+    backend: str | None,
+    static: tuple[str, ...] = (),
+) -> tuple[list[Any], Jitted | None]:
+    """What happens in a row of calls, eagerly (backend None) or replayed."""
+    nn.seed(0)
+    function, state = make()
+    jitted = (
+        None
+        if backend is None
+        else jit(function, backend=backend, **({"static": static} if static else {}))
+    )
+    seen: list[Any] = [photographed(state)]
+    for given in calls:
+        args = copy.deepcopy(given() if callable(given) else given)
+        before = [(value, value.data, value.grad) for value in values_of([state, args])]
+        picture = photographed(state)
+        drawn = nn.rng.generator.getstate()
+        found = outcome(lambda args=args: (jitted or function)(*args))
+        if isinstance(found[1], str):
+            # Eagerly an error leaves what was done before it; a replay takes it back.
+            if jitted is None:
+                for value, data, gradient in before:
+                    value.data, value.grad = data, gradient
+            nn.rng.generator.setstate(drawn)
+            assert photographed(state) == picture, "an error changed the state"
+        seen.append((found, photographed(state), looked_at(list(args)), gradients(args)))
+    return seen, jitted
+
+
+def same(
+    make: Callable[[], tuple[Callable[..., Any], Any]],
+    *calls: Any,
+    replayed: bool = False,
+    static: tuple[str, ...] = (),
+) -> list[Any]:
+    """Demand that eager and jitted runs tell the same story; it is returned.
+
+    Args:
+        make: gives a function, and the state it works on (any nest; [] for none), made anew.
+        calls: the arguments of each call, a tuple, or what makes one.
+        replayed: demand too that no call fell back to an eager run.
+    """
+    expected, _ = story(make, calls, None)
+    for backend in BACKENDS:
+        found, jitted = story(make, calls, backend, static)
+        for number, (a, b) in enumerate(zip(expected, found, strict=True)):
+            assert b == a, f"{backend} backend, after {number} calls"
+        assert jitted is not None
+        if replayed:
+            assert sum(program.replays for program in jitted.programs) == len(calls), backend
+    return expected
+
+
+def same_or_refused(
+    make: Callable[[], tuple[Callable[..., Any], Any]],
+    *calls: Any,
+    between: Callable[[Any], None] = lambda state: None,
+    backend: str = "native",
+) -> list[Any]:
+    """Demand that each call gives what an eager one gives, or raises TraceError: never another.
+
+    `between(state)` is done after each call. Returns what the calls gave, "TraceError" where one
+    refused; the run ends there.
+    """
+    stories = []
+    for jitted in (False, True):
+        nn.seed(0)
+        random.seed(0)
+        np.random.seed(0)
+        function, state = make()
+        run = jit(function, backend=backend) if jitted else function
+        seen = []
+        for given in calls:
+            args = given(state) if callable(given) else given
+            try:
+                seen.append((looked_at(run(*args)), photographed(state)))
+            except TraceError:
+                photographed(state)
+                seen.append("TraceError")
+                break
+            between(state)
+        stories.append(seen)
+    eager, replays = stories
+    for number, (a, b) in enumerate(zip(eager, replays, strict=False)):
+        assert b in ("TraceError", a), f"silently wrong in call {number}"
+    return replays

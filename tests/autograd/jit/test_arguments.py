@@ -1,0 +1,809 @@
+"""Which arguments and results does a jitted function take, and are they what they were eagerly?"""
+
+from __future__ import annotations
+
+import array
+import collections
+import dataclasses
+import enum
+import functools
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from side_by_side import BACKENDS, looked_at, same, same_or_refused
+
+import nn
+from autograd import Value, grad, maximum
+from autograd.jit import TraceError, jit
+from nn import Matrix
+from nn.matrix import total
+
+w = Value(2.0, "w")
+
+
+class Point(NamedTuple):
+    x: Any
+    y: Any
+
+
+class Colour(enum.Enum):
+    RED = 1
+    BLUE = 2
+
+
+def numbers_in(thing: Any) -> list[Any]:
+    """Numbers and Values of a nest, in order."""
+    if isinstance(thing, dict):
+        thing = list(thing.values())
+    if isinstance(thing, Matrix):
+        thing = thing.rows
+    many = isinstance(thing, list | tuple | collections.deque | array.array)
+    if many or getattr(thing, "shape", ()) != ():
+        return [x for part in thing for x in numbers_in(part)]
+    return [] if isinstance(thing, str | bool | bytes | type(None)) else [thing]
+
+
+def weighed(*args: Any, **kwargs: Any) -> Any:
+    """A number in which every number of the arguments takes part, and its gradient by w."""
+    found = numbers_in([args, kwargs])
+    loss = total([w * 0.5, *[(0.3 + 0.1 * i) * x * w for i, x in enumerate(found)]])
+    w.grad = 0.0
+    loss.backward()
+    return loss, [args, kwargs]
+
+
+NESTS: dict[str, list[Any]] = {
+    "a number": [1.5, -2.0],
+    "a whole number": [3, -4],
+    "a bool": [True, False, True],
+    "np.float64": [np.float64(1.5), np.float64(2.5)],
+    "np.int64": [np.int64(3), np.int64(4)],
+    "an array of no dimension": [np.array(1.5), np.array(2.5)],
+    "Fraction": [Fraction(1, 3), Fraction(2, 3)],
+    "a list": [[1.0, 2.0], [3.0, 4.0]],
+    "an empty list": [[], []],
+    "empty lists in a list": [[[], []], [[], []]],
+    "ints and floats": [[1, 2.5, 3], [4.5, 5, 6]],
+    "rows": [[[1.0, 2.0], [3.0, 4.0]], [[5.0, 6.0], [7.0, 8.0]]],
+    "tuples of lists": [([1.0], [2.0, 3.0], 4.0), ([5.0], [6.0, 7.0], 8.0)],
+    "a tuple of pairs": [((1.0, 2), (3, 4)), ((5.0, 6), (7, 8))],
+    "ragged": [[[1.0], [2.0, 3.0], []], [[4.0], [5.0, 6.0], []]],
+    "a dict": [{"a": 1.0, "b": [2.0]}, {"a": 3.0, "b": [4.0]}],
+    "a dict in another order": [{"a": 1.0, "b": 2.0}, {"b": 3.0, "a": 4.0}],
+    "an ordered dict": [collections.OrderedDict(a=1.0), collections.OrderedDict(a=2.0)],
+    "a named tuple": [Point(1.0, [2.0]), Point(3.0, [4.0])],
+    "a data set": [nn.data.Dataset([[1.0, 2.0]], [1]), nn.data.Dataset([[3.0, 4.0]], [-1])],
+    "an array": [np.array([1.0, 2.0]), np.array([3.0, 4.0])],
+    "a table": [np.arange(6.0).reshape(2, 3), np.ones((2, 3)) / 3],
+    "a table of ints": [np.arange(6).reshape(2, 3), np.arange(6)[::-1].reshape(2, 3)],
+    "small ints": [np.array([1, 255], dtype=np.uint8), np.array([2, 3], dtype=np.uint8)],
+    "a strided array": [np.arange(12.0)[::3], np.arange(12.0)[::-3]],
+    "a transposed table": [np.arange(6.0).reshape(2, 3).T, np.ones((3, 2)) / 3],
+    "an empty array": [np.zeros((0, 3)), np.zeros((0, 3))],
+    "three dimensions": [np.arange(8.0).reshape(2, 2, 2), -np.arange(8.0).reshape(2, 2, 2)],
+    "another byte order": [np.array([1.5, 2.5], dtype=">f8"), np.array([3.5, 4.5], dtype=">f8")],
+    "a deque": [collections.deque([1.0, 2.0]), collections.deque([3.0, 4.0])],
+    "an array.array": [array.array("d", [1.0, 2.0]), array.array("d", [3.0, 4.0])],
+    "texts and None": [["a", None, 1.0], ["b", None, 2.0], ["a", None, 3.0]],
+    "a huge number": [10.0**300, -(10**300)],
+    "inf and nan": [float("inf"), float("nan"), 1.0],
+}
+
+
+@pytest.mark.parametrize("name", NESTS)
+def test_an_argument_that_is(name: str) -> None:
+    """Also by keyword, beside another argument, and handed back as a part of the result."""
+    for arrange in (
+        lambda nest: ((nest,), {}),
+        lambda nest: ((), {"nest": nest}),
+        lambda nest: ((1.0, nest), {"scale": 2.0}),
+    ):
+        for backend in BACKENDS:
+            run = jit(lambda *args, **kwargs: weighed(*args, **kwargs)[0], backend=backend)
+            for nest in NESTS[name]:
+                args, kwargs = arrange(nest)
+                expected = weighed(*args, **kwargs)[0], w.grad
+                found = run(*args, **kwargs), w.grad
+                assert looked_at(found) == looked_at(expected)
+
+
+@pytest.mark.parametrize("name", [n for n in NESTS if n not in ("an array.array", "a deque")])
+def test_an_argument_that_is_handed_back(name: str) -> None:
+    run = jit(lambda nest: weighed(nest)[1])
+    for nest in NESTS[name]:
+        assert looked_at(numbers_in(run(nest))) == looked_at(numbers_in(weighed(nest)[1]))
+
+
+def test_single_precision_computes_as_eagerly_or_is_refused() -> None:
+    """Eagerly the arithmetic of such arrays and numbers is itself rounded to single precision."""
+    pair = np.array([1.1, 2.3], dtype=np.float32)
+    same_or_refused(lambda: (lambda a: w * (a[0] * a[1]), []), (pair,))
+    same_or_refused(lambda: (lambda a: w * (0.1 * a), []), (np.float32(1.1),))
+
+
+def test_reductions_of_an_array_add_in_the_eager_order() -> None:
+    """NumPy adds floats pairwise, and objects one after the other."""
+    numbers = np.random.default_rng(0).normal(size=37)
+    for reduce in (np.sum, np.mean, lambda a: a @ a, lambda a: a.cumsum()[-1]):
+        same_or_refused(lambda f=reduce: (lambda a: w * f(a), []), (numbers,))
+
+
+def test_a_large_whole_number_counts_exactly_or_is_refused() -> None:
+    large = 2**53 + 1
+    same_or_refused(lambda: (lambda n: w * (n - 2**53), []), (large,))
+    same_or_refused(lambda: (lambda n: w * (n * n % 10**9), []), (123456789012,))
+
+
+def test_a_whole_number_too_large_for_a_float_is_the_eager_error() -> None:
+    for function in (lambda n: w * n, lambda n: n + w):
+        with pytest.raises(OverflowError) as eager:
+            function(10**400)
+        with pytest.raises(OverflowError) as recorded:
+            jit(function)(10**400)
+        assert str(recorded.value) == str(eager.value)
+
+
+# --- shapes ---------------------------------------------------------------------------------------
+
+
+def test_one_recording_for_each_structure_and_no_more() -> None:
+    run = jit(lambda *args, **kwargs: weighed(*args, **kwargs)[0])
+    shapes: list[Any] = [[1.0], [1.0, 2.0], (1.0, 2.0), [[1.0, 2.0]], {"a": 1.0}, {"b": 1.0}, "a"]
+    shapes += [
+        "b",
+        None,
+        True,
+        False,
+        1.0,
+        [[1.0], [2.0]],
+        [[1.0], 2.0],
+        np.ones(2),
+        np.ones((2, 1)),
+    ]
+    for _ in range(3):
+        for nest in shapes:
+            assert looked_at(run(nest)) == looked_at(weighed(nest)[0])
+    assert len(run.programs) == len(shapes)
+    for nest in (7, 2.5, np.float64(3.0)):
+        run(nest)
+    assert len(run.programs) <= len(shapes) + 1  # numbers are numbers
+    assert sum(program.replays for program in run.programs) == 3 * len(shapes) + 3
+
+
+def test_positional_and_keyword_and_default_arguments() -> None:
+    def make() -> Any:
+        leaf = Value(2.0)
+
+        def function(x: float, y: float = 3.0, *rest: float, scale: float = 1.0) -> Any:
+            return total([leaf * x, leaf * y * scale, *[leaf * r for r in rest]])
+
+        return function, leaf
+
+    function, _ = make()
+    run = jit(function)
+    calls: list[tuple[Any, dict[str, Any]]] = [
+        ((1.0,), {}),
+        ((1.0, 2.0), {}),
+        ((1.0, 2.0, 5.0, 6.0), {}),
+        ((), {"x": 1.0}),
+        ((), {"y": 4.0, "x": 1.0}),
+        ((), {"x": 1.0, "y": 4.0}),
+        ((1.0,), {"scale": 10.0}),
+    ]
+    for args, kwargs in [*calls, *calls]:
+        assert run(*args, **kwargs).data == function(*args, **kwargs).data
+    with pytest.raises(TypeError, match="missing"):
+        run()
+    with pytest.raises(TypeError, match="unexpected"):
+        run(1.0, other=2.0)
+
+
+def test_a_default_that_is_a_value_and_one_that_is_a_list() -> None:
+    def make() -> Any:
+        leaf, leaves = Value(2.0), [Value(3.0)]
+
+        def function(x: float, v: Value = leaf, vs: Any = leaves) -> Any:
+            loss = v * x * vs[0]
+            for p in (v, *vs):
+                p.grad = 0.0
+            loss.backward()
+            v.assign(v - 0.1 * v.grad)
+            return loss
+
+        return function, [leaf, leaves]
+
+    same(make, (1.0,), (2.0,), replayed=True)
+
+
+# --- static arguments -----------------------------------------------------------------------------
+
+
+def powers(x: Any, n: int, signs: Any = (1, -1)) -> Any:
+    return total([w * x * signs[i % len(signs)] for i in range(n)])
+
+
+@pytest.mark.parametrize("static", ["n", ("n",), ["n", "signs"], {"n"}])
+def test_static_arguments_are_themselves(static: Any) -> None:
+    run = jit(powers, static=static)
+    for _ in range(2):
+        for args, kwargs in [((1.5, 3), {}), ((2.5,), {"n": 4}), ((1.5,), {"n": 3})]:
+            assert run(*args, **kwargs).data == powers(*args, **kwargs).data
+    assert len(run.programs) <= 3  # by place and by keyword may be two
+
+
+def test_static_lists_dicts_arrays_and_bools() -> None:
+    def function(x: float, choice: Any) -> Any:
+        return total([w * x] * len(choice)) * (2.0 if 1 in choice else 3.0)
+
+    run = jit(function, static=["choice"])
+    for choice in ([1, 2], [2, 3], (1, 2), {1: "a"}, np.array([1, 2]), np.array([2, 3]), [True]):
+        for x in (1.0, 2.0):
+            assert run(x, choice).data == function(x, choice).data
+    mutated = [1, 2]
+    assert run(1.0, mutated).data == function(1.0, mutated).data
+    mutated[0] = 5
+    assert run(1.0, mutated).data == function(1.0, mutated).data
+
+
+def test_a_static_name_that_is_no_argument_is_an_error() -> None:
+    with pytest.raises((TypeError, ValueError), match="nothing"):
+        jit(powers, static="nothing")(1.0, 2)
+
+
+def test_static_numbers_of_each_kind_are_told_apart() -> None:
+    """1, 1.0 and True are equal; -0.0 and 0.0 are, too."""
+
+    def function(x: float, k: Any) -> Any:
+        return w * x * len(repr(k))
+
+    run = jit(function, static="k")
+    for k in (1, 1.0, True, 0.0, -0.0, 0, False, 10, "1", None):
+        assert run(1.0, k).data == function(1.0, k).data
+
+
+def test_texts_bools_none_and_enums_are_static_without_saying() -> None:
+    def function(x: float, kind: Any) -> Any:
+        return w * x * {"a": 1.0, None: 2.0, True: 3.0, False: 4.0, Colour.RED: 5.0}.get(kind, 6.0)
+
+    run = jit(function)
+    for _ in range(2):
+        for kind in ("a", "b", None, True, False, Colour.RED, Colour.BLUE):
+            assert run(1.5, kind).data == function(1.5, kind).data
+    assert len(run.programs) == 7
+
+
+# --- Values as arguments --------------------------------------------------------------------------
+
+
+def test_values_passed_get_the_gradients_and_numbers_they_get_eagerly() -> None:
+    def function(a: Value, nest: Any) -> Any:
+        b, (c, d) = nest["b"], nest["pair"]
+        loss = a * b + c.sin() * d * 2.0
+        loss.backward()
+        c.grad = c.grad * 10.0
+        d.assign(a * 3.0)
+        b.data = 7.0
+        return loss, a, [d]
+
+    def fresh(x: float) -> Callable[[], Any]:
+        return lambda: (Value(x, "a"), {"b": Value(2.0), "pair": (Value(0.5), Value(-1.0))})
+
+    same(lambda: (function, []), fresh(1.0), fresh(3.0), fresh(-2.0), replayed=True)
+
+
+def test_the_same_values_passed_again_and_again() -> None:
+    def function(v: Value, x: float) -> Any:
+        loss = v * v * x
+        loss.backward()
+        v.assign(v - 0.1 * v.grad)
+        return loss
+
+    for backend in BACKENDS:
+        eager, replayed = Value(1.5), Value(1.5)
+        run = jit(function, backend=backend)
+        for x in (1.0, 2.0, -1.0, 0.5):
+            assert run(replayed, x).data == function(eager, x).data
+            assert (replayed.data, replayed.grad) == (eager.data, eager.grad)
+            replayed.grad += 0.25
+            eager.grad += 0.25
+    assert len(run.programs) == 1
+
+
+def test_one_value_passed_twice_is_as_eagerly_or_refused() -> None:
+    def make() -> Any:
+        v = Value(3.0)
+
+        def function(a: Value, b: Value) -> Any:
+            loss = a * a * b
+            loss.backward()
+            a.assign(a + 1.0)
+            return loss, b * 1.0
+
+        return function, v
+
+    same_or_refused(make, lambda v: (v, Value(2.0)), lambda v: (v, v), lambda v: (v, v))
+    same_or_refused(make, lambda v: (v, v))
+
+
+def test_a_value_passed_and_used_from_outside_is_as_eagerly_or_refused() -> None:
+    def make() -> Any:
+        v = Value(3.0)
+
+        def function(a: Value) -> Any:
+            loss = a * v
+            loss.backward()
+            return loss
+
+        return function, v
+
+    same_or_refused(make, lambda v: (Value(2.0),), lambda v: (v,), lambda v: (Value(2.0),))
+    same_or_refused(make, lambda v: (v,), lambda v: (Value(2.0),))
+
+
+def test_a_value_with_a_history_is_refused_as_an_argument_and_from_outside() -> None:
+    base = Value(2.0)
+    derived = base * 3.0
+    for call in (
+        lambda: jit(lambda v: v * 2.0)(derived),
+        lambda: jit(lambda x: derived * x)(1.0),
+        lambda: jit(lambda xs: xs[0] * 2.0)([derived]),
+        lambda: jit(lambda x: derived.backward())(1.0),
+    ):
+        with pytest.raises(TraceError):
+            call()
+    assert base.grad == 0.0
+    run = jit(lambda v: v * 2.0)
+    assert run(Value(1.0)).data == 2.0
+    with pytest.raises(TraceError, match="detach"):
+        run(derived)
+    assert run(derived.detach()).data == 12.0
+
+
+@pytest.mark.parametrize("read", [lambda v: v.data, lambda v: v.grad, float, lambda v: v > 0.0])
+def test_what_is_read_of_a_value_with_a_history_is_not_frozen(read: Any) -> None:
+    def make() -> Any:
+        derived = Value(2.0) * 3.0
+        return lambda x: w * x * read(derived), derived
+
+    def change(derived: Value) -> None:
+        derived.data, derived.grad = derived.data - 10.0, derived.grad + 1.0
+
+    same_or_refused(make, (1.0,), (1.0,), (1.0,), between=change)
+
+
+def test_a_value_with_a_history_handed_back_stays_the_same_object() -> None:
+    derived = w * 3.0
+    run = jit(lambda x: (w * x, derived))
+    try:
+        assert run(1.0)[1] is derived
+        assert run(2.0)[1] is derived
+    except TraceError:
+        pass
+
+
+def test_a_matrix_of_numbers_and_of_values() -> None:
+    def function(X: Matrix, scale: float) -> Any:
+        Z = X @ X.T * scale
+        Z.sum().backward()
+        return Z, X, X.T
+
+    calls = [lambda k=k: (Matrix([[1.0, 2.0 + k], [3.0, 4.0]]), 0.5) for k in range(3)]
+    same(lambda: (function, []), *calls, replayed=True)
+
+
+def test_an_array_of_values() -> None:
+    def function(X: Any) -> Any:
+        Z = X * X + 1.0
+        Z.sum().backward()
+        return Z, X
+
+    calls = [
+        lambda k=k: (np.array([[Value(1.0 + k), Value(2.0)], [Value(0.5), Value(-1.0)]]),)
+        for k in range(3)
+    ]
+    same(lambda: (function, []), *calls, replayed=True)
+
+
+def test_parameters_of_a_model_as_an_argument_and_as_a_result() -> None:
+    def penalty(parameters: Any) -> Any:
+        return total(p * p for p in parameters)
+
+    model = nn.MLP(2, [3, 1])
+    run = jit(penalty)
+    assert run(model.parameters()).data == penalty(model.parameters()).data
+    back = jit(lambda x: model.parameters())(1.0)
+    assert list(back) == list(model.parameters())
+
+
+def test_a_subclass_of_value_is_a_value_or_refused() -> None:
+    class Slotted(Value):
+        __slots__ = ()
+
+    class Open(Value):
+        pass
+
+    def make(kind: type[Value]) -> Any:
+        v = kind(2.0)
+
+        def step(x: float) -> Any:
+            loss = v * x
+            v.grad = 0.0
+            loss.backward()
+            v.assign(v - 0.1 * v.grad)
+            return loss
+
+        return step, v
+
+    for kind in (Slotted, Open):
+        step, v = make(kind)
+        run = jit(step)
+        try:
+            found = [run(x).data for x in (1.0, 2.0)]
+        except TraceError:
+            assert (v.data, v.grad, type(v)) == (2.0, 0.0, kind)
+        else:
+            eager, other = make(kind)
+            assert found == [eager(x).data for x in (1.0, 2.0)]
+            assert (v.data, v.grad) == (other.data, other.grad)
+
+
+# --- what is neither number nor nest: never frozen in silence -------------------------------------
+
+
+@dataclasses.dataclass
+class Box:
+    x: Any
+
+
+class Plain:
+    def __init__(self) -> None:
+        self.x = 1.0
+
+
+def grown(thing: Any) -> None:
+    """The same object with other numbers in it."""
+    if isinstance(thing, Box | Plain):
+        thing.x = 5.0
+    elif isinstance(thing, set):
+        thing.add(7.0)
+    elif isinstance(thing, collections.deque | array.array | list):
+        thing.append(7.0)
+    elif isinstance(thing, collections.defaultdict):
+        thing["x"].append(7.0)
+    elif isinstance(thing, np.ndarray):
+        thing[0] = not thing[0]
+    elif isinstance(thing, bytearray):
+        thing[0] += 1
+
+
+OBJECTS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
+    "a list that grows": (lambda: [1.0, 2.0], sum),
+    "a deque": (lambda: collections.deque([1.0, 2.0]), sum),
+    "an array.array": (lambda: array.array("d", [1.0, 2.0]), sum),
+    "a set": (lambda: {1.0, 2.0}, sum),
+    "a data class": (lambda: Box(1.0), lambda b: b.x),
+    "an object": (Plain, lambda b: b.x),
+    "a default dict": (lambda: collections.defaultdict(list, x=[1.0]), lambda d: sum(d["x"])),
+    "an array of bools": (lambda: np.array([True, False]), lambda a: 2.0 if a[0] else 3.0),
+    "a bytearray": (lambda: bytearray(b"abc"), sum),
+    "a dict of lists": (lambda: {"x": [1.0]}, lambda d: sum(d["x"])),
+}
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_an_argument_changed_in_place_between_calls(name: str) -> None:
+    thing, read = OBJECTS[name]
+
+    def make() -> Any:
+        return lambda it: w * read(it), []
+
+    current: list[Any] = []
+
+    def first(state: Any) -> Any:
+        current[:] = [thing()]
+        return (current[0],)
+
+    def again(state: Any) -> Any:
+        return (current[0],)
+
+    same_or_refused(make, first, again, again, between=lambda state: grown(*current))
+
+
+def test_an_iterator_as_an_argument_is_used_up_once() -> None:
+    """A recording that begins again finds it empty."""
+
+    def make() -> Any:
+        leaves = [Value(2.0), Value(3.0)]
+        return lambda parts: sum(parts, start=1.0 * w), leaves
+
+    same_or_refused(make, lambda ps: (iter(ps),), lambda ps: (map(abs, ps),))
+    same_or_refused(make, lambda ps: ((p * 2.0 for p in ps),), lambda ps: (iter(ps),))
+    same_or_refused(
+        lambda: (lambda z: sum((w * x * y for x, y in z), start=w), []),
+        lambda s: (zip([1.0, 2.0], [3.0, 4.0], strict=True),),
+        lambda s: (zip([5.0, 2.0], [3.0, 4.0], strict=True),),
+    )
+
+
+def test_a_model_as_an_argument() -> None:
+    """Its parameters are state, found on the way."""
+
+    def make() -> Any:
+        models = [nn.MLP(2, [3, 1]), nn.MLP(2, [3, 1])]
+
+        def function(model: Any, x: list[float]) -> Any:
+            loss = model(x) ** 2
+            model.zero_grad()
+            loss.backward()
+            for p in model.parameters():
+                p.assign(p - 0.1 * p.grad)
+            return loss
+
+        return function, models
+
+    xs = [1.0, -2.0]
+    calls = [lambda ms, k=k: (ms[k], xs) for k in (0, 1, 0, 1, 1)]
+    assert "TraceError" not in same_or_refused(make, *calls)
+
+
+def test_the_data_of_a_model_that_is_an_argument_is_not_frozen() -> None:
+    def make() -> Any:
+        model = nn.Neuron(1)
+        return lambda m, x: w * m.b.data * x, model
+
+    def change(model: Any) -> None:
+        model.b.data += 1.0
+
+    same_or_refused(make, lambda m: (m, 1.0), lambda m: (m, 1.0), between=change)
+
+
+def test_a_new_object_in_each_call_does_not_pile_up_programs() -> None:
+    """A lambda, an iterator or an object as an argument is another one each time."""
+    run = jit(lambda f, x: f(w) * x)
+    for k in range(50):
+        try:
+            assert run(lambda v, k=k: v * k, 1.0).data == 2.0 * k
+        except TraceError:
+            return
+    assert len(run.programs) <= 16
+
+
+# --- what can be jitted ---------------------------------------------------------------------------
+
+
+class Model:
+    scale = 3.0
+
+    def __init__(self) -> None:
+        self.w = Value(2.0)
+
+    def method(self, x: float) -> Any:
+        return self.w * x * self.scale
+
+    def __call__(self, x: float) -> Any:
+        return self.w * x
+
+    @staticmethod
+    def of(x: float) -> Any:
+        return w * x
+
+    @classmethod
+    def made(cls, x: float) -> Any:
+        return w * x * cls.scale
+
+    @property
+    def double(self) -> Any:
+        return self.w * 2.0
+
+
+def decorated(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapper(*args: Any) -> Any:
+        return function(*args) * 10.0
+
+    return wrapper
+
+
+model = Model()
+CALLABLES: dict[str, Callable[..., Any]] = {
+    "a lambda": lambda x: w * x,
+    "a method": model.method,
+    "a callable object": model,
+    "a static method": Model.of,
+    "a class method": Model.made,
+    "a partial": functools.partial(lambda a, b: a * b, w),
+    "a partial of a method": functools.partial(Model.method, model),
+    "a decorated function": decorated(lambda x: w * x),
+    "a property inside": lambda x: model.double * x,
+    "a jitted function": jit(lambda x: w * x),
+    "a primitive": maximum,
+    "an activation": nn.tanh,
+    "an operator": w.__mul__,
+    "an unbound method": Value.__add__,
+    "a cached function": functools.lru_cache(lambda x: w * x),
+}
+
+
+@pytest.mark.parametrize("name", CALLABLES)
+def test_a_function_that_is(name: str) -> None:
+    function = CALLABLES[name]
+    number: Any = {"a primitive": (Value(1.0), 2.0), "an unbound method": (Value(1.5), 2.0)}
+    for backend in BACKENDS:
+        run = jit(function, backend=backend)
+        for args in (number.get(name, (1.5,)), number.get(name, (2.5,))):
+            args = (Value(1.5),) if name == "an activation" else args
+            assert run(*args).data == function(*args).data
+        assert "nodes" in str(run.programs[0])
+
+
+@pytest.mark.parametrize("inner", BACKENDS)
+@pytest.mark.parametrize("outer", BACKENDS)
+def test_a_jitted_function_inside_a_jitted_function(inner: str, outer: str) -> None:
+    """It becomes a part of the recording, also if it was replayed by itself before."""
+
+    def make(wrap: Any = lambda f, backend: f) -> Any:
+        leaf = Value(2.0)
+        predict = wrap(lambda x: (leaf * x).tanh(), inner)
+
+        def step(x: float) -> Any:
+            loss = predict(x) ** 2
+            leaf.grad = 0.0
+            loss.backward()
+            leaf.assign(leaf - 0.1 * leaf.grad)
+            return loss
+
+        return wrap(step, outer), predict, leaf
+
+    eager = make()
+    jitted = make(lambda f, backend: jit(f, backend=backend))
+    for (step, predict, leaf), seen in ((eager, first := []), (jitted, second := [])):
+        for x in (0.5, 1.0, 1e200, -0.5):
+            seen += [step(x).data, predict(x).data, leaf.data, leaf.grad]
+    assert second == first
+
+
+def test_a_module_is_jitted_like_a_function() -> None:
+    network = nn.MLP(2, [3, 1])
+    run = jit(network)
+    expected = network([1.0, 2.0]).data
+    assert run([1.0, 2.0]).data == expected
+    network.layers[0].neurons[0].w[0].data += 1.0
+    assert run([1.0, 2.0]).data == network([1.0, 2.0]).data
+
+
+def test_a_method_decorated_in_its_class_is_explained() -> None:
+    class Wrong:
+        @jit
+        def method(self, x: float) -> Any:
+            return w * x
+
+    with pytest.raises(TypeError, match="method"):
+        Wrong().method(1.0)
+
+
+def test_name_and_docstring_are_kept() -> None:
+    @jit(backend="numpy")
+    def named(x: float) -> Any:
+        """What it does."""
+        return w * x
+
+    assert (named.__name__, named.__doc__, named(1.0).data) == ("named", "What it does.", 2.0)
+    assert "named" in str(named.programs[0])
+
+
+def test_a_backend_that_does_not_exist_is_named() -> None:
+    with pytest.raises(ValueError, match="cuda"):
+        jit(lambda x: x, backend="cuda")
+
+
+# --- results --------------------------------------------------------------------------------------
+
+RESULTS: dict[str, Callable[[Any], Any]] = {
+    "nothing": lambda v: None,
+    "a number": lambda v: 3.5,
+    "a whole number": lambda v: 3,
+    "a text": lambda v: "done",
+    "a bool": lambda v: True,
+    "the argument": lambda v: v,
+    "twice the same": lambda v: (v * 2.0,) * 2,
+    "a leaf": lambda v: w,
+    "a leaf twice": lambda v: [w, w],
+    "a nest": lambda v: {"loss": v * 1.0, "parts": [(v + 1.0, 2.0), ()]},
+    "a named tuple": lambda v: Point(v * 2.0, "b"),
+    "a matrix": lambda v: Matrix([[v, v * 2.0]]),
+    "an array": lambda v: np.array([v, v * 2.0]),
+    "an array of floats": lambda v: np.array([1.5, 2.5]),
+    "a constant": lambda v: v * 0.0 + 1.0,
+    "a detached number": lambda v: (v * 3.0).detach(),
+    "an empty list": lambda v: [],
+}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_result_that_is(name: str) -> None:
+    compute = RESULTS[name]
+    for backend in BACKENDS:
+        run = jit(lambda x: compute(w * x), backend=backend)
+        for x in (1.0, -2.0):
+            found, expected = run(x), compute(w * x)
+            assert looked_at(found) == looked_at(expected)
+            if not isinstance(expected, Value | np.ndarray):
+                assert type(found) is type(expected)
+        if isinstance(found, list | dict | Matrix | np.ndarray):
+            assert run(1.0) is not run(1.0)
+
+
+def test_a_plain_number_computed_inside_has_one_type_in_every_call() -> None:
+    """With no Value in it the eager result is a float; whatever a replay gives, it stays that."""
+    run = jit(lambda x: x * 2.0)
+    kinds = {type(run(x)) for x in (1.0, 2.0, 1e308, float("nan"), float("inf"))}
+    assert len(kinds) == 1
+
+
+def test_a_label_given_inside_is_on_the_result() -> None:
+    def function(x: float) -> Any:
+        loss = w * x
+        loss.label = "loss"
+        return loss
+
+    run = jit(function)
+    assert [run(x).label for x in (1.0, 2.0)] == ["loss", "loss"]
+
+
+def test_gradients_of_inner_results_are_those_of_the_eager_run() -> None:
+    def make() -> Any:
+        leaf = Value(2.0)
+
+        def function(x: float) -> Any:
+            a = leaf * x
+            b = a.sin()
+            c = b * a
+            c.backward()
+            unused = a * 5.0
+            return a, b, c, unused, leaf
+
+        return function, leaf
+
+    same(make, (1.0,), (2.0,), (3.0,), replayed=True)
+
+
+@pytest.mark.parametrize(
+    "use", ["backward", "backward beside a leaf", "grad by a leaf", "grad by an argument"]
+)
+def test_no_gradient_flows_out_in_silence(use: str) -> None:
+    leaf = Value(2.0)
+    passed = Value(3.0)
+    result = jit(lambda v: leaf * v)(passed)
+    before = leaf.grad, passed.grad
+    uses = {
+        "backward": lambda: (result * 2.0).backward(),
+        "backward beside a leaf": lambda: (result * 2.0 + leaf).backward(),
+        "grad by a leaf": lambda: grad(result * 2.0, [leaf]),
+        "grad by an argument": lambda: grad(result * 2.0, [passed]),
+    }
+    with pytest.raises((ValueError, TraceError), match="detach"):
+        uses[use]()
+    assert (leaf.grad, passed.grad) == before
+    cut = result.detach() * 2.0
+    cut.backward()
+    assert cut.data == 12.0
+    (slope,) = grad(result * 3.0, [result])  # by the result itself there is one
+    assert slope.data == 3.0
+
+
+def test_results_can_be_read_compared_drawn_and_copied() -> None:
+    import copy
+    import pickle
+
+    result = jit(lambda x: w * x)(1.5)
+    assert float(result) == result.data == 3.0
+    assert result > 2.0
+    assert f"{result:.1f}" == "3.0"
+    assert copy.deepcopy(result).data == copy.copy(result).data == 3.0
+    assert result.op == "jit"
+    assert "3.0" in repr(result)
+    assert result.detach().parents == ()
+    assert pickle.loads(pickle.dumps(result.detach())).data == 3.0

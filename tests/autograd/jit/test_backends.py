@@ -1,0 +1,303 @@
+"""Does a kernel give the bits of the table's own `forward`, in every form and of every number?"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from graphs import PRIMITIVES, shown
+
+from autograd import Primitive, Value, ops
+from autograd.jit import jit
+from autograd.jit.native import NATIVE, NativeCode
+from autograd.jit.run import VECTORISED, NumpyCode
+from autograd.jit.schedule import schedule
+from autograd.jit.simplify import TOTAL
+from autograd.jit.trace import Graph, Source
+
+inf, nan = math.inf, math.nan
+CODES = {"native": NativeCode, "numpy": NumpyCode}
+SPECIAL = [0.0, -0.0, 1.0, -1.0, 5e-324, -5e-324, 2.2250738585072014e-308, 1.7e308, -1.7e308]
+SPECIAL += [inf, -inf, nan, 0.5, -0.5, 2.0, 3.0, -3.0, 1e-17, 1e17, 709.78, -745.1, 27.4, -27.4]
+SPECIAL += [1.0 + 2**-52, 1.0 - 2**-53, 0.1, 1 / 3, math.pi, -math.e, 6.0, 1e5, 1e-5, 2**0.5]
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def points(primitive: Primitive) -> list[tuple[float, ...]]:
+    arity = len(primitive.backward)
+    return list(itertools.product(SPECIAL if arity < 3 else SPECIAL[::3], repeat=arity))
+
+
+def forward(primitive: Primitive, operands: tuple[float, ...]) -> float | None:
+    """None where it raises."""
+    try:
+        return primitive.forward(*operands)
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return None
+
+
+def side_by_side(
+    code: Any, primitive: Primitive, rows: list[tuple[float, ...]], order: list[int]
+) -> tuple[list[float], bool]:
+    """Many results at once, operands in this order in memory; whether trouble was reported."""
+    graph = Graph()
+    arity = len(primitive.backward)
+    flat = [x for row in rows for x in row]
+    place = {k: i for i, k in enumerate(order)}
+    nodes = [graph.add(Source("argument", i)) for i in range(len(flat))]
+    outs = []
+    for i in range(len(rows)):
+        operands = [nodes[place[i * arity + k]] for k in range(arity)]
+        outs.append(graph.add(primitive, tuple(operands)))
+    plan = schedule(graph, outs, {"argument": len(flat), "varying": 0, "data": 0, "grad": 0})
+    made = code(plan)
+    start, length = plan.spans["argument"]
+    made.memory[start : start + length] = [flat[k] for k in order]
+    made.run()
+    return made.memory[plan.address[outs]].tolist(), made.memory[0] != 0.0
+
+
+def orders(size: int, arity: int) -> list[list[int]]:
+    """Operands row by row, operand by operand, backwards, and in no order."""
+    rows = list(range(size * arity))
+    columns = [i * arity + k for k in range(arity) for i in range(size)]
+    shuffled = sorted(rows, key=lambda i: math.sin(7.0 * i))
+    return [rows, columns, columns[::-1], shuffled]
+
+
+@pytest.mark.parametrize("backend", CODES)
+@pytest.mark.parametrize("primitive", PRIMITIVES, ids=lambda p: p.name)
+def test_the_bits_of(primitive: Primitive, backend: str) -> None:
+    good = [row for row in points(primitive) if forward(primitive, row) is not None]
+    for order in orders(len(good), len(primitive.backward)):
+        found, _ = side_by_side(CODES[backend], primitive, good, order)
+        assert shown(found) == shown(forward(primitive, row) for row in good)
+
+
+@pytest.mark.parametrize("backend", CODES)
+@pytest.mark.parametrize("primitive", PRIMITIVES, ids=lambda p: p.name)
+def test_each_error_is_noticed_wherever_it_stands(primitive: Primitive, backend: str) -> None:
+    """At each place of a vector and beyond it; and nothing is noticed where all is finite."""
+    arity = len(primitive.backward)
+    rows = points(primitive)
+    bad = [row for row in rows if forward(primitive, row) is None]
+    fine = (0.5,) * arity
+    for row in bad[:60]:
+        assert side_by_side(CODES[backend], primitive, [row], list(range(arity)))[1]
+    for place in range(19):
+        for order in orders(19, arity)[:2] if bad else []:
+            mixed = [fine] * place + [bad[place % len(bad)]] + [fine] * (18 - place)
+            assert side_by_side(CODES[backend], primitive, mixed, order)[1]
+    assert not side_by_side(CODES[backend], primitive, [fine] * 19, orders(19, arity)[1])[1]
+    assert not bad or primitive not in TOTAL
+
+
+def test_every_primitive_of_the_table_has_a_kernel_or_says_so() -> None:
+    assert set(PRIMITIVES) <= set(NATIVE)
+    assert set(VECTORISED) <= set(PRIMITIVES)
+    assert set(PRIMITIVES) >= TOTAL
+
+
+def test_primitives_that_count_as_total_never_raise() -> None:
+    for primitive in TOTAL:
+        assert all(forward(primitive, row) is not None for row in points(primitive))
+
+
+SHAPES = [(m, t) for m in (1, 2, 3, 7, 8, 9, 16, 31, 32, 33, 65) for t in (2, 3, 4, 9, 40)]
+SHAPES += [(1000, 3), (3, 500)]
+
+
+@pytest.mark.parametrize("backend", CODES)
+@pytest.mark.parametrize("layout", ["rows", "columns", "shared", "gathered", "plain", "mixed"])
+def test_sums_add_in_the_order_they_were_written(layout: str, backend: str) -> None:
+    """Numbers of very different size: another order would show."""
+    for members, terms in SHAPES:
+        graph = Graph()
+        count = members * terms
+        xs = [graph.add(Source("argument", i)) for i in range(2 * count)]
+
+        outs = []
+        for m in range(members):
+            sofar: list[int] = []
+            for t in range(terms):
+                place = {
+                    "columns": t * members + m,
+                    "shared": t,
+                    "gathered": (m * 7919 + t * 104729) % count,
+                }.get(layout, m * terms + t)
+                term = xs[place]
+                if layout != "plain" and not (layout == "mixed" and t % 3 == 1):
+                    other = xs[count + (t if layout == "rows" else place)]
+                    term = graph.add(ops.mul, (term, other))
+                sofar = [graph.add(ops.add, (*sofar, term)) if sofar else term]
+            outs += sofar
+        plan = schedule(graph, outs, {"argument": 2 * count, "varying": 0, "data": 0, "grad": 0})
+        code = CODES[backend](plan)
+        draw = np.random.default_rng(0)
+        numbers = draw.normal(size=2 * count) * 10.0 ** draw.integers(-9, 9, size=2 * count)
+        start, length = plan.spans["argument"]
+        code.memory[start : start + length] = numbers
+        code.run()
+        values = dict(zip(xs, numbers.tolist(), strict=True))
+        for node in range(len(graph)):
+            operation = graph.operations[node]
+            if isinstance(operation, Primitive):
+                values[node] = operation.forward(*[values[o] for o in graph.operands[node]])
+        assert code.memory[plan.address[outs]].tolist() == [values[n] for n in outs], (
+            members,
+            terms,
+        )
+
+
+def test_memory_begins_at_a_cache_line_and_is_one_programs_own() -> None:
+    leaf = Value(2.0)
+    runs = [jit(lambda x, k=k: leaf * x + k) for k in range(5)]
+    assert [run(1.0).data for run in runs] == [2.0 + k for k in range(5)]
+    assert [run(2.0).data for run in reversed(runs)] == [4.0 + k for k in range(4, -1, -1)]
+    for run in runs:
+        (program,) = run.programs
+        assert program._code.memory.ctypes.data % 64 == 0
+
+
+# --- which backend --------------------------------------------------------------------------------
+
+
+def in_a_new_process(script: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_without_llvmlite_numpy_does_the_work() -> None:
+    assert (
+        in_a_new_process(
+            """
+            import sys
+            sys.modules["llvmlite"] = None
+            from autograd import Value
+            from autograd.jit import jit
+            w = Value(2.0)
+            def step(x):
+                loss = (w * x - 1.0) ** 2
+                w.grad = 0.0
+                loss.backward()
+                w.assign(w - 0.1 * w.grad)
+                return loss
+            run = jit(step)
+            print([run(1.0).data for _ in range(2)], run.programs[0].backend)
+            try:
+                jit(step, backend="native")
+            except ImportError as error:
+                print("llvmlite" in str(error) and "pip install" in str(error))
+            """
+        )
+        == "[1.0, 0.6400000000000001] numpy\nTrue"
+    )
+
+
+def test_importing_the_engine_imports_neither_numpy_nor_llvmlite() -> None:
+    assert (
+        in_a_new_process(
+            """
+            import sys
+            import autograd, nn
+            print([name for name in ("numpy", "llvmlite", "autograd.jit") if name in sys.modules])
+            """
+        )
+        == "[]"
+    )
+
+
+def test_autograd_jit_is_the_decorator_and_the_package() -> None:
+    assert (
+        in_a_new_process(
+            """
+            import autograd
+            from autograd import Value, jit
+            w = Value(2.0)
+            @jit
+            def double(x):
+                return w * x
+            @autograd.jit(backend="numpy")
+            def triple(x):
+                return w * x * 1.5
+            import autograd.jit as package
+            print(double(1.0).data, triple(1.0).data, package.TraceError.__name__)
+            """
+        )
+        == "2.0 3.0 TraceError"
+    )
+
+
+def test_threads_that_need_new_kernels_at_the_same_time() -> None:
+    """In a process where nothing is compiled yet."""
+    assert (
+        in_a_new_process(
+            """
+            import sys, threading
+            from autograd import Value
+            from autograd.jit import jit
+            sys.setswitchinterval(1e-6)
+            names = "exp expm1 log log1p sqrt sin cos tanh sigmoid relu softplus erf".split()
+            leaves = [Value(0.75) for _ in names]
+            barrier = threading.Barrier(len(names))
+            wrong = []
+            def job(k):
+                def f(xs):
+                    y = [getattr(leaves[k] * x, names[k])() for x in xs]
+                    y[0].backward()
+                    return y
+                barrier.wait()
+                try:
+                    found = [v.data for v in jit(f)([1.0 + 0.01 * i for i in range(20)])]
+                    if found != [v.data for v in f([1.0 + 0.01 * i for i in range(20)])]:
+                        wrong.append(names[k])
+                except BaseException as error:
+                    wrong.append((names[k], repr(error)))
+            threads = [threading.Thread(target=job, args=(k,)) for k in range(len(names))]
+            for t in threads: t.start()
+            for t in threads: t.join()
+            print(wrong)
+            """
+        )
+        == "[]"
+    )
+
+
+def test_a_process_forked_after_compiling_replays_on() -> None:
+    """As the workers of multiprocessing do."""
+    assert (
+        in_a_new_process(
+            """
+            import os
+            from autograd import Value
+            from autograd.jit import jit
+            w = Value(2.0)
+            run = jit(lambda xs: [(w * x).exp() for x in xs])
+            run([0.0] * 9)
+            child = os.fork()
+            if child == 0:
+                w.data = 3.0
+                ok = run([0.0] * 9)[0].data == 1.0 and len(run([1.0])) == 1
+                os._exit(0 if ok else 1)
+            _, status = os.waitpid(child, 0)
+            print(status, w.data)
+            """
+        )
+        == "0 2.0"
+    )

@@ -1,0 +1,243 @@
+"""Is every primitive the same number replayed as computed in Python, at every kind of operand?"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from side_by_side import same
+
+from autograd import Primitive, Value, grad, maximum, minimum, ops, where
+
+inf, nan = math.inf, math.nan
+# The exponent of `pow` is a plain number, part of a program; it has tests of its own.
+PRIMITIVES = {n: p for n, p in vars(ops).items() if isinstance(p, Primitive) and n != "pow"}
+EDGES = [0.0, -0.0, 1.0, -1.0, 5e-324, -5e-324, 2.2e-308, 1.8e308, -1.7e308, inf, -inf, nan]
+MIDDLE = [0.5, -0.5, 2.0, -2.0, 3.7, -8.0, 1 / 3, 1e-9, -1e-9, 1e17, 26.9, -29.5, 37.0]
+TURNS = [709.7, 709.9, -709.7, -745.1, -745.2, 27.3, 30.1, -37.0, 1 - 1e-16, -1 + 1e-16, 22.1]
+UNARY = EDGES + MIDDLE + TURNS
+BINARY = [*EDGES, 0.5, -0.5, 2.0, -3.0, 1e-9, 1 / 3, 1e200, 1e-200]
+THIRD = [0.0, -0.0, 1.0, -2.5, 1e308, inf, nan]
+
+User = Callable[..., Any]
+
+
+def operands_for(arity: int) -> list[tuple[float, ...]]:
+    if arity == 1:
+        return [(x,) for x in UNARY]
+    if arity == 2:
+        return list(itertools.product(BINARY, BINARY))
+    return list(itertools.product(THIRD, THIRD, THIRD))
+
+
+def values(numbers: Sequence[float]) -> Callable[[], tuple[Value, ...]]:
+    return lambda: tuple(Value(x, label) for x, label in zip(numbers, "abc", strict=False))
+
+
+def derived(primitive: User) -> User:
+    """The function that computes a primitive and its gradient."""
+
+    def function(*operands: Value) -> Value:
+        result = primitive(*operands)
+        result.backward()
+        return result
+
+    return function
+
+
+@pytest.mark.parametrize("name", PRIMITIVES)
+def test_value_gradient_and_error_of_a_primitive_at_every_edge(name: str) -> None:
+    primitive = PRIMITIVES[name]
+    points = operands_for(len(primitive.backward))
+    same(lambda: (derived(primitive), []), *[values(point) for point in points])
+
+
+EXPONENTS = [0.0, -0.0, 1, 2.0, 3, -1, -2.0, 0.5, -0.5, 0.1, 1 / 3, 2.5, 1e-20, 1e300, inf, -inf]
+
+
+@pytest.mark.parametrize("exponent", [*EXPONENTS, nan])
+def test_a_power_with_a_plain_exponent_at_every_edge(exponent: float) -> None:
+    same(lambda: (derived(lambda x: x**exponent), []), *[values([x]) for x in UNARY])
+
+
+@pytest.mark.parametrize("exponent", [2, 3.0, -1, 0.5, 0.1, 0])
+def test_many_powers_with_a_plain_exponent_side_by_side(exponent: float) -> None:
+    def function(operands: list[Value]) -> Any:
+        results = [x**exponent for x in operands]
+        return results, [grad(r, [x]) for r, x in zip(results, operands, strict=True)]
+
+    same(lambda: (function, []), ([Value(0.25 * i) for i in range(1, 60)],), replayed=True)
+
+
+@pytest.mark.parametrize("base", [2, 0.5, 1.0, 0.0, -2.0, inf])
+def test_a_plain_base_to_a_power_at_every_edge(base: float) -> None:
+    same(lambda: (derived(lambda x: base**x), []), *[values([x]) for x in UNARY])
+
+
+def test_an_exponent_that_is_an_argument_differentiates_as_the_plain_number_it_is() -> None:
+    def make() -> tuple[User, Any]:
+        w = Value(3.0)
+
+        def function(n: float) -> Value:
+            result = w**n
+            w.grad = 0.0
+            result.backward()
+            return result
+
+        return function, w
+
+    same(make, *[(n,) for n in (0.1, 0.3, 1.7, 2.0, 3.0, -0.7, 0.0, 1.0)])
+
+
+CONSTANTS = {
+    "c + x": lambda c, x: c + x,
+    "x - c": lambda c, x: x - c,
+    "c - x": lambda c, x: c - x,
+    "c * x": lambda c, x: c * x,
+    "x / c": lambda c, x: x / c,
+    "c / x": lambda c, x: c / x,
+    "maximum": maximum,
+    "minimum": lambda c, x: minimum(x, c),
+    "where": lambda c, x: where(x, c, x),
+    "-(-x) * c": lambda c, x: ops.neg(ops.neg(x)) * c,
+}
+
+
+@pytest.mark.parametrize("form", CONSTANTS)
+@pytest.mark.parametrize("constant", [0.0, -0.0, 1.0, -1.0, inf, nan, 5e-324])
+def test_arithmetic_with_a_plain_number_at_every_edge(form: str, constant: float) -> None:
+    """Here simplification would like to be cleverer than IEEE arithmetic is."""
+    compute = CONSTANTS[form]
+    points = EDGES + MIDDLE[:4]
+    same(lambda: (derived(lambda x: compute(constant, x)), []), *[values([x]) for x in points])
+
+
+# --- many at once: the kernels that work on vectors, and on runs ----------------------------------
+
+
+def ordinary(primitive: Primitive, point: tuple[float, ...]) -> bool:
+    """Whether a primitive and its slopes are numbers of moderate size at a point."""
+    operands = [Value(x) for x in point]
+    try:
+        result = primitive(*operands)
+        result.backward()
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return False
+    return all(abs(x) < 1e150 for x in [*point, result.data, *[o.grad for o in operands]])
+
+
+@pytest.mark.parametrize("name", PRIMITIVES)
+@pytest.mark.parametrize("size", [1, 7, 8, 33, 100])
+def test_many_results_of_one_primitive_side_by_side(name: str, size: int) -> None:
+    primitive = PRIMITIVES[name]
+    points = operands_for(len(primitive.backward))
+    fitting = [point for point in points if ordinary(primitive, point)]
+    chosen = [fitting[7 * i % len(fitting)] for i in range(size)]
+
+    def function(operands: list[list[Value]]) -> Any:
+        results = [primitive(*row) for row in operands]
+        slopes = [grad(result, row) for result, row in zip(results, operands, strict=True)]
+        return results, slopes
+
+    same(lambda: (function, []), ([[Value(x) for x in p] for p in chosen],), replayed=True)
+
+
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "div", "maximum", "power"])
+def test_a_shared_operand_a_reversed_run_and_every_other_one(name: str) -> None:
+    primitive = PRIMITIVES[name]
+
+    def function(xs: list[float], ys: list[float], one: float) -> Any:
+        return [
+            [primitive(a + 0.0, b) for a, b in zip(xs, ys, strict=True)],
+            [primitive(a * 1.5, one) for a in xs],
+            [primitive(one, a - 0.5) for a in xs],
+            [primitive(a - 1.0, b) for a, b in zip(xs, reversed(ys), strict=True)],
+            [primitive(a - 2.0, b) for a, b in zip(xs[::2], ys[::2], strict=True)],
+            [primitive(a / 3.0, a) for a in xs],
+            [primitive(x / 2.0, y) for x in xs[:5] for y in ys[:9]],
+        ]
+
+    xs = [3.0 + 0.25 * i for i in range(50)]
+    ys = [2.0 - 0.03 * i for i in range(50)]
+
+    def make() -> tuple[User, Any]:
+        zero = Value(0.0)
+        return lambda xs, ys, one: function([zero + x for x in xs], ys, one), zero
+
+    same(make, (xs, ys, 1.25), (ys, xs, 0.75))
+
+
+# --- derivatives of derivatives, and primitives of one's own --------------------------------------
+
+
+@pytest.mark.parametrize("name", [n for n, p in PRIMITIVES.items() if len(p.backward) < 3])
+def test_second_and_third_derivatives_inside(name: str) -> None:
+    primitive = PRIMITIVES[name]
+
+    def function(*operands: Value) -> Any:
+        result = primitive(*operands)
+        slopes = grad(result, operands, create_graph=True)
+        second = [grad(slope, operands, create_graph=True) for slope in slopes]
+        second[0][0].backward()
+        return result, slopes, second
+
+    arity = len(primitive.backward)
+    points = [p for p in operands_for(arity) if all(abs(x) < 40 for x in p)][:: 1 + 3 * arity]
+    same(lambda: (function, []), *[values(point) for point in points])
+
+
+cube = Primitive("cube", lambda x: x * x * x, lambda out, x: 3 * x * x)
+lgamma = Primitive("lgamma", math.lgamma, lambda out, x: 0.5 * x)
+hypot = Primitive("hypot", math.hypot, (lambda out, x, y: x / out, lambda out, x, y: y / out))
+fused = Primitive(
+    "fused", lambda a, b, c: a * b + c, (lambda o, a, b, c: b, lambda o, a, b, c: a, 1.0)
+)
+whole = Primitive("whole", lambda x: int(x), 1.0)
+complex_root = Primitive("root", lambda x: x**0.5, lambda out, x: 0.5 / out, domain="not below 0")
+broken = Primitive("broken", lambda x: {}[x], 1.0)
+textual = Primitive("textual", lambda x: "3", 1.0)
+OWN = {p.name: p for p in (cube, lgamma, hypot, fused, whole, complex_root, broken, textual)}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_primitive_of_the_users_own_at_every_edge(name: str) -> None:
+    points = operands_for(len(OWN[name].backward))
+    same(lambda: (derived(OWN[name]), []), *[values(point) for point in points[:150]])
+
+
+@pytest.mark.parametrize("name", ["cube", "hypot", "fused", "whole"])
+def test_primitives_of_the_users_own_amid_others(name: str) -> None:
+    primitive = OWN[name]
+
+    def make() -> tuple[User, Any]:
+        ws = [Value(0.1 * i - 0.7) for i in range(12)]
+
+        def function(x: float) -> Value:
+            total = ws[0] * x
+            for i in range(12):
+                operands = [ws[(i + k) % 12] * x for k in range(len(primitive.backward))]
+                total = total + primitive(*operands).tanh() * primitive(*operands)
+            for w in ws:
+                w.grad = 0.0
+            total.backward()
+            for w in ws:
+                w.assign(w - 0.01 * w.grad)
+            return total
+
+        return function, ws
+
+    same(make, (1.0,), (2.0,), (-0.5,), replayed=True)
+
+
+def test_a_users_primitive_of_constants_gives_what_it_gives_eagerly() -> None:
+    """Constants are folded while a program is made; nothing may be raised there."""
+    for primitive in OWN.values():
+        arity = len(primitive.backward)
+        for number in (2.0, -1.0):
+            same(
+                lambda p=primitive, n=arity, c=number: (lambda x: p(*[Value(c)] * n) * x, []),
+                (1.5,),
+            )

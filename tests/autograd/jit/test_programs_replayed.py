@@ -1,0 +1,283 @@
+"""Is any program the same replayed? Random ones, wide and long ones, of every shape up to 1,000."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from side_by_side import same
+
+from autograd import Value, grad, hessian, jacobian, maximum, minimum, no_grad, ops, where
+from nn.matrix import total
+
+# --- random programs ------------------------------------------------------------------------------
+
+# Operations of two operands; sizes are kept moderate, domains mostly hold.
+OPERATIONS: list[Callable[[Any, Any], Any]] = [
+    lambda a, b: a + b,
+    lambda a, b: a - b,
+    lambda a, b: a * b,
+    lambda a, b: a * b + a,
+    lambda a, b: -a,
+    lambda a, b: a / (2.0 + b * b),
+    lambda a, b: a * 1.0 - 0.0,
+    lambda a, b: 0.0 * a + b,
+    lambda a, b: (a * b).tanh(),
+    lambda a, b: a.tanh().exp() + b,
+    lambda a, b: (a * a + 1.0).log() * b,
+    lambda a, b: (b * b).sqrt(),
+    lambda a, b: a.sigmoid() - b.softplus(),
+    lambda a, b: a.relu() + b.relu(),
+    lambda a, b: abs(a) - b,
+    lambda a, b: a.sin() * b.cos(),
+    lambda a, b: a.erf() + (0.1 * b).expm1(),
+    lambda a, b: maximum(a, b),
+    lambda a, b: minimum(a, b) * 0.5,
+    lambda a, b: where(a, b, 2.0 * a),
+    lambda a, b: where(maximum(a, 0.0), a, a * b),
+    lambda a, b: (1.5 + a.sin()) ** b.tanh(),
+    lambda a, b: a.tanh() ** 3,
+    lambda a, b: (a.detach() + b) * a,
+    lambda a, b: 1.0 / (a - b),  # may raise
+    lambda a, b: b.log(),  # may raise
+]
+
+steps = st.tuples(
+    st.integers(0, len(OPERATIONS) - 1), st.integers(0, 40), st.integers(0, 40) | st.just(-1)
+)
+programs = st.lists(steps, min_size=1, max_size=30)
+# Ties, zeros of both signs, and now and then something extreme.
+numbers = st.integers(-24, 24).map(lambda n: n / 8) | st.sampled_from([0.0, -0.0, 1e-300, 1e200])
+points = st.lists(numbers, min_size=5, max_size=5)
+
+
+def run(program: Sequence[tuple[int, int, int]], leaves: Sequence[Any]) -> list[Any]:
+    """Every result. A second operand of -1 stands for: the same node as the first."""
+    results = list(leaves)
+    for operation, i, j in program:
+        a = results[-1 - i % len(results)]
+        b = a if j == -1 else results[-1 - j % len(results)]
+        results.append(OPERATIONS[operation](a, b))
+    return results[len(leaves) :]
+
+
+@settings(max_examples=120, deadline=None)
+@given(programs, points, points)
+def test_random_training_steps(program: Any, first: list[float], second: list[float]) -> None:
+    """Two captured leaves, two numbers and a Value as arguments; gradients; an update."""
+
+    def make() -> tuple[Callable[..., Any], Any]:
+        leaves = [Value(0.5, "u"), Value(-1.25, "v")]
+
+        def step(x: float, y: float, passed: Value) -> Any:
+            inner = run(program, [*leaves, x * 1.0 + leaves[0], passed, y * leaves[1]])
+            loss = inner[-1] * inner[0]
+            for leaf in leaves:
+                leaf.grad = 0.0
+            loss.backward()
+            for leaf in leaves:
+                leaf.assign(leaf - 0.01 * leaf.grad)
+            return loss, inner
+
+        return step, leaves
+
+    calls = [
+        (lambda p=p: (p[0], p[1], Value(p[2], "p"))) for p in (first, second, first, [1.0] * 5)
+    ]
+    same(make, *calls)
+
+
+@settings(max_examples=40, deadline=None)
+@given(programs, points)
+def test_random_functions_without_state_and_their_second_derivatives(
+    program: Any, point: list[float]
+) -> None:
+    def function(*leaves: Value) -> Any:
+        out = run(program[:12], leaves)[-1]
+        slopes = grad(out, leaves[:2], create_graph=True)
+        curvature = hessian(out, leaves[:2])
+        (slopes[0] * slopes[1] + out).backward()
+        return out, slopes, curvature
+
+    calls = [
+        lambda p=p: tuple(Value(x, label) for x, label in zip(p, "abc", strict=False))
+        for p in (point, point[::-1], [0.5, -1.5, 2.0])
+    ]
+    same(lambda: (function, []), *calls)
+
+
+def test_third_derivatives_jacobians_and_graphs_made_without_recording() -> None:
+    def make() -> tuple[Callable[..., Any], Any]:
+        w = Value(0.7, "w")
+
+        def function(x: float) -> Any:
+            y = (w * x).sin() * w.exp()
+            (first,) = grad(y, [w], create_graph=True)
+            (second,) = grad(first, [w], create_graph=True)
+            (third,) = grad(second, [w])
+            with no_grad():
+                cut = w * first
+                (inside,) = grad(y, [w], create_graph=True)
+            w.grad = 0.0
+            (second * cut + inside).backward()
+            return y, first, second, third, jacobian([y, y * first], [w])
+
+        return function, w
+
+    same(make, (1.0,), (2.0,), (-0.3,), replayed=True)
+
+
+# --- long, wide, and of every shape ---------------------------------------------------------------
+
+SIZES = [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 257, 1000]
+
+
+def noise(count: int, seed: int = 0) -> list[float]:
+    draw = random.Random(seed).gauss
+    return [draw(0.0, 1.0) for _ in range(count)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_dot_products_sums_and_chains_of_this_length(size: int) -> None:
+    def make() -> tuple[Callable[..., Any], Any]:
+        ws = [Value(x) for x in noise(size)]
+
+        def step(xs: list[float], bias: float) -> Any:
+            dot = total(w * x for w, x in zip(ws, xs, strict=True)) + bias
+            backwards = bias + total(x * w for w, x in zip(ws, reversed(xs), strict=True))
+            plain = sum(ws, start=ws[0])
+            squares = total(w * w for w in ws)
+            mixed = total(w if i % 3 else w * xs[i] for i, w in enumerate(ws))
+            right = ws[0]
+            for w in ws[1:]:
+                right = w + right
+            chain = ws[0] * 0.5
+            for w in ws:
+                chain = (chain * 0.75 + w).tanh()
+            loss = dot * backwards + plain * squares + mixed * chain - right
+            for w in ws:
+                w.grad = 0.0
+            loss.backward()
+            for w in ws:
+                w.assign(w - 1e-3 * w.grad)
+            return dot, backwards, plain, squares, mixed, right, chain, loss
+
+        return step, ws
+
+    same(make, (noise(size, 1), 0.1), (noise(size, 2), -0.0), replayed=True)
+
+
+# rows (examples), columns (inputs), outputs
+SHAPES = [
+    (1, 1, 1),
+    (1, 9, 4),
+    (2, 3, 5),
+    (8, 8, 8),
+    (9, 7, 3),
+    (33, 5, 2),
+    (5, 33, 17),
+    (64, 2, 6),
+]
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, (1, 1000, 1), (1000, 1, 1), (1, 1, 1000)])
+def test_matrix_products_of_this_shape(shape: tuple[int, int, int]) -> None:
+    rows, columns, outputs = shape
+
+    def make() -> tuple[Callable[..., Any], Any]:
+        weights = [[Value(x) for x in noise(columns, k)] for k in range(outputs)]
+
+        def step(xs: list[list[float]]) -> Any:
+            out = [
+                [total(w * x for w, x in zip(ws, row, strict=True)).tanh() for ws in weights]
+                for row in xs
+            ]
+            loss = total(o * o for row in out for o in row)
+            for ws in weights:
+                for w in ws:
+                    w.grad = 0.0
+            loss.backward()
+            for ws in weights:
+                for w in ws:
+                    w.assign(w - 0.1 * w.grad)
+            return out, loss
+
+        return step, weights
+
+    batches = [([noise(columns, 50 * k + i) for i in range(rows)],) for k in (1, 2)]
+    same(make, *batches, replayed=True)
+
+
+def test_sums_of_many_different_lengths_in_one_program() -> None:
+    def make() -> tuple[Callable[..., Any], Any]:
+        ws = [Value(x) for x in noise(60)]
+
+        def function(xs: list[float]) -> Any:
+            sums = []
+            for length in range(1, 60):
+                for begin in range(0, 60 - length, 13):
+                    part = slice(begin, begin + length)
+                    sums.append(total(w * x for w, x in zip(ws[part], xs[part], strict=True)))
+                    sums.append(total(ws[part]) * 2.0)
+            return sums
+
+        return function, ws
+
+    same(make, (noise(60, 1),), (noise(60, 2),), replayed=True)
+
+
+def test_a_value_used_a_thousand_times_and_a_chain_of_thousands() -> None:
+    def make() -> tuple[Callable[..., Any], Any]:
+        w = Value(1.7, "w")
+
+        def step(x: float, xs: list[float]) -> Any:
+            y = w * x
+            for _ in range(3_000):
+                y = w * y * (1.0 - y)
+            fan = total((w * k).sin() for k in xs)
+            loss = y + fan
+            w.grad = 0.0
+            loss.backward()
+            return loss, y
+
+        return step, w
+
+    same(make, (0.3, noise(1000)), (0.2, noise(1000, 1)), replayed=True)
+
+
+def test_the_sign_of_a_zero_is_kept() -> None:
+    def function(x: float, y: float, zero: Value) -> Any:
+        terms = [x * zero, zero * y, -zero, zero - zero, zero + y, y - zero, zero * 1.0, zero / 1.0]
+        sums = [total(terms[:k]) for k in range(1, 9)]
+        return (
+            terms,
+            sums,
+            [ops.neg(ops.neg(term)) for term in terms],
+            [0.0 + t for t in terms],
+            abs(y * zero),
+        )
+
+    zeros = [(x, y, Value(z)) for x in (1.0, -1.0) for y in (0.0, -0.0) for z in (0.0, -0.0)]
+    same(lambda: (function, []), *zeros, replayed=True)
+
+
+def test_gradients_that_are_zero_change_nothing() -> None:
+    """Eagerly a node whose gradient is 0 passes nothing on; replayed, it passes on zeros."""
+
+    def make() -> tuple[Callable[..., Any], Any]:
+        leaves = [Value(0.0, "a"), Value(-2.0, "b"), Value(-0.0, "c")]
+
+        def step(x: float) -> Any:
+            a, b, c = leaves
+            inner = [a * x, -(b * x), (c * x).relu(), (a * b).sin() * c]
+            loss = total(inner) * 0.0 + inner[0] * inner[1] - (-inner[2])
+            loss.backward()
+            return loss, inner
+
+        return step, leaves
+
+    same(make, (0.0,), (-0.0,), (-1.0,), (2.0,))

@@ -1,0 +1,388 @@
+"""What if a replay meets log(0), exp(1000), 1/0, nan? The eager error, and nothing has happened."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from side_by_side import BACKENDS, looked_at, photographed, same
+
+import nn
+from autograd import Primitive, Value, grad, hessian, no_grad, where
+from autograd.jit import jit
+from nn.matrix import total
+
+inf, nan = math.inf, math.nan
+
+
+def picky(x: float) -> float:
+    if x > 5.0:
+        raise ValueError("too large for me")
+    if x < -5.0:
+        raise OverflowError
+    if x == 5.0:
+        raise KeyError("five")
+    return x * 2.0
+
+
+FAILING: dict[str, tuple[Callable[[Any], Any], float]] = {
+    "log of 0": (lambda v: v.log(), 0.0),
+    "log below 0": (lambda v: v.log(), -1.0),
+    "log1p": (lambda v: v.log1p(), -1.0),
+    "sqrt": (lambda v: v.sqrt(), -4.0),
+    "slope of sqrt at 0": (lambda v: v.sqrt(), 0.0),
+    "exp": (lambda v: (v * 1000.0).exp(), 1.0),
+    "expm1": (lambda v: (v * 1000.0).expm1(), 1.0),
+    "1 / 0": (lambda v: 1.0 / v, 0.0),
+    "0 / 0": (lambda v: v / (v * 2.0), 0.0),
+    "a power of 0": (lambda v: v**-1, 0.0),
+    "a root of a negative number": (lambda v: v**0.5, -8.0),
+    "a power too large": (lambda v: (v + 10.0) ** 400, 1.0),
+    "a base below 0": (lambda v: v ** (v * 0.5), -1.0),
+    "sin of infinity": (lambda v: (v * 1e308 * 10.0).sin(), 1.0),
+    "of a primitive of one's own": (Primitive("picky", picky, 2.0), 7.0),
+    "too large of one's own": (Primitive("picky", picky, 2.0), -7.0),
+    "of a kind of one's own": (Primitive("picky", picky, 2.0), 5.0),
+    "in the slope of one's own": (Primitive("odd", lambda x: x, lambda o, x: 1.0 / x), 0.0),
+}
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_the_error_of(name: str) -> None:
+    """In the middle of a step that has already assigned things, at the first call or later."""
+    operation, bad = FAILING[name]
+
+    def make() -> tuple[Any, Any]:
+        leaf, other = Value(0.5, "leaf"), Value(1.0, "other")
+        rule = nn.Adam([leaf, other], lr=0.01)
+
+        def step(x: float) -> Any:
+            rule.zero_grad()
+            (leaf * other).backward()
+            rule.step()
+            other.assign(other + 0.0, grad=x * 3.0)
+            # Labels and module paths belong to the message.
+            argument = where(1.0, x, leaf) + 0.0 * other
+            argument.label = "argument"
+            loss = operation(argument) * leaf
+            loss.backward()
+            rule.step()
+            leaf.assign(leaf + x)
+            return loss
+
+        return step, [leaf, other, rule]
+
+    good = 0.25
+    same(make, (bad,), (good,), (bad,), (bad,), (good,), (-good,), (bad,), (good,))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_message_names_operation_label_and_module(backend: str) -> None:
+    class Odd(nn.Module):
+        def __init__(self) -> None:
+            self.w = Value(1.0, "w")
+
+        def __call__(self, x: Any) -> Any:
+            return (self.w * x).log()
+
+    model = nn.Sequential(nn.relu, Odd())
+    run = jit(lambda x: model([x])[0] if x is None else model.parts[1](x), backend=backend)
+    run(1.0)
+    with pytest.raises(ValueError, match=r"log\(0\.0\): it takes numbers above 0, in Odd"):
+        run(0.0)
+    labelled = jit(lambda v: v.log(), backend=backend)
+    labelled(Value(2.0))
+    with pytest.raises(ValueError, match=r"^log\(rate = -1\.0\): it takes numbers above 0$"):
+        labelled(Value(-1.0, "rate"))
+
+
+def test_a_loss_that_diverges_in_training_and_what_comes_after() -> None:
+    """The logarithm of what training drives below 0; state, moments and time stay as before."""
+
+    def make() -> tuple[Any, Any]:
+        w = Value(1.0, "w")
+        rule = nn.Adam([w], lr=0.3)
+
+        def step(x: float) -> Any:
+            loss = (w * x).log()
+            rule.zero_grad()
+            loss.backward()
+            rule.step()
+            return loss
+
+        return step, [w, rule]
+
+    seen = same(make, *[(1.0,)] * 6, (-1.0,), (1.0,))
+    errors = [s for s in seen[1:] if s[0][0] == "ValueError"]
+    assert errors
+    assert len(errors) < 7
+
+
+def test_values_among_the_arguments_are_as_before_an_error() -> None:
+    def function(v: Value, w: Value, x: float) -> Any:
+        (v * w).backward()
+        v.assign(v + 1.0)
+        w.assign(grad=7.0)
+        return (v * x).log()
+
+    fresh = [lambda x=x: (Value(2.0, "v"), Value(3.0, "w"), x) for x in (1.0, 0.0, 1.0, -1.0, 2.0)]
+    for backend in BACKENDS:
+        run = jit(function, backend=backend)
+        for make in fresh:
+            args = make()
+            before = photographed(list(args[:2]))
+            try:
+                run(*args)
+            except ValueError:
+                assert photographed(list(args[:2])) == before
+
+
+def test_a_stream_of_draws_after_an_error_goes_on_as_the_eager_one_or_from_before() -> None:
+    """Dropout comes after what raises: eagerly nothing was drawn."""
+
+    def stream(backend: str | None) -> list[Any]:
+        nn.seed(4)
+        layer, w = nn.Dropout(0.5), Value(1.0)
+
+        def function(x: float) -> Any:
+            return layer([(w * x).log()] * 6)
+
+        run = function if backend is None else jit(function, backend=backend)
+        seen = []
+        for x in (1.0, 0.0, 2.0, -1.0, 3.0):
+            try:
+                seen.append(looked_at(run(x)))
+            except ValueError as error:
+                seen.append(str(error))
+        return seen
+
+    assert stream("native") == stream(None)
+    assert stream("numpy") == stream(None)
+
+
+@pytest.mark.parametrize("order", ["rate first", "draws first", "draws between"])
+def test_an_eager_run_in_place_of_a_replay_drops_out_the_same(order: str) -> None:
+    """An infinity makes the call eager: the draws made already must meet their places."""
+
+    def make() -> tuple[Any, Any]:
+        w = Value(1.0)
+        rule, layer = nn.SGD([w], lr=0.25), nn.Dropout(0.5)
+
+        def function(x: float) -> Any:
+            out = [layer([w * x] * 5)] if order != "rate first" else []
+            w.grad = 1.0
+            rule.step()
+            if order != "draws first":
+                out.append(layer([w * x] * 5))
+            return out, w * x * 1e308 * 100.0
+
+        return function, [w, rule]
+
+    same(make, (1e-3,), (50.0,), (1e-3,), (60.0,), (1e-3,))
+
+
+def test_draws_that_only_an_eager_run_makes() -> None:
+    def make() -> tuple[Any, Any]:
+        w, layer = Value(1.0), nn.Dropout(0.5)
+
+        def function(x: float) -> Any:
+            try:
+                inner = (w * x).log()
+            except ValueError:
+                inner = total(layer([w] * 8))
+            return layer([inner] * 4)
+
+        return function, w
+
+    same(make, (1.0,), (-1.0,), (2.0,), (-1.0,), (1.0,))
+
+
+def test_an_error_that_the_function_catches_itself() -> None:
+    def make() -> tuple[Any, Any]:
+        w, misses = Value(1.0), Value(0.0)
+
+        def function(x: float) -> Any:
+            try:
+                out = (w * x).log()
+            except ValueError:
+                misses.assign(misses + 1.0)
+                out = w * 0.0
+            w.grad = 0.0
+            out.backward()
+            return out
+
+        return function, [w, misses]
+
+    same(make, (1.0,), (-1.0,), (2.0,), (-1.0,), (1.0,))
+
+
+def test_an_error_whose_result_nothing_uses() -> None:
+    def make() -> tuple[Any, Any]:
+        w = Value(2.0, "w")
+
+        def function(x: float) -> Any:
+            (w * x).log()
+            return w * 2.0
+
+        return function, w
+
+    same(make, (1.0,), (0.0,), (2.0,))
+
+
+def test_an_error_in_a_constant_is_raised_at_each_call() -> None:
+    for compute in (lambda w: Value(0.0, "zero").log() * w, lambda w: 1.0 / Value(0.0) * w):
+
+        def make(compute: Any = compute) -> tuple[Any, Any]:
+            w = Value(2.0, "w")
+            return lambda x: compute(w) * x, w
+
+        same(make, (1.0,), (2.0,))
+
+
+def test_an_error_inside_a_nested_jitted_function() -> None:
+    def make_with(wrap: Any) -> tuple[Any, Any]:
+        w, layer = Value(1.0, "w"), nn.Dropout(0.5)
+        inner = wrap(lambda x: total(layer([(w * x).log()] * 4)))
+
+        def outer(x: float) -> Any:
+            loss = inner(x)
+            w.grad = 0.0
+            loss.backward()
+            w.assign(w - 0.01 * w.grad)
+            return loss, w * x * 1e308 * 1e8
+
+        return wrap(outer), w
+
+    stories = []
+    for wrap in (lambda f: f, jit, lambda f: jit(f, backend="numpy")):
+        nn.seed(2)
+        run, w = make_with(wrap)
+        seen = []
+        for x in (1e-8, 1.0, 1e-9, -1.0, 1e-8, 0.0, 2.0):
+            try:
+                before = w.data, w.grad
+                seen.append((looked_at(run(x)), w.data, w.grad))
+            except ValueError as error:
+                w.data, w.grad = before
+                seen.append(str(error))
+            nn.seed(3)
+        stories.append(seen)
+    assert stories[1] == stories[0]
+    assert stories[2] == stories[0]
+
+
+# --- numbers that are not finite, and no error ----------------------------------------------------
+
+
+def test_infinities_and_nans_that_are_no_errors() -> None:
+    def make() -> tuple[Any, Any]:
+        w = Value(1.0)
+
+        def function(x: float, y: float) -> Any:
+            big = w * x * y
+            parts = [big, 1.0 / (1.0 + big * big), (-(big * big)).exp(), big.tanh(), big - big]
+            parts += [where(big, w, big), big.sigmoid(), abs(big), big.relu(), big.erf()]
+            w.grad = 0.0
+            total(parts).backward()
+            return parts
+
+        return function, w
+
+    same(make, (1.0, 2.0), (1e200, 1e200), (-1e200, 1e200), (inf, 0.0), (nan, 1.0), (3.0, -inf))
+
+
+def test_an_infinite_slope_behind_a_branch_not_taken_stays_harmless() -> None:
+    def make() -> tuple[Any, Any]:
+        w = Value(0.0, "w")
+
+        def function(x: float) -> Any:
+            safe = where(w * x, (w * x + where(w * x, 0.0, 1.0)).sqrt() * 0.0, w * x)
+            rootless = (w * x * 0.0).sqrt().relu() * 0.0
+            w.grad = 0.0
+            (safe + rootless).backward()
+            return safe, rootless
+
+        return function, w
+
+    same(make, (1.0,), (0.0,), (2.0,))
+
+
+def test_derivatives_that_do_not_exist_raise_the_eager_error() -> None:
+    def make() -> tuple[Any, Any]:
+        w = Value(1.0, "w")
+
+        def function(x: float) -> Any:
+            y = (w * x).sqrt() * (w * x) ** 1.5
+            return grad(y, [w]), hessian(y, [w])
+
+        return function, w
+
+    same(make, (1.0,), (0.0,), (2.0,))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_no_warning_is_shown_whatever_the_numbers(backend: str) -> None:
+    w = Value(1.0)
+    run = jit(lambda x: [w * x * x, (w * x).tanh(), w * x * 1e308], backend=backend)
+    for how in ("ignore", "raise"):
+        with warnings.catch_warnings(), np.errstate(all=how):
+            warnings.simplefilter("error")
+            for x in (1.0, 1.7, 1e200, inf, nan, -inf, 5e-324, 1e-200):
+                run(x)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_large_and_finite_numbers_need_no_eager_run(backend: str) -> None:
+    """Their sum overflows; they themselves do not."""
+    w = Value(1.0)
+    run = jit(lambda x: [w * x, w * x * 0.999], backend=backend)
+    assert [v.data for v in run(1.7e308)] == [1.7e308, 1.7e308 * 0.999]
+    assert run.programs[0].replays == 1
+
+
+def test_errors_under_no_grad_and_in_a_function_without_state() -> None:
+    def quiet(x: float, v: Value) -> Any:
+        with no_grad():
+            return (v * x).log() + (v / x)
+
+    calls = [lambda x=x: (x, Value(2.0, "v")) for x in (1.0, 0.0, -1.0, 3.0)]
+    same(lambda: (quiet, []), *calls)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_thousand_errors_in_a_row_leave_the_program_in_use(backend: str) -> None:
+    w = Value(1.0)
+    run = jit(lambda x: (w * x).log(), backend=backend)
+    for k in range(1000):
+        with pytest.raises(ValueError, match="log"):
+            run(-float(k))
+    assert run(1.0).data == 0.0
+    assert len(run.programs) == 1
+    assert run.programs[0].replays == 1
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_interrupt_in_an_eager_run_changes_nothing(backend: str) -> None:
+    def interrupting(x: float) -> float:
+        if x > 10.0:
+            raise KeyboardInterrupt
+        return x
+
+    primitive = Primitive("interrupting", interrupting, 1.0)
+    w = Value(1.0)
+
+    def step(x: float) -> Any:
+        w.assign(w + 1.0)
+        return primitive(w * x)
+
+    run = jit(step, backend=backend)
+    run(1.0)
+    before = photographed([w])
+    with pytest.raises(KeyboardInterrupt):
+        run(100.0)
+    assert photographed([w]) == before
+    assert run(1.0).data == 3.0

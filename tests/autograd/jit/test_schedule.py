@@ -1,0 +1,260 @@
+"""Is each needed number computed once, after its operands, in a place of its own?"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from graphs import ARGUMENTS, arguments, counts, evaluated, graph_of, programs, shown
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autograd import Primitive, ops
+from autograd.jit.native import NativeCode
+from autograd.jit.run import NumpyCode
+from autograd.jit.schedule import Plan, breaks, runs, schedule
+from autograd.jit.simplify import simplify
+from autograd.jit.trace import Graph, Source
+
+wanted_nodes = st.lists(st.integers(0, 100), min_size=1, max_size=8)
+CODES = [NativeCode, NumpyCode]
+
+
+def planned(graph: Graph, wanted: list[int]) -> tuple[Plan, list[int]]:
+    now = simplify(graph, wanted)
+    ends = sorted(set(now.values()))
+    return schedule(graph, ends, counts(graph)), ends
+
+
+def filled(plan: Plan, given: list[float]) -> np.ndarray[Any, Any]:
+    """Memory before the first group: constants and arguments."""
+    memory = np.full(plan.size, math.nan)
+    memory[: len(plan.constants)] = plan.constants
+    start, length = plan.spans["argument"]
+    memory[start : start + length] = given
+    return memory
+
+
+def carried_out(plan: Plan, given: list[float]) -> np.ndarray[Any, Any]:
+    """A plan, number by number, as its description says; raises what the operations raise."""
+    memory = filled(plan, given)
+    for group in plan.groups:
+        for i, operands in enumerate(group.operands.tolist()):
+            if group.primitive is not None:
+                number = group.primitive.forward(*[float(memory[o]) for o in operands])
+            else:
+                number = -0.0
+                for x, y in operands:
+                    number = number + float(memory[x]) * float(memory[y])
+            memory[group.start + i] = number
+    return memory
+
+
+def places(plan: Plan) -> Iterator[tuple[int, int]]:
+    """(start, end) of what each source and each group takes."""
+    for start, length in plan.spans.values():
+        yield start, start + length
+    for group in plan.groups:
+        yield group.start, group.start + len(group.nodes)
+
+
+@settings(max_examples=300, deadline=None)
+@given(programs, wanted_nodes, arguments)
+def test_a_plan_is_complete_ordered_and_gives_the_numbers_of_the_graph(
+    program: Any, chosen: list[int], point: list[float]
+) -> None:
+    graph = graph_of(program)
+    plan, ends = planned(graph, [c % len(graph) for c in chosen])
+
+    spans = sorted((a, b) for a, b in places(plan) if b > a)
+    assert all(a[1] <= b[0] for a, b in itertools.pairwise(spans))
+    assert spans[0][0] == 0
+    assert spans[-1][1] <= plan.size
+
+    made: dict[int, int] = {}
+    ready = {a for start, length in plan.spans.values() for a in range(start, start + length)}
+    for group in plan.groups:
+        assert len(group.nodes) == len(group.operands)
+        assert set(group.operands.ravel().tolist()) <= ready
+        for i, node in enumerate(group.nodes.tolist()):
+            assert node not in made
+            made[node] = group.start + i
+            assert plan.address[node] == made[node]
+            assert group.primitive in (graph.operations[node], None)
+            assert group.primitive is not None or graph.operations[node] is ops.add
+        ready.update(range(group.start, group.start + len(group.nodes)))
+
+    # What is not made in a group of its own has become a term of exactly one sum.
+    needed = {n for n, op in enumerate(graph.operations) if isinstance(op, Primitive)}
+    absorbed = needed - set(made)
+    assert set(made) <= needed
+    assert not absorbed & set(ends)
+    assert all(graph.operations[node] in (ops.add, ops.mul) for node in absorbed)
+    for node in absorbed:
+        users = [n for n in needed for o in graph.operands[n] if o == node]
+        assert len(users) == 1
+
+    numbers, raising = evaluated(graph, point)
+    if raising:
+        with pytest.raises((ValueError, ZeroDivisionError, OverflowError)):
+            carried_out(plan, point)
+        return
+    memory = carried_out(plan, point)
+    assert shown(memory[plan.address[ends]]) == shown(numbers[n] for n in ends)
+
+
+@settings(max_examples=150, deadline=None)
+@given(programs, wanted_nodes, arguments)
+def test_each_backend_computes_what_the_plan_says_or_reports_trouble(
+    program: Any, chosen: list[int], point: list[float]
+) -> None:
+    graph = graph_of(program)
+    plan, ends = planned(graph, [c % len(graph) for c in chosen])
+    numbers, raising = evaluated(graph, point)
+    for kind in CODES:
+        code = kind(plan)
+        for _ in range(2):
+            start, length = plan.spans["argument"]
+            code.memory[start : start + length] = point
+            code.run()
+            trouble = code.memory[0] != 0.0
+            assert not raising or trouble, kind
+            if not raising and not trouble:
+                assert shown(code.memory[plan.address[ends]]) == shown(numbers[n] for n in ends)
+            if all(map(math.isfinite, numbers.values())) and not raising:
+                assert not trouble, kind
+
+
+@pytest.mark.parametrize("kind", CODES)
+def test_what_lies_beyond_a_group_is_not_overwritten(kind: Any) -> None:
+    """Kernels of sums write whole vectors; every number is looked at after the run."""
+    for members in (1, 2, 7, 8, 9, 31, 33):
+        for terms in (1, 2, 3, 17):
+            graph = Graph()
+            size = 40
+            xs = [graph.add(Source("argument", i)) for i in range(size)]
+            every: list[int] = []
+            for m in range(members):
+                total = xs[m]
+                for t in range(terms):
+                    product = graph.add(ops.mul, (xs[(m + t) % size], xs[(3 * m + t) % size]))
+                    total = graph.add(ops.add, (total, product))
+                every += [total, graph.add(ops.neg, (total,)), graph.add(ops.exp, (xs[m],))]
+            given_numbers = [0.01 * i - 0.2 for i in range(size)]
+            sizes = {"argument": size, "varying": 3, "data": 5, "grad": 5}
+            plan = schedule(graph, every, sizes)
+            numbers, _ = evaluated(graph, given_numbers)
+            code = kind(plan)
+            for span in ("varying", "data", "grad"):
+                start, length = plan.spans[span]
+                code.memory[start : start + length] = 77.0
+            start, length = plan.spans["argument"]
+            code.memory[start : start + length] = given_numbers
+            code.run()
+            assert code.memory[0] == 0.0
+            assert shown(code.memory[plan.address[every]]) == shown(numbers[n] for n in every)
+            for span in ("varying", "data", "grad"):
+                start, length = plan.spans[span]
+                assert (code.memory[start : start + length] == 77.0).all()
+            start, length = plan.spans["argument"]
+            assert code.memory[start : start + length].tolist() == given_numbers
+            assert code.memory[: len(plan.constants)].tolist() == plan.constants
+
+
+def test_a_chain_of_additions_becomes_one_sum_in_the_order_it_was_written() -> None:
+    graph = Graph()
+    xs = [graph.add(Source("argument", i)) for i in range(ARGUMENTS)]
+    total = graph.add(ops.mul, (xs[0], xs[1]))
+    for i in range(20):
+        total = graph.add(ops.add, (total, graph.add(ops.mul, (xs[i % 4], xs[(i + 1) % 4]))))
+    plan = schedule(graph, [total], counts(graph))
+    (group,) = plan.groups
+    assert (group.primitive, group.operands.shape) == (None, (1, 21, 2))
+    point = [1e16, 1.0, -1e16, 3.0]
+    numbers, _ = evaluated(graph, point)
+    assert carried_out(plan, point)[group.start] == numbers[total]
+
+
+def test_a_sum_whose_middle_is_used_elsewhere_is_cut_there() -> None:
+    graph = Graph()
+    x, y = graph.add(Source("argument", 0)), graph.add(Source("argument", 1))
+    first = graph.add(ops.add, (graph.add(ops.mul, (x, y)), y))
+    second = graph.add(ops.add, (first, graph.add(ops.mul, (y, y))))
+    other = graph.add(ops.tanh, (first,))
+    plan = schedule(graph, [second, other], counts(graph))
+    made = {n for group in plan.groups for n in group.nodes.tolist()}
+    assert {first, second, other} <= made
+
+
+def test_alike_operations_of_a_layer_are_one_group() -> None:
+    graph = Graph()
+    xs = [graph.add(Source("argument", i % ARGUMENTS)) for i in range(ARGUMENTS)]
+    outs = [graph.add(ops.tanh, (graph.add(ops.mul, (x, y)),)) for x in xs for y in xs[:2]]
+    plan = schedule(graph, outs, counts(graph))
+    assert [group.primitive for group in plan.groups] == [ops.mul, ops.tanh]
+
+
+# --- runs -----------------------------------------------------------------------------------------
+
+tables = st.integers(1, 3).flatmap(
+    lambda width: st.lists(
+        st.lists(st.integers(0, 6), min_size=width, max_size=width), min_size=1, max_size=40
+    )
+)
+
+
+@given(tables)
+def test_runs_cover_all_rows_in_order_with_constant_steps(rows: list[list[int]]) -> None:
+    table = np.array(rows)
+    found = runs(table)
+    assert [i for start, length in found for i in range(start, start + length)] == list(
+        range(len(rows))
+    )
+    for start, length in found:
+        steps = np.diff(table[start : start + length], axis=0)
+        assert (steps == steps[:1]).all()
+    assert len(found) <= breaks(table) + 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([[0], [1], [2], [3]], [(0, 4)]),
+        ([[5]], [(0, 1)]),
+        ([[5], [5], [5]], [(0, 3)]),
+        ([[0, 9], [1, 7], [2, 5]], [(0, 3)]),
+        ([[0], [1], [5], [6], [7]], [(0, 2), (2, 3)]),
+    ],
+)
+def test_runs_by_hand(rows: list[list[int]], expected: list[tuple[int, int]]) -> None:
+    assert runs(np.array(rows)) == expected
+
+
+# --- what a program reports -----------------------------------------------------------------------
+
+
+def test_bytes_for_each_recorded_node_stay_below_100() -> None:
+    import nn
+    from autograd import Value
+    from autograd.jit import jit
+
+    model = nn.MLP(2, [8, 8, 1])
+    rule = nn.Adam(model)
+
+    def step(xs: Any, ys: Any) -> Value:
+        loss = nn.hinge([model(x) for x in xs], ys)
+        rule.zero_grad()
+        loss.backward()
+        rule.step()
+        return loss
+
+    for backend in ("native", "numpy"):
+        run = jit(step, backend=backend)
+        run([[0.1 * i, 0.5] for i in range(30)], [1.0, -1.0] * 15)
+        (program,) = run.programs
+        assert 0 < program.bytes < 100 * program.recorded
+        assert program.groups < program.simplified / 20

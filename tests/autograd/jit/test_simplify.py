@@ -1,0 +1,221 @@
+"""Does a simplified graph give the same numbers, to the last bit, and the same errors?"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from graphs import (
+    ARGUMENTS,
+    EDGES,
+    PRIMITIVES,
+    arguments,
+    copied,
+    evaluated,
+    graph_of,
+    programs,
+    shown,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autograd import Primitive, Value, ops
+from autograd.jit import jit
+from autograd.jit.simplify import simplify
+from autograd.jit.trace import Graph, Source
+
+wanted_nodes = st.lists(st.integers(0, 100), min_size=1, max_size=8)
+
+
+def operations_of(graph: Graph) -> list[int]:
+    """The nodes that are still computed."""
+    return [n for n, op in enumerate(graph.operations) if isinstance(op, Primitive)]
+
+
+@settings(max_examples=300, deadline=None)
+@given(programs, wanted_nodes, arguments, arguments)
+def test_wanted_numbers_are_the_same_to_the_last_bit(
+    program: Any, places: list[int], first: list[float], second: list[float]
+) -> None:
+    before = graph_of(program)
+    wanted = [place % len(before) for place in places]
+    after = copied(before)
+    now = simplify(after, wanted)
+    assert set(now) == set(wanted)
+    for point in (first, second, EDGES[:ARGUMENTS], EDGES[-ARGUMENTS:]):
+        expected, raising = evaluated(before, point)
+        found, raising_after = evaluated(after, point)
+        assert bool(raising) == bool(raising_after)
+        if not raising:
+            assert shown(found[now[n]] for n in wanted) == shown(expected[n] for n in wanted)
+
+
+@settings(max_examples=200, deadline=None)
+@given(programs, wanted_nodes)
+def test_what_is_left_is_needed_known_once_and_in_order(program: Any, places: list[int]) -> None:
+    graph = graph_of(program)
+    size = len(graph)
+    wanted = [place % size for place in places]
+    before = len(operations_of(graph))
+    now = simplify(graph, wanted)
+    left = operations_of(graph)
+    assert len(graph) == size
+    assert len(left) <= before
+    seen = set()
+    used = set(now.values())
+    for node in left:
+        operands = graph.operands[node]
+        assert all(o < node and graph.operations[o] is not None for o in operands)
+        used.update(operands)
+        key = graph.operations[node], operands
+        assert key not in seen
+        seen.add(key)
+    assert all(graph.operations[node] is not None for node in now.values())
+    for node in left:
+        # An operation that nothing uses is kept for the error it may raise.
+        assert node in used or graph.operations[node] not in (ops.add, ops.mul, ops.tanh, ops.where)
+
+
+def one(primitive: Any, *operands: Any) -> tuple[Graph, int, dict[str, int]]:
+    """A graph of one operation on names of arguments and constants."""
+    graph, names = Graph(), {"x": 0, "y": 1}
+    graph.add(Source("argument", 0))
+    graph.add(Source("argument", 1))
+    nodes = []
+    for operand in operands:
+        if isinstance(operand, str):
+            nodes.append(names[operand])
+        else:
+            nodes.append(graph.add(Source("constant", operand)))
+    return graph, graph.add(primitive, tuple(nodes)), names
+
+
+SAME = [
+    (ops.mul, "x", 1.0),
+    (ops.mul, 1.0, "x"),
+    (ops.div, "x", 1.0),
+    (ops.sub, "x", 0.0),
+    (ops.pow, "x", 1.0),
+]
+NOT_THE_SAME = [
+    (ops.add, "x", 0.0),  # 0.0 of -0.0
+    (ops.add, 0.0, "x"),
+    (ops.sub, "x", -0.0),
+    (ops.sub, 0.0, "x"),
+    (ops.sub, "x", "x"),  # nan of inf
+    (ops.mul, "x", 0.0),
+    (ops.mul, 0.0, "x"),
+    (ops.mul, "x", -1.0),
+    (ops.mul, -1.0, "x"),
+    (ops.div, "x", "x"),
+    (ops.div, 1.0, "x"),
+    (ops.div, 0.0, "x"),
+    (ops.sub, 1.0, "x"),
+    (ops.pow, "x", 2.0),
+    (ops.maximum, "x", "x"),
+    (ops.div, "x", -1.0),
+]
+
+
+@pytest.mark.parametrize(("primitive", "left", "right"), SAME)
+def test_an_identity_leaves_no_operation(primitive: Any, left: Any, right: Any) -> None:
+    graph, node, names = one(primitive, left, right)
+    assert simplify(graph, [node]) == {node: names["x"]}
+    assert operations_of(graph) == []
+
+
+@pytest.mark.parametrize(("primitive", "left", "right"), [*SAME, *NOT_THE_SAME])
+def test_near_identities_keep_zeros_infinities_and_nans(
+    primitive: Any, left: Any, right: Any
+) -> None:
+    before, node, _ = one(primitive, left, right)
+    after = copied(before)
+    end = simplify(after, [node])[node]
+    for x in EDGES:
+        expected, raising = evaluated(before, [x, x])
+        found, raising_after = evaluated(after, [x, x])
+        assert bool(raising) == bool(raising_after)
+        if not raising:
+            assert shown([found[end]]) == shown([expected[node]])
+
+
+@pytest.mark.parametrize("primitive", PRIMITIVES, ids=lambda p: p.name)
+def test_an_operation_of_constants_is_a_constant_unless_it_raises(primitive: Primitive) -> None:
+    arity = len(primitive.backward)
+    for number in EDGES:
+        graph, node, _ = one(primitive, *[number] * arity)
+        end = simplify(graph, [node])[node]
+        try:
+            expected = primitive.forward(*[number] * arity)
+        except (ValueError, ZeroDivisionError, OverflowError):
+            assert operations_of(graph) == [end]
+            continue
+        found, _ = evaluated(graph, [0.0, 0.0])
+        assert shown([found[end]]) == shown([expected])
+
+
+def test_the_two_zeros_and_nans_are_constants_of_their_own() -> None:
+    graph = Graph()
+    nodes = [graph.add(Source("constant", c)) for c in (0.0, -0.0, math.nan, math.nan, 0.0, -0.0)]
+    now = simplify(graph, nodes)
+    assert now[nodes[0]] == now[nodes[4]] != now[nodes[1]] == now[nodes[5]]
+    assert now[nodes[2]] == now[nodes[3]]
+
+
+def test_operands_of_sums_and_products_may_change_places_and_of_nothing_else() -> None:
+    for primitive in PRIMITIVES:
+        if len(primitive.backward) != 2:
+            continue
+        graph = Graph()
+        x, y = graph.add(Source("argument", 0)), graph.add(Source("argument", 1))
+        a, b = graph.add(primitive, (x, y)), graph.add(primitive, (y, x))
+        now = simplify(graph, [a, b])
+        assert (now[a] == now[b]) == (primitive in (ops.add, ops.mul))
+
+
+def test_errors_nobody_asked_for_are_kept_and_the_rest_goes() -> None:
+    graph = Graph()
+    x = graph.add(Source("argument", 0))
+    graph.add(ops.log, (x,))
+    graph.add(ops.tanh, (graph.add(ops.mul, (x, x)),))
+    log_of_product = graph.add(ops.log, (graph.add(ops.add, (x, x)),))
+    simplify(graph, [])
+    left = [graph.operations[n] for n in operations_of(graph)]
+    assert left == [ops.log, ops.add, ops.log]
+    assert graph.operations[log_of_product] is ops.log
+
+
+def test_repeated_expressions_of_a_program_are_computed_once() -> None:
+    def function(x: Value) -> Any:
+        return [(x * 2.0).sin() + (2.0 * x).sin() for _ in range(50)]
+
+    run = jit(function)
+    run(Value(1.0))
+    program = run.programs[0]
+    assert program.recorded > 200
+    assert program.simplified <= 8
+
+
+def test_the_stages_of_a_training_step_are_counted_and_shown() -> None:
+    import nn
+
+    model = nn.MLP(2, [4, 1])
+    rule = nn.Adam(model)
+
+    def step(xs: list[list[float]]) -> Value:
+        loss = nn.mean(model(x) ** 2 for x in xs)
+        rule.zero_grad()
+        loss.backward()
+        rule.step()
+        return loss
+
+    run = jit(step)
+    run([[1.0, 2.0]] * 5)
+    program = run.programs[0]
+    assert 0 < program.groups < program.simplified / 10
+    assert program.simplified < program.recorded
+    for text in ("step", f"{program.recorded:,}", f"{program.simplified:,}", "groups", "native"):
+        assert text in str(program)
+    assert set(program.seconds) >= {"trace", "simplify", "schedule", "compile"}
+    assert all(seconds >= 0.0 for seconds in program.seconds.values())

@@ -1,0 +1,187 @@
+"""Do the notebooks run, and show what is stored in them?
+
+All five together take about a minute. Stored outputs that are no longer current are renewed by
+`python tests/run_notebooks.py --write`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from run_notebooks import NOTEBOOKS, changes, difference, executed, stored
+
+NEEDED = ("nbclient", "nbformat", "ipykernel", "matplotlib", "sklearn")
+MEGABYTE = 1_000_000
+
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
+
+
+@every_notebook
+def test_a_notebook_runs_from_the_top_and_shows_what_is_stored(path):
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        reason = f"needs {', '.join(missing)}: pip install -e '.[notebooks]'"
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+    found = list(changes(stored(path), executed(path)))
+    assert not found, "\n".join([*found, "python tests/run_notebooks.py --write stores it anew"])
+
+
+# --- as they are stored: read without Jupyter -----------------------------------------------------
+
+
+def cells(path: Path) -> list[dict]:
+    return json.loads(path.read_text(encoding="utf-8"))["cells"]
+
+
+def shown(path: Path) -> list[dict]:
+    """The outputs of all cells."""
+    return [output for cell in cells(path) for output in cell.get("outputs", [])]
+
+
+def pictures(path: Path, kind: str) -> list[str]:
+    """The outputs of a MIME type."""
+    found = [output.get("data", {}).get(kind) for output in shown(path)]
+    return ["".join(content) for content in found if content]
+
+
+def test_there_are_five_notebooks_numbered_from_1():
+    assert [path.name.split("_")[0] for path in NOTEBOOKS] == list("12345")
+
+
+@every_notebook
+def test_the_title_has_the_number_of_the_file_and_is_a_question(path):
+    title = cells(path)[0]["source"][0]
+    assert re.fullmatch(rf"# {path.name[0]}\. .+\?\n?", title)
+
+
+@every_notebook
+def test_there_are_exercises_at_the_end(path):
+    text = "".join(cells(path)[-1]["source"])
+    assert "## Exercises\n" in text
+    exercises = re.findall(r"^(\d)\. \S.+", text.split("## Exercises\n")[1], re.MULTILINE)
+    assert len(exercises) >= 3
+    assert exercises == list("12345")[: len(exercises)]
+
+
+@every_notebook
+def test_every_code_cell_has_run_in_order_and_without_a_complaint(path):
+    counts = [cell["execution_count"] for cell in cells(path) if cell["cell_type"] == "code"]
+    assert counts == list(range(1, len(counts) + 1))
+    for output in shown(path):
+        assert output["output_type"] != "error"
+        assert output.get("name") != "stderr", output["text"]
+
+
+@every_notebook
+def test_there_are_drawings_and_plots(path):
+    assert pictures(path, "image/png")
+    for svg in (drawings := pictures(path, "image/svg+xml")):
+        assert svg.startswith("<svg")
+    assert drawings
+
+
+@pytest.mark.parametrize("number", [2, 5])
+def test_a_player_is_stored_with_a_still_picture_in_its_place(number):
+    players = [
+        html
+        for html in pictures(NOTEBOOKS[number - 1], "text/html")
+        if 'id="autograd-player-' in html
+    ]
+    assert players
+    for html in players:
+        assert re.search(r'<img alt="[^"]+"[^>]* src="data:image/png;base64,', html)
+        assert "<script>" in html
+    ids = [re.search(r'id="(autograd-player-[^"]+)"', html)[1] for html in players]
+    assert len(set(ids)) == len(ids)
+
+
+@every_notebook
+def test_a_file_holds_nothing_of_the_machine_it_was_run_on(path):
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    assert notebook["metadata"] == {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    assert all(cell["metadata"] == {} for cell in notebook["cells"])
+    texts = [cell["source"] for cell in notebook["cells"]]
+    texts += [output.get("text", "") for output in shown(path)]
+    texts += pictures(path, "text/plain")
+    for text in map("".join, texts):
+        assert not re.search(r"(?<![\w.])/(home|root|tmp|Users|usr)/|[A-Z]:\\", text)
+        assert not re.search(r" at 0x[0-9a-f]+", text)
+
+
+@every_notebook
+def test_a_file_is_small_enough_to_be_shown(path):
+    assert path.stat().st_size < 1.5 * MEGABYTE
+
+
+# --- what counts as a change ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("then", "now"),
+    [
+        ("loss 0.25", "loss 0.25000001"),
+        ("grad 1.665e-16", "grad -0"),
+        ("1,048,576 paths", "1048576 paths"),
+        ("a   b\n c", "a b c"),
+        ("<f at 0x7f01>", "<f at 0x55aa>"),
+    ],
+)
+def test_what_may_differ_between_machines_is_no_change(then, now):
+    assert not difference(then, now)
+
+
+@pytest.mark.parametrize(
+    ("then", "now"),
+    [
+        ("loss 0.25", "loss 0.2501"),
+        ("loss 0.25", "cost 0.25"),
+        ("3 nodes", "4 nodes"),
+        ("grad 2", "grad -2"),
+        ("a 1 b 2", "a 1"),
+        ("a 1", "a 1 b 2"),
+        ("grad 1", "grad nan"),
+    ],
+)
+def test_another_number_or_word_is_a_change(then, now):
+    assert difference(then, now)
+
+
+def a_notebook(data: dict[str, str]) -> SimpleNamespace:
+    """A notebook of one cell with one output."""
+    output = SimpleNamespace(output_type="execute_result", data=data)
+    return SimpleNamespace(cells=[{"outputs": [output]}])
+
+
+def drawn(number: float, x: float = 1.0) -> dict[str, str]:
+    return {"image/svg+xml": f'<svg><text x="{x}">data {number}</text></svg>', "text/plain": "D"}
+
+
+def test_a_drawing_is_compared_by_its_text_not_by_its_layout():
+    assert not list(changes(a_notebook(drawn(2.0)), a_notebook(drawn(2.0, x=7.0))))
+    assert list(changes(a_notebook(drawn(2.0)), a_notebook(drawn(3.0))))
+
+
+def test_another_kind_of_output_is_a_change():
+    (found,) = changes(a_notebook({"text/plain": "D"}), a_notebook(drawn(2.0)))
+    assert found == "cell 0 shows ['image/svg+xml', 'text/plain'], but ['text/plain'] is stored"
+
+
+def player(**recorded: object) -> dict[str, str]:
+    data = json.dumps({"picture": "<svg/>", "css": "", "steps": 1.0} | recorded)
+    html = f'<script type="application/json">{data}</script><script>mount("a")</script>'
+    return {"text/html": html}
+
+
+def test_a_player_is_compared_by_all_but_the_layout_of_its_picture():
+    assert not list(changes(a_notebook(player()), a_notebook(player(picture="<svg x='1'/>"))))
+    assert list(changes(a_notebook(player()), a_notebook(player(steps=2.0))))
+    assert list(changes(a_notebook(player()), a_notebook(player(css="b { color: red }"))))
