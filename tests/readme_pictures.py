@@ -1,4 +1,4 @@
-"""Where do the README's pictures come from? From here: `python tests/readme_pictures.py`.
+"""Where do the README's pictures come from? From here: `python -m tests.readme_pictures`.
 
 moons.png is the main job's own (`python -m nn moons`); the other two show one neuron, drawn and in
 the player. The player's needs Chromium and the package playwright.
