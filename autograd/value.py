@@ -306,7 +306,7 @@ def apply(primitive: Primitive, operands: Sequence[Any]) -> Value:
     """
     nodes = [as_operand(operand) for operand in operands]
     mode = _current_mode()
-    if None in nodes:
+    if any(node is None for node in nodes):
         kinds = ", ".join(type(operand).__name__ for operand in operands)
         raise TypeError(f"{primitive.name}() takes Values and real numbers, not ({kinds})")
     if mode.tracer is not None:
