@@ -14,9 +14,10 @@ import math
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, cast
 
 from autograd import modes
+from autograd.ops import Opaque
 from autograd.value import Constant, Value, described, explained, happened_in
 
 # A walk marks the nodes it has seen on the nodes themselves, which takes a third of the time of a
@@ -92,8 +93,10 @@ def backward(output: Value) -> None:
     """
     if not isinstance(output, Value):
         raise TypeError(f"backward() takes a Value, not {output!r}")
-    if modes.current.get().tracer is not None:
-        return _backward_traced(output, modes.current.get().tracer)
+    tracer = modes.current.get().tracer
+    if tracer is not None:
+        tracer.backward(output)
+        return
     leaves, inner = _leaves_and_inner([output])
     before = [leaf.grad for leaf in leaves]
     before_inner = []
@@ -158,24 +161,14 @@ def _sweep_floats(output: Value, leaves: list[Value], inner: list[Any]) -> None:
             raise _in_backward(error, node) from None
 
 
-def _backward_traced(output: Value, tracer: Any) -> None:
-    """`backward` while a function is recorded: the sweep is made of nodes without a history."""
-    leaves, inner = _leaves_and_inner([output])
-    ends = [leaf for leaf in leaves if tracer.wants_gradient(leaf)]
-    with modes.no_grad():
-        gradients = _sweep(leaves + inner, output, _between(leaves + inner, ends), True)
-        for node in inner:
-            node.grad = gradients.get(node, 0.0)
-        for leaf in ends:
-            leaf.grad = leaf.grad + gradients.get(leaf, 0.0)
-
-
 def _between(order: list[Value], inputs: Iterable[Value]) -> set[Value]:
     """The inputs, and every node that depends on one: where gradients are wanted."""
     wanted = set(inputs)
     for node in order:
         if any(parent in wanted for parent in node.parents):
             wanted.add(node)
+        elif isinstance(node.primitive, Opaque) and node not in wanted:
+            wanted.update((node, *node.parents))  # the sweep comes to its rule, which raises
     return wanted
 
 
@@ -261,12 +254,14 @@ def grad(output: Value, inputs: Sequence[Value], create_graph: bool = False) -> 
     if not isinstance(output, Value):
         raise TypeError(f"grad() takes a Value to differentiate, not {output!r}")
     inputs = _values(inputs, "inputs")
+    tracer = modes.current.get().tracer
+    if tracer is not None:
+        return cast(list[Value], tracer.grad(output, inputs, create_graph))
     order = topological_order(output)
     wanted = _between(order, inputs)
-    traced = modes.current.get().tracer is not None
     # Gradients that were asked for as graphs are recorded inside no_grad() too.
-    with modes.recording() if create_graph else modes.no_grad() if traced else nullcontext():
-        gradients = _sweep(order, output, wanted, create_graph or traced)
+    with modes.recording() if create_graph else nullcontext():
+        gradients = _sweep(order, output, wanted, create_graph)
     found = [gradients.get(node, 0.0) for node in inputs]
     return [g if isinstance(g, Value) else Value(g) for g in found]
 

@@ -138,6 +138,11 @@ def varying(read: Callable[[], Any], key: object = None) -> Any:
     return read() if again is None or key is not None else next(again)
 
 
+def is_repeated() -> bool:
+    """Whether a replay turned out to have to be done eagerly, and that is being done here."""
+    return _repeated.get() is not None
+
+
 def is_traced() -> bool:
     """Whether a function is being recorded here and now, so that Values have no numbers."""
     return current.get().tracer is not None
@@ -160,6 +165,34 @@ def fixed(read: Callable[[], T]) -> T:
     """
     tracer = current.get().tracer
     return read() if tracer is None else cast(T, tracer.fixed(read))
+
+
+def refuse(what: str, instead: str) -> None:
+    """Raise TraceError if a function is being recorded: `what` cannot be part of it."""
+    tracer = current.get().tracer
+    if tracer is not None:
+        tracer.refuse(what, instead)
+
+
+_changes = 0
+
+
+def changes() -> int:
+    """How often a setting of some Watched object was assigned, so far."""
+    return _changes
+
+
+class Watched:
+    """What recorded functions depend on by its attributes: a program notices assignments to them.
+
+    Those whose names begin with an underscore do not count.
+    """
+
+    def __setattr__(self, name: str, content: Any) -> None:
+        object.__setattr__(self, name, content)
+        if name[0] != "_":
+            global _changes
+            _changes += 1
 
 
 class _Switch:

@@ -87,6 +87,12 @@ class Primitive:
         return self.name  # copies and pickles of a Value share its row, found by name in this table
 
 
+class Opaque(Primitive):
+    """An operation whose inside is no graph; its rules raise, for no gradient flows through it."""
+
+    __slots__ = ()
+
+
 def _rule(name: str, rule: Any) -> Rule:
     if rule is None or callable(rule):
         return cast(Rule, rule)

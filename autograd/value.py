@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from numbers import Real
-from typing import Any, SupportsFloat, SupportsIndex, Union, cast
+from typing import Any, SupportsFloat, SupportsIndex, TypeGuard, Union, cast
 
 from autograd import modes, ops
 from autograd.modes import Origin
@@ -79,6 +79,8 @@ class Value:
     # `_mark` tells a walk over the graph which nodes it has seen; see backward.py.
     __slots__ = ("_left", "_mark", "_origin", "_right", "data", "grad")
 
+    recorded_number = False  # whether this stands for a plain number in a recording (autograd.jit)
+
     data: float
     grad: float
     _origin: Origin
@@ -131,6 +133,10 @@ class Value:
         self, number: Value | float | None = None, *, grad: Value | float | None = None
     ) -> None:
         """Take over a number, a gradient or both, without their history: how training writes."""
+        tracer = _current_mode().tracer
+        if tracer is not None:
+            tracer.assign(self, number, grad)
+            return
         if number is not None:
             self.data = number.data if isinstance(number, Value) else _as_float(number)
         if grad is not None:
@@ -269,6 +275,8 @@ class Constant(Value):
 
 def _as_float(data: Any) -> float:
     """A float for a real number of any kind, or the error that says what is wrong."""
+    if isinstance(data, Value) and data.recorded_number:
+        return cast(float, data)
     if isinstance(data, Value | complex | str | bytes | bytearray) or not (
         hasattr(data, "__float__") or hasattr(data, "__index__")
     ):
@@ -296,7 +304,12 @@ def as_operand(operand: Any) -> Value | None:
 
 def as_constant(number: Value | float) -> Value:
     """A number as a node that receives no gradient; a Value as it is."""
-    return number if isinstance(number, Value) else Constant(number)
+    return number if is_value(number) else Constant(cast(float, number))
+
+
+def is_value(thing: object) -> TypeGuard[Value]:
+    """Whether it is a Value, and does not stand for a plain number in a recording."""
+    return isinstance(thing, Value) and not thing.recorded_number
 
 
 def apply(primitive: Primitive, operands: Sequence[Any]) -> Value:
@@ -340,6 +353,8 @@ def weighted_sum(weights: Sequence[Value], inputs: Sequence[Operand], start: Val
     one loop does without the operators' dispatch. Weights and inputs are equally many.
     """
     mode = _current_mode()
+    if mode.tracer is not None:
+        return cast(Value, mode.tracer.weighted_sum(weights, inputs, start))
     plain = mode.ordinary and start.__class__ is Value
     if plain:
         product_origin, sum_origin = mode.origin(ops.mul), mode.origin(ops.add)

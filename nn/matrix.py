@@ -9,7 +9,7 @@ from operator import add
 from typing import Any, cast, overload
 
 from autograd import Value
-from autograd.value import as_operand
+from autograd.value import as_operand, is_value
 
 Vector = Sequence[Value | float]
 
@@ -21,7 +21,7 @@ def total(values: Iterable[Value]) -> Value:
 
 def as_values(entries: Iterable[Value | float]) -> list[Value]:
     """The entries as Values; a number becomes a leaf."""
-    return [entry if isinstance(entry, Value) else Value(entry) for entry in entries]
+    return [entry if is_value(entry) else Value(entry) for entry in entries]
 
 
 def mean(values: Iterable[Value]) -> Value:

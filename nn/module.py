@@ -46,7 +46,7 @@ class Parameters(list[Value]):
                 raise TypeError(f"{place.name} is kept in a tuple and cannot be replaced")
 
 
-class Module:
+class Module(modes.Watched):
     """The base of every layer and model.
 
     A subclass sets attributes and defines `__call__`. Every Value among its attributes is a
@@ -177,7 +177,7 @@ def _scoped(call: Callable[..., Any]) -> Callable[..., Any]:
         mode = None if self._mode is None else self._mode()
         if mode is None or mode.outer is not outer or mode.owner is not self:
             mode = outer.within(self)
-            self._mode = ref(mode)
+            vars(self)["_mode"] = ref(mode)
         token = enter(mode)
         try:
             return call(self, *args, **kwargs)

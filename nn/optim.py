@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from typing import Any, cast
 
 from autograd import Value, maximum, modes, no_grad, where
-from autograd.value import as_operand
+from autograd.value import as_constant, as_operand
 from nn.files import as_number
 from nn.matrix import as_values, total
 from nn.module import Module, Parameters
@@ -16,7 +16,7 @@ from nn.module import Module, Parameters
 Number = Value | float
 
 
-class Optimizer:
+class Optimizer(modes.Watched):
     """What all update rules share. A rule names its moments and defines `update`.
 
     Args:
@@ -53,6 +53,7 @@ class Optimizer:
         self.differentiable = differentiable
         self.time = Value(0.0, "time")  # steps taken, one for all parameters
         self._state = {name: [Value(0.0) for _ in self.parameters] for name in self.moments}
+        self._shared: Any = None
 
     @property
     def lr(self) -> Number:
@@ -61,6 +62,7 @@ class Optimizer:
 
     @lr.setter
     def lr(self, lr: Number) -> None:
+        modes.refuse("a learning rate cannot be assigned", "assign it before the call")
         self._lr = lr
 
     def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
@@ -89,7 +91,7 @@ class Optimizer:
                     "a differentiable optimizer needs gradients with a history: write"
                     " step(grad(loss, optimizer.parameters, create_graph=True))"
                 )
-            gradients = as_values(parameter.grad for parameter in self.parameters)
+            gradients = [as_constant(parameter.grad) for parameter in self.parameters]
         if len(gradients) != len(self.parameters):
             raise ValueError(f"{len(self.parameters)} parameters, but {len(gradients)} gradients")
         modes.fixed(self._settings)
@@ -100,13 +102,14 @@ class Optimizer:
                 {name: values[i] for name, values in self._state.items()}
                 for i in range(len(self.parameters))
             ]
-            self.prepare(time)
+            self._shared = self.prepare(time)
             updated = [
                 self.update(parameter, gradient, state)
                 for parameter, gradient, state in zip(
                     self.parameters, gradients, states, strict=True
                 )
             ]
+            self._shared = None
         if self.differentiable:
             self.time = time
             for i, (new, state) in enumerate(zip(updated, states, strict=True)):
@@ -128,8 +131,12 @@ class Optimizer:
             if setting.__class__ in (float, int, bool, tuple) and name[0] != "_"
         ]
 
-    def prepare(self, time: Value) -> None:
-        """Compute what one step uses for all parameters; `time` counts this step already."""
+    def prepare(self, time: Value) -> Any:
+        """What one step uses for all parameters, kept in `self._shared` until they are updated.
+
+        `time` counts this step already.
+        """
+        return None
 
     def _root(self, square: Value) -> Value:
         """The square root; where it gets differentiated, with slope 0 at 0 (a dead unit)."""
@@ -276,15 +283,15 @@ class Adam(Optimizer):
         super().__init__(parameters, lr, differentiable)
         self.betas, self.eps, self.weight_decay = betas, eps, weight_decay
 
-    def prepare(self, time: Value) -> None:
+    def prepare(self, time: Value) -> tuple[Value, Value]:
         """The bias corrections 1 - beta^t, the same for all parameters."""
         beta1, beta2 = self.betas
-        self._corrections = 1.0 - beta1**time, 1.0 - beta2**time
+        return 1.0 - beta1**time, 1.0 - beta2**time
 
     def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
         """See the class."""
         g = _decayed(gradient, parameter, self.weight_decay)
-        (beta1, beta2), (correction1, correction2) = self.betas, self._corrections
+        (beta1, beta2), (correction1, correction2) = self.betas, self._shared
         m = state["mean"] = beta1 * state["mean"] + (1.0 - beta1) * g
         v = state["square"] = beta2 * state["square"] + (1.0 - beta2) * g * g
         return parameter - self.lr * (m / correction1) / (self._root(v / correction2) + self.eps)

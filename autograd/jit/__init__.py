@@ -25,23 +25,29 @@ from __future__ import annotations
 
 import functools
 import gc
+import inspect
 import sys
 import threading
 import time
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
 from autograd import modes
+from autograd.jit.leaves import put_back
 from autograd.jit.program import UNSURE, Program
-from autograd.jit.structure import flatten
-from autograd.jit.trace import TraceError, record
+from autograd.jit.structure import Same, Static, TraceError, flatten
+from autograd.jit.trace import Unrecorded, record
+from autograd.jit.watch import Watch
 from autograd.value import Value
 
 __all__ = ["Jitted", "Program", "TraceError", "jit"]
+
+_OFTEN = 8  # so many recordings in a row for one reason are too many
+_recording = threading.RLock()  # a recording changes the class of every Value there is
 
 
 class Jitted:
@@ -51,11 +57,25 @@ class Jitted:
         programs: the recordings there are.
     """
 
-    def __init__(self, function: Callable[..., Any], backend: str | None = None) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        backend: str | None = None,
+        static: str | Iterable[str] = (),
+    ) -> None:
         functools.update_wrapper(self, function)
         self.__name__ = getattr(function, "__name__", type(function).__name__)
+        inner = inspect.unwrap(function) if callable(function) else function
+        if (
+            inspect.isgeneratorfunction(inner)
+            or inspect.iscoroutinefunction(inner)
+            or inspect.isasyncgenfunction(inner)
+        ):
+            raise TypeError(f"{self.__name__} does not return at once: jit takes plain functions")
         self.function = function
         self.backend = _backend(backend)
+        self.static = frozenset([static] if isinstance(static, str) else static)
+        self._static_places = _places(function, self.static)
         self._programs: dict[Any, list[Program]] = {}
         self._lock = threading.RLock()
 
@@ -67,6 +87,9 @@ class Jitted:
     def __repr__(self) -> str:
         return f"<jitted {self.__name__}, {len(self.programs)} programs>"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Jitted, (self.function, self.backend, self.static)  # a copy records for itself
+
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         if instance is None:
             return self
@@ -77,59 +100,112 @@ class Jitted:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What the function returns."""
         mode = modes.current.get()
-        if mode.tracer is not None or mode.checking:
+        if mode.tracer is not None or mode.checking or modes.is_repeated():
             return self.function(*args, **kwargs)  # part of another recording, or step by step
         numbers = array("d")
         passed: list[Value] = []
-        structure = flatten((args, kwargs), numbers, passed)
-        with self._lock:
-            program = self._program(structure, numbers, passed)
-            draws: list[float] = []
-            result = program.replay(numbers, passed, draws)
-            if result is not UNSURE:
-                return result
-            return self._eagerly(program, args, kwargs, draws)
-
-    def _program(self, structure: Any, numbers: array[float], passed: list[Value]) -> Program:
-        key = structure, modes.current.get().recording
-        programs = self._programs.setdefault(key, [])
-        for program in programs:
-            if program.holds():
-                break
-        else:
-            with _collector_paused():  # a recording makes many objects, and no cycles
-                start = time.perf_counter()
-                recording = record(self.function, structure, len(numbers), passed)
-                seconds = time.perf_counter() - start
-                program = Program(self.__name__, recording, self.backend, seconds)
-                del recording
-            programs.append(program)
+        given: Any = (args, kwargs)
+        if self.static:
+            given = (
+                tuple([Static(x) if i in self._static_places else x for i, x in enumerate(args)]),
+                {name: Static(x) if name in self.static else x for name, x in kwargs.items()},
+            )
+        try:
+            structure = flatten(given, numbers, passed)
+        except OverflowError:  # a whole number that is no float: the error names the operation
+            return self.function(*args, **kwargs)
         for value in passed:
-            _check_passed(value, program)
+            if value.parents:
+                raise TraceError(
+                    f"{value!r} was computed outside: a gradient cannot flow on from there; pass"
+                    " .detach() of it, or compute it inside"
+                )
         if len(set(passed)) < len(passed):
             raise TraceError("one Value was passed twice: pass it once, and use it twice inside")
+        with self._lock:
+            draws: list[float] = []
+            try:
+                program = self._program(structure, numbers, passed)
+            except Unrecorded as stopped:
+                # What the function raised may be about recorded numbers: the eager run will tell.
+                before: list[Any] = [(leaf, leaf.data, leaf.grad) for leaf in stopped.leaves]
+            else:
+                result = program.replay(numbers, passed, draws)
+                if result is not UNSURE:
+                    return result
+                before = program.state()
+            before += [(value, value.data, value.grad) for value in passed]
+            try:
+                with modes.repeating(draws):
+                    return self.function(*args, **kwargs)
+            except BaseException:
+                for holder, data, grad in before:
+                    put_back(holder, data, grad)
+                raise
+
+    def _program(self, structure: Any, numbers: array[float], passed: list[Value]) -> Program:
+        """The program to replay, recorded if there is none that holds."""
+        key = structure, modes.current.get().recording
+        programs = self._programs.get(key, [])
+        changed = None
+        for program in reversed(programs):
+            changed = program.changed()
+            if changed is None:
+                break
+        else:
+            if len(programs) >= _OFTEN:
+                raise TraceError(
+                    f"{self.__name__} was recorded {_OFTEN} times, because what it uses changes"
+                    f" from call to call: {changed}; pass it as an argument"
+                )
+            program = self._recorded(structure, numbers, passed)
+            self._drop_what_is_over()
+            self._programs.setdefault(key, []).append(program)
+        for value in passed:
+            if program.uses(value):
+                raise TraceError(
+                    f"{value!r} is both passed to the function and used by it from outside"
+                )
         return program
 
-    def _eagerly(self, program: Program, args: Any, kwargs: Any, draws: list[float]) -> Any:
-        """Run the function itself; where it raises, every leaf is as before."""
-        before = program.state()
-        try:
-            with modes.repeating(draws):
-                return self.function(*args, **kwargs)
-        except BaseException:
-            for array, copy in before:
-                array[:] = copy
-            raise
+    def _recorded(self, structure: Any, numbers: array[float], passed: list[Value]) -> Program:
+        with _recording, _collector_paused():  # a recording makes many objects, and no cycles
+            start = time.perf_counter()
+            recording = record(self.function, structure, len(numbers), passed)
+            watch = Watch([self.function, *_things(structure)])
+            seconds = time.perf_counter() - start
+            return Program(self.__name__, recording, watch, self.backend, seconds)
+
+    def _drop_what_is_over(self) -> None:
+        """Forget programs whose Values, or arguments, nobody holds any more."""
+        for key, programs in list(self._programs.items()):
+            alive = all(thing is not None for thing in _things(key[0]))
+            kept = [program for program in programs if alive and not program.is_over]
+            if kept:
+                self._programs[key] = kept
+            else:
+                del self._programs[key]
 
 
-def _check_passed(value: Value, program: Program) -> None:
-    if value.parents:
-        raise TraceError(
-            f"{value!r} was computed outside: a gradient cannot flow on from there; pass .detach()"
-            " of it, or compute it inside"
-        )
-    if value in program.leaves:
-        raise TraceError(f"{value!r} is both passed to the function and used by it from outside")
+def _things(structure: Any) -> Iterator[Any]:
+    """The functions and models that are part of a structure; None for one that is gone."""
+    if isinstance(structure, Same):
+        yield structure.thing()
+    elif isinstance(structure, tuple):
+        for part in structure:
+            yield from _things(part)
+
+
+def _places(function: Callable[..., Any], static: frozenset[str]) -> frozenset[int]:
+    """The positions of arguments that are named static."""
+    if not static:
+        return frozenset()
+    parameters = inspect.signature(function).parameters
+    takes_more = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for name in static:
+        if name not in parameters and not takes_more:
+            raise ValueError(f"there is no argument {name!r} that could be static")
+    return frozenset([i for i, name in enumerate(parameters) if name in static])
 
 
 @contextmanager
@@ -157,6 +233,7 @@ def jit(
     function: Callable[..., Any] | None = None,
     *,
     backend: str | None = None,
+    static: str | Iterable[str] = (),
 ) -> Any:
     """A function recorded once and then replayed without Python; also a decorator.
 
@@ -164,10 +241,12 @@ def jit(
         function: takes numbers, Values, and nests of them; builds Values; may call `backward()`,
             `grad()` and an optimizer's `step()`; returns Values in any nesting.
         backend: "native" or "numpy"; by default the fastest that is installed.
+        static: names of arguments that are part of the program, such as a number of layers: one is
+            recorded for each.
     """
     if function is None:
-        return functools.partial(jit, backend=backend)
-    return Jitted(function, backend)
+        return functools.partial(jit, backend=backend, static=static)
+    return Jitted(function, backend, static)
 
 
 class _Decorator(ModuleType):

@@ -11,106 +11,22 @@ from __future__ import annotations
 import time
 from array import array
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
+from weakref import ref
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autograd import modes
+from autograd.jit.leaves import Floats, Link, Linked, link
 from autograd.jit.run import NumpyCode, selector
 from autograd.jit.schedule import schedule
 from autograd.jit.simplify import simplify
 from autograd.jit.structure import build
-from autograd.jit.trace import Recording, Source
+from autograd.jit.trace import Passed, Recording, Result, Source
+from autograd.jit.watch import Watch
 from autograd.modes import Origin
-from autograd.ops import Primitive
+from autograd.ops import Opaque
 from autograd.value import Value
-
-Floats = NDArray[np.float64]
-
-# --- leaves whose numbers live in an array --------------------------------------------------------
-
-
-class Store:
-    """The numbers of leaves that programs read and write, side by side."""
-
-    __slots__ = ("data", "grad")
-
-    def __init__(self, size: int) -> None:
-        self.data: Floats = np.zeros(size)
-        self.grad: Floats = np.zeros(size)
-
-
-class Link(Origin):
-    """The origin of a linked leaf: its label, and where its numbers are."""
-
-    __slots__ = ("data", "grad", "index", "store")
-
-    data: memoryview[float]
-    grad: memoryview[float]
-
-    def __init__(self, label: str, store: Store, index: int) -> None:
-        super().__init__(label=label)
-        self.store, self.index = store, index
-        # Reading one float from a memoryview takes half the time of an array.
-        self.data = cast("memoryview[float]", store.data.data)
-        self.grad = cast("memoryview[float]", store.grad.data)
-
-
-class Linked(Value):
-    """A leaf that a program reads and writes: a Value like any other, its numbers in an array."""
-
-    __slots__ = ()
-    _origin: Link
-
-    @property
-    def data(self) -> float:
-        link = self._origin
-        return link.data[link.index]
-
-    @data.setter
-    def data(self, number: float) -> None:
-        link = self._origin
-        link.data[link.index] = number
-
-    @property
-    def grad(self) -> float:
-        link = self._origin
-        return link.grad[link.index]
-
-    @grad.setter
-    def grad(self, number: float) -> None:
-        link = self._origin
-        link.grad[link.index] = number
-
-    @property
-    def label(self) -> str:
-        return self._origin.label
-
-    @label.setter
-    def label(self, label: str) -> None:
-        self._origin.label = label
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _unlinked, (self.data, self.grad, self.label)
-
-
-def _unlinked(data: float, grad: float, label: str) -> Value:
-    value = Value(data, label)
-    value.grad = grad
-    return value
-
-
-def _link(leaves: Sequence[Value]) -> None:
-    """Give leaves that have none a place in an array."""
-    plain = [leaf for leaf in leaves if leaf.__class__ is Value]
-    store = Store(len(plain))
-    for index, leaf in enumerate(plain):
-        data, grad, label = leaf.data, leaf.grad, leaf.label
-        leaf.__class__ = Linked
-        leaf._origin = Link(label, store, index)
-        leaf.data, leaf.grad = data, grad
-
 
 # --- what a program returns -----------------------------------------------------------------------
 
@@ -122,14 +38,18 @@ def _no_gradient(out: Any, x: Any) -> Any:
     )
 
 
-_REPLAYED = Origin(Primitive("jit", lambda x: x, _no_gradient), modes.Mode())
+_JIT = Opaque("jit", lambda x: x, _no_gradient)
+_MODE = modes.Mode()
+_REPLAYED = Origin(_JIT, _MODE)
 _INSIDE = Value(0.0, "inside a jitted function")
 
 
-def _result(data: float, grad: float) -> Value:
-    value = Value(data)
+def _result(data: float, grad: float, result: Result) -> Value:
+    value = Value(data, result.label)
     value.grad = grad
-    value._origin, value._left = _REPLAYED, _INSIDE
+    if result.history:
+        value._origin = Origin(_JIT, _MODE, result.label) if result.label else _REPLAYED
+        value._left = _INSIDE
     return value
 
 
@@ -145,9 +65,12 @@ class Program:
         seconds: how long each stage took, by name. backend: "native" or "numpy". replays: so far.
     """
 
-    def __init__(self, name: str, recording: Recording, backend: str, seconds: float) -> None:
+    def __init__(
+        self, name: str, recording: Recording, watch: Watch, backend: str, seconds: float
+    ) -> None:
         self.name, self.backend, self.replays = name, backend, 0
-        self.guards = recording.guards
+        self.guards, self._watch = recording.guards, watch
+        self._gone: list[Any] = []
         self.recorded = len(recording.graph)
         self.seconds = {"trace": seconds}
         self._since = time.perf_counter()
@@ -157,9 +80,11 @@ class Program:
             for start, end in ((leaf.data, leaf.data_end), (leaf.grad, leaf.grad_end))
             if start != end
         }
-        wanted |= {
-            node for result in recording.results if isinstance(result, tuple) for node in result
-        }
+        for result in recording.results:
+            if isinstance(result, int):
+                wanted.add(result)
+            elif isinstance(result, Result):
+                wanted.update((result.data, result.grad))
         graph = recording.graph
         now = simplify(graph, wanted)
         self.simplified = len(graph) - graph.operations.count(None)
@@ -184,6 +109,11 @@ class Program:
         self.bytes = self._code.memory.nbytes + self._code.nbytes
         self._lap("compile")
         self._plug(recording, plan.spans, {n: int(plan.address[m]) for n, m in now.items()}, graph)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether a Value that the function used is gone."""
+        return bool(self._gone)
 
     def _lap(self, stage: str) -> None:
         now = time.perf_counter()
@@ -224,26 +154,19 @@ class Program:
                             target,
                         )
                     )
-        self.leaves = dict.fromkeys(thing for thing, *_ in moves if isinstance(thing, Value))
-        # Leaves that are only read keep their numbers, and are as fast as ever elsewhere.
-        _link(
-            list(dict.fromkeys(leaf for leaf, *_, end in moves if end >= 0 and leaf in self.leaves))
-        )
         self._passed = [move for move in moves if isinstance(move[0], int)]
+        taken = [move for move in moves if isinstance(move[0], Value)]
+        leaves = list(dict.fromkeys(leaf for leaf, *_ in taken))
+        link(leaves)
+        # The leaves belong to the user: where one is gone, so is what the function did with it.
+        self._links = [ref(leaf._origin, self._gone.append) for leaf in leaves]
         self._reads: list[tuple[Any, Floats, Any]] = []
         self._writes: list[tuple[Any, Floats, Any]] = []
-        stores: dict[tuple[int, str], list[tuple[Any, int, int]]] = {}
-        loose: dict[str, list[tuple[Value, int]]] = {}
-        for thing, kind, source, target in moves:
-            if isinstance(thing, Linked):
-                link = thing._origin
-                stores.setdefault((id(link.store), kind), []).append((link, source, target))
-            elif isinstance(thing, Value):
-                loose.setdefault(kind, []).append((thing, source))
-        self._loose = [
-            (kind, [leaf for leaf, _ in pairs], selector(np.array([place for _, place in pairs])))
-            for kind, pairs in loose.items()
-        ]
+        stores: dict[tuple[int, str], list[tuple[Link, int, int]]] = {}
+        self._stores = list(dict.fromkeys(leaf._origin.store for leaf in leaves))
+        for leaf, kind, source, target in taken:
+            place = leaf._origin
+            stores.setdefault((id(place.store), kind), []).append((place, source, target))
         for (_, kind), entries in stores.items():
             numbers = getattr(entries[0][0].store, kind)
             for column, kept in ((1, self._reads), (2, self._writes)):
@@ -251,15 +174,26 @@ class Program:
                 if len(pairs):
                     kept.append((selector(pairs[:, 1]), numbers, selector(pairs[:, 0])))
         self._first_result = len(out)
-        self._results = [r if not isinstance(r, tuple) else None for r in recording.results]
+        self._results = recording.results
         for result in recording.results:
-            if isinstance(result, tuple):
-                out += [address[node] for node in result]
+            if isinstance(result, Result):
+                out += [address[result.data], address[result.grad]]
+            elif isinstance(result, int):
+                out.append(address[result])
         self._out = np.array(out, dtype=np.int64)
 
-    def holds(self) -> bool:
-        """Whether what the recording took for fixed is still so."""
-        return all(read() == value for read, value in self.guards)
+    def uses(self, value: Value) -> bool:
+        """Whether a leaf is one of those that were captured."""
+        return isinstance(value, Linked) and any(place() is value._origin for place in self._links)
+
+    def changed(self) -> str | None:
+        """What the recording took for fixed and is not so any more; None if it holds."""
+        if self.is_over:
+            return "a Value that is gone"
+        for read, value in self.guards:
+            if read() != value:
+                return "a setting"
+        return self._watch.changed()
 
     def replay(self, numbers: array[float], passed: Sequence[Value], draws: list[float]) -> Any:
         """What the function returns for these arguments; UNSURE if it has to be run eagerly.
@@ -274,8 +208,6 @@ class Program:
             draws += [varying[k] for k in self._drawn]
         for place, store, where in self._reads:
             memory[place] = store[where]
-        for kind, leaves, place in self._loose:
-            memory[place] = [getattr(leaf, kind) for leaf in leaves]
         for k, kind, source, _ in self._passed:
             if source >= 0:
                 memory[source] = getattr(passed[k], kind)
@@ -291,9 +223,13 @@ class Program:
         self.replays += 1
         found = iter(out[self._first_result :].tolist())
         results = [
-            _result(next(found), next(found))
-            if result is None
-            else (passed[result[0]] if isinstance(result, list) else result)
+            _result(next(found), next(found), result)
+            if isinstance(result, Result)
+            else next(found)
+            if isinstance(result, int)
+            else passed[result.position]
+            if isinstance(result, Passed)
+            else result
             for result in self._results
         ]
         structure, plain = self._returned
@@ -301,9 +237,9 @@ class Program:
             return results[0]
         return build(structure, iter(plain).__next__, iter(results).__next__)
 
-    def state(self) -> list[tuple[Floats, Floats]]:
-        """The arrays of every leaf it writes, each with a copy, to be put back after an error."""
-        return [(store, store.copy()) for _, store, _ in self._writes]
+    def state(self) -> list[tuple[Any, Any, Any]]:
+        """(store, its numbers, its gradients) for the leaves it uses; see `put_back`."""
+        return [(store, store.data.copy(), store.grad.copy()) for store in self._stores]
 
     def __str__(self) -> str:
         stages = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in self.seconds.items())

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from autograd import ops
-from autograd.jit.trace import Graph, Source
+from autograd.jit.trace import SAME, Graph, Source
 from autograd.ops import Primitive
 
 COMMUTATIVE = frozenset([ops.add, ops.mul])
@@ -58,6 +58,9 @@ def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
                 constants[node] = operation.key
             continue
         before = operands[node]
+        if operation is SAME:
+            now[node] = now[before[0]]
+            continue
         # Mostly nothing has changed; a small training step comes here 200,000 times.
         if [operand for operand in before if now[operand] != operand]:
             before = operands[node] = tuple([now[operand] for operand in before])

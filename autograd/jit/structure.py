@@ -1,82 +1,175 @@
 """How is a nest of numbers laid out in a row, and built again from other numbers?
 
-Arguments and results of a recorded function are numbers and Values in lists, tuples, dicts, NumPy
-arrays, and objects with `rows` and `map` (a Matrix). The rest (strings, None, bools, other objects)
-is part of the structure: one program is recorded for each.
+Arguments and results of a recorded function are numbers and Values in lists, tuples, dicts, deques,
+NumPy arrays, and objects with `rows` and `map` (a Matrix). Texts, bools, None, functions, models
+and what is named static are part of the structure: one program is recorded for each. What may hold
+numbers that nobody sees (a set, an iterator, an object) is refused.
 """
 
 from __future__ import annotations
 
+import reprlib
 from array import array
+from collections import OrderedDict, deque
 from collections.abc import Callable
+from enum import Enum
 from itertools import chain
+from types import ModuleType
 from typing import Any
+from weakref import ref
 
 from autograd.value import Value, as_operand
 
 _NUMBERS = frozenset([float, int])
+_EXACT = 2**53  # beyond, not every whole number is a float
+_TEXTS = (str, bytes, bool, type(None), Enum, type, ModuleType, range, slice)
+
+
+class TraceError(RuntimeError):
+    """A function did what a replay could not repeat; the message says what to write instead."""
 
 
 class Same:
-    """An object that has no equal but itself, as part of a structure."""
+    """An object that has no equal but itself, as part of a structure; it is not kept alive."""
 
-    __slots__ = ("thing",)
+    __slots__ = ("_hash", "thing")
 
-    def __init__(self, thing: object) -> None:
-        self.thing = thing
+    def __init__(self, thing: Any) -> None:
+        self.thing = ref(thing)
+        self._hash = id(thing)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Same) and other.thing is self.thing
+        return (
+            isinstance(other, Same) and self.thing() is not None and other.thing() is self.thing()
+        )
 
     def __hash__(self) -> int:
-        return id(self.thing)
+        return self._hash
+
+
+class Static:
+    """An argument that was named static, as part of a structure; equal if it looks and is equal."""
+
+    __slots__ = ("_key", "thing")
+
+    def __init__(self, thing: Any) -> None:
+        self.thing = thing
+        self._key = _key(thing)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Static) and other._key == self._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+
+def _key(thing: Any) -> Any:
+    """Something hashable that differs where the thing does: 1, 1.0 and True are three."""
+    kind = type(thing)
+    if isinstance(thing, dict):
+        return kind, tuple([(_key(name), _key(part)) for name, part in thing.items()])
+    if isinstance(thing, list | tuple | deque):
+        return kind, tuple([_key(part) for part in thing])
+    if isinstance(thing, set | frozenset):
+        return kind, frozenset([_key(part) for part in thing])
+    if hasattr(thing, "tobytes") and hasattr(thing, "dtype") and thing.dtype.kind != "O":
+        return kind, str(thing.dtype), thing.shape, thing.tobytes()
+    if kind is float or kind is complex:
+        return kind, repr(thing)
+    if isinstance(thing, Value):
+        raise TraceError("a Value cannot be a static argument: its number may change")
+    try:
+        hash(thing)
+    except TypeError:
+        raise TraceError(f"a static argument must be hashable, not {kind.__name__}") from None
+    return kind, thing
 
 
 def flatten(nest: Any, numbers: array[float] | list[Any], values: list[Value]) -> Any:
-    """The structure of a nest, hashable; its numbers and its Values are appended in order."""
+    """The structure of a nest, hashable; its numbers and its Values are appended in order.
+
+    Raises TraceError for what cannot be laid out, OverflowError for a number that is no float.
+    """
     kind = nest.__class__
-    if kind is float or kind is int:
+    if kind is float:
         numbers.append(nest)
         return "number"
     if kind is list or kind is tuple:
         # Vectors and matrices of numbers, the usual ones, at the speed of C.
         kinds = set(map(type, nest))
         if kinds and _NUMBERS.issuperset(kinds):
-            numbers.extend(nest)
+            _extend(numbers, nest, kinds)
             return (kind, len(nest))
         if kinds == {list} or kinds == {tuple}:
             widths = set(map(len, nest))
             if len(widths) == 1 and 0 not in widths:
                 flat = list(chain.from_iterable(nest))
-                if _NUMBERS.issuperset(map(type, flat)):
-                    numbers.extend(flat)
+                kinds_within = set(map(type, flat))
+                if _NUMBERS.issuperset(kinds_within):
+                    _extend(numbers, flat, kinds_within)
                     return (kind, len(nest), kinds.pop(), widths.pop())
         return (kind, tuple([flatten(part, numbers, values) for part in nest]))
+    if kind is int:
+        _extend(numbers, [nest], {int})
+        return "number"
     if isinstance(nest, Value):
         values.append(nest)
         return "Value"
-    if isinstance(nest, dict):
+    if kind is dict or kind is OrderedDict:
         return (kind, tuple([(key, flatten(part, numbers, values)) for key, part in nest.items()]))
-    if isinstance(nest, list | tuple):  # a named tuple, and other kinds of list
+    if isinstance(nest, list):
+        return flatten(list(nest), numbers, values)
+    if isinstance(nest, tuple):
+        named = kind if hasattr(kind, "_fields") else tuple
+        return (named, tuple([flatten(part, numbers, values) for part in nest]))
+    if kind is deque:
         return (kind, tuple([flatten(part, numbers, values) for part in nest]))
     if hasattr(nest, "rows") and hasattr(nest, "map"):
         return (kind, flatten(nest.rows, numbers, values))
-    if nest is None or isinstance(nest, str | bytes | bool):
-        return ("static", nest)
-    shape = getattr(nest, "shape", None)
-    if shape is not None and hasattr(nest, "ravel"):
-        if nest.dtype.kind == "O":
-            return ("array", shape, flatten(nest.ravel().tolist(), numbers, values))
-        if nest.dtype.kind in "fiu":
-            if isinstance(numbers, array):
-                numbers.frombytes(nest.astype(float).tobytes())
-            else:
-                numbers.extend(nest.ravel().tolist())
-            return ("array", shape)
-    if as_operand(nest) is not None and not isinstance(nest, bool):
+    if isinstance(nest, _TEXTS):
+        return ("static", Static(nest))
+    if isinstance(nest, array):
+        return flatten(nest.tolist(), numbers, values)
+    dtype = getattr(nest, "dtype", None)
+    if dtype is not None and hasattr(nest, "ravel"):
+        return _flatten_array(nest, dtype, numbers, values)
+    if as_operand(nest) is not None:
         numbers.append(float(nest))
         return "number"
-    return ("static", Same(nest))
+    if isinstance(nest, Static):
+        return ("static", nest)
+    if callable(nest) and not hasattr(nest, "__next__"):  # a function, a model, an activation
+        return ("same", Same(nest))
+    raise TraceError(
+        f"a {kind.__name__} cannot be taken apart into numbers: pass and return numbers, Values,"
+        " and lists, tuples, dicts or arrays of them, or name it a static argument"
+    )
+
+
+def _extend(numbers: array[float] | list[Any], plain: Any, kinds: set[type]) -> None:
+    if int in kinds and max(map(abs, plain)) > _EXACT:
+        for number in plain:
+            if type(number) is int and abs(number) > _EXACT and float(number) != number:
+                shown = reprlib.repr(number)
+                raise TraceError(f"{shown} is no float: pass float() of it, or name it static")
+    numbers.extend(plain)
+
+
+def _flatten_array(
+    nest: Any, dtype: Any, numbers: array[float] | list[Any], values: list[Value]
+) -> Any:
+    shape, kind = nest.shape, dtype.kind
+    if kind == "O":
+        return ("array", shape, flatten(nest.ravel().tolist(), numbers, values))
+    if kind in "iu" or (kind == "f" and dtype.itemsize == 8):
+        flat = nest.ravel().tolist()
+        _extend(numbers, flat, {int} if kind in "iu" and flat else {float})
+        return ("array", shape)
+    if kind == "b":
+        return ("static", Static(nest))
+    raise TraceError(
+        f"an array of {dtype} rounds in its own way: pass .astype(float) of it, or name it static"
+    )
 
 
 def build(structure: Any, number: Callable[[], Any], value: Callable[[], Any]) -> Any:
@@ -87,8 +180,9 @@ def build(structure: Any, number: Callable[[], Any], value: Callable[[], Any]) -
         return value()
     kind = structure[0]
     if kind == "static":
-        thing = structure[1]
-        return thing.thing if isinstance(thing, Same) else thing
+        return structure[1].thing
+    if kind == "same":
+        return structure[1].thing()
     if kind == "array":
         import numpy as np
 
@@ -107,7 +201,7 @@ def build(structure: Any, number: Callable[[], Any], value: Callable[[], Any]) -
         return kind([row([number() for _ in range(width)]) for _ in range(inside)])
     if issubclass(kind, dict):
         return kind((key, build(part, number, value)) for key, part in inside)
-    if issubclass(kind, list | tuple):
+    if issubclass(kind, list | tuple | deque):
         parts = [build(part, number, value) for part in inside]
         return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
     return kind(build(inside, number, value))

@@ -1,43 +1,50 @@
 """What does a function do with numbers? It is run once on recorded Values, which note it down.
 
-During a recording every operation on Values makes a `Recorded` Value: it has parents, so that it
-can be differentiated like any other, but no number. Leaves from outside (parameters, moments of an
-optimizer) become `Captured`: what the function assigns to them is noted too. A recorded number
-cannot be looked at; where Python code tries to, it gets a `TraceError` that says what to write.
+During a recording every operation on Values adds a node to a graph of whole numbers, and gives a
+`Recorded` Value, which is the number of that node and nothing else. Every Value that was there
+before the recording becomes `Captured`: what is read of it is read anew at each replay, what the
+function assigns to it is noted too. A recorded number cannot be looked at; where Python code tries
+to, it gets a `TraceError` that says what to write.
+
+Derivatives are added to the same graph. The rule of a primitive is run once for each of its
+operands, on stand-ins; what it noted down is then copied for every node of that kind.
 """
 
 from __future__ import annotations
 
+import functools
+import gc
 import linecache
 import os
 import pickle
 import random
 import sys
 import sysconfig
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from types import CellType, CodeType, FrameType, FunctionType, MethodType, ModuleType
-from typing import Any, NamedTuple, NoReturn, cast
+from types import FrameType
+from typing import Any, ClassVar, NamedTuple, NoReturn, cast
 
-from autograd import modes
-from autograd.jit.structure import build, flatten
-from autograd.modes import Mode, Origin
+from autograd import modes, ops
+from autograd.jit.leaves import Linked
+from autograd.jit.structure import TraceError, build, flatten
+from autograd.modes import Mode
 from autograd.ops import Primitive
 from autograd.value import Constant, Operand, Value, as_operand
 
 _new = object.__new__
-_LEAF = Origin()
+_current_mode = modes.current.get
 _ROOT = Path(__file__).resolve().parents[2]
 _PATHS = sysconfig.get_paths()
 # What is not the user's: this library, Python's own, and what was installed.
-_OWN = (
+OWN = (
     *(str(_ROOT / package) + os.sep for package in ("autograd", "nn")),
     *(_PATHS[place] + os.sep for place in ("stdlib", "purelib", "platlib")),
 )
 
-
-class TraceError(TypeError):
-    """A recorded number was looked at, which would freeze it into the program."""
+# A leaf that holds the number of another node: after an assignment, or where a gradient must end.
+SAME = Primitive("same", lambda x: x, 1.0)
 
 
 class Source(NamedTuple):
@@ -77,33 +84,36 @@ class Graph:
 
 
 def _here() -> str:
-    """` (train.py:12: loss = ...)`: the last line of the user's own."""
+    """`train.py:12: loss = ...`: the last line of the user's own."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
-        if not os.path.abspath(name).startswith(_OWN):
+        if not os.path.abspath(name).startswith(OWN):
             line = linecache.getline(name, frame.f_lineno).strip()
             return f"{os.path.basename(name)}:{frame.f_lineno}: {line}"
         frame = frame.f_back
     return "unknown line"
 
 
-def _refused(what: str, instead: str) -> NoReturn:
-    raise TraceError(f"{what} has no number while the function is recorded: {instead} ({_here()})")
+def refuse(what: str, instead: str) -> NoReturn:
+    """Raise TraceError: `what` cannot be recorded, write `instead`."""
+    raise TraceError(f"{what} while the function is recorded: {instead} ({_here()})")
 
 
 _BRANCH = "choose with maximum, minimum or where, or decide outside and pass an argument"
 _READ = "return it, or compute with the Value itself"
+_SHOW = "return it, and print it outside"
 
 
-def _tracer(value: Value) -> Tracer:
-    tracer = modes.current.get().tracer
-    if tracer is None:
-        raise TraceError(
-            "this number belongs to a recording that is over: a jitted function keeps nothing but"
-            " what it returns and what it assigns to leaves"
-        )
-    return cast(Tracer, tracer)
+def _refuses(name: str, what: str, instead: str) -> Any:
+    """A method of recorded Values that raises; of captured ones, only inside the recording."""
+
+    def method(self: Traced, *others: Any) -> Any:
+        if isinstance(self, Captured) and _current_mode().tracer is None:  # in another thread
+            return getattr(super(Traced, self), name)(*others)
+        refuse(f"a recorded Value has no number to be {what}", instead)
+
+    return method
 
 
 class Traced(Value):
@@ -111,246 +121,183 @@ class Traced(Value):
 
     __slots__ = ()
 
-    def detach(self) -> Value:
-        tracer = _tracer(self)
-        return tracer.leaf(tracer.node_of(self))
-
-    def __float__(self) -> float:
-        _refused("a recorded Value, asked for its float(),", _READ)
-
-    def __int__(self) -> int:
-        _refused("a recorded Value, asked for its int(),", _READ)
-
-    def __index__(self) -> int:
-        _refused(
-            "a recorded Value, used as an index,",
-            "select outside, or by arithmetic with where",
-        )
-
-    def __bool__(self) -> bool:
-        _refused("a recorded Value, asked whether it is true,", _BRANCH)
-
-    def _compared(self, other: Operand) -> bool:
-        _refused("a recorded Value, compared with another,", _BRANCH)
-
-    __lt__ = __le__ = __gt__ = __ge__ = _compared
-
-    def __format__(self, spec: str) -> str:
-        _refused("a recorded Value, asked for its text,", "return it, and print it outside")
-
-    def __str__(self) -> str:
-        return self.__format__("")
+    __float__ = _refuses("__float__", "taken as float()", _READ)
+    __int__ = _refuses("__int__", "taken as int()", _READ)
+    __index__ = _refuses("__index__", "used as an index", "pass the index as a static argument")
+    __bool__ = _refuses("__bool__", "true or false", _BRANCH)
+    __lt__ = _refuses("__lt__", "compared", _BRANCH)
+    __le__ = _refuses("__le__", "compared", _BRANCH)
+    __gt__ = _refuses("__gt__", "compared", _BRANCH)
+    __ge__ = _refuses("__ge__", "compared", _BRANCH)
+    __format__ = _refuses("__format__", "shown", _SHOW)
+    __str__ = _refuses("__str__", "shown", _SHOW)
+    __reduce__ = _refuses("__reduce__", "copied", "use the Value itself, or detach()")
 
     def __repr__(self) -> str:
         return f"<recorded {self.op or self.label or 'leaf'}>"
 
-    def __reduce__(self) -> Any:
-        _refused("a recorded Value, copied,", "use the Value itself, or detach()")
-
 
 class Recorded(Traced):
-    """What a primitive made of the numbers of a recording."""
+    """The node of a number; two that stand for one node are equal."""
 
-    __slots__ = ("node", "tracer")
+    __slots__ = ("_label", "node", "tracer")
 
     node: int
     tracer: Tracer
+    _label: str
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Recorded):
+            return self.node == other.node and self.tracer is other.tracer
+        if isinstance(other, float | int):
+            refuse("a recorded Value cannot be compared with a number", _BRANCH)
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.node)
+
+    def _recording(self) -> Tracer:
+        """The recording it belongs to, which must not be over."""
+        if _current_mode().tracer is not self.tracer:
+            raise TraceError(
+                "this number belongs to a recording that is over: a jitted function keeps nothing"
+                " but what it returns and what it assigns to leaves"
+            )
+        return self.tracer
 
     @property
-    def data(self) -> float:
-        _refused("a recorded Value, asked for its .data,", _READ)
+    def data(self) -> Any:
+        refuse("a recorded Value has no .data", _READ)
 
     @data.setter
-    def data(self, number: float) -> None:
-        _refused("a recorded Value, asked for its .data,", "assign to leaves only")
+    def data(self, number: Any) -> None:
+        refuse("a result has no .data to assign to", "assign to leaves only")
 
-    def assign(self, number: Any = None, *, grad: Any = None) -> None:
-        _refused("a recorded Value", "assign to leaves from outside only")
+    @property
+    def grad(self) -> Any:
+        tracer = self._recording()
+        node = tracer.gradients.get(self.node)
+        return 0.0 if node is None else tracer.number(node)
+
+    @grad.setter
+    def grad(self, number: Any) -> None:
+        tracer = self._recording()
+        tracer.gradients[self.node] = tracer.node_of(number)
+
+    @property
+    def label(self) -> str:
+        return getattr(self, "_label", "")
+
+    @label.setter
+    def label(self, label: str) -> None:
+        self._label = label
+
+    @property
+    def primitive(self) -> Primitive | None:
+        operation = self.tracer.graph.operations[self.node]
+        return None if isinstance(operation, Source) or operation is SAME else operation
+
+    @property
+    def op(self) -> str:
+        return "" if self.primitive is None else self.primitive.name
+
+    @property
+    def _op(self) -> str:
+        return "" if self.primitive is None else self.primitive.symbol
+
+    @property
+    def mode(self) -> None:
+        return None
+
+    @property
+    def parents(self) -> tuple[Value, ...]:
+        tracer = self._recording()
+        if tracer.kinds[self.node] != RESULT:
+            return ()
+        return tuple([tracer.value(node) for node in tracer.graph.operands[self.node]])
+
+    def detach(self) -> Value:
+        """A leaf with the same number."""
+        tracer = self._recording()
+        return tracer.recorded(tracer.add(SAME, (self.node,), LEAF))
 
 
 class Number(Recorded):
     """What is a plain number in an eager run: an argument, a gradient, what varies."""
 
     __slots__ = ()
-    __hash__ = Value.__hash__
+    recorded_number = True
 
     def _refused(self, *others: object) -> NoReturn:
-        _refused("a plain number of the call, asked for more than arithmetic,", _BRANCH)
+        refuse("a number of the call can only be computed with", _BRANCH)
 
-    __eq__ = __ne__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _refused
+    __eq__ = __ne__ = __hash__ = _refused  # type: ignore[assignment]
+    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _refused
     __divmod__ = __rdivmod__ = __round__ = __trunc__ = __floor__ = __ceil__ = _refused
     is_integer = as_integer_ratio = hex = conjugate = _refused
 
 
 class Captured(Traced):
-    """A leaf from outside: what is read is what it holds at the call, or was assigned since."""
+    """A Value from outside: what is read is what it holds at the call, or was assigned since.
+
+    For other threads it is the Value it was, of the class `kind`.
+    """
 
     __slots__ = ()
+    kind: ClassVar[type[Value]]
 
     @property
     def data(self) -> Any:
-        _refused(
-            f"{self.label or 'a captured Value'}, asked for its .data,",
-            "compute with the Value itself",
-        )
+        tracer = _current_mode().tracer
+        if tracer is None or self in tracer.made:
+            return type(self).kind.data.__get__(self)  # type: ignore[attr-defined]
+        refuse(f"{self.label or 'a captured Value'} has no .data", _READ)
 
     @data.setter
     def data(self, number: Any) -> None:
-        tracer = _tracer(self)
-        tracer.data[self] = tracer.node_of(number)
+        tracer = _current_mode().tracer
+        if tracer is None:
+            type(self).kind.data.__set__(self, number)  # type: ignore[attr-defined]
+        else:
+            tracer.assign(self, number)
 
     @property
     def grad(self) -> Any:
-        tracer = _tracer(self)
-        return tracer.leaf(tracer.grads[self], Number)
+        tracer = _current_mode().tracer
+        if tracer is None:
+            return type(self).kind.grad.__get__(self)  # type: ignore[attr-defined]
+        return tracer.number(tracer.gradient_of(self))
 
     @grad.setter
     def grad(self, number: Any) -> None:
-        tracer = _tracer(self)
-        tracer.grads[self] = tracer.node_of(number)
+        tracer = _current_mode().tracer
+        if tracer is None:
+            type(self).kind.grad.__set__(self, number)  # type: ignore[attr-defined]
+        else:
+            tracer.assign(self, grad=number)
 
-    def assign(self, number: Any = None, *, grad: Any = None) -> None:
-        if number is not None:
-            self.data = number
-        if grad is not None:
-            self.grad = grad
+    def detach(self) -> Value:
+        """A leaf with the same number."""
+        tracer = _current_mode().tracer
+        if tracer is None:
+            return super().detach()
+        return cast(Value, tracer.recorded(tracer.add(SAME, (tracer.node_of(self),), LEAF)))
+
+    def __repr__(self) -> str:
+        if _current_mode().tracer is None:
+            return super(Traced, self).__repr__()
+        return f"<recorded {self.label or 'leaf'}>"
+
+
+@functools.cache
+def _captured(kind: type[Value]) -> type[Captured]:
+    """What a Value of this class becomes during a recording."""
+    return type("Captured", (Captured, kind), {"__slots__": (), "kind": kind})
 
 
 # --- the recording --------------------------------------------------------------------------------
 
-
-class Tracer:
-    """Makes the nodes of one recording.
-
-    Attributes:
-        graph: what was noted down.
-        captured: the leaves from outside, each with the class it had before.
-        data, grads: the node that holds a captured leaf's number, and gradient, at this point.
-        draws: what to read anew at each replay. guards: (read, what it gave).
-    """
-
-    def __init__(self) -> None:
-        self.graph = Graph()
-        self.captured: dict[Value, tuple[type[Value], int, int]] = {}
-        self.data: dict[Value, int] = {}
-        self.grads: dict[Value, int] = {}
-        self.late: list[Value] = []
-        self.draws: list[Callable[[], float]] = []
-        self.drawn: list[int] = []  # which of them have no key
-        self.guards: list[tuple[Callable[[], Any], Any]] = []
-        self.plain: set[int] = set()  # nodes of arguments: leaves that receive no gradient
-        self._constants: dict[Any, int] = {}
-        self._settings: dict[Any, int] = {}
-
-    def capture(self, leaf: Value) -> None:
-        """Take part of the recording as a leaf from outside."""
-        position = len(self.captured)
-        data, grad = (
-            self.graph.add(Source("data", position)),
-            self.graph.add(Source("grad", position)),
-        )
-        self.captured[leaf] = type(leaf), data, grad
-        self.data[leaf], self.grads[leaf] = data, grad
-        leaf.__class__ = Captured
-
-    def release(self) -> None:
-        """Make the captured leaves what they were."""
-        for leaf, (kind, _, _) in self.captured.items():
-            leaf.__class__ = kind
-
-    def node_of(self, operand: Any) -> int:
-        """The node of an operand: a Value of any kind or a plain number."""
-        kind = operand.__class__
-        if kind is Recorded or kind is Number:
-            if operand.tracer is not self:
-                raise TraceError(f"a Value of another recording was used ({_here()})")
-            return cast(Recorded, operand).node
-        if kind is Captured:
-            return self.data[operand]
-        if kind is float:
-            return self.constant(operand)
-        if kind is Constant:
-            return self.constant(operand.data)
-        if isinstance(operand, Value):
-            if operand.parents:
-                raise TraceError(
-                    f"{operand!r} was computed before the recording: compute it inside the"
-                    f" function, or pass .detach() of it as an argument ({_here()})"
-                )
-            self.late.append(operand)
-            self.capture(operand)
-            return self.data[operand]
-        value = as_operand(operand)
-        if value is None:
-            raise TypeError(f"a Value holds a real number, not {operand!r}")
-        return self.constant(value.data)
-
-    def constant(self, number: float) -> int:
-        """The node of a plain number; one for each number, the two zeros apart."""
-        key = number if number and number == number else repr(number)
-        node = self._constants.get(key)
-        if node is None:
-            node = self._constants[key] = self.graph.add(Source("constant", number))
-        return node
-
-    def leaf(self, node: int, kind: type[Recorded] = Recorded) -> Recorded:
-        """A Value without a history that holds this node's number."""
-        value = _new(kind)
-        value.grad = 0.0
-        value._left = value._right = value._mark = None
-        value._origin = _LEAF
-        value.node = node
-        value.tracer = self
-        return value
-
-    def argument(self, position: int) -> Recorded:
-        """A number that each call brings."""
-        value = self.leaf(self.graph.add(Source("argument", position)), Number)
-        self.plain.add(value.node)
-        return value
-
-    def apply(self, primitive: Primitive, operands: Sequence[Any]) -> Value:
-        """The result of a primitive, noted down."""
-        result = self.leaf(
-            self.graph.add(primitive, tuple([self.node_of(operand) for operand in operands]))
-        )
-        mode = modes.current.get()
-        if mode.recording:
-            result._origin = mode.origin(primitive)
-            left, *rest = [o if isinstance(o, Value) else Constant(float(o)) for o in operands]
-            result._left = left
-            result._right = rest[0] if len(rest) == 1 else tuple(rest) or None
-        return result
-
-    def varying(self, read: Callable[[], Any], key: Any = None) -> Any:
-        """See `modes.varying`."""
-        value = read() if key is not None else None
-        if isinstance(value, Value):
-            return value
-        node = self._settings.get(key) if key is not None else None
-        if node is None:
-            node = self.graph.add(Source("varying", len(self.draws)))
-            self.draws.append(read)
-            self.plain.add(node)
-            if key is not None:
-                self._settings[key] = node
-            else:
-                self.drawn.append(len(self.draws) - 1)
-        return self.leaf(node, Number)
-
-    def fixed(self, read: Callable[[], Any]) -> Any:
-        """See `modes.fixed`."""
-        value = read()
-        self.guards.append((read, value))
-        return value
-
-    def wants_gradient(self, leaf: Value) -> bool:
-        """Whether a backward pass goes as far as this leaf: a captured one, not a plain number."""
-        return (
-            isinstance(leaf, Captured)
-            or (isinstance(leaf, Recorded) and leaf.node not in self.plain)
-            or (leaf.__class__ is Value)
-        )
+PLAIN, LEAF, RESULT = 0, 1, 2  # a node is a plain number, a Value without or with a history
 
 
 class Leaf(NamedTuple):
@@ -367,6 +314,528 @@ class Leaf(NamedTuple):
     grad_end: int
 
 
+class _Rule(NamedTuple):
+    """A local derivative, noted down: the numbers it starts from, what it does, what it gives.
+
+    Places 0, 1, ... are the result of the primitive and its operands; then come the steps.
+    """
+
+    steps: list[tuple[Primitive | float, tuple[int, ...]]]
+    result: int | float
+
+
+class Tracer:
+    """Makes the nodes of one recording.
+
+    Attributes:
+        graph: what was noted down. kinds: for each node PLAIN, LEAF or RESULT.
+        data, gradient: for each captured leaf that was used, the node of its number, and of its
+            gradient, at this point. made: those of them that were made inside.
+        gradients: the gradient of each inner node.
+        draws: what to read anew at each replay. drawn: which of these are random numbers.
+        guards: (read, what it gave).
+    """
+
+    def __init__(self) -> None:
+        self.graph = Graph()
+        self.kinds = bytearray()
+        self.data: dict[Value, int] = {}
+        self.gradient: dict[Value, int] = {}
+        self.made: dict[Value, tuple[float, float]] = {}
+        self.gradients: dict[int, int] = {}
+        self.draws: list[Callable[[], float]] = []
+        self.drawn: list[int] = []
+        self.guards: list[tuple[Callable[[], Any], Any]] = []
+        self._starts: dict[Value, tuple[int, int]] = {}  # the first nodes of captured leaves
+        self._leaf_of: dict[int, Value] = {}  # the leaf that a node is the number of
+        self._first: dict[int, int] = {}  # of a leaf's later nodes, its first one
+        self._constants: dict[Any, int] = {}
+        self._constant_nodes: set[int] = set()
+        self._settings: dict[Any, int] = {}
+        self._rules: dict[Any, _Rule | None] = {}
+
+    def add(
+        self, operation: Primitive | Source, operands: tuple[int, ...] = (), kind: int = PLAIN
+    ) -> int:
+        """The number of the new node."""
+        self.kinds.append(kind)
+        return self.graph.add(operation, operands)
+
+    def refuse(self, what: str, instead: str) -> NoReturn:
+        """See `modes.refuse`."""
+        refuse(what, instead)
+
+    # --- Values and their nodes ---
+
+    def node_of(self, operand: Any) -> int:
+        """The node of an operand: a Value of any kind or a plain number."""
+        kind = operand.__class__
+        if issubclass(kind, Recorded):
+            if operand.tracer is not self:
+                raise TraceError(f"a Value of another recording was used ({_here()})")
+            return cast(int, operand.node)
+        if kind is float:
+            return self.constant(operand)
+        if kind is Constant:
+            return self.node_of(operand.data)
+        if isinstance(operand, Value):
+            node = self.data.get(operand)
+            return self._met(operand) if node is None else node
+        value = as_operand(operand)
+        if value is None:
+            raise TypeError(f"a Value holds a real number, not {operand!r}")
+        return self.constant(value.data)
+
+    def _met(self, leaf: Value) -> int:
+        """The node of a leaf that is used for the first time."""
+        if leaf._left is not None:
+            refuse(
+                f"{leaf.label or 'a Value'} was computed before, and cannot be used",
+                "compute it inside the function, or pass .detach() of it",
+            )
+        if isinstance(leaf, Captured):
+            if leaf.kind is Constant:
+                return self.constant(Constant.data.__get__(leaf))  # type: ignore[attr-defined]
+            position = len(self._starts)
+            node = self.add(Source("data", position), (), LEAF)
+            grad = self.add(Source("grad", position))
+            self._starts[leaf] = node, grad
+        elif type(leaf) is not Value:
+            refuse(f"a {type(leaf).__name__} cannot be used", "use Values themselves")
+        elif gc.get_freeze_count():
+            raise TraceError("gc.freeze() hides Values from the recording: call it afterwards")
+        else:
+            node = self.add(SAME, (self.node_of(leaf.data),), LEAF)
+            grad = self.node_of(leaf.grad)
+            self.made[leaf] = leaf.data, leaf.grad
+            leaf.__class__ = _captured(type(leaf))
+        self.data[leaf], self.gradient[leaf] = node, grad
+        self._leaf_of[node] = leaf
+        return node
+
+    def gradient_of(self, leaf: Value) -> int:
+        """The node of a leaf's gradient."""
+        if leaf not in self.gradient:
+            self._met(leaf)
+        return self.gradient.get(leaf) or self.constant(0.0)
+
+    def assign(self, leaf: Value, number: Any = None, grad: Any = None) -> None:
+        """Note what a leaf is from now on."""
+        if isinstance(leaf, Recorded):
+            refuse("a result cannot be assigned to", "assign to leaves only")
+        before = self.node_of(leaf)
+        if number is not None:
+            node = self.data[leaf] = self.add(SAME, (self.node_of(number),), self.kinds[before])
+            self._first[node] = self._first.get(before, before)
+            self._leaf_of[node] = leaf
+            if leaf in self.made:  # Python code may read it again
+                kept = number if number.__class__ is float else self.number(node)
+                type(leaf).kind.data.__set__(leaf, kept)  # type: ignore[attr-defined]
+        if grad is not None:
+            self.gradient[leaf] = self.node_of(grad)
+
+    def constant(self, number: float) -> int:
+        """The node of a plain number; one for each number, the two zeros apart."""
+        key = number if number and number == number else repr(number)
+        node = self._constants.get(key)
+        if node is None:
+            node = self._constants[key] = self.add(Source("constant", number))
+            self._constant_nodes.add(node)
+        return node
+
+    def recorded(self, node: int, kind: type[Recorded] = Recorded) -> Recorded:
+        """A Value that stands for this node."""
+        value = _new(kind)
+        value.node = node
+        value.tracer = self
+        return value
+
+    def number(self, node: int) -> Recorded:
+        """The number of a node, as a plain one through which no gradient flows."""
+        if self.kinds[node] != PLAIN:
+            node = self.add(SAME, (node,))
+        return self.recorded(node, Number)
+
+    def value(self, node: int) -> Value:
+        """What stands for this node in the function."""
+        leaf = self._leaf_of.get(node)
+        if leaf is not None:
+            return leaf
+        return self.recorded(node, Recorded if self.kinds[node] != PLAIN else Number)
+
+    # --- operations ---
+
+    def apply(self, primitive: Primitive, operands: Sequence[Any]) -> Value:
+        """The result of a primitive, noted down."""
+        mode = _current_mode()
+        if mode.checking:
+            refuse("detect_anomaly() cannot check numbers", "put it around the call")
+        kinds, kind = self.kinds, PLAIN
+        nodes = []
+        for operand in operands:
+            if operand.__class__ is Recorded and operand.tracer is self:
+                node = operand.node
+            else:
+                node = self.node_of(operand)
+            nodes.append(node)
+            if kinds[node]:
+                kind = RESULT
+        if kind and not mode.recording:
+            kind = LEAF
+        graph = self.graph
+        value = _new(Recorded if kind else Number)
+        value.node = len(kinds)
+        value.tracer = self
+        graph.operations.append(primitive)
+        graph.operands.append(tuple(nodes))
+        kinds.append(kind)
+        return value
+
+    def weighted_sum(
+        self, weights: Sequence[Value], inputs: Sequence[Operand], start: Value
+    ) -> Value:
+        """See autograd.value.weighted_sum; the same nodes, added in one go."""
+        mode = _current_mode()
+        kinds = self.kinds
+        first, sofar = len(kinds), self.node_of(start)
+        factors = [
+            (
+                w.node if w.__class__ is Recorded else self.node_of(w),
+                x.node if x.__class__ is Recorded else self.node_of(x),
+            )
+            for w, x in zip(weights, inputs, strict=True)
+        ]
+        if mode.checking or not factors or not kinds[sofar]:
+            result: Any = start
+            for w, x in zip(weights, inputs, strict=True):
+                result = result + w * x
+            return cast(Value, result)
+        kind = RESULT if mode.recording else LEAF
+        first = len(kinds)
+        operands = []
+        for product, pair in enumerate(factors):
+            node = first + 2 * product
+            operands += [pair, (sofar, node)]
+            sofar = node + 1
+        self.graph.operations += [ops.mul, ops.add] * len(factors)
+        self.graph.operands += operands
+        kinds += bytes([kind]) * len(operands)
+        return self.recorded(sofar)
+
+    def varying(self, read: Callable[[], Any], key: Any = None) -> Any:
+        """See `modes.varying`."""
+        if key is not None:
+            value = read()
+            if isinstance(value, Value):
+                self.guards.append((read, value))
+                return value
+            self.guards.append((lambda: isinstance(read(), Value), False))
+        node = self._settings.get(key) if key is not None else None
+        if node is None:
+            node = self.add(Source("varying", len(self.draws)))
+            self.draws.append(read)
+            if key is not None:
+                self._settings[key] = node
+            else:
+                self.drawn.append(len(self.draws) - 1)
+        return self.recorded(node, Number)
+
+    def fixed(self, read: Callable[[], Any]) -> Any:
+        """See `modes.fixed`."""
+        value = read()
+        self.guards.append((read, value))
+        return value
+
+    # --- derivatives ---
+
+    def backward(self, output: Value) -> None:
+        """See autograd.backward.backward."""
+        node = self.node_of(output)
+        with modes.no_grad():
+            inner, leaves, gradients = self._sweep(node, None)
+            for inside in inner:
+                gradient = gradients.get(inside)
+                if gradient is None:
+                    self.gradients.pop(inside, None)
+                else:
+                    self.gradients[inside] = self._as_node(gradient)
+            for first in leaves:
+                gradient = gradients.get(first)
+                if gradient is None:
+                    continue
+                leaf = self._leaf_of.get(first)
+                if leaf is None:  # detached inside
+                    before = self.gradients.get(first, self.constant(0.0))
+                    self.gradients[first] = self._sum(before, gradient)
+                else:
+                    self.gradient[leaf] = self._sum(self.gradient[leaf], gradient)
+
+    def grad(self, output: Value, inputs: Sequence[Value], create_graph: bool) -> list[Value]:
+        """See autograd.backward.grad."""
+        nodes = [self._first.get(node, node) for node in map(self.node_of, inputs)]
+        if not self._constant_nodes.isdisjoint(nodes):
+            refuse("a gradient by a plain number cannot be taken", "make it a Value")
+        with modes.recording() if create_graph else modes.no_grad():
+            _, _, gradients = self._sweep(self.node_of(output), nodes)
+            found = [gradients.get(node, 0.0) for node in nodes]
+            return [self._gradient_value(gradient) for gradient in found]
+
+    def _gradient_value(self, gradient: int | float) -> Value:
+        if gradient.__class__ is float:
+            return Value(gradient)
+        node = cast(int, gradient)
+        if self.kinds[node] == PLAIN:  # a plain number became a Value
+            node = self.add(SAME, (node,), LEAF)
+        return self.value(node)
+
+    def _as_node(self, gradient: int | float) -> int:
+        return self.constant(gradient) if gradient.__class__ is float else cast(int, gradient)
+
+    def _sum(self, before: int, gradient: int | float) -> int:
+        return self.add(ops.add, (before, self._as_node(gradient)))
+
+    def _sweep(
+        self, output: int, inputs: list[int] | None
+    ) -> tuple[list[int], list[int], dict[int, int | float]]:
+        """Inner nodes and leaves of what the output depends on, and the gradients on them.
+
+        The rules, the order of visits and of additions are those of autograd/backward.py. A leaf is
+        known by its first node. A gradient that is a float is a plain number.
+        """
+        recorded, first_of, kinds = self.graph.operands, self._first, self.kinds
+        if kinds[output] != RESULT:
+            output = first_of.get(output, output)
+        inner, leaves = self._ordered(output)
+        wanted = None if inputs is None else self._between(inner, inputs)
+        operations, operands = self.graph.operations, self.graph.operands
+        kind = RESULT if _current_mode().recording else LEAF
+        latest = {}
+        if first_of:  # a leaf that was assigned to since has its new number, as eagerly
+            latest = {node: self.data[leaf] for node, leaf in self._leaf_of.items()}
+        gradients: dict[int, int | float] = {output: 1.0}
+
+        def new(primitive: Primitive, a: int | float, b: int | float) -> int:
+            x = self.constant(a) if a.__class__ is float else cast(int, a)
+            y = self.constant(b) if b.__class__ is float else cast(int, b)
+            operations.append(primitive)
+            operands.append((x, y))
+            kinds.append(kind)
+            return len(kinds) - 1
+
+        for node in reversed(inner):
+            upstream = gradients.get(node, 0.0)
+            if upstream.__class__ is float and upstream == 0.0:
+                continue
+            primitive = cast(Primitive, operations[node])
+            parents = recorded[node]
+            for position, rule in enumerate(primitive.backward):
+                if rule is None:
+                    continue
+                parent = parents[position]
+                if not kinds[parent] and (wanted is None or parent not in wanted):
+                    continue
+                if first_of:
+                    parent = first_of.get(parent, parent)
+                if wanted is not None and parent not in wanted:
+                    continue
+                local = (
+                    rule
+                    if rule.__class__ is float
+                    else self._local(primitive, position, node, parents, latest)
+                )
+                contribution: int | float
+                if upstream.__class__ is float:
+                    if local.__class__ is float:
+                        contribution = cast(float, upstream) * cast(float, local)
+                    else:
+                        contribution = local if upstream == 1.0 else new(ops.mul, upstream, local)
+                elif local.__class__ is float and local == 1.0:
+                    contribution = upstream
+                else:
+                    contribution = new(ops.mul, upstream, cast(Any, local))
+                sofar = gradients.get(parent)
+                if sofar is None:
+                    gradients[parent] = contribution
+                elif sofar.__class__ is float and contribution.__class__ is float:
+                    gradients[parent] = sofar + contribution
+                else:
+                    gradients[parent] = new(ops.add, sofar, contribution)
+        return inner, leaves, gradients
+
+    def _ordered(self, output: int) -> tuple[list[int], list[int]]:
+        """Inner nodes, each after its operands, and leaves: depth first, first operands first."""
+        kinds, operands, first_of = self.kinds, self.graph.operands, self._first
+        seen = bytearray(len(kinds))
+        inner: list[int] = []
+        leaves: list[int] = []
+        if kinds[output] != RESULT:
+            return inner, [output] if kinds[output] else []
+        seen[output] = 1
+        waiting = [output]
+        while waiting:
+            node = waiting[-1]
+            for operand in operands[node]:
+                if seen[operand]:
+                    continue
+                seen[operand] = 1
+                if kinds[operand] == RESULT:
+                    waiting.append(operand)
+                    break
+                if kinds[operand] == LEAF:
+                    first = first_of.get(operand, operand)
+                    if first == operand or not seen[first]:
+                        seen[first] = 1
+                        leaves.append(first)
+            else:
+                inner.append(waiting.pop())
+        return inner, leaves
+
+    def _between(self, inner: list[int], inputs: list[int]) -> set[int]:
+        """The inputs, and every node that depends on one."""
+        wanted, operands, first_of = set(inputs), self.graph.operands, self._first
+        for node in inner:
+            if any(first_of.get(operand, operand) in wanted for operand in operands[node]):
+                wanted.add(node)
+        return wanted
+
+    def _local(
+        self,
+        primitive: Primitive,
+        position: int,
+        node: int,
+        parents: tuple[int, ...],
+        latest: dict[int, int],
+    ) -> int | float:
+        """The local derivative of a node by one operand."""
+        if latest:
+            parents = tuple([latest.get(parent, parent) for parent in parents])
+        constants = self._constant_nodes
+        fixed = tuple(
+            [
+                parent if parent in constants else -1 if self.kinds[parent] else -2
+                for parent in parents
+            ]
+        )
+        key = primitive, position, fixed
+        if key not in self._rules:
+            self._rules[key] = self._noted(primitive, position, fixed)
+        rule = self._rules[key]
+        operations, operands, kinds = self.graph.operations, self.graph.operands, self.kinds
+        if rule is None:  # it uses other Values: carried out anew for each node
+            numbers = [
+                self.value(parent) if constant < 0 else operations[parent].key  # type: ignore[union-attr]
+                for parent, constant in zip(parents, fixed, strict=True)
+            ]
+            local = cast(Any, primitive.backward[position])(self.value(node), *numbers)
+            return self.node_of(local) if isinstance(local, Value) else float(local)
+        if rule.result.__class__ is float:
+            return rule.result
+        recording = _current_mode().recording
+        places = [node, *parents]
+        for operation, before in rule.steps:
+            if operation.__class__ is float:
+                places.append(self.constant(cast(float, operation)))
+                continue
+            found = tuple([places[place] for place in before])
+            kind = PLAIN
+            for operand in found:
+                if kinds[operand]:
+                    kind = RESULT if recording else LEAF
+            operations.append(cast(Primitive, operation))
+            operands.append(found)
+            kinds.append(kind)
+            places.append(len(kinds) - 1)
+        return places[cast(int, rule.result)]
+
+    def _noted(self, primitive: Primitive, position: int, fixed: tuple[int, ...]) -> _Rule | None:
+        """A rule, run once on stand-ins; None if it is not made of its operands alone."""
+        inner = Tracer()
+        out = inner.recorded(inner.add(Source("argument", 0), (), LEAF))
+        stand_ins: list[Any] = [
+            self.graph.operations[constant].key  # type: ignore[union-attr]
+            if constant >= 0
+            else inner.recorded(inner.add(Source("argument", i), (), LEAF))
+            if constant == -1
+            else inner.recorded(inner.add(Source("argument", i)), Number)
+            for i, constant in enumerate(fixed, 1)
+        ]
+        mode = _current_mode()
+        token = modes.current.set(Mode(True, False, mode.owner, mode.outer, inner))
+        try:
+            local = cast(Any, primitive.backward[position])(out, *stand_ins)
+            if not isinstance(local, Value):
+                return _Rule([], float(local))
+            result = inner.node_of(local)
+        finally:
+            modes.current.reset(token)
+            captured = bool(inner.data or inner.draws or inner.guards)
+            inner.release()
+        if captured:
+            return None
+        steps: list[tuple[Primitive | float, tuple[int, ...]]] = []
+        place: list[int] = []
+        for operation, before in zip(inner.graph.operations, inner.graph.operands, strict=True):
+            if isinstance(operation, Source) and operation.kind == "argument":
+                place.append(operation.key)
+                continue
+            place.append(len(fixed) + 1 + len(steps))
+            if isinstance(operation, Source):
+                steps.append((operation.key, ()))
+            else:
+                steps.append(
+                    (cast(Primitive, operation), tuple([place[operand] for operand in before]))
+                )
+        return _Rule(steps, place[result])
+
+    # --- the end ---
+
+    def release(self) -> None:
+        """Make the leaves that were made inside what they were."""
+        for leaf, (data, grad) in self.made.items():
+            leaf.__class__ = type(leaf).kind  # type: ignore[attr-defined]
+            leaf.data, leaf.grad = data, grad
+
+    def forget(self) -> None:
+        """Hold no leaf any more."""
+        for held in (self.data, self.gradient, self.made, self._starts, self._leaf_of):
+            held.clear()
+
+    def used(self, stand_ins: Sequence[Value]) -> list[Value]:
+        """The leaves from outside that were met."""
+        return [leaf for leaf in self._starts if not any(leaf is given for given in stand_ins)]
+
+    def leaves(self, stand_ins: Sequence[Value]) -> list[Leaf]:
+        """The leaves from outside that were used."""
+        numbers = {id(value): k for k, value in enumerate(stand_ins)}
+        return [
+            Leaf(leaf, numbers.get(id(leaf)), data, self.data[leaf], grad, self.gradient[leaf])
+            for leaf, (data, grad) in self._starts.items()
+        ]
+
+
+class Result(NamedTuple):
+    """A Value that is returned: nodes of its number and gradient, name, whether it has parents."""
+
+    data: int
+    grad: int
+    label: str
+    history: bool
+
+
+class Passed(NamedTuple):
+    """What is returned is one of the Values that were passed."""
+
+    position: int
+
+
+class Unrecorded(Exception):
+    """The function raised while it was recorded; `leaves` are those it had used until then."""
+
+    def __init__(self, leaves: list[Value]) -> None:
+        super().__init__(leaves)
+        self.leaves = leaves
+
+
 class Recording(NamedTuple):
     """A function as it was noted down.
 
@@ -374,7 +843,7 @@ class Recording(NamedTuple):
         graph: every operation, in the order it was done. arguments: how many plain numbers it took.
         leaves: what it read or assigned to.
         returned: the structure of what it returned, and the plain numbers in it.
-        results: the Values in it: nodes of number and gradient, or [which argument], or a leaf.
+        results: the Values in it; a whole number is the node of a plain number, a Value a leaf.
         draws: what to read at each replay. drawn: which of these are random numbers.
         guards: what must give the same for a replay to hold.
     """
@@ -382,8 +851,8 @@ class Recording(NamedTuple):
     graph: Graph
     arguments: int
     leaves: list[Leaf]
-    returned: tuple[Any, list[float]]
-    results: list[tuple[int, int] | list[int] | Value]
+    returned: tuple[Any, list[Any]]
+    results: list[Result | Passed | int | Value]
     draws: list[Callable[[], float]]
     drawn: list[int]
     guards: list[tuple[Callable[[], Any], Any]]
@@ -392,176 +861,191 @@ class Recording(NamedTuple):
 def record(
     function: Callable[..., Any], structure: Any, arguments: int, passed: Sequence[Value]
 ) -> Recording:
-    """Run a function once on recorded arguments.
+    """Run a function once on recorded arguments; a second time if it keeps Values it made.
+
+    One recording at a time: the caller holds a lock.
 
     Args:
         structure: of its arguments (args, kwargs); see autograd.jit.structure.
         arguments: how many plain numbers they hold. passed: the Values among them.
 
-    Raises TraceError where Python code looks at a number, and what the function raises; every leaf
-    is as before then.
+    Raises TraceError where Python code looks at a number, and Unrecorded where the function raises;
+    every leaf and every stream of random numbers is as before then.
     """
-    reached = list(reachable(function))
-    known = dict.fromkeys(leaf for leaf in reached if isinstance(leaf, Value))
-    streams = [stream for stream in reached if not isinstance(stream, Value)]
-    for _ in range(4):
-        before = _positions(streams)
-        recording, missed = _attempt(function, structure, arguments, passed, known)
-        if _positions(streams) != before:
-            raise TraceError(
-                "random numbers were drawn inside: a replay would repeat them; pass them as"
-                " arguments, or draw through a module such as nn.Dropout"
-            )
-        if not missed:
+    for _ in range(2):
+        recording, kept = _attempt(function, structure, arguments, passed)
+        if not kept:
             return recording
-        known.update(dict.fromkeys(missed))
+        # It made something that it keeps: from now on that is there before it is called.
     name = getattr(function, "__name__", "the function")
-    raise TraceError(f"{name} keeps Values that it makes: return them instead")
+    raise TraceError(f"{name} keeps Values that it makes at each call: return them instead")
 
 
 def _attempt(
-    function: Callable[..., Any],
-    structure: Any,
-    arguments: int,
-    passed: Sequence[Value],
-    known: Iterable[Value],
-) -> tuple[Recording, list[Value]]:
-    """One run; and the leaves from outside that should have been captured before it began."""
+    function: Callable[..., Any], structure: Any, arguments: int, passed: Sequence[Value]
+) -> tuple[Recording, bool]:
+    """One run; and whether Values that were made in it are still held."""
     tracer = Tracer()
-    try:
-        stand_ins = [Value(0.0, value.label) for value in passed]
-        for leaf in [*stand_ins, *known]:
-            tracer.capture(leaf)
-        numbers, values = iter([tracer.argument(i) for i in range(arguments)]), iter(stand_ins)
-        args, kwargs = build(structure, numbers.__next__, values.__next__)
-        outer = modes.current.get()
-        token = modes.current.set(Mode(outer.recording, False, outer.owner, outer.outer, tracer))
+    stand_ins = [Value(0.0, value.label) for value in passed]  # captured like all that is there
+    outer = _current_mode()
+    mode = Mode(outer.recording, False, outer.owner, outer.outer, tracer)
+    there, streams = _there()
+    with _no_draws(streams), _captured_all(there):
+        token = modes.current.set(mode)
         try:
+            numbers = [
+                tracer.recorded(tracer.add(Source("argument", i)), Number) for i in range(arguments)
+            ]
+            for stand_in in stand_ins:
+                tracer.node_of(stand_in)
+            given, values = iter(numbers), iter(stand_ins)
+            args, kwargs = build(structure, given.__next__, values.__next__)
             returned = function(*args, **kwargs)
-            plain: list[float] = []
+            plain: list[Any] = []
             found: list[Value] = []
             shape = flatten(returned, plain, found)
-            given = {id(stand_in): k for k, stand_in in enumerate(stand_ins)}
-            results: list[Any] = []
-            for value in found:
-                if isinstance(value, Recorded):
-                    results.append((tracer.node_of(value), tracer.node_of(value.grad)))
-                else:
-                    results.append([given[id(value)]] if id(value) in given else value)
+            results = [_result(tracer, value, stand_ins) for value in found]
+        except TraceError:
+            raise
+        except Exception as error:
+            raise Unrecorded(tracer.used(stand_ins)) from error
         finally:
             modes.current.reset(token)
-    finally:
-        tracer.release()
-    del returned, found, args, kwargs, numbers, values
-    draws, drawn_here, guards = tracer.draws, tracer.drawn, tracer.guards
-    graph, late = tracer.graph, set(tracer.late)
-    captured, data, grads = tracer.captured, tracer.data, tracer.grads
-    tracer.captured, tracer.data, tracer.grads, tracer.late = {}, {}, {}, []
-    leaves: list[Leaf] = []
-    missed = []
-    for value, (_, start, grad_start) in captured.items():
-        # A leaf that nobody else holds was made inside, and is the same in each replay. Its
-        # holders here: captured, data, grads, late, the loop, and the call of getrefcount.
-        if value in late and sys.getrefcount(value) <= 6:
-            graph.operations[start] = Source("constant", value.data)
-            graph.operations[grad_start] = Source("constant", value.grad)
-            continue
-        position = len(leaves)
-        graph.operations[start] = Source("data", position)
-        graph.operations[grad_start] = Source("grad", position)
-        number = position if position < len(stand_ins) else None
-        leaves.append(Leaf(value, number, start, data[value], grad_start, grads[value]))
-        if value in late:
-            missed.append(value)
+            tracer.release()
+    del there, streams, returned, found, args, kwargs, given, values, numbers
     recording = Recording(
-        graph, arguments, leaves, (shape, plain), results, draws, drawn_here, guards
+        tracer.graph,
+        arguments,
+        tracer.leaves(stand_ins),
+        (shape, plain),
+        results,
+        tracer.draws,
+        tracer.drawn,
+        tracer.guards,
     )
-    return recording, missed
+    made = list(tracer.made)
+    tracer.forget()
+    return recording, bool(made) and _held(made)
 
 
-# --- what a function can reach --------------------------------------------------------------------
+def _result(
+    tracer: Tracer, value: Value, stand_ins: Sequence[Value]
+) -> Result | Passed | int | Value:
+    """How a Value of what is returned will be made; see Recording.results."""
+    if isinstance(value, Number):
+        return value.node
+    if isinstance(value, Recorded):
+        node = tracer.node_of(value)
+        history = tracer.kinds[node] == RESULT
+        return Result(node, tracer.node_of(value.grad), value.label, history)
+    for k, stand_in in enumerate(stand_ins):
+        if value is stand_in:
+            return Passed(k)
+    if isinstance(value, Captured) and value not in tracer.made:
+        return value
+    return Result(tracer.node_of(value), tracer.gradient_of(value), value.label, False)
 
 
-def _positions(streams: Sequence[Any]) -> bytes:
-    """Where the streams of random numbers stand: Python's, NumPy's, and those given."""
-    states: list[Any] = [random.getstate()]
+def _held(made: list[Value]) -> bool:
+    """Whether anybody else holds one of these Values."""
+    probe = [Value(0.0)]
+    alone = max(sys.getrefcount(value) for value in probe)
+    del probe
+    if all(sys.getrefcount(value) <= alone for value in made):
+        return False
+    gc.collect()  # a cycle may hold it that nobody holds
+    return any(sys.getrefcount(value) > alone for value in made)
+
+
+# --- what there is: Values, and streams of random numbers -----------------------------------------
+
+
+def _there() -> tuple[list[Value], list[Any]]:
+    """Every Value, and every stream of random numbers, whoever holds it."""
+    values: set[type] = {Value, Constant, Linked}
+    streams = _with_subclasses(random.Random) - _with_subclasses(random.SystemRandom)
     if "numpy" in sys.modules:
-        states.append(sys.modules["numpy"].random.get_state())
-    for stream in streams:
-        own = isinstance(stream, random.Random)
-        states.append(stream.getstate() if own else stream.bit_generator.state)
-    return pickle.dumps(states)
+        numpy = sys.modules["numpy"].random
+        streams |= {numpy.Generator, numpy.RandomState}
+    kinds = values | streams
+    found = [thing for thing in gc.get_objects() if type(thing) in kinds]
+    return (
+        [thing for thing in found if type(thing) in values],
+        [thing for thing in found if type(thing) in streams],
+    )
 
 
-def reachable(function: Callable[..., Any]) -> Iterator[Any]:
-    """The leaves a function might use, and its streams of random numbers: what it names.
-
-    A leaf that is missed here is found when it is used, and the recording begins again.
-    """
-    seen: set[int] = set()
-    waiting: list[Any] = [function]
+def _with_subclasses(kind: type) -> set[type]:
+    kinds, waiting = {kind}, [kind]
     while waiting:
-        thing = waiting.pop()
-        if id(thing) in seen:
-            continue
-        seen.add(id(thing))
-        if isinstance(thing, Value):
-            if not (thing.parents or isinstance(thing, Constant | Traced)):
-                yield thing
-        elif isinstance(thing, FunctionType):
-            waiting.extend(_named(thing))
-        elif isinstance(thing, MethodType):
-            waiting += [thing.__func__, thing.__self__]
-        elif isinstance(thing, CellType):
-            waiting.extend(_contents(thing))
-        elif isinstance(thing, dict):
-            waiting.extend(thing.values())
-        elif isinstance(thing, list | tuple | set | frozenset):
-            waiting.extend(thing)
-        elif type(thing) is random.Random or hasattr(thing, "bit_generator"):
-            yield thing
-        elif isinstance(thing, _ATOMS):
-            continue
-        else:
-            waiting.extend(getattr(thing, "__dict__", {}).values())
-            for kind in type(thing).__mro__:
-                for slot in vars(kind).get("__slots__", ()):
-                    waiting.append(getattr(thing, slot, None))
-                if not _own(kind):
-                    waiting.append(vars(kind).get("__call__"))
+        below = waiting.pop().__subclasses__()
+        waiting += below
+        kinds.update(below)
+    return kinds
 
 
-_ATOMS = (str, bytes, int, float, complex, type(None), type, ModuleType, CodeType)
-
-
-def _own(thing: Any) -> bool:
-    """Whether it belongs to this library, whose functions refer to no leaves."""
-    return str(getattr(thing, "__module__", "")).partition(".")[0] == __name__.partition(".")[0]
-
-
-def _contents(cell: CellType) -> list[Any]:
+@contextmanager
+def _captured_all(values: list[Value]) -> Iterator[None]:
+    """Inside, these Values are Captured."""
     try:
-        return [cell.cell_contents]
-    except ValueError:  # a name that has no value yet
-        return []
+        for value in values:
+            value.__class__ = _captured(type(value))
+        yield
+    finally:
+        for value in values:
+            if isinstance(value, Captured):
+                value.__class__ = value.kind
 
 
-def _named(function: FunctionType) -> Iterator[Any]:
-    """What a function refers to: closure, defaults, and the globals it names."""
-    yield from function.__closure__ or ()
-    yield from function.__defaults__ or ()
-    yield from (function.__kwdefaults__ or {}).values()
-    codes = [function.__code__]
-    while codes:
-        code = codes.pop()
-        codes.extend(c for c in code.co_consts if isinstance(c, CodeType))
-        for name in code.co_names:
-            thing = function.__globals__.get(name)
-            if isinstance(thing, ModuleType):
-                for inner in [vars(thing).get(name) for name in code.co_names]:
-                    yield inner
-                    if isinstance(inner, ModuleType):
-                        yield from (vars(inner).get(name) for name in code.co_names)
-            elif not _own(thing):
-                yield thing
-    yield function.__dict__
+@contextmanager
+def _no_draws(streams: list[Any]) -> Iterator[None]:
+    """Raise TraceError if random numbers are drawn inside; the streams are put back."""
+    before = [_position(stream) for stream in streams]
+    system = random.SystemRandom
+    originals = {name: getattr(system, name) for name in ("random", "getrandbits")}
+    for name, original in originals.items():
+        setattr(system, name, _refused_draw(original))
+    drawn = False
+    try:
+        yield
+    finally:
+        for name, original in originals.items():
+            setattr(system, name, original)
+        for stream, position in zip(streams, before, strict=True):
+            if pickle.dumps(_position(stream)) != pickle.dumps(position):
+                drawn = True
+                _put_back(stream, position)
+    if drawn:
+        raise TraceError(_DRAWN)
+
+
+def _position(stream: Any) -> Any:
+    if isinstance(stream, random.Random):
+        return stream.getstate()
+    return stream.bit_generator.state if hasattr(stream, "bit_generator") else stream.get_state()
+
+
+def _put_back(stream: Any, position: Any) -> None:
+    if isinstance(stream, random.Random):
+        stream.setstate(position)
+    elif hasattr(stream, "bit_generator"):
+        stream.bit_generator.state = position
+    else:
+        stream.set_state(position)
+
+
+def _refused_draw(draw: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of random.SystemRandom, whose stream has no position; others may go on drawing."""
+
+    def drawn(self: random.SystemRandom, *args: Any) -> Any:
+        if _current_mode().tracer is not None:
+            raise TraceError(_DRAWN)
+        return draw(self, *args)
+
+    return drawn
+
+
+_DRAWN = (
+    "random numbers were drawn inside: a replay would repeat them; pass them as arguments, or draw"
+    " through a module such as nn.Dropout"
+)

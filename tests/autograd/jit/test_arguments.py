@@ -88,7 +88,7 @@ NESTS: dict[str, list[Any]] = {
     "a deque": [collections.deque([1.0, 2.0]), collections.deque([3.0, 4.0])],
     "an array.array": [array.array("d", [1.0, 2.0]), array.array("d", [3.0, 4.0])],
     "texts and None": [["a", None, 1.0], ["b", None, 2.0], ["a", None, 3.0]],
-    "a huge number": [10.0**300, -(10**300)],
+    "a huge number": [10.0**300, -(10.0**300)],
     "inf and nan": [float("inf"), float("nan"), 1.0],
 }
 
@@ -623,7 +623,6 @@ CALLABLES: dict[str, Callable[..., Any]] = {
     "an activation": nn.tanh,
     "an operator": w.__mul__,
     "an unbound method": Value.__add__,
-    "a cached function": functools.lru_cache(lambda x: w * x),
 }
 
 
