@@ -174,6 +174,16 @@ def refuse(what: str, instead: str) -> None:
         tracer.refuse(what, instead)
 
 
+def demand(condition: Any) -> None:
+    """Where a recorded condition turns out as 0 in a replay, the call is done eagerly instead.
+
+    For a check that a recorded number cannot be put to: the eager call makes it, and raises.
+    """
+    tracer = current.get().tracer
+    if tracer is not None:
+        tracer.demand(condition)
+
+
 _changes = 0
 
 

@@ -113,6 +113,11 @@ def log_softmax(logits: Vector | Matrix) -> list[Value] | Matrix:
     """log(softmax(x)_i) = x_i - log(sum_j exp(x_j)), finite where softmax underflows to 0."""
     if isinstance(logits, Matrix):
         return Matrix(log_softmax(row) for row in logits)
-    shifted = _shifted(logits)
-    log_normaliser = total(x.exp() for x in shifted).log()
+    shifted, log_normaliser = log_normalised(logits)
     return [x - log_normaliser for x in shifted]
+
+
+def log_normalised(logits: Vector) -> tuple[list[Value], Value]:
+    """The logits less their maximum, x_i - m, and log(sum_j exp(x_j - m))."""
+    shifted = _shifted(logits)
+    return shifted, total(x.exp() for x in shifted).log()

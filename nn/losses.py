@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from autograd import Value
+from autograd import Value, modes
 from autograd.modes import scoped
 from autograd.ops import greater
-from autograd.value import as_operand
-from nn.activations import log_softmax
+from autograd.value import as_operand, is_value
+from nn.activations import log_normalised
 from nn.matrix import Matrix, as_values, mean, total
 
 Number = Value | float
@@ -40,7 +40,7 @@ def binary_cross_entropy(probabilities: Any, target: Any, eps: float = 1e-15) ->
     `eps` is added inside each logarithm, so that a probability of exactly 0 costs about 34.5 and no
     error. Shapes and errors as of `mse`; ValueError for a target outside 0 .. 1.
     """
-    pairs = _pairs("binary_cross_entropy", probabilities, target, _check_probability)
+    pairs = _pairs("binary_cross_entropy", probabilities, target, _PROBABILITY)
     return mean(-(y * (p + eps).log() + (1.0 - y) * (1.0 - p + eps).log()) for p, y in pairs)
 
 
@@ -50,7 +50,7 @@ def binary_cross_entropy_with_logits(logits: Any, target: Any) -> Value:
 
     Shapes and errors as of `binary_cross_entropy`.
     """
-    pairs = _pairs("binary_cross_entropy_with_logits", logits, target, _check_probability)
+    pairs = _pairs("binary_cross_entropy_with_logits", logits, target, _PROBABILITY)
     return mean(z.softplus() - y * z for z, y in pairs)
 
 
@@ -63,7 +63,7 @@ def hinge(scores: Any, target: Any) -> Value:
     >>> hinge([Value(2.0), Value(0.5)], [1, -1]).data
     0.75
     """
-    return mean((1.0 - y * s).relu() for s, y in _pairs("hinge", scores, target, _check_sign))
+    return mean((1.0 - y * s).relu() for s, y in _pairs("hinge", scores, target, _SIGN))
 
 
 @scoped
@@ -83,7 +83,7 @@ def cross_entropy(probabilities: Any, target: Any, eps: float = 1e-15) -> Value:
     0.287682
     """
     examples = _examples("cross_entropy", probabilities, target)
-    return mean(_weighted(w, {i: (p[i] + eps).log() for i in w}) for p, w in examples)
+    return mean(_weighted(w, {i: -(p[i] + eps).log() for i in w}) for p, w in examples)
 
 
 @scoped
@@ -93,19 +93,48 @@ def cross_entropy_with_logits(logits: Any, target: Any) -> Value:
     Its gradient by the logits is softmax(logits) - y. Arguments and errors as of `cross_entropy`.
     """
     examples = _examples("cross_entropy_with_logits", logits, target)
-    return mean(_weighted(w, log_softmax(z)) for z, w in examples)
+    return mean(_surprise_of_logits(z, w) for z, w in examples)
 
 
-def _weighted(weights: dict[int, Number], logs: Sequence[Value] | dict[int, Value]) -> Value:
-    """-sum_i y_i log p_i, over the i with a weight; a weight of 1 needs no product."""
-    return -total(logs[i] if isinstance(y, int) else y * logs[i] for i, y in weights.items())
+def _surprise_of_logits(logits: Sequence[Value], weights: dict[int, Number]) -> Value:
+    """sum_i y_i (log sum_j exp(z_j) - z_i)."""
+    shifted, log_normaliser = log_normalised(logits)
+    return _weighted(weights, {i: log_normaliser - shifted[i] for i in weights})
+
+
+def _weighted(weights: dict[int, Number], surprises: dict[int, Value]) -> Value:
+    """sum_i y_i s_i, over the i with a weight; a weight of 1 needs no product."""
+    return total(s if isinstance(weights[i], int) else weights[i] * s for i, s in surprises.items())
 
 
 # --- arguments ------------------------------------------------------------------------------------
 
 
+class _Allowed(NamedTuple):
+    """Which targets a loss takes: `holds` gives 1 for them, else 0, also of a recorded number."""
+
+    holds: Callable[[Any], Any]
+    text: str
+
+    def check(self, loss: str, y: Number) -> None:
+        """Raise ValueError for another target."""
+        if is_value(y):
+            return  # the graph is not looked at
+        if isinstance(y, Value):
+            modes.demand(self.holds(y))
+        elif not math.isfinite(y):
+            raise ValueError(f"{loss}: a target must be finite, not {y}")
+        elif not self.holds(y):
+            raise ValueError(f"{loss}: a target must be {self.text}, not {y}")
+
+
+_FINITE = _Allowed(lambda y: 1.0, "finite")
+_PROBABILITY = _Allowed(lambda y: 1.0 - greater(0.0, y) - greater(y, 1.0), "between 0 and 1")
+_SIGN = _Allowed(lambda y: 1.0 - greater(y * y, 1.0) - greater(1.0, y * y), "-1 or +1")
+
+
 def _pairs(
-    loss: str, predicted: Any, target: Any, check: Callable[[str, float], None] | None = None
+    loss: str, predicted: Any, target: Any, allowed: _Allowed = _FINITE
 ) -> list[tuple[Value, Number]]:
     """(prediction, target) entry by entry, after a look at their shapes and kinds."""
     predictions, shape = _flat(loss, predicted)
@@ -114,10 +143,7 @@ def _pairs(
     if shape != target_shape and not column:
         raise ValueError(f"{loss}: shapes {shape} of predictions and {target_shape} of targets")
     for y in targets:
-        if not isinstance(y, Value):
-            _check_finite(loss, y)
-            if check is not None:
-                check(loss, y)
+        allowed.check(loss, y)
     return list(zip(as_values(predictions), targets, strict=True))
 
 
@@ -159,7 +185,10 @@ def _examples(
 def _class_weights(loss: str, target: Any, classes: int) -> dict[int, Number]:
     """{class: weight} of one example's target, without the classes of weight 0."""
     if isinstance(target, Value):  # the index of a class, known when the graph is computed
-        return {i: 1.0 - greater(target, i) - greater(i, target) for i in range(classes)}
+        ones = {i: 1.0 - greater(target, i) - greater(i, target) for i in range(classes)}
+        if not is_value(target):
+            modes.demand(sum(ones.values()))
+        return ones
     if hasattr(target, "__index__") and getattr(target, "shape", ()) == ():
         if isinstance(target, bool) or not 0 <= target < classes:
             raise ValueError(f"{loss}: no class {target!r} among {classes}")
@@ -169,30 +198,18 @@ def _class_weights(loss: str, target: Any, classes: int) -> dict[int, Number]:
     weights, shape = _flat(loss, target)
     if shape != (classes,):
         raise ValueError(f"{loss}: {classes} classes, but a target of shape {shape}")
-    if not any(isinstance(y, Value) for y in weights):
+    if not any(is_value(y) for y in weights):
         for y in weights:
-            _check_probability(loss, y)
-        whole = math.fsum(weights)
-        if not abs(whole - 1.0) < 1e-6:
-            raise ValueError(f"{loss}: the weights of a target sum to 1, not to {whole}")
+            _PROBABILITY.check(loss, y)
+        if any(isinstance(y, Value) for y in weights):
+            modes.demand(greater(1e-6, abs(sum(weights) - 1.0)))
+        elif not abs(math.fsum(weights) - 1.0) < 1e-6:
+            raise ValueError(
+                f"{loss}: the weights of a target sum to 1, not to {math.fsum(weights)}"
+            )
     # A one-hot 1 is an int here, which asks for no product; a Value always takes part.
     return {
         i: 1 if not isinstance(y, Value) and y == 1 else y
         for i, y in enumerate(weights)
         if isinstance(y, Value) or y != 0
     }
-
-
-def _check_finite(loss: str, y: float) -> None:
-    if not math.isfinite(y):
-        raise ValueError(f"{loss}: a target must be finite, not {y}")
-
-
-def _check_probability(loss: str, y: float) -> None:
-    if not 0.0 <= y <= 1.0:
-        raise ValueError(f"{loss}: a target must be between 0 and 1, not {y}")
-
-
-def _check_sign(loss: str, y: float) -> None:
-    if y not in (-1, 1):
-        raise ValueError(f"{loss}: a target must be -1 or +1, not {y}")

@@ -365,6 +365,10 @@ class Tracer:
         """See `modes.refuse`."""
         refuse(what, instead)
 
+    def demand(self, condition: Any) -> None:
+        """See `modes.demand`."""
+        self.add(ops.div, (self.constant(1.0), self.node_of(condition)))  # stays, for it may raise
+
     # --- Values and their nodes ---
 
     def node_of(self, operand: Any) -> int:
