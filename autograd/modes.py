@@ -6,8 +6,7 @@ The answer belongs to the thread or the async task that asks, so it lives in a c
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 from weakref import ref
@@ -108,7 +107,8 @@ class Mode:
 
 _EVERYDAY = Mode()
 current: ContextVar[Mode] = ContextVar("mode", default=_EVERYDAY)
-_repeated: ContextVar[Iterator[float] | None] = ContextVar("repeated", default=None)
+# Whether a replay turned out to have to be done step by step, and that is being done.
+stepping: ContextVar[bool] = ContextVar("stepping", default=False)
 
 
 def scoped(function: Callable[P, R]) -> Callable[P, R]:
@@ -125,37 +125,24 @@ def scoped(function: Callable[P, R]) -> Callable[P, R]:
     return owner
 
 
-def varying(read: Callable[[], Any], key: object = None) -> Any:
+def varying(
+    read: Callable[[], Any], key: object = None, stream: Callable[[], Any] | None = None
+) -> Any:
     """The number that `read` gives, read anew at each replay of a recorded function.
 
-    For what a computation takes from outside its Values: a learning rate, a random draw. What has a
-    key is read once in a replay.
+    For what a computation takes from outside its Values: a learning rate, a random draw.
+
+    Args:
+        key: what has one is read once in a replay.
+        stream: gives the random.Random that `read` draws from.
     """
     tracer = current.get().tracer
-    if tracer is not None:
-        return tracer.varying(read, key)
-    again = _repeated.get()
-    return read() if again is None or key is not None else next(again)
-
-
-def is_repeated() -> bool:
-    """Whether a replay turned out to have to be done eagerly, and that is being done here."""
-    return _repeated.get() is not None
+    return read() if tracer is None else tracer.varying(read, key, stream)
 
 
 def is_traced() -> bool:
     """Whether a function is being recorded here and now, so that Values have no numbers."""
     return current.get().tracer is not None
-
-
-@contextmanager
-def repeating(numbers: Iterable[float]) -> Iterator[None]:
-    """Inside, `varying` gives these numbers for what has no key, instead of drawing anew."""
-    token = _repeated.set(iter(numbers))
-    try:
-        yield
-    finally:
-        _repeated.reset(token)
 
 
 def fixed(read: Callable[[], T]) -> T:

@@ -171,14 +171,16 @@ class Dropout(Module):
         values = as_values(x)
         if not modes.fixed(self._drops):
             return values
-        return [value * modes.varying(self._draw) for value in values]
+        return [value * modes.varying(self._draw, stream=self._stream) for value in values]
 
     def _drops(self) -> bool:
         return self.training and self.p > 0.0
 
+    def _stream(self) -> random.Random:
+        return self._generator or rng.generator
+
     def _draw(self) -> float:
-        draw = (self._generator or rng.generator).random
-        return 0.0 if draw() < self.p else 1.0 / (1.0 - self.p)
+        return 0.0 if self._stream().random() < self.p else 1.0 / (1.0 - self.p)
 
 
 class BatchNorm(Module):

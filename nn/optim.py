@@ -291,10 +291,11 @@ class Adam(Optimizer):
     def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
         """See the class."""
         g = _decayed(gradient, parameter, self.weight_decay)
-        (beta1, beta2), (correction1, correction2) = self.betas, self._shared
+        (beta1, beta2), corrections = self.betas, cast(tuple[Value, Value], self._shared)
         m = state["mean"] = beta1 * state["mean"] + (1.0 - beta1) * g
         v = state["square"] = beta2 * state["square"] + (1.0 - beta2) * g * g
-        return parameter - self.lr * (m / correction1) / (self._root(v / correction2) + self.eps)
+        mean, square = m / corrections[0], v / corrections[1]
+        return parameter - self.lr * mean / (self._root(square) + self.eps)
 
 
 class AdamW(Adam):

@@ -39,8 +39,8 @@ from typing import Any
 from autograd import modes
 from autograd.jit.leaves import put_back
 from autograd.jit.program import UNSURE, Program
-from autograd.jit.structure import Same, Static, TraceError, flatten
-from autograd.jit.trace import Unrecorded, record
+from autograd.jit.structure import Static, TraceError, flatten, things
+from autograd.jit.trace import Unrecorded, place_of, record
 from autograd.jit.watch import Watch
 from autograd.value import Value
 
@@ -100,7 +100,7 @@ class Jitted:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What the function returns."""
         mode = modes.current.get()
-        if mode.tracer is not None or mode.checking or modes.is_repeated():
+        if mode.tracer is not None or mode.checking or modes.stepping.get():
             return self.function(*args, **kwargs)  # part of another recording, or step by step
         numbers = array("d")
         passed: list[Value] = []
@@ -123,25 +123,33 @@ class Jitted:
         if len(set(passed)) < len(passed):
             raise TraceError("one Value was passed twice: pass it once, and use it twice inside")
         with self._lock:
-            draws: list[float] = []
+            stopped = None
             try:
                 program = self._program(structure, numbers, passed)
-            except Unrecorded as stopped:
-                # What the function raised may be about recorded numbers: the eager run will tell.
+            except Unrecorded as unrecorded:
+                stopped = unrecorded
                 before: list[Any] = [(leaf, leaf.data, leaf.grad) for leaf in stopped.leaves]
             else:
-                result = program.replay(numbers, passed, draws)
+                result = program.replay(numbers, passed)
                 if result is not UNSURE:
                     return result
                 before = program.state()
             before += [(value, value.data, value.grad) for value in passed]
+            stepping = modes.stepping.set(True)
             try:
-                with modes.repeating(draws):
-                    return self.function(*args, **kwargs)
+                result = self.function(*args, **kwargs)
+                if stopped is not None:  # it failed only because the numbers were recorded ones
+                    raise TraceError(
+                        f"this works for plain numbers only ({stopped.__cause__}): do it outside,"
+                        f" and pass what it gives ({place_of(stopped.__cause__ or stopped)})"
+                    )
+                return result
             except BaseException:
                 for holder, data, grad in before:
                     put_back(holder, data, grad)
                 raise
+            finally:
+                modes.stepping.reset(stepping)
 
     def _program(self, structure: Any, numbers: array[float], passed: list[Value]) -> Program:
         """The program to replay, recorded if there is none that holds."""
@@ -171,29 +179,27 @@ class Jitted:
     def _recorded(self, structure: Any, numbers: array[float], passed: list[Value]) -> Program:
         with _recording, _collector_paused():  # a recording makes many objects, and no cycles
             start = time.perf_counter()
+            named = [self.function, *things(structure)]
+            before = Watch(named)
             recording = record(self.function, structure, len(numbers), passed)
-            watch = Watch([self.function, *_things(structure)])
+            watch = Watch(named)
+            if watch.hints != before.hints:
+                raise TraceError(
+                    f"{self.__name__} takes from an iterator, which a replay would not: take it"
+                    " outside, and pass what it gives"
+                )
             seconds = time.perf_counter() - start
             return Program(self.__name__, recording, watch, self.backend, seconds)
 
     def _drop_what_is_over(self) -> None:
         """Forget programs whose Values, or arguments, nobody holds any more."""
         for key, programs in list(self._programs.items()):
-            alive = all(thing is not None for thing in _things(key[0]))
+            alive = all(thing is not None for thing in things(key[0]))
             kept = [program for program in programs if alive and not program.is_over]
             if kept:
                 self._programs[key] = kept
             else:
                 del self._programs[key]
-
-
-def _things(structure: Any) -> Iterator[Any]:
-    """The functions and models that are part of a structure; None for one that is gone."""
-    if isinstance(structure, Same):
-        yield structure.thing()
-    elif isinstance(structure, tuple):
-        for part in structure:
-            yield from _things(part)
 
 
 def _places(function: Callable[..., Any], static: frozenset[str]) -> frozenset[int]:

@@ -127,7 +127,7 @@ class Program:
         graph: Any,
     ) -> None:
         """Note where numbers come from and where they go to."""
-        self._draws, self._drawn = recording.draws, recording.drawn
+        self._draws, self._streams = recording.draws, recording.streams
         self._returned = recording.returned
         arguments, self._varying = [
             slice(spans[kind][0], sum(spans[kind])) for kind in ("argument", "varying")
@@ -169,8 +169,11 @@ class Program:
             stores.setdefault((id(place.store), kind), []).append((place, source, target))
         for (_, kind), entries in stores.items():
             numbers = getattr(entries[0][0].store, kind)
-            for column, kept in ((1, self._reads), (2, self._writes)):
-                pairs = np.array([(e[0].index, e[column]) for e in entries if e[column] >= 0])
+            for kept, moved in (
+                (self._reads, [(place.index, source) for place, source, _ in entries]),
+                (self._writes, [(place.index, target) for place, _, target in entries]),
+            ):
+                pairs = np.array([pair for pair in moved if pair[1] >= 0])
                 if len(pairs):
                     kept.append((selector(pairs[:, 1]), numbers, selector(pairs[:, 0])))
         self._first_result = len(out)
@@ -195,17 +198,17 @@ class Program:
                 return "a setting"
         return self._watch.changed()
 
-    def replay(self, numbers: array[float], passed: Sequence[Value], draws: list[float]) -> Any:
+    def replay(self, numbers: array[float], passed: Sequence[Value]) -> Any:
         """What the function returns for these arguments; UNSURE if it has to be run eagerly.
 
-        The numbers drawn are appended to `draws`.
+        Then nothing has changed, streams of random numbers included.
         """
         memory = self._code.memory
         self._inlet[:] = numbers
+        streams = [stream() for stream in self._streams]
+        positions = [stream.getstate() for stream in streams]
         if self._draws:
-            varying = [float(read()) for read in self._draws]
-            memory[self._varying] = varying
-            draws += [varying[k] for k in self._drawn]
+            memory[self._varying] = [float(read()) for read in self._draws]
         for place, store, where in self._reads:
             memory[place] = store[where]
         for k, kind, source, _ in self._passed:
@@ -214,6 +217,8 @@ class Program:
         self._code.run()
         out = memory[self._out]
         if memory[0] != 0.0 or not np.isfinite(out).all():
+            for stream, position in zip(streams, positions, strict=True):
+                stream.setstate(position)
             return UNSURE
         for place, store, where in self._writes:
             store[where] = out[place]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,8 @@ def run_in_python(group: Group, memory: Floats) -> None:
     end = group.start + len(group.nodes)
     try:
         numbers = [forward(*operands) for operands in memory[group.operands].tolist()]
+        if not all(isinstance(number, Real) for number in numbers):
+            raise TypeError
         memory[group.start : end] = numbers
     except Exception:  # whatever it is, the eager run raises it again
         memory[0] = math.nan

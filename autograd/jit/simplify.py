@@ -3,8 +3,8 @@
 Three rules, each of which keeps every result to the last bit:
 
 - what is made by the same primitive from the same nodes is one node (operands of sums and products
-  may change places);
-- a primitive of constants is a constant, unless it raises;
+  may change places), unless it is a user's own;
+- a primitive of constants is a constant, unless it raises or is a user's own;
 - x * 1, x / 1, x - 0, x ** 1 and -(-x) are x. (x + 0 is not: it makes 0 of -0.)
 
 Then what nothing needs is left out, except operations that may raise: their errors are part of what
@@ -22,6 +22,7 @@ from autograd.ops import Primitive
 
 COMMUTATIVE = frozenset([ops.add, ops.mul])
 _IDENTITIES = frozenset([ops.mul, ops.div, ops.pow, ops.sub, ops.neg])  # x * 1 and the like
+KNOWN = frozenset(row for row in vars(ops).values() if isinstance(row, Primitive))
 # The operations that give a number for every operand. Of a user's own nothing is known.
 TOTAL = frozenset(
     [
@@ -69,6 +70,8 @@ def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
             if same is not None:
                 now[node] = same
                 continue
+        if operation not in KNOWN:  # a user's own may be another number each time
+            continue
         key = operation, before
         if operation in COMMUTATIVE and before[0] > before[1]:
             key = operation, before[::-1]

@@ -11,9 +11,10 @@ from __future__ import annotations
 import reprlib
 from array import array
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 from itertools import chain
+from numbers import Real
 from types import ModuleType
 from typing import Any
 from weakref import ref
@@ -146,6 +147,15 @@ def flatten(nest: Any, numbers: array[float] | list[Any], values: list[Value]) -
     )
 
 
+def things(structure: Any) -> Iterator[Any]:
+    """The functions and models that are part of a structure; None for one that is gone."""
+    if isinstance(structure, Same):
+        yield structure.thing()
+    elif isinstance(structure, tuple):
+        for part in structure:
+            yield from things(part)
+
+
 def _extend(numbers: array[float] | list[Any], plain: Any, kinds: set[type]) -> None:
     if int in kinds and max(map(abs, plain)) > _EXACT:
         for number in plain:
@@ -159,6 +169,8 @@ def _flatten_array(
     nest: Any, dtype: Any, numbers: array[float] | list[Any], values: list[Value]
 ) -> Any:
     shape, kind = nest.shape, dtype.kind
+    if isinstance(nest, Real) and (kind in "iu" or dtype.itemsize == 8):
+        return flatten(nest.item(), numbers, values)
     if kind == "O":
         return ("array", shape, flatten(nest.ravel().tolist(), numbers, values))
     if kind in "iu" or (kind == "f" and dtype.itemsize == 8):

@@ -12,7 +12,6 @@ operands, on stand-ins; what it noted down is then copied for every node of that
 
 from __future__ import annotations
 
-import functools
 import gc
 import linecache
 import os
@@ -20,6 +19,7 @@ import pickle
 import random
 import sys
 import sysconfig
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +28,7 @@ from typing import Any, ClassVar, NamedTuple, NoReturn, cast
 
 from autograd import modes, ops
 from autograd.jit.leaves import Linked
-from autograd.jit.structure import TraceError, build, flatten
+from autograd.jit.structure import TraceError, build, flatten, things
 from autograd.modes import Mode
 from autograd.ops import Primitive
 from autograd.value import Constant, Operand, Value, as_operand
@@ -87,12 +87,24 @@ def _here() -> str:
     """`train.py:12: loss = ...`: the last line of the user's own."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        name = frame.f_code.co_filename
-        if not os.path.abspath(name).startswith(OWN):
-            line = linecache.getline(name, frame.f_lineno).strip()
-            return f"{os.path.basename(name)}:{frame.f_lineno}: {line}"
+        if not os.path.abspath(frame.f_code.co_filename).startswith(OWN):
+            return _line(frame.f_code.co_filename, frame.f_lineno)
         frame = frame.f_back
     return "unknown line"
+
+
+def _line(name: str, number: int) -> str:
+    return f"{os.path.basename(name)}:{number}: {linecache.getline(name, number).strip()}"
+
+
+def place_of(error: BaseException) -> str:
+    """The last line of the user's own that an error came through."""
+    lines = [
+        _line(frame.filename, frame.lineno or 0)
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not os.path.abspath(frame.filename).startswith(OWN)
+    ]
+    return lines[-1] if lines else "unknown line"
 
 
 def refuse(what: str, instead: str) -> NoReturn:
@@ -163,7 +175,7 @@ class Recorded(Traced):
                 "this number belongs to a recording that is over: a jitted function keeps nothing"
                 " but what it returns and what it assigns to leaves"
             )
-        return self.tracer
+        return cast(Tracer, self.tracer)
 
     @property
     def data(self) -> Any:
@@ -231,7 +243,7 @@ class Number(Recorded):
     def _refused(self, *others: object) -> NoReturn:
         refuse("a number of the call can only be computed with", _BRANCH)
 
-    __eq__ = __ne__ = __hash__ = _refused  # type: ignore[assignment]
+    __eq__ = __ne__ = __hash__ = _refused
     __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _refused
     __divmod__ = __rdivmod__ = __round__ = __trunc__ = __floor__ = __ceil__ = _refused
     is_integer = as_integer_ratio = hex = conjugate = _refused
@@ -250,14 +262,14 @@ class Captured(Traced):
     def data(self) -> Any:
         tracer = _current_mode().tracer
         if tracer is None or self in tracer.made:
-            return type(self).kind.data.__get__(self)  # type: ignore[attr-defined]
+            return _slot(self, "data").__get__(self)
         refuse(f"{self.label or 'a captured Value'} has no .data", _READ)
 
     @data.setter
     def data(self, number: Any) -> None:
         tracer = _current_mode().tracer
         if tracer is None:
-            type(self).kind.data.__set__(self, number)  # type: ignore[attr-defined]
+            _slot(self, "data").__set__(self, number)
         else:
             tracer.assign(self, number)
 
@@ -265,14 +277,14 @@ class Captured(Traced):
     def grad(self) -> Any:
         tracer = _current_mode().tracer
         if tracer is None:
-            return type(self).kind.grad.__get__(self)  # type: ignore[attr-defined]
+            return _slot(self, "grad").__get__(self)
         return tracer.number(tracer.gradient_of(self))
 
     @grad.setter
     def grad(self, number: Any) -> None:
         tracer = _current_mode().tracer
         if tracer is None:
-            type(self).kind.grad.__set__(self, number)  # type: ignore[attr-defined]
+            _slot(self, "grad").__set__(self, number)
         else:
             tracer.assign(self, grad=number)
 
@@ -289,10 +301,17 @@ class Captured(Traced):
         return f"<recorded {self.label or 'leaf'}>"
 
 
-@functools.cache
 def _captured(kind: type[Value]) -> type[Captured]:
     """What a Value of this class becomes during a recording."""
     return type("Captured", (Captured, kind), {"__slots__": (), "kind": kind})
+
+
+_CAPTURED: dict[type[Value], Any] = {kind: _captured(kind) for kind in (Value, Constant, Linked)}
+
+
+def _slot(value: Value, name: str) -> Any:
+    """Where a captured Value keeps its number or gradient: the descriptor of the class it was."""
+    return getattr(type(value).kind, name) if isinstance(value, Captured) else None
 
 
 # --- the recording --------------------------------------------------------------------------------
@@ -332,7 +351,7 @@ class Tracer:
         data, gradient: for each captured leaf that was used, the node of its number, and of its
             gradient, at this point. made: those of them that were made inside.
         gradients: the gradient of each inner node.
-        draws: what to read anew at each replay. drawn: which of these are random numbers.
+        draws: what to read anew at each replay. streams: where these are random numbers from.
         guards: (read, what it gave).
     """
 
@@ -344,13 +363,13 @@ class Tracer:
         self.made: dict[Value, tuple[float, float]] = {}
         self.gradients: dict[int, int] = {}
         self.draws: list[Callable[[], float]] = []
-        self.drawn: list[int] = []
+        self.streams: dict[Callable[[], random.Random], None] = {}
         self.guards: list[tuple[Callable[[], Any], Any]] = []
         self._starts: dict[Value, tuple[int, int]] = {}  # the first nodes of captured leaves
         self._leaf_of: dict[int, Value] = {}  # the leaf that a node is the number of
         self._first: dict[int, int] = {}  # of a leaf's later nodes, its first one
         self._constants: dict[Any, int] = {}
-        self._constant_nodes: set[int] = set()
+        self._numbers: dict[int, float] = {}  # of constants, by node
         self._settings: dict[Any, int] = {}
         self._rules: dict[Any, _Rule | None] = {}
 
@@ -399,7 +418,7 @@ class Tracer:
             )
         if isinstance(leaf, Captured):
             if leaf.kind is Constant:
-                return self.constant(Constant.data.__get__(leaf))  # type: ignore[attr-defined]
+                return self.constant(_slot(leaf, "data").__get__(leaf))
             position = len(self._starts)
             node = self.add(Source("data", position), (), LEAF)
             grad = self.add(Source("grad", position))
@@ -412,7 +431,7 @@ class Tracer:
             node = self.add(SAME, (self.node_of(leaf.data),), LEAF)
             grad = self.node_of(leaf.grad)
             self.made[leaf] = leaf.data, leaf.grad
-            leaf.__class__ = _captured(type(leaf))
+            leaf.__class__ = _CAPTURED[Value]
         self.data[leaf], self.gradient[leaf] = node, grad
         self._leaf_of[node] = leaf
         return node
@@ -434,7 +453,7 @@ class Tracer:
             self._leaf_of[node] = leaf
             if leaf in self.made:  # Python code may read it again
                 kept = number if number.__class__ is float else self.number(node)
-                type(leaf).kind.data.__set__(leaf, kept)  # type: ignore[attr-defined]
+                _slot(leaf, "data").__set__(leaf, kept)
         if grad is not None:
             self.gradient[leaf] = self.node_of(grad)
 
@@ -444,7 +463,7 @@ class Tracer:
         node = self._constants.get(key)
         if node is None:
             node = self._constants[key] = self.add(Source("constant", number))
-            self._constant_nodes.add(node)
+            self._numbers[node] = number
         return node
 
     def recorded(self, node: int, kind: type[Recorded] = Recorded) -> Recorded:
@@ -526,7 +545,12 @@ class Tracer:
         kinds += bytes([kind]) * len(operands)
         return self.recorded(sofar)
 
-    def varying(self, read: Callable[[], Any], key: Any = None) -> Any:
+    def varying(
+        self,
+        read: Callable[[], Any],
+        key: Any = None,
+        stream: Callable[[], random.Random] | None = None,
+    ) -> Any:
         """See `modes.varying`."""
         if key is not None:
             value = read()
@@ -540,8 +564,8 @@ class Tracer:
             self.draws.append(read)
             if key is not None:
                 self._settings[key] = node
-            else:
-                self.drawn.append(len(self.draws) - 1)
+            if stream is not None:
+                self.streams[stream] = None
         return self.recorded(node, Number)
 
     def fixed(self, read: Callable[[], Any]) -> Any:
@@ -577,7 +601,7 @@ class Tracer:
     def grad(self, output: Value, inputs: Sequence[Value], create_graph: bool) -> list[Value]:
         """See autograd.backward.grad."""
         nodes = [self._first.get(node, node) for node in map(self.node_of, inputs)]
-        if not self._constant_nodes.isdisjoint(nodes):
+        if not self._numbers.keys().isdisjoint(nodes):
             refuse("a gradient by a plain number cannot be taken", "make it a Value")
         with modes.recording() if create_graph else modes.no_grad():
             _, _, gradients = self._sweep(self.node_of(output), nodes)
@@ -650,7 +674,7 @@ class Tracer:
                 contribution: int | float
                 if upstream.__class__ is float:
                     if local.__class__ is float:
-                        contribution = cast(float, upstream) * cast(float, local)
+                        contribution = upstream * local
                     else:
                         contribution = local if upstream == 1.0 else new(ops.mul, upstream, local)
                 elif local.__class__ is float and local == 1.0:
@@ -713,7 +737,7 @@ class Tracer:
         """The local derivative of a node by one operand."""
         if latest:
             parents = tuple([latest.get(parent, parent) for parent in parents])
-        constants = self._constant_nodes
+        constants = self._numbers
         fixed = tuple(
             [
                 parent if parent in constants else -1 if self.kinds[parent] else -2
@@ -727,7 +751,7 @@ class Tracer:
         operations, operands, kinds = self.graph.operations, self.graph.operands, self.kinds
         if rule is None:  # it uses other Values: carried out anew for each node
             numbers = [
-                self.value(parent) if constant < 0 else operations[parent].key  # type: ignore[union-attr]
+                self.value(parent) if constant < 0 else self._numbers[constant]
                 for parent, constant in zip(parents, fixed, strict=True)
             ]
             local = cast(Any, primitive.backward[position])(self.value(node), *numbers)
@@ -738,7 +762,7 @@ class Tracer:
         places = [node, *parents]
         for operation, before in rule.steps:
             if operation.__class__ is float:
-                places.append(self.constant(cast(float, operation)))
+                places.append(self.constant(operation))
                 continue
             found = tuple([places[place] for place in before])
             kind = PLAIN
@@ -756,7 +780,7 @@ class Tracer:
         inner = Tracer()
         out = inner.recorded(inner.add(Source("argument", 0), (), LEAF))
         stand_ins: list[Any] = [
-            self.graph.operations[constant].key  # type: ignore[union-attr]
+            self._numbers[constant]
             if constant >= 0
             else inner.recorded(inner.add(Source("argument", i), (), LEAF))
             if constant == -1
@@ -796,7 +820,7 @@ class Tracer:
     def release(self) -> None:
         """Make the leaves that were made inside what they were."""
         for leaf, (data, grad) in self.made.items():
-            leaf.__class__ = type(leaf).kind  # type: ignore[attr-defined]
+            leaf.__class__ = Value
             leaf.data, leaf.grad = data, grad
 
     def forget(self) -> None:
@@ -848,7 +872,7 @@ class Recording(NamedTuple):
         leaves: what it read or assigned to.
         returned: the structure of what it returned, and the plain numbers in it.
         results: the Values in it; a whole number is the node of a plain number, a Value a leaf.
-        draws: what to read at each replay. drawn: which of these are random numbers.
+        draws: what to read at each replay. streams: where these are random numbers from.
         guards: what must give the same for a replay to hold.
     """
 
@@ -858,7 +882,7 @@ class Recording(NamedTuple):
     returned: tuple[Any, list[Any]]
     results: list[Result | Passed | int | Value]
     draws: list[Callable[[], float]]
-    drawn: list[int]
+    streams: list[Callable[[], random.Random]]
     guards: list[tuple[Callable[[], Any], Any]]
 
 
@@ -908,6 +932,8 @@ def _attempt(
             plain: list[Any] = []
             found: list[Value] = []
             shape = flatten(returned, plain, found)
+            if any(True for _ in things(shape)):
+                raise TraceError("a function or an object cannot be returned: return its Values")
             results = [_result(tracer, value, stand_ins) for value in found]
         except TraceError:
             raise
@@ -924,7 +950,7 @@ def _attempt(
         (shape, plain),
         results,
         tracer.draws,
-        tracer.drawn,
+        list(tracer.streams),
         tracer.guards,
     )
     made = list(tracer.made)
@@ -966,7 +992,7 @@ def _held(made: list[Value]) -> bool:
 
 def _there() -> tuple[list[Value], list[Any]]:
     """Every Value, and every stream of random numbers, whoever holds it."""
-    values: set[type] = {Value, Constant, Linked}
+    values: set[type] = set(_CAPTURED)
     streams = _with_subclasses(random.Random) - _with_subclasses(random.SystemRandom)
     if "numpy" in sys.modules:
         numpy = sys.modules["numpy"].random
@@ -982,7 +1008,7 @@ def _there() -> tuple[list[Value], list[Any]]:
 def _with_subclasses(kind: type) -> set[type]:
     kinds, waiting = {kind}, [kind]
     while waiting:
-        below = waiting.pop().__subclasses__()
+        below: list[type] = waiting.pop().__subclasses__()
         waiting += below
         kinds.update(below)
     return kinds
@@ -993,12 +1019,12 @@ def _captured_all(values: list[Value]) -> Iterator[None]:
     """Inside, these Values are Captured."""
     try:
         for value in values:
-            value.__class__ = _captured(type(value))
+            value.__class__ = _CAPTURED[type(value)]
         yield
     finally:
         for value in values:
             if isinstance(value, Captured):
-                value.__class__ = value.kind
+                value.__class__ = cast(Any, type(value).kind)
 
 
 @contextmanager

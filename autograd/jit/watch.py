@@ -10,6 +10,7 @@ more, which the program notices too; see program.py.)
 from __future__ import annotations
 
 import functools
+import operator
 import sys
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -26,7 +27,11 @@ _MANY = 10_000  # entries of a container that are looked at
 
 
 class Watch:
-    """What a function names, as it was at one time."""
+    """What a function names, as it was at one time.
+
+    Attributes:
+        hints: how much there is left in each iterator, as far as it tells.
+    """
 
     def __init__(self, things: Iterable[Any]) -> None:
         self._code_names: set[str] = set()
@@ -35,6 +40,7 @@ class Watch:
             self._named: list[tuple[Mapping[str, Any], str, Any]] = []
             self._settings: list[tuple[dict[str, Any], str, Any]] = []
             self._lists: list[Any] = []
+            self.hints: list[int] = []
             self._seen: dict[int, Any] = {}
             self._waiting = list(things)
             while self._waiting:
@@ -80,6 +86,8 @@ class Watch:
             self._waiting += parts
             if not all(isinstance(part, _PLAIN) for part in parts):
                 self._lists.append(thing)
+        elif hasattr(type(thing), "__next__"):
+            self.hints.append(operator.length_hint(thing))
         elif isinstance(thing, ModuleType | type):
             if not _is_own(thing):
                 self._note_loaded(vars(thing))

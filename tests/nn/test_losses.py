@@ -261,7 +261,7 @@ def test_a_value_as_a_target_is_taken_as_it_is(loss):
         ([0.5, 0.5], [0.5, 0.4], "sum to 1, not to 0.9"),
         ([0.5, 0.5], [0, 0], "sum to 1, not to 0"),
         ([0.5, 0.5], [1.5, -0.5], "between 0 and 1"),
-        ([0.5, 0.5], [math.nan, 1.0], "between 0 and 1, not nan"),
+        ([0.5, 0.5], [math.nan, 1.0], "must be finite, not nan"),
         ([[0.5, 0.5], [0.5, 0.5]], [0], "2 examples, but 1 targets"),
         ([[0.5, 0.5]], [0, 1], "1 examples, but 2 targets"),
         ([[0.5, 0.5], [0.5, 0.5]], [0, 2], "no class 2"),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from side_by_side import same
+from side_by_side import close, same
 
 from autograd import Primitive, Value, grad, maximum, minimum, ops, where
 
@@ -89,7 +89,8 @@ def test_an_exponent_that_is_an_argument_differentiates_as_the_plain_number_it_i
 
         return function, w
 
-    same(make, *[(n,) for n in (0.1, 0.3, 1.7, 2.0, 3.0, -0.7, 0.0, 1.0)])
+    # Which of the rules of x ** n is the most exact depends on n, which is not known here.
+    close(make, *[(n,) for n in (0.1, 0.3, 1.7, 2.0, 3.0, -0.7, 0.0, 1.0)])
 
 
 CONSTANTS = {

@@ -98,8 +98,9 @@ def test_random_functions_without_state_and_their_second_derivatives(
 ) -> None:
     def function(*leaves: Value) -> Any:
         out = run(program[:12], leaves)[-1]
-        slopes = grad(out, leaves[:2], create_graph=True)
-        curvature = hessian(out, leaves[:2])
+        # Of a gradient that is zero the sign does not count: 0.0 is added.
+        slopes = [slope + 0.0 for slope in grad(out, leaves[:2], create_graph=True)]
+        curvature = [[entry + 0.0 for entry in row] for row in hessian(out, leaves[:2])]
         (slopes[0] * slopes[1] + out).backward()
         return out, slopes, curvature
 

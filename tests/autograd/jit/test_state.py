@@ -225,7 +225,7 @@ MODULES: dict[str, tuple[Callable[[], Any], Between]] = {
         lambda m: setattr(m.neurons[0], "activation", Value.exp),
     ),
     "Sequential.parts": (lambda: nn.Sequential(nn.relu), lambda m: m.parts.append(nn.tanh)),
-    "MLP.layers": (lambda: nn.MLP(8, [8, 8]), lambda m: m.layers.pop()),
+    "MLP.layers": (lambda: nn.MLP(8, [8] * 5), lambda m: m.layers.pop()),
 }
 
 
@@ -963,7 +963,7 @@ def test_an_impure_primitive_is_called_as_often_as_eagerly_or_refused() -> None:
         stream = random.Random(0)
         noisy = Primitive("noisy", lambda x: x + stream.random(), 1.0)
         leaf = Value(1.0)
-        return lambda x: [noisy(leaf * x), noisy(leaf * x), noisy(Value(1.0)) * leaf], leaf
+        return lambda x: [noisy(leaf * x), noisy(leaf * x), noisy(leaf * x)], leaf
 
     same_or_refused(make, (1.0,), (2.0,), (1.0,))
 
