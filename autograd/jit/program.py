@@ -9,8 +9,8 @@ always happens, the same error with the same message, or the same infinities.
 from __future__ import annotations
 
 import time
-from array import array
 from collections.abc import Sequence
+from struct import Struct
 from typing import Any
 from weakref import ref
 
@@ -132,7 +132,7 @@ class Program:
         arguments, self._varying = [
             slice(spans[kind][0], sum(spans[kind])) for kind in ("argument", "varying")
         ]
-        self._inlet = memoryview(self._code.memory)[arguments]
+        self._pack, self._inlet = Struct(f"{recording.arguments}d").pack_into, 8 * arguments.start
         read = {op[:2] for op in graph.operations if isinstance(op, Source)}
         out: list[int] = []
         # (leaf, attribute, address it is read into or -1, position in `out` or -1)
@@ -198,13 +198,13 @@ class Program:
                 return "a setting"
         return self._watch.changed()
 
-    def replay(self, numbers: array[float], passed: Sequence[Value]) -> Any:
+    def replay(self, numbers: list[float], passed: Sequence[Value]) -> Any:
         """What the function returns for these arguments; UNSURE if it has to be run eagerly.
 
         Then nothing has changed, streams of random numbers included.
         """
         memory = self._code.memory
-        self._inlet[:] = numbers
+        self._pack(memory, self._inlet, *numbers)
         streams = [stream() for stream in self._streams]
         positions = [stream.getstate() for stream in streams]
         if self._draws:

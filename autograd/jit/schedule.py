@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,13 +91,11 @@ def schedule(graph: Graph, results: Iterable[int], counts: dict[str, int]) -> Pl
 def _sums(graph: Graph, kept: set[int]) -> tuple[dict[int, list[tuple[int, int]]], bytearray]:
     """The terms of each sum, and which nodes became part of one; a factor of -1 stands for 1."""
     operations, operands = graph.operations, graph.operands
-    uses = [0] * len(operations)
-    for operation, before in zip(operations, operands, strict=True):
-        if operation is not None:
-            for operand in before:
-                uses[operand] += 1
-    for node in kept:
-        uses[node] += 2
+    used = [before for operation, before in zip(operations, operands, strict=True) if operation]
+    uses = np.bincount(
+        np.fromiter(chain(chain.from_iterable(used), kept, kept), dtype=np.int64),
+        minlength=len(operations),
+    ).tolist()
     sums: dict[int, list[tuple[int, int]]] = {}
     absorbed = bytearray(len(operations))
     for node, operation in enumerate(operations):

@@ -21,7 +21,6 @@ from autograd.jit.trace import SAME, Graph, Source
 from autograd.ops import Primitive
 
 COMMUTATIVE = frozenset([ops.add, ops.mul])
-_IDENTITIES = frozenset([ops.mul, ops.div, ops.pow, ops.sub, ops.neg])  # x * 1 and the like
 KNOWN = frozenset(row for row in vars(ops).values() if isinstance(row, Primitive))
 # The operations that give a number for every operand. Of a user's own nothing is known.
 TOTAL = frozenset(
@@ -49,40 +48,43 @@ def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
     """
     operations, operands = graph.operations, graph.operands
     now = list(range(len(operations)))  # a node, or the earlier one it equals
-    known: dict[Any, int] = {}
+    known: dict[Any, dict[Any, int]] = {operation: {} for operation in KNOWN}
+    numbers: dict[str, int] = {}
     constants: dict[int, float] = {}
+    # A small training step comes here 200,000 times: what is rare is asked for last.
+    operation: Any
     for node, operation in enumerate(operations):
-        if not isinstance(operation, Primitive):
-            assert operation is not None
+        if operation.__class__ is Source:
             if operation.kind == "constant":
-                now[node] = known.setdefault(repr(operation.key), node)
+                now[node] = numbers.setdefault(repr(operation.key), node)
                 constants[node] = operation.key
             continue
         before = operands[node]
-        if operation is SAME:
-            now[node] = now[before[0]]
-            continue
-        # Mostly nothing has changed; a small training step comes here 200,000 times.
-        if [operand for operand in before if now[operand] != operand]:
+        left, right = before[0], before[-1]
+        if now[left] != left or now[right] != right or len(before) > 2:
             before = operands[node] = tuple([now[operand] for operand in before])
-        if operation in _IDENTITIES:
+            left, right = before[0], before[-1]
+        if operation is SAME:
+            now[node] = left
+            continue
+        table = known.get(operation)
+        if table is None:  # a user's own may be another number each time
+            continue
+        constant = left in constants or right in constants
+        if constant or operation is ops.neg:
             same = _same(operation, before, graph, constants)
             if same is not None:
                 now[node] = same
                 continue
-        if operation not in KNOWN:  # a user's own may be another number each time
-            continue
-        key = operation, before
-        if operation in COMMUTATIVE and before[0] > before[1]:
-            key = operation, before[::-1]
-        first = known.setdefault(key, node)
+        commutes = left > right and operation in COMMUTATIVE
+        first = table.setdefault((right, left) if commutes else before, node)
         if first != node:
             now[node] = now[first]
-        elif constants.keys() >= set(before):
+        elif constant and constants.keys() >= set(before):
             number = _folded(operation, [constants[operand] for operand in before])
             if number is not None:
                 operations[node], operands[node] = Source("constant", number), ()
-                now[node] = known.setdefault(repr(number), node)
+                now[node] = numbers.setdefault(repr(number), node)
                 constants[node] = number
     ends = {node: now[node] for node in wanted}
     _drop(graph, now, ends.values())
@@ -113,12 +115,13 @@ def _same(
     left, right = operands[0], operands[-1]
     if operation is ops.neg:
         return graph.operands[left][0] if graph.operations[left] is ops.neg else None
-    if operation is ops.mul:
-        if constants.get(right) == 1.0:
-            return left
-        return right if constants.get(left) == 1.0 else None
-    neutral = "0.0" if operation is ops.sub else "1.0"  # not -0.0
-    return left if right in constants and repr(constants[right]) == neutral else None
+    if operation is ops.mul and constants.get(left) == 1.0:
+        return right
+    if operation is ops.mul or operation is ops.div or operation is ops.pow:
+        return left if constants.get(right) == 1.0 else None
+    if operation is ops.sub:
+        return left if repr(constants.get(right)) == "0.0" else None  # not -0.0
+    return None
 
 
 def _folded(operation: Primitive, numbers: list[float]) -> float | None:

@@ -86,7 +86,7 @@ def _key(thing: Any) -> Any:
     return kind, thing
 
 
-def flatten(nest: Any, numbers: array[float] | list[Any], values: list[Value]) -> Any:
+def flatten(nest: Any, numbers: list[Any], values: list[Value]) -> Any:
     """The structure of a nest, hashable; its numbers and its Values are appended in order.
 
     Raises TraceError for what cannot be laid out, OverflowError for a number that is no float.
@@ -156,8 +156,8 @@ def things(structure: Any) -> Iterator[Any]:
             yield from things(part)
 
 
-def _extend(numbers: array[float] | list[Any], plain: Any, kinds: set[type]) -> None:
-    if int in kinds and max(map(abs, plain)) > _EXACT:
+def _extend(numbers: list[Any], plain: Any, kinds: set[type]) -> None:
+    if int in kinds and (max(plain) > _EXACT or min(plain) < -_EXACT):
         for number in plain:
             if type(number) is int and abs(number) > _EXACT and float(number) != number:
                 shown = reprlib.repr(number)
@@ -165,12 +165,10 @@ def _extend(numbers: array[float] | list[Any], plain: Any, kinds: set[type]) -> 
     numbers.extend(plain)
 
 
-def _flatten_array(
-    nest: Any, dtype: Any, numbers: array[float] | list[Any], values: list[Value]
-) -> Any:
+def _flatten_array(nest: Any, dtype: Any, numbers: list[Any], values: list[Value]) -> Any:
     shape, kind = nest.shape, dtype.kind
-    if isinstance(nest, Real) and (kind in "iu" or dtype.itemsize == 8):
-        return flatten(nest.item(), numbers, values)
+    if shape == () and isinstance(nest, Real) and (kind in "iu" or dtype.itemsize == 8):
+        return flatten(dtype.type(nest).tolist(), numbers, values)
     if kind == "O":
         return ("array", shape, flatten(nest.ravel().tolist(), numbers, values))
     if kind in "iu" or (kind == "f" and dtype.itemsize == 8):

@@ -316,6 +316,7 @@ def _slot(value: Value, name: str) -> Any:
 
 # --- the recording --------------------------------------------------------------------------------
 
+_NO_NUMBERS = ((), (-1,), (-1, -1))  # how a rule's operands are when none is a plain number
 PLAIN, LEAF, RESULT = 0, 1, 2  # a node is a plain number, a Value without or with a history
 
 
@@ -552,14 +553,13 @@ class Tracer:
         stream: Callable[[], random.Random] | None = None,
     ) -> Any:
         """See `modes.varying`."""
-        if key is not None:
-            value = read()
-            if isinstance(value, Value):
-                self.guards.append((read, value))
-                return value
-            self.guards.append((lambda: isinstance(read(), Value), False))
+        if key is not None and isinstance(value := read(), Value):
+            self.guards.append((read, value))
+            return value
         node = self._settings.get(key) if key is not None else None
         if node is None:
+            if key is not None:
+                self.guards.append((lambda: isinstance(read(), Value), False))
             node = self.add(Source("varying", len(self.draws)))
             self.draws.append(read)
             if key is not None:
@@ -630,7 +630,7 @@ class Tracer:
         The rules, the order of visits and of additions are those of autograd/backward.py. A leaf is
         known by its first node. A gradient that is a float is a plain number.
         """
-        recorded, first_of, kinds = self.graph.operands, self._first, self.kinds
+        first_of, kinds = self._first, self.kinds
         if kinds[output] != RESULT:
             output = first_of.get(output, output)
         inner, leaves = self._ordered(output)
@@ -640,11 +640,12 @@ class Tracer:
         latest = {}
         if first_of:  # a leaf that was assigned to since has its new number, as eagerly
             latest = {node: self.data[leaf] for node, leaf in self._leaf_of.items()}
-        gradients: dict[int, int | float] = {output: 1.0}
+        gradients: dict[int, Any] = {output: 1.0}
+        constant = self.constant
 
-        def new(primitive: Primitive, a: int | float, b: int | float) -> int:
-            x = self.constant(a) if a.__class__ is float else cast(int, a)
-            y = self.constant(b) if b.__class__ is float else cast(int, b)
+        def new(primitive: Primitive, a: Any, b: Any) -> int:
+            x = constant(a) if a.__class__ is float else a
+            y = constant(b) if b.__class__ is float else b
             operations.append(primitive)
             operands.append((x, y))
             kinds.append(kind)
@@ -654,33 +655,28 @@ class Tracer:
             upstream = gradients.get(node, 0.0)
             if upstream.__class__ is float and upstream == 0.0:
                 continue
-            primitive = cast(Primitive, operations[node])
-            parents = recorded[node]
+            primitive: Any = operations[node]
+            parents = operands[node]
             for position, rule in enumerate(primitive.backward):
                 if rule is None:
                     continue
                 parent = parents[position]
-                if not kinds[parent] and (wanted is None or parent not in wanted):
-                    continue
                 if first_of:
                     parent = first_of.get(parent, parent)
-                if wanted is not None and parent not in wanted:
+                if not kinds[parent] if wanted is None else parent not in wanted:
                     continue
-                local = (
-                    rule
-                    if rule.__class__ is float
-                    else self._local(primitive, position, node, parents, latest)
-                )
-                contribution: int | float
+                local: Any = rule
+                if rule.__class__ is not float:
+                    local = self._local(primitive, position, node, parents, latest)
                 if upstream.__class__ is float:
                     if local.__class__ is float:
-                        contribution = upstream * local
+                        contribution: Any = upstream * local
                     else:
                         contribution = local if upstream == 1.0 else new(ops.mul, upstream, local)
                 elif local.__class__ is float and local == 1.0:
                     contribution = upstream
                 else:
-                    contribution = new(ops.mul, upstream, cast(Any, local))
+                    contribution = new(ops.mul, upstream, local)
                 sofar = gradients.get(parent)
                 if sofar is None:
                     gradients[parent] = contribution
@@ -737,18 +733,15 @@ class Tracer:
         """The local derivative of a node by one operand."""
         if latest:
             parents = tuple([latest.get(parent, parent) for parent in parents])
-        constants = self._numbers
-        fixed = tuple(
-            [
-                parent if parent in constants else -1 if self.kinds[parent] else -2
-                for parent in parents
-            ]
-        )
+        constants, kinds = self._numbers, self.kinds
+        if kinds[parents[0]] and kinds[parents[-1]] and len(parents) <= 2:
+            fixed: tuple[int, ...] = _NO_NUMBERS[len(parents)]
+        else:
+            fixed = tuple([p if p in constants else -1 if kinds[p] else -2 for p in parents])
         key = primitive, position, fixed
         if key not in self._rules:
             self._rules[key] = self._noted(primitive, position, fixed)
         rule = self._rules[key]
-        operations, operands, kinds = self.graph.operations, self.graph.operands, self.kinds
         if rule is None:  # it uses other Values: carried out anew for each node
             numbers = [
                 self.value(parent) if constant < 0 else self._numbers[constant]
@@ -756,8 +749,10 @@ class Tracer:
             ]
             local = cast(Any, primitive.backward[position])(self.value(node), *numbers)
             return self.node_of(local) if isinstance(local, Value) else float(local)
-        if rule.result.__class__ is float:
-            return rule.result
+        if not rule.steps:
+            result = rule.result
+            return result if result.__class__ is float else (node, *parents)[cast(int, result)]
+        operations, operands = self.graph.operations, self.graph.operands
         recording = _current_mode().recording
         places = [node, *parents]
         for operation, before in rule.steps:
