@@ -128,7 +128,7 @@ def draw(
     if boxes is None:
         sheet = picture(nodes, called, kinds=kinds, edges=edges, direction=direction, digits=digits)
     else:
-        sheet = _sheet(direction)
+        sheet = empty_sheet(direction)
         _add_boxes(sheet, fold, boxes, called, model, digits)
         what += f" in {_count(len(boxes), 'box', 'boxes')}"
     return Drawing(sheet.source, format, what)
@@ -336,7 +336,7 @@ def picture(
     """
     gradients = [node.grad for node in nodes] if gradients is None else gradients
     kinds = node_kinds(nodes) if kinds is None else kinds
-    sheet = _sheet(direction)
+    sheet = empty_sheet(direction)
     place = {node: i for i, node in enumerate(nodes)}
     for i, node in enumerate(nodes):
         _add_node(sheet, i, node, names.get(node, ""), gradients[i], kinds[i], digits)
@@ -376,7 +376,7 @@ def _far_edges(
     return {edge for edge, span in spans.items() if span > near}
 
 
-def _sheet(direction: str) -> Digraph:
+def empty_sheet(direction: str) -> Digraph:
     """An empty picture."""
     font = {"fontname": FONT, "fontsize": "11"}
     return import_module("graphviz").Digraph(
@@ -422,7 +422,7 @@ def _add_node(
             told.append(f"grad {gradient!r}")
     told.append(f"in {path}" if path else "")
     order = {"ordering": "in"} if node.op not in COMMUTATIVE and len(node.parents) > 1 else {}
-    _add_box(sheet, f"n{i}", kind, lines, told, **order)
+    add_box(sheet, f"n{i}", kind, lines, told, **order)
 
 
 def _derivative(node: Value, k: int, upstream: float | None, digits: int) -> str:
@@ -446,7 +446,7 @@ def _derivative(node: Value, k: int, upstream: float | None, digits: int) -> str
 # --- text -----------------------------------------------------------------------------------------
 
 
-def _add_box(
+def add_box(
     sheet: Digraph,
     key: str,
     kind: str,
@@ -546,7 +546,7 @@ def _add_boxes(
                 _add_node(sheet, i, node, names[node], node.grad, fold.kinds[i], digits)
             else:
                 lines, told = _description(fold, boxes[b], model)
-                _add_box(sheet, keys[b], boxes[b].kind, lines, told)
+                add_box(sheet, keys[b], boxes[b].kind, lines, told)
         for inner in part.parts:
             if any(content[within] for within in inner):
                 with sheet.subgraph(name=f"cluster_{next(frames)}") as frame:

@@ -17,7 +17,9 @@ from weakref import ref
 import numpy as np
 
 from autograd import modes
+from autograd.draw import Drawing
 from autograd.jit.leaves import Floats, Link, Linked, link
+from autograd.jit.picture import draw_program, outline
 from autograd.jit.run import NumpyCode, selector
 from autograd.jit.schedule import schedule
 from autograd.jit.simplify import simplify
@@ -61,6 +63,7 @@ class Program:
 
     Attributes:
         name: of the function. recorded, simplified: how many nodes there were after these stages.
+        scheduled: how many numbers are computed, which is fewer: products are parts of sums.
         groups: how many loops they became. bytes: of memory, and of the lists that drive it.
         seconds: how long each stage took, by name. backend: "native" or "numpy". replays: so far.
     """
@@ -98,6 +101,8 @@ class Program:
         }
         plan = schedule(graph, now.values(), counts)
         self.groups = len(plan.groups)
+        self.scheduled = sum(len(group.nodes) for group in plan.groups)
+        self._outline = outline(plan)
         self._lap("schedule")
         self._code: Any
         if backend == "native":
@@ -246,15 +251,23 @@ class Program:
         """(store, its numbers, its gradients) for the leaves it uses; see `put_back`."""
         return [(store, store.data.copy(), store.grad.copy()) for store in self._stores]
 
-    def __str__(self) -> str:
-        stages = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in self.seconds.items())
-        return (
-            f"{self.name}: {self.recorded:,} nodes recorded, {self.simplified:,} after simplifying,"
-            f" in {self.groups:,} groups; {self.bytes / 1024:,.0f} KiB, {self.backend} backend,"
-            f" {self.replays:,} replays\n  {stages}"
-        )
+    def draw(self, direction: str = "LR") -> Drawing:
+        """A picture: a box for each group of operations, arrows for the numbers that flow."""
+        return draw_program(self._outline, self.name, direction)
 
-    __repr__ = __str__
+    def __str__(self) -> str:
+        results = {
+            "trace": f"{self.recorded:,} nodes recorded",
+            "simplify": f"{self.simplified:,} nodes left",
+            "schedule": f"{self.scheduled:,} numbers in {self.groups:,} groups",
+            "compile": f"{self.bytes / 1024:,.0f} KiB, {self.backend} backend",
+        }
+        lines = [f"{self.name}: {self.replays:,} replays"]
+        lines += [f"  {k:9}{self.seconds[k]:7.3f} s   {text}" for k, text in results.items()]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<program of {self.name}: {self.simplified:,} nodes, {self.replays:,} replays>"
 
 
 UNSURE: Any = object()
