@@ -9,8 +9,8 @@ What was tried, for one moons step of the benchmarks (66,000 operations forward,
 the list alone: gathered operands in loops 179 us; strided runs, sums accumulated in memory 69 us;
 sums accumulated in registers, 32 members at a time, 28 us. Sums split into several running sums
 were as fast, but their last bits differed from the eager run's: copying an operand so that members
-lie next to each other keeps the order, and the bits. Large groups computed block by block, so that what
-one block leaves is in the cache for the next group, took as long: 3.2 to 3.4 ns a node either way
+lie next to each other keeps the order, and the bits. Large groups computed block by block, so that
+what one leaves is in the cache for the next, took as long: 3.2 to 3.4 ns a node either way
 with a million nodes, most of it in tanh and exp.
 """
 

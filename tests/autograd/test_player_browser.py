@@ -1117,7 +1117,10 @@ def test_a_plain_page_follows_the_readers_preference(open_page: Callable[..., Pa
     browsed = open_page(made("neuron"), color_scheme="dark")
     assert is_dark(browsed)
     browsed.tab.emulate_media(color_scheme="light")
-    browsed.tab.wait_for_timeout(50)
+    for _ in range(100):  # the browser tells the page when it comes to it
+        if not is_dark(browsed):
+            break
+        browsed.tab.wait_for_timeout(50)
     assert not is_dark(browsed)
 
 
