@@ -20,6 +20,8 @@ from nn.activations import (
     softplus,
     tanh,
 )
+from nn.attention import MultiHeadAttention, TransformerBlock, attention, causal
+from nn.gpt import GPT, Tokenizer
 from nn.layers import (
     MLP,
     BatchNorm,
@@ -57,6 +59,7 @@ from nn.rng import seed
 from nn.train import History, accuracy, evaluate, fit, l2
 
 __all__ = [
+    "GPT",
     "MLP",
     "SGD",
     "Adam",
@@ -69,14 +72,19 @@ __all__ = [
     "LayerNorm",
     "Matrix",
     "Module",
+    "MultiHeadAttention",
     "Neuron",
     "Optimizer",
     "RMSNorm",
     "RMSProp",
     "Sequential",
+    "Tokenizer",
+    "TransformerBlock",
     "accuracy",
+    "attention",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "causal",
     "clip_grad_norm",
     "cosine_decay",
     "cross_entropy",

@@ -11,7 +11,7 @@ from autograd import Value, modes, no_grad
 from autograd.value import as_constant, weighted_sum
 from nn import rng
 from nn.activations import Activation, activation_named
-from nn.matrix import Matrix, Vector, as_values, mean, total
+from nn.matrix import Matrix, Vector, as_values, dot, mean, one_hot, total
 from nn.module import Module
 
 
@@ -26,6 +26,8 @@ class Neuron(Module):
         nin: how many inputs, 1 or more.
         activation: the name of a function of nn.activations, or a function of a Value.
         generator: where the weights are drawn from; nn's own stream by default.
+        bias: whether there is a b.
+        std: the spread of a normal distribution that the weights start from instead.
 
     Call: a sequence of nin Values or numbers -> a Value. Raises ValueError for another length.
     """
@@ -35,13 +37,18 @@ class Neuron(Module):
         nin: int,
         activation: str | Activation = "relu",
         generator: random.Random | None = None,
+        bias: bool = True,
+        std: float | None = None,
     ) -> None:
         _check_size("nin", nin)
         self.activation = activation_named(activation)
-        spread = math.sqrt((6.0 if activation == "relu" else 3.0) / nin)
-        draw = (generator or rng.generator).uniform
-        self.w = [Value(draw(-spread, spread)) for _ in range(nin)]
-        self.b = Value(0.0)
+        generator = generator or rng.generator
+        if std is None:
+            spread = math.sqrt((6.0 if activation == "relu" else 3.0) / nin)
+            self.w = [Value(generator.uniform(-spread, spread)) for _ in range(nin)]
+        else:
+            self.w = [Value(generator.gauss(0.0, std)) for _ in range(nin)]
+        self.b = Value(0.0) if bias else None
 
     def __repr__(self) -> str:
         return f"Neuron({len(self.w)} → 1, {_name_of(self.activation)})"
@@ -49,6 +56,8 @@ class Neuron(Module):
     def __call__(self, x: Vector) -> Value:
         if len(x) != len(self.w):
             raise ValueError(f"a Neuron of {len(self.w)} inputs got {len(x)}")
+        if self.b is None:
+            return self.activation(dot(self.w, x))
         return self.activation(weighted_sum(self.w, x, self.b))
 
 
@@ -57,7 +66,7 @@ class Layer(Module):
 
     Args:
         nin, nout: how many inputs and outputs.
-        activation, generator: as of a Neuron.
+        activation, generator, bias, std: as of a Neuron.
 
     Call: nin Values or numbers -> list of nout Values; a batch Matrix (n x nin) -> Matrix
     (n x nout). Raises ValueError for another number of inputs.
@@ -69,9 +78,11 @@ class Layer(Module):
         nout: int,
         activation: str | Activation = "relu",
         generator: random.Random | None = None,
+        bias: bool = True,
+        std: float | None = None,
     ) -> None:
         _check_size("nout", nout)
-        self.neurons = [Neuron(nin, activation, generator) for _ in range(nout)]
+        self.neurons = [Neuron(nin, activation, generator, bias, std) for _ in range(nout)]
 
     def __repr__(self) -> str:
         first = self.neurons[0]
@@ -96,7 +107,7 @@ class MLP(Module):
         nin: how many inputs.
         nouts: the number of neurons of each layer, such as [16, 16, 1].
         activation: of all layers but the last.
-        generator: as of a Neuron.
+        generator, bias, std: as of a Neuron.
 
     Call: nin Values or numbers -> list of Values, or one Value if there is a single output; a batch
     Matrix (n x nin) -> Matrix (n x outputs). Raises ValueError for another number of inputs.
@@ -108,13 +119,16 @@ class MLP(Module):
         nouts: Sequence[int],
         activation: str | Activation = "relu",
         generator: random.Random | None = None,
+        bias: bool = True,
+        std: float | None = None,
     ) -> None:
         if not nouts:
             raise ValueError("an MLP needs at least one layer")
         sizes = [nin, *nouts]
         activations = [activation] * (len(nouts) - 1) + ["linear"]
         self.layers = [
-            Layer(sizes[i], sizes[i + 1], activations[i], generator) for i in range(len(nouts))
+            Layer(sizes[i], sizes[i + 1], activations[i], generator, bias, std)
+            for i in range(len(nouts))
         ]
 
     def __repr__(self) -> str:
@@ -326,8 +340,10 @@ class Embedding(Module):
         count, size: how many vectors, and their length.
         std: the spread of the normal distribution they start from.
 
-    Call: an index -> its vector; a sequence of indices -> Matrix, a row for each. Raises IndexError
-    for an index outside 0 .. count - 1, and TypeError for one that is not a whole number.
+    Call: an index -> its vector; a sequence of indices -> Matrix, a row for each. An index that is
+    a Value selects by arithmetic, the sum of all vectors weighted by 0 and 1, so that it may be an
+    argument of a recorded function; outside 0 .. count - 1 it gives zeros. Raises IndexError for
+    another index outside that range, and TypeError for one that is not a whole number.
     """
 
     def __init__(
@@ -339,10 +355,13 @@ class Embedding(Module):
         self.vectors = [[Value(draw(0.0, std)) for _ in range(size)] for _ in range(count)]
 
     @overload
-    def __call__(self, index: int) -> list[Value]: ...
+    def __call__(self, index: int | Value) -> list[Value]: ...
     @overload
-    def __call__(self, index: Sequence[int]) -> Matrix: ...
-    def __call__(self, index: int | Sequence[int]) -> list[Value] | Matrix:
+    def __call__(self, index: Sequence[int | Value]) -> Matrix: ...
+    def __call__(self, index: int | Value | Sequence[int | Value]) -> list[Value] | Matrix:
+        if isinstance(index, Value):
+            weights = one_hot(index, len(self.vectors))
+            return [dot(weights, column) for column in zip(*self.vectors, strict=True)]
         if isinstance(index, Iterable) and not isinstance(index, str):
             return Matrix(self(i) for i in index)
         if not hasattr(index, "__index__"):

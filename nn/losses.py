@@ -8,10 +8,9 @@ from typing import Any
 
 from autograd import Value
 from autograd.modes import scoped
-from autograd.ops import greater
 from autograd.value import as_operand
 from nn.activations import log_softmax
-from nn.matrix import Matrix, as_values, mean, total
+from nn.matrix import Matrix, as_values, mean, one_hot, total
 
 Number = Value | float
 
@@ -159,7 +158,7 @@ def _examples(
 def _class_weights(loss: str, target: Any, classes: int) -> dict[int, Number]:
     """{class: weight} of one example's target, without the classes of weight 0."""
     if isinstance(target, Value):  # the index of a class, known when the graph is computed
-        return {i: 1.0 - greater(target, i) - greater(i, target) for i in range(classes)}
+        return dict(enumerate(one_hot(target, classes)))
     if hasattr(target, "__index__") and getattr(target, "shape", ()) == ():
         if isinstance(target, bool) or not 0 <= target < classes:
             raise ValueError(f"{loss}: no class {target!r} among {classes}")
