@@ -120,8 +120,8 @@ class GPT(Module):
             end: the token that ends a document, and is not part of the result.
 
         Ends at `end`, or when it has looked at block_size tokens, those of the prompt included.
-        Each is computed once, beside the kept keys and values of those before it. Raises ValueError for a negative
-        temperature, a top_k below 1, and a prompt that the model cannot be called on.
+        Each is computed once, beside the kept keys and values of those before it. Raises ValueError
+        for a negative temperature, a top_k below 1, and a prompt that the model cannot take.
         """
         if not 0.0 <= temperature < float("inf"):
             raise ValueError(f"generate: the temperature must be 0 or more, not {temperature}")
