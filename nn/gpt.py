@@ -60,6 +60,14 @@ class GPT(Module):
         if isinstance(layers, bool) or not isinstance(layers, int) or layers < 1:
             raise ValueError(f"layers must be a whole number, 1 or more, not {layers!r}")
         self.vocabulary, self.block_size = vocabulary, block_size
+        self.sizes = {
+            "vocabulary": vocabulary,
+            "block_size": block_size,
+            "embedding": embedding,
+            "heads": heads,
+            "layers": layers,
+            "norm": norm,
+        }
         self.token = Embedding(vocabulary, embedding, std, generator)
         self.position = Embedding(block_size, embedding, std, generator)
         self.norm = norm_named(norm)(embedding)
