@@ -19,7 +19,7 @@ from nn.files import read_json, write_json
 from nn.gpt import GPT, PADDING, Token, Tokenizer
 from nn.matrix import total
 
-ELEMENTS = """
+_ELEMENTS = """
 hydrogen helium lithium beryllium boron carbon nitrogen oxygen fluorine neon sodium magnesium
 aluminium silicon phosphorus sulfur chlorine argon potassium calcium scandium titanium vanadium
 chromium manganese iron cobalt nickel copper zinc gallium germanium arsenic selenium bromine krypton
@@ -31,7 +31,7 @@ thallium lead bismuth polonium astatine radon francium radium actinium thorium p
 neptunium plutonium americium curium berkelium californium einsteinium fermium mendelevium nobelium
 lawrencium rutherfordium dubnium seaborgium bohrium hassium meitnerium darmstadtium roentgenium
 copernicium nihonium flerovium moscovium livermorium tennessine oganesson
-""".split()
+"""
 
 
 def read(path: str | os.PathLike[str]) -> list[str]:
@@ -53,6 +53,11 @@ def read(path: str | os.PathLike[str]) -> list[str]:
     if not documents:
         raise ValueError(f"{path} has no text")
     return documents
+
+
+def elements() -> list[str]:
+    """The names of the 118 chemical elements."""
+    return _ELEMENTS.split()
 
 
 def rooms(block_size: int) -> list[int]:
@@ -83,7 +88,7 @@ def surprises(model: Any, documents: Sequence[Sequence[Token]]) -> list[Value]:
 
 def nats_a_character(surprises: Sequence[Value], counts: Sequence[float]) -> Value:
     """For `nn.fit`: the loss, over all characters of all documents, the marks at their ends too."""
-    return total(surprises) / total(counts)  # type: ignore
+    return total(surprises) / sum(counts)
 
 
 def sample(
@@ -132,26 +137,24 @@ def load(path: str | os.PathLike[str]) -> tuple[GPT, Tokenizer]:
         tokenizer = Tokenizer(characters)
         if tokenizer.characters != characters:
             raise ValueError("its characters are not in order")
-        numbers = _checked(sizes, tokenizer.vocabulary)
-        *rest, norm = numbers
-        vocabulary, block_size, embedding, _, layers = rest
-        # Before a damaged size can ask for more memory than there is.
-        if embedding * (2 * vocabulary + block_size + 12 * layers * embedding) > len(state):
-            raise ValueError(f"its state of {len(state)} numbers is too small for its sizes")
-        model = GPT(*rest, norm=norm)
+        _check_sizes(sizes, tokenizer.vocabulary, len(state))
+        model = GPT(**sizes)
         model.load_state_dict(state)
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}") from None
     return model, tokenizer
 
 
-def _checked(sizes: dict[str, Any], vocabulary: int) -> list[Any]:
+def _check_sizes(sizes: dict[str, Any], vocabulary: int, numbers: int) -> None:
     names = ("vocabulary", "block_size", "embedding", "heads", "layers")
+    if set(sizes) != {*names, "norm"} or sizes["norm"] not in NORMS:
+        raise ValueError(f"its sizes are {reprlib.repr(sizes)}")
     for name in names:
-        if type(sizes.get(name)) is not int or sizes[name] < 1:
-            raise ValueError(f"its {name} is {reprlib.repr(sizes.get(name))}")
+        if type(sizes[name]) is not int or sizes[name] < 1:
+            raise ValueError(f"its {name} is {reprlib.repr(sizes[name])}")
     if sizes["vocabulary"] != vocabulary:
         raise ValueError(f"it has {vocabulary - 1} characters for {sizes['vocabulary']} tokens")
-    if sizes.get("norm") not in NORMS:
-        raise ValueError(f"its norm is {reprlib.repr(sizes.get('norm'))}")
-    return [sizes[name] for name in (*names, "norm")]
+    # A look before a damaged size asks for more memory than there is.
+    tables, blocks = 2 * vocabulary + sizes["block_size"], 12 * sizes["layers"] * sizes["embedding"]
+    if sizes["embedding"] * (tables + blocks) > numbers:
+        raise ValueError(f"its sizes ask for more than its {numbers} numbers")
