@@ -1,7 +1,11 @@
 """What is there to read, and how does a GPT learn from it? Documents, one a line, of characters.
 
-Documents differ in length, and each length would be a recording of its own for autograd.jit. So a
-document is padded to a length that `rooms` allows: PLACEHOLDER
+Documents differ in length, and for autograd.jit each length would be a recording of its own. So
+they are padded to the block: PADDING costs nothing but time, and all share one program. Shorter
+`rooms` beside the block save some of that time and cost a recording each. Measured on 1,000 steps
+of English first names, 7 tokens long on average, of at most 16, recordings included: one program of
+16 tokens 7.4 s, two of 8 and 16 11.0 s, four of 6, 8, 10 and 16 17.7 s; a step took 0.6 ms at 16
+tokens, and 0.3 ms at 8.
 """
 
 from __future__ import annotations

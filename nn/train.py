@@ -329,8 +329,9 @@ def _added_up(
             predicted, part_cost = add(inputs[part], targets[part], share)
             predictions += predicted
             costs.append(part_cost)
+        costs.append(move())
         with no_grad():
-            return predictions, total([*costs, move()])
+            return predictions, total(costs)
 
     return step
 
