@@ -20,7 +20,7 @@ from nn.activations import (
     softplus,
     tanh,
 )
-from nn.attention import MultiHeadAttention, TransformerBlock, attention, causal
+from nn.attention import FeedForward, MultiHeadAttention, TransformerBlock, attention, causal
 from nn.gpt import GPT, Tokenizer
 from nn.layers import (
     MLP,
@@ -29,6 +29,7 @@ from nn.layers import (
     Embedding,
     Layer,
     LayerNorm,
+    Linear,
     Neuron,
     RMSNorm,
     Sequential,
@@ -67,9 +68,11 @@ __all__ = [
     "BatchNorm",
     "Dropout",
     "Embedding",
+    "FeedForward",
     "History",
     "Layer",
     "LayerNorm",
+    "Linear",
     "Matrix",
     "Module",
     "MultiHeadAttention",

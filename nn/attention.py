@@ -12,8 +12,8 @@ from typing import Any, Literal, overload
 from autograd import Value, maximum, no_grad, where
 from autograd.modes import scoped
 from autograd.value import as_constant, as_operand
-from nn.activations import Activation, softmax
-from nn.layers import MLP, Layer, LayerNorm, RMSNorm
+from nn.activations import Activation, activation_named, softmax
+from nn.layers import LayerNorm, Linear, RMSNorm, name_of
 from nn.matrix import Matrix, dot, total
 from nn.module import Module
 
@@ -153,7 +153,7 @@ class MultiHeadAttention(Module):
 
     Args:
         embedding: how many numbers a token has. heads: how many share them; it divides embedding.
-        bias: whether W_q, W_k, W_v and W_o have biases. std, generator: as of a Neuron.
+        std, generator: as of Linear.
 
     Call: a Matrix (n x embedding), and if wanted an n x n mask -> Matrix (n x embedding). With a
     `cache`, a pair of lists, the keys and values of earlier calls are there as well: those of this
@@ -165,7 +165,6 @@ class MultiHeadAttention(Module):
         self,
         embedding: int,
         heads: int,
-        bias: bool = False,
         std: float | None = None,
         generator: random.Random | None = None,
     ) -> None:
@@ -174,7 +173,7 @@ class MultiHeadAttention(Module):
         if heads < 1 or embedding % heads:
             raise ValueError(f"MultiHeadAttention: {heads} heads cannot share {embedding} numbers")
         self.W_q, self.W_k, self.W_v, self.W_o = (
-            Layer(embedding, embedding, "linear", generator, bias, std) for _ in range(4)
+            Linear(embedding, embedding, std, generator) for _ in range(4)
         )
         self.heads = [Head() for _ in range(heads)]
 
@@ -224,23 +223,53 @@ class MultiHeadAttention(Module):
         return (self.W_o(joined), weights) if return_weights else self.W_o(joined)
 
     def __repr__(self) -> str:
-        size = len(self.W_q.neurons)
+        size = len(self.W_q.weights)
         return f"MultiHeadAttention({size} → {size}, {len(self.heads)} heads)"
 
 
 Cache = tuple[list[list[Value]], list[list[Value]]]
 
 
+class FeedForward(Module):
+    """W_2 g(W_1 x): each token for itself, `times` as wide inside (Vaswani et al. 2017, 3.3).
+
+    Args:
+        embedding: how many numbers a token has. activation: g.
+        times: how many times as many there are inside. std, generator: as of Linear.
+
+    Call: a Matrix (n x embedding) -> Matrix of that shape.
+    """
+
+    def __init__(
+        self,
+        embedding: int,
+        activation: str | Activation = "relu",
+        times: int = 4,
+        std: float | None = None,
+        generator: random.Random | None = None,
+    ) -> None:
+        self.W_1 = Linear(embedding, times * embedding, std, generator)
+        self.activation = activation_named(activation)
+        self.W_2 = Linear(times * embedding, embedding, std, generator)
+
+    def __call__(self, x: Matrix) -> Matrix:
+        return self.W_2(self.W_1(x).map(self.activation))
+
+    def __repr__(self) -> str:
+        size, wide = len(self.W_2.weights), len(self.W_1.weights)
+        return f"FeedForward({size} → {wide} → {size}, {name_of(self.activation)})"
+
+
 class TransformerBlock(Module):
     """What a transformer repeats: tokens look at each other, then each thinks for itself.
 
-    x := x + attention(norm(x)), x := x + MLP(norm(x)), the MLP 4 times as wide inside (Vaswani et
-    al. 2017, 3.3; the norm first, as in Radford et al. 2019).
+    x := x + attention(norm(x)), x := x + FeedForward(norm(x)) (Vaswani et al. 2017, figure 1; the
+    norm first, as in Radford et al. 2019).
 
     Args:
-        embedding, heads, bias, std, generator: as of MultiHeadAttention.
+        embedding, heads, std, generator: as of MultiHeadAttention.
         norm: "rms", RMSNorm without a gain, or "layer", LayerNorm.
-        activation: of the MLP.
+        activation: of FeedForward.
 
     Call: as MultiHeadAttention, without the weights.
     """
@@ -251,14 +280,13 @@ class TransformerBlock(Module):
         heads: int,
         norm: str = "rms",
         activation: str | Activation = "relu",
-        bias: bool = False,
         std: float | None = None,
         generator: random.Random | None = None,
     ) -> None:
         self.attention_norm = norm_named(norm)(embedding)
-        self.attention = MultiHeadAttention(embedding, heads, bias, std, generator)
+        self.attention = MultiHeadAttention(embedding, heads, std, generator)
         self.mlp_norm = norm_named(norm)(embedding)
-        self.mlp = MLP(embedding, [4 * embedding, embedding], activation, generator, bias, std)
+        self.mlp = FeedForward(embedding, activation, 4, std, generator)
 
     def __call__(self, x: Matrix, mask: Mask | None = None, cache: Cache | None = None) -> Matrix:
         looked = x + self.attention(self.attention_norm(x), mask, cache)

@@ -13,7 +13,7 @@ from autograd import Value, no_grad
 from nn import rng
 from nn.activations import softmax
 from nn.attention import Cache, TransformerBlock, causal, norm_named
-from nn.layers import Embedding, Layer
+from nn.layers import Embedding, Linear
 from nn.losses import cross_entropy_with_logits
 from nn.matrix import Matrix
 from nn.module import Module
@@ -75,7 +75,7 @@ class GPT(Module):
             TransformerBlock(embedding, heads, norm, std=std, generator=generator)
             for _ in range(layers)
         ]
-        self.logits = Layer(embedding, vocabulary, "linear", generator, bias=False, std=std)
+        self.logits = Linear(embedding, vocabulary, std, generator)
 
     def __call__(self, tokens: Sequence[Token], cache: list[Cache] | None = None) -> Matrix:
         seen = len(cache[0][0]) if cache else 0

@@ -26,8 +26,6 @@ class Neuron(Module):
         nin: how many inputs, 1 or more.
         activation: the name of a function of nn.activations, or a function of a Value.
         generator: where the weights are drawn from; nn's own stream by default.
-        bias: whether there is a b.
-        std: the spread of a normal distribution that the weights start from instead.
 
     Call: a sequence of nin Values or numbers -> a Value. Raises ValueError for another length.
     """
@@ -37,27 +35,20 @@ class Neuron(Module):
         nin: int,
         activation: str | Activation = "relu",
         generator: random.Random | None = None,
-        bias: bool = True,
-        std: float | None = None,
     ) -> None:
         _check_size("nin", nin)
         self.activation = activation_named(activation)
-        generator = generator or rng.generator
-        if std is None:
-            spread = math.sqrt((6.0 if activation == "relu" else 3.0) / nin)
-            self.w = [Value(generator.uniform(-spread, spread)) for _ in range(nin)]
-        else:
-            self.w = [Value(generator.gauss(0.0, std)) for _ in range(nin)]
-        self.b = Value(0.0) if bias else None
+        spread = math.sqrt((6.0 if activation == "relu" else 3.0) / nin)
+        draw = (generator or rng.generator).uniform
+        self.w = [Value(draw(-spread, spread)) for _ in range(nin)]
+        self.b = Value(0.0)
 
     def __repr__(self) -> str:
-        return f"Neuron({len(self.w)} → 1, {_name_of(self.activation)})"
+        return f"Neuron({len(self.w)} → 1, {name_of(self.activation)})"
 
     def __call__(self, x: Vector) -> Value:
         if len(x) != len(self.w):
             raise ValueError(f"a Neuron of {len(self.w)} inputs got {len(x)}")
-        if self.b is None:
-            return self.activation(dot(self.w, x))
         return self.activation(weighted_sum(self.w, x, self.b))
 
 
@@ -66,7 +57,7 @@ class Layer(Module):
 
     Args:
         nin, nout: how many inputs and outputs.
-        activation, generator, bias, std: as of a Neuron.
+        activation, generator: as of a Neuron.
 
     Call: nin Values or numbers -> list of nout Values; a batch Matrix (n x nin) -> Matrix
     (n x nout). Raises ValueError for another number of inputs.
@@ -78,15 +69,13 @@ class Layer(Module):
         nout: int,
         activation: str | Activation = "relu",
         generator: random.Random | None = None,
-        bias: bool = True,
-        std: float | None = None,
     ) -> None:
         _check_size("nout", nout)
-        self.neurons = [Neuron(nin, activation, generator, bias, std) for _ in range(nout)]
+        self.neurons = [Neuron(nin, activation, generator) for _ in range(nout)]
 
     def __repr__(self) -> str:
         first = self.neurons[0]
-        return f"Layer({len(first.w)} → {len(self.neurons)}, {_name_of(first.activation)})"
+        return f"Layer({len(first.w)} → {len(self.neurons)}, {name_of(first.activation)})"
 
     @overload
     def __call__(self, x: Matrix) -> Matrix: ...
@@ -100,6 +89,45 @@ class Layer(Module):
         return [neuron(inputs) for neuron in self.neurons]
 
 
+class Linear(Module):
+    """W x, without a bias: as much as a Layer of linear neurons, but one thing, not many.
+
+    Args:
+        nin, nout: how many inputs and outputs, 1 or more.
+        std: the spread of the normal distribution that the weights start from, by default
+            sqrt(1 / nin), so that the spread of a signal is kept (LeCun et al. 1998, section 4.6).
+        generator: where they are drawn from; nn's own stream by default.
+
+    Call: as of a Layer.
+    """
+
+    def __init__(
+        self,
+        nin: int,
+        nout: int,
+        std: float | None = None,
+        generator: random.Random | None = None,
+    ) -> None:
+        _check_size("nin", nin)
+        _check_size("nout", nout)
+        self.weights = _normal(nout, nin, math.sqrt(1.0 / nin) if std is None else std, generator)
+
+    def __repr__(self) -> str:
+        return f"Linear({len(self.weights[0])} → {len(self.weights)})"
+
+    @overload
+    def __call__(self, x: Matrix) -> Matrix: ...
+    @overload
+    def __call__(self, x: Vector) -> list[Value]: ...
+    def __call__(self, x: Vector | Matrix) -> list[Value] | Matrix:
+        if isinstance(x, Matrix):
+            return Matrix(self(row) for row in x)
+        if len(x) != len(self.weights[0]):
+            raise ValueError(f"a Linear of {len(self.weights[0])} inputs got {len(x)}")
+        inputs = [as_constant(entry) for entry in x]
+        return [dot(row, inputs) for row in self.weights]
+
+
 class MLP(Module):
     """Layers in a row, a multilayer perceptron; the last one is linear.
 
@@ -107,7 +135,7 @@ class MLP(Module):
         nin: how many inputs.
         nouts: the number of neurons of each layer, such as [16, 16, 1].
         activation: of all layers but the last.
-        generator, bias, std: as of a Neuron.
+        generator: as of a Neuron.
 
     Call: nin Values or numbers -> list of Values, or one Value if there is a single output; a batch
     Matrix (n x nin) -> Matrix (n x outputs). Raises ValueError for another number of inputs.
@@ -119,22 +147,19 @@ class MLP(Module):
         nouts: Sequence[int],
         activation: str | Activation = "relu",
         generator: random.Random | None = None,
-        bias: bool = True,
-        std: float | None = None,
     ) -> None:
         if not nouts:
             raise ValueError("an MLP needs at least one layer")
         sizes = [nin, *nouts]
         activations = [activation] * (len(nouts) - 1) + ["linear"]
         self.layers = [
-            Layer(sizes[i], sizes[i + 1], activations[i], generator, bias, std)
-            for i in range(len(nouts))
+            Layer(sizes[i], sizes[i + 1], activations[i], generator) for i in range(len(nouts))
         ]
 
     def __repr__(self) -> str:
         first = self.layers[0].neurons[0]
         sizes = [len(first.w), *(len(layer.neurons) for layer in self.layers)]
-        return f"MLP({' → '.join(map(str, sizes))}, {_name_of(first.activation)})"
+        return f"MLP({' → '.join(map(str, sizes))}, {name_of(first.activation)})"
 
     @overload
     def __call__(self, x: Matrix) -> Matrix: ...
@@ -318,6 +343,9 @@ class RMSNorm(Module):
         self.size, self.eps = size, eps
         self.gain = [Value(1.0) for _ in range(size)] if gain else []
 
+    def __repr__(self) -> str:
+        return f"RMSNorm({self.size})"
+
     @overload
     def __call__(self, x: Matrix) -> Matrix: ...
     @overload
@@ -351,8 +379,10 @@ class Embedding(Module):
     ) -> None:
         _check_size("count", count)
         _check_size("size", size)
-        draw = (generator or rng.generator).gauss
-        self.vectors = [[Value(draw(0.0, std)) for _ in range(size)] for _ in range(count)]
+        self.vectors = _normal(count, size, std, generator)
+
+    def __repr__(self) -> str:
+        return f"Embedding({len(self.vectors)} → {len(self.vectors[0])})"
 
     @overload
     def __call__(self, index: int | Value) -> list[Value]: ...
@@ -371,7 +401,14 @@ class Embedding(Module):
         return list(self.vectors[index])
 
 
-def _name_of(activation: Activation) -> str:
+def _normal(
+    rows: int, columns: int, std: float, generator: random.Random | None
+) -> list[list[Value]]:
+    draw = (generator or rng.generator).gauss
+    return [[Value(draw(0.0, std)) for _ in range(columns)] for _ in range(rows)]
+
+
+def name_of(activation: Activation) -> str:
     """What an activation is called; "linear" for none."""
     name = getattr(activation, "__name__", type(activation).__name__)
     return "linear" if name == "__pos__" else name

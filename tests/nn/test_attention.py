@@ -216,10 +216,10 @@ def test_a_block_is_differentiable_twice():
 def test_parameters_are_counted_and_named():
     block = nn.TransformerBlock(8, 2)
     assert len(block.parameters()) == 12 * 8 * 8
-    assert len(nn.TransformerBlock(8, 2, "layer", bias=True).parameters()) == 12 * 64 + 13 * 8
+    assert len(nn.TransformerBlock(8, 2, "layer").parameters()) == 12 * 64 + 4 * 8
     names = [name for name, _ in block.named_parameters()]
-    assert names[0] == "attention.W_q.neurons.0.w.0"
-    assert names[-1] == "mlp.layers.1.neurons.7.w.31"
+    assert names[0] == "attention.W_q.weights.0.0"
+    assert names[-1] == "mlp.W_2.weights.7.31"
 
 
 def test_weights_start_with_the_spread_that_is_asked_for():

@@ -87,6 +87,7 @@ def test_a_single_output_is_a_value_and_several_are_a_list():
     "make",
     [
         lambda: nn.Layer(3, 2, "gelu"),
+        lambda: nn.Linear(3, 2),
         lambda: nn.MLP(3, [4, 2], "tanh"),
         lambda: nn.LayerNorm(3),
         lambda: nn.RMSNorm(3),
@@ -112,19 +113,21 @@ def test_weights_start_uniform_in_their_bounds_and_biases_at_0(activation, gain)
     assert all(neuron.b.data == 0.0 for neuron in layer.neurons)
 
 
-def test_without_biases_a_layer_is_x_w():
-    layer = nn.Layer(3, 2, "linear", bias=False)
-    w = np.array([p.data for p in layer.parameters()]).reshape(2, 3)
-    assert as_array(layer(Matrix(BATCH))) == pytest.approx(BATCH @ w.T, rel=1e-14)
-    assert len(nn.MLP(3, [4, 2], bias=False).parameters()) == 3 * 4 + 4 * 2
-    out = nn.Neuron(1, "linear", bias=False)([2.0])
+def test_linear_is_w_x_and_no_more():
+    linear = nn.Linear(3, 2)
+    w = np.array([p.data for p in linear.parameters()]).reshape(2, 3)
+    assert as_array(linear(Matrix(BATCH))) == pytest.approx(BATCH @ w.T, rel=1e-14)
+    (out,) = nn.Linear(1, 1)([2.0])
     assert out.op == "mul"  # no sum with a bias of 0
+    with pytest.raises(ValueError, match="a Linear of 3 inputs got 2"):
+        linear([1.0, 2.0])
 
 
-def test_weights_start_normal_where_a_spread_is_given():
-    weights = np.array([p.data for p in nn.Layer(50, 40, bias=False, std=0.08).parameters()])
-    assert weights.std() == pytest.approx(0.08, rel=0.05)
-    assert np.abs(weights).max() > 0.2  # beyond a uniform distribution of that spread
+def test_linear_starts_normal():
+    for std, expected in ((0.08, 0.08), (None, math.sqrt(1 / 50))):
+        weights = np.array([p.data for p in nn.Linear(50, 40, std).parameters()])
+        assert weights.std() == pytest.approx(expected, rel=0.05)
+        assert np.abs(weights).max() > 2.5 * expected  # beyond a uniform distribution's end
 
 
 def test_the_same_seed_makes_the_same_weights():

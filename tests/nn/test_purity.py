@@ -81,6 +81,8 @@ LAYERS = {
         (lambda: nn.Sequential(nn.Embedding(2, 2), nn.softmax), lambda model, _: model(1), 0),
         (lambda: nn.Embedding(2, 2), lambda model, _: model([Value(1), Value(0)]), 0),
     ],
+    "Linear": [(lambda: nn.Sequential(nn.Linear(2, 2), nn.tanh), pairs, 4)],
+    "FeedForward": [(lambda: nn.FeedForward(2, "gelu", times=2), pairs, 4)],
     "MultiHeadAttention": [(lambda: nn.MultiHeadAttention(2, 2), pairs, 4)],
     "TransformerBlock": [
         (lambda: nn.TransformerBlock(2, 1, activation="tanh"), pairs, 4),
