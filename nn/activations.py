@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from functools import reduce
 from typing import Any, overload
 
-from autograd import Value, maximum, no_grad
+from autograd import Value, maximum, modes, no_grad
+from autograd.value import as_constant
 from nn.matrix import Matrix, Vector, as_values, total
 
 Activation = Callable[[Value], Value]
@@ -84,8 +85,13 @@ def _shifted(logits: Vector) -> list[Value]:
     if not values:
         raise ValueError("softmax of no logits")
     with no_grad():
-        peak = reduce(maximum, values).detach()
+        peak = as_number(reduce(maximum, values))
     return [x - peak for x in values]
+
+
+def as_number(value: Value) -> Value:
+    """The same number without a history, and, where there is a number, drawn as a constant."""
+    return value.detach() if modes.is_traced() else as_constant(float(value))
 
 
 @overload
