@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import reduce
 from typing import Any, overload
 
-from autograd import Value, maximum, modes, no_grad
-from autograd.value import as_constant
+from autograd import Value, maximum, no_grad
 from nn.matrix import Matrix, Vector, as_values, total
 
 Activation = Callable[[Value], Value]
@@ -85,13 +84,8 @@ def _shifted(logits: Vector) -> list[Value]:
     if not values:
         raise ValueError("softmax of no logits")
     with no_grad():
-        peak = as_number(reduce(maximum, values))
+        peak = reduce(maximum, values).detach()
     return [x - peak for x in values]
-
-
-def as_number(value: Value) -> Value:
-    """The same number without a history, and, where there is a number, drawn as a constant."""
-    return value.detach() if modes.is_traced() else as_constant(float(value))
 
 
 @overload

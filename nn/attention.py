@@ -12,7 +12,7 @@ from typing import Any, Literal, overload
 from autograd import Value, maximum, no_grad, where
 from autograd.modes import scoped
 from autograd.value import as_constant, as_operand
-from nn.activations import Activation, activation_named, as_number, softmax
+from nn.activations import Activation, activation_named, softmax
 from nn.layers import LayerNorm, Linear, RMSNorm, name_of
 from nn.matrix import Matrix, dot, total
 from nn.module import Module
@@ -100,7 +100,7 @@ def _masked_softmax(scores: list[Value], mask: list[Value | Literal[True]]) -> l
         # As in softmax, and the maximum of what counts: a masked score may be of any size.
         lowest = -sys.float_info.max
         counted = [where(a, s, lowest) for a, s in zip(mask, scores, strict=True)]
-        peak = as_number(reduce(maximum, counted))
+        peak = reduce(maximum, counted).detach()
     exponentials = [
         where(a, (where(a, s, peak) - peak).exp(), 0.0) for a, s in zip(mask, scores, strict=True)
     ]

@@ -44,7 +44,9 @@ def loss_curve(history: History, steps: int | None = None) -> Figure:
         right.set_ylabel("accuracy")
         right.set_ylim(0.0, 1.02)
         lines += right.lines
-    axes.legend(lines, [str(line.get_label()) for line in lines], loc="center right")
+    # Accuracies rise to the top, losses end above 0: where each leaves room.
+    place = "lower left" if history.held_out_loss else "center right"
+    axes.legend(lines, [str(line.get_label()) for line in lines], loc=place)
     return figure
 
 

@@ -342,6 +342,5 @@ def test_a_gpt_reads_as_its_architecture():
     for frame in ("MultiHeadAttention(4 → 4, 2 heads)", "FeedForward(4 → 16 → 4, relu)", "Head"):
         assert frame in source
     assert "Embedding(5 → 4)" in source
-    assert "inputs" not in source  # tokens choose rows; there is no other leaf
     folded = draw(loss, model=model, depth=0).source
     assert "<B>GPT(" in folded
