@@ -327,7 +327,7 @@ def _added_up(
             part = slice(start, start + together)
             share = len(inputs[part]) / len(inputs)
             predicted, part_cost = add(inputs[part], targets[part], share)
-            predictions += predicted
+            predictions.extend(predicted)
             costs.append(part_cost)
         costs.append(move())
         with no_grad():
