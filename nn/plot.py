@@ -45,8 +45,11 @@ def loss_curve(history: History, steps: int | None = None) -> Figure:
         right.set_ylim(0.0, 1.02)
         lines += right.lines
     # Accuracies rise to the top, losses end above 0: where each leaves room.
-    place = "lower left" if history.held_out_loss else "center right"
-    axes.legend(lines, [str(line.get_label()) for line in lines], loc=place)
+    axes.legend(
+        lines,
+        [str(line.get_label()) for line in lines],
+        loc="lower left" if history.held_out_loss else "center right",
+    )
     return figure
 
 
