@@ -11,7 +11,7 @@ karpathy's microgpt: vocabulary 27, block 16, embedding 16, 4 heads, 1 layer.
     jit, eager   this project
     scalar       a scalar engine in the manner of microgpt: slots, local derivatives stored with
                  each node, a recursive topological sort
-    torch        the same model in tensors, with autograd and torch.optim.Adam
+    torch        the same model in tensors, with its own attention, norm and fused Adam
     c            forward, backward and Adam written by hand, compiled with cc -O3 -march=native
 """
 
@@ -185,7 +185,7 @@ def scalar_step() -> Step:
 
 def torch_step() -> Step:
     import torch
-    from torch.nn.functional import cross_entropy
+    from torch.nn.functional import cross_entropy, rms_norm, scaled_dot_product_attention
 
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
@@ -195,22 +195,21 @@ def torch_step() -> Step:
         return torch.nn.Parameter(0.08 * torch.randn(rows, columns))
 
     def rms(x):
-        return x * ((x * x).mean(-1, keepdim=True) + 1e-5) ** -0.5
+        return rms_norm(x, (SIZE,), eps=1e-5)
 
     wte, wpe = matrix(VOCABULARY, SIZE), matrix(BLOCK, SIZE)
     wq, wk, wv, wo = (matrix(SIZE, SIZE) for _ in range(4))
     w1, w2, head = matrix(4 * SIZE, SIZE), matrix(SIZE, 4 * SIZE), matrix(VOCABULARY, SIZE)
     parameters = [wte, wpe, wq, wk, wv, wo, w1, w2, head]
-    optimizer = torch.optim.Adam(parameters, lr=LR, betas=(BETA1, BETA2), eps=EPS)
+    optimizer = torch.optim.Adam(parameters, lr=LR, betas=(BETA1, BETA2), eps=EPS, fused=True)
     document, width = torch.tensor(DOCUMENT), SIZE // HEADS
-    mask = torch.full((N, N), -math.inf).triu(1)
 
     def step() -> float:
         x = rms(wte[document[:-1]] + wpe[:N])
         normed = rms(x)
         q, k, v = ((normed @ w.T).view(N, HEADS, width).transpose(0, 1) for w in (wq, wk, wv))
-        weights = (q @ k.transpose(1, 2) / width**0.5 + mask).softmax(-1)
-        x = x + (weights @ v).transpose(0, 1).reshape(N, SIZE) @ wo.T
+        found = scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + found.transpose(0, 1).reshape(N, SIZE) @ wo.T
         x = x + torch.relu(rms(x) @ w1.T) @ w2.T
         loss = cross_entropy(x @ head.T, document[1:])
         optimizer.zero_grad()
