@@ -135,6 +135,8 @@ class Fold:
                 i = place.get(value, -1)
                 if i >= 0 and not value.op and (i not in owned or owned[i].depth < part.depth):
                     homes[i] = owned[i] = part
+        for part in list(self.root):
+            self._put_into_modules_without_nodes(part, place, homes)
         for _, value in named_values(model):
             i = place.get(value, -1)
             if i >= 0 and not value.op and i not in owned:
@@ -145,6 +147,18 @@ class Fold:
                     user, others = homes[i] or self.root, homes[p]
                     homes[p] = user.common(others) if others else user
         return [home or self.root for home in homes]
+
+    def _put_into_modules_without_nodes(
+        self, part: Part, place: dict[Value, int], homes: list[Part | None]
+    ) -> None:
+        """Give a part's parameters to the modules within it that made no node: an Embedding."""
+        own = {i for i, owner in self._owned.items() if owner is part}
+        inner: dict[int, Any] = {}
+        for module in getattr(part.owner, "modules", tuple)() if own else ():
+            if module is not part.owner:
+                inner.update((place.get(value, -1), module) for _, value in named_values(module))
+        for i in own & inner.keys():
+            homes[i] = self._owned[i] = part.part(inner[i])
 
     def _part(self, mode: Mode | None, parts: dict[Mode | None, Part]) -> Part:
         """The part of a mode, put into `parts` with all around it."""

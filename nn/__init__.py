@@ -20,6 +20,8 @@ from nn.activations import (
     softplus,
     tanh,
 )
+from nn.attention import FeedForward, MultiHeadAttention, TransformerBlock, attention, causal
+from nn.gpt import GPT, Tokenizer
 from nn.layers import (
     MLP,
     BatchNorm,
@@ -27,6 +29,7 @@ from nn.layers import (
     Embedding,
     Layer,
     LayerNorm,
+    Linear,
     Neuron,
     RMSNorm,
     Sequential,
@@ -57,6 +60,7 @@ from nn.rng import seed
 from nn.train import History, accuracy, evaluate, fit, l2
 
 __all__ = [
+    "GPT",
     "MLP",
     "SGD",
     "Adam",
@@ -64,19 +68,26 @@ __all__ = [
     "BatchNorm",
     "Dropout",
     "Embedding",
+    "FeedForward",
     "History",
     "Layer",
     "LayerNorm",
+    "Linear",
     "Matrix",
     "Module",
+    "MultiHeadAttention",
     "Neuron",
     "Optimizer",
     "RMSNorm",
     "RMSProp",
     "Sequential",
+    "Tokenizer",
+    "TransformerBlock",
     "accuracy",
+    "attention",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "causal",
     "clip_grad_norm",
     "cosine_decay",
     "cross_entropy",

@@ -1,10 +1,11 @@
-"""What does `python -m nn` do? It trains a network of scalar Values on a small task."""
+"""What does `python -m nn` do? It trains a network of scalar Values on a small task, or a GPT."""
 
 from __future__ import annotations
 
 import argparse
 import math
 import os
+import random
 import reprlib
 import shlex
 import sys
@@ -17,7 +18,7 @@ from typing import Any
 
 import nn
 from nn import data as datasets
-from nn import plot
+from nn import plot, rng, text
 from nn.activations import ACTIVATIONS
 from nn.data import Dataset
 from nn.files import read_json, write_json
@@ -28,6 +29,8 @@ from nn.train import Loss, accuracy, evaluate, fit, l2
 EPILOG = """\
 It writes loss.png, decision_boundary.png (tasks with two inputs), history.json, model.json and
 checkpoint.json to runs/<task>/. Ctrl-C stops it and saves what was learned; --resume continues.
+--text FILE gives the gpt other lines to learn from than the names of the chemical elements, and
+--generate N writes N new ones with the model in runs/gpt/.
 """
 
 
@@ -56,6 +59,23 @@ SETTINGS: dict[str, Any] = {
     "noise": 0.1,
 }
 
+# Those of the gpt: the size of microgpt, and what it learns with.
+GPT_SETTINGS: dict[str, Any] = {
+    "text": None,
+    "steps": 1000,
+    "lr": 0.01,
+    "seed": 0,
+    "batch_size": 1,
+    "block_size": 16,
+    "embedding": 16,
+    "heads": 4,
+    "layers": 1,
+}
+BETAS = (0.85, 0.99)
+HELD_OUT = 10, 1000  # one line of so many, and not more than this
+REPORT = 100  # steps
+GPT_ABOUT = "a small GPT that learns the lines of a text, and writes new ones"
+
 
 def _is_whole(low: float) -> Callable[[Any], bool]:
     return lambda setting: type(setting) is int and setting >= low
@@ -77,6 +97,12 @@ VALID: dict[str, Callable[[Any], bool]] = {
     "l2": _is_real,
     "examples": _is_whole(1),
     "noise": _is_real,
+    "text": lambda path: path is None or isinstance(path, str),
+    "steps": _is_whole(0),
+    "block_size": _is_whole(1),
+    "embedding": _is_whole(1),
+    "heads": _is_whole(1),
+    "layers": _is_whole(1),
 }
 
 
@@ -116,10 +142,17 @@ TASKS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a task from the command line. 0: done or stopped by Ctrl-C, 1: failed, 2: wrong usage."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
     out = Path(options.out or Path("runs") / options.task)
+    given = {key: value for key in VALID if (value := getattr(options, key)) is not None}
+    _refuse_stray(parser, options, given)
     try:
-        return run(options.task, out, options)
+        if options.generate is not None:
+            return write_text(out, options)
+        if options.task == "gpt":
+            return learn_text(out, options, given)
+        return run(options.task, out, options, given)
     except (OSError, ValueError, ImportError, ArithmeticError) as error:
         message = " ".join(str(error).split())
         print(f"python -m nn {options.task}: {message}", file=sys.stderr)
@@ -129,11 +162,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def run(name: str, out: Path, options: argparse.Namespace) -> int:
+def run(name: str, out: Path, options: argparse.Namespace, given: dict[str, Any]) -> int:
     """Train on a task and write the results to the folder `out`."""
     task = TASKS[name]
     checkpoint = out / "checkpoint.json"
-    given = {key: value for key in SETTINGS if (value := getattr(options, key)) is not None}
     kept = _kept_settings(checkpoint, name, given) if options.resume else task.settings
     settings = {**SETTINGS, **kept, **given}
     plot.require_matplotlib()
@@ -184,10 +216,125 @@ def run(name: str, out: Path, options: argparse.Namespace) -> int:
     if held_out is not None:
         score = evaluate(model, held_out, accuracy, jit=options.jit)
         print(f"accuracy on {len(held_out.inputs)} held-out examples: {score:.1%}")
+    _say_where(out, name, history)
+    return 0
+
+
+def learn_text(out: Path, options: argparse.Namespace, given: dict[str, Any]) -> int:
+    """Train a GPT on the lines of a text and write the results to the folder `out`."""
+    checkpoint = out / "checkpoint.json"
+    kept = _kept_settings(checkpoint, "gpt", given) if options.resume else {}
+    settings = {**GPT_SETTINGS, **kept, **given}
+    source, block_size = settings["text"], settings["block_size"]
+    plot.require_matplotlib()
+    documents = text.read(source) if source else text.elements()
+    _make_writable(out)
+
+    nn.seed(settings["seed"])
+    rng.generator.shuffle(documents)
+    tokenizer = nn.Tokenizer(documents)
+    part, most = HELD_OUT
+    held = min(len(documents) // part, most)
+    learned, held_out = (
+        text.examples(lines, tokenizer, block_size)
+        for lines in (documents[held:], documents[:held])
+    )
+    sizes = {name: settings[name] for name in ("block_size", "embedding", "heads", "layers")}
+    model = nn.GPT(tokenizer.vocabulary, **sizes)
+    optimizer = nn.Adam(model, lr=settings["lr"], betas=BETAS)
+    print(
+        f"gpt: {len(documents) - held} lines of {source or 'the chemical elements'}, {held} held"
+        f" out; {tokenizer.vocabulary} tokens, {len(model.parameters())} parameters"
+    )
+    if cut := sum(len(document) >= block_size for document in documents):
+        print(f"of {cut} lines only what fits into a block of {block_size} tokens is learned from")
+
+    from tqdm import tqdm  # as in fit
+
+    def show_samples(history: nn.History) -> None:
+        draws = random.Random(len(history.loss))  # what is shown changes nothing that is learned
+        lines = [text.sample(model, tokenizer, "", 0.5, None, draws) for _ in range(3)]
+        tqdm.write(f"loss {history.loss[-1]:.4f}: {', '.join(lines)}")
+
+    start = time.perf_counter()
+    history = fit(
+        model,
+        learned,
+        text.nats_a_character,
+        optimizer,
+        steps=settings["steps"],
+        every=REPORT,
+        batch_size=settings["batch_size"] or None,
+        together=1,
+        held_out=held_out if held else None,
+        schedule=nn.linear_decay(settings["lr"], max(settings["steps"], 1)),
+        predict=text.surprises,
+        after_epoch=None if options.quiet else show_samples,
+        checkpoint=checkpoint,
+        resume=options.resume,
+        settings={"task": "gpt", **{k: v for k, v in settings.items() if k != "steps"}},
+        progress=not options.quiet,
+        jit=options.jit,
+    )
+    seconds = time.perf_counter() - start
+
+    text.save(out / "model.json", model, tokenizer)
+    content = {
+        "kind": "history",
+        "task": "gpt",
+        "settings": settings,
+        "every": REPORT,
+        "loss": history.loss,
+        "held_out_loss": history.held_out_loss,
+    }
+    write_json(out / "history.json", content)
+    plot.save(plot.loss_curve(history, steps=REPORT), out / "loss.png")
+    ended = "stopped" if history.interrupted else "trained"
+    print(f"{ended} after {optimizer.time.data:.0f} steps in {seconds:.1f} s", end="")
+    for what, losses in (("loss", history.loss), ("held out", history.held_out_loss)):
+        print(f", {what} {losses[-1]:.4f}" if losses else "", end="")
+    print(" nats a character" if history.loss else "")
+    _say_where(out, "gpt", history)
+    return 0
+
+
+def write_text(out: Path, options: argparse.Namespace) -> int:
+    """Write lines with the model that was saved in the folder `out`."""
+    try:
+        model, tokenizer = text.load(out / "model.json")
+    except FileNotFoundError:
+        raise ValueError(f"there is no {out / 'model.json'}: train one first") from None
+    if options.seed is not None:
+        nn.seed(options.seed)
+    temperature = 0.5 if options.temperature is None else options.temperature
+    for _ in range(options.generate):
+        print(text.sample(model, tokenizer, options.prompt or "", temperature, options.top_k))
+    return 0
+
+
+def _say_where(out: Path, name: str, history: nn.History) -> None:
     print(f"results are in {out}{os.sep}")
     if history.interrupted:
         print(f"continue with: python -m nn {name} --resume --out {shlex.quote(str(out))}")
-    return 0
+
+
+def _refuse_stray(
+    parser: argparse.ArgumentParser, options: argparse.Namespace, given: dict[str, Any]
+) -> None:
+    """End with exit code 2 if an option does not go with the task, or with --generate."""
+    writing = {
+        key for key in ("temperature", "top_k", "prompt") if getattr(options, key) is not None
+    }
+    if options.generate is not None and options.task == "gpt":
+        stray, place = set(given) - {"seed"}, "--generate"
+    else:
+        generate = {"generate"} if options.generate is not None else set()
+        known = GPT_SETTINGS if options.task == "gpt" else SETTINGS
+        stray = (set(given) - set(known)) | writing | generate
+        place = f"the task {options.task}"
+    if stray:
+        option = "--" + min(stray).replace("_", "-")
+        parser.error(f"{option} does not go with {place}")
 
 
 def _write_results(
@@ -224,18 +371,19 @@ def _kept_settings(path: Path, task: str, given: dict[str, Any]) -> dict[str, An
         raise ValueError(f"{path} is damaged: its settings are not there")
     if settings.get("task") != task:
         raise ValueError(f"{path} is not a checkpoint of {task}")
-    kept = {**settings, "epochs": content.get("epochs")}
+    defaults, length = (GPT_SETTINGS, "steps") if task == "gpt" else (SETTINGS, "epochs")
+    kept = {**settings, length: content.get(length)}
     del kept["task"]
-    if unknown := sorted(set(kept) - set(SETTINGS)):
+    if unknown := sorted(set(kept) - set(defaults)):
         raise ValueError(f"{path} is damaged: there is no setting {reprlib.repr(unknown[0])}")
-    for key in SETTINGS:
+    for key in defaults:
         if not VALID[key](kept.get(key)):
             raise ValueError(f"{path} is damaged: {key} is {reprlib.repr(kept.get(key))}")
     for key, value in given.items():
-        if key != "epochs" and kept[key] != value:
+        if key != length and kept[key] != value:
             option = "--" + key.replace("_", "-")
             raise ValueError(f"{path} was made with {option} {kept[key]}, not {value}")
-    return {key: kept[key] for key in SETTINGS}
+    return {key: kept[key] for key in defaults}
 
 
 def _make_writable(out: Path) -> None:
@@ -250,6 +398,7 @@ def _make_writable(out: Path) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     tasks = "\n".join(f"  {name:10}{task.about}" for name, task in TASKS.items())
+    tasks += f"\n  {'gpt':10}{GPT_ABOUT}"
     parser = argparse.ArgumentParser(
         prog="python -m nn",
         description=f"Train a network made of nothing but scalar Values.\n\ntasks:\n{tasks}",
@@ -260,7 +409,7 @@ def _parser() -> argparse.ArgumentParser:
         "task",
         nargs="?",
         default="moons",
-        choices=TASKS,
+        choices=[*TASKS, "gpt"],
         metavar="task",
         help="one of the above; moons if left out",
     )
@@ -274,6 +423,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--l2", type=_real, help="weight of the L2 penalty")
     parser.add_argument("--examples", type=_whole(1), help="size of a made data set")
     parser.add_argument("--noise", type=_real, help="noise of a made data set")
+    gpt = parser.add_argument_group("of the gpt")
+    gpt.add_argument("--text", metavar="FILE", help="what to learn from: UTF-8, a document a line")
+    gpt.add_argument("--steps", type=_whole(0), help="steps of training")
+    gpt.add_argument("--block-size", type=_whole(1), help="tokens it looks at, at most")
+    gpt.add_argument("--embedding", type=_whole(1), help="numbers a token becomes")
+    gpt.add_argument("--heads", type=_whole(1), help="of attention")
+    gpt.add_argument("--layers", type=_whole(1), help="transformer blocks")
+    gpt.add_argument("--generate", type=_whole(0), metavar="N", help="write N lines, do not train")
+    gpt.add_argument(
+        "--temperature", type=_real, help="of writing: 0.5 if left out, 0 for no chance"
+    )
+    gpt.add_argument("--top-k", type=_whole(1), help="write with the so many likeliest characters")
+    gpt.add_argument("--prompt", help="how each line begins")
     parser.add_argument("--out", help="folder for the results; runs/<task> if left out")
     parser.add_argument("--resume", action="store_true", help="continue a stopped run")
     parser.add_argument(

@@ -11,7 +11,7 @@ from autograd import Value, modes, no_grad
 from autograd.value import as_constant, weighted_sum
 from nn import rng
 from nn.activations import Activation, activation_named
-from nn.matrix import Matrix, Vector, as_values, mean, total
+from nn.matrix import Matrix, Vector, as_values, dot, mean, one_hot, total
 from nn.module import Module
 
 
@@ -44,7 +44,7 @@ class Neuron(Module):
         self.b = Value(0.0)
 
     def __repr__(self) -> str:
-        return f"Neuron({len(self.w)} → 1, {_name_of(self.activation)})"
+        return f"Neuron({len(self.w)} → 1, {name_of(self.activation)})"
 
     def __call__(self, x: Vector) -> Value:
         if len(x) != len(self.w):
@@ -75,7 +75,7 @@ class Layer(Module):
 
     def __repr__(self) -> str:
         first = self.neurons[0]
-        return f"Layer({len(first.w)} → {len(self.neurons)}, {_name_of(first.activation)})"
+        return f"Layer({len(first.w)} → {len(self.neurons)}, {name_of(first.activation)})"
 
     @overload
     def __call__(self, x: Matrix) -> Matrix: ...
@@ -87,6 +87,45 @@ class Layer(Module):
         # Plain numbers become nodes here, once, and not in each neuron.
         inputs = [as_constant(entry) for entry in x]
         return [neuron(inputs) for neuron in self.neurons]
+
+
+class Linear(Module):
+    """W x, without a bias: as much as a Layer of linear neurons, but one thing, not many.
+
+    Args:
+        nin, nout: how many inputs and outputs, 1 or more.
+        std: the spread of the normal distribution that the weights start from, by default
+            sqrt(1 / nin), so that the spread of a signal is kept (LeCun et al. 1998, section 4.6).
+        generator: where they are drawn from; nn's own stream by default.
+
+    Call: as of a Layer.
+    """
+
+    def __init__(
+        self,
+        nin: int,
+        nout: int,
+        std: float | None = None,
+        generator: random.Random | None = None,
+    ) -> None:
+        _check_size("nin", nin)
+        _check_size("nout", nout)
+        self.weights = _normal(nout, nin, math.sqrt(1.0 / nin) if std is None else std, generator)
+
+    def __repr__(self) -> str:
+        return f"Linear({len(self.weights[0])} → {len(self.weights)})"
+
+    @overload
+    def __call__(self, x: Matrix) -> Matrix: ...
+    @overload
+    def __call__(self, x: Vector) -> list[Value]: ...
+    def __call__(self, x: Vector | Matrix) -> list[Value] | Matrix:
+        if isinstance(x, Matrix):
+            return Matrix(self(row) for row in x)
+        if len(x) != len(self.weights[0]):
+            raise ValueError(f"a Linear of {len(self.weights[0])} inputs got {len(x)}")
+        inputs = [as_constant(entry) for entry in x]
+        return [dot(row, inputs) for row in self.weights]
 
 
 class MLP(Module):
@@ -120,7 +159,7 @@ class MLP(Module):
     def __repr__(self) -> str:
         first = self.layers[0].neurons[0]
         sizes = [len(first.w), *(len(layer.neurons) for layer in self.layers)]
-        return f"MLP({' → '.join(map(str, sizes))}, {_name_of(first.activation)})"
+        return f"MLP({' → '.join(map(str, sizes))}, {name_of(first.activation)})"
 
     @overload
     def __call__(self, x: Matrix) -> Matrix: ...
@@ -306,6 +345,9 @@ class RMSNorm(Module):
         self.size, self.eps = size, eps
         self.gain = [Value(1.0) for _ in range(size)] if gain else []
 
+    def __repr__(self) -> str:
+        return f"RMSNorm({self.size})"
+
     @overload
     def __call__(self, x: Matrix) -> Matrix: ...
     @overload
@@ -328,8 +370,10 @@ class Embedding(Module):
         count, size: how many vectors, and their length.
         std: the spread of the normal distribution they start from.
 
-    Call: an index -> its vector; a sequence of indices -> Matrix, a row for each. Raises IndexError
-    for an index outside 0 .. count - 1, and TypeError for one that is not a whole number.
+    Call: an index -> its vector; a sequence of indices -> Matrix, a row for each. An index that is
+    a Value selects by arithmetic, the sum of all vectors weighted by 0 and 1, so that it may be an
+    argument of a recorded function; outside 0 .. count - 1 it gives zeros. Raises IndexError for
+    another index outside that range, and TypeError for one that is not a whole number.
     """
 
     def __init__(
@@ -337,14 +381,19 @@ class Embedding(Module):
     ) -> None:
         _check_size("count", count)
         _check_size("size", size)
-        draw = (generator or rng.generator).gauss
-        self.vectors = [[Value(draw(0.0, std)) for _ in range(size)] for _ in range(count)]
+        self.vectors = _normal(count, size, std, generator)
+
+    def __repr__(self) -> str:
+        return f"Embedding({len(self.vectors)} → {len(self.vectors[0])})"
 
     @overload
-    def __call__(self, index: int) -> list[Value]: ...
+    def __call__(self, index: int | Value) -> list[Value]: ...
     @overload
-    def __call__(self, index: Sequence[int]) -> Matrix: ...
-    def __call__(self, index: int | Sequence[int]) -> list[Value] | Matrix:
+    def __call__(self, index: Sequence[int | Value]) -> Matrix: ...
+    def __call__(self, index: int | Value | Sequence[int | Value]) -> list[Value] | Matrix:
+        if isinstance(index, Value):
+            weights = one_hot(index, len(self.vectors))
+            return [dot(weights, column) for column in zip(*self.vectors, strict=True)]
         if isinstance(index, Iterable) and not isinstance(index, str):
             return Matrix(self(i) for i in index)
         if not hasattr(index, "__index__"):
@@ -354,7 +403,14 @@ class Embedding(Module):
         return list(self.vectors[index])
 
 
-def _name_of(activation: Activation) -> str:
+def _normal(
+    rows: int, columns: int, std: float, generator: random.Random | None
+) -> list[list[Value]]:
+    draw = (generator or rng.generator).gauss
+    return [[Value(draw(0.0, std)) for _ in range(columns)] for _ in range(rows)]
+
+
+def name_of(activation: Activation) -> str:
     """What an activation is called; "linear" for none."""
     name = getattr(activation, "__name__", type(activation).__name__)
     return "linear" if name == "__pos__" else name

@@ -11,7 +11,7 @@ from autograd.modes import scoped
 from autograd.ops import greater
 from autograd.value import as_operand, is_value
 from nn.activations import log_normalised
-from nn.matrix import Matrix, as_values, mean, total
+from nn.matrix import Matrix, as_values, mean, one_hot, total
 
 Number = Value | float
 
@@ -185,10 +185,10 @@ def _examples(
 def _class_weights(loss: str, target: Any, classes: int) -> dict[int, Number]:
     """{class: weight} of one example's target, without the classes of weight 0."""
     if isinstance(target, Value):  # the index of a class, known when the graph is computed
-        ones = {i: 1.0 - greater(target, i) - greater(i, target) for i in range(classes)}
+        ones = one_hot(target, classes)
         if not is_value(target):
-            modes.demand(sum(ones.values()))
-        return ones
+            modes.demand(sum(ones))
+        return dict(enumerate(ones))
     if hasattr(target, "__index__") and getattr(target, "shape", ()) == ():
         if isinstance(target, bool) or not 0 <= target < classes:
             raise ValueError(f"{loss}: no class {target!r} among {classes}")

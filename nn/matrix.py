@@ -9,7 +9,8 @@ from operator import add
 from typing import Any, cast, overload
 
 from autograd import Value
-from autograd.value import as_operand, is_value
+from autograd.ops import greater
+from autograd.value import as_operand, is_value, weighted_sum
 
 Vector = Sequence[Value | float]
 
@@ -34,6 +35,19 @@ def mean(values: Iterable[Value]) -> Value:
     if not listed:
         raise ValueError("mean() of no values")
     return total(listed) / len(listed)
+
+
+def dot(a: Sequence[Value], b: Vector) -> Value:
+    """a_1 b_1 + a_2 b_2 + ..., of one or more entries, from left to right."""
+    return weighted_sum(a[1:], b[1:], a[0] * b[0])
+
+
+def one_hot(index: Value, count: int) -> list[Value]:
+    """1 at the index and 0 elsewhere, for an index that is known when the graph is computed.
+
+    All are 0 for an index outside 0 .. count - 1 or between two whole numbers.
+    """
+    return [1.0 - greater(index, i) - greater(i, index) for i in range(count)]
 
 
 class Matrix:
@@ -123,10 +137,7 @@ class Matrix:
         if self.shape[1] != other.shape[0]:
             raise ValueError(f"@: shapes {_sizes(self)} and {_sizes(other)} do not fit")
         columns = list(zip(*other.rows, strict=True))
-        return Matrix(
-            [total(a * b for a, b in zip(row, column, strict=True)) for column in columns]
-            for row in self.rows
-        )
+        return Matrix([dot(row, column) for column in columns] for row in self.rows)
 
     def __rmatmul__(self, other: Iterable[Iterable[Value | float]]) -> Matrix:
         return Matrix(other) @ self

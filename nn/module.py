@@ -107,6 +107,10 @@ class Module(modes.Watched):
         """Switch to evaluation (Dropout and BatchNorm are fixed functions); returns the module."""
         return self.train(False)
 
+    def modules(self) -> Iterator[Module]:
+        """This module, and every module inside it, each after the one around it."""
+        return (module for _, module in _modules(self))
+
     def child_name(self, child: object) -> str | None:
         """The name of a module kept in this one, such as "layers.0"; None if it is not there."""
         return next((name for name, module in _modules(self) if module is child), None)

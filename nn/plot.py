@@ -23,13 +23,15 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0
 MARKERS = "os^Dv*PX"
 
 
-def loss_curve(history: History) -> Figure:
-    """Loss, and accuracy where there is one, against the epoch."""
+def loss_curve(history: History, steps: int | None = None) -> Figure:
+    """Loss, and accuracy where there is one, against the epoch; or the step, if one has `steps`."""
     figure = _figure(6.4, 4.0)
     axes = figure.subplots()
-    epochs = range(1, len(history.loss) + 1)
+    epochs = [(i + 1) * (steps or 1) for i in range(len(history.loss))]
     axes.plot(epochs, history.loss, color=COLORS[0], label="loss")
-    axes.set_xlabel("epoch")
+    if history.held_out_loss:
+        axes.plot(epochs, history.held_out_loss, color=COLORS[2], ls=":", label="loss, held out")
+    axes.set_xlabel("step" if steps else "epoch")
     axes.set_ylabel("loss")
     axes.set_ylim(bottom=0.0)
     lines = list(axes.lines)
@@ -42,7 +44,12 @@ def loss_curve(history: History) -> Figure:
         right.set_ylabel("accuracy")
         right.set_ylim(0.0, 1.02)
         lines += right.lines
-    axes.legend(lines, [str(line.get_label()) for line in lines], loc="center right")
+    # Accuracies rise to the top, losses end above 0: where each leaves room.
+    axes.legend(
+        lines,
+        [str(line.get_label()) for line in lines],
+        loc="lower left" if history.held_out_loss else "center right",
+    )
     return figure
 
 

@@ -37,23 +37,26 @@ SAVE_EVERY = 5.0  # seconds between checkpoints of a running fit
 class History:
     """What happened, one entry for each epoch; `accuracy` stands for whatever the metric is.
 
-    Training loss and accuracy are those seen while learning; held-out accuracy is measured at the
-    end of an epoch, in evaluation mode. `interrupted` says whether a Ctrl-C ended the run.
+    Training loss and accuracy are those seen while learning; what is held out is measured at the
+    end of an epoch, in evaluation mode: by the metric, without one by the loss. `interrupted` says
+    whether a Ctrl-C ended the run.
     """
 
     loss: list[float] = field(default_factory=list)
     accuracy: list[float] = field(default_factory=list)
     held_out_accuracy: list[float] = field(default_factory=list)
+    held_out_loss: list[float] = field(default_factory=list)
     interrupted: bool = False
 
 
 @dataclass
 class Position:
-    """Where a run stands: whole epochs and steps done, and what the current epoch has seen."""
+    """Where a run stands: epochs and steps done, examples seen in this pass and in this epoch."""
 
     epoch: int = 0
     steps: int = 0
     seen: int = 0
+    examples: int = 0
     order: list[int] = field(default_factory=list)
     loss_sum: float = 0.0
     accuracy_sum: float = 0.0
@@ -65,14 +68,18 @@ def fit(
     loss: Loss,
     optimizer: Optimizer,
     *,
-    epochs: int,
+    epochs: int | None = None,
+    steps: int | None = None,
+    every: int = 100,
     batch_size: int | None = None,
+    together: int | None = None,
     penalty: Callable[[Module], Value] | None = None,
     metric: Metric | None = None,
     held_out: Dataset | tuple[Sequence[Any], Sequence[Any]] | None = None,
     schedule: Schedule | None = None,
     clip: float | None = None,
     predict: Predict | None = None,
+    after_epoch: Callable[[History], None] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     resume: bool = False,
     settings: dict[str, Any] | None = None,
@@ -91,13 +98,19 @@ def fit(
         loss: (predictions, targets) -> Value, such as `nn.hinge`.
         optimizer: made for the model's parameters.
         epochs: passes over the data, those of a resumed run included.
-        batch_size: examples in a step, in a new order each epoch; None: all, in the order given.
+        steps: how many steps instead, in as many passes as that takes; `every` so many, and at the
+            end, an epoch is over.
+        batch_size: examples in a step, in a new order each pass; None: all, in the order given.
+        together: examples of a step that are computed at once; None: all. The gradients of the
+            parts add up, each loss counting by its share of the examples: for steps too large to
+            be recorded, or to fit into memory, as one graph.
         penalty: model -> Value, added to the loss, such as `l2(1e-4)`.
         metric: (predictions, targets) -> number, such as `accuracy`.
-        held_out: examples that are measured by the metric, not learned from.
+        held_out: examples that are not learned from, measured by the metric, else by the loss.
         schedule: number of steps done -> learning rate.
         clip: the largest Euclidean norm of a gradient.
         predict: (model, inputs) -> predictions; by default the model is called on a batch Matrix.
+        after_epoch: called with the history so far, when the model is in evaluation mode.
         checkpoint: a file for the whole state of the run, written every few seconds and at the end.
         resume: continue from the checkpoint; the result equals that of an uninterrupted run.
         settings: kept in the checkpoint; a resume with others is refused.
@@ -122,10 +135,17 @@ def fit(
             raise ValueError(
                 f"examples have {len(inputs[0])} numbers, held-out ones {len(held_out[0][0])}"
             )
-    if epochs < 0:
-        raise ValueError(f"epochs must be 0 or more, not {epochs}")
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"batch_size must be 1 or more, not {batch_size}")
+    if (epochs is None) == (steps is None):
+        raise ValueError("fit takes either epochs or steps")
+    for name, count, low in (
+        ("epochs", epochs, 0),
+        ("steps", steps, 0),
+        ("every", every, 1),
+        ("batch_size", batch_size, 1),
+        ("together", together, 1),
+    ):
+        if count is not None and count < low:
+            raise ValueError(f"{name} must be {low} or more, not {count}")
     if resume and checkpoint is None:
         raise ValueError("resume needs a checkpoint")
     if checkpoint is not None and not Path(checkpoint).parent.is_dir():
@@ -135,16 +155,23 @@ def fit(
     if resume and checkpoint is not None:
         history, position, settings = _restore(checkpoint, model, optimizer, settings, len(inputs))
     buffers = [buffer for _, buffer in model.named_buffers()]
+    size = batch_size or len(inputs)
+    unit, length = ("epochs", epochs or 0) if steps is None else ("steps", steps)
     learn = _step_of(model, loss, optimizer, penalty, clip, predict)
+    add, move = _halves_of(model, loss, optimizer, penalty, clip, predict)
     if jit:
         from autograd.jit import jit as jitted  # NumPy is slow to import
 
-        learn = jitted(learn)
-        predict = _in_pieces(jitted(predict))
+        learn, add, move = jitted(learn), jitted(add), jitted(move)
+        predict = _in_pieces(jitted(predict), together or 32)
+    if together is not None and together < size:
+        optimizer.zero_grad()
+        learn = _added_up(add, move, together)
 
     def save() -> None:
         if checkpoint is not None:
-            _save(checkpoint, model, optimizer, history, position, epochs, settings or {})
+            run = {unit: length}
+            _save(checkpoint, model, optimizer, history, position, run, settings or {})
 
     def guarded(batch: Sequence[int]) -> None:
         """One step; where it fails, the statistics that its forward pass moved are put back."""
@@ -169,42 +196,57 @@ def fit(
             ) from None
         position.steps += 1
         position.seen += len(batch)
+        position.examples += len(batch)
         position.loss_sum += float(cost) * len(batch)
         if metric is not None:
             position.accuracy_sum += metric(predictions, batch_targets) * len(batch)
 
     def end_epoch() -> dict[str, str]:
         """Enter the finished epoch into the history; what the bar shows of it."""
-        history.loss.append(position.loss_sum / len(inputs))
+        history.loss.append(position.loss_sum / position.examples)
         shown = {"loss": f"{history.loss[-1]:.4f}"}
         if metric is not None:
-            history.accuracy.append(position.accuracy_sum / len(inputs))
+            history.accuracy.append(position.accuracy_sum / position.examples)
             shown["accuracy"] = f"{history.accuracy[-1]:.1%}"
-            if held_out is not None:
-                score = evaluate(model, held_out, metric, predict)
-                history.held_out_accuracy.append(score)
-                shown["held out"] = f"{score:.1%}"
-        position.epoch, position.seen = position.epoch + 1, 0
+        if held_out is not None and metric is not None:
+            score = evaluate(model, held_out, metric, predict)
+            history.held_out_accuracy.append(score)
+            shown["held out"] = f"{score:.1%}"
+        elif held_out is not None:
+            score = evaluate(model, held_out, lambda p, t: float(loss(p, t)), predict)
+            history.held_out_loss.append(score)
+            shown["held out"] = f"{score:.4f}"
+        position.epoch, position.examples = position.epoch + 1, 0
         position.loss_sum = position.accuracy_sum = 0.0
         return shown
 
-    model.train()
-    size = batch_size or len(inputs)
+    def done() -> int:
+        """How much of the run: epochs, or steps."""
+        return position.epoch if steps is None else position.steps
+
     saved_at = time.monotonic()
     with (
         _collector_paused(),
         _interrupt_kept() as interrupt,
-        tqdm(total=epochs, initial=position.epoch, unit="epoch", disable=not progress) as bar,
+        tqdm(total=length, initial=done(), unit=unit[:-1], disable=not progress) as bar,
     ):
-        while position.epoch < epochs and not interrupt.is_set():
+        model.train()
+        while done() < length and not interrupt.is_set():
             if position.seen == 0:
                 position.order = list(range(len(inputs)))
                 if batch_size is not None:
                     rng.generator.shuffle(position.order)
             guarded(position.order[position.seen : position.seen + size])
-            if position.seen == len(inputs):
+            passed = position.seen == len(inputs)
+            if passed:
+                position.seen = 0
+            if passed if steps is None else position.steps == steps or position.steps % every == 0:
                 bar.set_postfix(end_epoch(), refresh=False)
-                bar.update()
+                if after_epoch is not None:
+                    model.eval()
+                    after_epoch(history)
+                    model.train()
+            bar.update(done() - bar.n)
             if time.monotonic() - saved_at > SAVE_EVERY:
                 save()
                 saved_at = time.monotonic()
@@ -228,9 +270,7 @@ def _step_of(
         cost = loss(predictions, targets)
         if penalty is not None:
             cost = cost + penalty(model)
-        # A recorded step has no numbers to look at; where one is not finite, it is run eagerly.
-        if not modes.is_traced() and not math.isfinite(float(cost)):
-            raise FloatingPointError(f"the loss became {float(cost)}")
+        _check_finite(cost)
         optimizer.zero_grad()
         cost.backward()
         if clip is not None:
@@ -239,6 +279,67 @@ def _step_of(
         return predictions, cost
 
     return step
+
+
+def _halves_of(
+    model: Module,
+    loss: Loss,
+    optimizer: Optimizer,
+    penalty: Callable[[Module], Value] | None,
+    clip: float | None,
+    predict: Predict,
+) -> tuple[Callable[[Any, Any, float], tuple[Any, Value]], Callable[[], Value]]:
+    """The same step in two: one that adds to the gradients, and the one that moves by them.
+
+    (inputs, targets, share) -> (predictions, cost), and () -> cost of the penalty.
+    """
+
+    def add(inputs: Any, targets: Any, share: float) -> tuple[Any, Value]:
+        predictions = predict(model, inputs)
+        cost = loss(predictions, targets) * share
+        _check_finite(cost)
+        cost.backward()
+        return predictions, cost
+
+    def move() -> Value:
+        cost = as_constant(0.0)
+        if penalty is not None:
+            cost = penalty(model)
+            cost.backward()
+        if clip is not None:
+            clip_grad_norm(optimizer.parameters, clip)
+        optimizer.step()
+        optimizer.zero_grad()
+        return cost
+
+    return add, move
+
+
+def _added_up(
+    add: Callable[[Any, Any, float], tuple[Any, Value]], move: Callable[[], Value], together: int
+) -> Callable[[Any, Any], tuple[Any, Value]]:
+    """(inputs, targets) -> (predictions, cost) of a step whose gradients are added up."""
+
+    def step(inputs: Any, targets: Any) -> tuple[Any, Value]:
+        predictions: list[Any] = []
+        costs = []
+        for start in range(0, len(inputs), together):
+            part = slice(start, start + together)
+            share = len(inputs[part]) / len(inputs)
+            predicted, part_cost = add(inputs[part], targets[part], share)
+            predictions.extend(predicted)
+            costs.append(part_cost)
+        costs.append(move())
+        with no_grad():
+            return predictions, total(costs)
+
+    return step
+
+
+def _check_finite(cost: Value) -> None:
+    # A recorded step has no numbers to look at; where one is not finite, it is run eagerly.
+    if not modes.is_traced() and not math.isfinite(float(cost)):
+        raise FloatingPointError(f"the loss became {float(cost)}")
 
 
 def _in_pieces(predict: Predict, size: int = 32) -> Predict:
@@ -260,14 +361,18 @@ def evaluate(
     metric: Metric,
     predict: Predict | None = None,
     jit: bool = False,
+    together: int = 32,
 ) -> float:
-    """The metric of a model's predictions, in evaluation mode and without a graph."""
+    """The metric of a model's predictions, in evaluation mode and without a graph.
+
+    With the jit so many examples `together` are one program.
+    """
     predict = predict or _predict_batch
     inputs, targets = _checked(data, predict is _predict_batch)
     if jit:
         from autograd.jit import jit as jitted
 
-        predict = _in_pieces(jitted(predict))
+        predict = _in_pieces(jitted(predict), together)
     training = model.training
     model.eval()
     try:
@@ -343,13 +448,13 @@ def _save(
     optimizer: Optimizer,
     history: History,
     position: Position,
-    epochs: int,
+    length: dict[str, int],
     settings: dict[str, Any],
 ) -> None:
     content = {
         "kind": "checkpoint",
         "settings": settings,
-        "epochs": epochs,
+        **length,
         "position": asdict(position),
         "history": asdict(history),
         "model": model.state_dict(),
@@ -398,17 +503,18 @@ def _restore(
 
 
 def _history(content: dict[str, Any], epochs: int) -> History:
-    loss, accuracy, held_out_accuracy = (
+    loss, accuracy, held_out_accuracy, held_out_loss = (
         [as_number(x, name) for x in content[name]]
-        for name in ("loss", "accuracy", "held_out_accuracy")
+        for name in ("loss", "accuracy", "held_out_accuracy", "held_out_loss")
     )
-    if len(loss) != epochs or any(len(x) not in (0, epochs) for x in (accuracy, held_out_accuracy)):
+    others = accuracy, held_out_accuracy, held_out_loss
+    if len(loss) != epochs or any(len(x) not in (0, epochs) for x in others):
         raise ValueError(f"its history is not one of {epochs} epochs")
-    return History(loss, accuracy, held_out_accuracy)
+    return History(loss, *others)
 
 
 def _position(content: dict[str, Any], examples: int) -> Position:
-    counts = {name: content[name] for name in ("epoch", "steps", "seen")}
+    counts = {name: content[name] for name in ("epoch", "steps", "seen", "examples")}
     order = content["order"]
     if not all(type(n) is int and n >= 0 for n in counts.values()):
         raise ValueError("its counts are not whole numbers")

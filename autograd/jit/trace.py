@@ -439,6 +439,8 @@ class Tracer:
 
     def gradient_of(self, leaf: Value) -> int:
         """The node of a leaf's gradient."""
+        if leaf.__class__ is Constant:
+            return self.constant(0.0)
         if leaf not in self.gradient:
             self._met(leaf)
         return self.gradient.get(leaf) or self.constant(0.0)

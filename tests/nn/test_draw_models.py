@@ -323,3 +323,24 @@ class Shouting(nn.Module):
 def test_what_a_module_says_of_itself_is_text():
     drawing = draw(Shouting()(2.0), depth=0)
     assert boxes(drawing)["Shouting"] == [r'S<b>{"|"}\N</b>&amp;', "3 nodes"]
+
+
+# --- a transformer --------------------------------------------------------------------------------
+
+
+def test_a_gpt_reads_as_its_architecture():
+    model = nn.GPT(5, 4, 4, 2, 1)
+    loss = nn.cross_entropy_with_logits(model([4, 0, 1]), [0, 1, 4])
+    loss.backward()
+    source = draw(loss, model=model).source
+    for name in ("token", "position", "norm", "logits", "cross_entropy_with_logits"):
+        assert f"<B>{name}</B>" in source
+    for part in ("attention_norm", "attention.W_q", "attention.W_k", "attention.W_v"):
+        assert f"<B>blocks.0.{part}</B>" in source
+    for part in ("attention.W_o", "mlp_norm", "mlp.W_1", "mlp.W_2"):
+        assert f"<B>blocks.0.{part}</B>" in source
+    for frame in ("MultiHeadAttention(4 → 4, 2 heads)", "FeedForward(4 → 16 → 4, relu)", "Head"):
+        assert frame in source
+    assert "Embedding(5 → 4)" in source
+    folded = draw(loss, model=model, depth=0).source
+    assert "<B>GPT(" in folded

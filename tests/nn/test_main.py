@@ -114,7 +114,8 @@ def test_help_lists_every_task_and_names_the_default(tmp_path):
     done = nn_run(tmp_path, "--help")
     assert (done.returncode, done.stderr) == (0, "")
     listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
-    assert set(INPUTS) == set(TASKS) <= set(listed)
+    assert set(INPUTS) == set(TASKS)
+    assert {*TASKS, "gpt"} <= set(listed)
     assert "moons if left out" in done.stdout
     for option in ("--out", "--epochs", "--lr", "--seed", "--hidden", "--optimizer", "--resume"):
         assert option in done.stdout

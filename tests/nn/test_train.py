@@ -94,6 +94,93 @@ def fail():
     raise RuntimeError("a broken loss")
 
 
+# --- steps, parts, and what is held out -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_steps_take_as_many_passes_as_they_need(jit):
+    model, optimizer = plain()
+    lengths = []
+    history = run(
+        model,
+        optimizer,
+        epochs=None,
+        steps=11,
+        every=4,
+        batch_size=3,
+        jit=jit,
+        after_epoch=lambda history: lengths.append(len(history.loss)),
+    )
+    assert optimizer.time.data == 11.0  # a pass over 10 examples is 4 steps
+    assert len(history.loss) == len(history.accuracy) == 3
+    assert lengths == [1, 2, 3]  # after steps 4, 8 and 11
+    again, others = plain()
+    passes = run(again, others, epochs=2, batch_size=3)
+    assert history.loss[:2] == pytest.approx(passes.loss, rel=1e-12)
+
+
+def test_a_run_of_steps_resumes_to_the_bit_also_in_the_middle_of_a_pass(tmp_path):
+    options = {"epochs": None, "every": 5, "batch_size": 4, "held_out": EXAMPLES, "metric": None}
+    whole = made()
+    history = run(*whole, **options, steps=17)
+    parts = made()
+    checkpoint = tmp_path / "checkpoint.json"
+    run(*parts, **options, steps=10, checkpoint=checkpoint)
+    parts = made(seed=9)
+    resumed = run(*parts, **options, steps=17, checkpoint=checkpoint, resume=True)
+    assert learned(*parts) == learned(*whole)
+    assert resumed == history
+    assert len(history.held_out_loss) == 4
+
+
+def test_without_a_metric_what_is_held_out_is_measured_by_the_loss():
+    model, optimizer = plain()
+    history = run(model, optimizer, metric=None, held_out=EXAMPLES)
+    assert history.held_out_accuracy == []
+    assert len(history.held_out_loss) == 4
+    scores = [model(x) for x in EXAMPLES.inputs]
+    assert history.held_out_loss[-1] == nn.hinge(scores, EXAMPLES.targets).data
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("together", [1, 2, 3, 4])
+def test_gradients_of_parts_add_up_to_those_of_the_batch(together, jit):
+    options = {"batch_size": 4, "penalty": nn.l2(0.1), "clip": 0.5, "jit": jit}
+    whole = plain()
+    expected = run(*whole, **options)
+    parts = plain()
+    for parameter in parts[0].parameters():
+        parameter.grad = 7.0  # left by somebody else
+    history = run(*parts, **options, together=together)
+    assert history.loss == pytest.approx(expected.loss, rel=1e-9)
+    assert history.accuracy == expected.accuracy
+    numbers = list(whole[0].state_dict().values())
+    assert list(parts[0].state_dict().values()) == pytest.approx(numbers, rel=1e-7)
+
+
+def test_after_an_epoch_the_model_is_in_evaluation_mode_and_then_in_training_again():
+    model, optimizer = made()
+    modes = []
+    run(model, optimizer, after_epoch=lambda history: modes.append(model.training))
+    assert modes == [False] * 4
+    assert model.training
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": 3}, "either epochs or steps"),
+        ({"epochs": None}, "either epochs or steps"),
+        ({"epochs": None, "steps": -1}, "steps must be 0 or more, not -1"),
+        ({"epochs": None, "steps": 1, "every": 0}, "every must be 1 or more, not 0"),
+        ({"together": 0}, "together must be 1 or more, not 0"),
+    ],
+)
+def test_lengths_that_make_no_sense_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        run(*plain(), **options)
+
+
 # --- reproducible and resumable -------------------------------------------------------------------
 
 

@@ -1,0 +1,301 @@
+"""Who looks at whom? Attention, several heads of it, and the block that a transformer repeats."""
+
+from __future__ import annotations
+
+import math
+import random
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
+from typing import Any, Literal, overload
+
+from autograd import Value, maximum, no_grad, where
+from autograd.modes import scoped
+from autograd.value import as_constant, as_operand
+from nn.activations import Activation, activation_named, softmax
+from nn.layers import LayerNorm, Linear, RMSNorm, name_of
+from nn.matrix import Matrix, dot, total
+from nn.module import Module
+
+Mask = Sequence[Sequence[bool | float | Value]] | Matrix
+
+# What brings the numbers of a token into range, by name; the first has nothing to learn.
+NORMS: dict[str, Callable[[int], Module]] = {
+    "rms": lambda size: RMSNorm(size, gain=False),
+    "layer": LayerNorm,
+}
+
+
+@overload
+def attention(
+    Q: Matrix, K: Matrix, V: Matrix, mask: Mask | None = None, return_weights: Literal[False] = ...
+) -> Matrix: ...
+@overload
+def attention(
+    Q: Matrix, K: Matrix, V: Matrix, mask: Mask | None = None, *, return_weights: Literal[True]
+) -> tuple[Matrix, Matrix]: ...
+@scoped
+def attention(
+    Q: Matrix, K: Matrix, V: Matrix, mask: Mask | None = None, return_weights: bool = False
+) -> Matrix | tuple[Matrix, Matrix]:
+    """softmax(Q K^T / sqrt(d_k)) V, the softmax of each row (Vaswani et al. 2017, eq. 1).
+
+    Args:
+        Q: queries, n x d_k. K: keys, m x d_k. V: values, m x d_v.
+        mask: n x m entries, 1 or True where a query may look at a key, 0 or False where not. What
+            is masked with plain numbers is not computed at all; an entry that is a Value, such as
+            an argument of a recorded function, chooses when the graph is computed.
+        return_weights: also give the n x m weights, to be looked at.
+
+    Returns a Matrix (n x d_v), and the weights if asked. A query that may look at nothing gets
+    zeros. Raises ValueError for shapes that do not fit or a mask of other numbers, TypeError for a
+    mask that is no table.
+
+    >>> K = Matrix([[1, 0], [0, 1]])
+    >>> out, weights = attention(K * 10, K, Matrix([[1], [2]]), return_weights=True)
+    >>> [[round(w, 3) for w in row] for row in weights.data], round(out[0][0].data, 3)
+    ([[0.999, 0.001], [0.001, 0.999]], 1.001)
+    """
+    queries, keys, values = (X if isinstance(X, Matrix) else Matrix(X) for X in (Q, K, V))
+    (n, size), (m, width) = queries.shape, values.shape
+    if keys.shape[1] != size:
+        raise ValueError(f"attention: queries of {size} numbers, but keys of {keys.shape[1]}")
+    if len(keys) != m:
+        raise ValueError(f"attention: {len(keys)} keys, but {m} values")
+    columns = list(zip(*values, strict=True))
+    root, none = math.sqrt(size), as_constant(0.0)
+    out, shown = [], []
+    for query, may in zip(queries, _checked(mask, n, m), strict=True):
+        seen = [j for j, allowed in enumerate(may) if allowed is not False]
+        if not seen:
+            out.append([none] * width)
+            shown.append([none] * m)
+            continue
+        scores = [dot(query, keys[j]) / root for j in seen]
+        weights = _masked_softmax(scores, [may[j] for j in seen])
+        out.append([dot(weights, [column[j] for j in seen]) for column in columns])
+        if return_weights:
+            of = dict(zip(seen, weights, strict=True))
+            shown.append([of.get(j, none) for j in range(m)])
+    return (Matrix(out), Matrix(shown)) if return_weights else Matrix(out)
+
+
+def causal(queries: int, keys: int | None = None) -> list[list[bool]]:
+    """The mask by which each position looks at itself and at what came before, as a table.
+
+    With more keys than queries the queries are the last positions.
+
+    >>> causal(2, 3)
+    [[True, True, False], [True, True, True]]
+    """
+    keys = queries if keys is None else keys
+    return [[j <= i + keys - queries for j in range(keys)] for i in range(queries)]
+
+
+def _masked_softmax(scores: list[Value], mask: list[Value | Literal[True]]) -> list[Value]:
+    """softmax over the scores that are not masked; zeros where all are."""
+    if all(allowed is True for allowed in mask):
+        return softmax(scores)
+    with no_grad():
+        # As in softmax, and the maximum of what counts: a masked score may be of any size.
+        lowest = -sys.float_info.max
+        counted = [where(a, s, lowest) for a, s in zip(mask, scores, strict=True)]
+        peak = reduce(maximum, counted).detach()
+    exponentials = [
+        where(a, (where(a, s, peak) - peak).exp(), 0.0) for a, s in zip(mask, scores, strict=True)
+    ]
+    whole = total(exponentials)
+    normaliser = where(whole, whole, 1.0)
+    return [e / normaliser for e in exponentials]
+
+
+def _checked(mask: Any, n: int, m: int) -> Iterable[list[Any]]:
+    """The mask as n rows of m entries, each True, False or a Value."""
+    if mask is None:
+        return [[True] * m] * n
+    if isinstance(mask, str | bytes) or not isinstance(mask, Iterable):
+        raise TypeError(f"attention: a mask is a table of 0 and 1, not {mask!r}")
+    rows = [list(row) if isinstance(row, Iterable) else row for row in mask]
+    if not all(isinstance(row, list) for row in rows):
+        raise TypeError(f"attention: a mask is a table of 0 and 1, not {mask!r}")
+    if len(rows) != n or any(len(row) != m for row in rows):
+        sizes = f"{len(rows)} x {'/'.join(map(str, sorted({len(row) for row in rows})))}"
+        raise ValueError(f"attention: a mask of {sizes} for {n} queries and {m} keys")
+    return [[_allowed(entry) for entry in row] for row in rows]
+
+
+def _allowed(entry: Any) -> bool | Value:
+    if isinstance(entry, Value):
+        return entry
+    number = as_operand(entry)
+    if number is None or number.data not in (0.0, 1.0):
+        raise ValueError(f"attention: a mask holds 0 and 1, not {entry!r}")
+    return number.data == 1.0
+
+
+class Head(Module):
+    """One head: attention within its own share of the columns. It has nothing to learn."""
+
+    def __call__(
+        self, Q: Matrix, K: Matrix, V: Matrix, mask: Mask | None = None
+    ) -> tuple[Matrix, Matrix]:
+        return attention(Q, K, V, mask, return_weights=True)
+
+    def __repr__(self) -> str:
+        return "Head"
+
+
+class MultiHeadAttention(Module):
+    """Attention of tokens to each other, in several heads side by side.
+
+    W_o [head_1, ..., head_h] with head_i = attention(Q_i, K_i, V_i), where Q_i, K_i and V_i are the
+    i-th share of the columns of W_q x, W_k x and W_v x (Vaswani et al. 2017, section 3.2.2).
+
+    Args:
+        embedding: how many numbers a token has. heads: how many share them; it divides embedding.
+        std, generator: as of Linear.
+
+    Call: a Matrix (n x embedding), and if wanted an n x n mask -> Matrix (n x embedding). With a
+    `cache`, a pair of lists, the keys and values of earlier calls are there as well: those of this
+    call are appended, and the mask is n x (all keys). With `return_weights=True` also the weights
+    of each head. Raises ValueError for another number of columns, and as `attention` does.
+    """
+
+    def __init__(
+        self,
+        embedding: int,
+        heads: int,
+        std: float | None = None,
+        generator: random.Random | None = None,
+    ) -> None:
+        if isinstance(heads, bool) or not isinstance(heads, int):
+            raise TypeError(f"heads must be a whole number, not {heads!r}")
+        if heads < 1 or embedding % heads:
+            raise ValueError(f"MultiHeadAttention: {heads} heads cannot share {embedding} numbers")
+        self.W_q, self.W_k, self.W_v, self.W_o = (
+            Linear(embedding, embedding, std, generator) for _ in range(4)
+        )
+        self.heads = [Head() for _ in range(heads)]
+
+    @overload
+    def __call__(
+        self,
+        x: Matrix,
+        mask: Mask | None = None,
+        cache: Cache | None = None,
+        return_weights: Literal[False] = ...,
+    ) -> Matrix: ...
+    @overload
+    def __call__(
+        self,
+        x: Matrix,
+        mask: Mask | None = None,
+        cache: Cache | None = None,
+        *,
+        return_weights: Literal[True],
+    ) -> tuple[Matrix, list[Matrix]]: ...
+    def __call__(
+        self,
+        x: Matrix,
+        mask: Mask | None = None,
+        cache: Cache | None = None,
+        return_weights: bool = False,
+    ) -> Matrix | tuple[Matrix, list[Matrix]]:
+        x = x if isinstance(x, Matrix) else Matrix(x)
+        Q, K, V = self.W_q(x), self.W_k(x), self.W_v(x)
+        new = K.rows, V.rows
+        if cache is not None:
+            K, V = (Matrix(kept + rows) for kept, rows in zip(cache, new, strict=True))
+        width = Q.shape[1] // len(self.heads)
+        outs, weights = [], []
+        for i, head in enumerate(self.heads):
+            share = slice(i * width, (i + 1) * width)
+            q, k, v = (Matrix(row[share] for row in X) for X in (Q, K, V))
+            out, looked = head(q, k, v, mask)
+            outs.append(out)
+            weights.append(looked)
+        if cache is not None:
+            for kept, rows in zip(cache, new, strict=True):
+                kept += rows
+        joined = Matrix(
+            [entry for row in rows for entry in row] for rows in zip(*outs, strict=True)
+        )
+        return (self.W_o(joined), weights) if return_weights else self.W_o(joined)
+
+    def __repr__(self) -> str:
+        size = len(self.W_q.weights)
+        return f"MultiHeadAttention({size} → {size}, {len(self.heads)} heads)"
+
+
+Cache = tuple[list[list[Value]], list[list[Value]]]
+
+
+class FeedForward(Module):
+    """W_2 g(W_1 x): each token for itself, `times` as wide inside (Vaswani et al. 2017, 3.3).
+
+    Args:
+        embedding: how many numbers a token has. activation: g.
+        times: how many times as many there are inside. std, generator: as of Linear.
+
+    Call: a Matrix (n x embedding) -> Matrix of that shape.
+    """
+
+    def __init__(
+        self,
+        embedding: int,
+        activation: str | Activation = "relu",
+        times: int = 4,
+        std: float | None = None,
+        generator: random.Random | None = None,
+    ) -> None:
+        self.W_1 = Linear(embedding, times * embedding, std, generator)
+        self.activation = activation_named(activation)
+        self.W_2 = Linear(times * embedding, embedding, std, generator)
+
+    def __call__(self, x: Matrix) -> Matrix:
+        return self.W_2(self.W_1(x).map(self.activation))
+
+    def __repr__(self) -> str:
+        size, wide = len(self.W_2.weights), len(self.W_1.weights)
+        return f"FeedForward({size} → {wide} → {size}, {name_of(self.activation)})"
+
+
+class TransformerBlock(Module):
+    """What a transformer repeats: tokens look at each other, then each thinks for itself.
+
+    x := x + attention(norm(x)), x := x + FeedForward(norm(x)) (Vaswani et al. 2017, figure 1; the
+    norm first, as in Radford et al. 2019).
+
+    Args:
+        embedding, heads, std, generator: as of MultiHeadAttention.
+        norm: "rms", RMSNorm without a gain, or "layer", LayerNorm.
+        activation: of FeedForward.
+
+    Call: as MultiHeadAttention, without the weights.
+    """
+
+    def __init__(
+        self,
+        embedding: int,
+        heads: int,
+        norm: str = "rms",
+        activation: str | Activation = "relu",
+        std: float | None = None,
+        generator: random.Random | None = None,
+    ) -> None:
+        self.attention_norm = norm_named(norm)(embedding)
+        self.attention = MultiHeadAttention(embedding, heads, std, generator)
+        self.mlp_norm = norm_named(norm)(embedding)
+        self.mlp = FeedForward(embedding, activation, 4, std, generator)
+
+    def __call__(self, x: Matrix, mask: Mask | None = None, cache: Cache | None = None) -> Matrix:
+        looked = x + self.attention(self.attention_norm(x), mask, cache)
+        out: Matrix = looked + self.mlp(self.mlp_norm(looked))
+        return out
+
+
+def norm_named(name: str) -> Callable[[int], Module]:
+    """What makes a norm of a size. Raises ValueError, listing the names there are."""
+    if name not in NORMS:
+        raise ValueError(f"no norm is called {name!r}; there are {', '.join(NORMS)}")
+    return NORMS[name]

@@ -1,0 +1,211 @@
+"""How does a network write? It says how likely each next token is, and one is drawn, over and over.
+
+The size and architecture of Andrej Karpathy's microgpt (2026): token and position embeddings, a
+norm, transformer blocks, and a linear layer to the logits.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+
+from autograd import Value, no_grad
+from nn import rng
+from nn.activations import softmax
+from nn.attention import Cache, TransformerBlock, causal, norm_named
+from nn.layers import Embedding, Linear
+from nn.losses import cross_entropy_with_logits
+from nn.matrix import Matrix
+from nn.module import Module
+
+Token = int | Value
+
+PADDING = -1  # where a token would be, beyond the end of a document
+
+
+class GPT(Module):
+    """A generative pre-trained transformer (Radford et al. 2019), without biases.
+
+    Args:
+        vocabulary: how many tokens there are, 0 .. vocabulary - 1.
+        block_size: how many tokens it looks at, at most.
+        embedding: how many numbers a token becomes. heads: of attention. layers: of blocks.
+        norm: "rms", RMSNorm without a gain, or "layer", LayerNorm.
+        std: the spread of the normal distribution that the weights start from.
+        generator: where they are drawn from; nn's own stream by default.
+
+    Call: 1 to block_size tokens, whole numbers or Values -> the logits of the token that follows
+    each, a Matrix (n x vocabulary). With a `cache` of `empty_cache()` only the new tokens are
+    given: what was seen stays there. Raises ValueError for no tokens or too many, IndexError for
+    one that is not in the vocabulary.
+
+    >>> model = GPT(vocabulary=27, block_size=16, embedding=16, heads=4, layers=1)
+    >>> len(model.parameters())
+    4192
+    >>> model([0, 5, 3]).shape
+    (3, 27)
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        block_size: int,
+        embedding: int,
+        heads: int,
+        layers: int,
+        norm: str = "rms",
+        std: float = 0.08,
+        generator: random.Random | None = None,
+    ) -> None:
+        if isinstance(layers, bool) or not isinstance(layers, int) or layers < 1:
+            raise ValueError(f"layers must be a whole number, 1 or more, not {layers!r}")
+        self.vocabulary, self.block_size = vocabulary, block_size
+        self.sizes = {
+            "vocabulary": vocabulary,
+            "block_size": block_size,
+            "embedding": embedding,
+            "heads": heads,
+            "layers": layers,
+            "norm": norm,
+        }
+        self.token = Embedding(vocabulary, embedding, std, generator)
+        self.position = Embedding(block_size, embedding, std, generator)
+        self.norm = norm_named(norm)(embedding)
+        self.blocks = [
+            TransformerBlock(embedding, heads, norm, std=std, generator=generator)
+            for _ in range(layers)
+        ]
+        self.logits = Linear(embedding, vocabulary, std, generator)
+
+    def __call__(self, tokens: Sequence[Token], cache: list[Cache] | None = None) -> Matrix:
+        seen = len(cache[0][0]) if cache else 0
+        size = seen + len(tokens)
+        if not len(tokens):
+            raise ValueError("a GPT needs one token or more")
+        if size > self.block_size:
+            raise ValueError(f"a GPT that looks at {self.block_size} tokens got {size}")
+        x: Matrix = self.norm(self.token(tokens) + self.position(range(seen, size)))
+        mask = causal(len(tokens), size)
+        for i, block in enumerate(self.blocks):
+            x = block(x, mask, cache[i] if cache else None)
+        return self.logits(x)
+
+    def surprise(self, document: Sequence[Token]) -> Value:
+        """-log p of each token after the first, given those before it, summed: its cost in nats.
+
+        What lies beyond the block, and PADDING at the end, counts for nothing. So one program of
+        autograd.jit serves documents of every length, padded to one.
+        """
+        tokens = document[: self.block_size + 1]
+        while len(tokens) and not isinstance(tokens[-1], Value) and tokens[-1] == PADDING:
+            tokens = tokens[:-1]
+        if len(tokens) < 2:
+            raise ValueError(f"surprise is about 2 tokens or more, not {len(tokens)}")
+        # PADDING that is a Value is no class: its weights are all 0, and so are its gradients.
+        return cross_entropy_with_logits(self(tokens[:-1]), tokens[1:]) * (len(tokens) - 1)
+
+    def empty_cache(self) -> list[Cache]:
+        """Room for the keys and values of each block; see the call."""
+        return [([], []) for _ in self.blocks]
+
+    @no_grad()
+    def generate(
+        self,
+        prompt: Sequence[int],
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        rng: random.Random | None = None,
+        end: int | None = None,
+    ) -> list[int]:
+        """The tokens that the model writes after a prompt.
+
+        Args:
+            prompt: 1 to block_size tokens, such as the mark that documents begin with.
+            temperature: what logits are divided by: below 1 the likely becomes likelier; at 0 the
+                likeliest token is taken, the first of several.
+            top_k: draw from the so many likeliest tokens only.
+            rng: where to draw from; nn's own stream by default.
+            end: the token that ends a document, and is not part of the result.
+
+        Ends at `end`, or when it has looked at block_size tokens, those of the prompt included.
+        Each is computed once, beside the kept keys and values of those before it. Raises ValueError
+        for a negative temperature, a top_k below 1, and a prompt that the model cannot take.
+        """
+        if not 0.0 <= temperature < float("inf"):
+            raise ValueError(f"generate: the temperature must be 0 or more, not {temperature}")
+        if top_k is not None and top_k < 1:
+            raise ValueError(f"generate: top_k must be 1 or more, not {top_k}")
+        cache = self.empty_cache()
+        written: list[int] = []
+        new = list(prompt)
+        while True:
+            logits = self(new, cache)[-1]
+            token = drawn(logits, temperature, top_k, rng)
+            if token == end:
+                return written
+            written.append(token)
+            if len(cache[0][0]) == self.block_size:
+                return written
+            new = [token]
+
+
+def drawn(
+    logits: Sequence[Value],
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    generator: random.Random | None = None,
+) -> int:
+    """A token, drawn with the probabilities softmax(logits / temperature); see GPT.generate."""
+    # Of equal logits the first comes first: sorting keeps their order.
+    ranked = sorted(range(len(logits)), key=lambda i: -float(logits[i]))
+    if temperature == 0.0:
+        return ranked[0]
+    chosen = ranked[:top_k]
+    odds = softmax([(logits[i] - logits[ranked[0]]) / temperature for i in chosen])
+    return (generator or rng.generator).choices(chosen, [float(p) for p in odds])[0]
+
+
+class Tokenizer:
+    """Characters as tokens, and one more token, the mark, that begins and ends a document.
+
+    Args:
+        characters: all that there are, in any order and number; the mark comes after them.
+
+    Raises ValueError for no characters.
+
+    >>> tokenizer = Tokenizer("abba")
+    >>> tokenizer.characters, tokenizer.mark, tokenizer.vocabulary
+    ('ab', 2, 3)
+    >>> tokenizer.encode("baa"), tokenizer.decode([2, 1, 0, 0, 2])
+    ([2, 1, 0, 0, 2], 'baa')
+    """
+
+    def __init__(self, characters: Iterable[str]) -> None:
+        self.characters = "".join(sorted({c for part in characters for c in part}))
+        if not self.characters:
+            raise ValueError("a Tokenizer needs one character or more")
+        self.mark = len(self.characters)
+        self.vocabulary = self.mark + 1
+        self._tokens = {c: i for i, c in enumerate(self.characters)}
+
+    def encode(self, text: str, what: str = "the text") -> list[int]:
+        """The tokens of a document, with a mark at either end.
+
+        Raises ValueError for a character that is not known, naming it and `what` it stands in.
+        """
+        for place, c in enumerate(text, 1):
+            if c not in self._tokens:
+                raise ValueError(
+                    f"character {place} of {what}, {c!r} (U+{ord(c):04X}), is not among the"
+                    f" {self.mark} that are known: {self.characters!r}"
+                )
+        return [self.mark, *(self._tokens[c] for c in text), self.mark]
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        """The text of tokens, without marks. Raises ValueError for a number that is no token."""
+        text = []
+        for token in tokens:
+            if not 0 <= token <= self.mark:
+                raise ValueError(f"there is no token {token} among {self.vocabulary}")
+            text.append("" if token == self.mark else self.characters[token])
+        return "".join(text)

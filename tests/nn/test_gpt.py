@@ -1,0 +1,303 @@
+"""The GPT and its tokenizer: beside NumPy, causal, cached, padded; learning and writing."""
+
+import math
+import random
+from collections import Counter
+
+import numpy as np
+import numpy_transformer as reference
+import pytest
+
+import nn
+from autograd import Value
+from autograd.jit import jit
+from nn.gpt import PADDING, drawn
+
+CLOSE = {"rel": 1e-10, "abs": 1e-12}
+SIZES = (5, 6, 8, 2, 2)  # vocabulary, block, embedding, heads, layers
+DOCUMENT = [4, 0, 3, 3, 1, 4]
+
+
+def small(**kwargs):
+    return nn.GPT(*SIZES, std=0.3, **kwargs)
+
+
+# --- the model ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("norm", ["rms", "layer"])
+def test_logits_and_every_gradient_are_those_of_numpy(norm):
+    model = small(norm=norm)
+    start = np.array([p.data for p in model.parameters()])
+    logits = np.array(model(DOCUMENT[:-1]).data)
+    assert logits == pytest.approx(reference.gpt(start, DOCUMENT[:-1], *SIZES, norm), **CLOSE)
+    surprise = model.surprise(DOCUMENT)
+    assert surprise.data == pytest.approx(
+        reference.surprise(start, DOCUMENT, *SIZES, norm), **CLOSE
+    )
+    surprise.backward()
+    slopes = reference.gradient(
+        lambda flat: reference.surprise(flat, DOCUMENT, *SIZES, norm), start
+    )
+    assert [p.grad for p in model.parameters()] == pytest.approx(slopes, **CLOSE)
+
+
+def test_it_has_the_size_of_microgpt():
+    model = nn.GPT(vocabulary=27, block_size=16, embedding=16, heads=4, layers=1)
+    # tokens and positions, q k v o, MLP, logits
+    assert 27 * 16 + 16 * 16 + 4 * 16 * 16 + 2 * 16 * 64 + 27 * 16 == 4192
+    assert len(model.parameters()) == 4192
+    numbers = np.array([p.data for p in model.parameters()])
+    assert numbers.std() == pytest.approx(0.08, rel=0.05)
+
+
+def test_at_first_every_token_is_about_as_likely():
+    model = nn.GPT(27, 16, 16, 4, 1)
+    assert model.surprise([26, 4, 12, 12, 0, 26]).data / 5 == pytest.approx(math.log(27), rel=0.1)
+
+
+def test_changing_a_token_changes_no_output_before_it():
+    model = small()
+    before = model([0, 1, 2, 3, 4]).data
+    for place in range(5):
+        tokens = [0, 1, 2, 3, 4]
+        tokens[place] = (tokens[place] + 1) % 5
+        after = model(tokens).data
+        assert after[:place] == before[:place]
+        assert all(a != b for a, b in zip(after[place:], before[place:], strict=True))
+
+
+@pytest.mark.parametrize("cuts", [[1, 2, 3, 4, 5, 6], [4, 6], [1, 6]])
+def test_with_kept_keys_and_values_the_logits_are_the_same_to_the_bit(cuts):
+    model, cache = small(), small().empty_cache()
+    tokens = [0, 1, 2, 3, 4, 1]
+    rows = []
+    for a, b in zip([0, *cuts], cuts, strict=False):
+        rows += model(tokens[a:b], cache).data
+    assert rows == model(tokens).data
+
+
+@pytest.mark.parametrize(
+    ("tokens", "error", "message"),
+    [
+        ([], ValueError, "one token or more"),
+        ([0] * 7, ValueError, "looks at 6 tokens got 7"),
+        ([0, 5], IndexError, "5 vectors has no number 5"),
+        ([-1], IndexError, "no number -1"),
+        ([0.5], TypeError, "whole numbers"),
+    ],
+)
+def test_tokens_that_it_cannot_take(tokens, error, message):
+    with pytest.raises(error, match=message):
+        small()(tokens)
+
+
+@pytest.mark.parametrize("layers", [0, 1.0, True])
+def test_layers_are_counted(layers):
+    with pytest.raises(ValueError, match="layers must be a whole number, 1 or more"):
+        nn.GPT(5, 6, 8, 2, layers)
+
+
+# --- documents of every length --------------------------------------------------------------------
+
+
+def padded(document, size):
+    return document + [PADDING] * (size - len(document))
+
+
+def test_padding_changes_neither_surprise_nor_gradients():
+    model = small()
+    results = []
+    for document in (
+        DOCUMENT[:4],
+        padded(DOCUMENT[:4], 7),
+        list(map(Value, padded(DOCUMENT[:4], 7))),
+    ):
+        model.zero_grad()
+        surprise = model.surprise(document)
+        surprise.backward()
+        results.append([surprise.data, *(p.grad for p in model.parameters())])
+    assert results[1] == results[0]
+    assert results[2] == pytest.approx(results[0], rel=1e-12, abs=1e-15)
+
+
+def test_one_program_serves_documents_of_every_length():
+    model = small()
+
+    @jit
+    def learn(document):
+        surprise = model.surprise(document)
+        model.zero_grad()
+        surprise.backward()
+        return surprise
+
+    for length in (2, 4, 6):
+        replayed = learn(padded(DOCUMENT[:length], 7))
+        grads = [p.grad for p in model.parameters()]
+        model.zero_grad()
+        surprise = model.surprise(DOCUMENT[:length])
+        surprise.backward()
+        assert replayed.data == pytest.approx(surprise.data, rel=1e-12)
+        expected = [p.grad for p in model.parameters()]
+        assert grads == pytest.approx(expected, rel=1e-10, abs=1e-14)
+    assert len(learn.programs) == 1
+
+
+def test_what_lies_beyond_the_block_counts_for_nothing():
+    model = small()
+    document = [4, 0, 1, 2, 3, 0, 1, 2, 2, 4]
+    assert model.surprise(document).data == model.surprise(document[:7]).data
+
+
+@pytest.mark.parametrize("document", [[], [4], [4, PADDING, PADDING]])
+def test_surprise_needs_something_to_predict(document):
+    with pytest.raises(ValueError, match="2 tokens or more"):
+        small().surprise(document)
+
+
+# --- learning -------------------------------------------------------------------------------------
+
+
+def test_it_learns_one_line_by_heart():
+    tokenizer = nn.Tokenizer("abracadabra")
+    line = tokenizer.encode("abracadabra")
+    model = nn.GPT(tokenizer.vocabulary, 12, 8, 2, 1)
+    optimizer = nn.Adam(model, lr=0.02)
+
+    @jit
+    def step():
+        loss = model.surprise(line) / (len(line) - 1)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    losses = [step().data for _ in range(300)]
+    assert losses[0] > 1.5
+    assert losses[-1] < 0.01
+    assert (
+        tokenizer.decode(model.generate([tokenizer.mark], 0.0, end=tokenizer.mark)) == "abracadabra"
+    )
+
+
+# --- writing --------------------------------------------------------------------------------------
+
+
+def uncached(model, prompt, temperature, top_k, rng, end):
+    """The same text from a whole forward pass for each token."""
+    tokens = list(prompt)
+    while True:
+        token = drawn(model(tokens)[-1], temperature, top_k, rng)
+        if token == end:
+            break
+        tokens.append(token)
+        if len(tokens) > model.block_size:
+            break
+    return tokens[len(prompt) :]
+
+
+@pytest.mark.parametrize(("temperature", "top_k"), [(1.0, None), (0.5, 3), (0.0, None), (2.0, 1)])
+def test_cached_writing_equals_uncached(temperature, top_k):
+    model = small()
+    for seed in range(20):
+        prompt = [4, 0][: 1 + seed % 2]
+        cached = model.generate(prompt, temperature, top_k, random.Random(seed), end=4)
+        assert cached == uncached(model, prompt, temperature, top_k, random.Random(seed), 4)
+
+
+def test_writing_ends_at_the_end_mark_or_at_the_block():
+    model = small()
+    texts = [model.generate([4], 1.0, rng=random.Random(seed), end=4) for seed in range(60)]
+    assert all(4 not in text for text in texts)
+    assert max(map(len, texts)) == 6
+    assert min(map(len, texts)) == 0
+    assert all(len(model.generate([4, 1], 1.0)) == 5 for _ in range(5))  # no end: up to the block
+
+
+def test_writing_is_repeatable_by_seed():
+    model = small()
+
+    def text(seed):
+        nn.seed(seed)
+        return [model.generate([4], 1.0) for _ in range(3)]
+
+    assert text(1) == text(1) != text(2)
+    assert model.generate([4], rng=random.Random(3)) == model.generate([4], rng=random.Random(3))
+
+
+def test_writing_makes_no_graph_and_changes_nothing():
+    model = small()
+    before = model.state_dict()
+    model.generate([4])
+    assert model.state_dict() == before
+    assert all(p.grad == 0.0 for p in model.parameters())
+
+
+@pytest.mark.parametrize(("temperature", "top_k"), [(1.0, None), (0.5, None), (1.5, 3)])
+def test_tokens_are_drawn_as_the_softmax_says(temperature, top_k):
+    model, n = small(), 20_000
+    logits = model([4, 1])[-1]
+    z = np.array([v.data for v in logits]) / temperature
+    p = np.exp(z - z.max())
+    if top_k is not None:
+        p[np.argsort(z)[:-top_k]] = 0.0
+    p /= p.sum()
+    generator = random.Random(7)
+    counts = Counter(drawn(logits, temperature, top_k, generator) for _ in range(n))
+    assert set(counts) == set(np.flatnonzero(p))
+    chi_squared = sum((counts[i] - n * p[i]) ** 2 / (n * p[i]) for i in counts)
+    # The 0.999 quantiles for 4 and 2 degrees of freedom.
+    assert chi_squared < (18.47 if top_k is None else 13.82)
+
+
+def test_at_temperature_0_the_likeliest_is_taken_and_the_first_of_several():
+    logits = [Value(x) for x in (0.5, 2.0, 2.0, -1.0)]
+    assert {drawn(logits, 0.0) for _ in range(10)} == {1}
+    assert {drawn(logits, 1e-3, 2) for _ in range(50)} == {1, 2}
+    assert {drawn(logits, 1e-300, 1) for _ in range(10)} == {1}  # no overflow
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([4], -0.5), "temperature must be 0 or more, not -0.5"),
+        (([4], math.nan), "temperature must be 0 or more, not nan"),
+        (([4], 1.0, 0), "top_k must be 1 or more, not 0"),
+        (([],), "one token or more"),
+        (([4] * 7,), "looks at 6 tokens got 7"),
+    ],
+)
+def test_what_it_cannot_write(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        small().generate(*arguments)
+
+
+# --- the tokenizer --------------------------------------------------------------------------------
+
+
+def test_a_tokenizer_by_hand():
+    tokenizer = nn.Tokenizer(["emma", "ava"])
+    assert tokenizer.characters == "aemv"
+    assert (tokenizer.mark, tokenizer.vocabulary) == (4, 5)
+    assert tokenizer.encode("eva") == [4, 1, 3, 0, 4]
+    assert tokenizer.decode([4, 1, 3, 0, 4]) == "eva"
+    assert tokenizer.encode("") == [4, 4]
+
+
+def test_every_character_is_just_a_character():
+    text = "a\u202eb\x00\t\u2028é\U0001f600\ufeff"
+    tokenizer = nn.Tokenizer(text)
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+    assert tokenizer.vocabulary == len(text) + 1
+
+
+def test_a_character_that_is_not_known_is_named():
+    tokenizer = nn.Tokenizer("ab")
+    with pytest.raises(
+        ValueError, match=r"character 3 of line 7, 'ß' \(U\+00DF\).*2 .*known: 'ab'"
+    ):
+        tokenizer.encode("abß", "line 7")
+    with pytest.raises(ValueError, match="no token 3 among 3"):
+        tokenizer.decode([3])
+    with pytest.raises(ValueError, match="one character or more"):
+        nn.Tokenizer("")

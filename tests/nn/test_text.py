@@ -1,0 +1,281 @@
+"""Reading documents, and `python -m nn gpt`: learning, resuming, writing, and one clear line."""
+
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+
+import nn
+from nn import text
+from nn.__main__ import main
+from nn.gpt import PADDING
+
+FILES = {"loss.png", "history.json", "model.json", "checkpoint.json"}
+TINY = ("--embedding", "4", "--heads", "2", "--block-size", "5", "--quiet")
+
+
+# --- documents ------------------------------------------------------------------------------------
+
+
+def write(folder, content):
+    path = folder / "lines.txt"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("content", "documents"),
+    [
+        ("emma\nava\n", ["emma", "ava"]),
+        ("emma\r\n\r\nava", ["emma", "ava"]),
+        ("\ufeffemma\n\n\n ava \n", ["emma", " ava "]),
+        ("a\u2028b\x0bc\x85d\n\u202ee\x00\n", ["a\u2028b\x0bc\x85d", "\u202ee\x00"]),
+        ("a\rb\n", ["a\rb"]),
+    ],
+)
+def test_documents_are_lines_and_every_other_character_stays(content, documents, tmp_path):
+    assert text.read(write(tmp_path, content)) == documents
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "has no text"),
+        (b"\n\r\n\n", "has no text"),
+        (b"emma\nz\xfcrich\n", "is not UTF-8: byte 0xfc in line 2"),
+        ("emma\nava\n".encode("utf-16"), "is not UTF-8: byte 0xff in line 1"),
+    ],
+)
+def test_a_file_without_text_is_named(content, message, tmp_path):
+    path = write(tmp_path, content)
+    with pytest.raises(ValueError, match=f"lines.txt {message}"):
+        text.read(path)
+
+
+def test_the_elements():
+    elements = text.elements()
+    assert len(elements) == len(set(elements)) == 118
+    assert (elements[0], elements[78], elements[-1]) == ("hydrogen", "gold", "oganesson")
+    assert all(name.isascii() and name.islower() for name in elements)
+
+
+def test_documents_are_padded_to_one_length_and_counted():
+    tokenizer = nn.Tokenizer("ab")
+    inputs, counts = text.examples(["ab", "a", "abba"], tokenizer, 4)
+    assert inputs == [[2, 0, 1, 2, PADDING], [2, 0, 2, PADDING, PADDING], [2, 0, 1, 1, 0]]
+    assert counts == [3, 2, 4]  # of the last one, the mark at the end is beyond the block
+
+
+def test_the_loss_is_over_all_characters():
+    model = nn.GPT(3, 4, 4, 2, 1)
+    inputs, counts = text.examples(["ab", "a"], nn.Tokenizer("ab"), 4)
+    surprises = text.surprises(model, inputs)
+    parts = [model.surprise([2, 0, 1, 2]).data, model.surprise([2, 0, 2]).data]
+    assert text.nats_a_character(surprises, counts).data == pytest.approx(sum(parts) / 5, rel=1e-12)
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    model, tokenizer = nn.GPT(4, 3, 4, 2, 1, norm="layer"), nn.Tokenizer("añ\u202e")
+    text.save(tmp_path / "model.json", model, tokenizer)
+    again, characters = text.load(tmp_path / "model.json")
+    assert again.state_dict() == model.state_dict()
+    assert again.sizes == model.sizes
+    assert characters.characters == tokenizer.characters
+    model.load(tmp_path / "model.json")  # it is a model file like any other
+
+
+DAMAGE = {
+    "another model": lambda content: content.update(model="MLP"),
+    "no sizes": lambda content: content.pop("sizes"),
+    "a size of 0": lambda content: content["sizes"].update(layers=0),
+    "a size in words": lambda content: content["sizes"].update(layers="1"),
+    "an unknown size": lambda content: content["sizes"].update(depth=1),
+    "a huge size": lambda content: content["sizes"].update(layers=10**12),
+    "heads that do not fit": lambda content: content["sizes"].update(heads=3),
+    "another norm": lambda content: content["sizes"].update(norm="batch"),
+    "no characters": lambda content: content.update(characters=None),
+    "empty characters": lambda content: content.update(characters=""),
+    "a character more": lambda content: content.update(characters="abc"),
+    "characters in disorder": lambda content: content.update(characters="ba"),
+    "no state": lambda content: content.pop("state"),
+    "a state in words": lambda content: content["state"].update({"token.vectors.0.0": "x"}),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_model_is_refused(damage, tmp_path):
+    path = tmp_path / "model.json"
+    text.save(path, nn.GPT(3, 4, 4, 2, 1), nn.Tokenizer("ab"))
+    content = json.loads(path.read_text())
+    DAMAGE[damage](content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"model\.json is (damaged|not a model)"):
+        text.load(path)
+
+
+# --- python -m nn gpt -----------------------------------------------------------------------------
+
+
+def run(folder, *arguments):
+    return main(["gpt", *map(str, arguments), "--out", str(folder)])
+
+
+def numbers(folder):
+    return [(folder / name).read_bytes() for name in ("model.json", "history.json")]
+
+
+def test_it_learns_the_elements_and_writes_new_ones(tmp_path, capsys):
+    assert run(tmp_path, "--steps", "150") == 0
+    out, err = capsys.readouterr()
+    assert {path.name for path in tmp_path.iterdir()} == FILES
+    assert "gpt: 107 lines of the chemical elements, 11 held out; 25 tokens, 4128 para" in out
+    assert "trained after 150 steps" in out
+    assert "nats a character" in out
+    assert "step" in err  # the bar
+    assert out.count("\nloss ") == 2  # samples, after 100 and after 150 steps
+    history = json.loads((tmp_path / "history.json").read_text())
+    assert len(history["loss"]) == len(history["held_out_loss"]) == 2
+    assert history["loss"][0] < math.log(25)
+    assert history["held_out_loss"][1] < 2.4
+
+    assert run(tmp_path, "--generate", "20", "--temperature", "0.5", "--seed", "1") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 20
+    assert run(tmp_path, "--generate", "20", "--temperature", "0.5", "--seed", "1") == 0
+    assert capsys.readouterr().out.splitlines() == lines
+    assert run(tmp_path, "--generate", "2", "--prompt", "zin", "--temperature", "0") == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == second
+    assert first.startswith("zin")
+    assert run(tmp_path, "--generate", "1", "--top-k", "1", "--prompt", "zin") == 0
+    assert capsys.readouterr().out.strip() == first
+
+
+@pytest.mark.parametrize("options", [(), ("--batch-size", "3"), ("--no-jit",)])
+def test_a_resumed_run_equals_an_uninterrupted_one(options, tmp_path, monkeypatch):
+    path = write(tmp_path, "\n".join(["abc", "cab", "bca", "aabb", "c"] * 4))
+    common = ("--text", path, "--seed", "3", *TINY, *options)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert run(whole, "--steps", "110", *common) == 0
+    # A run that is stopped by Ctrl-C: after_epoch comes after 100 steps.
+    real = nn.train.fit
+
+    def stopped(*args, **kwargs):
+        def interrupt(history):
+            import signal
+
+            signal.raise_signal(signal.SIGINT)
+
+        return real(*args, **{**kwargs, "after_epoch": interrupt})
+
+    monkeypatch.setattr("nn.__main__.fit", stopped)
+    assert run(parts, "--steps", "110", *common) == 0
+    assert len(json.loads((parts / "history.json").read_text())["loss"]) == 1
+    monkeypatch.undo()
+    eagerly = ["--no-jit"] if "--no-jit" in options else []  # padding is another order of sums
+    assert run(parts, "--resume", "--quiet", *eagerly) == 0
+    assert numbers(parts) == numbers(whole)
+
+
+def test_a_batch_is_the_mean_of_its_documents(tmp_path):
+    """Gradients that are added up in parts are those of the whole batch at once."""
+    nn.seed(2)
+    data = text.examples(["ab", "ba", "aa", "bb"], nn.Tokenizer("ab"), 3)  # all of one length
+    states = []
+    for together in (None, 1, 3):
+        nn.seed(2)
+        model = nn.GPT(3, 3, 4, 2, 1)
+        optimizer = nn.SGD(model, lr=0.5)
+        history = nn.fit(
+            model,
+            data,
+            text.nats_a_character,
+            optimizer,
+            epochs=3,
+            together=together,
+            predict=text.surprises,
+            penalty=nn.l2(1e-3),
+            clip=0.5,
+            progress=False,
+        )
+        states.append([*history.loss, *model.state_dict().values()])
+    assert states[1] == pytest.approx(states[0], rel=1e-9)
+    assert states[2] == pytest.approx(states[0], rel=1e-9)
+
+
+@pytest.mark.parametrize("content", ["a\n", "aaaa\naa\n", "x" * 50, "a\nb\n" * 3])
+def test_small_and_odd_texts_can_be_learned(content, tmp_path, capsys):
+    path = write(tmp_path, content)
+    assert run(tmp_path / "out", "--text", path, "--steps", "2", "--no-jit", *TINY) == 0
+    out = capsys.readouterr().out
+    assert ("of 1 lines only what fits into a block of 5" in out) == (len(content) == 50)
+    assert run(tmp_path / "out", "--generate", "3", "--seed", "0") == 0
+    lines = capsys.readouterr().out.split("\n")
+    assert len(lines) == 4
+    assert all(set(line) <= set(content) for line in lines)
+
+
+def test_no_steps_and_no_lines_are_possible(tmp_path, capsys):
+    assert run(tmp_path, "--steps", "0", *TINY) == 0
+    assert "trained after 0 steps" in capsys.readouterr().out
+    assert run(tmp_path, "--generate", "0") == 0
+    assert capsys.readouterr().out == ""
+
+
+@pytest.fixture
+def trained(tmp_path):
+    text.save(tmp_path / "model.json", nn.GPT(3, 4, 4, 2, 1), nn.Tokenizer("ab"))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "named"),
+    [
+        (["--generate", "1", "--prompt", "abc"], 1, "character 3 of the prompt, 'c' (U+0063)"),
+        (["--generate", "1", "--prompt", "abab"], 1, "room for 3 characters, not for 4"),
+        (["--generate", "1", "--steps", "5"], 2, "--steps does not go with --generate"),
+        (["--generate", "-1"], 2, "--generate"),
+        (["--generate", "1", "--temperature", "-1"], 2, "--temperature"),
+        (["--generate", "1", "--top-k", "0"], 2, "--top-k"),
+        (["--temperature", "1.0"], 2, "--temperature does not go with the task gpt"),
+        (["--hidden", "3"], 2, "--hidden does not go with the task gpt"),
+        (["--epochs", "3"], 2, "--epochs does not go with the task gpt"),
+        (["--text", "nowhere.txt"], 1, "nowhere.txt"),
+        (["--heads", "3"], 1, "3 heads cannot share 16 numbers"),
+        (["--resume"], 1, "nothing to resume"),
+    ],
+    ids=lambda part: " ".join(part) if isinstance(part, list) else None,
+)
+def test_what_cannot_be_done_is_one_line(arguments, code, named, trained):
+    command = [sys.executable, "-m", "nn", "gpt", "--out", str(trained), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=trained, timeout=120)
+    lines = [line for line in done.stderr.splitlines() if not line.startswith(("usage:", " "))]
+    assert (done.returncode, len(lines)) == (code, 1), done.stderr
+    assert named in lines[0]
+    assert {path.name for path in trained.iterdir()} == {"model.json"}
+
+
+@pytest.mark.parametrize("arguments", [["moons", "--steps", "3"], ["iris", "--generate", "3"]])
+def test_options_of_the_gpt_go_with_no_other_task(arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert f"{arguments[1]} does not go with the task {arguments[0]}" in capsys.readouterr().err
+
+
+def test_writing_without_a_model_says_what_to_do(tmp_path, capsys):
+    assert run(tmp_path, "--generate", "3") == 1
+    assert "model.json: train one first" in capsys.readouterr().err
+    nn.MLP(2, [1]).save(tmp_path / "model.json")
+    assert run(tmp_path, "--generate", "3") == 1
+    assert "is not a model that `python -m nn gpt` wrote" in capsys.readouterr().err
+
+
+def test_resume_with_another_text_is_refused(tmp_path, capsys):
+    path = write(tmp_path, "ab\nba\n")
+    out = tmp_path / "out"
+    assert run(out, "--text", path, "--steps", "1", "--no-jit", *TINY) == 0
+    assert run(out, "--text", "other.txt", "--resume") == 1
+    assert "was made with --text" in capsys.readouterr().err
