@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
-from autograd import Value, no_grad
+from autograd import Value, modes, no_grad
+from autograd.modes import scoped
+from autograd.ops import greater
 from nn import rng
 from nn.activations import softmax
 from nn.attention import Cache, TransformerBlock, causal, norm_named
 from nn.layers import Embedding, Linear
 from nn.losses import cross_entropy_with_logits
-from nn.matrix import Matrix
+from nn.matrix import Matrix, one_hot, total
 from nn.module import Module
 
 Token = int | Value
@@ -101,8 +104,7 @@ class GPT(Module):
             tokens = tokens[:-1]
         if len(tokens) < 2:
             raise ValueError(f"surprise is about 2 tokens or more, not {len(tokens)}")
-        # PADDING that is a Value is no class: its weights are all 0, and so are its gradients.
-        return cross_entropy_with_logits(self(tokens[:-1]), tokens[1:]) * (len(tokens) - 1)
+        return _surprise(self(tokens[:-1]), tokens)
 
     def empty_cache(self) -> list[Cache]:
         """Room for the keys and values of each block; see the call."""
@@ -147,6 +149,26 @@ class GPT(Module):
             if len(cache[0][0]) == self.block_size:
                 return written
             new = [token]
+
+
+@scoped
+def _surprise(logits: Matrix, tokens: Sequence[Token]) -> Value:
+    for token, following in pairwise(tokens):
+        if isinstance(token, Value) and isinstance(following, Value):  # PADDING comes last
+            modes.demand(1.0 - greater(_is_padding(token), _is_padding(following)))
+    return total(_cost(row, token) for row, token in zip(logits, tokens[1:], strict=True))
+
+
+def _is_padding(token: Value) -> Value:
+    return one_hot(token - PADDING, 1)[0]
+
+
+def _cost(logits: Sequence[Value], token: Token) -> Value:
+    """-log p of a token; that of PADDING which is a Value is 0, and so are its gradients."""
+    if not isinstance(token, Value):
+        return cross_entropy_with_logits(logits, token)
+    padding = _is_padding(token)
+    return cross_entropy_with_logits(logits, token + padding) * (1.0 - padding)
 
 
 def drawn(

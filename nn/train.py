@@ -163,7 +163,7 @@ def fit(
         from autograd.jit import jit as jitted  # NumPy is slow to import
 
         learn, add, move = jitted(learn), jitted(add), jitted(move)
-        predict = _in_pieces(jitted(predict), together or 32)
+        predict = _in_pieces(jitted(predict), min(together or size, 32))
     if together is not None and together < size:
         optimizer.zero_grad()
         learn = _added_up(add, move, together)

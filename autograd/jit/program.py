@@ -9,6 +9,7 @@ always happens, the same error with the same message, or the same infinities.
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Sequence
 from struct import Struct
 from typing import Any
@@ -65,13 +66,14 @@ class Program:
         name: of the function. recorded, simplified: how many nodes there were after these stages.
         scheduled: how many numbers are computed, which is fewer: products are parts of sums.
         groups: how many loops they became. bytes: of memory, and of the lists that drive it.
-        seconds: how long each stage took, by name. backend: "native" or "numpy". replays: so far.
+        seconds: how long each stage took, by name. backend: "native" or "numpy".
+        replays: so far. unsure: calls that could not be replayed and were done eagerly.
     """
 
     def __init__(
         self, name: str, recording: Recording, watch: Watch, backend: str, seconds: float
     ) -> None:
-        self.name, self.backend, self.replays = name, backend, 0
+        self.name, self.backend, self.replays, self.unsure = name, backend, 0, 0
         self.guards, self._watch = recording.guards, watch
         self._gone: list[Any] = []
         self.recorded = len(recording.graph)
@@ -224,6 +226,7 @@ class Program:
         if memory[0] != 0.0 or not np.isfinite(out).all():
             for stream, position in zip(streams, positions, strict=True):
                 stream.setstate(position)
+            self._count_unsure()
             return UNSURE
         for place, store, where in self._writes:
             store[where] = out[place]
@@ -247,6 +250,16 @@ class Program:
             return results[0]
         return build(structure, iter(plain).__next__, iter(results).__next__)
 
+    def _count_unsure(self) -> None:
+        self.unsure += 1
+        if self.unsure == _MANY and not self.replays:
+            warnings.warn(
+                f"{self.name} is recorded, but each of its {_MANY} calls was done eagerly: a number"
+                " is not finite, or an operation might raise",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+
     def state(self) -> list[tuple[Any, Any, Any]]:
         """(store, its numbers, its gradients) for the leaves it uses; see `put_back`."""
         return [(store, store.data.copy(), store.grad.copy()) for store in self._stores]
@@ -262,7 +275,8 @@ class Program:
             "schedule": f"{self.scheduled:,} numbers in {self.groups:,} groups",
             "compile": f"{self.bytes / 1024:,.0f} KiB, {self.backend} backend",
         }
-        lines = [f"{self.name}: {self.replays:,} replays"]
+        eager = f", {self.unsure:,} calls done eagerly" if self.unsure else ""
+        lines = [f"{self.name}: {self.replays:,} replays{eager}"]
         lines += [f"  {k:9}{self.seconds[k]:7.3f} s   {text}" for k, text in results.items()]
         return "\n".join(lines)
 
@@ -271,3 +285,4 @@ class Program:
 
 
 UNSURE: Any = object()
+_MANY = 8  # so many calls done eagerly, and none replayed, are worth a warning

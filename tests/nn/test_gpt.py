@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 from collections import Counter
 
 import numpy as np
@@ -141,6 +142,19 @@ def test_one_program_serves_documents_of_every_length():
         expected = [p.grad for p in model.parameters()]
         assert grads == pytest.approx(expected, rel=1e-10, abs=1e-14)
     assert len(learn.programs) == 1
+    assert learn.programs[0].replays == 3
+
+
+@pytest.mark.parametrize("document", [[4, 0, PADDING, 1, 2, 4], [4, 0, 1, 5, 4], [4, 0, -2, 1, 4]])
+def test_a_replay_refuses_the_documents_that_are_refused_eagerly(document):
+    model = small()
+    surprise = jit(model.surprise)
+    surprise(padded([4, 0, 1, 4], 7))
+    with pytest.raises((ValueError, IndexError)) as eager:
+        model.surprise(document)
+    with pytest.raises(type(eager.value), match=re.escape(str(eager.value))):
+        surprise(padded(document, 7))
+    assert surprise.programs[0].unsure == 1
 
 
 def test_what_lies_beyond_the_block_counts_for_nothing():

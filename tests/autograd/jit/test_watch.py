@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+import warnings
 from typing import Any
 
 import pytest
@@ -198,3 +200,20 @@ def test_the_drawing_of_a_long_program_has_few_boxes() -> None:
     svg = program.draw("TB").svg()
     assert svg.count('class="node"') <= 62
     assert "small groups" in svg
+
+
+def test_a_program_that_is_never_replayed_says_so() -> None:
+    @jit
+    def root(x: Any) -> Any:
+        return Value(x) * 1e200 * 1e200
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(20):
+            assert root(1.0).data == math.inf
+        assert root(0.0).data == 0.0
+    assert [str(w.message).split(":")[0] for w in caught] == [
+        "root is recorded, but each of its 8 calls was done eagerly"
+    ]
+    assert caught[0].filename == __file__
+    assert str(root.programs[0]).startswith("root: 1 replays, 20 calls done eagerly\n")
