@@ -29,6 +29,7 @@ import inspect
 import sys
 import threading
 import time
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -101,7 +102,7 @@ class Jitted:
         mode = modes.current.get()
         if mode.tracer is not None or mode.checking or modes.stepping.get():
             return self.function(*args, **kwargs)  # part of another recording, or step by step
-        numbers: list[float] = []
+        numbers = array("d")
         passed: list[Value] = []
         given: Any = (args, kwargs)
         if self.static:
@@ -150,7 +151,7 @@ class Jitted:
             finally:
                 modes.stepping.reset(stepping)
 
-    def _program(self, structure: Any, numbers: list[float], passed: list[Value]) -> Program:
+    def _program(self, structure: Any, numbers: array[float], passed: list[Value]) -> Program:
         """The program to replay, recorded if there is none that holds."""
         key = structure, modes.current.get().recording
         programs = self._programs.get(key, [])
@@ -175,7 +176,7 @@ class Jitted:
                 )
         return program
 
-    def _recorded(self, structure: Any, numbers: list[float], passed: list[Value]) -> Program:
+    def _recorded(self, structure: Any, numbers: array[float], passed: list[Value]) -> Program:
         with _recording, _collector_paused():  # a recording makes many objects, and no cycles
             start = time.perf_counter()
             named = [self.function, *things(structure)]

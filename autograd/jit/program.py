@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import time
 import warnings
+from array import array
 from collections.abc import Sequence
-from struct import Struct
 from typing import Any
 from weakref import ref
 
@@ -136,10 +136,9 @@ class Program:
         """Note where numbers come from and where they go to."""
         self._draws, self._streams = recording.draws, recording.streams
         self._returned = recording.returned
-        arguments, self._varying = [
+        self._arguments, self._varying = [
             slice(spans[kind][0], sum(spans[kind])) for kind in ("argument", "varying")
         ]
-        self._pack, self._inlet = Struct(f"{recording.arguments}d").pack_into, 8 * arguments.start
         read = {op[:2] for op in graph.operations if isinstance(op, Source)}
         out: list[int] = []
         # (leaf, attribute, address it is read into or -1, position in `out` or -1)
@@ -205,13 +204,14 @@ class Program:
                 return "a setting"
         return self._watch.changed()
 
-    def replay(self, numbers: list[float], passed: Sequence[Value]) -> Any:
+    def replay(self, numbers: array[float], passed: Sequence[Value]) -> Any:
         """What the function returns for these arguments; UNSURE if it has to be run eagerly.
 
         Then nothing has changed, streams of random numbers included.
         """
         memory = self._code.memory
-        self._pack(memory, self._inlet, *numbers)
+        if numbers:
+            memory[self._arguments] = np.frombuffer(numbers)
         streams = [stream() for stream in self._streams]
         positions = [stream.getstate() for stream in streams]
         if self._draws:

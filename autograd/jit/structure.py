@@ -15,11 +15,16 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from itertools import chain
 from numbers import Real
+from struct import pack
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 from weakref import ref
 
+import numpy as np
+
 from autograd.value import Value, as_operand
+
+Numbers: TypeAlias = "list[Any] | array[float]"
 
 _NUMBERS = frozenset([float, int])
 _EXACT = 2**53  # beyond, not every whole number is a float
@@ -86,8 +91,10 @@ def _key(thing: Any) -> Any:
     return kind, thing
 
 
-def flatten(nest: Any, numbers: list[Any], values: list[Value]) -> Any:
+def flatten(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
     """The structure of a nest, hashable; its numbers and its Values are appended in order.
+
+    An array takes them as floats, and fast; a list as what they are.
 
     Raises TraceError for what cannot be laid out, OverflowError for a number that is no float.
     """
@@ -156,21 +163,27 @@ def things(structure: Any) -> Iterator[Any]:
             yield from things(part)
 
 
-def _extend(numbers: list[Any], plain: Any, kinds: set[type]) -> None:
+def _extend(numbers: Numbers, plain: Any, kinds: set[type]) -> None:
     if int in kinds and (max(plain) > _EXACT or min(plain) < -_EXACT):
         for number in plain:
             if type(number) is int and abs(number) > _EXACT and float(number) != number:
                 shown = reprlib.repr(number)
                 raise TraceError(f"{shown} is no float: pass float() of it, or name it static")
-    numbers.extend(plain)
+    if isinstance(numbers, list):
+        numbers.extend(plain)
+    else:  # half the time of extend
+        numbers.frombytes(pack(f"{len(plain)}d", *plain))
 
 
-def _flatten_array(nest: Any, dtype: Any, numbers: list[Any], values: list[Value]) -> Any:
+def _flatten_array(nest: Any, dtype: Any, numbers: Numbers, values: list[Value]) -> Any:
     shape, kind = nest.shape, dtype.kind
     if shape == () and isinstance(nest, Real) and (kind in "iu" or dtype.itemsize == 8):
         return flatten(dtype.type(nest).tolist(), numbers, values)
     if kind == "O":
         return ("array", shape, flatten(nest.ravel().tolist(), numbers, values))
+    if type(nest) is np.ndarray and dtype == np.float64 and isinstance(numbers, array):
+        numbers.frombytes(nest.tobytes())
+        return ("array", shape)
     if kind in "iu" or (kind == "f" and dtype.itemsize == 8):
         flat = nest.ravel().tolist()
         _extend(numbers, flat, {int} if kind in "iu" and flat else {float})
@@ -194,8 +207,6 @@ def build(structure: Any, number: Callable[[], Any], value: Callable[[], Any]) -
     if kind == "same":
         return structure[1].thing()
     if kind == "array":
-        import numpy as np
-
         size = 1
         for length in structure[1]:
             size *= length
