@@ -138,7 +138,9 @@ class Jitted:
             stepping = modes.stepping.set(True)
             try:
                 result = self.function(*args, **kwargs)
-                if stopped is not None:  # it failed only because the numbers were recorded ones
+                if stopped is None:
+                    program.count_unsure()
+                else:  # it failed only because the numbers were recorded ones
                     raise TraceError(
                         f"this works for plain numbers only ({stopped.__cause__}): do it outside,"
                         f" and pass what it gives ({place_of(stopped.__cause__ or stopped)})"

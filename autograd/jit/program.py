@@ -226,7 +226,6 @@ class Program:
         if memory[0] != 0.0 or not np.isfinite(out).all():
             for stream, position in zip(streams, positions, strict=True):
                 stream.setstate(position)
-            self._count_unsure()
             return UNSURE
         for place, store, where in self._writes:
             store[where] = out[place]
@@ -250,14 +249,15 @@ class Program:
             return results[0]
         return build(structure, iter(plain).__next__, iter(results).__next__)
 
-    def _count_unsure(self) -> None:
+    def count_unsure(self) -> None:
+        """A call was done eagerly, without an error; often and always, that is worth a warning."""
         self.unsure += 1
         if self.unsure == _MANY and not self.replays:
             warnings.warn(
                 f"{self.name} is recorded, but each of its {_MANY} calls was done eagerly: a number"
                 " is not finite, or an operation might raise",
                 RuntimeWarning,
-                stacklevel=4,
+                stacklevel=3,
             )
 
     def state(self) -> list[tuple[Any, Any, Any]]:

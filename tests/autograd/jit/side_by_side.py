@@ -14,6 +14,7 @@ import functools
 import math
 import operator
 import random
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -127,7 +128,9 @@ def story(
         before = [(value, value.data, value.grad) for value in values_of([state, args])]
         picture = photographed(state)
         drawn = nn.rng.generator.getstate()
-        found = outcome(lambda args=args: (jitted or function)(*args))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".* calls was done eagerly", RuntimeWarning)
+            found = outcome(lambda args=args: (jitted or function)(*args))
         if isinstance(found[1], str):
             # Eagerly an error leaves what was done before it; a replay takes it back.
             if jitted is None:
