@@ -17,7 +17,7 @@ from contextlib import nullcontext
 from typing import Any, cast
 
 from autograd import modes
-from autograd.ops import Opaque
+from autograd.ops import Opaque, add, mul
 from autograd.value import Constant, Value, described, explained, happened_in
 
 # A walk marks the nodes it has seen on the nodes themselves, which takes a third of the time of a
@@ -99,9 +99,8 @@ def backward(output: Value) -> None:
         return
     leaves, inner = _leaves_and_inner([output])
     before = [leaf.grad for leaf in leaves]
-    before_inner = []
-    for node in inner:
-        before_inner.append(node.grad)
+    before_inner = [(node, node.grad) for node in inner if node.grad]
+    for node, _ in before_inner:
         node.grad = 0.0
     try:
         if modes.current.get().checking:
@@ -112,7 +111,9 @@ def backward(output: Value) -> None:
         else:
             _sweep_floats(output, leaves, inner)
     except BaseException:
-        for node, gradient in zip(leaves + inner, before + before_inner, strict=True):
+        for node in inner:
+            node.grad = 0.0
+        for node, gradient in [*zip(leaves, before, strict=True), *before_inner]:
             node.grad = gradient
         raise
     for leaf, gradient in zip(leaves, before, strict=True):
@@ -133,8 +134,20 @@ def _sweep_floats(output: Value, leaves: list[Value], inner: list[Any]) -> None:
         upstream = node.grad
         if not upstream:
             continue
-        left, right = node._left, node._right
-        rules = node._origin.primitive.backward
+        left, right, primitive = node._left, node._right, node._origin.primitive
+        if primitive is mul:  # of these two a network consists: what follows, written out
+            if left.__class__ is not Constant:
+                left.grad += upstream * right.data
+            if right.__class__ is not Constant:
+                right.grad += upstream * left.data
+            continue
+        if primitive is add:
+            if left.__class__ is not Constant:
+                left.grad += upstream
+            if right.__class__ is not Constant:
+                right.grad += upstream
+            continue
+        rules = primitive.backward
         try:
             if right is None:
                 (rule,) = rules

@@ -13,7 +13,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
 from numbers import Real
 from typing import Any, SupportsFloat, SupportsIndex, TypeGuard, Union, cast
 
@@ -355,25 +356,35 @@ def weighted_sum(weights: Sequence[Value], inputs: Sequence[Operand], start: Val
     mode = _current_mode()
     if mode.tracer is not None:
         return cast(Value, mode.tracer.weighted_sum(weights, inputs, start))
-    plain = mode.ordinary and start.__class__ is Value
-    if plain:
-        product_origin, sum_origin = mode.origin(ops.mul), mode.origin(ops.add)
-    result = start
-    x: Any
-    for w, x in zip(weights, inputs, strict=True):
-        kind = x.__class__
-        if not plain or w.__class__ is not Value or (kind is not Value and kind is not Constant):
-            result, plain = result + w * x, False
-            continue
+    if not (mode.ordinary and start.__class__ is Value and _is_plain(weights, inputs)):
+        for w, x in zip(weights, inputs, strict=True):
+            start = start + w * x
+        return start
+    product_origin, sum_origin = mode.origin(ops.mul), mode.origin(ops.add)
+    sofar, data = start, start.data
+    nodes: Iterator[Any] = map(_new, repeat(Value))  # in C, a sixth less time than one by one
+    for w, x, product, result in zip(weights, cast(Sequence[Value], inputs), nodes, nodes):
         # _recorded, twice, written out.
-        product, sofar, result = _new(Value), result, _new(Value)
-        product.data = data = w.data * x.data
-        result.data = sofar.data + data
+        product.data = number = w.data * x.data
+        result.data = data = data + number
         product.grad = result.grad = 0.0
         product._mark = result._mark = None
         product._origin, product._left, product._right = product_origin, w, x
         result._origin, result._left, result._right = sum_origin, sofar, product
-    return result
+        sofar = result
+    return sofar
+
+
+_PLAIN = frozenset([Value])
+_TAKING_PART = frozenset([Value, Constant])
+
+
+def _is_plain(weights: Sequence[Value], inputs: Sequence[Any]) -> bool:
+    return (
+        len(weights) == len(inputs)
+        and _PLAIN.issuperset(map(type, weights))
+        and _TAKING_PART.issuperset(map(type, inputs))
+    )
 
 
 def _recorded(origin: Origin, data: float, left: Value, right: Any) -> Value:

@@ -87,14 +87,12 @@ class Optimizer(modes.Watched):
         Raises ValueError if the gradients are not as many as the parameters, or missing where they
         are needed; nothing is then changed.
         """
-        if gradients is None:
-            if self.differentiable:
-                raise ValueError(
-                    "a differentiable optimizer needs gradients with a history: write"
-                    " step(grad(loss, optimizer.parameters, create_graph=True))"
-                )
-            gradients = [as_constant(parameter.grad) for parameter in self.parameters]
-        if len(gradients) != len(self.parameters):
+        if gradients is None and self.differentiable:
+            raise ValueError(
+                "a differentiable optimizer needs gradients with a history: write"
+                " step(grad(loss, optimizer.parameters, create_graph=True))"
+            )
+        if gradients is not None and len(gradients) != len(self.parameters):
             raise ValueError(f"{len(self.parameters)} parameters, but {len(gradients)} gradients")
         modes.fixed(self._settings)
         # All updates are computed before any is made: an error leaves everything as it was.
@@ -102,39 +100,48 @@ class Optimizer(modes.Watched):
             time, states, updated = self._updated(gradients)
         if self.differentiable:
             self.time = time
-            for i, (new, state) in enumerate(zip(updated, states, strict=True)):
-                self.parameters[i] = new
-                for name, value in state.items():
-                    self._state[name][i] = value
-            return
-        self.time.assign(time)
-        for i, (new, state) in enumerate(zip(updated, states, strict=True)):
-            _put(self.parameters[i], new)
-            for name, value in state.items():
-                _put(self._state[name][i], value)
+            for i, new in enumerate(updated):
+                self.parameters[i] = new  # and in the model
+        else:
+            self.time.assign(time)
+            _put(self.parameters, updated)
+        for name, values in self._state.items():
+            moments = [state[name] for state in states]
+            if self.differentiable:
+                values[:] = moments
+            else:
+                _put(values, moments)
 
-    def _updated(self, gradients: Sequence[Value]) -> tuple[Any, list[dict[str, Any]], list[Any]]:
+    def _updated(
+        self, gradients: Sequence[Value] | None
+    ) -> tuple[Any, list[dict[str, Any]], list[Any]]:
         """The time, the moments and the parameters after a step."""
-        kept = list(zip(*self._state.values(), strict=True)) or [()] * len(self.parameters)
-        if self._plain() and all(isinstance(gradient, Value) for gradient in gradients):
+        if self._plain() and all(isinstance(gradient, Value) for gradient in gradients or ()):
             # The same expressions and the same bits on floats, in a tenth of the time.
             with contextlib.suppress(ArithmeticError, ValueError):  # a Value says more of an error
-                numbers = [[value.data for value in values] for values in kept]
-                places = [p.data for p in self.parameters]
-                slopes = [g.data for g in gradients]
-                rows = zip(places, slopes, numbers, strict=True)
-                return self._moved(self.time.data + 1.0, rows)
-        return self._moved(self.time + 1.0, zip(self.parameters, gradients, kept, strict=True))
+                return self._moved(
+                    self.time.data + 1.0,
+                    [parameter.data for parameter in self.parameters],
+                    [parameter.grad for parameter in self.parameters]
+                    if gradients is None
+                    else [gradient.data for gradient in gradients],
+                    [[value.data for value in values] for values in self._state.values()],
+                )
+        if gradients is None:
+            gradients = [as_constant(parameter.grad) for parameter in self.parameters]
+        return self._moved(self.time + 1.0, self.parameters, gradients, self._state.values())
 
     def _moved(
-        self, time: Any, rows: Iterable[tuple[Any, Any, Sequence[Any]]]
+        self, time: Any, parameters: list[Any], gradients: Sequence[Any], moments: Iterable[Any]
     ) -> tuple[Any, list[dict[str, Any]], list[Any]]:
+        names = list(self._state)
+        states: list[dict[str, Any]] = (
+            [dict(zip(names, kept, strict=True)) for kept in zip(*moments, strict=True)]
+            if names
+            else [{} for _ in parameters]
+        )
         self._shared = self.prepare(time)
-        states, updated = [], []
-        for parameter, gradient, kept in rows:
-            state = dict(zip(self._state, kept, strict=True))
-            updated.append(self.update(parameter, gradient, state))
-            states.append(state)
+        updated = list(map(self.update, parameters, gradients, states))
         self._shared = None
         return time, states, updated
 
@@ -173,9 +180,11 @@ class Optimizer(modes.Watched):
 
     def _root(self, square: Value) -> Value:
         """The square root; where it gets differentiated, with slope 0 at 0 (a dead unit)."""
+        number: Any = square
+        if number.__class__ is float:  # in a plain step
+            return cast(Value, math.sqrt(number))
         if not self.differentiable:
-            number: Any = square  # a float in a plain step
-            return square.sqrt() if isinstance(number, Value) else cast(Any, math.sqrt(number))
+            return square.sqrt()
         root: Value = where(square, where(square, square, 1.0).sqrt(), 0.0)
         return root
 
@@ -317,19 +326,20 @@ class Adam(Optimizer):
         super().__init__(parameters, lr, differentiable)
         self.betas, self.eps, self.weight_decay = betas, eps, weight_decay
 
-    def prepare(self, time: Value) -> tuple[Value, Value]:
-        """The bias corrections 1 - beta^t, the same for all parameters."""
+    def prepare(self, time: Value) -> tuple[Number, ...]:
+        """Everything but the parameter: lr, the betas, 1 - beta, the bias corrections 1 - beta^t."""
         beta1, beta2 = self.betas
-        return 1.0 - beta1**time, 1.0 - beta2**time
+        rest = 1.0 - beta1, 1.0 - beta2
+        return self.lr, beta1, beta2, *rest, 1.0 - beta1**time, 1.0 - beta2**time
 
     def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
         """See the class."""
+        lr, beta1, beta2, rest1, rest2, correction1, correction2 = self._shared
         g = _decayed(gradient, parameter, self.weight_decay)
-        (beta1, beta2), corrections = self.betas, cast(tuple[Value, Value], self._shared)
-        m = state["mean"] = beta1 * state["mean"] + (1.0 - beta1) * g
-        v = state["square"] = beta2 * state["square"] + (1.0 - beta2) * g * g
-        mean, square = m / corrections[0], v / corrections[1]
-        return parameter - self.lr * mean / (self._root(square) + self.eps)
+        m = state["mean"] = beta1 * state["mean"] + rest1 * g
+        v = state["square"] = beta2 * state["square"] + rest2 * g * g
+        moved: Value = lr * (m / correction1) / (self._root(v / correction2) + self.eps)
+        return parameter - moved
 
 
 class AdamW(Adam):
@@ -353,7 +363,7 @@ class AdamW(Adam):
 
     def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
         """See the class."""
-        decayed = parameter * (1.0 - self.lr * self.decoupled_decay)
+        decayed = parameter * (1.0 - self._shared[0] * self.decoupled_decay)
         return super().update(decayed, gradient, state)
 
 
@@ -365,11 +375,12 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
 }
 
 
-def _put(leaf: Value, number: Number) -> None:
-    if number.__class__ is float:  # nothing to check
-        leaf.data = number
-    else:
-        leaf.assign(number)
+def _put(leaves: Iterable[Value], numbers: Iterable[Any]) -> None:
+    for leaf, number in zip(leaves, numbers, strict=True):
+        if number.__class__ is float:  # nothing to check
+            leaf.data = number
+        else:
+            leaf.assign(number)
 
 
 def _decayed(gradient: Value, parameter: Value, weight_decay: Number) -> Value:

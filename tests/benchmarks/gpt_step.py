@@ -8,16 +8,18 @@ seconds: so several engines can take turns, and meet the same machine. float64, 
 The step is forward, backward and Adam on one document of 8 positions, with the 4,192 parameters of
 karpathy's microgpt: vocabulary 27, block 16, embedding 16, 4 heads, 1 layer.
 
-    jit, eager   this project
+    jit, eager   this project; eagerly with the cyclic garbage collector paused, as nn.fit does it
     scalar       a scalar engine in the manner of microgpt: slots, local derivatives stored with
                  each node, a recursive topological sort
     torch        the same model in tensors, with its own attention, norm and fused Adam
+    eager-collected, scalar-paused   the same, the collector not paused, or paused
     c            forward, backward and Adam written by hand, compiled with cc -O3 -march=native
 """
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import math
 import os
 import random
@@ -253,7 +255,10 @@ ENGINES: dict[str, Callable[[], Step]] = {
 
 
 def main() -> None:
-    step = ENGINES[sys.argv[1]]()
+    engine = sys.argv[1]
+    if engine in ("eager", "scalar-paused"):
+        gc.disable()
+    step = ENGINES[engine.split("-")[0]]()
     step()  # recorded or compiled here
     step()
     for line in sys.stdin:

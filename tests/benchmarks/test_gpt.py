@@ -25,7 +25,7 @@ import nn
 from nn import rng, text
 
 ROUNDS = 7
-STEPS = {"eager": 3, "scalar": 3}  # a round; 300 of the others
+STEPS = dict.fromkeys(["eager", "scalar", "eager-collected", "scalar-paused"], 3)  # others: 300
 HELD_OUT = 3000
 TORCH = os.environ.get("TORCH_PYTHON", sys.executable if find_spec("torch") else "")
 NAMES = os.environ.get("NAMES", "")
@@ -33,7 +33,7 @@ NAMES = os.environ.get("NAMES", "")
 
 def test_a_step_beside_others(report):
     """Medians of rounds in which every engine had its turn."""
-    interpreters = {"jit": sys.executable, "eager": sys.executable, "scalar": sys.executable}
+    interpreters = dict.fromkeys(["jit", *STEPS], sys.executable)
     if shutil.which("cc"):
         interpreters["c"] = sys.executable
     if TORCH:
@@ -62,6 +62,11 @@ def test_a_step_beside_others(report):
 
     report("gpt step: scalar / jit", f"{ratio('scalar', 'jit'):,.0f} times", "500 times")
     report("gpt step: scalar / eager", f"{ratio('scalar', 'eager'):.2f} times", "3 times")
+    for title, slow, fast in (
+        ("collector running", "scalar", "eager-collected"),
+        ("collector paused", "scalar-paused", "eager"),
+    ):
+        report(f"gpt step: scalar / eager, {title}", f"{ratio(slow, fast):.2f} times", "-")
     if "torch" in found:
         report("gpt step: torch / jit", f"{ratio('torch', 'jit'):.2f} times", "1 time")
     if "c" in found:
