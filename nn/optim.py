@@ -327,7 +327,7 @@ class Adam(Optimizer):
         self.betas, self.eps, self.weight_decay = betas, eps, weight_decay
 
     def prepare(self, time: Value) -> tuple[Number, ...]:
-        """Everything but the parameter: lr, the betas, 1 - beta, the bias corrections 1 - beta^t."""
+        """What all parameters share: lr, the betas, 1 - beta, the bias corrections 1 - beta^t."""
         beta1, beta2 = self.betas
         rest = 1.0 - beta1, 1.0 - beta2
         return self.lr, beta1, beta2, *rest, 1.0 - beta1**time, 1.0 - beta2**time
