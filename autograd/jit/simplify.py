@@ -51,6 +51,7 @@ def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
     known: dict[Any, dict[Any, int]] = {operation: {} for operation in KNOWN}
     numbers: dict[str, int] = {}
     constants: dict[int, float] = {}
+    is_constant = bytearray(len(operations))
     # A small training step comes here 200,000 times: what is rare is asked for last.
     operation: Any
     for node, operation in enumerate(operations):
@@ -58,6 +59,7 @@ def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
             if operation.kind == "constant":
                 now[node] = numbers.setdefault(repr(operation.key), node)
                 constants[node] = operation.key
+                is_constant[node] = 1
             continue
         before = operands[node]
         left, right = before[0], before[-1]
@@ -70,7 +72,7 @@ def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
         table = known.get(operation)
         if table is None:  # a user's own may be another number each time
             continue
-        constant = left in constants or right in constants
+        constant = is_constant[left] or is_constant[right]
         if constant or operation is ops.neg:
             same = _same(operation, before, graph, constants)
             if same is not None:
@@ -86,6 +88,7 @@ def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
                 operations[node], operands[node] = Source("constant", number), ()
                 now[node] = numbers.setdefault(repr(number), node)
                 constants[node] = number
+                is_constant[node] = 1
     ends = {node: now[node] for node in wanted}
     _drop(graph, now, ends.values())
     return ends
