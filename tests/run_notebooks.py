@@ -72,6 +72,7 @@ _RECORDED = re.compile(r'<script type="application/json">(.*?)</script>', re.DOT
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 _KEY = re.compile(r"autograd-player-[\w-]+")
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+_SECONDS = re.compile(r"\b\d+\.\d+ s\b")  # what a step took: another time each time
 _NUMBER = re.compile(r"(-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?)")
 
 
@@ -101,8 +102,13 @@ def _player(html: str) -> str:
 
 
 def difference(then: str, now: str) -> str:
-    """Where two texts differ in a word, or in a number by more than 1e-6 of it; "" if nowhere."""
-    then, now = (" ".join(_ADDRESS.sub("", text).split()) for text in (then, now))
+    """Where two texts differ in a word, or in a number by more than 1e-6 of it; "" if nowhere.
+
+    Addresses and seconds do not count.
+    """
+    then, now = (
+        " ".join(_SECONDS.sub("s", _ADDRESS.sub("", text)).split()) for text in (then, now)
+    )
     parts, others = _NUMBER.split(then), _NUMBER.split(now)
     for i, (part, other) in enumerate(zip(parts, others, strict=False)):
         if part != other and not (i % 2 and _close(part, other)):
