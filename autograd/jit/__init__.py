@@ -139,7 +139,7 @@ class Jitted:
             try:
                 result = self.function(*args, **kwargs)
                 if stopped is None:
-                    program.count_unsure()
+                    program.note_eager_result()
                 else:  # it failed only because the numbers were recorded ones
                     raise TraceError(
                         f"this works for plain numbers only ({stopped.__cause__}): do it outside,"

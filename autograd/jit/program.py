@@ -73,7 +73,8 @@ class Program:
     def __init__(
         self, name: str, recording: Recording, watch: Watch, backend: str, seconds: float
     ) -> None:
-        self.name, self.backend, self.replays, self.unsure = name, backend, 0, 0
+        self.name, self.backend = name, backend
+        self.replays = self.unsure = self._eager_results = 0
         self.guards, self._watch = recording.guards, watch
         self._gone: list[Any] = []
         self.recorded = len(recording.graph)
@@ -226,6 +227,7 @@ class Program:
         if memory[0] != 0.0 or not np.isfinite(out).all():
             for stream, position in zip(streams, positions, strict=True):
                 stream.setstate(position)
+            self.unsure += 1
             return UNSURE
         for place, store, where in self._writes:
             store[where] = out[place]
@@ -249,10 +251,10 @@ class Program:
             return results[0]
         return build(structure, iter(plain).__next__, iter(results).__next__)
 
-    def count_unsure(self) -> None:
-        """A call was done eagerly, without an error; often and always, that is worth a warning."""
-        self.unsure += 1
-        if self.unsure == _MANY and not self.replays:
+    def note_eager_result(self) -> None:
+        """An unsure call gave a result; where that is the rule, it is worth a warning."""
+        self._eager_results += 1
+        if self._eager_results == _MANY and not self.replays:
             warnings.warn(
                 f"{self.name} is recorded, but each of its {_MANY} calls was done eagerly: a number"
                 " is not finite, or an operation might raise",
@@ -275,13 +277,18 @@ class Program:
             "schedule": f"{self.scheduled:,} numbers in {self.groups:,} groups",
             "compile": f"{self.bytes / 1024:,.0f} KiB, {self.backend} backend",
         }
-        eager = f", {self.unsure:,} calls done eagerly" if self.unsure else ""
-        lines = [f"{self.name}: {self.replays:,} replays{eager}"]
+        eager = f", {_counted(self.unsure, 'call')} done eagerly" if self.unsure else ""
+        lines = [f"{self.name}: {_counted(self.replays, 'replay')}{eager}"]
         lines += [f"  {k:9}{self.seconds[k]:7.3f} s   {text}" for k, text in results.items()]
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        return f"<program of {self.name}: {self.simplified:,} nodes, {self.replays:,} replays>"
+        done = _counted(self.replays, "replay")
+        return f"<program of {self.name}: {self.simplified:,} nodes, {done}>"
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 UNSURE: Any = object()

@@ -2,9 +2,10 @@
 
 A replay computes with the Values and the settings that the recording met. So a program notes what
 the function names: its closure, the globals and attributes its code loads, the attributes of models
-and optimizers. Where one of these has become another thing, the program does not hold, and the
-function is recorded again. (Where a Value in a container was replaced, nobody holds the old one any
-more, which the program notices too; see program.py.)
+and optimizers, the numbers and texts in small lists and dicts. Where one of these has become
+another thing, the program does not hold, and the function is recorded again. (Where a Value in a
+container was replaced, nobody holds the old one any more, which the program notices too; see
+program.py.)
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import operator
 import sys
 from collections import deque
 from collections.abc import Iterable, Mapping
+from copy import copy
 from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -23,7 +25,9 @@ from autograd.value import Value
 
 _MISSING: Any = object()
 _PLAIN = (bool, int, float, complex, str, bytes, tuple, type(None))
+_IMMUTABLE = frozenset(_PLAIN) - {tuple}  # nor is there anything in it
 _MANY = 10_000  # entries of a container that are looked at
+_FEW = 100  # so many containers of settings, with so many entries each, are compared at each call
 
 
 class Watch:
@@ -40,6 +44,7 @@ class Watch:
             self._named: list[tuple[Mapping[str, Any], str, Any]] = []
             self._settings: list[tuple[dict[str, Any], str, Any]] = []
             self._lists: list[Any] = []
+            self._tables: list[Any] = []
             self.hints: list[int] = []
             self._seen: dict[int, Any] = {}
             self._waiting = list(things)
@@ -47,6 +52,7 @@ class Watch:
                 self._look_at(self._waiting.pop())
         del self._seen, self._waiting
         self._sizes = list(map(len, self._lists))
+        self._copies = list(map(copy, self._tables))
         self._changes = modes.changes()
 
     def changed(self) -> str | None:
@@ -60,6 +66,8 @@ class Watch:
                 return name
         if list(map(len, self._lists)) != self._sizes:
             return "the size of a container"
+        if self._tables != self._copies:
+            return "what is in a container"
         changes = modes.changes()
         if changes != self._changes:
             for space, name, content in self._settings:
@@ -86,6 +94,13 @@ class Watch:
             self._waiting += parts
             if not all(isinstance(part, _PLAIN) for part in parts):
                 self._lists.append(thing)
+            elif (
+                not isinstance(thing, tuple | frozenset)
+                and len(parts) <= _FEW
+                and len(self._tables) < _FEW
+                and _IMMUTABLE.issuperset(map(type, parts))
+            ):
+                self._tables.append(thing)
         elif hasattr(type(thing), "__next__"):
             self.hints.append(operator.length_hint(thing))
         elif isinstance(thing, ModuleType | type):

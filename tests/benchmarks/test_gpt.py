@@ -72,6 +72,7 @@ def test_a_step_beside_others(report):
     if "c" in found:
         report("gpt step: jit / c", f"{ratio('jit', 'c'):.2f} times", "then within 2 times")
     assert ratio("scalar", "jit") >= 500
+    assert ratio("scalar", "eager") >= 3
     assert "torch" not in found or ratio("torch", "jit") >= 1.0
 
 

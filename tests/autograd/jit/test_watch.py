@@ -70,8 +70,14 @@ def test_a_global_a_closure_an_attribute_and_a_class_are_followed() -> None:
     followed(
         lambda x: LEAF * x * Settings.scale, lambda n: setattr(Settings, "scale", n), [2.0, 7.0]
     )
-    powers = {"n": 2}
-    followed(lambda x: LEAF * x * helper(x), lambda n: powers.update(n=n), [2])
+    table = {"factor": 2.0, "name": "a"}
+    followed(lambda x: LEAF * x * table["factor"], lambda n: table.update(factor=n), [2.0, 3.0])
+    nested = {"layers": [1.0, {"factor": 2.0}]}
+    followed(
+        lambda x: LEAF * x * nested["layers"][1]["factor"],
+        lambda n: nested["layers"][1].update(factor=n),
+        [2.0, 3.0],
+    )
 
 
 def helper(x: Any) -> Any:
@@ -177,7 +183,7 @@ def test_a_program_reports_and_draws_what_it_does() -> None:
     step([[1.0, 2.0], [3.0, 4.0]])
     (program,) = step.programs
     report = str(program).splitlines()
-    assert report[0] == "step: 1 replays"
+    assert report[0] == "step: 1 replay"
     assert [line.split()[0] for line in report[1:]] == ["trace", "simplify", "schedule", "compile"]
     assert f"{program.recorded:,} nodes recorded" in report[1]
     assert program.recorded >= program.simplified >= program.scheduled >= program.groups > 3
@@ -216,4 +222,4 @@ def test_a_program_that_is_never_replayed_says_so() -> None:
         "root is recorded, but each of its 8 calls was done eagerly"
     ]
     assert caught[0].filename == __file__
-    assert str(root.programs[0]).startswith("root: 1 replays, 20 calls done eagerly\n")
+    assert str(root.programs[0]).startswith("root: 1 replay, 20 calls done eagerly\n")
