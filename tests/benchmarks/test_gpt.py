@@ -10,6 +10,7 @@ first names, one a line (names.txt of karpathy's makemore), for the measurements
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -17,16 +18,18 @@ import time
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 
 import pytest
 
 import nn
+from autograd.jit import jit
 from nn import rng, text
 
 ROUNDS = 7
 STEPS = dict.fromkeys(["eager", "scalar", "eager-collected", "scalar-paused"], 3)  # others: 300
 HELD_OUT = 3000
+SEEDS = range(1, 6)
 TORCH = os.environ.get("TORCH_PYTHON", sys.executable if find_spec("torch") else "")
 NAMES = os.environ.get("NAMES", "")
 
@@ -81,9 +84,9 @@ def seconds(process: subprocess.Popen[str], engine: str) -> float:
     return float(process.stdout.readline())
 
 
-def learn(documents, steps, batch_size=1, lr=0.01):
+def learn(documents, steps, batch_size=1, lr=0.01, seed=1):
     """The held-out loss after a training with microgpt's hyperparameters, and its seconds."""
-    nn.seed(1)
+    nn.seed(seed)
     documents = list(documents)
     rng.generator.shuffle(documents)
     tokenizer = nn.Tokenizer(documents)
@@ -108,23 +111,83 @@ def learn(documents, steps, batch_size=1, lr=0.01):
         jit=True,
     )
     taken = time.perf_counter() - start
-    surprises = nn.evaluate(
-        model, held_out, lambda s, n: float(text.nats_a_character(s, n)), text.surprises, True, 1
+    return cost(model, held_out), taken
+
+
+def cost(model, examples):
+    """Nats a character over all of the examples."""
+    return nn.evaluate(
+        model, examples, lambda s, n: float(text.nats_a_character(s, n)), text.surprises, True, 1
     )
-    return surprises, taken
 
 
 @pytest.mark.skipif(not NAMES, reason="NAMES does not say where the names are")
 def test_names(report):
     names = text.read(NAMES)
-    loss, taken = learn(names, 1000)
-    report("1,000 steps on names, recording included", f"{taken:.1f} s", "5 s, then 1 s")
-    report("held-out names after them", f"{loss:.3f} nats a character", "2.33")
-    assert loss < 2.4
+    found = [learn(names, 1000, seed=seed) for seed in SEEDS]
+    losses, seconds_taken = zip(*found, strict=True)
+    report(
+        "1,000 steps on names, recording included",
+        f"{median(seconds_taken):.1f} s",
+        "5 s, then 1 s",
+    )
+    report(
+        f"held-out names after them, {len(SEEDS)} seeds",
+        f"{mean(losses):.3f} ({min(losses):.3f} to {max(losses):.3f}) nats a character",
+        "2.33",
+    )
+    # Not 2.33, which is the cost of 300 particular names: see the run of microgpt itself, below.
+    assert mean(losses) < 2.38
     loss, taken = learn(names, 4000, batch_size=16)
     report("4,000 steps of 16 names", f"{taken:.0f} s", "-")
     report("held-out names after them", f"{loss:.3f} nats a character", "then 2.0")
     assert loss < 2.2
+
+
+@pytest.mark.skipif(not NAMES, reason="NAMES does not say where the names are")
+def test_the_run_of_microgpt_itself(report):
+    """Its order of names and its first weights: the losses that it prints, and what it leaves out.
+
+    It prints the cost of each name just before it learns from it. The mean over the last 300
+    depends on which names they are: over 64 seeds it is 2.374, with a standard deviation of 0.023.
+    Those of seed 42, which microgpt fixes, are easy ones; all that it has not seen cost more.
+    """
+    draws = random.Random(42)
+    names = text.read(NAMES)
+    draws.shuffle(names)
+    tokenizer = nn.Tokenizer(names)
+    model = nn.GPT(tokenizer.vocabulary, 16, 16, 4, 1)
+    attention, mlp = model.blocks[0].attention, model.blocks[0].mlp
+    linear = [model.logits, attention.W_q, attention.W_k, attention.W_v, attention.W_o]
+    linear += [mlp.W_1, mlp.W_2]
+    tables = [model.token.vectors, model.position.vectors, *(part.weights for part in linear)]
+    for weight in (weight for table in tables for row in table for weight in row):
+        weight.data = draws.gauss(0.0, 0.08)
+    optimizer = nn.Adam(model, lr=0.01, betas=(0.85, 0.99))
+    schedule = nn.linear_decay(0.01, 1000)
+
+    @jit
+    def step(document, count):
+        loss = model.surprise(document) / count
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    losses = []
+    for i, (document, count) in enumerate(
+        zip(*text.examples(names[:1000], tokenizer, 16), strict=True)
+    ):
+        optimizer.lr = schedule(i)
+        losses.append(step(document, float(count)).data)
+    unseen = cost(model, text.examples(names[1000:], tokenizer, 16))
+    report("microgpt's run: its last 300 names", f"{mean(losses[-300:]):.4f}", "2.33")
+    report("microgpt's run: its last 100 names", f"{mean(losses[-100:]):.4f}", "2.28")
+    report("microgpt's run: all 31,033 that it has not seen", f"{unseen:.4f}", "-")
+    # The first and the last loss as microgpt prints them.
+    assert [losses[0], losses[-1]] == pytest.approx([3.3660, 2.6497], abs=5e-5)
+    assert mean(losses[-300:]) == pytest.approx(2.333, abs=1e-3)
+    assert unseen == pytest.approx(2.367, abs=1e-3)
 
 
 @pytest.mark.skipif(not NAMES, reason="NAMES does not say where the names are")
