@@ -9,6 +9,7 @@
 >>> loss.backward()
 """
 
+from nn import data, plot, text
 from nn.activations import (
     gelu,
     linear,
@@ -92,6 +93,7 @@ __all__ = [
     "cosine_decay",
     "cross_entropy",
     "cross_entropy_with_logits",
+    "data",
     "evaluate",
     "fit",
     "gelu",
@@ -102,6 +104,7 @@ __all__ = [
     "log_softmax",
     "mean",
     "mse",
+    "plot",
     "relu",
     "seed",
     "sigmoid",
@@ -110,5 +113,6 @@ __all__ = [
     "softplus",
     "step_decay",
     "tanh",
+    "text",
     "with_warmup",
 ]

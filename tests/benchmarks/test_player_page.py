@@ -1,6 +1,6 @@
 """How large is the player's file, and how long does it take to open, to step and to recompute?
 
-    python -m pytest tests/benchmarks/test_player.py
+    python -m pytest tests/benchmarks/test_player_page.py
 
 Times are those of headless Chromium, from the event to the page laid out anew.
 """

@@ -1,6 +1,6 @@
 """How fast does the small GPT learn, beside tensors, C and a scalar engine; and how well?
 
-    python -m pytest tests/benchmarks/test_gpt.py
+    python -m pytest tests/benchmarks/test_small_gpt.py
 
 The step of `gpt_step.py`, engines in processes of their own, in turn. Two environment variables:
 TORCH_PYTHON, an interpreter that has torch, where this one has not; NAMES, a file of 32,033 English
