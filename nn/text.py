@@ -4,8 +4,8 @@ Documents differ in length, and for autograd.jit each length would be a recordin
 they are padded to the block: PADDING costs nothing but time, and all share one program. Shorter
 `rooms` beside the block save some of that time and cost a recording each. Measured on 1,000 steps
 of English first names, 7 tokens long on average, of at most 16, recordings included: one program of
-16 tokens 6.8 s, two of 8 and 16 8.1 s, four of 6, 8, 10 and 16 17.3 s (tests/benchmarks/test_small_gpt.py
-measures it anew); a step took 0.6 ms at 16 tokens, and 0.3 ms at 8.
+16 tokens 4.6 s, two of 8 and 16 6.0 s, four of 6, 8, 10 and 16 11.3 s. A step took 0.6 ms at 16
+tokens, and 0.3 ms at 8. (tests/benchmarks/test_small_gpt.py measures it anew.)
 """
 
 from __future__ import annotations
