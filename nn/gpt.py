@@ -104,7 +104,8 @@ class GPT(Module):
             tokens = tokens[:-1]
         if len(tokens) < 2:
             raise ValueError(f"surprise is about 2 tokens or more, not {len(tokens)}")
-        return _surprise(self(tokens[:-1]), tokens)
+        counted = list(map(_counted, tokens))
+        return _surprise(self([token for token, _ in counted[:-1]]), counted)
 
     def empty_cache(self) -> list[Cache]:
         """Room for the keys and values of each block; see the call."""
@@ -151,24 +152,24 @@ class GPT(Module):
             new = [token]
 
 
-@scoped
-def _surprise(logits: Matrix, tokens: Sequence[Token]) -> Value:
-    for token, following in pairwise(tokens):
-        if isinstance(token, Value) and isinstance(following, Value):  # PADDING comes last
-            modes.demand(1.0 - greater(_is_padding(token), _is_padding(following)))
-    return total(_cost(row, token) for row, token in zip(logits, tokens[1:], strict=True))
-
-
-def _is_padding(token: Value) -> Value:
-    return one_hot(token - PADDING, 1)[0]
-
-
-def _cost(logits: Sequence[Value], token: Token) -> Value:
-    """-log p of a token; that of PADDING which is a Value is 0, and so are its gradients."""
+def _counted(token: Token) -> tuple[Token, Value | None]:
+    """A token, and whether it counts, 1 or 0; PADDING that is a Value becomes token 0."""
     if not isinstance(token, Value):
-        return cross_entropy_with_logits(logits, token)
-    padding = _is_padding(token)
-    return cross_entropy_with_logits(logits, token + padding) * (1.0 - padding)
+        return token, None
+    padding = one_hot(token - PADDING, 1)[0]
+    return token + padding, 1.0 - padding
+
+
+@scoped
+def _surprise(logits: Matrix, counted: Sequence[tuple[Token, Value | None]]) -> Value:
+    for (_, counts), (_, later) in pairwise(counted):
+        if counts is not None and later is not None:  # PADDING comes last
+            modes.demand(1.0 - greater(later, counts))
+    costs = []
+    for row, (token, counts) in zip(logits, counted[1:], strict=True):
+        cost = cross_entropy_with_logits(row, token)
+        costs.append(cost if counts is None else cost * counts)
+    return total(costs)
 
 
 def drawn(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, overload
 
 from autograd import Value, modes, no_grad
-from autograd.value import as_constant, weighted_sum
+from autograd.value import as_constant, is_value, weighted_sum
 from nn import rng
 from nn.activations import Activation, activation_named
 from nn.matrix import Matrix, Vector, as_values, dot, mean, one_hot, total
@@ -371,9 +371,9 @@ class Embedding(Module):
         std: the spread of the normal distribution they start from.
 
     Call: an index -> its vector; a sequence of indices -> Matrix, a row for each. An index that is
-    a Value selects by arithmetic, the sum of all vectors weighted by 0 and 1, so that it may be an
-    argument of a recorded function; outside 0 .. count - 1 it gives zeros. Raises IndexError for
-    another index outside that range, and TypeError for one that is not a whole number.
+    a Value selects by arithmetic, the sum of all vectors weighted by 0 and 1; outside 0 ..
+    count - 1 it gives zeros. Raises IndexError for another index outside that range, and TypeError
+    for one that is not a whole number.
     """
 
     def __init__(
@@ -393,6 +393,8 @@ class Embedding(Module):
     def __call__(self, index: int | Value | Sequence[int | Value]) -> list[Value] | Matrix:
         if isinstance(index, Value):
             weights = one_hot(index, len(self.vectors))
+            if not is_value(index):
+                modes.demand(total(weights))  # a whole number in range, as of other numbers
             return [dot(weights, column) for column in zip(*self.vectors, strict=True)]
         if isinstance(index, Iterable) and not isinstance(index, str):
             return Matrix(self(i) for i in index)

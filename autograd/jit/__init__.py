@@ -40,13 +40,13 @@ from autograd import modes
 from autograd.jit.leaves import put_back
 from autograd.jit.program import UNSURE, Program
 from autograd.jit.structure import Static, TraceError, flatten, things
-from autograd.jit.trace import Unrecorded, place_of, record
+from autograd.jit.trace import Recording, Unrecorded, place_of, record
 from autograd.jit.watch import Watch
 from autograd.value import Value
 
 __all__ = ["Jitted", "Program", "TraceError", "jit"]
 
-_OFTEN = 8  # so many recordings in a row for one reason are too many
+_OFTEN = 32  # so many recordings in a row are too many, if none of them is of use again
 _recording = threading.RLock()  # a recording changes the class of every Value there is
 
 
@@ -163,7 +163,8 @@ class Jitted:
             if changed is None:
                 break
         else:
-            if len(programs) >= _OFTEN:
+            recent = programs[-_OFTEN:]
+            if len(recent) == _OFTEN and not any(program.replays > 1 for program in recent):
                 raise TraceError(
                     f"{self.__name__} was recorded {_OFTEN} times, because what it uses changes"
                     f" from call to call: {changed}; pass it as an argument"
@@ -182,16 +183,36 @@ class Jitted:
         with _recording, _collector_paused():  # a recording makes many objects, and no cycles
             start = time.perf_counter()
             named = [self.function, *things(structure)]
-            before = Watch(named)
-            recording = record(self.function, structure, len(numbers), passed)
-            watch = Watch(named)
-            if watch.hints != before.hints:
-                raise TraceError(
-                    f"{self.__name__} takes from an iterator, which a replay would not: take it"
-                    " outside, and pass what it gives"
-                )
+            recording, watch = self._attempt(named, structure, len(numbers), passed)
             seconds = time.perf_counter() - start
             return Program(self.__name__, recording, watch, self.backend, seconds)
+
+    def _attempt(
+        self, named: list[Any], structure: Any, arguments: int, passed: list[Value]
+    ) -> tuple[Recording, Watch]:
+        """A recording in which the function changed nothing, and what it names."""
+        before = watch = Watch(named)
+        changed = None
+        try:
+            for _ in range(2):  # what it makes once and keeps is there the second time
+                recording = record(self.function, structure, arguments, passed)
+                if watch.has_taken():
+                    raise TraceError(
+                        f"{self.__name__} takes from an iterator, which a replay would not: take it"
+                        " outside, and pass what it gives"
+                    )
+                if watch.changed() is None:
+                    return recording, watch
+                changed = watch.changed()
+                watch = Watch(named)
+        except TraceError:
+            if changed is None:
+                raise
+        before.put_back()
+        raise TraceError(
+            f"{self.__name__} changes {changed}, which a replay would not: return it, or keep it in"
+            " a Value and assign() that"
+        )
 
     def _drop_what_is_over(self) -> None:
         """Forget programs whose Values, or arguments, nobody holds any more."""

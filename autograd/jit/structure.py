@@ -177,13 +177,21 @@ def _extend(numbers: Numbers, plain: Any, kinds: set[type]) -> None:
 
 def _flatten_array(nest: Any, dtype: Any, numbers: Numbers, values: list[Value]) -> Any:
     shape, kind = nest.shape, dtype.kind
-    if shape == () and isinstance(nest, Real) and (kind in "iu" or dtype.itemsize == 8):
+    if (
+        shape == ()
+        and isinstance(nest, Real)
+        and (dtype.itemsize >= 4 if kind in "iu" else dtype.itemsize == 8)
+    ):
         return flatten(dtype.type(nest).tolist(), numbers, values)
     if kind == "O":
         return ("array", shape, flatten(nest.ravel().tolist(), numbers, values))
     if type(nest) is np.ndarray and dtype == np.float64 and isinstance(numbers, array):
         numbers.frombytes(nest.tobytes())
         return ("array", shape)
+    if kind in "iu" and dtype.itemsize < 4:
+        raise TraceError(
+            f"an array of {dtype} wraps around in its own way: pass .astype(int) or .astype(float)"
+        )
     if kind in "iu" or (kind == "f" and dtype.itemsize == 8):
         flat = nest.ravel().tolist()
         _extend(numbers, flat, {int} if kind in "iu" and flat else {float})

@@ -123,6 +123,8 @@ def _refuses(name: str, what: str, instead: str) -> Any:
     def method(self: Traced, *others: Any) -> Any:
         if isinstance(self, Captured) and _current_mode().tracer is None:  # in another thread
             return getattr(super(Traced, self), name)(*others)
+        if isinstance(self, Recorded):
+            self._recording()
         refuse(f"a recorded Value has no number to be {what}", instead)
 
     return method
@@ -179,6 +181,7 @@ class Recorded(Traced):
 
     @property
     def data(self) -> Any:
+        self._recording()
         refuse("a recorded Value has no .data", _READ)
 
     @data.setter
@@ -229,9 +232,8 @@ class Recorded(Traced):
         return tuple([tracer.value(node) for node in tracer.graph.operands[self.node]])
 
     def detach(self) -> Value:
-        """A leaf with the same number."""
-        tracer = self._recording()
-        return tracer.recorded(tracer.add(SAME, (self.node,), LEAF))
+        """A leaf with the same number and label."""
+        return self._recording().detached(self.node, self.label)
 
 
 class Number(Recorded):
@@ -239,6 +241,14 @@ class Number(Recorded):
 
     __slots__ = ()
     recorded_number = True
+
+    @property
+    def grad(self) -> Any:
+        raise AttributeError("a number has no gradient: make a Value of it")
+
+    @grad.setter
+    def grad(self, number: Any) -> None:
+        raise AttributeError("a number has no gradient: make a Value of it")
 
     def _refused(self, *others: object) -> NoReturn:
         refuse("a number of the call can only be computed with", _BRANCH)
@@ -285,15 +295,17 @@ class Captured(Traced):
         tracer = _current_mode().tracer
         if tracer is None:
             _slot(self, "grad").__set__(self, number)
+        elif number is None:
+            raise TypeError("a gradient is a number, not None: write 0.0")
         else:
             tracer.assign(self, grad=number)
 
     def detach(self) -> Value:
-        """A leaf with the same number."""
+        """A leaf with the same number and label."""
         tracer = _current_mode().tracer
         if tracer is None:
             return super().detach()
-        return cast(Value, tracer.recorded(tracer.add(SAME, (tracer.node_of(self),), LEAF)))
+        return cast(Value, tracer.detached(tracer.node_of(self), self.label))
 
     def __repr__(self) -> str:
         if _current_mode().tracer is None:
@@ -381,6 +393,12 @@ class Tracer:
         self.kinds.append(kind)
         return self.graph.add(operation, operands)
 
+    def detached(self, node: int, label: str) -> Value:
+        """A leaf with the number of a node."""
+        leaf = self.recorded(self.add(SAME, (node,), LEAF))
+        leaf.label = label
+        return leaf
+
     def refuse(self, what: str, instead: str) -> NoReturn:
         """See `modes.refuse`."""
         refuse(what, instead)
@@ -396,7 +414,7 @@ class Tracer:
         kind = operand.__class__
         if issubclass(kind, Recorded):
             if operand.tracer is not self:
-                raise TraceError(f"a Value of another recording was used ({_here()})")
+                operand._recording()
             return cast(int, operand.node)
         if kind is float:
             return self.constant(operand)
@@ -602,6 +620,9 @@ class Tracer:
 
     def grad(self, output: Value, inputs: Sequence[Value], create_graph: bool) -> list[Value]:
         """See autograd.backward.grad."""
+        for i, value in enumerate(inputs):
+            if value.recorded_number:
+                raise TypeError(f"inputs[{i}] must be a Value, not a number")
         nodes = [self._first.get(node, node) for node in map(self.node_of, inputs)]
         if not self._numbers.keys().isdisjoint(nodes):
             refuse("a gradient by a plain number cannot be taken", "make it a Value")
@@ -925,7 +946,12 @@ def _attempt(
                 tracer.node_of(stand_in)
             given, values = iter(numbers), iter(stand_ins)
             args, kwargs = build(structure, given.__next__, values.__next__)
+            before = _laid_out((args, kwargs))
             returned = function(*args, **kwargs)
+            if _laid_out((args, kwargs)) != before:
+                raise TraceError(
+                    "an argument is changed, which a replay would not: return what it becomes"
+                )
             plain: list[Any] = []
             found: list[Value] = []
             shape = flatten(returned, plain, found)
@@ -939,7 +965,7 @@ def _attempt(
         finally:
             modes.current.reset(token)
             tracer.release()
-    del there, streams, returned, found, args, kwargs, given, values, numbers
+    del before, there, streams, returned, found, args, kwargs, given, values, numbers
     recording = Recording(
         tracer.graph,
         arguments,
@@ -953,6 +979,17 @@ def _attempt(
     made = list(tracer.made)
     tracer.forget()
     return recording, bool(made) and _held(made)
+
+
+def _laid_out(given: Any) -> tuple[Any, list[int]]:
+    """The structure of recorded arguments, and which number is where."""
+    numbers: list[Any] = []
+    values: list[Value] = []
+    try:
+        structure = flatten(given, numbers, values)
+    except TraceError:  # there is something in it that no argument holds
+        return None, []
+    return structure, [id(entry) for entry in [*numbers, *values]]
 
 
 def _result(

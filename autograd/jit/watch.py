@@ -2,10 +2,9 @@
 
 A replay computes with the Values and the settings that the recording met. So a program notes what
 the function names: its closure, the globals and attributes its code loads, the attributes of models
-and optimizers, the numbers and texts in small lists and dicts. Where one of these has become
-another thing, the program does not hold, and the function is recorded again. (Where a Value in a
-container was replaced, nobody holds the old one any more, which the program notices too; see
-program.py.)
+and optimizers, the entries of lists and dicts. Where one of these has become another thing, the
+program does not hold, and the function is recorded again. And where it does so while it is
+recorded, a replay would not: see Jitted.
 """
 
 from __future__ import annotations
@@ -24,36 +23,40 @@ from autograd.jit.trace import OWN
 from autograd.value import Value
 
 _MISSING: Any = object()
-_PLAIN = (bool, int, float, complex, str, bytes, tuple, type(None))
-_IMMUTABLE = frozenset(_PLAIN) - {tuple}  # nor is there anything in it
-_MANY = 10_000  # entries of a container that are looked at
-_FEW = 100  # so many containers of settings, with so many entries each, are compared at each call
+_ASKING = frozenset(["getattr", "hasattr"])
+_PLAIN = frozenset([bool, int, float, complex, str, bytes, type(None)])
+_MANY = 10_000  # entries of containers that are compared; of one with nothing but numbers, 1,000
 
 
 class Watch:
-    """What a function names, as it was at one time.
-
-    Attributes:
-        hints: how much there is left in each iterator, as far as it tells.
-    """
+    """What a function names, as it was at one time."""
 
     def __init__(self, things: Iterable[Any]) -> None:
         self._code_names: set[str] = set()
-        for _ in range(2):  # the second time every name is known that some code loads
+        self._asked: set[str] = set()  # those that need not be there
+        things, known = list(things), -1
+        while known < len(self._code_names):  # until every name is known that some code loads
+            known = len(self._code_names)
             self._cells: list[tuple[CellType, Any]] = []
-            self._named: list[tuple[Mapping[str, Any], str, Any]] = []
-            self._settings: list[tuple[dict[str, Any], str, Any]] = []
+            self._named: list[tuple[Any, str, Any]] = []
+            self._settings: list[tuple[dict[str, Any], dict[str, Any]]] = []
             self._lists: list[Any] = []
-            self._tables: list[Any] = []
-            self.hints: list[int] = []
+            self._dicts: list[Any] = []
+            self._room = _MANY
+            self._iterators: list[Any] = []
             self._seen: dict[int, Any] = {}
             self._waiting = list(things)
             while self._waiting:
                 self._look_at(self._waiting.pop())
         del self._seen, self._waiting
-        self._sizes = list(map(len, self._lists))
-        self._copies = list(map(copy, self._tables))
+        self._copies = list(map(copy, self._lists))
+        self._items = [list(table.items()) for table in self._dicts]
+        self._left = list(map(operator.length_hint, self._iterators))
         self._changes = modes.changes()
+
+    def has_taken(self) -> bool:
+        """Whether there is less left in an iterator, as far as that tells."""
+        return list(map(operator.length_hint, self._iterators)) != self._left
 
     def changed(self) -> str | None:
         """What is not as it was; None if everything is."""
@@ -64,18 +67,46 @@ class Watch:
             found = space.get(name, _MISSING)
             if found is not content and not _equal(found, content):
                 return name
-        if list(map(len, self._lists)) != self._sizes:
-            return "the size of a container"
-        if self._tables != self._copies:
+        try:
+            # Entries are compared by identity first. Those of a list that is an entry are looked at
+            # where that list is.
+            if self._lists != self._copies:
+                return "what is in a list"
+            if [list(table.items()) for table in self._dicts] != self._items:
+                return "what is in a dict"
+        except Exception:  # arrays, whose comparison is no bool: another one than before
             return "what is in a container"
         changes = modes.changes()
         if changes != self._changes:
-            for space, name, content in self._settings:
-                found = space.get(name, _MISSING)
-                if found is not content and not _equal(found, content):
-                    return name
+            for space, settings in self._settings:
+                found = _public(space)
+                if found.keys() != settings.keys():
+                    return "the attributes of a module"
+                for name, content in settings.items():
+                    if found[name] is not content and not _equal(found[name], content):
+                        return name
             self._changes = changes
         return None
+
+    def put_back(self) -> None:
+        """Undo what has changed, as far as that can be done by assignment."""
+        for cell, content in self._cells:
+            if content is not _MISSING:
+                cell.cell_contents = content
+        spaces = [(space, {name: content}) for space, name, content in self._named]
+        for space, contents in [*spaces, *self._settings]:
+            if isinstance(space, dict):
+                for name, content in contents.items():
+                    if content is _MISSING:
+                        space.pop(name, None)
+                    else:
+                        space[name] = content
+        for thing, kept in zip(self._lists, self._copies, strict=True):
+            thing.clear()
+            (thing.update if isinstance(thing, set) else thing.extend)(kept)
+        for table, items in zip(self._dicts, self._items, strict=True):
+            table.clear()
+            table.update(items)
 
     # --- what there is to watch ---
 
@@ -90,19 +121,13 @@ class Watch:
         elif isinstance(thing, functools.partial):
             self._waiting += [thing.func, thing.args, thing.keywords]
         elif isinstance(thing, list | tuple | set | frozenset | dict | deque):
-            parts = list(thing.values() if isinstance(thing, dict) else thing)[:_MANY]
-            self._waiting += parts
-            if not all(isinstance(part, _PLAIN) for part in parts):
-                self._lists.append(thing)
-            elif (
-                not isinstance(thing, tuple | frozenset)
-                and len(parts) <= _FEW
-                and len(self._tables) < _FEW
-                and _IMMUTABLE.issuperset(map(type, parts))
-            ):
-                self._tables.append(thing)
+            self._look_into(thing)
+        elif isinstance(thing, property):
+            self._waiting += [thing.fget]
+        elif isinstance(thing, staticmethod | classmethod):
+            self._waiting.append(thing.__func__)
         elif hasattr(type(thing), "__next__"):
-            self.hints.append(operator.length_hint(thing))
+            self._iterators.append(thing)
         elif isinstance(thing, ModuleType | type):
             if not _is_own(thing):
                 self._note_loaded(vars(thing))
@@ -121,38 +146,80 @@ class Watch:
             code = codes.pop()
             codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
             self._code_names.update(code.co_names)
+            if not _ASKING.isdisjoint(code.co_names):
+                asked = [c for c in code.co_consts if isinstance(c, str) and c.isidentifier()]
+                self._code_names.update(asked)
+                self._asked.update(asked)
             for name in code.co_names:
                 if name in function.__globals__:
                     self._note(function.__globals__, name)
 
+    def _look_into(self, thing: Any) -> None:
+        parts = list(thing.values() if isinstance(thing, dict) else thing)
+        self._waiting += parts[:_MANY]
+        if isinstance(thing, tuple | frozenset):
+            return
+        numbers = _PLAIN.issuperset(map(type, parts))
+        if len(parts) > (min(1_000, self._room) if numbers else _MANY):
+            return
+        if numbers:
+            self._room -= len(parts)
+        (self._dicts if isinstance(thing, dict) else self._lists).append(thing)
+
     def _look_at_object(self, thing: Any) -> None:
+        kinds = [kind for kind in type(thing).__mro__ if not _is_own(kind)]
+        slots = [name for kind in kinds for name in _slots(kind)]
+        if slots:
+            attributes = _Slots(thing)
+            for name in self._code_names.intersection(slots):
+                self._note(attributes, name)
         try:
             space = thing.__dict__
         except Exception:  # whatever a proxy raises
-            return
-        if not isinstance(space, dict):
-            return
-        if isinstance(thing, modes.Watched):
-            for name, content in space.items():
-                if not name.startswith("_"):
-                    self._settings.append((space, name, content))
-                    self._waiting.append(content)
-        elif _is_own(type(thing)):
-            self._waiting += space.values()
-        else:
-            self._note_loaded(space)
-        for kind in type(thing).__mro__:
-            if not _is_own(kind):
-                self._note_loaded(vars(kind))
-                self._waiting.append(vars(kind).get("__call__"))
+            space = None
+        if isinstance(space, dict):
+            if isinstance(thing, modes.Watched):
+                self._settings.append((space, _public(space)))
+                self._waiting += _public(space).values()
+            else:
+                self._waiting += space.values() if not kinds else ()
+            if not isinstance(thing, modes.Watched) or kinds:
+                self._note_loaded(space)
+                for kind in kinds:  # what the object may come to hide
+                    hidden = self._code_names.intersection(vars(kind)) | self._asked
+                    for name in hidden - space.keys():
+                        self._named.append((space, name, _MISSING))
+        for kind in kinds:
+            self._note_loaded(vars(kind))
+            self._waiting += [vars(kind).get("__call__"), vars(kind).get("__getitem__")]
 
     def _note_loaded(self, space: Mapping[str, Any]) -> None:
         for name in self._code_names.intersection(space):
             self._note(space, name)
 
-    def _note(self, space: Mapping[str, Any], name: str) -> None:
-        self._named.append((space, name, space[name]))
-        self._waiting.append(space[name])
+    def _note(self, space: Mapping[str, Any] | _Slots, name: str) -> None:
+        content = space.get(name, _MISSING)
+        self._named.append((space, name, content))
+        self._waiting.append(content)
+
+
+class _Slots:
+    """The slots of an object, read like a dict."""
+
+    def __init__(self, thing: Any) -> None:
+        self._thing = thing
+
+    def get(self, name: str, default: Any) -> Any:
+        return getattr(self._thing, name, default)
+
+
+def _slots(kind: type) -> tuple[str, ...]:
+    slots = vars(kind).get("__slots__", ())
+    return (slots,) if isinstance(slots, str) else tuple(slots)
+
+
+def _public(space: dict[str, Any]) -> dict[str, Any]:
+    return {name: content for name, content in space.items() if not name.startswith("_")}
 
 
 def _content(cell: CellType) -> Any:
@@ -164,9 +231,13 @@ def _content(cell: CellType) -> Any:
 
 def _equal(found: Any, content: Any) -> bool:
     """Whether two plain things are the same number or text: 1, 1.0, True and -0.0 are not."""
-    return (
-        type(found) is type(content) and isinstance(found, _PLAIN) and repr(found) == repr(content)
-    )
+    if type(found) is not type(content):
+        return False
+    if isinstance(found, tuple):
+        return len(found) == len(content) and all(
+            a is b or _equal(a, b) for a, b in zip(found, content, strict=True)
+        )
+    return type(found) in _PLAIN and repr(found) == repr(content)
 
 
 @functools.cache

@@ -7,6 +7,7 @@ import collections
 import dataclasses
 import enum
 import functools
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -79,7 +80,7 @@ NESTS: dict[str, list[Any]] = {
     "an array": [np.array([1.0, 2.0]), np.array([3.0, 4.0])],
     "a table": [np.arange(6.0).reshape(2, 3), np.ones((2, 3)) / 3],
     "a table of ints": [np.arange(6).reshape(2, 3), np.arange(6)[::-1].reshape(2, 3)],
-    "small ints": [np.array([1, 255], dtype=np.uint8), np.array([2, 3], dtype=np.uint8)],
+    "ints of 32 bits": [np.array([1, 255], dtype=np.uint32), np.array([2, 3], dtype=np.uint32)],
     "a strided array": [np.arange(12.0)[::3], np.arange(12.0)[::-3]],
     "a transposed table": [np.arange(6.0).reshape(2, 3).T, np.ones((3, 2)) / 3],
     "an empty array": [np.zeros((0, 3)), np.zeros((0, 3))],
@@ -122,6 +123,13 @@ def test_single_precision_computes_as_eagerly_or_is_refused() -> None:
     pair = np.array([1.1, 2.3], dtype=np.float32)
     same_or_refused(lambda: (lambda a: w * (a[0] * a[1]), []), (pair,))
     same_or_refused(lambda: (lambda a: w * (0.1 * a), []), (np.float32(1.1),))
+
+
+def test_integers_of_a_byte_or_two_compute_as_eagerly_or_are_refused() -> None:
+    """Eagerly the arithmetic of such arrays and numbers wraps around."""
+    for dtype in (np.uint8, np.int16):
+        same_or_refused(lambda: (lambda a: w * (a * 2)[0], []), (np.array([200], dtype=dtype),))
+        same_or_refused(lambda: (lambda a: w * (a + a), []), (dtype(3),))
 
 
 def test_reductions_of_an_array_of_numbers() -> None:
@@ -806,3 +814,53 @@ def test_results_can_be_read_compared_drawn_and_copied() -> None:
     assert "3.0" in repr(result)
     assert result.detach().parents == ()
     assert pickle.loads(pickle.dumps(result.detach())).data == 3.0
+
+
+# --- what is done to arguments, and asked of them -------------------------------------------------
+
+
+def _fills(x: Any, log: Any) -> Any:
+    log.append(x * 2.0)
+    return w * x
+
+
+def _writes(x: Any, log: Any) -> Any:
+    log[0] = w * x
+    return log[0] * 1.0
+
+
+@pytest.mark.parametrize("function", [_fills, _writes])
+def test_a_change_of_an_argument_is_refused(function: Any) -> None:
+    with pytest.raises(TraceError, match="an argument is changed, which a replay would not"):
+        jit(function)(1.0, [3.0])
+    with pytest.raises(TraceError, match="an argument is changed"):
+        jit(lambda table: table.update(b=w) or w * table["a"])({"a": 1.0})
+
+
+def test_a_number_has_no_gradient_as_eagerly() -> None:
+    """A recorded number passes for a Value; what is asked of it as of a Value is refused."""
+
+    def by_grad(x: Any) -> Any:
+        v = x if isinstance(x, Value) else Value(x)
+        return grad(v * v * w, [v])[0]
+
+    def by_backward(x: Any) -> Any:
+        v = x if isinstance(x, Value) else Value(x)
+        (v * w).backward()
+        return v.grad
+
+    for function in (by_grad, by_backward):
+        with pytest.raises(TraceError, match="plain numbers only"):
+            jit(function)(1.5)
+    assert jit(lambda x: grad((v := Value(x)) * v * w, [v])[0])(1.5).data == 3.0 * w.data
+
+
+@pytest.mark.parametrize("index", [4, -1, 1.5])
+def test_an_index_outside_an_embedding_raises_as_eagerly(index: float) -> None:
+    embedding = nn.Embedding(4, 2)
+    run = jit(lambda i: embedding(i))
+    run(2)
+    with pytest.raises((IndexError, TypeError)) as eager:
+        embedding(index)
+    with pytest.raises(type(eager.value), match=re.escape(str(eager.value))):
+        run(index)
