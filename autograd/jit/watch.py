@@ -25,7 +25,8 @@ from autograd.value import Value
 _MISSING: Any = object()
 _ASKING = frozenset(["getattr", "hasattr"])
 _PLAIN = frozenset([bool, int, float, complex, str, bytes, type(None)])
-_MANY = 10_000  # entries of containers that are compared; of one with nothing but numbers, 1,000
+_MANY = 10_000  # entries that are compared at each call; of numbers 1,000 in one container,
+_EACH = 30  # and each container costs as much as so many entries
 
 
 class Watch:
@@ -163,7 +164,7 @@ class Watch:
         if len(parts) > (min(1_000, self._room) if numbers else _MANY):
             return
         if numbers:
-            self._room -= len(parts)
+            self._room -= len(parts) + _EACH
         (self._dicts if isinstance(thing, dict) else self._lists).append(thing)
 
     def _look_at_object(self, thing: Any) -> None:
