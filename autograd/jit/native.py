@@ -11,8 +11,8 @@ sums accumulated in registers, 32 members at a time, 28 us. Sums split into seve
 were as fast, but their last bits differed from the eager run's: copying an operand so that members
 lie next to each other keeps the order, and the bits. Large groups computed block by block, so that
 what one leaves is in the cache for the next, took as long: 3.2 to 3.4 ns a node either way
-with a million nodes, most of it in tanh and exp. So did memory that is used again after the last use
-of a number: 406 KB instead of 730 for a step of the small GPT, 138 us instead of 140.
+with a million nodes, most of it in tanh and exp. So did memory used again after the last use of a
+number: 406 KB instead of 730 for a step of the small GPT, 138 us instead of 140.
 """
 
 from __future__ import annotations
