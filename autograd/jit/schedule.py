@@ -71,6 +71,7 @@ def schedule(graph: Graph, results: Iterable[int], counts: dict[str, int]) -> Pl
     sums, absorbed = _sums(graph, kept)
     address, constants, spans, end = _sources(graph, counts)
     one = constants.index(1.0)
+    partners = _partners(graph, sums, address)
     groups = []
     for primitive, members in _groups(graph, sums, absorbed):
         nodes = np.array(members)
@@ -80,7 +81,7 @@ def schedule(graph: Graph, results: Iterable[int], counts: dict[str, int]) -> Pl
             operands = np.where(terms < 0, one, address[terms])
         else:
             operands = address[_table([graph.operands[node] for node in members])]
-        order = _order(operands.reshape(len(members), -1))
+        order = _order(operands.reshape(len(members), -1), partners[nodes])
         nodes, operands = nodes[order], operands[order]
         address[nodes] = np.arange(start, start + len(nodes))
         groups.append(Group(primitive, nodes, start, operands))
@@ -156,43 +157,79 @@ def _sources(
 def _groups(
     graph: Graph, sums: dict[int, list[int]], absorbed: bytearray
 ) -> list[tuple[Primitive | None, list[int]]]:
-    """Nodes by depth and operation, the deepest last."""
-    depth = [0] * (len(graph) + 1)  # the last one is that of a factor of -1
-    depth_of = depth.__getitem__
+    """Nodes by operation and height, which is how many follow each other from there to an end.
+
+    So what can wait does. By depth, the longest way from a source, tokens of a GPT would stand
+    apart: each looks for the largest of more scores than the one before.
+    """
+    operations, operands = graph.operations, graph.operands
+    height = [0] * (len(graph) + 1)  # the last one is that of a factor of -1
     groups: dict[Any, list[int]] = defaultdict(list)
-    for node, operation in enumerate(graph.operations):
+    for node in range(len(graph) - 1, -1, -1):
+        operation = operations[node]
         if absorbed[node] or operation is None or operation.__class__ is Source:
             continue
+        here = height[node]
         factors = sums.get(node)
         if factors is None:
-            below = max(map(depth_of, graph.operands[node]))
-            groups[below, operation, 0].append(node)
+            groups[here, operation, 0].append(node)
         else:
-            below = max(map(depth_of, factors))
-            groups[below, None, len(factors)].append(node)
-        depth[node] = below + 1
-    ordered = sorted(groups.items(), key=lambda item: item[0][0])
-    return [(primitive, nodes) for (_, primitive, _), nodes in ordered]
+            groups[here, None, len(factors)].append(node)
+        for below in factors or operands[node]:
+            if height[below] <= here:
+                height[below] = here + 1
+    ordered = sorted(groups.items(), key=lambda item: -item[0][0])
+    return [(primitive, nodes[::-1]) for (_, primitive, _), nodes in ordered]
 
 
-def _order(operands: Addresses) -> Addresses:
-    """The order of members with the fewest breaks in the strides of their operands."""
+def _partners(graph: Graph, sums: dict[int, list[int]], address: Addresses) -> Addresses:
+    """For each node the address of the leaf that it is summed up with, of a moment its gradient is
+    added to; -1 for the others.
+    """
+    partners = np.full(len(graph), -1, dtype=np.int64)
+    pairs = [factors for factors in sums.values() if len(factors) == 4]
+    if pairs:
+        table = _table(pairs)
+        kinds = [op.kind if op.__class__ is Source else "" for op in graph.operations]
+        is_leaf = np.array([kind == "data" for kind in kinds] + [False])
+        leaf = is_leaf[table]
+        rows = leaf.sum(axis=1) == 1
+        table, leaf = table[rows], leaf[rows]
+        found = address[table[leaf]]
+        for column in range(4):
+            other = ~leaf[:, column] & (table[:, column] >= 0)
+            partners[table[other, column]] = found[other]
+    for node in np.flatnonzero(partners >= 0)[::-1].tolist():
+        if node not in sums:
+            for operand in graph.operands[node]:
+                if partners[operand] < 0:
+                    partners[operand] = partners[node]
+    return partners
+
+
+def _order(operands: Addresses, partners: Addresses) -> Addresses:
+    """The order of members with the fewest breaks in the strides of their operands.
+
+    Of nearly as good ones, the order of the leaves that they will be summed up with.
+    """
     members, width = operands.shape
     best = np.arange(members)
     if members <= 2:
         return best
     fewest = breaks(operands)
-    if not fewest:
-        return best
     columns = list(range(min(width, 4))) + list(range(max(4, width - 2), width))
     for first in columns:
         for second in columns:
-            if first == second and width > 1:
+            if not fewest or (first == second and width > 1):
                 continue
             order = np.lexsort((operands[:, second], operands[:, first]))
             found = breaks(operands[order])
             if found < fewest:
                 best, fewest = order, found
+    if (partners >= 0).all():
+        order = np.argsort(partners, kind="stable")
+        if (breaks(operands[order]) - fewest) * width <= members:
+            return order
     return best
 
 
