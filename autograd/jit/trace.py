@@ -851,12 +851,22 @@ class Tracer:
         return [leaf for leaf in self._starts if not any(leaf is given for given in stand_ins)]
 
     def leaves(self, stand_ins: Sequence[Value]) -> list[Leaf]:
-        """The leaves from outside that were used."""
+        """The leaves from outside that were used, in the order in which they are last assigned to.
+
+        So all parameters stand together, and all moments of one kind.
+        """
         numbers = {id(value): k for k, value in enumerate(stand_ins)}
-        return [
+        found = [
             Leaf(leaf, numbers.get(id(leaf)), data, self.data[leaf], grad, self.gradient[leaf])
             for leaf, (data, grad) in self._starts.items()
         ]
+        order = sorted(range(len(found)), key=lambda i: (found[i].data_end, i))
+        place = {before: after for after, before in enumerate(order)}
+        operations = self.graph.operations
+        for node, operation in enumerate(operations):
+            if operation.__class__ is Source and operation.kind in ("data", "grad"):
+                operations[node] = Source(operation.kind, place[operation.key])
+        return [found[i] for i in order]
 
 
 class Result(NamedTuple):
