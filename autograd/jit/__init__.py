@@ -201,9 +201,9 @@ class Jitted:
                         f"{self.__name__} takes from an iterator, which a replay would not: take it"
                         " outside, and pass what it gives"
                     )
-                if watch.changed() is None:
-                    return recording, watch
                 changed = watch.changed()
+                if changed is None:
+                    return recording, watch
                 watch = Watch(named)
         except TraceError:
             if changed is None:

@@ -180,16 +180,17 @@ class Watch:
             space = None
         if isinstance(space, dict):
             if isinstance(thing, modes.Watched):
-                self._settings.append((space, _public(space)))
-                self._waiting += _public(space).values()
-            else:
-                self._waiting += space.values() if not kinds else ()
-            if not isinstance(thing, modes.Watched) or kinds:
+                settings = _public(space)
+                self._settings.append((space, settings))
+                self._waiting += settings.values()
+            elif not kinds:
+                self._waiting += space.values()
+            if kinds or not isinstance(thing, modes.Watched):
                 self._note_loaded(space)
-                for kind in kinds:  # what the object may come to hide
-                    hidden = self._code_names.intersection(vars(kind)) | self._asked
-                    for name in hidden - space.keys():
-                        self._named.append((space, name, _MISSING))
+            for kind in kinds:  # what the object may come to hide
+                hidden = self._code_names.intersection(vars(kind)) | self._asked
+                for name in hidden - space.keys():
+                    self._named.append((space, name, _MISSING))
         for kind in kinds:
             self._note_loaded(vars(kind))
             self._waiting += [vars(kind).get("__call__"), vars(kind).get("__getitem__")]

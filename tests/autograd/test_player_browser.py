@@ -6,10 +6,8 @@ Needs Chromium and the Python package playwright; without them the tests skip, i
 from __future__ import annotations
 
 import math
-import os
 import random
 import re
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from importlib.resources import files
@@ -22,33 +20,16 @@ from autograd import Primitive, Value, maximum, ops, where
 from autograd.draw import number
 from autograd.player import fragment, page
 from autograd.steps import BackwardStep, Steps, steps
+from tests.chromium import chromium
 
-FLAGS = [
-    *["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
-    *["--disable-background-networking", "--disable-component-update", "--disable-sync"],
-]
 VIEWPORT = {"width": 1200, "height": 900}
 inf, nan = math.inf, math.nan
 
 
-def missing(what: str) -> None:
-    """There is no browser to test in: in CI that is an error."""
-    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(what)
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        missing("needs playwright: pip install playwright")
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        missing("needs Chromium: apt-get install chromium")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=FLAGS)
+    with chromium() as launched:
         yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,6 @@ Times are those of headless Chromium, from the event to the page laid out anew.
 
 from __future__ import annotations
 
-import os
-import shutil
 from statistics import median
 from time import perf_counter
 
@@ -17,31 +15,15 @@ import pytest
 import nn
 from autograd.player import page
 from autograd.steps import steps
+from tests.chromium import chromium
 
-FLAGS = [
-    *["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
-    *["--disable-background-networking", "--disable-component-update", "--disable-sync"],
-]
 HOST = "[...document.querySelectorAll('div')].find((d) => d.player)"
-
-
-def missing(what):
-    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(what)
 
 
 @pytest.fixture(scope="module")
 def tab():
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        missing("needs playwright: pip install playwright")
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        missing("needs Chromium: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+    with chromium() as browser:
         yield browser.new_page(viewport={"width": 1280, "height": 900})
-        browser.close()
 
 
 def loss_of_about_300_nodes():
