@@ -240,7 +240,8 @@ def learn_text(out: Path, options: argparse.Namespace, given: dict[str, Any]) ->
         for lines in (documents[held:], documents[:held])
     )
     sizes = {name: settings[name] for name in ("block_size", "embedding", "heads", "layers")}
-    model = nn.GPT(tokenizer.vocabulary, **sizes)
+    # The learning rate is one for the default size.
+    model = nn.GPT(tokenizer.vocabulary, **sizes, base=GPT_SETTINGS["embedding"])
     optimizer = nn.Adam(model, lr=settings["lr"], betas=BETAS)
     print(
         f"gpt: {len(documents) - held} lines of {source or 'the chemical elements'}, {held} held"
@@ -259,7 +260,7 @@ def learn_text(out: Path, options: argparse.Namespace, given: dict[str, Any]) ->
     start = time.perf_counter()
     history = fit(
         model,
-        learned,
+        text.evenly(learned),
         text.nats_a_character,
         optimizer,
         steps=settings["steps"],

@@ -153,7 +153,7 @@ class MultiHeadAttention(Module):
 
     Args:
         embedding: how many numbers a token has. heads: how many share them; it divides embedding.
-        std, generator: as of Linear.
+        std, generator, multiplier: as of Linear.
 
     Call: a Matrix (n x embedding), and if wanted an n x n mask -> Matrix (n x embedding). With a
     `cache`, a pair of lists, the keys and values of earlier calls are there as well: those of this
@@ -167,13 +167,14 @@ class MultiHeadAttention(Module):
         heads: int,
         std: float | None = None,
         generator: random.Random | None = None,
+        multiplier: float = 1.0,
     ) -> None:
         if isinstance(heads, bool) or not isinstance(heads, int):
             raise TypeError(f"heads must be a whole number, not {heads!r}")
         if heads < 1 or embedding % heads:
             raise ValueError(f"MultiHeadAttention: {heads} heads cannot share {embedding} numbers")
         self.W_q, self.W_k, self.W_v, self.W_o = (
-            Linear(embedding, embedding, std, generator) for _ in range(4)
+            Linear(embedding, embedding, std, generator, multiplier) for _ in range(4)
         )
         self.heads = [Head() for _ in range(heads)]
 
@@ -235,7 +236,7 @@ class FeedForward(Module):
 
     Args:
         embedding: how many numbers a token has. activation: g.
-        times: how many times as many there are inside. std, generator: as of Linear.
+        times: how many times as many there are inside. std, generator, multiplier: as of Linear.
 
     Call: a Matrix (n x embedding) -> Matrix of that shape.
     """
@@ -247,10 +248,11 @@ class FeedForward(Module):
         times: int = 4,
         std: float | None = None,
         generator: random.Random | None = None,
+        multiplier: float = 1.0,
     ) -> None:
-        self.W_1 = Linear(embedding, times * embedding, std, generator)
+        self.W_1 = Linear(embedding, times * embedding, std, generator, multiplier)
         self.activation = activation_named(activation)
-        self.W_2 = Linear(times * embedding, embedding, std, generator)
+        self.W_2 = Linear(times * embedding, embedding, std, generator, multiplier)
 
     def __call__(self, x: Matrix) -> Matrix:
         return self.W_2(self.W_1(x).map(self.activation))
@@ -267,7 +269,7 @@ class TransformerBlock(Module):
     norm first, as in Radford et al. 2019).
 
     Args:
-        embedding, heads, std, generator: as of MultiHeadAttention.
+        embedding, heads, std, generator, multiplier: as of MultiHeadAttention.
         norm: "rms", RMSNorm without a gain, or "layer", LayerNorm.
         activation: of FeedForward.
 
@@ -282,11 +284,12 @@ class TransformerBlock(Module):
         activation: str | Activation = "relu",
         std: float | None = None,
         generator: random.Random | None = None,
+        multiplier: float = 1.0,
     ) -> None:
         self.attention_norm = norm_named(norm)(embedding)
-        self.attention = MultiHeadAttention(embedding, heads, std, generator)
+        self.attention = MultiHeadAttention(embedding, heads, std, generator, multiplier)
         self.mlp_norm = norm_named(norm)(embedding)
-        self.mlp = FeedForward(embedding, activation, 4, std, generator)
+        self.mlp = FeedForward(embedding, activation, 4, std, generator, multiplier)
 
     def __call__(self, x: Matrix, mask: Mask | None = None, cache: Cache | None = None) -> Matrix:
         looked = x + self.attention(self.attention_norm(x), mask, cache)

@@ -36,6 +36,10 @@ class GPT(Module):
         norm: "rms", RMSNorm without a gain, or "layer", LayerNorm.
         std: the spread of the normal distribution that the weights start from.
         generator: where they are drawn from; nn's own stream by default.
+        base: the embedding for which a learning rate of Adam is known to be good, by default this
+            one. The multiplier of every linear layer is base / embedding, so that a step of Adam
+            moves what it gives as far as in a model of that embedding (Yang et al. 2021,
+            arXiv:2203.03466, table 8; their start is left out, the spread stays std).
 
     Call: 1 to block_size tokens, whole numbers or Values -> the logits of the token that follows
     each, a Matrix (n x vocabulary). With a `cache` of `empty_cache()` only the new tokens are
@@ -59,9 +63,13 @@ class GPT(Module):
         norm: str = "rms",
         std: float = 0.08,
         generator: random.Random | None = None,
+        base: int | None = None,
     ) -> None:
         if isinstance(layers, bool) or not isinstance(layers, int) or layers < 1:
             raise ValueError(f"layers must be a whole number, 1 or more, not {layers!r}")
+        base = embedding if base is None else base
+        if isinstance(base, bool) or not isinstance(base, int) or base < 1:
+            raise ValueError(f"base must be a whole number, 1 or more, not {base!r}")
         self.vocabulary, self.block_size = vocabulary, block_size
         self.sizes = {
             "vocabulary": vocabulary,
@@ -70,15 +78,19 @@ class GPT(Module):
             "heads": heads,
             "layers": layers,
             "norm": norm,
+            "base": base,
         }
         self.token = Embedding(vocabulary, embedding, std, generator)
         self.position = Embedding(block_size, embedding, std, generator)
         self.norm = norm_named(norm)(embedding)
+        multiplier = base / embedding
         self.blocks = [
-            TransformerBlock(embedding, heads, norm, std=std, generator=generator)
+            TransformerBlock(
+                embedding, heads, norm, std=std, generator=generator, multiplier=multiplier
+            )
             for _ in range(layers)
         ]
-        self.logits = Linear(embedding, vocabulary, std, generator)
+        self.logits = Linear(embedding, vocabulary, std, generator, multiplier)
 
     def __call__(self, tokens: Sequence[Token], cache: list[Cache] | None = None) -> Matrix:
         seen = len(cache[0][0]) if cache else 0

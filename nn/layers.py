@@ -90,13 +90,15 @@ class Layer(Module):
 
 
 class Linear(Module):
-    """W x, without a bias: as much as a Layer of linear neurons, but one thing, not many.
+    """m W x, without a bias: as much as a Layer of linear neurons, but one thing, not many.
 
     Args:
         nin, nout: how many inputs and outputs, 1 or more.
         std: the spread of the normal distribution that the weights start from, by default
             sqrt(1 / nin), so that the spread of a signal is kept (LeCun et al. 1998, section 4.6).
         generator: where they are drawn from; nn's own stream by default.
+        multiplier: m. The weights are drawn 1 / m as large, so m W starts as it does without m; but
+            Adam, whose steps are of one size for all weights, moves it m times as far.
 
     Call: as of a Layer.
     """
@@ -107,10 +109,15 @@ class Linear(Module):
         nout: int,
         std: float | None = None,
         generator: random.Random | None = None,
+        multiplier: float = 1.0,
     ) -> None:
         _check_size("nin", nin)
         _check_size("nout", nout)
-        self.weights = _normal(nout, nin, math.sqrt(1.0 / nin) if std is None else std, generator)
+        if not 0.0 < multiplier < math.inf:
+            raise ValueError(f"multiplier must be more than 0, not {multiplier!r}")
+        self.multiplier = multiplier
+        spread = math.sqrt(1.0 / nin) if std is None else std
+        self.weights = _normal(nout, nin, spread / multiplier, generator)
 
     def __repr__(self) -> str:
         return f"Linear({len(self.weights[0])} → {len(self.weights)})"
@@ -125,7 +132,8 @@ class Linear(Module):
         if len(x) != len(self.weights[0]):
             raise ValueError(f"a Linear of {len(self.weights[0])} inputs got {len(x)}")
         inputs = [as_constant(entry) for entry in x]
-        return [dot(row, inputs) for row in self.weights]
+        outputs = [dot(row, inputs) for row in self.weights]
+        return outputs if self.multiplier == 1.0 else [self.multiplier * y for y in outputs]
 
 
 class MLP(Module):

@@ -15,13 +15,15 @@ import random
 import reprlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from autograd import Value
 from nn.attention import NORMS
 from nn.files import read_json, write_json
 from nn.gpt import GPT, PADDING, Token, Tokenizer
 from nn.matrix import total
+
+T = TypeVar("T")
 
 _ELEMENTS = """
 hydrogen helium lithium beryllium boron carbon nitrogen oxygen fluorine neon sodium magnesium
@@ -85,6 +87,16 @@ def examples(
     return [padded(tokens, block_size) for tokens in encoded], counts
 
 
+def evenly(learned: tuple[T, Sequence[int]]) -> tuple[T, list[float]]:
+    """For `nn.fit`: the examples, each as if it had as many tokens as they have on average.
+
+    Then a step of few documents weighs every character alike. By their own counts those of short
+    documents would weigh more than those of long ones.
+    """
+    documents, counts = learned
+    return documents, [sum(counts) / len(counts)] * len(counts)
+
+
 def surprises(model: Any, documents: Sequence[Sequence[Token]]) -> list[Value]:
     """For `nn.fit`: the model's prediction for a document is what the document costs, in nats."""
     return [model.surprise(document) for document in documents]
@@ -141,16 +153,17 @@ def load(path: str | os.PathLike[str]) -> tuple[GPT, Tokenizer]:
         tokenizer = Tokenizer(characters)
         if tokenizer.characters != characters:
             raise ValueError("its characters are not in order")
+        sizes = {"base": sizes.get("embedding"), **sizes}  # older files do not have it
         _check_sizes(sizes, tokenizer.vocabulary, len(state))
         model = GPT(**sizes)
         model.load_state_dict(state)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise ValueError(f"{path} is damaged: {error}") from None
     return model, tokenizer
 
 
 def _check_sizes(sizes: dict[str, Any], vocabulary: int, numbers: int) -> None:
-    names = ("vocabulary", "block_size", "embedding", "heads", "layers")
+    names = ("vocabulary", "block_size", "embedding", "heads", "layers", "base")
     if set(sizes) != {*names, "norm"} or sizes["norm"] not in NORMS:
         raise ValueError(f"its sizes are {reprlib.repr(sizes)}")
     for name in names:

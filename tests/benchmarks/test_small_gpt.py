@@ -84,8 +84,9 @@ def seconds(process: subprocess.Popen[str], engine: str) -> float:
     return float(process.stdout.readline())
 
 
-def learn(documents, steps, batch_size=1, lr=0.01, seed=1):
+def learn(documents, steps, batch_size=1, embedding=16, seed=1):
     """The held-out loss after a training with microgpt's hyperparameters, and its seconds."""
+    lr = 0.01
     nn.seed(seed)
     documents = list(documents)
     rng.generator.shuffle(documents)
@@ -93,12 +94,12 @@ def learn(documents, steps, batch_size=1, lr=0.01, seed=1):
     held_out, learned = (
         text.examples(part, tokenizer, 16) for part in (documents[:HELD_OUT], documents[HELD_OUT:])
     )
-    model = nn.GPT(tokenizer.vocabulary, 16, 16, 4, 1)
+    model = nn.GPT(tokenizer.vocabulary, 16, embedding, 4, 1, base=16)
     optimizer = nn.Adam(model, lr=lr, betas=(0.85, 0.99))
     start = time.perf_counter()
     nn.fit(
         model,
-        learned,
+        text.evenly(learned),
         text.nats_a_character,
         optimizer,
         steps=steps,

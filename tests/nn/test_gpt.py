@@ -43,6 +43,29 @@ def test_logits_and_every_gradient_are_those_of_numpy(norm):
     assert [p.grad for p in model.parameters()] == pytest.approx(slopes, **CLOSE)
 
 
+def test_a_base_multiplies_what_linear_layers_give():
+    model, plain = (small(base=base, generator=random.Random(3)) for base in (2, None))
+    names, start = zip(*((name, p.data) for name, p in model.named_parameters()), strict=True)
+    scale = np.array([0.25 if "weights" in name else 1.0 for name in names])
+    assert np.count_nonzero(scale == 0.25) == 2 * 12 * 8 * 8 + 5 * 8
+    assert start * scale == pytest.approx([p.data for p in plain.parameters()], **CLOSE)
+    surprise = model.surprise(DOCUMENT)
+    surprise.backward()
+
+    def cost(flat):
+        return reference.surprise(flat * scale, DOCUMENT, *SIZES)
+
+    assert surprise.data == pytest.approx(cost(np.array(start)), **CLOSE)
+    slopes = reference.gradient(cost, start)
+    assert [p.grad for p in model.parameters()] == pytest.approx(slopes, **CLOSE)
+
+
+@pytest.mark.parametrize("base", [0, -4, 2.5, True])
+def test_a_base_is_an_embedding(base):
+    with pytest.raises(ValueError, match="base must be a whole number, 1 or more"):
+        small(base=base)
+
+
 def test_it_has_the_size_of_microgpt():
     model = nn.GPT(vocabulary=27, block_size=16, embedding=16, heads=4, layers=1)
     # tokens and positions, q k v o, MLP, logits

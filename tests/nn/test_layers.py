@@ -123,6 +123,26 @@ def test_linear_is_w_x_and_no_more():
         linear([1.0, 2.0])
 
 
+def test_a_multiplier_changes_how_far_a_step_goes_and_not_the_start():
+    linear, plain = (nn.Linear(3, 2, 0.5, random.Random(4), m) for m in (0.25, 1.0))
+    start = as_array(plain(Matrix(BATCH)))
+    assert as_array(linear(Matrix(BATCH))) == pytest.approx(start, rel=1e-14)
+    for layer in (linear, plain):
+        layer(Matrix(BATCH)).sum().backward()
+        nn.Adam(layer, lr=0.01).step()
+    moved, further = (as_array(layer(Matrix(BATCH))) - start for layer in (linear, plain))
+    assert moved == pytest.approx(0.25 * further, rel=1e-6, abs=1e-12)
+    for nin, m in ((16, 1.0), (64, 0.25)):  # four times as wide, and moved as far
+        wide, ones = nn.Linear(nin, 1, multiplier=m), [1.0] * nin
+        (before,) = wide(ones)
+        before.backward()
+        nn.Adam(wide, lr=0.01).step()
+        assert wide(ones)[0].data - before.data == pytest.approx(-0.16, rel=1e-6)
+    for m in (0.0, -1.0, math.inf, math.nan):
+        with pytest.raises(ValueError, match="multiplier must be more than 0"):
+            nn.Linear(3, 2, multiplier=m)
+
+
 def test_linear_starts_normal():
     for std, expected in ((0.08, 0.08), (None, math.sqrt(1 / 50))):
         weights = np.array([p.data for p in nn.Linear(50, 40, std).parameters()])

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 import nn
+from autograd import Value
 from nn import text
 from nn.__main__ import main
 from nn.gpt import PADDING
@@ -68,6 +69,15 @@ def test_documents_are_padded_to_one_length_and_counted():
     assert counts == [3, 2, 4]  # of the last one, the mark at the end is beyond the block
 
 
+def test_examples_that_count_evenly_weigh_every_character_alike():
+    documents, counts = [[2, 0, 2], [2, 0, 1, 0, 2]], [2, 4]
+    assert text.evenly((documents, counts)) == (documents, [3.0, 3.0])
+    # A document a step: over all of them the loss is that of all characters at once.
+    costs = [Value(5.0), Value(7.0)]
+    alone = [text.nats_a_character([cost], [3.0]).data for cost in costs]
+    assert sum(alone) / 2 == text.nats_a_character(costs, counts).data == 2.0
+
+
 def test_the_loss_is_over_all_characters():
     model = nn.GPT(3, 4, 4, 2, 1)
     inputs, counts = text.examples(["ab", "a"], nn.Tokenizer("ab"), 4)
@@ -77,13 +87,22 @@ def test_the_loss_is_over_all_characters():
 
 
 def test_what_is_saved_is_loaded(tmp_path):
-    model, tokenizer = nn.GPT(4, 3, 4, 2, 1, norm="layer"), nn.Tokenizer("añ\u202e")
+    model, tokenizer = nn.GPT(4, 3, 4, 2, 1, norm="layer", base=2), nn.Tokenizer("añ\u202e")
     text.save(tmp_path / "model.json", model, tokenizer)
     again, characters = text.load(tmp_path / "model.json")
     assert again.state_dict() == model.state_dict()
     assert again.sizes == model.sizes
     assert characters.characters == tokenizer.characters
     model.load(tmp_path / "model.json")  # it is a model file like any other
+
+
+def test_a_file_from_before_there_was_a_base_is_loaded(tmp_path):
+    path, model = tmp_path / "model.json", nn.GPT(4, 3, 4, 2, 1)
+    text.save(path, model, nn.Tokenizer("abc"))
+    content = json.loads(path.read_text())
+    del content["sizes"]["base"]
+    path.write_text(json.dumps(content))
+    assert text.load(path)[0].sizes == model.sizes
 
 
 DAMAGE = {
@@ -93,6 +112,8 @@ DAMAGE = {
     "a size in words": lambda content: content["sizes"].update(layers="1"),
     "an unknown size": lambda content: content["sizes"].update(depth=1),
     "a huge size": lambda content: content["sizes"].update(layers=10**12),
+    "a base of 0": lambda content: content["sizes"].update(base=0),
+    "a huge base": lambda content: content["sizes"].update(base=10**400),
     "heads that do not fit": lambda content: content["sizes"].update(heads=3),
     "another norm": lambda content: content["sizes"].update(norm="batch"),
     "no characters": lambda content: content.update(characters=None),
