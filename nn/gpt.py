@@ -39,7 +39,7 @@ class GPT(Module):
         base: the embedding for which a learning rate of Adam is known to be good, by default this
             one. The multiplier of every linear layer is base / embedding, so that a step of Adam
             moves what it gives as far as in a model of that embedding (Yang et al. 2021,
-            arXiv:2203.03466, table 8; their start is left out, the spread stays std).
+            arXiv:2203.03466, table 3; their start is left out, the spread stays std).
 
     Call: 1 to block_size tokens, whole numbers or Values -> the logits of the token that follows
     each, a Matrix (n x vocabulary). With a `cache` of `empty_cache()` only the new tokens are

@@ -125,20 +125,22 @@ def cost(model, examples):
 @pytest.mark.skipif(not NAMES, reason="NAMES does not say where the names are")
 def test_names(report):
     names = text.read(NAMES)
-    found = [learn(names, 1000, seed=seed) for seed in SEEDS]
-    losses, seconds_taken = zip(*found, strict=True)
-    report(
-        "1,000 steps on names, recording included",
-        f"{median(seconds_taken):.1f} s",
-        "5 s, then 1 s",
-    )
-    report(
-        f"held-out names after them, {len(SEEDS)} seeds",
-        f"{mean(losses):.3f} ({min(losses):.3f} to {max(losses):.3f}) nats a character",
-        "2.33",
-    )
-    # Not 2.33, which is the cost of 300 particular names: see the run of microgpt itself, below.
-    assert mean(losses) < 2.38
+    # With the embedding of microgpt it is not 2.33, which is the cost of 300 particular names: see
+    # the run of microgpt itself, below.
+    for embedding, asked, most in ((16, "5 s, then 1 s", 2.38), (64, "-", 2.33)):
+        found = [learn(names, 1000, embedding=embedding, seed=seed) for seed in SEEDS]
+        losses, seconds_taken = zip(*found, strict=True)
+        report(
+            f"1,000 steps on names, embedding {embedding}, recording included",
+            f"{median(seconds_taken):.1f} s",
+            asked,
+        )
+        report(
+            f"held-out names after them, {len(SEEDS)} seeds",
+            f"{mean(losses):.3f} ({min(losses):.3f} to {max(losses):.3f}) nats a character",
+            "2.33",
+        )
+        assert mean(losses) <= most
     loss, taken = learn(names, 4000, batch_size=16)
     report("4,000 steps of 16 names", f"{taken:.0f} s", "-")
     report("held-out names after them", f"{loss:.3f} nats a character", "then 2.0")
