@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any, cast
 
 from autograd import modes
 from autograd.ops import Opaque, add, mul
-from autograd.value import Constant, Value, described, explained, happened_in
+from autograd.value import Constant, Value, described, explained, happened_in, unfold
 
 # A walk marks the nodes it has seen on the nodes themselves, which takes a third of the time of a
 # set; so there is one walk at a time.
@@ -31,13 +31,22 @@ def topological_order(*outputs: Value) -> list[Value]:
     The leaves come first. A depth-first walk, first operands first, that never recurses: depth is
     limited by memory only. The order depends on nothing but the graph.
     """
-    leaves, inner = _leaves_and_inner(_values(outputs, "outputs"))
+    leaves, inner, _ = _leaves_and_inner(_values(outputs, "outputs"), unfold)
     return leaves + inner
 
 
-def _leaves_and_inner(outputs: Iterable[Value]) -> tuple[list[Value], list[Value]]:
+def _leaves_and_inner(
+    outputs: Iterable[Value], unfold: Callable[[Value], None] | None = None
+) -> tuple[list[Value], list[Any], dict[Value, int]]:
+    """The nodes, in topological order; weighted sums are unfolded, or stand for all their nodes.
+
+    The nodes of a sum stand side by side in that order, but where an operand comes in between that
+    was not seen before. Then (sum, first, end) stands for those of the terms first .. end - 1, and
+    the sum itself for the rest, from the term on that is noted beside it.
+    """
     leaves: list[Value] = []
-    inner: list[Value] = []
+    inner: list[Any] = []
+    begun: dict[Value, int] = {}
     waiting: list[Value] = []  # from an output down: nodes to be placed after their parents
     with _walking:
         walk = object()  # `node._mark is walk` means: seen in this walk
@@ -48,6 +57,8 @@ def _leaves_and_inner(outputs: Iterable[Value]) -> tuple[list[Value], list[Value
             while True:
                 # Open the node, and go down to its first operand ...
                 node._mark = walk
+                if unfold is not None and node._right.__class__ is list:
+                    unfold(node)
                 left = node._left
                 if left is None:
                     leaves.append(node)
@@ -60,7 +71,17 @@ def _leaves_and_inner(outputs: Iterable[Value]) -> tuple[list[Value], list[Value
                 while waiting:
                     node = waiting.pop()
                     right = node._right
-                    if right.__class__ is tuple:
+                    if right.__class__ is list:
+                        first = begun.get(node, 0)
+                        end, unseen = _unseen_operand(right, first, walk, leaves)
+                        if unseen is not None:
+                            if end > first:
+                                inner.append((node, first, end))
+                                begun[node] = end
+                            waiting.append(node)
+                            node = unseen
+                            break
+                    elif right.__class__ is tuple:
                         unseen = next((p for p in right if p._mark is not walk), None)
                         if unseen is not None:
                             waiting.append(node)
@@ -79,7 +100,30 @@ def _leaves_and_inner(outputs: Iterable[Value]) -> tuple[list[Value], list[Value
                     inner.append(node)
                 else:
                     break
-    return leaves, inner
+    return leaves, inner, begun
+
+
+def _unseen_operand(
+    terms: list[Any], first: int, walk: object, leaves: list[Value]
+) -> tuple[int, Value | None]:
+    """The first operand of a weighted sum, from a term on, that is unseen, and no leaf; its place.
+
+    Unseen leaves before it are placed. Without such an operand, the number of terms and None.
+    """
+    weights, inputs, _ = terms
+    for place in range(first, len(weights)):
+        w, x = weights[place], inputs[place]
+        if w._mark is not walk:
+            if w._left is not None:
+                return place, w
+            w._mark = walk
+            leaves.append(w)
+        if x._mark is not walk:
+            if x._left is not None:
+                return place, x
+            x._mark = walk
+            leaves.append(x)
+    return len(weights), None
 
 
 def backward(output: Value) -> None:
@@ -97,22 +141,24 @@ def backward(output: Value) -> None:
     if tracer is not None:
         tracer.backward(output)
         return
-    leaves, inner = _leaves_and_inner([output])
+    checking = modes.current.get().checking
+    leaves, inner, begun = _leaves_and_inner([output], unfold if checking else None)
     before = [leaf.grad for leaf in leaves]
-    before_inner = [(node, node.grad) for node in inner if node.grad]
+    before_inner = [(node, node.grad) for node in inner if node.__class__ is Value and node.grad]
     for node, _ in before_inner:
         node.grad = 0.0
     try:
-        if modes.current.get().checking:
+        if checking:
             wanted = {node for node in leaves + inner if node.__class__ is not Constant}
             gradients = _sweep(leaves + inner, output, wanted)
             for node in leaves + inner:
                 node.grad = gradients.get(node, 0.0)
         else:
-            _sweep_floats(output, leaves, inner)
+            _sweep_floats(output, leaves, inner, begun)
     except BaseException:
         for node in inner:
-            node.grad = 0.0
+            if node.__class__ is not tuple:
+                node.grad = 0.0
         for node, gradient in [*zip(leaves, before, strict=True), *before_inner]:
             node.grad = gradient
         raise
@@ -120,7 +166,9 @@ def backward(output: Value) -> None:
         leaf.grad += gradient
 
 
-def _sweep_floats(output: Value, leaves: list[Value], inner: list[Any]) -> None:
+def _sweep_floats(
+    output: Value, leaves: list[Value], inner: list[Any], begun: dict[Value, int]
+) -> None:
     """The reverse sweep on floats, with `.grad` as the place where contributions add up.
 
     The gradients of inner nodes are 0.0 already. The same rules, order and results as `_sweep`, at
@@ -131,10 +179,16 @@ def _sweep_floats(output: Value, leaves: list[Value], inner: list[Any]) -> None:
         node.grad = 0.0
     output.grad = 1.0
     for node in reversed(inner):
+        if node.__class__ is tuple:
+            _sweep_terms(*node)
+            continue
         upstream = node.grad
         if not upstream:
             continue
         left, right, primitive = node._left, node._right, node._origin.primitive
+        if right.__class__ is list:
+            _sweep_terms(node, begun.get(node, 0))
+            continue
         if primitive is mul:  # of these two a network consists: what follows, written out
             if left.__class__ is not Constant:
                 left.grad += upstream * right.data
@@ -172,6 +226,24 @@ def _sweep_floats(output: Value, leaves: list[Value], inner: list[Any]) -> None:
                         parent.grad += upstream * local
         except (ValueError, ZeroDivisionError, OverflowError) as error:
             raise _in_backward(error, node) from None
+
+
+def _sweep_terms(node: Any, first: int, end: int | None = None) -> None:
+    """The sweep over some products and sums of a weighted sum, the last first."""
+    upstream = node.grad
+    if not upstream:
+        return
+    weights, inputs, numbers = node._right
+    parts = [slice(first, end)]
+    if first == 0 and len(numbers) > len(weights):  # the first sum is of the start and a product
+        parts = [slice(1, end), slice(1)]
+    for part in parts:
+        if len(parts) == 2 and part.start is None:
+            node._left.grad += upstream
+        for w, x in zip(weights[part][::-1], inputs[part][::-1], strict=True):
+            w.grad += upstream * x.data
+            if x.__class__ is not Constant:
+                x.grad += upstream * w.data
 
 
 def _between(order: list[Value], inputs: Iterable[Value]) -> set[Value]:

@@ -13,8 +13,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from itertools import repeat
+import operator
+import threading
+from array import array
+from collections.abc import Callable, Sequence
+from functools import reduce
+from itertools import accumulate
 from numbers import Real
 from typing import Any, SupportsFloat, SupportsIndex, TypeGuard, Union, cast
 
@@ -76,7 +80,8 @@ class Value:
 
     # Few slots make a small node, and the garbage collector visits each of them. The operands sit
     # in two, not in a tuple, which would be one more object to visit; of three or more operands,
-    # `_right` is a tuple of the rest. What many nodes have in common is one object, their origin.
+    # `_right` is a tuple of the rest, and of a weighted sum that is not unfolded, a list of its
+    # weights, inputs and numbers. What many nodes have in common is one object, their origin.
     # `_mark` tells a walk over the graph which nodes it has seen; see backward.py.
     __slots__ = ("_left", "_mark", "_origin", "_right", "data", "grad")
 
@@ -86,7 +91,7 @@ class Value:
     grad: float
     _origin: Origin
     _left: Value | None
-    _right: Value | tuple[Value, ...] | None
+    _right: Value | tuple[Value, ...] | list[Any] | None
     _mark: object
 
     def __init__(self, data: SupportsFloat | SupportsIndex, label: str = "") -> None:
@@ -114,6 +119,8 @@ class Value:
     @property
     def parents(self) -> tuple[Value, ...]:
         """The operands, in order; () for a leaf."""
+        if self._right.__class__ is list:
+            unfold(self)
         return () if self._left is None else operands_of(self._left, self._right)
 
     @property
@@ -347,34 +354,58 @@ def _unary(primitive: Primitive, operand: Value) -> Value:
     return _node(mode, primitive, data, operand, None)
 
 
-def weighted_sum(weights: Sequence[Value], inputs: Sequence[Operand], start: Value) -> Value:
+def weighted_sum(
+    weights: Sequence[Value], inputs: Sequence[Operand], start: Value | None = None
+) -> Value:
     """start + w_1 x_1 + w_2 x_2 + ..., every product and sum a node of its own.
 
-    The same graph as the operators make, in half the time: networks spend most of theirs here, and
-    one loop does without the operators' dispatch. Weights and inputs are equally many.
+    The same graph as the operators make. Networks spend most of their time here, so the result is
+    one node at first, which holds the operands of all: the others are made by `unfold` when they
+    are asked for. Weights and inputs are equally many, and without a start 1 or more.
     """
     mode = _current_mode()
-    if mode.tracer is not None:
-        return cast(Value, mode.tracer.weighted_sum(weights, inputs, start))
-    if not (mode.ordinary and start.__class__ is Value and _is_plain(weights, inputs)):
+    plain = mode.ordinary and _is_plain(weights, inputs) and len(weights) > 1
+    if not plain or (start is not None and start.__class__ is not Value):
+        if start is None:
+            start, weights, inputs = weights[0] * inputs[0], weights[1:], inputs[1:]
+        if mode.tracer is not None:
+            return cast(Value, mode.tracer.weighted_sum(weights, inputs, start))
         for w, x in zip(weights, inputs, strict=True):
             start = start + w * x
         return start
-    product_origin, sum_origin = mode.origin(ops.mul), mode.origin(ops.add)
-    sofar, data = start, start.data
-    nodes: Iterator[Any] = map(_new, repeat(Value))  # in C, a sixth less time than one by one
-    pairs = zip(weights, cast(Sequence[Value], inputs), nodes, nodes, strict=False)
-    for w, x, product, result in pairs:  # _recorded, twice, written out
-        product.data = number = w.data * x.data
-        result.data = data = data + number
-        product.grad = result.grad = 0.0
-        product._mark = result._mark = None
-        product._origin, product._left, product._right = product_origin, w, x
-        result._origin, result._left, result._right = sum_origin, sofar, product
-        sofar = result
-    return sofar
+    factors = zip(weights, cast(Sequence[Value], inputs), strict=True)
+    numbers = [w.data * x.data for w, x in factors]
+    if start is not None:
+        numbers.insert(0, start.data)
+    data = reduce(operator.add, numbers)
+    # Tuples that are there are not copied; an array is nothing to the garbage collector.
+    terms = [tuple(weights), tuple(inputs), array("d", numbers)]
+    return _recorded(mode.origin(ops.add), data, weights[0] if start is None else start, terms)
 
 
+def unfold(node: Value) -> None:
+    """Make every product and sum of a weighted sum a node, as the operators would have."""
+    with _unfolding:
+        if node._right.__class__ is not list:
+            return
+        weights, inputs, numbers = node._right
+        mode = cast(modes.Mode, node._origin.mode)
+        grad = node.grad  # what flows into a sum flows into each of its terms
+        origin, terms = mode.origin(ops.mul), []
+        for w, x, number in zip(weights, inputs, numbers[-len(weights) :], strict=True):
+            product = _recorded(origin, number, w, x)
+            product.grad = grad
+            terms.append(product)
+        if len(numbers) > len(weights):
+            terms.insert(0, cast(Value, node._left))
+        origin, sofar = mode.origin(ops.add), terms[0]
+        for number, term in zip(list(accumulate(numbers))[1:-1], terms[1:-1], strict=True):
+            sofar = _recorded(origin, number, sofar, term)
+            sofar.grad = grad
+        node._left, node._right = sofar, terms[-1]
+
+
+_unfolding = threading.Lock()
 _PLAIN = frozenset([Value])
 _TAKING_PART = frozenset([Value, Constant])
 

@@ -131,7 +131,7 @@ class Linear(Module):
             return Matrix(self(row) for row in x)
         if len(x) != len(self.weights[0]):
             raise ValueError(f"a Linear of {len(self.weights[0])} inputs got {len(x)}")
-        inputs = [as_constant(entry) for entry in x]
+        inputs = tuple([as_constant(entry) for entry in x])
         outputs = [dot(row, inputs) for row in self.weights]
         return outputs if self.multiplier == 1.0 else [self.multiplier * y for y in outputs]
 

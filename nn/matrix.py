@@ -44,7 +44,7 @@ def mean(values: Iterable[Value]) -> Value:
 
 def dot(a: Sequence[Value], b: Vector) -> Value:
     """a_1 b_1 + a_2 b_2 + ..., of one or more entries, from left to right."""
-    return weighted_sum(a[1:], b[1:], a[0] * b[0])
+    return weighted_sum(a, b)
 
 
 def one_hot(index: Value, count: int) -> list[Value]:
