@@ -364,8 +364,7 @@ def weighted_sum(
     are asked for. Weights and inputs are equally many, and without a start 1 or more.
     """
     mode = _current_mode()
-    plain = mode.ordinary and _is_plain(weights, inputs) and len(weights) > 1
-    if not plain or (start is not None and start.__class__ is not Value):
+    if mode.tracer is not None or mode.checking or not _are_plain(weights, inputs, start):
         if start is None:
             start, weights, inputs = weights[0] * inputs[0], weights[1:], inputs[1:]
         if mode.tracer is not None:
@@ -378,6 +377,8 @@ def weighted_sum(
     if start is not None:
         numbers.insert(0, start.data)
     data = reduce(operator.add, numbers)
+    if not mode.recording:
+        return Value(data)
     # Tuples that are there are not copied; an array is nothing to the garbage collector.
     terms = [tuple(weights), tuple(inputs), array("d", numbers)]
     return _recorded(mode.origin(ops.add), data, weights[0] if start is None else start, terms)
@@ -406,15 +407,15 @@ def unfold(node: Value) -> None:
 
 
 _unfolding = threading.Lock()
-_PLAIN = frozenset([Value])
-_TAKING_PART = frozenset([Value, Constant])
+PLAIN = {Value}  # the kinds of which a weighted sum can be one node; autograd.jit adds its leaves
 
 
-def _is_plain(weights: Sequence[Value], inputs: Sequence[Any]) -> bool:
+def _are_plain(weights: Sequence[Value], inputs: Sequence[Any], start: Value | None) -> bool:
     return (
-        len(weights) == len(inputs)
-        and _PLAIN.issuperset(map(type, weights))
-        and _TAKING_PART.issuperset(map(type, inputs))
+        1 < len(weights) == len(inputs)
+        and PLAIN.issuperset(map(type, weights))
+        and PLAIN.issuperset({*map(type, inputs)} - {Constant})
+        and (start is None or start.__class__ in PLAIN)
     )
 
 

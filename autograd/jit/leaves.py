@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autograd.modes import Origin
-from autograd.value import Value
+from autograd.value import PLAIN, Value
 
 Floats = NDArray[np.float64]
 
@@ -79,6 +79,9 @@ class Linked(Value):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unlinked, (self.data, self.grad, self.label)
+
+
+PLAIN.add(Linked)
 
 
 def _unlinked(data: float, grad: float, label: str) -> Value:
