@@ -99,7 +99,6 @@ def draw(
     <Drawing of 5 nodes>
     """
     _one_of("format", format, ("svg", "png"))
-    _one_of("direction", direction, ("LR", "TB", "RL", "BT"))
     _whole("max_nodes", max_nodes, 1)
     _whole("digits", digits, 1)
     if depth is not None:
@@ -377,7 +376,8 @@ def _far_edges(
 
 
 def empty_sheet(direction: str) -> Digraph:
-    """An empty picture."""
+    """An empty picture. Raises ValueError for a direction that is none."""
+    _one_of("direction", direction, ("LR", "TB", "RL", "BT"))
     font = {"fontname": FONT, "fontsize": "11"}
     return import_module("graphviz").Digraph(
         graph_attr=font

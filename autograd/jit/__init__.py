@@ -63,9 +63,11 @@ class Jitted:
         backend: str | None = None,
         static: str | Iterable[str] = (),
     ) -> None:
+        if not callable(function):
+            raise TypeError(f"jit takes a function, not {function!r}")
         functools.update_wrapper(self, function)
         self.__name__ = getattr(function, "__name__", type(function).__name__)
-        inner = inspect.unwrap(function) if callable(function) else function
+        inner = inspect.unwrap(function)
         if (
             inspect.isgeneratorfunction(inner)
             or inspect.iscoroutinefunction(inner)

@@ -417,6 +417,12 @@ def test_a_result_in_what_cannot_be_laid_out_is_refused(name: str) -> None:
         jit(lambda x: CONTAINERS[name](w * x))(1.0)
 
 
+@pytest.mark.parametrize("thing", [3, "f", w])
+def test_only_functions_can_be_jitted(thing: Any) -> None:
+    with pytest.raises(TypeError, match="jit takes a function, not"):
+        jit(thing)
+
+
 def test_functions_that_do_not_return_at_once_are_refused() -> None:
     def generating(x: float) -> Any:
         yield w * x

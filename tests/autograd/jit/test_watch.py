@@ -194,6 +194,8 @@ def test_a_program_reports_and_draws_what_it_does() -> None:
     for text in ("tanh", "× 8", "sum of 3 products", "arguments", "× 4", "leaves", "× 17"):
         assert text in svg, text
     assert "program of step" in repr(program.draw())
+    with pytest.raises(ValueError, match="direction is one of LR, TB, RL, BT, not 'XX'"):
+        program.draw("XX")
 
 
 def test_the_drawing_of_a_long_program_has_few_boxes() -> None:
