@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any, cast
 
@@ -31,18 +31,18 @@ def topological_order(*outputs: Value) -> list[Value]:
     The leaves come first. A depth-first walk, first operands first, that never recurses: depth is
     limited by memory only. The order depends on nothing but the graph.
     """
-    leaves, inner, _ = _leaves_and_inner(_values(outputs, "outputs"), unfold)
+    leaves, inner, _ = _leaves_and_inner(_values(outputs, "outputs"), unfolded=True)
     return leaves + inner
 
 
 def _leaves_and_inner(
-    outputs: Iterable[Value], unfold: Callable[[Value], None] | None = None
+    outputs: Iterable[Value], unfolded: bool
 ) -> tuple[list[Value], list[Any], dict[Value, int]]:
-    """The nodes, in topological order; weighted sums are unfolded, or stand for all their nodes.
+    """The nodes, in topological order; a weighted sum stands for its nodes, or is unfolded.
 
-    The nodes of a sum stand side by side in that order, but where an operand comes in between that
-    was not seen before. Then (sum, first, end) stands for those of the terms first .. end - 1, and
-    the sum itself for the rest, from the term on that is noted beside it.
+    Its nodes stand side by side in that order, but where an operand comes in between that was not
+    seen before. Then (sum, terms, first, end) stands for those of the terms first .. end - 1, and
+    the sum itself for the rest, from the term on that is given in the third result.
     """
     leaves: list[Value] = []
     inner: list[Any] = []
@@ -57,7 +57,7 @@ def _leaves_and_inner(
             while True:
                 # Open the node, and go down to its first operand ...
                 node._mark = walk
-                if unfold is not None and node._right.__class__ is list:
+                if unfolded and node._right.__class__ is list:
                     unfold(node)
                 left = node._left
                 if left is None:
@@ -76,7 +76,7 @@ def _leaves_and_inner(
                         end, unseen = _unseen_operand(right, first, walk, leaves)
                         if unseen is not None:
                             if end > first:
-                                inner.append((node, first, end))
+                                inner.append((node, right, first, end))
                                 begun[node] = end
                             waiting.append(node)
                             node = unseen
@@ -110,7 +110,7 @@ def _unseen_operand(
 
     Unseen leaves before it are placed. Without such an operand, the number of terms and None.
     """
-    weights, inputs, _ = terms
+    weights, inputs, *_ = terms
     for place in range(first, len(weights)):
         w, x = weights[place], inputs[place]
         if w._mark is not walk:
@@ -142,7 +142,7 @@ def backward(output: Value) -> None:
         tracer.backward(output)
         return
     checking = modes.current.get().checking
-    leaves, inner, begun = _leaves_and_inner([output], unfold if checking else None)
+    leaves, inner, begun = _leaves_and_inner([output], unfolded=checking)
     before = [leaf.grad for leaf in leaves]
     before_inner = [(node, node.grad) for node in inner if node.__class__ is Value and node.grad]
     for node, _ in before_inner:
@@ -187,7 +187,7 @@ def _sweep_floats(
             continue
         left, right, primitive = node._left, node._right, node._origin.primitive
         if right.__class__ is list:
-            _sweep_terms(node, begun.get(node, 0))
+            _sweep_terms(node, right, begun.get(node, 0))
             continue
         if primitive is mul:  # of these two a network consists: what follows, written out
             if left.__class__ is not Constant:
@@ -228,18 +228,18 @@ def _sweep_floats(
             raise _in_backward(error, node) from None
 
 
-def _sweep_terms(node: Any, first: int, end: int | None = None) -> None:
+def _sweep_terms(node: Value, terms: list[Any], first: int, end: int | None = None) -> None:
     """The sweep over some products and sums of a weighted sum, the last first."""
     upstream = node.grad
     if not upstream:
         return
-    weights, inputs, numbers = node._right
+    weights, inputs, _, start = terms
     parts = [slice(first, end)]
-    if first == 0 and len(numbers) > len(weights):  # the first sum is of the start and a product
+    if start is not None and first == 0:  # the first sum is of the start and the first product
         parts = [slice(1, end), slice(1)]
     for part in parts:
-        if len(parts) == 2 and part.start is None:
-            node._left.grad += upstream
+        if part == slice(1):
+            start.grad += upstream
         for w, x in zip(weights[part][::-1], inputs[part][::-1], strict=True):
             w.grad += upstream * x.data
             if x.__class__ is not Constant:

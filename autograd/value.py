@@ -79,10 +79,10 @@ class Value:
     """
 
     # Few slots make a small node, and the garbage collector visits each of them. The operands sit
-    # in two, not in a tuple, which would be one more object to visit; of three or more operands,
-    # `_right` is a tuple of the rest, and of a weighted sum that is not unfolded, a list of its
-    # weights, inputs and numbers. What many nodes have in common is one object, their origin.
-    # `_mark` tells a walk over the graph which nodes it has seen; see backward.py.
+    # in two, not in a tuple, which would be one more object to visit. Of three or more operands,
+    # `_right` is a tuple of the rest; of a weighted sum that is not unfolded, it is a list of
+    # weights, inputs, numbers and start. What many nodes have in common is one object, their
+    # origin. `_mark` tells a walk over the graph which nodes it has seen; see backward.py.
     __slots__ = ("_left", "_mark", "_origin", "_right", "data", "grad")
 
     recorded_number = False  # whether this stands for a plain number in a recording (autograd.jit)
@@ -380,7 +380,7 @@ def weighted_sum(
     if not mode.recording:
         return Value(data)
     # Tuples that are there are not copied; an array is nothing to the garbage collector.
-    terms = [tuple(weights), tuple(inputs), array("d", numbers)]
+    terms = [tuple(weights), tuple(inputs), array("d", numbers), start]
     return _recorded(mode.origin(ops.add), data, weights[0] if start is None else start, terms)
 
 
@@ -389,7 +389,7 @@ def unfold(node: Value) -> None:
     with _unfolding:
         if node._right.__class__ is not list:
             return
-        weights, inputs, numbers = node._right
+        weights, inputs, numbers, start = node._right
         mode = cast(modes.Mode, node._origin.mode)
         grad = node.grad  # what flows into a sum flows into each of its terms
         origin, terms = mode.origin(ops.mul), []
@@ -397,8 +397,8 @@ def unfold(node: Value) -> None:
             product = _recorded(origin, number, w, x)
             product.grad = grad
             terms.append(product)
-        if len(numbers) > len(weights):
-            terms.insert(0, cast(Value, node._left))
+        if start is not None:
+            terms.insert(0, start)
         origin, sofar = mode.origin(ops.add), terms[0]
         for number, term in zip(list(accumulate(numbers))[1:-1], terms[1:-1], strict=True):
             sofar = _recorded(origin, number, sofar, term)

@@ -75,7 +75,7 @@ def test_a_step_beside_others(report):
     if "c" in found:
         report("gpt step: jit / c", f"{ratio('jit', 'c'):.2f} times", "then within 2 times")
     assert ratio("scalar", "jit") >= 500
-    assert ratio("scalar", "eager") >= 2.5  # 3, and 2.9 when the machine has much else to do
+    assert ratio("scalar", "eager") >= 3.0
     assert "torch" not in found or ratio("torch", "jit") >= 1.0
 
 
