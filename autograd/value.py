@@ -407,16 +407,17 @@ def unfold(node: Value) -> None:
 
 
 _unfolding = threading.Lock()
-PLAIN = {Value}  # the kinds of which a weighted sum can be one node; autograd.jit adds its leaves
-_NUMBER = {Constant}  # inputs may be that too
+# The kinds of weights and inputs whose weighted sum can be one node; autograd.jit adds its leaves.
+WEIGHTS = {Value}
+INPUTS = {Value, Constant}
 
 
 def _are_plain(weights: Sequence[Value], inputs: Sequence[Any], start: Value | None) -> bool:
     return (
         1 < len(weights) == len(inputs)
-        and PLAIN.issuperset(map(type, weights))
-        and (PLAIN.issuperset(map(type, inputs)) or PLAIN.issuperset({*map(type, inputs)} - _NUMBER))
-        and (start is None or start.__class__ in PLAIN)
+        and WEIGHTS.issuperset(map(type, weights))
+        and INPUTS.issuperset(map(type, inputs))
+        and (start is None or start.__class__ in WEIGHTS)
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autograd.modes import Origin
-from autograd.value import PLAIN, Value
+from autograd.value import INPUTS, WEIGHTS, Value
 
 Floats = NDArray[np.float64]
 
@@ -81,7 +81,8 @@ class Linked(Value):
         return _unlinked, (self.data, self.grad, self.label)
 
 
-PLAIN.add(Linked)
+WEIGHTS.add(Linked)
+INPUTS.add(Linked)
 
 
 def _unlinked(data: float, grad: float, label: str) -> Value:

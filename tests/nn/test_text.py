@@ -174,6 +174,13 @@ def test_it_learns_the_elements_and_writes_new_ones(tmp_path, capsys):
     assert capsys.readouterr().out.strip() == first
 
 
+def test_the_learning_rate_of_the_default_embedding_serves_others(tmp_path):
+    assert run(tmp_path, "--steps", "1", *TINY) == 0
+    model, _ = text.load(tmp_path / "model.json")
+    assert (model.sizes["embedding"], model.sizes["base"]) == (4, 16)
+    assert {layer.multiplier for layer in model.modules() if isinstance(layer, nn.Linear)} == {4.0}
+
+
 @pytest.mark.parametrize("options", [(), ("--batch-size", "3"), ("--no-jit",)])
 def test_a_resumed_run_equals_an_uninterrupted_one(options, tmp_path, monkeypatch):
     path = write(tmp_path, "\n".join(["abc", "cab", "bca", "aabb", "c"] * 4))
