@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from autograd import modes
 from autograd.ops import Opaque, add, mul
-from autograd.value import Constant, Value, described, explained, happened_in, unfold
+from autograd.value import Constant, Terms, Value, described, explained, happened_in, unfold
 
 # A walk marks the nodes it has seen on the nodes themselves, which takes a third of the time of a
 # set; so there is one walk at a time.
@@ -31,23 +31,20 @@ def topological_order(*outputs: Value) -> list[Value]:
     The leaves come first. A depth-first walk, first operands first, that never recurses: depth is
     limited by memory only. The order depends on nothing but the graph.
     """
-    leaves, inner, _ = _leaves_and_inner(_values(outputs, "outputs"), unfolded=True)
+    leaves, inner = _leaves_and_inner(_values(outputs, "outputs"), unfolded=True)
     return leaves + inner
 
 
-def _leaves_and_inner(
-    outputs: Iterable[Value], unfolded: bool
-) -> tuple[list[Value], list[Any], dict[Value, int]]:
-    """The nodes, in topological order; a weighted sum stands for its nodes, or is unfolded.
+def _leaves_and_inner(outputs: Iterable[Value], unfolded: bool) -> tuple[list[Value], list[Any]]:
+    """The nodes, in topological order; weighted sums are unfolded, or stand for their nodes.
 
-    Its nodes stand side by side in that order, but where an operand comes in between that was not
-    seen before. Then (sum, terms, first, end) stands for those of the terms first .. end - 1, and
-    the sum itself for the rest, from the term on that is given in the third result.
+    Then (sum, terms, first, end) stands where the products of the terms first .. end - 1 would be,
+    and the additions of these: all at once, or in parts, where operands come in between.
     """
     leaves: list[Value] = []
     inner: list[Any] = []
-    begun: dict[Value, int] = {}
-    waiting: list[Value] = []  # from an output down: nodes to be placed after their parents
+    # From an output down, nodes to be placed after their parents; a sum as (sum, terms, first).
+    waiting: list[Any] = []
     with _walking:
         walk = object()  # `node._mark is walk` means: seen in this walk
         for output in outputs:
@@ -57,31 +54,37 @@ def _leaves_and_inner(
             while True:
                 # Open the node, and go down to its first operand ...
                 node._mark = walk
-                if unfolded and node._right.__class__ is list:
+                if unfolded and node._right.__class__ is Terms:
                     unfold(node)
+                right = node._right
                 left = node._left
                 if left is None:
                     leaves.append(node)
                 else:
-                    waiting.append(node)
+                    if right.__class__ is Terms:
+                        # Others may unfold it meanwhile: from here on, its terms are what counts.
+                        left = right.weights[0] if right.start is None else right.start
+                        waiting.append((node, right, 0))
+                    else:
+                        waiting.append(node)
                     if left._mark is not walk:
                         node = left
                         continue
                 # ... then close what has no unseen operand left, or go down to that one.
                 while waiting:
                     node = waiting.pop()
+                    if node.__class__ is tuple:
+                        node, terms, first = node
+                        end, unseen = _unseen_operand(terms, first, walk, leaves)
+                        if end > first:
+                            inner.append((node, terms, first, end))
+                        if unseen is None:
+                            continue
+                        waiting.append((node, terms, end))
+                        node = unseen
+                        break
                     right = node._right
-                    if right.__class__ is list:
-                        first = begun.get(node, 0)
-                        end, unseen = _unseen_operand(right, first, walk, leaves)
-                        if unseen is not None:
-                            if end > first:
-                                inner.append((node, right, first, end))
-                                begun[node] = end
-                            waiting.append(node)
-                            node = unseen
-                            break
-                    elif right.__class__ is tuple:
+                    if right.__class__ is tuple:
                         unseen = next((p for p in right if p._mark is not walk), None)
                         if unseen is not None:
                             waiting.append(node)
@@ -94,23 +97,23 @@ def _leaves_and_inner(
                             waiting.append(node)
                             node = right
                             break
-                        # Mostly a product of two nodes seen before: placed without going there.
+                        # Often a product of two nodes seen before: placed without going there.
                         right._mark = walk
                         inner.append(right)
                     inner.append(node)
                 else:
                     break
-    return leaves, inner, begun
+    return leaves, inner
 
 
 def _unseen_operand(
-    terms: list[Any], first: int, walk: object, leaves: list[Value]
+    terms: Terms, first: int, walk: object, leaves: list[Value]
 ) -> tuple[int, Value | None]:
-    """The first operand of a weighted sum, from a term on, that is unseen, and no leaf; its place.
+    """The first unseen operand, from a term on, that is no leaf, and the number of its term.
 
     Unseen leaves before it are placed. Without such an operand, the number of terms and None.
     """
-    weights, inputs, *_ = terms
+    weights, inputs = terms.weights, terms.inputs
     for place in range(first, len(weights)):
         w, x = weights[place], inputs[place]
         if w._mark is not walk:
@@ -142,9 +145,13 @@ def backward(output: Value) -> None:
         tracer.backward(output)
         return
     checking = modes.current.get().checking
-    leaves, inner, begun = _leaves_and_inner([output], unfolded=checking)
+    leaves, inner = _leaves_and_inner([output], unfolded=checking)
+    sums = [thing for part in inner if part.__class__ is tuple for thing in part[:2]]
     before = [leaf.grad for leaf in leaves]
-    before_inner = [(node, node.grad) for node in inner if node.__class__ is Value and node.grad]
+    before_inner = [
+        (node, node.grad) for node in inner if node.__class__ is not tuple and node.grad
+    ]
+    before_inner += [(thing, thing.grad) for thing in sums]
     for node, _ in before_inner:
         node.grad = 0.0
     try:
@@ -154,7 +161,7 @@ def backward(output: Value) -> None:
             for node in leaves + inner:
                 node.grad = gradients.get(node, 0.0)
         else:
-            _sweep_floats(output, leaves, inner, begun)
+            _sweep_floats(output, leaves, inner)
     except BaseException:
         for node in inner:
             if node.__class__ is not tuple:
@@ -166,9 +173,7 @@ def backward(output: Value) -> None:
         leaf.grad += gradient
 
 
-def _sweep_floats(
-    output: Value, leaves: list[Value], inner: list[Any], begun: dict[Value, int]
-) -> None:
+def _sweep_floats(output: Value, leaves: list[Value], inner: list[Any]) -> None:
     """The reverse sweep on floats, with `.grad` as the place where contributions add up.
 
     The gradients of inner nodes are 0.0 already. The same rules, order and results as `_sweep`, at
@@ -186,10 +191,7 @@ def _sweep_floats(
         if not upstream:
             continue
         left, right, primitive = node._left, node._right, node._origin.primitive
-        if right.__class__ is list:
-            _sweep_terms(node, right, begun.get(node, 0))
-            continue
-        if primitive is mul:  # of these two a network consists: what follows, written out
+        if primitive is mul:  # of these two most graphs consist: what follows, written out
             if left.__class__ is not Constant:
                 left.grad += upstream * right.data
             if right.__class__ is not Constant:
@@ -228,22 +230,24 @@ def _sweep_floats(
             raise _in_backward(error, node) from None
 
 
-def _sweep_terms(node: Value, terms: list[Any], first: int, end: int | None = None) -> None:
-    """The sweep over some products and sums of a weighted sum, the last first."""
-    upstream = node.grad
+def _sweep_terms(node: Value, terms: Terms, first: int, end: int) -> None:
+    """The sweep over some products and additions of a weighted sum, the last first."""
+    terms.grad = upstream = node.grad
     if not upstream:
         return
-    weights, inputs, _, start = terms
-    parts = [slice(first, end)]
-    if start is not None and first == 0:  # the first sum is of the start and the first product
-        parts = [slice(1, end), slice(1)]
-    for part in parts:
-        if part == slice(1):
-            start.grad += upstream
-        for w, x in zip(weights[part][::-1], inputs[part][::-1], strict=True):
-            w.grad += upstream * x.data
-            if x.__class__ is not Constant:
-                x.grad += upstream * w.data
+    starts = first == 0 and terms.start is not None
+    _sweep_products(upstream, terms, 1 if starts else first, end)
+    if starts:  # the first addition is that of the start and the first product
+        cast(Value, terms.start).grad += upstream
+        _sweep_products(upstream, terms, 0, 1)
+
+
+def _sweep_products(upstream: float, terms: Terms, first: int, end: int) -> None:
+    weights, inputs = terms.weights[first:end], terms.inputs[first:end]
+    for w, x in zip(weights[::-1], inputs[::-1], strict=True):
+        w.grad += upstream * x.data
+        if x.__class__ is not Constant:
+            x.grad += upstream * w.data
 
 
 def _between(order: list[Value], inputs: Iterable[Value]) -> set[Value]:

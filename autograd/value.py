@@ -16,9 +16,9 @@ import math
 import operator
 import threading
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
-from itertools import accumulate
+from itertools import accumulate, repeat
 from numbers import Real
 from typing import Any, SupportsFloat, SupportsIndex, TypeGuard, Union, cast
 
@@ -80,9 +80,9 @@ class Value:
 
     # Few slots make a small node, and the garbage collector visits each of them. The operands sit
     # in two, not in a tuple, which would be one more object to visit. Of three or more operands,
-    # `_right` is a tuple of the rest; of a weighted sum that is not unfolded, it is a list of
-    # weights, inputs, numbers and start. What many nodes have in common is one object, their
-    # origin. `_mark` tells a walk over the graph which nodes it has seen; see backward.py.
+    # `_right` is a tuple of the rest; of a weighted sum that is not unfolded, it is its Terms. What
+    # many nodes have in common is one object, their origin. `_mark` tells a walk over the graph
+    # which nodes it has seen; see backward.py.
     __slots__ = ("_left", "_mark", "_origin", "_right", "data", "grad")
 
     recorded_number = False  # whether this stands for a plain number in a recording (autograd.jit)
@@ -91,7 +91,7 @@ class Value:
     grad: float
     _origin: Origin
     _left: Value | None
-    _right: Value | tuple[Value, ...] | list[Any] | None
+    _right: Value | tuple[Value, ...] | Terms | None
     _mark: object
 
     def __init__(self, data: SupportsFloat | SupportsIndex, label: str = "") -> None:
@@ -119,7 +119,7 @@ class Value:
     @property
     def parents(self) -> tuple[Value, ...]:
         """The operands, in order; () for a leaf."""
-        if self._right.__class__ is list:
+        if self._right.__class__ is Terms:
             unfold(self)
         return () if self._left is None else operands_of(self._left, self._right)
 
@@ -359,9 +359,9 @@ def weighted_sum(
 ) -> Value:
     """start + w_1 x_1 + w_2 x_2 + ..., every product and sum a node of its own.
 
-    The same graph as the operators make. Networks spend most of their time here, so the result is
-    one node at first, which holds the operands of all: the others are made by `unfold` when they
-    are asked for. Weights and inputs are equally many, and without a start 1 or more.
+    The same graph as the operators make. Networks spend most of their time here, so a wide one is
+    a single node at first, which holds the operands of all: the others are made by `unfold` when
+    they are asked for. Weights and inputs are equally many, and without a start 1 or more.
     """
     mode = _current_mode()
     if mode.tracer is not None or mode.checking or not _are_plain(weights, inputs, start):
@@ -372,41 +372,84 @@ def weighted_sum(
         for w, x in zip(weights, inputs, strict=True):
             start = start + w * x
         return start
+    # An array is nothing to the garbage collector, and tuples that are there are not copied.
     factors = zip(weights, cast(Sequence[Value], inputs), strict=True)
-    numbers = [w.data * x.data for w, x in factors]
+    numbers = array("d", [w.data * x.data for w, x in factors])
     if start is not None:
         numbers.insert(0, start.data)
     data = reduce(operator.add, numbers)
     if not mode.recording:
         return Value(data)
-    # Tuples that are there are not copied; an array is nothing to the garbage collector.
-    terms = [tuple(weights), tuple(inputs), array("d", numbers), start]
-    return _recorded(mode.origin(ops.add), data, weights[0] if start is None else start, terms)
+    terms = Terms(tuple(weights), cast(Any, tuple(inputs)), numbers, start)
+    left, right = weights[0] if start is None else start, cast(Any, terms)
+    if len(weights) < _WIDE:
+        left, right = _additions(terms, mode)
+    return _recorded(mode.origin(ops.add), data, left, right)
+
+
+class Terms:
+    """The operands of a weighted sum that is not unfolded, where a node has its second operand.
+
+    The first operand is then the one that a walk meets first: the start, or else the first weight.
+
+    Attributes:
+        weights, inputs: the factors of the products. start: what they are added to, or None.
+        numbers: of the start, if there is one, and of the products, in the forward pass.
+        grad: what flowed into the sum in the latest backward pass, and so into all of its nodes.
+        operands: of the last addition, once all nodes are made.
+    """
+
+    __slots__ = ("grad", "inputs", "numbers", "operands", "start", "weights")
+
+    def __init__(
+        self,
+        weights: tuple[Value, ...],
+        inputs: tuple[Value, ...],
+        numbers: array[float],
+        start: Value | None,
+    ) -> None:
+        self.weights, self.inputs, self.numbers, self.start = weights, inputs, numbers, start
+        self.grad = 0.0
+        self.operands: tuple[Value, Value] | None = None
+
+
+_WIDE = 6  # sums of fewer products take less time as nodes
 
 
 def unfold(node: Value) -> None:
     """Make every product and sum of a weighted sum a node, as the operators would have."""
-    with _unfolding:
-        if node._right.__class__ is not list:
-            return
-        weights, inputs, numbers, start = node._right
-        mode = cast(modes.Mode, node._origin.mode)
-        grad = node.grad  # what flows into a sum flows into each of its terms
-        origin, terms = mode.origin(ops.mul), []
-        for w, x, number in zip(weights, inputs, numbers[-len(weights) :], strict=True):
-            product = _recorded(origin, number, w, x)
-            product.grad = grad
-            terms.append(product)
-        if start is not None:
-            terms.insert(0, start)
-        origin, sofar = mode.origin(ops.add), terms[0]
-        for number, term in zip(list(accumulate(numbers))[1:-1], terms[1:-1], strict=True):
-            sofar = _recorded(origin, number, sofar, term)
-            sofar.grad = grad
-        node._left, node._right = sofar, terms[-1]
+    terms = node._right
+    if terms.__class__ is not Terms:
+        return
+    if terms.operands is None:
+        operands = _additions(terms, cast(modes.Mode, node._origin.mode))
+        with _unfolding:  # for all threads, and for copies of the node, they are the same
+            terms.operands = terms.operands or operands
+    node._left, node._right = terms.operands  # in this order: a walk looks at the second one first
 
 
-_unfolding = threading.Lock()
+_unfolding = threading.RLock()
+
+
+def _additions(terms: Terms, mode: modes.Mode) -> tuple[Value, Value]:
+    """The operands of the last addition of a weighted sum, and all nodes before it."""
+    grad, count = terms.grad, len(terms.weights)
+    nodes: Iterator[Any] = map(_new, repeat(Value))  # in C, a sixth less time than one by one
+    origin, products = mode.origin(ops.mul), []
+    factors = zip(terms.weights, terms.inputs, terms.numbers[-count:], nodes, strict=False)
+    for w, x, number, node in factors:  # _recorded, written out
+        node.data, node.grad, node._mark = number, grad, None
+        node._origin, node._left, node._right = origin, w, x
+        products.append(node)
+    left, *rest = products if terms.start is None else [terms.start, *products]
+    origin, sums = mode.origin(ops.add), list(accumulate(terms.numbers))[1:-1]
+    for number, right, node in zip(sums, rest, nodes, strict=False):
+        node.data, node.grad, node._mark = number, grad, None
+        node._origin, node._left, node._right = origin, left, right
+        left = node
+    return left, rest[-1]
+
+
 # The kinds of weights and inputs whose weighted sum can be one node; autograd.jit adds its leaves.
 WEIGHTS = {Value}
 INPUTS = {Value, Constant}

@@ -67,8 +67,9 @@ class GPT(Module):
     ) -> None:
         if isinstance(layers, bool) or not isinstance(layers, int) or layers < 1:
             raise ValueError(f"layers must be a whole number, 1 or more, not {layers!r}")
-        base = embedding if base is None else base
-        if isinstance(base, bool) or not isinstance(base, int) or base < 1:
+        if base is None:
+            base = embedding
+        elif isinstance(base, bool) or not isinstance(base, int) or base < 1:
             raise ValueError(f"base must be a whole number, 1 or more, not {base!r}")
         self.vocabulary, self.block_size = vocabulary, block_size
         self.sizes = {

@@ -85,7 +85,7 @@ class Layer(Module):
         if isinstance(x, Matrix):
             return Matrix([neuron(row) for neuron in self.neurons] for row in x)
         # Plain numbers become nodes here, once, and not in each neuron.
-        inputs = [as_constant(entry) for entry in x]
+        inputs = tuple([as_constant(entry) for entry in x])
         return [neuron(inputs) for neuron in self.neurons]
 
 
@@ -113,14 +113,15 @@ class Linear(Module):
     ) -> None:
         _check_size("nin", nin)
         _check_size("nout", nout)
-        if not 0.0 < multiplier < math.inf:
-            raise ValueError(f"multiplier must be more than 0, not {multiplier!r}")
+        if not (isinstance(multiplier, int | float) and 0.0 < multiplier < math.inf):
+            raise ValueError(f"multiplier must be a finite number above 0, not {multiplier!r}")
         self.multiplier = multiplier
         spread = math.sqrt(1.0 / nin) if std is None else std
         self.weights = _normal(nout, nin, spread / multiplier, generator)
 
     def __repr__(self) -> str:
-        return f"Linear({len(self.weights[0])} → {len(self.weights)})"
+        scaled = "" if self.multiplier == 1.0 else f", × {self.multiplier:g}"
+        return f"Linear({len(self.weights[0])} → {len(self.weights)}{scaled})"
 
     @overload
     def __call__(self, x: Matrix) -> Matrix: ...

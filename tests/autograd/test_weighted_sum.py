@@ -6,9 +6,10 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 from operator import attrgetter
 
+import numpy as np
 import pytest
 
-from autograd import Value, detect_anomaly, grad, no_grad
+from autograd import Primitive, Value, detect_anomaly, grad, no_grad
 from autograd.backward import topological_order
 from autograd.value import Constant, weighted_sum
 
@@ -29,7 +30,7 @@ def random_graph(seed, make):
     for _ in range(draws.randint(1, 12)):
         kind = draws.random()
         if kind < 0.6:
-            size = draws.randint(1, 6)
+            size = draws.randint(1, 12)
             weights = [draws.choice(nodes) for _ in range(size)]
             inputs = [draws.choice(nodes + plain) for _ in range(size)]
             start = draws.choice(nodes) if draws.random() < 0.5 else None
@@ -73,56 +74,116 @@ def test_order_numbers_and_gradients_are_those_of_the_operators_to_the_bit(part)
         assert found == expected
 
 
-def test_higher_derivatives_and_anomalies_see_every_node():
-    x, y = Value(0.5), Value(2.0)
+def eight():
+    """Weights, inputs and a start of a sum that is wide enough to be one node."""
+    return [Value(i + 1.0) for i in range(8)], [Value(0.5 * i) for i in range(8)], Value(3.0)
 
+
+def test_higher_derivatives_and_anomalies_see_every_node():
     def curvature(make):
-        (slope,) = grad(make([x, y], [x, x], y).tanh(), [x], create_graph=True)
-        return grad(slope, [x, y])
+        weights, inputs, start = eight()
+        x = inputs[3]
+        (slope,) = grad((make([*weights, x], [*inputs, x], start) * 0.01).tanh(), [x], True)
+        return grad(slope, [x, *weights])
 
     assert [g.data for g in curvature(weighted_sum)] == [g.data for g in curvature(by_operators)]
-    out = weighted_sum([Value(1e-200), x], [Value(1e200), x]) * 1e150
+    weights, inputs, start = eight()
+    weights[2].data, inputs[2].data = 1e-200, 1e200
+    out = weighted_sum(weights, inputs, start) * 1e150
     with detect_anomaly(), pytest.raises(FloatingPointError, match=r"mul\(1e-200, 1e\+200\)"):
         out.backward()
 
 
 def test_the_numbers_stay_those_of_the_forward_pass():
-    w, x, b = [Value(2.0), Value(3.0)], [Value(5.0), Value(7.0)], Value(1.0)
-    out = weighted_sum(w, x, b)
-    for leaf in (*w, *x, b):
+    weights, inputs, start = eight()
+    expected = by_operators(weights, inputs, start)
+    out = weighted_sum(weights, inputs, start)
+    for leaf in (*weights, *inputs, start):
         leaf.data = 0.0
-    first, last = out.parents
-    assert (out.data, first.data, last.data, first.parents[1].data) == (32.0, 11.0, 21.0, 10.0)
-    assert first.parents[0] is b
-    assert last.parents == (w[1], x[1])
+    before = [node.data for node in topological_order(expected) if node.op]
+    assert [node.data for node in topological_order(out) if node.op] == before
+    assert out.parents[1].parents == (weights[7], inputs[7])
 
 
 def test_what_is_made_of_a_list_does_not_follow_it():
-    w, x = [Value(2.0), Value(3.0)], [Value(5.0), Value(7.0)]
-    first = w[0]
-    out = weighted_sum(w, x)
-    w[0] = Value(100.0)
+    weights, inputs, _ = eight()
+    first = weights[0]
+    inputs[0].data = 5.0
+    out = weighted_sum(weights, inputs)
+    weights[0] = Value(100.0)
     out.backward()
-    assert (first.grad, w[0].grad) == (5.0, 0.0)
+    assert (first.grad, weights[0].grad) == (5.0, 0.0)
 
 
 def test_a_label_stays_and_the_parts_have_none():
-    out = weighted_sum([Value(1.0)] * 3, [Value(2.0)] * 3)
+    out = weighted_sum(*eight())
     out.label = "sum"
-    assert [node.label for node in topological_order(out)] == [""] * 6 + ["sum"]
+    assert [node.label for node in topological_order(out)] == [""] * (17 + 15) + ["sum"]
     assert {node.mode for node in topological_order(out) if node.op} == {out.mode}
 
 
 def test_without_recording_there_is_a_number():
     with no_grad():
-        out = weighted_sum([Value(1.0), Value(2.0)], [Value(3.0), Value(4.0)])
-    assert (out.data, out.parents) == (11.0, ())
+        out = weighted_sum(*eight())
+    assert (out.data, out.parents) == (by_operators(*eight()).data, ())
 
 
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda v: pickle.loads(pickle.dumps(v))])
-def test_a_copy_is_a_graph_of_its_own(again):
-    out = weighted_sum([Value(1.0), Value(2.0)], [Value(3.0), Value(4.0)], Value(5.0))
+def test_a_deep_copy_is_a_graph_of_its_own(again):
+    out = weighted_sum(*eight())
     assert whole(again(out)) == whole(out)
+
+
+def test_a_copy_is_made_of_the_same_nodes():
+    out = weighted_sum(*eight())
+    assert copy.copy(out).parents == out.parents
+
+
+def test_gradients_written_by_hand_are_of_the_node_alone():
+    """Somebody's own sweep, from the output down, as in lessons about backpropagation."""
+    out = weighted_sum(*eight())
+    out.grad = 1.0
+    assert [parent.grad for parent in out.parents] == [0.0, 0.0]
+    out = weighted_sum(*eight())
+    out.backward()
+    out.grad = 0.0
+    assert [parent.grad for parent in out.parents] == [1.0, 1.0]
+
+
+def test_looking_inside_during_a_backward_pass_changes_nothing():
+    weights, inputs, start = eight()
+    out = weighted_sum(weights, inputs, start)
+
+    def slope(y, x):
+        assert len(out.parents) == 2
+        return 2.0
+
+    Primitive("probe", lambda x: 2.0 * x, slope)(out).backward()
+    assert [w.grad for w in weights] == [2.0 * x.data for x in inputs]
+    assert start.grad == 2.0
+
+
+def test_an_error_in_a_backward_pass_leaves_the_parts_as_they_were():
+    weights, inputs, start = eight()
+    out = weighted_sum(weights, inputs, start)
+    (out * 3.0).backward()
+    with pytest.raises(ZeroDivisionError):
+        (out * 5.0 + weighted_sum(weights, inputs, Value(0.0).sqrt())).backward()
+    assert {node.grad for node in topological_order(out) if node.op} == {3.0}
+    assert start.grad == 3.0
+
+
+def test_numbers_of_other_kinds_become_floats_as_with_operators():
+    graphs = [eight() for _ in range(2)]
+    for weights, _, start in graphs:
+        weights[1].data, start.data = np.float32(0.1), np.float32(0.3)
+    expected, found = (
+        make(*graph) for make, graph in zip((by_operators, weighted_sum), graphs, strict=True)
+    )
+    assert [float(n.data).hex() for n in topological_order(found)] == [
+        float(n.data).hex() for n in topological_order(expected)
+    ]
+    assert type(found.data) is float
 
 
 def test_a_wide_sum_of_nodes_that_were_not_seen_takes_time_in_proportion():
@@ -137,5 +198,5 @@ def test_a_wide_sum_of_nodes_that_were_not_seen_takes_time_in_proportion():
 def test_threads_that_look_into_one_sum_find_one_graph():
     with ThreadPoolExecutor(4) as pool:
         for _ in range(50):
-            out = weighted_sum([Value(1.0)] * 20, [Value(2.0)] * 20)
+            out = weighted_sum(*eight())
             assert len(set(pool.map(attrgetter("parents"), [out] * 8))) == 1

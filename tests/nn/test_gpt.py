@@ -66,6 +66,13 @@ def test_a_base_is_an_embedding(base):
         small(base=base)
 
 
+@pytest.mark.parametrize("embedding", [0, "16", True, 16.0])
+def test_a_wrong_embedding_is_not_said_of_the_base(embedding):
+    with pytest.raises((ValueError, TypeError)) as caught:
+        nn.GPT(5, 6, embedding, 2, 1)
+    assert "base" not in str(caught.value)
+
+
 def test_it_has_the_size_of_microgpt():
     model = nn.GPT(vocabulary=27, block_size=16, embedding=16, heads=4, layers=1)
     # tokens and positions, q k v o, MLP, logits

@@ -138,8 +138,9 @@ def test_a_multiplier_changes_how_far_a_step_goes_and_not_the_start():
         before.backward()
         nn.Adam(wide, lr=0.01).step()
         assert wide(ones)[0].data - before.data == pytest.approx(-0.16, rel=1e-6)
-    for m in (0.0, -1.0, math.inf, math.nan):
-        with pytest.raises(ValueError, match="multiplier must be more than 0"):
+    assert repr(linear) == "Linear(3 → 2, × 0.25)"
+    for m in (0.0, -1.0, math.inf, math.nan, "2", None):
+        with pytest.raises(ValueError, match="multiplier must be a finite number above 0"):
             nn.Linear(3, 2, multiplier=m)
 
 
