@@ -70,6 +70,7 @@ GPT_SETTINGS: dict[str, Any] = {
     "embedding": 16,
     "heads": 4,
     "layers": 1,
+    "base": 16,
 }
 BETAS = (0.85, 0.99)
 HELD_OUT = 10, 1000  # one line of so many, and not more than this
@@ -103,6 +104,7 @@ VALID: dict[str, Callable[[Any], bool]] = {
     "embedding": _is_whole(1),
     "heads": _is_whole(1),
     "layers": _is_whole(1),
+    "base": _is_whole(1),
 }
 
 
@@ -239,9 +241,8 @@ def learn_text(out: Path, options: argparse.Namespace, given: dict[str, Any]) ->
         text.examples(lines, tokenizer, block_size)
         for lines in (documents[held:], documents[:held])
     )
-    sizes = {name: settings[name] for name in ("block_size", "embedding", "heads", "layers")}
-    # The learning rate is one for the default size.
-    model = nn.GPT(tokenizer.vocabulary, **sizes, base=GPT_SETTINGS["embedding"])
+    names = ("block_size", "embedding", "heads", "layers", "base")
+    model = nn.GPT(tokenizer.vocabulary, **{name: settings[name] for name in names})
     optimizer = nn.Adam(model, lr=settings["lr"], betas=BETAS)
     print(
         f"gpt: {len(documents) - held} lines of {source or 'the chemical elements'}, {held} held"
@@ -257,6 +258,8 @@ def learn_text(out: Path, options: argparse.Namespace, given: dict[str, Any]) ->
         lines = [text.sample(model, tokenizer, "", 0.5, None, draws) for _ in range(3)]
         tqdm.write(f"loss {history.loss[-1]:.4f}: {', '.join(lines)}")
 
+    # A base that is the embedding goes without saying, as in checkpoints from before there was one.
+    left_out = {"steps", "base"} if settings["base"] == settings["embedding"] else {"steps"}
     start = time.perf_counter()
     history = fit(
         model,
@@ -273,7 +276,7 @@ def learn_text(out: Path, options: argparse.Namespace, given: dict[str, Any]) ->
         after_epoch=None if options.quiet else show_samples,
         checkpoint=checkpoint,
         resume=options.resume,
-        settings={"task": "gpt", **{k: v for k, v in settings.items() if k != "steps"}},
+        settings={"task": "gpt", **{k: v for k, v in settings.items() if k not in left_out}},
         progress=not options.quiet,
         jit=options.jit,
     )
@@ -375,6 +378,8 @@ def _kept_settings(path: Path, task: str, given: dict[str, Any]) -> dict[str, An
     defaults, length = (GPT_SETTINGS, "steps") if task == "gpt" else (SETTINGS, "epochs")
     kept = {**settings, length: content.get(length)}
     del kept["task"]
+    if task == "gpt":
+        kept.setdefault("base", kept.get("embedding"))
     if unknown := sorted(set(kept) - set(defaults)):
         raise ValueError(f"{path} is damaged: there is no setting {reprlib.repr(unknown[0])}")
     for key in defaults:
@@ -429,6 +434,7 @@ def _parser() -> argparse.ArgumentParser:
     gpt.add_argument("--steps", type=_whole(0), help="steps of training")
     gpt.add_argument("--block-size", type=_whole(1), help="tokens it looks at, at most")
     gpt.add_argument("--embedding", type=_whole(1), help="numbers a token becomes")
+    gpt.add_argument("--base", type=_whole(1), help="the embedding that --lr is meant for")
     gpt.add_argument("--heads", type=_whole(1), help="of attention")
     gpt.add_argument("--layers", type=_whole(1), help="transformer blocks")
     gpt.add_argument("--generate", type=_whole(0), metavar="N", help="write N lines, do not train")

@@ -227,6 +227,7 @@ def test_leaving_restores_the_terminal(key: bytes) -> None:
 def test_an_interrupt_and_an_error_restore_it_too() -> None:
     with playing() as terminal:
         terminal.shows(HELP)
+        time.sleep(0.2)  # until it waits: a signal just before that is seen with the next key only
         terminal.process.send_signal(signal.SIGINT)
         terminal.shows("done")
         assert terminal.ended() == 0

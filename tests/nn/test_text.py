@@ -174,11 +174,20 @@ def test_it_learns_the_elements_and_writes_new_ones(tmp_path, capsys):
     assert capsys.readouterr().out.strip() == first
 
 
-def test_the_learning_rate_of_the_default_embedding_serves_others(tmp_path):
-    assert run(tmp_path, "--steps", "1", *TINY) == 0
-    model, _ = text.load(tmp_path / "model.json")
-    assert (model.sizes["embedding"], model.sizes["base"]) == (4, 16)
-    assert {layer.multiplier for layer in model.modules() if isinstance(layer, nn.Linear)} == {4.0}
+def test_the_learning_rate_is_carried_over_from_the_base(tmp_path):
+    for given, base in (((), 16), (("--base", "2"), 2)):
+        assert run(tmp_path, "--steps", "1", *TINY, *given) == 0
+        model, _ = text.load(tmp_path / "model.json")
+        assert (model.sizes["embedding"], model.sizes["base"]) == (4, base)
+        layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
+        assert {layer.multiplier for layer in layers} == {base / 4}
+
+
+def test_a_run_from_before_there_was_a_base_goes_on_as_the_same_model(tmp_path):
+    assert run(tmp_path, "--steps", "2", *TINY, "--base", "4") == 0
+    assert "base" not in json.loads((tmp_path / "checkpoint.json").read_text())["settings"]
+    assert run(tmp_path, "--steps", "3", "--resume", "--quiet") == 0
+    assert text.load(tmp_path / "model.json")[0].sizes["base"] == 4
 
 
 @pytest.mark.parametrize("options", [(), ("--batch-size", "3"), ("--no-jit",)])
