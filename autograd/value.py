@@ -16,9 +16,9 @@ import math
 import operator
 import threading
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
-from itertools import accumulate, repeat
+from itertools import repeat
 from numbers import Real
 from typing import Any, SupportsFloat, SupportsIndex, TypeGuard, Union, cast
 
@@ -372,19 +372,26 @@ def weighted_sum(
         for w, x in zip(weights, inputs, strict=True):
             start = start + w * x
         return start
+    factors: Any = inputs  # Values, all of them
+    if mode.recording and len(weights) < _WIDE:
+        if start is None:
+            start, weights, factors = weights[0] * factors[0], weights[1:], factors[1:]
+        products = map(operator.mul, map(_data, weights), map(_data, factors))
+        return _whole_sum(mode, weights, factors, products, start, start.data, 0.0)
     # An array is nothing to the garbage collector, and tuples that are there are not copied.
-    factors = zip(weights, cast(Sequence[Value], inputs), strict=True)
-    numbers = array("d", [w.data * x.data for w, x in factors])
+    numbers = array("d", [w.data * x.data for w, x in zip(weights, factors, strict=True)])
     if start is not None:
         numbers.insert(0, start.data)
     data = reduce(operator.add, numbers)
     if not mode.recording:
         return Value(data)
-    terms = Terms(tuple(weights), cast(Any, tuple(inputs)), numbers, start)
-    left, right = weights[0] if start is None else start, cast(Any, terms)
-    if len(weights) < _WIDE:
-        left, right = _additions(terms, mode)
-    return _recorded(mode.origin(ops.add), data, left, right)
+    terms = Terms(tuple(weights), tuple(factors), numbers, start)
+    first = weights[0] if start is None else start
+    return _recorded(mode.origin(ops.add), data, first, terms)
+
+
+_data = operator.attrgetter("data")
+_WIDE = 6  # narrower sums take less time as nodes
 
 
 class Terms:
@@ -396,10 +403,11 @@ class Terms:
         weights, inputs: the factors of the products. start: what they are added to, or None.
         numbers: of the start, if there is one, and of the products, in the forward pass.
         grad: what flowed into the sum in the latest backward pass, and so into all of its nodes.
-        operands: of the last addition, once all nodes are made.
+        whole: the sum with a node for each product and addition, once it is made: for all threads
+            and for copies of the node the same.
     """
 
-    __slots__ = ("grad", "inputs", "numbers", "operands", "start", "weights")
+    __slots__ = ("grad", "inputs", "numbers", "start", "weights", "whole")
 
     def __init__(
         self,
@@ -410,10 +418,7 @@ class Terms:
     ) -> None:
         self.weights, self.inputs, self.numbers, self.start = weights, inputs, numbers, start
         self.grad = 0.0
-        self.operands: tuple[Value, Value] | None = None
-
-
-_WIDE = 6  # sums of fewer products take less time as nodes
+        self.whole: Value | None = None
 
 
 def unfold(node: Value) -> None:
@@ -421,33 +426,46 @@ def unfold(node: Value) -> None:
     terms = node._right
     if terms.__class__ is not Terms:
         return
-    if terms.operands is None:
-        operands = _additions(terms, cast(modes.Mode, node._origin.mode))
-        with _unfolding:  # for all threads, and for copies of the node, they are the same
-            terms.operands = terms.operands or operands
-    node._left, node._right = terms.operands  # in this order: a walk looks at the second one first
+    if terms.whole is None:
+        mode, weights, inputs = cast(modes.Mode, node._origin.mode), terms.weights, terms.inputs
+        start, numbers = terms.start, iter(terms.numbers)
+        data = next(numbers)
+        if start is None:
+            start = _recorded(mode.origin(ops.mul), data, weights[0], inputs[0])
+            start.grad = terms.grad
+            weights, inputs = weights[1:], inputs[1:]
+        whole = _whole_sum(mode, weights, inputs, numbers, start, data, terms.grad)
+        with _unfolding:
+            terms.whole = terms.whole or whole
+    # In this order: a walk looks at the second one first.
+    node._left, node._right = terms.whole._left, terms.whole._right
 
 
 _unfolding = threading.RLock()
 
 
-def _additions(terms: Terms, mode: modes.Mode) -> tuple[Value, Value]:
-    """The operands of the last addition of a weighted sum, and all nodes before it."""
-    grad, count = terms.grad, len(terms.weights)
+def _whole_sum(
+    mode: modes.Mode,
+    weights: Sequence[Value],
+    inputs: Sequence[Value],
+    products: Iterable[float],
+    sofar: Value,
+    data: float,
+    grad: float,
+) -> Value:
+    """A weighted sum from a start of this number on, each product and addition a node."""
+    product_origin, sum_origin = mode.origin(ops.mul), mode.origin(ops.add)
     nodes: Iterator[Any] = map(_new, repeat(Value))  # in C, a sixth less time than one by one
-    origin, products = mode.origin(ops.mul), []
-    factors = zip(terms.weights, terms.inputs, terms.numbers[-count:], nodes, strict=False)
-    for w, x, number, node in factors:  # _recorded, written out
-        node.data, node.grad, node._mark = number, grad, None
-        node._origin, node._left, node._right = origin, w, x
-        products.append(node)
-    left, *rest = products if terms.start is None else [terms.start, *products]
-    origin, sums = mode.origin(ops.add), list(accumulate(terms.numbers))[1:-1]
-    for number, right, node in zip(sums, rest, nodes, strict=False):
-        node.data, node.grad, node._mark = number, grad, None
-        node._origin, node._left, node._right = origin, left, right
-        left = node
-    return left, rest[-1]
+    terms = zip(weights, inputs, products, nodes, nodes, strict=False)
+    for w, x, number, product, result in terms:  # _recorded, twice, written out
+        product.data = number
+        result.data = data = data + number
+        product.grad = result.grad = grad
+        product._mark = result._mark = None
+        product._origin, product._left, product._right = product_origin, w, x
+        result._origin, result._left, result._right = sum_origin, sofar, product
+        sofar = result
+    return sofar
 
 
 # The kinds of weights and inputs whose weighted sum can be one node; autograd.jit adds its leaves.
