@@ -63,7 +63,7 @@ def _leaves_and_inner(outputs: Iterable[Value], unfolded: bool) -> tuple[list[Va
                 else:
                     if right.__class__ is Terms:
                         # Others may unfold it meanwhile: from here on, its terms are what counts.
-                        left = right.weights[0] if right.start is None else right.start
+                        left = right.first
                         waiting.append((node, right, 0))
                     else:
                         waiting.append(node)
@@ -146,14 +146,12 @@ def backward(output: Value) -> None:
         return
     checking = modes.current.get().checking
     leaves, inner = _leaves_and_inner([output], unfolded=checking)
-    sums = [thing for part in inner if part.__class__ is tuple for thing in part[:2]]
     before = [leaf.grad for leaf in leaves]
-    before_inner = [
-        (node, node.grad) for node in inner if node.__class__ is not tuple and node.grad
-    ]
-    before_inner += [(thing, thing.grad) for thing in sums]
-    for node, _ in before_inner:
-        node.grad = 0.0
+    holders = [node for node in inner if node.__class__ is not tuple]
+    holders += [holder for part in inner if part.__class__ is tuple for holder in part[:2]]
+    before_inner = [(holder, holder.grad) for holder in holders if holder.grad]
+    for holder, _ in before_inner:
+        holder.grad = 0.0
     try:
         if checking:
             wanted = {node for node in leaves + inner if node.__class__ is not Constant}
@@ -163,11 +161,10 @@ def backward(output: Value) -> None:
         else:
             _sweep_floats(output, leaves, inner)
     except BaseException:
-        for node in inner:
-            if node.__class__ is not tuple:
-                node.grad = 0.0
-        for node, gradient in [*zip(leaves, before, strict=True), *before_inner]:
-            node.grad = gradient
+        for holder in holders:
+            holder.grad = 0.0
+        for holder, gradient in [*zip(leaves, before, strict=True), *before_inner]:
+            holder.grad = gradient
         raise
     for leaf, gradient in zip(leaves, before, strict=True):
         leaf.grad += gradient

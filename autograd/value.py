@@ -364,20 +364,19 @@ def weighted_sum(
     they are asked for. Weights and inputs are equally many, and without a start 1 or more.
     """
     mode = _current_mode()
-    if mode.tracer is not None or mode.checking or not _are_plain(weights, inputs, start):
-        if start is None:
-            start, weights, inputs = weights[0] * inputs[0], weights[1:], inputs[1:]
-        if mode.tracer is not None:
-            return cast(Value, mode.tracer.weighted_sum(weights, inputs, start))
-        for w, x in zip(weights, inputs, strict=True):
-            start = start + w * x
-        return start
-    factors: Any = inputs  # Values, all of them
-    if mode.recording and len(weights) < _WIDE:
+    plain = mode.tracer is None and not mode.checking and _are_plain(weights, inputs, start)
+    factors: Any = inputs  # where it is plain they are Values, all of them
+    if not plain or (mode.recording and len(weights) < _WIDE):
         if start is None:
             start, weights, factors = weights[0] * factors[0], weights[1:], factors[1:]
-        products = map(operator.mul, map(_data, weights), map(_data, factors))
-        return _whole_sum(mode, weights, factors, products, start, start.data, 0.0)
+        if mode.tracer is not None:
+            return cast(Value, mode.tracer.weighted_sum(weights, factors, start))
+        if plain:
+            products = map(operator.mul, map(_data, weights), map(_data, factors))
+            return _whole_sum(mode, weights, factors, products, start, start.data, 0.0)
+        for w, x in zip(weights, factors, strict=True):
+            start = start + w * x
+        return start
     # An array is nothing to the garbage collector, and tuples that are there are not copied.
     numbers = array("d", [w.data * x.data for w, x in zip(weights, factors, strict=True)])
     if start is not None:
@@ -386,8 +385,7 @@ def weighted_sum(
     if not mode.recording:
         return Value(data)
     terms = Terms(tuple(weights), tuple(factors), numbers, start)
-    first = weights[0] if start is None else start
-    return _recorded(mode.origin(ops.add), data, first, terms)
+    return _recorded(mode.origin(ops.add), data, terms.first, terms)
 
 
 _data = operator.attrgetter("data")
@@ -396,8 +394,6 @@ _WIDE = 6  # narrower sums take less time as nodes
 
 class Terms:
     """The operands of a weighted sum that is not unfolded, where a node has its second operand.
-
-    The first operand is then the one that a walk meets first: the start, or else the first weight.
 
     Attributes:
         weights, inputs: the factors of the products. start: what they are added to, or None.
@@ -419,6 +415,11 @@ class Terms:
         self.weights, self.inputs, self.numbers, self.start = weights, inputs, numbers, start
         self.grad = 0.0
         self.whole: Value | None = None
+
+    @property
+    def first(self) -> Value:
+        """What a walk meets first: it stands where the node has its first operand."""
+        return self.weights[0] if self.start is None else self.start
 
 
 def unfold(node: Value) -> None:
