@@ -7,6 +7,7 @@ norm, transformer blocks, and a linear layer to the logits.
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
@@ -71,6 +72,8 @@ class GPT(Module):
             base = embedding
         elif isinstance(base, bool) or not isinstance(base, int) or base < 1:
             raise ValueError(f"base must be a whole number, 1 or more, not {base!r}")
+        elif base > sys.float_info.max:
+            raise ValueError("base must be a whole number, 1 or more, that fits into a float")
         self.vocabulary, self.block_size = vocabulary, block_size
         self.sizes = {
             "vocabulary": vocabulary,

@@ -94,7 +94,7 @@ def evenly(learned: tuple[T, Sequence[int]]) -> tuple[T, list[float]]:
     documents would weigh more than those of long ones.
     """
     documents, counts = learned
-    return documents, [sum(counts) / len(counts)] * len(counts)
+    return documents, [sum(counts) / max(len(counts), 1)] * len(counts)
 
 
 def surprises(model: Any, documents: Sequence[Sequence[Token]]) -> list[Value]:
@@ -157,7 +157,7 @@ def load(path: str | os.PathLike[str]) -> tuple[GPT, Tokenizer]:
         _check_sizes(sizes, tokenizer.vocabulary, len(state))
         model = GPT(**sizes)
         model.load_state_dict(state)
-    except (ValueError, OverflowError) as error:
+    except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}") from None
     return model, tokenizer
 

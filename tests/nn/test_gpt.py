@@ -60,7 +60,7 @@ def test_a_base_multiplies_what_linear_layers_give():
     assert [p.grad for p in model.parameters()] == pytest.approx(slopes, **CLOSE)
 
 
-@pytest.mark.parametrize("base", [0, -4, 2.5, True])
+@pytest.mark.parametrize("base", [0, -4, 2.5, True, 10**400])
 def test_a_base_is_an_embedding(base):
     with pytest.raises(ValueError, match="base must be a whole number, 1 or more"):
         small(base=base)

@@ -72,6 +72,7 @@ def test_documents_are_padded_to_one_length_and_counted():
 def test_examples_that_count_evenly_weigh_every_character_alike():
     documents, counts = [[2, 0, 2], [2, 0, 1, 0, 2]], [2, 4]
     assert text.evenly((documents, counts)) == (documents, [3.0, 3.0])
+    assert text.evenly(([], [])) == ([], [])
     # A document a step: over all of them the loss is that of all characters at once.
     costs = [Value(5.0), Value(7.0)]
     alone = [text.nats_a_character([cost], [3.0]).data for cost in costs]
