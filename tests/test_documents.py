@@ -190,10 +190,10 @@ def test_every_function_and_test_of_the_table_exists(text):
     table = rows(text())
     assert len(table) >= 16
     for formula, functions, tests in table:
-        names = re.findall(r"\b(autograd|nn)\.([\w.]*\w)", functions)
+        names = re.findall(r"\b(autograd|nn|Value)\.([\w.]*\w)", functions)
         assert names, f"{formula} names no function"
         for package, path in names:
-            found: object = {"autograd": autograd, "nn": nn}[package]
+            found: object = {"autograd": autograd, "nn": nn, "Value": Value}[package]
             for name in path.split("."):
                 found = getattr(found, name)
         links = re.findall(r"\[`(\w+)`\]\((?:\.\./)?(tests/[\w/]+\.py)\)", tests)
