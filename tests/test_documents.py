@@ -1,8 +1,8 @@
 """The formulas of the two documents that this project implements, with numbers worked out by hand.
 
-Here are those that have no such test beside the function they belong to, in the order of the
-documents. `notebooks/0_the_two_documents.ipynb` goes through all of them. At its end and in the
-README stands the table: formula, function, test.
+Formulas that are tested beside their function, such as softmax, are not repeated here. The tests
+are in the order of the documents, as in `notebooks/0_the_two_documents.ipynb`. The last one checks
+the table of formula, function and test at the end of that notebook and in the README.
 """
 
 from __future__ import annotations
