@@ -4,37 +4,44 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from functools import reduce
-from typing import Any, overload
+from functools import partial, reduce
+from typing import Any, cast, overload
 
-from autograd import Value, maximum, no_grad
-from nn.matrix import Matrix, Vector, as_values, total
+from autograd import Value, maximum, modes, no_grad, where
+from autograd.ops import greater
+from nn.matrix import Matrix, Vector, as_input, as_values, total
 
 Activation = Callable[[Value], Value]
 
 
 class Elementwise:
-    """A function of one Value, also of each entry of a sequence or a Matrix."""
+    """A function of one Value, also of each entry of a vector or a batch.
 
-    def __init__(self, name: str, function: Activation, doc: str) -> None:
+    Call: a Value or number -> Value; a vector -> list; a Matrix, or rows of numbers -> Matrix.
+    Settings, where the function has any, are given by name.
+    """
+
+    def __init__(self, name: str, function: Callable[..., Value], doc: str) -> None:
         self.function = function
         self.__name__ = name
         self.__doc__ = doc
 
     @overload
-    def __call__(self, x: Value | float) -> Value: ...
+    def __call__(self, x: Value | float, **settings: Value | float) -> Value: ...
     @overload
-    def __call__(self, x: Matrix) -> Matrix: ...
+    def __call__(self, x: Matrix, **settings: Value | float) -> Matrix: ...
     @overload
-    def __call__(self, x: Vector) -> list[Value]: ...
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: Vector, **settings: Value | float) -> list[Value]: ...
+    def __call__(self, x: Any, **settings: Value | float) -> Any:
+        function = partial(self.function, **settings) if settings else self.function
         if isinstance(x, Value):
-            return self.function(x)
-        if isinstance(x, Matrix):
-            return x.map(self.function)
-        if isinstance(x, Iterable) and not isinstance(x, str):
-            return [self(entry) for entry in x]
-        return self.function(Value(x))
+            return function(x)
+        if isinstance(x, Iterable) and getattr(x, "shape", None) != ():
+            x = as_input(x, self.__name__)
+            if isinstance(x, Matrix):
+                return x.map(function)
+            return [function(entry) for entry in as_values(x)]
+        return function(Value(x))
 
     def __repr__(self) -> str:
         return f"<activation {self.__name__}>"
@@ -48,7 +55,29 @@ def _silu(x: Value) -> Value:
     return x * x.sigmoid()
 
 
+def _leaky_relu(x: Value, negative_slope: Value | float = 0.01) -> Value:
+    return cast(Value, where(greater(x, 0.0), x, negative_slope * x))
+
+
+def _elu(x: Value, alpha: Value | float = 1.0) -> Value:
+    positive = greater(x, 0.0)
+    # The exponential is taken of 0 where it is not wanted, so that it cannot overflow.
+    return cast(Value, where(positive, x, alpha * where(positive, 0.0, x).expm1()))
+
+
 relu = Elementwise("relu", Value.relu, "max(0, x); the derivative at 0 is 0.")
+leaky_relu = Elementwise(
+    "leaky_relu",
+    _leaky_relu,
+    "x above 0, else negative_slope * x, by default 0.01 x; the derivative at 0 is negative_slope"
+    " (Maas et al. 2013).",
+)
+elu = Elementwise(
+    "elu",
+    _elu,
+    "x above 0, else alpha (exp(x) - 1), with alpha 1 by default; the derivative at 0 is alpha"
+    " (Clevert et al. 2015).",
+)
 sigmoid = Elementwise("sigmoid", Value.sigmoid, "1 / (1 + exp(-x)), between 0 and 1.")
 tanh = Elementwise("tanh", Value.tanh, "The hyperbolic tangent, between -1 and 1.")
 softplus = Elementwise("softplus", Value.softplus, "log(1 + exp(x)), a smooth relu.")
@@ -60,7 +89,10 @@ gelu = Elementwise(
 silu = Elementwise("silu", _silu, "x * sigmoid(x) (Elfwing et al. 2017).")
 linear = Elementwise("linear", Value.__pos__, "x itself.")
 
-ACTIVATIONS = {f.__name__: f.function for f in (relu, sigmoid, tanh, softplus, gelu, silu, linear)}
+ACTIVATIONS: dict[str, Activation] = {
+    f.__name__: f.function
+    for f in (relu, leaky_relu, elu, sigmoid, tanh, softplus, gelu, silu, linear)
+}
 
 
 def activation_named(name: str | Activation) -> Activation:
@@ -75,17 +107,27 @@ def activation_named(name: str | Activation) -> Activation:
     return ACTIVATIONS[name]
 
 
-def _shifted(logits: Vector) -> list[Value]:
-    """The logits less their maximum, which leaves softmax as it is and exp without overflow.
+def _shifted(logits: Vector, name: str) -> tuple[list[Value], Value]:
+    """The logits less their maximum, and the maximum: exp of what is left does not overflow.
 
-    The maximum counts as a plain number: softmax does not depend on it, so it needs no gradient.
+    The maximum counts as a plain number: what is computed does not depend on it, so it needs no
+    gradient. Raises as `softmax`, under this name.
     """
     values = as_values(logits)
     if not values:
-        raise ValueError("softmax of no logits")
+        raise ValueError(f"{name} of no logits")
     with no_grad():
         peak = reduce(maximum, values).detach()
-    return [x - peak for x in values]
+    # A recording has no numbers to look at. There exp(inf - inf) is nan, and a replay in which an
+    # exponential is not finite is done eagerly instead.
+    if not modes.is_traced() and math.isinf(peak.data):
+        if peak.data < 0.0:
+            raise ValueError(
+                f"{name}: every logit of the row is -inf (all of it is masked), which leaves"
+                " nothing to share; unmask one, or leave the row out"
+            )
+        raise FloatingPointError(f"{name}: a logit is inf, beside which shares are not defined")
+    return [x - peak for x in values], peak
 
 
 @overload
@@ -93,14 +135,18 @@ def softmax(logits: Matrix) -> Matrix: ...
 @overload
 def softmax(logits: Vector) -> list[Value]: ...
 def softmax(logits: Vector | Matrix) -> list[Value] | Matrix:
-    """exp(x_i) / sum_j exp(x_j): positive numbers that sum to 1. Of a Matrix: row by row.
+    """exp(x_i) / sum_j exp(x_j): positive numbers that sum to 1. Of a batch: row by row.
+
+    A logit of -inf gets exactly 0; nan in a row makes all of it nan. Raises ValueError for no
+    logits or a row that is all -inf, FloatingPointError for a logit of +inf.
 
     >>> [round(p.data, 4) for p in softmax([1.0, 2.0, 1001.0])]
     [0.0, 0.0, 1.0]
     """
+    logits = as_input(logits, "softmax")
     if isinstance(logits, Matrix):
         return Matrix(softmax(row) for row in logits)
-    exponentials = [x.exp() for x in _shifted(logits)]
+    exponentials = [x.exp() for x in _shifted(logits, "softmax")[0]]
     normaliser = total(exponentials)
     return [e / normaliser for e in exponentials]
 
@@ -110,14 +156,41 @@ def log_softmax(logits: Matrix) -> Matrix: ...
 @overload
 def log_softmax(logits: Vector) -> list[Value]: ...
 def log_softmax(logits: Vector | Matrix) -> list[Value] | Matrix:
-    """log(softmax(x)_i) = x_i - log(sum_j exp(x_j)), finite where softmax underflows to 0."""
+    """log(softmax(x)_i) = x_i - log(sum_j exp(x_j)), finite where softmax underflows to 0.
+
+    Raises as `softmax`.
+    """
+    logits = as_input(logits, "log_softmax")
     if isinstance(logits, Matrix):
         return Matrix(log_softmax(row) for row in logits)
-    shifted, log_normaliser = log_normalised(logits)
+    shifted, log_normaliser = log_normalised(logits, "log_softmax")
     return [x - log_normaliser for x in shifted]
 
 
-def log_normalised(logits: Vector) -> tuple[list[Value], Value]:
+@overload
+def logsumexp(x: Matrix) -> Matrix: ...
+@overload
+def logsumexp(x: Vector) -> Value: ...
+def logsumexp(x: Vector | Matrix) -> Value | Matrix:
+    """log(sum_j exp(x_j)), a smooth maximum, without overflow. Of a batch: of each row, n x 1.
+
+    Its gradient is softmax(x). Raises as `softmax`.
+
+    >>> round(logsumexp([1000.0, 1000.0]).data, 6)  # 1000 + log(2)
+    1000.693147
+    """
+    x = as_input(x, "logsumexp")
+    if isinstance(x, Matrix):
+        return Matrix([logsumexp(row)] for row in x)
+    shifted, peak = _shifted(x, "logsumexp")
+    return peak + _log_sum(shifted)
+
+
+def log_normalised(logits: Vector, name: str) -> tuple[list[Value], Value]:
     """The logits less their maximum, x_i - m, and log(sum_j exp(x_j - m))."""
-    shifted = _shifted(logits)
-    return shifted, total(x.exp() for x in shifted).log()
+    shifted, _ = _shifted(logits, name)
+    return shifted, _log_sum(shifted)
+
+
+def _log_sum(shifted: list[Value]) -> Value:
+    return total(x.exp() for x in shifted).log()

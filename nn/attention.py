@@ -6,7 +6,7 @@ import math
 import random
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from functools import reduce
+from functools import partial, reduce
 from typing import Any, Literal, overload
 
 from autograd import Value, maximum, no_grad, where
@@ -173,9 +173,8 @@ class MultiHeadAttention(Module):
             raise TypeError(f"heads must be a whole number, not {heads!r}")
         if heads < 1 or embedding % heads:
             raise ValueError(f"MultiHeadAttention: {heads} heads cannot share {embedding} numbers")
-        self.W_q, self.W_k, self.W_v, self.W_o = (
-            Linear(embedding, embedding, std, generator, multiplier) for _ in range(4)
-        )
+        make = partial(Linear, bias=False, std=std, generator=generator, multiplier=multiplier)
+        self.W_q, self.W_k, self.W_v, self.W_o = (make(embedding, embedding) for _ in range(4))
         self.heads = [Head() for _ in range(heads)]
 
     @overload
@@ -232,11 +231,12 @@ Cache = tuple[list[list[Value]], list[list[Value]]]
 
 
 class FeedForward(Module):
-    """W_2 g(W_1 x): each token for itself, `times` as wide inside (Vaswani et al. 2017, 3.3).
+    """W_2 g(W_1 x): each token for itself, in a wider space (Vaswani et al. 2017, section 3.3).
 
     Args:
         embedding: how many numbers a token has. activation: g.
-        times: how many times as many there are inside. std, generator, multiplier: as of Linear.
+        expansion: how many times as many numbers there are inside.
+        std, generator, multiplier: as of Linear.
 
     Call: a Matrix (n x embedding) -> Matrix of that shape.
     """
@@ -245,14 +245,15 @@ class FeedForward(Module):
         self,
         embedding: int,
         activation: str | Activation = "relu",
-        times: int = 4,
+        expansion: int = 4,
         std: float | None = None,
         generator: random.Random | None = None,
         multiplier: float = 1.0,
     ) -> None:
-        self.W_1 = Linear(embedding, times * embedding, std, generator, multiplier)
+        make = partial(Linear, bias=False, std=std, generator=generator, multiplier=multiplier)
+        self.W_1 = make(embedding, expansion * embedding)
         self.activation = activation_named(activation)
-        self.W_2 = Linear(times * embedding, embedding, std, generator, multiplier)
+        self.W_2 = make(expansion * embedding, embedding)
 
     def __call__(self, x: Matrix) -> Matrix:
         return self.W_2(self.W_1(x).map(self.activation))

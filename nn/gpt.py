@@ -94,7 +94,9 @@ class GPT(Module):
             )
             for _ in range(layers)
         ]
-        self.logits = Linear(embedding, vocabulary, std, generator, multiplier)
+        self.logits = Linear(
+            embedding, vocabulary, False, std=std, generator=generator, multiplier=multiplier
+        )
 
     def __call__(self, tokens: Sequence[Token], cache: list[Cache] | None = None) -> Matrix:
         seen = len(cache[0][0]) if cache else 0

@@ -10,24 +10,26 @@ from typing import Any, ClassVar, overload
 from autograd import Value, modes, no_grad
 from autograd.value import as_constant, is_value, weighted_sum
 from nn import rng
-from nn.activations import Activation, activation_named
-from nn.matrix import Matrix, Vector, as_values, dot, mean, one_hot, total
+from nn.activations import ACTIVATIONS, Activation, activation_named
+from nn.matrix import Matrix, Vector, as_input, as_values, dot, mean, one_hot, total
 from nn.module import Module
 
 
 class Neuron(Module):
     """g(b + w_1 x_1 + ... + w_n x_n), with every product and sum a node of its own.
 
-    Weights start uniform in +-sqrt(6 / nin) for relu (He et al. 2015, eq. 10) and in
-    +-sqrt(3 / nin) for the rest (LeCun et al. 1998, section 4.6), so that the spread of a signal is
-    kept from layer to layer; the bias starts at 0.
+    Weights start uniform in +-sqrt(6 / nin) for "relu", "leaky_relu" and "elu" (He et al. 2015,
+    eq. 10) and in +-sqrt(3 / nin) for the rest (LeCun et al. 1998, section 4.6), so that the spread
+    of a signal is kept from layer to layer; the bias starts at 0.
 
     Args:
         nin: how many inputs, 1 or more.
         activation: the name of a function of nn.activations, or a function of a Value.
         generator: where the weights are drawn from; nn's own stream by default.
+        bias: whether there is a b.
 
-    Call: a sequence of nin Values or numbers -> a Value. Raises ValueError for another length.
+    Call: a sequence of nin Values or numbers -> a Value. Raises ValueError for another length,
+    TypeError for what is not a vector; batches are for a Layer.
     """
 
     def __init__(
@@ -35,21 +37,28 @@ class Neuron(Module):
         nin: int,
         activation: str | Activation = "relu",
         generator: random.Random | None = None,
+        *,
+        bias: bool = True,
     ) -> None:
         _check_size("nin", nin)
+        _check_bias(bias)
         self.activation = activation_named(activation)
-        spread = math.sqrt((6.0 if activation == "relu" else 3.0) / nin)
+        spread = math.sqrt((6.0 if activation in ("relu", "leaky_relu", "elu") else 3.0) / nin)
         draw = (generator or rng.generator).uniform
         self.w = [Value(draw(-spread, spread)) for _ in range(nin)]
-        self.b = Value(0.0)
+        self.b = Value(0.0) if bias else None
 
     def __repr__(self) -> str:
-        return f"Neuron({len(self.w)} → 1, {name_of(self.activation)})"
+        return f"Neuron({len(self.w)} → 1, {name_of(self.activation)}{_bias_of(self.b)})"
 
     def __call__(self, x: Vector) -> Value:
-        if len(x) != len(self.w):
-            raise ValueError(f"a Neuron of {len(self.w)} inputs got {len(x)}")
-        return self.activation(weighted_sum(self.w, x, self.b))
+        try:
+            if len(x) != len(self.w):
+                raise ValueError(f"a Neuron of {len(self.w)} inputs got {len(x)}")
+            z = weighted_sum(self.w, x, self.b)
+        except TypeError:
+            raise TypeError(f"a Neuron takes a vector of numbers, not {x!r}") from None
+        return self.activation(z)
 
 
 class Layer(Module):
@@ -57,10 +66,11 @@ class Layer(Module):
 
     Args:
         nin, nout: how many inputs and outputs.
-        activation, generator: as of a Neuron.
+        activation, generator, bias: as of a Neuron.
 
-    Call: nin Values or numbers -> list of nout Values; a batch Matrix (n x nin) -> Matrix
-    (n x nout). Raises ValueError for another number of inputs.
+    Call: a vector, nin Values or numbers -> list of nout Values; a batch, n x nin, as a Matrix, a
+    list of rows or a 2-d array -> Matrix (n x nout). Raises ValueError for another number of
+    inputs, TypeError for what is neither.
     """
 
     def __init__(
@@ -69,19 +79,23 @@ class Layer(Module):
         nout: int,
         activation: str | Activation = "relu",
         generator: random.Random | None = None,
+        *,
+        bias: bool = True,
     ) -> None:
         _check_size("nout", nout)
-        self.neurons = [Neuron(nin, activation, generator) for _ in range(nout)]
+        self.neurons = [Neuron(nin, activation, generator, bias=bias) for _ in range(nout)]
 
     def __repr__(self) -> str:
         first = self.neurons[0]
-        return f"Layer({len(first.w)} → {len(self.neurons)}, {name_of(first.activation)})"
+        sizes = f"{len(first.w)} → {len(self.neurons)}"
+        return f"Layer({sizes}, {name_of(first.activation)}{_bias_of(first.b)})"
 
     @overload
     def __call__(self, x: Matrix) -> Matrix: ...
     @overload
     def __call__(self, x: Vector) -> list[Value]: ...
     def __call__(self, x: Vector | Matrix) -> list[Value] | Matrix:
+        x = as_input(x, "a Layer")
         if isinstance(x, Matrix):
             return Matrix([neuron(row) for neuron in self.neurons] for row in x)
         # Plain numbers become nodes here, once, and not in each neuron.
@@ -90,16 +104,19 @@ class Layer(Module):
 
 
 class Linear(Module):
-    """m W x, without a bias: as much as a Layer of linear neurons, but one thing, not many.
+    """W x + b: as much as a Layer of linear neurons, but one thing, not many.
 
     Args:
         nin, nout: how many inputs and outputs, 1 or more.
+        bias: whether there is a b; it starts at 0.
         std: the spread of the normal distribution that the weights start from, by default
             sqrt(1 / nin), so that the spread of a signal is kept (LeCun et al. 1998, section 4.6).
         generator: where they are drawn from; nn's own stream by default.
-        multiplier: m. The weights are drawn 1 / m as large, so m W starts as it does without m; but
-            Adam, whose steps are of one size for all weights, moves it m times as far.
+        multiplier: m, for m W x + b. The weights are drawn 1 / m as large, so m W starts as it does
+            without m; but Adam, whose steps are of one size for all weights, moves it m times as
+            far.
 
+    `weights` has nout rows of nin Values; `bias` is a list of nout Values, empty without a bias.
     Call: as of a Layer.
     """
 
@@ -107,34 +124,46 @@ class Linear(Module):
         self,
         nin: int,
         nout: int,
+        bias: bool = True,
+        *,
         std: float | None = None,
         generator: random.Random | None = None,
         multiplier: float = 1.0,
     ) -> None:
         _check_size("nin", nin)
         _check_size("nout", nout)
+        _check_bias(bias)
         if not (isinstance(multiplier, int | float) and 0.0 < multiplier < math.inf):
             raise ValueError(f"multiplier must be a finite number above 0, not {multiplier!r}")
         self.multiplier = multiplier
         spread = math.sqrt(1.0 / nin) if std is None else std
         self.weights = _normal(nout, nin, spread / multiplier, generator)
+        self.bias = [Value(0.0) for _ in range(nout)] if bias else []
 
     def __repr__(self) -> str:
         scaled = "" if self.multiplier == 1.0 else f", × {self.multiplier:g}"
-        return f"Linear({len(self.weights[0])} → {len(self.weights)}{scaled})"
+        sizes = f"{len(self.weights[0])} → {len(self.weights)}"
+        return f"Linear({sizes}{_bias_of(self.bias or None)}{scaled})"
 
     @overload
     def __call__(self, x: Matrix) -> Matrix: ...
     @overload
     def __call__(self, x: Vector) -> list[Value]: ...
     def __call__(self, x: Vector | Matrix) -> list[Value] | Matrix:
+        x = as_input(x, "a Linear")
         if isinstance(x, Matrix):
             return Matrix(self(row) for row in x)
         if len(x) != len(self.weights[0]):
             raise ValueError(f"a Linear of {len(self.weights[0])} inputs got {len(x)}")
         inputs = tuple([as_constant(entry) for entry in x])
-        outputs = [dot(row, inputs) for row in self.weights]
-        return outputs if self.multiplier == 1.0 else [self.multiplier * y for y in outputs]
+        if self.multiplier == 1.0:
+            starts: Sequence[Value | None] = self.bias or [None] * len(self.weights)
+            return [
+                weighted_sum(row, inputs, start)
+                for row, start in zip(self.weights, starts, strict=True)
+            ]
+        outputs = [self.multiplier * dot(row, inputs) for row in self.weights]
+        return [y + b for y, b in zip(outputs, self.bias, strict=True)] if self.bias else outputs
 
 
 class MLP(Module):
@@ -143,32 +172,51 @@ class MLP(Module):
     Args:
         nin: how many inputs.
         nouts: the number of neurons of each layer, such as [16, 16, 1].
-        activation: of all layers but the last.
-        generator: as of a Neuron.
+        activation: of all layers but the last; or a list, one for each layer but the last, or one
+            for each layer: ["tanh", "sigmoid"] or ["tanh", "tanh", "sigmoid"] for [16, 16, 1].
+        generator, bias: as of a Neuron.
 
-    Call: nin Values or numbers -> list of Values, or one Value if there is a single output; a batch
-    Matrix (n x nin) -> Matrix (n x outputs). Raises ValueError for another number of inputs.
+    Call: a vector, nin Values or numbers -> list of Values, or one Value if there is a single
+    output; a batch, n x nin, as a Matrix, a list of rows or a 2-d array -> Matrix (n x outputs).
+    Raises ValueError for another number of inputs, TypeError for what is neither.
     """
 
     def __init__(
         self,
         nin: int,
         nouts: Sequence[int],
-        activation: str | Activation = "relu",
+        activation: str | Activation | Sequence[str | Activation] = "relu",
         generator: random.Random | None = None,
+        *,
+        bias: bool = True,
     ) -> None:
         if not nouts:
             raise ValueError("an MLP needs at least one layer")
-        sizes = [nin, *nouts]
-        activations = [activation] * (len(nouts) - 1) + ["linear"]
+        sizes, count = [nin, *nouts], len(nouts)
+        if isinstance(activation, list | tuple):
+            activations = list(activation)
+            if len(activations) not in (count - 1, count):
+                raise ValueError(
+                    f"an MLP of {count} layers takes {count - 1} activations (the last layer is"
+                    f" then linear) or {count}, not {len(activations)}: {activations!r}"
+                )
+        else:
+            activations = [activation] * (count - 1)
+        activations += ["linear"] * (count - len(activations))
         self.layers = [
-            Layer(sizes[i], sizes[i + 1], activations[i], generator) for i in range(len(nouts))
+            Layer(sizes[i], sizes[i + 1], activations[i], generator, bias=bias)
+            for i in range(count)
         ]
 
     def __repr__(self) -> str:
-        first = self.layers[0].neurons[0]
-        sizes = [len(first.w), *(len(layer.neurons) for layer in self.layers)]
-        return f"MLP({' → '.join(map(str, sizes))}, {name_of(first.activation)})"
+        firsts = [layer.neurons[0] for layer in self.layers]
+        sizes = [len(firsts[0].w), *(len(layer.neurons) for layer in self.layers)]
+        names = [name_of(neuron.activation) for neuron in firsts]
+        if len(names) > 1 and names[-1] == "linear":  # as it is by default
+            names.pop()
+            names = names[:1] if len(set(names)) == 1 else names
+        told = ", ".join(names) + _bias_of(firsts[0].b)
+        return f"MLP({' → '.join(map(str, sizes))}, {told})"
 
     @overload
     def __call__(self, x: Matrix) -> Matrix: ...
@@ -190,6 +238,9 @@ class Sequential(Module):
                 raise TypeError(f"Sequential: part {i} is not callable: {part!r}")
         self.parts = list(parts)
 
+    def __repr__(self) -> str:
+        return f"Sequential({', '.join(map(_named, self.parts))})"
+
     def __call__(self, x: Any) -> Any:
         for part in self.parts:
             x = part(x)
@@ -209,11 +260,15 @@ class Dropout(Module):
         self.p = p
         self._generator = generator
 
+    def __repr__(self) -> str:
+        return f"Dropout({self.p})"
+
     @overload
     def __call__(self, x: Matrix) -> Matrix: ...
     @overload
     def __call__(self, x: Vector) -> list[Value]: ...
     def __call__(self, x: Vector | Matrix) -> list[Value] | Matrix:
+        x = as_input(x, "Dropout")
         if isinstance(x, Matrix):
             return Matrix(self(row) for row in x)
         values = as_values(x)
@@ -243,7 +298,7 @@ class BatchNorm(Module):
         momentum: the weight of the newest batch in the running averages.
         eps: added to the variance under the root.
 
-    Call: Matrix (n x size) -> Matrix of that shape; in evaluation also a vector of size entries.
+    Call: a batch (n x size) -> Matrix of that shape; in evaluation also a vector of size entries.
     Raises ValueError for another size, and in training for a batch of fewer than 2 rows.
     """
 
@@ -266,6 +321,7 @@ class BatchNorm(Module):
     @overload
     def __call__(self, x: Vector) -> list[Value]: ...
     def __call__(self, x: Vector | Matrix) -> list[Value] | Matrix:
+        x = as_input(x, "BatchNorm")
         rows = list(x) if isinstance(x, Matrix) else [as_values(x)]
         if len(rows[0]) != len(self.gain):
             raise ValueError(f"BatchNorm of {len(self.gain)} columns got {len(rows[0])}")
@@ -310,7 +366,7 @@ class LayerNorm(Module):
     Args:
         size: the length of the vector. eps: added to the variance under the root.
 
-    Call: size entries -> list of as many Values; a Matrix (n x size) row by row. Raises ValueError
+    Call: size entries -> list of as many Values; a batch (n x size) row by row. Raises ValueError
     for another size.
     """
 
@@ -325,6 +381,7 @@ class LayerNorm(Module):
     @overload
     def __call__(self, x: Vector) -> list[Value]: ...
     def __call__(self, x: Vector | Matrix) -> list[Value] | Matrix:
+        x = as_input(x, "LayerNorm")
         if isinstance(x, Matrix):
             return Matrix(self(row) for row in x)
         values = as_values(x)
@@ -345,7 +402,7 @@ class RMSNorm(Module):
         size: the length of the vector. eps: added to the mean square under the root.
         gain: whether a scale is learned for each entry.
 
-    Call: size entries -> list of as many Values; a Matrix (n x size) row by row. Raises ValueError
+    Call: size entries -> list of as many Values; a batch (n x size) row by row. Raises ValueError
     for another size.
     """
 
@@ -362,6 +419,7 @@ class RMSNorm(Module):
     @overload
     def __call__(self, x: Vector) -> list[Value]: ...
     def __call__(self, x: Vector | Matrix) -> list[Value] | Matrix:
+        x = as_input(x, "RMSNorm")
         if isinstance(x, Matrix):
             return Matrix(self(row) for row in x)
         values = as_values(x)
@@ -406,7 +464,13 @@ class Embedding(Module):
                 modes.demand(total(weights))  # a whole number in range, as of other numbers
             return [dot(weights, column) for column in zip(*self.vectors, strict=True)]
         if isinstance(index, Iterable) and not isinstance(index, str):
-            return Matrix(self(i) for i in index)
+            indices = list(index)
+            if any(isinstance(i, Iterable) and not isinstance(i, str) for i in indices):
+                raise TypeError(
+                    "Embedding takes a whole number or a vector of them, not rows: of one-hot rows"
+                    " give the index of each 1, or multiply them by Matrix(embedding.vectors)"
+                )
+            return Matrix(self(i) for i in indices)
         if not hasattr(index, "__index__"):
             raise TypeError(f"Embedding takes whole numbers, not {index!r}")
         if not 0 <= index < len(self.vectors):
@@ -422,9 +486,20 @@ def _normal(
 
 
 def name_of(activation: Activation) -> str:
-    """What an activation is called; "linear" for none."""
-    name = getattr(activation, "__name__", type(activation).__name__)
-    return "linear" if name == "__pos__" else name
+    """What an activation is called."""
+    for name, function in ACTIVATIONS.items():
+        if activation is function:
+            return name
+    return getattr(activation, "__name__", type(activation).__name__)
+
+
+def _named(part: Callable[[Any], Any]) -> str:
+    """A part of a Sequential: a module as it shows itself, a function by its name."""
+    return repr(part) if isinstance(part, Module) else getattr(part, "__name__", repr(part))
+
+
+def _bias_of(bias: object) -> str:
+    return ", bias=False" if bias is None else ""
 
 
 def _moments(values: Sequence[Value]) -> tuple[Value, Value]:
@@ -438,3 +513,8 @@ def _check_size(name: str, size: int) -> None:
         raise TypeError(f"{name} must be a whole number, not {size!r}")
     if size < 1:
         raise ValueError(f"{name} must be 1 or more, not {size}")
+
+
+def _check_bias(bias: bool) -> None:
+    if not isinstance(bias, bool):
+        raise TypeError(f"bias must be True or False, not {bias!r}")

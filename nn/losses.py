@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
+from operator import add
 from typing import Any, NamedTuple
 
-from autograd import Value, modes
+from autograd import Value, modes, where
 from autograd.modes import scoped
 from autograd.ops import greater
 from autograd.value import as_operand, is_value
@@ -34,24 +36,67 @@ def mse(predicted: Any, target: Any) -> Value:
 
 
 @scoped
-def binary_cross_entropy(probabilities: Any, target: Any, eps: float = 1e-15) -> Value:
-    """The mean of -(y log p + (1 - y) log(1 - p)), for targets y between 0 and 1.
+def huber(predicted: Any, target: Any, delta: Number = 1.0) -> Value:
+    """The mean of e^2 / 2 where |e| <= delta, else delta (|e| - delta / 2), with e = p - y.
 
-    `eps` is added inside each logarithm, so that a probability of exactly 0 costs about 34.5 and no
-    error. Shapes and errors as of `mse`; ValueError for a target outside 0 .. 1.
+    A squared error for small errors and an absolute one for large ones (Huber 1964; PyTorch's
+    HuberLoss). The first derivative is continuous; the second jumps at |e| = delta, where that of
+    the squared error is taken. Arguments and errors as of `mse`; ValueError unless delta > 0.
+
+    >>> huber([Value(0.5), Value(3.0)], [0.0, 0.0]).data  # (0.125 + 2.5) / 2
+    1.3125
     """
-    pairs = _pairs("binary_cross_entropy", probabilities, target, _PROBABILITY)
-    return mean(-(y * (p + eps).log() + (1.0 - y) * (1.0 - p + eps).log()) for p, y in pairs)
+    _check_setting("huber", "delta", delta, _POSITIVE)
+    errors = [p - y for p, y in _pairs("huber", predicted, target)]
+    # With c = e cut off at -delta and delta, both cases are c (e - c / 2).
+    cut = [where(greater(e, delta), delta, where(greater(-delta, e), -delta, e)) for e in errors]
+    return mean(c * (e - 0.5 * c) for e, c in zip(errors, cut, strict=True))
 
 
 @scoped
-def binary_cross_entropy_with_logits(logits: Any, target: Any) -> Value:
+def binary_cross_entropy(
+    probabilities: Any, target: Any, eps: float = 1e-15, *, pos_weight: Number | None = None
+) -> Value:
+    """The mean of -(w y log p + (1 - y) log(1 - p)), for targets y between 0 and 1.
+
+    Args:
+        probabilities, target: as of `mse`.
+        eps: added inside each logarithm, so that a probability of exactly 0 costs about 34.5 and no
+            error.
+        pos_weight: w, 1 by default: above 1 it makes the positive examples count for more, such as
+            (number of negatives) / (number of positives).
+
+    Errors as of `mse`; ValueError for a target outside 0 .. 1 or a negative pos_weight.
+    """
+    pairs = _pairs("binary_cross_entropy", probabilities, target, _PROBABILITY)
+    positive = _positive("binary_cross_entropy", pos_weight)
+    return mean(
+        -(positive(y) * (p + eps).log() + (1.0 - y) * (1.0 - p + eps).log()) for p, y in pairs
+    )
+
+
+@scoped
+def binary_cross_entropy_with_logits(
+    logits: Any, target: Any, *, pos_weight: Number | None = None
+) -> Value:
     """`binary_cross_entropy` of sigmoid(z), as the mean of softplus(z) - y z: no overflow, no eps.
 
-    Shapes and errors as of `binary_cross_entropy`.
+    With a pos_weight w it is the mean of w y softplus(-z) + (1 - y) softplus(z). Arguments and
+    errors as of `binary_cross_entropy`.
     """
     pairs = _pairs("binary_cross_entropy_with_logits", logits, target, _PROBABILITY)
-    return mean(z.softplus() - y * z for z, y in pairs)
+    if pos_weight is None:
+        return mean(z.softplus() - y * z for z, y in pairs)
+    positive = _positive("binary_cross_entropy_with_logits", pos_weight)
+    return mean(positive(y) * (-z).softplus() + (1.0 - y) * z.softplus() for z, y in pairs)
+
+
+def _positive(loss: str, pos_weight: Number | None) -> Callable[[Number], Number]:
+    """y -> pos_weight * y; y itself without one."""
+    if pos_weight is None:
+        return lambda y: y
+    _check_setting(loss, "pos_weight", pos_weight, _NOT_NEGATIVE)
+    return lambda y: pos_weight * y
 
 
 @scoped
@@ -67,44 +112,97 @@ def hinge(scores: Any, target: Any) -> Value:
 
 
 @scoped
-def cross_entropy(probabilities: Any, target: Any, eps: float = 1e-15) -> Value:
-    """-sum_i y_i log(p_i): how surprising the target is under the probabilities.
+def cross_entropy(
+    probabilities: Any,
+    target: Any,
+    eps: float = 1e-15,
+    *,
+    weight: Sequence[Number] | None = None,
+    label_smoothing: Number = 0.0,
+) -> Value:
+    """-sum_i y_i log(p_i), the negative log-likelihood (nll) of the target.
 
     Args:
-        probabilities: K numbers for one example, or n rows of K for a batch (the mean is taken).
+        probabilities: K numbers for one example, or n rows of K for a batch; K is 2 or more.
         target: for each example the index of its class, or K weights y_i that sum to 1 (one-hot);
             an index may be a Value.
         eps: added inside the logarithm, so that a probability of exactly 0 is no error.
+        weight: how much each class counts, K numbers w_i, 0 or more: each term of the sum is
+            multiplied by its w_i, and the sum over the batch is divided by that of w_i y_i, the
+            weights of the targets. As in PyTorch for indices; one-hot rows give the same loss here
+            (PyTorch divides by n then).
+        label_smoothing: e, from 0 to 1: the targets become (1 - e) y_i + e / K, as in PyTorch
+            (Szegedy et al. 2016, section 7).
 
-    Raises ValueError for lengths that do not fit, an index outside 0 .. K - 1, weights that are
-    negative or do not sum to 1, or an empty batch; TypeError for another kind of target.
+    Without weights the loss of a batch is the mean over its examples.
+
+    Raises ValueError for lengths that do not fit, an index outside 0 .. K - 1, targets that are
+    negative or do not sum to 1, settings outside their range, weights of 0 for all targets, or an
+    empty batch; TypeError for another kind of target.
 
     >>> round(cross_entropy([Value(0.25), Value(0.75)], 1).data, 6)
     0.287682
     """
-    examples = _examples("cross_entropy", probabilities, target)
-    return mean(_weighted(w, {i: -(p[i] + eps).log() for i in w}) for p, w in examples)
+
+    def nll(p: Sequence[Value], classes: Iterable[int]) -> dict[int, Value]:
+        return {i: -(p[i] + eps).log() for i in classes}
+
+    return _mean_nll("cross_entropy", probabilities, target, nll, weight, label_smoothing)
 
 
 @scoped
-def cross_entropy_with_logits(logits: Any, target: Any) -> Value:
+def cross_entropy_with_logits(
+    logits: Any,
+    target: Any,
+    *,
+    weight: Sequence[Number] | None = None,
+    label_smoothing: Number = 0.0,
+) -> Value:
     """`cross_entropy` of softmax(logits), through log-softmax: exact where softmax is 0.
 
-    Its gradient by the logits is softmax(logits) - y. Arguments and errors as of `cross_entropy`.
+    Its gradient by the logits is softmax(logits) - y. Arguments and errors as of `cross_entropy`,
+    and errors as of `softmax`.
     """
-    examples = _examples("cross_entropy_with_logits", logits, target)
-    return mean(_surprise_of_logits(z, w) for z, w in examples)
+    loss = "cross_entropy_with_logits"
+
+    def nll(z: Sequence[Value], classes: Iterable[int]) -> dict[int, Value]:
+        shifted, log_normaliser = log_normalised(z, loss)
+        return {i: log_normaliser - shifted[i] for i in classes}
+
+    return _mean_nll(loss, logits, target, nll, weight, label_smoothing)
 
 
-def _surprise_of_logits(logits: Sequence[Value], weights: dict[int, Number]) -> Value:
-    """sum_i y_i (log sum_j exp(z_j) - z_i)."""
-    shifted, log_normaliser = log_normalised(logits)
-    return _weighted(weights, {i: log_normaliser - shifted[i] for i in weights})
-
-
-def _weighted(weights: dict[int, Number], surprises: dict[int, Value]) -> Value:
-    """sum_i y_i s_i, over the i with a weight; a weight of 1 needs no product."""
-    return total(s if isinstance(weights[i], int) else weights[i] * s for i, s in surprises.items())
+def _mean_nll(
+    loss: str,
+    predicted: Any,
+    target: Any,
+    nll: Callable[[Sequence[Value], Iterable[int]], dict[int, Value]],
+    weight: Sequence[Number] | None,
+    label_smoothing: Number,
+) -> Value:
+    """sum_n sum_i w_i y_i nll_i / sum_n sum_i w_i y_i, the y_i in the numerator smoothed."""
+    examples = _examples(loss, predicted, target)
+    classes = len(examples[0][0])
+    _check_setting(loss, "label_smoothing", label_smoothing, _PROBABILITY)
+    factors = None if weight is None else _class_factors(loss, weight, classes)
+    costs, counted = [], []
+    for row, ys in examples:
+        if factors is not None:
+            counted += [y * factors[i] for i, y in ys.items()]
+        if isinstance(label_smoothing, Value) or label_smoothing:
+            kept, spread = 1.0 - label_smoothing, label_smoothing / classes
+            ys = {i: kept * ys[i] + spread if i in ys else spread for i in range(classes)}
+        if factors is not None:
+            ys = {i: y * factors[i] for i, y in ys.items()}
+        # A one-hot 1 is an int, which asks for no product.
+        terms = nll(row, ys).items()
+        costs.append(total(s if isinstance(ys[i], int) else ys[i] * s for i, s in terms))
+    if factors is None:
+        return mean(costs)
+    whole = reduce(add, counted)
+    if not isinstance(whole, Value) and whole == 0.0:
+        raise ValueError(f"{loss}: the classes of all targets have weight 0")
+    return total(costs) / whole
 
 
 # --- arguments ------------------------------------------------------------------------------------
@@ -116,44 +214,71 @@ class _Allowed(NamedTuple):
     holds: Callable[[Any], Any]
     text: str
 
-    def check(self, loss: str, y: Number) -> None:
-        """Raise ValueError for another target."""
+    def check(self, loss: str, y: Number, what: str = "a target") -> None:
+        """Raise ValueError for another target, naming the loss that takes it if there is one."""
         if is_value(y):
             return  # the graph is not looked at
         if isinstance(y, Value):
             modes.demand(self.holds(y))
         elif not math.isfinite(y):
-            raise ValueError(f"{loss}: a target must be finite, not {y}")
+            raise ValueError(f"{loss}: {what} must be finite, not {y}")
         elif not self.holds(y):
-            raise ValueError(f"{loss}: a target must be {self.text}, not {y}")
+            instead = _instead_for(y) if what == "a target" else ""
+            raise ValueError(f"{loss}: {what} must be {self.text}, not {y}{instead}")
 
 
 _FINITE = _Allowed(lambda y: 1.0, "finite")
 _PROBABILITY = _Allowed(lambda y: 1.0 - greater(0.0, y) - greater(y, 1.0), "between 0 and 1")
 _SIGN = _Allowed(lambda y: 1.0 - greater(y * y, 1.0) - greater(1.0, y * y), "-1 or +1")
+_POSITIVE = _Allowed(lambda x: greater(x, 0.0), "above 0")
+_NOT_NEGATIVE = _Allowed(lambda x: 1.0 - greater(0.0, x), "0 or more")
+
+_FOR_SIGNS = "-1/+1 targets: use hinge, or (y + 1) / 2 with binary_cross_entropy_with_logits"
+_FOR_BITS = "0/1 targets: use binary_cross_entropy_with_logits, or 2 * y - 1 with hinge"
+_FOR_INDICES = "class indices: use cross_entropy_with_logits, with one output for each class"
+
+
+def _instead_for(y: float) -> str:
+    """What to use for a target that does not go with a loss, for its message."""
+    if y == -1:
+        return f"; {_FOR_SIGNS}"
+    if y == 0:
+        return f"; {_FOR_BITS}"
+    return f"; {_FOR_INDICES}" if y >= 1 and y == int(y) else ""
+
+
+def _check_setting(loss: str, name: str, number: Any, allowed: _Allowed) -> None:
+    """Raise TypeError for a setting that is not a number, ValueError for one out of range."""
+    if as_operand(number) is None:
+        raise TypeError(f"{loss}: {name} must be a number, not {number!r}")
+    allowed.check(loss, number, name)
 
 
 def _pairs(
     loss: str, predicted: Any, target: Any, allowed: _Allowed = _FINITE
 ) -> list[tuple[Value, Number]]:
     """(prediction, target) entry by entry, after a look at their shapes and kinds."""
-    predictions, shape = _flat(loss, predicted)
-    targets, target_shape = _flat(loss, target)
+    predictions, shape = flattened(loss, predicted)
+    targets, target_shape = flattened(loss, target)
     column = len(shape) == 2 and shape[1] == 1 and target_shape == shape[:1]
     if shape != target_shape and not column:
-        raise ValueError(f"{loss}: shapes {shape} of predictions and {target_shape} of targets")
+        several = shape and shape[-1] > 1 and target_shape == shape[:-1]
+        instead = f"; {_FOR_INDICES}, or one-hot rows" if several else ""
+        raise ValueError(
+            f"{loss}: shapes {shape} of predictions and {target_shape} of targets{instead}"
+        )
     for y in targets:
         allowed.check(loss, y)
     return list(zip(as_values(predictions), targets, strict=True))
 
 
-def _flat(loss: str, x: Any) -> tuple[list[Any], tuple[int, ...]]:
+def flattened(loss: str, x: Any) -> tuple[list[Any], tuple[int, ...]]:
     """All entries in a row, and the shape they came in: (), (n,) or (rows, columns)."""
     if isinstance(x, Value) or as_operand(x) is not None:
         return [x], ()
     if isinstance(x, str | bytes) or not isinstance(x, Iterable):
         raise TypeError(f"{loss} takes numbers, vectors and matrices, not {x!r}")
-    parts = [_flat(loss, part) for part in x]
+    parts = [flattened(loss, part) for part in x]
     if not parts:
         raise ValueError(f"{loss} of an empty batch")
     shape = parts[0][1]
@@ -167,11 +292,16 @@ def _examples(
     loss: str, predicted: Any, target: Any
 ) -> list[tuple[list[Value], dict[int, Number]]]:
     """For each example its K predictions and the weights of the classes that have one."""
-    entries, shape = _flat(loss, predicted)
+    entries, shape = flattened(loss, predicted)
     if len(shape) not in (1, 2):
         raise ValueError(f"{loss} takes K numbers or n rows of K, not shape {shape}")
     values = as_values(entries)
     classes = shape[-1]
+    if classes == 1:
+        raise ValueError(
+            f"{loss} takes one output for each class, but got a single one, whose softmax is always"
+            f" 1; {_FOR_SIGNS}; {_FOR_BITS}"
+        )
     rows = [values[i : i + classes] for i in range(0, len(values), classes)]
     targets = [target] if len(shape) == 1 else target
     if isinstance(targets, str | bytes) or not isinstance(targets, Iterable):
@@ -180,6 +310,16 @@ def _examples(
     if len(targets) != len(rows):
         raise ValueError(f"{loss}: {len(rows)} examples, but {len(targets)} targets")
     return [(row, _class_weights(loss, t, classes)) for row, t in zip(rows, targets, strict=True)]
+
+
+def _class_factors(loss: str, weight: Any, classes: int) -> list[Number]:
+    """How much each class counts, checked."""
+    factors, shape = flattened(loss, weight)
+    if shape != (classes,):
+        raise ValueError(f"{loss}: {classes} classes, but a weight of shape {shape}")
+    for w in factors:
+        _NOT_NEGATIVE.check(loss, w, "a class weight")
+    return [w if isinstance(w, Value) else float(w) for w in factors]
 
 
 def _class_weights(loss: str, target: Any, classes: int) -> dict[int, Number]:
@@ -191,21 +331,28 @@ def _class_weights(loss: str, target: Any, classes: int) -> dict[int, Number]:
         return dict(enumerate(ones))
     if hasattr(target, "__index__") and getattr(target, "shape", ()) == ():
         if isinstance(target, bool) or not 0 <= target < classes:
-            raise ValueError(f"{loss}: no class {target!r} among {classes}")
+            instead = f"; {_FOR_SIGNS}" if target == -1 else ""
+            raise ValueError(f"{loss}: no class {target!r} among {classes}{instead}")
         return {int(target): 1}
     if not isinstance(target, Sequence | Matrix) and not hasattr(target, "__len__"):
-        raise TypeError(f"{loss}: a target is a class index or {classes} weights, not {target!r}")
-    weights, shape = _flat(loss, target)
+        raise TypeError(
+            f"{loss}: a target is a class index (a whole number) or {classes} weights, not"
+            f" {target!r}"
+        )
+    weights, shape = flattened(loss, target)
     if shape != (classes,):
-        raise ValueError(f"{loss}: {classes} classes, but a target of shape {shape}")
+        instead = "; class indices are a vector, not rows of one" if shape == (1,) else ""
+        raise ValueError(f"{loss}: {classes} classes, but a target of shape {shape}{instead}")
     if not any(is_value(y) for y in weights):
         for y in weights:
             _PROBABILITY.check(loss, y)
         if any(isinstance(y, Value) for y in weights):
             modes.demand(greater(1e-6, abs(sum(weights) - 1.0)))
         elif not abs(math.fsum(weights) - 1.0) < 1e-6:
+            single = set(weights) <= {0, 1}  # perhaps n scores, not the K of one example
+            instead = f"; single scores with {_FOR_BITS}" if single else ""
             raise ValueError(
-                f"{loss}: the weights of a target sum to 1, not to {math.fsum(weights)}"
+                f"{loss}: the weights of a target sum to 1, not to {math.fsum(weights)}{instead}"
             )
     # A one-hot 1 is an int here, which asks for no product; a Value always takes part.
     return {

@@ -8,13 +8,14 @@ from functools import reduce
 from operator import add
 from typing import Any, cast, overload
 
-from autograd import Value
+from autograd import Value, maximum, minimum, no_grad, where
 from autograd.ops import greater
-from autograd.value import as_operand, is_value, weighted_sum
+from autograd.value import as_constant, as_operand, is_value, weighted_sum
 
 Vector = Sequence[Value | float]
 
 _VALUES = frozenset([Value])
+_PLAIN = frozenset([Value, float])
 
 
 def total(values: Iterable[Value]) -> Value:
@@ -42,6 +43,38 @@ def mean(values: Iterable[Value]) -> Value:
     return total(listed) / len(listed)
 
 
+@overload
+def norm(x: Matrix) -> Matrix: ...
+@overload
+def norm(x: Vector) -> Value: ...
+def norm(x: Any) -> Any:
+    """sqrt(x_1^2 + ... + x_n^2), the Euclidean norm. Of a batch: that of each row, n x 1.
+
+    Where all entries are 0 there is no derivative; 0 is taken, a subgradient, for derivatives of
+    every order. So the distance of two equal points, norm of their difference, has gradient 0. The
+    entries are scaled by the largest of them: their squares neither overflow nor underflow.
+
+    Raises ValueError for no entries.
+
+    >>> norm([3.0, 4.0]).data
+    5.0
+    """
+    x = as_input(x, "norm")
+    if isinstance(x, Matrix):
+        return Matrix([norm(row)] for row in x)
+    values = as_values(x)
+    if not values:
+        raise ValueError("norm of no numbers")
+    with no_grad():
+        # The norm does not depend on the scale, which therefore needs no gradient. Within these
+        # bounds neither it nor its reciprocal overflows, and 0 and inf stay what they are.
+        largest = reduce(maximum, map(abs, values))
+        scale = minimum(maximum(largest, 1e-290), 1e290).detach()
+    square = total((v / scale) ** 2 for v in values)
+    # The root's derivative at 0 is infinite, so there a 1 takes the place of the square.
+    return scale * where(square, where(square, square, 1.0).sqrt(), 0.0)
+
+
 def dot(a: Sequence[Value], b: Vector) -> Value:
     """a_1 b_1 + a_2 b_2 + ..., of one or more entries, from left to right."""
     return weighted_sum(a, b)
@@ -62,7 +95,10 @@ class Matrix:
         rows: a sequence of equally long rows of Values or real numbers, also a NumPy array. Values
             are kept; a number becomes a leaf, which receives a gradient.
 
-    Elementwise `+ - * /` take a Matrix of the same shape, a number or Value, and what can be
+    `M[i]` is a row and `M[:, j]` a column, lists; `M[i, j]` a Value; `M[a:b]` and `M[a:b, c:d]` a
+    Matrix of the same Values, not of copies.
+
+    Elementwise `+ - * / **` take a Matrix of the same shape, a number or Value, and what can be
     repeated to fit: a row (1 x columns, or a plain sequence: a bias), or a column (rows x 1).
 
     Raises:
@@ -130,12 +166,27 @@ class Matrix:
     @overload
     def __getitem__(self, place: int) -> list[Value]: ...
     @overload
+    def __getitem__(self, place: slice) -> Matrix: ...
+    @overload
     def __getitem__(self, place: tuple[int, int]) -> Value: ...
-    def __getitem__(self, place: int | tuple[int, int]) -> list[Value] | Value:
-        if isinstance(place, tuple):
-            i, j = place
-            return self.rows[i][j]
-        return self.rows[place]
+    @overload
+    def __getitem__(self, place: tuple[int, slice] | tuple[slice, int]) -> list[Value]: ...
+    @overload
+    def __getitem__(self, place: tuple[slice, slice]) -> Matrix: ...
+    def __getitem__(self, place: Any) -> Any:
+        """Raises IndexError outside the Matrix or for more than two indices, ValueError for a slice
+        that selects nothing, TypeError for an index that is neither an integer nor a slice."""
+        if not isinstance(place, tuple):
+            found = _picked(self.rows, place, "row", self)
+            return Matrix(found) if isinstance(place, slice) else found
+        if len(place) != 2:
+            raise IndexError(f"a Matrix has rows and columns, but got {len(place)} indices")
+        row, column = place
+        if not isinstance(row, slice):
+            return _picked(_picked(self.rows, row, "row", self), column, "column", self)
+        rows = _picked(self.rows, row, "row", self)
+        entries = [_picked(entries, column, "column", self) for entries in rows]
+        return Matrix(entries) if isinstance(column, slice) else entries
 
     def __matmul__(self, other: Matrix | Iterable[Iterable[Value | float]]) -> Matrix:
         other = other if isinstance(other, Matrix) else Matrix(other)
@@ -171,6 +222,14 @@ class Matrix:
     def __rtruediv__(self, other: Elementwise) -> Matrix:
         return self._combined("/", other, lambda a, b: b / a)
 
+    def __pow__(self, other: Elementwise) -> Matrix:
+        if as_operand(other) is not None:  # a plain number stays one: it is differentiated simpler
+            return self.map(lambda entry: entry ** cast(float, other))
+        return self._combined("**", other, lambda a, b: a**b)
+
+    def __rpow__(self, other: Elementwise) -> Matrix:
+        return self._combined("**", other, lambda a, b: b**a)
+
     def __neg__(self) -> Matrix:
         return self.map(lambda entry: -entry)
 
@@ -184,16 +243,41 @@ class Matrix:
     def sum(self, axis: int) -> Matrix: ...
     def sum(self, axis: int | None = None) -> Matrix | Value:
         """All entries as one Value; axis 0: a row of column sums; axis 1: a column of row sums."""
-        if axis is None:
-            return total(itertools.chain.from_iterable(self.rows))
-        if axis == 0:
-            return Matrix([[total(column) for column in zip(*self.rows, strict=True)]])
-        if axis == 1:
-            return Matrix([total(row)] for row in self.rows)
-        raise ValueError(f"sum: axis must be None, 0 or 1, not {axis!r}")
+        return self._reduced("sum", axis, total)
+
+    @overload
+    def mean(self, axis: None = None) -> Value: ...
+    @overload
+    def mean(self, axis: int) -> Matrix: ...
+    def mean(self, axis: int | None = None) -> Matrix | Value:
+        """The mean of all entries, of each column (axis 0) or of each row (axis 1), as `sum`."""
+        return self._reduced("mean", axis, mean)
+
+    @overload
+    def max(self, axis: None = None) -> Value: ...
+    @overload
+    def max(self, axis: int) -> Matrix: ...
+    def max(self, axis: int | None = None) -> Matrix | Value:
+        """The largest of all entries, of each column (axis 0) or of each row (axis 1), as `sum`.
+
+        `autograd.maximum`, applied from left to right: two equal largest entries share the gradient
+        equally; of three, the first two get 1/4 each and the third 1/2. nan where an entry is nan.
+        """
+        return self._reduced("max", axis, lambda entries: reduce(maximum, entries))
 
     def __repr__(self) -> str:
         return f"Matrix({self.data})"
+
+    def _reduced(
+        self, name: str, axis: int | None, f: Callable[[Iterable[Value]], Value]
+    ) -> Matrix | Value:
+        if axis is None:
+            return f(itertools.chain.from_iterable(self.rows))
+        if axis == 0:
+            return Matrix([[f(column) for column in zip(*self.rows, strict=True)]])
+        if axis == 1:
+            return Matrix([f(row)] for row in self.rows)
+        raise ValueError(f"{name}: axis must be None, 0 or 1, not {axis!r}")
 
     def _combined(
         self, symbol: str, other: Elementwise, f: Callable[[Value, Any], Value]
@@ -219,8 +303,49 @@ class Matrix:
         )
 
 
+def as_input(x: Any, what: str) -> Matrix | Sequence[Any]:
+    """What a layer or function is called with: a batch as a Matrix, a vector as it is.
+
+    A batch is a Matrix, a list of rows or a 2-d array. Plain numbers in it become constants, for
+    nobody asks for their gradients. Raises TypeError, saying what it takes, if x is neither.
+    """
+    if isinstance(x, Matrix):
+        return x
+    if x.__class__ is list and x and x[0].__class__ in _PLAIN:  # mostly, and found out quickly
+        return cast(list[Value], x)
+    stranger = isinstance(x, str | bytes | dict | set | frozenset)
+    if stranger or not isinstance(x, Iterable) or getattr(x, "shape", None) == ():
+        raise TypeError(f"{what} takes a vector of numbers or a batch (rows of numbers), not {x!r}")
+    entries: Any = x if hasattr(x, "__len__") else list(x)
+    if len(entries) and isinstance(entries[0], Iterable):
+        return Matrix(
+            [as_constant(entry) for entry in row]
+            if isinstance(row, Iterable) and not isinstance(row, str)
+            else row
+            for row in entries
+        )
+    return cast(Sequence[Any], entries)
+
+
 Elementwise = Matrix | Value | float | Vector
 
 
 def _sizes(matrix: Matrix) -> str:
     return "{} x {}".format(*matrix.shape)
+
+
+def _picked(entries: list[Any], place: Any, what: str, matrix: Matrix) -> Any:
+    """entries[place], for an integer or a slice that selects something."""
+    try:
+        if isinstance(place, bool):
+            raise TypeError
+        picked = entries[place]
+    except IndexError:
+        raise IndexError(f"no {what} {place} in a Matrix of {_sizes(matrix)}") from None
+    except (TypeError, ValueError):  # also a slice of other bounds than integers, or of step 0
+        raise TypeError(
+            f"a {what} of a Matrix is picked by an integer or a slice of integers, not {place!r}"
+        ) from None
+    if isinstance(place, slice) and not picked:
+        raise ValueError(f"{place} selects no {what} of a Matrix of {_sizes(matrix)}")
+    return picked

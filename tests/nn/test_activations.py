@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import nn
 from autograd import Value, grad, jacobian
 from nn.activations import activation_named
+from nn.matrix import total
 
 POINTS = [-700.0, -40.0, -3.0, -1.0, -1e-3, -1e-300, 0.0, 1e-300, 1e-3, 0.5, 1.0, 3.0, 40.0, 700.0]
 
@@ -18,6 +19,8 @@ EXACT = {
     "tanh": mpmath.tanh,
     "softplus": lambda x: mpmath.log(1 + mpmath.exp(x)),
     "silu": lambda x: x / (1 + mpmath.exp(-x)),
+    "leaky_relu": lambda x: x if x > 0 else 0.01 * x,  # 0.01 is a float, as in the definition
+    "elu": lambda x: x if x > 0 else mpmath.expm1(x),
 }
 
 
@@ -58,6 +61,49 @@ def test_relu_and_its_slope_which_is_0_at_the_kink(x, value, slope):
     assert (out.data, x.grad) == (value, slope)
 
 
+# torch 2.13.0: F.leaky_relu and F.elu, and the gradients of their sums.
+@pytest.mark.parametrize(
+    ("f", "values", "slopes"),
+    [
+        (nn.leaky_relu, [-0.02, -0.005, 0.0, 1.5], [0.01, 0.01, 0.01, 1.0]),
+        (
+            lambda x: nn.leaky_relu(x, negative_slope=0.2),
+            [-0.4, -0.1, 0.0, 1.5],
+            [0.2, 0.2, 0.2, 1.0],
+        ),
+        (
+            nn.elu,
+            [-0.8646647167633873, -0.3934693402873666, 0.0, 1.5],
+            [0.1353352832366127, 0.6065306597126334, 1.0, 1.0],
+        ),
+        (
+            lambda x: nn.elu(x, alpha=2.0),
+            [-1.7293294335267746, -0.7869386805747332, 0.0, 1.5],
+            [0.2706705664732254, 1.2130613194252668, 2.0, 1.0],
+        ),
+    ],
+    ids=["leaky_relu", "leaky_relu 0.2", "elu", "elu 2"],
+)
+def test_leaky_relu_and_elu_and_their_slopes_are_those_of_torch(f, values, slopes):
+    x = [Value(number) for number in (-2.0, -0.5, 0.0, 1.5)]
+    out = f(x)
+    total(out).backward()
+    assert [y.data for y in out] == pytest.approx(values, rel=1e-15)
+    assert [v.grad for v in x] == pytest.approx(slopes, rel=1e-15)
+
+
+def test_elu_does_not_overflow_and_has_a_second_derivative_at_0():
+    x = [Value(1e3), Value(-1e3), Value(0.0)]
+    assert [nn.elu(v).data for v in x] == [1e3, -1.0, 0.0]
+    (slope,) = grad(nn.elu(x[2]), [x[2]], create_graph=True)
+    assert (slope.data, grad(slope, [x[2]])[0].data) == (1.0, 1.0)  # those of exp(x) - 1
+
+
+def test_a_setting_that_an_activation_does_not_have_is_a_type_error():
+    with pytest.raises(TypeError, match="negative_slope"):
+        nn.relu(Value(1.0), negative_slope=0.1)
+
+
 def test_linear_is_the_identity():
     x = Value(-1.5)
     assert nn.linear(x) is x
@@ -66,7 +112,9 @@ def test_linear_is_the_identity():
 # --- one Value, a number, a sequence, a Matrix ----------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["relu", "sigmoid", "tanh", "softplus", "gelu", "silu", "linear"])
+@pytest.mark.parametrize(
+    "name", ["relu", "leaky_relu", "elu", "sigmoid", "tanh", "softplus", "gelu", "silu", "linear"]
+)
 def test_an_activation_acts_entry_by_entry(name):
     f = getattr(nn, name)
     one, two = f(Value(-0.5)).data, f(2.0).data
@@ -76,7 +124,7 @@ def test_an_activation_acts_entry_by_entry(name):
     assert activation_named(name)(Value(2.0)).data == two
 
 
-@pytest.mark.parametrize("f", [nn.relu, nn.gelu, nn.softmax, nn.log_softmax])
+@pytest.mark.parametrize("f", [nn.relu, nn.elu, nn.softmax, nn.log_softmax, nn.logsumexp])
 @pytest.mark.parametrize("wrong", ["abc", None, 1j, ["a"], [None]])
 def test_what_is_not_a_number_is_a_type_error(f, wrong):
     with pytest.raises(TypeError):
@@ -140,7 +188,49 @@ def test_a_logit_of_minus_infinity_has_no_probability_and_no_gradient():
     assert [z.grad for z in logits] == [0.0, 0.25, -0.25]
 
 
-@pytest.mark.parametrize("f", [nn.softmax, nn.log_softmax])
+@pytest.mark.parametrize("f", [nn.softmax, nn.log_softmax, nn.logsumexp])
+@pytest.mark.parametrize("wrap", [lambda row: row, lambda row: [[0.0, 0.0], row], nn.Matrix])
+def test_a_row_that_is_all_minus_infinity_is_an_error_that_says_so(f, wrap):
+    row = [-math.inf, -math.inf]
+    if wrap is nn.Matrix:
+        row = [[0.0, 0.0], row]
+    with pytest.raises(ValueError, match=f"{f.__name__}: every logit of the row is -inf .*masked"):
+        f(wrap(row))
+    with pytest.raises(ValueError, match="every logit of the row is -inf"):
+        f([-math.inf])
+
+
+@pytest.mark.parametrize("f", [nn.softmax, nn.log_softmax, nn.logsumexp])
+def test_plus_infinity_is_an_error_and_nan_passes_through(f):
+    with pytest.raises(FloatingPointError, match=f"{f.__name__}: a logit is inf"):
+        f([0.0, math.inf])
+    for row in ([math.nan, 0.0], [math.inf, math.nan], [math.nan, -math.inf], [math.nan]):
+        out = f(row)
+        assert all(math.isnan(x.data) for x in (out if isinstance(out, list) else [out]))
+
+
+def test_logsumexp_by_hand_and_far_out():
+    # torch 2.13.0: torch.logsumexp
+    rows = [[0.5, -1.0, 2.0], [1.5, 0.25, -0.75], [-2.0, 3.0, 0.0]]
+    expected = [[2.241311296657157], [1.830672609407224], [3.0549852353771474]]
+    for kind in (nn.Matrix, list):
+        out = nn.logsumexp(kind(rows))
+        assert out.shape == (3, 1)
+        assert [x for (x,) in out.data] == pytest.approx([x for (x,) in expected], rel=1e-15)
+    assert nn.logsumexp([1000.0, 1000.0]).data == 1000.0 + math.log(2.0)
+    assert nn.logsumexp([-1000.0, -1000.0]).data == -1000.0 + math.log(2.0)
+    assert nn.logsumexp([1e300, -math.inf]).data == 1e300
+    assert nn.logsumexp([7.0]).data == 7.0
+
+
+@given(st.lists(st.floats(-8.0, 8.0), min_size=1, max_size=5))
+def test_the_gradient_of_logsumexp_is_softmax(numbers):
+    x = [Value(number) for number in numbers]
+    slopes = [g.data for g in grad(nn.logsumexp(x), x)]
+    assert slopes == pytest.approx([p.data for p in nn.softmax(x)], rel=1e-14)
+
+
+@pytest.mark.parametrize("f", [nn.softmax, nn.log_softmax, nn.logsumexp])
 def test_softmax_of_no_logits_is_a_value_error(f):
     with pytest.raises(ValueError, match="no logits"):
         f([])
@@ -150,7 +240,7 @@ def test_softmax_of_no_logits_is_a_value_error(f):
 
 
 def test_an_unknown_name_is_answered_with_the_names_there_are():
-    with pytest.raises(ValueError, match=r"'rely'.*relu, sigmoid, tanh, softplus, gelu, silu"):
+    with pytest.raises(ValueError, match=r"'rely'.*relu, leaky_relu, elu, sigmoid, tanh"):
         activation_named("rely")
 
 

@@ -102,7 +102,133 @@ def test_a_vector_and_a_row_of_a_batch_give_equal_numbers(make):
     assert [[value.data for value in model(list(row))] for row in BATCH] == batch
 
 
-@pytest.mark.parametrize(("activation", "gain"), [("relu", 6.0), ("tanh", 3.0), (nn.tanh, 3.0)])
+BATCHES = {
+    "rows": lambda: BATCH.tolist(),
+    "tuples": lambda: tuple(map(tuple, BATCH.tolist())),
+    "array": lambda: BATCH,
+    "rows of arrays": lambda: list(BATCH),
+    "Values": lambda: [[Value(x) for x in row] for row in BATCH.tolist()],
+    "generator": lambda: (row for row in BATCH.tolist()),
+}
+
+
+@pytest.mark.parametrize("kind", BATCHES)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.Layer(3, 2, "gelu"),
+        lambda: nn.Linear(3, 2),
+        lambda: nn.MLP(3, [4, 2], "tanh"),
+        lambda: nn.MLP(3, [4, 1], "tanh"),
+        lambda: nn.LayerNorm(3),
+        lambda: nn.RMSNorm(3),
+        lambda: nn.BatchNorm(3),
+        lambda: nn.Dropout().eval(),
+        lambda: nn.Sequential(nn.Layer(3, 3), nn.LayerNorm(3), nn.softmax),
+        lambda: nn.tanh,
+        lambda: nn.softmax,
+        lambda: nn.log_softmax,
+        lambda: nn.logsumexp,
+        lambda: nn.norm,
+    ],
+)
+def test_rows_of_numbers_are_a_batch_as_a_matrix_is(make, kind):
+    nn.seed(2)
+    expected = make()(Matrix(BATCH))
+    nn.seed(2)
+    out = make()(BATCHES[kind]())
+    assert isinstance(out, Matrix)
+    assert out.data == expected.data
+
+
+@pytest.mark.parametrize("kind", ["rows", "array"])
+def test_a_batch_that_is_an_argument_of_a_recorded_function(kind):
+    model = nn.MLP(3, [4, 1], "tanh")
+    recorded = jit(lambda rows: model(rows))
+    for scale in (1.0, 2.0, 3.0):
+        batch = BATCH * scale if kind == "array" else (BATCH * scale).tolist()
+        assert recorded(batch).data == model(Matrix(BATCH * scale)).data
+    assert len(recorded.programs) == 1
+
+
+def test_a_value_in_a_batch_gets_a_gradient():
+    layer = nn.Linear(2, 1)
+    put(layer.parameters(), [3.0, -5.0, 0.0])
+    x = Value(1.0)
+    layer([[x, 2.0], [0.5, x]]).sum().backward()
+    assert x.grad == 3.0 - 5.0
+
+
+@pytest.mark.parametrize("x", [[[1, 2], [3, 4]], "ab", [None, 1.0], [1.0, "2"], {"a": 1, "b": 2}])
+def test_a_neuron_takes_one_vector_of_numbers(x):
+    with pytest.raises(TypeError, match="a Neuron takes a vector of numbers, not"):
+        nn.Neuron(2)(x)
+
+
+@pytest.mark.parametrize("x", [3.0, 3, None, Value(1.0)])
+def test_a_neuron_and_a_layer_say_that_a_number_is_no_vector(x):
+    with pytest.raises(TypeError, match="a Neuron takes a vector of numbers, not"):
+        nn.Neuron(2)(x)
+    for model in (nn.Layer(2, 1), nn.Linear(2, 1), nn.MLP(2, [1]), nn.RMSNorm(2)):
+        with pytest.raises(TypeError, match="takes a vector of numbers or a batch"):
+            model(x)
+
+
+@pytest.mark.parametrize(
+    ("nouts", "activation", "names", "told"),
+    [
+        ([4, 4, 1], ["tanh", "sigmoid"], ["tanh", "sigmoid", "linear"], "tanh, sigmoid"),
+        ([4, 1], ["tanh", "sigmoid"], ["tanh", "sigmoid"], "tanh, sigmoid"),
+        ([4, 4, 1], ("relu", "relu", "relu"), ["relu"] * 3, "relu, relu, relu"),
+        ([4, 4, 1], "elu", ["elu", "elu", "linear"], "elu"),
+        ([4, 4, 1], ["elu", "elu"], ["elu", "elu", "linear"], "elu"),
+        ([1], [], ["linear"], "linear"),
+        ([1], [nn.sigmoid], ["sigmoid"], "sigmoid"),
+    ],
+)
+def test_an_mlp_takes_an_activation_for_each_layer(nouts, activation, names, told):
+    model = nn.MLP(2, nouts, activation)
+    nn.seed(1)
+    x = [0.5, -1.0]
+    out = x
+    for layer, name in zip(model.layers, names, strict=True):
+        w = np.array([[v.data for v in neuron.w] for neuron in layer.neurons])
+        out = [getattr(nn, name)(z).data for z in w @ out]
+    assert model(x).data == pytest.approx(out[0], rel=1e-13)
+    assert repr(model) == f"MLP({' → '.join(map(str, [2, *nouts]))}, {told})"
+
+
+@pytest.mark.parametrize("activation", [[], ["tanh"], ["tanh"] * 4])
+def test_an_mlp_says_how_many_activations_it_takes(activation):
+    with pytest.raises(
+        ValueError, match=f"3 layers takes 2 activations .* or 3, not {len(activation)}"
+    ):
+        nn.MLP(2, [4, 4, 1], activation)
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: nn.Neuron(2), "Neuron(2 → 1, relu)"),
+        (lambda: nn.Layer(2, 3, "tanh", bias=False), "Layer(2 → 3, tanh, bias=False)"),
+        (lambda: nn.Linear(2, 3), "Linear(2 → 3)"),
+        (lambda: nn.MLP(2, [3, 1], bias=False), "MLP(2 → 3 → 1, relu, bias=False)"),
+        (lambda: nn.Dropout(0.25), "Dropout(0.25)"),
+        (lambda: nn.Sequential(), "Sequential()"),
+        (
+            lambda: nn.Sequential(nn.Linear(2, 3), nn.tanh, nn.Dropout(0.5), nn.softmax),
+            "Sequential(Linear(2 → 3), tanh, Dropout(0.5), softmax)",
+        ),
+    ],
+)
+def test_a_layer_shows_its_sizes_and_a_sequential_its_parts(make, told):
+    assert repr(make()) == told
+
+
+@pytest.mark.parametrize(
+    ("activation", "gain"),
+    [("relu", 6.0), ("leaky_relu", 6.0), ("elu", 6.0), ("tanh", 3.0), (nn.tanh, 3.0)],
+)
 def test_weights_start_uniform_in_their_bounds_and_biases_at_0(activation, gain):
     layer = nn.Layer(20, 100, activation)
     weights = np.array([[v.data for v in neuron.w] for neuron in layer.neurons])
@@ -113,18 +239,63 @@ def test_weights_start_uniform_in_their_bounds_and_biases_at_0(activation, gain)
     assert all(neuron.b.data == 0.0 for neuron in layer.neurons)
 
 
-def test_linear_is_w_x_and_no_more():
+def test_linear_is_w_x_plus_b():
     linear = nn.Linear(3, 2)
+    assert [name for name, _ in linear.named_parameters()][-2:] == ["bias.0", "bias.1"]
+    assert [b.data for b in linear.bias] == [0.0, 0.0]
+    put(linear.bias, [0.5, -0.25])
+    w = np.array([[p.data for p in row] for row in linear.weights])
+    expected = BATCH @ w.T + [0.5, -0.25]
+    assert as_array(linear(Matrix(BATCH))) == pytest.approx(expected, rel=1e-14)
+    scaled = nn.Linear(3, 2, multiplier=0.25)
+    put(scaled.bias, [0.5, -0.25])
+    w = np.array([[p.data for p in row] for row in scaled.weights])
+    expected = 0.25 * BATCH @ w.T + [0.5, -0.25]  # the multiplier is that of W only
+    assert as_array(scaled(Matrix(BATCH))) == pytest.approx(expected, rel=1e-14)
+
+
+def test_linear_without_a_bias_is_w_x_and_no_more():
+    linear = nn.Linear(3, 2, bias=False)
+    assert len(linear.parameters()) == 6
     w = np.array([p.data for p in linear.parameters()]).reshape(2, 3)
     assert as_array(linear(Matrix(BATCH))) == pytest.approx(BATCH @ w.T, rel=1e-14)
-    (out,) = nn.Linear(1, 1)([2.0])
+    (out,) = nn.Linear(1, 1, bias=False)([2.0])
     assert out.op == "mul"  # no sum with a bias of 0
     with pytest.raises(ValueError, match="a Linear of 3 inputs got 2"):
         linear([1.0, 2.0])
 
 
+@pytest.mark.parametrize(
+    ("make", "count"),
+    [
+        (lambda **k: nn.Neuron(3, "tanh", **k), 3),
+        (lambda **k: nn.Layer(3, 2, "tanh", **k), 6),
+        (lambda **k: nn.MLP(3, [4, 2], "tanh", **k), 20),
+        (lambda **k: nn.Linear(3, 2, **k), 6),
+    ],
+)
+def test_a_layer_without_biases_is_the_one_whose_biases_are_0(make, count):
+    def made(**settings):
+        nn.seed(5)
+        return make(**settings)
+
+    model, other = made(bias=False), made()
+    assert len(model.parameters()) == count < len(other.parameters())
+    first, second = (net(list(BATCH[0])) for net in (model, other))
+    assert as_array(first if isinstance(first, list) else [first]) == pytest.approx(
+        as_array(second if isinstance(second, list) else [second]), rel=1e-14
+    )
+    assert "bias=False" in repr(model)
+    assert "bias" not in repr(other)
+    with pytest.raises(TypeError, match=r"bias must be True or False, not 0\.5"):
+        make(bias=0.5)
+
+
 def test_a_multiplier_changes_how_far_a_step_goes_and_not_the_start():
-    linear, plain = (nn.Linear(3, 2, 0.5, random.Random(4), m) for m in (0.25, 1.0))
+    linear, plain = (
+        nn.Linear(3, 2, bias=False, std=0.5, generator=random.Random(4), multiplier=m)
+        for m in (0.25, 1.0)
+    )
     start = as_array(plain(Matrix(BATCH)))
     assert as_array(linear(Matrix(BATCH))) == pytest.approx(start, rel=1e-14)
     for layer in (linear, plain):
@@ -133,12 +304,12 @@ def test_a_multiplier_changes_how_far_a_step_goes_and_not_the_start():
     moved, further = (as_array(layer(Matrix(BATCH))) - start for layer in (linear, plain))
     assert moved == pytest.approx(0.25 * further, rel=1e-6, abs=1e-12)
     for nin, m in ((16, 1.0), (64, 0.25)):  # four times as wide, and moved as far
-        wide, ones = nn.Linear(nin, 1, multiplier=m), [1.0] * nin
+        wide, ones = nn.Linear(nin, 1, False, multiplier=m), [1.0] * nin
         (before,) = wide(ones)
         before.backward()
         nn.Adam(wide, lr=0.01).step()
         assert wide(ones)[0].data - before.data == pytest.approx(-0.16, rel=1e-6)
-    assert repr(linear) == "Linear(3 → 2, × 0.25)"
+    assert repr(linear) == "Linear(3 → 2, bias=False, × 0.25)"
     for m in (0.0, -1.0, math.inf, math.nan, "2", None):
         with pytest.raises(ValueError, match="multiplier must be a finite number above 0"):
             nn.Linear(3, 2, multiplier=m)
@@ -146,7 +317,7 @@ def test_a_multiplier_changes_how_far_a_step_goes_and_not_the_start():
 
 def test_linear_starts_normal():
     for std, expected in ((0.08, 0.08), (None, math.sqrt(1 / 50))):
-        weights = np.array([p.data for p in nn.Linear(50, 40, std).parameters()])
+        weights = np.array([p.data for p in nn.Linear(50, 40, False, std=std).parameters()])
         assert weights.std() == pytest.approx(expected, rel=0.05)
         assert np.abs(weights).max() > 2.5 * expected  # beyond a uniform distribution's end
 
@@ -346,6 +517,15 @@ def test_what_an_embedding_does_not_hold(index, error):
         nn.Embedding(3, 2)(index)
 
 
+@pytest.mark.parametrize("rows", [[[0, 1, 0], [1, 0, 0]], np.eye(3, dtype=int), Matrix(np.eye(3))])
+def test_one_hot_rows_given_to_an_embedding_are_told_what_to_do(rows):
+    embedding = nn.Embedding(3, 2)
+    with pytest.raises(TypeError, match="one-hot rows give the index of each 1"):
+        embedding(rows)
+    by_product = Matrix([[0, 1, 0]]) @ Matrix(embedding.vectors)  # as the message says
+    assert by_product.data == embedding([1]).data
+
+
 def test_a_sequential_calls_its_parts_in_order():
     layer = nn.Layer(1, 2, "linear")
     model = nn.Sequential(lambda x: [x[0] + 1.0], layer, nn.softmax)
@@ -423,8 +603,19 @@ def test_a_layer_that_cannot_be_made(make, error, message):
         (["1", "2"], TypeError),
         ("12", TypeError),
         ([None, 1.0], TypeError),
-        ([[1.0, 2.0], [3.0, 4.0]], TypeError),
+        ([[1.0, 2.0], 3.0], TypeError),
+        ([1.0, [2.0]], TypeError),
+        ([[1.0], [2.0]], ValueError),
+        ([[1.0, 2.0], [3.0]], ValueError),
+        ([[[1.0, 2.0]], [[3.0, 4.0]]], TypeError),
+        (np.zeros((2, 2, 2)), TypeError),
+        (["12", "34"], TypeError),
+        ([[1.0, 2.0], "12"], TypeError),
         (None, TypeError),
+        ({1.0, 2.0}, TypeError),
+        ({1.0: 2.0, 3.0: 4.0}, TypeError),
+        (3.0, TypeError),
+        (np.array(3.0), TypeError),
         (Value(1.0), TypeError),
     ],
 )

@@ -13,7 +13,13 @@ from autograd import Value, grad
 LN2, LN3 = math.log(2.0), math.log(3.0)
 FLOOR = 34.538776394910684  # -log(1e-15): what a probability of exactly 0 costs
 
-ELEMENTWISE = [nn.mse, nn.binary_cross_entropy, nn.binary_cross_entropy_with_logits, nn.hinge]
+ELEMENTWISE = [
+    nn.mse,
+    nn.huber,
+    nn.binary_cross_entropy,
+    nn.binary_cross_entropy_with_logits,
+    nn.hinge,
+]
 CLASSIFYING = [nn.cross_entropy, nn.cross_entropy_with_logits]
 
 
@@ -83,6 +89,202 @@ def test_cross_entropy_of_a_batch_is_the_mean_over_its_examples(rows, targets):
     batch = rows([[0.25, 0.75], [0.5, 0.5]])
     # (-log(3/4) - log(1/2)) / 2
     assert nn.cross_entropy(batch, targets).data == pytest.approx((3 * LN2 - LN3) / 2, rel=1e-13)
+
+
+# --- numbers of torch 2.13.0 (float64, torch.nn.functional) -------------------------------------
+
+LOGITS_3 = [[0.5, -1.0, 2.0], [1.5, 0.25, -0.75], [-2.0, 3.0, 0.0]]
+INDICES_3, ONE_HOT_3 = [2, 0, 2], [[0, 0, 1], [1, 0, 0], [0, 0, 1]]
+SOFT_3 = [[0.2, 0.3, 0.5], [0.6, 0.4, 0.0], [0.0, 0.0, 1.0]]
+WEIGHT_3 = [0.5, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("kind", [list, np.array, lambda w: [Value(x) for x in w]])
+@pytest.mark.parametrize("target", [INDICES_3, ONE_HOT_3, np.array(INDICES_3)])
+def test_class_weights_are_those_of_torch(kind, target):
+    logits = nn.Matrix(LOGITS_3)
+    loss = nn.cross_entropy_with_logits(logits, target, weight=kind(WEIGHT_3))
+    loss.backward()
+    assert loss.data == pytest.approx(1.5468039847394655, rel=1e-14)
+    assert np.array(logits.grad).ravel() == pytest.approx(
+        [
+            *[0.08090325791078617, 0.01805195689416344, -0.0989552148049496],
+            *[-0.02165843529607193, 0.01583358492289627, 0.00582485037317566],
+            *[0.00294344350266568, 0.4368457488705664, -0.43978919237323194],
+        ],
+        rel=1e-12,
+    )
+    plain = nn.cross_entropy(nn.softmax(logits), target, weight=kind(WEIGHT_3))
+    assert plain.data == pytest.approx(loss.data, rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("target", "settings", "expected"),
+    [
+        (INDICES_3, {"label_smoothing": 0.1}, 1.2867674915916207),
+        (ONE_HOT_3, {"label_smoothing": 0.1}, 1.2867674915916207),
+        (SOFT_3, {"label_smoothing": 0.1}, 1.7967674915916207),
+        (INDICES_3, {"label_smoothing": 0.1, "weight": WEIGHT_3}, 1.5508329723061776),
+        (INDICES_3, {"label_smoothing": Value(0.1)}, 1.2867674915916207),
+    ],
+)
+def test_label_smoothing_is_that_of_torch(target, settings, expected):
+    loss = nn.cross_entropy_with_logits(LOGITS_3, target, **settings)
+    assert loss.data == pytest.approx(expected, rel=1e-14)
+    plain = nn.cross_entropy(nn.softmax(nn.Matrix(LOGITS_3)), target, **settings)
+    assert plain.data == pytest.approx(expected, rel=1e-10)
+
+
+def test_class_weights_of_soft_targets_are_divided_by_the_weights_of_the_targets():
+    # torch divides the sum by n = 3 here, which gives 4.336526809708378; the weights of the
+    # targets are 0.1 + 0.6 + 1.5, 0.3 + 0.8 and 3.
+    loss = nn.cross_entropy_with_logits(LOGITS_3, SOFT_3, weight=WEIGHT_3)
+    assert loss.data == pytest.approx(4.336526809708378 * 3 / (2.2 + 1.1 + 3.0), rel=1e-14)
+
+
+def test_equal_class_weights_change_nothing():
+    for target in (INDICES_3, SOFT_3):
+        plain = nn.cross_entropy_with_logits(LOGITS_3, target).data
+        weighed = nn.cross_entropy_with_logits(LOGITS_3, target, weight=[2, 2, 2]).data
+        assert weighed == pytest.approx(plain, rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("loss", "of"),
+    [(nn.binary_cross_entropy_with_logits, list), (nn.binary_cross_entropy, nn.sigmoid)],
+)
+def test_pos_weight_is_that_of_torch(loss, of):
+    z = [Value(x) for x in (0.5, -1.0, 2.0, -3.0)]
+    cost = loss(of(z), [1, 0, 0.3, 1], pos_weight=2.5)
+    cost.backward()
+    assert cost.data == pytest.approx(2.6759920357287887, rel=1e-12)
+    assert [v.grad for v in z] == pytest.approx(
+        [-0.2359629179988409, 0.06723535534249878, 0.13178894076698233, -0.5953588292640207],
+        rel=1e-11,
+    )
+    same = loss(of(z), [1, 0, 0.3, 1], pos_weight=1)
+    assert same.data == pytest.approx(loss(of(z), [1, 0, 0.3, 1]).data, rel=1e-14)
+
+
+@pytest.mark.parametrize(("logit", "target"), [(-1000.0, 1), (1000.0, 0)])
+def test_pos_weight_with_logits_is_exact_far_out(logit, target):
+    loss = nn.binary_cross_entropy_with_logits([logit], [target], pos_weight=3.0)
+    assert loss.data == (3000.0 if target else 1000.0)
+
+
+@pytest.mark.parametrize(
+    ("delta", "expected", "slopes"),
+    [
+        (1.0, 1.78125, [0.125, -0.25, 0.25, -0.25]),
+        (0.25, 0.53125, [0.0625, -0.0625, 0.0625, -0.0625]),
+        (3, 3.53125, [0.125, -0.25, 0.75, -0.75]),
+    ],
+)
+def test_huber_is_that_of_torch(delta, expected, slopes):
+    p = [Value(x) for x in (0.5, -1.0, 2.0, -3.5)]
+    loss = nn.huber(p, [0, 0, -1, 1], delta=delta)
+    loss.backward()
+    assert loss.data == expected
+    assert [v.grad for v in p] == slopes
+
+
+def test_huber_at_delta_has_the_derivatives_of_the_squared_error():
+    for error, slope, curvature in ((0.0, 0.0, 1.0), (1.0, 1.0, 1.0), (-1.0, -1.0, 1.0)):
+        p = Value(error)
+        (first,) = grad(nn.huber(p, 0.0), [p], create_graph=True)
+        assert (first.data, grad(first, [p])[0].data) == (slope, curvature)
+    assert nn.huber([1e200, -math.inf], [0.0, 0.0]).data == math.inf
+    assert nn.huber(1e200, 0.0).data == 1e200
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: nn.huber([1.0], [1.0], delta=0.0), "huber: delta must be above 0, not 0.0"),
+        (lambda: nn.huber([1.0], [1.0], delta=-1), "huber: delta must be above 0, not -1"),
+        (lambda: nn.huber([1.0], [1.0], delta=math.inf), "huber: delta must be finite, not inf"),
+        (lambda: nn.binary_cross_entropy([0.5], [1], pos_weight=-1.0), "pos_weight must be 0 or"),
+        (
+            lambda: nn.binary_cross_entropy_with_logits([0.5], [1], pos_weight=math.nan),
+            "pos_weight must be finite, not nan",
+        ),
+        *[
+            (lambda loss=loss, s=settings: loss([0.4, 0.6], 1, **s), f"{loss.__name__}: {message}")
+            for loss in CLASSIFYING
+            for settings, message in (
+                ({"label_smoothing": 1.5}, "label_smoothing must be between 0 and 1, not 1.5"),
+                ({"label_smoothing": -0.1}, "label_smoothing must be between 0 and 1, not -0.1"),
+                ({"weight": [1.0]}, r"2 classes, but a weight of shape \(1,\)"),
+                ({"weight": 2.0}, r"2 classes, but a weight of shape \(\)"),
+                ({"weight": [1.0, -1.0]}, "a class weight must be 0 or more, not -1.0"),
+                ({"weight": [1.0, math.nan]}, "a class weight must be finite, not nan"),
+                ({"weight": [1.0, 0.0]}, "the classes of all targets have weight 0"),
+            )
+        ],
+    ],
+)
+def test_a_setting_outside_its_range_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: nn.huber([1.0], [1.0], delta="1"),
+        lambda: nn.binary_cross_entropy([0.5], [1], pos_weight=[1.0]),
+        lambda: nn.cross_entropy([0.4, 0.6], 1, label_smoothing="0.1"),
+        lambda: nn.cross_entropy([0.4, 0.6], 1, weight="ab"),
+    ],
+)
+def test_a_setting_that_is_no_number_is_a_type_error(call):
+    with pytest.raises(TypeError, match=r"delta|pos_weight|label_smoothing|cross_entropy takes"):
+        call()
+
+
+# --- a loss names the one that fits ---------------------------------------------------------------
+
+SIGNS = r"-1/\+1 targets: use hinge, or \(y \+ 1\) / 2"
+BITS = r"0/1 targets: use binary_cross_entropy_with_logits, or 2 \* y - 1 with hinge"
+INDICES = "class indices: use cross_entropy_with_logits, with one output for each class"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        *[(lambda y=y: nn.cross_entropy_with_logits([[0.3]], [y]), SIGNS) for y in (-1, 1)],
+        *[(lambda y=y: nn.cross_entropy_with_logits([0.3], y), BITS) for y in (0, 1, [1.0])],
+        (lambda: nn.cross_entropy([[1.0], [1.0]], [0, 1]), BITS),
+        (lambda: nn.cross_entropy_with_logits([[0.3, 0.1]], [-1]), f"no class -1 among 2; {SIGNS}"),
+        (lambda: nn.cross_entropy_with_logits([0.3, -0.1, 2.0], [1, 0, 1]), f"not to 2.*{BITS}"),
+        (lambda: nn.cross_entropy([0.4, 0.6], [-1, 1]), SIGNS),
+        (
+            lambda: nn.cross_entropy([[0.4, 0.6], [0.5, 0.5]], [[0], [1]]),
+            r"target of shape \(1,\); class indices are a vector",
+        ),
+        (lambda: nn.hinge([0.3, 0.1], [0, 1]), f"must be -1 or \\+1, not 0; {BITS}"),
+        (lambda: nn.hinge([0.3, 0.1], [2, 1]), f"not 2; {INDICES}"),
+        (lambda: nn.binary_cross_entropy([0.3], [-1]), f"between 0 and 1, not -1; {SIGNS}"),
+        (lambda: nn.binary_cross_entropy_with_logits([0.3], [-1.0]), f"not -1.0; {SIGNS}"),
+        (lambda: nn.binary_cross_entropy_with_logits([0.3], [2]), f"not 2; {INDICES}"),
+        *[
+            (lambda loss=loss: loss([[0.3, 0.1], [0.2, 0.4]], [0, 1]), f"{INDICES}, or one-hot")
+            for loss in ELEMENTWISE
+        ],
+        (lambda: nn.mse([0.3, 0.1], 1), f"{INDICES}, or one-hot"),
+    ],
+)
+def test_a_loss_names_the_one_that_fits_its_targets(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_what_a_message_says_to_use_works():
+    scores, signs = [Value(2.0), Value(0.5)], [1, -1]
+    assert nn.hinge(scores, signs).data == 0.75
+    bits = [(y + 1) / 2 for y in signs]
+    assert nn.binary_cross_entropy_with_logits(scores, bits).data > 0.0
+    assert nn.hinge(scores, [2 * y - 1 for y in bits]).data == 0.75
 
 
 # --- closed forms of gradients --------------------------------------------------------------------

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import nn
-from autograd import Value
+from autograd import Value, grad
 from nn import Matrix
 
 SIZES = st.integers(1, 4)
@@ -168,6 +168,201 @@ def test_values_are_kept_and_found_by_row_and_column():
         a[2]
     with pytest.raises(IndexError):
         a[0, 3]
+
+
+NUMBERED = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
+
+
+def test_a_column_is_a_list_of_the_values():
+    a = Matrix([[1, 2, 3], [4, 5, 6]])
+    assert [x.data for x in a[:, 0]] == [1.0, 4.0]
+    assert a[:, 0][1] is a[1, 0]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        *[0, 1, -1, -2, np.int64(1), (1, 2), (-1, -1), (0, np.int64(2))],
+        *[(slice(None), 0), (slice(None), -1), (slice(1), 2)],
+        *[(0, slice(None)), (0, slice(1, None)), (-1, slice(None, None, 2))],
+        *[slice(0, 1), slice(None), slice(None, None, -1), slice(1, 9)],
+        *[(slice(None), slice(1, None)), (slice(1), slice(2)), (slice(1, 2), slice(None, None, 2))],
+    ],
+    ids=repr,
+)
+def test_places_are_those_of_numpy(place):
+    found, expected = Matrix(NUMBERED)[place], np.array(NUMBERED)[place]
+    kind = (Value, list, Matrix)[np.ndim(expected)]
+    assert type(found) is kind
+    numbers = [x.data for x in found] if kind is list else found.data
+    assert np.array_equal(numbers, expected)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        1.0,
+        True,
+        None,
+        ...,
+        "0",
+        [0],
+        (0, 1.0),
+        (0, True),
+        (None, 0),
+        (slice(None), ...),
+        slice(0.5, 2),
+        slice(None, None, 0),
+        (slice(None), slice("a", None)),
+    ],
+    ids=repr,
+)
+def test_what_is_no_place_is_a_type_error(place):
+    with pytest.raises(TypeError, match="picked by an integer or a slice of integers, not"):
+        Matrix(NUMBERED)[place]
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        (2, "no row 2 in a Matrix of 2 x 3"),
+        (-3, "no row -3 in a Matrix of 2 x 3"),
+        ((0, 3), "no column 3 in a Matrix of 2 x 3"),
+        ((slice(None), 3), "no column 3 in a Matrix of 2 x 3"),
+        ((2, slice(None)), "no row 2 in a Matrix of 2 x 3"),
+        ((0, 0, 0), "got 3 indices"),
+        ((0,), "got 1 indices"),
+        ((), "got 0 indices"),
+    ],
+)
+def test_a_place_outside_is_an_index_error(place, message):
+    with pytest.raises(IndexError, match=message):
+        Matrix(NUMBERED)[place]
+
+
+@pytest.mark.parametrize(
+    ("place", "what"),
+    [
+        *[(slice(2, None), "row"), (slice(1, 1), "row"), ((slice(5, 9), 0), "row")],
+        *[((0, slice(3, None)), "column"), ((slice(None), slice(0, 0)), "column")],
+    ],
+)
+def test_a_slice_that_selects_nothing_is_a_value_error(place, what):
+    with pytest.raises(ValueError, match=f"selects no {what} of a Matrix of 2 x 3"):
+        Matrix(NUMBERED)[place]
+
+
+def test_parts_of_a_matrix_are_its_values_and_not_copies():
+    a = Matrix(NUMBERED)
+    (a[:, 1:].sum() + a[0:1].sum()).backward()
+    assert a.grad == [[1.0, 2.0, 2.0], [0.0, 1.0, 1.0]]
+
+
+@given(dense_layers())
+def test_means_and_maxima_are_those_of_numpy(parts):
+    x = parts[0]
+    for name in ("mean", "max"):
+        ours, theirs = getattr(Matrix(x), name), getattr(x, name)
+        assert ours().data == pytest.approx(theirs(), rel=1e-12, abs=1e-12)
+        for axis in (0, 1):
+            expected = theirs(axis, keepdims=True)
+            assert np.array(ours(axis).data) == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["mean", "max"])
+@pytest.mark.parametrize("axis", [2, -1, "0", 0.5])
+def test_a_mean_or_maximum_over_another_axis_is_a_value_error(name, axis):
+    with pytest.raises(ValueError, match=f"{name}: axis"):
+        getattr(Matrix([[1, 2]]), name)(axis)
+
+
+def test_equal_largest_entries_share_the_gradient_as_maximum_does():
+    a = Matrix([[1.0, 5.0, 5.0], [2.0, 2.0, 2.0], [3.0, 0.0, 1.0]])
+    a.max(axis=1).sum().backward()
+    assert a.grad == [[0.0, 0.5, 0.5], [0.25, 0.25, 0.5], [1.0, 0.0, 0.0]]
+
+
+@given(dense_layers())
+def test_powers_are_those_of_numpy(parts):
+    x = parts[0]
+    positive = np.abs(x)
+    cases = [
+        ((Matrix(x) ** 2).data, x**2),
+        ((Matrix(x) ** 3.0).data, x**3),
+        ((Matrix(positive) ** Value(0.5)).data, positive**0.5),
+        ((2 ** Matrix(x)).data, 2.0**x),
+        ((Matrix(positive) ** Matrix(x)).data, positive**x),
+        ((Matrix(positive) ** x[0]).data, positive ** x[0]),
+        ((positive[:1].tolist() ** Matrix(x)).data, positive[:1] ** x),
+    ]
+    for found, expected in cases:
+        assert np.array(found) == pytest.approx(expected, rel=1e-13)
+
+
+def test_a_power_with_a_plain_number_is_differentiated_as_one():
+    a = Matrix([[-2.0, 0.0]])
+    squares = a**2
+    assert squares[0, 0].op == "pow"
+    squares.sum().backward()
+    assert a.grad == [[-4.0, 0.0]]
+    assert (Matrix([[-2.0]]) ** np.array(2)).data == [[4.0]]
+
+
+@pytest.mark.parametrize("other", ["ab", None, 1j, object()])
+def test_a_stranger_as_a_power_is_a_type_error(other):
+    with pytest.raises(TypeError):
+        Matrix([[1, 2]]) ** other
+    with pytest.raises(TypeError):
+        other ** Matrix([[1, 2]])
+
+
+# --- the Euclidean norm ---------------------------------------------------------------------------
+
+
+def test_norm_by_hand():
+    x = [Value(3.0), Value(-4.0), Value(12.0)]
+    length = nn.norm(x)
+    length.backward()
+    assert length.data == 13.0
+    assert [v.grad for v in x] == pytest.approx([3 / 13, -4 / 13, 12 / 13], rel=1e-15)
+    assert nn.norm(np.array([3.0, 4.0])).data == nn.norm((3, 4)).data == 5.0
+    assert nn.norm(Matrix([[3, 4], [5, 12]])).data == [[5.0], [13.0]]
+    assert nn.norm([-2.5]).data == 2.5
+
+
+def test_the_distance_of_two_equal_points_has_gradient_0_of_first_and_second_order():
+    a, b = [Value(1.0), Value(-2.0)], [Value(1.0), Value(-2.0)]
+    both = [*a, *b]
+    distance = nn.norm([x - y for x, y in zip(a, b, strict=True)])
+    assert distance.data == 0.0
+    slopes = grad(distance, both, create_graph=True)
+    assert [g.data for g in slopes] == [0.0] * 4
+    for slope in slopes:
+        assert [g.data for g in grad(slope, both)] == [0.0] * 4
+    distance.backward()
+    assert [v.grad for v in both] == [0.0] * 4
+    # Beside points apart: only these move. (3, 4) has gradient (0.6, 0.8).
+    x = [Value(3.0), Value(4.0)]
+    (nn.norm(x) + nn.norm([x[0] - x[0], x[1] - 4.0])).backward()
+    assert [v.grad for v in x] == pytest.approx([0.6, 0.8], rel=1e-15)
+
+
+@pytest.mark.parametrize("size", [5e-324, 1e-310, 1e-200, 1.0, 1e200, 3e307])
+def test_norm_neither_overflows_nor_underflows(size):
+    x = [Value(3 * size), Value(4 * size)]
+    length = nn.norm(x)
+    length.backward()
+    assert length.data == pytest.approx(5 * size, rel=1e-15)
+    assert [v.grad for v in x] == pytest.approx([0.6, 0.8], rel=1e-15)
+
+
+def test_norm_of_inf_nan_and_nothing():
+    assert nn.norm([-math.inf, 1.0]).data == math.inf
+    assert math.isnan(nn.norm([math.nan, 0.0]).data)
+    with pytest.raises(ValueError, match="norm of no numbers"):
+        nn.norm([])
+    with pytest.raises(TypeError, match="norm takes a vector of numbers"):
+        nn.norm(3.0)
 
 
 def test_numbers_become_leaves_that_receive_a_gradient():

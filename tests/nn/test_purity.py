@@ -58,7 +58,10 @@ def evaluated(model, x):
 
 
 LAYERS = {
-    "Neuron": [(lambda: nn.Neuron(2, "gelu"), vector, 2)],
+    "Neuron": [
+        (lambda: nn.Neuron(2, "gelu"), vector, 2),
+        (lambda: nn.Neuron(2, "elu", bias=False), vector, 2),
+    ],
     "Layer": [(lambda: nn.Layer(2, 2, "tanh"), pairs, 4), (lambda: nn.Layer(2, 1), vector, 2)],
     "MLP": [
         (lambda: nn.MLP(2, [2, 1], "sigmoid"), vector, 2),
@@ -81,8 +84,12 @@ LAYERS = {
         (lambda: nn.Sequential(nn.Embedding(2, 2), nn.softmax), lambda model, _: model(1), 0),
         (lambda: nn.Embedding(2, 2), lambda model, _: model([Value(1), Value(0)]), 0),
     ],
-    "Linear": [(lambda: nn.Sequential(nn.Linear(2, 2), nn.tanh), pairs, 4)],
-    "FeedForward": [(lambda: nn.FeedForward(2, "gelu", times=2), pairs, 4)],
+    "Linear": [
+        (lambda: nn.Sequential(nn.Linear(2, 2), nn.tanh), pairs, 4),
+        (lambda: nn.Sequential(nn.Linear(2, 2, multiplier=0.5), nn.tanh), pairs, 4),
+        (lambda: nn.Sequential(nn.Linear(2, 2, bias=False), nn.tanh), pairs, 4),
+    ],
+    "FeedForward": [(lambda: nn.FeedForward(2, "gelu", expansion=2), pairs, 4)],
     "MultiHeadAttention": [(lambda: nn.MultiHeadAttention(2, 2), pairs, 4)],
     "TransformerBlock": [
         (lambda: nn.TransformerBlock(2, 1, activation="tanh"), pairs, 4),
@@ -117,7 +124,9 @@ def test_a_layer_is_differentiable_twice_by_inputs_and_parameters(make, call, in
 
 # --- activations ----------------------------------------------------------------------------------
 
-ACTIVATIONS = ["gelu", "linear", "relu", "sigmoid", "silu", "softplus", "tanh"]
+ACTIVATIONS = [
+    *["elu", "gelu", "leaky_relu", "linear", "relu", "sigmoid", "silu", "softplus", "tanh"]
+]
 SOFTMAXES = ["log_softmax", "softmax"]
 
 
@@ -141,6 +150,20 @@ def test_softmax_is_differentiable_twice(name):
     assert gradcheck(lambda x, y: weighed(f([x + 1e3, y + 1e3])), [0.2, -0.4], rtol=1e-5)
 
 
+@pytest.mark.parametrize(("f", "setting"), [(nn.leaky_relu, "negative_slope"), (nn.elu, "alpha")])
+def test_an_activation_is_differentiable_twice_by_its_setting(f, setting):
+    for x in (-1.3, 2.0):
+        assert gradcheck(lambda x, c: f(x * c, **{setting: c}), [x, 0.3], order=2)
+
+
+@pytest.mark.parametrize("f", [nn.logsumexp, nn.norm])
+def test_logsumexp_and_norm_are_differentiable_twice(f):
+    assert gradcheck(lambda *x: f(x), NUMBERS[:3], order=2)
+    assert gradcheck(lambda *x: weighed(f(table(x, 2))), NUMBERS[:4], order=2)
+    assert gradcheck(lambda *x: f(x), [1.0, 1.0, 1.0], order=2)
+    assert gradcheck(lambda x, y: f([x + 1e3, y + 1e3]), [0.2, -0.4], rtol=1e-5)
+
+
 # --- losses ---------------------------------------------------------------------------------------
 
 
@@ -157,13 +180,40 @@ def classes(loss, logits):
     return call
 
 
+def weighted(p):
+    """Class weights and smoothing beside logits and targets, all of them Values."""
+    ys = [soft(p[4:6]), soft(p[6:8])]
+    rows = [p[0:2], p[2:4]]
+    return nn.cross_entropy_with_logits(rows, ys, weight=p[8:10], label_smoothing=p[10])
+
+
+def weighted_probabilities(p):
+    rows = [soft(p[0:2]), soft(p[2:4])]
+    return nn.cross_entropy(rows, [1, 0], weight=p[4:6], label_smoothing=p[6])
+
+
 LOSSES = {
+    "huber": [
+        (lambda p: nn.huber(p[:4], p[4:]), NUMBERS),
+        (lambda p: nn.huber(p[:2], p[2:4], delta=p[4]), [0.5, -3.0, 0.75, 1.0, 0.4]),
+    ],
     "mse": [(lambda p: nn.mse(p[:4], p[4:]), NUMBERS)],
     "binary_cross_entropy": [
-        (lambda p: nn.binary_cross_entropy(p[:3], p[3:]), [0.2, 0.5, 0.9, 0.3, 0.5, 0.9])
+        (lambda p: nn.binary_cross_entropy(p[:3], p[3:]), [0.2, 0.5, 0.9, 0.3, 0.5, 0.9]),
+        (
+            lambda p: nn.binary_cross_entropy(p[:2], p[2:4], pos_weight=p[4]),
+            [0.2, 0.5, 0.3, 0.9, 2.5],
+        ),
     ],
     "binary_cross_entropy_with_logits": [
-        (lambda p: nn.binary_cross_entropy_with_logits(p[:3], p[3:]), [*NUMBERS[:3], 0.3, 0.5, 0.9])
+        (
+            lambda p: nn.binary_cross_entropy_with_logits(p[:3], p[3:]),
+            [*NUMBERS[:3], 0.3, 0.5, 0.9],
+        ),
+        (
+            lambda p: nn.binary_cross_entropy_with_logits(p[:2], p[2:4], pos_weight=p[4]),
+            [0.2, -0.5, 0.3, 0.9, 2.5],
+        ),
     ],
     "hinge": [
         (lambda p: nn.hinge(p, [1, -1, 1, 1]), NUMBERS[:4]),
@@ -172,11 +222,13 @@ LOSSES = {
     "cross_entropy": [
         (classes(nn.cross_entropy, logits=False), NUMBERS),
         (lambda p: nn.cross_entropy([soft(p[:2]), soft(p[2:])], [1, 0]), NUMBERS[:4]),
+        (weighted_probabilities, [*NUMBERS[:4], 0.5, 2.0, 0.1]),
     ],
     "cross_entropy_with_logits": [
         (classes(nn.cross_entropy_with_logits, logits=True), NUMBERS),
         (lambda p: nn.cross_entropy_with_logits(table(p, 2), [[0, 1], [1, 0]]), NUMBERS[:4]),
         (lambda p: nn.cross_entropy_with_logits(p, 2), NUMBERS[:4]),
+        (weighted, [*NUMBERS, 0.5, 2.0, 0.1]),
     ],
 }
 
@@ -206,6 +258,9 @@ def test_a_loss_is_differentiable_twice_by_predictions_and_targets(loss, point):
         lambda a, b: nn.attention(a, b, b, [[1, 0], [Value(1.0), Value(1.0)]]),
         lambda a, b: -a * b[0] / b.sum(axis=1) + a.sum(axis=0) * b.sum(),
         lambda a, b: 2.0 - b[0, 1] * a.map(Value.sin) * b[1],
+        lambda a, b: a**2 + (a * a + 1.0) ** b + 2.0**b,
+        lambda a, b: a.mean(axis=0) * b.max(axis=1) + b.mean() * a.max(),
+        lambda a, b: a[:, 1:] * b[0, :] + a[1:, :] * b[:, 0],
         lambda a, b: nn.mean(
             x * y for p, q in zip(a, b, strict=True) for x, y in zip(p, q, strict=True)
         ),

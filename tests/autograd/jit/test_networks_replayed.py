@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from typing import Any
@@ -67,6 +68,9 @@ def batch(model: Any, xs: Any) -> Any:
 
 LAYERS: dict[str, tuple[Callable[[], Any], Callable[[Any, Any], Any]]] = {
     "Neuron": (lambda: nn.Neuron(3, "gelu"), vector),
+    "Neuron without bias": (lambda: nn.Neuron(3, "elu", bias=False), vector),
+    "Linear": (lambda: nn.Linear(3, 2), vector),
+    "Linear, rows": (lambda: nn.Linear(3, 2, multiplier=0.5), lambda model, xs: model(xs)),
     "Layer": (lambda: nn.Layer(3, 4, "silu"), vector),
     "Layer, batch": (lambda: nn.Layer(3, 4), batch),
     "MLP": (lambda: nn.MLP(3, [5, 4, 1], "tanh"), vector),
@@ -125,7 +129,7 @@ def test_an_activation_of_a_value_a_vector_and_a_matrix(name: str) -> None:
     same(make, ([-3.0, -0.0, 0.0, 0.5, 40.0],), ([1e-9, -50.0, 2.0, 0.1, -1.0],), replayed=True)
 
 
-@pytest.mark.parametrize("function", [nn.softmax, nn.log_softmax])
+@pytest.mark.parametrize("function", [nn.softmax, nn.log_softmax, nn.logsumexp, nn.norm])
 def test_softmax_of_far_apart_and_tied_logits(function: Callable[..., Any]) -> None:
     def make() -> tuple[Callable[..., Any], Any]:
         ws = [Value(x) for x in (0.1, -0.2, 0.3)]
@@ -141,6 +145,22 @@ def test_softmax_of_far_apart_and_tied_logits(function: Callable[..., Any]) -> N
 
     calls = [([1.0, 2.0, 3.0],), ([0.0, 0.0, 0.0],), ([-5e3, 4e3, 1e3],), ([1e4, 1e4, -1e4],)]
     same(make, *calls)
+
+
+@pytest.mark.parametrize("function", [nn.softmax, nn.log_softmax, nn.logsumexp])
+@pytest.mark.parametrize(
+    ("row", "error"),
+    [([-math.inf, -math.inf], ValueError), ([math.inf, 0.0], FloatingPointError)],
+)
+def test_a_replay_of_a_masked_row_raises_as_an_eager_call(
+    function: Callable[..., Any], row: list[float], error: type[Exception]
+) -> None:
+    recorded = jit(lambda xs: weighed(function(xs)))
+    numbers = [recorded(xs).data for xs in ([1.0, 2.0], [3.0, -1.0], [0.5, 0.25])]
+    with pytest.raises(error, match=function.__name__):
+        recorded(row)
+    assert [recorded(xs).data for xs in ([1.0, 2.0], [3.0, -1.0], [0.5, 0.25])] == numbers
+    assert len(recorded.programs) == 1
 
 
 def test_an_embedding_with_static_indices() -> None:
@@ -167,6 +187,7 @@ SIGNS, SHARES, CLASSES = [1, -1, 1, 1], [1, 0.0, 0.3, 1.0], [0, 2, 1, 2]
 ONE_HOT = [[1.0 if i == k else 0.0 for i in range(3)] for k in CLASSES]
 LOSSES: dict[str, tuple[Callable[[Any, Any], Value], Any, int]] = {
     "mse": (nn.mse, SHARES, 1),
+    "huber": (lambda z, y: nn.huber(z, y, delta=0.5), SHARES, 1),
     "hinge": (nn.hinge, SIGNS, 1),
     "binary_cross_entropy": (
         lambda z, y: nn.binary_cross_entropy([x.sigmoid() for x in z], y),
@@ -174,8 +195,20 @@ LOSSES: dict[str, tuple[Callable[[Any, Any], Value], Any, int]] = {
         1,
     ),
     "binary_cross_entropy_with_logits": (nn.binary_cross_entropy_with_logits, SHARES, 1),
+    "pos_weight": (
+        lambda z, y: nn.binary_cross_entropy_with_logits(z, y, pos_weight=2.5),
+        SHARES,
+        1,
+    ),
     "cross_entropy": (lambda z, y: nn.cross_entropy(nn.softmax(z), y), ONE_HOT, 3),
     "cross_entropy_with_logits": (nn.cross_entropy_with_logits, ONE_HOT, 3),
+    "class weights": (
+        lambda z, y: nn.cross_entropy_with_logits(
+            z, y, weight=[0.5, 2.0, 1.0], label_smoothing=0.1
+        ),
+        ONE_HOT,
+        3,
+    ),
     "l2": (lambda z, y: nn.mse(z, y) + nn.mean(v * v for v in z), SHARES, 1),
 }
 
