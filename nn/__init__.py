@@ -11,9 +11,12 @@
 
 from nn import data, plot, text
 from nn.activations import (
+    elu,
     gelu,
+    leaky_relu,
     linear,
     log_softmax,
+    logsumexp,
     relu,
     sigmoid,
     silu,
@@ -41,9 +44,11 @@ from nn.losses import (
     cross_entropy,
     cross_entropy_with_logits,
     hinge,
+    huber,
     mse,
 )
-from nn.matrix import Matrix, mean
+from nn.matrix import Matrix, mean, norm
+from nn.metrics import accuracy
 from nn.module import Module
 from nn.optim import (
     SGD,
@@ -58,7 +63,7 @@ from nn.optim import (
     with_warmup,
 )
 from nn.rng import seed
-from nn.train import History, accuracy, evaluate, fit, l2
+from nn.train import History, evaluate, fit, l2
 
 __all__ = [
     "GPT",
@@ -94,16 +99,21 @@ __all__ = [
     "cross_entropy",
     "cross_entropy_with_logits",
     "data",
+    "elu",
     "evaluate",
     "fit",
     "gelu",
     "hinge",
+    "huber",
     "l2",
+    "leaky_relu",
     "linear",
     "linear_decay",
     "log_softmax",
+    "logsumexp",
     "mean",
     "mse",
+    "norm",
     "plot",
     "relu",
     "seed",

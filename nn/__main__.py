@@ -22,9 +22,10 @@ from nn import plot, rng, text
 from nn.activations import ACTIVATIONS
 from nn.data import Dataset
 from nn.files import read_json, write_json
+from nn.metrics import accuracy
 from nn.module import Module
 from nn.optim import OPTIMIZERS
-from nn.train import Loss, accuracy, evaluate, fit, l2
+from nn.train import Loss, evaluate, fit, l2
 
 EPILOG = """\
 It writes loss.png, decision_boundary.png (tasks with two inputs), history.json, model.json and

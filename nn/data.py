@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 from nn import rng
 
@@ -18,6 +18,19 @@ class Dataset(NamedTuple):
 
     inputs: list[list[float]]
     targets: list[int]
+
+    def __repr__(self) -> str:
+        """`Dataset(100 examples of 2 inputs, classes -1, 1)`."""
+        told = f"{len(self.inputs)} example{'s' if len(self.inputs) != 1 else ''}"
+        if len(self.inputs) and hasattr(self.inputs[0], "__len__"):
+            count = len(self.inputs[0])
+            told += f" of {count} input{'s' if count != 1 else ''}"
+        if len(self.targets) and all(isinstance(target, int) for target in self.targets):
+            found = [str(target) for target in sorted(set(self.targets))]
+            if len(found) > 10:
+                found = [*found[:3], "...", found[-1]]
+            told += f", classes {', '.join(found)}"
+        return f"Dataset({told})"
 
 
 def moons(n: int = 100, noise: float = 0.1, generator: random.Random | None = None) -> Dataset:
@@ -92,9 +105,11 @@ def split(
     if not 0 <= held_out < n:
         raise ValueError(f"cannot hold out {held_out} of {n} examples")
     generator = generator or rng.generator
-    classes: dict[int, list[int]] = {}
-    for i, target in enumerate(data.targets):
-        classes.setdefault(target, []).append(i)
+    classes: dict[object, list[int]] = {}
+    targets: Sequence[Any] = data.targets
+    for i, target in enumerate(targets):  # a one-hot row is no key, a tuple of it is
+        key = tuple(target) if isinstance(target, Iterable) else target
+        classes.setdefault(key, []).append(i)
     # Each example gets its place within its class, from 0 to 1; the first `held_out` are held out.
     ranked = []
     for members in classes.values():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from autograd import Value, grad, no_grad
@@ -12,8 +13,9 @@ from autograd.files import write_bytes
 from nn.activations import Elementwise, gelu, relu, sigmoid, silu, softplus, tanh
 from nn.data import Dataset
 from nn.matrix import Matrix
+from nn.metrics import classes, largest, score_rows, threshold_for, threshold_of
 from nn.module import Module
-from nn.train import History, classified
+from nn.train import History
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,51 +55,84 @@ def loss_curve(history: History, steps: int | None = None) -> Figure:
     return figure
 
 
-def decision_boundary(model: Module, data: Dataset, resolution: int = 100) -> Figure:
+def decision_boundary(
+    model: Module,
+    data: Dataset | tuple[Sequence[Any], Sequence[Any]],
+    resolution: int = 100,
+    *,
+    loss: Callable[..., Any] | None = None,
+    threshold: float | None = None,
+) -> Figure:
     """The class that a model of two inputs gives to each point of the plane, and the examples.
 
-    With a single score the shade shows the score, and the line where it is 0. Raises ValueError if
-    the examples do not have two inputs each.
+    With a single score the shade shows the score, and a line where the class changes: at the
+    threshold. Of several scores the largest is the class; where one is nan, there is none.
+
+    Args:
+        model: called on a batch Matrix (n x 2).
+        data: (inputs, targets) as `fit` takes them: lists or arrays; targets of -1/+1, 0/1, class
+            indices or one-hot rows.
+        resolution: points in each direction.
+        loss: what the model was trained with, if that tells the threshold; see
+            `nn.metrics.threshold_of`.
+        threshold: above which a single score stands for the class +1, or 1. By default that of the
+            loss; else 0 if a target is -1 or some score of the plane lies outside 0 .. 1, and 0.5
+            (probabilities) if none does.
+
+    Raises ValueError if the examples do not have two inputs each, or for targets that are not
+    classes of the model's outputs.
     """
-    if not data.inputs or any(len(row) != 2 for row in data.inputs):
+    inputs = [[float(x) for x in row] for row in data[0]]
+    if not inputs or any(len(row) != 2 for row in inputs):
         raise ValueError("a decision boundary is drawn around examples of two inputs")
-    xs, ys = (_grid([row[k] for row in data.inputs], resolution) for k in (0, 1))
+    if len(inputs) != len(data[1]):
+        raise ValueError(f"{len(inputs)} inputs, but {len(data[1])} targets")
+    xs, ys = (_grid([row[k] for row in inputs], resolution) for k in (0, 1))
     training = model.training
     model.eval()
     try:
         with no_grad():
-            rows = _rows(model, xs, ys)
+            rows = [score_rows(row) for row in _rows(model, xs, ys)]
     finally:
         model.train(training)
+    outputs = len(rows[0][0])
+    targets = classes(data[1], outputs)
     figure = _figure(5.6, 4.8)
     from matplotlib.colors import ListedColormap
     from matplotlib.ticker import MaxNLocator
 
     axes = figure.subplots()
-    classes = sorted(set(data.targets))
-    if len(rows[0][0]) == 1:
-        scores = [[float(cell) for (cell,) in row] for row in rows]
-        limit = max(max(abs(s) for s in row) for row in scores) or 1.0
-        levels = [limit * (k / 10 - 1) for k in range(21)]
+    if outputs == 1:
+        scores = [[s if math.isfinite(s) else math.nan for (s,) in row] for row in rows]
+        finite = [s for row in scores for s in row if math.isfinite(s)]
+        if threshold is None and loss is not None:
+            threshold = threshold_of(loss, data[1])
+        cut = threshold_for(finite, targets, threshold)
+        cut = 0.5 if cut is None else cut
+        limit = max((abs(s - cut) for s in finite), default=0.0) or 1.0
+        levels = [cut + limit * (k / 10 - 1) for k in range(21)]
         shade = axes.contourf(xs, ys, scores, levels=levels, cmap="RdBu_r", alpha=0.75)
-        axes.contour(xs, ys, scores, levels=[0.0], colors="black", linewidths=1.2)
+        if finite and min(finite) <= cut < max(finite):  # else there is one class only
+            axes.contour(xs, ys, scores, levels=[cut], colors="black", linewidths=1.2)
         figure.colorbar(shade, ax=axes, label="score", ticks=MaxNLocator(9))
     else:
-        regions = [[classified(cell) for cell in row] for row in rows]
-        colors = ListedColormap(COLORS[: len(rows[0][0])])
+        found = [[largest(cell) for cell in row] for row in rows]
+        regions = [[math.nan if k is None else float(k) for k in row] for row in found]
+        colors = ListedColormap([COLORS[k % len(COLORS)] for k in range(outputs)])
         # Cells, not contours: contours would put class 1 between classes 0 and 2.
-        axes.pcolormesh(xs, ys, regions, cmap=colors, vmin=0, vmax=colors.N - 1, alpha=0.35)
-    for k, target in enumerate(classes):
-        points = [row for row, t in zip(data.inputs, data.targets, strict=True) if t == target]
+        axes.pcolormesh(xs, ys, regions, cmap=colors, vmin=-0.5, vmax=outputs - 0.5, alpha=0.35)
+    for target in sorted(set(targets)):
+        points = [row for row, t in zip(inputs, targets, strict=True) if t == target]
+        look = max(target, 0)  # of the class -1 that of 0
         axes.scatter(
             [x for x, _ in points],
             [y for _, y in points],
             s=26,
-            color=COLORS[k % len(COLORS)],
-            marker=MARKERS[k % len(MARKERS)],
+            color=COLORS[look % len(COLORS)],
+            marker=MARKERS[look % len(MARKERS)],
             edgecolors="white",
             linewidths=0.6,
-            label=f"class {target:+d}" if -1 in classes else f"class {target}",
+            label=f"class {target:+d}" if -1 in targets else f"class {target}",
         )
     axes.legend(loc="upper right")
     axes.set_xlabel("x1")

@@ -23,6 +23,7 @@ from nn import rng
 from nn.data import Dataset
 from nn.files import as_number, as_stored, read_json, write_json
 from nn.matrix import Matrix, total
+from nn.metrics import with_threshold_of
 from nn.module import Module
 from nn.optim import Optimizer, Schedule, clip_grad_norm
 
@@ -105,7 +106,8 @@ def fit(
             parts add up, each loss counting by its share of the examples: for steps too large to
             be recorded, or to fit into memory, as one graph.
         penalty: model -> Value, added to the loss, such as `l2(1e-4)`.
-        metric: (predictions, targets) -> number, such as `accuracy`.
+        metric: (predictions, targets) -> number, such as `accuracy`, whose threshold is then that
+            of the loss, where the loss is known.
         held_out: examples that are not learned from, measured by the metric, else by the loss.
         schedule: number of steps done -> learning rate.
         clip: the largest Euclidean norm of a gradient.
@@ -135,6 +137,7 @@ def fit(
             raise ValueError(
                 f"examples have {len(inputs[0])} numbers, held-out ones {len(held_out[0][0])}"
             )
+    metric = with_threshold_of(loss, metric, targets)
     if (epochs is None) == (steps is None):
         raise ValueError("fit takes either epochs or steps")
     for name, count, low in (
@@ -380,27 +383,6 @@ def evaluate(
             return metric(predict(model, inputs), targets)
     finally:
         model.train(training)
-
-
-def accuracy(predictions: Any, targets: Sequence[int]) -> float:
-    """The part of the examples that are classified right, from 0 to 1.
-
-    A single score means class +1 above 0, else -1; of several the largest is the class. Raises
-    ValueError for no examples, or another number of targets.
-    """
-    rows = list(predictions)
-    if not rows or len(rows) != len(targets):
-        raise ValueError(f"accuracy of {len(rows)} predictions and {len(targets)} targets")
-    right = sum(classified(row) == int(t) for row, t in zip(rows, targets, strict=True))
-    return right / len(rows)
-
-
-def classified(row: Value | Sequence[Value]) -> int:
-    """The class that one example's score or scores speak for."""
-    scores = [row] if isinstance(row, Value) else list(row)
-    if len(scores) == 1:
-        return 1 if scores[0] > 0.0 else -1
-    return max(range(len(scores)), key=lambda k: float(scores[k]))
 
 
 def l2(strength: float) -> Callable[[Module], Value]:

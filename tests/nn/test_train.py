@@ -874,27 +874,6 @@ def test_a_predict_of_ones_own_takes_inputs_of_any_kind():
     assert history.accuracy[-1] == 1.0
 
 
-@pytest.mark.parametrize(
-    ("predictions", "targets", "part"),
-    [
-        ([Value(0.1), Value(-3.0), Value(0.0), Value(2.0)], [1, -1, -1, -1], 0.75),
-        ([[Value(0.1)], [Value(-3.0)]], [-1, -1], 0.5),
-        (nn.Matrix([[0.5], [-0.5]]), [1, -1], 1.0),
-        (nn.Matrix([[1, 3, 2], [5, 3, 4], [0, 1, 2], [0, 1, 2]]), [1, 0, 2, 1], 0.75),
-        ([[Value(-1.0), Value(-2.0)]], [1], 0.0),
-    ],
-    ids=["scores", "rows of one", "column", "classes", "two classes"],
-)
-def test_accuracy_is_the_part_classified_right(predictions, targets, part):
-    assert nn.accuracy(predictions, targets) == part
-
-
-@pytest.mark.parametrize(("predictions", "targets"), [([], []), ([Value(1.0)], [1, 1])])
-def test_accuracy_of_nothing_or_of_unequal_numbers_is_an_error(predictions, targets):
-    with pytest.raises(ValueError, match=f"{len(predictions)} predictions and {len(targets)}"):
-        nn.accuracy(predictions, targets)
-
-
 def test_without_progress_nothing_is_printed(capfd):
     run(*made(), held_out=EXAMPLES)
     assert tuple(capfd.readouterr()) == ("", "")

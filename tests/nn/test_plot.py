@@ -1,0 +1,127 @@
+"""The decision boundary: where the class changes, for every kind of scores and targets."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+
+import nn
+from autograd import Value
+from nn import Matrix, plot
+from nn.data import Dataset
+
+INPUTS = [[-1.0, 0.0], [1.0, 1.0], [0.5, -1.0], [-0.5, 0.5]]
+
+
+class Scores(nn.Module):
+    """Scores that depend on the first input only."""
+
+    def __init__(self, *scores):
+        self._scores = scores
+
+    def __call__(self, rows):
+        return Matrix([score(row[0]) for score in self._scores] for row in rows)
+
+
+def crossings(figure):
+    """The places x1 of the line between both classes."""
+    lines = [c for c in figure.axes[0].collections if type(c).__name__ == "QuadContourSet"][1:]
+    if not lines:
+        return []
+    points = np.concatenate([path.vertices for path in lines[0].get_paths()])
+    return sorted({round(x, 9) for x in points[:, 0]})
+
+
+def steep(x):
+    return (20.0 * (x - 0.3)).sigmoid()
+
+
+def inside(x):
+    return 0.2 * (x - 0.3) + 0.4
+
+
+SINGLE = [
+    # (score, targets, options, where the class changes)
+    (lambda x: x - 0.3, [-1, 1, 1, -1], {}, 0.3),
+    (lambda x: x - 0.3, [0, 1, 1, 0], {}, 0.3),  # logits: some lie outside 0 .. 1
+    (inside, [0, 1, 1, 0], {}, 0.8),  # probabilities: 0.5 is reached at 0.8
+    (inside, [0, 1, 1, 0], {"threshold": 0.4}, 0.3),
+    (lambda x: 0.2 * x + 0.2, [0, 1, 1, 0], {"loss": nn.binary_cross_entropy_with_logits}, -1.0),
+    (lambda x: 0.2 * x + 0.2, [-1, 1, 1, -1], {}, -1.0),
+    (lambda x: x, [0, 1, 1, 0], {"loss": nn.mse}, 0.5),
+    (lambda x: x, [-1, 1, 1, -1], {"loss": nn.mse}, 0.0),
+]
+
+
+@pytest.mark.parametrize(("score", "targets", "options", "place"), SINGLE)
+@pytest.mark.parametrize("form", [Dataset, lambda x, y: (np.array(x), np.array(y)), lambda *xy: xy])
+def test_the_line_of_a_single_score_is_where_the_class_changes(
+    form, score, targets, options, place
+):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = plot.decision_boundary(Scores(score), form(INPUTS, targets), 21, **options)
+    assert crossings(figure) == [pytest.approx(place, abs=1e-6)]
+    names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert names == (["class -1", "class +1"] if -1 in targets else ["class 0", "class 1"])
+
+
+def test_the_line_of_a_final_sigmoid_is_at_a_half():
+    figure = plot.decision_boundary(Scores(steep), (INPUTS, [0, 1, 1, 0]), 201)
+    assert crossings(figure) == [pytest.approx(0.3, abs=1e-3)]
+    model = nn.MLP(2, [1], ["sigmoid"])
+    model.layers[0].neurons[0].w[0].data, model.layers[0].neurons[0].w[1].data = 4.0, 0.0
+    assert crossings(plot.decision_boundary(model, (INPUTS, [0, 1, 1, 0]), 41)) == [0.0]
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [
+        [0, 1, 2, 0],
+        np.array([0, 1, 2, 0]),
+        np.eye(3)[[0, 1, 2, 0]].tolist(),
+        np.eye(3)[[0, 1, 2, 0]],
+    ],
+)
+def test_regions_and_markers_of_several_classes_have_the_same_colors(targets):
+    model = Scores(lambda x: -x, lambda x: x, lambda x: x * 0.0 - 9.0)
+    figure = plot.decision_boundary(model, (INPUTS, targets), 10)
+    mesh, *points = figure.axes[0].collections
+    cells = mesh.get_array().reshape(10, 10)
+    assert cells[0].tolist() == [0.0] * 5 + [1.0] * 5
+    for k, dots in enumerate(points):
+        assert dots.get_facecolor()[0][:3] == pytest.approx(mesh.cmap(mesh.norm(k))[:3])
+    assert [len(dots.get_offsets()) for dots in points] == [2, 1, 1]
+
+
+def test_a_class_keeps_its_color_where_others_have_no_example():
+    model = Scores(lambda x: -x, lambda x: x, lambda x: x * 0.0 - 9.0)
+    figure = plot.decision_boundary(model, (INPUTS, [2, 1, 1, 2]), 10)
+    mesh, one, two = figure.axes[0].collections
+    assert one.get_facecolor()[0][:3] == pytest.approx(mesh.cmap(mesh.norm(1))[:3])
+    assert two.get_facecolor()[0][:3] == pytest.approx(mesh.cmap(mesh.norm(2))[:3])
+
+
+def test_where_a_score_is_nan_there_is_no_class():
+    def broken(x):
+        return x - 0.3 if float(x) > -1.0 else Value(math.nan)
+
+    several = plot.decision_boundary(Scores(broken, lambda x: -x), (INPUTS, [0, 1, 1, 0]), 10)
+    cells = several.axes[0].collections[0].get_array().reshape(10, 10)
+    assert np.ma.getmaskarray(cells)[0].tolist() == [True] * 2 + [False] * 8
+    assert crossings(plot.decision_boundary(Scores(broken), (INPUTS, [0, 1, 1, 0]), 10)) == [0.3]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ((INPUTS, [0, 1, 2, 0]), "targets of single scores are"),
+        ((INPUTS, [0, 1]), "4 inputs, but 2 targets"),
+        (([[1.0]], [0]), "two inputs"),
+        (([], []), "two inputs"),
+    ],
+)
+def test_what_cannot_be_drawn_is_a_value_error(data, message):
+    with pytest.raises(ValueError, match=message):
+        plot.decision_boundary(Scores(lambda x: x), data, 5)
