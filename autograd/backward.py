@@ -5,7 +5,9 @@ contribution upstream * (dy/dx), and the gradient of a node is the sum of what i
 is visited when all nodes made from it have been: in reverse topological order.
 
 A node whose gradient is exactly 0.0 passes nothing on, so an infinite slope behind a branch that
-was not taken (`where`, `relu`) stays harmless.
+was not taken (`where`, `relu`) stays harmless. Where gradients are graphs, a gradient that is 0
+here may have a slope of its own: only one that a choice keeps at 0 passes nothing on where a local
+derivative raises or is not finite.
 """
 
 from __future__ import annotations
@@ -270,6 +272,9 @@ def _sweep(
     """
     checking = modes.current.get().checking
     gradients: dict[Value, Any] = {output: 1.0}
+    # Gradients that are 0 whatever the inputs are near this point: behind a branch not taken. Like
+    # the number 0, they pass nothing on where a local derivative raises or is not finite.
+    fixed_at_0: set[Value] = set()
     for node in reversed(order):
         upstream = gradients.get(node, 0.0)
         primitive = node.primitive
@@ -289,8 +294,14 @@ def _sweep(
                 continue
             try:
                 local = rule(out, *numbers) if callable(rule) else rule
+                if upstream in fixed_at_0 and not math.isfinite(local):
+                    continue
                 contribution = _product(upstream, local)
-            except (ValueError, ZeroDivisionError, OverflowError) as error:
+            except (ValueError, ArithmeticError) as error:
+                if upstream in fixed_at_0:
+                    continue
+                if isinstance(error, FloatingPointError):
+                    raise
                 raise _in_backward(error, node) from None
             if checking and not math.isfinite(contribution):
                 raise FloatingPointError(
@@ -298,8 +309,29 @@ def _sweep(
                     f" operand {parents.index(parent)}{happened_in(node.mode)}"
                 )
             sofar = gradients.get(parent)
-            gradients[parent] = contribution if sofar is None else sofar + contribution
+            total = contribution if sofar is None else sofar + contribution
+            if create_graph and total.__class__ is not float and total.data == 0.0:
+                fixed = upstream in fixed_at_0 or _is_choice_of_0(local)
+                if fixed and (sofar is None or sofar in fixed_at_0):
+                    fixed_at_0.add(total)
+            gradients[parent] = total
     return gradients
+
+
+def _is_choice_of_0(local: Any) -> bool:
+    """Whether a local derivative is 0 and its own derivatives are 0, as that of relu below 0."""
+    waiting = [local]
+    for _ in range(8):  # no rule in the table takes more operations for a choice
+        if not waiting:
+            return bool(local == 0.0 if local.__class__ is float else local.data == 0.0)
+        part = waiting.pop()
+        if part.__class__ is float or part.__class__ is Constant:
+            continue
+        if part.primitive is None:
+            return False
+        rules = zip(part.parents, part.primitive.backward, strict=True)
+        waiting += [parent for parent, rule in rules if rule is not None]
+    return False
 
 
 def _is_number(x: Any, number: float) -> bool:
@@ -350,6 +382,12 @@ def grad(output: Value, inputs: Sequence[Value], create_graph: bool = False) -> 
         gradients = _sweep(order, output, wanted, create_graph)
     found = [gradients.get(node, 0.0) for node in inputs]
     return [g if isinstance(g, Value) else Value(g) for g in found]
+
+
+def gradients_between(output: Value, inputs: Sequence[Value]) -> dict[Value, float]:
+    """d output / d node of each input and each node that depends on one, where it is not 0."""
+    order = topological_order(output)
+    return _sweep(order, output, _between(order, inputs))
 
 
 def jacobian(

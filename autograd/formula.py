@@ -353,6 +353,7 @@ def clipped(name: str, length: int = 40) -> str:
     return f"{name[: length // 2]}…{name[-(length // 2 - 1) :]}"
 
 
+_ONE_LESS = Form(SUM, (Place(0, SUM), " - 1"))
 _power = Form(POWER, (_POWER_OF, " ** ", Place(1, ATOM, True)))
 TEXT = Style(
     forms={
@@ -366,6 +367,8 @@ TEXT = Style(
         "sqrt": Form(POWER, ("√", Place(0, ATOM, True))),
         "abs": _function("|", "|", 1),
         "greater": Form(ATOM, ("[", Place(0, SUM), " > ", Place(1, SUM), "]")),
+        "one_less": _ONE_LESS,
+        "log_of_base": _function("log(", ")", 1),
         "gaussian": Form(ATOM, ("exp(-", Place(0, ATOM, True), "²)")),
     },
     function=clipped,
@@ -458,6 +461,8 @@ LATEX = Style(
         "minimum": _function(r"\min" + _LEFT, _RIGHT, 2),
         "abs": _function(r"\left|", r"\right|", 1),
         "greater": Form(ATOM, (r"\left[", Place(0, SUM), r" \gt ", Place(1, SUM), r"\right]")),
+        "one_less": _ONE_LESS,
+        "log_of_base": _function(r"\log" + _LEFT, _RIGHT, 1),
         "gaussian": Form(POWER, ("e^{-", Place(0, ATOM, True), "^{2}}")),
     },
     function=_latex_function,

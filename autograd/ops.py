@@ -9,7 +9,11 @@ Formulas are chosen to keep their relative accuracy over the whole line: sigma' 
 is written sech(x/2)^2 / 4, the same function, because 1 - sigma(40) is 0 in floats.
 
 Conventions at kinks: relu'(0) = 0, |x|'(0) = 0; maximum and minimum share the gradient equally at a
-tie; the derivative of x ** y by y at x = 0 is 0, its limit for y > 0.
+tie; the derivative of x ** y by y at x = 0 is 0, its limit for y > 0, and that of x ** 0 by x is 0.
+
+At the edge of a domain: a slope whose formula divides by 0 or is too large for `**` raises (that of
+sqrt at 0), as the same operation does forward. The slope of x ** y by y for x below 0 is nan, so
+that x still receives its own.
 """
 
 from __future__ import annotations
@@ -174,17 +178,37 @@ def _power_by_base(out: Any, x: Any, n: Any) -> Any:
 
 _WHOLE = "a base below 0 takes whole exponents only"
 
-# `x ** 3` is `pow`, with an exponent that never changes; `x ** y` of two Values is `power`.
+
+def _one_less(y: float, x: float) -> float:
+    return y if x == 0.0 == y else y - 1.0
+
+
+def _log_of_base(x: float) -> float:
+    return math.log(x) if x > 0.0 else 0.0 if x == 0.0 else math.nan
+
+
+# `x ** 3` is `pow`, with an exponent that never changes; `x ** y` of two Values is `power`. Its
+# slopes are y x^(y - 1) and out log x. The two rows after it are the y - 1 and the log x in them:
+# where these would raise, the slope by the other operand may exist, and has to be computed. So
+# 0 ** 0 has slope 0 by x and needs no 0 ** -1; and log x is 0 at 0, as out log x is in the limit,
+# and nan below, where x ** y is not real for the exponents near y.
 pow = Primitive("pow", _power, (_power_by_base, None), "**", _WHOLE)
 power = Primitive(
     "power",
     _power,
     (
-        lambda out, x, y: y * x ** (y - 1.0),
-        lambda out, x, y: out * log(where(x, x, 1.0)),
+        lambda out, x, y: y * x ** one_less(y, x),
+        lambda out, x, y: out * log_of_base(x),
     ),
     "**",
     _WHOLE,
+)
+one_less: Primitive = Primitive("one_less", _one_less, (1.0, None))
+log_of_base: Primitive = Primitive(
+    "log_of_base",
+    _log_of_base,
+    # A factor, so that below 0 the slopes of every order are nan.
+    lambda out, x: where(x, 1.0 / where(x, x, 1.0), 0.0) * where(greater(0.0, x), math.nan, 1.0),
 )
 
 # --- exponentials and logarithms ------------------------------------------------------------------
@@ -226,7 +250,7 @@ def _share(a: Any, b: Any) -> Any:
     return 0.5 + 0.5 * (greater(a, b) - greater(b, a))
 
 
-greater = Primitive("greater", lambda a, b: 1.0 if a > b else 0.0, (None, None), ">")
+greater: Primitive = Primitive("greater", lambda a, b: 1.0 if a > b else 0.0, (None, None), ">")
 relu = Primitive("relu", lambda x: 0.0 if x <= 0.0 else x, lambda out, x: greater(x, 0.0), "ReLU")
 abs = Primitive("abs", operator.abs, lambda out, x: greater(x, 0.0) - greater(0.0, x), "|x|")
 maximum: Primitive = Primitive(

@@ -18,6 +18,7 @@ number: 406 KB instead of 730 for a step of the small GPT, 138 us instead of 140
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -118,6 +119,16 @@ def _gaussian(b: ir.IRBuilder, x: Any) -> Any:
     return _choose(b, "<", square, 750.0, corrected, e)
 
 
+def _one_less(b: ir.IRBuilder, y: Any, x: Any) -> Any:
+    less = b.fsub(y, _like(y, 1.0))
+    return _choose(b, "==", x, 0.0, _choose(b, "==", y, 0.0, y, less), less)
+
+
+def _log_of_base(b: ir.IRBuilder, x: Any) -> Any:
+    logarithm = _call("log")(b, _choose(b, "<=", x, 0.0, _like(x, 1.0), x))
+    return _choose(b, "<", x, 0.0, _like(x, math.nan), logarithm)
+
+
 def _maximum(b: ir.IRBuilder, x: Any, y: Any) -> Any:
     left = b.or_(b.fcmp_ordered(">=", x, y), b.fcmp_unordered("uno", x, x))
     return b.select(left, x, y)
@@ -136,6 +147,8 @@ NATIVE: dict[Primitive, Emit] = {
     ops.neg: lambda b, x: b.fneg(x),
     ops.pow: _call("pow"),
     ops.power: _call("pow"),
+    ops.one_less: _one_less,
+    ops.log_of_base: _log_of_base,
     ops.exp: _exp,
     ops.expm1: _call("expm1"),
     ops.log: _call("log"),

@@ -3,7 +3,8 @@
 A replay reads what the program takes (arguments, captured leaves, what varies), computes in memory
 of its own, and writes back what it changes only if every number came out finite. If one did not, or
 an operation might have raised, the function is run eagerly instead: then what happens is what
-always happens, the same error with the same message, or the same infinities.
+always happens, the same error with the same message, or the same infinities. Gradients may be nan
+or infinite where the eager ones are too: that of an exponent is nan for a base below 0.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from weakref import ref
 
 import numpy as np
 
-from autograd import modes
+from autograd import modes, ops
 from autograd.draw import Drawing
 from autograd.jit.leaves import Floats, Link, Linked, link
 from autograd.jit.picture import draw_program, outline
@@ -107,6 +108,13 @@ class Program:
         self.scheduled = sum(len(group.nodes) for group in plan.groups)
         self._outline = outline(plan)
         self._lap("schedule")
+        products = [
+            group.operands.reshape(-1, 2)
+            for group in plan.groups
+            if group.primitive is None or group.primitive is ops.mul
+        ]
+        pairs = np.concatenate([np.empty((0, 2), np.int32), *products], dtype=np.int32)
+        self._factors = pairs.T.copy()  # the addresses of the two factors of each product
         self._code: Any
         if backend == "native":
             from autograd.jit.native import NativeCode
@@ -114,7 +122,7 @@ class Program:
             self._code = NativeCode(plan)
         else:
             self._code = NumpyCode(plan)
-        self.bytes = self._code.memory.nbytes + self._code.nbytes
+        self.bytes = self._code.memory.nbytes + self._code.nbytes + self._factors.nbytes
         self._lap("compile")
         self._plug(recording, plan.spans, {n: int(plan.address[m]) for n, m in now.items()}, graph)
 
@@ -185,12 +193,15 @@ class Program:
                     kept.append((selector(pairs[:, 1]), numbers, selector(pairs[:, 0])))
         self._first_result = len(out)
         self._results = recording.results
+        gradients = [target for _, kind, _, target in moves if kind == "grad" and target >= 0]
         for result in recording.results:
             if isinstance(result, Result):
+                gradients.append(len(out) + 1)
                 out += [address[result.data], address[result.grad]]
             elif isinstance(result, int):
                 out.append(address[result])
         self._out = np.array(out, dtype=np.int64)
+        self._is_gradient = np.isin(np.arange(len(out)), gradients)
 
     def uses(self, value: Value) -> bool:
         """Whether a leaf is one of those that were captured."""
@@ -224,7 +235,7 @@ class Program:
                 memory[source] = getattr(passed[k], kind)
         self._code.run()
         out = memory[self._out]
-        if memory[0] != 0.0 or not np.isfinite(out).all():
+        if memory[0] != 0.0 or not (np.isfinite(out).all() or self._are_eager_gradients(out)):
             for stream, position in zip(streams, positions, strict=True):
                 stream.setstate(position)
             self.unsure += 1
@@ -250,6 +261,18 @@ class Program:
         if structure == "Value":
             return results[0]
         return build(structure, iter(plain).__next__, iter(results).__next__)
+
+    def _are_eager_gradients(self, out: Any) -> bool:
+        """Whether what is not finite are gradients only, which the eager run would have too.
+
+        Eagerly a node whose gradient is 0 passes nothing on. A replay multiplies, and 0 * inf is
+        nan: where a product has these two factors, the eager run has to tell.
+        """
+        if not (np.isfinite(out) | self._is_gradient).all():
+            return False
+        finite, zero = np.isfinite(self._code.memory), self._code.memory == 0.0
+        left, right = self._factors
+        return not (zero[left] & ~finite[right] | zero[right] & ~finite[left]).any()
 
     def note_eager_result(self) -> None:
         """An unsure call gave a result; where that is the rule, it is worth a warning."""

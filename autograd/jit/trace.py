@@ -691,6 +691,11 @@ class Tracer:
                 local: Any = rule
                 if rule.__class__ is not float:
                     local = self._local(primitive, position, node, parents, latest)
+                may_be_nan = primitive is ops.power and position == 1  # for a base below 0
+                if may_be_nan and kind == LEAF and upstream.__class__ is not float:
+                    # A gradient of 0 passes nothing on, as in the eager sweep.
+                    choice = (upstream, self._as_node(local), constant(0.0))
+                    local = self.add(ops.where, choice, kind)
                 if upstream.__class__ is float:
                     if local.__class__ is float:
                         contribution: Any = upstream * local

@@ -387,7 +387,10 @@ def test_each_row_shows_its_derivatives() -> None:
     assert shown(x**2) == ["2 * x"]
     assert shown(x**3) == ["3 * x²"]
     assert shown(x**0.5) == ["0.5 * x ** (-0.5)"]
-    assert shown(x**y) == ["y * x ** (y - 1)", "out * log(where(x, x, 1))"]
+    assert shown(x**y) == [
+        "y * x ** (y - 1)",
+        "out * log(x)",
+    ]
     assert shown(2**y) == ["out * 0.6931"]
     assert shown(x.exp()) == ["out"]
     assert shown(x.expm1()) == ["exp(x)"]
@@ -550,7 +553,7 @@ def test_recorded_derivatives_are_the_rules_to_the_last_bit_at_any_point(
     for k in free:
         rule = row.backward[k]
         if rule is None:
-            assert k == 0 or row in (ops.greater, ops.pow)
+            assert k == 0 or row in (ops.greater, ops.pow, ops.one_less)
             continue
         recording = recorder(node).derivative(node, k)
         if row is ops.pow and fixed is None:

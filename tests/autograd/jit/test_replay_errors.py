@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from side_by_side import BACKENDS, looked_at, photographed, same
+from side_by_side import BACKENDS, looked_at, photographed, same, shown
 
 import nn
 from autograd import Primitive, Value, grad, hessian, no_grad, where
@@ -309,6 +309,83 @@ def test_an_infinite_slope_behind_a_branch_not_taken_stays_harmless() -> None:
         return function, w
 
     same(make, (1.0,), (0.0,), (2.0,))
+
+
+def powers() -> tuple[Any, Any]:
+    """A step that trains x and w, and gives the exponent n the nan that it gets for x below 0."""
+    x, n, w = Value(-2.0, "x"), Value(2.0, "n"), Value(0.5, "w")
+
+    def step(t: float, s: float) -> Any:
+        power = s * x**n
+        loss = (power * w - t) ** 2 + (w * t).tanh()
+        for v in (x, n, w):
+            v.grad = 0.0
+        loss.backward()
+        for v in (x, w):
+            v.assign(v - 0.01 * v.grad)
+        return loss, power
+
+    return step, [x, n, w]
+
+
+def test_a_gradient_that_is_nan_is_replayed_like_any_other() -> None:
+    seen = same(powers, (1.0, 1.0), (1.0, 1.0), (0.5, 2.0), replayed=True)
+    assert all("nan" in gradients for _, (_, gradients, _), *_ in seen[1:])
+
+
+def test_a_gradient_of_0_passes_nothing_on_to_a_slope_that_is_nan() -> None:
+    """A replay that multiplied both would give nan where the eager run gives 0."""
+    seen = same(powers, (1.0, 1.0), (1.0, 0.0), (1.0, 1.0), replayed=True)
+    assert "nan" in seen[1][1][1]
+    assert "nan" not in seen[2][1][1]
+
+
+def test_a_gradient_of_0_passes_nothing_on_to_a_slope_that_is_infinite() -> None:
+    """A replay multiplies both, sees that, and leaves the call to the eager run."""
+
+    def make() -> tuple[Any, Any]:
+        w = Value(3.0, "w")
+
+        def step(x: float) -> Any:
+            loss = where(x - 1.0, w * (x * 1e308 * 10.0), w * 2.0)
+            w.grad = 0.0
+            loss.backward()
+            return loss
+
+        return step, w
+
+    seen = same(make, (1e-10,), (1.0,), (1e-10,))
+    assert seen[2][1][1] == ["2.0"]
+
+
+def test_many_gradients_that_are_nan_side_by_side() -> None:
+    def make() -> tuple[Any, Any]:
+        rows = [[Value(0.25 * i * k - 3.0) for i in range(1, 9)] for k in range(5)]
+        exponents = [Value(2.0) for _ in range(8)]
+
+        def step(xs: list[float]) -> Any:
+            hidden = [total([x * w for x, w in zip(xs, row, strict=True)]) for row in rows]
+            loss = total([h**n for h in hidden for n in exponents])
+            for v in [*exponents, *[w for row in rows for w in row]]:
+                v.grad = 0.0
+            loss.backward()
+            return loss, hidden
+
+        return step, [*rows, exponents]
+
+    numbers = [0.5, -1.0, 2.0, 0.25, -0.75, 1.5, -2.0, 1.0]
+    seen = same(make, (numbers,), ([1.0] * 8,), (numbers[::-1],), replayed=True)
+    assert "nan" in seen[1][1][1]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("number", [inf, nan])
+def test_a_result_that_is_not_finite_is_computed_eagerly(backend: str, number: float) -> None:
+    """So that what looks at losses outside, as `nn.fit` does, is not called with recorded ones."""
+    w = Value(2.0)
+    run = jit(lambda x: w * x, backend=backend)
+    assert [shown(run(x).data) for x in (1.0, number)] == [shown(2.0), shown(number)]
+    assert (run.programs[0].replays, run.programs[0].unsure) == (1, 1)
 
 
 def test_derivatives_that_do_not_exist_raise_the_eager_error() -> None:

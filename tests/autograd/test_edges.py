@@ -1,0 +1,258 @@
+"""Does each primitive raise, give nan or a number at the edge of its domain, and harm no other?
+
+The table holds the slopes of first and second order at points where the formula of a slope divides
+by 0, overflows or is not real. It is checked in `backward()`, in `grad()` with and without a graph,
+and replayed. (What each primitive gives at 0, -0.0, inf, nan and the largest and smallest floats
+stands in test_primitives.py, and replayed in jit/test_primitives_replayed.py.)
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import pytest
+from mpmath_reference import PRIMITIVES
+
+from autograd import Value, detect_anomaly, grad, hessian, jit, maximum, ops, steps, where
+
+inf, nan = math.inf, math.nan
+MAX, TINY = sys.float_info.max, 5e-324
+DIV0, OVER = ZeroDivisionError, OverflowError
+
+# Primitive, point, operand: the slope by this operand, and the slope of the slope, as numbers or as
+# the errors they raise. At powers of 0 and of numbers below 0 PyTorch 2.13 gives the same first
+# slopes, but inf where ZeroDivisionError stands here.
+TABLE: list[tuple[str, tuple[float, ...], int, Any, Any]] = [
+    ("sqrt", (0.0,), 0, DIV0, DIV0),
+    ("sqrt", (-0.0,), 0, DIV0, DIV0),
+    ("sqrt", (TINY,), 0, 2.0**536, -inf),
+    ("sqrt", (inf,), 0, 0.0, 0.0),
+    ("log", (TINY,), 0, inf, -inf),
+    ("log", (inf,), 0, 0.0, 0.0),
+    ("log1p", (-1.0 + 2.0**-53,), 0, 2.0**53, -(2.0**106)),
+    ("div", (1.0, TINY), 0, inf, 0.0),
+    ("div", (1.0, TINY), 1, -inf, inf),
+    ("div", (1.0, inf), 1, 0.0, 0.0),
+    ("exp", (-inf,), 0, 0.0, 0.0),
+    ("expm1", (-inf,), 0, 0.0, 0.0),
+    ("tanh", (inf,), 0, 0.0, 0.0),
+    ("sech", (-inf,), 0, 0.0, 0.0),
+    ("sigmoid", (-inf,), 0, 0.0, 0.0),
+    ("softplus", (inf,), 0, 1.0, 0.0),
+    ("gaussian", (inf,), 0, 0.0, 0.0),
+    ("erf", (-inf,), 0, 0.0, 0.0),
+    ("relu", (0.0,), 0, 0.0, 0.0),
+    ("relu", (nan,), 0, 0.0, 0.0),
+    ("abs", (-0.0,), 0, 0.0, 0.0),
+    ("abs", (nan,), 0, 0.0, 0.0),
+    ("maximum", (2.0, 2.0), 0, 0.5, 0.0),
+    ("maximum", (1.0, nan), 0, 0.5, 0.0),
+    ("minimum", (nan, 1.0), 1, 0.5, 0.0),
+    ("where", (0.0, inf, 1.0), 1, 0.0, 0.0),
+    ("where", (nan, 1.0, inf), 1, 1.0, 0.0),
+    ("pow", (0.0, 0.0), 0, 0.0, 0.0),
+    ("pow", (0.0, 0.5), 0, DIV0, DIV0),
+    ("pow", (0.0, 1.0), 0, 1.0, 0.0),
+    ("pow", (0.0, 1.5), 0, 0.0, DIV0),
+    ("pow", (0.0, 2.0), 0, 0.0, 2.0),
+    ("pow", (-2.0, 2.0), 0, -4.0, 2.0),
+    ("pow", (1e-300, -0.5), 0, OVER, OVER),
+    ("power", (0.0, 0.0), 0, 0.0, 0.0),
+    ("power", (0.0, 0.0), 1, 0.0, 0.0),
+    ("power", (0.0, 0.5), 0, DIV0, DIV0),
+    ("power", (0.0, 0.5), 1, 0.0, 0.0),
+    ("power", (0.0, 1.0), 0, 1.0, 0.0),
+    ("power", (-0.0, 1.0), 1, 0.0, 0.0),
+    ("power", (0.0, 1.5), 0, 0.0, DIV0),
+    ("power", (0.0, 2.0), 0, 0.0, 2.0),
+    ("power", (-2.0, 2.0), 0, -4.0, 2.0),
+    ("power", (-2.0, 2.0), 1, nan, nan),
+    ("power", (-2.0, 0.0), 1, nan, nan),
+    ("power", (-2.0, -1.0), 0, -0.25, -0.25),
+    ("power", (-2.0, -1.0), 1, nan, nan),
+    ("power", (-inf, 3.0), 1, nan, nan),
+    ("power", (TINY, 0.0), 0, OVER, OVER),
+    ("power", (TINY, 0.0), 1, math.log(TINY), math.log(TINY) ** 2),
+    ("power", (inf, 0.0), 0, 0.0, 0.0),
+    ("power", (nan, 2.0), 0, nan, 2.0),
+]
+IDS = [f"{name}{point} by {i}" for name, point, i, *_ in TABLE]
+
+
+def outcome(compute: Callable[[], Any]) -> Any:
+    try:
+        return compute()
+    except (ValueError, ZeroDivisionError, OverflowError) as error:
+        return type(error)
+
+
+def same(got: Any, expected: Any) -> bool:
+    if isinstance(got, type) or isinstance(expected, type):
+        return got is expected
+    return got == pytest.approx(expected, rel=4e-16, abs=0.0, nan_ok=True)
+
+
+def made(name: str, point: tuple[float, ...], i: int) -> tuple[Value, Value]:
+    """The result at a point, and the operand that is a Value; the others are plain numbers."""
+    operand = Value(point[i])
+    return PRIMITIVES[name](*[operand if j == i else x for j, x in enumerate(point)]), operand
+
+
+@pytest.mark.parametrize(("name", "point", "i", "first", "second"), TABLE, ids=IDS)
+def test_slopes_at_the_edge_follow_the_table(
+    name: str, point: tuple[float, ...], i: int, first: Any, second: Any
+) -> None:
+    def by_backward() -> float:
+        result, x = made(name, point, i)
+        result.backward()
+        return x.grad
+
+    def by_grad(create_graph: bool) -> float:
+        result, x = made(name, point, i)
+        return grad(result, [x], create_graph)[0].data
+
+    def of_the_slope() -> float:
+        result, x = made(name, point, i)
+        (slope,) = grad(result, [x], create_graph=True)
+        return grad(slope, [x])[0].data
+
+    def by_steps() -> float:
+        result, x = made(name, point, i)
+        return steps(result).gradient(x)
+
+    assert same(outcome(by_backward), first)
+    assert same(outcome(lambda: by_grad(False)), first)
+    assert same(outcome(lambda: by_grad(True)), first)
+    assert same(outcome(by_steps), first)
+    assert same(outcome(of_the_slope), second)
+
+
+@cache
+def replayed(name: str, i: int, order: int, backend: str) -> Any:
+    """A jitted function of the operands of a primitive: its slope of some order by one of them."""
+
+    def slope(*operands: Any) -> Value:
+        result = PRIMITIVES[name](*operands)
+        for _ in range(order):
+            (result,) = grad(result, [operands[i]], create_graph=True)
+        return result
+
+    def of_x(x: Value, exponent: float) -> Value:
+        return slope(x, exponent)
+
+    return (
+        jit(of_x, backend=backend, static="exponent")
+        if name == "pow"
+        else jit(slope, backend=backend)
+    )
+
+
+@pytest.mark.parametrize("backend", ["native", "numpy"])
+@pytest.mark.parametrize(("name", "point", "i", "first", "second"), TABLE, ids=IDS)
+def test_replayed_slopes_at_the_edge_follow_the_table(
+    name: str, point: tuple[float, ...], i: int, first: Any, second: Any, backend: str
+) -> None:
+    """With Values for all operands: the slopes by those that are not asked for do not matter."""
+    for order, expected in ((1, first), (2, second)):
+        run = replayed(name, i, order, backend)
+        operands = [x if name == "pow" and j else Value(x) for j, x in enumerate(point)]
+        assert same(outcome(lambda run=run, given=operands: run(*given).data), expected)
+
+
+# --- neighbours: the other operand, and other nodes -----------------------------------------------
+
+
+def test_a_base_below_0_gets_its_slope_and_the_exponent_nan() -> None:
+    x, n = Value(-2.0), Value(2.0)
+    (x**n).backward()
+    assert x.grad == -4.0
+    assert math.isnan(n.grad)
+
+
+def test_a_plain_exponent_or_base_gets_nothing_and_costs_nothing() -> None:
+    x, n = Value(-2.0), Value(2.0)
+    (x**2).backward()
+    assert x.grad == -4.0
+    ((-2.0) ** n).backward()
+    assert math.isnan(n.grad)
+    assert [g.data for g in grad(x**n, [x])] == [-4.0]
+    assert hessian(x**n, [x])[0][0].data == 2.0
+    zero = Value(0.0)
+    assert (
+        grad(zero ** Value(0.5), [Value(1.0)])[0].data == 0.0
+    )  # no slope of 0 ** 0.5 is asked for
+
+
+def test_with_anomaly_detection_the_slope_that_does_not_exist_raises() -> None:
+    with detect_anomaly():
+        assert grad((x := Value(-2.0)) ** Value(2.0), [x])[0].data == -4.0
+        with pytest.raises(FloatingPointError, match=r"power\(-2.0, 2.0\) gave nan for operand 1"):
+            (Value(-2.0) ** Value(2.0)).backward()
+
+
+@pytest.mark.parametrize(
+    ("exponent", "derivatives"),
+    [(0.0, [0.0, 0.0, 0.0]), (1.0, [1.0, 0.0, 0.0]), (2.0, [0.0, 2.0, 0.0]), (3.0, [0, 0, 6.0])],
+)
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+def test_whole_powers_of_zero_with_a_value_as_exponent(
+    exponent: float, derivatives: list[float], zero: float
+) -> None:
+    x, n = Value(zero), Value(exponent)
+    result = x**n
+    for expected in derivatives:
+        (result,) = grad(result, [x], create_graph=True)
+        assert result.data == expected
+
+
+def test_the_mixed_derivative_at_an_exponent_of_0_is_that_of_the_power() -> None:
+    """d^2 x^y / dx dy = x^(y - 1) (1 + y log x), which is 1/x at y = 0, in both orders."""
+    x, y = Value(4.0), Value(0.0)
+    table = [[entry.data for entry in row] for row in hessian(x**y, [x, y])]
+    assert table == [[0.0, 0.25], [0.25, pytest.approx(math.log(4.0) ** 2)]]
+
+
+# What has no slope stands behind a branch that is not taken; x is 0, and the rest is x (3 + x).
+HIDDEN: dict[str, Callable[[Value], Value]] = {
+    "where": lambda x: where(0.0, x.sqrt(), 0.0),
+    "where of a Value": lambda x: where(x, x.sqrt(), 0.0),
+    "relu": lambda x: (-(x.sqrt())).relu(),
+    "relu at 0": lambda x: x.sqrt().relu(),
+    "abs at 0": lambda x: abs(x.sqrt()),
+    "maximum": lambda x: maximum(x.sqrt(), 1.0),
+    "greater": lambda x: ops.greater(x.sqrt(), 1.0),
+    "scaled": lambda x: 5.0 * where(x, 2.0 * (x**0.5) * 3.0, 0.0),
+    "used twice": lambda x: (lambda r: where(x, r * r + r, 0.0))(x.sqrt()),
+    "an infinite slope": lambda x: where(x, (x + TINY).log(), 0.0),
+    "a base below 0": lambda x: where(x, (x - 2.0) ** (x + 2.0), 0.0),
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_a_branch_not_taken_harms_no_derivative_of_any_order(name: str) -> None:
+    """Gradients as graphs are those without a graph: 3 + 2 x and 2 at x = 0."""
+
+    def f(x: Value) -> Value:
+        return HIDDEN[name](x) + x * (3.0 + x)
+
+    x = Value(0.0)
+    assert grad(f(x), [x])[0].data == 3.0
+    with detect_anomaly():
+        (slope,) = grad(f(x), [x], create_graph=True)
+    (curvature,) = grad(slope, [x], create_graph=True)
+    (third,) = grad(curvature, [x])
+    assert (slope.data, curvature.data, third.data) == (3.0, 2.0, 0.0)
+    slope.backward()
+    assert x.grad == 2.0
+
+
+def test_a_gradient_that_is_0_at_this_point_only_hides_nothing_from_the_next_order() -> None:
+    """The slope of sqrt(x^2)^2 at 0 reaches the root as 0, but its own slope does not."""
+    x = Value(0.0)
+    for f in (lambda x: (x * x).sqrt() ** 2, lambda x: x * (x * x).sqrt()):
+        with pytest.raises(ZeroDivisionError, match=r"^backward of sqrt\(0.0\): division by zero$"):
+            hessian(f(x), [x])
