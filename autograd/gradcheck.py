@@ -3,47 +3,114 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
-from autograd.backward import grad
+from autograd.backward import grad, gradients_between
 from autograd.value import Value
+
+_ROUNDOFF = 2.0**-53  # the largest relative error of one operation on floats
+_COLUMNS = 4  # how often differences are extrapolated: more would magnify their rounding
+_ROWS = 60  # how often a step is halved
+_ENOUGH = 0.25  # an estimated error, in units of the tolerance, that needs no better one
+_VAGUE = 10.0  # one, in units of rtol, that may hide a wrong derivative
+
+
+class _Tolerance(NamedTuple):
+    rtol: float
+    atol: float
+
+    def at(self, slope: float) -> float:
+        """How large a gap may be."""
+        return self.atol + self.rtol * abs(slope)
+
+
+class _Estimate(NamedTuple):
+    """A derivative by finite differences.
+
+    Attributes:
+        slope: the derivative. error: how far from the true one it may be.
+        rounding: the part of the error that a smaller step makes larger.
+    """
+
+    slope: float = math.nan
+    error: float = math.inf
+    rounding: float = 0.0
+
+    def doubt(self, tolerance: _Tolerance) -> float:
+        """The error in units of the tolerance.
+
+        Steps that jump over waves of the function give slopes near 0, and errors that are small,
+        but not beside these slopes.
+        """
+        return self.error / tolerance.at(self.slope) if self.error < math.inf else math.inf
+
+    def is_vague(self, tolerance: _Tolerance) -> bool:
+        """Whether the error is too large to tell right gradients from wrong ones."""
+        return self.error > max(tolerance.atol, _VAGUE * tolerance.rtol * abs(self.slope))
+
+    def agrees(self, gradient: float, tolerance: _Tolerance) -> bool:
+        """Whether the gap to a gradient is within the tolerance and the error."""
+        return abs(gradient - self.slope) <= tolerance.at(self.slope) + self.error
 
 
 def gradcheck(
     f: Callable[..., Value],
     inputs: Sequence[Value | float],
-    *,
     order: int = 1,
+    step: float | None = None,
+    *,
     rtol: float = 1e-6,
     atol: float = 1e-8,
 ) -> bool:
     """True if the gradient of `f(*inputs)` equals its finite differences, else an error.
 
-    Central differences with steps h and h/2 are combined by Richardson's extrapolation (the h^2
-    error cancels), h being 2^-10 times the size of the input. The function must be smooth within h
-    of the inputs.
+    Central differences with shrinking steps are extrapolated to step 0 until the estimated error is
+    small (Ridders, "Accurate computation of F'(x) and F'(x) F''(x)", 1982). The first step is
+    2^-12 times the size of the input. A step at which `f` raises or is not finite is too large; one
+    at which rounding hides the change of `f` is too small. The function must be smooth within the
+    step that is used.
 
     Args:
         f: a function of len(inputs) Values that returns a Value.
         inputs: where to check: Values or numbers; they are not changed.
         order: 1 checks the gradient; 2 also the gradient of each gradient, and so on.
-        rtol, atol: a gap up to atol + rtol * |finite difference| passes.
+        step: the largest step, in the unit of the inputs; by default it follows each input.
+        rtol, atol: a gap up to atol + rtol * |finite difference| + the estimated error passes.
 
     Raises:
         AssertionError: naming the input, both numbers and the gap.
         TypeError: `f` does not return a Value.
-        ValueError: `order` is below 1, or an input is nan or infinite.
+        ValueError: finite differences cannot tell, because their estimated error is larger than
+            `atol` and than 10 * `rtol` * |finite difference|; `order` is below 1, `step` is not
+            above 0, or an input is nan or infinite.
 
     >>> gradcheck(lambda x, y: x * y + x.sin(), [0.5, 2.0], order=2)
     True
     """
     if order < 1:
         raise ValueError(f"gradcheck: order must be 1 or more, not {order}")
+    if step is not None and not (isinstance(step, float | int) and 0.0 < step < math.inf):
+        raise ValueError(f"gradcheck: step must be a number above 0, not {step!r}")
     labels = [x.label if isinstance(x, Value) else "" for x in inputs]
     point = [x.data if isinstance(x, Value) else Value(x).data for x in inputs]
     for i, x in enumerate(point):
         if not math.isfinite(x):
             raise ValueError(f"gradcheck: input {i} must be finite, not {x}")
+    _check(f, point, labels, order, step, _Tolerance(rtol, atol), "")
+    return True
+
+
+def _check(
+    f: Callable[..., Value],
+    point: Sequence[float],
+    labels: Sequence[str],
+    order: int,
+    step: float | None,
+    tolerance: _Tolerance,
+    where: str,
+) -> None:
+    """`gradcheck`; `where` says in which gradient we are."""
 
     def evaluate(numbers: Sequence[float]) -> tuple[Value, list[Value]]:
         values = [Value(x, label) for x, label in zip(numbers, labels, strict=True)]
@@ -53,37 +120,131 @@ def gradcheck(
         return output, values
 
     output, values = evaluate(point)
-    gradients = grad(output, values)
-    for i, gradient in enumerate(gradients):
-        expected = _difference(lambda numbers: evaluate(numbers)[0].data, point, i)
-        gap = abs(gradient.data - expected)
-        if not gap <= atol + rtol * abs(expected):
-            name = f"input {i}" + (f" ({labels[i]})" if labels[i] else "")
-            raise AssertionError(
-                f"gradcheck: the gradient by {name} at {point[i]!r} is {gradient.data!r} by"
-                f" backpropagation, {expected!r} by finite differences: a gap of {gap:.3g}"
-            )
+    gradients = gradients_between(output, values)
+    noise = _rounding(output, values, gradients)
+    for i, value in enumerate(values):
+
+        def along(x: float, i: int = i) -> float:
+            return evaluate([*point[:i], x, *point[i + 1 :]])[0].data
+
+        gradient = gradients.get(value, 0.0)
+        found = _difference(along, value.data, gradient, step, noise, tolerance)
+        if math.isfinite(gradient) and not found.agrees(gradient, tolerance):
+            found = found._replace(error=found.error + _rounding_of_slope(f, point, i))
+        name = f"input {i} ({labels[i]})" if labels[i] else f"input {i}"
+        what = f"the gradient by {name} at {value.data!r}"
+        complaint = _complaint(what, gradient, found, tolerance)
+        if complaint is not None:
+            raise type(complaint)(f"{where}gradcheck: {complaint}")
     if order > 1:
         for i in range(len(point)):
 
             def slope(*values: Value, i: int = i) -> Value:
                 return grad(f(*values), values, create_graph=True)[i]
 
-            try:
-                gradcheck(slope, inputs, order=order - 1, rtol=rtol, atol=atol)
-            except AssertionError as error:
-                raise AssertionError(f"in the gradient by input {i}: {error}") from None
-    return True
+            inside = f"{where}in the gradient by input {i}: "
+            _check(slope, point, labels, order - 1, step, tolerance, inside)
 
 
-def _difference(f: Callable[[Sequence[float]], float], point: Sequence[float], i: int) -> float:
-    """d f / d point[i] by central differences, extrapolated to step 0."""
+def _complaint(
+    what: str, gradient: float, found: _Estimate, tolerance: _Tolerance
+) -> Exception | None:
+    """What is to be said of a gradient; None if it is right."""
+    expected, error = found.slope, found.error
+    cannot = f"finite differences cannot tell whether {what} is right"
+    if math.isnan(expected):
+        return ValueError(
+            f"{cannot}: the function has no finite numbers on both sides of the point"
+        )
+    numbers = f"{gradient!r} by backpropagation, {expected!r} by finite differences"
+    nothing_moves = gradient == expected == 0.0
+    if found.is_vague(tolerance) and not nothing_moves:
+        return ValueError(
+            f"{cannot}: it is {numbers}, with an estimated error of {error:.3g}; give a step=, or"
+            " check at another point"
+        )
+    if not found.agrees(gradient, tolerance):
+        return AssertionError(f"{what} is {numbers}: a gap of {abs(gradient - expected):.3g}")
+    return None
 
-    def central(step: float) -> float:
-        above, below = list(point), list(point)
-        above[i] += step
-        below[i] -= step
-        return (f(above) - f(below)) / (above[i] - below[i])
 
-    step = max(1.0, abs(point[i])) * 2.0**-10  # about eps^(1/5): truncation meets rounding
-    return (4.0 * central(step / 2.0) - central(step)) / 3.0
+def _rounding(output: Value, inputs: Sequence[Value], gradients: dict[Value, float]) -> float:
+    """How far rounding may move the output: of each node half a unit in its last place.
+
+    Nodes that do not depend on the inputs are rounded the same at each step.
+    """
+    known = set(inputs)
+    moved = sum(abs(node.data * slope) for node, slope in gradients.items() if node not in known)
+    return _ROUNDOFF * max(moved if math.isfinite(moved) else 0.0, abs(output.data))
+
+
+def _rounding_of_slope(f: Callable[..., Value], point: Sequence[float], i: int) -> float:
+    """How far rounding may move the gradient by an input; 0.0 if it has no graph to tell."""
+    values = [Value(x) for x in point]
+    try:
+        slope = grad(f(*values), values, create_graph=True)[i]
+        moved = _rounding(slope, values, gradients_between(slope, values))
+    except (TypeError, ValueError, ArithmeticError):
+        return 0.0
+    return moved if math.isfinite(moved) else 0.0
+
+
+def _difference(
+    f: Callable[[float], float],
+    x: float,
+    gradient: float,
+    step: float | None,
+    noise: float,
+    tolerance: _Tolerance,
+) -> _Estimate:
+    """f'(x), by the first of some largest steps that gives it within a quarter of the tolerance.
+
+    A small step comes first, which meets no edge or kink nearby; larger ones, where rounding of the
+    function hides what it does within a small one. If the gradient is another, waves of the
+    function may be shorter than these steps: then any step that confirms it is good.
+    """
+    size = abs(x) or 1.0
+    steps = [size * 2.0**-12, size * 2.0**-8, max(size, 1.0) * 2.0**-8] if step is None else [step]
+    best, doubt = _Estimate(), math.inf
+    for largest in steps:
+        for found in _estimates(f, x, largest, noise):
+            if found.doubt(tolerance) < doubt:
+                best, doubt = found, found.doubt(tolerance)
+            if doubt <= _ENOUGH or found.rounding > doubt * tolerance.at(found.slope):
+                break
+        if doubt <= _ENOUGH:
+            break
+    if not best.agrees(gradient, tolerance):
+        for found in _estimates(f, x, steps[0], noise):
+            if found.agrees(gradient, tolerance) and not found.is_vague(tolerance):
+                return found
+    return best
+
+
+def _estimates(
+    f: Callable[[float], float], x: float, step: float, noise: float
+) -> Iterator[_Estimate]:
+    """f'(x) by central differences with steps halved again and again, extrapolated to step 0.
+
+    The error of a difference d(h) is a series in h^2, so d(h/2) + (d(h/2) - d(h)) / 3 has no term
+    in h^2; from two of these follows one that has none in h^4, with 15 for 3, and so on. By how
+    much an extrapolation changes what it is made from is an estimate of its error, to which the
+    rounding of `f` over the step is added.
+    """
+    before: list[float] = []
+    for _ in range(_ROWS):
+        if x + step == x - step:
+            return
+        try:
+            row = [(f(x + step) - f(x - step)) / ((x + step) - (x - step))]
+        except (ValueError, ArithmeticError):  # outside the domain, or too large
+            row = [math.nan]
+        if not math.isfinite(row[0]):
+            before, step = [], step / 4.0
+            continue
+        rounding = 2.0 * noise / step
+        for k, coarser in enumerate(before[:_COLUMNS]):
+            row.append(row[k] + (row[k] - coarser) / (4.0 ** (k + 1) - 1.0))
+            change = max(abs(row[k + 1] - row[k]), abs(row[k + 1] - coarser))
+            yield _Estimate(row[k + 1], 2.0 * change + rounding, rounding)
+        before, step = row, step / 2.0

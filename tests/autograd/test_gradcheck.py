@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import random
 import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from autograd import Primitive, Value, gradcheck, maximum, where
+from autograd import Primitive, Value, grad, gradcheck, maximum, minimum, ops, where
 
 
 @pytest.mark.parametrize("order", [1, 2, 3])
@@ -22,6 +24,187 @@ def test_right_derivatives_pass(order: int) -> None:
 @pytest.mark.parametrize("x", [1e-3, 1e3, -1e6])
 def test_the_step_follows_the_size_of_the_input(x: float) -> None:
     assert gradcheck(lambda v: v * v * v, [x]) is True
+
+
+RIGHT: dict[str, tuple[Callable[..., Value], list[float]]] = {
+    "log near 0": (lambda x: x.log(), [0.001]),
+    "log of a tiny number": (lambda x: x.log(), [1e-100]),
+    "a fast wave": (lambda x: (200 * x).sin(), [1.0]),
+    "a faster wave": (lambda x: (1e6 * x).sin(), [1.0]),
+    "a wave at 0": (lambda x: (1e4 * x).sin(), [0.0]),
+    "a faint wave on a slope": (lambda x: x + 1e-7 * (1e6 * x).sin(), [1.0]),
+    "an edge nearby": (lambda x: (x - 0.9999999).sqrt(), [1.0]),
+    "an edge of overflow": (lambda x: x.exp(), [709.7]),
+    "a kink nearby": (lambda x: (x - 1.0).relu() * x, [1.00001]),
+    "a small input beside a large one": (lambda x, y: 1.0 + x * y, [1e-9, 1.0]),
+    "a small root": (lambda x: x.sqrt(), [1e-12]),
+    "far from 0": (lambda x: x.sin(), [1e6]),
+    "an input that does not count": (lambda x, y: 1e10 + 0.0 * x + y, [1.0, 1e10]),
+    "a large sum at its lowest point": (lambda x: 1e10 + x * x, [0.0]),
+}
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("name", RIGHT)
+def test_right_derivatives_near_edges_and_at_every_scale_pass(name: str, order: int) -> None:
+    f, point = RIGHT[name]
+    assert gradcheck(f, point, order) is True
+
+
+SLIGHTLY = Primitive("slightly", lambda x: x, lambda out, x: 1 + 1e-4)
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_derivatives_wrong_by_1e_4_are_caught_there(name: str) -> None:
+    f, point = RIGHT[name]
+    values = [Value(x) for x in point]
+    if any(gradient.data for gradient in grad(f(*values), values)):
+        with pytest.raises(AssertionError, match=r"by backpropagation, .* differences: a gap"):
+            gradcheck(lambda *x: SLIGHTLY(f(*x)), point)
+
+
+@pytest.mark.parametrize("x", [0.5, 1.0, 3.0])
+@pytest.mark.parametrize(
+    "f", [lambda x: 1e10 + x * x, lambda x: (1e10 + x * x) - 1e10], ids=["large", "cancelled"]
+)
+def test_where_differences_cannot_tell_it_says_so_with_the_error(
+    f: Callable[[Value], Value], x: float
+) -> None:
+    """x^2 is rounded to multiples of 2^-19: over a step of 2^-8 x that is 5e-4 / x and more."""
+    for g in (f, lambda v: SLIGHTLY(f(v))):
+        with pytest.raises(
+            ValueError,
+            match=rf"^gradcheck: finite differences cannot tell whether the gradient by input 0 at"
+            rf" {x} is right: it is \S+ by backpropagation, \S+ by finite differences, with an"
+            r" estimated error of \S+; give a step=, or check at another point$",
+        ) as caught:
+            gradcheck(g, [x])
+        error = float(re.findall(r"error of (\S+);", str(caught.value))[0])
+        assert 2e-4 / x < error < 2e-2 / x
+
+
+def test_a_step_of_ones_own_makes_the_difference() -> None:
+    assert gradcheck(lambda x: 1e10 + x * x, [1.0], step=0.5) is True
+    with pytest.raises(AssertionError, match=r"a gap of 0\.0002"):
+        gradcheck(lambda x: 1e10 + SLIGHTLY(x * x), [1.0], step=0.5)
+    seen: list[float] = []
+
+    def f(x: Value) -> Value:
+        seen.append(x.data)
+        return x.exp()
+
+    gradcheck(f, [1.0], 1, 0.25)
+    assert max(seen) == 1.25
+    assert min(seen) == 0.75
+
+
+@pytest.mark.parametrize("step", [0.0, -1.0, math.inf, math.nan, "1"])
+def test_a_step_that_is_none_is_refused(step: Any) -> None:
+    with pytest.raises(
+        ValueError, match=f"^gradcheck: step must be a number above 0, not {step!r}"
+    ):
+        gradcheck(lambda x: x, [1.0], step=step)
+
+
+def test_a_point_at_the_edge_of_the_domain_has_no_differences() -> None:
+    with pytest.raises(ValueError, match=r"input 0 at 0\.0 is right: the function has no finite"):
+        gradcheck(lambda x: x**1.5, [0.0])
+
+
+def test_an_ordinary_function_is_computed_four_times_for_each_input() -> None:
+    calls = 0
+
+    def f(*xs: Value) -> Value:
+        nonlocal calls
+        calls += 1
+        return (xs[0] * xs[1]).tanh() + xs[2].exp() * xs[0]
+
+    gradcheck(f, [0.5, -1.5, 0.25])
+    assert calls == 1 + 3 * 4
+
+
+# --- random functions at random scales ------------------------------------------------------------
+
+UNARY: list[Callable[[Value], Value]] = [
+    *[Value.exp, Value.log, Value.log1p, Value.expm1, Value.sqrt, Value.sin, Value.cos, Value.tanh],
+    *[Value.sigmoid, Value.softplus, Value.erf, Value.relu, abs, ops.gaussian, ops.sech],
+    *[lambda v: v * v, lambda v: v**3, lambda v: v**0.7, lambda v: 1.0 / v, lambda v: -v],
+]
+BINARY: list[Callable[[Value, Value], Value]] = [
+    *[lambda a, b: a + b, lambda a, b: a - b, lambda a, b: a * b, lambda a, b: a / b],
+    *[lambda a, b: a**b, maximum, minimum, lambda a, b: where(a > b, a, b)],
+]
+
+
+def random_function(rng: random.Random) -> tuple[Callable[..., Value], list[float]]:
+    """Up to six operations one after the other, and a point, at scales from 1e-6 to 1e6."""
+
+    def scale() -> float:
+        return rng.choice([1.0, 1.0, 1.0, -1.0]) * 10.0 ** rng.uniform(-6.0, 6.0)
+
+    point = [scale() for _ in range(rng.randint(1, 3))]
+    program: list[tuple[Callable[..., Value], list[int]]] = []
+    for size in range(len(point), len(point) + rng.randint(1, 6)):
+        kind = rng.random()
+        if kind < 0.5:
+            program.append((rng.choice(UNARY), [rng.randrange(size)]))
+        elif kind < 0.65:
+            factor = scale()
+            program.append((lambda v, factor=factor: factor * v, [rng.randrange(size)]))
+        else:
+            program.append((rng.choice(BINARY), [rng.randrange(size), rng.randrange(size)]))
+
+    def f(*values: Value) -> Value:
+        known = list(values)
+        for operation, operands in program:
+            known.append(operation(*[known[k] for k in operands]))
+        return known[-1]
+
+    return f, point
+
+
+def random_functions(
+    seed: int, count: int
+) -> Iterator[tuple[Callable[..., Value], list[float], float]]:
+    """Those that have finite derivatives, the largest of which comes with them."""
+    rng = random.Random(seed)
+    while count:
+        f, point = random_function(rng)
+        values = [Value(x) for x in point]
+        try:
+            slopes = [abs(g.data) for g in grad(f(*values), values)]
+        except (ValueError, ArithmeticError):
+            continue
+        if all(map(math.isfinite, slopes)):
+            count -= 1
+            yield f, point, max(slopes)
+
+
+def verdict(f: Callable[..., Value], point: list[float]) -> str:
+    try:
+        return "right" if gradcheck(f, point) else ""
+    except AssertionError:
+        return "wrong"
+    except ValueError as error:
+        return "cannot tell" if "finite differences cannot tell" in str(error) else str(error)
+
+
+def test_no_right_derivative_of_a_random_function_is_accused() -> None:
+    verdicts = [verdict(f, point) for f, point, _ in random_functions(1, 800)]
+    assert set(verdicts) <= {"right", "cannot tell"}
+    assert verdicts.count("cannot tell") < 8
+
+
+def test_no_derivative_of_a_random_function_that_is_wrong_by_1e_4_passes() -> None:
+    """Larger than 1e-3: 1e-4 of a smaller one is within a few `atol`."""
+    verdicts = [
+        verdict(lambda *x, f=f: SLIGHTLY(f(*x)), point)
+        for f, point, largest in random_functions(2, 800)
+        if largest > 1e-3
+    ]
+    assert len(verdicts) > 400
+    assert set(verdicts) <= {"wrong", "cannot tell"}
+    assert verdicts.count("cannot tell") < 8
 
 
 WRONG = Primitive("wrong", lambda x: x * x * x, lambda out, x: 2 * x * x)  # 3 x^2 is right
@@ -68,11 +251,10 @@ def test_order_two_finds_a_derivative_whose_own_derivative_is_wrong() -> None:
 
 
 def test_tolerances_are_respected() -> None:
-    slightly = Primitive("slightly", lambda x: x, lambda out, x: 1 + 1e-4)
     with pytest.raises(AssertionError):
-        gradcheck(slightly, [1.0])
-    assert gradcheck(slightly, [1.0], rtol=1e-3) is True
-    assert gradcheck(slightly, [1.0], atol=1e-3, rtol=0.0) is True
+        gradcheck(SLIGHTLY, [1.0])
+    assert gradcheck(SLIGHTLY, [1.0], rtol=1e-3) is True
+    assert gradcheck(SLIGHTLY, [1.0], atol=1e-3, rtol=0.0) is True
 
 
 def test_the_inputs_are_not_changed() -> None:
