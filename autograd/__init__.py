@@ -15,7 +15,7 @@ from autograd.backward import grad, hessian, jacobian, topological_order
 from autograd.draw import draw
 from autograd.gradcheck import gradcheck
 from autograd.modes import detect_anomaly, no_grad
-from autograd.ops import Primitive, maximum, minimum, where
+from autograd.ops import Primitive, greater, less, maximum, minimum, where
 from autograd.steps import explain, steps
 from autograd.value import Value
 
@@ -32,9 +32,11 @@ __all__ = [
     "explain",
     "grad",
     "gradcheck",
+    "greater",
     "hessian",
     "jacobian",
     "jit",
+    "less",
     "maximum",
     "minimum",
     "no_grad",

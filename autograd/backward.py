@@ -20,7 +20,16 @@ from typing import Any, cast
 
 from autograd import modes
 from autograd.ops import Opaque, add, mul
-from autograd.value import Constant, Terms, Value, described, explained, happened_in, unfold
+from autograd.value import (
+    NO_GRADIENT,
+    Constant,
+    Terms,
+    Value,
+    described,
+    explained,
+    happened_in,
+    unfold,
+)
 
 # A walk marks the nodes it has seen on the nodes themselves, which takes a third of the time of a
 # set; so there is one walk at a time.
@@ -138,7 +147,7 @@ def backward(output: Value) -> None:
     nodes hold the latest pass only. Plain numbers in the graph (the 2 of `2 * x`) receive none.
 
     Raises what a derivative raises where it does not exist (the slope of sqrt at 0), naming the
-    operation; every `.grad` is then as it was before.
+    operation, and TypeError where a `.grad` is None; every `.grad` is then as it was before.
     """
     if not isinstance(output, Value):
         raise TypeError(f"backward() takes a Value, not {output!r}")
@@ -162,14 +171,20 @@ def backward(output: Value) -> None:
                 node.grad = gradients.get(node, 0.0)
         else:
             _sweep_floats(output, leaves, inner)
-    except BaseException:
+        for leaf, gradient in zip(leaves, before, strict=True):
+            leaf.grad += gradient
+    except BaseException as error:
+        without = [node for node in holders if node.grad is None]
+        without += [leaf for leaf, gradient in zip(leaves, before, strict=True) if gradient is None]
         for holder in holders:
             holder.grad = 0.0
         for holder, gradient in [*zip(leaves, before, strict=True), *before_inner]:
             holder.grad = gradient
+        for node in without:
+            node.grad = None
+        if without and isinstance(error, TypeError):
+            raise TypeError(NO_GRADIENT.format(without[0].label or "a Value")) from None
         raise
-    for leaf, gradient in zip(leaves, before, strict=True):
-        leaf.grad += gradient
 
 
 def _sweep_floats(output: Value, leaves: list[Value], inner: list[Any]) -> None:

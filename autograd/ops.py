@@ -20,7 +20,9 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any, cast
 
 Rule = Callable[..., Any] | float | None
@@ -87,14 +89,46 @@ class Primitive:
     def __repr__(self) -> str:
         return f"<Primitive {self.name}>"
 
-    def __reduce__(self) -> str:
-        return self.name  # copies and pickles of a Value share its row, found by name in this table
+    # A copy of a Value has the same primitive. A pickle names it, as it names functions.
+    def __copy__(self) -> Primitive:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Primitive:
+        return self
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return self.name if globals().get(self.name) is self else (_named, _place(self))
 
 
 class Opaque(Primitive):
     """An operation whose inside is no graph; its rules raise, for no gradient flows through it."""
 
     __slots__ = ()
+
+
+def _place(primitive: Primitive) -> tuple[str, str]:
+    """The module that holds a primitive, and its name there; the one with `forward` if it does."""
+    home = getattr(primitive.forward, "__module__", None)
+    modules = list(sys.modules.items())
+    modules.sort(key=lambda entry: (entry[0] != home, entry[0] == "__main__"))
+    for module, content in modules:
+        for name, thing in list(getattr(content, "__dict__", {}).items()):
+            if thing is primitive:
+                return module, name
+    from pickle import PicklingError
+
+    raise PicklingError(
+        f"the Primitive {primitive.name!r} cannot be pickled: it is found in no module; define it"
+        " at module level, as functions that are pickled are"
+    )
+
+
+def _named(module: str, name: str) -> Primitive:
+    """The primitive that a pickle names."""
+    found = getattr(import_module(module), name, None)
+    if not isinstance(found, Primitive):
+        raise AttributeError(f"a pickled Value needs the Primitive {name!r}, not in {module!r} now")
+    return found
 
 
 def _rule(name: str, rule: Any) -> Rule:
@@ -251,6 +285,7 @@ def _share(a: Any, b: Any) -> Any:
 
 
 greater: Primitive = Primitive("greater", lambda a, b: 1.0 if a > b else 0.0, (None, None), ">")
+less = Primitive("less", lambda a, b: 1.0 if a < b else 0.0, (None, None), "<")
 relu = Primitive("relu", lambda x: 0.0 if x <= 0.0 else x, lambda out, x: greater(x, 0.0), "ReLU")
 abs = Primitive("abs", operator.abs, lambda out, x: greater(x, 0.0) - greater(0.0, x), "|x|")
 maximum: Primitive = Primitive(

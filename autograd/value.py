@@ -31,9 +31,10 @@ Operator = Callable[["Value", Operand], "Value"]
 _new = object.__new__
 _current_mode = modes.current.get
 _LEAF = Origin()
+_NO_LABEL = ""
 
 
-def _operators(primitive: Primitive) -> tuple[Operator, Operator]:
+def _operators(primitive: Primitive, name: str) -> tuple[Operator, Operator]:
     """The two methods of a binary operator: `value + other` and, reflected, `other + value`."""
     forward = primitive.forward
 
@@ -57,6 +58,11 @@ def _operators(primitive: Primitive) -> tuple[Operator, Operator]:
         left = as_operand(left)
         return _STRANGER if left is None else binary(left, right)
 
+    # As if they were written in the class: for tracebacks, help() and pickles of bound methods.
+    for method, called, side in ((binary, name, "left"), (reflected, f"r{name}", "right")):
+        method.__name__ = f"__{called}__"
+        method.__qualname__ = f"Value.__{called}__"
+        method.__doc__ = f"`left {primitive.symbol} right`, where {side} is this Value."
     return binary, reflected
 
 
@@ -65,17 +71,24 @@ class Value:
 
     Args:
         data: a real number of any kind (int, float, bool, NumPy scalar, Fraction, ...).
-        label: shown in drawings and error messages.
+        label: text, shown in drawings and error messages.
 
     Attributes:
         data: the number, a float; assignable.
         grad: d(output)/d(this), 0.0 until an output's `backward()` runs; assignable.
         label: a name, or "".
 
-    Equality and hash are those of identity; `<`, `<=`, `>` and `>=` compare by data.
+    Equality and hash are those of identity; `<`, `<=`, `>` and `>=` compare by data. A Value is
+    neither true nor false: `bool(v)` and `if v` raise TypeError.
+
+    `float(v)`, and so `math.exp(v)` and `array[0] = v` of a float array, give a plain number,
+    through which no gradient flows. Write `v.exp()`, or use an array of dtype object.
+
+    Copies and pickles of a Value hold everything it was made from, at any depth.
 
     Raises:
-        TypeError: `data` is not a real number. OverflowError: it is too large for a float.
+        TypeError: `data` is not a real number, or `label` is not text. OverflowError: `data` is
+            too large for a float.
     """
 
     # Few slots make a small node, and the garbage collector visits each of them. The operands sit
@@ -94,10 +107,20 @@ class Value:
     _right: Value | tuple[Value, ...] | Terms | None
     _mark: object
 
-    def __init__(self, data: SupportsFloat | SupportsIndex, label: str = "") -> None:
+    def __init__(
+        self,
+        data: SupportsFloat | SupportsIndex,
+        label: str = "",
+        _op: None = None,  # these three are micrograd's, for the error that says what to write
+        _label: None = None,
+        *,
+        _children: None = None,
+    ) -> None:
         self.data = data if data.__class__ is float else _as_float(data)
         self.grad = 0.0
-        self._origin = Origin(label=label) if label else _LEAF
+        self._origin = _LEAF
+        if not (label is _NO_LABEL and _op is _children is None):
+            self._origin = Origin(label=as_label(label, _op, _children))
         self._left = self._right = self._mark = None
 
     @property
@@ -108,7 +131,7 @@ class Value:
     @label.setter
     def label(self, label: str) -> None:
         origin = self._origin
-        self._origin = Origin(origin.primitive, origin.mode, label)
+        self._origin = Origin(origin.primitive, origin.mode, as_label(label))
 
     @property
     def op(self) -> str:
@@ -158,14 +181,15 @@ class Value:
 
     # --- arithmetic ---------------------------------------------------------------------------
 
-    __add__, __radd__ = _operators(ops.add)
-    __sub__, __rsub__ = _operators(ops.sub)
-    __mul__, __rmul__ = _operators(ops.mul)
-    __truediv__, __rtruediv__ = _operators(ops.div)
-    _to_the_value, __rpow__ = _operators(ops.power)
-    _to_the_number, _ = _operators(ops.pow)
+    __add__, __radd__ = _operators(ops.add, "add")
+    __sub__, __rsub__ = _operators(ops.sub, "sub")
+    __mul__, __rmul__ = _operators(ops.mul, "mul")
+    __truediv__, __rtruediv__ = _operators(ops.div, "truediv")
+    _to_the_value, __rpow__ = _operators(ops.power, "pow")
+    _to_the_number, _ = _operators(ops.pow, "pow")
 
     def __pow__(self, other: Operand) -> Value:
+        """`self ** other`: the primitive `pow` of a plain number, `power` of another Value."""
         variable = isinstance(other, Value)
         return self._to_the_value(other) if variable else self._to_the_number(other)
 
@@ -233,7 +257,15 @@ class Value:
     # --- as a number ----------------------------------------------------------------------------
 
     def __float__(self) -> float:
+        """The plain number, through which no gradient flows: also what `math.exp(v)` takes."""
         return float(self.data)
+
+    def __bool__(self) -> bool:
+        # Always true, as of any object, would contradict where(v, a, b), which looks at the number.
+        raise TypeError(
+            f"a Value is neither true nor false, {self!r}: write `v.data != 0` to ask for its"
+            " number, `v is not None` to ask whether there is one, or where(v, a, b)"
+        )
 
     def __int__(self) -> int:
         return int(self.data)
@@ -261,6 +293,16 @@ class Value:
         label = f", label={self.label!r}" if self.label else ""
         return f"Value(data={self.data}, grad={self.grad}{label})"
 
+    def __getstate__(self) -> Any:
+        from autograd.copies import state_of  # imports run the other way
+
+        return state_of(self)
+
+    def __setstate__(self, state: Any) -> None:
+        from autograd.copies import restore
+
+        restore(self, state)
+
     # micrograd's names for these, so that drawing and walking code written for it runs unchanged.
     @property
     def _prev(self) -> set[Value]:
@@ -271,7 +313,23 @@ class Value:
         primitive = self._origin.primitive
         return "" if primitive is None else primitive.symbol
 
+    @property
+    def _backward(self) -> Any:
+        raise AttributeError(_NO_BACKWARD)
 
+    @_backward.setter
+    def _backward(self, function: Any) -> None:
+        raise AttributeError(_NO_BACKWARD)
+
+
+_OWN_OPERATION = (
+    'an operation of your own is a Primitive, such as Primitive("atan", math.atan, lambda out, x:'
+    " 1 / (1 + x * x)), called on Values"
+)
+_NO_BACKWARD = (
+    "a Value has no _backward: loss.backward() computes all gradients, steps(loss) shows how they"
+    f" flow back through each node, and {_OWN_OPERATION}"
+)
 _STRANGER = cast(Value, NotImplemented)  # Python then asks the other operand, or raises TypeError
 
 
@@ -296,6 +354,17 @@ def _as_float(data: Any) -> float:
         raise OverflowError(f"a Value holds a float, and this {kind} is too large") from None
     except (TypeError, ValueError) as error:
         raise TypeError(f"a Value holds a real number, not {data!r}: {error}") from None
+
+
+def as_label(label: Any, *made_from: Any) -> str:
+    """The label, or the error for what is not text, or comes with more than text."""
+    if isinstance(label, str) and not any(given is not None for given in made_from):
+        return label
+    if isinstance(label, str):
+        what = "a Value is made of a number and a label, not of operands and an operation"
+    else:
+        what = f"a label is text, not {label!r} ({type(label).__name__})"
+    raise TypeError(f"{what}; {_OWN_OPERATION}")
 
 
 def as_operand(operand: Any) -> Value | None:
@@ -524,6 +593,9 @@ def _as_result(primitive: Primitive, data: Any, operands: Sequence[Value]) -> fl
 
 
 # --- messages -------------------------------------------------------------------------------------
+
+
+NO_GRADIENT = "the gradient of {} is None, not a number: write p.grad = 0.0, or zero_grad()"
 
 
 def described(primitive: Primitive | None, operands: Sequence[Value]) -> str:

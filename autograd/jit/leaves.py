@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autograd.modes import Origin
-from autograd.value import INPUTS, WEIGHTS, Value
+from autograd.value import INPUTS, NO_GRADIENT, WEIGHTS, Value, as_label
 
 Floats = NDArray[np.float64]
 
@@ -66,6 +66,8 @@ class Linked(Value):
 
     @grad.setter
     def grad(self, number: float) -> None:
+        if number is None:
+            raise TypeError(NO_GRADIENT.format(self.label or "a Value"))
         link = self._origin
         link.grad[link.index] = number
 
@@ -75,7 +77,7 @@ class Linked(Value):
 
     @label.setter
     def label(self, label: str) -> None:
-        self._origin.label = label
+        self._origin.label = as_label(label)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unlinked, (self.data, self.grad, self.label)
@@ -99,7 +101,7 @@ def link(leaves: Sequence[Value]) -> None:
         data, grad, label = leaf.data, leaf.grad, leaf.label
         leaf.__class__ = Linked
         leaf._origin = Link(label, store, index)
-        leaf.data, leaf.grad = data, grad
+        leaf.data, leaf.grad = data, 0.0 if grad is None else grad
 
 
 def put_back(holder: Value | Store, data: Any, grad: Any) -> None:

@@ -163,6 +163,7 @@ NATIVE: dict[Primitive, Emit] = {
     ops.gaussian: _gaussian,
     ops.erf: _call("erf"),
     ops.greater: _greater,
+    ops.less: lambda b, x, y: _greater(b, y, x),
     ops.relu: lambda b, x: _choose(b, "<=", x, 0.0, _like(x, 0.0), x),
     ops.abs: _abs,
     ops.maximum: _maximum,
@@ -186,7 +187,10 @@ def _vector_at(b: ir.IRBuilder, start: Any, v: int, stride: int | None) -> Any:
 
 # The arithmetic of networks gets vector instructions, by the strides of the operands.
 FORMS: dict[Primitive, list[tuple[int, ...]]] = {
-    **{p: [(1, 1), (0, 1), (1, 0)] for p in (ops.add, ops.sub, ops.mul, ops.div, ops.greater)},
+    **{
+        p: [(1, 1), (0, 1), (1, 0)]
+        for p in (ops.add, ops.sub, ops.mul, ops.div, ops.greater, ops.less)
+    },
     **{p: [(1,)] for p in (ops.neg, ops.relu, ops.sqrt)},
 }
 

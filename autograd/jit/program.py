@@ -30,7 +30,7 @@ from autograd.jit.trace import Passed, Recording, Result, Source
 from autograd.jit.watch import Watch
 from autograd.modes import Origin
 from autograd.ops import Opaque
-from autograd.value import Value
+from autograd.value import NO_GRADIENT, Value
 
 # --- what a program returns -----------------------------------------------------------------------
 
@@ -171,6 +171,9 @@ class Program:
                     )
         self._passed = [move for move in moves if isinstance(move[0], int)]
         taken = [move for move in moves if isinstance(move[0], Value)]
+        for leaf, kind, source, _ in taken:
+            if kind == "grad" and source >= 0 and leaf.grad is None:  # the eager call raises too
+                raise TypeError(NO_GRADIENT.format(leaf.label or "a Value"))
         leaves = list(dict.fromkeys(leaf for leaf, *_ in taken))
         link(leaves)
         # The leaves belong to the user: where one is gone, so is what the function did with it.

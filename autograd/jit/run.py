@@ -33,6 +33,7 @@ VECTORISED: dict[Primitive, Callable[..., Any]] = {
     ops.abs: np.abs,
     ops.sqrt: np.sqrt,
     ops.greater: np.greater,
+    ops.less: np.less,
     ops.relu: lambda x: np.where(x <= 0.0, 0.0, x),
     ops.maximum: lambda a, b: np.where((a >= b) | (a != a), a, b),
     ops.minimum: lambda a, b: np.where((a <= b) | (a != a), a, b),

@@ -36,8 +36,8 @@ TOTAL = frozenset(
             ops.minimum,
             ops.where,
         ),
-        *(ops.one_less, ops.log_of_base),
-        *(ops.greater, ops.tanh, ops.sech, ops.sigmoid, ops.softplus, ops.gaussian, ops.erf),
+        *(ops.one_less, ops.log_of_base, ops.greater, ops.less),
+        *(ops.tanh, ops.sech, ops.sigmoid, ops.softplus, ops.gaussian, ops.erf),
     ]
 )
 

@@ -31,7 +31,7 @@ from autograd.jit.leaves import Linked
 from autograd.jit.structure import TraceError, build, flatten, things
 from autograd.modes import Mode
 from autograd.ops import Primitive
-from autograd.value import Constant, Operand, Value, as_operand
+from autograd.value import NO_GRADIENT, Constant, Operand, Value, as_label, as_operand
 
 _new = object.__new__
 _current_mode = modes.current.get
@@ -112,7 +112,10 @@ def refuse(what: str, instead: str) -> NoReturn:
     raise TraceError(f"{what} while the function is recorded: {instead} ({_here()})")
 
 
-_BRANCH = "choose with maximum, minimum or where, or decide outside and pass an argument"
+_BRANCH = (
+    "choose with maximum, minimum or where, as in where(greater(x, 0.0), a, b) or where(less(x,"
+    " 0.0), a, b), or decide outside and pass an argument"
+)
 _READ = "return it, or compute with the Value itself"
 _SHOW = "return it, and print it outside"
 
@@ -205,7 +208,7 @@ class Recorded(Traced):
 
     @label.setter
     def label(self, label: str) -> None:
-        self._label = label
+        self._label = as_label(label)
 
     @property
     def primitive(self) -> Primitive | None:
@@ -296,7 +299,7 @@ class Captured(Traced):
         if tracer is None:
             _slot(self, "grad").__set__(self, number)
         elif number is None:
-            raise TypeError("a gradient is a number, not None: write 0.0")
+            raise TypeError(NO_GRADIENT.format(self.label or "a Value"))
         else:
             tracer.assign(self, grad=number)
 

@@ -142,6 +142,7 @@ const OPERATIONS = {
   one_less: (y, x) => (x === 0 && y === 0 ? y : y - 1),
   log_of_base: (x) => (x === 0 ? 0 : Math.log(x)), // nan below 0
   greater: (a, b) => (a > b ? 1 : 0),
+  less: (a, b) => (a < b ? 1 : 0),
   relu: (x) => (x <= 0 ? 0 : x),
   abs: Math.abs,
   maximum: (a, b) => (a >= b || Number.isNaN(a) ? a : b),

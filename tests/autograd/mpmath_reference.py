@@ -42,6 +42,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "gaussian": lambda x: mpmath.exp(-x * x),
     "erf": mpmath.erf,
     "greater": lambda a, b: mpf(a > b),
+    "less": lambda a, b: mpf(a < b),
     "relu": lambda x: x if x > 0 else mpf(0),
     "abs": lambda x: abs(x),
     "maximum": lambda a, b: max(a, b),

@@ -190,6 +190,7 @@ WRITTEN = [
     (maximum(a, -b), "max(a, -b)", r"\max\left(a, -b\right)"),
     (where(a, b, 0.0), "where(a, b, 0)", r"\operatorname{where}\left(a, b, 0\right)"),
     (ops.greater(a, b) - 0.5, "[a > b] - 0.5", r"\left[a \gt b\right] - 0.5"),
+    (ops.less(a, b) - 0.5, "[a < b] - 0.5", r"\left[a \lt b\right] - 0.5"),
     (ops.gaussian(a + b), "exp(-(a + b)²)", r"e^{-\left(a + b\right)^{2}}"),
 ]
 
@@ -553,7 +554,7 @@ def test_recorded_derivatives_are_the_rules_to_the_last_bit_at_any_point(
     for k in free:
         rule = row.backward[k]
         if rule is None:
-            assert k == 0 or row in (ops.greater, ops.pow, ops.one_less)
+            assert k == 0 or row in (ops.greater, ops.less, ops.pow, ops.one_less)
             continue
         recording = recorder(node).derivative(node, k)
         if row is ops.pow and fixed is None:
