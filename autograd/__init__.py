@@ -8,6 +8,7 @@
 8.0
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,31 @@ __all__ = [
     "topological_order",
     "where",
 ]
+
+
+class _OtherLibrary:
+    """The last to be asked for a module, says of `autograd.numpy` and its like whose they are.
+
+    A module of the name would do for that, but whoever imports all modules of a package to look
+    into them, as doctest runs do, would fail at it.
+    """
+
+    MODULES = ("numpy", "scipy", "extend", "builtins", "differential_operators", "test_util")
+    FUNCTIONS = ("elementwise_grad", "value_and_grad", "make_vjp", "make_jvp", "multigrad_dict")
+
+    @classmethod
+    def find_spec(cls, name: str, path: Any = None, target: Any = None) -> None:
+        package, _, wanted = name.partition(".")
+        if package == "autograd" and wanted in (*cls.MODULES, *cls.FUNCTIONS):
+            raise ModuleNotFoundError(
+                f"{name} belongs to another library, the autograd of HIPS, which differentiates"
+                " functions of NumPy arrays. This autograd is of scalar-autograd: numbers that are"
+                " Values, without NumPy. The two have one name, so each needs an environment of"
+                " its own"
+            )
+
+
+sys.meta_path.append(_OtherLibrary)
 
 
 def __getattr__(name: str) -> Any:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from autograd.draw import number as formatted
 from autograd.formula import LATEX, TEXT, dotted, is_one_word
 from autograd.tables import COLUMNS, Row, aligned, shortened, text_width
+from autograd.text import for_stream
 from autograd.value import Value
 
 
@@ -35,7 +36,7 @@ class Path(NamedTuple):
     @property
     def way(self) -> str:
         """`L → e → a`; of a long path the first and the last nodes."""
-        return " → ".join(shortened(self.names, TEXT.ellipsis))
+        return for_stream(" → ".join(shortened(self.names, TEXT.ellipsis)))
 
     def __repr__(self) -> str:
         return f"{self.way}: {self.symbols} = {self.numbers} = {formatted(self.product)}"
@@ -62,9 +63,9 @@ class Explanation(NamedTuple):
     def __repr__(self) -> str:
         title = f"d {dotted(self.output)} / d {dotted(self.name)} = {formatted(self.total)}"
         if not self.paths:
-            return f"{title}: {self.output} does not change with {self.name}"
+            return for_stream(f"{title}: {self.output} does not change with {self.name}")
         if self.name == self.output and len(self.paths[0].nodes) == 1:
-            return f"{title}: the output itself"
+            return for_stream(f"{title}: the output itself")
         one = self.how_many == 1
         which = "along the only path" if one else f"the sum over {_counted(self.how_many)} paths"
         left_out = self.how_many - len(self.paths)
@@ -76,7 +77,7 @@ class Explanation(NamedTuple):
         if max(map(text_width, lines)) > COLUMNS:  # one below the other then
             lines = ["\n    = ".join(row) for row in rows]
             lines += [cell for (cell,) in more] + ["sum = " + row[-1] for row in total]
-        return "\n".join([f"{title}, {which}", *lines])
+        return for_stream("\n".join([f"{title}, {which}", *lines]))
 
     def _repr_latex_(self) -> str:
         """The chain rule in symbols, with the number of each path below it, and the sum."""

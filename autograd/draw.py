@@ -22,6 +22,7 @@ from autograd.files import write_bytes
 from autograd.fold import Box, Fold, Part, named_values
 from autograd.layout import FAR, render, svg_size
 from autograd.modes import Mode
+from autograd.text import for_stream
 from autograd.value import Constant, Value
 
 __all__ = ["Drawing", "draw", "names", "node_kinds", "number", "picture", "render", "shown"]
@@ -198,7 +199,7 @@ class Drawing:
         return {"image/png": png, **bundle}, {"image/png": {"width": width, "height": height}}
 
     def __repr__(self) -> str:
-        return f"<Drawing of {self._what}>"
+        return for_stream(f"<Drawing of {self._what}>")
 
 
 def number(x: float, digits: int = 4) -> str:

@@ -45,6 +45,7 @@ from autograd.formula import (
     written,
 )
 from autograd.tables import FACTORS_SHOWN, Row, aligned, grouped, kept, wrapped
+from autograd.text import for_stream
 from autograd.value import Constant, Value
 
 # A picture of more nodes takes many seconds to lay out, and shows little.
@@ -85,7 +86,7 @@ class ForwardStep(NamedTuple):
         return f"{formatted(self.data)} = {self.in_numbers}"
 
     def __repr__(self) -> str:
-        return f"{self.symbols} = {self.in_numbers} = {formatted(self.data)}"
+        return for_stream(f"{self.symbols} = {self.in_numbers} = {formatted(self.data)}")
 
 
 class Contribution(NamedTuple):
@@ -114,7 +115,7 @@ class Contribution(NamedTuple):
     equation: str
 
     def __repr__(self) -> str:
-        return self.equation
+        return for_stream(self.equation)
 
 
 class BackwardStep(NamedTuple):
@@ -147,7 +148,7 @@ class BackwardStep(NamedTuple):
     def __repr__(self) -> str:
         gradient = f"{dotted(self.name)}.grad = {formatted(self.upstream)}"
         passed = "; ".join(map(repr, self.contributions)) or self.silence
-        return f"{gradient}, back through {self.name} = {self.formula}: {passed}"
+        return for_stream(f"{gradient}, back through {self.name} = {self.formula}: {passed}")
 
 
 Step = ForwardStep | BackwardStep
@@ -250,14 +251,14 @@ class Steps(Sequence[Step]):
     def _forward_step(self, position: int) -> ForwardStep:
         i = self._leaves + position
         node, expression = self.nodes[i], self._formula(i)
-        numbers = written(expression, in_numbers(self._data_of))
-        names = written(expression, in_names(self._name))
+        numbers = for_stream(written(expression, in_numbers(self._data_of)))
+        names = for_stream(written(expression, in_names(self._name)))
         return ForwardStep(node, self._name(node), names, numbers, float(self._data[i]))
 
     def _backward_step(self, position: int) -> BackwardStep:
         i = self._leaves + len(self) - 1 - position
         node = self.nodes[i]
-        names = written(self._formula(i), in_names(self._name))
+        names = for_stream(written(self._formula(i), in_names(self._name)))
         passed = tuple(self._contributions(i)) if i in self._begin else ()
         return BackwardStep(node, self._name(node), names, self._gradients[i], passed)
 
@@ -279,12 +280,12 @@ class Steps(Sequence[Step]):
                 parent=parent,
                 name=self._name(parent),
                 operand=k,
-                symbols=written(symbols, name),
+                symbols=for_stream(written(symbols, name)),
                 local=local,
                 contribution=contribution,
                 before=before,
                 total=sofar + contribution,
-                equation=" = ".join([f"{dotted(self._name(parent))}.grad", *distinct]),
+                equation=for_stream(" = ".join([f"{dotted(self._name(parent))}.grad", *distinct])),
             )
 
     def _formula(self, i: int) -> Expression:
@@ -423,8 +424,8 @@ class Steps(Sequence[Step]):
         return Path(
             nodes=tuple(nodes),
             names=tuple(names),
-            symbols=" * ".join(symbols) or "1",
-            numbers=(" * ".join(numbers) or "1") + stop,
+            symbols=for_stream(" * ".join(symbols) or "1"),
+            numbers=for_stream((" * ".join(numbers) or "1") + stop),
             product=0.0 if stopped else math.prod(known, start=1.0),
             latex=r" \cdot ".join(latex) or "1",
         )
@@ -432,7 +433,9 @@ class Steps(Sequence[Step]):
     # --- as text ------------------------------------------------------------------------------
 
     def __repr__(self) -> str:
-        return f"<Steps: forward to {self._name(self.output)} and back, {len(self):,} in all>"
+        return for_stream(
+            f"<Steps: forward to {self._name(self.output)} and back, {len(self):,} in all>"
+        )
 
     def __str__(self) -> str:
         return self._table(_STEPS_SHOWN)
@@ -443,7 +446,7 @@ class Steps(Sequence[Step]):
 
     def _table(self, most: int) -> str:
         """The table, with at most so many steps of each pass."""
-        output, half = self._name(self.output), len(self) // 2
+        output, half = for_stream(self._name(self.output)), len(self) // 2
         if not half:
             return f"{output} is a leaf: there are no steps, and its gradient is 1"
         gap: Row = (f"  ... {half - most:,} steps left out; .table() has them all",)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from autograd.text import for_stream
+
 COLUMNS = 100  # of a screen
 FACTORS_SHOWN = 8  # of a long product or path
 
@@ -17,6 +19,7 @@ def grouped(number: str) -> str:
 
 def aligned(rows: Sequence[Row], sides: str) -> list[str]:
     """Rows in columns, each to the l(eft) or r(ight). The last cell of a short row may be long."""
+    rows = [tuple(map(for_stream, row)) for row in rows]
     widths = [0] * len(sides)
     for row in rows:
         for column, cell in enumerate(row if len(row) == len(sides) else row[:-1]):
@@ -34,7 +37,7 @@ def aligned(rows: Sequence[Row], sides: str) -> list[str]:
 def wrapped(title: str, entries: Sequence[str], width: int = COLUMNS) -> list[str]:
     """A title, and entries under it in as many lines as they need."""
     lines = [""]
-    for entry in entries:
+    for entry in map(for_stream, entries):
         if lines[-1] and text_width(lines[-1]) + 4 + text_width(entry) > width:
             lines.append("")
         lines[-1] += f"    {entry}" if lines[-1] else entry

@@ -11,6 +11,7 @@ from autograd.draw import number as formatted
 from autograd.formula import dotted
 from autograd.steps import HEADINGS, BackwardStep, ForwardStep, Steps, cells
 from autograd.tables import aligned, text_width, wrapped
+from autograd.text import for_stream
 from autograd.value import Value
 
 _HELP = "←/→ one step   Home/End first, last   space plays, pauses   q leaves"
@@ -104,11 +105,12 @@ def _known(steps: Steps, position: int) -> list[str]:
 
 def _cut(text: str, width: int) -> str:
     """A text in no more columns than these."""
+    text, ending = for_stream(text), for_stream("…")
     if text_width(text) <= width:
         return text
-    while text_width(text) > width - 1:
+    while text_width(text) > max(width - len(ending), 0):
         text = text[:-1]
-    return text + "…"
+    return (text + ending)[:width]
 
 
 class _Keys:

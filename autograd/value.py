@@ -25,6 +25,7 @@ from typing import Any, SupportsFloat, SupportsIndex, TypeGuard, Union, cast
 from autograd import modes, ops
 from autograd.modes import Origin
 from autograd.ops import Primitive
+from autograd.text import for_stream
 
 Operand = Union["Value", float]
 Operator = Callable[["Value", Operand], "Value"]
@@ -291,7 +292,7 @@ class Value:
 
     def __repr__(self) -> str:
         label = f", label={self.label!r}" if self.label else ""
-        return f"Value(data={self.data}, grad={self.grad}{label})"
+        return for_stream(f"Value(data={self.data}, grad={self.grad}{label})")
 
     def __getstate__(self) -> Any:
         from autograd.copies import state_of  # imports run the other way

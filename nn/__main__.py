@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import math
 import os
 import random
@@ -479,4 +480,6 @@ def _real(text: str) -> float:
 
 
 if __name__ == "__main__":
+    if isinstance(sys.stdout, io.TextIOWrapper):  # generated text has signs that no one foresaw
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(main())

@@ -11,6 +11,7 @@ from typing import Any, Literal, overload
 
 from autograd import Value, maximum, no_grad, where
 from autograd.modes import scoped
+from autograd.text import for_stream
 from autograd.value import as_constant, as_operand
 from nn.activations import Activation, activation_named, softmax
 from nn.layers import LayerNorm, Linear, RMSNorm, name_of
@@ -224,7 +225,7 @@ class MultiHeadAttention(Module):
 
     def __repr__(self) -> str:
         size = len(self.W_q.weights)
-        return f"MultiHeadAttention({size} → {size}, {len(self.heads)} heads)"
+        return for_stream(f"MultiHeadAttention({size} → {size}, {len(self.heads)} heads)")
 
 
 Cache = tuple[list[list[Value]], list[list[Value]]]
@@ -260,7 +261,7 @@ class FeedForward(Module):
 
     def __repr__(self) -> str:
         size, wide = len(self.W_2.weights), len(self.W_1.weights)
-        return f"FeedForward({size} → {wide} → {size}, {name_of(self.activation)})"
+        return for_stream(f"FeedForward({size} → {wide} → {size}, {name_of(self.activation)})")
 
 
 class TransformerBlock(Module):

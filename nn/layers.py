@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, overload
 
 from autograd import Value, modes, no_grad
+from autograd.text import for_stream
 from autograd.value import as_constant, is_value, weighted_sum
 from nn import rng
 from nn.activations import ACTIVATIONS, Activation, activation_named
@@ -49,7 +50,9 @@ class Neuron(Module):
         self.b = Value(0.0) if bias else None
 
     def __repr__(self) -> str:
-        return f"Neuron({len(self.w)} → 1, {name_of(self.activation)}{_bias_of(self.b)})"
+        return for_stream(
+            f"Neuron({len(self.w)} → 1, {name_of(self.activation)}{_bias_of(self.b)})"
+        )
 
     def __call__(self, x: Vector) -> Value:
         try:
@@ -88,7 +91,7 @@ class Layer(Module):
     def __repr__(self) -> str:
         first = self.neurons[0]
         sizes = f"{len(first.w)} → {len(self.neurons)}"
-        return f"Layer({sizes}, {name_of(first.activation)}{_bias_of(first.b)})"
+        return for_stream(f"Layer({sizes}, {name_of(first.activation)}{_bias_of(first.b)})")
 
     @overload
     def __call__(self, x: Matrix) -> Matrix: ...
@@ -143,7 +146,7 @@ class Linear(Module):
     def __repr__(self) -> str:
         scaled = "" if self.multiplier == 1.0 else f", × {self.multiplier:g}"
         sizes = f"{len(self.weights[0])} → {len(self.weights)}"
-        return f"Linear({sizes}{_bias_of(self.bias or None)}{scaled})"
+        return for_stream(f"Linear({sizes}{_bias_of(self.bias or None)}{scaled})")
 
     @overload
     def __call__(self, x: Matrix) -> Matrix: ...
@@ -216,7 +219,7 @@ class MLP(Module):
             names.pop()
             names = names[:1] if len(set(names)) == 1 else names
         told = ", ".join(names) + _bias_of(firsts[0].b)
-        return f"MLP({' → '.join(map(str, sizes))}, {told})"
+        return for_stream(f"MLP({' → '.join(map(str, sizes))}, {told})")
 
     @overload
     def __call__(self, x: Matrix) -> Matrix: ...
@@ -451,7 +454,7 @@ class Embedding(Module):
         self.vectors = _normal(count, size, std, generator)
 
     def __repr__(self) -> str:
-        return f"Embedding({len(self.vectors)} → {len(self.vectors[0])})"
+        return for_stream(f"Embedding({len(self.vectors)} → {len(self.vectors[0])})")
 
     @overload
     def __call__(self, index: int | Value) -> list[Value]: ...

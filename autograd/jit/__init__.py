@@ -42,6 +42,7 @@ from autograd.jit.program import UNSURE, Program
 from autograd.jit.structure import Static, TraceError, flatten, things
 from autograd.jit.trace import Recording, Unrecorded, place_of, record
 from autograd.jit.watch import Watch
+from autograd.text import for_stream
 from autograd.value import Value
 
 __all__ = ["Jitted", "Program", "TraceError", "jit"]
@@ -87,7 +88,7 @@ class Jitted:
         return [program for programs in self._programs.values() for program in programs]
 
     def __repr__(self) -> str:
-        return f"<jitted {self.__name__}, {len(self.programs)} programs>"
+        return for_stream(f"<jitted {self.__name__}, {len(self.programs)} programs>")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Jitted, (self.function, self.backend, self.static)  # a copy records for itself

@@ -30,6 +30,7 @@ from autograd.jit.trace import Passed, Recording, Result, Source
 from autograd.jit.watch import Watch
 from autograd.modes import Origin
 from autograd.ops import Opaque
+from autograd.text import for_stream
 from autograd.value import NO_GRADIENT, Value
 
 # --- what a program returns -----------------------------------------------------------------------
@@ -306,11 +307,11 @@ class Program:
         eager = f", {_counted(self.unsure, 'call')} done eagerly" if self.unsure else ""
         lines = [f"{self.name}: {_counted(self.replays, 'replay')}{eager}"]
         lines += [f"  {k:9}{self.seconds[k]:7.3f} s   {text}" for k, text in results.items()]
-        return "\n".join(lines)
+        return for_stream("\n".join(lines))
 
     def __repr__(self) -> str:
         done = _counted(self.replays, "replay")
-        return f"<program of {self.name}: {self.simplified:,} nodes, {done}>"
+        return for_stream(f"<program of {self.name}: {self.simplified:,} nodes, {done}>")
 
 
 def _counted(number: int, thing: str) -> str:

@@ -1,0 +1,57 @@
+"""How is a text shown where output takes few signs? Those it cannot show are written in ASCII."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+_RAISED, _LOWERED = "⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "₀₁₂₃₄₅₆₇₈₉"
+_DIGITS = str.maketrans(_RAISED + _LOWERED, "-0123456789" + "0123456789")
+# A number above or below the line is one sign, and so is any other character beyond ASCII.
+_SIGN = re.compile(f"[{_RAISED}]+|[{_LOWERED}]+|√\\(|[^\\x00-\\x7f]")
+_IN_ASCII = {
+    "→": "->",
+    "←": "<-",
+    "×": "x",
+    "·": "*",
+    "√": "sqrt ",
+    "√(": "sqrt(",
+    "σ": "sigma",
+    "∂": "d",
+    "…": "...",
+    "↵": "\\n",
+    "⇥": "\\t",
+    "␡": "\\x7f",
+    "�": "?",
+} | {chr(0x2400 + c): f"\\x{c:02x}" for c in range(32)}
+
+
+def for_stream(text: str) -> str:
+    """The text as standard output can show it now: as it is, where the encoding has all its signs.
+
+    Others are replaced by what is read the same, `->` for an arrow, or else by their number, as in
+    a Python string. Whoever aligns texts does this first, for it changes how long they are.
+    """
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"  # None: of a file in memory
+    return text if _has(encoding, text) else _SIGN.sub(lambda m: _shown(m.group(), encoding), text)
+
+
+def _has(encoding: str, text: str) -> bool:
+    """Whether a text can be written in this encoding."""
+    if text.isascii():
+        return True
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(sign: str, encoding: str) -> str:
+    if _has(encoding, sign):
+        return sign
+    if sign[0] in _RAISED or sign[0] in _LOWERED:
+        return ("^" if sign[0] in _RAISED else "_") + sign.translate(_DIGITS)
+    if sign in _IN_ASCII:
+        return _IN_ASCII[sign]
+    return sign.encode("ascii", "backslashreplace").decode("ascii")
