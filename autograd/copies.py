@@ -126,6 +126,7 @@ def _unknown(slots: tuple[Any, Any], known: set[int]) -> list[Value]:
 
 def _added(value: Value) -> dict[str, Any]:
     """The attributes that a subclass brings."""
-    attributes, slots = object.__getstate__(value)
+    state: Any = object.__getstate__(value)
+    attributes, slots = state
     own = {name: thing for name, thing in slots.items() if name not in Value.__slots__}
     return {**(attributes or {}), **own}

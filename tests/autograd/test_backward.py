@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 
 import pytest
 
-from autograd import Value, grad, hessian, jacobian, no_grad, topological_order, where
+from autograd import (
+    Value,
+    detect_anomaly,
+    grad,
+    hessian,
+    jacobian,
+    no_grad,
+    topological_order,
+    where,
+)
 
 
 def test_backward_twice_doubles_leaf_gradients_exactly_and_nothing_else() -> None:
@@ -240,6 +250,40 @@ def test_jacobian_of_a_linear_map_has_no_hidden_coupling() -> None:
     x, y = Value(2.0), Value(3.0)
     rows = jacobian([3 * x, x - y, Value(1.0)], [x, y])
     assert [[entry.data for entry in row] for row in rows] == [[3.0, 0.0], [1.0, -1.0], [0.0, 0.0]]
+
+
+# --- a gradient that is None ----------------------------------------------------------------------
+
+
+def pass_over(kind: str) -> tuple[Value, Value, Value, Value]:
+    """w, x, a product of them and a loss, of which one has None where its gradient was."""
+    w, x = Value(2.0, "w"), Value(3.0, "x")
+    product = w * x
+    product.label = "product"
+    loss = product.tanh() + x
+    loss.backward()
+    w.grad, x.grad = 5.0, 7.0
+    {"leaf": w, "inner": product}[kind].grad = None  # type: ignore[assignment]
+    return w, x, product, loss
+
+
+@pytest.mark.parametrize(("kind", "name"), [("leaf", "w"), ("inner", "product")])
+@pytest.mark.parametrize("checked", [False, True])
+def test_a_gradient_that_is_none_is_refused_and_all_stay_as_they_were(
+    kind: str, name: str, checked: bool
+) -> None:
+    """`p.grad = None` is what PyTorch's users write for zero_grad()."""
+    nodes = pass_over(kind)
+    before = [node.grad for node in nodes]
+    message = f"the gradient of {name} is None, not a number: write p.grad = 0.0, or zero_grad"
+    if checked and kind == "inner":  # what an inner node had is not looked at there
+        return
+    with detect_anomaly() if checked else nullcontext(), pytest.raises(TypeError, match=message):
+        nodes[-1].backward()
+    assert [node.grad for node in nodes] == before
+    nodes[0].grad = nodes[2].grad = 0.0
+    nodes[-1].backward()
+    assert nodes[0].grad == pytest.approx(3.0 / math.cosh(6.0) ** 2)
 
 
 # --- order ----------------------------------------------------------------------------------------

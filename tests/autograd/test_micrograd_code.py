@@ -6,10 +6,14 @@ hand, in exact fractions, in the docstrings.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
-from autograd import Value
+from autograd import Primitive, Value
 
 
 def test_the_readme_example() -> None:
@@ -118,3 +122,66 @@ def test_a_step_of_gradient_descent_by_assignment() -> None:
         (p * p).backward()
         p.data -= 0.25 * p.grad
     assert (p.data, p.grad) == (1.0, 4.0)
+
+
+# --- what cannot run unchanged says what to write -------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        lambda a, b: Value(math.atan(a.data), (a,)),
+        lambda a, b: Value(math.atan(a.data), ()),
+        lambda a, b: Value(a.data + b.data, (a, b), "+"),
+        lambda a, b: Value(a.data + b.data, (a, b), "+", "sum"),
+        lambda a, b: Value(a.data + b.data, "sum", "+"),
+        lambda a, b: Value(a.data + b.data, _children=(a, b)),
+        lambda a, b: Value(a.data + b.data, _op="+"),
+        lambda a, b: Value(a.data, _children=(a, b), _op="+", label="c"),
+        lambda a, b: Value(a.data, label=a),
+        lambda a, b: Value(a.data, None),
+        lambda a, b: Value(a.data, 3),
+    ],
+)
+def test_a_value_made_of_operands_by_hand_is_refused(node: Callable[..., Value]) -> None:
+    """The graph would end there without a word."""
+    with pytest.raises(TypeError, match=r"Primitive\(.*called on Values"):
+        node(Value(1.0), Value(2.0))
+
+
+def test_the_message_shows_what_was_given_for_a_label() -> None:
+    with pytest.raises(
+        TypeError, match=r"a label is text, not \(Value\(data=1.0.*\(tuple\); an op"
+    ):
+        Value(0.5, (Value(1.0),))
+
+
+def test_the_primitive_that_the_message_shows() -> None:
+    """d atan(x)/dx = 1 / (1 + x^2), 1/5 at 2."""
+    atan = Primitive("atan", math.atan, lambda out, x: 1 / (1 + x * x))
+    x = Value(2.0)
+    y = atan(x)
+    y.backward()
+    assert (y.data, x.grad) == (math.atan(2.0), 0.2)
+
+
+@pytest.mark.parametrize("label", [3, None, ("a",), Value(1.0), b"a"])
+@pytest.mark.parametrize("make", [lambda: Value(1.0), lambda: Value(1.0, "w") * 2.0])
+def test_a_label_that_is_no_text_is_refused(make: Callable[[], Value], label: Any) -> None:
+    v = make()
+    v.label = "before"
+    with pytest.raises(TypeError, match="a label is text"):
+        v.label = label
+    assert v.label == "before"
+    v.label = np.str_("text")
+    assert v.label == "text"
+
+
+def test_a_backward_function_of_a_node_is_refused() -> None:
+    out = Value(2.0) * 3.0
+    advice = r"loss.backward\(\).*steps\(loss\).*Primitive"
+    with pytest.raises(AttributeError, match=advice):
+        out._backward()
+    with pytest.raises(AttributeError, match=advice):
+        out._backward = lambda: None
+    assert not hasattr(Value(1.0), "_backward")

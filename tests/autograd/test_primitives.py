@@ -15,7 +15,7 @@ import pytest
 from mpmath import mp, mpf
 from mpmath_reference import PRIMITIVES, exact
 
-from autograd import Value, grad, maximum, minimum, where
+from autograd import Value, grad, greater, less, maximum, minimum, where
 
 inf, nan = math.inf, math.nan
 MAX, TINY = sys.float_info.max, 5e-324
@@ -508,3 +508,56 @@ def test_where_passes_the_gradient_to_the_chosen_operand_only() -> None:
     a, b, condition = Value(3.0), Value(5.0), Value(1.0)
     (2.0 * where(condition, a, b)).backward()
     assert (condition.grad, a.grad, b.grad) == (0.0, 2.0, 0.0)
+
+
+# --- choices by comparison ------------------------------------------------------------------------
+
+
+def huber(error: Value, delta: float) -> Value:
+    """Half the square up to delta, a line from there on."""
+    size = abs(error)
+    return where(less(size, delta), 0.5 * error * error, delta * (size - 0.5 * delta))
+
+
+def pinball(error: Value, quantile: float) -> Value:
+    """quantile * e above 0, (quantile - 1) * e below."""
+    return where(greater(error, 0.0), quantile * error, (quantile - 1.0) * error)
+
+
+@pytest.mark.parametrize(
+    ("error", "value", "slope"),
+    [(0.5, 0.125, 0.5), (-0.5, 0.125, -0.5), (3.0, 4.0, 2.0), (-5.0, 8.0, -2.0), (0.0, 0.0, 0.0)],
+)
+def test_the_huber_loss_by_hand(error: float, value: float, slope: float) -> None:
+    """With delta = 2: 3 gives 2 (3 - 1) = 4 with slope 2."""
+    x = Value(error)
+    loss = huber(x, 2.0)
+    loss.backward()
+    assert (loss.data, x.grad) == (value, slope)
+
+
+@pytest.mark.parametrize(
+    ("error", "value", "slope"), [(2.0, 1.8, 0.9), (-2.0, 0.2, -0.1), (0.0, 0.0, -0.1)]
+)
+def test_the_pinball_loss_by_hand(error: float, value: float, slope: float) -> None:
+    x = Value(error)
+    loss = pinball(x, 0.9)
+    loss.backward()
+    assert loss.data == pytest.approx(value, rel=1e-15)
+    assert x.grad == pytest.approx(slope, rel=1e-15)
+
+
+def test_comparisons_are_nodes_that_pass_no_gradient_back() -> None:
+    a, b = Value(1.0, "a"), Value(2.0, "b")
+    for comparison, number, op in ((less(a, b), 1.0, "less"), (greater(a, b), 0.0, "greater")):
+        assert (comparison.data, comparison.op, comparison.parents) == (number, op, (a, b))
+        (comparison * a).backward()
+        assert (a.grad, b.grad) == (number, 0.0)
+        a.grad = 0.0
+    assert [less(1.0, 2.0), greater(1.0, 2.0), less(2, b).data, greater(b, 1).data] == [1, 0, 0, 1]
+
+
+def test_where_takes_a_bool_of_a_comparison() -> None:
+    x = Value(3.0)
+    assert where(x > 0, x * x, -x).data == 9.0
+    assert where(x < 0, x * x, -x).data == -3.0

@@ -6,6 +6,7 @@ import copy
 import math
 import operator
 import pickle
+import pydoc
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -109,6 +110,56 @@ def test_comparisons_look_at_the_data_on_either_side(other: Any) -> None:
 def test_comparisons_with_nan_are_false() -> None:
     x, y = Value(math.nan), Value(1.0)
     assert [x < y, x <= y, x > y, x >= y] == [False] * 4
+
+
+TRUTHS: dict[str, Callable[[Value], object]] = {
+    "bool": bool,
+    "not": lambda v: not v,
+    "if": lambda v: 1 if v else 2,
+    "and": lambda v: v and 1.0,
+    "or": lambda v: v or 1.0,
+    "any": lambda v: any([v]),
+    "all": lambda v: all([v]),
+    "filter": lambda v: list(filter(None, [v])),
+    "an array": lambda v: np.array([v]).any(),
+}
+
+
+@pytest.mark.parametrize("look", TRUTHS.values(), ids=TRUTHS.keys())
+@pytest.mark.parametrize("number", [0.0, 2.0])
+def test_a_value_is_neither_true_nor_false(look: Callable[[Value], object], number: float) -> None:
+    """`where` looks at the number, other objects are always true: neither is meant for sure."""
+    message = r"label='v'.*write `v.data != 0` .*`v is not None` .*where\(v, a, b\)"
+    for v in (Value(number, "v"), Value(number, "v") + 0.0):
+        v.label = "v"
+        with pytest.raises(TypeError, match=message):
+            look(v)
+
+
+OPERATORS_OF_A_CLASS = [
+    name
+    for operation in ("add", "sub", "mul", "truediv", "pow")
+    for name in (f"__{operation}__", f"__r{operation}__")
+]
+
+
+@pytest.mark.parametrize("name", OPERATORS_OF_A_CLASS)
+def test_an_operator_has_a_name_and_a_text(name: str) -> None:
+    method = getattr(Value, name)
+    assert (method.__name__, method.__qualname__) == (name, f"Value.{name}")
+    assert method.__module__ == "autograd.value"
+    assert method.__doc__
+    assert pickle.loads(pickle.dumps(method)) is method
+    bound = pickle.loads(pickle.dumps(getattr(Value(3.0), name)))
+    assert bound(2.0).data == getattr(3.0, name)(2.0)
+
+
+def test_help_says_what_each_method_does() -> None:
+    shown = pydoc.plain(pydoc.render_doc(Value))
+    assert " |  __sub__(left: 'Value', right: 'Any') -> 'Value'\n |      `left - right`" in shown
+    assert "<locals>" not in shown
+    public = [n for n in vars(Value) if not n.startswith("_") and n not in Value.__slots__]
+    assert [n for n in public if n != "recorded_number" and not getattr(Value, n).__doc__] == []
 
 
 def test_float_int_and_format_give_the_number() -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from side_by_side import close, same
 
-from autograd import Primitive, Value, grad, maximum, minimum, ops, where
+from autograd import Primitive, Value, grad, greater, less, maximum, minimum, ops, where
+from autograd.jit import TraceError, jit
 
 inf, nan = math.inf, math.nan
 # The exponent of `pow` is a plain number, part of a program; it has tests of its own.
@@ -242,3 +243,89 @@ def test_a_users_primitive_of_constants_gives_what_it_gives_eagerly() -> None:
                 lambda p=primitive, n=arity, c=number: (lambda x: p(*[Value(c)] * n) * x, []),
                 (1.5,),
             )
+
+
+def test_losses_that_choose_by_comparison_are_replayed_to_the_bit() -> None:
+    """The huber and the pinball loss, and a step of gradient descent on both."""
+
+    def make() -> tuple[User, Any]:
+        w = Value(0.7, "w")
+
+        def step(xs: list[float], y: float) -> Value:
+            loss = Value(0.0)
+            for x in xs:
+                error = w * x - y
+                size = abs(error)
+                loss = loss + where(less(size, 1.0), 0.5 * error * error, size - 0.5)
+                loss = loss + where(greater(error, 0.0), 0.9 * error, -0.1 * error)
+            w.grad = 0.0
+            loss.backward()
+            w.assign(w - 0.1 * w.grad)
+            return loss
+
+        return step, w
+
+    xs = [0.1 * i - 2.0 for i in range(40)]
+    same(make, (xs, 0.3), (xs, -0.2), (xs, 0.0), (xs, 5.0), replayed=True)
+
+
+def test_a_choice_by_a_bool_is_refused_with_what_to_write() -> None:
+    @jit
+    def branch(x: float) -> Any:
+        v = Value(1.0) * x
+        return where(v > 0, v, -v)
+
+    with pytest.raises(TraceError, match=r"where\(greater\(x, 0.0\), a, b\) or where\(less\(x, 0"):
+        branch(1.0)
+
+
+def test_a_label_that_is_no_text_is_refused_as_eagerly() -> None:
+    leaf = Value(1.0, "leaf")
+
+    def labelled(x: float) -> Value:
+        y = leaf * x
+        y.label = 3  # type: ignore[assignment]
+        return y
+
+    same(lambda: (labelled, []), (1.0,), (2.0,))
+    jit(lambda x: leaf * x)(1.0)
+    with pytest.raises(TypeError, match="a label is text, not 4"):
+        leaf.label = 4  # type: ignore[assignment]
+    assert leaf.label == "leaf"
+
+
+@pytest.mark.parametrize("cleared", [True, False])
+def test_a_gradient_that_is_none_is_cleared_or_refused_as_eagerly(cleared: bool) -> None:
+    def make() -> tuple[User, Any]:
+        w = Value(2.0, "w")
+        w.grad = None  # type: ignore[assignment]
+
+        def step(x: float) -> Value:
+            loss = w * x
+            if cleared:
+                w.grad = 0.0
+            loss.backward()
+            return loss
+
+        return step, []
+
+    same(make, (3.0,), (4.0,))
+    function, _ = make()
+    if not cleared:
+        with pytest.raises(TypeError, match=r"the gradient of w is None, not a number: write p\."):
+            jit(function)(3.0)
+
+
+def test_none_assigned_to_a_gradient_that_a_program_reads() -> None:
+    w = Value(2.0, "w")
+
+    @jit
+    def step(x: float) -> Value:
+        loss = w * x
+        loss.backward()
+        return loss
+
+    step(3.0)
+    with pytest.raises(TypeError, match=r"the gradient of w is None, not a number: write p\."):
+        w.grad = None  # type: ignore[assignment]
+    assert w.grad == 3.0

@@ -1,0 +1,157 @@
+"""Output that is not UTF-8 shows the same in ASCII, aligned, and ends no run with an error."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from autograd.text import for_stream
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SHOWN = """
+    import nn
+    from autograd import Value, draw, explain, greater, jit, less, steps
+    print(nn.MLP(2, [2, 1]), nn.Neuron(2), nn.Layer(2, 3), nn.Linear(2, 3), nn.Embedding(2, 3))
+    print(nn.GPT(5, 4, 4, 1, 1).blocks)
+    a, b = Value(4.0, "θ"), Value(2.0, "long" * 20)
+    y = (a.sqrt() * b.sigmoid() + (a + b).sqrt() ** 12) * less(b, a) * a ** -2
+    for output in (y, a.sqrt().sqrt().sqrt().sqrt().sqrt().sqrt().sqrt().sqrt().sqrt().sqrt()):
+        output.label = "größe"
+        passed = steps(output)
+        print(output, draw(output), passed, repr(passed), list(passed), explain(output, a))
+        for step in passed:
+            print(step.formula, *getattr(step, "contributions", ()))
+        for path in explain(output, a).paths:
+            print(path, path.way, path.symbols, path.numbers, [path])
+        passed.play()
+    @jit
+    def größe(x):
+        return a * x
+    größe(1.0)
+    print(größe, größe.programs[0], größe.programs)
+"""
+
+
+def output_of(code: str, encoding: str) -> str:
+    """What a new process with output of this encoding prints."""
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode(encoding)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "cp437"])
+def test_everything_that_is_printed_is_printed_in_every_encoding(encoding: str) -> None:
+    shown = output_of(SHOWN, encoding)
+    assert "MLP(2 -> 2 -> 1, relu) Neuron(2 -> 1, relu)" in shown
+    assert "\N{RIGHTWARDS ARROW}" not in shown
+    assert ("größe" in shown) == (encoding != "ascii")
+
+
+def test_in_utf_8_every_sign_stays() -> None:
+    shown = output_of(SHOWN, "utf-8")
+    assert "MLP(2 → 2 → 1, relu) Neuron(2 → 1, relu)" in shown
+    assert "√θ" in shown
+    assert ")²" in shown
+    assert "¹²" in shown
+    assert "größe → " in shown
+
+
+def test_a_table_in_ascii_is_aligned() -> None:
+    code = """
+        from autograd import Value, explain, steps
+        a = Value(9.0, "é")
+        y = a.sqrt() * a.sqrt()
+        y.label = "y"
+        print(explain(y, a))
+        print("\\n".join(str(steps(y)).splitlines()[1:5]))
+    """
+    assert output_of(code, "ascii").splitlines() == [
+        "d y / d \\xe9 = 1, the sum over 2 paths",
+        "path             local derivatives  in numbers  product",
+        "y -> v1 -> \\xe9  v2 * (0.5 / v1)    3 * 0.1667      0.5",
+        "y -> v2 -> \\xe9  v1 * (0.5 / v2)    3 * 0.1667      0.5",
+        "sum                                                   1",
+        "step  node               data  in numbers",
+        "   0    v1  = sqrt \\xe9     3  = sqrt 9",
+        "   1    v2  = sqrt \\xe9     3  = sqrt 9",
+        "   2     y  = v1 * v2       9  = 3 * 3",
+    ]
+
+
+class Stream(io.StringIO):
+    """Standard output of an encoding."""
+
+    def __init__(self, encoding: str | None) -> None:
+        super().__init__()
+        self._encoding = encoding
+
+    @property
+    def encoding(self) -> str | None:  # type: ignore[override]
+        return self._encoding
+
+
+@pytest.mark.parametrize(
+    ("text", "ascii", "cp1252"),
+    [
+        ("plain", "plain", "plain"),
+        ("2 → 1 ← ×3 a·b", "2 -> 1 <- x3 a*b", "2 -> 1 <- ×3 a·b"),
+        ("√x + √(a + b)", "sqrt x + sqrt(a + b)", "sqrt x + sqrt(a + b)"),
+        ("σ(x) ∂y …", "sigma(x) dy ...", "sigma(x) dy …"),
+        ("x² y³ z¹⁰ u⁻¹ v⁴", "x^2 y^3 z^10 u^-1 v^4", "x² y³ z^10 u^-1 v^4"),
+        ("hypot'₂(x, y₁₀)", "hypot'_2(x, y_10)", "hypot'_2(x, y_10)"),
+        ("a↵b⇥c␀d␡e�", r"a\nb\tc\x00d\x7fe?", r"a\nb\tc\x00d\x7fe?"),
+        ("naïve 損失 😀", r"na\xefve \u640d\u5931 \U0001f600", r"naïve \u640d\u5931 \U0001f600"),
+    ],
+)
+def test_signs_are_written_as_they_are_read(
+    text: str, ascii: str, cp1252: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for encoding, expected in [
+        ("ascii", ascii),
+        ("cp1252", cp1252),
+        ("utf-8", text),
+        ("utf-16", text),
+        (None, text),  # a file in memory takes everything
+    ]:
+        monkeypatch.setattr(sys, "stdout", Stream(encoding))
+        assert for_stream(text) == expected
+    monkeypatch.setattr(sys, "stdout", None)  # of a Windows program without a console
+    assert for_stream(text) == text
+
+
+def test_half_of_a_surrogate_pair_ends_no_run() -> None:
+    assert output_of("from autograd import Value; print(Value(1, chr(0xd800)))", "utf-8") == (
+        "Value(data=1.0, grad=0.0, label='\\ud800')\n"
+    ).replace("\r", "")
+
+
+def test_the_terminal_player_is_cut_to_the_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    from autograd.terminal import _cut
+
+    for encoding, expected in [("utf-8", "√ab…"), ("ascii", "s..."), ("cp1252", "sqr…")]:
+        monkeypatch.setattr(sys, "stdout", Stream(encoding))
+        assert _cut("√abcdef", 4) == expected
+        assert len(_cut("√abcdef", 1)) == 1
+
+
+def test_the_command_line_prints_what_a_model_made_up(tmp_path: Path) -> None:
+    """Names of Greek letters, learned from a file, on a console that has none."""
+    names = tmp_path / "names.txt"
+    names.write_text("αβγ\nβγα\nγαβ\n" * 10, encoding="utf-8")
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)}
+    options = ["--text", str(names), "--steps", "2", "--out", str(tmp_path / "größe")]
+    done = subprocess.run(
+        [sys.executable, "-m", "nn", "gpt", *options], capture_output=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert "\\u03b" in done.stdout.decode("ascii")
