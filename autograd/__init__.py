@@ -48,10 +48,11 @@ __all__ = [
 
 
 class _OtherLibrary:
-    """The last to be asked for a module, says of `autograd.numpy` and its like whose they are.
+    """Explains why `import autograd.numpy`, of HIPS's autograd, fails here.
 
-    A module of the name would do for that, but whoever imports all modules of a package to look
-    into them, as doctest runs do, would fail at it.
+    Python asks the finders in sys.meta_path in order, so this one sees only what is not there. A
+    file numpy.py that raises would break tools that import every module, such as doctest runs, and
+    hide NumPy from whatever runs with this folder in its path.
     """
 
     MODULES = ("numpy", "scipy", "extend", "builtins", "differential_operators", "test_util")
@@ -63,9 +64,9 @@ class _OtherLibrary:
         if package == "autograd" and wanted in (*cls.MODULES, *cls.FUNCTIONS):
             raise ModuleNotFoundError(
                 f"{name} belongs to another library, the autograd of HIPS, which differentiates"
-                " functions of NumPy arrays. This autograd is of scalar-autograd: numbers that are"
-                " Values, without NumPy. The two have one name, so each needs an environment of"
-                " its own"
+                " functions of NumPy arrays. This autograd comes with scalar-autograd and"
+                " differentiates Values. The two share a name: install the other one in an"
+                " environment of its own"
             )
 
 

@@ -1,13 +1,16 @@
 """How is a graph pickled and copied at any depth? Node after node, each after all of its parents.
 
-`pickle` and `copy.deepcopy` recurse into what an object holds, which of a deep graph would be all
-of it. So the state of a node begins with a list of those it is made from, parents first. When the
-list comes to a node, the parents of that one are known by then and only referred to; and what
-several Values of one pickle share is one object in it.
+`pickle` and `copy.deepcopy` recurse into whatever an object holds: into a parent, its parents, and
+so on. So the state of a node begins with a list of its ancestors, parents first. When the pickler
+reaches a node of that list, it has pickled the parents of that node before, and only refers to
+them. Each node is an object of the pickle, so whatever several Values share stays shared.
 
-Which nodes are known? Those whose state was asked for since this pickle was begun. That depends on
-who asks, which Python does not tell. So each state holds a `Known`, too. A pickler asks a Known for
-its own state only when it meets it for the first time, and keeps it until it is done.
+The list leaves out nodes that were pickled before; otherwise all states of a recurrence together
+would take quadratic time. Python does not tell which pickler is asking, so every state holds a
+`Known`, the set of nodes met so far. A pickler asks an object to reduce itself only once and keeps
+it alive until the end: a Known that is asked a second time is being asked by another pickler, and
+one that is gone belonged to a pickle that is finished. A wrong guess costs depth or time, never
+correctness, since each node refers to its parents in any case.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from autograd.value import Constant, Terms, Value, operands_of, unfold
 
 
 class Known:
-    """The nodes that one pickle, or one deep copy, has come to so far."""
+    """The nodes that one pickle or deep copy has met so far."""
 
     __slots__ = ("__weakref__", "_met", "nodes")
 
@@ -31,14 +34,14 @@ class Known:
         _known.all.append(ref(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if self._met:  # by another pickler, within whose work, or beside it, this one has begun
+        if self._met:  # this is another pickler, started during the first one's work or beside it
             return tuple, (Known(),)
         self._met = True
         return tuple, ()
 
 
 class _Known(threading.local):
-    """Those of a thread: the last one that is still alive is of the innermost pickle."""
+    """The `Known`s of a thread: the last one still alive belongs to the innermost pickle."""
 
     def __init__(self) -> None:
         self.all: list[ref[Known]] = []
@@ -56,7 +59,7 @@ _known = _Known()
 
 
 class Ancestors:
-    """The nodes that a node is made from and that are not known yet, as a list, parents first."""
+    """Pickled as the list of a node's ancestors that are not known yet, parents first."""
 
     __slots__ = ("_node",)
 
@@ -67,7 +70,7 @@ class Ancestors:
         known = _known.latest().nodes
         order: list[Value] = []
         seen: set[int] = set()
-        # Each node comes twice: to be opened, then, after its operands, to be put into the list.
+        # Each node is visited twice: to push its operands, and after them to join the list.
         waiting = [(self._node, False)]
         while waiting:
             node, opened = waiting.pop()
@@ -91,7 +94,7 @@ def state_of(value: Value) -> tuple[Any, ...]:
         if _unknown((left, right), known.nodes):
             ancestors = Ancestors(value)
     added = None if value.__class__ in (Value, Constant) else _added(value)
-    # In this order: `known` tells whose work it is before `ancestors` looks what is known there.
+    # Known comes first: a new pickler must get its own before Ancestors looks at the latest one.
     return known, ancestors, value._origin, left, right, value.data, value.grad, added
 
 
@@ -108,7 +111,7 @@ def _slots(node: Value) -> tuple[Value | None, Any]:
     right = node._right
     if right.__class__ is Terms:
         if right.whole is None:
-            return right.first, right  # whatever `unfold` makes of the node meanwhile
+            return right.first, right  # consistent even if another thread unfolds the node now
         unfold(node)
     return node._left, node._right
 

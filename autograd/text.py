@@ -1,4 +1,4 @@
-"""How is a text shown where output takes few signs? Those it cannot show are written in ASCII."""
+"""How is text printed where the output encoding lacks signs? Those are replaced by ASCII."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _IN_ASCII = {
 
 
 def for_stream(text: str) -> str:
-    """The text as standard output can show it now: as it is, where the encoding has all its signs.
+    """The text with every sign that standard output cannot encode replaced by ASCII.
 
-    Others are replaced by what is read the same, `->` for an arrow, or else by their number, as in
-    a Python string. Whoever aligns texts does this first, for it changes how long they are.
+    An arrow becomes `->`; signs without an equivalent become escapes such as `\\u03b8`. This
+    changes the length, so replace before aligning.
     """
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"  # None: of a file in memory
     return text if _has(encoding, text) else _SIGN.sub(lambda m: _shown(m.group(), encoding), text)

@@ -114,14 +114,15 @@ class Value:
         label: str = "",
         _op: None = None,  # these three are micrograd's, for the error that says what to write
         _label: None = None,
-        *,
         _children: None = None,
     ) -> None:
         self.data = data if data.__class__ is float else _as_float(data)
         self.grad = 0.0
-        self._origin = _LEAF
-        if not (label is _NO_LABEL and _op is _children is None):
-            self._origin = Origin(label=as_label(label, _op, _children))
+        self._origin = (
+            _LEAF
+            if label is _NO_LABEL and _op is _children is None
+            else Origin(label=as_label(label, _op, _children))
+        )
         self._left = self._right = self._mark = None
 
     @property
@@ -357,11 +358,11 @@ def _as_float(data: Any) -> float:
         raise TypeError(f"a Value holds a real number, not {data!r}: {error}") from None
 
 
-def as_label(label: Any, *made_from: Any) -> str:
-    """The label, or the error for what is not text, or comes with more than text."""
-    if isinstance(label, str) and not any(given is not None for given in made_from):
-        return label
+def as_label(label: Any, op: object = None, children: object = None) -> str:
+    """The label, or the error for what is not text, or comes with what micrograd's nodes have."""
     if isinstance(label, str):
+        if op is children is None:
+            return label
         what = "a Value is made of a number and a label, not of operands and an operation"
     else:
         what = f"a label is text, not {label!r} ({type(label).__name__})"

@@ -469,10 +469,6 @@ def test_a_long_label_is_cut_in_its_middle_and_whole_in_the_tooltip():
     assert tooltip(part).splitlines()[0] == label
 
 
-def test_labels_that_are_no_strings_are_shown():
-    assert texts(draw(Value(1.0, label=7)))["n0"][0] == "7"
-
-
 # --- as a picture ---------------------------------------------------------------------------------
 
 

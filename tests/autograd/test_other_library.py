@@ -28,7 +28,9 @@ import autograd
 def test_what_the_other_library_has_is_not_found_and_the_message_says_whose_it_is(
     line: str,
 ) -> None:
-    with pytest.raises(ModuleNotFoundError, match=r"HIPS.*scalar-autograd.*environment of its own"):
+    with pytest.raises(
+        ModuleNotFoundError, match=r"HIPS.*scalar-autograd.*an environment of its own"
+    ):
         exec(line)
     with pytest.raises(ImportError):
         exec(line)
