@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from contextvars import ContextVar, Token
+from copy import copy
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 from weakref import ref
 
@@ -26,16 +27,29 @@ class Origin:
         primitive: the row of the table; None for a leaf.
         mode: the mode it was made in; None for a leaf.
         label: a name, or "".
+        trainable: whether a module that holds the node counts it as a parameter: by default a leaf
+            is one and a result is not. See `Mode.leaf` and `adopt`.
     """
 
-    __slots__ = ("__weakref__", "label", "mode", "primitive")
+    __slots__ = ("__weakref__", "label", "mode", "primitive", "trainable")
 
     def __init__(
-        self, primitive: Primitive | None = None, mode: Mode | None = None, label: str = ""
+        self,
+        primitive: Primitive | None = None,
+        mode: Mode | None = None,
+        label: str = "",
+        trainable: bool | None = None,
     ) -> None:
         self.primitive = primitive
         self.mode = mode
         self.label = label
+        self.trainable = primitive is None if trainable is None else trainable
+
+
+# Shared by all leaves without a label: those that may be parameters, and those that a call of a
+# module, or code under no_grad, computed.
+_LEAF = Origin()
+_COMPUTED_LEAF = Origin(trainable=False)
 
 
 class Mode:
@@ -48,12 +62,15 @@ class Mode:
         ordinary: recording, not checking, not traced; the one question every operation asks.
         owner: the module or function whose call it is; None outside any.
         outer: the mode this call was made in; None outside any.
+        leaf: the origin of leaves made in it. They are trainable outside any call and outside
+            no_grad, and in the constructor of a module.
     """
 
     __slots__ = (
         "__weakref__",
         "_origins",
         "checking",
+        "leaf",
         "ordinary",
         "outer",
         "owner",
@@ -68,21 +85,23 @@ class Mode:
         owner: object = None,
         outer: Mode | None = None,
         tracer: Any = None,
+        leaf: Origin = _LEAF,
     ) -> None:
         self.recording = recording
         self.checking = checking
         self.owner = owner
         self.outer = outer
         self.tracer = tracer
+        self.leaf = leaf
         self.ordinary = recording and not checking and tracer is None
         self._origins: dict[Primitive, ref[Origin]] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Mode, (self.recording, self.checking, self.owner, self.outer)
+        return Mode, (self.recording, self.checking, self.owner, self.outer, None, self.leaf)
 
     def within(self, owner: object) -> Mode:
         """This mode inside a call of a module."""
-        return Mode(self.recording, self.checking, owner, self, self.tracer)
+        return Mode(self.recording, self.checking, owner, self, self.tracer, _COMPUTED_LEAF)
 
     def origin(self, primitive: Primitive) -> Origin:
         """The origin that all nodes share which a primitive makes in this mode."""
@@ -248,14 +267,14 @@ class no_grad(_Switch):
     """
 
     def _changed(self, mode: Mode) -> Mode:
-        return Mode(False, mode.checking, mode.owner, mode.outer, mode.tracer)
+        return Mode(False, mode.checking, mode.owner, mode.outer, mode.tracer, _COMPUTED_LEAF)
 
 
 class recording(_Switch):
     """Undoes an outer `no_grad()` inside: results remember their parents."""
 
     def _changed(self, mode: Mode) -> Mode:
-        return Mode(True, mode.checking, mode.owner, mode.outer, mode.tracer)
+        return Mode(True, mode.checking, mode.owner, mode.outer, mode.tracer, mode.leaf)
 
 
 class detect_anomaly(_Switch):
@@ -273,4 +292,37 @@ class detect_anomaly(_Switch):
     """
 
     def _changed(self, mode: Mode) -> Mode:
-        return Mode(mode.recording, True, mode.owner, mode.outer, mode.tracer)
+        return Mode(mode.recording, True, mode.owner, mode.outer, mode.tracer, mode.leaf)
+
+
+class constructing(_Switch):
+    """What a module's constructor runs in: leaves made inside are trainable, wherever it is called.
+
+    A `no_grad()` or a call of a module inside the constructor counts again as such.
+    """
+
+    def _changed(self, mode: Mode) -> Mode:
+        return Mode(mode.recording, mode.checking, mode.owner, mode.outer, mode.tracer, _LEAF)
+
+
+# --- which nodes are parameters -------------------------------------------------------------------
+
+
+def is_trainable(value: Any) -> bool | None:
+    """Whether a module that holds this Value counts it as a parameter.
+
+    None for the result of an operation outside any module's call, such as `Value(3.0) * 0.1` in a
+    constructor: it looks like a parameter, but training would not reach it.
+    """
+    # A recorded Value has an origin only if it is detached or adopted.
+    origin: Origin | None = getattr(value, "_origin", None)
+    if origin is None or origin.trainable:
+        return origin is not None
+    return None if origin.mode is not None and origin.mode.leaf.trainable else False
+
+
+def adopt(value: Any) -> None:
+    """From now on a module that holds this Value counts it as a parameter, history or not."""
+    origin = copy(getattr(value, "_origin", _LEAF))  # a recorded Value has none
+    origin.trainable = True
+    value._origin = origin

@@ -31,7 +31,6 @@ Operand = Union["Value", float]
 Operator = Callable[["Value", Operand], "Value"]
 _new = object.__new__
 _current_mode = modes.current.get
-_LEAF = Origin()
 _NO_LABEL = ""
 
 
@@ -73,6 +72,7 @@ class Value:
     Args:
         data: a real number of any kind (int, float, bool, NumPy scalar, Fraction, ...).
         label: text, shown in drawings and error messages.
+        operands: none; what micrograd's constructor takes there is refused.
 
     Attributes:
         data: the number, a float; assignable.
@@ -109,20 +109,14 @@ class Value:
     _mark: object
 
     def __init__(
-        self,
-        data: SupportsFloat | SupportsIndex,
-        label: str = "",
-        _op: None = None,  # these three are micrograd's, for the error that says what to write
-        _label: None = None,
-        _children: None = None,
+        self, data: SupportsFloat | SupportsIndex, label: str = "", *operands: object
     ) -> None:
         self.data = data if data.__class__ is float else _as_float(data)
         self.grad = 0.0
-        self._origin = (
-            _LEAF
-            if label is _NO_LABEL and _op is _children is None
-            else Origin(label=as_label(label, _op, _children))
-        )
+        origin = _current_mode().leaf
+        if label is not _NO_LABEL or operands:
+            origin = Origin(None, None, as_label(label, operands), origin.trainable)
+        self._origin = origin
         self._left = self._right = self._mark = None
 
     @property
@@ -133,7 +127,7 @@ class Value:
     @label.setter
     def label(self, label: str) -> None:
         origin = self._origin
-        self._origin = Origin(origin.primitive, origin.mode, as_label(label))
+        self._origin = Origin(origin.primitive, origin.mode, as_label(label), origin.trainable)
 
     @property
     def op(self) -> str:
@@ -358,15 +352,13 @@ def _as_float(data: Any) -> float:
         raise TypeError(f"a Value holds a real number, not {data!r}: {error}") from None
 
 
-def as_label(label: Any, op: object = None, children: object = None) -> str:
-    """The label, or the error for what is not text, or comes with what micrograd's nodes have."""
-    if isinstance(label, str):
-        if op is children is None:
-            return label
-        what = "a Value is made of a number and a label, not of operands and an operation"
-    else:
-        what = f"a label is text, not {label!r} ({type(label).__name__})"
-    raise TypeError(f"{what}; {_OWN_OPERATION}")
+def as_label(label: Any, operands: tuple[object, ...] = ()) -> str:
+    """The label, or the error for what is not text, or comes with operands, as in micrograd."""
+    if not isinstance(label, str):
+        raise TypeError(f"a label is text, not {label!r} ({type(label).__name__}); {_OWN_OPERATION}")
+    if operands:
+        raise TypeError(f"a Value is made of a number and a label, nothing else; {_OWN_OPERATION}")
+    return label
 
 
 def as_operand(operand: Any) -> Value | None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ClassVar, NamedTuple
+import sys
+from collections import UserList, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import product
+from types import SimpleNamespace
+from typing import Any, ClassVar, NamedTuple, Self
 from weakref import ref
 
 from autograd import Value, modes
+from autograd.value import Constant
 from nn.files import as_number, read_json, write_json
 from nn.matrix import Matrix
 
@@ -29,29 +35,44 @@ class Parameters(list[Value]):
     """
 
     def __init__(self, places: Iterable[Place]) -> None:
-        self._places = list(places)
-        super().__init__(place.value for place in self._places)
+        self.places = list(places)
+        super().__init__(place.value for place in self.places)
 
     def __setitem__(self, i: Any, value: Any) -> None:
         if not isinstance(i, int) or not isinstance(value, Value):
             raise TypeError("parameters are replaced one by one, by Values")
-        for container, key in self._places[i].spots:
+        self._require_replaceable(self.places[i])
+        modes.adopt(value)  # also one with a history
+        for container, key in self.places[i].spots:
             container[key] = value
         super().__setitem__(i, value)
 
     def require_replaceable(self) -> None:
-        """Raise TypeError if a parameter is kept in a tuple, where nothing can be replaced."""
-        for place in self._places:
-            if any(isinstance(container, tuple) for container, _ in place.spots):
-                raise TypeError(f"{place.name} is kept in a tuple and cannot be replaced")
+        """Raise TypeError if a parameter is kept where nothing can be replaced, as in a tuple."""
+        for place in self.places:
+            self._require_replaceable(place)
+
+    def _require_replaceable(self, place: Place) -> None:
+        for container, _ in place.spots:
+            if not hasattr(container, "__setitem__"):
+                kind = type(container).__name__
+                raise TypeError(f"{place.name} is kept in a {kind} and cannot be replaced")
 
 
 class Module(modes.Watched):
     """The base of every layer and model.
 
-    A subclass sets attributes and defines `__call__`. Every Value among its attributes is a
-    parameter, also in lists, tuples, dicts, Matrices and Modules among them, except in attributes
-    whose names begin with an underscore. Attributes named in `buffers` are saved, not trained.
+    A subclass sets attributes and defines `__call__`. A parameter is a leaf that was made outside
+    any module's call and outside `no_grad()`; what a module's constructor makes counts wherever the
+    constructor is called. Parameters are found among the attributes, and in ordered containers
+    among them: lists, tuples, deques, dicts and other mappings, Matrices, NumPy arrays of objects,
+    dataclass instances, SimpleNamespaces, and Modules. Attributes whose names begin with an
+    underscore are left out. Attributes named in `buffers` are saved, not trained.
+
+    What a call computes and keeps (`self.last = y`, `self.average = y.detach()`) is no parameter.
+    Looking for parameters raises ValueError for an attribute such as `Value(3.0) * 0.1`, the result
+    of an operation outside any call, and TypeError for Values in a set, which has no order, or in
+    an object that is not a Module.
 
     >>> class Line(Module):
     ...     def __init__(self):
@@ -68,6 +89,14 @@ class Module(modes.Watched):
     buffers: ClassVar[tuple[str, ...]] = ()
     training: bool = True
     _mode: ref[modes.Mode] | None = None  # the mode of the last call
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        # Here and not in __init_subclass__, because @dataclass writes the constructor after that.
+        kind = next(kind for kind in cls.__mro__ if "__init__" in vars(kind))
+        if kind is not object and not hasattr(vars(kind)["__init__"], "constructs"):
+            kind = kind if issubclass(kind, Module) else cls  # not the __init__ of others
+            type.__setattr__(kind, "__init__", _constructor(kind.__init__))
+        return super().__new__(cls)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -167,6 +196,18 @@ class Module(modes.Watched):
         return f"{type(self).__name__}({len(self.parameters())} parameters)"
 
 
+def _constructor(init: Callable[..., None]) -> Callable[..., None]:
+    """An `__init__` that makes parameters wherever it is called."""
+
+    @functools.wraps(init)
+    def constructor(self: Module, *args: Any, **kwargs: Any) -> None:
+        with modes.constructing():
+            init(self, *args, **kwargs)
+
+    vars(constructor)["constructs"] = True
+    return constructor
+
+
 def _scoped(call: Callable[..., Any]) -> Callable[..., Any]:
     """A `__call__` whose results know that they were made in this module."""
 
@@ -196,51 +237,204 @@ def _scoped(call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _modules(
-    node: object, name: str = "", seen: set[int] | None = None
+    node: Any, name: str = "", seen: set[int] | None = None
 ) -> Iterator[tuple[str, Module]]:
     """The module itself and every module inside it, by name."""
     seen = set() if seen is None else seen
-    if isinstance(node, Value | Matrix | str) or id(node) in seen:
+    kind: Any = type(node)
+    read = _reader(kind)
+    if read in (None, _read_matrix, _read_object) or id(node) in seen:
         return
     seen.add(id(node))
     if isinstance(node, Module):
         yield name, node
-    for key, child, _ in _children(node):
-        yield from _modules(child, f"{name}.{key}" if name else str(key), seen)
+    for key, child, _ in read(node)[1]:
+        yield from _modules(child, _joined(name, key), seen)
 
 
 def _places(module: Module) -> list[Place]:
-    """Every Value kept in a module, once each, in the order of the attributes."""
+    """Every parameter and buffer of a module, once each, in the order of the attributes."""
     places: dict[int, Place] = {}
-    for name, value, trained, spot in _spots(module, "", True, set()):
-        places.setdefault(id(value), Place(name, value, trained, [])).spots.append(spot)
+    strays: list[tuple[object, str, Any]] = []
+    seen: set[int] = set()
+    _collect(module, "", True, places, strays, seen)
+    for node, name, parts in strays:
+        _refuse_parameters(node, name, parts, places, seen)
     return list(places.values())
 
 
-def _spots(
-    node: object, name: str, trained: bool, seen: set[int]
-) -> Iterator[tuple[str, Value, bool, tuple[Any, Any]]]:
-    if id(node) in seen:
+def _collect(
+    node: Any,
+    name: str,
+    trained: bool,
+    places: dict[int, Place],
+    strays: list[tuple[object, str, Any]],
+    seen: set[int],
+) -> None:
+    """Enter the Values that a node holds into `places`, and what may hold none into `strays`."""
+    kind: Any = type(node)
+    read = _reader(kind)
+    if read is None or id(node) in seen:
         return
     seen.add(id(node))
-    for key, child, is_buffer in _children(node):
-        child_name = f"{name}.{key}" if name else str(key)
-        if isinstance(child, Value):
-            container = vars(node) if isinstance(node, Module) else node
-            yield child_name, child, trained and not is_buffer, (container, key)
-        else:
-            yield from _spots(child, child_name, trained and not is_buffer, seen)
+    container, children = read(node)
+    if container is None:
+        strays.append((node, name, children))
+        return
+    for key, child, is_buffer in children:
+        is_trained = trained and not is_buffer
+        if not isinstance(child, Value):
+            _collect(child, _joined(name, key), is_trained, places, strays, seen)
+            continue
+        place = places.get(id(child))
+        if place is None:
+            if is_trained and not _is_parameter(child, name, key):
+                continue
+            place = places[id(child)] = Place(_joined(name, key), child, is_trained, [])
+        place.spots.append((container, key))
 
 
-def _children(node: object) -> Iterator[tuple[Any, object, bool]]:
-    """(key, child, is it a buffer) for what a module, a Matrix or a container holds."""
-    if isinstance(node, Module):
-        for key, child in vars(node).items():
-            if not key.startswith("_"):
-                yield key, child, key in node.buffers
-    elif isinstance(node, Matrix):
-        yield from ((i, row, False) for i, row in enumerate(node.rows))
-    elif isinstance(node, list | tuple):
-        yield from ((i, child, False) for i, child in enumerate(node))
-    elif isinstance(node, dict):
-        yield from ((key, child, False) for key, child in node.items())
+def _refuse_parameters(
+    node: object, name: str, parts: Any, places: dict[int, Place], seen: set[int]
+) -> None:
+    """Raise TypeError if there are parameters here that were found nowhere else."""
+    found: dict[int, Place] = {}
+    _collect([part for _, part, _ in parts], name, True, found, [], seen)
+    if found.keys() <= places.keys():
+        return
+    kind = type(node).__name__
+    if isinstance(node, set | frozenset):
+        raise TypeError(f"{name} is a {kind} of Values, which has no order: use a list")
+    raise TypeError(
+        f"{name} is a {kind}, not a Module, and the Values in it would not be trained: derive"
+        f" {kind} from nn.Module, or leave it out by a name that begins with an underscore"
+    )
+
+
+def _joined(name: str, key: object) -> str:
+    """`layers` and 0 are `layers.0`; the one entry of an array without axes has no name."""
+    if isinstance(key, tuple):  # of an array
+        return ".".join([name, *map(str, key)])
+    return f"{name}.{key}" if name else str(key)
+
+
+def _is_parameter(value: Value, name: str, key: object) -> bool:
+    trainable = modes.is_trainable(value)
+    if trainable is None:
+        where = _joined(name, key)
+        raise ValueError(
+            f"{where} is the result of {value.op}, not a leaf, and would not be trained: make it a"
+            " parameter with .detach() or Value(...), leave it out by a name that begins with an"
+            " underscore, or put it in the place of a parameter by model.parameters()[i] = value"
+        )
+    return trainable and not isinstance(value, Constant)
+
+
+# --- what modules and containers hold -------------------------------------------------------------
+
+# What can be assigned to, as `container[key] = value`, or None where no parameter may be; and for
+# each child (key, child, is it a buffer).
+_Held = tuple[Any, list[tuple[Any, Any, bool]]]
+
+
+@functools.lru_cache(maxsize=1024)
+def _reader(kind: type) -> Callable[[Any], _Held] | None:
+    """How the children of an object of this type are read; None if it has none."""
+    if issubclass(kind, Module):
+        return _read_module
+    if issubclass(kind, Matrix):
+        return _read_matrix
+    if issubclass(kind, list | tuple | deque | UserList):
+        return _read_sequence
+    if issubclass(kind, Mapping):
+        return _read_mapping
+    if issubclass(kind, set | frozenset):
+        return _read_set
+    if "numpy" in sys.modules and issubclass(kind, sys.modules["numpy"].ndarray):
+        return _read_array
+    if dataclasses.is_dataclass(kind):
+        return _read_dataclass
+    if issubclass(kind, SimpleNamespace):
+        return _read_namespace
+    # An optimizer, a stream of random numbers, a path, a function, a number.
+    package = str(kind.__module__).partition(".")[0]
+    known = package in ("autograd", "nn") or package in sys.stdlib_module_names
+    if (known and package != "__main__") or issubclass(kind, modes.Watched):
+        return None
+    return _read_object
+
+
+def _read_module(module: Module) -> _Held:
+    space, buffers = vars(module), module.buffers
+    return space, [(name, x, name in buffers) for name, x in space.items() if name[:1] != "_"]
+
+
+def _read_matrix(matrix: Matrix) -> _Held:
+    return _read_sequence(matrix.rows)
+
+
+def _read_sequence(sequence: Any) -> _Held:
+    return sequence, [(i, part, False) for i, part in enumerate(sequence)]
+
+
+def _read_mapping(table: Any) -> _Held:
+    return table, [(key, part, False) for key, part in table.items()]
+
+
+def _read_set(parts: Any) -> _Held:
+    return None, [(i, part, False) for i, part in enumerate(parts)]
+
+
+def _read_array(array: Any) -> _Held:
+    if array.dtype != object:
+        return array, []
+    places = product(*map(range, array.shape))
+    return array, [(place, array[place], False) for place in places]
+
+
+def _read_dataclass(thing: Any) -> _Held:
+    names = [field.name for field in dataclasses.fields(thing) if hasattr(thing, field.name)]
+    container = thing if type(thing).__dataclass_params__.frozen else _Attributes(thing)
+    return container, _attributes(thing, names)
+
+
+def _read_namespace(space: Any) -> _Held:
+    return _Attributes(space), _attributes(space, vars(space))
+
+
+def _read_object(thing: Any) -> _Held:
+    """What an object of the user's own holds, the first entry standing for a whole container."""
+    slots = [vars(kind).get("__slots__", ()) for kind in type(thing).__mro__]
+    names = [name for some in slots for name in ([some] if isinstance(some, str) else some)]
+    space = getattr(thing, "__dict__", None)
+    names += space if isinstance(space, dict) else ()
+    firsts = [(name, _first(part), False) for name, part, _ in _attributes(thing, names)]
+    if callable(getattr(type(thing), "parameters", None)):  # a module of another library
+        firsts += [(i, part, False) for i, part in enumerate(thing.parameters())]
+    return None, [
+        first
+        for first in firsts
+        if isinstance(first[1], Module)
+        or (isinstance(first[1], Value) and modes.is_trainable(first[1]))
+    ]
+
+
+def _first(thing: Any, depth: int = 8) -> Any:
+    if depth and isinstance(thing, list | tuple | dict) and thing:
+        parts = thing.values() if isinstance(thing, dict) else thing
+        return _first(next(iter(parts)), depth - 1)
+    return thing
+
+
+def _attributes(thing: Any, names: Iterable[str]) -> list[tuple[Any, Any, bool]]:
+    return [(name, getattr(thing, name, None), False) for name in names if name[:1] != "_"]
+
+
+class _Attributes:
+    """The attributes of an object, assignable as the entries of a dict are."""
+
+    def __init__(self, thing: object) -> None:
+        self._thing = thing
+
+    def __setitem__(self, name: str, content: object) -> None:
+        setattr(self._thing, name, content)

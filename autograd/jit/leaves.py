@@ -35,8 +35,8 @@ class Link(Origin):
     data: memoryview[float]
     grad: memoryview[float]
 
-    def __init__(self, label: str, store: Store, index: int) -> None:
-        super().__init__(label=label)
+    def __init__(self, before: Origin, store: Store, index: int) -> None:
+        super().__init__(None, None, before.label, before.trainable)
         self.store, self.index = store, index
         # Reading one float from a memoryview takes half the time of an array.
         self.data = cast("memoryview[float]", store.data.data)
@@ -80,16 +80,17 @@ class Linked(Value):
         self._origin.label = as_label(label)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unlinked, (self.data, self.grad, self.label)
+        return _unlinked, (self.data, self.grad, self.label, self._origin.trainable)
 
 
 WEIGHTS.add(Linked)
 INPUTS.add(Linked)
 
 
-def _unlinked(data: float, grad: float, label: str) -> Value:
-    value = Value(data, label)
+def _unlinked(data: float, grad: float, label: str, trainable: bool) -> Value:
+    value = Value(data)
     value.grad = grad
+    value._origin = Origin(None, None, label, trainable)
     return value
 
 
@@ -98,9 +99,9 @@ def link(leaves: Sequence[Value]) -> None:
     plain = [leaf for leaf in leaves if leaf.__class__ is Value]
     store = Store(len(plain))
     for index, leaf in enumerate(plain):
-        data, grad, label = leaf.data, leaf.grad, leaf.label
+        data, grad, origin = leaf.data, leaf.grad, leaf._origin
         leaf.__class__ = Linked
-        leaf._origin = Link(label, store, index)
+        leaf._origin = Link(origin, store, index)
         leaf.data, leaf.grad = data, 0.0 if grad is None else grad
 
 

@@ -400,6 +400,7 @@ class Tracer:
         """A leaf with the number of a node."""
         leaf = self.recorded(self.add(SAME, (node,), LEAF))
         leaf.label = label
+        leaf._origin = _current_mode().leaf  # whether it may be a parameter
         return leaf
 
     def refuse(self, what: str, instead: str) -> NoReturn:
@@ -952,7 +953,7 @@ def _attempt(
     tracer = Tracer()
     stand_ins = [Value(0.0, value.label) for value in passed]  # captured like all that is there
     outer = _current_mode()
-    mode = Mode(outer.recording, False, outer.owner, outer.outer, tracer)
+    mode = Mode(outer.recording, False, outer.owner, outer.outer, tracer, outer.leaf)
     there, streams = _there()
     with _no_draws(streams), _captured_all(there):
         token = modes.current.set(mode)

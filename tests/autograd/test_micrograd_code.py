@@ -135,9 +135,6 @@ def test_a_step_of_gradient_descent_by_assignment() -> None:
         lambda a, b: Value(a.data + b.data, (a, b), "+"),
         lambda a, b: Value(a.data + b.data, (a, b), "+", "sum"),
         lambda a, b: Value(a.data + b.data, "sum", "+"),
-        lambda a, b: Value(a.data + b.data, _children=(a, b)),
-        lambda a, b: Value(a.data + b.data, _op="+"),
-        lambda a, b: Value(a.data, _children=(a, b), _op="+", label="c"),
         lambda a, b: Value(a.data, label=a),
         lambda a, b: Value(a.data, None),
         lambda a, b: Value(a.data, 3),
@@ -147,6 +144,11 @@ def test_a_value_made_of_operands_by_hand_is_refused(node: Callable[..., Value])
     """The graph would end there without a word."""
     with pytest.raises(TypeError, match=r"Primitive\(.*called on Values"):
         node(Value(1.0), Value(2.0))
+
+
+def test_operands_by_name_are_refused_too() -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument '_children'"):
+        Value(0.5, _children=(Value(1.0),))
 
 
 def test_the_message_shows_what_was_given_for_a_label() -> None:

@@ -1,18 +1,27 @@
 """Module: where parameters are found, what is saved, and files that give everything back."""
 
+import collections
 import copy
+import dataclasses
 import gc
 import json
 import math
 import os
 import pickle
+import random
 import struct
+import threading
+import types
 import weakref
+from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pytest
 
 import nn
-from autograd import Value, detect_anomaly
+from autograd import Value, detect_anomaly, no_grad
+from autograd.value import as_constant
 from nn import Matrix, Module
 
 
@@ -63,6 +72,338 @@ def test_parameters_are_found_in_lists_tuples_dicts_matrices_and_modules():
         *["d.0.0", "d.0.1", "d.1.0", "d.1.1", "e.0.f"],
     ]
     assert [p.data for p in box.parameters()] == [float(i) for i in range(11)]
+
+
+@dataclasses.dataclass
+class Pair:
+    first: Value
+    second: list
+    _hidden: object = None
+    unset: object = dataclasses.field(init=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+    w: Value
+
+
+@dataclasses.dataclass(slots=True)
+class Slotted:
+    w: Value
+
+
+class Named(NamedTuple):
+    w: Value
+    b: Value
+
+
+def kept_in(make):
+    """A container of Values 1 and 2, in order, and the names they have in it."""
+    return make(Value(1.0), Value(2.0))
+
+
+CONTAINERS = {
+    "object array": (lambda a, b: np.array([a, b]), ["w.0", "w.1"]),
+    "object array of two axes": (lambda a, b: np.array([[a, b]]), ["w.0.0", "w.0.1"]),
+    "object array without axes": (lambda a, b: [np.array(a), np.array(b)], ["w.0", "w.1"]),
+    "array of lists": (lambda a, b: array_of([[a], [b]]), ["w.0.0", "w.1.0"]),
+    "dict of tuples": (lambda a, b: {"x": (a,), 3: (b,)}, ["w.x.0", "w.3.0"]),
+    "dataclass": (lambda a, b: Pair(a, [b], Value(3.0)), ["w.first", "w.second.0"]),
+    "frozen dataclass": (lambda a, b: (Frozen(a), Frozen(b)), ["w.0.w", "w.1.w"]),
+    "dataclass with slots": (lambda a, b: [Slotted(a), Slotted(b)], ["w.0.w", "w.1.w"]),
+    "named tuple": (Named, ["w.0", "w.1"]),
+    "deque": (lambda a, b: collections.deque([a, b]), ["w.0", "w.1"]),
+    "UserList": (lambda a, b: collections.UserList([a, b]), ["w.0", "w.1"]),
+    "OrderedDict": (lambda a, b: collections.OrderedDict(z=a, y=b), ["w.z", "w.y"]),
+    "defaultdict": (lambda a, b: collections.defaultdict(list, x=[a, b]), ["w.x.0", "w.x.1"]),
+    "UserDict": (lambda a, b: collections.UserDict(x=a, y=b), ["w.x", "w.y"]),
+    "mapping proxy": (lambda a, b: types.MappingProxyType({"x": a, "y": b}), ["w.x", "w.y"]),
+    "namespace": (lambda a, b: types.SimpleNamespace(x=a, _z=Value(3.0), y=b), ["w.x", "w.y"]),
+}
+FIXED = ["frozen dataclass", "named tuple", "mapping proxy", "dict of tuples"]
+
+
+def array_of(parts):
+    made = np.empty(len(parts), dtype=object)
+    made[:] = parts
+    return made
+
+
+@pytest.mark.parametrize("kind", CONTAINERS)
+def test_parameters_are_found_in_every_ordered_container_in_its_order(kind):
+    make, expected = CONTAINERS[kind]
+    box = Box(before=Value(0.0), w=kept_in(make), after=nn.Sequential(Box(v=Value(3.0))))
+    assert names(box) == ["before", *expected, "after.parts.0.v"]
+    assert [p.data for p in box.parameters()] == [0.0, 1.0, 2.0, 3.0]
+    other = Box(before=Value(9.0), w=kept_in(make), after=nn.Sequential(Box(v=Value(9.0))))
+    other.load_state_dict(box.state_dict())
+    assert other.state_dict() == box.state_dict()
+
+
+@pytest.mark.parametrize("kind", CONTAINERS)
+def test_parameters_are_replaced_wherever_they_are_kept_or_refused(kind):
+    make, expected = CONTAINERS[kind]
+    box = Box(w=kept_in(make))
+    slots, new = box.parameters(), Value(7.0)
+    if kind in FIXED:
+        with pytest.raises(TypeError, match=rf"{expected[1]} is kept in a \w+ and cannot"):
+            slots[1] = new
+        assert [p.data for p in box.parameters()] == [1.0, 2.0]
+    elif kind == "object array without axes":
+        slots[1] = new
+        assert box.w[1][()] is new
+    else:
+        slots[1] = new
+        assert box.parameters()[1] is slots[1] is new
+        assert names(box) == expected
+
+
+@pytest.mark.parametrize("kind", [k for k in CONTAINERS if k != "object array without axes"])
+def test_modules_are_found_in_every_ordered_container(kind):
+    make, _ = CONTAINERS[kind]
+    parts = nn.Dropout(), nn.Dropout()
+    box = Box(w=make(*parts)).eval()
+    assert list(box.modules()) == [box, *parts]
+    assert not any(part.training for part in parts)
+
+
+def test_arrays_of_numbers_hold_no_parameters():
+    assert names(Box(a=np.ones((2, 3)), b=np.array(["x"]), w=Value(1.0))) == ["w"]
+
+
+@pytest.mark.parametrize("kind", [set, frozenset])
+def test_values_in_a_set_are_refused_unless_they_are_found_elsewhere(kind):
+    for parts in ([Value(1.0)], [(0.5, Value(1.0))], [nn.Neuron(1)]):
+        box = Box(part=Box(tags={"a", "b"}, w=kind(parts)))
+        with pytest.raises(TypeError, match=rf"part\.w is a {kind.__name__} of Values.*use a list"):
+            box.parameters()
+    w = Value(1.0)
+    assert names(Box(chosen=kind([w]), w=w, _hidden={Value(2.0)})) == ["w"]
+
+
+class Part:
+    """A class of the user's own that is no Module."""
+
+    def __init__(self, **attributes):
+        vars(self).update(attributes)
+
+
+class SlottedPart:
+    __slots__ = ("w",)
+
+
+def slotted():
+    part = SlottedPart()
+    part.w = Value(1.0)
+    return part
+
+
+class Foreign:
+    """A module of another engine."""
+
+    def __init__(self):
+        self.layers = [Part(w=Value(1.0))]
+
+    def parameters(self):
+        return [self.layers[0].w]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Part(w=Value(1.0)),
+        lambda: Part(w=[Value(1.0)]),
+        lambda: Part(w={"x": [(Value(1.0),)]}),
+        lambda: Part(layer=nn.Neuron(1)),
+        lambda: [Part(w=Value(1.0))],
+        slotted,
+        Foreign,
+    ],
+)
+def test_values_in_an_object_that_is_no_module_are_refused(make):
+    box = Box(part=make())
+    with pytest.raises(
+        TypeError, match=r"part(\.0)? is a (\w+), not a Module.*derive \2 from nn.M"
+    ):
+        box.parameters()
+
+
+def test_objects_without_parameters_of_their_own_are_left_alone():
+    loop = []
+    loop.append(loop)
+    model = Box(w=Value(1.0))
+    model.trainer = Part(model=model, weights=[model.w], log=[0.5], loop=loop)
+    model.optimizer = nn.Adam([model.w], lr=Value(0.1))
+    model.best = Part(loss=nn.mse([model.w], [1.0]), out=model.w * 2, _w=Value(1.0))
+    model.stream, model.path, model.kind = random.Random(), Path("x"), Part
+    assert names(model) == ["w"]
+
+
+# --- which Values are parameters ------------------------------------------------------------------
+
+
+class Keeper(Module):
+    """Keeps what it computes in every way there is."""
+
+    buffers = ("count", "mean")
+
+    def __init__(self):
+        self.w, self.outputs, self.count = Value(3.0), [], Value(0.0)
+
+    def __call__(self, x):
+        out = self.w * x
+        self.cached, self.last, self.made = out, out.detach(), Value(1.0, "made")
+        self.outputs.append(out.detach())
+        with no_grad():
+            self.average = out * 0.5
+        self.mean = out * 0.1
+        return out
+
+
+def test_what_a_call_computes_and_keeps_is_no_parameter():
+    model = Keeper()
+    model(2.0)
+    assert names(model) == ["w"]
+    assert model.state_dict() == {"w": 3.0, "count": 0.0, "mean": pytest.approx(0.6)}
+    assert nn.l2(1.0)(model).data == 9.0
+    model.last.label = "last"  # and a name changes nothing
+    assert names(model) == ["w"]
+
+
+def test_what_is_computed_under_no_grad_or_by_a_loss_is_no_parameter():
+    model = Box(w=Value(3.0))
+    with no_grad():
+        model.average, model.made = model.w * 0.5, Value(1.0)
+    with detect_anomaly(), no_grad():
+        model.other = [model.w + 1.0]
+    model.loss = nn.mse([model.w], [1.0])
+    model.constant = as_constant(1.0)
+    assert names(model) == ["w"]
+
+
+@pytest.mark.parametrize("clone", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_a_copy_has_the_parameters_of_the_original_wherever_it_is_made(clone):
+    model = Keeper()
+    model(2.0)
+    del model.cached, model.mean  # a module whose graph is gone
+    copies = [clone(model)]
+    with no_grad():
+        copies.append(clone(model))
+    for copied in copies:
+        assert names(copied) == ["w"]
+        copied(1.0)
+        assert names(copied) == ["w"]
+
+
+def test_what_a_constructor_makes_counts_wherever_it_is_called():
+    @dataclasses.dataclass
+    class Scale(Module):
+        w: Value = dataclasses.field(default_factory=lambda: Value(1.0))
+
+        def __call__(self, x):
+            return self.w * x
+
+    class Mixin:
+        def __init__(self):
+            self.v = Value(2.0)
+
+    class Mixed(Mixin, Module):
+        pass
+
+    class Lazy(Module):
+        parts = None
+
+        def __call__(self, x):
+            if self.parts is None:
+                self.parts = [nn.Linear(1, 1), Scale(), Mixed(), nn.Neuron(1)]
+            return x
+
+    model = Lazy()
+    with no_grad():
+        model.early = nn.Neuron(1)
+        model(1.0)
+    assert names(model) == [
+        *["early.w.0", "early.b", "parts.0.weights.0.0", "parts.1.w", "parts.2.v"],
+        *["parts.3.w.0", "parts.3.b"],
+    ]
+
+
+def test_no_grad_and_calls_inside_a_constructor_count_as_such():
+    class Calls(Module):
+        def __init__(self):
+            self.part = Keeper()
+            self.part(1.0)
+            with no_grad():
+                self.average = Value(1.0)
+            self.start = self.part(1.0).detach()
+
+    assert names(Calls()) == ["part.w", "start"]
+
+
+@pytest.mark.parametrize("wrap", [lambda w: w, lambda w: [w], lambda w: {"x": (w,)}])
+def test_a_result_of_arithmetic_is_refused_as_a_parameter_and_told_what_to_write(wrap):
+    class Scaled(Module):
+        def __init__(self, finish=lambda w: w):
+            self.b, self.w = Value(0.0), wrap(finish(Value(3.0) * 0.1))
+
+    model = Scaled()
+    message = r"^w(\.0|\.x\.0)? is the result of mul.*\.detach\(\) or Value\("
+    for use in (model.parameters, model.zero_grad, model.state_dict, lambda: nn.SGD(model, 0.1)):
+        with pytest.raises(ValueError, match=message):
+            use()
+    for finish in (Value.detach, lambda w: Value(w.data)):
+        assert [p.data for p in Scaled(finish).parameters()] == [0.0, 3.0 * 0.1]
+    with detect_anomaly(), pytest.raises(ValueError, match=message):
+        Scaled().parameters()
+    outside = Box(w=wrap(Value(3.0) * 0.1))
+    with pytest.raises(ValueError, match=message):
+        outside.parameters()
+
+
+def test_a_value_with_a_history_that_replaces_a_parameter_is_one():
+    model = Box(a=Value(1.0), part=Box(b=[Value(2.0)]))
+    slots = model.parameters()
+    slots[0] = slots[0] * 3.0
+    with no_grad():
+        slots[1] = slots[1] + 1.0
+    assert [(name, p.data) for name, p in model.named_parameters()] == [
+        ("a", 3.0),
+        ("part.b.0", 3.0),
+    ]
+    assert names(model.part) == ["b.0"]
+    model.a.label = "a"
+    assert names(copy.deepcopy(model)) == ["a", "part.b.0"]
+
+
+def test_threads_tell_parameters_apart_on_their_own():
+    model, inside, done = Keeper(), threading.Event(), threading.Event()
+
+    def compute():
+        with no_grad():
+            inside.set()
+            done.wait(10)
+
+    thread = threading.Thread(target=compute)
+    thread.start()
+    inside.wait(10)
+    model.extra = Value(1.0)
+    done.set()
+    thread.join()
+    assert names(model) == ["w", "extra"]
+
+
+def test_kept_results_do_not_keep_a_module_alive():
+    gc.collect()
+    gc.disable()
+    try:
+        model = Keeper()
+        model(1.0)
+        del model.cached, model.mean  # a graph knows its modules
+        gone = weakref.ref(model)
+        del model
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_underscore_attributes_and_plain_numbers_are_no_parameters():
