@@ -109,7 +109,7 @@ class Module(modes.Watched):
 
     # --- parameters ---------------------------------------------------------------------------
 
-    def parameters(self) -> list[Value]:
+    def parameters(self) -> Parameters:
         """Every trained Value, each once, in the order of the attributes."""
         return Parameters(place for place in _places(self) if place.trained)
 

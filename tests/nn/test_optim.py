@@ -2,14 +2,19 @@
 
 import json
 import math
+import random
+import warnings
 
+import numpy as np
 import pytest
 
 import nn
-from autograd import Value, grad, gradcheck, topological_order
+from autograd import Primitive, Value, detect_anomaly, grad, gradcheck, topological_order, where
+from autograd import maximum as larger
 from nn import Module
+from nn.optim import _Column
 
-RULES = [nn.SGD, nn.RMSProp, nn.Adam, nn.AdamW]
+RULES = [nn.SGD, nn.RMSProp, nn.Adagrad, nn.Adam, nn.AdamW]
 
 
 def numbers(values):
@@ -86,6 +91,14 @@ def rmsprop(point, moments, t, lr=0.01, alpha=0.99, eps=1e-8, weight_decay=0.0):
         point[i] -= lr * g / (math.sqrt(s) + eps)
 
 
+def adagrad(point, moments, t, lr=0.01, eps=1e-10, weight_decay=0.0, initial_accumulator=0.0):
+    for i, slope in enumerate(slopes(*point)):
+        g = slope + weight_decay * point[i]
+        s = moments.setdefault(i, initial_accumulator) + g**2
+        moments[i] = s
+        point[i] -= lr * g / (math.sqrt(s) + eps)
+
+
 def adam(point, moments, t, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, decoupled=0.0):
     for i, slope in enumerate(slopes(*point)):
         g = slope + weight_decay * point[i]
@@ -109,6 +122,9 @@ UPDATES = [
     (nn.SGD, sgd, {"lr": 0.05, "momentum": 0.5, "nesterov": True, "weight_decay": 0.3}),
     (nn.RMSProp, rmsprop, {}),
     (nn.RMSProp, rmsprop, {"lr": 0.1, "alpha": 0.7, "eps": 0.01, "weight_decay": 0.3}),
+    (nn.Adagrad, adagrad, {}),
+    (nn.Adagrad, adagrad, {"lr": 0.3, "eps": 0.01, "weight_decay": 0.2}),
+    (nn.Adagrad, adagrad, {"lr": 0.3, "initial_accumulator": 0.5}),
     (nn.Adam, adam, {}),
     (nn.Adam, adam, {"lr": 0.1, "betas": (0.7, 0.8), "eps": 0.01, "weight_decay": 0.3}),
     (nn.AdamW, adamw, {}),
@@ -131,6 +147,36 @@ def test_six_steps_are_those_of_plain_floats(rule, reference, settings, differen
             optimizer.step()
         reference(point, moments, t, **settings)
         assert numbers(model.parameters()) == pytest.approx(point, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (
+            {"lr": 0.1},
+            [
+                *[0.40000000002, -0.900000000005, 0.30513167022094867, -0.9124034734633055],
+                *[0.34798881307564256, -0.9954092091249378],
+            ],
+        ),
+        (
+            {"lr": 0.3, "weight_decay": 0.2, "initial_accumulator": 0.5, "eps": 0.01},
+            [
+                *[0.3079717026178362, -0.7156206968118397, 0.051439726648582595],
+                *[-0.7294211369778396, 0.16402573352988628, -0.9618485158277882],
+            ],
+        ),
+    ],
+)
+def test_adagrad_takes_the_steps_of_pytorch(settings, expected):
+    values, path = [Value(0.5), Value(-1.0)], []
+    optimizer = nn.Adagrad(values, **settings)
+    for gradients in ((0.5, -2.0), (1.5, 0.25), (-0.75, 3.0)):
+        for value, gradient in zip(values, gradients, strict=True):
+            value.grad = gradient
+        optimizer.step()
+        path += numbers(values)
+    assert path == pytest.approx(expected, rel=1e-14)
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -219,6 +265,7 @@ HYPER = [
     (nn.SGD, {"lr": 0.05, "momentum": 0.8}),
     (nn.SGD, {"lr": 0.05, "momentum": 0.8, "weight_decay": 0.1}),
     (nn.RMSProp, {"lr": 0.1, "alpha": 0.7, "eps": 0.1, "weight_decay": 0.1}),
+    (nn.Adagrad, {"lr": 0.1, "eps": 0.1, "weight_decay": 0.1}),
     (nn.Adam, {"lr": 0.1, "beta1": 0.7, "beta2": 0.8, "eps": 0.1, "weight_decay": 0.1}),
     (nn.AdamW, {"lr": 0.1, "beta1": 0.7, "beta2": 0.8, "eps": 0.1, "weight_decay": 0.1}),
 ]
@@ -338,7 +385,14 @@ def test_stopped_and_resumed_through_json_is_uninterrupted_to_the_last_bit(rule)
     assert second.state_dict() == whole.state_dict()
 
 
-GOOD = {"rule": "Adam", "lr": 0.1, "time": 1.0, "moments": {"mean": [0.5], "square": [0.25]}}
+SETTINGS = {"betas": (0.8, 0.9), "eps": 0.01, "weight_decay": 0.1}
+GOOD = {
+    "rule": "Adam",
+    "lr": 0.1,
+    "time": 1.0,
+    "settings": SETTINGS,
+    "moments": {"mean": [0.5], "square": [0.25]},
+}
 
 
 @pytest.mark.parametrize(
@@ -357,6 +411,18 @@ GOOD = {"rule": "Adam", "lr": 0.1, "time": 1.0, "moments": {"mean": [0.5], "squa
         (GOOD | {"time": None}, "time should be a number"),
         (GOOD | {"lr": "fast"}, "lr should be a number"),
         (GOOD | {"lr": 10**400}, "lr"),
+        (GOOD | {"lr": -1.0}, "lr must be between"),
+        (GOOD | {"settings": []}, "settings of Adam should be a dict"),
+        (GOOD | {"settings": {"betas": 0.9}}, "betas should be 2 settings, not 0.9"),
+        (GOOD | {"settings": {"betas": [0.9]}}, "betas should be 2 settings"),
+        (GOOD | {"settings": {"betas": [0.9, "x"]}}, "betas should be a number, not 'x'"),
+        (GOOD | {"settings": {"betas": [0.9, 1.0]}}, "beta2 must be between"),
+        (GOOD | {"settings": {"eps": True}}, "eps should be a number, not True"),
+        (GOOD | {"settings": {"eps": 0.5, "weight_decay": -1}}, "weight_decay must be between"),
+        (GOOD | {"settings": {"eps": "nan"}}, "eps must be between"),
+        (GOOD | {"settings": {"amsgrad": True}}, "a setting 'amsgrad', which this Adam has not"),
+        (GOOD | {"settings": {"parameters": []}}, "a setting 'parameters'"),
+        (GOOD | {"settings": {"differentiable": True}}, "a setting 'differentiable'"),
     ],
 )
 def test_a_state_that_does_not_fit_is_a_value_error_and_changes_nothing(state, message):
@@ -365,6 +431,388 @@ def test_a_state_that_does_not_fit_is_a_value_error_and_changes_nothing(state, m
     with pytest.raises(ValueError, match=message):
         optimizer.load_state_dict(state)
     assert optimizer.state_dict() == GOOD
+
+
+@pytest.mark.parametrize(("rule", "reference", "settings"), UPDATES)
+def test_a_state_brings_every_setting_back(rule, reference, settings):
+    whole, first, second = Point(), Point(), Point(9.0, 9.0)
+    run(rule(whole, **settings), whole, 6)
+    optimizer = rule(first, **settings)
+    run(optimizer, first, 3)
+    kept = json.loads(json.dumps([first.state_dict(), optimizer.state_dict()]))
+    others = {"lr": 0.5, "eps": 0.2, "alpha": 0.3, "betas": (0.2, 0.3), "weight_decay": 0.7}
+    resumed = rule(second, **{name: others.get(name, x) for name, x in settings.items()})
+    second.load_state_dict(kept[0])
+    resumed.load_state_dict(kept[1])
+    assert resumed.settings() == optimizer.settings()
+    assert repr(resumed) == repr(optimizer)
+    run(resumed, second, 3)
+    assert second.state_dict() == whole.state_dict()
+
+
+def test_a_state_without_settings_keeps_those_of_the_constructor():
+    optimizer = nn.Adam([Value(1.0)], betas=(0.5, 0.6), eps=0.2)
+    optimizer.load_state_dict({name: kept for name, kept in GOOD.items() if name != "settings"})
+    assert optimizer.settings() == {"betas": (0.5, 0.6), "eps": 0.2, "weight_decay": 0.0}
+    assert (optimizer.lr, optimizer.time.data) == (0.1, 1.0)
+    optimizer.load_state_dict(GOOD | {"settings": {"eps": 0.3}})
+    assert optimizer.settings() == {"betas": (0.5, 0.6), "eps": 0.3, "weight_decay": 0.0}
+
+
+def test_settings_that_are_values_are_saved_and_loaded_by_their_numbers():
+    lr, beta = Value(0.1), Value(0.8)
+    optimizer = nn.Adam([Value(1.0)], lr, (beta, 0.9), np.float64(0.01), weight_decay=np.int64(1))
+    assert optimizer.settings() == {"betas": (0.8, 0.9), "eps": 0.01, "weight_decay": 1.0}
+    state = json.loads(json.dumps(optimizer.state_dict()))
+    optimizer.load_state_dict(state)
+    assert optimizer.lr is lr
+    assert optimizer.betas == (beta, 0.9)
+    state["lr"], state["settings"]["betas"] = 0.2, [0.7, 0.9]
+    optimizer.load_state_dict(state)
+    assert (optimizer.lr, optimizer.betas) == (0.2, (0.7, 0.9))
+
+
+class Signs(nn.Optimizer):
+    """A rule of the user's own, with settings of each kind."""
+
+    moments = ("mean",)
+
+    def __init__(self, parameters, lr=0.1, beta=0.9, every=3, warm=True, powers=(1, (2.0, False))):
+        super().__init__(parameters, lr)
+        self.beta, self.every, self.warm, self.powers = beta, every, warm, powers
+        self.name, self.log, self._hidden = "signs", [], 3.0
+
+    def update(self, parameter, gradient, state):
+        mean = state["mean"] = self.beta * state["mean"] + (1.0 - self.beta) * gradient
+        return parameter - self.lr * mean / (abs(mean) + 1e-30)
+
+
+def test_a_rule_of_the_users_own_has_its_settings_saved_loaded_and_shown():
+    optimizer = Signs([Value(1.0)], beta=0.5, every=7, warm=False, powers=(3, (0.5, True)))
+    expected = {"beta": 0.5, "every": 7, "warm": False, "powers": (3, (0.5, True))}
+    assert optimizer.settings() == expected
+    other = Signs([Value(1.0)])
+    other.load_state_dict(json.loads(json.dumps(optimizer.state_dict())))
+    assert other.settings() == expected
+    assert [type(other.every), type(other.warm), type(other.powers[0])] == [int, bool, int]
+    shown = "Signs(1 parameter, lr=0.1, beta=0.5, every=7, warm=False, powers=(3, (0.5, True)))"
+    assert repr(other) == shown
+    with pytest.raises(ValueError, match="warm should be True or False, not 1"):
+        other.load_state_dict(optimizer.state_dict() | {"settings": {"beta": 0.1, "warm": 1}})
+    assert other.settings() == expected
+
+
+@pytest.mark.parametrize(
+    ("make", "shown"),
+    [
+        (
+            lambda: nn.Adam(nn.MLP(2, [16, 16, 1]), lr=0.03),
+            "Adam(337 parameters, lr=0.03, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0)",
+        ),
+        (
+            lambda: nn.SGD([Value(1.0)], Value(0.5), 0.9, nesterov=True),
+            "SGD(1 parameter, lr=0.5, momentum=0.9, nesterov=True, weight_decay=0.0)",
+        ),
+        (
+            lambda: nn.AdamW([Value(1.0), Value(2.0)], differentiable=True),
+            "AdamW(2 parameters, lr=0.001, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.01,"
+            " differentiable=True)",
+        ),
+        (
+            lambda: nn.Adagrad([Value(1.0)]),
+            "Adagrad(1 parameter, lr=0.01, eps=1e-10, weight_decay=0.0, initial_accumulator=0.0)",
+        ),
+        (
+            lambda: nn.RMSProp([Value(1.0)]),
+            "RMSProp(1 parameter, lr=0.01, alpha=0.99, eps=1e-08, weight_decay=0.0)",
+        ),
+    ],
+)
+def test_an_optimizer_is_shown_with_its_settings_in_ascii(make, shown):
+    assert repr(make()) == shown
+    assert shown.isascii()
+
+
+# --- parts of a model -----------------------------------------------------------------------------
+
+
+def test_several_optimizers_share_a_model_by_its_parts():
+    def learn(step):
+        nn.seed(4)
+        model = nn.Sequential(nn.Layer(1, 2, "tanh"), nn.RMSNorm(2), nn.Layer(2, 1, "linear"))
+        body, head = model.parts[:2], model.parts[2]
+        optimizers = step(body, head)
+        for _ in range(3):
+            model.zero_grad()
+            nn.mse(model([2.0]), [1.0]).backward()
+            for optimizer in optimizers:
+                optimizer.step()
+        return model.state_dict()
+
+    together = learn(lambda body, head: [nn.AdamW([*body], 0.1), nn.SGD(head, 0.05)])
+    by_values = learn(
+        lambda body, head: [
+            nn.AdamW([*body[0].parameters(), *body[1].parameters()], 0.1),
+            nn.SGD(head.parameters(), 0.05),
+        ]
+    )
+    assert together == by_values
+    body_only = learn(lambda body, head: [nn.AdamW(body, 0.1), nn.SGD([*head.parameters()], 0.0)])
+    assert body_only["parts.2.neurons.0.b"] == 0.0 != together["parts.2.neurons.0.b"]
+
+
+def test_parts_of_a_model_are_replaced_by_a_differentiable_optimizer():
+    model, lone = nn.Sequential(Point(), Point(2.0, 3.0)), Value(1.0, "lone")
+    optimizer = nn.SGD([model.parts[1], lone], 0.1, differentiable=True)
+    loss = model.parts[1]() + lone * lone
+    optimizer.step(grad(loss, optimizer.parameters, create_graph=True))
+    assert model.parts[1].x.parents
+    assert model.parts[1].x is model.parameters()[2] is optimizer.parameters[0]
+    assert not model.parts[0].x.parents
+    assert optimizer.parameters[2].data == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(
+    ("parts", "error", "message"),
+    [
+        ([nn.Neuron(1), "a"], TypeError, r"parameters\[1\] must be a Value or a Module, not 'a'"),
+        (
+            [{"params": [Value(1.0)], "lr": 0.1}],
+            TypeError,
+            r"parameters\[0\] must be a Value or a M",
+        ),
+        ([[Value(1.0)]], TypeError, r"parameters\[0\] must be a Value or a Module"),
+        ([nn.Sequential(), nn.Dropout()], ValueError, "no parameters"),
+    ],
+)
+def test_what_are_no_parts_of_a_model(parts, error, message):
+    with pytest.raises(error, match=message):
+        nn.SGD(parts, 0.1)
+    one = nn.Neuron(1)
+    with pytest.raises(ValueError, match="twice"):
+        nn.SGD([one, nn.Sequential(one)], 0.1)
+
+
+# --- one update for all parameters ----------------------------------------------------------------
+
+
+def by_values(optimizer):
+    """The same optimizer, which never uses columns."""
+    optimizer._proofs = -1
+    return optimizer
+
+
+def same_steps(make, steps=5, size=4):
+    """Whether columns served; the numbers are those of Values to the last bit."""
+    rng, found = random.Random(3), []
+    gradients = [[rng.uniform(-2.0, 2.0) for _ in range(size)] for _ in range(steps)]
+    for change in (lambda optimizer: optimizer, by_values):
+        values = [Value(0.5 * i - 0.7) for i in range(size)]
+        optimizer = change(make(values, 0.1))
+        path = []
+        for row in gradients:
+            for value, gradient in zip(values, row, strict=True):
+                value.grad = gradient
+            optimizer.step()
+            path.append([x.hex() for x in numbers(values)])
+            path.append(repr(optimizer.state_dict()))
+        found.append((path, optimizer._proofs >= 0))
+    assert found[0][0] == found[1][0]
+    return found[0][1]
+
+
+def rule(update, **kept):
+    """An optimizer class with this update and one moment."""
+    return type("Rule", (nn.Optimizer,), {"moments": ("m",), "update": update, **kept})
+
+
+def test_a_rule_of_the_users_own_is_one_update_for_all_parameters():
+    calls = []
+
+    def update(self, parameter, gradient, state):
+        calls.append(type(parameter).__name__)
+        state["m"] = 0.9 * state["m"] + gradient
+        return parameter - self.lr * state["m"]
+
+    values = [Value(1.0) for _ in range(50)]
+    optimizer = rule(update)(values, 0.1)
+    for _ in range(10):
+        for value in values:
+            value.grad = 1.0
+        optimizer.step()
+    assert calls.count("Value") == 100  # two steps, Value by Value
+    assert calls.count("_Column") == 10
+    assert same_steps(Signs)
+
+
+cube = Primitive("cube", lambda x: x * x * x, lambda out, x: 3 * x * x)
+
+ARITHMETIC = {
+    "operators": lambda p, g, m: (2 - p / 3 + m * p - g, -(+g) / (2 + abs(m)) - (1 / (m * m + 1))),
+    "powers": lambda p, g, m: (p - abs(g) ** 0.5 / (1 + g * g) ** -1.5, 0.5**g + abs(p) ** abs(g)),
+    "exponentials": lambda p, g, m: (g.exp() - g.expm1(), (1 + g * g).log() + (g * g).log1p()),
+    "trigonometry": lambda p, g, m: (p.sin() * g.cos(), p - abs(g).sqrt()),
+    "activations": lambda p, g, m: (p.tanh() + g.sigmoid(), g.relu() + p.softplus() * p.erf()),
+    "detached": lambda p, g, m: (p - 0.1 * g.detach(), m + g),
+    "primitives": lambda p, g, m: (larger(p, 0.0) + where(p, g, 0.5), larger(0.1, g) + cube(g)),
+    "time": lambda p, g, m: (p - g, m + g),
+    "numpy": lambda p, g, m: (p - np.float64(0.1) * g, np.float32(0.5) * m + g),
+}
+
+
+@pytest.mark.parametrize("name", ARITHMETIC)
+def test_columns_have_the_arithmetic_of_values_to_the_last_bit(name):
+    def update(self, parameter, gradient, state):
+        new, state["m"] = ARITHMETIC[name](parameter, gradient, state["m"])
+        return new if name != "time" else new / (1.0 + self.time) + self._shared * gradient
+
+    def prepare(self, time):
+        return 0.1 / time.sqrt()
+
+    assert same_steps(rule(update, prepare=prepare))
+
+
+def test_a_column_has_every_method_of_a_value_that_is_arithmetic():
+    kept = {"assign", "backward", "data", "grad", "label", "mode", "op", "parents", "primitive"}
+    names = {name for name in dir(Value) if name[0] != "_"} - kept - {"recorded_number"}
+    assert {name for name in names if name not in vars(_Column)} == set()
+    operators = {"add", "sub", "mul", "truediv", "pow"}
+    wanted = {f"__{r}{name}__" for name in operators for r in ("", "r")}
+    assert (wanted | {"__neg__", "__pos__", "__abs__"}) <= vars(_Column).keys()
+
+
+class Counting(nn.Optimizer):
+    """Each update has effects beside its result."""
+
+    def __init__(self, parameters, lr=0.1):
+        super().__init__(parameters, lr)
+        self.count, self.log, self.noise = 0, [], random.Random(1)
+
+    def update(self, parameter, gradient, state):
+        self.count += 1
+        self.log.append(self.count)
+        return parameter - self.lr * gradient + self.noise.gauss(0.0, 0.1) * self.count
+
+
+def chosen(self, p, g, state):
+    return p - 0.1 * g if g > 0.0 else p
+
+
+NO_ARITHMETIC = {
+    "a comparison": chosen,
+    "an equality": lambda self, p, g, state: p if g == 0.0 else p - g,
+    "a truth": lambda self, p, g, state: p - 0.1 * (g.data and 1.0),
+    "data": lambda self, p, g, state: p.data - 0.1 * g.data,
+    "float": lambda self, p, g, state: p - 0.1 * float(g),
+    "math": lambda self, p, g, state: p - 0.1 * math.tanh(g),
+    "abs of data": lambda self, p, g, state: p - 0.1 * abs(p.data) * g,
+    "max": lambda self, p, g, state: p - 0.1 * max(g, 0.5),
+    "the kind": lambda self, p, g, state: p - (0.1 if isinstance(p, Value) else 0.2) * g,
+    "a number": lambda self, p, g, state: 0.5,
+    "a moment that is a number": lambda self, p, g, state: state.update(m=0.5) or p - g,
+    "hasattr": lambda self, p, g, state: p - (0.1 if hasattr(g, "data") else 0.2) * g,
+    "a label": lambda self, p, g, state: p - (0.1 if g.label else 0.2) * g,
+    "a swallowed error": lambda self, p, g, state: p - swallowed(g) * g,
+}
+
+
+def swallowed(g):
+    try:
+        return 0.1 if g > 0.0 else 0.2
+    except Exception:
+        return 0.3
+
+
+@pytest.mark.parametrize("name", NO_ARITHMETIC)
+def test_what_is_no_arithmetic_is_done_value_by_value(name):
+    assert not same_steps(rule(NO_ARITHMETIC[name]))
+
+
+def test_effects_of_an_update_happen_once_for_each_parameter():
+    assert not same_steps(Counting)
+    optimizer = Counting([Value(1.0), Value(2.0)])
+    for _ in range(3):
+        optimizer.step([Value(0.5), Value(0.25)])
+    assert (optimizer.count, optimizer.log) == (6, [1, 2, 3, 4, 5, 6])
+    expected = random.Random(1)
+    for _ in range(6):
+        expected.gauss(0.0, 0.1)
+    assert optimizer.noise.random() == expected.random()
+
+
+@pytest.mark.parametrize("draw", [random.random, lambda: nn.rng.generator.random()])
+def test_random_numbers_are_drawn_for_each_parameter(draw):
+    def noisy(self, parameter, gradient, state):
+        return parameter - self.lr * gradient * draw()
+
+    def run(change):
+        random.seed(1)
+        nn.seed(1)
+        values = [Value(1.0), Value(2.0)]
+        optimizer = change(rule(noisy)(values, 0.1))
+        for _ in range(4):
+            optimizer.step([Value(0.5), Value(0.25)])
+        return numbers(values), random.random(), nn.rng.generator.random()
+
+    assert run(lambda optimizer: optimizer) == run(by_values)
+
+
+def test_errors_of_a_rule_are_those_of_values_and_change_nothing():
+    def update(self, parameter, gradient, state):
+        state["m"] = state["m"] + gradient
+        state["more"] = gradient
+        return parameter - 1.0 / gradient
+
+    values = [Value(1.0, "a"), Value(2.0, "b")]
+    optimizer = rule(update)(values, 0.1)
+    for gradients in ([1.0, 2.0], [2.0, 1.0], [0.5, 0.5]):
+        optimizer.step([Value(g) for g in gradients])
+    before = numbers(values), optimizer.state_dict()
+    with pytest.raises(ZeroDivisionError, match=r"div\(1.0, second = 0.0\): division by zero"):
+        optimizer.step([Value(1.0), Value(0.0, "second")])
+    assert (numbers(values), optimizer.state_dict()) == before
+    with pytest.raises(ValueError, match=r"sqrt\(first = -1.0\)"):
+        rule(lambda self, p, g, state: p - g.sqrt())([Value(1.0)], 0.1).step([Value(-1.0, "first")])
+    root = rule(lambda self, p, g, state: p - abs(g**0.5))([Value(1.0)], 0.1)
+    for gradient in (1.0, 2.0):
+        root.step([Value(gradient)])
+    with pytest.raises(ValueError, match=r"pow\("):
+        root.step([Value(-1.0)])
+    with detect_anomaly(), pytest.raises(FloatingPointError, match="mul"):
+        rule(lambda self, p, g, state: p - g * 1e308)([Value(1.0)], 0.1).step([Value(1e10)])
+
+
+def test_a_rule_of_the_users_own_can_be_differentiated():
+    values, lr = [Value(1.0), Value(2.0)], Value(0.1)
+    optimizer = Signs(values, lr)
+    optimizer.differentiable = True
+    optimizer.parameters = values
+    optimizer.step(grad(values[0] * 3.0 - values[1], values, create_graph=True))
+    (values[0] + 2.0 * values[1]).backward()
+    assert lr.grad == pytest.approx(-1.0 + 2.0)
+
+
+# --- a step of no gradients -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_step_whose_gradients_are_all_0_warns_once(rule):
+    values = [Value(1.0), Value(2.0)]
+    optimizer = rule(values, lr=0.1)
+    with pytest.warns(
+        UserWarning, match=f"every gradient of this step of {rule.__name__} is 0"
+    ) as w:
+        optimizer.step()
+    assert w[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        optimizer.step()
+        values[1].grad = 1e-300
+        other = rule(values, lr=0.1)
+        other.step()
+        other.step([Value(0.0), Value(math.nan)])
+    with pytest.warns(UserWarning, match="is 0"):
+        other.step([Value(0.0), Value(-0.0)])
 
 
 # --- bad input ------------------------------------------------------------------------------------
@@ -402,11 +850,27 @@ def test_what_is_no_list_of_parameters(rule, parameters, error, message):
         (nn.Adam, {"betas": (0.9, -0.1)}, "beta2"),
         (nn.AdamW, {"betas": (0.9, math.nan)}, "beta2"),
         (nn.AdamW, {"eps": math.inf}, "eps"),
+        (nn.Adagrad, {"eps": -1.0}, "eps"),
+        (nn.Adagrad, {"initial_accumulator": -1.0}, "initial_accumulator"),
+        (nn.Adam, {"betas": (0.9,)}, "betas must be two numbers"),
     ],
 )
 def test_a_setting_out_of_range_is_named(rule, settings, name):
     with pytest.raises(ValueError, match=name):
         rule([Value(1.0)], **settings)
+
+
+@pytest.mark.parametrize("betas", [0.9, None, "ab", Value(0.9)])
+@pytest.mark.parametrize("rule", [nn.Adam, nn.AdamW])
+def test_betas_of_a_wrong_kind_are_a_type_error_that_shows_right_ones(rule, betas):
+    with pytest.raises(TypeError, match=r"two numbers, such as \(0.9, 0.999\), not"):
+        rule([Value(1.0)], betas=betas)
+    assert rule([Value(1.0)], betas=[0.5, 0.6]).settings()["betas"] == (0.5, 0.6)
+
+
+def test_an_initial_accumulator_is_a_number():
+    with pytest.raises(TypeError, match="initial_accumulator must be a number, not a Value"):
+        nn.Adagrad([Value(1.0)], initial_accumulator=Value(0.1))
 
 
 @pytest.mark.parametrize("lr", [None, [0.1], 1j])
@@ -480,6 +944,77 @@ def test_clipping_nothing_is_a_value_error():
         nn.clip_grad_norm([], 1.0)
 
 
+def with_gradients(gradients):
+    values = [Value(1.0) for _ in gradients]
+    for value, gradient in zip(values, gradients, strict=True):
+        value.grad = gradient
+    return values
+
+
+@pytest.mark.parametrize("clip", [nn.clip_grad_norm, nn.clip_grad_value])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_gradients_that_are_not_finite_are_an_error_that_names_the_first(clip, bad):
+    values = with_gradients([1.0, bad, math.inf])
+    values[1].label = "slope"
+    model = nn.Sequential(Point(), Point())
+    model.parts[1].rest["y"].grad = bad
+    for parameters, name in (
+        (values, "slope"),
+        (with_gradients([0.0, 0.0, bad]), r"parameters\[2\]"),
+        (model, r"parts\.1\.rest\.y"),
+        (model.parameters(), r"parts\.1\.rest\.y"),
+        ([model.parts[1]], r"rest\.y"),
+    ):
+        with pytest.raises(
+            FloatingPointError, match=rf"{clip.__name__}: the gradient of {name} is"
+        ):
+            clip(parameters, 1.0)
+    assert [repr(value.grad) for value in values] == ["1.0", repr(bad), "inf"]
+
+
+def test_a_norm_that_is_too_large_for_a_float_is_an_error():
+    values = with_gradients([1e200, 1.0])
+    with pytest.raises(FloatingPointError, match=r"norm of the gradients is inf.*squares"):
+        nn.clip_grad_norm(values, 1.0)
+    nn.clip_grad_value(values, 2.0)
+    assert [value.grad for value in values] == [2.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("gradients", "norm", "clipped"),
+    [
+        ([math.nan, 1.0], math.nan, [math.nan, math.nan]),
+        ([math.inf, 1.0], math.inf, [math.nan, 0.0]),
+        ([1.0, -math.inf, 2.0], math.inf, [0.0, math.nan, 0.0]),
+    ],
+)
+def test_without_the_error_gradients_become_what_pytorch_makes_of_them(gradients, norm, clipped):
+    values = with_gradients(gradients)
+    found = nn.clip_grad_norm(values, 1.0, error_if_nonfinite=False)
+    assert repr(found.data) == repr(norm)
+    assert repr([value.grad for value in values]) == repr(clipped)
+
+
+def test_each_gradient_is_brought_inside_the_limit():
+    values = with_gradients([3.0, -0.5, -4.0, 1.0, 0.0])
+    assert nn.clip_grad_value(values, 1.0) is None
+    assert [value.grad for value in values] == [1.0, -0.5, -1.0, 1.0, 0.0]
+    assert numbers(values) == [1.0] * 5
+    values = with_gradients([math.nan, 3.0, -math.inf])
+    nn.clip_grad_value(values, 1.0, error_if_nonfinite=False)
+    assert repr([value.grad for value in values]) == "[nan, 1.0, -1.0]"
+
+
+@pytest.mark.parametrize("limit", [-1.0, math.nan, math.inf])
+def test_a_limit_of_values_out_of_range_changes_no_gradient(limit):
+    values = with_gradients([5.0])
+    with pytest.raises(ValueError, match="limit must be between"):
+        nn.clip_grad_value(values, limit)
+    assert values[0].grad == 5.0
+    with pytest.raises(ValueError, match="no gradients"):
+        nn.clip_grad_value([], 1.0)
+
+
 # --- schedules ------------------------------------------------------------------------------------
 
 ROOT = math.sqrt(0.5)
@@ -494,6 +1029,8 @@ ROOT = math.sqrt(0.5)
         (nn.cosine_decay(3.0, 2, final=1.0), [3.0, 2.0, 1.0, 1.0]),
         (nn.step_decay(1.0, 2, 0.5), [1.0, 1.0, 0.5, 0.5, 0.25]),
         (nn.step_decay(2.0, 1), [2.0, 0.2, 0.02]),
+        (nn.exponential_decay(0.5, 0.5), [0.5, 0.25, 0.125, 0.0625]),
+        (nn.exponential_decay(2.0, 1.0), [2.0, 2.0]),
         (nn.with_warmup(lambda step: 8.0, 4), [2.0, 4.0, 6.0, 8.0, 8.0]),
         (nn.with_warmup(nn.linear_decay(1.0, 4), 2), [0.5, 0.75, 0.5, 0.25, 0.0]),
     ],

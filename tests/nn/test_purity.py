@@ -306,6 +306,10 @@ def rmsprop(values, lr, alpha, eps, decay):
     return nn.RMSProp(values, lr, alpha, eps, decay, differentiable=True)
 
 
+def adagrad(values, lr, eps, decay):
+    return nn.Adagrad(values, lr, eps, decay, differentiable=True)
+
+
 def adam(values, lr, beta1, beta2, eps, decay):
     return nn.Adam(values, lr, (beta1, beta2), eps, decay, differentiable=True)
 
@@ -317,6 +321,7 @@ def adamw(values, lr, beta1, beta2, eps, decay):
 OPTIMIZERS = {
     "SGD": [(sgd, [0.1, 0.8, 0.2]), (nesterov, [0.1, 0.8, 0.2])],
     "RMSProp": [(rmsprop, [0.1, 0.7, 0.2, 0.2])],
+    "Adagrad": [(adagrad, [0.1, 0.2, 0.2])],
     "Adam": [(adam, [0.1, 0.7, 0.8, 0.2, 0.2])],
     "AdamW": [(adamw, [0.1, 0.7, 0.8, 0.2, 0.2])],
 }
@@ -346,7 +351,7 @@ def test_training_is_differentiable_twice_by_the_start_and_every_setting(make, s
 
 
 # Every rule in a range where finite differences are good: RMSProp's first step is lr / sqrt(0.5).
-WHOLE = {"SGD": {}, "RMSProp": {"alpha": 0.5}, "Adam": {}, "AdamW": {}}
+WHOLE = {"SGD": {}, "RMSProp": {"alpha": 0.5}, "Adagrad": {}, "Adam": {}, "AdamW": {}}
 
 
 @pytest.mark.parametrize("rule", WHOLE)

@@ -67,7 +67,7 @@ def test_any_whole_number_is_a_seed(kind):
 
 @pytest.mark.usefixtures("unseeded")
 def test_a_wrong_seed_changes_nothing():
-    with pytest.raises(TypeError, match="whole number, not 1.5"):
+    with pytest.raises(TypeError, match=r"whole number, not 1\.5"):
         nn.seed(1.5)
     assert rng.generator is random.seed.__self__
 
