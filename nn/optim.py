@@ -580,12 +580,13 @@ def _gathered(parameters: Module | Iterable[Value | Module]) -> list[Value]:
 
 # --- settings -------------------------------------------------------------------------------------
 
+_USUAL = frozenset([float, int, bool])
 _NO_SETTINGS = frozenset(["differentiable", "moments", "parameters", "time"])
 
 
 def _as_setting(content: Any) -> Any:
     """The content of an attribute that is a setting; None for any other."""
-    if content.__class__ is float:  # most of them
+    if content.__class__ in _USUAL:
         return content
     if isinstance(content, tuple):
         return content if all(_as_setting(part) is not None for part in content) else None
@@ -661,15 +662,13 @@ class _Column:
 
     @staticmethod
     def _operators(primitive: Primitive) -> tuple[Any, Any]:
-        f, is_closed = primitive.forward, primitive is not ops.power
+        f = primitive.forward
 
         def method(left: _Column, right: Any) -> _Column:
-            if is_closed:
-                return _Column(map(f, left.numbers, _numbers(right)))
-            return left.apply_primitive(primitive, (left, right))
+            return _Column(map(f, left.numbers, _numbers(right)))
 
         def reflected(right: _Column, left: Any) -> _Column:
-            return right.apply_primitive(primitive, (left, right))
+            return _Column(map(f, _numbers(left), right.numbers))
 
         return method, reflected
 
@@ -681,11 +680,16 @@ class _Column:
     __sub__, __rsub__ = _operators(ops.sub)
     __mul__, __rmul__ = _operators(ops.mul)
     __truediv__, __rtruediv__ = _operators(ops.div)
-    __pow__, __rpow__ = _operators(ops.power)  # of the numbers that ops.pow gives, too
     __neg__, __abs__ = _method(ops.neg), _method(ops.abs)
     exp, expm1, log, log1p = map(_method, (ops.exp, ops.expm1, ops.log, ops.log1p))
     sqrt, sin, cos, tanh = map(_method, (ops.sqrt, ops.sin, ops.cos, ops.tanh))
     sigmoid, relu, softplus, erf = map(_method, (ops.sigmoid, ops.relu, ops.softplus, ops.erf))
+
+    def __pow__(self, exponent: Any) -> _Column:
+        return self.apply_primitive(ops.power, (self, exponent))
+
+    def __rpow__(self, base: Any) -> _Column:
+        return self.apply_primitive(ops.power, (base, self))
 
     def __pos__(self) -> _Column:
         return self
@@ -705,6 +709,8 @@ def _numbers(operand: Any) -> Iterable[float]:
     if operand.__class__ is _Column:
         column: _Column = operand
         return column.numbers
+    if operand.__class__ is float:
+        return repeat(operand)
     number = as_operand(operand)
     if number is None:
         raise _NotArithmetic

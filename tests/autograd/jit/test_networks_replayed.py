@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from side_by_side import close, looked_at, photographed, same
+from side_by_side import BACKENDS, close, looked_at, photographed, same
 
 import nn
 from autograd import Value, grad
@@ -274,12 +274,33 @@ def test_targets_that_a_loss_refuses_are_refused_as_arguments_too(name: str, bad
 
 # --- optimizers -----------------------------------------------------------------------------------
 
+
+class Signs(nn.Optimizer):
+    """A rule of the user's own."""
+
+    moments = ("mean",)
+
+    def __init__(self, parameters: Any, lr: float, beta: float = 0.9) -> None:
+        super().__init__(parameters, lr)
+        self.beta = beta
+
+    def prepare(self, time: Value) -> Value:
+        return time.sqrt()
+
+    def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
+        mean = state["mean"] = self.beta * state["mean"] + (1.0 - self.beta) * gradient
+        return parameter - self.lr / self._shared * mean / (abs(mean) + 1e-9) ** 0.5
+
+
 OPTIMIZERS: dict[str, Callable[[Any], nn.Optimizer]] = {
     "SGD": lambda ps: nn.SGD(ps, 0.1),
     "SGD, momentum": lambda ps: nn.SGD(ps, 0.1, momentum=0.9),
     "SGD, nesterov": lambda ps: nn.SGD(ps, 0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
     "SGD, a momentum that is a Value": lambda ps: nn.SGD(ps, 0.1, momentum=Value(0.8)),
     "RMSProp": lambda ps: nn.RMSProp(ps, 0.01, weight_decay=0.1),
+    "Adagrad": lambda ps: nn.Adagrad(ps, 0.1),
+    "Adagrad, started": lambda ps: nn.Adagrad(ps, 0.1, 1e-3, 0.1, initial_accumulator=0.5),
+    "of the user's own": lambda ps: Signs(ps, 0.01),
     "Adam": lambda ps: nn.Adam(ps, 0.05),
     "Adam, decayed": lambda ps: nn.Adam(ps, 0.05, betas=(0.5, 0.9), weight_decay=0.1),
     "Adam, a rate that is a Value": lambda ps: nn.Adam(ps, Value(0.05, "lr")),
@@ -367,7 +388,76 @@ def test_gradients_pile_up_over_calls_without_zero_grad() -> None:
     same(make, *[(noise(2, seed=k),) for k in range(5)], replayed=True)
 
 
-RULES = [nn.SGD, nn.RMSProp, nn.Adam, nn.AdamW]
+def test_two_optimizers_share_a_model_by_its_parts() -> None:
+    def make() -> tuple[Callable[..., Any], Any]:
+        model = nn.Sequential(nn.Layer(2, 3, "tanh"), nn.RMSNorm(3), nn.Layer(3, 1, "linear"))
+        body, head = nn.AdamW(model.parts[:2], 0.05), nn.SGD(model.parts[2], 0.1, momentum=0.9)
+
+        def step(xs: Any) -> Value:
+            loss = nn.mse(model(xs), [1.0])
+            model.zero_grad()
+            loss.backward()
+            body.step()
+            head.step()
+            return loss
+
+        return step, [model, body, head]
+
+    same(make, *[(noise(2, seed=k),) for k in range(6)], replayed=True)
+
+
+CLIPS: dict[str, Callable[[Any], Any]] = {
+    "norm": lambda model: nn.clip_grad_norm(model, 0.1),
+    "value": lambda model: nn.clip_grad_value(model, 0.05),
+    "norm without an error": lambda m: nn.clip_grad_norm(m, 0.1, error_if_nonfinite=False),
+    "value without an error": lambda m: nn.clip_grad_value(m, 0.05, error_if_nonfinite=False),
+}
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_clipping_raises_or_not_as_it_does_eagerly(name: str) -> None:
+    """The third call has a gradient that overflows, the fourth one that is nan."""
+
+    def make() -> tuple[Callable[..., Any], Any]:
+        model = nn.Neuron(2, "linear")
+
+        def step(xs: Any, scale: float) -> Any:
+            loss = model(xs)
+            model.zero_grad()
+            loss.backward()
+            for p in model.parameters():
+                p.grad = p.grad * scale * scale
+            return CLIPS[name](model)
+
+        return step, model
+
+    calls = [([1.0, 2.0], 1.0), ([0.5, 1.0], 0.1), ([1.0, 1.0], 1e200), ([1.0, 1.0], math.nan)]
+    same(make, *calls, ([2.0, 1.0], 1.0))
+
+
+@pytest.mark.parametrize("clip", [nn.clip_grad_norm, nn.clip_grad_value])
+def test_a_replay_with_a_gradient_that_is_not_finite_raises_as_the_eager_step(clip: Any) -> None:
+    for backend in BACKENDS:
+        w = Value(1.0, "w")
+
+        def step(x: float, w: Value = w) -> Value:
+            w.grad = 0.0
+            (w * x * x).backward()
+            clip([w], 1.0)
+            w.assign(w - 0.1 * w.grad)
+            return w.detach()
+
+        run = jit(step, backend=backend)
+        run(1.0)
+        run(0.5)
+        before = w.data, w.grad
+        with pytest.raises(FloatingPointError, match="the gradient of w is inf"):
+            run(1e200)
+        assert (w.data, w.grad) == before
+        assert run(1.0).data == before[0] - 0.1
+
+
+RULES = [nn.SGD, nn.RMSProp, nn.Adagrad, nn.Adam, nn.AdamW]
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -405,6 +495,7 @@ def test_a_differentiable_optimizer_inside_one_call(
         nn.linear_decay(0.5, 8),
         nn.cosine_decay(0.5, 8, 0.1),
         nn.step_decay(0.5, 3),
+        nn.exponential_decay(0.5, 0.9),
         nn.with_warmup(nn.linear_decay(0.5, 8), 4),
     ],
 )

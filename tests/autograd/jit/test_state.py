@@ -22,7 +22,7 @@ import pytest
 from side_by_side import BACKENDS, looked_at, photographed, same, same_or_refused, values_of
 
 import nn
-from autograd import Primitive, Value, no_grad
+from autograd import Primitive, Value, grad, no_grad
 from autograd.jit import TraceError, jit
 from nn.matrix import total
 
@@ -167,6 +167,100 @@ def test_a_learning_rate_computed_inside_does_not_stay_in_the_optimizer() -> Non
     same_or_refused(make, (1.0,), (2.0,), (1.0,))
 
 
+# --- which Values are parameters ------------------------------------------------------------------
+
+
+class Keeper(nn.Module):
+    """Keeps an average in a leaf of its own, which is no buffer."""
+
+    def __init__(self) -> None:
+        self.w = [Value(2.0), Value(-1.0)]
+        with no_grad():
+            self.average = Value(0.0, "average")
+
+    def __call__(self, x: Any) -> Value:
+        out = self.w[0] * x + self.w[1]
+        with no_grad():
+            self.average.assign(0.5 * self.average + 0.5 * out)
+        return out
+
+
+def test_a_computed_leaf_that_a_program_writes_is_still_no_parameter() -> None:
+    def make() -> tuple[Any, Any]:
+        model = Keeper()
+        optimizer = nn.SGD(model, 0.1)
+
+        def step(x: float) -> Value:
+            loss = (model(x) - 1.0) ** 2 + nn.l2(0.1)(model)
+            model.zero_grad()
+            loss.backward()
+            nn.clip_grad_norm(model, 1.0)
+            optimizer.step()
+            return loss
+
+        return step, [model, optimizer, model.average]
+
+    same(make, *[(0.5 * k,) for k in range(5)], replayed=True)
+    step, (model, _, average) = make()
+    run = jit(step)
+    for _ in range(3):
+        run(1.0)
+    assert average.data != 0.0
+    assert list(model.state_dict()) == ["w.0", "w.1"]
+
+
+@pytest.mark.parametrize("clone", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_a_copy_of_a_replayed_model_has_its_parameters_wherever_it_is_made(clone: Any) -> None:
+    model = Keeper()
+    run = jit(lambda x: model(x))
+    run(1.0)
+    run(2.0)
+    for copied in (clone(model), no_grad()(clone)(model), Calls(clone)(model)):
+        assert copied.state_dict() == model.state_dict()
+        assert list(copied.state_dict()) == ["w.0", "w.1"]
+
+
+class Calls(nn.Module):
+    """A module that is a function."""
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+
+    def __call__(self, *args: Any) -> Any:
+        return self.function(*args)
+
+
+def test_a_model_made_and_trained_inside_has_the_parameters_it_has_eagerly() -> None:
+    class Fast(nn.Module):
+        def __init__(self, start: Value) -> None:
+            self.w, self.b = start.detach(), Value(0.5)
+
+        def __call__(self, x: Any) -> Value:
+            out = self.w * x + self.b
+            self.last, self.cached = out.detach(), out
+            with no_grad():
+                self.average = out * 0.5
+            return out
+
+    def make() -> tuple[Any, Any]:
+        start, rate = Value(2.0), Value(0.1)
+
+        def function(x: float) -> Any:
+            made = Calls(Fast)(start)
+            slots = made.parameters()
+            for _ in range(2):
+                loss = (made(x) - 1.0) ** 2 + nn.l2(0.01)(made)
+                for i, slope in enumerate(grad(loss, slots, create_graph=True)):
+                    slots[i] = slots[i] - rate * slope
+            end = (made(x) - 1.0) ** 2
+            end.backward()
+            return end, rate.grad, [name for name, _ in made.named_parameters()]
+
+        return function, [start, rate]
+
+    same(make, (1.0,), (2.0,), (0.25,), (0.5,), replayed=True)
+
+
 # --- settings -------------------------------------------------------------------------------------
 
 SETTINGS: dict[str, tuple[dict[str, Any], list[Any]]] = {
@@ -178,7 +272,8 @@ SETTINGS: dict[str, tuple[dict[str, Any], list[Any]]] = {
     "eps": ({"rule": nn.RMSProp}, [1e-3, 0.1]),
     "betas": ({"rule": nn.Adam}, [(0.5, 0.5), (0.9, 0.999)]),
     "betas that are Values": ({"rule": nn.Adam}, [(Value(0.5), 0.5), (0.9, Value(0.9))]),
-    "decoupled_decay": ({"rule": nn.AdamW}, [0.5, 0.0]),
+    "weight_decay of AdamW": ({"rule": nn.AdamW}, [0.5, 0.0]),
+    "eps of Adagrad": ({"rule": nn.Adagrad}, [0.5, 0.01]),
 }
 
 
@@ -209,6 +304,14 @@ def test_going_back_to_settings_seen_before_needs_no_new_recording() -> None:
             optimizer.momentum = momentum
             run(XS, YS)
     assert len(run.programs) == 2
+
+
+def test_settings_loaded_between_calls_count_from_the_next() -> None:
+    def load(state: Any) -> None:
+        kept = state[1].state_dict()
+        state[1].load_state_dict(kept | {"lr": 0.2, "settings": {"betas": [0.5, 0.6], "eps": 0.1}})
+
+    same_story({3: load})
 
 
 MODULES: dict[str, tuple[Callable[[], Any], Between]] = {
@@ -1006,7 +1109,7 @@ def test_functions_programs_and_models_are_freed_when_dropped() -> None:
         assert (model(), programs) == (None, 2)
 
 
-@pytest.mark.parametrize("rule", [nn.SGD, nn.RMSProp, nn.Adam, nn.AdamW])
+@pytest.mark.parametrize("rule", [nn.SGD, nn.RMSProp, nn.Adagrad, nn.Adam, nn.AdamW])
 def test_a_recording_leaves_nothing_of_it_behind(rule: Callable[..., nn.Optimizer]) -> None:
     """One recorded Value kept somewhere keeps the graph with all its nodes."""
     from autograd.jit.trace import Graph, Traced, Tracer
