@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -9,7 +10,7 @@ import sys
 from collections import UserList, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
-from types import SimpleNamespace
+from types import MethodType, SimpleNamespace
 from typing import Any, ClassVar, NamedTuple, Self
 from weakref import ref
 
@@ -72,7 +73,7 @@ class Module(modes.Watched):
     What a call computes and keeps (`self.last = y`, `self.average = y.detach()`) is no parameter.
     Looking for parameters raises ValueError for an attribute such as `Value(3.0) * 0.1`, the result
     of an operation outside any call, and TypeError for Values in a set, which has no order, or in
-    an object that is not a Module.
+    an object or a callable that is not a Module.
 
     >>> class Line(Module):
     ...     def __init__(self):
@@ -243,7 +244,7 @@ def _modules(
     seen = set() if seen is None else seen
     kind: Any = type(node)
     read = _reader(kind)
-    if read in (None, _read_matrix, _read_object) or id(node) in seen:
+    if read in (None, _read_matrix, _read_object, _read_callable) or id(node) in seen:
         return
     seen.add(id(node))
     if isinstance(node, Module):
@@ -255,7 +256,7 @@ def _modules(
 def _places(module: Module) -> list[Place]:
     """Every parameter and buffer of a module, once each, in the order of the attributes."""
     places: dict[int, Place] = {}
-    strays: list[tuple[object, str, Any]] = []
+    strays: list[tuple[object, str, list[Any]]] = []
     seen: set[int] = set()
     _collect(module, "", True, places, strays, seen)
     for node, name, parts in strays:
@@ -268,7 +269,7 @@ def _collect(
     name: str,
     trained: bool,
     places: dict[int, Place],
-    strays: list[tuple[object, str, Any]],
+    strays: list[tuple[object, str, list[Any]]],
     seen: set[int],
 ) -> None:
     """Enter the Values that a node holds into `places`, and what may hold none into `strays`."""
@@ -279,7 +280,7 @@ def _collect(
     seen.add(id(node))
     container, children = read(node)
     if container is None:
-        strays.append((node, name, children))
+        strays.append((node, name, [part for _, part, _ in children]))
         return
     for key, child, is_buffer in children:
         is_trained = trained and not is_buffer
@@ -295,19 +296,19 @@ def _collect(
 
 
 def _refuse_parameters(
-    node: object, name: str, parts: Any, places: dict[int, Place], seen: set[int]
+    node: object, name: str, parts: list[Any], places: dict[int, Place], seen: set[int]
 ) -> None:
     """Raise TypeError if there are parameters here that were found nowhere else."""
     found: dict[int, Place] = {}
-    _collect([part for _, part, _ in parts], name, True, found, [], seen)
+    _collect(parts, name, True, found, [], seen)
     if found.keys() <= places.keys():
         return
     kind = type(node).__name__
     if isinstance(node, set | frozenset):
         raise TypeError(f"{name} is a {kind} of Values, which has no order: use a list")
     raise TypeError(
-        f"{name} is a {kind}, not a Module, and the Values in it would not be trained: derive"
-        f" {kind} from nn.Module, or leave it out by a name that begins with an underscore"
+        f"{name} is a {kind}, not a Module, and the Values in it would not be trained: derive its"
+        " class from nn.Module, or leave it out by a name that begins with an underscore"
     )
 
 
@@ -356,6 +357,8 @@ def _reader(kind: type) -> Callable[[Any], _Held] | None:
         return _read_dataclass
     if issubclass(kind, SimpleNamespace):
         return _read_namespace
+    if issubclass(kind, functools.partial | MethodType):
+        return _read_callable
     # An optimizer, a stream of random numbers, a path, a function, a number.
     package = str(kind.__module__).partition(".")[0]
     known = package in ("autograd", "nn") or package in sys.stdlib_module_names
@@ -409,14 +412,21 @@ def _read_object(thing: Any) -> _Held:
     space = getattr(thing, "__dict__", None)
     names += space if isinstance(space, dict) else ()
     firsts = [(name, _first(part), False) for name, part, _ in _attributes(thing, names)]
-    if callable(getattr(type(thing), "parameters", None)):  # a module of another library
-        firsts += [(i, part, False) for i, part in enumerate(thing.parameters())]
+    if callable(getattr(type(thing), "parameters", None)):  # a module of another engine
+        with contextlib.suppress(Exception):  # or anything else of that name
+            firsts += [(i, part, False) for i, part in enumerate(thing.parameters())]
     return None, [
         first
         for first in firsts
         if isinstance(first[1], Module)
         or (isinstance(first[1], Value) and modes.is_trainable(first[1]))
     ]
+
+
+def _read_callable(thing: Any) -> _Held:
+    is_partial = isinstance(thing, functools.partial)
+    parts = [thing.func, *thing.args, *thing.keywords.values()] if is_partial else [thing.__self__]
+    return None, [(i, part, False) for i, part in enumerate(parts)]
 
 
 def _first(thing: Any, depth: int = 8) -> Any:

@@ -3,6 +3,7 @@
 import collections
 import copy
 import dataclasses
+import functools
 import gc
 import json
 import math
@@ -216,16 +217,21 @@ class Foreign:
         lambda: Part(w={"x": [(Value(1.0),)]}),
         lambda: Part(layer=nn.Neuron(1)),
         lambda: [Part(w=Value(1.0))],
+        lambda: functools.partial(max, Value(1.0)),
+        lambda: functools.partial(nn.Neuron(1), [1.0]),
+        lambda: nn.Neuron(1).__call__,
+        lambda: Value(1.0).__mul__,
         slotted,
         Foreign,
     ],
 )
 def test_values_in_an_object_that_is_no_module_are_refused(make):
     box = Box(part=make())
-    with pytest.raises(
-        TypeError, match=r"part(\.0)? is a (\w+), not a Module.*derive \2 from nn.M"
-    ):
+    with pytest.raises(TypeError, match=r"part.* is a \w+, not a Module"):
         box.parameters()
+    several = Box(parts=[Part(n=1.0), {"x"}, Part(n=2.0), make(), Part(n=3.0)])
+    with pytest.raises(TypeError, match=r"parts\.3.*derive its class from nn\.Module"):
+        several.parameters()
 
 
 def test_objects_without_parameters_of_their_own_are_left_alone():
@@ -234,6 +240,7 @@ def test_objects_without_parameters_of_their_own_are_left_alone():
     model = Box(w=Value(1.0))
     model.trainer = Part(model=model, weights=[model.w], log=[0.5], loop=loop)
     model.optimizer = nn.Adam([model.w], lr=Value(0.1))
+    model.f, model.g = functools.partial(max, model.w), model.state_dict
     model.best = Part(loss=nn.mse([model.w], [1.0]), out=model.w * 2, _w=Value(1.0))
     model.stream, model.path, model.kind = random.Random(), Path("x"), Part
     assert names(model) == ["w"]
