@@ -202,7 +202,8 @@ def _constructor(init: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(init)
     def constructor(self: Module, *args: Any, **kwargs: Any) -> None:
-        with modes.constructing():
+        is_inside = not modes.current.get().leaf.trainable  # a call, or no_grad
+        with modes.constructing() if is_inside else contextlib.nullcontext():
             init(self, *args, **kwargs)
 
     vars(constructor)["constructs"] = True

@@ -299,13 +299,13 @@ class Optimizer(modes.Watched):
         return root
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the next step depends on, as plain numbers; see `load_state_dict`."""
+        """All that the next step depends on, as JSON can hold it; see `load_state_dict`."""
         moments = {name: [v.data for v in values] for name, values in self._state.items()}
         return {
             "rule": type(self).__name__,
             "lr": float(self.lr),
             "time": self.time.data,
-            "settings": self.settings(),
+            "settings": {name: _plain(content, list) for name, content in self._settings()},
             "moments": moments,
         }
 
@@ -593,10 +593,10 @@ def _as_setting(content: Any) -> Any:
     return content if as_operand(content) is not None else None
 
 
-def _plain(setting: Any) -> Any:
-    """A setting as numbers and bools."""
+def _plain(setting: Any, group: Callable[[Iterable[Any]], Any] = tuple) -> Any:
+    """A setting as numbers and bools; in a state with lists, which JSON has, for tuples."""
     if isinstance(setting, tuple):
-        return tuple(map(_plain, setting))
+        return group(_plain(part, group) for part in setting)
     return setting if isinstance(setting, int) else float(setting)
 
 

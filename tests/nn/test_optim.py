@@ -385,7 +385,7 @@ def test_stopped_and_resumed_through_json_is_uninterrupted_to_the_last_bit(rule)
     assert second.state_dict() == whole.state_dict()
 
 
-SETTINGS = {"betas": (0.8, 0.9), "eps": 0.01, "weight_decay": 0.1}
+SETTINGS = {"betas": [0.8, 0.9], "eps": 0.01, "weight_decay": 0.1}
 GOOD = {
     "rule": "Adam",
     "lr": 0.1,

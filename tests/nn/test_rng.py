@@ -86,7 +86,7 @@ def test_a_replay_draws_what_the_eager_call_draws_from_pythons_own_stream():
 @pytest.mark.usefixtures("unseeded")
 def test_a_resumed_run_goes_on_with_pythons_own_stream(tmp_path):
     def run(epochs, **kept):
-        model = nn.Sequential(nn.Layer(2, 3, generator=random.Random(1)), nn.Dropout(0.5))
+        model = nn.Sequential(nn.Layer(2, 3, "tanh", generator=random.Random(1)), nn.Dropout(0.5))
         data = nn.data.moons(8, generator=random.Random(2))
         optimizer = nn.SGD(model, 0.1)
         settings = {"epochs": epochs, "batch_size": 4, "progress": False, **kept}
