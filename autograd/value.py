@@ -355,7 +355,9 @@ def _as_float(data: Any) -> float:
 def as_label(label: Any, operands: tuple[object, ...] = ()) -> str:
     """The label, or the error for what is not text, or comes with operands, as in micrograd."""
     if not isinstance(label, str):
-        raise TypeError(f"a label is text, not {label!r} ({type(label).__name__}); {_OWN_OPERATION}")
+        raise TypeError(
+            f"a label is text, not {label!r} ({type(label).__name__}); {_OWN_OPERATION}"
+        )
     if operands:
         raise TypeError(f"a Value is made of a number and a label, nothing else; {_OWN_OPERATION}")
     return label

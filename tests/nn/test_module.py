@@ -330,7 +330,14 @@ def test_what_a_constructor_makes_counts_wherever_it_is_called():
         model.early = nn.Neuron(1)
         model(1.0)
     assert names(model) == [
-        *["early.w.0", "early.b", "parts.0.weights.0.0", "parts.1.w", "parts.2.v"],
+        *[
+            "early.w.0",
+            "early.b",
+            "parts.0.weights.0.0",
+            "parts.0.bias.0",
+            "parts.1.w",
+            "parts.2.v",
+        ],
         *["parts.3.w.0", "parts.3.b"],
     ]
 
