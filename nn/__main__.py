@@ -26,7 +26,8 @@ from nn.files import read_json, write_json
 from nn.metrics import accuracy
 from nn.module import Module
 from nn.optim import OPTIMIZERS
-from nn.train import Loss, evaluate, fit, l2
+from nn.step import Loss
+from nn.train import evaluate, fit, l2
 
 EPILOG = """\
 It writes loss.png, decision_boundary.png (tasks with two inputs), history.json, model.json and
@@ -72,7 +73,7 @@ GPT_SETTINGS: dict[str, Any] = {
     "embedding": 16,
     "heads": 4,
     "layers": 1,
-    "base": 16,
+    "base_width": 16,
 }
 BETAS = (0.85, 0.99)
 HELD_OUT = 10, 1000  # one line of so many, and not more than this
@@ -106,7 +107,7 @@ VALID: dict[str, Callable[[Any], bool]] = {
     "embedding": _is_whole(1),
     "heads": _is_whole(1),
     "layers": _is_whole(1),
-    "base": _is_whole(1),
+    "base_width": _is_whole(1),
 }
 
 
@@ -243,7 +244,7 @@ def learn_text(out: Path, options: argparse.Namespace, given: dict[str, Any]) ->
         text.examples(lines, tokenizer, block_size)
         for lines in (documents[held:], documents[:held])
     )
-    names = ("block_size", "embedding", "heads", "layers", "base")
+    names = ("block_size", "embedding", "heads", "layers", "base_width")
     model = nn.GPT(tokenizer.vocabulary, **{name: settings[name] for name in names})
     optimizer = nn.Adam(model, lr=settings["lr"], betas=BETAS)
     print(
@@ -257,28 +258,26 @@ def learn_text(out: Path, options: argparse.Namespace, given: dict[str, Any]) ->
 
     def show_samples(history: nn.History) -> None:
         draws = random.Random(len(history.loss))  # what is shown changes nothing that is learned
-        lines = [text.sample(model, tokenizer, "", 0.5, None, draws) for _ in range(3)]
+        lines = [text.sample(model, tokenizer, temperature=0.5, rng=draws) for _ in range(3)]
         tqdm.write(f"loss {history.loss[-1]:.4f}: {', '.join(lines)}")
 
-    # A base that is the embedding goes without saying, as in checkpoints from before there was one.
-    left_out = {"steps", "base"} if settings["base"] == settings["embedding"] else {"steps"}
     start = time.perf_counter()
     history = fit(
         model,
-        text.evenly(learned),
-        text.nats_a_character,
+        text.with_mean_counts(learned),
+        text.nll_per_character,
         optimizer,
         steps=settings["steps"],
         every=REPORT,
         batch_size=settings["batch_size"] or None,
-        together=1,
+        micro_batch=1,
         held_out=held_out if held else None,
         schedule=nn.linear_decay(settings["lr"], max(settings["steps"], 1)),
-        predict=text.surprises,
+        predict=text.nlls,
         after_epoch=None if options.quiet else show_samples,
         checkpoint=checkpoint,
         resume=options.resume,
-        settings={"task": "gpt", **{k: v for k, v in settings.items() if k not in left_out}},
+        settings={"task": "gpt", **{k: v for k, v in settings.items() if k != "steps"}},
         progress=not options.quiet,
         jit=options.jit,
     )
@@ -314,7 +313,8 @@ def write_text(out: Path, options: argparse.Namespace) -> int:
         nn.seed(options.seed)
     temperature = 0.5 if options.temperature is None else options.temperature
     for _ in range(options.generate):
-        print(text.sample(model, tokenizer, options.prompt or "", temperature, options.top_k))
+        prompt, top_k, top_p = options.prompt or "", options.top_k, options.top_p
+        print(text.sample(model, tokenizer, prompt, temperature, top_k, top_p))
     return 0
 
 
@@ -328,9 +328,8 @@ def _refuse_stray(
     parser: argparse.ArgumentParser, options: argparse.Namespace, given: dict[str, Any]
 ) -> None:
     """End with exit code 2 if an option does not go with the task, or with --generate."""
-    writing = {
-        key for key in ("temperature", "top_k", "prompt") if getattr(options, key) is not None
-    }
+    keys = ("temperature", "top_k", "top_p", "prompt")
+    writing = {key for key in keys if getattr(options, key) is not None}
     if options.generate is not None and options.task == "gpt":
         stray, place = set(given) - {"seed"}, "--generate"
     else:
@@ -380,8 +379,6 @@ def _kept_settings(path: Path, task: str, given: dict[str, Any]) -> dict[str, An
     defaults, length = (GPT_SETTINGS, "steps") if task == "gpt" else (SETTINGS, "epochs")
     kept = {**settings, length: content.get(length)}
     del kept["task"]
-    if task == "gpt":
-        kept.setdefault("base", kept.get("embedding"))
     if unknown := sorted(set(kept) - set(defaults)):
         raise ValueError(f"{path} is damaged: there is no setting {reprlib.repr(unknown[0])}")
     for key in defaults:
@@ -436,7 +433,7 @@ def _parser() -> argparse.ArgumentParser:
     gpt.add_argument("--steps", type=_whole(0), help="steps of training")
     gpt.add_argument("--block-size", type=_whole(1), help="tokens it looks at, at most")
     gpt.add_argument("--embedding", type=_whole(1), help="numbers a token becomes")
-    gpt.add_argument("--base", type=_whole(1), help="the embedding that --lr is meant for")
+    gpt.add_argument("--base-width", type=_whole(1), help="the embedding that --lr is meant for")
     gpt.add_argument("--heads", type=_whole(1), help="of attention")
     gpt.add_argument("--layers", type=_whole(1), help="transformer blocks")
     gpt.add_argument("--generate", type=_whole(0), metavar="N", help="write N lines, do not train")
@@ -444,6 +441,11 @@ def _parser() -> argparse.ArgumentParser:
         "--temperature", type=_real, help="of writing: 0.5 if left out, 0 for no chance"
     )
     gpt.add_argument("--top-k", type=_whole(1), help="write with the so many likeliest characters")
+    gpt.add_argument(
+        "--top-p",
+        type=_part,
+        help="write with the fewest likeliest ones that have this probability",
+    )
     gpt.add_argument("--prompt", help="how each line begins")
     parser.add_argument("--out", help="folder for the results; runs/<task> if left out")
     parser.add_argument("--resume", action="store_true", help="continue a stopped run")
@@ -476,6 +478,17 @@ def _real(text: str) -> float:
         number = math.nan
     if not 0.0 <= number < math.inf:
         raise argparse.ArgumentTypeError(f"takes a number, 0 or more, not {text!r}")
+    return number
+
+
+def _part(text: str) -> float:
+    """A number above 0 and at most 1, for argparse."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0.0 < number <= 1.0:
+        raise argparse.ArgumentTypeError(f"takes a number above 0, at most 1, not {text!r}")
     return number
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from numbers import Integral, Real
 
 from autograd import Value, modes, no_grad
 from autograd.modes import scoped
@@ -37,9 +38,9 @@ class GPT(Module):
         norm: "rms", RMSNorm without a gain, or "layer", LayerNorm.
         std: the spread of the normal distribution that the weights start from.
         generator: where they are drawn from; nn's own stream by default.
-        base: the embedding for which a learning rate of Adam is known to be good, by default this
-            one. The multiplier of every linear layer is base / embedding, so that a step of Adam
-            moves what it gives as far as in a model of that embedding (Yang et al. 2021,
+        base_width: the embedding for which a learning rate of Adam is known to be good, by default
+            this one. The multiplier of every linear layer is base_width / embedding, so that a step
+            of Adam moves what it gives as far as in a model of that embedding (Yang et al. 2021,
             arXiv:2203.03466, table 3; their start is left out, the spread stays std).
 
     Call: 1 to block_size tokens, whole numbers or Values -> the logits of the token that follows
@@ -64,16 +65,16 @@ class GPT(Module):
         norm: str = "rms",
         std: float = 0.08,
         generator: random.Random | None = None,
-        base: int | None = None,
+        base_width: int | None = None,
     ) -> None:
-        if isinstance(layers, bool) or not isinstance(layers, int) or layers < 1:
+        if not _is_positive(layers):
             raise ValueError(f"layers must be a whole number, 1 or more, not {layers!r}")
-        if base is None:
-            base = embedding
-        elif isinstance(base, bool) or not isinstance(base, int) or base < 1:
-            raise ValueError(f"base must be a whole number, 1 or more, not {base!r}")
-        elif base > sys.float_info.max:
-            raise ValueError("base must be a whole number, 1 or more, that fits into a float")
+        if base_width is None:
+            base_width = embedding
+        elif not _is_positive(base_width):
+            raise ValueError(f"base_width must be a whole number, 1 or more, not {base_width!r}")
+        elif base_width > sys.float_info.max:
+            raise ValueError("base_width must be a whole number, 1 or more, that fits into a float")
         self.vocabulary, self.block_size = vocabulary, block_size
         self.sizes = {
             "vocabulary": vocabulary,
@@ -82,12 +83,12 @@ class GPT(Module):
             "heads": heads,
             "layers": layers,
             "norm": norm,
-            "base": base,
+            "base_width": base_width,
         }
         self.token = Embedding(vocabulary, embedding, std, generator)
         self.position = Embedding(block_size, embedding, std, generator)
         self.norm = norm_named(norm)(embedding)
-        multiplier = base / embedding
+        multiplier = base_width / embedding
         self.blocks = [
             TransformerBlock(
                 embedding, heads, norm, std=std, generator=generator, multiplier=multiplier
@@ -111,8 +112,10 @@ class GPT(Module):
             x = block(x, mask, cache[i] if cache else None)
         return self.logits(x)
 
-    def surprise(self, document: Sequence[Token]) -> Value:
-        """-log p of each token after the first, given those before it, summed: its cost in nats.
+    def nll(self, document: Sequence[Token]) -> Value:
+        """The negative log-likelihood of a document, in nats.
+
+        That is -log p of each token after the first, given those before it, summed.
 
         What lies beyond the block, and PADDING at the end, counts for nothing. So one program of
         autograd.jit serves documents of every length, padded to one.
@@ -121,9 +124,9 @@ class GPT(Module):
         while len(tokens) and not isinstance(tokens[-1], Value) and tokens[-1] == PADDING:
             tokens = tokens[:-1]
         if len(tokens) < 2:
-            raise ValueError(f"surprise is about 2 tokens or more, not {len(tokens)}")
+            raise ValueError(f"nll is about 2 tokens or more, not {len(tokens)}")
         counted = list(map(_counted, tokens))
-        return _surprise(self([token for token, _ in counted[:-1]]), counted)
+        return _nll(self([token for token, _ in counted[:-1]]), counted)
 
     def empty_cache(self) -> list[Cache]:
         """Room for the keys and values of each block; see the call."""
@@ -135,33 +138,40 @@ class GPT(Module):
         prompt: Sequence[int],
         temperature: float = 1.0,
         top_k: int | None = None,
+        top_p: float | None = None,
         rng: random.Random | None = None,
         end: int | None = None,
     ) -> list[int]:
         """The tokens that the model writes after a prompt.
 
         Args:
-            prompt: 1 to block_size tokens, such as the mark that documents begin with.
+            prompt: 1 to block_size tokens, such as the token that documents begin with.
             temperature: what logits are divided by: below 1 the likely becomes likelier; at 0 the
                 likeliest token is taken, the first of several.
             top_k: draw from the so many likeliest tokens only.
+            top_p: draw from the fewest likeliest tokens only whose probabilities sum to top_p or
+                more (nucleus sampling, Holtzman et al. 2020). The temperature comes first, then
+                top_k, then top_p, of what the tokens left by top_k share among them.
             rng: where to draw from; nn's own stream by default.
             end: the token that ends a document, and is not part of the result.
 
         Ends at `end`, or when it has looked at block_size tokens, those of the prompt included.
         Each is computed once, beside the kept keys and values of those before it. Raises ValueError
-        for a negative temperature, a top_k below 1, and a prompt that the model cannot take.
+        for a negative temperature, a top_k that is no whole number from 1 up, a top_p outside
+        0 < top_p <= 1, and a prompt that the model cannot take.
         """
         if not 0.0 <= temperature < float("inf"):
             raise ValueError(f"generate: the temperature must be 0 or more, not {temperature}")
-        if top_k is not None and top_k < 1:
-            raise ValueError(f"generate: top_k must be 1 or more, not {top_k}")
+        if top_k is not None and not _is_positive(top_k, Integral):
+            raise ValueError(f"generate: top_k must be a whole number, 1 or more, not {top_k!r}")
+        if top_p is not None and not (isinstance(top_p, Real) and 0.0 < top_p <= 1.0):
+            raise ValueError(f"generate: top_p must be above 0 and at most 1, not {top_p!r}")
         cache = self.empty_cache()
         written: list[int] = []
         new = list(prompt)
         while True:
             logits = self(new, cache)[-1]
-            token = drawn(logits, temperature, top_k, rng)
+            token = sample_token(logits, temperature, top_k, top_p, rng)
             if token == end:
                 return written
             written.append(token)
@@ -179,7 +189,7 @@ def _counted(token: Token) -> tuple[Token, Value | None]:
 
 
 @scoped
-def _surprise(logits: Matrix, counted: Sequence[tuple[Token, Value | None]]) -> Value:
+def _nll(logits: Matrix, counted: Sequence[tuple[Token, Value | None]]) -> Value:
     for (_, counts), (_, later) in pairwise(counted):
         if counts is not None and later is not None:  # PADDING comes last
             modes.demand(1.0 - greater(later, counts))
@@ -190,10 +200,15 @@ def _surprise(logits: Matrix, counted: Sequence[tuple[Token, Value | None]]) -> 
     return total(costs)
 
 
-def drawn(
+def _is_positive(count: int, kind: type = int) -> bool:
+    return isinstance(count, kind) and not isinstance(count, bool) and count >= 1
+
+
+def sample_token(
     logits: Sequence[Value],
     temperature: float = 1.0,
     top_k: int | None = None,
+    top_p: float | None = None,
     generator: random.Random | None = None,
 ) -> int:
     """A token, drawn with the probabilities softmax(logits / temperature); see GPT.generate."""
@@ -203,19 +218,24 @@ def drawn(
         return ranked[0]
     chosen = ranked[:top_k]
     odds = softmax([(logits[i] - logits[ranked[0]]) / temperature for i in chosen])
-    return (generator or rng.generator).choices(chosen, [float(p) for p in odds])[0]
+    weights = [float(p) for p in odds]
+    if top_p is not None and top_p < 1.0:
+        # A token counts if those before it do not sum to top_p yet; the first one always does.
+        before = accumulate(weights, initial=0.0)
+        weights = [p for p, likelier in zip(weights, before, strict=False) if likelier < top_p]
+    return (generator or rng.generator).choices(chosen[: len(weights)], weights)[0]
 
 
 class Tokenizer:
-    """Characters as tokens, and one more token, the mark, that begins and ends a document.
+    """Characters as tokens, and one more token, bos, that begins and ends a document.
 
     Args:
-        characters: all that there are, in any order and number; the mark comes after them.
+        characters: all that there are, in any order and number; bos comes after them.
 
     Raises ValueError for no characters.
 
     >>> tokenizer = Tokenizer("abba")
-    >>> tokenizer.characters, tokenizer.mark, tokenizer.vocabulary
+    >>> tokenizer.characters, tokenizer.bos, tokenizer.vocabulary
     ('ab', 2, 3)
     >>> tokenizer.encode("baa"), tokenizer.decode([2, 1, 0, 0, 2])
     ([2, 1, 0, 0, 2], 'baa')
@@ -225,12 +245,12 @@ class Tokenizer:
         self.characters = "".join(sorted({c for part in characters for c in part}))
         if not self.characters:
             raise ValueError("a Tokenizer needs one character or more")
-        self.mark = len(self.characters)
-        self.vocabulary = self.mark + 1
+        self.bos = len(self.characters)
+        self.vocabulary = self.bos + 1
         self._tokens = {c: i for i, c in enumerate(self.characters)}
 
     def encode(self, text: str, what: str = "the text") -> list[int]:
-        """The tokens of a document, with a mark at either end.
+        """The tokens of a document, with bos at either end.
 
         Raises ValueError for a character that is not known, naming it and `what` it stands in.
         """
@@ -238,15 +258,15 @@ class Tokenizer:
             if c not in self._tokens:
                 raise ValueError(
                     f"character {place} of {what}, {c!r} (U+{ord(c):04X}), is not among the"
-                    f" {self.mark} that are known: {self.characters!r}"
+                    f" {self.bos} that are known: {self.characters!r}"
                 )
-        return [self.mark, *(self._tokens[c] for c in text), self.mark]
+        return [self.bos, *(self._tokens[c] for c in text), self.bos]
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """The text of tokens, without marks. Raises ValueError for a number that is no token."""
+        """The text of tokens, without bos. Raises ValueError for a number that is no token."""
         text = []
         for token in tokens:
-            if not 0 <= token <= self.mark:
+            if not 0 <= token <= self.bos:
                 raise ValueError(f"there is no token {token} among {self.vocabulary}")
-            text.append("" if token == self.mark else self.characters[token])
+            text.append("" if token == self.bos else self.characters[token])
         return "".join(text)

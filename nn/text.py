@@ -2,7 +2,7 @@
 
 Documents differ in length, and for autograd.jit each length would be a recording of its own. So
 they are padded to the block: PADDING costs nothing but time, and all share one program. Shorter
-`rooms` beside the block save some of that time and cost a recording each. Measured on 1,000 steps
+`buckets` beside the block save some of that time and cost a recording each. Measured on 1,000 steps
 of English first names, 7 tokens long on average, of at most 16, recordings included: one program of
 16 tokens 4.6 s, two of 8 and 16 6.0 s, four of 6, 8, 10 and 16 11.3 s. A step took 0.6 ms at 16
 tokens, and 0.3 ms at 8. (tests/benchmarks/test_small_gpt.py measures it anew.)
@@ -66,16 +66,16 @@ def elements() -> list[str]:
     return _ELEMENTS.split()
 
 
-def rooms(block_size: int) -> list[int]:
-    """How many tokens are predicted in a document, padding included: each is a recording."""
+def buckets(block_size: int) -> list[int]:
+    """The lengths that documents are padded to, in tokens to predict: each is a recording."""
     return [block_size]
 
 
 def padded(document: Sequence[int], block_size: int) -> list[int]:
-    """A document of tokens, cut to the block, and filled with PADDING to one of the `rooms`."""
+    """A document of tokens, cut to the block, and filled with PADDING to one of the `buckets`."""
     tokens = list(document[: block_size + 1])
-    room = min(room for room in rooms(block_size) if room >= len(tokens) - 1)
-    return tokens + [PADDING] * (room + 1 - len(tokens))
+    length = min(length for length in buckets(block_size) if length >= len(tokens) - 1)
+    return tokens + [PADDING] * (length + 1 - len(tokens))
 
 
 def examples(
@@ -87,7 +87,7 @@ def examples(
     return [padded(tokens, block_size) for tokens in encoded], counts
 
 
-def evenly(learned: tuple[T, Sequence[int]]) -> tuple[T, list[float]]:
+def with_mean_counts(learned: tuple[T, Sequence[int]]) -> tuple[T, list[float]]:
     """For `nn.fit`: the examples, each as if it had as many tokens as they have on average.
 
     Then a step of few documents weighs every character alike. By their own counts those of short
@@ -97,14 +97,19 @@ def evenly(learned: tuple[T, Sequence[int]]) -> tuple[T, list[float]]:
     return documents, [sum(counts) / max(len(counts), 1)] * len(counts)
 
 
-def surprises(model: Any, documents: Sequence[Sequence[Token]]) -> list[Value]:
-    """For `nn.fit`: the model's prediction for a document is what the document costs, in nats."""
-    return [model.surprise(document) for document in documents]
+def nlls(model: Any, documents: Sequence[Sequence[Token]]) -> list[Value]:
+    """For `nn.fit`: the prediction for a document is its negative log-likelihood, in nats."""
+    return [model.nll(document) for document in documents]
 
 
-def nats_a_character(surprises: Sequence[Value], counts: Sequence[float]) -> Value:
-    """For `nn.fit`: the loss, over all characters of all documents, the marks at their ends too."""
-    return total(surprises) / sum(counts)
+def nll_per_character(
+    nlls: Sequence[Value], counts: Sequence[float]
+) -> tuple[Value, Value | float]:
+    """For `nn.fit`: the loss, as the sum over all documents and the characters to divide it by.
+
+    The token that ends a document counts as one of its characters.
+    """
+    return total(nlls), sum(counts)
 
 
 def sample(
@@ -113,6 +118,7 @@ def sample(
     prompt: str = "",
     temperature: float = 1.0,
     top_k: int | None = None,
+    top_p: float | None = None,
     rng: random.Random | None = None,
 ) -> str:
     """A document that begins with the prompt; arguments and errors as of GPT.generate."""
@@ -122,7 +128,7 @@ def sample(
             f"a prompt has room for {model.block_size - 1} characters, not for {len(prompt)}"
         )
     return prompt + tokenizer.decode(
-        model.generate(start, temperature, top_k, rng, end=tokenizer.mark)
+        model.generate(start, temperature, top_k, top_p, rng, end=tokenizer.bos)
     )
 
 
@@ -153,7 +159,6 @@ def load(path: str | os.PathLike[str]) -> tuple[GPT, Tokenizer]:
         tokenizer = Tokenizer(characters)
         if tokenizer.characters != characters:
             raise ValueError("its characters are not in order")
-        sizes = {"base": sizes.get("embedding"), **sizes}  # older files do not have it
         _check_sizes(sizes, tokenizer.vocabulary, len(state))
         model = GPT(**sizes)
         model.load_state_dict(state)
@@ -163,7 +168,7 @@ def load(path: str | os.PathLike[str]) -> tuple[GPT, Tokenizer]:
 
 
 def _check_sizes(sizes: dict[str, Any], vocabulary: int, numbers: int) -> None:
-    names = ("vocabulary", "block_size", "embedding", "heads", "layers", "base")
+    names = ("vocabulary", "block_size", "embedding", "heads", "layers", "base_width")
     if set(sizes) != {*names, "norm"} or sizes["norm"] not in NORMS:
         raise ValueError(f"its sizes are {reprlib.repr(sizes)}")
     for name in names:

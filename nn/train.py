@@ -6,81 +6,73 @@ import contextlib
 import gc
 import math
 import os
-import random
-import reprlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
 
-from autograd import Value, modes, no_grad
+from autograd import Value, no_grad
 from autograd.modes import scoped
 from autograd.value import as_constant
-from nn import rng
-from nn.data import Dataset
-from nn.files import as_number, as_stored, read_json, write_json
+from nn import checks, rng
+from nn.checkpoint import Checkpoint, Progress, described, opened, settings_of
+from nn.checkpoint import History as History  # where a user looks for it
+from nn.checks import Data
 from nn.matrix import Matrix, total
 from nn.metrics import with_threshold_of
 from nn.module import Module
-from nn.optim import Optimizer, Schedule, clip_grad_norm
+from nn.optim import Optimizer, Schedule
+from nn.step import (
+    Loss,
+    Penalty,
+    Predict,
+    Recipe,
+    Step,
+    as_mean,
+    halves,
+    in_pieces,
+    step_in_parts,
+    warn_of_no_gradient,
+    whole_step,
+)
 
-Loss = Callable[[Any, Sequence[Any]], Value]
-Metric = Callable[[Any, Sequence[Any]], float]
-Predict = Callable[[Module, Sequence[Any]], Any]
+Metric = Callable[[Any, Sequence[Any]], Any]
 
 SAVE_EVERY = 5.0  # seconds between checkpoints of a running fit
 
 
-@dataclass
-class History:
-    """What happened, one entry for each epoch; `accuracy` stands for whatever the metric is.
+class DivergedError(FloatingPointError):
+    """A step of `fit` could not be computed; `history` is that of the epochs before it."""
 
-    Training loss and accuracy are those seen while learning; what is held out is measured at the
-    end of an epoch, in evaluation mode: by the metric, without one by the loss. `interrupted` says
-    whether a Ctrl-C ended the run.
-    """
-
-    loss: list[float] = field(default_factory=list)
-    accuracy: list[float] = field(default_factory=list)
-    held_out_accuracy: list[float] = field(default_factory=list)
-    held_out_loss: list[float] = field(default_factory=list)
-    interrupted: bool = False
+    def __init__(self, message: str, history: History | None = None) -> None:
+        super().__init__(message)
+        self.history = history or History()
 
 
-@dataclass
-class Position:
-    """Where a run stands: epochs and steps done, examples seen in this pass and in this epoch."""
-
-    epoch: int = 0
-    steps: int = 0
-    seen: int = 0
-    examples: int = 0
-    order: list[int] = field(default_factory=list)
-    loss_sum: float = 0.0
-    accuracy_sum: float = 0.0
-
-
+# Most of its lines say what the arguments mean.
 def fit(
     model: Module,
-    data: Dataset | tuple[Sequence[Any], Sequence[Any]],
+    data: Data,
     loss: Loss,
-    optimizer: Optimizer,
+    optimizer: Optimizer | Sequence[Optimizer],
     *,
     epochs: int | None = None,
     steps: int | None = None,
     every: int = 100,
     batch_size: int | None = None,
-    together: int | None = None,
-    penalty: Callable[[Module], Value] | None = None,
+    drop_last: bool = False,
+    micro_batch: int | None = None,
+    penalty: Penalty | None = None,
     metric: Metric | None = None,
-    held_out: Dataset | tuple[Sequence[Any], Sequence[Any]] | None = None,
-    schedule: Schedule | None = None,
+    held_out: Data | None = None,
+    patience: int | None = None,
+    schedule: Schedule | Sequence[Schedule | None] | None = None,
     clip: float | None = None,
+    frozen: Module | Iterable[Value] = (),
     predict: Predict | None = None,
-    after_epoch: Callable[[History], None] | None = None,
+    after_epoch: Callable[[History], bool | None] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     resume: bool = False,
     settings: dict[str, Any] | None = None,
@@ -94,27 +86,37 @@ def fit(
 
     Args:
         model: what is trained; switched to training mode.
-        data: (inputs, targets), equally many. Inputs are vectors of finite numbers, unless
-            `predict` is given.
-        loss: (predictions, targets) -> Value, such as `nn.hinge`.
-        optimizer: made for the model's parameters.
+        data: (inputs, targets), equally many, lists or arrays. Inputs are rows of finite numbers,
+            or numbers, which are rows of one; with `predict` they may be anything.
+        loss: (predictions, targets) -> Value, the mean over the examples, such as `nn.hinge`. A
+            loss that divides by weights of its own returns (sum, weight): the cost of a step is
+            sum / weight, and both add up over the parts of a `micro_batch` and over an epoch.
+        optimizer: made for the model's parameters; or several, each for parameters of its own.
         epochs: passes over the data, those of a resumed run included.
         steps: how many steps instead, in as many passes as that takes; `every` so many, and at the
             end, an epoch is over.
         batch_size: examples in a step, in a new order each pass; None: all, in the order given.
-        together: examples of a step that are computed at once; None: all. The gradients of the
-            parts add up, each loss counting by its share of the examples: for steps too large to
-            be recorded, or to fit into memory, as one graph.
+        drop_last: leave out the examples at the end of a pass that do not fill a batch.
+        micro_batch: examples of a step that are computed at once; None: all. The gradients of the
+            parts add up to those of the step: for steps too large to be recorded, or to fit into
+            memory, as one graph. A loss that is not a mean over examples is refused, as is
+            BatchNorm in the model, which would see a part only.
         penalty: model -> Value, added to the loss, such as `l2(1e-4)`.
         metric: (predictions, targets) -> number, such as `accuracy`, whose threshold is then that
-            of the loss, where the loss is known.
+            of the loss, where the loss is known; higher is better.
         held_out: examples that are not learned from, measured by the metric, else by the loss.
-        schedule: number of steps done -> learning rate.
-        clip: the largest Euclidean norm of a gradient.
+        patience: stop after so many epochs in a row without an improvement on `held_out`. However
+            the run ends, the model is then given back as it was after `history.best_epoch`.
+        schedule: number of steps done -> learning rate; or one for each optimizer, None for none.
+        clip: the largest Euclidean norm of a gradient, that of all optimizers together.
+        frozen: a part of the model, or parameters, that no optimizer moves.
         predict: (model, inputs) -> predictions; by default the model is called on a batch Matrix.
-        after_epoch: called with the history so far, when the model is in evaluation mode.
+        after_epoch: called with the history so far, when the model is in evaluation mode; the run
+            ends when it returns True.
         checkpoint: a file for the whole state of the run, written every few seconds and at the end.
-        resume: continue from the checkpoint; the result equals that of an uninterrupted run.
+        resume: continue from the checkpoint; the result equals that of an uninterrupted run. A run
+            of other data, settings of the optimizers or of `fit` is refused. Functions are not
+            compared, nor is a learning rate that a schedule sets.
         settings: kept in the checkpoint; a resume with others is refused.
         progress: show a bar with loss and metric.
         jit: record a step of each batch size once and replay it (autograd.jit): the same numbers,
@@ -123,266 +125,307 @@ def fit(
     Returns the history, that of the resumed run included.
 
     Raises:
-        ValueError: data that do not fit together, or a checkpoint that does not fit.
+        ValueError: data that do not fit together, a checkpoint that does not fit, parameters that
+            no optimizer moves or that are not the model's.
+        TypeError: arguments of another kind.
         FileNotFoundError: nothing to resume from.
-        FloatingPointError: the loss became nan or infinite; the model is as after the step before.
+        DivergedError: a FloatingPointError, where the loss became nan or infinite or could not be
+            computed. The model is as after the step before, and so is the checkpoint; the
+            `history` of the epochs before is an attribute of the error.
     """
-    from tqdm import tqdm  # half the time of `import nn`
-
-    predict = predict or _predict_batch
-    inputs, targets = _checked(data, predict is _predict_batch)
-    if held_out is not None:
-        held_out = _checked(held_out, predict is _predict_batch)
-        if predict is _predict_batch and len(held_out[0][0]) != len(inputs[0]):
-            raise ValueError(
-                f"examples have {len(inputs[0])} numbers, held-out ones {len(held_out[0][0])}"
-            )
-    metric = with_threshold_of(loss, metric, targets)
-    if (epochs is None) == (steps is None):
-        raise ValueError("fit takes either epochs or steps")
-    for name, count, low in (
-        ("epochs", epochs, 0),
-        ("steps", steps, 0),
-        ("every", every, 1),
-        ("batch_size", batch_size, 1),
-        ("together", together, 1),
-    ):
-        if count is not None and count < low:
-            raise ValueError(f"{name} must be {low} or more, not {count}")
+    length, every, batch_size, micro_batch, patience = checks.counts(
+        epochs, steps, every, batch_size, micro_batch, patience
+    )
     if resume and checkpoint is None:
         raise ValueError("resume needs a checkpoint")
-    if checkpoint is not None and not Path(checkpoint).parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {Path(checkpoint).parent} for a checkpoint")
-    settings = as_stored(settings) if settings is not None else None
-    history, position = History(), Position()
-    if resume and checkpoint is not None:
-        history, position, settings = _restore(checkpoint, model, optimizer, settings, len(inputs))
-    buffers = [buffer for _, buffer in model.named_buffers()]
-    size = batch_size or len(inputs)
-    unit, length = ("epochs", epochs or 0) if steps is None else ("steps", steps)
-    learn = _step_of(model, loss, optimizer, penalty, clip, predict)
-    add, move = _halves_of(model, loss, optimizer, penalty, clip, predict)
-    if jit:
-        from autograd.jit import jit as jitted  # NumPy is slow to import
+    if patience is not None and held_out is None:
+        raise ValueError("patience needs held_out, which tells when learning has ended")
+    vectors = predict is None
+    examples = checks.examples(data, vectors)
+    held = checks.held_out(held_out, examples, vectors)
+    size = checks.step_size(model, len(examples[0]), batch_size, drop_last, micro_batch, vectors)
+    optimizers, fixed = checks.optimizers(model, optimizer, frozen)
+    recipe = Recipe(model, loss, optimizers, fixed, penalty, clip, predict or _predict_batch)
+    run = _Run(
+        recipe,
+        *examples,
+        held_out=held,
+        metric=with_threshold_of(loss, metric, examples[1]),
+        schedules=checks.schedules(schedule, len(optimizers)),
+        after_epoch=after_epoch,
+        patience=patience,
+        size=size,
+        shuffled=batch_size is not None,
+        drop_last=drop_last,
+        unit="epochs" if steps is None else "steps",
+        length=length,
+        every=every,
+    )
+    if checkpoint is not None:
+        run.open_checkpoint(checkpoint, batch_size, micro_batch, settings, resume)
+    run.prepare(micro_batch, jit)
+    return run.go(progress)
 
-        learn, add, move = jitted(learn), jitted(add), jitted(move)
-        predict = _in_pieces(jitted(predict), min(together or size, 32))
-    if together is not None and together < size:
-        optimizer.zero_grad()
-        learn = _added_up(add, move, together)
 
-    def save() -> None:
-        if checkpoint is not None:
-            run = {unit: length}
-            _save(checkpoint, model, optimizer, history, position, run, settings or {})
+@dataclass
+class _Run:
+    """A call of `fit`: what it was given, how a step is computed, and how far it is."""
 
-    def guarded(batch: Sequence[int]) -> None:
-        """One step; where it fails, the statistics that its forward pass moved are put back."""
-        before = [buffer.data for buffer in buffers]
+    recipe: Recipe
+    inputs: list[Any]
+    targets: list[Any]
+    held_out: tuple[list[Any], list[Any]] | None
+    metric: Metric | None
+    schedules: Sequence[Schedule | None]
+    after_epoch: Callable[[History], bool | None] | None
+    patience: int | None
+    size: int  # of a batch
+    shuffled: bool
+    drop_last: bool
+    unit: str  # of its length
+    length: int
+    every: int
+    file: Checkpoint | None = None
+    so_far: Progress = field(default_factory=Progress)
+    last_cost: float | None = None
+
+    def open_checkpoint(
+        self,
+        path: str | os.PathLike[str],
+        batch_size: int | None,
+        micro_batch: int | None,
+        settings: dict[str, Any] | None,
+        resume: bool,
+    ) -> None:
+        """Make the checkpoint, and go to where it is if the run is to be resumed."""
+        recipe = self.recipe
+        made_with = {
+            "data": described((self.inputs, self.targets)),
+            "held_out": described(self.held_out),
+            "batch_size": batch_size,
+            "drop_last": self.drop_last,
+            "micro_batch": micro_batch,
+            "every": self.every if self.unit == "steps" else None,
+            "clip": recipe.clip,
+            "penalty": getattr(recipe.penalty, "strength", recipe.penalty and "a function"),
+            "frozen": len(recipe.frozen),
+            "early stopping": self.patience is not None,
+            **settings_of(recipe.optimizers, self.schedules),
+        }
+        self.file = opened(path, recipe, made_with, settings)
+        if resume:
+            self.so_far = self.file.restore(len(self.inputs))
+
+    def prepare(self, micro_batch: int | None, jit: bool) -> None:
+        """Make the functions that compute steps and predictions, replayed ones with the jit."""
+        self.learn: Step = whole_step(self.recipe)
+        self.predict = self.recipe.predict
+        self.watched = jit  # whether the first step is looked at for gradients of 0
+        add, move = halves(self.recipe)
+        if jit:
+            from autograd.jit import jit as jitted  # NumPy is slow to import
+
+            self.learn, add, move = jitted(self.learn), jitted(add), jitted(move)
+            self.predict = in_pieces(jitted(self.predict), min(micro_batch or self.size, 32))
+        if micro_batch is not None and micro_batch < self.size:
+            self.learn = step_in_parts(self.recipe, add, move, micro_batch, jit)
+            self.watched = False  # gradients are 0 after such a step
+        self.buffers = [buffer for _, buffer in self.recipe.model.named_buffers()]
+
+    def go(self, progress: bool) -> History:
+        """Train to the end."""
+        from tqdm import tqdm  # half the time of `import nn`
+
+        model, history = self.recipe.model, self.so_far.history
+        saved_at = time.monotonic()
+        with (
+            _collector_paused(),
+            _interrupt_kept() as interrupt,
+            tqdm(
+                total=self.length, initial=self.done(), unit=self.unit[:-1], disable=not progress
+            ) as bar,
+        ):
+            model.train()
+            while self.done() < self.length and not interrupt.is_set() and not self.is_over():
+                self.step(self.next_batch())
+                if self.at_end_of_epoch():
+                    bar.set_postfix(self.end_epoch(), refresh=False)
+                    self.report()
+                bar.update(self.done() - bar.n)
+                if time.monotonic() - saved_at > SAVE_EVERY:
+                    self.save()
+                    saved_at = time.monotonic()
+            history.interrupted = interrupt.is_set()
+        self.save()
+        if self.so_far.best is not None and self.patience is not None:
+            model.load_state_dict(self.so_far.best)
+        return history
+
+    def done(self) -> int:
+        """How much of the run: epochs, or steps."""
+        position = self.so_far.position
+        return position.epoch if self.unit == "epochs" else position.steps
+
+    def is_over(self) -> bool:
+        """Whether it has ended early."""
+        history, position = self.so_far.history, self.so_far.position
+        if (
+            self.patience is not None
+            and len(history.loss) - (history.best_epoch or 0) >= self.patience
+        ):
+            return True
+        return position.stopped and self.after_epoch is not None
+
+    def next_batch(self) -> list[int]:
+        """The indices of the next examples."""
+        position = self.so_far.position
+        if position.seen == 0:
+            position.order = list(range(len(self.inputs)))
+            if self.shuffled:
+                rng.generator.shuffle(position.order)
+        return position.order[position.seen : position.seen + self.size]
+
+    def step(self, batch: Sequence[int]) -> None:
+        """Learn from a batch; where that fails, everything is as before."""
+        position = self.so_far.position
+        targets = [self.targets[i] for i in batch]
+        for optimizer, schedule in zip(self.recipe.optimizers, self.schedules, strict=True):
+            if schedule is not None:
+                optimizer.lr = schedule(position.steps)
+        statistics = [buffer.data for buffer in self.buffers]
         try:
-            step(batch)
-        except BaseException:
-            for buffer, number in zip(buffers, before, strict=True):
+            predictions, cost, weight = self.learn([self.inputs[i] for i in batch], targets)
+        except BaseException as error:
+            for buffer, number in zip(self.buffers, statistics, strict=True):
                 buffer.assign(number)
+            if isinstance(error, ArithmeticError):
+                self.fail(error)
             raise
-
-    def step(batch: Sequence[int]) -> None:
-        batch_targets = [targets[i] for i in batch]
-        if schedule is not None:
-            optimizer.lr = schedule(position.steps)
-        try:
-            predictions, cost = learn([inputs[i] for i in batch], batch_targets)
-        except FloatingPointError as error:
-            raise FloatingPointError(
-                f"{error} in epoch {position.epoch + 1}: try a smaller learning rate, or"
-                " autograd.detect_anomaly() to see where"
-            ) from None
+        if self.watched:
+            self.watched = False
+            warn_of_no_gradient(self.recipe.optimizers)
+        self.last_cost = float(cost)
         position.steps += 1
-        position.seen += len(batch)
         position.examples += len(batch)
-        position.loss_sum += float(cost) * len(batch)
-        if metric is not None:
-            position.accuracy_sum += metric(predictions, batch_targets) * len(batch)
+        position.weight += float(weight)
+        position.loss_sum += self.last_cost * float(weight)
+        if self.metric is not None:
+            position.accuracy_sum += self.metric(predictions, targets) * len(batch)
+        position.seen += len(batch)
+        # The next batch has to be a whole one, or has to have one example.
+        if position.seen + (self.size if self.drop_last else 1) > len(self.inputs):
+            position.seen = 0
 
-    def end_epoch() -> dict[str, str]:
+    def fail(self, error: ArithmeticError) -> NoReturn:
+        """Raise what explains an error of a step, after the state before it has been saved."""
+        position = self.so_far.position
+        rates = ", ".join(f"{float(optimizer.lr):g}" for optimizer in self.recipe.optimizers)
+        last = "" if self.last_cost is None else f", after a loss of {self.last_cost:g}"
+        message = (
+            f"{error} in epoch {position.epoch + 1}, step {position.steps + 1}{last}, with a"
+            f" learning rate of {rates}: try a smaller one, or clip=1.0;"
+            " autograd.detect_anomaly() shows where it begins"
+        )
+        if not all(map(math.isfinite, self.recipe.model.state_dict().values())):
+            message += " (a gradient was not finite in a step before, nor are the parameters now)"
+        elif self.last_cost is not None:  # something was learned
+            self.save()
+        raise DivergedError(message, self.so_far.history) from error
+
+    def at_end_of_epoch(self) -> bool:
+        """Whether the last step ended an epoch."""
+        position = self.so_far.position
+        if self.unit == "epochs":
+            return position.seen == 0
+        return position.steps == self.length or position.steps % self.every == 0
+
+    def end_epoch(self) -> dict[str, str]:
         """Enter the finished epoch into the history; what the bar shows of it."""
-        history.loss.append(position.loss_sum / position.examples)
+        history, position = self.so_far.history, self.so_far.position
+        score = self.measured()
+        history.loss.append(position.loss_sum / position.weight)
         shown = {"loss": f"{history.loss[-1]:.4f}"}
-        if metric is not None:
+        if self.metric is not None:
             history.accuracy.append(position.accuracy_sum / position.examples)
             shown["accuracy"] = f"{history.accuracy[-1]:.1%}"
-        if held_out is not None and metric is not None:
-            score = evaluate(model, held_out, metric, predict)
-            history.held_out_accuracy.append(score)
-            shown["held out"] = f"{score:.1%}"
-        elif held_out is not None:
-            score = evaluate(model, held_out, lambda p, t: float(loss(p, t)), predict)
-            history.held_out_loss.append(score)
-            shown["held out"] = f"{score:.4f}"
         position.epoch, position.examples = position.epoch + 1, 0
-        position.loss_sum = position.accuracy_sum = 0.0
+        position.weight = position.loss_sum = position.accuracy_sum = 0.0
+        if score is None:
+            return shown
+        scores = history.held_out_loss if self.metric is None else history.held_out_accuracy
+        scores.append(score)
+        if self.patience is not None:
+            self.keep_best(scores)
+        shown["held out"] = f"{score:.4f}" if self.metric is None else f"{score:.1%}"
         return shown
 
-    def done() -> int:
-        """How much of the run: epochs, or steps."""
-        return position.epoch if steps is None else position.steps
+    def measured(self) -> float | None:
+        """The metric, or the loss, of what is held out."""
+        if self.held_out is None:
+            return None
+        measure = self.metric or self.recipe.loss
+        try:
+            return evaluate(self.recipe.model, self.held_out, measure, self.predict)
+        except ArithmeticError as error:
+            epoch, history = self.so_far.position.epoch + 1, self.so_far.history
+            raise DivergedError(
+                f"{error}, of held-out examples after epoch {epoch}", history
+            ) from error
 
-    saved_at = time.monotonic()
-    with (
-        _collector_paused(),
-        _interrupt_kept() as interrupt,
-        tqdm(total=length, initial=done(), unit=unit[:-1], disable=not progress) as bar,
-    ):
-        model.train()
-        while done() < length and not interrupt.is_set():
-            if position.seen == 0:
-                position.order = list(range(len(inputs)))
-                if batch_size is not None:
-                    rng.generator.shuffle(position.order)
-            guarded(position.order[position.seen : position.seen + size])
-            passed = position.seen == len(inputs)
-            if passed:
-                position.seen = 0
-            if passed if steps is None else position.steps == steps or position.steps % every == 0:
-                bar.set_postfix(end_epoch(), refresh=False)
-                if after_epoch is not None:
-                    model.eval()
-                    after_epoch(history)
-                    model.train()
-            bar.update(done() - bar.n)
-            if time.monotonic() - saved_at > SAVE_EVERY:
-                save()
-                saved_at = time.monotonic()
-        history.interrupted = interrupt.is_set()
-    save()
-    return history
+    def keep_best(self, scores: list[float]) -> None:
+        """Keep the model if the last score is better than that of the best epoch so far."""
+        history, sign = self.so_far.history, -1.0 if self.metric is None else 1.0
+        best = sign * scores[history.best_epoch - 1] if history.best_epoch else -math.inf
+        if sign * scores[-1] > best:  # never so for nan
+            history.best_epoch = len(scores)
+            self.so_far.best = self.recipe.model.state_dict()
 
+    def report(self) -> None:
+        """Show the history to the user's function, which may end the run."""
+        if self.after_epoch is not None:
+            self.recipe.model.eval()
+            self.so_far.position.stopped = bool(self.after_epoch(self.so_far.history))
+            self.recipe.model.train()
 
-def _step_of(
-    model: Module,
-    loss: Loss,
-    optimizer: Optimizer,
-    penalty: Callable[[Module], Value] | None,
-    clip: float | None,
-    predict: Predict,
-) -> Callable[[Any, Any], tuple[Any, Value]]:
-    """(inputs, targets) -> (predictions, cost) of one step."""
-
-    def step(inputs: Any, targets: Any) -> tuple[Any, Value]:
-        predictions = predict(model, inputs)
-        cost = loss(predictions, targets)
-        if penalty is not None:
-            cost = cost + penalty(model)
-        _check_finite(cost)
-        optimizer.zero_grad()
-        cost.backward()
-        if clip is not None:
-            clip_grad_norm(optimizer.parameters, clip)
-        optimizer.step()
-        return predictions, cost
-
-    return step
-
-
-def _halves_of(
-    model: Module,
-    loss: Loss,
-    optimizer: Optimizer,
-    penalty: Callable[[Module], Value] | None,
-    clip: float | None,
-    predict: Predict,
-) -> tuple[Callable[[Any, Any, float], tuple[Any, Value]], Callable[[], Value]]:
-    """The same step in two: one that adds to the gradients, and the one that moves by them.
-
-    (inputs, targets, share) -> (predictions, cost), and () -> cost of the penalty.
-    """
-
-    def add(inputs: Any, targets: Any, share: float) -> tuple[Any, Value]:
-        predictions = predict(model, inputs)
-        cost = loss(predictions, targets) * share
-        _check_finite(cost)
-        cost.backward()
-        return predictions, cost
-
-    def move() -> Value:
-        cost = as_constant(0.0)
-        if penalty is not None:
-            cost = penalty(model)
-            cost.backward()
-        if clip is not None:
-            clip_grad_norm(optimizer.parameters, clip)
-        optimizer.step()
-        optimizer.zero_grad()
-        return cost
-
-    return add, move
-
-
-def _added_up(
-    add: Callable[[Any, Any, float], tuple[Any, Value]], move: Callable[[], Value], together: int
-) -> Callable[[Any, Any], tuple[Any, Value]]:
-    """(inputs, targets) -> (predictions, cost) of a step whose gradients are added up."""
-
-    def step(inputs: Any, targets: Any) -> tuple[Any, Value]:
-        predictions: list[Any] = []
-        costs = []
-        for start in range(0, len(inputs), together):
-            part = slice(start, start + together)
-            share = len(inputs[part]) / len(inputs)
-            predicted, part_cost = add(inputs[part], targets[part], share)
-            predictions.extend(predicted)
-            costs.append(part_cost)
-        costs.append(move())
-        with no_grad():
-            return predictions, total(costs)
-
-    return step
-
-
-def _check_finite(cost: Value) -> None:
-    # A recorded step has no numbers to look at; where one is not finite, it is run eagerly.
-    if not modes.is_traced() and not math.isfinite(float(cost)):
-        raise FloatingPointError(f"the loss became {float(cost)}")
-
-
-def _in_pieces(predict: Predict, size: int = 32) -> Predict:
-    """The same predictions, a few examples at a time: one small program serves them all."""
-
-    def pieces(model: Module, inputs: Any) -> list[Any]:
-        return [
-            prediction
-            for start in range(0, len(inputs), size)
-            for prediction in predict(model, inputs[start : start + size])
-        ]
-
-    return pieces
+    def save(self) -> None:
+        """Write the checkpoint, if there is one."""
+        if self.file is not None:
+            self.file.save(self.so_far, {self.unit: self.length})
 
 
 def evaluate(
     model: Module,
-    data: Dataset | tuple[Sequence[Any], Sequence[Any]],
-    metric: Metric,
+    data: Data,
+    metric: Metric | Loss,
     predict: Predict | None = None,
     jit: bool = False,
-    together: int = 32,
+    micro_batch: int = 32,
 ) -> float:
-    """The metric of a model's predictions, in evaluation mode and without a graph.
+    """The metric, or a loss, of a model's predictions, in evaluation mode and without a graph.
 
-    With the jit so many examples `together` are one program.
+    Data as of `fit`. With the jit so many examples as `micro_batch` says are one program.
     """
+    inputs, targets = checks.examples(data, predict is None)
     predict = predict or _predict_batch
-    inputs, targets = _checked(data, predict is _predict_batch)
     if jit:
         from autograd.jit import jit as jitted
 
-        predict = _in_pieces(jitted(predict), together)
+        predict = in_pieces(jitted(predict), micro_batch)
     training = model.training
     model.eval()
     try:
         with no_grad():
-            return metric(predict(model, inputs), targets)
+            answer = metric(predict(model, inputs), targets)
+            if isinstance(answer, Value | tuple):  # of a loss
+                answer = float(as_mean(answer, len(inputs))[0])
+            return answer
     finally:
         model.train(training)
+
+
+def _predict_batch(model: Module, inputs: Sequence[Sequence[float]]) -> Any:
+    # Inputs are constants of the graph: nobody asks for their gradients.
+    return model(Matrix([as_constant(x) for x in row] for row in inputs))
 
 
 def l2(strength: float) -> Callable[[Module], Value]:
@@ -392,125 +435,8 @@ def l2(strength: float) -> Callable[[Module], Value]:
     def l2(model: Module) -> Value:
         return strength * total(p * p for p in model.parameters())
 
+    vars(l2)["strength"] = float(strength)  # for a checkpoint
     return l2
-
-
-# --- data -----------------------------------------------------------------------------------------
-
-
-def _predict_batch(model: Module, inputs: Sequence[Sequence[float]]) -> Any:
-    # Inputs are constants of the graph: nobody asks for their gradients.
-    return model(Matrix([as_constant(x) for x in row] for row in inputs))
-
-
-def _checked(
-    data: Dataset | tuple[Sequence[Any], Sequence[Any]], vectors: bool
-) -> tuple[list[Any], list[Any]]:
-    """Inputs and targets as lists, after a look at their sizes and numbers."""
-    inputs, targets = (list(part) for part in data)
-    if not inputs:
-        raise ValueError("no examples to learn from")
-    if len(inputs) != len(targets):
-        raise ValueError(f"{len(inputs)} inputs, but {len(targets)} targets")
-    for i, row in enumerate(inputs if vectors else ()):
-        if len(row) != len(inputs[0]):
-            raise ValueError(f"input 0 has {len(inputs[0])} numbers, input {i} has {len(row)}")
-        for x in row:
-            if not math.isfinite(x):
-                raise ValueError(f"input {i} has a number that is not finite: {x}")
-    return inputs, targets
-
-
-# --- checkpoints ----------------------------------------------------------------------------------
-
-
-def _save(
-    path: str | os.PathLike[str],
-    model: Module,
-    optimizer: Optimizer,
-    history: History,
-    position: Position,
-    length: dict[str, int],
-    settings: dict[str, Any],
-) -> None:
-    content = {
-        "kind": "checkpoint",
-        "settings": settings,
-        **length,
-        "position": asdict(position),
-        "history": asdict(history),
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "generator": rng.generator.getstate(),
-    }
-    write_json(path, content)
-
-
-def _restore(
-    path: str | os.PathLike[str],
-    model: Module,
-    optimizer: Optimizer,
-    settings: dict[str, Any] | None,
-    examples: int,
-) -> tuple[History, Position, dict[str, Any]]:
-    """Bring everything to where the checkpoint was written, or change nothing and raise.
-
-    The settings come back as they were written.
-    """
-    content = read_json(path, "checkpoint")
-    kept = content.get("settings")
-    if not isinstance(kept, dict):
-        raise ValueError(f"{path} is damaged: its settings are not there")
-    for name, setting in (settings or {}).items():
-        if name not in kept or kept[name] != setting:
-            found = reprlib.repr(kept.get(name))
-            raise ValueError(f"{path} was made with {name} = {found}, not {setting!r}")
-    before = model.state_dict()
-    try:
-        position = _position(content["position"], examples)
-        history = _history(content["history"], position.epoch)
-        version, numbers, gauss = content["generator"]
-        if not (gauss is None or isinstance(gauss, float)):
-            raise ValueError("its random stream is not one")
-        generator = random.Random()
-        generator.setstate((version, tuple(numbers), gauss))
-        model.load_state_dict(content["model"])
-        optimizer.load_state_dict(content["optimizer"])
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        model.load_state_dict(before)
-        what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise ValueError(f"{path} is damaged or of another run: {what}") from None
-    rng.generator.setstate(generator.getstate())
-    return history, position, kept
-
-
-def _history(content: dict[str, Any], epochs: int) -> History:
-    loss, accuracy, held_out_accuracy, held_out_loss = (
-        [as_number(x, name) for x in content[name]]
-        for name in ("loss", "accuracy", "held_out_accuracy", "held_out_loss")
-    )
-    others = accuracy, held_out_accuracy, held_out_loss
-    if len(loss) != epochs or any(len(x) not in (0, epochs) for x in others):
-        raise ValueError(f"its history is not one of {epochs} epochs")
-    return History(loss, *others)
-
-
-def _position(content: dict[str, Any], examples: int) -> Position:
-    counts = {name: content[name] for name in ("epoch", "steps", "seen", "examples")}
-    order = content["order"]
-    if not all(type(n) is int and n >= 0 for n in counts.values()):
-        raise ValueError("its counts are not whole numbers")
-    whole = isinstance(order, list) and all(type(i) is int for i in order)
-    if counts["seen"] and not (whole and sorted(order) == list(range(examples))):
-        raise ValueError(f"its order is not one of {examples} examples")
-    if counts["seen"] >= examples:
-        raise ValueError(f"it has seen {counts['seen']} of {examples} examples")
-    return Position(
-        **counts,
-        order=order,
-        loss_sum=as_number(content["loss_sum"], "loss_sum"),
-        accuracy_sum=as_number(content["accuracy_sum"], "accuracy_sum"),
-    )
 
 
 # --- while it runs --------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ def ours(jit: bool) -> Step:
     optimizer = nn.Adam(model, lr=LR, betas=(BETA1, BETA2), eps=EPS)
 
     def train(document):
-        loss = model.surprise(document) / N
+        loss = model.nll(document) / N
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

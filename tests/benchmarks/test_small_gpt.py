@@ -94,20 +94,20 @@ def learn(documents, steps, batch_size=1, embedding=16, seed=1):
     held_out, learned = (
         text.examples(part, tokenizer, 16) for part in (documents[:HELD_OUT], documents[HELD_OUT:])
     )
-    model = nn.GPT(tokenizer.vocabulary, 16, embedding, 4, 1, base=16)
+    model = nn.GPT(tokenizer.vocabulary, 16, embedding, 4, 1, base_width=16)
     optimizer = nn.Adam(model, lr=lr, betas=(0.85, 0.99))
     start = time.perf_counter()
     nn.fit(
         model,
-        text.evenly(learned),
-        text.nats_a_character,
+        text.with_mean_counts(learned),
+        text.nll_per_character,
         optimizer,
         steps=steps,
         every=steps,
         batch_size=batch_size,
-        together=1,
+        micro_batch=1,
         schedule=nn.linear_decay(lr, steps),
-        predict=text.surprises,
+        predict=text.nlls,
         progress=False,
         jit=True,
     )
@@ -117,9 +117,7 @@ def learn(documents, steps, batch_size=1, embedding=16, seed=1):
 
 def cost(model, examples):
     """Nats a character over all of the examples."""
-    return nn.evaluate(
-        model, examples, lambda s, n: float(text.nats_a_character(s, n)), text.surprises, True, 1
-    )
+    return nn.evaluate(model, examples, text.nll_per_character, text.nlls, True, 1)
 
 
 @pytest.mark.skipif(not NAMES, reason="NAMES does not say where the names are")
@@ -171,7 +169,7 @@ def test_the_run_of_microgpt_itself(report):
 
     @jit
     def step(document, count):
-        loss = model.surprise(document) / count
+        loss = model.nll(document) / count
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -195,8 +193,8 @@ def test_the_run_of_microgpt_itself(report):
 
 @pytest.mark.skipif(not NAMES, reason="NAMES does not say where the names are")
 def test_documents_of_all_lengths_in_one_program_or_in_several(report, monkeypatch):
-    """What `nn.text.rooms` chooses between."""
+    """What `nn.text.buckets` chooses between."""
     names = text.read(NAMES)
-    for rooms in ([16], [8, 16], [6, 8, 10, 16]):
-        monkeypatch.setattr(text, "rooms", lambda block_size, rooms=rooms: rooms)
-        report(f"1,000 steps, padded to {rooms}", f"{learn(names, 1000)[1]:.1f} s", "-")
+    for lengths in ([16], [8, 16], [6, 8, 10, 16]):
+        monkeypatch.setattr(text, "buckets", lambda block_size, lengths=lengths: lengths)
+        report(f"1,000 steps, padded to {lengths}", f"{learn(names, 1000)[1]:.1f} s", "-")

@@ -93,7 +93,7 @@ def gpt(numbers, tokens, vocabulary, block_size, embedding, heads, layers, norm=
     return logits
 
 
-def surprise(numbers, document, *sizes):
+def nll(numbers, document, *sizes):
     """-log p of the tokens after the first, summed."""
     p = softmax(gpt(numbers, document[:-1], *sizes))
     return -np.log(p[np.arange(len(document) - 1), document[1:]]).sum()

@@ -12,7 +12,7 @@ import pytest
 import nn
 from autograd import Value
 from autograd.jit import jit
-from nn.gpt import PADDING, drawn
+from nn.gpt import PADDING, sample_token
 
 CLOSE = {"rel": 1e-10, "abs": 1e-12}
 SIZES = (5, 6, 8, 2, 2)  # vocabulary, block, embedding, heads, layers
@@ -32,45 +32,41 @@ def test_logits_and_every_gradient_are_those_of_numpy(norm):
     start = np.array([p.data for p in model.parameters()])
     logits = np.array(model(DOCUMENT[:-1]).data)
     assert logits == pytest.approx(reference.gpt(start, DOCUMENT[:-1], *SIZES, norm), **CLOSE)
-    surprise = model.surprise(DOCUMENT)
-    assert surprise.data == pytest.approx(
-        reference.surprise(start, DOCUMENT, *SIZES, norm), **CLOSE
-    )
-    surprise.backward()
-    slopes = reference.gradient(
-        lambda flat: reference.surprise(flat, DOCUMENT, *SIZES, norm), start
-    )
+    nll = model.nll(DOCUMENT)
+    assert nll.data == pytest.approx(reference.nll(start, DOCUMENT, *SIZES, norm), **CLOSE)
+    nll.backward()
+    slopes = reference.gradient(lambda flat: reference.nll(flat, DOCUMENT, *SIZES, norm), start)
     assert [p.grad for p in model.parameters()] == pytest.approx(slopes, **CLOSE)
 
 
 def test_a_base_multiplies_what_linear_layers_give():
-    model, plain = (small(base=base, generator=random.Random(3)) for base in (2, None))
+    model, plain = (small(base_width=base, generator=random.Random(3)) for base in (2, None))
     names, start = zip(*((name, p.data) for name, p in model.named_parameters()), strict=True)
     scale = np.array([0.25 if "weights" in name else 1.0 for name in names])
     assert np.count_nonzero(scale == 0.25) == 2 * 12 * 8 * 8 + 5 * 8
     assert start * scale == pytest.approx([p.data for p in plain.parameters()], **CLOSE)
-    surprise = model.surprise(DOCUMENT)
-    surprise.backward()
+    nll = model.nll(DOCUMENT)
+    nll.backward()
 
     def cost(flat):
-        return reference.surprise(flat * scale, DOCUMENT, *SIZES)
+        return reference.nll(flat * scale, DOCUMENT, *SIZES)
 
-    assert surprise.data == pytest.approx(cost(np.array(start)), **CLOSE)
+    assert nll.data == pytest.approx(cost(np.array(start)), **CLOSE)
     slopes = reference.gradient(cost, start)
     assert [p.grad for p in model.parameters()] == pytest.approx(slopes, **CLOSE)
 
 
-@pytest.mark.parametrize("base", [0, -4, 2.5, True, 10**400])
-def test_a_base_is_an_embedding(base):
-    with pytest.raises(ValueError, match="base must be a whole number, 1 or more"):
-        small(base=base)
+@pytest.mark.parametrize("base_width", [0, -4, 2.5, True, 10**400])
+def test_a_base_width_is_an_embedding(base_width):
+    with pytest.raises(ValueError, match="base_width must be a whole number, 1 or more"):
+        small(base_width=base_width)
 
 
 @pytest.mark.parametrize("embedding", [0, "16", True, 16.0])
 def test_a_wrong_embedding_is_not_said_of_the_base(embedding):
     with pytest.raises((ValueError, TypeError)) as caught:
         nn.GPT(5, 6, embedding, 2, 1)
-    assert "base" not in str(caught.value)
+    assert "base_width" not in str(caught.value)
 
 
 def test_it_has_the_size_of_microgpt():
@@ -84,7 +80,7 @@ def test_it_has_the_size_of_microgpt():
 
 def test_at_first_every_token_is_about_as_likely():
     model = nn.GPT(27, 16, 16, 4, 1)
-    assert model.surprise([26, 4, 12, 12, 0, 26]).data / 5 == pytest.approx(math.log(27), rel=0.1)
+    assert model.nll([26, 4, 12, 12, 0, 26]).data / 5 == pytest.approx(math.log(27), rel=0.1)
 
 
 def test_changing_a_token_changes_no_output_before_it():
@@ -136,7 +132,7 @@ def padded(document, size):
     return document + [PADDING] * (size - len(document))
 
 
-def test_padding_changes_neither_surprise_nor_gradients():
+def test_padding_changes_neither_nll_nor_gradients():
     model = small()
     results = []
     for document in (
@@ -145,9 +141,9 @@ def test_padding_changes_neither_surprise_nor_gradients():
         list(map(Value, padded(DOCUMENT[:4], 7))),
     ):
         model.zero_grad()
-        surprise = model.surprise(document)
-        surprise.backward()
-        results.append([surprise.data, *(p.grad for p in model.parameters())])
+        nll = model.nll(document)
+        nll.backward()
+        results.append([nll.data, *(p.grad for p in model.parameters())])
     assert results[1] == results[0]
     assert results[2] == pytest.approx(results[0], rel=1e-12, abs=1e-15)
 
@@ -157,18 +153,18 @@ def test_one_program_serves_documents_of_every_length():
 
     @jit
     def learn(document):
-        surprise = model.surprise(document)
+        nll = model.nll(document)
         model.zero_grad()
-        surprise.backward()
-        return surprise
+        nll.backward()
+        return nll
 
     for length in (2, 4, 6):
         replayed = learn(padded(DOCUMENT[:length], 7))
         grads = [p.grad for p in model.parameters()]
         model.zero_grad()
-        surprise = model.surprise(DOCUMENT[:length])
-        surprise.backward()
-        assert replayed.data == pytest.approx(surprise.data, rel=1e-12)
+        nll = model.nll(DOCUMENT[:length])
+        nll.backward()
+        assert replayed.data == pytest.approx(nll.data, rel=1e-12)
         expected = [p.grad for p in model.parameters()]
         assert grads == pytest.approx(expected, rel=1e-10, abs=1e-14)
     assert len(learn.programs) == 1
@@ -178,25 +174,25 @@ def test_one_program_serves_documents_of_every_length():
 @pytest.mark.parametrize("document", [[4, 0, PADDING, 1, 2, 4], [4, 0, 1, 5, 4], [4, 0, -2, 1, 4]])
 def test_a_replay_refuses_the_documents_that_are_refused_eagerly(document):
     model = small()
-    surprise = jit(model.surprise)
-    surprise(padded([4, 0, 1, 4], 7))
+    nll = jit(model.nll)
+    nll(padded([4, 0, 1, 4], 7))
     with pytest.raises((ValueError, IndexError)) as eager:
-        model.surprise(document)
+        model.nll(document)
     with pytest.raises(type(eager.value), match=re.escape(str(eager.value))):
-        surprise(padded(document, 7))
-    assert (surprise.programs[0].replays, surprise.programs[0].unsure) == (1, 1)
+        nll(padded(document, 7))
+    assert (nll.programs[0].replays, nll.programs[0].unsure) == (1, 1)
 
 
 def test_what_lies_beyond_the_block_counts_for_nothing():
     model = small()
     document = [4, 0, 1, 2, 3, 0, 1, 2, 2, 4]
-    assert model.surprise(document).data == model.surprise(document[:7]).data
+    assert model.nll(document).data == model.nll(document[:7]).data
 
 
 @pytest.mark.parametrize("document", [[], [4], [4, PADDING, PADDING]])
-def test_surprise_needs_something_to_predict(document):
+def test_nll_needs_something_to_predict(document):
     with pytest.raises(ValueError, match="2 tokens or more"):
-        small().surprise(document)
+        small().nll(document)
 
 
 # --- learning -------------------------------------------------------------------------------------
@@ -210,7 +206,7 @@ def test_it_learns_one_line_by_heart():
 
     @jit
     def step():
-        loss = model.surprise(line) / (len(line) - 1)
+        loss = model.nll(line) / (len(line) - 1)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -220,7 +216,7 @@ def test_it_learns_one_line_by_heart():
     assert losses[0] > 1.5
     assert losses[-1] < 0.01
     assert (
-        tokenizer.decode(model.generate([tokenizer.mark], 0.0, end=tokenizer.mark)) == "abracadabra"
+        tokenizer.decode(model.generate([tokenizer.bos], 0.0, end=tokenizer.bos)) == "abracadabra"
     )
 
 
@@ -231,7 +227,7 @@ def uncached(model, prompt, temperature, top_k, rng, end):
     """The same text from a whole forward pass for each token."""
     tokens = list(prompt)
     while True:
-        token = drawn(model(tokens)[-1], temperature, top_k, rng)
+        token = sample_token(model(tokens)[-1], temperature, top_k, None, rng)
         if token == end:
             break
         tokens.append(token)
@@ -245,7 +241,7 @@ def test_cached_writing_equals_uncached(temperature, top_k):
     model = small()
     for seed in range(20):
         prompt = [4, 0][: 1 + seed % 2]
-        cached = model.generate(prompt, temperature, top_k, random.Random(seed), end=4)
+        cached = model.generate(prompt, temperature, top_k, None, random.Random(seed), end=4)
         assert cached == uncached(model, prompt, temperature, top_k, random.Random(seed), 4)
 
 
@@ -287,18 +283,55 @@ def test_tokens_are_drawn_as_the_softmax_says(temperature, top_k):
         p[np.argsort(z)[:-top_k]] = 0.0
     p /= p.sum()
     generator = random.Random(7)
-    counts = Counter(drawn(logits, temperature, top_k, generator) for _ in range(n))
+    counts = Counter(sample_token(logits, temperature, top_k, None, generator) for _ in range(n))
     assert set(counts) == set(np.flatnonzero(p))
     chi_squared = sum((counts[i] - n * p[i]) ** 2 / (n * p[i]) for i in counts)
     # The 0.999 quantiles for 4 and 2 degrees of freedom.
     assert chi_squared < (18.47 if top_k is None else 13.82)
 
 
+# Five tokens of probabilities 0.4, 0.3, 0.15, 0.1 and 0.05, out of order.
+NUCLEUS = [Value(math.log(p)) for p in (0.15, 0.4, 0.05, 0.3, 0.1)]
+
+
+@pytest.mark.parametrize(
+    ("temperature", "top_k", "top_p", "odds"),
+    [
+        (1.0, None, 0.3, {1: 1.0}),
+        (1.0, None, 0.5, {1: 4 / 7, 3: 3 / 7}),
+        (1.0, None, 0.8, {1: 8 / 17, 3: 6 / 17, 0: 3 / 17}),
+        (1.0, None, 1.0, {1: 0.4, 3: 0.3, 0: 0.15, 4: 0.1, 2: 0.05}),
+        (1.0, None, 1e-300, {1: 1.0}),
+        # top_k comes first: of the three left the first has 8/17, the second 6/17: 14/17 = 0.82.
+        (1.0, 3, 0.8, {1: 4 / 7, 3: 3 / 7}),
+        (1.0, 1, 0.8, {1: 1.0}),
+        # So does the temperature: at 0.5 the odds are squares, 16 : 9 : 2.25 : 1 : 0.25 of 28.5.
+        (0.5, None, 0.8, {1: 16 / 25, 3: 9 / 25}),
+        (0.0, None, 0.8, {1: 1.0}),
+    ],
+)
+def test_the_nucleus_is_what_is_drawn_from(temperature, top_k, top_p, odds):
+    generator, n = random.Random(7), 4000
+    counts = Counter(sample_token(NUCLEUS, temperature, top_k, top_p, generator) for _ in range(n))
+    assert set(counts) == set(odds)
+    for token, p in odds.items():
+        assert counts[token] / n == pytest.approx(p, abs=4 * math.sqrt(p * (1 - p) / n) + 1e-12)
+
+
+def test_top_p_of_1_draws_what_no_top_p_draws():
+    model = small()
+    texts = [
+        [model.generate([4], 1.0, None, top_p, random.Random(seed)) for seed in range(20)]
+        for top_p in (None, 1.0, 1)
+    ]
+    assert texts[0] == texts[1] == texts[2]
+
+
 def test_at_temperature_0_the_likeliest_is_taken_and_the_first_of_several():
     logits = [Value(x) for x in (0.5, 2.0, 2.0, -1.0)]
-    assert {drawn(logits, 0.0) for _ in range(10)} == {1}
-    assert {drawn(logits, 1e-3, 2) for _ in range(50)} == {1, 2}
-    assert {drawn(logits, 1e-300, 1) for _ in range(10)} == {1}  # no overflow
+    assert {sample_token(logits, 0.0) for _ in range(10)} == {1}
+    assert {sample_token(logits, 1e-3, 2) for _ in range(50)} == {1, 2}
+    assert {sample_token(logits, 1e-300, 1) for _ in range(10)} == {1}  # no overflow
 
 
 @pytest.mark.parametrize(
@@ -306,7 +339,15 @@ def test_at_temperature_0_the_likeliest_is_taken_and_the_first_of_several():
     [
         (([4], -0.5), "temperature must be 0 or more, not -0.5"),
         (([4], math.nan), "temperature must be 0 or more, not nan"),
-        (([4], 1.0, 0), "top_k must be 1 or more, not 0"),
+        (([4], 1.0, 0), "top_k must be a whole number, 1 or more, not 0"),
+        (([4], 1.0, 2.5), "top_k must be a whole number, 1 or more, not 2.5"),
+        (([4], 1.0, True), "top_k must be a whole number, 1 or more, not True"),
+        (([4], 1.0, "3"), "top_k must be a whole number, 1 or more, not '3'"),
+        (([4], 1.0, None, 0.0), "top_p must be above 0 and at most 1, not 0.0"),
+        (([4], 1.0, None, 1.5), "top_p must be above 0 and at most 1, not 1.5"),
+        (([4], 1.0, None, math.nan), "top_p must be above 0 and at most 1, not nan"),
+        (([4], 1.0, None, "0.9"), "top_p must be above 0 and at most 1, not '0.9'"),
+        (([4], 0.0, None, -1), "top_p must be above 0 and at most 1, not -1"),
         (([],), "one token or more"),
         (([4] * 7,), "looks at 6 tokens got 7"),
     ],
@@ -322,7 +363,7 @@ def test_what_it_cannot_write(arguments, message):
 def test_a_tokenizer_by_hand():
     tokenizer = nn.Tokenizer(["emma", "ava"])
     assert tokenizer.characters == "aemv"
-    assert (tokenizer.mark, tokenizer.vocabulary) == (4, 5)
+    assert (tokenizer.bos, tokenizer.vocabulary) == (4, 5)
     assert tokenizer.encode("eva") == [4, 1, 3, 0, 4]
     assert tokenizer.decode([4, 1, 3, 0, 4]) == "eva"
     assert tokenizer.encode("") == [4, 4]

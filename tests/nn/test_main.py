@@ -181,8 +181,8 @@ def test_options_reach_the_run(tmp_path):
     assert json.loads((out / "history.json").read_text())["settings"] == options
     kept = json.loads((out / "checkpoint.json").read_text())
     assert kept["position"]["steps"] == 3
-    assert kept["optimizer"]["rule"] == "SGD"
-    assert kept["optimizer"]["lr"] == 0.25
+    assert kept["optimizers"][0]["rule"] == "SGD"
+    assert kept["optimizers"][0]["lr"] == 0.25
     nn.MLP(2, [3, 2, 1]).load(out / "model.json")
 
 
@@ -260,6 +260,7 @@ def test_the_command_printed_after_ctrl_c_finishes_the_run(name, tmp_path, monke
         signal.raise_signal(signal.SIGINT)
         return nn.l2(1e-4)(model)
 
+    interrupting.strength = 1e-4  # it passes for the penalty of the resumed run
     monkeypatch.chdir(tmp_path)
     run = ["moons", "--epochs", "4", "--l2", "1e-4", *SMALL, "--out"]
     assert main([*run, "whole"]) == 0
@@ -423,7 +424,7 @@ DAMAGE = {
     "no model": edited(("model",), ...),
     "another model": edited(("settings", "hidden"), [2]),
     "a weight a text": edited(("model", "layers.0.neurons.0.w.0"), "x"),
-    "no moments": edited(("optimizer", "moments"), {}),
+    "no moments": edited(("optimizers", 0, "moments"), {}),
     "no generator": edited(("generator",), ...),
     "history a number": edited(("history",), 3),
     "position a list": edited(("position",), []),
@@ -439,9 +440,18 @@ def test_resume_from_a_damaged_checkpoint_is_refused(damage, copied):
     assert "checkpoint.json" in refused(copied, "--resume", "--epochs", 3, "--quiet")
 
 
-def test_a_run_that_diverges_keeps_the_files_of_the_run_before(copied):
-    line = refused(copied, *SMALL, "--lr", "1e300", "--optimizer", "sgd")
-    assert "learning rate" in line
+def test_a_run_that_diverges_keeps_its_last_good_state_and_the_results_of_the_run_before(copied):
+    folder = copied / "runs" / "moons"
+    before = content(folder)
+    done = nn_run(copied, *SMALL, "--lr", "1e300", "--optimizer", "sgd")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "with a learning rate of 1e+300: try a smaller one" in line
+    after = content(folder)
+    kept = json.loads(after.pop("checkpoint.json"))
+    del before["checkpoint.json"]
+    assert after == before
+    assert kept["position"]["steps"] == 1
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def pairs(model, x):
 
 
 def surprised(model, x):
-    return model.surprise([1, 0, *x])
+    return model.nll([1, 0, *x])
 
 
 def evaluated(model, x):

@@ -66,44 +66,38 @@ def test_documents_are_padded_to_one_length_and_counted():
     tokenizer = nn.Tokenizer("ab")
     inputs, counts = text.examples(["ab", "a", "abba"], tokenizer, 4)
     assert inputs == [[2, 0, 1, 2, PADDING], [2, 0, 2, PADDING, PADDING], [2, 0, 1, 1, 0]]
-    assert counts == [3, 2, 4]  # of the last one, the mark at the end is beyond the block
+    assert counts == [3, 2, 4]  # of the last one, the token at the end is beyond the block
 
 
-def test_examples_that_count_evenly_weigh_every_character_alike():
+def test_examples_with_mean_counts_weigh_every_character_alike():
     documents, counts = [[2, 0, 2], [2, 0, 1, 0, 2]], [2, 4]
-    assert text.evenly((documents, counts)) == (documents, [3.0, 3.0])
-    assert text.evenly(([], [])) == ([], [])
+    assert text.with_mean_counts((documents, counts)) == (documents, [3.0, 3.0])
+    assert text.with_mean_counts(([], [])) == ([], [])
     # A document a step: over all of them the loss is that of all characters at once.
     costs = [Value(5.0), Value(7.0)]
-    alone = [text.nats_a_character([cost], [3.0]).data for cost in costs]
-    assert sum(alone) / 2 == text.nats_a_character(costs, counts).data == 2.0
+    alone = [text.nll_per_character([cost], [3.0]) for cost in costs]
+    cost, characters = text.nll_per_character(costs, counts)
+    assert sum(c.data / n for c, n in alone) / 2 == cost.data / characters == 2.0
 
 
 def test_the_loss_is_over_all_characters():
     model = nn.GPT(3, 4, 4, 2, 1)
     inputs, counts = text.examples(["ab", "a"], nn.Tokenizer("ab"), 4)
-    surprises = text.surprises(model, inputs)
-    parts = [model.surprise([2, 0, 1, 2]).data, model.surprise([2, 0, 2]).data]
-    assert text.nats_a_character(surprises, counts).data == pytest.approx(sum(parts) / 5, rel=1e-12)
+    nlls = text.nlls(model, inputs)
+    parts = [model.nll([2, 0, 1, 2]).data, model.nll([2, 0, 2]).data]
+    cost, characters = text.nll_per_character(nlls, counts)
+    assert cost.data == pytest.approx(sum(parts), rel=1e-12)
+    assert characters == 5
 
 
 def test_what_is_saved_is_loaded(tmp_path):
-    model, tokenizer = nn.GPT(4, 3, 4, 2, 1, norm="layer", base=2), nn.Tokenizer("añ\u202e")
+    model, tokenizer = nn.GPT(4, 3, 4, 2, 1, norm="layer", base_width=2), nn.Tokenizer("añ\u202e")
     text.save(tmp_path / "model.json", model, tokenizer)
     again, characters = text.load(tmp_path / "model.json")
     assert again.state_dict() == model.state_dict()
     assert again.sizes == model.sizes
     assert characters.characters == tokenizer.characters
     model.load(tmp_path / "model.json")  # it is a model file like any other
-
-
-def test_a_file_from_before_there_was_a_base_is_loaded(tmp_path):
-    path, model = tmp_path / "model.json", nn.GPT(4, 3, 4, 2, 1)
-    text.save(path, model, nn.Tokenizer("abc"))
-    content = json.loads(path.read_text())
-    del content["sizes"]["base"]
-    path.write_text(json.dumps(content))
-    assert text.load(path)[0].sizes == model.sizes
 
 
 DAMAGE = {
@@ -113,8 +107,9 @@ DAMAGE = {
     "a size in words": lambda content: content["sizes"].update(layers="1"),
     "an unknown size": lambda content: content["sizes"].update(depth=1),
     "a huge size": lambda content: content["sizes"].update(layers=10**12),
-    "a base of 0": lambda content: content["sizes"].update(base=0),
-    "a huge base": lambda content: content["sizes"].update(base=10**400),
+    "no base_width": lambda content: content["sizes"].pop("base_width"),
+    "a base_width of 0": lambda content: content["sizes"].update(base_width=0),
+    "a huge base_width": lambda content: content["sizes"].update(base_width=10**400),
     "heads that do not fit": lambda content: content["sizes"].update(heads=3),
     "another norm": lambda content: content["sizes"].update(norm="batch"),
     "no characters": lambda content: content.update(characters=None),
@@ -171,24 +166,24 @@ def test_it_learns_the_elements_and_writes_new_ones(tmp_path, capsys):
     first, second = capsys.readouterr().out.splitlines()
     assert first == second
     assert first.startswith("zin")
-    assert run(tmp_path, "--generate", "1", "--top-k", "1", "--prompt", "zin") == 0
-    assert capsys.readouterr().out.strip() == first
+    for likeliest in (("--top-k", "1"), ("--top-p", "1e-9")):
+        assert run(tmp_path, "--generate", "1", *likeliest, "--prompt", "zin") == 0
+        assert capsys.readouterr().out.strip() == first
 
 
-def test_the_learning_rate_is_carried_over_from_the_base(tmp_path):
-    for given, base in (((), 16), (("--base", "2"), 2)):
+def test_the_learning_rate_is_carried_over_from_the_base_width(tmp_path):
+    for given, base in (((), 16), (("--base-width", "2"), 2)):
         assert run(tmp_path, "--steps", "1", *TINY, *given) == 0
         model, _ = text.load(tmp_path / "model.json")
-        assert (model.sizes["embedding"], model.sizes["base"]) == (4, base)
+        assert (model.sizes["embedding"], model.sizes["base_width"]) == (4, base)
         layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
         assert {layer.multiplier for layer in layers} == {base / 4}
 
 
-def test_a_run_from_before_there_was_a_base_goes_on_as_the_same_model(tmp_path):
-    assert run(tmp_path, "--steps", "2", *TINY, "--base", "4") == 0
-    assert "base" not in json.loads((tmp_path / "checkpoint.json").read_text())["settings"]
+def test_a_resumed_run_keeps_its_base_width(tmp_path):
+    assert run(tmp_path, "--steps", "2", *TINY, "--base-width", "4") == 0
     assert run(tmp_path, "--steps", "3", "--resume", "--quiet") == 0
-    assert text.load(tmp_path / "model.json")[0].sizes["base"] == 4
+    assert text.load(tmp_path / "model.json")[0].sizes["base_width"] == 4
 
 
 @pytest.mark.parametrize("options", [(), ("--batch-size", "3"), ("--no-jit",)])
@@ -222,18 +217,18 @@ def test_a_batch_is_the_mean_of_its_documents(tmp_path):
     nn.seed(2)
     data = text.examples(["ab", "ba", "aa", "bb"], nn.Tokenizer("ab"), 3)  # all of one length
     states = []
-    for together in (None, 1, 3):
+    for micro_batch in (None, 1, 3):
         nn.seed(2)
         model = nn.GPT(3, 3, 4, 2, 1)
         optimizer = nn.SGD(model, lr=0.5)
         history = nn.fit(
             model,
             data,
-            text.nats_a_character,
+            text.nll_per_character,
             optimizer,
             epochs=3,
-            together=together,
-            predict=text.surprises,
+            micro_batch=micro_batch,
+            predict=text.nlls,
             penalty=nn.l2(1e-3),
             clip=0.5,
             progress=False,
@@ -277,6 +272,10 @@ def trained(tmp_path):
         (["--generate", "-1"], 2, "--generate"),
         (["--generate", "1", "--temperature", "-1"], 2, "--temperature"),
         (["--generate", "1", "--top-k", "0"], 2, "--top-k"),
+        (["--generate", "1", "--top-p", "0"], 2, "--top-p: takes a number above 0, at most 1"),
+        (["--generate", "1", "--top-p", "1.5"], 2, "--top-p: takes a number above 0, at most 1"),
+        (["--generate", "1", "--top-p", "x"], 2, "--top-p: takes a number above 0, at most 1"),
+        (["--top-p", "0.5"], 2, "--top-p does not go with the task gpt"),
         (["--temperature", "1.0"], 2, "--temperature does not go with the task gpt"),
         (["--hidden", "3"], 2, "--hidden does not go with the task gpt"),
         (["--epochs", "3"], 2, "--epochs does not go with the task gpt"),

@@ -8,6 +8,7 @@ import itertools
 import json
 import math
 import os
+import pickle
 import random
 import signal
 import statistics
@@ -143,15 +144,15 @@ def test_without_a_metric_what_is_held_out_is_measured_by_the_loss():
 
 
 @pytest.mark.parametrize("jit", [False, True])
-@pytest.mark.parametrize("together", [1, 2, 3, 4])
-def test_gradients_of_parts_add_up_to_those_of_the_batch(together, jit):
+@pytest.mark.parametrize("micro_batch", [1, 2, 3, 4])
+def test_gradients_of_parts_add_up_to_those_of_the_batch(micro_batch, jit):
     options = {"batch_size": 4, "penalty": nn.l2(0.1), "clip": 0.5, "jit": jit}
     whole = plain()
     expected = run(*whole, **options)
     parts = plain()
     for parameter in parts[0].parameters():
         parameter.grad = 7.0  # left by somebody else
-    history = run(*parts, **options, together=together)
+    history = run(*parts, **options, micro_batch=micro_batch)
     assert history.loss == pytest.approx(expected.loss, rel=1e-9)
     assert history.accuracy == expected.accuracy
     numbers = list(whole[0].state_dict().values())
@@ -173,7 +174,7 @@ def test_after_an_epoch_the_model_is_in_evaluation_mode_and_then_in_training_aga
         ({"epochs": None}, "either epochs or steps"),
         ({"epochs": None, "steps": -1}, "steps must be 0 or more, not -1"),
         ({"epochs": None, "steps": 1, "every": 0}, "every must be 1 or more, not 0"),
-        ({"together": 0}, "together must be 1 or more, not 0"),
+        ({"micro_batch": 0}, "micro_batch must be 1 or more, not 0"),
     ],
 )
 def test_lengths_that_make_no_sense_are_refused(options, message):
@@ -216,7 +217,6 @@ def test_stopped_and_resumed_equals_uninterrupted(tmp_path, rule, inside, batch_
     assert (position["steps"], position["seen"]) == (steps, seen)
 
     model, optimizer = made(rule, seed=99)
-    optimizer.lr = 7.0
     second = run(model, optimizer, batch_size=batch_size, checkpoint=file, resume=True)
     assert not second.interrupted
     assert bits(model, optimizer, second) == whole
@@ -401,6 +401,238 @@ def test_a_loss_not_finite_leaves_running_averages_as_after_the_step_before():
     assert learned(model, optimizer) == one_step
 
 
+def diverging(lr, steps=200, **options):
+    """A squared error whose steps overshoot by the same factor each, and the error it ends in."""
+    nn.seed(5)
+    model = nn.Linear(1, 1, bias=False)
+    with pytest.raises(FloatingPointError) as caught:
+        nn.fit(
+            model,
+            ([1.0, 2.0], [1.0, -1.0]),
+            nn.mse,
+            nn.SGD(model, lr=lr),
+            epochs=steps,
+            progress=False,
+            **options,
+        )
+    return model, caught.value
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("micro_batch", [None, 1])
+def test_a_squared_error_that_overflows_ends_in_the_documented_error(micro_batch, jit, tmp_path):
+    # w moves by -lr (5 w + 1): at lr = 2 its distance from -0.2 becomes 9 times as large a step.
+    path = tmp_path / "checkpoint.json"
+    model, error = diverging(2.0, jit=jit, micro_batch=micro_batch, checkpoint=path)
+    assert isinstance(error, train.DivergedError)
+    assert isinstance(error.__cause__, ArithmeticError)
+    done = len(error.history.loss)
+    assert 155 < done < 165  # 9^160 is about 5e152
+    assert f"in epoch {done + 1}, step {done + 1}, after a loss of" in str(error)
+    assert f"{error.history.loss[-1]:g}" in str(error)
+    assert "with a learning rate of 2: try a smaller one, or clip=" in str(error)
+    content = json.loads(path.read_text())
+    assert content["model"] == model.state_dict()
+    assert content["position"]["steps"] == done
+    assert content["history"]["loss"] == error.history.loss
+
+
+def test_a_run_whose_loss_became_nan_goes_on_from_the_step_before(tmp_path):
+    path = tmp_path / "checkpoint.json"
+    model, optimizer = plain()
+    whole = bits(model, optimizer, run(model, optimizer, epochs=5))
+    model, optimizer = plain()
+    factors = iter([1.0, 1.0, 1.0, math.nan])
+    with pytest.raises(train.DivergedError) as caught:
+        run(model, optimizer, loss=lambda p, t: nn.hinge(p, t) * next(factors), checkpoint=path)
+    assert len(caught.value.history.loss) == 3
+    model, optimizer = plain(seed=99)
+    history = run(model, optimizer, epochs=5, checkpoint=path, resume=True)
+    assert bits(model, optimizer, history) == whole
+
+
+def test_an_error_in_measuring_what_is_held_out_has_the_history_too():
+    model, optimizer = plain()
+    losses = itertools.count(1)
+
+    def loss(predictions, targets):
+        if len(targets) == 3 and next(losses) == 3:
+            raise OverflowError("too large")
+        return nn.hinge(predictions, targets)
+
+    held_out = INPUTS[:3], TARGETS[:3]
+    with pytest.raises(train.DivergedError, match="large, of held-out examples after epoch 3") as e:
+        run(model, optimizer, loss=loss, metric=None, held_out=held_out)
+    assert len(e.value.history.loss) == len(e.value.history.held_out_loss) == 2
+    again = pickle.loads(pickle.dumps(e.value))
+    assert (str(again), again.history) == (str(e.value), e.value.history)
+
+
+def test_a_run_whose_first_step_fails_writes_no_checkpoint(tmp_path):
+    path = tmp_path / "checkpoint.json"
+    model, optimizer = plain()
+    with pytest.raises(train.DivergedError, match=r"the loss became inf in epoch 1, step 1, with"):
+        run(model, optimizer, loss=lambda p, t: nn.hinge(p, t) + math.inf, checkpoint=path)
+    assert not path.exists()
+
+
+def test_parameters_that_are_not_finite_are_not_saved(tmp_path):
+    # The slope of 1e200 * 1e200 w is infinite, the loss at w = 0 is not: the next step finds out.
+    path = tmp_path / "checkpoint.json"
+    model = nn.Linear(1, 1, bias=False)
+    model.weights[0][0].data = 0.0
+    with pytest.raises(FloatingPointError, match="nor are the parameters now"):
+        nn.fit(
+            model,
+            ([0.0], [0.0]),
+            lambda p, t: p[0][0] * 1e200 * 1e200,
+            nn.SGD(model, lr=0.1),
+            epochs=3,
+            checkpoint=path,
+            progress=False,
+            predict=lambda model, inputs: [model.weights[0]],
+        )
+    assert not path.exists()
+
+
+# --- early stopping -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_after_epoch_may_end_the_run(jit):
+    model, optimizer = plain()
+    history = run(model, optimizer, epochs=9, jit=jit, after_epoch=lambda h: len(h.loss) == 3)
+    assert len(history.loss) == 3
+    assert not history.interrupted
+
+
+def test_a_run_that_after_epoch_ended_stays_ended(tmp_path):
+    path = tmp_path / "checkpoint.json"
+
+    def enough(history):
+        return len(history.loss) == 3
+
+    for resume in (False, True):
+        history = run(*plain(), epochs=9, after_epoch=enough, checkpoint=path, resume=resume)
+        assert len(history.loss) == 3
+    history = run(*plain(), epochs=9, checkpoint=path, resume=True)
+    assert len(history.loss) == 9
+
+
+SCORES = [0.5, 0.7, 0.6, 0.7, 0.9, 0.1, math.nan, 0.8, 0.95]
+
+
+def scored(scores, sign=1.0, **options):
+    """A run whose held-out examples have these scores, and the states after its epochs."""
+    made_up, states = iter(scores), []
+
+    def measure(predictions, targets):
+        return sign * next(made_up) if len(targets) == 3 else 0.0
+
+    def loss(predictions, targets):
+        if len(targets) == 3:
+            return Value(sign * next(made_up))
+        return nn.hinge(predictions, targets)
+
+    model, optimizer = made()
+    history = run(
+        model,
+        optimizer,
+        loss=loss,
+        metric=measure if sign > 0 else None,
+        epochs=9,
+        held_out=(INPUTS[:3], TARGETS[:3]),
+        after_epoch=lambda history: states.append(model.state_dict()),
+        **options,
+    )
+    return model, history, states
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0], ids=["metric", "loss"])
+@pytest.mark.parametrize(
+    ("patience", "epochs", "best"), [(1, 3, 2), (2, 4, 2), (3, 8, 5), (4, 9, 9), (9, 9, 9)]
+)
+def test_patience_keeps_the_best_and_gives_it_back(sign, patience, epochs, best):
+    # Equal is no improvement, and nan never is one. A loss is better where it is lower.
+    model, history, states = scored(SCORES, sign, patience=patience)
+    assert (len(history.loss), history.best_epoch) == (epochs, best)
+    assert model.state_dict() == states[best - 1]
+    assert any("running_mean" in name for name in states[0])  # buffers as well
+
+
+def test_patience_without_any_number_gives_back_the_last():
+    model, history, states = scored([math.nan] * 9, patience=3)
+    assert (len(history.loss), history.best_epoch) == (3, None)
+    assert model.state_dict() == states[-1]
+
+
+def test_patience_needs_held_out_examples():
+    with pytest.raises(ValueError, match="patience needs held_out"):
+        run(*plain(), patience=3)
+    with pytest.raises(ValueError, match="patience must be 1 or more, not 0"):
+        run(*plain(), patience=0, held_out=EXAMPLES)
+
+
+@pytest.mark.parametrize("stop", [1, 2, 4, 5, 6, 7])
+def test_early_stopping_resumes_to_the_bit(stop, tmp_path):
+    path = tmp_path / "checkpoint.json"
+    whole, expected, _ = scored(SCORES, patience=3)
+    stopping = at_call(stop, ctrl_c, nn.accuracy)
+    # The metric of a training step interrupts: the step and the epoch are then completed.
+    model, optimizer = made()
+    scores = iter(SCORES)
+
+    def measure(predictions, targets):
+        if len(targets) == 3:
+            return next(scores)
+        return stopping(predictions, targets) * 0.0
+
+    options = {"held_out": (INPUTS[:3], TARGETS[:3]), "patience": 3, "epochs": 9}
+    first = run(model, optimizer, metric=measure, checkpoint=path, **options)
+    assert first.interrupted
+    assert model.state_dict() != json.loads(path.read_text())["model"] or first.best_epoch == stop
+    again, optimizer = made(seed=99)
+    rest = iter(SCORES[stop:])
+
+    def measure_rest(predictions, targets):
+        return next(rest) if len(targets) == 3 else 0.0
+
+    second = run(again, optimizer, metric=measure_rest, checkpoint=path, resume=True, **options)
+    assert repr(second) == repr(expected)  # nan is not equal to itself
+    assert again.state_dict() == whole.state_dict()
+    content = path.read_bytes()
+    run(again, optimizer, metric=measure_rest, checkpoint=path, resume=True, **options)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("best", ...),
+        ("best", None),
+        ("best", {}),
+        ("best", "x"),
+        ("history.best_epoch", ...),
+        ("history.best_epoch", None),
+        ("history.best_epoch", 0),
+        ("history.best_epoch", 5),
+        ("history.best_epoch", 1.0),
+        ("history.best_epoch", True),
+        ("position.stopped", 1),
+    ],
+)
+def test_a_checkpoint_whose_best_is_damaged_is_refused(key, value, tmp_path):
+    path = tmp_path / "checkpoint.json"
+    options = {"held_out": EXAMPLES, "patience": 9, "checkpoint": path}
+    run(*made(), **options)
+    path.write_bytes(changed(path.read_bytes(), key.split("."), value))
+    model, optimizer = made(seed=99)
+    before = bits(model, optimizer)
+    with pytest.raises(ValueError, match="damaged or of another run"):
+        run(model, optimizer, resume=True, **options)
+    assert bits(model, optimizer) == before
+
+
 INPUTS, TARGETS = EXAMPLES
 WIDE = [[*row, 1.0] for row in INPUTS]
 
@@ -468,6 +700,7 @@ def refusal(file, content, build=made, settings=SETTINGS, examples=EXAMPLES):
             optimizer,
             examples,
             epochs=0,
+            batch_size=4,
             checkpoint=file,
             resume=True,
             settings=settings,
@@ -502,9 +735,9 @@ def test_the_checkpoint_of_these_tests_is_good(checkpoint, tmp_path):
     file = tmp_path / "checkpoint.json"
     file.write_bytes(checkpoint)
     model, optimizer = made(seed=99)
-    run(model, optimizer, epochs=0, checkpoint=file, resume=True, settings=SETTINGS)
+    run(model, optimizer, epochs=0, batch_size=4, checkpoint=file, resume=True, settings=SETTINGS)
     assert model.state_dict() == json.loads(checkpoint)["model"]
-    assert optimizer.state_dict() == json.loads(checkpoint)["optimizer"]
+    assert optimizer.state_dict() == json.loads(checkpoint)["optimizers"][0]
 
 
 def test_a_checkpoint_cut_short_anywhere_is_refused(checkpoint, tmp_path):
@@ -552,6 +785,10 @@ WEIGHT = "parts.0.neurons.0.w.0"
         ("kind",),
         ("settings",),
         ("settings", "lr"),
+        ("made_with",),
+        ("made_with", "data"),
+        ("made_with", "batch_size"),
+        ("made_with", "optimizer lr"),
         ("position",),
         ("position", "epoch"),
         ("position", "steps"),
@@ -560,6 +797,8 @@ WEIGHT = "parts.0.neurons.0.w.0"
         ("position", "order", 3),
         ("position", "loss_sum"),
         ("position", "accuracy_sum"),
+        ("position", "weight"),
+        ("position", "stopped"),
         ("history",),
         ("history", "loss"),
         ("history", "accuracy"),
@@ -567,14 +806,15 @@ WEIGHT = "parts.0.neurons.0.w.0"
         ("model",),
         ("model", WEIGHT),
         ("model", "parts.1.running_mean.0"),
-        ("optimizer",),
-        ("optimizer", "rule"),
-        ("optimizer", "lr"),
-        ("optimizer", "time"),
-        ("optimizer", "moments"),
-        ("optimizer", "moments", "mean"),
-        ("optimizer", "moments", "square"),
-        ("optimizer", "moments", "mean", 0),
+        ("optimizers",),
+        ("optimizers", 0),
+        ("optimizers", 0, "rule"),
+        ("optimizers", 0, "lr"),
+        ("optimizers", 0, "time"),
+        ("optimizers", 0, "moments"),
+        ("optimizers", 0, "moments", "mean"),
+        ("optimizers", 0, "moments", "square"),
+        ("optimizers", 0, "moments", "mean", 0),
         ("generator",),
         ("generator", 0),
         ("generator", 1),
@@ -602,10 +842,10 @@ def test_an_entry_missing_or_of_the_wrong_type_is_refused(checkpoint, tmp_path, 
         (("history", "loss"), [0.5] * 7),
         (("model", WEIGHT), True),
         (("model", WEIGHT), 10**400),
-        (("optimizer", "rule"), "SGD"),
-        (("optimizer", "lr"), 10**400),
-        (("optimizer", "moments"), {}),
-        (("optimizer", "moments", "mean"), [0.0]),
+        (("optimizers", 0, "rule"), "SGD"),
+        (("optimizers", 0, "lr"), 10**400),
+        (("optimizers", 0, "moments"), {}),
+        (("optimizers", 0, "moments", "mean"), [0.0]),
         (("generator",), []),
         (("generator", 0), 4),
         (("generator", 1), [1, 2, 3]),
@@ -619,7 +859,9 @@ def test_an_entry_of_the_wrong_size_or_out_of_range_is_refused(checkpoint, tmp_p
 
 
 @pytest.mark.parametrize("depth", [100, 600, 900])
-@pytest.mark.parametrize("path", [("model", WEIGHT), ("optimizer", "lr"), ("position", "order")])
+@pytest.mark.parametrize(
+    "path", [("model", WEIGHT), ("optimizers", 0, "lr"), ("position", "order")]
+)
 def test_a_deeply_nested_entry_is_refused(checkpoint, tmp_path, path, depth):
     marked = changed(checkpoint, path, "here")
     content = marked.replace(b'"here"', b"[" * depth + b"]" * depth)
@@ -636,7 +878,15 @@ def test_one_damaged_byte_gives_no_other_error(checkpoint, tmp_path):
         content[draw.randrange(len(content))] = draw.randrange(256)
         file.write_bytes(content)
         try:
-            run(model, optimizer, epochs=0, checkpoint=file, resume=True, settings=SETTINGS)
+            run(
+                model,
+                optimizer,
+                epochs=0,
+                batch_size=4,
+                checkpoint=file,
+                resume=True,
+                settings=SETTINGS,
+            )
         except ValueError as error:
             messages.append(str(error))
     assert 0 < len(messages) < 300
@@ -650,10 +900,12 @@ def test_a_checkpoint_of_another_run_is_refused(checkpoint, tmp_path):
         return model, nn.Adam(model, lr=0.05)
 
     file = tmp_path / "checkpoint.json"
-    fewer = Dataset(INPUTS[1:], TARGETS[1:])
+    fewer = Dataset(INPUTS[2:], TARGETS[2:])
     assert "lr = 0.05, not 0.1" in refusal(file, checkpoint, settings=SETTINGS | {"lr": 0.1})
     assert "depth" in refusal(file, checkpoint, settings={"depth": 3})
-    assert "9 examples" in refusal(file, checkpoint, examples=fewer)
+    message = refusal(file, checkpoint, examples=fewer)
+    assert "data = '10 examples" in message
+    assert "not '8 examples" in message
     assert "MLP" in refusal(file, checkpoint, larger)
     assert "SGD" in refusal(file, checkpoint, lambda seed: made("momentum", seed))
 

@@ -1,0 +1,275 @@
+"""What does a run of `fit` keep on disk, so that it can go on to the last bit?"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import reprlib
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from autograd import Value
+from nn import rng
+from nn.files import as_number, as_stored, read_json, write_json
+from nn.optim import Optimizer, Schedule
+from nn.step import Recipe
+
+State = dict[str, float]
+
+_shortened = reprlib.Repr()
+_shortened.maxstring = 80
+_brief = _shortened.repr
+
+
+@dataclass
+class History:
+    """What happened, one entry for each epoch; `accuracy` stands for whatever the metric is.
+
+    Training loss and accuracy are those seen while learning; held-out examples are measured at the
+    end of an epoch, in evaluation mode: by the metric, without one by the loss. `interrupted` says
+    whether a Ctrl-C ended the run. `best_epoch` is the one that `patience` keeps, counted from 1.
+    """
+
+    loss: list[float] = field(default_factory=list)
+    accuracy: list[float] = field(default_factory=list)
+    held_out_accuracy: list[float] = field(default_factory=list)
+    held_out_loss: list[float] = field(default_factory=list)
+    interrupted: bool = False
+    best_epoch: int | None = None
+
+
+@dataclass
+class Position:
+    """Where a run stands.
+
+    Attributes:
+        epoch, steps: how many are done.
+        seen: examples seen in this pass over the data; `order` is the order of the pass.
+        examples, weight: examples in this epoch, and how much they weigh in its loss.
+        loss_sum, accuracy_sum: of this epoch, each step weighed by its examples.
+        stopped: whether `after_epoch` ended the run.
+    """
+
+    epoch: int = 0
+    steps: int = 0
+    seen: int = 0
+    examples: int = 0
+    order: list[int] = field(default_factory=list)
+    weight: float = 0.0
+    loss_sum: float = 0.0
+    accuracy_sum: float = 0.0
+    stopped: bool = False
+
+
+@dataclass
+class Progress:
+    """What changes while a run goes on, beside its model and its optimizers."""
+
+    history: History = field(default_factory=History)
+    position: Position = field(default_factory=Position)
+    best: State | None = None  # of the model, after the best epoch
+
+
+@dataclass
+class Checkpoint:
+    """The file of a run.
+
+    Args:
+        made_with: what a resumed run must share with the one that wrote the file, by name.
+        settings: the user's own, the same way; None takes over those in the file.
+    """
+
+    path: Path
+    recipe: Recipe
+    made_with: dict[str, Any]
+    settings: dict[str, Any] | None
+
+    def save(self, progress: Progress, length: dict[str, int]) -> None:
+        """Write everything, atomically."""
+        content = {
+            "kind": "checkpoint",
+            "settings": self.settings or {},
+            "made_with": self.made_with,
+            **length,
+            "position": asdict(progress.position),
+            "history": asdict(progress.history),
+            "model": self.recipe.model.state_dict(),
+            "best": progress.best,
+            "optimizers": [optimizer.state_dict() for optimizer in self.recipe.optimizers],
+            "generator": rng.generator.getstate(),
+        }
+        write_json(self.path, content)
+
+    def restore(self, examples: int) -> Progress:
+        """Bring everything to where the file was written, or change nothing and raise.
+
+        Raises FileNotFoundError, and ValueError for a damaged file or one of another run.
+        """
+        content = read_json(self.path, "checkpoint")
+        settings, made_with = content.get("settings"), content.get("made_with")
+        if not isinstance(settings, dict) or not isinstance(made_with, dict):
+            raise ValueError(f"{self.path} is damaged: its settings are not there")
+        self._compare(settings, self.settings or {})
+        self._compare(made_with, self.made_with)
+        model = self.recipe.model
+        before = model.state_dict()
+        try:
+            progress = self._load(content, examples)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            model.load_state_dict(before)
+            what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+            raise ValueError(f"{self.path} is damaged or of another run: {what}") from None
+        self.settings = settings
+        return progress
+
+    def _compare(self, kept: dict[str, Any], now: dict[str, Any]) -> None:
+        for name, setting in now.items():
+            if name not in kept or kept[name] != setting:
+                found = _brief(kept[name]) if name in kept else "nothing"
+                raise ValueError(
+                    f"{self.path} was made with {name} = {found}, not {_brief(setting)}"
+                )
+
+    def _load(self, content: dict[str, Any], examples: int) -> Progress:
+        position = _position(content["position"], examples)
+        history = _history(content["history"], position.epoch)
+        best = content["best"]
+        if (best is None) is not (history.best_epoch is None):
+            raise ValueError("its best epoch and the model of that do not fit together")
+        generator = _generator(*content["generator"])
+        model, optimizers, states = self.recipe.model, self.recipe.optimizers, content["optimizers"]
+        if not isinstance(states, list) or len(states) != len(optimizers):
+            raise ValueError(f"it does not have the states of {len(optimizers)} optimizers")
+        if best is not None:
+            model.load_state_dict(best)
+        model.load_state_dict(content["model"])
+        before = [optimizer.state_dict() for optimizer in optimizers]
+        for i, optimizer in enumerate(optimizers):
+            try:
+                optimizer.load_state_dict(states[i])
+            except (TypeError, ValueError, OverflowError):
+                for loaded, state in zip(optimizers[:i], before, strict=False):
+                    loaded.load_state_dict(state)
+                raise
+        rng.generator.setstate(generator.getstate())
+        return Progress(history, position, best)
+
+
+def opened(
+    path: str | os.PathLike[str],
+    recipe: Recipe,
+    made_with: dict[str, Any],
+    settings: dict[str, Any] | None,
+) -> Checkpoint:
+    """The checkpoint at a path, where there may be none yet."""
+    if not Path(path).parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {Path(path).parent} for a checkpoint")
+    stored = None if settings is None else as_stored(settings)
+    return Checkpoint(Path(path), recipe, as_stored(made_with), stored)
+
+
+def _generator(version: Any, numbers: Any, gauss: Any) -> random.Random:
+    if not (gauss is None or isinstance(gauss, float)):
+        raise ValueError("its random stream is not one")
+    generator = random.Random()
+    generator.setstate((version, tuple(numbers), gauss))
+    return generator
+
+
+def _history(content: dict[str, Any], epochs: int) -> History:
+    loss, accuracy, held_out_accuracy, held_out_loss = (
+        [as_number(x, name) for x in content[name]]
+        for name in ("loss", "accuracy", "held_out_accuracy", "held_out_loss")
+    )
+    others = accuracy, held_out_accuracy, held_out_loss
+    if len(loss) != epochs or any(len(x) not in (0, epochs) for x in others):
+        raise ValueError(f"its history is not one of {epochs} epochs")
+    best = content["best_epoch"]
+    if best is not None and not (type(best) is int and 1 <= best <= epochs):
+        raise ValueError(f"its best epoch is not one of {epochs}")
+    return History(loss, *others, best_epoch=best)
+
+
+def _position(content: dict[str, Any], examples: int) -> Position:
+    counts = {name: content[name] for name in ("epoch", "steps", "seen", "examples")}
+    order, stopped = content["order"], content["stopped"]
+    if not all(type(n) is int and n >= 0 for n in counts.values()):
+        raise ValueError("its counts are not whole numbers")
+    whole = isinstance(order, list) and all(type(i) is int for i in order)
+    if counts["seen"] and not (whole and sorted(order) == list(range(examples))):
+        raise ValueError(f"its order is not one of {examples} examples")
+    if counts["seen"] >= examples:
+        raise ValueError(f"it has seen {counts['seen']} of {examples} examples")
+    if not isinstance(stopped, bool):
+        raise ValueError("it does not say whether it was stopped")
+    return Position(
+        **counts,
+        order=order,
+        weight=as_number(content["weight"], "weight"),
+        loss_sum=as_number(content["loss_sum"], "loss_sum"),
+        accuracy_sum=as_number(content["accuracy_sum"], "accuracy_sum"),
+        stopped=stopped,
+    )
+
+
+# --- what a run was made with ---------------------------------------------------------------------
+
+
+def settings_of(
+    optimizers: Sequence[Optimizer], schedules: Sequence[Schedule | None]
+) -> dict[str, Any]:
+    """What optimizers were made with, by name: all of their states but what each step moves on."""
+    settings: dict[str, Any] = {"optimizers": len(optimizers)}
+    for i, (optimizer, schedule) in enumerate(zip(optimizers, schedules, strict=True)):
+        name = "optimizer" if len(optimizers) == 1 else f"optimizers[{i}]"
+        state = optimizer.state_dict()
+        for moving in ("time", "moments", *([] if schedule is None else ["lr"])):
+            state.pop(moving, None)
+        settings |= _flat(name, state)
+    return settings
+
+
+def _flat(name: str, state: dict[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, setting in state.items():
+        where = f"{name} {key}"
+        flat |= _flat(where, setting) if isinstance(setting, dict) else {where: setting}
+    return flat
+
+
+def described(data: tuple[Sequence[Any], Sequence[Any]] | None) -> str | None:
+    """Examples in a few words that differ where their numbers or texts do."""
+    if data is None:
+        return None
+    digest = hashlib.sha256()
+    for part in data:
+        _add(digest, part)
+    return f"{len(data[0])} examples, sha256 {digest.hexdigest()[:12]}"
+
+
+def _add(digest: Any, thing: Any) -> None:
+    """Put the numbers and texts of a nest into a digest; of other things, what kind they are."""
+    if isinstance(thing, str | bytes):
+        digest.update(b"text" + (thing.encode() if isinstance(thing, str) else thing) + b"\0")
+        return
+    if isinstance(thing, dict):
+        thing = [part for item in thing.items() for part in item]
+    elif hasattr(thing, "tolist"):  # arrays, of NumPy and of others
+        thing = thing.tolist()
+    if isinstance(thing, Iterable) and not isinstance(thing, Value):
+        parts = list(thing)
+        digest.update(b"list %d " % len(parts))
+        try:  # the usual case, in a hundredth of the time
+            digest.update(array("d", parts).tobytes())
+        except (TypeError, ValueError, OverflowError):
+            for part in parts:
+                _add(digest, part)
+        return
+    try:
+        digest.update(array("d", [thing]).tobytes())
+    except (TypeError, ValueError, OverflowError):
+        digest.update((repr(thing) if isinstance(thing, int) else type(thing).__name__).encode())

@@ -1,0 +1,206 @@
+"""Do the arguments of `fit` fit together? Data, batches, optimizers; a clear error where not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from numbers import Integral
+from typing import Any
+
+from autograd import Value
+from autograd.value import as_operand
+from nn.data import Dataset
+from nn.layers import BatchNorm
+from nn.module import Module
+from nn.optim import Optimizer, Schedule
+
+Data = Dataset | tuple[Sequence[Any], Sequence[Any]]
+
+
+# --- data -----------------------------------------------------------------------------------------
+
+
+def examples(data: Data, vectors: bool) -> tuple[list[Any], list[Any]]:
+    """Inputs and targets as lists, after a look at their sizes and numbers."""
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        what = f"{len(data)} parts" if isinstance(data, tuple | list) else type(data).__name__
+        raise TypeError(f"data are a pair, (inputs, targets), not {what}")
+    inputs, targets = (_listed(*part) for part in zip(("inputs", "targets"), data, strict=True))
+    if not inputs:
+        raise ValueError("no examples to learn from")
+    if len(inputs) != len(targets):
+        raise ValueError(f"{len(inputs)} inputs, but {len(targets)} targets")
+    if not vectors:
+        return inputs, targets
+    return _rows(inputs), [t.tolist() if hasattr(t, "tolist") else t for t in targets]
+
+
+def _listed(name: str, part: Any) -> list[Any]:
+    # An array of NumPy, also of no dimension, is iterable by its type.
+    alone = isinstance(part, str | bytes | dict | set) or getattr(part, "shape", None) == ()
+    if alone or not isinstance(part, Iterable):
+        raise TypeError(f"{name} are a list or an array, an entry for each example, not {part!r}")
+    return list(part)
+
+
+def _rows(inputs: list[Any]) -> list[list[Any]]:
+    """Inputs as rows of finite numbers; a number is a row of one."""
+    plain = [row.tolist() if hasattr(row, "tolist") else row for row in inputs]
+    column = as_operand(plain[0]) is not None
+    rows = []
+    for i, row in enumerate(plain):
+        if column:
+            row = [row]
+        elif isinstance(row, str | bytes | dict | set | Value) or not isinstance(row, Iterable):
+            raise TypeError(
+                f"input {i} is {row!r}, not a row of numbers; give predict= for inputs of another"
+                " kind"
+            )
+        rows.append(list(row))
+        if len(rows[i]) != len(rows[0]) or not rows[0]:
+            raise ValueError(f"input 0 has {len(rows[0])} numbers, input {i} has {len(rows[i])}")
+        for x in rows[i]:
+            if as_operand(x) is None:
+                raise TypeError(f"input {i} has {x!r}, which is not a number")
+            if not math.isfinite(x):
+                raise ValueError(f"input {i} has a number that is not finite: {x}")
+    return rows
+
+
+def held_out(
+    data: Data | None, learned: tuple[list[Any], list[Any]], vectors: bool
+) -> tuple[list[Any], list[Any]] | None:
+    """The held-out examples, as those that are learned from."""
+    if data is None:
+        return None
+    held = examples(data, vectors)
+    if vectors and len(held[0][0]) != len(learned[0][0]):
+        raise ValueError(
+            f"examples have {len(learned[0][0])} numbers, held-out ones {len(held[0][0])}"
+        )
+    return held
+
+
+# --- steps ----------------------------------------------------------------------------------------
+
+
+def counts(
+    epochs: int | None,
+    steps: int | None,
+    every: int,
+    batch_size: int | None,
+    micro_batch: int | None,
+    patience: int | None,
+) -> tuple[int, int, int | None, int | None, int | None]:
+    """The length, which is epochs or steps, and the others as they are, but all of them ints."""
+    if (epochs is None) == (steps is None):
+        raise ValueError("fit takes either epochs or steps")
+    lengths = _whole("epochs", epochs, 0), _whole("steps", steps, 0)
+    return (
+        lengths[0] if lengths[0] is not None else lengths[1] or 0,
+        _whole("every", every, 1) or 1,
+        _whole("batch_size", batch_size, 1),
+        _whole("micro_batch", micro_batch, 1),
+        _whole("patience", patience, 1),
+    )
+
+
+def _whole(name: str, count: Any, low: int) -> int | None:
+    """A count as an int, or None for none. Raises TypeError, or ValueError below `low`."""
+    if count is None:
+        return None
+    if isinstance(count, bool) or not isinstance(count, Integral):
+        raise TypeError(f"{name} must be a whole number, not {count!r}")
+    if count < low:
+        raise ValueError(f"{name} must be {low} or more, not {count}")
+    return int(count)
+
+
+def step_size(
+    model: Module,
+    examples: int,
+    batch_size: int | None,
+    drop_last: bool,
+    micro_batch: int | None,
+    vectors: bool,
+) -> int:
+    """How many examples a step has. Raises ValueError where a batch is not enough for BatchNorm.
+
+    With a `predict` of the user's own, that is without `vectors`, an example may be many rows.
+    """
+    if drop_last and batch_size is not None and batch_size > examples:
+        raise ValueError(
+            f"drop_last leaves nothing of {examples} examples with batch_size={batch_size}"
+        )
+    size = min(batch_size or examples, examples)
+    if not any(isinstance(module, BatchNorm) for module in model.modules()):
+        return size
+    if micro_batch is not None and micro_batch < size:
+        raise ValueError(
+            f"micro_batch={micro_batch}: BatchNorm would take the statistics of {micro_batch}"
+            f" examples for those of the {size} of a step; leave micro_batch out, or use LayerNorm"
+        )
+    if vectors and size == 1:
+        raise ValueError("BatchNorm in training needs steps of 2 examples or more, not of 1")
+    if vectors and not drop_last and examples % size == 1:
+        raise ValueError(
+            f"batch_size={batch_size} leaves a last batch of 1 of {examples} examples, and"
+            " BatchNorm in training needs 2 or more: write drop_last=True, or another batch_size"
+        )
+    return size
+
+
+# --- optimizers -----------------------------------------------------------------------------------
+
+
+def optimizers(
+    model: Module, given: Optimizer | Sequence[Optimizer], frozen: Module | Iterable[Value]
+) -> tuple[tuple[Optimizer, ...], list[Value]]:
+    """All optimizers, and all frozen parameters.
+
+    Raises ValueError unless each parameter of the model is in one of them, and nothing else is.
+    """
+    listed = (given,) if isinstance(given, Optimizer) else given
+    if not isinstance(listed, list | tuple) or not all(isinstance(o, Optimizer) for o in listed):
+        raise TypeError(f"optimizer must be an optimizer or a list of them, not {given!r}")
+    fixed = frozen.parameters() if isinstance(frozen, Module) else list(frozen)
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    places: dict[Value, str] = {}
+    parts = [(f"optimizer {i}", o.parameters) for i, o in enumerate(listed)] + [("frozen", fixed)]
+    for place, parameters in parts:
+        for p in parameters:
+            if p in places and p in names:
+                raise ValueError(f"{names[p]} is both in {places[p]} and in {place}")
+            places[p] = place
+    missing = [name for parameter, name in names.items() if parameter not in places]
+    strange = sum(parameter not in names for parameter in places)
+    if not missing and not strange:
+        return tuple(listed), fixed
+    problems = []
+    if missing:
+        shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+        problems.append(
+            f"no optimizer has {len(missing)} of the model's {len(names)} parameters ({shown})"
+        )
+    if strange:
+        problems.append(f"{strange} parameters that are optimized or frozen are not the model's")
+    remedy = (
+        "make it from the model that is trained"
+        if strange
+        else "add an optimizer for them, or name them, or the module they are in, in frozen="
+    )
+    raise ValueError(f"{', and '.join(problems)}: {remedy}")
+
+
+def schedules(
+    given: Schedule | Sequence[Schedule | None] | None, count: int
+) -> list[Schedule | None]:
+    """One schedule, or None, for each optimizer."""
+    if given is None or callable(given):
+        return [given] * count
+    if not isinstance(given, list | tuple) or len(given) != count:
+        raise ValueError(f"schedule must be one for all, or a list of {count}, not {given!r}")
+    for schedule in given:
+        if schedule is not None and not callable(schedule):
+            raise TypeError(f"a schedule is a function of the number of steps, not {schedule!r}")
+    return list(given)

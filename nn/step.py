@@ -1,0 +1,234 @@
+"""How is one step of `fit` computed? At once, or in parts whose gradients add up."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from autograd import Value, modes, no_grad
+from autograd.value import as_constant
+from nn.matrix import Matrix, as_values, total
+from nn.module import Module
+from nn.optim import Optimizer, clip_grad_norm
+
+Weight = Value | float
+Answer = Value | tuple[Value, Weight]  # what a loss returns
+Loss = Callable[[Any, Sequence[Any]], Answer]
+Penalty = Callable[[Module], Value]
+Predict = Callable[[Module, Sequence[Any]], Any]
+# (inputs, targets) -> (predictions, cost, the weight of the cost in a mean over several steps)
+Step = Callable[[Sequence[Any], Sequence[Any]], tuple[Any, Value, Weight]]
+Add = Callable[[Sequence[Any], Sequence[Any]], tuple[Any, Value, Weight, bool]]
+Move = Callable[[Weight], Value]
+
+
+class Recipe(NamedTuple):
+    """What the steps of a run have in common; `frozen` parameters belong to no optimizer."""
+
+    model: Module
+    loss: Loss
+    optimizers: tuple[Optimizer, ...]
+    frozen: list[Value]
+    penalty: Penalty | None
+    clip: float | None
+    predict: Predict
+
+
+def as_sum(answer: Any, examples: int) -> tuple[Value, Weight, bool]:
+    """A loss as a sum and the weight to divide it by, and whether it came so.
+
+    A single Value is a mean over the examples.
+    """
+    if isinstance(answer, Value):
+        return answer * examples, examples, False
+    total, weight = _pair(answer)
+    return total, weight, True
+
+
+def as_mean(answer: Any, examples: int) -> tuple[Value, Weight]:
+    """A loss as a mean, and the weight of this mean among others."""
+    if isinstance(answer, Value):
+        return answer, examples
+    total, weight = _pair(answer)
+    return total / weight, weight
+
+
+def _pair(answer: Any) -> tuple[Value, Weight]:
+    if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], Value)):
+        raise TypeError(
+            "a loss returns a Value, the mean over the examples, or a tuple (sum, weight), not"
+            f" {answer!r}"
+        )
+    return answer
+
+
+def whole_step(recipe: Recipe) -> Step:
+    """A step whose graph is one."""
+    model, loss, optimizers, frozen, penalty, clip, predict = recipe
+
+    def step(inputs: Any, targets: Any) -> tuple[Any, Value, Weight]:
+        predictions = predict(model, inputs)
+        cost, weight = as_mean(loss(predictions, targets), len(inputs))
+        if penalty is not None:
+            cost = cost + penalty(model)
+        check_finite(cost)
+        _zero_grad(optimizers, frozen)
+        cost.backward()
+        _move(optimizers, clip)
+        return predictions, cost, weight
+
+    return step
+
+
+def halves(recipe: Recipe) -> tuple[Add, Move]:
+    """The same step in two: one that adds to the gradients, and the one that moves by them.
+
+    (inputs, targets) -> (predictions, sum, weight, whether the loss gave both), and
+    weight of all parts -> cost of the penalty.
+    """
+    model, loss, optimizers, frozen, penalty, clip, predict = recipe
+
+    def add(inputs: Any, targets: Any) -> tuple[Any, Value, Weight, bool]:
+        predictions = predict(model, inputs)
+        cost, weight, weighed = as_sum(loss(predictions, targets), len(inputs))
+        check_finite(cost)
+        if isinstance(weight, Value) and _depends(weight, model.parameters()):
+            raise ValueError(
+                "micro_batch: the weight of the loss depends on the model, and would have a"
+                " gradient of its own; detach() it, or leave micro_batch out"
+            )
+        cost.backward()
+        return predictions, cost, weight, weighed
+
+    def move(weight: Weight) -> Value:
+        parameters = [p for optimizer in optimizers for p in optimizer.parameters]
+        with no_grad():
+            scaled = [g / weight for g in as_values(p.grad for p in parameters)]
+        for parameter, gradient in zip(parameters, scaled, strict=True):
+            parameter.assign(grad=gradient)
+        cost = as_constant(0.0)
+        if penalty is not None:
+            cost = penalty(model)
+            cost.backward()
+        _move(optimizers, clip)
+        _zero_grad(optimizers, frozen)
+        return cost
+
+    return add, move
+
+
+def step_in_parts(recipe: Recipe, add: Add, move: Move, size: int, jit: bool) -> Step:
+    """A step whose gradients are added up, over parts of `size` examples."""
+    _zero_grad(recipe.optimizers, recipe.frozen)
+    calls = 0
+
+    def step(inputs: Any, targets: Any) -> tuple[Any, Value, Weight]:
+        nonlocal calls
+        parts = [
+            add(inputs[i : i + size], targets[i : i + size]) for i in range(0, len(inputs), size)
+        ]
+        predictions = _joined([part[0] for part in parts])
+        with no_grad():
+            weight = total([as_constant(float(part[2])) for part in parts])
+            cost = total([part[1] for part in parts]) / weight
+        calls += 1
+        # A replay is quicker than a loss in Python: there steps 1, 2, 4, 8, ... are checked.
+        if not all(part[3] for part in parts) and not (jit and calls & (calls - 1)):
+            with no_grad():
+                whole = as_mean(recipe.loss(predictions, targets), len(inputs))[0]
+            _check_mean(float(whole), [float(part[1]) for part in parts], size, len(inputs))
+        rest = move(float(weight))
+        with no_grad():
+            return predictions, cost + rest, float(weight)
+
+    return step
+
+
+def in_pieces(predict: Predict, size: int = 32) -> Predict:
+    """The same predictions, a few examples at a time: one small program serves them all."""
+
+    def pieces(model: Module, inputs: Any) -> list[Any]:
+        return [
+            prediction
+            for start in range(0, len(inputs), size)
+            for prediction in predict(model, inputs[start : start + size])
+        ]
+
+    return pieces
+
+
+def check_finite(cost: Value) -> None:
+    """Raise FloatingPointError for a loss of nan or inf."""
+    # A recorded step has no numbers to look at; where one is not finite, it is run eagerly.
+    if not modes.is_traced() and not math.isfinite(float(cost)):
+        raise FloatingPointError(f"the loss became {float(cost)}")
+
+
+def _check_mean(whole: float, sums: list[float], size: int, examples: int) -> None:
+    """Raise ValueError unless the loss of the whole step is the mean over its parts."""
+    mean = sum(sums) / examples
+    # Sums of another order differ by rounding, in proportion to their terms.
+    if abs(whole - mean) > 1e-9 * (abs(whole) + sum(map(abs, sums)) / examples):
+        raise ValueError(
+            f"micro_batch={size}: the loss of {examples} examples is {whole:.9g}, but the mean over"
+            f" its parts is {mean:.9g}: it is not a mean over examples. A loss that divides by"
+            " weights of its own returns (sum, weight), and both are added up"
+        )
+
+
+def _depends(output: Value, inputs: Sequence[Value]) -> bool:
+    # By identity: a recorded number has no hash.
+    wanted, seen, stack = set(map(id, inputs)), set(), [output]
+    while stack:
+        node = stack.pop()
+        if id(node) in wanted:
+            return True
+        if id(node) not in seen:
+            seen.add(id(node))
+            stack += node.parents
+    return False
+
+
+def _joined(parts: list[Any]) -> Any:
+    rows = [row for part in parts for row in part]
+    return Matrix(rows) if isinstance(parts[0], Matrix) else rows
+
+
+def _zero_grad(optimizers: Sequence[Optimizer], frozen: Sequence[Value]) -> None:
+    for optimizer in optimizers:
+        optimizer.zero_grad()
+    for parameter in frozen:
+        parameter.grad = 0.0
+
+
+def _move(optimizers: Sequence[Optimizer], clip: float | None) -> None:
+    """Clip all gradients together, then let all optimizers step, or none."""
+    if clip is not None:
+        clip_grad_norm([p for optimizer in optimizers for p in optimizer.parameters], clip)
+    if len(optimizers) == 1 or modes.is_traced():  # a recording moves nothing
+        for optimizer in optimizers:
+            optimizer.step()
+        return
+    before = [([p.data for p in o.parameters], o.lr, o.state_dict()) for o in optimizers]
+    try:
+        for optimizer in optimizers:
+            optimizer.step()
+    except BaseException:
+        for optimizer, (numbers, lr, state) in zip(optimizers, before, strict=True):
+            for parameter, number in zip(optimizer.parameters, numbers, strict=True):
+                parameter.assign(number)
+            optimizer.load_state_dict(state)
+            optimizer.lr = lr
+        raise
+
+
+def warn_of_no_gradient(optimizers: Sequence[Optimizer]) -> None:
+    """Warn if there is no gradient at all, as Optimizer.step() does outside of a replay."""
+    if all(p.grad == 0.0 for optimizer in optimizers for p in optimizer.parameters):
+        warnings.warn(
+            "every gradient of the first step is exactly 0: nothing is learned from it",
+            RuntimeWarning,
+            stacklevel=5,
+        )

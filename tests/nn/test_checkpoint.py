@@ -1,0 +1,191 @@
+"""Is a run resumed only with what it was made with, and then to the last bit?"""
+
+import json
+import random
+
+import numpy as np
+import pytest
+
+import nn
+from autograd import Value
+from nn import data
+from nn.checkpoint import described
+
+EXAMPLES = data.moons(12, generator=random.Random(3))
+OTHERS = data.moons(12, generator=random.Random(4))
+BASE = {"batch_size": 4, "clip": 1.0, "penalty": nn.l2(1e-3), "held_out": OTHERS}
+
+
+def made(rule=nn.Adam, lr=0.05, **settings):
+    nn.seed(5)
+    model = nn.MLP(2, [4, 1], "tanh")
+    return model, rule(model, lr=lr, **settings)
+
+
+def fit(model, optimizer, examples=EXAMPLES, **options):
+    options = {"epochs": 2, "metric": nn.accuracy, "progress": False} | BASE | options
+    return nn.fit(model, examples, nn.hinge, optimizer, **options)
+
+
+def state(model, optimizer):
+    return repr((model.state_dict(), optimizer.state_dict(), nn.rng.generator.getstate()))
+
+
+@pytest.fixture
+def file(tmp_path):
+    """The checkpoint of a run of two epochs."""
+    path = tmp_path / "checkpoint.json"
+    fit(*made(), checkpoint=path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 3}, "batch_size = 4, not 3"),
+        ({"batch_size": None}, "batch_size = 4, not None"),
+        ({"drop_last": True}, "drop_last = False, not True"),
+        ({"micro_batch": 2}, "micro_batch = None, not 2"),
+        ({"clip": 2.0}, "clip = 1.0, not 2.0"),
+        ({"clip": None}, "clip = 1.0, not None"),
+        ({"penalty": nn.l2(1e-2)}, "penalty = 0.001, not 0.01"),
+        ({"penalty": None}, "penalty = 0.001, not None"),
+        ({"penalty": lambda model: Value(0.0)}, "penalty = 0.001, not 'a function'"),
+        ({"epochs": None, "steps": 8}, "every = None, not 100"),
+        ({"patience": 3}, "early stopping = False, not True"),
+        ({"held_out": None}, "held_out = '12 examples, sha256 [0-9a-f]{12}', not None"),
+        ({"held_out": EXAMPLES}, "held_out = '12 examples, sha256 .*', not '12 examples, sha256"),
+    ],
+)
+def test_a_run_of_other_settings_is_refused_and_both_are_named(options, message, file):
+    model, optimizer = made()
+    before, content = state(model, optimizer), file.read_bytes()
+    with pytest.raises(ValueError, match=f"checkpoint.json was made with {message}"):
+        fit(model, optimizer, checkpoint=file, resume=True, **options)
+    assert state(model, optimizer) == before
+    assert file.read_bytes() == content
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_other_data_of_the_same_size_are_refused(jit, file):
+    changed = data.Dataset([list(row) for row in EXAMPLES.inputs], list(EXAMPLES.targets))
+    fit(*made(), changed, checkpoint=file, resume=True, jit=jit)  # equal, not the same
+    changed.inputs[7][1] += 1e-15
+    with pytest.raises(ValueError, match=r"made with data = '12 examples, sha256 .*, not '12"):
+        fit(*made(), changed, checkpoint=file, resume=True, jit=jit)
+    targets = [-EXAMPLES.targets[0], *EXAMPLES.targets[1:]]
+    with pytest.raises(ValueError, match="made with data = "):
+        fit(*made(), (EXAMPLES.inputs, targets), checkpoint=file, resume=True, jit=jit)
+
+
+def test_another_learning_rate_is_refused_unless_a_schedule_sets_it(file):
+    with pytest.raises(ValueError, match=r"made with optimizer lr = 0\.05, not 0\.01"):
+        fit(*made(lr=0.01), checkpoint=file, resume=True)
+    model, optimizer = made(lr=0.01)
+    fit(model, optimizer, checkpoint=file, resume=True, epochs=3, schedule=lambda step: 0.02)
+    assert optimizer.lr == 0.02
+
+
+def test_another_rule_or_another_number_of_optimizers_is_refused(file):
+    with pytest.raises(ValueError, match="made with optimizer rule = 'Adam', not 'SGD'"):
+        fit(*made(nn.SGD), checkpoint=file, resume=True)
+    model, _ = made()
+    both = [nn.Adam(layer, lr=0.05) for layer in model.layers]
+    with pytest.raises(ValueError, match="made with optimizers = 1, not 2"):
+        fit(model, both, checkpoint=file, resume=True)
+
+
+class Told(nn.SGD):
+    """An optimizer whose state tells all its settings, in a dict of their own."""
+
+    def state_dict(self):
+        return super().state_dict() | {"settings": {"momentum": self.momentum, "steps": (1, 2)}}
+
+
+def test_every_entry_of_a_state_but_those_that_move_is_compared(tmp_path):
+    path = tmp_path / "checkpoint.json"
+    fit(*made(Told, momentum=0.9), checkpoint=path)
+    fit(*made(Told, momentum=0.9), checkpoint=path, resume=True, epochs=3)
+    with pytest.raises(ValueError, match=r"optimizer settings momentum = 0\.9, not 0\.8"):
+        fit(*made(Told, momentum=0.8), checkpoint=path, resume=True)
+
+
+def test_a_rate_that_was_changed_on_the_way_goes_on(tmp_path):
+    def learned(*epochs):
+        path = tmp_path / f"{len(epochs)}.json"
+        for i, n in enumerate(epochs):
+            model, optimizer = made()
+
+            def halve(history, optimizer=optimizer):
+                optimizer.lr = optimizer.lr / 2.0
+
+            fit(model, optimizer, epochs=n, after_epoch=halve, checkpoint=path, resume=i > 0)
+        return state(model, optimizer)
+
+    assert learned(4) == learned(2, 4)
+
+
+def several(lr=(0.05, 0.1)):
+    nn.seed(5)
+    model = nn.MLP(2, [4, 1], "tanh")
+    rules = nn.Adam(model.layers[0], lr=lr[0]), nn.SGD(model.layers[1], lr=lr[1], momentum=0.9)
+    return model, rules
+
+
+def test_the_state_of_each_of_several_optimizers_is_kept(tmp_path):
+    path = tmp_path / "checkpoint.json"
+    whole = several()
+    history = fit(*whole, epochs=4)
+    fit(*several(), epochs=2, checkpoint=path)
+    again = several()
+    assert fit(*again, epochs=4, checkpoint=path, resume=True) == history
+    assert [o.state_dict() for o in again[1]] == [o.state_dict() for o in whole[1]]
+    assert again[0].state_dict() == whole[0].state_dict()
+    with pytest.raises(ValueError, match=r"optimizers\[1\] lr = 0.1, not 0.2"):
+        fit(*several((0.05, 0.2)), checkpoint=path, resume=True)
+
+
+def test_where_the_second_state_is_damaged_the_first_optimizer_stays_too(tmp_path):
+    path = tmp_path / "checkpoint.json"
+    fit(*several(), checkpoint=path)
+    content = json.loads(path.read_text())
+    content["optimizers"][1]["moments"]["velocity"] = [0.0]
+    path.write_text(json.dumps(content))
+    model, rules = several()
+    before = repr((model.state_dict(), [rule.state_dict() for rule in rules]))
+    with pytest.raises(ValueError, match="damaged or of another run"):
+        fit(model, rules, checkpoint=path, resume=True)
+    assert repr((model.state_dict(), [rule.state_dict() for rule in rules])) == before
+
+
+def test_frozen_parameters_are_part_of_what_is_compared(tmp_path):
+    path = tmp_path / "checkpoint.json"
+    model, _ = made()
+    fit(model, nn.Adam(model.layers[1]), frozen=model.layers[0], checkpoint=path)
+    whole, optimizer = made(lr=1e-3)
+    with pytest.raises(ValueError, match="made with frozen = 12, not 0"):
+        fit(whole, optimizer, checkpoint=path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (([[1.0, 2.0]], [1]), ([[1.0], [2.0]], [1])),
+        ((["ab"], [1]), (["ba"], [1])),
+        ((["ab", "c"], [1]), (["a", "bc"], [1])),
+        (([{"a": 1}], [1]), ([{"a": 2}], [1])),
+        (([[1.0]], [0.0]), ([[1.0]], [-0.0])),
+        (([10**400], [1]), ([10**400 + 1], [1])),
+        (([Value(1.0)], [1]), ([Value(2.0)], [1])),
+        (([np.eye(2)], [1]), ([np.ones((2, 2))], [1])),
+        (([None], [1]), ([True], [1])),
+    ],
+)
+def test_other_examples_have_another_digest(one, other):
+    assert described(one) == described(one)
+    assert described(one) != described(other)
+
+
+def test_the_digest_is_of_numbers_not_of_their_kind():
+    lists = [[1.0, 2.0], [3.0, 4.0]], [1, 0]
+    assert described((np.array(lists[0]), np.array([1.0, 0.0]))) == described(lists)

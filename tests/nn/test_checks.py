@@ -1,0 +1,274 @@
+"""Does `fit` take the data that users have, and say in one clear error what does not fit?"""
+
+import random
+
+import numpy as np
+import pytest
+
+import nn
+from autograd import Value
+from nn import data
+
+EXAMPLES = data.moons(10, generator=random.Random(3))
+INPUTS, TARGETS = EXAMPLES
+LINE = [0.0, 1.0, 2.0, 3.0], [1.0, 3.0, 5.0, 7.0]
+
+
+def normed():
+    return nn.Sequential(nn.Layer(2, 3, "linear"), nn.BatchNorm(3), nn.Layer(3, 1, "linear"))
+
+
+def fit(model, examples=EXAMPLES, loss=nn.mse, optimizer=None, **options):
+    options = {"epochs": 2, "progress": False} | options
+    return nn.fit(model, examples, loss, optimizer or nn.SGD(model, lr=0.05), **options)
+
+
+def seeded(make):
+    nn.seed(2)
+    return make()
+
+
+# --- data -----------------------------------------------------------------------------------------
+
+SAME = {
+    "a column": ([[x] for x in LINE[0]], LINE[1]),
+    "numbers": LINE,
+    "a tuple": (tuple(LINE[0]), tuple(LINE[1])),
+    "whole numbers": ([0, 1, 2, 3], [1, 3, 5, 7]),
+    "a range": (range(4), LINE[1]),
+    "a generator": ((x for x in LINE[0]), LINE[1]),
+    "arrays": (np.array(LINE[0]), np.array(LINE[1])),
+    "a list of the two": [np.array(LINE[0]), LINE[1]],
+    "columns": (np.array(LINE[0])[:, None], np.array(LINE[1])[:, None]),
+    "rows of arrays": ([np.array([x]) for x in LINE[0]], LINE[1]),
+    "float32": (np.array(LINE[0], np.float32), np.array(LINE[1], np.float32)),
+    "Values": ([Value(x) for x in LINE[0]], LINE[1]),
+    "a Matrix": (nn.Matrix([[x] for x in LINE[0]]), LINE[1]),
+}
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("kind", [kind for kind in SAME if kind != "a generator"])
+def test_numbers_are_a_column_and_arrays_are_lists(kind, jit):
+    model = seeded(lambda: nn.MLP(1, [1]))
+    history = fit(model, SAME[kind], jit=jit, held_out=SAME[kind])
+    expected = seeded(lambda: nn.MLP(1, [1]))
+    same = fit(expected, ([[x] for x in LINE[0]], LINE[1]), held_out=SAME["a column"])
+    assert model.state_dict() == expected.state_dict()
+    assert history == same
+    assert nn.evaluate(model, SAME[kind], nn.mse) == history.held_out_loss[-1]
+
+
+def test_a_generator_is_read_once():
+    model = seeded(lambda: nn.MLP(1, [1]))
+    assert fit(model, SAME["a generator"]).loss == fit(seeded(lambda: nn.MLP(1, [1])), LINE).loss
+
+
+@pytest.mark.parametrize(
+    ("examples", "kind", "message"),
+    [
+        (INPUTS, TypeError, r"data are a pair, \(inputs, targets\), not 10 parts"),
+        ((INPUTS,), TypeError, "not 1 parts"),
+        ((INPUTS, TARGETS, TARGETS), TypeError, "not 3 parts"),
+        (None, TypeError, "not NoneType"),
+        ("ab", TypeError, "not str"),
+        (np.ones((2, 3)), TypeError, "not ndarray"),
+        (dict(zip("ab", EXAMPLES, strict=True)), TypeError, "not dict"),
+        ((INPUTS, None), TypeError, "targets are a list or an array, .* not None"),
+        ((INPUTS, 1.0), TypeError, "targets are a list or an array, .* not 1.0"),
+        ((INPUTS, "0101010101"), TypeError, "targets are a list .* not '0101010101'"),
+        ((INPUTS, np.array(1.0)), TypeError, "targets are a list"),
+        (({1.0, 2.0}, [1, 1]), TypeError, "inputs are a list or an array"),
+        ((Value(1.0), [1]), TypeError, "inputs are a list or an array"),
+        ((["ab", "cd"], [1, 1]), TypeError, "input 0 is 'ab', not a row of numbers; give predict="),
+        (([None, None], [1, 1]), TypeError, "input 0 is None, not a row"),
+        (([{"a": 1.0}], [1]), TypeError, "input 0 is .*, not a row of numbers"),
+        (([[1.0, "x"]], [1]), TypeError, "input 0 has 'x', which is not a number"),
+        (([[1.0, 1j]], [1]), TypeError, "input 0 has 1j, which is not a number"),
+        ((np.ones((2, 2, 2)), [1, 1]), TypeError, "input 0 has .* not a number"),
+        (([1.0, [2.0]], [1, 1]), TypeError, r"input 1 has \[2.0\], which is not a number"),
+        (([[1.0, 2.0], 2.0], [1, 1]), TypeError, "input 1 is 2.0, not a row"),
+        (([[], []], [1, 1]), ValueError, "input 0 has 0 numbers"),
+        (([[1.0, 2.0], [1.0]], [1, 1]), ValueError, "input 0 has 2 numbers, input 1 has 1"),
+        ((np.array([1.0, np.nan]), [1, 1]), ValueError, "input 1 has .* not finite: nan"),
+    ],
+)
+@pytest.mark.parametrize("place", ["data", "held out", "evaluate"])
+def test_data_of_another_form_are_named(examples, kind, message, place):
+    model = nn.MLP(2, [1])
+    calls = {
+        "data": lambda: fit(model, examples),
+        "held out": lambda: fit(model, held_out=() if examples is None else examples),
+        "evaluate": lambda: nn.evaluate(model, examples, nn.mse),
+    }
+    if place == "held out" and examples is None:
+        message = "not 0 parts"  # None is for none
+    with pytest.raises(kind, match=message):
+        calls[place]()
+
+
+def test_evaluate_takes_losses_that_give_a_value_or_a_pair():
+    model = seeded(lambda: nn.MLP(2, [1]))
+    mean = nn.evaluate(model, EXAMPLES, nn.mse)
+    assert type(mean) is float
+    pair = nn.evaluate(model, EXAMPLES, lambda p, t: (nn.mse(p, t) * 3.0, 3.0))
+    assert pair == pytest.approx(mean, rel=1e-15)
+
+
+# --- counts and batches ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["epochs", "every", "batch_size", "micro_batch", "patience"])
+@pytest.mark.parametrize("count", [2.5, "2", True, [2]])
+def test_counts_are_whole_numbers(name, count):
+    with pytest.raises(TypeError, match=f"{name} must be a whole number"):
+        fit(nn.MLP(2, [1]), held_out=EXAMPLES, **{name: count})
+
+
+def test_counts_of_numpy_are_whole_numbers(tmp_path):
+    two = np.int64(2)
+    history = fit(nn.MLP(2, [1]), epochs=two, batch_size=two, checkpoint=tmp_path / "c.json")
+    assert len(history.loss) == 2
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_drop_last_leaves_out_what_does_not_fill_a_batch(jit):
+    sizes = []
+
+    def metric(predictions, targets):
+        sizes.append(len(targets))
+        return 0.0
+
+    model = nn.MLP(2, [1])
+    optimizer = nn.SGD(model, lr=0.05)
+    fit(model, EXAMPLES, nn.mse, optimizer, batch_size=4, drop_last=True, metric=metric, jit=jit)
+    assert set(sizes) == {4}
+    assert optimizer.time.data == 4.0  # two steps of four in each of two epochs
+
+
+def test_drop_last_resumes_to_the_bit(tmp_path):
+    def learned(*epochs):
+        model = seeded(lambda: nn.MLP(2, [1]))
+        for i, n in enumerate(epochs):
+            file = tmp_path / f"{len(epochs)}.json"
+            fit(model, epochs=n, batch_size=3, drop_last=True, checkpoint=file, resume=i > 0)
+        return model.state_dict()
+
+    assert learned(4) == learned(1, 4)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 3}, "batch_size=3 leaves a last batch of 1 of 10 .*drop_last=True"),
+        ({"batch_size": 9}, "batch_size=9 leaves a last batch of 1 of 10 .*drop_last=True"),
+        ({"batch_size": 1}, "steps of 2 examples or more, not of 1"),
+        ({"batch_size": 1, "drop_last": True}, "steps of 2 examples or more, not of 1"),
+        ({"micro_batch": 5}, "micro_batch=5: BatchNorm would take .* 5 .* 10 of a step"),
+        ({"batch_size": 4, "micro_batch": 2}, "micro_batch=2: BatchNorm"),
+    ],
+)
+def test_batches_too_small_for_batch_norm_are_refused_before_the_first_step(options, message):
+    model = normed()
+    before = model.state_dict()
+    with pytest.raises(ValueError, match=message):
+        fit(model, **options)
+    assert model.state_dict() == before
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"batch_size": 3, "drop_last": True},
+        {"batch_size": 4},
+        {"batch_size": 100},
+        {"micro_batch": 10},
+        {"batch_size": 5, "micro_batch": 5},
+    ],
+)
+def test_batches_that_batch_norm_can_take_are_taken(options):
+    assert len(fit(normed(), **options).loss) == 2
+
+
+def test_drop_last_of_everything_is_refused():
+    with pytest.raises(ValueError, match="nothing of 10 examples with batch_size=11"):
+        fit(nn.MLP(2, [1]), batch_size=11, drop_last=True)
+
+
+# --- optimizers -----------------------------------------------------------------------------------
+
+
+def two_parts():
+    return nn.Sequential(nn.Layer(2, 3, "tanh"), nn.Layer(3, 1, "linear"))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            lambda m: nn.SGD(two_parts(), lr=0.1),
+            r"no optimizer has 13 of the model's 13 parameters \(parts.0.neurons.0.w.0, .*\), and"
+            " 13 parameters that are optimized or frozen are not the model's: make it from the",
+        ),
+        (
+            lambda m: nn.SGD([*m.parameters(), Value(1.0)], lr=0.1),
+            "1 parameters that are optimized or frozen are not the model's",
+        ),
+        (
+            lambda m: nn.SGD(m.parts[0], lr=0.1),
+            r"no optimizer has 4 of the model's 13 parameters \(parts.1.neurons.0.w.0, .*frozen=",
+        ),
+        (lambda m: nn.SGD(m.parameters()[:-1], lr=0.1), r"1 of .* \(parts.1.neurons.0.b\)"),
+        (
+            lambda m: [nn.SGD(m, lr=0.1), nn.SGD(m.parts[1], lr=0.1)],
+            "parts.1.neurons.0.w.0 is both in optimizer 0 and in optimizer 1",
+        ),
+        (lambda m: [], "no optimizer has 13"),
+    ],
+)
+def test_every_parameter_belongs_to_one_optimizer(given, message):
+    model = two_parts()
+    before = model.state_dict()
+    with pytest.raises(ValueError, match=message):
+        nn.fit(model, EXAMPLES, nn.mse, given(model), epochs=1, progress=False)
+    assert model.state_dict() == before
+
+
+@pytest.mark.parametrize("given", [None, "adam", nn.Adam, 0.1, [nn.Adam]])
+def test_what_is_no_optimizer_is_named(given):
+    with pytest.raises(TypeError, match="optimizer must be an optimizer or a list of them"):
+        nn.fit(two_parts(), EXAMPLES, nn.mse, given, epochs=1, progress=False)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("micro_batch", [None, 3])
+@pytest.mark.parametrize("frozen", [lambda part: part, lambda part: part.parameters()])
+def test_what_is_frozen_stays(frozen, micro_batch, jit):
+    model = seeded(two_parts)
+    before = model.state_dict()
+    optimizer = nn.Adam(model.parts[1])
+    fit(model, optimizer=optimizer, frozen=frozen(model.parts[0]), micro_batch=micro_batch, jit=jit)
+    changed = {name[:7] for name, number in model.state_dict().items() if number != before[name]}
+    assert changed == {"parts.1"}
+
+
+def test_what_is_frozen_belongs_to_the_model_and_to_no_optimizer():
+    model = two_parts()
+    with pytest.raises(
+        ValueError, match=r"parts.0.neurons.0.w.0 is both in optimizer 0 and in fro"
+    ):
+        fit(model, frozen=model.parts[0])
+    with pytest.raises(
+        ValueError, match="9 parameters that are optimized or frozen are not the model's"
+    ):
+        fit(model, frozen=two_parts().parts[0])
+
+
+@pytest.mark.parametrize("schedule", [[], [None], [None] * 3, 0.1])
+def test_schedules_are_as_many_as_optimizers(schedule):
+    model = two_parts()
+    optimizers = [nn.SGD(part, lr=0.1) for part in model.parts]
+    with pytest.raises(ValueError, match="schedule must be one for all, or a list of 2"):
+        fit(model, optimizer=optimizers, schedule=schedule)
+    with pytest.raises(TypeError, match="a schedule is a function of the number of steps"):
+        fit(model, optimizer=optimizers, schedule=[0.1, None])

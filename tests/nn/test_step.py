@@ -1,0 +1,299 @@
+"""Do the parts of a step add up to the step, whatever the loss divides by?"""
+
+import functools
+
+import pytest
+
+import nn
+from autograd import Value
+from nn import text
+from nn.step import as_mean
+
+DOCUMENTS = ["ab", "abbaba", "bab"]  # 2, 6 and 3 letters
+WEIGHTS = [3.0, 1.0, 0.5]
+POINTS = [[0.5, -1.0], [1.5, 0.3], [-0.7, 0.9], [0.1, 0.2], [-1.2, -0.4]]
+CLASSES = [0, 1, 2, 2, 0]
+
+
+def numbers(model, history):
+    return [*history.loss, *model.state_dict().values()]
+
+
+def learned_documents(micro_batch, jit, loss=text.nll_per_character, **options):
+    nn.seed(4)
+    model = nn.GPT(3, 8, 4, 2, 1)
+    data = text.examples(DOCUMENTS, nn.Tokenizer("ab"), 8)
+    options = {"penalty": nn.l2(1e-2), "clip": 0.5, "epochs": 3} | options
+    history = nn.fit(
+        model,
+        data,
+        loss,
+        nn.SGD(model, lr=0.5),
+        micro_batch=micro_batch,
+        predict=text.nlls,
+        progress=False,
+        jit=jit,
+        **options,
+    )
+    return numbers(model, history)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("micro_batch", [1, 2])
+def test_parts_count_as_a_loss_with_weights_of_its_own_counts_them(micro_batch, jit):
+    whole = learned_documents(None, False)
+    assert learned_documents(micro_batch, jit) == pytest.approx(whole, rel=1e-9)
+
+
+def test_a_weighed_step_is_the_sum_over_the_sum_of_weights():
+    # One weight w = 1: predictions 1 and 2, costs (1 - 2)^2 = 1 and (2 - 6)^2 = 16, weights 3 and
+    # 1: (3 * 1 + 16) / 4 = 4.75, with the slope (3 * 2 * (-1) * 1 + 2 * (-4) * 2) / 4 = -5.5.
+    def loss(predictions, targets):
+        costs = [(p[0] - y) ** 2 * k for p, (y, k) in zip(predictions, targets, strict=True)]
+        return costs[0] if len(costs) == 1 else costs[0] + costs[1], sum(k for _, k in targets)
+
+    for micro_batch in (None, 1):
+        for jit in (False, True):
+            model = nn.Linear(1, 1, bias=False)
+            model.weights[0][0].data = 1.0
+            history = nn.fit(
+                model,
+                ([1.0, 2.0], [[2.0, 3.0], [6.0, 1.0]]),
+                loss,
+                nn.SGD(model, lr=0.1),
+                epochs=1,
+                micro_batch=micro_batch,
+                progress=False,
+                jit=jit,
+            )
+            assert history.loss == [4.75]
+            assert model.weights[0][0].data == pytest.approx(1.55, rel=1e-15)
+
+
+def weighed(predictions, targets):
+    """Cross-entropy in which each class weighs differently, as (sum, weight)."""
+    one = nn.cross_entropy_with_logits
+    costs = [one(p, y) * k for p, (y, k) in zip(predictions, targets, strict=True)]
+    return sum(costs[1:], costs[0]), sum(k for _, k in targets)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize(("batch_size", "micro_batch"), [(None, 2), (3, 1), (4, 3), (3, 5)])
+def test_weighted_cross_entropy_in_parts_is_that_of_the_batch(batch_size, micro_batch, jit):
+    def learned(micro_batch):
+        nn.seed(4)
+        model = nn.MLP(2, [3, 3], "tanh")
+        history = nn.fit(
+            model,
+            (POINTS, [(y, WEIGHTS[y]) for y in CLASSES]),
+            weighed,
+            nn.Adam(model, lr=0.05),
+            epochs=3,
+            batch_size=batch_size,
+            micro_batch=micro_batch,
+            progress=False,
+            jit=jit,
+        )
+        return numbers(model, history)
+
+    assert learned(micro_batch) == pytest.approx(learned(None), rel=1e-7)
+
+
+def test_cross_entropy_with_class_weights_is_refused_in_parts_and_goes_as_a_pair():
+    ready = functools.partial(nn.cross_entropy_with_logits, weight=WEIGHTS)
+
+    def pair(predictions, targets):
+        weight = sum(WEIGHTS[y] for y in targets)
+        return ready(predictions, targets) * weight, weight
+
+    def learned(loss, micro_batch):
+        nn.seed(4)
+        model = nn.MLP(2, [3, 3], "tanh")
+        rule = nn.SGD(model, lr=0.5)
+        options = {"epochs": 3, "micro_batch": micro_batch, "progress": False}
+        return numbers(model, nn.fit(model, (POINTS, CLASSES), loss, rule, **options))
+
+    with pytest.raises(ValueError, match=r"micro_batch=2: the loss of 5 .*\(sum, weight\)"):
+        learned(ready, 2)
+    assert learned(pair, 2) == pytest.approx(learned(ready, None), rel=1e-9)
+
+
+def test_the_epochs_loss_is_over_the_weights_of_all_steps():
+    nn.seed(4)
+    model = nn.MLP(2, [3])
+    data = POINTS, [(y, WEIGHTS[y]) for y in CLASSES]
+    whole = nn.evaluate(model, data, weighed)
+    run = nn.fit(
+        model, data, weighed, nn.SGD(model, lr=0.0), epochs=1, batch_size=2, progress=False
+    )
+    assert run.loss == [pytest.approx(whole, rel=1e-12)]
+
+
+def divided(nlls, counts):
+    """The same loss as one Value, whose parts do not add up."""
+    return as_mean(text.nll_per_character(nlls, counts), len(counts))[0]
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_a_value_that_is_no_mean_over_examples_is_refused_before_it_is_learned_from(jit):
+    nn.seed(4)
+    model = nn.GPT(3, 8, 4, 2, 1)
+    before = model.state_dict()
+    with pytest.raises(ValueError, match=r"micro_batch=1: the loss of 3 .*\(sum, weight\)"):
+        nn.fit(
+            model,
+            text.examples(DOCUMENTS, nn.Tokenizer("ab"), 8),
+            divided,
+            nn.SGD(model, lr=0.5),
+            epochs=3,
+            micro_batch=1,
+            predict=text.nlls,
+            progress=False,
+            jit=jit,
+        )
+    assert model.state_dict() == before
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_a_loss_that_is_a_mean_by_chance_in_its_first_steps_is_refused_later(jit):
+    # Steps of two documents: those of the first two steps are equally long, not those after.
+    documents = ["ab", "ba", "aa", "bb", "a", "abab", "ab", "abbb"]
+    nn.seed(4)
+    model = nn.GPT(3, 8, 4, 2, 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nn.rng.generator, "shuffle", lambda indices: None)
+        with pytest.raises(ValueError, match="is not a mean over examples"):
+            nn.fit(
+                model,
+                text.examples(documents, nn.Tokenizer("ab"), 8),
+                divided,
+                nn.SGD(model, lr=0.5),
+                epochs=2,
+                batch_size=2,
+                micro_batch=1,
+                predict=text.nlls,
+                progress=False,
+                jit=jit,
+            )
+
+
+@pytest.mark.parametrize("micro_batch", [1, 2, 4])
+def test_a_mean_whose_terms_nearly_cancel_is_a_mean(micro_batch):
+    # The terms are about +-1e6, their mean is about 1e-5: what is left is half rounding.
+    model = nn.Linear(1, 1, bias=False)
+    model.weights[0][0].data = 0.1
+    history = nn.fit(
+        model,
+        ([1e7, -1e7 + 3e-4, 1e7, -1e7], [0.0] * 4),
+        lambda p, t: nn.mean([row[0] for row in p]),
+        nn.SGD(model, lr=0.0),
+        epochs=1,
+        micro_batch=micro_batch,
+        progress=False,
+    )
+    assert history.loss == [pytest.approx(7.5e-6, rel=1e-3)]
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_a_weight_that_depends_on_the_model_is_refused_in_parts(jit):
+    def loss(predictions, targets):
+        return predictions[0][0] * 2.0, predictions[0][0] * predictions[0][0] + 1.0
+
+    model = nn.Layer(2, 1, "linear")
+    with pytest.raises(ValueError, match="the weight of the loss depends on the model"):
+        nn.fit(
+            model,
+            (POINTS, CLASSES),
+            loss,
+            nn.SGD(model, lr=0.1),
+            epochs=1,
+            micro_batch=1,
+            progress=False,
+            jit=jit,
+        )
+
+
+@pytest.mark.parametrize("micro_batch", [None, 2])
+@pytest.mark.parametrize("answer", [0.5, (0.5, 1.0), (Value(1.0),), [Value(1.0), 2.0], None])
+def test_what_a_loss_may_return_is_said(answer, micro_batch):
+    model = nn.MLP(2, [1])
+    with pytest.raises(TypeError, match=r"returns a Value, .*or a tuple \(sum, weight\), not"):
+        nn.fit(
+            model,
+            (POINTS, CLASSES),
+            lambda p, t: answer,
+            nn.SGD(model, lr=0.1),
+            epochs=1,
+            micro_batch=micro_batch,
+            progress=False,
+        )
+
+
+# --- several optimizers ---------------------------------------------------------------------------
+
+
+def parts(rule=nn.SGD, **options):
+    nn.seed(4)
+    model = nn.Sequential(nn.Layer(2, 3, "tanh"), nn.Layer(3, 1, "linear"))
+    rates = options.pop("rates", (0.1, 0.02))
+    optimizers = [rule(part, lr=lr) for part, lr in zip(model.parts, rates, strict=True)]
+    data = POINTS, [1, -1, 1, 1, -1]
+    history = nn.fit(model, data, nn.hinge, optimizers, epochs=4, progress=False, **options)
+    return model, optimizers, history
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("micro_batch", [None, 2])
+def test_two_optimizers_of_one_rate_are_one(micro_batch, jit):
+    model, _, history = parts(rates=(0.1, 0.1), clip=0.3, micro_batch=micro_batch, jit=jit)
+    nn.seed(4)
+    one = nn.Sequential(nn.Layer(2, 3, "tanh"), nn.Layer(3, 1, "linear"))
+    data = POINTS, [1, -1, 1, 1, -1]
+    expected = nn.fit(one, data, nn.hinge, nn.SGD(one, lr=0.1), epochs=4, clip=0.3, progress=False)
+    assert numbers(model, history) == pytest.approx(numbers(one, expected), rel=1e-9)
+
+
+def test_each_part_moves_by_its_own_rate_or_schedule():
+    still, _, _ = parts(rates=(0.0, 0.1))
+    nn.seed(4)
+    start = nn.Sequential(nn.Layer(2, 3, "tanh"), nn.Layer(3, 1, "linear")).state_dict()
+    moved = {name[:7] for name, number in still.state_dict().items() if number != start[name]}
+    assert moved == {"parts.1"}
+    _, both, _ = parts(schedule=lambda step: 1.0 / (step + 1))
+    assert [optimizer.lr for optimizer in both] == [0.25, 0.25]  # four steps
+    _, own, _ = parts(schedule=[None, lambda step: 1.0 / (step + 1)])
+    assert [optimizer.lr for optimizer in own] == [0.1, 0.25]
+
+
+def test_a_second_optimizer_that_fails_takes_the_first_step_back():
+    class Broken(nn.SGD):
+        def update(self, parameter, gradient, state):
+            raise RuntimeError("broken")
+
+    nn.seed(4)
+    model = nn.Sequential(nn.Layer(2, 3, "tanh"), nn.Layer(3, 1, "linear"))
+    before = model.state_dict()
+    optimizers = [nn.Adam(model.parts[0]), Broken(model.parts[1], lr=0.1)]
+    data = POINTS, [1, -1, 1, 1, -1]
+    with pytest.raises(RuntimeError, match="broken"):
+        nn.fit(model, data, nn.hinge, optimizers, epochs=1, progress=False)
+    assert model.state_dict() == before
+    assert optimizers[0].time.data == 0.0
+    assert set(optimizers[0].state_dict()["moments"]["mean"]) == {0.0}
+
+
+def test_a_first_step_without_any_gradient_warns_with_the_jit_too():
+    model = nn.Linear(2, 1, bias=False)
+    for weight in model.weights[0]:
+        weight.data = 0.0
+    data = [[100.0, 0.0]] * 2, [1, 1]
+    with pytest.warns(RuntimeWarning, match="every gradient .* is exactly 0"):
+        nn.fit(
+            model,
+            data,
+            lambda p, t: nn.mean([(x[0] * 0.0).relu() for x in p]),
+            nn.SGD(model, lr=0.1),
+            epochs=1,
+            progress=False,
+            jit=True,
+        )
