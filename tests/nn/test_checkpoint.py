@@ -95,19 +95,21 @@ def test_another_rule_or_another_number_of_optimizers_is_refused(file):
         fit(model, both, checkpoint=file, resume=True)
 
 
-class Told(nn.SGD):
-    """An optimizer whose state tells all its settings, in a dict of their own."""
-
-    def state_dict(self):
-        return super().state_dict() | {"settings": {"momentum": self.momentum, "steps": (1, 2)}}
-
-
-def test_every_entry_of_a_state_but_those_that_move_is_compared(tmp_path):
+@pytest.mark.parametrize(
+    ("rule", "settings", "others", "told"),
+    [
+        (nn.SGD, {"momentum": 0.9}, {"momentum": 0.8}, r"momentum = 0\.9, not 0\.8"),
+        (nn.SGD, {}, {"weight_decay": 0.1}, r"weight_decay = 0\.0, not 0\.1"),
+        (nn.Adam, {}, {"betas": (0.9, 0.99)}, r"betas = \[0\.9, 0\.999\], not \[0\.9, 0\.99\]"),
+        (nn.Adam, {}, {"eps": 1e-6}, "eps = 1e-08, not 1e-06"),
+    ],
+)
+def test_a_resume_with_other_settings_is_refused(tmp_path, rule, settings, others, told):
     path = tmp_path / "checkpoint.json"
-    fit(*made(Told, momentum=0.9), checkpoint=path)
-    fit(*made(Told, momentum=0.9), checkpoint=path, resume=True, epochs=3)
-    with pytest.raises(ValueError, match=r"optimizer settings momentum = 0\.9, not 0\.8"):
-        fit(*made(Told, momentum=0.8), checkpoint=path, resume=True)
+    fit(*made(rule, **settings), checkpoint=path)
+    fit(*made(rule, **settings), checkpoint=path, resume=True, epochs=3)
+    with pytest.raises(ValueError, match=f"optimizer settings {told}"):
+        fit(*made(rule, **others), checkpoint=path, resume=True)
 
 
 def test_a_rate_that_was_changed_on_the_way_goes_on(tmp_path):
