@@ -25,6 +25,7 @@ from nn.activations import (
     tanh,
 )
 from nn.attention import FeedForward, MultiHeadAttention, TransformerBlock, attention, causal
+from nn.clipping import clip_grad_norm, clip_grad_value
 from nn.gpt import GPT, Tokenizer
 from nn.layers import (
     MLP,
@@ -50,22 +51,16 @@ from nn.losses import (
 from nn.matrix import Matrix, mean, norm
 from nn.metrics import accuracy
 from nn.module import Module
-from nn.optim import (
-    SGD,
-    Adagrad,
-    Adam,
-    AdamW,
-    Optimizer,
-    RMSProp,
-    clip_grad_norm,
-    clip_grad_value,
+from nn.optim import Optimizer
+from nn.rng import seed
+from nn.rules import SGD, Adagrad, Adam, AdamW, RMSProp
+from nn.schedules import (
     cosine_decay,
     exponential_decay,
     linear_decay,
     step_decay,
     with_warmup,
 )
-from nn.rng import seed
 from nn.train import History, evaluate, fit, l2
 
 __all__ = [

@@ -25,7 +25,7 @@ from nn.data import Dataset
 from nn.files import read_json, write_json
 from nn.metrics import accuracy
 from nn.module import Module
-from nn.optim import OPTIMIZERS
+from nn.rules import OPTIMIZERS
 from nn.step import Loss
 from nn.train import evaluate, fit, l2
 

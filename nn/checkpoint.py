@@ -15,7 +15,8 @@ from typing import Any
 from autograd import Value
 from nn import rng
 from nn.files import as_number, as_stored, read_json, write_json
-from nn.optim import Optimizer, Schedule
+from nn.optim import Optimizer
+from nn.schedules import Schedule
 from nn.step import Recipe
 
 State = dict[str, float]

@@ -12,7 +12,8 @@ from autograd.value import as_operand
 from nn.data import Dataset
 from nn.layers import BatchNorm
 from nn.module import Module
-from nn.optim import Optimizer, Schedule
+from nn.optim import Optimizer
+from nn.schedules import Schedule
 
 Data = Dataset | tuple[Sequence[Any], Sequence[Any]]
 

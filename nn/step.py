@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 from autograd import Value, modes, no_grad
 from autograd.value import as_constant
+from nn.clipping import clip_grad_norm
 from nn.matrix import Matrix, as_values, total
 from nn.module import Module
-from nn.optim import Optimizer, clip_grad_norm
+from nn.optim import Optimizer
 
 Weight = Value | float
 Answer = Value | tuple[Value, Weight]  # what a loss returns

@@ -23,7 +23,8 @@ from nn.checks import Data
 from nn.matrix import Matrix, total
 from nn.metrics import with_threshold_of
 from nn.module import Module
-from nn.optim import Optimizer, Schedule
+from nn.optim import Optimizer
+from nn.schedules import Schedule
 from nn.step import (
     Loss,
     Penalty,

@@ -205,9 +205,6 @@ class Foreign:
     def __init__(self):
         self.layers = [Part(w=Value(1.0))]
 
-    def parameters(self):
-        return [self.layers[0].w]
-
 
 @pytest.mark.parametrize(
     "make",
@@ -215,6 +212,9 @@ class Foreign:
         lambda: Part(w=Value(1.0)),
         lambda: Part(w=[Value(1.0)]),
         lambda: Part(w={"x": [(Value(1.0),)]}),
+        lambda: Part(log=[0.5, 0.25], w=[0.5, [Value(1.0)]]),
+        lambda: Part(inner=Part(inner=Part(w=Value(1.0)))),
+        lambda: Part(f=functools.partial(max, Value(1.0)), s={Value(2.0)}),
         lambda: Part(layer=nn.Neuron(1)),
         lambda: [Part(w=Value(1.0))],
         lambda: functools.partial(max, Value(1.0)),
@@ -237,7 +237,10 @@ def test_values_in_an_object_that_is_no_module_are_refused(make):
 def test_objects_without_parameters_of_their_own_are_left_alone():
     loop = []
     loop.append(loop)
-    model = Box(w=Value(1.0))
+    chain = Part(w=0.5)
+    for _ in range(10_000):
+        chain = Part(next=chain)
+    model = Box(w=Value(1.0), chain=chain)
     model.trainer = Part(model=model, weights=[model.w], log=[0.5], loop=loop)
     model.optimizer = nn.Adam([model.w], lr=Value(0.1))
     model.f, model.g = functools.partial(max, model.w), model.state_dict

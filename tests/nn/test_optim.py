@@ -2,17 +2,14 @@
 
 import json
 import math
-import random
 import warnings
 
 import numpy as np
 import pytest
 
 import nn
-from autograd import Primitive, Value, detect_anomaly, grad, gradcheck, topological_order, where
-from autograd import maximum as larger
+from autograd import Value, grad, gradcheck, topological_order
 from nn import Module
-from nn.optim import _Column
 
 RULES = [nn.SGD, nn.RMSProp, nn.Adagrad, nn.Adam, nn.AdamW]
 
@@ -502,6 +499,16 @@ def test_a_rule_of_the_users_own_has_its_settings_saved_loaded_and_shown():
     assert other.settings() == expected
 
 
+def test_a_rule_of_the_users_own_can_be_differentiated():
+    values, lr = [Value(1.0), Value(2.0)], Value(0.1)
+    optimizer = Signs(values, lr)
+    optimizer.differentiable = True
+    optimizer.parameters = values
+    optimizer.step(grad(values[0] * 3.0 - values[1], values, create_graph=True))
+    (values[0] + 2.0 * values[1]).backward()
+    assert lr.grad == pytest.approx(-1.0 + 2.0)
+
+
 @pytest.mark.parametrize(
     ("make", "shown"),
     [
@@ -591,205 +598,6 @@ def test_what_are_no_parts_of_a_model(parts, error, message):
     one = nn.Neuron(1)
     with pytest.raises(ValueError, match="twice"):
         nn.SGD([one, nn.Sequential(one)], 0.1)
-
-
-# --- one update for all parameters ----------------------------------------------------------------
-
-
-def by_values(optimizer):
-    """The same optimizer, which never uses columns."""
-    optimizer._proofs = -1
-    return optimizer
-
-
-def same_steps(make, steps=5, size=4):
-    """Whether columns served; the numbers are those of Values to the last bit."""
-    rng, found = random.Random(3), []
-    gradients = [[rng.uniform(-2.0, 2.0) for _ in range(size)] for _ in range(steps)]
-    for change in (lambda optimizer: optimizer, by_values):
-        values = [Value(0.5 * i - 0.7) for i in range(size)]
-        optimizer = change(make(values, 0.1))
-        path = []
-        for row in gradients:
-            for value, gradient in zip(values, row, strict=True):
-                value.grad = gradient
-            optimizer.step()
-            path.append([x.hex() for x in numbers(values)])
-            path.append(repr(optimizer.state_dict()))
-        found.append((path, optimizer._proofs >= 0))
-    assert found[0][0] == found[1][0]
-    return found[0][1]
-
-
-def rule(update, **kept):
-    """An optimizer class with this update and one moment."""
-    return type("Rule", (nn.Optimizer,), {"moments": ("m",), "update": update, **kept})
-
-
-def test_a_rule_of_the_users_own_is_one_update_for_all_parameters():
-    calls = []
-
-    def update(self, parameter, gradient, state):
-        calls.append(type(parameter).__name__)
-        state["m"] = 0.9 * state["m"] + gradient
-        return parameter - self.lr * state["m"]
-
-    values = [Value(1.0) for _ in range(50)]
-    optimizer = rule(update)(values, 0.1)
-    for _ in range(10):
-        for value in values:
-            value.grad = 1.0
-        optimizer.step()
-    assert calls.count("Value") == 100  # two steps, Value by Value
-    assert calls.count("_Column") == 10
-    assert same_steps(Signs)
-
-
-cube = Primitive("cube", lambda x: x * x * x, lambda out, x: 3 * x * x)
-
-ARITHMETIC = {
-    "operators": lambda p, g, m: (2 - p / 3 + m * p - g, -(+g) / (2 + abs(m)) - (1 / (m * m + 1))),
-    "powers": lambda p, g, m: (p - abs(g) ** 0.5 / (1 + g * g) ** -1.5, 0.5**g + abs(p) ** abs(g)),
-    "exponentials": lambda p, g, m: (g.exp() - g.expm1(), (1 + g * g).log() + (g * g).log1p()),
-    "trigonometry": lambda p, g, m: (p.sin() * g.cos(), p - abs(g).sqrt()),
-    "activations": lambda p, g, m: (p.tanh() + g.sigmoid(), g.relu() + p.softplus() * p.erf()),
-    "detached": lambda p, g, m: (p - 0.1 * g.detach(), m + g),
-    "primitives": lambda p, g, m: (larger(p, 0.0) + where(p, g, 0.5), larger(0.1, g) + cube(g)),
-    "time": lambda p, g, m: (p - g, m + g),
-    "numpy": lambda p, g, m: (p - np.float64(0.1) * g, np.float32(0.5) * m + g),
-}
-
-
-@pytest.mark.parametrize("name", ARITHMETIC)
-def test_columns_have_the_arithmetic_of_values_to_the_last_bit(name):
-    def update(self, parameter, gradient, state):
-        new, state["m"] = ARITHMETIC[name](parameter, gradient, state["m"])
-        return new if name != "time" else new / (1.0 + self.time) + self._shared * gradient
-
-    def prepare(self, time):
-        return 0.1 / time.sqrt()
-
-    assert same_steps(rule(update, prepare=prepare))
-
-
-def test_a_column_has_every_method_of_a_value_that_is_arithmetic():
-    kept = {"assign", "backward", "data", "grad", "label", "mode", "op", "parents", "primitive"}
-    names = {name for name in dir(Value) if name[0] != "_"} - kept - {"recorded_number"}
-    assert {name for name in names if name not in vars(_Column)} == set()
-    operators = {"add", "sub", "mul", "truediv", "pow"}
-    wanted = {f"__{r}{name}__" for name in operators for r in ("", "r")}
-    assert (wanted | {"__neg__", "__pos__", "__abs__"}) <= vars(_Column).keys()
-
-
-class Counting(nn.Optimizer):
-    """Each update has effects beside its result."""
-
-    def __init__(self, parameters, lr=0.1):
-        super().__init__(parameters, lr)
-        self.count, self.log, self.noise = 0, [], random.Random(1)
-
-    def update(self, parameter, gradient, state):
-        self.count += 1
-        self.log.append(self.count)
-        return parameter - self.lr * gradient + self.noise.gauss(0.0, 0.1) * self.count
-
-
-def chosen(self, p, g, state):
-    return p - 0.1 * g if g > 0.0 else p
-
-
-NO_ARITHMETIC = {
-    "a comparison": chosen,
-    "an equality": lambda self, p, g, state: p if g == 0.0 else p - g,
-    "a truth": lambda self, p, g, state: p - 0.1 * (g.data and 1.0),
-    "data": lambda self, p, g, state: p.data - 0.1 * g.data,
-    "float": lambda self, p, g, state: p - 0.1 * float(g),
-    "math": lambda self, p, g, state: p - 0.1 * math.tanh(g),
-    "abs of data": lambda self, p, g, state: p - 0.1 * abs(p.data) * g,
-    "max": lambda self, p, g, state: p - 0.1 * max(g, 0.5),
-    "the kind": lambda self, p, g, state: p - (0.1 if isinstance(p, Value) else 0.2) * g,
-    "a number": lambda self, p, g, state: 0.5,
-    "a moment that is a number": lambda self, p, g, state: state.update(m=0.5) or p - g,
-    "hasattr": lambda self, p, g, state: p - (0.1 if hasattr(g, "data") else 0.2) * g,
-    "a label": lambda self, p, g, state: p - (0.1 if g.label else 0.2) * g,
-    "a swallowed error": lambda self, p, g, state: p - swallowed(g) * g,
-}
-
-
-def swallowed(g):
-    try:
-        return 0.1 if g > 0.0 else 0.2
-    except Exception:
-        return 0.3
-
-
-@pytest.mark.parametrize("name", NO_ARITHMETIC)
-def test_what_is_no_arithmetic_is_done_value_by_value(name):
-    assert not same_steps(rule(NO_ARITHMETIC[name]))
-
-
-def test_effects_of_an_update_happen_once_for_each_parameter():
-    assert not same_steps(Counting)
-    optimizer = Counting([Value(1.0), Value(2.0)])
-    for _ in range(3):
-        optimizer.step([Value(0.5), Value(0.25)])
-    assert (optimizer.count, optimizer.log) == (6, [1, 2, 3, 4, 5, 6])
-    expected = random.Random(1)
-    for _ in range(6):
-        expected.gauss(0.0, 0.1)
-    assert optimizer.noise.random() == expected.random()
-
-
-@pytest.mark.parametrize("draw", [random.random, lambda: nn.rng.generator.random()])
-def test_random_numbers_are_drawn_for_each_parameter(draw):
-    def noisy(self, parameter, gradient, state):
-        return parameter - self.lr * gradient * draw()
-
-    def run(change):
-        random.seed(1)
-        nn.seed(1)
-        values = [Value(1.0), Value(2.0)]
-        optimizer = change(rule(noisy)(values, 0.1))
-        for _ in range(4):
-            optimizer.step([Value(0.5), Value(0.25)])
-        return numbers(values), random.random(), nn.rng.generator.random()
-
-    assert run(lambda optimizer: optimizer) == run(by_values)
-
-
-def test_errors_of_a_rule_are_those_of_values_and_change_nothing():
-    def update(self, parameter, gradient, state):
-        state["m"] = state["m"] + gradient
-        state["more"] = gradient
-        return parameter - 1.0 / gradient
-
-    values = [Value(1.0, "a"), Value(2.0, "b")]
-    optimizer = rule(update)(values, 0.1)
-    for gradients in ([1.0, 2.0], [2.0, 1.0], [0.5, 0.5]):
-        optimizer.step([Value(g) for g in gradients])
-    before = numbers(values), optimizer.state_dict()
-    with pytest.raises(ZeroDivisionError, match=r"div\(1.0, second = 0.0\): division by zero"):
-        optimizer.step([Value(1.0), Value(0.0, "second")])
-    assert (numbers(values), optimizer.state_dict()) == before
-    with pytest.raises(ValueError, match=r"sqrt\(first = -1.0\)"):
-        rule(lambda self, p, g, state: p - g.sqrt())([Value(1.0)], 0.1).step([Value(-1.0, "first")])
-    root = rule(lambda self, p, g, state: p - abs(g**0.5))([Value(1.0)], 0.1)
-    for gradient in (1.0, 2.0):
-        root.step([Value(gradient)])
-    with pytest.raises(ValueError, match=r"pow\("):
-        root.step([Value(-1.0)])
-    with detect_anomaly(), pytest.raises(FloatingPointError, match="mul"):
-        rule(lambda self, p, g, state: p - g * 1e308)([Value(1.0)], 0.1).step([Value(1e10)])
-
-
-def test_a_rule_of_the_users_own_can_be_differentiated():
-    values, lr = [Value(1.0), Value(2.0)], Value(0.1)
-    optimizer = Signs(values, lr)
-    optimizer.differentiable = True
-    optimizer.parameters = values
-    optimizer.step(grad(values[0] * 3.0 - values[1], values, create_graph=True))
-    (values[0] + 2.0 * values[1]).backward()
-    assert lr.grad == pytest.approx(-1.0 + 2.0)
 
 
 # --- a step of no gradients -----------------------------------------------------------------------
@@ -903,147 +711,3 @@ def test_a_differentiable_optimizer_asks_for_gradients_with_a_history(rule):
         optimizer.step()
     assert model.state_dict() == {"x": 0.5, "rest.y": -1.0}
     assert optimizer.state_dict()["time"] == 0.0
-
-
-# --- clipping -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("gradients", "limit", "clipped"),
-    [
-        ([3.0, -4.0], 1.0, [0.6, -0.8]),
-        ([3.0, -4.0], 5.0, [3.0, -4.0]),
-        ([0.1, 0.7], 1.0, [0.1, 0.7]),
-        ([0.0, 0.0], 1.0, [0.0, 0.0]),
-        ([3.0, -4.0], 0.0, [0.0, 0.0]),
-        ([0.0, 0.0], 0.0, [0.0, 0.0]),
-    ],
-)
-def test_clipping_scales_all_gradients_together_down_to_the_limit(gradients, limit, clipped):
-    values = [Value(1.0) for _ in gradients]
-    for value, gradient in zip(values, gradients, strict=True):
-        value.grad = gradient
-    norm = nn.clip_grad_norm(values, limit)
-    assert norm.data == pytest.approx(math.hypot(*gradients), rel=1e-15)
-    found = [value.grad for value in values]
-    assert found == (clipped if norm.data <= limit else pytest.approx(clipped, rel=1e-15))
-    assert numbers(values) == [1.0, 1.0]
-
-
-@pytest.mark.parametrize("limit", [-1.0, math.nan, math.inf])
-def test_a_limit_out_of_range_changes_no_gradient(limit):
-    value = Value(1.0)
-    value.grad = 5.0
-    with pytest.raises(ValueError, match="max_norm"):
-        nn.clip_grad_norm([value], limit)
-    assert value.grad == 5.0
-
-
-def test_clipping_nothing_is_a_value_error():
-    with pytest.raises(ValueError, match="no gradients"):
-        nn.clip_grad_norm([], 1.0)
-
-
-def with_gradients(gradients):
-    values = [Value(1.0) for _ in gradients]
-    for value, gradient in zip(values, gradients, strict=True):
-        value.grad = gradient
-    return values
-
-
-@pytest.mark.parametrize("clip", [nn.clip_grad_norm, nn.clip_grad_value])
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_gradients_that_are_not_finite_are_an_error_that_names_the_first(clip, bad):
-    values = with_gradients([1.0, bad, math.inf])
-    values[1].label = "slope"
-    model = nn.Sequential(Point(), Point())
-    model.parts[1].rest["y"].grad = bad
-    for parameters, name in (
-        (values, "slope"),
-        (with_gradients([0.0, 0.0, bad]), r"parameters\[2\]"),
-        (model, r"parts\.1\.rest\.y"),
-        (model.parameters(), r"parts\.1\.rest\.y"),
-        ([model.parts[1]], r"rest\.y"),
-    ):
-        with pytest.raises(
-            FloatingPointError, match=rf"{clip.__name__}: the gradient of {name} is"
-        ):
-            clip(parameters, 1.0)
-    assert [repr(value.grad) for value in values] == ["1.0", repr(bad), "inf"]
-
-
-def test_a_norm_that_is_too_large_for_a_float_is_an_error():
-    values = with_gradients([1e200, 1.0])
-    with pytest.raises(FloatingPointError, match=r"norm of the gradients is inf.*squares"):
-        nn.clip_grad_norm(values, 1.0)
-    nn.clip_grad_value(values, 2.0)
-    assert [value.grad for value in values] == [2.0, 1.0]
-
-
-@pytest.mark.parametrize(
-    ("gradients", "norm", "clipped"),
-    [
-        ([math.nan, 1.0], math.nan, [math.nan, math.nan]),
-        ([math.inf, 1.0], math.inf, [math.nan, 0.0]),
-        ([1.0, -math.inf, 2.0], math.inf, [0.0, math.nan, 0.0]),
-    ],
-)
-def test_without_the_error_gradients_become_what_pytorch_makes_of_them(gradients, norm, clipped):
-    values = with_gradients(gradients)
-    found = nn.clip_grad_norm(values, 1.0, error_if_nonfinite=False)
-    assert repr(found.data) == repr(norm)
-    assert repr([value.grad for value in values]) == repr(clipped)
-
-
-def test_each_gradient_is_brought_inside_the_limit():
-    values = with_gradients([3.0, -0.5, -4.0, 1.0, 0.0])
-    assert nn.clip_grad_value(values, 1.0) is None
-    assert [value.grad for value in values] == [1.0, -0.5, -1.0, 1.0, 0.0]
-    assert numbers(values) == [1.0] * 5
-    values = with_gradients([math.nan, 3.0, -math.inf])
-    nn.clip_grad_value(values, 1.0, error_if_nonfinite=False)
-    assert repr([value.grad for value in values]) == "[nan, 1.0, -1.0]"
-
-
-@pytest.mark.parametrize("limit", [-1.0, math.nan, math.inf])
-def test_a_limit_of_values_out_of_range_changes_no_gradient(limit):
-    values = with_gradients([5.0])
-    with pytest.raises(ValueError, match="limit must be between"):
-        nn.clip_grad_value(values, limit)
-    assert values[0].grad == 5.0
-    with pytest.raises(ValueError, match="no gradients"):
-        nn.clip_grad_value([], 1.0)
-
-
-# --- schedules ------------------------------------------------------------------------------------
-
-ROOT = math.sqrt(0.5)
-
-
-@pytest.mark.parametrize(
-    ("schedule", "rates"),
-    [
-        (nn.linear_decay(1.0, 4), [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]),
-        (nn.linear_decay(1.0, 2, final=0.5), [1.0, 0.75, 0.5, 0.5]),
-        (nn.cosine_decay(1.0, 4), [1.0, (1 + ROOT) / 2, 0.5, (1 - ROOT) / 2, 0.0, 0.0]),
-        (nn.cosine_decay(3.0, 2, final=1.0), [3.0, 2.0, 1.0, 1.0]),
-        (nn.step_decay(1.0, 2, 0.5), [1.0, 1.0, 0.5, 0.5, 0.25]),
-        (nn.step_decay(2.0, 1), [2.0, 0.2, 0.02]),
-        (nn.exponential_decay(0.5, 0.5), [0.5, 0.25, 0.125, 0.0625]),
-        (nn.exponential_decay(2.0, 1.0), [2.0, 2.0]),
-        (nn.with_warmup(lambda step: 8.0, 4), [2.0, 4.0, 6.0, 8.0, 8.0]),
-        (nn.with_warmup(nn.linear_decay(1.0, 4), 2), [0.5, 0.75, 0.5, 0.25, 0.0]),
-    ],
-)
-def test_schedules_by_hand(schedule, rates):
-    found = [schedule(step) for step in range(len(rates))]
-    assert found == pytest.approx(rates, rel=1e-14, abs=1e-16)
-
-
-@pytest.mark.parametrize("steps", [0, -1])
-def test_a_schedule_of_no_steps_is_a_value_error(steps):
-    for make in (nn.linear_decay, nn.cosine_decay, nn.step_decay):
-        with pytest.raises(ValueError, match="1 step or more"):
-            make(1.0, steps)
-    with pytest.raises(ValueError, match="1 step or more"):
-        nn.with_warmup(lambda step: 1.0, steps)

@@ -14,8 +14,9 @@ import nn
 from autograd import Value, grad, gradcheck
 from nn import Matrix
 from nn.activations import Elementwise
+from nn.clipping import clipped
 from nn.matrix import total
-from nn.optim import Optimizer, clipped
+from nn.optim import Optimizer
 
 NUMBERS = [0.5, -0.3, 0.8, -1.1, 0.2, 1.4, -0.7, 0.9]
 

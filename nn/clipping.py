@@ -1,0 +1,89 @@
+"""How are large gradients kept from spoiling a step? They are clipped, together or one by one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from functools import reduce
+
+from autograd import Value, maximum, minimum, modes, no_grad, ops, where
+from nn.matrix import as_values, total
+from nn.module import Module, Parameters, gathered
+from nn.settings import Number, require_range
+
+
+def clipped(gradients: Sequence[Value], max_norm: Number) -> tuple[list[Value], Value]:
+    """The gradients scaled down together to at most `max_norm` in Euclidean norm; their norm."""
+    if not gradients:
+        raise ValueError("clipping no gradients")
+    require_range("max_norm", max_norm, 0.0, math.inf)
+    norm = total(g * g for g in gradients).sqrt()
+    larger = maximum(norm, max_norm)
+    scale = max_norm / where(larger, larger, 1.0)  # exactly 1 below the limit
+    return [g * scale for g in gradients], norm
+
+
+def clip_grad_norm(
+    parameters: Module | Iterable[Value | Module],
+    max_norm: float,
+    error_if_nonfinite: bool = True,
+) -> Value:
+    """Scale the `.grad` of all parameters together to at most `max_norm`; returns the norm before.
+
+    Raises ValueError for no parameters or a negative limit, and FloatingPointError if the norm is
+    nan or infinite; no gradient is then changed. With `error_if_nonfinite=False` a norm that is nan
+    makes all gradients nan, and one that is infinite all finite gradients 0, as in PyTorch.
+    """
+    listed = gathered(parameters)
+    with no_grad():
+        scaled, norm = clipped(as_values(parameter.grad for parameter in listed), max_norm)
+        if error_if_nonfinite:
+            _require_finite("clip_grad_norm", listed, norm)
+    for parameter, gradient in zip(listed, scaled, strict=True):
+        parameter.assign(grad=gradient)
+    return norm
+
+
+def clip_grad_value(
+    parameters: Module | Iterable[Value | Module],
+    limit: float,
+    error_if_nonfinite: bool = True,
+) -> None:
+    """Bring the `.grad` of each parameter into -limit .. limit.
+
+    Raises ValueError for no parameters or a negative limit, and FloatingPointError for a gradient
+    that is nan or infinite; no gradient is then changed. With `error_if_nonfinite=False` nan stays
+    nan, and an infinity becomes the limit, as in PyTorch.
+    """
+    listed = gathered(parameters)
+    require_range("limit", limit, 0.0, math.inf)
+    if not listed:
+        raise ValueError("clipping no gradients")
+    with no_grad():
+        gradients = as_values(parameter.grad for parameter in listed)
+        if error_if_nonfinite:
+            _require_finite("clip_grad_value", listed, reduce(maximum, map(abs, gradients)))
+        limited = [minimum(maximum(gradient, -limit), limit) for gradient in gradients]
+    for parameter, gradient in zip(listed, limited, strict=True):
+        parameter.assign(grad=gradient)
+
+
+def _require_finite(function: str, parameters: list[Value], size: Value) -> None:
+    """Raise FloatingPointError if the size of the gradients, 0 or more, is nan or infinite."""
+    if modes.is_traced():
+        modes.demand(ops.greater(math.inf, size))  # if not, the eager call raises
+        return
+    if math.isfinite(size.data):
+        return
+    instead = "try a smaller learning rate, or error_if_nonfinite=False"
+    for i, parameter in enumerate(parameters):
+        if not math.isfinite(parameter.grad):
+            place = parameters.places[i].name if isinstance(parameters, Parameters) else ""
+            name = place or parameter.label or f"parameters[{i}]"
+            raise FloatingPointError(
+                f"{function}: the gradient of {name} is {parameter.grad}: {instead}"
+            )
+    raise FloatingPointError(
+        f"{function}: the norm of the gradients is {size.data}, for their squares are too large:"
+        f" {instead}"
+    )

@@ -1,0 +1,219 @@
+"""Which update rules are there? SGD, RMSProp, Adagrad, Adam and AdamW, written in Values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+from autograd import Value
+from nn.module import Module
+from nn.optim import Optimizer
+from nn.settings import Number, require_range
+
+
+class SGD(Optimizer):
+    """p := p - lr g, with momentum v := momentum v + g taking the place of g.
+
+    Args:
+        momentum: 0 for none. nesterov: step by g + momentum v (Sutskever et al. 2013).
+        weight_decay: adds weight_decay p to g.
+    """
+
+    def __init__(
+        self,
+        parameters: Module | Iterable[Value | Module],
+        lr: Number,
+        momentum: Number = 0.0,
+        nesterov: bool = False,
+        weight_decay: Number = 0.0,
+        differentiable: bool = False,
+    ) -> None:
+        self.momentum, self.nesterov, self.weight_decay = momentum, nesterov, weight_decay
+        self.check()
+        self._has_momentum = isinstance(momentum, Value) or momentum != 0.0
+        self.moments = ("velocity",) if self._has_momentum else ()
+        super().__init__(parameters, lr, differentiable)
+
+    def check(self) -> None:
+        """See the class."""
+        require_range("momentum", self.momentum, 0.0, math.inf)
+        require_range("weight_decay", self.weight_decay, 0.0, math.inf)
+        if self.nesterov and not isinstance(self.momentum, Value) and self.momentum == 0.0:
+            raise ValueError("nesterov needs a momentum above 0")
+
+    def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
+        """See the class."""
+        g = _decayed(gradient, parameter, self.weight_decay)
+        if self._has_momentum:
+            velocity = state["velocity"] = self.momentum * state["velocity"] + g
+            g = g + self.momentum * velocity if self.nesterov else velocity
+        return parameter - self.lr * g
+
+
+class RMSProp(Optimizer):
+    """p := p - lr g / (sqrt(s) + eps), with s := alpha s + (1 - alpha) g^2 (Hinton 2012).
+
+    Args:
+        alpha: how much of the mean square is kept. eps: keeps the division finite.
+        weight_decay: adds weight_decay p to g.
+    """
+
+    moments = ("square",)
+
+    def __init__(
+        self,
+        parameters: Module | Iterable[Value | Module],
+        lr: Number = 1e-2,
+        alpha: Number = 0.99,
+        eps: Number = 1e-8,
+        weight_decay: Number = 0.0,
+        differentiable: bool = False,
+    ) -> None:
+        self.alpha, self.eps, self.weight_decay = alpha, eps, weight_decay
+        self.check()
+        super().__init__(parameters, lr, differentiable)
+
+    def check(self) -> None:
+        """See the class."""
+        require_range("alpha", self.alpha, 0.0, 1.0)
+        require_range("eps", self.eps, 0.0, math.inf)
+        require_range("weight_decay", self.weight_decay, 0.0, math.inf)
+
+    def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
+        """See the class."""
+        g = _decayed(gradient, parameter, self.weight_decay)
+        square = state["square"] = self.alpha * state["square"] + (1.0 - self.alpha) * g * g
+        return parameter - self.lr * g / (self._root(square) + self.eps)
+
+
+class Adagrad(Optimizer):
+    """p := p - lr g / (sqrt(s) + eps), with s := s + g^2 (Duchi et al. 2011).
+
+    Args:
+        eps: keeps the division finite. weight_decay: adds weight_decay p to g.
+        initial_accumulator: where s starts, a number: a larger one makes the first steps smaller.
+    """
+
+    moments = ("square",)
+
+    def __init__(
+        self,
+        parameters: Module | Iterable[Value | Module],
+        lr: Number = 1e-2,
+        eps: Number = 1e-10,
+        weight_decay: Number = 0.0,
+        initial_accumulator: float = 0.0,
+        differentiable: bool = False,
+    ) -> None:
+        self.eps, self.weight_decay = eps, weight_decay
+        self.initial_accumulator = initial_accumulator
+        self.check()
+        super().__init__(parameters, lr, differentiable)
+        self._state["square"] = [Value(initial_accumulator) for _ in self.parameters]
+
+    def check(self) -> None:
+        """See the class."""
+        require_range("eps", self.eps, 0.0, math.inf)
+        require_range("weight_decay", self.weight_decay, 0.0, math.inf)
+        require_range("initial_accumulator", self.initial_accumulator, 0.0, math.inf)
+        if isinstance(self.initial_accumulator, Value):
+            raise TypeError("initial_accumulator must be a number, not a Value")
+
+    def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
+        """See the class."""
+        g = _decayed(gradient, parameter, self.weight_decay)
+        square = state["square"] = state["square"] + g * g
+        return parameter - self.lr * g / (self._root(square) + self.eps)
+
+
+class Adam(Optimizer):
+    """Adaptive moments (Kingma and Ba 2015, algorithm 1).
+
+    m := beta1 m + (1 - beta1) g, v := beta2 v + (1 - beta2) g^2, each divided by 1 - beta^t, where
+    t counts steps; p := p - lr m / (sqrt(v) + eps).
+
+    Args:
+        betas: (beta1, beta2), each at least 0 and below 1. eps: keeps the division finite.
+        weight_decay: adds weight_decay p to g; see AdamW for the other kind.
+    """
+
+    moments = ("mean", "square")
+
+    def __init__(
+        self,
+        parameters: Module | Iterable[Value | Module],
+        lr: Number = 1e-3,
+        betas: tuple[Number, Number] = (0.9, 0.999),
+        eps: Number = 1e-8,
+        weight_decay: Number = 0.0,
+        differentiable: bool = False,
+    ) -> None:
+        if not isinstance(betas, tuple | list):
+            raise TypeError(f"betas must be two numbers, such as (0.9, 0.999), not {betas!r}")
+        if len(betas) != 2:
+            raise ValueError(f"betas must be two numbers, such as (0.9, 0.999), not {betas!r}")
+        self.betas, self.eps, self.weight_decay = tuple(betas), eps, weight_decay
+        self.check()
+        super().__init__(parameters, lr, differentiable)
+
+    def check(self) -> None:
+        """See the class."""
+        for i, beta in enumerate(self.betas, 1):
+            require_range(f"beta{i}", beta, 0.0, math.nextafter(1.0, 0.0))
+        require_range("eps", self.eps, 0.0, math.inf)
+        require_range("weight_decay", self.weight_decay, 0.0, math.inf)
+
+    def prepare(self, time: Value) -> tuple[Number, ...]:
+        """What all parameters share: lr, the betas, 1 - beta, the bias corrections 1 - beta^t."""
+        beta1, beta2 = self.betas
+        rest = 1.0 - beta1, 1.0 - beta2
+        return self.lr, beta1, beta2, *rest, 1.0 - beta1**time, 1.0 - beta2**time
+
+    def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
+        """See the class."""
+        return self._moved(parameter, _decayed(gradient, parameter, self.weight_decay), state)
+
+    def _moved(self, parameter: Value, g: Value, state: dict[str, Value]) -> Value:
+        lr, beta1, beta2, rest1, rest2, correction1, correction2 = self._shared
+        m = state["mean"] = beta1 * state["mean"] + rest1 * g
+        v = state["square"] = beta2 * state["square"] + rest2 * g * g
+        moved: Value = lr * (m / correction1) / (self._root(v / correction2) + self.eps)
+        return parameter - moved
+
+
+class AdamW(Adam):
+    """Adam with the weights decayed apart from the gradient (Loshchilov and Hutter 2019, alg. 2).
+
+    p := p - lr weight_decay p before Adam's update; arguments as of Adam.
+    """
+
+    def __init__(
+        self,
+        parameters: Module | Iterable[Value | Module],
+        lr: Number = 1e-3,
+        betas: tuple[Number, Number] = (0.9, 0.999),
+        eps: Number = 1e-8,
+        weight_decay: Number = 1e-2,
+        differentiable: bool = False,
+    ) -> None:
+        super().__init__(parameters, lr, betas, eps, weight_decay, differentiable)
+
+    def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
+        """See the class."""
+        decayed = parameter * (1.0 - self._shared[0] * self.weight_decay)
+        return self._moved(decayed, gradient, state)
+
+
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "sgd": SGD,
+    "rmsprop": RMSProp,
+    "adagrad": Adagrad,
+    "adam": Adam,
+    "adamw": AdamW,
+}
+
+
+def _decayed(gradient: Value, parameter: Value, weight_decay: Number) -> Value:
+    if not isinstance(weight_decay, Value) and weight_decay == 0.0:
+        return gradient
+    return gradient + weight_decay * parameter

@@ -1,0 +1,57 @@
+"""How does the learning rate change during training? Schedules: functions of the steps taken.
+
+>>> schedule = linear_decay(0.1, 100)
+>>> schedule(50)  # optimizer.lr = schedule(step) before each step
+0.05
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+Schedule = Callable[[int], float]
+
+
+def linear_decay(lr: float, steps: int, final: float = 0.0) -> Schedule:
+    """From `lr` in a straight line to `final` after `steps` steps, and constant from there.
+
+    >>> [linear_decay(1.0, 4)(step) for step in range(6)]
+    [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]
+    """
+    _check_steps(steps)
+    return lambda step: final + (lr - final) * (1.0 - min(step / steps, 1.0))
+
+
+def cosine_decay(lr: float, steps: int, final: float = 0.0) -> Schedule:
+    """From `lr` along half a cosine wave to `final` (Loshchilov and Hutter 2017, eq. 5)."""
+    _check_steps(steps)
+    return lambda step: (
+        final + (lr - final) * (1.0 + math.cos(math.pi * min(step / steps, 1.0))) / 2.0
+    )
+
+
+def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
+    """`lr`, multiplied by `factor` after each `every` steps."""
+    _check_steps(every)
+    return lambda step: lr * factor ** (step // every)
+
+
+def exponential_decay(lr: float, factor: float) -> Schedule:
+    """`lr`, multiplied by `factor` after each step.
+
+    >>> [exponential_decay(1.0, 0.5)(step) for step in range(4)]
+    [1.0, 0.5, 0.25, 0.125]
+    """
+    return lambda step: lr * factor**step
+
+
+def with_warmup(schedule: Schedule, steps: int) -> Schedule:
+    """A schedule whose first `steps` steps rise in a straight line to where it stands then."""
+    _check_steps(steps)
+    return lambda step: schedule(step) * min((step + 1) / steps, 1.0)
+
+
+def _check_steps(steps: int) -> None:
+    if steps < 1:
+        raise ValueError(f"a schedule needs 1 step or more, not {steps}")

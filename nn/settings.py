@@ -1,0 +1,90 @@
+"""What does an update rule compute with, beside the learning rate? Numbers, bools, and tuples."""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from autograd import Value, modes
+from autograd.value import as_operand
+from nn.files import as_number
+
+Number = Value | float
+Setting = bool | float | tuple[Any, ...]
+
+_USUAL = frozenset([float, int, bool])
+_NO_SETTINGS = frozenset(["differentiable", "moments", "parameters", "time"])
+
+
+def settings_of(optimizer: object) -> Iterator[tuple[str, Any]]:
+    """The name and content of every setting but the learning rate: public attributes."""
+    for name, content in vars(optimizer).items():
+        if name[0] != "_" and name not in _NO_SETTINGS and _is_setting(content):
+            yield name, content
+
+
+def _is_setting(content: Any) -> bool:
+    if content.__class__ in _USUAL:
+        return True
+    if isinstance(content, tuple):
+        return all(map(_is_setting, content))
+    return as_operand(content) is not None
+
+
+def plain(setting: Any, group: Callable[[Iterable[Any]], Any] = tuple) -> Any:
+    """A setting as numbers and bools; in a state with lists, which JSON has, for tuples."""
+    if isinstance(setting, tuple):
+        return group(plain(part, group) for part in setting)
+    return setting if isinstance(setting, int) else float(setting)
+
+
+def parts(setting: Any) -> Iterator[Any]:
+    """The numbers, Values and bools of a setting."""
+    if isinstance(setting, tuple):
+        for part in setting:
+            yield from parts(part)
+    else:
+        yield setting
+
+
+def restored(name: str, current: Any, stored: Any) -> Any:
+    """A setting read from a state, of the kind of the current one."""
+    if isinstance(current, tuple):
+        if not isinstance(stored, list | tuple) or len(stored) != len(current):
+            found = reprlib.repr(stored)
+            raise ValueError(f"{name} should be {len(current)} settings, not {found}")
+        return tuple([restored(name, *pair) for pair in zip(current, stored, strict=True)])
+    if isinstance(current, bool):
+        if not isinstance(stored, bool):
+            raise ValueError(f"{name} should be True or False, not {reprlib.repr(stored)}")
+        return stored
+    number = as_number(stored, name)
+    if isinstance(current, Value) and current.data == number:
+        return current
+    return stored if isinstance(current, int) and isinstance(stored, int) else number
+
+
+def restored_settings(optimizer: object, stored: Any) -> dict[str, Any]:
+    """The settings of a state, each of the kind that the optimizer has.
+
+    Raises ValueError for a setting that it does not have or of another kind.
+    """
+    rule, known = type(optimizer).__name__, dict(settings_of(optimizer))
+    if not isinstance(stored, dict):
+        raise ValueError(f"the settings of {rule} should be a dict, not {reprlib.repr(stored)}")
+    for name in stored:
+        if name not in known:
+            raise ValueError(f"the state has a setting {name!r}, which this {rule} has not")
+    return {name: restored(name, known[name], stored[name]) for name in stored}
+
+
+def require_range(name: str, number: Number, low: float, high: float) -> None:
+    """Raise ValueError for a number out of range or infinite, TypeError for another kind."""
+    if as_operand(number) is None:
+        raise TypeError(f"{name} must be a number or a Value, not {number!r}")
+    if isinstance(number, Value) and modes.is_traced():
+        return  # there is no number to look at
+    if not low <= float(number) <= high or math.isinf(float(number)):
+        raise ValueError(f"{name} must be between {low} and {high}, not {float(number)}")

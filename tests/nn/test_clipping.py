@@ -1,0 +1,127 @@
+"""Clipping: gradients scaled together, cut one by one, and what is refused."""
+
+import math
+
+import pytest
+
+import nn
+from autograd import Value
+from nn import Module
+
+
+def numbers(values):
+    return [value.data for value in values]
+
+
+class Point(Module):
+    """Two parameters, one of them in a dict."""
+
+    def __init__(self):
+        self.x, self.rest = Value(0.5), {"y": Value(-1.0)}
+
+
+@pytest.mark.parametrize(
+    ("gradients", "limit", "clipped"),
+    [
+        ([3.0, -4.0], 1.0, [0.6, -0.8]),
+        ([3.0, -4.0], 5.0, [3.0, -4.0]),
+        ([0.1, 0.7], 1.0, [0.1, 0.7]),
+        ([0.0, 0.0], 1.0, [0.0, 0.0]),
+        ([3.0, -4.0], 0.0, [0.0, 0.0]),
+        ([0.0, 0.0], 0.0, [0.0, 0.0]),
+    ],
+)
+def test_clipping_scales_all_gradients_together_down_to_the_limit(gradients, limit, clipped):
+    values = [Value(1.0) for _ in gradients]
+    for value, gradient in zip(values, gradients, strict=True):
+        value.grad = gradient
+    norm = nn.clip_grad_norm(values, limit)
+    assert norm.data == pytest.approx(math.hypot(*gradients), rel=1e-15)
+    found = [value.grad for value in values]
+    assert found == (clipped if norm.data <= limit else pytest.approx(clipped, rel=1e-15))
+    assert numbers(values) == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("limit", [-1.0, math.nan, math.inf])
+def test_a_limit_out_of_range_changes_no_gradient(limit):
+    value = Value(1.0)
+    value.grad = 5.0
+    with pytest.raises(ValueError, match="max_norm"):
+        nn.clip_grad_norm([value], limit)
+    assert value.grad == 5.0
+
+
+def test_clipping_nothing_is_a_value_error():
+    with pytest.raises(ValueError, match="no gradients"):
+        nn.clip_grad_norm([], 1.0)
+
+
+def with_gradients(gradients):
+    values = [Value(1.0) for _ in gradients]
+    for value, gradient in zip(values, gradients, strict=True):
+        value.grad = gradient
+    return values
+
+
+@pytest.mark.parametrize("clip", [nn.clip_grad_norm, nn.clip_grad_value])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_gradients_that_are_not_finite_are_an_error_that_names_the_first(clip, bad):
+    values = with_gradients([1.0, bad, math.inf])
+    values[1].label = "slope"
+    model = nn.Sequential(Point(), Point())
+    model.parts[1].rest["y"].grad = bad
+    for parameters, name in (
+        (values, "slope"),
+        (with_gradients([0.0, 0.0, bad]), r"parameters\[2\]"),
+        (model, r"parts\.1\.rest\.y"),
+        (model.parameters(), r"parts\.1\.rest\.y"),
+        ([model.parts[1]], r"rest\.y"),
+    ):
+        with pytest.raises(
+            FloatingPointError, match=rf"{clip.__name__}: the gradient of {name} is"
+        ):
+            clip(parameters, 1.0)
+    assert [repr(value.grad) for value in values] == ["1.0", repr(bad), "inf"]
+
+
+def test_a_norm_that_is_too_large_for_a_float_is_an_error():
+    values = with_gradients([1e200, 1.0])
+    with pytest.raises(FloatingPointError, match=r"norm of the gradients is inf.*squares"):
+        nn.clip_grad_norm(values, 1.0)
+    nn.clip_grad_value(values, 2.0)
+    assert [value.grad for value in values] == [2.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("gradients", "norm", "clipped"),
+    [
+        ([math.nan, 1.0], math.nan, [math.nan, math.nan]),
+        ([math.inf, 1.0], math.inf, [math.nan, 0.0]),
+        ([1.0, -math.inf, 2.0], math.inf, [0.0, math.nan, 0.0]),
+    ],
+)
+def test_without_the_error_gradients_become_what_pytorch_makes_of_them(gradients, norm, clipped):
+    values = with_gradients(gradients)
+    found = nn.clip_grad_norm(values, 1.0, error_if_nonfinite=False)
+    assert repr(found.data) == repr(norm)
+    assert repr([value.grad for value in values]) == repr(clipped)
+
+
+def test_each_gradient_is_brought_inside_the_limit():
+    values = with_gradients([3.0, -0.5, -4.0, 1.0, 0.0])
+    assert nn.clip_grad_value(values, 1.0) is None
+    assert [value.grad for value in values] == [1.0, -0.5, -1.0, 1.0, 0.0]
+    assert numbers(values) == [1.0] * 5
+    values = with_gradients([math.nan, 3.0, -math.inf])
+    nn.clip_grad_value(values, 1.0, error_if_nonfinite=False)
+    assert repr([value.grad for value in values]) == "[nan, 1.0, -1.0]"
+
+
+@pytest.mark.parametrize("limit", [-1.0, math.nan, math.inf])
+def test_a_limit_of_values_out_of_range_changes_no_gradient(limit):
+    values = with_gradients([5.0])
+    with pytest.raises(ValueError, match="limit must be between"):
+        nn.clip_grad_value(values, limit)
+    assert values[0].grad == 5.0
+    with pytest.raises(ValueError, match="no gradients"):
+        nn.clip_grad_value([], 1.0)

@@ -1,0 +1,38 @@
+"""Learning-rate schedules: rates worked out by hand."""
+
+import math
+
+import pytest
+
+import nn
+
+ROOT = math.sqrt(0.5)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [
+        (nn.linear_decay(1.0, 4), [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]),
+        (nn.linear_decay(1.0, 2, final=0.5), [1.0, 0.75, 0.5, 0.5]),
+        (nn.cosine_decay(1.0, 4), [1.0, (1 + ROOT) / 2, 0.5, (1 - ROOT) / 2, 0.0, 0.0]),
+        (nn.cosine_decay(3.0, 2, final=1.0), [3.0, 2.0, 1.0, 1.0]),
+        (nn.step_decay(1.0, 2, 0.5), [1.0, 1.0, 0.5, 0.5, 0.25]),
+        (nn.step_decay(2.0, 1), [2.0, 0.2, 0.02]),
+        (nn.exponential_decay(0.5, 0.5), [0.5, 0.25, 0.125, 0.0625]),
+        (nn.exponential_decay(2.0, 1.0), [2.0, 2.0]),
+        (nn.with_warmup(lambda step: 8.0, 4), [2.0, 4.0, 6.0, 8.0, 8.0]),
+        (nn.with_warmup(nn.linear_decay(1.0, 4), 2), [0.5, 0.75, 0.5, 0.25, 0.0]),
+    ],
+)
+def test_schedules_by_hand(schedule, rates):
+    found = [schedule(step) for step in range(len(rates))]
+    assert found == pytest.approx(rates, rel=1e-14, abs=1e-16)
+
+
+@pytest.mark.parametrize("steps", [0, -1])
+def test_a_schedule_of_no_steps_is_a_value_error(steps):
+    for make in (nn.linear_decay, nn.cosine_decay, nn.step_decay):
+        with pytest.raises(ValueError, match="1 step or more"):
+            make(1.0, steps)
+    with pytest.raises(ValueError, match="1 step or more"):
+        nn.with_warmup(lambda step: 1.0, steps)
