@@ -1,4 +1,7 @@
-"""How does a network learn from its gradients? `Optimizer`: what all update rules share."""
+"""How does a network learn from its gradients? An `Optimizer` applies one of the rules of rules.py.
+
+It holds what all rules share: the parameters, their moments, a step, settings and state.
+"""
 
 from __future__ import annotations
 
@@ -48,10 +51,11 @@ class Optimizer(modes.Watched):
     numbers in the place of each Value. The first two steps are done Value by Value and compared
     with columns to the last bit. A rule that does anything else (a comparison, a `.data`, an
     assignment to an attribute) is called for one parameter after the other, as it is where Values
-    are needed: by a differentiable optimizer, in a jit recording, in `detect_anomaly`. So `update`
-    must have no effect beside its result and `state`: it must not count or log its calls, or draw
-    random numbers. What changes with time goes into `prepare`, and noise into the gradients, by
-    `step(noisy_gradients)`.
+    are needed: by a differentiable optimizer, in a jit recording, in `detect_anomaly`.
+
+    `update` must have no effect besides its result and `state`, such as a log or a random number,
+    because it is not called once for each parameter. What changes from step to step is computed
+    in `prepare`; noise is added to the gradients: `step(noisy)`.
 
     Args:
         parameters: a Module, what `model.parameters()` gives, or Values and Modules: the parts of
