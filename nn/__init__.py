@@ -29,14 +29,11 @@ from nn.clipping import clip_grad_norm, clip_grad_value
 from nn.gpt import GPT, Tokenizer
 from nn.layers import (
     MLP,
-    BatchNorm,
     Dropout,
     Embedding,
     Layer,
-    LayerNorm,
     Linear,
     Neuron,
-    RMSNorm,
     Sequential,
 )
 from nn.losses import (
@@ -51,6 +48,7 @@ from nn.losses import (
 from nn.matrix import Matrix, mean, norm
 from nn.metrics import accuracy
 from nn.module import Module
+from nn.norms import BatchNorm, LayerNorm, RMSNorm
 from nn.optim import Optimizer
 from nn.rng import seed
 from nn.rules import SGD, Adagrad, Adam, AdamW, RMSProp

@@ -14,9 +14,10 @@ from autograd.modes import scoped
 from autograd.text import for_stream
 from autograd.value import as_constant, as_operand
 from nn.activations import Activation, activation_named, softmax
-from nn.layers import LayerNorm, Linear, RMSNorm, name_of
+from nn.layers import Linear, name_of
 from nn.matrix import Matrix, dot, total
 from nn.module import Module
+from nn.norms import LayerNorm, RMSNorm
 
 Mask = Sequence[Sequence[bool | float | Value]] | Matrix
 

@@ -10,8 +10,8 @@ from typing import Any
 from autograd import Value
 from autograd.value import as_operand
 from nn.data import Dataset
-from nn.layers import BatchNorm
 from nn.module import Module
+from nn.norms import BatchNorm
 from nn.optim import Optimizer
 from nn.schedules import Schedule
 

@@ -1,0 +1,161 @@
+"""What keeps the numbers of a network in range? Normalization, over a batch or within a vector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, overload
+
+from autograd import Value, modes, no_grad
+from nn.layers import check_size
+from nn.matrix import Matrix, Vector, as_input, as_values, mean, total
+from nn.module import Module
+
+
+class BatchNorm(Module):
+    """Each column of a batch brought to mean 0 and variance 1, then scaled and shifted by learning.
+
+    Ioffe and Szegedy 2015, algorithm 1. In training the statistics are those of the batch, with the
+    variance divided by n; running averages (of the variance divided by n - 1) are kept for
+    evaluation.
+
+    Args:
+        size: the number of columns.
+        momentum: the weight of the newest batch in the running averages.
+        eps: added to the variance under the root.
+
+    Call: a batch (n x size) -> Matrix of that shape; in evaluation also a vector of size entries.
+    Raises ValueError for another size, and in training for a batch of fewer than 2 rows.
+    """
+
+    buffers: ClassVar[tuple[str, ...]] = ("running_mean", "running_variance")
+
+    def __init__(self, size: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        check_size("size", size)
+        if not 0.0 <= momentum <= 1.0 or not eps >= 0.0:
+            raise ValueError(
+                f"BatchNorm: momentum {momentum} is not in 0 .. 1, or eps {eps} below 0"
+            )
+        self.momentum, self.eps = momentum, eps
+        self.gain = [Value(1.0) for _ in range(size)]
+        self.bias = [Value(0.0) for _ in range(size)]
+        self.running_mean = [Value(0.0) for _ in range(size)]
+        self.running_variance = [Value(1.0) for _ in range(size)]
+
+    @overload
+    def __call__(self, x: Matrix) -> Matrix: ...
+    @overload
+    def __call__(self, x: Vector) -> list[Value]: ...
+    def __call__(self, x: Vector | Matrix) -> list[Value] | Matrix:
+        x = as_input(x, "BatchNorm")
+        rows = list(x) if isinstance(x, Matrix) else [as_values(x)]
+        if len(rows[0]) != len(self.gain):
+            raise ValueError(f"BatchNorm of {len(self.gain)} columns got {len(rows[0])}")
+        if modes.fixed(lambda: self.training):
+            if len(rows) < 2:
+                raise ValueError("BatchNorm in training needs a Matrix of at least 2 rows")
+            centers, variances = self._batch_statistics(rows)
+        else:
+            centers, variances = self.running_mean, self.running_variance
+        scales = [
+            gain / (variance + self.eps).sqrt()
+            for gain, variance in zip(self.gain, variances, strict=True)
+        ]
+        columns = list(zip(centers, scales, self.bias, strict=True))
+        out = [
+            [
+                (v - center) * scale + bias
+                for v, (center, scale, bias) in zip(row, columns, strict=True)
+            ]
+            for row in rows
+        ]
+        return Matrix(out) if isinstance(x, Matrix) else out[0]
+
+    def _batch_statistics(self, rows: list[list[Value]]) -> tuple[list[Value], list[Value]]:
+        moments = [_moments(column) for column in zip(*rows, strict=True)]
+        centers, variances = (
+            [center for center, _ in moments],
+            [variance for _, variance in moments],
+        )
+        unbiased = len(rows) / (len(rows) - 1)
+        running = self.running_mean + self.running_variance
+        with no_grad():
+            seen = centers + [variance * unbiased for variance in variances]
+            for old, new in zip(running, seen, strict=True):
+                old.assign((1.0 - self.momentum) * old + self.momentum * new)
+        return centers, variances
+
+
+class LayerNorm(Module):
+    """A vector brought to mean 0 and variance 1, then scaled and shifted (Ba et al. 2016, eq. 4).
+
+    Args:
+        size: the length of the vector. eps: added to the variance under the root.
+
+    Call: size entries -> list of as many Values; a batch (n x size) row by row. Raises ValueError
+    for another size.
+    """
+
+    def __init__(self, size: int, eps: float = 1e-5) -> None:
+        check_size("size", size)
+        self.eps = eps
+        self.gain = [Value(1.0) for _ in range(size)]
+        self.bias = [Value(0.0) for _ in range(size)]
+
+    @overload
+    def __call__(self, x: Matrix) -> Matrix: ...
+    @overload
+    def __call__(self, x: Vector) -> list[Value]: ...
+    def __call__(self, x: Vector | Matrix) -> list[Value] | Matrix:
+        x = as_input(x, "LayerNorm")
+        if isinstance(x, Matrix):
+            return Matrix(self(row) for row in x)
+        values = as_values(x)
+        if len(values) != len(self.gain):
+            raise ValueError(f"LayerNorm of {len(self.gain)} entries got {len(values)}")
+        center, variance = _moments(values)
+        spread = (variance + self.eps).sqrt()
+        return [
+            (v - center) / spread * gain + bias
+            for v, gain, bias in zip(values, self.gain, self.bias, strict=True)
+        ]
+
+
+class RMSNorm(Module):
+    """A vector divided by its root mean square, then scaled (Zhang and Sennrich 2019, eq. 4).
+
+    Args:
+        size: the length of the vector. eps: added to the mean square under the root.
+        gain: whether a scale is learned for each entry.
+
+    Call: size entries -> list of as many Values; a batch (n x size) row by row. Raises ValueError
+    for another size.
+    """
+
+    def __init__(self, size: int, eps: float = 1e-5, gain: bool = True) -> None:
+        check_size("size", size)
+        self.size, self.eps = size, eps
+        self.gain = [Value(1.0) for _ in range(size)] if gain else []
+
+    def __repr__(self) -> str:
+        return f"RMSNorm({self.size})"
+
+    @overload
+    def __call__(self, x: Matrix) -> Matrix: ...
+    @overload
+    def __call__(self, x: Vector) -> list[Value]: ...
+    def __call__(self, x: Vector | Matrix) -> list[Value] | Matrix:
+        x = as_input(x, "RMSNorm")
+        if isinstance(x, Matrix):
+            return Matrix(self(row) for row in x)
+        values = as_values(x)
+        if len(values) != self.size:
+            raise ValueError(f"RMSNorm of {self.size} entries got {len(values)}")
+        scale = (mean(v * v for v in values) + self.eps) ** -0.5
+        scaled = [v * scale for v in values]
+        return [v * g for v, g in zip(scaled, self.gain, strict=True)] if self.gain else scaled
+
+
+def _moments(values: Sequence[Value]) -> tuple[Value, Value]:
+    """Mean and variance, the latter divided by n."""
+    center = mean(values)
+    return center, total((v - center) ** 2 for v in values) / len(values)
