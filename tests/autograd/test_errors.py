@@ -14,6 +14,8 @@ from autograd.backward import backward, topological_order
 
 x = Value(0.0, label="x")
 v = Value(2.0, label="v")
+# Which arrays NumPy makes a number of, in its own words.
+ONE_NUMBER = "length-1" if np.__version__.startswith("1.") else "0-dimensional"
 
 
 def raises_exactly(kind: type[Exception], message: str, compute: Callable[[], Any]) -> None:
@@ -74,13 +76,13 @@ def test_a_negative_base_to_a_fraction_is_out_of_the_domain_at_any_size(
         ("1.5", "'1.5' (str)"),
         (b"1", "b'1' (bytes)"),
         (1 + 2j, "(1+2j) (complex)"),
-        (np.complex128(1), "np.complex128(1+0j) (complex128)"),
+        (np.complex128(1), f"{np.complex128(1)!r} (complex128)"),  # NumPy 1 writes (1+0j)
         (None, "None (NoneType)"),
         ([1.0], "[1.0] (list)"),
         (Value(1), "Value(data=1.0, grad=0.0) (Value)"),
         (
             np.array([1.0, 2.0]),
-            "array([1., 2.]): only 0-dimensional arrays can be converted to Python scalars",
+            f"array([1., 2.]): only {ONE_NUMBER} arrays can be converted to Python scalars",
         ),
     ],
     ids=repr,
@@ -95,7 +97,7 @@ def test_an_integer_too_large_for_a_float(make: Callable[[int], Value]) -> None:
     raises_exactly(OverflowError, message, lambda: make(10**400))
 
 
-@pytest.mark.parametrize("stranger", ["a", None, 1j, [1.0], object()], ids=repr)
+@pytest.mark.parametrize("stranger", ["a", None, 1j, [1.0], object()])
 def test_operators_refuse_what_is_not_a_number(stranger: Any) -> None:
     for compute in (
         lambda: v + stranger,

@@ -144,7 +144,7 @@ def test_a_task_starts_in_the_mode_it_was_created_in() -> None:
 
 
 def test_threads_do_not_see_each_others_no_grad() -> None:
-    meet = threading.Barrier(2, timeout=10)
+    meet = threading.Barrier(2, timeout=60)
     seen = {}
 
     def switched() -> None:
@@ -168,7 +168,7 @@ def test_a_shared_decorated_function_is_safe_in_many_threads() -> None:
         meet.wait()
         return recorded()
 
-    meet = threading.Barrier(4, timeout=10)
+    meet = threading.Barrier(4, timeout=60)
     results = []
     after = []
 

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -95,7 +96,7 @@ class Terminal:
 
     def shows(self, *expected: str) -> list[str]:
         """The screen, as soon as it has each of these lines."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not set(expected) <= set(self.screen()):
             waiting = self.read(0.1) or self.process.poll() is None
             if not waiting or time.monotonic() > deadline:
@@ -125,9 +126,16 @@ class Terminal:
                 lines[row], column = line[:column] + part + line[end:], end
         return lines
 
+    def waits(self) -> None:
+        """Wait until the program waits for a key."""
+        time.sleep(0.2)
+        stat = Path(f"/proc/{self.process.pid}/stat")
+        while stat.exists() and stat.read_text().rpartition(") ")[2][0] != "S":  # not yet asleep
+            time.sleep(0.1)
+
     def ended(self) -> int:
         """The exit code, when the program has ended and all it wrote is read."""
-        code = self.process.wait(timeout=20)
+        code = self.process.wait(timeout=60)
         while self.read(0.0):
             pass
         return code
@@ -227,7 +235,7 @@ def test_leaving_restores_the_terminal(key: bytes) -> None:
 def test_an_interrupt_and_an_error_restore_it_too() -> None:
     with playing() as terminal:
         terminal.shows(HELP)
-        time.sleep(0.2)  # until it waits: a signal just before that is seen with the next key only
+        terminal.waits()  # a signal just before that is seen with the next key only
         terminal.process.send_signal(signal.SIGINT)
         terminal.shows("done")
         assert terminal.ended() == 0

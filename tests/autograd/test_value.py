@@ -121,7 +121,7 @@ TRUTHS: dict[str, Callable[[Value], object]] = {
     "any": lambda v: any([v]),
     "all": lambda v: all([v]),
     "filter": lambda v: list(filter(None, [v])),
-    "an array": lambda v: np.array([v]).any(),
+    "an array": lambda v: bool(np.array([v])),
 }
 
 

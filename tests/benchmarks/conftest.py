@@ -11,6 +11,11 @@ import pytest
 ROWS: list[tuple[str, str, str]] = []
 
 
+def pytest_xdist_auto_num_workers(config):
+    """Run benchmarks in one process: tests that run side by side disturb each other's times."""
+    return 0
+
+
 @pytest.fixture
 def report():
     """report(what, measured, asked): one row of the final table."""

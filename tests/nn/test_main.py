@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import shlex
@@ -23,14 +25,6 @@ PNG = b"\x89PNG\r\n\x1a\n"
 SMALL = ("--hidden", "3", "--examples", "12", "--seed", "0", "--quiet")
 
 
-@pytest.fixture(autouse=True)
-def ordinary_interrupt():
-    """Ctrl-C raises KeyboardInterrupt here and in processes begun here, however tests run."""
-    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, previous)
-
-
 def command(*arguments):
     return [sys.executable, "-m", "nn", *map(str, arguments)]
 
@@ -40,6 +34,20 @@ def nn_run(folder, *arguments):
     return subprocess.run(
         command(*arguments), cwd=folder, capture_output=True, text=True, timeout=300
     )
+
+
+def run_here(folder, *arguments):
+    """(exit code, stdout, stderr) of the same in this process, which takes a tenth of the time."""
+    with (
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(io.StringIO()) as out,
+        contextlib.redirect_stderr(io.StringIO()) as err,
+    ):
+        try:
+            code = main(list(map(str, arguments)))
+        except SystemExit as wrong_usage:
+            code = wrong_usage.code
+    return code, out.getvalue(), err.getvalue()
 
 
 def content(folder):
@@ -58,11 +66,10 @@ def numbers(folder):
 def refused(folder, *arguments, code=1):
     """The one line on stderr of a run that fails and leaves every file of the folder alone."""
     before = content(folder)
-    done = nn_run(folder, *arguments)
-    assert done.returncode == code
-    assert "Traceback" not in done.stdout + done.stderr
+    found, _, err = run_here(folder, *arguments)
+    assert found == code
     assert content(folder) == before
-    lines = [line for line in done.stderr.splitlines() if not line.startswith(("usage:", " "))]
+    lines = [line for line in err.splitlines() if not line.startswith(("usage:", " "))]
     assert len(lines) == 1
     assert lines[0].startswith("python -m nn")
     assert len(lines[0]) < len(str(folder)) + 400
@@ -205,8 +212,8 @@ def test_resumed_equals_uninterrupted(task, tmp_path):
         ("--out", "parts", "--epochs", 3),
         ("--out", "parts", "--epochs", 6, "--resume"),
     ):
-        done = nn_run(tmp_path, task, *arguments, *SMALL)
-        assert done.returncode == 0, done.stderr
+        code, _, err = run_here(tmp_path, task, *arguments, *SMALL)
+        assert code == 0, err
     assert content(tmp_path / "parts") == content(tmp_path / "whole")
 
 

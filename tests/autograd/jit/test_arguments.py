@@ -626,7 +626,8 @@ CALLABLES: dict[str, Callable[..., Any]] = {
     "a partial of a method": functools.partial(Model.method, model),
     "a decorated function": decorated(lambda x: w * x),
     "a property inside": lambda x: model.double * x,
-    "a jitted function": jit(lambda x: w * x),
+    # Everything in its globals is watched: those of this module lead to all that pytest holds.
+    "a jitted function": jit(eval("lambda x: w * x", {"w": w})),
     "a primitive": maximum,
     "an activation": nn.tanh,
     "an operator": w.__mul__,

@@ -625,7 +625,7 @@ def fitted(jit: bool, classes: int, **settings: Any) -> tuple[Any, ...]:
         {"drop": True},
         {"rule": nn.SGD, "lr": 1e200, "penalty": nn.l2(1.0)},
     ],
-    ids=str,
+    ids=["plain", "one batch", "penalty and clip", "schedule", "dropout", "overflow"],
 )
 def test_fit_with_the_jit_is_fit(settings: dict[str, Any]) -> None:
     assert fitted(True, 2, **settings) == fitted(False, 2, **settings)

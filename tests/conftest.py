@@ -1,0 +1,45 @@
+"""What every test starts from: a small heap, and Ctrl-C raises KeyboardInterrupt."""
+
+import ctypes
+import gc
+import random
+import signal
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+from autograd import Value
+
+# A busy machine may be slow without being wrong.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
+
+FOUND_BY_A_JIT = (Value, random.Random, np.random.Generator, np.random.RandomState)
+
+
+def pytest_collection_finish(session):
+    """Hide from the garbage collector what pytest holds: far more objects than a test makes.
+
+    Each recording of a jit looks for Values among all objects that the collector tracks, and so
+    does each `gc.collect()` for garbage. Values and random streams of the test modules stay
+    visible: nothing is hidden that a jit looks for, and it is told so.
+    """
+    gc.collect()
+    found = [thing for thing in gc.get_objects() if isinstance(thing, FOUND_BY_A_JIT)]
+    gc.freeze()
+    for thing in found:  # tracked anew, in the youngest generation
+        ctypes.pythonapi.PyObject_GC_UnTrack(ctypes.py_object(thing))
+        ctypes.pythonapi.PyObject_GC_Track(ctypes.py_object(thing))
+    gc.get_freeze_count = lambda: 0
+
+
+@pytest.fixture(autouse=True)
+def _ordinary_interrupt():
+    """Set Python's own SIGINT handler: a shell that starts the tests in the background ignores it.
+
+    A child process inherits an ignored signal, but not a handler.
+    """
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
