@@ -44,7 +44,8 @@ def outline(plan: Plan) -> Outline:
         groups.append((name, len(group.nodes)))
     # Sources and groups lie one after the other in memory: an address tells whose number it is.
     places: list[str | int] = [*plan.spans, *range(len(plan.groups))]
-    starts = [start for start, _ in plan.spans.values()] + [group.start for group in plan.groups]
+    kinds = [start for start, _ in plan.spans.values()]
+    starts = np.array(kinds + [group.start for group in plan.groups])
     flows: dict[tuple[str | int, int], int] = {}
     for target, group in enumerate(plan.groups):
         owners = np.searchsorted(starts, group.operands.ravel(), side="right") - 1

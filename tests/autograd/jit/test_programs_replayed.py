@@ -237,7 +237,7 @@ def test_a_value_used_thousands_of_times_and_a_chain_of_thousands() -> None:
 
         def step(x: float, xs: list[float]) -> Any:
             y = w * x
-            for _ in range(1_000):
+            for _ in range(3_000):
                 y = w * y * (1.0 - y)
             fan = total((w * k).sin() for k in xs)
             loss = y + fan
