@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import reduce
 
 from autograd import Value, maximum, minimum, modes, no_grad, ops, where
+from autograd.value import NO_GRADIENT
 from nn.matrix import as_values, total
 from nn.module import Module, Parameters, gathered
 from nn.settings import Number, require_range
@@ -16,8 +17,12 @@ def clipped(gradients: Sequence[Value], max_norm: Number) -> tuple[list[Value], 
     """The gradients scaled down together to at most `max_norm` in Euclidean norm; their norm."""
     if not gradients:
         raise ValueError("clipping no gradients")
-    require_range("max_norm", max_norm, 0.0, math.inf)
+    endless = not isinstance(max_norm, Value) and max_norm == math.inf
+    if not endless:
+        require_range("max_norm", max_norm, 0.0, math.inf)
     norm = total(g * g for g in gradients).sqrt()
+    if endless:  # to measure the norm
+        return list(gradients), norm
     larger = maximum(norm, max_norm)
     scale = max_norm / where(larger, larger, 1.0)  # exactly 1 below the limit
     return [g * scale for g in gradients], norm
@@ -26,15 +31,20 @@ def clipped(gradients: Sequence[Value], max_norm: Number) -> tuple[list[Value], 
 def clip_grad_norm(
     parameters: Module | Iterable[Value | Module],
     max_norm: float,
+    *,
     error_if_nonfinite: bool = True,
 ) -> Value:
     """Scale the `.grad` of all parameters together to at most `max_norm`; returns the norm before.
 
-    Raises ValueError for no parameters or a negative limit, and FloatingPointError if the norm is
-    nan or infinite; no gradient is then changed. With `error_if_nonfinite=False` a norm that is nan
-    makes all gradients nan, and one that is infinite all finite gradients 0, as in PyTorch.
+    With `max_norm=math.inf` it measures only.
+
+    Raises ValueError for no parameters or a negative limit, TypeError for a gradient that is None,
+    and FloatingPointError if the norm is nan or infinite; no gradient is then changed. With
+    `error_if_nonfinite=False` a norm that is nan makes all gradients nan, and one that is infinite
+    all finite gradients 0, as in PyTorch.
     """
     listed = gathered(parameters)
+    require_gradients(listed)
     with no_grad():
         scaled, norm = clipped(as_values(parameter.grad for parameter in listed), max_norm)
         if error_if_nonfinite:
@@ -47,15 +57,18 @@ def clip_grad_norm(
 def clip_grad_value(
     parameters: Module | Iterable[Value | Module],
     limit: float,
+    *,
     error_if_nonfinite: bool = True,
 ) -> None:
     """Bring the `.grad` of each parameter into -limit .. limit.
 
-    Raises ValueError for no parameters or a negative limit, and FloatingPointError for a gradient
-    that is nan or infinite; no gradient is then changed. With `error_if_nonfinite=False` nan stays
+    Raises ValueError for no parameters or a limit that is negative or infinite, TypeError for a
+    gradient that is None, and FloatingPointError for one that is nan or infinite; no gradient is
+    then changed. With `error_if_nonfinite=False` nan stays
     nan, and an infinity becomes the limit, as in PyTorch.
     """
     listed = gathered(parameters)
+    require_gradients(listed)
     require_range("limit", limit, 0.0, math.inf)
     if not listed:
         raise ValueError("clipping no gradients")
@@ -68,6 +81,20 @@ def clip_grad_value(
         parameter.assign(grad=gradient)
 
 
+def require_gradients(parameters: Sequence[Value]) -> None:
+    """Raise TypeError for a parameter whose `.grad` is None."""
+    if modes.is_traced():
+        return  # recorded gradients are numbers
+    for i, parameter in enumerate(parameters):
+        if parameter.grad is None:
+            raise TypeError(NO_GRADIENT.format(_name(parameters, i)))
+
+
+def _name(parameters: Sequence[Value], i: int) -> str:
+    place = parameters.places[i].name if isinstance(parameters, Parameters) else ""
+    return place or parameters[i].label or f"parameters[{i}]"
+
+
 def _require_finite(function: str, parameters: list[Value], size: Value) -> None:
     """Raise FloatingPointError if the size of the gradients, 0 or more, is nan or infinite."""
     if modes.is_traced():
@@ -78,10 +105,8 @@ def _require_finite(function: str, parameters: list[Value], size: Value) -> None
     instead = "try a smaller learning rate, or error_if_nonfinite=False"
     for i, parameter in enumerate(parameters):
         if not math.isfinite(parameter.grad):
-            place = parameters.places[i].name if isinstance(parameters, Parameters) else ""
-            name = place or parameter.label or f"parameters[{i}]"
             raise FloatingPointError(
-                f"{function}: the gradient of {name} is {parameter.grad}: {instead}"
+                f"{function}: the gradient of {_name(parameters, i)} is {parameter.grad}: {instead}"
             )
     raise FloatingPointError(
         f"{function}: the norm of the gradients is {size.data}, for their squares are too large:"

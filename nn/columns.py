@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import builtins
+import dis
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
+from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
 from autograd import Value, ops
@@ -85,6 +89,112 @@ class Column:
     __format__ = __str__ = __repr__ = __getattr__ = _refused
 
 
+# --- which rules are arithmetic ---
+
+_FUNCTIONS = (abs, max, min, pow, math)
+_METHODS = {name for name in vars(Column).keys() & set(dir(Value)) if name[0] != "_"} | {"data"}
+# Identity, membership and assignments differ, or count, for each parameter.
+_REFUSED = tuple(
+    "IS_OP CONTAINS_OP STORE_ATTR STORE_GLOBAL STORE_DEREF STORE_NAME DELETE_ IMPORT_ LOAD_NAME"
+    " LOAD_BUILD_CLASS".split()
+)
+
+
+def attributes_read(update: Any, rule: object) -> frozenset[str] | None:
+    """The attributes of a rule that its update reads, or None if it is more than arithmetic.
+
+    Its code, and that of the functions and methods that it calls, may name only numbers, tuples of
+    numbers, Primitives, `math`, `abs`, `max`, `min`, `pow` and such functions. It has no `is` or
+    `in`, no `try` or `with`, and assigns to no attribute. What is asked of a column beyond
+    arithmetic is found when the code runs: it raises NotArithmetic.
+    """
+    names: set[str] = set()
+    seen: set[CodeType] = set()
+
+    def is_allowed(content: Any) -> bool:
+        if isinstance(content, property):
+            return content.fget.__module__ == "nn.optim"  # the learning rate
+        if not isinstance(content, FunctionType):
+            return (
+                isinstance(content, Primitive)
+                or content in _FUNCTIONS
+                or getattr(content, "__module__", None) == "math"
+                or is_constant(content)
+            )
+        if content.__code__ in seen:
+            return True
+        seen.add(content.__code__)
+        cells = [cell.cell_contents for cell in content.__closure__ or ()]
+        defaults = [*(content.__defaults__ or ()), *(content.__kwdefaults__ or {}).values()]
+        return all(map(is_allowed, [*cells, *defaults])) and all(
+            is_clean(code, content.__globals__) for code in _nested(content.__code__)
+        )
+
+    def is_clean(code: CodeType, variables: dict[str, Any]) -> bool:
+        if code.co_exceptiontable:
+            return False
+        for step in dis.get_instructions(code):
+            name = step.argval
+            if step.opname.startswith(_REFUSED):
+                return False
+            if step.opname == "LOAD_GLOBAL":
+                content = variables.get(name, getattr(builtins, name, None))
+                known = getattr(content, "__module__", None) == "nn.rules"
+                if not known and not is_allowed(content):
+                    return False
+            elif step.opname in ("LOAD_ATTR", "LOAD_METHOD") and not is_readable(name):
+                return False
+        return True
+
+    def is_readable(name: str) -> bool:
+        if name in vars(rule):
+            names.add(name)
+            return True
+        for kind in type(rule).__mro__:
+            if name in vars(kind):
+                return is_allowed(vars(kind)[name])
+        return name in _METHODS or hasattr(math, name)
+
+    function = getattr(update, "__func__", None)
+    return frozenset(names) if function is not None and is_allowed(function) else None
+
+
+def is_constant(content: Any) -> bool:
+    """Whether it is a number, a Value, text, None, or a tuple of these: nothing that changes."""
+    if isinstance(content, tuple):
+        return all(map(is_constant, content))
+    return content is None or isinstance(content, str) or as_operand(content) is not None
+
+
+def _nested(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _nested(constant)
+
+
+# --- a step ---
+
+
+class Moments(dict[str, Any]):
+    """The moments of a parameter, by the names that a rule has declared."""
+
+    def __init__(self, rule: object, moments: Mapping[str, Any]) -> None:
+        super().__init__(moments)
+        self.rule, self.names = rule, tuple(moments)
+
+    def __missing__(self, name: str) -> Any:
+        kind, names = type(self.rule).__name__, (*self.names, name)
+        raise ValueError(f"{kind} has not declared a moment {name!r}: write moments = {names!r}")
+
+    def require_declared(self) -> None:
+        """Raise ValueError for a moment that is not declared, or was removed."""
+        for name in self.keys() - set(self.names):
+            self.__missing__(name)
+        for name in self.names:
+            self[name]
+
+
 def _numbers(operand: Any) -> Iterable[float]:
     """The numbers of an operand, one for each parameter."""
     if operand.__class__ is Column:
@@ -105,24 +215,19 @@ class Updated(NamedTuple):
     parameters: Sequence[Any]
     moments: Mapping[str, Sequence[Any]]
 
-    def bits(self) -> list[list[str]]:
-        """The parameters and moments, for a comparison to the last bit."""
-        groups = [self.parameters, *self.moments.values()]
-        return [[float(number).hex() for number in group] for group in groups]
-
 
 def update_all(
     update: Callable[..., Any],
     parameters: Column,
     gradients: Column,
-    moments: dict[str, Column],
+    state: Moments,
 ) -> tuple[list[float], dict[str, list[float]]]:
     """The new parameters and moments by one call of `update` for all.
 
     Raises NotArithmetic, or whatever `update` raises, where it is more than arithmetic.
     """
-    state: dict[str, Any] = dict(moments)
     new = update(parameters, gradients, state)
-    if not all(isinstance(column, Column) for column in [new, *map(state.get, moments)]):
+    state.require_declared()
+    if not all(isinstance(column, Column) for column in [new, *state.values()]):
         raise NotArithmetic
-    return new.numbers, {name: state[name].numbers for name in moments}
+    return new.numbers, {name: column.numbers for name, column in state.items()}

@@ -14,7 +14,16 @@ from typing import Any, cast
 
 from autograd import Value, modes, no_grad, where
 from autograd.value import as_constant
-from nn.columns import Column, Updated, update_all
+from nn.clipping import require_gradients
+from nn.columns import (
+    Column,
+    Moments,
+    NotArithmetic,
+    Updated,
+    attributes_read,
+    is_constant,
+    update_all,
+)
 from nn.files import as_number
 from nn.matrix import as_values
 from nn.module import Module, Parameters, gathered
@@ -23,6 +32,7 @@ from nn.settings import (
     Setting,
     parts,
     plain,
+    require_flag,
     require_range,
     restored,
     restored_settings,
@@ -47,15 +57,16 @@ class Optimizer(modes.Watched):
     Its settings are the public attributes that are numbers, Values, bools or tuples of these: they
     are shown, saved and loaded.
 
-    Where `update` is arithmetic only, it is called once for all parameters, with a column of
-    numbers in the place of each Value. The first two steps are done Value by Value and compared
-    with columns to the last bit. A rule that does anything else (a comparison, a `.data`, an
-    assignment to an attribute) is called for one parameter after the other, as it is where Values
-    are needed: by a differentiable optimizer, in a jit recording, in `detect_anomaly`.
+    Where `update` is plain arithmetic it is called once for all parameters, with a column of
+    numbers in the place of each Value: the same numbers, many times faster. Plain arithmetic has
+    operators, methods such as `sqrt`, Primitives such as `maximum`, `abs`, `math`, the learning
+    rate, settings, what `prepare` returned, and functions and methods of the same kind. With
+    anything else (a comparison of a parameter, `is` or `in`, a random number, a list, an assignment
+    to an attribute) `update` is called for one parameter after the other, as it is where Values are
+    needed: by a differentiable optimizer, in a jit recording, in `detect_anomaly`.
 
-    `update` must have no effect besides its result and `state`, such as a log or a random number,
-    because it is not called once for each parameter. What changes from step to step is computed
-    in `prepare`; noise is added to the gradients: `step(noisy)`.
+    What changes from step to step is computed in `prepare`, called once a step: a number, a Value,
+    or a tuple of these, where `update` is to be fast.
 
     Args:
         parameters: a Module, what `model.parameters()` gives, or Values and Modules: the parts of
@@ -70,7 +81,8 @@ class Optimizer(modes.Watched):
         TypeError: a parameter that is not a Value.
     """
 
-    moments: tuple[str, ...] = ()  # the names of what is kept for each parameter
+    # The names of what is kept for each parameter; all start at 0.
+    moments: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -87,6 +99,9 @@ class Optimizer(modes.Watched):
             raise ValueError(f"{type(self).__name__} got no parameters")
         if len(set(self.parameters)) < len(self.parameters):
             raise ValueError(f"{type(self).__name__} got a parameter twice")
+        require_flag("differentiable", differentiable)
+        if isinstance(self.moments, str):
+            raise TypeError(f"moments are a tuple of names: write moments = ({self.moments!r},)")
         require_range("lr", lr, 0.0, math.inf)
         self._lr = lr
         self.differentiable = differentiable
@@ -94,7 +109,7 @@ class Optimizer(modes.Watched):
         self._state = {name: [Value(0.0) for _ in self.parameters] for name in self.moments}
         self._shared: Any = None
         self._in_columns = True  # until the rule turns out to be more than arithmetic
-        self._trials = 2  # steps that must show it: the moments are 0 in the first one
+        self._reads: frozenset[str] | None = None  # the attributes that `update` reads
         self._has_warned = False
 
     @property
@@ -107,6 +122,7 @@ class Optimizer(modes.Watched):
     @lr.setter
     def lr(self, lr: Number) -> None:
         modes.refuse("a learning rate cannot be assigned", "assign it before the call")
+        require_range("lr", lr, 0.0, math.inf)
         self._lr = lr
 
     def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
@@ -127,8 +143,11 @@ class Optimizer(modes.Watched):
                 `step(grad(loss, optimizer.parameters, create_graph=True))`.
 
         Raises ValueError if the gradients are not as many as the parameters, or missing where they
-        are needed; nothing is then changed.
+        are needed, for a setting out of range, and for a moment that is not declared; TypeError
+        for a gradient that is None. Nothing is then changed.
         """
+        require_range("lr", self._lr, 0.0, math.inf)
+        self.check()
         if gradients is None and self.differentiable:
             raise ValueError(
                 "a differentiable optimizer needs gradients with a history: write"
@@ -138,8 +157,10 @@ class Optimizer(modes.Watched):
             raise ValueError(f"{len(self.parameters)} parameters, but {len(gradients)} gradients")
         # In a jit, plain settings are part of the recording.
         modes.fixed(lambda: [x for _, x in settings_of(self) if not isinstance(x, Value)])
-        if not self._has_warned and not modes.is_traced():
-            self._warn_if_still(gradients)
+        if gradients is None:
+            require_gradients(self.parameters)
+        if not modes.is_traced():
+            self.warn_if_no_gradient(gradients, stacklevel=3)
         # All updates are computed before any is made: an error leaves everything as it was.
         with contextlib.nullcontext() if self.differentiable else no_grad():
             time, updated, moments = self._updated(gradients)
@@ -156,39 +177,39 @@ class Optimizer(modes.Watched):
         for name, values in moments.items():
             _put(self._state[name], values)
 
-    def _warn_if_still(self, gradients: Sequence[Value] | None) -> None:
-        """Warn, once, if every gradient is exactly 0."""
+    def warn_if_no_gradient(
+        self, gradients: Sequence[Value] | None = None, stacklevel: int = 2
+    ) -> None:
+        """Warn, once, if every gradient is exactly 0; a step does this, except in a replay."""
+        if self._has_warned:
+            return
         if gradients is None:
-            still = not any(parameter.grad for parameter in self.parameters)
+            found = any(parameter.grad for parameter in self.parameters)
         else:
-            still = not any(g.data if isinstance(g, Value) else g for g in gradients)
-        if still:
+            found = any(g.data if isinstance(g, Value) else g for g in gradients)
+        if not found:
             self._has_warned = True
             warnings.warn(
                 f"every gradient of this step of {type(self).__name__} is 0: was backward() called,"
                 " on a loss of these parameters? Dead units, and a loss that is at its minimum,"
                 " have such gradients too",
-                stacklevel=3,
+                stacklevel=stacklevel,
             )
 
     # --- one update for all parameters ---
 
     def _updated(self, gradients: Sequence[Value] | None) -> Updated:
         """The time, the parameters and the moments after a step."""
-        if not self._in_columns or not self._is_plain(gradients):
-            return self._by_values(gradients)
-        if self._trials:
-            updated = self._by_values(gradients)
-            self._in_columns = self._columns_give(updated, gradients)
-            self._trials -= 1
-            return updated
-        try:
-            return self._by_columns(gradients)
-        except (ArithmeticError, ValueError):  # the error of a Value says where
-            return self._by_values(gradients)
-        except Exception:  # a branch that is more than arithmetic
-            self._in_columns = False
-            return self._by_values(gradients)
+        time = self.time + 1.0
+        self._shared = self.prepare(time)
+        if self._in_columns and self._is_plain(gradients):
+            try:
+                return self._by_columns(time, gradients)
+            except (ArithmeticError, ValueError):  # the error of a Value says where
+                pass
+            except Exception:  # more than arithmetic
+                self._in_columns = False
+        return self._by_values(time, gradients)
 
     def _is_plain(self, gradients: Sequence[Value] | None) -> bool:
         """Whether numbers are all that a step needs."""
@@ -202,38 +223,30 @@ class Optimizer(modes.Watched):
             and all(isinstance(gradient, Value) for gradient in gradients or ())
         )
 
-    def _by_values(self, gradients: Sequence[Value] | None) -> Updated:
+    def _by_values(self, time: Value, gradients: Sequence[Value] | None) -> Updated:
         """A step, one parameter after the other."""
         if gradients is None:
             gradients = [as_constant(parameter.grad) for parameter in self.parameters]
-        time = self.time + 1.0
-        self._shared = self.prepare(time)
         states = [
-            {name: values[i] for name, values in self._state.items()}
+            Moments(self, {name: values[i] for name, values in self._state.items()})
             for i in range(len(self.parameters))
         ]
         new = list(map(self.update, self.parameters, gradients, states))
+        for state in states:
+            state.require_declared()
         return Updated(time, new, {name: [s[name] for s in states] for name in self._state})
 
-    def _by_columns(self, gradients: Sequence[Value] | None) -> Updated:
+    def _by_columns(self, time: Value, gradients: Sequence[Value] | None) -> Updated:
         """The same expressions and the same bits on floats, in a fiftieth of the time."""
-        columns = {name: Column.of(values) for name, values in self._state.items()}
+        if self._reads is None:
+            self._reads = attributes_read(self.update, self)
+        if self._reads is None or not all(is_constant(vars(self)[name]) for name in self._reads):
+            raise NotArithmetic
+        moments = Moments(self, {name: Column.of(vs) for name, vs in self._state.items()})
         slopes = [parameter.grad for parameter in self.parameters]
         gradient = Column(slopes) if gradients is None else Column.of(gradients)
-        time = self.time + 1.0
-        self._shared = self.prepare(time)
-        new, moments = update_all(self.update, Column.of(self.parameters), gradient, columns)
-        return Updated(time, new, moments)
-
-    def _columns_give(self, by_values: Updated, gradients: Sequence[Value] | None) -> bool:
-        """Whether columns give the same bits, tried on a copy, and assign to no attribute."""
-        trial = copy(self)
-        try:
-            by_columns = trial._by_columns(gradients)
-            trial._shared = self._shared
-            return vars(trial) == vars(self) and by_columns.bits() == by_values.bits()
-        except Exception:  # it asked for more than arithmetic
-            return False
+        new, columns = update_all(self.update, Column.of(self.parameters), gradient, moments)
+        return Updated(time, new, columns)
 
     # --- settings ---
 

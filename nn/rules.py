@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from autograd import Value
 from nn.module import Module
 from nn.optim import Optimizer
-from nn.settings import Number, require_range
+from nn.settings import Number, require_flag, require_range
 
 
 class SGD(Optimizer):
@@ -26,11 +27,12 @@ class SGD(Optimizer):
         momentum: Number = 0.0,
         nesterov: bool = False,
         weight_decay: Number = 0.0,
+        *,
         differentiable: bool = False,
     ) -> None:
         self.momentum, self.nesterov, self.weight_decay = momentum, nesterov, weight_decay
-        self.check()
         self._has_momentum = isinstance(momentum, Value) or momentum != 0.0
+        self.check()
         self.moments = ("velocity",) if self._has_momentum else ()
         super().__init__(parameters, lr, differentiable)
 
@@ -38,7 +40,14 @@ class SGD(Optimizer):
         """See the class."""
         require_range("momentum", self.momentum, 0.0, math.inf)
         require_range("weight_decay", self.weight_decay, 0.0, math.inf)
-        if self.nesterov and not isinstance(self.momentum, Value) and self.momentum == 0.0:
+        require_flag("nesterov", self.nesterov)
+        is_used = isinstance(self.momentum, Value) or self.momentum != 0.0
+        if is_used and not self._has_momentum:
+            raise ValueError(
+                "this SGD was made without a momentum, and has no velocity: make one with a"
+                " momentum, such as SGD(parameters, lr, momentum=0.9)"
+            )
+        if self.nesterov and not is_used:
             raise ValueError("nesterov needs a momentum above 0")
 
     def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
@@ -67,6 +76,7 @@ class RMSProp(Optimizer):
         alpha: Number = 0.99,
         eps: Number = 1e-8,
         weight_decay: Number = 0.0,
+        *,
         differentiable: bool = False,
     ) -> None:
         self.alpha, self.eps, self.weight_decay = alpha, eps, weight_decay
@@ -100,6 +110,7 @@ class Adagrad(Optimizer):
         self,
         parameters: Module | Iterable[Value | Module],
         lr: Number = 1e-2,
+        *,
         eps: Number = 1e-10,
         weight_decay: Number = 0.0,
         initial_accumulator: float = 0.0,
@@ -146,19 +157,23 @@ class Adam(Optimizer):
         betas: tuple[Number, Number] = (0.9, 0.999),
         eps: Number = 1e-8,
         weight_decay: Number = 0.0,
+        *,
         differentiable: bool = False,
     ) -> None:
-        if not isinstance(betas, tuple | list):
-            raise TypeError(f"betas must be two numbers, such as (0.9, 0.999), not {betas!r}")
-        if len(betas) != 2:
-            raise ValueError(f"betas must be two numbers, such as (0.9, 0.999), not {betas!r}")
-        self.betas, self.eps, self.weight_decay = tuple(betas), eps, weight_decay
+        self.betas, self.eps, self.weight_decay = betas, eps, weight_decay
         self.check()
+        self.betas = betas[0], betas[1]
         super().__init__(parameters, lr, differentiable)
 
     def check(self) -> None:
         """See the class."""
-        for i, beta in enumerate(self.betas, 1):
+        betas: Any = self.betas
+        message = f"betas must be two numbers, such as (0.9, 0.999), not {betas!r}"
+        if not isinstance(betas, tuple | list):
+            raise TypeError(message)
+        if len(betas) != 2:
+            raise ValueError(message)
+        for i, beta in enumerate(betas, 1):
             require_range(f"beta{i}", beta, 0.0, math.nextafter(1.0, 0.0))
         require_range("eps", self.eps, 0.0, math.inf)
         require_range("weight_decay", self.weight_decay, 0.0, math.inf)
@@ -194,9 +209,10 @@ class AdamW(Adam):
         betas: tuple[Number, Number] = (0.9, 0.999),
         eps: Number = 1e-8,
         weight_decay: Number = 1e-2,
+        *,
         differentiable: bool = False,
     ) -> None:
-        super().__init__(parameters, lr, betas, eps, weight_decay, differentiable)
+        super().__init__(parameters, lr, betas, eps, weight_decay, differentiable=differentiable)
 
     def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
         """See the class."""

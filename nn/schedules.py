@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from autograd.value import as_operand
+
 Schedule = Callable[[int], float]
 
 
@@ -19,13 +21,13 @@ def linear_decay(lr: float, steps: int, final: float = 0.0) -> Schedule:
     >>> [linear_decay(1.0, 4)(step) for step in range(6)]
     [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]
     """
-    _check_steps(steps)
+    _check(steps=steps, lr=lr, final=final)
     return lambda step: final + (lr - final) * (1.0 - min(step / steps, 1.0))
 
 
 def cosine_decay(lr: float, steps: int, final: float = 0.0) -> Schedule:
     """From `lr` along half a cosine wave to `final` (Loshchilov and Hutter 2017, eq. 5)."""
-    _check_steps(steps)
+    _check(steps=steps, lr=lr, final=final)
     return lambda step: (
         final + (lr - final) * (1.0 + math.cos(math.pi * min(step / steps, 1.0))) / 2.0
     )
@@ -33,8 +35,8 @@ def cosine_decay(lr: float, steps: int, final: float = 0.0) -> Schedule:
 
 def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
     """`lr`, multiplied by `factor` after each `every` steps."""
-    _check_steps(every)
-    return lambda step: lr * factor ** (step // every)
+    _check(steps=every, lr=lr, factor=factor)
+    return lambda step: _multiplied("step_decay", lr, factor, step, step // every)
 
 
 def exponential_decay(lr: float, factor: float) -> Schedule:
@@ -43,15 +45,30 @@ def exponential_decay(lr: float, factor: float) -> Schedule:
     >>> [exponential_decay(1.0, 0.5)(step) for step in range(4)]
     [1.0, 0.5, 0.25, 0.125]
     """
-    return lambda step: lr * factor**step
+    _check(lr=lr, factor=factor)
+    return lambda step: _multiplied("exponential_decay", lr, factor, step, step)
 
 
 def with_warmup(schedule: Schedule, steps: int) -> Schedule:
     """A schedule whose first `steps` steps rise in a straight line to where it stands then."""
-    _check_steps(steps)
+    _check(steps=steps)
     return lambda step: schedule(step) * min((step + 1) / steps, 1.0)
 
 
-def _check_steps(steps: int) -> None:
-    if steps < 1:
+def _multiplied(name: str, lr: float, factor: float, step: int, times: int) -> float:
+    try:
+        return lr * factor**times
+    except OverflowError:
+        raise OverflowError(
+            f"{name}: the learning rate of step {step}, {lr} * {factor}**{times}, is too large for"
+            " a float: a factor of at most 1 makes it fall"
+        ) from None
+
+
+def _check(steps: float = 1, **numbers: float) -> None:
+    """Raise TypeError for what is not a number, ValueError for less than one step."""
+    for name, number in {"steps": steps, **numbers}.items():
+        if as_operand(number) is None:
+            raise TypeError(f"{name} of a schedule must be a number, not {number!r}")
+    if not steps >= 1:
         raise ValueError(f"a schedule needs 1 step or more, not {steps}")

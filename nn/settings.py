@@ -28,21 +28,22 @@ def settings_of(optimizer: object) -> Iterator[tuple[str, Any]]:
 def _is_setting(content: Any) -> bool:
     if content.__class__ in _USUAL:
         return True
-    if isinstance(content, tuple):
-        return all(map(_is_setting, content))
+    if isinstance(content, tuple | list):
+        # An empty list is a log that nothing has been written to.
+        return (bool(content) or isinstance(content, tuple)) and all(map(_is_setting, content))
     return as_operand(content) is not None
 
 
 def plain(setting: Any, group: Callable[[Iterable[Any]], Any] = tuple) -> Any:
     """A setting as numbers and bools; in a state with lists, which JSON has, for tuples."""
-    if isinstance(setting, tuple):
+    if isinstance(setting, tuple | list):
         return group(plain(part, group) for part in setting)
     return setting if isinstance(setting, int) else float(setting)
 
 
 def parts(setting: Any) -> Iterator[Any]:
     """The numbers, Values and bools of a setting."""
-    if isinstance(setting, tuple):
+    if isinstance(setting, tuple | list):
         for part in setting:
             yield from parts(part)
     else:
@@ -51,11 +52,13 @@ def parts(setting: Any) -> Iterator[Any]:
 
 def restored(name: str, current: Any, stored: Any) -> Any:
     """A setting read from a state, of the kind of the current one."""
-    if isinstance(current, tuple):
+    if isinstance(current, tuple | list):
         if not isinstance(stored, list | tuple) or len(stored) != len(current):
-            found = reprlib.repr(stored)
-            raise ValueError(f"{name} should be {len(current)} settings, not {found}")
-        return tuple([restored(name, *pair) for pair in zip(current, stored, strict=True)])
+            raise ValueError(
+                f"{name} should be {len(current)} settings, not {reprlib.repr(stored)}"
+            )
+        found = [restored(name, *pair) for pair in zip(current, stored, strict=True)]
+        return found if isinstance(current, list) else tuple(found)
     if isinstance(current, bool):
         if not isinstance(stored, bool):
             raise ValueError(f"{name} should be True or False, not {reprlib.repr(stored)}")
@@ -86,5 +89,13 @@ def require_range(name: str, number: Number, low: float, high: float) -> None:
         raise TypeError(f"{name} must be a number or a Value, not {number!r}")
     if isinstance(number, Value) and modes.is_traced():
         return  # there is no number to look at
-    if not low <= float(number) <= high or math.isinf(float(number)):
+    if math.isinf(float(number)):
+        raise ValueError(f"{name} must be finite, not {float(number)}")
+    if not low <= float(number) <= high:
         raise ValueError(f"{name} must be between {low} and {high}, not {float(number)}")
+
+
+def require_flag(name: str, flag: bool) -> None:
+    """Raise TypeError for what is not True or False: a number meant for another argument."""
+    if not isinstance(flag, bool):
+        raise TypeError(f"{name} must be True or False, not {flag!r}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -226,10 +225,6 @@ def _move(optimizers: Sequence[Optimizer], clip: float | None) -> None:
 
 
 def warn_of_no_gradient(optimizers: Sequence[Optimizer]) -> None:
-    """Warn if there is no gradient at all, as Optimizer.step() does outside of a replay."""
-    if all(p.grad == 0.0 for optimizer in optimizers for p in optimizer.parameters):
-        warnings.warn(
-            "every gradient of the first step is exactly 0: nothing is learned from it",
-            RuntimeWarning,
-            stacklevel=5,
-        )
+    """Warn of an optimizer without any gradient, as its step does outside of a replay."""
+    for optimizer in optimizers:
+        optimizer.warn_if_no_gradient(stacklevel=6)
