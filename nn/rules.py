@@ -50,6 +50,14 @@ class SGD(Optimizer):
         if self.nesterov and not is_used:
             raise ValueError("nesterov needs a momentum above 0")
 
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See Optimizer."""
+        moments = state.get("moments") if isinstance(state, dict) else None
+        if isinstance(moments, dict) and ("velocity" in moments) != self._has_momentum:
+            how = "without" if self._has_momentum else "with"
+            raise ValueError(f"this state is of an SGD {how} a momentum: make this one {how} one")
+        super().load_state_dict(state)
+
     def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
         """See the class."""
         g = _decayed(gradient, parameter, self.weight_decay)
@@ -168,11 +176,9 @@ class Adam(Optimizer):
     def check(self) -> None:
         """See the class."""
         betas: Any = self.betas
-        message = f"betas must be two numbers, such as (0.9, 0.999), not {betas!r}"
-        if not isinstance(betas, tuple | list):
-            raise TypeError(message)
-        if len(betas) != 2:
-            raise ValueError(message)
+        if not isinstance(betas, tuple | list) or len(betas) != 2:
+            kind = ValueError if isinstance(betas, tuple | list) else TypeError
+            raise kind(f"betas must be two numbers, such as (0.9, 0.999), not {betas!r}")
         for i, beta in enumerate(betas, 1):
             require_range(f"beta{i}", beta, 0.0, math.nextafter(1.0, 0.0))
         require_range("eps", self.eps, 0.0, math.inf)

@@ -42,7 +42,7 @@ def test_clipping_scales_all_gradients_together_down_to_the_limit(gradients, lim
     assert numbers(values) == [1.0, 1.0]
 
 
-@pytest.mark.parametrize("limit", [-1.0, math.nan, math.inf])
+@pytest.mark.parametrize("limit", [-1.0, math.nan, -math.inf])
 def test_a_limit_out_of_range_changes_no_gradient(limit):
     value = Value(1.0)
     value.grad = 5.0
@@ -120,8 +120,39 @@ def test_each_gradient_is_brought_inside_the_limit():
 @pytest.mark.parametrize("limit", [-1.0, math.nan, math.inf])
 def test_a_limit_of_values_out_of_range_changes_no_gradient(limit):
     values = with_gradients([5.0])
-    with pytest.raises(ValueError, match="limit must be between"):
+    with pytest.raises(ValueError, match="limit must be (between|finite)"):
         nn.clip_grad_value(values, limit)
     assert values[0].grad == 5.0
     with pytest.raises(ValueError, match="no gradients"):
         nn.clip_grad_value([], 1.0)
+
+
+def test_an_infinite_limit_measures_the_norm():
+    values = with_gradients([3.0, -4.0])
+    assert nn.clip_grad_norm(values, math.inf).data == 5.0
+    assert [value.grad for value in values] == [3.0, -4.0]
+    with pytest.raises(FloatingPointError, match="is nan"):
+        nn.clip_grad_norm(with_gradients([math.nan]), math.inf)
+    with pytest.raises(ValueError, match="limit must be finite, not inf"):
+        nn.clip_grad_value(values, math.inf)
+
+
+@pytest.mark.parametrize("clip", [nn.clip_grad_norm, nn.clip_grad_value])
+def test_a_gradient_that_is_none_is_named(clip):
+    values = with_gradients([3.0, None, 1.0])
+    with pytest.raises(TypeError, match=r"gradient of parameters\[1\] is None.*p.grad = 0.0"):
+        clip(values, 1.0)
+    assert values[0].grad == 3.0
+    values[1].label = "w"
+    with pytest.raises(TypeError, match="gradient of w is None"):
+        clip(values, 1.0)
+    model = Point()
+    model.rest["y"].grad = None
+    with pytest.raises(TypeError, match=r"gradient of rest\.y is None"):
+        clip(model, 1.0)
+
+
+@pytest.mark.parametrize("clip", [nn.clip_grad_norm, nn.clip_grad_value])
+def test_a_third_argument_has_to_be_named(clip):
+    with pytest.raises(TypeError, match="positional"):
+        clip(with_gradients([1.0]), 1.0, 2.0)  # the norm_type of other libraries

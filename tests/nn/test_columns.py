@@ -3,6 +3,7 @@
 import math
 import random
 from itertools import pairwise
+from math import sqrt as root
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 import nn
 from autograd import Primitive, Value, detect_anomaly, where
 from autograd import maximum as larger
-from nn.columns import Column
+from nn.columns import Column, update_all
 from nn.rules import OPTIMIZERS as RULES
 
 
@@ -63,24 +64,23 @@ def test_a_rule_in_columns_gives_the_bits_of_values(make):
     assert same_steps(make)
 
 
-def test_a_rule_of_the_users_own_is_one_update_for_all_parameters():
+@pytest.mark.parametrize("make", [*RULES.values(), Signs])
+def test_a_rule_of_arithmetic_is_one_update_for_all_parameters(make, monkeypatch):
     calls = []
 
-    def update(self, parameter, gradient, state):
-        calls.append(type(parameter).__name__)
-        state["m"] = 0.9 * state["m"] + gradient
-        return parameter - self.lr * state["m"]
+    def counted(update, *columns):
+        calls.append(update)
+        return update_all(update, *columns)
 
+    monkeypatch.setattr("nn.optim.update_all", counted)
     values = [Value(1.0) for _ in range(50)]
-    optimizer = rule(update)(values, 0.1)
+    optimizer = make(values, 0.1)
     for _ in range(10):
-        for value in values:
-            value.grad = 1.0
-        optimizer.step()
-    assert calls.count("Value") == 100  # two steps, Value by Value
-    assert calls.count("Column") == 10
+        optimizer.step([Value(1.0)] * 50)
+    assert len(calls) == 10
 
 
+TENTH, HALF = np.float64(0.1), np.float32(0.5)
 cube = Primitive("cube", lambda x: x * x * x, lambda out, x: 3 * x * x)
 
 ARITHMETIC = {
@@ -92,15 +92,19 @@ ARITHMETIC = {
     "detached": lambda p, g, m: (p - 0.1 * g.detach(), m + g),
     "primitives": lambda p, g, m: (larger(p, 0.0) + where(p, g, 0.5), larger(0.1, g) + cube(g)),
     "time": lambda p, g, m: (p - g, m + g),
-    "numpy": lambda p, g, m: (p - np.float64(0.1) * g, np.float32(0.5) * m + g),
+    "numpy": lambda p, g, m: (p - TENTH * g, HALF * m + g),
+    "math": lambda p, g, m: (p - math.sqrt(2.0) * g / math.pi, root(0.5) * m + g),
+    "chosen by a number": lambda p, g, m: (p - (0.1 if max(HALF, 0.1) > 0.2 else 1.0) * g, m + g),
 }
 
 
 @pytest.mark.parametrize("name", ARITHMETIC)
 def test_columns_have_the_arithmetic_of_values_to_the_last_bit(name):
+    expression, is_timed = ARITHMETIC[name], name == "time"
+
     def update(self, parameter, gradient, state):
-        new, state["m"] = ARITHMETIC[name](parameter, gradient, state["m"])
-        return new if name != "time" else new / (1.0 + self.time) + self._shared * gradient
+        new, state["m"] = expression(parameter, gradient, state["m"])
+        return new / (1.0 + self.time) + self._shared * gradient if is_timed else new
 
     def prepare(self, time):
         return 0.1 / time.sqrt()
@@ -130,13 +134,156 @@ class Counting(nn.Optimizer):
 
 
 class Scheduled(nn.Optimizer):
-    """Each step assigns to an attribute."""
+    """Each step assigns to an attribute, once."""
 
     def prepare(self, time):
         self.rate = self.lr / time
 
     def update(self, parameter, gradient, state):
         return parameter - self.rate * gradient
+
+
+class ByHand(nn.Optimizer):
+    """Adam, as a user writes it."""
+
+    moments = ("m", "v")
+    epsilon = 1e-8
+
+    def __init__(self, parameters, lr=0.1, betas=(0.9, 0.999)):
+        super().__init__(parameters, lr)
+        self.betas = betas
+
+    def prepare(self, time):
+        b1, b2 = self.betas
+        return 1.0 - b1**time, 1.0 - b2**time
+
+    def average(self, old, new, beta):
+        return beta * old + (1.0 - beta) * new
+
+    def update(self, parameter, gradient, state):
+        b1, b2 = self.betas
+        c1, c2 = self._shared
+        m = state["m"] = self.average(state["m"], gradient, b1)
+        v = state["v"] = self.average(state["v"], gradient**2, b2)
+        return parameter - self.lr * (m / c1) / ((v / c2).sqrt() + self.epsilon)
+
+
+class Lion(nn.Optimizer):
+    """The rule of the documentation."""
+
+    moments = ("mean",)
+
+    def __init__(self, parameters, lr=1e-4, beta1=0.9, beta2=0.99):
+        super().__init__(parameters, lr)
+        self.beta1, self.beta2 = beta1, beta2
+
+    def update(self, parameter, gradient, state):
+        mean = state["mean"]
+        moved = self.beta1 * mean + (1 - self.beta1) * gradient
+        state["mean"] = self.beta2 * mean + (1 - self.beta2) * gradient
+        return parameter - self.lr * moved / (abs(moved) + 1e-30)
+
+
+@pytest.mark.parametrize("make", [Scheduled, ByHand, Lion])
+def test_rules_of_the_users_own_in_columns(make):
+    assert same_steps(make)
+
+
+class Slow(nn.Optimizer):
+    """After a warm-up of 3 steps some parameters move slower, each way of `slower` by 0.1."""
+
+    def __init__(self, parameters, lr=0.1):
+        super().__init__(parameters, lr)
+        self._slow = {id(self.parameters[1])}
+        self._first = self.parameters[0]
+        self.rates = {True: lr, False: 0.1 * lr}
+        self.calls = [0]
+
+    def prepare(self, time):
+        self.warm = time.data > 3.0
+        return iter([0.1, 0.2, 0.3, 0.4])
+
+    @property
+    def drawn(self):
+        return random.random()
+
+    def draw(self):
+        return random.gauss(0.0, 1.0)
+
+    def count(self):
+        self.calls[0] += 1
+        return self.calls[0]
+
+
+def counted_by_default(self, p, g, s, calls=[0]):  # noqa: B006
+    calls[0] += 1
+    return p - g * (1.0 if calls[0] % 2 else 0.5)
+
+
+def generic(self, p, g, s):
+    try:
+        return p - g * (0.1 if g > 0.0 else 0.2)
+    except Exception:
+        return p - 0.3 * g
+
+
+BY_PARAMETER = {
+    "id": lambda self, p, g, s: p - g * (0.1 if self.warm and id(p) in self._slow else 1.0),
+    "is": lambda self, p, g, s: p - g * (0.1 if self.warm and p is self._first else 1.0),
+    "random": lambda self, p, g, s: p - g * (random.random() if self.warm else 1.0),
+    "gauss": lambda self, p, g, s: p - g * (random.gauss(0.0, 1.0) if self.warm else 1.0),
+    "a method": lambda self, p, g, s: p - g * (self.draw() if self.warm else 1.0),
+    "a property": lambda self, p, g, s: p - g * (self.drawn if self.warm else 1.0),
+    "a count": lambda self, p, g, s: p - g * (self.count() if self.warm else 1.0),
+    "a container": lambda self, p, g, s: p - g * self.rates[not self.warm or p.data > 0.0],
+    "an iterator": lambda self, p, g, s: p - g * sum(x for x in [next(self._shared)]),
+    "isinstance": lambda self, p, g, s: p - g * (0.1 if isinstance(p, Value) else 0.2),
+    "getattr": lambda self, p, g, s: p - g * getattr(p, "data", 1.0),
+    "numpy": lambda self, p, g, s: p - g * (float(np.random.default_rng().random() < 2.0)),
+    "a default": counted_by_default,
+    "an error": generic,
+    "a nested function": lambda self, p, g, s: p - g * [random.random() for _ in (1,)][0],
+    "a helper": lambda self, p, g, s: p - g * helper(),
+}
+
+
+def helper():
+    return random.random()
+
+
+@pytest.mark.parametrize("name", BY_PARAMETER)
+def test_what_may_differ_between_parameters_is_done_value_by_value(name):
+    values = [Value(0.5), Value(-0.25), Value(1.0), Value(2.0)]
+    optimizer = type("Rule", (Slow,), {"update": BY_PARAMETER[name]})(values)
+    for _ in range(5):
+        optimizer.step([Value(1.0)] * 4)
+    assert not optimizer._in_columns
+
+
+def test_a_rule_that_slows_some_parameters_down_after_a_warm_up():
+    values = [Value(1.0), Value(1.0)]
+    optimizer = type("Rule", (Slow,), {"update": BY_PARAMETER["id"]})(values)
+    for _ in range(5):
+        optimizer.step([Value(0.125)] * 2)
+    assert numbers(values) == [1.0 - 5 * 0.125, pytest.approx(1.0 - 3 * 0.125 - 2 * 0.0125)]
+
+
+def test_prepare_is_called_once_a_step():
+    class Prepared(nn.Optimizer):
+        count = 0
+
+        def prepare(self, time):
+            self.count += 1
+            return 0.5
+
+        def update(self, parameter, gradient, state):
+            return parameter - self._shared * gradient
+
+    for kind in (Prepared, type("Random", (Prepared,), {"update": BY_PARAMETER["isinstance"]})):
+        optimizer = kind([Value(1.0)], 0.1)
+        for _ in range(4):
+            optimizer.step([Value(1.0)])
+        assert optimizer.count == 4
 
 
 def chosen(self, p, g, state):
@@ -173,10 +320,9 @@ def test_what_is_no_arithmetic_is_done_value_by_value(name):
     assert not same_steps(rule(NO_ARITHMETIC[name]))
 
 
-@pytest.mark.parametrize("make", [Counting, Scheduled])
-def test_a_rule_that_assigns_to_an_attribute_is_done_value_by_value(make):
-    assert not same_steps(make)
-    assert not same_steps(make, size=1)
+def test_a_rule_that_assigns_to_an_attribute_is_done_value_by_value():
+    assert not same_steps(Counting)
+    assert not same_steps(Counting, size=1)
 
 
 def test_an_update_that_assigns_to_an_attribute_does_so_once_for_each_parameter():
@@ -211,7 +357,6 @@ def test_random_numbers_are_drawn_for_each_parameter(draw):
 def test_errors_of_a_rule_are_those_of_values_and_change_nothing():
     def update(self, parameter, gradient, state):
         state["m"] = state["m"] + gradient
-        state["more"] = gradient
         return parameter - 1.0 / gradient
 
     values = [Value(1.0, "a"), Value(2.0, "b")]
@@ -231,6 +376,39 @@ def test_errors_of_a_rule_are_those_of_values_and_change_nothing():
         root.step([Value(-1.0)])
     with detect_anomaly(), pytest.raises(FloatingPointError, match="mul"):
         rule(lambda self, p, g, state: p - g * 1e308)([Value(1.0)], 0.1).step([Value(1e10)])
+
+
+@pytest.mark.parametrize("gradients", [None, [Value(1.0), Value(2.0)]])
+def test_a_moment_that_is_not_declared_is_an_error_that_says_what_to_write(gradients):
+    def forgotten(self, p, g, state):
+        state["v"] = state["m"] + g
+        return p - state["v"]
+
+    def removed(self, p, g, state):
+        return p - g * state.pop("m")
+
+    values = with_ones(2)
+    missing = rule(lambda self, p, g, state: p - g * state["v"], moments=())
+    for kind, message in (
+        (rule(forgotten), r"Rule has not declared .* 'v': write moments = \('m', 'v'\)"),
+        (missing, r"Rule has not declared a moment 'v': write moments = \('v',\)"),
+        (rule(removed), "m"),
+    ):
+        optimizer = kind(values, 0.1)
+        for _ in range(2):
+            with pytest.raises(ValueError, match=message):
+                optimizer.step(gradients)
+        assert numbers(values) == [1.0, 1.0]
+        assert optimizer.time.data == 0.0
+    with pytest.raises(TypeError, match=r"write moments = \('vel',\)"):
+        rule(forgotten, moments="vel")(values, 0.1)
+
+
+def with_ones(size):
+    values = [Value(1.0) for _ in range(size)]
+    for value in values:
+        value.grad = 1.0
+    return values
 
 
 def test_a_step_that_fails_shows_nothing_about_columns():

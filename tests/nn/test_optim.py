@@ -9,6 +9,7 @@ import pytest
 
 import nn
 from autograd import Value, grad, gradcheck, topological_order
+from autograd.jit import jit
 from nn import Module
 
 RULES = [nn.SGD, nn.RMSProp, nn.Adagrad, nn.Adam, nn.AdamW]
@@ -711,3 +712,132 @@ def test_a_differentiable_optimizer_asks_for_gradients_with_a_history(rule):
         optimizer.step()
     assert model.state_dict() == {"x": 0.5, "rest.y": -1.0}
     assert optimizer.state_dict()["time"] == 0.0
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(
+    ("lr", "error"),
+    [(-1, ValueError), (math.nan, ValueError), (math.inf, ValueError), ("a", TypeError)]
+    + [(None, TypeError), (Value(-0.5), ValueError)],
+)
+def test_a_learning_rate_out_of_range_cannot_be_assigned(rule, lr, error):
+    optimizer = rule([Value(1.0)], lr=0.1)
+    with pytest.raises(error, match="lr must be"):
+        optimizer.lr = lr
+    assert optimizer.lr == 0.1
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_settings_assigned_later_are_checked_by_the_next_step(rule):
+    p = Value(1.0)
+    rate = Value(0.1)
+    optimizer = rule([p], rate)
+    for change, number in (
+        (lambda x: setattr(optimizer, "weight_decay", x), -5.0),
+        (rate.assign, -1.0),
+    ):
+        change(number)
+        with pytest.raises(ValueError, match="(weight_decay|lr) must be between"):
+            optimizer.step([Value(1.0)])
+        assert (p.data, optimizer.time.data) == (1.0, 0.0)
+        change(0.1)
+    optimizer.step([Value(1.0)])
+    assert p.data < 1.0
+
+
+@pytest.mark.parametrize("name", ["weight_decay", "momentum"])
+def test_a_setting_out_of_range_is_an_error_in_a_jitted_step_too(name):
+    p = Value(1.0)
+    optimizer = nn.SGD([p], 0.1, momentum=0.5)
+
+    @jit
+    def step():
+        optimizer.zero_grad()
+        (p * p).backward()
+        optimizer.step()
+
+    for _ in range(3):
+        step()
+    setattr(optimizer, name, -5.0)
+    before = p.data
+    with pytest.raises(ValueError, match=f"{name} must be between"):
+        step()
+    assert p.data == before
+
+
+def test_a_momentum_or_nesterov_that_comes_later_is_refused():
+    p = Value(1.0)
+    optimizer = nn.SGD([p], 0.1)
+    optimizer.momentum = 0.9
+    with pytest.raises(ValueError, match="made without a momentum"):
+        optimizer.step([Value(1.0)])
+    optimizer.momentum, optimizer.nesterov = 0.0, True
+    with pytest.raises(ValueError, match="nesterov needs a momentum"):
+        optimizer.step([Value(1.0)])
+    assert p.data == 1.0
+    made = nn.SGD([p], 0.1, 0.0625)
+    made.momentum = 0.9
+    for _ in range(3):
+        made.step([Value(1.0)])
+    assert p.data == pytest.approx(1.0 - 0.1 * (1.0 + 1.9 + 2.71))  # 0.439
+
+
+@pytest.mark.parametrize("momenta", [(0.9, 0.0), (0.0, 0.9)])
+def test_the_state_of_an_sgd_with_a_momentum_is_for_one_with_a_momentum(momenta):
+    saved, other = (nn.SGD([Value(1.0)], 0.1, momentum) for momentum in momenta)
+    how = "with" if momenta[0] else "without"
+    with pytest.raises(ValueError, match=f"of an SGD {how} a momentum: make this one {how} one"):
+        other.load_state_dict(saved.state_dict())
+
+
+def test_settings_that_are_lists_count_as_tuples_do():
+    adam = nn.Adam([Value(1.0)], 0.1)
+    adam.betas = [0.5, 0.6]
+    assert "betas=(0.5, 0.6)" in repr(adam)
+    assert adam.settings()["betas"] == (0.5, 0.6)
+    state = json.loads(json.dumps(adam.state_dict()))
+    other = nn.Adam([Value(1.0)], 0.1)
+    other.load_state_dict(state)
+    assert other.betas == (0.5, 0.6)
+    adam.betas = [0.5, 1.5]
+    with pytest.raises(ValueError, match="beta2 must be between"):
+        adam.step([Value(1.0)])
+    adam.betas = 0.9
+    with pytest.raises(TypeError, match="betas must be two numbers"):
+        adam.step([Value(1.0)])
+    mine = Signs([Value(1.0)], powers=[1.0, 2.0])
+    other = Signs([Value(1.0)], powers=[3.0, 4.0])
+    other.load_state_dict(mine.state_dict())
+    assert other.powers == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: nn.SGD(p, 0.1, 0.9, 0),  # dampening
+        lambda p: nn.SGD(p, 0.1, 0.9, 0.0, 1e-4, True),
+        lambda p: nn.SGD(p, 0.1, 0.9, True, 1e-4, True),
+        lambda p: nn.Adagrad(p, 0.1, 0.0),  # lr_decay
+        lambda p: nn.RMSProp(p, 0.1, 0.9, 1e-8, 0.0, 0.9),  # momentum
+        lambda p: nn.Adam(p, 0.1, (0.9, 0.99), 1e-8, 0.0, True),  # amsgrad
+        lambda p: nn.AdamW(p, 0.1, (0.9, 0.99), 1e-8, 0.0, True),
+        lambda p: nn.Adam(p, 0.1, differentiable=1),
+    ],
+)
+def test_a_positional_argument_of_another_library_is_a_type_error(make):
+    with pytest.raises(TypeError, match="positional|must be True or False"):
+        make([Value(1.0)])
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_step_with_a_gradient_that_is_none_names_it_and_changes_nothing(rule):
+    values = [Value(1.0), Value(2.0, "w")]
+    optimizer = rule(values, lr=0.1)
+    for i, name in ((0, r"parameters\[0\]"), (1, "w")):
+        values[0].grad = values[1].grad = 0.0
+        values[i].grad = None
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with pytest.raises(TypeError, match=f"the gradient of {name} is None"):
+                optimizer.step()
+    assert numbers(values) == [1.0, 2.0]

@@ -36,3 +36,22 @@ def test_a_schedule_of_no_steps_is_a_value_error(steps):
             make(1.0, steps)
     with pytest.raises(ValueError, match="1 step or more"):
         nn.with_warmup(lambda step: 1.0, steps)
+
+
+@pytest.mark.parametrize("make", [nn.linear_decay, nn.cosine_decay, nn.step_decay])
+def test_a_schedule_of_what_is_no_number_is_a_type_error(make):
+    with pytest.raises(TypeError, match="steps of a schedule must be a number, not 'a'"):
+        make(0.1, "a")
+    with pytest.raises(TypeError, match="lr of a schedule must be a number, not None"):
+        make(None, 5)
+    with pytest.raises(TypeError, match="factor of a schedule must be a number"):
+        nn.exponential_decay(0.1, "a")
+    with pytest.raises(ValueError, match="1 step or more"):
+        make(0.1, math.nan)
+
+
+def test_a_rate_that_is_too_large_for_a_float_says_so():
+    with pytest.raises(OverflowError, match=r"exponential_decay: .* step 5000, 0.1 \* 2.0\*\*5000"):
+        nn.exponential_decay(0.1, 2.0)(5000)
+    with pytest.raises(OverflowError, match=r"step_decay: .* step 5000, 0.1 \* 10.0\*\*500"):
+        nn.step_decay(0.1, 10, 10.0)(5000)
