@@ -7,6 +7,7 @@ import dis
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
+from numbers import Real
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
@@ -91,20 +92,18 @@ class Column:
 
 # --- which rules are arithmetic ---
 
-_FUNCTIONS = (abs, max, min, pow, math)
+_FUNCTIONS = (abs, max, min, pow, range, math)
 _METHODS = {name for name in vars(Column).keys() & set(dir(Value)) if name[0] != "_"} | {"data"}
 # Identity, membership and assignments differ, or count, for each parameter.
-_REFUSED = tuple(
-    "IS_OP CONTAINS_OP STORE_ATTR STORE_GLOBAL STORE_DEREF STORE_NAME DELETE_ IMPORT_ LOAD_NAME"
-    " LOAD_BUILD_CLASS".split()
-)
+_REFUSED = ("IS_OP", "CONTAINS_OP", "STORE_ATTR", "STORE_GLOBAL", "STORE_DEREF", "STORE_NAME")
+_REFUSED_TOO = ("DELETE_", "IMPORT_", "LOAD_NAME", "LOAD_BUILD_CLASS")
 
 
 def attributes_read(update: Any, rule: object) -> frozenset[str] | None:
     """The attributes of a rule that its update reads, or None if it is more than arithmetic.
 
     Its code, and that of the functions and methods that it calls, may name only numbers, tuples of
-    numbers, Primitives, `math`, `abs`, `max`, `min`, `pow` and such functions. It has no `is` or
+    numbers, Primitives, `math`, `abs`, `max`, `min`, `pow`, `range` and such functions. It has no `is` or
     `in`, no `try` or `with`, and assigns to no attribute. What is asked of a column beyond
     arithmetic is found when the code runs: it raises NotArithmetic.
     """
@@ -117,7 +116,7 @@ def attributes_read(update: Any, rule: object) -> frozenset[str] | None:
         if not isinstance(content, FunctionType):
             return (
                 isinstance(content, Primitive)
-                or content in _FUNCTIONS
+                or any(content is function for function in _FUNCTIONS)
                 or getattr(content, "__module__", None) == "math"
                 or is_constant(content)
             )
@@ -135,7 +134,7 @@ def attributes_read(update: Any, rule: object) -> frozenset[str] | None:
             return False
         for step in dis.get_instructions(code):
             name = step.argval
-            if step.opname.startswith(_REFUSED):
+            if step.opname.startswith(_REFUSED + _REFUSED_TOO):
                 return False
             if step.opname == "LOAD_GLOBAL":
                 content = variables.get(name, getattr(builtins, name, None))
@@ -163,7 +162,7 @@ def is_constant(content: Any) -> bool:
     """Whether it is a number, a Value, text, None, or a tuple of these: nothing that changes."""
     if isinstance(content, tuple):
         return all(map(is_constant, content))
-    return content is None or isinstance(content, str) or as_operand(content) is not None
+    return content is None or isinstance(content, str | Value | Real)
 
 
 def _nested(code: CodeType) -> Iterator[CodeType]:

@@ -197,7 +197,7 @@ class Slow(nn.Optimizer):
         self._slow = {id(self.parameters[1])}
         self._first = self.parameters[0]
         self.rates = {True: lr, False: 0.1 * lr}
-        self.calls = [0]
+        self.calls, self.tally = [0], np.array(0.5)
 
     def prepare(self, time):
         self.warm = time.data > 3.0
@@ -242,9 +242,14 @@ BY_PARAMETER = {
     "numpy": lambda self, p, g, s: p - g * (float(np.random.default_rng().random() < 2.0)),
     "a default": counted_by_default,
     "an error": generic,
-    "a nested function": lambda self, p, g, s: p - g * [random.random() for _ in (1,)][0],
+    "a nested function": lambda self, p, g, s: p - g * max([random.random() for _ in (1,)]),
+    "an array": lambda self, p, g, s: p - g * self.tally[()],
+    "a global array": lambda self, p, g, s: p - g * TABLE[0],
     "a helper": lambda self, p, g, s: p - g * helper(),
 }
+
+
+TABLE = np.array([0.5, 0.25])
 
 
 def helper():

@@ -1,6 +1,7 @@
 """Do the parts of a step add up to the step, whatever the loss divides by?"""
 
 import functools
+import math
 
 import pytest
 
@@ -298,3 +299,29 @@ def test_a_first_step_without_any_gradient_warns_with_the_jit_too():
             jit=True,
         )
     assert w[0].filename == __file__
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_an_infinite_clip_is_none(jit):
+    def trained(clip):
+        nn.seed(4)
+        model = nn.Linear(2, 1)
+        data = POINTS, [1, -1, 1, 1, -1]
+        nn.fit(
+            model, data, nn.mse, nn.SGD(model, 0.1), epochs=3, clip=clip, progress=False, jit=jit
+        )
+        return model.state_dict()
+
+    assert trained(math.inf) == trained(None)
+
+
+@pytest.mark.parametrize(("rate", "error"), [(None, TypeError), (-1.0, ValueError)])
+def test_a_schedule_whose_rate_is_no_rate_names_lr_and_changes_nothing(rate, error):
+    model = nn.Linear(2, 1)
+    before = model.state_dict()
+    data = POINTS, [1, -1, 1, 1, -1]
+    optimizer = nn.SGD(model, 0.1)
+    with pytest.raises(error, match="lr must be"):
+        nn.fit(model, data, nn.mse, optimizer, epochs=3, schedule=lambda step: rate, progress=False)
+    assert model.state_dict() == before
+    assert optimizer.lr == 0.1
