@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import dis
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 from numbers import Real
@@ -95,16 +96,15 @@ class Column:
 _FUNCTIONS = (abs, max, min, pow, range, math)
 _METHODS = {name for name in vars(Column).keys() & set(dir(Value)) if name[0] != "_"} | {"data"}
 # Identity, membership and assignments differ, or count, for each parameter.
-_REFUSED = ("IS_OP", "CONTAINS_OP", "STORE_ATTR", "STORE_GLOBAL", "STORE_DEREF", "STORE_NAME")
-_REFUSED_TOO = ("DELETE_", "IMPORT_", "LOAD_NAME", "LOAD_BUILD_CLASS")
+_REFUSED = re.compile("(IS|CONTAINS)_OP|(STORE|DELETE)_(ATTR|GLOBAL|DEREF|NAME)|IMPORT_")
 
 
 def attributes_read(update: Any, rule: object) -> frozenset[str] | None:
     """The attributes of a rule that its update reads, or None if it is more than arithmetic.
 
     Its code, and that of the functions and methods that it calls, may name only numbers, tuples of
-    numbers, Primitives, `math`, `abs`, `max`, `min`, `pow`, `range` and such functions. It has no `is` or
-    `in`, no `try` or `with`, and assigns to no attribute. What is asked of a column beyond
+    numbers, Primitives, `math`, `abs`, `max`, `min`, `pow`, `range` and such functions. It has no
+    `is` or `in`, no `try` or `with`, and assigns to no attribute. What is asked of a column beyond
     arithmetic is found when the code runs: it raises NotArithmetic.
     """
     names: set[str] = set()
@@ -112,7 +112,7 @@ def attributes_read(update: Any, rule: object) -> frozenset[str] | None:
 
     def is_allowed(content: Any) -> bool:
         if isinstance(content, property):
-            return content.fget.__module__ == "nn.optim"  # the learning rate
+            return getattr(content.fget, "__module__", None) == "nn.optim"  # the learning rate
         if not isinstance(content, FunctionType):
             return (
                 isinstance(content, Primitive)
@@ -134,10 +134,11 @@ def attributes_read(update: Any, rule: object) -> frozenset[str] | None:
             return False
         for step in dis.get_instructions(code):
             name = step.argval
-            if step.opname.startswith(_REFUSED + _REFUSED_TOO):
+            if _REFUSED.match(step.opname):
                 return False
             if step.opname == "LOAD_GLOBAL":
                 content = variables.get(name, getattr(builtins, name, None))
+                # A helper of the built-in rules asks which settings are Values.
                 known = getattr(content, "__module__", None) == "nn.rules"
                 if not known and not is_allowed(content):
                     return False
@@ -187,11 +188,11 @@ class Moments(dict[str, Any]):
         raise ValueError(f"{kind} has not declared a moment {name!r}: write moments = {names!r}")
 
     def require_declared(self) -> None:
-        """Raise ValueError for a moment that is not declared, or was removed."""
+        """Raise ValueError unless these are the declared moments."""
         for name in self.keys() - set(self.names):
             self.__missing__(name)
-        for name in self.names:
-            self[name]
+        for name in set(self.names) - self.keys():
+            raise ValueError(f"{type(self.rule).__name__} has removed its moment {name!r}")
 
 
 def _numbers(operand: Any) -> Iterable[float]:

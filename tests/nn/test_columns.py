@@ -397,7 +397,7 @@ def test_a_moment_that_is_not_declared_is_an_error_that_says_what_to_write(gradi
     for kind, message in (
         (rule(forgotten), r"Rule has not declared .* 'v': write moments = \('m', 'v'\)"),
         (missing, r"Rule has not declared a moment 'v': write moments = \('v',\)"),
-        (rule(removed), "m"),
+        (rule(removed), "Rule has removed its moment 'm'"),
     ):
         optimizer = kind(values, 0.1)
         for _ in range(2):

@@ -739,7 +739,7 @@ def test_settings_assigned_later_are_checked_by_the_next_step(rule):
         (rate.assign, -1.0),
     ):
         change(number)
-        with pytest.raises(ValueError, match="(weight_decay|lr) must be between"):
+        with pytest.raises(ValueError, match=r"(weight_decay|lr) must be between"):
             optimizer.step([Value(1.0)])
         assert (p.data, optimizer.time.data) == (1.0, 0.0)
         change(0.1)

@@ -308,7 +308,7 @@ def rmsprop(values, lr, alpha, eps, decay):
 
 
 def adagrad(values, lr, eps, decay):
-    return nn.Adagrad(values, lr, eps, decay, differentiable=True)
+    return nn.Adagrad(values, lr, eps=eps, weight_decay=decay, differentiable=True)
 
 
 def adam(values, lr, beta1, beta2, eps, decay):

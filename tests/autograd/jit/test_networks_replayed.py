@@ -299,7 +299,9 @@ OPTIMIZERS: dict[str, Callable[[Any], nn.Optimizer]] = {
     "SGD, a momentum that is a Value": lambda ps: nn.SGD(ps, 0.1, momentum=Value(0.8)),
     "RMSProp": lambda ps: nn.RMSProp(ps, 0.01, weight_decay=0.1),
     "Adagrad": lambda ps: nn.Adagrad(ps, 0.1),
-    "Adagrad, started": lambda ps: nn.Adagrad(ps, 0.1, 1e-3, 0.1, initial_accumulator=0.5),
+    "Adagrad, started": lambda ps: nn.Adagrad(
+        ps, 0.1, eps=1e-3, weight_decay=0.1, initial_accumulator=0.5
+    ),
     "of the user's own": lambda ps: Signs(ps, 0.01),
     "Adam": lambda ps: nn.Adam(ps, 0.05),
     "Adam, decayed": lambda ps: nn.Adam(ps, 0.05, betas=(0.5, 0.9), weight_decay=0.1),
