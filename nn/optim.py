@@ -54,8 +54,8 @@ class Optimizer(modes.Watched):
     ...         state["mean"] = self.beta2 * mean + (1 - self.beta2) * gradient
     ...         return parameter - self.lr * moved / (abs(moved) + 1e-30)
 
-    Its settings are the public attributes that are numbers, Values, bools or tuples of these: they
-    are shown, saved and loaded.
+    Its settings are the public attributes that are numbers, Values, bools, or tuples or lists of
+    these: they are shown, saved and loaded, and checked by `check` at each step.
 
     Where `update` is plain arithmetic it is called once for all parameters, with a column of
     numbers in the place of each Value: the same numbers, many times faster. Plain arithmetic has
@@ -81,8 +81,7 @@ class Optimizer(modes.Watched):
         TypeError: a parameter that is not a Value.
     """
 
-    # The names of what is kept for each parameter; all start at 0.
-    moments: tuple[str, ...] = ()
+    moments: tuple[str, ...] = ()  # the names of what is kept for each parameter
 
     def __init__(
         self,
