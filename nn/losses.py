@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import reduce
 from operator import add
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from autograd.modes import scoped
 from autograd.ops import greater
 from autograd.value import as_operand, is_value
 from nn.activations import log_normalised
-from nn.matrix import Matrix, as_values, mean, one_hot, total
+from nn.matrix import NO_VECTORS, Matrix, as_values, mean, one_hot, total
 
 Number = Value | float
 
@@ -66,9 +66,11 @@ def binary_cross_entropy(
         pos_weight: w, 1 by default: above 1 it makes the positive examples count for more, such as
             (number of negatives) / (number of positives).
 
-    Errors as of `mse`; ValueError for a target outside 0 .. 1 or a negative pos_weight.
+    Errors as of `mse`; ValueError for a probability or target outside 0 .. 1 or a negative
+    pos_weight.
     """
     pairs = _pairs("binary_cross_entropy", probabilities, target, _PROBABILITY)
+    _check_probabilities("binary_cross_entropy", (p for p, _ in pairs))
     positive = _positive("binary_cross_entropy", pos_weight)
     return mean(
         -(positive(y) * (p + eps).log() + (1.0 - y) * (1.0 - p + eps).log()) for p, y in pairs
@@ -136,15 +138,17 @@ def cross_entropy(
 
     Without weights the loss of a batch is the mean over its examples.
 
-    Raises ValueError for lengths that do not fit, an index outside 0 .. K - 1, targets that are
-    negative or do not sum to 1, settings outside their range, weights of 0 for all targets, or an
-    empty batch; TypeError for another kind of target.
+    Raises ValueError for lengths that do not fit, a probability outside 0 .. 1 (whether they sum to
+    1 is not checked), an index outside 0 .. K - 1, targets that are negative or do not sum to 1,
+    settings outside their range, weights of 0 for all targets, or an empty batch; TypeError for
+    another kind of target.
 
     >>> round(cross_entropy([Value(0.25), Value(0.75)], 1).data, 6)
     0.287682
     """
 
     def nll(p: Sequence[Value], classes: Iterable[int]) -> dict[int, Value]:
+        _check_probabilities("cross_entropy", p)
         return {i: -(p[i] + eps).log() for i in classes}
 
     return _mean_nll("cross_entropy", probabilities, target, nll, weight, label_smoothing)
@@ -254,6 +258,21 @@ def _check_setting(loss: str, name: str, number: Any, allowed: _Allowed) -> None
     allowed.check(loss, number, name)
 
 
+def _check_probabilities(loss: str, probabilities: Iterable[Value]) -> None:
+    """Raise ValueError for a number outside 0 .. 1, give or take a rounding: a logit, most likely.
+
+    nan passes, and makes the loss nan.
+    """
+    traced, most = modes.is_traced(), 1.0 + 1e-9
+    for p in probabilities:
+        if traced:
+            modes.demand(1.0 - greater(0.0, p) - greater(p, most))
+        elif p.data < 0.0 or p.data > most:
+            raise ValueError(
+                f"{loss} takes probabilities, not {p.data}; for logits use {loss}_with_logits"
+            )
+
+
 def _pairs(
     loss: str, predicted: Any, target: Any, allowed: _Allowed = _FINITE
 ) -> list[tuple[Value, Number]]:
@@ -276,8 +295,8 @@ def flattened(loss: str, x: Any) -> tuple[list[Any], tuple[int, ...]]:
     """All entries in a row, and the shape they came in: (), (n,) or (rows, columns)."""
     if isinstance(x, Value) or as_operand(x) is not None:
         return [x], ()
-    if isinstance(x, str | bytes) or not isinstance(x, Iterable):
-        raise TypeError(f"{loss} takes numbers, vectors and matrices, not {x!r}")
+    if isinstance(x, NO_VECTORS) or not isinstance(x, Iterable):
+        raise TypeError(f"{loss} takes numbers, vectors and matrices, not {x!r}{_as_list(x)}")
     parts = [flattened(loss, part) for part in x]
     if not parts:
         raise ValueError(f"{loss} of an empty batch")
@@ -286,6 +305,13 @@ def flattened(loss: str, x: Any) -> tuple[list[Any], tuple[int, ...]]:
         if part_shape != shape:
             raise ValueError(f"{loss}: ragged: entry 0 has shape {shape}, entry {i} {part_shape}")
     return [entry for part, _ in parts for entry in part], (len(parts), *shape)
+
+
+def _as_list(x: Any) -> str:
+    """What to write instead of a dict or a set, for a message."""
+    if isinstance(x, Mapping):
+        return ": write its values as a list, in the order of the classes or examples"
+    return ": a set has no order, write a list" if isinstance(x, Set) else ""
 
 
 def _examples(
@@ -304,8 +330,9 @@ def _examples(
         )
     rows = [values[i : i + classes] for i in range(0, len(values), classes)]
     targets = [target] if len(shape) == 1 else target
-    if isinstance(targets, str | bytes) or not isinstance(targets, Iterable):
-        raise TypeError(f"{loss}: the target of a batch is a sequence, not {targets!r}")
+    if isinstance(targets, NO_VECTORS) or not isinstance(targets, Iterable):
+        told = f"{targets!r}{_as_list(targets)}"
+        raise TypeError(f"{loss}: the target of a batch is a sequence, not {told}")
     targets = list(targets)
     if len(targets) != len(rows):
         raise ValueError(f"{loss}: {len(rows)} examples, but {len(targets)} targets")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import reduce
 from operator import add
 from typing import Any, cast, overload
@@ -16,6 +16,8 @@ Vector = Sequence[Value | float]
 
 _VALUES = frozenset([Value])
 _PLAIN = frozenset([Value, float])
+# Iterable, but no vectors: texts, tables and sets.
+NO_VECTORS = (str, bytes, Mapping, Set)
 
 
 def total(values: Iterable[Value]) -> Value:
@@ -31,13 +33,13 @@ def as_values(entries: Iterable[Value | float]) -> list[Value]:
     return [entry if is_value(entry) else Value(entry) for entry in entries]
 
 
-def mean(values: Iterable[Value]) -> Value:
-    """The arithmetic mean of one or more Values.
+def mean(values: Iterable[Value] | Matrix) -> Value:
+    """The arithmetic mean of one or more Values, or of all entries of a Matrix.
 
     >>> mean([Value(1.0), Value(2.0)]).data
     1.5
     """
-    listed = list(values)
+    listed = list(itertools.chain(*values) if isinstance(values, Matrix) else values)
     if not listed:
         raise ValueError("mean() of no values")
     return total(listed) / len(listed)
@@ -313,7 +315,7 @@ def as_input(x: Any, what: str) -> Matrix | Sequence[Any]:
         return x
     if x.__class__ is list and x and x[0].__class__ in _PLAIN:  # mostly, and found out quickly
         return cast(list[Value], x)
-    stranger = isinstance(x, str | bytes | dict | set | frozenset)
+    stranger = isinstance(x, NO_VECTORS)
     if stranger or not isinstance(x, Iterable) or getattr(x, "shape", None) == ():
         raise TypeError(f"{what} takes a vector of numbers or a batch (rows of numbers), not {x!r}")
     entries: Any = x if hasattr(x, "__len__") else list(x)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from autograd.value import as_operand
@@ -46,6 +46,8 @@ def accuracy(predictions: Any, targets: Any, threshold: float | None = None) -> 
     """
     if as_operand(targets) is not None:
         predictions, targets = [predictions], [targets]
+    if isinstance(targets, Iterator):
+        targets = list(targets)
     rows = score_rows(predictions)
     if not len(rows) == len(targets) > 0:
         raise ValueError(f"accuracy of {len(rows)} predictions and {len(targets)} targets")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import nn
 from autograd import Value, grad
+from autograd.jit import jit
 
 LN2, LN3 = math.log(2.0), math.log(3.0)
 FLOOR = 34.538776394910684  # -log(1e-15): what a probability of exactly 0 costs
@@ -500,9 +501,65 @@ def test_targets_and_predictions_of_a_wrong_kind_are_type_errors(loss, predicted
         loss(predicted, target)
 
 
-def test_a_negative_probability_is_outside_the_logarithm():
-    with pytest.raises(ValueError, match="log"):
-        nn.cross_entropy([-0.5, 1.5], 0)
+@pytest.mark.parametrize("wrong", [2.5, -1e-9, 1.0 + 1e-8])
+@pytest.mark.parametrize(
+    ("loss", "predicted", "target"),
+    [
+        (nn.cross_entropy, lambda p: [0.5, p], 1),
+        (nn.cross_entropy, lambda p: [0.5, p], 0),  # also where the target does not look
+        (nn.cross_entropy, lambda p: [[0.5, 0.5], [p, 0.5]], [1, 1]),
+        (nn.binary_cross_entropy, lambda p: p, 1),
+        (nn.binary_cross_entropy, lambda p: [0.5, p], [0, 1]),
+    ],
+)
+def test_logits_instead_of_probabilities_are_refused(loss, predicted, target, wrong):
+    name = loss.__name__
+    message = f"{name} takes probabilities, not {wrong}; for logits use {name}_with_logits"
+    with pytest.raises(ValueError, match=message.replace(".", r"\.")):
+        loss(predicted(Value(wrong)), target)
+    recorded = jit(lambda p: loss(predicted(p), target))
+    assert recorded(0.25).data == recorded(0.25).data == loss(predicted(0.25), target).data
+    with pytest.raises(ValueError, match="takes probabilities"):
+        recorded(wrong)
+
+
+def test_probabilities_need_not_sum_to_1_and_may_exceed_it_by_a_rounding():
+    assert nn.cross_entropy([0.25, 0.25], 1).data == pytest.approx(2 * LN2, rel=1e-13)
+    assert nn.cross_entropy([0.0, 1.0 + 2.0**-52], 1).data == pytest.approx(0.0, abs=2e-15)
+    assert math.isnan(nn.cross_entropy([0.5, math.nan], 1).data)
+
+
+@pytest.mark.parametrize(
+    "table", [{0: 1.0, 1: 5.0}, {0, 1}, frozenset([0, 1]), {0: 0, 1: 1}.keys()]
+)
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda table: nn.cross_entropy_with_logits([[0.0, 1.0]] * 2, [0, 1], weight=table),
+        lambda table: nn.cross_entropy_with_logits([[0.0, 1.0]] * 2, table),
+        lambda table: nn.cross_entropy([0.5, 0.5], table),
+        lambda table: nn.cross_entropy(table, 0),
+        lambda table: nn.mse([1.0, 2.0], table),
+        lambda table: nn.hinge(table, [1, -1]),
+        lambda table: nn.accuracy([1.0, -2.0], table),
+        lambda table: nn.accuracy(table, [0, 1]),
+        lambda table: nn.softmax(table),
+    ],
+)
+def test_dicts_and_sets_are_no_vectors(call, table):
+    with pytest.raises(TypeError, match=r"takes|is a sequence"):
+        call(table)
+
+
+def test_a_message_says_what_to_write_instead_of_a_dict_or_a_set():
+    logits = [[Value(0.0), Value(1.0)]] * 2
+    with pytest.raises(TypeError, match="write its values as a list, in the order of the classes"):
+        nn.cross_entropy_with_logits(logits, [0, 1], weight={0: 1.0, 1: 5.0})
+    with pytest.raises(TypeError, match="a set has no order, write a list"):
+        nn.mse([1.0, 2.0], {3.0, 1.0})
+    # (1 (1 + log(1 + 1/e)) + 5 log(1 + 1/e)) / 6
+    weighted = nn.cross_entropy_with_logits(logits, [0, 1], weight=[1.0, 5.0])
+    assert weighted.data == pytest.approx(1 / 6 + math.log1p(math.exp(-1.0)), rel=1e-13)
 
 
 @pytest.mark.parametrize("loss", [nn.cross_entropy, nn.cross_entropy_with_logits])

@@ -376,6 +376,13 @@ def test_a_matrix_takes_numpy_arrays_tuples_and_generators():
         assert Matrix(rows).data == [[1.0, 2.0]]
 
 
+def test_mean_of_a_matrix_is_that_of_all_entries():
+    M = Matrix([[1.0, 2.0], [3.0, 6.0]])
+    nn.mean(M).backward()
+    assert nn.mean(M).data == M.mean().data == 3.0
+    assert M.grad == [[0.25, 0.25], [0.25, 0.25]]
+
+
 def test_mean_of_values_and_of_none():
     assert nn.mean(Value(x) for x in (1.0, 2.0, 6.0)).data == 3.0
     with pytest.raises(ValueError, match="no values"):

@@ -77,6 +77,11 @@ def test_accuracy_of_one_example():
     assert nn.accuracy(0.7, 1, threshold=0.5) == 1.0
 
 
+def test_accuracy_takes_generators():
+    targets = (t for t in [0, 1, 1])
+    assert nn.accuracy((Value(s) for s in [-3.0, 2.0, -1.0]), targets) == pytest.approx(2 / 3)
+
+
 def test_accuracy_takes_bools_and_soft_rows():
     assert nn.accuracy([-1.0, 2.0], [False, True]) == 1.0
     assert nn.accuracy([[1.0, 2.0], [3.0, 0.0]], [[0.4, 0.6], [0.3, 0.7]]) == 0.5
