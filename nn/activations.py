@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from functools import partial, reduce
+from functools import reduce
 from typing import Any, cast, overload
 
 from autograd import Value, maximum, modes, no_grad, where
@@ -18,7 +18,7 @@ class Elementwise:
     """A function of one Value, also of each entry of a vector or a batch.
 
     Call: a Value or number -> Value; a vector -> list; a Matrix, or rows of numbers -> Matrix.
-    Settings, where the function has any, are given by name.
+    Settings, where the function has any, follow in order or by name: leaky_relu(x, 0.2).
     """
 
     def __init__(self, name: str, function: Callable[..., Value], doc: str) -> None:
@@ -27,13 +27,22 @@ class Elementwise:
         self.__doc__ = doc
 
     @overload
-    def __call__(self, x: Value | float, **settings: Value | float) -> Value: ...
+    def __call__(
+        self, x: Value | float, *ordered: Value | float, **settings: Value | float
+    ) -> Value: ...
     @overload
-    def __call__(self, x: Matrix, **settings: Value | float) -> Matrix: ...
+    def __call__(self, x: Matrix, *ordered: Value | float, **settings: Value | float) -> Matrix: ...
     @overload
-    def __call__(self, x: Vector, **settings: Value | float) -> list[Value]: ...
-    def __call__(self, x: Any, **settings: Value | float) -> Any:
-        function = partial(self.function, **settings) if settings else self.function
+    def __call__(
+        self, x: Vector, *ordered: Value | float, **settings: Value | float
+    ) -> list[Value]: ...
+    def __call__(self, x: Any, *ordered: Value | float, **settings: Value | float) -> Any:
+        function: Activation = self.function
+        if ordered or settings:
+
+            def function(entry: Value) -> Value:
+                return self.function(entry, *ordered, **settings)
+
         if isinstance(x, Value):
             return function(x)
         if isinstance(x, Iterable) and getattr(x, "shape", None) != ():
@@ -96,15 +105,29 @@ ACTIVATIONS: dict[str, Activation] = {
 
 
 def activation_named(name: str | Activation) -> Activation:
-    """The activation of this name, or the function itself if it is one.
+    """The activation of this name, or the function itself if it is one; nn.relu is "relu".
 
     Raises ValueError, listing the names there are.
     """
+    if isinstance(name, Elementwise):
+        return name.function
     if callable(name):
         return name
     if name not in ACTIVATIONS:
         raise ValueError(f"no activation is called {name!r}; there are {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]
+
+
+def activated(activation: Activation, x: Value) -> Value:
+    """activation(x). Raises TypeError for a number, through which no gradient would flow."""
+    y = activation(x)
+    if not isinstance(y, Value):
+        name = getattr(activation, "__name__", repr(activation))
+        raise TypeError(
+            f"an activation returns a Value, but {name} returned {y!r}: write it with functions of"
+            " Values, such as nn.tanh instead of math.tanh"
+        )
+    return y
 
 
 def _shifted(logits: Vector, name: str) -> tuple[list[Value], Value]:

@@ -13,8 +13,8 @@ from autograd import Value, maximum, no_grad, where
 from autograd.modes import scoped
 from autograd.text import for_stream
 from autograd.value import as_constant, as_operand
-from nn.activations import Activation, activation_named, softmax
-from nn.layers import Linear, name_of
+from nn.activations import Activation, activated, activation_named, softmax
+from nn.layers import Linear, check_size, name_of
 from nn.matrix import Matrix, dot, total
 from nn.module import Module
 from nn.norms import LayerNorm, RMSNorm
@@ -171,9 +171,8 @@ class MultiHeadAttention(Module):
         generator: random.Random | None = None,
         multiplier: float = 1.0,
     ) -> None:
-        if isinstance(heads, bool) or not isinstance(heads, int):
-            raise TypeError(f"heads must be a whole number, not {heads!r}")
-        if heads < 1 or embedding % heads:
+        embedding, heads = check_size("embedding", embedding), check_size("heads", heads)
+        if embedding % heads:
             raise ValueError(f"MultiHeadAttention: {heads} heads cannot share {embedding} numbers")
         make = partial(Linear, bias=False, std=std, generator=generator, multiplier=multiplier)
         self.W_q, self.W_k, self.W_v, self.W_o = (make(embedding, embedding) for _ in range(4))
@@ -258,7 +257,7 @@ class FeedForward(Module):
         self.W_2 = make(expansion * embedding, embedding)
 
     def __call__(self, x: Matrix) -> Matrix:
-        return self.W_2(self.W_1(x).map(self.activation))
+        return self.W_2(self.W_1(x).map(partial(activated, self.activation)))
 
     def __repr__(self) -> str:
         size, wide = len(self.W_2.weights), len(self.W_1.weights)

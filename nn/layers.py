@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+import operator
 import random
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, overload
+from typing import Any, SupportsIndex, overload
 
 from autograd import Value, modes
 from autograd.text import for_stream
 from autograd.value import as_constant, is_value, weighted_sum
 from nn import rng
-from nn.activations import ACTIVATIONS, Activation, activation_named
-from nn.matrix import Matrix, Vector, as_input, as_values, dot, one_hot, total
+from nn.activations import ACTIVATIONS, Activation, activated, activation_named
+from nn.matrix import NO_VECTORS, Matrix, Vector, as_input, as_values, dot, one_hot, total
 from nn.module import Module
 
 
@@ -25,12 +26,14 @@ class Neuron(Module):
 
     Args:
         nin: how many inputs, 1 or more.
-        activation: the name of a function of nn.activations, or a function of a Value.
+        activation: the name of a function of nn.activations, or a function of a Value that returns
+            a Value.
         generator: where the weights are drawn from; nn's own stream by default.
         bias: whether there is a b.
 
     Call: a sequence of nin Values or numbers -> a Value. Raises ValueError for another length,
-    TypeError for what is not a vector; batches are for a Layer.
+    TypeError for what is not a vector or an activation that returns a number; batches are for a
+    Layer.
     """
 
     def __init__(
@@ -41,10 +44,11 @@ class Neuron(Module):
         *,
         bias: bool = True,
     ) -> None:
-        check_size("nin", nin)
+        nin = check_size("nin", nin)
         _check_bias(bias)
         self.activation = activation_named(activation)
-        spread = math.sqrt((6.0 if activation in ("relu", "leaky_relu", "elu") else 3.0) / nin)
+        is_rectifier = name_of(self.activation) in ("relu", "leaky_relu", "elu")
+        spread = math.sqrt((6.0 if is_rectifier else 3.0) / nin)
         draw = (generator or rng.generator).uniform
         self.w = [Value(draw(-spread, spread)) for _ in range(nin)]
         self.b = Value(0.0) if bias else None
@@ -61,7 +65,7 @@ class Neuron(Module):
             z = weighted_sum(self.w, x, self.b)
         except TypeError:
             raise TypeError(f"a Neuron takes a vector of numbers, not {x!r}") from None
-        return self.activation(z)
+        return activated(self.activation, z)
 
 
 class Layer(Module):
@@ -85,7 +89,7 @@ class Layer(Module):
         *,
         bias: bool = True,
     ) -> None:
-        check_size("nout", nout)
+        nout = check_size("nout", nout)
         self.neurons = [Neuron(nin, activation, generator, bias=bias) for _ in range(nout)]
 
     def __repr__(self) -> str:
@@ -133,8 +137,7 @@ class Linear(Module):
         generator: random.Random | None = None,
         multiplier: float = 1.0,
     ) -> None:
-        check_size("nin", nin)
-        check_size("nout", nout)
+        nin, nout = check_size("nin", nin), check_size("nout", nout)
         _check_bias(bias)
         if not (isinstance(multiplier, int | float) and 0.0 < multiplier < math.inf):
             raise ValueError(f"multiplier must be a finite number above 0, not {multiplier!r}")
@@ -193,9 +196,15 @@ class MLP(Module):
         *,
         bias: bool = True,
     ) -> None:
-        if not nouts:
+        if isinstance(nouts, NO_VECTORS) or not isinstance(nouts, Iterable):
+            raise TypeError(
+                f"an MLP takes the sizes of its layers as a list, such as [16, 1], or [4] for a"
+                f" single layer, not {nouts!r}"
+            )
+        sizes = [nin, *nouts]
+        count = len(sizes) - 1
+        if not count:
             raise ValueError("an MLP needs at least one layer")
-        sizes, count = [nin, *nouts], len(nouts)
         if isinstance(activation, list | tuple):
             activations = list(activation)
             if len(activations) not in (count - 1, count):
@@ -305,8 +314,7 @@ class Embedding(Module):
     def __init__(
         self, count: int, size: int, std: float = 1.0, generator: random.Random | None = None
     ) -> None:
-        check_size("count", count)
-        check_size("size", size)
+        count, size = check_size("count", count), check_size("size", size)
         self.vectors = _normal(count, size, std, generator)
 
     def __repr__(self) -> str:
@@ -361,12 +369,14 @@ def _bias_of(bias: object) -> str:
     return ", bias=False" if bias is None else ""
 
 
-def check_size(name: str, size: int) -> None:
-    """Raise TypeError or ValueError unless a size is a whole number, 1 or more."""
-    if isinstance(size, bool) or not isinstance(size, int):
+def check_size(name: str, size: SupportsIndex) -> int:
+    """A whole number of any kind, 1 or more, as an int; raises TypeError or ValueError."""
+    if isinstance(size, bool) or not hasattr(size, "__index__"):
         raise TypeError(f"{name} must be a whole number, not {size!r}")
-    if size < 1:
-        raise ValueError(f"{name} must be 1 or more, not {size}")
+    whole = operator.index(size)
+    if whole < 1:
+        raise ValueError(f"{name} must be 1 or more, not {whole}")
+    return whole
 
 
 def _check_bias(bias: bool) -> None:

@@ -30,7 +30,7 @@ class BatchNorm(Module):
     buffers: ClassVar[tuple[str, ...]] = ("running_mean", "running_variance")
 
     def __init__(self, size: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
-        check_size("size", size)
+        size = check_size("size", size)
         if not 0.0 <= momentum <= 1.0 or not eps >= 0.0:
             raise ValueError(
                 f"BatchNorm: momentum {momentum} is not in 0 .. 1, or eps {eps} below 0"
@@ -96,7 +96,7 @@ class LayerNorm(Module):
     """
 
     def __init__(self, size: int, eps: float = 1e-5) -> None:
-        check_size("size", size)
+        size = check_size("size", size)
         self.eps = eps
         self.gain = [Value(1.0) for _ in range(size)]
         self.bias = [Value(0.0) for _ in range(size)]
@@ -132,7 +132,7 @@ class RMSNorm(Module):
     """
 
     def __init__(self, size: int, eps: float = 1e-5, gain: bool = True) -> None:
-        check_size("size", size)
+        size = check_size("size", size)
         self.size, self.eps = size, eps
         self.gain = [Value(1.0) for _ in range(size)] if gain else []
 

@@ -99,6 +99,14 @@ def test_elu_does_not_overflow_and_has_a_second_derivative_at_0():
     assert (slope.data, grad(slope, [x[2]])[0].data) == (1.0, 1.0)  # those of exp(x) - 1
 
 
+def test_a_setting_may_follow_in_order():
+    assert nn.leaky_relu(Value(-1.0), 0.2).data == -0.2
+    assert [y.data for y in nn.leaky_relu([-1.0, 2.0], 0.5)] == [-0.5, 2.0]
+    assert nn.elu(nn.Matrix([[-1.0]]), 2.0).data == [[pytest.approx(2.0 * math.expm1(-1.0))]]
+    with pytest.raises(TypeError, match="relu"):
+        nn.relu(Value(1.0), 0.2)
+
+
 def test_a_setting_that_an_activation_does_not_have_is_a_type_error():
     with pytest.raises(TypeError, match="negative_slope"):
         nn.relu(Value(1.0), negative_slope=0.1)

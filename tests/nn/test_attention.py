@@ -276,7 +276,7 @@ def test_the_weights_of_each_head_can_be_looked_at():
     ("make", "error", "message"),
     [
         (lambda: nn.MultiHeadAttention(4, 3), ValueError, "3 heads cannot share 4 numbers"),
-        (lambda: nn.MultiHeadAttention(4, 0), ValueError, "0 heads"),
+        (lambda: nn.MultiHeadAttention(4, 0), ValueError, "heads must be 1 or more"),
         (lambda: nn.MultiHeadAttention(4, 2.0), TypeError, "heads must be a whole number"),
         (lambda: nn.TransformerBlock(4, 2, "batch"), ValueError, "'batch'; there are rms, layer"),
         (lambda: nn.TransformerBlock(4, 2)(Matrix([[1.0]])), ValueError, "RMSNorm of 4 .* got 1"),

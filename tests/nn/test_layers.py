@@ -239,6 +239,60 @@ def test_weights_start_uniform_in_their_bounds_and_biases_at_0(activation, gain)
     assert all(neuron.b.data == 0.0 for neuron in layer.neurons)
 
 
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu", "tanh", "linear"])
+def test_an_activation_starts_from_the_same_weights_by_its_name_and_as_a_function(name):
+    models = []
+    for activation in (name, getattr(nn.activations, name), nn.activations.ACTIVATIONS[name]):
+        model = nn.MLP(2, [3, 1], activation, random.Random(7))
+        models.append((model.state_dict(), repr(model), model([0.3, -0.2]).data))
+    assert models[0] == models[1] == models[2]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda f: nn.Neuron(1, f)([1.0]),
+        lambda f: nn.MLP(1, [2, 1], f)([[1.0], [2.0]]),
+        lambda f: nn.FeedForward(1, f)(Matrix([[1.0]])),
+    ],
+)
+@pytest.mark.parametrize("f", [math.tanh, lambda z: 0.0, lambda z: np.tanh(float(z))])
+def test_an_activation_that_returns_a_number_is_refused(call, f):
+    with pytest.raises(TypeError, match=r"returns a Value, but .* such as nn.tanh instead of math"):
+        call(f)
+
+
+SIZES = [
+    (lambda n: nn.Neuron(n(2)), 3),
+    (lambda n: nn.Layer(n(2), n(3)), 9),
+    (lambda n: nn.Linear(n(2), n(3)), 9),
+    (lambda n: nn.MLP(n(2), [16, n(3)]), 99),
+    (lambda n: nn.MLP(2, np.array([n(4), n(1)])), 17),
+    (lambda n: nn.MLP(2, (n(4), n(1))), 17),
+    (lambda n: nn.Embedding(n(3), n(2)), 6),
+    (lambda n: nn.BatchNorm(n(3)), 6),
+    (lambda n: nn.LayerNorm(n(3)), 6),
+    (lambda n: nn.RMSNorm(n(3)), 3),
+    (lambda n: nn.MultiHeadAttention(n(4), n(2)), 64),
+    (lambda n: nn.FeedForward(n(2), expansion=n(3)), 24),
+    (lambda n: nn.TransformerBlock(n(2), n(2)), 48),
+]
+
+
+@pytest.mark.parametrize("kind", [int, np.int64, np.uint8, np.array])
+@pytest.mark.parametrize(("make", "count"), SIZES)
+def test_a_size_is_a_whole_number_of_any_kind(make, count, kind):
+    model = make(kind)
+    assert len(model.parameters()) == count
+    assert repr(model) == repr(make(int))
+
+
+@pytest.mark.parametrize("wrong", [True, 2.0, np.float64(2.0), np.bool_(True), "2", None])
+def test_what_is_no_whole_number_is_no_size(wrong):
+    with pytest.raises(TypeError, match="must be a whole number, not"):
+        nn.Linear(wrong, 1)
+
+
 def test_linear_is_w_x_plus_b():
     linear = nn.Linear(3, 2)
     assert [name for name, _ in linear.named_parameters()][-2:] == ["bias.0", "bias.1"]
@@ -561,7 +615,9 @@ def test_an_empty_sequential_is_the_identity():
         (lambda: nn.MLP(1, []), ValueError, "at least one layer"),
         (lambda: nn.MLP(1, [2, 0]), ValueError, "nout"),
         (lambda: nn.MLP(1, [2.0]), TypeError, "nout"),
-        (lambda: nn.MLP(1, 2), TypeError, None),
+        (lambda: nn.MLP(1, 2), TypeError, r"\[4\] for a single layer, not 2"),
+        (lambda: nn.MLP(1, {4, 1}), TypeError, "as a list"),
+        (lambda: nn.MLP(1, "41"), TypeError, "as a list"),
         (lambda: nn.MLP(1, [2, 1], "rely"), ValueError, "'rely'"),
         (lambda: nn.Sequential(nn.softmax, 3), TypeError, "part 1"),
         (lambda: nn.Dropout(1.0), ValueError, "p must be"),
