@@ -8,56 +8,18 @@ import functools
 import os
 import sys
 from collections import UserList, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import product
+from collections.abc import Callable, Iterable, Iterator, Mapping, MappingView
+from itertools import chain, product
 from types import MethodType, SimpleNamespace
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 from weakref import ref
 
 from autograd import Value, modes
 from autograd.value import Constant
 from nn.files import as_number, read_json, write_json
 from nn.matrix import Matrix
-
-
-class Place(NamedTuple):
-    """A Value of a module: its first name, and every `container[key]` where it is kept."""
-
-    name: str
-    value: Value
-    trained: bool
-    spots: list[tuple[Any, Any]]
-
-
-class Parameters(list[Value]):
-    """The parameters of a module; an assignment to an entry puts the new Value into the module.
-
-    This is how a differentiable optimizer moves a module on to parameters that have a history.
-    """
-
-    def __init__(self, places: Iterable[Place]) -> None:
-        self.places = list(places)
-        super().__init__(place.value for place in self.places)
-
-    def __setitem__(self, i: Any, value: Any) -> None:
-        if not isinstance(i, int) or not isinstance(value, Value):
-            raise TypeError("parameters are replaced one by one, by Values")
-        self._require_replaceable(self.places[i])
-        modes.adopt(value)  # also one with a history
-        for container, key in self.places[i].spots:
-            container[key] = value
-        super().__setitem__(i, value)
-
-    def require_replaceable(self) -> None:
-        """Raise TypeError if a parameter is kept where nothing can be replaced, as in a tuple."""
-        for place in self.places:
-            self._require_replaceable(place)
-
-    def _require_replaceable(self, place: Place) -> None:
-        for container, _ in place.spots:
-            if not hasattr(container, "__setitem__"):
-                kind = type(container).__name__
-                raise TypeError(f"{place.name} is kept in a {kind} and cannot be replaced")
+from nn.parameters import Parameters as Parameters
+from nn.parameters import Place
 
 
 class Module(modes.Watched):
@@ -66,14 +28,16 @@ class Module(modes.Watched):
     A subclass sets attributes and defines `__call__`. A parameter is a leaf that was made outside
     any module's call and outside `no_grad()`; what a module's constructor makes counts wherever the
     constructor is called. Parameters are found among the attributes, and in ordered containers
-    among them: lists, tuples, deques, dicts and other mappings, Matrices, NumPy arrays of objects,
-    dataclass instances, SimpleNamespaces, and Modules. Attributes whose names begin with an
-    underscore are left out. Attributes named in `buffers` are saved, not trained.
+    among them: lists, tuples, deques, dicts and other mappings and their views, Matrices, NumPy
+    arrays of objects, dataclass instances, SimpleNamespaces, and Modules. Attributes whose names
+    begin with an underscore are left out. Attributes named in `buffers` are saved, not trained.
 
     What a call computes and keeps (`self.last = y`, `self.average = y.detach()`) is no parameter.
     Looking for parameters raises ValueError for an attribute such as `Value(3.0) * 0.1`, the result
-    of an operation outside any call, and TypeError for Values in a set, which has no order, or in
-    an object or a callable that is not a Module.
+    of an operation outside any call, or where two get the same name (the keys 1 and "1" of a dict).
+    It raises TypeError for Values in a set, which has no order, among the keys of a dict, in an
+    attribute of the class, which all its instances would share, or in an object or a callable that
+    is not a Module; and for an iterator (map, zip, a generator), which looking would use up.
 
     >>> class Line(Module):
     ...     def __init__(self):
@@ -189,9 +153,11 @@ class Module(modes.Watched):
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
 
-    def __getstate__(self) -> dict[str, object]:
+    def __getstate__(self) -> object:
         # For copies and pickles. The mode of the last call is this module's, and no part of it.
-        return {name: kept for name, kept in vars(self).items() if name != "_mode"}
+        space = {name: kept for name, kept in vars(self).items() if name != "_mode"}
+        state = super().__getstate__()
+        return (space, state[1]) if isinstance(state, tuple) else space  # with __slots__, a pair
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self.parameters())} parameters)"
@@ -283,6 +249,10 @@ def _places(module: Module) -> list[Place]:
     for node, name, parts in strays:
         if _holds_more(parts, places, seen):
             raise TypeError(_refusal(node, name))
+    if len({place.name for place in places.values()}) < len(places):
+        names = [place.name for place in places.values()]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"two Values are called {twice}: a file would keep only one; rename a key")
     return list(places.values())
 
 
@@ -302,8 +272,16 @@ def _collect(
     seen.add(id(node))
     container, children = read(node)
     if container is None:
+        if read is _read_iterator:
+            raise TypeError(_refusal(node, name))
         strays.append((node, name, [part for _, part, _ in children]))
         return
+    if read is _read_module:
+        for key, part in _shared(kind):
+            if key not in vars(node):
+                strays.append((kind, _joined(name, key), [part]))
+    elif read is _read_mapping and not _PLAIN.issuperset(map(type, node)):
+        strays.append((node, name, list(node)))
     for key, child, is_buffer in children:
         is_trained = trained and not is_buffer
         if not isinstance(child, Value):
@@ -339,6 +317,15 @@ def _refusal(node: object, name: str) -> str:
     kind = type(node).__name__
     if isinstance(node, set | frozenset):
         return f"{name} is a {kind} of Values, which has no order: use a list"
+    if isinstance(node, type):
+        return f"{name} belongs to the class {node.__name__}, not to the model: set it in __init__"
+    if isinstance(node, Mapping):
+        return f"{name} is a {kind} with Values among its keys: use a list, or the values of a dict"
+    if isinstance(node, Iterator):
+        return (
+            f"{name} is an iterator ({kind}), and looking for parameters in it would use it up:"
+            " make it a list, or leave it out by a name that begins with an underscore"
+        )
     return (
         f"{name} is a {kind}, not a Module, and the Values in it would not be trained: derive its"
         " class from nn.Module, or leave it out by a name that begins with an underscore"
@@ -380,12 +367,15 @@ def _reader(kind: type) -> Callable[[Any], _Held] | None:
         return _read_module
     if issubclass(kind, Matrix):
         return _read_matrix
-    if issubclass(kind, list | tuple | deque | UserList):
+    if issubclass(kind, list | tuple | deque | UserList | MappingView):
         return _read_sequence
     if issubclass(kind, Mapping):
         return _read_mapping
     if issubclass(kind, set | frozenset):
         return _read_set
+    # Files and counters are iterators, too, but of other packages, and hold no Values.
+    if kind is chain or (kind.__module__ == "builtins" and issubclass(kind, Iterator)):
+        return _read_iterator
     if "numpy" in sys.modules and issubclass(kind, sys.modules["numpy"].ndarray):
         return _read_array
     if dataclasses.is_dataclass(kind):
@@ -402,9 +392,26 @@ def _reader(kind: type) -> Callable[[Any], _Held] | None:
     return _read_object
 
 
-def _read_module(module: Module) -> _Held:
-    space, buffers = vars(module), module.buffers
-    return space, [(name, x, name in buffers) for name, x in space.items() if name[:1] != "_"]
+def _read_module(module: Any) -> _Held:
+    space, buffers, slots = vars(module), module.buffers, _slots(module.__class__)
+    held = [(name, x, name in buffers) for name, x in space.items() if name[:1] != "_"]
+    if not slots:
+        return space, held
+    kept = [(name, x, name in buffers) for name, x, _ in _attributes(module, slots)]
+    return _Attributes(module), kept + held
+
+
+@functools.lru_cache(maxsize=1024)
+def _shared(kind: type) -> list[tuple[str, object]]:
+    """The attributes of a class itself that hold parameters."""
+    found = {name: x for base in reversed(kind.__mro__) for name, x in vars(base).items()}
+    return [(n, x) for n, x in found.items() if n[:1] != "_" and _holds_more([x], {}, set())]
+
+
+@functools.lru_cache(maxsize=1024)
+def _slots(kind: type) -> list[str]:
+    slots = [vars(base).get("__slots__", ()) for base in kind.__mro__]
+    return [name for some in slots for name in ([some] if isinstance(some, str) else some)]
 
 
 def _read_matrix(matrix: Matrix) -> _Held:
@@ -423,6 +430,10 @@ def _read_mapping(table: Any) -> _Held:
 
 def _read_set(parts: Any) -> _Held:
     return None, [(i, part, False) for i, part in enumerate(parts)]
+
+
+def _read_iterator(_: Any) -> _Held:
+    return None, []
 
 
 def _read_array(array: Any) -> _Held:
@@ -444,10 +455,8 @@ def _read_namespace(space: Any) -> _Held:
 
 def _read_object(thing: Any) -> _Held:
     """The public attributes of an object of the user's own, in its dict and its slots."""
-    slots = [vars(kind).get("__slots__", ()) for kind in type(thing).__mro__]
-    names = [name for some in slots for name in ([some] if isinstance(some, str) else some)]
     space = getattr(thing, "__dict__", None)
-    names += space if isinstance(space, dict) else ()
+    names = [*_slots(thing.__class__), *(space if isinstance(space, dict) else ())]
     return None, _attributes(thing, names)
 
 

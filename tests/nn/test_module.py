@@ -5,6 +5,7 @@ import copy
 import dataclasses
 import functools
 import gc
+import itertools
 import json
 import math
 import os
@@ -93,6 +94,13 @@ class Slotted:
     w: Value
 
 
+class WithSlots(Module):
+    __slots__ = ("_hidden", "unset", "w")
+
+    def __init__(self, w):
+        self.w, self._hidden = w, Value(3.0)
+
+
 class Named(NamedTuple):
     w: Value
     b: Value
@@ -119,9 +127,19 @@ CONTAINERS = {
     "defaultdict": (lambda a, b: collections.defaultdict(list, x=[a, b]), ["w.x.0", "w.x.1"]),
     "UserDict": (lambda a, b: collections.UserDict(x=a, y=b), ["w.x", "w.y"]),
     "mapping proxy": (lambda a, b: types.MappingProxyType({"x": a, "y": b}), ["w.x", "w.y"]),
+    "view of values": (lambda a, b: {"x": a, "y": b}.values(), ["w.0", "w.1"]),
+    "view of items": (lambda a, b: {"x": a, "y": b}.items(), ["w.0.1", "w.1.1"]),
+    "module with slots": (lambda a, b: [WithSlots(a), WithSlots(b)], ["w.0.w", "w.1.w"]),
     "namespace": (lambda a, b: types.SimpleNamespace(x=a, _z=Value(3.0), y=b), ["w.x", "w.y"]),
 }
-FIXED = ["frozen dataclass", "named tuple", "mapping proxy", "dict of tuples"]
+FIXED = [
+    "view of values",
+    "view of items",
+    "frozen dataclass",
+    "named tuple",
+    "mapping proxy",
+    "dict of tuples",
+]
 
 
 def array_of(parts):
@@ -159,7 +177,10 @@ def test_parameters_are_replaced_wherever_they_are_kept_or_refused(kind):
         assert names(box) == expected
 
 
-@pytest.mark.parametrize("kind", [k for k in CONTAINERS if k != "object array without axes"])
+NOT_OF_MODULES = ("object array without axes", "module with slots")
+
+
+@pytest.mark.parametrize("kind", [k for k in CONTAINERS if k not in NOT_OF_MODULES])
 def test_modules_are_found_in_every_ordered_container(kind):
     make, _ = CONTAINERS[kind]
     parts = nn.Dropout(), nn.Dropout()
@@ -232,6 +253,98 @@ def test_values_in_an_object_that_is_no_module_are_refused(make):
     several = Box(parts=[Part(n=1.0), {"x"}, Part(n=2.0), make(), Part(n=3.0)])
     with pytest.raises(TypeError, match=r"parts\.3.*derive its class from nn\.Module"):
         several.parameters()
+
+
+ITERATORS = [
+    lambda parts: map(abs, parts),
+    lambda parts: zip(parts, strict=True),
+    lambda parts: filter(None, parts),
+    enumerate,
+    reversed,
+    iter,
+    itertools.chain,
+    lambda parts: iter(dict(enumerate(parts)).values()),
+    lambda parts: (part for part in parts),
+]
+
+
+@pytest.mark.parametrize("make", ITERATORS)
+def test_an_iterator_is_refused_and_not_used_up(make):
+    part = nn.Neuron(1)
+    box = Box(parts=[make([part])])
+    with pytest.raises(TypeError, match=r"parts\.0 is an iterator .*make it a list, or"):
+        box.parameters()
+    box = Box(_parts=make([1.0]), w=Value(1.0))
+    assert names(box) == ["w"]
+    assert len(list(box._parts)) == 1
+
+
+def test_files_and_counters_are_left_alone(tmp_path):
+    with open(tmp_path / "log", "w") as file:
+        assert names(Box(log=file, ids=itertools.count(), w=Value(1.0))) == ["w"]
+
+
+@pytest.mark.parametrize("key", [Value(1.0), nn.Neuron(1), (Value(1.0), "x")])
+def test_values_among_the_keys_of_a_dict_are_refused(key):
+    with pytest.raises(TypeError, match="table is a dict with Values among its keys: use a list"):
+        Box(table={"x": 1.0, key: 2.0}).parameters()
+    w = Value(1.0)
+    assert names(Box(w=w, velocity={w: 0.5})) == ["w"]  # found elsewhere
+
+
+@pytest.mark.parametrize("part", [Value(2.0), [Value(2.0)], nn.Neuron(1)])
+def test_parameters_of_the_class_are_refused(part):
+    class Shared(Module):
+        w = part
+        size, f, names = 3, staticmethod(abs), ("x",)
+
+    class Derived(Shared):
+        pass
+
+    class Overridden(Shared):
+        w = None
+
+    for model, name in ((Shared(), "w"), (Derived(), "w"), (Box(inner=Derived()), r"inner\.w")):
+        with pytest.raises(TypeError, match=rf"^{name} belongs to the class \w+.*in __init__"):
+            model.parameters()
+    model = Shared()
+    model.w = Value(1.0)
+    assert names(model) == ["w"]
+    assert names(Overridden()) == []
+
+
+def test_a_dataclass_may_have_defaults():
+    @dataclasses.dataclass(eq=False)
+    class Model(Module):
+        w: Value = dataclasses.field(default_factory=lambda: Value(1.0))
+        b: Value = Value(2.0)  # noqa: RUF009
+
+    assert names(Model()) == ["w", "b"]
+
+
+@pytest.mark.parametrize("clone", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_a_copy_of_a_module_with_slots_has_them(clone):
+    model = WithSlots(Value(4.0))
+    model.b = Value(5.0)
+    copied = clone(model)
+    assert copied.state_dict() == model.state_dict() == {"w": 4.0, "b": 5.0}
+    assert copied._hidden.data == 3.0
+    assert copied.w is not model.w
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"w": {1: Value(1.0), "1": Value(2.0)}},
+        {"w": {"1": Value(1.0), "x": 0.0, 1: Value(2.0)}},
+        {"w": {"1": {"x": Value(1.0)}, "1.x": Value(2.0)}, "v": Value(3.0)},
+    ],
+)
+def test_two_parameters_of_one_name_are_refused(attributes):
+    model = Box(**attributes)
+    for call in (model.parameters, model.state_dict):
+        with pytest.raises(ValueError, match=r"two Values are called w\.1"):
+            call()
 
 
 def test_objects_without_parameters_of_their_own_are_left_alone():
