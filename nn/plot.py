@@ -5,16 +5,18 @@ from __future__ import annotations
 import io
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from autograd import Value, grad, no_grad
 from autograd.files import write_bytes
 from nn.activations import Elementwise, gelu, relu, sigmoid, silu, softplus, tanh
 from nn.data import Dataset
+from nn.layers import check_size
 from nn.matrix import Matrix
 from nn.metrics import classes, largest, score_rows, threshold_for, threshold_of
 from nn.module import Module
+from nn.step import Predict
 from nn.train import History
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ def decision_boundary(
     *,
     loss: Callable[..., Any] | None = None,
     threshold: float | None = None,
+    predict: Predict | None = None,
 ) -> Figure:
     """The class that a model of two inputs gives to each point of the plane, and the examples.
 
@@ -72,19 +75,21 @@ def decision_boundary(
         model: called on a batch Matrix (n x 2).
         data: (inputs, targets) as `fit` takes them: lists or arrays; targets of -1/+1, 0/1, class
             indices or one-hot rows.
-        resolution: points in each direction.
+        resolution: points in each direction, 2 or more.
         loss: what the model was trained with, if that tells the threshold; see
             `nn.metrics.threshold_of`.
         threshold: above which a single score stands for the class +1, or 1. By default that of the
             loss; else 0 if a target is -1 or some score of the plane lies outside 0 .. 1, and 0.5
             (probabilities) if none does.
+        predict: (model, inputs) -> predictions, as for `fit`, for a model that is not called on a
+            batch; the inputs are a list of n rows of 2.
 
     Raises ValueError if the examples do not have two inputs each, or for targets that are not
     classes of the model's outputs.
     """
-    inputs = [[float(x) for x in row] for row in data[0]]
-    if not inputs or any(len(row) != 2 for row in inputs):
-        raise ValueError("a decision boundary is drawn around examples of two inputs")
+    if check_size("resolution", resolution) < 2:
+        raise ValueError(f"resolution must be 2 or more, not {resolution}")
+    inputs = _points(data[0])
     if len(inputs) != len(data[1]):
         raise ValueError(f"{len(inputs)} inputs, but {len(data[1])} targets")
     xs, ys = (_grid([row[k] for row in inputs], resolution) for k in (0, 1))
@@ -92,35 +97,96 @@ def decision_boundary(
     model.eval()
     try:
         with no_grad():
-            rows = [score_rows(row) for row in _rows(model, xs, ys)]
+            rows = _rows(model, predict or _predict_batch, xs, ys)
     finally:
         model.train(training)
     outputs = len(rows[0][0])
     targets = classes(data[1], outputs)
     figure = _figure(5.6, 4.8)
-    from matplotlib.colors import ListedColormap
-    from matplotlib.ticker import MaxNLocator
-
     axes = figure.subplots()
     if outputs == 1:
-        scores = [[s if math.isfinite(s) else math.nan for (s,) in row] for row in rows]
-        finite = [s for row in scores for s in row if math.isfinite(s)]
         if threshold is None and loss is not None:
             threshold = threshold_of(loss, data[1])
-        cut = threshold_for(finite, targets, threshold)
-        cut = 0.5 if cut is None else cut
-        limit = max((abs(s - cut) for s in finite), default=0.0) or 1.0
-        levels = [cut + limit * (k / 10 - 1) for k in range(21)]
-        shade = axes.contourf(xs, ys, scores, levels=levels, cmap="RdBu_r", alpha=0.75)
-        if finite and min(finite) <= cut < max(finite):  # else there is one class only
-            axes.contour(xs, ys, scores, levels=[cut], colors="black", linewidths=1.2)
-        figure.colorbar(shade, ax=axes, label="score", ticks=MaxNLocator(9))
+        _draw_scores(axes, xs, ys, [[s for (s,) in row] for row in rows], targets, threshold)
     else:
-        found = [[largest(cell) for cell in row] for row in rows]
-        regions = [[math.nan if k is None else float(k) for k in row] for row in found]
-        colors = ListedColormap([COLORS[k % len(COLORS)] for k in range(outputs)])
-        # Cells, not contours: contours would put class 1 between classes 0 and 2.
-        axes.pcolormesh(xs, ys, regions, cmap=colors, vmin=-0.5, vmax=outputs - 0.5, alpha=0.35)
+        _draw_regions(axes, xs, ys, rows)
+    _draw_examples(axes, inputs, targets)
+    return figure
+
+
+def _points(inputs: Any) -> list[list[float]]:
+    """The inputs of all examples as rows of two; a number is a row of one, as in `fit`."""
+    points = [[float(x) for x in (row if isinstance(row, Iterable) else [row])] for row in inputs]
+    sizes = {len(point) for point in points}
+    if sizes != {2}:
+        told = f"not of {'/'.join(map(str, sorted(sizes)))}" if sizes else "but there are none"
+        raise ValueError(f"a decision boundary is drawn around examples of two inputs, {told}")
+    return points
+
+
+def _predict_batch(model: Module, rows: Sequence[Sequence[float]]) -> Any:
+    return model(Matrix(rows))
+
+
+def _rows(
+    model: Module, predict: Predict, xs: list[float], ys: list[float]
+) -> list[list[list[float]]]:
+    """The scores of each point of a grid, row by row."""
+
+    from autograd.jit import TraceError, jit  # NumPy is slow to import
+
+    def row(xs: list[float], y: float) -> Any:
+        return predict(model, [[x, y] for x in xs])
+
+    try:
+        replayed = jit(row)
+        found = [score_rows(replayed(xs, y)) for y in ys]
+    except TraceError:  # a model that looks at its numbers
+        found = [score_rows(row(xs, y)) for y in ys]
+    if any(len(scores) != len(xs) for scores in found):
+        raise ValueError(f"{len(found[0])} predictions for {len(xs)} inputs")
+    return found
+
+
+def _draw_scores(
+    axes: Any,
+    xs: list[float],
+    ys: list[float],
+    scores: list[list[float]],
+    targets: list[int],
+    threshold: float | None,
+) -> None:
+    """A shade for the score, and a line where it passes the threshold."""
+    from matplotlib.ticker import MaxNLocator
+
+    scores = [[s if math.isfinite(s) else math.nan for s in row] for row in scores]
+    finite = [s for row in scores for s in row if math.isfinite(s)]
+    cut = threshold_for(finite, targets, threshold)
+    cut = 0.5 if cut is None else cut
+    limit = max((abs(s - cut) for s in finite), default=0.0) or 1.0
+    levels = [cut + limit * (k / 10 - 1) for k in range(21)]
+    shade = axes.contourf(xs, ys, scores, levels=levels, cmap="RdBu_r", alpha=0.75)
+    if finite and min(finite) <= cut < max(finite):  # else there is one class only
+        axes.contour(xs, ys, scores, levels=[cut], colors="black", linewidths=1.2)
+    axes.figure.colorbar(shade, ax=axes, label="score", ticks=MaxNLocator(9))
+
+
+def _draw_regions(
+    axes: Any, xs: list[float], ys: list[float], rows: list[list[list[float]]]
+) -> None:
+    """A color for the class of each point."""
+    from matplotlib.colors import ListedColormap
+
+    outputs = len(rows[0][0])
+    found = [[largest(cell) for cell in row] for row in rows]
+    regions = [[math.nan if k is None else float(k) for k in row] for row in found]
+    colors = ListedColormap([COLORS[k % len(COLORS)] for k in range(outputs)])
+    # Cells, not contours: contours would put class 1 between classes 0 and 2.
+    axes.pcolormesh(xs, ys, regions, cmap=colors, vmin=-0.5, vmax=outputs - 0.5, alpha=0.35)
+
+
+def _draw_examples(axes: Any, inputs: list[list[float]], targets: list[int]) -> None:
+    """The examples in the colors and markers of their classes, with a legend."""
     for target in sorted(set(targets)):
         points = [row for row, t in zip(inputs, targets, strict=True) if t == target]
         look = max(target, 0)  # of the class -1 that of 0
@@ -137,22 +203,6 @@ def decision_boundary(
     axes.legend(loc="upper right")
     axes.set_xlabel("x1")
     axes.set_ylabel("x2")
-    return figure
-
-
-def _rows(model: Module, xs: list[float], ys: list[float]) -> list[Any]:
-    """What the model says of each point of a grid, row by row."""
-
-    from autograd.jit import TraceError, jit  # NumPy is slow to import
-
-    def row(xs: list[float], y: float) -> Any:
-        return model(Matrix([[x, y] for x in xs]))
-
-    try:
-        replayed = jit(row)
-        return [replayed(xs, y) for y in ys]
-    except TraceError:  # a model that looks at its numbers
-        return [row(xs, y) for y in ys]
 
 
 def activations(

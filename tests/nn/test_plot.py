@@ -114,13 +114,65 @@ def test_where_a_score_is_nan_there_is_no_class():
     assert crossings(plot.decision_boundary(Scores(broken), (INPUTS, [0, 1, 1, 0]), 10)) == [0.3]
 
 
+class OneByOne(nn.Module):
+    """Takes one example, a pair, at a time."""
+
+    def __call__(self, pair):
+        x, _ = pair
+        return x - 0.3
+
+
+@pytest.mark.parametrize(
+    "predict",
+    [
+        lambda model, inputs: [model(pair) for pair in inputs],
+        lambda model, inputs: [[model(pair)] for pair in inputs],
+        lambda model, inputs: np.array([float(model(pair)) for pair in inputs]),
+        lambda model, inputs: [model(pair) if float(pair[0]) < 9.0 else 0.0 for pair in inputs],
+    ],
+)
+def test_a_model_of_single_examples_is_drawn_by_predict(predict):
+    model = OneByOne()
+    figure = plot.decision_boundary(model, (INPUTS, [-1, 1, 1, -1]), 21, predict=predict)
+    assert crossings(figure) == [pytest.approx(0.3, abs=1e-6)]
+    assert model.training
+
+
+def test_predict_may_give_several_scores():
+    def predict(model, inputs):
+        return [[-model(pair), model(pair)] for pair in inputs]
+
+    figure = plot.decision_boundary(OneByOne(), (INPUTS, [0, 1, 1, 0]), 10, predict=predict)
+    cells = figure.axes[0].collections[0].get_array().reshape(10, 10)
+    assert cells[0].tolist() == [0.0] * 6 + [1.0] * 4  # x1 > 0.3 from the seventh point on
+
+
+def test_too_few_predictions_are_an_error():
+    with pytest.raises(ValueError, match="1 predictions for 5 inputs"):
+        plot.decision_boundary(
+            OneByOne(), (INPUTS, [0, 1, 1, 0]), 5, predict=lambda model, inputs: [0.5]
+        )
+
+
+@pytest.mark.parametrize(
+    ("resolution", "error"), [(1, ValueError), (0, ValueError), (2.0, TypeError)]
+)
+def test_a_resolution_is_a_whole_number_from_2_on(resolution, error):
+    with pytest.raises(error, match="resolution must be"):
+        plot.decision_boundary(Scores(lambda x: x), (INPUTS, [-1, 1, 1, -1]), resolution)
+    plot.decision_boundary(Scores(lambda x: x), (INPUTS, [-1, 1, 1, -1]), 2)
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
         ((INPUTS, [0, 1, 2, 0]), "targets of single scores are"),
         ((INPUTS, [0, 1]), "4 inputs, but 2 targets"),
-        (([[1.0]], [0]), "two inputs"),
-        (([], []), "two inputs"),
+        (([[1.0]], [0]), "two inputs, not of 1"),
+        (([0.5, 1.0], [0, 1]), "two inputs, not of 1"),
+        ((np.array([0.5, 1.0]), [0, 1]), "two inputs, not of 1"),
+        (([[0.5, 1.0], [1.0]], [0, 1]), "two inputs, not of 1/2"),
+        (([], []), "two inputs, but there are none"),
     ],
 )
 def test_what_cannot_be_drawn_is_a_value_error(data, message):
