@@ -198,7 +198,7 @@ class MLP(Module):
     ) -> None:
         if isinstance(nouts, NO_VECTORS) or not isinstance(nouts, Iterable):
             raise TypeError(
-                f"an MLP takes the sizes of its layers as a list, such as [16, 1], or [4] for a"
+                "an MLP takes the sizes of its layers as a list, such as [16, 1], or [4] for a"
                 f" single layer, not {nouts!r}"
             )
         sizes = [nin, *nouts]
