@@ -258,7 +258,7 @@ def learn_text(out: Path, options: argparse.Namespace, given: dict[str, Any]) ->
 
     def show_samples(history: nn.History) -> None:
         draws = random.Random(len(history.loss))  # what is shown changes nothing that is learned
-        lines = [text.sample(model, tokenizer, temperature=0.5, rng=draws) for _ in range(3)]
+        lines = [text.sample(model, tokenizer, temperature=0.5, generator=draws) for _ in range(3)]
         tqdm.write(f"loss {history.loss[-1]:.4f}: {', '.join(lines)}")
 
     start = time.perf_counter()

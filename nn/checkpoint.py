@@ -227,6 +227,7 @@ def settings_of(
     settings: dict[str, Any] = {"optimizers": len(optimizers)}
     for i, (optimizer, schedule) in enumerate(zip(optimizers, schedules, strict=True)):
         name = "optimizer" if len(optimizers) == 1 else f"optimizers[{i}]"
+        settings[f"{name} schedule"] = schedule and "a function"
         state = optimizer.state_dict()
         for moving in ("time", "moments", *([] if schedule is None else ["lr"])):
             state.pop(moving, None)

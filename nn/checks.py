@@ -10,7 +10,7 @@ from typing import Any
 from autograd import Value
 from autograd.value import as_operand
 from nn.data import Dataset
-from nn.module import Module
+from nn.module import Module, gathered
 from nn.norms import BatchNorm
 from nn.optim import Optimizer
 from nn.schedules import Schedule
@@ -129,6 +129,8 @@ def step_size(
 
     With a `predict` of the user's own, that is without `vectors`, an example may be many rows.
     """
+    if not isinstance(drop_last, bool):
+        raise TypeError(f"drop_last must be True or False, not {drop_last!r}")
     if drop_last and batch_size is not None and batch_size > examples:
         raise ValueError(
             f"drop_last leaves nothing of {examples} examples with batch_size={batch_size}"
@@ -155,7 +157,9 @@ def step_size(
 
 
 def optimizers(
-    model: Module, given: Optimizer | Sequence[Optimizer], frozen: Module | Iterable[Value]
+    model: Module,
+    given: Optimizer | Sequence[Optimizer],
+    frozen: Module | Iterable[Value | Module],
 ) -> tuple[tuple[Optimizer, ...], list[Value]]:
     """All optimizers, and all frozen parameters.
 
@@ -164,7 +168,18 @@ def optimizers(
     listed = (given,) if isinstance(given, Optimizer) else given
     if not isinstance(listed, list | tuple) or not all(isinstance(o, Optimizer) for o in listed):
         raise TypeError(f"optimizer must be an optimizer or a list of them, not {given!r}")
-    fixed = frozen.parameters() if isinstance(frozen, Module) else list(frozen)
+    if any(optimizer.differentiable for optimizer in listed):
+        raise ValueError(
+            "fit makes no graph of its steps: give it an optimizer without differentiable=True, or"
+            " write the loop yourself"
+        )
+    if isinstance(frozen, str | bytes | Value) or not isinstance(frozen, Module | Iterable):
+        raise TypeError(f"frozen must be a module, or a list of modules and Values, not {frozen!r}")
+    parts_fixed = list(frozen.parameters() if isinstance(frozen, Module) else frozen)
+    for part in parts_fixed:
+        if not isinstance(part, Module | Value):
+            raise TypeError(f"frozen holds modules and Values, not {part!r}")
+    fixed = list(gathered(parts_fixed))
     names = {parameter: name for name, parameter in model.named_parameters()}
     places: dict[Value, str] = {}
     parts = [(f"optimizer {i}", o.parameters) for i, o in enumerate(listed)] + [("frozen", fixed)]

@@ -6,6 +6,7 @@ norm, transformer blocks, and a linear layer to the logits.
 
 from __future__ import annotations
 
+import math
 import random
 import sys
 from collections.abc import Iterable, Sequence
@@ -139,7 +140,7 @@ class GPT(Module):
         temperature: float = 1.0,
         top_k: int | None = None,
         top_p: float | None = None,
-        rng: random.Random | None = None,
+        generator: random.Random | None = None,
         end: int | None = None,
     ) -> list[int]:
         """The tokens that the model writes after a prompt.
@@ -152,26 +153,33 @@ class GPT(Module):
             top_p: draw from the fewest likeliest tokens only whose probabilities sum to top_p or
                 more (nucleus sampling, Holtzman et al. 2020). The temperature comes first, then
                 top_k, then top_p, of what the tokens left by top_k share among them.
-            rng: where to draw from; nn's own stream by default.
+            generator: where to draw from; nn's own stream by default.
             end: the token that ends a document, and is not part of the result.
 
         Ends at `end`, or when it has looked at block_size tokens, those of the prompt included.
         Each is computed once, beside the kept keys and values of those before it. Raises ValueError
         for a negative temperature, a top_k that is no whole number from 1 up, a top_p outside
-        0 < top_p <= 1, and a prompt that the model cannot take.
+        0 < top_p <= 1, and a prompt that the model cannot take; TypeError for a temperature that is
+        not a number and a generator that is not one; FloatingPointError for logits of nan.
         """
+        if isinstance(temperature, bool) or not isinstance(temperature, Real):
+            raise TypeError(f"generate: the temperature must be a number, not {temperature!r}")
+        if generator is not None and not isinstance(generator, random.Random):
+            raise TypeError(f"generate: generator must be a random.Random, not {generator!r}")
         if not 0.0 <= temperature < float("inf"):
             raise ValueError(f"generate: the temperature must be 0 or more, not {temperature}")
         if top_k is not None and not _is_positive(top_k, Integral):
             raise ValueError(f"generate: top_k must be a whole number, 1 or more, not {top_k!r}")
-        if top_p is not None and not (isinstance(top_p, Real) and 0.0 < top_p <= 1.0):
+        if top_p is not None and (
+            isinstance(top_p, bool) or not isinstance(top_p, Real) or not 0.0 < top_p <= 1.0
+        ):
             raise ValueError(f"generate: top_p must be above 0 and at most 1, not {top_p!r}")
         cache = self.empty_cache()
         written: list[int] = []
         new = list(prompt)
         while True:
             logits = self(new, cache)[-1]
-            token = sample_token(logits, temperature, top_k, top_p, rng)
+            token = sample_token(logits, temperature, top_k, top_p, generator)
             if token == end:
                 return written
             written.append(token)
@@ -212,8 +220,14 @@ def sample_token(
     generator: random.Random | None = None,
 ) -> int:
     """A token, drawn with the probabilities softmax(logits / temperature); see GPT.generate."""
+    numbers = [float(logit) for logit in logits]
+    for i, number in enumerate(numbers):
+        if math.isnan(number) or number == math.inf:
+            raise FloatingPointError(f"sample_token: logit {i} of {len(numbers)} is {number}")
+    if max(numbers) == -math.inf:
+        raise FloatingPointError(f"sample_token: all {len(numbers)} logits are -inf")
     # Of equal logits the first comes first: sorting keeps their order.
-    ranked = sorted(range(len(logits)), key=lambda i: -float(logits[i]))
+    ranked = sorted(range(len(numbers)), key=lambda i: -numbers[i])
     if temperature == 0.0:
         return ranked[0]
     chosen = ranked[:top_k]
@@ -248,6 +262,9 @@ class Tokenizer:
         self.bos = len(self.characters)
         self.vocabulary = self.bos + 1
         self._tokens = {c: i for i, c in enumerate(self.characters)}
+
+    def __repr__(self) -> str:
+        return f"Tokenizer({self.characters!r})"
 
     def encode(self, text: str, what: str = "the text") -> list[int]:
         """The tokens of a document, with bos at either end.

@@ -156,5 +156,23 @@ def with_threshold_of(loss: Callable[..., Any], metric: Any, targets: Any) -> An
     return functools.partial(accuracy, threshold=threshold_of(loss, targets))
 
 
+def needs_threshold(loss: Callable[..., Any], targets: Any) -> bool:
+    """Whether single scores of these targets, 0/1, need a threshold that the loss does not tell."""
+    if threshold_of(loss, targets) is not None:
+        return False
+    return set(map(float, flattened("accuracy", targets)[0])) <= {0.0, 1.0}
+
+
+def refuse_single_scores(predictions: Any, targets: Any) -> float:
+    """A metric that raises ValueError for single scores, in place of a run's `accuracy`."""
+    if len(score_rows(predictions)[0]) == 1:
+        raise ValueError(
+            "accuracy: the loss does not tell where 0/1 predictions are cut:"
+            " metric=functools.partial(nn.accuracy, threshold=0.5) for probabilities, threshold=0.0"
+            " for logits"
+        )
+    return 0.0
+
+
 def _has_minus_1(targets: Any) -> bool:
     return len(targets) > 0 and -1.0 in map(float, flattened("accuracy", targets)[0])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from autograd import Value, modes, no_grad
-from autograd.value import as_constant
+from autograd.value import as_constant, as_operand
+from nn import rng
 from nn.clipping import clip_grad_norm
+from nn.layers import Dropout
 from nn.matrix import Matrix, as_values, total
 from nn.module import Module
 from nn.optim import Optimizer
@@ -53,6 +55,15 @@ def as_mean(answer: Any, examples: int) -> tuple[Value, Weight]:
         return answer, examples
     total, weight = _pair(answer)
     return total / weight, weight
+
+
+def as_score(answer: Any, examples: int) -> float:
+    """What a metric returns as a number; a loss serves as a metric, too."""
+    if isinstance(answer, Value | tuple):
+        return float(as_mean(answer, examples)[0])
+    if as_operand(answer) is None:
+        raise TypeError(f"a metric returns a number, not {answer!r}")
+    return float(answer)
 
 
 def _pair(answer: Any) -> tuple[Value, Weight]:
@@ -119,13 +130,27 @@ def halves(recipe: Recipe) -> tuple[Add, Move]:
     return add, move
 
 
-def step_in_parts(recipe: Recipe, add: Add, move: Move, size: int, jit: bool) -> Step:
+def whole_loss(recipe: Recipe) -> Callable[[Any, Any], Value]:
+    """The loss of all predictions of a step as a mean, without a graph."""
+
+    def whole(predictions: Any, targets: Any) -> Value:
+        with no_grad():
+            return as_mean(recipe.loss(predictions, targets), len(targets))[0]
+
+    return whole
+
+
+def step_in_parts(
+    recipe: Recipe, add: Add, move: Move, whole: Callable[[Any, Any], Value], size: int, jit: bool
+) -> Step:
     """A step whose gradients are added up, over parts of `size` examples."""
     _zero_grad(recipe.optimizers, recipe.frozen)
-    calls = 0
+    first = True
 
     def step(inputs: Any, targets: Any) -> tuple[Any, Value, Weight]:
-        nonlocal calls
+        nonlocal first
+        if first:
+            _check_apart(recipe, inputs, size)
         parts = [
             add(inputs[i : i + size], targets[i : i + size]) for i in range(0, len(inputs), size)
         ]
@@ -133,12 +158,13 @@ def step_in_parts(recipe: Recipe, add: Add, move: Move, size: int, jit: bool) ->
         with no_grad():
             weight = total([as_constant(float(part[2])) for part in parts])
             cost = total([part[1] for part in parts]) / weight
-        calls += 1
-        # A replay is quicker than a loss in Python: there steps 1, 2, 4, 8, ... are checked.
-        if not all(part[3] for part in parts) and not (jit and calls & (calls - 1)):
-            with no_grad():
-                whole = as_mean(recipe.loss(predictions, targets), len(inputs))[0]
-            _check_mean(float(whole), [float(part[1]) for part in parts], size, len(inputs))
+        if not all(part[3] for part in parts):
+            # A recorded loss takes numbers without a history.
+            mean = whole(_detached(predictions) if jit else predictions, targets)
+            _check_mean(float(mean), [float(part[1]) for part in parts], size, len(inputs))
+        if first and jit and recipe.penalty is None:
+            warn_of_no_gradient(recipe.optimizers)
+        first = False
         rest = move(float(weight))
         with no_grad():
             return predictions, cost + rest, float(weight)
@@ -178,6 +204,63 @@ def _check_mean(whole: float, sums: list[float], size: int, examples: int) -> No
         )
 
 
+def _check_apart(recipe: Recipe, inputs: Any, size: int) -> None:
+    """Raise ValueError if predictions for an example depend on the others in its step."""
+    model, predict = recipe.model, recipe.predict
+    drops = [m for m in model.modules() if isinstance(m, Dropout) and m.training]
+    buffers = [(buffer, buffer.data) for _, buffer in model.named_buffers()]
+    draws = rng.generator.getstate()
+    try:
+        for drop in drops:
+            drop.eval()
+        with no_grad():
+            whole = _numbers(predict(model, inputs))
+            parts = [predict(model, inputs[i : i + size]) for i in range(0, len(inputs), size)]
+            if _equal(_numbers(parts), whole):
+                return
+            # A model that draws random numbers of its own never gives the same predictions.
+            if not _equal(_numbers(predict(model, inputs)), whole):
+                return
+    finally:
+        for drop in drops:
+            drop.train()
+        for buffer, number in buffers:
+            buffer.assign(number)
+        rng.generator.setstate(draws)
+    raise ValueError(
+        f"micro_batch={size}: the predictions for the {len(inputs)} examples of a step differ from"
+        f" those for {size} at a time, so the model computes across examples (statistics of a"
+        " batch, for instance): leave micro_batch out"
+    )
+
+
+def _equal(some: list[float], others: list[float]) -> bool:
+    """Whether numbers are the same but for rounding; nan equals everything."""
+    if len(some) != len(others):
+        return False
+    scale = max(map(abs, others), default=0.0)
+    return not any(abs(a - b) > 1e-9 * scale for a, b in zip(some, others, strict=True))
+
+
+def _numbers(predictions: Any) -> list[float]:
+    """All numbers of a nest, in its order."""
+    if as_operand(predictions) is not None:
+        return [float(predictions)]
+    if isinstance(predictions, str | bytes) or not isinstance(predictions, Iterable):
+        return []
+    return [number for part in predictions for number in _numbers(part)]
+
+
+def _detached(predictions: Any) -> Any:
+    if isinstance(predictions, Value):
+        return predictions.detach()
+    if isinstance(predictions, Matrix):
+        return Matrix(map(_detached, predictions))
+    if type(predictions) in (list, tuple):
+        return type(predictions)(map(_detached, predictions))
+    return predictions
+
+
 def _depends(output: Value, inputs: Sequence[Value]) -> bool:
     # By identity: a recorded number has no hash.
     wanted, seen, stack = set(map(id, inputs)), set(), [output]
@@ -206,7 +289,10 @@ def _zero_grad(optimizers: Sequence[Optimizer], frozen: Sequence[Value]) -> None
 def _move(optimizers: Sequence[Optimizer], clip: float | None) -> None:
     """Clip all gradients together, then let all optimizers step, or none."""
     if clip is not None:
-        clip_grad_norm([p for optimizer in optimizers for p in optimizer.parameters], clip)
+        try:
+            clip_grad_norm([p for optimizer in optimizers for p in optimizer.parameters], clip)
+        except FloatingPointError as error:  # `fit` has advice of its own
+            raise FloatingPointError(str(error).partition(": try ")[0]) from None
     if len(optimizers) == 1 or modes.is_traced():  # a recording moves nothing
         for optimizer in optimizers:
             optimizer.step()

@@ -119,7 +119,7 @@ def sample(
     temperature: float = 1.0,
     top_k: int | None = None,
     top_p: float | None = None,
-    rng: random.Random | None = None,
+    generator: random.Random | None = None,
 ) -> str:
     """A document that begins with the prompt; arguments and errors as of GPT.generate."""
     start = tokenizer.encode(prompt, "the prompt")[:-1]
@@ -128,7 +128,7 @@ def sample(
             f"a prompt has room for {model.block_size - 1} characters, not for {len(prompt)}"
         )
     return prompt + tokenizer.decode(
-        model.generate(start, temperature, top_k, top_p, rng, end=tokenizer.bos)
+        model.generate(start, temperature, top_k, top_p, generator, end=tokenizer.bos)
     )
 
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import math
 import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -20,8 +17,9 @@ from nn import checks, rng
 from nn.checkpoint import Checkpoint, Progress, described, opened, settings_of
 from nn.checkpoint import History as History  # where a user looks for it
 from nn.checks import Data
+from nn.guards import collector_paused, interrupt_kept
 from nn.matrix import Matrix, total
-from nn.metrics import with_threshold_of
+from nn.metrics import accuracy, needs_threshold, refuse_single_scores, with_threshold_of
 from nn.module import Module
 from nn.optim import Optimizer
 from nn.schedules import Schedule
@@ -31,11 +29,12 @@ from nn.step import (
     Predict,
     Recipe,
     Step,
-    as_mean,
+    as_score,
     halves,
     in_pieces,
     step_in_parts,
     warn_of_no_gradient,
+    whole_loss,
     whole_step,
 )
 
@@ -71,7 +70,7 @@ def fit(
     patience: int | None = None,
     schedule: Schedule | Sequence[Schedule | None] | None = None,
     clip: float | None = None,
-    frozen: Module | Iterable[Value] = (),
+    frozen: Module | Iterable[Value | Module] = (),
     predict: Predict | None = None,
     after_epoch: Callable[[History], bool | None] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -100,24 +99,25 @@ def fit(
         drop_last: leave out the examples at the end of a pass that do not fill a batch.
         micro_batch: examples of a step that are computed at once; None: all. The gradients of the
             parts add up to those of the step: for steps too large to be recorded, or to fit into
-            memory, as one graph. A loss that is not a mean over examples is refused, as is
-            BatchNorm in the model, which would see a part only.
+            memory, as one graph. A loss that is not a mean over examples is refused, and so is a
+            model that computes across examples, such as BatchNorm, which would see a part only.
         penalty: model -> Value, added to the loss, such as `l2(1e-4)`.
         metric: (predictions, targets) -> number, such as `accuracy`, whose threshold is then that
-            of the loss, where the loss is known; higher is better.
+            of the loss; for a loss that is not known, give it one (functools.partial). Higher is
+            better.
         held_out: examples that are not learned from, measured by the metric, else by the loss.
         patience: stop after so many epochs in a row without an improvement on `held_out`. However
             the run ends, the model is then given back as it was after `history.best_epoch`.
         schedule: number of steps done -> learning rate; or one for each optimizer, None for none.
         clip: the largest Euclidean norm of a gradient, that of all optimizers together.
-        frozen: a part of the model, or parameters, that no optimizer moves.
+        frozen: a part of the model, or a list of parts and parameters, that no optimizer moves.
         predict: (model, inputs) -> predictions; by default the model is called on a batch Matrix.
         after_epoch: called with the history so far, when the model is in evaluation mode; the run
-            ends when it returns True.
+            ends when it returns True, and goes on for anything else.
         checkpoint: a file for the whole state of the run, written every few seconds and at the end.
         resume: continue from the checkpoint; the result equals that of an uninterrupted run. A run
-            of other data, settings of the optimizers or of `fit` is refused. Functions are not
-            compared, nor is a learning rate that a schedule sets.
+            of other data, settings of the optimizers or of `fit` is refused. Of functions only
+            whether they are given is compared; a learning rate that a schedule sets is not.
         settings: kept in the checkpoint; a resume with others is refused.
         progress: show a bar with loss and metric.
         jit: record a step of each batch size once and replay it (autograd.jit): the same numbers,
@@ -131,8 +131,9 @@ def fit(
         TypeError: arguments of another kind.
         FileNotFoundError: nothing to resume from.
         DivergedError: a FloatingPointError, where the loss became nan or infinite or could not be
-            computed. The model is as after the step before, and so is the checkpoint; the
-            `history` of the epochs before is an attribute of the error.
+            computed. The model is as after the step before (with `patience`, as after the best
+            epoch), and the checkpoint as after the step before. The `history` of the epochs before
+            is an attribute of this error, and of any other that a step or a measurement raises.
     """
     length, every, batch_size, micro_batch, patience = checks.counts(
         epochs, steps, every, batch_size, micro_batch, patience
@@ -147,6 +148,10 @@ def fit(
     size = checks.step_size(model, len(examples[0]), batch_size, drop_last, micro_batch, vectors)
     optimizers, fixed = checks.optimizers(model, optimizer, frozen)
     recipe = Recipe(model, loss, optimizers, fixed, penalty, clip, predict or _predict_batch)
+    if metric is accuracy and needs_threshold(loss, examples[1]):
+        first = examples[0][:1], examples[1][:1]
+        with contextlib.suppress(ArithmeticError):  # the first step tells of it
+            evaluate(model, first, refuse_single_scores, recipe.predict)
     run = _Run(
         recipe,
         *examples,
@@ -165,7 +170,11 @@ def fit(
     if checkpoint is not None:
         run.open_checkpoint(checkpoint, batch_size, micro_batch, settings, resume)
     run.prepare(micro_batch, jit)
-    return run.go(progress)
+    try:
+        return run.go(progress)
+    finally:
+        if patience is not None and run.so_far.best is not None:
+            model.load_state_dict(run.so_far.best)
 
 
 @dataclass
@@ -209,6 +218,7 @@ class _Run:
             "every": self.every if self.unit == "steps" else None,
             "clip": recipe.clip,
             "penalty": getattr(recipe.penalty, "strength", recipe.penalty and "a function"),
+            "metric": self.metric and "a function",
             "frozen": len(recipe.frozen),
             "early stopping": self.patience is not None,
             **settings_of(recipe.optimizers, self.schedules),
@@ -222,14 +232,15 @@ class _Run:
         self.learn: Step = whole_step(self.recipe)
         self.predict = self.recipe.predict
         self.watched = jit  # whether the first step is looked at for gradients of 0
-        add, move = halves(self.recipe)
+        (add, move), whole = halves(self.recipe), whole_loss(self.recipe)
         if jit:
             from autograd.jit import jit as jitted  # NumPy is slow to import
 
             self.learn, add, move = jitted(self.learn), jitted(add), jitted(move)
+            whole = jitted(whole)
             self.predict = in_pieces(jitted(self.predict), min(micro_batch or self.size, 32))
         if micro_batch is not None and micro_batch < self.size:
-            self.learn = step_in_parts(self.recipe, add, move, micro_batch, jit)
+            self.learn = step_in_parts(self.recipe, add, move, whole, micro_batch, jit)
             self.watched = False  # gradients are 0 after such a step
         self.buffers = [buffer for _, buffer in self.recipe.model.named_buffers()]
 
@@ -240,15 +251,21 @@ class _Run:
         model, history = self.recipe.model, self.so_far.history
         saved_at = time.monotonic()
         with (
-            _collector_paused(),
-            _interrupt_kept() as interrupt,
+            collector_paused(),
+            interrupt_kept() as interrupt,
             tqdm(
                 total=self.length, initial=self.done(), unit=self.unit[:-1], disable=not progress
             ) as bar,
         ):
             model.train()
-            while self.done() < self.length and not interrupt.is_set() and not self.is_over():
-                self.step(self.next_batch())
+            # A run whose last epoch could not be measured is resumed with this measurement.
+            pending = self.so_far.position.examples > 0 and self.at_end_of_epoch()
+            while pending or (
+                self.done() < self.length and not interrupt.is_set() and not self.is_over()
+            ):
+                if not pending:
+                    self.step(self.next_batch())
+                pending = False
                 if self.at_end_of_epoch():
                     bar.set_postfix(self.end_epoch(), refresh=False)
                     self.report()
@@ -258,8 +275,6 @@ class _Run:
                     saved_at = time.monotonic()
             history.interrupted = interrupt.is_set()
         self.save()
-        if self.so_far.best is not None and self.patience is not None:
-            model.load_state_dict(self.so_far.best)
         return history
 
     def done(self) -> int:
@@ -299,9 +314,7 @@ class _Run:
         except BaseException as error:
             for buffer, number in zip(self.buffers, statistics, strict=True):
                 buffer.assign(number)
-            if isinstance(error, ArithmeticError):
-                self.fail(error)
-            raise
+            self.fail(error)
         if self.watched:
             self.watched = False
             warn_of_no_gradient(self.recipe.optimizers)
@@ -311,26 +324,35 @@ class _Run:
         position.weight += float(weight)
         position.loss_sum += self.last_cost * float(weight)
         if self.metric is not None:
-            position.accuracy_sum += self.metric(predictions, targets) * len(batch)
+            score = as_score(self.metric(predictions, targets), len(batch))
+            position.accuracy_sum += score * len(batch)
         position.seen += len(batch)
         # The next batch has to be a whole one, or has to have one example.
         if position.seen + (self.size if self.drop_last else 1) > len(self.inputs):
             position.seen = 0
 
-    def fail(self, error: ArithmeticError) -> NoReturn:
-        """Raise what explains an error of a step, after the state before it has been saved."""
+    def fail(self, error: BaseException) -> NoReturn:
+        """Raise an error of a step, with the history, after the state before it has been saved.
+
+        What could not be computed is explained, as a DivergedError; other errors keep their kind.
+        """
+        finite = all(map(math.isfinite, self.recipe.model.state_dict().values()))
+        if finite and self.last_cost is not None and isinstance(error, Exception):
+            self.save()  # something was learned
+        if not isinstance(error, ArithmeticError):
+            vars(error)["history"] = self.so_far.history
+            raise error
         position = self.so_far.position
         rates = ", ".join(f"{float(optimizer.lr):g}" for optimizer in self.recipe.optimizers)
+        clip = ", or clip=1.0" if self.recipe.clip is None else ""
         last = "" if self.last_cost is None else f", after a loss of {self.last_cost:g}"
         message = (
             f"{error} in epoch {position.epoch + 1}, step {position.steps + 1}{last}, with a"
-            f" learning rate of {rates}: try a smaller one, or clip=1.0;"
+            f" learning rate of {rates}: try a smaller one{clip};"
             " autograd.detect_anomaly() shows where it begins"
         )
-        if not all(map(math.isfinite, self.recipe.model.state_dict().values())):
+        if not finite:
             message += " (a gradient was not finite in a step before, nor are the parameters now)"
-        elif self.last_cost is not None:  # something was learned
-            self.save()
         raise DivergedError(message, self.so_far.history) from error
 
     def at_end_of_epoch(self) -> bool:
@@ -367,11 +389,15 @@ class _Run:
         measure = self.metric or self.recipe.loss
         try:
             return evaluate(self.recipe.model, self.held_out, measure, self.predict)
-        except ArithmeticError as error:
+        except Exception as error:
+            self.save()
             epoch, history = self.so_far.position.epoch + 1, self.so_far.history
-            raise DivergedError(
-                f"{error}, of held-out examples after epoch {epoch}", history
-            ) from error
+            if isinstance(error, ArithmeticError):
+                raise DivergedError(
+                    f"{error}, of held-out examples after epoch {epoch}", history
+                ) from error
+            vars(error)["history"] = history
+            raise
 
     def keep_best(self, scores: list[float]) -> None:
         """Keep the model if the last score is better than that of the best epoch so far."""
@@ -385,7 +411,11 @@ class _Run:
         """Show the history to the user's function, which may end the run."""
         if self.after_epoch is not None:
             self.recipe.model.eval()
-            self.so_far.position.stopped = bool(self.after_epoch(self.so_far.history))
+            answer = self.after_epoch(self.so_far.history)
+            # Nothing else that is true: a function may return what its last line gives.
+            self.so_far.position.stopped = answer is True or (
+                str(getattr(answer, "dtype", "")) == "bool" and bool(answer)  # of NumPy
+            )
             self.recipe.model.train()
 
     def save(self) -> None:
@@ -416,17 +446,22 @@ def evaluate(
     model.eval()
     try:
         with no_grad():
-            answer = metric(predict(model, inputs), targets)
-            if isinstance(answer, Value | tuple):  # of a loss
-                answer = float(as_mean(answer, len(inputs))[0])
-            return answer
+            return as_score(metric(predict(model, inputs), targets), len(inputs))
     finally:
         model.train(training)
 
 
 def _predict_batch(model: Module, inputs: Sequence[Sequence[float]]) -> Any:
     # Inputs are constants of the graph: nobody asks for their gradients.
-    return model(Matrix([as_constant(x) for x in row] for row in inputs))
+    batch = Matrix([as_constant(x) for x in row] for row in inputs)
+    try:
+        return model(batch)
+    except TypeError as error:
+        raise TypeError(
+            f"{error}: the model was called on a batch, a Matrix of an example a row; for one that"
+            " takes one example at a time, write"
+            " predict=lambda model, inputs: [model(x) for x in inputs]"
+        ) from error
 
 
 def l2(strength: float) -> Callable[[Module], Value]:
@@ -438,42 +473,3 @@ def l2(strength: float) -> Callable[[Module], Value]:
 
     vars(l2)["strength"] = float(strength)  # for a checkpoint
     return l2
-
-
-# --- while it runs --------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _collector_paused() -> Iterator[None]:
-    """No cyclic garbage collection inside; afterwards as it was, whatever happened."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-@contextlib.contextmanager
-def _interrupt_kept() -> Iterator[threading.Event]:
-    """An event that a first Ctrl-C sets instead of raising; a second one raises as usual."""
-    interrupt = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupt  # signals reach the main thread only
-        return
-    previous = signal.getsignal(signal.SIGINT)
-
-    def keep(number: int, frame: Any) -> None:
-        interrupt.set()
-        signal.signal(signal.SIGINT, previous)
-
-    # A handler that was not set from Python (None) could not be put back; leave that one alone.
-    if previous is None or previous is signal.SIG_IGN:
-        yield interrupt
-        return
-    signal.signal(signal.SIGINT, keep)
-    try:
-        yield interrupt
-    finally:
-        signal.signal(signal.SIGINT, previous)

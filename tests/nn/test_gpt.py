@@ -247,7 +247,7 @@ def test_cached_writing_equals_uncached(temperature, top_k):
 
 def test_writing_ends_at_the_end_mark_or_at_the_block():
     model = small()
-    texts = [model.generate([4], 1.0, rng=random.Random(seed), end=4) for seed in range(60)]
+    texts = [model.generate([4], 1.0, generator=random.Random(seed), end=4) for seed in range(60)]
     assert all(4 not in text for text in texts)
     assert max(map(len, texts)) == 6
     assert min(map(len, texts)) == 0
@@ -262,7 +262,9 @@ def test_writing_is_repeatable_by_seed():
         return [model.generate([4], 1.0) for _ in range(3)]
 
     assert text(1) == text(1) != text(2)
-    assert model.generate([4], rng=random.Random(3)) == model.generate([4], rng=random.Random(3))
+    assert model.generate([4], generator=random.Random(3)) == model.generate(
+        [4], generator=random.Random(3)
+    )
 
 
 def test_writing_makes_no_graph_and_changes_nothing():
