@@ -149,8 +149,12 @@ def step_in_parts(
 
     def step(inputs: Any, targets: Any) -> tuple[Any, Value, Weight]:
         nonlocal first
-        if first:
-            _check_apart(recipe, inputs, size)
+        if first and not _is_apart(recipe.model, recipe.predict, inputs, size):
+            raise ValueError(
+                f"micro_batch={size}: the predictions for the {len(inputs)} examples of a step"
+                f" differ from those for {size} at a time, so the model computes across examples"
+                " (statistics of a batch, for instance): leave micro_batch out"
+            )
         parts = [
             add(inputs[i : i + size], targets[i : i + size]) for i in range(0, len(inputs), size)
         ]
@@ -172,14 +176,23 @@ def step_in_parts(
     return step
 
 
-def in_pieces(predict: Predict, size: int = 32) -> Predict:
-    """The same predictions, a few examples at a time: one small program serves them all."""
+def in_pieces(predict: Predict, recorded: Predict, size: int = 32) -> Predict:
+    """The same predictions, a few examples at a time: one small program serves them all.
 
-    def pieces(model: Module, inputs: Any) -> list[Any]:
+    A model that computes across examples gets them all at once.
+    """
+    apart: bool | None = None
+
+    def pieces(model: Module, inputs: Any) -> Any:
+        nonlocal apart
+        if apart is None and len(inputs) > size:
+            apart = _is_apart(model, predict, inputs[: 2 * size], size)
+        if apart is False:
+            return predict(model, inputs)
         return [
             prediction
             for start in range(0, len(inputs), size)
-            for prediction in predict(model, inputs[start : start + size])
+            for prediction in recorded(model, inputs[start : start + size])
         ]
 
     return pieces
@@ -204,9 +217,8 @@ def _check_mean(whole: float, sums: list[float], size: int, examples: int) -> No
         )
 
 
-def _check_apart(recipe: Recipe, inputs: Any, size: int) -> None:
-    """Raise ValueError if predictions for an example depend on the others in its step."""
-    model, predict = recipe.model, recipe.predict
+def _is_apart(model: Module, predict: Predict, inputs: Any, size: int) -> bool:
+    """Whether predictions for `size` examples at a time are those for all at once."""
     drops = [m for m in model.modules() if isinstance(m, Dropout) and m.training]
     buffers = [(buffer, buffer.data) for _, buffer in model.named_buffers()]
     draws = rng.generator.getstate()
@@ -216,22 +228,16 @@ def _check_apart(recipe: Recipe, inputs: Any, size: int) -> None:
         with no_grad():
             whole = _numbers(predict(model, inputs))
             parts = [predict(model, inputs[i : i + size]) for i in range(0, len(inputs), size)]
-            if _equal(_numbers(parts), whole):
-                return
             # A model that draws random numbers of its own never gives the same predictions.
-            if not _equal(_numbers(predict(model, inputs)), whole):
-                return
+            return _equal(_numbers(parts), whole) or not _equal(
+                _numbers(predict(model, inputs)), whole
+            )
     finally:
         for drop in drops:
             drop.train()
         for buffer, number in buffers:
             buffer.assign(number)
         rng.generator.setstate(draws)
-    raise ValueError(
-        f"micro_batch={size}: the predictions for the {len(inputs)} examples of a step differ from"
-        f" those for {size} at a time, so the model computes across examples (statistics of a"
-        " batch, for instance): leave micro_batch out"
-    )
 
 
 def _equal(some: list[float], others: list[float]) -> bool:

@@ -198,6 +198,7 @@ class _Run:
     file: Checkpoint | None = None
     so_far: Progress = field(default_factory=Progress)
     last_cost: float | None = None
+    draws: Any = None  # where nn's random stream was before the step
 
     def open_checkpoint(
         self,
@@ -238,7 +239,9 @@ class _Run:
 
             self.learn, add, move = jitted(self.learn), jitted(add), jitted(move)
             whole = jitted(whole)
-            self.predict = in_pieces(jitted(self.predict), min(micro_batch or self.size, 32))
+            self.predict = in_pieces(
+                self.predict, jitted(self.predict), min(micro_batch or self.size, 32)
+            )
         if micro_batch is not None and micro_batch < self.size:
             self.learn = step_in_parts(self.recipe, add, move, whole, micro_batch, jit)
             self.watched = False  # gradients are 0 after such a step
@@ -295,6 +298,7 @@ class _Run:
     def next_batch(self) -> list[int]:
         """The indices of the next examples."""
         position = self.so_far.position
+        self.draws = self.file and rng.generator.getstate()
         if position.seen == 0:
             position.order = list(range(len(self.inputs)))
             if self.shuffled:
@@ -336,6 +340,8 @@ class _Run:
 
         What could not be computed is explained, as a DivergedError; other errors keep their kind.
         """
+        if self.draws is not None:  # a step that is taken up again draws what this one drew
+            rng.generator.setstate(self.draws)
         finite = all(map(math.isfinite, self.recipe.model.state_dict().values()))
         if finite and self.last_cost is not None and isinstance(error, Exception):
             self.save()  # something was learned
@@ -441,7 +447,7 @@ def evaluate(
     if jit:
         from autograd.jit import jit as jitted
 
-        predict = in_pieces(jitted(predict), micro_batch)
+        predict = in_pieces(predict, jitted(predict), micro_batch)
     training = model.training
     model.eval()
     try:

@@ -52,6 +52,8 @@ def file(tmp_path):
         ({"penalty": None}, "penalty = 0.001, not None"),
         ({"penalty": lambda model: Value(0.0)}, "penalty = 0.001, not 'a function'"),
         ({"epochs": None, "steps": 8}, "every = None, not 100"),
+        ({"metric": None}, "metric = 'a function', not None"),
+        ({"schedule": lambda step: 0.05}, "optimizer schedule = None, not 'a function'"),
         ({"patience": 3}, "early stopping = False, not True"),
         ({"held_out": None}, "held_out = '12 examples, sha256 [0-9a-f]{12}', not None"),
         ({"held_out": EXAMPLES}, "held_out = '12 examples, sha256 .*', not '12 examples, sha256"),
@@ -81,9 +83,14 @@ def test_other_data_of_the_same_size_are_refused(jit, file):
 def test_another_learning_rate_is_refused_unless_a_schedule_sets_it(file):
     with pytest.raises(ValueError, match=r"made with optimizer lr = 0\.05, not 0\.01"):
         fit(*made(lr=0.01), checkpoint=file, resume=True)
+    fit(*made(), checkpoint=file, schedule=lambda step: 0.05)
     model, optimizer = made(lr=0.01)
     fit(model, optimizer, checkpoint=file, resume=True, epochs=3, schedule=lambda step: 0.02)
     assert optimizer.lr == 0.02
+    with pytest.raises(ValueError, match="made with optimizer schedule = 'a function', not None"):
+        fit(*made(), checkpoint=file, resume=True)
+    with pytest.raises(ValueError, match="made with metric = 'a function', not None"):
+        fit(*made(), checkpoint=file, resume=True, metric=None, schedule=lambda step: 0.05)
 
 
 def test_another_rule_or_another_number_of_optimizers_is_refused(file):

@@ -1,5 +1,6 @@
 """Does `fit` take the data that users have, and say in one clear error what does not fit?"""
 
+import functools
 import random
 
 import numpy as np
@@ -195,6 +196,12 @@ def test_drop_last_of_everything_is_refused():
         fit(nn.MLP(2, [1]), batch_size=11, drop_last=True)
 
 
+@pytest.mark.parametrize("drop_last", ["no", 1, None])
+def test_drop_last_is_true_or_false(drop_last):
+    with pytest.raises(TypeError, match=f"drop_last must be True or False, not {drop_last!r}"):
+        fit(nn.MLP(2, [1]), batch_size=3, drop_last=drop_last)
+
+
 # --- optimizers -----------------------------------------------------------------------------------
 
 
@@ -242,7 +249,15 @@ def test_what_is_no_optimizer_is_named(given):
 
 @pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("micro_batch", [None, 3])
-@pytest.mark.parametrize("frozen", [lambda part: part, lambda part: part.parameters()])
+@pytest.mark.parametrize(
+    "frozen",
+    [
+        lambda part: part,
+        lambda part: part.parameters(),
+        lambda part: [part],
+        lambda part: [*part.neurons[:2], *part.neurons[2].parameters()],
+    ],
+)
 def test_what_is_frozen_stays(frozen, micro_batch, jit):
     model = seeded(two_parts)
     before = model.state_dict()
@@ -264,6 +279,19 @@ def test_what_is_frozen_belongs_to_the_model_and_to_no_optimizer():
         fit(model, frozen=two_parts().parts[0])
 
 
+@pytest.mark.parametrize("frozen", [None, "x", 3, ["x"], [None], Value(1.0)])
+def test_what_cannot_be_frozen_is_named(frozen):
+    with pytest.raises(TypeError, match="frozen (must be a module|holds modules and Values, not)"):
+        fit(two_parts(), frozen=frozen)
+
+
+def test_a_differentiable_optimizer_is_refused():
+    model = two_parts()
+    optimizer = nn.SGD(list(model.parameters()), lr=0.1, differentiable=True)
+    with pytest.raises(ValueError, match="without differentiable=True, or write the loop"):
+        fit(model, optimizer=optimizer)
+
+
 @pytest.mark.parametrize("schedule", [[], [None], [None] * 3, 0.1])
 def test_schedules_are_as_many_as_optimizers(schedule):
     model = two_parts()
@@ -272,3 +300,81 @@ def test_schedules_are_as_many_as_optimizers(schedule):
         fit(model, optimizer=optimizers, schedule=schedule)
     with pytest.raises(TypeError, match="a schedule is a function of the number of steps"):
         fit(model, optimizer=optimizers, schedule=[0.1, None])
+
+
+# --- models and metrics ---------------------------------------------------------------------------
+
+
+class Scalar(nn.Module):
+    """A neuron as micrograd has it: one example at a time."""
+
+    def __init__(self):
+        self.w = [Value(0.5), Value(-0.5)]
+
+    def __call__(self, x):
+        return sum((w * x for w, x in zip(self.w, x, strict=True)), Value(0.0))
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_a_model_of_one_example_at_a_time_is_told_what_to_write(jit):
+    model, rows = Scalar(), ([[1.0, 2.0], [3.0, 4.0]], [1.0, -1.0])
+    hint = r"predict=lambda model, inputs: \[model\(x\) for x in inputs\]"
+    with pytest.raises(TypeError, match=hint):
+        fit(model, rows, jit=jit)
+    with pytest.raises(TypeError, match=hint):
+        nn.evaluate(model, rows, nn.mse, jit=jit)
+
+    def each(model, inputs):
+        return [model(x) for x in inputs]
+
+    # Both scores are -0.5, so ((1.5)^2 + (0.5)^2) / 2.
+    assert nn.evaluate(model, rows, nn.mse, predict=each, jit=jit) == 1.25
+    assert fit(model, rows, predict=each, jit=jit).loss[0] == 1.25
+
+
+def squared(predictions, targets):
+    """A loss that is not one of nn's."""
+    return nn.mse(predictions, targets)
+
+
+@pytest.mark.parametrize("scores", [[0.2, 0.4, 0.6], [3.0, -2.0, 0.5]])
+def test_accuracy_of_0_1_targets_needs_a_threshold_or_a_known_loss(scores):
+    model = nn.Linear(1, 1, bias=False)
+    model.weights[0][0].data = 1.0
+    rows = scores, [0, 0, 1]
+    with pytest.raises(ValueError, match=r"partial\(nn.accuracy, threshold=0.5\)"):
+        fit(model, rows, squared, metric=nn.accuracy, batch_size=1)
+    assert model.weights[0][0].data == 1.0
+    for metric, loss in (
+        (functools.partial(nn.accuracy, threshold=0.5), squared),
+        (nn.accuracy, nn.mse),
+    ):
+        history = fit(model, rows, loss, nn.SGD(model, lr=0.0), metric=metric, epochs=1)
+        assert history.accuracy == [1.0 if scores[0] < 0.5 else pytest.approx(1 / 3)]
+
+
+def test_accuracy_of_several_scores_needs_no_threshold():
+    def loss(predictions, targets):
+        return nn.cross_entropy_with_logits(predictions, targets)
+
+    model = nn.Linear(2, 2)
+    targets = [0, 1] * 5
+    assert len(fit(model, (INPUTS, targets), loss, metric=nn.accuracy).accuracy) == 2
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_a_loss_as_a_metric_is_a_number(jit, tmp_path):
+    model = nn.Linear(2, 1)
+    path = tmp_path / "checkpoint.json"
+    history = fit(model, metric=nn.mse, held_out=EXAMPLES, checkpoint=path, jit=jit)
+    assert history.accuracy == history.loss
+    assert all(type(x) is float for x in history.accuracy + history.held_out_accuracy)
+    fit(model, metric=nn.mse, held_out=EXAMPLES, checkpoint=path, resume=True)
+
+
+@pytest.mark.parametrize("answer", [None, "0.5", [0.5]])
+def test_what_a_metric_returns_is_a_number(answer):
+    with pytest.raises(TypeError, match="a metric returns a number, not"):
+        fit(nn.Linear(2, 1), metric=lambda p, t: answer)
+    with pytest.raises(TypeError, match="a metric returns a number, not"):
+        nn.evaluate(nn.Linear(2, 1), EXAMPLES, lambda p, t: answer)

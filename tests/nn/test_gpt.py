@@ -349,6 +349,7 @@ def test_at_temperature_0_the_likeliest_is_taken_and_the_first_of_several():
         (([4], 1.0, None, 1.5), "top_p must be above 0 and at most 1, not 1.5"),
         (([4], 1.0, None, math.nan), "top_p must be above 0 and at most 1, not nan"),
         (([4], 1.0, None, "0.9"), "top_p must be above 0 and at most 1, not '0.9'"),
+        (([4], 1.0, None, True), "top_p must be above 0 and at most 1, not True"),
         (([4], 0.0, None, -1), "top_p must be above 0 and at most 1, not -1"),
         (([],), "one token or more"),
         (([4] * 7,), "looks at 6 tokens got 7"),
@@ -359,12 +360,56 @@ def test_what_it_cannot_write(arguments, message):
         small().generate(*arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"temperature": "a"}, "the temperature must be a number, not 'a'"),
+        ({"temperature": True}, "the temperature must be a number, not True"),
+        ({"temperature": None}, "the temperature must be a number, not None"),
+        ({"generator": 3}, "generator must be a random.Random, not 3"),
+    ],
+)
+def test_what_is_of_another_kind_is_named(arguments, message):
+    with pytest.raises(TypeError, match=message):
+        small().generate([4], **arguments)
+    with pytest.raises(TypeError, match=message):
+        nn.text.sample(small(), nn.Tokenizer("abcd"), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ([0.5, math.nan, 1.0], "logit 1 of 3 is nan"),
+        ([0.5, 1.0, math.inf], "logit 2 of 3 is inf"),
+        ([-math.inf, -math.inf], "all 2 logits are -inf"),
+    ],
+)
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_logits_that_are_no_odds_are_named(numbers, message, temperature):
+    with pytest.raises(FloatingPointError, match=f"sample_token: {message}"):
+        sample_token([Value(x) for x in numbers], temperature)
+
+
+def test_a_model_of_nan_writes_nothing():
+    model = small()
+    for parameter in model.parameters():
+        parameter.data = math.nan
+    with pytest.raises(FloatingPointError, match="logit 0 of 5 is nan"):
+        model.generate([4])
+
+
+def test_a_logit_of_minus_infinity_is_never_drawn():
+    logits = [Value(x) for x in (0.0, -math.inf, 0.0)]
+    assert {sample_token(logits) for _ in range(50)} == {0, 2}
+
+
 # --- the tokenizer --------------------------------------------------------------------------------
 
 
 def test_a_tokenizer_by_hand():
     tokenizer = nn.Tokenizer(["emma", "ava"])
     assert tokenizer.characters == "aemv"
+    assert repr(tokenizer) == "Tokenizer('aemv')"
     assert (tokenizer.bos, tokenizer.vocabulary) == (4, 5)
     assert tokenizer.encode("eva") == [4, 1, 3, 0, 4]
     assert tokenizer.decode([4, 1, 3, 0, 4]) == "eva"

@@ -325,3 +325,141 @@ def test_a_schedule_whose_rate_is_no_rate_names_lr_and_changes_nothing(rate, err
         nn.fit(model, data, nn.mse, optimizer, epochs=3, schedule=lambda step: rate, progress=False)
     assert model.state_dict() == before
     assert optimizer.lr == 0.1
+
+
+# --- what parts cannot do -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_a_weight_that_first_counts_in_the_third_step_is_refused_there(jit):
+    ready = functools.partial(nn.cross_entropy_with_logits, weight=[1.0, 1.0, 5.0])
+    nn.seed(4)
+    model = nn.MLP(2, [3, 3], "tanh")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nn.rng.generator, "shuffle", lambda indices: None)
+        with pytest.raises(ValueError, match="2 examples is .*: it is not a mean") as caught:
+            nn.fit(
+                model,
+                ([*POINTS, [0.3, 0.3]], [0, 1, 1, 0, 2, 0]),
+                ready,
+                nn.SGD(model, lr=0.5),
+                epochs=2,
+                batch_size=2,
+                micro_batch=1,
+                progress=False,
+                jit=jit,
+            )
+    assert caught.value.history.loss == []
+
+
+class Centred(nn.Module):
+    """A user's own statistics of a batch."""
+
+    def __init__(self):
+        self.gain = Value(0.5)
+
+    def __call__(self, x):
+        middle = sum((row[0] for row in x), Value(0.0)) / len(x)
+        return [(row[0] - middle) * self.gain for row in x]
+
+
+def fitted(model, jit, **options):
+    options = {"epochs": 2, "micro_batch": 2, "progress": False} | options
+    targets = [1.0, -1.0, 0.5, 2.0, -0.5]
+    return nn.fit(model, (POINTS, targets), nn.mse, nn.SGD(model, lr=0.1), jit=jit, **options)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_a_users_own_batch_statistics_are_refused_in_parts(jit):
+    model = Centred()
+    with pytest.raises(ValueError, match="micro_batch=2: .* computes across examples"):
+        fitted(model, jit)
+    assert model.gain.data == 0.5
+    # With one gain g, predictions g c and targets y, the loss at g = 0.5 is that of the batch.
+    middle = sum(x for x, _ in POINTS) / 5
+    pairs = zip(POINTS, [1.0, -1.0, 0.5, 2.0, -0.5], strict=True)
+    expected = sum((y - 0.5 * (x - middle)) ** 2 for (x, _), y in pairs) / 5
+    history = fitted(model, jit, micro_batch=None, epochs=1)
+    assert history.loss == [pytest.approx(expected, rel=1e-12)]
+
+
+def test_what_is_measured_with_the_jit_is_measured_at_once_if_it_has_to_be():
+    model, data = Centred(), ([[x] for x in range(7)], [0.0] * 7)
+    whole = nn.evaluate(model, data, nn.mse)
+    assert whole == pytest.approx(1.0, rel=1e-12)  # 0.25 times the variance of 0 .. 6, which is 4
+    assert nn.evaluate(model, data, nn.mse, jit=True, micro_batch=2) == whole
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_dropout_is_not_taken_for_batch_statistics_and_draws_as_before(jit, monkeypatch):
+    def learned():
+        nn.seed(4)
+        model = nn.Sequential(nn.Layer(2, 4, "tanh"), nn.Dropout(0.5), nn.Layer(4, 1, "linear"))
+        history = fitted(model, jit)
+        return numbers(model, history), nn.rng.generator.getstate()
+
+    checked = learned()
+    monkeypatch.setattr("nn.step._is_apart", lambda *arguments: True)
+    assert learned() == checked
+
+
+def test_a_model_that_draws_by_itself_is_not_accused():
+    class Noisy(nn.Module):
+        def __init__(self):
+            self.w = Value(0.5)
+
+        def __call__(self, x):
+            return [row[0] * self.w + nn.rng.generator.gauss(0.0, 0.1) for row in x]
+
+    assert len(fitted(Noisy(), False).loss) == 2
+
+
+def test_the_check_of_parts_moves_no_running_average():
+    class Counting(nn.Module):
+        buffers = ("seen",)
+
+        def __init__(self):
+            self.w, self.seen = Value(0.5), Value(0.0)
+
+        def __call__(self, x):
+            self.seen.assign(self.seen.data + len(x))
+            return [row[0] * self.w for row in x]
+
+    model = Counting()
+    fitted(model, False, epochs=1)
+    assert model.seen.data == 5.0
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("micro_batch", [None, 1])
+def test_a_first_step_without_any_gradient_warns_in_parts_too(micro_batch, jit):
+    model = nn.Linear(2, 1, bias=False)
+    with pytest.warns((RuntimeWarning, UserWarning), match="every gradient of .* 0"):
+        fitted(
+            model,
+            jit,
+            micro_batch=micro_batch,
+            epochs=1,
+            predict=lambda model, x: [p * 0.0 for (p,) in model(nn.Matrix(x))],
+        )
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_gradients_too_large_to_clip_end_in_advice_that_fit_can_follow(jit):
+    model = nn.Linear(1, 1, bias=False)
+    model.weights[0][0].data = 0.0
+    with pytest.raises(FloatingPointError) as caught:
+        nn.fit(
+            model,
+            ([1.0], [0.0]),
+            lambda p, t: p[0][0] * 1e200 * 1e200,
+            nn.SGD(model, lr=0.1),
+            epochs=1,
+            clip=1.0,
+            progress=False,
+            jit=jit,
+        )
+    message = str(caught.value)
+    assert message.startswith("clip_grad_norm: the gradient of neurons.0.w.0 is inf in epoch 1")
+    assert "with a learning rate of 0.1: try a smaller one; autograd.detect" in message
+    assert "error_if_nonfinite" not in message

@@ -460,6 +460,44 @@ def test_an_error_in_measuring_what_is_held_out_has_the_history_too():
     assert (str(again), again.history) == (str(e.value), e.value.history)
 
 
+def test_a_domain_error_in_a_step_keeps_its_kind_and_has_the_history(tmp_path):
+    path = tmp_path / "checkpoint.json"
+    model, optimizer = made()
+    whole = bits(model, optimizer, run(model, optimizer, epochs=5, batch_size=4))
+    model, optimizer = made()
+    loss = at_call(8, lambda: Value(0.0).log(), nn.hinge)
+    with pytest.raises(ValueError, match="log") as caught:
+        run(model, optimizer, loss=loss, epochs=5, batch_size=4, checkpoint=path)
+    assert type(caught.value) is ValueError
+    assert len(caught.value.history.loss) == 2  # three steps each
+    assert json.loads(path.read_text())["position"]["steps"] == 7
+    model, optimizer = made(seed=99)
+    history = run(model, optimizer, epochs=5, batch_size=4, checkpoint=path, resume=True)
+    assert bits(model, optimizer, history) == whole
+
+
+@pytest.mark.parametrize("kind", [ValueError, OverflowError])
+@pytest.mark.parametrize("length", [{"epochs": 4}, {"epochs": None, "steps": 4, "every": 2}])
+def test_a_run_whose_measurement_failed_goes_on_with_it(length, kind, tmp_path):
+    path, held_out = tmp_path / "checkpoint.json", (INPUTS[:3], TARGETS[:3])
+    options = {"loss": nn.hinge, "held_out": held_out, "checkpoint": path} | length
+    whole = bits(*(made_one := made()), run(*made_one, **options))
+
+    def metric(predictions, targets):
+        if len(targets) == 3 and next(measured) == 2:
+            raise kind("broken")
+        return nn.accuracy(predictions, targets)
+
+    measured = itertools.count(1)
+    error = train.DivergedError if kind is OverflowError else kind
+    with pytest.raises(error, match="broken") as caught:
+        run(*made(), **options, metric=metric)
+    assert len(caught.value.history.loss) == 1
+    model, optimizer = made(seed=99)
+    history = run(model, optimizer, **options, metric=metric, resume=True)
+    assert bits(model, optimizer, history) == whole
+
+
 def test_a_run_whose_first_step_fails_writes_no_checkpoint(tmp_path):
     path = tmp_path / "checkpoint.json"
     model, optimizer = plain()
@@ -496,6 +534,16 @@ def test_after_epoch_may_end_the_run(jit):
     history = run(model, optimizer, epochs=9, jit=jit, after_epoch=lambda h: len(h.loss) == 3)
     assert len(history.loss) == 3
     assert not history.interrupted
+
+
+@pytest.mark.parametrize("answer", [True, np.True_])
+def test_true_of_any_kind_ends_the_run(answer):
+    assert len(run(*plain(), after_epoch=lambda h: answer).loss) == 1
+
+
+@pytest.mark.parametrize("answer", [None, False, np.False_, 1, "text", [0], Value(1.0)])
+def test_nothing_else_ends_the_run(answer):
+    assert len(run(*plain(), after_epoch=lambda h: answer).loss) == 4
 
 
 def test_a_run_that_after_epoch_ended_stays_ended(tmp_path):
@@ -556,6 +604,24 @@ def test_patience_without_any_number_gives_back_the_last():
     model, history, states = scored([math.nan] * 9, patience=3)
     assert (len(history.loss), history.best_epoch) == (3, None)
     assert model.state_dict() == states[-1]
+
+
+def test_patience_gives_back_the_best_of_a_run_that_diverged():
+    model, optimizer = plain()
+    scores, states = iter([0.5, 0.7, 0.6, 0.6]), []
+    factors = iter([1.0, 1.0, 1.0, math.nan])
+    with pytest.raises(train.DivergedError) as caught:
+        run(
+            model,
+            optimizer,
+            loss=lambda p, t: nn.hinge(p, t) * next(factors),
+            metric=lambda p, t: next(scores) if len(t) == 3 else 0.0,
+            held_out=(INPUTS[:3], TARGETS[:3]),
+            patience=4,
+            after_epoch=lambda history: states.append(model.state_dict()),
+        )
+    assert (caught.value.history.best_epoch, len(states)) == (2, 3)
+    assert model.state_dict() == states[1] != states[2]
 
 
 def test_patience_needs_held_out_examples():
