@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from autograd import Value, no_grad
+from autograd import Value, modes, no_grad
 from autograd.modes import scoped
 from autograd.value import as_constant
 from nn import checks, rng
@@ -39,6 +39,11 @@ from nn.step import (
 )
 
 Metric = Callable[[Any, Sequence[Any]], Any]
+
+_ONE_AT_A_TIME = (
+    "the model was called on a batch, a Matrix with a row for each example; if it takes one example"
+    " at a time, write predict=lambda model, inputs: [model(x) for x in inputs]"
+)
 
 SAVE_EVERY = 5.0  # seconds between checkpoints of a running fit
 
@@ -342,7 +347,7 @@ class _Run:
         """
         if self.draws is not None:  # a step that is taken up again draws what this one drew
             rng.generator.setstate(self.draws)
-        finite = all(map(math.isfinite, self.recipe.model.state_dict().values()))
+        finite = self.is_finite()
         if finite and self.last_cost is not None and isinstance(error, Exception):
             self.save()  # something was learned
         if not isinstance(error, ArithmeticError):
@@ -360,6 +365,10 @@ class _Run:
         if not finite:
             message += " (a gradient was not finite in a step before, nor are the parameters now)"
         raise DivergedError(message, self.so_far.history) from error
+
+    def is_finite(self) -> bool:
+        """Whether the model is worth keeping."""
+        return all(map(math.isfinite, self.recipe.model.state_dict().values()))
 
     def at_end_of_epoch(self) -> bool:
         """Whether the last step ended an epoch."""
@@ -396,7 +405,8 @@ class _Run:
         try:
             return evaluate(self.recipe.model, self.held_out, measure, self.predict)
         except Exception as error:
-            self.save()
+            if self.is_finite():
+                self.save()
             epoch, history = self.so_far.position.epoch + 1, self.so_far.history
             if isinstance(error, ArithmeticError):
                 raise DivergedError(
@@ -463,11 +473,11 @@ def _predict_batch(model: Module, inputs: Sequence[Sequence[float]]) -> Any:
     try:
         return model(batch)
     except TypeError as error:
-        raise TypeError(
-            f"{error}: the model was called on a batch, a Matrix of an example a row; for one that"
-            " takes one example at a time, write"
-            " predict=lambda model, inputs: [model(x) for x in inputs]"
-        ) from error
+        raise TypeError(f"{error}; {_ONE_AT_A_TIME}") from error
+    except RuntimeError as error:
+        if modes.is_traced():  # a Matrix is another riddle for a recorded Value
+            error.add_note(_ONE_AT_A_TIME)
+        raise
 
 
 def l2(strength: float) -> Callable[[Module], Value]:

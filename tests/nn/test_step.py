@@ -337,7 +337,7 @@ def test_a_weight_that_first_counts_in_the_third_step_is_refused_there(jit):
     model = nn.MLP(2, [3, 3], "tanh")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(nn.rng.generator, "shuffle", lambda indices: None)
-        with pytest.raises(ValueError, match="2 examples is .*: it is not a mean") as caught:
+        with pytest.raises(ValueError, match=r"2 examples is .*: it is not a mean") as caught:
             nn.fit(
                 model,
                 ([*POINTS, [0.3, 0.3]], [0, 1, 1, 0, 2, 0]),
@@ -372,7 +372,7 @@ def fitted(model, jit, **options):
 @pytest.mark.parametrize("jit", [False, True])
 def test_a_users_own_batch_statistics_are_refused_in_parts(jit):
     model = Centred()
-    with pytest.raises(ValueError, match="micro_batch=2: .* computes across examples"):
+    with pytest.raises(ValueError, match=r"micro_batch=2: .* computes across examples"):
         fitted(model, jit)
     assert model.gain.data == 0.5
     # With one gain g, predictions g c and targets y, the loss at g = 0.5 is that of the batch.
@@ -460,6 +460,6 @@ def test_gradients_too_large_to_clip_end_in_advice_that_fit_can_follow(jit):
             jit=jit,
         )
     message = str(caught.value)
-    assert message.startswith("clip_grad_norm: the gradient of neurons.0.w.0 is inf in epoch 1")
+    assert message.startswith("clip_grad_norm: the gradient of parameters[0] is inf in epoch 1")
     assert "with a learning rate of 0.1: try a smaller one; autograd.detect" in message
     assert "error_if_nonfinite" not in message

@@ -525,6 +525,32 @@ def test_parameters_that_are_not_finite_are_not_saved(tmp_path):
     assert not path.exists()
 
 
+def test_parameters_that_are_not_finite_are_not_saved_by_a_failed_measurement(tmp_path):
+    path = tmp_path / "checkpoint.json"
+    model = nn.Linear(1, 1, bias=False)
+    model.weights[0][0].data = 0.0
+
+    def metric(predictions, targets):
+        if not predictions[0][0].parents:  # of what is held out
+            raise ValueError("broken")
+        return 0.0
+
+    options = {"held_out": ([0.0], [0.0]), "checkpoint": path, "progress": False, "epochs": 1}
+    for slope, saved in ((1e200, False), (1.0, True)):
+        model.weights[0][0].data = 0.0
+        with pytest.raises(ValueError, match="broken"):
+            nn.fit(
+                model,
+                ([0.0], [0.0]),
+                lambda p, t, slope=slope: p[0][0] * slope * slope,
+                nn.SGD(model, lr=0.1),
+                metric=metric,
+                predict=lambda model, inputs: [[model.weights[0][0] * 1.0]],
+                **options,
+            )
+        assert path.exists() is saved
+
+
 # --- early stopping -------------------------------------------------------------------------------
 
 
