@@ -151,9 +151,9 @@ def step_in_parts(
         nonlocal first
         if first and not _is_apart(recipe.model, recipe.predict, inputs, size):
             raise ValueError(
-                f"micro_batch={size}: the predictions for the {len(inputs)} examples of a step"
-                f" differ from those for {size} at a time, so the model computes across examples"
-                " (statistics of a batch, for instance): leave micro_batch out"
+                f"micro_batch={size}: the predictions for {size} examples at a time are not those"
+                " for more at once, so the model computes across examples (statistics of a batch,"
+                " for instance): leave micro_batch out"
             )
         parts = [
             add(inputs[i : i + size], targets[i : i + size]) for i in range(0, len(inputs), size)
@@ -186,7 +186,7 @@ def in_pieces(predict: Predict, recorded: Predict, size: int = 32) -> Predict:
     def pieces(model: Module, inputs: Any) -> Any:
         nonlocal apart
         if apart is None and len(inputs) > size:
-            apart = _is_apart(model, predict, inputs[: 2 * size], size)
+            apart = _is_apart(model, predict, inputs, size)
         if apart is False:
             return predict(model, inputs)
         return [
@@ -218,7 +218,8 @@ def _check_mean(whole: float, sums: list[float], size: int, examples: int) -> No
 
 
 def _is_apart(model: Module, predict: Predict, inputs: Any, size: int) -> bool:
-    """Whether predictions for `size` examples at a time are those for all at once."""
+    """Whether predictions for `size` examples at a time are those for several times as many."""
+    inputs = inputs[: max(2 * size, 8)]  # enough to tell, and quick
     drops = [m for m in model.modules() if isinstance(m, Dropout) and m.training]
     buffers = [(buffer, buffer.data) for _, buffer in model.named_buffers()]
     draws = rng.generator.getstate()
