@@ -23,6 +23,7 @@ from autograd.ops import Opaque, add, mul
 from autograd.value import (
     NO_GRADIENT,
     Constant,
+    TakenAsFloat,
     Terms,
     Value,
     described,
@@ -309,18 +310,24 @@ def _sweep(
                 continue
             try:
                 local = rule(out, *numbers) if callable(rule) else rule
-                if upstream in fixed_at_0 and not math.isfinite(local):
+                if upstream in fixed_at_0 and not math.isfinite(_number(local)):
                     continue
                 contribution = _product(upstream, local)
+            except TakenAsFloat:
+                raise TypeError(
+                    f"the rule of {primitive.name} turned a Value into a float, which has no"
+                    " derivatives of higher order: write it in arithmetic and primitives, such as"
+                    " x.cos() in place of math.cos(x)"
+                ) from None
             except (ValueError, ArithmeticError) as error:
                 if upstream in fixed_at_0:
                     continue
                 if isinstance(error, FloatingPointError):
                     raise
                 raise _in_backward(error, node) from None
-            if checking and not math.isfinite(contribution):
+            if checking and not math.isfinite(_number(contribution)):
                 raise FloatingPointError(
-                    f"backward of {described(primitive, parents)} gave {float(contribution)} for"
+                    f"backward of {described(primitive, parents)} gave {_number(contribution)} for"
                     f" operand {parents.index(parent)}{happened_in(node.mode)}"
                 )
             sofar = gradients.get(parent)
@@ -347,6 +354,10 @@ def _is_choice_of_0(local: Any) -> bool:
         rules = zip(part.parents, part.primitive.backward, strict=True)
         waiting += [parent for parent, rule in rules if rule is not None]
     return False
+
+
+def _number(x: Any) -> Any:
+    return x.data if isinstance(x, Value) else x
 
 
 def _is_number(x: Any, number: float) -> bool:
@@ -392,9 +403,13 @@ def grad(output: Value, inputs: Sequence[Value], create_graph: bool = False) -> 
         return cast(list[Value], tracer.grad(output, inputs, create_graph))
     order = topological_order(output)
     wanted = _between(order, inputs)
-    # Gradients that were asked for as graphs are recorded inside no_grad() too.
-    with modes.recording() if create_graph else nullcontext():
-        gradients = _sweep(order, output, wanted, create_graph)
+    token = modes.rules_on_values.set(create_graph)
+    try:
+        # Gradients that were asked for as graphs are recorded inside no_grad() too.
+        with modes.recording() if create_graph else nullcontext():
+            gradients = _sweep(order, output, wanted, create_graph)
+    finally:
+        modes.rules_on_values.reset(token)
     found = [gradients.get(node, 0.0) for node in inputs]
     return [g if isinstance(g, Value) else Value(g) for g in found]
 

@@ -128,6 +128,8 @@ _EVERYDAY = Mode()
 current: ContextVar[Mode] = ContextVar("mode", default=_EVERYDAY)
 # Whether a replay turned out to have to be done step by step, and that is being done.
 stepping: ContextVar[bool] = ContextVar("stepping", default=False)
+# Whether rules run on Values, to make gradients graphs: a float taken of one would be a constant.
+rules_on_values: ContextVar[bool] = ContextVar("rules_on_values", default=False)
 
 
 def scoped(function: Callable[P, R]) -> Callable[P, R]:

@@ -37,8 +37,8 @@ class Primitive:
             the error is raised again with the operands and their labels in its message.
         backward: the local derivative d out / d operand, a function of (out, *operands); of several
             operands a sequence with one for each. Written in arithmetic, primitives and numbers, it
-            serves derivatives of every order. A number stands for a derivative that is the same
-            everywhere, None for one that is 0.
+            serves derivatives of every order; with `math.cos(x)` or `float(x)` the first only. A
+            number stands for a derivative that is the same everywhere, None for one that is 0.
         symbol: how a drawing shows it; the name if empty.
         domain: what an operand must be, for the message when `forward` raises ValueError.
 

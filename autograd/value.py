@@ -254,6 +254,8 @@ class Value:
 
     def __float__(self) -> float:
         """The plain number, through which no gradient flows: also what `math.exp(v)` takes."""
+        if modes.rules_on_values.get():
+            raise TakenAsFloat
         return float(self.data)
 
     def __bool__(self) -> bool:
@@ -327,6 +329,10 @@ _NO_BACKWARD = (
     f" flow back through each node, and {_OWN_OPERATION}"
 )
 _STRANGER = cast(Value, NotImplemented)  # Python then asks the other operand, or raises TypeError
+
+
+class TakenAsFloat(TypeError):
+    """A rule that runs on Values turned one into a float, which would lose its derivatives."""
 
 
 class Constant(Value):

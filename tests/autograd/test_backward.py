@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import nullcontext
 
+import numpy as np
 import pytest
 
 from autograd import (
+    Primitive,
     Value,
     detect_anomaly,
     grad,
     hessian,
     jacobian,
     no_grad,
+    ops,
     topological_order,
     where,
 )
@@ -192,6 +196,31 @@ def test_create_graph_records_inside_no_grad() -> None:
         (slope,) = grad(y, [x], create_graph=True)
         assert (x * x).parents == ()  # and the mode is back
     assert grad(slope, [x])[0].data == 12.0
+
+
+@pytest.mark.parametrize(
+    "cosine", [math.cos, lambda x: 1.0 * float(x), lambda x: np.float64(x)], ids=["cos", "*", "np"]
+)
+def test_a_rule_that_turns_a_value_into_a_float_has_no_graph(cosine: Callable[..., float]) -> None:
+    """As a constant in the graph of the slope it would give a second derivative of 0."""
+    sn = Primitive("sn", math.sin, lambda out, x: cosine(x))
+    x = Value(0.5)
+    assert grad(sn(x), [x])[0].data == cosine(0.5)
+    with pytest.raises(
+        TypeError, match=r"^the rule of sn turned a Value into a float, .* x\.cos\(\) in place of"
+    ):
+        grad(sn(x), [x], create_graph=True)
+    assert math.cos(x) == math.cos(0.5)  # elsewhere as before
+    assert hessian(Primitive("sn", math.sin, lambda out, x: ops.cos(x))(x), [x])[0][0].data == (
+        -math.sin(0.5)
+    )
+
+
+def test_a_rule_may_choose_by_the_number_and_return_a_constant() -> None:
+    ramp = Primitive("ramp", lambda x: max(x, 0.0), lambda out, x: 1.0 if x > 0.0 else 0.0)
+    x = Value(2.0)
+    with detect_anomaly():
+        assert hessian(ramp(x) * ramp(x), [x])[0][0].data == 2.0
 
 
 def test_grad_of_no_inputs_is_empty() -> None:
