@@ -19,7 +19,7 @@ from contextlib import nullcontext
 from typing import Any, cast
 
 from autograd import modes
-from autograd.ops import Opaque, add, mul
+from autograd.ops import Opaque, add, mul, relu
 from autograd.value import (
     NO_GRADIENT,
     Constant,
@@ -341,7 +341,7 @@ def _sweep(
 
 
 def _is_choice_of_0(local: Any) -> bool:
-    """Whether a local derivative is 0 and its own derivatives are 0, as that of relu below 0."""
+    """Whether a local derivative is 0 and its own derivatives are 0: relu below 0, or its slope."""
     waiting = [local]
     for _ in range(8):  # no rule in the table takes more operations for a choice
         if not waiting:
@@ -351,6 +351,8 @@ def _is_choice_of_0(local: Any) -> bool:
             continue
         if part.primitive is None:
             return False
+        if part.primitive is relu and part.parents[0].data < 0.0:
+            continue  # 0 for the numbers near this one
         rules = zip(part.parents, part.primitive.backward, strict=True)
         waiting += [parent for parent, rule in rules if rule is not None]
     return False

@@ -250,6 +250,17 @@ def test_a_branch_not_taken_harms_no_derivative_of_any_order(name: str) -> None:
     assert x.grad == 2.0
 
 
+def test_a_factor_that_relu_keeps_at_0_shields_what_does_not_exist() -> None:
+    """relu(x) x^n at x = -2: the slope of x^n by n is nan, times a 0 that no x near -2 changes."""
+    x, n = Value(-2.0), Value(2.0)
+    loss = x.relu() * x**n
+    assert [g.data for g in grad(loss, [x, n])] == [0.0, 0.0]
+    assert [g.data for g in grad(loss, [x, n], create_graph=True)] == [0.0, 0.0]
+    assert [g.data for row in hessian(loss, [x, n]) for g in row] == [0.0] * 4
+    loss.backward()
+    assert (x.grad, n.grad) == (0.0, 0.0)
+
+
 def test_a_gradient_that_is_0_at_this_point_only_hides_nothing_from_the_next_order() -> None:
     """The slope of sqrt(x^2)^2 at 0 reaches the root as 0, but its own slope does not."""
     x = Value(0.0)
