@@ -353,6 +353,7 @@ def clipped(name: str, length: int = 40) -> str:
     return f"{name[: length // 2]}…{name[-(length // 2 - 1) :]}"
 
 
+_EXPONENT = Form(ATOM, (Place(0, ATOM),))
 _ONE_LESS = Form(SUM, (Place(0, SUM), " - 1"))
 _power = Form(POWER, (_POWER_OF, " ** ", Place(1, ATOM, True)))
 TEXT = Style(
@@ -368,6 +369,7 @@ TEXT = Style(
         "abs": _function("|", "|", 1),
         "greater": Form(ATOM, ("[", Place(0, SUM), " > ", Place(1, SUM), "]")),
         "less": Form(ATOM, ("[", Place(0, SUM), " < ", Place(1, SUM), "]")),
+        "exponent": _EXPONENT,
         "one_less": _ONE_LESS,
         "log_of_base": _function("log(", ")", 1),
         "gaussian": Form(ATOM, ("exp(-", Place(0, ATOM, True), "²)")),
@@ -463,6 +465,7 @@ LATEX = Style(
         "abs": _function(r"\left|", r"\right|", 1),
         "greater": Form(ATOM, (r"\left[", Place(0, SUM), r" \gt ", Place(1, SUM), r"\right]")),
         "less": Form(ATOM, (r"\left[", Place(0, SUM), r" \lt ", Place(1, SUM), r"\right]")),
+        "exponent": _EXPONENT,
         "one_less": _ONE_LESS,
         "log_of_base": _function(r"\log" + _LEFT, _RIGHT, 1),
         "gaussian": Form(POWER, ("e^{-", Place(0, ATOM, True), "^{2}}")),

@@ -222,20 +222,24 @@ def _log_of_base(x: float) -> float:
 
 
 # `x ** 3` is `pow`, with an exponent that never changes; `x ** y` of two Values is `power`. Its
-# slopes are y x^(y - 1) and out log x. The two rows after it are the y - 1 and the log x in them:
-# where these would raise, the slope by the other operand may exist, and has to be computed. So
-# 0 ** 0 has slope 0 by x and needs no 0 ** -1; and log x is 0 at 0, as out log x is in the limit,
-# and nan below, where x ** y is not real for the exponents near y.
+# slopes are y x^(y - 1) and out log x. The three rows after it are the y, the y - 1 and the log x
+# in them: where these would raise, the slope by the other operand may exist, and has to be
+# computed. So 0 ** 0 has slope 0 by x and needs no 0 ** -1; and log x is 0 at 0, as out log x is in
+# the limit, and nan below, where x ** y is not real for the exponents near y. At x = 0 the factor y
+# has slope 0, so that mixed derivatives are 0 there, whichever operand comes first.
 pow = Primitive("pow", _power, (_power_by_base, None), "**", _WHOLE)
 power = Primitive(
     "power",
     _power,
     (
-        lambda out, x, y: y * x ** one_less(y, x),
+        lambda out, x, y: exponent(y, x) * x ** one_less(y, x),
         lambda out, x, y: out * log_of_base(x),
     ),
     "**",
     _WHOLE,
+)
+exponent: Primitive = Primitive(
+    "exponent", lambda y, x: y, (lambda out, y, x: where(x, 1.0, 0.0), None)
 )
 one_less: Primitive = Primitive("one_less", _one_less, (1.0, None))
 log_of_base: Primitive = Primitive(

@@ -147,6 +147,7 @@ NATIVE: dict[Primitive, Emit] = {
     ops.neg: lambda b, x: b.fneg(x),
     ops.pow: _call("pow"),
     ops.power: _call("pow"),
+    ops.exponent: lambda b, y, x: y,
     ops.one_less: _one_less,
     ops.log_of_base: _log_of_base,
     ops.exp: _exp,

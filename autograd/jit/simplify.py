@@ -36,7 +36,7 @@ TOTAL = frozenset(
             ops.minimum,
             ops.where,
         ),
-        *(ops.one_less, ops.log_of_base, ops.greater, ops.less),
+        *(ops.exponent, ops.one_less, ops.log_of_base, ops.greater, ops.less),
         *(ops.tanh, ops.sech, ops.sigmoid, ops.softplus, ops.gaussian, ops.erf),
     ]
 )

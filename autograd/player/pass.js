@@ -139,6 +139,7 @@ const OPERATIONS = {
   softplus: (x) => (x > 0 ? x + Math.log1p(exp(-x)) : Math.log1p(exp(x))),
   gaussian,
   erf,
+  exponent: (y) => y,
   one_less: (y, x) => (x === 0 && y === 0 ? y : y - 1),
   log_of_base: (x) => (x === 0 ? 0 : Math.log(x)), // nan below 0
   greater: (a, b) => (a > b ? 1 : 0),

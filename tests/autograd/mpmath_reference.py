@@ -26,6 +26,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "neg": lambda x: -x,
     "pow": lambda x, y: mpmath.power(x, y),
     "power": lambda x, y: mpmath.power(x, y),
+    "exponent": lambda y, x: y,
     "one_less": lambda y, x: y - (1 if x or y else 0),
     "log_of_base": lambda x: mpmath.log(x) if x else mpf(0),
     "exp": mpmath.exp,

@@ -216,6 +216,33 @@ def test_the_mixed_derivative_at_an_exponent_of_0_is_that_of_the_power() -> None
     assert table == [[0.0, 0.25], [0.25, pytest.approx(math.log(4.0) ** 2)]]
 
 
+@pytest.mark.parametrize("exponent", [0.0, 1.0, 1.5, 2.0, 3.0])
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+def test_mixed_derivatives_at_a_base_of_0_are_0_in_every_order(
+    zero: float, exponent: float
+) -> None:
+    """As the slope of x^y by y is 0 there. The limits of 1 + y log x are infinite."""
+
+    def mixed(x: Value, y: Value) -> list[Value]:
+        result = x**y
+        by_x, by_y = grad(result, [x, y], create_graph=True)
+        (xy,), (yx,) = grad(by_x, [y], create_graph=True), grad(by_y, [x], create_graph=True)
+        return [xy, yx, *grad(xy, [y]), *grad(yx, [y])]
+
+    x, y = Value(zero), Value(exponent)
+    assert [g.data for g in mixed(x, y)] == [0.0] * 4
+    for backend in ("native", "numpy"):
+        run = jit(mixed, backend=backend)
+        assert [g.data for g in [*run(x, y), *run(x, y)]] == [0.0] * 8
+
+
+def test_the_second_derivative_of_x_to_the_x_at_0_is_0() -> None:
+    x = Value(0.0)
+    assert hessian(x**x, [x])[0][0].data == 0.0
+    y = Value(2.0)  # where it exists: 2^2 (log 2 + 1)^2 + 2
+    assert hessian(y**y, [y])[0][0].data == pytest.approx(4 * (math.log(2.0) + 1) ** 2 + 2)
+
+
 # What has no slope stands behind a branch that is not taken; x is 0, and the rest is x (3 + x).
 HIDDEN: dict[str, Callable[[Value], Value]] = {
     "where": lambda x: where(0.0, x.sqrt(), 0.0),
