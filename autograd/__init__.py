@@ -55,7 +55,10 @@ class _OtherLibrary:
     hide NumPy from whatever runs with this folder in its path.
     """
 
-    MODULES = ("numpy", "scipy", "extend", "builtins", "differential_operators", "test_util")
+    MODULES = (
+        *("numpy", "scipy", "extend", "builtins", "differential_operators", "test_util"),
+        *("core", "misc", "tracer", "util", "wrap_util"),
+    )
     FUNCTIONS = ("elementwise_grad", "value_and_grad", "make_vjp", "make_jvp", "multigrad_dict")
 
     @classmethod
@@ -66,11 +69,12 @@ class _OtherLibrary:
                 f"{name} belongs to another library, the autograd of HIPS, which differentiates"
                 " functions of NumPy arrays. This autograd comes with scalar-autograd and"
                 " differentiates Values. The two share a name: install the other one in an"
-                " environment of its own"
+                " environment of its own"  # with name=, `from autograd import numpy` ignores it
             )
 
 
-sys.meta_path.append(_OtherLibrary)
+if not any(getattr(finder, "__module__", "") == __name__ for finder in sys.meta_path):
+    sys.meta_path.append(_OtherLibrary)  # once, though the module is reloaded
 
 
 def __getattr__(name: str) -> Any:

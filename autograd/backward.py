@@ -20,6 +20,7 @@ from typing import Any, cast
 
 from autograd import modes
 from autograd.ops import Opaque, add, mul, relu
+from autograd.text import for_stream
 from autograd.value import (
     NO_GRADIENT,
     Constant,
@@ -314,10 +315,11 @@ def _sweep(
                     continue
                 contribution = _product(upstream, local)
             except TakenAsFloat:
+                name = for_stream(primitive.name)
                 raise TypeError(
-                    f"the rule of {primitive.name} turned a Value into a float, which has no"
-                    " derivatives of higher order: write it in arithmetic and primitives, such as"
-                    " x.cos() in place of math.cos(x)"
+                    f"the rule of {name} turned a Value into a float, which has no derivatives of"
+                    " higher order: write it in arithmetic and primitives, such as x.cos() in"
+                    " place of math.cos(x)"
                 ) from None
             except (ValueError, ArithmeticError) as error:
                 if upstream in fixed_at_0:
@@ -382,7 +384,9 @@ def _in_backward(error: Exception, node: Value) -> Exception:
 # --- gradients as results -------------------------------------------------------------------------
 
 
-def grad(output: Value, inputs: Sequence[Value], create_graph: bool = False) -> list[Value]:
+def grad(
+    output: Value, inputs: Sequence[Value] | None = None, create_graph: bool = False
+) -> list[Value]:
     """d output / d input for each input, as Values; no `.grad` is touched.
 
     Args:
@@ -397,6 +401,7 @@ def grad(output: Value, inputs: Sequence[Value], create_graph: bool = False) -> 
     >>> slope.data, curvature.data
     (12.0, 12.0)
     """
+    inputs = _given(output, inputs, "grad() takes a Value", "grad(f(x), [x])")
     if not isinstance(output, Value):
         raise TypeError(f"grad() takes a Value to differentiate, not {output!r}")
     inputs = _values(inputs, "inputs")
@@ -423,7 +428,7 @@ def gradients_between(output: Value, inputs: Sequence[Value]) -> dict[Value, flo
 
 
 def jacobian(
-    outputs: Sequence[Value], inputs: Sequence[Value], create_graph: bool = False
+    outputs: Sequence[Value], inputs: Sequence[Value] | None = None, create_graph: bool = False
 ) -> list[list[Value]]:
     """The matrix of d outputs[i] / d inputs[j], a row for each output; no `.grad` is touched.
 
@@ -431,12 +436,13 @@ def jacobian(
     >>> [[entry.data for entry in row] for row in jacobian([x * y, x + y], [x, y])]
     [[3.0, 2.0], [1.0, 1.0]]
     """
+    inputs = _given(outputs, inputs, "jacobian() takes Values", "jacobian([f(x)], [x])")
     inputs = _values(inputs, "inputs")
     return [grad(output, inputs, create_graph) for output in _values(outputs, "outputs")]
 
 
 def hessian(
-    output: Value, inputs: Sequence[Value], create_graph: bool = False
+    output: Value, inputs: Sequence[Value] | None = None, create_graph: bool = False
 ) -> list[list[Value]]:
     """The matrix of d^2 output / d inputs[i] d inputs[j]; no `.grad` is touched.
 
@@ -444,8 +450,18 @@ def hessian(
     >>> [[entry.data for entry in row] for row in hessian(x * x * y, [x, y])]
     [[6.0, 4.0], [4.0, 0.0]]
     """
+    inputs = _given(output, inputs, "hessian() takes a Value", "hessian(f(x), [x])")
     inputs = _values(inputs, "inputs")
     return jacobian(grad(output, inputs, create_graph=True), inputs, create_graph)
+
+
+def _given(
+    output: Any, inputs: Sequence[Value] | None, takes: str, example: str
+) -> Sequence[Value]:
+    """The inputs, or the error for `grad(f)(x)`, as other libraries write it."""
+    if inputs is None or (callable(output) and not isinstance(output, Value)):
+        raise TypeError(f"{takes} and the inputs to differentiate by, not a function: {example}")
+    return inputs
 
 
 def _values(values: Iterable[Value], what: str) -> list[Value]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from autograd import modes
 from autograd.backward import grad, gradients_between
+from autograd.text import for_stream
 from autograd.value import Value
 
 _ROUNDOFF = 2.0**-53  # the largest relative error of one operation on floats
@@ -155,7 +156,7 @@ def _check(
             found = found._replace(error=found.error + slack, rounding=found.rounding + slack)
             if found.passes(gradient, tolerance):
                 continue
-        name = f"input {i} ({labels[i]})" if labels[i] else f"input {i}"
+        name = for_stream(f"input {i} ({labels[i]})") if labels[i] else f"input {i}"
         what = f"the gradient by {name} at {value.data!r}"
         sides = _sides_of_a_kink(along, value.data, step, noise)
         complaint = _complaint(what, gradient, found, found.is_vague(gradient, tolerance), sides)

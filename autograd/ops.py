@@ -23,7 +23,10 @@ import operator
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from numbers import Real
 from typing import Any, cast
+
+from autograd.text import for_stream
 
 Rule = Callable[..., Any] | float | None
 
@@ -78,16 +81,25 @@ class Primitive:
         """
         if len(operands) != len(self.backward):
             raise TypeError(
-                f"{self.name}() takes {len(self.backward)} operand(s), got {len(operands)}"
+                for_stream(
+                    f"{self.name}() takes {len(self.backward)} operand(s), got {len(operands)}"
+                )
             )
+        strangers = False
         for operand in operands:
+            if operand.__class__ is float:
+                continue
             # Whoever brings an `apply_primitive` is a number of its own kind: a Value, above all.
             if hasattr(operand, "apply_primitive"):
                 return operand.apply_primitive(self, operands)
+            if not (isinstance(operand, Real) or getattr(operand, "shape", None) == ()):
+                strangers = True
+        if strangers:
+            raise wrong_kinds(self, operands)
         return self.forward(*operands)
 
     def __repr__(self) -> str:
-        return f"<Primitive {self.name}>"
+        return for_stream(f"<Primitive {self.name}>")
 
     # A copy of a Value has the same primitive. A pickle names it, as it names functions.
     def __copy__(self) -> Primitive:
@@ -98,6 +110,12 @@ class Primitive:
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         return self.name if globals().get(self.name) is self else (_named, _place(self))
+
+
+def wrong_kinds(primitive: Primitive, operands: Sequence[Any]) -> TypeError:
+    """The error for operands of which some are not numbers."""
+    kinds = ", ".join(type(operand).__name__ for operand in operands)
+    return TypeError(for_stream(f"{primitive.name}() takes Values and real numbers, not ({kinds})"))
 
 
 class Opaque(Primitive):

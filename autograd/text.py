@@ -32,7 +32,11 @@ def for_stream(text: str) -> str:
     An arrow becomes `->`; signs without an equivalent become escapes such as `\\u03b8`. This
     changes the length, so replace before aligning.
     """
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"  # None: of a file in memory
+    try:
+        encoding = sys.stdout.encoding
+        "".encode(encoding)
+    except (AttributeError, LookupError, TypeError, ValueError):
+        encoding = "utf-8"  # of a file in memory it is None; another stream may have none we know
     return text if _has(encoding, text) else _SIGN.sub(lambda m: _shown(m.group(), encoding), text)
 
 

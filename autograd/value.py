@@ -190,12 +190,15 @@ class Value:
         return self._to_the_value(other) if variable else self._to_the_number(other)
 
     def __neg__(self) -> Value:
+        """`-v`."""
         return _unary(ops.neg, self)
 
     def __pos__(self) -> Value:
+        """`+v`: the Value itself."""
         return self
 
     def __abs__(self) -> Value:
+        """`abs(v)`, with derivative 0 at 0."""
         return _unary(ops.abs, self)
 
     def exp(self) -> Value:
@@ -266,24 +269,29 @@ class Value:
         )
 
     def __int__(self) -> int:
+        """The plain number, cut to a whole one."""
         return int(self.data)
 
     def __format__(self, spec: str) -> str:
         return format(self.data, spec) if spec else repr(self)
 
     def __lt__(self, other: Operand) -> bool:
+        """`left < right`, by data: True or False, not a node; `greater` and `less` make one."""
         operand = as_operand(other)
         return NotImplemented if operand is None else self.data < operand.data
 
     def __le__(self, other: Operand) -> bool:
+        """`left <= right`, by data: True or False, not a node; `greater` and `less` make one."""
         operand = as_operand(other)
         return NotImplemented if operand is None else self.data <= operand.data
 
     def __gt__(self, other: Operand) -> bool:
+        """`left > right`, by data: True or False, not a node; `greater` and `less` make one."""
         operand = as_operand(other)
         return NotImplemented if operand is None else self.data > operand.data
 
     def __ge__(self, other: Operand) -> bool:
+        """`left >= right`, by data: True or False, not a node; `greater` and `less` make one."""
         operand = as_operand(other)
         return NotImplemented if operand is None else self.data >= operand.data
 
@@ -399,8 +407,7 @@ def apply(primitive: Primitive, operands: Sequence[Any]) -> Value:
     nodes = [as_operand(operand) for operand in operands]
     mode = _current_mode()
     if any(node is None for node in nodes):
-        kinds = ", ".join(type(operand).__name__ for operand in operands)
-        raise TypeError(f"{primitive.name}() takes Values and real numbers, not ({kinds})")
+        raise ops.wrong_kinds(primitive, operands)
     if mode.tracer is not None:
         return cast(Value, mode.tracer.apply(primitive, nodes))
     left, *rest = cast(list[Value], nodes)
@@ -603,13 +610,13 @@ NO_GRADIENT = "the gradient of {} is None, not a number: write p.grad = 0.0, or 
 def described(primitive: Primitive | None, operands: Sequence[Value]) -> str:
     """`div(x = 1.0, 0.0)`: an operation with its operands, labelled where they have a label."""
     names = [f"{o.label} = {o.data!r}" if o.label else repr(o.data) for o in operands]
-    return f"{primitive.name if primitive else 'leaf'}({', '.join(names)})"
+    return for_stream(f"{primitive.name if primitive else 'leaf'}({', '.join(names)})")
 
 
 def happened_in(mode: modes.Mode | None) -> str:
     """`, in MLP.layers.0`, or nothing outside any module."""
     path = mode.path() if mode is not None else ""
-    return f", in {path}" if path else ""
+    return for_stream(f", in {path}") if path else ""
 
 
 def explained(
@@ -622,4 +629,4 @@ def explained(
         kind, reason = ZeroDivisionError, "division by zero"
     elif isinstance(error, OverflowError):
         kind, reason = OverflowError, "the result is too large for a float"
-    return kind(f"{described(primitive, operands)}: {reason}{happened_in(mode)}")
+    return kind(for_stream(f"{described(primitive, operands)}: {reason}{happened_in(mode)}"))

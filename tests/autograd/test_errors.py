@@ -168,6 +168,7 @@ def test_an_error_of_a_users_forward_keeps_its_reason() -> None:
     raises_exactly(ValueError, "f(v = 2.0): only on Sundays", lambda: f(v))
 
 
+FUNCTION = " and the inputs to differentiate by, not a function: "
 INPUTS = "inputs must be a sequence of Values; write [inputs]"
 
 
@@ -183,6 +184,16 @@ INPUTS = "inputs must be a sequence of Values; write [inputs]"
         (lambda: hessian(3, [v]), "grad() takes a Value to differentiate, not 3"),
         (lambda: hessian(v, v), INPUTS),
         (lambda: hessian(v, [v, 2]), "inputs[1] must be a Value, not 2"),
+        (lambda: grad(abs), "grad() takes a Value" + FUNCTION + "grad(f(x), [x])"),
+        (lambda: grad(abs, [v]), "grad() takes a Value" + FUNCTION + "grad(f(x), [x])"),
+        (lambda: grad(v), "grad() takes a Value" + FUNCTION + "grad(f(x), [x])"),
+        (lambda: hessian(abs), "hessian() takes a Value" + FUNCTION + "hessian(f(x), [x])"),
+        (lambda: jacobian(abs), "jacobian() takes Values" + FUNCTION + "jacobian([f(x)], [x])"),
+        (lambda: ops.greater("a", "b"), "greater() takes Values and real numbers, not (str, str)"),
+        (
+            lambda: ops.greater(1.0, [2]),
+            "greater() takes Values and real numbers, not (float, list)",
+        ),
         (lambda: backward(3), "backward() takes a Value, not 3"),
         (lambda: v.assign("a"), "a Value holds a real number, not 'a' (str)"),
     ],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import subprocess
+import sys
 
 import pytest
 
@@ -23,6 +25,12 @@ import autograd
         "from autograd import grad, value_and_grad",
         "from autograd.numpy import sin",
         "from autograd.extend import primitive",
+        "from autograd.misc.optimizers import adam",
+        "from autograd.misc.flatten import flatten",
+        "from autograd.core import vspace",
+        "from autograd.tracer import getval",
+        "from autograd.wrap_util import unary_to_nary",
+        "from autograd.util import func",
     ],
 )
 def test_what_the_other_library_has_is_not_found_and_the_message_says_whose_it_is(
@@ -34,6 +42,11 @@ def test_what_the_other_library_has_is_not_found_and_the_message_says_whose_it_i
         exec(line)
     with pytest.raises(ImportError):
         exec(line)
+
+
+def test_a_reload_adds_no_second_finder() -> None:
+    code = "import importlib, sys, autograd; n = len(sys.meta_path); importlib.reload(autograd)"
+    subprocess.run([sys.executable, "-c", f"{code}; assert len(sys.meta_path) == n"], check=True)
 
 
 def test_what_neither_has_is_not_found_in_pythons_own_words() -> None:

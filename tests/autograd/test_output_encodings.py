@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,6 +128,39 @@ def test_signs_are_written_as_they_are_read(
         assert for_stream(text) == expected
     monkeypatch.setattr(sys, "stdout", None)  # of a Windows program without a console
     assert for_stream(text) == text
+
+
+@pytest.mark.parametrize("encoding", ["no such encoding", "base64", 5, "a\0b"])
+def test_a_stream_of_an_unknown_encoding_ends_no_run(
+    encoding: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", Stream(encoding))
+    assert for_stream("√x") == "√x"
+
+
+def test_primitives_and_errors_are_printed_in_ascii() -> None:
+    code = """
+        import math
+        from autograd import Primitive, Value, detect_anomaly, grad, gradcheck
+        root = Primitive("ω", math.sqrt, lambda out, x: math.sin(x))
+        x, y = Value(-1.0, "θ"), Value(2.0, "θ")
+        def anomaly():
+            with detect_anomaly():
+                Value(1e308, "θ") * 10
+        print(root)
+        for act in (lambda: root(x), lambda: root("a"), lambda: root(), lambda: x.log(), anomaly,
+                    lambda: Value(0.0, "θ").sqrt().backward(),
+                    lambda: gradcheck(root, [y]), lambda: grad(root(y), [y], True)):
+            try:
+                act()
+            except Exception as error:
+                print(error)
+    """
+    shown = output_of(code, "ascii")
+    assert shown.startswith("<Primitive \\u03c9>\n\\u03c9(\\u03b8 = -1.0): math domain error\n")
+    assert "gradient by input 0 (\\u03b8) at 2.0" in shown
+    assert "the rule of \\u03c9 turned a Value into a float" in shown
+    assert "mul(\\u03b8 = 1e+308, 10.0) gave inf" in shown
 
 
 def test_half_of_a_surrogate_pair_ends_no_run() -> None:
