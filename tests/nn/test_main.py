@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
 import io
 import json
 import os
@@ -16,6 +18,7 @@ import pytest
 
 import nn
 from nn import __main__ as program
+from nn import plot
 from nn.__main__ import TASKS, main
 
 FILES = {"loss.png", "history.json", "model.json", "checkpoint.json"}
@@ -76,6 +79,18 @@ def refused(folder, *arguments, code=1):
     return lines[0]
 
 
+@pytest.fixture(autouse=True)
+def _quick_pictures(monkeypatch):
+    """Small pictures of few points in this process: they take most of the time of a small run."""
+
+    def figure(width, height):
+        return plot.require_matplotlib()(figsize=(width / 4, height / 4))
+
+    boundary = functools.partial(plot.decision_boundary, resolution=5)
+    monkeypatch.setattr(plot, "_figure", figure)
+    monkeypatch.setattr(plot, "decision_boundary", boundary)
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A folder in which a small run has left its results in runs/moons; copied, not changed."""
@@ -132,6 +147,10 @@ def test_help_lists_every_task_and_names_the_default(tmp_path):
 @pytest.mark.parametrize("task", INPUTS)
 def test_each_task_writes_its_results(task, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    if task == "digits":  # a hundred of the 1797, to stay quick
+        inputs, targets = nn.data.digits()
+        monkeypatch.setattr(nn.data, "digits", lambda: nn.data.Dataset(inputs[:100], targets[:100]))
+        monkeypatch.setitem(TASKS, task, dataclasses.replace(TASKS[task], held_out=30))
     assert main([task, "--epochs", "2", *SMALL]) == 0
     folder = tmp_path / "runs" / task
     pictures = {"loss.png"} | ({"decision_boundary.png"} if INPUTS[task] == 2 else set())
@@ -193,7 +212,8 @@ def test_options_reach_the_run(tmp_path):
     nn.MLP(2, [3, 2, 1]).load(out / "model.json")
 
 
-def test_same_seed_gives_identical_files_and_another_seed_does_not(finished, tmp_path):
+def test_same_seed_gives_identical_files_and_another_seed_does_not(finished, tmp_path, monkeypatch):
+    monkeypatch.undo()  # pictures of the usual size, as in the other process
     for name, seed in (("same", 0), ("other", 1)):
         out = tmp_path / name
         assert main(["--epochs", "3", *SMALL, "--seed", str(seed), "--out", str(out)]) == 0
@@ -327,6 +347,13 @@ def test_a_second_ctrl_c_is_one_line_and_the_exit_code_of_an_interrupt(copied, m
 def test_wrong_usage_is_one_line_that_names_it(arguments, named, copied):
     line = refused(copied, *arguments, code=2)
     assert all(name in line for name in named)
+
+
+def test_wrong_usage_is_the_exit_code_of_the_process(tmp_path):
+    done = nn_run(tmp_path, "gpt", "--hidden", "3")
+    assert done.returncode == 2
+    assert "--hidden does not go with the task gpt" in done.stderr.splitlines()[-1]
+    assert content(tmp_path) == {}
 
 
 @pytest.mark.parametrize("place", ["file", "file/below", "file/far/below"])

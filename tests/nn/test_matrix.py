@@ -5,7 +5,7 @@ import operator
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -114,6 +114,7 @@ ACTIVATIONS = {
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
+@settings(max_examples=30)
 @given(dense_layers())
 def test_gradients_through_a_dense_layer_are_the_closed_forms(name, parts):
     x, w, b, upstream = parts

@@ -2,14 +2,13 @@
 
 import json
 import math
-import subprocess
-import sys
+import signal
 
 import pytest
 
 import nn
 from autograd import Value
-from nn import text
+from nn import plot, text
 from nn.__main__ import main
 from nn.gpt import PADDING
 
@@ -135,6 +134,16 @@ def test_a_damaged_model_is_refused(damage, tmp_path):
 # --- python -m nn gpt -----------------------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def _quick_pictures(monkeypatch):
+    """Small pictures: they take most of the time of a small run."""
+
+    def figure(width, height):
+        return plot.require_matplotlib()(figsize=(width / 4, height / 4))
+
+    monkeypatch.setattr(plot, "_figure", figure)
+
+
 def run(folder, *arguments):
     return main(["gpt", *map(str, arguments), "--out", str(folder)])
 
@@ -172,8 +181,9 @@ def test_it_learns_the_elements_and_writes_new_ones(tmp_path, capsys):
 
 
 def test_the_learning_rate_is_carried_over_from_the_base_width(tmp_path):
+    path = write(tmp_path, "ab\nba\n")
     for given, base in (((), 16), (("--base-width", "2"), 2)):
-        assert run(tmp_path, "--steps", "1", *TINY, *given) == 0
+        assert run(tmp_path, "--text", path, "--steps", "1", *TINY, *given) == 0
         model, _ = text.load(tmp_path / "model.json")
         assert (model.sizes["embedding"], model.sizes["base_width"]) == (4, base)
         layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
@@ -181,7 +191,8 @@ def test_the_learning_rate_is_carried_over_from_the_base_width(tmp_path):
 
 
 def test_a_resumed_run_keeps_its_base_width(tmp_path):
-    assert run(tmp_path, "--steps", "2", *TINY, "--base-width", "4") == 0
+    path = write(tmp_path, "ab\nba\n")
+    assert run(tmp_path, "--text", path, "--steps", "2", *TINY, "--base-width", "4") == 0
     assert run(tmp_path, "--steps", "3", "--resume", "--quiet") == 0
     assert text.load(tmp_path / "model.json")[0].sizes["base_width"] == 4
 
@@ -191,22 +202,22 @@ def test_a_resumed_run_equals_an_uninterrupted_one(options, tmp_path, monkeypatc
     path = write(tmp_path, "\n".join(["abc", "cab", "bca", "aabb", "c"] * 4))
     common = ("--text", path, "--seed", "3", *TINY, *options)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    assert run(whole, "--steps", "110", *common) == 0
-    # A run that is stopped by Ctrl-C: after_epoch comes after 100 steps.
+    # In the middle of the second pass over 18 lines, and of one over batches of them.
+    monkeypatch.setattr("nn.__main__.REPORT", 20)
+    assert run(whole, "--steps", "25", *common) == 0
+    # A run that is stopped by Ctrl-C: after_epoch comes after 20 steps.
     real = nn.train.fit
 
     def stopped(*args, **kwargs):
         def interrupt(history):
-            import signal
-
             signal.raise_signal(signal.SIGINT)
 
         return real(*args, **{**kwargs, "after_epoch": interrupt})
 
-    monkeypatch.setattr("nn.__main__.fit", stopped)
-    assert run(parts, "--steps", "110", *common) == 0
+    with monkeypatch.context() as stopping:
+        stopping.setattr("nn.__main__.fit", stopped)
+        assert run(parts, "--steps", "25", *common) == 0
     assert len(json.loads((parts / "history.json").read_text())["loss"]) == 1
-    monkeypatch.undo()
     eagerly = ["--no-jit"] if "--no-jit" in options else []  # padding is another order of sums
     assert run(parts, "--resume", "--quiet", *eagerly) == 0
     assert numbers(parts) == numbers(whole)
@@ -285,11 +296,15 @@ def trained(tmp_path):
     ],
     ids=lambda part: " ".join(part) if isinstance(part, list) else None,
 )
-def test_what_cannot_be_done_is_one_line(arguments, code, named, trained):
-    command = [sys.executable, "-m", "nn", "gpt", "--out", str(trained), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=trained, timeout=120)
-    lines = [line for line in done.stderr.splitlines() if not line.startswith(("usage:", " "))]
-    assert (done.returncode, len(lines)) == (code, 1), done.stderr
+def test_what_cannot_be_done_is_one_line(arguments, code, named, trained, monkeypatch, capsys):
+    monkeypatch.chdir(trained)
+    try:
+        found = run(trained, *arguments)
+    except SystemExit as wrong_usage:
+        found = wrong_usage.code
+    err = capsys.readouterr().err
+    lines = [line for line in err.splitlines() if not line.startswith(("usage:", " "))]
+    assert (found, len(lines)) == (code, 1), err
     assert named in lines[0]
     assert {path.name for path in trained.iterdir()} == {"model.json"}
 
