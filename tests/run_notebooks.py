@@ -48,7 +48,9 @@ def executed(path: Path) -> Any:
         kernel_name="python3",
         record_timing=False,
         coalesce_streams=True,
-        extra_arguments=["--IPKernelApp.log_level=ERROR"],  # no remarks on encryption
+        # No remarks on encryption, and no history of commands, which nobody reads.
+        extra_arguments=["--IPKernelApp.log_level=ERROR", "--HistoryManager.enabled=False"],
+        shutdown_kernel="immediate",
         resources={"metadata": {"path": str(path.parent)}},
     ).execute()
     notebook.metadata = METADATA

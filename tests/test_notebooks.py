@@ -1,6 +1,6 @@
 """Do the notebooks run, and show what is stored in them?
 
-All nine together take about a minute and a half. Stored outputs that are no longer current are
+All nine together take about a minute. Stored outputs that are no longer current are
 renewed by `python tests/run_notebooks.py --write`.
 """
 
