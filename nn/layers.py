@@ -371,7 +371,8 @@ def _bias_of(bias: object) -> str:
 
 def check_size(name: str, size: SupportsIndex) -> int:
     """A whole number of any kind, 1 or more, as an int; raises TypeError or ValueError."""
-    if isinstance(size, bool) or not hasattr(size, "__index__"):
+    is_bool = isinstance(size, bool) or getattr(size, "dtype", "") == "bool"  # NumPy's has an index
+    if is_bool or not hasattr(size, "__index__"):
         raise TypeError(f"{name} must be a whole number, not {size!r}")
     whole = operator.index(size)
     if whole < 1:
