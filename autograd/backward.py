@@ -19,7 +19,7 @@ from contextlib import nullcontext
 from typing import Any, cast
 
 from autograd import modes
-from autograd.ops import Opaque, add, mul, relu
+from autograd.ops import Opaque, Primitive, add, mul, relu
 from autograd.text import for_stream
 from autograd.value import (
     NO_GRADIENT,
@@ -315,12 +315,7 @@ def _sweep(
                     continue
                 contribution = _product(upstream, local)
             except TakenAsFloat:
-                name = for_stream(primitive.name)
-                raise TypeError(
-                    f"the rule of {name} turned a Value into a float, which has no derivatives of"
-                    " higher order: write it in arithmetic and primitives, such as x.cos() in"
-                    " place of math.cos(x)"
-                ) from None
+                raise _not_differentiable_again(primitive) from None
             except (ValueError, ArithmeticError) as error:
                 if upstream in fixed_at_0:
                     continue
@@ -373,6 +368,15 @@ def _product(upstream: Any, local: Any) -> Any:
     if _is_number(upstream, 1.0):
         return local
     return upstream if _is_number(local, 1.0) else upstream * local
+
+
+def _not_differentiable_again(primitive: Primitive) -> TypeError:
+    """The error for a rule that took the number out of a Value, as `math.cos(x)` does."""
+    return TypeError(
+        f"the rule of {for_stream(primitive.name)} turned a Value into a float, which has no"
+        " derivatives of higher order: write it in arithmetic and primitives, such as x.cos() in"
+        " place of math.cos(x)"
+    )
 
 
 def _in_backward(error: Exception, node: Value) -> Exception:
