@@ -1,4 +1,4 @@
-"""How are the notebooks run and stored? Each from the top, in a kernel of its own.
+"""How are the notebooks run and stored? Each from the top, in a process of its own.
 
     python tests/run_notebooks.py --write [FILE ...]
 
@@ -9,12 +9,20 @@ says what has changed. It needs what `pip install -e ".[notebooks]"` installs.
 from __future__ import annotations
 
 import argparse
+import faulthandler
+import gc
+import io
 import json
+import multiprocessing
+import os
 import re
 import sys
 import time
+import traceback
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -39,20 +47,12 @@ def executed(path: Path) -> Any:
 
     What differs from run to run or between machines is left out: times, versions, random ids.
     """
-    from nbclient import NotebookClient
-
-    notebook = stored(path)
-    NotebookClient(
-        notebook,
-        timeout=SECONDS,
-        kernel_name="python3",
-        record_timing=False,
-        coalesce_streams=True,
-        # No remarks on encryption, and no history of commands, which nobody reads.
-        extra_arguments=["--IPKernelApp.log_level=ERROR", "--HistoryManager.enabled=False"],
-        shutdown_kernel="immediate",
-        resources={"metadata": {"path": str(path.parent)}},
-    ).execute()
+    # On POSIX, processes are copies of one that has imported the libraries and run nothing.
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    context.set_forkserver_preload(["IPython", "matplotlib.pyplot", "nbformat"])
+    with ProcessPoolExecutor(1, context) as process:
+        notebook = process.submit(_run, path).result()
     notebook.metadata = METADATA
     players = 0
     for cell in notebook.cells:
@@ -64,6 +64,82 @@ def executed(path: Path) -> Any:
                 players += 1
                 key = f"autograd-player-{path.stem}-{players}"
                 output["data"]["text/html"] = PLAYER.sub(key, html)
+    return notebook
+
+
+def _run(path: Path) -> Any:
+    """The notebook with the outputs of this process, in which nothing has run before.
+
+    The cells run in the shell of IPython that a kernel of Jupyter runs them in as well.
+    """
+    from IPython.core.compilerop import CachingCompiler
+    from IPython.core.displayhook import DisplayHook
+    from IPython.core.displaypub import DisplayPublisher
+    from IPython.core.interactiveshell import InteractiveShell
+    from nbformat.v4 import new_output
+    from traitlets.config import Config
+
+    shown: list[Any] = []  # what the cell that runs has put out
+
+    class Stream(io.TextIOBase):
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def write(self, text: str) -> int:
+            if not (shown and shown[-1].get("name") == self.name):
+                shown.append(new_output("stream", name=self.name, text=""))
+            shown[-1].text += text
+            return len(text)
+
+    class Publisher(DisplayPublisher):
+        def publish(self, data: Any, metadata: Any = None, **_: Any) -> None:
+            shown.append(new_output("display_data", data, metadata=metadata or {}))
+
+    class Hook(DisplayHook):
+        def write_output_prompt(self) -> None:
+            pass
+
+        def write_format_data(self, format_dict: Any, md_dict: Any = None) -> None:
+            shown.append(new_output("execute_result", format_dict, metadata=md_dict))
+
+        def finish_displayhook(self) -> None:
+            pass
+
+    class Compiler(CachingCompiler):
+        def get_code_name(self, raw_code: str, code: str, number: int) -> str:
+            """A file's name, as in a kernel: messages about a line of a cell begin with it."""
+            return f"cell/{number}.py"
+
+    class Shell(InteractiveShell):
+        def enable_gui(self, gui: Any = None) -> None:
+            """There is no event loop to join."""
+
+    notebook = stored(path)
+    gc.set_threshold(50_000, 20, 100)  # graphs have no cycles: see conftest.py
+    os.chdir(path.parent)
+    sys.path.insert(0, "")
+    shell = Shell.instance(
+        compiler_class=Compiler,
+        display_pub_class=Publisher,
+        displayhook_class=Hook,
+        config=Config(HistoryManager={"enabled": False}),  # which nobody reads
+    )
+    for i, cell in enumerate(notebook.cells):
+        if cell.cell_type != "code":
+            continue
+        shown.clear()
+        faulthandler.dump_traceback_later(SECONDS, exit=True, file=sys.__stderr__)
+        with redirect_stdout(Stream("stdout")), redirect_stderr(Stream("stderr")):
+            result = shell.run_cell(cell.source, store_history=True)
+        if error := result.error_before_exec or result.error_in_exec:
+            lines = "".join(traceback.format_exception(error))
+            raise RuntimeError(f"cell {i} of {path.name} raises\n{lines}")
+        cell.execution_count = result.execution_count
+        cell.outputs = list(shown)
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = cell.execution_count
+    faulthandler.cancel_dump_traceback_later()
     return notebook
 
 

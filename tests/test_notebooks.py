@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 from run_notebooks import NOTEBOOKS, changes, difference, executed, stored
 
-NEEDED = ("nbclient", "nbformat", "ipykernel", "matplotlib", "sklearn")
+NEEDED = ("IPython", "nbformat", "matplotlib", "sklearn")
 MEGABYTE = 1_000_000
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
