@@ -37,6 +37,12 @@ def pytest_collection_finish(session):
 
 
 @pytest.fixture(autouse=True)
+def _no_garbage_of_the_test_before():
+    """Free the tracebacks that it has caught, with all that their frames hold: cycles."""
+    gc.collect(0)
+
+
+@pytest.fixture(autouse=True)
 def _ordinary_interrupt():
     """Set Python's own SIGINT handler: a shell that starts the tests in the background ignores it.
 
