@@ -61,7 +61,7 @@ def _found(package, name):
     return name.startswith("nn.") or hasattr(package, name)
 
 
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "tests/benchmarks/README.md"]
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "tests/benchmarks/README.md"]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
