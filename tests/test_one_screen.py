@@ -110,7 +110,7 @@ def sizes_of_sums(output: Node) -> dict[Node, float]:
     return sizes
 
 
-def graphs(seed: int, whole: bool) -> Pair:
+def differentiated(seed: int, whole: bool) -> Pair:
     """A graph that was differentiated from several nodes, some twice, and grown in between."""
     rng = random.Random(seed)
     pair = Pair(rng, whole)
@@ -126,7 +126,7 @@ def graphs(seed: int, whole: bool) -> Pair:
 
 @pytest.mark.parametrize("seed", range(100))
 def test_whole_numbers_and_their_gradients_are_equal(seed):
-    pair = graphs(seed, whole=True)
+    pair = differentiated(seed, whole=True)
     assert [node.data for node in pair.screen] == [node.data for node in pair.real]
     for found, expected, size in pair.gradients():
         assert size < 2**53
@@ -135,7 +135,7 @@ def test_whole_numbers_and_their_gradients_are_equal(seed):
 
 @pytest.mark.parametrize("seed", range(100))
 def test_numbers_are_equal_and_gradients_up_to_the_rounding_of_their_sums(seed):
-    pair = graphs(seed, whole=False)
+    pair = differentiated(seed, whole=False)
     assert [node.data for node in pair.screen] == [node.data for node in pair.real]
     for found, expected, size in pair.gradients():
         assert math.isfinite(expected)
@@ -146,7 +146,7 @@ def test_the_random_graphs_share_nodes_and_use_every_primitive():
     """Otherwise the tests above could pass with a sweep that visits a node once for each use."""
     used, shared = set(), 0
     for whole in (True, False):
-        nodes = [node for seed in range(100) for node in graphs(seed, whole).screen]
+        nodes = [node for seed in range(100) for node in differentiated(seed, whole).screen]
         found = set().union(*(SCREEN["ancestors"](node) for node in nodes))
         used |= {node.primitive.name for node in found if node.parents}
         uses = [parent for node in found if node.parents for parent in node.parents]
