@@ -56,7 +56,6 @@ STYLES = {
 }
 
 ABOVE = {"parameter": 6, "module": 4}  # room for the lid, so that the text stands in the middle
-COMMUTATIVE = {"add", "mul", "maximum", "minimum"}  # whose operands may stand in any order
 LONGEST = 40  # characters of a name that are shown
 BUSY = 40  # a folded graph of more edges has no numbers on them, which would part all its rows
 PATIENCE = 1000  # rows that Graphviz may lead edges through before far ones are drawn as arcs
@@ -422,7 +421,8 @@ def _add_node(
             lines.append(f"grad {number(gradient, digits)}")
             told.append(f"grad {gradient!r}")
     told.append(f"in {path}" if path else "")
-    order = {"ordering": "in"} if node.op not in COMMUTATIVE and len(node.parents) > 1 else {}
+    ordered = len(node.parents) > 1 and not (node.primitive and node.primitive.commutes)
+    order = {"ordering": "in"} if ordered else {}
     add_box(sheet, f"n{i}", kind, lines, told, **order)
 
 

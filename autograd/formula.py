@@ -17,16 +17,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, NoReturn, TypeVar, cast
 
 from autograd import ops
 from autograd.draw import number as formatted
-from autograd.ops import Primitive
+from autograd.ops import TABLE, Form, Primitive, is_row
 from autograd.value import Constant, Value, as_operand
-
-# What a page can compute by itself: the rows of the table, and nothing a user added to it.
-TABLE = {row.name: row for row in vars(ops).values() if isinstance(row, Primitive)}
 
 # A rule may be a chain of any length. Of a longer one this many operations are shown, and an
 # ellipsis for each part left out; beyond the other number it is not handed to a page.
@@ -108,41 +106,11 @@ class Expression:
     def __abs__(self) -> Expression:
         return Expression(ops.abs, [self])
 
-    def exp(self) -> Expression:
-        return Expression(ops.exp, [self])
-
-    def expm1(self) -> Expression:
-        return Expression(ops.expm1, [self])
-
-    def log(self) -> Expression:
-        return Expression(ops.log, [self])
-
-    def log1p(self) -> Expression:
-        return Expression(ops.log1p, [self])
-
-    def sqrt(self) -> Expression:
-        return Expression(ops.sqrt, [self])
-
-    def sin(self) -> Expression:
-        return Expression(ops.sin, [self])
-
-    def cos(self) -> Expression:
-        return Expression(ops.cos, [self])
-
-    def tanh(self) -> Expression:
-        return Expression(ops.tanh, [self])
-
-    def sigmoid(self) -> Expression:
-        return Expression(ops.sigmoid, [self])
-
-    def relu(self) -> Expression:
-        return Expression(ops.relu, [self])
-
-    def softplus(self) -> Expression:
-        return Expression(ops.softplus, [self])
-
-    def erf(self) -> Expression:
-        return Expression(ops.erf, [self])
+    def __getattr__(self, name: str) -> Any:
+        """`exp`, `tanh`, ...: what is a method of Values, and a row of the table."""
+        if name in TABLE and hasattr(Value, name):
+            return partial(TABLE[name], self)
+        raise AttributeError(f"a formula has no {name!r}")
 
     def _needs_a_number(self, *_: object) -> NoReturn:
         raise TypeError(
@@ -217,11 +185,6 @@ def written_forward(node: Value, data: Data = _data) -> Expression | None:
     return _attempt(node.primitive.forward, *_symbols(node, data))
 
 
-def is_row(primitive: Primitive) -> bool:
-    """Whether this is a row of the table, and not one of a user, perhaps of the same name."""
-    return TABLE.get(primitive.name) is primitive
-
-
 def _reference(node: Value, data: Data) -> Expression:
     constant = isinstance(node, Constant)
     return Expression(number=float(data(node))) if constant else Expression(node=node)
@@ -257,11 +220,12 @@ def _unknown(*operands: Any) -> NoReturn:
     raise TypeError("a derivative that was not written down cannot be computed")
 
 
-# --- how operations look: one form a row, in text and in LaTeX ------------------------------------
+# --- how operations look: the forms of the rows, in text and in LaTeX -----------------------------
 
 # How tightly an operation binds its operands. What binds looser than its place asks for stands in
-# parentheses; an atom never does.
+# parentheses; an atom never does. A Form of a primitive calls these levels by their names.
 ANY, SUM, PRODUCT, SIGN, POWER, ATOM = range(6)
+_LEVELS = {"": ANY, "sum": SUM, "product": PRODUCT, "sign": SIGN, "power": POWER, "atom": ATOM}
 
 
 class Place(NamedTuple):
@@ -279,7 +243,7 @@ class Place(NamedTuple):
     signed: bool | None = False
 
 
-class Form(NamedTuple):
+class Layout(NamedTuple):
     """An operation as it looks: how tightly it binds, and its signs and operands in order."""
 
     binds: int
@@ -287,10 +251,10 @@ class Form(NamedTuple):
 
 
 class Style(NamedTuple):
-    """One way to write: what the table's rows look like, and everything else."""
+    """One way to write: the forms of primitives, how a function is called, and everything else."""
 
-    forms: Mapping[str, Form]
-    function: Callable[[str], str]
+    form: Callable[[Primitive], Form]
+    function: Callable[[Primitive], str]
     name: Callable[[str], str]
     number: Callable[[float], str]
     raised: Callable[[int], str]
@@ -314,19 +278,34 @@ class Mention(NamedTuple):
     operand: bool
 
 
-def _infix(sign: str, binds: int) -> Form:
-    return Form(binds, (Place(0, binds, None), sign, Place(1, binds + 1, True)))
+@lru_cache(maxsize=256)
+def _parsed(form: Form) -> Layout:
+    """A form with operands, read.
+
+    A minus at the front of an operand asks for parentheses if the operand has to bind tighter than
+    a sum, as in `a * (-b)`; at the front of the whole, if it does in the place of the whole.
+    """
+    parts: list[str | Place] = []
+    for sign, number, level in _OPERAND.findall(form.template):
+        parts += [sign] if sign else []
+        if number:
+            binds = _LEVELS[level]
+            parts.append(Place(int(number) - 1, binds, binds > SUM if parts else None))
+    return Layout(_LEVELS[form.level], tuple(parts))
 
 
-def _function(before: str, after: str, operands: int) -> Form:
+# What stands before an operand, its number, and its level; at the end only what stands there.
+_OPERAND = re.compile(rf"(.*?)(?:#(\d+)(?::({'|'.join(filter(None, _LEVELS))}))?|$)", re.DOTALL)
+
+
+def _function(before: str, after: str, operands: int) -> Layout:
     places: list[str | Place] = [before]
     for i in range(operands):
         places += [", ", Place(i)] if i else [Place(i)]
-    return Form(ATOM, (*places, after))
+    return Layout(ATOM, (*places, after))
 
 
-_MINUS = Form(SIGN, ("-", Place(0, POWER, True)))
-_POWER_OF = Place(0, ATOM, True)
+_BASE = Place(0, ATOM, True)  # of a power
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _FROM_SUBSCRIPT = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
@@ -353,28 +332,15 @@ def clipped(name: str, length: int = 40) -> str:
     return f"{name[: length // 2]}…{name[-(length // 2 - 1) :]}"
 
 
-_EXPONENT = Form(ATOM, (Place(0, ATOM),))
-_ONE_LESS = Form(SUM, (Place(0, SUM), " - 1"))
-_power = Form(POWER, (_POWER_OF, " ** ", Place(1, ATOM, True)))
+def _function_name(primitive: Primitive) -> str:
+    """What a primitive is called where it is written as a function."""
+    template, symbol = primitive.text.template, primitive.symbol
+    return template or (symbol if symbol.isidentifier() else primitive.name)
+
+
 TEXT = Style(
-    forms={
-        "add": _infix(" + ", SUM),
-        "sub": _infix(" - ", SUM),
-        "mul": _infix(" * ", PRODUCT),
-        "div": _infix(" / ", PRODUCT),
-        "neg": _MINUS,
-        "pow": _power,
-        "power": _power,
-        "sqrt": Form(POWER, ("√", Place(0, ATOM, True))),
-        "abs": _function("|", "|", 1),
-        "greater": Form(ATOM, ("[", Place(0, SUM), " > ", Place(1, SUM), "]")),
-        "less": Form(ATOM, ("[", Place(0, SUM), " < ", Place(1, SUM), "]")),
-        "exponent": _EXPONENT,
-        "one_less": _ONE_LESS,
-        "log_of_base": _function("log(", ")", 1),
-        "gaussian": Form(ATOM, ("exp(-", Place(0, ATOM, True), "²)")),
-    },
-    function=clipped,
+    form=lambda primitive: primitive.text,
+    function=lambda primitive: clipped(_function_name(primitive)),
     name=clipped,
     number=formatted,
     raised=lambda n: str(n).translate(_SUPERSCRIPT),
@@ -430,8 +396,12 @@ def _latex_number(x: float) -> str:
     return {"inf": r"\infty ", "-inf": r"-\infty ", "nan": r"\mathrm{nan}"}.get(mantissa, mantissa)
 
 
-def _latex_function(name: str) -> str:
-    match = re.fullmatch(r"(.+?)('?)([₀-₉]*)", name, re.DOTALL)
+def _latex_function(primitive: Primitive) -> str:
+    """The name of a function: as its row gives it, or upright."""
+    given = primitive.latex.template
+    if given != primitive.text.template:
+        return given
+    match = re.fullmatch(r"(.+?)('?)([₀-₉]*)", _function_name(primitive), re.DOTALL)
     assert match is not None
     base, prime, which = match.groups()
     which = f"_{{{which.translate(_FROM_SUBSCRIPT)}}}" if which else ""
@@ -440,64 +410,36 @@ def _latex_function(name: str) -> str:
     return f"{latex_name(base)}{prime}{which}"
 
 
-_LEFT, _RIGHT = r"\left(", r"\right)"
-_latex_power = Form(POWER, (_POWER_OF, "^{", Place(1), "}"))
 LATEX = Style(
-    forms={
-        "add": _infix(" + ", SUM),
-        "sub": _infix(" - ", SUM),
-        "mul": _infix(r" \cdot ", PRODUCT),
-        "div": Form(POWER, (r"\frac{", Place(0), "}{", Place(1), "}")),
-        "neg": _MINUS,
-        "pow": _latex_power,
-        "power": _latex_power,
-        "exp": Form(POWER, ("e^{", Place(0), "}")),
-        "expm1": Form(SUM, ("e^{", Place(0), "} - 1")),
-        "log": _function(r"\log" + _LEFT, _RIGHT, 1),
-        "log1p": Form(ATOM, (r"\log\left(1 + ", Place(0, PRODUCT, True), _RIGHT)),
-        "sqrt": Form(ATOM, (r"\sqrt{", Place(0), "}")),
-        "sin": _function(r"\sin" + _LEFT, _RIGHT, 1),
-        "cos": _function(r"\cos" + _LEFT, _RIGHT, 1),
-        "tanh": _function(r"\tanh" + _LEFT, _RIGHT, 1),
-        "sigmoid": _function(r"\sigma" + _LEFT, _RIGHT, 1),
-        "maximum": _function(r"\max" + _LEFT, _RIGHT, 2),
-        "minimum": _function(r"\min" + _LEFT, _RIGHT, 2),
-        "abs": _function(r"\left|", r"\right|", 1),
-        "greater": Form(ATOM, (r"\left[", Place(0, SUM), r" \gt ", Place(1, SUM), r"\right]")),
-        "less": Form(ATOM, (r"\left[", Place(0, SUM), r" \lt ", Place(1, SUM), r"\right]")),
-        "exponent": _EXPONENT,
-        "one_less": _ONE_LESS,
-        "log_of_base": _function(r"\log" + _LEFT, _RIGHT, 1),
-        "gaussian": Form(POWER, ("e^{-", Place(0, ATOM, True), "^{2}}")),
-    },
+    form=lambda primitive: primitive.latex,
     function=_latex_function,
     name=latex_name,
     number=_latex_number,
     raised=lambda n: f"^{{{n}}}",
-    opening=_LEFT,
-    closing=_RIGHT,
+    opening=r"\left(",
+    closing=r"\right)",
     ellipsis=r"\ldots ",
 )
 
 
-def _form(expression: Expression, style: Style) -> Form:
+def _layout(expression: Expression, style: Style) -> Layout:
     """What an operation or a plain number looks like."""
     primitive, operands = expression.primitive, expression.operands
     if primitive is None:
-        return _number_form(expression.number, style)
+        return _number_layout(expression.number, style)
     exponent = _small_exponent(expression)
     if exponent is not None:
-        return Form(POWER, (_POWER_OF, style.raised(exponent)))
-    row = is_row(primitive)
-    if row and primitive.name in style.forms:
-        return style.forms[primitive.name]
-    name = style.function(primitive.symbol if row else primitive.name)
+        return Layout(POWER, (_BASE, style.raised(exponent)))
+    form = style.form(primitive)
+    if "#" in form.template:
+        return _parsed(form)
+    name = style.function(primitive)
     return _function(name + style.opening, style.closing, len(operands))
 
 
-def _number_form(number: float, style: Style) -> Form:
+def _number_layout(number: float, style: Style) -> Layout:
     sign = style.number(number)
-    return Form(PRODUCT if "10^" in sign else SIGN if sign.startswith("-") else ATOM, (sign,))
+    return Layout(PRODUCT if "10^" in sign else SIGN if sign.startswith("-") else ATOM, (sign,))
 
 
 def _small_exponent(expression: Expression) -> int | None:
@@ -552,8 +494,8 @@ def in_numbers(data: Callable[[Value], float], style: Style = TEXT) -> Show:
     """Nodes by their numbers; one below 0 in parentheses where a sign stands before it."""
 
     def show(mention: Mention) -> str:
-        (number,) = (form := _number_form(data(mention.node), style)).parts
-        grouped = mention.signed and form.binds < ATOM
+        (number,) = (layout := _number_layout(data(mention.node), style)).parts
+        grouped = mention.signed and layout.binds < ATOM
         return f"{style.opening}{number}{style.closing}" if grouped else str(number)
 
     return show
@@ -578,14 +520,14 @@ def pieces(expression: Expression, style: Style, place: Place = ALONE) -> Iterat
             if operations > SHOWN_OPERATIONS:
                 yield style.ellipsis
                 continue
-        form = _form(part, style)
-        first = form.parts[0]
+        layout = _layout(part, style)
+        first = layout.parts[0]
         minus = isinstance(first, str) and first.startswith("-")
-        if form.binds < binds or (signed and minus):
+        if layout.binds < binds or (signed and minus):
             yield style.opening
             waiting.append(style.closing)
             signed = False
-        for inside in reversed(form.parts):
+        for inside in reversed(layout.parts):
             if isinstance(inside, Place):
                 sign = signed if inside.signed is None else inside.signed
                 waiting.append((part.operands[inside.operand], inside.binds, sign))
@@ -622,6 +564,7 @@ class Recorder:
     Args:
         nodes: the slot of each node: 0, 1, 2, ...
         data: what these slots hold.
+        known: the names of the rows that the page can compute; by default all of the table.
 
     Attributes:
         slots: the numbers of nodes and constants; nan where an operation will write.
@@ -629,8 +572,11 @@ class Recorder:
             -0.0 and knows nan.
     """
 
-    def __init__(self, nodes: Mapping[Value, int], data: Sequence[float]) -> None:
+    def __init__(
+        self, nodes: Mapping[Value, int], data: Sequence[float], known: Collection[str] = TABLE
+    ) -> None:
         self._nodes = nodes
+        self._known = known
         self.slots = list(data)
         self.constants: dict[str, int] = {}
 
@@ -673,19 +619,21 @@ class Recorder:
     def record(self, expression: Expression) -> Recording:
         """The operations that compute an expression, each once, each after its operands.
 
-        An operation of a user's own primitive is taken apart into rows of the table. Raises
-        TypeError where that cannot be done, or does not end.
+        An operation of another primitive is taken apart into rows that the page can compute.
+        Raises TypeError where that cannot be done, or does not end.
         """
         done: dict[Expression, int] = {}
-        known: dict[tuple[str, tuple[int, ...]], int] = {}
-        inside: dict[Expression, Expression] = {}  # of operations of a user's primitives
+        found: dict[tuple[str, tuple[int, ...]], int] = {}
+        inside: dict[Expression, Expression] = {}  # of operations the page cannot compute
         program: list[Operation] = []
         waiting = [expression]
         while waiting:
             if len(program) + len(inside) > RECORDED_OPERATIONS:
                 raise TypeError(f"more than {RECORDED_OPERATIONS} operations")
             part = waiting[-1]
-            if not (part.primitive is None or is_row(part.primitive) or part in inside):
+            primitive = part.primitive
+            known = primitive is None or (is_row(primitive) and primitive.name in self._known)
+            if not known and part not in inside:
                 inside[part] = _inside(part)
             operands = (inside[part],) if part in inside else part.operands
             missing = [operand for operand in operands if operand not in done]
@@ -703,10 +651,10 @@ class Recorder:
                 done[part] = done[inside[part]]
             else:
                 operation = (part.primitive.name, tuple(done[operand] for operand in operands))
-                if operation not in known:
-                    known[operation] = self._new_slot()
-                    program.append((known[operation], *operation))
-                done[part] = known[operation]
+                if operation not in found:
+                    found[operation] = self._new_slot()
+                    program.append((found[operation], *operation))
+                done[part] = found[operation]
         return program, done[expression]
 
     def _data(self, node: Value) -> float:
@@ -724,7 +672,7 @@ class Recorder:
 
 
 def _inside(operation: Expression) -> Expression:
-    """What a user's primitive does to its operands, or TypeError."""
+    """What a primitive does to its operands, as a formula; TypeError if it is Python code."""
     assert operation.primitive is not None
     done = _attempt(operation.primitive.forward, *map(_plain, operation.operands))
     if done is None:

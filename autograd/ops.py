@@ -5,6 +5,9 @@ local derivative d out / d operand for each operand: a function of (out, *operan
 it is the same everywhere, None where it is 0. A local derivative is plain arithmetic, so the same
 line runs on floats (a first-order sweep) and on Values (the gradient is itself a graph).
 
+A row also says what else has to be known of an operation: whether it commutes, whether it is total,
+and how it is written. Simplifying, scheduling, drawing and formulas read it there.
+
 Formulas are chosen to keep their relative accuracy over the whole line: sigma' = sigma (1 - sigma)
 is written sech(x/2)^2 / 4, the same function, because 1 - sigma(40) is 0 in floats.
 
@@ -20,15 +23,32 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from numbers import Real
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from autograd.text import for_stream
 
 Rule = Callable[..., Any] | float | None
+
+
+class Form(NamedTuple):
+    """How a formula writes an operation.
+
+    Attributes:
+        template: `#1`, `#2`, ... stand for the operands, as in a TeX macro. `#1:sum` stands in
+            parentheses unless it binds at least as tightly as a "sum"; the other levels are
+            "product", "sign" (a minus in front), "power" and "atom" (a name). A template without
+            operands is the name of a function: `max` is written `max(#1, #2)`.
+        level: how tightly the operation itself binds.
+    """
+
+    template: str
+    level: str = "atom"
 
 
 class Primitive:
@@ -44,6 +64,15 @@ class Primitive:
             number stands for a derivative that is the same everywhere, None for one that is 0.
         symbol: how a drawing shows it; the name if empty.
         domain: what an operand must be, for the message when `forward` raises ValueError.
+        commutes: whether forward(a, b) is forward(b, a) to the last bit for all floats.
+        total: whether `forward` gives a number for all floats and never raises, so that the jit may
+            leave it out where nothing uses the result.
+        text: how a formula writes it, a Form or its template. By default a function of the symbol,
+            where that is a word, or of the name: `cube(x)`.
+        latex: the same in LaTeX; by default like `text`.
+
+    Raises TypeError for arguments of a wrong kind, and ValueError for a form with an operand that
+    the operation does not have.
 
     >>> from autograd import Primitive, Value
     >>> cube = Primitive("cube", lambda x: x * x * x, lambda out, x: 3 * x * x)
@@ -53,7 +82,9 @@ class Primitive:
     12.0
     """
 
-    __slots__ = ("backward", "domain", "forward", "name", "symbol")
+    __slots__ = (
+        *("backward", "commutes", "domain", "forward", "latex", "name", "symbol", "text", "total"),
+    )
 
     def __init__(
         self,
@@ -62,6 +93,11 @@ class Primitive:
         backward: Rule | Sequence[Rule],
         symbol: str = "",
         domain: str = "",
+        *,
+        commutes: bool = False,
+        total: bool = False,
+        text: str | Form = "",
+        latex: str | Form = "",
     ) -> None:
         if not isinstance(name, str) or not name:
             raise TypeError(f"a Primitive's name must be a non-empty string, not {name!r}")
@@ -73,6 +109,10 @@ class Primitive:
         self.backward = tuple(_rule(name, rule) for rule in rules)
         self.symbol = symbol or name
         self.domain = domain
+        self.commutes = commutes
+        self.total = total
+        self.text = _form(self, text)
+        self.latex = _form(self, latex or text)
 
     def __call__(self, *operands: Any) -> Any:
         """A Value if any operand is one, else a float.
@@ -160,6 +200,17 @@ def _rule(name: str, rule: Any) -> Rule:
     )
 
 
+def _form(primitive: Primitive, form: str | Form) -> Form:
+    form = Form(form) if isinstance(form, str) else form
+    for operand in re.findall(r"#(\d+)", form.template):
+        if not 1 <= int(operand) <= len(primitive.backward):
+            raise ValueError(
+                f"Primitive {primitive.name!r} has no operand #{operand}, which stands in the form"
+                f" {form.template!r}: there are {len(primitive.backward)}, from #1 on"
+            )
+    return form
+
+
 def _square(x: Any) -> Any:
     return x * x
 
@@ -206,13 +257,27 @@ def _gaussian(x: float) -> float:
 
 # --- the table: arithmetic ------------------------------------------------------------------------
 
-add = Primitive("add", operator.add, (1.0, 1.0), "+")
-sub = Primitive("sub", operator.sub, (1.0, -1.0), "-")
-mul = Primitive("mul", operator.mul, (lambda out, a, b: b, lambda out, a, b: a), "*")
-div = Primitive(
-    "div", operator.truediv, (lambda out, a, b: 1.0 / b, lambda out, a, b: -out / b), "/"
+_total = partial(Primitive, total=True)
+_POWER, _RAISED = Form("#1:atom ** #2:atom", "power"), Form("#1:atom^{#2}", "power")
+
+add = _total(
+    *("add", operator.add, (1.0, 1.0), "+"),
+    commutes=True,
+    text=Form("#1:sum + #2:product", "sum"),
 )
-neg = Primitive("neg", operator.neg, -1.0, "-")
+sub = _total("sub", operator.sub, (1.0, -1.0), "-", text=Form("#1:sum - #2:product", "sum"))
+mul = _total(
+    *("mul", operator.mul, (lambda out, a, b: b, lambda out, a, b: a), "*"),
+    commutes=True,
+    text=Form("#1:product * #2:sign", "product"),
+    latex=Form(r"#1:product \cdot #2:sign", "product"),
+)
+div = Primitive(
+    *("div", operator.truediv, (lambda out, a, b: 1.0 / b, lambda out, a, b: -out / b), "/"),
+    text=Form("#1:product / #2:sign", "product"),
+    latex=Form(r"\frac{#1}{#2}", "power"),
+)
+neg = _total("neg", operator.neg, -1.0, "-", text=Form("-#1:power", "sign"))
 
 
 def _power_by_base(out: Any, x: Any, n: Any) -> Any:
@@ -245,7 +310,7 @@ def _log_of_base(x: float) -> float:
 # computed. So 0 ** 0 has slope 0 by x and needs no 0 ** -1; and log x is 0 at 0, as out log x is in
 # the limit, and nan below, where x ** y is not real for the exponents near y. At x = 0 the factor y
 # has slope 0, so that mixed derivatives are 0 there, whichever operand comes first.
-pow = Primitive("pow", _power, (_power_by_base, None), "**", _WHOLE)
+pow = Primitive("pow", _power, (_power_by_base, None), "**", _WHOLE, text=_POWER, latex=_RAISED)
 power = Primitive(
     "power",
     _power,
@@ -255,48 +320,60 @@ power = Primitive(
     ),
     "**",
     _WHOLE,
+    text=_POWER,
+    latex=_RAISED,
 )
-exponent: Primitive = Primitive(
-    "exponent", lambda y, x: y, (lambda out, y, x: where(x, 1.0, 0.0), None)
+exponent: Primitive = _total(
+    "exponent", lambda y, x: y, (lambda out, y, x: where(x, 1.0, 0.0), None), text="#1:atom"
 )
-one_less: Primitive = Primitive("one_less", _one_less, (1.0, None))
-log_of_base: Primitive = Primitive(
+one_less: Primitive = _total("one_less", _one_less, (1.0, None), text=Form("#1:sum - 1", "sum"))
+log_of_base: Primitive = _total(
     "log_of_base",
     _log_of_base,
     # A factor, so that below 0 the slopes of every order are nan.
     lambda out, x: where(x, 1.0 / where(x, x, 1.0), 0.0) * where(greater(0.0, x), math.nan, 1.0),
+    text="log",
+    latex=r"\log",
 )
 
 # --- exponentials and logarithms ------------------------------------------------------------------
 
-exp = Primitive("exp", math.exp, lambda out, x: out)
-expm1 = Primitive("expm1", math.expm1, lambda out, x: exp(x))
+exp = Primitive("exp", math.exp, lambda out, x: out, latex=Form("e^{#1}", "power"))
+expm1 = Primitive("expm1", math.expm1, lambda out, x: exp(x), latex=Form("e^{#1} - 1", "sum"))
 log: Primitive = Primitive(
-    "log", math.log, lambda out, x: 1.0 / x, domain="it takes numbers above 0"
+    "log", math.log, lambda out, x: 1.0 / x, "", "it takes numbers above 0", latex=r"\log"
 )
 log1p = Primitive(
-    "log1p", math.log1p, lambda out, x: 1.0 / (1.0 + x), domain="it takes numbers above -1"
+    *("log1p", math.log1p, lambda out, x: 1.0 / (1.0 + x), "", "it takes numbers above -1"),
+    latex=r"\log\left(1 + #1:product\right)",
 )
-sqrt = Primitive("sqrt", math.sqrt, lambda out, x: 0.5 / out, "√", "it takes 0 and above")
+sqrt = Primitive(
+    *("sqrt", math.sqrt, lambda out, x: 0.5 / out, "√", "it takes 0 and above"),
+    text=Form("√#1:atom", "power"),
+    latex=r"\sqrt{#1}",
+)
 
 # --- trigonometry ---------------------------------------------------------------------------------
 
-sin = Primitive("sin", math.sin, lambda out, x: cos(x), domain="it takes finite numbers")
-cos: Primitive = Primitive(
-    "cos", math.cos, lambda out, x: -sin(x), domain="it takes finite numbers"
-)
+_FINITE = "it takes finite numbers"
+sin = Primitive("sin", math.sin, lambda out, x: cos(x), "", _FINITE, latex=r"\sin")
+cos: Primitive = Primitive("cos", math.cos, lambda out, x: -sin(x), "", _FINITE, latex=r"\cos")
 
 # --- the sigmoid family and the error function ----------------------------------------------------
 
-sech = Primitive("sech", _sech, lambda out, x: -out * tanh(x))
-tanh: Primitive = Primitive("tanh", math.tanh, lambda out, x: _square(sech(x)))
-sigmoid = Primitive("sigmoid", _sigmoid, lambda out, x: _square(0.5 * sech(0.5 * x)), "σ")
-softplus = Primitive("softplus", _softplus, lambda out, x: sigmoid(x))
-# The slope is -2 x e^(-x^2). Beyond 30 the exponential is 0, and x is cut off, as 0 * inf is nan.
-gaussian = Primitive(
-    "gaussian", _gaussian, lambda out, x: -2.0 * maximum(minimum(x, 30.0), -30.0) * out
+sech = _total("sech", _sech, lambda out, x: -out * tanh(x))
+tanh: Primitive = _total("tanh", math.tanh, lambda out, x: _square(sech(x)), latex=r"\tanh")
+sigmoid = _total(
+    "sigmoid", _sigmoid, lambda out, x: _square(0.5 * sech(0.5 * x)), "σ", latex=r"\sigma"
 )
-erf = Primitive("erf", math.erf, lambda out, x: 2.0 / math.sqrt(math.pi) * gaussian(x))
+softplus = _total("softplus", _softplus, lambda out, x: sigmoid(x))
+# The slope is -2 x e^(-x^2). Beyond 30 the exponential is 0, and x is cut off, as 0 * inf is nan.
+gaussian = _total(
+    *("gaussian", _gaussian, lambda out, x: -2.0 * maximum(minimum(x, 30.0), -30.0) * out),
+    text="exp(-#1:atom²)",
+    latex=Form("e^{-#1:atom^{2}}", "power"),
+)
+erf = _total("erf", math.erf, lambda out, x: 2.0 / math.sqrt(math.pi) * gaussian(x))
 
 # --- choices: piecewise, with the kinks' conventions above ----------------------------------------
 
@@ -306,23 +383,38 @@ def _share(a: Any, b: Any) -> Any:
     return 0.5 + 0.5 * (greater(a, b) - greater(b, a))
 
 
-greater: Primitive = Primitive("greater", lambda a, b: 1.0 if a > b else 0.0, (None, None), ">")
-less = Primitive("less", lambda a, b: 1.0 if a < b else 0.0, (None, None), "<")
-relu = Primitive("relu", lambda x: 0.0 if x <= 0.0 else x, lambda out, x: greater(x, 0.0), "ReLU")
-abs = Primitive("abs", operator.abs, lambda out, x: greater(x, 0.0) - greater(0.0, x), "|x|")
-maximum: Primitive = Primitive(
+greater: Primitive = _total(
+    *("greater", lambda a, b: 1.0 if a > b else 0.0, (None, None), ">"),
+    text="[#1:sum > #2:sum]",
+    latex=r"\left[#1:sum \gt #2:sum\right]",
+)
+less = _total(
+    *("less", lambda a, b: 1.0 if a < b else 0.0, (None, None), "<"),
+    text="[#1:sum < #2:sum]",
+    latex=r"\left[#1:sum \lt #2:sum\right]",
+)
+relu = _total("relu", lambda x: 0.0 if x <= 0.0 else x, lambda out, x: greater(x, 0.0), "ReLU")
+abs = _total(
+    *("abs", operator.abs, lambda out, x: greater(x, 0.0) - greater(0.0, x), "|x|"),
+    text="|#1|",
+    latex=r"\left|#1\right|",
+)
+# These two do not commute: of 0.0 and -0.0 they give the one that comes first.
+maximum: Primitive = _total(
     "maximum",
     lambda a, b: a if a >= b or a != a else b,
     (lambda out, a, b: _share(a, b), lambda out, a, b: _share(b, a)),
     "max",
+    latex=r"\max",
 )
-minimum: Primitive = Primitive(
+minimum: Primitive = _total(
     "minimum",
     lambda a, b: a if a <= b or a != a else b,
     (lambda out, a, b: _share(b, a), lambda out, a, b: _share(a, b)),
     "min",
+    latex=r"\min",
 )
-where: Primitive = Primitive(
+where: Primitive = _total(
     "where",
     lambda condition, a, b: a if condition else b,
     (
@@ -331,3 +423,11 @@ where: Primitive = Primitive(
         lambda out, condition, a, b: where(condition, 0.0, 1.0),
     ),
 )
+
+# The rows by name. A user's own primitive of the same name is none of them.
+TABLE = {row.name: row for row in list(globals().values()) if isinstance(row, Primitive)}
+
+
+def is_row(primitive: Primitive) -> bool:
+    """Whether a primitive is a row of the table, and not a user's own."""
+    return TABLE.get(primitive.name) is primitive

@@ -548,11 +548,14 @@ class Steps(Sequence[Step]):
         name, or its number, in parentheses if that is below 0 and "grouped" is true. Where the name
         needs parentheses, as the label "a + b" does before " * c", "name" holds it with them.
 
-        Of a local derivative that Python code computes, "program" is None and "local_value" holds
-        its number, None if it has none; leaves it depends on are not movable.
+        Of a local derivative that the page cannot compute, because it is Python code or pass.js has
+        no function for a primitive, "program" is None and "local_value" holds its number, None if
+        it has none; leaves it depends on are not movable.
         """
+        from autograd.player import operations
+
         n = len(self.nodes)
-        recorder = Recorder(self._index, [float(number) for number in self._data])
+        recorder = Recorder(self._index, [float(number) for number in self._data], operations())
         why: list[str] = [""] * n  # what changes with this node cannot be computed, because ...
         forward: list[list[Any]] = []
         for i in range(self._leaves, n):

@@ -31,7 +31,6 @@ from llvmlite import ir
 from autograd import ops
 from autograd.jit.run import run_in_python
 from autograd.jit.schedule import Addresses, Group, Plan, runs
-from autograd.jit.simplify import TOTAL
 from autograd.ops import Primitive
 
 WORD, FLOAT, BIT = ir.IntType(64), ir.DoubleType(), ir.IntType(1)
@@ -302,7 +301,7 @@ class Kernels:
 
         With a form, strides of 0 or 1, in vectors as far as they go; without, number by number.
         """
-        arity, watch = len(primitive.backward), primitive not in TOTAL
+        arity, watch = len(primitive.backward), not primitive.total
         b, words, memory = self._kernel((primitive, form))
         count, out = self._word(b, words, 1), b.gep(memory, [self._word(b, words, 2)])
         starts = [b.gep(memory, [self._word(b, words, 3 + 2 * k)]) for k in range(arity)]
@@ -361,13 +360,13 @@ class Kernels:
         numbers = [b.load(b.gep(memory, [self._word(b, words, 2 + k)])) for k in range(arity)]
         number = emit(b, *numbers)
         b.store(number, b.gep(memory, [self._word(b, words, 1)]))
-        if primitive not in TOTAL:
+        if not primitive.total:
             self._watch(b, number, memory)
         b.ret(b.gep(words, [WORD(2 + arity)]))
 
     def _gathered(self, primitive: Primitive, emit: Emit) -> None:
         """[kernel, count, out, then for each member the address of each operand]"""
-        arity, watch = len(primitive.backward), primitive not in TOTAL
+        arity, watch = len(primitive.backward), not primitive.total
         b, words, memory = self._kernel((primitive, "gathered"))
         count, out = self._word(b, words, 1), self._word(b, words, 2)
         target, table = b.gep(memory, [out]), b.gep(words, [WORD(3)])

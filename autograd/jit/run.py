@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from autograd import ops
 from autograd.jit.schedule import Addresses, Group, Plan
-from autograd.jit.simplify import TOTAL
 from autograd.ops import Primitive
 
 Floats = NDArray[np.float64]
@@ -66,7 +65,7 @@ class NumpyCode:
                     )
                 elif primitive in VECTORISED:
                     memory[out] = VECTORISED[primitive](*[memory[place] for place in operands])
-                    if primitive not in TOTAL and not np.isfinite(memory[out]).all():
+                    if not primitive.total and not np.isfinite(memory[out]).all():
                         memory[0] = math.nan
                 else:
                     run_in_python(group, memory)
@@ -86,7 +85,7 @@ def run_in_python(group: Group, memory: Floats) -> None:
         memory[0] = math.nan
         memory[group.start : end] = math.nan
         return
-    if group.primitive not in TOTAL and not np.isfinite(memory[group.start : end]).all():
+    if not group.primitive.total and not np.isfinite(memory[group.start : end]).all():
         memory[0] = math.nan
 
 

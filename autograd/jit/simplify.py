@@ -2,13 +2,13 @@
 
 Three rules, each of which keeps every result to the last bit:
 
-- what is made by the same primitive from the same nodes is one node (operands of sums and products
-  may change places), unless it is a user's own;
+- what is made by the same primitive from the same nodes is one node (in any order if the primitive
+  commutes), unless it is a user's own;
 - a primitive of constants is a constant, unless it raises or is a user's own;
 - x * 1, x / 1, x - 0, x ** 1 and -(-x) are x. (x + 0 is not: it makes 0 of -0.)
 
-Then what nothing needs is left out, except operations that may raise: their errors are part of what
-the function does.
+Then what nothing needs is left out, except operations that may raise (those that are not total):
+their errors are part of what the function does.
 """
 
 from __future__ import annotations
@@ -20,27 +20,6 @@ from autograd import ops
 from autograd.jit.trace import SAME, Graph, Source
 from autograd.ops import Primitive
 
-COMMUTATIVE = frozenset([ops.add, ops.mul])
-KNOWN = frozenset(row for row in vars(ops).values() if isinstance(row, Primitive))
-# The operations that give a number for every operand. Of a user's own nothing is known.
-TOTAL = frozenset(
-    [
-        *(
-            ops.add,
-            ops.sub,
-            ops.mul,
-            ops.neg,
-            ops.abs,
-            ops.relu,
-            ops.maximum,
-            ops.minimum,
-            ops.where,
-        ),
-        *(ops.exponent, ops.one_less, ops.log_of_base, ops.greater, ops.less),
-        *(ops.tanh, ops.sech, ops.sigmoid, ops.softplus, ops.gaussian, ops.erf),
-    ]
-)
-
 
 def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
     """Simplify a graph in place; which node now has the number of each wanted one.
@@ -49,7 +28,7 @@ def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
     """
     operations, operands = graph.operations, graph.operands
     now = list(range(len(operations)))  # a node, or the earlier one it equals
-    known: dict[Any, dict[Any, int]] = {operation: {} for operation in KNOWN}
+    known: dict[Any, dict[Any, int]] = {row: {} for row in ops.TABLE.values()}
     numbers: dict[str, int] = {}
     constants: dict[int, float] = {}
     is_constant = bytearray(len(operations))
@@ -79,7 +58,7 @@ def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
             if same is not None:
                 now[node] = same
                 continue
-        commutes = left > right and operation in COMMUTATIVE
+        commutes = left > right and operation.commutes
         first = table.setdefault((right, left) if commutes else before, node)
         if first != node:
             now[node] = now[first]
@@ -103,9 +82,8 @@ def _drop(graph: Graph, now: list[int], ends: Iterable[int]) -> None:
         needed[node] = 1
     for node in range(len(operations) - 1, -1, -1):
         operation = operations[node]
-        if not needed[node] and (
-            operation.__class__ is Source or operation in TOTAL or now[node] != node
-        ):
+        raises_nothing = not isinstance(operation, Primitive) or operation.total
+        if not needed[node] and (raises_nothing or now[node] != node):
             operations[node] = None
         else:
             for operand in operands[node]:

@@ -161,6 +161,12 @@ def _read(name: str) -> str:
     return files(__name__).joinpath(name).read_text(encoding="utf-8")
 
 
+def operations() -> frozenset[str]:
+    """The rows of the table that the page can compute: those that pass.js has a function for."""
+    _, _, table = _read("pass.js").partition("const OPERATIONS = {\n")
+    return frozenset(re.findall(r"^  (\w+)[:,]", table.partition("\n};")[0], re.MULTILINE))
+
+
 def _hash(text: str) -> str:
     """What a Content-Security-Policy calls a script or a style that it allows."""
     from base64 import b64encode

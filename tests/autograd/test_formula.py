@@ -19,7 +19,6 @@ from autograd import Primitive, Value, maximum, minimum, ops, where
 from autograd.formula import (
     LATEX,
     SHOWN_OPERATIONS,
-    TABLE,
     Expression,
     Mention,
     Recorder,
@@ -35,6 +34,7 @@ from autograd.formula import (
     written,
     written_derivative,
 )
+from autograd.ops import TABLE
 from autograd.value import Constant
 
 A, B, C = Value(2.0, label="a"), Value(-3.0, label="b"), Value(0.5, label="c")

@@ -26,7 +26,7 @@ from autograd import (
     topological_order,
     where,
 )
-from autograd.formula import TABLE
+from autograd.ops import TABLE
 from autograd.steps import PLAYER_NODES, BackwardStep, ForwardStep, explain, steps
 from autograd.value import Constant
 

@@ -1,0 +1,201 @@
+"""Facts about a primitive stand in its row, and a row is all that a new primitive needs."""
+
+from __future__ import annotations
+
+import math
+import re
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import autograd
+from autograd import Primitive, Value, draw, explain, jit, steps
+from autograd.ops import TABLE, Form
+from autograd.player import fragment, operations
+
+inf, nan = math.inf, math.nan
+EDGES = [0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 3.0, 5e-324, -5e-324, 1.7e308, -1.7e308, inf, -inf, nan]
+
+
+def result(row: Primitive, *operands: float) -> str:
+    """A number by its spelling, which is exact and knows nan and -0.0; or the kind of error."""
+    try:
+        number = row.forward(*operands)
+    except (ArithmeticError, ValueError) as error:
+        return type(error).__name__
+    assert isinstance(number, float)
+    return repr(number)
+
+
+# --- the facts are true ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("row", TABLE.values(), ids=list(TABLE))
+def test_a_row_commutes_exactly_if_its_operands_may_change_places(row: Primitive) -> None:
+    pairs = list(product(EDGES, EDGES)) if len(row.backward) == 2 else []
+    may = bool(pairs) and all(result(row, a, b) == result(row, b, a) for a, b in pairs)
+    assert row.commutes == may
+
+
+@pytest.mark.parametrize("row", TABLE.values(), ids=list(TABLE))
+def test_a_row_is_total_exactly_if_it_raises_nowhere(row: Primitive) -> None:
+    results = [result(row, *point) for point in product(EDGES, repeat=len(row.backward))]
+    assert row.total == (not any(text.endswith("Error") for text in results))
+
+
+# --- a new primitive ------------------------------------------------------------------------------
+
+# As they would stand in ops.py. Their forward functions are C code, which no page can run.
+ATAN = Primitive(
+    "atan", math.atan, lambda out, x: 1.0 / (1.0 + x * x), total=True, latex=r"\arctan"
+)
+DISTANCE = Primitive(
+    "distance",
+    math.hypot,
+    (lambda out, x, y: x / out, lambda out, x, y: y / out),
+    "⟂",
+    commutes=True,
+    text=Form("#1:power ⟂ #2:atom", "power"),
+    latex=Form(r"#1:power \perp #2:atom", "power"),
+)
+
+
+@pytest.fixture(params=["a user's own", "a row"])
+def _new(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "a row":
+        for row in (ATAN, DISTANCE):
+            monkeypatch.setitem(TABLE, row.name, row)
+
+
+def graph() -> tuple[Value, Value, Value]:
+    x, y = Value(3.0, "x"), Value(-4.0, "y")
+    output = ATAN(DISTANCE(x, y) * 0.1)
+    output.label = "out"
+    return x, y, output
+
+
+@pytest.mark.usefixtures("_new")
+def test_a_new_primitive_computes_and_differentiates_eagerly() -> None:
+    x, y, output = graph()
+    output.backward()
+    assert output.data == math.atan(0.5)
+    assert (x.grad, y.grad) == (0.8 * 0.1 * 0.6, 0.8 * 0.1 * -0.8)
+
+
+@pytest.mark.usefixtures("_new")
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_a_new_primitive_is_replayed_by_each_backend(backend: str) -> None:
+    @jit(backend=backend)
+    def step(x: Value, y: Value) -> list[Value]:
+        results = [ATAN(DISTANCE(x, y) * k) for k in (0.1, 0.2, 0.3)]
+        results[0].backward()
+        ATAN(x)  # total, and used by nothing
+        return results
+
+    for number in (3.0, -5.0, 0.5):
+        x, y = Value(number), Value(-4.0)
+        z, w = Value(number), Value(-4.0)
+        expected = step.function(x, y)
+        assert [v.data for v in step(z, w)] == [v.data for v in expected]
+        assert repr((z.grad, w.grad)) == repr((x.grad, y.grad))
+    (program,) = step.programs
+    assert program.replays == 3
+
+
+def test_operands_of_a_row_that_commutes_may_change_places_in_a_recording(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def nodes_of_the_program() -> int:
+        step = jit(lambda x, y: DISTANCE(x, y) - DISTANCE(y, x), backend="numpy")
+        step(Value(1.0), Value(2.0))
+        count = re.search(r"(\d+) nodes", repr(step.programs[0]))
+        assert count
+        return int(count[1])
+
+    before = nodes_of_the_program()
+    monkeypatch.setitem(TABLE, DISTANCE.name, DISTANCE)
+    assert nodes_of_the_program() == before - 1
+
+
+@pytest.mark.usefixtures("_new")
+def test_a_new_primitive_is_drawn_by_its_symbol() -> None:
+    _, _, output = graph()
+    source = draw(output, edges=True).source
+    assert "⟂" in source
+    assert "local 0.8<" in source
+    ordered = [line for line in source.splitlines() if "ordering=in" in line]
+    assert not any("⟂" in line for line in ordered)
+
+
+@pytest.mark.usefixtures("_new")
+def test_a_new_primitive_is_written_in_its_own_form() -> None:
+    x, _, output = graph()
+    passed = steps(output)
+    assert [step.formula for step in passed[:3]] == ["x ⟂ y", "v1 * 0.1", "atan(v2)"]
+    assert passed[0].in_numbers == "3 ⟂ (-4)"
+    assert str(explain(output, x)).splitlines()[2].split("  ")[1].strip() == (
+        "1 / (1 + v2²) * 0.1 * (x / v1)"
+    )
+    rule = Primitive("p", lambda x: x, lambda out, x: DISTANCE(DISTANCE(x, x + 1), -ATAN(-x)))
+    explanation = explain(rule(x), x)
+    assert explanation.paths[0].symbols == "x ⟂ (x + 1) ⟂ (-atan(-x))"
+    assert explanation.paths[0].latex == (
+        r"x \perp \left(x + 1\right) \perp \left(-\arctan\left(-x\right)\right)"
+    )
+
+
+@pytest.mark.usefixtures("_new")
+def test_a_new_primitive_is_shown_with_its_numbers_on_the_page() -> None:
+    _, _, output = graph()
+    recorded = steps(output).data()
+    x, _, _, distance, _, atan = recorded["nodes"]
+    assert (distance["symbol"], distance["data"]) == ("⟂", 5.0)
+    assert [item if isinstance(item, str) else item["slot"] for item in distance["formula"]] == [
+        *(0, " ⟂ ", 1)
+    ]
+    assert atan["data"] == math.atan(0.5)
+    assert not x["movable"]
+    assert x["fixed_because"] == "v1 = x ⟂ y runs Python code, which a page cannot"
+    assert recorded["gradients"][0] == 0.8 * 0.1 * 0.6
+    assert "distance" not in operations()
+    named = {operation[1] for operation in recorded["forward"]}
+    for step in recorded["backward"]:
+        for edge in step["edges"]:
+            named.update(operation[1] for operation in edge["program"] or ())
+    assert named <= operations()  # the page finds a function for whatever it is asked to compute
+    assert "data-node" not in fragment(steps(output)).partition("<script>")[0]
+
+
+# --- forms ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["#2", Form("#1 + #0"), "f(#1, #10)"])
+def test_a_form_with_an_operand_that_is_not_there_is_refused(form: Any) -> None:
+    for kind in ("text", "latex"):
+        with pytest.raises(ValueError, match=r"'cube' has no operand #(0|2|10), .*: there are 1"):
+            Primitive("cube", lambda x: x**3, lambda out, x: 3 * x * x, **{kind: form})
+
+
+# --- no second list -------------------------------------------------------------------------------
+
+# What the operators of Python and the derivatives of choices are made of. A backend may have a way
+# of its own to compute a row, beside the general one.
+ARITHMETIC = {"add", "sub", "mul", "div", "neg", "pow", "power", "abs", "where"}
+MAY_NAME_ROWS = {"ops.py", "value.py", "run.py", "native.py", "__init__.py"}
+
+
+def test_no_other_module_names_the_rows() -> None:
+    names = "|".join(sorted(set(TABLE) - ARITHMETIC))
+    named = re.compile(rf"""\bops\.(?:{names})\b|["'](?:{names})["']""")
+    root = Path(autograd.__file__).parent
+    modules = [path for path in root.rglob("*.py") if path.name not in MAY_NAME_ROWS]
+    found = [
+        f"{path.relative_to(root)}: {match[0]}"
+        for path in modules
+        if "backends" not in path.parts
+        for match in named.finditer(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
+    assert named.search((root / "ops.py").read_text(encoding="utf-8"))
