@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from autograd.draw import number as formatted
 from autograd.formula import LATEX, TEXT, dotted, is_one_word
-from autograd.tables import COLUMNS, Row, aligned, shortened, text_width
-from autograd.text import for_stream
+from autograd.text import COLUMNS, Row, aligned, for_stream, shortened, text_width
+from autograd.text import number as formatted
 from autograd.value import Value
 
 

@@ -1,9 +1,8 @@
 """What does a graph look like? One box a node, or one a module, laid out by Graphviz.
 
-Labels are text: whatever stands in one is shown as typed, in every format. What cannot be seen is
-shown by a sign: a line break as ↵, a tab as ⇥, other control characters as ␀ to ␡, and what no file
-may hold (half of a surrogate pair) as �. A name of more than 40 characters is cut in its middle;
-the whole of it is in the tooltip.
+Labels are text: a label is shown as typed, in every format, with a sign for each control and
+direction character (see autograd/text.py). A name of more than 40 characters is cut in its middle;
+the tooltip has the whole name.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from autograd.files import write_bytes
 from autograd.fold import Box, Fold, Part, named_values
 from autograd.layout import FAR, render, svg_size
 from autograd.modes import Mode
-from autograd.text import for_stream
+from autograd.text import LONGEST_NAME, clipped, for_stream, number, shown
 from autograd.value import Constant, Value
 
-__all__ = ["Drawing", "draw", "names", "node_kinds", "number", "picture", "render", "shown"]
+__all__ = ["Drawing", "draw", "names", "node_kinds", "picture", "render"]
 
 Digraph = Any  # of the graphviz package, which has no types
 
@@ -56,7 +55,6 @@ STYLES = {
 }
 
 ABOVE = {"parameter": 6, "module": 4}  # room for the lid, so that the text stands in the middle
-LONGEST = 40  # characters of a name that are shown
 BUSY = 40  # a folded graph of more edges has no numbers on them, which would part all its rows
 PATIENCE = 1000  # rows that Graphviz may lead edges through before far ones are drawn as arcs
 NEAR = 12  # rows over which an edge is not far; half as many where labels take rows of their own
@@ -199,15 +197,6 @@ class Drawing:
 
     def __repr__(self) -> str:
         return for_stream(f"<Drawing of {self._what}>")
-
-
-def number(x: float, digits: int = 4) -> str:
-    """A number in fixed significant digits.
-
-    >>> number(2 / 3), number(-1234567.0), number(1e-9), number(float("-inf"))
-    ('0.6667', '-1.235e+06', '1e-09', '-inf')
-    """
-    return format(float(x), f".{digits}g")
 
 
 # --- names and kinds ------------------------------------------------------------------------------
@@ -414,9 +403,9 @@ def _add_node(
     path = node.mode.path() if node.mode is not None else ""
     told = [name, symbol if symbol == node.op else f"{symbol}  {node.op}", f"data {node.data!r}"]
     if kind == "constant":
-        lines = [_cut(str(node.label)), data]
+        lines = [clipped(str(node.label)), data]
     else:
-        lines = ["  ".join(filter(None, [symbol, _cut(name)])), f"data {data}"]
+        lines = ["  ".join(filter(None, [symbol, clipped(name)])), f"data {data}"]
         if gradient is not None:
             lines.append(f"grad {number(gradient, digits)}")
             told.append(f"grad {gradient!r}")
@@ -495,23 +484,6 @@ _ENTITIES = {ord(c): f"&#{ord(c)};" for c in '&<>"'}
 _IN_LABELS = _ENTITIES | {ord("\\"): "\\" * 2}
 _IN_TOOLTIPS = _ENTITIES | {ord("\\"): "\\" * 4}
 
-_SIGNS = {c: chr(0x2400 + c) for c in range(32)} | {0x0A: "↵", 0x09: "⇥", 0x7F: "␡"}
-_SIGNS |= dict.fromkeys([0x85, 0x2028, 0x2029], "↵") | dict.fromkeys([0xFFFE, 0xFFFF], "�")
-_SIGNS |= dict.fromkeys(range(0xD800, 0xE000), "�")
-
-
-def shown(text: str) -> str:
-    """The text in one line, with a sign for each character that cannot be shown or stored."""
-    return text.translate(_SIGNS)
-
-
-def _cut(text: str) -> str:
-    """At most 40 characters of a text: its beginning and its end."""
-    if len(text) <= LONGEST:
-        return text
-    return f"{text[: LONGEST // 2]}…{text[-(LONGEST // 2 - 1) :]}"
-
-
 _WIDTHS = dict.fromkeys(" .,:;'|!ijlftI()[]/\\-", 0.33) | dict.fromkeys("mwMW@%", 0.92)
 _WIDTHS |= dict.fromkeys("ABCDEFGHJKLNOPQRSTUVXYZ&+=<>~", 0.74)
 
@@ -571,7 +543,7 @@ def _description(fold: Fold, box: Box, model: Any) -> tuple[list[str], list[str]
         lines = [*_title(box.module, model), size]
         outputs = sum(fold.kinds[i] == "output" for i in box.members)
         lines += [_count(outputs, "output")] if outputs else []
-        return [_cut(line) for line in lines], lines
+        return [clipped(line) for line in lines], lines
     if box.kind == "inner":
         primitives = [fold.nodes[i].primitive for i in box.members]
         symbols = Counter(primitive.symbol for primitive in primitives if primitive)
@@ -581,7 +553,7 @@ def _description(fold: Fold, box: Box, model: Any) -> tuple[list[str], list[str]
     lines = [_count(len(box.members), {"leaf": "input"}.get(box.kind, box.kind))]
     labels = [str(fold.nodes[i].label) for i in box.members]
     if len(labels) <= LISTED and all(labels):
-        lines.append(_cut(", ".join(labels)))
+        lines.append(clipped(", ".join(labels)))
     return lines, [lines[0], *labels[:LISTED]]
 
 
@@ -601,7 +573,7 @@ def _title(part: Part, model: Any) -> list[str]:
     if hasattr(part.owner, "__name__"):
         return path[-1:]
     told = repr(part.owner)
-    if told.startswith("<") or len(told) > LONGEST:
+    if told.startswith("<") or len(told) > LONGEST_NAME:
         told = type(part.owner).__name__
     return [told] if told.startswith(path[-1]) else [".".join(path), told]
 

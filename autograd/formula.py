@@ -22,8 +22,9 @@ from functools import lru_cache, partial
 from typing import Any, NamedTuple, NoReturn, TypeVar, cast
 
 from autograd import ops
-from autograd.draw import number as formatted
-from autograd.ops import TABLE, Form, Primitive, is_row
+from autograd.ops import LEVELS, TABLE, Form, Primitive, is_row
+from autograd.text import clipped
+from autograd.text import number as formatted
 from autograd.value import Constant, Value, as_operand
 
 # A rule may be a chain of any length. Of a longer one this many operations are shown, and an
@@ -225,7 +226,7 @@ def _unknown(*operands: Any) -> NoReturn:
 # How tightly an operation binds its operands. What binds looser than its place asks for stands in
 # parentheses; an atom never does. A Form of a primitive calls these levels by their names.
 ANY, SUM, PRODUCT, SIGN, POWER, ATOM = range(6)
-_LEVELS = {"": ANY, "sum": SUM, "product": PRODUCT, "sign": SIGN, "power": POWER, "atom": ATOM}
+_LEVELS = {level: binds for binds, level in enumerate(("", *LEVELS))}
 
 
 class Place(NamedTuple):
@@ -309,27 +310,6 @@ _BASE = Place(0, ATOM, True)  # of a power
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _FROM_SUBSCRIPT = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
-
-
-# The signs of draw(), and one for what a terminal obeys beyond ASCII: 8-bit control characters and
-# marks that turn the direction of a line.
-_SIGNS = {c: chr(0x2400 + c) for c in range(32)} | {0x09: "⇥", 0x7F: "␡"}
-_SIGNS |= dict.fromkeys([*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], "�")
-_SIGNS |= dict.fromkeys([*range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "�")  # no file may hold these
-_SIGNS |= dict.fromkeys([0x0A, 0x85, 0x2028, 0x2029], "↵")
-
-
-def shown(text: str) -> str:
-    """A text in one line that a terminal shows and does not obey, and that any file may hold."""
-    return text.translate(_SIGNS)
-
-
-def clipped(name: str, length: int = 40) -> str:
-    """A name as it is shown, without its middle if it is long."""
-    name = shown(name)
-    if len(name) <= length:
-        return name
-    return f"{name[: length // 2]}…{name[-(length // 2 - 1) :]}"
 
 
 def _function_name(primitive: Primitive) -> str:

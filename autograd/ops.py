@@ -36,11 +36,14 @@ from autograd.text import for_stream
 Rule = Callable[..., Any] | float | None
 
 
+LEVELS = ("sum", "product", "sign", "power", "atom")  # the later, the tighter an operation binds
+
+
 class Form(NamedTuple):
     """How a formula writes an operation.
 
     Attributes:
-        template: `#1`, `#2`, ... stand for the operands, as in a TeX macro. `#1:sum` stands in
+        template: `#1`, `#2`, ... stand for the operands, as in a TeX macro. `#1:sum` is put in
             parentheses unless it binds at least as tightly as a "sum"; the other levels are
             "product", "sign" (a minus in front), "power" and "atom" (a name). A template without
             operands is the name of a function: `max` is written `max(#1, #2)`.
@@ -202,6 +205,11 @@ def _rule(name: str, rule: Any) -> Rule:
 
 def _form(primitive: Primitive, form: str | Form) -> Form:
     form = Form(form) if isinstance(form, str) else form
+    if not isinstance(form, Form) or form.level not in LEVELS:
+        raise TypeError(
+            f"Primitive {primitive.name!r}: text and latex take a template, or a Form with one of"
+            f" the levels {', '.join(LEVELS)}, not {form!r}"
+        )
     for operand in re.findall(r"#(\d+)", form.template):
         if not 1 <= int(operand) <= len(primitive.backward):
             raise ValueError(

@@ -25,7 +25,6 @@ from autograd import formula, modes
 from autograd.backward import grad, topological_order
 from autograd.chain_rule import Explanation, Path
 from autograd.draw import names, node_kinds
-from autograd.draw import number as formatted
 from autograd.files import write_bytes
 from autograd.formula import (
     ALONE,
@@ -44,8 +43,18 @@ from autograd.formula import (
     local_derivative,
     written,
 )
-from autograd.tables import FACTORS_SHOWN, Row, aligned, grouped, kept, wrapped
-from autograd.text import for_stream
+from autograd.text import (
+    FACTORS_SHOWN,
+    Row,
+    aligned,
+    clipped,
+    first_and_last,
+    for_stream,
+    grouped,
+    shown,
+    wrapped,
+)
+from autograd.text import number as formatted
 from autograd.value import Constant, Value
 
 # A picture of more nodes takes many seconds to lay out, and shows little.
@@ -302,7 +311,7 @@ class Steps(Sequence[Step]):
         return MappingProxyType(names(self.nodes, self._model))
 
     def _name(self, node: Value) -> str:
-        return formula.clipped(self.names[node])
+        return clipped(self.names[node])
 
     @cached_property
     def gradients(self) -> Mapping[Value, float]:
@@ -406,7 +415,7 @@ class Steps(Sequence[Step]):
         nodes = [self.nodes[i] for i in indices]
         names = [self._name(node) for node in nodes]
         symbols, numbers, latex = [], [], []
-        for at in kept(len(operands), FACTORS_SHOWN):
+        for at in first_and_last(len(operands), FACTORS_SHOWN):
             if at is None:
                 symbols.append(TEXT.ellipsis)
                 numbers.append(TEXT.ellipsis)
@@ -451,10 +460,10 @@ class Steps(Sequence[Step]):
             return f"{output} is a leaf: there are no steps, and its gradient is 1"
         gap: Row = (f"  ... {half - most:,} steps left out; .table() has them all",)
         forward: list[Row] = [("step", "node", "", "data", "in numbers")]
-        for position in kept(half, most):
+        for position in first_and_last(half, most):
             forward.append(gap if position is None else self._forward_row(position))
         backward: list[Row] = [("step", "node", "gradient", *HEADINGS)]
-        for position in kept(half, most):
+        for position in first_and_last(half, most):
             backward += [gap] if position is None else self._backward_rows(half + position)
         return "\n".join(
             [
@@ -597,7 +606,7 @@ class Steps(Sequence[Step]):
             fixed = "it is a plain number" if isinstance(node, Constant) else why[i]
             entry = {
                 "name": self._name(node),
-                "label": str(node.label),
+                "label": shown(str(node.label)),
                 "op": node.op,
                 "symbol": node.primitive.symbol if node.primitive else "",
                 "domain": node.primitive.domain if node.primitive else "",

@@ -7,11 +7,10 @@ import os
 import re
 import sys
 
-from autograd.draw import number as formatted
 from autograd.formula import dotted
 from autograd.steps import HEADINGS, BackwardStep, ForwardStep, Steps, cells
-from autograd.tables import aligned, text_width, wrapped
-from autograd.text import for_stream
+from autograd.text import aligned, for_stream, text_width, wrapped
+from autograd.text import number as formatted
 from autograd.value import Value
 
 _HELP = "←/→ one step   Home/End first, last   space plays, pauses   q leaves"

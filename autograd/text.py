@@ -1,9 +1,67 @@
-"""How is text printed where the output encoding lacks signs? Those are replaced by ASCII."""
+"""How do numbers, labels and columns look as text? The same in every output, and never harmful.
+
+A label may hold any character. `shown` puts a visible sign in the place of each that would act on
+what displays it: control characters, and marks that reverse the direction of a line. `for_stream`
+also replaces the signs that standard output cannot encode.
+"""
 
 from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
+
+LONGEST_NAME = 40  # characters of a name that are shown
+COLUMNS = 100  # of a screen
+FACTORS_SHOWN = 8  # of a long product or path
+
+# --- labels ---------------------------------------------------------------------------------------
+
+# A tab is shown as ⇥, a line break as ↵, other control characters of ASCII as ␀ to ␡.
+_SIGNS = {c: chr(0x2400 + c) for c in range(32)} | {0x09: "⇥", 0x7F: "␡"}
+# Control characters of 8 bits, and marks that change the direction of what follows.
+_SIGNS |= dict.fromkeys([*range(0x80, 0xA0), 0x061C, 0x200E, 0x200F], "�")
+_SIGNS |= dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "�")
+_SIGNS |= dict.fromkeys([*range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "�")  # no file may hold these
+_SIGNS |= dict.fromkeys([0x0A, 0x85, 0x2028, 0x2029], "↵")
+_SIGNS_IN_LINES = {c: sign for c, sign in _SIGNS.items() if c != 0x0A}
+
+
+def shown(text: str) -> str:
+    """The text in one line, with a sign for each character that would act or cannot be stored.
+
+    >>> shown("two\\nlines"), shown("\\u202eabc")
+    ('two↵lines', '�abc')
+    """
+    return text.translate(_SIGNS)
+
+
+def clipped(name: str, length: int = LONGEST_NAME) -> str:
+    """A name as it is shown, without its middle if it is long."""
+    name = shown(name)
+    if len(name) <= length:
+        return name
+    return f"{name[: length // 2]}…{name[-(length // 2 - 1) :]}"
+
+
+# --- numbers --------------------------------------------------------------------------------------
+
+
+def number(x: float, digits: int = 4) -> str:
+    """A number in fixed significant digits.
+
+    >>> number(2 / 3), number(-1234567.0), number(1e-9), number(float("-inf"))
+    ('0.6667', '-1.235e+06', '1e-09', '-inf')
+    """
+    return format(float(x), f".{digits}g")
+
+
+def grouped(number: str) -> str:
+    """A number as it stands behind an operator: in parentheses if it is below 0."""
+    return f"({number})" if number.startswith("-") else number
+
+
+# --- standard output ------------------------------------------------------------------------------
 
 _RAISED, _LOWERED = "⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "₀₁₂₃₄₅₆₇₈₉"
 _DIGITS = str.maketrans(_RAISED + _LOWERED, "-0123456789" + "0123456789")
@@ -27,17 +85,21 @@ _IN_ASCII = {
 
 
 def for_stream(text: str) -> str:
-    """The text with every sign that standard output cannot encode replaced by ASCII.
+    """The lines of a text as standard output can show them, without any character that acts.
 
-    An arrow becomes `->`; signs without an equivalent become escapes such as `\\u03b8`. This
-    changes the length, so replace before aligning.
+    Signs that standard output cannot encode are replaced by ASCII: an arrow becomes `->`; signs
+    without an equivalent become escapes such as `\\u03b8`. This changes the length, so replace
+    before aligning.
     """
+    text = text.translate(_SIGNS_IN_LINES)
     try:
         encoding = sys.stdout.encoding
         "".encode(encoding)
     except (AttributeError, LookupError, TypeError, ValueError):
         encoding = "utf-8"  # of a file in memory it is None; another stream may have none we know
-    return text if _has(encoding, text) else _SIGN.sub(lambda m: _shown(m.group(), encoding), text)
+    if _has(encoding, text):
+        return text
+    return _SIGN.sub(lambda match: _in_ascii(match.group(), encoding), text)
 
 
 def _has(encoding: str, text: str) -> bool:
@@ -51,7 +113,7 @@ def _has(encoding: str, text: str) -> bool:
     return True
 
 
-def _shown(sign: str, encoding: str) -> str:
+def _in_ascii(sign: str, encoding: str) -> str:
     if _has(encoding, sign):
         return sign
     if sign[0] in _RAISED or sign[0] in _LOWERED:
@@ -59,3 +121,58 @@ def _shown(sign: str, encoding: str) -> str:
     if sign in _IN_ASCII:
         return _IN_ASCII[sign]
     return sign.encode("ascii", "backslashreplace").decode("ascii")
+
+
+# --- columns and lists ----------------------------------------------------------------------------
+
+Row = tuple[str, ...]
+
+
+def aligned(rows: Sequence[Row], sides: str) -> list[str]:
+    """Rows in columns, each to the l(eft) or r(ight). The last cell of a short row may be long."""
+    rows = [tuple(map(for_stream, row)) for row in rows]
+    widths = [0] * len(sides)
+    for row in rows:
+        for column, cell in enumerate(row if len(row) == len(sides) else row[:-1]):
+            widths[column] = max(widths[column], text_width(cell))
+    lines = []
+    for row in rows:
+        line = ""
+        for cell, width, side in zip(row, widths, sides, strict=False):
+            space = " " * (width - text_width(cell))
+            line += (space + cell if side == "r" else cell + space) + "  "
+        lines.append(line.rstrip())
+    return lines
+
+
+def wrapped(title: str, entries: Sequence[str], width: int = COLUMNS) -> list[str]:
+    """A title, and entries under it in as many lines as they need."""
+    lines = [""]
+    for entry in map(for_stream, entries):
+        if lines[-1] and text_width(lines[-1]) + 4 + text_width(entry) > width:
+            lines.append("")
+        lines[-1] += f"    {entry}" if lines[-1] else entry
+    return [title, *lines]
+
+
+def text_width(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def first_and_last(count: int, most: int) -> list[int | None]:
+    """0 .. count - 1; of more than `most` the first and the last, with None between them."""
+    if count <= most:
+        return list(range(count))
+    half = most // 2
+    return [*range(half), None, *range(count - half, count)]
+
+
+def shortened(parts: Sequence[str], ellipsis: str) -> list[str]:
+    """The parts, or of many the first and the last, with an ellipsis between them."""
+    kept = first_and_last(len(parts), FACTORS_SHOWN)
+    return [ellipsis if i is None else parts[i] for i in kept]

@@ -125,7 +125,8 @@ def _image(steps: Steps, kinds: Sequence[str]) -> str:
     """The finished pass as a picture in words and in pixels."""
     from base64 import b64encode
 
-    from autograd.draw import number, render
+    from autograd.draw import render
+    from autograd.text import clipped, number
 
     graph = _picture(steps, kinds, steps.gradients)
     dpi = 96 * IMAGE_SCALE
@@ -133,10 +134,10 @@ def _image(steps: Steps, kinds: Sequence[str]) -> str:
     png = render(graph.source, "png")
     width = int.from_bytes(png[16:20], "big") / IMAGE_SCALE  # where every PNG file holds it
     leaves = [node for node in steps.gradients if not node.parents]
-    named = [f"{steps.names[node]} {number(steps.gradients[node])}" for node in leaves]
+    named = [f"{clipped(steps.names[node])} {number(steps.gradients[node])}" for node in leaves]
     if len(named) > ALT_LEAVES:
         named[ALT_LEAVES:] = [f"and {len(named) - ALT_LEAVES} more"]
-    output = steps.names[steps.output]
+    output = clipped(steps.names[steps.output])
     alt = (
         f"The graph of {output} after its backward pass: {len(steps.nodes)} nodes,"
         f" {output} = {number(steps.output.data)}. Gradients of the leaves: {', '.join(named)}."

@@ -171,6 +171,12 @@ def test_a_new_primitive_is_shown_with_its_numbers_on_the_page() -> None:
 # --- forms ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("form", [3, None, ("#1", "sum"), Form("#1", "Sum")])
+def test_a_form_that_is_none_is_refused(form: Any) -> None:
+    with pytest.raises(TypeError, match=r"'cube': text and latex take a template, or a Form"):
+        Primitive("cube", lambda x: x**3, lambda out, x: 3 * x * x, text=form)
+
+
 @pytest.mark.parametrize("form", ["#2", Form("#1 + #0"), "f(#1, #10)"])
 def test_a_form_with_an_operand_that_is_not_there_is_refused(form: Any) -> None:
     for kind in ("text", "latex"):

@@ -22,7 +22,6 @@ from autograd.formula import (
     Expression,
     Mention,
     Recorder,
-    clipped,
     forward_formula,
     in_names,
     in_numbers,
@@ -35,6 +34,7 @@ from autograd.formula import (
     written_derivative,
 )
 from autograd.ops import TABLE
+from autograd.text import clipped
 from autograd.value import Constant
 
 A, B, C = Value(2.0, label="a"), Value(-3.0, label="b"), Value(0.5, label="c")

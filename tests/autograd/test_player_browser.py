@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 
 from autograd import Primitive, Value, maximum, ops, where
-from autograd.draw import number
 from autograd.player import fragment, page
 from autograd.steps import BackwardStep, Steps, steps
+from autograd.text import number
 from tests.chromium import chromium
 
 VIEWPORT = {"width": 1200, "height": 900}

@@ -1,0 +1,146 @@
+"""Numbers and labels as text: no character of a label acts on what displays it, in any output."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import unicodedata
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autograd import Primitive, Value, draw, explain, steps
+from autograd.player import page
+from autograd.text import clipped, for_stream, shown
+
+# Each character that is not shown as itself, with the sign in its place.
+ACTING = {
+    "\n": "↵",
+    "\r": "␍",
+    "\t": "⇥",
+    "\0": "␀",
+    "\x1b": "␛",
+    "\x7f": "␡",
+    "\x85": "↵",
+    "\x9b": "�",  # begins a command of a terminal, as ESC [ does
+    "\u2028": "↵",
+    "\u202e": "�",  # what follows stands from right to left
+    "\u2066": "�",
+    "\u200f": "�",
+    "\u061c": "�",
+    "\ud83d": "�",
+}
+AS_TYPED = ['"', "'", "{a}", "\\", "<b>", "&amp;", "é", "😀", "👩\u200d🔬", "אב"]
+
+
+@pytest.mark.parametrize(("character", "sign"), ACTING.items(), ids=map(ascii, ACTING))
+def test_a_character_that_acts_is_shown_as_a_sign(character: str, sign: str) -> None:
+    assert shown(f"a{character}b") == f"a{sign}b"
+    assert clipped(f"a{character}b") == f"a{sign}b"
+
+
+@pytest.mark.parametrize("text", AS_TYPED)
+def test_other_text_is_shown_as_typed(text: str) -> None:
+    assert shown(text) == text
+
+
+@given(st.text())
+def test_what_is_shown_is_one_line_that_acts_on_nothing(text: str) -> None:
+    assert_harmless(shown(text))
+    assert shown(shown(text)) == shown(text)
+    assert len(shown(text)) == len(text)
+
+
+def test_lines_for_a_stream_stay_lines() -> None:
+    assert for_stream("a\nb\tc\u202ed") == "a\nb⇥c�d"
+
+
+# --- in every output ------------------------------------------------------------------------------
+
+
+def graph(label: str) -> tuple[Value, Value]:
+    x = Value(2.0, label)
+    output = (x * Value(3.0, f"{label}'")).log()
+    output.label = f"{label}+"
+    return x, output
+
+
+def in_a_drawing(label: str) -> list[str]:
+    _, output = graph(label)
+    svg = draw(output).svg()
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+    tooltips = re.findall(r'xlink:title="([^"]*)"', svg)
+    assert tooltips
+    return [html.unescape(text) for text in [*texts, *"".join(tooltips).split("&#10;")]]
+
+
+def in_the_steps(label: str) -> list[str]:
+    passed = steps(graph(label)[1])
+    return [*str(passed).split("\n"), *map(repr, passed), *[step.formula for step in passed]]
+
+
+def in_an_explanation(label: str) -> list[str]:
+    x, output = graph(label)
+    explanation = explain(output, x)
+    return [*str(explanation).split("\n"), *explanation._repr_latex_().split("\n")]
+
+
+def in_a_page(label: str) -> list[str]:
+    text = page(steps(graph(label)[1]))
+    (recorded,) = re.findall(r'<script type="application/json">(.*?)</script>', text)
+    found: list[str] = re.findall(r"<title>(.*?)</title>", text, re.DOTALL)
+    found += re.findall(r'<img alt="(.*?)"', text, re.DOTALL)
+    content = json.loads(recorded)
+    waiting = [content["steps"], re.sub(r"\n *", " ", content["picture"])]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, str):
+            found.append(part)
+        elif isinstance(part, dict | list):
+            waiting += part.values() if isinstance(part, dict) else part
+    return [html.unescape(part) for part in found]
+
+
+OUTPUTS: list[Callable[[str], list[str]]] = [
+    *(in_a_drawing, in_the_steps, in_an_explanation, in_a_page)
+]
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("character", ACTING, ids=ascii)
+def test_no_label_acts_on_what_displays_it(
+    character: str, output: Callable[[str], list[str]]
+) -> None:
+    found = output(f"a{character}b")
+    for text in found:
+        assert_harmless(text)
+    assert any(f"a{ACTING[character]}b" in text for text in found)
+
+
+@pytest.mark.parametrize("output", [in_a_drawing, in_the_steps, in_a_page])
+@pytest.mark.parametrize("text", AS_TYPED)
+def test_a_label_is_shown_as_typed(text: str, output: Callable[[str], list[str]]) -> None:
+    assert any(f"a{text}b" in line for line in output(f"a{text}b"))
+
+
+@pytest.mark.parametrize("character", ACTING, ids=ascii)
+def test_no_label_acts_in_an_error(character: str) -> None:
+    x = Value(-1.0, f"a{character}b")
+    named = Primitive(f"c{character}d", lambda x: x, 1.0)
+    for act in (x.log, lambda: named(x, x), lambda: steps(x).gradient(Value(1.0, x.label))):
+        with pytest.raises((ValueError, TypeError)) as caught:
+            act()
+        for line in str(caught.value).split("\n"):
+            assert_harmless(line)
+
+
+def assert_harmless(text: str) -> None:
+    """No control character, no half of a pair, and no mark that changes a direction."""
+    for character in text:
+        assert unicodedata.category(character) not in ("Cc", "Cs", "Zl", "Zp"), ascii(text)
+        marks = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+        assert unicodedata.bidirectional(character) not in marks, ascii(text)
+        assert character not in "\u061c\u200e\u200f", ascii(text)
