@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from autograd.draw import Drawing, add_box, empty_sheet
+from autograd.draw.sheet import Drawing, add_box, empty_sheet
 from autograd.jit.schedule import Plan
 
 MOST = 60  # boxes of groups in a picture

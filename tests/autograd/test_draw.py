@@ -18,17 +18,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from autograd import Primitive, Value, modes, topological_order, where
-from autograd.draw import (
-    INK,
-    LINE,
-    STYLES,
-    draw,
-    names,
-    node_kinds,
-    picture,
-    render,
-)
-from autograd.layout import standard_error_without
+from autograd.draw import draw
+from autograd.draw.graph import picture
+from autograd.draw.layout import render, standard_error_without
+from autograd.draw.names import names, node_kinds
+from autograd.draw.sheet import INK, LINE, STYLES
 from autograd.text import number
 from autograd.value import Constant
 
@@ -453,9 +447,12 @@ def test_any_label_is_shown_as_typed(label):
             c = chr(0x2400 + ord(c))
         elif c == "\x7f":
             c = "␡"
-        elif "\ud800" <= c <= "\udfff" or "\x80" <= c < "\xa0" or c in "\ufffe\uffff":
-            c = "�"
-        elif c in DIRECTIONS:
+        elif (
+            "\ud800" <= c <= "\udfff"
+            or "\x80" <= c < "\xa0"
+            or c in "\ufffe\uffff"
+            or c in DIRECTIONS
+        ):
             c = "�"
         expected += c
     check_label(label, expected)
@@ -859,3 +856,20 @@ def test_a_hundred_thousand_nodes_in_a_row_neither_hang_nor_recurse():
 def test_a_constant_with_a_label_shows_it():
     pi = Constant(math.pi, label="pi")
     assert texts(draw(pi * Value(2.0)))["n0"] == ["pi", "3.142"]
+
+
+def test_draw_and_steps_stay_functions_whatever_module_of_their_packages_is_imported():
+    program = """
+from importlib import import_module
+for module in ("sheet", "graph", "names", "layout"):
+    import_module(f"autograd.draw.{module}")
+for module in ("page", "terminal", "recorder", "player"):
+    import_module(f"autograd.steps.{module}")
+import autograd
+x = autograd.Value(2.0, "x")
+print(autograd.draw(x), repr(autograd.steps(x * x)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "<Drawing of 1 node> <Steps: forward to v1 and back, 2 in all>\n"

@@ -13,7 +13,8 @@ import pytest
 import autograd
 from autograd import Primitive, Value, draw, explain, jit, steps
 from autograd.ops import TABLE, Form
-from autograd.player import fragment, operations
+from autograd.steps.page import fragment
+from autograd.steps.player import operations
 
 inf, nan = math.inf, math.nan
 EDGES = [0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 3.0, 5e-324, -5e-324, 1.7e308, -1.7e308, inf, -inf, nan]
@@ -165,7 +166,7 @@ def test_a_new_primitive_is_shown_with_its_numbers_on_the_page() -> None:
         for edge in step["edges"]:
             named.update(operation[1] for operation in edge["program"] or ())
     assert named <= operations()  # the page finds a function for whatever it is asked to compute
-    assert "data-node" not in fragment(steps(output)).partition("<script>")[0]
+    assert "data-node" not in fragment(steps(output).passed).partition("<script>")[0]
 
 
 # --- forms ----------------------------------------------------------------------------------------

@@ -16,24 +16,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autograd import Primitive, Value, maximum, minimum, ops, where
-from autograd.formula import (
+from autograd.ops import TABLE
+from autograd.steps.formula import (
+    Expression,
+    forward_formula,
+    local_derivative,
+    written_derivative,
+)
+from autograd.steps.recorder import Recorder, result
+from autograd.steps.writing import (
     LATEX,
     SHOWN_OPERATIONS,
-    Expression,
     Mention,
-    Recorder,
-    forward_formula,
     in_names,
     in_numbers,
     is_one_word,
     latex_name,
-    local_derivative,
-    result,
     template,
     written,
-    written_derivative,
 )
-from autograd.ops import TABLE
 from autograd.text import clipped
 from autograd.value import Constant
 

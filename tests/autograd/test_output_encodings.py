@@ -181,7 +181,7 @@ def test_half_of_a_surrogate_pair_ends_no_run() -> None:
 
 
 def test_the_terminal_player_is_cut_to_the_columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    from autograd.terminal import _cut
+    from autograd.steps.terminal import _cut
 
     for encoding, expected in [("utf-8", "√ab…"), ("ascii", "s..."), ("cp1252", "sqr…")]:
         monkeypatch.setattr(sys, "stdout", Stream(encoding))

@@ -8,16 +8,25 @@ import json
 import math
 import re
 from html.parser import HTMLParser
-from importlib.resources import files
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autograd import Value, ops
-from autograd.player import fragment, operations, page
 from autograd.steps import Steps, steps
+from autograd.steps import page as pages
+from autograd.steps.player import SCRIPTS, operations, read
 from autograd.text import shown as harmless
+
+
+def fragment(shown: Steps) -> str:
+    return pages.fragment(shown.passed)
+
+
+def page(shown: Steps) -> str:
+    return pages.page(shown.passed)
+
 
 HOSTILE = [
     "</script><script>alert(1)</script>",
@@ -189,7 +198,7 @@ def test_a_page_allows_its_own_script_and_styles_and_nothing_else() -> None:
     script = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
     assert allowed["script-src"].split() == [named(text) for text in script]
     (style,) = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
-    css = files("autograd.player").joinpath("player.css").read_text(encoding="utf-8")
+    css = read("player.css")
     assert allowed["style-src"].split() == [named(style), named(css)]
 
 
@@ -240,11 +249,11 @@ def check_label(label: str) -> None:
 
 def test_every_primitive_has_a_function_in_the_page() -> None:
     """That they compute the same is tested in a browser."""
-    assert operations() == set(ops.TABLE), "write the new row's forward function into pass.js"
+    assert operations() == set(ops.TABLE), "write the new row's forward function into operations.js"
 
 
 def test_the_scripts_cannot_end_the_element_that_holds_them() -> None:
-    for name in ("pass.js", "picture.js", "player.js"):
-        code = files("autograd.player").joinpath(name).read_text(encoding="utf-8").lower()
+    for name in SCRIPTS:
+        code = read(name).lower()
         assert "</script" not in code
         assert "<!--" not in code

@@ -12,15 +12,15 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from autograd import Primitive, Value, maximum, ops, where
-from autograd.player import fragment, page
 from autograd.steps import BackwardStep, Steps, steps
+from autograd.steps import page as pages
+from autograd.steps.player import read
 from autograd.text import number
 from tests.chromium import chromium
 
@@ -60,7 +60,7 @@ def tabs(browser: Any) -> Iterator[Callable[..., Any]]:
 @cache
 def saved(shown: Steps) -> str:
     """The page of these steps: most of its time goes into Graphviz's layout."""
-    return page(shown)
+    return pages.page(shown.passed)
 
 
 class Page:
@@ -286,8 +286,12 @@ def outcome(row: Primitive, point: list[float]) -> float | str:
         return "domain"
 
 
-def script(name: str) -> str:
-    return files("autograd.player").joinpath(name).read_text(encoding="utf-8")
+def fragment(shown: Steps) -> str:
+    return pages.fragment(shown.passed)
+
+
+def script(*names: str) -> str:
+    return "\n".join(map(read, names))
 
 
 @pytest.fixture(scope="module")
@@ -312,7 +316,7 @@ def test_every_primitive_computes_and_raises_what_it_does_in_python(
     })"""
     # As a text: Playwright 1.49 passes 0.0 on as -0.
     given = f"{json.dumps(row.name)}, {json.dumps(chosen)}"
-    got = console.evaluate(f"() => {{ {script('pass.js')}; return ({code})({given}); }}")
+    got = console.evaluate(f"() => {{ {script('operations.js')}; return ({code})({given}); }}")
     for point, found in zip(chosen, got, strict=True):
         expected = outcome(row, point)
         call = f"{row.name}{tuple(point)}: {found} instead of {expected}"
@@ -336,7 +340,7 @@ def test_numbers_are_written_as_python_writes_them(console: Any) -> None:
         *[9999.5, 9999.4999, 99995.0, 0.00099995, 0.0001, 0.00009999, 0.000099995, 1e4, 1e22],
     ]
     for digits in (4, 6):
-        code = f"""() => {{ {script("pass.js")}
+        code = f"""() => {{ {script("operations.js")}
             return {json.dumps(numbers)}.map((x) => number(x, {digits})); }}"""
         assert console.evaluate(code) == [number(x, digits) for x in numbers]
 
@@ -1351,7 +1355,7 @@ def test_a_picture_with_scripts_in_it_would_lose_them(console: Any) -> None:
         <image href="http://example.org/x.png"/><use href="#x"/><style>* {{ fill: red }}</style>
         <g id="n0" class="node" onclick="{hack}" style="fill: url(http://example.org)">
         <a href="javascript:{hack}"><path d="M0,0"/><text x="1" y="2">t</text></a></g></svg>"""
-    code = f"""(source) => {{ {script("pass.js")} {script("picture.js")}
+    code = f"""(source) => {{ {script("operations.js", "pass.js", "picture.js")}
         const parsed = new DOMParser().parseFromString(source, 'image/svg+xml');
         return new XMLSerializer().serializeToString(copied(parsed.documentElement)); }}"""
     assert console.evaluate(code, source) == (

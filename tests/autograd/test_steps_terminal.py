@@ -18,7 +18,7 @@ import pytest
 
 from autograd import Value
 from autograd.steps import steps
-from autograd.terminal import _Keys
+from autograd.steps.terminal import _Keys
 
 fcntl = pytest.importorskip("fcntl", reason="pseudo-terminals are POSIX")
 termios = pytest.importorskip("termios", reason="pseudo-terminals are POSIX")
@@ -240,7 +240,7 @@ def test_an_interrupt_and_an_error_restore_it_too() -> None:
         terminal.shows("done")
         assert terminal.ended() == 0
         assert termios.tcgetattr(terminal.terminal) == terminal.before
-    broken = "import autograd.terminal; autograd.terminal._screen = None"
+    broken = "from autograd.steps import terminal; terminal._screen = None"
     with playing(before=broken) as terminal:
         terminal.shows("TypeError: 'NoneType' object is not callable")
         assert terminal.ended() == 1

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autograd import Primitive, Value, draw, explain, steps
-from autograd.player import page
+from autograd.steps.page import page
 from autograd.text import clipped, for_stream, shown
 
 # Each character that is not shown as itself, with the sign in its place.
@@ -89,7 +89,7 @@ def in_an_explanation(label: str) -> list[str]:
 
 
 def in_a_page(label: str) -> list[str]:
-    text = page(steps(graph(label)[1]))
+    text = page(steps(graph(label)[1]).passed)
     (recorded,) = re.findall(r'<script type="application/json">(.*?)</script>', text)
     found: list[str] = re.findall(r"<title>(.*?)</title>", text, re.DOTALL)
     found += re.findall(r'<img alt="(.*?)"', text, re.DOTALL)

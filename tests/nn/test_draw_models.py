@@ -10,7 +10,8 @@ import pytest
 
 import nn
 from autograd import Value, grad, topological_order
-from autograd.draw import draw, names, node_kinds
+from autograd.draw import draw
+from autograd.draw.names import names, node_kinds
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -6,11 +6,12 @@ import math
 import os
 import re
 import sys
+from collections.abc import Sequence
 
-from autograd.formula import dotted
-from autograd.steps import HEADINGS, BackwardStep, ForwardStep, Steps, cells
-from autograd.text import aligned, for_stream, text_width, wrapped
-from autograd.text import number as formatted
+from autograd.steps.step import BackwardStep, ForwardStep, Step
+from autograd.steps.table import HEADINGS, cells
+from autograd.steps.writing import dotted
+from autograd.text import aligned, for_stream, number, text_width, wrapped
 from autograd.value import Value
 
 _HELP = "←/→ one step   Home/End first, last   space plays, pauses   q leaves"
@@ -18,16 +19,16 @@ _BOLD, _DIM, _LIT = "1", "2", "1;36"
 _NEWEST = 8  # gradients, in the list of those known so far
 
 
-def play(steps: Steps, seconds: float) -> None:
+def play(steps: Sequence[Step], seconds: float) -> None:
     """Show the steps in a terminal, one at a time; where there is none, print the table."""
     with _Keys() as keys:
-        if keys.there and len(steps):
+        if keys.is_terminal and len(steps):
             _play(steps, keys, seconds)
         else:
             print(steps)
 
 
-def _play(steps: Steps, keys: _Keys, seconds: float) -> None:
+def _play(steps: Sequence[Step], keys: _Keys, seconds: float) -> None:
     """Show one step, and another at each key, in the same place of the screen."""
     color = not os.environ.get("NO_COLOR")
     position, playing, drawn = 0, False, 0
@@ -54,7 +55,7 @@ def _play(steps: Steps, keys: _Keys, seconds: float) -> None:
         sys.stdout.flush()
 
 
-def _screen(steps: Steps, position: int, playing: bool, color: bool) -> list[str]:
+def _screen(steps: Sequence[Step], position: int, playing: bool, color: bool) -> list[str]:
     """The lines that show a step, as many and as long as the terminal can take."""
     import shutil
 
@@ -70,15 +71,15 @@ def _screen(steps: Steps, position: int, playing: bool, color: bool) -> list[str
     ]
 
 
-def _step_lines(steps: Steps, position: int, width: int) -> list[tuple[str, str]]:
+def _step_lines(steps: Sequence[Step], position: int, width: int) -> list[tuple[str, str]]:
     """(style, line) pairs: the equation, the table of contributions, the gradients so far."""
     step = steps[position]
     lines = [(_LIT, f"{step.name} = {step.formula}")]
     if isinstance(step, ForwardStep):
         space = " " * text_width(step.name)
-        results = (step.in_numbers, formatted(step.data))
+        results = (step.in_numbers, number(step.data))
         return lines + [("", f"{space} = {result}") for result in results]
-    lines += [("", f"{dotted(step.name)}.grad = {formatted(step.upstream)}"), ("", "")]
+    lines += [("", f"{dotted(step.name)}.grad = {number(step.upstream)}"), ("", "")]
     rows = [cells(step.upstream, passed) for passed in step.contributions]
     table = aligned([HEADINGS, *rows], "llll") if rows else [step.silence]
     lines += [(_DIM if rows and not at else "", line) for at, line in enumerate(table)]
@@ -88,7 +89,7 @@ def _step_lines(steps: Steps, position: int, width: int) -> list[tuple[str, str]
     return lines
 
 
-def _known(steps: Steps, position: int) -> list[str]:
+def _known(steps: Sequence[Step], position: int) -> list[str]:
     """`a.grad = 8` for the nodes that received something last, the newest first."""
     found: dict[Value, str] = {}
     first = max(len(steps) // 2, position - 4 * _NEWEST)
@@ -97,7 +98,7 @@ def _known(steps: Steps, position: int) -> list[str]:
         assert isinstance(step, BackwardStep)
         received = [(each.parent, each.name, each.total) for each in reversed(step.contributions)]
         for node, name, sofar in [*received, (step.node, step.name, step.upstream)]:
-            found.setdefault(node, f"{dotted(name)}.grad = {formatted(sofar)}")
+            found.setdefault(node, f"{dotted(name)}.grad = {number(sofar)}")
     entries = list(found.values())
     return entries[:_NEWEST] + (["..."] if len(entries) > _NEWEST else [])
 
@@ -117,7 +118,7 @@ class _Keys:
 
     def __init__(self) -> None:
         screen = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
-        self.there = screen and os.environ.get("TERM") != "dumb"
+        self.is_terminal = screen and os.environ.get("TERM") != "dumb"
 
     if sys.platform == "win32":
 
@@ -146,7 +147,7 @@ class _Keys:
     else:
 
         def __enter__(self) -> _Keys:
-            if self.there:
+            if self.is_terminal:
                 import termios
 
                 self._file = sys.stdin.fileno()
@@ -158,7 +159,7 @@ class _Keys:
             return self
 
         def __exit__(self, *exception: object) -> None:
-            if self.there:
+            if self.is_terminal:
                 import termios
 
                 termios.tcsetattr(self._file, termios.TCSADRAIN, self._before)

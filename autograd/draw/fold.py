@@ -10,10 +10,11 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from autograd.draw.names import named_values
 from autograd.modes import Mode
 from autograd.value import Value
 
-SEPARATE_OUTPUTS = 10  # so many outputs stay nodes of their own
+SEPARATE_OUTPUTS = 10  # up to so many outputs are drawn as nodes of their own
 
 
 class Part:
@@ -91,12 +92,6 @@ class Box:
     @property
     def single(self) -> bool:
         return self.module is None and len(self.members) == 1
-
-
-def named_values(owner: Any) -> Iterator[tuple[str, Value]]:
-    """What a module names: its parameters, and its buffers if it has any. A loss names nothing."""
-    for listed in ("named_parameters", "named_buffers"):
-        yield from getattr(owner, listed, tuple)()
 
 
 class Fold:

@@ -1,0 +1,118 @@
+"""What does a graph look like? One box a node, or one a module, laid out by Graphviz.
+
+names.py    what the nodes are called
+sheet.py    boxes with lines of text, and the finished picture
+graph.py    a box for each node
+fold.py     which nodes of a large graph belong in one box;  folded.py  the boxes drawn
+layout.py   Graphviz's language becomes SVG, PNG or PDF
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from autograd.backward import topological_order
+from autograd.draw.fold import Box, Fold
+from autograd.draw.folded import add_boxes
+from autograd.draw.graph import picture
+from autograd.draw.names import kinds_of, modes_of, named_and_trained, owners_of
+from autograd.draw.sheet import Drawing, check_one_of, counted, empty_sheet
+from autograd.value import Value
+
+__all__ = ["Drawing", "draw"]
+
+
+def draw(
+    output: Value | Iterable[Value],
+    format: str = "svg",
+    direction: str = "LR",
+    max_nodes: int = 300,
+    collapse: bool | None = None,
+    *,
+    model: Any = None,
+    depth: int | None = None,
+    edges: bool = False,
+    digits: int = 4,
+) -> Drawing:
+    """The graph that made one or more outputs, as a picture.
+
+    Args:
+        output: a Value, or a sequence of them.
+        format: what a notebook shows, "svg" or "png".
+        direction: where the arrows point: "LR", "TB", "RL" or "BT".
+        max_nodes: the most boxes a picture may have.
+        collapse: whether to fold the graph into boxes of many nodes. None: if it has more than
+            `max_nodes` nodes.
+        model: whose parameters the names are taken from; by default the modules in whose calls the
+            nodes were made.
+        depth: how many levels of modules a folded graph opens. At 0 each outermost module or loss
+            is a box, at 1 each of their parts, and so on; by default as many as fit.
+        edges: whether the edges of an unfolded graph show the local derivative and, after a
+            `backward()`, the contribution: its product with the gradient of the node it leads to.
+        digits: how many significant digits a number has.
+
+    Raises ValueError for a graph that does not fit into `max_nodes` boxes, with what to do.
+
+    >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
+    >>> draw(a * b + 10)
+    <Drawing of 5 nodes>
+    """
+    _check(format, max_nodes, collapse, depth, digits)
+    outputs = _listed(output)
+    nodes = topological_order(*outputs)
+    if not nodes:
+        raise ValueError("draw() of no outputs")
+    too_many = len(nodes) > max_nodes
+    if too_many and collapse is False:
+        raise _too_many(nodes, max_nodes, "leave out collapse=False")
+    if too_many and collapse is depth is model is None and not any(map(owners_of, modes_of(nodes))):
+        raise _too_many(nodes, max_nodes, "pass model= or collapse=True: it has no modules")
+    named, trained = named_and_trained(nodes, model)
+    kinds = kinds_of(nodes, set(outputs), trained)
+    called = {node: str(node.label) or named.get(node, "") for node in nodes}
+    boxes: list[Box] | None = None
+    if too_many or collapse or depth is not None:
+        fold = Fold(nodes, kinds, model)
+        boxes = fold.boxes(max_nodes, depth)
+    what = counted(len(nodes), "node")
+    if boxes is None:
+        sheet = picture(nodes, called, kinds=kinds, edges=edges, direction=direction, digits=digits)
+    else:
+        sheet = empty_sheet(direction)
+        add_boxes(sheet, fold, boxes, called, model, digits)
+        what += f" in {counted(len(boxes), 'box', 'boxes')}"
+    return Drawing(sheet.source, format, what)
+
+
+def _check(
+    format: str, max_nodes: int, collapse: bool | None, depth: int | None, digits: int
+) -> None:
+    """Raise TypeError or ValueError for arguments that cannot be meant."""
+    check_one_of("format", format, ("svg", "png"))
+    _whole("max_nodes", max_nodes, 1)
+    _whole("digits", digits, 1)
+    if depth is not None:
+        _whole("depth", depth, 0)
+        if collapse is False:
+            raise ValueError("depth= asks for a folded graph, collapse=False for an unfolded one")
+
+
+def _listed(output: Value | Iterable[Value]) -> list[Value]:
+    if not isinstance(output, Iterable | Value):
+        raise TypeError(f"draw() takes a Value or a sequence of Values, not {output!r}")
+    return [output] if isinstance(output, Value) else list(output)
+
+
+def _too_many(nodes: Sequence[Value], max_nodes: int, advice: str) -> ValueError:
+    return ValueError(
+        f"the graph has {len(nodes):,} nodes, more than max_nodes = {max_nodes:,}: raise max_nodes,"
+        f" or {advice}"
+    )
+
+
+def _whole(name: str, given: object, least: int) -> None:
+    if isinstance(given, bool) or not isinstance(given, int):
+        raise TypeError(f"{name} must be a whole number, not {given!r}")
+    if given < least:
+        raise ValueError(f"{name} must be {least} or more, not {given}")

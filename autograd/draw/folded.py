@@ -1,0 +1,99 @@
+"""How is a folded graph drawn? A box for many nodes, in the frames of the modules that are open."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+
+from autograd.draw.fold import Box, Fold, Part
+from autograd.draw.graph import add_node
+from autograd.draw.sheet import Digraph, add_box, counted, lines_of_text
+from autograd.text import LONGEST_NAME, clipped
+from autograd.value import Value
+
+MOST_NUMBERED_EDGES = 40  # with more edges no numbers stand on them: these push all rows apart
+LABELS_LISTED = 8  # labels of leaves in one box, shown if there are no more than so many
+
+
+def add_boxes(
+    sheet: Digraph,
+    fold: Fold,
+    boxes: Sequence[Box],
+    names: dict[Value, str],
+    model: Any,
+    digits: int,
+) -> None:
+    """Boxes in the frames of the open modules they stand in, and the values that flow between."""
+    content: dict[Part, list[int]] = {part: [] for part in fold.root}
+    for b, box in enumerate(boxes):
+        content[box.frame].append(b)
+    keys = [f"n{box.members[0]}" if box.single else f"b{b}" for b, box in enumerate(boxes)]
+    frames = count()
+
+    def fill(sheet: Digraph, part: Part) -> None:
+        for b in content[part]:
+            if boxes[b].single:
+                (i,) = boxes[b].members
+                node = fold.nodes[i]
+                add_node(sheet, i, node, names[node], node.grad, fold.kinds[i], digits)
+            else:
+                lines, tooltip = _description(fold, boxes[b], model)
+                add_box(sheet, keys[b], boxes[b].kind, lines, tooltip)
+        for inner in part.parts:
+            if any(content[within] for within in inner):
+                with sheet.subgraph(name=f"cluster_{next(frames)}") as frame:
+                    title = lines_of_text(["  ".join(_title(inner, model))], 14)
+                    frame.attr(label=title, labeljust="l", style="rounded")
+                    fill(frame, inner)
+
+    fill(sheet, fold.root)
+    flows = fold.flows(boxes)
+    if len(flows) > MOST_NUMBERED_EDGES:
+        sheet.attr(ranksep="0.9")
+    for (tail, head), values in flows.items():
+        label = {"label": f"{values:,}"} if values > 1 and len(flows) <= MOST_NUMBERED_EDGES else {}
+        sheet.edge(keys[tail], keys[head], tooltip=counted(values, "value"), **label)
+
+
+def _description(fold: Fold, box: Box, model: Any) -> tuple[list[str], list[str]]:
+    """The lines of a box, and its tooltip."""
+    size = counted(len(box.members), "node")
+    if box.module is not None:
+        lines = [*_title(box.module, model), size]
+        outputs = sum(fold.kinds[i] == "output" for i in box.members)
+        lines += [counted(outputs, "output")] if outputs else []
+        return [clipped(line) for line in lines], lines
+    if box.kind == "inner":
+        primitives = [fold.nodes[i].primitive for i in box.members]
+        symbols = Counter(primitive.symbol for primitive in primitives if primitive)
+        used = [f"{symbol} ×{n:,}" for symbol, n in symbols.most_common()]
+        lines = ["arithmetic", ", ".join(used[:3] + ["…"] * (len(used) > 3)), size]
+        return lines, ["arithmetic between modules", *used, size]
+    lines = [counted(len(box.members), {"leaf": "input"}.get(box.kind, box.kind))]
+    labels = [str(fold.nodes[i].label) for i in box.members]
+    if len(labels) <= LABELS_LISTED and all(labels):
+        lines.append(clipped(", ".join(labels)))
+    return lines, [lines[0], *labels[:LABELS_LISTED]]
+
+
+def _title(part: Part, model: Any) -> list[str]:
+    """A module by its path, such as layers.0, and by what it says it is; a loss by its name.
+
+    The path begins inside the outermost module, which is called by its class.
+    """
+    path: list[str] = []
+    inner: Part | None = part
+    while inner is not None and inner.outer is not None:
+        above = model if inner.outer.outer is None else inner.outer.owner
+        name = above.child_name(inner.owner) if hasattr(above, "child_name") else ""
+        if name or not path:
+            path.insert(0, name or getattr(inner.owner, "__name__", type(inner.owner).__name__))
+        inner = inner.outer
+    if hasattr(part.owner, "__name__"):
+        return path[-1:]
+    description = repr(part.owner)
+    if description.startswith("<") or len(description) > LONGEST_NAME:
+        description = type(part.owner).__name__
+    return [description] if description.startswith(path[-1]) else [".".join(path), description]

@@ -1,0 +1,132 @@
+"""How is a graph drawn node by node? A box for each, and an edge from each operand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from autograd.draw.layout import FAR
+from autograd.draw.names import node_kinds
+from autograd.draw.sheet import Digraph, add_box, empty_sheet, lines_of_text
+from autograd.text import clipped, number
+from autograd.value import Constant, Value
+
+# Graphviz leads an edge around everything in the rows that it crosses, which takes long. If all
+# edges together cross more rows than MOST_ROWS_CROSSED, those that are longer than the other number
+# of rows are drawn as arcs. Where edges are labelled the limits are lower, because labels take rows
+# of their own.
+MOST_ROWS_CROSSED = 1000
+MOST_ROWS_CROSSED_LABELLED = 250
+LONGEST_EDGE = 12
+LONGEST_EDGE_LABELLED = 6
+
+
+def picture(
+    nodes: Sequence[Value],
+    names: dict[Value, str],
+    *,
+    gradients: Sequence[float | None] | None = None,
+    kinds: Sequence[str] | None = None,
+    edges: bool = False,
+    direction: str = "LR",
+    digits: int = 4,
+) -> Digraph:
+    """A graph in Graphviz's language, with ids by which a page finds its parts.
+
+    Args:
+        nodes: in topological order, with all their parents.
+        names: what to call them; a node that has no name there is shown by its symbol.
+        gradients: of each node; by default what stands in `.grad`.
+        kinds: of each node; by default `node_kinds(nodes)`.
+        edges, direction, digits: as of `draw`.
+
+    Node i has the id n{i}; the edge from operand k of node i the id e{i}_{k}. The text of a node is
+    a line with its symbol and name, if it has one, then "data ...", then "grad ..."; that of a
+    plain number is the number.
+    """
+    gradients = [node.grad for node in nodes] if gradients is None else gradients
+    kinds = node_kinds(nodes) if kinds is None else kinds
+    sheet = empty_sheet(direction)
+    place = {node: i for i, node in enumerate(nodes)}
+    for i, node in enumerate(nodes):
+        add_node(sheet, i, node, names.get(node, ""), gradients[i], kinds[i], digits)
+    far = _far_edges(nodes, place, labelled=edges)
+    swept = any(gradients)
+    for i, node in enumerate(nodes):
+        for k, parent in enumerate(node.parents):
+            # The straighter the way from result to result, the easier it is to follow.
+            about = {"weight": "4"} if parent.op else {}
+            about |= {FAR: "true"} if (i, k) in far else {}
+            if edges and not isinstance(parent, Constant):
+                about["label"] = _derivative(node, k, gradients[i] if swept else None, digits)
+            sheet.edge(f"n{place[parent]}", f"n{i}", id=f"e{i}_{k}", **about)
+    return sheet
+
+
+def _far_edges(
+    nodes: Sequence[Value], place: dict[Value, int], labelled: bool
+) -> set[tuple[int, int]]:
+    """The edges over many rows, as (node, operand), if there are so many that layout is slow."""
+    most = MOST_ROWS_CROSSED_LABELLED if labelled else MOST_ROWS_CROSSED
+    longest = LONGEST_EDGE_LABELLED if labelled else LONGEST_EDGE
+    # An inner node stands behind the last of its inner operands, a leaf before its first use.
+    rows: list[float] = []
+    for node in nodes:
+        behind = 1 + max((rows[place[p]] for p in node.parents if p.op), default=0)
+        rows.append(behind if node.op else math.inf)
+    for i, node in enumerate(nodes):
+        for leaf in (place[parent] for parent in node.parents if not parent.op):
+            rows[leaf] = min(rows[leaf], rows[i] - 1)
+    spans = {
+        (i, k): rows[i] - rows[place[parent]]
+        for i, node in enumerate(nodes)
+        for k, parent in enumerate(node.parents)
+    }
+    if sum(spans.values()) - len(spans) <= most:
+        return set()
+    return {edge for edge, span in spans.items() if span > longest}
+
+
+def add_node(
+    sheet: Digraph,
+    i: int,
+    node: Value,
+    name: str,
+    gradient: float | None,
+    kind: str,
+    digits: int,
+) -> None:
+    """A box for one node. Its tooltip has its numbers to the last digit, and where it was made."""
+    symbol = node.primitive.symbol if node.primitive else ""
+    data = number(node.data, digits)
+    path = node.mode.path() if node.mode is not None else ""
+    tooltip = [name, symbol if symbol == node.op else f"{symbol}  {node.op}", f"data {node.data!r}"]
+    if kind == "constant":
+        lines = [clipped(str(node.label)), data]
+    else:
+        lines = ["  ".join(filter(None, [symbol, clipped(name)])), f"data {data}"]
+        if gradient is not None:
+            lines.append(f"grad {number(gradient, digits)}")
+            tooltip.append(f"grad {gradient!r}")
+    tooltip.append(f"in {path}" if path else "")
+    ordered = len(node.parents) > 1 and not (node.primitive and node.primitive.commutes)
+    order = {"ordering": "in"} if ordered else {}
+    add_box(sheet, f"n{i}", kind, lines, tooltip, **order)
+
+
+def _derivative(node: Value, k: int, upstream: float | None, digits: int) -> str:
+    """What the edge from operand k shows: the local derivative, and its product with `upstream`."""
+    assert node.primitive is not None
+    rule = node.primitive.backward[k]
+    local: float | None = None  # where there is none, as of sqrt at 0
+    try:
+        operands = [parent.data for parent in node.parents]
+        local = float(rule(node.data, *operands) if callable(rule) else rule or 0.0)
+    except (ArithmeticError, ValueError):
+        pass
+    lines = ["local undefined" if local is None else f"local {number(local, digits)}"]
+    if upstream is not None and (local is not None or upstream == 0.0):
+        # As in the sweep, a gradient of 0 passes nothing on, whatever the slope.
+        contribution = upstream * local if upstream and local is not None else 0.0
+        lines.append(f"contributes {number(contribution, digits)}")
+    return lines_of_text(lines, 11, below=3)

@@ -1,0 +1,205 @@
+"""What is a drawing made of? Boxes with lines of text on a sheet, and the finished picture.
+
+Labels are text: a label is shown as typed, in every format, with a sign for each control and
+direction character (see autograd/text.py). A name of more than 40 characters is cut in its middle;
+the tooltip has the whole name.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from typing import Any
+
+from autograd.draw.layout import render, svg_size
+from autograd.files import write_bytes
+from autograd.text import for_stream, shown
+
+Digraph = Any  # of the graphviz package, which has no types
+
+# Graphviz and every browser have one of these, or one of the same widths.
+FONT = "Helvetica,Arial,sans-serif"
+INK = "#1a1a1a"  # text inside a box
+LINE = "#7e7e7e"  # edges, frames and their text: contrast 4.1 both on white and on #1e1e1e
+
+# Tints after the palette of Okabe and Ito (2008), which the colour-blind can tell apart.
+STYLES = {
+    "leaf": {"shape": "box", "fillcolor": "#d6eaf8", "color": "#0072b2"},
+    "parameter": {"shape": "cylinder", "fillcolor": "#fdebc8", "color": "#b97700"},
+    "constant": {"shape": "ellipse", "fillcolor": "#e4e4e4", "color": "#8a8a8a", "fontsize": "10"},
+    "inner": {
+        "shape": "box",
+        "style": "filled,rounded",
+        "fillcolor": "#f6f6f6",
+        "color": "#6a6a6a",
+    },
+    "output": {
+        "shape": "box",
+        "style": "filled,rounded",
+        "fillcolor": "#cfeee2",
+        "color": "#00795a",
+        "peripheries": "2",
+    },
+    "module": {"shape": "box3d", "fillcolor": "#f5dfeb", "color": "#a8487e"},
+}
+
+# In points: room for the lid of a cylinder or a box, so that the text stands in the middle of it.
+LID_HEIGHT = {"parameter": 6, "module": 4}
+
+
+def empty_sheet(direction: str) -> Digraph:
+    """An empty picture. Raises ValueError for an unknown direction."""
+    check_one_of("direction", direction, ("LR", "TB", "RL", "BT"))
+    font = {"fontname": FONT, "fontsize": "11"}
+    return import_module("graphviz").Digraph(
+        graph_attr=font
+        | {
+            "rankdir": direction,
+            "bgcolor": "transparent",
+            "pad": "0.06",
+            "nodesep": "0.15",
+            "ranksep": "0.4",
+            # As many rounds of improvement as there are nodes. Ordinary graphs need fewer; without
+            # a limit, a number that many others are made from keeps Graphviz busy for minutes.
+            "nslimit": "1",
+            "nslimit1": "1",
+            "color": LINE,
+            "fontcolor": LINE,
+        },
+        node_attr=font | {"fontcolor": INK, "style": "filled", "margin": "0"},
+        edge_attr=font | {"fontsize": "9", "fontcolor": LINE, "color": LINE, "arrowsize": "0.6"},
+    )
+
+
+def add_box(
+    sheet: Digraph,
+    key: str,
+    kind: str,
+    lines: Sequence[str],
+    tooltip: Iterable[str],
+    **attributes: str,
+) -> None:
+    """A box with lines of text, of which the first is a heading; empty ones are left out."""
+    bold = kind != "constant" and bool(lines[0])
+    lines = [line for line in lines if line]
+    style = STYLES[kind]
+    above = LID_HEIGHT.get(kind, 0)
+    # The least size is that of the text in Helvetica, and room. Graphviz makes the box larger for a
+    # wider font; where it finds no font at all, it would make it too small.
+    width = max(map(_text_width, lines)) * int(style.get("fontsize", "11")) + 16
+    height = 14 * len(lines) + 2 * above + 8
+    sheet.node(
+        key,
+        lines_of_text(lines, 14, bold, above),
+        id=key,
+        tooltip="&#10;".join(shown(line).translate(_IN_TOOLTIPS) for line in tooltip if line),
+        width=f"{width / 72:.3f}",
+        height=f"{height / 72:.3f}",
+        **style,
+        **attributes,
+    )
+
+
+def lines_of_text(
+    lines: Iterable[str], height: int, bold: bool = False, above: int = 0, below: int = 0
+) -> str:
+    """Lines of text, the first bold or not, as one of Graphviz's HTML-like labels."""
+    rows = [shown(line).translate(_IN_LABELS) for line in lines]
+    if bold:
+        rows[0] = f"<B>{rows[0]}</B>"
+    cells = [f'<TR><TD HEIGHT="{height}">{row}</TD></TR>' for row in rows]
+    cells[:0] = [f'<TR><TD HEIGHT="{above}"></TD></TR>'] if above else []
+    cells += [f'<TR><TD HEIGHT="{below}"></TD></TR>'] if below else []
+    table = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">'
+    return f"<{table}{''.join(cells)}</TABLE>>"
+
+
+_ENTITIES = {ord(c): f"&#{ord(c)};" for c in '&<>"'}
+# Graphviz reads a backslash as the beginning of something: once in a label, twice in a tooltip.
+_IN_LABELS = _ENTITIES | {ord("\\"): "\\" * 2}
+_IN_TOOLTIPS = _ENTITIES | {ord("\\"): "\\" * 4}
+
+_LETTER_WIDTHS = dict.fromkeys(" .,:;'|!ijlftI()[]/\\-", 0.33) | dict.fromkeys("mwMW@%", 0.92)
+_LETTER_WIDTHS |= dict.fromkeys("ABCDEFGHJKLNOPQRSTUVXYZ&+=<>~", 0.74)
+
+
+def _text_width(text: str) -> float:
+    """About how wide a text is in bold Helvetica, in units of its size."""
+    return sum(_LETTER_WIDTHS.get(c, 0.6 if c.isascii() else 1.1) for c in text)
+
+
+def counted(n: int, what: str, several: str = "") -> str:
+    """A number of things: `1 node`, `1,200 nodes`."""
+    return f"{n:,} {what if n == 1 else several or what + 's'}"
+
+
+def check_one_of(name: str, given: object, known: Sequence[str]) -> None:
+    """Raise ValueError for an argument that is none of the known ones."""
+    if given not in known:
+        raise ValueError(f"{name} is one of {', '.join(known)}, not {given!r}")
+
+
+# --- the finished picture -------------------------------------------------------------------------
+
+
+class Drawing:
+    """A picture that shows itself in a notebook.
+
+    Attributes:
+        source: the picture in Graphviz's language.
+    """
+
+    def __init__(self, source: str, format: str, what: str) -> None:
+        self.source = source
+        self._format = format
+        self._what = what
+        self._rendered: dict[str, bytes] = {}
+
+    def svg(self) -> str:
+        """The picture as SVG; node i has the id n{i}, the edge from its operand k e{i}_{k}."""
+        return self._as("svg").decode()
+
+    def png(self) -> bytes:
+        """The picture as PNG, with two pixels a point, on a transparent background."""
+        return self._as("png")
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the picture to a file, as svg, png, pdf or dot by the end of its name.
+
+        The file is replaced in one step, or left as it was. Raises ValueError for another ending,
+        OSError where the file cannot be written.
+        """
+        ending = os.path.splitext(os.fspath(path))[1].lower()
+        if ending not in (".svg", ".png", ".pdf", ".dot"):
+            raise ValueError(
+                f"a drawing is saved as .svg, .png, .pdf or .dot, not as {str(path)!r}"
+            )
+        content = self.source.encode() if ending == ".dot" else self._as(ending[1:])
+        write_bytes(path, content)
+
+    def _as(self, format: str) -> bytes:
+        if format not in self._rendered:
+            content = render(self.source, format)
+            if format == "svg":
+                start = f'<svg role="img" aria-label="Graph of {self._what}"'
+                content = content.replace(b"<svg", start.encode(), 1)
+            self._rendered[format] = content
+        return self._rendered[format]
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        """What IPython asks for: MIME types with their contents, and how to show them."""
+        bundle = {"text/plain": repr(self)}
+        if self._format == "svg":
+            # Without ids, which would be those of the next drawing on the page, too.
+            svg = re.sub(r'<g id="[^"]*"', "<g", self.svg())
+            return {"image/svg+xml": svg, **bundle}
+        from base64 import b64encode
+
+        png = b64encode(self.png()).decode()
+        width, height = (round(points * 4 / 3) for points in svg_size(self.svg()))  # in CSS pixels
+        return {"image/png": png, **bundle}, {"image/png": {"width": width, "height": height}}
+
+    def __repr__(self) -> str:
+        return for_stream(f"<Drawing of {self._what}>")

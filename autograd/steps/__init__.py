@@ -1,0 +1,215 @@
+"""What happens in a backward pass, step by step? Every equation, every contribution, every sum.
+
+    passed.py      the data of a pass: nodes, numbers, contributions
+    formula.py     derivatives as expressions;  writing.py  how these look as text and as LaTeX
+    step.py        one step, in names and in numbers;  table.py  all of them as a table
+    chain_rule.py  every path from the output to a node
+    terminal.py    the steps in a terminal, by keys
+    page.py        the steps as a page, from the operations of recorder.py and the files of player/
+
+>>> from autograd import Value
+>>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
+>>> c = a * b
+>>> c.label = "c"
+>>> for step in steps(c):
+...     print(step)
+c = a * b = 2 * (-3) = -6
+c.grad = 1, back through c = a * b: a.grad = 1 * b = 1 * (-3) = -3; b.grad = 1 * a = 1 * 2 = 2
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, overload
+
+from autograd.files import write_bytes
+from autograd.steps.chain_rule import Explanation, explanation
+from autograd.steps.passed import Passed
+from autograd.steps.step import (
+    BackwardStep,
+    Contribution,
+    ForwardStep,
+    Step,
+    backward_step,
+    forward_step,
+)
+from autograd.steps.table import table
+from autograd.text import for_stream
+from autograd.value import Value
+
+__all__ = ["BackwardStep", "Contribution", "ForwardStep", "Step", "Steps", "explain", "steps"]
+
+PLAYER_NODES = 1_000  # a picture of more nodes takes many seconds to lay out, and shows little
+STEPS_SHOWN = 40  # of each pass by str(), half of them at its beginning
+
+
+class Steps(Sequence[Step]):
+    """The forward and the backward pass of one output: a sequence of steps, made when asked for.
+
+    First a ForwardStep for each inner node, in topological order; then a BackwardStep for each, in
+    the reverse order, which is the order of `backward()`. The numbers are those that the nodes have
+    when this is made: no `.grad` is touched, and what is written to `.data` and `.grad` later
+    changes nothing here.
+
+    Attributes:
+        output: the Value that is differentiated.
+        nodes: all nodes it depends on, leaves first, in topological order.
+        passed: the pass in numbers.
+    """
+
+    def __init__(self, output: Value, model: Any = None) -> None:
+        self.passed = Passed(output, model)
+        self.output = output
+        self.nodes = self.passed.nodes
+
+    # --- as a sequence ----------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return 2 * (len(self.nodes) - self.passed.leaves)
+
+    @overload
+    def __getitem__(self, which: int) -> Step: ...
+    @overload
+    def __getitem__(self, which: slice) -> tuple[Step, ...]: ...
+    def __getitem__(self, which: int | slice) -> Step | tuple[Step, ...]:
+        positions = range(len(self))
+        if isinstance(which, slice):
+            return tuple(self._step(position) for position in positions[which])
+        try:
+            position = positions[which]
+        except IndexError:
+            raise IndexError(f"no step {which}: there are {len(self)}") from None
+        return self._step(position)
+
+    def _step(self, position: int) -> Step:
+        if position < len(self) // 2:
+            return forward_step(self.passed, self.passed.leaves + position)
+        return backward_step(self.passed, self.passed.leaves + len(self) - 1 - position)
+
+    # --- names, gradients, and the chain rule -----------------------------------------------------
+
+    @property
+    def names(self) -> Mapping[Value, str]:
+        """What each node is called: read when first asked for, and kept."""
+        return self.passed.names
+
+    @property
+    def gradients(self) -> Mapping[Value, float]:
+        """d output / d node for every node, as `backward()` writes it; plain numbers have none."""
+        return self.passed.gradients
+
+    def gradient(self, node: Value | str) -> float:
+        """d output / d node, of a node or of the one with this name.
+
+        Raises ValueError for a node that takes no part, a plain number, and an unknown name.
+        """
+        return self.gradients[self.passed.found(node)]
+
+    def explain(self, node: Value | str, max_paths: int = 20) -> Explanation:
+        """The whole chain rule for one node: every path from the output to it, and their sum.
+
+        Args:
+            node: a leaf or inner node, or its name.
+            max_paths: how many paths are written out, those of the largest product first, and in
+                the order of the operands among equals. All are counted.
+
+        Raises ValueError for a node that takes no part, a plain number, and an unknown name.
+        """
+        if not isinstance(max_paths, int) or max_paths < 1:
+            raise ValueError(f"max_paths is a whole number of 1 or more, not {max_paths!r}")
+        return explanation(self.passed, self.passed.found(node), max_paths)
+
+    # --- as text ----------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        output = self.passed.name(self.output)
+        return for_stream(f"<Steps: forward to {output} and back, {len(self):,} in all>")
+
+    def __str__(self) -> str:
+        return table(self.passed, self, STEPS_SHOWN)
+
+    def table(self) -> str:
+        """All steps as a table, however many; `str()` leaves out the middle of a long one."""
+        return table(self.passed, self, len(self))
+
+    # --- in a notebook, a file and a terminal -----------------------------------------------------
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        if len(self.nodes) > PLAYER_NODES:
+            return {"text/plain": f"{self._too_many()}\n\n{self}"}
+        bundle = {"text/plain": str(self)}
+        if "text/html" in (include or ["text/html"]) and "text/html" not in (exclude or []):
+            from autograd.steps.page import fragment
+
+            bundle["text/html"] = fragment(self.passed)
+        return bundle
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the player to one HTML file, atomically, that needs no network and no Python.
+
+        Raises ValueError for another ending than .html and for a graph that is too large, and
+        OSError where the file cannot be written.
+        """
+        if not os.fspath(path).lower().endswith(".html"):
+            raise ValueError(f"steps are saved as .html, not as {os.path.basename(path)!r}")
+        if len(self.nodes) > PLAYER_NODES:
+            raise ValueError(self._too_many())
+        from autograd.steps.page import page
+
+        write_bytes(path, page(self.passed).encode())
+
+    def _too_many(self) -> str:
+        return (
+            f"{len(self.nodes):,} nodes are too many for the player, which takes {PLAYER_NODES:,};"
+            " step through one example of the batch, or print the table"
+        )
+
+    def play(self, seconds: float = 0.8) -> None:
+        """Step through the passes in a terminal, by the keys it names; elsewhere print the table.
+
+        Args:
+            seconds: how long a step stands when they play by themselves.
+        """
+        from autograd.steps.terminal import play
+
+        play(self, seconds)
+
+    def data(self) -> dict[str, Any]:
+        """Everything a page needs to show the pass and to compute it anew; see recorder.py."""
+        from autograd.steps.player import operations
+        from autograd.steps.recorder import recorded
+
+        return recorded(self.passed, operations())
+
+
+def steps(output: Value, model: Any = None) -> Steps:
+    """The forward and backward pass of an output, as a sequence of steps; see Steps.
+
+    Args:
+        output: the Value to differentiate.
+        model: whose `named_parameters()` name the parameters; by default the modules in whose calls
+            the nodes were made.
+
+    Raises TypeError for another kind of output, and what `backward()` raises where a derivative
+    does not exist.
+    """
+    return Steps(output, model)
+
+
+def explain(
+    output: Value, node: Value | str, model: Any = None, max_paths: int = 20
+) -> Explanation:
+    """`steps(output, model).explain(node, max_paths)`: the whole chain rule for one node.
+
+    >>> a = Value(3.0, label="a")
+    >>> square = a * a
+    >>> square.label = "s"
+    >>> print(explain(square, a))
+    d s / d a = 6, the sum over 2 paths
+    path   local derivatives  in numbers  product
+    s → a  a                  3                 3
+    s → a  a                  3                 3
+    sum                                         6
+    """
+    return Steps(output, model).explain(node, max_paths)

@@ -1,0 +1,219 @@
+"""How is a derivative computed? As an expression of nodes and numbers, which can be written down.
+
+The rules of a primitive are plain arithmetic. Run on floats they give a number; run on
+`Expression`s they give the formula of that number:
+
+>>> from autograd import Value
+>>> from autograd.steps.writing import in_names, written
+>>> x = Value(0.5, label="x")
+>>> y = (2 * x).tanh()
+>>> written(local_derivative(y, 0), in_names(lambda node: node.label or "v"))
+'sech(v)²'
+
+A rule that is Python code and no arithmetic (`if x > 0`, `math.cosh(x)`) cannot be run so: it
+raises TypeError, and its derivative is written `name'(x)`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NoReturn, cast
+
+from autograd import ops
+from autograd.ops import TABLE, Primitive, is_row
+from autograd.text import clipped
+from autograd.value import Constant, Value, as_operand
+
+
+class Expression:
+    """A number that is not known yet: a node of a graph, a plain number, or an operation on these.
+
+    The same object is the same subexpression: it is computed once, and `u * u` is a square. Python
+    code that needs the number itself (a comparison, `if`, float(), math.sin) raises TypeError.
+
+    Attributes:
+        node: the node of the graph it stands for, or None.
+        primitive, operands: the operation, or None and ().
+        number: the plain number, where it is neither.
+    """
+
+    __array_ufunc__ = None  # NumPy's functions then refuse it, and its numbers ask the operators
+    __slots__ = ("node", "number", "operands", "primitive")
+
+    def __init__(
+        self,
+        primitive: Primitive | None = None,
+        operands: Sequence[Expression] = (),
+        node: Value | None = None,
+        number: float = math.nan,
+    ) -> None:
+        self.primitive = primitive
+        self.operands = tuple(operands)
+        self.node = node
+        self.number = number
+
+    def apply_primitive(self, primitive: Primitive, operands: Sequence[Any]) -> Expression:
+        """The operation on operands of which at least one is an Expression."""
+        expressions = [_as_expression(operand) for operand in operands]
+        if any(expression is None for expression in expressions):
+            kinds = ", ".join(type(operand).__name__ for operand in operands)
+            raise TypeError(f"{primitive.name}() in a formula takes numbers, not ({kinds})")
+        return Expression(primitive, cast(list[Expression], expressions))
+
+    def __add__(self, other: Any) -> Expression:
+        return _operation(ops.add, self, other)
+
+    def __radd__(self, other: Any) -> Expression:
+        return _operation(ops.add, other, self)
+
+    def __sub__(self, other: Any) -> Expression:
+        return _operation(ops.sub, self, other)
+
+    def __rsub__(self, other: Any) -> Expression:
+        return _operation(ops.sub, other, self)
+
+    def __mul__(self, other: Any) -> Expression:
+        return _operation(ops.mul, self, other)
+
+    def __rmul__(self, other: Any) -> Expression:
+        return _operation(ops.mul, other, self)
+
+    def __truediv__(self, other: Any) -> Expression:
+        return _operation(ops.div, self, other)
+
+    def __rtruediv__(self, other: Any) -> Expression:
+        return _operation(ops.div, other, self)
+
+    def __pow__(self, other: Any) -> Expression:
+        return _operation(ops.power if isinstance(other, Expression) else ops.pow, self, other)
+
+    def __rpow__(self, other: Any) -> Expression:
+        return _operation(ops.power, other, self)
+
+    def __neg__(self) -> Expression:
+        return Expression(ops.neg, [self])
+
+    def __pos__(self) -> Expression:
+        return self
+
+    def __abs__(self) -> Expression:
+        return Expression(ops.abs, [self])
+
+    def __getattr__(self, name: str) -> Any:
+        """`exp`, `tanh`, ...: what is a method of Values, and a row of the table."""
+        if name in TABLE and hasattr(Value, name):
+            return partial(TABLE[name], self)
+        raise AttributeError(f"a formula has no {name!r}")
+
+    def _needs_a_number(self, *_: object) -> NoReturn:
+        raise TypeError(
+            "this is a formula, whose number is not known: a comparison, `if`, float(), int() or a"
+            " function of `math` cannot be written down; use where(), maximum() and the primitives"
+        )
+
+    __bool__ = __float__ = __int__ = __index__ = __complex__ = _needs_a_number
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _needs_a_number
+    __hash__ = object.__hash__
+
+
+def _as_expression(operand: Any) -> Expression | None:
+    if isinstance(operand, Expression):
+        return operand
+    constant = None if isinstance(operand, Value) else as_operand(operand)
+    return None if constant is None else Expression(number=constant.data)
+
+
+def _operation(primitive: Primitive, left: Any, right: Any) -> Expression:
+    a, b = _as_expression(left), _as_expression(right)
+    if a is None or b is None:
+        return cast(Expression, NotImplemented)  # Python then raises TypeError
+    return Expression(primitive, [a, b])
+
+
+_SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
+# --- the formulas of a graph ----------------------------------------------------------------------
+
+Data = Callable[[Value], float]
+
+
+def _data(node: Value) -> float:
+    return node.data
+
+
+def forward_formula(node: Value, data: Data = _data) -> Expression:
+    """How an inner node was made, `a * b`, with the number itself for each Constant.
+
+    Each operand is an Expression of its own, so that x * x stays a product of two operands.
+    """
+    return Expression(node.primitive, [_reference(parent, data) for parent in node.parents])
+
+
+def local_derivative(node: Value, operand: int, data: Data = _data) -> Expression:
+    """d node / d operand as the node's rule computes it; `name'(x)` where that is no formula.
+
+    Raises ValueError for an operand whose rule is None: there is no derivative to write.
+    """
+    written = written_derivative(node, operand, data)
+    return _primed(node, operand, data) if written is None else written
+
+
+def written_derivative(node: Value, operand: int, data: Data = _data) -> Expression | None:
+    """The rule run on Expressions, the node's own among them; None where it cannot be."""
+    assert node.primitive is not None
+    rule = node.primitive.backward[operand]
+    if rule is None:
+        raise ValueError(f"{node.primitive.name} passes nothing to its operand {operand}")
+    if not callable(rule):
+        return Expression(number=rule)
+    return attempt(rule, Expression(node=node), *_symbols(node, data))
+
+
+def written_forward(node: Value, data: Data = _data) -> Expression | None:
+    """How an inner node is computed from rows of the table; None where that is not known.
+
+    This is `forward_formula`, but for a primitive of a user, whose forward function is run.
+    """
+    assert node.primitive is not None
+    if is_row(node.primitive):
+        return forward_formula(node, data)
+    return attempt(node.primitive.forward, *_symbols(node, data))
+
+
+def _reference(node: Value, data: Data) -> Expression:
+    constant = isinstance(node, Constant)
+    return Expression(number=float(data(node))) if constant else Expression(node=node)
+
+
+def _symbols(node: Value, data: Data) -> list[Any]:
+    """The operands as a rule gets them; a plain number stays one, and a rule may branch on it."""
+    return [plain(_reference(parent, data)) for parent in node.parents]
+
+
+def plain(expression: Expression) -> Any:
+    """The number itself, where an expression is one; else the expression."""
+    known = expression.node is None and expression.primitive is None
+    return expression.number if known else expression
+
+
+def attempt(function: Callable[..., Any], *operands: Any) -> Expression | None:
+    """What a function makes of expressions; None if it is Python code that needs numbers."""
+    # The function is a user's, made for floats: given Expressions it may raise anything.
+    try:
+        return _as_expression(function(*operands))
+    except Exception:
+        return None
+
+
+def _primed(node: Value, operand: int, data: Data) -> Expression:
+    """sinh'(x); of several operands the one it is taken by stands below: hypot'₂(x, y)."""
+    assert node.primitive is not None
+    which = str(operand + 1).translate(_SUBSCRIPT) if len(node.parents) > 1 else ""
+    derivative = Primitive(f"{clipped(node.primitive.name, 32)}'{which}", _unknown, None)
+    return Expression(derivative, [_reference(parent, data) for parent in node.parents])
+
+
+def _unknown(*operands: Any) -> NoReturn:
+    raise TypeError("a derivative that was not written down cannot be computed")

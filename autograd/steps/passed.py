@@ -1,0 +1,192 @@
+"""What happened in a pass? The nodes of an output, their numbers, and every contribution."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import islice
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from autograd import modes
+from autograd.backward import grad, topological_order
+from autograd.draw.names import names
+from autograd.text import clipped
+from autograd.value import Constant, Value
+
+NAMES_LISTED = 30  # in an error for an unknown name
+
+# Called for each contribution, in the order of the pass: the node it comes from, which of its
+# operands receives it, the local derivative, and what the operand had received before, None if
+# nothing.
+Listener = Callable[[Value, int, float, float | None], None]
+
+
+class Edge(NamedTuple):
+    """A way back from a node: to the parent in the place `parent`, which is its operand `operand`.
+
+    rule: of the local derivative, or its number if it is the same everywhere.
+    """
+
+    operand: int
+    parent: int
+    rule: Any
+
+
+class Passed:
+    """The forward and the backward pass of one output, in numbers.
+
+    The numbers are those that the nodes have when this is made. No `.grad` is touched, and what is
+    written to `.data` and `.grad` later changes nothing here.
+
+    Attributes:
+        output: the Value that is differentiated.
+        nodes: all nodes it depends on, leaves first, in topological order. A node's place in this
+            list stands for it in everything else.
+        place: the place of each node.
+        leaves: how many of the nodes are leaves.
+        data: the data of each node.
+        model: whose `named_parameters()` give names; None for the modules that made the nodes.
+    """
+
+    def __init__(self, output: Value, model: Any = None) -> None:
+        if not isinstance(output, Value):
+            raise TypeError(f"steps() takes a Value, not {output!r}")
+        self.output = output
+        self.model = model
+        self.nodes = topological_order(output)
+        self.place = {node: i for i, node in enumerate(self.nodes)}
+        self.leaves = sum(node.primitive is None for node in self.nodes)
+        self.data = [node.data for node in self.nodes]
+        # Of every contribution, in the order of the pass: the local derivative, what its parent
+        # had received before, and whether it had received anything. Those of node i begin at
+        # _begin[i]; a node whose gradient is exactly 0 has none.
+        self._locals, self._before, self._again = array("d"), array("d"), bytearray()
+        self._begin: dict[int, int] = {}
+        self._gradients = _swept(self, self._note)
+
+    def _note(self, node: Value, operand: int, local: float, before: float | None) -> None:
+        self._begin.setdefault(self.place[node], len(self._locals))
+        self._locals.append(local)
+        self._before.append(0.0 if before is None else before)
+        self._again.append(before is not None)
+
+    # --- nodes and contributions, by their places -------------------------------------------------
+
+    @property
+    def last(self) -> int:
+        """The place of the output."""
+        return len(self.nodes) - 1
+
+    def edges(self, i: int) -> Iterator[Edge]:
+        """The ways back from node i, to each parent that takes a gradient."""
+        node = self.nodes[i]
+        assert node.primitive is not None
+        for k, (parent, rule) in enumerate(zip(node.parents, node.primitive.backward, strict=True)):
+            if rule is not None and not isinstance(parent, Constant):
+                yield Edge(k, self.place[parent], rule)
+
+    def local_derivatives(self, i: int) -> Iterator[tuple[Edge, float | None]]:
+        """The ways back from node i with their local derivatives.
+
+        None where the gradient of the node is exactly 0: they are not computed then.
+        """
+        begin = self._begin.get(i)
+        for at, edge in enumerate(self.edges(i)):
+            yield edge, None if begin is None else self._locals[begin + at]
+
+    def contributions(self, i: int) -> Iterator[tuple[Edge, float, float | None]]:
+        """What node i hands on: the edge, its local derivative, and what was received before."""
+        if i in self._begin:
+            for at, edge in enumerate(self.edges(i), self._begin[i]):
+                yield edge, self._locals[at], self._before[at] if self._again[at] else None
+
+    def gradient_at(self, i: int) -> float:
+        """d output / d node i; that of a plain number is what would reach it, 0."""
+        return self._gradients[i]
+
+    def data_of(self, node: Value) -> float:
+        """The data of a node when the pass was made."""
+        return self.data[self.place[node]]
+
+    # --- names and gradients ----------------------------------------------------------------------
+
+    @cached_property
+    def names(self) -> Mapping[Value, str]:
+        """What each node is called: read when first asked for, and kept."""
+        return MappingProxyType(names(self.nodes, self.model))
+
+    def name(self, node: Value) -> str:
+        """What a node is called, as it is shown."""
+        return clipped(self.names[node])
+
+    @cached_property
+    def gradients(self) -> Mapping[Value, float]:
+        """d output / d node for every node, as `backward()` writes it; plain numbers have none."""
+        alone = len(self.nodes) == 1  # an output that is a plain number has its 1 all the same
+        pairs = zip(self.nodes, self._gradients, strict=True)
+        found = {node: g for node, g in pairs if alone or not isinstance(node, Constant)}
+        return MappingProxyType(found)
+
+    def found(self, which: Value | str) -> Value:
+        """The node that is meant, by itself or by its name.
+
+        Raises ValueError for a node that takes no part, a plain number, and an unknown name.
+        """
+        if isinstance(which, Value):
+            if which not in self.place:
+                raise ValueError(f"{self.name(self.output)} does not depend on {which!r}")
+            if which not in self.gradients:
+                raise ValueError(f"{which!r} is a plain number, which receives no gradient")
+            return which
+        if not isinstance(which, str):
+            raise TypeError(f"a node is given as a Value or by its name, not as {which!r}")
+        found = [node for node in self.gradients if self.names[node] == which]
+        if len(found) > 1:
+            raise ValueError(f"{len(found)} nodes are called {which!r}: give the Value itself")
+        if not found:
+            called = [self.name(node) for node in islice(self.gradients, NAMES_LISTED)]
+            more = len(self.gradients) - len(called)
+            listed = ", ".join(called) + (f" and {more:,} more" if more else "")
+            raise ValueError(f"no node is called {which!r}; there are {listed}")
+        return found[0]
+
+
+# --- the sweep ------------------------------------------------------------------------------------
+
+
+def _swept(passed: Passed, each: Listener) -> list[float]:
+    """The gradient of each node: the engine's backward pass, operation by operation.
+
+    It does not touch `.grad`, and tells `each` of every contribution.
+    """
+    nodes, data, place = passed.nodes, passed.data, passed.place
+    if modes.current.get().checking:
+        _raise_as_the_engine_does(passed.output, nodes)
+    gradients: list[Any] = [0.0] * len(nodes)
+    gradients[-1] = 1.0
+    received = bytearray(len(nodes))
+    for i in range(len(nodes) - 1, passed.leaves - 1, -1):
+        upstream = gradients[i]
+        if not upstream:
+            continue
+        numbers: list[float] = []
+        for k, j, rule in passed.edges(i):
+            local = rule
+            if callable(rule):
+                numbers = numbers or [data[place[parent]] for parent in nodes[i].parents]
+                try:
+                    local = rule(data[i], *numbers)
+                except (ValueError, ZeroDivisionError, OverflowError):
+                    _raise_as_the_engine_does(passed.output, nodes)
+                    raise
+            each(nodes[i], k, local, gradients[j] if received[j] else None)
+            gradients[j] += upstream * local
+            received[j] = True
+    return [float(gradient) for gradient in gradients]
+
+
+def _raise_as_the_engine_does(output: Value, nodes: Sequence[Value]) -> None:
+    """Where a derivative does not exist, let the engine say so in its own words."""
+    grad(output, [node for node in nodes if not isinstance(node, Constant)])

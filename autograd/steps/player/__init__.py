@@ -1,0 +1,20 @@
+"""The files of the page: its style, and its scripts in the order in which they are put together."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+
+SCRIPTS = ("operations.js", "pass.js", "picture.js", "panels.js", "player.js")
+STYLE = "player.css"
+
+
+def read(name: str) -> str:
+    """The text of a file."""
+    return files(__name__).joinpath(name).read_text(encoding="utf-8")
+
+
+def operations() -> frozenset[str]:
+    """The rows of the table that the page can compute: those with a function in operations.js."""
+    _, _, table = read("operations.js").partition("const OPERATIONS = {\n")
+    return frozenset(re.findall(r"^  (\w+)[:,]", table.partition("\n};")[0], re.MULTILINE))

@@ -1,0 +1,261 @@
+// How does a recorded pass become something to play with?
+//
+// Python puts the other scripts before this file, wraps all in one function, so that no name leaves
+// it, and calls `mount(id)`: every element with that id, which holds the recording, gets a player in
+// a shadow root of its own. For tests, such an element has a property `player` whose one function,
+// `state()`, returns a copy of what is shown, in exact numbers.
+
+// --- the player ----------------------------------------------------------------------------------
+
+const SPEEDS = [0.5, 1, 2, 4, 10];
+const PAUSE = 1400; // milliseconds for which a step is shown at speed 1
+const WIDE = { ratio: 2.6, nodes: 60 }; // such a picture has the panel below it, not beside it
+
+class Player {
+  constructor(host, { steps, picture, css }) {
+    this.host = host;
+    this.graph = new Graph(steps);
+    this.leaves = new Map(); // the leaves that were moved: node -> number
+    this.pass = new Pass(this.graph, this.leaves);
+    this.position = 0;
+    this.speed = 1;
+    this.timer = 0;
+    const actions = {
+      select: (i) => this.select(i),
+      light: (edges) => this.picture.update(this.pass.at(this.position), edges),
+      value: (i) => this.pass.values[i],
+      set: (i, x) => this.set(i, x),
+      drag: (i, from, dx, finely) => {
+        const unit = reach(from) / TICKS / (finely ? 10 : 1);
+        this.set(i, moved(from, dx * unit, unit));
+      },
+      reset: () => this.recompute(() => this.leaves.clear()),
+    };
+    this.picture = new Picture(this.graph, picture, actions);
+    this.stepView = new StepView(this.graph);
+    this.chainView = new ChainView(this.graph, actions);
+    this.leavesView = new LeavesView(this.graph, actions);
+    this.said = element("div", { class: "hidden", "aria-live": "polite" });
+    this.root = element("div", { class: "player", role: "group", tabindex: "0",
+      "aria-label": TEXT.player(this.graph.name(this.graph.output)),
+      keydown: (event) => this.key(event),
+      pointerover: (event) => this.point(event), pointerout: () => this.picture.point() },
+    element("h2", {}, steps.title), this.controls(),
+    element("div", { class: "view" }, this.picture.stage, this.caption()),
+    element("div", { class: "panel" }, this.chainView.section, this.stepView.section),
+    this.leavesView.section, this.said);
+    const { width, height } = this.picture.box;
+    const wide = width > WIDE.ratio * height || this.graph.size > WIDE.nodes;
+    this.root.classList.toggle("stacked", wide && width > 500);
+    this.render();
+    host.attachShadow({ mode: "open" }).append(element("style", {}, css), this.root);
+    host.setAttribute("data-lm-suppress-shortcuts", "true"); // JupyterLab leaves our keys to us
+    Object.defineProperty(host, "player", { value: Object.freeze({ state: () => this.state() }) });
+    const follow = themeFollower(host, (dark) => this.root.classList.toggle("dark", dark));
+    new ResizeObserver(([{ contentRect }]) => {
+      follow(); // also when the player comes back into the page
+      this.picture.resized(contentRect);
+    }).observe(this.picture.stage);
+  }
+
+  controls() {
+    const last = this.graph.steps.length;
+    const press = (action) => (event) => {
+      action();
+      if (event.detail) this.root.focus({ preventScroll: true }); // after the mouse, keys are ours
+    };
+    this.buttons = {
+      first: button("first", press(() => this.jump(0))),
+      back: button("back", press(() => this.jump(this.position - 1))),
+      play: button("play", press(() => this.toggle())),
+      next: button("next", press(() => this.jump(this.position + 1))),
+      last: button("last", press(() => this.jump(last))),
+    };
+    this.slider = element("input", { type: "range", class: "steps", min: 0, max: last, step: 1,
+      "aria-label": TEXT.slider, input: () => this.jump(this.slider.valueAsNumber) });
+    const share = last ? (100 * this.graph.forwardSteps) / last : 0;
+    this.slider.style.setProperty("--forward", `${share}%`);
+    const options = SPEEDS.map((speed) => element("option", { value: speed }, `${speed}×`));
+    this.speeds = element("select", { "aria-label": TEXT.speed, title: TEXT.speed,
+      change: () => (this.speed = Number(this.speeds.value)) }, ...options);
+    this.speeds.value = "1";
+    const buttons = element("div", { class: "buttons" }, ...Object.values(this.buttons));
+    return element("div", { class: "controls" }, buttons, this.slider, this.speeds);
+  }
+
+  caption() {
+    const kinds = Object.entries(TEXT.kinds)
+      .filter(([kind]) => this.graph.nodes.some((node) => node.kind === kind))
+      .map(([kind, text]) => span(`kind ${kind}`, text));
+    return element("p", { class: "caption" }, span("legend", ...kinds), span("hint", TEXT.hint));
+  }
+
+  // What the player does.
+
+  go(position) {
+    this.position = Math.max(0, Math.min(this.graph.steps.length, position));
+    this.render();
+    if (!this.timer || this.speed <= 1) setText(this.said, this.stepView.spoken());
+  }
+
+  jump(position) {
+    this.stop();
+    this.go(position);
+  }
+
+  toggle() {
+    if (this.timer) {
+      this.stop();
+      return this.render();
+    }
+    const again = this.position === this.graph.steps.length;
+    this.timer = setTimeout(() => this.tick(), PAUSE / this.speed / 2);
+    this.go(again ? 0 : this.position);
+  }
+
+  tick() {
+    const last = this.graph.steps.length;
+    const over = !this.host.isConnected || this.position + 1 >= last;
+    this.timer = over ? 0 : setTimeout(() => this.tick(), PAUSE / this.speed);
+    this.go(this.position + 1);
+  }
+
+  stop() {
+    clearTimeout(this.timer);
+    this.timer = 0;
+  }
+
+  set(i, x) {
+    const back = Object.is(x, this.graph.values[i]);
+    this.recompute(() => (back ? this.leaves.delete(i) : this.leaves.set(i, x)));
+  }
+
+  recompute(change) {
+    change();
+    this.pass = new Pass(this.graph, this.leaves);
+    this.render();
+  }
+
+  select(i) {
+    const before = this.chainView.node;
+    this.chainView.select(i);
+    this.render();
+    const focused = i < 0 ? this.picture.nodes[before].group : this.chainView.closer;
+    focused.focus({ preventScroll: true });
+  }
+
+  // What the player shows.
+
+  render() {
+    const { buttons, slider, position } = this;
+    const last = this.graph.steps.length;
+    const now = this.pass.at(position);
+    this.picture.update(now, this.chainView.lit);
+    this.stepView.update(now);
+    this.chainView.update(this.pass);
+    this.leavesView.update(now, this.leaves.size > 0);
+    for (const name of ["first", "back"]) enable(buttons[name], position > 0);
+    for (const name of ["next", "last"]) enable(buttons[name], position < last);
+    const toggle = this.timer ? "pause" : "play";
+    if (buttons.play.title !== TEXT[toggle]) {
+      setAttribute(buttons.play, "title", TEXT[toggle]);
+      setAttribute(buttons.play, "aria-label", TEXT[toggle]);
+      buttons.play.replaceChildren(icon(toggle));
+    }
+    slider.value = String(position);
+    const { title, count } = this.stepView;
+    const [first, ...rest] = title.textContent;
+    const spoken = `${count.textContent}: ${first.toLowerCase()}${rest.join("")}`;
+    setAttribute(slider, "aria-valuetext", spoken);
+  }
+
+  point(event) {
+    const named = event.target.closest("[data-node]");
+    if (named) this.picture.point(Number(named.dataset.node));
+  }
+
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    event.stopPropagation(); // a notebook must not take our keys for its own
+    const { target } = event;
+    if (event.key === "Escape" && this.chainView.node >= 0) this.select(-1);
+    if (target.matches("input, select") && target !== this.slider) return; // keys of their own
+    if (event.key === " " && target.matches("button, .node")) return; // pressed
+    const keys = {
+      ArrowRight: () => this.jump(this.position + 1),
+      ArrowLeft: () => this.jump(this.position - 1),
+      Home: () => this.jump(0),
+      End: () => this.jump(this.graph.steps.length),
+      " ": () => this.toggle(),
+    };
+    if (!keys[event.key]) return;
+    event.preventDefault();
+    keys[event.key]();
+  }
+
+  /** A copy of what is shown, in exact numbers; null for what is not known, or not yet. */
+  state() {
+    const { graph, pass, position } = this;
+    const now = pass.at(position);
+    const exact = (x) => (typeof x === "number" ? x : null);
+    const plain = (i) => graph.nodes[i].kind === "constant";
+    return {
+      position,
+      last: graph.steps.length,
+      phase: now.step.phase,
+      node: now.step.node,
+      playing: this.timer !== 0,
+      problem: pass.problem && explained(pass),
+      data: graph.nodes.map((_, i) => exact(dataAt(now, i))),
+      gradients: graph.nodes.map((_, i) => (plain(i) ? null : exact(gradientAt(now, i)))),
+      upstream: now.b >= 0 && now.b < pass.failedAt ? pass.upstream[now.b] : null,
+      contributions: (now.b >= 0 ? pass.contributions[now.b] : []).map(({ edge, ...numbers }) =>
+        ({ operand: edge.operand, parent: edge.parent, ...numbers })),
+    };
+  }
+}
+
+// --- light and dark ------------------------------------------------------------------------------
+
+/** As the notebook says (JupyterLab, VS Code, Colab); in a plain page, as the reader prefers. */
+function isDark() {
+  const { body, documentElement } = document;
+  const jupyter = body.getAttribute("data-jp-theme-light");
+  const colab = documentElement.getAttribute("theme");
+  const code = (name) => body.classList.contains(`vscode-${name}`);
+  if (jupyter) return jupyter === "false";
+  if (code("light") || code("high-contrast-light")) return false;
+  if (code("dark") || code("high-contrast")) return true;
+  return colab ? colab === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
+/** A function that applies the theme, and from then on follows it while the host is in the page. */
+function themeFollower(host, apply) {
+  const preferred = matchMedia("(prefers-color-scheme: dark)");
+  let following = false;
+  const changed = () => {
+    if (host.isConnected) return apply(isDark());
+    following = false; // nothing of the page may hold on to a player that was taken out of it
+    observer.disconnect();
+    preferred.removeEventListener("change", changed);
+  };
+  const observer = new MutationObserver(changed);
+  return () => {
+    apply(isDark());
+    if (following) return;
+    following = true;
+    observer.observe(document.body, { attributes: true });
+    observer.observe(document.documentElement, { attributes: true });
+    preferred.addEventListener("change", changed);
+  };
+}
+
+// --- into the page -------------------------------------------------------------------------------
+
+/** A player in every element with this id: a notebook may show one output in two places. */
+function mount(id) {
+  for (const host of document.querySelectorAll(`[id="${id}"]`)) {
+    const recording = host.querySelector('script[type="application/json"]');
+    if (recording && !host.shadowRoot) new Player(host, JSON.parse(recording.textContent));
+  }
+}

@@ -1,0 +1,298 @@
+"""How does a page compute a pass? By operations on numbered slots, recorded from the formulas."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from autograd.draw.names import node_kinds
+from autograd.ops import TABLE, is_row
+from autograd.steps.formula import (
+    Expression,
+    attempt,
+    forward_formula,
+    local_derivative,
+    plain,
+    written_derivative,
+    written_forward,
+)
+from autograd.steps.passed import Passed
+from autograd.steps.writing import Mention, in_names, template, written
+from autograd.text import number as formatted
+from autograd.text import shown
+from autograd.value import Constant, Value
+
+RECORDED_OPERATIONS = 10_000  # a rule of more operations is not handed to a page
+
+Operation = tuple[int, str, tuple[int, ...]]  # the slot it writes, a row's name, the slots it reads
+Recording = tuple[list[Operation], int]  # the operations, and the slot of the result
+
+
+class Recorder:
+    """A graph as operations on numbered slots, the first of which hold the nodes' data.
+
+    Args:
+        nodes: the slot of each node: 0, 1, 2, ...
+        data: what these slots hold.
+        known: the names of the rows that the page can compute; by default all of the table.
+
+    Attributes:
+        slots: the numbers of nodes and constants; nan where an operation will write.
+        constants: the slots of the plain numbers, by how these are spelled, which tells 0.0 from
+            -0.0 and knows nan.
+    """
+
+    def __init__(
+        self, nodes: Mapping[Value, int], data: Sequence[float], known: Collection[str] = TABLE
+    ) -> None:
+        self._nodes = nodes
+        self._known = known
+        self.slots = list(data)
+        self.constants: dict[str, int] = {}
+
+    def forward(self, node: Value) -> list[Operation] | None:
+        """The operations that compute a node from its parents; None where Python code does."""
+        assert node.primitive is not None
+        recording = self._checked(
+            written_forward(node, self._data), node.primitive.forward, node.parents
+        )
+        if recording is None:
+            return None
+        program, slot = recording
+        target = self._nodes[node]
+        if not program:  # the result is a parent, or a number
+            return [(target, "mul", (slot, self._constant(1.0)))]  # exact for every float
+        self.slots.pop()  # that of the last operation, which writes the node's slot instead
+        return [*program[:-1], (target, *program[-1][1:])]
+
+    def derivative(self, node: Value, operand: int) -> Recording | None:
+        """The operations that compute a local derivative; None where Python code does."""
+        assert node.primitive is not None
+        expression = written_derivative(node, operand, self._data)
+        rule = node.primitive.backward[operand]
+        return self._checked(expression, rule, (node, *node.parents))
+
+    def _checked(
+        self, expression: Expression | None, function: Any, nodes: Sequence[Value]
+    ) -> Recording | None:
+        """The recording, if it gives what the function gives: that may look at types, or call C."""
+        if expression is None:
+            return None
+        try:
+            program, slot = self.record(expression)
+        except TypeError:
+            return None
+        numbers = [self._data(node) for node in nodes]
+        expected = _outcome(function, *numbers) if callable(function) else repr(function)
+        return (program, slot) if _outcome(result, program, slot, self.slots) == expected else None
+
+    def record(self, expression: Expression) -> Recording:
+        """The operations that compute an expression, each once, each after its operands.
+
+        An operation of another primitive is taken apart into rows that the page can compute.
+        Raises TypeError where that cannot be done, or does not end.
+        """
+        done: dict[Expression, int] = {}
+        found: dict[tuple[str, tuple[int, ...]], int] = {}
+        inside: dict[Expression, Expression] = {}  # of operations the page cannot compute
+        program: list[Operation] = []
+        waiting = [expression]
+        while waiting:
+            if len(program) + len(inside) > RECORDED_OPERATIONS:
+                raise TypeError(f"more than {RECORDED_OPERATIONS} operations")
+            part = waiting[-1]
+            primitive = part.primitive
+            known = primitive is None or (is_row(primitive) and primitive.name in self._known)
+            if not known and part not in inside:
+                inside[part] = _inside(part)
+            operands = (inside[part],) if part in inside else part.operands
+            missing = [operand for operand in operands if operand not in done]
+            if missing and part not in done:
+                waiting += reversed(missing)
+                continue
+            waiting.pop()
+            if part in done:
+                continue
+            if part.node is not None:
+                done[part] = self._nodes[part.node]
+            elif part.primitive is None:
+                done[part] = self._constant(part.number)
+            elif part in inside:
+                done[part] = done[inside[part]]
+            else:
+                operation = (part.primitive.name, tuple(done[operand] for operand in operands))
+                if operation not in found:
+                    found[operation] = self._new_slot()
+                    program.append((found[operation], *operation))
+                done[part] = found[operation]
+        return program, done[expression]
+
+    def _data(self, node: Value) -> float:
+        return self.slots[self._nodes[node]]
+
+    def _constant(self, number: float) -> int:
+        spelling = repr(number)
+        if spelling not in self.constants:
+            self.constants[spelling] = self._new_slot(number)
+        return self.constants[spelling]
+
+    def _new_slot(self, number: float = math.nan) -> int:
+        self.slots.append(number)
+        return len(self.slots) - 1
+
+
+def _inside(operation: Expression) -> Expression:
+    """What a primitive does to its operands, as a formula; TypeError if it is Python code."""
+    assert operation.primitive is not None
+    done = attempt(operation.primitive.forward, *map(plain, operation.operands))
+    if done is None:
+        raise TypeError(f"{operation.primitive.name} is Python code, and no arithmetic")
+    return done
+
+
+def _outcome(function: Callable[..., Any], *numbers: Any) -> str:
+    """A float by its spelling, which is exact and knows nan and -0.0; an error by its kind."""
+    try:
+        return repr(float(function(*numbers)))
+    except Exception as error:
+        return type(error).__name__
+
+
+def result(program: Sequence[Operation], slot: int, slots: Sequence[float]) -> float:
+    """What stands in a slot when the operations have run, as a page runs them.
+
+    Raises what a row's forward function raises.
+    """
+    found: dict[int, float] = {}
+    for target, name, operands in program:
+        numbers = [found[o] if o in found else slots[o] for o in operands]
+        found[target] = TABLE[name].forward(*numbers)
+    return found[slot] if slot in found else slots[slot]
+
+
+# --- a whole pass ---------------------------------------------------------------------------------
+
+
+def recorded(passed: Passed, known: Collection[str]) -> dict[str, Any]:
+    """Everything a page needs to show a pass and to compute it anew: lists, texts, numbers.
+
+    Args:
+        passed: the pass.
+        known: the names of the rows that the page can compute.
+
+    Slots are numbers in one array. Slots 0 .. n-1 hold the data of the n nodes; "constants" fills
+    some of those beyond, and the operations [slot, primitive, operand slots] the others. A number
+    is a JSON number or one of "nan", "inf", "-inf" and "-0".
+
+    A formula is a list of texts and of {"slot": i, "grouped": bool}, a node in its place: its name,
+    or its number, in parentheses if that is below 0 and "grouped" is true. Where the name needs
+    parentheses, as the label "a + b" does before " * c", "name" holds it with them.
+
+    Of a local derivative that the page cannot compute, because it is Python code or the page has no
+    function for a primitive, "program" is None and "local_value" holds its number, None if it has
+    none; leaves it depends on are not movable.
+    """
+    n = len(passed.nodes)
+    recorder = Recorder(passed.place, [float(number) for number in passed.data], known)
+    why: list[str] = [""] * n  # what changes with this node cannot be computed, because ...
+    forward: list[list[Any]] = []
+    for i in range(passed.leaves, n):
+        program = recorder.forward(passed.nodes[i])
+        forward += _listed(program or [])
+        why[i] = _python_code(passed, i) if program is None else ""
+    backward: list[dict[str, Any]] = []
+    for i in range(n - 1, passed.leaves - 1, -1):
+        edges = [_edge(passed, i, edge.operand, edge.parent, recorder) for edge in passed.edges(i)]
+        backward.append({"node": i, "edges": edges})
+        if any(edge["program"] is None for edge in edges):
+            why[i] = why[i] or _python_code(passed, i)
+        for parent in passed.nodes[i].parents:
+            j = passed.place[parent]
+            why[j] = why[j] or why[i]
+    gradients = passed.gradients
+    return {
+        "version": 1,
+        "title": f"The backward pass of {passed.name(passed.output)}",
+        "nodes": _nodes(passed, why),
+        "output": n - 1,
+        "constants": [
+            [slot, _json_number(recorder.slots[slot])] for slot in recorder.constants.values()
+        ],
+        "slots": len(recorder.slots),
+        "forward": forward,
+        "backward": backward,
+        "gradients": [
+            _json_number(gradients[node]) if node in gradients else None for node in passed.nodes
+        ],
+    }
+
+
+def _nodes(passed: Passed, why: Sequence[str]) -> list[dict[str, Any]]:
+    entries = []
+    kinds = node_kinds(passed.nodes, passed.model, [passed.output])
+    for i, (node, kind) in enumerate(zip(passed.nodes, kinds, strict=True)):
+        leaf = node.primitive is None
+        fixed = "it is a plain number" if isinstance(node, Constant) else why[i]
+        entry = {
+            "name": passed.name(node),
+            "label": shown(str(node.label)),
+            "op": node.op,
+            "symbol": node.primitive.symbol if node.primitive else "",
+            "domain": node.primitive.domain if node.primitive else "",
+            "kind": kind,
+            "parents": [passed.place[parent] for parent in node.parents],
+            "data": _json_number(passed.data[i]),
+            "movable": leaf and not fixed,
+            "fixed_because": fixed if leaf else "",
+        }
+        if not leaf:
+            entry["formula"] = _template(passed, forward_formula(node, passed.data_of))
+        entries.append(entry)
+    return entries
+
+
+def _edge(passed: Passed, i: int, k: int, j: int, recorder: Recorder) -> dict[str, Any]:
+    """How the local derivative of node i by its operand k, the node j, is computed."""
+    node = passed.nodes[i]
+    symbols = _template(passed, local_derivative(node, k, passed.data_of))
+    edge = {"operand": k, "parent": j, "symbols": symbols}
+    recording = recorder.derivative(node, k)
+    if recording is not None:
+        return {**edge, "program": _listed(recording[0]), "local": recording[1]}
+    # No leaf before it is movable, so its number stays; another may bring a gradient to it.
+    assert node.primitive is not None
+    rule: Any = node.primitive.backward[k]
+    try:
+        local = _json_number(rule(*map(passed.data_of, (node, *node.parents))))
+    except Exception:  # whatever Python code raises where it was not run before
+        local = None
+    return {**edge, "program": None, "local_value": local}
+
+
+def _python_code(passed: Passed, i: int) -> str:
+    node = passed.nodes[i]
+    formula = written(forward_formula(node, passed.data_of), in_names(passed.name))
+    return f"{passed.name(node)} = {formula} runs Python code, which a page cannot"
+
+
+def _template(passed: Passed, expression: Expression) -> list[Any]:
+    def item(mention: Mention) -> dict[str, Any]:
+        name = passed.name(mention.node)
+        entry = {"slot": passed.place[mention.node], "grouped": mention.signed}
+        grouped = in_names(passed.name)(mention)
+        return entry if grouped == name else {**entry, "name": grouped}
+
+    return template(expression, item)
+
+
+def _listed(program: Sequence[Operation]) -> list[list[Any]]:
+    """Operations as JSON has them."""
+    return [[slot, name, list(operands)] for slot, name, operands in program]
+
+
+def _json_number(number: float) -> float | str:
+    """A number as JSON holds it; what JSON cannot hold, or loses, as text."""
+    if not math.isfinite(number) or repr(number) == "-0.0":
+        return formatted(number)
+    return float(number)

@@ -1,0 +1,327 @@
+"""How is an expression written down? As text and as LaTeX, in names or in numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import NamedTuple, TypeVar
+
+from autograd import ops
+from autograd.ops import LEVELS, Form, Primitive
+from autograd.steps.formula import Expression
+from autograd.text import clipped, number
+from autograd.value import Value
+
+# A rule may be a chain of any length. Of a longer one this many operations are shown, and an
+# ellipsis for each part left out.
+SHOWN_OPERATIONS = 40
+
+# --- how operations look: the forms of the rows, in text and in LaTeX -----------------------------
+
+# How tightly an operation binds its operands. What binds looser than its place asks for stands in
+# parentheses; an atom never does. A Form of a primitive calls these levels by their names.
+ANY, SUM, PRODUCT, SIGN, POWER, ATOM = range(6)
+_LEVELS = {level: binds for binds, level in enumerate(("", *LEVELS))}
+
+
+class Place(NamedTuple):
+    """Where an operand goes.
+
+    Attributes:
+        operand: which one.
+        binds: how tightly it must bind, to stand without parentheses.
+        signed: whether a minus at its front asks for parentheses, as in `a * (-b)`; None: if it
+            does at the front of the whole.
+    """
+
+    operand: int
+    binds: int = ANY
+    signed: bool | None = False
+
+
+class Layout(NamedTuple):
+    """An operation as it looks: how tightly it binds, and its signs and operands in order."""
+
+    binds: int
+    parts: tuple[str | Place, ...]
+
+
+class Style(NamedTuple):
+    """One way to write: the forms of primitives, how a function is called, and everything else."""
+
+    form: Callable[[Primitive], Form]
+    function: Callable[[Primitive], str]
+    name: Callable[[str], str]
+    number: Callable[[float], str]
+    raised: Callable[[int], str]
+    opening: str
+    closing: str
+    ellipsis: str
+
+
+class Mention(NamedTuple):
+    """A node of the graph in a formula.
+
+    Attributes:
+        node: the node.
+        signed: whether a number below 0 stands in parentheses here.
+        operand: whether it is the operand of an operator: a name of several words, such as a label
+            "a + b", then stands in parentheses.
+    """
+
+    node: Value
+    signed: bool
+    operand: bool
+
+
+@lru_cache(maxsize=256)
+def _parsed(form: Form) -> Layout:
+    """A form with operands, read.
+
+    A minus at the front of an operand asks for parentheses if the operand has to bind tighter than
+    a sum, as in `a * (-b)`; at the front of the whole, if it does in the place of the whole.
+    """
+    parts: list[str | Place] = []
+    for sign, operand, level in _OPERAND.findall(form.template):
+        parts += [sign] if sign else []
+        if operand:
+            binds = _LEVELS[level]
+            parts.append(Place(int(operand) - 1, binds, binds > SUM if parts else None))
+    return Layout(_LEVELS[form.level], tuple(parts))
+
+
+# What stands before an operand, its number, and its level; at the end only what stands there.
+_OPERAND = re.compile(rf"(.*?)(?:#(\d+)(?::({'|'.join(filter(None, _LEVELS))}))?|$)", re.DOTALL)
+
+
+def _function(before: str, after: str, operands: int) -> Layout:
+    places: list[str | Place] = [before]
+    for i in range(operands):
+        places += [", ", Place(i)] if i else [Place(i)]
+    return Layout(ATOM, (*places, after))
+
+
+_BASE = Place(0, ATOM, True)  # of a power
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_FROM_SUBSCRIPT = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+
+
+def _function_name(primitive: Primitive) -> str:
+    """What a primitive is called where it is written as a function."""
+    template, symbol = primitive.text.template, primitive.symbol
+    return template or (symbol if symbol.isidentifier() else primitive.name)
+
+
+TEXT = Style(
+    form=lambda primitive: primitive.text,
+    function=lambda primitive: clipped(_function_name(primitive)),
+    name=clipped,
+    number=number,
+    raised=lambda n: str(n).translate(_SUPERSCRIPT),
+    opening="(",
+    closing=")",
+    ellipsis="…",
+)
+
+
+_LATEX_SIGNS = {
+    "\\": r"\backslash ",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "^": r"\wedge ",
+    "~": r"\sim ",
+    "<": r"\lt ",
+    ">": r"\gt ",
+    "*": r"\ast ",
+    "`": r"\text{‘}",
+}
+
+
+def latex_name(name: str) -> str:
+    r"""A name in math mode: `a` as it is, `x1` as x_{1}, others upright; nothing in it is LaTeX.
+
+    >>> print(latex_name("loss"), latex_name("layers.0.w.1"), latex_name("100%"))
+    \mathrm{loss} {\text{layers.0.w.1}} {\text{100}\%}
+    """
+    name = clipped(name)
+    single = re.fullmatch(r"([A-Za-z])([0-9]*)", name)
+    if single:
+        letter, digits = single.groups()
+        return f"{letter}_{{{digits}}}" if digits else letter
+    if re.fullmatch(r"[A-Za-z0-9]+", name):
+        return rf"\mathrm{{{name}}}"
+    # Signs that mean something to TeX are commands of their own; the rest is text between them.
+    # Renderers differ in what they escape inside of \text, so nothing there is in need of it.
+    runs = re.split(f"([{re.escape(''.join(_LATEX_SIGNS))}])", name)
+    parts = [_LATEX_SIGNS.get(run) or rf"\text{{{run}}}" for run in runs if run]
+    return f"{{{''.join(parts)}}}"
+
+
+def _latex_number(x: float) -> str:
+    mantissa, _, exponent = number(x).partition("e")
+    if exponent:
+        power = rf"10^{{{int(exponent)}}}"
+        return {"1": "", "-1": "-"}.get(mantissa, rf"{mantissa} \cdot ") + power
+    return {"inf": r"\infty ", "-inf": r"-\infty ", "nan": r"\mathrm{nan}"}.get(mantissa, mantissa)
+
+
+def _latex_function(primitive: Primitive) -> str:
+    """The name of a function: as its row gives it, or upright."""
+    given = primitive.latex.template
+    if given != primitive.text.template:
+        return given
+    match = re.fullmatch(r"(.+?)('?)([₀-₉]*)", _function_name(primitive), re.DOTALL)
+    assert match is not None
+    base, prime, which = match.groups()
+    which = f"_{{{which.translate(_FROM_SUBSCRIPT)}}}" if which else ""
+    if re.fullmatch(r"[A-Za-z0-9]+", base):
+        return rf"\operatorname{{{base}}}{prime}{which}"
+    return f"{latex_name(base)}{prime}{which}"
+
+
+LATEX = Style(
+    form=lambda primitive: primitive.latex,
+    function=_latex_function,
+    name=latex_name,
+    number=_latex_number,
+    raised=lambda n: f"^{{{n}}}",
+    opening=r"\left(",
+    closing=r"\right)",
+    ellipsis=r"\ldots ",
+)
+
+
+def _layout(expression: Expression, style: Style) -> Layout:
+    """What an operation or a plain number looks like."""
+    primitive, operands = expression.primitive, expression.operands
+    if primitive is None:
+        return _number_layout(expression.number, style)
+    exponent = _small_exponent(expression)
+    if exponent is not None:
+        return Layout(POWER, (_BASE, style.raised(exponent)))
+    form = style.form(primitive)
+    if "#" in form.template:
+        return _parsed(form)
+    name = style.function(primitive)
+    return _function(name + style.opening, style.closing, len(operands))
+
+
+def _number_layout(number: float, style: Style) -> Layout:
+    sign = style.number(number)
+    return Layout(PRODUCT if "10^" in sign else SIGN if sign.startswith("-") else ATOM, (sign,))
+
+
+def _small_exponent(expression: Expression) -> int | None:
+    """n of a power that is written with n raised: u * u of one u, and u ** n of a small whole n."""
+    primitive, operands = expression.primitive, expression.operands
+    if primitive is ops.mul and operands[0] is operands[1]:
+        return 2
+    if primitive is ops.pow or primitive is ops.power:
+        n = operands[1].number  # nan if it is no plain number
+        if abs(n) < 100 and n == int(n):
+            return int(n)
+    return None
+
+
+# --- writing --------------------------------------------------------------------------------------
+
+Show = Callable[[Mention], str]
+ALONE = Place(0)
+
+
+def written(expression: Expression, show: Show, style: Style = TEXT, place: Place = ALONE) -> str:
+    """The formula, with each node as `show` gives it: `in_names`, `in_numbers`."""
+    return "".join(
+        piece if isinstance(piece, str) else show(piece)
+        for piece in pieces(expression, style, place)
+    )
+
+
+def in_names(name: Callable[[Value], str], style: Style = TEXT) -> Show:
+    """Nodes by their names; an operand whose name is several words, `x + y`, in parentheses."""
+
+    def show(mention: Mention) -> str:
+        words = name(mention.node)
+        one = style.name(words)
+        grouped = mention.operand and not is_one_word(words)
+        return f"{style.opening}{one}{style.closing}" if grouped else one
+
+    return show
+
+
+def is_one_word(name: str) -> bool:
+    """Whether a name can be an operand as it stands, unlike the labels `x + y` and `two words`."""
+    return re.fullmatch(r"[\w.'\[\]…]+", name) is not None
+
+
+def dotted(name: str) -> str:
+    """A name as it stands before `.grad`: one of several words in parentheses."""
+    return name if is_one_word(name) else f"({name})"
+
+
+def in_numbers(data: Callable[[Value], float], style: Style = TEXT) -> Show:
+    """Nodes by their numbers; one below 0 in parentheses where a sign stands before it."""
+
+    def show(mention: Mention) -> str:
+        (number,) = (layout := _number_layout(data(mention.node), style)).parts
+        grouped = mention.signed and layout.binds < ATOM
+        return f"{style.opening}{number}{style.closing}" if grouped else str(number)
+
+    return show
+
+
+def pieces(expression: Expression, style: Style, place: Place = ALONE) -> Iterator[str | Mention]:
+    """The formula from left to right, in as few parentheses as its structure can be read from."""
+    waiting: list[str | tuple[Expression, int, bool]]
+    waiting = [(expression, place.binds, bool(place.signed))]
+    operations = 0
+    while waiting:
+        piece = waiting.pop()
+        if isinstance(piece, str):
+            yield piece
+            continue
+        part, binds, signed = piece
+        if part.node is not None:
+            yield Mention(part.node, signed or binds > SIGN, binds > ANY)
+            continue
+        if part.primitive is not None:
+            operations += 1
+            if operations > SHOWN_OPERATIONS:
+                yield style.ellipsis
+                continue
+        layout = _layout(part, style)
+        first = layout.parts[0]
+        minus = isinstance(first, str) and first.startswith("-")
+        if layout.binds < binds or (signed and minus):
+            yield style.opening
+            waiting.append(style.closing)
+            signed = False
+        for inside in reversed(layout.parts):
+            if isinstance(inside, Place):
+                sign = signed if inside.signed is None else inside.signed
+                waiting.append((part.operands[inside.operand], inside.binds, sign))
+            else:
+                waiting.append(inside)
+
+
+Item = TypeVar("Item")
+
+
+def template(expression: Expression, item: Callable[[Mention], Item]) -> list[str | Item]:
+    """The formula in text, with `item(mention)` in the place of each node and text between them."""
+    parts: list[str | Item] = []
+    words: list[str] = []
+    for piece in pieces(expression, TEXT):
+        if isinstance(piece, str):
+            words.append(piece)
+            continue
+        parts += ["".join(words)] if words else []
+        parts.append(item(piece))
+        words = []
+    return [*parts, "".join(words)] if words else parts
