@@ -754,6 +754,27 @@ def test_a_leaf_that_cannot_be_moved_says_why(open_page: Callable[..., Page]) ->
     close(browsed.state()["gradients"], [3.0 * math.cosh(0.5), math.sinh(0.5), 3.0, 1.0])
 
 
+def test_a_row_that_the_page_has_no_function_for_is_shown_with_its_numbers(
+    open_page: Callable[..., Page], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that a new primitive needs is its row; to be dragged it needs a line of JavaScript."""
+    atan = Primitive("atan", math.atan, lambda out, x: 1.0 / (1.0 + x * x), total=True)
+    monkeypatch.setitem(ops.TABLE, "atan", atan)
+    x, y = Value(0.5, "x"), Value(2.0, "y")
+    browsed = open_page(steps(named("L", named("a", atan(x)) * y)))
+    browsed.focus()
+    browsed.press("Home")
+    browsed.press("ArrowRight")
+    assert browsed.find(".step .body").inner_text().split() == (
+        f"a = atan(x) = atan(0.5) = {number(math.atan(0.5))}".split()
+    )
+    browsed.press("End")
+    slope = 1.0 / (1.0 + 0.5 * 0.5)
+    close(browsed.state()["gradients"], [2.0 * slope, math.atan(0.5), 2.0, 1.0])
+    browsed.find(".leaves input[type=number]").fill("3")  # the one of y
+    close(browsed.state()["gradients"], [3.0 * slope, math.atan(0.5), 3.0, 1.0])
+
+
 # --- errors ---------------------------------------------------------------------------------------
 
 
