@@ -35,7 +35,7 @@ def draw(
     edges: bool = False,
     digits: int = 4,
 ) -> Drawing:
-    """The graph that made one or more outputs, as a picture.
+    """Draw the graph that computes one or more outputs.
 
     Args:
         output: a Value, or a sequence of them.
@@ -52,7 +52,8 @@ def draw(
             `backward()`, the contribution: its product with the gradient of the node it leads to.
         digits: how many significant digits a number has.
 
-    Raises ValueError for a graph that does not fit into `max_nodes` boxes, with what to do.
+    Raises ValueError for a graph that does not fit into `max_nodes` boxes; the message says which
+    arguments help.
 
     >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
     >>> draw(a * b + 10)
@@ -88,7 +89,7 @@ def draw(
 def _check(
     format: str, max_nodes: int, collapse: bool | None, depth: int | None, digits: int
 ) -> None:
-    """Raise TypeError or ValueError for arguments that cannot be meant."""
+    """Raise TypeError or ValueError for arguments of a wrong kind or value."""
     check_one_of("format", format, ("svg", "png"))
     _whole("max_nodes", max_nodes, 1)
     _whole("digits", digits, 1)

@@ -21,10 +21,10 @@ class Part:
     """A module or loss in whose calls nodes were made, within the one that called it.
 
     Attributes:
-        owner: the module or loss; None for the root, which is around all.
-        outer: the part around this one.
-        depth: how many are around it; 0 for the root, 1 for an outermost module.
-        parts: those within, in the order of their first nodes.
+        owner: the module or loss; None for the root, which contains all other parts.
+        outer: the part that contains this one.
+        depth: how many parts contain it; 0 for the root, 1 for an outermost module.
+        parts: the parts directly inside, in the order of their first nodes.
     """
 
     __slots__ = ("_parts", "depth", "outer", "owner")
@@ -40,20 +40,20 @@ class Part:
         return list(self._parts.values())
 
     def part(self, owner: object) -> Part:
-        """The part within this one that an owner is: the same for all its calls."""
+        """The part of an owner inside this one: the same part for all its calls."""
         if id(owner) not in self._parts:
             self._parts[id(owner)] = Part(owner, self)
         return self._parts[id(owner)]
 
     def up_to(self, depth: int) -> Part:
-        """This part, or the one around it that is no deeper."""
+        """This part, or the part around it at this depth if it is deeper."""
         part = self
         while part.depth > depth and part.outer is not None:
             part = part.outer
         return part
 
     def common(self, other: Part) -> Part:
-        """The innermost part around both."""
+        """The innermost part that contains both."""
         a, b = self, other
         while a is not b:
             if a.depth < b.depth:
@@ -62,7 +62,7 @@ class Part:
         return a
 
     def __iter__(self) -> Iterator[Part]:
-        """This part and all within, each after the one around it."""
+        """This part and all parts inside, each after the part that contains it."""
         waiting = [self]
         while waiting:
             part = waiting.pop()
@@ -113,7 +113,7 @@ class Fold:
         self.nodes = nodes
         self.kinds = kinds
         place = {node: i for i, node in enumerate(nodes)}
-        # Tuples: the garbage collector comes by often, and leaves out those of numbers.
+        # Tuples of numbers, which the garbage collector stops tracking; lists would slow it down.
         self.parents = [tuple([place[parent] for parent in node.parents]) for node in nodes]
         self.root = Part()
         self._owned: dict[int, Part] = {}  # parameters and buffers, with the part that has them
@@ -196,8 +196,8 @@ class Fold:
     def _closed(self, depth: int) -> dict[Part, Part]:
         """Closed parts, and for each part within one, that one.
 
-        A part without parts stays closed however deep one looks: its nodes are drawn one by one
-        only when all are.
+        A part that contains no other part is never opened here: its nodes are drawn one by one only
+        where the whole graph is.
         """
         tops = {part: part.up_to(depth + 1) for part in self.root}
         return {
@@ -209,9 +209,10 @@ class Fold:
     def _boxes(self, closed: dict[Part, Part]) -> list[Box]:
         """A box for each closed part, and boxes for the nodes between them.
 
-        The arithmetic between modules would, as one box, often stand both before and after one of
-        them. So there is a box for what leads up to each rank of modules, and one for what comes
-        after them all. Arrows then go one way only, unless those between modules do not.
+        If all arithmetic between modules were one box, it would often stand both before and after a
+        module. So there is one box for what leads up to each rank of modules, and one for what
+        comes after all of them. Arrows between boxes then go one way, unless the modules
+        themselves form a cycle.
         """
         boxes: dict[Any, Box] = {}
 
@@ -234,7 +235,8 @@ class Fold:
             elif i in self._owned:
                 put(i, ("of", home, kind), kind, home)
             else:
-                # Arithmetic of several open modules takes turns, to the same end.
+                # Where the arithmetic of open modules alternates before the same rank, each change
+                # of module starts another box, so that no two boxes depend on each other.
                 for p in self.parents[i]:
                     if before[p] == before[i] and self.nodes[p].op:
                         turns[i] = max(turns[i], turns[p] + (self.homes[p] is not home))
@@ -242,9 +244,9 @@ class Fold:
         return list(boxes.values())
 
     def _before(self, closed: dict[Part, Part]) -> list[float]:
-        """For each node the lowest rank of a closed part that it leads to; of those inside, theirs.
+        """For each node the lowest rank of the closed parts that it leads to; inf if there is none.
 
-        inf if it leads to none.
+        For a node inside a closed part it is the rank of that part.
         """
         numbers: dict[Part, int] = {}
         sources: list[int] = []  # for each closed part those that lead to it, as bits of a number
@@ -273,7 +275,7 @@ class Fold:
         return before
 
     def _inside(self, i: int) -> bool:
-        """Whether a node belongs into its part; the leaves that only serve it stand beside it."""
+        """Whether a node is drawn inside its part. Leaves of no module are drawn beside it."""
         return i in self._owned or self.nodes[i].op != ""
 
     def _separate_outputs(self) -> set[int]:
@@ -297,7 +299,10 @@ class Fold:
 
 
 def _ranks(sources: list[int]) -> list[int]:
-    """How many stand in front of each, one after the other. In a circle the first goes first."""
+    """The rank of each part: parts that nothing leads to have rank 0, the next ones 1, and so on.
+
+    sources[k] has a bit for each part that leads to part k. In a cycle the first part goes first.
+    """
     ranks = [0] * len(sources)
     waiting, rank = list(range(len(sources))), 0
     while waiting:

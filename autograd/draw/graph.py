@@ -54,7 +54,7 @@ def picture(
     swept = any(gradients)
     for i, node in enumerate(nodes):
         for k, parent in enumerate(node.parents):
-            # The straighter the way from result to result, the easier it is to follow.
+            # A weight keeps the edges between results straight, so that they are easy to follow.
             about = {"weight": "4"} if parent.op else {}
             about |= {FAR: "true"} if (i, k) in far else {}
             if edges and not isinstance(parent, Constant):

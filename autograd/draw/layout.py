@@ -29,7 +29,7 @@ def render(source: str, format: str) -> bytes:
     is installed.
     """
     if format == "png":
-        # Two pixels a point, but no more than cairo can make, and than fit into memory with ease.
+        # Two pixels a point, limited to the largest image cairo makes and to 150 million pixels.
         width, height = svg_size(_laid_out(source, "svg").decode())
         density = min(2.0, 32_000 / max(width, height), math.sqrt(150e6 / (width * height)))
         head, brace, rest = source.partition("{")

@@ -61,8 +61,8 @@ def empty_sheet(direction: str) -> Digraph:
             "pad": "0.06",
             "nodesep": "0.15",
             "ranksep": "0.4",
-            # As many rounds of improvement as there are nodes. Ordinary graphs need fewer; without
-            # a limit, a number that many others are made from keeps Graphviz busy for minutes.
+            # At most as many iterations of the layout as there are nodes. Ordinary graphs need
+            # fewer; without a limit, a node with many uses keeps Graphviz busy for minutes.
             "nslimit": "1",
             "nslimit1": "1",
             "color": LINE,
@@ -86,8 +86,8 @@ def add_box(
     lines = [line for line in lines if line]
     style = STYLES[kind]
     above = LID_HEIGHT.get(kind, 0)
-    # The least size is that of the text in Helvetica, and room. Graphviz makes the box larger for a
-    # wider font; where it finds no font at all, it would make it too small.
+    # The minimum size fits the text in Helvetica, with a margin. Graphviz enlarges the box for a
+    # wider font, but where it finds no font at all it would make the box too small.
     width = max(map(_text_width, lines)) * int(style.get("fontsize", "11")) + 16
     height = 14 * len(lines) + 2 * above + 8
     sheet.node(
@@ -117,7 +117,7 @@ def lines_of_text(
 
 
 _ENTITIES = {ord(c): f"&#{ord(c)};" for c in '&<>"'}
-# Graphviz reads a backslash as the beginning of something: once in a label, twice in a tooltip.
+# Graphviz reads a backslash as the start of an escape: once in a label, twice in a tooltip.
 _IN_LABELS = _ENTITIES | {ord("\\"): "\\" * 2}
 _IN_TOOLTIPS = _ENTITIES | {ord("\\"): "\\" * 4}
 

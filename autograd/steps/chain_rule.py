@@ -155,52 +155,60 @@ def _counted(count: int) -> str:
 # --- finding the paths ----------------------------------------------------------------------------
 
 
-class _Way(NamedTuple):
-    """A path from node i on: by operand k with this local derivative (None: not computed)."""
+class _Tail(NamedTuple):
+    """The rest of a path, from a node on: an edge, and the rest from the parent that it leads to.
 
-    size: float  # of the product, without its sign
-    i: int
-    k: int = 0
+    Attributes:
+        size: the product of the local derivatives, without its sign.
+        place: of the node.
+        operand: which operand the path goes on with.
+        local: the local derivative by it; None if it was not computed.
+        rest: the path from there on; None at the end, where there is no edge.
+    """
+
+    size: float
+    place: int
+    operand: int = 0
     local: float | None = None
-    rest: _Way | None = None
+    rest: _Tail | None = None
 
 
 def explanation(passed: Passed, node: Value, max_paths: int) -> Explanation:
     """The chain rule for one node of a pass, with the `max_paths` paths of the largest products."""
     end = passed.place[node]
-    ways = _largest_ways(passed, end, max_paths)
+    tails = _largest_tails(passed, end, max_paths)
     return Explanation(
         node=node,
         name=passed.name(node),
         output=passed.name(passed.output),
-        paths=tuple(_path(passed, way) for way in ways.get(passed.last, ())),
-        how_many=_count_ways(passed, end, ways),
+        paths=tuple(_path(passed, tail) for tail in tails.get(passed.last, ())),
+        how_many=_count_paths(passed, end, tails),
         total=passed.gradient_at(end),
     )
 
 
-def _largest_ways(passed: Passed, end: int, most: int) -> dict[int, list[_Way]]:
-    """Of each node that leads to node `end` the paths of the largest products, largest first.
+def _largest_tails(passed: Passed, end: int, most: int) -> dict[int, list[_Tail]]:
+    """For each node that leads to node `end`, its paths of the largest products, largest first.
 
-    The largest of a node continue with the largest of its parents, so `most` of each are enough;
-    they share their ends.
+    The largest paths of a node go on along the largest paths of its parents, so `most` for each
+    node are enough. Paths share their tails.
     """
-    ways = {end: [_Way(1.0, end)]}
+    tails = {end: [_Tail(1.0, end)]}
     for i in range(max(end + 1, passed.leaves), len(passed.nodes)):
         found = []
         for edge, local in passed.local_derivatives(i):
-            for rest in ways.get(edge.parent, ()):
+            for rest in tails.get(edge.parent, ()):
                 size = 0.0 if local is None else abs(local) * rest.size
                 size = math.inf if math.isnan(size) else size
-                found.append(_Way(size, i, edge.operand, local, rest))
+                found.append(_Tail(size, i, edge.operand, local, rest))
         if found:
-            ways[i] = sorted(found, key=lambda way: -way.size)[:most]
-    return ways
+            tails[i] = sorted(found, key=lambda tail: -tail.size)[:most]
+    return tails
 
 
-def _count_ways(passed: Passed, end: int, leading: Container[int]) -> int:
+def _count_paths(passed: Passed, end: int, leading: Container[int]) -> int:
     """How many paths lead from the output to node `end`, all of them through these nodes."""
-    # The number may have as many digits as there are nodes: it is forgotten where it was used.
+    # A count may have as many digits as there are nodes, so each is dropped once it was used.
     counts = {passed.last: 1} if passed.last in leading else {}
     for i in range(passed.last, max(end, passed.leaves - 1), -1):
         here = counts.pop(i, 0)
@@ -210,16 +218,16 @@ def _count_ways(passed: Passed, end: int, leading: Container[int]) -> int:
     return counts.get(end, 0)
 
 
-def _path(passed: Passed, way: _Way) -> Path:
+def _path(passed: Passed, tail: _Tail) -> Path:
     """A path written out; of a long one the first and the last factors."""
-    indices, operands = [way.i], list[int]()
+    indices, operands = [tail.place], list[int]()
     known: list[float] = []  # behind a gradient of exactly 0 local derivatives are not computed
-    while way.rest is not None:
-        if way.local is not None and len(known) == len(operands):
-            known.append(way.local)
-        operands.append(way.k)
-        way = way.rest
-        indices.append(way.i)
+    while tail.rest is not None:
+        if tail.local is not None and len(known) == len(operands):
+            known.append(tail.local)
+        operands.append(tail.operand)
+        tail = tail.rest
+        indices.append(tail.place)
     nodes = [passed.nodes[i] for i in indices]
     names = [passed.name(node) for node in nodes]
     symbols, numbers, latex = [], [], []

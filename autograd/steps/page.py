@@ -25,9 +25,9 @@ from autograd.steps.recorder import recorded
 from autograd.text import number
 from autograd.value import Value
 
-ALT_LEAVES = 12  # as many gradients are read out in the place of the picture
-IMAGE_PIXELS = 1_800  # a side of the static picture at most
-IMAGE_SCALE = 1.5  # its pixels for each pixel of a page
+ALT_LEAVES = 12  # gradients listed in the text alternative of the static picture
+IMAGE_PIXELS = 1_800  # the longest side of that picture
+IMAGE_SCALE = 1.5  # its pixels for each pixel of the page
 # While Graphviz lays out the graph every gradient is this number, so that each box has room for a
 # number as long as any that a leaf's move may bring.
 LONG_NUMBER = -0.01234

@@ -60,17 +60,17 @@ class Passed:
         self.leaves = sum(node.primitive is None for node in self.nodes)
         self.data = [node.data for node in self.nodes]
         # Of every contribution, in the order of the pass: the local derivative, what its parent
-        # had received before, and whether it had received anything. Those of node i begin at
-        # _begin[i]; a node whose gradient is exactly 0 has none.
-        self._locals, self._before, self._again = array("d"), array("d"), bytearray()
-        self._begin: dict[int, int] = {}
+        # had received before, and whether it had received anything. Those of node i start at
+        # _first_of[i]; a node whose gradient is exactly 0 makes none.
+        self._locals, self._before, self._had_received = array("d"), array("d"), bytearray()
+        self._first_of: dict[int, int] = {}
         self._gradients = _swept(self, self._note)
 
     def _note(self, node: Value, operand: int, local: float, before: float | None) -> None:
-        self._begin.setdefault(self.place[node], len(self._locals))
+        self._first_of.setdefault(self.place[node], len(self._locals))
         self._locals.append(local)
         self._before.append(0.0 if before is None else before)
-        self._again.append(before is not None)
+        self._had_received.append(before is not None)
 
     # --- nodes and contributions, by their places -------------------------------------------------
 
@@ -92,18 +92,19 @@ class Passed:
 
         None where the gradient of the node is exactly 0: they are not computed then.
         """
-        begin = self._begin.get(i)
+        begin = self._first_of.get(i)
         for at, edge in enumerate(self.edges(i)):
             yield edge, None if begin is None else self._locals[begin + at]
 
     def contributions(self, i: int) -> Iterator[tuple[Edge, float, float | None]]:
         """What node i hands on: the edge, its local derivative, and what was received before."""
-        if i in self._begin:
-            for at, edge in enumerate(self.edges(i), self._begin[i]):
-                yield edge, self._locals[at], self._before[at] if self._again[at] else None
+        if i in self._first_of:
+            for at, edge in enumerate(self.edges(i), self._first_of[i]):
+                before = self._before[at] if self._had_received[at] else None
+                yield edge, self._locals[at], before
 
     def gradient_at(self, i: int) -> float:
-        """d output / d node i; that of a plain number is what would reach it, 0."""
+        """d output / d node i; 0 for a plain number that is not the output itself."""
         return self._gradients[i]
 
     def data_of(self, node: Value) -> float:

@@ -195,7 +195,7 @@ def recorded(passed: Passed, known: Collection[str]) -> dict[str, Any]:
     """
     n = len(passed.nodes)
     recorder = Recorder(passed.place, [float(number) for number in passed.data], known)
-    why: list[str] = [""] * n  # what changes with this node cannot be computed, because ...
+    why: list[str] = [""] * n  # why a page cannot compute what depends on the node; "" if it can
     forward: list[list[Any]] = []
     for i in range(passed.leaves, n):
         program = recorder.forward(passed.nodes[i])

@@ -168,7 +168,7 @@ class _Keys:
             """A key; "" when no key comes in so many seconds."""
             if not self._typed and not self._read(seconds):
                 return ""
-            # An arrow is an escape with more behind it, which may come a moment later.
+            # An arrow key sends an escape character and more, which may arrive a moment later.
             while _UNFINISHED.fullmatch(self._typed) and self._read(0.1):
                 pass
             key = _KEY.match(self._typed)
@@ -177,7 +177,7 @@ class _Keys:
             return _KEYS.get(key.group().decode("latin-1"), "unknown")
 
         def _read(self, seconds: float | None) -> bool:
-            """Whether something was typed in this time. A keyboard that is gone leaves."""
+            """Whether something was typed in this time. The end of the input counts as q."""
             import select
 
             if not select.select([self._file], [], [], seconds)[0]:

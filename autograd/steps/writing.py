@@ -19,8 +19,8 @@ SHOWN_OPERATIONS = 40
 
 # --- how operations look: the forms of the rows, in text and in LaTeX -----------------------------
 
-# How tightly an operation binds its operands. What binds looser than its place asks for stands in
-# parentheses; an atom never does. A Form of a primitive calls these levels by their names.
+# How tightly an operation binds its operands. An operand that binds less tightly than its place
+# demands stands in parentheses; an atom never does. A Form names these levels.
 ANY, SUM, PRODUCT, SIGN, POWER, ATOM = range(6)
 _LEVELS = {level: binds for binds, level in enumerate(("", *LEVELS))}
 
@@ -31,8 +31,8 @@ class Place(NamedTuple):
     Attributes:
         operand: which one.
         binds: how tightly it must bind, to stand without parentheses.
-        signed: whether a minus at its front asks for parentheses, as in `a * (-b)`; None: if it
-            does at the front of the whole.
+        signed: whether a minus at its front asks for parentheses, as in `a * (-b)`; None for an
+            operand at the front of the operation: if a minus asks for them there.
     """
 
     operand: int
@@ -79,8 +79,9 @@ class Mention(NamedTuple):
 def _parsed(form: Form) -> Layout:
     """A form with operands, read.
 
-    A minus at the front of an operand asks for parentheses if the operand has to bind tighter than
-    a sum, as in `a * (-b)`; at the front of the whole, if it does in the place of the whole.
+    A minus at the front of an operand asks for parentheses, as in `a * (-b)`, if the operand has to
+    bind tighter than a sum. For an operand at the front of the form, the place of the whole form
+    decides.
     """
     parts: list[str | Place] = []
     for sign, operand, level in _OPERAND.findall(form.template):
@@ -157,7 +158,7 @@ def latex_name(name: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9]+", name):
         return rf"\mathrm{{{name}}}"
     # Signs that mean something to TeX are commands of their own; the rest is text between them.
-    # Renderers differ in what they escape inside of \text, so nothing there is in need of it.
+    # Renderers differ in how they treat special signs inside \text, so none stands there.
     runs = re.split(f"([{re.escape(''.join(_LATEX_SIGNS))}])", name)
     parts = [_LATEX_SIGNS.get(run) or rf"\text{{{run}}}" for run in runs if run]
     return f"{{{''.join(parts)}}}"
@@ -277,7 +278,7 @@ def in_numbers(data: Callable[[Value], float], style: Style = TEXT) -> Show:
 
 
 def pieces(expression: Expression, style: Style, place: Place = ALONE) -> Iterator[str | Mention]:
-    """The formula from left to right, in as few parentheses as its structure can be read from."""
+    """The formula from left to right, with only the parentheses that its structure needs."""
     waiting: list[str | tuple[Expression, int, bool]]
     waiting = [(expression, place.binds, bool(place.signed))]
     operations = 0
