@@ -18,9 +18,9 @@ from autograd.value import Constant, Value
 NAMES_LISTED = 30  # in an error for an unknown name
 
 # Called for each contribution, in the order of the pass: the node it comes from, which of its
-# operands receives it, the local derivative, and what the operand had received before, None if
-# nothing.
-Listener = Callable[[Value, int, float, float | None], None]
+# operands receives it, the local derivative, the contribution, and what the operand had received
+# before, None if nothing.
+Listener = Callable[[Value, int, float, float, float | None], None]
 
 
 class Edge(NamedTuple):
@@ -66,7 +66,9 @@ class Passed:
         self._first_of: dict[int, int] = {}
         self._gradients = _swept(self, self._note)
 
-    def _note(self, node: Value, operand: int, local: float, before: float | None) -> None:
+    def _note(
+        self, node: Value, operand: int, local: float, contribution: float, before: float | None
+    ) -> None:
         self._first_of.setdefault(self.place[node], len(self._locals))
         self._locals.append(local)
         self._before.append(0.0 if before is None else before)
@@ -182,8 +184,9 @@ def _swept(passed: Passed, each: Listener) -> list[float]:
                 except (ValueError, ZeroDivisionError, OverflowError):
                     _raise_as_the_engine_does(passed.output, nodes)
                     raise
-            each(nodes[i], k, local, gradients[j] if received[j] else None)
-            gradients[j] += upstream * local
+            contribution = upstream * local
+            each(nodes[i], k, local, contribution, gradients[j] if received[j] else None)
+            gradients[j] += contribution
             received[j] = True
     return [float(gradient) for gradient in gradients]
 

@@ -120,7 +120,7 @@ def test_no_label_acts_on_what_displays_it(
     assert any(f"a{ACTING[character]}b" in text for text in found)
 
 
-@pytest.mark.parametrize("output", [in_a_drawing, in_the_steps, in_a_page])
+@pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("text", AS_TYPED)
 def test_a_label_is_shown_as_typed(text: str, output: Callable[[str], list[str]]) -> None:
     assert any(f"a{text}b" in line for line in output(f"a{text}b"))
