@@ -72,18 +72,17 @@ def draw(
     named, trained = named_and_trained(nodes, model)
     kinds = kinds_of(nodes, set(outputs), trained)
     called = {node: str(node.label) or named.get(node, "") for node in nodes}
+    what = counted(len(nodes), "node")
     boxes: list[Box] | None = None
     if too_many or collapse or depth is not None:
         fold = Fold(nodes, kinds, model)
         boxes = fold.boxes(max_nodes, depth)
-    what = counted(len(nodes), "node")
     if boxes is None:
         sheet = picture(nodes, called, kinds=kinds, edges=edges, direction=direction, digits=digits)
-    else:
-        sheet = empty_sheet(direction)
-        add_boxes(sheet, fold, boxes, called, model, digits)
-        what += f" in {counted(len(boxes), 'box', 'boxes')}"
-    return Drawing(sheet.source, format, what)
+        return Drawing(sheet.source, format, what)
+    sheet = empty_sheet(direction)
+    add_boxes(sheet, fold, boxes, called, model, digits)
+    return Drawing(sheet.source, format, f"{what} in {counted(len(boxes), 'box', 'boxes')}")
 
 
 def _check(
