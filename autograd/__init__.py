@@ -12,12 +12,13 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from autograd import eager as eager  # gives operators their interpreter
 from autograd.backward import grad, hessian, jacobian, topological_order
 from autograd.draw import draw
 from autograd.gradcheck import gradcheck
-from autograd.modes import detect_anomaly, no_grad
 from autograd.ops import Primitive, greater, less, maximum, minimum, where
 from autograd.steps import explain, steps
+from autograd.switches import detect_anomaly, no_grad
 from autograd.value import Value
 
 if TYPE_CHECKING:

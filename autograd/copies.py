@@ -16,11 +16,11 @@ correctness, since each node refers to its parents in any case.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from autograd.value import Constant, Terms, Value, operands_of, unfold
+if TYPE_CHECKING:
+    from autograd.value import Value
 
 
 class Known:
@@ -79,57 +79,48 @@ class Ancestors:
             elif id(node) not in seen:
                 seen.add(id(node))
                 waiting.append((node, True))
-                waiting += [(p, False) for p in _unknown(_slots(node), known) if id(p) not in seen]
+                waiting += [(p, False) for p in _unknown(node, known) if id(p) not in seen]
         order.pop()  # the node itself
         return list, (), None, iter(order)
 
 
-def state_of(value: Value) -> tuple[Any, ...]:
-    """What is pickled and copied of a Value; see `restore`."""
-    left, right = _slots(value)
+def state_of(value: Value, base: type[Value]) -> tuple[Any, ...]:
+    """What is pickled and copied of a Value; see `restore`. `base` is the class Value."""
+    primitive, left, right = value._primitive, value._left, value._right
     known = ancestors = None
-    if left is not None:
+    if left is not None and primitive is not None:
+        primitive, left, right = primitive.kept(value)
         known = _known.latest()
         known.nodes.add(id(value))
-        if _unknown((left, right), known.nodes):
+        if _unknown(value, known.nodes):
             ancestors = Ancestors(value)
-    added = None if value.__class__ in (Value, Constant) else _added(value)
+    added = None if value.__class__ is base else _added(value, base)
     # Known comes first: a new pickler must get its own before Ancestors looks at the latest one.
-    return known, ancestors, value._origin, left, right, value.data, value.grad, added
+    kept = primitive, value._context, left, right, value.data, value.grad, value._made
+    return known, ancestors, *kept, added
 
 
-def restore(value: Value, state: tuple[Any, ...]) -> None:
-    """Make a new Value what another was."""
-    _, _, value._origin, value._left, value._right, value.data, value.grad, added = state
-    value._mark = None
+def restore(value: Value, state: tuple[Any, ...]) -> float:
+    """Make a new Value what another was; its number of making, which it keeps, is returned."""
+    _, _, value._primitive, value._context, left, right, *numbers, added = state
+    value._left, value._right, value._mark = left, right, None
+    value.data, value.grad, value._made = numbers
     for name, thing in (added or {}).items():
         setattr(value, name, thing)
+    return value._made
 
 
-def _slots(node: Value) -> tuple[Value | None, Any]:
-    """The two slots of the operands; a weighted sum stays whole if nobody has looked inside."""
-    right = node._right
-    if right.__class__ is Terms:
-        if right.whole is None:
-            return right.first, right  # consistent even if another thread unfolds the node now
-        unfold(node)
-    return node._left, node._right
-
-
-def _unknown(slots: tuple[Any, Any], known: set[int]) -> list[Value]:
+def _unknown(node: Value, known: set[int]) -> list[Value]:
     """The operands that are no leaves, and not known."""
-    left, right = slots
-    operands: Sequence[Value] = ()
-    if right.__class__ is Terms:
-        operands = (*right.weights, *right.inputs, left)
-    elif left is not None:
-        operands = operands_of(left, right)
+    if node._left is None or node._primitive is None:
+        return []
+    operands = node._primitive.operands(node)
     return [p for p in operands if p._left is not None and id(p) not in known]
 
 
-def _added(value: Value) -> dict[str, Any]:
+def _added(value: Value, base: type[Value]) -> dict[str, Any]:
     """The attributes that a subclass brings."""
     state: Any = object.__getstate__(value)
     attributes, slots = state
-    own = {name: thing for name, thing in slots.items() if name not in Value.__slots__}
+    own = {name: thing for name, thing in slots.items() if name not in base.__slots__}
     return {**(attributes or {}), **own}

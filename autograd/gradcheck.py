@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from autograd import modes
 from autograd.backward import grad, gradients_between
+from autograd.switches import recording
 from autograd.text import for_stream
 from autograd.value import Value
 
@@ -112,7 +112,7 @@ def gradcheck(
     for i, x in enumerate(point):
         if not math.isfinite(x):
             raise ValueError(f"gradcheck: input {i} must be finite, not {x}")
-    with modes.recording():  # inside no_grad() too
+    with recording():  # inside no_grad() too
         _check(f, point, labels, order, step, _Tolerance(rtol, atol), "")
     return True
 

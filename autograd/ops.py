@@ -34,6 +34,7 @@ from typing import Any, NamedTuple, cast
 from autograd.text import for_stream
 
 Rule = Callable[..., Any] | float | None
+Pull = Callable[[Any, float], None]
 
 
 LEVELS = ("sum", "product", "sign", "power", "atom")  # the later, the tighter an operation binds
@@ -67,6 +68,8 @@ class Primitive:
             number stands for a derivative that is the same everywhere, None for one that is 0.
         symbol: how a drawing shows it; the name if empty.
         domain: what an operand must be, for the message when `forward` raises ValueError.
+        pull: hands a float gradient from a node to its operands, `pull(node, upstream)`; by default
+            made from `backward`.
         commutes: whether forward(a, b) is forward(b, a) to the last bit for all floats.
         total: whether `forward` gives a number for all floats and never raises, so that the jit may
             leave it out where nothing uses the result.
@@ -86,7 +89,8 @@ class Primitive:
     """
 
     __slots__ = (
-        *("backward", "commutes", "domain", "forward", "latex", "name", "symbol", "text", "total"),
+        *("backward", "commutes", "domain", "forward", "latex", "name", "pull", "symbol", "text"),
+        "total",
     )
 
     def __init__(
@@ -101,6 +105,7 @@ class Primitive:
         total: bool = False,
         text: str | Form = "",
         latex: str | Form = "",
+        pull: Pull | None = None,
     ) -> None:
         if not isinstance(name, str) or not name:
             raise TypeError(f"a Primitive's name must be a non-empty string, not {name!r}")
@@ -116,6 +121,7 @@ class Primitive:
         self.total = total
         self.text = _form(self, text)
         self.latex = _form(self, latex or text)
+        self.pull = pull or _pull(self.backward)
 
     def __call__(self, *operands: Any) -> Any:
         """A Value if any operand is one, else a float.
@@ -141,6 +147,28 @@ class Primitive:
             raise wrong_kinds(self, operands)
         return self.forward(*operands)
 
+    # What a node of this primitive shows of itself, and what a backward pass goes on to.
+
+    @property
+    def public(self) -> Primitive | None:
+        """The primitive that `Value.primitive` gives for a node of this one."""
+        return self
+
+    def operands(self, node: Any) -> Sequence[Any]:
+        """The nodes to which a gradient goes from a node."""
+        left, right = node._left, node._right
+        if right is None:
+            return (left,)
+        return (left, *right) if right.__class__ is tuple else (left, right)
+
+    def parents(self, node: Any) -> tuple[Any, ...]:
+        """What `Value.parents` gives for a node."""
+        return tuple(self.operands(node))
+
+    def kept(self, node: Any) -> tuple[Primitive, Any, Any]:
+        """What a copy or a pickle of a node has for primitive and operands."""
+        return self, node._left, node._right
+
     def __repr__(self) -> str:
         return for_stream(f"<Primitive {self.name}>")
 
@@ -165,6 +193,29 @@ class Opaque(Primitive):
     """An operation whose inside is no graph; its rules raise, for no gradient flows through it."""
 
     __slots__ = ()
+
+
+class Folded(Primitive):
+    """A primitive that stands for several operations: one node, until somebody looks inside.
+
+    The only one is the weighted sum; see sums.py.
+    """
+
+    __slots__ = ()
+
+    def settle(self, node: Any) -> None:
+        """If somebody has looked inside, make the node the last of the operations it stood for."""
+        raise NotImplementedError
+
+
+class _Constant:
+    """What a plain number in a graph, the 2 of `2 * x`, has in the place of a primitive."""
+
+    __slots__ = ()
+    public = None
+
+    def __reduce__(self) -> str:
+        return "CONSTANT"
 
 
 def _place(primitive: Primitive) -> tuple[str, str]:
@@ -219,6 +270,70 @@ def _form(primitive: Primitive, form: str | Form) -> Form:
     return form
 
 
+# --- how a float gradient is handed on ------------------------------------------------------------
+
+
+def _pull(rules: tuple[Rule, ...]) -> Pull:
+    """Adds upstream * (local derivative) to `.grad` of each operand, by the rules of a primitive.
+
+    A plain number receives nothing, and its rule does not run: the slope of x ** n by n may not
+    exist.
+    """
+    if len(rules) == 1:
+        (rule,) = rules
+
+        def pull_one(node: Any, upstream: float) -> None:
+            x = node._left
+            if x._primitive is not CONSTANT:
+                x.grad += upstream * (rule if rule.__class__ is float else rule(node.data, x.data))
+
+        return pull_none if rule is None else pull_one
+
+    if len(rules) == 2:
+        by_left, by_right = rules
+
+        def pull_two(node: Any, upstream: float) -> None:
+            left, right, out = node._left, node._right, node.data
+            x, y = left.data, right.data
+            if by_left is not None and left._primitive is not CONSTANT:
+                slope = by_left if by_left.__class__ is float else by_left(out, x, y)
+                left.grad += upstream * slope
+            if by_right is not None and right._primitive is not CONSTANT:
+                slope = by_right if by_right.__class__ is float else by_right(out, x, y)
+                right.grad += upstream * slope
+
+        return pull_two
+
+    def pull_many(node: Any, upstream: float) -> None:
+        operands = (node._left, *node._right)
+        numbers = [operand.data for operand in operands]
+        for operand, rule in zip(operands, rules, strict=True):
+            if rule is not None and operand._primitive is not CONSTANT:
+                slope = rule if rule.__class__ is float else rule(node.data, *numbers)
+                operand.grad += upstream * slope
+
+    return pull_many
+
+
+def pull_none(node: Any, upstream: float) -> None:
+    """Of an operation whose derivative is 0 everywhere."""
+
+
+# Of these two operations most graphs consist, so theirs are written out. A plain number may receive
+# here like any other operand: whoever runs the backward pass sets its gradient back to 0.
+
+
+def _pull_add(node: Any, upstream: float) -> None:
+    node._left.grad += upstream
+    node._right.grad += upstream
+
+
+def _pull_mul(node: Any, upstream: float) -> None:
+    left, right = node._left, node._right
+    left.grad += upstream * right.data
+    right.grad += upstream * left.data
+
+
 def _square(x: Any) -> Any:
     return x * x
 
@@ -265,17 +380,20 @@ def _gaussian(x: float) -> float:
 
 # --- the table: arithmetic ------------------------------------------------------------------------
 
+CONSTANT: Any = _Constant()
 _total = partial(Primitive, total=True)
 _POWER, _RAISED = Form("#1:atom ** #2:atom", "power"), Form("#1:atom^{#2}", "power")
 
 add = _total(
     *("add", operator.add, (1.0, 1.0), "+"),
+    pull=_pull_add,
     commutes=True,
     text=Form("#1:sum + #2:product", "sum"),
 )
 sub = _total("sub", operator.sub, (1.0, -1.0), "-", text=Form("#1:sum - #2:product", "sum"))
 mul = _total(
     *("mul", operator.mul, (lambda out, a, b: b, lambda out, a, b: a), "*"),
+    pull=_pull_mul,
     commutes=True,
     text=Form("#1:product * #2:sign", "product"),
     latex=Form(r"#1:product \cdot #2:sign", "product"),

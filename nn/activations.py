@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import reduce
 from typing import Any, cast, overload
 
-from autograd import Value, maximum, modes, no_grad, where
+from autograd import Value, hooks, maximum, no_grad, where
 from autograd.ops import greater
 from nn.matrix import Matrix, Vector, as_input, as_values, total
 
@@ -143,7 +143,7 @@ def _shifted(logits: Vector, name: str) -> tuple[list[Value], Value]:
         peak = reduce(maximum, values).detach()
     # A recording has no numbers to look at. There exp(inf - inf) is nan, and a replay in which an
     # exponential is not finite is done eagerly instead.
-    if not modes.is_traced() and math.isinf(peak.data):
+    if not hooks.is_recording() and math.isinf(peak.data):
         if peak.data < 0.0:
             raise ValueError(
                 f"{name}: every logit of the row is -inf (all of it is masked), which leaves"

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from functools import reduce
 
-from autograd import Value, maximum, minimum, modes, no_grad, ops, where
-from autograd.value import NO_GRADIENT
+from autograd import Value, hooks, maximum, minimum, no_grad, ops, where
+from autograd.messages import NO_GRADIENT
 from nn.matrix import as_values, total
 from nn.module import Module, Parameters, gathered
 from nn.settings import Number, require_range
@@ -83,7 +83,7 @@ def clip_grad_value(
 
 def require_gradients(parameters: Sequence[Value]) -> None:
     """Raise TypeError for a parameter whose `.grad` is None."""
-    if modes.is_traced():
+    if hooks.is_recording():
         return  # recorded gradients are numbers
     for i, parameter in enumerate(parameters):
         if parameter.grad is None:
@@ -97,8 +97,8 @@ def _name(parameters: Sequence[Value], i: int) -> str:
 
 def _require_finite(function: str, parameters: list[Value], size: Value) -> None:
     """Raise FloatingPointError if the size of the gradients, 0 or more, is nan or infinite."""
-    if modes.is_traced():
-        modes.demand(ops.greater(math.inf, size))  # if not, the eager call raises
+    if hooks.is_recording():
+        hooks.demand(ops.greater(math.inf, size))  # if not, the eager call raises
         return
     if math.isfinite(size.data):
         return

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 from numbers import Integral, Real
 
-from autograd import Value, modes, no_grad
-from autograd.modes import scoped
+from autograd import Value, hooks, no_grad
+from autograd.context import scoped
 from autograd.ops import greater
 from nn import rng
 from nn.activations import softmax
@@ -200,7 +200,7 @@ def _counted(token: Token) -> tuple[Token, Value | None]:
 def _nll(logits: Matrix, counted: Sequence[tuple[Token, Value | None]]) -> Value:
     for (_, counts), (_, later) in pairwise(counted):
         if counts is not None and later is not None:  # PADDING comes last
-            modes.demand(1.0 - greater(later, counts))
+            hooks.demand(1.0 - greater(later, counts))
     costs = []
     for row, (token, counts) in zip(logits, counted[1:], strict=True):
         cost = cross_entropy_with_logits(row, token)

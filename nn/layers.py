@@ -8,9 +8,11 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, SupportsIndex, overload
 
-from autograd import Value, modes
+from autograd import Value, hooks
+from autograd.hooks import is_number
+from autograd.sums import weighted_sum
 from autograd.text import for_stream
-from autograd.value import as_constant, is_value, weighted_sum
+from autograd.value import as_constant
 from nn import rng
 from nn.activations import ACTIVATIONS, Activation, activated, activation_named
 from nn.matrix import NO_VECTORS, Matrix, Vector, as_input, as_values, dot, one_hot, total
@@ -284,9 +286,9 @@ class Dropout(Module):
         if isinstance(x, Matrix):
             return Matrix(self(row) for row in x)
         values = as_values(x)
-        if not modes.fixed(self._drops):
+        if not hooks.fixed(self._drops):
             return values
-        return [value * modes.varying(self._draw, stream=self._stream) for value in values]
+        return [value * hooks.varying(self._draw, stream=self._stream) for value in values]
 
     def _drops(self) -> bool:
         return self.training and self.p > 0.0
@@ -327,8 +329,8 @@ class Embedding(Module):
     def __call__(self, index: int | Value | Sequence[int | Value]) -> list[Value] | Matrix:
         if isinstance(index, Value):
             weights = one_hot(index, len(self.vectors))
-            if not is_value(index):
-                modes.demand(total(weights))  # a whole number in range, as of other numbers
+            if is_number(index):
+                hooks.demand(total(weights))  # a whole number in range, as of other numbers
             return [dot(weights, column) for column in zip(*self.vectors, strict=True)]
         if isinstance(index, Iterable) and not isinstance(index, str):
             indices = list(index)

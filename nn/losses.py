@@ -8,10 +8,11 @@ from functools import reduce
 from operator import add
 from typing import Any, NamedTuple
 
-from autograd import Value, modes, where
-from autograd.modes import scoped
+from autograd import Value, hooks, where
+from autograd.context import scoped
+from autograd.hooks import is_number
 from autograd.ops import greater
-from autograd.value import as_operand, is_value
+from autograd.value import as_operand
 from nn.activations import log_normalised
 from nn.matrix import NO_VECTORS, Matrix, as_values, mean, one_hot, total
 
@@ -220,10 +221,10 @@ class _Allowed(NamedTuple):
 
     def check(self, loss: str, y: Number, what: str = "a target") -> None:
         """Raise ValueError for another target, naming the loss that takes it if there is one."""
-        if is_value(y):
+        if not is_number(y):
             return  # the graph is not looked at
         if isinstance(y, Value):
-            modes.demand(self.holds(y))
+            hooks.demand(self.holds(y))
         elif not math.isfinite(y):
             raise ValueError(f"{loss}: {what} must be finite, not {y}")
         elif not self.holds(y):
@@ -263,10 +264,10 @@ def _check_probabilities(loss: str, probabilities: Iterable[Value]) -> None:
 
     nan passes, and makes the loss nan.
     """
-    traced, most = modes.is_traced(), 1.0 + 1e-9
+    traced, most = hooks.is_recording(), 1.0 + 1e-9
     for p in probabilities:
         if traced:
-            modes.demand(1.0 - greater(0.0, p) - greater(p, most))
+            hooks.demand(1.0 - greater(0.0, p) - greater(p, most))
         elif p.data < 0.0 or p.data > most:
             raise ValueError(
                 f"{loss} takes probabilities, not {p.data}; for logits use {loss}_with_logits"
@@ -353,8 +354,8 @@ def _class_weights(loss: str, target: Any, classes: int) -> dict[int, Number]:
     """{class: weight} of one example's target, without the classes of weight 0."""
     if isinstance(target, Value):  # the index of a class, known when the graph is computed
         ones = one_hot(target, classes)
-        if not is_value(target):
-            modes.demand(sum(ones))
+        if is_number(target):
+            hooks.demand(sum(ones))
         return dict(enumerate(ones))
     if hasattr(target, "__index__") and getattr(target, "shape", ()) == ():
         if isinstance(target, bool) or not 0 <= target < classes:
@@ -370,11 +371,11 @@ def _class_weights(loss: str, target: Any, classes: int) -> dict[int, Number]:
     if shape != (classes,):
         instead = "; class indices are a vector, not rows of one" if shape == (1,) else ""
         raise ValueError(f"{loss}: {classes} classes, but a target of shape {shape}{instead}")
-    if not any(is_value(y) for y in weights):
+    if not any(not is_number(y) for y in weights):
         for y in weights:
             _PROBABILITY.check(loss, y)
         if any(isinstance(y, Value) for y in weights):
-            modes.demand(greater(1e-6, abs(sum(weights) - 1.0)))
+            hooks.demand(greater(1e-6, abs(sum(weights) - 1.0)))
         elif not abs(math.fsum(weights) - 1.0) < 1e-6:
             single = set(weights) <= {0, 1}  # perhaps n scores, not the K of one example
             instead = f"; single scores with {_FOR_BITS}" if single else ""

@@ -9,8 +9,10 @@ from operator import add
 from typing import Any, cast, overload
 
 from autograd import Value, maximum, minimum, no_grad, where
+from autograd.hooks import is_number
 from autograd.ops import greater
-from autograd.value import as_constant, as_operand, is_value, weighted_sum
+from autograd.sums import weighted_sum
+from autograd.value import as_constant, as_operand
 
 Vector = Sequence[Value | float]
 
@@ -30,7 +32,7 @@ def as_values(entries: Iterable[Value | float]) -> list[Value]:
     entries = list(entries)
     if _VALUES.issuperset(map(type, entries)):  # mostly, and said in a tenth of the time
         return cast(list[Value], entries)
-    return [entry if is_value(entry) else Value(entry) for entry in entries]
+    return [Value(entry) if is_number(entry) else entry for entry in entries]
 
 
 def mean(values: Iterable[Value] | Matrix) -> Value:

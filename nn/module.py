@@ -14,15 +14,14 @@ from types import MethodType, SimpleNamespace
 from typing import Any, ClassVar, Self
 from weakref import ref
 
-from autograd import Value, modes
-from autograd.value import Constant
+from autograd import Value, context, hooks, switches
 from nn.files import as_number, read_json, write_json
 from nn.matrix import Matrix
 from nn.parameters import Parameters as Parameters
 from nn.parameters import Place
 
 
-class Module(modes.Watched):
+class Module(hooks.Watched):
     """The base of every layer and model.
 
     A subclass sets attributes and defines `__call__`. A parameter is a leaf that was made outside
@@ -53,7 +52,7 @@ class Module(modes.Watched):
 
     buffers: ClassVar[tuple[str, ...]] = ()
     training: bool = True
-    _mode: ref[modes.Mode] | None = None  # the mode of the last call
+    _context: ref[context.Context] | None = None  # the context of the last call
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         # Here and not in __init_subclass__, because @dataclass writes the constructor after that.
@@ -155,7 +154,7 @@ class Module(modes.Watched):
 
     def __getstate__(self) -> object:
         # For copies and pickles. The mode of the last call is this module's, and no part of it.
-        space = {name: kept for name, kept in vars(self).items() if name != "_mode"}
+        space = {name: kept for name, kept in vars(self).items() if name != "_context"}
         state = super().__getstate__()
         return (space, state[1]) if isinstance(state, tuple) else space  # with __slots__, a pair
 
@@ -188,8 +187,8 @@ def _constructor(init: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(init)
     def constructor(self: Module, *args: Any, **kwargs: Any) -> None:
-        is_inside = not modes.current.get().leaf.trainable  # a call, or no_grad
-        with modes.constructing() if is_inside else contextlib.nullcontext():
+        is_inside = context.current.get().leaf is not context.OUTSIDE  # a call, or no_grad
+        with switches.constructing() if is_inside else contextlib.nullcontext():
             init(self, *args, **kwargs)
 
     vars(constructor)["constructs"] = True
@@ -199,19 +198,19 @@ def _constructor(init: Callable[..., None]) -> Callable[..., None]:
 def _scoped(call: Callable[..., Any]) -> Callable[..., Any]:
     """A `__call__` whose results know that they were made in this module."""
 
-    current, enter, leave = modes.current.get, modes.current.set, modes.current.reset
+    current, enter, leave = context.current.get, context.current.set, context.current.reset
 
     @functools.wraps(call)
     def scoped(self: Module, *args: Any, **kwargs: Any) -> Any:
         outer = current()
         if outer.owner is self:  # super().__call__()
             return call(self, *args, **kwargs)
-        # Calls in the same place share a mode for as long as a node made in it lives.
-        mode = None if self._mode is None else self._mode()
-        if mode is None or mode.outer is not outer or mode.owner is not self:
-            mode = outer.within(self)
-            vars(self)["_mode"] = ref(mode)
-        token = enter(mode)
+        # Calls in the same place share a context for as long as a node made in it lives.
+        inside = None if self._context is None else self._context()
+        if inside is None or inside.outer is not outer or inside.owner is not self:
+            inside = outer.within(self)
+            vars(self)["_context"] = ref(inside)
+        token = enter(inside)
         try:
             return call(self, *args, **kwargs)
         finally:
@@ -301,7 +300,7 @@ def _holds_more(parts: list[Any], places: dict[int, Place], seen: set[int]) -> b
     while rest:
         part = rest.pop()
         if isinstance(part, Value):
-            is_parameter = modes.is_trainable(part) and not isinstance(part, Constant)
+            is_parameter = context.is_trainable(part)
             if is_parameter and id(part) not in places:
                 return True
             continue
@@ -340,7 +339,7 @@ def _joined(name: str, key: object) -> str:
 
 
 def _is_parameter(value: Value, name: str, key: object) -> bool:
-    trainable = modes.is_trainable(value)
+    trainable = context.is_trainable(value)
     if trainable is None:
         where = _joined(name, key)
         raise ValueError(
@@ -348,7 +347,7 @@ def _is_parameter(value: Value, name: str, key: object) -> bool:
             " parameter with .detach() or Value(...), leave it out by a name that begins with an"
             " underscore, or put it in the place of a parameter by model.parameters()[i] = value"
         )
-    return trainable and not isinstance(value, Constant)
+    return trainable
 
 
 # --- what modules and containers hold -------------------------------------------------------------
@@ -387,7 +386,7 @@ def _reader(kind: type) -> Callable[[Any], _Held] | None:
     # An optimizer, a stream of random numbers, a path, a function, a number.
     package = str(kind.__module__).partition(".")[0]
     known = package in ("autograd", "nn") or package in sys.stdlib_module_names
-    if (known and package != "__main__") or issubclass(kind, modes.Watched):
+    if (known and package != "__main__") or issubclass(kind, hooks.Watched):
         return None
     return _read_object
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from copy import copy
 from typing import Any, cast
 
-from autograd import Value, modes, no_grad, where
+from autograd import Value, context, eager, hooks, no_grad, where
 from autograd.value import as_constant
 from nn.clipping import require_gradients
 from nn.columns import (
@@ -40,7 +40,7 @@ from nn.settings import (
 )
 
 
-class Optimizer(modes.Watched):
+class Optimizer(hooks.Watched):
     """What all update rules share. A rule names its moments and defines `update`.
 
     >>> class Lion(Optimizer):  # Chen et al. 2023
@@ -114,13 +114,13 @@ class Optimizer(modes.Watched):
     @property
     def lr(self) -> Number:
         """The learning rate, a number or a Value; assignable between steps, also of a jit."""
-        if not modes.is_traced():
+        if not hooks.is_recording():
             return self._lr
-        return cast(Number, modes.varying(lambda: self._lr, key=(self, "lr")))
+        return cast(Number, hooks.varying(lambda: self._lr, key=(self, "lr")))
 
     @lr.setter
     def lr(self, lr: Number) -> None:
-        modes.refuse("a learning rate cannot be assigned", "assign it before the call")
+        hooks.refuse("a learning rate cannot be assigned", "assign it before the call")
         require_range("lr", lr, 0.0, math.inf)
         self._lr = lr
 
@@ -155,10 +155,10 @@ class Optimizer(modes.Watched):
         if gradients is not None and len(gradients) != len(self.parameters):
             raise ValueError(f"{len(self.parameters)} parameters, but {len(gradients)} gradients")
         # In a jit, plain settings are part of the recording.
-        modes.fixed(lambda: [x for _, x in settings_of(self) if not isinstance(x, Value)])
+        hooks.fixed(lambda: [x for _, x in settings_of(self) if not isinstance(x, Value)])
         if gradients is None:
             require_gradients(self.parameters)
-        if not modes.is_traced():
+        if not hooks.is_recording():
             self.warn_if_no_gradient(gradients, stacklevel=3)
         # All updates are computed before any is made: an error leaves everything as it was.
         with contextlib.nullcontext() if self.differentiable else no_grad():
@@ -167,7 +167,7 @@ class Optimizer(modes.Watched):
         if self.differentiable:
             self.time = time
             for i, new in enumerate(updated):
-                modes.adopt(new)
+                context.adopt(new)
                 self.parameters[i] = new  # and in the model
             self._state = {name: list(values) for name, values in moments.items()}
             return
@@ -212,12 +212,10 @@ class Optimizer(modes.Watched):
 
     def _is_plain(self, gradients: Sequence[Value] | None) -> bool:
         """Whether numbers are all that a step needs."""
-        mode = modes.current.get()
         settings = [part for _, setting in settings_of(self) for part in parts(setting)]
         return (
             not self.differentiable
-            and mode.tracer is None
-            and not mode.checking
+            and context.current.get().interpreter is eager.NUMBERS
             and not any(isinstance(setting, Value) for setting in [self._lr, *settings])
             and all(isinstance(gradient, Value) for gradient in gradients or ())
         )

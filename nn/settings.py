@@ -7,7 +7,7 @@ import reprlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from autograd import Value, modes
+from autograd import Value, hooks
 from autograd.value import as_operand
 from nn.files import as_number
 
@@ -87,7 +87,7 @@ def require_range(name: str, number: Number, low: float, high: float) -> None:
     """Raise ValueError for a number out of range or infinite, TypeError for another kind."""
     if as_operand(number) is None:
         raise TypeError(f"{name} must be a number or a Value, not {number!r}")
-    if isinstance(number, Value) and modes.is_traced():
+    if isinstance(number, Value) and hooks.is_recording():
         return  # there is no number to look at
     if math.isinf(float(number)):
         raise ValueError(f"{name} must be finite, not {float(number)}")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from autograd import Value, modes, no_grad
+from autograd import Value, hooks, no_grad
 from autograd.value import as_constant, as_operand
 from nn import rng
 from nn.clipping import clip_grad_norm
@@ -201,7 +201,7 @@ def in_pieces(predict: Predict, recorded: Predict, size: int = 32) -> Predict:
 def check_finite(cost: Value) -> None:
     """Raise FloatingPointError for a loss of nan or inf."""
     # A recorded step has no numbers to look at; where one is not finite, it is run eagerly.
-    if not modes.is_traced() and not math.isfinite(float(cost)):
+    if not hooks.is_recording() and not math.isfinite(float(cost)):
         raise FloatingPointError(f"the loss became {float(cost)}")
 
 
@@ -300,7 +300,7 @@ def _move(optimizers: Sequence[Optimizer], clip: float | None) -> None:
             clip_grad_norm([p for optimizer in optimizers for p in optimizer.parameters], clip)
         except FloatingPointError as error:  # `fit` has advice of its own
             raise FloatingPointError(str(error).partition(": try ")[0]) from None
-    if len(optimizers) == 1 or modes.is_traced():  # a recording moves nothing
+    if len(optimizers) == 1 or hooks.is_recording():  # a recording moves nothing
         for optimizer in optimizers:
             optimizer.step()
         return

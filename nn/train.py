@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from autograd import Value, modes, no_grad
-from autograd.modes import scoped
+from autograd import Value, hooks, no_grad
+from autograd.context import scoped
 from autograd.value import as_constant
 from nn import checks, rng
 from nn.checkpoint import Checkpoint, Progress, described, opened, settings_of
@@ -475,7 +475,7 @@ def _predict_batch(model: Module, inputs: Sequence[Sequence[float]]) -> Any:
     except TypeError as error:
         raise TypeError(f"{error}; {_ONE_AT_A_TIME}") from error
     except RuntimeError as error:
-        if modes.is_traced():  # a Matrix is another riddle for a recorded Value
+        if hooks.is_recording():  # a Matrix is another riddle for a recorded Value
             error.add_note(_ONE_AT_A_TIME)
         raise
 

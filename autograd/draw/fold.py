@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from autograd.context import Context
 from autograd.draw.names import named_values
-from autograd.modes import Mode
 from autograd.value import Value
 
 SEPARATE_OUTPUTS = 10  # up to so many outputs are drawn as nodes of their own
@@ -120,9 +120,9 @@ class Fold:
         self.homes = self._homes(place, model)
 
     def _homes(self, place: dict[Value, int], model: Any) -> list[Part]:
-        parts: dict[Mode | None, Part] = {None: self.root}
+        parts: dict[Context | None, Part] = {None: self.root}
         homes: list[Part | None] = [
-            self._part(node.mode, parts) if node.op else None for node in self.nodes
+            self._part(node.context, parts) if node.op else None for node in self.nodes
         ]
         owned = self._owned  # without a parameter that was computed, which stays where that was
         for part in self.root:
@@ -155,17 +155,17 @@ class Fold:
         for i in own & inner.keys():
             homes[i] = self._owned[i] = part.part(inner[i])
 
-    def _part(self, mode: Mode | None, parts: dict[Mode | None, Part]) -> Part:
-        """The part of a mode, put into `parts` with all around it."""
+    def _part(self, context: Context | None, parts: dict[Context | None, Part]) -> Part:
+        """The part of a context, put into `parts` with all around it."""
         inside = []
-        while mode is not None and mode not in parts:
-            inside.append(mode)
-            mode = mode.outer
-        part = parts[mode]
-        for mode in reversed(inside):
-            if mode.owner is not None and mode.owner is not part.owner:
-                part = part.part(mode.owner)
-            parts[mode] = part
+        while context is not None and context not in parts:
+            inside.append(context)
+            context = context.outer
+        part = parts[context]
+        for context in reversed(inside):
+            if context.owner is not None and context.owner is not part.owner:
+                part = part.part(context.owner)
+            parts[context] = part
         return part
 
     def boxes(self, max_boxes: int, depth: int | None) -> list[Box] | None:

@@ -9,7 +9,7 @@ from autograd.draw.layout import FAR
 from autograd.draw.names import node_kinds
 from autograd.draw.sheet import Digraph, add_box, empty_sheet, lines_of_text
 from autograd.text import clipped, number
-from autograd.value import Constant, Value
+from autograd.value import Value, is_constant
 
 # Graphviz leads an edge around everything in the rows that it crosses, which takes long. If all
 # edges together cross more rows than MOST_ROWS_CROSSED, those that are longer than the other number
@@ -57,7 +57,7 @@ def picture(
             # A weight keeps the edges between results straight, so that they are easy to follow.
             about = {"weight": "4"} if parent.op else {}
             about |= {FAR: "true"} if (i, k) in far else {}
-            if edges and not isinstance(parent, Constant):
+            if edges and not is_constant(parent):
                 about["label"] = _derivative(node, k, gradients[i] if swept else None, digits)
             sheet.edge(f"n{place[parent]}", f"n{i}", id=f"e{i}_{k}", **about)
     return sheet
@@ -99,7 +99,7 @@ def add_node(
     """A box for one node. Its tooltip has its numbers to the last digit, and where it was made."""
     symbol = node.primitive.symbol if node.primitive else ""
     data = number(node.data, digits)
-    path = node.mode.path() if node.mode is not None else ""
+    path = node.context.path()
     tooltip = [name, symbol if symbol == node.op else f"{symbol}  {node.op}", f"data {node.data!r}"]
     if kind == "constant":
         lines = [clipped(str(node.label)), data]

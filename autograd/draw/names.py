@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from autograd.modes import Mode
+from autograd.context import Context
 from autograd.text import number
-from autograd.value import Constant, Value
+from autograd.value import Value, is_constant
 
 
 def names(nodes: Iterable[Value], model: Any = None) -> dict[Value, str]:
@@ -28,7 +28,7 @@ def names(nodes: Iterable[Value], model: Any = None) -> dict[Value, str]:
     taken = set(found.values())
     counts = Counter[str]()
     for node, name in found.items():
-        if not name and isinstance(node, Constant):
+        if not name and is_constant(node):
             found[node] = number(node.data)
         elif not name:
             letter = "v" if node.op else "x"
@@ -54,7 +54,7 @@ def kinds_of(nodes: Iterable[Value], outputs: set[Value], trained: set[Value]) -
     """The kind of each node, for outputs and trained parameters that are known."""
 
     def kind(node: Value) -> str:
-        if isinstance(node, Constant):
+        if is_constant(node):
             return "constant"
         if node.op:
             return "output" if node in outputs else "inner"
@@ -83,8 +83,8 @@ def named_and_trained(nodes: Iterable[Value], model: Any) -> tuple[dict[Value, s
 def _models(nodes: Iterable[Value]) -> list[Any]:
     """The outermost modules with parameters in whose calls the nodes were made."""
     models: dict[int, Any] = {}  # None for an owner that has no parameters
-    for mode in modes_of(nodes):
-        for owner in owners_of(mode):
+    for context in contexts_of(nodes):
+        for owner in owners_of(context):
             if id(owner) not in models:
                 models[id(owner)] = owner if next(named_values(owner), None) else None
             if models[id(owner)] is not None:
@@ -92,18 +92,18 @@ def _models(nodes: Iterable[Value]) -> list[Any]:
     return [model for model in models.values() if model is not None]
 
 
-def modes_of(nodes: Iterable[Value]) -> list[Mode | None]:
-    """The modes that nodes were made in, each once; None is that of leaves."""
-    return list(dict.fromkeys(node.mode for node in nodes))
+def contexts_of(nodes: Iterable[Value]) -> list[Context]:
+    """The contexts that nodes were made in, each once."""
+    return list(dict.fromkeys(node.context for node in nodes))
 
 
-def owners_of(mode: Mode | None) -> list[object]:
-    """The modules and losses that were being called in a mode, outermost first."""
+def owners_of(context: Context | None) -> list[object]:
+    """The modules and losses that were being called in a context, outermost first."""
     owners = []
-    while mode is not None:
-        if mode.owner is not None:
-            owners.append(mode.owner)
-        mode = mode.outer
+    while context is not None:
+        if context.owner is not None:
+            owners.append(context.owner)
+        context = context.outer
     return owners[::-1]
 
 

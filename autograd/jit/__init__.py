@@ -32,11 +32,13 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-from autograd import modes
+from autograd.context import current
+from autograd.eager import Eager
 from autograd.jit.leaves import put_back
 from autograd.jit.program import UNSURE, Program
 from autograd.jit.structure import Static, TraceError, flatten, things
@@ -47,6 +49,8 @@ from autograd.value import Value
 
 __all__ = ["Jitted", "Program", "TraceError", "jit"]
 
+# Whether a replay turned out to have to be done eagerly, and that is being done.
+_is_eager_call: ContextVar[bool] = ContextVar("is_eager_call", default=False)
 _OFTEN = 32  # so many recordings in a row are too many, if none of them is of use again
 _recording = threading.RLock()  # a recording changes the class of every Value there is
 
@@ -102,9 +106,9 @@ class Jitted:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What the function returns."""
-        mode = modes.current.get()
-        if mode.tracer is not None or mode.checking or modes.stepping.get():
-            return self.function(*args, **kwargs)  # part of another recording, or step by step
+        if not isinstance(current.get().interpreter, Eager) or _is_eager_call.get():
+            # Part of another recording, under detect_anomaly, or an eager call in place of a replay.
+            return self.function(*args, **kwargs)
         numbers = array("d")
         passed: list[Value] = []
         given: Any = (args, kwargs)
@@ -138,7 +142,7 @@ class Jitted:
                     return result
                 before = program.state()
             before += [(value, value.data, value.grad) for value in passed]
-            stepping = modes.stepping.set(True)
+            eager_call = _is_eager_call.set(True)
             try:
                 result = self.function(*args, **kwargs)
                 if stopped is None:
@@ -154,11 +158,11 @@ class Jitted:
                     put_back(holder, data, grad)
                 raise
             finally:
-                modes.stepping.reset(stepping)
+                _is_eager_call.reset(eager_call)
 
     def _program(self, structure: Any, numbers: array[float], passed: list[Value]) -> Program:
         """The program to replay, recorded if there is none that holds."""
-        key = structure, modes.current.get().recording
+        key = structure, current.get().interpreter
         programs = self._programs.get(key, [])
         changed = None
         for program in reversed(programs):

@@ -11,8 +11,10 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd.modes import Origin
-from autograd.value import INPUTS, NO_GRADIENT, WEIGHTS, Value, as_label
+from autograd import sums
+from autograd.context import Context
+from autograd.messages import NO_GRADIENT
+from autograd.value import Value, clock
 
 Floats = NDArray[np.float64]
 
@@ -27,16 +29,15 @@ class Store:
         self.grad: Floats = np.zeros(size)
 
 
-class Link(Origin):
-    """The origin of a linked leaf: its label, and where its numbers are."""
+class Link:
+    """Where the numbers of a linked leaf are; it stands where another node has an operand."""
 
-    __slots__ = ("data", "grad", "index", "store")
+    __slots__ = ("__weakref__", "data", "grad", "index", "store")
 
     data: memoryview[float]
     grad: memoryview[float]
 
-    def __init__(self, before: Origin, store: Store, index: int) -> None:
-        super().__init__(None, None, before.label, before.trainable)
+    def __init__(self, store: Store, index: int) -> None:
         self.store, self.index = store, index
         # Reading one float from a memoryview takes half the time of an array.
         self.data = cast("memoryview[float]", store.data.data)
@@ -47,50 +48,41 @@ class Linked(Value):
     """A leaf that a program reads and writes: a Value like any other, its numbers in an array."""
 
     __slots__ = ()
-    _origin: Link
+    _right: Link
 
     @property
     def data(self) -> float:
-        link = self._origin
+        link = self._right
         return link.data[link.index]
 
     @data.setter
     def data(self, number: float) -> None:
-        link = self._origin
+        link = self._right
         link.data[link.index] = number
 
     @property
     def grad(self) -> float:
-        link = self._origin
+        link = self._right
         return link.grad[link.index]
 
     @grad.setter
     def grad(self, number: float) -> None:
         if number is None:
             raise TypeError(NO_GRADIENT.format(self.label or "a Value"))
-        link = self._origin
+        link = self._right
         link.grad[link.index] = number
 
-    @property
-    def label(self) -> str:
-        return self._origin.label
-
-    @label.setter
-    def label(self, label: str) -> None:
-        self._origin.label = as_label(label)
-
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unlinked, (self.data, self.grad, self.label, self._origin.trainable)
+        return _unlinked, (self.data, self.grad, self._context, self._made)
 
 
-WEIGHTS.add(Linked)
-INPUTS.add(Linked)
+sums.CLASSES.add(Linked)
 
 
-def _unlinked(data: float, grad: float, label: str, trainable: bool) -> Value:
+def _unlinked(data: float, grad: float, context: Context, made: float) -> Value:
     value = Value(data)
-    value.grad = grad
-    value._origin = Origin(None, None, label, trainable)
+    value.grad, value._context, value._made = grad, context, made
+    clock.pass_by(made)
     return value
 
 
@@ -99,9 +91,9 @@ def link(leaves: Sequence[Value]) -> None:
     plain = [leaf for leaf in leaves if leaf.__class__ is Value]
     store = Store(len(plain))
     for index, leaf in enumerate(plain):
-        data, grad, origin = leaf.data, leaf.grad, leaf._origin
+        data, grad = leaf.data, leaf.grad
         leaf.__class__ = Linked
-        leaf._origin = Link(origin, store, index)
+        leaf._right = Link(store, index)
         leaf.data, leaf.grad = data, 0.0 if grad is None else grad
 
 

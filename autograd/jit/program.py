@@ -18,7 +18,7 @@ from weakref import ref
 
 import numpy as np
 
-from autograd import modes, ops
+from autograd import ops
 from autograd.draw import Drawing
 from autograd.jit.leaves import Floats, Link, Linked, link
 from autograd.jit.picture import draw_program, outline
@@ -28,10 +28,10 @@ from autograd.jit.simplify import simplify
 from autograd.jit.structure import build
 from autograd.jit.trace import Passed, Recording, Result, Source
 from autograd.jit.watch import Watch
-from autograd.modes import Origin
+from autograd.messages import NO_GRADIENT
 from autograd.ops import Opaque
 from autograd.text import for_stream
-from autograd.value import NO_GRADIENT, Value
+from autograd.value import Value
 
 # --- what a program returns -----------------------------------------------------------------------
 
@@ -44,8 +44,6 @@ def _no_gradient(out: Any, x: Any) -> Any:
 
 
 _JIT = Opaque("jit", lambda x: x, _no_gradient)
-_MODE = modes.Mode()
-_REPLAYED = Origin(_JIT, _MODE)
 _INSIDE = Value(0.0, "inside a jitted function")
 
 
@@ -53,8 +51,7 @@ def _result(data: float, grad: float, result: Result) -> Value:
     value = Value(data, result.label)
     value.grad = grad
     if result.history:
-        value._origin = Origin(_JIT, _MODE, result.label) if result.label else _REPLAYED
-        value._left = _INSIDE
+        value._primitive, value._left = _JIT, _INSIDE
     return value
 
 
@@ -178,13 +175,13 @@ class Program:
         leaves = list(dict.fromkeys(leaf for leaf, *_ in taken))
         link(leaves)
         # The leaves belong to the user: where one is gone, so is what the function did with it.
-        self._links = [ref(leaf._origin, self._gone.append) for leaf in leaves]
+        self._links = [ref(leaf._right, self._gone.append) for leaf in leaves]
         self._reads: list[tuple[Any, Floats, Any]] = []
         self._writes: list[tuple[Any, Floats, Any]] = []
         stores: dict[tuple[int, str], list[tuple[Link, int, int]]] = {}
-        self._stores = list(dict.fromkeys(leaf._origin.store for leaf in leaves))
+        self._stores = list(dict.fromkeys(leaf._right.store for leaf in leaves))
         for leaf, kind, source, target in taken:
-            place = leaf._origin
+            place = leaf._right
             stores.setdefault((id(place.store), kind), []).append((place, source, target))
         for (_, kind), entries in stores.items():
             numbers = getattr(entries[0][0].store, kind)
@@ -209,7 +206,7 @@ class Program:
 
     def uses(self, value: Value) -> bool:
         """Whether a leaf is one of those that were captured."""
-        return isinstance(value, Linked) and any(place() is value._origin for place in self._links)
+        return isinstance(value, Linked) and any(place() is value._right for place in self._links)
 
     def changed(self) -> str | None:
         """What the recording took for fixed and is not so any more; None if it holds."""

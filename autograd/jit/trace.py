@@ -26,15 +26,19 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, ClassVar, NamedTuple, NoReturn, cast
 
-from autograd import modes, ops
+from autograd import ops
+from autograd.context import INSIDE, Context, Interpreter, Listener, current
+from autograd.hooks import Hooks
 from autograd.jit.leaves import Linked
 from autograd.jit.structure import TraceError, build, flatten, things
-from autograd.modes import Mode
-from autograd.ops import Primitive
-from autograd.value import NO_GRADIENT, Constant, Operand, Value, as_label, as_operand
+from autograd.messages import NO_GRADIENT
+from autograd.ops import CONSTANT, Primitive
+from autograd.switches import no_grad
+from autograd.switches import recording as with_history
+from autograd.value import Operand, Value, as_label, as_operand
 
 _new = object.__new__
-_current_mode = modes.current.get
+_current = current.get
 _ROOT = Path(__file__).resolve().parents[2]
 _PATHS = sysconfig.get_paths()
 # What is not the user's: this library, Python's own, and what was installed.
@@ -78,6 +82,12 @@ class Graph:
 
     def __len__(self) -> int:
         return len(self.operations)
+
+
+def _tracer() -> Tracer | None:
+    """The recording that is under way here, if one is."""
+    interpreter = _current().interpreter
+    return interpreter.tracer if isinstance(interpreter, Recorder) else None
 
 
 # --- recorded Values ------------------------------------------------------------------------------
@@ -124,7 +134,7 @@ def _refuses(name: str, what: str, instead: str) -> Any:
     """A method of recorded Values that raises; of captured ones, only inside the recording."""
 
     def method(self: Traced, *others: Any) -> Any:
-        if isinstance(self, Captured) and _current_mode().tracer is None:  # in another thread
+        if isinstance(self, Captured) and _tracer() is None:  # in another thread
             return getattr(super(Traced, self), name)(*others)
         if isinstance(self, Recorded):
             self._recording()
@@ -175,7 +185,7 @@ class Recorded(Traced):
 
     def _recording(self) -> Tracer:
         """The recording it belongs to, which must not be over."""
-        if _current_mode().tracer is not self.tracer:
+        if _tracer() is not self.tracer:
             raise TraceError(
                 "this number belongs to a recording that is over: a jitted function keeps nothing"
                 " but what it returns and what it assigns to leaves"
@@ -224,10 +234,6 @@ class Recorded(Traced):
         return "" if self.primitive is None else self.primitive.symbol
 
     @property
-    def mode(self) -> None:
-        return None
-
-    @property
     def parents(self) -> tuple[Value, ...]:
         tracer = self._recording()
         if tracer.kinds[self.node] != RESULT:
@@ -243,7 +249,11 @@ class Number(Recorded):
     """What is a plain number in an eager run: an argument, a gradient, what varies."""
 
     __slots__ = ()
-    recorded_number = True
+    _stands_for_number = True
+
+    def _held(self) -> Number:
+        """A Value made of it holds it, and so knows its node."""
+        return self
 
     @property
     def grad(self) -> Any:
@@ -273,14 +283,14 @@ class Captured(Traced):
 
     @property
     def data(self) -> Any:
-        tracer = _current_mode().tracer
+        tracer = _tracer()
         if tracer is None or self in tracer.made:
             return _slot(self, "data").__get__(self)
         refuse(f"{self.label or 'a captured Value'} has no .data", _READ)
 
     @data.setter
     def data(self, number: Any) -> None:
-        tracer = _current_mode().tracer
+        tracer = _tracer()
         if tracer is None:
             _slot(self, "data").__set__(self, number)
         else:
@@ -288,14 +298,14 @@ class Captured(Traced):
 
     @property
     def grad(self) -> Any:
-        tracer = _current_mode().tracer
+        tracer = _tracer()
         if tracer is None:
             return _slot(self, "grad").__get__(self)
         return tracer.number(tracer.gradient_of(self))
 
     @grad.setter
     def grad(self, number: Any) -> None:
-        tracer = _current_mode().tracer
+        tracer = _tracer()
         if tracer is None:
             _slot(self, "grad").__set__(self, number)
         elif number is None:
@@ -305,13 +315,13 @@ class Captured(Traced):
 
     def detach(self) -> Value:
         """A leaf with the same number and label."""
-        tracer = _current_mode().tracer
+        tracer = _tracer()
         if tracer is None:
             return super().detach()
         return cast(Value, tracer.detached(tracer.node_of(self), self.label))
 
     def __repr__(self) -> str:
-        if _current_mode().tracer is None:
+        if _tracer() is None:
             return super(Traced, self).__repr__()
         return f"<recorded {self.label or 'leaf'}>"
 
@@ -321,7 +331,7 @@ def _captured(kind: type[Value]) -> type[Captured]:
     return type("Captured", (Captured, kind), {"__slots__": (), "kind": kind})
 
 
-_CAPTURED: dict[type[Value], Any] = {kind: _captured(kind) for kind in (Value, Constant, Linked)}
+_CAPTURED: dict[type[Value], Any] = {kind: _captured(kind) for kind in (Value, Linked)}
 
 
 def _slot(value: Value, name: str) -> Any:
@@ -359,7 +369,7 @@ class _Rule(NamedTuple):
     result: int | float
 
 
-class Tracer:
+class Tracer(Hooks):
     """Makes the nodes of one recording.
 
     Attributes:
@@ -370,6 +380,8 @@ class Tracer:
         draws: what to read anew at each replay. streams: where these are random numbers from.
         guards: (read, what it gave).
     """
+
+    recording = True
 
     def __init__(self) -> None:
         self.graph = Graph()
@@ -400,15 +412,15 @@ class Tracer:
         """A leaf with the number of a node."""
         leaf = self.recorded(self.add(SAME, (node,), LEAF))
         leaf.label = label
-        leaf._origin = _current_mode().leaf  # whether it may be a parameter
+        leaf._context = _current().leaf  # whether it may be a parameter
         return leaf
 
     def refuse(self, what: str, instead: str) -> NoReturn:
-        """See `modes.refuse`."""
+        """See `hooks.refuse`."""
         refuse(what, instead)
 
     def demand(self, condition: Any) -> None:
-        """See `modes.demand`."""
+        """See `hooks.demand`."""
         self.add(ops.div, (self.constant(1.0), self.node_of(condition)))  # stays, for it may raise
 
     # --- Values and their nodes ---
@@ -422,9 +434,10 @@ class Tracer:
             return cast(int, operand.node)
         if kind is float:
             return self.constant(operand)
-        if kind is Constant:
-            return self.node_of(operand.data)
         if isinstance(operand, Value):
+            if operand._primitive is CONSTANT:
+                slot = _slot(operand, "data")
+                return self.node_of(slot.__get__(operand) if slot else operand.data)
             node = self.data.get(operand)
             return self._met(operand) if node is None else node
         value = as_operand(operand)
@@ -440,8 +453,6 @@ class Tracer:
                 "compute it inside the function, or pass .detach() of it",
             )
         if isinstance(leaf, Captured):
-            if leaf.kind is Constant:
-                return self.constant(_slot(leaf, "data").__get__(leaf))
             position = len(self._starts)
             node = self.add(Source("data", position), (), LEAF)
             grad = self.add(Source("grad", position))
@@ -461,7 +472,7 @@ class Tracer:
 
     def gradient_of(self, leaf: Value) -> int:
         """The node of a leaf's gradient."""
-        if leaf.__class__ is Constant:
+        if leaf._primitive is CONSTANT:
             return self.constant(0.0)
         if leaf not in self.gradient:
             self._met(leaf)
@@ -496,6 +507,7 @@ class Tracer:
         value = _new(kind)
         value.node = node
         value.tracer = self
+        value._context = INSIDE
         return value
 
     def number(self, node: int) -> Recorded:
@@ -513,11 +525,8 @@ class Tracer:
 
     # --- operations ---
 
-    def apply(self, primitive: Primitive, operands: Sequence[Any]) -> Value:
-        """The result of a primitive, noted down."""
-        mode = _current_mode()
-        if mode.checking:
-            refuse("detect_anomaly() cannot check numbers", "put it around the call")
+    def apply(self, primitive: Primitive, operands: Sequence[Any], history: bool) -> Value:
+        """The result of a primitive, noted down; whether it remembers its operands."""
         kinds, kind = self.kinds, PLAIN
         nodes = []
         for operand in operands:
@@ -528,22 +537,22 @@ class Tracer:
             nodes.append(node)
             if kinds[node]:
                 kind = RESULT
-        if kind and not mode.recording:
+        if kind and not history:
             kind = LEAF
         graph = self.graph
         value = _new(Recorded if kind else Number)
         value.node = len(kinds)
         value.tracer = self
+        value._context = INSIDE
         graph.operations.append(primitive)
         graph.operands.append(tuple(nodes))
         kinds.append(kind)
         return value
 
     def weighted_sum(
-        self, weights: Sequence[Value], inputs: Sequence[Operand], start: Value
+        self, weights: Sequence[Value], inputs: Sequence[Operand], start: Value, history: bool
     ) -> Value:
-        """See autograd.value.weighted_sum; the same nodes, added in one go."""
-        mode = _current_mode()
+        """See autograd.sums.weighted_sum; the same nodes, added in one go."""
         kinds = self.kinds
         first, sofar = len(kinds), self.node_of(start)
         factors = [
@@ -553,12 +562,12 @@ class Tracer:
             )
             for w, x in zip(weights, inputs, strict=True)
         ]
-        if mode.checking or not factors or not kinds[sofar]:
+        if not factors or not kinds[sofar]:
             result: Any = start
             for w, x in zip(weights, inputs, strict=True):
                 result = result + w * x
             return cast(Value, result)
-        kind = RESULT if mode.recording else LEAF
+        kind = RESULT if history else LEAF
         first = len(kinds)
         operands = []
         for product, pair in enumerate(factors):
@@ -576,7 +585,7 @@ class Tracer:
         key: Any = None,
         stream: Callable[[], random.Random] | None = None,
     ) -> Any:
-        """See `modes.varying`."""
+        """See `hooks.varying`."""
         if key is not None and isinstance(value := read(), Value):
             self.guards.append((read, value))
             return value
@@ -593,7 +602,7 @@ class Tracer:
         return self.recorded(node, Number)
 
     def fixed(self, read: Callable[[], Any]) -> Any:
-        """See `modes.fixed`."""
+        """See `hooks.fixed`."""
         value = read()
         self.guards.append((read, value))
         return value
@@ -603,7 +612,7 @@ class Tracer:
     def backward(self, output: Value) -> None:
         """See autograd.backward.backward."""
         node = self.node_of(output)
-        with modes.no_grad():
+        with no_grad():
             inner, leaves, gradients = self._sweep(node, None)
             for inside in inner:
                 gradient = gradients.get(inside)
@@ -625,12 +634,12 @@ class Tracer:
     def grad(self, output: Value, inputs: Sequence[Value], create_graph: bool) -> list[Value]:
         """See autograd.backward.grad."""
         for i, value in enumerate(inputs):
-            if value.recorded_number:
+            if value._stands_for_number:
                 raise TypeError(f"inputs[{i}] must be a Value, not a number")
         nodes = [self._first.get(node, node) for node in map(self.node_of, inputs)]
         if not self._numbers.keys().isdisjoint(nodes):
             refuse("a gradient by a plain number cannot be taken", "make it a Value")
-        with modes.recording() if create_graph else modes.no_grad():
+        with with_history() if create_graph else no_grad():
             _, _, gradients = self._sweep(self.node_of(output), nodes)
             found = [gradients.get(node, 0.0) for node in nodes]
             return [self._gradient_value(gradient) for gradient in found]
@@ -660,10 +669,10 @@ class Tracer:
         first_of, kinds = self._first, self.kinds
         if kinds[output] != RESULT:
             output = first_of.get(output, output)
-        inner, leaves = self._ordered(output)
+        inner, leaves = self._ancestors(output)
         wanted = None if inputs is None else self._between(inner, inputs)
         operations, operands = self.graph.operations, self.graph.operands
-        kind = RESULT if _current_mode().recording else LEAF
+        kind = RESULT if _remembers() else LEAF
         latest = {}
         if first_of:  # a leaf that was assigned to since has its new number, as eagerly
             latest = {node: self.data[leaf] for node, leaf in self._leaf_of.items()}
@@ -678,7 +687,7 @@ class Tracer:
             kinds.append(kind)
             return len(kinds) - 1
 
-        for node in reversed(inner):
+        for node in inner:
             upstream = gradients.get(node, 0.0)
             if upstream.__class__ is float and upstream == 0.0:
                 continue
@@ -718,38 +727,35 @@ class Tracer:
                     gradients[parent] = new(ops.add, sofar, contribution)
         return inner, leaves, gradients
 
-    def _ordered(self, output: int) -> tuple[list[int], list[int]]:
-        """Inner nodes, each after its operands, and leaves: depth first, first operands first."""
+    def _ancestors(self, output: int) -> tuple[list[int], list[int]]:
+        """Inner nodes that the output depends on, the newest first, and leaves."""
         kinds, operands, first_of = self.kinds, self.graph.operands, self._first
-        seen = bytearray(len(kinds))
+        if kinds[output] != RESULT:
+            return [], [output] if kinds[output] else []
         inner: list[int] = []
         leaves: list[int] = []
-        if kinds[output] != RESULT:
-            return inner, [output] if kinds[output] else []
-        seen[output] = 1
+        seen = {output}
         waiting = [output]
         while waiting:
-            node = waiting[-1]
+            node = waiting.pop()
+            if kinds[node] != RESULT:
+                leaves.append(node)
+                continue
+            inner.append(node)
             for operand in operands[node]:
-                if seen[operand]:
+                if kinds[operand] == PLAIN:
                     continue
-                seen[operand] = 1
-                if kinds[operand] == RESULT:
+                operand = first_of.get(operand, operand)
+                if operand not in seen:
+                    seen.add(operand)
                     waiting.append(operand)
-                    break
-                if kinds[operand] == LEAF:
-                    first = first_of.get(operand, operand)
-                    if first == operand or not seen[first]:
-                        seen[first] = 1
-                        leaves.append(first)
-            else:
-                inner.append(waiting.pop())
+        inner.sort(reverse=True)  # a node has a larger number than its operands
         return inner, leaves
 
     def _between(self, inner: list[int], inputs: list[int]) -> set[int]:
         """The inputs, and every node that depends on one."""
         wanted, operands, first_of = set(inputs), self.graph.operands, self._first
-        for node in inner:
+        for node in reversed(inner):
             if any(first_of.get(operand, operand) in wanted for operand in operands[node]):
                 wanted.add(node)
         return wanted
@@ -785,7 +791,7 @@ class Tracer:
             result = rule.result
             return result if result.__class__ is float else (node, *parents)[cast(int, result)]
         operations, operands = self.graph.operations, self.graph.operands
-        recording = _current_mode().recording
+        recording = _remembers()
         places = [node, *parents]
         for operation, before in rule.steps:
             if operation.__class__ is float:
@@ -814,15 +820,14 @@ class Tracer:
             else inner.recorded(inner.add(Source("argument", i)), Number)
             for i, constant in enumerate(fixed, 1)
         ]
-        mode = _current_mode()
-        token = modes.current.set(Mode(True, False, mode.owner, mode.outer, inner))
+        token = current.set(_current().under(Recorder(inner, history=True), INSIDE))
         try:
             local = cast(Any, primitive.backward[position])(out, *stand_ins)
             if not isinstance(local, Value):
                 return _Rule([], float(local))
             result = inner.node_of(local)
         finally:
-            modes.current.reset(token)
+            current.reset(token)
             captured = bool(inner.data or inner.draws or inner.guards)
             inner.release()
         if captured:
@@ -876,6 +881,72 @@ class Tracer:
             if operation.__class__ is Source and operation.kind in ("data", "grad"):
                 operations[node] = Source(operation.kind, place[operation.key])
         return [found[i] for i in order]
+
+
+class Recorder(Interpreter):
+    """The interpreter of a recording: what is done is noted down.
+
+    Attributes:
+        tracer: makes the nodes. history: whether results remember their operands.
+    """
+
+    def __init__(self, tracer: Tracer, history: bool) -> None:
+        self.tracer = self.hooks = tracer
+        self.history = history
+
+    def apply(self, context: Context, primitive: Primitive, left: Value, right: Any) -> Value:
+        """The node of the result."""
+        if right is None:
+            operands: tuple[Any, ...] = (left,)
+        else:
+            operands = (left, *right) if right.__class__ is tuple else (left, right)
+        return self.tracer.apply(primitive, operands, self.history)
+
+    def weighted_sum(
+        self,
+        context: Context,
+        weights: Sequence[Value],
+        inputs: Sequence[Any],
+        start: Value | None,
+    ) -> Value:
+        """The same nodes as by the operators, added in one go."""
+        if start is None:
+            start, weights, inputs = weights[0] * inputs[0], weights[1:], inputs[1:]
+        return self.tracer.weighted_sum(weights, inputs, start, self.history)
+
+    def assign(self, leaf: Value, number: Any, grad: Any) -> None:
+        """Note what a leaf is from now on."""
+        self.tracer.assign(leaf, number, grad)
+
+    def backward(self, output: Value) -> None:
+        """Add the nodes of the gradients."""
+        self.tracer.backward(output)
+
+    def grad(
+        self,
+        output: Value,
+        inputs: Sequence[Value],
+        create_graph: bool,
+        each: Listener | None = None,
+    ) -> list[Value]:
+        """Values that stand for the nodes of the gradients."""
+        if each is not None:
+            refuse("the steps of a backward pass have no numbers", "call steps() outside")
+        return self.tracer.grad(output, inputs, create_graph)
+
+    def with_history(self) -> Recorder:
+        """The same recording, and results remember."""
+        return self if self.history else Recorder(self.tracer, True)
+
+    def without_history(self) -> Recorder:
+        """The same recording, and results are leaves."""
+        return Recorder(self.tracer, False) if self.history else self
+
+
+def _remembers() -> bool:
+    """Whether results in this recording remember their operands now."""
+    interpreter = _current().interpreter
+    return isinstance(interpreter, Recorder) and interpreter.history
 
 
 class Result(NamedTuple):
@@ -952,11 +1023,12 @@ def _attempt(
     """One run; and whether Values that were made in it are still held."""
     tracer = Tracer()
     stand_ins = [Value(0.0, value.label) for value in passed]  # captured like all that is there
-    outer = _current_mode()
-    mode = Mode(outer.recording, False, outer.owner, outer.outer, tracer, outer.leaf)
+    outer = _current()
+    history = outer.interpreter is outer.interpreter.with_history()
+    context = outer.under(Recorder(tracer, history))
     there, streams = _there()
     with _no_draws(streams), _captured_all(there):
-        token = modes.current.set(mode)
+        token = current.set(context)
         try:
             numbers = [
                 tracer.recorded(tracer.add(Source("argument", i)), Number) for i in range(arguments)
@@ -982,7 +1054,7 @@ def _attempt(
         except Exception as error:
             raise Unrecorded(tracer.used(stand_ins)) from error
         finally:
-            modes.current.reset(token)
+            current.reset(token)
             tracer.release()
     del before, there, streams, returned, found, args, kwargs, given, values, numbers
     recording = Recording(
@@ -1121,7 +1193,7 @@ def _refused_draw(draw: Callable[..., Any]) -> Callable[..., Any]:
     """A method of random.SystemRandom, whose stream has no position; others may go on drawing."""
 
     def drawn(self: random.SystemRandom, *args: Any) -> Any:
-        if _current_mode().tracer is not None:
+        if _tracer() is not None:
             raise TraceError(_DRAWN)
         return draw(self, *args)
 

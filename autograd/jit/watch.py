@@ -18,7 +18,7 @@ from copy import copy
 from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from autograd import modes
+from autograd import hooks
 from autograd.jit.trace import OWN
 from autograd.value import Value
 
@@ -53,7 +53,7 @@ class Watch:
         self._copies = list(map(copy, self._lists))
         self._items = [list(table.items()) for table in self._dicts]
         self._left = list(map(operator.length_hint, self._iterators))
-        self._changes = modes.changes()
+        self._changes = hooks.changes()
 
     def has_taken(self) -> bool:
         """Whether there is less left in an iterator, as far as that tells."""
@@ -77,7 +77,7 @@ class Watch:
                 return "what is in a dict"
         except Exception:  # arrays, whose comparison is no bool: another one than before
             return "what is in a container"
-        changes = modes.changes()
+        changes = hooks.changes()
         if changes != self._changes:
             for space, settings in self._settings:
                 found = _public(space)
@@ -179,13 +179,13 @@ class Watch:
         except Exception:  # whatever a proxy raises
             space = None
         if isinstance(space, dict):
-            if isinstance(thing, modes.Watched):
+            if isinstance(thing, hooks.Watched):
                 settings = _public(space)
                 self._settings.append((space, settings))
                 self._waiting += settings.values()
             elif not kinds:
                 self._waiting += space.values()
-            if kinds or not isinstance(thing, modes.Watched):
+            if kinds or not isinstance(thing, hooks.Watched):
                 self._note_loaded(space)
             for kind in kinds:  # what the object may come to hide
                 hidden = self._code_names.intersection(vars(kind)) | self._asked

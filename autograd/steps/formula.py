@@ -24,7 +24,7 @@ from typing import Any, NoReturn, cast
 from autograd import ops
 from autograd.ops import TABLE, Primitive, is_row
 from autograd.text import clipped
-from autograd.value import Constant, Value, as_operand
+from autograd.value import Value, as_operand, is_constant
 
 
 class Expression:
@@ -144,7 +144,7 @@ def _data(node: Value) -> float:
 
 
 def forward_formula(node: Value, data: Data = _data) -> Expression:
-    """How an inner node was made, `a * b`, with the number itself for each Constant.
+    """How an inner node was made, `a * b`, with the number itself for each plain number.
 
     Each operand is an Expression of its own, so that x * x stays a product of two operands.
     """
@@ -183,7 +183,7 @@ def written_forward(node: Value, data: Data = _data) -> Expression | None:
 
 
 def _reference(node: Value, data: Data) -> Expression:
-    constant = isinstance(node, Constant)
+    constant = is_constant(node)
     return Expression(number=float(data(node))) if constant else Expression(node=node)
 
 

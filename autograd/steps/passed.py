@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from itertools import islice
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from autograd import modes
-from autograd.backward import grad, topological_order
+from autograd.backward import topological_order
+from autograd.context import current
 from autograd.draw.names import names
 from autograd.text import clipped
-from autograd.value import Constant, Value
+from autograd.value import Value, is_constant
 
 NAMES_LISTED = 30  # in an error for an unknown name
-
-# Called for each contribution, in the order of the pass: the node it comes from, which of its
-# operands receives it, the local derivative, the contribution, and what the operand had received
-# before, None if nothing.
-Listener = Callable[[Value, int, float, float, float | None], None]
 
 
 class Edge(NamedTuple):
@@ -64,14 +59,23 @@ class Passed:
         # _first_of[i]; a node whose gradient is exactly 0 makes none.
         self._locals, self._before, self._had_received = array("d"), array("d"), bytearray()
         self._first_of: dict[int, int] = {}
-        self._gradients = _swept(self, self._note)
+        self._gradients = self._swept()
+
+    def _swept(self) -> list[float]:
+        """The gradient of each node, by the engine's own sweep, which tells of each contribution."""
+        wanted = [node for node in self.nodes if node is self.output or not is_constant(node)]
+        interpreter = current.get().interpreter
+        found = interpreter.grad(self.output, wanted, create_graph=False, each=self._note)
+        gradients = dict(zip(wanted, found, strict=True))
+        # Adding 0.0 makes a 0.0 of -0.0, which `.grad` never holds, as sums there begin with 0.0.
+        return [gradients[node].data + 0.0 if node in gradients else 0.0 for node in self.nodes]
 
     def _note(
         self, node: Value, operand: int, local: float, contribution: float, before: float | None
     ) -> None:
         self._first_of.setdefault(self.place[node], len(self._locals))
         self._locals.append(local)
-        self._before.append(0.0 if before is None else before)
+        self._before.append(0.0 if before is None else before + 0.0)
         self._had_received.append(before is not None)
 
     # --- nodes and contributions, by their places -------------------------------------------------
@@ -86,7 +90,7 @@ class Passed:
         node = self.nodes[i]
         assert node.primitive is not None
         for k, (parent, rule) in enumerate(zip(node.parents, node.primitive.backward, strict=True)):
-            if rule is not None and not isinstance(parent, Constant):
+            if rule is not None and not is_constant(parent):
                 yield Edge(k, self.place[parent], rule)
 
     def local_derivatives(self, i: int) -> Iterator[tuple[Edge, float | None]]:
@@ -129,7 +133,7 @@ class Passed:
         """d output / d node for every node, as `backward()` writes it; plain numbers have none."""
         alone = len(self.nodes) == 1  # an output that is a plain number has its 1 all the same
         pairs = zip(self.nodes, self._gradients, strict=True)
-        found = {node: g for node, g in pairs if alone or not isinstance(node, Constant)}
+        found = {node: g for node, g in pairs if alone or not is_constant(node)}
         return MappingProxyType(found)
 
     def found(self, which: Value | str) -> Value:
@@ -154,43 +158,3 @@ class Passed:
             listed = ", ".join(called) + (f" and {more:,} more" if more else "")
             raise ValueError(f"no node is called {which!r}; there are {listed}")
         return found[0]
-
-
-# --- the sweep ------------------------------------------------------------------------------------
-
-
-def _swept(passed: Passed, each: Listener) -> list[float]:
-    """The gradient of each node: the engine's backward pass, operation by operation.
-
-    It does not touch `.grad`, and tells `each` of every contribution.
-    """
-    nodes, data, place = passed.nodes, passed.data, passed.place
-    if modes.current.get().checking:
-        _raise_as_the_engine_does(passed.output, nodes)
-    gradients: list[Any] = [0.0] * len(nodes)
-    gradients[-1] = 1.0
-    received = bytearray(len(nodes))
-    for i in range(len(nodes) - 1, passed.leaves - 1, -1):
-        upstream = gradients[i]
-        if not upstream:
-            continue
-        numbers: list[float] = []
-        for k, j, rule in passed.edges(i):
-            local = rule
-            if callable(rule):
-                numbers = numbers or [data[place[parent]] for parent in nodes[i].parents]
-                try:
-                    local = rule(data[i], *numbers)
-                except (ValueError, ZeroDivisionError, OverflowError):
-                    _raise_as_the_engine_does(passed.output, nodes)
-                    raise
-            contribution = upstream * local
-            each(nodes[i], k, local, contribution, gradients[j] if received[j] else None)
-            gradients[j] += contribution
-            received[j] = True
-    return [float(gradient) for gradient in gradients]
-
-
-def _raise_as_the_engine_does(output: Value, nodes: Sequence[Value]) -> None:
-    """Where a derivative does not exist, let the engine say so in its own words."""
-    grad(output, [node for node in nodes if not isinstance(node, Constant)])

@@ -21,7 +21,7 @@ from autograd.steps.passed import Passed
 from autograd.steps.writing import Mention, in_names, template, written
 from autograd.text import number as formatted
 from autograd.text import shown
-from autograd.value import Constant, Value
+from autograd.value import Value, is_constant
 
 RECORDED_OPERATIONS = 10_000  # a rule of more operations is not handed to a page
 
@@ -233,7 +233,7 @@ def _nodes(passed: Passed, why: Sequence[str]) -> list[dict[str, Any]]:
     kinds = node_kinds(passed.nodes, passed.model, [passed.output])
     for i, (node, kind) in enumerate(zip(passed.nodes, kinds, strict=True)):
         leaf = node.primitive is None
-        fixed = "it is a plain number" if isinstance(node, Constant) else why[i]
+        fixed = "it is a plain number" if is_constant(node) else why[i]
         entry = {
             "name": passed.name(node),
             "label": shown(str(node.label)),

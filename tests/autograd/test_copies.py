@@ -18,7 +18,8 @@ import pytest
 
 import nn
 from autograd import Primitive, Value, ops, topological_order
-from autograd.value import Constant, weighted_sum
+from autograd.sums import weighted_sum
+from autograd.value import constant
 
 DEEP = 2_000  # steps of three nodes: a recursion of this depth is more than Python allows
 
@@ -63,7 +64,7 @@ def described(*outputs: Value) -> list[Any]:
             float(node.data).hex(),
             float(node.grad).hex(),
             [place[parent] for parent in node.parents],
-            node.mode.path() if node.mode else None,
+            node.context.path() if node.context else None,
         )
         for node in order
     ]
@@ -152,8 +153,8 @@ def test_a_copied_graph_names_the_copied_modules() -> None:
     model = nn.MLP(2, [2, 1])
     output = model([1.0, 2.0])
     other, result = copy.deepcopy((model, output))
-    assert result.mode.owner is other.layers[1].neurons[0]
-    assert result.mode.path() == output.mode.path() == "MLP.layers.1.neurons.0"
+    assert result.context.owner is other.layers[1].neurons[0]
+    assert result.context.path() == output.context.path() == "MLP.layers.1.neurons.0"
 
 
 def test_a_module_that_keeps_what_it_computed_is_copied_from_either_end() -> None:
@@ -164,11 +165,11 @@ def test_a_module_that_keeps_what_it_computed_is_copied_from_either_end() -> Non
         output = model(Value(1.0))
     for clone in (copy.deepcopy, CLONES["pickle 4"], CLONES["pickle in Python"]):
         other = clone(model)
-        assert other.kept[-1].mode.owner is other
+        assert other.kept[-1].context.owner is other
         assert described(*other.kept) == described(*model.kept)
         result = clone(output)
-        assert result.mode.owner.kept[-1] is result
-        assert described(*result.mode.owner.kept) == described(*model.kept)
+        assert result.context.owner.kept[-1] is result
+        assert described(*result.context.owner.kept) == described(*model.kept)
 
 
 class Keeper(nn.Module):
@@ -190,11 +191,11 @@ class Keeper(nn.Module):
 @every_clone
 def test_a_weighted_sum_stays_whole(clone: Clone) -> None:
     weights = [Value(i + 1.0) for i in range(8)]
-    inputs = [*recurrence(3000, Value(0.9), Value(0.1))[-7:], Constant(2.0)]
+    inputs = [*recurrence(3000, Value(0.9), Value(0.1))[-7:], constant(2.0)]
     out = weighted_sum(weights, inputs, weights[0].tanh())
     other = clone(out)
     assert type(other._right) is type(out._right)
-    assert (out._right.whole, other._right.whole) == (None, None)
+    assert (out._right.parts, other._right.parts) == (None, None)
     out.backward()
     other.backward()
     assert described(other) == described(out)
@@ -269,8 +270,8 @@ def test_a_pickle_made_while_another_is_made() -> None:
     for clone in (copy.deepcopy, CLONES["pickle 4"], CLONES["pickle in Python"]):
         other = clone(output)
         assert described(other) == described(output)
-    pickled = next(n for n in topological_order(other) if n.mode and n.mode.owner)
-    assert described(pickle.loads(pickled.mode.owner._graph)) == described(deep[-1])
+    pickled = next(n for n in topological_order(other) if n.context and n.context.owner)
+    assert described(pickle.loads(pickled.context.owner._graph)) == described(deep[-1])
 
 
 def test_a_pickler_that_goes_on_after_others_have_begun() -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from autograd import Primitive, Value, detect_anomaly, grad, no_grad
 from autograd.backward import topological_order
-from autograd.value import Constant, weighted_sum
+from autograd.sums import weighted_sum
+from autograd.value import constant
 
 
 def by_operators(weights, inputs, start=None):
@@ -26,7 +27,7 @@ def random_graph(seed, make):
     """Leaves and nodes in the order they were made; operands are anything made before."""
     draws = random.Random(seed)
     nodes = [Value(draws.uniform(-2, 2)) for _ in range(draws.randint(1, 5))]
-    plain = [Constant(draws.uniform(-1, 1)) for _ in range(2)]
+    plain = [constant(draws.uniform(-1, 1)) for _ in range(2)]
     for _ in range(draws.randint(1, 12)):
         kind = draws.random()
         if kind < 0.6:
@@ -119,7 +120,7 @@ def test_a_label_stays_and_the_parts_have_none():
     out = weighted_sum(*eight())
     out.label = "sum"
     assert [node.label for node in topological_order(out)] == [""] * (17 + 15) + ["sum"]
-    assert {node.mode for node in topological_order(out) if node.op} == {out.mode}
+    assert {node.context for node in topological_order(out) if node.op} == {out.context}
 
 
 def test_without_recording_there_is_a_number():

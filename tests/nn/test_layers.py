@@ -712,7 +712,9 @@ def test_a_nan_in_one_example_stays_in_its_row():
 @pytest.mark.parametrize("inputs", [[0.5, -2.0, 3.0], [Value(0.5), Value(-2.0), 3.0]])
 def test_a_neuron_makes_the_same_graph_as_the_operators(inputs):
     neuron = nn.Neuron(3, "linear")
-    by_operators = sum([w * x for w, x in zip(neuron.w, inputs, strict=True)], neuron.b)
+    by_operators = neuron.b
+    for w, x in zip(neuron.w, inputs, strict=True):
+        by_operators = by_operators + w * x
 
     def nodes(output):
         order = topological_order(output)

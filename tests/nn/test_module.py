@@ -824,8 +824,8 @@ def test_saving_into_a_missing_folder_is_an_os_error(tmp_path):
 def test_calls_in_the_same_place_share_a_mode_while_their_results_live():
     model = nn.MLP(2, [2, 1])
     outputs = [model([1.0, 2.0]), model([3.0, 4.0])]
-    assert outputs[0].mode is outputs[1].mode
-    assert outputs[0].mode.path() == "MLP.layers.1.neurons.0"
+    assert outputs[0].context is outputs[1].context
+    assert outputs[0].context.path() == "MLP.layers.1.neurons.0"
 
 
 def test_a_neuron_called_by_two_modules_names_the_one_that_called_it():
@@ -837,8 +837,8 @@ def test_a_neuron_called_by_two_modules_names_the_one_that_called_it():
             return self.part(x)
 
     neuron = nn.Neuron(1)
-    assert [Twice(neuron)([1.0]).mode.path() for _ in range(2)] == ["Twice.part"] * 2
-    assert neuron([1.0]).mode.path() == "Neuron"
+    assert [Twice(neuron)([1.0]).context.path() for _ in range(2)] == ["Twice.part"] * 2
+    assert neuron([1.0]).context.path() == "Neuron"
 
 
 @pytest.mark.parametrize("clone", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
@@ -848,8 +848,8 @@ def test_the_results_of_a_copied_model_name_the_copy(clone):
     copied = clone(model)
     again = copied([1.0, 2.0])
     assert again.data == output.data
-    assert again.mode.owner is copied.layers[1].neurons[0]
-    assert again.mode.path() == "MLP.layers.1.neurons.0"
+    assert again.context.owner is copied.layers[1].neurons[0]
+    assert again.context.path() == "MLP.layers.1.neurons.0"
 
 
 def test_a_called_model_and_its_graph_are_freed_without_the_cyclic_collector():
@@ -859,7 +859,7 @@ def test_a_called_model_and_its_graph_are_freed_without_the_cyclic_collector():
         model = nn.MLP(2, [3, 1])
         loss = nn.hinge([model([1.0, 2.0])], [1.0])
         loss.backward()
-        model_gone, mode_gone = weakref.ref(model), weakref.ref(loss.mode)
+        model_gone, mode_gone = weakref.ref(model), weakref.ref(loss.context)
         del model, loss
         assert (model_gone(), mode_gone()) == (None, None)
     finally:
@@ -870,4 +870,4 @@ def test_what_a_loss_computes_names_the_loss():
     model = nn.MLP(2, [2])
     loss = nn.cross_entropy_with_logits(model([1.0, 2.0]), 0)
     penalty = nn.l2(0.1)(model)
-    assert (loss.mode.path(), penalty.mode.path()) == ("cross_entropy_with_logits", "l2")
+    assert (loss.context.path(), penalty.context.path()) == ("cross_entropy_with_logits", "l2")

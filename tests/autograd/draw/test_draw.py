@@ -24,7 +24,7 @@ from autograd.draw.layout import render, standard_error_without
 from autograd.draw.names import names, node_kinds
 from autograd.draw.sheet import INK, LINE, STYLES
 from autograd.text import number
-from autograd.value import Constant
+from autograd.value import constant
 
 SVG = "{http://www.w3.org/2000/svg}"
 TITLE = "{http://www.w3.org/1999/xlink}title"
@@ -854,7 +854,8 @@ def test_a_hundred_thousand_nodes_in_a_row_neither_hang_nor_recurse():
 
 
 def test_a_constant_with_a_label_shows_it():
-    pi = Constant(math.pi, label="pi")
+    pi = constant(math.pi)
+    pi.label = "pi"
     assert texts(draw(pi * Value(2.0)))["n0"] == ["pi", "3.142"]
 
 

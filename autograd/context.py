@@ -1,0 +1,209 @@
+"""In which context is an operation done: by which interpreter, in the call of which module?
+
+Every operator asks for the current context and calls its interpreter, which computes and remembers
+(`eager.Eager`), computes only (`eager.Numbers`), checks (`switches.Checked`), or records for replay
+(`autograd.jit`). So whatever changes how arithmetic is done is one more interpreter, and no code
+outside it has to ask. The current context belongs to a thread or an async task.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from autograd.hooks import Hooks
+    from autograd.ops import Primitive
+    from autograd.value import Value
+
+# Called for each contribution in a backward pass: (node, position of the operand, local derivative,
+# contribution, what the operand had received before or None).
+Listener = Callable[[Any, int, Any, Any, Any], None]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Interpreter:
+    """Carries out operations on Values: `apply`, `weighted_sum`, `assign`, `backward` and `grad`.
+
+    Attributes:
+        hooks: what a library may ask of a recording; see hooks.py.
+    """
+
+    hooks: Hooks
+
+    def apply(self, context: Context, primitive: Primitive, left: Value, right: Any) -> Value:
+        """The result of a primitive; `right` is None, an operand, or a tuple of two or more."""
+        raise NotImplementedError
+
+    def weighted_sum(
+        self,
+        context: Context,
+        weights: Sequence[Value],
+        inputs: Sequence[Any],
+        start: Value | None,
+    ) -> Value:
+        """start + w_1 x_1 + w_2 x_2 + ..., by the operators."""
+        if start is None:
+            start, weights, inputs = weights[0] * inputs[0], weights[1:], inputs[1:]
+        for w, x in zip(weights, inputs, strict=True):
+            start = start + w * x
+        return start
+
+    def assign(self, leaf: Value, number: Any, grad: Any) -> None:
+        """Give a leaf a number, a gradient or both."""
+        raise NotImplementedError
+
+    def backward(self, output: Value) -> None:
+        """Write the gradients of the output into `.grad`."""
+        raise NotImplementedError
+
+    def grad(
+        self,
+        output: Value,
+        inputs: Sequence[Value],
+        create_graph: bool,
+        each: Listener | None = None,
+    ) -> list[Value]:
+        """The gradients of the output by the inputs; `each` is called for each contribution."""
+        raise NotImplementedError
+
+    def with_history(self) -> Interpreter:
+        """The same interpreter where results remember their operands."""
+        raise NotImplementedError
+
+    def without_history(self) -> Interpreter:
+        """The same interpreter where results are leaves."""
+        raise NotImplementedError
+
+
+class Context:
+    """Where operations are done. A node keeps the one it was made in, which says where it belongs.
+
+    Attributes:
+        interpreter: who carries operations out. apply: its method, which every operation calls.
+        owner: the module or function whose call it is; None outside any.
+        outer: the context that this call was made in; None outside any.
+        leaf: the context that leaves made here belong to: OUTSIDE if a module that holds such a
+            leaf counts it as a parameter, else INSIDE.
+        label: of the one node that has this context; "" of a context that nodes share.
+        adopted: whether the one node that has this context counts as a parameter; see `adopt`.
+    """
+
+    __slots__ = (
+        *("__weakref__", "_unlabelled", "adopted", "apply", "interpreter"),
+        *("label", "leaf", "outer", "owner"),
+    )
+
+    interpreter: Interpreter
+    apply: Callable[[Context, Primitive, Value, Any], Value]
+    leaf: Context
+    _unlabelled: Context | None
+
+    def __init__(self, owner: object = None, outer: Context | None = None) -> None:
+        self.owner = owner
+        self.outer = outer
+        self.label = ""
+        self.adopted = False
+        self._unlabelled = None
+
+    def within(self, owner: object) -> Context:
+        """This context inside the call of a module."""
+        context = Context(owner, self)
+        context.interpreter, context.apply = self.interpreter, self.apply
+        context.leaf = INSIDE
+        return context
+
+    def under(self, interpreter: Interpreter, leaf: Context | None = None) -> Context:
+        """This context with another interpreter."""
+        context = Context(self.owner, self.outer)
+        context.interpreter, context.apply = interpreter, interpreter.apply
+        context.leaf = self.leaf if leaf is None else leaf
+        return context
+
+    def labelled(self, label: str, adopted: bool = False) -> Context:
+        """This context for one node: with its label, and whether it was adopted."""
+        context = self.under(self.interpreter)
+        context.label = label
+        context.adopted = self.adopted or adopted
+        context._unlabelled = self.unlabelled
+        return context
+
+    @property
+    def unlabelled(self) -> Context:
+        """The context that the node shares with others."""
+        return self if self._unlabelled is None else self._unlabelled
+
+    def path(self) -> str:
+        """`MLP.layers.0`, each module as the one that called it names it; "" outside any."""
+        if self.owner is None:
+            return ""
+        above = self.outer.path() if self.outer is not None else ""
+        name_of = getattr(self.outer.owner, "child_name", None) if above and self.outer else None
+        name = name_of(self.owner) if name_of else None
+        name = name or getattr(self.owner, "__name__", "") or type(self.owner).__name__
+        return f"{above}.{name}" if above else name
+
+    # A copy or a pickle of a node keeps where it belongs; interpreters stay where they are.
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        if self is OUTSIDE:
+            return "OUTSIDE"
+        if self is INSIDE:
+            return "INSIDE"
+        kept = self.owner, self.outer, self.leaf, self.label, self.adopted, self._unlabelled
+        return Context, (), kept
+
+    def __setstate__(self, kept: tuple[Any, ...]) -> None:
+        self.owner, self.outer, self.leaf, self.label, self.adopted, self._unlabelled = kept
+        self.interpreter, self.apply = OUTSIDE.interpreter, OUTSIDE.apply
+
+
+# Where arithmetic is done by default, and in every new thread; and where leaves belong that a
+# module's call, or code under no_grad, computed. eager.py gives them their interpreter.
+OUTSIDE, INSIDE = Context(), Context()
+OUTSIDE.leaf, INSIDE.leaf = OUTSIDE, INSIDE
+
+current: ContextVar[Context] = ContextVar("context", default=OUTSIDE)
+# Whether rules run on Values, to make gradients graphs: a float taken of one would be a constant.
+rules_on_values: ContextVar[bool] = ContextVar("rules_on_values", default=False)
+
+
+class TakenAsFloat(TypeError):
+    """A rule that runs on Values turned one into a float, which would lose its derivatives."""
+
+
+def scoped(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, its results knowing that they were made in it: drawings make it one box."""
+
+    @functools.wraps(function)
+    def owner(*args: P.args, **kwargs: P.kwargs) -> R:
+        token = current.set(current.get().within(owner))
+        try:
+            return function(*args, **kwargs)
+        finally:
+            current.reset(token)
+
+    return owner
+
+
+def is_trainable(value: Value) -> bool | None:
+    """Whether a module that holds this Value counts it as a parameter.
+
+    None for the result of an operation outside any module's call, such as `Value(3.0) * 0.1` in a
+    constructor: it looks like a parameter, but training would not reach it.
+    """
+    context = value._context
+    if context.adopted:
+        return True
+    if context.leaf is not OUTSIDE:
+        return False
+    return None if value.op else True
+
+
+def adopt(value: Value) -> None:
+    """From now on a module that holds this Value counts it as a parameter, history or not."""
+    value._context = value._context.labelled(value.label, adopted=True)

@@ -1,0 +1,154 @@
+"""How is an operation done at once? Compute the number, and remember what it was made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from autograd import sums
+from autograd.context import (
+    INSIDE,
+    OUTSIDE,
+    Context,
+    Interpreter,
+    Listener,
+    current,
+    rules_on_values,
+)
+from autograd.hooks import Hooks
+from autograd.messages import described, explained
+from autograd.ops import Primitive
+from autograd.sweep import between, ordered, sweep, write_gradients
+from autograd.value import Value, as_float, clock
+
+_new = object.__new__
+
+
+class Eager(Interpreter):
+    """Computes and remembers: the graph grows by a node at each operation."""
+
+    hooks = Hooks()
+
+    def apply(self, context: Context, primitive: Primitive, left: Value, right: Any) -> Value:
+        """A new node. Raises what the primitive raises, with operands and module in the message."""
+        try:
+            if right is None:
+                data = primitive.forward(left.data)
+            elif right.__class__ is tuple:
+                data = primitive.forward(left.data, *[operand.data for operand in right])
+            else:
+                data = primitive.forward(left.data, right.data)
+        except (ValueError, ZeroDivisionError, OverflowError) as error:
+            raise explained(error, primitive, _operands(left, right), context) from None
+        if data.__class__ is not float:
+            data = _as_result(primitive, data, _operands(left, right), context)
+        node = _new(Value)  # Value.__init__ written out: here most time is spent
+        node.data = data
+        node.grad = 0.0
+        node._primitive = primitive
+        node._left = left
+        node._right = right
+        node._context = context
+        node._made = next(clock.numbers)
+        node._mark = None
+        return node
+
+    def weighted_sum(
+        self,
+        context: Context,
+        weights: Sequence[Value],
+        inputs: Sequence[Any],
+        start: Value | None,
+    ) -> Value:
+        """One node if the sum is wide, else what the operators make; see sums.py."""
+        if len(weights) < sums.WIDE or not sums.is_foldable(weights, inputs, start):
+            return super().weighted_sum(context, weights, inputs, start)
+        return sums.folded(context, weights, inputs, start)
+
+    def assign(self, leaf: Value, number: Any, grad: Any) -> None:
+        """Write to the leaf."""
+        if number is not None:
+            leaf.data = number.data if isinstance(number, Value) else as_float(number)
+        if grad is not None:
+            leaf.grad = grad.data if isinstance(grad, Value) else as_float(grad)
+
+    def backward(self, output: Value) -> None:
+        """Float gradients, into `.grad`."""
+        write_gradients(output)
+
+    def grad(
+        self,
+        output: Value,
+        inputs: Sequence[Value],
+        create_graph: bool,
+        each: Listener | None = None,
+    ) -> list[Value]:
+        """Gradients as Values; with create_graph they remember how they were made."""
+        _, inner = ordered([output])
+        context = current.get()
+        if create_graph:  # also inside no_grad()
+            context = context.under(context.interpreter.with_history())
+        entered = current.set(context)
+        on_values = rules_on_values.set(create_graph)
+        try:
+            gradients = sweep(inner[::-1], output, between(inner, inputs), create_graph, each)
+        finally:
+            rules_on_values.reset(on_values)
+            current.reset(entered)
+        found = [gradients.get(node, 0.0) for node in inputs]
+        return [g if isinstance(g, Value) else Value(g) for g in found]
+
+    def with_history(self) -> Interpreter:
+        """The everyday interpreter."""
+        return EAGER
+
+    def without_history(self) -> Interpreter:
+        """The one of no_grad."""
+        return NUMBERS
+
+
+class Numbers(Eager):
+    """Computes and forgets, as under no_grad: results are leaves."""
+
+    def apply(self, context: Context, primitive: Primitive, left: Value, right: Any) -> Value:
+        """The result, its history erased."""
+        node = super().apply(context, primitive, left, right)
+        node._primitive = node._left = node._right = None
+        node._context = INSIDE
+        return node
+
+    def weighted_sum(
+        self,
+        context: Context,
+        weights: Sequence[Value],
+        inputs: Sequence[Any],
+        start: Value | None,
+    ) -> Value:
+        """The sum as a leaf, without a node for its terms."""
+        if not weights or not sums.is_foldable(weights, inputs, start):
+            return super().weighted_sum(context, weights, inputs, start)
+        return Value(sums.total(sums.products(weights, inputs, start)))
+
+
+def _operands(left: Value, right: Any) -> tuple[Value, ...]:
+    if right is None:
+        return (left,)
+    return (left, *right) if isinstance(right, tuple) else (left, right)
+
+
+def _as_result(
+    primitive: Primitive, data: Any, operands: Sequence[Value], context: Context
+) -> float:
+    """What a forward function returned, as a float. A complex number means: out of the domain."""
+    if isinstance(data, complex):
+        raise explained(ValueError(), primitive, operands, context)
+    try:
+        return as_float(data)
+    except TypeError:
+        call = described(primitive, operands)
+        raise TypeError(f"{call}: forward must return a float, not {data!r}") from None
+
+
+EAGER, NUMBERS = Eager(), Numbers()
+for context in (OUTSIDE, INSIDE):
+    context.interpreter, context.apply = EAGER, EAGER.apply

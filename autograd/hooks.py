@@ -1,0 +1,105 @@
+"""What may a library ask of a recording, so that a replay does what an eager call would do?
+
+A recording notes arithmetic on Values. What a computation takes from elsewhere, such as a learning
+rate, a random draw or a setting, goes through one of these functions. Outside a recording each does
+the plain thing, in one line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from autograd.context import current
+
+T = TypeVar("T")
+
+
+class Hooks:
+    """The answers while nothing is recorded; a recording has its own."""
+
+    recording = False
+
+    def varying(self, read: Callable[[], Any], key: object, stream: Any) -> Any:
+        """See `varying`."""
+        return read()
+
+    def fixed(self, read: Callable[[], Any]) -> Any:
+        """See `fixed`."""
+        return read()
+
+    def refuse(self, what: str, instead: str) -> None:
+        """See `refuse`."""
+
+    def demand(self, condition: Any) -> None:
+        """See `demand`."""
+
+
+def _hooks() -> Hooks:
+    return current.get().interpreter.hooks
+
+
+def is_recording() -> bool:
+    """Whether a function is being recorded here and now, so that Values have no numbers."""
+    return _hooks().recording
+
+
+def is_number(thing: object) -> bool:
+    """Whether it is a plain number, also one that a recording has put a Value in the place of."""
+    return getattr(thing, "_stands_for_number", True)
+
+
+def varying(
+    read: Callable[[], Any], key: object = None, stream: Callable[[], Any] | None = None
+) -> Any:
+    """The number that `read` gives, read again at each replay of a recorded function.
+
+    For what a computation takes from outside its Values: a learning rate, a random draw.
+
+    Args:
+        key: what has one is read once in a replay.
+        stream: gives the random.Random that `read` draws from.
+    """
+    return _hooks().varying(read, key, stream)
+
+
+def fixed(read: Callable[[], T]) -> T:
+    """What `read` gives; a function recorded with it is re-recorded where that has changed.
+
+    For what decides which operations there are: whether a module is in training, a momentum.
+    """
+    return cast(T, _hooks().fixed(read))
+
+
+def refuse(what: str, instead: str) -> None:
+    """Raise TraceError if a function is being recorded: `what` cannot be part of it."""
+    _hooks().refuse(what, instead)
+
+
+def demand(condition: Any) -> None:
+    """Where a recorded condition turns out as 0 in a replay, the call is done eagerly instead.
+
+    For a check that a recorded number cannot be put to: the eager call makes it, and raises.
+    """
+    _hooks().demand(condition)
+
+
+_changes = 0
+
+
+def changes() -> int:
+    """How often a setting of some Watched object was assigned, so far."""
+    return _changes
+
+
+class Watched:
+    """What recorded functions depend on by its attributes: a program notices assignments to them.
+
+    Those whose names begin with an underscore do not count.
+    """
+
+    def __setattr__(self, name: str, content: Any) -> None:
+        object.__setattr__(self, name, content)
+        if name[0] != "_":
+            global _changes
+            _changes += 1

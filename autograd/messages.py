@@ -1,0 +1,47 @@
+"""How does an error say what happened: the operation, its operands with their labels, the module?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from autograd.text import for_stream
+
+if TYPE_CHECKING:
+    from autograd.context import Context
+    from autograd.ops import Primitive
+    from autograd.value import Value
+
+NO_GRADIENT = "the gradient of {} is None, not a number: write p.grad = 0.0, or zero_grad()"
+
+
+def described(primitive: Primitive | None, operands: Sequence[Value]) -> str:
+    """`div(x = 1.0, 0.0)`: an operation with its operands, labelled where they have a label."""
+    names = [f"{o.label} = {o.data!r}" if o.label else repr(o.data) for o in operands]
+    return for_stream(f"{primitive.name if primitive else 'leaf'}({', '.join(names)})")
+
+
+def happened_in(context: Context) -> str:
+    """`, in MLP.layers.0`, or nothing outside any module."""
+    path = context.path()
+    return for_stream(f", in {path}") if path else ""
+
+
+def explained(
+    error: Exception, primitive: Primitive, operands: Sequence[Value], context: Context
+) -> Exception:
+    """The same kind of error, with a message that names the operation and its operands."""
+    kind: type[Exception] = ValueError
+    reason = primitive.domain or str(error) or "outside the domain"
+    if isinstance(error, ZeroDivisionError):
+        kind, reason = ZeroDivisionError, "division by zero"
+    elif isinstance(error, OverflowError):
+        kind, reason = OverflowError, "the result is too large for a float"
+    return kind(for_stream(f"{described(primitive, operands)}: {reason}{happened_in(context)}"))
+
+
+def explained_backward(error: Exception, node: Value) -> Exception:
+    """The same for an error that the local derivative of a node raised."""
+    assert node.primitive is not None
+    inner = explained(error, node.primitive, node.parents, node.context)
+    return type(inner)(f"backward of {inner}")

@@ -1,0 +1,204 @@
+"""How is a wide weighted sum kept as one node, until somebody looks inside?
+
+Networks spend most of their time in sums w_1 x_1 + w_2 x_2 + ... of many terms. By the operators
+each is 2 n nodes. Here it is a single one, which holds the factors of all products, and hands its
+gradient on to all of them at once. Whoever asks for its parents gets the graph that the operators
+would have made, to the last bit: the products and additions become nodes, numbered between the sum
+and whatever was made before it.
+
+A look only makes these parts. The next backward pass begins by making the sum the last of its
+additions, so that a part that was used elsewhere receives its gradients; a pass under way goes on
+as it began.
+"""
+
+from __future__ import annotations
+
+import operator
+import threading
+from array import array
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import reduce
+from typing import Any
+
+from autograd.context import Context, current
+from autograd.ops import Folded, Primitive, add, mul
+from autograd.value import Operand, Value, clock
+
+WIDE = 6  # narrower sums take less time as nodes
+# The classes of nodes that a sum is made of; of another class the operators may mean something else.
+CLASSES: set[type[Value]] = {Value}
+_new = object.__new__
+_looking = threading.Lock()
+
+
+class Terms:
+    """The operands of a weighted sum, where another node has its second operand.
+
+    Attributes:
+        weights, inputs: the factors of the products. start: what they are added to, or None.
+        numbers: of the start, if there is one, and of the products, in the forward pass.
+        grad: what flowed into the sum in the latest backward pass, and so into all of its parts.
+        parts: the nodes of the products and additions, but for the last addition; once somebody
+            has looked, for all threads and all copies of the sum the same.
+    """
+
+    __slots__ = ("grad", "inputs", "numbers", "parts", "start", "weights")
+
+    def __init__(
+        self,
+        weights: tuple[Value, ...],
+        inputs: tuple[Value, ...],
+        start: Value | None,
+        numbers: array[float],
+    ) -> None:
+        self.weights, self.inputs, self.start, self.numbers = weights, inputs, start, numbers
+        self.grad = 0.0
+        self.parts: list[Value] | None = None
+
+
+def weighted_sum(
+    weights: Sequence[Value], inputs: Sequence[Operand], start: Value | None = None
+) -> Value:
+    """start + w_1 x_1 + w_2 x_2 + ...: the graph that the operators make.
+
+    Weights and inputs are equally many, and without a start 1 or more.
+    """
+    context = current.get()
+    return context.interpreter.weighted_sum(context, weights, inputs, start)
+
+
+def is_foldable(weights: Sequence[Value], inputs: Sequence[Any], start: Value | None) -> bool:
+    """Whether all operands are nodes, and as many as they should be."""
+    return (
+        len(weights) == len(inputs)
+        and CLASSES.issuperset(map(type, weights))
+        and CLASSES.issuperset(map(type, inputs))
+        and (start is None or type(start) in CLASSES)
+    )
+
+
+def products(
+    weights: Sequence[Value], inputs: Sequence[Value], start: Value | None
+) -> array[float]:
+    """The numbers to be added up, in order."""
+    # An array is nothing to the garbage collector.
+    numbers = array("d", [w.data * x.data for w, x in zip(weights, inputs, strict=True)])
+    if start is not None:
+        numbers.insert(0, start.data)
+    return numbers
+
+
+def total(numbers: array[float]) -> float:
+    """Their sum, from the left, as the operators add."""
+    return reduce(operator.add, numbers)
+
+
+def folded(
+    context: Context, weights: Sequence[Value], inputs: Sequence[Value], start: Value | None
+) -> Value:
+    """start + w_1 x_1 + w_2 x_2 + ... as one node."""
+    numbers = products(weights, inputs, start)
+    # Tuples that are there are not copied.
+    terms = Terms(tuple(weights), tuple(inputs), start, numbers)
+    return _node(context, WEIGHTED_SUM, total(numbers), weights[0], terms, next(clock.numbers))
+
+
+class _WeightedSum(Folded):
+    __slots__ = ()
+
+    @property
+    def public(self) -> Primitive:
+        return add
+
+    def operands(self, node: Any) -> Sequence[Value]:
+        terms: Terms = node._right
+        if terms.parts is not None:
+            return terms.parts[-2:]
+        start = () if terms.start is None else (terms.start,)
+        return (*start, *terms.weights, *terms.inputs)
+
+    def parents(self, node: Any) -> tuple[Value, ...]:
+        return tuple(_parts(node)[-2:])
+
+    def kept(self, node: Any) -> tuple[Primitive, Any, Any]:
+        parts = node._right.parts
+        return (self, node._left, node._right) if parts is None else (add, *parts[-2:])
+
+    def settle(self, node: Any) -> None:
+        if node._right.parts is not None:
+            # The operands first: another thread that still sees a sum looks for them in _right.
+            left, right = node._right.parts[-2:]
+            node._primitive = add
+            node._left, node._right = left, right
+
+
+def _parts(node: Value) -> list[Value]:
+    """The products and additions of a sum, made as the operators would have made them."""
+    terms: Terms = node._right
+    with _looking:
+        if terms.parts is not None:
+            return terms.parts
+        context = node.context
+        numbers, sofar, parts = iter(terms.numbers), terms.start, []
+        data = 0.0 if sofar is None else next(numbers)
+        count = 2 * len(terms.weights) - (sofar is None)
+        places = iter(_between(node._made, count))
+        for w, x, number in zip(terms.weights, terms.inputs, numbers, strict=True):
+            product = _node(context, mul, number, w, x, next(places))
+            parts.append(product)
+            if sofar is None:
+                sofar, data = product, number
+            else:
+                data = data + number
+                sofar = _node(context, add, data, sofar, product, next(places))
+                parts.append(sofar)
+        parts.pop()  # the last addition is the node itself
+        for part in parts:
+            part.grad = terms.grad
+        terms.parts = parts
+        return parts
+
+
+def _between(made: float, count: int) -> list[Any]:
+    """So many growing numbers above made - 1, the last of them made."""
+    start = int(made) - 1
+    if start * count < 2**50:
+        return [start + k / count for k in range(1, count + 1)]
+    return [start + Fraction(k, count) for k in range(1, count + 1)]
+
+
+def _pull(node: Any, upstream: float) -> None:
+    """The gradients of all factors: newest first, as the sweep over the parts would do it."""
+    terms: Terms = node._right
+    terms.grad = upstream
+    for part in terms.parts or ():  # of a look since this pass began
+        part.grad = upstream
+    weights, inputs = terms.weights, terms.inputs
+    for w, x in zip(weights[:0:-1], inputs[:0:-1], strict=True):
+        w.grad += upstream * x.data
+        x.grad += upstream * w.data
+    if terms.start is not None:
+        terms.start.grad += upstream
+    w, x = weights[0], inputs[0]
+    w.grad += upstream * x.data
+    x.grad += upstream * w.data
+
+
+# Its rules are never asked for: to everything but a pass on floats the sum is its last addition.
+WEIGHTED_SUM = _WeightedSum("WEIGHTED_SUM", operator.add, add.backward, pull=_pull)
+
+
+def _node(
+    context: Context, primitive: Primitive, data: float, left: Value, right: Any, made: float
+) -> Value:
+    node = _new(Value)
+    node.data = data
+    node.grad = 0.0
+    node._primitive = primitive
+    node._left = left
+    node._right = right
+    node._context = context
+    node._made = made
+    node._mark = None
+    return node

@@ -1,0 +1,257 @@
+"""How do gradients flow? The chain rule, from an output back to what it was made of.
+
+For a node y with gradient `upstream` = d output / d y, each parent x of y receives the
+contribution upstream * (dy/dx), and the gradient of a node is the sum of what it receives. A node
+is visited when all nodes made from it have been. A node is made after its parents, so the reverse
+of the order in which nodes were made is such an order: newest first.
+
+A node whose gradient is exactly 0.0 passes nothing on, so an infinite slope behind a branch that
+was not taken (`where`, `relu`) stays harmless. Where gradients are graphs, a gradient that is 0
+here may have a slope of its own: only one that a choice keeps at 0 passes nothing on where a local
+derivative raises or is not finite.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from operator import attrgetter
+from typing import Any
+
+from autograd.context import Listener, TakenAsFloat
+from autograd.messages import NO_GRADIENT, explained_backward
+from autograd.ops import CONSTANT, Folded, Opaque, Primitive, relu
+from autograd.text import for_stream
+
+_newness = attrgetter("_made")
+# One walk, and one pass that writes `.grad`, at a time: a walk marks nodes, and leaves that two
+# threads share would lose what one of them adds.
+_one_at_a_time = threading.RLock()
+_passes = 0  # under way in the thread that holds the lock; 2 if a rule calls backward()
+
+
+def ancestors(outputs: Iterable[Any]) -> tuple[list[Any], list[Any]]:
+    """What the outputs depend on, outputs included: leaves, and inner nodes, the newest first.
+
+    A weighted sum that nobody has looked into is one node; see sums.py. Depth is limited by memory
+    only.
+    """
+    leaves: list[Any] = []
+    inner: list[Any] = []
+    # Marks on the nodes take less time than a set of them.
+    walk = object()
+    waiting = []
+    for output in outputs:
+        if output._mark is not walk:
+            output._mark = walk
+            waiting.append(output)
+    while waiting:
+        node = waiting.pop()
+        left = node._left
+        if left is None:
+            leaves.append(node)
+            continue
+        inner.append(node)
+        right = node._right
+        if right.__class__ is tuple or isinstance(node._primitive, Folded):
+            if not _passes and isinstance(node._primitive, Folded):
+                node._primitive.settle(node)
+            for operand in node._primitive.operands(node):
+                if operand._mark is not walk:
+                    operand._mark = walk
+                    waiting.append(operand)
+            continue
+        if left._mark is not walk:
+            left._mark = walk
+            waiting.append(left)
+        if right is not None and right._mark is not walk:
+            right._mark = walk
+            waiting.append(right)
+    # The walk found the newer operands first: little is left to sort.
+    inner.sort(key=_newness, reverse=True)
+    return leaves, inner
+
+
+def ordered(outputs: Iterable[Any]) -> tuple[list[Any], list[Any]]:
+    """Leaves and inner nodes, both in the order in which they were made, with all of every sum."""
+    leaves: list[Any] = []
+    inner: list[Any] = []
+    seen: set[Any] = set()
+    waiting = list(outputs)
+    while waiting:
+        node = waiting.pop()
+        if node not in seen:
+            seen.add(node)
+            parents = node.parents
+            (inner if parents else leaves).append(node)
+            waiting += parents
+    return sorted(leaves, key=_newness), sorted(inner, key=_newness)
+
+
+# --- first order, into .grad ----------------------------------------------------------------------
+
+
+def sweep_floats(output: Any, inner: Sequence[Any]) -> None:
+    """The chain rule on floats, with `.grad`, 0.0 at first, as the place where they add up."""
+    output.grad = 1.0
+    for node in inner:
+        upstream = node.grad
+        if upstream:
+            try:
+                node._primitive.pull(node, upstream)
+            except (ValueError, ZeroDivisionError, OverflowError) as error:
+                raise explained_backward(error, node) from None
+
+
+def write_gradients(output: Any) -> None:
+    """Add d output / d leaf to `.grad` of each leaf, and write those of inner nodes.
+
+    All gradients are restored if anything is raised.
+    """
+    global _passes
+    with _one_at_a_time:
+        leaves, inner = ancestors([output])
+        sums = [node._right for node in inner if isinstance(node._primitive, Folded)]
+        of_leaves = [(leaf, leaf.grad) for leaf in leaves if leaf.grad]
+        of_inner = [(holder, holder.grad) for holder in chain(inner, sums) if holder.grad]
+        _passes += 1
+        try:
+            for holder, _ in chain(of_leaves, of_inner):
+                holder.grad = 0.0
+            sweep_floats(output, inner)
+            for leaf, gradient in of_leaves:
+                leaf.grad += gradient
+            for leaf in leaves:
+                if leaf._primitive is CONSTANT and leaf is not output:
+                    leaf.grad = 0.0
+        except BaseException as error:
+            without = [node for node in chain(leaves, inner) if node.grad is None]
+            for holder in chain(leaves, inner, sums):
+                if holder.grad is not None:
+                    holder.grad = 0.0
+            for holder, gradient in chain(of_leaves, of_inner):
+                holder.grad = gradient
+            if without and isinstance(error, TypeError):
+                raise TypeError(NO_GRADIENT.format(without[0].label or "a Value")) from None
+            raise
+        finally:
+            _passes -= 1
+
+
+# --- any order, as floats or as graphs ------------------------------------------------------------
+
+
+def sweep(
+    inner: Iterable[Any],
+    output: Any,
+    wanted: set[Any],
+    create_graph: bool = False,
+    each: Listener | None = None,
+) -> dict[Any, Any]:
+    """The gradients of the output on the wanted nodes: floats, or with create_graph Values.
+
+    Args:
+        inner: the inner nodes, the newest first. wanted: where gradients are to go; see `between`.
+        create_graph: the rules run on the nodes themselves instead of on their numbers.
+        each: called for each contribution.
+    """
+    gradients: dict[Any, Any] = {output: 1.0}
+    # Gradients that are 0 whatever the inputs are near this point: behind a branch not taken. Like
+    # the number 0, they pass nothing on where a local derivative raises or is not finite.
+    fixed_at_0: set[Any] = set()
+    for node in inner:
+        upstream = gradients.get(node, 0.0)
+        if upstream.__class__ is float and upstream == 0.0:
+            continue
+        primitive, parents = node.primitive, node.parents
+        operands = _operands(parents, wanted, create_graph)
+        for k, (parent, rule) in enumerate(zip(parents, primitive.backward, strict=True)):
+            if rule is None or parent not in wanted:
+                continue
+            try:
+                local = rule
+                if rule.__class__ is not float:
+                    local = rule(node if create_graph else node.data, *operands)
+                if upstream in fixed_at_0 and not math.isfinite(number_of(local)):
+                    continue
+                contribution = _product(upstream, local)
+            except TakenAsFloat:
+                raise _not_differentiable_again(primitive) from None
+            except (ValueError, ArithmeticError) as error:
+                if upstream in fixed_at_0:
+                    continue
+                if isinstance(error, FloatingPointError):
+                    raise
+                raise explained_backward(error, node) from None
+            before = gradients.get(parent)
+            if each is not None:
+                each(node, k, local, contribution, before)
+            total = contribution if before is None else before + contribution
+            if create_graph and total.__class__ is not float and total.data == 0.0:
+                fixed = upstream in fixed_at_0 or _is_choice_of_0(local)
+                if fixed and (before is None or before in fixed_at_0):
+                    fixed_at_0.add(total)
+            gradients[parent] = total
+    return gradients
+
+
+def between(order: Iterable[Any], inputs: Iterable[Any]) -> set[Any]:
+    """The inputs, and every node of the order that depends on one: where gradients are wanted."""
+    wanted = set(inputs)
+    for node in order:
+        if any(parent in wanted for parent in node.parents):
+            wanted.add(node)
+        elif isinstance(node.primitive, Opaque) and node not in wanted:
+            wanted.update((node, *node.parents))  # the sweep comes to its rule, which raises
+    return wanted
+
+
+def number_of(x: Any) -> Any:
+    """The number of a float or a Value."""
+    return x if x.__class__ is float else getattr(x, "data", x)
+
+
+def _operands(parents: Sequence[Any], wanted: set[Any], create_graph: bool) -> list[Any]:
+    """What a rule takes: numbers, or nodes. A plain number stays one, unless its own is wanted."""
+    if not create_graph:
+        return [parent.data for parent in parents]
+    return [
+        parent.data if parent._primitive is CONSTANT and parent not in wanted else parent
+        for parent in parents
+    ]
+
+
+def _product(upstream: Any, local: Any) -> Any:
+    """upstream * local, without a node for a factor of 1."""
+    if upstream.__class__ is float and upstream == 1.0:
+        return local
+    return upstream if local.__class__ is float and local == 1.0 else upstream * local
+
+
+def _is_choice_of_0(local: Any) -> bool:
+    """Whether a local derivative is 0 and its own derivatives are 0: relu below 0, or its slope."""
+    waiting = [local]
+    for _ in range(8):  # no rule in the table takes more operations for a choice
+        if not waiting:
+            return bool(number_of(local) == 0.0)
+        part = waiting.pop()
+        if not hasattr(part, "_primitive") or part._primitive is CONSTANT:
+            continue
+        if part.primitive is None:
+            return False
+        if part.primitive is relu and part.parents[0].data < 0.0:
+            continue  # 0 for the numbers near this one
+        rules = zip(part.parents, part.primitive.backward, strict=True)
+        waiting += [parent for parent, rule in rules if rule is not None]
+    return False
+
+
+def _not_differentiable_again(primitive: Primitive) -> TypeError:
+    """The error for a rule that took the number out of a Value, as `math.cos(x)` does."""
+    return TypeError(
+        f"the rule of {for_stream(primitive.name)} turned a Value into a float, which has no"
+        " derivatives of higher order: write it in arithmetic and primitives, such as x.cos() in"
+        " place of math.cos(x)"
+    )

@@ -1,0 +1,176 @@
+"""How is the way of doing arithmetic switched, for a block or a function: no_grad, detect_anomaly."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from contextvars import Token
+from typing import Any, ParamSpec, TypeVar, cast
+
+from autograd.context import INSIDE, OUTSIDE, Context, Interpreter, Listener, current
+from autograd.messages import described, happened_in
+from autograd.ops import CONSTANT, Primitive
+from autograd.sweep import number_of, ordered, sweep
+from autograd.value import Value
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class _Switch:
+    """A change of context, as a context manager and as a decorator of functions and coroutines."""
+
+    def __init__(self) -> None:
+        self._tokens: list[Token[Context]] = []
+
+    def _changed(self, context: Context) -> Context:
+        raise NotImplementedError
+
+    def __enter__(self) -> None:
+        self._tokens.append(current.set(self._changed(current.get())))
+
+    def __exit__(self, *exception: object) -> None:
+        current.reset(self._tokens.pop())
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        import inspect  # a third of the time of `import autograd`, and rarely needed
+
+        # Each call enters a switch of its own, so threads and tasks never share tokens.
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"{type(self).__name__}() cannot decorate the generator {function.__name__}, whose"
+                f" body runs between other code; write `with {type(self).__name__}():` inside it"
+            )
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def coroutine(*args: Any, **kwargs: Any) -> Any:
+                with type(self)():
+                    return await function(*args, **kwargs)
+
+            return cast(Callable[P, R], coroutine)
+
+        @functools.wraps(function)
+        def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+            with type(self)():
+                return function(*args, **kwargs)
+
+        return wrapper
+
+
+class no_grad(_Switch):
+    """Results made inside are leaves: no parents, no operation, nothing to differentiate.
+
+    >>> from autograd import Value, no_grad
+    >>> x = Value(3.0)
+    >>> with no_grad():
+    ...     y = x * x
+    >>> y.parents
+    ()
+
+    Also a decorator, `@no_grad()`, of functions and of coroutines. A thread or an async task sees
+    only the switches it entered itself.
+    """
+
+    def _changed(self, context: Context) -> Context:
+        return context.under(context.interpreter.without_history(), INSIDE)
+
+
+class recording(_Switch):
+    """Undoes an outer `no_grad()` inside: results remember their parents."""
+
+    def _changed(self, context: Context) -> Context:
+        return context.under(context.interpreter.with_history())
+
+
+class detect_anomaly(_Switch):
+    """The first nan or inf made inside, forward or backward, raises `FloatingPointError`.
+
+    The message names the operation, its operands with their labels, and the module whose call it
+    happened in.
+
+    >>> from autograd import Value, detect_anomaly
+    >>> with detect_anomaly():
+    ...     Value(1e308, label="big") * 10
+    Traceback (most recent call last):
+        ...
+    FloatingPointError: mul(big = 1e+308, 10.0) gave inf
+    """
+
+    def _changed(self, context: Context) -> Context:
+        inner = context.interpreter
+        return context if isinstance(inner, Checked) else context.under(Checked(inner))
+
+
+class constructing(_Switch):
+    """What a module's constructor runs in: leaves made inside are trainable, wherever it is called.
+
+    A `no_grad()` or a call of a module inside the constructor counts again as such.
+    """
+
+    def _changed(self, context: Context) -> Context:
+        return context.under(context.interpreter, OUTSIDE)
+
+
+class Checked(Interpreter):
+    """Another interpreter, with a look at each result and at each contribution to a gradient."""
+
+    def __init__(self, inner: Interpreter) -> None:
+        inner.hooks.refuse("detect_anomaly() cannot check numbers", "put it around the call")
+        self.inner = inner
+        self.hooks = inner.hooks
+
+    def with_history(self) -> Interpreter:
+        """The same checks, and results remember."""
+        return Checked(self.inner.with_history())
+
+    def without_history(self) -> Interpreter:
+        """The same checks, and results are leaves."""
+        return Checked(self.inner.without_history())
+
+    def apply(self, context: Context, primitive: Primitive, left: Value, right: Any) -> Value:
+        """The result, which must be finite."""
+        node = self.inner.apply(context, primitive, left, right)
+        if not math.isfinite(node.data):
+            operands = (left, *right) if isinstance(right, tuple) else (left, right)
+            call = described(primitive, [o for o in operands if o is not None])
+            raise FloatingPointError(f"{call} gave {node.data}{happened_in(context)}")
+        return node
+
+    def assign(self, leaf: Value, number: Any, grad: Any) -> None:
+        """Write to the leaf."""
+        self.inner.assign(leaf, number, grad)
+
+    def backward(self, output: Value) -> None:
+        """A sweep that only checks, and then the usual one."""
+        leaves, inner = ordered([output])
+        wanted = {node for node in leaves + inner if node._primitive is not CONSTANT}
+        sweep(inner[::-1], output, wanted, each=_require_finite)
+        self.inner.backward(output)
+
+    def grad(
+        self,
+        output: Value,
+        inputs: Sequence[Value],
+        create_graph: bool,
+        each: Listener | None = None,
+    ) -> list[Value]:
+        """The gradients, each contribution checked."""
+
+        def check(*contribution: Any) -> None:
+            _require_finite(*contribution)
+            if each is not None:
+                each(*contribution)
+
+        return self.inner.grad(output, inputs, create_graph, check)
+
+
+def _require_finite(node: Value, k: int, local: Any, contribution: Any, before: Any) -> None:
+    """The listener of a sweep that raises at the first contribution that is not finite."""
+    number = number_of(contribution)
+    if not math.isfinite(number):
+        raise FloatingPointError(
+            f"backward of {described(node.primitive, node.parents)} gave {number} for operand"
+            f" {k}{happened_in(node.context)}"
+        )
