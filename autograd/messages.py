@@ -1,4 +1,4 @@
-"""How does an error say what happened: the operation, its operands with their labels, the module?"""
+"""How does an error say what happened: operation, operands with their labels, module?"""
 
 from __future__ import annotations
 

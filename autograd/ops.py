@@ -273,7 +273,7 @@ def _form(primitive: Primitive, form: str | Form) -> Form:
 # --- how a float gradient is handed on ------------------------------------------------------------
 
 
-def _pull(rules: tuple[Rule, ...]) -> Pull:
+def _pull(rules: Sequence[Any]) -> Pull:
     """Adds upstream * (local derivative) to `.grad` of each operand, by the rules of a primitive.
 
     A plain number receives nothing, and its rule does not run: the slope of x ** n by n may not

@@ -26,7 +26,7 @@ from autograd.ops import Folded, Primitive, add, mul
 from autograd.value import Operand, Value, clock
 
 WIDE = 6  # narrower sums take less time as nodes
-# The classes of nodes that a sum is made of; of another class the operators may mean something else.
+# The classes of nodes that a sum is made of: another one may give the operators another meaning.
 CLASSES: set[type[Value]] = {Value}
 _new = object.__new__
 _looking = threading.Lock()

@@ -1,4 +1,4 @@
-"""How is the way of doing arithmetic switched, for a block or a function: no_grad, detect_anomaly."""
+"""How is another interpreter put in for a block or a function? no_grad and detect_anomaly."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from itertools import count
 from numbers import Real
@@ -24,6 +25,9 @@ from autograd.ops import CONSTANT, Primitive
 from autograd.text import for_stream
 
 Operand = Union["Value", float]
+Operator = Callable[["Value", Operand], "Value"]
+Method = Callable[["Value"], "Value"]
+Comparison = Callable[["Value", Operand], bool]
 _new = object.__new__
 _current = current.get
 _NO_LABEL = ""
@@ -48,10 +52,10 @@ class Clock:
 clock = Clock()
 
 
-def _binary(primitive: Primitive, name: str) -> tuple[Any, Any]:
+def _binary(primitive: Primitive, name: str) -> tuple[Operator, Operator]:
     """The two methods of a binary operator: `value + other` and, reflected, `other + value`."""
 
-    def binary(left: Value, right: Any) -> Value:
+    def binary(left: Value, right: Any) -> Any:
         if right.__class__ is not Value:
             right = as_operand(right)
             if right is None:
@@ -59,44 +63,39 @@ def _binary(primitive: Primitive, name: str) -> tuple[Any, Any]:
         context = _current()
         return context.apply(context, primitive, left, right)
 
-    def reflected(right: Value, left: Any) -> Value:
+    def reflected(right: Value, left: Any) -> Any:
         left = as_operand(left)
         return NotImplemented if left is None else binary(left, right)
 
-    sides = (binary, name, "left"), (reflected, f"r{name}", "right")
-    for method, called, side in sides:
-        _name(
-            method, f"__{called}__", f"`left {primitive.symbol} right`, where {side} is this one."
-        )
-    return binary, reflected
+    what = f"`left {primitive.symbol} right`, where {{}} is this Value."
+    return (
+        _named(binary, f"__{name}__", what.format("left")),
+        _named(reflected, f"__r{name}__", what.format("right")),
+    )
 
 
-def _unary(primitive: Primitive, name: str, what: str) -> Callable[[Value], Value]:
+def _unary(primitive: Primitive, name: str, what: str) -> Method:
     """The method of an operation on one Value."""
 
     def unary(self: Value) -> Value:
         context = _current()
         return context.apply(context, primitive, self, None)
 
-    return _name(unary, name, what)
+    return cast(Method, _named(unary, name, what))
 
 
-def _comparison(name: str, symbol: str) -> Callable[[Value, Any], bool]:
-    """`value < other`, by data."""
+def _comparison(compare: Callable[[float, float], bool]) -> Comparison:
+    """The method of an order, `value < other`."""
 
-    def comparison(left: Value, right: Any) -> bool:
+    def comparison(left: Value, right: Any) -> Any:
         operand = as_operand(right)
-        if operand is None:
-            return NotImplemented
-        return cast(bool, getattr(left.data, name)(operand.data))
+        return NotImplemented if operand is None else compare(left.data, operand.data)
 
-    what = (
-        f"`left {symbol} right`, by data: True or False, not a node; `greater` and `less` make one."
-    )
-    return _name(comparison, name, what)
+    what = "By data: True or False, not a node; `greater` and `less` make one."
+    return cast(Comparison, _named(comparison, f"__{compare.__name__}__", what))
 
 
-def _name(method: Any, name: str, what: str) -> Any:
+def _named(method: Any, name: str, what: str) -> Any:
     """The method, for tracebacks, help() and pickles as if it were written in the class."""
     method.__name__, method.__qualname__, method.__doc__ = name, f"Value.{name}", what
     return method
@@ -221,7 +220,7 @@ class Value:
     def __pow__(self, other: Operand) -> Value:
         """`self ** other`: the primitive `pow` of a plain number, `power` of another Value."""
         variable = isinstance(other, Value)
-        return cast(Value, self._to_the_value(other) if variable else self._to_the_number(other))
+        return self._to_the_value(other) if variable else self._to_the_number(other)
 
     def __pos__(self) -> Value:
         """`+v`: the Value itself."""
@@ -230,29 +229,17 @@ class Value:
     __neg__ = _unary(ops.neg, "__neg__", "`-v`.")
     __abs__ = _unary(ops.abs, "__abs__", "`abs(v)`, with derivative 0 at 0.")
     exp = _unary(ops.exp, "exp", "e to the power of this. Raises OverflowError above about 709.78.")
-    expm1 = _unary(
-        ops.expm1, "expm1", "exp(x) - 1, accurate near 0. Raises OverflowError above about 709.78."
-    )
+    expm1 = _unary(ops.expm1, "expm1", "exp(x) - 1, accurate near 0. Raises as `exp`.")
     log = _unary(ops.log, "log", "The natural logarithm. Raises ValueError at 0 and below.")
-    log1p = _unary(
-        ops.log1p, "log1p", "log(1 + x), accurate near 0. Raises ValueError at -1 and below."
-    )
-    sqrt = _unary(
-        ops.sqrt, "sqrt", "The square root. Raises ValueError below 0; at 0 its derivative raises."
-    )
-    sin = _unary(ops.sin, "sin", "The sine of this, in radians. Raises ValueError at an infinity.")
-    cos = _unary(
-        ops.cos, "cos", "The cosine of this, in radians. Raises ValueError at an infinity."
-    )
+    log1p = _unary(ops.log1p, "log1p", "log(1 + x), accurate near 0. Raises at -1 and below.")
+    sqrt = _unary(ops.sqrt, "sqrt", "The square root. Raises below 0; at 0 its derivative raises.")
+    sin = _unary(ops.sin, "sin", "The sine, in radians. Raises ValueError at an infinity.")
+    cos = _unary(ops.cos, "cos", "The cosine, in radians. Raises ValueError at an infinity.")
     tanh = _unary(ops.tanh, "tanh", "The hyperbolic tangent.")
     sigmoid = _unary(ops.sigmoid, "sigmoid", "1 / (1 + exp(-x)), without overflow.")
     relu = _unary(ops.relu, "relu", "max(0, x), with derivative 0 at 0.")
     softplus = _unary(ops.softplus, "softplus", "log(1 + exp(x)), without overflow.")
-    erf = _unary(
-        ops.erf,
-        "erf",
-        "The error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x.",
-    )
+    erf = _unary(ops.erf, "erf", "2/sqrt(pi) times the integral of exp(-t^2) from 0 to x.")
 
     def apply_primitive(self, primitive: Primitive, operands: Sequence[Operand]) -> Value:
         """The result of a primitive on operands of which at least one is a Value."""
@@ -286,8 +273,8 @@ class Value:
     def __format__(self, spec: str) -> str:
         return format(self.data, spec) if spec else repr(self)
 
-    __lt__, __le__ = _comparison("__lt__", "<"), _comparison("__le__", "<=")
-    __gt__, __ge__ = _comparison("__gt__", ">"), _comparison("__ge__", ">=")
+    __lt__, __le__ = _comparison(operator.lt), _comparison(operator.le)
+    __gt__, __ge__ = _comparison(operator.gt), _comparison(operator.ge)
 
     def __repr__(self) -> str:
         label = f", label={self.label!r}" if self.label else ""

@@ -32,7 +32,7 @@ def as_values(entries: Iterable[Value | float]) -> list[Value]:
     entries = list(entries)
     if _VALUES.issuperset(map(type, entries)):  # mostly, and said in a tenth of the time
         return cast(list[Value], entries)
-    return [Value(entry) if is_number(entry) else entry for entry in entries]
+    return [Value(entry) if is_number(entry) else cast(Value, entry) for entry in entries]
 
 
 def mean(values: Iterable[Value] | Matrix) -> Value:

@@ -107,7 +107,7 @@ class Jitted:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What the function returns."""
         if not isinstance(current.get().interpreter, Eager) or _is_eager_call.get():
-            # Part of another recording, under detect_anomaly, or an eager call in place of a replay.
+            # In another recording, under detect_anomaly, or in the place of a replay.
             return self.function(*args, **kwargs)
         numbers = array("d")
         passed: list[Value] = []

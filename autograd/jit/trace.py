@@ -190,7 +190,7 @@ class Recorded(Traced):
                 "this number belongs to a recording that is over: a jitted function keeps nothing"
                 " but what it returns and what it assigns to leaves"
             )
-        return cast(Tracer, self.tracer)
+        return self.tracer
 
     @property
     def data(self) -> Any:
@@ -318,7 +318,7 @@ class Captured(Traced):
         tracer = _tracer()
         if tracer is None:
             return super().detach()
-        return cast(Value, tracer.detached(tracer.node_of(self), self.label))
+        return tracer.detached(tracer.node_of(self), self.label)
 
     def __repr__(self) -> str:
         if _tracer() is None:

@@ -701,8 +701,8 @@ class Page:
         self.slots = [math.nan] * self.data["slots"]
         for i, node in enumerate(self.data["nodes"]):
             self.slots[i] = number(node["data"])
-        for slot, constant in self.data["constants"]:
-            self.slots[slot] = number(constant)
+        for slot, fixed in self.data["constants"]:
+            self.slots[slot] = number(fixed)
 
     def run(self, program: list[Any]) -> None:
         for slot, name, operands in program:

@@ -1,0 +1,210 @@
+"""Newest first: the order of making is the order of the backward pass, also in copies."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import random
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from autograd import Primitive, Value, grad, steps, topological_order
+from autograd.sums import weighted_sum
+from autograd.value import clock
+
+# The sum of these three depends on the order in which they are added: 1e16 + 1 is 1e16.
+BIG, ONE = 1e16, 1.0
+
+
+def three_uses(x: Value) -> list[Value]:
+    """Contributions of 1e16, 1 and -1e16 to x, from nodes made in this order."""
+    return [x * BIG, x * ONE, x * -BIG]
+
+
+def test_the_newest_node_contributes_first() -> None:
+    """Whatever the order in which the nodes are then used: (-1e16 + 1) + 1e16 is 0."""
+    for order in ((0, 1, 2), (2, 1, 0), (1, 2, 0)):
+        x = Value(1.0)
+        uses = three_uses(x)
+        total = uses[order[0]] + uses[order[1]] + uses[order[2]]
+        total.backward()
+        assert x.grad == (-BIG + ONE) + BIG == 0.0
+        assert grad(total, [x])[0].data == 0.0
+        assert [node.op for node in topological_order(total)[4:7]] == ["mul"] * 3
+
+
+def test_the_order_of_nodes_is_that_of_making() -> None:
+    x = Value(1.0)
+    a = x.tanh()
+    b = x.exp()
+    c = a * 2.0
+    total = b + c
+    assert [node.op for node in topological_order(total)] == ["", "", "tanh", "exp", "mul", "add"]
+    assert [step.name for step in steps(total)] == [
+        *("v1", "v2", "v3", "v4"),
+        *("v4", "v3", "v2", "v1"),
+    ]
+    assert topological_order(total)[2:] == [a, b, c, total]
+
+
+def graph(seed: int) -> tuple[list[Value], Value]:
+    """Leaves and the output of a graph whose gradients depend on the order of addition."""
+    draws = random.Random(seed)
+    leaves = [Value(draws.uniform(0.5, 2.0)) for _ in range(4)]
+    nodes = list(leaves)
+    for _ in range(30):
+        kind = draws.random()
+        if kind < 0.2:
+            weights = [draws.choice(nodes) for _ in range(8)]
+            nodes.append(weighted_sum(weights, [draws.choice(nodes) for _ in range(8)]).tanh())
+        elif kind < 0.6:
+            nodes.append((draws.choice(nodes) * draws.choice(nodes)).tanh())
+        else:
+            nodes.append(draws.choice(nodes) - draws.choice(nodes) * draws.uniform(1e-9, 1e9))
+    draws.shuffle(nodes)
+    return leaves, weighted_sum(nodes, nodes)
+
+
+def gradients(leaves: list[Value], output: Value) -> list[str]:
+    for leaf in leaves:
+        leaf.grad = 0.0
+    output.backward()
+    return [leaf.grad.hex() for leaf in leaves]
+
+
+@pytest.mark.parametrize("clone", [copy.deepcopy, lambda g: pickle.loads(pickle.dumps(g))])
+def test_copies_have_the_same_gradients_to_the_bit(clone: Callable[..., object]) -> None:
+    for seed in range(30):
+        original = graph(seed)
+        copied = clone(original)
+        expected = gradients(*original)
+        assert gradients(*copied) == expected  # type: ignore[misc]
+        # Once somebody has looked into all sums of one of the two, still.
+        topological_order(copied[1])  # type: ignore[index]
+        assert gradients(*copied) == expected  # type: ignore[misc]
+
+
+MAKE = """
+import pickle, sys
+sys.path[:0] = [{tests!r}]
+from test_order_of_making import clock, gradients, graph
+clock.pass_by({ahead})
+leaves, output = graph({seed})
+data = pickle.dumps((leaves, output))
+print(data.hex(), *gradients(leaves, output))
+"""
+
+
+@pytest.mark.parametrize("ahead", [0, 10**6, 2**53, 10**30])
+def test_a_pickle_of_another_process_has_the_same_gradients(ahead: int) -> None:
+    """Also of one whose clock is far ahead; and what is made of it here is newer than it."""
+    made = Value(1.0)
+    tests = __file__.rpartition("/")[0]
+    found = subprocess.run(
+        [sys.executable, "-c", MAKE.format(tests=tests, ahead=ahead, seed=3)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    data, *expected = found.stdout.split()
+    leaves, output = pickle.loads(bytes.fromhex(data))
+    assert gradients(leaves, output) == expected
+    assert clock.pass_by(-1.0) is None
+    newer = output * made
+    assert newer._made > output._made
+    topological_order(newer)  # looks into the sums
+    assert gradients(leaves, newer) == expected
+    assert made.grad == output.data
+    # A graph made here and one from there, joined: each part keeps its order.
+    here, there = graph(3), (leaves, output)
+    (here[1] + there[1]).backward()
+    assert [leaf.grad.hex() for leaf in here[0]] == expected
+
+
+def test_a_sum_made_far_ahead_is_looked_into_in_order() -> None:
+    """Numbers of making so large that floats cannot stand between two of them."""
+    x = [Value(float(i)) for i in range(8)]
+    out = weighted_sum(x, x, x[0])
+    out._made = 2**60
+    parts = [node for node in topological_order(out) if node.op]
+    assert [node.op for node in parts] == ["mul", "add"] * 8
+    assert len({node._made for node in parts}) == 16
+    assert parts[-1] is out
+
+
+def test_threads_that_share_a_leaf_lose_no_gradient() -> None:
+    """Each differentiates graphs of its own; `leaf.grad += ...` is not one step for Python."""
+    leaf = Value(1.0)
+    start = threading.Barrier(4)
+
+    def work() -> None:
+        start.wait()
+        for _ in range(60):
+            y = leaf
+            for _ in range(20):
+                y = y + leaf
+            y.backward()
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert leaf.grad == 4 * 60 * 21
+
+
+def test_parts_used_elsewhere_receive_their_gradients() -> None:
+    """After a look, the sum is the last of its additions: as by the operators, to the bit."""
+
+    def outcome(make: Callable[..., Value]) -> list[str]:
+        weights = [Value(0.1 * i) for i in range(1, 9)]
+        inputs = [Value(0.7 / i) for i in range(1, 9)]
+        out = make(weights, inputs, Value(0.3))
+        out.backward()
+        product = out.parents[1]
+        (out * product + out.parents[0].tanh()).backward()
+        return [v.grad.hex() for v in (*weights, *inputs, out, product, *out.parents)]
+
+    def by_operators(weights: list[Value], inputs: list[Value], start: Value) -> Value:
+        for w, x in zip(weights, inputs, strict=True):
+            start = start + w * x
+        return start
+
+    assert outcome(weighted_sum) == outcome(by_operators)
+
+
+def test_a_look_during_a_pass_shows_the_gradients_of_that_pass_afterwards() -> None:
+    weights = [Value(float(i)) for i in range(8)]
+    out = weighted_sum(weights, weights)
+    looked = []
+
+    def slope(y: float, x: float) -> float:
+        looked.append(out.parents)
+        return 2.0
+
+    Primitive("probe", lambda x: 2.0 * x, slope)(out).backward()
+    assert [node.grad for node in looked[0]] == [2.0, 2.0]
+    assert [w.grad for w in weights] == [4.0 * w.data for w in weights]
+
+
+def test_a_pass_inside_a_pass() -> None:
+    """A rule that differentiates a graph of its own."""
+    x = Value(3.0)
+
+    def slope(out: float, number: float) -> float:
+        inner = Value(number)
+        (inner * inner).backward()
+        return inner.grad
+
+    square = Primitive("square", lambda number: number * number, slope)
+    square(x * 1.0).backward()
+    assert x.grad == 6.0
