@@ -62,7 +62,7 @@ class Passed:
         self._gradients = self._swept()
 
     def _swept(self) -> list[float]:
-        """The gradient of each node, by the engine's own sweep, which tells of each contribution."""
+        """The gradient of each node, by the sweep of the engine, which reports to `_note`."""
         wanted = [node for node in self.nodes if node is self.output or not is_constant(node)]
         interpreter = current.get().interpreter
         found = interpreter.grad(self.output, wanted, create_graph=False, each=self._note)
