@@ -31,6 +31,8 @@ Comparison = Callable[["Value", Operand], bool]
 _new = object.__new__
 _current = current.get
 _NO_LABEL = ""
+# What an operator returns for an operand of another kind: Python then asks that operand, or raises.
+_UNSUPPORTED = cast("Value", NotImplemented)
 
 
 class Clock:
@@ -55,17 +57,17 @@ clock = Clock()
 def _binary(primitive: Primitive, name: str) -> tuple[Operator, Operator]:
     """The two methods of a binary operator: `value + other` and, reflected, `other + value`."""
 
-    def binary(left: Value, right: Any) -> Any:
+    def binary(left: Value, right: Any) -> Value:
         if right.__class__ is not Value:
             right = as_operand(right)
             if right is None:
-                return NotImplemented  # Python then asks the other operand, or raises TypeError
+                return _UNSUPPORTED
         context = _current()
         return context.apply(context, primitive, left, right)
 
-    def reflected(right: Value, left: Any) -> Any:
+    def reflected(right: Value, left: Any) -> Value:
         left = as_operand(left)
-        return NotImplemented if left is None else binary(left, right)
+        return _UNSUPPORTED if left is None else binary(left, right)
 
     what = f"`left {primitive.symbol} right`, where {{}} is this Value."
     return (

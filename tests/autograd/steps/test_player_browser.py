@@ -22,6 +22,7 @@ from autograd.steps import BackwardStep, Steps, steps
 from autograd.steps import page as pages
 from autograd.steps.player import read
 from autograd.text import number
+from autograd.value import is_constant
 from tests.chromium import chromium
 
 VIEWPORT = {"width": 1200, "height": 900}
@@ -467,7 +468,7 @@ def run(build: Callable[[list[float]], Value], values: list[float]) -> Steps | s
 
 
 def movable(node: Value) -> bool:
-    return not node.parents and type(node) is Value
+    return not node.parents and not is_constant(node)
 
 
 def labels(build: Callable[[list[float]], Value], values: list[float]) -> list[str]:
@@ -820,9 +821,10 @@ def test_beyond_an_error_numbers_are_unknown_until_the_leaf_comes_back(
 def test_an_error_is_told_in_the_words_of_python(
     open_page: Callable[..., Page], build: Callable[[Value], Value], values: float, message: str
 ) -> None:
-    browsed = open_page(steps(build(Value(0.5, "x"))))
-    fields = browsed.find(".leaves input[type=number]")
-    fields.last.fill(str(values))
+    shown = steps(build(Value(0.5, "x")))
+    browsed = open_page(shown)
+    leaf = [node.label for node in shown.nodes if movable(node)].index("x")
+    browsed.find(".leaves input[type=number]").nth(leaf).fill(str(values))
     assert browsed.state()["problem"] == message
     with pytest.raises((ValueError, ZeroDivisionError, OverflowError)) as caught:
         build(Value(values, "x")).backward()
