@@ -16,7 +16,8 @@ from autograd import eager as eager  # gives operators their interpreter
 from autograd.backward import grad, hessian, jacobian, topological_order
 from autograd.draw import draw
 from autograd.gradcheck import gradcheck
-from autograd.ops import Primitive, greater, less, maximum, minimum, where
+from autograd.ops import greater, less, maximum, minimum, where
+from autograd.primitive import Primitive
 from autograd.steps import explain, steps
 from autograd.switches import detect_anomaly, no_grad
 from autograd.value import Value

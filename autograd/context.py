@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from autograd.hooks import Hooks
-    from autograd.ops import Primitive
+    from autograd.primitive import Primitive
     from autograd.value import Value
 
 # Called for each contribution in a backward pass: (node, position of the operand, local derivative,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from autograd import sums
+from autograd.clock import clock
 from autograd.context import (
     INSIDE,
     OUTSIDE,
@@ -17,9 +18,9 @@ from autograd.context import (
 )
 from autograd.hooks import Hooks
 from autograd.messages import described, explained
-from autograd.ops import Primitive
+from autograd.primitive import Primitive
 from autograd.sweep import between, ordered, sweep, write_gradients
-from autograd.value import Value, as_float, clock
+from autograd.value import Value, as_float
 
 _new = object.__new__
 

@@ -9,10 +9,19 @@ from autograd.text import for_stream
 
 if TYPE_CHECKING:
     from autograd.context import Context
-    from autograd.ops import Primitive
+    from autograd.primitive import Primitive
     from autograd.value import Value
 
 NO_GRADIENT = "the gradient of {} is None, not a number: write p.grad = 0.0, or zero_grad()"
+
+OWN_OPERATION = (
+    'an operation of your own is a Primitive, such as Primitive("atan", math.atan, lambda out, x:'
+    " 1 / (1 + x * x)), called on Values"
+)
+NO_BACKWARD = (
+    "a Value has no _backward: loss.backward() computes all gradients, steps(loss) shows how they"
+    f" flow back through each node, and {OWN_OPERATION}"
+)
 
 
 def described(primitive: Primitive | None, operands: Sequence[Value]) -> str:
@@ -45,3 +54,12 @@ def explained_backward(error: Exception, node: Value) -> Exception:
     assert node.primitive is not None
     inner = explained(error, node.primitive, node.parents, node.context)
     return type(inner)(f"backward of {inner}")
+
+
+def not_differentiable_again(primitive: Primitive) -> TypeError:
+    """The error for a rule that took the number out of a Value, as `math.cos(x)` does."""
+    return TypeError(
+        f"the rule of {for_stream(primitive.name)} turned a Value into a float, which has no"
+        " derivatives of higher order: write it in arithmetic and primitives, such as x.cos() in"
+        " place of math.cos(x)"
+    )

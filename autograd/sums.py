@@ -21,9 +21,11 @@ from fractions import Fraction
 from functools import reduce
 from typing import Any
 
+from autograd.clock import clock
 from autograd.context import Context, current
-from autograd.ops import Folded, Primitive, add, mul
-from autograd.value import Operand, Value, clock
+from autograd.ops import add, mul
+from autograd.primitive import Folded, Primitive
+from autograd.value import Operand, Value
 
 WIDE = 6  # narrower sums take less time as nodes
 # The classes of nodes that a sum is made of: another one may give the operators another meaning.

@@ -21,9 +21,9 @@ from operator import attrgetter
 from typing import Any
 
 from autograd.context import Listener, TakenAsFloat
-from autograd.messages import NO_GRADIENT, explained_backward
-from autograd.ops import CONSTANT, Folded, Opaque, Primitive, relu
-from autograd.text import for_stream
+from autograd.messages import NO_GRADIENT, explained_backward, not_differentiable_again
+from autograd.ops import relu
+from autograd.primitive import CONSTANT, Folded, Opaque
 
 _newness = attrgetter("_made")
 # One walk, and one pass that writes `.grad`, at a time: a walk marks nodes, and leaves that two
@@ -178,7 +178,7 @@ def sweep(
                     continue
                 contribution = _product(upstream, local)
             except TakenAsFloat:
-                raise _not_differentiable_again(primitive) from None
+                raise not_differentiable_again(primitive) from None
             except (ValueError, ArithmeticError) as error:
                 if upstream in fixed_at_0:
                     continue
@@ -246,12 +246,3 @@ def _is_choice_of_0(local: Any) -> bool:
         rules = zip(part.parents, part.primitive.backward, strict=True)
         waiting += [parent for parent, rule in rules if rule is not None]
     return False
-
-
-def _not_differentiable_again(primitive: Primitive) -> TypeError:
-    """The error for a rule that took the number out of a Value, as `math.cos(x)` does."""
-    return TypeError(
-        f"the rule of {for_stream(primitive.name)} turned a Value into a float, which has no"
-        " derivatives of higher order: write it in arithmetic and primitives, such as x.cos() in"
-        " place of math.cos(x)"
-    )

@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from autograd.context import INSIDE, OUTSIDE, Context, Interpreter, Listener, current
 from autograd.messages import described, happened_in
-from autograd.ops import CONSTANT, Primitive
+from autograd.primitive import CONSTANT, Primitive
 from autograd.sweep import number_of, ordered, sweep
 from autograd.value import Value
 

@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from itertools import count
 from numbers import Real
 from typing import Any, SupportsFloat, SupportsIndex, Union, cast
 
 from autograd import copies, ops
+from autograd.clock import clock
 from autograd.context import INSIDE, Context, TakenAsFloat, current, rules_on_values
 from autograd.hooks import is_number
-from autograd.ops import CONSTANT, Primitive
+from autograd.messages import NO_BACKWARD, OWN_OPERATION
+from autograd.primitive import CONSTANT, Primitive, wrong_kinds
 from autograd.text import for_stream
 
 Operand = Union["Value", float]
@@ -33,25 +34,6 @@ _current = current.get
 _NO_LABEL = ""
 # What an operator returns for an operand of another kind: Python then asks that operand, or raises.
 _UNSUPPORTED = cast("Value", NotImplemented)
-
-
-class Clock:
-    """Numbers nodes in the order in which they are made: `next(clock.numbers)`."""
-
-    __slots__ = ("numbers",)
-
-    def __init__(self) -> None:
-        self.numbers = count()
-
-    def pass_by(self, number: float) -> None:
-        """From now on give larger numbers than this one, which a copied or unpickled node has."""
-        now = next(self.numbers)
-        if number >= now:
-            # Far beyond, so that what another thread takes from the old count meanwhile is smaller.
-            self.numbers = count(int(number) + 2**32)
-
-
-clock = Clock()
 
 
 def _binary(primitive: Primitive, name: str) -> tuple[Operator, Operator]:
@@ -247,7 +229,7 @@ class Value:
         """The result of a primitive on operands of which at least one is a Value."""
         nodes = [as_operand(operand) for operand in operands]
         if any(node is None for node in nodes):
-            raise ops.wrong_kinds(primitive, operands)
+            raise wrong_kinds(primitive, operands)
         left, *rest = cast(list[Value], nodes)
         context = _current()
         right = rest[0] if len(rest) == 1 else tuple(rest) or None
@@ -304,21 +286,11 @@ class Value:
 
     @property
     def _backward(self) -> Any:
-        raise AttributeError(_NO_BACKWARD)
+        raise AttributeError(NO_BACKWARD)
 
     @_backward.setter
     def _backward(self, function: Any) -> None:
-        raise AttributeError(_NO_BACKWARD)
-
-
-_OWN_OPERATION = (
-    'an operation of your own is a Primitive, such as Primitive("atan", math.atan, lambda out, x:'
-    " 1 / (1 + x * x)), called on Values"
-)
-_NO_BACKWARD = (
-    "a Value has no _backward: loss.backward() computes all gradients, steps(loss) shows how they"
-    f" flow back through each node, and {_OWN_OPERATION}"
-)
+        raise AttributeError(NO_BACKWARD)
 
 
 def as_float(data: Any) -> float:
@@ -341,11 +313,9 @@ def as_float(data: Any) -> float:
 def as_label(label: Any, operands: tuple[object, ...] = ()) -> str:
     """The label, or the error for what is not text, or comes with operands, as in micrograd."""
     if not isinstance(label, str):
-        raise TypeError(
-            f"a label is text, not {label!r} ({type(label).__name__}); {_OWN_OPERATION}"
-        )
+        raise TypeError(f"a label is text, not {label!r} ({type(label).__name__}); {OWN_OPERATION}")
     if operands:
-        raise TypeError(f"a Value is made of a number and a label, nothing else; {_OWN_OPERATION}")
+        raise TypeError(f"a Value is made of a number and a label, nothing else; {OWN_OPERATION}")
     return label
 
 

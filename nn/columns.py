@@ -13,7 +13,7 @@ from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
 from autograd import Value, ops
-from autograd.ops import Primitive
+from autograd.primitive import Primitive
 from autograd.value import as_operand
 
 

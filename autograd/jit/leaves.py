@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autograd import sums
+from autograd.clock import clock
 from autograd.context import Context
 from autograd.messages import NO_GRADIENT
-from autograd.value import Value, clock
+from autograd.value import Value
 
 Floats = NDArray[np.float64]
 

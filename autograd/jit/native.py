@@ -31,7 +31,7 @@ from llvmlite import ir
 from autograd import ops
 from autograd.jit.run import run_in_python
 from autograd.jit.schedule import Addresses, Group, Plan, runs
-from autograd.ops import Primitive
+from autograd.primitive import Primitive
 
 WORD, FLOAT, BIT = ir.IntType(64), ir.DoubleType(), ir.IntType(1)
 WORDS, FLOATS = WORD.as_pointer(), FLOAT.as_pointer()

@@ -29,7 +29,7 @@ from autograd.jit.structure import build
 from autograd.jit.trace import Passed, Recording, Result, Source
 from autograd.jit.watch import Watch
 from autograd.messages import NO_GRADIENT
-from autograd.ops import Opaque
+from autograd.primitive import Opaque
 from autograd.text import for_stream
 from autograd.value import Value
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from autograd import ops
 from autograd.jit.schedule import Addresses, Group, Plan
-from autograd.ops import Primitive
+from autograd.primitive import Primitive
 
 Floats = NDArray[np.float64]
 _IN_ORDER = 8  # from this many members on np.add.reduce adds row by row; below, cumsum does

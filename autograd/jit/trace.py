@@ -32,7 +32,7 @@ from autograd.hooks import Hooks
 from autograd.jit.leaves import Linked
 from autograd.jit.structure import TraceError, build, flatten, things
 from autograd.messages import NO_GRADIENT
-from autograd.ops import CONSTANT, Primitive
+from autograd.primitive import CONSTANT, Primitive
 from autograd.switches import no_grad
 from autograd.switches import recording as with_history
 from autograd.value import Operand, Value, as_label, as_operand

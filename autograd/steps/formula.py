@@ -22,7 +22,8 @@ from functools import partial
 from typing import Any, NoReturn, cast
 
 from autograd import ops
-from autograd.ops import TABLE, Primitive, is_row
+from autograd.ops import TABLE, is_row
+from autograd.primitive import Primitive
 from autograd.text import clipped
 from autograd.value import Value, as_operand, is_constant
 

@@ -8,7 +8,8 @@ from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 from autograd import ops
-from autograd.ops import LEVELS, Form, Primitive
+from autograd.forms import LEVELS, Form
+from autograd.primitive import Primitive
 from autograd.steps.formula import Expression
 from autograd.text import clipped, number
 from autograd.value import Value

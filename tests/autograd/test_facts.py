@@ -12,7 +12,8 @@ import pytest
 
 import autograd
 from autograd import Primitive, Value, draw, explain, jit, steps
-from autograd.ops import TABLE, Form
+from autograd.forms import Form
+from autograd.ops import TABLE
 from autograd.steps.page import fragment
 from autograd.steps.player import operations
 

@@ -1,0 +1,24 @@
+"""In which order were nodes made? Each has a number, larger than those of its operands."""
+
+from __future__ import annotations
+
+from itertools import count
+
+
+class Clock:
+    """Numbers nodes in the order in which they are made: `next(clock.numbers)`."""
+
+    __slots__ = ("numbers",)
+
+    def __init__(self) -> None:
+        self.numbers = count()
+
+    def pass_by(self, number: float) -> None:
+        """From now on give larger numbers than this one, which a copied or unpickled node has."""
+        now = next(self.numbers)
+        if number >= now:
+            # Far beyond, so that what another thread takes from the old count meanwhile is smaller.
+            self.numbers = count(int(number) + 2**32)
+
+
+clock = Clock()

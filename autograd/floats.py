@@ -1,0 +1,57 @@
+"""How is a function computed that `math` lacks, or has only with a loss of accuracy? On floats."""
+
+from __future__ import annotations
+
+import math
+
+
+def sigmoid(x: float) -> float:
+    """1 / (1 + e^-x)."""
+    # exp of a positive number is never taken: it may overflow.
+    if x >= 0.0:
+        return 1.0 / (1.0 + math.exp(-x))
+    e = math.exp(x)
+    return e / (1.0 + e)
+
+
+def softplus(x: float) -> float:
+    """log(1 + e^x)."""
+    # log(1 + e^x) = x + log(1 + e^-x): again exp only of what is not positive.
+    return x + math.log1p(math.exp(-x)) if x > 0.0 else math.log1p(math.exp(x))
+
+
+def sech(x: float) -> float:
+    """1 / cosh(x)."""
+    e = math.exp(-math.fabs(x))
+    return 2.0 * e / (1.0 + e * e)
+
+
+def power(x: float, y: float) -> float:
+    """x ** y. Raises ZeroDivisionError for a negative power of 0, ValueError where it is complex."""
+    if x == 0.0 and -math.inf < y < 0.0:
+        raise ZeroDivisionError  # math.pow says ValueError here, and x ** y is complex below 0
+    return math.pow(x, y)
+
+
+def gaussian(x: float) -> float:
+    """e^(-x^2)."""
+    # exp magnifies the rounding of x*x by x*x itself; Dekker's split recovers what was rounded off.
+    square = x * x
+    if not square < 750.0:  # exp(-750) is 0; nan passes through
+        return math.exp(-square)
+    high = x * 134217729.0  # 2^27 + 1
+    high -= high - x
+    low = x - high
+    rest = ((high * high - square) + 2.0 * high * low) + low * low
+    e = math.exp(-square)
+    return e - e * rest
+
+
+def one_less(y: float, x: float) -> float:
+    """y - 1, but 0 for 0 ** 0; see `ops.power`."""
+    return y if x == 0.0 == y else y - 1.0
+
+
+def log_of_base(x: float) -> float:
+    """log x where it exists, 0 at 0, nan below; see `ops.power`."""
+    return math.log(x) if x > 0.0 else 0.0 if x == 0.0 else math.nan

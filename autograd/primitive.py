@@ -1,0 +1,257 @@
+"""What is a primitive? An operation on numbers, its local derivatives, and facts about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from numbers import Real
+from typing import Any, cast
+
+from autograd.copies import place_of, primitive_at
+from autograd.forms import Form, checked_form
+from autograd.text import for_stream
+
+Rule = Callable[..., Any] | float | None
+Pull = Callable[[Any, float], None]
+
+
+class Primitive:
+    """An operation on numbers together with its local derivatives; callable on Values.
+
+    Args:
+        name: what errors, drawings and `Value.op` call it.
+        forward: floats in, float out. It may raise ValueError, ZeroDivisionError or OverflowError;
+            the error is raised again with the operands and their labels in its message.
+        backward: the local derivative d out / d operand, a function of (out, *operands); of several
+            operands a sequence with one for each. Written in arithmetic, primitives and numbers, it
+            serves derivatives of every order; with `math.cos(x)` or `float(x)` the first only. A
+            number stands for a derivative that is the same everywhere, None for one that is 0.
+        symbol: how a drawing shows it; the name if empty.
+        domain: what an operand must be, for the message when `forward` raises ValueError.
+        pull: hands a float gradient from a node to its operands, `pull(node, upstream)`; by default
+            made from `backward`.
+        commutes: whether forward(a, b) is forward(b, a) to the last bit for all floats.
+        total: whether `forward` gives a number for all floats and never raises, so that the jit may
+            leave it out where nothing uses the result.
+        text: how a formula writes it, a Form or its template. By default a function of the symbol,
+            where that is a word, or of the name: `cube(x)`.
+        latex: the same in LaTeX; by default like `text`.
+
+    Raises TypeError for arguments of a wrong kind, and ValueError for a form with an operand that
+    the operation does not have.
+
+    >>> from autograd import Primitive, Value
+    >>> cube = Primitive("cube", lambda x: x * x * x, lambda out, x: 3 * x * x)
+    >>> x = Value(2.0)
+    >>> cube(x).backward()
+    >>> x.grad
+    12.0
+    """
+
+    __slots__ = (
+        *("backward", "commutes", "domain", "forward", "latex", "name", "pull", "symbol", "text"),
+        "total",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        forward: Callable[..., float],
+        backward: Rule | Sequence[Rule],
+        symbol: str = "",
+        domain: str = "",
+        *,
+        commutes: bool = False,
+        total: bool = False,
+        text: str | Form = "",
+        latex: str | Form = "",
+        pull: Pull | None = None,
+    ) -> None:
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"a Primitive's name must be a non-empty string, not {name!r}")
+        if not callable(forward):
+            raise TypeError(f"Primitive {name!r}: forward must be callable, not {forward!r}")
+        self.name = name
+        self.forward = forward
+        rules = backward if isinstance(backward, Sequence) else (backward,)
+        self.backward = tuple(_rule(name, rule) for rule in rules)
+        self.symbol = symbol or name
+        self.domain = domain
+        self.commutes = commutes
+        self.total = total
+        self.text = checked_form(name, len(rules), text)
+        self.latex = checked_form(name, len(rules), latex or text)
+        self.pull = pull or _pull(self.backward)
+
+    def __call__(self, *operands: Any) -> Any:
+        """A Value if any operand is one, else a float.
+
+        Raises TypeError for a wrong number or kind of operands, and what `forward` raises.
+        """
+        if len(operands) != len(self.backward):
+            raise TypeError(
+                for_stream(
+                    f"{self.name}() takes {len(self.backward)} operand(s), got {len(operands)}"
+                )
+            )
+        strangers = False
+        for operand in operands:
+            if operand.__class__ is float:
+                continue
+            # Whoever brings an `apply_primitive` is a number of its own kind: a Value, above all.
+            if hasattr(operand, "apply_primitive"):
+                return operand.apply_primitive(self, operands)
+            if not (isinstance(operand, Real) or getattr(operand, "shape", None) == ()):
+                strangers = True
+        if strangers:
+            raise wrong_kinds(self, operands)
+        return self.forward(*operands)
+
+    # What a node of this primitive shows of itself, and what a backward pass goes on to.
+
+    @property
+    def public(self) -> Primitive | None:
+        """The primitive that `Value.primitive` gives for a node of this one."""
+        return self
+
+    def operands(self, node: Any) -> Sequence[Any]:
+        """The nodes to which a gradient goes from a node."""
+        left, right = node._left, node._right
+        if right is None:
+            return (left,)
+        return (left, *right) if right.__class__ is tuple else (left, right)
+
+    def parents(self, node: Any) -> tuple[Any, ...]:
+        """What `Value.parents` gives for a node."""
+        return tuple(self.operands(node))
+
+    def kept(self, node: Any) -> tuple[Primitive, Any, Any]:
+        """What a copy or a pickle of a node has for primitive and operands."""
+        return self, node._left, node._right
+
+    def __repr__(self) -> str:
+        return for_stream(f"<Primitive {self.name}>")
+
+    # A copy of a Value has the same primitive. A pickle names it, as it names functions.
+    def __copy__(self) -> Primitive:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Primitive:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return primitive_at, place_of(self)
+
+
+def wrong_kinds(primitive: Primitive, operands: Sequence[Any]) -> TypeError:
+    """The error for operands of which some are not numbers."""
+    kinds = ", ".join(type(operand).__name__ for operand in operands)
+    return TypeError(for_stream(f"{primitive.name}() takes Values and real numbers, not ({kinds})"))
+
+
+class Opaque(Primitive):
+    """An operation whose inside is no graph; its rules raise, for no gradient flows through it."""
+
+    __slots__ = ()
+
+
+class Folded(Primitive):
+    """A primitive that stands for several operations: one node, until somebody looks inside.
+
+    The only one is the weighted sum; see sums.py.
+    """
+
+    __slots__ = ()
+
+    def settle(self, node: Any) -> None:
+        """If somebody has looked inside, make the node the last of the operations it stood for."""
+        raise NotImplementedError
+
+
+class _Constant:
+    """What a plain number in a graph, the 2 of `2 * x`, has in the place of a primitive."""
+
+    __slots__ = ()
+    public = None
+
+    def __reduce__(self) -> str:
+        return "CONSTANT"
+
+
+CONSTANT: Any = _Constant()
+
+
+def _rule(name: str, rule: Any) -> Rule:
+    if rule is None or callable(rule):
+        return cast(Rule, rule)
+    if isinstance(rule, float | int):
+        return float(rule)
+    raise TypeError(
+        f"Primitive {name!r}: backward must be a function of (out, *operands), a number or None, or"
+        f" a sequence with one of these for each operand, not {rule!r}"
+    )
+
+
+# --- how a float gradient is handed on ------------------------------------------------------------
+
+
+def _pull(rules: Sequence[Any]) -> Pull:
+    """Adds upstream * (local derivative) to `.grad` of each operand, by the rules of a primitive.
+
+    A plain number receives nothing, and its rule does not run: the slope of x ** n by n may not
+    exist.
+    """
+    if len(rules) == 1:
+        (rule,) = rules
+
+        def pull_one(node: Any, upstream: float) -> None:
+            x = node._left
+            if x._primitive is not CONSTANT:
+                x.grad += upstream * (rule if rule.__class__ is float else rule(node.data, x.data))
+
+        return _pull_none if rule is None else pull_one
+
+    if len(rules) == 2:
+        by_left, by_right = rules
+
+        def pull_two(node: Any, upstream: float) -> None:
+            left, right, out = node._left, node._right, node.data
+            x, y = left.data, right.data
+            if by_left is not None and left._primitive is not CONSTANT:
+                slope = by_left if by_left.__class__ is float else by_left(out, x, y)
+                left.grad += upstream * slope
+            if by_right is not None and right._primitive is not CONSTANT:
+                slope = by_right if by_right.__class__ is float else by_right(out, x, y)
+                right.grad += upstream * slope
+
+        return pull_two
+
+    def pull_many(node: Any, upstream: float) -> None:
+        operands = (node._left, *node._right)
+        numbers = [operand.data for operand in operands]
+        for operand, rule in zip(operands, rules, strict=True):
+            if rule is not None and operand._primitive is not CONSTANT:
+                slope = rule if rule.__class__ is float else rule(node.data, *numbers)
+                operand.grad += upstream * slope
+
+    return pull_many
+
+
+def _pull_none(node: Any, upstream: float) -> None:
+    """Of an operation whose derivative is 0 everywhere."""
+
+
+# Of these two operations most graphs consist, so theirs are written out. A plain number may receive
+# here like any other operand: whoever runs the backward pass sets its gradient back to 0.
+
+
+def pull_add(node: Any, upstream: float) -> None:
+    """The slopes of a + b are 1."""
+    node._left.grad += upstream
+    node._right.grad += upstream
+
+
+def pull_mul(node: Any, upstream: float) -> None:
+    """The slope of a b by a is b, and by b it is a."""
+    left, right = node._left, node._right
+    left.grad += upstream * right.data
+    right.grad += upstream * left.data
