@@ -27,7 +27,7 @@ def sech(x: float) -> float:
 
 
 def power(x: float, y: float) -> float:
-    """x ** y. Raises ZeroDivisionError for a negative power of 0, ValueError where it is complex."""
+    """x ** y. Raises ZeroDivisionError for a negative power of 0, ValueError for (-8) ** 0.5."""
     if x == 0.0 and -math.inf < y < 0.0:
         raise ZeroDivisionError  # math.pow says ValueError here, and x ** y is complex below 0
     return math.pow(x, y)
