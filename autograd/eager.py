@@ -32,13 +32,14 @@ class Eager(Interpreter):
 
     def apply(self, context: Context, primitive: Primitive, left: Value, right: Any) -> Value:
         """A new node. Raises what the primitive raises, with operands and module in the message."""
+        forward = primitive.forward
         try:
             if right is None:
-                data = primitive.forward(left.data)
+                data = forward(left.data)
             elif right.__class__ is tuple:
-                data = primitive.forward(left.data, *[operand.data for operand in right])
+                data = forward(left.data, *[operand.data for operand in right])
             else:
-                data = primitive.forward(left.data, right.data)
+                data = forward(left.data, right.data)
         except (ValueError, ZeroDivisionError, OverflowError) as error:
             raise explained(error, primitive, _operands(left, right), context) from None
         if data.__class__ is not float:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from autograd.text import for_stream
+from autograd.text import for_stream, shown
 
 if TYPE_CHECKING:
     from autograd.context import Context
     from autograd.primitive import Primitive
     from autograd.value import Value
 
-NO_GRADIENT = "the gradient of {} is None, not a number: write p.grad = 0.0, or zero_grad()"
 
 OWN_OPERATION = (
     'an operation of your own is a Primitive, such as Primitive("atan", math.atan, lambda out, x:'
@@ -24,9 +23,19 @@ NO_BACKWARD = (
 )
 
 
+def no_gradient(name: str) -> TypeError:
+    """The error for a `.grad` that is None, as PyTorch's zero_grad() leaves it."""
+    return TypeError(
+        for_stream(
+            f"the gradient of {shown(name) or 'a Value'} is None, not a number: write p.grad = 0.0,"
+            " or zero_grad()"
+        )
+    )
+
+
 def described(primitive: Primitive | None, operands: Sequence[Value]) -> str:
     """`div(x = 1.0, 0.0)`: an operation with its operands, labelled where they have a label."""
-    names = [f"{o.label} = {o.data!r}" if o.label else repr(o.data) for o in operands]
+    names = [f"{shown(o.label)} = {o.data!r}" if o.label else repr(o.data) for o in operands]
     return for_stream(f"{primitive.name if primitive else 'leaf'}({', '.join(names)})")
 
 

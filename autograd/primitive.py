@@ -36,6 +36,8 @@ class Primitive:
             where that is a word, or of the name: `cube(x)`.
         latex: the same in LaTeX; by default like `text`.
 
+    A pickle names a Primitive, so define your own at module level.
+
     Raises TypeError for arguments of a wrong kind, and ValueError for a form with an operand that
     the operation does not have.
 
@@ -48,8 +50,8 @@ class Primitive:
     """
 
     __slots__ = (
-        *("backward", "commutes", "domain", "forward", "latex", "name", "pull", "symbol", "text"),
-        "total",
+        *("backward", "commutes", "domain", "forward", "is_folded", "latex", "name", "pull"),
+        *("symbol", "text", "total"),
     )
 
     def __init__(
@@ -81,6 +83,7 @@ class Primitive:
         self.text = checked_form(name, len(rules), text)
         self.latex = checked_form(name, len(rules), latex or text)
         self.pull = pull or _pull(self.backward)
+        self.is_folded = isinstance(self, Folded)  # a slot is faster to read than a class
 
     def __call__(self, *operands: Any) -> Any:
         """A Value if any operand is one, else a float.

@@ -21,9 +21,9 @@ from operator import attrgetter
 from typing import Any
 
 from autograd.context import Listener, TakenAsFloat
-from autograd.messages import NO_GRADIENT, explained_backward, not_differentiable_again
+from autograd.messages import explained_backward, no_gradient, not_differentiable_again
 from autograd.ops import relu
-from autograd.primitive import CONSTANT, Folded, Opaque
+from autograd.primitive import CONSTANT, Opaque
 
 _newness = attrgetter("_made")
 # One walk, and one pass that writes `.grad`, at a time: a walk marks nodes, and leaves that two
@@ -55,8 +55,8 @@ def ancestors(outputs: Iterable[Any]) -> tuple[list[Any], list[Any]]:
             continue
         inner.append(node)
         right = node._right
-        if right.__class__ is tuple or isinstance(node._primitive, Folded):
-            if not _passes and isinstance(node._primitive, Folded):
+        if right.__class__ is tuple or node._primitive.is_folded:
+            if node._primitive.is_folded and not _passes:
                 node._primitive.settle(node)
             for operand in node._primitive.operands(node):
                 if operand._mark is not walk:
@@ -99,8 +99,9 @@ def sweep_floats(output: Any, inner: Sequence[Any]) -> None:
     for node in inner:
         upstream = node.grad
         if upstream:
+            pull = node._primitive.pull
             try:
-                node._primitive.pull(node, upstream)
+                pull(node, upstream)
             except (ValueError, ZeroDivisionError, OverflowError) as error:
                 raise explained_backward(error, node) from None
 
@@ -113,7 +114,7 @@ def write_gradients(output: Any) -> None:
     global _passes
     with _one_at_a_time:
         leaves, inner = ancestors([output])
-        sums = [node._right for node in inner if isinstance(node._primitive, Folded)]
+        sums = [node._right for node in inner if node._primitive.is_folded]
         of_leaves = [(leaf, leaf.grad) for leaf in leaves if leaf.grad]
         of_inner = [(holder, holder.grad) for holder in chain(inner, sums) if holder.grad]
         _passes += 1
@@ -134,7 +135,7 @@ def write_gradients(output: Any) -> None:
             for holder, gradient in chain(of_leaves, of_inner):
                 holder.grad = gradient
             if without and isinstance(error, TypeError):
-                raise TypeError(NO_GRADIENT.format(without[0].label or "a Value")) from None
+                raise no_gradient(without[0].label) from None
             raise
         finally:
             _passes -= 1

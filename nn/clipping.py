@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import reduce
 
 from autograd import Value, hooks, maximum, minimum, no_grad, ops, where
-from autograd.messages import NO_GRADIENT
+from autograd.messages import no_gradient
 from nn.matrix import as_values, total
 from nn.module import Module, Parameters, gathered
 from nn.settings import Number, require_range
@@ -87,7 +87,7 @@ def require_gradients(parameters: Sequence[Value]) -> None:
         return  # recorded gradients are numbers
     for i, parameter in enumerate(parameters):
         if parameter.grad is None:
-            raise TypeError(NO_GRADIENT.format(_name(parameters, i)))
+            raise no_gradient(_name(parameters, i))
 
 
 def _name(parameters: Sequence[Value], i: int) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from autograd import sums
 from autograd.clock import clock
 from autograd.context import Context
-from autograd.messages import NO_GRADIENT
+from autograd.messages import no_gradient
 from autograd.value import Value
 
 Floats = NDArray[np.float64]
@@ -69,7 +69,7 @@ class Linked(Value):
     @grad.setter
     def grad(self, number: float) -> None:
         if number is None:
-            raise TypeError(NO_GRADIENT.format(self.label or "a Value"))
+            raise no_gradient(self.label)
         link = self._right
         link.grad[link.index] = number
 

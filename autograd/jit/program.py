@@ -28,7 +28,7 @@ from autograd.jit.simplify import simplify
 from autograd.jit.structure import build
 from autograd.jit.trace import Passed, Recording, Result, Source
 from autograd.jit.watch import Watch
-from autograd.messages import NO_GRADIENT
+from autograd.messages import no_gradient
 from autograd.primitive import Opaque
 from autograd.text import for_stream
 from autograd.value import Value
@@ -171,7 +171,7 @@ class Program:
         taken = [move for move in moves if isinstance(move[0], Value)]
         for leaf, kind, source, _ in taken:
             if kind == "grad" and source >= 0 and leaf.grad is None:  # the eager call raises too
-                raise TypeError(NO_GRADIENT.format(leaf.label or "a Value"))
+                raise no_gradient(leaf.label)
         leaves = list(dict.fromkeys(leaf for leaf, *_ in taken))
         link(leaves)
         # The leaves belong to the user: where one is gone, so is what the function did with it.

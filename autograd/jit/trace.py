@@ -31,7 +31,7 @@ from autograd.context import INSIDE, Context, Interpreter, Listener, current
 from autograd.hooks import Hooks
 from autograd.jit.leaves import Linked
 from autograd.jit.structure import TraceError, build, flatten, things
-from autograd.messages import NO_GRADIENT
+from autograd.messages import no_gradient
 from autograd.primitive import CONSTANT, Primitive
 from autograd.switches import no_grad
 from autograd.switches import recording as with_history
@@ -309,7 +309,7 @@ class Captured(Traced):
         if tracer is None:
             _slot(self, "grad").__set__(self, number)
         elif number is None:
-            raise TypeError(NO_GRADIENT.format(self.label or "a Value"))
+            raise no_gradient(self.label)
         else:
             tracer.assign(self, grad=number)
 
