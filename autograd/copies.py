@@ -116,7 +116,8 @@ def _unknown(node: Value, known: set[int]) -> list[Value]:
     """The operands that are no leaves, and not known."""
     if node._left is None or node._primitive is None:
         return []
-    operands = node._primitive.operands(node)
+    primitive, left, right = node._primitive.kept(node)
+    operands = primitive.operands(node) if primitive is node._primitive else (left, right)
     return [p for p in operands if p._left is not None and id(p) not in known]
 
 

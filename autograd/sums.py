@@ -114,30 +114,35 @@ class _WeightedSum(Folded):
         return add
 
     def operands(self, node: Any) -> Sequence[Value]:
-        terms: Terms = node._right
-        if terms.parts is not None:
-            return terms.parts[-2:]
+        terms = node._right
+        if terms.__class__ is not Terms:
+            return self.parents(node)
         start = () if terms.start is None else (terms.start,)
         return (*start, *terms.weights, *terms.inputs)
 
     def parents(self, node: Any) -> tuple[Value, ...]:
-        return tuple(_parts(node)[-2:])
+        terms = node._right
+        if terms.__class__ is not Terms:  # another thread has settled the node since we looked
+            return node._left, terms
+        return tuple(_parts(node, terms)[-2:])
 
     def kept(self, node: Any) -> tuple[Primitive, Any, Any]:
-        parts = node._right.parts
-        return (self, node._left, node._right) if parts is None else (add, *parts[-2:])
+        terms = node._right
+        if terms.__class__ is Terms and terms.parts is None:
+            return self, node._left, terms
+        left, right = self.parents(node)
+        return add, left, right
 
     def settle(self, node: Any) -> None:
-        if node._right.parts is not None:
-            # The operands first: another thread that still sees a sum looks for them in _right.
-            left, right = node._right.parts[-2:]
+        parts = node._right.parts
+        if parts is not None:
+            # In this order, `parents` finds both operands, or the terms, in another thread too.
+            node._left, node._right = parts[-2:]
             node._primitive = add
-            node._left, node._right = left, right
 
 
-def _parts(node: Value) -> list[Value]:
+def _parts(node: Value, terms: Terms) -> list[Value]:
     """The products and additions of a sum, made as the operators would have made them."""
-    terms: Terms = node._right
     with _looking:
         if terms.parts is not None:
             return terms.parts
@@ -145,15 +150,15 @@ def _parts(node: Value) -> list[Value]:
         numbers, sofar, parts = iter(terms.numbers), terms.start, []
         data = 0.0 if sofar is None else next(numbers)
         count = 2 * len(terms.weights) - (sofar is None)
-        places = iter(_between(node._made, count))
+        made = iter(_between(node._made, count))
         for w, x, number in zip(terms.weights, terms.inputs, numbers, strict=True):
-            product = _node(context, mul, number, w, x, next(places))
+            product = _node(context, mul, number, w, x, next(made))
             parts.append(product)
             if sofar is None:
                 sofar, data = product, number
             else:
                 data = data + number
-                sofar = _node(context, add, data, sofar, product, next(places))
+                sofar = _node(context, add, data, sofar, product, next(made))
                 parts.append(sofar)
         parts.pop()  # the last addition is the node itself
         for part in parts:

@@ -29,11 +29,12 @@ _newness = attrgetter("_made")
 # One walk, and one pass that writes `.grad`, at a time: a walk marks nodes, and leaves that two
 # threads share would lose what one of them adds.
 _one_at_a_time = threading.RLock()
-_passes = 0  # under way in the thread that holds the lock; 2 if a rule calls backward()
+# The inner nodes of the passes under way: of more than one if a rule calls backward().
+_under_way: list[list[Any]] = []
 
 
-def ancestors(outputs: Iterable[Any]) -> tuple[list[Any], list[Any]]:
-    """What the outputs depend on, outputs included: leaves, and inner nodes, the newest first.
+def ancestors(output: Any) -> tuple[list[Any], list[Any]]:
+    """What an output depends on, itself included: leaves, and inner nodes, the newest first.
 
     A weighted sum that nobody has looked into is one node; see sums.py. Depth is limited by memory
     only.
@@ -41,12 +42,8 @@ def ancestors(outputs: Iterable[Any]) -> tuple[list[Any], list[Any]]:
     leaves: list[Any] = []
     inner: list[Any] = []
     # Marks on the nodes take less time than a set of them.
-    walk = object()
-    waiting = []
-    for output in outputs:
-        if output._mark is not walk:
-            output._mark = walk
-            waiting.append(output)
+    walk = output._mark = object()
+    waiting = [output]
     while waiting:
         node = waiting.pop()
         left = node._left
@@ -56,7 +53,7 @@ def ancestors(outputs: Iterable[Any]) -> tuple[list[Any], list[Any]]:
         inner.append(node)
         right = node._right
         if right.__class__ is tuple or node._primitive.is_folded:
-            if node._primitive.is_folded and not _passes:
+            if node._primitive.is_folded:
                 node._primitive.settle(node)
             for operand in node._primitive.operands(node):
                 if operand._mark is not walk:
@@ -111,13 +108,17 @@ def write_gradients(output: Any) -> None:
 
     All gradients are restored if anything is raised.
     """
-    global _passes
     with _one_at_a_time:
-        leaves, inner = ancestors([output])
+        leaves, inner = ancestors(output)
+        if _under_way and not set(inner).isdisjoint(chain(*_under_way)):
+            raise RuntimeError(
+                "a rule called backward() on the graph whose backward pass it is part of: use"
+                " grad(), which touches no .grad"
+            )
         sums = [node._right for node in inner if node._primitive.is_folded]
         of_leaves = [(leaf, leaf.grad) for leaf in leaves if leaf.grad]
         of_inner = [(holder, holder.grad) for holder in chain(inner, sums) if holder.grad]
-        _passes += 1
+        _under_way.append(inner)
         try:
             for holder, _ in chain(of_leaves, of_inner):
                 holder.grad = 0.0
@@ -138,7 +139,7 @@ def write_gradients(output: Any) -> None:
                 raise no_gradient(without[0].label) from None
             raise
         finally:
-            _passes -= 1
+            _under_way.pop()
 
 
 # --- any order, as floats or as graphs ------------------------------------------------------------

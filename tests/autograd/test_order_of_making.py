@@ -208,3 +208,34 @@ def test_a_pass_inside_a_pass() -> None:
     square = Primitive("square", lambda number: number * number, slope)
     square(x * 1.0).backward()
     assert x.grad == 6.0
+
+
+def test_a_pass_inside_a_pass_over_the_same_graph_is_refused() -> None:
+    """It would reset gradients that the outer pass still needs."""
+    x = Value(3.0, "x")
+    middle = x * 2.0
+    rule = Primitive("rule", lambda number: number, lambda out, number: middle.backward() or 1.0)
+    output = rule(middle)
+    with pytest.raises(RuntimeError, match=r"use grad\(\), which touches no .grad"):
+        output.backward()
+    assert (x.grad, middle.grad, output.grad) == (0.0, 0.0, 0.0)
+
+
+def test_a_look_from_another_thread_while_a_pass_settles_the_sum() -> None:
+    found: list[tuple[Value, ...]] = []
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(200):
+            weights = [Value(float(i)) for i in range(8)]
+            out = weighted_sum(weights, weights)
+            assert len(out.parents) == 2  # a look, so that the next pass settles the sum
+            looks = threading.Thread(target=lambda out=out: found.extend([out.parents] * 20))
+            looks.start()
+            out.backward()
+            looks.join()
+            assert [w.grad for w in weights] == [2.0 * w.data for w in weights]
+            assert set(found[-20:]) == {out.parents}
+    finally:
+        sys.setswitchinterval(interval)
+    assert len(found) == 200 * 20
