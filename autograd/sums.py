@@ -17,7 +17,6 @@ import operator
 import threading
 from array import array
 from collections.abc import Sequence
-from fractions import Fraction
 from functools import reduce
 from typing import Any
 
@@ -172,6 +171,8 @@ def _between(made: float, count: int) -> list[Any]:
     start = int(made) - 1
     if start * count < 2**50:
         return [start + k / count for k in range(1, count + 1)]
+    from fractions import Fraction  # a tenth of the time of `import autograd`, and rarely needed
+
     return [start + Fraction(k, count) for k in range(1, count + 1)]
 
 
