@@ -41,8 +41,9 @@ from autograd.context import current
 from autograd.eager import Eager
 from autograd.jit.leaves import put_back
 from autograd.jit.program import UNSURE, Program
-from autograd.jit.structure import Static, TraceError, flatten, things
-from autograd.jit.trace import Recording, Unrecorded, place_of, record
+from autograd.jit.record import Recording, Unrecorded, record
+from autograd.jit.refusal import TraceError, line_of
+from autograd.jit.structure import Static, flatten, things
 from autograd.jit.watch import Watch
 from autograd.text import for_stream
 from autograd.value import Value
@@ -150,7 +151,7 @@ class Jitted:
                 else:  # it failed only because the numbers were recorded ones
                     raise TraceError(
                         f"this works for plain numbers only ({stopped.__cause__}): do it outside,"
-                        f" and pass what it gives ({place_of(stopped.__cause__ or stopped)})"
+                        f" and pass what it gives ({line_of(stopped.__cause__ or stopped)})"
                     )
                 return result
             except BaseException:

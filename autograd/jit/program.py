@@ -20,13 +20,14 @@ import numpy as np
 
 from autograd import ops
 from autograd.draw import Drawing
+from autograd.jit.graph import Source
 from autograd.jit.leaves import Floats, Link, Linked, link
 from autograd.jit.picture import draw_program, outline
+from autograd.jit.record import Passed, Recording, Result
 from autograd.jit.run import NumpyCode, selector
 from autograd.jit.schedule import schedule
 from autograd.jit.simplify import simplify
 from autograd.jit.structure import build
-from autograd.jit.trace import Passed, Recording, Result, Source
 from autograd.jit.watch import Watch
 from autograd.messages import no_gradient
 from autograd.primitive import Opaque

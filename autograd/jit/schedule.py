@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autograd import ops
-from autograd.jit.trace import Graph, Source
-from autograd.primitive import Primitive
+from autograd.jit.graph import Graph, Source
+from autograd.ops import Primitive
 
 Addresses = NDArray[np.int64]
 KINDS = ("constant", "argument", "varying", "data", "grad")

@@ -17,8 +17,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from autograd import ops
-from autograd.jit.trace import SAME, Graph, Source
-from autograd.primitive import Primitive
+from autograd.jit.graph import COPY, Graph, Source
+from autograd.ops import Primitive
 
 
 def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
@@ -46,7 +46,7 @@ def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
         if now[left] != left or now[right] != right or len(before) > 2:
             before = operands[node] = tuple([now[operand] for operand in before])
             left, right = before[0], before[-1]
-        if operation is SAME:
+        if operation is COPY:
             now[node] = left
             continue
         table = known.get(operation)

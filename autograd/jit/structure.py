@@ -22,6 +22,7 @@ from weakref import ref
 
 import numpy as np
 
+from autograd.jit.refusal import TraceError
 from autograd.value import Value, as_operand
 
 Numbers: TypeAlias = "list[Any] | array[float]"
@@ -29,10 +30,6 @@ Numbers: TypeAlias = "list[Any] | array[float]"
 _NUMBERS = frozenset([float, int])
 _EXACT = 2**53  # beyond, not every whole number is a float
 _TEXTS = (str, bytes, bool, type(None), Enum, type, ModuleType, range, slice)
-
-
-class TraceError(RuntimeError):
-    """A function did what a replay could not repeat; the message says what to write instead."""
 
 
 class Same:

@@ -19,7 +19,7 @@ from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from autograd import hooks
-from autograd.jit.trace import OWN
+from autograd.jit.refusal import NOT_THE_USERS
 from autograd.value import Value
 
 _MISSING: Any = object()
@@ -250,10 +250,10 @@ def _file_of(module: str) -> str:
 def _is_own(thing: Any) -> bool:
     """Whether it is not the user's: part of this library, of Python, or installed."""
     if isinstance(thing, FunctionType):
-        return thing.__code__.co_filename.startswith(OWN)
+        return thing.__code__.co_filename.startswith(NOT_THE_USERS)
     name = thing.__name__ if isinstance(thing, ModuleType) else thing.__module__
     if not isinstance(name, str):
         return True
     if name in sys.builtin_module_names:
         return name != "__main__"
-    return _file_of(name).startswith(OWN)
+    return _file_of(name).startswith(NOT_THE_USERS)

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from autograd import Primitive, ops
-from autograd.jit.trace import Graph, Source
+from autograd.jit.graph import Graph, Source
 
 PRIMITIVES = [p for p in vars(ops).values() if isinstance(p, Primitive)]
 OWN = [

@@ -16,10 +16,10 @@ from graphs import PRIMITIVES, shown
 
 from autograd import Primitive, Value, ops
 from autograd.jit import jit
+from autograd.jit.graph import Graph, Source
 from autograd.jit.native import NATIVE, NativeCode
 from autograd.jit.run import VECTORISED, NumpyCode
 from autograd.jit.schedule import schedule
-from autograd.jit.trace import Graph, Source
 
 inf, nan = math.inf, math.nan
 CODES = {"native": NativeCode, "numpy": NumpyCode}

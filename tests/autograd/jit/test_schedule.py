@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autograd import Primitive, ops
+from autograd.jit.graph import Graph, Source
 from autograd.jit.native import NativeCode
 from autograd.jit.run import NumpyCode
 from autograd.jit.schedule import Plan, breaks, runs, schedule
 from autograd.jit.simplify import simplify
-from autograd.jit.trace import Graph, Source
 
 wanted_nodes = st.lists(st.integers(0, 100), min_size=1, max_size=8)
 CODES = [NativeCode, NumpyCode]

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 
 from autograd import Primitive, Value, ops
 from autograd.jit import jit
+from autograd.jit.graph import Graph, Source
 from autograd.jit.simplify import simplify
-from autograd.jit.trace import Graph, Source
 
 wanted_nodes = st.lists(st.integers(0, 100), min_size=1, max_size=8)
 

@@ -1112,7 +1112,9 @@ def test_functions_programs_and_models_are_freed_when_dropped() -> None:
 @pytest.mark.parametrize("rule", [nn.SGD, nn.RMSProp, nn.Adagrad, nn.Adam, nn.AdamW])
 def test_a_recording_leaves_nothing_of_it_behind(rule: Callable[..., nn.Optimizer]) -> None:
     """One recorded Value kept somewhere keeps the graph with all its nodes."""
-    from autograd.jit.trace import Graph, Traced, Tracer
+    from autograd.jit.graph import Graph
+    from autograd.jit.recorded import Traced
+    from autograd.jit.tracer import Tracer
 
     gc.collect()
     before = {id(o) for o in gc.get_objects() if isinstance(o, Traced | Tracer | Graph)}
