@@ -1,10 +1,16 @@
 """How does a training step run without Python? Recorded once, simplified, scheduled, replayed.
 
-    trace.py      run the function on recorded Values, and note down what it does
-    simplify.py   the same numbers from fewer operations
-    schedule.py   alike operations side by side, in strided runs
-    run.py        carried out with NumPy;  native.py: with kernels compiled by LLVM
-    program.py    numbers in, kernels, a look for trouble, numbers out
+The rooms, in the order in which a call goes through them:
+
+    jitted.py       record, replay, or call eagerly?
+    structure.py    arguments laid out as a row of numbers
+    watch.py        what else the function depends on
+    record.py       run the function once on recorded Values (recorded.py), of which recorder.py,
+                    tracer.py and derive.py make a graph (graph.py)
+    simplify.py     the same numbers from fewer operations
+    schedule.py     alike operations side by side, in strided runs
+    backends/       carried out with NumPy, or with kernels compiled by LLVM
+    program.py      numbers in, run, check, numbers out
 
 >>> from autograd import Value
 >>> w = Value(2.0)
@@ -23,267 +29,15 @@
 
 from __future__ import annotations
 
-import functools
-import gc
-import inspect
 import sys
-import threading
-import time
-from array import array
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-from autograd.context import current
-from autograd.eager import Eager
-from autograd.jit.leaves import put_back
-from autograd.jit.program import UNSURE, Program
-from autograd.jit.record import Recording, Unrecorded, record
-from autograd.jit.refusal import TraceError, line_of
-from autograd.jit.structure import Static, flatten, things
-from autograd.jit.watch import Watch
-from autograd.text import for_stream
-from autograd.value import Value
+from autograd.jit.jitted import Jitted, jit
+from autograd.jit.program import Program
+from autograd.jit.refusal import TraceError
 
 __all__ = ["Jitted", "Program", "TraceError", "jit"]
-
-# Whether a replay turned out to have to be done eagerly, and that is being done.
-_is_eager_call: ContextVar[bool] = ContextVar("is_eager_call", default=False)
-_OFTEN = 32  # so many recordings in a row are too many, if none of them is of use again
-_recording = threading.RLock()  # a recording changes the class of every Value there is
-
-
-class Jitted:
-    """A function that is recorded once for each structure of its arguments, and replayed.
-
-    Attributes:
-        programs: the recordings there are.
-    """
-
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        backend: str | None = None,
-        static: str | Iterable[str] = (),
-    ) -> None:
-        if not callable(function):
-            raise TypeError(f"jit takes a function, not {function!r}")
-        functools.update_wrapper(self, function)
-        self.__name__ = getattr(function, "__name__", type(function).__name__)
-        inner = inspect.unwrap(function)
-        if (
-            inspect.isgeneratorfunction(inner)
-            or inspect.iscoroutinefunction(inner)
-            or inspect.isasyncgenfunction(inner)
-        ):
-            raise TypeError(f"{self.__name__} does not return at once: jit takes plain functions")
-        self.function = function
-        self.backend = _backend(backend)
-        self.static = frozenset([static] if isinstance(static, str) else static)
-        self._static_places = _places(function, self.static)
-        self._programs: dict[Any, list[Program]] = {}
-        self._lock = threading.RLock()
-
-    @property
-    def programs(self) -> list[Program]:
-        """The recordings there are, the oldest first."""
-        return [program for programs in self._programs.values() for program in programs]
-
-    def __repr__(self) -> str:
-        return for_stream(f"<jitted {self.__name__}, {len(self.programs)} programs>")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Jitted, (self.function, self.backend, self.static)  # a copy records for itself
-
-    def __get__(self, instance: object, owner: type | None = None) -> Any:
-        if instance is None:
-            return self
-        raise TypeError(
-            f"{self.__name__} is a method: jit a function that calls it, or jit(instance.method)"
-        )
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """What the function returns."""
-        if not isinstance(current.get().interpreter, Eager) or _is_eager_call.get():
-            # In another recording, under detect_anomaly, or in the place of a replay.
-            return self.function(*args, **kwargs)
-        numbers = array("d")
-        passed: list[Value] = []
-        given: Any = (args, kwargs)
-        if self.static:
-            given = (
-                tuple([Static(x) if i in self._static_places else x for i, x in enumerate(args)]),
-                {name: Static(x) if name in self.static else x for name, x in kwargs.items()},
-            )
-        try:
-            structure = flatten(given, numbers, passed)
-        except OverflowError:  # a whole number that is no float: the error names the operation
-            return self.function(*args, **kwargs)
-        for value in passed:
-            if value.parents:
-                raise TraceError(
-                    f"{value!r} was computed outside: a gradient cannot flow on from there; pass"
-                    " .detach() of it, or compute it inside"
-                )
-        if len(set(passed)) < len(passed):
-            raise TraceError("one Value was passed twice: pass it once, and use it twice inside")
-        with self._lock:
-            stopped = None
-            try:
-                program = self._program(structure, numbers, passed)
-            except Unrecorded as unrecorded:
-                stopped = unrecorded
-                before: list[Any] = [(leaf, leaf.data, leaf.grad) for leaf in stopped.leaves]
-            else:
-                result = program.replay(numbers, passed)
-                if result is not UNSURE:
-                    return result
-                before = program.state()
-            before += [(value, value.data, value.grad) for value in passed]
-            eager_call = _is_eager_call.set(True)
-            try:
-                result = self.function(*args, **kwargs)
-                if stopped is None:
-                    program.note_eager_result()
-                else:  # it failed only because the numbers were recorded ones
-                    raise TraceError(
-                        f"this works for plain numbers only ({stopped.__cause__}): do it outside,"
-                        f" and pass what it gives ({line_of(stopped.__cause__ or stopped)})"
-                    )
-                return result
-            except BaseException:
-                for holder, data, grad in before:
-                    put_back(holder, data, grad)
-                raise
-            finally:
-                _is_eager_call.reset(eager_call)
-
-    def _program(self, structure: Any, numbers: array[float], passed: list[Value]) -> Program:
-        """The program to replay, recorded if there is none that holds."""
-        key = structure, current.get().interpreter
-        programs = self._programs.get(key, [])
-        changed = None
-        for program in reversed(programs):
-            changed = program.changed()
-            if changed is None:
-                break
-        else:
-            recent = programs[-_OFTEN:]
-            if len(recent) == _OFTEN and not any(program.replays > 1 for program in recent):
-                raise TraceError(
-                    f"{self.__name__} was recorded {_OFTEN} times, because what it uses changes"
-                    f" from call to call: {changed}; pass it as an argument"
-                )
-            program = self._recorded(structure, numbers, passed)
-            self._drop_what_is_over()
-            self._programs.setdefault(key, []).append(program)
-        for value in passed:
-            if program.uses(value):
-                raise TraceError(
-                    f"{value!r} is both passed to the function and used by it from outside"
-                )
-        return program
-
-    def _recorded(self, structure: Any, numbers: array[float], passed: list[Value]) -> Program:
-        with _recording, _collector_paused():  # a recording makes many objects, and no cycles
-            start = time.perf_counter()
-            named = [self.function, *things(structure)]
-            recording, watch = self._attempt(named, structure, len(numbers), passed)
-            seconds = time.perf_counter() - start
-            return Program(self.__name__, recording, watch, self.backend, seconds)
-
-    def _attempt(
-        self, named: list[Any], structure: Any, arguments: int, passed: list[Value]
-    ) -> tuple[Recording, Watch]:
-        """A recording in which the function changed nothing, and what it names."""
-        before = watch = Watch(named)
-        changed = None
-        try:
-            for _ in range(2):  # what it makes once and keeps is there the second time
-                recording = record(self.function, structure, arguments, passed)
-                if watch.has_taken():
-                    raise TraceError(
-                        f"{self.__name__} takes from an iterator, which a replay would not: take it"
-                        " outside, and pass what it gives"
-                    )
-                changed = watch.changed()
-                if changed is None:
-                    return recording, watch
-                watch = Watch(named)
-        except TraceError:
-            if changed is None:
-                raise
-        before.put_back()
-        raise TraceError(
-            f"{self.__name__} changes {changed}, which a replay would not: return it, or keep it in"
-            " a Value and assign() that"
-        )
-
-    def _drop_what_is_over(self) -> None:
-        """Forget programs whose Values, or arguments, nobody holds any more."""
-        for key, programs in list(self._programs.items()):
-            alive = all(thing is not None for thing in things(key[0]))
-            kept = [program for program in programs if alive and not program.is_over]
-            if kept:
-                self._programs[key] = kept
-            else:
-                del self._programs[key]
-
-
-def _places(function: Callable[..., Any], static: frozenset[str]) -> frozenset[int]:
-    """The positions of arguments that are named static."""
-    if not static:
-        return frozenset()
-    parameters = inspect.signature(function).parameters
-    takes_more = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    for name in static:
-        if name not in parameters and not takes_more:
-            raise ValueError(f"there is no argument {name!r} that could be static")
-    return frozenset([i for i, name in enumerate(parameters) if name in static])
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if running:
-            gc.enable()
-
-
-def _backend(name: str | None) -> str:
-    if name not in (None, "native", "numpy"):
-        raise ValueError(f"there are the backends 'native' and 'numpy', not {name!r}")
-    if name is None:
-        return "native" if find_spec("llvmlite") else "numpy"
-    if name == "native" and not find_spec("llvmlite"):
-        raise ImportError("the native backend needs llvmlite: pip install 'scalar-autograd[jit]'")
-    return name
-
-
-def jit(
-    function: Callable[..., Any] | None = None,
-    *,
-    backend: str | None = None,
-    static: str | Iterable[str] = (),
-) -> Any:
-    """A function recorded once and then replayed without Python; also a decorator.
-
-    Args:
-        function: takes numbers, Values, and nests of them; builds Values; may call `backward()`,
-            `grad()` and an optimizer's `step()`; returns Values in any nesting.
-        backend: "native" or "numpy"; by default the fastest that is installed.
-        static: names of arguments that are part of the program, such as a number of layers: one is
-            recorded for each.
-    """
-    if function is None:
-        return functools.partial(jit, backend=backend, static=static)
-    return Jitted(function, backend, static)
 
 
 class _Decorator(ModuleType):

@@ -126,7 +126,7 @@ class Program:
         self._plug(recording, plan.spans, {n: int(plan.address[m]) for n, m in now.items()}, graph)
 
     @property
-    def is_over(self) -> bool:
+    def is_dead(self) -> bool:
         """Whether a Value that the function used is gone."""
         return bool(self._gone)
 
@@ -211,7 +211,7 @@ class Program:
 
     def changed(self) -> str | None:
         """What the recording took for fixed and is not so any more; None if it holds."""
-        if self.is_over:
+        if self.is_dead:
             return "a Value that is gone"
         for read, value in self.guards:
             if read() != value:
