@@ -20,12 +20,12 @@ import numpy as np
 
 from autograd import ops
 from autograd.draw import Drawing
+from autograd.jit.backends.numpy import NumpyCode
 from autograd.jit.graph import Source
 from autograd.jit.leaves import Floats, Link, Linked, link
 from autograd.jit.picture import draw_program, outline
 from autograd.jit.record import Passed, Recording, Result
-from autograd.jit.run import NumpyCode, selector
-from autograd.jit.schedule import schedule
+from autograd.jit.schedule import schedule, selector
 from autograd.jit.simplify import simplify
 from autograd.jit.structure import build
 from autograd.jit.watch import Watch
@@ -116,7 +116,7 @@ class Program:
         self._factors = pairs.T.copy()  # the addresses of the two factors of each product
         self._code: Any
         if backend == "native":
-            from autograd.jit.native import NativeCode
+            from autograd.jit.backends.native import NativeCode
 
             self._code = NativeCode(plan)
         else:

@@ -256,3 +256,10 @@ def runs(places: Addresses, apart: Any = None) -> list[tuple[int, int]]:
             start = step + 1
     found.append((start, len(places) - start))
     return found
+
+
+def selector(addresses: Addresses) -> slice | Addresses:
+    """An index that picks these addresses out of an array: a slice if they are consecutive."""
+    if len(addresses) and (np.diff(addresses) == 1).all():
+        return slice(int(addresses[0]), int(addresses[0]) + len(addresses))
+    return addresses

@@ -191,7 +191,7 @@ def test_a_form_with_an_operand_that_is_not_there_is_refused(form: Any) -> None:
 # What the operators of Python and the derivatives of choices are made of. A backend may have a way
 # of its own to compute a row, beside the general one.
 ARITHMETIC = {"add", "sub", "mul", "div", "neg", "pow", "power", "abs", "where"}
-MAY_NAME_ROWS = {"ops.py", "value.py", "run.py", "native.py", "__init__.py"}
+MAY_NAME_ROWS = {"ops.py", "value.py", "__init__.py"}
 
 
 def test_no_other_module_names_the_rows() -> None:

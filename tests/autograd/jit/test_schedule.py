@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autograd import Primitive, ops
+from autograd.jit.backends.native import NativeCode
+from autograd.jit.backends.numpy import NumpyCode
 from autograd.jit.graph import Graph, Source
-from autograd.jit.native import NativeCode
-from autograd.jit.run import NumpyCode
 from autograd.jit.schedule import Plan, breaks, runs, schedule
 from autograd.jit.simplify import simplify
 

@@ -1,8 +1,8 @@
-"""How is a plan carried out with NumPy alone? Group after group, operands gathered by address.
+"""How is a plan carried out with NumPy alone? A few array operations for each group.
 
-The backend that always works. Elementary functions go through the table's own `forward`, number by
-number, because NumPy's differ from the C library's in the last bits; everything else is a few array
-operations a group. Sums are added row by row, in the order they were written.
+This backend needs no compiler. Elementary functions such as exp go through the `forward` of the
+primitive, number by number, because NumPy's own differ from the C library's in the last bits. Sums
+are added term by term, in the order in which they were written.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autograd import ops
-from autograd.jit.schedule import Addresses, Group, Plan
-from autograd.primitive import Primitive
+from autograd.jit.schedule import Group, Plan, selector
+from autograd.ops import Primitive
 
 Floats = NDArray[np.float64]
-_IN_ORDER = 8  # from this many members on np.add.reduce adds row by row; below, cumsum does
+# np.add.reduce adds row after row if a row has at least this many members. Shorter rows it may add
+# in another order, so these take np.cumsum.
+_ROW_BY_ROW = 8
 
-
+# Primitives for which NumPy gives the same bits as `forward`.
 VECTORISED: dict[Primitive, Callable[..., Any]] = {
     ops.add: np.add,
     ops.sub: np.subtract,
@@ -41,7 +43,7 @@ VECTORISED: dict[Primitive, Callable[..., Any]] = {
 
 
 class NumpyCode:
-    """A plan, its memory, and `run`. `memory[0]` is nan after a run that has to be looked at."""
+    """A plan, the memory for its numbers, and `run`. See backends/__init__.py."""
 
     def __init__(self, plan: Plan) -> None:
         self.memory: Floats = np.zeros(plan.size)
@@ -60,7 +62,7 @@ class NumpyCode:
                     products = memory[operands[0]] * memory[operands[1]]
                     memory[out] = (
                         np.add.reduce(products, axis=0)
-                        if products.shape[1] >= _IN_ORDER
+                        if products.shape[1] >= _ROW_BY_ROW
                         else np.cumsum(products, axis=0)[-1]
                     )
                 elif primitive in VECTORISED:
@@ -72,7 +74,7 @@ class NumpyCode:
 
 
 def run_in_python(group: Group, memory: Floats) -> None:
-    """A group by the primitive's own `forward`; where it raises, nan in memory[0]."""
+    """Compute a group with the primitive's own `forward`; where that raises, memory[0] is nan."""
     assert group.primitive is not None
     forward = group.primitive.forward
     end = group.start + len(group.nodes)
@@ -81,7 +83,7 @@ def run_in_python(group: Group, memory: Floats) -> None:
         if not all(isinstance(number, Real) for number in numbers):
             raise TypeError
         memory[group.start : end] = numbers
-    except Exception:  # whatever it is, the eager run raises it again
+    except Exception:  # whatever it is, the eager call will raise it
         memory[0] = math.nan
         memory[group.start : end] = math.nan
         return
@@ -90,15 +92,8 @@ def run_in_python(group: Group, memory: Floats) -> None:
 
 
 def _places(group: Group) -> tuple[slice, list[Any]]:
-    """Where a group's numbers go, and where its operands are: slices where they can be."""
+    """Where a group's numbers go, and where its operands are, as slices where possible."""
     out = slice(group.start, group.start + len(group.nodes))
     if group.primitive is None:
         return out, [np.ascontiguousarray(group.operands[:, :, k].T) for k in (0, 1)]
     return out, [selector(group.operands[:, k]) for k in range(group.operands.shape[1])]
-
-
-def selector(addresses: Addresses) -> slice | Addresses:
-    """What picks these addresses out of an array: a slice if they follow each other."""
-    if len(addresses) and (np.diff(addresses) == 1).all():
-        return slice(int(addresses[0]), int(addresses[0]) + len(addresses))
-    return addresses

@@ -1,0 +1,158 @@
+"""What does a primitive compute, as LLVM code? `EMIT` has a function for each that builds it.
+
+The branches are those of `forward` in autograd/ops.py, and both call the same C library, so the
+results are the same to the last bit. A primitive that is not in `EMIT` is computed in Python. Those
+in `VECTOR_STRIDES` compute vectors as well as single numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+
+from autograd import ops
+from autograd.ops import Primitive
+
+FLOAT = ir.DoubleType()
+Emit = Callable[..., Any]  # (builder, operands...) -> result
+
+
+def _call(name: str) -> Emit:
+    def emit(b: ir.IRBuilder, *numbers: Any) -> Any:
+        kind = ir.FunctionType(FLOAT, [FLOAT] * len(numbers))
+        known = b.module.globals.get(name)
+        return b.call(known or ir.Function(b.module, kind, name), numbers)
+
+    return emit
+
+
+def _intrinsic(name: str) -> Emit:
+    def emit(b: ir.IRBuilder, x: Any) -> Any:
+        width = f"v{x.type.count}" if isinstance(x.type, ir.VectorType) else ""
+        full = f"{name}.{width}f64"
+        known = b.module.globals.get(full)
+        return b.call(known or ir.Function(b.module, ir.FunctionType(x.type, [x.type]), full), [x])
+
+    return emit
+
+
+def like(x: Any, number: float) -> ir.Constant:
+    """A constant of the type of x: the number, or a vector of it."""
+    return constant(x.type, number)
+
+
+def constant(kind: Any, number: float) -> ir.Constant:
+    """A constant of this type: the number, or a vector of it."""
+    return ir.Constant(kind, [number] * kind.count if isinstance(kind, ir.VectorType) else number)
+
+
+def _choose(b: ir.IRBuilder, sign: str, left: Any, right: float, a: Any, c: Any) -> Any:
+    """a where left `sign` right, else c."""
+    return b.select(b.fcmp_ordered(sign, left, like(left, right)), a, c)
+
+
+def _greater(b: ir.IRBuilder, x: Any, y: Any) -> Any:
+    return b.select(b.fcmp_ordered(">", x, y), like(x, 1.0), like(x, 0.0))
+
+
+_exp, _abs = _call("exp"), _intrinsic("llvm.fabs")
+
+
+def _decay(b: ir.IRBuilder, x: Any) -> Any:
+    return _exp(b, b.fneg(_abs(b, x)))
+
+
+def _sigmoid(b: ir.IRBuilder, x: Any) -> Any:
+    e = _decay(b, x)
+    top = _choose(b, ">=", x, 0.0, like(x, 1.0), e)
+    return b.fdiv(top, b.fadd(constant(FLOAT, 1.0), e))
+
+
+def _softplus(b: ir.IRBuilder, x: Any) -> Any:
+    rest = _call("log1p")(b, _decay(b, x))
+    return _choose(b, ">", x, 0.0, b.fadd(x, rest), rest)
+
+
+def _sech(b: ir.IRBuilder, x: Any) -> Any:
+    e = _decay(b, x)
+    return b.fdiv(b.fmul(constant(FLOAT, 2.0), e), b.fadd(constant(FLOAT, 1.0), b.fmul(e, e)))
+
+
+def _gaussian(b: ir.IRBuilder, x: Any) -> Any:
+    square = b.fmul(x, x)
+    e = _exp(b, b.fneg(square))
+    high = b.fmul(x, constant(FLOAT, 134217729.0))
+    high = b.fsub(high, b.fsub(high, x))
+    low = b.fsub(x, high)
+    rest = b.fsub(b.fmul(high, high), square)
+    rest = b.fadd(rest, b.fmul(b.fmul(constant(FLOAT, 2.0), high), low))
+    rest = b.fadd(rest, b.fmul(low, low))
+    corrected = b.fsub(e, b.fmul(e, rest))
+    return _choose(b, "<", square, 750.0, corrected, e)
+
+
+def _one_less(b: ir.IRBuilder, y: Any, x: Any) -> Any:
+    less = b.fsub(y, like(y, 1.0))
+    return _choose(b, "==", x, 0.0, _choose(b, "==", y, 0.0, y, less), less)
+
+
+def _log_of_base(b: ir.IRBuilder, x: Any) -> Any:
+    logarithm = _call("log")(b, _choose(b, "<=", x, 0.0, like(x, 1.0), x))
+    return _choose(b, "<", x, 0.0, like(x, math.nan), logarithm)
+
+
+def _maximum(b: ir.IRBuilder, x: Any, y: Any) -> Any:
+    left = b.or_(b.fcmp_ordered(">=", x, y), b.fcmp_unordered("uno", x, x))
+    return b.select(left, x, y)
+
+
+def _minimum(b: ir.IRBuilder, x: Any, y: Any) -> Any:
+    left = b.or_(b.fcmp_ordered("<=", x, y), b.fcmp_unordered("uno", x, x))
+    return b.select(left, x, y)
+
+
+EMIT: dict[Primitive, Emit] = {
+    ops.add: lambda b, x, y: b.fadd(x, y),
+    ops.sub: lambda b, x, y: b.fsub(x, y),
+    ops.mul: lambda b, x, y: b.fmul(x, y),
+    ops.div: lambda b, x, y: b.fdiv(x, y),
+    ops.neg: lambda b, x: b.fneg(x),
+    ops.pow: _call("pow"),
+    ops.power: _call("pow"),
+    ops.exponent: lambda b, y, x: y,
+    ops.one_less: _one_less,
+    ops.log_of_base: _log_of_base,
+    ops.exp: _exp,
+    ops.expm1: _call("expm1"),
+    ops.log: _call("log"),
+    ops.log1p: _call("log1p"),
+    ops.sqrt: _intrinsic("llvm.sqrt"),
+    ops.sin: _call("sin"),
+    ops.cos: _call("cos"),
+    ops.tanh: _call("tanh"),
+    ops.sech: _sech,
+    ops.sigmoid: _sigmoid,
+    ops.softplus: _softplus,
+    ops.gaussian: _gaussian,
+    ops.erf: _call("erf"),
+    ops.greater: _greater,
+    ops.less: lambda b, x, y: _greater(b, y, x),
+    ops.relu: lambda b, x: _choose(b, "<=", x, 0.0, like(x, 0.0), x),
+    ops.abs: _abs,
+    ops.maximum: _maximum,
+    ops.minimum: _minimum,
+    ops.where: lambda b, c, x, y: b.select(b.fcmp_unordered("!=", c, like(c, 0.0)), x, y),
+}
+
+# The arithmetic of networks is also computed in vectors, where operands lie next to each other (a
+# stride of 1) or are one and the same number (a stride of 0): the strides for which it is.
+VECTOR_STRIDES: dict[Primitive, list[tuple[int, ...]]] = {
+    **{
+        p: [(1, 1), (0, 1), (1, 0)]
+        for p in (ops.add, ops.sub, ops.mul, ops.div, ops.greater, ops.less)
+    },
+    **{p: [(1,)] for p in (ops.neg, ops.relu, ops.sqrt)},
+}
