@@ -1,6 +1,6 @@
 """Where are the numbers of a leaf that a program reads and writes? In an array, side by side.
 
-So a program moves them all at once, and whoever looks at the leaf sees what is there now.
+So a program copies them all at once, and reading the leaf always gives its current number.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Store:
 
 
 class Link:
-    """Where the numbers of a linked leaf are; it stands where another node has an operand."""
+    """Where the numbers of a linked leaf are. The leaf keeps it in place of a second operand."""
 
     __slots__ = ("__weakref__", "data", "grad", "index", "store")
 

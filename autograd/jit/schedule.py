@@ -1,11 +1,11 @@
-"""In which order, and where, are the numbers computed? Many alike at once, side by side in memory.
+"""In which order, and where, are numbers computed? In groups of alike ones, side by side in memory.
 
 A program's numbers lie in one array of floats: first the sources (constants, arguments, what
-varies, captured leaves and their gradients), then what is computed, group by group. A group is what
-one primitive makes, or equally long sums, of numbers that are all known by then: its members can be
-computed in any order, and lie next to each other. They are ordered so that their operands lie in
-strided runs as far as possible: then a group is a few loops over memory instead of single numbers.
-Networks are full of such order. Nobody has to say where it is.
+varies, captured leaves and their gradients), then what is computed, group by group. The members of
+a group are the results of one primitive, or sums of equal length, and none depends on another. So
+they can be computed in any order, and lie next to each other. They are ordered so that their
+operands lie in strided runs as far as possible: then a group is a few loops over memory instead of
+single numbers. Networks are full of such regularity, and it is found without being told where.
 
 A chain of additions x + a b + c d + ... whose intermediate sums nothing else uses becomes one sum
 of products, computed in the order it was written.
@@ -31,11 +31,11 @@ LINE = 8  # floats in a cache line: where groups begin
 
 
 class Group(NamedTuple):
-    """Alike operations on numbers that are known.
+    """Alike operations that do not depend on each other.
 
     Attributes:
         primitive: of each member; None for sums of products.
-        nodes: the members, in the order of their numbers in memory. start: where the first lies.
+        nodes: the members, in the order of their addresses. start: the address of the first.
         operands: addresses, [members, operands]; of sums [members, terms, 2], the two factors.
     """
 
@@ -49,8 +49,9 @@ class Plan(NamedTuple):
     """The groups in the order to compute them, and where everything lies.
 
     Attributes:
-        size: how many floats. constants: the first ones. address: of each node of the graph, -1 for
-        what takes no place. spans: (start, length) of each kind of source.
+        size: how many floats. constants: the first ones.
+        address: of each node of the graph; -1 for nodes that are not computed on their own.
+        spans: (start, length) of each kind of source.
     """
 
     groups: list[Group]
@@ -71,7 +72,7 @@ def schedule(graph: Graph, results: Iterable[int], counts: dict[str, int]) -> Pl
     sums, absorbed = _sums(graph, kept)
     address, constants, spans, end = _sources(graph, counts)
     one = constants.index(1.0)
-    partners = _partners(graph, sums, address)
+    added_to = _leaves_added_to(graph, sums, address)
     groups = []
     for primitive, members in _groups(graph, sums, absorbed):
         nodes = np.array(members)
@@ -81,7 +82,7 @@ def schedule(graph: Graph, results: Iterable[int], counts: dict[str, int]) -> Pl
             operands = np.where(terms < 0, one, address[terms])
         else:
             operands = address[_table([graph.operands[node] for node in members])]
-        order = _order(operands.reshape(len(members), -1), partners[nodes])
+        order = _order(operands.reshape(len(members), -1), added_to[nodes])
         nodes, operands = nodes[order], operands[order]
         address[nodes] = np.arange(start, start + len(nodes))
         groups.append(Group(primitive, nodes, start, operands))
@@ -90,7 +91,7 @@ def schedule(graph: Graph, results: Iterable[int], counts: dict[str, int]) -> Pl
 
 
 def _table(rows: Sequence[Sequence[int]]) -> Addresses:
-    """Equally long rows as an array, in a third of the time that np.array takes."""
+    """Rows of equal length as an array, in a third of the time that np.array takes."""
     size = len(rows) * len(rows[0])
     return np.fromiter(chain.from_iterable(rows), np.int64, size).reshape(len(rows), -1)
 
@@ -139,7 +140,7 @@ def _sources(
 ) -> tuple[Addresses, list[float], dict[str, tuple[int, int]], int]:
     address = np.full(len(graph), -1, dtype=np.int64)
     found = [(node, op) for node, op in enumerate(graph.operations) if op.__class__ is Source]
-    # At address 0 kernels leave a nan if something went wrong.
+    # Address 0 is where a run leaves nan if an operation might have raised.
     constants = [0.0, 1.0] + [op.key for _, op in found if op.kind == "constant" and op.key != 1.0]
     place = {repr(number): i for i, number in enumerate(constants) if i > 0}
     spans, end = {}, 0
@@ -157,13 +158,14 @@ def _sources(
 def _groups(
     graph: Graph, sums: dict[int, list[int]], absorbed: bytearray
 ) -> list[tuple[Primitive | None, list[int]]]:
-    """Nodes by operation and height, which is how many follow each other from there to an end.
+    """Nodes by operation and height: the length of the longest path from a node to an end.
 
-    So what can wait does. By depth, the longest way from a source, tokens of a GPT would stand
-    apart: each looks for the largest of more scores than the one before.
+    So each number is computed as late as possible. By depth, the length of the longest path from a
+    source, the tokens of a GPT would fall into different groups, because each of them takes the
+    maximum of more scores than the one before.
     """
     operations, operands = graph.operations, graph.operands
-    height = [0] * (len(graph) + 1)  # the last one is that of a factor of -1
+    height = [0] * (len(graph) + 1)  # height[-1] is that of the factor -1, which stands for 1
     groups: dict[Any, list[int]] = defaultdict(list)
     for node in range(len(graph) - 1, -1, -1):
         operation = operations[node]
@@ -182,11 +184,14 @@ def _groups(
     return [(primitive, nodes[::-1]) for (_, primitive, _), nodes in ordered]
 
 
-def _partners(graph: Graph, sums: dict[int, list[int]], address: Addresses) -> Addresses:
-    """For each node the address of the leaf that it is summed up with, of a moment its gradient is
-    added to; -1 for the others.
+def _leaves_added_to(graph: Graph, sums: dict[int, list[int]], address: Addresses) -> Addresses:
+    """For each node the address of the leaf that it is added to in the end; -1 for the others.
+
+    That is the other term of a sum of two, such as the moment in 0.9 * moment + 0.1 * gradient. The
+    operands of such a gradient get the same address, and so on, down to other sums. Groups that are
+    in the order of the leaves can be added to them in one run.
     """
-    partners = np.full(len(graph), -1, dtype=np.int64)
+    added_to = np.full(len(graph), -1, dtype=np.int64)
     pairs = [factors for factors in sums.values() if len(factors) == 4]
     if pairs:
         table = _table(pairs)
@@ -198,19 +203,19 @@ def _partners(graph: Graph, sums: dict[int, list[int]], address: Addresses) -> A
         found = address[table[leaf]]
         for column in range(4):
             other = ~leaf[:, column] & (table[:, column] >= 0)
-            partners[table[other, column]] = found[other]
-    for node in np.flatnonzero(partners >= 0)[::-1].tolist():
+            added_to[table[other, column]] = found[other]
+    for node in np.flatnonzero(added_to >= 0)[::-1].tolist():
         if node not in sums:
             for operand in graph.operands[node]:
-                if partners[operand] < 0:
-                    partners[operand] = partners[node]
-    return partners
+                if added_to[operand] < 0:
+                    added_to[operand] = added_to[node]
+    return added_to
 
 
-def _order(operands: Addresses, partners: Addresses) -> Addresses:
+def _order(operands: Addresses, added_to: Addresses) -> Addresses:
     """The order of members with the fewest breaks in the strides of their operands.
 
-    Of nearly as good ones, the order of the leaves that they will be summed up with.
+    If the order of the leaves that they will be added to is nearly as good, it is that one.
     """
     members, width = operands.shape
     best = np.arange(members)
@@ -226,8 +231,8 @@ def _order(operands: Addresses, partners: Addresses) -> Addresses:
             found = breaks(operands[order])
             if found < fewest:
                 best, fewest = order, found
-    if (partners >= 0).all():
-        order = np.argsort(partners, kind="stable")
+    if (added_to >= 0).all():
+        order = np.argsort(added_to, kind="stable")
         if (breaks(operands[order]) - fewest) * width <= members:
             return order
     return best
@@ -242,7 +247,7 @@ def breaks(operands: Addresses) -> int:
 def runs(places: Addresses, apart: Any = None) -> list[tuple[int, int]]:
     """(start, length) of runs of rows in which each column moves by a constant step.
 
-    apart: for each step from row to row, whether it ends a run in any case.
+    apart: for each step from row to row, whether it ends a run even if the step is the same.
     """
     steps = np.diff(places, axis=0)
     turns = np.zeros(len(steps), dtype=bool)
@@ -250,7 +255,8 @@ def runs(places: Addresses, apart: Any = None) -> list[tuple[int, int]]:
     forced = np.zeros(len(steps), dtype=bool) if apart is None else apart
     found, start = [], 0
     for step in np.flatnonzero(turns | forced).tolist():
-        # Step i leads from row i to i + 1. The first step of a run may be any.
+        # Step i leads from row i to i + 1. A run may begin with any step, so a turn at its first
+        # step does not end it.
         if forced[step] or step > start:
             found.append((start, step + 1 - start))
             start = step + 1

@@ -2,13 +2,13 @@
 
 Three rules, each of which keeps every result to the last bit:
 
-- what is made by the same primitive from the same nodes is one node (in any order if the primitive
-  commutes), unless it is a user's own;
-- a primitive of constants is a constant, unless it raises or is a user's own;
-- x * 1, x / 1, x - 0, x ** 1 and -(-x) are x. (x + 0 is not: it makes 0 of -0.)
+- the same primitive of the same nodes is one node (in any order if the primitive commutes);
+- a primitive of constants is a constant, unless it raises;
+- x * 1, x / 1, x - 0, x ** 1 and -(-x) are x. (x + 0 is not: -0 + 0 is 0.)
 
-Then what nothing needs is left out, except operations that may raise (those that are not total):
-their errors are part of what the function does.
+The first two hold for the primitives of ops.py only: a user's own may give another number each
+time. Then nodes that nothing needs are dropped, except operations that may raise (those that are
+not total), because their errors are part of what the function does.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from autograd.ops import Primitive
 
 
 def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
-    """Simplify a graph in place; which node now has the number of each wanted one.
+    """Simplify a graph in place; for each wanted node the node that has its number now.
 
-    Nodes keep their places. Those that are not needed any more lose their operation (None).
+    Nodes keep their numbers. The operation of those that are not needed any more becomes None.
     """
     operations, operands = graph.operations, graph.operands
     now = list(range(len(operations)))  # a node, or the earlier one it equals
@@ -32,7 +32,7 @@ def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
     numbers: dict[str, int] = {}
     constants: dict[int, float] = {}
     is_constant = bytearray(len(operations))
-    # A small training step comes here 200,000 times: what is rare is asked for last.
+    # A small training step has 200,000 nodes, so the rare cases are tested last.
     operation: Any
     for node, operation in enumerate(operations):
         if operation.__class__ is Source:
@@ -50,13 +50,13 @@ def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
             now[node] = left
             continue
         table = known.get(operation)
-        if table is None:  # a user's own may be another number each time
+        if table is None:  # a user's own primitive
             continue
         constant = is_constant[left] or is_constant[right]
         if constant or operation is ops.neg:
-            same = _same(operation, before, graph, constants)
-            if same is not None:
-                now[node] = same
+            unchanged = _unchanged(operation, before, graph, constants)
+            if unchanged is not None:
+                now[node] = unchanged
                 continue
         commutes = left > right and operation.commutes
         first = table.setdefault((right, left) if commutes else before, node)
@@ -75,7 +75,7 @@ def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
 
 
 def _drop(graph: Graph, now: list[int], ends: Iterable[int]) -> None:
-    """Take away the operation of every node that nothing needs."""
+    """Drop the operation of every node that nothing needs."""
     operations, operands = graph.operations, graph.operands
     needed = bytearray(len(operations))
     for node in ends:
@@ -90,10 +90,10 @@ def _drop(graph: Graph, now: list[int], ends: Iterable[int]) -> None:
                 needed[operand] = 1
 
 
-def _same(
+def _unchanged(
     operation: Primitive, operands: tuple[int, ...], graph: Graph, constants: dict[int, float]
 ) -> int | None:
-    """The operand that the operation leaves as it is."""
+    """The operand that the operation gives back, as x * 1 gives x; None if there is none."""
     left, right = operands[0], operands[-1]
     if operation is ops.neg:
         return graph.operands[left][0] if graph.operations[left] is ops.neg else None
@@ -107,7 +107,7 @@ def _same(
 
 
 def _folded(operation: Primitive, numbers: list[float]) -> float | None:
-    """What the operation makes of constants; None where it raises."""
+    """The result for constant operands; None if the operation raises."""
     try:
         number = operation.forward(*numbers)
     except (ValueError, ZeroDivisionError, OverflowError):

@@ -1,9 +1,21 @@
-"""How is a nest of numbers laid out in a row, and built again from other numbers?
+"""How are nested numbers laid out in a row, and built again from other numbers?
 
 Arguments and results of a recorded function are numbers and Values in lists, tuples, dicts, deques,
-NumPy arrays, and objects with `rows` and `map` (a Matrix). Texts, bools, None, functions, models
-and what is named static are part of the structure: one program is recorded for each. What may hold
-numbers that nobody sees (a set, an iterator, an object) is refused.
+NumPy arrays, and objects with `rows` and `map` (a Matrix). Their structure is what is left without
+the numbers; a function is recorded once for each structure. Strings, bools, None, functions, models
+and arguments that are named static are part of it. What may hold numbers that cannot be seen (a
+set, an iterator, an object) is refused.
+
+A structure is "number", "Value", or a tuple that begins with what kind of thing it is:
+
+    (list, 3)                   3 numbers; also (tuple, 3)
+    (list, 3, tuple, 2)         3 rows of 2 numbers
+    (list, (part, ...))         the structures of the entries; also other sequences
+    (dict, ((key, part), ...))  of the values
+    (Matrix, rows)              the structure of its rows
+    ("array", shape)            numbers; with a third entry, the structure of other entries
+    ("static", Static)          compared by what it holds
+    ("identical", Identical)    compared by identity
 """
 
 from __future__ import annotations
@@ -28,12 +40,12 @@ from autograd.value import Value, as_operand
 Numbers: TypeAlias = "list[Any] | array[float]"
 
 _NUMBERS = frozenset([float, int])
-_EXACT = 2**53  # beyond, not every whole number is a float
-_TEXTS = (str, bytes, bool, type(None), Enum, type, ModuleType, range, slice)
+_EXACT = 2**53  # not every larger int is a float
+_STATIC = (str, bytes, bool, type(None), Enum, type, ModuleType, range, slice)
 
 
-class Same:
-    """An object that has no equal but itself, as part of a structure; it is not kept alive."""
+class Identical:
+    """A function or a model, as part of a structure: equal to itself only, and not kept alive."""
 
     __slots__ = ("_hash", "thing")
 
@@ -42,16 +54,17 @@ class Same:
         self._hash = id(thing)
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Same) and self.thing() is not None and other.thing() is self.thing()
-        )
+        if not isinstance(other, Identical):
+            return False
+        thing = self.thing()
+        return thing is not None and other.thing() is thing
 
     def __hash__(self) -> int:
         return self._hash
 
 
 class Static:
-    """An argument that was named static, as part of a structure; equal if it looks and is equal."""
+    """Part of a structure, such as an argument named static: equal if kind and content are."""
 
     __slots__ = ("_key", "thing")
 
@@ -67,7 +80,7 @@ class Static:
 
 
 def _key(thing: Any) -> Any:
-    """Something hashable that differs where the thing does: 1, 1.0 and True are three."""
+    """Something hashable that differs wherever the thing does, also between 1, 1.0 and True."""
     kind = type(thing)
     if isinstance(thing, dict):
         return kind, tuple([(_key(name), _key(part)) for name, part in thing.items()])
@@ -89,18 +102,19 @@ def _key(thing: Any) -> Any:
 
 
 def flatten(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
-    """The structure of a nest, hashable; its numbers and its Values are appended in order.
+    """The structure of nested numbers, hashable; numbers and Values are appended in order.
 
-    An array takes them as floats, and fast; a list as what they are.
+    Args:
+        numbers: an array, which takes them as floats, or a list, which takes them as they are.
 
-    Raises TraceError for what cannot be laid out, OverflowError for a number that is no float.
+    Raises TraceError for what cannot be laid out, OverflowError for an int too large for a float.
     """
     kind = nest.__class__
     if kind is float:
         numbers.append(nest)
         return "number"
     if kind is list or kind is tuple:
-        # Vectors and matrices of numbers, the usual ones, at the speed of C.
+        # Vectors and matrices of numbers are the usual arguments: without a call for each number.
         kinds = set(map(type, nest))
         if kinds and _NUMBERS.issuperset(kinds):
             _extend(numbers, nest, kinds)
@@ -122,6 +136,12 @@ def flatten(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
         return "Value"
     if kind is dict or kind is OrderedDict:
         return (kind, tuple([(key, flatten(part, numbers, values)) for key, part in nest.items()]))
+    return _flatten_rarer(nest, numbers, values)
+
+
+def _flatten_rarer(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
+    """`flatten` for everything but floats, ints, lists, tuples, dicts and Values."""
+    kind = nest.__class__
     if isinstance(nest, list):
         return flatten(list(nest), numbers, values)
     if isinstance(nest, tuple):
@@ -131,7 +151,7 @@ def flatten(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
         return (kind, tuple([flatten(part, numbers, values) for part in nest]))
     if hasattr(nest, "rows") and hasattr(nest, "map"):
         return (kind, flatten(nest.rows, numbers, values))
-    if isinstance(nest, _TEXTS):
+    if isinstance(nest, _STATIC):
         return ("static", Static(nest))
     if isinstance(nest, array):
         return flatten(nest.tolist(), numbers, values)
@@ -144,7 +164,7 @@ def flatten(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
     if isinstance(nest, Static):
         return ("static", nest)
     if callable(nest) and not hasattr(nest, "__next__"):  # a function, a model, an activation
-        return ("same", Same(nest))
+        return ("identical", Identical(nest))
     raise TraceError(
         f"a {kind.__name__} cannot be taken apart into numbers: pass and return numbers, Values,"
         " and lists, tuples, dicts or arrays of them, or name it a static argument"
@@ -152,8 +172,8 @@ def flatten(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
 
 
 def things(structure: Any) -> Iterator[Any]:
-    """The functions and models that are part of a structure; None for one that is gone."""
-    if isinstance(structure, Same):
+    """The functions and models in a structure; None for one that no longer exists."""
+    if isinstance(structure, Identical):
         yield structure.thing()
     elif isinstance(structure, tuple):
         for part in structure:
@@ -165,10 +185,12 @@ def _extend(numbers: Numbers, plain: Any, kinds: set[type]) -> None:
         for number in plain:
             if type(number) is int and abs(number) > _EXACT and float(number) != number:
                 shown = reprlib.repr(number)
-                raise TraceError(f"{shown} is no float: pass float() of it, or name it static")
+                raise TraceError(
+                    f"no float is exactly {shown}: pass float() of it, or name it static"
+                )
     if isinstance(numbers, list):
         numbers.extend(plain)
-    else:  # half the time of extend
+    else:  # takes half the time of extend
         numbers.frombytes(pack(f"{len(plain)}d", *plain))
 
 
@@ -187,7 +209,7 @@ def _flatten_array(nest: Any, dtype: Any, numbers: Numbers, values: list[Value])
         return ("array", shape)
     if kind in "iu" and dtype.itemsize < 4:
         raise TraceError(
-            f"an array of {dtype} wraps around in its own way: pass .astype(int) or .astype(float)"
+            f"an array of {dtype} overflows in its own way: pass .astype(int) or .astype(float)"
         )
     if kind in "iu" or (kind == "f" and dtype.itemsize == 8):
         flat = nest.ravel().tolist()
@@ -201,7 +223,7 @@ def _flatten_array(nest: Any, dtype: Any, numbers: Numbers, values: list[Value])
 
 
 def build(structure: Any, number: Callable[[], Any], value: Callable[[], Any]) -> Any:
-    """A nest of this structure, from what `number` and `value` give one after the other."""
+    """Something of this structure, from what `number` and `value` give one after the other."""
     if structure == "number":
         return number()
     if structure == "Value":
@@ -209,7 +231,7 @@ def build(structure: Any, number: Callable[[], Any], value: Callable[[], Any]) -
     kind = structure[0]
     if kind == "static":
         return structure[1].thing
-    if kind == "same":
+    if kind == "identical":
         return structure[1].thing()
     if kind == "array":
         size = 1

@@ -1,10 +1,10 @@
-"""Is what a function names still what it was when it was recorded?
+"""Does a function still refer to the same things as when it was recorded?
 
-A replay computes with the Values and the settings that the recording met. So a program notes what
-the function names: its closure, the globals and attributes its code loads, the attributes of models
-and optimizers, the entries of lists and dicts. Where one of these has become another thing, the
-program does not hold, and the function is recorded again. And where it does so while it is
-recorded, a replay would not: see Jitted.
+A replay computes with the Values and settings that the recording used. So a program notes what the
+function refers to: its closure, the globals and attributes that its code loads, the attributes of
+models and optimizers, the entries of lists and dicts. If one of these is another thing now, the
+program does not hold any more, and the function is recorded again. If one of them changes while the
+function is recorded, a replay would not repeat that: see `Jitted._attempt`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _EACH = 30  # and each container costs as much as so many entries
 
 
 class Watch:
-    """What a function names, as it was at one time."""
+    """What a function refers to, as it was at one time."""
 
     def __init__(self, things: Iterable[Any]) -> None:
         self._code_names: set[str] = set()
@@ -248,7 +248,7 @@ def _file_of(module: str) -> str:
 
 
 def _is_own(thing: Any) -> bool:
-    """Whether it is not the user's: part of this library, of Python, or installed."""
+    """Whether it is not the user's code: part of this library, of Python, or installed."""
     if isinstance(thing, FunctionType):
         return thing.__code__.co_filename.startswith(NOT_THE_USERS)
     name = thing.__name__ if isinstance(thing, ModuleType) else thing.__module__
