@@ -225,7 +225,7 @@ class LocalDerivatives:
         if self._now:
             parents = tuple([self._now.get(parent, parent) for parent in parents])
         local = self._slope(primitive, position, node, parents)
-        may_be_nan = primitive is ops.power and position == 1  # for a base below 0
+        may_be_nan = position in primitive.nan_slopes
         if may_be_nan and not self._recorder.history and upstream.__class__ is not float:
             # Eagerly a gradient of 0 passes nothing on. A replay multiplies, and 0 * nan is nan.
             choice = (cast(int, upstream), _as_node(tape, local), tape.constant(0.0))

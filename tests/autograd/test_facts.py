@@ -47,6 +47,21 @@ def test_a_row_is_total_exactly_if_it_raises_nowhere(row: Primitive) -> None:
     assert row.total == (not any(text.endswith("Error") for text in results))
 
 
+@pytest.mark.parametrize("row", TABLE.values(), ids=list(TABLE))
+def test_a_row_names_the_slopes_that_may_be_nan_where_it_gives_a_number(row: Primitive) -> None:
+    found = set()
+    for point in product([x for x in EDGES if math.isfinite(x)], repeat=len(row.backward)):
+        for position, rule in enumerate(row.backward):
+            try:
+                out = row.forward(*point)
+                slope = rule(out, *point) if callable(rule) else 0.0
+            except (ArithmeticError, ValueError):
+                continue
+            if math.isfinite(out) and math.isnan(slope):
+                found.add(position)
+    assert set(row.nan_slopes) == found
+
+
 # --- a new primitive ------------------------------------------------------------------------------
 
 # As they would stand in ops.py. Their forward functions are C code, which no page can run.
