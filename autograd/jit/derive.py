@@ -4,9 +4,9 @@ The chain rule runs over the nodes as autograd/sweep.py runs over Values: the sa
 order of visits and of additions, so that a replay equals the eager call to the last bit. Where the
 eager sweep computes a product or a sum of gradients, a node is added here.
 
-The rule of a primitive is run only once per recording for each combination of operands that are
-Values and operands that are numbers: on Values that stand for any operands. The operations that it
-did are then copied for every node of that kind.
+The rule of a primitive is run only once, on stand-ins for its operands. The operations that it did
+are then copied for every node of that primitive. (Once for each signature: a rule may do something
+else where an operand is a plain number.)
 """
 
 from __future__ import annotations
@@ -186,8 +186,8 @@ def _between(tape: Tape, first: dict[int, int], inner: list[int], inputs: list[i
 
 # --- local derivatives ----------------------------------------------------------------------------
 
-# How an operand enters a rule: the node of a constant stands for that number itself; these two, for
-# any Value and for any number that is not the same in every replay.
+# The signature of a rule has an entry for each operand: _ANY_VALUE, _ANY_NUMBER, or the node of a
+# constant, whose number the rule may look at (such as the exponent of `x ** 3`).
 _ANY_VALUE, _ANY_NUMBER = -1, -2
 _ALL_VALUES = ((), (_ANY_VALUE,), (_ANY_VALUE, _ANY_VALUE))
 
@@ -237,18 +237,18 @@ class LocalDerivatives:
     ) -> NodeOrFloat:
         constants, kinds = self._tracer.tape.constants, self._tracer.tape.kinds
         if kinds[parents[0]] and kinds[parents[-1]] and len(parents) <= 2:
-            enters: tuple[int, ...] = _ALL_VALUES[len(parents)]
+            signature: tuple[int, ...] = _ALL_VALUES[len(parents)]
         else:
-            enters = tuple(
+            signature = tuple(
                 [p if p in constants else _ANY_VALUE if kinds[p] else _ANY_NUMBER for p in parents]
             )
-        key = primitive, position, enters
+        key = primitive, position, signature
         rules = self._tracer.rules
         if key not in rules:
-            rules[key] = _recorded_rule(self._recorder, primitive, position, enters)
+            rules[key] = _recorded_rule(self._recorder, primitive, position, signature)
         rule = rules[key]
         if rule is None:
-            return self._run(primitive, position, node, parents, enters)
+            return self._run(primitive, position, node, parents, signature)
         if not rule.steps:
             result = rule.result
             return result if result.__class__ is float else (node, *parents)[cast(int, result)]
@@ -260,13 +260,13 @@ class LocalDerivatives:
         position: int,
         node: int,
         parents: tuple[int, ...],
-        enters: tuple[int, ...],
+        signature: tuple[int, ...],
     ) -> NodeOrFloat:
         """Run the rule on this node."""
         tracer = self._tracer
         operands = [
-            tracer.value(parent) if way < 0 else tracer.tape.constants[way]
-            for parent, way in zip(parents, enters, strict=True)
+            tracer.value(parent) if entry < 0 else tracer.tape.constants[entry]
+            for parent, entry in zip(parents, signature, strict=True)
         ]
         local = cast(Any, primitive.backward[position])(tracer.value(node), *operands)
         return tracer.node_of(local) if isinstance(local, Value) else float(local)
@@ -293,22 +293,22 @@ class LocalDerivatives:
 
 
 def _recorded_rule(
-    recorder: Recorder, primitive: Primitive, position: int, enters: tuple[int, ...]
+    recorder: Recorder, primitive: Primitive, position: int, signature: tuple[int, ...]
 ) -> _Rule | None:
-    """A rule, run once; None if it uses more than its operands, and has to run for each node."""
+    """Run a rule on stand-ins. None if it uses more than its operands, so it has no fixed steps."""
     constants = recorder.tracer.tape.constants
     apart = recorder.apart()
     tracer = apart.tracer
     tape = tracer.tape
     out = tracer.recorded(tape.add(Source("argument", 0), (), LEAF))
     operands: list[Any] = []
-    for i, way in enumerate(enters, 1):
-        if way == _ANY_VALUE:
+    for i, entry in enumerate(signature, 1):
+        if entry == _ANY_VALUE:
             operands.append(tracer.recorded(tape.add(Source("argument", i), (), LEAF)))
-        elif way == _ANY_NUMBER:
+        elif entry == _ANY_NUMBER:
             operands.append(tracer.recorded(tape.add(Source("argument", i)), Number))
         else:
-            operands.append(constants[way])
+            operands.append(constants[entry])
     token = current.set(current.get().under(apart, INSIDE))
     try:
         local = cast(Any, primitive.backward[position])(out, *operands)
@@ -319,7 +319,7 @@ def _recorded_rule(
         current.reset(token)
         uses_more = bool(tracer.leaves.data or tracer.draws or tracer.guards)
         tracer.leaves.restore_created()
-    return None if uses_more else _as_rule(tape, result, len(enters) + 1)
+    return None if uses_more else _as_rule(tape, result, len(signature) + 1)
 
 
 def _as_rule(tape: Tape, result: int, given: int) -> _Rule:

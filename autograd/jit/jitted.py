@@ -20,7 +20,7 @@ from autograd.jit.leaves import put_back
 from autograd.jit.program import UNSURE, Program
 from autograd.jit.record import Recording, Unrecorded, record
 from autograd.jit.refusal import TraceError, line_of
-from autograd.jit.structure import Static, flatten, things
+from autograd.jit.structure import Static, flatten, objects_in
 from autograd.jit.watch import Watch
 from autograd.text import for_stream
 from autograd.value import Value
@@ -167,7 +167,7 @@ class Jitted:
     def _recorded(self, structure: Any, numbers: array[float], passed: list[Value]) -> Program:
         with _one_recording, _collector_paused():  # it makes many objects, and no cycles
             start = time.perf_counter()
-            named = [self.function, *things(structure)]
+            named = [self.function, *objects_in(structure)]
             recording, watch = self._attempt(named, structure, len(numbers), passed)
             seconds = time.perf_counter() - start
             return Program(self.__name__, recording, watch, self.backend, seconds)
@@ -202,7 +202,7 @@ class Jitted:
     def _drop_dead_programs(self) -> None:
         """Drop the programs that use Values or arguments which no longer exist."""
         for key, programs in list(self._programs.items()):
-            alive = all(thing is not None for thing in things(key[0]))
+            alive = all(thing is not None for thing in objects_in(key[0]))
             kept = [program for program in programs if alive and not program.is_dead]
             if kept:
                 self._programs[key] = kept

@@ -17,7 +17,7 @@ from autograd.jit.schedule import Plan
 MOST = 60  # boxes of groups in a picture
 SOURCES = {
     "argument": "arguments",
-    "varying": "read anew",
+    "varying": "read again",
     "data": "leaves",
     "grad": "gradients of leaves",
 }

@@ -13,7 +13,7 @@ from autograd.jit.graph import RESULT, Graph, Source
 from autograd.jit.recorded import Captured, Number, Recorded
 from autograd.jit.recorder import Recorder
 from autograd.jit.refusal import TraceError
-from autograd.jit.structure import build, flatten, things
+from autograd.jit.structure import build, flatten, objects_in
 from autograd.jit.surroundings import all_captured, no_draws, values_and_streams
 from autograd.jit.tracer import Leaf, Tracer
 from autograd.value import Value
@@ -148,7 +148,7 @@ def _run(
     plain: list[Any] = []
     found: list[Value] = []
     shape = flatten(returned, plain, found)
-    if any(True for _ in things(shape)):
+    if any(True for _ in objects_in(shape)):
         raise TraceError("a function or an object cannot be returned: return its Values")
     return (shape, plain), [_result(tracer, value, stand_ins) for value in found]
 

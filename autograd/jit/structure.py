@@ -171,13 +171,13 @@ def _flatten_rarer(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
     )
 
 
-def things(structure: Any) -> Iterator[Any]:
+def objects_in(structure: Any) -> Iterator[Any]:
     """The functions and models in a structure; None for one that no longer exists."""
     if isinstance(structure, Identical):
         yield structure.thing()
     elif isinstance(structure, tuple):
         for part in structure:
-            yield from things(part)
+            yield from objects_in(part)
 
 
 def _extend(numbers: Numbers, plain: Any, kinds: set[type]) -> None:

@@ -25,8 +25,10 @@ from autograd.value import Value
 _MISSING: Any = object()
 _ASKING = frozenset(["getattr", "hasattr"])
 _PLAIN = frozenset([bool, int, float, complex, str, bytes, type(None)])
-_MANY = 10_000  # entries that are compared at each call; of numbers 1,000 in one container,
-_EACH = 30  # and each container costs as much as so many entries
+# A container is compared at each call if it has at most _MANY entries. One of plain numbers may have
+# 1,000, and all of these together _MANY, where each container counts as _EACH entries more.
+_MANY = 10_000
+_EACH = 30
 
 
 class Watch:
@@ -34,9 +36,9 @@ class Watch:
 
     def __init__(self, things: Iterable[Any]) -> None:
         self._code_names: set[str] = set()
-        self._asked: set[str] = set()  # those that need not be there
+        self._asked: set[str] = set()  # names that getattr() or hasattr() may ask for
         things, known = list(things), -1
-        while known < len(self._code_names):  # until every name is known that some code loads
+        while known < len(self._code_names):  # until looking around finds no further names
             known = len(self._code_names)
             self._cells: list[tuple[CellType, Any]] = []
             self._named: list[tuple[Any, str, Any]] = []
@@ -69,8 +71,8 @@ class Watch:
             if found is not content and not _equal(found, content):
                 return name
         try:
-            # Entries are compared by identity first. Those of a list that is an entry are looked at
-            # where that list is.
+            # Python compares entries by identity first, so this is fast. A list that is an entry is
+            # the same object; its own entries are compared where it stands in these lists.
             if self._lists != self._copies:
                 return "what is in a list"
             if [list(table.items()) for table in self._dicts] != self._items:
