@@ -210,7 +210,8 @@ class LocalDerivatives:
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder, self._tracer = recorder, recorder.tracer
-        leaves = self._tracer.leaves
+        self._tape, self._rules = recorder.tracer.tape, recorder.tracer.rules
+        leaves = recorder.tracer.leaves
         # Like the eager rules, these see the numbers that leaves have now, also where a leaf was
         # assigned to after the operation.
         self._now = {}
@@ -219,47 +220,53 @@ class LocalDerivatives:
 
     def of(self, node: int, position: int, upstream: NodeOrFloat) -> NodeOrFloat:
         """d node / d operand, for the operand at this position."""
-        tape = self._tracer.tape
-        primitive = cast(Primitive, tape.operations[node])
-        parents = tape.operands[node]
+        kinds = self._tape.kinds
+        primitive = cast(Primitive, self._tape.operations[node])
+        parents = self._tape.operands[node]
         if self._now:
             parents = tuple([self._now.get(parent, parent) for parent in parents])
-        local = self._slope(primitive, position, node, parents)
-        may_be_nan = position in primitive.nan_slopes
-        if may_be_nan and not self._recorder.history and upstream.__class__ is not float:
-            # Eagerly a gradient of 0 passes nothing on. A replay multiplies, and 0 * nan is nan.
-            choice = (cast(int, upstream), _as_node(tape, local), tape.constant(0.0))
-            local = tape.add(ops.where, choice, LEAF)
-        return local
-
-    def _slope(
-        self, primitive: Primitive, position: int, node: int, parents: tuple[int, ...]
-    ) -> NodeOrFloat:
-        constants, kinds = self._tracer.tape.constants, self._tracer.tape.kinds
-        if kinds[parents[0]] and kinds[parents[-1]] and len(parents) <= 2:
+        if kinds[parents[0]] and kinds[parents[-1]] and len(parents) <= 2:  # the usual case
             signature: tuple[int, ...] = _ALL_VALUES[len(parents)]
         else:
-            signature = tuple(
-                [p if p in constants else _ANY_VALUE if kinds[p] else _ANY_NUMBER for p in parents]
-            )
+            signature = self._signature(parents)
         key = primitive, position, signature
-        rules = self._tracer.rules
-        if key not in rules:
-            rules[key] = _recorded_rule(self._recorder, primitive, position, signature)
-        rule = rules[key]
+        if key not in self._rules:
+            self._rules[key] = _recorded_rule(self._recorder, *key)
+        rule = self._rules[key]
         if rule is None:
-            return self._run(primitive, position, node, parents, signature)
-        if not rule.steps:
+            local = self._run(node, parents, *key)
+        elif rule.steps:
+            local = self._copy(rule, [node, *parents])
+        else:
             result = rule.result
-            return result if result.__class__ is float else (node, *parents)[cast(int, result)]
-        return self._copy(rule, [node, *parents])
+            local = result if result.__class__ is float else (node, *parents)[cast(int, result)]
+        if position in primitive.nan_slopes:
+            local = self._unless_0(upstream, local)
+        return local
+
+    def _signature(self, parents: tuple[int, ...]) -> tuple[int, ...]:
+        constants, kinds = self._tape.constants, self._tape.kinds
+        return tuple(
+            [p if p in constants else _ANY_VALUE if kinds[p] else _ANY_NUMBER for p in parents]
+        )
+
+    def _unless_0(self, upstream: NodeOrFloat, local: NodeOrFloat) -> NodeOrFloat:
+        """A local derivative, or 0 where the gradient that it is multiplied with is 0.
+
+        Eagerly a gradient of 0 passes nothing on. A replay multiplies, and 0 * nan is nan.
+        """
+        if self._recorder.history or upstream.__class__ is float:
+            return local
+        tape = self._tape
+        choice = (cast(int, upstream), _as_node(tape, local), tape.constant(0.0))
+        return tape.add(ops.where, choice, LEAF)
 
     def _run(
         self,
-        primitive: Primitive,
-        position: int,
         node: int,
         parents: tuple[int, ...],
+        primitive: Primitive,
+        position: int,
         signature: tuple[int, ...],
     ) -> NodeOrFloat:
         """Run the rule on this node."""
@@ -273,7 +280,7 @@ class LocalDerivatives:
 
     def _copy(self, rule: _Rule, places: list[int]) -> int:
         """Add the steps of a rule. Places are the result of the primitive and its operands."""
-        tape = self._tracer.tape
+        tape = self._tape
         kinds, operations, operands = tape.kinds, tape.operations, tape.operands
         kind_of_result = RESULT if self._recorder.history else LEAF
         for operation, before in rule.steps:

@@ -25,8 +25,8 @@ from autograd.value import Value
 _MISSING: Any = object()
 _ASKING = frozenset(["getattr", "hasattr"])
 _PLAIN = frozenset([bool, int, float, complex, str, bytes, type(None)])
-# A container is compared at each call if it has at most _MANY entries. One of plain numbers may have
-# 1,000, and all of these together _MANY, where each container counts as _EACH entries more.
+# A container is compared at each call if it has at most _MANY entries. A container of plain numbers
+# may have 1,000; all of these may have _MANY, and each of them counts as _EACH entries more.
 _MANY = 10_000
 _EACH = 30
 
