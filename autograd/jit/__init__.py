@@ -6,11 +6,12 @@ The rooms, in the order in which a call goes through them:
     structure.py    arguments laid out as a row of numbers
     watch.py        what else the function depends on
     record.py       run the function once on recorded Values (recorded.py), of which recorder.py,
-                    tracer.py and derive.py make a graph (graph.py)
+                    tracer.py and derive.py make a graph (graph.py); what cannot be recorded gets
+                    an error (refusal.py)
     simplify.py     the same numbers from fewer operations
     schedule.py     alike operations side by side, in strided runs
     backends/       carried out with NumPy, or with kernels compiled by LLVM
-    program.py      numbers in, run, check, numbers out
+    program.py      numbers in, run, check, numbers out (ports.py)
 
 >>> from autograd import Value
 >>> w = Value(2.0)

@@ -11,11 +11,11 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from importlib.util import find_spec
 from typing import Any
 
 from autograd.context import current
 from autograd.eager import Eager
+from autograd.jit.backends import backend_named
 from autograd.jit.leaves import put_back
 from autograd.jit.program import UNSURE, Program
 from autograd.jit.record import Recording, Unrecorded, record
@@ -58,7 +58,7 @@ class Jitted:
         ):
             raise TypeError(f"{self.__name__} does not return at once: jit takes plain functions")
         self.function = function
-        self.backend = _backend(backend)
+        self.backend = backend_named(backend)
         self.static = frozenset([static] if isinstance(static, str) else static)
         self._static_places = _places(function, self.static)
         self._programs: dict[Any, list[Program]] = {}
@@ -231,16 +231,6 @@ def _collector_paused() -> Iterator[None]:
     finally:
         if running:
             gc.enable()
-
-
-def _backend(name: str | None) -> str:
-    if name not in (None, "native", "numpy"):
-        raise ValueError(f"there are the backends 'native' and 'numpy', not {name!r}")
-    if name is None:
-        return "native" if find_spec("llvmlite") else "numpy"
-    if name == "native" and not find_spec("llvmlite"):
-        raise ImportError("the native backend needs llvmlite: pip install 'scalar-autograd[jit]'")
-    return name
 
 
 def jit(

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from autograd import ops
 from autograd.draw import Drawing
-from autograd.jit.backends.numpy import NumpyCode
+from autograd.jit.backends import code_for
 from autograd.jit.picture import draw_program, outline
 from autograd.jit.ports import Ports
 from autograd.jit.record import Passed, Recording, Result
@@ -127,13 +127,7 @@ class Program:
         self._outline = outline(plan)
         self._lap("schedule")
         self._factors = _factors(plan)
-        self._code: Any
-        if backend == "native":
-            from autograd.jit.backends.native import NativeCode  # an optional extra
-
-            self._code = NativeCode(plan)
-        else:
-            self._code = NumpyCode(plan)
+        self._code = code_for(plan, backend)
         self.bytes = self._code.memory.nbytes + self._code.nbytes + self._factors.nbytes
         self._lap("compile")
         self._ports = Ports(recording, graph, plan, now)

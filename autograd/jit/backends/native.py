@@ -247,7 +247,7 @@ def _moves(pieces: list[Piece]) -> tuple[int, int]:
 
 
 class NativeCode:
-    """A plan, the memory for its numbers, and `run`. See backends/__init__.py."""
+    """A plan, the memory for its numbers, and `run`. See `backends.Code`."""
 
     def __init__(self, plan: Plan) -> None:
         code = code_of(plan)

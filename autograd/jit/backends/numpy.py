@@ -43,7 +43,7 @@ VECTORISED: dict[Primitive, Callable[..., Any]] = {
 
 
 class NumpyCode:
-    """A plan, the memory for its numbers, and `run`. See backends/__init__.py."""
+    """A plan, the memory for its numbers, and `run`. See `backends.Code`."""
 
     def __init__(self, plan: Plan) -> None:
         self.memory: Floats = np.zeros(plan.size)
