@@ -32,6 +32,8 @@ class Primitive:
         commutes: whether forward(a, b) is forward(b, a) to the last bit for all floats.
         total: whether `forward` gives a number for all floats and never raises, so that the jit may
             leave it out where nothing uses the result.
+        nan_slopes: the positions of operands by which the local derivative may be nan where
+            `forward` gives a number, instead of raising.
         text: how a formula writes it, a Form or its template. By default a function of the symbol,
             where that is a word, or of the name: `cube(x)`.
         latex: the same in LaTeX; by default like `text`.
@@ -51,7 +53,7 @@ class Primitive:
 
     __slots__ = (
         *("backward", "commutes", "domain", "forward", "is_folded", "latex", "name", "pull"),
-        *("symbol", "text", "total"),
+        *("nan_slopes", "symbol", "text", "total"),
     )
 
     def __init__(
@@ -64,6 +66,7 @@ class Primitive:
         *,
         commutes: bool = False,
         total: bool = False,
+        nan_slopes: Sequence[int] = (),
         text: str | Form = "",
         latex: str | Form = "",
         pull: Pull | None = None,
@@ -80,6 +83,7 @@ class Primitive:
         self.domain = domain
         self.commutes = commutes
         self.total = total
+        self.nan_slopes = tuple(nan_slopes)
         self.text = checked_form(name, len(rules), text)
         self.latex = checked_form(name, len(rules), latex or text)
         self.pull = pull or _pull(self.backward)

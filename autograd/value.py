@@ -266,7 +266,7 @@ class Value:
         label = f", label={self.label!r}" if self.label else ""
         return for_stream(f"Value(data={self.data}, grad={self.grad}{label})")
 
-    def _held(self) -> Any:
+    def _as_data(self) -> Any:
         """What a new Value of this one would hold: nothing, but in a recording a number may."""
         raise TypeError(f"a Value holds a real number, not {self!r} ({type(self).__name__})")
 
@@ -298,7 +298,7 @@ class Value:
 def as_float(data: Any) -> float:
     """A float for a real number of any kind, or the error that says what is wrong."""
     if isinstance(data, Value):
-        return cast(float, data._held())
+        return cast(float, data._as_data())
     if isinstance(data, complex | str | bytes | bytearray) or not (
         hasattr(data, "__float__") or hasattr(data, "__index__")
     ):

@@ -19,7 +19,7 @@ from autograd.context import INSIDE, current
 from autograd.jit.graph import COPY, LEAF, NUMBER, RESULT, Source, Tape
 from autograd.jit.recorded import Number
 from autograd.jit.refusal import refuse
-from autograd.ops import Primitive
+from autograd.primitive import Primitive
 from autograd.value import Value
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from autograd.ops import Primitive
+from autograd.primitive import Primitive
 
 # A leaf whose number is that of another node: after an assignment, after detach(), and where a
 # gradient becomes a plain number. It exists while a function is recorded; simplifying removes it.

@@ -20,7 +20,7 @@ from autograd.jit.leaves import Floats, Linked, link
 from autograd.jit.record import Recording, Result
 from autograd.jit.schedule import Plan, selector
 from autograd.jit.tracer import Leaf
-from autograd.messages import NO_GRADIENT
+from autograd.messages import no_gradient
 from autograd.value import Value
 
 
@@ -76,7 +76,7 @@ class Ports:
         """Link the captured leaves to stores, and note what moves between these and the memory."""
         for leaf, kind, source, _ in ports:
             if kind == "grad" and source >= 0 and leaf.grad is None:  # the eager call raises too
-                raise TypeError(NO_GRADIENT.format(leaf.label or "a Value"))
+                raise no_gradient(leaf.label)
         leaves = list(dict.fromkeys(port.leaf for port in ports))
         link(leaves)
         # The program does not keep leaves alive: without one of them it is of no use.

@@ -28,7 +28,7 @@ from autograd.jit.schedule import Plan, schedule
 from autograd.jit.simplify import simplify
 from autograd.jit.structure import build
 from autograd.jit.watch import Watch
-from autograd.ops import Opaque
+from autograd.primitive import Opaque
 from autograd.text import for_stream
 from autograd.value import Value
 

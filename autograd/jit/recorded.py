@@ -14,8 +14,8 @@ from autograd.context import current
 from autograd.jit.graph import COPY, RESULT, Source
 from autograd.jit.leaves import Linked
 from autograd.jit.refusal import TraceError, refuse
-from autograd.messages import NO_GRADIENT
-from autograd.ops import Primitive
+from autograd.messages import no_gradient
+from autograd.primitive import Primitive
 from autograd.value import Value, as_label
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class Number(Recorded):
     __slots__ = ()
     _stands_for_number = True
 
-    def _held(self) -> Number:
+    def _as_data(self) -> Number:
         """What `Value(number)` keeps as its data: the number itself, so that its node is known."""
         return self
 
@@ -224,7 +224,7 @@ class Captured(Traced):
         if tracer is None:
             self.slot("grad").__set__(self, number)
         elif number is None:
-            raise TypeError(NO_GRADIENT.format(self.label or "a Value"))
+            raise no_gradient(self.label)
         else:
             tracer.assign(self, grad=number)
 

@@ -9,7 +9,7 @@ from autograd.context import Context, Interpreter, Listener
 from autograd.jit import derive
 from autograd.jit.refusal import refuse
 from autograd.jit.tracer import Tracer
-from autograd.ops import Primitive
+from autograd.primitive import Primitive
 from autograd.switches import no_grad
 from autograd.switches import recording as with_history
 from autograd.value import Value

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from autograd import ops
 from autograd.jit.graph import Graph, Source
-from autograd.ops import Primitive
+from autograd.primitive import Primitive
 
 Addresses = NDArray[np.int64]
 KINDS = ("constant", "argument", "varying", "data", "grad")

@@ -18,7 +18,7 @@ from typing import Any
 
 from autograd import ops
 from autograd.jit.graph import COPY, Graph, Source
-from autograd.ops import Primitive
+from autograd.primitive import Primitive
 
 
 def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:

@@ -18,7 +18,7 @@ from autograd.hooks import Hooks
 from autograd.jit.graph import COPY, LEAF, NUMBER, RESULT, Graph, Source, Tape
 from autograd.jit.recorded import CAPTURED, Captured, Number, Recorded
 from autograd.jit.refusal import TraceError, refuse
-from autograd.ops import CONSTANT, Primitive
+from autograd.primitive import CONSTANT, Primitive
 from autograd.value import Operand, Value, as_operand
 
 _new = object.__new__

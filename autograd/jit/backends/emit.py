@@ -14,7 +14,7 @@ from typing import Any
 from llvmlite import ir
 
 from autograd import ops
-from autograd.ops import Primitive
+from autograd.primitive import Primitive
 
 FLOAT = ir.DoubleType()
 Emit = Callable[..., Any]  # (builder, operands...) -> result

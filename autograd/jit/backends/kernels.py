@@ -15,7 +15,7 @@ from typing import Any
 from llvmlite import ir
 
 from autograd.jit.backends.emit import EMIT, FLOAT, constant, like
-from autograd.ops import Primitive
+from autograd.primitive import Primitive
 
 WORD = ir.IntType(64)
 WORDS, FLOATS = WORD.as_pointer(), FLOAT.as_pointer()

@@ -31,7 +31,7 @@ from autograd.jit.backends.emit import EMIT, VECTOR_STRIDES
 from autograd.jit.backends.kernels import BLOCK, VECTOR
 from autograd.jit.backends.numpy import run_in_python
 from autograd.jit.schedule import Addresses, Group, Plan, runs
-from autograd.ops import Primitive
+from autograd.primitive import Primitive
 
 # --- compiled kernels -----------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from autograd import ops
 from autograd.jit.schedule import Group, Plan, selector
-from autograd.ops import Primitive
+from autograd.primitive import Primitive
 
 Floats = NDArray[np.float64]
 # np.add.reduce adds row after row if a row has at least this many members. Shorter rows it may add
