@@ -249,6 +249,21 @@ def jit(
         static: names of arguments that are part of the program, such as a number of layers: each
             new value of them triggers a new recording.
 
+    A replay reads leaves, gradients and `optimizer.lr` at each call, so assignments between calls
+    count. Everything else that the function names is guarded: globals, closures, attributes, the
+    entries of lists and dicts (of numbers, up to 1,000 in one), the settings of models and
+    optimizers. If one has changed, the function is recorded again. Strings, booleans and callables
+    among the arguments are static. Numbers from elsewhere (a file, a NumPy array that is not an
+    argument) are read once. Dropout and other draws of `nn` are repeated at each replay.
+
+    An error inside a replay is the eager run's own, and leaves everything as it was. A gradient
+    that is nan or infinite in the eager run is replayed like any other; where another number is not
+    finite, the call is done eagerly. NumPy's own functions of an array of arguments may differ in
+    the last bits. `print(program)` has a line for each stage.
+
+    A call raises TraceError where code looks at a recorded number (`float(v)`, `if v > 0`) or
+    changes anything but Values (a counter, a list).
+
     Raises TypeError for what is not a plain function, ValueError for an unknown backend or
     argument, ImportError for a backend that is not installed.
     """
