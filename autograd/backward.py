@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from autograd.context import current
-from autograd.sweep import between, ordered, sweep
+from autograd.sweep import between, newest_first, sweep
 from autograd.value import Value
 
 
@@ -16,8 +16,8 @@ def topological_order(*outputs: Value) -> list[Value]:
     The leaves come first. Leaves and inner nodes are each in the order in which they were made.
     Depth is limited by memory only.
     """
-    leaves, inner = ordered(_values(outputs, "outputs"))
-    return leaves + inner
+    leaves, inner = newest_first(_values(outputs, "outputs"))
+    return leaves[::-1] + inner[::-1]
 
 
 def grad(
@@ -46,8 +46,8 @@ def grad(
 
 def gradients_between(output: Value, inputs: Sequence[Value]) -> dict[Value, float]:
     """d output / d node of each input and each node that depends on one, where it is not 0."""
-    _, inner = ordered([output])
-    return sweep(inner[::-1], output, between(inner, inputs))
+    _, inner = newest_first([output])
+    return sweep(inner, output, between(inner, inputs))
 
 
 def jacobian(

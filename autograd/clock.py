@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from itertools import count
+
+_setting = threading.Lock()
 
 
 class Clock:
@@ -15,10 +18,10 @@ class Clock:
 
     def pass_by(self, number: float) -> None:
         """From now on give larger numbers than this one, which a copied or unpickled node has."""
-        now = next(self.numbers)
-        if number >= now:
-            # Far beyond, so that what another thread takes from the old count meanwhile is smaller.
-            self.numbers = count(int(number) + 2**32)
+        with _setting:
+            if number >= next(self.numbers):
+                # Far beyond: what another thread takes from the old count meanwhile is smaller.
+                self.numbers = count(int(number) + 2**32)
 
 
 clock = Clock()

@@ -9,7 +9,8 @@ outside it has to ask. The current context belongs to a thread or an async task.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -24,6 +25,7 @@ Listener = Callable[[Any, int, Any, Any, Any], None]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class Interpreter:
@@ -172,6 +174,16 @@ current: ContextVar[Context] = ContextVar("context", default=OUTSIDE)
 rules_on_values: ContextVar[bool] = ContextVar("rules_on_values", default=False)
 
 
+@contextmanager
+def entered(variable: ContextVar[T], content: T) -> Iterator[None]:
+    """Inside, the variable has this content."""
+    token = variable.set(content)
+    try:
+        yield
+    finally:
+        variable.reset(token)
+
+
 class TakenAsFloat(TypeError):
     """A rule that runs on Values turned one into a float, which would lose its derivatives."""
 
@@ -181,13 +193,10 @@ def scoped(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def owner(*args: P.args, **kwargs: P.kwargs) -> R:
-        token = current.set(current.get().within(owner))
-        try:
+        with entered(current, current.get().within(owner)):
             return function(*args, **kwargs)
-        finally:
-            current.reset(token)
 
-    return owner
+    return owner  # itself the owner: its name is what drawings show
 
 
 def is_trainable(value: Value) -> bool | None:

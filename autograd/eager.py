@@ -14,12 +14,13 @@ from autograd.context import (
     Interpreter,
     Listener,
     current,
+    entered,
     rules_on_values,
 )
 from autograd.hooks import Hooks
 from autograd.messages import described, explained
-from autograd.primitive import Primitive
-from autograd.sweep import between, ordered, sweep, write_gradients
+from autograd.primitive import Primitive, operands_of
+from autograd.sweep import between, newest_first, sweep, write_gradients
 from autograd.value import Value, as_float
 
 _new = object.__new__
@@ -41,9 +42,9 @@ class Eager(Interpreter):
             else:
                 data = forward(left.data, right.data)
         except (ValueError, ZeroDivisionError, OverflowError) as error:
-            raise explained(error, primitive, _operands(left, right), context) from None
+            raise explained(error, primitive, operands_of(left, right), context) from None
         if data.__class__ is not float:
-            data = _as_result(primitive, data, _operands(left, right), context)
+            data = _as_result(primitive, data, operands_of(left, right), context)
         node = _new(Value)  # Value.__init__ written out: here most time is spent
         node.data = data
         node.grad = 0.0
@@ -86,17 +87,12 @@ class Eager(Interpreter):
         each: Listener | None = None,
     ) -> list[Value]:
         """Gradients as Values; with create_graph they remember how they were made."""
-        _, inner = ordered([output])
+        _, inner = newest_first([output])
         context = current.get()
         if create_graph:  # also inside no_grad()
             context = context.under(context.interpreter.with_history())
-        entered = current.set(context)
-        on_values = rules_on_values.set(create_graph)
-        try:
-            gradients = sweep(inner[::-1], output, between(inner, inputs), create_graph, each)
-        finally:
-            rules_on_values.reset(on_values)
-            current.reset(entered)
+        with entered(current, context), entered(rules_on_values, create_graph):
+            gradients = sweep(inner, output, between(inner, inputs), create_graph, each)
         found = [gradients.get(node, 0.0) for node in inputs]
         return [g if isinstance(g, Value) else Value(g) for g in found]
 
@@ -130,12 +126,6 @@ class Numbers(Eager):
         if not weights or not sums.is_foldable(weights, inputs, start):
             return super().weighted_sum(context, weights, inputs, start)
         return Value(sums.total(sums.products(weights, inputs, start)))
-
-
-def _operands(left: Value, right: Any) -> tuple[Value, ...]:
-    if right is None:
-        return (left,)
-    return (left, *right) if isinstance(right, tuple) else (left, right)
 
 
 def _as_result(

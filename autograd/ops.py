@@ -118,7 +118,7 @@ one_less: Primitive = _total(
 log_of_base: Primitive = _total(
     "log_of_base",
     floats.log_of_base,
-    # A factor, so that below 0 the slopes of every order are nan.
+    # Multiplied by nan below 0, not replaced by it: so the slopes of every order are nan there.
     lambda out, x: where(x, 1.0 / where(x, x, 1.0), 0.0) * where(greater(0.0, x), math.nan, 1.0),
     text="log",
     latex=r"\log",

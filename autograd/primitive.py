@@ -122,10 +122,7 @@ class Primitive:
 
     def operands(self, node: Any) -> Sequence[Any]:
         """The nodes to which a gradient goes from a node."""
-        left, right = node._left, node._right
-        if right is None:
-            return (left,)
-        return (left, *right) if right.__class__ is tuple else (left, right)
+        return operands_of(node._left, node._right)
 
     def parents(self, node: Any) -> tuple[Any, ...]:
         """What `Value.parents` gives for a node."""
@@ -147,6 +144,13 @@ class Primitive:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return primitive_at, place_of(self)
+
+
+def operands_of(left: Any, right: Any) -> tuple[Any, ...]:
+    """The operands of an operation, as a node keeps them; `right` may be None, or a tuple."""
+    if right is None:
+        return (left,)
+    return (left, *right) if right.__class__ is tuple else (left, right)
 
 
 def wrong_kinds(primitive: Primitive, operands: Sequence[Any]) -> TypeError:
@@ -213,7 +217,9 @@ def _pull(rules: Sequence[Any]) -> Pull:
         def pull_one(node: Any, upstream: float) -> None:
             x = node._left
             if x._primitive is not CONSTANT:
-                x.grad += upstream * (rule if rule.__class__ is float else rule(node.data, x.data))
+                # The slope first: a rule may differentiate another graph, which adds to x.grad.
+                slope = rule if rule.__class__ is float else rule(node.data, x.data)
+                x.grad += upstream * slope
 
         return _pull_none if rule is None else pull_one
 

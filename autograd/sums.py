@@ -27,10 +27,10 @@ from autograd.primitive import Folded, Primitive
 from autograd.value import Operand, Value
 
 WIDE = 6  # narrower sums take less time as nodes
-# The classes of nodes that a sum is made of: another one may give the operators another meaning.
+# The classes whose sums are folded: a subclass may redefine the operators.
 CLASSES: set[type[Value]] = {Value}
 _new = object.__new__
-_looking = threading.Lock()
+_looking = threading.RLock()  # a signal handler may look while its thread looks
 
 
 class Terms:
@@ -83,7 +83,7 @@ def products(
     weights: Sequence[Value], inputs: Sequence[Value], start: Value | None
 ) -> array[float]:
     """The numbers to be added up, in order."""
-    # An array is nothing to the garbage collector.
+    # The garbage collector does not traverse an array.
     numbers = array("d", [w.data * x.data for w, x in zip(weights, inputs, strict=True)])
     if start is not None:
         numbers.insert(0, start.data)
@@ -100,7 +100,7 @@ def folded(
 ) -> Value:
     """start + w_1 x_1 + w_2 x_2 + ... as one node."""
     numbers = products(weights, inputs, start)
-    # Tuples that are there are not copied.
+    # `tuple` returns a tuple itself, without copying.
     terms = Terms(tuple(weights), tuple(inputs), start, numbers)
     return _node(context, WEIGHTED_SUM, total(numbers), weights[0], terms, next(clock.numbers))
 
@@ -135,7 +135,7 @@ class _WeightedSum(Folded):
     def settle(self, node: Any) -> None:
         parts = node._right.parts
         if parts is not None:
-            # In this order, `parents` finds both operands, or the terms, in another thread too.
+            # The primitive last: until then other threads ask this row, which takes what it finds.
             node._left, node._right = parts[-2:]
             node._primitive = add
 
@@ -162,8 +162,8 @@ def _parts(node: Value, terms: Terms) -> list[Value]:
         parts.pop()  # the last addition is the node itself
         for part in parts:
             part.grad = terms.grad
-        terms.parts = parts
-        return parts
+        terms.parts = terms.parts or parts
+        return terms.parts
 
 
 def _between(made: float, count: int) -> list[Any]:

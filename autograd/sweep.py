@@ -14,8 +14,9 @@ derivative raises or is not finite.
 from __future__ import annotations
 
 import math
+import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from operator import attrgetter
 from typing import Any
@@ -26,11 +27,23 @@ from autograd.ops import relu
 from autograd.primitive import CONSTANT, Opaque
 
 _newness = attrgetter("_made")
-# One walk, and one pass that writes `.grad`, at a time: a walk marks nodes, and leaves that two
-# threads share would lose what one of them adds.
+# One pass that writes `.grad` at a time, in all threads: a walk marks nodes, and a leaf that two
+# threads share would lose what one of them adds. So a rule must not wait for another thread's pass.
 _one_at_a_time = threading.RLock()
 # The inner nodes of the passes under way: of more than one if a rule calls backward().
 _under_way: list[list[Any]] = []
+_latest_walk: object = None
+
+
+def _forget_other_threads() -> None:
+    """In a forked process there are none, and nobody else will release the lock."""
+    global _one_at_a_time
+    _one_at_a_time = threading.RLock()
+    _under_way.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_other_threads)
 
 
 def ancestors(output: Any) -> tuple[list[Any], list[Any]]:
@@ -39,10 +52,11 @@ def ancestors(output: Any) -> tuple[list[Any], list[Any]]:
     A weighted sum that nobody has looked into is one node; see sums.py. Depth is limited by memory
     only.
     """
+    global _latest_walk
     leaves: list[Any] = []
     inner: list[Any] = []
     # Marks on the nodes take less time than a set of them.
-    walk = output._mark = object()
+    _latest_walk = walk = output._mark = object()
     waiting = [output]
     while waiting:
         node = waiting.pop()
@@ -54,6 +68,7 @@ def ancestors(output: Any) -> tuple[list[Any], list[Any]]:
         right = node._right
         if right.__class__ is tuple or node._primitive.is_folded:
             if node._primitive.is_folded:
+                # From here on, a sum that somebody has looked into is its last addition.
                 node._primitive.settle(node)
             for operand in node._primitive.operands(node):
                 if operand._mark is not walk:
@@ -66,13 +81,18 @@ def ancestors(output: Any) -> tuple[list[Any], list[Any]]:
         if right is not None and right._mark is not walk:
             right._mark = walk
             waiting.append(right)
+    if _latest_walk is not walk:  # a signal handler has walked meanwhile, and changed marks
+        return ancestors(output)
     # The walk found the newer operands first: little is left to sort.
     inner.sort(key=_newness, reverse=True)
     return leaves, inner
 
 
-def ordered(outputs: Iterable[Any]) -> tuple[list[Any], list[Any]]:
-    """Leaves and inner nodes, both in the order in which they were made, with all of every sum."""
+def newest_first(outputs: Iterable[Any]) -> tuple[list[Any], list[Any]]:
+    """Leaves and inner nodes, both the newest first, with the parts of every weighted sum.
+
+    This walk looks into the sums and marks nothing, so it needs no lock.
+    """
     leaves: list[Any] = []
     inner: list[Any] = []
     seen: set[Any] = set()
@@ -84,7 +104,9 @@ def ordered(outputs: Iterable[Any]) -> tuple[list[Any], list[Any]]:
             parents = node.parents
             (inner if parents else leaves).append(node)
             waiting += parents
-    return sorted(leaves, key=_newness), sorted(inner, key=_newness)
+    leaves.sort(key=_newness, reverse=True)
+    inner.sort(key=_newness, reverse=True)
+    return leaves, inner
 
 
 # --- first order, into .grad ----------------------------------------------------------------------
@@ -103,43 +125,54 @@ def sweep_floats(output: Any, inner: Sequence[Any]) -> None:
                 raise explained_backward(error, node) from None
 
 
-def write_gradients(output: Any) -> None:
+def write_gradients(output: Any, run: Callable[[Any, list[Any]], None] = sweep_floats) -> None:
     """Add d output / d leaf to `.grad` of each leaf, and write those of inner nodes.
 
     All gradients are restored if anything is raised.
     """
     with _one_at_a_time:
+        if _under_way:
+            _require_another_graph(output)
         leaves, inner = ancestors(output)
-        if _under_way and not set(inner).isdisjoint(chain(*_under_way)):
-            raise RuntimeError(
-                "a rule called backward() on the graph whose backward pass it is part of: use"
-                " grad(), which touches no .grad"
-            )
-        sums = [node._right for node in inner if node._primitive.is_folded]
-        of_leaves = [(leaf, leaf.grad) for leaf in leaves if leaf.grad]
-        of_inner = [(holder, holder.grad) for holder in chain(inner, sums) if holder.grad]
         _under_way.append(inner)
         try:
-            for holder, _ in chain(of_leaves, of_inner):
-                holder.grad = 0.0
-            sweep_floats(output, inner)
+            sums = [node._right for node in inner if node._primitive.is_folded]
+            of_leaves = [(leaf, leaf.grad) for leaf in leaves if leaf.grad != 0.0]
             for leaf, gradient in of_leaves:
-                leaf.grad += gradient
-            for leaf in leaves:
-                if leaf._primitive is CONSTANT and leaf is not output:
-                    leaf.grad = 0.0
-        except BaseException as error:
-            without = [node for node in chain(leaves, inner) if node.grad is None]
-            for holder in chain(leaves, inner, sums):
-                if holder.grad is not None:
+                if gradient is None:
+                    raise no_gradient(leaf.label)
+            of_inner = [(holder, holder.grad) for holder in chain(inner, sums) if holder.grad]
+            try:
+                for holder, _ in chain(of_leaves, of_inner):
                     holder.grad = 0.0
-            for holder, gradient in chain(of_leaves, of_inner):
-                holder.grad = gradient
-            if without and isinstance(error, TypeError):
-                raise no_gradient(without[0].label) from None
-            raise
+                run(output, inner)
+                for leaf, gradient in of_leaves:
+                    leaf.grad += gradient
+                for leaf in leaves:
+                    if leaf._primitive is CONSTANT and leaf is not output:
+                        leaf.grad = 0.0
+            except BaseException as error:
+                without = [node for node in inner if node.grad is None]
+                for holder in chain(leaves, inner, sums):
+                    if holder.grad is not None:
+                        holder.grad = 0.0
+                for holder, gradient in chain(of_leaves, of_inner):
+                    holder.grad = gradient
+                if without and isinstance(error, TypeError):
+                    raise no_gradient(without[0].label) from None
+                raise
         finally:
             _under_way.pop()
+
+
+def _require_another_graph(output: Any) -> None:
+    """Raise RuntimeError if a pass inside a rule comes to nodes of the pass that the rule is in."""
+    _, inner = newest_first([output])
+    if not set(inner).isdisjoint(chain(*_under_way)):
+        raise RuntimeError(
+            "a rule called backward() on the graph whose backward pass it is part of: use grad(),"
+            " which touches no .grad"
+        )
 
 
 # --- any order, as floats or as graphs ------------------------------------------------------------
@@ -168,14 +201,14 @@ def sweep(
         if upstream.__class__ is float and upstream == 0.0:
             continue
         primitive, parents = node.primitive, node.parents
-        operands = _operands(parents, wanted, create_graph)
+        arguments = _arguments(parents, wanted, create_graph)
         for k, (parent, rule) in enumerate(zip(parents, primitive.backward, strict=True)):
             if rule is None or parent not in wanted:
                 continue
             try:
                 local = rule
                 if rule.__class__ is not float:
-                    local = rule(node if create_graph else node.data, *operands)
+                    local = rule(node if create_graph else node.data, *arguments)
                 if upstream in fixed_at_0 and not math.isfinite(number_of(local)):
                     continue
                 contribution = _product(upstream, local)
@@ -199,10 +232,10 @@ def sweep(
     return gradients
 
 
-def between(order: Iterable[Any], inputs: Iterable[Any]) -> set[Any]:
-    """The inputs, and every node of the order that depends on one: where gradients are wanted."""
+def between(inner: Sequence[Any], inputs: Iterable[Any]) -> set[Any]:
+    """The inputs, and every inner node that depends on one: where gradients are wanted."""
     wanted = set(inputs)
-    for node in order:
+    for node in reversed(inner):
         if any(parent in wanted for parent in node.parents):
             wanted.add(node)
         elif isinstance(node.primitive, Opaque) and node not in wanted:
@@ -211,11 +244,11 @@ def between(order: Iterable[Any], inputs: Iterable[Any]) -> set[Any]:
 
 
 def number_of(x: Any) -> Any:
-    """The number of a float or a Value."""
-    return x if x.__class__ is float else getattr(x, "data", x)
+    """The number of a Value; a plain number of any kind as it is."""
+    return x.data if hasattr(x, "_primitive") else x
 
 
-def _operands(parents: Sequence[Any], wanted: set[Any], create_graph: bool) -> list[Any]:
+def _arguments(parents: Sequence[Any], wanted: set[Any], create_graph: bool) -> list[Any]:
     """What a rule takes: numbers, or nodes. A plain number stays one, unless its own is wanted."""
     if not create_graph:
         return [parent.data for parent in parents]

@@ -10,8 +10,8 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from autograd.context import INSIDE, OUTSIDE, Context, Interpreter, Listener, current
 from autograd.messages import described, happened_in
-from autograd.primitive import CONSTANT, Primitive
-from autograd.sweep import number_of, ordered, sweep
+from autograd.primitive import CONSTANT, Primitive, operands_of
+from autograd.sweep import newest_first, number_of, sweep, write_gradients
 from autograd.value import Value
 
 P = ParamSpec("P")
@@ -133,8 +133,7 @@ class Checked(Interpreter):
         """The result, which must be finite."""
         node = self.inner.apply(context, primitive, left, right)
         if not math.isfinite(node.data):
-            operands = (left, *right) if isinstance(right, tuple) else (left, right)
-            call = described(primitive, [o for o in operands if o is not None])
+            call = described(primitive, operands_of(left, right))
             raise FloatingPointError(f"{call} gave {node.data}{happened_in(context)}")
         return node
 
@@ -143,11 +142,9 @@ class Checked(Interpreter):
         self.inner.assign(leaf, number, grad)
 
     def backward(self, output: Value) -> None:
-        """A sweep that only checks, and then the usual one."""
-        leaves, inner = ordered([output])
-        wanted = {node for node in leaves + inner if node._primitive is not CONSTANT}
-        sweep(inner[::-1], output, wanted, each=_require_finite)
-        self.inner.backward(output)
+        """The gradients, each contribution checked, into `.grad`."""
+        newest_first([output])  # a look into all sums: each product is checked
+        write_gradients(output, _checked_sweep)
 
     def grad(
         self,
@@ -164,6 +161,14 @@ class Checked(Interpreter):
                 each(*contribution)
 
         return self.inner.grad(output, inputs, create_graph, check)
+
+
+def _checked_sweep(output: Value, inner: list[Value]) -> None:
+    """The chain rule on floats, like `sweep_floats`, with a look at each contribution."""
+    nodes = {output, *inner}.union(*[node.parents for node in inner])
+    wanted = {node for node in nodes if node is output or node._primitive is not CONSTANT}
+    for node, gradient in sweep(inner, output, wanted, each=_require_finite).items():
+        node.grad += gradient
 
 
 def _require_finite(node: Value, k: int, local: Any, contribution: Any, before: Any) -> None:

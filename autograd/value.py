@@ -201,7 +201,7 @@ class Value:
     __mul__, __rmul__ = _binary(ops.mul, "mul")
     __truediv__, __rtruediv__ = _binary(ops.div, "truediv")
     _to_the_value, __rpow__ = _binary(ops.power, "pow")
-    _to_the_number, _ = _binary(ops.pow, "pow")
+    _to_the_number = _binary(ops.pow, "pow")[0]
 
     def __pow__(self, other: Operand) -> Value:
         """`self ** other`: the primitive `pow` of a plain number, `power` of another Value."""
@@ -267,7 +267,7 @@ class Value:
         return for_stream(f"Value(data={self.data}, grad={self.grad}{label})")
 
     def _as_data(self) -> Any:
-        """What a new Value of this one would hold: nothing, but in a recording a number may."""
+        """`Value(this)` raises; in a recording, what stands for a plain number overrides this."""
         raise TypeError(f"a Value holds a real number, not {self!r} ({type(self).__name__})")
 
     def __getstate__(self) -> Any:

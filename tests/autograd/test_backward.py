@@ -336,3 +336,13 @@ def test_every_operand_of_a_choice_comes_before_it() -> None:
     place = {node: i for i, node in enumerate(order)}
     assert len(place) == len(order) == 11
     assert all(place[parent] < place[node] for node in order for parent in node.parents)
+
+
+def test_a_gradient_that_is_none_is_refused_on_every_leaf() -> None:
+    """Also where it would receive nothing, and where the leaf is the output."""
+    x = Value(2.0, "x")
+    for output in (x, x * 1.0 * Value(0.0)):
+        x.grad = None
+        with pytest.raises(TypeError, match="the gradient of x is None"):
+            output.backward()
+        assert x.grad is None

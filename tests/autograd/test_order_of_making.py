@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 import random
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -219,6 +222,124 @@ def test_a_pass_inside_a_pass_over_the_same_graph_is_refused() -> None:
     with pytest.raises(RuntimeError, match=r"use grad\(\), which touches no .grad"):
         output.backward()
     assert (x.grad, middle.grad, output.grad) == (0.0, 0.0, 0.0)
+
+
+def test_a_refused_pass_inside_a_pass_leaves_the_sums_of_the_outer_one_whole() -> None:
+    weights = [Value(float(i)) for i in range(8)]
+    out = weighted_sum(weights, weights)
+
+    def slope(y: float, x: float) -> float:
+        assert len(out.parents) == 2
+        with pytest.raises(RuntimeError, match="use grad"):
+            (out * 1.0).backward()
+        return 1.0
+
+    Primitive("rule", lambda x: x, slope)(out).backward()
+    assert [w.grad for w in weights] == [2.0 * w.data for w in weights]
+
+
+@pytest.mark.parametrize("operands", [1, 2, 3])
+def test_a_rule_that_adds_to_a_leaf_of_its_own_graph(operands: int) -> None:
+    """6 from p * p inside the rule, and 1 through the rule, for each operand."""
+    p = Value(3.0)
+
+    def rule(out: float, *numbers: float) -> float:
+        (p * p).backward()
+        return 1.0
+
+    first = Primitive("first", lambda *numbers: numbers[0], [rule] * operands)
+    first(*[p] * operands).backward()
+    assert p.grad == 7.0 * operands
+
+
+def test_two_pickles_at_once_never_turn_the_clock_back() -> None:
+    """A thread that is stopped between its look at the clock and setting it."""
+    inside, go = threading.Event(), threading.Event()
+
+    class Slow(int):
+        def __int__(self) -> int:
+            inside.set()
+            go.wait(0.3)  # the other thread cannot finish before us, or has long done so
+            return int.__int__(self)
+
+    far = next(clock.numbers) + 10**12
+    slow = threading.Thread(target=lambda: clock.pass_by(Slow(far)))
+    slow.start()
+    inside.wait()
+    fast = threading.Thread(target=lambda: (clock.pass_by(far * 1000), go.set()))
+    fast.start()
+    slow.join()
+    fast.join()
+    assert next(clock.numbers) > far * 1000
+
+
+def test_a_signal_handler_that_differentiates_and_looks_during_a_pass() -> None:
+    """The walk of a pass is repeated if another one came in between."""
+    a, b = Value(0.5), Value(0.25)
+    y = a + b
+    for _ in range(300):
+        y = (y + a) * 0.5
+    y.backward()
+    expected = (a.grad, b.grad)
+    sums = [weighted_sum([Value(1.0)] * 400, [Value(2.0)] * 400) for _ in range(300)]
+    handled = []
+
+    def handler(*_: object) -> None:
+        y.backward()
+        handled.append(len(sums.pop().parents))
+        if len(handled) < 100:
+            signal.setitimer(signal.ITIMER_REAL, 1e-3)
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 1e-3)
+        c = Value(1.0)
+        while len(handled) < 100:
+            z = c
+            for _ in range(300):
+                z = (z + c) * 0.5
+            c.grad = 0.0
+            z.backward()
+            assert c.grad == 1.0
+            assert len(weighted_sum([c] * 2000, [c] * 2000).parents) == 2
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+    a.grad = b.grad = 0.0
+    y.backward()
+    assert (a.grad, b.grad) == expected
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_process_can_differentiate_though_a_pass_was_under_way() -> None:
+    waiting, done = threading.Event(), threading.Event()
+
+    def rule(out: float, x: float) -> float:
+        waiting.set()
+        done.wait()
+        return 1.0
+
+    slow = Primitive("slow", lambda x: x, rule)
+    thread = threading.Thread(target=slow(Value(1.0)).backward)
+    thread.start()
+    waiting.wait()
+    child = os.fork()
+    if child == 0:
+        x = Value(3.0)
+        (x * x).backward()
+        os._exit(0 if x.grad == 6.0 else 1)
+    for _ in range(200):
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            break
+        time.sleep(0.05)
+    else:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        status = -1
+    done.set()
+    thread.join()
+    assert status == 0
 
 
 def test_a_look_from_another_thread_while_a_pass_settles_the_sum() -> None:

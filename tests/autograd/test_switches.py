@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+from contextlib import nullcontext
 
+import numpy as np
 import pytest
 
-from autograd import Value, detect_anomaly, grad, no_grad
+from autograd import Primitive, Value, detect_anomaly, grad, no_grad
 from nn import MLP, Module
 
 
@@ -230,6 +232,19 @@ def test_generator_functions_are_refused(switch: type[no_grad]) -> None:
 
 
 # --- detect_anomaly -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("checked", [False, True])
+def test_rules_run_once_and_may_return_numpy_scalars(checked: bool) -> None:
+    calls = []
+    rule = Primitive("sine", math.sin, lambda out, x: calls.append(x) or np.cos(x))
+    x = Value(1.0)
+    y = rule(x) * 2.0
+    with detect_anomaly() if checked else nullcontext():
+        y.backward()
+        assert calls == [1.0]
+        assert x.grad == 2.0 * math.cos(1.0)
+        assert grad(y, [x])[0].data == x.grad
 
 
 def test_anomalies_pass_silently_outside() -> None:
