@@ -28,11 +28,15 @@ class Hooks:
         """See `fixed`."""
         return read()
 
-    def refuse(self, what: str, instead: str) -> None:
-        """See `refuse`."""
+    def number_of(self, number: Any) -> Any:
+        """See `number_of`."""
+        return float(number)
 
     def demand(self, condition: Any) -> None:
-        """See `demand`."""
+        """Check a recorded condition in each replay; see `require`."""
+
+    def refuse(self, what: str, instead: str) -> None:
+        """See `refuse`."""
 
 
 def _hooks() -> Hooks:
@@ -76,12 +80,31 @@ def refuse(what: str, instead: str) -> None:
     _hooks().refuse(what, instead)
 
 
-def demand(condition: Any) -> None:
-    """Where a recorded condition turns out as 0 in a replay, the call is done eagerly instead.
+def number_of(number: Any) -> Any:
+    """The number of a Value, as a float through which no gradient flows; a number as a float.
 
-    For a check that a recorded number cannot be put to: the eager call makes it, and raises.
+    In a recording it stands for the number that each replay will have: compute with it, by
+    operators and Primitives, and check it with `require`.
     """
-    _hooks().demand(condition)
+    return _hooks().number_of(number)
+
+
+def require(condition: Any, otherwise: Callable[[], Exception] | None = None) -> None:
+    """Raise `otherwise()` if the condition is 0.
+
+    A recorded condition is checked in each replay instead: where it is 0, the call is run eagerly,
+    and so raises the error. A condition that is a Value, and no recorded number, is not checked: a
+    Value is taken as it is. To check its number, compute the condition with `number_of`.
+
+    Args:
+        condition: a number, computed with `greater`, `less` and operators.
+        otherwise: makes the error. Left out where the eager call raises one of its own.
+    """
+    if hasattr(condition, "_stands_for_number"):  # a Value, or a recorded number
+        if condition._stands_for_number:
+            _hooks().demand(condition)
+    elif not condition and otherwise is not None:
+        raise otherwise()
 
 
 _changes = 0

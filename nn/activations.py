@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterable
 from functools import reduce
 from typing import Any, cast, overload
 
-from autograd import Value, hooks, maximum, no_grad, where
+from autograd import Value, maximum, no_grad, where
+from autograd.hooks import number_of, require
 from autograd.ops import greater
 from nn.matrix import Matrix, Vector, as_input, as_values, total
 
@@ -141,16 +143,19 @@ def _shifted(logits: Vector, name: str) -> tuple[list[Value], Value]:
         raise ValueError(f"{name} of no logits")
     with no_grad():
         peak = reduce(maximum, values).detach()
-    # A recording has no numbers to look at. There exp(inf - inf) is nan, and a replay in which an
-    # exponential is not finite is done eagerly instead.
-    if not hooks.is_recording() and math.isinf(peak.data):
-        if peak.data < 0.0:
-            raise ValueError(
-                f"{name}: every logit of the row is -inf (all of it is masked), which leaves"
-                " nothing to share; unmask one, or leave the row out"
-            )
-        raise FloatingPointError(f"{name}: a logit is inf, beside which shares are not defined")
+    largest = number_of(peak)  # inf - inf would be nan; a logit of nan may make everything nan
+    require(1.0 - greater(abs(largest), sys.float_info.max), lambda: _no_shares(name, largest))
     return [x - peak for x in values], peak
+
+
+def _no_shares(name: str, largest: float) -> Exception:
+    """The error for logits whose maximum is infinite."""
+    if largest < 0.0:
+        return ValueError(
+            f"{name}: every logit of the row is -inf (all of it is masked), which leaves"
+            " nothing to share; unmask one, or leave the row out"
+        )
+    return FloatingPointError(f"{name}: a logit is inf, beside which shares are not defined")
 
 
 @overload

@@ -6,8 +6,10 @@ import math
 from collections.abc import Iterable, Sequence
 from functools import reduce
 
-from autograd import Value, hooks, maximum, minimum, no_grad, ops, where
+from autograd import Value, maximum, minimum, no_grad, where
+from autograd.hooks import number_of, require
 from autograd.messages import no_gradient
+from autograd.ops import greater
 from nn.matrix import as_values, total
 from nn.module import Module, Parameters, gathered
 from nn.settings import Number, require_range
@@ -83,8 +85,6 @@ def clip_grad_value(
 
 def require_gradients(parameters: Sequence[Value]) -> None:
     """Raise TypeError for a parameter whose `.grad` is None."""
-    if hooks.is_recording():
-        return  # recorded gradients are numbers
     for i, parameter in enumerate(parameters):
         if parameter.grad is None:
             raise no_gradient(_name(parameters, i))
@@ -97,18 +97,19 @@ def _name(parameters: Sequence[Value], i: int) -> str:
 
 def _require_finite(function: str, parameters: list[Value], size: Value) -> None:
     """Raise FloatingPointError if the size of the gradients, 0 or more, is nan or infinite."""
-    if hooks.is_recording():
-        hooks.demand(ops.greater(math.inf, size))  # if not, the eager call raises
-        return
-    if math.isfinite(size.data):
-        return
+    number = number_of(size)
+    require(greater(math.inf, number), lambda: _not_finite(function, parameters, number))
+
+
+def _not_finite(function: str, parameters: list[Value], size: float) -> FloatingPointError:
+    """The error for gradients whose size is nan or infinite."""
     instead = "try a smaller learning rate, or error_if_nonfinite=False"
     for i, parameter in enumerate(parameters):
         if not math.isfinite(parameter.grad):
-            raise FloatingPointError(
+            return FloatingPointError(
                 f"{function}: the gradient of {_name(parameters, i)} is {parameter.grad}: {instead}"
             )
-    raise FloatingPointError(
-        f"{function}: the norm of the gradients is {size.data}, for their squares are too large:"
+    return FloatingPointError(
+        f"{function}: the norm of the gradients is {size}, for their squares are too large:"
         f" {instead}"
     )

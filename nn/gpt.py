@@ -13,8 +13,9 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 from numbers import Integral, Real
 
-from autograd import Value, hooks, no_grad
+from autograd import Value, no_grad
 from autograd.context import scoped
+from autograd.hooks import require
 from autograd.ops import greater
 from nn import rng
 from nn.activations import softmax
@@ -199,8 +200,8 @@ def _counted(token: Token) -> tuple[Token, Value | None]:
 @scoped
 def _nll(logits: Matrix, counted: Sequence[tuple[Token, Value | None]]) -> Value:
     for (_, counts), (_, later) in pairwise(counted):
-        if counts is not None and later is not None:  # PADDING comes last
-            hooks.demand(1.0 - greater(later, counts))
+        if counts is not None and later is not None:
+            require(1.0 - greater(later, counts))  # PADDING comes last
     costs = []
     for row, (token, counts) in zip(logits, counted[1:], strict=True):
         cost = cross_entropy_with_logits(row, token)

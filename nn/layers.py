@@ -8,8 +8,8 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, SupportsIndex, overload
 
-from autograd import Value, hooks
-from autograd.hooks import is_number
+from autograd import Value
+from autograd.hooks import fixed, require, varying
 from autograd.sums import weighted_sum
 from autograd.text import for_stream
 from autograd.value import as_constant
@@ -286,9 +286,9 @@ class Dropout(Module):
         if isinstance(x, Matrix):
             return Matrix(self(row) for row in x)
         values = as_values(x)
-        if not hooks.fixed(self._drops):
+        if not fixed(self._drops):
             return values
-        return [value * hooks.varying(self._draw, stream=self._stream) for value in values]
+        return [value * varying(self._draw, stream=self._stream) for value in values]
 
     def _drops(self) -> bool:
         return self.training and self.p > 0.0
@@ -329,8 +329,7 @@ class Embedding(Module):
     def __call__(self, index: int | Value | Sequence[int | Value]) -> list[Value] | Matrix:
         if isinstance(index, Value):
             weights = one_hot(index, len(self.vectors))
-            if is_number(index):
-                hooks.demand(total(weights))  # a whole number in range, as of other numbers
+            require(total(weights))  # a recorded number is an index in range, as others are
             return [dot(weights, column) for column in zip(*self.vectors, strict=True)]
         if isinstance(index, Iterable) and not isinstance(index, str):
             indices = list(index)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from typing import Any, NamedTuple
 
-from autograd import Value, hooks, where
+from autograd import Value, where
 from autograd.context import scoped
-from autograd.hooks import is_number
+from autograd.hooks import number_of, require
 from autograd.ops import greater
 from autograd.value import as_operand
 from nn.activations import log_normalised
@@ -221,15 +221,13 @@ class _Allowed(NamedTuple):
 
     def check(self, loss: str, y: Number, what: str = "a target") -> None:
         """Raise ValueError for another target, naming the loss that takes it if there is one."""
-        if not is_number(y):
-            return  # the graph is not looked at
-        if isinstance(y, Value):
-            hooks.demand(self.holds(y))
-        elif not math.isfinite(y):
+        if not isinstance(y, Value) and not math.isfinite(y):
             raise ValueError(f"{loss}: {what} must be finite, not {y}")
-        elif not self.holds(y):
-            instead = _instead_for(y) if what == "a target" else ""
-            raise ValueError(f"{loss}: {what} must be {self.text}, not {y}{instead}")
+        require(self.holds(y), lambda: self._error(loss, y, what))
+
+    def _error(self, loss: str, y: Any, what: str) -> ValueError:
+        instead = _instead_for(y) if what == "a target" else ""
+        return ValueError(f"{loss}: {what} must be {self.text}, not {y}{instead}")
 
 
 _FINITE = _Allowed(lambda y: 1.0, "finite")
@@ -264,14 +262,12 @@ def _check_probabilities(loss: str, probabilities: Iterable[Value]) -> None:
 
     nan passes, and makes the loss nan.
     """
-    traced, most = hooks.is_recording(), 1.0 + 1e-9
-    for p in probabilities:
-        if traced:
-            hooks.demand(1.0 - greater(0.0, p) - greater(p, most))
-        elif p.data < 0.0 or p.data > most:
-            raise ValueError(
-                f"{loss} takes probabilities, not {p.data}; for logits use {loss}_with_logits"
-            )
+
+    def not_one(x: float) -> ValueError:
+        return ValueError(f"{loss} takes probabilities, not {x}; for logits use {loss}_with_logits")
+
+    for x in map(number_of, probabilities):
+        require(1.0 - greater(0.0, x) - greater(x, 1.0 + 1e-9), partial(not_one, x))
 
 
 def _pairs(
@@ -350,12 +346,20 @@ def _class_factors(loss: str, weight: Any, classes: int) -> list[Number]:
     return [w if isinstance(w, Value) else float(w) for w in factors]
 
 
+def _wrong_sum(loss: str, weights: Sequence[float]) -> ValueError:
+    """The error for the weights of a target that do not sum to 1."""
+    single = set(weights) <= {0, 1}  # perhaps n scores, not the K of one example
+    instead = f"; single scores with {_FOR_BITS}" if single else ""
+    return ValueError(
+        f"{loss}: the weights of a target sum to 1, not to {math.fsum(weights)}{instead}"
+    )
+
+
 def _class_weights(loss: str, target: Any, classes: int) -> dict[int, Number]:
     """{class: weight} of one example's target, without the classes of weight 0."""
     if isinstance(target, Value):  # the index of a class, known when the graph is computed
         ones = one_hot(target, classes)
-        if is_number(target):
-            hooks.demand(sum(ones))
+        require(total(ones))
         return dict(enumerate(ones))
     if hasattr(target, "__index__") and getattr(target, "shape", ()) == ():
         if isinstance(target, bool) or not 0 <= target < classes:
@@ -371,17 +375,9 @@ def _class_weights(loss: str, target: Any, classes: int) -> dict[int, Number]:
     if shape != (classes,):
         instead = "; class indices are a vector, not rows of one" if shape == (1,) else ""
         raise ValueError(f"{loss}: {classes} classes, but a target of shape {shape}{instead}")
-    if not any(not is_number(y) for y in weights):
-        for y in weights:
-            _PROBABILITY.check(loss, y)
-        if any(isinstance(y, Value) for y in weights):
-            hooks.demand(greater(1e-6, abs(sum(weights) - 1.0)))
-        elif not abs(math.fsum(weights) - 1.0) < 1e-6:
-            single = set(weights) <= {0, 1}  # perhaps n scores, not the K of one example
-            instead = f"; single scores with {_FOR_BITS}" if single else ""
-            raise ValueError(
-                f"{loss}: the weights of a target sum to 1, not to {math.fsum(weights)}{instead}"
-            )
+    for y in weights:
+        _PROBABILITY.check(loss, y)
+    require(greater(1e-6, abs(sum(weights) - 1.0)), lambda: _wrong_sum(loss, weights))
     # A one-hot 1 is an int here, which asks for no product; a Value always takes part.
     return {
         i: 1 if not isinstance(y, Value) and y == 1 else y

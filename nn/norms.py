@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, overload
 
-from autograd import Value, hooks, no_grad
+from autograd import Value, no_grad
+from autograd.hooks import fixed
 from nn.layers import check_size
 from nn.matrix import Matrix, Vector, as_input, as_values, mean, total
 from nn.module import Module
@@ -50,7 +51,7 @@ class BatchNorm(Module):
         rows = list(x) if isinstance(x, Matrix) else [as_values(x)]
         if len(rows[0]) != len(self.gain):
             raise ValueError(f"BatchNorm of {len(self.gain)} columns got {len(rows[0])}")
-        if hooks.fixed(lambda: self.training):
+        if fixed(lambda: self.training):
             if len(rows) < 2:
                 raise ValueError("BatchNorm in training needs a Matrix of at least 2 rows")
             centers, variances = self._batch_statistics(rows)

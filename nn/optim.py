@@ -114,8 +114,6 @@ class Optimizer(hooks.Watched):
     @property
     def lr(self) -> Number:
         """The learning rate, a number or a Value; assignable between steps, also of a jit."""
-        if not hooks.is_recording():
-            return self._lr
         return cast(Number, hooks.varying(lambda: self._lr, key=(self, "lr")))
 
     @lr.setter

@@ -7,7 +7,9 @@ import reprlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from autograd import Value, hooks
+from autograd import Value
+from autograd.hooks import number_of, require
+from autograd.ops import greater, less
 from autograd.value import as_operand
 from nn.files import as_number
 
@@ -87,12 +89,15 @@ def require_range(name: str, number: Number, low: float, high: float) -> None:
     """Raise ValueError for a number out of range or infinite, TypeError for another kind."""
     if as_operand(number) is None:
         raise TypeError(f"{name} must be a number or a Value, not {number!r}")
-    if isinstance(number, Value) and hooks.is_recording():
-        return  # there is no number to look at
-    if math.isinf(float(number)):
-        raise ValueError(f"{name} must be finite, not {float(number)}")
-    if not low <= float(number) <= high:
-        raise ValueError(f"{name} must be between {low} and {high}, not {float(number)}")
+    x = number_of(number)
+    inside = (1.0 - greater(low, x)) * less(x, math.nextafter(high, math.inf))  # nan is not
+    require(inside, lambda: _out_of_range(name, x, low, high))
+
+
+def _out_of_range(name: str, x: float, low: float, high: float) -> ValueError:
+    if math.isinf(x):
+        return ValueError(f"{name} must be finite, not {x}")
+    return ValueError(f"{name} must be between {low} and {high}, not {x}")
 
 
 def require_flag(name: str, flag: bool) -> None:

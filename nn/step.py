@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from autograd import Value, hooks, no_grad
+from autograd import Value, no_grad
+from autograd.hooks import number_of, require
+from autograd.ops import greater
 from autograd.value import as_constant, as_operand
 from nn import rng
 from nn.clipping import clip_grad_norm
@@ -130,6 +132,29 @@ def halves(recipe: Recipe) -> tuple[Add, Move]:
     return add, move
 
 
+def undone_on_error(step: Step, optimizers: Sequence[Optimizer]) -> Step:
+    """The step, after which all optimizers have moved or, where one of them raises, none has.
+
+    A single optimizer sees to this itself, and so does a jitted step.
+    """
+    if len(optimizers) == 1:
+        return step
+
+    def undone(inputs: Any, targets: Any) -> tuple[Any, Value, Weight]:
+        before = [([p.data for p in o.parameters], o.lr, o.state_dict()) for o in optimizers]
+        try:
+            return step(inputs, targets)
+        except BaseException:
+            for optimizer, (numbers, lr, state) in zip(optimizers, before, strict=True):
+                for parameter, number in zip(optimizer.parameters, numbers, strict=True):
+                    parameter.assign(number)
+                optimizer.load_state_dict(state)
+                optimizer.lr = lr
+            raise
+
+    return undone
+
+
 def whole_loss(recipe: Recipe) -> Callable[[Any, Any], Value]:
     """The loss of all predictions of a step as a mean, without a graph."""
 
@@ -200,9 +225,8 @@ def in_pieces(predict: Predict, recorded: Predict, size: int = 32) -> Predict:
 
 def check_finite(cost: Value) -> None:
     """Raise FloatingPointError for a loss of nan or inf."""
-    # A recorded step has no numbers to look at; where one is not finite, it is run eagerly.
-    if not hooks.is_recording() and not math.isfinite(float(cost)):
-        raise FloatingPointError(f"the loss became {float(cost)}")
+    number = number_of(cost)
+    require(greater(math.inf, abs(number)), lambda: FloatingPointError(f"the loss became {number}"))
 
 
 def _check_mean(whole: float, sums: list[float], size: int, examples: int) -> None:
@@ -294,27 +318,14 @@ def _zero_grad(optimizers: Sequence[Optimizer], frozen: Sequence[Value]) -> None
 
 
 def _move(optimizers: Sequence[Optimizer], clip: float | None) -> None:
-    """Clip all gradients together, then let all optimizers step, or none."""
+    """Clip all gradients together, then let all optimizers step."""
     if clip is not None:
         try:
             clip_grad_norm([p for optimizer in optimizers for p in optimizer.parameters], clip)
         except FloatingPointError as error:  # `fit` has advice of its own
             raise FloatingPointError(str(error).partition(": try ")[0]) from None
-    if len(optimizers) == 1 or hooks.is_recording():  # a recording moves nothing
-        for optimizer in optimizers:
-            optimizer.step()
-        return
-    before = [([p.data for p in o.parameters], o.lr, o.state_dict()) for o in optimizers]
-    try:
-        for optimizer in optimizers:
-            optimizer.step()
-    except BaseException:
-        for optimizer, (numbers, lr, state) in zip(optimizers, before, strict=True):
-            for parameter, number in zip(optimizer.parameters, numbers, strict=True):
-                parameter.assign(number)
-            optimizer.load_state_dict(state)
-            optimizer.lr = lr
-        raise
+    for optimizer in optimizers:
+        optimizer.step()
 
 
 def warn_of_no_gradient(optimizers: Sequence[Optimizer]) -> None:

@@ -33,6 +33,7 @@ from nn.step import (
     halves,
     in_pieces,
     step_in_parts,
+    undone_on_error,
     warn_of_no_gradient,
     whole_loss,
     whole_step,
@@ -250,6 +251,8 @@ class _Run:
         if micro_batch is not None and micro_batch < self.size:
             self.learn = step_in_parts(self.recipe, add, move, whole, micro_batch, jit)
             self.watched = False  # gradients are 0 after such a step
+        if not jit:
+            self.learn = undone_on_error(self.learn, self.recipe.optimizers)
         self.buffers = [buffer for _, buffer in self.recipe.model.named_buffers()]
 
     def go(self, progress: bool) -> History:

@@ -322,7 +322,11 @@ class Tracer(Hooks):
         """See `hooks.refuse`."""
         refuse(what, instead)
 
+    def number_of(self, number: Any) -> Any:
+        """See `hooks.number_of`."""
+        return self.number(self.node_of(number)) if isinstance(number, Value) else float(number)
+
     def demand(self, condition: Any) -> None:
-        """See `hooks.demand`."""
+        """See `hooks.require`."""
         # 1 / 0 raises, so the division is kept although nothing uses its result.
         self.tape.add(ops.div, (self.tape.constant(1.0), self.node_of(condition)))

@@ -767,6 +767,28 @@ def test_a_setting_out_of_range_is_an_error_in_a_jitted_step_too(name):
     assert p.data == before
 
 
+def test_a_setting_that_is_a_value_is_checked_in_each_replay():
+    p, rate = Value(1.0), Value(0.25)
+    optimizer = nn.SGD([p], rate)
+
+    @jit
+    def step():
+        optimizer.zero_grad()
+        (p * p).backward()
+        optimizer.step()
+
+    for _ in range(2):
+        step()
+    for number, message in ((-1.0, "lr must be between 0.0 and inf, not -1.0"), (math.inf, "inf")):
+        rate.data = number
+        with pytest.raises(ValueError, match=message):
+            step()
+        assert (p.data, optimizer.time.data) == (0.25, 2.0)
+    rate.data = 0.5
+    step()
+    assert p.data == 0.0
+
+
 def test_a_momentum_or_nesterov_that_comes_later_is_refused():
     p = Value(1.0)
     optimizer = nn.SGD([p], 0.1)

@@ -266,7 +266,9 @@ def test_each_part_moves_by_its_own_rate_or_schedule():
     assert [optimizer.lr for optimizer in own] == [0.1, 0.25]
 
 
-def test_a_second_optimizer_that_fails_takes_the_first_step_back():
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("micro_batch", [None, 2])
+def test_a_second_optimizer_that_fails_takes_the_first_step_back(micro_batch, jit):
     class Broken(nn.SGD):
         def update(self, parameter, gradient, state):
             raise RuntimeError("broken")
@@ -277,7 +279,13 @@ def test_a_second_optimizer_that_fails_takes_the_first_step_back():
     optimizers = [nn.Adam(model.parts[0]), Broken(model.parts[1], lr=0.1)]
     data = POINTS, [1, -1, 1, 1, -1]
     with pytest.raises(RuntimeError, match="broken"):
-        nn.fit(model, data, nn.hinge, optimizers, epochs=1, progress=False)
+        nn.fit(
+            *(model, data, nn.hinge, optimizers),
+            epochs=1,
+            micro_batch=micro_batch,
+            progress=False,
+            jit=jit,
+        )
     assert model.state_dict() == before
     assert optimizers[0].time.data == 0.0
     assert set(optimizers[0].state_dict()["moments"]["mean"]) == {0.0}
