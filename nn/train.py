@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from autograd import Value, hooks, no_grad
+from autograd.collector import collector_paused
 from autograd.context import scoped
 from autograd.value import as_constant
 from nn import checks, rng
 from nn.checkpoint import Checkpoint, Progress, described, opened, settings_of
 from nn.checkpoint import History as History  # where a user looks for it
 from nn.checks import Data
-from nn.guards import collector_paused, interrupt_kept
+from nn.interrupts import interrupt_deferred
 from nn.matrix import Matrix, total
 from nn.metrics import accuracy, needs_threshold, refuse_single_scores, with_threshold_of
 from nn.module import Module
@@ -263,7 +264,7 @@ class _Run:
         saved_at = time.monotonic()
         with (
             collector_paused(),
-            interrupt_kept() as interrupt,
+            interrupt_deferred() as interrupt,
             tqdm(
                 total=self.length, initial=self.done(), unit=self.unit[:-1], disable=not progress
             ) as bar,

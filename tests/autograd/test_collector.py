@@ -1,0 +1,21 @@
+"""The cyclic garbage collector is paused for a while, and is afterwards as it was."""
+
+import contextlib
+import gc
+
+import pytest
+
+from autograd.collector import collector_paused
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_collector_is_paused_and_then_as_it_was_whatever_happened(enabled):
+    was_enabled = gc.isenabled()
+    (gc.enable if enabled else gc.disable)()
+    try:
+        with contextlib.suppress(RuntimeError), collector_paused():
+            seen = gc.isenabled()
+            raise RuntimeError
+        assert (seen, gc.isenabled()) == (False, enabled)
+    finally:
+        (gc.enable if was_enabled else gc.disable)()
