@@ -17,9 +17,9 @@ import sys
 import pytest
 
 import nn
-from nn import __main__ as program
-from nn import plot
-from nn.__main__ import TASKS, main
+from nn import plot, runs
+from nn.__main__ import main
+from nn.tasks import TASKS
 
 FILES = {"loss.png", "history.json", "model.json", "checkpoint.json"}
 INPUTS = {"moons": 2, "circles": 2, "spiral": 2, "xor": 2, "iris": 4, "digits": 64}
@@ -138,7 +138,7 @@ def test_help_lists_every_task_and_names_the_default(tmp_path):
     listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
     assert set(INPUTS) == set(TASKS)
     assert {*TASKS, "gpt"} <= set(listed)
-    assert "moons if left out" in done.stdout
+    assert "moons by default" in done.stdout
     for option in ("--out", "--epochs", "--lr", "--seed", "--hidden", "--optimizer", "--resume"):
         assert option in done.stdout
     assert list(tmp_path.iterdir()) == []
@@ -292,7 +292,7 @@ def test_the_command_printed_after_ctrl_c_finishes_the_run(name, tmp_path, monke
     run = ["moons", "--epochs", "4", "--l2", "1e-4", *SMALL, "--out"]
     assert main([*run, "whole"]) == 0
     with monkeypatch.context() as stopping:
-        stopping.setattr(program, "l2", lambda strength: interrupting)
+        stopping.setattr(runs, "l2", lambda strength: interrupting)
         assert main([*run, name]) == 0
     assert len(json.loads((tmp_path / name / "history.json").read_text())["loss"]) == 1
     printed = capsys.readouterr().out.splitlines()[-1]
@@ -307,7 +307,7 @@ def test_a_second_ctrl_c_is_one_line_and_the_exit_code_of_an_interrupt(copied, m
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(program, "accuracy", twice)
+    monkeypatch.setattr(runs, "accuracy", twice)
     before = content(copied)
     assert main(["--epochs", "3", *SMALL, "--out", str(copied / "runs" / "moons")]) == 130
     assert capsys.readouterr().err == "interrupted\n"

@@ -203,7 +203,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(options, tmp_path, monkeypatc
     common = ("--text", path, "--seed", "3", *TINY, *options)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     # In the middle of the second pass over 18 lines, and of one over batches of them.
-    monkeypatch.setattr("nn.__main__.REPORT", 20)
+    monkeypatch.setattr("nn.writing.REPORT", 20)
     assert run(whole, "--steps", "25", *common) == 0
     # A run that is stopped by Ctrl-C: after_epoch comes after 20 steps.
     real = nn.train.fit
@@ -215,7 +215,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(options, tmp_path, monkeypatc
         return real(*args, **{**kwargs, "after_epoch": interrupt})
 
     with monkeypatch.context() as stopping:
-        stopping.setattr("nn.__main__.fit", stopped)
+        stopping.setattr("nn.writing.fit", stopped)
         assert run(parts, "--steps", "25", *common) == 0
     assert len(json.loads((parts / "history.json").read_text())["loss"]) == 1
     eagerly = ["--no-jit"] if "--no-jit" in options else []  # padding is another order of sums
@@ -254,7 +254,7 @@ def test_small_and_odd_texts_can_be_learned(content, tmp_path, capsys):
     path = write(tmp_path, content)
     assert run(tmp_path / "out", "--text", path, "--steps", "2", "--no-jit", *TINY) == 0
     out = capsys.readouterr().out
-    assert ("of 1 lines only what fits into a block of 5" in out) == (len(content) == 50)
+    assert ("lines cut to a block of 5 tokens: 1\n" in out) == (len(content) == 50)
     assert run(tmp_path / "out", "--generate", "3", "--seed", "0") == 0
     lines = capsys.readouterr().out.split("\n")
     assert len(lines) == 4

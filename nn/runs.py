@@ -1,0 +1,160 @@
+"""How does `python -m nn` train on a task? From settings to results in a folder, and resumable."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import reprlib
+import shlex
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from nn import data as datasets
+from nn import plot
+from nn.checkpoint import History
+from nn.data import Dataset
+from nn.files import read_json, write_json
+from nn.layers import MLP
+from nn.metrics import accuracy
+from nn.module import Module
+from nn.rng import seed
+from nn.rules import OPTIMIZERS
+from nn.tasks import GPT_SETTINGS, SETTINGS, TASKS, VALID
+from nn.train import evaluate, fit, l2
+
+
+def run(name: str, out: Path, options: argparse.Namespace, given: dict[str, Any]) -> int:
+    """Train on a task and write the results to the folder `out`.
+
+    Args:
+        given: the settings that were named on the command line.
+    """
+    task = TASKS[name]
+    checkpoint = out / "checkpoint.json"
+    kept = kept_settings(checkpoint, name, given) if options.resume else task.settings
+    settings = {**SETTINGS, **kept, **given}
+    plot.require_matplotlib()
+    make_writable(out)
+
+    seed(settings["seed"])
+    examples, held_out = task.load(settings), None
+    if task.held_out:
+        training, held_out = datasets.split(examples, task.held_out)
+        held_out = datasets.standardized(held_out, like=training)
+        examples = datasets.standardized(training)
+    sizes = [len(examples.inputs[0]), *settings["hidden"], task.outputs]
+    model = MLP(sizes[0], sizes[1:], settings["activation"])
+    print(
+        f"{name}: {task.about}; {len(examples.inputs)} examples, a {'-'.join(map(str, sizes))}"
+        f" {settings['activation']} network of {len(model.parameters())} parameters"
+    )
+    start = time.perf_counter()
+    history = fit(
+        model,
+        examples,
+        task.loss,
+        OPTIMIZERS[settings["optimizer"]](model, lr=settings["lr"]),
+        epochs=settings["epochs"],
+        batch_size=settings["batch_size"] or None,
+        penalty=l2(settings["l2"]) if settings["l2"] else None,
+        metric=accuracy,
+        held_out=held_out,
+        checkpoint=checkpoint,
+        resume=options.resume,
+        settings={"task": name, **{k: v for k, v in settings.items() if k != "epochs"}},
+        progress=not options.quiet,
+        jit=options.jit,
+    )
+    seconds = time.perf_counter() - start
+
+    _write_results(out, name, model, history, examples, settings)
+    score = evaluate(model, examples, accuracy, jit=options.jit)
+    loss = f"loss {history.loss[-1]:.4f}, " if history.loss else ""
+    print(
+        f"{ended(history)} after {len(history.loss)} epochs in {seconds:.1f} s:"
+        f" {loss}accuracy {score:.1%}"
+    )
+    if held_out is not None:
+        score = evaluate(model, held_out, accuracy, jit=options.jit)
+        print(f"accuracy on {len(held_out.inputs)} held-out examples: {score:.1%}")
+    print_folder(out, name, history)
+    return 0
+
+
+def _write_results(
+    out: Path,
+    name: str,
+    model: Module,
+    history: History,
+    examples: Dataset,
+    settings: dict[str, Any],
+) -> None:
+    model.save(out / "model.json")
+    content = {
+        "kind": "history",
+        "task": name,
+        "settings": settings,
+        "loss": history.loss,
+        "accuracy": history.accuracy,
+        "held_out_accuracy": history.held_out_accuracy,
+    }
+    write_json(out / "history.json", content)
+    plot.save(plot.loss_curve(history), out / "loss.png")
+    if len(examples.inputs[0]) == 2:
+        plot.save(plot.decision_boundary(model, examples), out / "decision_boundary.png")
+
+
+# --- what all tasks share -------------------------------------------------------------------------
+
+
+def kept_settings(path: Path, task: str, given: dict[str, Any]) -> dict[str, Any]:
+    """The settings of the run to resume; the command line may repeat but not change them.
+
+    Only the length may change: epochs, or the steps of the gpt.
+    """
+    try:
+        content = read_json(path, "checkpoint")
+    except FileNotFoundError:
+        raise ValueError(f"nothing to resume: there is no {path}") from None
+    settings = content.get("settings")
+    if not isinstance(settings, dict):
+        raise ValueError(f"{path} is damaged: its settings are not there")
+    if settings.get("task") != task:
+        raise ValueError(f"{path} is not a checkpoint of {task}")
+    defaults, length = (GPT_SETTINGS, "steps") if task == "gpt" else (SETTINGS, "epochs")
+    kept = {**settings, length: content.get(length)}
+    del kept["task"]
+    if unknown := sorted(set(kept) - set(defaults)):
+        raise ValueError(f"{path} is damaged: there is no setting {reprlib.repr(unknown[0])}")
+    for key in defaults:
+        if not VALID[key](kept.get(key)):
+            raise ValueError(f"{path} is damaged: {key} is {reprlib.repr(kept.get(key))}")
+    for key, value in given.items():
+        if key != length and kept[key] != value:
+            option = "--" + key.replace("_", "-")
+            raise ValueError(f"{path} was made with {option} {kept[key]}, not {value}")
+    return {key: kept[key] for key in defaults}
+
+
+def make_writable(out: Path) -> None:
+    """Make the folder and write to it, so that a failure comes before the training, not after."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise OSError(f"cannot write to {out}: {error.strerror}") from None
+
+
+def ended(history: History) -> str:
+    """How the run ended, in a word."""
+    return "stopped" if history.interrupted else "trained"
+
+
+def print_folder(out: Path, name: str, history: History) -> None:
+    """Say where the results are, and how an interrupted run is resumed."""
+    print(f"results are in {out}{os.sep}")
+    if history.interrupted:
+        print(f"continue with: python -m nn {name} --resume --out {shlex.quote(str(out))}")

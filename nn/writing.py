@@ -1,0 +1,137 @@
+"""How does `python -m nn gpt` learn the lines of a text, and write new ones?"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nn import plot, rng, text
+from nn.checkpoint import History
+from nn.files import write_json
+from nn.gpt import GPT, Tokenizer
+from nn.rules import Adam
+from nn.runs import ended, kept_settings, make_writable, print_folder
+from nn.schedules import linear_decay
+from nn.tasks import GPT_SETTINGS
+from nn.train import fit
+
+BETAS = (0.85, 0.99)  # those of microgpt
+HELD_OUT = 10, 1000  # one line in ten, and at most 1,000 lines
+REPORT = 100  # steps
+
+Examples = tuple[list[list[int]], list[int]]
+
+
+def learn_text(out: Path, options: argparse.Namespace, given: dict[str, Any]) -> int:
+    """Train a GPT on the lines of a text and write the results to the folder `out`.
+
+    Args:
+        given: the settings that were named on the command line.
+    """
+    checkpoint = out / "checkpoint.json"
+    kept = kept_settings(checkpoint, "gpt", given) if options.resume else {}
+    settings = {**GPT_SETTINGS, **kept, **given}
+    plot.require_matplotlib()
+    documents = text.read(settings["text"]) if settings["text"] else text.elements()
+    make_writable(out)
+
+    rng.seed(settings["seed"])
+    tokenizer, learned, held_out = _split(documents, settings["block_size"])
+    names = ("block_size", "embedding", "heads", "layers", "base_width")
+    model = GPT(tokenizer.vocabulary, **{name: settings[name] for name in names})
+    optimizer = Adam(model, lr=settings["lr"], betas=BETAS)
+    print(
+        f"gpt: {len(learned[0])} lines of {settings['text'] or 'the chemical elements'},"
+        f" {len(held_out[0])} held out; {tokenizer.vocabulary} tokens,"
+        f" {len(model.parameters())} parameters"
+    )
+    if cut := sum(len(document) >= model.block_size for document in documents):
+        print(f"lines cut to a block of {model.block_size} tokens: {cut}")
+    start = time.perf_counter()
+    history = fit(
+        model,
+        text.with_mean_counts(learned),
+        text.nll_per_character,
+        optimizer,
+        steps=settings["steps"],
+        every=REPORT,
+        batch_size=settings["batch_size"] or None,
+        micro_batch=1,
+        held_out=held_out if held_out[0] else None,
+        schedule=linear_decay(settings["lr"], max(settings["steps"], 1)),
+        predict=text.nlls,
+        after_epoch=None if options.quiet else _shows_samples(model, tokenizer),
+        checkpoint=checkpoint,
+        resume=options.resume,
+        settings={"task": "gpt", **{k: v for k, v in settings.items() if k != "steps"}},
+        progress=not options.quiet,
+        jit=options.jit,
+    )
+    seconds = time.perf_counter() - start
+    _write_results(out, model, tokenizer, history, settings)
+    print(f"{ended(history)} after {optimizer.time.data:.0f} steps in {seconds:.1f} s", end="")
+    for what, losses in (("loss", history.loss), ("held out", history.held_out_loss)):
+        print(f", {what} {losses[-1]:.4f}" if losses else "", end="")
+    print(" nats a character" if history.loss else "")
+    print_folder(out, "gpt", history)
+    return 0
+
+
+def _split(documents: list[str], block_size: int) -> tuple[Tokenizer, Examples, Examples]:
+    """The tokenizer of all documents, and the examples to learn from and to hold out."""
+    rng.generator.shuffle(documents)
+    tokenizer = Tokenizer(documents)
+    part, most = HELD_OUT
+    held = min(len(documents) // part, most)
+    learned, held_out = (
+        text.examples(lines, tokenizer, block_size)
+        for lines in (documents[held:], documents[:held])
+    )
+    return tokenizer, learned, held_out
+
+
+def _shows_samples(model: GPT, tokenizer: Tokenizer) -> Callable[[History], None]:
+    """For `fit`, after each epoch: print the loss and three lines that the model writes."""
+    from tqdm import tqdm  # slow to import
+
+    def show(history: History) -> None:
+        draws = random.Random(len(history.loss))  # not nn's stream: showing changes no result
+        lines = [text.sample(model, tokenizer, temperature=0.5, generator=draws) for _ in range(3)]
+        tqdm.write(f"loss {history.loss[-1]:.4f}: {', '.join(lines)}")
+
+    return show
+
+
+def _write_results(
+    out: Path, model: GPT, tokenizer: Tokenizer, history: History, settings: dict[str, Any]
+) -> None:
+    text.save(out / "model.json", model, tokenizer)
+    content = {
+        "kind": "history",
+        "task": "gpt",
+        "settings": settings,
+        "every": REPORT,
+        "loss": history.loss,
+        "held_out_loss": history.held_out_loss,
+    }
+    write_json(out / "history.json", content)
+    plot.save(plot.loss_curve(history, steps=REPORT), out / "loss.png")
+
+
+def write_text(out: Path, options: argparse.Namespace) -> int:
+    """Print lines that the model in the folder `out` writes."""
+    try:
+        model, tokenizer = text.load(out / "model.json")
+    except FileNotFoundError:
+        raise ValueError(f"there is no {out / 'model.json'}: train one first") from None
+    if options.seed is not None:
+        rng.seed(options.seed)
+    temperature = 0.5 if options.temperature is None else options.temperature
+    for _ in range(options.generate):
+        prompt, top_k, top_p = options.prompt or "", options.top_k, options.top_p
+        print(text.sample(model, tokenizer, prompt, temperature, top_k, top_p))
+    return 0
