@@ -26,6 +26,7 @@ from nn.activations import (
 )
 from nn.attention import FeedForward, MultiHeadAttention, TransformerBlock, attention, causal
 from nn.clipping import clip_grad_norm, clip_grad_value
+from nn.evaluation import evaluate
 from nn.gpt import GPT, Tokenizer
 from nn.layers import (
     MLP,
@@ -59,7 +60,7 @@ from nn.schedules import (
     step_decay,
     with_warmup,
 )
-from nn.train import History, evaluate, fit, l2
+from nn.train import History, fit, l2
 
 __all__ = [
     "GPT",

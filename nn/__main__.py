@@ -95,6 +95,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--l2", type=_real, help="weight of the L2 penalty")
     parser.add_argument("--examples", type=_whole(1), help="size of a generated data set")
     parser.add_argument("--noise", type=_real, help="noise of a generated data set")
+    _add_gpt_options(parser)
+    parser.add_argument("--out", help="folder for the results; runs/<task> by default")
+    parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
+    parser.add_argument(
+        "--jit",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="record a training step and replay it (default), or run each in Python",
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    return parser
+
+
+def _add_gpt_options(parser: argparse.ArgumentParser) -> None:
     gpt = parser.add_argument_group("options of the gpt")
     gpt.add_argument("--text", metavar="FILE", help="training text: UTF-8, one document per line")
     gpt.add_argument("--steps", type=_whole(0), help="training steps")
@@ -122,16 +136,6 @@ def _parser() -> argparse.ArgumentParser:
         help="sample among the fewest likeliest characters of this total probability",
     )
     gpt.add_argument("--prompt", help="beginning of each line")
-    parser.add_argument("--out", help="folder for the results; runs/<task> by default")
-    parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
-    parser.add_argument(
-        "--jit",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="record a training step and replay it (default), or run each in Python",
-    )
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    return parser
 
 
 def _whole(low: int) -> Callable[[str], int]:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from autograd import Value, grad, no_grad
 from autograd.files import write_bytes
 from nn.activations import Elementwise, gelu, relu, sigmoid, silu, softplus, tanh
+from nn.checkpoint import History
 from nn.data import Dataset
 from nn.layers import check_size
 from nn.matrix import Matrix
 from nn.metrics import classes, largest, score_rows, threshold_for, threshold_of
 from nn.module import Module
 from nn.step import Predict
-from nn.train import History
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,6 +15,7 @@ from nn import data as datasets
 from nn import plot
 from nn.checkpoint import History
 from nn.data import Dataset
+from nn.evaluation import evaluate
 from nn.files import read_json, write_json
 from nn.layers import MLP
 from nn.metrics import accuracy
@@ -22,7 +23,7 @@ from nn.module import Module
 from nn.rng import seed
 from nn.rules import OPTIMIZERS
 from nn.tasks import GPT_SETTINGS, SETTINGS, TASKS, VALID
-from nn.train import evaluate, fit, l2
+from nn.train import fit, l2
 
 
 def run(name: str, out: Path, options: argparse.Namespace, given: dict[str, Any]) -> int:

@@ -132,6 +132,24 @@ def halves(recipe: Recipe) -> tuple[Add, Move]:
     return add, move
 
 
+def step_and_predict(
+    recipe: Recipe, size: int, micro_batch: int | None, jit: bool
+) -> tuple[Step, Predict]:
+    """How a run computes its steps, of `size` examples, and its predictions; with jit, replayed."""
+    optimizers, predict = recipe.optimizers, recipe.predict
+    step, (add, move), whole = whole_step(recipe), halves(recipe), whole_loss(recipe)
+    if jit:
+        from autograd.jit import jit as jitted  # NumPy is slow to import
+
+        step, add, move, whole = jitted(step), jitted(add), jitted(move), jitted(whole)
+        predict = in_pieces(predict, jitted(predict), min(micro_batch or size, 32))
+    if micro_batch is not None and micro_batch < size:
+        step = step_in_parts(recipe, add, move, whole, micro_batch, jit)
+    elif jit:
+        step = warning_once(step, optimizers)
+    return step if jit else undone_on_error(step, optimizers), predict
+
+
 def undone_on_error(step: Step, optimizers: Sequence[Optimizer]) -> Step:
     """The step, after which all optimizers have moved or, where one of them raises, none has.
 
@@ -192,7 +210,7 @@ def step_in_parts(
             mean = whole(_detached(predictions) if jit else predictions, targets)
             _check_mean(float(mean), [float(part[1]) for part in parts], size, len(inputs))
         if first and jit and recipe.penalty is None:
-            warn_of_no_gradient(recipe.optimizers)
+            _warn_of_no_gradient(recipe.optimizers)
         first = False
         rest = move(float(weight))
         with no_grad():
@@ -328,7 +346,22 @@ def _move(optimizers: Sequence[Optimizer], clip: float | None) -> None:
         optimizer.step()
 
 
-def warn_of_no_gradient(optimizers: Sequence[Optimizer]) -> None:
-    """Warn of an optimizer without any gradient, as its step does outside of a replay."""
+def warning_once(step: Step, optimizers: Sequence[Optimizer]) -> Step:
+    """The step, which warns of gradients of 0 the first time: a replayed optimizer cannot."""
+    first = True
+
+    def warning(inputs: Any, targets: Any) -> tuple[Any, Value, Weight]:
+        nonlocal first
+        answer = step(inputs, targets)
+        if first:
+            first = False
+            _warn_of_no_gradient(optimizers)
+        return answer
+
+    return warning
+
+
+def _warn_of_no_gradient(optimizers: Sequence[Optimizer]) -> None:
+    """Warn of an optimizer whose gradients are all 0, at the line that called `fit`."""
     for optimizer in optimizers:
-        optimizer.warn_if_no_gradient(stacklevel=6)
+        optimizer.warn_if_no_gradient(stacklevel=8)

@@ -23,7 +23,7 @@ import pytest
 
 import nn
 from autograd import Value
-from nn import data, plot, rng, train
+from nn import data, loop, plot, rng, train
 from nn.data import Dataset
 
 EXAMPLES = data.moons(10, noise=0.1, generator=random.Random(3))
@@ -238,7 +238,7 @@ def test_stopped_at_every_step_equals_uninterrupted(tmp_path):
 
 
 def test_a_run_that_broke_goes_on_from_its_last_checkpoint(tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "SAVE_EVERY", -1.0)
+    monkeypatch.setattr(loop, "SAVE_EVERY", -1.0)
     file = tmp_path / "checkpoint.json"
     model, optimizer = made()
     whole = bits(model, optimizer, run(model, optimizer, batch_size=4))

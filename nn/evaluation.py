@@ -1,0 +1,66 @@
+"""How good are the predictions of a model? Any metric or loss of them, without a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from autograd import hooks, no_grad
+from autograd.value import as_constant
+from nn import checks
+from nn.checks import Data
+from nn.matrix import Matrix
+from nn.module import Module
+from nn.step import Loss, Predict, as_score, in_pieces
+
+Metric = Callable[[Any, Sequence[Any]], Any]
+
+_ONE_AT_A_TIME = (
+    "the model was called on a batch, a Matrix with a row for each example; if it takes one example"
+    " at a time, write predict=lambda model, inputs: [model(x) for x in inputs]"
+)
+
+
+def evaluate(
+    model: Module,
+    data: Data,
+    metric: Metric | Loss,
+    predict: Predict | None = None,
+    jit: bool = False,
+    micro_batch: int = 32,
+) -> float:
+    """The metric, or a loss, of a model's predictions, in evaluation mode and without a graph.
+
+    Args:
+        model: is put in evaluation mode, and afterwards in the mode it had.
+        data, predict: as of `fit`.
+        metric: (predictions, targets) -> number, or a loss.
+        jit: record the predictions of `micro_batch` examples once and replay them.
+    """
+    inputs, targets = checks.examples(data, predict is None)
+    predict = predict or predict_batch
+    if jit:
+        from autograd.jit import jit as jitted  # NumPy is slow to import
+
+        predict = in_pieces(predict, jitted(predict), micro_batch)
+    training = model.training
+    model.eval()
+    try:
+        with no_grad():
+            return as_score(metric(predict(model, inputs), targets), len(inputs))
+    finally:
+        model.train(training)
+
+
+def predict_batch(model: Module, inputs: Sequence[Sequence[float]]) -> Any:
+    """The predictions of a model that is called on a batch Matrix."""
+    # The inputs are constants of the graph: no one asks for their gradients.
+    batch = Matrix([as_constant(x) for x in row] for row in inputs)
+    try:
+        return model(batch)
+    except TypeError as error:
+        raise TypeError(f"{error}; {_ONE_AT_A_TIME}") from error
+    except RuntimeError as error:
+        if hooks.is_recording():  # where a Matrix can be the cause of a TraceError
+            error.add_note(_ONE_AT_A_TIME)
+        raise

@@ -1,0 +1,302 @@
+"""How does a run of `fit` proceed? Batch by batch; each epoch is measured, reported and saved."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from autograd.collector import collector_paused
+from nn import rng
+from nn.checkpoint import Checkpoint, History, Position, Progress, described, opened, settings_of
+from nn.evaluation import Metric, evaluate
+from nn.interrupts import interrupt_deferred
+from nn.schedules import Schedule
+from nn.step import Predict, Recipe, Step, as_score
+
+SAVE_EVERY = 5.0  # seconds between checkpoints of a running fit
+
+
+class DivergedError(FloatingPointError):
+    """A step of `fit` could not be computed; `history` is that of the epochs before it."""
+
+    def __init__(self, message: str, history: History | None = None) -> None:
+        super().__init__(message)
+        self.history = history or History()
+
+
+@dataclass
+class Batches:
+    """The examples to learn from, in batches of `size`.
+
+    Attributes:
+        shuffled: whether each pass over the examples has a random order of its own.
+        drop_last: whether a pass ends before the examples that do not fill a batch.
+    """
+
+    inputs: list[Any]
+    targets: list[Any]
+    size: int
+    shuffled: bool
+    drop_last: bool
+
+    def next(self, position: Position) -> tuple[list[Any], list[Any]]:
+        """The inputs and targets of the batch at a position."""
+        if position.seen == 0:
+            position.order = list(range(len(self.inputs)))
+            if self.shuffled:
+                rng.generator.shuffle(position.order)
+        batch = position.order[position.seen : position.seen + self.size]
+        return [self.inputs[i] for i in batch], [self.targets[i] for i in batch]
+
+    def advance(self, position: Position, examples: int) -> None:
+        """Go on to the next batch, of the next pass if this one is complete."""
+        position.seen += examples
+        if position.seen + (self.size if self.drop_last else 1) > len(self.inputs):
+            position.seen = 0
+
+
+@dataclass
+class Run:
+    """A call of `fit`.
+
+    Attributes:
+        step, predict: how a step and predictions are computed.
+        unit: "epochs" or "steps", that `length` counts. every: steps in an epoch if they are steps.
+        file: the checkpoint, if there is one.
+        progress: how far the run is.
+        last_cost: the loss of the latest step.
+        draws: the state of nn's random stream before the step under way.
+    """
+
+    recipe: Recipe
+    step: Step
+    predict: Predict
+    batches: Batches
+    held_out: tuple[list[Any], list[Any]] | None
+    metric: Metric | None
+    schedules: Sequence[Schedule | None]
+    after_epoch: Callable[[History], bool | None] | None
+    patience: int | None
+    unit: str
+    length: int
+    every: int
+    file: Checkpoint | None = None
+    progress: Progress = field(default_factory=Progress)
+    last_cost: float | None = None
+    draws: Any = None
+
+    def __post_init__(self) -> None:
+        self.buffers = [buffer for _, buffer in self.recipe.model.named_buffers()]
+
+    def open_checkpoint(
+        self,
+        path: str | os.PathLike[str],
+        batch_size: int | None,
+        micro_batch: int | None,
+        settings: dict[str, Any] | None,
+        resume: bool,
+    ) -> None:
+        """Make the checkpoint, and continue from it if the run is to be resumed."""
+        recipe, batches = self.recipe, self.batches
+        made_with = {
+            "data": described((batches.inputs, batches.targets)),
+            "held_out": described(self.held_out),
+            "batch_size": batch_size,
+            "drop_last": batches.drop_last,
+            "micro_batch": micro_batch,
+            "every": self.every if self.unit == "steps" else None,
+            "clip": recipe.clip,
+            "penalty": getattr(recipe.penalty, "strength", recipe.penalty and "a function"),
+            "metric": self.metric and "a function",
+            "frozen": len(recipe.frozen),
+            "early stopping": self.patience is not None,
+            **settings_of(recipe.optimizers, self.schedules),
+        }
+        self.file = opened(path, recipe, made_with, settings)
+        if resume:
+            self.progress = self.file.restore(len(batches.inputs))
+
+    def train(self, show_progress: bool) -> History:
+        """Train to the end; with `patience`, end with the model of the best epoch."""
+        from tqdm import tqdm  # half the time of `import nn`
+
+        bar = tqdm(
+            total=self.length,
+            initial=self.done(),
+            unit=self.unit.removesuffix("s"),
+            disable=not show_progress,
+        )
+        model = self.recipe.model
+        try:
+            with collector_paused(), interrupt_deferred() as interrupt, bar:
+                model.train()
+                self.loop(interrupt.is_set, bar)
+                self.progress.history.interrupted = interrupt.is_set()
+            self.save()
+        finally:
+            if self.patience is not None and self.progress.best is not None:
+                model.load_state_dict(self.progress.best)
+        return self.progress.history
+
+    def loop(self, is_interrupted: Callable[[], bool], bar: Any) -> None:
+        """Step by step, and epoch by epoch."""
+        saved_at = time.monotonic()
+        # The epoch before a resume may have ended without a measurement, because that failed.
+        if self.progress.position.examples > 0 and self.is_end_of_epoch():
+            self.end_epoch(bar)
+        while self.done() < self.length and not is_interrupted() and not self.is_over():
+            self.learn()
+            if self.is_end_of_epoch():
+                self.end_epoch(bar)
+            bar.update(self.done() - bar.n)
+            if time.monotonic() - saved_at > SAVE_EVERY:
+                self.save()
+                saved_at = time.monotonic()
+
+    # --- where the run is ---
+
+    def done(self) -> int:
+        """How many epochs or steps are done."""
+        position = self.progress.position
+        return position.epoch if self.unit == "epochs" else position.steps
+
+    def is_end_of_epoch(self) -> bool:
+        """Whether the latest step completed an epoch."""
+        position = self.progress.position
+        if self.unit == "epochs":
+            return position.seen == 0
+        return position.steps == self.length or position.steps % self.every == 0
+
+    def is_over(self) -> bool:
+        """Whether `after_epoch` or `patience` ends the run."""
+        if self.progress.position.stopped and self.after_epoch is not None:
+            return True
+        history = self.progress.history
+        since_best = len(history.loss) - (history.best_epoch or 0)
+        return self.patience is not None and since_best >= self.patience
+
+    def is_finite(self) -> bool:
+        """Whether all numbers of the model are finite, so that it is worth keeping."""
+        return all(map(math.isfinite, self.recipe.model.state_dict().values()))
+
+    # --- a step ---
+
+    def learn(self) -> None:
+        """Learn from the next batch; if that fails, everything is as before."""
+        position = self.progress.position
+        self.draws = self.file and rng.generator.getstate()
+        inputs, targets = self.batches.next(position)
+        for optimizer, schedule in zip(self.recipe.optimizers, self.schedules, strict=True):
+            if schedule is not None:
+                optimizer.lr = schedule(position.steps)
+        buffers = [(buffer, buffer.data) for buffer in self.buffers]
+        try:
+            predictions, cost, weight = self.step(inputs, targets)
+        except BaseException as error:
+            for buffer, number in buffers:
+                buffer.assign(number)
+            self.fail(error)
+        self.last_cost = float(cost)
+        position.steps += 1
+        position.examples += len(inputs)
+        position.weight += float(weight)
+        position.loss_sum += self.last_cost * float(weight)
+        if self.metric is not None:
+            score = as_score(self.metric(predictions, targets), len(inputs))
+            position.accuracy_sum += score * len(inputs)
+        self.batches.advance(position, len(inputs))
+
+    def fail(self, error: BaseException) -> NoReturn:
+        """Save the state before a failed step, and raise its error, with the history.
+
+        An ArithmeticError becomes a DivergedError with advice; other errors keep their kind.
+        """
+        if self.draws is not None:  # when the step is repeated, it draws the same numbers
+            rng.generator.setstate(self.draws)
+        finite = self.is_finite()
+        if finite and self.last_cost is not None and isinstance(error, Exception):
+            self.save()  # something was learned
+        if not isinstance(error, ArithmeticError):
+            vars(error)["history"] = self.progress.history
+            raise error
+        position = self.progress.position
+        rates = ", ".join(f"{float(optimizer.lr):g}" for optimizer in self.recipe.optimizers)
+        clip = ", or clip=1.0" if self.recipe.clip is None else ""
+        last = "" if self.last_cost is None else f", after a loss of {self.last_cost:g}"
+        message = (
+            f"{error} in epoch {position.epoch + 1}, step {position.steps + 1}{last}, with a"
+            f" learning rate of {rates}: try a smaller one{clip};"
+            " autograd.detect_anomaly() shows where it begins"
+        )
+        if not finite:
+            message += " (a gradient was not finite in a step before, nor are the parameters now)"
+        raise DivergedError(message, self.progress.history) from error
+
+    # --- the end of an epoch ---
+
+    def end_epoch(self, bar: Any) -> None:
+        """Measure the epoch, enter it into the history, show and report it."""
+        history, position = self.progress.history, self.progress.position
+        score = self.measured()
+        history.loss.append(position.loss_sum / position.weight)
+        shown = {"loss": f"{history.loss[-1]:.4f}"}
+        if self.metric is not None:
+            history.accuracy.append(position.accuracy_sum / position.examples)
+            shown["accuracy"] = f"{history.accuracy[-1]:.1%}"
+        position.epoch, position.examples = position.epoch + 1, 0
+        position.weight = position.loss_sum = position.accuracy_sum = 0.0
+        if score is not None:
+            scores = history.held_out_loss if self.metric is None else history.held_out_accuracy
+            scores.append(score)
+            if self.patience is not None:
+                self.keep_best(scores)
+            shown["held out"] = f"{score:.4f}" if self.metric is None else f"{score:.1%}"
+        bar.set_postfix(shown, refresh=False)
+        bar.update(self.done() - bar.n)
+        self.report()
+
+    def measured(self) -> float | None:
+        """The metric, or else the loss, of the held-out examples."""
+        if self.held_out is None:
+            return None
+        measure = self.metric or self.recipe.loss
+        try:
+            return evaluate(self.recipe.model, self.held_out, measure, self.predict)
+        except Exception as error:
+            if self.is_finite():
+                self.save()
+            epoch, history = self.progress.position.epoch + 1, self.progress.history
+            if isinstance(error, ArithmeticError):
+                raise DivergedError(
+                    f"{error}, of held-out examples after epoch {epoch}", history
+                ) from error
+            vars(error)["history"] = history
+            raise
+
+    def keep_best(self, scores: list[float]) -> None:
+        """Keep the model if its score is better than that of the best epoch so far."""
+        history, sign = self.progress.history, -1.0 if self.metric is None else 1.0
+        best = sign * scores[history.best_epoch - 1] if history.best_epoch else -math.inf
+        if sign * scores[-1] > best:  # false for nan
+            history.best_epoch = len(scores)
+            self.progress.best = self.recipe.model.state_dict()
+
+    def report(self) -> None:
+        """Pass the history to `after_epoch`, which may end the run."""
+        if self.after_epoch is not None:
+            self.recipe.model.eval()
+            answer = self.after_epoch(self.progress.history)
+            # True only, also NumPy's: a function may return whatever its last line gives.
+            self.progress.position.stopped = answer is True or (
+                str(getattr(answer, "dtype", "")) == "bool" and bool(answer)
+            )
+            self.recipe.model.train()
+
+    def save(self) -> None:
+        """Write the checkpoint, if there is one."""
+        if self.file is not None:
+            self.file.save(self.progress, {self.unit: self.length})
