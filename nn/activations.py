@@ -1,4 +1,4 @@
-"""What bends the line? Activation functions, of one Value or of each entry of many, and softmax."""
+"""Which functions make a network nonlinear? Activations of each entry, and softmax of a vector."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Activation = Callable[[Value], Value]
 
 
 class Elementwise:
-    """A function of one Value, also of each entry of a vector or a batch.
+    """A function of one Value, applied to each entry of a vector or a batch.
 
     Call: a Value or number -> Value; a vector -> list; a Matrix, or rows of numbers -> Matrix.
-    Settings, where the function has any, follow in order or by name: leaky_relu(x, 0.2).
+    Parameters of the function follow, by position or name: leaky_relu(x, 0.2).
     """
 
     def __init__(self, name: str, function: Callable[..., Value], doc: str) -> None:
@@ -72,7 +72,7 @@ def _leaky_relu(x: Value, negative_slope: Value | float = 0.01) -> Value:
 
 def _elu(x: Value, alpha: Value | float = 1.0) -> Value:
     positive = greater(x, 0.0)
-    # The exponential is taken of 0 where it is not wanted, so that it cannot overflow.
+    # Where x is positive the exponential is not used: take that of 0, so that it cannot overflow.
     return cast(Value, where(positive, x, alpha * where(positive, 0.0, x).expm1()))
 
 
@@ -107,9 +107,9 @@ ACTIVATIONS: dict[str, Activation] = {
 
 
 def activation_named(name: str | Activation) -> Activation:
-    """The activation of this name, or the function itself if it is one; nn.relu is "relu".
+    """The activation of this name; a function is returned as it is.
 
-    Raises ValueError, listing the names there are.
+    Raises ValueError for an unknown name, and lists those there are.
     """
     if isinstance(name, Elementwise):
         return name.function
@@ -133,17 +133,17 @@ def activated(activation: Activation, x: Value) -> Value:
 
 
 def _shifted(logits: Vector, name: str) -> tuple[list[Value], Value]:
-    """The logits less their maximum, and the maximum: exp of what is left does not overflow.
+    """The logits minus their maximum, whose exp cannot overflow, and the maximum.
 
-    The maximum counts as a plain number: what is computed does not depend on it, so it needs no
-    gradient. Raises as `softmax`, under this name.
+    The maximum is a constant: no result depends on it, so it needs no gradient. Raises as
+    `softmax`, with `name` in the message.
     """
     values = as_values(logits)
     if not values:
         raise ValueError(f"{name} of no logits")
     with no_grad():
         peak = reduce(maximum, values).detach()
-    largest = number_of(peak)  # inf - inf would be nan; a logit of nan may make everything nan
+    largest = number_of(peak)  # may be nan, which makes the result nan
     require(1.0 - greater(abs(largest), sys.float_info.max), lambda: _no_shares(name, largest))
     return [x - peak for x in values], peak
 
@@ -163,10 +163,10 @@ def softmax(logits: Matrix) -> Matrix: ...
 @overload
 def softmax(logits: Vector) -> list[Value]: ...
 def softmax(logits: Vector | Matrix) -> list[Value] | Matrix:
-    """exp(x_i) / sum_j exp(x_j): positive numbers that sum to 1. Of a batch: row by row.
+    """exp(x_i) / sum_j exp(x_j): positive numbers that sum to 1. For a batch: row by row.
 
-    A logit of -inf gets exactly 0; nan in a row makes all of it nan. Raises ValueError for no
-    logits or a row that is all -inf, FloatingPointError for a logit of +inf.
+    A logit of -inf gives exactly 0; a nan makes its whole row nan. Raises ValueError for no logits
+    or a row of -inf only, FloatingPointError for a logit of +inf.
 
     >>> [round(p.data, 4) for p in softmax([1.0, 2.0, 1001.0])]
     [0.0, 0.0, 1.0]
@@ -200,7 +200,7 @@ def logsumexp(x: Matrix) -> Matrix: ...
 @overload
 def logsumexp(x: Vector) -> Value: ...
 def logsumexp(x: Vector | Matrix) -> Value | Matrix:
-    """log(sum_j exp(x_j)), a smooth maximum, without overflow. Of a batch: of each row, n x 1.
+    """log(sum_j exp(x_j)), a smooth maximum, without overflow. For a batch: of each row, n x 1.
 
     Its gradient is softmax(x). Raises as `softmax`.
 
@@ -215,7 +215,7 @@ def logsumexp(x: Vector | Matrix) -> Value | Matrix:
 
 
 def log_normalised(logits: Vector, name: str) -> tuple[list[Value], Value]:
-    """The logits less their maximum, x_i - m, and log(sum_j exp(x_j - m))."""
+    """The logits minus their maximum, x_i - m, and log(sum_j exp(x_j - m))."""
     shifted, _ = _shifted(logits, name)
     return shifted, _log_sum(shifted)
 

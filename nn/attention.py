@@ -1,4 +1,4 @@
-"""Who looks at whom? Attention, several heads of it, and the block that a transformer repeats."""
+"""Which tokens does a token attend to? Attention, its heads, and the transformer block."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from nn.norms import LayerNorm, RMSNorm
 
 Mask = Sequence[Sequence[bool | float | Value]] | Matrix
 
-# What brings the numbers of a token into range, by name; the first has nothing to learn.
+# Normalization layers by name; "rms" has no parameters.
 NORMS: dict[str, Callable[[int], Module]] = {
     "rms": lambda size: RMSNorm(size, gain=False),
     "layer": LayerNorm,
@@ -40,18 +40,18 @@ def attention(
 def attention(
     Q: Matrix, K: Matrix, V: Matrix, mask: Mask | None = None, return_weights: bool = False
 ) -> Matrix | tuple[Matrix, Matrix]:
-    """softmax(Q K^T / sqrt(d_k)) V, the softmax of each row (Vaswani et al. 2017, eq. 1).
+    """softmax(Q K^T / sqrt(d_k)) V, with the softmax of each row (Vaswani et al. 2017, eq. 1).
 
     Args:
         Q: queries, n x d_k. K: keys, m x d_k. V: values, m x d_v.
-        mask: n x m entries, 1 or True where a query may look at a key, 0 or False where not. What
-            is masked with plain numbers is not computed at all; an entry that is a Value, such as
-            an argument of a recorded function, chooses when the graph is computed.
-        return_weights: also give the n x m weights, to be looked at.
+        mask: n x m entries, 1 or True where a query may attend to a key, 0 or False where not.
+            Scores masked by plain numbers are not computed. An entry that is a Value, such as an
+            argument of a jitted function, selects by arithmetic.
+        return_weights: whether to return the n x m weights, too.
 
-    Returns a Matrix (n x d_v), and the weights if asked. A query that may look at nothing gets
-    zeros. Raises ValueError for shapes that do not fit or a mask of other numbers, TypeError for a
-    mask that is no table.
+    Returns a Matrix (n x d_v), and the weights if asked for. A query that may attend to nothing
+    gives zeros. Raises ValueError for shapes that do not match or a mask of other numbers,
+    TypeError for a mask that is not a table.
 
     >>> K = Matrix([[1, 0], [0, 1]])
     >>> out, weights = attention(K * 10, K, Matrix([[1], [2]]), return_weights=True)
@@ -83,9 +83,9 @@ def attention(
 
 
 def causal(queries: int, keys: int | None = None) -> list[list[bool]]:
-    """The mask by which each position looks at itself and at what came before, as a table.
+    """The mask by which each position attends to itself and those before it, as a table.
 
-    With more keys than queries the queries are the last positions.
+    If there are more keys than queries, the queries are the last positions.
 
     >>> causal(2, 3)
     [[True, True, False], [True, True, True]]
@@ -95,11 +95,11 @@ def causal(queries: int, keys: int | None = None) -> list[list[bool]]:
 
 
 def _masked_softmax(scores: list[Value], mask: list[Value | Literal[True]]) -> list[Value]:
-    """softmax over the scores that are not masked; zeros where all are."""
+    """The softmax of the scores that are not masked; zeros if all are."""
     if all(allowed is True for allowed in mask):
         return softmax(scores)
     with no_grad():
-        # As in softmax, and the maximum of what counts: a masked score may be of any size.
+        # As in softmax, but the maximum of the scores that count: others may have any size.
         lowest = -sys.float_info.max
         counted = [where(a, s, lowest) for a, s in zip(mask, scores, strict=True)]
         peak = reduce(maximum, counted).detach()
@@ -136,7 +136,7 @@ def _allowed(entry: Any) -> bool | Value:
 
 
 class Head(Module):
-    """One head: attention within its own share of the columns. It has nothing to learn."""
+    """One head: attention within its own share of the columns. It has no parameters."""
 
     def __call__(
         self, Q: Matrix, K: Matrix, V: Matrix, mask: Mask | None = None
@@ -148,19 +148,19 @@ class Head(Module):
 
 
 class MultiHeadAttention(Module):
-    """Attention of tokens to each other, in several heads side by side.
+    """Self-attention with several heads in parallel.
 
     W_o [head_1, ..., head_h] with head_i = attention(Q_i, K_i, V_i), where Q_i, K_i and V_i are the
     i-th share of the columns of W_q x, W_k x and W_v x (Vaswani et al. 2017, section 3.2.2).
 
     Args:
-        embedding: how many numbers a token has. heads: how many share them; it divides embedding.
-        std, generator, multiplier: as of Linear.
+        embedding: the size of a token's vector. heads: how many there are; it divides embedding.
+        std, generator, multiplier: as for Linear.
 
-    Call: a Matrix (n x embedding), and if wanted an n x n mask -> Matrix (n x embedding). With a
-    `cache`, a pair of lists, the keys and values of earlier calls are there as well: those of this
-    call are appended, and the mask is n x (all keys). With `return_weights=True` also the weights
-    of each head. Raises ValueError for another number of columns, and as `attention` does.
+    Call: a Matrix (n x embedding), and optionally an n x n mask -> Matrix (n x embedding). A
+    `cache`, a pair of lists, has the keys and values of earlier calls: those of this call are
+    appended, and the mask is n x (all keys). With `return_weights=True` it also returns the weights
+    of each head. Raises ValueError for another number of columns, and errors as for `attention`.
     """
 
     def __init__(
@@ -232,12 +232,12 @@ Cache = tuple[list[list[Value]], list[list[Value]]]
 
 
 class FeedForward(Module):
-    """W_2 g(W_1 x): each token for itself, in a wider space (Vaswani et al. 2017, section 3.3).
+    """W_2 g(W_1 x) for each token by itself (Vaswani et al. 2017, section 3.3).
 
     Args:
-        embedding: how many numbers a token has. activation: g.
-        expansion: how many times as many numbers there are inside.
-        std, generator, multiplier: as of Linear.
+        embedding: the size of a token's vector. activation: g.
+        expansion: the size of the hidden layer, as a multiple of embedding.
+        std, generator, multiplier: as for Linear.
 
     Call: a Matrix (n x embedding) -> Matrix of that shape.
     """
@@ -265,13 +265,13 @@ class FeedForward(Module):
 
 
 class TransformerBlock(Module):
-    """What a transformer repeats: tokens look at each other, then each thinks for itself.
+    """A block of a transformer: self-attention, then a feed-forward network for each token.
 
     x := x + attention(norm(x)), x := x + FeedForward(norm(x)) (Vaswani et al. 2017, figure 1; the
     norm first, as in Radford et al. 2019).
 
     Args:
-        embedding, heads, std, generator, multiplier: as of MultiHeadAttention.
+        embedding, heads, std, generator, multiplier: as for MultiHeadAttention.
         norm: "rms", RMSNorm without a gain, or "layer", LayerNorm.
         activation: of FeedForward.
 
@@ -300,7 +300,7 @@ class TransformerBlock(Module):
 
 
 def norm_named(name: str) -> Callable[[int], Module]:
-    """What makes a norm of a size. Raises ValueError, listing the names there are."""
+    """The constructor of a norm. Raises ValueError for an unknown name, and lists those known."""
     if name not in NORMS:
         raise ValueError(f"no norm is called {name!r}; there are {', '.join(NORMS)}")
     return NORMS[name]

@@ -1,4 +1,4 @@
-"""Do the arguments of `fit` fit together? Data, batches, optimizers; a clear error where not."""
+"""Are the arguments of `fit` valid, and do they match? Data, batches and optimizers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Data = Dataset | tuple[Sequence[Any], Sequence[Any]]
 
 
 def examples(data: Data, vectors: bool) -> tuple[list[Any], list[Any]]:
-    """Inputs and targets as lists, after a look at their sizes and numbers."""
+    """Inputs and targets as lists, their lengths and numbers checked."""
     if not isinstance(data, tuple | list) or len(data) != 2:
         what = f"{len(data)} parts" if isinstance(data, tuple | list) else type(data).__name__
         raise TypeError(f"data are a pair, (inputs, targets), not {what}")
@@ -37,7 +37,7 @@ def examples(data: Data, vectors: bool) -> tuple[list[Any], list[Any]]:
 
 
 def _listed(name: str, part: Any) -> list[Any]:
-    # An array of NumPy, also of no dimension, is iterable by its type.
+    # A 0-d array of NumPy counts as Iterable, because its class is.
     alone = isinstance(part, str | bytes | dict | set) or getattr(part, "shape", None) == ()
     if alone or not isinstance(part, Iterable):
         raise TypeError(f"{name} are a list or an array, an entry for each example, not {part!r}")
@@ -45,7 +45,7 @@ def _listed(name: str, part: Any) -> list[Any]:
 
 
 def _rows(inputs: list[Any]) -> list[list[Any]]:
-    """Inputs as rows of finite numbers; a number is a row of one."""
+    """Inputs as rows of finite numbers; a number becomes a row of one."""
     plain = [row.tolist() if hasattr(row, "tolist") else row for row in inputs]
     column = as_operand(plain[0]) is not None
     rows = []
@@ -71,7 +71,7 @@ def _rows(inputs: list[Any]) -> list[list[Any]]:
 def held_out(
     data: Data | None, learned: tuple[list[Any], list[Any]], vectors: bool
 ) -> tuple[list[Any], list[Any]] | None:
-    """The held-out examples, as those that are learned from."""
+    """The held-out examples as lists, checked against those of the training set."""
     if data is None:
         return None
     held = examples(data, vectors)
@@ -93,7 +93,7 @@ def counts(
     micro_batch: int | None,
     patience: int | None,
 ) -> tuple[int, int, int | None, int | None, int | None]:
-    """The length, which is epochs or steps, and the others as they are, but all of them ints."""
+    """The length, in epochs or steps, and the other counts, all as ints or None."""
     if (epochs is None) == (steps is None):
         raise ValueError("fit takes either epochs or steps")
     lengths = _whole("epochs", epochs, 0), _whole("steps", steps, 0)
@@ -107,7 +107,7 @@ def counts(
 
 
 def _whole(name: str, count: Any, low: int) -> int | None:
-    """A count as an int, or None for none. Raises TypeError, or ValueError below `low`."""
+    """A count as an int, None as it is. Raises TypeError, or ValueError below `low`."""
     if count is None:
         return None
     if isinstance(count, bool) or not isinstance(count, Integral):
@@ -125,9 +125,9 @@ def step_size(
     micro_batch: int | None,
     vectors: bool,
 ) -> int:
-    """How many examples a step has. Raises ValueError where a batch is not enough for BatchNorm.
+    """The number of examples per step. Raises ValueError if a batch is too small for BatchNorm.
 
-    With a `predict` of the user's own, that is without `vectors`, an example may be many rows.
+    With a `predict` of the user's own (no `vectors`) an example may have many rows.
     """
     if not isinstance(drop_last, bool):
         raise TypeError(f"drop_last must be True or False, not {drop_last!r}")
@@ -163,7 +163,7 @@ def optimizers(
 ) -> tuple[tuple[Optimizer, ...], list[Value]]:
     """All optimizers, and all frozen parameters.
 
-    Raises ValueError unless each parameter of the model is in one of them, and nothing else is.
+    Raises ValueError unless they share out the parameters of the model, and have no others.
     """
     listed = (given,) if isinstance(given, Optimizer) else given
     if not isinstance(listed, list | tuple) or not all(isinstance(o, Optimizer) for o in listed):

@@ -1,4 +1,4 @@
-"""How are large gradients kept from spoiling a step? They are clipped, together or one by one."""
+"""How are large gradients limited? By clipping them, by their norm or each by its value."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from nn.settings import Number, require_range
 
 
 def clipped(gradients: Sequence[Value], max_norm: Number) -> tuple[list[Value], Value]:
-    """The gradients scaled down together to at most `max_norm` in Euclidean norm; their norm."""
+    """The gradients, scaled to a Euclidean norm of at most `max_norm`, and their norm before."""
     if not gradients:
         raise ValueError("clipping no gradients")
-    endless = not isinstance(max_norm, Value) and max_norm == math.inf
-    if not endless:
+    is_unlimited = not isinstance(max_norm, Value) and max_norm == math.inf
+    if not is_unlimited:
         require_range("max_norm", max_norm, 0.0, math.inf)
     norm = total(g * g for g in gradients).sqrt()
-    if endless:  # to measure the norm
+    if is_unlimited:
         return list(gradients), norm
     larger = maximum(norm, max_norm)
     scale = max_norm / where(larger, larger, 1.0)  # exactly 1 below the limit
@@ -36,14 +36,14 @@ def clip_grad_norm(
     *,
     error_if_nonfinite: bool = True,
 ) -> Value:
-    """Scale the `.grad` of all parameters together to at most `max_norm`; returns the norm before.
+    """Scale the `.grad` of all parameters to a common norm of at most `max_norm`.
 
-    With `max_norm=math.inf` it measures only.
+    Returns the norm before. `max_norm=math.inf` only measures it.
 
     Raises ValueError for no parameters or a negative limit, TypeError for a gradient that is None,
-    and FloatingPointError if the norm is nan or infinite; no gradient is then changed. With
-    `error_if_nonfinite=False` a norm that is nan makes all gradients nan, and one that is infinite
-    all finite gradients 0, as in PyTorch.
+    and FloatingPointError if the norm is nan or infinite; gradients are then unchanged. With
+    `error_if_nonfinite=False` a norm of nan makes all gradients nan, and an infinite one makes all
+    finite gradients 0, as in PyTorch.
     """
     listed = gathered(parameters)
     require_gradients(listed)
@@ -62,12 +62,12 @@ def clip_grad_value(
     *,
     error_if_nonfinite: bool = True,
 ) -> None:
-    """Bring the `.grad` of each parameter into -limit .. limit.
+    """Clip the `.grad` of each parameter to -limit .. limit.
 
     Raises ValueError for no parameters or a limit that is negative or infinite, TypeError for a
-    gradient that is None, and FloatingPointError for one that is nan or infinite; no gradient is
-    then changed. With `error_if_nonfinite=False` nan stays
-    nan, and an infinity becomes the limit, as in PyTorch.
+    gradient that is None, and FloatingPointError for one that is nan or infinite; gradients are
+    then unchanged. With `error_if_nonfinite=False` nan stays nan, and an infinite gradient becomes
+    the limit, as in PyTorch.
     """
     listed = gathered(parameters)
     require_gradients(listed)

@@ -1,4 +1,4 @@
-"""How does one call of an update rule move all parameters? Columns of numbers stand for Values."""
+"""How does one call of an update rule move all parameters? With columns in place of Values."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class NotArithmetic(Exception):
 
 
 class Column:
-    """One number for each parameter, in the place of a Value in a rule's expression.
+    """One number for each parameter, in place of a Value in the expressions of an update rule.
 
-    It has the arithmetic of a Value, computed by the same primitives. Everything else raises
-    NotArithmetic: a comparison, a conversion to a number or text, an attribute such as `.data`.
+    It has the arithmetic of a Value, by the same primitives. Anything else raises NotArithmetic: a
+    comparison, a conversion to a number or a string, an attribute such as `.data`.
     """
 
     __slots__ = ("numbers",)
     __array_ufunc__ = None  # NumPy leaves the operators to this class
-    shape = None  # else as_operand would ask __getattr__, which raises
+    shape = None  # as_operand asks for it, and __getattr__ would raise
 
     def __init__(self, numbers: Iterable[float]) -> None:
         self.numbers = list(numbers)
@@ -95,17 +95,17 @@ class Column:
 
 _FUNCTIONS = (abs, max, min, pow, range, math)
 _METHODS = {name for name in vars(Column).keys() & set(dir(Value)) if name[0] != "_"} | {"data"}
-# Identity, membership and assignments differ, or count, for each parameter.
+# Identity and membership may differ between parameters; assignments are effects of each call.
 _REFUSED = re.compile("(IS|CONTAINS)_OP|(STORE|DELETE)_(ATTR|GLOBAL|DEREF|NAME)|IMPORT_")
 
 
 def attributes_read(update: Any, rule: object) -> frozenset[str] | None:
     """The attributes of a rule that its update reads, or None if it is more than arithmetic.
 
-    Its code, and that of the functions and methods that it calls, may name only numbers, tuples of
-    numbers, Primitives, `math`, `abs`, `max`, `min`, `pow`, `range` and such functions. It has no
-    `is` or `in`, no `try` or `with`, and assigns to no attribute. What is asked of a column beyond
-    arithmetic is found when the code runs: it raises NotArithmetic.
+    Its code, and that of the functions and methods it calls, may name only numbers, tuples of
+    numbers, Primitives, `math`, `abs`, `max`, `min`, `pow`, `range` and functions of the same kind.
+    It may not use `is`, `in`, `try` or `with`, nor assign to attributes. Other uses of a column
+    raise NotArithmetic when the code runs.
     """
     names: set[str] = set()
     seen: set[CodeType] = set()
@@ -138,7 +138,7 @@ def attributes_read(update: Any, rule: object) -> frozenset[str] | None:
                 return False
             if step.opname == "LOAD_GLOBAL":
                 content = variables.get(name, getattr(builtins, name, None))
-                # A helper of the built-in rules asks which settings are Values.
+                # Helpers of the built-in rules only test which settings are Values.
                 known = getattr(content, "__module__", None) == "nn.rules"
                 if not known and not is_allowed(content):
                     return False
@@ -160,7 +160,7 @@ def attributes_read(update: Any, rule: object) -> frozenset[str] | None:
 
 
 def is_constant(content: Any) -> bool:
-    """Whether it is a number, a Value, text, None, or a tuple of these: nothing that changes."""
+    """Whether it is a number, a Value, a string, None, or a tuple of these."""
     if isinstance(content, tuple):
         return all(map(is_constant, content))
     return content is None or isinstance(content, str | Value | Real)
@@ -177,7 +177,7 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
 
 
 class Moments(dict[str, Any]):
-    """The moments of a parameter, by the names that a rule has declared."""
+    """The moments of a parameter, by the names that the rule declares."""
 
     def __init__(self, rule: object, moments: Mapping[str, Any]) -> None:
         super().__init__(moments)
@@ -188,7 +188,7 @@ class Moments(dict[str, Any]):
         raise ValueError(f"{kind} has not declared a moment {name!r}: write moments = {names!r}")
 
     def require_declared(self) -> None:
-        """Raise ValueError unless these are the declared moments."""
+        """Raise ValueError unless these are exactly the declared moments."""
         for name in self.keys() - set(self.names):
             self.__missing__(name)
         for name in set(self.names) - self.keys():
@@ -209,7 +209,7 @@ def _numbers(operand: Any) -> Iterable[float]:
 
 
 class Updated(NamedTuple):
-    """What a step is about to write: Values, or plain numbers where columns were used."""
+    """What a step is about to assign: Values, or plain numbers if columns were used."""
 
     time: Value
     parameters: Sequence[Any]
@@ -222,9 +222,9 @@ def update_all(
     gradients: Column,
     state: Moments,
 ) -> tuple[list[float], dict[str, list[float]]]:
-    """The new parameters and moments by one call of `update` for all.
+    """The new parameters and moments, by one call of `update` for all.
 
-    Raises NotArithmetic, or whatever `update` raises, where it is more than arithmetic.
+    Raises NotArithmetic, or what `update` raises, if `update` is more than arithmetic.
     """
     new = update(parameters, gradients, state)
     state.require_declared()

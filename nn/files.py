@@ -1,4 +1,4 @@
-"""How are results kept on disk? As JSON, written whole or not at all, read as data only."""
+"""How are results stored? As JSON: written atomically, and read as data, never executed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_json(path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
 
 
 def as_number(content: Any, what: str) -> float:
-    """A float read from a file, its spelled-out nan and inf included, or ValueError."""
+    """A number from a file as a float; nan and inf may be strings. Raises ValueError otherwise."""
     if isinstance(content, str) and content in ("nan", "inf", "-inf"):
         return float(content)
     if isinstance(content, bool) or not isinstance(content, int | float):
@@ -45,13 +45,13 @@ def as_number(content: Any, what: str) -> float:
 
 
 def as_stored(content: dict[str, Any]) -> dict[str, Any]:
-    """What would be read back if this were written. Raises TypeError for what JSON cannot hold."""
+    """The content as it would be read back. Raises TypeError for what JSON cannot represent."""
     stored: dict[str, Any] = json.loads(json.dumps(_spelled(content)))
     return stored
 
 
 def _spelled(content: Any) -> Any:
-    """The same structure with nan and inf, which JSON lacks, as strings."""
+    """The same content with nan and inf as strings, because JSON has neither."""
     if isinstance(content, float) and not math.isfinite(content):
         return repr(content)
     if isinstance(content, dict):

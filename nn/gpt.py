@@ -1,4 +1,4 @@
-"""How does a network write? It says how likely each next token is, and one is drawn, over and over.
+"""How does a network write? By predicting the next token, and sampling it, over and over.
 
 The size and architecture of Andrej Karpathy's microgpt (2026): token and position embeddings, a
 norm, transformer blocks, and a linear layer to the logits.
@@ -27,28 +27,28 @@ from nn.module import Module
 
 Token = int | Value
 
-PADDING = -1  # where a token would be, beyond the end of a document
+PADDING = -1  # fills a document up to a given length
 
 
 class GPT(Module):
     """A generative pre-trained transformer (Radford et al. 2019), without biases.
 
     Args:
-        vocabulary: how many tokens there are, 0 .. vocabulary - 1.
-        block_size: how many tokens it looks at, at most.
-        embedding: how many numbers a token becomes. heads: of attention. layers: of blocks.
+        vocabulary: the number of tokens, which are 0 .. vocabulary - 1.
+        block_size: the maximum context length, in tokens.
+        embedding: the size of a token's vector. heads: of attention. layers: the number of blocks.
         norm: "rms", RMSNorm without a gain, or "layer", LayerNorm.
-        std: the spread of the normal distribution that the weights start from.
-        generator: where they are drawn from; nn's own stream by default.
-        base_width: the embedding for which a learning rate of Adam is known to be good, by default
-            this one. The multiplier of every linear layer is base_width / embedding, so that a step
-            of Adam moves what it gives as far as in a model of that embedding (Yang et al. 2021,
-            arXiv:2203.03466, table 3; their start is left out, the spread stays std).
+        std: the standard deviation of the normal distribution of the initial weights.
+        generator: the source of the initial weights; nn's own stream by default.
+        base_width: the embedding that the learning rate of Adam was tuned for; by default this
+            one. The multiplier of every linear layer is base_width / embedding, so that a step of
+            Adam changes its output as much as in a model of that embedding (Yang et al. 2021,
+            arXiv:2203.03466, table 3; not their initialization: std is that of all sizes).
 
-    Call: 1 to block_size tokens, whole numbers or Values -> the logits of the token that follows
-    each, a Matrix (n x vocabulary). With a `cache` of `empty_cache()` only the new tokens are
-    given: what was seen stays there. Raises ValueError for no tokens or too many, IndexError for
-    one that is not in the vocabulary.
+    Call: 1 to block_size tokens, integers or Values -> the logits of the token that follows each, a
+    Matrix (n x vocabulary). With a `cache`, made by `empty_cache()`, pass the new tokens only: it
+    keeps the keys and values of those before. Raises ValueError for no tokens or too many,
+    IndexError for one that is not in the vocabulary.
 
     >>> model = GPT(vocabulary=27, block_size=16, embedding=16, heads=4, layers=1)
     >>> len(model.parameters())
@@ -117,10 +117,9 @@ class GPT(Module):
     def nll(self, document: Sequence[Token]) -> Value:
         """The negative log-likelihood of a document, in nats.
 
-        That is -log p of each token after the first, given those before it, summed.
-
-        What lies beyond the block, and PADDING at the end, counts for nothing. So one program of
-        autograd.jit serves documents of every length, padded to one.
+        That is the sum of -log p of each token after the first, given those before it. Tokens
+        beyond the block and PADDING at the end are ignored, so one program of autograd.jit can
+        serve documents of all lengths, padded to the same.
         """
         tokens = document[: self.block_size + 1]
         while len(tokens) and not isinstance(tokens[-1], Value) and tokens[-1] == PADDING:
@@ -131,7 +130,7 @@ class GPT(Module):
         return _nll(self([token for token, _ in counted[:-1]]), counted)
 
     def empty_cache(self) -> list[Cache]:
-        """Room for the keys and values of each block; see the call."""
+        """A cache for the keys and values of each block; see the call."""
         return [([], []) for _ in self.blocks]
 
     @no_grad()
@@ -148,20 +147,20 @@ class GPT(Module):
 
         Args:
             prompt: 1 to block_size tokens, such as the token that documents begin with.
-            temperature: what logits are divided by: below 1 the likely becomes likelier; at 0 the
-                likeliest token is taken, the first of several.
-            top_k: draw from the so many likeliest tokens only.
-            top_p: draw from the fewest likeliest tokens only whose probabilities sum to top_p or
-                more (nucleus sampling, Holtzman et al. 2020). The temperature comes first, then
-                top_k, then top_p, of what the tokens left by top_k share among them.
-            generator: where to draw from; nn's own stream by default.
-            end: the token that ends a document, and is not part of the result.
+            temperature: divides the logits: below 1 likely tokens become likelier; at 0 the
+                likeliest token is taken, the first of equals.
+            top_k: sample among the top_k likeliest tokens only.
+            top_p: sample among the fewest likeliest tokens whose probabilities sum to top_p or more
+                (nucleus sampling, Holtzman et al. 2020). The temperature is applied first, then
+                top_k, then top_p to the probabilities of the remaining tokens.
+            generator: the source of random numbers; nn's own stream by default.
+            end: the token that ends a document. It is not part of the result.
 
-        Ends at `end`, or when it has looked at block_size tokens, those of the prompt included.
-        Each is computed once, beside the kept keys and values of those before it. Raises ValueError
-        for a negative temperature, a top_k that is no whole number from 1 up, a top_p outside
-        0 < top_p <= 1, and a prompt that the model cannot take; TypeError for a temperature that is
-        not a number and a generator that is not one; FloatingPointError for logits of nan.
+        Stops at `end`, or when the context has block_size tokens, prompt included. A cache of keys
+        and values makes each token one call of the model. Raises ValueError for a negative
+        temperature, a top_k that is not an integer of 1 or more, a top_p outside 0 < top_p <= 1,
+        or a prompt that the model cannot take; TypeError for a temperature that is not a number or
+        a generator that is no random.Random; FloatingPointError for logits of nan.
         """
         if isinstance(temperature, bool) or not isinstance(temperature, Real):
             raise TypeError(f"generate: the temperature must be a number, not {temperature!r}")
@@ -190,7 +189,7 @@ class GPT(Module):
 
 
 def _counted(token: Token) -> tuple[Token, Value | None]:
-    """A token, and whether it counts, 1 or 0; PADDING that is a Value becomes token 0."""
+    """(token, 1 or 0 for whether it counts); a Value that is PADDING becomes token 0."""
     if not isinstance(token, Value):
         return token, None
     padding = one_hot(token - PADDING, 1)[0]
@@ -227,7 +226,7 @@ def sample_token(
             raise FloatingPointError(f"sample_token: logit {i} of {len(numbers)} is {number}")
     if max(numbers) == -math.inf:
         raise FloatingPointError(f"sample_token: all {len(numbers)} logits are -inf")
-    # Of equal logits the first comes first: sorting keeps their order.
+    # Sorting is stable: among equal logits the first comes first.
     ranked = sorted(range(len(numbers)), key=lambda i: -numbers[i])
     if temperature == 0.0:
         return ranked[0]
@@ -235,17 +234,17 @@ def sample_token(
     odds = softmax([(logits[i] - logits[ranked[0]]) / temperature for i in chosen])
     weights = [float(p) for p in odds]
     if top_p is not None and top_p < 1.0:
-        # A token counts if those before it do not sum to top_p yet; the first one always does.
+        # Keep a token if those before it sum to less than top_p; so the first one is always kept.
         before = accumulate(weights, initial=0.0)
         weights = [p for p, likelier in zip(weights, before, strict=False) if likelier < top_p]
     return (generator or rng.generator).choices(chosen[: len(weights)], weights)[0]
 
 
 class Tokenizer:
-    """Characters as tokens, and one more token, bos, that begins and ends a document.
+    """Characters as tokens, and one more token, bos, at the beginning and end of a document.
 
     Args:
-        characters: all that there are, in any order and number; bos comes after them.
+        characters: all that documents may have, in any order, repeated or not. bos follows them.
 
     Raises ValueError for no characters.
 

@@ -23,19 +23,18 @@ class Neuron(Module):
     """g(b + w_1 x_1 + ... + w_n x_n), with every product and sum a node of its own.
 
     Weights start uniform in +-sqrt(6 / nin) for "relu", "leaky_relu" and "elu" (He et al. 2015,
-    eq. 10) and in +-sqrt(3 / nin) for the rest (LeCun et al. 1998, section 4.6), so that the spread
-    of a signal is kept from layer to layer; the bias starts at 0.
+    eq. 10) and in +-sqrt(3 / nin) otherwise (LeCun et al. 1998, section 4.6), which keeps the
+    variance of a signal from layer to layer; the bias starts at 0.
 
     Args:
         nin: how many inputs, 1 or more.
         activation: the name of a function of nn.activations, or a function of a Value that returns
             a Value.
-        generator: where the weights are drawn from; nn's own stream by default.
+        generator: the source of the initial weights; nn's own stream by default (see `nn.seed`).
         bias: whether there is a b.
 
-    Call: a sequence of nin Values or numbers -> a Value. Raises ValueError for another length,
-    TypeError for what is not a vector or an activation that returns a number; batches are for a
-    Layer.
+    Call: a sequence of nin Values or numbers -> a Value. Raises ValueError for another length, and
+    TypeError if x is no vector or the activation returns a number. For a batch use a Layer.
     """
 
     def __init__(
@@ -71,15 +70,15 @@ class Neuron(Module):
 
 
 class Layer(Module):
-    """nout neurons that look at the same inputs: A = g(X W + b).
+    """nout neurons with the same inputs: A = g(X W + b).
 
     Args:
         nin, nout: how many inputs and outputs.
-        activation, generator, bias: as of a Neuron.
+        activation, generator, bias: as for a Neuron.
 
     Call: a vector, nin Values or numbers -> list of nout Values; a batch, n x nin, as a Matrix, a
     list of rows or a 2-d array -> Matrix (n x nout). Raises ValueError for another number of
-    inputs, TypeError for what is neither.
+    inputs, TypeError for an argument that is neither.
     """
 
     def __init__(
@@ -107,26 +106,26 @@ class Layer(Module):
         x = as_input(x, "a Layer")
         if isinstance(x, Matrix):
             return Matrix([neuron(row) for neuron in self.neurons] for row in x)
-        # Plain numbers become nodes here, once, and not in each neuron.
+        # Make nodes of plain numbers once, not in each neuron.
         inputs = tuple([as_constant(entry) for entry in x])
         return [neuron(inputs) for neuron in self.neurons]
 
 
 class Linear(Module):
-    """W x + b: as much as a Layer of linear neurons, but one thing, not many.
+    """W x + b: the same function as a Layer of linear neurons, in a single module.
 
     Args:
         nin, nout: how many inputs and outputs, 1 or more.
         bias: whether there is a b; it starts at 0.
-        std: the spread of the normal distribution that the weights start from, by default
-            sqrt(1 / nin), so that the spread of a signal is kept (LeCun et al. 1998, section 4.6).
-        generator: where they are drawn from; nn's own stream by default.
-        multiplier: m, for m W x + b. The weights are drawn 1 / m as large, so m W starts as it does
-            without m; but Adam, whose steps are of one size for all weights, moves it m times as
-            far.
+        std: the standard deviation of the normal distribution of the initial weights, by default
+            sqrt(1 / nin), which keeps the variance of a signal (LeCun et al. 1998, section 4.6).
+        generator: the source of the initial weights; nn's own stream by default.
+        multiplier: m, for m W x + b. The initial weights are divided by m, so m W starts as it does
+            without m; but Adam, whose steps have the same size for all weights, moves m W m times
+            as far.
 
     `weights` has nout rows of nin Values; `bias` is a list of nout Values, empty without a bias.
-    Call: as of a Layer.
+    Call: as for a Layer.
     """
 
     def __init__(
@@ -175,18 +174,18 @@ class Linear(Module):
 
 
 class MLP(Module):
-    """Layers in a row, a multilayer perceptron; the last one is linear.
+    """A multilayer perceptron: layers in sequence, the last one linear.
 
     Args:
         nin: how many inputs.
         nouts: the number of neurons of each layer, such as [16, 16, 1].
         activation: of all layers but the last; or a list, one for each layer but the last, or one
             for each layer: ["tanh", "sigmoid"] or ["tanh", "tanh", "sigmoid"] for [16, 16, 1].
-        generator, bias: as of a Neuron.
+        generator, bias: as for a Neuron.
 
     Call: a vector, nin Values or numbers -> list of Values, or one Value if there is a single
     output; a batch, n x nin, as a Matrix, a list of rows or a 2-d array -> Matrix (n x outputs).
-    Raises ValueError for another number of inputs, TypeError for what is neither.
+    Raises ValueError for another number of inputs, TypeError for an argument that is neither.
     """
 
     def __init__(
@@ -244,7 +243,7 @@ class MLP(Module):
 
 
 class Sequential(Module):
-    """Modules or functions, each called with what the one before returned."""
+    """Modules or functions in sequence, each called with the result of the one before."""
 
     def __init__(self, *parts: Callable[[Any], Any]) -> None:
         for i, part in enumerate(parts):
@@ -262,10 +261,11 @@ class Sequential(Module):
 
 
 class Dropout(Module):
-    """In training, each entry is set to 0 with probability p, else divided by 1 - p; else identity.
+    """In training, set each entry to 0 with probability p, else divide it by 1 - p.
 
-    Srivastava et al. 2014, scaled in training so that evaluation needs nothing. Drawn from nn's
-    stream unless a generator is given. Raises ValueError unless 0 <= p < 1.
+    In evaluation it is the identity, because of the division (Srivastava et al. 2014). The random
+    numbers come from nn's own stream unless a generator is given. Raises ValueError unless
+    0 <= p < 1.
     """
 
     def __init__(self, p: float = 0.5, generator: random.Random | None = None) -> None:
@@ -301,16 +301,16 @@ class Dropout(Module):
 
 
 class Embedding(Module):
-    """A learned vector for each of `count` things.
+    """A learned vector for each of `count` indices.
 
     Args:
         count, size: how many vectors, and their length.
-        std: the spread of the normal distribution they start from.
+        std: the standard deviation of the normal distribution of their initial entries.
 
     Call: an index -> its vector; a sequence of indices -> Matrix, a row for each. An index that is
-    a Value selects by arithmetic, the sum of all vectors weighted by 0 and 1; outside 0 ..
-    count - 1 it gives zeros. Raises IndexError for another index outside that range, and TypeError
-    for one that is not a whole number.
+    a Value selects by arithmetic: the sum of all vectors, weighted by 0 and 1; outside 0 ..
+    count - 1 the sum is 0. Raises IndexError for any other index outside that range, and TypeError
+    for one that is not an integer.
     """
 
     def __init__(
@@ -329,7 +329,7 @@ class Embedding(Module):
     def __call__(self, index: int | Value | Sequence[int | Value]) -> list[Value] | Matrix:
         if isinstance(index, Value):
             weights = one_hot(index, len(self.vectors))
-            require(total(weights))  # a recorded number is an index in range, as others are
+            require(total(weights))  # a recorded index is in range
             return [dot(weights, column) for column in zip(*self.vectors, strict=True)]
         if isinstance(index, Iterable) and not isinstance(index, str):
             indices = list(index)
@@ -354,7 +354,7 @@ def _normal(
 
 
 def name_of(activation: Activation) -> str:
-    """What an activation is called."""
+    """The name of an activation function."""
     for name, function in ACTIVATIONS.items():
         if activation is function:
             return name
@@ -362,7 +362,7 @@ def name_of(activation: Activation) -> str:
 
 
 def _named(part: Callable[[Any], Any]) -> str:
-    """A part of a Sequential: a module as it shows itself, a function by its name."""
+    """A part of a Sequential: the repr of a module, the name of a function."""
     return repr(part) if isinstance(part, Module) else getattr(part, "__name__", repr(part))
 
 
@@ -371,7 +371,7 @@ def _bias_of(bias: object) -> str:
 
 
 def check_size(name: str, size: SupportsIndex) -> int:
-    """A whole number of any kind, 1 or more, as an int; raises TypeError or ValueError."""
+    """An integer of any type, 1 or more, as an int. Raises TypeError or ValueError."""
     is_bool = isinstance(size, bool) or getattr(size, "dtype", "") == "bool"  # NumPy's has an index
     if is_bool or not hasattr(size, "__index__"):
         raise TypeError(f"{name} must be a whole number, not {size!r}")

@@ -27,8 +27,8 @@ def mse(predicted: Any, target: Any) -> Value:
         predicted, target: both a number, a vector or a Matrix (rows of numbers), of one shape; a
             column Matrix also goes with a vector.
 
-    Raises ValueError for shapes that differ, an empty batch, or a target that is nan or infinite;
-    here as in the other losses a target that is a Value is taken as it is.
+    Raises ValueError for different shapes, an empty batch, or a target that is nan or infinite. In
+    all losses a target that is a Value is not checked.
 
     >>> mse([Value(1.0), Value(3.0)], [0.0, 1.0]).data
     2.5
@@ -40,16 +40,16 @@ def mse(predicted: Any, target: Any) -> Value:
 def huber(predicted: Any, target: Any, delta: Number = 1.0) -> Value:
     """The mean of e^2 / 2 where |e| <= delta, else delta (|e| - delta / 2), with e = p - y.
 
-    A squared error for small errors and an absolute one for large ones (Huber 1964; PyTorch's
-    HuberLoss). The first derivative is continuous; the second jumps at |e| = delta, where that of
-    the squared error is taken. Arguments and errors as of `mse`; ValueError unless delta > 0.
+    Quadratic for small errors and linear for large ones (Huber 1964; PyTorch's HuberLoss). The
+    first derivative is continuous; the second jumps at |e| = delta, where it is that of the
+    quadratic part. Arguments and errors as for `mse`; ValueError unless delta > 0.
 
     >>> huber([Value(0.5), Value(3.0)], [0.0, 0.0]).data  # (0.125 + 2.5) / 2
     1.3125
     """
     _check_setting("huber", "delta", delta, _POSITIVE)
     errors = [p - y for p, y in _pairs("huber", predicted, target)]
-    # With c = e cut off at -delta and delta, both cases are c (e - c / 2).
+    # With c = e clipped to -delta .. delta, both cases are c (e - c / 2).
     cut = [where(greater(e, delta), delta, where(greater(-delta, e), -delta, e)) for e in errors]
     return mean(c * (e - 0.5 * c) for e, c in zip(errors, cut, strict=True))
 
@@ -61,13 +61,13 @@ def binary_cross_entropy(
     """The mean of -(w y log p + (1 - y) log(1 - p)), for targets y between 0 and 1.
 
     Args:
-        probabilities, target: as of `mse`.
-        eps: added inside each logarithm, so that a probability of exactly 0 costs about 34.5 and no
-            error.
-        pos_weight: w, 1 by default: above 1 it makes the positive examples count for more, such as
+        probabilities, target: as for `mse`.
+        eps: added inside each logarithm, so that a probability of exactly 0 gives a loss of about
+            34.5 instead of an error.
+        pos_weight: w, 1 by default; above 1 it gives positive examples more weight, for instance
             (number of negatives) / (number of positives).
 
-    Errors as of `mse`; ValueError for a probability or target outside 0 .. 1 or a negative
+    Errors as for `mse`; ValueError for a probability or target outside 0 .. 1 or a negative
     pos_weight.
     """
     pairs = _pairs("binary_cross_entropy", probabilities, target, _PROBABILITY)
@@ -85,7 +85,7 @@ def binary_cross_entropy_with_logits(
     """`binary_cross_entropy` of sigmoid(z), as the mean of softplus(z) - y z: no overflow, no eps.
 
     With a pos_weight w it is the mean of w y softplus(-z) + (1 - y) softplus(z). Arguments and
-    errors as of `binary_cross_entropy`.
+    errors as for `binary_cross_entropy`.
     """
     pairs = _pairs("binary_cross_entropy_with_logits", logits, target, _PROBABILITY)
     if pos_weight is None:
@@ -95,7 +95,7 @@ def binary_cross_entropy_with_logits(
 
 
 def _positive(loss: str, pos_weight: Number | None) -> Callable[[Number], Number]:
-    """y -> pos_weight * y; y itself without one."""
+    """The function y -> pos_weight * y, or y -> y without a pos_weight."""
     if pos_weight is None:
         return lambda y: y
     _check_setting(loss, "pos_weight", pos_weight, _NOT_NEGATIVE)
@@ -106,7 +106,7 @@ def _positive(loss: str, pos_weight: Number | None) -> Callable[[Number], Number
 def hinge(scores: Any, target: Any) -> Value:
     """The mean of max(0, 1 - y s), for targets y of -1 and +1.
 
-    Shapes and errors as of `mse`; ValueError for another target.
+    Shapes and errors as for `mse`; ValueError for any other target.
 
     >>> hinge([Value(2.0), Value(0.5)], [1, -1]).data
     0.75
@@ -129,20 +129,19 @@ def cross_entropy(
         probabilities: K numbers for one example, or n rows of K for a batch; K is 2 or more.
         target: for each example the index of its class, or K weights y_i that sum to 1 (one-hot);
             an index may be a Value.
-        eps: added inside the logarithm, so that a probability of exactly 0 is no error.
-        weight: how much each class counts, K numbers w_i, 0 or more: each term of the sum is
-            multiplied by its w_i, and the sum over the batch is divided by that of w_i y_i, the
-            weights of the targets. As in PyTorch for indices; one-hot rows give the same loss here
-            (PyTorch divides by n then).
+        eps: added inside the logarithm, so that a probability of exactly 0 raises no error.
+        weight: class weights, K numbers w_i, 0 or more. Each term is multiplied by its w_i, and the
+            sum over the batch is divided by the sum of w_i y_i, as in PyTorch for indices. One-hot
+            targets give the same loss as indices (PyTorch divides by n for them).
         label_smoothing: e, from 0 to 1: the targets become (1 - e) y_i + e / K, as in PyTorch
             (Szegedy et al. 2016, section 7).
 
     Without weights the loss of a batch is the mean over its examples.
 
-    Raises ValueError for lengths that do not fit, a probability outside 0 .. 1 (whether they sum to
-    1 is not checked), an index outside 0 .. K - 1, targets that are negative or do not sum to 1,
-    settings outside their range, weights of 0 for all targets, or an empty batch; TypeError for
-    another kind of target.
+    Raises ValueError for mismatched lengths, a probability outside 0 .. 1 (their sum is not
+    checked), an index outside 0 .. K - 1, targets that are negative or do not sum to 1, settings
+    out of range, targets whose classes all have weight 0, or an empty batch; TypeError for a target
+    of another type.
 
     >>> round(cross_entropy([Value(0.25), Value(0.75)], 1).data, 6)
     0.287682
@@ -163,10 +162,10 @@ def cross_entropy_with_logits(
     weight: Sequence[Number] | None = None,
     label_smoothing: Number = 0.0,
 ) -> Value:
-    """`cross_entropy` of softmax(logits), through log-softmax: exact where softmax is 0.
+    """`cross_entropy` of softmax(logits), computed by log-softmax: exact where softmax is 0.
 
-    Its gradient by the logits is softmax(logits) - y. Arguments and errors as of `cross_entropy`,
-    and errors as of `softmax`.
+    Its gradient with respect to the logits is softmax(logits) - y. Arguments and errors as for
+    `cross_entropy`, and errors as for `softmax`.
     """
     loss = "cross_entropy_with_logits"
 
@@ -199,7 +198,7 @@ def _mean_nll(
             ys = {i: kept * ys[i] + spread if i in ys else spread for i in range(classes)}
         if factors is not None:
             ys = {i: y * factors[i] for i, y in ys.items()}
-        # A one-hot 1 is an int, which asks for no product.
+        # A one-hot 1 is an int, which needs no product.
         terms = nll(row, ys).items()
         costs.append(total(s if isinstance(ys[i], int) else ys[i] * s for i, s in terms))
     if factors is None:
@@ -214,13 +213,13 @@ def _mean_nll(
 
 
 class _Allowed(NamedTuple):
-    """Which targets a loss takes: `holds` gives 1 for them, else 0, also of a recorded number."""
+    """Which numbers are valid: `holds` gives 1 for them, else 0. In arithmetic, for the jit."""
 
     holds: Callable[[Any], Any]
     text: str
 
     def check(self, loss: str, y: Number, what: str = "a target") -> None:
-        """Raise ValueError for another target, naming the loss that takes it if there is one."""
+        """Raise ValueError for an invalid number; for a target, name the loss that takes it."""
         if not isinstance(y, Value) and not math.isfinite(y):
             raise ValueError(f"{loss}: {what} must be finite, not {y}")
         require(self.holds(y), lambda: self._error(loss, y, what))
@@ -242,7 +241,7 @@ _FOR_INDICES = "class indices: use cross_entropy_with_logits, with one output fo
 
 
 def _instead_for(y: float) -> str:
-    """What to use for a target that does not go with a loss, for its message."""
+    """For an error message: the loss to use for a target that another loss does not take."""
     if y == -1:
         return f"; {_FOR_SIGNS}"
     if y == 0:
@@ -258,9 +257,9 @@ def _check_setting(loss: str, name: str, number: Any, allowed: _Allowed) -> None
 
 
 def _check_probabilities(loss: str, probabilities: Iterable[Value]) -> None:
-    """Raise ValueError for a number outside 0 .. 1, give or take a rounding: a logit, most likely.
+    """Raise ValueError for a number outside 0 .. 1 (up to rounding), most likely a logit.
 
-    nan passes, and makes the loss nan.
+    nan is accepted, and makes the loss nan.
     """
 
     def not_one(x: float) -> ValueError:
@@ -273,7 +272,7 @@ def _check_probabilities(loss: str, probabilities: Iterable[Value]) -> None:
 def _pairs(
     loss: str, predicted: Any, target: Any, allowed: _Allowed = _FINITE
 ) -> list[tuple[Value, Number]]:
-    """(prediction, target) entry by entry, after a look at their shapes and kinds."""
+    """The (prediction, target) pairs, their shapes and types checked."""
     predictions, shape = flattened(loss, predicted)
     targets, target_shape = flattened(loss, target)
     column = len(shape) == 2 and shape[1] == 1 and target_shape == shape[:1]
@@ -289,7 +288,7 @@ def _pairs(
 
 
 def flattened(loss: str, x: Any) -> tuple[list[Any], tuple[int, ...]]:
-    """All entries in a row, and the shape they came in: (), (n,) or (rows, columns)."""
+    """All entries in one list, and their shape: (), (n,) or (rows, columns)."""
     if isinstance(x, Value) or as_operand(x) is not None:
         return [x], ()
     if isinstance(x, NO_VECTORS) or not isinstance(x, Iterable):
@@ -305,7 +304,7 @@ def flattened(loss: str, x: Any) -> tuple[list[Any], tuple[int, ...]]:
 
 
 def _as_list(x: Any) -> str:
-    """What to write instead of a dict or a set, for a message."""
+    """For an error message: what to write instead of a dict or a set."""
     if isinstance(x, Mapping):
         return ": write its values as a list, in the order of the classes or examples"
     return ": a set has no order, write a list" if isinstance(x, Set) else ""
@@ -314,7 +313,7 @@ def _as_list(x: Any) -> str:
 def _examples(
     loss: str, predicted: Any, target: Any
 ) -> list[tuple[list[Value], dict[int, Number]]]:
-    """For each example its K predictions and the weights of the classes that have one."""
+    """For each example its K predictions, and the nonzero weights of its target by class."""
     entries, shape = flattened(loss, predicted)
     if len(shape) not in (1, 2):
         raise ValueError(f"{loss} takes K numbers or n rows of K, not shape {shape}")
@@ -337,7 +336,7 @@ def _examples(
 
 
 def _class_factors(loss: str, weight: Any, classes: int) -> list[Number]:
-    """How much each class counts, checked."""
+    """The class weights, checked."""
     factors, shape = flattened(loss, weight)
     if shape != (classes,):
         raise ValueError(f"{loss}: {classes} classes, but a weight of shape {shape}")
@@ -357,9 +356,9 @@ def _wrong_sum(loss: str, weights: Sequence[float]) -> ValueError:
 
 def _class_weights(loss: str, target: Any, classes: int) -> dict[int, Number]:
     """{class: weight} of one example's target, without the classes of weight 0."""
-    if isinstance(target, Value):  # the index of a class, known when the graph is computed
+    if isinstance(target, Value):  # a class index that the graph depends on
         ones = one_hot(target, classes)
-        require(total(ones))
+        require(total(ones))  # a recorded index is in range
         return dict(enumerate(ones))
     if hasattr(target, "__index__") and getattr(target, "shape", ()) == ():
         if isinstance(target, bool) or not 0 <= target < classes:
@@ -378,7 +377,7 @@ def _class_weights(loss: str, target: Any, classes: int) -> dict[int, Number]:
     for y in weights:
         _PROBABILITY.check(loss, y)
     require(greater(1e-6, abs(sum(weights) - 1.0)), lambda: _wrong_sum(loss, weights))
-    # A one-hot 1 is an int here, which asks for no product; a Value always takes part.
+    # A one-hot 1 becomes an int, which needs no product; a Value always stays.
     return {
         i: 1 if not isinstance(y, Value) and y == 1 else y
         for i, y in enumerate(weights)

@@ -1,4 +1,4 @@
-"""What is a matrix of Values? Rows and columns; every product and sum is a node of its own."""
+"""What is a matrix of Values? Rows and columns, with operators made of scalar operations."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ Vector = Sequence[Value | float]
 
 _VALUES = frozenset([Value])
 _PLAIN = frozenset([Value, float])
-# Iterable, but no vectors: texts, tables and sets.
+# Iterable types that are not vectors.
 NO_VECTORS = (str, bytes, Mapping, Set)
 
 
 def total(values: Iterable[Value]) -> Value:
-    """The sum from left to right, without the 0 that `sum` begins with. Raises on no values."""
+    """The sum from left to right, without the 0 that `sum` starts with. Raises for no values."""
     return reduce(add, values)
 
 
 def as_values(entries: Iterable[Value | float]) -> list[Value]:
     """The entries as Values; a number becomes a leaf."""
     entries = list(entries)
-    if _VALUES.issuperset(map(type, entries)):  # mostly, and said in a tenth of the time
+    if _VALUES.issuperset(map(type, entries)):  # the common case, checked ten times faster
         return cast(list[Value], entries)
     return [Value(entry) if is_number(entry) else cast(Value, entry) for entry in entries]
 
@@ -52,11 +52,11 @@ def norm(x: Matrix) -> Matrix: ...
 @overload
 def norm(x: Vector) -> Value: ...
 def norm(x: Any) -> Any:
-    """sqrt(x_1^2 + ... + x_n^2), the Euclidean norm. Of a batch: that of each row, n x 1.
+    """sqrt(x_1^2 + ... + x_n^2), the Euclidean norm. For a batch: that of each row, n x 1.
 
-    Where all entries are 0 there is no derivative; 0 is taken, a subgradient, for derivatives of
-    every order. So the distance of two equal points, norm of their difference, has gradient 0. The
-    entries are scaled by the largest of them: their squares neither overflow nor underflow.
+    At 0 the norm has no derivative; the subgradient 0 is used, for derivatives of every order. So
+    the distance of two equal points, the norm of their difference, has gradient 0. The entries are
+    divided by the largest, so that their squares neither overflow nor underflow.
 
     Raises ValueError for no entries.
 
@@ -70,24 +70,24 @@ def norm(x: Any) -> Any:
     if not values:
         raise ValueError("norm of no numbers")
     with no_grad():
-        # The norm does not depend on the scale, which therefore needs no gradient. Within these
-        # bounds neither it nor its reciprocal overflows, and 0 and inf stay what they are.
+        # The norm does not depend on the scale, which therefore needs no gradient. The bounds keep
+        # the scale and its reciprocal finite, also if the largest entry is 0 or inf.
         largest = reduce(maximum, map(abs, values))
         scale = minimum(maximum(largest, 1e-290), 1e290).detach()
     square = total((v / scale) ** 2 for v in values)
-    # The root's derivative at 0 is infinite, so there a 1 takes the place of the square.
+    # The derivative of sqrt at 0 is infinite, so there the root is taken of 1 instead.
     return scale * where(square, where(square, square, 1.0).sqrt(), 0.0)
 
 
 def dot(a: Sequence[Value], b: Vector) -> Value:
-    """a_1 b_1 + a_2 b_2 + ..., of one or more entries, from left to right."""
+    """a_1 b_1 + a_2 b_2 + ..., summed from left to right, for one or more entries."""
     return weighted_sum(a, b)
 
 
 def one_hot(index: Value, count: int) -> list[Value]:
-    """1 at the index and 0 elsewhere, for an index that is known when the graph is computed.
+    """1 at the index and 0 elsewhere, by arithmetic on the index.
 
-    All are 0 for an index outside 0 .. count - 1 or between two whole numbers.
+    All entries are 0 for an index that is outside 0 .. count - 1 or not an integer.
     """
     return [1.0 - greater(index, i) - greater(i, index) for i in range(count)]
 
@@ -96,17 +96,17 @@ class Matrix:
     """rows x columns of Values.
 
     Args:
-        rows: a sequence of equally long rows of Values or real numbers, also a NumPy array. Values
+        rows: rows of equal length of Values or real numbers, for instance a NumPy array. Values
             are kept; a number becomes a leaf, which receives a gradient.
 
-    `M[i]` is a row and `M[:, j]` a column, lists; `M[i, j]` a Value; `M[a:b]` and `M[a:b, c:d]` a
-    Matrix of the same Values, not of copies.
+    `M[i]` and `M[:, j]` are lists, a row and a column; `M[i, j]` is a Value; `M[a:b]` and
+    `M[a:b, c:d]` are Matrices of the same Values, not copies.
 
-    Elementwise `+ - * / **` take a Matrix of the same shape, a number or Value, and what can be
-    repeated to fit: a row (1 x columns, or a plain sequence: a bias), or a column (rows x 1).
+    Elementwise `+ - * / **` take a Matrix of the same shape, a number or Value, or an operand that
+    is broadcast: a row (1 x columns, or a plain sequence, such as a bias) or a column (rows x 1).
 
     Raises:
-        ValueError: no rows, no columns, ragged rows, or shapes that do not fit, both named.
+        ValueError: no rows, no columns, ragged rows, or shapes that do not match.
         TypeError: an entry is not a real number.
 
     >>> X = Matrix([[1, 2], [3, 4], [5, 6]])
@@ -158,7 +158,7 @@ class Matrix:
 
     @property
     def T(self) -> Matrix:
-        """The transpose; the same Values in exchanged places."""
+        """The transpose, of the same Values."""
         return Matrix(zip(*self.rows, strict=True))
 
     def __len__(self) -> int:
@@ -227,7 +227,7 @@ class Matrix:
         return self._combined("/", other, lambda a, b: b / a)
 
     def __pow__(self, other: Elementwise) -> Matrix:
-        if as_operand(other) is not None:  # a plain number stays one: it is differentiated simpler
+        if as_operand(other) is not None:  # a number stays plain: x ** 2 has a simpler derivative
             return self.map(lambda entry: entry ** cast(float, other))
         return self._combined("**", other, lambda a, b: a**b)
 
@@ -308,17 +308,16 @@ class Matrix:
 
 
 def as_input(x: Any, what: str) -> Matrix | Sequence[Any]:
-    """What a layer or function is called with: a batch as a Matrix, a vector as it is.
+    """The argument of a layer or function: a batch as a Matrix, a vector as it is.
 
-    A batch is a Matrix, a list of rows or a 2-d array. Plain numbers in it become constants, for
-    nobody asks for their gradients. Raises TypeError, saying what it takes, if x is neither.
+    A batch is a Matrix, a list of rows or a 2-d array. Plain numbers in it become constants,
+    without gradients. Raises TypeError if x is neither; `what` names the layer in the message.
     """
     if isinstance(x, Matrix):
         return x
-    if x.__class__ is list and x and x[0].__class__ in _PLAIN:  # mostly, and found out quickly
+    if x.__class__ is list and x and x[0].__class__ in _PLAIN:  # the common case, checked fast
         return cast(list[Value], x)
-    stranger = isinstance(x, NO_VECTORS)
-    if stranger or not isinstance(x, Iterable) or getattr(x, "shape", None) == ():
+    if isinstance(x, NO_VECTORS) or not isinstance(x, Iterable) or getattr(x, "shape", None) == ():
         raise TypeError(f"{what} takes a vector of numbers or a batch (rows of numbers), not {x!r}")
     entries: Any = x if hasattr(x, "__len__") else list(x)
     if len(entries) and isinstance(entries[0], Iterable):
@@ -346,7 +345,7 @@ def _picked(entries: list[Any], place: Any, what: str, matrix: Matrix) -> Any:
         picked = entries[place]
     except IndexError:
         raise IndexError(f"no {what} {place} in a Matrix of {_sizes(matrix)}") from None
-    except (TypeError, ValueError):  # also a slice of other bounds than integers, or of step 0
+    except (TypeError, ValueError):  # also for a slice with bounds that are no integers, or step 0
         raise TypeError(
             f"a {what} of a Matrix is picked by an integer or a slice of integers, not {place!r}"
         ) from None

@@ -1,4 +1,4 @@
-"""What keeps the numbers of a network in range? Normalization, over a batch or within a vector."""
+"""What keeps activations in range? Normalization, over a batch or within a vector."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from nn.module import Module
 
 
 class BatchNorm(Module):
-    """Each column of a batch brought to mean 0 and variance 1, then scaled and shifted by learning.
+    """Each column of a batch normalized to mean 0 and variance 1, with a learned scale and shift.
 
-    Ioffe and Szegedy 2015, algorithm 1. In training the statistics are those of the batch, with the
-    variance divided by n; running averages (of the variance divided by n - 1) are kept for
+    Ioffe and Szegedy 2015, algorithm 1. In training it uses the statistics of the batch (variance
+    with divisor n), and updates running averages (variance with divisor n - 1), which it uses in
     evaluation.
 
     Args:
@@ -87,7 +87,9 @@ class BatchNorm(Module):
 
 
 class LayerNorm(Module):
-    """A vector brought to mean 0 and variance 1, then scaled and shifted (Ba et al. 2016, eq. 4).
+    """A vector normalized to mean 0 and variance 1, with a learned scale and shift for each entry.
+
+    Ba et al. 2016, eq. 4.
 
     Args:
         size: the length of the vector. eps: added to the variance under the root.
@@ -122,11 +124,11 @@ class LayerNorm(Module):
 
 
 class RMSNorm(Module):
-    """A vector divided by its root mean square, then scaled (Zhang and Sennrich 2019, eq. 4).
+    """A vector divided by its root mean square, and scaled (Zhang and Sennrich 2019, eq. 4).
 
     Args:
         size: the length of the vector. eps: added to the mean square under the root.
-        gain: whether a scale is learned for each entry.
+        gain: whether to learn a scale for each entry.
 
     Call: size entries -> list of as many Values; a batch (n x size) row by row. Raises ValueError
     for another size.
@@ -157,6 +159,6 @@ class RMSNorm(Module):
 
 
 def _moments(values: Sequence[Value]) -> tuple[Value, Value]:
-    """Mean and variance, the latter divided by n."""
+    """Mean and variance, with divisor n."""
     center = mean(values)
     return center, total((v - center) ** 2 for v in values) / len(values)

@@ -1,6 +1,6 @@
-"""How does a network learn from its gradients? An `Optimizer` applies one of the rules of rules.py.
+"""How does a network learn from its gradients? An `Optimizer` moves parameters by an update rule.
 
-It holds what all rules share: the parameters, their moments, a step, settings and state.
+This is what all rules share: parameters, moments, the step, settings and state. rules.py has them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from nn.settings import (
 
 
 class Optimizer(hooks.Watched):
-    """What all update rules share. A rule names its moments and defines `update`.
+    """The base of all optimizers. A subclass names its moments and defines `update`.
 
     >>> class Lion(Optimizer):  # Chen et al. 2023
     ...     moments = ("mean",)
@@ -54,34 +54,36 @@ class Optimizer(hooks.Watched):
     ...         state["mean"] = self.beta2 * mean + (1 - self.beta2) * gradient
     ...         return parameter - self.lr * moved / (abs(moved) + 1e-30)
 
-    Its settings are the public attributes that are numbers, Values, bools, or tuples or lists of
-    these: they are shown, saved and loaded, and checked by `check` at each step.
+    Settings are the public attributes that are numbers, Values, bools, or tuples or lists of these.
+    The repr shows them, `state_dict` stores them, and each step calls `check`, which may raise an
+    error for them.
 
-    Where `update` is plain arithmetic it is called once for all parameters, with a column of
-    numbers in the place of each Value: the same numbers, many times faster. Plain arithmetic has
+    If `update` is plain arithmetic, it is called once for all parameters, with a column of numbers
+    in place of each Value: the same results, many times faster. Plain arithmetic consists of
     operators, methods such as `sqrt`, Primitives such as `maximum`, `abs`, `math`, the learning
-    rate, settings, what `prepare` returned, and functions and methods of the same kind. With
-    anything else (a comparison of a parameter, `is` or `in`, a random number, a list, an assignment
-    to an attribute) `update` is called for one parameter after the other, as it is where Values are
-    needed: by a differentiable optimizer, in a jit recording, in `detect_anomaly`.
+    rate, settings, the result of `prepare`, and functions and methods made of these. With anything
+    else (a comparison of a parameter, `is` or `in`, a random number, a list, an assignment to an
+    attribute) `update` is called for each parameter in turn. So it is where Values are needed: in a
+    differentiable optimizer, a jit recording, or `detect_anomaly`.
 
-    What changes from step to step is computed in `prepare`, called once a step: a number, a Value,
-    or a tuple of these, where `update` is to be fast.
+    Compute what changes from step to step in `prepare`, which is called once per step. It returns a
+    number, a Value, or a tuple of these, if `update` is to be fast.
 
     Args:
-        parameters: a Module, what `model.parameters()` gives, or Values and Modules: the parts of
-            a model. For other settings for another part, use an optimizer for each.
-        lr: the learning rate, 0 or more; a Value to differentiate by it. Assignable between steps.
-        differentiable: False: `step` writes new numbers into the parameters. True: `step` replaces
-            the parameters, in `self.parameters` and in the model they came from, by Values that
-            remember the update, so that a later loss can be differentiated through it.
+        parameters: a Module, the result of `model.parameters()`, or Values and Modules. To train
+            parts of a model with different settings, use an optimizer for each part.
+        lr: the learning rate, 0 or more; a Value if derivatives with respect to it are wanted. It
+            can be assigned between steps.
+        differentiable: False: `step` assigns new numbers to the parameters. True: `step` replaces
+            the parameters, in `self.parameters` and in the model, by Values that remember the
+            update, so that a later loss can be differentiated through it.
 
     Raises:
         ValueError: no parameters, a repeated one, or a setting out of range.
         TypeError: a parameter that is not a Value.
     """
 
-    moments: tuple[str, ...] = ()  # the names of what is kept for each parameter
+    moments: tuple[str, ...] = ()  # names of what the rule remembers for each parameter
 
     def __init__(
         self,
@@ -92,7 +94,7 @@ class Optimizer(hooks.Watched):
         given = gathered(parameters)
         if differentiable and isinstance(given, Parameters):
             given.require_replaceable()
-        # A list is kept where parameters get replaced, so that this shows where it came from.
+        # A differentiable step assigns to the given list, and thereby to the model.
         self.parameters = given if differentiable else list(given)
         if not self.parameters:
             raise ValueError(f"{type(self).__name__} got no parameters")
@@ -113,7 +115,7 @@ class Optimizer(hooks.Watched):
 
     @property
     def lr(self) -> Number:
-        """The learning rate, a number or a Value; assignable between steps, also of a jit."""
+        """The learning rate, a number or a Value; assignable between steps, jitted or not."""
         return cast(Number, hooks.varying(lambda: self._lr, key=(self, "lr")))
 
     @lr.setter
@@ -123,7 +125,7 @@ class Optimizer(hooks.Watched):
         self._lr = lr
 
     def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
-        """The new parameter; moments are read from `state` and put back there."""
+        """The new parameter. Moments are read from `state` and assigned there."""
         raise NotImplementedError
 
     def zero_grad(self) -> None:
@@ -135,13 +137,13 @@ class Optimizer(hooks.Watched):
         """Move every parameter by one update.
 
         Args:
-            gradients: one for each parameter; by default what `backward()` left in `.grad`. A
-                differentiable optimizer needs gradients that are graphs, that is
+            gradients: one for each parameter; by default the `.grad` that `backward()` wrote. A
+                differentiable optimizer needs gradients with a history:
                 `step(grad(loss, optimizer.parameters, create_graph=True))`.
 
-        Raises ValueError if the gradients are not as many as the parameters, or missing where they
-        are needed, for a setting out of range, and for a moment that is not declared; TypeError
-        for a gradient that is None. Nothing is then changed.
+        Raises ValueError for a wrong number of gradients, or none where they are needed, a setting
+        out of range, or an undeclared moment; TypeError for a gradient that is None. Nothing has
+        changed then.
         """
         require_range("lr", self._lr, 0.0, math.inf)
         self.check()
@@ -152,13 +154,13 @@ class Optimizer(hooks.Watched):
             )
         if gradients is not None and len(gradients) != len(self.parameters):
             raise ValueError(f"{len(self.parameters)} parameters, but {len(gradients)} gradients")
-        # In a jit, plain settings are part of the recording.
+        # Plain settings are constants of a recording.
         hooks.fixed(lambda: [x for _, x in settings_of(self) if not isinstance(x, Value)])
         if gradients is None:
             require_gradients(self.parameters)
         if not hooks.is_recording():
             self.warn_if_no_gradient(gradients, stacklevel=3)
-        # All updates are computed before any is made: an error leaves everything as it was.
+        # Compute all updates before assigning any, so that an error leaves everything as it was.
         with contextlib.nullcontext() if self.differentiable else no_grad():
             time, updated, moments = self._updated(gradients)
         self._shared = None
@@ -177,7 +179,7 @@ class Optimizer(hooks.Watched):
     def warn_if_no_gradient(
         self, gradients: Sequence[Value] | None = None, stacklevel: int = 2
     ) -> None:
-        """Warn, once, if every gradient is exactly 0; a step does this, except in a replay."""
+        """Warn, once, if every gradient is exactly 0. A step does this, except in a recording."""
         if self._has_warned:
             return
         if gradients is None:
@@ -202,14 +204,14 @@ class Optimizer(hooks.Watched):
         if self._in_columns and self._is_plain(gradients):
             try:
                 return self._by_columns(time, gradients)
-            except (ArithmeticError, ValueError):  # the error of a Value says where
+            except (ArithmeticError, ValueError):  # the error of a Value has more details
                 pass
             except Exception:  # more than arithmetic
                 self._in_columns = False
         return self._by_values(time, gradients)
 
     def _is_plain(self, gradients: Sequence[Value] | None) -> bool:
-        """Whether numbers are all that a step needs."""
+        """Whether a step needs only numbers, no Values."""
         settings = [part for _, setting in settings_of(self) for part in parts(setting)]
         return (
             not self.differentiable
@@ -219,7 +221,7 @@ class Optimizer(hooks.Watched):
         )
 
     def _by_values(self, time: Value, gradients: Sequence[Value] | None) -> Updated:
-        """A step, one parameter after the other."""
+        """A step, parameter by parameter."""
         if gradients is None:
             gradients = [as_constant(parameter.grad) for parameter in self.parameters]
         states = [
@@ -232,7 +234,7 @@ class Optimizer(hooks.Watched):
         return Updated(time, new, {name: [s[name] for s in states] for name in self._state})
 
     def _by_columns(self, time: Value, gradients: Sequence[Value] | None) -> Updated:
-        """The same expressions and the same bits on floats, in a fiftieth of the time."""
+        """The same step with columns of floats: equal to the last bit, and 50 times faster."""
         if self._reads is None:
             self._reads = attributes_read(self.update, self)
         if self._reads is None or not all(is_constant(vars(self)[name]) for name in self._reads):
@@ -246,14 +248,14 @@ class Optimizer(hooks.Watched):
     # --- settings ---
 
     def settings(self) -> dict[str, Setting]:
-        """What the rule computes with beside the learning rate, by name: numbers, bools, tuples.
+        """The settings by name, without the learning rate: numbers, bools and tuples.
 
-        A Value is given by its number.
+        For a Value it gives the number.
         """
         return {name: plain(content) for name, content in settings_of(self)}
 
     def check(self) -> None:
-        """Raise ValueError or TypeError if a setting is out of range; a rule defines its own."""
+        """Raise ValueError or TypeError for a setting out of range. Each rule defines its own."""
 
     def __repr__(self) -> str:
         shown = {"lr": plain(self._lr), **self.settings()}
@@ -264,21 +266,21 @@ class Optimizer(hooks.Watched):
         return f"{type(self).__name__}({count} parameter{'s' * (count != 1)}{settings})"
 
     def prepare(self, time: Value) -> Any:
-        """What one step uses for all parameters, kept in `self._shared` until they are updated.
+        """What all parameters share in one step, kept in `self._shared` during the updates.
 
-        `time` counts this step already.
+        `time` is the number of steps, this one included.
         """
         return None
 
     def _root(self, square: Value) -> Value:
-        """The square root; where it gets differentiated, with slope 0 at 0 (a dead unit)."""
+        """The square root; in a differentiable optimizer with slope 0 at 0 (a dead unit)."""
         if not self.differentiable:
             return square.sqrt()
         root: Value = where(square, where(square, square, 1.0).sqrt(), 0.0)
         return root
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the next step depends on, as JSON can hold it; see `load_state_dict`."""
+        """Everything the next step depends on, in types of JSON; see `load_state_dict`."""
         moments = {name: [v.data for v in values] for name, values in self._state.items()}
         return {
             "rule": type(self).__name__,
@@ -289,11 +291,11 @@ class Optimizer(hooks.Watched):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave, settings included, for a resume to the last bit.
+        """Restore what `state_dict` returned, settings included, to the last bit.
 
-        A setting that the state lacks stays as it is. A setting that is a Value becomes a number,
+        A setting that is not in the state is unchanged. A setting that is a Value becomes a number,
         unless it has that number. Raises ValueError for a state of another rule or number of
-        parameters, and for a setting of a wrong kind or range; nothing changes then.
+        parameters, or a setting of a wrong type or out of range; nothing has changed then.
         """
         rule, size = type(self).__name__, len(self.parameters)
         if not isinstance(state, dict) or state.get("rule") != rule:
@@ -317,7 +319,7 @@ class Optimizer(hooks.Watched):
         self.lr = lr
         for name, content in settings.items():
             setattr(self, name, content)
-        if self.differentiable:  # what is there may be part of a graph
+        if self.differentiable:  # the present Values may be part of a graph: do not assign to them
             self.time = Value(time, "time")
             self._state = {name: as_values(numbers) for name, numbers in loaded.items()}
             return

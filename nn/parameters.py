@@ -1,4 +1,4 @@
-"""How are the parameters of a module replaced? A list that puts each new one into its places."""
+"""How are the parameters of a module replaced? By assigning to the list of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from autograd import Value, context
 
 
 class Place(NamedTuple):
-    """A Value of a module: its first name, and every `container[key]` where it is kept."""
+    """A Value of a module: its first name, and all (container, key) that hold it."""
 
     name: str
     value: Value
@@ -18,9 +18,9 @@ class Place(NamedTuple):
 
 
 class Parameters(list[Value]):
-    """The parameters of a module; an assignment to an entry puts the new Value into the module.
+    """The parameters of a module; assigning to an entry also replaces it in the module.
 
-    This is how a differentiable optimizer moves a module on to parameters that have a history.
+    A differentiable optimizer thereby gives a module parameters that have a history.
     """
 
     def __init__(self, places: Iterable[Place]) -> None:
@@ -31,13 +31,13 @@ class Parameters(list[Value]):
         if not isinstance(i, int) or not isinstance(value, Value):
             raise TypeError("parameters are replaced one by one, by Values")
         self._require_replaceable(self.places[i])
-        context.adopt(value)  # also one with a history
+        context.adopt(value)  # a parameter from now on, even with a history
         for container, key in self.places[i].spots:
             container[key] = value
         super().__setitem__(i, value)
 
     def require_replaceable(self) -> None:
-        """Raise TypeError if a parameter is kept where nothing can be replaced, as in a tuple."""
+        """Raise TypeError if a parameter is in an immutable container, such as a tuple."""
         for place in self.places:
             self._require_replaceable(place)
 

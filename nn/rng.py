@@ -1,7 +1,7 @@
 """Where do random numbers come from? One stream for all of nn: weights, shuffles, dropout.
 
-Until `nn.seed` is called it is that of Python's `random` module, so `random.seed(1)` makes a run
-repeatable; from then on it is a stream of nn's own. Its state goes into checkpoints.
+Until `nn.seed` is called it is the stream of Python's `random` module, and from then on one of its
+own. Checkpoints store its state.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ generator: random.Random = random._inst
 
 
 def seed(number: SupportsIndex) -> None:
-    """Use a stream of nn's own from now on, started at a place that depends on `number` only.
+    """Seed the random numbers of nn, which from now on come from a stream of its own.
+
+    Until `seed` is called, nn draws from Python's `random` module, so `random.seed(1337)` makes a
+    run repeatable.
 
     Raises TypeError unless `number` is an integer (of any kind, also NumPy's).
     """

@@ -71,7 +71,7 @@ class RMSProp(Optimizer):
     """p := p - lr g / (sqrt(s) + eps), with s := alpha s + (1 - alpha) g^2 (Hinton 2012).
 
     Args:
-        alpha: how much of the mean square is kept. eps: keeps the division finite.
+        alpha: the decay rate of the mean square. eps: keeps the division finite.
         weight_decay: adds weight_decay p to g.
     """
 
@@ -109,7 +109,7 @@ class Adagrad(Optimizer):
 
     Args:
         eps: keeps the division finite. weight_decay: adds weight_decay p to g.
-        initial_accumulator: where s starts, a number: a larger one makes the first steps smaller.
+        initial_accumulator: the first s, a number: a larger one makes the first steps smaller.
     """
 
     moments = ("square",)
@@ -153,7 +153,7 @@ class Adam(Optimizer):
 
     Args:
         betas: (beta1, beta2), each at least 0 and below 1. eps: keeps the division finite.
-        weight_decay: adds weight_decay p to g; see AdamW for the other kind.
+        weight_decay: adds weight_decay p to g; see AdamW for decoupled weight decay.
     """
 
     moments = ("mean", "square")
@@ -185,7 +185,7 @@ class Adam(Optimizer):
         require_range("weight_decay", self.weight_decay, 0.0, math.inf)
 
     def prepare(self, time: Value) -> tuple[Number, ...]:
-        """What all parameters share: lr, the betas, 1 - beta, the bias corrections 1 - beta^t."""
+        """What all parameters share: lr, the betas, 1 - beta, and the corrections 1 - beta^t."""
         beta1, beta2 = self.betas
         rest = 1.0 - beta1, 1.0 - beta2
         return self.lr, beta1, beta2, *rest, 1.0 - beta1**time, 1.0 - beta2**time
@@ -203,9 +203,9 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with the weights decayed apart from the gradient (Loshchilov and Hutter 2019, alg. 2).
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2).
 
-    p := p - lr weight_decay p before Adam's update; arguments as of Adam.
+    p := p - lr weight_decay p before the update of Adam. Arguments as for Adam.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ Schedule = Callable[[int], float]
 
 
 def linear_decay(lr: float, steps: int, final: float = 0.0) -> Schedule:
-    """From `lr` in a straight line to `final` after `steps` steps, and constant from there.
+    """Linearly from `lr` to `final` in `steps` steps, and constant afterwards.
 
     >>> [linear_decay(1.0, 4)(step) for step in range(6)]
     [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]
@@ -50,7 +50,7 @@ def exponential_decay(lr: float, factor: float) -> Schedule:
 
 
 def with_warmup(schedule: Schedule, steps: int) -> Schedule:
-    """A schedule whose first `steps` steps rise in a straight line to where it stands then."""
+    """A schedule multiplied by a factor that rises linearly to 1 in the first `steps` steps."""
     _check(steps=steps)
     return lambda step: schedule(step) * min((step + 1) / steps, 1.0)
 
@@ -66,7 +66,7 @@ def _multiplied(name: str, lr: float, factor: float, step: int, times: int) -> f
 
 
 def _check(steps: float = 1, **numbers: float) -> None:
-    """Raise TypeError for what is not a number, ValueError for less than one step."""
+    """Raise TypeError for anything but numbers, ValueError for less than one step."""
     for name, number in {"steps": steps, **numbers}.items():
         if as_operand(number) is None:
             raise TypeError(f"{name} of a schedule must be a number, not {number!r}")

@@ -1,4 +1,4 @@
-"""What does an update rule compute with, beside the learning rate? Numbers, bools, and tuples."""
+"""What are the settings of an optimizer, besides the learning rate? Numbers, bools and tuples."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NO_SETTINGS = frozenset(["differentiable", "moments", "parameters", "time"])
 
 
 def settings_of(optimizer: object) -> Iterator[tuple[str, Any]]:
-    """The name and content of every setting but the learning rate: public attributes."""
+    """(name, content) of each setting but the learning rate: public attributes with numbers."""
     for name, content in vars(optimizer).items():
         if name[0] != "_" and name not in _NO_SETTINGS and _is_setting(content):
             yield name, content
@@ -31,13 +31,13 @@ def _is_setting(content: Any) -> bool:
     if content.__class__ in _USUAL:
         return True
     if isinstance(content, tuple | list):
-        # An empty list is a log that nothing has been written to.
+        # An empty list is no setting, but perhaps a log that is still empty.
         return (bool(content) or isinstance(content, tuple)) and all(map(_is_setting, content))
     return as_operand(content) is not None
 
 
 def plain(setting: Any, group: Callable[[Iterable[Any]], Any] = tuple) -> Any:
-    """A setting as numbers and bools; in a state with lists, which JSON has, for tuples."""
+    """A setting with numbers for Values; `group=list` makes lists, which JSON has, of tuples."""
     if isinstance(setting, tuple | list):
         return group(plain(part, group) for part in setting)
     return setting if isinstance(setting, int) else float(setting)
@@ -53,7 +53,7 @@ def parts(setting: Any) -> Iterator[Any]:
 
 
 def restored(name: str, current: Any, stored: Any) -> Any:
-    """A setting read from a state, of the kind of the current one."""
+    """A setting read from a state, converted to the type of the current one."""
     if isinstance(current, tuple | list):
         if not isinstance(stored, list | tuple) or len(stored) != len(current):
             raise ValueError(
@@ -72,9 +72,9 @@ def restored(name: str, current: Any, stored: Any) -> Any:
 
 
 def restored_settings(optimizer: object, stored: Any) -> dict[str, Any]:
-    """The settings of a state, each of the kind that the optimizer has.
+    """The settings of a state, each converted to the type that the optimizer has.
 
-    Raises ValueError for a setting that it does not have or of another kind.
+    Raises ValueError for an unknown setting or one of another type.
     """
     rule, known = type(optimizer).__name__, dict(settings_of(optimizer))
     if not isinstance(stored, dict):
@@ -86,11 +86,11 @@ def restored_settings(optimizer: object, stored: Any) -> dict[str, Any]:
 
 
 def require_range(name: str, number: Number, low: float, high: float) -> None:
-    """Raise ValueError for a number out of range or infinite, TypeError for another kind."""
+    """Raise ValueError for a number out of range or infinite, TypeError for another type."""
     if as_operand(number) is None:
         raise TypeError(f"{name} must be a number or a Value, not {number!r}")
     x = number_of(number)
-    inside = (1.0 - greater(low, x)) * less(x, math.nextafter(high, math.inf))  # nan is not
+    inside = (1.0 - greater(low, x)) * less(x, math.nextafter(high, math.inf))  # 0 for nan
     require(inside, lambda: _out_of_range(name, x, low, high))
 
 
@@ -101,6 +101,6 @@ def _out_of_range(name: str, x: float, low: float, high: float) -> ValueError:
 
 
 def require_flag(name: str, flag: bool) -> None:
-    """Raise TypeError for what is not True or False: a number meant for another argument."""
+    """Raise TypeError unless True or False, as for a number meant for another argument."""
     if not isinstance(flag, bool):
         raise TypeError(f"{name} must be True or False, not {flag!r}")

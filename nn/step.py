@@ -1,4 +1,4 @@
-"""How is one step of `fit` computed? At once, or in parts whose gradients add up."""
+"""How is one step of `fit` computed? At once, or in parts whose gradients are added up."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Move = Callable[[Weight], Value]
 
 
 class Recipe(NamedTuple):
-    """What the steps of a run have in common; `frozen` parameters belong to no optimizer."""
+    """What all steps of a run share. `frozen` parameters belong to no optimizer."""
 
     model: Module
     loss: Loss
@@ -41,7 +41,7 @@ class Recipe(NamedTuple):
 
 
 def as_sum(answer: Any, examples: int) -> tuple[Value, Weight, bool]:
-    """A loss as a sum and the weight to divide it by, and whether it came so.
+    """A loss as (sum, weight, whether the loss function returned both).
 
     A single Value is a mean over the examples.
     """
@@ -52,7 +52,7 @@ def as_sum(answer: Any, examples: int) -> tuple[Value, Weight, bool]:
 
 
 def as_mean(answer: Any, examples: int) -> tuple[Value, Weight]:
-    """A loss as a mean, and the weight of this mean among others."""
+    """A loss as (mean, weight of this mean among others)."""
     if isinstance(answer, Value):
         return answer, examples
     total, weight = _pair(answer)
@@ -60,7 +60,7 @@ def as_mean(answer: Any, examples: int) -> tuple[Value, Weight]:
 
 
 def as_score(answer: Any, examples: int) -> float:
-    """What a metric returns as a number; a loss serves as a metric, too."""
+    """The answer of a metric, or of a loss used as one, as a float."""
     if isinstance(answer, Value | tuple):
         return float(as_mean(answer, examples)[0])
     if as_operand(answer) is None:
@@ -78,7 +78,7 @@ def _pair(answer: Any) -> tuple[Value, Weight]:
 
 
 def whole_step(recipe: Recipe) -> Step:
-    """A step whose graph is one."""
+    """A step as one graph."""
     model, loss, optimizers, frozen, penalty, clip, predict = recipe
 
     def step(inputs: Any, targets: Any) -> tuple[Any, Value, Weight]:
@@ -96,10 +96,10 @@ def whole_step(recipe: Recipe) -> Step:
 
 
 def halves(recipe: Recipe) -> tuple[Add, Move]:
-    """The same step in two: one that adds to the gradients, and the one that moves by them.
+    """The same step in two functions: `add` adds to the gradients, and `move` updates by them.
 
-    (inputs, targets) -> (predictions, sum, weight, whether the loss gave both), and
-    weight of all parts -> cost of the penalty.
+    add: (inputs, targets) -> (predictions, sum, weight, whether the loss returned both).
+    move: weight of all parts -> cost of the penalty.
     """
     model, loss, optimizers, frozen, penalty, clip, predict = recipe
 
@@ -174,7 +174,7 @@ def undone_on_error(step: Step, optimizers: Sequence[Optimizer]) -> Step:
 
 
 def whole_loss(recipe: Recipe) -> Callable[[Any, Any], Value]:
-    """The loss of all predictions of a step as a mean, without a graph."""
+    """The mean loss of all predictions of a step, without a graph."""
 
     def whole(predictions: Any, targets: Any) -> Value:
         with no_grad():
@@ -186,7 +186,7 @@ def whole_loss(recipe: Recipe) -> Callable[[Any, Any], Value]:
 def step_in_parts(
     recipe: Recipe, add: Add, move: Move, whole: Callable[[Any, Any], Value], size: int, jit: bool
 ) -> Step:
-    """A step whose gradients are added up, over parts of `size` examples."""
+    """A step in parts of `size` examples, whose gradients are added up."""
     _zero_grad(recipe.optimizers, recipe.frozen)
     first = True
 
@@ -206,7 +206,7 @@ def step_in_parts(
             weight = total([as_constant(float(part[2])) for part in parts])
             cost = total([part[1] for part in parts]) / weight
         if not all(part[3] for part in parts):
-            # A recorded loss takes numbers without a history.
+            # A jitted function takes only Values without a history.
             mean = whole(_detached(predictions) if jit else predictions, targets)
             _check_mean(float(mean), [float(part[1]) for part in parts], size, len(inputs))
         if first and jit and recipe.penalty is None:
@@ -220,9 +220,9 @@ def step_in_parts(
 
 
 def in_pieces(predict: Predict, recorded: Predict, size: int = 32) -> Predict:
-    """The same predictions, a few examples at a time: one small program serves them all.
+    """The same predictions, `size` examples at a time by `recorded`: one small program for all.
 
-    A model that computes across examples gets them all at once.
+    A model that computes across examples gets them all at once, by `predict`.
     """
     apart: bool | None = None
 
@@ -248,9 +248,9 @@ def check_finite(cost: Value) -> None:
 
 
 def _check_mean(whole: float, sums: list[float], size: int, examples: int) -> None:
-    """Raise ValueError unless the loss of the whole step is the mean over its parts."""
+    """Raise ValueError unless the loss of a whole step is the mean over its parts."""
     mean = sum(sums) / examples
-    # Sums of another order differ by rounding, in proportion to their terms.
+    # Sums in another order differ by rounding, in proportion to their terms.
     if abs(whole - mean) > 1e-9 * (abs(whole) + sum(map(abs, sums)) / examples):
         raise ValueError(
             f"micro_batch={size}: the loss of {examples} examples is {whole:.9g}, but the mean over"
@@ -260,8 +260,8 @@ def _check_mean(whole: float, sums: list[float], size: int, examples: int) -> No
 
 
 def _is_apart(model: Module, predict: Predict, inputs: Any, size: int) -> bool:
-    """Whether predictions for `size` examples at a time are those for several times as many."""
-    inputs = inputs[: max(2 * size, 8)]  # enough to tell, and quick
+    """Whether predictions for `size` examples at a time equal those for more at once."""
+    inputs = inputs[: max(2 * size, 8)]  # enough to see a difference
     drops = [m for m in model.modules() if isinstance(m, Dropout) and m.training]
     buffers = [(buffer, buffer.data) for _, buffer in model.named_buffers()]
     draws = rng.generator.getstate()
@@ -271,7 +271,7 @@ def _is_apart(model: Module, predict: Predict, inputs: Any, size: int) -> bool:
         with no_grad():
             whole = _numbers(predict(model, inputs))
             parts = [predict(model, inputs[i : i + size]) for i in range(0, len(inputs), size)]
-            # A model that draws random numbers of its own never gives the same predictions.
+            # A model with random numbers of its own never repeats its predictions.
             return _equal(_numbers(parts), whole) or not _equal(
                 _numbers(predict(model, inputs)), whole
             )
@@ -284,7 +284,7 @@ def _is_apart(model: Module, predict: Predict, inputs: Any, size: int) -> bool:
 
 
 def _equal(some: list[float], others: list[float]) -> bool:
-    """Whether numbers are the same but for rounding; nan equals everything."""
+    """Whether numbers are equal up to rounding; nan equals everything."""
     if len(some) != len(others):
         return False
     scale = max(map(abs, others), default=0.0)
@@ -292,7 +292,7 @@ def _equal(some: list[float], others: list[float]) -> bool:
 
 
 def _numbers(predictions: Any) -> list[float]:
-    """All numbers of a nest, in its order."""
+    """All numbers in nested containers, in order."""
     if as_operand(predictions) is not None:
         return [float(predictions)]
     if isinstance(predictions, str | bytes) or not isinstance(predictions, Iterable):
@@ -311,7 +311,7 @@ def _detached(predictions: Any) -> Any:
 
 
 def _depends(output: Value, inputs: Sequence[Value]) -> bool:
-    # By identity: a recorded number has no hash.
+    # By identity, because a recorded number has no hash.
     wanted, seen, stack = set(map(id, inputs)), set(), [output]
     while stack:
         node = stack.pop()
@@ -340,7 +340,7 @@ def _move(optimizers: Sequence[Optimizer], clip: float | None) -> None:
     if clip is not None:
         try:
             clip_grad_norm([p for optimizer in optimizers for p in optimizer.parameters], clip)
-        except FloatingPointError as error:  # `fit` has advice of its own
+        except FloatingPointError as error:  # without its advice: `fit` gives some of its own
             raise FloatingPointError(str(error).partition(": try ")[0]) from None
     for optimizer in optimizers:
         optimizer.step()

@@ -1,11 +1,11 @@
-"""What is there to read, and how does a GPT learn from it? Documents, one a line, of characters.
+"""How does a GPT learn from a text? From documents, one per line, of characters.
 
-Documents differ in length, and for autograd.jit each length would be a recording of its own. So
-they are padded to the block: PADDING costs nothing but time, and all share one program. Shorter
-`buckets` beside the block save some of that time and cost a recording each. Measured on 1,000 steps
-of English first names, 7 tokens long on average, of at most 16, recordings included: one program of
-16 tokens 4.6 s, two of 8 and 16 6.0 s, four of 6, 8, 10 and 16 11.3 s. A step took 0.6 ms at 16
-tokens, and 0.3 ms at 8. (tests/benchmarks/test_small_gpt.py measures it anew.)
+For autograd.jit each length of a document would be a recording of its own. So documents are padded
+to the block, and share one program; PADDING does not change the loss. Shorter `buckets` besides
+the block would save some time per step, but cost a recording each. Measured on 1,000 steps with
+English first names, 7 tokens long on average and at most 16, recordings included: one program of 16
+tokens 4.6 s; two of 8 and 16: 6.0 s; four of 6, 8, 10 and 16: 11.3 s. A step took 0.6 ms at 16
+tokens and 0.3 ms at 8. tests/benchmarks/test_small_gpt.py repeats the measurement.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ copernicium nihonium flerovium moscovium livermorium tennessine oganesson
 
 
 def read(path: str | os.PathLike[str]) -> list[str]:
-    """The documents of a UTF-8 file, one a line, without the empty ones.
+    """The documents of a UTF-8 file, one per line, without empty lines.
 
-    Lines end in LF or CR LF; every other character is kept as it is. Raises OSError for a file
-    that cannot be read, and ValueError for one without text, or that is not UTF-8, naming the line.
+    Lines end in LF or CR LF; all other characters are kept. Raises OSError for a file that cannot
+    be read, ValueError for one that has no text or is not UTF-8.
     """
     content = Path(path).read_bytes()
     try:
@@ -67,12 +67,12 @@ def elements() -> list[str]:
 
 
 def buckets(block_size: int) -> list[int]:
-    """The lengths that documents are padded to, in tokens to predict: each is a recording."""
+    """The lengths that documents are padded to, in predicted tokens. Each is a recording."""
     return [block_size]
 
 
 def padded(document: Sequence[int], block_size: int) -> list[int]:
-    """A document of tokens, cut to the block, and filled with PADDING to one of the `buckets`."""
+    """A document of tokens, cut to the block, and padded with PADDING to one of the `buckets`."""
     tokens = list(document[: block_size + 1])
     length = min(length for length in buckets(block_size) if length >= len(tokens) - 1)
     return tokens + [PADDING] * (length + 1 - len(tokens))
@@ -81,33 +81,33 @@ def padded(document: Sequence[int], block_size: int) -> list[int]:
 def examples(
     documents: Sequence[str], tokenizer: Tokenizer, block_size: int
 ) -> tuple[list[list[int]], list[int]]:
-    """For `nn.fit`: the padded tokens of each document, and how many of them are predicted."""
+    """For `nn.fit`: the padded tokens of each document, and how many of them it predicts."""
     encoded = [tokenizer.encode(document) for document in documents]
     counts = [min(len(tokens) - 1, block_size) for tokens in encoded]
     return [padded(tokens, block_size) for tokens in encoded], counts
 
 
 def with_mean_counts(learned: tuple[T, Sequence[int]]) -> tuple[T, list[float]]:
-    """For `nn.fit`: the examples, each as if it had as many tokens as they have on average.
+    """For `nn.fit`: the examples, each with the mean token count of all.
 
-    Then a step of few documents weighs every character alike. By their own counts those of short
-    documents would weigh more than those of long ones.
+    Then all characters have the same weight, also in steps of a few documents. With counts of their
+    own the characters of short documents would weigh more than those of long ones.
     """
     documents, counts = learned
     return documents, [sum(counts) / max(len(counts), 1)] * len(counts)
 
 
 def nlls(model: Any, documents: Sequence[Sequence[Token]]) -> list[Value]:
-    """For `nn.fit`: the prediction for a document is its negative log-likelihood, in nats."""
+    """For `nn.fit`: the predictions, the negative log-likelihood of each document in nats."""
     return [model.nll(document) for document in documents]
 
 
 def nll_per_character(
     nlls: Sequence[Value], counts: Sequence[float]
 ) -> tuple[Value, Value | float]:
-    """For `nn.fit`: the loss, as the sum over all documents and the characters to divide it by.
+    """For `nn.fit`: the loss as (sum over all documents, number of characters).
 
-    The token that ends a document counts as one of its characters.
+    The token at the end of a document counts as a character.
     """
     return total(nlls), sum(counts)
 
@@ -121,7 +121,7 @@ def sample(
     top_p: float | None = None,
     generator: random.Random | None = None,
 ) -> str:
-    """A document that begins with the prompt; arguments and errors as of GPT.generate."""
+    """A document that begins with the prompt; arguments and errors as for GPT.generate."""
     start = tokenizer.encode(prompt, "the prompt")[:-1]
     if len(start) > model.block_size:
         raise ValueError(
@@ -145,9 +145,9 @@ def save(path: str | os.PathLike[str], model: GPT, tokenizer: Tokenizer) -> None
 
 
 def load(path: str | os.PathLike[str]) -> tuple[GPT, Tokenizer]:
-    """The model and the tokenizer that `save` wrote; nothing in the file is executed.
+    """The model and the tokenizer that `save` wrote. Nothing in the file is executed.
 
-    Raises FileNotFoundError, and ValueError for a damaged file or another model, naming the file.
+    Raises FileNotFoundError, and ValueError for a damaged file or another model.
     """
     content = read_json(path, "model")
     sizes, characters, state = (content.get(key) for key in ("sizes", "characters", "state"))
@@ -176,7 +176,7 @@ def _check_sizes(sizes: dict[str, Any], vocabulary: int, numbers: int) -> None:
             raise ValueError(f"its {name} is {reprlib.repr(sizes[name])}")
     if sizes["vocabulary"] != vocabulary:
         raise ValueError(f"it has {vocabulary - 1} characters for {sizes['vocabulary']} tokens")
-    # A look before a damaged size asks for more memory than there is.
+    # Check before making a model: a damaged size might ask for more memory than there is.
     tables, blocks = 2 * vocabulary + sizes["block_size"], 12 * sizes["layers"] * sizes["embedding"]
     if sizes["embedding"] * (tables + blocks) > numbers:
         raise ValueError(f"its sizes ask for more than its {numbers} numbers")
