@@ -1,4 +1,4 @@
-"""What does a run of `fit` keep on disk, so that it can go on to the last bit?"""
+"""How is a run of `fit` saved, so that a resumed one is equal to the last bit?"""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _brief = _shortened.repr
 
 @dataclass
 class History:
-    """What happened, one entry for each epoch; `accuracy` stands for whatever the metric is.
+    """The losses and scores of a run, one entry per epoch. `accuracy` has those of any metric.
 
-    Training loss and accuracy are those seen while learning; held-out examples are measured at the
-    end of an epoch, in evaluation mode: by the metric, without one by the loss. `interrupted` says
+    Training loss and accuracy are averages over the steps of the epoch. Held-out examples are
+    evaluated at its end, in evaluation mode, by the metric or else the loss. `interrupted` is
     whether a Ctrl-C ended the run. `best_epoch` is the one that `patience` keeps, counted from 1.
     """
 
@@ -45,13 +45,13 @@ class History:
 
 @dataclass
 class Position:
-    """Where a run stands.
+    """How far a run is.
 
     Attributes:
         epoch, steps: how many are done.
-        seen: examples seen in this pass over the data; `order` is the order of the pass.
-        examples, weight: examples in this epoch, and how much they weigh in its loss.
-        loss_sum, accuracy_sum: of this epoch, each step weighed by its examples.
+        seen: examples used so far in this pass over the data; `order` is the order of the pass.
+        examples, weight: the number of examples in this epoch, and their weight in its loss.
+        loss_sum, accuracy_sum: over this epoch, each step weighted by its examples.
         stopped: whether `after_epoch` ended the run.
     """
 
@@ -68,11 +68,11 @@ class Position:
 
 @dataclass
 class Progress:
-    """What changes while a run goes on, beside its model and its optimizers."""
+    """The state of a run, besides that of its model and its optimizers."""
 
     history: History = field(default_factory=History)
     position: Position = field(default_factory=Position)
-    best: State | None = None  # of the model, after the best epoch
+    best: State | None = None  # the model after the best epoch
 
 
 @dataclass
@@ -80,8 +80,8 @@ class Checkpoint:
     """The file of a run.
 
     Args:
-        made_with: what a resumed run must share with the one that wrote the file, by name.
-        settings: the user's own, the same way; None takes over those in the file.
+        made_with: what a resumed run must have in common with the one that wrote the file, by name.
+        settings: the same for settings of the user; None accepts those in the file.
     """
 
     path: Path
@@ -106,9 +106,10 @@ class Checkpoint:
         write_json(self.path, content)
 
     def restore(self, examples: int) -> Progress:
-        """Bring everything to where the file was written, or change nothing and raise.
+        """Restore everything from the file.
 
-        Raises FileNotFoundError, and ValueError for a damaged file or one of another run.
+        Raises FileNotFoundError, and ValueError for a damaged file or one of another run; nothing
+        has changed then.
         """
         content = read_json(self.path, "checkpoint")
         settings, made_with = content.get("settings"), content.get("made_with")
@@ -166,7 +167,7 @@ def opened(
     made_with: dict[str, Any],
     settings: dict[str, Any] | None,
 ) -> Checkpoint:
-    """The checkpoint at a path, where there may be none yet."""
+    """The checkpoint at a path, whether the file exists or not."""
     if not Path(path).parent.is_dir():
         raise FileNotFoundError(f"there is no folder {Path(path).parent} for a checkpoint")
     stored = None if settings is None else as_stored(settings)
@@ -223,7 +224,7 @@ def _position(content: dict[str, Any], examples: int) -> Position:
 def settings_of(
     optimizers: Sequence[Optimizer], schedules: Sequence[Schedule | None]
 ) -> dict[str, Any]:
-    """What optimizers were made with, by name: all of their states but what each step moves on."""
+    """The settings of optimizers, by name: all of their states but what each step changes."""
     settings: dict[str, Any] = {"optimizers": len(optimizers)}
     for i, (optimizer, schedule) in enumerate(zip(optimizers, schedules, strict=True)):
         name = "optimizer" if len(optimizers) == 1 else f"optimizers[{i}]"
@@ -244,7 +245,7 @@ def _flat(name: str, state: dict[str, Any]) -> dict[str, Any]:
 
 
 def described(data: tuple[Sequence[Any], Sequence[Any]] | None) -> str | None:
-    """Examples in a few words that differ where their numbers or texts do."""
+    """The number of examples and a digest, which differs if their numbers or strings do."""
     if data is None:
         return None
     digest = hashlib.sha256()
@@ -254,7 +255,7 @@ def described(data: tuple[Sequence[Any], Sequence[Any]] | None) -> str | None:
 
 
 def _add(digest: Any, thing: Any) -> None:
-    """Put the numbers and texts of a nest into a digest; of other things, what kind they are."""
+    """Add nested numbers and strings to a digest; of other objects, only their type."""
     if isinstance(thing, str | bytes):
         digest.update(b"text" + (thing.encode() if isinstance(thing, str) else thing) + b"\0")
         return
@@ -265,7 +266,7 @@ def _add(digest: Any, thing: Any) -> None:
     if isinstance(thing, Iterable) and not isinstance(thing, Value):
         parts = list(thing)
         digest.update(b"list %d " % len(parts))
-        try:  # the usual case, in a hundredth of the time
+        try:  # the common case, a hundred times faster
             digest.update(array("d", parts).tobytes())
         except (TypeError, ValueError, OverflowError):
             for part in parts:

@@ -1,4 +1,4 @@
-"""What is there to learn from? Small data sets: lists of inputs and of targets."""
+"""Which data sets are there? Small ones, as lists of inputs and of targets."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from nn import rng
 
 
 class Dataset(NamedTuple):
-    """inputs: one list of floats for each example. targets: one class for each.
+    """Examples: `inputs`, one list of floats for each, and `targets`, one class for each.
 
-    Two classes are -1 and +1, three and more are 0, 1, 2, ...
+    Two classes are -1 and +1, three or more are 0, 1, 2, ...
     """
 
     inputs: list[list[float]]
@@ -36,7 +36,7 @@ class Dataset(NamedTuple):
 def moons(n: int = 100, noise: float = 0.1, generator: random.Random | None = None) -> Dataset:
     """n points of two interleaved half circles, in classes -1 (the upper) and +1.
 
-    `noise` is the standard deviation of what is added to each coordinate.
+    `noise` is the standard deviation of normal noise, added to each coordinate.
     """
     outer, inner = n - n // 2, n // 2
     points = []
@@ -65,7 +65,7 @@ def circles(
 def spiral(
     n: int = 150, noise: float = 0.05, arms: int = 3, generator: random.Random | None = None
 ) -> Dataset:
-    """n points on the arms of a spiral, in classes 0, 1, 2, ..., one to an arm."""
+    """n points on the arms of a spiral, in classes 0, 1, 2, ..., one for each arm."""
     if arms < 1:
         raise ValueError(f"a spiral needs 1 arm or more, not {arms}")
     points = []
@@ -79,7 +79,7 @@ def spiral(
 
 
 def xor(n: int = 100, noise: float = 0.1, generator: random.Random | None = None) -> Dataset:
-    """n points around the corners of a square: class +1 where one coordinate is 1, not both."""
+    """n points at the corners of a square: class +1 if exactly one coordinate is 1, else -1."""
     corners = [(0.0, 0.0, -1), (0.0, 1.0, 1), (1.0, 0.0, 1), (1.0, 1.0, -1)]
     return _shaken([corners[k % 4] for k in range(n)], n, noise, generator)
 
@@ -97,7 +97,7 @@ def digits() -> Dataset:
 def split(
     data: Dataset, held_out: int, generator: random.Random | None = None
 ) -> tuple[Dataset, Dataset]:
-    """(training set, held-out set), drawn by chance so that both have each class in proportion.
+    """(training set, held-out set), drawn at random, with the same proportions of the classes.
 
     Raises ValueError unless 0 <= held_out < number of examples.
     """
@@ -107,7 +107,7 @@ def split(
     generator = generator or rng.generator
     classes: dict[object, list[int]] = {}
     targets: Sequence[Any] = data.targets
-    for i, target in enumerate(targets):  # a one-hot row is no key, a tuple of it is
+    for i, target in enumerate(targets):  # a one-hot row is not hashable, a tuple is
         key = tuple(target) if isinstance(target, Iterable) else target
         classes.setdefault(key, []).append(i)
     # Each example gets its place within its class, from 0 to 1; the first `held_out` are held out.
@@ -120,10 +120,10 @@ def split(
 
 
 def standardized(data: Dataset, like: Dataset | None = None) -> Dataset:
-    """The inputs with each column brought to mean 0 and standard deviation 1.
+    """The inputs with each column scaled to mean 0 and standard deviation 1.
 
-    Mean and deviation are measured on `like`, by default the data itself; for held-out data that is
-    the training data. A column without any spread is only centred.
+    Mean and deviation are those of `like`, by default the data itself; for held-out data pass the
+    training data. A column of equal numbers is only centered.
     """
     columns = list(zip(*(like or data).inputs, strict=True))
     centers = [math.fsum(column) / len(column) for column in columns]

@@ -1,12 +1,13 @@
-"""How often is a model right? Accuracy, for whatever kind of predictions and targets a loss takes.
+"""How often is a model right? Accuracy, for all kinds of predictions and targets that losses take.
 
-Of several scores the largest is the class, the first of equals. A single score stands for the
-positive class (+1, or 1) where it is above a threshold. That is
+The class of several scores is the index of the largest, the first of equals. A single score means
+the positive class (+1, or 1) if it is above a threshold:
 
 - the one given, for instance by `fit`, which knows it from the loss;
-- else 0, if a target is -1 (scores of -1/+1 targets) or a score lies outside 0 .. 1 (a logit, for
-  it is no probability);
-- else unknown: the scores may be logits (cut at 0) or probabilities (at 0.5), and `accuracy` asks.
+- else 0, if a target is -1 (scores of -1/+1 targets) or a score is outside 0 .. 1 (so a logit, not
+  a probability);
+- else unknown: the scores may be logits (threshold 0) or probabilities (0.5), and `accuracy` raises
+  an error that asks for it.
 """
 
 from __future__ import annotations
@@ -23,23 +24,23 @@ from nn.matrix import Matrix
 
 
 def accuracy(predictions: Any, targets: Any, threshold: float | None = None) -> float:
-    """The part of the examples that are classified right, from 0 to 1.
+    """The fraction of examples that are classified correctly, from 0 to 1.
 
     Args:
         predictions: n scores (a vector, or n rows of one), or n rows of K scores: a Matrix, lists
             or an array, of Values or numbers.
-        targets: of single scores -1/+1 or 0/1; of rows the index of each class, 0 .. K - 1, or rows
-            of K numbers, the largest of which marks the class (one-hot). A number if predictions
-            are those of one example.
-        threshold: above which a single score stands for +1, or 1: 0.5 for probabilities, 0.0 for
-            logits and for scores of -1/+1 targets. By default 0 if a target is -1 or a score lies
-            outside 0 .. 1.
+        targets: for single scores -1/+1 or 0/1; for rows class indices 0 .. K - 1, or rows of K
+            numbers, the largest of which marks the class (one-hot). A number for the predictions
+            of one example.
+        threshold: above it a single score means +1, or 1: 0.5 for probabilities, 0.0 for logits and
+            for scores of -1/+1 targets. By default 0 if a target is -1 or a score is outside
+            0 .. 1.
 
-    nan predicts nothing and counts as wrong, also as one of several scores.
+    A prediction with a nan among its scores counts as wrong.
 
-    Raises ValueError for no examples, sizes that do not fit, targets that are not classes, and
-    where a threshold is needed: all scores lie within 0 .. 1, and no target is -1. TypeError for
-    what is not a number.
+    Raises ValueError for no examples, mismatched sizes, targets that are not classes, or a
+    threshold that is needed but not given: all scores are within 0 .. 1, and no target is -1.
+    TypeError for entries that are not numbers.
 
     >>> accuracy([-3.0, -2.0, 2.0, 3.0], [0, 0, 1, 1])
     1.0
@@ -69,7 +70,7 @@ def accuracy(predictions: Any, targets: Any, threshold: float | None = None) -> 
 
 
 def score_rows(predictions: Any) -> list[list[float]]:
-    """The scores of each example; a vector of n is n rows of one."""
+    """The scores of each example; a vector of n counts as n rows of one."""
     if isinstance(predictions, Matrix):
         return predictions.data
     if hasattr(predictions, "__len__") and len(predictions) == 0:
@@ -82,7 +83,7 @@ def score_rows(predictions: Any) -> list[list[float]]:
 
 
 def classes(targets: Any, outputs: int) -> list[int]:
-    """The class of each example, for a model of so many outputs: -1/+1 or 0/1, or an index."""
+    """The class of each example: -1/+1 or 0/1 for one output, an index for several."""
     entries, shape = flattened("accuracy", targets)
     numbers = [float(entry) for entry in entries]
     if shape[1:] == (outputs,) and outputs > 1:
@@ -109,14 +110,14 @@ def classes(targets: Any, outputs: int) -> list[int]:
 
 
 def largest(scores: Sequence[float]) -> int | None:
-    """The place of the largest score, the first of equals; None where one is nan."""
+    """The index of the largest score, the first of equals; None if one is nan."""
     return None if any(map(math.isnan, scores)) else scores.index(max(scores))
 
 
 def threshold_for(
     scores: Sequence[float], targets: Sequence[int], threshold: float | None = None
 ) -> float | None:
-    """Above which single scores stand for the positive class; None if it cannot be known."""
+    """The threshold of single scores for the positive class; None if it is unknown."""
     if threshold is not None:
         if math.isnan(threshold):
             raise ValueError("accuracy: the threshold is nan")
@@ -127,11 +128,11 @@ def threshold_for(
 
 
 def threshold_of(loss: Callable[..., Any] | None, targets: Any = ()) -> float | None:
-    """The threshold of single scores that are learned with a loss; None if it is not known.
+    """The threshold of single scores trained with a loss; None if it is unknown.
 
-    0 for `hinge` and `binary_cross_entropy_with_logits`, 0.5 for `binary_cross_entropy`, the middle
-    of both targets for `mse` and `huber`; 0 for any other loss if a target is -1. A loss is known
-    through functools.partial and functools.wraps, too.
+    0 for `hinge` and `binary_cross_entropy_with_logits`, 0.5 for `binary_cross_entropy`, the mean
+    of both targets for `mse` and `huber`; 0 for any other loss if a target is -1. Also for losses
+    wrapped by functools.partial and functools.wraps.
     """
     while loss is not None:
         if loss in (losses.hinge, losses.binary_cross_entropy_with_logits):
@@ -150,21 +151,21 @@ def threshold_of(loss: Callable[..., Any] | None, targets: Any = ()) -> float | 
 
 
 def with_threshold_of(loss: Callable[..., Any], metric: Any, targets: Any) -> Any:
-    """`accuracy` with the threshold that its loss tells; another metric as it is."""
+    """`accuracy` with the threshold of the loss; any other metric as it is."""
     if metric is not accuracy:
         return metric
     return functools.partial(accuracy, threshold=threshold_of(loss, targets))
 
 
 def needs_threshold(loss: Callable[..., Any], targets: Any) -> bool:
-    """Whether single scores of these targets, 0/1, need a threshold that the loss does not tell."""
+    """Whether single scores of 0/1 targets need a threshold that the loss does not determine."""
     if threshold_of(loss, targets) is not None:
         return False
     return set(map(float, flattened("accuracy", targets)[0])) <= {0.0, 1.0}
 
 
 def refuse_single_scores(predictions: Any, targets: Any) -> float:
-    """A metric that raises ValueError for single scores, in place of a run's `accuracy`."""
+    """A metric that raises ValueError for single scores; `fit` tries it before the first step."""
     if len(score_rows(predictions)[0]) == 1:
         raise ValueError(
             "accuracy: the loss does not tell where 0/1 predictions are cut:"

@@ -1,4 +1,4 @@
-"""What does it look like? Loss curves, decision boundaries and activation functions, as figures."""
+"""What does training look like? Figures of losses, decision boundaries and activation functions."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from nn.step import Predict
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, told apart by colour-blind eyes; markers tell classes apart as well.
+# Okabe and Ito's colors, which color-blind people can tell apart; classes also differ by marker.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 MARKERS = "os^Dv*PX"
 
 
 def loss_curve(history: History, steps: int | None = None) -> Figure:
-    """Loss, and accuracy where there is one, against the epoch; or the step, if one has `steps`."""
+    """Loss, and accuracy if there is one, by epoch; by step if each epoch has `steps` steps."""
     figure = _figure(6.4, 4.0)
     axes = figure.subplots()
     epochs = [(i + 1) * (steps or 1) for i in range(len(history.loss))]
@@ -48,7 +48,7 @@ def loss_curve(history: History, steps: int | None = None) -> Figure:
         right.set_ylabel("accuracy")
         right.set_ylim(0.0, 1.02)
         lines += right.lines
-    # Accuracies rise to the top, losses end above 0: where each leaves room.
+    # Accuracies rise to the top and losses fall to 0: the legend goes where neither is.
     axes.legend(
         lines,
         [str(line.get_label()) for line in lines],
@@ -66,21 +66,21 @@ def decision_boundary(
     threshold: float | None = None,
     predict: Predict | None = None,
 ) -> Figure:
-    """The class that a model of two inputs gives to each point of the plane, and the examples.
+    """The class that a model with two inputs predicts for each point of a plane, and the examples.
 
-    With a single score the shade shows the score, and a line where the class changes: at the
-    threshold. Of several scores the largest is the class; where one is nan, there is none.
+    A single score is shown as a shade, with a line where the class changes, at the threshold. The
+    class of several scores is the largest; there is none if one is nan.
 
     Args:
         model: called on a batch Matrix (n x 2).
         data: (inputs, targets) as `fit` takes them: lists or arrays; targets of -1/+1, 0/1, class
             indices or one-hot rows.
         resolution: points in each direction, 2 or more.
-        loss: what the model was trained with, if that tells the threshold; see
+        loss: the loss that the model was trained with, to set the threshold; see
             `nn.metrics.threshold_of`.
-        threshold: above which a single score stands for the class +1, or 1. By default that of the
-            loss; else 0 if a target is -1 or some score of the plane lies outside 0 .. 1, and 0.5
-            (probabilities) if none does.
+        threshold: above it a single score means the class +1, or 1. By default that of the loss;
+            else 0 if a target is -1 or some score of the plane is outside 0 .. 1, and 0.5
+            (probabilities) if none is.
         predict: (model, inputs) -> predictions, as for `fit`, for a model that is not called on a
             batch; the inputs are a list of n rows of 2.
 
@@ -115,7 +115,7 @@ def decision_boundary(
 
 
 def _points(inputs: Any) -> list[list[float]]:
-    """The inputs of all examples as rows of two; a number is a row of one, as in `fit`."""
+    """The inputs of all examples as rows of two; a number counts as a row of one, as in `fit`."""
     points = [[float(x) for x in (row if isinstance(row, Iterable) else [row])] for row in inputs]
     sizes = {len(point) for point in points}
     if sizes != {2}:
@@ -141,7 +141,7 @@ def _rows(
     try:
         replayed = jit(row)
         found = [score_rows(replayed(xs, y)) for y in ys]
-    except TraceError:  # a model that looks at its numbers
+    except TraceError:  # a model that branches on its numbers
         found = [score_rows(row(xs, y)) for y in ys]
     if any(len(scores) != len(xs) for scores in found):
         raise ValueError(f"{len(found[0])} predictions for {len(xs)} inputs")
@@ -156,7 +156,7 @@ def _draw_scores(
     targets: list[int],
     threshold: float | None,
 ) -> None:
-    """A shade for the score, and a line where it passes the threshold."""
+    """The score as a shade, and a line at the threshold."""
     from matplotlib.ticker import MaxNLocator
 
     scores = [[s if math.isfinite(s) else math.nan for s in row] for row in scores]
@@ -174,14 +174,14 @@ def _draw_scores(
 def _draw_regions(
     axes: Any, xs: list[float], ys: list[float], rows: list[list[list[float]]]
 ) -> None:
-    """A color for the class of each point."""
+    """The class of each point as a color."""
     from matplotlib.colors import ListedColormap
 
     outputs = len(rows[0][0])
     found = [[largest(cell) for cell in row] for row in rows]
     regions = [[math.nan if k is None else float(k) for k in row] for row in found]
     colors = ListedColormap([COLORS[k % len(COLORS)] for k in range(outputs)])
-    # Cells, not contours: contours would put class 1 between classes 0 and 2.
+    # Cells, because contours would put class 1 between classes 0 and 2.
     axes.pcolormesh(xs, ys, regions, cmap=colors, vmin=-0.5, vmax=outputs - 0.5, alpha=0.35)
 
 
@@ -189,7 +189,7 @@ def _draw_examples(axes: Any, inputs: list[list[float]], targets: list[int]) -> 
     """The examples in the colors and markers of their classes, with a legend."""
     for target in sorted(set(targets)):
         points = [row for row, t in zip(inputs, targets, strict=True) if t == target]
-        look = max(target, 0)  # of the class -1 that of 0
+        look = max(target, 0)  # class -1 looks like class 0
         axes.scatter(
             [x for x, _ in points],
             [y for _, y in points],
@@ -208,7 +208,7 @@ def _draw_examples(axes: Any, inputs: list[list[float]], targets: list[int]) -> 
 def activations(
     functions: Sequence[Elementwise] = (relu, sigmoid, tanh, softplus, gelu, silu),
 ) -> Figure:
-    """Activation functions and their derivatives, the latter by backpropagation."""
+    """Activation functions and their derivatives, computed by backpropagation."""
     figure = _figure(8.0, 2.6 * ((len(functions) + 2) // 3))
     panels: Any = list(figure.subplots((len(functions) + 2) // 3, 3, squeeze=False).flat)
     xs = [k / 20 for k in range(-80, 81)]
@@ -228,14 +228,14 @@ def activations(
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure in the format that the file's name ends in, atomically."""
+    """Write a figure to a file, atomically, in the format of its name's extension."""
     content = io.BytesIO()
     figure.savefig(content, format=os.path.splitext(path)[1].lstrip(".") or "png", dpi=150)
     write_bytes(path, content.getvalue())
 
 
 def require_matplotlib() -> type[Figure]:
-    """matplotlib's Figure; raises ImportError, saying what to install, where it is missing."""
+    """matplotlib's Figure. Raises ImportError, with what to install, if it is missing."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -250,7 +250,7 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _grid(values: Sequence[float], resolution: int) -> list[float]:
-    """`resolution` places from a little below the smallest value to a little above the largest."""
+    """`resolution` points from a little below the smallest value to a little above the largest."""
     low, high = min(values), max(values)
     margin = 0.15 * (high - low) or 1.0
     step = (high - low + 2.0 * margin) / (resolution - 1)
