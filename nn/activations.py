@@ -116,7 +116,7 @@ def activation_named(name: str | Activation) -> Activation:
     if callable(name):
         return name
     if name not in ACTIVATIONS:
-        raise ValueError(f"no activation is called {name!r}; there are {', '.join(ACTIVATIONS)}")
+        raise ValueError(f"there is no activation {name!r}, only {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]
 
 

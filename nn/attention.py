@@ -173,7 +173,9 @@ class MultiHeadAttention(Module):
     ) -> None:
         embedding, heads = check_size("embedding", embedding), check_size("heads", heads)
         if embedding % heads:
-            raise ValueError(f"MultiHeadAttention: {heads} heads cannot share {embedding} numbers")
+            raise ValueError(
+                f"MultiHeadAttention: {heads} heads do not divide embedding {embedding}"
+            )
         make = partial(Linear, bias=False, std=std, generator=generator, multiplier=multiplier)
         self.W_q, self.W_k, self.W_v, self.W_o = (make(embedding, embedding) for _ in range(4))
         self.heads = [Head() for _ in range(heads)]
@@ -302,5 +304,5 @@ class TransformerBlock(Module):
 def norm_named(name: str) -> Callable[[int], Module]:
     """The constructor of a norm. Raises ValueError for an unknown name, and lists those known."""
     if name not in NORMS:
-        raise ValueError(f"no norm is called {name!r}; there are {', '.join(NORMS)}")
+        raise ValueError(f"there is no norm {name!r}, only {', '.join(NORMS)}")
     return NORMS[name]

@@ -114,7 +114,7 @@ class Checkpoint:
         content = read_json(self.path, "checkpoint")
         settings, made_with = content.get("settings"), content.get("made_with")
         if not isinstance(settings, dict) or not isinstance(made_with, dict):
-            raise ValueError(f"{self.path} is damaged: its settings are not there")
+            raise ValueError(f"{self.path} is damaged: it has no settings")
         self._compare(settings, self.settings or {})
         self._compare(made_with, self.made_with)
         model = self.recipe.model
@@ -141,7 +141,7 @@ class Checkpoint:
         history = _history(content["history"], position.epoch)
         best = content["best"]
         if (best is None) is not (history.best_epoch is None):
-            raise ValueError("its best epoch and the model of that do not fit together")
+            raise ValueError("it has a best epoch without its model, or the reverse")
         generator = _generator(*content["generator"])
         model, optimizers, states = self.recipe.model, self.recipe.optimizers, content["optimizers"]
         if not isinstance(states, list) or len(states) != len(optimizers):
@@ -176,7 +176,7 @@ def opened(
 
 def _generator(version: Any, numbers: Any, gauss: Any) -> random.Random:
     if not (gauss is None or isinstance(gauss, float)):
-        raise ValueError("its random stream is not one")
+        raise ValueError("its random stream is invalid")
     generator = random.Random()
     generator.setstate((version, tuple(numbers), gauss))
     return generator
@@ -189,10 +189,10 @@ def _history(content: dict[str, Any], epochs: int) -> History:
     )
     others = accuracy, held_out_accuracy, held_out_loss
     if len(loss) != epochs or any(len(x) not in (0, epochs) for x in others):
-        raise ValueError(f"its history is not one of {epochs} epochs")
+        raise ValueError(f"its history does not have {epochs} epochs")
     best = content["best_epoch"]
     if best is not None and not (type(best) is int and 1 <= best <= epochs):
-        raise ValueError(f"its best epoch is not one of {epochs}")
+        raise ValueError(f"its best epoch is not within 1 .. {epochs}")
     return History(loss, *others, best_epoch=best)
 
 
@@ -203,7 +203,7 @@ def _position(content: dict[str, Any], examples: int) -> Position:
         raise ValueError("its counts are not whole numbers")
     whole = isinstance(order, list) and all(type(i) is int for i in order)
     if counts["seen"] and not (whole and sorted(order) == list(range(examples))):
-        raise ValueError(f"its order is not one of {examples} examples")
+        raise ValueError(f"its order is not a permutation of {examples} examples")
     if counts["seen"] >= examples:
         raise ValueError(f"it has seen {counts['seen']} of {examples} examples")
     if not isinstance(stopped, bool):

@@ -28,7 +28,7 @@ def examples(data: Data, vectors: bool) -> tuple[list[Any], list[Any]]:
         raise TypeError(f"data are a pair, (inputs, targets), not {what}")
     inputs, targets = (_listed(*part) for part in zip(("inputs", "targets"), data, strict=True))
     if not inputs:
-        raise ValueError("no examples to learn from")
+        raise ValueError("there are no examples")
     if len(inputs) != len(targets):
         raise ValueError(f"{len(inputs)} inputs, but {len(targets)} targets")
     if not vectors:
@@ -133,7 +133,7 @@ def step_size(
         raise TypeError(f"drop_last must be True or False, not {drop_last!r}")
     if drop_last and batch_size is not None and batch_size > examples:
         raise ValueError(
-            f"drop_last leaves nothing of {examples} examples with batch_size={batch_size}"
+            f"drop_last with batch_size={batch_size} leaves no batch of {examples} examples"
         )
     size = min(batch_size or examples, examples)
     if not any(isinstance(module, BatchNorm) for module in model.modules()):
@@ -170,7 +170,7 @@ def optimizers(
         raise TypeError(f"optimizer must be an optimizer or a list of them, not {given!r}")
     if any(optimizer.differentiable for optimizer in listed):
         raise ValueError(
-            "fit makes no graph of its steps: give it an optimizer without differentiable=True, or"
+            "fit needs an optimizer without differentiable=True: to differentiate through steps,"
             " write the loop yourself"
         )
     if isinstance(frozen, str | bytes | Value) or not isinstance(frozen, Module | Iterable):

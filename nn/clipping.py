@@ -18,7 +18,7 @@ from nn.settings import Number, require_range
 def clipped(gradients: Sequence[Value], max_norm: Number) -> tuple[list[Value], Value]:
     """The gradients, scaled to a Euclidean norm of at most `max_norm`, and their norm before."""
     if not gradients:
-        raise ValueError("clipping no gradients")
+        raise ValueError("there are no gradients to clip")
     is_unlimited = not isinstance(max_norm, Value) and max_norm == math.inf
     if not is_unlimited:
         require_range("max_norm", max_norm, 0.0, math.inf)
@@ -73,7 +73,7 @@ def clip_grad_value(
     require_gradients(listed)
     require_range("limit", limit, 0.0, math.inf)
     if not listed:
-        raise ValueError("clipping no gradients")
+        raise ValueError("there are no gradients to clip")
     with no_grad():
         gradients = as_values(parameter.grad for parameter in listed)
         if error_if_nonfinite:

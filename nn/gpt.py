@@ -107,7 +107,7 @@ class GPT(Module):
         if not len(tokens):
             raise ValueError("a GPT needs one token or more")
         if size > self.block_size:
-            raise ValueError(f"a GPT that looks at {self.block_size} tokens got {size}")
+            raise ValueError(f"a GPT with a block of {self.block_size} tokens got {size}")
         x: Matrix = self.norm(self.token(tokens) + self.position(range(seen, size)))
         mask = causal(len(tokens), size)
         for i, block in enumerate(self.blocks):
@@ -125,7 +125,7 @@ class GPT(Module):
         while len(tokens) and not isinstance(tokens[-1], Value) and tokens[-1] == PADDING:
             tokens = tokens[:-1]
         if len(tokens) < 2:
-            raise ValueError(f"nll is about 2 tokens or more, not {len(tokens)}")
+            raise ValueError(f"nll needs 2 tokens or more, not {len(tokens)}")
         counted = list(map(_counted, tokens))
         return _nll(self([token for token, _ in counted[:-1]]), counted)
 
@@ -284,6 +284,6 @@ class Tokenizer:
         text = []
         for token in tokens:
             if not 0 <= token <= self.bos:
-                raise ValueError(f"there is no token {token} among {self.vocabulary}")
+                raise ValueError(f"{token} is not a token: they are 0 .. {self.bos}")
             text.append("" if token == self.bos else self.characters[token])
         return "".join(text)

@@ -342,7 +342,7 @@ class Embedding(Module):
         if not hasattr(index, "__index__"):
             raise TypeError(f"Embedding takes whole numbers, not {index!r}")
         if not 0 <= index < len(self.vectors):
-            raise IndexError(f"Embedding of {len(self.vectors)} vectors has no number {index}")
+            raise IndexError(f"Embedding of {len(self.vectors)} vectors has no index {index}")
         return list(self.vectors[index])
 
 

@@ -68,7 +68,7 @@ def norm(x: Any) -> Any:
         return Matrix([norm(row)] for row in x)
     values = as_values(x)
     if not values:
-        raise ValueError("norm of no numbers")
+        raise ValueError("norm of an empty vector")
     with no_grad():
         # The norm does not depend on the scale, which therefore needs no gradient. The bounds keep
         # the scale and its reciprocal finite, also if the largest entry is 0 or inf.

@@ -131,7 +131,7 @@ class Module(hooks.Watched):
         missing, unknown = sorted(names - set(state)), sorted(set(state) - names, key=str)
         if missing or unknown:
             problems = [f"lacks {missing[0]!r}"] if missing else []
-            problems += [f"has {unknown[0]!r}, which the model has not"] if unknown else []
+            problems += [f"has {unknown[0]!r}, which the model does not have"] if unknown else []
             raise ValueError(
                 f"the state does not fit {type(self).__name__}: it {' and '.join(problems)}"
                 f" ({len(missing)} missing, {len(unknown)} unknown)"

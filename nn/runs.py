@@ -121,7 +121,7 @@ def kept_settings(path: Path, task: str, given: dict[str, Any]) -> dict[str, Any
         raise ValueError(f"nothing to resume: there is no {path}") from None
     settings = content.get("settings")
     if not isinstance(settings, dict):
-        raise ValueError(f"{path} is damaged: its settings are not there")
+        raise ValueError(f"{path} is damaged: it has no settings")
     if settings.get("task") != task:
         raise ValueError(f"{path} is not a checkpoint of {task}")
     defaults, length = (GPT_SETTINGS, "steps") if task == "gpt" else (SETTINGS, "epochs")

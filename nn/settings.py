@@ -81,7 +81,7 @@ def restored_settings(optimizer: object, stored: Any) -> dict[str, Any]:
         raise ValueError(f"the settings of {rule} should be a dict, not {reprlib.repr(stored)}")
     for name in stored:
         if name not in known:
-            raise ValueError(f"the state has a setting {name!r}, which this {rule} has not")
+            raise ValueError(f"the state has a setting {name!r}, which this {rule} does not have")
     return {name: restored(name, known[name], stored[name]) for name in stored}
 
 

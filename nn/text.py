@@ -125,7 +125,7 @@ def sample(
     start = tokenizer.encode(prompt, "the prompt")[:-1]
     if len(start) > model.block_size:
         raise ValueError(
-            f"a prompt has room for {model.block_size - 1} characters, not for {len(prompt)}"
+            f"the prompt may have {model.block_size - 1} characters at most, not {len(prompt)}"
         )
     return prompt + tokenizer.decode(
         model.generate(start, temperature, top_k, top_p, generator, end=tokenizer.bos)
@@ -155,7 +155,7 @@ def load(path: str | os.PathLike[str]) -> tuple[GPT, Tokenizer]:
         raise ValueError(f"{path} is not a model that `python -m nn gpt` wrote")
     try:
         if not isinstance(characters, str) or not isinstance(state, dict):
-            raise ValueError("its characters or its state are not there")
+            raise ValueError("it has no characters or no state")
         tokenizer = Tokenizer(characters)
         if tokenizer.characters != characters:
             raise ValueError("its characters are not in order")

@@ -116,7 +116,7 @@ def fit(
     if resume and checkpoint is None:
         raise ValueError("resume needs a checkpoint")
     if patience is not None and held_out is None:
-        raise ValueError("patience needs held_out, which tells when learning has ended")
+        raise ValueError("patience needs held_out, to see when the model stops improving")
     vectors = predict is None
     inputs, targets = checks.examples(data, vectors)
     held = checks.held_out(held_out, (inputs, targets), vectors)

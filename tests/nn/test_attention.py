@@ -275,10 +275,14 @@ def test_the_weights_of_each_head_can_be_looked_at():
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: nn.MultiHeadAttention(4, 3), ValueError, "3 heads cannot share 4 numbers"),
+        (lambda: nn.MultiHeadAttention(4, 3), ValueError, "3 heads do not divide embedding 4"),
         (lambda: nn.MultiHeadAttention(4, 0), ValueError, "heads must be 1 or more"),
         (lambda: nn.MultiHeadAttention(4, 2.0), TypeError, "heads must be a whole number"),
-        (lambda: nn.TransformerBlock(4, 2, "batch"), ValueError, "'batch'; there are rms, layer"),
+        (
+            lambda: nn.TransformerBlock(4, 2, "batch"),
+            ValueError,
+            "there is no norm 'batch', only rms, layer",
+        ),
         (lambda: nn.TransformerBlock(4, 2)(Matrix([[1.0]])), ValueError, "RMSNorm of 4 .* got 1"),
     ],
 )

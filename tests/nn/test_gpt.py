@@ -108,9 +108,9 @@ def test_with_kept_keys_and_values_the_logits_are_the_same_to_the_bit(cuts):
     ("tokens", "error", "message"),
     [
         ([], ValueError, "one token or more"),
-        ([0] * 7, ValueError, "looks at 6 tokens got 7"),
-        ([0, 5], IndexError, "5 vectors has no number 5"),
-        ([-1], IndexError, "no number -1"),
+        ([0] * 7, ValueError, "a block of 6 tokens got 7"),
+        ([0, 5], IndexError, "5 vectors has no index 5"),
+        ([-1], IndexError, "no index -1"),
         ([0.5], TypeError, "whole numbers"),
     ],
 )
@@ -352,7 +352,7 @@ def test_at_temperature_0_the_likeliest_is_taken_and_the_first_of_several():
         (([4], 1.0, None, True), "top_p must be above 0 and at most 1, not True"),
         (([4], 0.0, None, -1), "top_p must be above 0 and at most 1, not -1"),
         (([],), "one token or more"),
-        (([4] * 7,), "looks at 6 tokens got 7"),
+        (([4] * 7,), "a block of 6 tokens got 7"),
     ],
 )
 def test_what_it_cannot_write(arguments, message):
@@ -429,7 +429,7 @@ def test_a_character_that_is_not_known_is_named():
         ValueError, match=r"character 3 of line 7, 'ß' \(U\+00DF\).*2 .*known: 'ab'"
     ):
         tokenizer.encode("abß", "line 7")
-    with pytest.raises(ValueError, match="no token 3 among 3"):
+    with pytest.raises(ValueError, match=r"3 is not a token: they are 0 \.\. 2"):
         tokenizer.decode([3])
     with pytest.raises(ValueError, match="one character or more"):
         nn.Tokenizer("")

@@ -360,7 +360,7 @@ def test_norm_neither_overflows_nor_underflows(size):
 def test_norm_of_inf_nan_and_nothing():
     assert nn.norm([-math.inf, 1.0]).data == math.inf
     assert math.isnan(nn.norm([math.nan, 0.0]).data)
-    with pytest.raises(ValueError, match="norm of no numbers"):
+    with pytest.raises(ValueError, match="norm of an empty vector"):
         nn.norm([])
     with pytest.raises(TypeError, match="norm takes a vector of numbers"):
         nn.norm(3.0)

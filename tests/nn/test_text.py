@@ -278,7 +278,7 @@ def trained(tmp_path):
     ("arguments", "code", "named"),
     [
         (["--generate", "1", "--prompt", "abc"], 1, "character 3 of the prompt, 'c' (U+0063)"),
-        (["--generate", "1", "--prompt", "abab"], 1, "room for 3 characters, not for 4"),
+        (["--generate", "1", "--prompt", "abab"], 1, "may have 3 characters at most, not 4"),
         (["--generate", "1", "--steps", "5"], 2, "--steps does not go with --generate"),
         (["--generate", "-1"], 2, "--generate"),
         (["--generate", "1", "--temperature", "-1"], 2, "--temperature"),
@@ -291,7 +291,7 @@ def trained(tmp_path):
         (["--hidden", "3"], 2, "--hidden does not go with the task gpt"),
         (["--epochs", "3"], 2, "--epochs does not go with the task gpt"),
         (["--text", "nowhere.txt"], 1, "nowhere.txt"),
-        (["--heads", "3"], 1, "3 heads cannot share 16 numbers"),
+        (["--heads", "3"], 1, "3 heads do not divide embedding 16"),
         (["--resume"], 1, "nothing to resume"),
     ],
     ids=lambda part: " ".join(part) if isinstance(part, list) else None,
