@@ -291,7 +291,7 @@ def test_what_cannot_be_frozen_is_named(frozen):
 def test_a_differentiable_optimizer_is_refused():
     model = two_parts()
     optimizer = nn.SGD(list(model.parameters()), lr=0.1, differentiable=True)
-    with pytest.raises(ValueError, match="without differentiable=True: .* write the loop"):
+    with pytest.raises(ValueError, match=r"without differentiable=True: .* write the loop"):
         fit(model, optimizer=optimizer)
 
 
