@@ -1,8 +1,8 @@
 """What may a library ask of a recording, so that a replay does what an eager call would do?
 
-A recording notes arithmetic on Values. What a computation takes from elsewhere, such as a learning
-rate, a random draw or a setting, goes through one of these functions. Outside a recording each does
-the plain thing, in one line.
+A recording notes arithmetic on Values only. Whatever else a computation uses, such as a learning
+rate, a random number or a setting, and each check of a number, goes through one of these functions.
+Outside a recording each of them is one plain line.
 """
 
 from __future__ import annotations
@@ -49,28 +49,28 @@ def is_recording() -> bool:
 
 
 def is_number(thing: object) -> bool:
-    """Whether it is a plain number, also one that a recording has put a Value in the place of."""
+    """Whether it is a plain number, or a Value that stands for one in a recording."""
     return getattr(thing, "_stands_for_number", True)
 
 
 def varying(
     read: Callable[[], Any], key: object = None, stream: Callable[[], Any] | None = None
 ) -> Any:
-    """The number that `read` gives, read again at each replay of a recorded function.
+    """The number that `read` returns, which each replay reads again.
 
-    For what a computation takes from outside its Values: a learning rate, a random draw.
+    For numbers from outside: a learning rate, a random number.
 
     Args:
-        key: what has one is read once in a replay.
-        stream: gives the random.Random that `read` draws from.
+        key: identifies a number that a replay reads only once, however often it is used.
+        stream: returns the random.Random that `read` draws from.
     """
     return _hooks().varying(read, key, stream)
 
 
 def fixed(read: Callable[[], T]) -> T:
-    """What `read` gives; a function recorded with it is re-recorded where that has changed.
+    """What `read` returns; when that has changed, the function is re-recorded.
 
-    For what decides which operations there are: whether a module is in training, a momentum.
+    For what determines the operations: whether a module is in training mode, a momentum.
     """
     return cast(T, _hooks().fixed(read))
 
@@ -111,14 +111,14 @@ _changes = 0
 
 
 def changes() -> int:
-    """How often a setting of some Watched object was assigned, so far."""
+    """How often attributes of Watched objects were assigned so far."""
     return _changes
 
 
 class Watched:
-    """What recorded functions depend on by its attributes: a program notices assignments to them.
+    """A base class whose attributes recorded functions depend on: programs notice assignments.
 
-    Those whose names begin with an underscore do not count.
+    Attributes whose names begin with an underscore are ignored.
     """
 
     def __setattr__(self, name: str, content: Any) -> None:
