@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import functools
-import gc
 import inspect
 import threading
 import time
 from array import array
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from typing import Any
 
+from autograd.collector import collector_paused
 from autograd.context import current
 from autograd.eager import Eager
 from autograd.jit.backends import backend_named
@@ -165,7 +164,7 @@ class Jitted:
         return program
 
     def _recorded(self, structure: Any, numbers: array[float], passed: list[Value]) -> Program:
-        with _one_recording, _collector_paused():  # it makes many objects, and no cycles
+        with _one_recording, collector_paused():  # it makes many objects, and no cycles
             start = time.perf_counter()
             named = [self.function, *objects_in(structure)]
             recording, watch = self._attempt(named, structure, len(numbers), passed)
@@ -220,17 +219,6 @@ def _places(function: Callable[..., Any], static: frozenset[str]) -> frozenset[i
         if name not in parameters and not takes_more:
             raise ValueError(f"there is no argument {name!r} that could be static")
     return frozenset([i for i, name in enumerate(parameters) if name in static])
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if running:
-            gc.enable()
 
 
 def jit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import pickle
@@ -273,41 +274,35 @@ def test_two_pickles_at_once_never_turn_the_clock_back() -> None:
     assert next(clock.numbers) > far * 1000
 
 
-def test_a_signal_handler_that_differentiates_and_looks_during_a_pass() -> None:
-    """The walk of a pass is repeated if another one came in between."""
-    a, b = Value(0.5), Value(0.25)
-    y = a + b
-    for _ in range(300):
-        y = (y + a) * 0.5
-    y.backward()
-    expected = (a.grad, b.grad)
-    sums = [weighted_sum([Value(1.0)] * 400, [Value(2.0)] * 400) for _ in range(300)]
-    handled = []
+@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="there are no such signals here")
+def test_a_signal_handler_may_differentiate_and_look_at_any_time() -> None:
+    """A walk is repeated if another one came in between, and marked its nodes."""
+    x = Value(1.0)
+    graphs, passes, looks = [x], [0], [0]
 
     def handler(*_: object) -> None:
-        y.backward()
-        handled.append(len(sums.pop().parents))
-        if len(handled) < 100:
+        with contextlib.suppress(RuntimeError):  # that pass is under way
+            graphs[0].backward()
+            passes[0] += 1
+        weighted_sum([x] * 500, [x] * 500).parents[0].parents[0]
+        looks[0] += 1
+        if looks[0] < 150:
             signal.setitimer(signal.ITIMER_REAL, 1e-3)
 
     before = signal.signal(signal.SIGALRM, handler)
     try:
         signal.setitimer(signal.ITIMER_REAL, 1e-3)
-        c = Value(1.0)
-        while len(handled) < 100:
-            z = c
-            for _ in range(300):
-                z = (z + c) * 0.5
-            c.grad = 0.0
-            z.backward()
-            assert c.grad == 1.0
-            assert len(weighted_sum([c] * 2000, [c] * 2000).parents) == 2
+        while looks[0] < 150:
+            y = x
+            for _ in range(1000):
+                y = (y + x) * 0.5
+            graphs[0] = y
+            x.grad, passes[0] = 0.0, 0
+            y.backward()
+            assert x.grad == 1.0 + passes[0]
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, before)
-    a.grad = b.grad = 0.0
-    y.backward()
-    assert (a.grad, b.grad) == expected
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
