@@ -18,6 +18,11 @@ settings.load_profile("busy")
 FOUND_BY_A_JIT = (Value, random.Random, np.random.Generator, np.random.RandomState)
 
 
+def pytest_collection_modifyitems(items):
+    """The notebooks first, which take longest: at the end one worker would wait for another."""
+    items.sort(key=lambda item: item.path.name != "test_notebooks.py")
+
+
 def pytest_collection_finish(session):
     """Hide from the garbage collector what pytest holds: far more objects than a test makes.
 
