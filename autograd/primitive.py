@@ -211,46 +211,17 @@ def _pull(rules: Sequence[Any]) -> Pull:
     A plain number receives nothing, and its rule does not run: the slope of x ** n by n may not
     exist.
     """
-    if len(rules) == 1:
-        (rule,) = rules
 
-        def pull_one(node: Any, upstream: float) -> None:
-            x = node._left
-            if x._primitive is not CONSTANT:
-                # The slope first: a rule may differentiate another graph, which adds to x.grad.
-                slope = rule if rule.__class__ is float else rule(node.data, x.data)
-                x.grad += upstream * slope
-
-        return _pull_none if rule is None else pull_one
-
-    if len(rules) == 2:
-        by_left, by_right = rules
-
-        def pull_two(node: Any, upstream: float) -> None:
-            left, right, out = node._left, node._right, node.data
-            x, y = left.data, right.data
-            if by_left is not None and left._primitive is not CONSTANT:
-                slope = by_left if by_left.__class__ is float else by_left(out, x, y)
-                left.grad += upstream * slope
-            if by_right is not None and right._primitive is not CONSTANT:
-                slope = by_right if by_right.__class__ is float else by_right(out, x, y)
-                right.grad += upstream * slope
-
-        return pull_two
-
-    def pull_many(node: Any, upstream: float) -> None:
-        operands = (node._left, *node._right)
+    def pull(node: Any, upstream: float) -> None:
+        operands = operands_of(node._left, node._right)
         numbers = [operand.data for operand in operands]
         for operand, rule in zip(operands, rules, strict=True):
             if rule is not None and operand._primitive is not CONSTANT:
+                # The slope first: a rule may differentiate another graph, which adds to the same.
                 slope = rule if rule.__class__ is float else rule(node.data, *numbers)
                 operand.grad += upstream * slope
 
-    return pull_many
-
-
-def _pull_none(node: Any, upstream: float) -> None:
-    """Of an operation whose derivative is 0 everywhere."""
+    return pull
 
 
 # Of these two operations most graphs consist, so theirs are written out. A plain number may receive
