@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from autograd.context import current
-from autograd.sweep import between, newest_first, sweep
+from autograd.sweep import between, sweep
 from autograd.value import Value
+from autograd.walk import newest_first
 
 
 def topological_order(*outputs: Value) -> list[Value]:

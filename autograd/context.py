@@ -8,11 +8,10 @@ outside it has to ask. The current context belongs to a thread or an async task.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from autograd.hooks import Hooks
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 # contribution, what the operand had received before or None).
 Listener = Callable[[Any, int, Any, Any, Any], None]
 
-P = ParamSpec("P")
-R = TypeVar("R")
 T = TypeVar("T")
 
 
@@ -42,11 +39,7 @@ class Interpreter:
         raise NotImplementedError
 
     def weighted_sum(
-        self,
-        context: Context,
-        weights: Sequence[Value],
-        inputs: Sequence[Any],
-        start: Value | None,
+        self, context: Context, weights: Sequence[Value], inputs: Sequence[Any], start: Value | None
     ) -> Value:
         """start + w_1 x_1 + w_2 x_2 + ..., by the operators."""
         if start is None:
@@ -92,7 +85,7 @@ class Context:
         leaf: the context that leaves made here belong to: OUTSIDE if a module that holds such a
             leaf counts it as a parameter, else INSIDE.
         label: of the one node that has this context; "" of a context that nodes share.
-        adopted: whether the one node that has this context counts as a parameter; see `adopt`.
+        adopted: whether the one node that has this context counts as a parameter; see ownership.py.
     """
 
     __slots__ = (
@@ -100,31 +93,32 @@ class Context:
         *("label", "leaf", "outer", "owner"),
     )
 
-    interpreter: Interpreter
-    apply: Callable[[Context, Primitive, Value, Any], Value]
     leaf: Context
     _unlabelled: Context | None
 
-    def __init__(self, owner: object = None, outer: Context | None = None) -> None:
+    def __init__(
+        self,
+        interpreter: Interpreter,
+        owner: object = None,
+        outer: Context | None = None,
+        leaf: Context | None = None,
+    ) -> None:
+        self.interpreter = interpreter
+        self.apply = interpreter.apply
         self.owner = owner
         self.outer = outer
+        self.leaf = leaf or self
         self.label = ""
         self.adopted = False
         self._unlabelled = None
 
     def within(self, owner: object) -> Context:
         """This context inside the call of a module."""
-        context = Context(owner, self)
-        context.interpreter, context.apply = self.interpreter, self.apply
-        context.leaf = INSIDE
-        return context
+        return Context(self.interpreter, owner, self, INSIDE)
 
     def under(self, interpreter: Interpreter, leaf: Context | None = None) -> Context:
         """This context with another interpreter."""
-        context = Context(self.owner, self.outer)
-        context.interpreter, context.apply = interpreter, interpreter.apply
-        context.leaf = self.leaf if leaf is None else leaf
-        return context
+        return Context(interpreter, self.owner, self.outer, leaf or self.leaf)
 
     def labelled(self, label: str, adopted: bool = False) -> Context:
         """This context for one node: with its label, and whether it was adopted."""
@@ -152,22 +146,22 @@ class Context:
     # A copy or a pickle of a node keeps where it belongs; interpreters stay where they are.
 
     def __reduce__(self) -> str | tuple[Any, ...]:
-        if self is OUTSIDE:
-            return "OUTSIDE"
-        if self is INSIDE:
-            return "INSIDE"
+        if self is OUTSIDE or self is INSIDE:
+            return "OUTSIDE" if self is OUTSIDE else "INSIDE"
         kept = self.owner, self.outer, self.leaf, self.label, self.adopted, self._unlabelled
-        return Context, (), kept
+        return _restored, (), kept
 
     def __setstate__(self, kept: tuple[Any, ...]) -> None:
         self.owner, self.outer, self.leaf, self.label, self.adopted, self._unlabelled = kept
-        self.interpreter, self.apply = OUTSIDE.interpreter, OUTSIDE.apply
+
+
+def _restored() -> Context:
+    return Context(OUTSIDE.interpreter)
 
 
 # Where arithmetic is done by default, and in every new thread; and where leaves belong that a
 # module's call, or code under no_grad, computed. eager.py gives them their interpreter.
-OUTSIDE, INSIDE = Context(), Context()
-OUTSIDE.leaf, INSIDE.leaf = OUTSIDE, INSIDE
+OUTSIDE, INSIDE = Context(Interpreter()), Context(Interpreter())
 
 current: ContextVar[Context] = ContextVar("context", default=OUTSIDE)
 # Whether rules run on Values, to make gradients graphs: a float taken of one would be a constant.
@@ -186,33 +180,3 @@ def entered(variable: ContextVar[T], content: T) -> Iterator[None]:
 
 class TakenAsFloat(TypeError):
     """A rule that runs on Values turned one into a float, which would lose its derivatives."""
-
-
-def scoped(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, its results knowing that they were made in it: drawings make it one box."""
-
-    @functools.wraps(function)
-    def owner(*args: P.args, **kwargs: P.kwargs) -> R:
-        with entered(current, current.get().within(owner)):
-            return function(*args, **kwargs)
-
-    return owner  # itself the owner: its name is what drawings show
-
-
-def is_trainable(value: Value) -> bool | None:
-    """Whether a module that holds this Value counts it as a parameter.
-
-    None for the result of an operation outside any module's call, such as `Value(3.0) * 0.1` in a
-    constructor: it looks like a parameter, but training would not reach it.
-    """
-    context = value._context
-    if context.adopted:
-        return True
-    if context.leaf is not OUTSIDE:
-        return False
-    return None if value.op else True
-
-
-def adopt(value: Value) -> None:
-    """From now on a module that holds this Value counts it as a parameter, history or not."""
-    value._context = value._context.labelled(value.label, adopted=True)

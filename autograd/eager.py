@@ -20,8 +20,9 @@ from autograd.context import (
 from autograd.hooks import Hooks
 from autograd.messages import described, explained
 from autograd.primitive import Primitive, operands_of
-from autograd.sweep import between, newest_first, sweep, write_gradients
+from autograd.sweep import between, sweep, write_gradients
 from autograd.value import Value, as_float
+from autograd.walk import newest_first
 
 _new = object.__new__
 
@@ -57,11 +58,7 @@ class Eager(Interpreter):
         return node
 
     def weighted_sum(
-        self,
-        context: Context,
-        weights: Sequence[Value],
-        inputs: Sequence[Any],
-        start: Value | None,
+        self, context: Context, weights: Sequence[Value], inputs: Sequence[Any], start: Value | None
     ) -> Value:
         """One node if the sum is wide, else what the operators make; see sums.py."""
         if len(weights) < sums.WIDE or not sums.is_foldable(weights, inputs, start):
@@ -116,11 +113,7 @@ class Numbers(Eager):
         return node
 
     def weighted_sum(
-        self,
-        context: Context,
-        weights: Sequence[Value],
-        inputs: Sequence[Any],
-        start: Value | None,
+        self, context: Context, weights: Sequence[Value], inputs: Sequence[Any], start: Value | None
     ) -> Value:
         """The sum as a leaf, without a node for its terms."""
         if not weights or not sums.is_foldable(weights, inputs, start):

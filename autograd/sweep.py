@@ -1,9 +1,8 @@
 """How do gradients flow? The chain rule, from an output back to what it was made of.
 
 For a node y with gradient `upstream` = d output / d y, each parent x of y receives the
-contribution upstream * (dy/dx), and the gradient of a node is the sum of what it receives. A node
-is visited when all nodes made from it have been. A node is made after its parents, so the reverse
-of the order in which nodes were made is such an order: newest first.
+contribution upstream * (dy/dx), and the gradient of a node is the sum of what it receives. Nodes
+are visited newest first; see walk.py.
 
 A node whose gradient is exactly 0.0 passes nothing on, so an infinite slope behind a branch that
 was not taken (`where`, `relu`) stays harmless. Where gradients are graphs, a gradient that is 0
@@ -18,21 +17,19 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
-from operator import attrgetter
 from typing import Any
 
 from autograd.context import Listener, TakenAsFloat
 from autograd.messages import explained_backward, no_gradient, not_differentiable_again
 from autograd.ops import relu
 from autograd.primitive import CONSTANT, Opaque
+from autograd.walk import ancestors, newest_first
 
-_newness = attrgetter("_made")
 # One pass that writes `.grad` at a time, in all threads: a walk marks nodes, and a leaf that two
 # threads share would lose what one of them adds. So a rule must not wait for another thread's pass.
 _one_at_a_time = threading.RLock()
 # The inner nodes of the passes under way: of more than one if a rule calls backward().
 _under_way: list[list[Any]] = []
-_latest_walk: object = None
 
 
 def _forget_other_threads() -> None:
@@ -44,69 +41,6 @@ def _forget_other_threads() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_other_threads)
-
-
-def ancestors(output: Any) -> tuple[list[Any], list[Any]]:
-    """What an output depends on, itself included: leaves, and inner nodes, the newest first.
-
-    A weighted sum that nobody has looked into is one node; see sums.py. Depth is limited by memory
-    only.
-    """
-    global _latest_walk
-    leaves: list[Any] = []
-    inner: list[Any] = []
-    # Marks on the nodes take less time than a set of them.
-    _latest_walk = walk = output._mark = object()
-    waiting = [output]
-    while waiting:
-        node = waiting.pop()
-        left = node._left
-        if left is None:
-            leaves.append(node)
-            continue
-        inner.append(node)
-        right = node._right
-        if right.__class__ is tuple or node._primitive.is_folded:
-            if node._primitive.is_folded:
-                # From here on, a sum that somebody has looked into is its last addition.
-                node._primitive.settle(node)
-            for operand in node._primitive.operands(node):
-                if operand._mark is not walk:
-                    operand._mark = walk
-                    waiting.append(operand)
-            continue
-        if left._mark is not walk:
-            left._mark = walk
-            waiting.append(left)
-        if right is not None and right._mark is not walk:
-            right._mark = walk
-            waiting.append(right)
-    if _latest_walk is not walk:  # a signal handler has walked meanwhile, and changed marks
-        return ancestors(output)
-    # The walk found the newer operands first: little is left to sort.
-    inner.sort(key=_newness, reverse=True)
-    return leaves, inner
-
-
-def newest_first(outputs: Iterable[Any]) -> tuple[list[Any], list[Any]]:
-    """Leaves and inner nodes, both the newest first, with the parts of every weighted sum.
-
-    This walk looks into the sums and marks nothing, so it needs no lock.
-    """
-    leaves: list[Any] = []
-    inner: list[Any] = []
-    seen: set[Any] = set()
-    waiting = list(outputs)
-    while waiting:
-        node = waiting.pop()
-        if node not in seen:
-            seen.add(node)
-            parents = node.parents
-            (inner if parents else leaves).append(node)
-            waiting += parents
-    leaves.sort(key=_newness, reverse=True)
-    inner.sort(key=_newness, reverse=True)
-    return leaves, inner
 
 
 # --- first order, into .grad ----------------------------------------------------------------------

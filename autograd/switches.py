@@ -11,8 +11,9 @@ from typing import Any, ParamSpec, TypeVar, cast
 from autograd.context import INSIDE, OUTSIDE, Context, Interpreter, Listener, current
 from autograd.messages import described, happened_in
 from autograd.primitive import CONSTANT, Primitive, operands_of
-from autograd.sweep import newest_first, number_of, sweep, write_gradients
+from autograd.sweep import number_of, sweep, write_gradients
 from autograd.value import Value
+from autograd.walk import newest_first
 
 P = ParamSpec("P")
 R = TypeVar("R")

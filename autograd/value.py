@@ -29,7 +29,6 @@ Operand = Union["Value", float]
 Operator = Callable[["Value", Operand], "Value"]
 Method = Callable[["Value"], "Value"]
 Comparison = Callable[["Value", Operand], bool]
-_new = object.__new__
 _current = current.get
 _NO_LABEL = ""
 # What an operator returns for an operand of another kind: Python then asks that operand, or raises.
@@ -108,9 +107,8 @@ class Value:
 
     Copies and pickles of a Value hold everything it was made from, at any depth.
 
-    Raises:
-        TypeError: `data` is not a real number, or `label` is not text. OverflowError: `data` is
-            too large for a float.
+    Raises TypeError if `data` is not a real number or `label` is not text, OverflowError if `data`
+    is too large for a float.
     """
 
     # Two slots for the operands, not one for a tuple, which would be one more object for the
@@ -153,8 +151,7 @@ class Value:
     @property
     def op(self) -> str:
         """The name of the primitive that made this Value; "" for a leaf."""
-        primitive = self.primitive
-        return "" if primitive is None else primitive.name
+        return self.primitive.name if self.primitive else ""
 
     @property
     def parents(self) -> tuple[Value, ...]:
@@ -283,8 +280,7 @@ class Value:
 
     @property
     def _op(self) -> str:
-        primitive = self.primitive
-        return "" if primitive is None else primitive.symbol
+        return self.primitive.symbol if self.primitive else ""
 
     @property
     def _backward(self) -> Any:
@@ -323,7 +319,7 @@ def as_label(label: Any, operands: tuple[object, ...] = ()) -> str:
 
 def constant(number: Any) -> Value:
     """A plain number as a node, the 2 of `2 * x`: it takes part, but receives no gradient."""
-    node = _new(Value)
+    node = object.__new__(Value)  # without __init__, which would ask for the context
     node.data = number if number.__class__ is float else as_float(number)
     node.grad = 0.0
     node._primitive = CONSTANT
@@ -350,6 +346,5 @@ def as_operand(operand: Any) -> Value | None:
     if isinstance(operand, Value):
         return operand
     # An empty shape marks the scalars of array libraries that are not registered as numbers.
-    if isinstance(operand, Real) or getattr(operand, "shape", None) == ():
-        return constant(operand)
-    return None
+    is_scalar = isinstance(operand, Real) or getattr(operand, "shape", None) == ()
+    return constant(operand) if is_scalar else None

@@ -10,7 +10,7 @@ from functools import partial, reduce
 from typing import Any, Literal, overload
 
 from autograd import Value, maximum, no_grad, where
-from autograd.context import scoped
+from autograd.ownership import scoped
 from autograd.text import for_stream
 from autograd.value import as_constant, as_operand
 from nn.activations import Activation, activated, activation_named, softmax

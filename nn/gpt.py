@@ -14,9 +14,9 @@ from itertools import accumulate, pairwise
 from numbers import Integral, Real
 
 from autograd import Value, no_grad
-from autograd.context import scoped
 from autograd.hooks import require
 from autograd.ops import greater
+from autograd.ownership import scoped
 from nn import rng
 from nn.activations import softmax
 from nn.attention import Cache, TransformerBlock, causal, norm_named

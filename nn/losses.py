@@ -9,9 +9,9 @@ from operator import add
 from typing import Any, NamedTuple
 
 from autograd import Value, where
-from autograd.context import scoped
 from autograd.hooks import number_of, require
 from autograd.ops import greater
+from autograd.ownership import scoped
 from autograd.value import as_operand
 from nn.activations import log_normalised
 from nn.matrix import NO_VECTORS, Matrix, as_values, mean, one_hot, total

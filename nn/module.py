@@ -14,7 +14,7 @@ from types import MethodType, SimpleNamespace
 from typing import Any, ClassVar, Self
 from weakref import ref
 
-from autograd import Value, context, hooks, switches
+from autograd import Value, context, hooks, ownership, switches
 from nn.files import as_number, read_json, write_json
 from nn.matrix import Matrix
 from nn.parameters import Parameters as Parameters
@@ -305,7 +305,7 @@ def _holds_more(parts: list[Any], places: dict[int, Place], seen: set[int]) -> b
     while rest:
         part = rest.pop()
         if isinstance(part, Value):
-            is_parameter = context.is_trainable(part)
+            is_parameter = ownership.is_trainable(part)
             if is_parameter and id(part) not in places:
                 return True
             continue
@@ -344,7 +344,7 @@ def _joined(name: str, key: object) -> str:
 
 
 def _is_parameter(value: Value, name: str, key: object) -> bool:
-    trainable = context.is_trainable(value)
+    trainable = ownership.is_trainable(value)
     if trainable is None:
         where = _joined(name, key)
         raise ValueError(

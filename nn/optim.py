@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from copy import copy
 from typing import Any, cast
 
-from autograd import Value, context, eager, hooks, no_grad, where
+from autograd import Value, context, eager, hooks, no_grad, ownership, where
 from autograd.value import as_constant
 from nn.clipping import require_gradients
 from nn.columns import (
@@ -167,7 +167,7 @@ class Optimizer(hooks.Watched):
         if self.differentiable:
             self.time = time
             for i, new in enumerate(updated):
-                context.adopt(new)
+                ownership.adopt(new)
                 self.parameters[i] = new  # and in the model
             self._state = {name: list(values) for name, values in moments.items()}
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from autograd import Value, context
+from autograd import Value, ownership
 
 
 class Place(NamedTuple):
@@ -31,7 +31,7 @@ class Parameters(list[Value]):
         if not isinstance(i, int) or not isinstance(value, Value):
             raise TypeError("parameters are replaced one by one, by Values")
         self._require_replaceable(self.places[i])
-        context.adopt(value)  # a parameter from now on, even with a history
+        ownership.adopt(value)  # a parameter from now on, even with a history
         for container, key in self.places[i].spots:
             container[key] = value
         super().__setitem__(i, value)

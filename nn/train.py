@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from autograd import Value
-from autograd.context import scoped
+from autograd.ownership import scoped
 from nn import checks
 from nn.checkpoint import History as History  # where a user looks for it
 from nn.checks import Data

@@ -35,11 +35,7 @@ class Recorder(Interpreter):
         return self.tracer.apply(primitive, operands, self.history)
 
     def weighted_sum(
-        self,
-        context: Context,
-        weights: Sequence[Value],
-        inputs: Sequence[Any],
-        start: Value | None,
+        self, context: Context, weights: Sequence[Value], inputs: Sequence[Any], start: Value | None
     ) -> Value:
         """The same nodes as by the operators, added in one go."""
         if start is None:
