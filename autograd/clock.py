@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from itertools import count
 
-_setting = threading.Lock()
+from autograd.locks import Lock
+
+_setting = Lock()
 
 
 class Clock:

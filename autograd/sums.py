@@ -14,7 +14,6 @@ as it began.
 from __future__ import annotations
 
 import operator
-import threading
 from array import array
 from collections.abc import Sequence
 from functools import reduce
@@ -22,6 +21,7 @@ from typing import Any
 
 from autograd.clock import clock
 from autograd.context import Context, current
+from autograd.locks import Lock
 from autograd.ops import add, mul
 from autograd.primitive import Folded, Primitive
 from autograd.value import Operand, Value
@@ -30,7 +30,7 @@ WIDE = 6  # narrower sums take less time as nodes
 # The classes whose sums are folded: a subclass may redefine the operators.
 CLASSES: set[type[Value]] = {Value}
 _new = object.__new__
-_looking = threading.RLock()  # a signal handler may look while its thread looks
+_looking = Lock()
 
 
 class Terms:

@@ -13,13 +13,12 @@ derivative raises or is not finite.
 from __future__ import annotations
 
 import math
-import os
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any
 
 from autograd.context import Listener, TakenAsFloat
+from autograd.locks import Lock
 from autograd.messages import explained_backward, no_gradient, not_differentiable_again
 from autograd.ops import relu
 from autograd.primitive import CONSTANT, Opaque
@@ -27,20 +26,8 @@ from autograd.walk import ancestors, newest_first
 
 # One pass that writes `.grad` at a time, in all threads: a walk marks nodes, and a leaf that two
 # threads share would lose what one of them adds. So a rule must not wait for another thread's pass.
-_one_at_a_time = threading.RLock()
-# The inner nodes of the passes under way: of more than one if a rule calls backward().
-_under_way: list[list[Any]] = []
-
-
-def _forget_other_threads() -> None:
-    """In a forked process there are none, and nobody else will release the lock."""
-    global _one_at_a_time
-    _one_at_a_time = threading.RLock()
-    _under_way.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_other_threads)
+# Noted are the inner nodes of the passes under way: of more than one if a rule calls backward().
+_one_pass = Lock()
 
 
 # --- first order, into .grad ----------------------------------------------------------------------
@@ -64,11 +51,11 @@ def write_gradients(output: Any, run: Callable[[Any, list[Any]], None] = sweep_f
 
     All gradients are restored if anything is raised.
     """
-    with _one_at_a_time:
-        if _under_way:
+    with _one_pass:
+        if _one_pass.notes:
             _require_another_graph(output)
         leaves, inner = ancestors(output)
-        _under_way.append(inner)
+        _one_pass.notes.append(inner)
         try:
             sums = [node._right for node in inner if node._primitive.is_folded]
             of_leaves = [(leaf, leaf.grad) for leaf in leaves if leaf.grad != 0.0]
@@ -96,13 +83,13 @@ def write_gradients(output: Any, run: Callable[[Any, list[Any]], None] = sweep_f
                     raise no_gradient(without[0].label) from None
                 raise
         finally:
-            _under_way.pop()
+            _one_pass.notes.pop()
 
 
 def _require_another_graph(output: Any) -> None:
     """Raise RuntimeError if a pass inside a rule comes to nodes of the pass that the rule is in."""
     _, inner = newest_first([output])
-    if not set(inner).isdisjoint(chain(*_under_way)):
+    if not set(inner).isdisjoint(chain(*_one_pass.notes)):
         raise RuntimeError(
             "a rule called backward() on the graph whose backward pass it is part of: use grad(),"
             " which touches no .grad"
