@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from autograd.context import current
-from autograd.sweep import between, sweep
 from autograd.value import Value
 from autograd.walk import newest_first
 
@@ -41,14 +40,7 @@ def grad(
     inputs = _given(output, inputs, "grad() takes a Value", "grad(f(x), [x])")
     if not isinstance(output, Value):
         raise TypeError(f"grad() takes a Value to differentiate, not {output!r}")
-    inputs = _values(inputs, "inputs")
     return current.get().interpreter.grad(output, inputs, create_graph)
-
-
-def gradients_between(output: Value, inputs: Sequence[Value]) -> dict[Value, float]:
-    """d output / d node of each input and each node that depends on one, where it is not 0."""
-    _, inner = newest_first([output])
-    return sweep(inner, output, between(inner, inputs))
 
 
 def jacobian(
@@ -61,7 +53,6 @@ def jacobian(
     [[3.0, 2.0], [1.0, 1.0]]
     """
     inputs = _given(outputs, inputs, "jacobian() takes Values", "jacobian([f(x)], [x])")
-    inputs = _values(inputs, "inputs")
     return [grad(output, inputs, create_graph) for output in _values(outputs, "outputs")]
 
 
@@ -75,17 +66,14 @@ def hessian(
     [[6.0, 4.0], [4.0, 0.0]]
     """
     inputs = _given(output, inputs, "hessian() takes a Value", "hessian(f(x), [x])")
-    inputs = _values(inputs, "inputs")
     return jacobian(grad(output, inputs, create_graph=True), inputs, create_graph)
 
 
-def _given(
-    output: Any, inputs: Sequence[Value] | None, takes: str, example: str
-) -> Sequence[Value]:
+def _given(output: Any, inputs: Sequence[Value] | None, takes: str, example: str) -> list[Value]:
     """The inputs, or the error for `grad(f)(x)`, as other libraries write it."""
     if inputs is None or (callable(output) and not isinstance(output, Value)):
         raise TypeError(f"{takes} and the inputs to differentiate by, not a function: {example}")
-    return inputs
+    return _values(inputs, "inputs")
 
 
 def _values(values: Iterable[Value], what: str) -> list[Value]:

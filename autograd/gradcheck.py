@@ -6,10 +6,12 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from autograd.backward import grad, gradients_between
+from autograd.backward import grad
+from autograd.sweep import between, sweep
 from autograd.switches import recording
 from autograd.text import for_stream
 from autograd.value import Value
+from autograd.walk import newest_first
 
 _ROUNDOFF = 2.0**-53  # the largest relative error of one operation on floats
 _COLUMNS = 4  # how often differences are extrapolated: more would magnify their rounding
@@ -136,7 +138,7 @@ def _check(
         return output, values
 
     output, values = evaluate(point)
-    gradients = gradients_between(output, values)
+    gradients = _gradients_between(output, values)
     noise = _rounding(output, values, gradients)
     for i, value in enumerate(values):
 
@@ -232,7 +234,7 @@ def _rounding_of_slope(f: Callable[..., Value], point: Sequence[float], i: int) 
     values = [Value(x) for x in point]
     try:
         slope = grad(f(*values), values, create_graph=True)[i]
-        moved = _rounding(slope, values, gradients_between(slope, values))
+        moved = _rounding(slope, values, _gradients_between(slope, values))
     except (TypeError, ValueError, ArithmeticError):
         return 0.0
     return moved if math.isfinite(moved) else 0.0
@@ -303,3 +305,9 @@ def _estimates(
             change = max(abs(row[k + 1] - row[k]), abs(row[k + 1] - coarser))
             yield _Estimate(row[k + 1], 2.0 * change + rounding, rounding)
         before, step = row, step / 2.0
+
+
+def _gradients_between(output: Value, inputs: Sequence[Value]) -> dict[Value, float]:
+    """d output / d node of each input and each node that depends on one, where it is not 0."""
+    _, inner = newest_first([output])
+    return sweep(inner, output, between(inner, inputs))

@@ -1,12 +1,7 @@
 """What can be done to a number, and what is its derivative? One row per primitive.
 
-A row is `Primitive(name, forward, backward, symbol)`. `forward` takes floats. `backward` holds the
-local derivative d out / d operand for each operand: a function of (out, *operands), a number where
-it is the same everywhere, None where it is 0. A local derivative is plain arithmetic, so the same
-line runs on floats (a first-order sweep) and on Values (the gradient is itself a graph).
-
-A row also says what else has to be known of an operation: whether it commutes, whether it is total,
-and how it is written. Simplifying, scheduling, drawing and formulas read it there.
+A row has every fact about an operation; see `Primitive`. A local derivative is plain arithmetic, so
+the same line runs on floats (a first-order sweep) and on Values (the gradient is itself a graph).
 
 Formulas are chosen to keep their relative accuracy over the whole line: sigma' = sigma (1 - sigma)
 is written sech(x/2)^2 / 4, the same function, because 1 - sigma(40) is 0 in floats.

@@ -45,7 +45,8 @@ def test_every_file_and_name_it_mentions_exists():
     import autograd
     import nn
 
-    for name in re.findall(r"`((?:autograd|nn|tests|notebooks)/[\w/.]*)`", README):
+    texts = README + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for name in re.findall(r"`((?:autograd|nn|tests|notebooks)/[\w/.]*)`", texts):
         assert (ROOT / name).exists(), name
     api = README.split("## The API")[1].split("Conventions")[0]
     for name in re.findall(r"\b[A-Za-z]\w+(?=\()", api.split("`nn`:")[0]):

@@ -16,7 +16,7 @@ from autograd.backward import topological_order
 from autograd.draw.fold import Box, Fold
 from autograd.draw.folded import add_boxes
 from autograd.draw.graph import picture
-from autograd.draw.names import contexts_of, kinds_of, named_and_trained, owners_of
+from autograd.draw.names import kinds_of, made_in_modules, named_and_trained
 from autograd.draw.sheet import Drawing, check_one_of, counted, empty_sheet
 from autograd.value import Value
 
@@ -67,11 +67,7 @@ def draw(
     too_many = len(nodes) > max_nodes
     if too_many and collapse is False:
         raise _too_many(nodes, max_nodes, "leave out collapse=False")
-    if (
-        too_many
-        and collapse is depth is model is None
-        and not any(map(owners_of, contexts_of(nodes)))
-    ):
+    if too_many and collapse is depth is model is None and not made_in_modules(nodes):
         raise _too_many(nodes, max_nodes, "pass model= or collapse=True: it has no modules")
     named, trained = named_and_trained(nodes, model)
     kinds = kinds_of(nodes, set(outputs), trained)

@@ -97,6 +97,11 @@ def contexts_of(nodes: Iterable[Value]) -> list[Context]:
     return list(dict.fromkeys(node.context for node in nodes))
 
 
+def made_in_modules(nodes: Iterable[Value]) -> bool:
+    """Whether any of the nodes was made in the call of a module or a loss."""
+    return any(map(owners_of, contexts_of(nodes)))
+
+
 def owners_of(context: Context | None) -> list[object]:
     """The modules and losses that were being called in a context, outermost first."""
     owners = []

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from autograd import Primitive, Value, modes, topological_order, where
+from autograd import Primitive, Value, context, topological_order, where
 from autograd.draw import draw
 from autograd.draw.graph import picture
 from autograd.draw.layout import render, standard_error_without
@@ -789,19 +789,19 @@ def test_boxes_add_up_to_the_graph_and_arrows_go_one_way_at_every_depth(data):
     """Of random calls within calls, each owner called once, with arithmetic everywhere between."""
     values = [Value(0.1 * i, label=f"x{i}") for i in range(3)]
     entered = []
-    start = modes.current.get()
+    start = context.current.get()
     for _ in range(data.draw(st.integers(5, 40))):
         what = data.draw(st.sampled_from(["op", "op", "op", "number", "enter", "leave"]))
         a, b = (data.draw(st.sampled_from(values[-6:])) for _ in range(2))
         if what == "enter" and len(entered) < 4:
-            entered.append(modes.current.set(modes.current.get().within(Owner())))
+            entered.append(context.current.set(context.current.get().within(Owner())))
         elif what == "leave" and entered:
-            modes.current.reset(entered.pop())
+            context.current.reset(entered.pop())
         else:
             values.append(2 - a if what == "number" else a + b)
     while entered:
-        modes.current.reset(entered.pop())
-    assert modes.current.get() is start
+        context.current.reset(entered.pop())
+    assert context.current.get() is start
     total = len(topological_order(values[-1]))
     for depth in (0, 1, 2, 3, 4, None):
         drawing = draw(values[-1], depth=depth, collapse=True)
