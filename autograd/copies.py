@@ -105,7 +105,7 @@ def state_of(value: Value, base: type[Value]) -> tuple[Any, ...]:
 def restore(value: Value, state: tuple[Any, ...]) -> float:
     """Make a new Value what another was; its number of making, which it keeps, is returned."""
     _, _, value._primitive, value._context, left, right, *numbers, added = state
-    value._left, value._right, value._mark = left, right, None
+    value._left, value._right, value._visitor = left, right, None
     value.data, value.grad, value._made = numbers
     for name, thing in (added or {}).items():
         setattr(value, name, thing)

@@ -54,7 +54,7 @@ class Eager(Interpreter):
         node._right = right
         node._context = context
         node._made = next(clock.numbers)
-        node._mark = None
+        node._visitor = None
         return node
 
     def weighted_sum(

@@ -208,5 +208,5 @@ def _node(
     node._right = right
     node._context = context
     node._made = made
-    node._mark = None
+    node._visitor = None
     return node

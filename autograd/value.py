@@ -114,8 +114,8 @@ class Value:
     # Two slots for the operands, not one for a tuple, which would be one more object for the
     # garbage collector to visit; of three or more operands `_right` is a tuple of the rest. The
     # primitive of a leaf is None, of a plain number in a graph CONSTANT. `_made` is the number that
-    # the clock gave: larger than those of the operands. `_mark` is what a walk has seen last.
-    __slots__ = ("_context", "_left", "_made", "_mark", "_primitive", "_right", "data", "grad")
+    # the clock gave: larger than those of the operands. `_visitor` is the latest walk.
+    __slots__ = ("_context", "_left", "_made", "_primitive", "_right", "_visitor", "data", "grad")
 
     _stands_for_number = False  # of a Value that stands for a plain number in a recording
 
@@ -126,14 +126,14 @@ class Value:
     _right: Any
     _context: Context
     _made: float
-    _mark: object
+    _visitor: object
 
     def __init__(
         self, data: SupportsFloat | SupportsIndex, label: str = "", *operands: object
     ) -> None:
         self.data = data if data.__class__ is float else as_float(data)
         self.grad = 0.0
-        self._primitive = self._left = self._right = self._mark = None
+        self._primitive = self._left = self._right = self._visitor = None
         self._made = next(clock.numbers)
         self._context = _current().leaf
         if label is not _NO_LABEL or operands:
@@ -323,7 +323,7 @@ def constant(number: Any) -> Value:
     node.data = number if number.__class__ is float else as_float(number)
     node.grad = 0.0
     node._primitive = CONSTANT
-    node._left = node._right = node._mark = None
+    node._left = node._right = node._visitor = None
     node._made = next(clock.numbers)
     node._context = INSIDE
     return node

@@ -24,7 +24,7 @@ def ancestors(output: Any) -> tuple[list[Any], list[Any]]:
     leaves: list[Any] = []
     inner: list[Any] = []
     # Marks on the nodes take less time than a set of them.
-    _latest_walk = walk = output._mark = object()
+    _latest_walk = walk = output._visitor = object()
     waiting = [output]
     while waiting:
         node = waiting.pop()
@@ -39,15 +39,15 @@ def ancestors(output: Any) -> tuple[list[Any], list[Any]]:
                 # From here on, a sum that somebody has looked into is its last addition.
                 node._primitive.settle(node)
             for operand in node._primitive.operands(node):
-                if operand._mark is not walk:
-                    operand._mark = walk
+                if operand._visitor is not walk:
+                    operand._visitor = walk
                     waiting.append(operand)
             continue
-        if left._mark is not walk:
-            left._mark = walk
+        if left._visitor is not walk:
+            left._visitor = walk
             waiting.append(left)
-        if right is not None and right._mark is not walk:
-            right._mark = walk
+        if right is not None and right._visitor is not walk:
+            right._visitor = walk
             waiting.append(right)
     if _latest_walk is not walk:  # a signal handler has walked meanwhile, and changed marks
         return ancestors(output)
