@@ -100,16 +100,16 @@ class Primitive:
                     f"{self.name}() takes {len(self.backward)} operand(s), got {len(operands)}"
                 )
             )
-        strangers = False
+        are_numbers = True
         for operand in operands:
             if operand.__class__ is float:
                 continue
-            # Whoever brings an `apply_primitive` is a number of its own kind: a Value, above all.
+            # A class with `apply_primitive` computes the result itself: Value, above all.
             if hasattr(operand, "apply_primitive"):
                 return operand.apply_primitive(self, operands)
             if not (isinstance(operand, Real) or getattr(operand, "shape", None) == ()):
-                strangers = True
-        if strangers:
+                are_numbers = False
+        if not are_numbers:
             raise wrong_kinds(self, operands)
         return self.forward(*operands)
 
