@@ -130,7 +130,7 @@ def sweep(
                 local = rule
                 if rule.__class__ is not float:
                     local = rule(node if create_graph else node.data, *arguments)
-                if upstream in fixed_at_0 and not math.isfinite(number_of(local)):
+                if upstream in fixed_at_0 and not math.isfinite(data_of(local)):
                     continue
                 contribution = _product(upstream, local)
             except TakenAsFloat:
@@ -164,8 +164,8 @@ def between(inner: Sequence[Any], inputs: Iterable[Any]) -> set[Any]:
     return wanted
 
 
-def number_of(x: Any) -> Any:
-    """The number of a Value; a plain number of any kind as it is."""
+def data_of(x: Any) -> Any:
+    """The data of a Value; a plain number of any kind as it is."""
     return x.data if hasattr(x, "_primitive") else x
 
 
@@ -191,7 +191,7 @@ def _is_choice_of_0(local: Any) -> bool:
     waiting = [local]
     for _ in range(8):  # no rule in the table takes more operations for a choice
         if not waiting:
-            return bool(number_of(local) == 0.0)
+            return bool(data_of(local) == 0.0)
         part = waiting.pop()
         if not hasattr(part, "_primitive") or part._primitive is CONSTANT:
             continue

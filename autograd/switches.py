@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 from autograd.context import INSIDE, OUTSIDE, Context, Interpreter, Listener, current
 from autograd.messages import described, happened_in
 from autograd.primitive import CONSTANT, Primitive, operands_of
-from autograd.sweep import number_of, sweep, write_gradients
+from autograd.sweep import data_of, sweep, write_gradients
 from autograd.value import Value
 from autograd.walk import newest_first
 
@@ -174,7 +174,7 @@ def _checked_sweep(output: Value, inner: list[Value]) -> None:
 
 def _require_finite(node: Value, k: int, local: Any, contribution: Any, before: Any) -> None:
     """The listener of a sweep that raises at the first contribution that is not finite."""
-    number = number_of(contribution)
+    number = data_of(contribution)
     if not math.isfinite(number):
         raise FloatingPointError(
             f"backward of {described(node.primitive, node.parents)} gave {number} for operand"

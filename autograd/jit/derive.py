@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from autograd import ops
-from autograd.context import INSIDE, current
+from autograd.context import INSIDE, current, entered
 from autograd.jit.graph import COPY, LEAF, NUMBER, RESULT, Source, Tape
 from autograd.jit.recorded import Number
 from autograd.jit.refusal import refuse
@@ -316,14 +316,13 @@ def _recorded_rule(
             operands.append(tracer.recorded(tape.add(Source("argument", i)), Number))
         else:
             operands.append(constants[entry])
-    token = current.set(current.get().under(apart, INSIDE))
     try:
-        local = cast(Any, primitive.backward[position])(out, *operands)
-        if not isinstance(local, Value):
-            return _Rule([], float(local))
-        result = tracer.node_of(local)
+        with entered(current, current.get().under(apart, INSIDE)):
+            local = cast(Any, primitive.backward[position])(out, *operands)
+            if not isinstance(local, Value):
+                return _Rule([], float(local))
+            result = tracer.node_of(local)
     finally:
-        current.reset(token)
         uses_more = bool(tracer.leaves.data or tracer.draws or tracer.guards)
         tracer.leaves.restore_created()
     return None if uses_more else _as_rule(tape, result, len(signature) + 1)

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from autograd.collector import collector_paused
-from autograd.context import current
+from autograd.context import current, entered
 from autograd.eager import Eager
 from autograd.jit.backends import backend_named
 from autograd.jit.leaves import put_back
@@ -119,9 +119,9 @@ class Jitted:
                     return result
                 before = program.state()
             before += [(value, value.data, value.grad) for value in passed]
-            eager_call = _is_eager_call.set(True)
             try:
-                result = self.function(*args, **kwargs)
+                with entered(_is_eager_call, True):
+                    result = self.function(*args, **kwargs)
                 if stopped is None:
                     program.note_eager_result()
                 else:  # it raises when recorded, but not eagerly
@@ -134,8 +134,6 @@ class Jitted:
                 for holder, data, grad in before:
                     put_back(holder, data, grad)
                 raise
-            finally:
-                _is_eager_call.reset(eager_call)
 
     def _program(self, structure: Any, numbers: array[float], passed: list[Value]) -> Program:
         """The program to replay; recorded now if none has this structure and still holds."""

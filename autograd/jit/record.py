@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from autograd.context import current
+from autograd.context import current, entered
 from autograd.jit.graph import RESULT, Graph, Source
 from autograd.jit.recorded import Captured, Number, Recorded
 from autograd.jit.recorder import Recorder
@@ -103,15 +103,14 @@ def _attempt(
     remembers = outer.interpreter is outer.interpreter.with_history()
     values, streams = values_and_streams()
     with no_draws(streams), all_captured(values):
-        token = current.set(outer.under(Recorder(tracer, remembers)))
         try:
-            returned, results = _run(function, tracer, structure, arguments, stand_ins)
+            with entered(current, outer.under(Recorder(tracer, remembers))):
+                returned, results = _run(function, tracer, structure, arguments, stand_ins)
         except TraceError:
             raise
         except Exception as error:
             raise Unrecorded(tracer.leaves.captured(stand_ins)) from error
         finally:
-            current.reset(token)
             tracer.leaves.restore_created()
     recording = Recording(
         tracer.tape,

@@ -9,7 +9,7 @@ from autograd.context import Context, Interpreter, Listener
 from autograd.jit import derive
 from autograd.jit.refusal import refuse
 from autograd.jit.tracer import Tracer
-from autograd.primitive import Primitive
+from autograd.primitive import Primitive, operands_of
 from autograd.switches import no_grad
 from autograd.switches import recording as with_history
 from autograd.value import Value
@@ -28,11 +28,7 @@ class Recorder(Interpreter):
 
     def apply(self, context: Context, primitive: Primitive, left: Value, right: Any) -> Value:
         """A Value that stands for the node of the result."""
-        if right is None:
-            operands: tuple[Any, ...] = (left,)
-        else:
-            operands = (left, *right) if right.__class__ is tuple else (left, right)
-        return self.tracer.apply(primitive, operands, self.history)
+        return self.tracer.apply(primitive, operands_of(left, right), self.history)
 
     def weighted_sum(
         self, context: Context, weights: Sequence[Value], inputs: Sequence[Any], start: Value | None
@@ -40,6 +36,8 @@ class Recorder(Interpreter):
         """The same nodes as by the operators, added in one go."""
         if start is None:
             start, weights, inputs = weights[0] * inputs[0], weights[1:], inputs[1:]
+        if not weights or self.tracer.is_number(start):
+            return super().weighted_sum(context, weights, inputs, start)
         return self.tracer.weighted_sum(weights, inputs, start, self.history)
 
     def assign(self, leaf: Value, number: Any, grad: Any) -> None:

@@ -213,6 +213,10 @@ class Tracer(Hooks):
         value._context = INSIDE
         return value
 
+    def is_number(self, operand: Any) -> bool:
+        """Whether an operand is a plain number, or stands for one."""
+        return self.tape.kinds[self.node_of(operand)] == NUMBER
+
     def number(self, node: int) -> Recorded:
         """The number of a node, as a plain one through which no gradient flows."""
         if self.tape.kinds[node] != NUMBER:
@@ -273,11 +277,6 @@ class Tracer(Hooks):
             )
             for w, x in zip(weights, inputs, strict=True)
         ]
-        if not factors or not kinds[total]:
-            result: Any = start
-            for w, x in zip(weights, inputs, strict=True):
-                result = result + w * x
-            return cast(Value, result)
         first = len(kinds)
         operands = []
         for k, pair in enumerate(factors):
