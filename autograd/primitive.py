@@ -40,8 +40,8 @@ class Primitive:
 
     A pickle names a Primitive, so define your own at module level.
 
-    Raises TypeError for arguments of a wrong kind, and ValueError for a form with an operand that
-    the operation does not have.
+    Raises TypeError for arguments of a wrong kind, and ValueError for an operand in a form or in
+    `nan_slopes` that the operation does not have.
 
     >>> from autograd import Primitive, Value
     >>> cube = Primitive("cube", lambda x: x * x * x, lambda out, x: 3 * x * x)
@@ -75,6 +75,8 @@ class Primitive:
             raise TypeError(f"a Primitive's name must be a non-empty string, not {name!r}")
         if not callable(forward):
             raise TypeError(f"Primitive {name!r}: forward must be callable, not {forward!r}")
+        if pull is not None and not callable(pull):
+            raise TypeError(f"Primitive {name!r}: pull must be callable, not {pull!r}")
         self.name = name
         self.forward = forward
         rules = backward if isinstance(backward, Sequence) else (backward,)
@@ -83,7 +85,7 @@ class Primitive:
         self.domain = domain
         self.commutes = commutes
         self.total = total
-        self.nan_slopes = tuple(nan_slopes)
+        self.nan_slopes = _positions(name, nan_slopes, len(rules))
         self.text = checked_form(name, len(rules), text)
         self.latex = checked_form(name, len(rules), latex or text)
         self.pull = pull or _pull(self.backward)
@@ -200,6 +202,19 @@ def _rule(name: str, rule: Any) -> Rule:
         f"Primitive {name!r}: backward must be a function of (out, *operands), a number or None, or"
         f" a sequence with one of these for each operand, not {rule!r}"
     )
+
+
+def _positions(name: str, positions: Any, operands: int) -> tuple[int, ...]:
+    if not isinstance(positions, Sequence) or isinstance(positions, str):
+        raise TypeError(
+            f"Primitive {name!r}: nan_slopes must be a sequence of positions, not {positions!r}"
+        )
+    if not set(positions) <= set(range(operands)):
+        raise ValueError(
+            f"Primitive {name!r}: nan_slopes must be among the positions 0 .. {operands - 1}, not"
+            f" {positions!r}"
+        )
+    return tuple(positions)
 
 
 # --- how a float gradient is handed on ------------------------------------------------------------

@@ -222,3 +222,17 @@ def test_no_other_module_names_the_rows() -> None:
     ]
     assert found == []
     assert named.search((root / "ops.py").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("facts", "error", "message"),
+    [
+        ({"nan_slopes": 1}, TypeError, "nan_slopes must be a sequence of positions, not 1"),
+        ({"nan_slopes": "0"}, TypeError, "nan_slopes must be a sequence of positions, not '0'"),
+        ({"nan_slopes": (1,)}, ValueError, r"nan_slopes must be among the positions 0 \.\. 0"),
+        ({"pull": 3}, TypeError, "pull must be callable, not 3"),
+    ],
+)
+def test_a_fact_of_a_wrong_kind_is_refused(facts, error, message):
+    with pytest.raises(error, match=f"^Primitive 'cube': {message}"):
+        Primitive("cube", lambda x: x * x * x, lambda out, x: 3 * x * x, **facts)
