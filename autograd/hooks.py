@@ -8,11 +8,17 @@ Outside a recording each of them is one plain line.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, TypeVar, cast
 
 from autograd.context import current
 
 T = TypeVar("T")
+
+# Whether a jitted call made here compares its replay with an eager call.
+checking: ContextVar[bool] = ContextVar("checking", default=False)
+# The (key, number) of each `varying` outside a recording, if somebody wants to know them.
+draws: ContextVar[list[tuple[Any, Any]] | None] = ContextVar("draws", default=None)
 
 
 class Hooks:
@@ -22,17 +28,16 @@ class Hooks:
 
     def varying(self, read: Callable[[], Any], key: object, stream: Any) -> Any:
         """See `varying`."""
-        return read()
+        found, drawn = read(), draws.get()
+        if drawn is not None:
+            drawn.append((key, found))
+        return found
 
     def fixed(self, read: Callable[[], Any]) -> Any:
         """See `fixed`."""
         return read()
 
-    def number_of(self, number: Any) -> Any:
-        """See `number_of`."""
-        return float(number)
-
-    def demand(self, condition: Any) -> None:
+    def demand(self, condition: Any, otherwise: Callable[[], Exception] | None) -> None:
         """Check a recorded condition in each replay; see `require`."""
 
     def refuse(self, what: str, instead: str) -> None:
@@ -48,9 +53,9 @@ def is_recording() -> bool:
     return _hooks().recording
 
 
-def is_number(thing: object) -> bool:
-    """Whether it is a plain number, or a Value that stands for one in a recording."""
-    return getattr(thing, "_stands_for_number", True)
+def is_recorded(number: object) -> bool:
+    """Whether a number is one of the recording: it knows its node, and cannot be looked at."""
+    return getattr(number, "tracer", None) is _hooks()
 
 
 def varying(
@@ -86,7 +91,10 @@ def number_of(number: Any) -> Any:
     In a recording it stands for the number that each replay will have: compute with it, by
     operators and Primitives, and check it with `require`.
     """
-    return _hooks().number_of(number)
+    if not _hooks().recording:
+        return float(number)
+    number = number.data if hasattr(number, "_primitive") else number
+    return number if is_recorded(number) else float(number)
 
 
 def require(condition: Any, otherwise: Callable[[], Exception] | None = None) -> None:
@@ -100,9 +108,10 @@ def require(condition: Any, otherwise: Callable[[], Exception] | None = None) ->
         condition: a number, computed with `greater`, `less` and operators.
         otherwise: makes the error. Left out where the eager call raises one of its own.
     """
-    if hasattr(condition, "_stands_for_number"):  # a Value, or a recorded number
-        if condition._stands_for_number:
-            _hooks().demand(condition)
+    if hasattr(condition, "_primitive"):
+        return
+    if is_recorded(condition):
+        _hooks().demand(condition, otherwise)
     elif not condition and otherwise is not None:
         raise otherwise()
 

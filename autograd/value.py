@@ -20,7 +20,7 @@ from typing import Any, SupportsFloat, SupportsIndex, Union, cast
 from autograd import copies, ops
 from autograd.clock import clock
 from autograd.context import INSIDE, Context, TakenAsFloat, current, rules_on_values
-from autograd.hooks import is_number
+from autograd.hooks import is_recorded
 from autograd.messages import NO_BACKWARD, OWN_OPERATION
 from autograd.primitive import CONSTANT, Primitive, wrong_kinds
 from autograd.text import for_stream
@@ -116,8 +116,6 @@ class Value:
     # primitive of a leaf is None, of a plain number in a graph CONSTANT. `_made` is the number that
     # the clock gave: larger than those of the operands. `_visitor` is the latest walk.
     __slots__ = ("_context", "_left", "_made", "_primitive", "_right", "_visitor", "data", "grad")
-
-    _stands_for_number = False  # of a Value that stands for a plain number in a recording
 
     data: float
     grad: float
@@ -263,10 +261,6 @@ class Value:
         label = f", label={self.label!r}" if self.label else ""
         return for_stream(f"Value(data={self.data}, grad={self.grad}{label})")
 
-    def _as_data(self) -> Any:
-        """`Value(this)` raises; in a recording, what stands for a plain number overrides this."""
-        raise TypeError(f"a Value holds a real number, not {self!r} ({type(self).__name__})")
-
     def __getstate__(self) -> Any:
         return copies.state_of(self, Value)
 
@@ -293,9 +287,9 @@ class Value:
 
 def as_float(data: Any) -> float:
     """A float for a real number of any kind, or the error that says what is wrong."""
-    if isinstance(data, Value):
-        return cast(float, data._as_data())
-    if isinstance(data, complex | str | bytes | bytearray) or not (
+    if is_recorded(data):  # it keeps its node; see autograd/jit/recorded.py
+        return cast(float, data)
+    if isinstance(data, Value | complex | str | bytes | bytearray) or not (
         hasattr(data, "__float__") or hasattr(data, "__index__")
     ):
         raise TypeError(f"a Value holds a real number, not {data!r} ({type(data).__name__})")
@@ -336,7 +330,7 @@ def is_constant(node: Value) -> bool:
 
 def as_constant(number: Value | float) -> Value:
     """A number as a node that receives no gradient; a Value as it is."""
-    return constant(number) if is_number(number) else cast(Value, number)
+    return number if isinstance(number, Value) else constant(number)
 
 
 def as_operand(operand: Any) -> Value | None:

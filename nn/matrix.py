@@ -9,7 +9,6 @@ from operator import add
 from typing import Any, cast, overload
 
 from autograd import Value, maximum, minimum, no_grad, where
-from autograd.hooks import is_number
 from autograd.ops import greater
 from autograd.sums import weighted_sum
 from autograd.value import as_constant, as_operand
@@ -32,7 +31,7 @@ def as_values(entries: Iterable[Value | float]) -> list[Value]:
     entries = list(entries)
     if _VALUES.issuperset(map(type, entries)):  # the common case, checked ten times faster
         return cast(list[Value], entries)
-    return [Value(entry) if is_number(entry) else cast(Value, entry) for entry in entries]
+    return [entry if isinstance(entry, Value) else Value(entry) for entry in entries]
 
 
 def mean(values: Iterable[Value] | Matrix) -> Value:

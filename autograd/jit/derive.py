@@ -12,29 +12,31 @@ else where an operand is a plain number.)
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
+from struct import pack, unpack
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from autograd import ops
 from autograd.context import INSIDE, current, entered
 from autograd.jit.graph import COPY, LEAF, NUMBER, RESULT, Source, Tape
-from autograd.jit.recorded import Number
-from autograd.jit.refusal import refuse
-from autograd.primitive import Primitive
+from autograd.jit.recorded import Number, number_at
+from autograd.jit.refusal import TraceError, refuse
+from autograd.jit.tracer import Tracer
+from autograd.primitive import CONSTANT, Primitive
 from autograd.value import Value
 
 if TYPE_CHECKING:
     from autograd.jit.recorder import Recorder
-    from autograd.jit.tracer import Tracer
 
 # A gradient or a local derivative: a node, or a float if it is the same number in every replay.
 NodeOrFloat: TypeAlias = int | float
 
 
-def backward(recorder: Recorder, output: Value) -> None:
-    """The nodes of what `output.backward()` writes into `.grad`."""
+def backward(recorder: Recorder, output: int) -> None:
+    """The nodes of what `backward()` of a node writes into `.grad`."""
     tracer = recorder.tracer
     tape, leaves = tracer.tape, tracer.leaves
-    inner, reached, gradients = _sweep(recorder, tracer.node_of(output), None)
+    inner, reached, gradients = _sweep(recorder, output, None)
     for node in inner:
         gradient = gradients.get(node)
         if gradient is None:
@@ -46,38 +48,45 @@ def backward(recorder: Recorder, output: Value) -> None:
         if gradient is None:
             continue
         leaf = leaves.owner.get(node)
-        if leaf is None:  # the function detached it
-            before = tracer.gradients.get(node, tape.constant(0.0))
-            tracer.gradients[node] = tape.add(ops.add, (before, _as_node(tape, gradient)))
+        zero = tape.constant(0.0)
+        before = tracer.gradients.get(node, zero) if leaf is None else leaves.gradient[leaf]
+        if before != zero:  # the eager sum begins with 0.0, so it is never -0.0
+            gradient = tape.add(ops.add, (zero, _as_node(tape, gradient)))
+        total = tape.add(ops.add, (before, _as_node(tape, gradient)))
+        if leaf is None:  # a result without history
+            tracer.gradients[node] = total
         else:
-            before = leaves.gradient[leaf]
-            leaves.gradient[leaf] = tape.add(ops.add, (before, _as_node(tape, gradient)))
+            leaves.gradient[leaf] = total
 
 
-def grad(recorder: Recorder, output: Value, inputs: Sequence[Value]) -> list[Value]:
-    """The gradients of the output by the inputs; they remember how they were made if results do."""
-    tracer = recorder.tracer
+def inputs_of(tracer: Tracer, inputs: Sequence[Value]) -> list[int]:
+    """The nodes by which the gradients of these inputs are known."""
     for i, value in enumerate(inputs):
-        if value._stands_for_number:
+        if not isinstance(value, Value):
             raise TypeError(f"inputs[{i}] must be a Value, not a number")
     nodes = [tracer.leaves.first.get(node, node) for node in map(tracer.node_of, inputs)]
     if not tracer.tape.constants.keys().isdisjoint(nodes):
         refuse("a gradient by a plain number cannot be taken", "make it a Value")
-    _, _, gradients = _sweep(recorder, tracer.node_of(output), nodes)
-    return [_as_value(tracer, gradient) for gradient in [gradients.get(n, 0.0) for n in nodes]]
+    return nodes
+
+
+def grad(recorder: Recorder, output: int, inputs: list[int]) -> list[int | None]:
+    """The nodes of the gradients of a node by others; None for one that is a constant."""
+    tape = recorder.tracer.tape
+    _, _, gradients = _sweep(recorder, output, inputs)
+    found: list[int | None] = []
+    for node in inputs:
+        gradient = gradients.get(node, 0.0)
+        if gradient.__class__ is float:
+            found.append(None)
+            continue
+        place = cast(int, gradient)
+        found.append(place if tape.kinds[place] != NUMBER else tape.add(COPY, (place,), LEAF))
+    return found
 
 
 def _as_node(tape: Tape, gradient: NodeOrFloat) -> int:
     return tape.constant(gradient) if gradient.__class__ is float else cast(int, gradient)
-
-
-def _as_value(tracer: Tracer, gradient: NodeOrFloat) -> Value:
-    if gradient.__class__ is float:
-        return Value(gradient)
-    node = cast(int, gradient)
-    if tracer.tape.kinds[node] == NUMBER:
-        node = tracer.tape.add(COPY, (node,), LEAF)
-    return tracer.value(node)
 
 
 # --- the chain rule -------------------------------------------------------------------------------
@@ -186,10 +195,44 @@ def _between(tape: Tape, first: dict[int, int], inner: list[int], inputs: list[i
 
 # --- local derivatives ----------------------------------------------------------------------------
 
-# The signature of a rule has an entry for each operand: _ANY_VALUE, _ANY_NUMBER, or the node of a
-# constant, whose number the rule may look at (such as the exponent of `x ** 3`).
-_ANY_VALUE, _ANY_NUMBER = -1, -2
-_ALL_VALUES = ((), (_ANY_VALUE,), (_ANY_VALUE, _ANY_VALUE))
+# The signature of a rule has an entry for each operand: _ANY, or the node of a constant, whose
+# number the rule may look at (such as the exponent of `x ** 3`).
+_ANY = -1
+_ALL_VALUES = ((), (_ANY,), (_ANY, _ANY))
+# What stands for a number that a rule may not look at: a nan that can be told from others, so that
+# what C code makes of it, such as `math.cos(x)`, is recognised.
+_BITS = (0x7FF8_0000_0AD0_67AD).to_bytes(8, "little")
+(_UNKNOWN,) = unpack("<d", _BITS)
+
+
+class _UsesMore(Exception):
+    """A rule uses Values besides its operands."""
+
+
+class _OfRule(Tracer):
+    """The tracer of a rule: its numbers have nodes, and nobody knows them."""
+
+    def compute(self, function: Callable[..., Any], operands: Sequence[Any]) -> Any:
+        """What stands for the result."""
+        return _UNKNOWN
+
+    def node_of(self, operand: Any) -> int:
+        """The node of an operand."""
+        if operand.__class__ is float and operand != operand and pack("<d", operand) == _BITS:
+            refuse(
+                "a rule that computes with the `math` module cannot be used",
+                "write the rule in arithmetic and Primitives, as in ops.cos(x)",
+            )
+        return super().node_of(operand)
+
+
+class _OfRuleAlone(_OfRule):
+    """The tracer of a rule that uses its operands only."""
+
+    def _first_use(self, value: Value) -> int:
+        if value._primitive is not CONSTANT and value._made < self.start:
+            raise _UsesMore
+        return super()._first_use(value)
 
 
 class _Rule(NamedTuple):
@@ -216,7 +259,7 @@ class LocalDerivatives:
         # assigned to after the operation.
         self._now = {}
         if leaves.first:
-            self._now = {node: leaves.data[leaf] for node, leaf in leaves.owner.items()}
+            self._now = {node: recorder.tracer.nodes[leaf] for node, leaf in leaves.owner.items()}
 
     def of(self, node: int, position: int, upstream: NodeOrFloat) -> NodeOrFloat:
         """d node / d operand, for the operand at this position."""
@@ -234,7 +277,15 @@ class LocalDerivatives:
             self._rules[key] = _recorded_rule(self._recorder, *key)
         rule = self._rules[key]
         if rule is None:
-            local = self._run(node, parents, *key)
+            constants = self._tape.constants
+            beside = copy(self._tracer)  # it adds to the same nodes
+            beside.__class__ = _OfRule
+            given = [
+                constants[n] if n in constants else number_at(n, _UNKNOWN, beside)
+                for n in (node, *parents)
+            ]
+            history = self._recorder.history
+            local = _run(self._recorder, beside, history, primitive.backward[position], given)
         elif rule.steps:
             local = self._copy(rule, [node, *parents])
         else:
@@ -245,9 +296,9 @@ class LocalDerivatives:
         return local
 
     def _signature(self, parents: tuple[int, ...]) -> tuple[int, ...]:
-        constants, kinds = self._tape.constants, self._tape.kinds
+        constants = self._tape.constants
         return tuple(
-            [p if p in constants else _ANY_VALUE if kinds[p] else _ANY_NUMBER for p in parents]
+            [p if p in constants else _ANY for p in parents]
         )
 
     def _unless_0(self, upstream: NodeOrFloat, local: NodeOrFloat) -> NodeOrFloat:
@@ -260,23 +311,6 @@ class LocalDerivatives:
         tape = self._tape
         choice = (cast(int, upstream), _as_node(tape, local), tape.constant(0.0))
         return tape.add(ops.where, choice, LEAF)
-
-    def _run(
-        self,
-        node: int,
-        parents: tuple[int, ...],
-        primitive: Primitive,
-        position: int,
-        signature: tuple[int, ...],
-    ) -> NodeOrFloat:
-        """Run the rule on this node."""
-        tracer = self._tracer
-        operands = [
-            tracer.value(parent) if entry < 0 else tracer.tape.constants[entry]
-            for parent, entry in zip(parents, signature, strict=True)
-        ]
-        local = cast(Any, primitive.backward[position])(tracer.value(node), *operands)
-        return tracer.node_of(local) if isinstance(local, Value) else float(local)
 
     def _copy(self, rule: _Rule, places: list[int]) -> int:
         """Add the steps of a rule. Places are the result of the primitive and its operands."""
@@ -304,28 +338,39 @@ def _recorded_rule(
 ) -> _Rule | None:
     """Run a rule on stand-ins. None if it uses more than its operands, so it has no fixed steps."""
     constants = recorder.tracer.tape.constants
-    apart = recorder.apart()
-    tracer = apart.tracer
-    tape = tracer.tape
-    out = tracer.recorded(tape.add(Source("argument", 0), (), LEAF))
-    operands: list[Any] = []
-    for i, entry in enumerate(signature, 1):
-        if entry == _ANY_VALUE:
-            operands.append(tracer.recorded(tape.add(Source("argument", i), (), LEAF)))
-        elif entry == _ANY_NUMBER:
-            operands.append(tracer.recorded(tape.add(Source("argument", i)), Number))
-        else:
-            operands.append(constants[entry])
+    alone = _OfRuleAlone()
+    given = [
+        number_at(alone.tape.add(Source("argument", i), (), LEAF), _UNKNOWN, alone)
+        if entry == _ANY
+        else constants[entry]
+        for i, entry in enumerate([_ANY, *signature])
+    ]
     try:
-        with entered(current, current.get().under(apart, INSIDE)):
-            local = cast(Any, primitive.backward[position])(out, *operands)
-            if not isinstance(local, Value):
-                return _Rule([], float(local))
-            result = tracer.node_of(local)
-    finally:
-        uses_more = bool(tracer.leaves.data or tracer.draws or tracer.guards)
-        tracer.leaves.restore_created()
-    return None if uses_more else _as_rule(tape, result, len(signature) + 1)
+        local = _run(recorder, alone, True, primitive.backward[position], given)
+    except _UsesMore:
+        return None
+    if local.__class__ is float:
+        return _Rule([], local)
+    if alone.draws or alone.guards:
+        return None
+    return _as_rule(alone.tape, cast(int, local), len(given))
+
+
+def _run(
+    recorder: Recorder, tracer: Tracer, history: bool, rule: Any, given: list[Any]
+) -> NodeOrFloat:
+    """Run a rule under a tracer of its own: a node of this tracer, or a float."""
+    under = recorder.of(tracer)[history]
+    try:
+        with entered(current, current.get().under(under, INSIDE)):
+            local = rule(*given)
+            if isinstance(local, Value | Number):
+                return tracer.node_of(local)
+            tracer.node_of(float(local))  # raises for what C code made of a stand-in
+            return float(local)
+    except TraceError as error:
+        recorder.tracer.refused = recorder.tracer.refused or error
+        raise
 
 
 def _as_rule(tape: Tape, result: int, given: int) -> _Rule:

@@ -4,49 +4,75 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import threading
 import time
+import warnings
 from array import array
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary, WeakSet
 
+from autograd import hooks
+from autograd.clock import clock
 from autograd.collector import collector_paused
 from autograd.context import current, entered
 from autograd.eager import Eager
 from autograd.jit.backends import backend_named
-from autograd.jit.leaves import put_back
+from autograd.jit.capture import at_once, numbers_of, writers
+from autograd.jit.check import CAUSES, checked
 from autograd.jit.program import UNSURE, Program
-from autograd.jit.record import Recording, Unrecorded, record
-from autograd.jit.refusal import TraceError, line_of
+from autograd.jit.record import record
+from autograd.jit.recorded import tracer_here
+from autograd.jit.refusal import TraceError, is_interrupt, line_of
+from autograd.jit.results import as_replayed
 from autograd.jit.structure import Static, flatten, objects_in
+from autograd.jit.tracer import Tracer
 from autograd.jit.watch import Watch
 from autograd.text import for_stream
 from autograd.value import Value
 
-# Whether an eager call is under way that takes the place of a replay.
+# Whether an eager call of a jitted function is under way, of which the current code is part.
 _is_eager_call: ContextVar[bool] = ContextVar("is_eager_call", default=False)
-# After this many recordings of which none was replayed, recording again is no use.
+# After this many recordings in a row of which none was replayed, recording again is no use.
 _TOO_MANY = 32
-# A recording changes the class of every Value in the process, so there is one at a time.
-_one_recording = threading.RLock()
+
+
+class _Call(NamedTuple):
+    """A call of a jitted function: its arguments as given, and laid out."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    structure: Any
+    numbers: array[float]
+    passed: list[Value]
+
+
+class _Programs(WeakKeyDictionary[Any, Any]):
+    """The programs that were recorded for a model, by the jitted function. A copy has none."""
+
+    def __deepcopy__(self, memo: Any) -> _Programs:
+        return _Programs()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Programs, ()
 
 
 class Jitted:
-    """A function that is recorded once for each structure of its arguments, and replayed.
-
-    Attributes:
-        programs: the programs it has, one for each recording.
-    """
+    """A function that is recorded once for each structure of its arguments, and replayed."""
 
     def __init__(
         self,
         function: Callable[..., Any],
         backend: str | None = None,
         static: str | Iterable[str] = (),
+        check: str = "sometimes",
     ) -> None:
         if not callable(function):
             raise TypeError(f"jit takes a function, not {function!r}")
+        if check not in ("always", "sometimes", "never"):
+            raise ValueError(f'check is "always", "sometimes" or "never", not {check!r}')
         functools.update_wrapper(self, function)
         self.__name__ = getattr(function, "__name__", type(function).__name__)
         inner = inspect.unwrap(function)
@@ -59,20 +85,32 @@ class Jitted:
         self.function = function
         self.backend = backend_named(backend)
         self.static = frozenset([static] if isinstance(static, str) else static)
+        self.check = check
         self._static_places = _places(function, self.static)
         self._programs: dict[Any, list[Program]] = {}
+        self._all: WeakSet[Program] = WeakSet()
+        self._called: set[Any] = set()  # structures that were called, but not recorded so far
+        self._calls = self._first_calls = self._recordings = 0  # the last two since a replay
+        self._has_warned = False
         self._lock = threading.RLock()
+        self._is_busy = self._is_disturbed = False
 
     @property
     def programs(self) -> list[Program]:
         """The programs it has, the oldest first."""
-        return [program for programs in self._programs.values() for program in programs]
+        return sorted(self._all, key=lambda program: program.number)
 
     def __repr__(self) -> str:
-        return for_stream(f"<jitted {self.__name__}, {len(self.programs)} programs>")
+        return for_stream(f"<jitted {self.__name__}, {len(self._all)} programs>")
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Jitted, (self.function, self.backend, self.static)  # a copy has no programs yet
+    def __reduce__(self) -> Any:
+        place: Any = sys.modules.get(self.__module__)
+        for name in self.__qualname__.split("."):
+            place = getattr(place, name, None)
+        if place is self:  # a pickle names it, as it names functions
+            return self.__qualname__
+        # A copy has no programs yet.
+        return Jitted, (self.function, self.backend, self.static, self.check)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         if instance is None:
@@ -83,8 +121,14 @@ class Jitted:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What the function returns."""
+        tracer = tracer_here()
+        if tracer is not None and self._is_busy and is_interrupt():
+            self._is_disturbed = True  # by a signal handler, which is no part of the recording
+            with tracer.apart():
+                return self.function(*args, **kwargs)
         if not isinstance(current.get().interpreter, Eager) or _is_eager_call.get():
-            # Part of another recording, checked by detect_anomaly, or in the place of a replay.
+            # Part of another recording, checked by detect_anomaly, or part of an eager call.
+            self._is_disturbed |= self._is_busy and tracer is None
             return self.function(*args, **kwargs)
         numbers = array("d")
         passed: list[Value] = []
@@ -99,7 +143,7 @@ class Jitted:
         except OverflowError:  # an int too large for a float: the eager error names the operation
             return self.function(*args, **kwargs)
         for value in passed:
-            if value.parents:
+            if value._left is not None:
                 raise TraceError(
                     f"{value!r} was computed outside: a gradient cannot flow on from there; pass"
                     " .detach() of it, or compute it inside"
@@ -107,104 +151,170 @@ class Jitted:
         if len(set(passed)) < len(passed):
             raise TraceError("one Value was passed twice: pass it once, and use it twice inside")
         with self._lock:
-            stopped = None
+            if self._is_busy:  # the same thread: a signal handler, or a finalizer
+                self._is_disturbed = True
+                return self.function(*args, **kwargs)
+            self._is_busy = True
             try:
-                program = self._program(structure, numbers, passed)
-            except Unrecorded as unrecorded:
-                stopped = unrecorded
-                before: list[Any] = [(leaf, leaf.data, leaf.grad) for leaf in stopped.leaves]
-            else:
-                result = program.replay(numbers, passed)
-                if result is not UNSURE:
-                    return result
-                before = program.state()
-            before += [(value, value.data, value.grad) for value in passed]
-            try:
-                with entered(_is_eager_call, True):
-                    result = self.function(*args, **kwargs)
-                if stopped is None:
-                    program.note_eager_result()
-                else:  # it raises when recorded, but not eagerly
-                    raise TraceError(
-                        f"this works for plain numbers only ({stopped.__cause__}): do it outside,"
-                        f" and pass what it gives ({line_of(stopped.__cause__ or stopped)})"
-                    )
-                return result
-            except BaseException:
-                for holder, data, grad in before:
-                    put_back(holder, data, grad)
-                raise
+                self._calls += 1
+                return self._answer(_Call(args, kwargs, structure, numbers, passed))
+            finally:
+                self._is_busy = False
 
-    def _program(self, structure: Any, numbers: array[float], passed: list[Value]) -> Program:
-        """The program to replay; recorded now if none has this structure and still holds."""
-        key = structure, current.get().interpreter
-        programs = self._programs.get(key, [])
+    # --- the ways to answer a call ---
+
+    def _answer(self, call: _Call) -> Any:
+        programs = self._programs_for(call.structure)
         changed = None
         for program in reversed(programs):
             changed = program.changed()
             if changed is None:
-                break
-        else:
-            recent = programs[-_TOO_MANY:]
-            if len(recent) == _TOO_MANY and not any(program.replays > 1 for program in recent):
-                raise TraceError(
-                    f"{self.__name__} was recorded {_TOO_MANY} times, because what it uses changes"
-                    f" from call to call: {changed}; pass it as an argument"
+                return self._replayed(program, programs, call)
+        key = call.structure, current.get().interpreter
+        if not programs and key not in self._called:
+            self._first_calls += 1
+            if len(self._called) >= 1_000:
+                self._called.clear()
+            self._called.add(key)
+            if self._first_calls == _TOO_MANY:
+                self._warn(f"none of {_TOO_MANY} calls in a row had arguments of a structure as"
+                           " before: pass arrays of one shape; a function or a method made anew in"
+                           " each call is another one each time")
+            return self._eager(call, Watch([self.function, *objects_in(call.structure)]).values)
+        if self._recordings >= _TOO_MANY:
+            return self._eager(call, programs[-1].watch.values if programs else [])
+        self._recordings += 1
+        if self._recordings == _TOO_MANY:
+            why = f"{changed} changes" if changed else "it is not the same"
+            self._warn(f"it was recorded {_TOO_MANY} times in a row, because {why} from call to"
+                       " call: pass that as an argument")
+        return self._recorded(programs, call)
+
+    def _eager(self, call: _Call, values: Iterable[Value], program: Program | None = None) -> Any:
+        """An eager call. If it raises, these Values, and what the program uses, are as before."""
+        undo = writers(numbers_of({*values, *call.passed})) + (program.ports.undo() if program else [])
+        since = next(clock.numbers)
+        try:
+            return as_replayed(self._called_plainly(call), since)
+        except BaseException:
+            at_once(undo)
+            raise
+
+    def _called_plainly(self, call: _Call) -> Any:
+        with entered(_is_eager_call, True):
+            return self.function(*call.args, **call.kwargs)
+
+    def _recorded(self, programs: list[Program], call: _Call) -> Any:
+        """An eager call that is recorded; its program joins the others."""
+        start = time.perf_counter()
+        tracer = Tracer()
+        watch = Watch([self.function, *objects_in(call.structure)])
+        self._is_disturbed = False
+        try:
+            with collector_paused():  # it makes many objects, and no cycles
+                recording, returned = record(
+                    self.function, call.structure, call.numbers, call.passed, tracer
                 )
-            program = self._recorded(structure, numbers, passed)
-            self._drop_dead_programs()
-            self._programs.setdefault(key, []).append(program)
-        for value in passed:
+            changed = watch.changed()
+            if changed is not None and not self._is_disturbed:
+                watch.put_back()
+                raise TraceError(
+                    f"{self.__name__} changes {changed}, which a replay would not: return it, or"
+                    " keep it in a Value and assign() that"
+                )
+            if not self._is_disturbed:
+                seconds = time.perf_counter() - start
+                program = Program(self.__name__, recording, watch, self.backend, seconds)
+                program.number = self._calls
+                programs.append(program)
+                del programs[:-_TOO_MANY]
+                self._all.add(program)
+            return as_replayed(returned, tracer.start)
+        except (TypeError, AttributeError) as error:
+            tracer.undo()
+            self._eager(call, watch.values)  # raises this error, if it is the function's own
+            raise TraceError(
+                f"this works for plain numbers only ({error}): do it outside, and pass what it"
+                f" gives ({line_of(error)})"
+            ) from error
+        except BaseException:
+            tracer.undo()
+            raise
+
+    def _replayed(self, program: Program, programs: list[Program], call: _Call) -> Any:
+        """A replay; an eager call where that is checked, or cannot be sure of its numbers."""
+        for value in call.passed:
             if program.uses(value):
                 raise TraceError(
                     f"{value!r} is both passed to the function and used by it from outside"
                 )
-        return program
+        self._first_calls = self._recordings = 0
+        if self._is_due(program):
+            return self._checked(program, programs, call)
+        result = program.replay(call.numbers, call.passed, self._disturbed)
+        if result is UNSURE:
+            result = self._eager(call, program.watch.values, program)
+            program.note_eager_result()
+        return result
 
-    def _recorded(self, structure: Any, numbers: array[float], passed: list[Value]) -> Program:
-        with _one_recording, collector_paused():  # it makes many objects, and no cycles
-            start = time.perf_counter()
-            named = [self.function, *objects_in(structure)]
-            recording, watch = self._attempt(named, structure, len(numbers), passed)
-            seconds = time.perf_counter() - start
-            return Program(self.__name__, recording, watch, self.backend, seconds)
+    def _is_due(self, program: Program) -> bool:
+        """Whether the next replay is to be checked: number 1, 8, 64, 512, ..."""
+        if self.check != "sometimes":
+            return self.check == "always"
+        number = program.replays + 1
+        return number == 8 ** ((number.bit_length() - 1) // 3) or hooks.checking.get()
 
-    def _attempt(
-        self, named: list[Any], structure: Any, arguments: int, passed: list[Value]
-    ) -> tuple[Recording, Watch]:
-        """A recording in which the function changed nothing, and a watch on what it depends on."""
-        before = watch = Watch(named)
-        changed = None
+    def _checked(self, program: Program, programs: list[Program], call: _Call) -> Any:
+        """An eager call beside which a replay is computed. Raises TraceError if they differ."""
+        undo = writers(numbers_of({*program.watch.values, *call.passed})) + program.ports.undo()
+        start = time.perf_counter()
         try:
-            for _ in range(2):  # what it makes in the first run and keeps is there in the second
-                recording = record(self.function, structure, arguments, passed)
-                if watch.has_taken():
-                    raise TraceError(
-                        f"{self.__name__} takes from an iterator, which a replay would not: take it"
-                        " outside, and pass what it gives"
-                    )
-                changed = watch.changed()
-                if changed is None:
-                    return recording, watch
-                watch = Watch(named)
-        except TraceError:
-            if changed is None:
-                raise
-        before.put_back()
+            returned, difference = checked(
+                program,
+                lambda: self._called_plainly(call),
+                call.numbers,
+                call.passed,
+                self._disturbed,
+            )
+        except BaseException:
+            at_once(undo)
+            raise
+        program.seconds["check"] += time.perf_counter() - start
+        if difference is None:
+            program.number = self._calls
+            return returned
+        programs.remove(program)
+        self._all.discard(program)
+        first, last = program.number + 1, self._calls - 1
+        doubt = "no call before it is in doubt"
+        if first <= last:
+            doubt = f"calls {first} to {last} are in doubt" if first < last else f"call {last} is in doubt"
         raise TraceError(
-            f"{self.__name__} changes {changed}, which a replay would not: return it, or keep it in"
-            " a Value and assign() that"
+            f"{self.__name__}: a replay would not do what call {self._calls} did, which was eager:"
+            f" {difference}. The state is that of the eager call; {doubt}. Probably {CAUSES}."
         )
 
-    def _drop_dead_programs(self) -> None:
-        """Drop the programs that use Values or arguments which no longer exist."""
-        for key, programs in list(self._programs.items()):
-            alive = all(thing is not None for thing in objects_in(key[0]))
-            kept = [program for program in programs if alive and not program.is_dead]
-            if kept:
-                self._programs[key] = kept
-            else:
-                del self._programs[key]
+    def _disturbed(self) -> bool:
+        """Whether somebody has run the function, while it was busy, since this was last asked."""
+        was, self._is_disturbed = self._is_disturbed, False
+        return was
+
+    # --- programs ---
+
+    def _programs_for(self, structure: Any) -> list[Program]:
+        """The programs of a structure. A model that is an argument keeps those made for it."""
+        home: dict[Any, list[Program]] = self._programs
+        for thing in objects_in(structure):
+            space = getattr(thing, "__dict__", None)
+            if isinstance(space, dict):
+                home = space.setdefault("_programs", _Programs()).setdefault(self, {})
+                break
+        return home.setdefault((structure, current.get().interpreter), [])
+
+    def _warn(self, text: str) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            warnings.warn(f"{self.__name__} is not replayed: {text}", RuntimeWarning, stacklevel=4)
 
 
 def _places(function: Callable[..., Any], static: frozenset[str]) -> frozenset[int]:
@@ -224,6 +334,7 @@ def jit(
     *,
     backend: str | None = None,
     static: str | Iterable[str] = (),
+    check: str = "sometimes",
 ) -> Any:
     """A function that is recorded once and then replayed without Python; also a decorator.
 
@@ -234,25 +345,29 @@ def jit(
         backend: "native" or "numpy"; by default the fastest that is installed.
         static: names of arguments that are part of the program, such as a number of layers: each
             new value of them triggers a new recording.
+        check: which replays run beside the eager call and are compared with it, to the last bit:
+            "sometimes" number 1, 8, 64, 512, ... of a program, "always" all, "never" none.
 
-    A replay reads leaves, gradients and `optimizer.lr` at each call, so assignments between calls
-    count. Everything else that the function names is guarded: globals, closures, attributes, the
-    entries of lists and dicts (of numbers, up to 1,000 in one), the settings of models and
-    optimizers. If one has changed, the function is recorded again. Strings, booleans and callables
-    among the arguments are static. Numbers from elsewhere (a file, a NumPy array that is not an
-    argument) are read once. Dropout and other draws of `nn` are repeated at each replay.
+    The first call for a structure of arguments is an eager call, and so is the second, which is
+    recorded; then it is replayed. A replay reads leaves, gradients and `optimizer.lr` at each call,
+    so assignments between calls count. Globals and variables of enclosing functions that the code
+    loads, their attributes, the entries of lists and dicts, and the settings of models and
+    optimizers are guarded: if one has changed, the function is recorded again. Strings, booleans
+    and callables among the arguments are static. Numbers from elsewhere (a file, the clock, another
+    library's random numbers) are constants of the recording: the check finds where they matter.
+    Random numbers of `nn` (Dropout, `nn.gauss()`, `nn.uniform()`) are drawn anew at each replay.
 
     An error inside a replay is the eager run's own, and leaves everything as it was. A gradient
     that is nan or infinite in the eager run is replayed like any other; where another number is not
-    finite, the call is done eagerly. NumPy's own functions of an array of arguments may differ in
-    the last bits. `print(program)` has a line for each stage.
+    finite, the call is done eagerly. `print(program)` has a line for each stage, and the checks.
 
-    A call raises TraceError where code looks at a recorded number (`float(v)`, `if v > 0`) or
-    changes anything but Values (a counter, a list).
+    A call raises TraceError where code branches on a number of the call, shows or converts it
+    (`float(v)`, `if v > 0`), changes anything but Values that is guarded (a counter, a list), and
+    where a check finds a difference: then the results of the eager call stand.
 
-    Raises TypeError for what is not a plain function, ValueError for an unknown backend or
+    Raises TypeError for what is not a plain function, ValueError for an unknown backend, check or
     argument, ImportError for a backend that is not installed.
     """
     if function is None:
-        return functools.partial(jit, backend=backend, static=static)
-    return Jitted(function, backend, static)
+        return functools.partial(jit, backend=backend, static=static, check=check)
+    return Jitted(function, backend, static, check)

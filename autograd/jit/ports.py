@@ -7,17 +7,19 @@ of the memory together.
 
 from __future__ import annotations
 
+import operator
 from array import array
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 from weakref import ref
 
 import numpy as np
-from numpy.typing import NDArray
 
+from autograd.jit.capture import own, writer
 from autograd.jit.graph import Graph, Source
 from autograd.jit.leaves import Floats, Linked, link
-from autograd.jit.record import Recording, Result
+from autograd.jit.record import Recording
 from autograd.jit.schedule import Plan, selector
 from autograd.jit.tracer import Leaf
 from autograd.messages import no_gradient
@@ -44,7 +46,8 @@ class Ports:
     Attributes:
         addresses: of the outputs in memory. is_gradient: which of the outputs are gradients.
         first_result: how many outputs are of leaves.
-        stores: where the leaves that the function captured have their numbers.
+        targets: which leaf takes each of the first outputs, and as "data" or "grad": the link of a
+            captured one, or the position of one that is passed.
         gone: not empty once one of these leaves no longer exists.
     """
 
@@ -61,15 +64,18 @@ class Ports:
         ports = _ports(recording.leaves, graph, plan, outputs)
         self.first_result = len(outputs)
         gradients = [port.target for port in ports if port.kind == "grad" and port.target >= 0]
-        for result in recording.results:
-            if isinstance(result, Result):
-                gradients.append(len(outputs) + 1)
-                outputs += [result.data, result.grad]
-            elif isinstance(result, int):
-                outputs.append(result)
+        for output in recording.returned.outputs():
+            outputs.append(output.data)
+            if output.grad is not None:
+                gradients.append(len(outputs))
+                outputs.append(output.grad)
         self.addresses = plan.address[[now[node] for node in outputs]]
         self.is_gradient = np.isin(np.arange(len(outputs)), gradients)
         self._passed = [port for port in ports if isinstance(port.leaf, int)]
+        self.targets: list[tuple[Any, str]] = [(None, "")] * self.first_result
+        for k, kind, _, target in self._passed:
+            if target >= 0:
+                self.targets[target] = k, kind
         self._connect([port for port in ports if isinstance(port.leaf, Value)])
 
     def _connect(self, ports: list[_Port]) -> None:
@@ -79,10 +85,13 @@ class Ports:
                 raise no_gradient(leaf.label)
         leaves = list(dict.fromkeys(port.leaf for port in ports))
         link(leaves)
+        for leaf, kind, _, target in ports:
+            if target >= 0:
+                self.targets[target] = leaf._right, kind
         # The program does not keep leaves alive: without one of them it is of no use.
         self.gone: list[Any] = []
         self._links = [ref(leaf._right, self.gone.append) for leaf in leaves]
-        self.stores = list(dict.fromkeys(leaf._right.store for leaf in leaves))
+        self._stores = list(dict.fromkeys(leaf._right.store for leaf in leaves))
         # (where in one array, the other array, where in it)
         self._reads: list[tuple[Any, Floats, Any]] = []
         self._writes: list[tuple[Any, Floats, Any]] = []
@@ -104,31 +113,49 @@ class Ports:
         """Whether a leaf is one of those that were captured."""
         return isinstance(value, Linked) and any(place() is value._right for place in self._links)
 
-    def read(
-        self,
-        memory: Floats,
-        numbers: array[float],
-        passed: Sequence[Value],
-        draws: Sequence[Callable[[], float]],
-    ) -> None:
-        """Copy everything that a run takes into the memory."""
+    def undo(self) -> list[Callable[[], None]]:
+        """What gives the captured leaves the numbers and gradients that they have now."""
+        return [
+            partial(operator.setitem, numbers, slice(None), numbers.copy())
+            for store in self._stores
+            for numbers in (store.data, store.grad)
+        ]
+
+    def read(self, memory: Floats, numbers: array[float], passed: Sequence[Value]) -> None:
+        """Copy arguments and leaves into the memory."""
         if numbers:
             memory[self._arguments] = np.frombuffer(numbers)
-        if draws:
-            memory[self._varying] = [float(read()) for read in draws]
         for place, store, where in self._reads:
             memory[place] = store[where]
         for k, kind, source, _ in self._passed:
             if source >= 0:
-                memory[source] = getattr(passed[k], kind)
+                memory[source] = own(passed[k], kind)
 
-    def write(self, outputs: NDArray[np.float64], passed: Sequence[Value]) -> None:
-        """Give the leaves that change their new numbers and gradients."""
-        for place, store, where in self._writes:
-            store[where] = outputs[place]
+    def put_draws(self, memory: Floats, draws: Sequence[float]) -> None:
+        """Copy what is read again at each replay into the memory."""
+        if draws:
+            memory[self._varying] = draws
+
+    def writes(self, outputs: Floats, passed: Sequence[Value]) -> list[Callable[[], None]]:
+        """What gives the leaves that change their new numbers and gradients, by C code only."""
+        writes = [
+            partial(operator.setitem, store, where, outputs[place])
+            for place, store, where in self._writes
+        ]
         for k, kind, _, target in self._passed:
             if target >= 0:
-                setattr(passed[k], kind, float(outputs[target]))
+                writes.append(writer(passed[k], kind, float(outputs[target])))
+        return writes
+
+    def now(self, passed: Sequence[Value]) -> Floats:
+        """What the leaves have where a replay would write the first outputs."""
+        found = np.zeros(self.first_result)
+        for place, store, where in self._writes:
+            found[place] = store[where]
+        for k, kind, _, target in self._passed:
+            if target >= 0:
+                found[target] = own(passed[k], kind)
+        return found
 
 
 def _ports(leaves: Sequence[Leaf], graph: Graph, plan: Plan, outputs: list[int]) -> list[_Port]:

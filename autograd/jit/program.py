@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 import warnings
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,41 +21,15 @@ from numpy.typing import NDArray
 from autograd import ops
 from autograd.draw import Drawing
 from autograd.jit.backends import code_for
+from autograd.jit.capture import at_once
 from autograd.jit.picture import draw_program, outline
 from autograd.jit.ports import Ports
-from autograd.jit.record import Passed, Recording, Result
+from autograd.jit.record import Recording
 from autograd.jit.schedule import Plan, schedule
 from autograd.jit.simplify import simplify
-from autograd.jit.structure import build
 from autograd.jit.watch import Watch
-from autograd.primitive import Opaque
 from autograd.text import for_stream
 from autograd.value import Value
-
-# --- what a program returns -----------------------------------------------------------------------
-
-
-def _no_gradient(out: Any, x: Any) -> Any:
-    raise ValueError(
-        "no gradient flows out of a jitted function: take it inside, with backward() or grad(), or"
-        " use .detach() of what it returned"
-    )
-
-
-_JIT = Opaque("jit", lambda x: x, _no_gradient)
-_INSIDE = Value(0.0, "inside a jitted function")
-
-
-def _result(data: float, grad: float, result: Result) -> Value:
-    value = Value(data, result.label)
-    value.grad = grad
-    if result.history:
-        value._primitive, value._left = _JIT, _INSIDE
-    return value
-
-
-# --- programs -------------------------------------------------------------------------------------
-
 
 def _wanted(recording: Recording) -> set[int]:
     """The nodes that a replay has to compute: what leaves become, and what is returned."""
@@ -65,11 +39,10 @@ def _wanted(recording: Recording) -> set[int]:
         for start, end in ((leaf.data, leaf.data_end), (leaf.grad, leaf.grad_end))
         if start != end
     }
-    for result in recording.results:
-        if isinstance(result, int):
-            wanted.add(result)
-        elif isinstance(result, Result):
-            wanted.update((result.data, result.grad))
+    for output in recording.returned.outputs():
+        wanted.add(output.data)
+        if output.grad is not None:
+            wanted.add(output.grad)
     return wanted
 
 
@@ -94,7 +67,8 @@ class Program:
         groups: how many groups of alike operations these are.
         bytes: the size of the memory, and of the lists that drive it.
         seconds: how long each stage took, by name.
-        replays: how many there were so far.
+        replays: how many there were so far. checks: how many of them ran beside the eager call.
+        number: of the call that was recorded, or of the latest that was checked.
         unsure: how many calls could not be replayed and were done eagerly.
         guards: (read, what it gave): the program holds only while `read` gives the same.
     """
@@ -103,11 +77,12 @@ class Program:
         self, name: str, recording: Recording, watch: Watch, backend: str, seconds: float
     ) -> None:
         self.name, self.backend = name, backend
-        self.replays = self.unsure = self._eager_results = 0
-        self.guards, self._watch = recording.guards, watch
+        self.replays = self.checks = self.unsure = self._unsure_in_a_row = 0
+        self.guards, self.watch = recording.guards, watch
         self._draws, self._streams = recording.draws, recording.streams
-        self._returned, self._results = recording.returned, recording.results
-        self.seconds = {"trace": seconds}
+        self.returned = recording.returned
+        self.seconds = {"trace": seconds, "check": 0.0}
+        self._has_warned = False
         self._since = time.perf_counter()
         graph = recording.graph
         self.recorded = len(graph)
@@ -130,12 +105,7 @@ class Program:
         self._code = code_for(plan, backend)
         self.bytes = self._code.memory.nbytes + self._code.nbytes + self._factors.nbytes
         self._lap("compile")
-        self._ports = Ports(recording, graph, plan, now)
-
-    @property
-    def is_dead(self) -> bool:
-        """Whether a Value that the function used no longer exists."""
-        return bool(self._ports.gone)
+        self.ports = Ports(recording, graph, plan, now)
 
     def _lap(self, stage: str) -> None:
         now = time.perf_counter()
@@ -143,50 +113,65 @@ class Program:
 
     def uses(self, value: Value) -> bool:
         """Whether a leaf is one of those that the function captured."""
-        return self._ports.uses(value)
+        return self.ports.uses(value)
 
     def changed(self) -> str | None:
         """What the recording depends on and is not the same any more; None if it still holds."""
-        if self.is_dead:
+        if self.ports.gone:
             return "a Value that is gone"
         for read, value in self.guards:
             if read() != value:
                 return "a setting"
-        return self._watch.changed()
+        return self.watch.changed()
 
-    def replay(self, numbers: array[float], passed: Sequence[Value]) -> Any:
+    def replay(
+        self, numbers: array[float], passed: Sequence[Value], is_disturbed: Callable[[], bool]
+    ) -> Any:
         """What the function returns for these arguments; UNSURE if it has to be run eagerly.
 
         If it is UNSURE nothing has changed, streams of random numbers included.
+
+        Args:
+            is_disturbed: whether somebody has run the function since it was last asked, as a signal
+                handler may: the replay then begins anew.
         """
-        code, ports = self._code, self._ports
         streams = [stream() for stream in self._streams]
         positions = [stream.getstate() for stream in streams]
-        ports.read(code.memory, numbers, passed, self._draws)
-        code.run()
-        out = code.memory[ports.addresses]
-        if code.memory[0] != 0.0 or not (np.isfinite(out).all() or self._are_eager_gradients(out)):
-            for stream, position in zip(streams, positions, strict=True):
-                stream.setstate(position)
-            self.unsure += 1
-            return UNSURE
-        ports.write(out, passed)
+        is_disturbed()
+        while True:
+            self.read(numbers, passed)
+            out = self.run([float(read()) for read in self._draws])
+            if out is UNSURE:
+                for stream, position in zip(streams, positions, strict=True):
+                    stream.setstate(position)
+                return UNSURE
+            writes = self.ports.writes(out, passed)
+            if not is_disturbed():
+                at_once(writes)
+                break
         self.replays += 1
-        found = iter(out[ports.first_result :].tolist())
-        results = [
-            _result(next(found), next(found), result)
-            if isinstance(result, Result)
-            else next(found)
-            if isinstance(result, int)
-            else passed[result.position]
-            if isinstance(result, Passed)
-            else result
-            for result in self._results
-        ]
-        structure, plain = self._returned
-        if structure == "Value":
-            return results[0]
-        return build(structure, iter(plain).__next__, iter(results).__next__)
+        self._unsure_in_a_row = 0
+        return self.returned.rebuilt(out[self.ports.first_result :].tolist(), passed)
+
+    @property
+    def draws(self) -> int:
+        """How many numbers each replay draws, or reads again otherwise."""
+        return len(self._draws)
+
+    def read(self, numbers: array[float], passed: Sequence[Value]) -> None:
+        """Copy the arguments, and the leaves as they are now, for `run`."""
+        self.ports.read(self._code.memory, numbers, passed)
+
+    def run(self, draws: Sequence[float]) -> Any:
+        """The outputs for what was read into the memory, and these draws; or UNSURE."""
+        code = self._code
+        self.ports.put_draws(code.memory, draws)
+        code.run()
+        out = code.memory[self.ports.addresses]
+        if code.memory[0] == 0.0 and (np.isfinite(out).all() or self._are_eager_gradients(out)):
+            return out
+        self.unsure += 1
+        return UNSURE
 
     def _are_eager_gradients(self, out: Any) -> bool:
         """Whether only gradients are not finite, and the eager call would have the same.
@@ -194,26 +179,23 @@ class Program:
         Eagerly a node whose gradient is 0 passes nothing on. A replay multiplies, and 0 * inf is
         nan: where a product has these two factors, only the eager call knows.
         """
-        if not (np.isfinite(out) | self._ports.is_gradient).all():
+        if not (np.isfinite(out) | self.ports.is_gradient).all():
             return False
         finite, zero = np.isfinite(self._code.memory), self._code.memory == 0.0
         left, right = self._factors
         return not (zero[left] & ~finite[right] | zero[right] & ~finite[left]).any()
 
     def note_eager_result(self) -> None:
-        """An UNSURE call gave a result eagerly. Warns once if no call is ever replayed."""
-        self._eager_results += 1
-        if self._eager_results == _MANY and not self.replays:
+        """An UNSURE call gave a result eagerly. Warns, once, if one after the other is so."""
+        self._unsure_in_a_row += 1
+        if self._unsure_in_a_row == _MANY and not self._has_warned:
+            self._has_warned = True
             warnings.warn(
-                f"{self.name} is recorded, but each of its {_MANY} calls was done eagerly: a number"
+                f"{self.name} is recorded, but {_MANY} calls in a row were done eagerly: a number"
                 " is not finite, or an operation might raise",
                 RuntimeWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
-
-    def state(self) -> list[tuple[Any, Any, Any]]:
-        """(store, its numbers, its gradients) for the leaves it uses; see `put_back`."""
-        return [(store, store.data.copy(), store.grad.copy()) for store in self._ports.stores]
 
     def draw(self, direction: str = "LR") -> Drawing:
         """A picture: a box for each group of operations, arrows for the numbers that flow."""
@@ -228,6 +210,7 @@ class Program:
         }
         eager = f", {_counted(self.unsure, 'call')} done eagerly" if self.unsure else ""
         lines = [f"{self.name}: {_counted(self.replays, 'replay')}{eager}"]
+        results["check"] = f"{_counted(self.checks, 'replay')} equal to the eager call, bit for bit"
         lines += [f"  {k:9}{self.seconds[k]:7.3f} s   {text}" for k, text in results.items()]
         return for_stream("\n".join(lines))
 

@@ -1,59 +1,31 @@
-"""What does a function do with numbers? It is run once on Values that record it."""
+"""What does a function do with numbers? One call of it is made with numbers that note it."""
 
 from __future__ import annotations
 
-import gc
 import random
-import sys
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from typing import Any, NamedTuple
 
-from autograd.context import current, entered
+from autograd.context import current
+from autograd.jit.capture import captured
 from autograd.jit.graph import RESULT, Graph, Source
-from autograd.jit.recorded import Captured, Number, Recorded
+from autograd.jit.recorded import Number, Whole, number_at
 from autograd.jit.recorder import Recorder
 from autograd.jit.refusal import TraceError
+from autograd.jit.results import Output, Passed, Returned
 from autograd.jit.structure import build, flatten, objects_in
-from autograd.jit.surroundings import all_captured, no_draws, values_and_streams
 from autograd.jit.tracer import Leaf, Tracer
 from autograd.value import Value
 
 
-class Result(NamedTuple):
-    """A returned Value that the function computed.
-
-    data, grad: the nodes of its number and gradient. history: whether it has parents.
-    """
-
-    data: int
-    grad: int
-    label: str
-    history: bool
-
-
-class Passed(NamedTuple):
-    """A returned Value that was passed as an argument: its position among these."""
-
-    position: int
-
-
-class Unrecorded(Exception):
-    """The function raised while it was recorded; `leaves` are those it had used until then."""
-
-    def __init__(self, leaves: list[Value]) -> None:
-        super().__init__(leaves)
-        self.leaves = leaves
-
-
 class Recording(NamedTuple):
-    """A recorded function.
+    """A recorded call of a function.
 
     Attributes:
         graph: every operation, in the order it was done. arguments: how many plain numbers it took.
         leaves: the leaves from outside that it read or assigned to.
-        returned: the structure of what it returned, and the plain numbers in it.
-        results: the Values in it: a Result, a Passed, the node of a plain number (int), or a leaf
-            from outside (Value).
+        returned: what it returned.
         draws: what is read again at each replay. streams: what gives the random.Random of draws.
         guards: (read, what it gave): a replay holds only while `read` gives the same.
     """
@@ -61,132 +33,95 @@ class Recording(NamedTuple):
     graph: Graph
     arguments: int
     leaves: list[Leaf]
-    returned: tuple[Any, list[Any]]
-    results: list[Result | Passed | int | Value]
+    returned: Returned
     draws: list[Callable[[], float]]
     streams: list[Callable[[], random.Random]]
     guards: list[tuple[Callable[[], Any], Any]]
 
 
 def record(
-    function: Callable[..., Any], structure: Any, arguments: int, passed: Sequence[Value]
-) -> Recording:
-    """Run a function once on recorded arguments; a second time if it keeps Values it created.
-
-    One recording at a time: the caller holds a lock.
+    function: Callable[..., Any],
+    structure: Any,
+    numbers: Sequence[float],
+    passed: Sequence[Value],
+    tracer: Tracer,
+) -> tuple[Recording, Any]:
+    """Call a function and record the call: the recording, and what the function returned.
 
     Args:
         structure: of its arguments (args, kwargs); see autograd.jit.structure.
-        arguments: how many plain numbers they hold. passed: the Values among them.
+        numbers, passed: the plain numbers in it, and the Values.
+        tracer: a new one; it can undo what the call has done to Values and to nn's random numbers.
 
-    Raises TraceError where Python code looks at a number, and Unrecorded where the function raises;
-    every leaf and every stream of random numbers is as before then.
+    Raises TraceError for what a replay could not repeat, and what the function raises.
     """
-    for _ in range(2):
-        recording, keeps_values = _attempt(function, structure, arguments, passed)
-        if not keeps_values:
-            return recording
-        # The function created Values that it keeps, such as the moments of an optimizer. In the
-        # second run they exist before the call, as they will at each replay.
-    name = getattr(function, "__name__", "the function")
-    raise TraceError(f"{name} keeps Values that it makes at each call: return them instead")
-
-
-def _attempt(
-    function: Callable[..., Any], structure: Any, arguments: int, passed: Sequence[Value]
-) -> tuple[Recording, bool]:
-    """One run, and whether somebody still holds Values that were created in it."""
-    tracer = Tracer()
-    # The Values that stand for those passed exist before the run, so they are captured as well.
-    stand_ins = [Value(0.0, value.label) for value in passed]
-    outer = current.get()
+    tape = tracer.tape
+    given = [
+        number_at(tape.add(Source("argument", i)), number, tracer)
+        for i, number in enumerate(numbers)
+    ]
+    for value in passed:
+        tracer.node_of(value)
+    args, kwargs = build(structure, iter(given).__next__, iter(passed).__next__)
+    before = _laid_out((args, kwargs))
+    outer, context = current.get(), copy_context()
     remembers = outer.interpreter is outer.interpreter.with_history()
-    values, streams = values_and_streams()
-    with no_draws(streams), all_captured(values):
-        try:
-            with entered(current, outer.under(Recorder(tracer, remembers))):
-                returned, results = _run(function, tracer, structure, arguments, stand_ins)
-        except TraceError:
-            raise
-        except Exception as error:
-            raise Unrecorded(tracer.leaves.captured(stand_ins)) from error
-        finally:
-            tracer.leaves.restore_created()
+    # In a copy of the context, which Python leaves whatever interrupts the call.
+    context.run(current.set, outer.under(Recorder.of(tracer)[remembers]))
+    with captured(tracer):
+        returned = context.run(function, *args, **kwargs)
+    for variable, content in context.items():  # what the function has set stays set
+        if variable is not current and variable.get(None) is not content:
+            variable.set(content)
+    if tracer.refused is not None:
+        raise tracer.refused
+    if _laid_out((args, kwargs)) != before:
+        raise TraceError("an argument is changed, which a replay would not: return what it becomes")
+    shape, plain, found = _flat(returned)
+    if any(True for _ in objects_in(shape)):
+        raise TraceError("a function or an object cannot be returned: return its Values")
+    values = [_output(tracer, value, passed) for value in found]
+    kept = [
+        Output(number.node, whole=type(number) is Whole)
+        if isinstance(number, Number) and number.tracer is tracer
+        else number
+        for number in plain
+    ]
     recording = Recording(
-        tracer.tape,
-        arguments,
-        tracer.leaves.from_outside(stand_ins, tracer.tape),
-        returned,
-        results,
+        tape,
+        len(numbers),
+        tracer.leaves.from_outside(tracer.nodes, passed, tape),
+        Returned(shape, kept, values),
         tracer.draws,
         list(tracer.streams),
         tracer.guards,
     )
-    created = list(tracer.leaves.created)
-    tracer.leaves.clear()
-    return recording, bool(created) and _is_held(created)
+    return recording, returned
 
 
-def _run(
-    function: Callable[..., Any],
-    tracer: Tracer,
-    structure: Any,
-    arguments: int,
-    stand_ins: Sequence[Value],
-) -> tuple[tuple[Any, list[Any]], list[Result | Passed | int | Value]]:
-    """Call the function; `Recording.returned` and `Recording.results`."""
-    sources = [tracer.tape.add(Source("argument", i)) for i in range(arguments)]
-    numbers = [tracer.recorded(node, Number) for node in sources]
-    for stand_in in stand_ins:
-        tracer.node_of(stand_in)
-    args, kwargs = build(structure, iter(numbers).__next__, iter(stand_ins).__next__)
-    before = _laid_out((args, kwargs))
-    returned = function(*args, **kwargs)
-    if _laid_out((args, kwargs)) != before:
-        raise TraceError("an argument is changed, which a replay would not: return what it becomes")
-    plain: list[Any] = []
-    found: list[Value] = []
-    shape = flatten(returned, plain, found)
-    if any(True for _ in objects_in(shape)):
-        raise TraceError("a function or an object cannot be returned: return its Values")
-    return (shape, plain), [_result(tracer, value, stand_ins) for value in found]
-
-
-def _laid_out(given: Any) -> tuple[Any, list[int]]:
-    """The structure of recorded arguments, and the identities of the numbers in it."""
+def _flat(nest: Any) -> tuple[Any, list[Any], list[Value]]:
     numbers: list[Any] = []
     values: list[Value] = []
+    structure = flatten(nest, numbers, values)
+    return structure, numbers, values
+
+
+def _laid_out(given: Any) -> Any:
+    """The structure of arguments, and the identities of what is in it."""
     try:
-        structure = flatten(given, numbers, values)
+        structure, numbers, values = _flat(given)
     except TraceError:  # the function put something into it that no argument may hold
-        return None, []
-    return structure, [id(entry) for entry in [*numbers, *values]]
+        return None
+    return structure, list(map(id, numbers)), list(map(id, values))
 
 
-def _result(
-    tracer: Tracer, value: Value, stand_ins: Sequence[Value]
-) -> Result | Passed | int | Value:
-    """How a replay will make a returned Value; see Recording.results."""
-    if isinstance(value, Number):
-        return value.node
-    if isinstance(value, Recorded):
-        node = tracer.node_of(value)
-        history = tracer.tape.kinds[node] == RESULT
-        return Result(node, tracer.node_of(value.grad), value.label, history)
-    for k, stand_in in enumerate(stand_ins):
-        if value is stand_in:
+def _output(tracer: Tracer, value: Value, passed: Sequence[Value]) -> Output | Passed | Value:
+    """How a replay will make a returned Value; see Returned."""
+    for k, given in enumerate(passed):
+        if value is given:
             return Passed(k)
-    if isinstance(value, Captured) and value not in tracer.leaves.created:
+    node = tracer.node_of(value)
+    if value in tracer.leaves.before:
         return value
-    return Result(tracer.node_of(value), tracer.gradient_of(value), value.label, False)
-
-
-def _is_held(created: list[Value]) -> bool:
-    """Whether anything but this list refers to one of these Values."""
-    probe = [Value(0.0)]
-    alone = max(sys.getrefcount(value) for value in probe)
-    del probe
-    if all(sys.getrefcount(value) <= alone for value in created):
-        return False
-    gc.collect()  # a cycle may hold it that nobody holds
-    return any(sys.getrefcount(value) > alone for value in created)
+    history = tracer.tape.kinds[node] == RESULT
+    return Output(node, tracer.gradient_of(value), value.label, history)

@@ -1,25 +1,29 @@
-"""What does a recorded function compute with? Values that stand for nodes and have no numbers.
+"""What does a recorded function compute with? Numbers that know which node they come from.
 
-During a recording the result of every operation is a `Recorded` Value: the number of a node, and
-nothing else. Every Value that existed before the recording is `Captured`: what the function reads
-of it is read again at each replay, and what the function assigns to it is recorded. Python code
-that asks either of them for its number gets a TraceError that says what to write instead.
+During a recording Values are ordinary ones. A number that the function takes as an argument, or
+reads of a Value's `.data` or `.grad`, is a `Number`: a float with its node. Arithmetic adds nodes.
+Whatever a replay could not repeat, such as a branch or a conversion, gets a TraceError that says
+what to write instead. (C code reads a float without asking it: `math.exp(x)` is found by the check.)
+Outside the recording that it belongs to, a Number is a float like any other.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
+import operator
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
+from autograd import ops
 from autograd.context import current
-from autograd.jit.graph import COPY, RESULT, Source
-from autograd.jit.leaves import Linked
-from autograd.jit.refusal import TraceError, refuse
-from autograd.messages import no_gradient
+from autograd.jit.refusal import is_interrupt, refuse
 from autograd.primitive import Primitive
-from autograd.value import Value, as_label
 
 if TYPE_CHECKING:
     from autograd.jit.tracer import Tracer
+
+EXACT = 2**53  # beyond it, not every whole number is a float
 
 _BRANCH = (
     "choose with maximum, minimum or where, as in where(greater(x, 0.0), a, b) or where(less(x,"
@@ -27,6 +31,7 @@ _BRANCH = (
 )
 _READ = "return it, or compute with the Value itself"
 _SHOW = "return it, and print it outside"
+_INDEX = "pass the index as a static argument"
 
 
 def tracer_here() -> Tracer | None:
@@ -35,214 +40,150 @@ def tracer_here() -> Tracer | None:
     return cast("Tracer", hooks) if hooks.recording else None
 
 
-def _refuses(name: str, what: str, instead: str) -> Any:
-    """A method that raises: on recorded Values always, on captured ones inside the recording."""
+def plain(number: Any) -> Any:
+    """A Number as the float or int that it is; anything else as it is."""
+    return number.plain() if isinstance(number, Number) else number
 
-    def method(self: Traced, *others: Any) -> Any:
-        if isinstance(self, Captured) and tracer_here() is None:  # called by another thread
-            return getattr(super(Traced, self), name)(*others)
-        if isinstance(self, Recorded):
-            self._recording()
-        refuse(f"a recorded Value has no number to be {what}", instead)
+
+def _arithmetic(primitive: Primitive, function: Callable[..., Any], back: bool = False) -> Any:
+    """The method of an operator: the number, and its node."""
+
+    def method(self: Number, *others: Any) -> Any:
+        operands = (*others, self) if back else (self, *others)
+        if any(getattr(other, "shape", ()) for other in others):  # an array: entry by entry
+            operands = tuple([np.asarray(operand, dtype=object) for operand in operands])
+            return np.frompyfunc(function, len(operands), 1)(*operands)
+        if any(not isinstance(other, float | int) for other in others):
+            return NotImplemented
+        tracer = tracer_here()
+        if tracer is None or tracer is not self.tracer:
+            return function(*map(plain, operands))
+        return tracer.computed(primitive, operands, function)
 
     return method
 
 
-class Traced(Value):
-    """A Value that takes part in a recording. It raises when code asks for its number."""
+def _refused(name: str, what: str, instead: str = _BRANCH) -> Any:
+    """A method that raises in the recording, and is that of a plain number elsewhere."""
 
-    __slots__ = ()
+    def method(self: Number, *others: Any) -> Any:
+        if tracer_here() is self.tracer and not is_interrupt():
+            refuse(f"a number of the call cannot be {what}", instead)
+        return getattr(self.plain(), name)(*map(plain, others))
 
-    __float__ = _refuses("__float__", "taken as float()", _READ)
-    __int__ = _refuses("__int__", "taken as int()", _READ)
-    __index__ = _refuses("__index__", "used as an index", "pass the index as a static argument")
-    __bool__ = _refuses("__bool__", "true or false", _BRANCH)
-    __lt__ = _refuses("__lt__", "compared", _BRANCH)
-    __le__ = _refuses("__le__", "compared", _BRANCH)
-    __gt__ = _refuses("__gt__", "compared", _BRANCH)
-    __ge__ = _refuses("__ge__", "compared", _BRANCH)
-    __format__ = _refuses("__format__", "shown", _SHOW)
-    __str__ = _refuses("__str__", "shown", _SHOW)
-    __reduce__ = _refuses("__reduce__", "copied", "use the Value itself, or detach()")
-
-    def __repr__(self) -> str:
-        return f"<recorded {self.op or self.label or 'leaf'}>"
+    return method
 
 
-class Recorded(Traced):
-    """A Value that stands for a node of the recording. Two that stand for one node are equal.
+class Number(float):
+    """A float that knows its node.
 
     Attributes:
         node: the number of the node. tracer: the recording that the node belongs to.
     """
 
-    __slots__ = ("_label", "node", "tracer")
+    __slots__ = ("node", "tracer")
+    __array_ufunc__ = None  # NumPy leaves the operators to this class
 
     node: int
     tracer: Tracer
-    _label: str
 
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, Recorded):
-            return self.node == other.node and self.tracer is other.tracer
-        if isinstance(other, float | int):
-            refuse("a recorded Value cannot be compared with a number", _BRANCH)
-        return NotImplemented
+    def plain(self) -> float | int:
+        """The number itself."""
+        return float.__pos__(self)
 
-    def __hash__(self) -> int:
-        return hash(self.node)
+    def apply_primitive(self, primitive: Primitive, operands: tuple[Any, ...]) -> Any:
+        """The result of a primitive, and its node; see `Primitive.__call__`."""
+        for operand in operands:
+            if not isinstance(operand, float) and hasattr(operand, "apply_primitive"):
+                return operand.apply_primitive(primitive, operands)  # a Value
+        tracer = tracer_here()
+        if tracer is None:
+            return primitive(*map(plain, operands))
+        return tracer.computed(primitive, operands, primitive)
 
-    def _recording(self) -> Tracer:
-        """The recording it belongs to. Raises TraceError if that is over."""
-        if tracer_here() is not self.tracer:
-            raise TraceError(
-                "this number belongs to a recording that is over: a jitted function keeps nothing"
-                " but what it returns and what it assigns to leaves"
-            )
-        return self.tracer
+    __add__ = _arithmetic(ops.add, operator.add)
+    __radd__ = _arithmetic(ops.add, operator.add, back=True)
+    __sub__ = _arithmetic(ops.sub, operator.sub)
+    __rsub__ = _arithmetic(ops.sub, operator.sub, back=True)
+    __mul__ = _arithmetic(ops.mul, operator.mul)
+    __rmul__ = _arithmetic(ops.mul, operator.mul, back=True)
+    __truediv__ = _arithmetic(ops.div, operator.truediv)
+    __rtruediv__ = _arithmetic(ops.div, operator.truediv, back=True)
+    __pow__ = _arithmetic(ops.pow, operator.pow)
+    __rpow__ = _arithmetic(ops.pow, operator.pow, back=True)
+    __neg__ = _arithmetic(ops.neg, operator.neg)
+    __abs__ = _arithmetic(ops.abs, operator.abs)
 
-    @property
-    def data(self) -> Any:
-        self._recording()
-        refuse("a recorded Value has no .data", _READ)
-
-    @data.setter
-    def data(self, number: Any) -> None:
-        refuse("a result has no .data to assign to", "assign to leaves only")
-
-    @property
-    def grad(self) -> Any:
-        tracer = self._recording()
-        node = tracer.gradients.get(self.node)
-        return 0.0 if node is None else tracer.number(node)
-
-    @grad.setter
-    def grad(self, number: Any) -> None:
-        tracer = self._recording()
-        tracer.gradients[self.node] = tracer.node_of(number)
-
-    @property
-    def label(self) -> str:
-        return getattr(self, "_label", "")
-
-    @label.setter
-    def label(self, label: str) -> None:
-        self._label = as_label(label)
-
-    @property
-    def primitive(self) -> Primitive | None:
-        operation = self.tracer.tape.operations[self.node]
-        return None if isinstance(operation, Source) or operation is COPY else operation
-
-    @property
-    def op(self) -> str:
-        return "" if self.primitive is None else self.primitive.name
-
-    @property
-    def _op(self) -> str:
-        return "" if self.primitive is None else self.primitive.symbol
-
-    @property
-    def parents(self) -> tuple[Value, ...]:
-        tracer = self._recording()
-        if tracer.tape.kinds[self.node] != RESULT:
-            return ()
-        return tuple([tracer.value(node) for node in tracer.tape.operands[self.node]])
-
-    def detach(self) -> Value:
-        """A leaf with the same number and label."""
-        return self._recording().detached(self.node, self.label)
-
-
-class Number(Recorded):
-    """Stands for a plain number of the eager call: an argument, a gradient, a random draw."""
-
-    __slots__ = ()
-    _stands_for_number = True
-
-    def _as_data(self) -> Number:
-        """What `Value(number)` keeps as its data: the number itself, so that its node is known."""
+    def __pos__(self) -> Any:
         return self
 
-    @property
-    def grad(self) -> Any:
-        raise AttributeError("a number has no gradient: make a Value of it")
+    __copy__ = conjugate = __pos__
+    real = property(__pos__)
 
-    @grad.setter
-    def grad(self, number: Any) -> None:
-        raise AttributeError("a number has no gradient: make a Value of it")
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self
 
-    def _refused(self, *others: object) -> NoReturn:
-        refuse("a number of the call can only be computed with", _BRANCH)
+    __float__ = _refused("__float__", "taken as float()", _READ)
+    __int__ = _refused("__int__", "taken as int()", _READ)
+    __bool__ = _refused("__bool__", "true or false")
+    __eq__ = _refused("__eq__", "compared")
+    __ne__ = _refused("__ne__", "compared")
+    __lt__ = _refused("__lt__", "compared")
+    __le__ = _refused("__le__", "compared")
+    __gt__ = _refused("__gt__", "compared")
+    __ge__ = _refused("__ge__", "compared")
+    __hash__ = _refused("__hash__", "a key or in a set")
+    __floordiv__ = _refused("__floordiv__", "divided by //")
+    __rfloordiv__ = _refused("__rfloordiv__", "divided by //")
+    __mod__ = _refused("__mod__", "divided by %")
+    __rmod__ = _refused("__rmod__", "divided by %")
+    __divmod__ = _refused("__divmod__", "divided by divmod()")
+    __rdivmod__ = _refused("__rdivmod__", "divided by divmod()")
+    __round__ = _refused("__round__", "rounded")
+    __trunc__ = _refused("__trunc__", "rounded")
+    __floor__ = _refused("__floor__", "rounded")
+    __ceil__ = _refused("__ceil__", "rounded")
+    is_integer = _refused("is_integer", "asked whether it is whole")
+    as_integer_ratio = _refused("as_integer_ratio", "taken apart", _READ)
+    hex = _refused("hex", "shown", _SHOW)
+    __format__ = _refused("__format__", "shown", _SHOW)
+    __str__ = _refused("__str__", "shown", _SHOW)
+    __repr__ = _refused("__repr__", "shown", _SHOW)
+    __reduce_ex__ = _refused("__reduce_ex__", "pickled", _READ)
 
-    __eq__ = __ne__ = __hash__ = _refused
-    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _refused
-    __divmod__ = __rdivmod__ = __round__ = __trunc__ = __floor__ = __ceil__ = _refused
-    is_integer = as_integer_ratio = hex = conjugate = _refused
 
+class Whole(Number):
+    """A whole number that knows its node. For `isinstance`, `match` and dispatch it is an int.
 
-class Captured(Traced):
-    """A leaf that is no result: from outside, or created by the recorded function.
-
-    Inside the recording its number and gradient are nodes. Other threads still see the Value that
-    it was, of the class `kind`.
+    It is a float, since `2.5 * n` asks only floats for their own multiplication.
     """
 
     __slots__ = ()
-    kind: ClassVar[type[Value]]
+    __class__ = property(lambda self: int)  # type: ignore[assignment]
 
-    @classmethod
-    def slot(cls, name: str) -> Any:
-        """The descriptor that reads and writes `data` or `grad` as the class `kind` does."""
-        return getattr(cls.kind, name)
+    def plain(self) -> int:
+        """The number itself."""
+        return int(float.__pos__(self))
 
-    @property
-    def data(self) -> Any:
-        tracer = tracer_here()
-        if tracer is None or self in tracer.leaves.created:
-            return self.slot("data").__get__(self)
-        refuse(f"{self.label or 'a captured Value'} has no .data", _READ)
-
-    @data.setter
-    def data(self, number: Any) -> None:
-        tracer = tracer_here()
-        if tracer is None:
-            self.slot("data").__set__(self, number)
-        else:
-            tracer.assign(self, number)
-
-    @property
-    def grad(self) -> Any:
-        tracer = tracer_here()
-        if tracer is None:
-            return self.slot("grad").__get__(self)
-        return tracer.number(tracer.gradient_of(self))
-
-    @grad.setter
-    def grad(self, number: Any) -> None:
-        tracer = tracer_here()
-        if tracer is None:
-            self.slot("grad").__set__(self, number)
-        elif number is None:
-            raise no_gradient(self.label)
-        else:
-            tracer.assign(self, grad=number)
-
-    def detach(self) -> Value:
-        """A leaf with the same number and label."""
-        tracer = tracer_here()
-        if tracer is None:
-            return super().detach()
-        return tracer.detached(tracer.node_of(self), self.label)
-
-    def __repr__(self) -> str:
-        if tracer_here() is None:
-            return super(Traced, self).__repr__()
-        return f"<recorded {self.label or 'leaf'}>"
+    __index__ = _refused("__index__", "used as an index", _INDEX)
+    __and__ = _refused("__and__", "taken bit by bit")
+    __rand__ = _refused("__rand__", "taken bit by bit")
+    __or__ = _refused("__or__", "taken bit by bit")
+    __ror__ = _refused("__ror__", "taken bit by bit")
+    __xor__ = _refused("__xor__", "taken bit by bit")
+    __rxor__ = _refused("__rxor__", "taken bit by bit")
+    __lshift__ = _refused("__lshift__", "shifted")
+    __rlshift__ = _refused("__rlshift__", "shifted")
+    __rshift__ = _refused("__rshift__", "shifted")
+    __rrshift__ = _refused("__rrshift__", "shifted")
+    __invert__ = _refused("__invert__", "taken bit by bit")
+    bit_length = _refused("bit_length", "taken bit by bit")
+    bit_count = _refused("bit_count", "taken bit by bit")
+    to_bytes = _refused("to_bytes", "taken bit by bit")
 
 
-# What a Value of each class becomes during a recording.
-CAPTURED: dict[type[Value], type[Captured]] = {
-    kind: type("Captured", (Captured, kind), {"__slots__": (), "kind": kind})
-    for kind in (Value, Linked)
-}
+def number_at(node: int, number: Any, tracer: Tracer) -> Number:
+    """A Number for a node: whole if the number is an int."""
+    made = (Whole if type(number) is int else Number)(number)
+    made.node, made.tracer = node, tracer
+    return made

@@ -7,17 +7,19 @@ import os
 import sys
 import sysconfig
 import traceback
+from inspect import CO_VARARGS
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
+
+from autograd.context import current
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PATHS = sysconfig.get_paths()
-# Folders of code that is not the user's: this library, Python's own, and what was installed.
-NOT_THE_USERS = (
-    *(str(_ROOT / package) + os.sep for package in ("autograd", "nn")),
-    *(_PATHS[place] + os.sep for place in ("stdlib", "purelib", "platlib")),
-)
+_OURS = tuple(str(_ROOT / package) + os.sep for package in ("autograd", "nn"))
+_STANDARD = _PATHS["stdlib"] + os.sep
+_INSTALLED = (_PATHS["purelib"] + os.sep, _PATHS["platlib"] + os.sep)
+_BASE = "autograd.jit.record"  # the module that calls the function
 
 
 class TraceError(RuntimeError):
@@ -25,8 +27,34 @@ class TraceError(RuntimeError):
 
 
 def refuse(what: str, instead: str) -> NoReturn:
-    """Raise TraceError: `what` cannot be recorded, write `instead`."""
-    raise TraceError(f"{what} while the function is recorded: {instead} ({_current_line()})")
+    """Raise TraceError: `what` cannot be recorded, write `instead`.
+
+    The recording is given up, also if the function catches the error.
+    """
+    error = TraceError(f"{what} while the function is recorded: {instead} ({_current_line()})")
+    hooks: Any = current.get().interpreter.hooks
+    if hooks.recording and hooks.refused is None:
+        hooks.refused = error
+    raise error
+
+
+def is_interrupt() -> bool:
+    """Whether the current code is part of a signal handler, and so of no recording.
+
+    Python calls a handler with the frame that it interrupts: it is a function that has the frame
+    below its own as an argument.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__") != _BASE:
+        code, below = frame.f_code, frame.f_back
+        names = code.co_varnames[: code.co_argcount + bool(code.co_flags & CO_VARARGS)]
+        given = [frame.f_locals.get(name) for name in names] if below else []
+        if any(thing is below for thing in given) or any(
+            thing is below for part in given if isinstance(part, tuple) for thing in part
+        ):
+            return True
+        frame = below
+    return False
 
 
 def line_of(error: BaseException) -> str:
@@ -52,8 +80,19 @@ def _current_line() -> str:
     return "unknown line"
 
 
+def is_installed(file: str) -> bool:
+    """Whether a file belongs to a package that was installed, other than this one."""
+    return file.startswith(_INSTALLED) and not file.startswith(_OURS)
+
+
+def is_fixed(file: str) -> bool:
+    """Whether a file belongs to this library or to Python's own."""
+    return file.startswith(_OURS) or (file.startswith(_STANDARD) and not is_installed(file))
+
+
 def _is_users(file: str) -> bool:
-    return not os.path.abspath(file).startswith(NOT_THE_USERS)
+    file = os.path.abspath(file)
+    return not is_fixed(file) and not is_installed(file)
 
 
 def _shown(file: str, line: int) -> str:

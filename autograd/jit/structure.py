@@ -159,7 +159,7 @@ def _flatten_rarer(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
     if dtype is not None and hasattr(nest, "ravel"):
         return _flatten_array(nest, dtype, numbers, values)
     if as_operand(nest) is not None:
-        numbers.append(float(nest))
+        numbers.append(nest if isinstance(numbers, list) else float(nest))
         return "number"
     if isinstance(nest, Static):
         return ("static", nest)

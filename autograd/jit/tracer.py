@@ -1,27 +1,28 @@
-"""Which node does an operation on recorded Values add? The tracer makes the nodes of a recording.
+"""Which node does an operation of a recorded function add? The tracer knows the node of each Value.
 
-`Tracer` turns operands into nodes and operations into new nodes, and answers what a library asks
-of a recording (hooks.py). `Leaves` keeps track of the leaves that the function uses. Derivatives
-are added to the same nodes by derive.py.
+`Tracer` gives a node to each result, reads and writes of leaves, and what a library asks of a
+recording (hooks.py). `Leaves` keeps track of the leaves that the function uses. Derivatives are
+added to the same nodes by derive.py.
 """
 
 from __future__ import annotations
 
-import gc
 import random
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, NoReturn, cast
 
 from autograd import ops
-from autograd.context import INSIDE, current
+from autograd.clock import clock
+from autograd.context import OUTSIDE, current, entered
 from autograd.hooks import Hooks
+from autograd.jit.capture import at_once, own, set_own, writers
 from autograd.jit.graph import COPY, LEAF, NUMBER, RESULT, Graph, Source, Tape
-from autograd.jit.recorded import CAPTURED, Captured, Number, Recorded
-from autograd.jit.refusal import TraceError, refuse
+from autograd.jit.recorded import EXACT, Number, number_at, plain
+from autograd.jit.refusal import TraceError, is_interrupt, refuse
+from autograd.messages import no_gradient
 from autograd.primitive import CONSTANT, Primitive
-from autograd.value import Operand, Value, as_operand
-
-_new = object.__new__
+from autograd.value import Value, as_float, as_operand
 
 
 class Leaf(NamedTuple):
@@ -43,65 +44,42 @@ class Leaves:
     """The leaves that a recorded function has used so far.
 
     Attributes:
-        data, gradient: the node of each leaf's number, and of its gradient, at this point.
-        created: the leaves that the function created, with the number and gradient that they had.
+        gradient: the node of each leaf's gradient at this point.
         owner: the leaf whose number a node is.
         first: the first node of a leaf, for each node that it was assigned later. The graph of
             gradients knows a leaf by its first node.
+        before: the number and the gradient that each leaf from outside had.
     """
 
     def __init__(self) -> None:
-        self.data: dict[Value, int] = {}
         self.gradient: dict[Value, int] = {}
-        self.created: dict[Value, tuple[float, float]] = {}
         self.owner: dict[int, Value] = {}
         self.first: dict[int, int] = {}
-        self._starts: dict[Value, tuple[int, int]] = {}  # first nodes of the leaves from outside
+        self.before: dict[Value, tuple[float, float]] = {}
+        self.starts: dict[Value, tuple[int, int]] = {}
 
-    def enter(self, leaf: Value, node: int, gradient: int) -> None:
-        """Note a leaf and its first nodes."""
-        self.data[leaf], self.gradient[leaf] = node, gradient
-        self.owner[node] = leaf
-
-    def enter_from_outside(self, leaf: Value, tape: Tape) -> None:
-        """Note a leaf whose number and gradient are read at each replay."""
-        position = len(self._starts)
+    def enter_from_outside(self, leaf: Value, tape: Tape) -> int:
+        """Note a leaf whose number and gradient are read at each replay; its node."""
+        position = len(self.starts)
         node = tape.add(Source("data", position), (), LEAF)
         gradient = tape.add(Source("grad", position))
-        self._starts[leaf] = node, gradient
-        self.enter(leaf, node, gradient)
+        self.starts[leaf] = node, gradient
+        self.before[leaf] = own(leaf, "data"), own(leaf, "grad")
+        self.gradient[leaf], self.owner[node] = gradient, leaf
+        return node
 
-    def reassign(self, leaf: Value, before: int, node: int) -> None:
-        """Note that the number of a leaf is another node from now on."""
-        self.data[leaf] = node
-        self.first[node] = self.first.get(before, before)
-        self.owner[node] = leaf
-
-    def restore_created(self) -> None:
-        """Make the leaves that were created inside plain Values again."""
-        for leaf, (data, grad) in self.created.items():
-            leaf.__class__ = Value
-            leaf.data, leaf.grad = data, grad
-
-    def clear(self) -> None:
-        """Hold no leaf any more."""
-        for held in (self.data, self.gradient, self.created, self.owner, self._starts):
-            held.clear()
-
-    def captured(self, stand_ins: Sequence[Value]) -> list[Value]:
-        """The leaves from outside that were used, without those that stand for arguments."""
-        return [leaf for leaf in self._starts if not any(leaf is given for given in stand_ins)]
-
-    def from_outside(self, stand_ins: Sequence[Value], graph: Graph) -> list[Leaf]:
+    def from_outside(
+        self, now: dict[Value, int], passed: Sequence[Value], graph: Graph
+    ) -> list[Leaf]:
         """The leaves from outside that were used, in the order in which they are last assigned to.
 
         In that order all parameters stand together, and so do all moments of one kind. The sources
-        of the graph are renumbered accordingly.
+        of the graph are renumbered accordingly. `now` has the last node of each leaf.
         """
-        passed = {id(value): k for k, value in enumerate(stand_ins)}
+        places = {id(value): k for k, value in enumerate(passed)}
         found = [
-            Leaf(leaf, passed.get(id(leaf)), data, self.data[leaf], grad, self.gradient[leaf])
-            for leaf, (data, grad) in self._starts.items()
+            Leaf(leaf, places.get(id(leaf)), data, now[leaf], grad, self.gradient[leaf])
+            for leaf, (data, grad) in self.starts.items()
         ]
         order = sorted(range(len(found)), key=lambda i: (found[i].data_end, i))
         position = {before: after for after, before in enumerate(order)}
@@ -113,180 +91,213 @@ class Leaves:
 
 
 class Tracer(Hooks):
-    """Makes the nodes of one recording.
+    """Knows the nodes of one recording.
 
     Attributes:
         tape: the nodes. leaves: the leaves that were used.
+        nodes: the node of each Value, at this point.
         gradients: the node of the gradient of each inner node.
         rules: the local derivatives that were recorded; see derive.py.
-        draws: what is read again at each replay. streams: gives the random.Random of each draw.
+        draws: what is read again at each replay. streams: gives the random.Random of each draw, and
+            the state that it had.
         guards: (read, what it gave): a replay holds only while `read` gives the same.
+        recorders: the interpreters of the recording: results forget, results remember.
+        start: the number of the clock when the recording began.
+        refused: the first TraceError, which ends the recording also where the function catches it.
     """
 
     recording = True
+    recorders: tuple[Any, Any]
 
     def __init__(self) -> None:
         self.tape = Tape()
         self.leaves = Leaves()
+        self.nodes: dict[Value, int] = {}
         self.gradients: dict[int, int] = {}
         self.rules: dict[Any, Any] = {}
         self.draws: list[Callable[[], float]] = []
-        self.streams: dict[Callable[[], random.Random], None] = {}
+        self.streams: dict[Callable[[], random.Random], Any] = {}
         self.guards: list[tuple[Callable[[], Any], Any]] = []
-        self._settings: dict[Any, int] = {}  # the node of what `varying` read, by key
+        self.refused: TraceError | None = None
+        self._settings: dict[Any, Number] = {}  # what `varying` read, by key
+        self._fresh: dict[Value, int] = {}  # the node of the number that a Value was made of
+        self.start = next(clock.numbers)
 
-    # --- nodes of Values ---
+    def undo(self) -> None:
+        """Give leaves from outside, and the streams of draws, what they had before."""
+        at_once(writers([(leaf, *before) for leaf, before in self.leaves.before.items()]))
+        for stream, state in self.streams.items():
+            stream().setstate(state)
+
+    def apart(self) -> AbstractContextManager[None]:
+        """Inside, arithmetic is the engine's own, and nothing is recorded."""
+        return entered(current, OUTSIDE)
+
+    # --- nodes of Values and numbers ---
 
     def node_of(self, operand: Any) -> int:
-        """The node of an operand: a Value of any kind or a plain number."""
-        kind = operand.__class__
-        if issubclass(kind, Recorded):
-            if operand.tracer is not self:
-                operand._recording()
-            return cast(int, operand.node)
+        """The node of an operand: a Value or a number."""
+        kind = type(operand)
+        if kind is Value:
+            node = self.nodes.get(operand)
+            return self._first_use(operand) if node is None else node
+        if isinstance(operand, Number) and operand.tracer is self:
+            return operand.node
         if kind is float:
             return self.tape.constant(operand)
         if isinstance(operand, Value):
-            if operand._primitive is CONSTANT:
-                if isinstance(operand, Captured):
-                    return self.node_of(operand.slot("data").__get__(operand))
-                return self.node_of(operand.data)
-            node = self.leaves.data.get(operand)
+            node = self.nodes.get(operand)
             return self._first_use(operand) if node is None else node
-        value = as_operand(operand)
-        if value is None:
+        if as_operand(operand) is None:
             raise TypeError(f"a Value holds a real number, not {operand!r}")
-        return self.tape.constant(value.data)
+        return self.tape.constant(as_float(plain(operand)))
 
-    def _first_use(self, leaf: Value) -> int:
-        """The node of a leaf that was not used before."""
-        if leaf._left is not None:
+    def _first_use(self, value: Value) -> int:
+        """The node of a Value that was not met before."""
+        fresh = self._fresh.get(value)
+        if value._primitive is CONSTANT:
+            return self.tape.constant(own(value, "data")) if fresh is None else fresh
+        if value._left is not None:
             refuse(
-                f"{leaf.label or 'a Value'} was computed before, and cannot be used",
+                f"{value.label or 'a Value'} was computed before, and cannot be used",
                 "compute it inside the function, or pass .detach() of it",
             )
-        if isinstance(leaf, Captured):
-            self.leaves.enter_from_outside(leaf, self.tape)
-        elif type(leaf) is not Value:
-            refuse(f"a {type(leaf).__name__} cannot be used", "use Values themselves")
-        elif gc.get_freeze_count():
-            raise TraceError("gc.freeze() hides Values from the recording: call it afterwards")
-        else:  # the function created it: every Value that existed before is captured
-            data, grad = leaf.data, leaf.grad
-            node = self.tape.add(COPY, (self.node_of(data),), LEAF)
-            gradient = self.node_of(grad)
-            self.leaves.created[leaf] = data, grad
-            leaf.__class__ = CAPTURED[Value]
-            self.leaves.enter(leaf, node, gradient)
-        return self.leaves.data[leaf]
+        if fresh is None and value._made < self.start:
+            node = self.leaves.enter_from_outside(value, self.tape)
+        else:  # the function made it
+            source = self.tape.constant(as_float(own(value, "data"))) if fresh is None else fresh
+            node = self.tape.add(COPY, (source,), LEAF)
+            self.leaves.owner[node] = value
+            self.leaves.gradient[value] = self.tape.constant(own(value, "grad"))
+        self.nodes[value] = node
+        return node
 
-    def gradient_of(self, leaf: Value) -> int:
-        """The node of a leaf's gradient."""
-        if leaf._primitive is CONSTANT:
+    def gradient_of(self, value: Value) -> int:
+        """The node of a Value's gradient."""
+        node = self.node_of(value)
+        if value._primitive is CONSTANT:
             return self.tape.constant(0.0)
-        if leaf not in self.leaves.gradient:
-            self._first_use(leaf)
-        return self.leaves.gradient.get(leaf) or self.tape.constant(0.0)
+        if value._left is None and value in self.leaves.gradient:
+            return self.leaves.gradient[value]
+        gradient = self.gradients.get(node)
+        if gradient is None:
+            return self.tape.constant(own(value, "grad"))
+        # The eager sum begins with 0.0, which makes 0.0 of -0.0.
+        return self.tape.add(ops.add, (self.tape.constant(0.0), gradient))
 
-    def assign(self, leaf: Value, number: Any = None, grad: Any = None) -> None:
-        """Give a leaf another number, another gradient or both from now on."""
-        if isinstance(leaf, Recorded):
-            refuse("a result cannot be assigned to", "assign to leaves only")
-        tape, leaves = self.tape, self.leaves
-        before = self.node_of(leaf)
-        if number is not None:
-            node = tape.add(COPY, (self.node_of(number),), tape.kinds[before])
-            leaves.reassign(leaf, before, node)
-            if leaf in leaves.created:  # Python code may read its .data
-                kept = number if number.__class__ is float else self.number(node)
-                cast(Captured, leaf).slot("data").__set__(leaf, kept)
-        if grad is not None:
-            leaves.gradient[leaf] = self.node_of(grad)
-
-    # --- Values of nodes ---
-
-    def recorded(self, node: int, kind: type[Recorded] = Recorded) -> Recorded:
-        """A Value that stands for this node."""
-        value = _new(kind)
-        value.node = node
-        value.tracer = self
-        value._context = INSIDE
-        return value
-
-    def is_number(self, operand: Any) -> bool:
-        """Whether an operand is a plain number, or stands for one."""
-        return self.tape.kinds[self.node_of(operand)] == NUMBER
-
-    def number(self, node: int) -> Recorded:
-        """The number of a node, as a plain one through which no gradient flows."""
-        if self.tape.kinds[node] != NUMBER:
-            node = self.tape.add(COPY, (node,))
-        return self.recorded(node, Number)
-
-    def value(self, node: int) -> Value:
-        """The Value that stands for this node in the function."""
-        leaf = self.leaves.owner.get(node)
-        if leaf is not None:
-            return leaf
-        return self.recorded(node, Recorded if self.tape.kinds[node] != NUMBER else Number)
-
-    def detached(self, node: int, label: str) -> Value:
-        """A leaf with the number of a node."""
-        leaf = self.recorded(self.tape.add(COPY, (node,), LEAF))
-        leaf.label = label
-        leaf._context = current.get().leaf  # whether a module counts it as a parameter
-        return leaf
-
-    # --- operations ---
-
-    def apply(self, primitive: Primitive, operands: Sequence[Any], history: bool) -> Value:
-        """The result of a primitive; with `history` it remembers its operands."""
+    def number_of_node(self, node: int, number: Any) -> Any:
+        """A number with its node, one that no gradient flows through; a constant as it is."""
         tape = self.tape
-        kinds, kind = tape.kinds, NUMBER
+        if tape.kinds[node] != NUMBER:
+            if tape.operations[node] is COPY and tape.operands[node][0] in tape.constants:
+                return number
+            node = tape.add(COPY, (node,))
+        return number if node in tape.constants else number_at(node, number, self)
+
+    def note(self, primitive: Primitive, operands: Sequence[Any], kind: int) -> int:
+        """Add the node of a primitive. It is a number's if no operand is a Value's, else `kind`."""
+        tape, known = self.tape, self.nodes
+        kinds, of_result = tape.kinds, NUMBER
         nodes = []
         for operand in operands:
-            if operand.__class__ is Recorded and operand.tracer is self:
-                node = operand.node
-            else:
+            node = known.get(operand) if operand.__class__ is Value else None
+            if node is None:
                 node = self.node_of(operand)
             nodes.append(node)
             if kinds[node]:
-                kind = RESULT
-        if kind and not history:
-            kind = LEAF
-        # `tape.add` and `recorded`, written out: most of a recording is spent here.
-        value = _new(Recorded if kind else Number)
-        value.node = len(kinds)
-        value.tracer = self
-        value._context = INSIDE
+                of_result = kind
         tape.operations.append(primitive)
         tape.operands.append(tuple(nodes))
-        kinds.append(kind)
-        return value
+        kinds.append(of_result)
+        return len(kinds) - 1
 
-    def weighted_sum(
-        self, weights: Sequence[Value], inputs: Sequence[Operand], start: Value, history: bool
-    ) -> Value:
-        """start + w_1 x_1 + w_2 x_2 + ...: the nodes of the operators, added in one go."""
-        kinds = self.tape.kinds
+    def note_sum(
+        self, weights: Sequence[Value], inputs: Sequence[Any], start: Value, kind: int
+    ) -> int:
+        """Add the nodes of start + w_1 x_1 + w_2 x_2 + ..., as by the operators; the last one."""
+        tape = self.tape
         total = self.node_of(start)
         factors = [
-            (
-                w.node if w.__class__ is Recorded else self.node_of(w),
-                x.node if x.__class__ is Recorded else self.node_of(x),
-            )
-            for w, x in zip(weights, inputs, strict=True)
+            (self.node_of(w), self.node_of(x)) for w, x in zip(weights, inputs, strict=True)
         ]
-        first = len(kinds)
-        operands = []
+        first = len(tape)
+        operands: list[tuple[int, ...]] = []
         for k, pair in enumerate(factors):
             product = first + 2 * k
             operands += [pair, (total, product)]
             total = product + 1
-        self.tape.operations += [ops.mul, ops.add] * len(factors)
-        self.tape.operands += operands
-        kinds += bytes([RESULT if history else LEAF]) * len(operands)
-        return self.recorded(total)
+        tape.operations += [ops.mul, ops.add] * len(factors)
+        tape.operands += operands
+        tape.kinds += bytes([kind]) * len(operands)
+        return total
+
+    def computed(
+        self, primitive: Primitive, operands: Sequence[Any], function: Callable[..., Any]
+    ) -> Number:
+        """A number that is computed from others, with its node."""
+        result = self.compute(function, operands)
+        if isinstance(result, complex):
+            refuse(f"{primitive.name} gives a complex number", "keep numbers in its domain")
+        kind = cast(Any, current.get().interpreter).kind
+        node = self.note(primitive, operands, kind)
+        if not isinstance(result, int):
+            return number_at(node, float(result), self)
+        # A replay computes with floats, which are exact up to here.
+        size = ops.abs(number_at(node, float(result), self))
+        self.demand(1.0 - ops.greater(size, float(EXACT)))
+        if abs(result) > EXACT:
+            refuse(f"{result} is a whole number beyond 2**53", "pass floats, or compute it outside")
+        return number_at(node, result, self)
+
+    def compute(self, function: Callable[..., Any], operands: Sequence[Any]) -> Any:
+        """The result of a function of plain numbers."""
+        return function(*map(plain, operands))
+
+    # --- leaves ---
+
+    def read(self, value: Value, name: str) -> Any:
+        """What `value.data` or `value.grad` is in the function."""
+        number = own(value, name)
+        try:
+            node = self.node_of(value) if name == "data" else self.gradient_of(value)
+        except TraceError:
+            if is_interrupt():
+                self.refused = None
+                return number
+            raise
+        return self.number_of_node(node, number)
+
+    def write(self, value: Value, name: str, number: Any) -> None:
+        """Assign to `value.data` or `value.grad` from now on."""
+        if not hasattr(value, "_made"):  # it is being made: its class comes next
+            if isinstance(number, Number) and number.tracer is self:
+                self._fresh[value] = number.node
+            set_own(value, name, plain(number))
+            return
+        if number is None:
+            raise no_gradient(value.label)
+        self.assign(value, name, number, plain(number))
+
+    def assign(self, value: Value, name: str, source: Any, number: Any) -> None:
+        """Write a number, which is that of `source`, to `value.data` or `value.grad`."""
+        tape, leaves = self.tape, self.leaves
+        before = self.node_of(value)
+        node = self.node_of(source)
+        if value._left is None and value not in leaves.gradient:  # a result without history
+            leaves.owner[before] = value
+            leaves.gradient[value] = self.gradients.pop(before, tape.constant(own(value, "grad")))
+        if value._left is not None:
+            if name == "data":
+                refuse("a result cannot be assigned to", "assign to leaves only")
+            self.gradients[before] = node
+        elif name == "grad":
+            leaves.gradient[value] = node
+        else:
+            node = tape.add(COPY, (node,), tape.kinds[before])
+            self.nodes[value] = node
+            leaves.first[node] = leaves.first.get(before, before)
+            leaves.owner[node] = value
+        set_own(value, name, number)
 
     # --- what a library asks of a recording ---
 
@@ -297,35 +308,37 @@ class Tracer(Hooks):
         stream: Callable[[], random.Random] | None = None,
     ) -> Any:
         """See `hooks.varying`."""
-        if key is not None and isinstance(value := read(), Value):
-            self.guards.append((read, value))
-            return value
-        node = self._settings.get(key) if key is not None else None
-        if node is None:
-            node = self.tape.add(Source("varying", len(self.draws)))
-            self.draws.append(read)
-            if key is not None:
-                self.guards.append((lambda: isinstance(read(), Value), False))
-                self._settings[key] = node
-            if stream is not None:
-                self.streams[stream] = None
-        return self.recorded(node, Number)
+        if key in self._settings:
+            return self._settings[key]
+        if stream is not None and stream not in self.streams:
+            self.streams[stream] = stream().getstate()
+        with self.apart():
+            found = read()
+        if isinstance(found, Value):
+            self.guards.append((read, found))
+            return found
+        number = number_at(self.tape.add(Source("varying", len(self.draws))), float(found), self)
+        self.draws.append(read)
+        if key is not None:
+            self.guards.append((lambda: isinstance(read(), Value), False))
+            self._settings[key] = number
+        return number
 
     def fixed(self, read: Callable[[], Any]) -> Any:
         """See `hooks.fixed`."""
-        value = read()
-        self.guards.append((read, value))
-        return value
+        with self.apart():
+            found = read()
+        self.guards.append((read, found))
+        return found
 
     def refuse(self, what: str, instead: str) -> NoReturn:
         """See `hooks.refuse`."""
         refuse(what, instead)
 
-    def number_of(self, number: Any) -> Any:
-        """See `hooks.number_of`."""
-        return self.number(self.node_of(number)) if isinstance(number, Value) else float(number)
-
-    def demand(self, condition: Any) -> None:
+    def demand(self, condition: Any, otherwise: Callable[[], Exception] | None = None) -> None:
         """See `hooks.require`."""
         # 1 / 0 raises, so the division is kept although nothing uses its result.
         self.tape.add(ops.div, (self.tape.constant(1.0), self.node_of(condition)))
+        if not plain(condition) and otherwise is not None:
+            with self.apart():
+                raise otherwise()

@@ -1,236 +1,164 @@
 """Does a function still refer to the same things as when it was recorded?
 
-A replay computes with the Values and settings that the recording used. So a program notes what the
-function refers to: its closure, the globals and attributes that its code loads, the attributes of
-models and optimizers, the entries of lists and dicts. If one of these is another thing now, the
-program does not hold any more, and the function is recorded again. If one of them changes while the
-function is recorded, a replay would not repeat that: see `Jitted._attempt`.
+A program notes the globals and the variables of enclosing functions that the code loads, with their
+attributes as the code spells them (`config.scale`), the settings of models and optimizers, and the
+entries of containers. If one of these is another thing now, the function is recorded again; if the
+recorded call itself changed one, it is refused. This cannot know all that a function depends on:
+it finds what is common early, and the check finds the rest.
 """
 
 from __future__ import annotations
 
 import functools
-import operator
-import sys
 from collections import deque
-from collections.abc import Iterable, Mapping
-from copy import copy
-from types import CellType, CodeType, FunctionType, MethodType, ModuleType
+from collections.abc import Iterable
+from inspect import getattr_static
+from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from autograd import hooks
-from autograd.jit.refusal import NOT_THE_USERS
+from autograd.jit.loads import loads
+from autograd.jit.refusal import is_fixed
 from autograd.value import Value
 
 _MISSING: Any = object()
-_ASKING = frozenset(["getattr", "hasattr"])
 _PLAIN = frozenset([bool, int, float, complex, str, bytes, type(None)])
-# A container is compared at each call if it has at most _MANY entries. A container of plain numbers
-# may have 1,000; all of these may have _MANY, and each of them counts as _EACH entries more.
-_MANY = 10_000
-_EACH = 30
+_MOST = 20_000  # things to look at, and entries of containers of plain numbers to compare
 
 
 class Watch:
-    """What a function refers to, as it was at one time."""
+    """What a function refers to, as it was at one time.
+
+    Attributes:
+        values: the Values that were found. models: the models and optimizers.
+    """
 
     def __init__(self, things: Iterable[Any]) -> None:
-        self._code_names: set[str] = set()
-        self._asked: set[str] = set()  # names that getattr() or hasattr() may ask for
-        things, known = list(things), -1
-        while known < len(self._code_names):  # until looking around finds no further names
-            known = len(self._code_names)
-            self._cells: list[tuple[CellType, Any]] = []
-            self._named: list[tuple[Any, str, Any]] = []
-            self._settings: list[tuple[dict[str, Any], dict[str, Any]]] = []
-            self._lists: list[Any] = []
-            self._dicts: list[Any] = []
-            self._room = _MANY
-            self._iterators: list[Any] = []
-            self._seen: dict[int, Any] = {}
-            self._waiting = list(things)
-            while self._waiting:
-                self._look_at(self._waiting.pop())
-        del self._seen, self._waiting
-        self._copies = list(map(copy, self._lists))
-        self._items = [list(table.items()) for table in self._dicts]
-        self._left = list(map(operator.length_hint, self._iterators))
-        self._changes = hooks.changes()
-
-    def has_taken(self) -> bool:
-        """Whether there is less left in an iterator, as far as that tells."""
-        return list(map(operator.length_hint, self._iterators)) != self._left
+        self.values: list[Value] = []
+        self.models: list[Any] = []
+        # What is kept as (where, name, what is there): a cell, a dict or an object.
+        self._named: dict[tuple[int, str], tuple[Any, str, Any]] = {}
+        self._containers: list[Any] = []
+        self._room = _MOST
+        self._waiting: list[Any] = [(thing, None) for thing in things]
+        seen: dict[int, Any] = {}
+        while self._waiting and len(seen) < _MOST:
+            thing, owner = self._waiting.pop()
+            if id(thing) not in seen:
+                seen[id(thing)] = thing
+                self._look_at(thing, owner)
+        del self._waiting
+        self._kept = list(self._named.values())
+        self._contents = list(map(_content, self._containers))
 
     def changed(self) -> str | None:
         """What is not as it was; None if everything is."""
-        for cell, content in self._cells:
-            if _content(cell) is not content and not _equal(_content(cell), content):
-                return "a variable of an enclosing function"
-        for space, name, content in self._named:
-            found = space.get(name, _MISSING)
+        for place, name, content in self._kept:
+            # Most are in dicts, and as they were.
+            found = place.get(name) if place.__class__ is dict else _read(place, name)
             if found is not content and not _equal(found, content):
-                return name
-        try:
-            # Python compares entries by identity first, so this is fast. A list that is an entry is
-            # the same object; its own entries are compared where it stands in these lists.
-            if self._lists != self._copies:
-                return "what is in a list"
-            if [list(table.items()) for table in self._dicts] != self._items:
-                return "what is in a dict"
-        except Exception:  # arrays, whose comparison is no bool: another one than before
-            return "what is in a container"
-        changes = hooks.changes()
-        if changes != self._changes:
-            for space, settings in self._settings:
-                found = _public(space)
-                if found.keys() != settings.keys():
-                    return "the attributes of a module"
-                for name, content in settings.items():
-                    if found[name] is not content and not _equal(found[name], content):
-                        return name
-            self._changes = changes
-        return None
+                return "a variable of an enclosing function" if name == "cell_contents" else name
+        try:  # compares entries by identity first, so this is fast
+            same = list(map(_content, self._containers)) == self._contents
+        except Exception:  # of arrays, whose comparison is no bool: another one than before
+            same = False
+        return None if same else "what is in a container"
 
     def put_back(self) -> None:
         """Undo what has changed, as far as that can be done by assignment."""
-        for cell, content in self._cells:
-            if content is not _MISSING:
-                cell.cell_contents = content
-        spaces = [(space, {name: content}) for space, name, content in self._named]
-        for space, contents in [*spaces, *self._settings]:
-            if isinstance(space, dict):
-                for name, content in contents.items():
-                    if content is _MISSING:
-                        space.pop(name, None)
-                    else:
-                        space[name] = content
-        for thing, kept in zip(self._lists, self._copies, strict=True):
-            thing.clear()
-            (thing.update if isinstance(thing, set) else thing.extend)(kept)
-        for table, items in zip(self._dicts, self._items, strict=True):
-            table.clear()
-            table.update(items)
+        for place, name, content in self._kept:
+            if _read(place, name) is not content:
+                put = dict.__setitem__ if isinstance(place, dict) else setattr
+                put(place, name, content)
+        for thing, content in zip(self._containers, self._contents, strict=True):
+            if isinstance(thing, list | deque | set | dict) and _content(thing) != content:
+                thing.clear()
+                (thing.extend if isinstance(thing, list | deque) else thing.update)(content)
 
     # --- what there is to watch ---
 
-    def _look_at(self, thing: Any) -> None:
-        if id(thing) in self._seen or isinstance(thing, Value):
-            return
-        self._seen[id(thing)] = thing
-        if isinstance(thing, FunctionType):
-            self._look_at_function(thing)
+    def _look_at(self, thing: Any, owner: Any) -> None:
+        """Note a thing. `owner` is the object whose method it is, if it is a method's function."""
+        if isinstance(thing, Value):
+            self.values.append(thing)
+        elif isinstance(thing, FunctionType):
+            self._look_at_function(thing, owner)
         elif isinstance(thing, MethodType):
-            self._waiting += [thing.__func__, thing.__self__]
+            self._waiting += [(thing.__func__, thing.__self__), (thing.__self__, None)]
         elif isinstance(thing, functools.partial):
-            self._waiting += [thing.func, thing.args, thing.keywords]
-        elif isinstance(thing, list | tuple | set | frozenset | dict | deque):
-            self._look_into(thing)
-        elif isinstance(thing, property):
-            self._waiting += [thing.fget]
-        elif isinstance(thing, staticmethod | classmethod):
-            self._waiting.append(thing.__func__)
-        elif hasattr(type(thing), "__next__"):
-            self._iterators.append(thing)
-        elif isinstance(thing, ModuleType | type):
-            if not _is_own(thing):
-                self._note_loaded(vars(thing))
-        else:
-            self._look_at_object(thing)
-
-    def _look_at_function(self, function: FunctionType) -> None:
-        for cell in function.__closure__ or ():
-            self._cells.append((cell, _content(cell)))
-            self._waiting.append(_content(cell))
-        self._waiting += [function.__defaults__, function.__kwdefaults__, function.__dict__]
-        if _is_own(function):
-            return
-        codes = [function.__code__]
-        while codes:
-            code = codes.pop()
-            codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
-            self._code_names.update(code.co_names)
-            if not _ASKING.isdisjoint(code.co_names):
-                asked = [c for c in code.co_consts if isinstance(c, str) and c.isidentifier()]
-                self._code_names.update(asked)
-                self._asked.update(asked)
-            for name in code.co_names:
-                if name in function.__globals__:
-                    self._note(function.__globals__, name)
-
-    def _look_into(self, thing: Any) -> None:
-        parts = list(thing.values() if isinstance(thing, dict) else thing)
-        self._waiting += parts[:_MANY]
-        if isinstance(thing, tuple | frozenset):
-            return
-        numbers = _PLAIN.issuperset(map(type, parts))
-        if len(parts) > (min(1_000, self._room) if numbers else _MANY):
-            return
-        if numbers:
-            self._room -= len(parts) + _EACH
-        (self._dicts if isinstance(thing, dict) else self._lists).append(thing)
-
-    def _look_at_object(self, thing: Any) -> None:
-        kinds = [kind for kind in type(thing).__mro__ if not _is_own(kind)]
-        slots = [name for kind in kinds for name in _slots(kind)]
-        if slots:
-            attributes = _Slots(thing)
-            for name in self._code_names.intersection(slots):
-                self._note(attributes, name)
-        try:
-            space = thing.__dict__
-        except Exception:  # whatever a proxy raises
-            space = None
-        if isinstance(space, dict):
+            self._wait_for(thing.func, thing.args, thing.keywords)
+        elif isinstance(thing, list | tuple | set | frozenset | dict | deque) or _is_array(thing):
+            parts = _content(thing)
+            parts = [part for _, part in parts] if isinstance(thing, dict) else list(parts)
+            self._wait_for(*parts[:_MOST])
+            plain = _PLAIN.issuperset(map(type, parts))
+            if len(parts) <= (self._room if plain else _MOST):
+                self._room -= plain * (len(parts) + 30)
+                self._containers.append(thing)
+        elif not isinstance(thing, ModuleType | type):
             if isinstance(thing, hooks.Watched):
-                settings = _public(space)
-                self._settings.append((space, settings))
-                self._waiting += settings.values()
-            elif not kinds:
-                self._waiting += space.values()
-            if kinds or not isinstance(thing, hooks.Watched):
-                self._note_loaded(space)
-            for kind in kinds:  # what the object may come to hide
-                hidden = self._code_names.intersection(vars(kind)) | self._asked
-                for name in hidden - space.keys():
-                    self._named.append((space, name, _MISSING))
-        for kind in kinds:
-            self._note_loaded(vars(kind))
-            self._waiting += [vars(kind).get("__call__"), vars(kind).get("__getitem__")]
+                self.models.append(thing)
+                for name, content in vars(thing).items():
+                    self._note(vars(thing), name, content) if name[0] != "_" else None
+                self._wait_for(*vars(thing).values())
+            self._waiting.append((getattr_static(type(thing), "__call__", None), thing))
 
-    def _note_loaded(self, space: Mapping[str, Any]) -> None:
-        for name in self._code_names.intersection(space):
-            self._note(space, name)
+    def _wait_for(self, *things: Any) -> None:
+        self._waiting += [(thing, None) for thing in things]
 
-    def _note(self, space: Mapping[str, Any] | _Slots, name: str) -> None:
-        content = space.get(name, _MISSING)
-        self._named.append((space, name, content))
-        self._waiting.append(content)
+    def _look_at_function(self, function: FunctionType, owner: Any) -> None:
+        code = function.__code__
+        cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
+        self._wait_for(*[_read(cell, "cell_contents") for cell in cells.values()])
+        self._wait_for(function.__dict__, function.__defaults__, function.__kwdefaults__)
+        for root, name, *attributes in () if is_fixed(code.co_filename) else loads(code):
+            thing = _MISSING
+            if root == "cell" and name in cells:
+                thing = self._note(cells[name], "cell_contents")
+            elif root == "global" and name in function.__globals__:
+                thing = self._note(function.__globals__, name)
+            elif root == "local" and code.co_varnames[:1] == (name,):
+                thing = owner
+            for attribute in attributes:
+                thing = self._attribute(thing, attribute)
+
+    def _attribute(self, thing: Any, name: str) -> Any:
+        """Note an attribute; its content."""
+        if thing is _MISSING or isinstance(thing, Value):
+            return _MISSING
+        static = getattr_static(thing, name, _MISSING)
+        if isinstance(static, property | FunctionType):
+            self._waiting.append((getattr(static, "fget", static), thing))
+            return _MISSING
+        space = getattr_static(thing, "__dict__", None)
+        content = _read(thing, name)
+        return self._note(space if isinstance(space, dict) and name in space else thing, name, content)
+
+    def _note(self, place: Any, name: str, content: Any = _MISSING) -> Any:
+        content = _read(place, name) if content is _MISSING else content
+        if content is not _MISSING and not isinstance(content, MethodType):
+            self._named[id(place), name] = place, name, content
+            self._wait_for(content)
+        return content
 
 
-class _Slots:
-    """The slots of an object, read like a dict."""
-
-    def __init__(self, thing: Any) -> None:
-        self._thing = thing
-
-    def get(self, name: str, default: Any) -> Any:
-        return getattr(self._thing, name, default)
-
-
-def _slots(kind: type) -> tuple[str, ...]:
-    slots = vars(kind).get("__slots__", ())
-    return (slots,) if isinstance(slots, str) else tuple(slots)
-
-
-def _public(space: dict[str, Any]) -> dict[str, Any]:
-    return {name: content for name, content in space.items() if not name.startswith("_")}
-
-
-def _content(cell: CellType) -> Any:
+def _read(place: Any, name: str) -> Any:
+    """`place.name`, or an entry of a dict."""
     try:
-        return cell.cell_contents
-    except ValueError:  # a name that has no value yet
+        return place[name] if isinstance(place, dict) else getattr(place, name)
+    except Exception:  # an empty cell, a proxy, which may raise whatever it likes
         return _MISSING
+
+
+def _is_array(thing: Any) -> bool:
+    return hasattr(thing, "dtype") and hasattr(thing, "tolist") and getattr(thing, "shape", ()) != ()
+
+
+def _content(thing: Any) -> Any:
+    """The entries of a container, as something that does not change with it."""
+    if isinstance(thing, dict):
+        return list(thing.items())
+    return thing.ravel().tolist() if _is_array(thing) else type(thing)(thing)
 
 
 def _equal(found: Any, content: Any) -> bool:
@@ -242,20 +170,3 @@ def _equal(found: Any, content: Any) -> bool:
             a is b or _equal(a, b) for a, b in zip(found, content, strict=True)
         )
     return type(found) in _PLAIN and repr(found) == repr(content)
-
-
-@functools.cache
-def _file_of(module: str) -> str:
-    return getattr(sys.modules.get(module), "__file__", None) or ""
-
-
-def _is_own(thing: Any) -> bool:
-    """Whether it is not the user's code: part of this library, of Python, or installed."""
-    if isinstance(thing, FunctionType):
-        return thing.__code__.co_filename.startswith(NOT_THE_USERS)
-    name = thing.__name__ if isinstance(thing, ModuleType) else thing.__module__
-    if not isinstance(name, str):
-        return True
-    if name in sys.builtin_module_names:
-        return name != "__main__"
-    return _file_of(name).startswith(NOT_THE_USERS)

@@ -1,0 +1,113 @@
+"""How does a recording see what a function reads and writes of Values? Through two properties.
+
+While anything is recorded, properties stand in for `Value.data` and `Value.grad` (and for those of
+Linked leaves). In the recording they ask its tracer; to every other thread and task, and to the
+engine itself, they are what they stand in for.
+"""
+
+from __future__ import annotations
+
+import operator
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+from weakref import WeakSet
+
+from autograd.jit.leaves import Linked
+from autograd.jit.recorded import plain, tracer_here
+from autograd.value import Value
+
+
+class _Own:
+    """The descriptors of the classes themselves, by class and name."""
+
+    data = {kind: vars(kind)["data"] for kind in (Value, Linked)}
+    grad = {kind: vars(kind)["grad"] for kind in (Value, Linked)}
+
+
+def own(value: Value, name: str) -> Any:
+    """The number in `value.data` or `value.grad`, whatever is recorded."""
+    return getattr(_Own, name)[_kind(value)].__get__(value)
+
+
+def set_own(value: Value, name: str, number: Any) -> None:
+    """Write to `value.data` or `value.grad`, whatever is recorded."""
+    getattr(_Own, name)[_kind(value)].__set__(value, number)
+
+
+def writer(value: Value, name: str, number: float) -> Callable[[], None]:
+    """What writes a number to `value.data` or `value.grad`, by C code only."""
+    if isinstance(value, Linked):
+        return partial(operator.setitem, getattr(value._right, name), value._right.index, number)
+    return partial(getattr(_Own, name)[Value].__set__, value, number)
+
+
+def writers(numbers: Iterable[tuple[Value, float, float]]) -> list[Callable[[], None]]:
+    """What gives Values these numbers and gradients."""
+    return [
+        writer(value, name, number)
+        for value, data, grad in numbers
+        for name, number in (("data", data), ("grad", grad))
+    ]
+
+
+def numbers_of(values: Iterable[Value]) -> list[tuple[Value, float, float]]:
+    """Values with their numbers and gradients."""
+    return [(value, own(value, "data"), own(value, "grad")) for value in values]
+
+
+def at_once(writes: Iterable[Callable[[], None]]) -> None:
+    """Do all of it in one call of C code: a signal handler, or a Ctrl-C, sees all or nothing."""
+    deque(map(operator.call, writes), maxlen=0)
+
+
+def _kind(value: Value) -> type[Value]:
+    return Linked if isinstance(value, Linked) else Value
+
+
+def _stand_in(kind: type[Value], name: str) -> property:
+    """The property in place of `kind.name`."""
+    descriptor = getattr(_Own, name)[kind]
+    get, put = descriptor.__get__, descriptor.__set__
+
+    def read(value: Value) -> Any:
+        tracer = tracer_here()
+        return get(value) if tracer is None else tracer.read(value, name)
+
+    def write(value: Value, number: Any) -> None:
+        tracer = tracer_here()
+        if tracer is None:
+            put(value, plain(number))
+        else:
+            tracer.write(value, name, number)
+
+    return property(read, write)
+
+
+_stand_ins = {(kind, name): _stand_in(kind, name) for kind in _Own.data for name in ("data", "grad")}
+_lock = threading.Lock()
+_recordings: WeakSet[Any] = WeakSet()
+
+
+@contextmanager
+def captured(recording: Any) -> Iterator[None]:
+    """Inside, the tracer of the current context sees what is read and written.
+
+    Args:
+        recording: tells recordings in several threads apart: the last one ends the standing in.
+    """
+    with _lock:
+        _recordings.add(recording)
+        for (kind, name), stand_in in _stand_ins.items():
+            setattr(kind, name, stand_in)
+    try:
+        yield
+    finally:
+        with _lock:
+            _recordings.discard(recording)
+            if not _recordings:
+                for kind, name in _stand_ins:
+                    setattr(kind, name, getattr(_Own, name)[kind])

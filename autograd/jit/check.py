@@ -1,0 +1,166 @@
+"""Does a replay give what the eager call gives? It is computed beside one, and compared.
+
+No analysis of Python code can know all that a function depends on, so a program proves itself. The
+eager run is the call: what it does happens, once, and the numbers that it draws are those that the
+replay is given. The replay works on a copy of what it reads, and every number must be equal: to the
+last bit, nan to nan, and 0.0 is not -0.0.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from autograd import hooks
+from autograd.clock import clock
+from autograd.context import entered
+from autograd.jit.capture import numbers_of
+from autograd.jit.program import UNSURE, Program
+from autograd.jit.refusal import TraceError
+from autograd.jit.results import Output, Passed, as_replayed
+from autograd.jit.structure import flatten
+from autograd.value import Value
+
+CAUSES = (
+    "it depends on something that a recording does not see (a number from an attribute, an array or"
+    " a file, a counter, a function of the math module on an argument, a random number that nn does"
+    " not draw), or changes such a thing: pass it as an argument, keep it in a Value, write the"
+    " methods of Values (Value(x).exp()), draw by nn.gauss() or nn.uniform()"
+)
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
+
+
+def checked(
+    program: Program,
+    call: Callable[[], Any],
+    numbers: array[float],
+    passed: Sequence[Value],
+    is_disturbed: Callable[[], bool],
+) -> tuple[Any, str | None]:
+    """What an eager call returns, as a replay returns it; and how a replay beside it differs.
+
+    Args:
+        call: makes the eager call. numbers, passed: its arguments.
+        is_disturbed: whether somebody has run the function since it was last asked: then there is
+            nothing to compare.
+    """
+    known = [value for value in program.watch.values if not any(value is v for v in passed)]
+    before = numbers_of(known)
+    program.read(numbers, passed)
+    drawn: list[tuple[Any, Any]] = []
+    since = next(clock.numbers)
+    is_disturbed()
+    with entered(hooks.draws, drawn):
+        returned = call()
+    difference = None
+    if not is_disturbed():
+        draws = _numbers_drawn(drawn)
+        if len(draws) != program.draws:
+            difference = f"{len(draws)} numbers are drawn, not {program.draws}"
+        else:
+            out = program.run(draws)
+            if out is not UNSURE:
+                difference = next(_differences(program, out, returned, passed, before), None)
+                program.replays += 1
+                program.checks += difference is None
+    return as_replayed(returned, since), difference
+
+
+def _numbers_drawn(drawn: list[tuple[Any, Any]]) -> list[float]:
+    """What a replay would read again; the first of each key, and no Values."""
+    first = {key if key is not None else object(): found for key, found in reversed(drawn)}
+    return [float(found) for found in reversed(first.values()) if not isinstance(found, Value)]
+
+
+def _differences(
+    program: Program,
+    out: Any,
+    returned: Any,
+    passed: Sequence[Value],
+    before: list[tuple[Value, float, float]],
+) -> Iterator[str]:
+    """What is not equal, in words."""
+    ports = program.ports
+    now = ports.now(passed)
+    replayed = out[: ports.first_result]
+    same = (replayed.view(np.int64) == now.view(np.int64)) | (np.isnan(replayed) & np.isnan(now))
+    for place in np.flatnonzero(~same).tolist():
+        holder, kind = ports.targets[place]
+        yield f"{_name_of(program, holder)}.{kind} is {now[place]!r}, and {replayed[place]!r} in the replay"
+    written = {(id(holder), kind) for holder, kind in ports.targets}
+    for value, *numbers in before:
+        for kind, number, found in zip(("data", "grad"), numbers, (value.data, value.grad), strict=True):
+            if not _equal(number, found) and (id(value._right), kind) not in written:
+                yield f"{_name_of(program, value)}.{kind} is {found!r}, and stays {number!r} in the replay"
+    yield from _differing_results(program, out[ports.first_result :].tolist(), returned, passed)
+
+
+def _differing_results(
+    program: Program, computed: list[float], returned: Any, passed: Sequence[Value]
+) -> Iterator[str]:
+    numbers: list[Any] = []
+    values: list[Value] = []
+    expected = program.returned
+    try:
+        structure = flatten(returned, numbers, values)
+    except (TraceError, OverflowError):
+        structure = None
+    if structure != expected.structure:
+        yield "what it returns has another structure, or other texts, in the replay"
+        return
+    rest = iter(computed)
+    for i, (number, part) in enumerate(zip(numbers, expected.numbers, strict=True)):
+        is_output = isinstance(part, Output)
+        replayed = (int if part.whole else float)(next(rest)) if is_output else part
+        if type(number) is not type(replayed) or not _equal(number, replayed):
+            yield f"the {_ordinal(i)} number is {number!r}, and {replayed!r} in the replay"
+    for i, (value, part) in enumerate(zip(values, expected.values, strict=True)):
+        what = f"the {_ordinal(i)} result"
+        if not isinstance(part, Output):
+            if value is not (passed[part.position] if isinstance(part, Passed) else part):
+                yield f"{what} is another Value in the replay"
+            continue
+        for kind, found in (("", value.data), ("the gradient of ", value.grad)):
+            replayed = next(rest)
+            if not _equal(found, replayed):
+                yield f"{kind}{what} is {found!r}, and {replayed!r} in the replay"
+        if (value.label, bool(value.parents)) != (part.label, part.history):
+            yield f"{what} is labelled {value.label!r}, and {part.label!r} in the replay"
+
+
+def _equal(a: Any, b: Any) -> bool:
+    """Whether two numbers are equal to the last bit."""
+    return bool(a == b and math.copysign(1.0, a) == math.copysign(1.0, b)) or bool(a != a and b != b)
+
+
+def _ordinal(i: int) -> str:
+    return _ORDINALS[i] if i < len(_ORDINALS) else f"{i + 1}th"
+
+
+def _name_of(program: Program, holder: Any) -> str:
+    """The name of a Value, or of the link of one, in the models used: `layers.0.neurons.3.w.1`."""
+    if isinstance(holder, int):
+        return f"the {_ordinal(holder)} Value passed"
+    names = [
+        name
+        for model in program.watch.models
+        for name, value in _paths(model, "", set())
+        if value is holder or value._right is holder
+    ]
+    labels = [v.label for v in program.watch.values if v is holder or v._right is holder]
+    return max(names, key=len, default="") or next(filter(None, labels), "a Value")
+
+
+def _paths(thing: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Value]]:
+    """(path, Value) of the Values in an object, its containers and the objects in these."""
+    if isinstance(thing, Value):
+        yield path[1:], thing
+    elif id(thing) not in seen and isinstance(thing, hooks.Watched | dict | list | tuple):
+        seen.add(id(thing))
+        parts: Any = vars(thing) if isinstance(thing, hooks.Watched) else thing
+        for key, part in parts.items() if isinstance(parts, dict) else enumerate(parts):
+            yield from _paths(part, f"{path}.{key}", seen)

@@ -1,0 +1,109 @@
+"""What does a jitted function return? The same kind of result from every call.
+
+Eager calls, recorded ones and replays all return Values without a history: no gradient flows out of
+a jitted function. Leaves from outside are returned as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from autograd.jit.recorded import Number, plain
+from autograd.jit.refusal import TraceError
+from autograd.jit.structure import build, flatten
+from autograd.primitive import Opaque
+from autograd.value import Value
+
+
+class Output(NamedTuple):
+    """A returned number or Value that the function computed.
+
+    data: the node of its number. grad: that of its gradient; None for a plain number.
+    history: whether it has parents. whole: whether it is an int.
+    """
+
+    data: int
+    grad: int | None = None
+    label: str = ""
+    history: bool = False
+    whole: bool = False
+
+
+class Passed(NamedTuple):
+    """A returned Value that was passed as an argument: its position among these."""
+
+    position: int
+
+
+class Returned(NamedTuple):
+    """What a function returned: its structure, and what there is in it.
+
+    numbers: an Output, or a number that is the same in each replay.
+    values: an Output, a Passed, or a leaf from outside.
+    """
+
+    structure: Any
+    numbers: list[Output | float]
+    values: list[Output | Passed | Value]
+
+    def outputs(self) -> list[Output]:
+        """What was computed, in the order in which `rebuilt` takes it."""
+        return [part for part in (*self.numbers, *self.values) if isinstance(part, Output)]
+
+    def rebuilt(self, computed: Sequence[float], passed: Sequence[Value]) -> Any:
+        """The same from other numbers: of each Output its number, and its gradient if it has one.
+
+        passed: the Values that were passed as arguments.
+        """
+        rest = iter(computed)
+
+        def made(part: Any) -> Any:
+            if isinstance(part, Output):
+                if part.grad is None:
+                    return int(next(rest)) if part.whole else next(rest)
+                return _value(next(rest), next(rest), part.label, part.history)
+            return passed[part.position] if isinstance(part, Passed) else part
+
+        numbers, values = list(map(made, self.numbers)), list(map(made, self.values))
+        return build(self.structure, iter(numbers).__next__, iter(values).__next__)
+
+
+def as_replayed(returned: Any, since: float) -> Any:
+    """What an eager call returned, as a replay would return it.
+
+    since: the number of the clock when the call began.
+    """
+    numbers: list[Any] = []
+    values: list[Value] = []
+    try:
+        structure = flatten(returned, numbers, values)
+    except (TraceError, OverflowError):  # a recording will refuse it
+        return returned
+    computed = [value._left is not None and value._made >= since for value in values]
+    if not any(computed) and not any(isinstance(number, Number) for number in numbers):
+        return returned
+    cut = [
+        _value(value.data, value.grad, value.label, True) if new else value
+        for value, new in zip(values, computed, strict=True)
+    ]
+    return build(structure, map(plain, numbers).__next__, iter(cut).__next__)
+
+
+def _no_gradient(out: Any, x: Any) -> Any:
+    raise ValueError(
+        "no gradient flows out of a jitted function: take it inside, with backward() or grad(), or"
+        " use .detach() of what it returned"
+    )
+
+
+_JIT = Opaque("jit", lambda x: x, _no_gradient)
+_INSIDE = Value(0.0, "inside a jitted function")
+
+
+def _value(data: float, grad: float, label: str, history: bool) -> Value:
+    value = Value(data, label)
+    value.grad = grad
+    if history:
+        value._primitive, value._left = _JIT, _INSIDE
+    return value
