@@ -90,7 +90,7 @@ def _differences(
     same = (replayed.view(np.int64) == now.view(np.int64)) | (np.isnan(replayed) & np.isnan(now))
     for place in np.flatnonzero(~same).tolist():
         holder, kind = ports.targets[place]
-        yield f"{_name_of(program, holder)}.{kind} is {now[place]!r}, and {replayed[place]!r} in the replay"
+        yield f"{_name_of(program, holder)}.{kind} is {float(now[place])!r}, and {float(replayed[place])!r} in the replay"
     written = {(id(holder), kind) for holder, kind in ports.targets}
     for value, *numbers in before:
         for kind, number, found in zip(("data", "grad"), numbers, (value.data, value.grad), strict=True):
@@ -128,8 +128,10 @@ def _differing_results(
             replayed = next(rest)
             if not _equal(found, replayed):
                 yield f"{kind}{what} is {found!r}, and {replayed!r} in the replay"
-        if (value.label, bool(value.parents)) != (part.label, part.history):
+        if value.label != part.label:
             yield f"{what} is labelled {value.label!r}, and {part.label!r} in the replay"
+        if bool(value.parents) != part.history:
+            yield f"{what} is a leaf only in {'the replay' if value.parents else 'the call'}"
 
 
 def _equal(a: Any, b: Any) -> bool:

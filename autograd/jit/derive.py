@@ -81,7 +81,8 @@ def grad(recorder: Recorder, output: int, inputs: list[int]) -> list[int | None]
             found.append(None)
             continue
         place = cast(int, gradient)
-        found.append(place if tape.kinds[place] != NUMBER else tape.add(COPY, (place,), LEAF))
+        is_graph = recorder.history and tape.kinds[place] != NUMBER
+        found.append(place if is_graph else tape.add(COPY, (place,), LEAF))
     return found
 
 
@@ -203,6 +204,20 @@ _ALL_VALUES = ((), (_ANY,), (_ANY, _ANY))
 # what C code makes of it, such as `math.cos(x)`, is recognised.
 _BITS = (0x7FF8_0000_0AD0_67AD).to_bytes(8, "little")
 (_UNKNOWN,) = unpack("<d", _BITS)
+
+
+def _power_by_base(out: Any, x: Any, n: Any) -> Any:
+    """The slope of `x ** n` where n is not known: what the rule in ops.py gives, by choices."""
+
+    def is_number(k: float) -> Any:
+        return (1.0 - ops.greater(n, k)) * (1.0 - ops.less(n, k))
+
+    rest = (n - 1.0) + 1.0 - n
+    is_exact = (1.0 - ops.greater(rest, 0.0)) * (1.0 - ops.less(rest, 0.0))
+    slope = ops.where(is_exact, n * x ** (n - 1.0), n * out / x)
+    slope = ops.where(is_number(2.0), 2.0 * x, slope)
+    slope = ops.where(is_number(1.0), 1.0, slope)
+    return ops.where(is_number(0.0), 0.0, slope)
 
 
 class _UsesMore(Exception):
@@ -337,6 +352,9 @@ def _recorded_rule(
     recorder: Recorder, primitive: Primitive, position: int, signature: tuple[int, ...]
 ) -> _Rule | None:
     """Run a rule on stand-ins. None if it uses more than its operands, so it has no fixed steps."""
+    rule = primitive.backward[position]
+    if primitive is ops.pow and signature[1] == _ANY:
+        rule = _power_by_base
     constants = recorder.tracer.tape.constants
     alone = _OfRuleAlone()
     given = [
@@ -346,7 +364,7 @@ def _recorded_rule(
         for i, entry in enumerate([_ANY, *signature])
     ]
     try:
-        local = _run(recorder, alone, True, primitive.backward[position], given)
+        local = _run(recorder, alone, True, rule, given)
     except _UsesMore:
         return None
     if local.__class__ is float:

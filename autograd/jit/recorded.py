@@ -109,8 +109,13 @@ class Number(float):
     __rmul__ = _arithmetic(ops.mul, operator.mul, back=True)
     __truediv__ = _arithmetic(ops.div, operator.truediv)
     __rtruediv__ = _arithmetic(ops.div, operator.truediv, back=True)
-    __pow__ = _arithmetic(ops.pow, operator.pow)
-    __rpow__ = _arithmetic(ops.pow, operator.pow, back=True)
+    _to_the_number = _arithmetic(ops.pow, operator.pow)
+    _to_the_power = _arithmetic(ops.power, operator.pow)
+    __rpow__ = _arithmetic(ops.power, operator.pow, back=True)
+
+    def __pow__(self, exponent: Any) -> Any:
+        variable = isinstance(exponent, Number)
+        return self._to_the_power(exponent) if variable else self._to_the_number(exponent)
     __neg__ = _arithmetic(ops.neg, operator.neg)
     __abs__ = _arithmetic(ops.abs, operator.abs)
 
