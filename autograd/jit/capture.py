@@ -87,7 +87,9 @@ def _stand_in(kind: type[Value], name: str) -> property:
     return property(read, write)
 
 
-_stand_ins = {(kind, name): _stand_in(kind, name) for kind in _Own.data for name in ("data", "grad")}
+_stand_ins = {
+    (kind, name): _stand_in(kind, name) for kind in _Own.data for name in ("data", "grad")
+}
 _lock = threading.Lock()
 _recordings: WeakSet[Any] = WeakSet()
 

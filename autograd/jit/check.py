@@ -59,21 +59,24 @@ def checked(
     difference = None
     if not is_disturbed():
         draws = _numbers_drawn(drawn)
-        if len(draws) != program.draws:
-            difference = f"{len(draws)} numbers are drawn, not {program.draws}"
-        else:
-            out = program.run(draws)
-            if out is not UNSURE:
-                difference = next(_differences(program, out, returned, passed, before), None)
-                program.replays += 1
-                program.checks += difference is None
+        out = program.run((draws + [0.0] * program.draws)[: program.draws])
+        if out is not UNSURE:
+            difference = next(_differences(program, out, returned, passed, before), None)
+            if len(draws) != program.draws:
+                difference = f"it draws {len(draws)} numbers, and {program.draws} in the replay"
+            program.replays += 1
+            program.checks += difference is None
     return as_replayed(returned, since), difference
 
 
 def _numbers_drawn(drawn: list[tuple[Any, Any]]) -> list[float]:
     """What a replay would read again; the first of each key, and no Values."""
-    first = {key if key is not None else object(): found for key, found in reversed(drawn)}
-    return [float(found) for found in reversed(first.values()) if not isinstance(found, Value)]
+    numbers, keys = [], set()
+    for key, found in drawn:
+        if key not in keys and not isinstance(found, Value):
+            numbers.append(float(found))
+        keys.add(key if key is not None else object())
+    return numbers
 
 
 def _differences(
@@ -93,7 +96,9 @@ def _differences(
         yield f"{_name_of(program, holder)}.{kind} is {float(now[place])!r}, and {float(replayed[place])!r} in the replay"
     written = {(id(holder), kind) for holder, kind in ports.targets}
     for value, *numbers in before:
-        for kind, number, found in zip(("data", "grad"), numbers, (value.data, value.grad), strict=True):
+        for kind, number, found in zip(
+            ("data", "grad"), numbers, (value.data, value.grad), strict=True
+        ):
             if not _equal(number, found) and (id(value._right), kind) not in written:
                 yield f"{_name_of(program, value)}.{kind} is {found!r}, and stays {number!r} in the replay"
     yield from _differing_results(program, out[ports.first_result :].tolist(), returned, passed)
@@ -136,7 +141,9 @@ def _differing_results(
 
 def _equal(a: Any, b: Any) -> bool:
     """Whether two numbers are equal to the last bit."""
-    return bool(a == b and math.copysign(1.0, a) == math.copysign(1.0, b)) or bool(a != a and b != b)
+    return bool(a == b and math.copysign(1.0, a) == math.copysign(1.0, b)) or bool(
+        a != a and b != b
+    )
 
 
 def _ordinal(i: int) -> str:

@@ -312,9 +312,7 @@ class LocalDerivatives:
 
     def _signature(self, parents: tuple[int, ...]) -> tuple[int, ...]:
         constants = self._tape.constants
-        return tuple(
-            [p if p in constants else _ANY for p in parents]
-        )
+        return tuple([p if p in constants else _ANY for p in parents])
 
     def _unless_0(self, upstream: NodeOrFloat, local: NodeOrFloat) -> NodeOrFloat:
         """A local derivative, or 0 where the gradient that it is multiplied with is 0.

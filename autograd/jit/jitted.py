@@ -177,22 +177,28 @@ class Jitted:
                 self._called.clear()
             self._called.add(key)
             if self._first_calls == _TOO_MANY:
-                self._warn(f"none of {_TOO_MANY} calls in a row had arguments of a structure as"
-                           " before: pass arrays of one shape; a function or a method made anew in"
-                           " each call is another one each time")
+                self._warn(
+                    f"none of {_TOO_MANY} calls in a row had arguments of a structure as"
+                    " before: pass arrays of one shape; a function or a method made anew in"
+                    " each call is another one each time"
+                )
             return self._eager(call, Watch([self.function, *objects_in(call.structure)]).values)
         if self._recordings >= _TOO_MANY:
             return self._eager(call, programs[-1].watch.values if programs else [])
         self._recordings += 1
         if self._recordings == _TOO_MANY:
             why = f"{changed} changes" if changed else "it is not the same"
-            self._warn(f"it was recorded {_TOO_MANY} times in a row, because {why} from call to"
-                       " call: pass that as an argument")
+            self._warn(
+                f"it was recorded {_TOO_MANY} times in a row, because {why} from call to"
+                " call: pass that as an argument"
+            )
         return self._recorded(programs, call)
 
     def _eager(self, call: _Call, values: Iterable[Value], program: Program | None = None) -> Any:
         """An eager call. If it raises, these Values, and what the program uses, are as before."""
-        undo = writers(numbers_of({*values, *call.passed})) + (program.ports.undo() if program else [])
+        undo = writers(numbers_of({*values, *call.passed})) + (
+            program.ports.undo() if program else []
+        )
         since = next(clock.numbers)
         try:
             return as_replayed(self._called_plainly(call), since)
@@ -222,7 +228,7 @@ class Jitted:
                     f"{self.__name__} changes {changed}, which a replay would not: return it, or"
                     " keep it in a Value and assign() that"
                 )
-            if not self._is_disturbed:
+            if not self._is_disturbed and not tracer.has_failed:
                 seconds = time.perf_counter() - start
                 program = Program(self.__name__, recording, watch, self.backend, seconds)
                 program.number = self._calls
@@ -288,7 +294,11 @@ class Jitted:
         first, last = program.number + 1, self._calls - 1
         doubt = "no call before it is in doubt"
         if first <= last:
-            doubt = f"calls {first} to {last} are in doubt" if first < last else f"call {last} is in doubt"
+            doubt = (
+                f"calls {first} to {last} are in doubt"
+                if first < last
+                else f"call {last} is in doubt"
+            )
         raise TraceError(
             f"{self.__name__}: a replay would not do what call {self._calls} did, which was eager:"
             f" {difference}. The state is that of the eager call; {doubt}. Probably {CAUSES}."

@@ -19,13 +19,13 @@ def loads(code: CodeType) -> tuple[tuple[str, ...], ...]:
     found: list[tuple[str, ...]] = []
     path: tuple[str, ...] = ()
     for step in dis.get_instructions(code):
-        name = step.argval[-1] if isinstance(step.argval, tuple) else step.argval
         if step.opname in _ATTRIBUTES:
-            path = (*path, name) if path else ()
+            path = (*path, step.argval) if path else ()
         elif step.opname.startswith("LOAD_FAST"):
-            path = ("local", name)
+            names = step.argval  # of an instruction that loads two, both
+            path = ("local", names[-1] if isinstance(names, tuple) else names)
         elif step.opname in _ROOTS:
-            path = (_ROOTS[step.opname], name)
+            path = (_ROOTS[step.opname], step.argval)
         elif step.opname != "COPY":  # that of `config.count += 1`
             path = ()
         if path:

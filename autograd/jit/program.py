@@ -31,6 +31,7 @@ from autograd.jit.watch import Watch
 from autograd.text import for_stream
 from autograd.value import Value
 
+
 def _wanted(recording: Recording) -> set[int]:
     """The nodes that a replay has to compute: what leaves become, and what is returned."""
     wanted = {

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from autograd.context import current
 from autograd.jit.capture import captured
 from autograd.jit.graph import RESULT, Graph, Source
-from autograd.jit.recorded import Number, Whole, number_at
+from autograd.jit.recorded import Number, Whole, number_at, plain
 from autograd.jit.recorder import Recorder
 from autograd.jit.refusal import TraceError
 from autograd.jit.results import Output, Passed, Returned
@@ -56,13 +56,13 @@ def record(
     Raises TraceError for what a replay could not repeat, and what the function raises.
     """
     tape = tracer.tape
-    given = [
+    arguments = [
         number_at(tape.add(Source("argument", i)), number, tracer)
         for i, number in enumerate(numbers)
     ]
     for value in passed:
         tracer.node_of(value)
-    args, kwargs = build(structure, iter(given).__next__, iter(passed).__next__)
+    args, kwargs = build(structure, iter(arguments).__next__, iter(passed).__next__)
     before = _laid_out((args, kwargs))
     outer, context = current.get(), copy_context()
     remembers = outer.interpreter is outer.interpreter.with_history()
@@ -77,7 +77,10 @@ def record(
         raise tracer.refused
     if _laid_out((args, kwargs)) != before:
         raise TraceError("an argument is changed, which a replay would not: return what it becomes")
-    shape, plain, found = _flat(returned)
+    shape, given, found = _flat(returned)
+    # Laid out again, as plain numbers would be.
+    plain_numbers = map(plain, given)
+    shape, _, _ = _flat(build(shape, plain_numbers.__next__, iter(found).__next__))
     if any(True for _ in objects_in(shape)):
         raise TraceError("a function or an object cannot be returned: return its Values")
     values = [_output(tracer, value, passed) for value in found]
@@ -85,7 +88,7 @@ def record(
         Output(number.node, whole=type(number) is Whole)
         if isinstance(number, Number) and number.tracer is tracer
         else number
-        for number in plain
+        for number in given
     ]
     recording = Recording(
         tape,

@@ -116,6 +116,7 @@ class Number(float):
     def __pow__(self, exponent: Any) -> Any:
         variable = isinstance(exponent, Number)
         return self._to_the_power(exponent) if variable else self._to_the_number(exponent)
+
     __neg__ = _arithmetic(ops.neg, operator.neg)
     __abs__ = _arithmetic(ops.abs, operator.abs)
 

@@ -41,6 +41,9 @@ class Recorder(Interpreter):
         token = current.set(own_context)
         try:
             value = self.engine.apply(own_context, primitive, left, right)
+        except Exception:
+            tracer.has_failed = True
+            raise
         finally:
             current.reset(token)
         tracer.nodes[value] = node
@@ -115,6 +118,9 @@ class Recorder(Interpreter):
         token = current.set(self._engines(current.get()))
         try:
             yield
+        except Exception:
+            self.tracer.has_failed = True
+            raise
         finally:
             current.reset(token)
 
@@ -128,4 +134,3 @@ class Recorder(Interpreter):
             found.outer = None if context.outer is None else self._engines(context.outer)
             self._engines_own[context] = found
         return found
-

@@ -6,7 +6,7 @@ a jitted function. Leaves from outside are returned as they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from autograd.jit.recorded import Number, plain

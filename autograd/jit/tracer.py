@@ -17,7 +17,8 @@ from autograd.clock import clock
 from autograd.context import OUTSIDE, current, entered
 from autograd.hooks import Hooks
 from autograd.jit.capture import at_once, own, set_own, writers
-from autograd.jit.graph import COPY, LEAF, NUMBER, RESULT, Graph, Source, Tape
+from autograd.jit.graph import COPY, LEAF, NUMBER, Graph, Source, Tape
+from autograd.jit.leaves import Linked
 from autograd.jit.recorded import EXACT, Number, number_at, plain
 from autograd.jit.refusal import TraceError, is_interrupt, refuse
 from autograd.messages import no_gradient
@@ -102,6 +103,7 @@ class Tracer(Hooks):
             the state that it had.
         guards: (read, what it gave): a replay holds only while `read` gives the same.
         recorders: the interpreters of the recording: results forget, results remember.
+        has_failed: whether an operation has raised an error, which may decide what comes next.
         start: the number of the clock when the recording began.
         refused: the first TraceError, which ends the recording also where the function catches it.
     """
@@ -119,6 +121,7 @@ class Tracer(Hooks):
         self.streams: dict[Callable[[], random.Random], Any] = {}
         self.guards: list[tuple[Callable[[], Any], Any]] = []
         self.refused: TraceError | None = None
+        self.has_failed = False
         self._settings: dict[Any, Number] = {}  # what `varying` read, by key
         self._fresh: dict[Value, int] = {}  # the node of the number that a Value was made of
         self.start = next(clock.numbers)
@@ -157,6 +160,8 @@ class Tracer(Hooks):
         fresh = self._fresh.get(value)
         if value._primitive is CONSTANT:
             return self.tape.constant(own(value, "data")) if fresh is None else fresh
+        if type(value) not in (Value, Linked):
+            refuse(f"a {type(value).__name__} cannot be used", "use Values themselves")
         if value._left is not None:
             refuse(
                 f"{value.label or 'a Value'} was computed before, and cannot be used",
@@ -217,9 +222,7 @@ class Tracer(Hooks):
         """Add the nodes of start + w_1 x_1 + w_2 x_2 + ..., as by the operators; the last one."""
         tape = self.tape
         total = self.node_of(start)
-        factors = [
-            (self.node_of(w), self.node_of(x)) for w, x in zip(weights, inputs, strict=True)
-        ]
+        factors = [(self.node_of(w), self.node_of(x)) for w, x in zip(weights, inputs, strict=True)]
         first = len(tape)
         operands: list[tuple[int, ...]] = []
         for k, pair in enumerate(factors):
@@ -251,7 +254,11 @@ class Tracer(Hooks):
 
     def compute(self, function: Callable[..., Any], operands: Sequence[Any]) -> Any:
         """The result of a function of plain numbers."""
-        return function(*map(plain, operands))
+        try:
+            return function(*map(plain, operands))
+        except Exception:
+            self.has_failed = True
+            raise
 
     # --- leaves ---
 

@@ -9,11 +9,12 @@ it finds what is common early, and the check finds the rest.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections import deque
 from collections.abc import Iterable
 from inspect import getattr_static
-from types import CellType, FunctionType, MethodType, ModuleType
+from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from autograd import hooks
@@ -68,8 +69,8 @@ class Watch:
         """Undo what has changed, as far as that can be done by assignment."""
         for place, name, content in self._kept:
             if _read(place, name) is not content:
-                put = dict.__setitem__ if isinstance(place, dict) else setattr
-                put(place, name, content)
+                with contextlib.suppress(Exception):  # of objects that take no assignments
+                    (dict.__setitem__ if isinstance(place, dict) else setattr)(place, name, content)
         for thing, content in zip(self._containers, self._contents, strict=True):
             if isinstance(thing, list | deque | set | dict) and _content(thing) != content:
                 thing.clear()
@@ -132,11 +133,13 @@ class Watch:
             return _MISSING
         space = getattr_static(thing, "__dict__", None)
         content = _read(thing, name)
-        return self._note(space if isinstance(space, dict) and name in space else thing, name, content)
+        return self._note(
+            space if isinstance(space, dict) and name in space else thing, name, content
+        )
 
     def _note(self, place: Any, name: str, content: Any = _MISSING) -> Any:
         content = _read(place, name) if content is _MISSING else content
-        if content is not _MISSING and not isinstance(content, MethodType):
+        if content is not _MISSING and not isinstance(content, MethodType | BuiltinMethodType):
             self._named[id(place), name] = place, name, content
             self._wait_for(content)
         return content
@@ -151,7 +154,9 @@ def _read(place: Any, name: str) -> Any:
 
 
 def _is_array(thing: Any) -> bool:
-    return hasattr(thing, "dtype") and hasattr(thing, "tolist") and getattr(thing, "shape", ()) != ()
+    return (
+        hasattr(thing, "dtype") and hasattr(thing, "tolist") and getattr(thing, "shape", ()) != ()
+    )
 
 
 def _content(thing: Any) -> Any:
