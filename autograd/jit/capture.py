@@ -20,29 +20,25 @@ from autograd.jit.leaves import Linked
 from autograd.jit.recorded import plain, tracer_here
 from autograd.value import Value
 
-
-class _Own:
-    """The descriptors of the classes themselves, by class and name."""
-
-    data = {kind: vars(kind)["data"] for kind in (Value, Linked)}
-    grad = {kind: vars(kind)["grad"] for kind in (Value, Linked)}
+# The descriptors of the classes themselves.
+_OWN = {(kind, name): vars(kind)[name] for kind in (Value, Linked) for name in ("data", "grad")}
 
 
 def own(value: Value, name: str) -> Any:
     """The number in `value.data` or `value.grad`, whatever is recorded."""
-    return getattr(_Own, name)[_kind(value)].__get__(value)
+    return _OWN[_kind(value), name].__get__(value)
 
 
 def set_own(value: Value, name: str, number: Any) -> None:
     """Write to `value.data` or `value.grad`, whatever is recorded."""
-    getattr(_Own, name)[_kind(value)].__set__(value, number)
+    _OWN[_kind(value), name].__set__(value, number)
 
 
 def writer(value: Value, name: str, number: float) -> Callable[[], None]:
     """What writes a number to `value.data` or `value.grad`, by C code only."""
     if isinstance(value, Linked):
         return partial(operator.setitem, getattr(value._right, name), value._right.index, number)
-    return partial(getattr(_Own, name)[Value].__set__, value, number)
+    return partial(_OWN[Value, name].__set__, value, number)
 
 
 def writers(numbers: Iterable[tuple[Value, float, float]]) -> list[Callable[[], None]]:
@@ -70,7 +66,7 @@ def _kind(value: Value) -> type[Value]:
 
 def _stand_in(kind: type[Value], name: str) -> property:
     """The property in place of `kind.name`."""
-    descriptor = getattr(_Own, name)[kind]
+    descriptor = _OWN[kind, name]
     get, put = descriptor.__get__, descriptor.__set__
 
     def read(value: Value) -> Any:
@@ -87,9 +83,7 @@ def _stand_in(kind: type[Value], name: str) -> property:
     return property(read, write)
 
 
-_stand_ins = {
-    (kind, name): _stand_in(kind, name) for kind in _Own.data for name in ("data", "grad")
-}
+_stand_ins = {place: _stand_in(*place) for place in _OWN}
 _lock = threading.Lock()
 _recordings: WeakSet[Any] = WeakSet()
 
@@ -111,5 +105,5 @@ def captured(recording: Any) -> Iterator[None]:
         with _lock:
             _recordings.discard(recording)
             if not _recordings:
-                for kind, name in _stand_ins:
-                    setattr(kind, name, getattr(_Own, name)[kind])
+                for (kind, name), descriptor in _OWN.items():
+                    setattr(kind, name, descriptor)

@@ -93,15 +93,20 @@ def _differences(
     same = (replayed.view(np.int64) == now.view(np.int64)) | (np.isnan(replayed) & np.isnan(now))
     for place in np.flatnonzero(~same).tolist():
         holder, kind = ports.targets[place]
-        yield f"{_name_of(program, holder)}.{kind} is {float(now[place])!r}, and {float(replayed[place])!r} in the replay"
+        yield _unlike(
+            f"{_name_of(program, holder)}.{kind}", float(now[place]), float(replayed[place])
+        )
     written = {(id(holder), kind) for holder, kind in ports.targets}
     for value, *numbers in before:
-        for kind, number, found in zip(
-            ("data", "grad"), numbers, (value.data, value.grad), strict=True
-        ):
+        for kind, number in zip(("data", "grad"), numbers, strict=True):
+            found = getattr(value, kind)
             if not _equal(number, found) and (id(value._right), kind) not in written:
-                yield f"{_name_of(program, value)}.{kind} is {found!r}, and stays {number!r} in the replay"
+                yield _unlike(f"{_name_of(program, value)}.{kind}", found, number)
     yield from _differing_results(program, out[ports.first_result :].tolist(), returned, passed)
+
+
+def _unlike(what: str, found: Any, replayed: Any) -> str:
+    return f"{what} is {found!r}, and {replayed!r} in the replay"
 
 
 def _differing_results(
@@ -119,23 +124,24 @@ def _differing_results(
         return
     rest = iter(computed)
     for i, (number, part) in enumerate(zip(numbers, expected.numbers, strict=True)):
-        is_output = isinstance(part, Output)
-        replayed = (int if part.whole else float)(next(rest)) if is_output else part
+        replayed: Any = part
+        if isinstance(part, Output):
+            replayed = int(next(rest)) if part.whole else next(rest)
         if type(number) is not type(replayed) or not _equal(number, replayed):
-            yield f"the {_ordinal(i)} number is {number!r}, and {replayed!r} in the replay"
-    for i, (value, part) in enumerate(zip(values, expected.values, strict=True)):
+            yield _unlike(f"the {_ordinal(i)} number", number, replayed)
+    for i, (value, result) in enumerate(zip(values, expected.values, strict=True)):
         what = f"the {_ordinal(i)} result"
-        if not isinstance(part, Output):
-            if value is not (passed[part.position] if isinstance(part, Passed) else part):
+        if not isinstance(result, Output):
+            if value is not (passed[result.position] if isinstance(result, Passed) else result):
                 yield f"{what} is another Value in the replay"
             continue
-        for kind, found in (("", value.data), ("the gradient of ", value.grad)):
+        for name, found in ((what, value.data), (f"the gradient of {what}", value.grad)):
             replayed = next(rest)
             if not _equal(found, replayed):
-                yield f"{kind}{what} is {found!r}, and {replayed!r} in the replay"
-        if value.label != part.label:
-            yield f"{what} is labelled {value.label!r}, and {part.label!r} in the replay"
-        if bool(value.parents) != part.history:
+                yield _unlike(name, found, replayed)
+        if value.label != result.label:
+            yield _unlike(f"the label of {what}", value.label, result.label)
+        if bool(value.parents) != result.history:
             yield f"{what} is a leaf only in {'the replay' if value.parents else 'the call'}"
 
 

@@ -62,6 +62,8 @@ class _Programs(WeakKeyDictionary[Any, Any]):
 class Jitted:
     """A function that is recorded once for each structure of its arguments, and replayed."""
 
+    __qualname__: str
+
     def __init__(
         self,
         function: Callable[..., Any],

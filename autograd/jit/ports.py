@@ -138,7 +138,7 @@ class Ports:
 
     def writes(self, outputs: Floats, passed: Sequence[Value]) -> list[Callable[[], None]]:
         """What gives the leaves that change their new numbers and gradients, by C code only."""
-        writes = [
+        writes: list[Callable[[], None]] = [
             partial(operator.setitem, store, where, outputs[place])
             for place, store, where in self._writes
         ]

@@ -74,6 +74,8 @@ class Program:
         guards: (read, what it gave): the program holds only while `read` gives the same.
     """
 
+    number: int
+
     def __init__(
         self, name: str, recording: Recording, watch: Watch, backend: str, seconds: float
     ) -> None:

@@ -3,8 +3,8 @@
 During a recording Values are ordinary ones. A number that the function takes as an argument, or
 reads of a Value's `.data` or `.grad`, is a `Number`: a float with its node. Arithmetic adds nodes.
 Whatever a replay could not repeat, such as a branch or a conversion, gets a TraceError that says
-what to write instead. (C code reads a float without asking it: `math.exp(x)` is found by the check.)
-Outside the recording that it belongs to, a Number is a float like any other.
+what to write instead. C code reads a float without asking it (`math.exp(x)`): the check finds that.
+Outside its recording a Number is a float like any other.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Number(float):
     _to_the_power = _arithmetic(ops.power, operator.pow)
     __rpow__ = _arithmetic(ops.power, operator.pow, back=True)
 
-    def __pow__(self, exponent: Any) -> Any:
+    def __pow__(self, exponent: Any, modulus: None = None) -> Any:
         variable = isinstance(exponent, Number)
         return self._to_the_power(exponent) if variable else self._to_the_number(exponent)
 
@@ -165,7 +165,7 @@ class Whole(Number):
     """
 
     __slots__ = ()
-    __class__ = property(lambda self: int)  # type: ignore[assignment]
+    __class__ = property(lambda self: int)
 
     def plain(self) -> int:
         """The number itself."""

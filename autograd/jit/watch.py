@@ -99,8 +99,8 @@ class Watch:
         elif not isinstance(thing, ModuleType | type):
             if isinstance(thing, hooks.Watched):
                 self.models.append(thing)
-                for name, content in vars(thing).items():
-                    self._note(vars(thing), name, content) if name[0] != "_" else None
+                for name in [name for name in vars(thing) if name[0] != "_"]:
+                    self._note(vars(thing), name)
                 self._wait_for(*vars(thing).values())
             self._waiting.append((getattr_static(type(thing), "__call__", None), thing))
 
@@ -127,18 +127,17 @@ class Watch:
         """Note an attribute; its content."""
         if thing is _MISSING or isinstance(thing, Value):
             return _MISSING
+        space = _read(thing, "__dict__")
+        if isinstance(space, dict) and name in space:
+            return self._note(space, name)
         static = getattr_static(thing, name, _MISSING)
-        if isinstance(static, property | FunctionType):
-            self._waiting.append((getattr(static, "fget", static), thing))
-            return _MISSING
-        space = getattr_static(thing, "__dict__", None)
-        content = _read(thing, name)
-        return self._note(
-            space if isinstance(space, dict) and name in space else thing, name, content
-        )
+        if not isinstance(static, property | FunctionType):
+            return self._note(thing, name)
+        self._waiting.append((getattr(static, "fget", static), thing))
+        return _MISSING
 
-    def _note(self, place: Any, name: str, content: Any = _MISSING) -> Any:
-        content = _read(place, name) if content is _MISSING else content
+    def _note(self, place: Any, name: str) -> Any:
+        content = _read(place, name)
         if content is not _MISSING and not isinstance(content, MethodType | BuiltinMethodType):
             self._named[id(place), name] = place, name, content
             self._wait_for(content)
@@ -154,9 +153,7 @@ def _read(place: Any, name: str) -> Any:
 
 
 def _is_array(thing: Any) -> bool:
-    return (
-        hasattr(thing, "dtype") and hasattr(thing, "tolist") and getattr(thing, "shape", ()) != ()
-    )
+    return hasattr(thing, "dtype") and getattr(thing, "shape", ()) != ()
 
 
 def _content(thing: Any) -> Any:
