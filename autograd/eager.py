@@ -91,7 +91,8 @@ class Eager(Interpreter):
         with entered(current, context), entered(rules_on_values, create_graph):
             gradients = sweep(inner, output, between(inner, inputs), create_graph, each)
         found = [gradients.get(node, 0.0) for node in inputs]
-        return [g if isinstance(g, Value) else Value(g) for g in found]
+        # As in `.grad`, where sums begin with 0.0, there is no -0.0.
+        return [g if isinstance(g, Value) else Value(g + 0.0) for g in found]
 
     def with_history(self) -> Interpreter:
         """The everyday interpreter."""

@@ -25,6 +25,7 @@ class Hooks:
     """The answers while nothing is recorded; a recording has its own."""
 
     recording = False
+    tape: Any = None  # the nodes of the recording
 
     def varying(self, read: Callable[[], Any], key: object, stream: Any) -> Any:
         """See `varying`."""
@@ -55,7 +56,8 @@ def is_recording() -> bool:
 
 def is_recorded(number: object) -> bool:
     """Whether a number is one of the recording: it knows its node, and cannot be looked at."""
-    return getattr(number, "tracer", None) is _hooks()
+    tape = getattr(number, "tape", None)
+    return tape is not None and tape is _hooks().tape
 
 
 def varying(

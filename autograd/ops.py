@@ -67,6 +67,8 @@ neg = _total("neg", operator.neg, -1.0, "-", text=Form("-#1:power", "sign"))
 
 
 def _power_by_base(out: Any, x: Any, n: Any) -> Any:
+    if n.__class__ is not float:
+        return _power_by_an_unknown(out, x, n)
     # The exponent is a plain number, so its special cases are known: no 0 * 0 ** -1 at x = 0.
     if n == 0.0:
         return 0.0
@@ -77,6 +79,16 @@ def _power_by_base(out: Any, x: Any, n: Any) -> Any:
     if (n - 1.0) + 1.0 == n:
         return n * x ** (n - 1.0)
     return n * out / x  # x ** (n - 1) would magnify the rounding of n - 1 by log x
+
+
+def _power_by_an_unknown(out: Any, x: Any, n: Any) -> Any:
+    # A number that stands for others, so the special cases are choices between all of them.
+    def is_(a: Any, b: Any) -> Any:
+        return (1.0 - greater(a, b)) * (1.0 - less(a, b))
+
+    slope = where(is_((n - 1.0) + 1.0, n), n * x ** (n - 1.0), n * out / x)
+    slope = where(is_(n, 2.0), 2.0 * x, where(is_(n, 1.0), 1.0, slope))
+    return where(is_(n, 0.0), 0.0, slope)
 
 
 _WHOLE = "a base below 0 takes whole exponents only"

@@ -145,7 +145,7 @@ def sweep(
             if each is not None:
                 each(node, k, local, contribution, before)
             total = contribution if before is None else before + contribution
-            if create_graph and total.__class__ is not float and total.data == 0.0:
+            if create_graph and total.__class__ is not float and data_of(total) == 0.0:
                 fixed = upstream in fixed_at_0 or _is_choice_of_0(local)
                 if fixed and (before is None or before in fixed_at_0):
                     fixed_at_0.add(total)
@@ -164,9 +164,9 @@ def between(inner: Sequence[Any], inputs: Iterable[Any]) -> set[Any]:
     return wanted
 
 
-def data_of(x: Any) -> Any:
-    """The data of a Value; a plain number of any kind as it is."""
-    return x.data if hasattr(x, "_primitive") else x
+def data_of(x: Any) -> float:
+    """The data of a Value, or a number, as a float to look at: a recording does not notice."""
+    return math.ldexp(x.data if hasattr(x, "_primitive") else x, 0)
 
 
 def _arguments(parents: Sequence[Any], wanted: set[Any], create_graph: bool) -> list[Any]:
@@ -191,13 +191,13 @@ def _is_choice_of_0(local: Any) -> bool:
     waiting = [local]
     for _ in range(8):  # no rule in the table takes more operations for a choice
         if not waiting:
-            return bool(data_of(local) == 0.0)
+            return data_of(local) == 0.0
         part = waiting.pop()
         if not hasattr(part, "_primitive") or part._primitive is CONSTANT:
             continue
         if part.primitive is None:
             return False
-        if part.primitive is relu and part.parents[0].data < 0.0:
+        if part.primitive is relu and data_of(part.parents[0]) < 0.0:
             continue  # 0 for the numbers near this one
         rules = zip(part.parents, part.primitive.backward, strict=True)
         waiting += [parent for parent, rule in rules if rule is not None]

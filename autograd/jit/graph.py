@@ -6,14 +6,6 @@ from typing import Any, NamedTuple
 
 from autograd.primitive import Primitive
 
-# A leaf whose number is that of another node: after an assignment, after detach(), and where a
-# gradient becomes a plain number. It exists while a function is recorded; simplifying removes it.
-COPY = Primitive("copy", lambda x: x, 1.0)
-
-# What a node stands for: a plain number, or a Value without or with parents. Gradients flow to
-# Values only. 0 is the kind to which none flows.
-NUMBER, LEAF, RESULT = 0, 1, 2
-
 
 class Source(NamedTuple):
     """Where a node gets its number from that no primitive computes.
@@ -32,46 +24,24 @@ class Graph:
 
     The operation of a node without operands is a Source; that of a node that is not needed any more
     is None.
+
+    Attributes:
+        constants: the number of each node that is a constant.
     """
 
-    __slots__ = ("operands", "operations")
+    __slots__ = ("_node_of", "constants", "operands", "operations")
 
     def __init__(self) -> None:
         self.operations: list[Primitive | Source | None] = []
         self.operands: list[tuple[int, ...]] = []
+        self.constants: dict[int, float] = {}
+        self._node_of: dict[float | str, int] = {}
 
     def add(self, operation: Primitive | Source, operands: tuple[int, ...] = ()) -> int:
         """Add a node; its number."""
         self.operations.append(operation)
         self.operands.append(operands)
         return len(self.operations) - 1
-
-    def __len__(self) -> int:
-        return len(self.operations)
-
-
-class Tape(Graph):
-    """A graph that is being recorded.
-
-    Attributes:
-        kinds: NUMBER, LEAF or RESULT for each node.
-        constants: the number of each node that is a constant.
-    """
-
-    __slots__ = ("_node_of", "constants", "kinds")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.kinds = bytearray()
-        self.constants: dict[int, float] = {}
-        self._node_of: dict[float | str, int] = {}
-
-    def add(
-        self, operation: Primitive | Source, operands: tuple[int, ...] = (), kind: int = NUMBER
-    ) -> int:
-        """Add a node; its number."""
-        self.kinds.append(kind)
-        return super().add(operation, operands)
 
     def constant(self, number: float) -> int:
         """The node of a constant: one for each number, and one for each of the two zeros."""
@@ -81,3 +51,6 @@ class Tape(Graph):
             node = self._node_of[key] = self.add(Source("constant", number))
             self.constants[node] = number
         return node
+
+    def __len__(self) -> int:
+        return len(self.operations)

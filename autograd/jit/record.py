@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from autograd.context import current
 from autograd.jit.capture import captured
-from autograd.jit.graph import RESULT, Graph, Source
+from autograd.jit.graph import Graph, Source
 from autograd.jit.recorded import Number, Whole, number_at, plain
 from autograd.jit.recorder import Recorder
 from autograd.jit.refusal import TraceError
@@ -57,8 +57,7 @@ def record(
     """
     tape = tracer.tape
     arguments = [
-        number_at(tape.add(Source("argument", i)), number, tracer)
-        for i, number in enumerate(numbers)
+        number_at(tape.add(Source("argument", i)), number, tape) for i, number in enumerate(numbers)
     ]
     for value in passed:
         tracer.node_of(value)
@@ -86,14 +85,14 @@ def record(
     values = [_output(tracer, value, passed) for value in found]
     kept = [
         Output(number.node, whole=type(number) is Whole)
-        if isinstance(number, Number) and number.tracer is tracer
+        if isinstance(number, Number) and number.tape is tape
         else number
         for number in given
     ]
     recording = Recording(
         tape,
         len(numbers),
-        tracer.leaves.from_outside(tracer.nodes, passed, tape),
+        tracer.leaves(passed),
         Returned(shape, kept, values),
         tracer.draws,
         list(tracer.streams),
@@ -124,7 +123,6 @@ def _output(tracer: Tracer, value: Value, passed: Sequence[Value]) -> Output | P
         if value is given:
             return Passed(k)
     node = tracer.node_of(value)
-    if value in tracer.leaves.before:
+    if value in tracer.before:
         return value
-    history = tracer.tape.kinds[node] == RESULT
-    return Output(node, tracer.gradient_of(value), value.label, history)
+    return Output(node, tracer.gradient_of(value), value.label, value._left is not None)

@@ -17,6 +17,7 @@ import numpy as np
 
 from autograd import ops
 from autograd.context import current
+from autograd.jit.graph import Graph
 from autograd.jit.refusal import is_interrupt, refuse
 from autograd.primitive import Primitive
 
@@ -56,7 +57,7 @@ def _arithmetic(primitive: Primitive, function: Callable[..., Any], back: bool =
         if any(not isinstance(other, float | int) for other in others):
             return NotImplemented
         tracer = tracer_here()
-        if tracer is None or tracer is not self.tracer:
+        if tracer is None or tracer.tape is not self.tape:
             return function(*map(plain, operands))
         return tracer.computed(primitive, operands, function)
 
@@ -67,7 +68,8 @@ def _refused(name: str, what: str, instead: str = _BRANCH) -> Any:
     """A method that raises in the recording, and is that of a plain number elsewhere."""
 
     def method(self: Number, *others: Any) -> Any:
-        if tracer_here() is self.tracer and not is_interrupt():
+        tracer = tracer_here()
+        if tracer is not None and tracer.tape is self.tape and not is_interrupt():
             refuse(f"a number of the call cannot be {what}", instead)
         return getattr(self.plain(), name)(*map(plain, others))
 
@@ -78,14 +80,14 @@ class Number(float):
     """A float that knows its node.
 
     Attributes:
-        node: the number of the node. tracer: the recording that the node belongs to.
+        node: the number of the node. tape: the nodes of the recording that it belongs to.
     """
 
-    __slots__ = ("node", "tracer")
+    __slots__ = ("node", "tape")
     __array_ufunc__ = None  # NumPy leaves the operators to this class
 
     node: int
-    tracer: Tracer
+    tape: Graph
 
     def plain(self) -> float | int:
         """The number itself."""
@@ -188,8 +190,8 @@ class Whole(Number):
     to_bytes = _refused("to_bytes", "taken bit by bit")
 
 
-def number_at(node: int, number: Any, tracer: Tracer) -> Number:
+def number_at(node: int, number: Any, tape: Graph) -> Number:
     """A Number for a node: whole if the number is an int."""
     made = (Whole if type(number) is int else Number)(number)
-    made.node, made.tracer = node, tracer
+    made.node, made.tape = node, tape
     return made

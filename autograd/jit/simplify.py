@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from autograd import ops
-from autograd.jit.graph import COPY, Graph, Source
+from autograd.jit.graph import Graph, Source
 from autograd.primitive import Primitive
 
 
@@ -46,9 +46,6 @@ def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
         if now[left] != left or now[right] != right or len(before) > 2:
             before = operands[node] = tuple([now[operand] for operand in before])
             left, right = before[0], before[-1]
-        if operation is COPY:
-            now[node] = left
-            continue
         table = known.get(operation)
         if table is None:  # a user's own primitive
             continue
