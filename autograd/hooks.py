@@ -9,16 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, TypeVar, cast
+from typing import Any, TypeGuard, TypeVar, cast
 
 from autograd.context import current
 
 T = TypeVar("T")
 
-# Whether a jitted call made here compares its replay with an eager call.
+# Whether jitted functions called here and now check their replay, as `fit` asks before it saves.
 checking: ContextVar[bool] = ContextVar("checking", default=False)
-# The (key, number) of each `varying` outside a recording, if somebody wants to know them.
-draws: ContextVar[list[tuple[Any, Any]] | None] = ContextVar("draws", default=None)
+# Where an eager call notes what `varying` gave it, as (key, number), for a replay beside it.
+draws: ContextVar[list[tuple[object, Any]] | None] = ContextVar("draws", default=None)
+
+
+class TraceError(RuntimeError):
+    """A function did what a replay could not repeat; the message says what to write instead."""
 
 
 class Hooks:
@@ -29,17 +33,22 @@ class Hooks:
 
     def varying(self, read: Callable[[], Any], key: object, stream: Any) -> Any:
         """See `varying`."""
-        found, drawn = read(), draws.get()
-        if drawn is not None:
-            drawn.append((key, found))
-        return found
+        number = read()
+        noted = draws.get()
+        if noted is not None:
+            noted.append((key, number))
+        return number
 
     def fixed(self, read: Callable[[], Any]) -> Any:
         """See `fixed`."""
         return read()
 
-    def demand(self, condition: Any, otherwise: Callable[[], Exception] | None) -> None:
-        """Check a recorded condition in each replay; see `require`."""
+    def demand(self, condition: Any) -> Any:
+        """Check a recorded condition in each replay, see `require`; the number that it has now."""
+
+    def error(self, make: Callable[[], Exception]) -> Exception:
+        """What `make` returns. Its message may show recorded numbers."""
+        return make()
 
     def refuse(self, what: str, instead: str) -> None:
         """See `refuse`."""
@@ -54,8 +63,11 @@ def is_recording() -> bool:
     return _hooks().recording
 
 
-def is_recorded(number: object) -> bool:
-    """Whether a number is one of the recording: it knows its node, and cannot be looked at."""
+def is_recorded(number: object) -> TypeGuard[float]:
+    """Whether it stands for a plain number in a recording: an argument, a `.data`, a random number.
+
+    Choose by arithmetic where such a number decides, and check it with `require`.
+    """
     tape = getattr(number, "tape", None)
     return tape is not None and tape is _hooks().tape
 
@@ -102,20 +114,21 @@ def number_of(number: Any) -> Any:
 def require(condition: Any, otherwise: Callable[[], Exception] | None = None) -> None:
     """Raise `otherwise()` if the condition is 0.
 
-    A recorded condition is checked in each replay instead: where it is 0, the call is run eagerly,
-    and so raises the error. A condition that is a Value, and no recorded number, is not checked: a
-    Value is taken as it is. To check its number, compute the condition with `number_of`.
+    A recorded condition is checked in each replay, too: where it is 0, the call is run eagerly, and
+    so raises the error. A condition that is a Value, and not a recorded number, is not checked. To
+    check the number of a Value, compute the condition with `number_of`.
 
     Args:
         condition: a number, computed with `greater`, `less` and operators.
-        otherwise: makes the error. Left out where the eager call raises one of its own.
+        otherwise: makes the error. None: only check replays, because what follows raises an error
+            of its own where the condition is 0.
     """
     if hasattr(condition, "_primitive"):
         return
     if is_recorded(condition):
-        _hooks().demand(condition, otherwise)
-    elif not condition and otherwise is not None:
-        raise otherwise()
+        condition = _hooks().demand(condition)
+    if not condition and otherwise is not None:
+        raise _hooks().error(otherwise)
 
 
 _changes = 0

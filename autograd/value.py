@@ -288,7 +288,7 @@ class Value:
 def as_float(data: Any) -> float:
     """A float for a real number of any kind, or the error that says what is wrong."""
     if is_recorded(data):  # it keeps its node; see autograd/jit/recorded.py
-        return cast(float, data)
+        return data
     if isinstance(data, Value | complex | str | bytes | bytearray) or not (
         hasattr(data, "__float__") or hasattr(data, "__index__")
     ):

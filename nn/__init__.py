@@ -51,7 +51,7 @@ from nn.metrics import accuracy
 from nn.module import Module
 from nn.norms import BatchNorm, LayerNorm, RMSNorm
 from nn.optim import Optimizer
-from nn.rng import seed
+from nn.rng import gauss, seed, uniform
 from nn.rules import SGD, Adagrad, Adam, AdamW, RMSProp
 from nn.schedules import (
     cosine_decay,
@@ -102,6 +102,7 @@ __all__ = [
     "evaluate",
     "exponential_decay",
     "fit",
+    "gauss",
     "gelu",
     "hinge",
     "huber",
@@ -124,5 +125,6 @@ __all__ = [
     "step_decay",
     "tanh",
     "text",
+    "uniform",
     "with_warmup",
 ]

@@ -7,15 +7,16 @@ import random
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial, reduce
-from typing import Any, Literal, overload
+from typing import Any, Literal, cast, overload
 
 from autograd import Value, maximum, no_grad, where
+from autograd.hooks import is_recorded, require
 from autograd.ownership import scoped
 from autograd.text import for_stream
 from autograd.value import as_constant, as_operand
 from nn.activations import Activation, activated, activation_named, softmax
 from nn.layers import Linear, check_size, name_of
-from nn.matrix import Matrix, dot, total
+from nn.matrix import Matrix, dot, one_hot, total
 from nn.module import Module
 from nn.norms import LayerNorm, RMSNorm
 
@@ -127,12 +128,19 @@ def _checked(mask: Any, n: int, m: int) -> Iterable[list[Any]]:
 
 
 def _allowed(entry: Any) -> bool | Value:
+    if is_recorded(entry):
+        require(total(one_hot(entry, 2)), lambda: _not_allowed(entry))
+        return cast(Value, entry)
     if isinstance(entry, Value):
         return entry
     number = as_operand(entry)
     if number is None or number.data not in (0.0, 1.0):
-        raise ValueError(f"attention: a mask holds 0 and 1, not {entry!r}")
+        raise _not_allowed(entry)
     return number.data == 1.0
+
+
+def _not_allowed(entry: Any) -> ValueError:
+    return ValueError(f"attention: a mask holds 0 and 1, not {entry!r}")
 
 
 class Head(Module):

@@ -10,7 +10,7 @@ from autograd import Value, maximum, minimum, no_grad, where
 from autograd.hooks import number_of, require
 from autograd.messages import no_gradient
 from autograd.ops import greater
-from nn.matrix import as_values, total
+from nn.matrix import as_values, is_plain, total
 from nn.module import Module, Parameters, gathered
 from nn.settings import Number, require_range
 
@@ -19,7 +19,7 @@ def clipped(gradients: Sequence[Value], max_norm: Number) -> tuple[list[Value], 
     """The gradients, scaled to a Euclidean norm of at most `max_norm`, and their norm before."""
     if not gradients:
         raise ValueError("there are no gradients to clip")
-    is_unlimited = not isinstance(max_norm, Value) and max_norm == math.inf
+    is_unlimited = is_plain(max_norm) and max_norm == math.inf
     if not is_unlimited:
         require_range("max_norm", max_norm, 0.0, math.inf)
     norm = total(g * g for g in gradients).sqrt()

@@ -22,7 +22,7 @@ from nn.activations import softmax
 from nn.attention import Cache, TransformerBlock, causal, norm_named
 from nn.layers import Embedding, Linear
 from nn.losses import cross_entropy_with_logits
-from nn.matrix import Matrix, one_hot, total
+from nn.matrix import Matrix, is_plain, one_hot, total
 from nn.module import Module
 
 Token = int | Value
@@ -122,10 +122,10 @@ class GPT(Module):
         serve documents of all lengths, padded to the same.
         """
         tokens = document[: self.block_size + 1]
-        while len(tokens) and not isinstance(tokens[-1], Value) and tokens[-1] == PADDING:
+        while len(tokens) and is_plain(tokens[-1]) and tokens[-1] == PADDING:
             tokens = tokens[:-1]
         if len(tokens) < 2:
-            raise ValueError(f"nll needs 2 tokens or more, not {len(tokens)}")
+            raise _too_few(len(tokens))
         counted = list(map(_counted, tokens))
         return _nll(self([token for token, _ in counted[:-1]]), counted)
 
@@ -190,17 +190,30 @@ class GPT(Module):
 
 def _counted(token: Token) -> tuple[Token, Value | None]:
     """(token, 1 or 0 for whether it counts); a Value that is PADDING becomes token 0."""
-    if not isinstance(token, Value):
+    if is_plain(token):
         return token, None
     padding = one_hot(token - PADDING, 1)[0]
     return token + padding, 1.0 - padding
+
+
+def _too_few(tokens: int) -> ValueError:
+    return ValueError(f"nll needs 2 tokens or more, not {tokens}")
 
 
 @scoped
 def _nll(logits: Matrix, counted: Sequence[tuple[Token, Value | None]]) -> Value:
     for (_, counts), (_, later) in pairwise(counted):
         if counts is not None and later is not None:
-            require(1.0 - greater(later, counts))  # PADDING comes last
+            # PADDING comes last. Elsewhere it is a token that the Embedding does not have.
+            require(
+                1.0 - greater(later, counts),
+                lambda: IndexError(
+                    f"Embedding of {len(logits.rows[0])} vectors has no index {PADDING}"
+                ),
+            )
+    first, second = [counts for _, counts in counted[:2]]
+    if second is not None:
+        require(second, lambda: _too_few(1 if first is None else int(first)))
     costs = []
     for row, (token, counts) in zip(logits, counted[1:], strict=True):
         cost = cross_entropy_with_logits(row, token)

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, SupportsIndex, overload
 
 from autograd import Value
-from autograd.hooks import fixed, require, varying
+from autograd.hooks import fixed, is_recorded, require, varying
 from autograd.sums import weighted_sum
 from autograd.text import for_stream
 from autograd.value import as_constant
 from nn import rng
 from nn.activations import ACTIVATIONS, Activation, activated, activation_named
-from nn.matrix import NO_VECTORS, Matrix, Vector, as_input, as_values, dot, one_hot, total
+from nn.matrix import NO_VECTORS, Matrix, Vector, as_index, as_input, as_values, dot, one_hot, total
 from nn.module import Module
 
 
@@ -308,9 +308,9 @@ class Embedding(Module):
         std: the standard deviation of the normal distribution of their initial entries.
 
     Call: an index -> its vector; a sequence of indices -> Matrix, a row for each. An index that is
-    a Value selects by arithmetic: the sum of all vectors, weighted by 0 and 1; outside 0 ..
-    count - 1 the sum is 0. Raises IndexError for any other index outside that range, and TypeError
-    for one that is not an integer.
+    a Value, or an argument of a jitted function, selects by arithmetic: the sum of all vectors,
+    weighted by 0 and 1. For a Value outside 0 .. count - 1 the sum is 0. Raises IndexError for any
+    other index outside that range, and TypeError for one that is not an integer.
     """
 
     def __init__(
@@ -327,9 +327,9 @@ class Embedding(Module):
     @overload
     def __call__(self, index: Sequence[int | Value]) -> Matrix: ...
     def __call__(self, index: int | Value | Sequence[int | Value]) -> list[Value] | Matrix:
-        if isinstance(index, Value):
+        if isinstance(index, Value) or is_recorded(index):
             weights = one_hot(index, len(self.vectors))
-            require(total(weights))  # a recorded index is in range
+            require(total(weights), lambda: self._no_vector(index))  # unless it is a Value
             return [dot(weights, column) for column in zip(*self.vectors, strict=True)]
         if isinstance(index, Iterable) and not isinstance(index, str):
             indices = list(index)
@@ -342,8 +342,13 @@ class Embedding(Module):
         if not hasattr(index, "__index__"):
             raise TypeError(f"Embedding takes whole numbers, not {index!r}")
         if not 0 <= index < len(self.vectors):
-            raise IndexError(f"Embedding of {len(self.vectors)} vectors has no index {index}")
+            raise self._no_vector(index)
         return list(self.vectors[index])
+
+    def _no_vector(self, index: Any) -> IndexError:
+        return IndexError(
+            f"Embedding of {len(self.vectors)} vectors has no index {as_index(index)}"
+        )
 
 
 def _normal(

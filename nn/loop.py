@@ -9,13 +9,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from autograd import hooks
 from autograd.collector import collector_paused
+from autograd.context import entered
 from nn import rng
 from nn.checkpoint import Checkpoint, History, Position, Progress, described, opened, settings_of
 from nn.evaluation import Metric, evaluate
 from nn.interrupts import interrupt_deferred
 from nn.schedules import Schedule
-from nn.step import Predict, Recipe, Step, as_score
+from nn.step import Predict, Recipe, Step, as_score, remembered
 
 SAVE_EVERY = 5.0  # seconds between checkpoints of a running fit
 
@@ -52,11 +54,14 @@ class Batches:
         batch = position.order[position.seen : position.seen + self.size]
         return [self.inputs[i] for i in batch], [self.targets[i] for i in batch]
 
-    def advance(self, position: Position, examples: int) -> None:
+    def is_last(self, position: Position) -> bool:
+        """Whether the batch at a position is the last of its pass."""
+        after = position.seen + self.size
+        return after + (self.size if self.drop_last else 1) > len(self.inputs)
+
+    def advance(self, position: Position) -> None:
         """Go on to the next batch, of the next pass if this one is complete."""
-        position.seen += examples
-        if position.seen + (self.size if self.drop_last else 1) > len(self.inputs):
-            position.seen = 0
+        position.seen = 0 if self.is_last(position) else position.seen + self.size
 
 
 @dataclass
@@ -66,9 +71,12 @@ class Run:
     Attributes:
         step, predict: how a step and predictions are computed.
         unit: "epochs" or "steps", that `length` counts. every: steps in an epoch if they are steps.
+        jit: whether steps are replayed. A replay is checked in the last step, and before a state
+            is saved; so a state in doubt does not replace a checkpoint.
         file: the checkpoint, if there is one.
         progress: how far the run is.
-        last_cost: the loss of the latest step.
+        batch, last_cost: of the latest step; None before the first one.
+        is_checked: whether its replay was checked.
         draws: the state of nn's random stream before the step under way.
     """
 
@@ -84,9 +92,12 @@ class Run:
     unit: str
     length: int
     every: int
+    jit: bool = False
     file: Checkpoint | None = None
     progress: Progress = field(default_factory=Progress)
+    batch: tuple[list[Any], list[Any]] | None = None
     last_cost: float | None = None
+    is_checked: bool = False
     draws: Any = None
 
     def __post_init__(self) -> None:
@@ -136,6 +147,8 @@ class Run:
                 model.train()
                 self.loop(interrupt.is_set, bar)
                 self.progress.history.interrupted = interrupt.is_set()
+                if self.jit and not self.is_checked:
+                    self.verify()
             self.save()
         finally:
             if self.patience is not None and self.progress.best is not None:
@@ -149,11 +162,12 @@ class Run:
         if self.progress.position.examples > 0 and self.is_end_of_epoch():
             self.end_epoch(bar)
         while self.done() < self.length and not is_interrupted() and not self.is_over():
-            self.learn()
+            saves = self.file is not None and time.monotonic() - saved_at > SAVE_EVERY
+            self.learn(checked=saves or self.is_last_step())
             if self.is_end_of_epoch():
                 self.end_epoch(bar)
             bar.update(self.done() - bar.n)
-            if time.monotonic() - saved_at > SAVE_EVERY:
+            if saves:
                 self.save()
                 saved_at = time.monotonic()
 
@@ -171,6 +185,13 @@ class Run:
             return position.seen == 0
         return position.steps == self.length or position.steps % self.every == 0
 
+    def is_last_step(self) -> bool:
+        """Whether the step to come is the last one, unless the run ends before."""
+        position = self.progress.position
+        if self.unit == "steps":
+            return position.steps + 1 == self.length
+        return position.epoch + 1 == self.length and self.batches.is_last(position)
+
     def is_over(self) -> bool:
         """Whether `after_epoch` or `patience` ends the run."""
         if self.progress.position.stopped and self.after_epoch is not None:
@@ -185,8 +206,11 @@ class Run:
 
     # --- a step ---
 
-    def learn(self) -> None:
-        """Learn from the next batch; if that fails, everything is as before."""
+    def learn(self, checked: bool) -> None:
+        """Learn from the next batch, and check what is replayed if it should be `checked`.
+
+        If the step fails, everything is as before; if a check does, its eager results stand.
+        """
         position = self.progress.position
         self.draws = self.file and rng.generator.getstate()
         inputs, targets = self.batches.next(position)
@@ -195,11 +219,15 @@ class Run:
                 optimizer.lr = schedule(position.steps)
         buffers = [(buffer, buffer.data) for buffer in self.buffers]
         try:
-            predictions, cost, weight = self.step(inputs, targets)
+            with entered(hooks.checking, checked):
+                predictions, cost, weight = self.step(inputs, targets)
+        except hooks.TraceError as error:
+            self.doubt(error)
         except BaseException as error:
             for buffer, number in buffers:
                 buffer.assign(number)
             self.fail(error)
+        self.batch, self.is_checked = (inputs, targets), checked
         self.last_cost = float(cost)
         position.steps += 1
         position.examples += len(inputs)
@@ -208,7 +236,35 @@ class Run:
         if self.metric is not None:
             score = as_score(self.metric(predictions, targets), len(inputs))
             position.accuracy_sum += score * len(inputs)
-        self.batches.advance(position, len(inputs))
+        self.batches.advance(position)
+
+    def verify(self) -> None:
+        """Check the latest step where the run ended early, so that it was not known to be the last.
+
+        The step is repeated, checked beside the eager call, and undone.
+        """
+        if self.batch is None:
+            return
+        put_back, draws = remembered(self.recipe.optimizers), rng.generator.getstate()
+        values = [*self.recipe.model.parameters(), *self.buffers]
+        numbers = [(value.data, value.grad) for value in values]
+        try:
+            with entered(hooks.checking, True):
+                self.step(*self.batch)
+        except hooks.TraceError as error:
+            self.doubt(error)
+        except Exception:  # the repeated step is not part of the run
+            pass
+        finally:
+            put_back()
+            for value, (number, gradient) in zip(values, numbers, strict=True):
+                value.assign(number, grad=gradient)
+            rng.generator.setstate(draws)
+
+    def doubt(self, error: hooks.TraceError) -> NoReturn:
+        """Raise the error of a jitted function, with the history, and save nothing."""
+        vars(error)["history"] = self.progress.history
+        raise error
 
     def fail(self, error: BaseException) -> NoReturn:
         """Save the state before a failed step, and raise its error, with the history.
@@ -266,6 +322,8 @@ class Run:
         measure = self.metric or self.recipe.loss
         try:
             return evaluate(self.recipe.model, self.held_out, measure, self.predict)
+        except hooks.TraceError as error:
+            self.doubt(error)
         except Exception as error:
             if self.is_finite():
                 self.save()

@@ -14,7 +14,7 @@ from autograd.ops import greater
 from autograd.ownership import scoped
 from autograd.value import as_operand
 from nn.activations import log_normalised
-from nn.matrix import NO_VECTORS, Matrix, as_values, mean, one_hot, total
+from nn.matrix import NO_VECTORS, Matrix, as_index, as_values, is_plain, mean, one_hot, total
 
 Number = Value | float
 
@@ -193,19 +193,18 @@ def _mean_nll(
     for row, ys in examples:
         if factors is not None:
             counted += [y * factors[i] for i, y in ys.items()]
-        if isinstance(label_smoothing, Value) or label_smoothing:
+        if not is_plain(label_smoothing) or label_smoothing:
             kept, spread = 1.0 - label_smoothing, label_smoothing / classes
             ys = {i: kept * ys[i] + spread if i in ys else spread for i in range(classes)}
         if factors is not None:
             ys = {i: y * factors[i] for i, y in ys.items()}
-        # A one-hot 1 is an int, which needs no product.
+        # A one-hot 1 is an int, which needs no product; a recorded int is of a class of its own.
         terms = nll(row, ys).items()
-        costs.append(total(s if isinstance(ys[i], int) else ys[i] * s for i, s in terms))
+        costs.append(total(s if ys[i].__class__ is int else ys[i] * s for i, s in terms))
     if factors is None:
         return mean(costs)
     whole = reduce(add, counted)
-    if not isinstance(whole, Value) and whole == 0.0:
-        raise ValueError(f"{loss}: the classes of all targets have weight 0")
+    require(whole, lambda: ValueError(f"{loss}: the classes of all targets have weight 0"))
     return total(costs) / whole
 
 
@@ -220,8 +219,8 @@ class _Allowed(NamedTuple):
 
     def check(self, loss: str, y: Number, what: str = "a target") -> None:
         """Raise ValueError for an invalid number; for a target, name the loss that takes it."""
-        if not isinstance(y, Value) and not math.isfinite(y):
-            raise ValueError(f"{loss}: {what} must be finite, not {y}")
+        if not isinstance(y, (Value, int)) and not math.isfinite(y):
+            require(False, lambda: ValueError(f"{loss}: {what} must be finite, not {y}"))
         require(self.holds(y), lambda: self._error(loss, y, what))
 
     def _error(self, loss: str, y: Any, what: str) -> ValueError:
@@ -342,7 +341,7 @@ def _class_factors(loss: str, weight: Any, classes: int) -> list[Number]:
         raise ValueError(f"{loss}: {classes} classes, but a weight of shape {shape}")
     for w in factors:
         _NOT_NEGATIVE.check(loss, w, "a class weight")
-    return [w if isinstance(w, Value) else float(w) for w in factors]
+    return [float(w) if is_plain(w) else w for w in factors]
 
 
 def _wrong_sum(loss: str, weights: Sequence[float]) -> ValueError:
@@ -356,14 +355,13 @@ def _wrong_sum(loss: str, weights: Sequence[float]) -> ValueError:
 
 def _class_weights(loss: str, target: Any, classes: int) -> dict[int, Number]:
     """{class: weight} of one example's target, without the classes of weight 0."""
-    if isinstance(target, Value):  # a class index that the graph depends on
+    if not is_plain(target):  # a class index that the graph depends on
         ones = one_hot(target, classes)
-        require(total(ones))  # a recorded index is in range
+        require(total(ones), lambda: _no_class(loss, target, classes))  # unless it is a Value
         return dict(enumerate(ones))
     if hasattr(target, "__index__") and getattr(target, "shape", ()) == ():
         if isinstance(target, bool) or not 0 <= target < classes:
-            instead = f"; {_FOR_SIGNS}" if target == -1 else ""
-            raise ValueError(f"{loss}: no class {target!r} among {classes}{instead}")
+            raise _no_class(loss, target, classes)
         return {int(target): 1}
     if not isinstance(target, Sequence | Matrix) and not hasattr(target, "__len__"):
         raise TypeError(
@@ -377,9 +375,14 @@ def _class_weights(loss: str, target: Any, classes: int) -> dict[int, Number]:
     for y in weights:
         _PROBABILITY.check(loss, y)
     require(greater(1e-6, abs(sum(weights) - 1.0)), lambda: _wrong_sum(loss, weights))
-    # A one-hot 1 becomes an int, which needs no product; a Value always stays.
+    # A one-hot 1 becomes an int, which needs no product; what is not plain always stays.
     return {
-        i: 1 if not isinstance(y, Value) and y == 1 else y
+        i: 1 if is_plain(y) and y == 1 else y
         for i, y in enumerate(weights)
-        if isinstance(y, Value) or y != 0
+        if not is_plain(y) or y != 0
     }
+
+
+def _no_class(loss: str, target: Any, classes: int) -> ValueError:
+    instead = f"; {_FOR_SIGNS}" if target == -1 else ""
+    return ValueError(f"{loss}: no class {as_index(target)!r} among {classes}{instead}")

@@ -9,6 +9,7 @@ from operator import add
 from typing import Any, cast, overload
 
 from autograd import Value, maximum, minimum, no_grad, where
+from autograd.hooks import is_recorded, refuse
 from autograd.ops import greater
 from autograd.sums import weighted_sum
 from autograd.value import as_constant, as_operand
@@ -32,6 +33,14 @@ def as_values(entries: Iterable[Value | float]) -> list[Value]:
     if _VALUES.issuperset(map(type, entries)):  # the common case, checked ten times faster
         return cast(list[Value], entries)
     return [entry if isinstance(entry, Value) else Value(entry) for entry in entries]
+
+
+def is_plain(number: object) -> bool:
+    """Whether it is an ordinary number, whose size may decide what is computed.
+
+    A Value or a recorded number decides by arithmetic only, such as `one_hot` or `where`.
+    """
+    return not isinstance(number, Value) and not is_recorded(number)
 
 
 def mean(values: Iterable[Value] | Matrix) -> Value:
@@ -83,12 +92,17 @@ def dot(a: Sequence[Value], b: Vector) -> Value:
     return weighted_sum(a, b)
 
 
-def one_hot(index: Value, count: int) -> list[Value]:
-    """1 at the index and 0 elsewhere, by arithmetic on the index.
+def one_hot(index: Value | float, count: int) -> list[Any]:
+    """1 at the index and 0 elsewhere, by arithmetic on the index: Values if it is one.
 
     All entries are 0 for an index that is outside 0 .. count - 1 or not an integer.
     """
     return [1.0 - greater(index, i) - greater(i, index) for i in range(count)]
+
+
+def as_index(number: Any) -> Any:
+    """For an error message: a whole float, which arithmetic made of a recorded index, as an int."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 class Matrix:
@@ -331,9 +345,15 @@ def as_input(x: Any, what: str) -> Matrix | Sequence[Any]:
 
 Elementwise = Matrix | Value | float | Vector
 
+_STATIC = "pass the index as a static argument"
+
 
 def _sizes(matrix: Matrix) -> str:
     return "{} x {}".format(*matrix.shape)
+
+
+def _bounds(place: Any) -> tuple[Any, ...]:
+    return (place.start, place.stop, place.step) if isinstance(place, slice) else (place,)
 
 
 def _picked(entries: list[Any], place: Any, what: str, matrix: Matrix) -> Any:
@@ -341,6 +361,8 @@ def _picked(entries: list[Any], place: Any, what: str, matrix: Matrix) -> Any:
     try:
         if isinstance(place, bool):
             raise TypeError
+        if place.__class__ is not int and any(map(is_recorded, _bounds(place))):
+            refuse(f"a {what} of a Matrix is picked by a recorded number", _STATIC)
         picked = entries[place]
     except IndexError:
         raise IndexError(f"no {what} {place} in a Matrix of {_sizes(matrix)}") from None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from copy import copy
@@ -25,7 +26,7 @@ from nn.columns import (
     update_all,
 )
 from nn.files import as_number
-from nn.matrix import as_values
+from nn.matrix import as_values, is_plain
 from nn.module import Module, Parameters, gathered
 from nn.settings import (
     Number,
@@ -155,11 +156,10 @@ class Optimizer(hooks.Watched):
         if gradients is not None and len(gradients) != len(self.parameters):
             raise ValueError(f"{len(self.parameters)} parameters, but {len(gradients)} gradients")
         # Plain settings are constants of a recording.
-        hooks.fixed(lambda: [x for _, x in settings_of(self) if not isinstance(x, Value)])
+        hooks.fixed(lambda: [x for _, x in settings_of(self) if is_plain(x)])
         if gradients is None:
             require_gradients(self.parameters)
-        if not hooks.is_recording():
-            self.warn_if_no_gradient(gradients, stacklevel=3)
+        self._warn_if_no_gradient(gradients)
         # Compute all updates before assigning any, so that an error leaves everything as it was.
         with contextlib.nullcontext() if self.differentiable else no_grad():
             time, updated, moments = self._updated(gradients)
@@ -176,11 +176,12 @@ class Optimizer(hooks.Watched):
         for name, values in moments.items():
             _put(self._state[name], values)
 
-    def warn_if_no_gradient(
-        self, gradients: Sequence[Value] | None = None, stacklevel: int = 2
-    ) -> None:
-        """Warn, once, if every gradient is exactly 0. A step does this, except in a recording."""
-        if self._has_warned:
+    def _warn_if_no_gradient(self, gradients: Sequence[Value] | None) -> None:
+        """Warn, once, if every gradient is exactly 0, at the user's line that led to the step.
+
+        Not in a recording: the first call of a jitted function is eager, and warns.
+        """
+        if self._has_warned or hooks.is_recording():
             return
         if gradients is None:
             found = any(parameter.grad for parameter in self.parameters)
@@ -192,7 +193,7 @@ class Optimizer(hooks.Watched):
                 f"every gradient of this step of {type(self).__name__} is 0: was backward() called,"
                 " on a loss of these parameters? Dead units, and a loss that is at its minimum,"
                 " have such gradients too",
-                stacklevel=stacklevel,
+                stacklevel=_level_of_user(),
             )
 
     # --- one update for all parameters ---
@@ -327,6 +328,14 @@ class Optimizer(hooks.Watched):
         for name, numbers in loaded.items():
             for moment, number in zip(self._state[name], numbers, strict=True):
                 moment.assign(number)
+
+
+def _level_of_user() -> int:
+    """How many calls up from the caller the innermost one outside nn and autograd is."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith(("nn.", "autograd.")):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def _put(leaves: Iterable[Value], numbers: Iterable[Any]) -> None:

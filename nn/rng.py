@@ -1,14 +1,24 @@
-"""Where do random numbers come from? One stream for all of nn: weights, shuffles, dropout.
+"""Where do random numbers come from? One stream for all of nn: weights, shuffles, dropout, noise.
 
 Until `nn.seed` is called it is the stream of Python's `random` module, and from then on one of its
-own. Checkpoints store its state.
+own. Checkpoints store its state. `gauss` and `uniform` draw from it in a user's code.
 """
 
 from __future__ import annotations
 
+import math
 import operator
 import random
-from typing import SupportsIndex
+from dataclasses import dataclass
+from typing import Any, SupportsIndex
+
+from autograd import Value
+from autograd.hooks import number_of, require, varying
+from autograd.ops import greater
+from autograd.value import as_operand
+from nn.matrix import is_plain
+
+Number = Value | float
 
 _own = random.Random()
 generator: random.Random = random._inst
@@ -28,3 +38,106 @@ def seed(number: SupportsIndex) -> None:
     except TypeError:
         raise TypeError(f"seed() takes a whole number, not {number!r}") from None
     generator = _own
+
+
+def gauss(mean: Number = 0.0, std: Number = 1.0, generator: random.Random | None = None) -> Any:
+    """A random number from the normal distribution, mean + std z with a standard normal z.
+
+    In a jitted function, each replay draws anew, the same numbers as an eager call: for noise in a
+    training step, in a module of your own, or in the reparameterization of a variational
+    autoencoder, `nn.gauss(mu, sigma)`. Other random numbers, such as `random.random()`, would be
+    constants of the recording: jit raises TraceError for them, at the latest when it checks a
+    replay. Use `gauss` and `uniform` instead, or pass the numbers as arguments.
+
+    Args:
+        mean, std: numbers or Values, which receive gradients; std is 0 or more.
+        generator: the source of random numbers; nn's own stream by default (see `nn.seed`).
+
+    Returns a Value if the mean or std is one, else a float.
+
+    Raises ValueError for a std that is negative or not finite, TypeError for arguments of the wrong
+    type.
+
+    >>> seed(1)
+    >>> inputs = [0.5, -1.0]
+    >>> noisy = [x + gauss(std=0.1) for x in inputs]
+    >>> [round(x, 3) for x in noisy]
+    [0.629, -0.855]
+    """
+    mean, std = _parameter("gauss", "mean", mean), _parameter("gauss", "std", std)
+    size = number_of(std)
+    require(
+        _is_size(size), lambda: ValueError(f"gauss: std must be finite and 0 or more, not {size}")
+    )
+    stream = _stream("gauss", generator)
+    return mean + std * varying(stream.normal, stream=stream)
+
+
+def uniform(low: Number = 0.0, high: Number = 1.0, generator: random.Random | None = None) -> Any:
+    """A random number from the uniform distribution, low + (high - low) u with u in [0, 1).
+
+    In a jitted function, each replay draws anew; see `gauss`.
+
+    Args:
+        low, high: numbers or Values, which receive gradients; low is at most high.
+        generator: the source of random numbers; nn's own stream by default (see `nn.seed`).
+
+    Returns a Value if low or high is one, else a float.
+
+    Raises ValueError if low is above high or one of them is not finite, TypeError for arguments of
+    the wrong type.
+
+    >>> seed(1)
+    >>> round(uniform(-1.0, 1.0), 3)
+    -0.731
+    """
+    low, high = _parameter("uniform", "low", low), _parameter("uniform", "high", high)
+    width = high - low
+    require(
+        _is_size(number_of(width)),
+        lambda: ValueError(
+            "uniform: low must be at most high, and both finite, not"
+            f" {float(low)} and {float(high)}"
+        ),
+    )
+    stream = _stream("uniform", generator)
+    return low + width * varying(stream.unit, stream=stream)
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """A generator, or without one nn's own stream: whichever that is when a number is drawn."""
+
+    given: random.Random | None
+
+    def __call__(self) -> random.Random:
+        return self.given or generator
+
+    def normal(self) -> float:
+        """A standard normal number."""
+        return self().gauss(0.0, 1.0)
+
+    def unit(self) -> float:
+        """A number from 0.0 up to, but not including, 1.0."""
+        return self().random()
+
+
+def _stream(function: str, given: random.Random | None) -> _Stream:
+    if given is not None and not isinstance(given, random.Random):
+        raise TypeError(f"{function}: generator must be a random.Random, not {given!r}")
+    return _Stream(given)
+
+
+def _is_size(number: Any) -> Any:
+    """1 for a number that is finite and 0 or more, else 0. In arithmetic, for the jit."""
+    return greater(math.inf, number) * (1.0 - greater(0.0, number))
+
+
+def _parameter(function: str, name: str, number: Any) -> Any:
+    """A Value or a recorded number as it is, another number as a float."""
+    if number.__class__ is float:  # the common case, checked fast
+        return number
+    operand = as_operand(number)
+    if operand is None:
+        raise TypeError(f"{function}: {name} must be a number or a Value, not {number!r}")
+    return operand.data if is_plain(number) else number

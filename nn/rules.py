@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from autograd import Value
+from nn.matrix import is_plain
 from nn.module import Module
 from nn.optim import Optimizer
 from nn.settings import Number, require_flag, require_range
@@ -31,7 +32,7 @@ class SGD(Optimizer):
         differentiable: bool = False,
     ) -> None:
         self.momentum, self.nesterov, self.weight_decay = momentum, nesterov, weight_decay
-        self._has_momentum = isinstance(momentum, Value) or momentum != 0.0
+        self._has_momentum = not is_plain(momentum) or momentum != 0.0
         self.check()
         self.moments = ("velocity",) if self._has_momentum else ()
         super().__init__(parameters, lr, differentiable)
@@ -41,7 +42,7 @@ class SGD(Optimizer):
         require_range("momentum", self.momentum, 0.0, math.inf)
         require_range("weight_decay", self.weight_decay, 0.0, math.inf)
         require_flag("nesterov", self.nesterov)
-        is_used = isinstance(self.momentum, Value) or self.momentum != 0.0
+        is_used = not is_plain(self.momentum) or self.momentum != 0.0
         if is_used and not self._has_momentum:
             raise ValueError(
                 "this SGD was made without a momentum, and has no velocity: make one with a"
@@ -236,6 +237,6 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
 
 
 def _decayed(gradient: Value, parameter: Value, weight_decay: Number) -> Value:
-    if not isinstance(weight_decay, Value) and weight_decay == 0.0:
+    if is_plain(weight_decay) and weight_decay == 0.0:
         return gradient
     return gradient + weight_decay * parameter

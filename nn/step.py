@@ -145,8 +145,6 @@ def step_and_predict(
         predict = in_pieces(predict, jitted(predict), min(micro_batch or size, 32))
     if micro_batch is not None and micro_batch < size:
         step = step_in_parts(recipe, add, move, whole, micro_batch, jit)
-    elif jit:
-        step = warning_once(step, optimizers)
     return step if jit else undone_on_error(step, optimizers), predict
 
 
@@ -159,18 +157,28 @@ def undone_on_error(step: Step, optimizers: Sequence[Optimizer]) -> Step:
         return step
 
     def undone(inputs: Any, targets: Any) -> tuple[Any, Value, Weight]:
-        before = [([p.data for p in o.parameters], o.lr, o.state_dict()) for o in optimizers]
+        put_back = remembered(optimizers)
         try:
             return step(inputs, targets)
         except BaseException:
-            for optimizer, (numbers, lr, state) in zip(optimizers, before, strict=True):
-                for parameter, number in zip(optimizer.parameters, numbers, strict=True):
-                    parameter.assign(number)
-                optimizer.load_state_dict(state)
-                optimizer.lr = lr
+            put_back()
             raise
 
     return undone
+
+
+def remembered(optimizers: Sequence[Optimizer]) -> Callable[[], None]:
+    """A function that puts back parameters, moments, rates and settings as they are now."""
+    before = [([p.data for p in o.parameters], o.lr, o.state_dict()) for o in optimizers]
+
+    def put_back() -> None:
+        for optimizer, (numbers, lr, state) in zip(optimizers, before, strict=True):
+            for parameter, number in zip(optimizer.parameters, numbers, strict=True):
+                parameter.assign(number)
+            optimizer.load_state_dict(state)
+            optimizer.lr = lr
+
+    return put_back
 
 
 def whole_loss(recipe: Recipe) -> Callable[[Any, Any], Value]:
@@ -209,8 +217,6 @@ def step_in_parts(
             # A jitted function takes only Values without a history.
             mean = whole(_detached(predictions) if jit else predictions, targets)
             _check_mean(float(mean), [float(part[1]) for part in parts], size, len(inputs))
-        if first and jit and recipe.penalty is None:
-            _warn_of_no_gradient(recipe.optimizers)
         first = False
         rest = move(float(weight))
         with no_grad():
@@ -344,24 +350,3 @@ def _move(optimizers: Sequence[Optimizer], clip: float | None) -> None:
             raise FloatingPointError(str(error).partition(": try ")[0]) from None
     for optimizer in optimizers:
         optimizer.step()
-
-
-def warning_once(step: Step, optimizers: Sequence[Optimizer]) -> Step:
-    """The step, which warns of gradients of 0 the first time: a replayed optimizer cannot."""
-    first = True
-
-    def warning(inputs: Any, targets: Any) -> tuple[Any, Value, Weight]:
-        nonlocal first
-        answer = step(inputs, targets)
-        if first:
-            first = False
-            _warn_of_no_gradient(optimizers)
-        return answer
-
-    return warning
-
-
-def _warn_of_no_gradient(optimizers: Sequence[Optimizer]) -> None:
-    """Warn of an optimizer whose gradients are all 0, at the line that called `fit`."""
-    for optimizer in optimizers:
-        optimizer.warn_if_no_gradient(stacklevel=8)

@@ -96,7 +96,8 @@ def fit(
         settings: stored in the checkpoint and compared on resume.
         progress: whether to show a progress bar with loss and metric.
         jit: whether to record a step of each batch size once and replay it (autograd.jit): the same
-            numbers, hundreds of times faster. Targets must be numbers or vectors.
+            numbers, hundreds of times faster. Targets must be numbers or vectors. The last step,
+            and each step after which the checkpoint is written, is checked beside an eager call.
 
     Returns the history, including that before a resume.
 
@@ -109,6 +110,8 @@ def fit(
             could not be computed. Model and checkpoint are as after the step before (with
             `patience` the model is that of the best epoch). As on every error that a step or an
             evaluation raises, the attribute `history` has the epochs before it.
+        TraceError: with jit, a step cannot be recorded, or a check found that a replay differs from
+            the eager step. The checkpoint is then not written: its state may be in doubt.
     """
     length, every, batch_size, micro_batch, patience = checks.counts(
         epochs, steps, every, batch_size, micro_batch, patience
@@ -138,6 +141,7 @@ def fit(
         unit="epochs" if steps is None else "steps",
         length=length,
         every=every,
+        jit=jit,
     )
     if checkpoint is not None:
         run.open_checkpoint(checkpoint, batch_size, micro_batch, settings, resume)

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from autograd.context import current
+from autograd.hooks import TraceError as TraceError  # where nn finds it without NumPy
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PATHS = sysconfig.get_paths()
@@ -20,10 +21,6 @@ _OURS = tuple(str(_ROOT / package) + os.sep for package in ("autograd", "nn"))
 _STANDARD = _PATHS["stdlib"] + os.sep
 _INSTALLED = (_PATHS["purelib"] + os.sep, _PATHS["platlib"] + os.sep)
 _BASE = "autograd.jit.record"  # the module that calls the function
-
-
-class TraceError(RuntimeError):
-    """A function did what a replay could not repeat; the message says what to write instead."""
 
 
 def refuse(what: str, instead: str) -> NoReturn:

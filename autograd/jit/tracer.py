@@ -287,10 +287,13 @@ class Tracer(Hooks):
         """See `hooks.refuse`."""
         refuse(what, instead)
 
-    def demand(self, condition: Any, otherwise: Callable[[], Exception] | None = None) -> None:
+    def demand(self, condition: Any) -> Any:
         """See `hooks.require`."""
         # 1 / 0 raises, so the division is kept although nothing uses its result.
         self.tape.add(ops.div, (self.tape.constant(1.0), self.node_of(condition)))
-        if not plain(condition) and otherwise is not None:
-            with self.apart():
-                raise otherwise()
+        return plain(condition)
+
+    def error(self, make: Callable[[], Exception]) -> Exception:
+        """See `hooks.require`."""
+        with self.apart():
+            return make()

@@ -1,8 +1,12 @@
 """What a library asks of a recording gives eagerly and in a replay the same numbers and errors."""
 
+import random
+
 import pytest
 
 from autograd import Value, hooks
+from autograd.context import current, entered
+from autograd.eager import Eager
 from autograd.jit import jit
 from autograd.ops import greater
 
@@ -21,6 +25,28 @@ def test_a_condition_of_0_raises_the_error(condition):
 @pytest.mark.parametrize("condition", [1, 0.5, Value(1.0), Value(0.0)])
 def test_other_numbers_and_values_are_taken_as_they_are(condition):
     hooks.require(condition, too_small)
+
+
+def test_a_recorded_condition_that_is_0_raises_where_its_number_is_known():
+    class Recorded:
+        _stands_for_number = True
+        apply_primitive = None
+
+        def __init__(self, number):
+            self.number = number
+
+    class Recording(hooks.Hooks):
+        def demand(self, condition):
+            return condition.number
+
+    interpreter = Eager()
+    interpreter.hooks = Recording()
+    with entered(current, current.get().under(interpreter)):
+        hooks.require(Recorded(None), too_small)
+        hooks.require(Recorded(1.0), too_small)
+        hooks.require(Recorded(0.0))
+        with pytest.raises(ValueError, match="too small"):
+            hooks.require(Recorded(0.0), too_small)
 
 
 @pytest.mark.parametrize("backend", ["numpy", None])
@@ -52,3 +78,54 @@ def test_no_gradient_flows_through_the_number_of_a_value():
 
     assert slope(3.0) == jit(slope)(3.0) == 3.0
     assert [type(hooks.number_of(number)) for number in (Value(3.0), 3, 3.0)] == [float] * 3
+
+
+@pytest.mark.parametrize("number", [1, 1.5, Value(1.0), None, "text", True])
+def test_nothing_is_recorded_outside_a_recording(number):
+    assert not hooks.is_recorded(number)
+
+
+def test_arguments_gradients_and_draws_are_recorded_numbers_but_results_are_not():
+    w = Value(2.0)
+    found = {}
+
+    def step(x):
+        loss = w * x
+        loss.backward()
+        things = {
+            "argument": x,
+            "number": x * 2.0,
+            "gradient": w.grad,
+            "draw": hooks.varying(lambda: 0.5),
+            "of a Value": hooks.number_of(w),
+            "leaf": w,
+            "result": loss,
+            "constant": 1.0,
+        }
+        if hooks.is_recording():
+            found.update({name: hooks.is_recorded(thing) for name, thing in things.items()})
+        return loss
+
+    replayed = jit(step)
+    for _ in range(3):
+        replayed(3.0)
+    numbers = ("argument", "number", "gradient", "draw", "of a Value")
+    assert {name for name, recorded in found.items() if recorded} == set(numbers)
+    assert len(found) == 8
+
+
+def test_draws_are_noted_with_their_keys_where_somebody_asks_for_them():
+    stream = random.Random(1)
+    expected = random.Random(1)
+    noted = []
+    with entered(hooks.draws, noted):
+        first = hooks.varying(stream.random)
+        rate = hooks.varying(lambda: 0.1, key="lr")
+    assert hooks.varying(stream.random) not in (first, rate)
+    assert noted == [(None, expected.random()), ("lr", 0.1)]
+    assert first == noted[0][1]
+
+
+def test_replays_are_not_checked_unless_somebody_asks():
+    assert hooks.checking.get() is False
+    assert hooks.draws.get() is None

@@ -1,6 +1,7 @@
 """Attention: by hand, beside NumPy, masked, and in blocks; every gradient, twice."""
 
 import math
+import re
 
 import numpy as np
 import numpy_transformer as reference
@@ -115,6 +116,18 @@ def test_a_mask_can_be_an_argument_of_a_recorded_function():
             np.array(nn.attention(*parts, mask).data), rel=1e-14
         )
     assert len(looked.programs) == 1
+
+
+def test_a_mask_of_other_numbers_is_refused_as_an_argument_too():
+    parts = [Matrix(numbers(2, 2, seed=i)) for i in range(3)]
+    looked = jit(lambda mask: nn.attention(*parts, mask))
+    for _ in range(3):
+        looked([[1.0, 0.0], [1.0, 1.0]])
+    for mask in ([[1.0, 0.5], [1.0, 1.0]], [[1.0, 0.0], [2.0, 1.0]]):
+        with pytest.raises(ValueError, match="a mask holds 0 and 1") as eager:
+            nn.attention(*parts, mask)
+        with pytest.raises(ValueError, match=re.escape(str(eager.value))):
+            looked(mask)
 
 
 def test_attention_is_differentiable_twice():

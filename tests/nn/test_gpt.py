@@ -171,7 +171,10 @@ def test_one_program_serves_documents_of_every_length():
     assert learn.programs[0].replays == 3
 
 
-@pytest.mark.parametrize("document", [[4, 0, PADDING, 1, 2, 4], [4, 0, 1, 5, 4], [4, 0, -2, 1, 4]])
+@pytest.mark.parametrize(
+    "document",
+    [[4, 0, PADDING, 1, 2, 4], [4, 0, 1, 5, 4], [4, 0, -2, 1, 4], [4], [], [PADDING, 4]],
+)
 def test_a_replay_refuses_the_documents_that_are_refused_eagerly(document):
     model = small()
     nll = jit(model.nll)

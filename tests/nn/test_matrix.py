@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 import nn
 from autograd import Value, grad
+from autograd.jit import TraceError, jit
 from nn import Matrix
 
 SIZES = st.integers(1, 4)
@@ -450,3 +451,14 @@ def test_a_stranger_in_a_product_is_a_type_error(other):
 def test_a_division_by_zero_is_named():
     with pytest.raises(ZeroDivisionError, match=r"div\(1.0, 0.0\)"):
         Matrix([[1, 2]]) / 0
+
+
+@pytest.mark.parametrize(
+    "pick", [lambda M, i: M[i], lambda M, i: M[:i], lambda M, i: M[0, i], lambda M, i: M[0, i:]]
+)
+def test_an_argument_of_a_jitted_function_picks_only_if_it_is_static(pick):
+    M = Matrix([[1, 2], [3, 4]])
+    with pytest.raises(TraceError, match="pass the index as a static argument"):
+        list(map(jit(lambda i: pick(M, i)), [1] * 3))
+    picked = jit(lambda i: pick(M, i), static="i")
+    assert [repr(picked(1)) for _ in range(3)] == [repr(pick(M, 1))] * 3

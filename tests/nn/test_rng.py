@@ -1,14 +1,17 @@
 """Random numbers: whose stream they come from, and what makes a run repeatable."""
 
+import math
 import random
 import subprocess
 import sys
+from decimal import Decimal
 
 import numpy as np
 import pytest
 
 import nn
-from autograd.jit import jit
+from autograd import Value, gradcheck
+from autograd.jit import TraceError, jit
 from nn import rng
 
 
@@ -99,3 +102,96 @@ def test_a_resumed_run_goes_on_with_pythons_own_stream(tmp_path):
     run(2, checkpoint=tmp_path / "run.json")
     random.seed(10)
     assert run(4, checkpoint=tmp_path / "run.json", resume=True) == whole
+
+
+# --- draws in a user's code -----------------------------------------------------------------------
+
+
+def test_gauss_and_uniform_draw_what_pythons_own_functions_draw():
+    nn.seed(4)
+    found = [nn.gauss(), nn.gauss(2.0, 0.5), nn.uniform(), nn.uniform(-1, 3), nn.gauss(1, 2)]
+    same = random.Random(4)
+    assert found == [
+        same.gauss(0.0, 1.0),
+        same.gauss(2.0, 0.5),
+        same.uniform(0.0, 1.0),
+        same.uniform(-1.0, 3.0),
+        same.gauss(1.0, 2.0),
+    ]
+    assert {type(number) for number in found} == {float}
+
+
+def test_a_generator_takes_the_place_of_the_stream_of_nn():
+    before = rng.generator.getstate()
+    found = nn.gauss(0.0, 2.0, random.Random(6)), nn.uniform(generator=random.Random(6))
+    assert found == (random.Random(6).gauss(0.0, 2.0), random.Random(6).random())
+    assert rng.generator.getstate() == before
+
+
+def test_gradients_flow_to_the_parameters_of_a_distribution():
+    mean, std = Value(1.5), Value(2.0)
+    draw = nn.gauss(mean, std, random.Random(8))
+    draw.backward()
+    assert (mean.grad, std.grad) == (1.0, random.Random(8).gauss(0.0, 1.0))
+
+    low, high = Value(-1.0), Value(3.0)
+    nn.uniform(low, high, random.Random(8)).backward()
+    share = random.Random(8).random()
+    assert (low.grad, high.grad) == (1.0 - share, share)
+
+
+@pytest.mark.parametrize("draw", [nn.gauss, nn.uniform])
+def test_draws_are_differentiated_twice(draw):
+    def f(a, b):
+        return draw(a * a, a * a + b * b, random.Random(3)).tanh()
+
+    assert gradcheck(f, [0.4, 0.7], order=2)
+
+
+def test_a_spread_of_0_and_an_interval_of_a_single_number_are_allowed():
+    assert (nn.gauss(3.0, 0.0), nn.uniform(2.5, 2.5)) == (3.0, 2.5)
+
+
+def test_numbers_of_any_kind_are_computed_with_as_floats():
+    third = np.float32(1 / 3)
+    expected = random.Random(2).gauss(float(third), float(third))
+    assert nn.gauss(third, third, random.Random(2)) == expected
+    assert nn.uniform(np.int8(-100), np.int8(100), random.Random(2)) == random.Random(2).uniform(
+        -100.0, 100.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda: nn.gauss(0.0, -1.0), ValueError, r"gauss: std must be finite and 0 .*, not -1\.0"),
+        (lambda: nn.gauss(0.0, Value(-2.0)), ValueError, r"gauss: std must .*, not -2\.0"),
+        (lambda: nn.gauss(std=math.nan), ValueError, "gauss: std must .*, not nan"),
+        (lambda: nn.gauss(std=math.inf), ValueError, "gauss: std must .*, not inf"),
+        (lambda: nn.gauss("1"), TypeError, "gauss: mean must be a number or a Value, not '1'"),
+        (lambda: nn.gauss(0.0, [1.0]), TypeError, r"gauss: std must be .*, not \[1\.0\]"),
+        (lambda: nn.gauss(Decimal(1)), TypeError, r"gauss: mean must be .*, not Decimal\('1'\)"),
+        (lambda: nn.gauss(0.0, 1.0, 5), TypeError, "gauss: generator must be a random.Random"),
+        (
+            lambda: nn.uniform(2.0, 1.0),
+            ValueError,
+            r"uniform: low .*, not 2\.0 and 1\.0",
+        ),
+        (lambda: nn.uniform(Value(2.0)), ValueError, r"uniform: low .*, not 2\.0 and 1\.0"),
+        (lambda: nn.uniform(0.0, math.inf), ValueError, r"uniform: .*, not 0\.0 and inf"),
+        (lambda: nn.uniform(math.nan), ValueError, r"uniform: .*, not nan and 1\.0"),
+        (lambda: nn.uniform(None), TypeError, "uniform: low must be a number or a Value, not None"),
+        (lambda: nn.uniform(generator=np.random), TypeError, "uniform: generator must be a random"),
+    ],
+)
+def test_wrong_arguments_of_a_draw_are_refused_and_draw_nothing(call, kind, message):
+    before = rng.generator.getstate()
+    with pytest.raises(kind, match=message):
+        call()
+    assert rng.generator.getstate() == before
+
+
+def test_numbers_drawn_past_nn_are_refused_by_the_jit():
+    noisy = jit(lambda x: Value(x) + random.random())
+    with pytest.raises(TraceError):
+        list(map(noisy, [1.0] * 10))

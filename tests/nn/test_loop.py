@@ -1,0 +1,248 @@
+"""Which steps of `fit` are checked, and what happens to a run whose replays are in doubt?"""
+
+import itertools
+import json
+import random
+import signal
+
+import pytest
+
+import nn
+from autograd import Value, hooks
+from autograd.jit import TraceError
+from nn import checkpoint, data, loop, rng, train
+
+EXAMPLES = data.moons(10, noise=0.1, generator=random.Random(3))
+
+
+def made():
+    """A model with buffers and random numbers of its own, and its optimizer."""
+    nn.seed(5)
+    model = nn.Sequential(
+        nn.Layer(2, 4, "tanh"), nn.BatchNorm(4), nn.Dropout(0.3), nn.Layer(4, 1, "linear")
+    )
+    return model, nn.Adam(model, lr=0.05)
+
+
+def run(model, optimizer, **options):
+    options = {"epochs": 4, "batch_size": 4, "progress": False, "loss": nn.hinge} | options
+    return nn.fit(model, EXAMPLES, optimizer=optimizer, **options)
+
+
+def bits(model, optimizer, history):
+    """Everything that a run leaves behind, to the last bit."""
+    gradients = [p.grad for p in model.parameters()]
+    states = model.state_dict(), optimizer.state_dict(), rng.generator.getstate()
+    return repr((*states, gradients, history.loss, history.held_out_loss))
+
+
+def in_doubt():
+    raise hooks.TraceError("step: layers.0.neurons.3.w.1 differs since call 8")
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """For each step that was computed, whether its replay should be checked."""
+    return stand_in(monkeypatch, lambda calls: None)
+
+
+def stand_in(monkeypatch, after):
+    """Steps that note whether they should be checked, and call `after(steps so far)`."""
+    calls = []
+    original = train.step_and_predict
+
+    def noting(*arguments):
+        step, predict = original(*arguments)
+
+        def noted(inputs, targets):
+            calls.append(hooks.checking.get())
+            answer = step(inputs, targets)
+            after(len(calls))
+            return answer
+
+        return noted, predict
+
+    monkeypatch.setattr(train, "step_and_predict", noting)
+    return calls
+
+
+# --- which steps are checked ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        ({"epochs": 3}, 9),
+        ({"epochs": 3, "drop_last": True}, 6),
+        ({"epochs": 2, "batch_size": 5}, 4),
+        ({"epochs": 2, "batch_size": 5, "drop_last": True}, 4),
+        ({"epochs": 3, "batch_size": None}, 3),
+        ({"epochs": None, "steps": 7}, 7),
+        ({"epochs": None, "steps": 4, "every": 2}, 4),
+        ({"epochs": 1, "batch_size": None}, 1),
+    ],
+)
+def test_the_last_step_of_a_run_is_checked_and_no_other(options, steps, asked):
+    run(*made(), **options)
+    assert asked == [False] * (steps - 1) + [True]
+    assert hooks.checking.get() is False
+
+
+def test_the_last_step_of_a_resumed_run_is_checked(asked, tmp_path):
+    file = tmp_path / "run.json"
+    run(*made(), epochs=2, checkpoint=file)
+    run(*made(), epochs=3, checkpoint=file, resume=True)
+    assert asked == ([False] * 5 + [True]) + ([False] * 2 + [True])
+
+
+def test_every_step_after_which_a_checkpoint_is_written_is_checked(monkeypatch, asked, tmp_path):
+    seconds = itertools.count()  # a second passes between two looks at the clock
+    monkeypatch.setattr(loop.time, "monotonic", lambda: next(seconds))
+    monkeypatch.setattr(loop, "SAVE_EVERY", 3.5)
+    saved = []
+    original = checkpoint.Checkpoint.save
+
+    def save(self, progress, length):
+        saved.append(len(asked))
+        original(self, progress, length)
+
+    monkeypatch.setattr(checkpoint.Checkpoint, "save", save)
+    run(*made(), checkpoint=tmp_path / "run.json")
+    assert saved == [4, 8, 12, 12]  # and at the end
+    assert [i + 1 for i, checked in enumerate(asked) if checked] == [4, 8, 12]
+
+
+def test_without_a_checkpoint_no_step_is_checked_before_the_last(monkeypatch, asked):
+    monkeypatch.setattr(loop, "SAVE_EVERY", -1.0)
+    run(*made())
+    assert asked == [False] * 11 + [True]
+
+
+# --- runs that end early --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"after_epoch": lambda history: len(history.loss) == 2},
+        {"patience": 2, "held_out": EXAMPLES, "metric": lambda predictions, targets: 0.0},
+        {"after_epoch": lambda history: True, "micro_batch": 2},
+    ],
+)
+def test_a_run_that_ends_early_repeats_its_last_step_checked_and_undoes_it(options, asked):
+    def ended(jit):
+        if "micro_batch" in options:  # which computes examples apart
+            nn.seed(5)
+            model = nn.MLP(2, [4, 1], "tanh")
+            optimizer = nn.Adam(model, lr=0.05)
+        else:
+            model, optimizer = made()
+        return bits(model, optimizer, run(model, optimizer, jit=jit, **options))
+
+    expected = ended(jit=False)
+    steps = len(asked)
+    assert not any(asked)
+    assert ended(jit=True) == expected
+    assert asked[steps:] == [False] * steps + [True]
+
+
+def test_an_interrupted_run_is_checked_too(monkeypatch, tmp_path):
+    expected = made()
+    run(*expected, epochs=None, steps=2)
+
+    calls = stand_in(
+        monkeypatch, lambda calls: signal.raise_signal(signal.SIGINT) if calls == 2 else None
+    )
+    found = made()
+    history = run(*found, jit=True, checkpoint=tmp_path / "run.json")
+    assert history.interrupted
+    assert calls == [False, False, True]
+    assert found[0].state_dict() == expected[0].state_dict()
+    assert found[1].state_dict() == expected[1].state_dict()
+    assert json.loads((tmp_path / "run.json").read_text())["position"]["steps"] == 2
+
+
+def test_a_run_that_ends_early_in_doubt_is_not_saved(monkeypatch, tmp_path):
+    calls = stand_in(monkeypatch, lambda calls: in_doubt() if calls == 7 else None)
+    file = tmp_path / "run.json"
+    with pytest.raises(hooks.TraceError, match="since call 8") as caught:
+        run(*made(), jit=True, checkpoint=file, after_epoch=lambda h: len(h.loss) == 2)
+    assert len(caught.value.history.loss) == 2
+    assert calls == [False] * 6 + [True]
+    assert not file.exists()
+
+
+def test_an_error_of_the_repeated_step_is_none_of_the_run(monkeypatch, tmp_path):
+    def fail(calls):
+        if calls == 7:
+            raise ValueError("only in the repeated step")
+
+    stand_in(monkeypatch, fail)
+    file = tmp_path / "run.json"
+    history = run(*made(), jit=True, checkpoint=file, after_epoch=lambda h: len(h.loss) == 2)
+    assert len(history.loss) == 2
+    assert json.loads(file.read_text())["position"]["steps"] == 6
+
+
+def test_a_run_of_no_steps_checks_nothing(asked):
+    run(*made(), epochs=0, jit=True)
+    assert asked == []
+
+
+# --- a check that fails ---------------------------------------------------------------------------
+
+
+def test_a_state_in_doubt_does_not_replace_a_checkpoint(monkeypatch, tmp_path):
+    monkeypatch.setattr(loop, "SAVE_EVERY", -1.0)
+    file = tmp_path / "run.json"
+    kept = []
+
+    def after(calls):
+        if calls > 1:
+            kept.append(file.read_bytes())
+        if calls == 5:
+            in_doubt()
+
+    stand_in(monkeypatch, after)
+    with pytest.raises(hooks.TraceError, match=r"layers\.0\.neurons\.3\.w\.1") as caught:
+        run(*made(), checkpoint=file)
+    assert file.read_bytes() == kept[-1]
+    assert json.loads(kept[-1])["position"]["steps"] == 4
+    assert len(caught.value.history.loss) == 1
+
+
+def test_the_eager_results_of_a_failed_check_stand(monkeypatch):
+    expected = made()
+    run(*expected, epochs=None, steps=5)
+    stand_in(monkeypatch, lambda calls: in_doubt() if calls == 5 else None)
+    found = made()
+    with pytest.raises(hooks.TraceError):
+        run(*found)
+    assert found[0].state_dict() == expected[0].state_dict()  # running averages included
+    assert found[1].state_dict() == expected[1].state_dict()
+
+
+def test_predictions_in_doubt_at_the_end_of_an_epoch_are_not_saved_either(tmp_path):
+    def predict(model, inputs):
+        if not model.training and len(inputs) == 10:
+            in_doubt()
+        return model(nn.Matrix([[Value(x) for x in row] for row in inputs]))
+
+    file = tmp_path / "run.json"
+    with pytest.raises(hooks.TraceError) as caught:
+        run(*made(), held_out=EXAMPLES, predict=predict, checkpoint=file)
+    assert caught.value.history.loss == []
+    assert not file.exists()
+
+
+def test_the_error_of_a_jitted_function_is_the_one_that_fit_knows():
+    model, optimizer = made()
+
+    def loss(predictions, targets):
+        optimizer.lr = 0.1  # refused while the step is recorded
+        return nn.hinge(predictions, targets)
+
+    with pytest.raises(TraceError, match="learning rate") as caught:
+        run(model, optimizer, loss=loss, jit=True)
+    assert isinstance(caught.value, hooks.TraceError)
+    assert caught.value.history.loss == []
