@@ -1,0 +1,890 @@
+"""Is a call right whatever else the process does: interrupts, threads, signals, profilers, forks?
+
+Each test compares with the same calls made eagerly and undisturbed, to the last bit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import copy
+import faulthandler
+import gc
+import math
+import os
+import pickle
+import queue
+import random
+import signal
+import sys
+import threading
+import time
+import tracemalloc
+from array import array
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from side_by_side import BACKENDS
+
+import nn
+from autograd import Value
+from autograd.context import OUTSIDE, current
+from autograd.jit import jit
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="POSIX signals only")
+
+
+# --- a training step, and everything it changes ---------------------------------------------------
+
+
+class Training:
+    """An MLP, Adam, and a Value that is passed: `step` changes data and gradients of all.
+
+    Attributes:
+        losses: what each eager call returned. states: `state()` before each of them.
+    """
+
+    def __init__(self) -> None:
+        nn.seed(0)
+        self.model = model = nn.MLP(2, [3, 1], "tanh")
+        model([0.0, 0.0])  # adds an attribute, which a pickle made meanwhile would trip over
+        self.optimizer = optimizer = nn.Adam(model, lr=0.05)
+        self.scale = Value(1.5, "scale")
+        self.losses: list[float] = []
+        self.states: list[bytes] = [self.state()]
+
+        def hidden(x: float) -> Any:
+            return model.layers[0]([x, 0.5])
+
+        def step(x: float, y: float, scale: Value) -> Value:
+            loss = (model([x, 0.5]) * scale - y) ** 2
+            optimizer.zero_grad()
+            loss.backward()  # the gradient of the scale adds up over all calls
+            optimizer.step()
+            scale.assign(0.99 * scale + 0.01)
+            return loss
+
+        self.hidden, self.step = hidden, step
+
+    def values(self) -> list[Value]:
+        """Parameters, moments, the time and the passed Value."""
+        moments = [v for values in self.optimizer._state.values() for v in values]
+        return [*self.model.parameters(), *moments, self.optimizer.time, self.scale]
+
+    def state(self) -> bytes:
+        """Every number and gradient, to the last bit."""
+        values = self.values()
+        numbers = [v.data for v in values] + [v.grad for v in values]
+        assert {type(v).__name__ for v in values} <= {"Value", "Linked"}
+        assert {type(number) for number in numbers} == {float}
+        return array("d", numbers).tobytes()
+
+    def args(self, call: int) -> tuple[float, float, Value]:
+        return math.sin(call), math.cos(3 * call), self.scale
+
+    def advance(self, calls: int) -> None:
+        """Make eager calls until there were that many."""
+        while len(self.losses) < calls:
+            self.losses.append(self.step(*self.args(len(self.losses))).data)
+            self.states.append(self.state())
+
+
+def replays(run: Any) -> int:
+    return sum(program.replays for program in run.programs)
+
+
+def context_variables() -> dict[Any, Any]:
+    """What the context variables hold here that do not hold their defaults."""
+    found = {}
+    for variable, content in contextvars.copy_context().items():
+        default = contextvars.Context().run(variable.get, None)
+        if content is not default:
+            found[variable] = content
+    return found
+
+
+def assert_nothing_left() -> None:
+    """Nothing of a recording is left in this thread or in the class of Values."""
+    assert current.get() is OUTSIDE
+    for slot in ("data", "grad"):
+        assert type(Value.__dict__[slot]).__name__ == "member_descriptor"
+
+
+@contextlib.contextmanager
+def no_unraisable_errors() -> Iterator[None]:
+    """Errors that Python cannot raise, as in a finalizer, fail the test; interrupts may be lost."""
+    lost: list[BaseException | None] = []
+    previous, sys.unraisablehook = sys.unraisablehook, lambda u: lost.append(u.exc_value)
+    try:
+        yield
+    finally:
+        sys.unraisablehook = previous
+    assert [error for error in lost if not isinstance(error, KeyboardInterrupt)] == []
+
+
+# --- Ctrl-C ---------------------------------------------------------------------------------------
+
+
+class Interrupted:
+    """A training that goes on under interrupts, beside an eager one that does not see any.
+
+    Attributes:
+        run: the jitted step. calls: how many calls the state has seen. life: how many calls of
+            `run` returned. done: how many interrupts there were.
+    """
+
+    def __init__(self, backend: str) -> None:
+        self.backend = backend
+        self.eager, self.training = Training(), Training()
+        self.calls = self.done = 0
+        # The first layer gets its place in an array before the rest of the leaves does.
+        predict = jit(self.training.hidden, backend=backend)
+        for k in range(4):
+            predict(float(k))
+        self.begin_anew()
+        self.before = context_variables()
+
+    def begin_anew(self) -> None:
+        self.run, self.life = jit(self.training.step, backend=self.backend), 0
+
+    def call(self) -> None:
+        """A call that nothing interrupts: it returns what the eager one does."""
+        self.eager.advance(self.calls + 1)
+        loss = self.run(*self.training.args(self.calls)).data
+        assert (type(loss), loss) == (float, self.eager.losses[self.calls])
+        self.calls += 1
+        self.life += 1
+        assert self.training.state() == self.eager.states[self.calls]
+
+    def interrupted_call(self, disturb: Callable[[], None], calm: Callable[[], None]) -> None:
+        """A call that may be interrupted from `disturb()` until `calm()`."""
+        self.eager.advance(self.calls + 1)
+        args = self.training.args(self.calls)
+        caught = loss = None
+        collects = gc.isenabled()
+        try:
+            disturb()
+            loss = self.run(*args)
+            calm()
+        except KeyboardInterrupt as error:
+            caught = error  # kept, as an interactive session does, with all of its frames
+        calm()
+        where = f"in call {self.life + 1} of its function, after {self.done} interrupts"
+        self.life += caught is None
+        self.done += caught is not None
+        assert context_variables() == self.before, where
+        assert_nothing_left()
+        assert gc.isenabled() == collects, where
+        state, (before, after) = self.training.state(), self.eager.states[self.calls :][:2]
+        assert state in (before, after), f"a torn state {where}"
+        if caught is None:
+            assert state == after, where
+        if loss is not None:
+            assert loss.data == self.eager.losses[self.calls], where
+        self.calls += state == after
+
+    def assert_replays(self) -> None:
+        """The function goes on as if nothing had been, and is replayed."""
+        for _ in range(3):
+            self.call()
+        before = replays(self.run)
+        self.call()
+        assert replays(self.run) == before + 1
+
+
+@pytest.mark.parametrize(("backend", "interrupts"), [("numpy", 1000), ("native", 100)])
+def test_after_an_interrupt_at_any_instant_the_state_is_of_one_call(
+    backend: str, interrupts: int
+) -> None:
+    chance = random.Random(0)
+    running = Interrupted(backend)
+    start = time.perf_counter()
+    for _ in range(4):
+        running.call()
+    longest = time.perf_counter() - start
+    running.begin_anew()
+    armed = False
+
+    def handle(number: int, frame: Any) -> None:
+        nonlocal armed
+        if armed:
+            armed = False
+            raise KeyboardInterrupt
+
+    def disturb() -> None:
+        nonlocal armed
+        armed = True
+        # Some in the middle of a replay, some in a recording that takes a thousand times as long.
+        delay = math.exp(chance.uniform(math.log(1e-5), math.log(longest)))
+        signal.setitimer(signal.ITIMER_REAL, delay)
+
+    def calm() -> None:
+        nonlocal armed
+        armed = False
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+
+    previous = signal.signal(signal.SIGALRM, handle)
+    try:
+        with no_unraisable_errors():
+            until = chance.randrange(12)  # calls, which takes some functions to their second check
+            while running.done < interrupts:
+                running.interrupted_call(disturb, calm)
+                if running.life >= until:
+                    if chance.random() < 0.1:
+                        running.assert_replays()
+                    running.begin_anew()
+                    until = chance.randrange(12)
+    finally:
+        calm()
+        signal.signal(signal.SIGALRM, previous)
+    running.assert_replays()
+
+
+class Instants:
+    """Counts the instants at which Python lets a signal handler run, and acts at one of them.
+
+    Those are, in good approximation, the beginning of a Python function and the end of a C one:
+    what a profiler is told. Unlike a timer this reaches the few instructions between a change and
+    the `try` that undoes it.
+    """
+
+    def __init__(self, chosen: int, act: Callable[[], None]) -> None:
+        self.chosen, self.act, self.seen = chosen, act, 0
+
+    def __call__(self, frame: Any, event: str, arg: object) -> None:
+        if event in ("call", "c_return"):
+            self.seen += 1
+            if self.seen == self.chosen:
+                self.act()
+
+    def start(self) -> None:
+        sys.setprofile(self)
+
+    @staticmethod
+    def stop() -> None:
+        sys.setprofile(None)
+
+    @staticmethod
+    def spread(number: int, total: int) -> list[int]:
+        """Instants of a call: random ones, its first and its last, where the jit's own code is."""
+        chance = random.Random(total)
+        edge = min(number // 3, total // 3)
+        middle = chance.sample(range(edge, total - edge), number - 2 * edge)
+        return [*range(1, edge + 1), *range(total - edge + 1, total + 1), *middle]
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("calls_before", range(4))
+def test_an_interrupt_after_any_of_the_operations_of_a_call(calls_before: int) -> None:
+    """The calls are an eager one, a recording, a check and a replay."""
+    running = Interrupted("numpy")
+    for _ in range(calls_before):
+        running.call()
+    undisturbed = Instants(-1, interrupt)
+    running.interrupted_call(undisturbed.start, undisturbed.stop)
+    with no_unraisable_errors():
+        for k, chosen in enumerate(Instants.spread(100, undisturbed.seen)):
+            running.begin_anew()
+            for _ in range(calls_before):
+                running.call()
+            instants = Instants(chosen, interrupt)
+            running.interrupted_call(instants.start, instants.stop)
+            if k % 10 == 0:
+                running.assert_replays()
+    assert running.done > 50
+
+
+# --- threads --------------------------------------------------------------------------------------
+
+
+class Others:
+    """Threads that do something of their own, over and over, until the end of the block."""
+
+    def __init__(self, *jobs: Callable[[], None]) -> None:
+        self.errors: list[BaseException] = []
+        self.rounds = [0] * len(jobs)
+        self._over = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._go_on, args=(k, job)) for k, job in enumerate(jobs)
+        ]
+
+    def _go_on(self, number: int, job: Callable[[], None]) -> None:
+        try:
+            while not self._over.is_set():
+                job()
+                self.rounds[number] += 1
+                time.sleep(0.0005)  # lets the recordings go on too
+        except BaseException as error:
+            self.errors.append(error)
+
+    def __enter__(self) -> Others:
+        self._interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-4)  # change threads as often as possible
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+        sys.setswitchinterval(self._interval)
+
+
+def all_are_plain(values: list[Value]) -> bool:
+    """Whether Values are of their usual classes, and their numbers are floats."""
+    return (
+        {type(v).__name__ for v in values} <= {"Value", "Linked"}
+        and {type(v.data) for v in values} == {float}
+        and {type(v.grad) for v in values} == {float}
+    )
+
+
+def test_a_hundred_recordings_beside_threads_that_do_everything_else() -> None:
+    recordings, calls = 100, 4
+    eager, training = Training(), Training()
+    eager.advance(recordings * calls)
+    # What each number may ever be, whoever reads it and when.
+    trajectories = [set(row) for row in zip(*[array("d", s) for s in eager.states], strict=True)]
+
+    def is_of_some_call(values: list[Value]) -> bool:
+        return all(v.data in found for v, found in zip(values, trajectories, strict=False))
+
+    kept: list[Any] = []
+    own_draws: list[float] = []
+    draws: list[float] = []
+    numpy_draws: list[float] = []
+    own = random.Random(5)
+    leaf = Value(0.5)
+    other_model = nn.MLP(2, [2, 1], "tanh")
+    expected = (leaf * leaf + 3.0).tanh()
+    expected.backward()
+    slope, leaf.grad = leaf.grad, 0.0
+
+    def allocate() -> None:
+        values = tuple([(Value(float(k)), Value(k)) for k in range(50)])
+        assert all_are_plain([v for pair in values for v in pair])
+        kept.append(values)
+        del kept[:-20]
+
+    def draw() -> None:
+        own_draws.append(own.random())
+        draws.append(random.random())
+        numpy_draws.append(float(np.random.random()))
+
+    def pickles_and_copies() -> None:
+        for clone in (pickle.loads(pickle.dumps(training.model)), copy.deepcopy(training.model)):
+            values = list(clone.parameters())
+            assert {type(v) for v in values} == {Value}
+            assert all_are_plain(values)
+            assert is_of_some_call(values)
+
+    def compute() -> None:
+        out = (leaf * leaf + 3.0).tanh()
+        leaf.grad = 0.0
+        out.backward()
+        assert (out.data, leaf.grad, type(out)) == (expected.data, slope, Value)
+        nn.mse(other_model([0.1, 0.2]), 1.0).backward()
+        assert all_are_plain(list(other_model.parameters()))
+
+    def read() -> None:
+        values = training.values()
+        assert all_are_plain(values)
+        assert is_of_some_call(values)
+        assert type(training.model([0.1, 0.2]).data) is float
+
+    random.seed(3)
+    np.random.seed(4)
+    others = Others(allocate, draw, pickles_and_copies, compute, read)
+    with no_unraisable_errors(), others:
+        for k in range(recordings):
+            run = jit(training.step, backend="numpy")
+            for call in range(k * calls, (k + 1) * calls):
+                assert run(*training.args(call)).data == eager.losses[call]
+                assert training.state() == eager.states[call + 1]
+            assert replays(run) > 0
+    assert others.errors == []
+    assert min(others.rounds) > 10, others.rounds
+    again = random.Random(5)
+    assert own_draws == [again.random() for _ in own_draws]
+    again = random.Random(3)
+    assert draws == [again.random() for _ in draws]
+    stream = np.random.RandomState(4)
+    assert numpy_draws == [float(stream.random_sample()) for _ in numpy_draws]
+    assert_nothing_left()
+    living = [thing for thing in gc.get_objects() if isinstance(thing, Value)]
+    assert {type(v).__name__ for v in living} <= {"Value", "Linked"}
+
+
+# What another thread does while a function is in the middle of a call, and what it must find.
+def _copies(training: Training) -> None:
+    model = copy.deepcopy(training.model)
+    assert all_are_plain(list(model.parameters()))
+    assert {type(v) for v in model.parameters()} == {Value}
+
+
+def _pickles(training: Training) -> None:
+    model = pickle.loads(pickle.dumps(training.model))
+    assert all_are_plain(list(model.parameters()))
+    assert model.state_dict() == training.model.state_dict()
+
+
+def _reads(training: Training) -> None:
+    assert all_are_plain(training.values())
+    assert all(f"{v.data:.3f}" == format(v, ".3f") for v in training.values())
+
+
+def _computes(training: Training) -> None:
+    out = training.model([0.1, 0.2])
+    assert (type(out), type(out.data)) == (Value, float)
+    assert out > out.data - 1.0
+
+
+def _collects(training: Training) -> None:
+    gc.collect()
+    assert all_are_plain([v for v in gc.get_objects() if isinstance(v, Value)])
+
+
+def _draws(training: Training) -> None:
+    stream = random.Random(7)
+    random.seed(7)
+    assert random.random() == stream.random()
+    np.random.seed(7)
+    assert np.random.random() == np.random.RandomState(7).random_sample()
+    assert np.random.default_rng(7).random() == np.random.default_rng(7).random()
+
+
+def _records_and_replays(training: Training) -> None:
+    leaf = Value(2.0)
+    run = jit(lambda x: leaf * x, backend="numpy")
+    assert [run(float(k)).data for k in range(5)] == [0.0, 2.0, 4.0, 6.0, 8.0]
+
+
+def _writes(training: Training) -> None:
+    leaf = Value(2.0)
+    leaf.data += 1.0
+    leaf.grad = leaf.data
+    leaf.assign(leaf * leaf)
+    assert (leaf.data, leaf.grad, type(leaf.data)) == (9.0, 3.0, float)
+
+
+MEANWHILE = [_copies, _pickles, _reads, _computes, _collects, _draws, _records_and_replays, _writes]
+
+
+@pytest.mark.parametrize("meanwhile", MEANWHILE, ids=lambda job: job.__name__.strip("_"))
+def test_what_another_thread_does_in_the_middle_of_a_call(meanwhile: Any) -> None:
+    """Each time the function runs, in the first call, in the recording and in the check."""
+    eager, training = Training(), Training()
+    eager.advance(12)
+    asked: queue.SimpleQueue[bool] = queue.SimpleQueue()
+    answers: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+
+    def other() -> None:
+        while asked.get():
+            try:
+                meanwhile(training)
+            except BaseException as error:
+                answers.put(error)
+            else:
+                answers.put(None)
+
+    def step(x: float, y: float, scale: Value) -> Any:
+        model, optimizer = training.model, training.optimizer
+        out = model([x, 0.5]) * scale
+        asked.put(True)
+        done.put(answers.get(timeout=20))
+        loss = (out - y) ** 2
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        scale.assign(0.99 * scale + 0.01)
+        return loss
+
+    done: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+    thread = threading.Thread(target=other)
+    thread.start()
+    try:
+        run = jit(step, backend="numpy")
+        for call in range(12):
+            assert run(*training.args(call)).data == eager.losses[call]
+            assert training.state() == eager.states[call + 1]
+    finally:
+        asked.put(False)
+        thread.join()
+    found = [done.get() for _ in range(done.qsize())]
+    assert len(found) >= 2
+    assert found == [None] * len(found)
+    assert replays(run) > 0
+
+
+# --- a signal handler that calls the function -----------------------------------------------------
+
+
+@contextlib.contextmanager
+def alarms(handler: Callable[[], None], chance: random.Random, longest: float) -> Iterator[None]:
+    """Inside, `handler` is called from a signal again and again, at random instants."""
+
+    over = False
+
+    def handle(number: int, frame: Any) -> None:
+        handler()
+        if not over:
+            delay = math.exp(chance.uniform(math.log(2e-5), math.log(longest)))
+            signal.setitimer(signal.ITIMER_REAL, delay)
+
+    previous = signal.signal(signal.SIGALRM, handle)
+    signal.setitimer(signal.ITIMER_REAL, 1e-4)
+    try:
+        yield
+    finally:
+        over = True
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+def test_a_signal_handler_that_calls_a_prediction_ten_thousand_times() -> None:
+    chance = random.Random(1)
+    model = nn.MLP(2, [4, 1], "tanh")
+
+    def predict(x: float) -> Any:
+        return model([x, 0.5])
+
+    inputs = [math.sin(k) for k in range(100)]
+    expected = [predict(x).data for x in inputs]
+    # Values are read at the end: here a handler runs in the middle of anything.
+    inner: list[tuple[int, Any]] = []
+    errors: list[BaseException] = []
+    run = jit(predict, backend="numpy")
+
+    def handler() -> None:
+        try:
+            for _ in range(5):
+                k = chance.randrange(100)
+                inner.append((k, run(inputs[k])))
+        except BaseException as error:
+            errors.append(error)
+
+    outer: list[tuple[int, Any]] = []
+    replayed = 0
+    with no_unraisable_errors(), alarms(handler, chance, 0.003):
+        while len(inner) < 10_000 and not errors:
+            run = jit(predict, backend="numpy")
+            for _ in range(chance.randrange(1, 12)):
+                k = chance.randrange(100)
+                outer.append((k, run(inputs[k])))
+            replayed += replays(run)
+    assert errors == []
+    assert [(k, v.data) for k, v in inner] == [(k, expected[k]) for k, _ in inner]
+    assert [(k, v.data) for k, v in outer] == [(k, expected[k]) for k, _ in outer]
+    assert replayed > 0
+    assert_nothing_left()
+
+
+def is_possible(before: int, inner: list[float], outer: float, after: float) -> bool:
+    """Whether a counter can go so in an eager call, `read it, write it + 1, read it`.
+
+    inner: what calls in between returned, each of which counted too, and in one go.
+    """
+    for i in range(len(inner) + 1):  # so many came before the call read the counter
+        for j in range(i, len(inner) + 1):  # and so many before it wrote it
+            written = before + i + 1
+            counted = [before + 1 + n for n in range(j)]
+            counted += [written + 1 + n for n in range(len(inner) - j)]
+            if (
+                inner == counted
+                and after == written + len(inner) - j
+                and outer in range(written, int(after) + 1)
+            ):
+                return True
+    return False
+
+
+def test_a_signal_handler_that_calls_a_counter_ten_thousand_times() -> None:
+    chance = random.Random(2)
+    counter = Value(0.0)
+
+    def count(x: float) -> Value:
+        counter.assign(counter + 1.0)
+        return counter + x
+
+    inner: list[Any] = []
+    errors: list[BaseException] = []
+    run = jit(count, backend="numpy")
+
+    def handler() -> None:
+        if not looking:
+            try:
+                for _ in range(5):
+                    inner.append(run(0.0))
+            except BaseException as error:
+                errors.append(error)
+
+    looking = True
+    total = replayed = disturbed = 0
+    with no_unraisable_errors(), alarms(handler, chance, 0.003):
+        while total < 10_000 and not errors:
+            run = jit(count, backend="numpy")
+            for _ in range(chance.randrange(1, 12)):
+                inner.clear()
+                before = counter.data
+                looking = False
+                out = run(0.5)
+                looking = True
+                counted = [v.data for v in inner]
+                assert is_possible(int(before), counted, out.data - 0.5, counter.data), (
+                    f"{before}, in between {counted}, {out.data - 0.5}, then {counter.data}"
+                )
+                total += len(inner)
+                disturbed += bool(inner)
+            replayed += replays(run)
+    assert errors == []
+    assert disturbed > 100
+    assert replayed > 0
+    assert_nothing_left()
+
+
+@pytest.mark.parametrize("calls_before", range(4))
+def test_a_call_from_the_middle_of_a_call(calls_before: int) -> None:
+    """As by a signal handler, in an eager call, a recording, a check and a replay."""
+    model = nn.MLP(2, [3, 1], "tanh")
+
+    def predict(x: float) -> Any:
+        return model([x, 0.5])
+
+    inputs = [math.sin(k) for k in range(calls_before + 6)]
+    expected = [predict(x).data for x in inputs]
+
+    def calls_with(chosen: int) -> Instants:
+        """Calls of which one is disturbed; all give what they should, and the last is a replay."""
+        inner: list[Any] = []
+        run = jit(predict, backend="numpy")
+        instants = Instants(chosen, lambda: inner.append(run(inputs[0])))
+        outer = [run(x) for x in inputs[:calls_before]]
+        instants.start()
+        try:
+            outer.append(run(inputs[calls_before]))
+        finally:
+            instants.stop()
+        before = 0
+        for x in inputs[calls_before + 1 :]:
+            before = replays(run)
+            outer.append(run(x))
+        assert [v.data for v in outer] == expected
+        assert [v.data for v in inner] == expected[:1] * len(inner)
+        assert replays(run) == before + 1
+        assert_nothing_left()
+        return instants
+
+    for chosen in Instants.spread(60, calls_with(-1).seen):
+        calls_with(chosen)
+
+
+# --- who looks on ---------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def a_profiler_that_keeps_frames() -> Iterator[None]:
+    frames: list[Any] = []
+    sys.setprofile(lambda frame, event, arg: frames.append((frame, arg)))
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
+        frames.clear()
+
+
+@contextlib.contextmanager
+def a_tracer_that_looks_at_all_variables() -> Iterator[None]:
+    kinds: set[type] = set()
+
+    def trace(frame: Any, event: str, arg: object) -> Any:
+        kinds.update(map(type, list(frame.f_locals.values())))
+        return trace
+
+    previous = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(previous)
+
+
+@contextlib.contextmanager
+def a_frozen_heap() -> Iterator[None]:
+    gc.freeze()
+    yield
+
+
+@contextlib.contextmanager
+def no_collector() -> Iterator[None]:
+    gc.disable()
+    try:
+        yield
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+@contextlib.contextmanager
+def a_restless_collector() -> Iterator[None]:
+    """Which also calls back, as a tool that measures its pauses does."""
+    pauses: list[float] = []
+
+    def note(phase: str, info: Any) -> None:
+        pauses.append(float(Value(1.0) * 2.0))
+
+    threshold = gc.get_threshold()
+    gc.callbacks.append(note)
+    gc.set_threshold(50, 2, 2)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*threshold)
+        gc.callbacks.remove(note)
+    assert pauses.count(2.0) == len(pauses) > 0
+
+
+@contextlib.contextmanager
+def traced_memory() -> Iterator[None]:
+    tracemalloc.start(10)
+    try:
+        yield
+    finally:
+        tracemalloc.stop()
+
+
+@contextlib.contextmanager
+def a_thread_that_dumps_all_stacks() -> Iterator[None]:
+    """As a sampling profiler does. (A dump without the lock of the interpreter may crash it.)"""
+    frames: list[Any] = []
+    with open(os.devnull, "w") as nowhere:
+
+        def dump() -> None:
+            faulthandler.dump_traceback(nowhere)
+            frames.append(sys._current_frames())
+            del frames[:-100]
+
+        with Others(dump) as others:
+            yield
+    assert others.errors == []
+
+
+@contextlib.contextmanager
+def weak_references_and_finalizers() -> Iterator[None]:
+    """Finalizers that compute run in the middle of whatever drops the last reference."""
+    found: list[float] = []
+
+    class Dropped:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            found.append((Value(3.0) * 2.0).data)
+
+    threshold = gc.get_threshold()
+    garbage = [Dropped() for _ in range(200)]
+    garbage.clear()
+    gc.set_threshold(50, 2, 2)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*threshold)
+        gc.collect()
+    assert [float(number) for number in found] == [6.0] * 200
+
+
+ONLOOKERS = [
+    a_profiler_that_keeps_frames,
+    a_tracer_that_looks_at_all_variables,
+    a_frozen_heap,
+    no_collector,
+    a_restless_collector,
+    traced_memory,
+    a_thread_that_dumps_all_stacks,
+    weak_references_and_finalizers,
+]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("onlooker", ONLOOKERS, ids=lambda onlooker: onlooker.__name__)
+def test_recordings_and_replays_under(onlooker: Any, backend: str) -> None:
+    eager, training = Training(), Training()
+    eager.advance(12)
+    run = jit(training.step, backend=backend)
+    with no_unraisable_errors(), onlooker():
+        losses = [run(*training.args(call)) for call in range(12)]
+        state = training.state()
+    assert [loss.data for loss in losses] == eager.losses
+    assert state == eager.states[12]
+    assert replays(run) >= 8
+    assert len(run.programs) == 1
+    assert_nothing_left()
+
+
+# --- fork -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_process_that_forks_in_the_middle_of_a_call(backend: str) -> None:
+    """The child ends at once; meanwhile another thread pickles the model."""
+    eager, training = Training(), Training()
+    eager.advance(12)
+
+    def pickles() -> None:
+        clone = pickle.loads(pickle.dumps(training.model))
+        assert all_are_plain(list(clone.parameters()))
+
+    def forked() -> None:
+        child = os.fork()
+        if not child:
+            os._exit(0)
+        children.put(os.waitpid(child, 0)[1])
+
+    def step(x: float, y: float, scale: Value) -> Any:
+        before = training.hidden(x)
+        forked()
+        loss = training.step(x, y, scale)
+        return loss, before
+
+    children: queue.SimpleQueue[int] = queue.SimpleQueue()
+    run = jit(step, backend=backend)
+    others = Others(pickles)
+    with no_unraisable_errors(), others:
+        for call in range(12):
+            loss, _ = run(*training.args(call))
+            assert loss.data == eager.losses[call]
+            assert training.state() == eager.states[call + 1]
+    assert others.errors == []
+    ends = [children.get() for _ in range(children.qsize())]
+    assert ends == [0] * len(ends)
+    assert len(ends) >= 2
+    assert replays(run) > 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_child_goes_on_with_programs_of_its_parent() -> None:
+    """As with `multiprocessing` after a fork: replays and new recordings in the child."""
+    eager, training = Training(), Training()
+    eager.advance(8)
+    run = jit(training.step, backend="numpy")
+    for call in range(5):
+        run(*training.args(call))
+    child = os.fork()
+    if not child:
+        with contextlib.suppress(BaseException):
+            seen = [run(*training.args(call)).data for call in (5, 6, 7)]
+            again = jit(training.hidden, backend="numpy")
+            same = again(0.3)[0].data == again(0.3)[0].data == again(0.3)[0].data
+            if seen == eager.losses[5:] and training.state() == eager.states[8] and same:
+                os._exit(0)
+        os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert training.state() == eager.states[5]
