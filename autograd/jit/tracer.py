@@ -159,7 +159,7 @@ class Tracer(Hooks):
         self.node_of(value)
         gradient = self.gradients.get(value)
         if gradient is None:
-            return self.tape.constant(own(value, "grad"))
+            return self.tape.constant(0.0)
         if value._left is None:
             return gradient
         # The eager sum begins with 0.0, which makes 0.0 of -0.0.
@@ -238,7 +238,10 @@ class Tracer(Hooks):
                 raise no_gradient(value.label)
             self.assign(value, name, number, plain(number))
             return
-        if isinstance(number, Number) and number.tape is self.tape:  # the Value is being made
+        # The Value is being made, of a number, or as a copy.
+        if name == "grad" and (isinstance(number, Number) or number != 0.0):
+            self.gradients[value] = self.node_of(number)
+        elif isinstance(number, Number) and number.tape is self.tape:
             self._fresh[value] = number.node
         set_own(value, name, plain(number))
 

@@ -17,6 +17,8 @@ from inspect import getattr_static
 from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+import numpy as np
+
 from autograd import hooks
 from autograd.jit.loads import loads
 from autograd.jit.refusal import is_fixed
@@ -88,7 +90,7 @@ class Watch:
             self._waiting += [(thing.__func__, thing.__self__), (thing.__self__, None)]
         elif isinstance(thing, functools.partial):
             self._wait_for(thing.func, thing.args, thing.keywords)
-        elif isinstance(thing, list | tuple | set | frozenset | dict | deque) or _is_array(thing):
+        elif isinstance(thing, list | tuple | set | frozenset | dict | deque | np.ndarray):
             parts = _content(thing)
             parts = [part for _, part in parts] if isinstance(thing, dict) else list(parts)
             self._wait_for(*parts[:_MOST])
@@ -152,15 +154,13 @@ def _read(place: Any, name: str) -> Any:
         return _MISSING
 
 
-def _is_array(thing: Any) -> bool:
-    return hasattr(thing, "dtype") and getattr(thing, "shape", ()) != ()
-
-
 def _content(thing: Any) -> Any:
     """The entries of a container, as something that does not change with it."""
     if isinstance(thing, dict):
         return list(thing.items())
-    return thing.ravel().tolist() if _is_array(thing) else type(thing)(thing)
+    if isinstance(thing, np.ndarray):
+        return thing.ravel().tolist()
+    return type(thing)(thing)
 
 
 def _equal(found: Any, content: Any) -> bool:
