@@ -121,6 +121,7 @@ def sweep(
         upstream = gradients.get(node, 0.0)
         if upstream.__class__ is float and upstream == 0.0:
             continue
+        is_fixed_at_0 = bool(fixed_at_0) and upstream in fixed_at_0
         primitive, parents = node.primitive, node.parents
         arguments = _arguments(parents, wanted, create_graph)
         for k, (parent, rule) in enumerate(zip(parents, primitive.backward, strict=True)):
@@ -130,13 +131,13 @@ def sweep(
                 local = rule
                 if rule.__class__ is not float:
                     local = rule(node if create_graph else node.data, *arguments)
-                if upstream in fixed_at_0 and not math.isfinite(data_of(local)):
+                if is_fixed_at_0 and not math.isfinite(data_of(local)):
                     continue
                 contribution = _product(upstream, local)
             except TakenAsFloat:
                 raise not_differentiable_again(primitive) from None
             except (ValueError, ArithmeticError) as error:
-                if upstream in fixed_at_0:
+                if is_fixed_at_0:
                     continue
                 if isinstance(error, FloatingPointError):
                     raise
@@ -146,7 +147,7 @@ def sweep(
                 each(node, k, local, contribution, before)
             total = contribution if before is None else before + contribution
             if create_graph and total.__class__ is not float and data_of(total) == 0.0:
-                fixed = upstream in fixed_at_0 or _is_choice_of_0(local)
+                fixed = is_fixed_at_0 or _is_choice_of_0(local)
                 if fixed and (before is None or before in fixed_at_0):
                     fixed_at_0.add(total)
             gradients[parent] = total

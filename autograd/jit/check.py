@@ -22,7 +22,7 @@ from autograd.jit.capture import numbers_of
 from autograd.jit.program import UNSURE, Program
 from autograd.jit.refusal import TraceError
 from autograd.jit.results import Output, Passed, as_replayed
-from autograd.jit.structure import flatten
+from autograd.jit.structure import build, flatten
 from autograd.value import Value
 
 CAUSES = (
@@ -117,6 +117,9 @@ def _differing_results(
     expected = program.returned
     try:
         structure = flatten(returned, numbers, values)
+        # Laid out again, as what was recorded: arrays of objects may hold plain numbers.
+        built = build(structure, iter(numbers).__next__, iter(values).__next__)
+        structure = flatten(built, [], [])
     except (TraceError, OverflowError):
         structure = None
     if structure != expected.structure:

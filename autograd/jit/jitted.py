@@ -189,21 +189,34 @@ class Jitted:
             return self._eager(call, programs[-1].watch.values if programs else [])
         self._recordings += 1
         if self._recordings == _TOO_MANY:
-            why = f"{changed} changes" if changed else "it is not the same"
-            self._warn(
-                f"it was recorded {_TOO_MANY} times in a row, because {why} from call to"
-                " call: pass that as an argument"
+            why = (
+                f"because {changed} changes from call to call: pass that as an argument"
+                if changed
+                else "and an operation in it failed: decide outside whether to do it"
             )
+            self._warn(f"it was recorded {_TOO_MANY} times in a row, {why}")
         return self._recorded(programs, call)
 
-    def _eager(self, call: _Call, values: Iterable[Value], program: Program | None = None) -> Any:
-        """An eager call. If it raises, these Values, and what the program uses, are as before."""
+    def _eager(
+        self,
+        call: _Call,
+        values: Iterable[Value],
+        program: Program | None = None,
+        otherwise: Exception | None = None,
+    ) -> Any:
+        """An eager call. If it raises, these Values, and what the program uses, are as before.
+
+        otherwise: is raised in the same way if the call raises nothing.
+        """
         undo = writers(numbers_of({*values, *call.passed})) + (
             program.ports.undo() if program else []
         )
         since = next(clock.numbers)
         try:
-            return as_replayed(self._called_plainly(call), since)
+            result = as_replayed(self._called_plainly(call), since)
+            if otherwise is not None:
+                raise otherwise
+            return result
         except BaseException:
             at_once(undo)
             raise
@@ -238,13 +251,20 @@ class Jitted:
                 del programs[:-_TOO_MANY]
                 self._all.add(program)
             return as_replayed(returned, tracer.start)
-        except (TypeError, AttributeError) as error:
+        except Exception as error:
+            self._recordings -= 1  # whoever gets an error is told why there is no program
             tracer.undo()
-            self._eager(call, watch.values)  # raises this error, if it is the function's own
-            raise TraceError(
+            if tracer.refused not in (None, error):  # the function, or C code, made this of it
+                raise tracer.refused from error
+            if not isinstance(error, TypeError | AttributeError):
+                raise
+            refusal = TraceError(
                 f"this works for plain numbers only ({error}): do it outside, and pass what it"
                 f" gives ({line_of(error)})"
-            ) from error
+            )
+            refusal.__cause__ = error
+            # Raises the error once more if it is the function's own.
+            return self._eager(call, watch.values, otherwise=refusal)
         except BaseException:
             tracer.undo()
             raise

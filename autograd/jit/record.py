@@ -50,14 +50,15 @@ def record(
 
     Args:
         structure: of its arguments (args, kwargs); see autograd.jit.structure.
-        numbers, passed: the plain numbers in it, and the Values.
+        numbers, passed: the plain numbers in it, as floats, and the Values.
         tracer: a new one; it can undo what the call has done to Values and to nn's random numbers.
 
     Raises TraceError for what a replay could not repeat, and what the function raises.
     """
     tape = tracer.tape
+    _, given, _ = _flat(build(structure, iter(numbers).__next__, iter(passed).__next__))
     arguments = [
-        number_at(tape.add(Source("argument", i)), number, tape) for i, number in enumerate(numbers)
+        number_at(tape.add(Source("argument", i)), number, tape) for i, number in enumerate(given)
     ]
     for value in passed:
         tracer.node_of(value)

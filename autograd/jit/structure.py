@@ -6,10 +6,11 @@ the numbers; a function is recorded once for each structure. Strings, bools, Non
 and arguments that are named static are part of it. What may hold numbers that cannot be seen (a
 set, an iterator, an object) is refused.
 
-A structure is "number", "Value", or a tuple that begins with what kind of thing it is:
+A structure is "number", "int", "Value", or a tuple that begins with what kind of thing it is:
 
-    (list, 3)                   3 numbers; also (tuple, 3)
-    (list, 3, tuple, 2)         3 rows of 2 numbers
+    (list, 3)                   3 floats; also (tuple, 3)
+    (list, 3, int)              3 ints
+    (list, 3, tuple, 2)         3 rows of 2 floats; with a fifth entry, int, of 2 ints
     (list, (part, ...))         the structures of the entries; also other sequences
     (dict, ((key, part), ...))  of the values
     (Matrix, rows)              the structure of its rows
@@ -20,6 +21,7 @@ A structure is "number", "Value", or a tuple that begins with what kind of thing
 
 from __future__ import annotations
 
+import math
 import reprlib
 from array import array
 from collections import OrderedDict, deque
@@ -39,7 +41,7 @@ from autograd.value import Value, as_operand
 
 Numbers: TypeAlias = "list[Any] | array[float]"
 
-_NUMBERS = frozenset([float, int])
+_FLOATS, _INTS = frozenset([float]), frozenset([int])
 _EXACT = 2**53  # not every larger int is a float
 _STATIC = (str, bytes, bool, type(None), Enum, type, ModuleType, range, slice)
 
@@ -116,21 +118,22 @@ def flatten(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
     if kind is list or kind is tuple:
         # Vectors and matrices of numbers are the usual arguments: without a call for each number.
         kinds = set(map(type, nest))
-        if kinds and _NUMBERS.issuperset(kinds):
+        if kinds == _FLOATS or kinds == _INTS:
             _extend(numbers, nest, kinds)
-            return (kind, len(nest))
+            return (kind, len(nest)) if kinds == _FLOATS else (kind, len(nest), int)
         if kinds == {list} or kinds == {tuple}:
             widths = set(map(len, nest))
             if len(widths) == 1 and 0 not in widths:
                 flat = list(chain.from_iterable(nest))
-                kinds_within = set(map(type, flat))
-                if _NUMBERS.issuperset(kinds_within):
-                    _extend(numbers, flat, kinds_within)
-                    return (kind, len(nest), kinds.pop(), widths.pop())
+                within = set(map(type, flat))
+                if within == _FLOATS or within == _INTS:
+                    _extend(numbers, flat, within)
+                    rows = kind, len(nest), kinds.pop(), widths.pop()
+                    return rows if within == _FLOATS else (*rows, int)
         return (kind, tuple([flatten(part, numbers, values) for part in nest]))
     if kind is int:
-        _extend(numbers, [nest], {int})
-        return "number"
+        _extend(numbers, [nest], _INTS)
+        return "int"
     if isinstance(nest, Value):
         values.append(nest)
         return "Value"
@@ -213,8 +216,8 @@ def _flatten_array(nest: Any, dtype: Any, numbers: Numbers, values: list[Value])
         )
     if kind in "iu" or (kind == "f" and dtype.itemsize == 8):
         flat = nest.ravel().tolist()
-        _extend(numbers, flat, {int} if kind in "iu" and flat else {float})
-        return ("array", shape)
+        _extend(numbers, flat, _INTS if kind in "iu" and flat else _FLOATS)
+        return ("array", shape, (list, len(flat), int)) if kind in "iu" else ("array", shape)
     if kind == "b":
         return ("static", Static(nest))
     raise TraceError(
@@ -226,6 +229,8 @@ def build(structure: Any, number: Callable[[], Any], value: Callable[[], Any]) -
     """Something of this structure, from what `number` and `value` give one after the other."""
     if structure == "number":
         return number()
+    if structure == "int":
+        return _whole(number())
     if structure == "Value":
         return value()
     kind = structure[0]
@@ -234,15 +239,18 @@ def build(structure: Any, number: Callable[[], Any], value: Callable[[], Any]) -
     if kind == "identical":
         return structure[1].thing()
     if kind == "array":
-        size = 1
-        for length in structure[1]:
-            size *= length
-        parts = build(structure[2], number, value) if len(structure) > 2 else None
-        built = np.empty(size, dtype=object)
-        built[:] = parts if parts is not None else [number() for _ in range(size)]
+        size = math.prod(structure[1])
+        parts = build(structure[2] if len(structure) > 2 else (list, size), number, value)
+        kinds = set(map(type, parts))
+        # An array of plain numbers, as eagerly; of anything else an array of objects.
+        dtype = float if kinds <= {float} else int if kinds == {int} else object
+        built = np.empty(size, dtype=dtype)
+        built[:] = parts
         return built.reshape(structure[1])
     inside = structure[1]
     if isinstance(inside, int):
+        if structure[-1] is int:
+            return build(structure[:-1], lambda: _whole(number()), value)
         if len(structure) == 2:
             return kind([number() for _ in range(inside)])
         row, width = structure[2:]
@@ -253,3 +261,8 @@ def build(structure: Any, number: Callable[[], Any], value: Callable[[], Any]) -
         parts = [build(part, number, value) for part in inside]
         return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
     return kind(build(inside, number, value))
+
+
+def _whole(number: Any) -> Any:
+    """A number that was an int; a number of a recording knows that itself."""
+    return int(number) if type(number) is float else number

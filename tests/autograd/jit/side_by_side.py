@@ -185,33 +185,79 @@ close = functools.partial(same, equal=nearly)
 def same_or_refused(
     make: Callable[[], tuple[Callable[..., Any], Any]],
     *calls: Any,
+    expected: str,
     between: Callable[[Any], None] = lambda state: None,
-    backend: str = "native",
-) -> list[Any]:
-    """Demand that each call gives what an eager one gives, or raises TraceError: never another.
+    backend: str | None = None,
+) -> None:
+    """Demand that calls end as stated, and that none gives another number than an eager one.
 
-    `between(state)` is done after each call. Returns what the calls gave, "TraceError" where one
-    refused; the run ends there.
+    Each call is made twice in a row, and all of that in two rounds: so the second of each pair in
+    the second round is a replay, also where `between` has changed what the program depends on.
+
+    Args:
+        make: as in `same`. calls: the arguments of each, a tuple, or what makes one of the state.
+        expected: what the jit does, checked "always" and "never", beside an eager twin:
+            "replayed": all calls are equal, and the second of each pair in the last round is a
+                replay;
+            "refused": a call raises TraceError, which is not the check's, and changes nothing; the
+                calls before it are equal;
+            "doubted": only the check finds the difference: a call that it compares raises
+                TraceError, and its state is the eager one; the calls before it are equal.
+        between: is called with the state after each pair.
+        backend: by default those of HOW.
     """
-    stories = []
-    for jitted in (False, True):
-        nn.seed(0)
-        random.seed(0)
-        np.random.seed(0)
-        function, state = make()
-        run = jit(function, backend=backend) if jitted else function
-        seen = []
-        for given in calls:
+    eager, _ = _pairs(make, calls, between, None)
+    raising = []
+    for default, check in HOW:
+        if (expected, check) == ("doubted", "never"):
+            continue  # it would not be noticed
+        how = f"{backend or default}, {check}"
+        found, error = _pairs(make, calls, between, {"backend": backend or default, "check": check})
+        for number, (a, b) in enumerate(zip(eager, found, strict=False)):
+            assert b[:2] == a[:2], f"{how}: call {number + 1} is {b[:2]}, not {a[:2]}"
+        if expected == "replayed":
+            assert error is None, f"{how}: {error}"
+            kinds = [replayed for _, _, replayed in found]
+            assert all(kinds[len(kinds) // 2 + 1 :: 2]), f"{how}: not replayed: {kinds}"
+        else:
+            assert error is not None, f"{how}: not {expected}"
+            text, before, after = error
+            by_check = "a replay would not do" in text
+            assert by_check == (expected == "doubted"), f"{how}: {text}"
+            assert after == (eager[len(found)][1] if by_check else before), f"{how}: its state"
+            raising.append(len(found))
+    assert len(set(raising)) < 2, f"refused in the calls {raising}"
+
+
+def _pairs(
+    make: Callable[[], tuple[Callable[..., Any], Any]],
+    calls: tuple[Any, ...],
+    between: Callable[[Any], None],
+    jitting: dict[str, Any] | None,
+) -> tuple[list[tuple[Any, Any, bool]], tuple[str, Any, Any] | None]:
+    """What happens in the calls of `same_or_refused`, up to the first TraceError.
+
+    For each call (what it returned, the state, whether it was replayed); of the error (its text,
+    the state before, the state after).
+    """
+    nn.seed(0)
+    random.seed(0)
+    np.random.seed(0)
+    function, state = make()
+    run: Any = function if jitting is None else jit(function, **jitting)
+
+    def replays() -> int:
+        return sum(p.replays for p in run.programs) if jitting is not None else 0
+
+    seen = []
+    for given in calls * 2:
+        for _ in range(2):
             args = given(state) if callable(given) else given
+            before, count = photographed([state, args]), replays()
             try:
-                seen.append((looked_at(run(*args)), photographed(state)))
-            except TraceError:
-                photographed(state)
-                seen.append("TraceError")
-                break
-            between(state)
-        stories.append(seen)
-    eager, replays = stories
-    for number, (a, b) in enumerate(zip(eager, replays, strict=False)):
-        assert b in ("TraceError", a), f"silently wrong in call {number}"
-    return replays
+                returned = looked_at(run(*args))
+            except TraceError as error:
+                return seen, (str(error), before, photographed([state, args]))
+            seen.append((returned, photographed([state, args]), replays() > count))
+        between(state)
+    return seen, None
