@@ -27,7 +27,7 @@ from autograd.jit.record import record
 from autograd.jit.recorded import tracer_here
 from autograd.jit.refusal import TraceError, is_interrupt, line_of
 from autograd.jit.results import as_replayed
-from autograd.jit.structure import Static, flatten, objects_in
+from autograd.jit.structure import Static, flatten_call, objects_in
 from autograd.jit.tracer import Tracer
 from autograd.jit.watch import Watch
 from autograd.text import for_stream
@@ -141,7 +141,7 @@ class Jitted:
                 {name: Static(x) if name in self.static else x for name, x in kwargs.items()},
             )
         try:
-            structure = flatten(given, numbers, passed)
+            structure = flatten_call(given, numbers, passed)
         except OverflowError:  # an int too large for a float: the eager error names the operation
             return self.function(*args, **kwargs)
         for value in passed:

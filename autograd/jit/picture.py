@@ -43,16 +43,18 @@ def outline(plan: Plan) -> Outline:
         name = group.primitive.name if group.primitive else f"sum of {terms} products"
         groups.append((name, len(group.nodes)))
     # Sources and groups lie one after the other in memory: an address tells whose number it is.
-    places: list[str | int] = [*plan.spans, *range(len(plan.groups))]
-    kinds = [start for start, _ in plan.spans.values()]
-    starts = np.array(kinds + [group.start for group in plan.groups])
-    flows: dict[tuple[str | int, int], int] = {}
-    for target, group in enumerate(plan.groups):
-        owners = np.searchsorted(starts, group.operands.ravel(), side="right") - 1
-        for owner, count in zip(*np.unique(owners, return_counts=True), strict=True):
-            flows[places[owner], target] = int(count)
-    sources = {kind: plan.spans[kind][1] for kind in SOURCES}
-    return Outline(groups, sources, flows)
+    places: list[str | int] = [*plan.spans, *range(len(groups))]
+    starts = [start for start, _ in plan.spans.values()] + [group.start for group in plan.groups]
+    operands = [np.empty(0, np.int64), *[group.operands.ravel() for group in plan.groups]]
+    owners = np.searchsorted(starts, np.concatenate(operands), side="right") - 1
+    targets = np.repeat(np.arange(-1, len(groups)), [len(addresses) for addresses in operands])
+    # All pairs at once: a search for each group would take longer than recording a long chain.
+    pairs, counts = np.unique(owners * len(groups) + targets, return_counts=True)
+    flows = {
+        (places[pair // len(groups)], pair % len(groups)): count
+        for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True)
+    }
+    return Outline(groups, {kind: plan.spans[kind][1] for kind in SOURCES}, flows)
 
 
 def draw_program(outline: Outline, name: str, direction: str = "LR") -> Drawing:
@@ -71,14 +73,9 @@ def draw_program(outline: Outline, name: str, direction: str = "LR") -> Drawing:
             flows[home[origin], home[target]] += count
     for kind, title in SOURCES.items():
         if kind in home:
-            size = outline.sources[kind]
-            add_box(
-                picture,
-                kind,
-                "leaf" if kind == "data" else "constant",
-                [title, f"× {size:,}"],
-                [f"{title}: {size:,} numbers"],
-            )
+            colour = "leaf" if kind == "data" else "constant"
+            size = f"{outline.sources[kind]:,}"
+            add_box(picture, kind, colour, [title, f"× {size}"], [f"{title}: {size} numbers"])
     for (origin, end), count in flows.items():
         picture.edge(origin, end, tooltip=f"{count:,} operands")
     return Drawing(picture.source, "svg", f"the program of {name}")
@@ -89,13 +86,11 @@ def _boxes(sizes: Sequence[int]) -> list[list[int]]:
     limit = 1
     while True:
         boxes: list[list[int]] = []
-        small = False
         for group, size in enumerate(sizes):
-            if small and size < limit:
+            if group and size < limit and sizes[group - 1] < limit:
                 boxes[-1].append(group)
             else:
                 boxes.append([group])
-            small = size < limit
         if len(boxes) <= MOST:
             return boxes
         limit *= 2
@@ -103,13 +98,11 @@ def _boxes(sizes: Sequence[int]) -> list[list[int]]:
 
 def _described(groups: Sequence[tuple[str, int]]) -> tuple[list[str], list[str]]:
     """The lines of a box, and its tooltip."""
-    texts = [f"{name} × {size:,}" for name, size in groups]
-    if len(groups) == 1:
-        name, size = groups[0]
-        return [name, f"× {size:,}"], texts
-    numbers = sum(size for _, size in groups)
     kinds = Counter(name for name, _ in groups)
     common = ", ".join(name for name, _ in kinds.most_common(3))
     more = ", …" if len(kinds) > 3 else ""
-    lines = [f"{len(groups):,} small groups", common + more, f"× {numbers:,}"]
-    return lines, texts[:12] + (["…"] if len(texts) > 12 else [])
+    lines = [common + more, f"× {sum(size for _, size in groups):,}"]
+    if len(groups) > 1:
+        lines.insert(0, f"{len(groups):,} small groups")
+    tip = [f"{name} × {size:,}" for name, size in groups[:12]]
+    return lines, tip + (["…"] if len(groups) > 12 else [])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
+from functools import partial
+from itertools import count
 from typing import Any, NamedTuple
 
 from autograd.context import current
@@ -56,13 +58,16 @@ def record(
     Raises TraceError for what a replay could not repeat, and what the function raises.
     """
     tape = tracer.tape
-    _, given, _ = _flat(build(structure, iter(numbers).__next__, iter(passed).__next__))
-    arguments = [
-        number_at(tape.add(Source("argument", i)), number, tape) for i, number in enumerate(given)
-    ]
+    positions = count()
+
+    def argument(kind: type) -> Number:
+        i = next(positions)
+        return number_at(tape.add(Source("argument", i)), kind(numbers[i]), tape)
+
     for value in passed:
         tracer.node_of(value)
-    args, kwargs = build(structure, iter(arguments).__next__, iter(passed).__next__)
+    whole = partial(argument, int)
+    args, kwargs = build(structure, partial(argument, float), iter(passed).__next__, whole)
     before = _laid_out((args, kwargs))
     outer, context = current.get(), copy_context()
     remembers = outer.interpreter is outer.interpreter.with_history()

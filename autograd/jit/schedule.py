@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from itertools import chain, compress, permutations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,8 +26,7 @@ from autograd.jit.graph import Graph, Source
 from autograd.primitive import Primitive
 
 Addresses = NDArray[np.int64]
-KINDS = ("constant", "argument", "varying", "data", "grad")
-LINE = 8  # floats in a cache line: where groups begin
+LINE = 8  # floats in a cache line
 
 
 class Group(NamedTuple):
@@ -66,27 +65,25 @@ def schedule(graph: Graph, results: Iterable[int], counts: dict[str, int]) -> Pl
 
     Args:
         results: the nodes whose numbers must be in memory at the end.
-        counts: how many sources of each kind there are, used or not.
+        counts: how many sources of each kind but constants there are, used or not.
     """
-    kept = set(results)
-    sums, absorbed = _sums(graph, kept)
+    sums, absorbed = _sums(graph, set(results))
     address, constants, spans, end = _sources(graph, counts)
-    one = constants.index(1.0)
-    added_to = _leaves_added_to(graph, sums, address)
+    added_to = _leaves_added_to(graph, sums, address, spans["data"])
     groups = []
     for primitive, members in _groups(graph, sums, absorbed):
         nodes = np.array(members)
-        start = -(-end // LINE) * LINE
+        rows = sums if primitive is None else graph.operands
+        operands = address[_table([rows[node] for node in members])]
+        if len(members) > 2:
+            order = _order(operands, added_to[nodes])
+            nodes, operands = nodes[order], operands[order]
         if primitive is None:
-            terms = _table([sums[node] for node in members]).reshape(len(members), -1, 2)
-            operands = np.where(terms < 0, one, address[terms])
-        else:
-            operands = address[_table([graph.operands[node] for node in members])]
-        order = _order(operands.reshape(len(members), -1), added_to[nodes])
-        nodes, operands = nodes[order], operands[order]
-        address[nodes] = np.arange(start, start + len(nodes))
+            operands = operands.reshape(len(members), -1, 2)
+        start = _begin(end, len(members))
+        end = start + len(members)
+        address[nodes] = np.arange(start, end)
         groups.append(Group(primitive, nodes, start, operands))
-        end = start + len(nodes)
     return Plan(groups, end, constants, address, spans)
 
 
@@ -96,16 +93,21 @@ def _table(rows: Sequence[Sequence[int]]) -> Addresses:
     return np.fromiter(chain.from_iterable(rows), np.int64, size).reshape(len(rows), -1)
 
 
+def _begin(end: int, length: int) -> int:
+    """Where numbers begin that come after this end: at a cache line if they are as many."""
+    return -(-end // LINE) * LINE if length >= LINE else end
+
+
 def _sums(graph: Graph, kept: set[int]) -> tuple[dict[int, list[int]], bytearray]:
     """The factors of the terms of each sum, in pairs, and which nodes became part of a sum.
 
     A factor of -1 stands for 1.
     """
     operations, operands = graph.operations, graph.operands
-    used = [before for operation, before in zip(operations, operands, strict=True) if operation]
+    used = chain.from_iterable(compress(operands, operations))
+    ends = chain(kept, kept)  # used more than once: they cannot become part of a sum
     uses = np.bincount(
-        np.fromiter(chain(chain.from_iterable(used), kept, kept), dtype=np.int64),
-        minlength=len(operations),
+        np.fromiter(chain(used, ends), dtype=np.int64), minlength=len(operations)
     ).tolist()
     sums: dict[int, list[int]] = {}
     absorbed = bytearray(len(operations))
@@ -129,8 +131,8 @@ def _sums(graph: Graph, kept: set[int]) -> tuple[dict[int, list[int]], bytearray
         else:
             factors += (right, -1)
         sums[node] = factors
-    for node in [n for n, factors in sums.items() if len(factors) == 4]:
-        if sums[node][1] < 0 and sums[node][3] < 0:
+    for node, factors in list(sums.items()):
+        if len(factors) == 4 and factors[1] < 0 and factors[3] < 0:
             del sums[node]  # a plain addition
     return sums, absorbed
 
@@ -138,17 +140,18 @@ def _sums(graph: Graph, kept: set[int]) -> tuple[dict[int, list[int]], bytearray
 def _sources(
     graph: Graph, counts: dict[str, int]
 ) -> tuple[Addresses, list[float], dict[str, tuple[int, int]], int]:
-    address = np.full(len(graph), -1, dtype=np.int64)
+    """What a plan says of sources, and the address behind them; `address[-1]` is that of 1."""
     found = [(node, op) for node, op in enumerate(graph.operations) if op.__class__ is Source]
     # Address 0 is where a run leaves nan if an operation might have raised.
     constants = [0.0, 1.0] + [op.key for _, op in found if op.kind == "constant" and op.key != 1.0]
     place = {repr(number): i for i, number in enumerate(constants) if i > 0}
     spans, end = {}, 0
-    for kind in KINDS:
-        length = len(constants) if kind == "constant" else counts[kind]
-        start = -(-end // LINE) * LINE
+    for kind, length in {"constant": len(constants), **counts}.items():
+        start = _begin(end, length)
         spans[kind] = (start, length)
         end = start + length
+    address = np.full(len(graph) + 1, -1, dtype=np.int64)
+    address[-1] = 1
     for node, op in found:
         offset = place[repr(op.key)] if op.kind == "constant" else op.key
         address[node] = spans[op.kind][0] + offset
@@ -184,26 +187,27 @@ def _groups(
     return [(primitive, nodes[::-1]) for (_, primitive, _), nodes in ordered]
 
 
-def _leaves_added_to(graph: Graph, sums: dict[int, list[int]], address: Addresses) -> Addresses:
+def _leaves_added_to(
+    graph: Graph, sums: dict[int, list[int]], address: Addresses, leaves: tuple[int, int]
+) -> Addresses:
     """For each node the address of the leaf that it is added to in the end; -1 for the others.
 
     That is the other term of a sum of two, such as the moment in 0.9 * moment + 0.1 * gradient. The
     operands of such a gradient get the same address, and so on, down to other sums. Groups that are
     in the order of the leaves can be added to them in one run.
+
+    Args:
+        leaves: (start, length) of their addresses.
     """
     added_to = np.full(len(graph), -1, dtype=np.int64)
     pairs = [factors for factors in sums.values() if len(factors) == 4]
     if pairs:
         table = _table(pairs)
-        kinds = [op.kind if op.__class__ is Source else "" for op in graph.operations]
-        is_leaf = np.array([kind == "data" for kind in kinds] + [False])
-        leaf = is_leaf[table]
-        rows = leaf.sum(axis=1) == 1
-        table, leaf = table[rows], leaf[rows]
-        found = address[table[leaf]]
-        for column in range(4):
-            other = ~leaf[:, column] & (table[:, column] >= 0)
-            added_to[table[other, column]] = found[other]
+        found = address[table]
+        is_leaf = (found >= leaves[0]) & (found < sum(leaves))
+        is_other = ~is_leaf & (table >= 0) & (is_leaf.sum(axis=1) == 1)[:, None]
+        found = np.where(is_leaf, found, 0).sum(axis=1)
+        added_to[table[is_other]] = found[is_other.nonzero()[0]]
     for node in np.flatnonzero(added_to >= 0)[::-1].tolist():
         if node not in sums:
             for operand in graph.operands[node]:
@@ -217,23 +221,16 @@ def _order(operands: Addresses, added_to: Addresses) -> Addresses:
 
     If the order of the leaves that they will be added to is nearly as good, it is that one.
     """
-    members, width = operands.shape
-    best = np.arange(members)
-    if members <= 2:
-        return best
-    fewest = breaks(operands)
-    columns = list(range(min(width, 4))) + list(range(max(4, width - 2), width))
-    for first in columns:
-        for second in columns:
-            if not fewest or (first == second and width > 1):
-                continue
-            order = np.lexsort((operands[:, second], operands[:, first]))
-            found = breaks(operands[order])
-            if found < fewest:
-                best, fewest = order, found
+    best, fewest = np.arange(len(operands)), breaks(operands)
+    moving = np.flatnonzero((operands != operands[0]).any(axis=0))
+    for columns in permutations(moving[:2].tolist()) if fewest else ():
+        order = np.lexsort(operands[:, columns].T)
+        found = breaks(operands[order])
+        if found < fewest:
+            best, fewest = order, found
     if (added_to >= 0).all():
         order = np.argsort(added_to, kind="stable")
-        if (breaks(operands[order]) - fewest) * width <= members:
+        if (breaks(operands[order]) - fewest) * operands.shape[1] <= len(operands):
             return order
     return best
 

@@ -31,7 +31,6 @@ def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
     known: dict[Any, dict[Any, int]] = {row: {} for row in ops.TABLE.values()}
     numbers: dict[str, int] = {}
     constants: dict[int, float] = {}
-    is_constant = bytearray(len(operations))
     # A small training step has 200,000 nodes, so the rare cases are tested last.
     operation: Any
     for node, operation in enumerate(operations):
@@ -39,7 +38,6 @@ def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
             if operation.kind == "constant":
                 now[node] = numbers.setdefault(repr(operation.key), node)
                 constants[node] = operation.key
-                is_constant[node] = 1
             continue
         before = operands[node]
         left, right = before[0], before[-1]
@@ -49,7 +47,7 @@ def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
         table = known.get(operation)
         if table is None:  # a user's own primitive
             continue
-        constant = is_constant[left] or is_constant[right]
+        constant = left in constants or right in constants
         if constant or operation is ops.neg:
             unchanged = _unchanged(operation, before, graph, constants)
             if unchanged is not None:
@@ -65,7 +63,6 @@ def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
                 operations[node], operands[node] = Source("constant", number), ()
                 now[node] = numbers.setdefault(repr(number), node)
                 constants[node] = number
-                is_constant[node] = 1
     ends = {node: now[node] for node in wanted}
     _drop(graph, now, ends.values())
     return ends

@@ -6,29 +6,28 @@ the numbers; a function is recorded once for each structure. Strings, bools, Non
 and arguments that are named static are part of it. What may hold numbers that cannot be seen (a
 set, an iterator, an object) is refused.
 
-A structure is "number", "int", "Value", or a tuple that begins with what kind of thing it is:
+A structure is "number" (a float), "whole" (an int), "Value", or a tuple that begins with what kind
+of thing it is. If only some of the numbers in a list are ints, all of them are "number": so mixed
+data has one structure, whatever the order.
 
-    (list, 3)                   3 floats; also (tuple, 3)
-    (list, 3, int)              3 ints
-    (list, 3, tuple, 2)         3 rows of 2 floats; with a fifth entry, int, of 2 ints
+    (list, 3, part)             3 entries of the same structure; also (tuple, 3, part)
     (list, (part, ...))         the structures of the entries; also other sequences
     (dict, ((key, part), ...))  of the values
     (Matrix, rows)              the structure of its rows
-    ("array", shape)            numbers; with a third entry, the structure of other entries
+    ("array", shape, entries)   that of the list of its entries
+    ("copy", Static)            an array that never changes; what is built is a copy
     ("static", Static)          compared by what it holds
     ("identical", Identical)    compared by identity
 """
 
 from __future__ import annotations
 
-import math
 import reprlib
 from array import array
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from enum import Enum
 from itertools import chain
-from numbers import Real
 from struct import pack
 from types import ModuleType
 from typing import Any, TypeAlias
@@ -41,7 +40,7 @@ from autograd.value import Value, as_operand
 
 Numbers: TypeAlias = "list[Any] | array[float]"
 
-_FLOATS, _INTS = frozenset([float]), frozenset([int])
+_NUMBERS = frozenset([float, int])
 _EXACT = 2**53  # not every larger int is a float
 _STATIC = (str, bytes, bool, type(None), Enum, type, ModuleType, range, slice)
 
@@ -107,7 +106,9 @@ def flatten(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
     """The structure of nested numbers, hashable; numbers and Values are appended in order.
 
     Args:
-        numbers: an array, which takes them as floats, or a list, which takes them as they are.
+        numbers: of arguments an array, which takes them as floats; of results a list, which takes
+            them as they are. Of results, what computes in its own way (a Fraction, an array of
+            ints) is part of the structure; as an argument it is refused.
 
     Raises TraceError for what cannot be laid out, OverflowError for an int too large for a float.
     """
@@ -118,22 +119,19 @@ def flatten(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
     if kind is list or kind is tuple:
         # Vectors and matrices of numbers are the usual arguments: without a call for each number.
         kinds = set(map(type, nest))
-        if kinds == _FLOATS or kinds == _INTS:
-            _extend(numbers, nest, kinds)
-            return (kind, len(nest)) if kinds == _FLOATS else (kind, len(nest), int)
+        if _NUMBERS.issuperset(kinds):
+            return (kind, len(nest), _extend(numbers, nest, kinds))
         if kinds == {list} or kinds == {tuple}:
             widths = set(map(len, nest))
-            if len(widths) == 1 and 0 not in widths:
+            if len(widths) == 1:
                 flat = list(chain.from_iterable(nest))
-                within = set(map(type, flat))
-                if within == _FLOATS or within == _INTS:
-                    _extend(numbers, flat, within)
-                    rows = kind, len(nest), kinds.pop(), widths.pop()
-                    return rows if within == _FLOATS else (*rows, int)
+                kinds_within = set(map(type, flat))
+                if _NUMBERS.issuperset(kinds_within):
+                    part = _extend(numbers, flat, kinds_within)
+                    return (kind, len(nest), (kinds.pop(), widths.pop(), part))
         return (kind, tuple([flatten(part, numbers, values) for part in nest]))
     if kind is int:
-        _extend(numbers, [nest], _INTS)
-        return "int"
+        return _extend(numbers, [nest], {int})
     if isinstance(nest, Value):
         values.append(nest)
         return "Value"
@@ -142,28 +140,41 @@ def flatten(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
     return _flatten_rarer(nest, numbers, values)
 
 
+def flatten_call(given: Any, numbers: Numbers, values: list[Value]) -> Any:
+    """`flatten` of (args, kwargs), in which each argument has a structure of its own.
+
+    So an int beside a float is "whole", which it would not be in a list of data.
+    """
+    args, kwargs = given
+    parts = tuple([flatten(argument, numbers, values) for argument in args])
+    return (tuple, ((tuple, parts), flatten(kwargs, numbers, values)))
+
+
 def _flatten_rarer(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
     """`flatten` for everything but floats, ints, lists, tuples, dicts and Values."""
     kind = nest.__class__
     if isinstance(nest, list):
         return flatten(list(nest), numbers, values)
-    if isinstance(nest, tuple):
-        named = kind if hasattr(kind, "_fields") else tuple
+    if isinstance(nest, tuple | deque):
+        named = kind if hasattr(kind, "_fields") or kind is deque else tuple
         return (named, tuple([flatten(part, numbers, values) for part in nest]))
-    if kind is deque:
-        return (kind, tuple([flatten(part, numbers, values) for part in nest]))
     if hasattr(nest, "rows") and hasattr(nest, "map"):
         return (kind, flatten(nest.rows, numbers, values))
     if isinstance(nest, _STATIC):
         return ("static", Static(nest))
+    if isinstance(nest, float | int):
+        return _extend(numbers, [nest], {float if isinstance(nest, float) else int})
     if isinstance(nest, array):
         return flatten(nest.tolist(), numbers, values)
     dtype = getattr(nest, "dtype", None)
-    if dtype is not None and hasattr(nest, "ravel"):
+    if isinstance(dtype, np.dtype) and hasattr(nest, "ravel"):
         return _flatten_array(nest, dtype, numbers, values)
     if as_operand(nest) is not None:
-        numbers.append(nest if isinstance(numbers, list) else float(nest))
-        return "number"
+        if isinstance(numbers, list):
+            return ("static", Static(nest))
+        raise TraceError(
+            f"a {kind.__name__} computes in its own way: pass float() of it, or name it static"
+        )
     if isinstance(nest, Static):
         return ("static", nest)
     if callable(nest) and not hasattr(nest, "__next__"):  # a function, a model, an activation
@@ -172,6 +183,43 @@ def _flatten_rarer(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
         f"a {kind.__name__} cannot be taken apart into numbers: pass and return numbers, Values,"
         " and lists, tuples, dicts or arrays of them, or name it a static argument"
     )
+
+
+def _flatten_array(nest: Any, dtype: Any, numbers: Numbers, values: list[Value]) -> Any:
+    kind = dtype.kind
+    if kind == "O":
+        return ("array", nest.shape, flatten(nest.ravel().tolist(), numbers, values))
+    if kind == "f" and dtype.itemsize == 8:
+        floats = np.asarray(nest, np.float64)
+        if isinstance(numbers, array):
+            numbers.frombytes(floats.tobytes())
+        else:
+            numbers.extend(floats.ravel().tolist())
+        return ("array", nest.shape, (list, floats.size, "number"))
+    if kind == "b" or (kind in "iu" and isinstance(numbers, list)):
+        return ("copy", Static(nest.copy()))
+    raise TraceError(
+        f"NumPy's {dtype} computes in its own way: pass .astype(float) of it, float() or int() of a"
+        " single number, or name it static"
+    )
+
+
+def _extend(numbers: Numbers, plain: Any, kinds: set[type]) -> str:
+    """Append floats and ints; the structure of each: "whole" if all are ints."""
+    if isinstance(numbers, list):
+        numbers.extend(plain)
+    else:
+        if int in kinds:
+            whole = plain if len(kinds) == 1 else [n for n in plain if n.__class__ is int]
+            if max(whole) > _EXACT or min(whole) < -_EXACT:
+                largest = max(whole, key=abs)
+                float(largest)  # an int beyond all floats is an OverflowError
+                raise TraceError(
+                    f"{reprlib.repr(largest)} is an int beyond 2**53, which a float may not hold"
+                    " exactly: pass float() of it, or name it static"
+                )
+        numbers.frombytes(pack(f"{len(plain)}d", *plain))  # takes half the time of extend
+    return "whole" if kinds == {int} else "number"
 
 
 def objects_in(structure: Any) -> Iterator[Any]:
@@ -183,86 +231,50 @@ def objects_in(structure: Any) -> Iterator[Any]:
             yield from objects_in(part)
 
 
-def _extend(numbers: Numbers, plain: Any, kinds: set[type]) -> None:
-    if int in kinds and (max(plain) > _EXACT or min(plain) < -_EXACT):
-        for number in plain:
-            if type(number) is int and abs(number) > _EXACT and float(number) != number:
-                shown = reprlib.repr(number)
-                raise TraceError(
-                    f"no float is exactly {shown}: pass float() of it, or name it static"
-                )
-    if isinstance(numbers, list):
-        numbers.extend(plain)
-    else:  # takes half the time of extend
-        numbers.frombytes(pack(f"{len(plain)}d", *plain))
+def build(
+    structure: Any,
+    number: Callable[[], Any],
+    value: Callable[[], Any],
+    whole: Callable[[], Any] | None = None,
+) -> Any:
+    """Something of this structure, from what the callables give one after the other.
+
+    Args:
+        number, value, whole: give a "number", a "Value" and a "whole"; without `whole`, `number`
+            gives these too.
+
+    What is built is the caller's own: no list, dict or array of it is part of the structure.
+    """
+    single = {"number": number, "Value": value, "whole": whole or number}
+
+    def built(structure: Any) -> Any:
+        if structure.__class__ is str:
+            return single[structure]()
+        kind, inside = structure[:2]
+        if kind == "static":
+            return inside.thing
+        if kind == "copy":
+            return inside.thing.copy()
+        if kind == "identical":
+            return inside.thing()
+        if kind == "array":
+            return _array(inside, built(structure[2]))
+        if len(structure) == 3:
+            return kind([built(structure[2]) for _ in range(inside)])
+        if issubclass(kind, dict):
+            return kind((key, built(part)) for key, part in inside)
+        if issubclass(kind, list | tuple | deque):
+            parts = [built(part) for part in inside]
+            return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
+        return kind(built(inside))
+
+    return built(structure)
 
 
-def _flatten_array(nest: Any, dtype: Any, numbers: Numbers, values: list[Value]) -> Any:
-    shape, kind = nest.shape, dtype.kind
-    if (
-        shape == ()
-        and isinstance(nest, Real)
-        and (dtype.itemsize >= 4 if kind in "iu" else dtype.itemsize == 8)
-    ):
-        return flatten(dtype.type(nest).tolist(), numbers, values)
-    if kind == "O":
-        return ("array", shape, flatten(nest.ravel().tolist(), numbers, values))
-    if type(nest) is np.ndarray and dtype == np.float64 and isinstance(numbers, array):
-        numbers.frombytes(nest.tobytes())
-        return ("array", shape)
-    if kind in "iu" and dtype.itemsize < 4:
-        raise TraceError(
-            f"an array of {dtype} overflows in its own way: pass .astype(int) or .astype(float)"
-        )
-    if kind in "iu" or (kind == "f" and dtype.itemsize == 8):
-        flat = nest.ravel().tolist()
-        _extend(numbers, flat, _INTS if kind in "iu" and flat else _FLOATS)
-        return ("array", shape, (list, len(flat), int)) if kind in "iu" else ("array", shape)
-    if kind == "b":
-        return ("static", Static(nest))
-    raise TraceError(
-        f"an array of {dtype} rounds in its own way: pass .astype(float) of it, or name it static"
-    )
-
-
-def build(structure: Any, number: Callable[[], Any], value: Callable[[], Any]) -> Any:
-    """Something of this structure, from what `number` and `value` give one after the other."""
-    if structure == "number":
-        return number()
-    if structure == "int":
-        return _whole(number())
-    if structure == "Value":
-        return value()
-    kind = structure[0]
-    if kind == "static":
-        return structure[1].thing
-    if kind == "identical":
-        return structure[1].thing()
-    if kind == "array":
-        size = math.prod(structure[1])
-        parts = build(structure[2] if len(structure) > 2 else (list, size), number, value)
-        kinds = set(map(type, parts))
-        # An array of plain numbers, as eagerly; of anything else an array of objects.
-        dtype = float if kinds <= {float} else int if kinds == {int} else object
-        built = np.empty(size, dtype=dtype)
-        built[:] = parts
-        return built.reshape(structure[1])
-    inside = structure[1]
-    if isinstance(inside, int):
-        if structure[-1] is int:
-            return build(structure[:-1], lambda: _whole(number()), value)
-        if len(structure) == 2:
-            return kind([number() for _ in range(inside)])
-        row, width = structure[2:]
-        return kind([row([number() for _ in range(width)]) for _ in range(inside)])
-    if issubclass(kind, dict):
-        return kind((key, build(part, number, value)) for key, part in inside)
-    if issubclass(kind, list | tuple | deque):
-        parts = [build(part, number, value) for part in inside]
-        return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
-    return kind(build(inside, number, value))
-
-
-def _whole(number: Any) -> Any:
-    """A number that was an int; a number of a recording knows that itself."""
-    return int(number) if type(number) is float else number
+def _array(shape: tuple[int, ...], entries: list[Any]) -> Any:
+    """An array of plain numbers as NumPy makes it of them; of others one of objects."""
+    if _NUMBERS.issuperset(map(type, entries)):
+        return np.array(entries).reshape(shape)
+    array = np.empty(len(entries), dtype=object)
+    array[:] = entries
+    return array.reshape(shape)

@@ -2,7 +2,7 @@
 
 The branches are those of `forward` in autograd/ops.py, and both call the same C library, so the
 results are the same to the last bit. A primitive that is not in `EMIT` is computed in Python. Those
-in `VECTOR_STRIDES` compute vectors as well as single numbers.
+in `VECTORIZED` compute vectors as well as single numbers.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from llvmlite import ir
 
 from autograd import ops
+from autograd.jit.graph import COPY
 from autograd.primitive import Primitive
 
 FLOAT = ir.DoubleType()
@@ -21,20 +22,16 @@ Emit = Callable[..., Any]  # (builder, operands...) -> result
 
 
 def _call(name: str) -> Emit:
+    """A function of the C library, or an intrinsic of LLVM, of which each type has its own."""
+
     def emit(b: ir.IRBuilder, *numbers: Any) -> Any:
-        kind = ir.FunctionType(FLOAT, [FLOAT] * len(numbers))
-        known = b.module.globals.get(name)
-        return b.call(known or ir.Function(b.module, kind, name), numbers)
-
-    return emit
-
-
-def _intrinsic(name: str) -> Emit:
-    def emit(b: ir.IRBuilder, x: Any) -> Any:
-        width = f"v{x.type.count}" if isinstance(x.type, ir.VectorType) else ""
-        full = f"{name}.{width}f64"
+        kind = numbers[0].type
+        full = name
+        if name.startswith("llvm."):
+            full += f".v{kind.count}f64" if isinstance(kind, ir.VectorType) else ".f64"
+        signature = ir.FunctionType(kind, [kind] * len(numbers))
         known = b.module.globals.get(full)
-        return b.call(known or ir.Function(b.module, ir.FunctionType(x.type, [x.type]), full), [x])
+        return b.call(known or ir.Function(b.module, signature, full), numbers)
 
     return emit
 
@@ -58,7 +55,7 @@ def _greater(b: ir.IRBuilder, x: Any, y: Any) -> Any:
     return b.select(b.fcmp_ordered(">", x, y), like(x, 1.0), like(x, 0.0))
 
 
-_exp, _abs = _call("exp"), _intrinsic("llvm.fabs")
+_exp, _abs = _call("exp"), _call("llvm.fabs")
 
 
 def _decay(b: ir.IRBuilder, x: Any) -> Any:
@@ -68,7 +65,7 @@ def _decay(b: ir.IRBuilder, x: Any) -> Any:
 def _sigmoid(b: ir.IRBuilder, x: Any) -> Any:
     e = _decay(b, x)
     top = _choose(b, ">=", x, 0.0, like(x, 1.0), e)
-    return b.fdiv(top, b.fadd(constant(FLOAT, 1.0), e))
+    return b.fdiv(top, b.fadd(like(x, 1.0), e))
 
 
 def _softplus(b: ir.IRBuilder, x: Any) -> Any:
@@ -78,17 +75,17 @@ def _softplus(b: ir.IRBuilder, x: Any) -> Any:
 
 def _sech(b: ir.IRBuilder, x: Any) -> Any:
     e = _decay(b, x)
-    return b.fdiv(b.fmul(constant(FLOAT, 2.0), e), b.fadd(constant(FLOAT, 1.0), b.fmul(e, e)))
+    return b.fdiv(b.fmul(like(x, 2.0), e), b.fadd(like(x, 1.0), b.fmul(e, e)))
 
 
 def _gaussian(b: ir.IRBuilder, x: Any) -> Any:
     square = b.fmul(x, x)
     e = _exp(b, b.fneg(square))
-    high = b.fmul(x, constant(FLOAT, 134217729.0))
+    high = b.fmul(x, like(x, 134217729.0))
     high = b.fsub(high, b.fsub(high, x))
     low = b.fsub(x, high)
     rest = b.fsub(b.fmul(high, high), square)
-    rest = b.fadd(rest, b.fmul(b.fmul(constant(FLOAT, 2.0), high), low))
+    rest = b.fadd(rest, b.fmul(b.fmul(like(x, 2.0), high), low))
     rest = b.fadd(rest, b.fmul(low, low))
     corrected = b.fsub(e, b.fmul(e, rest))
     return _choose(b, "<", square, 750.0, corrected, e)
@@ -104,17 +101,18 @@ def _log_of_base(b: ir.IRBuilder, x: Any) -> Any:
     return _choose(b, "<", x, 0.0, like(x, math.nan), logarithm)
 
 
-def _maximum(b: ir.IRBuilder, x: Any, y: Any) -> Any:
-    left = b.or_(b.fcmp_ordered(">=", x, y), b.fcmp_unordered("uno", x, x))
-    return b.select(left, x, y)
+def _either(sign: str) -> Emit:
+    """x where x `sign` y or x is nan, else y."""
 
+    def emit(b: ir.IRBuilder, x: Any, y: Any) -> Any:
+        left = b.or_(b.fcmp_ordered(sign, x, y), b.fcmp_unordered("uno", x, x))
+        return b.select(left, x, y)
 
-def _minimum(b: ir.IRBuilder, x: Any, y: Any) -> Any:
-    left = b.or_(b.fcmp_ordered("<=", x, y), b.fcmp_unordered("uno", x, x))
-    return b.select(left, x, y)
+    return emit
 
 
 EMIT: dict[Primitive, Emit] = {
+    COPY: lambda b, x: x,
     ops.add: lambda b, x, y: b.fadd(x, y),
     ops.sub: lambda b, x, y: b.fsub(x, y),
     ops.mul: lambda b, x, y: b.fmul(x, y),
@@ -129,7 +127,7 @@ EMIT: dict[Primitive, Emit] = {
     ops.expm1: _call("expm1"),
     ops.log: _call("log"),
     ops.log1p: _call("log1p"),
-    ops.sqrt: _intrinsic("llvm.sqrt"),
+    ops.sqrt: _call("llvm.sqrt"),
     ops.sin: _call("sin"),
     ops.cos: _call("cos"),
     ops.tanh: _call("tanh"),
@@ -142,17 +140,16 @@ EMIT: dict[Primitive, Emit] = {
     ops.less: lambda b, x, y: _greater(b, y, x),
     ops.relu: lambda b, x: _choose(b, "<=", x, 0.0, like(x, 0.0), x),
     ops.abs: _abs,
-    ops.maximum: _maximum,
-    ops.minimum: _minimum,
+    ops.maximum: _either(">="),
+    ops.minimum: _either("<="),
     ops.where: lambda b, c, x, y: b.select(b.fcmp_unordered("!=", c, like(c, 0.0)), x, y),
 }
 
 # The arithmetic of networks is also computed in vectors, where operands lie next to each other (a
-# stride of 1) or are one and the same number (a stride of 0): the strides for which it is.
-VECTOR_STRIDES: dict[Primitive, list[tuple[int, ...]]] = {
-    **{
-        p: [(1, 1), (0, 1), (1, 0)]
-        for p in (ops.add, ops.sub, ops.mul, ops.div, ops.greater, ops.less)
-    },
-    **{p: [(1,)] for p in (ops.neg, ops.relu, ops.sqrt)},
-}
+# stride of 1) or are one and the same number (a stride of 0).
+VECTORIZED = frozenset(
+    [
+        *(ops.add, ops.sub, ops.mul, ops.div, ops.neg),
+        *(ops.greater, ops.less, ops.relu, ops.sqrt),
+    ]
+)

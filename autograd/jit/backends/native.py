@@ -18,34 +18,32 @@ in memory, 69 us; with sums accumulated in registers, 32 members at a time, 28 u
 from __future__ import annotations
 
 import ctypes
+from array import array
 from collections.abc import Callable
 from functools import cache
-from typing import Any, NamedTuple
+from threading import RLock
+from typing import Any, TypeAlias
 
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 
 from autograd.jit.backends import kernels
-from autograd.jit.backends.emit import EMIT, VECTOR_STRIDES
-from autograd.jit.backends.kernels import BLOCK, VECTOR
+from autograd.jit.backends.emit import EMIT, VECTORIZED
+from autograd.jit.backends.kernels import VECTOR
 from autograd.jit.backends.numpy import run_in_python
-from autograd.jit.schedule import Addresses, Group, Plan, runs
+from autograd.jit.graph import COPY
+from autograd.jit.schedule import Group, Plan, runs
 from autograd.primitive import Primitive
 
 # --- compiled kernels -----------------------------------------------------------------------------
 
 
 class Library:
-    """The kernels that were compiled so far. A key is a function of kernels.py and its arguments.
-
-    Attributes:
-        run: runs a list; see `kernels.runner`.
-    """
+    """The kernels compiled so far. A key is a function of kernels.py and its arguments."""
 
     def __init__(self) -> None:
         self._addresses: dict[tuple[Any, ...], int] = {}
-        self._missing: dict[tuple[Any, ...], None] = {}
         self._engines: list[Any] = []  # they own the machine code
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
@@ -54,30 +52,16 @@ class Library:
             features=llvm.get_host_cpu_features().flatten(),
             opt=2,
         )
-        (address,) = self._compiled([(kernels.runner,)])
-        kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
-        self.run = kind(address)
 
     def address(self, build: Callable[..., None], *arguments: Any) -> int:
         """The address of a kernel; 0 if `compile_missing` has yet to compile it."""
-        key = (build, *arguments)
-        found = self._addresses.get(key)
-        if found is None:
-            self._missing[key] = None
-            return 0
-        return found
+        return self._addresses.setdefault((build, *arguments), 0)
 
     def compile_missing(self) -> bool:
-        """Compile the kernels that `address` did not find; whether there were any."""
-        if not self._missing:
+        """Compile the kernels whose address is still 0; whether there were any."""
+        keys = [key for key, address in self._addresses.items() if not address]
+        if not keys:
             return False
-        keys = list(self._missing)
-        self._addresses.update(zip(keys, self._compiled(keys), strict=True))
-        self._missing = {}
-        return True
-
-    def _compiled(self, keys: list[tuple[Any, ...]]) -> list[int]:
-        """The addresses of these functions, newly compiled."""
         building = ir.Module("kernels")
         names = [f"kernel{number}" for number in range(len(keys))]
         for name, (build, *arguments) in zip(names, keys, strict=True):
@@ -94,7 +78,9 @@ class Library:
         engine = llvm.create_mcjit_compiler(module, self._machine)
         engine.finalize_object()
         self._engines.append(engine)
-        return [engine.get_function_address(name) for name in names]
+        for name, key in zip(names, keys, strict=True):
+            self._addresses[key] = engine.get_function_address(name)
+        return True
 
 
 @cache
@@ -105,164 +91,129 @@ def library() -> Library:
 
 # --- the list of a plan ---------------------------------------------------------------------------
 
+BLOCK = 4 * VECTOR  # sums that are computed at a time
+Words: TypeAlias = "array[int]"
 
-class Code(NamedTuple):
-    """A plan as the native backend runs it.
 
-    parts: lists of words, and between them the groups that only Python can compute. size: how many
-        floats of memory are needed: those of the plan, copies, and room for writing beyond groups.
+def _parts(plan: Plan) -> tuple[list[Words | Group], int]:
+    """Lists of words, between them the groups that only Python can compute; and the memory's size.
+
+    The memory holds the numbers of the plan, copies of some, and room for writing beyond both.
     """
-
-    parts: list[Addresses | Group]
-    size: int
-
-
-def code_of(plan: Plan) -> Code:
-    """The lists of a plan; the kernels it needs are compiled."""
-    code = _code_of(plan)
-    return _code_of(plan) if library().compile_missing() else code
-
-
-def _code_of(plan: Plan) -> Code:
-    parts: list[Addresses | Group] = []
-    words: list[Addresses] = []
-    free = plan.size + BLOCK  # where copies may begin
-    size = free
+    words: Words = array("q")
+    parts: list[Words | Group] = [words]
+    free = plan.size + VECTOR  # where copies may begin
     for group in plan.groups:
         if group.primitive is None:
-            found, end = _sum_words(group, free)
-            words += found
-            size = max(size, end + BLOCK)
+            free = _add_sums(words, group, free)
         elif group.primitive in EMIT:
-            words.append(_primitive_words(group, group.primitive))
+            _add_primitive(words, group, group.primitive)
         else:
-            if words:
-                parts.append(np.concatenate(words))
-                words = []
-            parts.append(group)
-    if words:
-        parts.append(np.concatenate(words))
-    return Code(parts, size)
+            words.append(library().address(kernels.stop))
+            words = array("q")
+            parts += [group, words]
+    words.append(library().address(kernels.stop))
+    return parts, free + VECTOR
 
 
-def _words(*words: int) -> Addresses:
-    return np.array(words, dtype=np.int64)
+def _long_runs(group: Group) -> list[tuple[int, int]]:
+    """(start, length) of the runs that fill a vector."""
+    members = len(group.nodes)
+    if members < VECTOR:
+        return []
+    return [run for run in runs(group.operands.reshape(members, -1)) if run[1] >= VECTOR]
 
 
-def _primitive_words(group: Group, primitive: Primitive) -> Addresses:
-    """The words of a group of one primitive."""
+def _gather(words: Words, kernel: int, group: Group, begin: int, end: int) -> None:
+    """Add an entry for some members, with the address of each operand; of sums also the length."""
+    if begin < end:
+        words.extend((kernel, end - begin, group.start + begin, *group.operands.shape[1:-1]))
+        words.frombytes(group.operands[begin:end].tobytes())
+
+
+def _add_primitive(words: Words, group: Group, primitive: Primitive) -> None:
+    """Add the entries of a group of one primitive: of vectors where possible, else one by one."""
+    gathered = library().address(kernels.gathered, primitive)
+    done = 0
+    for start, length in _long_runs(group) if primitive in VECTORIZED else ():
+        first, second = group.operands[start : start + 2]
+        strides = tuple((second - first).tolist())
+        if {1} <= set(strides) <= {0, 1}:
+            _gather(words, gathered, group, done, start)
+            kernel = library().address(kernels.vectorized, primitive, strides)
+            words.extend((kernel, length // VECTOR, group.start + start, *first.tolist()))
+            done = start + length // VECTOR * VECTOR
+    _gather(words, gathered, group, done, len(group.nodes))
+
+
+def _add_sums(words: Words, group: Group, free: int) -> int:
+    """Add the entries of a group of sums; the end of the memory that copies take from `free` on."""
     address = library().address
-    members, arity = group.operands.shape
-    if members == 1:
-        kernel = address(kernels.single, primitive)
-        return _words(kernel, group.start, *group.operands[0].tolist())
-    vectorized = VECTOR_STRIDES.get(primitive, [])
-    spans = runs(group.operands)
-    if members < 4 * len(spans) and len(spans) > 1 and vectorized:  # runs are short
-        head = _words(address(kernels.gathered, primitive), members, group.start)
-        return np.concatenate([head, group.operands.ravel()])
-    words: list[int] = []
-    for start, length in spans:
-        first = group.operands[start]
-        moves = group.operands[start + 1] - first if length > 1 else np.zeros(arity, np.int64)
-        strides = tuple(moves.tolist())
-        if strides in vectorized:
-            kernel = address(kernels.vectorized, primitive, strides)
-        else:
-            kernel = address(kernels.strided, primitive)
-        words += [kernel, length, group.start + start]
-        for operand, stride in zip(first.tolist(), strides, strict=True):
-            words += [operand, stride]
-    return _words(*words)
-
-
-# A factor of the terms of a piece: the start, the step from term to term, the stride from member to
-# member. A piece: how many terms, and both factors.
-Factor = tuple[int, int, int]
-Piece = tuple[int, list[Factor]]
-
-
-def _sum_words(group: Group, free: int) -> tuple[list[Addresses], int]:
-    """The words of a group of sums, and the end of the memory used for copies from `free` on."""
-    address = library().address
-    members, terms, _ = group.operands.shape
-    spans = runs(group.operands.reshape(members, -1))
-    if members * terms < 8 * len(spans):  # runs are short
-        head = _words(address(kernels.sums_gathered), members, group.start, terms)
-        return [head, group.operands.ravel()], free
-    words: list[Addresses] = []
+    gathered = address(kernels.sums_gathered)
     copies: dict[tuple[int, ...], int] = {}  # where copies are that were made
-    for start, length in spans:
-        pieces = _pieces(group.operands[start : start + length])
-        if length < VECTOR:
-            kernel = address(kernels.sums_one_by_one)
-        else:
-            moves = _moves(pieces)
-            kernel = address(kernels.sums, moves)
-            for count, factors in pieces:
-                for k, wanted in enumerate(moves):
-                    first, step, stride = factors[k]
-                    if stride == wanted:
-                        continue
-                    copy = (length, count, first, step, stride)
+    done = 0
+    for start, length in _long_runs(group):
+        _gather(words, gathered, group, done, start)
+        done = start + length
+        first, second = group.operands[start : start + 2]
+        strides = second - first
+        # 1 for a factor that moves from sum to sum in some term, else 0; at least one is 1.
+        moves = tuple(strides.any(axis=0).astype(int).tolist())
+        if moves[0] == moves[1]:
+            moves = (1, 1)
+        rows = []
+        for begin, count in runs(first, (np.diff(strides, axis=0) != 0).any(axis=1)):
+            row = [count]
+            for k, wanted in enumerate(moves):
+                place, stride = int(first[begin, k]), int(strides[begin, k])
+                step = int(first[begin + 1, k]) - place if count > 1 else 0
+                if stride != wanted:  # members have to lie next to each other
+                    copy = (length, count, place, step, stride)
                     if copy not in copies:
                         copies[copy] = free
-                        pack = address(kernels.pack)
-                        words.append(_words(pack, length, count, free, first, step, stride))
-                        free += length * count
-                    factors[k] = (copies[copy], length, 1)
-        row = [kernel, length, group.start + start, len(pieces)]
-        for count, factors in pieces:
-            row += [count, *factors[0], *factors[1]]
-        words.append(_words(*row))
-    return words, free
-
-
-def _pieces(span: Addresses) -> list[Piece]:
-    """Runs of terms in which each factor moves by the same step in all members.
-
-    In a span strides are constant, so the first and the last member show what all have.
-    """
-    apart = (np.diff(span[0], axis=0) != np.diff(span[-1], axis=0)).any(axis=1)
-    pieces = []
-    for begin, count in runs(span[0], apart):
-        piece = span[:, begin : begin + count]
-        factors = []
-        for k in (0, 1):
-            first = int(piece[0, 0, k])
-            step = int(piece[0, 1, k]) - first if count > 1 else 0
-            stride = int(piece[1, 0, k]) - first if len(span) > 1 else 0
-            factors.append((first, step, stride))
-        pieces.append((count, factors))
-    return pieces
-
-
-def _moves(pieces: list[Piece]) -> tuple[int, int]:
-    """1 for a factor that moves with the members in some piece, else 0; at least one is 1."""
-    left, right = [any(factors[k][2] != 0 for _, factors in pieces) for k in (0, 1)]
-    return (1, 1) if left == right else (int(left), int(right))
+                        moved = np.add.outer(step * np.arange(count), stride * np.arange(length))
+                        words.extend((address(kernels.gathered, COPY), moved.size, free))
+                        words.frombytes((place + moved).tobytes())
+                        free += moved.size
+                    place, step = copies[copy], length
+                row += [place, step]
+            rows.append(row)
+        table, shift = np.array(rows), np.array([0, moves[0], 0, moves[1], 0])
+        for block in range(0, length, BLOCK):
+            vectors = -(-min(BLOCK, length - block) // VECTOR)
+            kernel = address(kernels.sums, vectors, moves)
+            words.extend((kernel, group.start + start + block, len(rows)))
+            words.frombytes((table + block * shift).tobytes())
+    _gather(words, gathered, group, done, len(group.nodes))
+    return free
 
 
 # --- running it -----------------------------------------------------------------------------------
+
+
+_ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)  # a list, and the memory
+_compiling = RLock()  # the library is shared by all threads
 
 
 class NativeCode:
     """A plan, the memory for its numbers, and `run`. See `backends.Code`."""
 
     def __init__(self, plan: Plan) -> None:
-        code = code_of(plan)
-        room = np.zeros(code.size + VECTOR)
+        with _compiling:
+            parts, size = _parts(plan)
+            if library().compile_missing():
+                parts, size = _parts(plan)
+        room = np.zeros(size + VECTOR)
         shift = -(room.ctypes.data // 8) % VECTOR  # begin where a cache line begins
-        self.memory = room[shift : shift + code.size]
+        self.memory = room[shift : shift + size]
         self.memory[: len(plan.constants)] = plan.constants
-        self._parts = code.parts
-        self._calls = [
-            part if isinstance(part, Group) else (part.ctypes.data, part.ctypes.data + part.nbytes)
-            for part in code.parts
-        ]
         self._address = self.memory.ctypes.data
-        self._run = library().run
-        self.nbytes = sum(part.nbytes for part in code.parts if not isinstance(part, Group))
+        self._parts = parts
+        self.nbytes = sum(8 * len(part) for part in parts if not isinstance(part, Group))
+        self._calls = [
+            part if isinstance(part, Group) else (_ENTRY(part[0]), part.buffer_info()[0])
+            for part in parts
+        ]
 
     def run(self) -> None:
         """Compute every group once."""
@@ -271,4 +222,5 @@ class NativeCode:
             if isinstance(call, Group):
                 run_in_python(call, self.memory)
             else:
-                self._run(*call, self._address)
+                kernel, words = call
+                kernel(words, self._address)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from autograd import Primitive, ops
 from autograd.jit.backends.native import NativeCode
 from autograd.jit.backends.numpy import NumpyCode
 from autograd.jit.graph import Graph, Source
+from autograd.jit.picture import outline
 from autograd.jit.schedule import Plan, breaks, runs, schedule
 from autograd.jit.simplify import simplify
 
@@ -258,3 +260,61 @@ def test_bytes_for_each_recorded_node_stay_below_100() -> None:
         (program,) = run.programs
         assert 0 < program.bytes < 100 * program.recorded
         assert program.groups < program.simplified / 20
+
+
+# --- how long it takes ----------------------------------------------------------------------------
+
+
+def chain(size: int) -> tuple[Graph, list[int]]:
+    """A recurrence: two operations a step, each a group of its own."""
+    graph = Graph()
+    w, x = graph.add(Source("argument", 0)), graph.add(Source("argument", 1))
+    for _ in range(size):
+        x = graph.add(ops.tanh, (graph.add(ops.mul, (w, x)),))
+    return graph, [x]
+
+
+def prefixes(size: int) -> tuple[Graph, list[int]]:
+    """Sums of which each begins with the one before, and all are wanted."""
+    graph = Graph()
+    w, x = graph.add(Source("argument", 0)), graph.add(Source("argument", 1))
+    sums = [x]
+    for _ in range(size):
+        sums.append(graph.add(ops.add, (sums[-1], graph.add(ops.mul, (w, sums[-1])))))
+    return graph, sums
+
+
+def long_sum(size: int) -> tuple[Graph, list[int]]:
+    graph = Graph()
+    total = w = graph.add(Source("argument", 0))
+    for i in range(2 * size):
+        factor = graph.add(Source("constant", 1.5 + i))
+        total = graph.add(ops.add, (total, graph.add(ops.mul, (w, factor))))
+    return graph, [total]
+
+
+def alike(size: int) -> tuple[Graph, list[int]]:
+    """A single group whose members have their operands in no order."""
+    graph = Graph()
+    xs = [graph.add(Source("constant", 1.5 + i)) for i in range(size)]
+    x = graph.add(Source("argument", 0))
+    products = [graph.add(ops.mul, (x, xs[i * i % size])) for i in range(2 * size)]
+    return graph, [graph.add(ops.exp, (product,)) for product in products]
+
+
+@pytest.mark.parametrize("make", [chain, prefixes, long_sum, alike])
+def test_time_grows_with_the_size_of_a_program_and_no_faster(make: Any) -> None:
+    """Eight times the size takes about eight times as long; 64 times if a stage were quadratic."""
+
+    def seconds(size: int) -> float:
+        graph, wanted = make(size)
+        start = time.process_time()
+        plan, _ = planned(graph, wanted)
+        outline(plan)
+        for kind in CODES:
+            kind(plan).run()
+        return time.process_time() - start
+
+    seconds(500)  # compiles what is needed
+    few, many = [min(seconds(size) for _ in range(3)) for size in (500, 4000)]
+    assert many < 24.0 * few

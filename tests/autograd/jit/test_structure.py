@@ -1,0 +1,181 @@
+"""Is a structure what is left of a nest without its numbers, and is the nest made of it again?"""
+
+from __future__ import annotations
+
+import array
+import collections
+import itertools
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from autograd import Value
+from autograd.jit import TraceError, jit
+from autograd.jit.structure import Static, build, flatten, flatten_call
+
+w = Value(2.0)
+
+
+class Pair(NamedTuple):
+    x: Any
+    y: Any
+
+
+def structure_of(nest: Any) -> Any:
+    return flatten(nest, array.array("d"), [])
+
+
+def never() -> Any:
+    raise AssertionError("there is none of these")
+
+
+# --- whole numbers --------------------------------------------------------------------------------
+
+
+def test_ints_are_whole_where_all_numbers_beside_them_are() -> None:
+    assert structure_of(3) == "whole"
+    assert structure_of(3.0) == "number"
+    assert structure_of([1, 2, 3]) == (list, 3, "whole")
+    assert structure_of((1.0, 2.0)) == (tuple, 2, "number")
+    assert structure_of([[1, 2], [3, 4], [5, 6]]) == (list, 3, (list, 2, "whole"))
+    assert structure_of([[1, 2], [3, 4.0]]) == (list, 2, (list, 2, "number"))
+    assert structure_of({"n": 3, "x": [1.5]}) == (
+        dict,
+        (("n", "whole"), ("x", (list, 1, "number"))),
+    )
+
+
+def test_mixed_data_has_one_structure_whatever_the_order() -> None:
+    rows = set(itertools.product([1, 2.5], repeat=6)) - {(1,) * 6}
+    assert {structure_of(list(row)) for row in rows} == {(list, 6, "number")}
+    run = jit(lambda xs, y: w * sum(xs) * y)
+    for row in itertools.product([1, 2.5], repeat=6):
+        assert run(list(row), 2.0).data == w.data * sum(row) * 2.0
+    assert len(run.programs) == 2  # all ints, and the rest
+
+
+def test_each_argument_of_a_call_has_a_structure_of_its_own() -> None:
+    numbers, values = array.array("d"), []
+    structure = flatten_call(((1.5, 3), {"k": 2, "v": w}), numbers, values)
+    kwargs = (dict, (("k", "whole"), ("v", "Value")))
+    assert structure == (tuple, ((tuple, ("number", "whole")), kwargs))
+    assert (numbers.tolist(), values) == ([1.5, 3.0, 2.0], [w])
+    args, kwargs = build(structure, iter("ab").__next__, iter([w]).__next__, iter("nm").__next__)
+    assert (args, kwargs) == (("a", "n"), {"k": "m", "v": w})
+
+
+@pytest.mark.parametrize("number", [2**53 + 1, -(2**53) - 1, 2**60, -(10**300)])
+@pytest.mark.parametrize("beside", [[], [1, 2], [math.nan, 1e300, -math.inf]])
+def test_ints_that_floats_do_not_hold_exactly_are_refused(number: int, beside: list[Any]) -> None:
+    for nest in ([*beside, number], [number, *beside], [[*beside, number]], {"x": [number]}):
+        with pytest.raises(TraceError, match=r"beyond 2\*\*53.*pass float\(\) of it, or name it"):
+            structure_of(nest)
+    assert structure_of([*beside, 2**53, -(2**53)])[:2] == (list, len(beside) + 2)
+    returned: list[Any] = []  # a result is as it is
+    assert flatten([number], returned, []) == (list, 1, "whole")
+    assert returned == [number]
+
+
+# --- there and back -------------------------------------------------------------------------------
+
+NESTS: dict[str, Any] = {
+    "a number": 1.5,
+    "a whole number": 3,
+    "a vector": [1.0, -0.0],
+    "a matrix": ((1.0, 2.0), (3.0, 4.0)),
+    "a matrix of ints": [[1, 2], [3, 4]],
+    "ints and floats": [1, 2.5, 3],
+    "empty lists": [[], [[], []], ()],
+    "dicts": {"a": [1, {"b": (2.5, w)}], 3: collections.OrderedDict(x=1)},
+    "a named tuple": Pair(1, Pair(2.0, w)),
+    "a deque": collections.deque([1.0, 2, w]),
+    "static things": ["a", None, True, range(3), {"x": b"b"}],
+}
+
+
+@pytest.mark.parametrize("name", NESTS)
+def test_a_nest_is_built_again_of_its_numbers(name: str) -> None:
+    numbers: list[Any] = []
+    values: list[Value] = []
+    structure = flatten(NESTS[name], numbers, values)
+    hash(structure)
+    again = build(structure, iter(numbers).__next__, iter(values).__next__)
+    assert repr(again) == repr(NESTS[name])
+    assert structure == flatten(again, [], [])
+
+
+ARRAYS: dict[str, Any] = {
+    "floats": np.array([[1.5, -0.0], [math.nan, 2.0]]),
+    "floats of no dimension": np.array(1.5),
+    "no floats": np.zeros((0, 3)),
+    "transposed": np.arange(6.0).reshape(2, 3).T,
+    "ints": np.array([1, 2, 3]),
+    "bytes": np.array([[1, 255]], dtype=np.uint8),
+    "bools": np.array([True, False]),
+    "Values": np.array([[w, w * 2.0]]),
+    "Values and floats": np.array([w, 1.5], dtype=object),
+    "np.float64": np.float64(1.5),
+    "np.int64": np.int64(3),
+    "np.bool": np.bool_(True),
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_a_returned_array_is_what_it_was_eagerly(name: str) -> None:
+    run = jit(lambda x: (w * x, ARRAYS[name]))
+    for x in (1.0, 2.0, 3.0):
+        _, found = run(x)
+        assert (type(found), found.dtype, found.shape) == (
+            type(ARRAYS[name]),
+            ARRAYS[name].dtype,
+            ARRAYS[name].shape,
+        )
+        if found.dtype != object:
+            assert found.tobytes() == ARRAYS[name].tobytes()
+
+
+@pytest.mark.parametrize("name", [n for n in ARRAYS if isinstance(ARRAYS[n], np.ndarray)])
+def test_a_returned_array_is_the_callers_own(name: str) -> None:
+    """What the caller, or the function, writes into it is not in the next result."""
+    kept = ARRAYS[name].copy()
+    run = jit(lambda x: (w * x, kept))
+    before = repr(kept.tolist())
+    for x in (1.0, 2.0, 3.0):
+        _, found = run(x)
+        assert repr(found.tolist()) == before
+        assert not np.shares_memory(found, kept)
+        found.fill(0)
+    assert repr(kept.tolist()) == before
+
+
+def test_an_array_of_computed_numbers_is_an_array_of_floats() -> None:
+    structure = flatten(np.array([[0.0], [0.0]]), [], [])
+    built = build(structure, iter([1.5, 2.5]).__next__, never)
+    assert (built.dtype, built.tolist()) == (np.float64, [[1.5], [2.5]])
+    built = build(structure, iter([w, w]).__next__, never)  # as arguments of a recording
+    assert (built.dtype, built.tolist()) == (object, [[w], [w]])
+
+
+def test_lists_and_dicts_that_are_returned_are_the_callers_own() -> None:
+    kept = {"a": [1, 2.5], "b": [{"c": "text"}]}
+    run = jit(lambda x: (w * x, kept))
+    for x in (1.0, 2.0, 3.0):
+        _, found = run(x)
+        assert found == {"a": [1, 2.5], "b": [{"c": "text"}]}
+        assert found is not kept
+        found["a"].append(3)
+        found["b"][0]["c"] = "other"
+        del found["b"]
+    assert kept == {"a": [1, 2.5], "b": [{"c": "text"}]}
+
+
+def test_a_static_array_is_compared_by_what_it_holds() -> None:
+    masks = [np.array([True, False]), np.array([True, False]), np.array([[True, False]])]
+    first, second, third = [structure_of(mask) for mask in masks]
+    assert first == second != third
+    masks[0][0] = False
+    assert first == second  # it keeps a copy
+    assert build(first, never, never).tolist() == [True, False]
+    assert structure_of(Static(masks[0])) != first
