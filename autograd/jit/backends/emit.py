@@ -14,10 +14,10 @@ from typing import Any
 from llvmlite import ir
 
 from autograd import ops
-from autograd.jit.graph import COPY
 from autograd.primitive import Primitive
 
 FLOAT = ir.DoubleType()
+COPY = Primitive("copy", lambda x: x, 1.0)  # moves numbers to where they lie side by side
 Emit = Callable[..., Any]  # (builder, operands...) -> result
 
 

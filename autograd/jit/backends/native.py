@@ -29,10 +29,9 @@ import numpy as np
 from llvmlite import ir
 
 from autograd.jit.backends import kernels
-from autograd.jit.backends.emit import EMIT, VECTORIZED
+from autograd.jit.backends.emit import COPY, EMIT, VECTORIZED
 from autograd.jit.backends.kernels import VECTOR
 from autograd.jit.backends.numpy import run_in_python
-from autograd.jit.graph import COPY
 from autograd.jit.schedule import Group, Plan, runs
 from autograd.primitive import Primitive
 
