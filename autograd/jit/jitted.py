@@ -238,7 +238,6 @@ class Jitted:
                 )
             changed = watch.changed()
             if changed is not None and not self._is_disturbed:
-                watch.put_back()
                 raise TraceError(
                     f"{self.__name__} changes {changed}, which a replay would not: return it, or"
                     " keep it in a Value and assign() that"
@@ -252,6 +251,8 @@ class Jitted:
                 self._all.add(program)
             return as_replayed(returned, tracer.start)
         except Exception as error:
+            if isinstance(error, TraceError):
+                watch.put_back()
             self._recordings -= 1  # whoever gets an error is told why there is no program
             tracer.undo()
             if tracer.refused not in (None, error):  # the function, or C code, made this of it
@@ -313,7 +314,7 @@ class Jitted:
             return returned
         programs.remove(program)
         self._all.discard(program)
-        first, last = program.number + 1, self._calls - 1
+        first, last = program.number + (program.checks > 0), self._calls - 1
         doubt = "no call before it is in doubt"
         if first <= last:
             doubt = (

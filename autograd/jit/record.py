@@ -102,7 +102,8 @@ def record(
         Returned(shape, kept, values),
         tracer.draws,
         list(tracer.streams),
-        tracer.guards,
+        # What the call itself sets, and puts back, is not there to compare at the next call.
+        [(read, found) for read, found in tracer.guards if read() == found],
     )
     return recording, returned
 

@@ -14,7 +14,7 @@ from autograd.jit.recorded import plain
 from autograd.jit.tracer import Tracer
 from autograd.primitive import Primitive, operands_of
 from autograd.sweep import sweep_floats, write_gradients
-from autograd.value import Value, as_float
+from autograd.value import Value, as_constant, as_float
 
 
 class Recorder(Interpreter):
@@ -51,6 +51,7 @@ class Recorder(Interpreter):
         self, context: Context, weights: Sequence[Value], inputs: Sequence[Any], start: Value | None
     ) -> Value:
         """The sum of the engine, and the nodes of the operators."""
+        inputs = [as_constant(x) for x in inputs]  # here, where numbers have nodes
         if start is None:
             start, weights, inputs = weights[0] * inputs[0], weights[1:], inputs[1:]
         if not weights or not isinstance(start, Value):

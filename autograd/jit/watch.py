@@ -26,6 +26,7 @@ from autograd.value import Value
 
 _MISSING: Any = object()
 _PLAIN = frozenset([bool, int, float, complex, str, bytes, type(None)])
+_ORDINARY: tuple[Any, ...] = tuple(k.__getattribute__ for k in (object, type, ModuleType))
 _MOST = 20_000  # things to look at, and entries of containers of plain numbers to compare
 
 
@@ -112,7 +113,8 @@ class Watch:
     def _look_at_function(self, function: FunctionType, owner: Any) -> None:
         code = function.__code__
         cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
-        self._wait_for(*[_read(cell, "cell_contents") for cell in cells.values()])
+        # What a wrapper of a method calls is that object's as well.
+        self._waiting += [(_read(cell, "cell_contents"), owner) for cell in cells.values()]
         self._wait_for(function.__dict__, function.__defaults__, function.__kwdefaults__)
         for root, name, *attributes in () if is_fixed(code.co_filename) else loads(code):
             thing = _MISSING
@@ -126,16 +128,17 @@ class Watch:
                 thing = self._attribute(thing, attribute)
 
     def _attribute(self, thing: Any, name: str) -> Any:
-        """Note an attribute; its content."""
-        if thing is _MISSING or isinstance(thing, Value):
+        """Note an attribute; its content. No code of the user's is run."""
+        if isinstance(thing, Value) or type(thing).__getattribute__ not in _ORDINARY:
             return _MISSING
         space = _read(thing, "__dict__")
         if isinstance(space, dict) and name in space:
             return self._note(space, name)
         static = getattr_static(thing, name, _MISSING)
-        if not isinstance(static, property | FunctionType):
+        if isinstance(static, property | FunctionType):
+            self._waiting.append((getattr(static, "fget", static), thing))
+        elif not isinstance(getattr(type(static), "__get__", None), FunctionType):
             return self._note(thing, name)
-        self._waiting.append((getattr(static, "fget", static), thing))
         return _MISSING
 
     def _note(self, place: Any, name: str) -> Any:
