@@ -14,7 +14,7 @@ import functools
 from collections import deque
 from collections.abc import Iterable
 from inspect import getattr_static
-from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,6 @@ from autograd.value import Value
 
 _MISSING: Any = object()
 _PLAIN = frozenset([bool, int, float, complex, str, bytes, type(None)])
-_ORDINARY: tuple[Any, ...] = tuple(k.__getattribute__ for k in (object, type, ModuleType))
 _MOST = 20_000  # things to look at, and entries of containers of plain numbers to compare
 
 
@@ -129,7 +128,7 @@ class Watch:
 
     def _attribute(self, thing: Any, name: str) -> Any:
         """Note an attribute; its content. No code of the user's is run."""
-        if isinstance(thing, Value) or type(thing).__getattribute__ not in _ORDINARY:
+        if isinstance(thing, Value) or isinstance(type(thing).__getattribute__, FunctionType):
             return _MISSING
         space = _read(thing, "__dict__")
         if isinstance(space, dict) and name in space:
@@ -137,13 +136,16 @@ class Watch:
         static = getattr_static(thing, name, _MISSING)
         if isinstance(static, property | FunctionType):
             self._waiting.append((getattr(static, "fget", static), thing))
-        elif not isinstance(getattr(type(static), "__get__", None), FunctionType):
+        elif static is not _MISSING and not isinstance(
+            getattr(type(static), "__get__", None), FunctionType
+        ):
             return self._note(thing, name)
         return _MISSING
 
     def _note(self, place: Any, name: str) -> Any:
         content = _read(place, name)
-        if content is not _MISSING and not isinstance(content, MethodType | BuiltinMethodType):
+        # A method, say, is another object each time.
+        if content is not _MISSING and _read(place, name) is content:
             self._named[id(place), name] = place, name, content
             self._wait_for(content)
         return content
