@@ -230,7 +230,7 @@ class _Allowed(NamedTuple):
 
 _FINITE = _Allowed(lambda y: 1.0, "finite")
 _PROBABILITY = _Allowed(lambda y: 1.0 - greater(0.0, y) - greater(y, 1.0), "between 0 and 1")
-_SIGN = _Allowed(lambda y: 1.0 - greater(y * y, 1.0) - greater(1.0, y * y), "-1 or +1")
+_SIGN = _Allowed(lambda y: 1.0 - greater(abs(y), 1.0) - greater(1.0, abs(y)), "-1 or +1")
 _POSITIVE = _Allowed(lambda x: greater(x, 0.0), "above 0")
 _NOT_NEGATIVE = _Allowed(lambda x: 1.0 - greater(0.0, x), "0 or more")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from itertools import count
 from typing import Any, NamedTuple, NoReturn
 
 from autograd import ops
@@ -70,6 +71,8 @@ class Tracer(Hooks):
         self.has_failed = False
         self.start = next(clock.numbers)
         self._starts: dict[Value, tuple[int, int]] = {}  # the first nodes of leaves from outside
+        self._assigned: dict[Value, int] = {}  # when each leaf was last assigned to
+        self._assignments = count()
         self._settings: dict[Any, Number] = {}  # what `varying` read, by key
         self._fresh: dict[Value, int] = {}  # the node of the number that a Value was made of
         self._sums: list[tuple[Terms, int]] = []  # sums, and where their products and additions are
@@ -95,7 +98,7 @@ class Tracer(Hooks):
             Leaf(leaf, places.get(id(leaf)), data, self.nodes[leaf], grad, self.gradients[leaf])
             for leaf, (data, grad) in self._starts.items()
         ]
-        order = sorted(range(len(found)), key=lambda i: (found[i].data_end, i))
+        order = sorted(range(len(found)), key=lambda i: (self._assigned.get(found[i].value, -1), i))
         position = {before: after for after, before in enumerate(order)}
         operations = self.tape.operations
         for node, operation in enumerate(operations):
@@ -202,6 +205,8 @@ class Tracer(Hooks):
         node = self.note(primitive, operands)
         if not isinstance(result, int):
             return number_at(node, float(result), self.tape)
+        if len(operands) == 1:  # no larger than an argument, which a float holds exactly
+            return number_at(node, result, self.tape)
         # A replay computes with floats, which are exact up to here.
         size = ops.abs(number_at(node, float(result), self.tape))
         self.demand(1.0 - ops.greater(size, float(EXACT)))
@@ -251,6 +256,8 @@ class Tracer(Hooks):
         if name == "data" and value._left is not None:
             refuse("a result cannot be assigned to", "assign to leaves only")
         (self.nodes if name == "data" else self.gradients)[value] = self.node_of(source)
+        if name == "data":
+            self._assigned[value] = next(self._assignments)
         set_own(value, name, number)
 
     # --- what a library asks of a recording ---

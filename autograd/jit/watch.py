@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import operator
 from collections import deque
 from collections.abc import Iterable
 from inspect import getattr_static
@@ -52,20 +53,29 @@ class Watch:
                 self._look_at(thing, owner)
         del self._waiting
         self._kept = list(self._named.values())
+        of_dicts = [entry for entry in self._kept if entry[0].__class__ is dict]
+        self._of_dicts = list(zip(*of_dicts, strict=True)) or [(), (), ()]
+        self._others = [entry for entry in self._kept if entry[0].__class__ is not dict]
+        self._lists = [thing for thing in self._containers if thing.__class__ is list]
+        self._list_contents = list(map(list, self._lists))
         self._contents = list(map(_content, self._containers))
 
     def changed(self) -> str | None:
         """What is not as it was; None if everything is."""
-        for place, name, content in self._kept:
-            # Most are in dicts, and as they were.
-            found = place.get(name) if place.__class__ is dict else _read(place, name)
-            if found is not content and not _equal(found, content):
-                return "a variable of an enclosing function" if name == "cell_contents" else name
-        try:  # compares entries by identity first, so this is fast
-            same = list(map(_content, self._containers)) == self._contents
-        except Exception:  # of arrays, whose comparison is no bool: another one than before
+        places, names, contents = self._of_dicts
+        try:  # in C, since most things are in dicts and lists, and as they were
+            found = map(dict.__getitem__, places, names)
+            same = all(map(operator.is_, found, contents)) and self._lists == self._list_contents
+        except Exception:  # of a name that is gone, or of arrays, whose comparison is no bool
             same = False
-        return None if same else "what is in a container"
+        for place, name, content in self._others if same else self._kept:
+            now = _read(place, name)
+            if now is not content and not _equal(now, content):
+                return "a variable of an enclosing function" if name == "cell_contents" else name
+        for thing, content in zip(self._containers, self._contents, strict=True):
+            if not (same and thing.__class__ is list) and not _same(_content(thing), content):
+                return "what is in a container"
+        return None
 
     def put_back(self) -> None:
         """Undo what has changed, as far as that can be done by assignment."""
@@ -74,7 +84,7 @@ class Watch:
                 with contextlib.suppress(Exception):  # of objects that take no assignments
                     (dict.__setitem__ if isinstance(place, dict) else setattr)(place, name, content)
         for thing, content in zip(self._containers, self._contents, strict=True):
-            if isinstance(thing, list | deque | set | dict) and _content(thing) != content:
+            if isinstance(thing, list | deque | set | dict) and not _same(_content(thing), content):
                 thing.clear()
                 (thing.extend if isinstance(thing, list | deque) else thing.update)(content)
 
@@ -166,6 +176,14 @@ def _content(thing: Any) -> Any:
     if isinstance(thing, np.ndarray):
         return thing.ravel().tolist()
     return type(thing)(thing)
+
+
+def _same(entries: Any, before: Any) -> bool:
+    """Whether a container has the entries that it had."""
+    try:
+        return bool(entries == before)  # compares by identity first
+    except Exception:  # of arrays, whose comparison is no bool: another one than before
+        return False
 
 
 def _equal(found: Any, content: Any) -> bool:
