@@ -26,7 +26,6 @@ from autograd.jit.graph import Graph, Source
 from autograd.primitive import Primitive
 
 Addresses = NDArray[np.int64]
-LINE = 8  # floats in a cache line
 
 
 class Group(NamedTuple):
@@ -80,10 +79,9 @@ def schedule(graph: Graph, results: Iterable[int], counts: dict[str, int]) -> Pl
             nodes, operands = nodes[order], operands[order]
         if primitive is None:
             operands = operands.reshape(len(members), -1, 2)
-        start = _begin(end, len(members))
-        end = start + len(members)
-        address[nodes] = np.arange(start, end)
-        groups.append(Group(primitive, nodes, start, operands))
+        address[nodes] = np.arange(end, end + len(members))
+        groups.append(Group(primitive, nodes, end, operands))
+        end += len(members)
     return Plan(groups, end, constants, address, spans)
 
 
@@ -91,11 +89,6 @@ def _table(rows: Sequence[Sequence[int]]) -> Addresses:
     """Rows of equal length as an array, in a third of the time that np.array takes."""
     size = len(rows) * len(rows[0])
     return np.fromiter(chain.from_iterable(rows), np.int64, size).reshape(len(rows), -1)
-
-
-def _begin(end: int, length: int) -> int:
-    """Where numbers begin that come after this end: at a cache line if they are as many."""
-    return -(-end // LINE) * LINE if length >= LINE else end
 
 
 def _sums(graph: Graph, kept: set[int]) -> tuple[dict[int, list[int]], bytearray]:
@@ -147,9 +140,8 @@ def _sources(
     place = {repr(number): i for i, number in enumerate(constants) if i > 0}
     spans, end = {}, 0
     for kind, length in {"constant": len(constants), **counts}.items():
-        start = _begin(end, length)
-        spans[kind] = (start, length)
-        end = start + length
+        spans[kind] = (end, length)
+        end += length
     address = np.full(len(graph) + 1, -1, dtype=np.int64)
     address[-1] = 1
     for node, op in found:
@@ -201,13 +193,12 @@ def _leaves_added_to(
     """
     added_to = np.full(len(graph), -1, dtype=np.int64)
     pairs = [factors for factors in sums.values() if len(factors) == 4]
-    if pairs:
-        table = _table(pairs)
-        found = address[table]
-        is_leaf = (found >= leaves[0]) & (found < sum(leaves))
-        is_other = ~is_leaf & (table >= 0) & (is_leaf.sum(axis=1) == 1)[:, None]
-        found = np.where(is_leaf, found, 0).sum(axis=1)
-        added_to[table[is_other]] = found[is_other.nonzero()[0]]
+    table = np.array(pairs, np.int64).reshape(-1, 4)
+    found = address[table]
+    is_leaf = (found >= leaves[0]) & (found < sum(leaves))
+    is_other = ~is_leaf & (table >= 0) & (is_leaf.sum(axis=1) == 1)[:, None]
+    leaf = np.where(is_leaf, found, 0).sum(axis=1)
+    added_to[table[is_other]] = leaf[is_other.nonzero()[0]]
     for node in np.flatnonzero(added_to >= 0)[::-1].tolist():
         if node not in sums:
             for operand in graph.operands[node]:

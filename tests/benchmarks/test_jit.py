@@ -103,6 +103,32 @@ def test_recording(report, run):
     assert second < 1.0
 
 
+def recorded(steps: int) -> float:
+    """The seconds that it takes to record a recurrence and its derivative, every stage."""
+    w = Value(0.9)
+
+    @jit
+    def last(x):
+        for _ in range(steps):
+            x = (w * x + 0.1).tanh()
+        w.grad = 0.0
+        x.backward()
+        return x
+
+    for _ in range(2):
+        last(0.5)
+    return sum(last.programs[0].seconds.values())
+
+
+def test_recording_grows(report):
+    """Every step of a recurrence is a few groups of its own: eight times as many of them."""
+    recorded(10)  # compiles what is needed
+    few, many = [min(recorded(steps) for _ in range(3)) for steps in (1_000, 8_000)]
+    report("recurrence of 8,000 steps: recorded", f"{many:.2f} s", "-")
+    report("beside one of 1,000 steps", f"{many / few:.1f} times", "under 16 times")
+    assert many < 16.0 * few
+
+
 def wide(width: int):
     """A program of about 10 * width operations, all alike, and its gradient."""
     weights = [Value(random.uniform(-1.0, 1.0)) for _ in range(width)]
