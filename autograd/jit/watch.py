@@ -56,24 +56,25 @@ class Watch:
         of_dicts = [entry for entry in self._kept if entry[0].__class__ is dict]
         self._of_dicts = list(zip(*of_dicts, strict=True)) or [(), (), ()]
         self._others = [entry for entry in self._kept if entry[0].__class__ is not dict]
-        self._lists = [thing for thing in self._containers if thing.__class__ is list]
-        self._list_contents = list(map(list, self._lists))
-        self._contents = list(map(_content, self._containers))
+        self._all = [(thing, _content(thing)) for thing in self._containers]
+        self._quick = [thing for thing in self._containers if thing.__class__ in (list, dict)]
+        self._copies = [thing.copy() for thing in self._quick]
+        self._rest = [pair for pair in self._all if pair[0].__class__ not in (list, dict)]
 
     def changed(self) -> str | None:
         """What is not as it was; None if everything is."""
         places, names, contents = self._of_dicts
-        try:  # in C, since most things are in dicts and lists, and as they were
+        try:  # in C, as most things are in dicts and lists, and as they were
             found = map(dict.__getitem__, places, names)
-            same = all(map(operator.is_, found, contents)) and self._lists == self._list_contents
+            same = all(map(operator.is_, found, contents)) and self._quick == self._copies
         except Exception:  # of a name that is gone, or of arrays, whose comparison is no bool
             same = False
         for place, name, content in self._others if same else self._kept:
             now = _read(place, name)
             if now is not content and not _equal(now, content):
                 return "a variable of an enclosing function" if name == "cell_contents" else name
-        for thing, content in zip(self._containers, self._contents, strict=True):
-            if not (same and thing.__class__ is list) and not _same(_content(thing), content):
+        for thing, content in self._rest if same else self._all:
+            if not _same(_content(thing), content):
                 return "what is in a container"
         return None
 
@@ -83,7 +84,7 @@ class Watch:
             if _read(place, name) is not content:
                 with contextlib.suppress(Exception):  # of objects that take no assignments
                     (dict.__setitem__ if isinstance(place, dict) else setattr)(place, name, content)
-        for thing, content in zip(self._containers, self._contents, strict=True):
+        for thing, content in self._all:
             if isinstance(thing, list | deque | set | dict) and not _same(_content(thing), content):
                 thing.clear()
                 (thing.extend if isinstance(thing, list | deque) else thing.update)(content)
