@@ -15,8 +15,8 @@ def collector_paused() -> Iterator[None]:
     their many nodes, again and again.
     """
     enabled = gc.isenabled()
-    gc.disable()
     try:
+        gc.disable()
         yield
     finally:
         if enabled:

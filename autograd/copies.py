@@ -98,6 +98,7 @@ def state_of(value: Value, base: type[Value]) -> tuple[Any, ...]:
             ancestors = Ancestors(value)
     added = None if value.__class__ is base else _added(value, base)
     # Known comes first: a new pickler must get its own before Ancestors looks at the latest one.
+    right = None if left is None else right  # of a leaf, the jit's
     kept = primitive, value._context, left, right, value.data, value.grad, value._made
     return known, ancestors, *kept, added
 

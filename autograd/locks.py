@@ -11,6 +11,7 @@ class Lock:
     """A re-entrant lock. A forked process has none of the threads that held it: there it is free.
 
     Attributes:
+        lock: that of this process. `with` of it is C code, which a Ctrl-C cannot leave half done.
         notes: what its holders have to tell each other; empty in a forked process.
     """
 
@@ -20,11 +21,11 @@ class Lock:
             os.register_at_fork(after_in_child=self._renew)
 
     def _renew(self) -> None:
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self.notes: list[Any] = []
 
     def __enter__(self) -> None:
-        self._lock.acquire()
+        self.lock.acquire()
 
     def __exit__(self, *exception: object) -> None:
-        self._lock.release()
+        self.lock.release()

@@ -10,14 +10,14 @@ from __future__ import annotations
 import operator
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextvars import Context
 from functools import partial
 from typing import Any
-from weakref import WeakSet
 
 from autograd.jit.leaves import Linked
 from autograd.jit.recorded import plain, tracer_here
+from autograd.locks import Lock
 from autograd.value import Value
 
 # The descriptors of the classes themselves.
@@ -71,7 +71,11 @@ def _stand_in(kind: type[Value], name: str) -> property:
 
     def read(value: Value) -> Any:
         tracer = tracer_here()
-        return get(value) if tracer is None else tracer.read(value, name)
+        if tracer is not None:
+            return tracer.read(value, name)
+        if not _under_way or not _under_way[-1].locked():  # left behind by a Ctrl-C
+            _end_standing_in()
+        return get(value)
 
     def write(value: Value, number: Any) -> None:
         tracer = tracer_here()
@@ -84,26 +88,28 @@ def _stand_in(kind: type[Value], name: str) -> property:
 
 
 _stand_ins = {place: _stand_in(*place) for place in _OWN}
-_lock = threading.Lock()
-_recordings: WeakSet[Any] = WeakSet()
+_setting = Lock()
+_under_way: list[Any] = []  # a lock for each recording, locked as long as it lasts
 
 
-@contextmanager
-def captured(recording: Any) -> Iterator[None]:
-    """Inside, the tracer of the current context sees what is read and written.
-
-    Args:
-        recording: tells recordings in several threads apart: the last one ends the standing in.
-    """
-    with _lock:
-        _recordings.add(recording)
-        for (kind, name), stand_in in _stand_ins.items():
-            setattr(kind, name, stand_in)
+def called_in(context: Context, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a function in a context whose tracer is to see what it reads and writes."""
+    recording = threading.Lock()
     try:
-        yield
+        with recording:  # which Python unlocks, whatever interrupts the call
+            with _setting.lock:
+                _under_way.append(recording)
+                for (kind, name), stand_in in _stand_ins.items():
+                    setattr(kind, name, stand_in)
+            return context.run(function, *args, **kwargs)
     finally:
-        with _lock:
-            _recordings.discard(recording)
-            if not _recordings:
-                for (kind, name), descriptor in _OWN.items():
-                    setattr(kind, name, descriptor)
+        _end_standing_in()
+
+
+def _end_standing_in() -> None:
+    """Put the classes' own descriptors back, unless a recording is under way in some thread."""
+    with _setting.lock:
+        _under_way[:] = [recording for recording in _under_way if recording.locked()]
+        if not _under_way:
+            for (kind, name), descriptor in _OWN.items():
+                setattr(kind, name, descriptor)

@@ -17,7 +17,6 @@ import numpy as np
 
 from autograd import hooks
 from autograd.clock import clock
-from autograd.context import entered
 from autograd.jit.capture import numbers_of
 from autograd.jit.program import UNSURE, Program
 from autograd.jit.refusal import TraceError
@@ -50,22 +49,27 @@ def checked(
     """
     known = [value for value in program.watch.values if not any(value is v for v in passed)]
     before = numbers_of(known)
+    is_disturbed()
     program.read(numbers, passed)
     drawn: list[tuple[Any, Any]] = []
     since = next(clock.numbers)
-    is_disturbed()
-    with entered(hooks.draws, drawn):
+    token = hooks.draws.set(drawn)
+    try:
         returned = call()
-    difference = None
-    if not is_disturbed():
-        draws = _numbers_drawn(drawn)
-        out = program.run((draws + [0.0] * program.draws)[: program.draws])
-        if out is not UNSURE:
-            difference = next(_differences(program, out, returned, passed, before), None)
-            if len(draws) != program.draws:
-                difference = f"it draws {len(draws)} numbers, and {program.draws} in the replay"
-            program.replays += 1
-            program.checks += difference is None
+    finally:
+        hooks.draws.reset(token)
+    draws = _numbers_drawn(drawn)
+    out = program.run((draws + [0.0] * program.draws)[: program.draws])
+    if out is UNSURE:  # a replay would be an eager call
+        return as_replayed(returned, since), None
+    difference = next(_differences(program, out, returned, passed, before), None)
+    if len(draws) != program.draws:
+        difference = f"it draws {len(draws)} numbers, and {program.draws} in the replay"
+    program.replays += 1
+    if is_disturbed():
+        difference = None
+    elif difference is None:
+        program.checks += 1
     return as_replayed(returned, since), difference
 
 

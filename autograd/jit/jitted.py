@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from autograd import hooks
 from autograd.clock import clock
 from autograd.collector import collector_paused
-from autograd.context import current, entered
+from autograd.context import current
 from autograd.eager import Eager
 from autograd.jit.backends import backend_named
 from autograd.jit.capture import at_once, numbers_of, writers
@@ -172,6 +172,8 @@ class Jitted:
             changed = program.changed()
             if changed is None:
                 return self._replayed(program, programs, call)
+        # What uses an object that has been replaced would only keep it alive.
+        programs[:] = [program for program in programs if not program.watch.has_lost]
         key = call.structure, current.get().interpreter
         if not programs and key not in self._called:
             self._first_calls += 1
@@ -222,8 +224,11 @@ class Jitted:
             raise
 
     def _called_plainly(self, call: _Call) -> Any:
-        with entered(_is_eager_call, True):
+        token = _is_eager_call.set(True)
+        try:  # `with` would leave it set after a Ctrl-C at a wrong moment
             return self.function(*call.args, **call.kwargs)
+        finally:
+            _is_eager_call.reset(token)
 
     def _recorded(self, programs: list[Program], call: _Call) -> Any:
         """An eager call that is recorded; its program joins the others."""
@@ -277,7 +282,9 @@ class Jitted:
                 raise TraceError(
                     f"{value!r} is both passed to the function and used by it from outside"
                 )
-        self._first_calls = self._recordings = 0
+        self._first_calls = 0
+        if program.replays > 8:
+            self._recordings = 0
         if self._is_due(program):
             return self._checked(program, programs, call)
         result = program.replay(call.numbers, call.passed, self._disturbed)
@@ -336,13 +343,17 @@ class Jitted:
 
     def _programs_for(self, structure: Any) -> list[Program]:
         """The programs of a structure. A model that is an argument keeps those made for it."""
-        home: dict[Any, list[Program]] = self._programs
+        key = structure, current.get().interpreter
+        found = self._programs.get(key)
+        if found is not None:
+            return found
         for thing in objects_in(structure):
             space = getattr(thing, "__dict__", None)
             if isinstance(space, dict):
+                home: dict[Any, list[Program]]
                 home = space.setdefault("_programs", _Programs()).setdefault(self, {})
-                break
-        return home.setdefault((structure, current.get().interpreter), [])
+                return home.setdefault(key, [])
+        return self._programs.setdefault(key, [])
 
     def _warn(self, text: str) -> None:
         if not self._has_warned:

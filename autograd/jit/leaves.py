@@ -92,15 +92,20 @@ def link(leaves: Sequence[Value]) -> None:
     plain = [leaf for leaf in leaves if leaf.__class__ is Value]
     store = Store(len(plain))
     for index, leaf in enumerate(plain):
-        data, grad = leaf.data, leaf.grad
+        place = Link(store, index)
+        data, grad = _copied(leaf, place)
+        # In this order, so that whoever interrupts it finds a leaf of one kind or the other.
+        leaf._right = place
         leaf.__class__ = Linked
-        leaf._right = Link(store, index)
-        leaf.data, leaf.grad = data, 0.0 if grad is None else grad
+        if _DATA(leaf) is not data or _GRAD(leaf) is not grad:  # another thread wrote meanwhile
+            _copied(leaf, place)
 
 
-def put_back(holder: Value | Store, data: Any, grad: Any) -> None:
-    """Give a leaf, or all leaves of a store, the numbers they had."""
-    if isinstance(holder, Store):
-        holder.data[:], holder.grad[:] = data, grad
-    else:
-        holder.data, holder.grad = data, grad
+_DATA, _GRAD = vars(Value)["data"].__get__, vars(Value)["grad"].__get__
+
+
+def _copied(leaf: Value, link: Link) -> tuple[Any, Any]:
+    """The number and gradient of a leaf that is not linked, copied to where they will be."""
+    data, grad = _DATA(leaf), _GRAD(leaf)
+    link.data[link.index], link.grad[link.index] = data, 0.0 if grad is None else grad
+    return data, grad

@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any, NamedTuple
 
 from autograd.context import current
-from autograd.jit.capture import captured
+from autograd.jit.capture import called_in
 from autograd.jit.graph import Graph, Source
 from autograd.jit.recorded import Number, Whole, number_at, plain
 from autograd.jit.recorder import Recorder
@@ -73,8 +73,7 @@ def record(
     remembers = outer.interpreter is outer.interpreter.with_history()
     # In a copy of the context, which Python leaves whatever interrupts the call.
     context.run(current.set, outer.under(Recorder.of(tracer)[remembers]))
-    with captured(tracer):
-        returned = context.run(function, *args, **kwargs)
+    returned = called_in(context, function, *args, **kwargs)
     for variable, content in context.items():  # what the function has set stays set
         if variable is not current and variable.get(None) is not content:
             variable.set(content)

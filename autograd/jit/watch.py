@@ -35,11 +35,13 @@ class Watch:
 
     Attributes:
         values: the Values that were found. models: the models and optimizers.
+        has_lost: whether an object has been replaced by another one.
     """
 
     def __init__(self, things: Iterable[Any]) -> None:
         self.values: list[Value] = []
         self.models: list[Any] = []
+        self.has_lost = False
         # What is kept as (where, name, what is there): a cell, a dict or an object.
         self._named: dict[tuple[int, str], tuple[Any, str, Any]] = {}
         self._containers: list[Any] = []
@@ -72,6 +74,7 @@ class Watch:
         for place, name, content in self._others if same else self._kept:
             now = _read(place, name)
             if now is not content and not _equal(now, content):
+                self.has_lost = type(content) not in _PLAIN
                 return "a variable of an enclosing function" if name == "cell_contents" else name
         for thing, content in self._rest if same else self._all:
             if not _same(_content(thing), content):

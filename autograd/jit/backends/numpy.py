@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextvars import copy_context
 from numbers import Real
 from typing import Any
 
@@ -53,24 +54,28 @@ class NumpyCode:
 
     def run(self) -> None:
         """Compute every group once."""
+        self.memory[0] = 0.0
+        # In a copy of the context, as a Ctrl-C might leave NumPy's error state in this one.
+        copy_context().run(self._run)
+
+    def _run(self) -> None:
         memory = self.memory
-        memory[0] = 0.0
-        with np.errstate(all="ignore"):
-            for group, out, operands in self._steps:
-                primitive = group.primitive
-                if primitive is None:
-                    products = memory[operands[0]] * memory[operands[1]]
-                    memory[out] = (
-                        np.add.reduce(products, axis=0)
-                        if products.shape[1] >= _ROW_BY_ROW
-                        else np.cumsum(products, axis=0)[-1]
-                    )
-                elif primitive in VECTORISED:
-                    memory[out] = VECTORISED[primitive](*[memory[place] for place in operands])
-                    if not primitive.total and not np.isfinite(memory[out]).all():
-                        memory[0] = math.nan
-                else:
-                    run_in_python(group, memory)
+        np.seterr(all="ignore")
+        for group, out, operands in self._steps:
+            primitive = group.primitive
+            if primitive is None:
+                products = memory[operands[0]] * memory[operands[1]]
+                memory[out] = (
+                    np.add.reduce(products, axis=0)
+                    if products.shape[1] >= _ROW_BY_ROW
+                    else np.cumsum(products, axis=0)[-1]
+                )
+            elif primitive in VECTORISED:
+                memory[out] = VECTORISED[primitive](*[memory[place] for place in operands])
+                if not primitive.total and not np.isfinite(memory[out]).all():
+                    memory[0] = math.nan
+            else:
+                run_in_python(group, memory)
 
 
 def run_in_python(group: Group, memory: Floats) -> None:
