@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any
 
-from autograd.context import Listener, TakenAsFloat
+from autograd.context import Listener, TakenAsFloat, current
 from autograd.locks import Lock
 from autograd.messages import explained_backward, no_gradient, not_differentiable_again
 from autograd.ops import relu
@@ -141,7 +142,8 @@ def sweep(
                     continue
                 if isinstance(error, FloatingPointError):
                     raise
-                raise explained_backward(error, node) from None
+                hooks = current.get().interpreter.hooks  # in a recording the numbers are not shown
+                raise hooks.error(partial(explained_backward, error, node)) from None
             before = gradients.get(parent)
             if each is not None:
                 each(node, k, local, contribution, before)

@@ -345,7 +345,9 @@ class Embedding(Module):
             raise self._no_vector(index)
         return list(self.vectors[index])
 
-    def _no_vector(self, index: Any) -> IndexError:
+    def _no_vector(self, index: Any) -> Exception:
+        if index % 1 != 0:  # a recorded index
+            return TypeError(f"Embedding takes whole numbers, not {index!r}")
         return IndexError(
             f"Embedding of {len(self.vectors)} vectors has no index {as_index(index)}"
         )

@@ -364,10 +364,7 @@ def _class_weights(loss: str, target: Any, classes: int) -> dict[int, Number]:
             raise _no_class(loss, target, classes)
         return {int(target): 1}
     if not isinstance(target, Sequence | Matrix) and not hasattr(target, "__len__"):
-        raise TypeError(
-            f"{loss}: a target is a class index (a whole number) or {classes} weights, not"
-            f" {target!r}"
-        )
+        raise _no_target(loss, target, classes)
     weights, shape = flattened(loss, target)
     if shape != (classes,):
         instead = "; class indices are a vector, not rows of one" if shape == (1,) else ""
@@ -383,6 +380,14 @@ def _class_weights(loss: str, target: Any, classes: int) -> dict[int, Number]:
     }
 
 
-def _no_class(loss: str, target: Any, classes: int) -> ValueError:
+def _no_target(loss: str, target: Any, classes: int) -> TypeError:
+    return TypeError(
+        f"{loss}: a target is a class index (a whole number) or {classes} weights, not {target!r}"
+    )
+
+
+def _no_class(loss: str, target: Any, classes: int) -> Exception:
+    if target % 1 != 0:  # a recorded number
+        return _no_target(loss, target, classes)
     instead = f"; {_FOR_SIGNS}" if target == -1 else ""
     return ValueError(f"{loss}: no class {as_index(target)!r} among {classes}{instead}")

@@ -1,21 +1,14 @@
 """What every test starts from: a small heap, and Ctrl-C raises KeyboardInterrupt."""
 
-import ctypes
 import gc
-import random
 import signal
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
-
-from autograd import Value
 
 # A busy machine may be slow without being wrong.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
-
-FOUND_BY_A_JIT = (Value, random.Random, np.random.Generator, np.random.RandomState)
 
 
 def pytest_collection_modifyitems(items):
@@ -25,7 +18,6 @@ def pytest_collection_modifyitems(items):
 
 def pytest_collection_finish(session):
     """Let the collector run seldom: graphs have no cycles, and it took an eighth of all time."""
-    gc.get_freeze_count = lambda: 0
     gc.set_threshold(50_000, 20, 100)
 
 
@@ -33,16 +25,10 @@ def pytest_collection_finish(session):
 def _small_heap():
     """Hide from the garbage collector what pytest and tests before hold: more than a test makes.
 
-    Each recording of a jit looks for Values among all objects that the collector tracks, and so
-    does each `gc.collect()` for garbage. Values and random streams stay visible: nothing is hidden
-    that a jit looks for, and it is told so.
+    Each `gc.collect()` would look through all of it for garbage.
     """
     gc.collect()
-    found = [thing for thing in gc.get_objects() if isinstance(thing, FOUND_BY_A_JIT)]
     gc.freeze()
-    for thing in found:  # tracked anew, in the youngest generation
-        ctypes.pythonapi.PyObject_GC_UnTrack(ctypes.py_object(thing))
-        ctypes.pythonapi.PyObject_GC_Track(ctypes.py_object(thing))
 
 
 @pytest.fixture(autouse=True)

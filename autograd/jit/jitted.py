@@ -171,7 +171,10 @@ class Jitted:
         for program in reversed(programs):
             changed = program.changed()
             if changed is None:
-                return self._replayed(program, programs, call)
+                unsure = program.unsure
+                result = self._replayed(program, programs, call)
+                program.note_result(program.unsure > unsure)
+                return result
         # What uses an object that has been replaced would only keep it alive.
         programs[:] = [program for program in programs if not program.watch.has_lost]
         key = call.structure, current.get().interpreter
@@ -290,7 +293,6 @@ class Jitted:
         result = program.replay(call.numbers, call.passed, self._disturbed)
         if result is UNSURE:
             result = self._eager(call, program.watch.values, program)
-            program.note_eager_result()
         return result
 
     def _is_due(self, program: Program) -> bool:

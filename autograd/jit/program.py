@@ -153,7 +153,6 @@ class Program:
                 at_once(writes)
                 break
         self.replays += 1
-        self._unsure_in_a_row = 0
         return self.returned.rebuilt(out[self.ports.first_result :].tolist(), passed)
 
     @property
@@ -188,9 +187,9 @@ class Program:
         left, right = self._factors
         return not (zero[left] & ~finite[right] | zero[right] & ~finite[left]).any()
 
-    def note_eager_result(self) -> None:
-        """An UNSURE call gave a result eagerly. Warns, once, if one after the other is so."""
-        self._unsure_in_a_row += 1
+    def note_result(self, is_unsure: bool) -> None:
+        """A call has given a result, of a replay or eagerly. Warns, once, of many eager ones."""
+        self._unsure_in_a_row = self._unsure_in_a_row + 1 if is_unsure else 0
         if self._unsure_in_a_row == _MANY and not self._has_warned:
             self._has_warned = True
             warnings.warn(

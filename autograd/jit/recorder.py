@@ -51,7 +51,8 @@ class Recorder(Interpreter):
         self, context: Context, weights: Sequence[Value], inputs: Sequence[Any], start: Value | None
     ) -> Value:
         """The sum of the engine, and the nodes of the operators."""
-        inputs = [as_constant(x) for x in inputs]  # here, where numbers have nodes
+        # Constants are made here, where numbers have nodes.
+        weights, inputs = list(map(as_constant, weights)), list(map(as_constant, inputs))
         if start is None:
             start, weights, inputs = weights[0] * inputs[0], weights[1:], inputs[1:]
         if not weights or not isinstance(start, Value):

@@ -47,11 +47,13 @@ class Watch:
         self._containers: list[Any] = []
         self._room = _MOST
         self._waiting: list[Any] = [(thing, None) for thing in things]
-        seen: dict[int, Any] = {}
+        seen: dict[Any, Any] = {}
         while self._waiting and len(seen) < _MOST:
             thing, owner = self._waiting.pop()
-            if id(thing) not in seen:
-                seen[id(thing)] = thing
+            # One function may be the method of several objects.
+            key = id(thing), id(owner) if isinstance(thing, FunctionType) else None
+            if key not in seen:
+                seen[key] = thing, owner
                 self._look_at(thing, owner)
         del self._waiting
         self._kept = list(self._named.values())
@@ -61,6 +63,9 @@ class Watch:
         self._all = [(thing, _content(thing)) for thing in self._containers]
         self._quick = [thing for thing in self._containers if thing.__class__ in (list, dict)]
         self._copies = [thing.copy() for thing in self._quick]
+        # Dicts are equal also where their order is another.
+        self._dicts = [thing for thing in self._quick if thing.__class__ is dict]
+        self._keys = list(map(list, self._dicts))
         self._rest = [pair for pair in self._all if pair[0].__class__ not in (list, dict)]
 
     def changed(self) -> str | None:
@@ -69,6 +74,7 @@ class Watch:
         try:  # in C, as most things are in dicts and lists, and as they were
             found = map(dict.__getitem__, places, names)
             same = all(map(operator.is_, found, contents)) and self._quick == self._copies
+            same = same and list(map(list, self._dicts)) == self._keys
         except Exception:  # of a name that is gone, or of arrays, whose comparison is no bool
             same = False
         for place, name, content in self._others if same else self._kept:
@@ -185,9 +191,12 @@ def _content(thing: Any) -> Any:
 def _same(entries: Any, before: Any) -> bool:
     """Whether a container has the entries that it had."""
     try:
-        return bool(entries == before)  # compares by identity first
+        if entries == before:  # compares by identity first
+            return True
     except Exception:  # of arrays, whose comparison is no bool: another one than before
         return False
+    # An array gives another nan each time.
+    return _PLAIN.issuperset(map(type, entries)) and repr(entries) == repr(before)
 
 
 def _equal(found: Any, content: Any) -> bool:

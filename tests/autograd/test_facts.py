@@ -111,7 +111,7 @@ def test_a_new_primitive_is_replayed_by_each_backend(backend: str) -> None:
         ATAN(x)  # total, and used by nothing
         return results
 
-    for number in (3.0, -5.0, 0.5):
+    for number in (3.0, -5.0, 0.5, 2.0, -1.0):
         x, y = Value(number), Value(-4.0)
         z, w = Value(number), Value(-4.0)
         expected = step.function(x, y)
@@ -126,7 +126,8 @@ def test_operands_of_a_row_that_commutes_may_change_places_in_a_recording(
 ) -> None:
     def nodes_of_the_program() -> int:
         step = jit(lambda x, y: DISTANCE(x, y) - DISTANCE(y, x), backend="numpy")
-        step(Value(1.0), Value(2.0))
+        for _ in range(2):
+            step(Value(1.0), Value(2.0))
         count = re.search(r"(\d+) nodes", repr(step.programs[0]))
         assert count
         return int(count[1])

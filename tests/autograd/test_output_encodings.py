@@ -36,7 +36,7 @@ SHOWN = """
     @jit
     def größe(x):
         return a * x
-    größe(1.0)
+    größe(1.0), größe(1.0)
     print(größe, größe.programs[0], größe.programs)
 """
 

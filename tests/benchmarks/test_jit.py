@@ -85,15 +85,16 @@ from jit_step import ours
 for _ in range(2):
     step = ours("moons")
     start = time.perf_counter()
+    step()  # eager
     step()
     print(time.perf_counter() - start)
 """
 
 
 def test_recording(report, run):
-    """The first call in a new process, and that of the same function recorded again.
+    """The first two calls in a new process, and those of the same function recorded again.
 
-    Recording, scheduling, compiling and the first result; imports apart.
+    An eager call, then recording, scheduling and compiling; imports apart.
     """
     calls = [tuple(map(float, run("-c", RECORD).split())) for _ in range(5)]
     first, second = (median(column) for column in zip(*calls, strict=True))
@@ -141,6 +142,7 @@ def wide(width: int):
         loss.backward()
         return loss
 
+    step(0.5)
     step(0.5)
     return step
 

@@ -8,13 +8,14 @@ import dataclasses
 import enum
 import functools
 import re
+import warnings
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from side_by_side import BACKENDS, close, looked_at, same, same_or_refused
+from side_by_side import BACKENDS, looked_at, same, same_or_refused
 
 import nn
 from autograd import Value, grad, maximum
@@ -100,17 +101,31 @@ def test_an_argument_that_is(name: str) -> None:
     ):
         for backend in BACKENDS:
             run = jit(lambda *args, **kwargs: weighed(*args, **kwargs)[0], backend=backend)
-            for nest in NESTS[name]:
+            for nest in NESTS[name] * 3:
                 args, kwargs = arrange(nest)
                 expected = weighed(*args, **kwargs)[0], w.grad
                 found = run(*args, **kwargs), w.grad
                 assert looked_at(found) == looked_at(expected)
 
 
-@pytest.mark.parametrize("name", [n for n in NESTS if n not in ("an array.array", "a deque")])
+# Lists that mix ints and floats are recorded as floats: the check finds it where it matters.
+MIXED = ("ints and floats", "a tuple of pairs")
+RETURNED_AS_ANOTHER_TYPE = ("an array.array", "a deque", *MIXED)
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_an_argument_that_is_handed_back_as_another_type_is_found(name: str) -> None:
+    run = jit(lambda nest: weighed(nest)[1])
+    run(NESTS[name][0])
+    run(NESTS[name][1])
+    with pytest.raises(TraceError, match="a replay would not do what call 3 did"):
+        run(NESTS[name][0])
+
+
+@pytest.mark.parametrize("name", [name for name in NESTS if name not in RETURNED_AS_ANOTHER_TYPE])
 def test_an_argument_that_is_handed_back(name: str) -> None:
     run = jit(lambda nest: weighed(nest)[1])
-    for nest in NESTS[name]:
+    for nest in NESTS[name] * 3:
         assert looked_at(numbers_in(run(nest))) == looked_at(numbers_in(weighed(nest)[1]))
 
 
@@ -138,28 +153,58 @@ def test_numbers_that_do_not_compute_as_floats_do_are_refused(argument: Any, ins
 def test_single_precision_computes_as_eagerly_or_is_refused() -> None:
     """Eagerly the arithmetic of such arrays and numbers is itself rounded to single precision."""
     pair = np.array([1.1, 2.3], dtype=np.float32)
-    same_or_refused(lambda: (lambda a: w * (a[0] * a[1]), []), (pair,))
-    same_or_refused(lambda: (lambda a: w * (0.1 * a), []), (np.float32(1.1),))
+    same_or_refused(lambda: (lambda a: w * (a[0] * a[1]), []), (pair,), expected="refused")
+    same_or_refused(lambda: (lambda a: w * (0.1 * a), []), (np.float32(1.1),), expected="refused")
 
 
 def test_integers_of_a_byte_or_two_compute_as_eagerly_or_are_refused() -> None:
     """Eagerly the arithmetic of such arrays and numbers wraps around."""
     for dtype in (np.uint8, np.int16):
-        same_or_refused(lambda: (lambda a: w * (a * 2)[0], []), (np.array([200], dtype=dtype),))
-        same_or_refused(lambda: (lambda a: w * (a + a), []), (dtype(3),))
+        array_of_one = np.array([200], dtype=dtype)
+        for function, argument in (
+            (lambda a: w * (a * 2)[0], array_of_one),
+            (lambda a: w * (a + a), dtype(3)),
+        ):
+            same_or_refused(lambda f=function: (f, []), (argument,), expected="refused")
 
 
-def test_reductions_of_an_array_of_numbers() -> None:
-    """NumPy adds floats pairwise, and objects one after the other: the last bits may differ."""
-    numbers = np.random.default_rng(0).normal(size=37)
-    for reduce in (np.sum, np.mean, lambda a: a @ a, lambda a: a.cumsum()[-1]):
-        close(lambda f=reduce: (lambda a: w * f(a), []), (numbers,))
+NUMBERS = np.random.default_rng(0).normal(size=37)
+
+
+@pytest.mark.parametrize("reduce", [lambda a: a.cumsum()[-1], lambda a: sum(a.tolist())])
+def test_sums_of_an_array_of_numbers_in_order(reduce: Any) -> None:
+    same(lambda: (lambda a: w * reduce(a), []), (NUMBERS,), (-NUMBERS,), replayed=True)
+
+
+@pytest.mark.parametrize("reduce", [np.sum, lambda a: a @ a])
+def test_reductions_by_numpy_whose_order_is_another_are_found(reduce: Any) -> None:
+    """NumPy adds floats pairwise, and objects one after the other: the last bits differ.
+
+    So they do in the recorded call, too: it is in doubt.
+    """
+    run = jit(lambda a: w * reduce(a))
+    assert run(NUMBERS).data == w.data * reduce(NUMBERS)
+    assert run(NUMBERS).data == pytest.approx(w.data * reduce(NUMBERS), rel=1e-12)
+    with pytest.raises(TraceError, match=r"the first result is .*; call 2 is in doubt"):
+        run(NUMBERS)
+
+
+def test_a_mean_by_numpy_is_refused() -> None:
+    same_or_refused(lambda: (lambda a: w * np.mean(a), []), (NUMBERS,), expected="refused")
 
 
 def test_a_large_whole_number_counts_exactly_or_is_refused() -> None:
     large = 2**53 + 1
-    same_or_refused(lambda: (lambda n: w * (n - 2**53), []), (large,))
-    same_or_refused(lambda: (lambda n: w * (n * n % 10**9), []), (123456789012,))
+    for function, number, expected in (
+        (lambda n: w * (n - 2**53), large, "refused"),
+        (lambda n: w * (n * n % 10**9), 123456789012, "refused"),
+        (lambda n: w * (n * n), 123456789012, "refused"),
+        (lambda n: w * (n * n), 94906265, "replayed"),  # the square is just below 2**53
+        (lambda n: w * (n - 2**53), 2**53, "replayed"),
+        (lambda n: w * (2.0 if isinstance(n, int) else 3.0), 2, "replayed"),
+        (lambda n: (w, [n * 2, -n, n / 2]), 3, "replayed"),
+    ):
+        same_or_refused(lambda f=function: (f, []), (number,), expected=expected)
 
 
 def test_a_whole_number_too_large_for_a_float_is_the_eager_error() -> None:
@@ -188,14 +233,27 @@ def test_one_recording_for_each_structure_and_no_more() -> None:
         np.ones(2),
         np.ones((2, 1)),
     ]
-    for _ in range(3):
+    for _ in range(5):
         for nest in shapes:
             assert looked_at(run(nest)) == looked_at(weighed(nest)[0])
     assert len(run.programs) == len(shapes)
-    for nest in (7, 2.5, np.float64(3.0)):
-        run(nest)
-    assert len(run.programs) <= len(shapes) + 1  # numbers are numbers
-    assert sum(program.replays for program in run.programs) == 3 * len(shapes) + 3
+    run(2.5)
+    run([2.0])
+    assert len(run.programs) == len(shapes)
+    assert sum(program.replays for program in run.programs) == 3 * len(shapes) + 2
+
+
+def test_an_int_and_a_float_are_two_structures() -> None:
+    """What they compute is of another type, and a function may ask for it."""
+    run = jit(lambda n: [n * 2, n + 1, n / 2, isinstance(n, int)])
+    for numbers in ([1, 2, 3, 4], [0.5, 1.5, 2.5, 3.5], [3, 4.5, 5, 6.5]):
+        for n in numbers:
+            assert repr(run(n)) == repr(run.function(n))
+    assert [program.replays for program in run.programs] == [4, 4]
+    for nest in ([1, 2], [[1, 2], [3, 4]], [[1], [3.0, 4.5]], {"a": 1, "b": 2.5}, [1.0, [1]]):
+        run = jit(lambda *given: given)
+        for _ in range(4):
+            assert repr(run(3, 2.5, nest)) == repr((3, 2.5, nest))
 
 
 def test_positional_and_keyword_and_default_arguments() -> None:
@@ -218,7 +276,7 @@ def test_positional_and_keyword_and_default_arguments() -> None:
         ((), {"x": 1.0, "y": 4.0}),
         ((1.0,), {"scale": 10.0}),
     ]
-    for args, kwargs in [*calls, *calls]:
+    for args, kwargs in calls * 4:
         assert run(*args, **kwargs).data == function(*args, **kwargs).data
     with pytest.raises(TypeError, match="missing"):
         run()
@@ -253,7 +311,7 @@ def powers(x: Any, n: int, signs: Any = (1, -1)) -> Any:
 @pytest.mark.parametrize("static", ["n", ("n",), ["n", "signs"], {"n"}])
 def test_static_arguments_are_themselves(static: Any) -> None:
     run = jit(powers, static=static)
-    for _ in range(2):
+    for _ in range(4):
         for args, kwargs in [((1.5, 3), {}), ((2.5,), {"n": 4}), ((1.5,), {"n": 3})]:
             assert run(*args, **kwargs).data == powers(*args, **kwargs).data
     assert len(run.programs) <= 3  # by place and by keyword may be two
@@ -265,12 +323,13 @@ def test_static_lists_dicts_arrays_and_bools() -> None:
 
     run = jit(function, static=["choice"])
     for choice in ([1, 2], [2, 3], (1, 2), {1: "a"}, np.array([1, 2]), np.array([2, 3]), [True]):
-        for x in (1.0, 2.0):
+        for x in (1.0, 2.0, -1.0):
             assert run(x, choice).data == function(x, choice).data
     mutated = [1, 2]
-    assert run(1.0, mutated).data == function(1.0, mutated).data
-    mutated[0] = 5
-    assert run(1.0, mutated).data == function(1.0, mutated).data
+    for number in (1, 5):
+        mutated[0] = number
+        for x in (1.0, 2.0, -1.0):
+            assert run(x, mutated).data == function(x, mutated).data
 
 
 def test_a_static_name_that_is_no_argument_is_an_error() -> None:
@@ -285,8 +344,9 @@ def test_static_numbers_of_each_kind_are_told_apart() -> None:
         return w * x * len(repr(k))
 
     run = jit(function, static="k")
-    for k in (1, 1.0, True, 0.0, -0.0, 0, False, 10, "1", None):
+    for k in (1, 1.0, True, 0.0, -0.0, 0, False, 10, "1", None) * 3:
         assert run(1.0, k).data == function(1.0, k).data
+    assert len(run.programs) == 10
 
 
 def test_texts_bools_none_and_enums_are_static_without_saying() -> None:
@@ -294,7 +354,7 @@ def test_texts_bools_none_and_enums_are_static_without_saying() -> None:
         return w * x * {"a": 1.0, None: 2.0, True: 3.0, False: 4.0, Colour.RED: 5.0}.get(kind, 6.0)
 
     run = jit(function)
-    for _ in range(2):
+    for _ in range(3):
         for kind in ("a", "b", None, True, False, Colour.RED, Colour.BLUE):
             assert run(1.5, kind).data == function(1.5, kind).data
     assert len(run.programs) == 7
@@ -329,7 +389,7 @@ def test_the_same_values_passed_again_and_again() -> None:
     for backend in BACKENDS:
         eager, replayed = Value(1.5), Value(1.5)
         run = jit(function, backend=backend)
-        for x in (1.0, 2.0, -1.0, 0.5):
+        for x in (1.0, 2.0, -1.0, 0.5, 3.0):
             assert run(replayed, x).data == function(eager, x).data
             assert (replayed.data, replayed.grad) == (eager.data, eager.grad)
             replayed.grad += 0.25
@@ -349,8 +409,9 @@ def test_one_value_passed_twice_is_as_eagerly_or_refused() -> None:
 
         return function, v
 
-    same_or_refused(make, lambda v: (v, Value(2.0)), lambda v: (v, v), lambda v: (v, v))
-    same_or_refused(make, lambda v: (v, v))
+    pairs = (lambda v: (v, Value(2.0)), lambda v: (v, v))
+    same_or_refused(make, *pairs, expected="refused")
+    same_or_refused(make, *pairs[1:], expected="refused")
 
 
 def test_a_value_passed_and_used_from_outside_is_as_eagerly_or_refused() -> None:
@@ -364,27 +425,31 @@ def test_a_value_passed_and_used_from_outside_is_as_eagerly_or_refused() -> None
 
         return function, v
 
-    same_or_refused(make, lambda v: (Value(2.0),), lambda v: (v,), lambda v: (Value(2.0),))
-    same_or_refused(make, lambda v: (v,), lambda v: (Value(2.0),))
+    other, captured = (lambda v: (Value(2.0),)), (lambda v: (v,))
+    same_or_refused(make, other, captured, other, expected="refused")
+    same_or_refused(make, captured, other, expected="doubted")  # recorded as one and the same
+    same_or_refused(make, captured, captured, expected="replayed")
 
 
 def test_a_value_with_a_history_is_refused_as_an_argument_and_from_outside() -> None:
     base = Value(2.0)
     derived = base * 3.0
-    for call in (
-        lambda: jit(lambda v: v * 2.0)(derived),
-        lambda: jit(lambda x: derived * x)(1.0),
-        lambda: jit(lambda xs: xs[0] * 2.0)([derived]),
-        lambda: jit(lambda x: derived.backward())(1.0),
-    ):
-        with pytest.raises(TraceError):
-            call()
-    assert base.grad == 0.0
+    for function, argument in ((lambda v: v * 2.0, derived), (lambda xs: xs[0] * 2.0, [derived])):
+        with pytest.raises(TraceError, match="detach"):
+            jit(function)(argument)
+    for function in (lambda x: derived * x, lambda x: derived.backward()):
+        run = jit(function)
+        run(1.0)  # an eager call
+        before = base.grad
+        with pytest.raises(TraceError, match="computed before"):
+            run(1.0)
+        assert base.grad == before
     run = jit(lambda v: v * 2.0)
-    assert run(Value(1.0)).data == 2.0
-    with pytest.raises(TraceError, match="detach"):
-        run(derived)
-    assert run(derived.detach()).data == 12.0
+    for _ in range(4):
+        assert run(Value(1.0)).data == 2.0
+        with pytest.raises(TraceError, match="detach"):
+            run(derived)
+        assert run(derived.detach()).data == 12.0
 
 
 @pytest.mark.parametrize("read", [lambda v: v.data, lambda v: v.grad, float, lambda v: v > 0.0])
@@ -396,17 +461,15 @@ def test_what_is_read_of_a_value_with_a_history_is_not_frozen(read: Any) -> None
     def change(derived: Value) -> None:
         derived.data, derived.grad = derived.data - 10.0, derived.grad + 1.0
 
-    same_or_refused(make, (1.0,), (1.0,), (1.0,), between=change)
+    same_or_refused(make, (1.0,), (1.0,), (1.0,), between=change, expected="refused")
 
 
 def test_a_value_with_a_history_handed_back_stays_the_same_object() -> None:
     derived = w * 3.0
     run = jit(lambda x: (w * x, derived))
-    try:
-        assert run(1.0)[1] is derived
-        assert run(2.0)[1] is derived
-    except TraceError:
-        pass
+    assert run(1.0)[1] is derived
+    with pytest.raises(TraceError, match="computed before"):
+        run(2.0)
 
 
 def test_a_matrix_of_numbers_and_of_values() -> None:
@@ -437,13 +500,14 @@ def test_parameters_of_a_model_as_an_argument_and_as_a_result() -> None:
         return total(p * p for p in parameters)
 
     model = nn.MLP(2, [3, 1])
-    run = jit(penalty)
-    assert run(model.parameters()).data == penalty(model.parameters()).data
-    back = jit(lambda x: model.parameters())(1.0)
-    assert list(back) == list(model.parameters())
+    run, back = jit(penalty), jit(lambda x: model.parameters())
+    for _ in range(4):
+        assert run(model.parameters()).data == penalty(model.parameters()).data
+        assert list(back(1.0)) == list(model.parameters())
+    assert run.programs[0].replays == back.programs[0].replays == 2
 
 
-def test_a_subclass_of_value_is_a_value_or_refused() -> None:
+def test_a_subclass_of_value_is_refused() -> None:
     class Slotted(Value):
         __slots__ = ()
 
@@ -465,14 +529,10 @@ def test_a_subclass_of_value_is_a_value_or_refused() -> None:
     for kind in (Slotted, Open):
         step, v = make(kind)
         run = jit(step)
-        try:
-            found = [run(x).data for x in (1.0, 2.0)]
-        except TraceError:
-            assert (v.data, v.grad, type(v)) == (2.0, 0.0, kind)
-        else:
-            eager, other = make(kind)
-            assert found == [eager(x).data for x in (1.0, 2.0)]
-            assert (v.data, v.grad) == (other.data, other.grad)
+        assert run(1.0).data == 2.0  # an eager call
+        with pytest.raises(TraceError, match="use Values themselves"):
+            run(2.0)
+        assert (v.data, v.grad, type(v)) == (1.9, 1.0, kind)
 
 
 # --- what is neither number nor nest: never frozen in silence -------------------------------------
@@ -504,23 +564,29 @@ def grown(thing: Any) -> None:
         thing[0] += 1
 
 
-OBJECTS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
-    "a list that grows": (lambda: [1.0, 2.0], sum),
-    "a deque": (lambda: collections.deque([1.0, 2.0]), sum),
-    "an array.array": (lambda: array.array("d", [1.0, 2.0]), sum),
-    "a set": (lambda: {1.0, 2.0}, sum),
-    "a data class": (lambda: Box(1.0), lambda b: b.x),
-    "an object": (Plain, lambda b: b.x),
-    "a default dict": (lambda: collections.defaultdict(list, x=[1.0]), lambda d: sum(d["x"])),
-    "an array of bools": (lambda: np.array([True, False]), lambda a: 2.0 if a[0] else 3.0),
-    "a bytearray": (lambda: bytearray(b"abc"), sum),
-    "a dict of lists": (lambda: {"x": [1.0]}, lambda d: sum(d["x"])),
+OBJECTS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any], str]] = {
+    "a list that grows": (lambda: [1.0, 2.0], sum, "replayed"),
+    "a deque": (lambda: collections.deque([1.0, 2.0]), sum, "replayed"),
+    "an array.array": (lambda: array.array("d", [1.0, 2.0]), sum, "replayed"),
+    "a set": (lambda: {1.0, 2.0}, sum, "refused"),
+    "a data class": (lambda: Box(1.0), lambda b: b.x, "refused"),
+    "an object": (Plain, lambda b: b.x, "refused"),
+    "a default dict": (
+        *(lambda: collections.defaultdict(list, x=[1.0]), lambda d: sum(d["x"])),
+        "refused",
+    ),
+    "an array of bools": (
+        *(lambda: np.array([True, False]), lambda a: 2.0 if a[0] else 3.0),
+        "replayed",
+    ),
+    "a bytearray": (lambda: bytearray(b"abc"), sum, "refused"),
+    "a dict of lists": (lambda: {"x": [1.0]}, lambda d: sum(d["x"]), "replayed"),
 }
 
 
 @pytest.mark.parametrize("name", OBJECTS)
 def test_an_argument_changed_in_place_between_calls(name: str) -> None:
-    thing, read = OBJECTS[name]
+    thing, read, expected = OBJECTS[name]
 
     def make() -> Any:
         return lambda it: w * read(it), []
@@ -534,22 +600,24 @@ def test_an_argument_changed_in_place_between_calls(name: str) -> None:
     def again(state: Any) -> Any:
         return (current[0],)
 
-    same_or_refused(make, first, again, again, between=lambda state: grown(*current))
+    calls = first, again, again
+    same_or_refused(make, *calls, between=lambda state: grown(*current), expected=expected)
 
 
-def test_an_iterator_as_an_argument_is_used_up_once() -> None:
-    """A recording that begins again finds it empty."""
+def test_an_iterator_as_an_argument_is_refused() -> None:
+    """A replay would not use it up."""
 
     def make() -> Any:
         leaves = [Value(2.0), Value(3.0)]
         return lambda parts: sum(parts, start=1.0 * w), leaves
 
-    same_or_refused(make, lambda ps: (iter(ps),), lambda ps: (map(abs, ps),))
-    same_or_refused(make, lambda ps: ((p * 2.0 for p in ps),), lambda ps: (iter(ps),))
+    for iterator in (iter, lambda ps: map(abs, ps), lambda ps: (p * 2.0 for p in ps)):
+        same_or_refused(make, lambda ps, i=iterator: (i(ps),), expected="refused")
     same_or_refused(
         lambda: (lambda z: sum((w * x * y for x, y in z), start=w), []),
         lambda s: (zip([1.0, 2.0], [3.0, 4.0], strict=True),),
         lambda s: (zip([5.0, 2.0], [3.0, 4.0], strict=True),),
+        expected="refused",
     )
 
 
@@ -571,7 +639,7 @@ def test_a_model_as_an_argument() -> None:
 
     xs = [1.0, -2.0]
     calls = [lambda ms, k=k: (ms[k], xs) for k in (0, 1, 0, 1, 1)]
-    assert "TraceError" not in same_or_refused(make, *calls)
+    same_or_refused(make, *calls, expected="replayed")
 
 
 def test_the_data_of_a_model_that_is_an_argument_is_not_frozen() -> None:
@@ -582,18 +650,20 @@ def test_the_data_of_a_model_that_is_an_argument_is_not_frozen() -> None:
     def change(model: Any) -> None:
         model.b.data += 1.0
 
-    same_or_refused(make, lambda m: (m, 1.0), lambda m: (m, 1.0), between=change)
+    same_or_refused(make, lambda m: (m, 1.0), between=change, expected="replayed")
 
 
 def test_a_new_object_in_each_call_does_not_pile_up_programs() -> None:
     """A lambda, an iterator or an object as an argument is another one each time."""
     run = jit(lambda f, x: f(w) * x)
-    for k in range(50):
-        try:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for k in range(50):
             assert run(lambda v, k=k: v * k, 1.0).data == 2.0 * k
-        except TraceError:
-            return
-    assert len(run.programs) <= 16
+    (warning,) = caught
+    assert warning.category is RuntimeWarning
+    assert "none of 32 calls in a row" in str(warning.message)
+    assert run.programs == []
 
 
 # --- what can be jitted ---------------------------------------------------------------------------
@@ -658,8 +728,8 @@ def test_a_function_that_is(name: str) -> None:
     number: Any = {"a primitive": (Value(1.0), 2.0), "an unbound method": (Value(1.5), 2.0)}
     for backend in BACKENDS:
         run = jit(function, backend=backend)
-        for args in (number.get(name, (1.5,)), number.get(name, (2.5,))):
-            args = (Value(1.5),) if name == "an activation" else args
+        for x in (1.5, 2.5, -0.5, 1.0):
+            args = (Value(x),) if name == "an activation" else number.get(name, (x,))
             assert run(*args).data == function(*args).data
         assert "nodes" in str(run.programs[0])
 
@@ -685,7 +755,7 @@ def test_a_jitted_function_inside_a_jitted_function(inner: str, outer: str) -> N
     eager = make()
     jitted = make(lambda f, backend: jit(f, backend=backend))
     for (step, predict, leaf), seen in ((eager, first := []), (jitted, second := [])):
-        for x in (0.5, 1.0, 1e200, -0.5):
+        for x in (0.5, 1.0, 1e200, -0.5, 0.25, 1e200, 2.0):
             seen += [step(x).data, predict(x).data, leaf.data, leaf.grad]
     assert second == first
 
@@ -693,10 +763,10 @@ def test_a_jitted_function_inside_a_jitted_function(inner: str, outer: str) -> N
 def test_a_module_is_jitted_like_a_function() -> None:
     network = nn.MLP(2, [3, 1])
     run = jit(network)
-    expected = network([1.0, 2.0]).data
-    assert run([1.0, 2.0]).data == expected
-    network.layers[0].neurons[0].w[0].data += 1.0
-    assert run([1.0, 2.0]).data == network([1.0, 2.0]).data
+    for _ in range(4):
+        assert run([1.0, 2.0]).data == network([1.0, 2.0]).data
+        network.layers[0].neurons[0].w[0].data += 1.0
+    assert run.programs[0].replays == 2
 
 
 def test_a_method_decorated_in_its_class_is_explained() -> None:
@@ -716,6 +786,7 @@ def test_name_and_docstring_are_kept() -> None:
         return w * x
 
     assert (named.__name__, named.__doc__, named(1.0).data) == ("named", "What it does.", 2.0)
+    named(1.0)
     assert "named" in str(named.programs[0])
 
 
@@ -752,7 +823,7 @@ def test_a_result_that_is(name: str) -> None:
     compute = RESULTS[name]
     for backend in BACKENDS:
         run = jit(lambda x: compute(w * x), backend=backend)
-        for x in (1.0, -2.0):
+        for x in (1.0, -2.0, 0.5, 3.0):
             found, expected = run(x), compute(w * x)
             assert looked_at(found) == looked_at(expected)
             if not isinstance(expected, Value | np.ndarray):
@@ -764,8 +835,10 @@ def test_a_result_that_is(name: str) -> None:
 def test_a_plain_number_computed_inside_has_one_type_in_every_call() -> None:
     """With no Value in it the eager result is a float; whatever a replay gives, it stays that."""
     run = jit(lambda x: x * 2.0)
-    kinds = {type(run(x)) for x in (1.0, 2.0, 1e308, float("nan"), float("inf"))}
-    assert len(kinds) == 1
+    numbers = 1.0, 2.0, -3.0, 0.5, 1e308, float("nan"), float("inf")
+    assert {type(run(x)) for x in numbers} == {float}
+    run = jit(lambda n: n * 2)
+    assert {type(run(n)) for n in (1, 2, 3, -4)} == {int}
 
 
 def test_a_label_given_inside_is_on_the_result() -> None:
@@ -775,7 +848,7 @@ def test_a_label_given_inside_is_on_the_result() -> None:
         return loss
 
     run = jit(function)
-    assert [run(x).label for x in (1.0, 2.0)] == ["loss", "loss"]
+    assert [run(x).label for x in (1.0, 2.0, 3.0, 4.0)] == ["loss"] * 4
 
 
 def test_gradients_of_inner_results_are_those_of_the_eager_run() -> None:
@@ -801,37 +874,41 @@ def test_gradients_of_inner_results_are_those_of_the_eager_run() -> None:
 def test_no_gradient_flows_out_in_silence(use: str) -> None:
     leaf = Value(2.0)
     passed = Value(3.0)
-    result = jit(lambda v: leaf * v)(passed)
-    before = leaf.grad, passed.grad
-    uses = {
-        "backward": lambda: (result * 2.0).backward(),
-        "backward beside a leaf": lambda: (result * 2.0 + leaf).backward(),
-        "grad by a leaf": lambda: grad(result * 2.0, [leaf]),
-        "grad by an argument": lambda: grad(result * 2.0, [passed]),
-    }
-    with pytest.raises((ValueError, TraceError), match="detach"):
-        uses[use]()
-    assert (leaf.grad, passed.grad) == before
-    cut = result.detach() * 2.0
-    cut.backward()
-    assert cut.data == 12.0
-    (slope,) = grad(result * 3.0, [result])  # by the result itself there is one
-    assert slope.data == 3.0
+    run = jit(lambda v: leaf * v)
+    for _ in ("eager", "recorded", "checked", "replayed"):
+        result = run(passed)
+        before = leaf.grad, passed.grad
+        uses = {
+            "backward": lambda r=result: (r * 2.0).backward(),
+            "backward beside a leaf": lambda r=result: (r * 2.0 + leaf).backward(),
+            "grad by a leaf": lambda r=result: grad(r * 2.0, [leaf]),
+            "grad by an argument": lambda r=result: grad(r * 2.0, [passed]),
+        }
+        with pytest.raises(ValueError, match="detach"):
+            uses[use]()
+        assert (leaf.grad, passed.grad) == before
+        cut = result.detach() * 2.0
+        cut.backward()
+        assert cut.data == 12.0
+        (slope,) = grad(result * 3.0, [result])  # by the result itself there is one
+        assert slope.data == 3.0
 
 
 def test_results_can_be_read_compared_drawn_and_copied() -> None:
     import copy
     import pickle
 
-    result = jit(lambda x: w * x)(1.5)
-    assert float(result) == result.data == 3.0
-    assert result > 2.0
-    assert f"{result:.1f}" == "3.0"
-    assert copy.deepcopy(result).data == copy.copy(result).data == 3.0
-    assert result.op == "jit"
-    assert "3.0" in repr(result)
-    assert result.detach().parents == ()
-    assert pickle.loads(pickle.dumps(result.detach())).data == 3.0
+    run = jit(lambda x: w * x)
+    for _ in ("eager", "recorded", "checked", "replayed"):
+        result = run(1.5)
+        assert float(result) == result.data == 3.0
+        assert result > 2.0
+        assert f"{result:.1f}" == "3.0"
+        assert copy.deepcopy(result).data == copy.copy(result).data == 3.0
+        assert result.op == "jit"
+        assert "3.0" in repr(result)
+        assert result.detach().parents == ()
+        assert pickle.loads(pickle.dumps(result.detach())).data == 3.0
 
 
 # --- what is done to arguments, and asked of them -------------------------------------------------
@@ -847,17 +924,26 @@ def _writes(x: Any, log: Any) -> Any:
     return log[0] * 1.0
 
 
-@pytest.mark.parametrize("function", [_fills, _writes])
-def test_a_change_of_an_argument_is_refused(function: Any) -> None:
+def _updates(x: Any, table: Any) -> Any:
+    table.update(a=w)
+    return w * table["a"]
+
+
+@pytest.mark.parametrize(
+    ("function", "nest"), [(_fills, [3.0]), (_writes, [3.0]), (_updates, {"a": 1.0})]
+)
+def test_a_change_of_an_argument_is_refused(function: Any, nest: Any) -> None:
+    def make() -> Any:
+        return function, []
+
+    same_or_refused(make, lambda state: (1.0, nest.copy()), expected="refused")
+    run = jit(function)
+    run(1.0, nest.copy())
     with pytest.raises(TraceError, match="an argument is changed, which a replay would not"):
-        jit(function)(1.0, [3.0])
-    with pytest.raises(TraceError, match="an argument is changed"):
-        jit(lambda table: table.update(b=w) or w * table["a"])({"a": 1.0})
+        run(1.0, nest.copy())
 
 
-def test_a_number_has_no_gradient_as_eagerly() -> None:
-    """A recorded number passes for a Value; what is asked of it as of a Value is refused."""
-
+def test_a_number_is_no_value_as_eagerly() -> None:
     def by_grad(x: Any) -> Any:
         v = x if isinstance(x, Value) else Value(x)
         return grad(v * v * w, [v])[0]
@@ -868,17 +954,16 @@ def test_a_number_has_no_gradient_as_eagerly() -> None:
         return v.grad
 
     for function in (by_grad, by_backward):
-        with pytest.raises(TraceError, match="plain numbers only"):
-            jit(function)(1.5)
-    assert jit(lambda x: grad((v := Value(x)) * v * w, [v])[0])(1.5).data == 3.0 * w.data
+        same(lambda f=function: (f, []), (1.5,), (-2.0,), replayed=True)
 
 
 @pytest.mark.parametrize("index", [4, -1, 1.5])
 def test_an_index_outside_an_embedding_raises_as_eagerly(index: float) -> None:
     embedding = nn.Embedding(4, 2)
-    run = jit(lambda i: embedding(i))
-    run(2)
+    run = jit(lambda i: total(embedding(i)))
     with pytest.raises((IndexError, TypeError)) as eager:
         embedding(index)
-    with pytest.raises(type(eager.value), match=re.escape(str(eager.value))):
-        run(index)
+    for _ in ("eager", "recorded", "replayed"):
+        run(2)
+        with pytest.raises(type(eager.value), match=re.escape(str(eager.value))):
+            run(index)

@@ -12,6 +12,7 @@ from side_by_side import close, same
 
 from autograd import Primitive, Value, grad, greater, less, maximum, minimum, ops, where
 from autograd.jit import TraceError, jit
+from nn.matrix import dot
 
 inf, nan = math.inf, math.nan
 # The exponent of `pow` is a plain number, part of a program; it has tests of its own.
@@ -275,6 +276,7 @@ def test_a_choice_by_a_bool_is_refused_with_what_to_write() -> None:
         v = Value(1.0) * x
         return where(v > 0, v, -v)
 
+    assert branch(1.0).data == 1.0  # an eager call
     with pytest.raises(TraceError, match=r"where\(greater\(x, 0.0\), a, b\) or where\(less\(x, 0"):
         branch(1.0)
 
@@ -288,7 +290,9 @@ def test_a_label_that_is_no_text_is_refused_as_eagerly() -> None:
         return y
 
     same(lambda: (labelled, []), (1.0,), (2.0,))
-    jit(lambda x: leaf * x)(1.0)
+    run = jit(lambda x: leaf * x)
+    run(1.0)
+    run(1.0)
     with pytest.raises(TypeError, match="a label is text, not 4"):
         leaf.label = 4  # type: ignore[assignment]
     assert leaf.label == "leaf"
@@ -312,8 +316,10 @@ def test_a_gradient_that_is_none_is_cleared_or_refused_as_eagerly(cleared: bool)
     same(make, (3.0,), (4.0,))
     function, _ = make()
     if not cleared:
-        with pytest.raises(TypeError, match=r"the gradient of w is None, not a number: write p\."):
-            jit(function)(3.0)
+        run = jit(function)
+        for _ in ("eager", "recorded", "recorded"):
+            with pytest.raises(TypeError, match=r"the gradient of w is None, not a number: write"):
+                run(3.0)
 
 
 def test_none_assigned_to_a_gradient_that_a_program_reads() -> None:
@@ -326,6 +332,28 @@ def test_none_assigned_to_a_gradient_that_a_program_reads() -> None:
         return loss
 
     step(3.0)
+    step(3.0)
     with pytest.raises(TypeError, match=r"the gradient of w is None, not a number: write p\."):
         w.grad = None  # type: ignore[assignment]
-    assert w.grad == 3.0
+    assert w.grad == 6.0
+
+
+@pytest.mark.parametrize("width", [2, 9])
+@pytest.mark.parametrize("form", ["weights", "inputs"])
+def test_a_sum_of_products_with_numbers_on_either_side(width: int, form: str) -> None:
+    """Gradients flow with the numbers of each call, also where they were 0 in the recorded one."""
+
+    def make() -> tuple[User, Any]:
+        leaves = [Value(0.5 * i - 1.0) for i in range(width)]
+
+        def step(xs: list[float]) -> Value:
+            for leaf in leaves:
+                leaf.grad = 0.0
+            loss = dot(xs, leaves) if form == "weights" else dot(leaves, xs)  # type: ignore[arg-type]
+            loss.backward()
+            return loss
+
+        return step, leaves
+
+    zeros = [0.0] * width
+    same(make, (zeros,), (zeros,), ([*zeros[1:], 1.0],), ([-2.0, *zeros[1:]],), replayed=True)

@@ -256,7 +256,8 @@ def test_bytes_for_each_recorded_node_stay_below_100() -> None:
 
     for backend in ("native", "numpy"):
         run = jit(step, backend=backend)
-        run([[0.1 * i, 0.5] for i in range(30)], [1.0, -1.0] * 15)
+        for _ in range(2):
+            run([[0.1 * i, 0.5] for i in range(30)], [1.0, -1.0] * 15)
         (program,) = run.programs
         assert 0 < program.bytes < 100 * program.recorded
         assert program.groups < program.simplified / 20
