@@ -135,7 +135,7 @@ def _differing_results(
         replayed: Any = float(part) if isinstance(part, float) else part
         if isinstance(part, Output):
             replayed = int(next(rest)) if part.whole else next(rest)
-        if type(number) is not type(replayed) or not _equal(number, replayed):
+        if isinstance(number, int) != isinstance(replayed, int) or not _equal(number, replayed):
             yield _unlike(f"the {_ordinal(i)} number", number, replayed)
     for i, (value, result) in enumerate(zip(values, expected.values, strict=True)):
         what = f"the {_ordinal(i)} result"

@@ -108,7 +108,7 @@ def flatten(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
     Args:
         numbers: of arguments an array, which takes them as floats; of results a list, which takes
             them as they are. Of results, what computes in its own way (a Fraction, an array of
-            ints) is part of the structure; as an argument it is refused.
+            bytes) is part of the structure; as an argument it is refused.
 
     Raises TraceError for what cannot be laid out, OverflowError for an int too large for a float.
     """
@@ -196,6 +196,9 @@ def _flatten_array(nest: Any, dtype: Any, numbers: Numbers, values: list[Value])
         else:
             numbers.extend(floats.ravel().tolist())
         return ("array", nest.shape, (list, floats.size, "number"))
+    if dtype == np.int64 and isinstance(numbers, list) and nest.size:  # may be computed
+        numbers.extend(nest.ravel().tolist())
+        return ("array", nest.shape, (list, nest.size, "whole"))
     if kind == "b" or (kind in "iu" and isinstance(numbers, list)):
         return ("copy", Static(nest.copy()))
     raise TraceError(

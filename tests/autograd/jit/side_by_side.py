@@ -126,7 +126,7 @@ def story(
         picture = photographed(state)
         drawn = nn.rng.generator.getstate()
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".* calls was done eagerly", RuntimeWarning)
+            warnings.filterwarnings("ignore", ".* were done eagerly", RuntimeWarning)
             found = outcome(lambda args=args: (jitted or function)(*args))
         if isinstance(found[1], str):
             # Eagerly an error leaves what was done before it; a replay takes it back.
