@@ -8,8 +8,7 @@ outside it has to ask. The current context belongs to a thread or an async task.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -168,14 +167,20 @@ current: ContextVar[Context] = ContextVar("context", default=OUTSIDE)
 rules_on_values: ContextVar[bool] = ContextVar("rules_on_values", default=False)
 
 
-@contextmanager
-def entered(variable: ContextVar[T], content: T) -> Iterator[None]:
-    """Inside, the variable has this content."""
-    token = variable.set(content)
-    try:
-        yield
-    finally:
-        variable.reset(token)
+class entered:
+    """`with entered(variable, content)`: inside, the context variable has this content."""
+
+    __slots__ = ("_content", "_token", "_variable")
+
+    def __init__(self, variable: ContextVar[T], content: T) -> None:
+        self._variable: ContextVar[Any] = variable
+        self._content = content
+
+    def __enter__(self) -> None:
+        self._token = self._variable.set(self._content)
+
+    def __exit__(self, *exception: object) -> None:
+        self._variable.reset(self._token)
 
 
 class TakenAsFloat(TypeError):

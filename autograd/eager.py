@@ -14,7 +14,6 @@ from autograd.context import (
     Interpreter,
     Listener,
     current,
-    entered,
     rules_on_values,
 )
 from autograd.hooks import Hooks
@@ -88,8 +87,12 @@ class Eager(Interpreter):
         context = current.get()
         if create_graph:  # also inside no_grad()
             context = context.under(context.interpreter.with_history())
-        with entered(current, context), entered(rules_on_values, create_graph):
+        token, on_values = current.set(context), rules_on_values.set(create_graph)
+        try:  # rather than `with`, whose end a Ctrl-C may prevent
             gradients = sweep(inner, output, between(inner, inputs), create_graph, each)
+        finally:
+            rules_on_values.reset(on_values)
+            current.reset(token)
         found = [gradients.get(node, 0.0) for node in inputs]
         # As in `.grad`, where sums begin with 0.0, there is no -0.0.
         return [g if isinstance(g, Value) else Value(g + 0.0) for g in found]

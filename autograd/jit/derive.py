@@ -9,15 +9,14 @@ a sign. It computes eagerly where a 0 meets an infinity.)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from struct import pack, unpack
 from typing import Any
 
 from autograd import ops
 from autograd.context import INSIDE, current, entered
 from autograd.jit.recorded import number_at
-from autograd.jit.refusal import TraceError, refuse
+from autograd.jit.refusal import refuse
 from autograd.jit.tracer import Tracer
 from autograd.primitive import CONSTANT
 from autograd.sums import Terms
@@ -36,13 +35,13 @@ class Derivation(Tracer):
 
     Attributes:
         sofar: the node of the gradient that has come to each Value in this pass.
+        context: where the chain rule runs with numbers that nobody knows.
     """
 
     def __init__(self, tracer: Tracer, interpreters: Any) -> None:
         vars(self).update(vars(tracer))
         self.sofar: dict[Value, int] = {}
-        self._tracer = tracer
-        self._interpreter = interpreters(self)[False]
+        self.context = current.get().under(interpreters(self)[False], INSIDE)
 
     def compute(self, function: Callable[..., Any], operands: Sequence[Any]) -> Any:
         """What stands for the result."""
@@ -74,16 +73,6 @@ class Derivation(Tracer):
     def _unknown(self, node: int) -> Any:
         known = self.tape.constants.get(node)
         return number_at(node, _UNKNOWN, self.tape) if known is None else known
-
-    @contextmanager
-    def under_way(self) -> Iterator[None]:
-        """Inside, the chain rule runs with numbers that nobody knows."""
-        try:
-            with entered(current, current.get().under(self._interpreter, INSIDE)):
-                yield
-        except TraceError as error:
-            self._tracer.refused = self._tracer.refused or error
-            raise
 
     def pass_on(self, node: Value) -> None:
         """Add what a node hands on to its operands."""
@@ -137,7 +126,7 @@ def note_backward(tracer: Tracer, interpreters: Any, output: Value, inner: list[
     tape, sofar = tracer.tape, derivation.sofar
     zero = tape.constant(0.0)
     sofar[output] = tape.constant(1.0)
-    with derivation.under_way():
+    with entered(current, derivation.context):
         for node in inner:
             if node in sofar:
                 derivation.pass_on(node)
@@ -161,7 +150,7 @@ def note_grad(
 ) -> None:
     """Note the nodes of gradients that `grad` has found."""
     derivation = Derivation(tracer, interpreters)
-    with derivation.under_way():
+    with entered(current, derivation.context):
         _, inner = newest_first([output])
         gradients = sweep(inner, output, between(inner, inputs))
     zero = tracer.tape.constant(0.0)

@@ -156,12 +156,14 @@ class Jitted:
             if self._is_busy:  # the same thread: a signal handler, or a finalizer
                 self._is_disturbed = True
                 return self.function(*args, **kwargs)
-            self._is_busy = True
+            context = current.get()
+            self._is_busy = True  # no call comes between this and `try`, so no Ctrl-C either
             try:
                 self._calls += 1
                 return self._answer(_Call(args, kwargs, structure, numbers, passed))
             finally:
                 self._is_busy = False
+                current.set(context)  # a Ctrl-C may have prevented the end of a `with no_grad()`
 
     # --- the ways to answer a call ---
 
@@ -189,9 +191,9 @@ class Jitted:
                     " before: pass arrays of one shape; a function or a method made anew in"
                     " each call is another one each time"
                 )
-            return self._eager(call, Watch([self.function, *objects_in(call.structure)]).values)
+            return self._eager(call, self._watch(call).values)
         if self._recordings >= _TOO_MANY:
-            return self._eager(call, programs[-1].watch.values if programs else [])
+            return self._eager(call, self._watch(call).values)
         self._recordings += 1
         if self._recordings == _TOO_MANY:
             why = (
@@ -201,6 +203,9 @@ class Jitted:
             )
             self._warn(f"it was recorded {_TOO_MANY} times in a row, {why}")
         return self._recorded(programs, call)
+
+    def _watch(self, call: _Call) -> Watch:
+        return Watch([self.function, *objects_in(call.structure)])
 
     def _eager(
         self,
@@ -237,7 +242,7 @@ class Jitted:
         """An eager call that is recorded; its program joins the others."""
         start = time.perf_counter()
         tracer = Tracer()
-        watch = Watch([self.function, *objects_in(call.structure)])
+        watch = self._watch(call)
         self._is_disturbed = False
         try:
             with collector_paused():  # it makes many objects, and no cycles
@@ -258,14 +263,14 @@ class Jitted:
                 del programs[:-_TOO_MANY]
                 self._all.add(program)
             return as_replayed(returned, tracer.start)
-        except Exception as error:
+        except BaseException as error:
+            tracer.undo()
+            self._recordings -= 1  # whoever gets an error is told why there is no program
             if isinstance(error, TraceError):
                 watch.put_back()
-            self._recordings -= 1  # whoever gets an error is told why there is no program
-            tracer.undo()
-            if tracer.refused not in (None, error):  # the function, or C code, made this of it
-                raise tracer.refused from error
-            if not isinstance(error, TypeError | AttributeError):
+            elif isinstance(error, Exception) and tracer.refusals:
+                raise tracer.refusals[0] from error  # the function, or C code, made this of it
+            if not isinstance(error, TypeError | AttributeError | LookupError | ValueError):
                 raise
             refusal = TraceError(
                 f"this works for plain numbers only ({error}): do it outside, and pass what it"
@@ -274,9 +279,6 @@ class Jitted:
             refusal.__cause__ = error
             # Raises the error once more if it is the function's own.
             return self._eager(call, watch.values, otherwise=refusal)
-        except BaseException:
-            tracer.undo()
-            raise
 
     def _replayed(self, program: Program, programs: list[Program], call: _Call) -> Any:
         """A replay; an eager call where that is checked, or cannot be sure of its numbers."""

@@ -77,8 +77,8 @@ def record(
     for variable, content in context.items():  # what the function has set stays set
         if variable is not current and variable.get(None) is not content:
             variable.set(content)
-    if tracer.refused is not None:
-        raise tracer.refused
+    if tracer.refusals:
+        raise tracer.refusals[0]
     if _laid_out((args, kwargs)) != before:
         raise TraceError("an argument is changed, which a replay would not: return what it becomes")
     shape, given, found = _flat(returned)

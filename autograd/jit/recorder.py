@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from autograd.context import Context, Interpreter, Listener, current
@@ -42,8 +41,8 @@ class Recorder(Interpreter):
         """The result of the engine, and its node."""
         # The node first: it is that of the operands as they are now.
         node = self.tracer.note(primitive, operands_of(left, right))
-        with self.engines_own():
-            value = self.engine.apply(self._outside(context), primitive, left, right)
+        own_context = self._engines_own.get(context) or self._outside(context)
+        value: Value = self._by_the_engine(self.engine.apply, own_context, primitive, left, right)
         self.tracer.nodes[value] = node
         return value
 
@@ -58,8 +57,9 @@ class Recorder(Interpreter):
         if not weights or not isinstance(start, Value):
             return super().weighted_sum(context, weights, inputs, start)
         first = self.tracer.note_sum(weights, inputs, start)
-        with self.engines_own():
-            value = self.engine.weighted_sum(current.get(), weights, inputs, start)
+        own_context = self._outside(current.get())
+        summed = self.engine.weighted_sum
+        value: Value = self._by_the_engine(summed, own_context, weights, inputs, start)
         self.tracer.note_value_of_sum(value, first)
         return value
 
@@ -80,8 +80,7 @@ class Recorder(Interpreter):
             sweep_floats(output, inner)
             nodes.extend(inner)
 
-        with self.engines_own():
-            write_gradients(output, run)
+        self._by_the_engine(write_gradients, output, run)
         note_backward(self.tracer, Recorder.of, output, nodes)
 
     def grad(
@@ -96,8 +95,9 @@ class Recorder(Interpreter):
             self.tracer.node_of(value)
         if create_graph:  # its rules run on Values, and so are recorded
             return self.engine.grad(output, inputs, create_graph, each)
-        with self.engines_own():
-            found = self.engine.grad(output, inputs, create_graph, each)
+        found: list[Value] = self._by_the_engine(
+            self.engine.grad, output, inputs, create_graph, each
+        )
         note_grad(self.tracer, Recorder.of, output, inputs, found)
         return found
 
@@ -109,12 +109,11 @@ class Recorder(Interpreter):
         """The same recording, and results are leaves."""
         return self.both[False]
 
-    @contextmanager
-    def engines_own(self) -> Iterator[None]:
-        """Inside, arithmetic is the engine's own, and nothing is recorded."""
+    def _by_the_engine(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a function where arithmetic is the engine's own, and nothing is recorded."""
         token = current.set(self._outside(current.get()))
         try:
-            yield
+            return function(*args)
         except Exception:
             self.tracer.has_failed = True
             raise

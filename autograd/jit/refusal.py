@@ -30,8 +30,8 @@ def refuse(what: str, instead: str) -> NoReturn:
     """
     error = TraceError(f"{what} while the function is recorded: {instead} ({_current_line()})")
     hooks: Any = current.get().interpreter.hooks
-    if hooks.recording and hooks.refused is None:
-        hooks.refused = error
+    if hooks.recording:
+        hooks.refusals.append(error)
     raise error
 
 

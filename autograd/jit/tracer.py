@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from itertools import count
 from typing import Any, NamedTuple, NoReturn
 
@@ -53,7 +52,7 @@ class Tracer(Hooks):
         guards: (read, what it gave): a replay holds only while `read` gives the same.
         start: the number of the clock when the recording began.
         has_failed: whether an operation has raised an error, which may decide what comes next.
-        refused: the first TraceError, which ends the recording also where the function catches it.
+        refusals: the TraceErrors so far: the first ends the recording, also if it was caught.
     """
 
     recording = True
@@ -67,7 +66,7 @@ class Tracer(Hooks):
         self.draws: list[Callable[[], float]] = []
         self.streams: dict[Callable[[], random.Random], Any] = {}
         self.guards: list[tuple[Callable[[], Any], Any]] = []
-        self.refused: TraceError | None = None
+        self.refusals: list[TraceError] = []
         self.has_failed = False
         self.start = next(clock.numbers)
         self._starts: dict[Value, tuple[int, int]] = {}  # the first nodes of leaves from outside
@@ -83,7 +82,7 @@ class Tracer(Hooks):
         for stream, state in self.streams.items():
             stream().setstate(state)
 
-    def apart(self) -> AbstractContextManager[None]:
+    def apart(self) -> entered:
         """Inside, nothing is recorded."""
         return entered(current, OUTSIDE)
 
@@ -231,7 +230,7 @@ class Tracer(Hooks):
             node = self.node_of(value) if name == "data" else self.gradient_of(value)
         except TraceError:
             if is_interrupt():
-                self.refused = None
+                self.refusals.pop()
                 return number
             raise
         return number if node in self.tape.constants else number_at(node, number, self.tape)
