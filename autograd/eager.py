@@ -87,12 +87,14 @@ class Eager(Interpreter):
         context = current.get()
         if create_graph:  # also inside no_grad()
             context = context.under(context.interpreter.with_history())
-        token, on_values = current.set(context), rules_on_values.set(create_graph)
+        outer, on_values = current.get(), rules_on_values.get()
         try:  # rather than `with`, whose end a Ctrl-C may prevent
+            current.set(context)
+            rules_on_values.set(create_graph)
             gradients = sweep(inner, output, between(inner, inputs), create_graph, each)
         finally:
-            rules_on_values.reset(on_values)
-            current.reset(token)
+            rules_on_values.set(on_values)
+            current.set(outer)
         found = [gradients.get(node, 0.0) for node in inputs]
         # As in `.grad`, where sums begin with 0.0, there is no -0.0.
         return [g if isinstance(g, Value) else Value(g + 0.0) for g in found]

@@ -53,11 +53,12 @@ def checked(
     program.read(numbers, passed)
     drawn: list[tuple[Any, Any]] = []
     since = next(clock.numbers)
-    token = hooks.draws.set(drawn)
+    others = hooks.draws.get()
     try:
+        hooks.draws.set(drawn)
         returned = call()
     finally:
-        hooks.draws.reset(token)
+        hooks.draws.set(others)
     draws = _numbers_drawn(drawn)
     out = program.run((draws + [0.0] * program.draws)[: program.draws])
     if out is UNSURE:  # a replay would be an eager call

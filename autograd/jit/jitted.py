@@ -232,11 +232,11 @@ class Jitted:
             raise
 
     def _called_plainly(self, call: _Call) -> Any:
-        token = _is_eager_call.set(True)
         try:  # `with` would leave it set after a Ctrl-C at a wrong moment
+            _is_eager_call.set(True)
             return self.function(*call.args, **call.kwargs)
         finally:
-            _is_eager_call.reset(token)
+            _is_eager_call.set(False)
 
     def _recorded(self, programs: list[Program], call: _Call) -> Any:
         """An eager call that is recorded; its program joins the others."""
