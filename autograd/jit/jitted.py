@@ -22,6 +22,7 @@ from autograd.eager import Eager
 from autograd.jit.backends import backend_named
 from autograd.jit.capture import at_once, numbers_of, writers
 from autograd.jit.check import CAUSES, checked
+from autograd.jit.effects import Effects
 from autograd.jit.program import UNSURE, Program
 from autograd.jit.record import record
 from autograd.jit.recorded import tracer_here
@@ -243,13 +244,15 @@ class Jitted:
         start = time.perf_counter()
         tracer = Tracer()
         watch = self._watch(call)
+        effects = Effects([self.function, *objects_in(call.structure)])
         self._is_disturbed = False
         try:
             with collector_paused():  # it makes many objects, and no cycles
                 recording, returned = record(
                     self.function, call.structure, call.numbers, call.passed, tracer
                 )
-            changed = watch.changed()
+            streams = [stream() for stream in tracer.streams]  # a replay advances them, too
+            changed = watch.changed() or effects.changed(streams)
             if changed is not None and not self._is_disturbed:
                 raise TraceError(
                     f"{self.__name__} changes {changed}, which a replay would not: return it, or"

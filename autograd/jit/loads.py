@@ -7,6 +7,7 @@ import functools
 from types import CodeType
 
 _ROOTS = {"LOAD_GLOBAL": "global", "LOAD_NAME": "global", "LOAD_DEREF": "cell"}
+_ROOTS |= {"STORE_GLOBAL": "global", "STORE_DEREF": "cell"}
 _ATTRIBUTES = frozenset(["LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR"])
 
 

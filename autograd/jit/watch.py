@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import operator
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 from inspect import getattr_static
 from types import FunctionType, MethodType, ModuleType
@@ -27,6 +27,13 @@ from autograd.value import Value
 
 _MISSING: Any = object()
 _PLAIN = frozenset([bool, int, float, complex, str, bytes, type(None)])
+_FILL: dict[Any, Any] = {
+    list: list.extend,
+    deque: deque.extend,
+    set: set.update,
+    OrderedDict: OrderedDict.update,
+    dict: dict.update,
+}
 _MOST = 20_000  # things to look at, and entries of containers of plain numbers to compare
 
 
@@ -80,7 +87,9 @@ class Watch:
         for place, name, content in self._others if same else self._kept:
             now = _read(place, name)
             if now is not content and not _equal(now, content):
-                self.has_lost = type(content) not in _PLAIN
+                self.has_lost = type(content) not in _PLAIN and not isinstance(
+                    content, FunctionType
+                )
                 return "a variable of an enclosing function" if name == "cell_contents" else name
         for thing, content in self._rest if same else self._all:
             if not _same(_content(thing), content):
@@ -94,32 +103,34 @@ class Watch:
                 with contextlib.suppress(Exception):  # of objects that take no assignments
                     (dict.__setitem__ if isinstance(place, dict) else setattr)(place, name, content)
         for thing, content in self._all:
-            if isinstance(thing, list | deque | set | dict) and not _same(_content(thing), content):
-                thing.clear()
-                (thing.extend if isinstance(thing, list | deque) else thing.update)(content)
+            for kind, fill in _FILL.items():
+                if issubclass(type(thing), kind) and not _same(_content(thing), content):
+                    kind.clear(thing)  # not by methods of a class of the user's
+                    fill(thing, content)
 
     # --- what there is to watch ---
 
     def _look_at(self, thing: Any, owner: Any) -> None:
         """Note a thing. `owner` is the object whose method it is, if it is a method's function."""
-        if isinstance(thing, Value):
+        kind = type(thing)  # isinstance() might ask the object
+        if issubclass(kind, Value):
             self.values.append(thing)
-        elif isinstance(thing, FunctionType):
+        elif issubclass(kind, FunctionType):
             self._look_at_function(thing, owner)
-        elif isinstance(thing, MethodType):
+        elif issubclass(kind, MethodType):
             self._waiting += [(thing.__func__, thing.__self__), (thing.__self__, None)]
-        elif isinstance(thing, functools.partial):
+        elif issubclass(kind, functools.partial):
             self._wait_for(thing.func, thing.args, thing.keywords)
-        elif isinstance(thing, list | tuple | set | frozenset | dict | deque | np.ndarray):
+        elif issubclass(kind, list | tuple | set | frozenset | dict | deque | np.ndarray):
             parts = _content(thing)
-            parts = [part for _, part in parts] if isinstance(thing, dict) else list(parts)
+            parts = [part for _, part in parts] if issubclass(kind, dict) else list(parts)
             self._wait_for(*parts[:_MOST])
             plain = _PLAIN.issuperset(map(type, parts))
             if len(parts) <= (self._room if plain else _MOST):
                 self._room -= plain * (len(parts) + 30)
                 self._containers.append(thing)
-        elif not isinstance(thing, ModuleType | type):
-            if isinstance(thing, hooks.Watched):
+        elif not issubclass(kind, ModuleType | type):
+            if issubclass(kind, hooks.Watched):
                 self.models.append(thing)
                 for name in [name for name in vars(thing) if name[0] != "_"]:
                     self._note(vars(thing), name)
@@ -174,7 +185,7 @@ class Watch:
 def _read(place: Any, name: str) -> Any:
     """`place.name`, or an entry of a dict."""
     try:
-        return place[name] if isinstance(place, dict) else getattr(place, name)
+        return place[name] if place.__class__ is dict else getattr(place, name)
     except Exception:  # an empty cell, a proxy, which may raise whatever it likes
         return _MISSING
 
@@ -203,6 +214,8 @@ def _equal(found: Any, content: Any) -> bool:
     """Whether two plain things are the same number or text: 1, 1.0, True and -0.0 are not."""
     if type(found) is not type(content):
         return False
+    if isinstance(found, MethodType):  # another object each time that it is looked up
+        return bool(found == content)
     if isinstance(found, tuple):
         return len(found) == len(content) and all(
             a is b or _equal(a, b) for a, b in zip(found, content, strict=True)

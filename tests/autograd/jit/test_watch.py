@@ -107,7 +107,7 @@ def test_a_value_that_takes_the_place_of_another_is_followed() -> None:
         replace(number)
         for _ in range(3):
             assert run(1.5).data == 1.5 * number
-    assert len(run.programs) == 4
+        assert len(run.programs) == 1  # that of a Value which is gone is dropped
 
     settings = Settings()
     run = jit(settings.step)
@@ -211,8 +211,8 @@ def test_an_operation_that_fails_in_each_recording_is_named_in_one_warning() -> 
 def test_an_iterator_that_a_function_goes_on_with_is_found() -> None:
     for iterator in (itertools.count(1), iter([1.0, 2.0, 3.0, 4.0]), zip((1.0, 2.0, 3.0))):
         run = jit(lambda x, it=iterator: LEAF * x * first(next(it)))
-        assert [run(1.0).data for _ in range(2)] == [2.0, 4.0]
-        with pytest.raises(TraceError, match=r"the first result is 6\.0, and 4\.0 in the replay"):
+        assert run(1.0).data == 2.0
+        with pytest.raises(TraceError, match=r"changes what is in a [a-z_]+, which"):
             run(1.0)
     numbers = itertools.count(1)
     run = jit(lambda x: (numbers and LEAF) * x)
@@ -329,7 +329,8 @@ def test_what_is_replaced_in_a_container_is_followed() -> None:
         now = function(1.5).data
         assert now != was
         assert [run(1.5).data for _ in range(4)] == [now] * 4
-        assert len(run.programs) == 2
+        assert 1 <= len(run.programs) <= 2  # that of an object which is gone is dropped
+        assert run.programs[-1].replays > 1
         table.clear()
         table.update(before)
 
@@ -537,7 +538,8 @@ def test_a_setting_of_a_module_is_followed_however_it_is_written() -> None:
             found = run(x)
             nn.rng.generator.setstate(state)
             assert [v.data for v in found] == [v.data for v in model([x])]
-        assert len(run.programs) == number + 1
+        assert 1 <= len(run.programs) <= number + 1
+        assert any(program.replays > 1 for program in run.programs)
 
 
 def test_an_attribute_by_a_computed_name_is_found_by_the_check() -> None:

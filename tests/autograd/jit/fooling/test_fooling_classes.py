@@ -88,7 +88,7 @@ def getattr_of_a_class_counts() -> Case:
     return Case(lambda x: w * x * lazy.rate, observe=lambda: lazy.asked)
 
 
-@fooling("attributes", "equal")
+@fooling("attributes", "loud")
 def getattr_of_a_class_delegates() -> Case:
     class Proxy:
         def __init__(self, inner: Any) -> None:
@@ -137,7 +137,7 @@ def a_descriptor_decays() -> Case:
     return Case(lambda x: w * x * model.rate)
 
 
-@fooling("attributes", "equal")
+@fooling("attributes", "loud")
 def a_descriptor_stores_in_a_table() -> Case:
     class Positive:
         def __init__(self) -> None:

@@ -16,7 +16,7 @@ from fooling_harness import Case, Fooling, demand_equal_or_loud, fooling, number
 from autograd import Value
 
 
-@fooling("control", "equal")
+@fooling("control", "loud")
 def runs_a_coroutine() -> Case:
     w = Value(2.0)
 

@@ -80,7 +80,7 @@ def rules_use_math_functions() -> Case:
     return Case(step, observe=lambda: w)
 
 
-@fooling("primitives", "loud")
+@fooling("primitives", "loud", unsure=True)
 def backward_counts() -> Case:
     passes = [0]
 

@@ -76,7 +76,7 @@ def a_cached_property_of_a_model() -> Case:
     return Case(lambda x: sum((w * x for w in model.weights), Value(0.0)), observe=lambda: model.n)
 
 
-@fooling("caches", "equal")
+@fooling("caches", "loud")
 def a_cached_property_is_forgotten() -> Case:
     class Settings:
         base = 0.5
@@ -138,7 +138,7 @@ def detaches_its_target() -> Case:
     return Case(step, observe=lambda: w)
 
 
-@fooling("copies", "loud")
+@fooling("copies", "equal")
 def copies_a_weight() -> Case:
     w = Value(2.0)
 
@@ -150,7 +150,7 @@ def copies_a_weight() -> Case:
     return Case(step, observe=lambda: w)
 
 
-@fooling("copies", "loud")
+@fooling("copies", "equal")
 def copies_a_model() -> Case:
     model = Line()
 

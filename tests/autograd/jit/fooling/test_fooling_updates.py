@@ -95,17 +95,6 @@ def updates_through_the_slots() -> Case:
     return updating(update)
 
 
-@fooling("updates", "loud")
-def updates_through_descriptors_read_before() -> Case:
-    data, gradient = type(Value(0.0)).data, type(Value(0.0)).grad
-
-    def update(ws: list[Value]) -> None:
-        for w in ws:
-            data.__set__(w, data.__get__(w) - 0.05 * gradient.__get__(w))  # type: ignore
-
-    return updating(update)
-
-
 @fooling("updates", "equal")
 def updates_by_attribute_getters() -> Case:
     numbers_of = operator.attrgetter("data", "grad")

@@ -22,7 +22,7 @@ def large() -> list[tuple[int]]:
     return [(n,) for n in (3, 5, 2**27 + 1, 94906267, 7, 2**30 + 3, 11, 2**26, 1, 2**40 + 1)]
 
 
-@fooling("whole", "loud")
+@fooling("whole", "equal")
 def squares_past_two_to_the_53() -> Case:
     w = Value(1.0)
     return Case(lambda n: w * (n * n - (n - 1) * (n + 1)), calls=large())
@@ -153,7 +153,7 @@ def computes_with_fractions() -> Case:
     return Case(lambda n: w * (Fraction(1, 3) * n + Fraction(n, 7)), calls=whole())
 
 
-@fooling("whole", "equal")
+@fooling("whole", "loud")
 def is_passed_a_fraction() -> Case:
     w = Value(0.5)
     calls = [(Fraction(n, 3),) for (n,) in whole()]
@@ -199,7 +199,7 @@ def computes_in_an_array_of_whole_numbers() -> Case:
     return Case(lambda ns: w * int((ns // 2).sum()), calls=calls)
 
 
-@fooling("whole", "equal")
+@fooling("whole", "loud")
 def sums_an_array_of_whole_numbers() -> Case:
     w = Value(0.5)
     calls = [(np.array([n, n + 1, 2 * n]),) for (n,) in whole()]

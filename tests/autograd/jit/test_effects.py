@@ -1,0 +1,164 @@
+"""Is a recorded call refused for what it changes besides Values, with a name for it?"""
+
+from __future__ import annotations
+
+import array
+import collections
+import contextvars
+import functools
+import itertools
+import queue
+import random
+import types
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nn
+from autograd import Value
+from autograd.jit import TraceError, jit
+from autograd.jit.effects import Effects
+
+
+class Counter:
+    """Places for a count, on which no result depends."""
+
+    __slots__ = ("__dict__", "slot")
+    shared = 0
+
+    def __init__(self) -> None:
+        self.slot = self._own = 0
+
+
+def tick(thing: Any, name: str) -> None:
+    setattr(thing, name, getattr(thing, name) + 1)
+
+
+COUNTER, LIST, DICT, DEQUE, SET = Counter(), [0], {"n": 0}, collections.deque([0]), {0}
+ARRAY, BYTES, NUMBERS = array.array("q", [0]), bytearray(1), np.zeros((2, 2))
+MEMORY, ORDER = memoryview(array.array("q", [0])), collections.OrderedDict(a=1, b=2)
+VARIABLE: contextvars.ContextVar[int] = contextvars.ContextVar("VARIABLE", default=0)
+STREAM, GENERATOR = random.Random(0), np.random.default_rng(0)
+LABELLED, SPACE, USER_DICT = Value(2.0), types.SimpleNamespace(n=0), collections.UserDict(n=0)
+N = 0
+
+
+def in_a_global() -> None:
+    global N
+    N += 1
+
+
+def in_a_global_by_name() -> None:
+    globals()["N"] += 1
+
+
+@functools.cache
+def cached() -> list[int]:
+    return [0]
+
+
+# How the error names what is changed.
+EFFECTS: dict[str, Callable[[], Any]] = {
+    "what is in a Counter": lambda: tick(COUNTER, "slot"),
+    "_own": lambda: tick(COUNTER, "_own"),
+    "shared": lambda: tick(Counter, "shared"),
+    "what is in a (list|container)": lambda: LIST.append(1),
+    "n|what is in a container": lambda: DICT.update(n=DICT["n"] + 1),
+    "what is in a (deque|container)": lambda: DEQUE.append(1),
+    "what is in a (set|container)": lambda: SET.add(len(SET)),
+    "what is in an array": lambda: ARRAY.__setitem__(0, ARRAY[0] + 1),
+    "what is in a bytearray": lambda: BYTES.append(1),
+    "what is in a (ndarray|container)": lambda: NUMBERS.__iadd__(1),
+    "what is in an? (OrderedDict|container)": lambda: ORDER.move_to_end(next(iter(ORDER))),
+    "what is in a ContextVar": lambda: VARIABLE.set(VARIABLE.get() + 1),
+    "what is in a Random": lambda: STREAM.random(),
+    "what is in a Generator": lambda: GENERATOR.random(),
+    "the label of a Value": lambda: setattr(LABELLED, "label", LABELLED.label + "x"),
+    "N": in_a_global,
+    "N ": in_a_global_by_name,
+    "n ": lambda: tick(SPACE, "n"),
+    "n  ": lambda: USER_DICT.update(n=USER_DICT["n"] + 1),
+    "what is in a list ": lambda: cached().append(1),
+    "what is in a memoryview": lambda: MEMORY.__setitem__(0, MEMORY[0] + 1),
+}
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_an_effect_is_refused_by_name(name: str) -> None:
+    change = EFFECTS[name]
+    w = Value(2.0)
+
+    def step(x: float) -> Any:
+        change()
+        return w * x
+
+    run = jit(step)
+    assert run(1.0).data == 2.0
+    with pytest.raises(
+        TraceError, match=rf"step changes ({name.strip()}), which a replay would not"
+    ):
+        run(1.0)
+
+
+def running() -> Any:
+    n = 0
+    while True:
+        n += 1
+        yield n
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [itertools.count(), iter([1, 2, 3]), iter(range(3)), running(), enumerate([1, 2, 3])],
+    ids=lambda thing: type(thing).__name__,
+)
+def test_what_is_taken_of_an_iterator_is_refused(thing: Any) -> None:
+    w = Value(2.0)
+    run = jit(lambda x: (next(thing), w * x)[1])
+    run(1.0)
+    with pytest.raises(TraceError, match=r"changes what is in an? [a-z_]+, which"):
+        run(1.0)
+
+
+def test_what_a_function_makes_and_draws_from_nn_is_no_effect() -> None:
+    """Nor are files, queues, and what is cached or computed again and equal."""
+    model = nn.Sequential(nn.Linear(1, 2), nn.Dropout(0.5, random.Random(1)), nn.Linear(2, 1))
+    optimizer = nn.Adam(model, lr=0.01)
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    space = types.SimpleNamespace(shape=(1, 2), hook=None)
+    dispatch = functools.singledispatch(lambda x: x)
+
+    @functools.lru_cache(4)
+    def mask(n: int) -> list[int]:
+        return [n]
+
+    def step(x: float) -> Any:
+        lines.put("step")
+        space.shape, space.hook = (1, 1 + 1), model.zero_grad
+        mask(2 - len(mask(1)))
+        loss = nn.mean(v * v for v in model([dispatch(x)]))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    step(1.0)
+    run = jit(step)
+    for x in (0.5, 1.0, 1.5, 2.0):
+        run(x)
+    assert [program.replays for program in run.programs] == [2]
+
+
+def test_other_things_may_change_meanwhile() -> None:
+    """A global that the function does not name, and what is beyond the limit."""
+    before = Effects([lambda x: LABELLED * x])
+    in_a_global()
+    assert before.changed() is None
+    far = [[float(i)] for i in range(30_000)]
+    before = Effects([far])
+    far[-1].append(1.0)
+    assert before.changed() is None
+    far.append([])
+    assert before.changed() == "what is in a list"
