@@ -56,12 +56,12 @@ def a_root_of_a_negative_number_is_complex() -> Case:
 COMPENSATES = sum([1e16, 1.0, 1.0]) == 1e16 + 2.0
 
 
-@fooling("floats", "loud" if COMPENSATES else "equal", unsure=True)
+@fooling("floats", "loud" if COMPENSATES else "equal")
 def a_sum_of_many() -> Case:
     return with_number(lambda xs: sum(xs), [([x, 1e16, 1.0, -1e16, 0.1 * x] * 3,) for x in XS])
 
 
-@fooling("floats", "loud" if COMPENSATES else "equal", unsure=True)
+@fooling("floats", "loud" if COMPENSATES else "equal")
 def a_sum_with_a_start() -> Case:
     calls = [([x, 0.3, 0.1 * x],) for x in XS]
     return with_number(lambda xs: sum(xs, 0.5), calls)

@@ -93,7 +93,7 @@ def changes_what_was_returned() -> Case:
     return Case(step, receive=change, observe=lambda: w)
 
 
-@fooling("between", "equal", unsure=True)
+@fooling("between", "equal")
 def changes_an_array_that_was_returned() -> Case:
     w = Value(2.0)
 
@@ -186,21 +186,6 @@ def seeds_the_stream_of_nn() -> Case:
     return Case(lambda x: dropout([w * x, w, w - x]), between=lambda call: nn.seed(call % 3))
 
 
-@fooling("between", "loud", unsure=True)
-def sets_a_gradient_to_none_between_calls() -> Case:
-    w = Value(2.0)
-
-    def step(x: float) -> Any:
-        g = w.grad
-        return w * x if g is None else w * x + g
-
-    def change(call: int) -> None:
-        if call == 5:
-            w.grad = None  # type: ignore[assignment]
-
-    return Case(step, between=change, observe=lambda: w)
-
-
 @fooling("between", "equal")
 def labels_a_weight_between_calls() -> Case:
     w = Value(2.0)
@@ -234,7 +219,7 @@ def floats_of_numpy() -> Case:
     return Case(lambda x: w * x + x, calls=[(np.float64(x),) for x in XS])
 
 
-@fooling("kinds", "loud", unsure=True)
+@fooling("kinds", "loud")
 def asks_a_float_of_numpy_for_its_kind() -> Case:
     w = Value(2.0)
 
@@ -250,7 +235,7 @@ def calls_a_method_of_a_float_of_numpy() -> Case:
     return Case(lambda x: w * x.round(0) + x.item(), calls=[(np.float64(x),) for x in XS])
 
 
-@fooling("kinds", "loud", unsure=True)
+@fooling("kinds", "loud")
 def a_float_with_a_unit() -> Case:
     class Celsius(float):
         def kelvin(self) -> float:

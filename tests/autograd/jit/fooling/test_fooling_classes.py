@@ -105,21 +105,6 @@ def getattr_of_a_class_delegates() -> Case:
     return Case(lambda x: w * x * proxy.rate, between=at(6, lambda: setattr(settings, "rate", 2.0)))
 
 
-@fooling("attributes", "loud", unsure=True)
-def getattribute_of_a_class_counts() -> Case:
-    log: list[str] = []
-
-    class Spied:
-        rate = 0.5
-
-        def __getattribute__(self, name: str) -> Any:
-            log.append(name)
-            return object.__getattribute__(self, name)
-
-    w, spied = Value(1.5), Spied()
-    return Case(lambda x: w * x * spied.rate, observe=lambda: len(log))
-
-
 @fooling("attributes", "loud")
 def a_descriptor_decays() -> Case:
     class Decaying:

@@ -83,7 +83,7 @@ def counts_in_a_module_imported_inside() -> Case:
     return Case(step, observe=lambda: module.n, close=forget("fooling_clock"))
 
 
-@fooling("imports", "equal", unsure=True)
+@fooling("imports", "equal")
 def finds_a_module_in_sys_modules() -> Case:
     module_of("rate = 0.5", "fooling_rates")
     w = Value(2.0)
@@ -115,7 +115,7 @@ def imports_by_a_computed_name() -> Case:
     )
 
 
-@fooling("imports", "loud", unsure=True)
+@fooling("imports", "equal")
 def a_module_is_executed_again() -> Case:
     module = module_of("def scaled(z):\n    return z * 2.0", "fooling_reloaded")
     w = Value(2.0)

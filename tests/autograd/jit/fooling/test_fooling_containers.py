@@ -65,7 +65,7 @@ def a_default_dict_fills() -> Case:
     return Case(step, observe=lambda: dict(weights))
 
 
-@fooling("containers", "equal", unsure=True)
+@fooling("containers", "equal")
 def a_default_dict_fills_in_the_first_call() -> Case:
     weights: defaultdict[str, Value] = defaultdict(lambda: Value(0.5))
 
@@ -321,7 +321,7 @@ def reads_an_enumeration() -> Case:
     return Case(lambda x: w * x * Mode.TRAIN.next().value + len(Mode))
 
 
-@fooling("containers", "loud", unsure=True)
+@fooling("containers", "loud")
 def a_heap_of_losses() -> Case:
     w = Value(2.0)
     heap: list[float] = []

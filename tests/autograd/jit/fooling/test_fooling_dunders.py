@@ -143,7 +143,7 @@ def missing_fills_a_dict() -> Case:
     return Case(lambda x: weights[next(names)] * x, observe=lambda: weights)
 
 
-@fooling("dunders", "equal", unsure=True)
+@fooling("dunders", "equal")
 def missing_fills_a_dict_in_the_first_call() -> Case:
     class Weights(dict[str, Value]):
         def __missing__(self, name: str) -> Value:

@@ -33,38 +33,38 @@ def with_number(function: Any, calls: Any = None) -> Case:
 # --- numpy ----------------------------------------------------------------------------------------
 
 
-@fooling("numpy", "loud", unsure=True)
+@fooling("numpy", "loud")
 def exponential_of_an_argument() -> Case:
     return with_number(lambda x: float(np.exp(x)))
 
 
-@fooling("numpy", "loud", unsure=True)
+@fooling("numpy", "loud")
 def sine_without_float() -> Case:
     return with_number(lambda x: np.sin(x))
 
 
-@fooling("numpy", "loud", unsure=True)
+@fooling("numpy", "loud")
 def maximum_of_an_argument() -> Case:
     return with_number(lambda x: np.maximum(x, 0.0))
 
 
-@fooling("numpy", "loud", unsure=True)
+@fooling("numpy", "loud")
 def where_of_an_argument() -> Case:
     return with_number(lambda x: np.where(x > 0, x, -x).item())
 
 
-@fooling("numpy", "loud", unsure=True)
+@fooling("numpy", "loud")
 def clip_and_sign_of_an_argument() -> Case:
     return with_number(lambda x: np.clip(x, -1.0, 1.0) + np.sign(x))
 
 
-@fooling("numpy", "loud", unsure=True)
+@fooling("numpy", "loud")
 def makes_an_array_of_arguments() -> Case:
     w = Value(2.0)
     return Case(lambda x, y: w * float(np.array([x, y]).sum()), calls=[(x, x * x) for x in XS])
 
 
-@fooling("numpy", "loud", unsure=True)
+@fooling("numpy", "loud")
 def reduces_an_array() -> Case:
     return with_number(lambda xs: float(xs.mean()) + float(np.linalg.norm(xs)), PAIRS)
 
@@ -74,7 +74,7 @@ def sums_the_entries_of_an_array() -> Case:
     return with_number(lambda xs: sum(xs[1:]) - xs[0], PAIRS)
 
 
-@fooling("numpy", "loud", unsure=True)
+@fooling("numpy", "loud")
 def finds_the_largest_entry() -> Case:
     w = [Value(1.0), Value(2.0), Value(4.0)]
     return Case(lambda xs: w[int(np.argmax(xs))] * xs[0], calls=PAIRS)
@@ -102,7 +102,7 @@ def multiplies_an_array_of_constants() -> Case:
     return Case(step)
 
 
-@fooling("numpy", "loud", unsure=True)
+@fooling("numpy", "loud")
 def writes_into_an_array_of_floats() -> Case:
     w = Value(2.0)
 
@@ -114,7 +114,7 @@ def writes_into_an_array_of_floats() -> Case:
     return Case(step)
 
 
-@fooling("numpy", "loud", unsure=True)
+@fooling("numpy", "loud")
 def reads_gradients_into_an_array() -> Case:
     ws = [Value(1.0), Value(-2.0)]
 
@@ -132,13 +132,13 @@ def reads_gradients_into_an_array() -> Case:
     return Case(step, observe=lambda: ws)
 
 
-@fooling("numpy", "loud", unsure=True)
+@fooling("numpy", "loud")
 def returns_an_array() -> Case:
     w = Value(2.0)
     return Case(lambda x: (w * x, np.array([x, 2.0 * x])))
 
 
-@fooling("numpy", "equal", unsure=True)
+@fooling("numpy", "equal")
 def returns_a_constant_array() -> Case:
     w = Value(2.0)
     return Case(lambda x: (w * x, np.arange(3.0)))

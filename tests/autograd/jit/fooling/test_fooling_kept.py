@@ -148,7 +148,7 @@ def past_the_class_of_an_object() -> Case:
     return ticking(tick, lambda: vars(model)["steps"])
 
 
-@fooling("kept", "loud", unsure=True)
+@fooling("kept", "loud")
 def in_a_user_dict() -> Case:
     counts = collections.UserDict[str, int](n=0)
 
@@ -158,7 +158,7 @@ def in_a_user_dict() -> Case:
     return ticking(tick, lambda: counts)
 
 
-@fooling("kept", "loud", unsure=True)
+@fooling("kept", "loud")
 def in_a_chain_of_maps() -> Case:
     counts = collections.ChainMap[str, int]({}, {"n": 0})
 
@@ -191,7 +191,7 @@ def in_the_keywords_of_a_partial() -> Case:
     return ticking(functools.partial(count, counts=counts), lambda: counts)
 
 
-@fooling("kept", "loud", unsure=True)
+@fooling("kept", "loud")
 def in_a_list_that_a_cache_returns() -> Case:
     @functools.cache
     def log() -> list[int]:
@@ -232,7 +232,7 @@ def in_callbacks_in_a_dict_of_an_object() -> Case:
     return ticking(lambda: events.fire("step"), lambda: events.fired)
 
 
-@fooling("kept", "loud", unsure=True)
+@fooling("kept", "loud")
 def in_a_dict_of_a_contextvar() -> Case:
     variable: contextvars.ContextVar[dict[str, int]] = contextvars.ContextVar("counts")
     variable.set({"n": 0})
@@ -243,7 +243,7 @@ def in_a_dict_of_a_contextvar() -> Case:
     return ticking(tick, lambda: variable.get())
 
 
-@fooling("kept", "loud", unsure=True)
+@fooling("kept", "loud")
 def in_a_contextvar() -> Case:
     variable: contextvars.ContextVar[int] = contextvars.ContextVar("count")
     variable.set(0)
@@ -261,7 +261,7 @@ def in_a_list_of_a_thread_local() -> Case:
     return ticking(tick, lambda: local.counts)
 
 
-@fooling("kept", "loud", unsure=True)
+@fooling("kept", "loud")
 def in_the_frame_of_a_generator() -> Case:
     counts: list[int] = []
 
@@ -276,7 +276,7 @@ def in_the_frame_of_a_generator() -> Case:
     return ticking(lambda: next(generator), lambda: counts)
 
 
-@fooling("kept", "loud", unsure=True)
+@fooling("kept", "loud")
 def in_an_iterator_of_itertools() -> Case:
     numbers = itertools.count()
     return ticking(lambda: next(numbers), lambda: repr(numbers))
@@ -315,7 +315,7 @@ def in_a_field_of_a_structured_array() -> Case:
     return ticking(tick, lambda: state["n"])
 
 
-@fooling("kept", "loud", unsure=True)
+@fooling("kept", "loud")
 def through_a_view_of_memory() -> Case:
     data = array.array("q", [0, 0])
     view = memoryview(data)
@@ -349,7 +349,7 @@ def in_an_exception() -> Case:
     return ticking(tick, lambda: error.args)
 
 
-@fooling("kept", "loud", unsure=True)
+@fooling("kept", "loud")
 def in_a_filter_of_a_logger() -> Case:
     class Counting(logging.Filter):
         n = 0
@@ -376,7 +376,7 @@ def in_a_generator_of_random_numbers() -> Case:
     return ticking(generator.random, lambda: generator.n)
 
 
-@fooling("kept", "loud", unsure=True)
+@fooling("kept", "loud")
 def in_a_weak_set() -> Case:
     class Thing:
         pass
@@ -393,7 +393,7 @@ def in_a_module_of_the_user() -> Case:
     return ticking(lambda: module.tick(), lambda: module.n)
 
 
-@fooling("kept", "loud", unsure=True)
+@fooling("kept", "loud")
 def in_the_class_of_a_module() -> Case:
     class Counting(nn.Module):
         calls: ClassVar[int] = 0

@@ -76,7 +76,7 @@ def a_setting_is_changed_past_the_class() -> Case:
     return Case(lambda x: model(x), between=change)
 
 
-@fooling("modules", "equal", unsure=True)
+@fooling("modules", "equal")
 def a_private_setting_is_changed() -> Case:
     class Hidden(nn.Module):
         def __init__(self) -> None:
@@ -174,7 +174,7 @@ def switches_to_evaluation() -> Case:
     return Case(lambda x: model([x]), between=change, observe=lambda: model)
 
 
-@fooling("modules", "equal", unsure=True)
+@fooling("modules", "equal")
 def switches_to_evaluation_inside() -> Case:
     nn.seed(2)
     model = nn.Sequential(nn.Linear(1, 3), nn.Dropout(0.5), nn.Linear(3, 1))

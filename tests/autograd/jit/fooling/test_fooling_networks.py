@@ -203,44 +203,42 @@ def accumulates_over_micro_batches_inside() -> Case:
     return Case(step, calls=ROWS, observe=lambda: model)
 
 
-if hasattr(nn, "gauss"):  # TODO: delete the condition
+@fooling("networks", "equal")
+def noise_from_the_stream_of_nn() -> Case:
+    w = Value(2.0)
 
-    @fooling("networks", "equal")
-    def noise_from_the_stream_of_nn() -> Case:
-        w = Value(2.0)
+    def step(x: float) -> Any:
+        loss = (w * (x + nn.gauss(0.0, 0.1)) - nn.uniform(0.0, 1.0)) ** 2
+        w.grad = 0.0
+        loss.backward()
+        w.data -= 0.05 * w.grad
+        return loss
 
-        def step(x: float) -> Any:
-            loss = (w * (x + nn.gauss(0.0, 0.1)) - nn.uniform(0.0, 1.0)) ** 2
-            w.grad = 0.0
-            loss.backward()
-            w.data -= 0.05 * w.grad
-            return loss
+    return Case(step, observe=lambda: (w, nn.rng.generator))
 
-        return Case(step, observe=lambda: (w, nn.rng.generator))
+@fooling("networks", "equal")
+def a_module_with_noise_of_its_own() -> Case:
 
-    @fooling("networks", "equal")
-    def a_module_with_noise_of_its_own() -> Case:
+    class Noisy(nn.Module):
+        def __init__(self) -> None:
+            self.mean, self.scale = Value(0.5), Value(0.3)
 
-        class Noisy(nn.Module):
-            def __init__(self) -> None:
-                self.mean, self.scale = Value(0.5), Value(0.3)
+        def __call__(self, x: Any) -> Any:
+            return x + nn.gauss(self.mean, self.scale)
 
-            def __call__(self, x: Any) -> Any:
-                return x + nn.gauss(self.mean, self.scale)
+    model = Noisy()
 
-        model = Noisy()
+    def step(x: float) -> Any:
+        loss = model(x) ** 2
+        model.zero_grad()
+        loss.backward()
+        for p in model.parameters():
+            p.data -= 0.01 * p.grad
+        return loss
 
-        def step(x: float) -> Any:
-            loss = model(x) ** 2
-            model.zero_grad()
-            loss.backward()
-            for p in model.parameters():
-                p.data -= 0.01 * p.grad
-            return loss
-
-        return Case(step, observe=lambda: (model, nn.rng.generator))
+    return Case(step, observe=lambda: (model, nn.rng.generator))
 
 
 @pytest.mark.parametrize("program", programs(__name__), ids=str)
 def test_equal_or_loud(program: Fooling) -> None:
-    demand_equal_or_loud(program)
+demand_equal_or_loud(program)

@@ -80,26 +80,6 @@ def rules_use_math_functions() -> Case:
     return Case(step, observe=lambda: w)
 
 
-@fooling("primitives", "loud", unsure=True)
-def backward_counts() -> Case:
-    passes = [0]
-
-    def backward(out: Any, x: Any) -> Any:
-        passes[0] += 1
-        return float(passes[0])
-
-    straight = Primitive("straight", lambda x: float(round(x)), backward)
-    w = Value(2.0)
-
-    def step(x: float) -> Any:
-        out = straight(w * x)
-        w.grad = 0.0
-        out.backward()
-        return out
-
-    return Case(step, observe=lambda: (w, passes))
-
-
 @fooling("primitives", "loud")
 def backward_reads_a_setting() -> Case:
     STATE["slope"] = 1.0
@@ -170,7 +150,7 @@ def a_primitive_is_applied_to_plain_numbers() -> Case:
     return Case(lambda x: w * half(x) + half(3.0))
 
 
-@fooling("primitives", "loud", unsure=True)
+@fooling("primitives", "loud")
 def a_primitive_logs_its_numbers() -> Case:
     seen: list[float] = []
 
@@ -268,7 +248,7 @@ def chooses_weights_by_label() -> Case:
     return Case(step, between=change, observe=lambda: weights)
 
 
-@fooling("labels", "loud", unsure=True)
+@fooling("labels", "loud")
 def labels_a_weight() -> Case:
     w = Value(2.0)
 

@@ -31,7 +31,7 @@ def asking(question: Any, calls: Any = None) -> Case:
 WHOLE = [(n,) for n in (1, 2, 3, 5, 7, 4, 6, 9, 12, 10)]
 
 
-@fooling("dispatch", "loud", unsure=True)
+@fooling("dispatch", "loud")
 def is_its_type_among_these() -> Case:
     return asking(lambda x: type(x) in (int, float))
 
@@ -41,17 +41,17 @@ def is_it_of_the_class_float() -> Case:
     return asking(lambda x: isinstance(x, x.__class__) and issubclass(x.__class__, float))
 
 
-@fooling("dispatch", "loud", unsure=True)
+@fooling("dispatch", "loud")
 def is_its_class_float() -> Case:
     return asking(lambda x: x.__class__ is float)
 
 
-@fooling("dispatch", "loud", unsure=True)
+@fooling("dispatch", "loud")
 def is_its_class_called_float() -> Case:
     return asking(lambda x: x.__class__.__name__ == "float")
 
 
-@fooling("dispatch", "loud", unsure=True)
+@fooling("dispatch", "loud")
 def how_long_is_its_mro() -> Case:
     return asking(lambda x: len(type(x).__mro__) == 2)
 
@@ -81,7 +81,7 @@ def is_a_whole_number_an_index() -> Case:
     return asking(lambda n: isinstance(n, SupportsIndex) and isinstance(n, int), WHOLE)
 
 
-@fooling("dispatch", "loud", unsure=True)
+@fooling("dispatch", "loud")
 def is_the_type_of_a_whole_number_int() -> Case:
     return asking(lambda n: type(n) is int, WHOLE)
 
@@ -96,7 +96,7 @@ def is_it_a_scalar_of_numpy() -> Case:
     return asking(np.isscalar)
 
 
-@fooling("dispatch", "equal", unsure=True)
+@fooling("dispatch", "loud")
 def what_array_does_it_make() -> Case:
     return asking(lambda x: np.asarray(x).dtype == np.float64)
 
@@ -112,7 +112,7 @@ def makes_another_of_its_type() -> Case:
     return Case(lambda x: w * x + type(x)(0.5))
 
 
-@fooling("dispatch", "equal", unsure=True)
+@fooling("dispatch", "equal")
 def dispatches_in_a_method() -> Case:
     class Model:
         def __init__(self) -> None:

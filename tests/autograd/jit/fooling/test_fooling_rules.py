@@ -183,7 +183,7 @@ def forward_raises_in_the_last_calls() -> Case:
     return Case(step, calls=[(x,) for x in (1.0, 2.0, 3.0, 4.0, 6.0, 1.0, 7.0, 2.0, 3.0, 9.0)])
 
 
-@fooling("primitives", "loud", unsure=True)
+@fooling("primitives", "loud")
 def a_pull_of_its_own_counts() -> Case:
     pulled = [0]
 
@@ -194,7 +194,7 @@ def a_pull_of_its_own_counts() -> Case:
     return applied(Primitive("pulled", lambda x: x, 1.0, pull=pull))
 
 
-@fooling("primitives", "loud", unsure=True)
+@fooling("primitives", "loud")
 def a_rule_takes_from_an_iterator() -> Case:
     slopes = itertools.cycle([1.0, 2.0, 3.0, 4.0])
     return applied(Primitive("moody", lambda x: x, lambda out, x: next(slopes)))

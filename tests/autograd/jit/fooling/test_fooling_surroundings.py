@@ -79,12 +79,12 @@ def the_working_folder() -> Case:
     )
 
 
-@fooling("process", "loud", unsure=True)
+@fooling("process", "loud")
 def whether_the_collector_runs() -> Case:
     return changed(lambda x: 1.0 + gc.isenabled(), gc.disable, gc.enable)
 
 
-@fooling("process", "loud", unsure=True)
+@fooling("process", "equal")
 def the_arguments_of_the_program() -> Case:
     old = list(sys.argv)
     sys.argv[1:] = ["--scale", "2"]
@@ -112,7 +112,7 @@ def how_many_threads_there_are() -> Case:
     return changed(lambda x: 1.0 + threading.active_count() - before, thread.start, undo)
 
 
-@fooling("process", "loud", unsure=True)
+@fooling("process", "loud")
 def the_error_state_of_numpy() -> Case:
     old = np.geterr()
     return changed(
@@ -201,7 +201,7 @@ def builtins_are_replaced() -> Case:
     )
 
 
-@fooling("process", "loud", unsure=True)
+@fooling("process", "equal")
 def a_function_of_a_library_is_replaced() -> Case:
     old = string.capwords
     return changed(
@@ -240,7 +240,7 @@ def counts_in_a_database() -> Case:
     return Case(step, close=base.close)
 
 
-@fooling("hidden", "loud", unsure=True)
+@fooling("hidden", "loud")
 def counts_in_a_database_without_reading() -> Case:
     w, base = Value(2.0), sqlite3.connect(":memory:")
     base.execute("create table steps (n integer)")

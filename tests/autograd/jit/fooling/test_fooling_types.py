@@ -40,20 +40,20 @@ def wraps_what_is_no_value() -> Case:
     return Case(step, observe=lambda: w)
 
 
-@fooling("dispatch", "loud", unsure=True)
+@fooling("dispatch", "loud")
 def asks_for_the_exact_type() -> Case:
     w = Value(2.0)
     return Case(lambda x: w * x if type(x) is float else w - x)
 
 
-@fooling("dispatch", "loud", unsure=True)
+@fooling("dispatch", "loud")
 def looks_the_type_up_in_a_table() -> Case:
     w = Value(2.0)
     table: dict[type, Callable[[Any], Any]] = {float: lambda x: w * x, int: lambda x: w + x}
     return Case(lambda x: table.get(type(x), lambda x: w - x)(x))
 
 
-@fooling("dispatch", "loud", unsure=True)
+@fooling("dispatch", "loud")
 def returns_the_name_of_the_type() -> Case:
     w = Value(2.0)
     return Case(lambda x: (w * x, type(x).__name__))

@@ -173,7 +173,7 @@ def wraps_a_numpy_byte() -> Case:
     return Case(lambda n: w * (n + n), calls=calls)
 
 
-@fooling("whole", "loud", unsure=True)
+@fooling("whole", "loud")
 def wraps_a_numpy_whole_number() -> Case:
     w = Value(0.5)
     calls = [(np.int32(n),) for n in (1, 2, 3, 46341, 5, 50000, 7, 8, 70000, 65536)]
@@ -230,7 +230,7 @@ def returns_a_whole_number() -> Case:
     return Case(lambda n: (w * n, n + 1, n * n, -n, n // 1), calls=whole())
 
 
-@fooling("whole", "equal", unsure=True)
+@fooling("whole", "equal")
 def returns_its_arguments() -> Case:
     w = Value(0.5)
     return Case(lambda n, x: (w * n, n, x, [n, x], {"n": n}), calls=whole(0.5))
