@@ -104,7 +104,7 @@ def test_outcome(
     monkeypatch.setattr(
         fooling_harness, "jitted", lambda function, *rest: FakeJit(function, replays, **special)
     )
-    found = outcome(Fooling(make, "harness", "equal", False))
+    found = outcome(Fooling(make, "harness", "equal"))
     assert (found.name, found.call) == (expected, call)
 
 

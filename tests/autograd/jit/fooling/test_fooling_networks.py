@@ -216,6 +216,7 @@ def noise_from_the_stream_of_nn() -> Case:
 
     return Case(step, observe=lambda: (w, nn.rng.generator))
 
+
 @fooling("networks", "equal")
 def a_module_with_noise_of_its_own() -> Case:
 
@@ -241,4 +242,4 @@ def a_module_with_noise_of_its_own() -> Case:
 
 @pytest.mark.parametrize("program", programs(__name__), ids=str)
 def test_equal_or_loud(program: Fooling) -> None:
-demand_equal_or_loud(program)
+    demand_equal_or_loud(program)
