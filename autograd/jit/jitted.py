@@ -273,7 +273,7 @@ class Jitted:
                 watch.put_back()
             elif isinstance(error, Exception) and tracer.refusals:
                 raise tracer.refusals[0] from error  # the function, or C code, made this of it
-            if not isinstance(error, TypeError | AttributeError | LookupError | ValueError):
+            if not isinstance(error, TypeError | AttributeError | LookupError):
                 raise
             refusal = TraceError(
                 f"this works for plain numbers only ({error}): do it outside, and pass what it"

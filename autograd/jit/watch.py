@@ -87,9 +87,7 @@ class Watch:
         for place, name, content in self._others if same else self._kept:
             now = _read(place, name)
             if now is not content and not _equal(now, content):
-                self.has_lost = type(content) not in _PLAIN and not isinstance(
-                    content, FunctionType
-                )
+                self.has_lost = type(content) not in _PLAIN | {FunctionType}
                 return "a variable of an enclosing function" if name == "cell_contents" else name
         for thing, content in self._rest if same else self._all:
             if not _same(_content(thing), content):
@@ -126,7 +124,8 @@ class Watch:
             parts = [part for _, part in parts] if issubclass(kind, dict) else list(parts)
             self._wait_for(*parts[:_MOST])
             plain = _PLAIN.issuperset(map(type, parts))
-            if len(parts) <= (self._room if plain else _MOST):
+            may_change = not issubclass(kind, tuple | frozenset)
+            if may_change and len(parts) <= (self._room if plain else _MOST):
                 self._room -= plain * (len(parts) + 30)
                 self._containers.append(thing)
         elif not issubclass(kind, ModuleType | type):
