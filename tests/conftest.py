@@ -1,4 +1,4 @@
-"""What every test starts from: a small heap, and Ctrl-C raises KeyboardInterrupt."""
+"""What every test starts from: no garbage, and Ctrl-C raises KeyboardInterrupt."""
 
 import gc
 import signal
@@ -19,16 +19,6 @@ def pytest_collection_modifyitems(items):
 def pytest_collection_finish(session):
     """Let the collector run seldom: graphs have no cycles, and it took an eighth of all time."""
     gc.set_threshold(50_000, 20, 100)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _small_heap():
-    """Hide from the garbage collector what pytest and tests before hold: more than a test makes.
-
-    Each `gc.collect()` would look through all of it for garbage.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -196,7 +196,8 @@ def _flatten_array(nest: Any, dtype: Any, numbers: Numbers, values: list[Value])
         else:
             numbers.extend(floats.ravel().tolist())
         return ("array", nest.shape, (list, floats.size, "number"))
-    if dtype == np.int64 and isinstance(numbers, list) and nest.size:  # may be computed
+    # These may be computed; a scalar of NumPy is a constant.
+    if dtype == np.int64 and isinstance(numbers, list) and nest.size and nest.ndim:
         numbers.extend(nest.ravel().tolist())
         return ("array", nest.shape, (list, nest.size, "whole"))
     if kind == "b" or (kind in "iu" and isinstance(numbers, list)):

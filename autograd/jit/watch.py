@@ -195,7 +195,9 @@ def _content(thing: Any) -> Any:
         return list(thing.items())
     if isinstance(thing, np.ndarray):
         return thing.ravel().tolist()
-    return type(thing)(thing)
+    if isinstance(thing, tuple):
+        return thing
+    return set(thing) if isinstance(thing, set | frozenset) else list(thing)
 
 
 def _same(entries: Any, before: Any) -> bool:
