@@ -1,17 +1,24 @@
-"""How does a training step run without Python? Recorded once, simplified, scheduled, replayed.
+"""How does a training step run without Python? Recorded, simplified, scheduled, replayed, checked.
+
+For each structure of arguments, the first call is eager and the second is recorded while it
+computes. From the third on calls are replayed, and now and then a replay runs beside the eager
+call, which it must equal to the last bit.
 
 The rooms, in the order in which a call goes through them:
 
-    jitted.py       record, replay, or call eagerly?
+    jitted.py       eager, recorded, replayed or checked?
     structure.py    arguments laid out as a row of numbers
-    watch.py        what else the function depends on
-    record.py       run the function once on recorded Values (recorded.py), of which recorder.py,
-                    tracer.py and derive.py make a graph (graph.py); what cannot be recorded gets
-                    an error (refusal.py)
+    watch.py        what else the function depends on: the names that its code loads (loads.py)
+    record.py       an eager call in which capture.py sees what is read and written of Values
+    recorder.py     the engine does each operation; tracer.py notes its node in a graph (graph.py),
+                    derive.py those of gradients; numbers know their nodes (recorded.py); what a
+                    replay could not repeat gets an error (refusal.py)
     simplify.py     the same numbers from fewer operations
     schedule.py     alike operations side by side, in strided runs
     backends/       carried out with NumPy, or with kernels compiled by LLVM
-    program.py      numbers in, run, check, numbers out (ports.py)
+    program.py      numbers in, run, numbers out (ports.py, leaves.py); a picture of it (picture.py)
+    results.py      results of one kind, whichever call they are from
+    check.py        a replay beside the eager call
 
 >>> from autograd import Value
 >>> w = Value(2.0)
@@ -20,12 +27,14 @@ The rooms, in the order in which a call goes through them:
 ...     loss = (w * x - 1.0) ** 2
 ...     w.grad = 0.0
 ...     loss.backward()
-...     w.assign(w - 0.1 * w.grad)
+...     w.data -= 0.1 * w.grad
 ...     return loss
->>> [round(step(1.0).data, 4) for _ in range(3)]
-[1.0, 0.64, 0.4096]
+>>> [round(step(1.0).data, 4) for _ in range(4)]  # eager, recorded, replayed and checked, replayed
+[1.0, 0.64, 0.4096, 0.2621]
 >>> round(w.data, 4)
-1.512
+1.4096
+>>> step.programs
+[<program of step: 14 nodes, 2 replays>]
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from statistics import median
 
 import numpy as np
 import pytest
+from jit_step import points
 
 import nn
 from autograd import Value
@@ -104,6 +105,56 @@ def test_recording(report, run):
     assert second < 1.0
 
 
+def hinge_step(sizes):
+    """A training step, as a plain function: a network of these sizes, hinge loss, Adam."""
+    nn.seed(1)
+    model = nn.MLP(2, sizes)
+    optimizer = nn.Adam(model, lr=0.01)
+
+    def step(inputs, targets):
+        loss = nn.hinge([model(x) for x in inputs], targets)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step
+
+
+def test_cost_of_checks(report):
+    """What the checks add to 1,000 replays of the moons step.
+
+    Each checked call is compared with an eager step right after it, as the machine may be busy at
+    times; the replay that it would be otherwise is too short to count. The median of rounds with a
+    new function each.
+    """
+    inputs, targets = [np.array(part, dtype=float) for part in points()]
+    eager = hinge_step([16, 16, 1])
+    eager(inputs, targets)
+    costs = []
+    for _ in range(5):
+        step = jit(hinge_step([16, 16, 1]))
+        for _ in range(2):
+            step(inputs, targets)
+        (program,) = step.programs
+        ratios = []
+        for _ in range(1_000):
+            checks = program.checks
+            taken = timed(step, inputs, targets)
+            if program.checks > checks:
+                ratios.append(taken / timed(eager, inputs, targets))
+        costs.append(sum(ratios))
+    cost = median(costs)
+    report(f"moons: {len(ratios)} checks of 1,000 replays", f"{cost:.1f} eager steps", "at most 6")
+    assert cost <= 6.0
+
+
+def timed(step, *arguments) -> float:
+    start = time.perf_counter()
+    step(*arguments)
+    return time.perf_counter() - start
+
+
 def recorded(steps: int) -> float:
     """The seconds that it takes to record a recurrence and its derivative, every stage."""
     w = Value(0.9)
@@ -184,19 +235,8 @@ def test_memory_of_replays(report):
     def resident():
         return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
 
-    nn.seed(1)
-    model = nn.MLP(2, [8, 1])
-    optimizer = nn.Adam(model, lr=0.01)
+    step = jit(hinge_step([8, 1]))
     inputs, targets = np.random.default_rng(1).normal(size=(20, 2)), np.ones(20)
-
-    @jit
-    def step(inputs, targets):
-        loss = nn.hinge([model(x) for x in inputs], targets)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return loss
-
     for _ in range(1_000):
         step(inputs, targets)
     before = resident()
