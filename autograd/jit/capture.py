@@ -103,7 +103,11 @@ def called_in(context: Context, function: Callable[..., Any], *args: Any, **kwar
                     setattr(kind, name, stand_in)
             return context.run(function, *args, **kwargs)
     finally:
-        _end_standing_in()
+        try:
+            _end_standing_in()
+        except BaseException:  # a Ctrl-C; after a second one the next read of a Value does it
+            _end_standing_in()
+            raise
 
 
 def _end_standing_in() -> None:

@@ -205,8 +205,8 @@ def test_a_form_with_an_operand_that_is_not_there_is_refused(form: Any) -> None:
 
 # --- no second list -------------------------------------------------------------------------------
 
-# What operators of Python, derivatives of choices and conditions of a recording are made of. A
-# backend may have a way of its own to compute a row, beside the general one.
+# What the operators of Python, the derivatives of choices and the conditions of a recording are
+# made of. A backend may have a way of its own to compute a row, beside the general one.
 ARITHMETIC = {"add", "sub", "mul", "div", "neg", "pow", "power", "abs", "where", "greater"}
 MAY_NAME_ROWS = {"ops.py", "value.py", "__init__.py"}
 

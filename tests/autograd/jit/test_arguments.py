@@ -8,6 +8,7 @@ import dataclasses
 import enum
 import functools
 import re
+import sys
 import warnings
 from collections.abc import Callable
 from fractions import Fraction
@@ -171,15 +172,21 @@ def test_integers_of_a_byte_or_two_compute_as_eagerly_or_are_refused() -> None:
 NUMBERS = np.random.default_rng(0).normal(size=37)
 
 
-@pytest.mark.parametrize("reduce", [lambda a: a.cumsum()[-1], lambda a: sum(a.tolist())])
+IN_ORDER = [lambda a: a.cumsum()[-1]]
+OTHERWISE = [np.sum, lambda a: a @ a]
+(IN_ORDER if sys.version_info < (3, 12) else OTHERWISE).append(lambda a: sum(a.tolist()))
+
+
+@pytest.mark.parametrize("reduce", IN_ORDER)
 def test_sums_of_an_array_of_numbers_in_order(reduce: Any) -> None:
     same(lambda: (lambda a: w * reduce(a), []), (NUMBERS,), (-NUMBERS,), replayed=True)
 
 
-@pytest.mark.parametrize("reduce", [np.sum, lambda a: a @ a])
-def test_reductions_by_numpy_whose_order_is_another_are_found(reduce: Any) -> None:
+@pytest.mark.parametrize("reduce", OTHERWISE)
+def test_reductions_that_round_floats_in_another_way_are_found(reduce: Any) -> None:
     """NumPy adds floats pairwise, and objects one after the other: the last bits differ.
 
+    From Python 3.12 on, `sum` makes up for what the rounding of floats has lost, but not of others.
     So they do in the recorded call, too: it is in doubt.
     """
     run = jit(lambda a: w * reduce(a))
