@@ -20,7 +20,7 @@ from statistics import median
 
 import numpy as np
 import pytest
-from jit_step import points
+from jit_step import L2, LR, points
 
 import nn
 from autograd import Value
@@ -105,14 +105,15 @@ def test_recording(report, run):
     assert second < 1.0
 
 
-def hinge_step(sizes):
-    """A training step, as a plain function: a network of these sizes, hinge loss, Adam."""
+def moons_step():
+    """The training step of jit_step.py, as a plain function."""
     nn.seed(1)
-    model = nn.MLP(2, sizes)
-    optimizer = nn.Adam(model, lr=0.01)
+    model = nn.MLP(2, [16, 16, 1])
+    optimizer = nn.Adam(model, lr=LR)
 
     def step(inputs, targets):
-        loss = nn.hinge([model(x) for x in inputs], targets)
+        penalty = L2 * sum(p * p for p in optimizer.parameters)
+        loss = nn.hinge([model(x) for x in inputs], targets) + penalty
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -129,11 +130,11 @@ def test_cost_of_checks(report):
     new function each.
     """
     inputs, targets = [np.array(part, dtype=float) for part in points()]
-    eager = hinge_step([16, 16, 1])
+    eager = moons_step()
     eager(inputs, targets)
     costs = []
     for _ in range(5):
-        step = jit(hinge_step([16, 16, 1]))
+        step = jit(moons_step())
         for _ in range(2):
             step(inputs, targets)
         (program,) = step.programs
@@ -235,8 +236,19 @@ def test_memory_of_replays(report):
     def resident():
         return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
 
-    step = jit(hinge_step([8, 1]))
+    nn.seed(1)
+    model = nn.MLP(2, [8, 1])
+    optimizer = nn.Adam(model, lr=0.01)
     inputs, targets = np.random.default_rng(1).normal(size=(20, 2)), np.ones(20)
+
+    @jit
+    def step(inputs, targets):
+        loss = nn.hinge([model(x) for x in inputs], targets)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+
     for _ in range(1_000):
         step(inputs, targets)
     before = resident()
