@@ -41,6 +41,7 @@ _LEFT_ALONE = (
     *(CodeType, FrameType, ModuleType, threading.Thread),
     *(io.IOBase, logging.Handler, SimpleQueue),
 )
+_REST: Any = object()  # what follows in the state of an object has no names
 # What the library itself sets in a call.
 _OURS = frozenset(["_context", "_shared", "_programs"])
 
@@ -68,7 +69,10 @@ class Effects:
                 continue
             place = sum(itertools.takewhile(bool, map(operator.eq, now, before)))
             kind, name = (now + before)[place - place % 2]
-            if kind is str and isinstance(thing, dict | type) and name.isidentifier():
+            is_named = (object, id(_REST)) not in now[:place] and not isinstance(
+                thing, list | tuple
+            )
+            if kind is str and name.isidentifier() and is_named:
                 return str(name)
             what = type(thing).__name__
             what = f"what is in {'an' if what[0] in 'aeiouAEIOU' else 'a'} {what}"
@@ -131,11 +135,16 @@ def _parts(thing: Any, names: Any = None) -> list[Any]:
     for known, read in _READ.items():
         if issubclass(kind, known):
             return list(read(thing))
+    space: Any = {}
     with contextlib.suppress(Exception):  # it has no attributes, or is a proxy
-        object.__getattribute__(thing, "__dict__")  # from now on they are in a dict
-    is_iterator = hasattr(kind, "__length_hint__") and hasattr(kind, "__next__")
-    hint = [operator.length_hint(thing)] if is_iterator and _is_fixed(kind) else []
-    return gc.get_referents(thing) + hint
+        space = object.__getattribute__(thing, "__dict__")
+    attributes = [(key, part) for key, part in space.items() if key not in _OURS]
+    # What the collector sees besides, in slots and in C, may list attributes once more.
+    known = {id(space), id(kind), *map(id, space.values())}
+    rest = [part for part in gc.get_referents(thing) if id(part) not in known]
+    if hasattr(kind, "__length_hint__") and hasattr(kind, "__next__") and _is_fixed(kind):
+        rest.append(operator.length_hint(thing))
+    return [part for item in attributes for part in item] + [_REST, *rest]
 
 
 def _is_of_type(key: Any) -> bool:
@@ -156,7 +165,7 @@ def _in_generator(generator: Any) -> list[Any]:
 
 _READ: dict[Any, Any] = {
     list | tuple | deque | set | frozenset: iter,
-    Value: lambda value: [value.label],
+    Value: lambda value: [_REST, value.label],
     CellType: _contents,
     ContextVar: lambda variable: [variable.get(None)],
     GeneratorType: _in_generator,
