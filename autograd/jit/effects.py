@@ -15,7 +15,6 @@ import itertools
 import logging
 import operator
 import sys
-import threading
 from array import array
 from collections import deque
 from collections.abc import Iterable
@@ -36,9 +35,10 @@ from autograd.value import Value
 _MOST = 20_000  # objects to look at; what is farther away is left to the check
 _PLAIN = frozenset([bool, int, float, complex, str, bytes, type(None)])
 _CACHE = type(functools.cache(len))
-# Code, and output: files, logs and queues are like what print() writes.
+# Code, and output: files, logs and queues are like what print() writes. Nor do the locks and events
+# by which threads wait for each other count.
 _LEFT_ALONE = (
-    *(CodeType, FrameType, ModuleType, threading.Thread),
+    *(CodeType, FrameType, ModuleType),
     *(io.IOBase, logging.Handler, SimpleQueue),
 )
 _REST: Any = object()  # what follows in the state of an object has no names
@@ -89,6 +89,8 @@ class Effects:
             self._look_at_function(thing)
         elif issubclass(kind, _CACHE):  # its entries are no effect, but what is in them may change
             self._waiting += [part for parts in gc.get_referents(thing) for part in _parts(parts)]
+        elif kind.__module__ in ("threading", "queue"):
+            pass
         elif kind.__module__.startswith("autograd.") and not issubclass(kind, Value | Primitive):
             self._waiting.append(getattr(thing, "__wrapped__", None))  # of a jitted function
         elif issubclass(kind, type):
@@ -172,7 +174,7 @@ _READ: dict[Any, Any] = {
     itertools.count | itertools.repeat: lambda iterator: [repr(iterator)],
     np.ndarray: lambda a: a.ravel().tolist() if a.dtype.hasobject else [a.tobytes()],
     array | bytearray | memoryview: lambda numbers: [bytes(numbers)],
-    Random: lambda stream: [repr(Random.getstate(stream)), vars(stream)],
+    Random: lambda stream: [repr(Random.getstate(stream))],
     np.random.Generator: lambda stream: [repr(stream.bit_generator.state)],
     ref: lambda reference: [reference()],
 }

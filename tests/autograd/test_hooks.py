@@ -1,7 +1,7 @@
 """What a library asks of a recording gives eagerly and in a replay the same numbers and errors."""
 
 import random
-from types import SimpleNamespace
+from queue import SimpleQueue
 
 import pytest
 
@@ -93,7 +93,7 @@ def test_nothing_is_recorded_outside_a_recording(number):
 
 
 def test_arguments_gradients_and_draws_are_recorded_numbers_but_results_are_not():
-    w, found = Value(2.0), SimpleNamespace()
+    w, found = Value(2.0), SimpleQueue()
 
     def step(x):
         loss = w * x
@@ -109,15 +109,16 @@ def test_arguments_gradients_and_draws_are_recorded_numbers_but_results_are_not(
             "constant": 1.0,
         }
         if hooks.is_recording():
-            found.recorded = {name: hooks.is_recorded(thing) for name, thing in things.items()}
+            found.put({name: hooks.is_recorded(thing) for name, thing in things.items()})
         return loss
 
     replayed = jit(step)
     for _ in range(3):
         replayed(3.0)
     numbers = ("argument", "number", "gradient", "draw", "of a Value")
-    assert {name for name, recorded in found.recorded.items() if recorded} == set(numbers)
-    assert len(found.recorded) == 8
+    recorded = found.get_nowait()
+    assert {name for name, is_recorded in recorded.items() if is_recorded} == set(numbers)
+    assert len(recorded) == 8
 
 
 def test_draws_are_noted_with_their_keys_where_somebody_asks_for_them():
