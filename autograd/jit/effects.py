@@ -69,9 +69,7 @@ class Effects:
                 continue
             place = sum(itertools.takewhile(bool, map(operator.eq, now, before)))
             kind, name = (now + before)[place - place % 2]
-            is_named = (object, id(_REST)) not in now[:place] and not isinstance(
-                thing, list | tuple
-            )
+            is_named = _mark(_REST) not in now[:place] and not isinstance(thing, list | tuple)
             if kind is str and name.isidentifier() and is_named:
                 return str(name)
             what = type(thing).__name__
@@ -111,16 +109,18 @@ class Effects:
 
 def _state(thing: Any, names: Any) -> list[Any]:
     """What there is in an object: plain things by type and value, all others by identity."""
-    return [(type(part), _mark(part)) for part in _parts(thing, names)]
+    return list(map(_mark, _parts(thing, names)))
 
 
-def _mark(part: Any) -> Any:
+def _mark(part: Any) -> tuple[Any, Any]:
     kind = type(part)
+    if kind in _PLAIN:
+        return kind, repr(part) if kind is float else part
     if kind is tuple:
-        return tuple([(type(entry), _mark(entry)) for entry in part])
+        return kind, tuple(map(_mark, part))
     if kind is MethodType:  # another object each time that it is looked up
-        return id(part.__func__), id(part.__self__)
-    return repr(part) if kind is float else part if kind in _PLAIN else id(part)
+        return kind, (id(part.__func__), id(part.__self__))
+    return object, id(part)  # whatever its class is: that of a leaf changes once
 
 
 def _parts(thing: Any, names: Any = None) -> list[Any]:
