@@ -19,7 +19,7 @@ class Clock:
 
     def pass_by(self, number: float) -> None:
         """From now on give larger numbers than this one, which a copied or unpickled node has."""
-        with _setting:
+        with _setting.lock:
             if number >= next(self.numbers):
                 # Far beyond: what another thread takes from the old count meanwhile is smaller.
                 self.numbers = count(int(number) + 2**32)

@@ -23,9 +23,3 @@ class Lock:
     def _renew(self) -> None:
         self.lock = threading.RLock()
         self.notes: list[Any] = []
-
-    def __enter__(self) -> None:
-        self.lock.acquire()
-
-    def __exit__(self, *exception: object) -> None:
-        self.lock.release()

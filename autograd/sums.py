@@ -142,7 +142,7 @@ class _WeightedSum(Folded):
 
 def _parts(node: Value, terms: Terms) -> list[Value]:
     """The products and additions of a sum, made as the operators would have made them."""
-    with _looking:
+    with _looking.lock:
         if terms.parts is not None:
             return terms.parts
         context = node.context

@@ -52,7 +52,7 @@ def write_gradients(output: Any, run: Callable[[Any, list[Any]], None] = sweep_f
 
     All gradients are restored if anything is raised.
     """
-    with _one_pass:
+    with _one_pass.lock:
         if _one_pass.notes:
             _require_another_graph(output)
         leaves, inner = ancestors(output)

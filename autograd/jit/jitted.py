@@ -387,7 +387,7 @@ def jit(
     static: str | Iterable[str] = (),
     check: str = "sometimes",
 ) -> Any:
-    """A function that is recorded once and then replayed without Python; also a decorator.
+    """A function that is recorded in its second call and then replayed; also a decorator.
 
     Args:
         function: takes numbers, Values, and nested lists, tuples, dicts and arrays of them;

@@ -77,7 +77,9 @@ def test_a_wrong_seed_changes_nothing():
 
 @pytest.mark.usefixtures("unseeded")
 def test_a_replay_draws_what_the_eager_call_draws_from_pythons_own_stream():
-    model = nn.Sequential(nn.Layer(4, 4), nn.Dropout(0.5), nn.Layer(4, 1, "linear"))
+    weights = random.Random(1)
+    first = nn.Layer(4, 4, "tanh", generator=weights)
+    model = nn.Sequential(first, nn.Dropout(0.5), nn.Layer(4, 1, "linear", generator=weights))
     found = []
     for call in (model, jit(lambda x: model(x), backend="numpy")):
         random.seed(7)

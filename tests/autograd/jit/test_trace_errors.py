@@ -198,6 +198,11 @@ OTHERS = {
 w = Value(2.0, label="w")
 
 
+@pytest.fixture(autouse=True)
+def _w_as_before() -> None:
+    w.data, w.grad = 2.0, 0.0
+
+
 def judged(name: str, look: Look, sort: str, of: Callable[..., Any], kind: Any = float) -> None:
     """Demand what a look gives: the eager results, or a TraceError at once, or by the check."""
     of_number = sort in ("a number passed", "a gradient")
