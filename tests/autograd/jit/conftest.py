@@ -1,5 +1,8 @@
 """What every test of the jit starts from: a helper whose assertions speak, one random stream."""
 
+import os
+import traceback
+
 import pytest
 
 import nn
@@ -20,3 +23,27 @@ def _warm():
 @pytest.fixture(autouse=True)
 def _seeded():
     nn.seed(0)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """Run each test of disturbances in a process of its own: what it disturbs is not the next one.
+
+    A Ctrl-C at any instant may hit pytest, Python's own library or NumPy half way.
+    """
+    if pyfuncitem.module.__name__ != "test_disturbances":
+        return None
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            names = pyfuncitem._fixtureinfo.argnames
+            pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names})
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    assert status == 0, "it failed in its process: see its stderr"
+    return True
