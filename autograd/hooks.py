@@ -131,22 +131,5 @@ def require(condition: Any, otherwise: Callable[[], Exception] | None = None) ->
         raise _hooks().error(otherwise)
 
 
-_changes = 0
-
-
-def changes() -> int:
-    """How often attributes of Watched objects were assigned so far."""
-    return _changes
-
-
 class Watched:
-    """A base class whose attributes recorded functions depend on: programs notice assignments.
-
-    Attributes whose names begin with an underscore are ignored.
-    """
-
-    def __setattr__(self, name: str, content: Any) -> None:
-        object.__setattr__(self, name, content)
-        if name[0] != "_":
-            global _changes
-            _changes += 1
+    """A base class of what recorded functions depend on: programs guard its public attributes."""
