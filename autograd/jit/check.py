@@ -20,8 +20,7 @@ from autograd.clock import clock
 from autograd.jit.capture import numbers_of
 from autograd.jit.program import UNSURE, Program
 from autograd.jit.refusal import TraceError
-from autograd.jit.results import Output, Passed, as_replayed
-from autograd.jit.structure import build, flatten
+from autograd.jit.results import Output, Passed, as_replayed, laid_out, structure_of_plain
 from autograd.value import Value
 
 CAUSES = (
@@ -117,15 +116,11 @@ def _unlike(what: str, found: Any, replayed: Any) -> str:
 def _differing_results(
     program: Program, computed: list[float], returned: Any, passed: Sequence[Value]
 ) -> Iterator[str]:
-    numbers: list[Any] = []
-    values: list[Value] = []
     expected = program.returned
     try:
-        structure = flatten(returned, numbers, values)
+        structure, numbers, values = laid_out(returned)
         numbers = [float(n) if isinstance(n, float) else n for n in numbers]  # also np.float64
-        # Laid out again, as what was recorded: arrays of objects may hold plain numbers.
-        built = build(structure, iter(numbers).__next__, iter(values).__next__)
-        structure = flatten(built, [], [])
+        structure = structure_of_plain(structure, numbers, values)
     except (TraceError, OverflowError):
         structure = None
     if structure != expected.structure:

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 from autograd.context import current
 from autograd.jit.capture import called_in
 from autograd.jit.graph import Graph, Source
-from autograd.jit.recorded import Number, Whole, number_at, plain
+from autograd.jit.recorded import Number, Whole, number_at
 from autograd.jit.recorder import Recorder
 from autograd.jit.refusal import TraceError
-from autograd.jit.results import Output, Passed, Returned
-from autograd.jit.structure import build, flatten, objects_in
+from autograd.jit.results import Output, Passed, Returned, laid_out, structure_of_plain
+from autograd.jit.structure import build, objects_in
 from autograd.jit.tracer import Leaf, Tracer
 from autograd.value import Value
 
@@ -68,7 +68,7 @@ def record(
         tracer.node_of(value)
     whole = partial(argument, int)
     args, kwargs = build(structure, partial(argument, float), iter(passed).__next__, whole)
-    before = _laid_out((args, kwargs))
+    before = _identities((args, kwargs))
     outer, context = current.get(), copy_context()
     remembers = outer.interpreter is outer.interpreter.with_history()
     # In a copy of the context, which Python leaves whatever interrupts the call.
@@ -79,12 +79,10 @@ def record(
             variable.set(content)
     if tracer.refusals:
         raise tracer.refusals[0]
-    if _laid_out((args, kwargs)) != before:
+    if _identities((args, kwargs)) != before:
         raise TraceError("an argument is changed, which a replay would not: return what it becomes")
-    shape, given, found = _flat(returned)
-    # Laid out again, as plain numbers would be.
-    plain_numbers = map(plain, given)
-    shape, _, _ = _flat(build(shape, plain_numbers.__next__, iter(found).__next__))
+    shape, given, found = laid_out(returned)
+    shape = structure_of_plain(shape, given, found)
     if any(True for _ in objects_in(shape)):
         raise TraceError("a function or an object cannot be returned: return its Values")
     values = [_output(tracer, value, passed) for value in found]
@@ -107,17 +105,10 @@ def record(
     return recording, returned
 
 
-def _flat(nest: Any) -> tuple[Any, list[Any], list[Value]]:
-    numbers: list[Any] = []
-    values: list[Value] = []
-    structure = flatten(nest, numbers, values)
-    return structure, numbers, values
-
-
-def _laid_out(given: Any) -> Any:
+def _identities(given: Any) -> Any:
     """The structure of arguments, and the identities of what is in it."""
     try:
-        structure, numbers, values = _flat(given)
+        structure, numbers, values = laid_out(given)
     except TraceError:  # the function put something into it that no argument may hold
         return None
     return structure, list(map(id, numbers)), list(map(id, values))

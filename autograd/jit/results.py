@@ -69,15 +69,30 @@ class Returned(NamedTuple):
         return build(self.structure, iter(numbers).__next__, iter(values).__next__)
 
 
+def laid_out(nest: Any) -> tuple[Any, list[Any], list[Value]]:
+    """The structure of what a function takes or returns, and the numbers and Values in it.
+
+    Raises TraceError, or OverflowError, for what cannot be laid out; see `flatten`.
+    """
+    numbers: list[Any] = []
+    values: list[Value] = []
+    structure = flatten(nest, numbers, values)
+    return structure, numbers, values
+
+
+def structure_of_plain(structure: Any, numbers: Sequence[Any], values: Sequence[Value]) -> Any:
+    """The structure that the same has with plain numbers: lists of these are laid out otherwise."""
+    rebuilt = build(structure, map(plain, numbers).__next__, iter(values).__next__)
+    return laid_out(rebuilt)[0]
+
+
 def as_replayed(returned: Any, since: float) -> Any:
     """What an eager call returned, as a replay would return it.
 
     since: the number of the clock when the call began.
     """
-    numbers: list[Any] = []
-    values: list[Value] = []
     try:
-        structure = flatten(returned, numbers, values)
+        structure, numbers, values = laid_out(returned)
     except (TraceError, OverflowError):  # a recording will refuse it
         return returned
     computed = [value._left is not None and value._made >= since for value in values]
