@@ -21,19 +21,19 @@ from collections.abc import Iterable
 from contextvars import ContextVar
 from queue import SimpleQueue
 from random import Random
-from types import CellType, CodeType, FrameType, FunctionType, GeneratorType, MethodType, ModuleType
+from types import CellType, CodeType, FrameType, FunctionType, GeneratorType, ModuleType
 from typing import Any
 from weakref import ref
 
 import numpy as np
 
 from autograd.jit.loads import loads
+from autograd.jit.marks import PLAIN, mark
 from autograd.jit.refusal import is_fixed, is_installed
 from autograd.primitive import Primitive
 from autograd.value import Value
 
 _MOST = 20_000  # objects to look at; what is farther away is left to the check
-_PLAIN = frozenset([bool, int, float, complex, str, bytes, type(None)])
 _CACHE = type(functools.cache(len))
 # Code, and output: files, logs and queues are like what print() writes. Nor do the locks and events
 # by which threads wait for each other count.
@@ -55,7 +55,7 @@ class Effects:
         seen: dict[int, Any] = {}
         while self._waiting and len(seen) < _MOST:
             thing = self._waiting.popleft()  # the nearest first
-            if id(thing) not in seen and type(thing) not in _PLAIN:
+            if id(thing) not in seen and type(thing) not in PLAIN:
                 seen[id(thing)] = thing
                 self._look_at(thing)
         del self._waiting
@@ -69,7 +69,7 @@ class Effects:
                 continue
             place = sum(itertools.takewhile(bool, map(operator.eq, now, before)))
             kind, name = (now + before)[place - place % 2]
-            is_named = _mark(_REST) not in now[:place] and not isinstance(thing, list | tuple)
+            is_named = mark(_REST) not in now[:place] and not isinstance(thing, list | tuple)
             if kind is str and name.isidentifier() and is_named:
                 return str(name)
             what = type(thing).__name__
@@ -109,18 +109,7 @@ class Effects:
 
 def _state(thing: Any, names: Any) -> list[Any]:
     """What there is in an object: plain things by type and value, all others by identity."""
-    return list(map(_mark, _parts(thing, names)))
-
-
-def _mark(part: Any) -> tuple[Any, Any]:
-    kind = type(part)
-    if kind in _PLAIN:
-        return kind, repr(part) if kind is float else part
-    if kind is tuple:
-        return kind, tuple(map(_mark, part))
-    if kind is MethodType:  # another object each time that it is looked up
-        return kind, (id(part.__func__), id(part.__self__))
-    return object, id(part)  # whatever its class is: that of a leaf changes once
+    return list(map(mark, _parts(thing, names)))
 
 
 def _parts(thing: Any, names: Any = None) -> list[Any]:
@@ -183,5 +172,5 @@ _READ: dict[Any, Any] = {
 def _is_fixed(kind: type) -> bool:
     """Whether a class is this library's, Python's own, or an installed one."""
     file = getattr(sys.modules.get(kind.__module__), "__file__", None) or ""
-    known = kind.__module__.partition(".")[0] in sys.stdlib_module_names
-    return known - (kind.__module__ == "__main__") > 0 or is_fixed(file) or is_installed(file)
+    is_standard = kind.__module__.partition(".")[0] in sys.stdlib_module_names
+    return is_standard or is_fixed(file) or is_installed(file)

@@ -22,11 +22,11 @@ import numpy as np
 
 from autograd import hooks
 from autograd.jit.loads import loads
+from autograd.jit.marks import PLAIN, mark
 from autograd.jit.refusal import is_fixed
 from autograd.value import Value
 
 _MISSING: Any = object()
-_PLAIN = frozenset([bool, int, float, complex, str, bytes, type(None)])
 _FILL: dict[Any, Any] = {
     list: list.extend,
     deque: deque.extend,
@@ -86,8 +86,8 @@ class Watch:
             same = False
         for place, name, content in self._others if same else self._kept:
             now = _read(place, name)
-            if now is not content and not _equal(now, content):
-                self.has_lost = type(content) not in _PLAIN | {FunctionType}
+            if now is not content and mark(now) != mark(content):
+                self.has_lost = type(content) not in PLAIN | {FunctionType}
                 return "a variable of an enclosing function" if name == "cell_contents" else name
         for thing, content in self._rest if same else self._all:
             if not _same(_content(thing), content):
@@ -123,7 +123,7 @@ class Watch:
             parts = _content(thing)
             parts = [part for _, part in parts] if issubclass(kind, dict) else list(parts)
             self._wait_for(*parts[:_MOST])
-            plain = _PLAIN.issuperset(map(type, parts))
+            plain = PLAIN.issuperset(map(type, parts))
             may_change = not issubclass(kind, tuple | frozenset)
             if may_change and len(parts) <= (self._room if plain else _MOST):
                 self._room -= plain * (len(parts) + 30)
@@ -208,17 +208,4 @@ def _same(entries: Any, before: Any) -> bool:
     except Exception:  # of arrays, whose comparison is no bool: another one than before
         return False
     # An array gives another nan each time.
-    return _PLAIN.issuperset(map(type, entries)) and repr(entries) == repr(before)
-
-
-def _equal(found: Any, content: Any) -> bool:
-    """Whether two plain things are the same number or text: 1, 1.0, True and -0.0 are not."""
-    if type(found) is not type(content):
-        return False
-    if isinstance(found, MethodType):  # another object each time that it is looked up
-        return bool(found == content)
-    if isinstance(found, tuple):
-        return len(found) == len(content) and all(
-            a is b or _equal(a, b) for a, b in zip(found, content, strict=True)
-        )
-    return type(found) in _PLAIN and repr(found) == repr(content)
+    return PLAIN.issuperset(map(type, entries)) and repr(entries) == repr(before)
