@@ -17,7 +17,6 @@ import numpy as np
 
 from autograd import hooks
 from autograd.clock import clock
-from autograd.jit.capture import numbers_of
 from autograd.jit.program import UNSURE, Program
 from autograd.jit.refusal import TraceError
 from autograd.jit.results import Output, Passed, as_replayed, laid_out, structure_of_plain
@@ -37,17 +36,17 @@ def checked(
     call: Callable[[], Any],
     numbers: array[float],
     passed: Sequence[Value],
+    before: Sequence[tuple[Value, float, float]],
     is_disturbed: Callable[[], bool],
 ) -> tuple[Any, str | None]:
     """What an eager call returns, as a replay returns it; and how a replay beside it differs.
 
     Args:
         call: makes the eager call. numbers, passed: its arguments.
+        before: other Values that the function may change, as they are; see `numbers_of`.
         is_disturbed: whether somebody has run the function since it was last asked: then there is
             nothing to compare.
     """
-    known = [value for value in program.watch.values if not any(value is v for v in passed)]
-    before = numbers_of(known)
     is_disturbed()
     program.read(numbers, passed)
     drawn: list[tuple[Any, Any]] = []
@@ -88,7 +87,7 @@ def _differences(
     out: Any,
     returned: Any,
     passed: Sequence[Value],
-    before: list[tuple[Value, float, float]],
+    before: Sequence[tuple[Value, float, float]],
 ) -> Iterator[str]:
     """What is not equal, in words."""
     ports = program.ports

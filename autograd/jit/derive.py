@@ -100,14 +100,15 @@ class Derivation(Tracer):
             before = sofar.get(value)
             sofar[value] = node if before is None else add(ops.add, (before, node))
 
-        pairs = list(zip(terms.weights, terms.inputs, strict=True))
-        for w, x in (*pairs[:0:-1], (None, None), pairs[0]):
-            if w is None or x is None:
-                if terms.start is not None:
-                    receive(terms.start, upstream)
-                continue
+        def receive_both(w: Value, x: Value) -> None:
             receive(w, add(ops.mul, (upstream, self.node_of(x))))
             receive(x, add(ops.mul, (upstream, self.node_of(w))))
+
+        for w, x in zip(terms.weights[:0:-1], terms.inputs[:0:-1], strict=True):
+            receive_both(w, x)
+        if terms.start is not None:
+            receive(terms.start, upstream)
+        receive_both(terms.weights[0], terms.inputs[0])
 
 
 class _Nothing:

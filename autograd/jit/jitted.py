@@ -309,7 +309,8 @@ class Jitted:
 
     def _checked(self, program: Program, programs: list[Program], call: _Call) -> Any:
         """An eager call beside which a replay is computed. Raises TraceError if they differ."""
-        undo = writers(numbers_of({*program.watch.values, *call.passed})) + program.ports.undo()
+        before = numbers_of(set(program.watch.values).difference(call.passed))
+        undo = writers([*before, *numbers_of(call.passed)]) + program.ports.undo()
         start = time.perf_counter()
         try:
             returned, difference = checked(
@@ -317,6 +318,7 @@ class Jitted:
                 lambda: self._called_plainly(call),
                 call.numbers,
                 call.passed,
+                before,
                 self._disturbed,
             )
         except BaseException:

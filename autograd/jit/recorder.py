@@ -41,8 +41,10 @@ class Recorder(Interpreter):
         """The result of the engine, and its node."""
         # The node first: it is that of the operands as they are now.
         node = self.tracer.note(primitive, operands_of(left, right))
-        own_context = self._engines_own.get(context) or self._outside(context)
-        value: Value = self._by_the_engine(self.engine.apply, own_context, primitive, left, right)
+        outside = self._outside(context)
+        value: Value = self._by_the_engine(
+            outside, self.engine.apply, outside, primitive, left, right
+        )
         self.tracer.nodes[value] = node
         return value
 
@@ -57,9 +59,10 @@ class Recorder(Interpreter):
         if not weights or not isinstance(start, Value):
             return super().weighted_sum(context, weights, inputs, start)
         first = self.tracer.note_sum(weights, inputs, start)
-        own_context = self._outside(current.get())
-        summed = self.engine.weighted_sum
-        value: Value = self._by_the_engine(summed, own_context, weights, inputs, start)
+        outside = self._outside(context)
+        value: Value = self._by_the_engine(
+            outside, self.engine.weighted_sum, outside, weights, inputs, start
+        )
         self.tracer.note_value_of_sum(value, first)
         return value
 
@@ -80,7 +83,7 @@ class Recorder(Interpreter):
             sweep_floats(output, inner)
             nodes.extend(inner)
 
-        self._by_the_engine(write_gradients, output, run)
+        self._by_the_engine(self._outside(current.get()), write_gradients, output, run)
         note_backward(self.tracer, Recorder.of, output, nodes)
 
     def grad(
@@ -95,8 +98,9 @@ class Recorder(Interpreter):
             self.tracer.node_of(value)
         if create_graph:  # its rules run on Values, and so are recorded
             return self.engine.grad(output, inputs, create_graph, each)
+        outside = self._outside(current.get())
         found: list[Value] = self._by_the_engine(
-            self.engine.grad, output, inputs, create_graph, each
+            outside, self.engine.grad, output, inputs, create_graph, each
         )
         note_grad(self.tracer, Recorder.of, output, inputs, found)
         return found
@@ -109,9 +113,9 @@ class Recorder(Interpreter):
         """The same recording, and results are leaves."""
         return self.both[False]
 
-    def _by_the_engine(self, function: Callable[..., Any], *args: Any) -> Any:
+    def _by_the_engine(self, outside: Context, function: Callable[..., Any], *args: Any) -> Any:
         """Call a function where arithmetic is the engine's own, and nothing is recorded."""
-        token = current.set(self._outside(current.get()))
+        token = current.set(outside)
         try:
             return function(*args)
         except Exception:
@@ -122,10 +126,10 @@ class Recorder(Interpreter):
 
     def _outside(self, context: Context) -> Context:
         """A context of the recording as the engine's own, for the results to keep."""
-        if not context.interpreter.hooks.recording:
-            return context
         found = self._engines_own.get(context)
         if found is None:
+            if not context.interpreter.hooks.recording:
+                return context
             found = context.under(self.engine)
             found.outer = None if context.outer is None else self._outside(context.outer)
             self._engines_own[context] = found
