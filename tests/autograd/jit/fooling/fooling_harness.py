@@ -84,6 +84,29 @@ class Case:
     close: Callable[[], Any] = lambda: None
 
 
+def two() -> list[Value]:
+    return [Value(0.5), Value(-1.5)]
+
+
+def loss_of(ws: Any, x: Any) -> Any:
+    return (ws[0] * x + ws[1] - 1.0) ** 2
+
+
+def updating(update: Any) -> Case:
+    """A training step on two weights that ends with an update by hand."""
+    ws = two()
+
+    def step(x: float) -> Any:
+        loss = loss_of(ws, x)
+        for w in ws:
+            w.grad = 0.0
+        loss.backward()
+        update(ws)
+        return loss
+
+    return Case(step, observe=lambda: ws)
+
+
 @dataclasses.dataclass(frozen=True)
 class Fooling:
     """A program of the corpus."""

@@ -6,32 +6,18 @@ import operator
 from typing import Any
 
 import pytest
-from fooling_harness import Case, Fooling, demand_equal_or_loud, fooling, programs
+from fooling_harness import (
+    Case,
+    Fooling,
+    demand_equal_or_loud,
+    fooling,
+    loss_of,
+    programs,
+    two,
+    updating,
+)
 
 from autograd import Value, grad
-
-
-def two() -> list[Value]:
-    return [Value(0.5), Value(-1.5)]
-
-
-def loss_of(ws: Any, x: Any) -> Any:
-    return (ws[0] * x + ws[1] - 1.0) ** 2
-
-
-def updating(update: Any) -> Case:
-    """A training step on two weights that ends with an update by hand."""
-    ws = two()
-
-    def step(x: float) -> Any:
-        loss = loss_of(ws, x)
-        for w in ws:
-            w.grad = 0.0
-        loss.backward()
-        update(ws)
-        return loss
-
-    return Case(step, observe=lambda: ws)
 
 
 @fooling("updates", "equal")
