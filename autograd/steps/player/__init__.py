@@ -5,7 +5,18 @@ from __future__ import annotations
 import re
 from importlib.resources import files
 
-SCRIPTS = ("operations.js", "pass.js", "picture.js", "panels.js", "player.js")
+SCRIPTS = (
+    "operations.js",
+    "pass.js",
+    "texts.js",
+    "elements.js",
+    "equations.js",
+    "picture.js",
+    "step.js",
+    "chain.js",
+    "leaves.js",
+    "player.js",
+)
 STYLE = "player.css"
 
 

@@ -3,61 +3,6 @@
 // Graphviz has laid it out, in SVG. Node i has the id n{i}, the edge from its operand k the id
 // e{i}_{k}, and the last two lines of a node's text are its data and its gradient.
 
-// --- elements ------------------------------------------------------------------------------------
-
-const SVG = "http://www.w3.org/2000/svg";
-
-/** An element with attributes, listeners (the functions among the attributes) and children. */
-function element(tag, attributes = {}, ...children) {
-  const made = tag.startsWith("svg:")
-    ? document.createElementNS(SVG, tag.slice(4)) : document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === "function") made.addEventListener(name, value);
-    else made.setAttribute(name, value);
-  }
-  made.append(...children);
-  return made;
-}
-
-const span = (name, ...children) => element("span", { class: name }, ...children);
-const note = (text) => element("p", { class: "note" }, text);
-
-/** Writing costs more than reading: a page with hundreds of nodes is changed where it differs. */
-function setAttribute(target, name, value) {
-  if (target.getAttribute(name) !== value) target.setAttribute(name, value);
-}
-
-function setText(target, text) {
-  if (target.textContent !== text) target.textContent = text;
-}
-
-const ICONS = {
-  first: "M6 5v14M19 5 9 12l10 7z",
-  back: "M17 5 7 12l10 7z",
-  play: "M7 4.5v15l12-7.5z",
-  pause: "M8 5v14M16 5v14",
-  next: "M7 5l10 7-10 7z",
-  last: "M18 5v14M5 5l10 7-10 7z",
-  zoomIn: "M12 6v12M6 12h12",
-  zoomOut: "M6 12h12",
-  fit: "M5 9V5h4M15 5h4v4M19 15v4h-4M9 19H5v-4",
-  close: "M6 6l12 12M18 6 6 18",
-};
-
-function icon(name) {
-  const frame = { viewBox: "0 0 24 24", class: `icon ${name}`, "aria-hidden": "true" };
-  return element("svg:svg", frame, element("svg:path", { d: ICONS[name] }));
-}
-
-/** A button, which stays focusable when there is nothing to do: a lost focus loses the keyboard. */
-function button(name, onClick) {
-  const labels = { "aria-label": TEXT[name], title: TEXT[name] };
-  const attributes = { type: "button", class: `button ${name}`, ...labels, click: onClick };
-  return element("button", attributes, icon(name));
-}
-
-const enable = (target, enabled) => setAttribute(target, "aria-disabled", String(!enabled));
-
 // --- the drawing ---------------------------------------------------------------------------------
 
 const ALLOWED = {

@@ -1378,7 +1378,7 @@ def test_a_picture_with_scripts_in_it_would_lose_them(console: Any) -> None:
         <image href="http://example.org/x.png"/><use href="#x"/><style>* {{ fill: red }}</style>
         <g id="n0" class="node" onclick="{hack}" style="fill: url(http://example.org)">
         <a href="javascript:{hack}"><path d="M0,0"/><text x="1" y="2">t</text></a></g></svg>"""
-    code = f"""(source) => {{ {script("operations.js", "pass.js", "picture.js")}
+    code = f"""(source) => {{ {script("elements.js", "picture.js")}
         const parsed = new DOMParser().parseFromString(source, 'image/svg+xml');
         return new XMLSerializer().serializeToString(copied(parsed.documentElement)); }}"""
     assert console.evaluate(code, source) == (

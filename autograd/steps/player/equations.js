@@ -1,0 +1,51 @@
+// How does an equation look on the page? Formulas in names and in numbers, derivatives, lines.
+
+/** A node's name; pointing at it lights the node. */
+const nameOf = (graph, i) => element("span", { class: "name", "data-node": i }, graph.name(i));
+const dataNumber = (text) => span("number data", text);
+const gradientNumber = (text) => span("number gradient", text);
+const grouped = (text) => (text.startsWith("-") ? `(${text})` : text);
+
+/** A recorded formula with the names of the nodes in their places. */
+function inSymbols(pass, formula) {
+  const { graph } = pass;
+  return formula.map((item) => {
+    if (typeof item === "string") return item;
+    if (item.slot >= graph.size || graph.nodes[item.slot].kind === "constant") {
+      return span("number", inPlace(pass, item));
+    }
+    const made = nameOf(graph, item.slot);
+    if (item.name !== undefined) made.textContent = item.name;
+    return made;
+  });
+}
+
+/** The same with their numbers. */
+function inNumbers(pass, formula) {
+  return formula.map((item) => (typeof item === "string" ? item : dataNumber(inPlace(pass, item))));
+}
+
+function inPlace(pass, item) {
+  const text = pass.known[item.slot] ? number(pass.values[item.slot]) : TEXT.unknown;
+  return item.grouped ? grouped(text) : text;
+}
+
+/** ∂a/∂b, one above the other; read aloud or copied, it is ∂a/∂b in one line. */
+function slope(of, by) {
+  const line = (name) => span("", "∂", element("i", {}, name));
+  return span("slope", line(of), span("hidden", "/"), line(by));
+}
+
+/** Lines below each other, their signs in a column: `c = a * b`, `= 2 * 3`, `= 6`. */
+function equation(left, ...rights) {
+  const lines = [span("left", ...left)];
+  for (const right of rights) lines.push(span("sign", " = "), span("right", ...right));
+  return element("div", { class: "equation" }, ...lines);
+}
+
+/** A derivative in symbols and in numbers, written once if they are the same. */
+function symbolsAndNumber(pass, formula, text) {
+  const symbols = inSymbols(pass, formula);
+  const written = symbols.map((part) => part.textContent || part).join("");
+  return written === text ? symbols : [...symbols, " = ", dataNumber(text)];
+}

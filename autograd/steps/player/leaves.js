@@ -1,0 +1,81 @@
+// What are the leaves, and how are they moved? A list with a slider and a field for each.
+
+const MANY = 10; // of a longer list only what is in view is laid out
+const TICKS = 200; // of a slider to either side, and pixels of a drag for the same way
+
+/** How far a slider reaches to either side of a number. */
+function reach(x) {
+  const size = Math.abs(x);
+  return size > 0 && size < Infinity ? (size < 0.01 ? 2 * size : Math.max(2 * size, 1)) : 1;
+}
+
+/** x + change, rounded to a decimal no coarser than `unit`; x itself where nothing changes. */
+function moved(x, change, unit) {
+  if (!change) return x;
+  const places = Math.ceil(-Math.log10(unit));
+  return Number((x + change).toFixed(Math.max(0, Math.min(places, 100))));
+}
+
+/** The list of the leaves, each with a slider, a field, and the gradient it has received. */
+class LeavesView {
+  constructor(graph, actions) {
+    this.graph = graph;
+    this.actions = actions;
+    this.rows = graph.leaves.map((i) => this.row(i));
+    const labels = { "aria-label": TEXT.resetLeaves, title: TEXT.resetLeaves };
+    const attributes = { type: "button", class: "button", ...labels, click: actions.reset };
+    this.reset = element("button", attributes, TEXT.reset);
+    const list = element("ul", {}, ...this.rows.map(({ item }) => item));
+    const longest = Math.max(0, ...graph.leaves.map((i) => graph.name(i).length));
+    list.style.setProperty("--name", `${0.6 * Math.min(longest, 23) + 0.8}em`);
+    list.classList.toggle("long", longest > 8);
+    list.classList.toggle("many", this.rows.length > MANY);
+    const head = element("header", {}, element("h3", {}, TEXT.leaves), this.reset);
+    this.section = element("section", { class: "leaves" }, head, list);
+  }
+
+  row(i) {
+    const { graph, actions } = this;
+    const { name, movable, fixed_because: why } = graph.nodes[i];
+    const start = graph.values[i];
+    const centre = Number.isFinite(start) ? start : 0;
+    const unit = reach(centre) / TICKS;
+    const gradient = cell(gradientNumber(""));
+    const ends = [span("grad", span("key", TEXT.grad), " ", gradient.value)];
+    if (!movable) {
+      const fixed = [dataNumber(number(start)), ...ends, span("note", TEXT.fixed(why))];
+      return { i, gradient, item: element("li", { class: "fixed" }, nameOf(graph, i), ...fixed) };
+    }
+    const label = { "aria-label": TEXT.value(name) };
+    const slider = element("input", { type: "range", min: -TICKS, max: TICKS, step: 1, ...label,
+      input: () => actions.set(i, moved(centre, slider.valueAsNumber * unit, unit)) });
+    const step = Number(`1e${Math.floor(Math.log10(20 * unit))}`);
+    const field = element("input", { type: "number", step, ...label,
+      input: () => Number.isNaN(field.valueAsNumber) || actions.set(i, field.valueAsNumber),
+      blur: () => this.move(row, actions.value(i)) });
+    const ticks = (x) => Math.max(-TICKS, Math.min(TICKS, Math.round((x - centre) / unit))) || 0;
+    const item = element("li", {}, nameOf(graph, i), slider, field, ...ends);
+    const row = { i, item, gradient, slider, field, ticks };
+    return row;
+  }
+
+  update(now, anyMoved) {
+    enable(this.reset, anyMoved);
+    for (const row of this.rows) {
+      write(row.gradient, shown(gradientAt(now, row.i)));
+      if (row.slider && !Object.is(row.value, now.pass.values[row.i])) {
+        this.move(row, now.pass.values[row.i]);
+      }
+    }
+  }
+
+  /** Show a leaf's new value, but not in the middle of what is being typed. */
+  move(row, x) {
+    const { slider, field } = row;
+    slider.value = String(row.ticks(x));
+    setAttribute(slider, "aria-valuetext", number(x));
+    if (field.getRootNode().activeElement === field) return;
+    field.value = Number.isFinite(x) ? number(x, 6) : "";
+    row.value = x;
+  }
+}

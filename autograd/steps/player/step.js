@@ -1,0 +1,87 @@
+// What happens in the current step? Its equation, and what it hands to each parent.
+
+/** The panel beside the picture: what happens in this step, in symbols and in numbers. */
+class StepView {
+  constructor(graph) {
+    this.graph = graph;
+    this.title = element("h3");
+    this.count = span("count");
+    this.problem = element("p", { class: "problem", role: "alert" });
+    this.body = element("div", { class: "body" });
+    const head = element("header", {}, this.title, this.count);
+    this.section = element("section", { class: "step" }, head, this.problem, this.body);
+  }
+
+  update(now) {
+    const { graph } = this;
+    const { step, pass } = now;
+    setAttribute(this.section, "class", `step ${step.phase}`);
+    setText(this.title, TEXT.title[step.phase](step.node < 0 ? "" : graph.name(step.node)));
+    setText(this.count, TEXT.count(now.position, graph.steps.length));
+    setText(this.problem, pass.problem ? explained(pass) : "");
+    this.problem.hidden = !pass.problem;
+    this.body.replaceChildren(...this[step.phase](now));
+  }
+
+  start() {
+    return [note(this.graph.steps.length ? TEXT.intro : TEXT.alone)];
+  }
+
+  forward(now) {
+    const { pass, step } = now;
+    const { formula } = this.graph.nodes[step.node];
+    const result = dataNumber(shown(dataAt(now, step.node)));
+    return [equation([nameOf(this.graph, step.node)],
+      inSymbols(pass, formula), inNumbers(pass, formula), [result])];
+  }
+
+  backward(now) {
+    const { graph } = this;
+    const { pass, step, b } = now;
+    const name = graph.name(step.node);
+    const { edges } = graph.backward[b];
+    const gradient = gradientNumber(shown(gradientAt(now, step.node)));
+    const upstream = element("div", { class: "rows" }, ...this.row(TEXT.upstream,
+      slope(graph.name(graph.output), name), " = ", gradient,
+      span("note", step.node === graph.output ? TEXT.seed : "")));
+    const silent = b < pass.failedAt && pass.upstream[b] === 0;
+    return [equation([nameOf(graph, step.node)], inSymbols(pass, graph.nodes[step.node].formula)),
+      upstream,
+      ...(!edges.length ? [note(TEXT.plain(name))]
+        : silent ? [note(TEXT.zero(name))] : edges.map((edge, k) => this.parent(now, edge, k)))];
+  }
+
+  row(key, ...value) {
+    return [span("key", key), span("value", ...value)];
+  }
+
+  /** One parent: the local derivative, the contribution, and the total it makes. */
+  parent(now, edge, k) {
+    const { graph } = this;
+    const { pass, step, b } = now;
+    const [name, parent, output] = [step.node, edge.parent, graph.output].map((i) => graph.name(i));
+    const passed = pass.contributions[b][k];
+    const [local, product, before, after] =
+      ["local", "product", "before", "after"].map((key) => shown(passed ? passed[key] : null));
+    const upstream = shown(gradientAt(now, step.node));
+    const same = graph.backward[b].edges.filter((other) => other.parent === edge.parent);
+    const earlier = pass.at(now.position - 1).received[edge.parent] + same.indexOf(edge);
+    const left = graph.awaited[edge.parent] - earlier - 1;
+    const sum = earlier
+      ? [gradientNumber(before), " + ", gradientNumber(grouped(product)), " = "] : [];
+    return element("div", { class: "rows parent" },
+      ...this.row(TEXT.local, slope(name, parent), " = ",
+        ...symbolsAndNumber(pass, edge.symbols, local),
+        span("note", same.length > 1 ? TEXT.operand(edge.operand) : "")),
+      ...this.row(TEXT.contribution, gradientNumber(upstream), " × ", dataNumber(grouped(local)),
+        " = ", gradientNumber(product)),
+      ...this.row(TEXT.gradient, slope(output, parent), " = ", ...sum, gradientNumber(after),
+        span("note", left && passed ? TEXT.more(left) : "")));
+  }
+
+  /** The step in one line, for a screen reader. */
+  spoken() {
+    return [this.count, this.title, this.problem, ...this.body.children]
+      .map((part) => part.textContent).filter(Boolean).join(". ");
+  }
+}
