@@ -522,7 +522,7 @@ def test_a_schedule_through_the_learning_rate(schedule: Callable[[int], float]) 
     assert stepped(None) == stepped("native") == stepped("numpy")
 
 
-# --- the tasks of the main program, 200 steps -----------------------------------------------------
+# --- the tasks of the main program, many steps ----------------------------------------------------
 
 
 def test_200_steps_of_moons() -> None:
@@ -549,7 +549,7 @@ def test_200_steps_of_moons() -> None:
     assert last < 0.2 * first
 
 
-def test_200_steps_of_circles() -> None:
+def test_48_steps_of_circles() -> None:
     """2-6-1, logits and binary cross-entropy, mini-batches, SGD with momentum, clipping."""
 
     def make() -> tuple[Callable[..., Any], Any]:
@@ -569,10 +569,10 @@ def test_200_steps_of_circles() -> None:
     points = data.circles(24, 0.05, generator=random.Random(0))
     targets = [(y + 1) // 2 for y in points.targets]
     batches = [(points.inputs[k::4], targets[k::4]) for k in range(4)]
-    same(make, *batches * 50, replayed=True)
+    same(make, *batches * 12, replayed=True)
 
 
-def test_200_steps_of_iris_style_classes() -> None:
+def test_48_steps_of_iris_style_classes() -> None:
     """4-5-3, dropout, softmax cross-entropy, AdamW. No target is 0, which eagerly makes no node."""
 
     def make() -> tuple[Callable[..., Any], Any]:
@@ -590,7 +590,7 @@ def test_200_steps_of_iris_style_classes() -> None:
 
     smooth = [[0.8 if weight else 0.1 for weight in row] for row in ONE_HOT]
     batches = [(noise(4, 4, seed=k), smooth) for k in range(4)]
-    same(make, *batches * 50, replayed=True)
+    same(make, *batches * 12, replayed=True)
 
 
 # --- fit ------------------------------------------------------------------------------------------
