@@ -117,7 +117,8 @@ def _run(path: Path) -> Any:
     notebook = stored(path)
     gc.set_threshold(50_000, 20, 100)  # graphs have no cycles: see conftest.py
     os.chdir(path.parent)
-    sys.path.insert(0, "")
+    # The folder of this file holds the tests of the packages, in folders of the same names.
+    sys.path[:0] = ["", str(FOLDER.parent)]
     shell = Shell.instance(
         compiler_class=Compiler,
         display_pub_class=Publisher,
