@@ -48,9 +48,10 @@ class Steps(Sequence[Step]):
     """The forward and the backward pass of one output: a sequence of steps, made when asked for.
 
     First a ForwardStep for each inner node, in topological order; then a BackwardStep for each, in
-    the reverse order, which is the order of `backward()`. The numbers are those that the nodes have
-    when this is made: no `.grad` is touched, and what is written to `.data` and `.grad` later
-    changes nothing here.
+    the reverse order, which is the order of `backward()`. What is printed counts them from 1, as
+    the page does; indexing, as everywhere in Python, starts at 0. The numbers are those that the
+    nodes have when this is made: no `.grad` is touched, and what is written to `.data` and `.grad`
+    later changes nothing here.
 
     Attributes:
         output: the Value that is differentiated.

@@ -38,12 +38,12 @@ def table(passed: Passed, steps: Sequence[Step], most: int) -> str:
 
 
 def _rows(steps: Sequence[Step], position: int) -> list[Row]:
-    """The rows of a step: one, or one for each contribution."""
+    """The rows of a step, counted from 1: one row, or one for each contribution."""
     step = steps[position]
     if isinstance(step, ForwardStep):
         left, right = f"= {step.formula}", f"= {step.in_numbers}"
-        return [(str(position), step.name, left, number(step.data), right)]
-    first: Row = (str(position), step.name, number(step.upstream))
+        return [(str(position + 1), step.name, left, number(step.data), right)]
+    first: Row = (str(position + 1), step.name, number(step.upstream))
     if not step.contributions:
         return [(*first, step.silence)]
     return [

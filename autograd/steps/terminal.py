@@ -62,7 +62,7 @@ def _screen(steps: Sequence[Step], position: int, playing: bool, color: bool) ->
     size = shutil.get_terminal_size()
     width, height = max(size.columns, 2), max(size.lines, 2)
     way = "forward" if position < len(steps) // 2 else "backward"
-    title = f"step {position} / {len(steps) - 1}, {way}" + ", playing" * playing
+    title = f"step {position + 1} of {len(steps)}, {way}" + ", playing" * playing
     lines = [(_BOLD, title), ("", ""), *_step_lines(steps, position, width - 1)]
     lines = [*lines[: max(height - 3, 1)], ("", ""), (_DIM, _HELP)]
     return [

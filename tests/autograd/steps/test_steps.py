@@ -59,22 +59,22 @@ def test_a_neuron_as_a_table() -> None:
         == """\
 forward, from the leaves to o
 step  node               data  in numbers
-   0    v1  = x1 * w1      -6  = 2 * (-3)
-   1    v2  = x2 * w2       0  = 0 * 1
-   2    v3  = v1 + v2      -6  = -6 + 0
-   3     n  = v3 + b   0.8814  = -6 + 6.881
-   4     o  = tanh(n)  0.7071  = tanh(0.8814)
+   1    v1  = x1 * w1      -6  = 2 * (-3)
+   2    v2  = x2 * w2       0  = 0 * 1
+   3    v3  = v1 + v2      -6  = -6 + 0
+   4     n  = v3 + b   0.8814  = -6 + 6.881
+   5     o  = tanh(n)  0.7071  = tanh(0.8814)
 
 backward, from o to the leaves
 step  node  gradient  passes to  local derivative  contribution       gradient so far
-   5  o            1  n          sech(n)² = 0.5    1 * 0.5 = 0.5      0.5
-   6  n          0.5  v3         1                 0.5 * 1 = 0.5      0.5
+   6  o            1  n          sech(n)² = 0.5    1 * 0.5 = 0.5      0.5
+   7  n          0.5  v3         1                 0.5 * 1 = 0.5      0.5
                       b          1                 0.5 * 1 = 0.5      0.5
-   7  v3         0.5  v1         1                 0.5 * 1 = 0.5      0.5
+   8  v3         0.5  v1         1                 0.5 * 1 = 0.5      0.5
                       v2         1                 0.5 * 1 = 0.5      0.5
-   8  v2         0.5  x2         w2 = 1            0.5 * 1 = 0.5      0.5
+   9  v2         0.5  x2         w2 = 1            0.5 * 1 = 0.5      0.5
                       w2         x2 = 0            0.5 * 0 = 0        0
-   9  v1         0.5  x1         w1 = -3           0.5 * (-3) = -1.5  -1.5
+  10  v1         0.5  x1         w1 = -3           0.5 * (-3) = -1.5  -1.5
                       w1         x1 = 2            0.5 * 2 = 1        1
 
 gradients of the leaves
@@ -189,7 +189,7 @@ def test_nothing_passes_a_gradient_of_exactly_0_and_the_step_says_so() -> None:
     assert str(silent) == (
         "s.grad = 0, back through s = r * a: nothing is passed on, as the gradient is exactly 0"
     )
-    assert "5  r            0  nothing is passed on, as the gradient is exactly 0" in str(
+    assert "6  r            0  nothing is passed on, as the gradient is exactly 0" in str(
         steps(zero)
     )
 
@@ -239,7 +239,7 @@ def test_wide_letters_do_not_break_the_columns() -> None:
     x, y = Value(1.0, label="重み"), Value(2.0, label="e\u0301😀")
     table = str(steps(x * y))
     first, second = lines(table)[6:8]
-    assert first == "1  v1           1  重み       e\u0301😀 = 2           1 * 2 = 2     2"
+    assert first == "2  v1           1  重み       e\u0301😀 = 2           1 * 2 = 2     2"
     assert second == "e\u0301😀        重み = 1          1 * 1 = 1     1"
 
 
@@ -252,9 +252,9 @@ def test_a_long_table_shows_its_ends_and_says_how_many_are_left_out() -> None:
     assert short.count("... 60 steps left out; .table() has them all") == 2
     assert long.count("left out") == 0
     rows = [line for line in lines(long) if re.match(r"\d", line)]
-    assert [int(row.split()[0]) for row in rows] == list(range(200))
+    assert [int(row.split()[0]) for row in rows] == list(range(1, 201))
     kept = [int(line.split()[0]) for line in lines(short) if re.match(r"\d", line)]
-    assert kept == [*range(20), *range(80, 120), *range(180, 200)]
+    assert kept == [*range(1, 21), *range(81, 121), *range(181, 201)]
 
 
 def test_ordinary_tables_are_readable_at_100_columns() -> None:

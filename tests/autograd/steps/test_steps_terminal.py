@@ -39,10 +39,10 @@ print("done")
 RIGHT, LEFT, HOME, END = b"\x1b[C", b"\x1b[D", b"\x1b[H", b"\x1b[F"
 HELP = "←/→ one step   Home/End first, last   space plays, pauses   q leaves"
 
-FIRST = ["step 0 / 3, forward", "", "d = a * b", "  = 3 * (-2)", "  = -6", "", HELP]
-SECOND = ["step 1 / 3, forward", "", "f = d * a", "  = -6 * 3", "  = -18", "", HELP]
+FIRST = ["step 1 of 4, forward", "", "d = a * b", "  = 3 * (-2)", "  = -6", "", HELP]
+SECOND = ["step 2 of 4, forward", "", "f = d * a", "  = -6 * 3", "  = -18", "", HELP]
 THIRD = [
-    "step 2 / 3, backward",
+    "step 3 of 4, backward",
     "",
     "f = d * a",
     "f.grad = 1",
@@ -157,17 +157,17 @@ def playing(
 
 def test_arrows_step_and_each_step_takes_the_place_of_the_one_before() -> None:
     with playing() as terminal:
-        assert terminal.frame("step 0 / 3, forward") == FIRST
+        assert terminal.frame("step 1 of 4, forward") == FIRST
         terminal.press(RIGHT)
-        assert terminal.frame("step 1 / 3, forward") == SECOND
+        assert terminal.frame("step 2 of 4, forward") == SECOND
         terminal.press(RIGHT)
-        assert terminal.frame("step 2 / 3, backward") == THIRD
+        assert terminal.frame("step 3 of 4, backward") == THIRD
         terminal.press(b"\x1bOC")  # as some terminals send it
-        screen = terminal.frame("step 3 / 3, backward")
+        screen = terminal.frame("step 4 of 4, backward")
         assert "a          b = -2            3 * (-2) = -6  -6 + (-6) = -12" in screen
         assert "b.grad = 9    a.grad = -12    d.grad = 3    f.grad = 1" in screen
         terminal.press(LEFT, b"\x1bOD", LEFT)
-        assert terminal.frame("step 0 / 3, forward") == FIRST
+        assert terminal.frame("step 1 of 4, forward") == FIRST
 
 
 def test_home_and_end_and_no_step_beyond_them() -> None:
@@ -175,28 +175,28 @@ def test_home_and_end_and_no_step_beyond_them() -> None:
         terminal.shows(HELP)
         for end, home in ((END, HOME), (b"\x1bOF", b"\x1bOH"), (b"\x1b[4~", b"\x1b[1~")):
             terminal.press(end, RIGHT, RIGHT)
-            terminal.frame("step 3 / 3, backward")
+            terminal.frame("step 4 of 4, backward")
             terminal.press(home, LEFT)
-            assert terminal.frame("step 0 / 3, forward") == FIRST
+            assert terminal.frame("step 1 of 4, forward") == FIRST
 
 
 def test_space_plays_to_the_end() -> None:
     with playing() as terminal:
         terminal.shows(HELP)
         terminal.press(b" ")
-        terminal.frame("step 3 / 3, backward")
-        assert "step 1 / 3, forward, playing" in terminal.written
-        assert "step 2 / 3, backward, playing" in terminal.written
+        terminal.frame("step 4 of 4, backward")
+        assert "step 2 of 4, forward, playing" in terminal.written
+        assert "step 3 of 4, backward, playing" in terminal.written
 
 
 def test_space_pauses_what_plays() -> None:
     with playing() as terminal:
         terminal.shows(HELP)
         terminal.press(b" ", b" ")
-        terminal.frame("step 1 / 3, forward")
+        terminal.frame("step 2 of 4, forward")
         assert not terminal.read(0.3)
         terminal.press(b"x")  # another key changes nothing
-        assert terminal.frame("step 1 / 3, forward") == SECOND
+        assert terminal.frame("step 2 of 4, forward") == SECOND
 
 
 def test_an_arrow_that_arrives_in_parts_is_an_arrow_and_an_escape_alone_is_none() -> None:
@@ -260,7 +260,7 @@ def test_colors_unless_they_are_not_wanted() -> None:
 def test_the_screen_keeps_to_the_size_of_the_terminal() -> None:
     with playing(rows=9, columns=40) as terminal:
         terminal.press(END)
-        screen = terminal.shows("step 3 / 3, backward", HELP[:38] + "…")
+        screen = terminal.shows("step 4 of 4, backward", HELP[:38] + "…")
         assert len(screen) == 8
         assert max(map(len, screen)) == 39
         assert screen[-1] == HELP[:38] + "…"
