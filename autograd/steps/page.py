@@ -32,22 +32,26 @@ IMAGE_SCALE = 1.5  # its pixels for each pixel of the page
 # number as long as any that a leaf's move may bring.
 LONG_NUMBER = -0.01234
 
+# The layouts that a page may choose from, with room for a contribution on each edge, in inches.
+GAPS = {"LR": "0.7", "TB": "0.5"}
+TWO_LAYOUTS = 150  # a graph of more nodes has one: no layout shows it whole, and each takes time
+
 PAGE_STYLE = """
-body { margin: 0 auto; padding: 16px; max-width: 1400px; background: #ffffff; }
-img { max-width: 100%; height: auto; }
+body { margin: 0; background: #ffffff; }
+img { margin: 16px; max-width: calc(100% - 32px); height: auto; }
 @media (prefers-color-scheme: dark) { body { background: #0f1215; } }
 """
 
 
 def fragment(passed: Passed) -> str:
     """The player as a piece of HTML, for the output of a notebook."""
-    return _fragment(passed, recorded(passed, operations()))[0]
+    return _fragment(passed, recorded(passed, operations()), alone=False)[0]
 
 
 def page(passed: Passed) -> str:
     """The player as a whole HTML file, which needs nothing else and may ask for nothing else."""
     content = recorded(passed, operations())
-    body, script = _fragment(passed, content)
+    body, script = _fragment(passed, content, alone=True)
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; img-src data:; base-uri 'none';"
         f" form-action 'none'; style-src {_hash(PAGE_STYLE)} {_hash(read(STYLE))}"
@@ -68,17 +72,18 @@ def page(passed: Passed) -> str:
 """
 
 
-def _fragment(passed: Passed, content: dict[str, Any]) -> tuple[str, str]:
-    """The piece of HTML, and the script in it."""
+def _fragment(passed: Passed, content: dict[str, Any], alone: bool) -> tuple[str, str]:
+    """The piece of HTML, and the script in it; `alone` on a page, the player fills its window."""
     key = f"autograd-player-{uuid4().hex}"  # one notebook holds many players
     code = "\n".join(read(name) for name in SCRIPTS)
     script = f'(() => {{\n"use strict";\n{code}\nmount("{key}");\n}})();'
     kinds = [node["kind"] for node in content["nodes"]]
     _add_locals(content, passed)
-    given = {"steps": content, "picture": _svg(passed, kinds), "css": read(STYLE)}
+    given = {"steps": content, "pictures": _svgs(passed, kinds), "css": read(STYLE)}
     data = f'<script type="application/json">{_json(given)}</script>'
     image = _image(passed, kinds)
-    return f'<div id="{key}">{image}{data}</div>\n<script>{script}</script>', script
+    place = " data-alone" if alone else ""
+    return f'<div id="{key}"{place}>{image}{data}</div>\n<script>{script}</script>', script
 
 
 # --- what the script is given ---------------------------------------------------------------------
@@ -97,17 +102,33 @@ def _add_locals(content: dict[str, Any], passed: Passed) -> None:
             edges[edge.operand]["local_value"] = local if math.isfinite(local) else str(local)
 
 
-def _svg(passed: Passed, kinds: Sequence[str]) -> str:
-    """The graph as Graphviz lays it out, without what the page's own style says."""
-    graph = _picture(passed, kinds, dict.fromkeys(passed.gradients, LONG_NUMBER))
-    graph.graph_attr["ranksep"] = "0.7"  # room for a contribution on each edge
-    svg = render(graph.source, "svg").decode()
-    return re.sub(r' (?:fill|stroke|font-[a-z]+|xml:space|xlink:[a-z]+)="[^"]*"', "", svg)
+def _svgs(passed: Passed, kinds: Sequence[str]) -> list[str]:
+    """The graph from left to right and, unless it is large, from top to bottom as well.
+
+    As Graphviz lays it out, without what the page's own style says.
+    """
+    svgs = []
+    gradients = dict.fromkeys(passed.gradients, LONG_NUMBER)
+    for direction, gap in GAPS.items():
+        graph = _picture(passed, kinds, gradients, direction)
+        graph.graph_attr["ranksep"] = gap
+        svg = render(graph.source, "svg").decode()
+        svgs.append(re.sub(r' (?:fill|stroke|font-[a-z]+|xml:space|xlink:[a-z]+)="[^"]*"', "", svg))
+        if len(passed.nodes) > TWO_LAYOUTS:
+            break
+    return svgs
 
 
-def _picture(passed: Passed, kinds: Sequence[str], gradients: Mapping[Value, float]) -> Digraph:
+def _picture(
+    passed: Passed,
+    kinds: Sequence[str],
+    gradients: Mapping[Value, float],
+    direction: str = "LR",
+) -> Digraph:
     shown = [gradients.get(node) for node in passed.nodes]
-    return picture(passed.nodes, dict(passed.names), gradients=shown, kinds=kinds)
+    return picture(
+        passed.nodes, dict(passed.names), gradients=shown, kinds=kinds, direction=direction
+    )
 
 
 def _json(content: Any) -> str:

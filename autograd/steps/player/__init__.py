@@ -12,9 +12,11 @@ SCRIPTS = (
     "elements.js",
     "equations.js",
     "picture.js",
+    "view.js",
     "step.js",
     "chain.js",
     "leaves.js",
+    "theme.js",
     "player.js",
 )
 STYLE = "player.css"

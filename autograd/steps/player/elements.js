@@ -35,7 +35,7 @@ const ICONS = {
   last: "M18 5v14M5 5l10 7-10 7z",
   zoomIn: "M12 6v12M6 12h12",
   zoomOut: "M6 12h12",
-  fit: "M5 9V5h4M15 5h4v4M19 15v4h-4M9 19H5v-4",
+  fit: "M3 5h18v14H3zM7 12h10M9.5 9.5 7 12l2.5 2.5M14.5 9.5 17 12l-2.5 2.5",
   close: "M6 6l12 12M18 6 6 18",
 };
 

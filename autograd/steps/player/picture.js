@@ -1,4 +1,4 @@
-// How does a drawn graph come to life? Its nodes are lit, dragged and clicked; zoom and pan.
+// How does a drawn graph come to life? Its nodes are lit and clicked, and show their numbers.
 //
 // Graphviz has laid it out, in SVG. Node i has the id n{i}, the edge from its operand k the id
 // e{i}_{k}, and the last two lines of a node's text are its data and its gradient.
@@ -29,55 +29,90 @@ function copied(source) {
   return made;
 }
 
-// Screen pixels for each unit of the drawing: the most for a whole drawing, what can be read, and
-// what a step is shown in otherwise; where texts are left out, and where zooming stops.
-const SCALE = { largest: 1.9, legible: 0.6, reading: 1.25, text: 0.35, closest: 6 };
-// The height of the stage, and what stays free around the drawing.
-const HEIGHT = { least: 240, most: 560 };
-const MARGIN = 14;
+/** One of Graphviz's layouts of a graph, which takes the part `box` of its own plane. */
+class Layout {
+  constructor(source) {
+    this.source = source;
+    const [x, y, width, height] = numbersOf(/viewBox="(.*?)"/.exec(source)[1]);
+    const [dx, dy] = numbersOf(/translate\((.*?)\)/.exec(source)[1]);
+    this.box = { x: x - dx, y: y - dy, width, height };
+  }
+
+  drawing() {
+    const { documentElement } = new DOMParser().parseFromString(this.source, "image/svg+xml");
+    return copied(documentElement).querySelector(".graph");
+  }
+}
+
+const numbersOf = (text) => text.split(/[\s,]+/).map(Number);
+
 const DIGIT = 6.2; // how wide one is in the drawing, in its units
 const SIGN = 3.6; // a point or a minus
 const GAP = 5; // between a word and its number
 
-/** The graph as Graphviz drew it, its nodes and edges brought to life; zoom and pan. */
+/** The graph as Graphviz drew it, its nodes and edges brought to life. */
 class Picture {
-  constructor(graph, source, actions) {
-    this.graph = graph;
+  constructor(actions) {
     this.actions = actions;
-    this.svg = copied(new DOMParser().parseFromString(source, "image/svg+xml").documentElement);
-    this.drawing = this.svg.querySelector(".graph");
-    const [x, y, width, height] = this.svg.getAttribute("viewBox").split(/[\s,]+/).map(Number);
-    const transform = this.drawing.getAttribute("transform");
-    const [dx, dy] = /translate\((.*?)\)/.exec(transform)[1].split(/[\s,]+/).map(Number);
-    this.box = { x: x - dx, y: y - dy, width, height };
-    this.svg.removeAttribute("viewBox"); // a pixel is a unit; the drawing is moved and scaled in it
-    this.view = { x: 0, y: 0, scale: 1 };
-    this.fitted = true;
-    this.chosen = false; // whether the reader has zoomed, or asked to see it all
-    this.size = { width: 0, height: 0 }; // of the stage on the screen; 0 while it is not shown
-    setAttribute(this.svg, "role", "group");
+    this.svg = element("svg:svg", { role: "group" });
+    this.stage = element("div", { class: "stage" }, this.svg);
+    this.view = new View(this, actions);
+    this.view.listen(this.stage, this.svg);
+  }
+
+  /** Show a graph; `sources` are SVGs of it, of which the one that fits the stage best is shown. */
+  show(sources, graph) {
+    this.graph = graph;
+    this.layouts = sources.map((source) => new Layout(source));
     setAttribute(this.svg, "aria-label", TEXT.graph(graph.name(graph.output), graph.size));
+    this.now = null;
+    this.open(this.best());
+  }
+
+  /** The layout that is seen largest; the first if the others are hardly larger. */
+  best() {
+    const [first, ...others] = this.layouts;
+    const sized = this.view.size.width ? others : [];
+    return sized.reduce((best, layout) =>
+      this.view.scaleOf(layout.box) > 1.1 * this.view.scaleOf(best.box) ? layout : best, first);
+  }
+
+  /** Bring a layout to life. */
+  open(layout) {
+    const { graph } = this;
+    this.layout = layout;
+    this.drawing = layout.drawing();
+    this.drawing.removeAttribute("id");
     const parts = new Map();
-    for (const part of this.svg.querySelectorAll("[id]")) {
+    for (const part of this.drawing.querySelectorAll("[id]")) {
       parts.set(part.id, part);
       part.removeAttribute("id"); // ids belong to the page, on which there may be many players
     }
-    for (const background of this.svg.querySelectorAll(".graph > polygon")) background.remove();
+    for (const background of this.drawing.querySelectorAll(".graph > polygon")) background.remove();
     this.nodes = graph.nodes.map((node, i) => this.node(node, i, parts.get(`n${i}`)));
     this.edges = graph.nodes.map((node, i) =>
       node.parents.map((_, k) => ({ group: parts.get(`e${i}_${k}`) })));
     this.notes = element("svg:g", { class: "notes", "aria-hidden": "true" });
     const groups = this.nodes.map(({ group }) => group);
     this.drawing.append(...groups, this.notes); // in this order nodes take the keyboard's focus
-    const tools = element("div", { class: "tools" },
-      button("zoomIn", () => this.zoom(1.4)),
-      button("zoomOut", () => this.zoom(1 / 1.4)),
-      button("fit", () => {
-        this.chosen = true;
-        this.fit();
-      }));
-    this.stage = element("div", { class: "stage" }, this.svg, tools);
-    this.listen();
+    this.svg.replaceChildren(this.drawing);
+    const { now, lit } = this;
+    this.position = this.lit = undefined;
+    this.view.open(this.drawing, layout.box);
+    if (now) this.update(now, lit);
+  }
+
+  /** The stage has this size now. */
+  resized(size) {
+    this.view.size = size;
+    const best = this.best();
+    if (best !== this.layout) this.open(best);
+    this.view.resized(size);
+  }
+
+  /** The node of the current step; at the start, the first. */
+  get current() {
+    return Math.max(this.now ? this.now.step.node : 0, 0);
   }
 
   node(node, i, group) {
@@ -99,9 +134,9 @@ class Picture {
     for (const text of texts) text.classList.toggle("head", !numbers.includes(text));
     if (node.label && node.label !== node.name) group.append(element("svg:title", {}, node.label));
     group.addEventListener("focus", () => {
-      if (!this.fitted && group.matches(":focus-visible")) this.follow(i);
+      if (group.matches(":focus-visible")) this.view.follow(i);
     });
-    group.addEventListener("click", () => this.dragged || this.actions.select(i));
+    group.addEventListener("click", () => this.view.dragged || this.actions.select(i));
     group.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" && event.key !== " ") return;
       event.preventDefault(); // the key would go on to the button that gets the focus
@@ -118,8 +153,9 @@ class Picture {
     // While a leaf is dragged, the edges stay as they are.
     if (position !== this.position || lit !== this.lit) this.updateEdges(now, lit);
     this.annotate(now);
-    if (step.node >= 0 && position !== this.position) this.follow(step.node);
-    [this.position, this.lit] = [position, lit];
+    const moved = position !== this.position;
+    [this.now, this.position, this.lit] = [now, position, lit];
+    if (moved) this.view.follow(this.current);
   }
 
   updateNode(now, node, i) {
@@ -175,95 +211,6 @@ class Picture {
     this.pointedAt = i;
   }
 
-  // Zoom and pan: a view is the point of the drawing in the middle of the stage, and the scale.
-
-  look(view, smoothly = false) {
-    cancelAnimationFrame(this.frame);
-    const from = this.view;
-    const start = performance.now();
-    const still = !smoothly || matchMedia("(prefers-reduced-motion: reduce)").matches;
-    const draw = (time) => {
-      const t = still ? 1 : Math.min(Math.max((time - start) / 350, 0), 1);
-      const part = (key) => from[key] + (view[key] - from[key]) * t * (2 - t);
-      this.view = t === 1 ? view : { x: part("x"), y: part("y"), scale: part("scale") };
-      const { x, y, scale } = this.view;
-      const shift = `${this.size.width / 2 - x * scale} ${this.size.height / 2 - y * scale}`;
-      this.drawing.setAttribute("transform", `translate(${shift}) scale(${scale})`);
-      this.leaveOut(this.view);
-      if (t < 1) this.frame = requestAnimationFrame(draw);
-    };
-    draw(start);
-    this.stage.classList.toggle("zoomed", !this.fitted);
-    this.stage.classList.toggle("tiny", view.scale < SCALE.text);
-  }
-
-  /** Texts take most of the time of an update, seen or not: those far away are left out. */
-  leaveOut({ x, y, scale }) {
-    const { width, height } = this.size;
-    for (const { group, at } of this.nodes) {
-      const [right, down] = [Math.abs(at.x - x) * scale, Math.abs(at.y - y) * scale];
-      const away = right > 0.5 * width + 150 || down > 0.5 * height + 60;
-      group.toggleAttribute("data-away", away);
-    }
-  }
-
-  /** The stage has this size now. */
-  resized({ width, height }) {
-    this.size = { width, height };
-    if (this.fitted) this.fit();
-    else this.look(this.view);
-  }
-
-  /** The whole drawing in the middle, as large as its texts should be at most. */
-  fit() {
-    const { box, size } = this;
-    const [width, height] = [box.width + 2 * MARGIN, box.height + 2 * MARGIN];
-    this.whole = Math.min(SCALE.largest, size.width / width, HEIGHT.most / height);
-    size.height = Math.round(Math.max(height * this.whole, HEIGHT.least));
-    this.stage.style.height = `${size.height}px`;
-    this.fitted = true;
-    this.look({ x: box.x + box.width / 2, y: box.y + box.height / 2, scale: this.whole });
-  }
-
-  /** Come closer (a factor above 1) or go back; (clientX, clientY), or the middle, stays put. */
-  zoom(factor, clientX, clientY) {
-    const { view } = this;
-    const scale = Math.min(view.scale * factor, SCALE.closest);
-    this.chosen = true;
-    if (scale <= this.whole * 1.01) return void this.fit();
-    this.fitted = false;
-    const at = clientX === undefined ? view : this.place(clientX, clientY);
-    const change = view.scale / scale;
-    const [x, y] = [at.x - (at.x - view.x) * change, at.y - (at.y - view.y) * change];
-    this.look({ x, y, scale }, clientX === undefined);
-  }
-
-  /** The point of the drawing that is at a point of the screen. */
-  place(clientX, clientY) {
-    const { left, top, width, height } = this.svg.getBoundingClientRect();
-    const { x, y, scale } = this.view;
-    const [right, down] = [clientX - left - width / 2, clientY - top - height / 2];
-    return { x: x + right / scale, y: y + down / scale };
-  }
-
-  /** Bring a node into view, and its parents if they are near; come closer to what is too small. */
-  follow(i) {
-    const { size, view, graph } = this;
-    if (!size.width || this.pointers.size) return;
-    const small = this.fitted && !this.chosen && this.whole < SCALE.legible;
-    const node = this.region([i]);
-    const inside = Math.abs(node.x - view.x) <= (size.width / view.scale - node.width) / 2
-      && Math.abs(node.y - view.y) <= (size.height / view.scale - node.height) / 2;
-    if (this.fitted ? !small : inside) return;
-    const reading = small ? SCALE.reading : view.scale;
-    const family = this.region([i, ...graph.nodes[i].parents]);
-    const together = Math.min(reading, size.width / (family.width + 2 * MARGIN),
-      size.height / (family.height + 2 * MARGIN));
-    const [{ x, y }, scale] = together >= 0.75 * reading ? [family, together] : [node, reading];
-    this.fitted = false;
-    this.look({ x, y, scale }, true);
-  }
-
   /** The middle and the size of the part of the drawing that some nodes take. */
   region(nodes) {
     const boxes = nodes.map((j) => {
@@ -278,68 +225,9 @@ class Picture {
     return { x: left + width / 2, y: top + height / 2, width, height };
   }
 
-  // Pointers: a leaf that can move is dragged sideways, anything else pans, two fingers pinch.
-
-  listen() {
-    this.pointers = new Map();
-    this.stage.addEventListener("wheel", (event) => {
-      if (!event.ctrlKey && !event.metaKey) return; // a plain wheel scrolls the page
-      event.preventDefault();
-      this.zoom(Math.exp(event.deltaY * -0.004), event.clientX, event.clientY);
-    }, { passive: false });
-    this.svg.addEventListener("pointerdown", (event) => this.down(event));
-    this.svg.addEventListener("pointermove", (event) => this.move(event));
-    this.svg.addEventListener("pointerup", (event) => this.up(event));
-    this.svg.addEventListener("pointercancel", (event) => this.up(event));
-  }
-
-  down(event) {
-    if (event.button) return;
-    this.pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
-    const i = this.nodes.findIndex(({ group }) => group.contains(event.target));
-    const leaf = i >= 0 && this.graph.nodes[i].movable ? i : -1;
-    const value = leaf < 0 ? 0 : this.actions.value(leaf);
-    this.grip = { x: event.clientX, y: event.clientY, view: this.view, leaf, value };
-    if (this.pointers.size === 2) this.spread = this.fingers();
-  }
-
-  move(event) {
-    if (!this.pointers.has(event.pointerId)) return;
-    this.pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
-    const { x, y, leaf, value } = this.grip;
-    const [dx, dy] = [event.clientX - x, event.clientY - y];
-    if (!this.dragged && Math.hypot(dx, dy) < 4) return;
-    if (!this.dragged) this.svg.setPointerCapture(event.pointerId); // earlier, it would eat clicks
-    this.dragged = true;
-    if (this.pointers.size === 2) this.pinch();
-    else if (leaf >= 0) this.actions.drag(leaf, value, dx, event.shiftKey);
-    else this.pan(dx, dy);
-  }
-
-  up(event) {
-    this.pointers.delete(event.pointerId);
-    for (const { x, y } of this.pointers.values()) {
-      this.grip = { x, y, view: this.view, leaf: -1 }; // the finger that stays pans on
-    }
-    if (!this.pointers.size) setTimeout(() => (this.dragged = false)); // after the click to come
-  }
-
-  pan(dx, dy) {
-    const { view } = this.grip;
-    this.fitted = false;
-    this.chosen = true;
-    this.look({ ...view, x: view.x - dx / view.scale, y: view.y - dy / view.scale });
-  }
-
-  fingers() {
-    const [p, q] = [...this.pointers.values()];
-    return { apart: Math.hypot(p.x - q.x, p.y - q.y), x: (p.x + q.x) / 2, y: (p.y + q.y) / 2 };
-  }
-
-  pinch() {
-    const now = this.fingers();
-    this.zoom(now.apart / this.spread.apart, now.x, now.y);
-    this.spread = now;
+  /** The same of a node and its parents. */
+  family(i) {
+    return this.region([i, ...this.graph.nodes[i].parents]);
   }
 }
 

@@ -9,15 +9,15 @@
 
 const SPEEDS = [0.5, 1, 2, 4, 10];
 const PAUSE = 1400; // milliseconds for which a step is shown at speed 1
-const WIDE = { ratio: 2.6, nodes: 60 }; // such a picture has the panel below it, not beside it
+const COMFORTABLE = 1.5; // screen pixels for each unit of the picture, where there is room for them
 
 class Player {
-  constructor(host, { steps, picture, css }) {
+  constructor(host, { steps, pictures, css }) {
     this.host = host;
     this.graph = new Graph(steps);
     this.leaves = new Map(); // the leaves that were moved: node -> number
     this.pass = new Pass(this.graph, this.leaves);
-    this.position = 0;
+    this.position = this.graph.steps.length; // a finished pass shows what there is to explain
     this.speed = 1;
     this.timer = 0;
     const actions = {
@@ -31,7 +31,8 @@ class Player {
       },
       reset: () => this.recompute(() => this.leaves.clear()),
     };
-    this.picture = new Picture(this.graph, picture, actions);
+    this.picture = new Picture(actions);
+    this.picture.show(pictures, this.graph);
     this.stepView = new StepView(this.graph);
     this.chainView = new ChainView(this.graph, actions);
     this.leavesView = new LeavesView(this.graph, actions);
@@ -40,15 +41,18 @@ class Player {
       "aria-label": TEXT.player(this.graph.name(this.graph.output)),
       keydown: (event) => this.key(event),
       pointerover: (event) => this.point(event), pointerout: () => this.picture.point() },
-    element("h2", {}, steps.title), this.controls(),
-    element("div", { class: "view" }, this.picture.stage, this.caption()),
+    element("div", { class: "head" }, element("h2", { title: steps.title }, steps.title), this.tools()),
+    this.controls(), element("div", { class: "view" }, this.picture.stage),
     element("div", { class: "panel" }, this.chainView.section, this.stepView.section),
-    this.leavesView.section, this.said);
-    const { width, height } = this.picture.box;
-    const wide = width > WIDE.ratio * height || this.graph.size > WIDE.nodes;
-    this.root.classList.toggle("stacked", wide && width > 500);
+    this.leavesView.section, this.caption(), this.said);
+    const natural = COMFORTABLE * this.picture.layout.box.height + 2 * MARGIN;
+    this.root.style.setProperty("--natural", `${Math.round(natural)}px`);
     this.render();
     host.attachShadow({ mode: "open" }).append(element("style", {}, css), this.root);
+    // Alone on its page the player has the keys from the start, in a notebook when it has the focus.
+    if (host.hasAttribute("data-alone")) {
+      document.addEventListener("keydown", (event) => event.target === document.body && this.key(event));
+    }
     host.setAttribute("data-lm-suppress-shortcuts", "true"); // JupyterLab leaves our keys to us
     Object.defineProperty(host, "player", { value: Object.freeze({ state: () => this.state() }) });
     const follow = themeFollower(host, (dark) => this.root.classList.toggle("dark", dark));
@@ -81,6 +85,16 @@ class Player {
     this.speeds.value = "1";
     const buttons = element("div", { class: "buttons" }, ...Object.values(this.buttons));
     return element("div", { class: "controls" }, buttons, this.slider, this.speeds);
+  }
+
+  tools() {
+    const { view } = this.picture;
+    return element("div", { class: "tools" },
+      button("zoomOut", () => view.zoom(1 / 1.4)), button("zoomIn", () => view.zoom(1.4)),
+      button("fit", () => {
+        view.chosen = true;
+        view.fit();
+      }));
   }
 
   caption() {
@@ -213,41 +227,6 @@ class Player {
         ({ operand: edge.operand, parent: edge.parent, ...numbers })),
     };
   }
-}
-
-// --- light and dark ------------------------------------------------------------------------------
-
-/** As the notebook says (JupyterLab, VS Code, Colab); in a plain page, as the reader prefers. */
-function isDark() {
-  const { body, documentElement } = document;
-  const jupyter = body.getAttribute("data-jp-theme-light");
-  const colab = documentElement.getAttribute("theme");
-  const code = (name) => body.classList.contains(`vscode-${name}`);
-  if (jupyter) return jupyter === "false";
-  if (code("light") || code("high-contrast-light")) return false;
-  if (code("dark") || code("high-contrast")) return true;
-  return colab ? colab === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-}
-
-/** A function that applies the theme, and from then on follows it while the host is in the page. */
-function themeFollower(host, apply) {
-  const preferred = matchMedia("(prefers-color-scheme: dark)");
-  let following = false;
-  const changed = () => {
-    if (host.isConnected) return apply(isDark());
-    following = false; // nothing of the page may hold on to a player that was taken out of it
-    observer.disconnect();
-    preferred.removeEventListener("change", changed);
-  };
-  const observer = new MutationObserver(changed);
-  return () => {
-    apply(isDark());
-    if (following) return;
-    following = true;
-    observer.observe(document.body, { attributes: true });
-    observer.observe(document.documentElement, { attributes: true });
-    preferred.addEventListener("change", changed);
-  };
 }
 
 // --- into the page -------------------------------------------------------------------------------

@@ -1,0 +1,34 @@
+// Is the page light or dark? As the notebook says, or as the reader prefers.
+
+/** As the notebook says (JupyterLab, VS Code, Colab); in a plain page, as the reader prefers. */
+function isDark() {
+  const { body, documentElement } = document;
+  const jupyter = body.getAttribute("data-jp-theme-light");
+  const colab = documentElement.getAttribute("theme");
+  const code = (name) => body.classList.contains(`vscode-${name}`);
+  if (jupyter) return jupyter === "false";
+  if (code("light") || code("high-contrast-light")) return false;
+  if (code("dark") || code("high-contrast")) return true;
+  return colab ? colab === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
+/** A function that applies the theme, and from then on follows it while the host is in the page. */
+function themeFollower(host, apply) {
+  const preferred = matchMedia("(prefers-color-scheme: dark)");
+  let following = false;
+  const changed = () => {
+    if (host.isConnected) return apply(isDark());
+    following = false; // nothing of the page may hold on to a player that was taken out of it
+    observer.disconnect();
+    preferred.removeEventListener("change", changed);
+  };
+  const observer = new MutationObserver(changed);
+  return () => {
+    apply(isDark());
+    if (following) return;
+    following = true;
+    observer.observe(document.body, { attributes: true });
+    observer.observe(document.documentElement, { attributes: true });
+    preferred.addEventListener("change", changed);
+  };
+}

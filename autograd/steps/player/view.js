@@ -1,0 +1,203 @@
+// Which part of the drawing is seen? Zoom, pan, and following the step; pointers on the picture.
+
+// Screen pixels for each unit of the drawing, whose texts are 11 units high: the most for a whole
+// drawing, where texts are left out, and where zooming stops.
+const SCALE = { largest: 1.9, text: 0.35, closest: 6 };
+const LEGIBLE = 1; // the least in which a step is shown unless the reader chooses otherwise
+const MARGIN = 14; // stays free around the drawing
+
+/** A view is the point of the drawing in the middle of the stage, and the scale. */
+class View {
+  constructor(picture, actions) {
+    this.picture = picture;
+    this.actions = actions;
+    this.at = { x: 0, y: 0, scale: 1 };
+    this.size = { width: 0, height: 0 }; // of the stage on the screen; 0 while it is not shown
+    this.legible = LEGIBLE;
+    this.fitted = true;
+    this.chosen = false; // whether the reader has zoomed, panned, or asked to see it all
+    this.pointers = new Map();
+  }
+
+  /** Another drawing is shown, which takes this part of its own plane. */
+  open(drawing, box) {
+    this.drawing = drawing;
+    this.box = box;
+    this.chosen = false;
+    if (this.size.width) this.begin();
+  }
+
+  /** The largest scale at which a drawing of this size is seen as a whole. */
+  scaleOf({ width, height }) {
+    const across = this.size.width / (width + 2 * MARGIN);
+    return Math.min(SCALE.largest, across, this.size.height / (height + 2 * MARGIN));
+  }
+
+  /** The stage has this size now. */
+  resized(size) {
+    this.size = size;
+    if (!this.chosen) this.begin();
+    else if (this.fitted) this.fit();
+    else this.look(this.at);
+  }
+
+  /** The whole drawing, or what can be read of it around the current step. */
+  begin() {
+    this.chosen = false;
+    this.fit();
+    if (this.at.scale >= this.legible) return;
+    this.fitted = false;
+    this.look(this.around(this.picture.current, this.legible));
+  }
+
+  fit() {
+    const { x, y, width, height } = this.box;
+    this.fitted = true;
+    this.look({ x: x + width / 2, y: y + height / 2, scale: this.scaleOf(this.box) });
+  }
+
+  look(view, smoothly = false) {
+    cancelAnimationFrame(this.frame);
+    const from = this.at;
+    const start = performance.now();
+    const still = !smoothly || matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const draw = (time) => {
+      const t = still ? 1 : Math.min(Math.max((time - start) / 350, 0), 1);
+      const part = (key) => from[key] + (view[key] - from[key]) * t * (2 - t);
+      this.at = t === 1 ? view : { x: part("x"), y: part("y"), scale: part("scale") };
+      const { x, y, scale } = this.at;
+      const shift = `${this.size.width / 2 - x * scale} ${this.size.height / 2 - y * scale}`;
+      this.drawing.setAttribute("transform", `translate(${shift}) scale(${scale})`);
+      this.leaveOut(this.at);
+      if (t < 1) this.frame = requestAnimationFrame(draw);
+    };
+    draw(start);
+    const { stage } = this.picture;
+    stage.classList.toggle("zoomed", !this.fitted);
+    stage.classList.toggle("tiny", view.scale < SCALE.text);
+  }
+
+  /** Texts take most of the time of an update, seen or not: those far away are left out. */
+  leaveOut({ x, y, scale }) {
+    const { width, height } = this.size;
+    for (const { group, at } of this.picture.nodes) {
+      const [right, down] = [Math.abs(at.x - x) * scale, Math.abs(at.y - y) * scale];
+      const away = right > 0.5 * width + 150 || down > 0.5 * height + 60;
+      group.toggleAttribute("data-away", away);
+    }
+  }
+
+  /** Come closer (a factor above 1) or go back; (clientX, clientY), or the middle, stays put. */
+  zoom(factor, clientX, clientY) {
+    const { at } = this;
+    const scale = Math.min(at.scale * factor, SCALE.closest);
+    this.chosen = true;
+    if (scale <= this.scaleOf(this.box) * 1.01) return void this.fit();
+    this.fitted = false;
+    const fixed = clientX === undefined ? at : this.place(clientX, clientY);
+    const change = at.scale / scale;
+    const [x, y] = [fixed.x - (fixed.x - at.x) * change, fixed.y - (fixed.y - at.y) * change];
+    this.look({ x, y, scale }, clientX === undefined);
+  }
+
+  /** Have this point of the drawing in the middle. */
+  moveTo({ x, y }) {
+    this.fitted = false;
+    this.chosen = true;
+    this.look({ x, y, scale: this.at.scale });
+  }
+
+  /** The point of the drawing that is at a point of the screen. */
+  place(clientX, clientY) {
+    const { left, top, width, height } = this.picture.svg.getBoundingClientRect();
+    const { x, y, scale } = this.at;
+    const [right, down] = [clientX - left - width / 2, clientY - top - height / 2];
+    return { x: x + right / scale, y: y + down / scale };
+  }
+
+  /** Bring a node and its parents into view. */
+  follow(i) {
+    if (this.fitted || !this.size.width || this.pointers.size) return;
+    const { x, y, scale } = this.around(i, this.at.scale);
+    const family = this.picture.family(i);
+    const inside = (middle, length, seen, at) =>
+      Math.abs(middle - at) <= (seen / scale - Math.min(length, seen / scale)) / 2 + 1;
+    const { width, height } = this.size;
+    if (inside(family.x, family.width, width, this.at.x)
+      && inside(family.y, family.height, height, this.at.y)) return;
+    this.look({ x, y, scale }, true);
+  }
+
+  /** The view in which a node is seen, as much as possible of its parents, and no empty border. */
+  around(i, scale) {
+    const [node, family] = [this.picture.region([i]), this.picture.family(i)];
+    const middle = (key, length) => {
+      const seen = this.size[length] / scale;
+      const slack = Math.max(0, (seen - node[length]) / 2 - MARGIN);
+      const near = clamped(family[key], node[key] - slack, node[key] + slack);
+      const first = this.box[key] - MARGIN + seen / 2;
+      const last = this.box[key] + this.box[length] + MARGIN - seen / 2;
+      return first > last ? (first + last) / 2 : clamped(near, first, last);
+    };
+    return { x: middle("x", "width"), y: middle("y", "height"), scale };
+  }
+
+  // Pointers: a leaf that can move is dragged sideways, anything else pans, two fingers pinch.
+
+  listen(stage, svg) {
+    stage.addEventListener("wheel", (event) => {
+      if (!event.ctrlKey && !event.metaKey) return; // a plain wheel scrolls the page
+      event.preventDefault();
+      this.zoom(Math.exp(event.deltaY * -0.004), event.clientX, event.clientY);
+    }, { passive: false });
+    svg.addEventListener("pointerdown", (event) => this.down(event));
+    svg.addEventListener("pointermove", (event) => this.move(event));
+    svg.addEventListener("pointerup", (event) => this.up(event));
+    svg.addEventListener("pointercancel", (event) => this.up(event));
+  }
+
+  down(event) {
+    if (event.button) return;
+    this.pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    const i = this.picture.nodes.findIndex(({ group }) => group.contains(event.target));
+    const leaf = i >= 0 && this.picture.graph.nodes[i].movable ? i : -1;
+    const value = leaf < 0 ? 0 : this.actions.value(leaf);
+    this.grip = { x: event.clientX, y: event.clientY, at: this.at, leaf, value };
+    if (this.pointers.size === 2) this.spread = this.fingers();
+  }
+
+  move(event) {
+    if (!this.pointers.has(event.pointerId)) return;
+    this.pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    const { x, y, at, leaf, value } = this.grip;
+    const [dx, dy] = [event.clientX - x, event.clientY - y];
+    if (!this.dragged && Math.hypot(dx, dy) < 4) return;
+    // Earlier, a capture would eat clicks.
+    if (!this.dragged) this.picture.svg.setPointerCapture(event.pointerId);
+    this.dragged = true;
+    if (this.pointers.size === 2) this.pinch();
+    else if (leaf >= 0) this.actions.drag(leaf, value, dx, event.shiftKey);
+    else this.moveTo({ x: at.x - dx / at.scale, y: at.y - dy / at.scale });
+  }
+
+  up(event) {
+    this.pointers.delete(event.pointerId);
+    for (const { x, y } of this.pointers.values()) {
+      this.grip = { x, y, at: this.at, leaf: -1 }; // the finger that stays pans on
+    }
+    if (!this.pointers.size) setTimeout(() => (this.dragged = false)); // after the click to come
+  }
+
+  fingers() {
+    const [p, q] = [...this.pointers.values()];
+    return { apart: Math.hypot(p.x - q.x, p.y - q.y), x: (p.x + q.x) / 2, y: (p.y + q.y) / 2 };
+  }
+
+  pinch() {
+    const now = this.fingers();
+    this.zoom(now.apart / this.spread.apart, now.x, now.y);
+    this.spread = now;
+  }
+}
+
+const clamped = (x, least, most) => Math.max(least, Math.min(most, x));
