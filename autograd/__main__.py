@@ -1,0 +1,135 @@
+"""What does `python -m autograd` do? It shows the backward pass of a formula that is typed."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import re
+import sys
+import textwrap
+from collections.abc import Sequence
+
+from autograd import Value, draw, steps
+from autograd.steps import Steps
+from autograd.typed import PUBLIC, FormulaError, computed, number_named
+
+EXAMPLES = """\
+examples:
+  python -m autograd "(x * w + b).tanh() ** 2" x=2 w=-1.5 b=3.5
+  python -m autograd "h = x * w + b; maximum(h, 0) / 2" x=2 w=-1.5 b=3.5 --out relu.html
+  python -m autograd "x * x + sin(x)" x=pi/2 --table
+  python -m autograd "x * x + sin(x)" x=3 --explain x
+
+A formula has names, numbers, + - * / **, parentheses, and functions: tanh(x) or x.tanh().
+Parts may have names of their own, as h above. The constants are pi and e. The functions:
+"""
+ENDINGS = (".html", ".svg", ".png", ".pdf", ".dot")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Show a formula as the command line says, and return the exit code.
+
+    0: done; 1: failed, such as a file that cannot be written; 2: a formula that cannot be read, or
+    not be computed with these numbers; 130: stopped by Ctrl-C. Wrong usage raises SystemExit with
+    exit code 2.
+    """
+    parser = _parser()
+    given = sys.argv[1:] if arguments is None else arguments
+    # A formula such as -x ** 2 is no option: with a space in front, argparse knows that.
+    given = [f" {text}" if re.match(r"-[^-h]|-h.", text) else text for text in given]
+    options = parser.parse_intermixed_args(given)
+    if options.formula is None:
+        parser.print_help()
+        return 0
+    if options.out and os.path.splitext(options.out)[1].lower() not in ENDINGS:
+        parser.error(f"--out takes a file name ending in {', '.join(ENDINGS)}")
+    try:
+        _show(options)
+        sys.stdout.flush()
+        return 0
+    except FormulaError as error:
+        print(
+            *filter(None, [error.place, f"{parser.prog}: {error.reason}"]),
+            sep="\n",
+            file=sys.stderr,
+        )
+        return 2
+    except BrokenPipeError:  # `| head` has read enough; Python would complain at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (OSError, ValueError, ImportError) as error:
+        print(f"{parser.prog}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _show(options: argparse.Namespace) -> None:
+    numbers: dict[str, float] = {}
+    for argument in options.values:
+        name, number = number_named(argument.strip())
+        if name in numbers:
+            raise FormulaError(f"{name} is given twice", argument, 0)
+        numbers[name] = number
+    output = computed(options.formula.strip(), numbers)
+    try:
+        passed = steps(output)
+        explanation = passed.explain(options.explain) if options.explain else None
+    except (ArithmeticError, ValueError) as error:  # a derivative, or a node, that does not exist
+        raise FormulaError(str(error)) from None
+    if options.table:
+        print(passed.table())
+    if explanation is not None:
+        print(*[""] * options.table, explanation, sep="\n")
+    if options.out:
+        _write(output, passed, options.out)
+    elif not options.table and explanation is None:
+        _open(passed)
+
+
+def _write(output: Value, passed: Steps, path: str) -> None:
+    if path.lower().endswith(".html"):
+        passed.save(path)
+        return
+    output.backward()  # the picture shows gradients
+    draw(output, edges=True).save(path)
+
+
+def _open(passed: Steps) -> None:
+    """Show the player in the browser; the file stays, as the browser reads it when it likes."""
+    import tempfile
+    import webbrowser
+    from pathlib import Path
+
+    path = Path(tempfile.mkdtemp(prefix="autograd-"), "player.html")
+    passed.save(path)
+    is_open = webbrowser.open(path.as_uri())
+    print(path if is_open else f"there is no browser to open {path} in")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m autograd",
+        description="Show the forward and backward pass of a formula in the browser, step by step.",
+        epilog=EXAMPLES + textwrap.indent(textwrap.fill(", ".join(PUBLIC), 90), "  "),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("formula", nargs="?", help="such as 'x * w + b', in quotes")
+    parser.add_argument(
+        "values", nargs="*", metavar="name=number", help="a number for each name of the formula"
+    )
+    parser.add_argument(
+        "--out", metavar="FILE", help="write the player (.html), or a picture (.svg .png .pdf .dot)"
+    )
+    parser.add_argument("--table", action="store_true", help="print all steps as a table")
+    parser.add_argument("--explain", metavar="NAME", help="print the chain rule of a node")
+    return parser
+
+
+if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names may hold any character
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(main())

@@ -1,0 +1,379 @@
+"""What does a typed formula mean? It is read sign by sign, and never evaluated as Python.
+
+    formula    name = sum; ...; sum       the names become labels
+    sum        product + product - ...
+    product    signed * signed / ...
+    signed     -signed, or a power
+    power      call ** signed             from the right, and before a minus in front of it
+    call       atom.function(sum, ...)
+    atom       1e-3, x, pi, function(sum, ...), (sum)
+
+The reader writes an operation after its operands, as a stack machine takes them: x * w + b becomes
+x w * b +. So the length of a formula is not limited, only how deep it nests.
+
+>>> computed("h = x * w; h.tanh() ** 2", {"x": 2.0, "w": 0.0})
+Value(data=0.0, grad=0.0)
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple, NoReturn
+
+import autograd
+from autograd import ops
+from autograd.context import current
+from autograd.messages import explained
+from autograd.primitive import Primitive
+from autograd.text import for_stream, shown, text_width
+from autograd.value import Value, as_constant
+
+DEEPEST = 50  # parentheses, signs and powers inside one another
+CONSTANTS = {"pi": math.pi, "e": math.e}  # a name that is given a value means that value
+# What a Value has for a method, or the package for a function, by name.
+PUBLIC = {
+    name: row
+    for name, row in sorted(ops.TABLE.items())
+    if row is ops.abs or name in autograd.__all__ or hasattr(Value, name)
+}
+# The symbols that steps and drawings show are known as well, such as max and ReLU.
+FUNCTIONS = {row.symbol: row for row in PUBLIC.values() if row.symbol.isidentifier()} | PUBLIC
+
+_TOKEN = re.compile(
+    r"(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
+    r"|(?P<name>[^\W\d⁰¹²³⁴⁵⁶⁷⁸⁹][^\W⁰¹²³⁴⁵⁶⁷⁸⁹]*)|(?P<sign>\*\*|[-+*/(),.;=−×·⋅÷^])|(?P<other>\S)"
+)
+_SAME = {"−": "-", "×": "*", "·": "*", "⋅": "*", "÷": "/", "^": "**"}
+_SUMS = {"+": ops.add, "-": ops.sub}
+_PRODUCTS = {"*": ops.mul, "/": ops.div}
+_INSTEAD = dict.fromkeys("[{", "group with ( and )") | {
+    ">": "write greater(a, b)",
+    "<": "write less(a, b)",
+    "|": "write abs(x)",
+    "√": "write sqrt(x)",
+    **dict.fromkeys("²³⁰¹⁴⁵⁶⁷⁸⁹", "write a power as x ** 2"),
+}
+
+
+class FormulaError(ValueError):
+    """What is wrong with a formula.
+
+    Attributes:
+        at: the position in the formula; None for an error that has none.
+        place: the formula, and under it a mark at this position; "" without a position.
+        reason: what was expected there, or what to write instead.
+    """
+
+    def __init__(self, reason: str, formula: str = "", at: int | None = None) -> None:
+        self.at = at
+        self.place = "" if at is None else _pointed(formula, at)
+        self.reason = for_stream(reason)
+        super().__init__(f"{self.place}\n{self.reason}" if self.place else self.reason)
+
+
+def _pointed(formula: str, at: int, around: int = 60) -> str:
+    """Two lines: the formula, or what of it is around a place, and a mark under that place."""
+    start = max(at - around, 0)
+    before, after = formula[start:at], formula[at : at + around]
+    before = for_stream(("…" if start else "") + shown(before))
+    after = for_stream(shown(after) + ("…" if at + around < len(formula) else ""))
+    return f"    {before}{after}\n    {' ' * text_width(before)}^"
+
+
+class _Token(NamedTuple):
+    at: int
+    kind: str  # number, name, sign or end
+    text: str
+
+
+class _Operation(NamedTuple):
+    """What a stack machine does: push a number, push what a name stands for, or compute."""
+
+    at: int
+    what: float | str | Primitive
+
+
+class Statement(NamedTuple):
+    """`name = sum`, or a sum alone, which has no name."""
+
+    at: int
+    name: str
+    operations: list[_Operation]
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+def read(formula: str) -> list[Statement]:
+    """The statements of a formula. Raises FormulaError where it is none."""
+    return _Reader(formula).statements()
+
+
+class _Reader:
+    """Goes through the tokens of a formula once, and looks at most one ahead."""
+
+    def __init__(self, formula: str) -> None:
+        self.formula = formula
+        self.tokens = [*map(self._token, _TOKEN.finditer(formula))]
+        self.tokens.append(_Token(len(formula.rstrip()), "end", ""))
+        self.next = 0
+        self.depth = 0
+        self.operations: list[_Operation] = []
+
+    def _token(self, match: re.Match[str]) -> _Token:
+        at, kind, text = match.start(), str(match.lastgroup), match.group()
+        if kind == "other":
+            instead = f": {_INSTEAD[text]}" if text in _INSTEAD else ""
+            self._wrong(f"{shown(text)} has no meaning in a formula{instead}", at)
+        return _Token(at, kind, _SAME.get(text, text))
+
+    def _wrong(self, reason: str, at: int | None = None) -> NoReturn:
+        raise FormulaError(reason, self.formula, self.tokens[self.next].at if at is None else at)
+
+    def _take(self, *signs: str) -> _Token | None:
+        """The next token, if it is one of these signs."""
+        token = self.tokens[self.next]
+        if token.kind != "sign" or token.text not in signs:
+            return None
+        self.next += 1
+        return token
+
+    def _expect(self, sign: str) -> None:
+        if self._take(sign):
+            return
+        token = self.tokens[self.next]
+        reason = f"expected an operator or {sign} here, not {_called(token)}"
+        if token.kind in ("number", "name") or token.text == "(":
+            reason += "; a product is written with *"
+        self._wrong(reason)
+
+    def statements(self) -> list[Statement]:
+        found = []
+        while True:
+            first, second = (self.tokens + self.tokens[-1:])[self.next : self.next + 2]
+            name = first.text if first.kind == "name" and second.text == "=" else ""
+            self.next += 2 if name else 0
+            self.operations = []
+            self._sum()
+            found.append(Statement(first.at, name, self.operations))
+            if self.tokens[self.next].kind == "end":
+                return found
+            self._expect(";")
+            if self.tokens[self.next].kind == "end":  # the last ; may stand at the end
+                return found
+
+    def _sum(self) -> None:
+        self._from_the_left(_SUMS, self._product)
+
+    def _product(self) -> None:
+        self._from_the_left(_PRODUCTS, self._signed)
+
+    def _from_the_left(self, rows: Mapping[str, Primitive], part: Callable[[], None]) -> None:
+        part()
+        while sign := self._take(*rows):
+            part()
+            self.operations.append(_Operation(sign.at, rows[sign.text]))
+
+    def _signed(self) -> None:
+        self.depth += 1  # whatever nests goes through here
+        if self.depth > DEEPEST:
+            self._wrong(f"a formula nests at most {DEEPEST} deep: name its parts, h = x * w; h + b")
+        if sign := self._take("-", "+"):
+            self._signed()
+            if sign.text == "-":
+                self.operations.append(_Operation(sign.at, ops.neg))
+        else:
+            self._call()
+            if power := self._take("**"):
+                self._signed()
+                self.operations.append(_Operation(power.at, ops.power))
+        self.depth -= 1
+
+    def _call(self) -> None:
+        self._atom()
+        while self._take("."):
+            name = self.tokens[self.next]
+            if name.kind != "name":
+                self._wrong(f"expected the name of a function here, not {_called(name)}")
+            self.next += 1
+            self._arguments(name, 1)
+
+    def _atom(self) -> None:
+        token = self.tokens[self.next]
+        if self._take("("):
+            self._sum()
+            self._expect(")")
+            return
+        if token.kind == "number":
+            number = float(token.text)
+            if math.isinf(number):
+                self._wrong(f"{shown(token.text)} is too large for a float")
+            self.next += 1
+            self.operations.append(_Operation(token.at, number))
+        elif token.kind == "name":
+            self.next += 1
+            if self.tokens[self.next].text == "(":
+                self._arguments(token, 0)
+            else:
+                self.operations.append(_Operation(token.at, token.text))
+        else:
+            self._wrong(f"expected a number, a name or ( here, not {_called(token)}")
+
+    def _arguments(self, name: _Token, count: int) -> None:
+        """The arguments of a function, of which so many stand before its name."""
+        row = FUNCTIONS.get(name.text)
+        if row is None:
+            self._wrong(_unknown_function(name.text), name.at)
+        if not self._take("("):
+            self._wrong(f"expected ( here: write {name.text}()")
+        if not self._take(")"):
+            self._sum()
+            count += 1
+            while self._take(","):
+                self._sum()
+                count += 1
+            self._expect(")")
+        takes = len(row.backward)
+        if count != takes:
+            plural = "number" if takes == 1 else "numbers"
+            self._wrong(f"{name.text} takes {takes} {plural}, not {count}", name.at)
+        self.operations.append(_Operation(name.at, row))
+
+
+def _called(token: _Token) -> str:
+    return shown(token.text) if token.text else "the end of the formula"
+
+
+def _unknown_function(name: str) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, FUNCTIONS, 1)
+    meant = f": did you mean {close[0]}?" if close else "."
+    return f"there is no function {shown(name)}{meant} There are {', '.join(PUBLIC)}"
+
+
+# --- computing ------------------------------------------------------------------------------------
+
+
+def number_named(argument: str) -> tuple[str, float]:
+    """("x", 2.0) of `x=2`; the number may be computed from others, as in `x=-pi/2`.
+
+    Raises FormulaError for anything else.
+    """
+    how = "a value is written name=number, such as w=-1.5; a formula with spaces needs quotes"
+    try:
+        first, *more = read(argument)
+    except FormulaError as error:
+        raise FormulaError(f"{error.reason}; {how}", argument, error.at) from None
+    if more or not first.name:
+        raise FormulaError(how, argument, first.at)
+    for at, what in first.operations:
+        if isinstance(what, str) and what not in CONSTANTS:
+            raise FormulaError(f"{shown(what)} is not a number; {how}", argument, at)
+    number = _result(argument, first.operations, CONSTANTS)
+    if isinstance(number, Value) or not math.isfinite(number):
+        raise FormulaError(f"the value of {shown(first.name)} is not finite", argument, first.at)
+    return first.name, number
+
+
+def computed(formula: str, numbers: Mapping[str, float]) -> Value:
+    """The Value of a formula, on leaves with these names and numbers.
+
+    Raises FormulaError for what is no formula, a name without a number, a number or a statement
+    that is not used, and an operation that these numbers are outside the domain of.
+    """
+    statements = read(formula)
+    _check_names(formula, statements, numbers)
+    known: dict[str, Value | float] = dict(CONSTANTS)
+    known |= {name: Value(number, name) for name, number in numbers.items()}
+    result: Value | float = 0.0
+    for statement in statements:
+        result = _result(formula, statement.operations, known)
+        if statement.name:
+            known[statement.name] = result
+            if isinstance(result, Value) and not result.label:
+                result.label = statement.name
+    if not isinstance(result, Value):
+        raise FormulaError(f"a formula of numbers alone has no gradients: {formula.strip()}")
+    return result
+
+
+def _result(
+    formula: str, operations: Iterable[_Operation], known: Mapping[str, Value | float]
+) -> Value | float:
+    stack: list[Value | float] = []
+    for at, what in operations:
+        if isinstance(what, float):
+            stack.append(what)
+        elif isinstance(what, str):
+            stack.append(known[what])
+        else:
+            count = len(what.backward)
+            operands = stack[-count:]
+            try:
+                stack[-count:] = [_applied(what, operands)]
+            except (ArithmeticError, ValueError) as error:
+                raise FormulaError(str(error), formula, at) from None
+    return stack[0]
+
+
+def _applied(primitive: Primitive, operands: list[Value | float]) -> Value | float:
+    """What Python's operators and functions give for these operands."""
+    if primitive is ops.power and not isinstance(operands[1], Value):
+        primitive = ops.pow
+    try:
+        result: Value | float = primitive(*operands)
+        return result
+    except (ArithmeticError, ValueError) as error:
+        if any(isinstance(operand, Value) for operand in operands):
+            raise  # it names the operands
+        raise explained(error, primitive, [*map(as_constant, operands)], current.get()) from None
+
+
+def _check_names(formula: str, statements: list[Statement], numbers: Mapping[str, float]) -> None:
+    """Raise FormulaError for a name that has no value, has two, or is not used."""
+    has_value = {*numbers, *CONSTANTS}
+    made: dict[str, int] = {}
+    used: set[str] = set()
+    for i, statement in enumerate(statements):
+        _check_uses(formula, statement, has_value, numbers)
+        used.update(what for _, what in statement.operations if isinstance(what, str))
+        name = statement.name
+        if name in numbers or name in made:
+            raise FormulaError(f"{shown(name)} has a value already", formula, statement.at)
+        if i < len(statements) - 1:
+            if not name:
+                raise FormulaError(
+                    "a part before the last needs a name: h = x * w; h + b", formula, statement.at
+                )
+            made[name] = statement.at
+            has_value.add(name)
+    for name, at in made.items():
+        if name not in used:
+            raise FormulaError(f"{shown(name)} is not used", formula, at)
+    unused = [shown(name) for name in numbers if name not in used]
+    if unused:
+        names = ", ".join(sorted(map(shown, used - set(CONSTANTS) - set(made)))) or "no names"
+        raise FormulaError(f"{unused[0]} is not in the formula, which has {names}")
+
+
+def _check_uses(
+    formula: str, statement: Statement, has_value: set[str], numbers: Mapping[str, float]
+) -> None:
+    missing = {
+        what: at
+        for at, what in reversed(statement.operations)
+        if isinstance(what, str) and what not in has_value
+    }
+    if not missing:
+        return
+    first, *_ = names = sorted(missing, key=missing.__getitem__)
+    if first in FUNCTIONS:
+        takes = ", ".join("abc"[: len(FUNCTIONS[first].backward)])
+        reason = f"{first} is a function: write {first}({takes})"
+    else:
+        more = " ".join(f"{shown(name)}=..." for name in names if name not in FUNCTIONS)
+        reason = f"{shown(first)} has no value: add {more}"
+    raise FormulaError(reason, formula, missing[first])

@@ -1,0 +1,430 @@
+"""Does `python -m autograd` show any formula, run none of it, and point at what is wrong?"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autograd import (
+    Value,
+    explain,
+    greater,
+    less,
+    maximum,
+    minimum,
+    steps,
+    topological_order,
+    where,
+)
+from autograd.__main__ import main
+from autograd.typed import DEEPEST, PUBLIC, FormulaError, computed, number_named
+
+ROOT = Path(__file__).resolve().parents[2]
+NEURON = "(x * w + b).tanh() ** 2"
+VALUES = ("x=2", "w=-1.5", "b=3.5")
+
+
+@pytest.fixture
+def shell(capsys, monkeypatch, tmp_path):
+    """Runs a command line in an empty folder: (exit code, stdout, stderr); no browser opens."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("webbrowser.open", lambda address: pytest.fail(f"opens {address}"))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        try:
+            code = main(arguments)
+        except SystemExit as wrong_usage:
+            code = wrong_usage.code
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def value(formula: str, **numbers: float) -> Value:
+    return computed(formula, numbers)
+
+
+# --- what a formula means: the same as in Python --------------------------------------------------
+
+NUMBERS = {"x": 0.7, "y": 1.3, "z": 2.0}
+SAME = [
+    "x",
+    "-x ** 2 + +y",
+    "2 ** -x ** y",
+    "x - y - z + 1e-3",
+    "x / y / z * .5 * 2.",
+    "(x + y) * -(z - 3) / 7",
+    "1 - 2 * 3 / 4 + x",
+    "x * x + x",
+    "x.tanh().exp() + (x * y).sin() ** 2",
+    "x ** 3 + x ** y + z ** 0.5 + 2 ** 3 * x",
+    "abs(x - y) + maximum(x, y) * minimum(x, 1)",
+    "where(greater(x, y), x, less(x, z) * y)",
+    "x.log() + x.log1p() + x.sqrt() + x.expm1() + x.erf()",
+    "x.relu() + x.sigmoid() + x.softplus() + x.cos()",
+]
+
+
+@pytest.mark.parametrize("formula", SAME)
+def test_a_formula_is_the_graph_that_python_makes_of_it(formula):
+    leaves = {name: Value(number, name) for name, number in NUMBERS.items()}
+    functions = {f.name: f for f in (greater, less, maximum, minimum, where)}
+    ours = computed(formula, {name: NUMBERS[name] for name in NUMBERS if name in formula})
+    theirs = eval(formula, {**leaves, **functions})
+    assert described(ours) == described(theirs)
+
+
+def described(output: Value) -> list[tuple]:
+    """Every node: operation, number, label, gradient."""
+    output.backward()
+    return [(n.op, n.data, n.label, n.grad) for n in topological_order(output)]
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_function_can_be_called_and_is_a_method_too(name):
+    takes = len(PUBLIC[name].backward)
+    names = ["x", "y", "z"][:takes]
+    numbers = {name: NUMBERS[name] for name in names}
+    called = value(f"{name}({', '.join(names)})", **numbers)
+    method = value(f"x.{name}({', '.join(names[1:])})", **numbers)
+    assert called.op == method.op == name
+    assert called.data == method.data == PUBLIC[name](*numbers.values())
+
+
+def test_every_method_of_a_value_and_every_function_of_the_package_is_known():
+    assert {"tanh", "log", "sqrt", "relu", "erf", "abs", "where", "maximum"} <= set(PUBLIC)
+    assert not {"add", "power", "one_less", "sech", "pow"} & set(PUBLIC)
+
+
+@pytest.mark.parametrize(
+    ("formula", "python"),
+    [
+        ("x^2 − 3 × x · 2 ÷ 4", "x**2 - 3 * x * 2 / 4"),
+        ("max(x, 1) + σ(x)", "maximum(x, 1) + sigmoid(x)"),
+        ("  x\n* x ;", "x * x"),
+    ],
+)
+def test_signs_of_mathematics_and_what_the_player_shows_are_understood(formula, python):
+    assert described(value(formula, x=0.5)) == described(value(python, x=0.5))
+
+
+def test_parts_with_names_become_labels():
+    output = value("h = x * w; g = h; y = g.tanh() ** 2 + h", x=2.0, w=3.0)
+    assert output.label == "y"
+    assert [n.label for n in topological_order(output) if n.op == "mul"] == ["h"]
+    assert value("h = x; h * 2", x=1.0).parents[0].label == "x"
+
+
+def test_pi_and_e_are_constants_unless_they_have_a_value():
+    assert value("x * pi + e", x=1.0).data == math.pi + math.e
+    assert value("x * pi + e", x=1.0, pi=3.0, e=1.0).data == 4.0
+    assert value("e = x + 1; e * 2", x=1.0).data == 4.0
+
+
+def test_a_formula_may_be_long():
+    assert value("+".join(["x"] * 20_000), x=1.0).data == 20_000.0
+
+
+def test_a_value_may_be_computed_from_numbers():
+    assert number_named("x = -pi / 2") == ("x", -math.pi / 2)
+    assert number_named("θ=1e-3") == ("θ", 1e-3)
+    assert number_named("x=−2") == ("x", -2.0)
+
+
+# --- errors: one kind, one place, what to write instead -------------------------------------------
+
+WRONG = [
+    ("", "", "expected a number, a name or ( here"),
+    ("x + ", "   ^", "not the end of the formula"),
+    ("(x * x + ) ** 2", "         ^", "not )"),
+    ("(x", "  ^", "expected an operator or )"),
+    ("x)", " ^", "expected an operator or ;"),
+    ("2x", " ^", "a product is written with *"),
+    ("x (2)", "^", "no function x"),
+    ("(x)(x)", "   ^", "a product is written with *"),
+    ("x // 2", "   ^", "not /"),
+    ("x % 2", "  ^", "% has no meaning"),
+    ("x[0]", " ^", "group with ( and )"),
+    ("x > 2", "  ^", "greater(a, b)"),
+    ("x²", " ^", "x ** 2"),
+    ("√x", "^", "sqrt(x)"),
+    ("'x'", "^", "has no meaning"),
+    ("tanhh(x)", "^", "did you mean tanh?"),
+    ("x.foo()", "  ^", "no function foo. There are abs, cos, erf"),
+    ("x.tanh", "      ^", "write tanh()"),
+    ("x.2", " ^", "not .2"),
+    ("x + tanh", "    ^", "write tanh(a)"),
+    ("maximum(x)", "^", "maximum takes 2 numbers, not 1"),
+    ("x.tanh(x)", "  ^", "tanh takes 1 number, not 2"),
+    ("tanh()", "^", "tanh takes 1 number, not 0"),
+    ("x + w * b", "    ^", "w has no value: add w=... b=..."),
+    ("x + h; h = x", "    ^", "h has no value"),
+    ("x * 2; x", "^", "needs a name"),
+    ("h = x * 2; x", "^", "h is not used"),
+    ("x = x * 2; x", "^", "x has a value already"),
+    ("h = x; h = h + 1; h", "       ^", "h has a value already"),
+    ("x + 1e999", "    ^", "too large for a float"),
+    ("9 ** 9 ** 9 * x", "  ^", "pow(9.0, 387420489.0): the result is too large"),
+    ("x + log(-1)", "    ^", "log(-1.0): it takes numbers above 0"),
+    ("1 / (x - x)", "  ^", "div(1.0, 0.0): division by zero"),
+    ("(-8) ** 0.5 * x", "     ^", "pow(-8.0, 0.5)"),
+]
+
+
+@pytest.mark.parametrize(("formula", "mark", "reason"), WRONG)
+def test_an_error_points_at_the_place_and_says_what_to_write(formula, mark, reason):
+    with pytest.raises(FormulaError) as raised:
+        value(formula, x=1.0)
+    assert reason in raised.value.reason
+    shown, below = raised.value.place.splitlines()
+    assert shown == f"    {formula}"
+    assert below.rstrip("^") == "    " + mark.rstrip("^")
+
+
+def test_a_domain_error_has_the_message_of_the_engine():
+    with pytest.raises(FormulaError) as ours:
+        value("1 + log(x)", x=-1.0)
+    with pytest.raises(ValueError, match="log") as engines:
+        1 + Value(-1.0, "x").log()
+    assert ours.value.reason == str(engines.value)
+    assert ours.value.at == 4
+
+
+def test_a_number_that_is_not_used_and_a_formula_without_names_are_refused():
+    with pytest.raises(FormulaError, match=r"y is not in the formula, which has x$"):
+        value("x + pi", x=1.0, y=2.0)
+    with pytest.raises(FormulaError, match=r"numbers alone has no gradients: 2\+3"):
+        value("2+3")
+
+
+def test_of_a_long_formula_only_what_is_around_the_place_is_shown():
+    with pytest.raises(FormulaError) as raised:
+        value("x + " * 500 + "? + x" * 500, x=1.0)
+    shown, below = raised.value.place.splitlines()
+    assert len(shown) < 140
+    assert shown[len(below) - 1] == "?"
+
+
+@pytest.mark.parametrize("deep", ["(" * 10_000 + "x", "-" * 10_000 + "x", "**".join(["x"] * 9_999)])
+def test_a_formula_that_nests_too_deep_is_refused(deep):
+    with pytest.raises(FormulaError, match=f"at most {DEEPEST} deep"):
+        value(deep, x=1.0)
+
+
+@pytest.mark.parametrize(
+    "argument",
+    ["x", "x=", "x=abc", "=2", "2=2", "x=1=2", "x=1;y=2", "x=nan", "x=1e999", "x=1/0", "", "x+1"],
+)
+def test_a_value_that_is_no_number_is_refused(argument):
+    with pytest.raises(FormulaError):
+        number_named(argument)
+
+
+def test_what_a_name_or_a_text_holds_never_acts():
+    with pytest.raises(FormulaError) as raised:
+        value("x + \x1b[31m\u202e", x=1.0)
+    assert "\x1b" not in str(raised.value)
+    assert "\u202e" not in str(raised.value)
+
+
+@given(st.text("xyz0123.9+-*/^()=;, eπ\x1b\n²tanhlogpi_", max_size=40) | st.text(max_size=30))
+@settings(max_examples=400, deadline=None)
+def test_of_any_text_there_is_a_value_or_the_one_error(text):
+    for read in (lambda: computed(text, {"x": 2.0}), lambda: number_named(text)):
+        with contextlib.suppress(FormulaError):
+            read()
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "__import__('os').system('touch hit')",
+        "x.__class__",
+        "x.backward()",
+        "(lambda: x)()",
+        "open('hit', 'w')",
+        "[x for x in x]",
+        "x if x else x",
+        "exec(x)",
+        "x.data",
+        "x := 1",
+    ],
+)
+def test_nothing_is_executed(shell, hostile, tmp_path):
+    code, out, err = shell(hostile, "x=1")
+    assert (code, out) == (2, "")
+    assert "python -m autograd: " in err
+    assert not list(tmp_path.iterdir())
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+
+def loss() -> Value:
+    x, w, b = Value(2.0, "x"), Value(-1.5, "w"), Value(3.5, "b")
+    return (x * w + b).tanh() ** 2
+
+
+def test_the_player_opens_in_the_browser(shell, monkeypatch, tmp_path):
+    opened = []
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
+    code, out, err = shell(NEURON, *VALUES)
+    assert (code, err) == (0, "")
+    assert opened == [Path(out.strip()).as_uri()]
+    steps(loss()).save("expected.html")
+    assert without_key(Path(out.strip())) == without_key(tmp_path / "expected.html")
+
+
+def without_key(page: Path) -> str:
+    text = page.read_text(encoding="utf-8")
+    return re.sub("[0-9a-f]{32}|'sha256-.*?'", "", text)
+
+
+def test_without_a_browser_it_says_where_the_page_is(shell, monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("webbrowser.open", lambda address: False)
+    code, out, _ = shell("x * x", "x=3")
+    (page,) = tmp_path.glob("autograd-*/*.html")
+    assert code == 0
+    assert str(page) in out
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [
+        ("a.html", b"<!DOCTYPE html>"),
+        ("a.svg", b"<svg"),
+        ("a.PNG", b"\x89PNG"),
+        ("a.pdf", b"%PDF"),
+        ("a.dot", b"digraph"),
+    ],
+)
+def test_out_writes_a_file_by_its_ending(shell, name, begins, tmp_path):
+    assert shell(NEURON, *VALUES, "--out", name) == (0, "", "")
+    assert (tmp_path / name).read_bytes().lower().startswith(begins.lower())
+
+
+def test_a_picture_has_gradients_and_labels(shell, tmp_path):
+    shell("h = x * w; h ** 2", "x=2", "w=3", "--out", "a.dot")
+    source = (tmp_path / "a.dot").read_text()
+    assert "grad 36" in source  # h ** 2 = (x w) ** 2 has the slope 2 x w w = 36 by x
+    assert re.search(r"\bh</B>", source)
+
+
+def test_table_and_explain_print_what_the_functions_give(shell):
+    code, out, err = shell("--table", NEURON, "x=2", "--explain", "w", "w=-1.5", "b=3.5")
+    assert (code, err) == (0, "")
+    assert out == f"{steps(loss()).table()}\n\n{explain(loss(), 'w')}\n"
+    assert shell(NEURON, *VALUES, "--explain", "w")[1] == f"{explain(loss(), 'w')}\n"
+
+
+def test_without_arguments_it_prints_its_help(shell):
+    code, out, err = shell()
+    assert (code, err) == (0, "")
+    assert out == shell("--help")[1]
+    assert NEURON in out
+    assert all(name in out for name in ["--table", "--explain", "--out", *PUBLIC])
+
+
+def test_the_examples_of_the_help_work(shell, monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("webbrowser.open", lambda address: True)
+    lines = [line for line in shell()[1].splitlines() if line.startswith("  python -m autograd ")]
+    assert len(lines) >= 4
+    for line in lines:
+        assert shell(*shlex.split(line)[3:])[0] == 0
+
+
+@pytest.mark.parametrize("formula", ["-x ** 2", "-h + x", "-1 * x", "- -x", "-2*x"])
+def test_a_formula_may_begin_with_a_minus(shell, formula):
+    values = ["x=3", "h=1"] if "h" in formula else ["x=3"]
+    code, out, err = shell(formula, *values, "--table")
+    assert (code, err) == (0, "")
+    assert "x.grad" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["x * w", "x=1"], "w has no value: add w=..."),
+        (["x", "+", "2", "x=1"], "a formula with spaces needs quotes"),
+        (["x", "x=two"], "two is not a number"),
+        (["x", "x=1", "x=2"], "x is given twice"),
+        (["x", "x=1", "--explain", "z"], "'z'"),
+        (["sqrt(x)", "x=0", "--table"], "backward of sqrt(x = 0.0): division by zero"),
+        (["x", "x=1", "--out", "a.txt"], "ending in .html, .svg"),
+        (["x", "x=1", "--tab"], "unrecognized arguments: --tab"),
+        ([""], "expected a number"),
+    ],
+)
+def test_what_is_wrong_with_a_command_line_is_said_with_exit_code_2(shell, arguments, reason):
+    code, out, err = shell(*arguments)
+    assert (code, out) == (2, "")
+    assert reason in err
+
+
+def test_what_cannot_be_written_is_said_with_exit_code_1(shell):
+    code, out, err = shell("x", "x=1", "--out", "no/such/folder.html")
+    assert (code, out) == (1, "")
+    assert err.startswith("python -m autograd: there is no folder")
+    assert len(err.splitlines()) == 1
+
+
+# --- as a process ---------------------------------------------------------------------------------
+
+
+def process(*arguments: str, **options):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})}
+    command = [sys.executable, "-m", "autograd", *arguments]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, **options
+    )
+
+
+def test_output_that_is_not_utf_8_is_written_all_the_same():
+    run = process("θ.sqrt() + 1", "θ=4", "--table", env={"PYTHONIOENCODING": "ascii"})
+    out, err = run.communicate(timeout=60)
+    assert (run.returncode, err) == (0, b"")
+    assert out.isascii()
+    assert b"\\u03b8.grad" in out
+
+
+def test_a_reader_that_stops_reading_gets_no_traceback():
+    run = process("+".join(["x"] * 2_000), "x=1", "--table")
+    run.stdout.read(10)
+    run.stdout.close()
+    assert run.stderr.read() == b""
+    run.wait(timeout=60)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signal")
+def test_ctrl_c_is_quiet(tmp_path):
+    waiting = tmp_path / "browser"
+    waiting.write_text('#!/bin/sh\ntouch "$0.open"\nexec sleep 60\n')
+    waiting.chmod(0o755)
+    run = process(
+        "x",
+        "x=1",
+        env={"BROWSER": f"{waiting} %s", "TMPDIR": str(tmp_path)},
+        start_new_session=True,
+    )
+    for _ in range(600):
+        if Path(f"{waiting}.open").exists():
+            break
+        time.sleep(0.05)
+    os.killpg(run.pid, signal.SIGINT)
+    _, err = run.communicate(timeout=60)
+    assert (run.returncode, err) == (130, b"")
