@@ -11,7 +11,7 @@ from typing import Any, cast, overload
 from autograd import Value, maximum, no_grad, where
 from autograd.hooks import number_of, require
 from autograd.ops import greater
-from nn.matrix import Matrix, Vector, as_input, as_values, total
+from nn.matrix import Matrix, Vector, as_input, as_values, plain_number, total
 
 Activation = Callable[[Value], Value]
 
@@ -135,14 +135,14 @@ def activated(activation: Activation, x: Value) -> Value:
 def _shifted(logits: Vector, name: str) -> tuple[list[Value], Value]:
     """The logits minus their maximum, whose exp cannot overflow, and the maximum.
 
-    The maximum is a constant: no result depends on it, so it needs no gradient. Raises as
-    `softmax`, with `name` in the message.
+    The maximum is a plain number labelled "max": no result depends on it, so it needs no gradient.
+    Raises as `softmax`, with `name` in the message.
     """
     values = as_values(logits)
     if not values:
         raise ValueError(f"{name} of no logits")
     with no_grad():
-        peak = reduce(maximum, values).detach()
+        peak = plain_number(reduce(maximum, values), "max")
     largest = number_of(peak)  # may be nan, which makes the result nan
     require(1.0 - greater(abs(largest), sys.float_info.max), lambda: _no_shares(name, largest))
     return [x - peak for x in values], peak

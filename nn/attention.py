@@ -16,7 +16,7 @@ from autograd.text import for_stream
 from autograd.value import as_constant, as_operand
 from nn.activations import Activation, activated, activation_named, softmax
 from nn.layers import Linear, check_size, name_of
-from nn.matrix import Matrix, dot, one_hot, total
+from nn.matrix import Matrix, dot, one_hot, plain_number, total
 from nn.module import Module
 from nn.norms import LayerNorm, RMSNorm
 
@@ -103,7 +103,7 @@ def _masked_softmax(scores: list[Value], mask: list[Value | Literal[True]]) -> l
         # As in softmax, but the maximum of the scores that count: others may have any size.
         lowest = -sys.float_info.max
         counted = [where(a, s, lowest) for a, s in zip(mask, scores, strict=True)]
-        peak = reduce(maximum, counted).detach()
+        peak = plain_number(reduce(maximum, counted), "max")
     exponentials = [
         where(a, (where(a, s, peak) - peak).exp(), 0.0) for a, s in zip(mask, scores, strict=True)
     ]

@@ -9,10 +9,10 @@ from operator import add
 from typing import Any, cast, overload
 
 from autograd import Value, maximum, minimum, no_grad, where
-from autograd.hooks import is_recorded, refuse
+from autograd.hooks import is_recorded, number_of, refuse
 from autograd.ops import greater
 from autograd.sums import weighted_sum
-from autograd.value import as_constant, as_operand
+from autograd.value import as_constant, as_operand, constant
 
 Vector = Sequence[Value | float]
 
@@ -33,6 +33,13 @@ def as_values(entries: Iterable[Value | float]) -> list[Value]:
     if _VALUES.issuperset(map(type, entries)):  # the common case, checked ten times faster
         return cast(list[Value], entries)
     return [entry if isinstance(entry, Value) else Value(entry) for entry in entries]
+
+
+def plain_number(x: Value, label: str) -> Value:
+    """The number of a Value as a plain number with a label: no leaf, and it takes no gradient."""
+    number = constant(number_of(x))
+    number.label = label
+    return number
 
 
 def is_plain(number: object) -> bool:
@@ -81,7 +88,7 @@ def norm(x: Any) -> Any:
         # The norm does not depend on the scale, which therefore needs no gradient. The bounds keep
         # the scale and its reciprocal finite, also if the largest entry is 0 or inf.
         largest = reduce(maximum, map(abs, values))
-        scale = minimum(maximum(largest, 1e-290), 1e290).detach()
+        scale = plain_number(minimum(maximum(largest, 1e-290), 1e290), "max")
     square = total((v / scale) ** 2 for v in values)
     # The derivative of sqrt at 0 is infinite, so there the root is taken of 1 instead.
     return scale * where(square, where(square, square, 1.0).sqrt(), 0.0)

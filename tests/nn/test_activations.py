@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 import nn
 from autograd import Value, grad, jacobian
+from autograd.backward import topological_order
+from autograd.value import is_constant
 from nn.activations import activation_named
 from nn.matrix import total
 
@@ -254,3 +256,24 @@ def test_an_unknown_name_is_answered_with_the_names_there_are():
 
 def test_a_function_is_its_own_activation():
     assert activation_named(Value.sin) is Value.sin
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: nn.softmax(x)[0],
+        lambda x: nn.log_softmax(x)[0],
+        nn.logsumexp,
+        lambda x: nn.cross_entropy_with_logits(x, 1),
+        nn.norm,
+    ],
+)
+def test_the_subtracted_maximum_is_a_number_called_max_and_no_leaf(function):
+    x = [Value(1.0), Value(3.0), Value(2.0)]
+    out = function(x)
+    nodes = topological_order(out)
+    assert {node for node in nodes if not node.op and not is_constant(node)} <= set(x)
+    (peak,) = (node for node in nodes if node.label)
+    assert (peak.label, peak.data, is_constant(peak)) == ("max", 3.0, True)
+    out.backward()
+    assert peak.grad == 0.0
