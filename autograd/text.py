@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 LONGEST_NAME = 40  # characters of a name that are shown
+LONGEST_QUOTED = 200  # characters of a user's text in an error
 COLUMNS = 100  # of a screen
 FACTORS_SHOWN = 8  # of a long product or path
 
@@ -44,6 +45,16 @@ def clipped(name: str, length: int = LONGEST_NAME) -> str:
     return f"{name[: length // 2]}…{name[-(length // 2 - 1) :]}"
 
 
+def quoted(text: str, length: int = LONGEST_QUOTED) -> str:
+    """A user's text as an error quotes it, without its middle if it is long."""
+    return repr(clipped(text, length))
+
+
+def is_one_word(name: str) -> bool:
+    """Whether a name can be an operand as it stands, unlike the labels `x + y` and `two words`."""
+    return re.fullmatch(r"[\w.'\[\]…]+", name) is not None
+
+
 # --- numbers --------------------------------------------------------------------------------------
 
 
@@ -56,6 +67,16 @@ def number(x: float, digits: int = 4) -> str:
     return format(float(x), f".{digits}g")
 
 
+def lowered(number: int | str) -> str:
+    """A whole number as an index: 12 as ₁₂."""
+    return str(number).translate(_TO_LOWERED)
+
+
+def with_digits(name: str) -> str:
+    """A name with ordinary digits: w01 for w₀₁."""
+    return name.translate(_FROM_LOWERED)
+
+
 def grouped(number: str) -> str:
     """A number as it stands behind an operator: in parentheses if it is below 0."""
     return f"({number})" if number.startswith("-") else number
@@ -64,6 +85,8 @@ def grouped(number: str) -> str:
 # --- standard output ------------------------------------------------------------------------------
 
 _RAISED, _LOWERED = "⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "₀₁₂₃₄₅₆₇₈₉"
+_TO_LOWERED = str.maketrans("0123456789", _LOWERED)
+_FROM_LOWERED = str.maketrans(_LOWERED, "0123456789")
 _DIGITS = str.maketrans(_RAISED + _LOWERED, "-0123456789" + "0123456789")
 # A number above or below the line is one sign, and so is any other character beyond ASCII.
 _SIGN = re.compile(f"[{_RAISED}]+|[{_LOWERED}]+|√\\(|[^\\x00-\\x7f]")

@@ -16,11 +16,19 @@ from autograd.backward import topological_order
 from autograd.draw.fold import Box, Fold
 from autograd.draw.folded import add_boxes
 from autograd.draw.graph import picture
-from autograd.draw.names import kinds_of, made_in_modules, named_and_trained
+from autograd.draw.names import (
+    full_names,
+    kinds_of,
+    made_in_modules,
+    named_and_trained,
+    short_names,
+)
 from autograd.draw.sheet import Drawing, check_one_of, counted, empty_sheet
 from autograd.value import Value
 
 __all__ = ["Drawing", "draw"]
+
+NAMED_NODES = 60  # a graph of more nodes is drawn without the names that were made up
 
 
 def draw(
@@ -34,6 +42,7 @@ def draw(
     depth: int | None = None,
     edges: bool = False,
     digits: int = 4,
+    names: bool | None = None,
 ) -> Drawing:
     """Draw the graph that computes one or more outputs.
 
@@ -51,6 +60,9 @@ def draw(
         edges: whether the edges of an unfolded graph show the local derivative and, after a
             `backward()`, the contribution: its product with the gradient of the node it leads to.
         digits: how many significant digits a number has.
+        names: whether nodes without a label or a name in a model show the names that `explain` and
+            `steps` have for them, such as v1. None: the inner nodes of an unfolded graph of at most
+            60 nodes do.
 
     Raises ValueError for a graph that does not fit into `max_nodes` boxes; the message says which
     arguments help.
@@ -71,16 +83,31 @@ def draw(
         raise _too_many(nodes, max_nodes, "pass model= or collapse=True: it has no modules")
     named, trained = named_and_trained(nodes, model)
     kinds = kinds_of(nodes, set(outputs), trained)
-    called = {node: str(node.label) or named.get(node, "") for node in nodes}
     what = counted(len(nodes), "node")
     boxes: list[Box] | None = None
     if too_many or collapse or depth is not None:
         fold = Fold(nodes, kinds, model)
         boxes = fold.boxes(max_nodes, depth)
     if boxes is None:
-        sheet = picture(nodes, called, kinds=kinds, edges=edges, direction=direction, digits=digits)
+        full = full_names(nodes, named)
+        inner = len(nodes) <= NAMED_NODES if names is None else names
+        called = {
+            node: name
+            for node, name in short_names(full, named).items()
+            if node.label or node in named or names or (inner and node.op)
+        }
+        sheet = picture(
+            nodes,
+            called,
+            full_names=full,
+            kinds=kinds,
+            edges=edges,
+            direction=direction,
+            digits=digits,
+        )
         return Drawing(sheet.source, format, what)
     sheet = empty_sheet(direction)
+    called = {node: str(node.label) or named.get(node, "") for node in nodes}
     add_boxes(sheet, fold, boxes, called, model, digits)
     return Drawing(sheet.source, format, f"{what} in {counted(len(boxes), 'box', 'boxes')}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from autograd.draw.layout import FAR
 from autograd.draw.names import node_kinds
@@ -23,8 +23,9 @@ LONGEST_EDGE_LABELLED = 6
 
 def picture(
     nodes: Sequence[Value],
-    names: dict[Value, str],
+    names: Mapping[Value, str],
     *,
+    full_names: Mapping[Value, str] | None = None,
     gradients: Sequence[float | None] | None = None,
     kinds: Sequence[str] | None = None,
     edges: bool = False,
@@ -35,7 +36,9 @@ def picture(
 
     Args:
         nodes: in topological order, with all their parents.
-        names: what to call them; a node that has no name there is shown by its symbol.
+        names: what to call them; a node that has no name there is shown by its symbol, and a plain
+            number without a label by its number.
+        full_names: for their tooltips; by default `names`.
         gradients: of each node; by default what stands in `.grad`.
         kinds: of each node; by default `node_kinds(nodes)`.
         edges, direction, digits: as of `draw`.
@@ -49,7 +52,9 @@ def picture(
     sheet = empty_sheet(direction)
     place = {node: i for i, node in enumerate(nodes)}
     for i, node in enumerate(nodes):
-        add_node(sheet, i, node, names.get(node, ""), gradients[i], kinds[i], digits)
+        name = "" if is_constant(node) and not node.label else names.get(node, "")
+        full = full_names[node] if full_names and name else name
+        add_node(sheet, i, node, name, gradients[i], kinds[i], digits, full)
     far = _far_edges(nodes, place, labelled=edges)
     swept = any(gradients)
     for i, node in enumerate(nodes):
@@ -95,14 +100,22 @@ def add_node(
     gradient: float | None,
     kind: str,
     digits: int,
+    full: str = "",
 ) -> None:
-    """A box for one node. Its tooltip has its numbers to the last digit, and where it was made."""
+    """A box for one node.
+
+    Its tooltip has its full name, its numbers to the last digit, and where it was made.
+    """
     symbol = node.primitive.symbol if node.primitive else ""
     data = number(node.data, digits)
     path = node.context.path()
-    tooltip = [name, symbol if symbol == node.op else f"{symbol}  {node.op}", f"data {node.data!r}"]
+    tooltip = [
+        full or name,
+        symbol if symbol == node.op else f"{symbol}  {node.op}",
+        f"data {node.data!r}",
+    ]
     if kind == "constant":
-        lines = [clipped(str(node.label)), data]
+        lines = [clipped(name), data]
     else:
         lines = ["  ".join(filter(None, [symbol, clipped(name)])), f"data {data}"]
         if gradient is not None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from autograd.context import Context
-from autograd.text import number
+from autograd.text import clipped, is_one_word, lowered, number
 from autograd.value import Value, is_constant
 
 
@@ -23,7 +23,11 @@ def names(nodes: Iterable[Value], model: Any = None) -> dict[Value, str]:
     x1, x2, ..., in order and leaving out what is taken.
     """
     nodes = list(nodes)
-    named, _ = named_and_trained(nodes, model)
+    return full_names(nodes, named_and_trained(nodes, model)[0])
+
+
+def full_names(nodes: Iterable[Value], named: Mapping[Value, str]) -> dict[Value, str]:
+    """The same for names in models that are known."""
     found = {node: str(node.label) or named.get(node, "") for node in nodes}
     taken = set(found.values())
     counts = Counter[str]()
@@ -37,6 +41,99 @@ def names(nodes: Iterable[Value], model: Any = None) -> dict[Value, str]:
                 name = f"{letter}{counts[letter]}"
             found[node] = name
     return found
+
+
+# --- short names ----------------------------------------------------------------------------------
+
+
+def short_names(full: Mapping[Value, str], named: Mapping[Value, str]) -> dict[Value, str]:
+    """What each node is called where it is shown: a name of its own, of a few words at most.
+
+    Args:
+        full: the full name of each node, in topological order.
+        named: the names in models. Only these are shortened, layers.0.neurons.1.w.0 to w₁₀ where
+            there are several neurons in one layer; a user's labels stay as typed.
+
+    Leaves that would be called the same are numbered, w₁ and w₂, and so are inner nodes.
+    """
+    paths = [name for node, name in full.items() if named.get(node) == name]
+    others = {clipped(name) for node, name in full.items() if named.get(node) != name}
+    short = _short_paths(paths, others) if paths else {}
+    found = {
+        node: clipped(short[name] if named.get(node) == name else name)
+        for node, name in full.items()
+    }
+    unnumbered = [node for node in found if node.label or not is_constant(node)]
+    counts = Counter((node.op == "", found[node]) for node in unnumbered)
+    if len(counts) == len(unnumbered):
+        return found
+    taken, numbers = set(found.values()), Counter[str]()
+    for node in unnumbered:
+        name = found[node]
+        if counts[node.op == "", name] == 1:
+            continue
+        base = name if is_one_word(name) else f"({name})"
+        base += "." if base[-1].isdigit() else ""
+        while found[node] in taken:
+            numbers[name] += 1
+            found[node] = base + lowered(numbers[name])
+    return found
+
+
+def _short_paths(paths: Iterable[str], taken: set[str]) -> dict[str, str]:
+    """Each path in a model as its last word, with its numbers as an index.
+
+    Numbers are left out that are the same in all the paths. Another word stands in front where
+    several parts of the model end in the same word: W_q.weights and W_k.weights. A path whose short
+    form is taken, or that of another path, too, stays as it is.
+    """
+    split = {path: path.split(".") for path in paths}
+    patterns = {path: tuple(_NUMBER if p.isdecimal() else p for p in split[path]) for path in split}
+    numbers: dict[tuple[str, ...], set[str]] = {}  # that occur at each place of a pattern
+    for path, parts in split.items():
+        for i, part in enumerate(parts):
+            if part.isdecimal():
+                numbers.setdefault(patterns[path][:i], set()).add(part)
+    bases = _bases(set(patterns.values()))
+    places = {
+        pattern: [
+            i for i, part in enumerate(pattern) if part is _NUMBER and len(numbers[pattern[:i]]) > 1
+        ]
+        for pattern in bases
+    }
+    dots = {
+        pattern: "." if any(len(n) > 1 for i in kept for n in numbers[pattern[:i]]) else ""
+        for pattern, kept in places.items()
+    }
+    short = {
+        path: bases[pattern] + dots[pattern].join(lowered(split[path][i]) for i in places[pattern])
+        for path, pattern in patterns.items()
+    }
+    counts = Counter(short.values())
+    return {
+        path: path if counts[name] > 1 or name in taken else name for path, name in short.items()
+    }
+
+
+_NUMBER = "#"
+
+
+def _bases(patterns: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
+    """The words that each pattern is called by: the last, and one that no rival has, if any has."""
+    words = {pattern: [part for part in pattern if part is not _NUMBER] for pattern in patterns}
+    rivals: dict[str, Counter[str]] = {}  # how many patterns have a word, of those that end alike
+    ends = Counter(end for *_, end in words.values())
+    for *before, end in words.values():
+        rivals.setdefault(end, Counter()).update(set(before))
+    bases = {}
+    for pattern, (*before, end) in words.items():
+        own = [word for word in before if rivals[end][word] == 1]
+        front = own[-1:] or before
+        bases[pattern] = ".".join([*front, end]) if ends[end] > 1 else end
+    return bases
+
+
+# --- kinds, and names in models -------------------------------------------------------------------
 
 
 def node_kinds(

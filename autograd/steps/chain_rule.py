@@ -18,7 +18,6 @@ from autograd.steps.writing import (
     Place,
     dotted,
     in_names,
-    is_one_word,
     written,
 )
 from autograd.text import (
@@ -29,6 +28,7 @@ from autograd.text import (
     first_and_last,
     for_stream,
     grouped,
+    is_one_word,
     number,
     shortened,
     text_width,

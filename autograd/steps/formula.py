@@ -24,7 +24,7 @@ from typing import Any, NoReturn, cast
 from autograd import ops
 from autograd.ops import TABLE, is_row
 from autograd.primitive import Primitive
-from autograd.text import clipped
+from autograd.text import clipped, lowered
 from autograd.value import Value, as_operand, is_constant
 
 
@@ -133,8 +133,6 @@ def _operation(primitive: Primitive, left: Any, right: Any) -> Expression:
     return Expression(primitive, [a, b])
 
 
-_SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
-
 # --- the formulas of a graph ----------------------------------------------------------------------
 
 Data = Callable[[Value], float]
@@ -145,11 +143,15 @@ def _data(node: Value) -> float:
 
 
 def forward_formula(node: Value, data: Data = _data) -> Expression:
-    """How an inner node was made, `a * b`, with the number itself for each plain number.
+    """How an inner node was made, `a * b`, with the number itself for a plain number without label.
 
     Each operand is an Expression of its own, so that x * x stays a product of two operands.
     """
-    return Expression(node.primitive, [_reference(parent, data) for parent in node.parents])
+    operands = [
+        Expression(node=parent) if parent.label else _reference(parent, data)
+        for parent in node.parents
+    ]
+    return Expression(node.primitive, operands)
 
 
 def local_derivative(node: Value, operand: int, data: Data = _data) -> Expression:
@@ -211,7 +213,7 @@ def attempt(function: Callable[..., Any], *operands: Any) -> Expression | None:
 def _primed(node: Value, operand: int, data: Data) -> Expression:
     """sinh'(x); of several operands the one it is taken by stands below: hypot'₂(x, y)."""
     assert node.primitive is not None
-    which = str(operand + 1).translate(_SUBSCRIPT) if len(node.parents) > 1 else ""
+    which = lowered(operand + 1) if len(node.parents) > 1 else ""
     derivative = Primitive(f"{clipped(node.primitive.name, 32)}'{which}", _unknown, None)
     return Expression(derivative, [_reference(parent, data) for parent in node.parents])
 

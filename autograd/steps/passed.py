@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from autograd.backward import topological_order
 from autograd.context import current
-from autograd.draw.names import names
-from autograd.text import clipped
+from autograd.draw.names import full_names, named_and_trained, short_names
+from autograd.text import for_stream, quoted, with_digits
 from autograd.value import Value, is_constant
 
 NAMES_LISTED = 30  # in an error for an unknown name
@@ -120,13 +120,25 @@ class Passed:
     # --- names and gradients ----------------------------------------------------------------------
 
     @cached_property
+    def _called(self) -> tuple[Mapping[Value, str], Mapping[Value, str]]:
+        """The short and the full name of each node: read when first asked for, and kept."""
+        named, _ = named_and_trained(self.nodes, self.model)
+        full = full_names(self.nodes, named)
+        return MappingProxyType(short_names(full, named)), MappingProxyType(full)
+
+    @property
     def names(self) -> Mapping[Value, str]:
-        """What each node is called: read when first asked for, and kept."""
-        return MappingProxyType(names(self.nodes, self.model))
+        """What each node is called where it is shown: no two the same, plain numbers aside."""
+        return self._called[0]
+
+    @property
+    def full_names(self) -> Mapping[Value, str]:
+        """The label of each node, its name in a model, or the name made up for it."""
+        return self._called[1]
 
     def name(self, node: Value) -> str:
         """What a node is called, as it is shown."""
-        return clipped(self.names[node])
+        return self.names[node]
 
     @cached_property
     def gradients(self) -> Mapping[Value, float]:
@@ -137,7 +149,7 @@ class Passed:
         return MappingProxyType(found)
 
     def found(self, which: Value | str) -> Value:
-        """The node that is meant, by itself or by its name.
+        """The node that is meant, by itself or by its name: short, full, or as w01 for w₀₁.
 
         Raises ValueError for a node that takes no part, a plain number, and an unknown name.
         """
@@ -149,12 +161,24 @@ class Passed:
             return which
         if not isinstance(which, str):
             raise TypeError(f"a node is given as a Value or by its name, not as {which!r}")
-        found = [node for node in self.gradients if self.names[node] == which]
+        nodes = list(self.gradients)
+        found = [node for node in nodes if self.names[node] == which]
+        found = found or [node for node in nodes if self.full_names[node] == which]
+        found = found or [node for node in nodes if _typed(self.names[node]) == _typed(which)]
         if len(found) > 1:
-            raise ValueError(f"{len(found)} nodes are called {which!r}: give the Value itself")
+            given = ", ".join(dict.fromkeys(map(self.name, found[:NAMES_LISTED])))
+            instead = "the Value itself" if given == which else f"one of {given}, or the Value"
+            raise ValueError(
+                for_stream(f"{len(found)} nodes are called {quoted(which)}: give {instead}")
+            )
         if not found:
             called = [self.name(node) for node in islice(self.gradients, NAMES_LISTED)]
             more = len(self.gradients) - len(called)
             listed = ", ".join(called) + (f" and {more:,} more" if more else "")
-            raise ValueError(f"no node is called {which!r}; there are {listed}")
+            raise ValueError(for_stream(f"no node is called {quoted(which)}; there are {listed}"))
         return found[0]
+
+
+def _typed(name: str) -> str:
+    """A name as a keyboard types it: w01 or w_01 for w₀₁."""
+    return with_digits(name).replace("_", "")

@@ -236,7 +236,7 @@ def _nodes(passed: Passed, why: Sequence[str]) -> list[dict[str, Any]]:
         fixed = "it is a plain number" if is_constant(node) else why[i]
         entry = {
             "name": passed.name(node),
-            "label": shown(str(node.label)),
+            "label": shown(passed.full_names[node]),
             "op": node.op,
             "symbol": node.primitive.symbol if node.primitive else "",
             "domain": node.primitive.domain if node.primitive else "",

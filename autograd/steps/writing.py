@@ -11,7 +11,7 @@ from autograd import ops
 from autograd.forms import LEVELS, Form
 from autograd.primitive import Primitive
 from autograd.steps.formula import Expression
-from autograd.text import clipped, number
+from autograd.text import clipped, is_one_word, number, with_digits
 from autograd.value import Value
 
 # A rule may be a chain of any length. Of a longer one this many operations are shown, and an
@@ -106,7 +106,6 @@ def _function(before: str, after: str, operands: int) -> Layout:
 
 _BASE = Place(0, ATOM, True)  # of a power
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-_FROM_SUBSCRIPT = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 
 
 def _function_name(primitive: Primitive) -> str:
@@ -148,10 +147,15 @@ _LATEX_SIGNS = {
 def latex_name(name: str) -> str:
     r"""A name in math mode: `a` as it is, `x1` as x_{1}, others upright; nothing in it is LaTeX.
 
-    >>> print(latex_name("loss"), latex_name("layers.0.w.1"), latex_name("100%"))
-    \mathrm{loss} {\text{layers.0.w.1}} {\text{100}\%}
+    >>> print(latex_name("loss"), latex_name("w₀₁"), latex_name("w.0"), latex_name("100%"))
+    \mathrm{loss} w_{01} {\text{w.0}} {\text{100}\%}
     """
     name = clipped(name)
+    indexed = re.fullmatch(r"(.*?[^₀-₉.])\.?([₀-₉]+(?:\.[₀-₉]+)*)", name, re.DOTALL)
+    if indexed:
+        base, index = indexed[1], with_digits(indexed[2]).replace(".", ",")
+        # TeX takes one index only, which that of x1 would be.
+        return f"{latex_name(base)}_{{{index}}}".replace("}_{", "}{}_{")
     single = re.fullmatch(r"([A-Za-z])([0-9]*)", name)
     if single:
         letter, digits = single.groups()
@@ -181,7 +185,7 @@ def _latex_function(primitive: Primitive) -> str:
     match = re.fullmatch(r"(.+?)('?)([₀-₉]*)", _function_name(primitive), re.DOTALL)
     assert match is not None
     base, prime, which = match.groups()
-    which = f"_{{{which.translate(_FROM_SUBSCRIPT)}}}" if which else ""
+    which = f"_{{{with_digits(which)}}}" if which else ""
     if re.fullmatch(r"[A-Za-z0-9]+", base):
         return rf"\operatorname{{{base}}}{prime}{which}"
     return f"{latex_name(base)}{prime}{which}"
@@ -255,11 +259,6 @@ def in_names(name: Callable[[Value], str], style: Style = TEXT) -> Show:
         return f"{style.opening}{one}{style.closing}" if grouped else one
 
     return show
-
-
-def is_one_word(name: str) -> bool:
-    """Whether a name can be an operand as it stands, unlike the labels `x + y` and `two words`."""
-    return re.fullmatch(r"[\w.'\[\]…]+", name) is not None
 
 
 def dotted(name: str) -> str:

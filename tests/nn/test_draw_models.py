@@ -11,7 +11,7 @@ import pytest
 import nn
 from autograd import Value, grad, topological_order
 from autograd.draw import draw
-from autograd.draw.names import names, node_kinds
+from autograd.draw.names import full_names, named_and_trained, names, node_kinds, short_names
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -84,10 +84,71 @@ def test_parameters_have_the_names_of_the_model_they_were_used_by():
     out = model([Value(1.0, label="input"), Value(2.0)])
     heads = [lines[0] for lines in parts(draw(out), "node").values()]
     found = names(topological_order(out))
+    svg = draw(out).svg()
     for name, parameter in model.named_parameters():
-        assert heads.count(name) == 1
         assert found[parameter] == name
-    assert "layers.1.neurons.0.w.1" in heads
+        assert f'title="{name}&#10;data' in svg
+    assert {"input", "w₀₀₀", "w₀₀₁", "b₀₀", "w₀₁₀", "w₀₁₁", "b₀₁", "w₁₀₀", "w₁₀₁"} <= set(heads)
+    assert len(set(heads)) == len(heads)
+
+
+def shortened(output, model=None):
+    nodes = topological_order(output)
+    named, _ = named_and_trained(nodes, model)
+    full = full_names(nodes, named)
+    return {full[node]: name for node, name in short_names(full, named).items()}
+
+
+def test_short_names_have_the_numbers_that_differ():
+    neuron = nn.Neuron(2)
+    found = shortened(neuron([1.0, 2.0]))
+    assert [found[name] for name in ("w.0", "w.1", "b")] == ["w₀", "w₁", "b"]
+    found = shortened(nn.Neuron(1)([1.0]))
+    assert (found["w.0"], found["b"]) == ("w", "b")
+    found = shortened(nn.Layer(2, 2)([1.0, 2.0])[1])
+    assert (found["neurons.1.w.0"], found["neurons.1.b"]) == ("w₀", "b")
+    found = shortened(nn.MLP(1, [11, 1])([1.0]))
+    assert found["layers.0.neurons.10.w.0"] == "w₀.₁₀.₀"
+    assert found["layers.1.neurons.0.b"] == "b₁.₀"
+
+
+def test_short_names_have_the_word_that_differs():
+    model = nn.GPT(3, 2, 2, 1, 1, "layer")
+    found = shortened(model.nll([1, 0, 2]))
+    assert found["blocks.0.attention.W_q.weights.0.1"] == "W_q.weights₀₁"
+    assert found["token.vectors.1.0"] == "token.vectors₁₀"
+    assert len(set(found.values())) == len(found)
+    one, other = nn.Neuron(1), nn.Neuron(1)
+    found = shortened(one([1.0]) + other([2.0]))
+    assert (found["Neuron1.w.0"], found["Neuron2.b"]) == ("Neuron1.w", "Neuron2.b")
+
+
+def test_a_short_name_that_is_taken_is_not_used():
+    model = nn.Neuron(2)
+    model.w[0].label = "w.0"  # as the model calls it
+    model.b.label = "my bias"
+    found = shortened(model([Value(1.0, label="w₁"), Value(2.0, label="x.0")]))
+    assert (found["w.0"], found["w.1"], found["w₁"]) == ("w₀", "w.1", "w₁")
+    assert (found["my bias"], found["x.0"]) == ("my bias", "x.0")
+
+
+def test_equal_labels_are_numbered():
+    def told_apart(*labels):
+        nodes = [Value(1.0, label=label) for label in labels]
+        full = full_names(nodes, {})
+        return list(short_names(full, {}).values())
+
+    assert told_apart("w", "b", "w") == ["w₁", "b", "w₂"]
+    assert told_apart("w", "w", "w₁") == ["w₂", "w₃", "w₁"]
+    assert told_apart("x1", "x1", "a b", "a b") == ["x1.₁", "x1.₂", "(a b)₁", "(a b)₂"]
+    h, other = Value(1.0, label="h"), Value(2.0, label="h")
+    out = h.tanh()
+    out.label = "h"
+    assert list(short_names(full_names([h, out], {}), {}).values()) == ["h", "h"]
+    assert list(short_names(full_names([h, other, out], {}), {}).values()) == ["h₁", "h₂", "h"]
+    long = ["a" * 30 + middle + "b" * 30 for middle in "xy"]
+    first, second = told_apart(*long)
+    assert first != second
 
 
 def test_two_models_are_told_apart_by_class_and_two_of_a_class_by_number():

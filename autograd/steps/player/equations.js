@@ -1,7 +1,8 @@
 // How does an equation look on the page? Formulas in names and in numbers, derivatives, lines.
 
-/** A node's name; pointing at it lights the node. */
-const nameOf = (graph, i) => element("span", { class: "name", "data-node": i }, graph.name(i));
+/** A node's name; pointing at it lights the node, and shows the whole name. */
+const nameOf = (graph, i) => element("span",
+  { class: "name", "data-node": i, title: graph.nodes[i].label }, graph.name(i));
 const dataNumber = (text) => span("number data", text);
 const gradientNumber = (text) => span("number gradient", text);
 const grouped = (text) => (text.startsWith("-") ? `(${text})` : text);
@@ -11,9 +12,7 @@ function inSymbols(pass, formula) {
   const { graph } = pass;
   return formula.map((item) => {
     if (typeof item === "string") return item;
-    if (item.slot >= graph.size || graph.nodes[item.slot].kind === "constant") {
-      return span("number", inPlace(pass, item));
-    }
+    if (item.slot >= graph.size) return span("number", inPlace(pass, item));
     const made = nameOf(graph, item.slot);
     if (item.name !== undefined) made.textContent = item.name;
     return made;

@@ -36,12 +36,13 @@ class LeavesView {
 
   row(i) {
     const { graph, actions } = this;
-    const { name, movable, fixed_because: why } = graph.nodes[i];
+    const { name, label: whole, movable, fixed_because: why } = graph.nodes[i];
     const start = graph.values[i];
     const centre = Number.isFinite(start) ? start : 0;
     const unit = reach(centre) / TICKS;
     const gradient = cell(gradientNumber(""));
-    const ends = [span("grad", span("key", TEXT.grad), " ", gradient.value)];
+    const ends = [span("grad", span("key", TEXT.grad), " ", gradient.value),
+      ...(whole === name ? [] : [span("whole", whole)])];
     if (!movable) {
       const fixed = [dataNumber(number(start)), ...ends, span("note", TEXT.fixed(why))];
       return { i, gradient, item: element("li", { class: "fixed" }, nameOf(graph, i), ...fixed) };

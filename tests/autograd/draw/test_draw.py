@@ -23,6 +23,7 @@ from autograd.draw.graph import picture
 from autograd.draw.layout import render, standard_error_without
 from autograd.draw.names import names, node_kinds
 from autograd.draw.sheet import INK, LINE, STYLES
+from autograd.steps import steps
 from autograd.text import number
 from autograd.value import constant
 
@@ -110,15 +111,37 @@ def test_a_node_shows_symbol_and_name_then_data_then_gradient():
         "n1": ["b", "data -3", "grad 0"],
         "n2": ["10"],
         "n3": ["2"],
-        "n4": ["*", "data -6", "grad 0"],
-        "n5": ["+", "data 4", "grad 0"],
-        "n6": ["tanh", "data 0.9993", "grad 0"],
+        "n4": ["*  v1", "data -6", "grad 0"],
+        "n5": ["+  v2", "data 4", "grad 0"],
+        "n6": ["tanh  v3", "data 0.9993", "grad 0"],
         "n7": ["**  out", "data 0.9987", "grad 0"],
     }
     out.backward()
     after = texts(draw(out, digits=3))
     assert after["n0"] == ["a", "data 2", "grad -0.00804"]
     assert after["n7"] == ["**  out", "data 0.999", "grad 1"]
+
+
+def heads(drawing):
+    found = texts(drawing)
+    return [found[f"n{i}"][0] for i in range(len(found))]
+
+
+def test_nodes_bear_the_names_of_explain_where_there_are_few_or_if_asked():
+    out = (Value(1.0) * 2.0 + Value(3.0, label="b")).exp()
+    assert heads(draw(out)) == ["data 1", "2", "b", "*  v1", "+  v2", "exp  v3"]
+    assert heads(draw(out, names=True)) == ["x1", "2", "b", "*  v1", "+  v2", "exp  v3"]
+    assert heads(draw(out, names=False)) == ["data 1", "2", "b", "*", "+", "exp"]
+    assert steps(out).explain("v1").total == steps(out).gradient("v2")
+    for _ in range(60):
+        out = out.tanh()
+    assert heads(draw(out))[3:6] == ["*", "+", "exp"]
+    assert heads(draw(out, names=True))[3:6] == ["*  v1", "+  v2", "exp  v3"]
+
+
+def test_leaves_of_one_label_are_numbered():
+    out = Value(1.0, label="w") * Value(2.0, label="w")
+    assert heads(draw(out)) == ["w₁", "w₂", "*  v1"]
 
 
 def test_a_label_does_not_pass_for_data():
@@ -270,7 +293,7 @@ def test_an_edge_without_a_local_derivative_says_so():
 def test_a_primitive_of_the_user_is_drawn_by_its_symbol():
     sinh = Primitive("sinh", math.sinh, lambda out, x: (1.0 + out * out) ** 0.5, symbol='<sh "&">')
     out = sinh(Value(0.0))
-    assert texts(draw(out))["n1"] == ['<sh "&">', "data 0", "grad 0"]
+    assert texts(draw(out))["n1"] == ['<sh "&">  v1', "data 0", "grad 0"]
     assert lines(svg_parts(draw(out, edges=True).svg(), "edge")["e1_0"]) == ["local 1"]
 
 

@@ -265,16 +265,35 @@ def test_ordinary_tables_are_readable_at_100_columns() -> None:
         assert max(map(len, table.splitlines())) <= 100
 
 
-def test_parameters_have_their_names_from_the_model() -> None:
+def test_parameters_have_short_names_of_their_own_and_the_names_of_the_model() -> None:
     nn.seed(1)
     model = nn.MLP(2, [2, 1])
     output = model([1.0, 2.0])
-    assert str(steps(output)[0]).startswith("v1 = layers.0.neurons.0.w.0 * 1 = ")
-    assert steps(output).gradient("layers.1.neurons.0.b") == 1.0
+    assert str(steps(output)[0]).startswith("v1 = w₀₀₀ * 1 = ")
+    for name in ("layers.1.neurons.0.b", "b₁₀", "b10", "b_10", model.layers[1].neurons[0].b):
+        assert steps(output).gradient(name) == 1.0
+    assert str(steps(output).explain("layers.1.neurons.0.b")).startswith("d v14 / d b₁₀ = 1")
     x, y = model.layers[0].neurons[0].w
-    assert str(steps(x * y, model)[0]).startswith(
-        "v1 = layers.0.neurons.0.w.0 * layers.0.neurons.0.w.1 = "
-    )
+    assert str(steps(x * y, model)[0]).startswith("v1 = w₀ * w₁ = ")
+    entry = steps(x * y, model).data()["nodes"][0]
+    assert (entry["name"], entry["label"]) == ("w₀", "layers.0.neurons.0.w.0")
+
+
+def test_two_nodes_of_one_label_are_told_apart() -> None:
+    w, same = Value(2.0, label="w"), Value(3.0, label="w")
+    output = w * same + w
+    assert [step.symbols for step in steps(output)[:2]] == ["v1 = w₁ * w₂", "v2 = v1 + w₁"]
+    assert steps(output).gradient("w₁") == steps(output).gradient(w) == 4.0
+    assert steps(output).explain("w2").name == "w₂"
+
+
+def test_the_maximum_of_a_softmax_is_a_plain_number_with_a_name() -> None:
+    s = steps(nn.softmax([Value(1.0, label="a"), Value(3.0, label="b")])[0])
+    (peak,) = (entry for entry in s.data()["nodes"] if entry["name"] == "max")
+    assert (peak["kind"], peak["data"], peak["movable"]) == ("constant", 3.0, False)
+    assert str(s[0]) == "v1 = a - max = 1 - 3 = -2"
+    assert {s.names[node] for node in s.gradients} >= {"a", "b", "v1"}
+    assert "max" not in {s.names[node] for node in s.gradients}
 
 
 def test_a_leaf_has_no_steps() -> None:
@@ -503,7 +522,7 @@ def test_what_is_not_there_is_answered_with_what_is() -> None:
     with pytest.raises(ValueError, match=r"there are x1, .*, x30 and 71 more$"):
         many.gradient("q")
     twins = steps(Value(1.0, label="t") * Value(2.0, label="t"))
-    with pytest.raises(ValueError, match="2 nodes are called 't': give the Value itself"):
+    with pytest.raises(ValueError, match="2 nodes are called 't': give one of t₁, t₂, or"):
         twins.gradient("t")
 
 
@@ -874,7 +893,7 @@ def test_parameters_are_told_from_other_leaves() -> None:
     model = nn.Neuron(1)
     x = Value(1.0, label="x")
     kinds = {n["name"]: n["kind"] for n in steps(model([x])).data()["nodes"]}
-    assert (kinds["w.0"], kinds["b"], kinds["x"]) == ("parameter", "parameter", "leaf")
+    assert (kinds["w"], kinds["b"], kinds["x"]) == ("parameter", "parameter", "leaf")
     data = steps(model([x]) * x.log()).data()
     assert "it takes numbers above 0" in [n["domain"] for n in data["nodes"]]
 
