@@ -12,10 +12,12 @@ SCRIPTS = (
     "elements.js",
     "equations.js",
     "picture.js",
+    "overview.js",
     "view.js",
     "step.js",
     "chain.js",
     "leaves.js",
+    "present.js",
     "theme.js",
     "player.js",
 )

@@ -36,6 +36,8 @@ const ICONS = {
   zoomIn: "M12 6v12M6 12h12",
   zoomOut: "M6 12h12",
   fit: "M3 5h18v14H3zM7 12h10M9.5 9.5 7 12l2.5 2.5M14.5 9.5 17 12l-2.5 2.5",
+  present: "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5",
+  leave: "M9 4v5H4M20 9h-5V4M15 20v-5h5M4 15h5v5",
   close: "M6 6l12 12M18 6 6 18",
 };
 
@@ -49,6 +51,13 @@ function button(name, onClick) {
   const labels = { "aria-label": TEXT[name], title: TEXT[name] };
   const attributes = { type: "button", class: `button ${name}`, ...labels, click: onClick };
   return element("button", attributes, icon(name));
+}
+
+/** A button does something else now. */
+function rename(target, name) {
+  setAttribute(target, "title", TEXT[name]);
+  setAttribute(target, "aria-label", TEXT[name]);
+  target.replaceChildren(icon(name));
 }
 
 const enable = (target, enabled) => setAttribute(target, "aria-disabled", String(!enabled));

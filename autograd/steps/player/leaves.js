@@ -13,7 +13,7 @@ function reach(x) {
 function moved(x, change, unit) {
   if (!change) return x;
   const places = Math.ceil(-Math.log10(unit));
-  return Number((x + change).toFixed(Math.max(0, Math.min(places, 100))));
+  return Number((x + change).toFixed(Math.max(0, Math.min(places, 100)))) + 0; // and no -0
 }
 
 /** The list of the leaves, each with a slider, a field, and the gradient it has received. */
@@ -27,8 +27,9 @@ class LeavesView {
     this.reset = element("button", attributes, TEXT.reset);
     const list = element("ul", {}, ...this.rows.map(({ item }) => item));
     const longest = Math.max(0, ...graph.leaves.map((i) => graph.name(i).length));
-    list.style.setProperty("--name", `${0.6 * Math.min(longest, 23) + 0.8}em`);
-    list.classList.toggle("long", longest > 8);
+    const room = 0.6 * Math.min(longest, 23) + 0.8;
+    list.style.setProperty("--name", `${room}em`);
+    list.style.setProperty("--row", `${room + 19}em`);
     list.classList.toggle("many", this.rows.length > MANY);
     const head = element("header", {}, element("h3", {}, TEXT.leaves), this.reset);
     this.section = element("section", { class: "leaves" }, head, list);
@@ -41,21 +42,24 @@ class LeavesView {
     const centre = Number.isFinite(start) ? start : 0;
     const unit = reach(centre) / TICKS;
     const gradient = cell(gradientNumber(""));
-    const ends = [span("grad", span("key", TEXT.grad), " ", gradient.value),
-      ...(whole === name ? [] : [span("whole", whole)])];
+    const received = span("grad", span("key", TEXT.grad), " ", gradient.value);
+    const full = whole === name ? [] : [span("whole", whole)];
     if (!movable) {
-      const fixed = [dataNumber(number(start)), ...ends, span("note", TEXT.fixed(why))];
-      return { i, gradient, item: element("li", { class: "fixed" }, nameOf(graph, i), ...fixed) };
+      const numbers = span("numbers", dataNumber(number(start)), received);
+      const parts = [nameOf(graph, i), numbers, ...full, span("note", TEXT.fixed(why))];
+      return { i, gradient, item: element("li", { class: "fixed" }, ...parts) };
     }
     const label = { "aria-label": TEXT.value(name) };
     const slider = element("input", { type: "range", min: -TICKS, max: TICKS, step: 1, ...label,
       input: () => actions.set(i, moved(centre, slider.valueAsNumber * unit, unit)) });
     const step = Number(`1e${Math.floor(Math.log10(20 * unit))}`);
     const field = element("input", { type: "number", step, ...label,
-      input: () => Number.isNaN(field.valueAsNumber) || actions.set(i, field.valueAsNumber),
+      // Not as `valueAsNumber`, which makes a 0 of -0.
+      input: () => field.value && actions.set(i, Number(field.value)),
       blur: () => this.move(row, actions.value(i)) });
     const ticks = (x) => Math.max(-TICKS, Math.min(TICKS, Math.round((x - centre) / unit))) || 0;
-    const item = element("li", {}, nameOf(graph, i), slider, field, ...ends);
+    const numbers = span("numbers", slider, field, received);
+    const item = element("li", {}, nameOf(graph, i), numbers, ...full);
     const row = { i, item, gradient, slider, field, ticks };
     return row;
   }

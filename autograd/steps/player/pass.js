@@ -118,6 +118,8 @@ class Pass {
     if (edge.recorded !== null && !(this.moved && edge.program)) return edge.recorded;
     if (!this.locals.has(edge)) {
       if (!edge.program) throw new Undefined("domain"); // Python code, and nothing flowed here
+      const read = [edge.local, ...edge.program.flatMap(([, , operands]) => operands)];
+      if (!read.every((slot) => this.known[slot])) throw new Undefined("domain");
       for (const instruction of edge.program) compute(instruction, this.values);
       this.locals.set(edge, this.values[edge.local]);
     }
@@ -156,6 +158,13 @@ function gradientAt(now, i) {
   if (i === pass.graph.output) return 1;
   if (b >= pass.failedAt && pass.graph.completeAt[i] >= pass.failedAt) return "unknown";
   return now.received[i] || isComplete(now, i) ? now.gradients[i] : "waiting";
+}
+
+/** The local derivative along an edge, after an error too if that is elsewhere; null if unknown. */
+function localOf(pass, edge) {
+  let local = null;
+  raised(() => (local = pass.local(edge)));
+  return local;
 }
 
 /** Whether the gradient of node i has received all it will. */

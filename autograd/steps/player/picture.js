@@ -58,6 +58,7 @@ class Picture {
     this.stage = element("div", { class: "stage" }, this.svg);
     this.view = new View(this, actions);
     this.view.listen(this.stage, this.svg);
+    this.stage.append(this.view.overview.svg);
   }
 
   /** Show a graph; `sources` are SVGs of it, of which the one that fits the stage best is shown. */
@@ -168,9 +169,9 @@ class Picture {
     if (movable) classes.push("movable");
     if (i === this.pointedAt) classes.push("pointed");
     change(node, "class", classes.join(" "));
-    const texts = [data === "waiting" ? "" : shown(data), shown(gradient)];
+    const texts = [data === "waiting" ? TEXT.dataToCome : shown(data), shown(gradient)];
     node.lines.forEach((line, k) => write(line, texts[k]));
-    const described = `${name}, ${TEXT.data} ${texts[0] || TEXT.toCome}`;
+    const described = `${name}, ${TEXT.data} ${data === "waiting" ? TEXT.toCome : texts[0]}`;
     const received = gradient === "waiting" ? "" : `, ${TEXT.grad} ${texts[1]}`;
     change(node, "aria-label", described + received);
   }
@@ -197,10 +198,14 @@ class Picture {
       drawn.middle = drawn.middle || middleOf(drawn.group.querySelector("path"));
       return { ...drawn.middle, text: number(product) };
     });
-    const lowest = Math.max(...placed.map(({ y }) => y));
-    this.notes.replaceChildren(...placed.map(({ x, y, text }) => {
-      const below = placed.length > 1 && y === lowest;
-      return element("svg:text", { x, y: below ? y + 13 : y - 6, "text-anchor": "middle" }, text);
+    const last = (key) => Math.max(...placed.map((middle) => middle[key]));
+    const [right, lowest] = [last("x"), last("y")];
+    this.notes.replaceChildren(...placed.map(({ x, y, steep, text }) => {
+      const start = x === right;
+      const at = steep ? { x: start ? x + 5 : x - 5, y: y + 4 }
+        : { x, y: placed.length > 1 && y === lowest ? y + 13 : y - 6 };
+      const anchor = !steep ? "middle" : start ? "start" : "end";
+      return element("svg:text", { ...at, "text-anchor": anchor }, text);
     }));
   }
 
@@ -258,9 +263,11 @@ function widthOf(written) {
   return (written.length - signs) * DIGIT + signs * SIGN;
 }
 
+/** The middle of a line, and whether it goes rather down than across. */
 function middleOf(path) {
-  const { x, y } = path.getPointAtLength(path.getTotalLength() / 2);
-  return { x, y };
+  const length = path.getTotalLength();
+  const [from, { x, y }, to] = [0, 0.5, 1].map((part) => path.getPointAtLength(part * length));
+  return { x, y, steep: Math.abs(to.y - from.y) > Math.abs(to.x - from.x) };
 }
 
 /** The right end of a node's outline. */
@@ -270,10 +277,15 @@ function rightOf(group) {
   return Math.max(...(corners.match(/-?[\d.]+(?=,)/g) || []).map(Number));
 }
 
-/** How a node is drawn: "done", "partial" (a running total), "coming" or "unknown". */
+/**
+ * How a node is drawn: "coming" until its data is computed, then "done"; in the backward pass
+ * "awaiting" until its gradient has received anything, "partial" with a running total, then "done".
+ * After an error "unknown" without data, "lost" without a gradient.
+ */
 function statusOf(now, i, data, gradient) {
-  if (data === "unknown" || gradient === "unknown") return "unknown";
+  if (data === "unknown") return "unknown";
+  if (gradient === "unknown") return "lost";
   if (!now.begun) return data === "waiting" ? "coming" : "done";
   if (now.pass.graph.nodes[i].kind === "constant" || isComplete(now, i)) return "done";
-  return gradient === "waiting" ? "coming" : "partial";
+  return gradient === "waiting" ? "awaiting" : "partial";
 }

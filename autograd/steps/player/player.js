@@ -43,10 +43,12 @@ class Player {
       pointerover: (event) => this.point(event), pointerout: () => this.picture.point() },
     element("div", { class: "head" }, element("h2", { title: steps.title }, steps.title), this.tools()),
     this.controls(), element("div", { class: "view" }, this.picture.stage),
-    element("div", { class: "panel" }, this.chainView.section, this.stepView.section),
-    this.leavesView.section, this.caption(), this.said);
-    const natural = COMFORTABLE * this.picture.layout.box.height + 2 * MARGIN;
-    this.root.style.setProperty("--natural", `${Math.round(natural)}px`);
+    element("div", { class: "side" },
+      element("div", { class: "panel" }, this.chainView.section, this.stepView.section),
+      this.leavesView.section),
+    this.caption(), this.said);
+    const tallest = Math.max(...this.picture.layouts.map(({ box }) => box.height));
+    this.root.style.setProperty("--drawn", `${Math.round(COMFORTABLE * tallest + 2 * MARGIN)}px`);
     this.render();
     host.attachShadow({ mode: "open" }).append(element("style", {}, css), this.root);
     // Alone on its page the player has the keys from the start, in a notebook when it has the focus.
@@ -89,12 +91,19 @@ class Player {
 
   tools() {
     const { view } = this.picture;
+    this.presentButton = button("present", () => this.presenter.toggle());
+    this.presenter = new Presenter(this.host, (on) => {
+      rename(this.presentButton, on ? "leave" : "present");
+      view.present(on);
+      this.root.focus({ preventScroll: true });
+    });
     return element("div", { class: "tools" },
       button("zoomOut", () => view.zoom(1 / 1.4)), button("zoomIn", () => view.zoom(1.4)),
       button("fit", () => {
         view.chosen = true;
         view.fit();
-      }));
+      }),
+      this.presentButton);
   }
 
   caption() {
@@ -171,11 +180,7 @@ class Player {
     for (const name of ["first", "back"]) enable(buttons[name], position > 0);
     for (const name of ["next", "last"]) enable(buttons[name], position < last);
     const toggle = this.timer ? "pause" : "play";
-    if (buttons.play.title !== TEXT[toggle]) {
-      setAttribute(buttons.play, "title", TEXT[toggle]);
-      setAttribute(buttons.play, "aria-label", TEXT[toggle]);
-      buttons.play.replaceChildren(icon(toggle));
-    }
+    if (buttons.play.title !== TEXT[toggle]) rename(buttons.play, toggle);
     slider.value = String(position);
     const { title, count } = this.stepView;
     const [first, ...rest] = title.textContent;
@@ -192,7 +197,10 @@ class Player {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     event.stopPropagation(); // a notebook must not take our keys for its own
     const { target } = event;
-    if (event.key === "Escape" && this.chainView.node >= 0) this.select(-1);
+    if (event.key === "Escape") {
+      if (this.chainView.node >= 0) this.select(-1);
+      else if (this.presenter.on) this.presenter.leave();
+    }
     if (target.matches("input, select") && target !== this.slider) return; // keys of their own
     if (event.key === " " && target.matches("button, .node")) return; // pressed
     const keys = {
@@ -201,6 +209,7 @@ class Player {
       Home: () => this.jump(0),
       End: () => this.jump(this.graph.steps.length),
       " ": () => this.toggle(),
+      f: () => this.presenter.toggle(),
     };
     if (!keys[event.key]) return;
     event.preventDefault();

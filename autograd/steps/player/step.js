@@ -61,8 +61,9 @@ class StepView {
     const { pass, step, b } = now;
     const [name, parent, output] = [step.node, edge.parent, graph.output].map((i) => graph.name(i));
     const passed = pass.contributions[b][k];
-    const [local, product, before, after] =
-      ["local", "product", "before", "after"].map((key) => shown(passed ? passed[key] : null));
+    const [product, before, after] =
+      ["product", "before", "after"].map((key) => shown(passed ? passed[key] : null));
+    const local = shown(localOf(pass, edge));
     const upstream = shown(gradientAt(now, step.node));
     const same = graph.backward[b].edges.filter((other) => other.parent === edge.parent);
     const earlier = pass.at(now.position - 1).received[edge.parent] + same.indexOf(edge);

@@ -6,7 +6,8 @@ const TEXT = {
   data: "data",
   grad: "grad",
   unknown: "?",
-  waiting: "–",
+  waiting: "–", // for a gradient
+  dataToCome: "…",
   toCome: "to come",
   kinds: {
     leaf: "leaf", parameter: "parameter", constant: "number", inner: "operation", output: "output",
@@ -24,6 +25,9 @@ const TEXT = {
   zoomIn: "Zoom in",
   zoomOut: "Zoom out",
   fit: "See the whole graph",
+  overview: "Overview of the graph: drag to see another part",
+  present: "Present on the full screen (f)",
+  leave: "Leave the presentation (f)",
   close: "Close",
 
   count: (position, last) => `step ${position} of ${last}`,

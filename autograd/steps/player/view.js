@@ -2,8 +2,10 @@
 
 // Screen pixels for each unit of the drawing, whose texts are 11 units high: the most for a whole
 // drawing, where texts are left out, and where zooming stops.
-const SCALE = { largest: 1.9, text: 0.35, closest: 6 };
-const LEGIBLE = 1; // the least in which a step is shown unless the reader chooses otherwise
+const SCALE = { largest: 2.4, text: 0.35, closest: 6 };
+const LEGIBLE = 1; // the least in which a step is shown
+const PRESENT = { legible: 16.5 / 11, small: 13 / 11, largest: 4 }; // the same for a class; a phone
+const PHONE = 480; // such a stage is one, or narrower
 const MARGIN = 14; // stays free around the drawing
 
 /** A view is the point of the drawing in the middle of the stage, and the scale. */
@@ -13,10 +15,18 @@ class View {
     this.actions = actions;
     this.at = { x: 0, y: 0, scale: 1 };
     this.size = { width: 0, height: 0 }; // of the stage on the screen; 0 while it is not shown
-    this.legible = LEGIBLE;
     this.fitted = true;
+    this.present(false);
     this.chosen = false; // whether the reader has zoomed, panned, or asked to see it all
     this.pointers = new Map();
+    this.overview = new Overview(this);
+  }
+
+  /** Be seen from afar, or not. */
+  present(on) {
+    this.presented = on;
+    this.largest = on ? PRESENT.largest : SCALE.largest;
+    if (this.size.width) this.begin();
   }
 
   /** Another drawing is shown, which takes this part of its own plane. */
@@ -30,7 +40,7 @@ class View {
   /** The largest scale at which a drawing of this size is seen as a whole. */
   scaleOf({ width, height }) {
     const across = this.size.width / (width + 2 * MARGIN);
-    return Math.min(SCALE.largest, across, this.size.height / (height + 2 * MARGIN));
+    return Math.min(this.largest, across, this.size.height / (height + 2 * MARGIN));
   }
 
   /** The stage has this size now. */
@@ -39,6 +49,12 @@ class View {
     if (!this.chosen) this.begin();
     else if (this.fitted) this.fit();
     else this.look(this.at);
+  }
+
+  /** The least scale in which a step is shown unless the reader chooses otherwise. */
+  get legible() {
+    if (!this.presented) return LEGIBLE;
+    return this.size.width > PHONE ? PRESENT.legible : PRESENT.small;
   }
 
   /** The whole drawing, or what can be read of it around the current step. */
@@ -69,8 +85,10 @@ class View {
       const shift = `${this.size.width / 2 - x * scale} ${this.size.height / 2 - y * scale}`;
       this.drawing.setAttribute("transform", `translate(${shift}) scale(${scale})`);
       this.leaveOut(this.at);
+      this.overview.update(this.at);
       if (t < 1) this.frame = requestAnimationFrame(draw);
     };
+    this.overview.place(view);
     draw(start);
     const { stage } = this.picture;
     stage.classList.toggle("zoomed", !this.fitted);
@@ -117,6 +135,7 @@ class View {
 
   /** Bring a node and its parents into view. */
   follow(i) {
+    this.overview.point();
     if (this.fitted || !this.size.width || this.pointers.size) return;
     const { x, y, scale } = this.around(i, this.at.scale);
     const family = this.picture.family(i);
@@ -124,7 +143,7 @@ class View {
       Math.abs(middle - at) <= (seen / scale - Math.min(length, seen / scale)) / 2 + 1;
     const { width, height } = this.size;
     if (inside(family.x, family.width, width, this.at.x)
-      && inside(family.y, family.height, height, this.at.y)) return;
+      && inside(family.y, family.height, height, this.at.y)) return this.overview.place(this.at);
     this.look({ x, y, scale }, true);
   }
 

@@ -1,0 +1,93 @@
+// Where in the whole is the part that is seen? A small picture of all, to look at and to drag.
+
+// The longest side of the overview, in pixels and as a share of the stage; along a drawing that is
+// more than LONG times as long as it is wide it may be longer.
+const OVERVIEW = { most: 150, longest: 260, share: 0.34, longShare: 0.5, least: 26 };
+const LONG = 3;
+const CORNERS = ["left bottom", "right bottom", "right top", "left top"];
+
+/** The overview, in the corner of the stage that the current step leaves free. */
+class Overview {
+  constructor(view) {
+    this.view = view;
+    const part = (name) => element(`svg:${name}`, { "vector-effect": "non-scaling-stroke" });
+    [this.edges, this.boxes, this.node, this.seen] = ["path", "path", "path", "rect"].map(part);
+    const named = { edges: this.edges, boxes: this.boxes, current: this.node, seen: this.seen };
+    for (const [name, drawn] of Object.entries(named)) drawn.setAttribute("class", name);
+    const listeners = {
+      pointerdown: (event) => {
+        this.svg.setPointerCapture(event.pointerId);
+        this.move(event);
+      },
+      pointermove: (event) => event.buttons && this.move(event),
+    };
+    const about = { class: "overview", role: "img", "aria-label": TEXT.overview };
+    this.svg = element("svg:svg", { ...about, ...listeners }, ...Object.values(named));
+    this.corner = CORNERS[0];
+  }
+
+  /** Show where a view of the drawing is, if it is not all of it. */
+  update({ x, y, scale }) {
+    const { size, box } = this.view;
+    const [width, height] = [size.width / scale, size.height / scale];
+    const all = Math.abs(x - box.x - box.width / 2) <= (width - box.width) / 2 + 1
+      && Math.abs(y - box.y - box.height / 2) <= (height - box.height) / 2 + 1;
+    this.svg.toggleAttribute("hidden", all);
+    if (all) return;
+    if (this.drawn !== this.view.drawing) this.draw();
+    const rectangle = { x: x - width / 2, y: y - height / 2, width, height };
+    for (const [name, value] of Object.entries(rectangle)) this.seen.setAttribute(name, value);
+  }
+
+  draw() {
+    const { box, drawing, picture } = this.view;
+    this.drawn = drawing;
+    this.outlines = picture.nodes.map((_, i) => outline(picture.region([i])));
+    this.boxes.setAttribute("d", this.outlines.join(""));
+    const lines = [...drawing.querySelectorAll(".edge > path, .edge > g > path")];
+    this.edges.setAttribute("d", lines.map((line) => line.getAttribute("d")).join(""));
+    this.svg.setAttribute("viewBox", [box.x, box.y, box.width, box.height].join(" "));
+    this.point();
+  }
+
+  /** Mark the node of the current step. */
+  point() {
+    if (this.drawn !== this.view.drawing) return;
+    this.node.setAttribute("d", this.outlines[this.view.picture.current]);
+  }
+
+  /** Take a size that suits the stage, and a corner in which a view shows no part of this step. */
+  place({ x, y, scale }) {
+    const { size, box, picture } = this.view;
+    const most = (length, other) => (box[length] > LONG * box[other]
+      ? Math.min(OVERVIEW.longest, OVERVIEW.longShare * size[length])
+      : Math.min(OVERVIEW.most, OVERVIEW.share * size[length]));
+    const small = Math.min(most("width", "height") / box.width, most("height", "width") / box.height);
+    const [width, height] = [box.width, box.height].map((side) =>
+      Math.round(Math.max(side * small, OVERVIEW.least)));
+    const free = (corner, region) => {
+      const left = size.width / 2 + (region.x - region.width / 2 - x) * scale;
+      const top = size.height / 2 + (region.y - region.height / 2 - y) * scale;
+      const beside = corner.includes("left")
+        ? left > width + 12 : left + region.width * scale < size.width - width - 12;
+      const apart = corner.includes("top")
+        ? top > height + 12 : top + region.height * scale < size.height - height - 12;
+      return beside || apart;
+    };
+    const corners = [this.corner, ...CORNERS];
+    const regions = [picture.family(picture.current), picture.region([picture.current])];
+    for (const region of regions.reverse()) {
+      this.corner = corners.find((corner) => free(corner, region)) || this.corner;
+    }
+    setAttribute(this.svg, "style", `width: ${width}px; height: ${height}px`);
+    setAttribute(this.svg, "class", `overview ${this.corner}`);
+  }
+
+  move(event) {
+    const matrix = this.svg.getScreenCTM().inverse();
+    this.view.moveTo(new DOMPoint(event.clientX, event.clientY).matrixTransform(matrix));
+  }
+}
+
+const outline = ({ x, y, width, height }) =>
+  `M${x - width / 2} ${y - height / 2}h${width}v${height}h${-width}z`;
