@@ -3,7 +3,7 @@
     passed.py      the data of a pass: nodes, numbers, contributions
     formula.py     derivatives as expressions;  writing.py  how these look as text and as LaTeX
     step.py        one step, in names and in numbers;  table.py  all of them as a table
-    chain_rule.py  every path from the output to a node
+    chain_rule.py  one gradient, as the sum over the uses of its node
     terminal.py    the steps in a terminal, by keys
     page.py        the steps as a page, from the operations of recorder.py and the files of player/
 
@@ -107,19 +107,15 @@ class Steps(Sequence[Step]):
         """
         return self.gradients[self.passed.found(node)]
 
-    def explain(self, node: Value | str, max_paths: int = 20) -> Explanation:
-        """The whole chain rule for one node: every path from the output to it, and their sum.
+    def explain(self, node: Value | str) -> Explanation:
+        """Why a node has its gradient: the sum over its uses, each of which can be explained next.
 
         Args:
             node: a leaf or inner node, or its name.
-            max_paths: how many paths are written out, those of the largest product first, and in
-                the order of the operands among equals. All are counted.
 
         Raises ValueError for a node that takes no part, a plain number, and an unknown name.
         """
-        if not isinstance(max_paths, int) or max_paths < 1:
-            raise ValueError(f"max_paths is a whole number of 1 or more, not {max_paths!r}")
-        return explanation(self.passed, self.passed.found(node), max_paths)
+        return explanation(self.passed, self.passed.found(node))
 
     # --- as text ----------------------------------------------------------------------------------
 
@@ -198,19 +194,27 @@ def steps(output: Value, model: Any = None) -> Steps:
     return Steps(output, model)
 
 
-def explain(
-    output: Value, node: Value | str, model: Any = None, max_paths: int = 20
-) -> Explanation:
-    """`steps(output, model).explain(node, max_paths)`: the whole chain rule for one node.
+def explain(output: Value, node: Value | str, model: Any = None) -> Explanation:
+    """`steps(output, model).explain(node)`: why a node has its gradient, as a sum over its uses.
 
-    >>> a = Value(3.0, label="a")
-    >>> square = a * a
-    >>> square.label = "s"
-    >>> print(explain(square, a))
-    d s / d a = 6, the sum over 2 paths
-    path   local derivatives  in numbers  product
-    s → a  a                  3                 3
-    s → a  a                  3                 3
-    sum                                         6
+    >>> a, b = Value(3.0, label="a"), Value(-2.0, label="b")
+    >>> e = a * b
+    >>> e.label = "e"
+    >>> f = e * a
+    >>> f.label = "f"
+    >>> print(explain(f, a))
+    d f / d a = -12, the sum over 2 uses: gradient of the use * local derivative
+    use        in names    in numbers  contribution
+    f = e * a  f.grad * e  1 * (-6)              -6
+    e = a * b  e.grad * b  3 * (-2)              -6
+    sum                                         -12
+    <BLANKLINE>
+    along the 2 paths, without factors of 1
+    path       in names  in numbers  contribution
+    f → a      e         -6                    -6
+    f → e → a  a * b     3 * (-2)              -6
+    sum                                       -12
+    <BLANKLINE>
+    next, the gradient of a use: explain(f, "e")
     """
-    return Steps(output, model).explain(node, max_paths)
+    return Steps(output, model).explain(node)

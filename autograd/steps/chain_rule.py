@@ -1,255 +1,294 @@
-"""How does the output depend on one node? Every path between them, and their sum, written out."""
+"""Why does a node have its gradient? The sum over its uses, and whole paths where these are few.
+
+This is backprop's own answer: each use of a node contributes (gradient of the use) * (local
+derivative), however many paths lead from there to the output. Each use can be explained in turn.
+"""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Container, Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import takewhile
 from typing import NamedTuple
 
-from autograd.steps.formula import local_derivative
-from autograd.steps.passed import Passed
+from autograd.steps.formula import Expression, forward_formula, local_derivative
+from autograd.steps.passed import Edge, Passed
 from autograd.steps.writing import (
-    ALONE,
+    DIGITS,
     LATEX,
-    PRODUCT,
-    SIGN,
     TEXT,
-    Place,
+    Style,
+    digits_that_add_up,
     dotted,
     in_names,
+    partial_derivative,
+    product,
     written,
 )
-from autograd.text import (
-    COLUMNS,
-    FACTORS_SHOWN,
-    Row,
-    aligned,
-    first_and_last,
-    for_stream,
-    grouped,
-    is_one_word,
-    number,
-    shortened,
-    text_width,
-)
+from autograd.text import COLUMNS, Row, aligned, for_stream, number, shortened, text_width
 from autograd.value import Value
 
+USES_SHOWN = 8  # of more uses, those of the largest contributions
+MOST_PATHS, MOST_FACTORS = 8, 6  # with more paths, or a longer one, none is written out
 
-class Path(NamedTuple):
-    """One way from the output to a node, and the product of the local derivatives along it.
+
+class Term:
+    """A product that a gradient is a sum of: a Use, or a Path.
 
     Attributes:
-        nodes, names: from the output to the node.
-        symbols: the local derivatives in names, `e * 1`; of a long path the first and the last.
-        numbers: the same in numbers, `3 * 1`.
-        product: their product; 0 if a node on the way has a gradient of exactly 0, which passes
-            nothing on.
+        way: where it comes from, `e = a * b` of a use and `L → e → a` of a path.
+        symbols, numbers: the product in names, `e.grad * b`, and in numbers, `6 * (-2)`.
         latex: `symbols` in LaTeX.
+        factors: its factors in numbers.
+        count: how many such products there are.
+        stop: what the node is called whose gradient is exactly 0, which passes nothing on: the
+            factors end there. "" if there is none.
+        contribution: what is added to the gradient: the product, times the count.
     """
 
-    nodes: tuple[Value, ...]
-    names: tuple[str, ...]
-    symbols: str
-    numbers: str
-    product: float
-    latex: str
+    factors: Sequence[float]
+    count: int = 1
+    stop: str = ""
 
     @property
     def way(self) -> str:
-        """`L → e → a`; of a long path the first and the last nodes."""
-        return for_stream(" → ".join(shortened(self.names, TEXT.ellipsis)))
+        raise NotImplementedError
+
+    @property
+    def symbols(self) -> str:
+        return for_stream(self.in_names(TEXT))
+
+    @property
+    def numbers(self) -> str:
+        return self.in_numbers(TEXT)
+
+    @property
+    def latex(self) -> str:
+        return self.in_names(LATEX)
+
+    @property
+    def contribution(self) -> float:
+        return 0.0 if self.stop else self.count * math.prod(self.factors)
+
+    def in_names(self, style: Style) -> str:
+        """The product in names, in a style."""
+        raise NotImplementedError
+
+    def in_numbers(self, style: Style) -> str:
+        """The product in numbers, in a style."""
+        factors = [Expression(number=factor) for factor in self.factors]
+        return product(factors, in_names(str), style, count=self.count)
+
+    def row(self, digits: int = DIGITS) -> Row:
+        """Where it comes from, and the product in names, in numbers, and computed."""
+        stop = f", and {self.stop} passes nothing on" if self.stop else ""
+        numbers = self.in_numbers(TEXT._replace(digits=digits)) + stop
+        return self.way, self.symbols, numbers, number(self.contribution, digits)
 
     def __repr__(self) -> str:
-        return f"{self.way}: {self.symbols} = {self.numbers} = {number(self.product)}"
+        way, *forms = self.row()
+        return for_stream(f"{way}: {' = '.join(forms)}")
+
+
+class Use(Term):
+    """One use of a node: another node is made from it.
+
+    Attributes:
+        node, name: that other node, whose gradient can be explained next.
+        operand: which operand of it the explained node is, from 0.
+        upstream: its gradient.
+        local: the local derivative; None where `upstream` is exactly 0: it is not computed then.
+    """
+
+    def __init__(self, passed: Passed, i: int, edge: Edge, local: float | None) -> None:
+        self._passed = passed
+        self.node, self.operand = passed.nodes[i], edge.operand
+        self.name = passed.name(self.node)
+        self.upstream, self.local = passed.gradient_at(i), local
+        self.factors = [self.upstream] if local is None else [self.upstream, local]
+        self.stop = self.name if local is None else ""
+
+    @property
+    def way(self) -> str:
+        passed, parents = self._passed, self.node.parents
+        formula = written(forward_formula(self.node, passed.data_of), in_names(passed.name))
+        same = parents.count(parents[self.operand]) > 1
+        return for_stream(f"{self.name} = {formula}") + f", operand {self.operand + 1}" * same
+
+    @cached_property
+    def derivative(self) -> Expression:
+        """The local derivative as a formula."""
+        return local_derivative(self.node, self.operand, self._passed.data_of)
+
+    def in_names(self, style: Style) -> str:
+        passed = self._passed
+        gradient = f"{dotted(self.name)}.grad"
+        if style is LATEX:
+            gradient = partial_derivative(passed.name(passed.output), self.name)
+        return product([self.derivative], in_names(passed.name, style), style, gradient)
+
+
+class Path(Term):
+    """A way from the output to a node, and the product of the local derivatives along it.
+
+    Factors of 1 are left out. Paths along the same nodes by the same derivatives, as the two of
+    `x * x`, are one Path with a `count`.
+
+    Attributes:
+        nodes: from the output to the node.
+    """
+
+    def __init__(self, passed: Passed, uses: Sequence[Use], end: Value) -> None:
+        self._passed = passed
+        self.nodes = (*(use.node for use in uses), end)
+        self._derivatives = [use.derivative for use in uses if use.derivative.number != 1.0]
+        self.stop = next((use.stop for use in uses if use.stop), "")
+        known = takewhile(lambda use: not use.stop, uses)
+        self.factors = [use.factors[1] for use in known if use.derivative.number != 1.0]
+
+    @property
+    def way(self) -> str:
+        names = [self._passed.name(node) for node in self.nodes]
+        return for_stream(" → ".join(shortened(names, TEXT.ellipsis)))
+
+    def in_names(self, style: Style) -> str:
+        show = in_names(self._passed.name, style)
+        return product(self._derivatives, show, style, count=self.count)
 
 
 class Explanation(NamedTuple):
-    """The chain rule for one node: the sum over all paths that lead to it from the output.
+    """The gradient of one node as the sum over its uses.
 
     Attributes:
         node, name: the node.
         output: what the output is called.
-        paths: the paths written out, those of the largest product first.
-        how_many: how many paths there are.
-        total: the gradient of the node, which is the sum over all paths.
+        total: the gradient of the node.
+        uses: all of them, in the order of the backward pass.
+        paths: all paths from the output to the node, if there are at most 8 and each has at most
+            6 factors other than 1; else none.
+        opening: the call that explains a use in turn, `explain(L, "e")`; "" if there is none.
     """
 
     node: Value
     name: str
     output: str
-    paths: tuple[Path, ...]
-    how_many: int
     total: float
+    uses: tuple[Use, ...]
+    paths: tuple[Path, ...]
+    opening: str
 
     def __repr__(self) -> str:
         title = f"d {dotted(self.output)} / d {dotted(self.name)} = {number(self.total)}"
-        if not self.paths:
-            return for_stream(f"{title}: {self.output} does not change with {self.name}")
-        if self.name == self.output and len(self.paths[0].nodes) == 1:
-            return for_stream(f"{title}: the output itself")
-        one = self.how_many == 1
-        which = "along the only path" if one else f"the sum over {_counted(self.how_many)} paths"
-        left_out = self.how_many - len(self.paths)
-        more: list[Row] = [(f"... and {_counted(left_out)} more",)] if left_out else []
-        rows = [(p.way, p.symbols, p.numbers, number(p.product)) for p in self.paths]
-        heading: Row = ("path", "local derivatives", "in numbers", "product")
-        total: list[Row] = [] if one else [("sum", "", "", number(self.total))]
-        lines = aligned([heading, *rows, *more, *total], "lllr")
-        if max(map(text_width, lines)) > COLUMNS:  # one below the other then
-            lines = ["\n    = ".join(row) for row in rows]
-            lines += [cell for (cell,) in more] + ["sum = " + row[-1] for row in total]
-        return for_stream("\n".join([f"{title}, {which}", *lines]))
+        if not self.uses:
+            why = f"{self.output} does not change with {self.name}"
+            return for_stream(f"{title}: {'the output itself' if self.total else why}")
+        several = f"the sum over {len(self.uses):,} uses: gradient of the use"
+        which = several if len(self.uses) > 1 else "gradient of its only use"
+        lines = [f"{title}, {which} * local derivative", *self._table("use", self.uses)]
+        if self.paths:
+            count = sum(path.count for path in self.paths)
+            which = f"the {count} paths" if count > 1 else "the only path"
+            lines += ["", f"along {which}, without factors of 1", *self._table("path", self.paths)]
+        if self.opening:
+            lines += ["", f"next, the gradient of a use: {self.opening}"]
+        return for_stream("\n".join(lines))
+
+    def _table(self, what: str, terms: Sequence[Term]) -> list[str]:
+        """The terms in columns, and their sum; one below the other where columns are too wide."""
+        shown, others, rest, digits = self._shown(terms)
+        rows = [term.row(digits) for term in shown]
+        if others:
+            rows.append((f"and {others:,} more uses, together", "", "", number(rest, digits)))
+        if len(rows) > 1:
+            rows.append(("sum", "", "", number(self.total)))
+        lines = aligned([(what, "in names", "in numbers", "contribution"), *rows], "lllr")
+        if max(map(text_width, lines)) > COLUMNS:
+            lines = ["\n    = ".join(filter(None, row)) for row in rows]
+        return lines
+
+    def _shown(self, terms: Sequence[Term]) -> tuple[Sequence[Term], int, float, int]:
+        """The terms to show, how many others there are, what these add up to, and the digits."""
+        others: Sequence[Term] = ()
+        if len(terms) > USES_SHOWN:
+            terms = sorted(terms, key=lambda term: -abs(term.contribution))
+            terms, others = terms[:USES_SHOWN], terms[USES_SHOWN:]
+        rest = sum(term.contribution for term in others)
+        digits = digits_that_add_up([*(term.contribution for term in terms), rest], self.total)
+        return terms, len(others), rest, digits
 
     def _repr_latex_(self) -> str:
-        """The chain rule in symbols, with the number of each path below it, and the sum."""
-        total = LATEX.number(self.total)
-        lines = [_sum_of_lines([_chain(path.names) for path in self.paths] or ["0"])]
-        if any(len(path.names) > 1 for path in self.paths):
-            below = [
-                rf"\underbrace{{{path.latex}}}_{{{LATEX.number(path.product)}}}"
-                for path in self.paths
-            ]
-            lines += [_sum_of_lines(below), total]
-        left_out = self.how_many - len(self.paths)
-        if left_out:
-            more = rf" + \ldots \quad (\text{{{_counted(left_out)} more}})"
-            lines = [line + more for line in lines[:-1]] + lines[-1:]
-        left = _partial(self.output, self.name)
-        rows = f"{_NEXT_LINE}= ".join(lines)
-        return f"$$\n\\begin{{aligned}}\n{left} &= {rows}\n\\end{{aligned}}\n$$"
+        """The uses, and the paths, each in symbols with its numbers below it; and the sum."""
+        rows = [self._latex_sum(terms) for terms in (self.uses, self.paths) if terms]
+        rows.append(LATEX.number(self.total, DIGITS))
+        left = partial_derivative(self.output, self.name)
+        right = " \\\\[4pt]\n&= ".join(rows)
+        return f"$$\n\\begin{{aligned}}\n{left} &= {right}\n\\end{{aligned}}\n$$"
+
+    def _latex_sum(self, terms: Sequence[Term]) -> str:
+        """A sum of products in LaTeX, two in a line, each above its numbers."""
+        shown, others, rest, digits = self._shown(terms)
+        style = LATEX._replace(digits=digits)
+        above = [term.latex for term in shown]
+        below = []
+        for term in shown:
+            numbers, result = term.in_numbers(style), LATEX.number(term.contribution, digits)
+            below.append(result if numbers == result else f"{numbers} = {result}")
+        if others:
+            above.append(rf"\ldots \text{{({others:,} more)}}")
+            below.append(LATEX.number(rest, digits))
+        each = [rf"\underbrace{{{a}}}_{{{b}}}" for a, b in zip(above, below, strict=True)]
+        lines = [" + ".join(each[i : i + 2]) for i in range(0, len(each), 2)]
+        return " \\\\[4pt]\n&\\quad {}+ ".join(lines)
 
 
-_NEXT_LINE = " \\\\[4pt]\n&"
+# --- finding uses and paths -----------------------------------------------------------------------
 
 
-def _partial(upper: str, lower: str) -> str:
-    """The partial derivative of one name by another, in LaTeX."""
-    above, below = (
-        LATEX.name(name)
-        if is_one_word(name)
-        else f"{LATEX.opening}{LATEX.name(name)}{LATEX.closing}"
-        for name in (upper, lower)
-    )
-    return rf"\frac{{\partial {above}}}{{\partial {below}}}"
-
-
-def _chain(names: Sequence[str]) -> str:
-    """The product of partial derivatives along a path, in LaTeX."""
-    factors = [_partial(upper, lower) for upper, lower in pairwise(names)]
-    return r" \cdot ".join(shortened(factors, LATEX.ellipsis)) or "1"
-
-
-def _sum_of_lines(terms: Sequence[str]) -> str:
-    """A sum in LaTeX, two terms in a line, or one if they are long."""
-    each = 1 if any(term.count(r"\cdot") > 4 for term in terms) else 2
-    lines = [" + ".join(terms[i : i + each]) for i in range(0, len(terms), each)]
-    return rf"{_NEXT_LINE}\quad {{}}+ ".join(lines)
-
-
-def _counted(count: int) -> str:
-    """A number of paths, which may have more digits than one wants to read."""
-    return f"{count:,}" if count < 10**15 else f"about 10^{int(math.log10(count))}"
-
-
-# --- finding the paths ----------------------------------------------------------------------------
-
-
-class _Tail(NamedTuple):
-    """The rest of a path, from a node on: an edge, and the rest from the parent that it leads to.
-
-    Attributes:
-        size: the product of the local derivatives, without its sign.
-        place: of the node.
-        operand: which operand the path goes on with.
-        local: the local derivative by it; None if it was not computed.
-        rest: the path from there on; None at the end, where there is no edge.
-    """
-
-    size: float
-    place: int
-    operand: int = 0
-    local: float | None = None
-    rest: _Tail | None = None
-
-
-def explanation(passed: Passed, node: Value, max_paths: int) -> Explanation:
-    """The chain rule for one node of a pass, with the `max_paths` paths of the largest products."""
-    end = passed.place[node]
-    tails = _largest_tails(passed, end, max_paths)
+def explanation(passed: Passed, node: Value) -> Explanation:
+    """Why a node of a pass has its gradient."""
+    output = passed.name(passed.output)
+    uses = tuple(_uses(passed, node))
+    names = [use.name for use in uses if use.node is not passed.output and use.upstream]
+    variable = output if passed.output.label == output and output.isidentifier() else "output"
     return Explanation(
         node=node,
         name=passed.name(node),
-        output=passed.name(passed.output),
-        paths=tuple(_path(passed, tail) for tail in tails.get(passed.last, ())),
-        how_many=_count_paths(passed, end, tails),
-        total=passed.gradient_at(end),
+        output=output,
+        total=passed.gradient_at(passed.place[node]),
+        uses=uses,
+        paths=_paths(passed, node) if uses else (),
+        opening=f"explain({variable}, {json.dumps(names[0], ensure_ascii=False)})" if names else "",
     )
 
 
-def _largest_tails(passed: Passed, end: int, most: int) -> dict[int, list[_Tail]]:
-    """For each node that leads to node `end`, its paths of the largest products, largest first.
-
-    The largest paths of a node go on along the largest paths of its parents, so `most` for each
-    node are enough. Paths share their tails.
-    """
-    tails = {end: [_Tail(1.0, end)]}
-    for i in range(max(end + 1, passed.leaves), len(passed.nodes)):
-        found = []
-        for edge, local in passed.local_derivatives(i):
-            for rest in tails.get(edge.parent, ()):
-                size = 0.0 if local is None else abs(local) * rest.size
-                size = math.inf if math.isnan(size) else size
-                found.append(_Tail(size, i, edge.operand, local, rest))
-        if found:
-            tails[i] = sorted(found, key=lambda tail: -tail.size)[:most]
-    return tails
+def _uses(passed: Passed, node: Value) -> Iterator[Use]:
+    return (Use(passed, *found) for found in passed.uses(passed.place[node]))
 
 
-def _count_paths(passed: Passed, end: int, leading: Container[int]) -> int:
-    """How many paths lead from the output to node `end`, all of them through these nodes."""
-    # A count may have as many digits as there are nodes, so each is dropped once it was used.
-    counts = {passed.last: 1} if passed.last in leading else {}
-    for i in range(passed.last, max(end, passed.leaves - 1), -1):
-        here = counts.pop(i, 0)
-        for edge in passed.edges(i) if here else ():
-            if edge.parent in leading:
-                counts[edge.parent] = counts.get(edge.parent, 0) + here
-    return counts.get(end, 0)
+_Tail = tuple[Use, "_Tail | None"]  # of a path: a use, and the tail from the node that is used
 
 
-def _path(passed: Passed, tail: _Tail) -> Path:
-    """A path written out; of a long one the first and the last factors."""
-    indices, operands = [tail.place], list[int]()
-    known: list[float] = []  # behind a gradient of exactly 0 local derivatives are not computed
-    while tail.rest is not None:
-        if tail.local is not None and len(known) == len(operands):
-            known.append(tail.local)
-        operands.append(tail.operand)
-        tail = tail.rest
-        indices.append(tail.place)
-    nodes = [passed.nodes[i] for i in indices]
-    names = [passed.name(node) for node in nodes]
-    symbols, numbers, latex = [], [], []
-    for at in first_and_last(len(operands), FACTORS_SHOWN):
-        if at is None:
-            symbols.append(TEXT.ellipsis)
-            numbers.append(TEXT.ellipsis)
-            latex.append(LATEX.ellipsis)
-            continue
-        place = ALONE if len(operands) == 1 else Place(0, SIGN if at else PRODUCT, at > 0)
-        local = local_derivative(nodes[at], operands[at], passed.data_of)
-        symbols.append(written(local, in_names(passed.name), TEXT, place))
-        latex.append(written(local, in_names(passed.name, LATEX), LATEX, place))
-        if at < len(known):
-            numbers.append(grouped(number(known[at])) if at else number(known[at]))
-    stopped = len(known) < len(operands)
-    stop = f", and {names[len(known)]} passes nothing on" if stopped else ""
-    return Path(
-        nodes=tuple(nodes),
-        names=tuple(names),
-        symbols=for_stream(" * ".join(symbols) or "1"),
-        numbers=for_stream((" * ".join(numbers) or "1") + stop),
-        product=0.0 if stopped else math.prod(known, start=1.0),
-        latex=r" \cdot ".join(latex) or "1",
-    )
+def _paths(passed: Passed, end: Value) -> tuple[Path, ...]:
+    """All paths from the output to a node; none if they are too many, or one is too long."""
+    found: dict[tuple[object, ...], Path] = {}
+    waiting: list[tuple[Value, _Tail | None, int]] = [(end, None, 0)]  # tails, and their lengths
+    finished = 0
+    while waiting:
+        node, tail, length = waiting.pop()
+        for use in reversed([*_uses(passed, node)]):
+            longer = length + (use.derivative.number != 1.0)
+            waiting.append((use.node, (use, tail), longer))
+            if longer > MOST_FACTORS or len(waiting) + finished > MOST_PATHS:
+                return ()
+        if node is passed.output:
+            finished += 1
+            uses = list[Use]()
+            while tail is not None:
+                use, tail = tail
+                uses.append(use)
+            path = Path(passed, uses, end)
+            alike = found.setdefault((path.nodes, path.symbols), path)
+            alike.count += alike is not path
+    return tuple(found.values())

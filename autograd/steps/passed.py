@@ -102,6 +102,24 @@ class Passed:
         for at, edge in enumerate(self.edges(i)):
             yield edge, None if begin is None else self._locals[begin + at]
 
+    @cached_property
+    def _users(self) -> dict[Value, list[int]]:
+        users: dict[Value, list[int]] = {}
+        for i in range(self.leaves, len(self.nodes)):
+            for parent in dict.fromkeys(self.nodes[i].parents):
+                users.setdefault(parent, []).append(i)
+        return users
+
+    def uses(self, i: int) -> Iterator[tuple[int, Edge, float | None]]:
+        """The ways back that lead to node i, in the order of the pass, with local derivatives.
+
+        Each begins at the node whose place comes first.
+        """
+        for user in reversed(self._users.get(self.nodes[i], ())):
+            for edge, local in self.local_derivatives(user):
+                if edge.parent == i:
+                    yield user, edge, local
+
     def contributions(self, i: int) -> Iterator[tuple[Edge, float, float | None]]:
         """What node i hands on: the edge, its local derivative, and what was received before."""
         if i in self._first_of:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
@@ -17,6 +18,7 @@ from autograd.value import Value
 # A rule may be a chain of any length. Of a longer one this many operations are shown, and an
 # ellipsis for each part left out.
 SHOWN_OPERATIONS = 40
+DIGITS = 4  # of a number, where these are enough; a float has no more than 17
 
 # --- how operations look: the forms of the rows, in text and in LaTeX -----------------------------
 
@@ -54,11 +56,13 @@ class Style(NamedTuple):
     form: Callable[[Primitive], Form]
     function: Callable[[Primitive], str]
     name: Callable[[str], str]
-    number: Callable[[float], str]
+    number: Callable[[float, int], str]
     raised: Callable[[int], str]
     opening: str
     closing: str
+    times: str
     ellipsis: str
+    digits: int = DIGITS
 
 
 class Mention(NamedTuple):
@@ -122,6 +126,7 @@ TEXT = Style(
     raised=lambda n: str(n).translate(_SUPERSCRIPT),
     opening="(",
     closing=")",
+    times=" * ",
     ellipsis="…",
 )
 
@@ -169,8 +174,8 @@ def latex_name(name: str) -> str:
     return f"{{{''.join(parts)}}}"
 
 
-def _latex_number(x: float) -> str:
-    mantissa, _, exponent = number(x).partition("e")
+def _latex_number(x: float, digits: int) -> str:
+    mantissa, _, exponent = number(x, digits).partition("e")
     if exponent:
         power = rf"10^{{{int(exponent)}}}"
         return {"1": "", "-1": "-"}.get(mantissa, rf"{mantissa} \cdot ") + power
@@ -199,6 +204,7 @@ LATEX = Style(
     raised=lambda n: f"^{{{n}}}",
     opening=r"\left(",
     closing=r"\right)",
+    times=r" \cdot ",
     ellipsis=r"\ldots ",
 )
 
@@ -219,7 +225,7 @@ def _layout(expression: Expression, style: Style) -> Layout:
 
 
 def _number_layout(number: float, style: Style) -> Layout:
-    sign = style.number(number)
+    sign = style.number(number, style.digits)
     return Layout(PRODUCT if "10^" in sign else SIGN if sign.startswith("-") else ATOM, (sign,))
 
 
@@ -238,7 +244,7 @@ def _small_exponent(expression: Expression) -> int | None:
 # --- writing --------------------------------------------------------------------------------------
 
 Show = Callable[[Mention], str]
-ALONE = Place(0)
+ALONE, FRONT, FACTOR = Place(0), Place(0, PRODUCT), Place(0, SIGN, True)
 
 
 def written(expression: Expression, show: Show, style: Style = TEXT, place: Place = ALONE) -> str:
@@ -247,6 +253,39 @@ def written(expression: Expression, show: Show, style: Style = TEXT, place: Plac
         piece if isinstance(piece, str) else show(piece)
         for piece in pieces(expression, style, place)
     )
+
+
+def product(
+    factors: Sequence[Expression], show: Show, style: Style = TEXT, front: str = "", count: int = 1
+) -> str:
+    """`a * (-b)`; what stands in `front` comes first; of a `count` of 2, `2 * (a * (-b))`."""
+    parts = [front] if front else []
+    lone = len(factors) == 1 and not front
+    for factor in factors:
+        place = FACTOR if parts or (lone and count > 1) else ALONE if lone else FRONT
+        parts.append(written(factor, show, style, place))
+    text = style.times.join(parts) or "1"
+    if count == 1:
+        return text
+    text = f"{style.opening}{text}{style.closing}" if len(parts) > 1 else text
+    return f"{count}{style.times}{text}"
+
+
+def digits_that_add_up(terms: Sequence[float], total: float) -> int:
+    """The fewest digits, 4 at least, in which the terms of a sum add up to the total in 4 digits.
+
+    To one unit of its last digit, that is, and to the rounding of floats, which adds up itself
+    where large terms cancel.
+    """
+    goal = float(number(total, DIGITS))
+    finite = 0.0 < abs(goal) < math.inf
+    unit = 10.0 ** (math.floor(math.log10(abs(goal))) - DIGITS + 1) if finite else 0.0
+    most = 1.01 * unit + 2.0**-49 * sum(map(abs, terms))
+    for digits in range(DIGITS, 17):
+        found = sum(float(number(term, digits)) for term in terms)
+        if not abs(found - goal) > most:  # nan is no reason for more digits
+            return digits
+    return 17
 
 
 def in_names(name: Callable[[Value], str], style: Style = TEXT) -> Show:
@@ -259,6 +298,17 @@ def in_names(name: Callable[[Value], str], style: Style = TEXT) -> Show:
         return f"{style.opening}{one}{style.closing}" if grouped else one
 
     return show
+
+
+def partial_derivative(upper: str, lower: str) -> str:
+    """The partial derivative of one name by another, in LaTeX."""
+    above, below = (
+        LATEX.name(name)
+        if is_one_word(name)
+        else f"{LATEX.opening}{LATEX.name(name)}{LATEX.closing}"
+        for name in (upper, lower)
+    )
+    return rf"\frac{{\partial {above}}}{{\partial {below}}}"
 
 
 def dotted(name: str) -> str:

@@ -30,8 +30,8 @@ SHOWN = """
         print(output, draw(output), passed, repr(passed), list(passed), explain(output, a))
         for step in passed:
             print(step.formula, *getattr(step, "contributions", ()))
-        for path in explain(output, a).paths:
-            print(path, path.way, path.symbols, path.numbers, [path])
+        for term in (*explain(output, a).uses, *explain(output, a).paths):
+            print(term, term.way, term.symbols, term.numbers, [term])
         passed.play()
     @jit
     def größe(x):
@@ -88,15 +88,23 @@ def test_a_table_in_ascii_is_aligned() -> None:
         print("\\n".join(str(steps(y)).splitlines()[1:5]))
     """
     assert output_of(code, "ascii").splitlines() == [
-        "d y / d \\xe9 = 1, the sum over 2 paths",
-        "path             local derivatives  in numbers  product",
-        "y -> v1 -> \\xe9  v2 * (0.5 / v1)    3 * 0.1667      0.5",
-        "y -> v2 -> \\xe9  v1 * (0.5 / v2)    3 * 0.1667      0.5",
-        "sum                                                   1",
+        "d y / d \\xe9 = 1, the sum over 2 uses: gradient of the use * local derivative",
+        "use             in names              in numbers  contribution",
+        "v2 = sqrt \\xe9  v2.grad * (0.5 / v2)  3 * 0.1667           0.5",
+        "v1 = sqrt \\xe9  v1.grad * (0.5 / v1)  3 * 0.1667           0.5",
+        "sum                                                          1",
+        "",
+        "along the 2 paths, without factors of 1",
+        "path             in names         in numbers  contribution",
+        "y -> v2 -> \\xe9  v1 * (0.5 / v2)  3 * 0.1667           0.5",
+        "y -> v1 -> \\xe9  v2 * (0.5 / v1)  3 * 0.1667           0.5",
+        "sum                                                      1",
+        "",
+        'next, the gradient of a use: explain(y, "v2")',
         "step  node               data  in numbers",
-        "   0    v1  = sqrt \\xe9     3  = sqrt 9",
-        "   1    v2  = sqrt \\xe9     3  = sqrt 9",
-        "   2     y  = v1 * v2       9  = 3 * 3",
+        "   1    v1  = sqrt \\xe9     3  = sqrt 9",
+        "   2    v2  = sqrt \\xe9     3  = sqrt 9",
+        "   3     y  = v1 * v2       9  = 3 * 3",
     ]
 
 

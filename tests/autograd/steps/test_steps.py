@@ -1,4 +1,4 @@
-"""A backward pass step by step: its texts, its numbers, its paths, and what a page gets of it."""
+"""A backward pass step by step: its texts, its numbers, and what a page gets of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import operator
 import random
 import re
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -27,7 +26,7 @@ from autograd import (
     where,
 )
 from autograd.ops import TABLE
-from autograd.steps import PLAYER_NODES, BackwardStep, ForwardStep, explain, steps
+from autograd.steps import PLAYER_NODES, BackwardStep, ForwardStep, steps
 from autograd.value import constant, is_constant
 
 
@@ -526,184 +525,6 @@ def test_what_is_not_there_is_answered_with_what_is() -> None:
         twins.gradient("t")
 
 
-# --- explain --------------------------------------------------------------------------------------
-
-
-def test_the_chain_rule_for_one_leaf() -> None:
-    assert (
-        str(steps(neuron()).explain("w1"))
-        == """\
-d o / d w1 = 1, along the only path
-path                  local derivatives      in numbers       product
-o → n → v3 → v1 → w1  sech(n)² * 1 * 1 * x1  0.5 * 1 * 1 * 2        1"""
-    )
-
-
-def test_every_path_is_written_out_largest_first() -> None:
-    """f = (a + a) (a b): three paths, 2 a b twice and 2 a b again by hand."""
-    (d,) = named(d=a + a)
-    (e,) = named(e=a * b)
-    (f,) = named(f=e * d)
-    explanation = explain(f, "a")
-    assert (
-        str(explanation)
-        == """\
-d f / d a = -24, the sum over 3 paths
-path       local derivatives  in numbers  product
-f → e → a  d * b              6 * (-2)        -12
-f → d → a  e * 1              -6 * 1           -6
-f → d → a  e * 1              -6 * 1           -6
-sum                                           -24"""
-    )
-    assert str(explanation.paths[0]) == "f → e → a: d * b = 6 * (-2) = -12"
-    slope_e = r"\frac{\partial f}{\partial e} \cdot \frac{\partial e}{\partial a}"
-    slope_d = r"\frac{\partial f}{\partial d} \cdot \frac{\partial d}{\partial a}"
-    assert explanation._repr_latex_().splitlines() == [
-        "$$",
-        r"\begin{aligned}",
-        rf"\frac{{\partial f}}{{\partial a}} &= {slope_e} + {slope_d} \\[4pt]",
-        rf"&\quad {{}}+ {slope_d} \\[4pt]",
-        r"&= \underbrace{d \cdot b}_{-12} + \underbrace{e \cdot 1}_{-6} \\[4pt]",
-        r"&\quad {}+ \underbrace{e \cdot 1}_{-6} \\[4pt]",
-        "&= -24",
-        r"\end{aligned}",
-        "$$",
-    ]
-
-
-def test_inner_nodes_and_the_output_are_explained_too() -> None:
-    (d,) = named(d=a + a)
-    (f,) = named(f=d * d)
-    assert (
-        str(explain(f, d))
-        == """\
-d f / d d = 12, the sum over 2 paths
-path   local derivatives  in numbers  product
-f → d  d                  6                 6
-f → d  d                  6                 6
-sum                                        12"""
-    )
-    itself = explain(f, f)
-    assert str(itself) == "d f / d f = 1: the output itself"
-    assert (itself.how_many, itself.total) == (1, 1.0)
-    assert itself._repr_latex_().splitlines()[2] == r"\frac{\partial f}{\partial f} &= 1"
-
-
-def test_a_node_that_the_output_does_not_change_with() -> None:
-    (chosen,) = named(chosen=where(p, a, b))
-    explanation = explain(chosen, p)
-    assert str(explanation) == "d chosen / d p = 0: chosen does not change with p"
-    assert (explanation.paths, explanation.how_many, explanation.total) == ((), 0, 0.0)
-    assert r"\frac{\partial \mathrm{chosen}}{\partial p} &= 0" in explanation._repr_latex_()
-
-
-def test_a_path_through_a_gradient_of_exactly_0_contributes_0() -> None:
-    """Behind it the slope of sqrt at 0, which does not exist, is not asked for."""
-    x = Value(0.0, label="x")
-    (root,) = named(root=x.sqrt())
-    (m,) = named(m=root * 0.0)
-    (y,) = named(y=m + x)
-    assert (
-        str(explain(y, x))
-        == """\
-d y / d x = 1, the sum over 2 paths
-path              local derivatives     in numbers                         product
-y → x             1                     1                                        1
-y → m → root → x  1 * 0 * (0.5 / root)  1 * 0, and root passes nothing on        0
-sum                                                                              1"""
-    )
-
-
-def test_long_paths_and_wide_tables_are_set_one_below_the_other() -> None:
-    x = Value(2.0, label="x")
-    y = x
-    for _ in range(40):
-        y = (y * x).tanh()
-    explanation = explain(named(y=y)[0], "x", max_paths=2)
-    assert explanation.how_many == 41
-    first, *_ = explanation.paths
-    assert len(first.nodes) == len(first.names) == 3
-    assert len(explanation.paths[1].nodes) == 5
-    assert str(explanation).splitlines()[-2] == "... and 39 more"
-    deep = explain(y, "x", max_paths=50).paths[-1]
-    assert deep.way.startswith("y → v79 → v78 → v77 → … → ")
-    text = str(explain(y, "x", max_paths=50))
-    assert max(map(len, text.splitlines())) <= 120
-    assert text.splitlines()[1] == first.way
-    assert text.splitlines()[2] == f"    = {first.symbols}"
-
-
-def every_path(node: Value, end: Value) -> list[list[Value]]:
-    """By recursion, as the definition says."""
-    if node is end:
-        return [[node]]
-    rules = node.primitive.backward if node.primitive else ()
-    return [
-        [node, *rest]
-        for parent, rule in zip(node.parents, rules, strict=True)
-        if rule is not None and not is_constant(parent)
-        for rest in every_path(parent, end)
-    ]
-
-
-@settings(max_examples=60, deadline=None)
-@given(programs, moderate, st.integers(1, 4))
-def test_paths_are_counted_exactly_and_the_largest_are_shown(
-    program: Program, point: list[float], most: int
-) -> None:
-    leaves = [Value(x, label=f"x{i}") for i, x in enumerate(point)]
-    output = run(program, leaves)
-    s = outcome(lambda: steps(output))
-    if isinstance(s, tuple):
-        return
-    for node in s.gradients:
-        expected = every_path(output, node)
-        shown, whole = s.explain(node, most), s.explain(node, 10**6)
-        assert shown.how_many == whole.how_many == len(whole.paths) == len(expected)
-        got = [list(path.nodes) for path in whole.paths]
-        assert sorted([list(map(id, path)) for path in got]) == sorted(
-            [list(map(id, path)) for path in expected]
-        )
-        assert shown.paths == whole.paths[:most] or math.isnan(s.gradients[node])
-        sizes = [abs(path.product) for path in whole.paths]
-        if all(map(math.isfinite, sizes)):
-            for larger, smaller in pairwise(sizes):  # but for the rounding of a product
-                assert larger >= smaller * (1 - 1e-12) - 1e-200
-            assert sum(path.product for path in whole.paths) == pytest.approx(
-                s.gradients[node], rel=1e-9, abs=1e-9 * max(sizes, default=0.0)
-            )
-
-
-def test_paths_beyond_counting_are_counted() -> None:
-    x = Value(1.0, label="x")
-    y = x
-    for _ in range(3000):
-        y = (y + y) * 0.5
-    explanation = explain(y, "x", max_paths=3)
-    assert explanation.how_many == 2**3000
-    assert len(explanation.paths) == 3
-    assert explanation.total == 1.0
-    assert "the sum over about 10^903 paths" in str(explanation)
-    assert "... and about 10^903 more" in str(explanation)
-    assert r"about 10^903 more" in explanation._repr_latex_()
-
-
-@pytest.mark.parametrize("most", [0, -1, 2.5, None])
-def test_max_paths_is_a_whole_number(most: Any) -> None:
-    with pytest.raises(ValueError, match="max_paths is a whole number of 1 or more, not "):
-        steps(a * b).explain(a, most)
-
-
-def test_an_explanation_in_latex_is_balanced_whatever_the_labels() -> None:
-    x = Value(2.0, label=r"}$\input{x}$ <b> %&#")
-    (y,) = named(**{"$$": x * x + x.tanh() * 3})
-    shown = steps(y).explain(x)._repr_latex_()
-    assert shown.count("$$") == 2
-    assert not re.search(r"(?<!\\)[%#]|[<>]", shown)
-    bare = re.sub(r"\\[{}]", "", shown)
-    assert bare.count("{") == bare.count("}")
-
-
 # --- for the page ---------------------------------------------------------------------------------
 
 
@@ -988,9 +809,6 @@ def test_a_very_long_chain_is_stepped_through_without_recursion() -> None:
     assert str(s[length - 1]) == f"v{length} = v{length - 1} * 1 = 1.005 * 1 = 1.005"
     assert str(s[-1]) == "v1.grad = 1.005, back through v1 = x * 1: x.grad = 1.005 * 1 = 1.005"
     assert len(str(s)) < 20_000
-    explanation = s.explain("x")
-    assert (explanation.how_many, len(explanation.paths[0].nodes)) == (1, length + 1)
-    assert explanation.paths[0].product == pytest.approx(1.0000001**length, rel=1e-9)
 
 
 def test_steps_of_a_training_loss_are_made_when_they_are_asked_for() -> None:
@@ -1004,6 +822,3 @@ def test_steps_of_a_training_loss_are_made_when_they_are_asked_for() -> None:
     assert spelled([s.gradient(p) for p in model.parameters()]) == spelled(
         [p.grad for p in model.parameters()]
     )
-    explanation = s.explain("layers.0.neurons.3.w.1")
-    assert explanation.how_many == 20 * 16
-    assert len(explanation.paths) == 20
