@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from autograd.backward import grad
+from autograd.messages import named
 from autograd.sweep import between, sweep
 from autograd.switches import recording
 from autograd.text import for_stream
@@ -109,7 +110,7 @@ def gradcheck(
         raise TypeError(
             f"gradcheck: inputs must be a sequence of Values or numbers, such as [{inputs!r}]"
         )
-    labels = [x.label if isinstance(x, Value) else "" for x in inputs]
+    labels = [named(x.label) if isinstance(x, Value) else "" for x in inputs]
     point = [x.data if isinstance(x, Value) else Value(x).data for x in inputs]
     for i, x in enumerate(point):
         if not math.isfinite(x):

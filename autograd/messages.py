@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from autograd.text import for_stream, shown
+from autograd.text import LONGEST_QUOTED, clipped, for_stream
 
 if TYPE_CHECKING:
     from autograd.context import Context
@@ -23,11 +23,16 @@ NO_BACKWARD = (
 )
 
 
+def named(label: str) -> str:
+    """A label as an error shows it, without its middle if it is long."""
+    return clipped(label, LONGEST_QUOTED)
+
+
 def no_gradient(name: str) -> TypeError:
     """The error for a `.grad` that is None, as PyTorch's zero_grad() leaves it."""
     return TypeError(
         for_stream(
-            f"the gradient of {shown(name) or 'a Value'} is None, not a number: write p.grad = 0.0,"
+            f"the gradient of {named(name) or 'a Value'} is None, not a number: write p.grad = 0.0,"
             " or zero_grad()"
         )
     )
@@ -35,7 +40,7 @@ def no_gradient(name: str) -> TypeError:
 
 def described(primitive: Primitive | None, operands: Sequence[Value]) -> str:
     """`div(x = 1.0, 0.0)`: an operation with its operands, labelled where they have a label."""
-    names = [f"{shown(o.label)} = {o.data!r}" if o.label else repr(o.data) for o in operands]
+    names = [f"{named(o.label)} = {o.data!r}" if o.label else repr(o.data) for o in operands]
     return for_stream(f"{primitive.name if primitive else 'leaf'}({', '.join(names)})")
 
 

@@ -1,6 +1,8 @@
 """How do numbers, labels and columns look as text? The same in every output, and never harmful.
 
-A label may hold any character. `shown` puts a visible sign in the place of each that would act on
+A label may hold any character, and any number of them. `shown` decides what it looks like in every
+output: pictures, pages, tables and errors; `clipped` also leaves out the middle of a long one.
+`shown` puts a visible sign in the place of each that would act on
 what displays it: control characters, and marks that reverse the direction of a line. `for_stream`
 also replaces the signs that standard output cannot encode.
 """
@@ -23,7 +25,11 @@ _SIGNS = {c: chr(0x2400 + c) for c in range(32)} | {0x09: "⇥", 0x7F: "␡"}
 # Control characters of 8 bits, and marks that change the direction of what follows.
 _SIGNS |= dict.fromkeys([*range(0x80, 0xA0), 0x061C, 0x200E, 0x200F], "�")
 _SIGNS |= dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "�")
-_SIGNS |= dict.fromkeys([*range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "�")  # no file may hold these
+# Halves of pairs, which no file may hold, and Unicode's noncharacters: one of these in a PDF makes
+# cairo leave out all text.
+_SIGNS |= dict.fromkeys([*range(0xD800, 0xE000), *range(0xFDD0, 0xFDF0)], "�")
+for _plane in range(0, 0x110000, 0x10000):
+    _SIGNS |= dict.fromkeys([_plane + 0xFFFE, _plane + 0xFFFF], "�")
 _SIGNS |= dict.fromkeys([0x0A, 0x85, 0x2028, 0x2029], "↵")
 _SIGNS_IN_LINES = {c: sign for c, sign in _SIGNS.items() if c != 0x0A}
 

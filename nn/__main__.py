@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from autograd.text import shown
 from nn.activations import ACTIVATIONS
 from nn.rules import OPTIMIZERS
 from nn.runs import run
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return learn_text(out, options, given)
         return run(options.task, out, options, given)
     except (OSError, ValueError, ImportError, ArithmeticError) as error:
-        message = " ".join(str(error).split())
+        message = shown(" ".join(str(error).split()))
         print(f"python -m nn {options.task}: {message}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -8,8 +8,9 @@ from functools import reduce
 
 from autograd import Value, maximum, minimum, no_grad, where
 from autograd.hooks import number_of, require
-from autograd.messages import no_gradient
+from autograd.messages import named, no_gradient
 from autograd.ops import greater
+from autograd.text import shown
 from nn.matrix import as_values, is_plain, total
 from nn.module import Module, Parameters, gathered
 from nn.settings import Number, require_range
@@ -92,7 +93,7 @@ def require_gradients(parameters: Sequence[Value]) -> None:
 
 def _name(parameters: Sequence[Value], i: int) -> str:
     place = parameters.places[i].name if isinstance(parameters, Parameters) else ""
-    return place or parameters[i].label or f"parameters[{i}]"
+    return shown(place) or named(parameters[i].label) or f"parameters[{i}]"
 
 
 def _require_finite(function: str, parameters: list[Value], size: Value) -> None:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Self
 from weakref import ref
 
 from autograd import Value, context, hooks, ownership, switches
+from autograd.text import shown
 from nn.files import as_number, read_json, write_json
 from nn.matrix import Matrix
 from nn.parameters import Parameters as Parameters
@@ -256,7 +257,9 @@ def _places(module: Module) -> list[Place]:
     if len({place.name for place in places.values()}) < len(places):
         names = [place.name for place in places.values()]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"two Values are called {twice}: a file would keep only one; rename a key")
+        raise ValueError(
+            f"two Values are called {shown(twice)}: a file would keep only one; rename a key"
+        )
     return list(places.values())
 
 
@@ -318,7 +321,7 @@ def _holds_more(parts: list[Any], places: dict[int, Place], seen: set[int]) -> b
 
 
 def _refusal(node: object, name: str) -> str:
-    kind = type(node).__name__
+    name, kind = shown(name), type(node).__name__
     if isinstance(node, set | frozenset):
         return f"{name} is a {kind} of Values, which has no order: use a list"
     if isinstance(node, type):
@@ -346,7 +349,7 @@ def _joined(name: str, key: object) -> str:
 def _is_parameter(value: Value, name: str, key: object) -> bool:
     trainable = ownership.is_trainable(value)
     if trainable is None:
-        where = _joined(name, key)
+        where = shown(_joined(name, key))
         raise ValueError(
             f"{where} is the result of {value.op}, not a leaf, and would not be trained: make it a"
             " parameter with .detach() or Value(...), leave it out by a name that begins with an"

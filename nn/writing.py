@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from autograd.text import shown
 from nn import plot, rng, text
 from nn.checkpoint import History
 from nn.files import write_json
@@ -133,5 +134,5 @@ def write_text(out: Path, options: argparse.Namespace) -> int:
     temperature = 0.5 if options.temperature is None else options.temperature
     for _ in range(options.generate):
         prompt, top_k, top_p = options.prompt or "", options.top_k, options.top_p
-        print(text.sample(model, tokenizer, prompt, temperature, top_k, top_p))
+        print(shown(text.sample(model, tokenizer, prompt, temperature, top_k, top_p)))
     return 0

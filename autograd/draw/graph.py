@@ -106,7 +106,7 @@ def add_node(
 
     Its tooltip has its full name, its numbers to the last digit, and where it was made.
     """
-    symbol = node.primitive.symbol if node.primitive else ""
+    symbol = clipped(node.primitive.symbol) if node.primitive else ""
     data = number(node.data, digits)
     path = node.context.path()
     tooltip = [

@@ -2,7 +2,7 @@
 
 Labels are text: a label is shown as typed, in every format, with a sign for each control and
 direction character (see autograd/text.py). A name of more than 40 characters is cut in its middle;
-the tooltip has the whole name.
+the tooltip has up to 300 of them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from autograd.draw.layout import render, svg_size
 from autograd.files import write_bytes
-from autograd.text import for_stream, shown
+from autograd.text import clipped, for_stream
 
 Digraph = Any  # of the graphviz package, which has no types
 
@@ -44,6 +44,9 @@ STYLES = {
     },
     "module": {"shape": "box3d", "fillcolor": "#f5dfeb", "color": "#a8487e"},
 }
+
+# Characters of a line that are shown; Graphviz reads at most 16,384 in one text, up to 5 for each.
+LONGEST_LINE = 300
 
 # In points: room for the lid of a cylinder or a box, so that the text stands in the middle of it.
 LID_HEIGHT = {"parameter": 6, "module": 4}
@@ -94,7 +97,9 @@ def add_box(
         key,
         lines_of_text(lines, 14, bold, above),
         id=key,
-        tooltip="&#10;".join(shown(line).translate(_IN_TOOLTIPS) for line in tooltip if line),
+        tooltip="&#10;".join(
+            clipped(line, LONGEST_LINE).translate(_IN_TOOLTIPS) for line in tooltip if line
+        ),
         width=f"{width / 72:.3f}",
         height=f"{height / 72:.3f}",
         **style,
@@ -106,7 +111,7 @@ def lines_of_text(
     lines: Iterable[str], height: int, bold: bool = False, above: int = 0, below: int = 0
 ) -> str:
     """Lines of text, the first bold or not, as one of Graphviz's HTML-like labels."""
-    rows = [shown(line).translate(_IN_LABELS) for line in lines]
+    rows = [clipped(line, LONGEST_LINE).translate(_IN_LABELS) for line in lines]
     if bold:
         rows[0] = f"<B>{rows[0]}</B>"
     cells = [f'<TR><TD HEIGHT="{height}">{row}</TD></TR>' for row in rows]

@@ -20,6 +20,7 @@ from autograd.clock import clock
 from autograd.jit.program import UNSURE, Program
 from autograd.jit.refusal import TraceError
 from autograd.jit.results import Output, Passed, as_replayed, laid_out, structure_of_plain
+from autograd.text import shown
 from autograd.value import Value
 
 CAUSES = (
@@ -168,7 +169,7 @@ def _name_of(program: Program, holder: Any) -> str:
         if value is holder or value._right is holder
     ]
     labels = [v.label for v in program.watch.values if v is holder or v._right is holder]
-    return max(names, key=len, default="") or next(filter(None, labels), "a Value")
+    return shown(max(names, key=len, default="") or next(filter(None, labels), "a Value"))
 
 
 def _paths(thing: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Value]]:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from autograd.context import current
 from autograd.hooks import TraceError as TraceError  # where nn finds it without NumPy
+from autograd.text import for_stream
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PATHS = sysconfig.get_paths()
@@ -28,7 +29,9 @@ def refuse(what: str, instead: str) -> NoReturn:
 
     The recording is given up, also if the function catches the error.
     """
-    error = TraceError(f"{what} while the function is recorded: {instead} ({_current_line()})")
+    error = TraceError(
+        for_stream(f"{what} while the function is recorded: {instead} ({_current_line()})")
+    )
     hooks: Any = current.get().interpreter.hooks
     if hooks.recording:
         hooks.refusals.append(error)

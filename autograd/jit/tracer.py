@@ -20,7 +20,7 @@ from autograd.jit.graph import Graph, Source
 from autograd.jit.leaves import Linked
 from autograd.jit.recorded import EXACT, Number, number_at, plain
 from autograd.jit.refusal import TraceError, is_interrupt, refuse
-from autograd.messages import no_gradient
+from autograd.messages import named, no_gradient
 from autograd.primitive import CONSTANT, Primitive
 from autograd.sums import Terms
 from autograd.value import Value, as_float, as_operand
@@ -133,7 +133,7 @@ class Tracer(Hooks):
             fresh = self._part_of_a_sum(value)
         if fresh is None:
             refuse(
-                f"{value.label or 'a Value'} was computed before, and cannot be used",
+                f"{named(value.label) or 'a Value'} was computed before, and cannot be used",
                 "compute it inside the function, or pass .detach() of it",
             )
         if value._primitive is not CONSTANT:  # there are many, and each is used once

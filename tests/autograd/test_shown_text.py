@@ -6,13 +6,15 @@ import html
 import json
 import re
 import unicodedata
+import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograd import Primitive, Value, draw, explain, steps
+from autograd import Primitive, Value, draw, explain, gradcheck, steps
 from autograd.steps.page import page
 from autograd.text import clipped, for_stream, shown
 
@@ -32,6 +34,8 @@ ACTING = {
     "\u200f": "�",
     "\u061c": "�",
     "\ud83d": "�",
+    "\ufdd0": "�",
+    "\U0001fffe": "�",
 }
 AS_TYPED = ['"', "'", "{a}", "\\", "<b>", "&amp;", "é", "😀", "👩\u200d🔬", "אב"]
 
@@ -130,11 +134,62 @@ def test_a_label_is_shown_as_typed(text: str, output: Callable[[str], list[str]]
 def test_no_label_acts_in_an_error(character: str) -> None:
     x = Value(-1.0, f"a{character}b")
     named = Primitive(f"c{character}d", lambda x: x, 1.0)
-    for act in (x.log, lambda: named(x, x), lambda: steps(x).gradient(Value(1.0, x.label))):
+    twins = steps(x * Value(1.0, x.label))
+    for act in (
+        x.log,
+        lambda: named(x, x),
+        lambda: steps(x).gradient(Value(1.0, x.label)),
+        lambda: steps(x).gradient(f"{x.label}?"),
+        lambda: twins.gradient(x.label),
+        lambda: gradcheck(lambda x: x.relu(), [Value(0.0, x.label)]),
+    ):
         with pytest.raises((ValueError, TypeError)) as caught:
             act()
         for line in str(caught.value).split("\n"):
             assert_harmless(line)
+
+
+@pytest.mark.parametrize("character", ["x", "&", "\\", "é", "\ufdd0", "\U0010ffff"])
+def test_a_label_of_40_000_characters_is_drawn_and_named_in_short(character: str) -> None:
+    label = character * 40_000
+    x = Value(0.0, label)
+    drawing = draw(x + 1.0, edges=True)
+    assert len(drawing.svg()) < 10_000
+    assert len(drawing.source) < 10_000
+    assert drawing.png().startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match="takes numbers above 0") as caught:
+        x.log()
+    assert len(str(caught.value)) < 300
+    with pytest.raises(ValueError, match="no node is called") as caught:
+        steps(x + 1.0).explain(label + "?")
+    assert len(str(caught.value)) < 500
+
+
+def shown_texts(pdf: bytes) -> int:
+    """How many pieces of text a PDF shows: by the operators Tj and TJ."""
+    streams = re.findall(rb"stream\r?\n(.*?)endstream", pdf, re.DOTALL)
+    found = 0
+    for stream in streams:
+        try:
+            content = zlib.decompress(stream.rstrip(b"\r\n"))
+        except zlib.error:
+            continue  # a font
+        found += len(re.findall(rb"\bT[jJ]\b", content))
+    return found
+
+
+@pytest.mark.parametrize("character", ACTING, ids=ascii)
+def test_a_pdf_keeps_its_text(character: str, tmp_path: Path) -> None:
+    plain, hostile = tmp_path / "plain.pdf", tmp_path / "hostile.pdf"
+    for path, label in ((plain, "ab"), (hostile, f"a{character}b")):
+        draw(graph(label)[1]).save(path)
+    assert shown_texts(hostile.read_bytes()) >= shown_texts(plain.read_bytes()) > 10
+
+
+@pytest.mark.parametrize("character", ACTING, ids=ascii)
+def test_no_label_acts_in_the_source_of_a_drawing(character: str) -> None:
+    for line in re.split("[\n\t]", draw(graph(f"a{character}b")[1]).source):
+        assert_harmless(line)
 
 
 def assert_harmless(text: str) -> None:
@@ -144,3 +199,5 @@ def assert_harmless(text: str) -> None:
         marks = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
         assert unicodedata.bidirectional(character) not in marks, ascii(text)
         assert character not in "\u061c\u200e\u200f", ascii(text)
+        assert not 0xFDD0 <= ord(character) < 0xFDF0, ascii(text)
+        assert ord(character) & 0xFFFE != 0xFFFE, ascii(text)

@@ -274,6 +274,16 @@ def trained(tmp_path):
     return tmp_path
 
 
+def test_what_a_model_writes_does_not_act_on_the_terminal(tmp_path, capsys):
+    model = nn.GPT(2, 4, 4, 2, 1)
+    text.save(tmp_path / "model.json", model, nn.Tokenizer("\x1b"))
+    assert run(tmp_path, "--generate", "20", "--prompt", "\x1b", "--seed", "1") == 0
+    out = capsys.readouterr().out
+    assert set(out) == {"␛", "\n"}
+    assert run(tmp_path / "\x1b[31m", "--generate", "1") == 1
+    assert "␛[31m" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "named"),
     [
