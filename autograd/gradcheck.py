@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Concatenate, NamedTuple
 
 from autograd.backward import grad
 from autograd.messages import named
@@ -67,8 +67,17 @@ class _Estimate(NamedTuple):
         return self.agrees(gradient, tolerance) and not self.is_vague(gradient, tolerance)
 
 
+# By the number of inputs, so that type checkers know what the parameters of a lambda are.
+_Function = (
+    Callable[[Value], Value]
+    | Callable[[Value, Value], Value]
+    | Callable[[Value, Value, Value], Value]
+    | Callable[Concatenate[Value, Value, Value, ...], Value]
+)
+
+
 def gradcheck(
-    f: Callable[..., Value],
+    f: _Function,
     inputs: Sequence[Value | float],
     order: int = 1,
     step: float | None = None,

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from numbers import Real
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Concatenate, cast, overload
 
 from autograd.copies import place_of, primitive_at
 from autograd.forms import Form, checked_form
 from autograd.text import for_stream
 
+if TYPE_CHECKING:
+    from autograd.value import Value
+
 Rule = Callable[..., Any] | float | None
+# The same by the number of operands: type checkers then know the parameters of a lambda.
+_Forward = (
+    Callable[[float], float]
+    | Callable[[float, float], float]
+    | Callable[[float, float, float], float]
+    | Callable[Concatenate[float, float, float, ...], float]
+)
+_Backward = (
+    Callable[[Any, Any], Any]
+    | Callable[[Any, Any, Any], Any]
+    | Callable[[Any, Any, Any, Any], Any]
+    | Rule
+)
 Pull = Callable[[Any, float], None]
 
 
@@ -59,8 +75,8 @@ class Primitive:
     def __init__(
         self,
         name: str,
-        forward: Callable[..., float],
-        backward: Rule | Sequence[Rule],
+        forward: _Forward,
+        backward: _Backward | Sequence[_Backward],
         symbol: str = "",
         domain: str = "",
         *,
@@ -78,7 +94,7 @@ class Primitive:
         if pull is not None and not callable(pull):
             raise TypeError(f"Primitive {name!r}: pull must be callable, not {pull!r}")
         self.name = name
-        self.forward = forward
+        self.forward: Callable[..., float] = forward
         rules = backward if isinstance(backward, Sequence) else (backward,)
         self.backward = tuple(_rule(name, rule) for rule in rules)
         self.symbol = symbol or name
@@ -91,6 +107,16 @@ class Primitive:
         self.pull = pull or _pull(self.backward)
         self.is_folded = isinstance(self, Folded)  # a slot is faster to read than a class
 
+    @overload
+    def __call__(self, first: Value, /, *others: Value | float) -> Value: ...
+    @overload
+    def __call__(self, first: float, second: Value, /, *others: Value | float) -> Value: ...
+    @overload
+    def __call__(
+        self, first: float, second: float, third: Value, /, *others: Value | float
+    ) -> Value: ...
+    @overload
+    def __call__(self, *operands: float) -> float: ...
     def __call__(self, *operands: Any) -> Any:
         """A Value if any operand is one, else a float.
 

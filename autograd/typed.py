@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import autograd
 from autograd import ops
@@ -319,7 +319,7 @@ def _result(
     return stack[0]
 
 
-def _applied(primitive: Primitive, operands: list[Value | float]) -> Value | float:
+def _applied(primitive: Primitive, operands: list[Any]) -> Value | float:
     """What Python's operators and functions give for these operands."""
     if primitive is ops.power and not isinstance(operands[1], Value):
         primitive = ops.pow

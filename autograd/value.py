@@ -15,7 +15,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from numbers import Real
-from typing import Any, SupportsFloat, SupportsIndex, Union, cast
+from typing import Any, ClassVar, SupportsFloat, SupportsIndex, Union, cast
 
 from autograd import copies, ops
 from autograd.clock import clock
@@ -191,6 +191,12 @@ class Value:
 
     # --- arithmetic ---------------------------------------------------------------------------
 
+    # Declared for type checkers: ops.py, which they read first, computes with Values.
+    __sub__: ClassVar[Operator]
+    __mul__: ClassVar[Operator]
+    __rmul__: ClassVar[Operator]
+    __rtruediv__: ClassVar[Operator]
+
     __add__, __radd__ = _binary(ops.add, "add")
     __sub__, __rsub__ = _binary(ops.sub, "sub")
     __mul__, __rmul__ = _binary(ops.mul, "mul")
@@ -207,7 +213,7 @@ class Value:
         """`+v`: the Value itself."""
         return self
 
-    __neg__ = _unary(ops.neg, "__neg__", "`-v`.")
+    __neg__: ClassVar[Method] = _unary(ops.neg, "__neg__", "`-v`.")
     __abs__ = _unary(ops.abs, "__abs__", "`abs(v)`, with derivative 0 at 0.")
     exp = _unary(ops.exp, "exp", "e to the power of this. Raises OverflowError above about 709.78.")
     expm1 = _unary(ops.expm1, "expm1", "exp(x) - 1, accurate near 0. Raises as `exp`.")

@@ -6,12 +6,12 @@ import math
 import sys
 from collections.abc import Callable, Iterable
 from functools import reduce
-from typing import Any, cast, overload
+from typing import Any, overload
 
 from autograd import Value, maximum, no_grad, where
 from autograd.hooks import number_of, require
 from autograd.ops import greater
-from nn.matrix import Matrix, Vector, as_input, as_values, plain_number, total
+from nn.matrix import Array, Matrix, Rows, Vector, as_input, as_values, plain_number, total
 
 Activation = Callable[[Value], Value]
 
@@ -33,11 +33,15 @@ class Elementwise:
         self, x: Value | float, *ordered: Value | float, **settings: Value | float
     ) -> Value: ...
     @overload
-    def __call__(self, x: Matrix, *ordered: Value | float, **settings: Value | float) -> Matrix: ...
+    def __call__(
+        self, x: Matrix | Rows, *ordered: Value | float, **settings: Value | float
+    ) -> Matrix: ...
     @overload
     def __call__(
         self, x: Vector, *ordered: Value | float, **settings: Value | float
     ) -> list[Value]: ...
+    @overload
+    def __call__(self, x: Array, *ordered: Value | float, **settings: Value | float) -> Any: ...
     def __call__(self, x: Any, *ordered: Value | float, **settings: Value | float) -> Any:
         function: Activation = self.function
         if ordered or settings:
@@ -67,13 +71,13 @@ def _silu(x: Value) -> Value:
 
 
 def _leaky_relu(x: Value, negative_slope: Value | float = 0.01) -> Value:
-    return cast(Value, where(greater(x, 0.0), x, negative_slope * x))
+    return where(greater(x, 0.0), x, negative_slope * x)
 
 
 def _elu(x: Value, alpha: Value | float = 1.0) -> Value:
     positive = greater(x, 0.0)
     # Where x is positive the exponential is not used: take that of 0, so that it cannot overflow.
-    return cast(Value, where(positive, x, alpha * where(positive, 0.0, x).expm1()))
+    return where(positive, x, alpha * where(positive, 0.0, x).expm1())
 
 
 relu = Elementwise("relu", Value.relu, "max(0, x); the derivative at 0 is 0.")
@@ -159,10 +163,12 @@ def _no_shares(name: str, largest: float) -> Exception:
 
 
 @overload
-def softmax(logits: Matrix) -> Matrix: ...
+def softmax(logits: Matrix | Rows) -> Matrix: ...
 @overload
 def softmax(logits: Vector) -> list[Value]: ...
-def softmax(logits: Vector | Matrix) -> list[Value] | Matrix:
+@overload
+def softmax(logits: Array) -> Any: ...
+def softmax(logits: Any) -> list[Value] | Matrix:
     """exp(x_i) / sum_j exp(x_j): positive numbers that sum to 1. For a batch: row by row.
 
     A logit of -inf gives exactly 0; a nan makes its whole row nan. Raises ValueError for no logits
@@ -180,10 +186,12 @@ def softmax(logits: Vector | Matrix) -> list[Value] | Matrix:
 
 
 @overload
-def log_softmax(logits: Matrix) -> Matrix: ...
+def log_softmax(logits: Matrix | Rows) -> Matrix: ...
 @overload
 def log_softmax(logits: Vector) -> list[Value]: ...
-def log_softmax(logits: Vector | Matrix) -> list[Value] | Matrix:
+@overload
+def log_softmax(logits: Array) -> Any: ...
+def log_softmax(logits: Any) -> list[Value] | Matrix:
     """log(softmax(x)_i) = x_i - log(sum_j exp(x_j)), finite where softmax underflows to 0.
 
     Raises as `softmax`.
@@ -196,10 +204,12 @@ def log_softmax(logits: Vector | Matrix) -> list[Value] | Matrix:
 
 
 @overload
-def logsumexp(x: Matrix) -> Matrix: ...
+def logsumexp(x: Matrix | Rows) -> Matrix: ...
 @overload
 def logsumexp(x: Vector) -> Value: ...
-def logsumexp(x: Vector | Matrix) -> Value | Matrix:
+@overload
+def logsumexp(x: Array) -> Any: ...
+def logsumexp(x: Any) -> Value | Matrix:
     """log(sum_j exp(x_j)), a smooth maximum, without overflow. For a batch: of each row, n x 1.
 
     Its gradient is softmax(x). Raises as `softmax`.

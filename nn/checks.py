@@ -10,12 +10,13 @@ from typing import Any
 from autograd import Value
 from autograd.value import as_operand
 from nn.data import Dataset
+from nn.matrix import Array
 from nn.module import Module, gathered
 from nn.norms import BatchNorm
 from nn.optim import Optimizer
 from nn.schedules import Schedule
 
-Data = Dataset | tuple[Sequence[Any], Sequence[Any]]
+Data = Dataset | tuple[Sequence[Any] | Array, Sequence[Any] | Array]
 
 
 # --- data -----------------------------------------------------------------------------------------

@@ -15,7 +15,19 @@ from autograd.text import for_stream
 from autograd.value import as_constant
 from nn import rng
 from nn.activations import ACTIVATIONS, Activation, activated, activation_named
-from nn.matrix import NO_VECTORS, Matrix, Vector, as_index, as_input, as_values, dot, one_hot, total
+from nn.matrix import (
+    NO_VECTORS,
+    Array,
+    Matrix,
+    Rows,
+    Vector,
+    as_index,
+    as_input,
+    as_values,
+    dot,
+    one_hot,
+    total,
+)
 from nn.module import Module
 
 
@@ -59,7 +71,11 @@ class Neuron(Module):
             f"Neuron({len(self.w)} → 1, {name_of(self.activation)}{_bias_of(self.b)})"
         )
 
-    def __call__(self, x: Vector) -> Value:
+    @overload
+    def __call__(self, x: Vector) -> Value: ...
+    @overload
+    def __call__(self, x: Array) -> Value: ...
+    def __call__(self, x: Any) -> Value:
         try:
             if len(x) != len(self.w):
                 raise ValueError(f"a Neuron of {len(self.w)} inputs got {len(x)}")
@@ -99,10 +115,12 @@ class Layer(Module):
         return for_stream(f"Layer({sizes}, {name_of(first.activation)}{_bias_of(first.b)})")
 
     @overload
-    def __call__(self, x: Matrix) -> Matrix: ...
+    def __call__(self, x: Matrix | Rows) -> Matrix: ...
     @overload
     def __call__(self, x: Vector) -> list[Value]: ...
-    def __call__(self, x: Vector | Matrix) -> list[Value] | Matrix:
+    @overload
+    def __call__(self, x: Array) -> Any: ...
+    def __call__(self, x: Any) -> list[Value] | Matrix:
         x = as_input(x, "a Layer")
         if isinstance(x, Matrix):
             return Matrix([neuron(row) for neuron in self.neurons] for row in x)
@@ -153,10 +171,12 @@ class Linear(Module):
         return for_stream(f"Linear({sizes}{_bias_of(self.bias or None)}{scaled})")
 
     @overload
-    def __call__(self, x: Matrix) -> Matrix: ...
+    def __call__(self, x: Matrix | Rows) -> Matrix: ...
     @overload
     def __call__(self, x: Vector) -> list[Value]: ...
-    def __call__(self, x: Vector | Matrix) -> list[Value] | Matrix:
+    @overload
+    def __call__(self, x: Array) -> Any: ...
+    def __call__(self, x: Any) -> list[Value] | Matrix:
         x = as_input(x, "a Linear")
         if isinstance(x, Matrix):
             return Matrix(self(row) for row in x)
@@ -232,10 +252,10 @@ class MLP(Module):
         return for_stream(f"MLP({' → '.join(map(str, sizes))}, {told})")
 
     @overload
-    def __call__(self, x: Matrix) -> Matrix: ...
+    def __call__(self, x: Matrix | Rows) -> Matrix: ...
     @overload
-    def __call__(self, x: Vector) -> list[Value] | Value: ...
-    def __call__(self, x: Vector | Matrix) -> list[Value] | Value | Matrix:
+    def __call__(self, x: Vector | Array) -> Any: ...  # one Value, or a list: types do not tell
+    def __call__(self, x: Any) -> list[Value] | Value | Matrix:
         out: list[Value] | Matrix = self.layers[0](x)
         for layer in self.layers[1:]:
             out = layer(out)
@@ -278,10 +298,12 @@ class Dropout(Module):
         return f"Dropout({self.p})"
 
     @overload
-    def __call__(self, x: Matrix) -> Matrix: ...
+    def __call__(self, x: Matrix | Rows) -> Matrix: ...
     @overload
     def __call__(self, x: Vector) -> list[Value]: ...
-    def __call__(self, x: Vector | Matrix) -> list[Value] | Matrix:
+    @overload
+    def __call__(self, x: Array) -> Any: ...
+    def __call__(self, x: Any) -> list[Value] | Matrix:
         x = as_input(x, "Dropout")
         if isinstance(x, Matrix):
             return Matrix(self(row) for row in x)

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import reduce
 from operator import add
-from typing import Any, cast, overload
+from typing import Any, Protocol, cast, overload
 
 from autograd import Value, maximum, minimum, no_grad, where
 from autograd.hooks import is_recorded, number_of, refuse
@@ -14,7 +14,19 @@ from autograd.ops import greater
 from autograd.sums import weighted_sum
 from autograd.value import as_constant, as_operand, constant
 
+
+class Array(Protocol):
+    """A NumPy array, or one of a library like it: a vector or a batch, which types do not tell."""
+
+    @property
+    def shape(self) -> Any: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Any: ...
+    def __getitem__(self, place: Any, /) -> Any: ...
+
+
 Vector = Sequence[Value | float]
+Rows = Sequence[Vector]
 
 _VALUES = frozenset([Value])
 _PLAIN = frozenset([Value, float])
@@ -63,9 +75,11 @@ def mean(values: Iterable[Value] | Matrix) -> Value:
 
 
 @overload
-def norm(x: Matrix) -> Matrix: ...
+def norm(x: Matrix | Rows) -> Matrix: ...
 @overload
 def norm(x: Vector) -> Value: ...
+@overload
+def norm(x: Array) -> Any: ...
 def norm(x: Any) -> Any:
     """sqrt(x_1^2 + ... + x_n^2), the Euclidean norm. For a batch: that of each row, n x 1.
 
@@ -350,7 +364,7 @@ def as_input(x: Any, what: str) -> Matrix | Sequence[Any]:
     return cast(Sequence[Any], entries)
 
 
-Elementwise = Matrix | Value | float | Vector
+Elementwise = Matrix | Value | float | Vector | Rows | Array
 
 _STATIC = "pass the index as a static argument"
 

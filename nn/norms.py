@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, overload
+from typing import Any, ClassVar, overload
 
 from autograd import Value, no_grad
 from autograd.hooks import fixed
 from nn.layers import check_size
-from nn.matrix import Matrix, Vector, as_input, as_values, mean, total
+from nn.matrix import Array, Matrix, Rows, Vector, as_input, as_values, mean, total
 from nn.module import Module
 
 
@@ -43,10 +43,12 @@ class BatchNorm(Module):
         self.running_variance = [Value(1.0) for _ in range(size)]
 
     @overload
-    def __call__(self, x: Matrix) -> Matrix: ...
+    def __call__(self, x: Matrix | Rows) -> Matrix: ...
     @overload
     def __call__(self, x: Vector) -> list[Value]: ...
-    def __call__(self, x: Vector | Matrix) -> list[Value] | Matrix:
+    @overload
+    def __call__(self, x: Array) -> Any: ...
+    def __call__(self, x: Any) -> list[Value] | Matrix:
         x = as_input(x, "BatchNorm")
         rows = list(x) if isinstance(x, Matrix) else [as_values(x)]
         if len(rows[0]) != len(self.gain):
@@ -105,10 +107,12 @@ class LayerNorm(Module):
         self.bias = [Value(0.0) for _ in range(size)]
 
     @overload
-    def __call__(self, x: Matrix) -> Matrix: ...
+    def __call__(self, x: Matrix | Rows) -> Matrix: ...
     @overload
     def __call__(self, x: Vector) -> list[Value]: ...
-    def __call__(self, x: Vector | Matrix) -> list[Value] | Matrix:
+    @overload
+    def __call__(self, x: Array) -> Any: ...
+    def __call__(self, x: Any) -> list[Value] | Matrix:
         x = as_input(x, "LayerNorm")
         if isinstance(x, Matrix):
             return Matrix(self(row) for row in x)
@@ -143,10 +147,12 @@ class RMSNorm(Module):
         return f"RMSNorm({self.size})"
 
     @overload
-    def __call__(self, x: Matrix) -> Matrix: ...
+    def __call__(self, x: Matrix | Rows) -> Matrix: ...
     @overload
     def __call__(self, x: Vector) -> list[Value]: ...
-    def __call__(self, x: Vector | Matrix) -> list[Value] | Matrix:
+    @overload
+    def __call__(self, x: Array) -> Any: ...
+    def __call__(self, x: Any) -> list[Value] | Matrix:
         x = as_input(x, "RMSNorm")
         if isinstance(x, Matrix):
             return Matrix(self(row) for row in x)

@@ -11,7 +11,7 @@ import warnings
 from array import array
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, overload
 from weakref import WeakKeyDictionary, WeakSet
 
 from autograd import hooks
@@ -33,6 +33,9 @@ from autograd.jit.tracer import Tracer
 from autograd.jit.watch import Watch
 from autograd.text import for_stream
 from autograd.value import Value
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 # Whether an eager call of a jitted function is under way, of which the current code is part.
 _is_eager_call: ContextVar[bool] = ContextVar("is_eager_call", default=False)
@@ -60,14 +63,14 @@ class _Programs(WeakKeyDictionary[Any, Any]):
         return _Programs, ()
 
 
-class Jitted:
+class Jitted(Generic[P, R]):
     """A function that is recorded once for each structure of its arguments, and replayed."""
 
     __qualname__: str
 
     def __init__(
         self,
-        function: Callable[..., Any],
+        function: Callable[P, R],
         backend: str | None = None,
         static: str | Iterable[str] = (),
         check: str = "sometimes",
@@ -122,7 +125,7 @@ class Jitted:
             f"{self.__name__} is a method: jit a function that calls it, or jit(instance.method)"
         )
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """What the function returns."""
         tracer = tracer_here()
         if tracer is not None and self._is_busy and is_interrupt():
@@ -161,7 +164,8 @@ class Jitted:
             self._is_busy = True  # no call comes between this and `try`, so no Ctrl-C either
             try:
                 self._calls += 1
-                return self._answer(_Call(args, kwargs, structure, numbers, passed))
+                answer: R = self._answer(_Call(args, kwargs, structure, numbers, passed))
+                return answer
             finally:
                 self._is_busy = False
                 current.set(context)  # a Ctrl-C may have prevented the end of a `with no_grad()`
@@ -382,6 +386,22 @@ def _places(function: Callable[..., Any], static: frozenset[str]) -> frozenset[i
     return frozenset([i for i, name in enumerate(parameters) if name in static])
 
 
+@overload
+def jit(
+    function: Callable[P, R],
+    *,
+    backend: str | None = None,
+    static: str | Iterable[str] = (),
+    check: str = "sometimes",
+) -> Jitted[P, R]: ...
+@overload
+def jit(
+    function: None = None,
+    *,
+    backend: str | None = None,
+    static: str | Iterable[str] = (),
+    check: str = "sometimes",
+) -> Callable[[Callable[P, R]], Jitted[P, R]]: ...
 def jit(
     function: Callable[..., Any] | None = None,
     *,
