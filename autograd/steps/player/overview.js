@@ -2,7 +2,7 @@
 
 // The longest side of the overview, in pixels and as a share of the stage; along a drawing that is
 // more than LONG times as long as it is wide it may be longer.
-const OVERVIEW = { most: 150, longest: 260, share: 0.34, longShare: 0.5, least: 26 };
+const OVERVIEW = { most: 150, longest: 260, share: 0.3, longShare: 0.5, least: 26 };
 const LONG = 3;
 const CORNERS = ["left bottom", "right bottom", "right top", "left top"];
 
@@ -21,8 +21,9 @@ class Overview {
       },
       pointermove: (event) => event.buttons && this.move(event),
     };
-    const about = { class: "overview", role: "img", "aria-label": TEXT.overview };
+    const about = { role: "img", "aria-label": TEXT.overview };
     this.svg = element("svg:svg", { ...about, ...listeners }, ...Object.values(named));
+    this.frame = element("div", { class: "overview" }, this.svg);
     this.corner = CORNERS[0];
   }
 
@@ -32,7 +33,7 @@ class Overview {
     const [width, height] = [size.width / scale, size.height / scale];
     const all = Math.abs(x - box.x - box.width / 2) <= (width - box.width) / 2 + 1
       && Math.abs(y - box.y - box.height / 2) <= (height - box.height) / 2 + 1;
-    this.svg.toggleAttribute("hidden", all);
+    this.frame.hidden = all;
     if (all) return;
     if (this.drawn !== this.view.drawing) this.draw();
     const rectangle = { x: x - width / 2, y: y - height / 2, width, height };
@@ -79,8 +80,9 @@ class Overview {
     for (const region of regions.reverse()) {
       this.corner = corners.find((corner) => free(corner, region)) || this.corner;
     }
-    setAttribute(this.svg, "style", `width: ${width}px; height: ${height}px`);
-    setAttribute(this.svg, "class", `overview ${this.corner}`);
+    setAttribute(this.svg, "width", String(width));
+    setAttribute(this.svg, "height", String(height));
+    setAttribute(this.frame, "class", `overview ${this.corner}`);
   }
 
   move(event) {

@@ -58,7 +58,7 @@ class Picture {
     this.stage = element("div", { class: "stage" }, this.svg);
     this.view = new View(this, actions);
     this.view.listen(this.stage, this.svg);
-    this.stage.append(this.view.overview.svg);
+    this.stage.append(this.view.overview.frame);
   }
 
   /** Show a graph; `sources` are SVGs of it, of which the one that fits the stage best is shown. */
@@ -103,8 +103,9 @@ class Picture {
     if (now) this.update(now, lit);
   }
 
-  /** The stage has this size now. */
+  /** The stage has this size now; none while it is in a hidden part of the page. */
   resized(size) {
+    if (!size.width) return;
     this.view.size = size;
     const best = this.best();
     if (best !== this.layout) this.open(best);

@@ -41,9 +41,9 @@ class StepView {
     const name = graph.name(step.node);
     const { edges } = graph.backward[b];
     const gradient = gradientNumber(shown(gradientAt(now, step.node)));
-    const upstream = element("div", { class: "rows" }, ...this.row(TEXT.upstream,
-      slope(graph.name(graph.output), name), " = ", gradient,
-      span("note", step.node === graph.output ? TEXT.seed : "")));
+    const upstream = element("div", { class: "rows" },
+      ...this.row(TEXT.upstream, step.node === graph.output ? TEXT.seed : "",
+        slope(graph.name(graph.output), name), " = ", gradient));
     const silent = b < pass.failedAt && pass.upstream[b] === 0;
     return [equation([nameOf(graph, step.node)], inSymbols(pass, graph.nodes[step.node].formula)),
       upstream,
@@ -51,8 +51,8 @@ class StepView {
         : silent ? [note(TEXT.zero(name))] : edges.map((edge, k) => this.parent(now, edge, k)))];
   }
 
-  row(key, ...value) {
-    return [span("key", key), span("value", ...value)];
+  row(key, remark, ...value) {
+    return [span("key", key, " ", span("remark", remark)), span("value", ...value)];
   }
 
   /** One parent: the local derivative, the contribution, and the total it makes. */
@@ -71,13 +71,12 @@ class StepView {
     const sum = earlier
       ? [gradientNumber(before), " + ", gradientNumber(grouped(product)), " = "] : [];
     return element("div", { class: "rows parent" },
-      ...this.row(TEXT.local, slope(name, parent), " = ",
-        ...symbolsAndNumber(pass, edge.symbols, local),
-        span("note", same.length > 1 ? TEXT.operand(edge.operand) : "")),
-      ...this.row(TEXT.contribution, gradientNumber(upstream), " × ", dataNumber(grouped(local)),
+      ...this.row(TEXT.local, same.length > 1 ? TEXT.operand(edge.operand) : "",
+        slope(name, parent), " = ", ...symbolsAndNumber(pass, edge.symbols, local)),
+      ...this.row(TEXT.contribution, "", gradientNumber(upstream), " × ", dataNumber(grouped(local)),
         " = ", gradientNumber(product)),
-      ...this.row(TEXT.gradient, slope(output, parent), " = ", ...sum, gradientNumber(after),
-        span("note", left && passed ? TEXT.more(left) : "")));
+      ...this.row(TEXT.gradient, left && passed ? TEXT.more(left) : "",
+        slope(output, parent), " = ", ...sum, gradientNumber(after)));
   }
 
   /** The step in one line, for a screen reader. */

@@ -140,7 +140,7 @@ class View {
     const { x, y, scale } = this.around(i, this.at.scale);
     const family = this.picture.family(i);
     const inside = (middle, length, seen, at) =>
-      Math.abs(middle - at) <= (seen / scale - Math.min(length, seen / scale)) / 2 + 1;
+      Math.abs(middle - at) <= (seen / scale - length) / 2 + 1;
     const { width, height } = this.size;
     if (inside(family.x, family.width, width, this.at.x)
       && inside(family.y, family.height, height, this.at.y)) return this.overview.place(this.at);

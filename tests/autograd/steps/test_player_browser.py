@@ -11,254 +11,30 @@ import random
 import re
 import sys
 from collections.abc import Callable, Iterator
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from autograd import Primitive, Value, maximum, ops, where
+from autograd import Primitive, Value, ops, where
 from autograd.steps import BackwardStep, Steps, steps
-from autograd.steps import page as pages
 from autograd.steps.player import read
 from autograd.text import number
-from autograd.value import is_constant
-from tests.chromium import chromium
+from tests.autograd.steps.player_page import (
+    GRAPHS,
+    Page,
+    fan_out,
+    fill,
+    fragment,
+    graphs,
+    made,
+    movable,
+    named,
+    neuron,
+    touch,
+    view,
+)
 
-VIEWPORT = {"width": 1200, "height": 900}
-MEDIA = {"color_scheme": "light", "reduced_motion": "no-preference"}
 inf, nan = math.inf, math.nan
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as launched:
-        yield launched
-
-
-@pytest.fixture(scope="module")
-def tabs(browser: Any) -> Iterator[Callable[..., Any]]:
-    """tabs(**settings): a tab with these settings, opened once, as opening one is slow.
-
-    With `clock=True` time stands still in its pages until a test lets it pass.
-    """
-    opened: dict[tuple[Any, ...], Any] = {}
-
-    def tab(clock: bool = False, **settings: Any) -> Any:
-        key = (clock, *sorted(settings.items()))
-        if key not in opened:
-            opened[key] = browser.new_context(viewport=VIEWPORT, **settings).new_page()
-            if clock:
-                opened[key].clock.install(time=0)
-                opened[key].clock.pause_at(1_000)
-        return opened[key]
-
-    yield tab
-    for made in opened.values():
-        made.context.close()
-
-
-TO_THE_START = """document.querySelectorAll('div').forEach((host) =>
-    host.player && host.shadowRoot.querySelector('button.first').click())"""
-
-
-@cache
-def saved(shown: Steps) -> str:
-    """The page of these steps: most of its time goes into Graphviz's layout."""
-    return pages.page(shown.passed)
-
-
-class Page:
-    """A page with a player on it, what it printed, and what it asked the network for."""
-
-    def __init__(self, tab: Any, folder: Path) -> None:
-        self.tab = tab
-        self.folder = folder
-        self.printed: list[str] = []
-        self.requests: list[str] = []
-        self.emulated = False
-        self.blocked: list[str] = []  # by the page's own policy, before they left
-        self.listeners = {
-            "console": lambda message: self.printed.append(message.text),
-            "pageerror": lambda error: self.printed.append(str(error)),
-            "request": lambda request: self.requests.append(request.url),
-            "requestfailed": self._failed,
-        }
-        for event, listener in self.listeners.items():
-            tab.on(event, listener)
-
-    def _failed(self, request: Any) -> None:
-        if request.failure == "csp":
-            self.requests.remove(request.url)
-            self.blocked.append(request.url)
-
-    def open(self, content: Steps | str) -> Page:
-        if isinstance(content, Steps):
-            self.names = [entry["name"] for entry in content.data()["nodes"]]
-        html = content if isinstance(content, str) else saved(content)
-        file = self.folder / "page.html"
-        file.write_text(html, encoding="utf-8")
-        self.tab.goto(file.as_uri())
-        return self
-
-    def emulate(self, **media: str) -> None:
-        """What the system prefers, until the page is closed."""
-        self.emulated = True
-        self.tab.emulate_media(**media)
-
-    def close(self) -> None:
-        if self.emulated:
-            self.tab.emulate_media(**MEDIA)
-        for event, listener in self.listeners.items():
-            self.tab.remove_listener(event, listener)
-
-    def state(self, which: int = 0) -> dict[str, Any]:
-        """What the player says it shows: see player.js."""
-        state: dict[str, Any] = self.run("return host.player.state();", which=which)
-        return state
-
-    def run(self, body: str, argument: Any = None, which: int = 0) -> Any:
-        """Code in the page, which knows a player's `host` and `root`, and the `argument`."""
-        return self.tab.evaluate(
-            f"""async ([argument, which]) => {{
-                const host = [...document.querySelectorAll('div')].filter((d) => d.player)[which];
-                const root = host.shadowRoot;
-                {body}
-            }}""",
-            [argument, which],
-        )
-
-    def until(self, condition: str) -> None:
-        """Let time pass, in a tab with `clock=True`, until a condition on a player's `state`."""
-        for _ in range(100):
-            if self.run(f"const state = host.player.state(); return {condition};"):
-                return
-            self.tab.clock.run_for(200)
-        pytest.fail("not so after 20 s of the page's time")
-
-    def soon(self, condition: Callable[[], bool]) -> None:
-        """Wait until something is so: a busy browser takes its time.
-
-        Playwright's own `wait_for_function` may need `eval`, which the page's policy forbids.
-        """
-        for _ in range(200):
-            if condition():
-                return
-            self.tab.wait_for_timeout(50)
-        pytest.fail("not so after 10 s")
-
-    def find(self, selector: str, **filters: Any) -> Any:
-        return self.tab.locator(selector, **filters)
-
-    def node(self, i: int) -> Any:
-        return self.find(".stage .node").nth(i)
-
-    def press(self, *keys: str) -> None:
-        for key in keys:
-            self.tab.keyboard.press(key)
-
-    def focus(self) -> None:
-        self.find(".player").first.focus()
-
-    def check(self) -> None:
-        assert self.printed == []
-        assert [url for url in self.requests if not url.startswith(("file:", "data:"))] == []
-        assert sum(url.startswith("file:") for url in self.requests) <= 1
-
-
-@pytest.fixture
-def open_page(tabs: Callable[..., Any], tmp_path: Path) -> Iterator[Callable[..., Page]]:
-    """open_page(steps or html, **settings of the tab): a page, checked when the test ends.
-
-    Players open on a finished pass; with `at_start` they are brought back to their first step.
-    """
-    pages: list[Page] = []
-
-    def open_page(
-        content: Steps | str,
-        viewport: dict[str, int] = VIEWPORT,
-        media: dict[str, str] | None = None,
-        at_start: bool = True,
-        **settings: Any,
-    ) -> Page:
-        tab = tabs(**settings)
-        if viewport != tab.viewport_size:
-            tab.set_viewport_size(viewport)
-        pages.append(Page(tab, tmp_path))
-        if media:
-            pages[-1].emulate(**media)
-        made = pages[-1].open(content)
-        if at_start and settings.get("java_script_enabled", True):
-            made.tab.evaluate(TO_THE_START)
-        return made
-
-    yield open_page
-    for made in pages:
-        made.check()
-        made.close()
-
-
-# --- graphs, each a function of its leaves' numbers -----------------------------------------------
-
-
-def named(label: str, value: Value) -> Value:
-    value.label = label
-    return value
-
-
-def neuron(v: list[float]) -> Value:
-    w1, w2, b = (Value(x, label) for x, label in zip(v, ("w1", "w2", "b"), strict=True))
-    z = named("z", w1 * 0.5 + w2 * -1.25 + b)
-    return named("loss", (z.tanh() - 1) ** 2)
-
-
-def fan_out(v: list[float]) -> Value:
-    (x,) = (Value(x, "x") for x in v)
-    y = named("y", x * x)
-    return named("L", y * x + y / (x * x + 1) - x)
-
-
-def kinks(v: list[float]) -> Value:
-    a, b = Value(v[0], "a"), Value(v[1], "b")
-    chosen = where(ops.greater(a, b), a * b, a - b)
-    return named("L", chosen.relu() * 2 + maximum(a, 0.5) - abs(b))
-
-
-def transcendental(v: list[float]) -> Value:
-    a, b = Value(v[0], "a"), Value(v[1], "b")
-    waves = a.sin() * b.cos() + a.sigmoid() * b.softplus()
-    return named("L", waves + (a * b).erf() + (a.exp() + 1).log() / (b * b + 1).sqrt())
-
-
-def powers(v: list[float]) -> Value:
-    a, b = Value(v[0], "a"), Value(v[1], "b")
-    return named("L", (a * a + 0.5) ** b + (b.expm1() - a**3) * (a * a).log1p())
-
-
-cube = Primitive("cube", lambda x: x * x * x, lambda out, x: 3 * x * x)
-
-
-def own_primitive(v: list[float]) -> Value:
-    (x,) = (Value(x, "x") for x in v)
-    return named("L", cube(x * 2) - ops.tanh(cube(x)))
-
-
-GRAPHS: dict[str, tuple[Callable[[list[float]], Value], list[float]]] = {
-    "neuron": (neuron, [0.8, 0.3, 0.1]),
-    "fan-out": (fan_out, [1.5]),
-    "kinks": (kinks, [2.0, -0.75]),
-    "transcendental": (transcendental, [0.3, -1.2]),
-    "powers": (powers, [0.7, 1.6]),
-    "a primitive of the user's": (own_primitive, [0.4]),
-}
-graphs = pytest.mark.parametrize("name", GRAPHS)
-
-
-@cache
-def made(name: str) -> Steps:
-    build, values = GRAPHS[name]
-    return steps(build(values))
-
 
 # --- the same numbers as in Python ----------------------------------------------------------------
 
@@ -296,10 +72,6 @@ def outcome(row: Primitive, point: list[float]) -> float | str:
         return "overflow"
     except ValueError:
         return "domain"
-
-
-def fragment(shown: Steps) -> str:
-    return pages.fragment(shown.passed)
 
 
 def script(*names: str) -> str:
@@ -418,29 +190,10 @@ def test_after_every_step_the_numbers_are_those_of_python(
         assert found["state"]["gradients"] == gradients
         for j, node in enumerate(shown.nodes):
             if node in shown.gradients:
-                expected = ["" if data[j] is None else number(data[j])]
+                expected = ["…" if data[j] is None else number(data[j])]
                 expected += ["–" if gradients[j] is None else number(gradients[j])]
                 assert found["nodes"][browsed.names[j]] == expected
     assert found["state"]["gradients"] == [shown.gradients.get(node) for node in shown.nodes]
-
-
-def fill(browsed: Page, *rows: list[float]) -> list[dict[str, Any]]:
-    """Type numbers into the fields of the leaves, in the order of the list: the states after it.
-
-    Several lists are typed in one after the other.
-    """
-    states: list[dict[str, Any]] = browsed.run(
-        """const fields = root.querySelectorAll('.leaves input[type=number]');
-        return argument.map((values) => {
-            values.forEach((value, i) => {
-                fields[i].value = String(value);
-                fields[i].dispatchEvent(new Event('input', { bubbles: true }));
-            });
-            return host.player.state();
-        });""",
-        rows,
-    )
-    return states
 
 
 @graphs
@@ -476,10 +229,6 @@ def run(build: Callable[[list[float]], Value], values: list[float]) -> Steps | s
         return steps(build(values))
     except (ValueError, OverflowError, ZeroDivisionError) as error:
         return str(error)
-
-
-def movable(node: Value) -> bool:
-    return not node.parents and not is_constant(node)
 
 
 def labels(build: Callable[[list[float]], Value], values: list[float]) -> list[str]:
@@ -552,6 +301,34 @@ def test_the_keys_of_a_player(open_page: Callable[..., Page]) -> None:
         browsed.press(key)
         visited.append(position(browsed))
     assert visited == [1, 2, 1, last, last, 0, 0]
+
+
+def test_it_opens_on_the_finished_pass_and_play_begins_at_the_start(
+    open_page: Callable[..., Page],
+) -> None:
+    shown = made("fan-out")
+    browsed = open_page(shown, at_start=False, clock=True)
+    state = browsed.state()
+    assert state["position"] == state["last"] == len(shown)
+    assert state["gradients"] == [shown.gradients.get(node) for node in shown.nodes]
+    browsed.press("Space")  # without a click
+    assert browsed.state()["playing"]
+    assert position(browsed) == 0
+
+
+def test_a_saved_page_has_the_keys_at_once_and_a_notebook_keeps_its_own(
+    open_page: Callable[..., Page],
+) -> None:
+    browsed = open_page(made("neuron"))
+    browsed.press("ArrowRight", "ArrowRight")
+    assert position(browsed) == 2
+    browsed = open_page(f"<!DOCTYPE html><title>x</title>{fragment(made('neuron'))}")
+    last = position(browsed)
+    browsed.press("ArrowLeft", "f")
+    assert position(browsed) == last
+    browsed.focus()
+    browsed.press("ArrowLeft")
+    assert position(browsed) == last - 1
 
 
 def test_after_the_mouse_the_keys_go_to_the_player(open_page: Callable[..., Page]) -> None:
@@ -678,6 +455,19 @@ def test_what_is_no_number_changes_nothing_and_goes_when_the_field_is_left(
     assert field.input_value() == "1.5"
 
 
+def test_minus_zero_is_shown_and_can_be_typed(open_page: Callable[..., Page]) -> None:
+    a, b = Value(-0.0, "a"), Value(3.0, "b")
+    browsed = open_page(steps(named("L", a * b)), at_start=False)
+    nodes = browsed.run(f"return {READ};")["nodes"]
+    assert nodes == {"a": ["-0", "3"], "b": ["3", "0"], "L": ["-0", "1"]}
+    assert "1 × (-0) = -0" in browsed.find(".step").inner_text()
+    fields = browsed.find(".leaves input[type=number]")
+    assert fields.first.input_value() == "-0"
+    fields.last.fill("-0")
+    nodes = browsed.run(f"return {READ};")["nodes"]
+    assert nodes == {"a": ["-0", "0"], "b": ["-0", "0"], "L": ["0", "1"]}
+
+
 def test_a_leaf_is_dragged_in_the_picture(open_page: Callable[..., Page]) -> None:
     """100 pixels are half its slider's reach; with shift, a tenth of that; up changes nothing."""
     shown = made("fan-out")
@@ -720,16 +510,6 @@ def test_a_leaf_is_dragged_with_a_finger(open_page: Callable[..., Page]) -> None
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     touch(browsed, [(x, y)], [(x + 40, y + 2)], [(x + 100, y + 3)])
     assert browsed.state()["data"][0] == 3.0
-
-
-def touch(browsed: Page, *stages: list[tuple[float, float]]) -> None:
-    """Fingers down at the first points, then moved to the next, then up."""
-    client = browsed.tab.context.new_cdp_session(browsed.tab)
-    kinds = ["touchStart", *["touchMove"] * (len(stages) - 1)]
-    for kind, stage in zip(kinds, stages, strict=True):
-        fingers = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(stage)]
-        client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
-    client.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
 
 def test_moving_a_leaf_in_mid_pass_keeps_the_step(open_page: Callable[..., Page]) -> None:
@@ -810,12 +590,53 @@ def test_beyond_an_error_numbers_are_unknown_until_the_leaf_comes_back(
     assert texts["l"] == ["?", "?"]
     assert texts["s"][0] == "4"
     assert texts["L"][0] == "?"
+    looks = browsed.run(LOOKS)
+    assert {name for name, look in looks.items() if look == "unknown"} == {"l", "v1", "L"}
+    assert {name for name, look in looks.items() if look == "lost"} == {"x", "y", "s"}
+    browsed.press("ArrowLeft")  # backward through v1 = l * y, whose y is known
+    panel = browsed.find(".step").inner_text()
+    assert re.search(r"= y = 2\b", panel.replace("\n", " ").replace("\xa0", " "))
+    browsed.press("End")
     assert browsed.find(".leaves input[type=number]").first.input_value() == "0"
     browsed.node(0).click()
     assert "?" in browsed.find(".chain").inner_text()
     fill(browsed, [0.5])
     assert browsed.state() == before
     assert problem.is_hidden()
+
+
+LOOKS = """
+    const kinds = ['coming', 'awaiting', 'partial', 'done', 'unknown', 'lost'];
+    const look = (node) => kinds.find((kind) => node.classList.contains(kind));
+    return Object.fromEntries([...root.querySelectorAll('.stage .node')].map((node) =>
+        [node.getAttribute('aria-label').split(',')[0], look(node)]));"""
+
+
+def test_what_is_to_come_looks_unlike_what_is_known(open_page: Callable[..., Page]) -> None:
+    """x has two uses: after the first of them its gradient is a running total."""
+    x = Value(3.0, "x")
+    browsed = open_page(steps(named("L", named("s", x.sin()) * named("c", x.cos()))))
+    browsed.focus()
+    looks = [browsed.run(LOOKS)]
+    for _ in range(6):
+        browsed.press("ArrowRight")
+        looks.append(browsed.run(LOOKS))
+    assert looks[0] == {"x": "done", "s": "coming", "c": "coming", "L": "coming"}
+    assert looks[2] == {"x": "done", "s": "done", "c": "done", "L": "coming"}
+    assert looks[4] == {"x": "awaiting", "s": "done", "c": "done", "L": "done"}
+    assert looks[5]["x"] == "partial"
+    assert looks[6]["x"] == "done"
+    seen = browsed.run(
+        """const node = root.querySelectorAll('.stage .node')[1];
+        return argument.map((look) => {
+            node.setAttribute('class', `node inner ${look}`);
+            const box = getComputedStyle(node.querySelector('polygon, path'));
+            return [node, box].map((of) => of === node ? getComputedStyle(of).opacity
+                : [of.stroke, of.strokeDasharray, of.fill].join()).join();
+        });""",
+        ["coming", "done", "partial", "unknown", "lost"],
+    )
+    assert len(set(seen)) == 5
 
 
 @pytest.mark.parametrize(
@@ -967,127 +788,6 @@ def test_a_leaf_alone_has_the_gradient_1(open_page: Callable[..., Page]) -> None
     assert position(browsed) == 0
 
 
-# --- zoom and pan ---------------------------------------------------------------------------------
-
-
-def view(browsed: Page) -> tuple[float, float, float]:
-    """How far the drawing is moved, and its scale."""
-    text = browsed.find(".stage .graph").get_attribute("transform")
-    found = re.fullmatch(r"translate\((\S+) (\S+)\) scale\((\S+)\)", text)
-    assert found is not None
-    x, y, scale = map(float, found.groups())
-    return x, y, scale
-
-
-def middle(browsed: Page) -> list[float]:
-    """The point of the drawing in the middle of the stage."""
-    x, y, scale = view(browsed)
-    box = browsed.find(".stage > svg").bounding_box()
-    return [(box["width"] / 2 - x) / scale, (box["height"] / 2 - y) / scale]
-
-
-def test_zoom_and_fit_by_the_buttons(open_page: Callable[..., Page]) -> None:
-    browsed = open_page(made("neuron"), media={"reduced_motion": "reduce"})
-    whole, point = view(browsed), middle(browsed)
-    browsed.find("button.zoomIn").click()
-    browsed.find("button.zoomIn").click()
-    assert view(browsed)[2] == pytest.approx(whole[2] * 1.4**2)
-    assert middle(browsed) == pytest.approx(point)
-    browsed.find("button.zoomOut").click()
-    assert view(browsed)[2] == pytest.approx(whole[2] * 1.4)
-    browsed.find("button.fit").click()
-    assert view(browsed) == whole
-    browsed.find("button.zoomOut").click()
-    assert view(browsed) == whole  # there is nothing more to see
-
-
-def test_zooming_moves_smoothly_to_its_end(open_page: Callable[..., Page]) -> None:
-    browsed = open_page(made("neuron"))
-    whole = view(browsed)
-    browsed.find("button.zoomIn").click()
-    browsed.soon(lambda: view(browsed)[2] == pytest.approx(whole[2] * 1.4))
-
-
-def test_the_wheel_scrolls_the_page_and_zooms_with_ctrl(open_page: Callable[..., Page]) -> None:
-    browsed = open_page(made("transcendental"), viewport={"width": 1000, "height": 300})
-    whole = view(browsed)
-    box = browsed.find(".stage").bounding_box()
-    browsed.tab.mouse.move(box["x"] + 200, box["y"] + 100)
-    browsed.tab.mouse.wheel(0, 60)
-    browsed.soon(lambda: browsed.tab.evaluate("window.scrollY > 50"))
-    assert view(browsed) == whole
-    scrolled = browsed.tab.evaluate("window.scrollY")
-    browsed.tab.keyboard.down("Control")
-    browsed.tab.mouse.wheel(0, -120)
-    browsed.tab.keyboard.up("Control")
-    browsed.soon(lambda: view(browsed)[2] == pytest.approx(whole[2] * math.exp(0.48)))
-    x, y, scale = view(browsed)
-    assert browsed.tab.evaluate("window.scrollY") == scrolled
-    # The point under the pointer stays where it is.
-    point = [200, 100 + scrolled]
-    for place, before, after in zip(point, whole[:2], (x, y), strict=True):
-        assert (place - before) / whole[2] == pytest.approx((place - after) / scale, abs=1.5)
-
-
-def test_the_background_is_dragged_to_pan(open_page: Callable[..., Page]) -> None:
-    browsed = open_page(made("neuron"))
-    before = view(browsed)
-    box = browsed.find(".stage").bounding_box()
-    mouse = browsed.tab.mouse
-    mouse.move(box["x"] + 20, box["y"] + box["height"] - 12)
-    mouse.down()
-    mouse.move(box["x"] + 90, box["y"] + box["height"] - 42, steps=4)
-    mouse.up()
-    assert view(browsed) == pytest.approx((before[0] + 70, before[1] - 30, before[2]))
-    assert browsed.state()["data"][0] == 0.8
-
-
-def test_two_fingers_pinch(open_page: Callable[..., Page]) -> None:
-    browsed = open_page(made("neuron"), has_touch=True)
-    before = view(browsed)
-    box = browsed.find(".stage").bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] - 15
-    apart = [[(x - d, y), (x + d, y)] for d in (40, 60, 80)]
-    touch(browsed, *apart)
-    assert view(browsed)[2] == pytest.approx(before[2] * 2, rel=0.05)
-
-
-def in_stage(browsed: Page, part: Any) -> bool:
-    """Whether all of a part is seen, to a pixel."""
-    stage, box = browsed.find(".stage").bounding_box(), part.bounding_box()
-    return all(
-        stage[at] - 1 <= box[at] and box[at] + box[size] <= stage[at] + stage[size] + 1
-        for at, size in (("x", "width"), ("y", "height"))
-    )
-
-
-def chain(length: int) -> Steps:
-    total = Value(0.5, "x")
-    for _ in range(length):
-        total = total * 0.9 + 0.1
-    return steps(total)
-
-
-def test_a_picture_too_large_is_shown_in_part_and_follows_the_step(
-    open_page: Callable[..., Page],
-) -> None:
-    browsed = open_page(chain(20), media={"reduced_motion": "reduce"})
-    browsed.focus()
-    for key in ("ArrowRight", "End", *["ArrowLeft"] * 40):
-        browsed.press(key)
-        assert view(browsed)[2] >= 1  # texts of 11 pixels
-        assert browsed.state()["node"] < 0 or in_stage(browsed, browsed.find(".node.current"))
-    near = view(browsed)
-    fill(browsed, [0.7])
-    assert view(browsed) == near
-    browsed.find("button.fit").click()
-    whole = view(browsed)
-    browsed.press("End")
-    assert view(browsed) == whole  # the reader's choice stays
-    for node in (0, len(browsed.names) - 1):
-        assert in_stage(browsed, browsed.node(node))
-
-
 # --- one page, many players -----------------------------------------------------------------------
 
 
@@ -1237,47 +937,6 @@ def test_with_reduced_motion_nothing_moves_and_playing_works(
     browsed.press("Space")
     browsed.until("state.position === state.last")
     assert browsed.run(count) == 0
-
-
-@pytest.mark.parametrize("width", [320, 420, 760, 1200])
-@pytest.mark.parametrize("name", ["neuron", "fan-out"])
-def test_at_every_width_nothing_is_cut_off(
-    open_page: Callable[..., Page], name: str, width: int
-) -> None:
-    browsed = open_page(made(name), viewport={"width": width, "height": 700})
-    wide, cut, picture, panel, chain = browsed.run(
-        """root.querySelector('button.last').click();
-        const click = new MouseEvent('click', { bubbles: true });
-        root.querySelector('.stage .node').dispatchEvent(click);
-        await new Promise(requestAnimationFrame);
-        const parts = 'button, .name, .value, .right, h3, .count, .grad';
-        const cut = [...root.querySelectorAll(parts)]
-            .filter((e) => getComputedStyle(e).display !== 'inline')
-            .filter((e) => e.scrollWidth > e.clientWidth + 1)
-            .map((e) => e.textContent);
-        const boxes = ['.view', '.step', '.chain'].map((part) =>
-            root.querySelector(part).getBoundingClientRect().toJSON());
-        return [document.documentElement.scrollWidth, cut, ...boxes];"""
-    )
-    assert wide <= width
-    assert cut == []
-    assert chain["width"] > 0
-    if width < 800:
-        assert panel["top"] >= picture["bottom"]
-
-
-def test_a_player_in_a_hidden_part_of_the_page_comes_out_right(
-    open_page: Callable[..., Page],
-) -> None:
-    """As in a notebook's folded output or a tab that was not yet opened."""
-    html = fragment(made("neuron"))
-    browsed = open_page(f"<!DOCTYPE html><title>x</title><main style='display:none'>{html}</main>")
-    browsed.tab.evaluate("document.querySelector('main').style.display = ''")
-    browsed.tab.wait_for_timeout(50)
-    browsed.focus()
-    for key in ("ArrowRight", "End"):
-        browsed.press(key)
-        assert in_stage(browsed, browsed.find(".node.current"))
 
 
 # --- readers, sanitisers, attackers ---------------------------------------------------------------

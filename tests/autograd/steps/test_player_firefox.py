@@ -1,0 +1,113 @@
+"""The player in Firefox, which Node drives by npm's puppeteer-core.
+
+Needs firefox-esr, node and npm, which fetches puppeteer-core once, into the cache of the user;
+without them the tests skip, in CI they fail.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autograd.steps import Steps, steps
+from tests.autograd.steps.player_page import made, neuron, saved
+from tests.chromium import missing
+
+PUPPETEER = "24.43.1"
+SECONDS = 300  # for a busy machine; a minute is more than enough otherwise
+
+
+@pytest.fixture(scope="module")
+def shown() -> Steps:
+    return made("neuron")
+
+
+@pytest.fixture(scope="module")
+def seen(shown: Steps, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What firefox.mjs has seen on the page of a neuron."""
+    firefox = shutil.which("firefox-esr") or shutil.which("firefox")
+    if firefox is None:
+        missing("needs Firefox: apt-get install firefox-esr")
+    if not (shutil.which("node") and shutil.which("npm")):
+        missing("needs Node: apt-get install nodejs npm")
+    page = tmp_path_factory.mktemp("firefox") / "page.html"
+    page.write_text(saved(shown), encoding="utf-8")
+    script = Path(__file__).with_name("firefox.mjs")
+    command = ["node", str(script), str(puppeteer()), str(firefox), page.as_uri()]
+    printed = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+    assert printed.returncode == 0, printed.stderr
+    found: dict[str, Any] = json.loads(printed.stdout)
+    return found
+
+
+def puppeteer() -> Path:
+    """The folder in which puppeteer-core is installed."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "scalar-autograd" / f"puppeteer-core-{PUPPETEER}"
+    if not (folder / "done").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"]
+        command += ["--prefix", str(folder), f"puppeteer-core@{PUPPETEER}"]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+        if ran.returncode:
+            missing(f"needs puppeteer-core: {ran.stderr.strip()[-300:]}")
+        (folder / "done").touch()
+    return folder
+
+
+def test_the_page_opens_on_the_finished_pass(seen: dict[str, Any], shown: Steps) -> None:
+    opened = seen["opened"]
+    assert opened["position"] == opened["last"] == len(shown)
+    assert opened["gradients"] == [shown.gradients.get(node) for node in shown.nodes]
+
+
+def test_keys_step_without_a_click_and_the_numbers_are_those_of_python(
+    seen: dict[str, Any], shown: Steps
+) -> None:
+    assert [state["position"] for state in seen["steps"]] == list(range(len(shown) + 1))
+    place = {node: i for i, node in enumerate(shown.nodes)}
+    for step, state in zip(shown, seen["steps"][1:], strict=True):
+        assert state["node"] == place[step.node]
+        assert state["data"][place[step.node]] == step.node.data
+    assert seen["steps"][-1] == seen["opened"]
+
+
+def test_a_click_opens_the_chain_rule_and_escape_closes_it(seen: dict[str, Any]) -> None:
+    assert seen["chain"].startswith("Chain rule of w1")
+    assert "-0.8621" in seen["chain"]
+    assert seen["closed"]
+
+
+def test_a_leaf_is_dragged(seen: dict[str, Any]) -> None:
+    """100 pixels are half its slider's reach, which is 2 * 0.8."""
+    fresh = steps(neuron([1.6, 0.3, 0.1]))
+    dragged = seen["dragged"]
+    assert dragged["data"] == pytest.approx([node.data for node in fresh.nodes], rel=1e-12)
+    found = dict(zip(fresh.nodes, dragged["gradients"], strict=True))
+    assert [found[node] for node in fresh.gradients] == pytest.approx(
+        list(fresh.gradients.values()), rel=1e-12
+    )
+
+
+def test_present_mode_fills_the_screen_with_legible_text(seen: dict[str, Any]) -> None:
+    present = seen["present"]
+    assert present["on"]
+    assert present["text"] >= 16
+    width, height = present["window"]
+    for box in present["boxes"]:
+        assert box["left"] >= 0
+        assert box["top"] >= 0
+        assert box["right"] <= width
+        assert box["bottom"] <= height
+    assert seen["left"]
+
+
+def test_nothing_is_printed_and_nothing_is_asked_of_the_network(seen: dict[str, Any]) -> None:
+    assert seen["printed"] == []
+    assert {url.split(":")[0] for url in seen["requests"]} <= {"file", "data"}

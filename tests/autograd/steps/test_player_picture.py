@@ -1,0 +1,363 @@
+"""How the player looks: zoom, pan, the overview, present mode, and every width of a window.
+
+Needs Chromium and the Python package playwright; without them the tests skip, in CI they fail.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from autograd import Value
+from autograd.steps import Steps, steps
+from tests.autograd.steps.player_page import (
+    Page,
+    fill,
+    fragment,
+    made,
+    touch,
+    view,
+)
+
+VIEWPORTS = [
+    {"width": width, "height": height}
+    for width, height in ((390, 844), (1024, 768), (1440, 900), (1920, 1080))
+]
+
+
+# --- zoom and pan ---------------------------------------------------------------------------------
+
+
+def middle(browsed: Page) -> list[float]:
+    """The point of the drawing in the middle of the stage."""
+    x, y, scale = view(browsed)
+    box = browsed.find(".stage > svg").bounding_box()
+    return [(box["width"] / 2 - x) / scale, (box["height"] / 2 - y) / scale]
+
+
+def test_zoom_and_fit_by_the_buttons(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("neuron"), media={"reduced_motion": "reduce"})
+    whole, point = view(browsed), middle(browsed)
+    browsed.find("button.zoomIn").click()
+    browsed.find("button.zoomIn").click()
+    assert view(browsed)[2] == pytest.approx(whole[2] * 1.4**2)
+    assert middle(browsed) == pytest.approx(point)
+    browsed.find("button.zoomOut").click()
+    assert view(browsed)[2] == pytest.approx(whole[2] * 1.4)
+    browsed.find("button.fit").click()
+    assert view(browsed) == whole
+    browsed.find("button.zoomOut").click()
+    assert view(browsed) == whole  # there is nothing more to see
+
+
+def test_zooming_moves_smoothly_to_its_end(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("neuron"))
+    whole = view(browsed)
+    browsed.find("button.zoomIn").click()
+    browsed.soon(lambda: view(browsed)[2] == pytest.approx(whole[2] * 1.4))
+
+
+def test_the_wheel_scrolls_the_page_and_zooms_with_ctrl(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("transcendental"), viewport={"width": 1000, "height": 300})
+    whole = view(browsed)
+    box = browsed.find(".stage").bounding_box()
+    browsed.tab.mouse.move(box["x"] + 200, box["y"] + 100)
+    browsed.tab.mouse.wheel(0, 60)
+    browsed.soon(lambda: browsed.tab.evaluate("window.scrollY > 50"))
+    assert view(browsed) == whole
+    scrolled = browsed.tab.evaluate("window.scrollY")
+    browsed.tab.keyboard.down("Control")
+    browsed.tab.mouse.wheel(0, -120)
+    browsed.tab.keyboard.up("Control")
+    browsed.soon(lambda: view(browsed)[2] == pytest.approx(whole[2] * math.exp(0.48)))
+    x, y, scale = view(browsed)
+    assert browsed.tab.evaluate("window.scrollY") == scrolled
+    # The point under the pointer stays where it is.
+    point = [200, 100 + scrolled]
+    for place, before, after in zip(point, whole[:2], (x, y), strict=True):
+        assert (place - before) / whole[2] == pytest.approx((place - after) / scale, abs=1.5)
+
+
+def test_the_background_is_dragged_to_pan(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("neuron"))
+    before = view(browsed)
+    box = browsed.find(".stage").bounding_box()
+    mouse = browsed.tab.mouse
+    mouse.move(box["x"] + 20, box["y"] + box["height"] - 12)
+    mouse.down()
+    mouse.move(box["x"] + 90, box["y"] + box["height"] - 42, steps=4)
+    mouse.up()
+    assert view(browsed) == pytest.approx((before[0] + 70, before[1] - 30, before[2]))
+    assert browsed.state()["data"][0] == 0.8
+
+
+def test_two_fingers_pinch(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("neuron"), has_touch=True)
+    before = view(browsed)
+    box = browsed.find(".stage").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] - 15
+    apart = [[(x - d, y), (x + d, y)] for d in (40, 60, 80)]
+    touch(browsed, *apart)
+    assert view(browsed)[2] == pytest.approx(before[2] * 2, rel=0.05)
+
+
+def in_stage(browsed: Page, part: Any) -> bool:
+    """Whether all of a part is seen, to a pixel."""
+    rectangle = "(part) => part.getBoundingClientRect().toJSON()"  # of the shapes, without strokes
+    stage, box = (found.evaluate(rectangle) for found in (browsed.find(".stage"), part))
+    return all(
+        stage[at] - 1 <= box[at] and box[at] + box[size] <= stage[at] + stage[size] + 1
+        for at, size in (("x", "width"), ("y", "height"))
+    )
+
+
+def chain(length: int) -> Steps:
+    total = Value(0.5, "x")
+    for _ in range(length):
+        total = total * 0.9 + 0.1
+    return steps(total)
+
+
+def test_a_picture_too_large_is_shown_in_part_and_follows_the_step(
+    open_page: Callable[..., Page],
+) -> None:
+    browsed = open_page(chain(20), media={"reduced_motion": "reduce"})
+    browsed.focus()
+    for key in ("ArrowRight", "End", *["ArrowLeft"] * 40):
+        browsed.press(key)
+        assert view(browsed)[2] >= 1  # texts of 11 pixels
+        assert browsed.state()["node"] < 0 or in_stage(browsed, browsed.find(".node.current"))
+    near = view(browsed)
+    fill(browsed, [0.7])
+    assert view(browsed) == near
+    browsed.find("button.fit").click()
+    whole = view(browsed)
+    browsed.press("End")
+    assert view(browsed) == whole  # the reader's choice stays
+    for node in (0, len(browsed.names) - 1):
+        assert in_stage(browsed, browsed.node(node))
+
+
+# --- the overview ---------------------------------------------------------------------------------
+
+
+def covered(browsed: Page) -> list[str]:
+    """What stands over the node of the current step: buttons, the overview."""
+    found: list[str] = browsed.run(
+        """const box = (part) => part.getBoundingClientRect();
+        const node = box(root.querySelector('.node.current'));
+        const shown = [...root.querySelectorAll('button, select, .overview:not([hidden])')];
+        return shown.filter((part) => {
+            const { left, right, top, bottom } = box(part);
+            return left < node.right && right > node.left && top < node.bottom && bottom > node.top;
+        }).map((part) => part.getAttribute('class'));"""
+    )
+    return found
+
+
+def test_an_overview_shows_what_part_is_seen_and_covers_no_step(
+    open_page: Callable[..., Page],
+) -> None:
+    browsed = open_page(made("a network"), VIEWPORTS[0], {"reduced_motion": "reduce"})
+    overview = browsed.find(".overview")
+    assert overview.is_visible()
+    browsed.focus()
+    for _ in range(browsed.state()["last"]):
+        browsed.press("ArrowRight")
+        assert covered(browsed) == []
+        assert in_stage(browsed, browsed.find(".node.current"))
+        seen, current = (overview.locator(part).bounding_box() for part in (".seen", ".current"))
+        for at, size in (("x", "width"), ("y", "height")):
+            assert seen[at] - 4 <= current[at]
+            assert current[at] + current[size] <= seen[at] + seen[size] + 4
+    browsed.find("button.fit").click()
+    assert overview.is_hidden()
+
+
+def test_the_overview_is_clicked_and_dragged(open_page: Callable[..., Page]) -> None:
+    shown = chain(20)
+    browsed = open_page(shown, VIEWPORTS[1], {"reduced_motion": "reduce"})
+    box = browsed.find(".overview .boxes").bounding_box()
+    mouse = browsed.tab.mouse
+    end = (box["x"] + box["width"] - 3, box["y"] + box["height"] - 3)
+    mouse.click(*end)
+    assert in_stage(browsed, browsed.node(len(shown.nodes) - 1))
+    assert not in_stage(browsed, browsed.node(0))
+    mouse.move(*end)
+    mouse.down()
+    mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=3)
+    middle_of_all = middle(browsed)
+    mouse.move(box["x"] + 3, box["y"] + 3, steps=3)
+    mouse.up()
+    assert in_stage(browsed, browsed.node(0))
+    mouse.move(*end)  # let go, it moves no more
+    assert in_stage(browsed, browsed.node(0))
+    browsed.find("button.fit").click()
+    assert middle(browsed) == pytest.approx(middle_of_all, abs=40)
+    browsed.find("button.zoomIn").click()
+    browsed.focus()
+    browsed.press("End", "Home", "ArrowRight")
+    assert in_stage(browsed, browsed.find(".node.current"))  # it still follows the step
+
+
+def test_a_tall_stage_has_the_graph_from_top_to_bottom_and_a_wide_one_from_left_to_right(
+    open_page: Callable[..., Page],
+) -> None:
+    browsed = open_page(made("fan-out"), {"width": 390, "height": 844}, at_start=False)
+
+    def runs() -> str:
+        first, last = browsed.node(0).bounding_box(), browsed.find(".node.output").bounding_box()
+        across, down = abs(last["x"] - first["x"]), abs(last["y"] - first["y"])
+        return "down" if down > across else "across"
+
+    before = browsed.state()
+    browsed.node(0).click()
+    lit = browsed.find(".edge.lit").count()
+    assert runs() == "down"
+    browsed.tab.set_viewport_size({"width": 1300, "height": 480})
+    browsed.soon(lambda: runs() == "across")
+    assert browsed.state() == before
+    assert browsed.find(".edge.lit").count() == lit > 0
+    assert browsed.find(".node.current").count() == 1
+
+
+# --- present mode ---------------------------------------------------------------------------------
+
+
+def text_size(browsed: Page) -> float:
+    """The height of the current node's letters, in pixels of the screen."""
+    size: float = browsed.run(
+        """const text = root.querySelector('.node.current text');
+        return text.getCTM().a * parseFloat(getComputedStyle(text).fontSize);"""
+    )
+    return size
+
+
+def outside(browsed: Page, *parts: str) -> list[str]:
+    """The parts of the player that are not wholly in the window."""
+    found: list[str] = browsed.run(
+        """return argument.filter((part) => {
+            const { left, right, top, bottom } = root.querySelector(part).getBoundingClientRect();
+            return left < 0 || top < 0 || right > innerWidth + 1 || bottom > innerHeight + 1;
+        });""",
+        parts,
+    )
+    return found
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_present_mode_is_legible_from_afar_at_every_step(
+    open_page: Callable[..., Page], refused: bool
+) -> None:
+    browsed = open_page(
+        made("a network"), {"width": 1024, "height": 768}, {"reduced_motion": "reduce"}
+    )
+    if refused:
+        browsed.run("host.requestFullscreen = () => Promise.reject(new TypeError('refused'));")
+    full = "return [document.fullscreenElement === host, host.hasAttribute('data-present')];"
+    browsed.press("f")
+    browsed.soon(lambda: browsed.run(full) == [not refused, True])
+    for _ in range(browsed.state()["last"]):
+        browsed.press("ArrowRight")
+        assert text_size(browsed) >= 16
+        assert in_stage(browsed, browsed.find(".node.current"))
+        assert covered(browsed) == []
+        assert outside(browsed, ".view", ".controls", ".step") == []
+    browsed.node(0).click()
+    assert outside(browsed, ".view", ".controls", ".chain", ".step") == []
+    browsed.press("Escape")  # closes the chain rule first
+    assert browsed.find(".chain").is_hidden()
+    browsed.press("f")
+    browsed.soon(lambda: browsed.run(full) == [False, False])
+    assert view(browsed)[2] < 16 / 11
+
+
+def test_the_button_presents_and_escape_leaves(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("neuron"))
+    browsed.run("host.requestFullscreen = undefined;")
+    button = browsed.find("button.present")
+    button.click()
+    assert button.get_attribute("aria-label") == "Leave the presentation (f)"
+    browsed.press("ArrowRight")
+    assert browsed.state()["position"] == 1
+    browsed.press("Escape")
+    assert button.get_attribute("aria-label") == "Present on the full screen (f)"
+    browsed.find(".leaves input[type=number]").first.focus()
+    browsed.press("f")
+    assert not browsed.run("return host.hasAttribute('data-present');")
+
+
+# --- every width ----------------------------------------------------------------------------------
+
+WIDTHS = sorted({*range(320, 1920, 56), 359, 360, 361, 390, 799, 800, 801, 888, 1008, 1088, 1920})
+
+
+@pytest.mark.parametrize("viewport", VIEWPORTS, ids=lambda v: str(v["width"]))
+@pytest.mark.parametrize("name", ["fan-out", "neuron", "a network"])
+def test_picture_controls_and_panel_are_seen_together(
+    open_page: Callable[..., Page], name: str, viewport: dict[str, int]
+) -> None:
+    browsed = open_page(made(name), viewport, {"reduced_motion": "reduce"}, at_start=False)
+    parts = [".view", ".controls", ".step header", ".step .body > :first-child"]
+    browsed.soon(lambda: in_stage(browsed, browsed.find(".node.current")))
+    for _ in range(browsed.state()["last"] - 1):
+        assert text_size(browsed) >= 11
+        assert in_stage(browsed, browsed.find(".node.current"))
+        assert covered(browsed) == []
+        browsed.press("ArrowLeft")
+    assert outside(browsed, *parts) == []
+    if viewport["width"] > 390:  # the whole panel; on a phone most steps
+        assert outside(browsed, ".step", ".leaves") == []
+    browsed.node(0).dispatch_event("click")
+    assert outside(browsed, ".view", ".controls", ".chain header") == []
+
+
+@pytest.mark.parametrize("name", ["neuron", "a network", "tiny gradients"])
+def test_at_every_width_nothing_is_cut_off(open_page: Callable[..., Page], name: str) -> None:
+    """In a cell of a notebook of each width, with the chain rule open."""
+    html = f"<!DOCTYPE html><title>x</title><main>{fragment(made(name))}</main>"
+    browsed = open_page(html, viewport={"width": 1940, "height": 900}, at_start=False)
+    browsed.node(0).dispatch_event("click")
+    found = browsed.run(
+        """const main = document.querySelector('main');
+        const cut = [];
+        for (const width of argument) {
+            main.style.width = `${width}px`;
+            await new Promise(requestAnimationFrame);
+            const edge = main.getBoundingClientRect().right + 0.5;
+            const parts = 'button, select, .value, .right, h3, .count, .grad, .leaves li > *';
+            for (const part of root.querySelectorAll(parts)) {
+                const inside = getComputedStyle(part).display === 'inline'
+                    || part.scrollWidth <= part.clientWidth + 1;
+                if (!inside || part.getBoundingClientRect().right > edge) {
+                    cut.push([width, part.className, part.textContent]);
+                }
+            }
+            const [view, step, leaves] = ['.view', '.step', '.leaves'].map((part) =>
+                root.querySelector(part).getBoundingClientRect());
+            const beside = step.left >= view.right - 1;
+            if (!beside && step.top < view.bottom) cut.push([width, 'the panel over the picture']);
+            if (beside !== width >= 800) cut.push([width, 'the place of the panel']);
+            if (leaves.top < step.bottom) cut.push([width, 'the leaves over the panel']);
+        }
+        return cut;""",
+        WIDTHS,
+    )
+    assert found == []
+
+
+def test_a_player_in_a_hidden_part_of_the_page_comes_out_right(
+    open_page: Callable[..., Page],
+) -> None:
+    """As in a notebook's folded output or a tab that was not yet opened."""
+    html = fragment(made("neuron"))
+    browsed = open_page(f"<!DOCTYPE html><title>x</title><main style='display:none'>{html}</main>")
+    browsed.tab.evaluate("document.querySelector('main').style.display = ''")
+    browsed.tab.wait_for_timeout(50)
+    browsed.focus()
+    for key in ("ArrowRight", "End"):
+        browsed.press(key)
+        assert in_stage(browsed, browsed.find(".node.current"))
