@@ -142,8 +142,13 @@ class Steps(Sequence[Step]):
             bundle["text/html"] = fragment(self.passed)
         return bundle
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], predict: bool = False) -> None:
         """Write the player to one HTML file, atomically, that needs no network and no Python.
+
+        Args:
+            path: the file, which ends in .html.
+            predict: open the page as an exercise, in which each number is hidden until the reader
+                has predicted it or asked to see it. (The file does hold the numbers.)
 
         Raises ValueError for another ending than .html and for a graph that is too large, and
         OSError where the file cannot be written.
@@ -154,7 +159,7 @@ class Steps(Sequence[Step]):
             raise ValueError(self._too_many())
         from autograd.steps.page import page
 
-        write_bytes(path, page(self.passed).encode())
+        write_bytes(path, page(self.passed, predict).encode())
 
     def _too_many(self) -> str:
         return (

@@ -35,6 +35,7 @@ LONG_NUMBER = -0.01234
 # The layouts that a page may choose from, with room for a contribution on each edge, in inches.
 GAPS = {"LR": "0.7", "TB": "0.5"}
 TWO_LAYOUTS = 150  # a graph of more nodes has one: no layout shows it whole, and each takes time
+EXERCISE = "<p>An exercise in backpropagation. It needs a browser that runs JavaScript.</p>"
 
 PAGE_STYLE = """
 body { margin: 0; background: #ffffff; }
@@ -48,10 +49,13 @@ def fragment(passed: Passed) -> str:
     return _fragment(passed, recorded(passed, operations()), alone=False)[0]
 
 
-def page(passed: Passed) -> str:
-    """The player as a whole HTML file, which needs nothing else and may ask for nothing else."""
+def page(passed: Passed, predict: bool = False) -> str:
+    """The player as a whole HTML file, which needs nothing else and may ask for nothing else.
+
+    With `predict` it is an exercise: the numbers are hidden until the reader has predicted them.
+    """
     content = recorded(passed, operations())
-    body, script = _fragment(passed, content, alone=True)
+    body, script = _fragment(passed, content, alone=True, predict=predict)
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; img-src data:; base-uri 'none';"
         f" form-action 'none'; style-src {_hash(PAGE_STYLE)} {_hash(read(STYLE))}"
@@ -72,16 +76,19 @@ def page(passed: Passed) -> str:
 """
 
 
-def _fragment(passed: Passed, content: dict[str, Any], alone: bool) -> tuple[str, str]:
+def _fragment(
+    passed: Passed, content: dict[str, Any], alone: bool, predict: bool = False
+) -> tuple[str, str]:
     """The piece of HTML, and the script in it; `alone` on a page, the player fills its window."""
     key = f"autograd-player-{uuid4().hex}"  # one notebook holds many players
     code = "\n".join(read(name) for name in SCRIPTS)
     script = f'(() => {{\n"use strict";\n{code}\nmount("{key}");\n}})();'
     kinds = [node["kind"] for node in content["nodes"]]
     _add_locals(content, passed)
-    given = {"steps": content, "pictures": _svgs(passed, kinds), "css": read(STYLE)}
+    pictures = _svgs(passed, kinds)
+    given = {"steps": content, "pictures": pictures, "css": read(STYLE), "predict": predict}
     data = f'<script type="application/json">{_json(given)}</script>'
-    image = _image(passed, kinds)
+    image = EXERCISE if predict else _image(passed, kinds)
     place = " data-alone" if alone else ""
     return f'<div id="{key}"{place}>{image}{data}</div>\n<script>{script}</script>', script
 

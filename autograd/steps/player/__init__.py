@@ -18,6 +18,11 @@ SCRIPTS = (
     "chain.js",
     "leaves.js",
     "present.js",
+    "nudge.js",
+    "descend.js",
+    "experiments.js",
+    "questions.js",
+    "predict.js",
     "theme.js",
     "player.js",
 )

@@ -60,4 +60,10 @@ function rename(target, name) {
   target.replaceChildren(icon(name));
 }
 
+/** A button with its words on it. */
+function worded(text, onClick) {
+  const attributes = { type: "button", class: "button", "aria-label": text, click: onClick };
+  return element("button", attributes, text);
+}
+
 const enable = (target, enabled) => setAttribute(target, "aria-disabled", String(!enabled));

@@ -193,6 +193,7 @@ class Picture {
 
   /** The contributions of this backward step, beside the edges they flow along. */
   annotate(now) {
+    this.actions.mark(now);
     const passed = now.b >= 0 ? now.pass.contributions[now.b] : [];
     const placed = passed.map(({ edge, product }) => {
       const drawn = this.edges[now.step.node][edge.operand];

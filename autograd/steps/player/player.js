@@ -12,7 +12,7 @@ const PAUSE = 1400; // milliseconds for which a step is shown at speed 1
 const COMFORTABLE = 1.5; // screen pixels for each unit of the picture, where there is room for them
 
 class Player {
-  constructor(host, { steps, pictures, css }) {
+  constructor(host, { steps, pictures, css, predict }) {
     this.host = host;
     this.graph = new Graph(steps);
     this.leaves = new Map(); // the leaves that were moved: node -> number
@@ -30,12 +30,24 @@ class Player {
         this.set(i, moved(from, dx * unit, unit));
       },
       reset: () => this.recompute(() => this.leaves.clear()),
+      moved: () => this.leaves,
+      move: (moves) => this.move(moves),
+      say: (text) => setText(this.said, text),
+      jump: (position) => this.jump(position),
+      follow: (i) => this.picture.view.follow(i),
+      render: () => this.render(),
+      mark: (now) => {
+        this.predictView.mark(this.picture);
+        this.experimentsView.mark(this.picture, now, this.predictView.hiding);
+      },
     };
     this.picture = new Picture(actions);
     this.picture.show(pictures, this.graph);
     this.stepView = new StepView(this.graph);
     this.chainView = new ChainView(this.graph, actions);
     this.leavesView = new LeavesView(this.graph, actions);
+    this.experimentsView = new ExperimentsView(this.graph, actions);
+    this.predictView = new PredictView(this.graph, actions, predict);
     this.said = element("div", { class: "hidden", "aria-live": "polite" });
     this.root = element("div", { class: "player", role: "group", tabindex: "0",
       "aria-label": TEXT.player(this.graph.name(this.graph.output)),
@@ -44,7 +56,8 @@ class Player {
     element("div", { class: "head" }, element("h2", { title: steps.title }, steps.title), this.tools()),
     this.controls(), element("div", { class: "view" }, this.picture.stage),
     element("div", { class: "side" },
-      element("div", { class: "panel" }, this.chainView.section, this.stepView.section),
+      element("div", { class: "panel" }, this.predictView.section, this.experimentsView.section,
+        this.chainView.section, this.stepView.section),
       this.leavesView.section),
     this.caption(), this.said);
     const tallest = Math.max(...this.picture.layouts.map(({ box }) => box.height));
@@ -86,7 +99,8 @@ class Player {
       change: () => (this.speed = Number(this.speeds.value)) }, ...options);
     this.speeds.value = "1";
     const buttons = element("div", { class: "buttons" }, ...Object.values(this.buttons));
-    return element("div", { class: "controls" }, buttons, this.slider, this.speeds);
+    const modes = [this.experimentsView.toggle, this.predictView.toggle];
+    return element("div", { class: "controls" }, buttons, this.slider, this.speeds, ...modes);
   }
 
   tools() {
@@ -115,8 +129,13 @@ class Player {
 
   // What the player does.
 
+  /** The last position there is, or that may be seen while numbers are to be predicted. */
+  get last() {
+    return this.predictView.limit(this.pass);
+  }
+
   go(position) {
-    this.position = Math.max(0, Math.min(this.graph.steps.length, position));
+    this.position = Math.max(0, Math.min(this.last, position));
     this.render();
     if (!this.timer || this.speed <= 1) setText(this.said, this.stepView.spoken());
   }
@@ -131,14 +150,13 @@ class Player {
       this.stop();
       return this.render();
     }
-    const again = this.position === this.graph.steps.length;
+    const again = this.position === this.last;
     this.timer = setTimeout(() => this.tick(), PAUSE / this.speed / 2);
     this.go(again ? 0 : this.position);
   }
 
   tick() {
-    const last = this.graph.steps.length;
-    const over = !this.host.isConnected || this.position + 1 >= last;
+    const over = !this.host.isConnected || this.position + 1 >= this.last;
     this.timer = over ? 0 : setTimeout(() => this.tick(), PAUSE / this.speed);
     this.go(this.position + 1);
   }
@@ -149,8 +167,14 @@ class Player {
   }
 
   set(i, x) {
-    const back = Object.is(x, this.graph.values[i]);
-    this.recompute(() => (back ? this.leaves.delete(i) : this.leaves.set(i, x)));
+    this.move([[i, x]]);
+  }
+
+  move(moves) {
+    this.recompute(() => moves.forEach(([i, x]) => {
+      const back = Object.is(x, this.graph.values[i]);
+      return back ? this.leaves.delete(i) : this.leaves.set(i, x);
+    }));
   }
 
   recompute(change) {
@@ -160,6 +184,7 @@ class Player {
   }
 
   select(i) {
+    if (i >= 0 && this.predictView.hiding) return setText(this.said, TEXT.predict.chain);
     const before = this.chainView.node;
     this.chainView.select(i);
     this.render();
@@ -170,13 +195,17 @@ class Player {
   // What the player shows.
 
   render() {
+    const last = this.last;
+    this.position = Math.min(this.position, last); // an exercise starts over with new numbers
     const { buttons, slider, position } = this;
-    const last = this.graph.steps.length;
     const now = this.pass.at(position);
+    if (this.predictView.hiding) this.chainView.select(-1);
     this.picture.update(now, this.chainView.lit);
     this.stepView.update(now);
     this.chainView.update(this.pass);
     this.leavesView.update(now, this.leaves.size > 0);
+    this.predictView.update();
+    this.experimentsView.update(this.pass, this.predictView.hiding);
     for (const name of ["first", "back"]) enable(buttons[name], position > 0);
     for (const name of ["next", "last"]) enable(buttons[name], position < last);
     const toggle = this.timer ? "pause" : "play";

@@ -69,6 +69,93 @@ const TEXT = {
   resetLeaves: "Set all leaves back to their recorded values",
   value: (name) => `Value of ${name}`,
   fixed: (why) => `cannot be moved: ${why}`,
+
+  experiments: "Experiment",
+  nudge: {
+    title: "Nudge a leaf",
+    leaf: "Leaf to nudge",
+    by: "by h =",
+    h: "h, by which the leaf is nudged",
+    action: "Nudge",
+    formula: (output, leaf) => `(${output}(${leaf} + h) - ${output}(${leaf})) / h`,
+    back: (leaf, x, gap) => `They differ by ${gap}: the first is the mean slope over h. `
+      + `${leaf} is back at ${x}, and nothing else has changed.`,
+    noH: "h is a number other than 0.",
+    refused: (problem) => `Nudge refused: ${problem}. Choose another h.`,
+  },
+  descend: {
+    title: "Gradient descent",
+    rate: "rate",
+    action: "Take a step",
+    rule: (leaves) => "A step subtracts rate × gradient from "
+      + `${leaves.length > 3 ? `${leaves.length} leaves` : leaves.join(", ")}. `
+      + "Reset takes all steps back.",
+    took: (k, name, from, to, change) => `Step ${k}: ${name} ${change < 0 ? `fell from ${from} to `
+      + `${to}.` : change > 0 ? `rose from ${from} to ${to}: the step was too long. Try a smaller `
+      + "rate." : `went from ${from} to ${to}.`}`,
+    line: (name, from, to, k) =>
+      `${name} from ${from} to ${to} in ${k === 1 ? "1 step" : `${k} steps`}`,
+    noRate: "The rate is a number above 0.",
+    fixed: "Step refused: no parameter can be moved.",
+    refused: (problem) => `Step refused: ${problem}. The leaves stay as they are.`,
+  },
+  weights: {
+    title: "Contributions",
+    action: "Edges by contribution",
+    positive: "above 0",
+    negative: "below 0",
+    widest: (largest) => `widest: ${largest} in size`,
+  },
+
+  predict: {
+    mode: "Predict",
+    title: (position) => `Predict step ${position}`,
+    asks: {
+      forward: (name) => `What is ${name}?`,
+      backward: (name, of) => `What is the gradient of ${name} after the step back through ${of}?`,
+    },
+    soFar: (n) => `so far: ${n} more to come`,
+    check: "Check",
+    hint: "Hint",
+    show: "Show it",
+    again: "Start over",
+    first: (n, all) => `${n} of ${all} at first try`,
+    noNumber: "Type a number, such as -0.25.",
+    right: (answer) => `Right: ${answer}.`,
+    shown: (answer) => `It is ${answer}.`,
+    wrong: (guess, why) => `Not ${guess}. ${why || "Try again, or ask for a hint."}`,
+    seed: (output) => `Upstream is 1, the gradient of ${output} by itself.`,
+    received: (name) => `what ${name} had`,
+    over: "All predicted",
+    finished: "The whole pass is open now. Other numbers of the leaves make a new exercise.",
+    none: "There is nothing to predict.",
+    problem: (problem) => `There is nothing to predict: ${problem}.`,
+    chain: "The chain rule opens when all is predicted.",
+  },
+  missed: {
+    digits: "Nearly: give two digits or more.",
+    earlier: (name, before) => `That is what this step hands over. ${name} already had ${before} `
+      + "from another use, and the contributions add up.",
+    uses: (name, of, n) => `That is one use. ${of} uses ${name} ${n} times, and each contributes.`,
+    nothing: (name) => `That is what ${name} had before. This step adds a contribution to it.`,
+    sign: "Look at the sign.",
+    upstream: (of, upstream) => `That is the local derivative alone. Multiply it by the upstream `
+      + `gradient, that of ${of}: ${upstream}.`,
+    local: (of, name) => `That is the upstream gradient alone. Multiply it by the local derivative `
+      + `of ${of} by ${name}.`,
+    added: "Upstream and local derivative are multiplied, not added.",
+    multiplied: "The contributions of several uses are added, not multiplied.",
+    factor: (n) => `The exponent is missing as a factor: ${n}.`,
+    swapped: (other, name) => `That belongs to ${other}; the gradient of ${name} is asked for.`,
+    value: (of) => `That multiplies by the value of ${of}. Multiply by its derivative.`,
+    data: (name) => `That is the data of ${name}, not a gradient.`,
+    order: "The operands are in the wrong order.",
+    times: "That multiplies base and exponent. A power multiplies the base by itself.",
+    operation: (done, right) => `That is what ${done} gives. Here the operation is ${right}.`,
+    degrees: "The angle is in radians, not in degrees.",
+    logarithm: "It is the natural logarithm, not the one to base 10.",
+    operand: (name) => `That is ${name} alone.`,
+  },
 };
 
 /** A number, or what stands for one that is unknown or still to come. */

@@ -1,0 +1,85 @@
+// What does the output do when one leaf moves a little? The difference quotient beside the gradient.
+
+/** A first h for a number: about a thousandth of it, a power of ten. */
+function smallPart(x) {
+  const size = Math.abs(x);
+  return size > 0 && size < Infinity ? Number(`1e${Math.floor(Math.log10(size)) - 3}`) : 0.001;
+}
+
+/** How many digits show at least four of the difference between two numbers. */
+function digitsToTell(a, b) {
+  const [gap, size] = [Math.abs(a - b), Math.max(Math.abs(a), Math.abs(b))];
+  return gap > 0 && gap < Infinity ? Math.min(4 + Math.ceil(Math.log10(size / gap)), 17) : 4;
+}
+
+/**
+ * The output without and with a leaf moved by h, their difference quotient, and the gradient of the
+ * leaf; only a `problem` where Python would raise. Nothing of the pass itself changes.
+ */
+function nudge(pass, moved, leaf, h) {
+  const { graph, values } = pass;
+  // Both are computed by the page: between the libraries of Python and of a browser the last digits
+  // can differ, and a small h would enlarge that.
+  const run = (x) => new Pass(graph, new Map([...moved, [leaf, x]]));
+  const runs = [run(values[leaf]), run(values[leaf] + h)];
+  const failed = runs.find(({ problem }) => problem && !problem.backward);
+  if (failed) return { problem: explained(failed) };
+  const [before, after] = runs.map((run) => run.values[graph.output]);
+  const gradient = gradientAt(pass.at(graph.steps.length), leaf);
+  return { problem: null, before, after, quotient: (after - before) / h, gradient };
+}
+
+/** The part of the page that nudges a leaf and shows what comes of it. */
+class NudgeView {
+  constructor(graph, actions) {
+    this.graph = graph;
+    this.actions = actions;
+    const options = movableLeaves(graph).map((i) => element("option", { value: i }, graph.name(i)));
+    this.choice = element("select", { "aria-label": TEXT.nudge.leaf, change: () => this.choose() },
+      ...options);
+    this.field = numberField(TEXT.nudge.h, () => this.run());
+    this.result = element("div", { class: "result" });
+    this.part = experiment(TEXT.nudge.title, [this.choice,
+      element("label", {}, span("key", TEXT.nudge.by), " ", this.field),
+      worded(TEXT.nudge.action, () => this.run())], this.result);
+  }
+
+  get leaf() {
+    return Number(this.choice.value);
+  }
+
+  choose() {
+    this.field.value = String(smallPart(this.pass.values[this.leaf]));
+    this.result.replaceChildren();
+  }
+
+  update(pass) {
+    if (this.pass === pass) return;
+    const first = !this.pass;
+    this.pass = pass;
+    if (first) this.choose();
+    this.result.replaceChildren(); // it was about other numbers
+  }
+
+  run() {
+    const h = this.field.valueAsNumber;
+    const found = h && nudge(this.pass, this.actions.moved(), this.leaf, h);
+    const parts = found ? this.written(found, h) : [note(TEXT.nudge.noH)];
+    this.result.replaceChildren(...parts);
+    this.actions.say(parts.map((part) => part.textContent).join(". "));
+  }
+
+  written({ problem, before, after, quotient, gradient }, h) {
+    const { graph, leaf, pass } = this;
+    const [output, name] = [graph.name(graph.output), graph.name(leaf)];
+    if (problem) return [note(TEXT.nudge.refused(problem))];
+    const digits = digitsToTell(before, after);
+    const [from, to] = [before, after].map((x) => number(x, digits));
+    const formula = element("p", {}, TEXT.nudge.formula(output, name), " = (", dataNumber(to), " - ",
+      dataNumber(grouped(from)), ") / ", dataNumber(grouped(String(h))), " = ",
+      span("number quotient", number(quotient)));
+    const beside = element("p", {}, slope(output, name), " = ", gradientNumber(shown(gradient)));
+    const gap = typeof gradient === "number" ? number(Math.abs(quotient - gradient)) : TEXT.unknown;
+    return [formula, beside, note(TEXT.nudge.back(name, number(pass.values[leaf]), gap))];
+  }
+}
