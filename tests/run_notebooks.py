@@ -29,6 +29,9 @@ from typing import Any
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 SECONDS = 600  # for one cell
+FOLDED = re.compile(
+    r"<details>\n<summary>Solution of exercise (\d)</summary>\n\n(.*?)\n\n</details>", re.DOTALL
+)
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -125,23 +128,37 @@ def _run(path: Path) -> Any:
         displayhook_class=Hook,
         config=Config(HistoryManager={"enabled": False}),  # which nobody reads
     )
-    for i, cell in enumerate(notebook.cells):
-        if cell.cell_type != "code":
-            continue
+
+    def run(code: str, what: str) -> Any:
         shown.clear()
         faulthandler.dump_traceback_later(SECONDS, exit=True, file=sys.__stderr__)
         with redirect_stdout(Stream("stdout")), redirect_stderr(Stream("stderr")):
-            result = shell.run_cell(cell.source, store_history=True)
+            result = shell.run_cell(code, store_history=True)
         if error := result.error_before_exec or result.error_in_exec:
             lines = "".join(traceback.format_exception(error))
-            raise RuntimeError(f"cell {i} of {path.name} raises\n{lines}")
+            raise RuntimeError(f"{what} of {path.name} raises\n{lines}")
+        return result
+
+    for i, cell in enumerate(notebook.cells):
+        if cell.cell_type != "code":
+            continue
+        result = run(cell.source, f"cell {i}")
         cell.execution_count = result.execution_count
         cell.outputs = list(shown)
         for output in cell.outputs:
             if output.output_type == "execute_result":
                 output.execution_count = cell.execution_count
+    for exercise, code in solutions(notebook.cells[-1].source):
+        run(code, f"solution {exercise}")
     faulthandler.cancel_dump_traceback_later()
     return notebook
+
+
+def solutions(text: str) -> Iterator[tuple[str, str]]:
+    """(number of the exercise, code) of each block of Python in the folded solutions."""
+    for exercise, solution in FOLDED.findall(text):
+        for code in re.findall(r"```python\n(.*?)```", solution, re.DOTALL):
+            yield exercise, code
 
 
 # --- what a learner sees --------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Do the notebooks run, and show what is stored in them?
+"""Do the notebooks and the solutions of their exercises run, and show what is stored in them?
 
 All nine together take about a minute. Stored outputs that are no longer current are
 renewed by `python tests/run_notebooks.py --write`.
@@ -14,7 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from run_notebooks import NOTEBOOKS, changes, difference, executed, stored
+from run_notebooks import FOLDED, NOTEBOOKS, changes, difference, executed, stored
 
 NEEDED = ("IPython", "nbformat", "matplotlib", "sklearn")
 MEGABYTE = 1_000_000
@@ -67,6 +67,17 @@ def test_there_are_exercises_at_the_end(path):
     exercises = re.findall(r"^(\d)\. \S.+", text.split("## Exercises\n")[1], re.MULTILINE)
     assert len(exercises) >= 3
     assert exercises == list("12345")[: len(exercises)]
+
+
+@every_notebook
+def test_each_exercise_has_a_solution_folded_below_all_of_them(path):
+    exercises, *rest = "".join(cells(path)[-1]["source"]).partition("\n\n<details>")
+    folded = FOLDED.findall("".join(rest))
+    asked = re.findall(r"^(\d)\. \S.+", exercises.split("## Exercises\n")[1], re.MULTILINE)
+    assert [exercise for exercise, _ in folded] == asked
+    assert all(len(solution) > 100 for _, solution in folded)
+    assert "".join(rest).count("<details>") == len(folded)
+    assert any("```python" in solution for _, solution in folded)  # the notebook's run runs it
 
 
 @every_notebook
