@@ -83,6 +83,7 @@ def _run(path: Path) -> Any:
     from traitlets.config import Config
 
     shown: list[Any] = []  # what the cell that runs has put out
+    displays: dict[str, Any] = {}  # what can still be replaced, by its display id
 
     class Stream(io.TextIOBase):
         def __init__(self, name: str) -> None:
@@ -95,8 +96,24 @@ def _run(path: Path) -> Any:
             return len(text)
 
     class Publisher(DisplayPublisher):
-        def publish(self, data: Any, metadata: Any = None, **_: Any) -> None:
-            shown.append(new_output("display_data", data, metadata=metadata or {}))
+        def publish(
+            self,
+            data: Any,
+            metadata: Any = None,
+            *,
+            transient: Any = None,
+            update: bool = False,
+            **_: Any,
+        ) -> None:
+            output = new_output("display_data", data, metadata=metadata or {})
+            key = (transient or {}).get("display_id")
+            if update:  # what was shown under this id is replaced, where it stands
+                if key in displays:
+                    displays[key].update(output)
+                return
+            shown.append(output)
+            if key is not None:
+                displays[key] = output
 
     class Hook(DisplayHook):
         def write_output_prompt(self) -> None:
@@ -193,7 +210,7 @@ def outputs(cell: Any) -> Iterator[tuple[str, str]]:
 
 def _player(html: str) -> str:
     recorded = json.loads(_RECORDED.findall(html)[0])
-    recorded.pop("picture")  # laid out by the fonts of the machine
+    recorded.pop("pictures")  # laid out by the fonts of the machine
     return _KEY.sub("", json.dumps(recorded) + _SCRIPT.findall(html)[0])
 
 
