@@ -32,10 +32,11 @@ class DescendView {
       preserveAspectRatio: "none" }, this.line);
     this.falls = element("div", { class: "falls" }, this.ends[0], this.picture, this.ends[1]);
     const whom = descending(graph).map((i) => graph.name(i));
+    const rule = whom.length ? TEXT.descend.rule(whom) : TEXT.descend.fixed;
     this.part = experiment(TEXT.descend.title, [
       element("label", {}, span("key", TEXT.descend.rate), " ", this.rate),
       worded(TEXT.descend.action, () => this.run()),
-    ], note(TEXT.descend.rule(whom)), this.result, this.falls);
+    ], note(rule), this.result, this.falls);
   }
 
   /** A line belongs to the steps taken one after the other: any other change begins a new one. */
@@ -49,9 +50,9 @@ class DescendView {
 
   run() {
     const rate = this.rate.valueAsNumber;
+    if (!descending(this.graph).length) return this.say(TEXT.descend.fixed);
     if (!(rate > 0 && rate < Infinity)) return this.say(TEXT.descend.noRate);
     const { pass, history, actions, graph } = this;
-    if (!descending(graph).length) return this.say(TEXT.descend.fixed);
     if (pass.problem) return this.say(TEXT.descend.refused(explained(pass)));
     const moves = gradientStep(pass, rate);
     const tried = new Pass(graph, new Map([...actions.moved(), ...moves]));

@@ -35,11 +35,13 @@ function weigh(picture, now, on) {
 /** The panel of the experiments, hidden until it is asked for, and the button that asks. */
 class ExperimentsView {
   constructor(graph, actions) {
-    const usable = movableLeaves(graph).length > 0;
-    this.views = usable ? [new NudgeView(graph, actions), new DescendView(graph, actions)] : [];
+    this.graph = graph;
+    this.actions = actions;
+    this.views = []; // made when they are first asked for
     this.open = false;
     this.toggle = worded(TEXT.experiments, () => {
       this.open = !this.open;
+      if (!this.section.hasChildNodes()) this.build();
       actions.render();
     });
     this.weighed = false; // whether edges are as thick as their contributions
@@ -48,8 +50,14 @@ class ExperimentsView {
       actions.render();
     });
     this.legend = note("");
-    this.section = element("section", { class: "experiments", "aria-label": TEXT.experiments },
-      ...this.views.map(({ part }) => part),
+    this.section = element("section", { class: "experiments", "aria-label": TEXT.experiments });
+  }
+
+  build() {
+    const { graph, actions } = this;
+    const usable = movableLeaves(graph).length > 0;
+    if (usable) this.views = [new NudgeView(graph, actions), new DescendView(graph, actions)];
+    this.section.append(...this.views.map(({ part }) => part),
       experiment(TEXT.weights.title, [this.weights], this.legend));
   }
 

@@ -138,6 +138,8 @@ class PredictView {
   /** Mark the node that is asked for in the picture. */
   mark(picture) {
     const asked = this.hiding ? this.question.asked : -1;
+    if (asked < 0 && !this.marked) return;
+    this.marked = asked >= 0;
     picture.nodes.forEach(({ group }, i) => group.toggleAttribute("data-asked", i === asked));
   }
 

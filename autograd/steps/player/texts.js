@@ -96,7 +96,7 @@ const TEXT = {
     line: (name, from, to, k) =>
       `${name} from ${from} to ${to} in ${k === 1 ? "1 step" : `${k} steps`}`,
     noRate: "The rate is a number above 0.",
-    fixed: "Step refused: no parameter can be moved.",
+    fixed: "No step can be taken: the page cannot move the parameters.",
     refused: (problem) => `Step refused: ${problem}. The leaves stay as they are.`,
   },
   weights: {
