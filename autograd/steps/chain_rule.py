@@ -221,6 +221,7 @@ class Explanation(NamedTuple):
     def _repr_latex_(self) -> str:
         """The uses, and the paths, each in symbols with its numbers below it; and the sum."""
         rows = [self._latex_sum(terms) for terms in (self.uses, self.paths) if terms]
+        rows[1:] = [rf"{row} \quad \text{{(paths, without factors of 1)}}" for row in rows[1:]]
         rows.append(LATEX.number(self.total, DIGITS))
         left = partial_derivative(self.output, self.name)
         right = " \\\\[4pt]\n&= ".join(rows)

@@ -1,93 +1,173 @@
-// How does the output depend on one node? The chain rule, written out for the node that was clicked.
+// Why does a node have its gradient? The sum over its uses, of which each can be opened in turn.
 
-const MOST_PATHS = 20;
-const MANY_PATHS = 10; // of more, only what is in view is laid out
+const MOST_TERMS = 8; // of a longer sum the terms are listed below it only
+const MANY_TERMS = 20; // of a longer list only what is in view is laid out
 
-/** The panel that writes out, for one node, every path of the chain rule. */
+/** The panel that explains the gradient of the node that was clicked, or of a use opened in it. */
 class ChainView {
   constructor(graph, actions) {
     this.graph = graph;
     this.actions = actions;
     this.title = element("h3");
     this.closer = button("close", () => actions.select(-1));
+    this.trailed = element("nav", { "aria-label": TEXT.trail });
+    this.result = element("div");
     this.body = element("div", { class: "body" });
     const head = element("header", {}, this.title, this.closer);
-    this.section = element("section", { class: "chain", role: "dialog" }, head, this.body);
+    const sum = element("div", { class: "sum" }, head, this.trailed, this.result);
+    this.section = element("section", { class: "chain", role: "dialog" }, sum, this.body);
     this.select(-1);
   }
 
-  select(i) {
+  /** Explain node i; `trail` leads from the node that was clicked to it, from use to use. */
+  select(i, trail = [i]) {
     this.node = i;
     this.section.hidden = i < 0;
     this.lit = null;
-    this.written = null;
+    this.terms = null;
     if (i < 0) return;
     const title = TEXT.chain(this.graph.name(i));
     setText(this.title, title);
     setAttribute(this.section, "aria-label", title);
-    this.paths = pathsTo(this.graph, i, MOST_PATHS);
-    this.lit = this.paths.edges;
+    this.trail = trail;
+    this.uses = this.graph.uses[i];
+    this.lit = new Set(this.uses.map(({ edge }) => edge));
   }
 
   /** The texts stay, and only numbers change, as long as the node is the same. */
   build(pass) {
-    const { graph, node } = this;
-    const { count, found } = this.paths;
+    const { graph, node, uses, trail } = this;
     const [output, name] = [graph.name(graph.output), graph.name(node)];
+    const steps = trail.slice(0, -1).flatMap((i, k) => [element("button", { type: "button",
+      "data-node": i, click: () => this.actions.select(i, trail.slice(0, k + 1)) }, graph.name(i)),
+    " ← "]);
+    this.trailed.replaceChildren(...steps, name);
+    this.trailed.hidden = trail.length === 1;
+    this.terms = uses.map((use) => this.use(pass, use));
+    const paths = pathsTo(graph, node).filter(() => uses.length);
+    this.paths = paths.map((path) => this.path(pass, path));
     this.total = cell(gradientNumber(""));
-    this.terms = found.map(() => cell(gradientNumber("")));
-    this.written = found.map((path) => this.path(pass, path));
-    const rest = count - BigInt(found.length);
-    const terms = this.terms.flatMap(({ value }, k) => [k ? " + " : "", value]);
-    const total = [this.total.value];
-    const lines = count > 1n ? [[...terms, rest ? " + …" : ""], total] : [total];
-    const result = equation([slope(output, name)], ...lines);
-    if (graph.nodes[node].kind === "constant") return [note(TEXT.constant)];
-    if (node === graph.output) return [note(TEXT.itself), result];
-    if (!count) return [note(TEXT.noPath(output, name)), result];
-    const parts = [note(TEXT.paths(count, output, name)), ...this.written.map(({ part }) => part)];
-    return rest ? [...parts, note(TEXT.others(rest)), result] : [...parts, result];
+    this.added = uses.map(() => cell(gradientNumber("")));
+    const sum = this.added.flatMap(({ value }, k) => [k ? " + " : "", value]);
+    const added = uses.length > MOST_TERMS ? [span("note", TEXT.sumOfUses(uses.length))] : sum;
+    this.result.replaceChildren(
+      equation([slope(output, name)], ...(uses.length > 1 ? [added] : []), [this.total.value]));
+    const list = element("ul", { class: uses.length > MANY_TERMS ? "many" : "" },
+      ...this.terms.map(({ part }) => part));
+    const count = paths.reduce((sum, path) => sum + path.count, 0);
+    this.body.replaceChildren(...(uses.length ? [note(TEXT.uses(uses.length)), list]
+      : [note(graph.nodes[node].kind === "constant" ? TEXT.constant
+        : node === graph.output ? TEXT.itself : TEXT.noPath(output, name))]),
+    ...(count ? [note(TEXT.paths(count)), ...this.paths.map(({ part }) => part)] : []));
+    this.section.scrollTop = 0;
   }
 
-  /** One path: the nodes on it, the slopes between these in symbols and in numbers, the product. */
+  /** A use in one line, as a button that opens it. */
+  use(pass, use) {
+    const { graph, actions, trail } = this;
+    const { from, edge } = use;
+    const factors = [[slope(graph.name(graph.output), graph.name(from))], factor(pass, edge)];
+    const term = termOf(factors, [gradientNumber(""), dataNumber("")]);
+    const several = this.uses.filter((other) => other.from === from).length > 1;
+    term.symbols.append(span("note", several ? ` ${TEXT.operand(edge.operand)}` : ""));
+    const opener = element("button", { type: "button", class: "use", "data-node": from,
+      title: TEXT.open(graph.name(from)), click: () => actions.select(from, [...trail, from]) },
+    term.symbols, term.numbers);
+    return { ...term, part: element("li", this.lights([edge]), opener), of: (now) => {
+      const { upstream, local, product } = contributionOf(now, use);
+      return { numbers: [upstream, local], product, silent: upstream === 0 };
+    } };
+  }
+
+  /** A path: the nodes on it, and the product in names and in numbers. */
   path(pass, path) {
     const { graph } = this;
-    const route = [nameOf(graph, graph.output)];
-    const [slopes, symbols, line] = [[], [], []];
-    const numbers = path.map(({ from, edge }, k) => {
-      if (k) [slopes, symbols, line].forEach((written) => written.push(" × "));
-      route.push(" → ", nameOf(graph, edge.parent));
-      slopes.push(slope(graph.name(from), graph.name(edge.parent)));
-      const apart = path.length > 1 && edge.symbols.some((part) => / [-+*/] |^-/.test(part));
-      const factor = inSymbols(pass, edge.symbols);
-      symbols.push(...(apart ? ["(", ...factor, ")"] : factor));
-      const local = cell(dataNumber(""));
-      line.push(local.value);
-      return local;
-    });
-    const product = cell(gradientNumber(""));
-    const alone = new Set(path.map(({ edge }) => edge));
-    const part = element("div", { class: "path", pointerenter: () => this.actions.light(alone),
-      pointerleave: () => this.actions.light(this.lit) },
-    element("div", { class: "route" }, ...route),
-    element("div", { class: "slopes" }, ...slopes),
-    equation([], symbols, ...(path.length > 1 ? [line] : []), [product.value]));
-    return { path, part, numbers, product };
+    const edges = path.uses.map(({ edge }) => edge);
+    const slopes = edges.filter((edge) => !isOne(graph, edge));
+    const alone = slopes.length === 1 && path.count === 1;
+    const term = termOf(slopes.map((edge) => factor(pass, edge, alone)),
+      slopes.map(() => dataNumber("")), path.count);
+    const route = edges.flatMap(({ parent }) => [" → ", nameOf(graph, parent)]);
+    const part = element("div", { class: "path", ...this.lights(edges) },
+      element("div", { class: "route" }, nameOf(graph, graph.output), ...route),
+      term.symbols, term.numbers);
+    return { ...term, part, of: (now) => {
+      const { locals, product, silent } = productAlong(now, path);
+      return { numbers: locals, product, silent };
+    } };
+  }
+
+  /** Listeners that light some edges alone while the pointer is there. */
+  lights(edges) {
+    return { pointerenter: () => this.actions.light(new Set(edges)),
+      pointerleave: () => this.actions.light(this.lit) };
   }
 
   update(pass) {
     if (this.node < 0) return;
-    if (!this.written) this.body.replaceChildren(...this.build(pass));
-    this.body.classList.toggle("many", this.written.length > MANY_PATHS);
-    const { steps } = this.graph;
-    write(this.total, shown(gradientAt(pass.at(steps.length), this.node)));
-    this.written.forEach(({ path, numbers, product }, i) => {
-      const result = productAlong(pass, path);
-      const text = shown(result.product);
-      write(product, text);
-      write(this.terms[i], i ? grouped(text) : text);
-      const locals = result.locals.map(shown);
-      locals.forEach((local, k) => write(numbers[k], k ? grouped(local) : local));
-    });
+    if (!this.terms) this.build(pass);
+    const total = gradientAt(pass.at(this.graph.steps.length), this.node);
+    write(this.total, shown(total));
+    const texts = writeTerms(pass, this.terms, total);
+    texts.forEach((text, k) => write(this.added[k], k ? grouped(text) : text));
+    writeTerms(pass, this.paths, total);
   }
+}
+
+/** A local derivative in names, in parentheses where it would fall apart in a product. */
+function factor(pass, { symbols }, alone = false) {
+  const apart = !alone && symbols.some((part) => / [-+*/] |^-/.test(part));
+  const parts = inSymbols(pass, symbols);
+  return apart ? ["(", ...parts, ")"] : parts;
+}
+
+/** A product in names, and in numbers, which are written later; twice a × b is 2 × (a × b). */
+function termOf(factors, numbers, count = 1) {
+  const times = (parts) => {
+    const line = parts.flatMap((part, k) => (k ? [" × ", ...part] : part));
+    const inside = line.length ? line : ["1"];
+    if (count === 1) return inside;
+    return parts.length > 1 ? [`${count} × (`, ...inside, ")"] : [`${count} × `, ...inside];
+  };
+  const cells = numbers.map((value) => cell(value));
+  const result = cell(gradientNumber(""));
+  const silence = span("note", TEXT.silent);
+  const written = span("", ...times(numbers.map((value) => [value])), " = ");
+  return { cells, result, silence, written, count,
+    symbols: span("symbols", ...times(factors)),
+    numbers: span("numbers", "= ", written, result.value, silence) };
+}
+
+/** Write the numbers of a sum of products; returns what they contribute, as it is shown. */
+function writeTerms(pass, terms, total) {
+  const values = terms.map((term) => term.of(pass));
+  const products = values.map(({ product }) => product);
+  const known = typeof total === "number" && !products.includes(null);
+  const digits = known ? digitsThatAddUp(products, total) : 4;
+  const text = (x) => (x === null ? TEXT.unknown : number(x, digits));
+  return terms.map(({ cells, result, silence, written, count }, i) => {
+    const { numbers, silent } = values[i];
+    const lone = cells.length === 1 && count > 1;
+    cells.forEach((each, k) => {
+      const local = text(numbers[k]);
+      write(each, k || lone ? grouped(local) : local);
+    });
+    write(result, text(products[i]));
+    silence.hidden = !silent;
+    written.hidden = silent || (cells.length < 2 && count === 1); // the result alone says it
+    return text(products[i]);
+  });
+}
+
+/** As in Python: the fewest digits in which the terms of a sum add up to the total in 4 digits. */
+function digitsThatAddUp(terms, total) {
+  const goal = Number(number(total));
+  const size = Math.abs(goal);
+  const unit = size > 0 && size < Infinity ? 10 ** (Math.floor(Math.log10(size)) - 3) : 0;
+  const most = 1.01 * unit + terms.reduce((sum, term) => sum + Math.abs(term), 0) * 2 ** -49;
+  for (let digits = 4; digits < 17; digits++) {
+    const found = terms.reduce((sum, term) => sum + Number(number(term, digits)), 0);
+    if (!(Math.abs(found - goal) > most)) return digits;
+  }
+  return 17;
 }

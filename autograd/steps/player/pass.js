@@ -39,12 +39,14 @@ class Graph {
     this.entries = new Map(); // node -> its backward step, with its place `b` among these
     this.completeAt = new Int32Array(this.size).fill(-1); // the last one that can change a gradient
     this.awaited = new Int32Array(this.size); // how many contributions a node receives in all
+    this.uses = this.nodes.map(() => []); // of each node, in the order of the pass
     this.backward.forEach((entry, b) => {
       this.steps.push({ phase: "backward", node: entry.node });
       this.entries.set(entry.node, { ...entry, b });
       for (const j of this.nodes[entry.node].parents) this.completeAt[j] = b;
       for (const edge of entry.edges) {
         this.awaited[edge.parent]++;
+        this.uses[edge.parent].push({ from: entry.node, edge, b });
         edge.recorded = edge.local_value === undefined ? null : read(edge.local_value);
       }
     });
@@ -175,49 +177,52 @@ function isComplete(now, i) {
 
 // --- the chain rule ------------------------------------------------------------------------------
 
-/**
- * The paths along which the output depends on a node: how many there are, the edges on any of
- * them, and the first `most`, each a list of { from, edge }.
- */
-function pathsTo(graph, target, most) {
-  const edgesOf = (i) => (graph.entries.has(i) ? graph.entries.get(i).edges : []);
-  const ways = new Array(graph.size).fill(0n); // from each node down to the target
-  const edges = new Set();
-  ways[target] = 1n;
-  for (let i = target + 1; i <= graph.output; i++) {
-    for (const edge of edgesOf(i)) {
-      ways[i] += ways[edge.parent];
-      if (ways[edge.parent]) edges.add(edge);
-    }
-  }
-  const found = [];
-  const waiting = [{ node: graph.output, edge: null, above: null }];
-  while (waiting.length && found.length < most && ways[graph.output]) {
-    const here = waiting.pop();
-    if (here.node === target) {
-      const path = [];
-      for (let { edge, above } = here; above; { edge, above } = above) {
-        path.unshift({ from: above.node, edge });
-      }
-      found.push(path);
-    } else {
-      const open = edgesOf(here.node).filter((edge) => ways[edge.parent]);
-      for (const edge of open.reverse()) waiting.push({ node: edge.parent, edge, above: here });
-    }
-  }
-  return { count: ways[graph.output], found, edges };
+const MOST = { paths: 8, factors: 6 }; // with more paths, or a longer one, none is written out
+
+/** Whether the local derivative along an edge is 1, whatever the leaves are. */
+function isOne(graph, { symbols, local }) {
+  return symbols.length === 1 && symbols[0] === "1" && graph.values[local] === 1;
 }
 
-/** The local derivatives along a path and their product, null where they are unknown. */
-function productAlong(pass, path) {
-  const lost = pass.problem && !pass.problem.backward;
-  let product = lost ? null : 1;
-  const locals = path.map(({ edge }) => {
-    let local = null;
-    const error = lost || raised(() => (local = pass.local(edge)));
-    // As in the pass, a 0 lets nothing more through, not even what is infinite or undefined.
-    if (product !== null && product !== 0) product = error ? null : product * local;
-    return error ? null : local;
-  });
-  return { locals, product };
+/** What a use contributes, and by which factors; null for what is unknown. */
+function contributionOf(pass, { edge, b }) {
+  const upstream = b > pass.failedAt ? null : pass.upstream[b];
+  if (upstream === 0) return { upstream, local: null, product: 0 }; // it passes nothing on
+  const passed = pass.contributions[b].find((each) => each.edge === edge);
+  return { upstream, local: localOf(pass, edge), product: passed ? passed.product : null };
+}
+
+/**
+ * All paths from the output to a node, none if they are too many or one is too long. A path is a
+ * list of uses; `count` paths go along the same nodes by the same derivatives, as two in `x * x`.
+ */
+function pathsTo(graph, target) {
+  const found = [];
+  const waiting = [{ node: target, uses: [], length: 0 }];
+  while (waiting.length) {
+    const { node, uses, length } = waiting.pop();
+    if (node === graph.output) found.push(uses);
+    for (const use of [...graph.uses[node]].reverse()) {
+      const longer = length + (isOne(graph, use.edge) ? 0 : 1);
+      waiting.push({ node: use.from, uses: [use, ...uses], length: longer });
+      if (longer > MOST.factors || waiting.length + found.length > MOST.paths) return [];
+    }
+  }
+  const alike = new Map();
+  for (const uses of found) {
+    const key = JSON.stringify(uses.map(({ from, edge }) => [from, edge.symbols]));
+    alike.set(key, { uses, count: alike.has(key) ? alike.get(key).count + 1 : 1 });
+  }
+  return [...alike.values()];
+}
+
+/** The numbers along a path, without factors of 1, and their product; null for what is unknown. */
+function productAlong(pass, { uses, count }) {
+  const passed = uses.map((use) => contributionOf(pass, use));
+  const slopes = passed.filter((_, k) => !isOne(pass.graph, uses[k].edge));
+  const locals = slopes.map(({ local }) => local);
+  const silent = passed.some(({ upstream }) => upstream === 0);
+  const unknown = passed.some(({ product }) => product === null);
+  const product = silent ? 0 : unknown ? null : count * locals.reduce((x, local) => x * local, 1);
+  return { locals, product, silent };
 }

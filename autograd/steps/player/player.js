@@ -21,7 +21,7 @@ class Player {
     this.speed = 1;
     this.timer = 0;
     const actions = {
-      select: (i) => this.select(i),
+      select: (i, trail) => this.select(i, trail),
       light: (edges) => this.picture.update(this.pass.at(this.position), edges),
       value: (i) => this.pass.values[i],
       set: (i, x) => this.set(i, x),
@@ -183,10 +183,10 @@ class Player {
     this.render();
   }
 
-  select(i) {
+  select(i, trail) {
     if (i >= 0 && this.predictView.hiding) return setText(this.said, TEXT.predict.chain);
     const before = this.chainView.node;
-    this.chainView.select(i);
+    this.chainView.select(i, trail);
     this.render();
     const focused = i < 0 ? this.picture.nodes[before].group : this.chainView.closer;
     focused.focus({ preventScroll: true });

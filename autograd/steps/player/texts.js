@@ -57,12 +57,17 @@ const TEXT = {
   inBackward: (call) => `backward of ${call}`,
 
   chain: (name) => `Chain rule of ${name}`,
-  paths: (count, from, to) => count === 1n
-    ? `One path leads from ${from} to ${to}.` : `${count} paths lead from ${from} to ${to}:`,
-  others: (count) => `and ${count} more`,
+  open: (name) => `Chain rule of ${name}, in turn`,
+  trail: "From the node that was clicked",
+  uses: (count) => count === 1 ? "Its only use: gradient × local derivative"
+    : `Its ${count} uses: gradient × local derivative`,
+  sumOfUses: (count) => `the sum over ${count} uses`,
+  paths: (count) => count === 1 ? "Along the only path, without factors of 1"
+    : `Along the ${count} paths, without factors of 1`,
+  silent: "nothing is passed on",
   noPath: (from, to) => `No derivative leads from ${from} to ${to}.`,
   constant: "A plain number receives no gradient.",
-  itself: "The output itself: every path starts here.",
+  itself: "The output itself: the gradient begins here, as 1.",
 
   leaves: "Leaves",
   reset: "Reset",

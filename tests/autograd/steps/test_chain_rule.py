@@ -70,7 +70,8 @@ next, the gradient of a use: explain(f, "e")"""
         r"_{-6 \cdot 1 = -6} \\[4pt]",
         rf"&\quad {{}}+ \underbrace{{{slope_d} \cdot 1}}_{{-6 \cdot 1 = -6}} \\[4pt]",
         r"&= \underbrace{d \cdot b}_{6 \cdot \left(-2\right) = -12}"
-        r" + \underbrace{2 \cdot e}_{2 \cdot \left(-6\right) = -12} \\[4pt]",
+        r" + \underbrace{2 \cdot e}_{2 \cdot \left(-6\right) = -12}"
+        r" \quad \text{(paths, without factors of 1)} \\[4pt]",
         "&= -24",
         r"\end{aligned}",
         "$$",

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import nn
 from autograd import Primitive, Value, ops, where
 from autograd.steps import BackwardStep, Steps, steps
 from autograd.steps.player import read
@@ -32,6 +33,12 @@ from tests.autograd.steps.player_page import (
     neuron,
     touch,
     view,
+)
+from tests.autograd.steps.test_chain_rule import (
+    NUMBER,
+    assert_adds_up,
+    assert_multiplies,
+    digits_in,
 )
 
 inf, nan = math.inf, math.nan
@@ -598,6 +605,8 @@ def test_beyond_an_error_numbers_are_unknown_until_the_leaf_comes_back(
     assert re.search(r"= y = 2\b", panel.replace("\n", " ").replace("\xa0", " "))
     browsed.press("End")
     assert browsed.find(".leaves input[type=number]").first.input_value() == "0"
+    for i in range(len(browsed.names)):  # those without a use have unknown gradients too
+        browsed.node(i).dispatch_event("click")
     browsed.node(0).click()
     assert "?" in browsed.find(".chain").inner_text()
     fill(browsed, [0.5])
@@ -678,7 +687,12 @@ def test_a_gradient_that_was_complete_before_an_error_stays_known(
 # --- the chain rule -------------------------------------------------------------------------------
 
 
-def test_a_node_shows_every_path_its_products_and_their_sum(
+def texts(found: Any) -> list[str]:
+    """What is seen of these elements, each in one line."""
+    return [" ".join(each.split()) for each in found.all_inner_texts()]
+
+
+def test_a_node_shows_the_sum_over_its_uses_and_whole_paths(
     open_page: Callable[..., Page],
 ) -> None:
     x = Value(3.0, "x")
@@ -687,27 +701,51 @@ def test_a_node_shows_every_path_its_products_and_their_sum(
     browsed.node(0).click()
     chain = browsed.find(".chain")
     assert chain.get_attribute("aria-label") == "Chain rule of x"
-    text = " ".join(chain.inner_text().replace("\n", " ").split())
-    assert "3 paths lead from L to x" in text
-    routes = [path.inner_text() for path in chain.locator(".route").all()]
-    assert routes == ["L → v1 → y → x", "L → v1 → y → x", "L → x"]
-    products = [path.locator(".right").last.inner_text() for path in chain.locator(".path").all()]
-    assert products == ["6", "6", "1"]
-    assert chain.locator(".path").first.locator(".right").nth(1).inner_text() == "1 × 2 × 3"
-    sums = chain.locator(".body > .equation .right")
-    assert [found.inner_text() for found in sums.all()] == ["6 + 6 + 1", "13"]
+    assert "Its 3 uses: gradient × local derivative" in chain.inner_text()
+    assert "Along the 3 paths, without factors of 1" in chain.inner_text()
+    assert texts(chain.locator(".sum .right")) == ["1 + 6 + 6", "13"]
+    assert texts(chain.locator(".use .numbers")) == ["= 1 × 1 = 1", *["= 2 × 3 = 6"] * 2]
+    assert texts(chain.locator(".use .symbols .note")) == ["", "as operand 1", "as operand 2"]
+    assert texts(chain.locator(".route")) == ["L → x", "L → v1 → y → x"]
+    assert texts(chain.locator(".path .symbols")) == ["1", "2 × (2 × x)"]
+    assert texts(chain.locator(".path .numbers")) == ["= 1", "= 2 × (2 × 3) = 12"]
     fill(browsed, [-4.0])
-    assert [found.inner_text() for found in sums.all()] == ["-8 + (-8) + 1", "-15"]
+    assert texts(chain.locator(".sum .right")) == ["1 + (-8) + (-8)", "-15"]
+    assert texts(chain.locator(".use .numbers"))[1:] == ["= 2 × (-4) = -8"] * 2
+    assert texts(chain.locator(".path .numbers")) == ["= 1", "= 2 × (2 × (-4)) = -16"]
 
 
-def test_the_paths_are_lit_and_the_one_pointed_at_alone(open_page: Callable[..., Page]) -> None:
+def test_a_use_is_opened_in_turn_and_the_way_back_is_shown(open_page: Callable[..., Page]) -> None:
+    x = Value(3.0, "x")
+    browsed = open_page(steps(named("L", named("h", x * 2).tanh())))
+    chain = browsed.find(".chain")
+    browsed.node(0).click()
+    assert chain.locator("nav").is_hidden()
+    for name, trail in [("h", "x ← h"), ("L", "x ← h ← L")]:
+        chain.locator(".use").click()
+        assert chain.locator("h3").inner_text() == f"Chain rule of {name}"
+        assert texts(chain.locator("nav")) == [trail]
+        assert browsed.find(".edge.lit").count() == (1 if name == "h" else 0)
+    assert "The output itself" in chain.inner_text()
+    chain.locator("nav button", has_text="h").click()
+    assert chain.locator("h3").inner_text() == "Chain rule of h"
+    assert texts(chain.locator("nav")) == ["x ← h"]
+    browsed.press("Escape")
+    assert chain.is_hidden()
+
+
+def test_the_uses_are_lit_and_what_is_pointed_at_alone(open_page: Callable[..., Page]) -> None:
     x = Value(3.0, "x")
     browsed = open_page(steps(named("L", named("y", x * x) * 2 + x)))
     browsed.node(0).click()
-    assert browsed.find(".edge.lit").count() == 5
-    assert browsed.find(".edge.unlit").count() == 1  # from the 2
-    browsed.find(".path").last.hover()
+    assert browsed.find(".edge.lit").count() == 3
+    assert browsed.find(".edge.unlit").count() == 3
+    browsed.find(".use").last.hover()
     assert browsed.find(".edge.lit").count() == 1
+    browsed.find(".path").last.hover()
+    assert browsed.find(".edge.lit").count() == 3
+    browsed.find("button.close").hover()
+    assert browsed.find(".edge.lit").count() == 3
     browsed.find("button.close").click()
     assert browsed.find(".edge.lit").count() == 0
 
@@ -735,10 +773,8 @@ def focused(browsed: Page) -> str:
     return label
 
 
-def test_of_very_many_paths_twenty_are_written_and_the_rest_is_counted(
-    open_page: Callable[..., Page],
-) -> None:
-    """y + y seventy times over: 2^70 paths, more than a float counts exactly."""
+def test_of_very_many_paths_none_is_written(open_page: Callable[..., Page]) -> None:
+    """y + y seventy times over: 2^70 paths, and two uses."""
     x = Value(1e-9, "x")
     total = x
     for _ in range(70):
@@ -746,17 +782,90 @@ def test_of_very_many_paths_twenty_are_written_and_the_rest_is_counted(
     browsed = open_page(steps(total))
     browsed.node(0).click()
     chain = browsed.find(".chain")
-    assert f"{2**70} paths lead" in chain.inner_text()
-    assert f"and {2**70 - 20} more" in chain.inner_text()
-    assert chain.locator(".path").count() == 20
-    assert chain.locator(".body > .equation .right").last.inner_text() == number(2.0**70)
+    assert chain.locator(".path").count() == 0
+    half = number(2.0**69 * 1.0)
+    assert texts(chain.locator(".use .numbers")) == [f"= {half} × 1 = {half}"] * 2
+    assert texts(chain.locator(".sum .right"))[-1] == number(2.0**70)
+
+
+@pytest.mark.parametrize("width", [1024, 700, 390])
+def test_the_sum_stays_in_view_however_many_uses_there_are(
+    open_page: Callable[..., Page], width: int
+) -> None:
+    bias = Value(0.5, "bias")
+    total = named("L", sum([(bias * k).tanh() for k in range(1, 41)], Value(0.0, "start")))
+    browsed = open_page(steps(total), viewport={"width": width, "height": 800})
+    browsed.node(browsed.names.index("bias")).dispatch_event("click")
+    assert texts(browsed.find(".sum .right"))[0] == "the sum over 40 uses"
+    browsed.find(".use").nth(25).scroll_into_view_if_needed()
+    seen = browsed.run(
+        """return ['h3', '.right:last-child'].map((part) => {
+            const box = root.querySelector(`.sum ${part}`).getBoundingClientRect();
+            const at = root.elementFromPoint(box.x + 5, box.y + box.height / 2);
+            return root.querySelector('.sum').contains(at);
+        });"""
+    )
+    assert seen == [True, True]
+
+
+def mlp_loss() -> Value:
+    nn.seed(2)
+    model = nn.MLP(2, [2, 1], activation="tanh")
+    return nn.mse([model([1.5, -2.0]), model([0.3, 0.8])], [0.5, -1.0])
+
+
+def softmax_loss() -> Value:
+    logits = [Value(value, f"z{i}") for i, value in enumerate([1.0, 2.0, 0.5])]
+    return nn.cross_entropy_with_logits(logits, 1)
+
+
+def cancelling() -> Value:
+    w, x = Value(1.0, "w"), Value(1234567.8, "x")
+    return w * x - w * 1234567.25
+
+
+@pytest.mark.parametrize("build", [mlp_loss, softmax_loss, cancelling])
+def test_what_the_panel_shows_adds_and_multiplies(
+    open_page: Callable[..., Page], build: Callable[[], Value]
+) -> None:
+    """For every node, as it was recorded and after a leaf has moved."""
+    browsed = open_page(steps(build()))
+    for moved in (False, True):
+        if moved:
+            fill(browsed, [0.7])
+        for rows, total in shown_sums(browsed):
+            digits = digits_in([each for row in rows for each in re.findall(NUMBER, row)])
+            results = []
+            for row in rows:
+                *factors, result = row.removeprefix("= ").split(" = ")
+                results += re.findall(NUMBER, result)
+                if factors:
+                    assert_multiplies(factors[0], results[-1], digits)
+            assert_adds_up(results, total)
+
+
+def shown_sums(browsed: Page) -> list[tuple[list[str], str]]:
+    """For each node the numbers of its uses, and of its paths, as they are shown; and the sum."""
+    found: list[tuple[list[str], str]] = browsed.run(
+        """const found = [];
+        for (const node of root.querySelectorAll('.stage .node')) {
+            node.dispatchEvent(new MouseEvent('click', { bubbles: true }));
+            const total = [...root.querySelectorAll('.sum .right')].pop().innerText.trim();
+            for (const part of ['.use', '.path']) {
+                const rows = [...root.querySelectorAll(`${part} .numbers`)];
+                if (rows.length) found.push([rows.map((row) => row.innerText.trim()), total]);
+            }
+        }
+        return found;"""
+    )
+    return found
 
 
 @pytest.mark.parametrize(
     ("which", "said"),
     [
         ("2", "A plain number receives no gradient."),
-        ("L", "The output itself: every path starts here."),
+        ("L", "The output itself: the gradient begins here, as 1."),
         ("c", "No derivative leads from L to c."),
     ],
 )
