@@ -58,28 +58,28 @@ class Overview {
   }
 
   /** Take a size that suits the stage, and a corner in which a view shows no part of this step. */
-  place({ x, y, scale }) {
+  place(view) {
     const { size, box, picture } = this.view;
     const most = (length, other) => (box[length] > LONG * box[other]
       ? Math.min(OVERVIEW.longest, OVERVIEW.longShare * size[length])
       : Math.min(OVERVIEW.most, OVERVIEW.share * size[length]));
-    const small = Math.min(most("width", "height") / box.width, most("height", "width") / box.height);
-    const [width, height] = [box.width, box.height].map((side) =>
-      Math.round(Math.max(side * small, OVERVIEW.least)));
-    const free = (corner, region) => {
-      const left = size.width / 2 + (region.x - region.width / 2 - x) * scale;
-      const top = size.height / 2 + (region.y - region.height / 2 - y) * scale;
-      const beside = corner.includes("left")
-        ? left > width + 12 : left + region.width * scale < size.width - width - 12;
-      const apart = corner.includes("top")
-        ? top > height + 12 : top + region.height * scale < size.height - height - 12;
-      return beside || apart;
+    const scale = Math.min(
+      most("width", "height") / box.width, most("height", "width") / box.height);
+    const [width, height] = ["width", "height"].map((length) =>
+      Math.round(Math.max(box[length] * scale, OVERVIEW.least)));
+    const room = { width: size.width - width - 12, height: size.height - height - 12 };
+    const frees = (corner, region) => {
+      const start = (key, length) =>
+        size[length] / 2 + (region[key] - region[length] / 2 - view[key]) * view.scale;
+      const apart = (side, key, length) => (corner.includes(side)
+        ? start(key, length) > size[length] - room[length]
+        : start(key, length) + region[length] * view.scale < room[length]);
+      return apart("left", "x", "width") || apart("top", "y", "height");
     };
-    const corners = [this.corner, ...CORNERS];
-    const regions = [picture.family(picture.current), picture.region([picture.current])];
-    for (const region of regions.reverse()) {
-      this.corner = corners.find((corner) => free(corner, region)) || this.corner;
-    }
+    const free = (region) =>
+      [this.corner, ...CORNERS].find((corner) => frees(corner, region));
+    const { current } = picture;
+    this.corner = free(picture.family(current)) || free(picture.region([current])) || this.corner;
     setAttribute(this.svg, "width", String(width));
     setAttribute(this.svg, "height", String(height));
     setAttribute(this.frame, "class", `overview ${this.corner}`);

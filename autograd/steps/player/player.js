@@ -53,7 +53,8 @@ class Player {
       "aria-label": TEXT.player(this.graph.name(this.graph.output)),
       keydown: (event) => this.key(event),
       pointerover: (event) => this.point(event), pointerout: () => this.picture.point() },
-    element("div", { class: "head" }, element("h2", { title: steps.title }, steps.title), this.tools()),
+    element("div", { class: "head" },
+      element("h2", { title: steps.title }, steps.title), this.tools()),
     this.controls(), element("div", { class: "view" }, this.picture.stage),
     element("div", { class: "side" },
       element("div", { class: "panel" }, this.predictView.section, this.experimentsView.section,
@@ -64,9 +65,11 @@ class Player {
     this.root.style.setProperty("--drawn", `${Math.round(COMFORTABLE * tallest + 2 * MARGIN)}px`);
     this.render();
     host.attachShadow({ mode: "open" }).append(element("style", {}, css), this.root);
-    // Alone on its page the player has the keys from the start, in a notebook when it has the focus.
+    // Alone on its page the player has the keys at once, in a notebook when it has the focus.
     if (host.hasAttribute("data-alone")) {
-      document.addEventListener("keydown", (event) => event.target === document.body && this.key(event));
+      document.addEventListener("keydown", (event) => {
+        if (event.target === document.body) this.key(event);
+      });
     }
     host.setAttribute("data-lm-suppress-shortcuts", "true"); // JupyterLab leaves our keys to us
     Object.defineProperty(host, "player", { value: Object.freeze({ state: () => this.state() }) });

@@ -73,8 +73,8 @@ class StepView {
     return element("div", { class: "rows parent" },
       ...this.row(TEXT.local, same.length > 1 ? TEXT.operand(edge.operand) : "",
         slope(name, parent), " = ", ...symbolsAndNumber(pass, edge.symbols, local)),
-      ...this.row(TEXT.contribution, "", gradientNumber(upstream), " × ", dataNumber(grouped(local)),
-        " = ", gradientNumber(product)),
+      ...this.row(TEXT.contribution, "", gradientNumber(upstream), " × ",
+        dataNumber(grouped(local)), " = ", gradientNumber(product)),
       ...this.row(TEXT.gradient, left && passed ? TEXT.more(left) : "",
         slope(output, parent), " = ", ...sum, gradientNumber(after)));
   }

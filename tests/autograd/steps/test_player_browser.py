@@ -323,16 +323,21 @@ def test_it_opens_on_the_finished_pass_and_play_begins_at_the_start(
     assert position(browsed) == 0
 
 
-def test_a_saved_page_has_the_keys_at_once_and_a_notebook_keeps_its_own(
-    open_page: Callable[..., Page],
-) -> None:
+def test_a_saved_page_has_the_keys_without_a_click(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"))
     browsed.press("ArrowRight", "ArrowRight")
     assert position(browsed) == 2
-    browsed = open_page(f"<!DOCTYPE html><title>x</title>{fragment(made('neuron'))}")
+
+
+def test_in_a_notebook_the_player_has_the_keys_when_it_has_the_focus(
+    open_page: Callable[..., Page],
+) -> None:
+    html = f"<!DOCTYPE html><title>x</title>{fragment(made('neuron'))}"
+    browsed = open_page(html, at_start=False)
     last = position(browsed)
     browsed.press("ArrowLeft", "f")
     assert position(browsed) == last
+    assert not browsed.run("return host.hasAttribute('data-present');")
     browsed.focus()
     browsed.press("ArrowLeft")
     assert position(browsed) == last - 1
