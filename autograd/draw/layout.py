@@ -22,18 +22,15 @@ _layout = threading.Lock()  # Graphviz lays out one graph at a time
 _fonts_read = False
 
 
-def render(source: str, format: str) -> bytes:
+def render(source: str, format: str, scale: float = 1.0) -> bytes:
     """A picture in Graphviz's language as "svg", "png", "pdf", or "dot" with positions.
 
-    An SVG is a bare <svg> element, ready to stand in a page. Raises RuntimeError where no Graphviz
-    is installed.
+    An SVG is a bare <svg> element, ready to stand in a page. A PNG has `scale` pixels a point.
+    Raises RuntimeError where no Graphviz is installed.
     """
     if format == "png":
-        # Two pixels a point, limited to the largest image cairo makes and to 150 million pixels.
-        width, height = svg_size(_laid_out(source, "svg").decode())
-        density = min(2.0, 32_000 / max(width, height), math.sqrt(150e6 / (width * height)))
         head, brace, rest = source.partition("{")
-        source = f"{head}{brace}\n\tgraph [dpi={72 * density:.3f}]{rest}"
+        source = f"{head}{brace}\n\tgraph [dpi={72 * scale:.3f}]{rest}"
     content = _laid_out(source, format)
     return _tidied(content.decode()).encode() if format == "svg" else content
 
@@ -169,6 +166,15 @@ def _arc(
         for along, across in points
     ]
     return f'pos="e,{" ".join(curve)}" lp="{label}"'
+
+
+def largest_scale(width: float, height: float) -> float:
+    """The most pixels a point that a PNG of so many points can have.
+
+    Cairo makes images of up to 32,767 pixels a side, of which a margin is kept; 150 million pixels
+    take 600 MB while they are drawn.
+    """
+    return min(32_000 / max(width, height), math.sqrt(150e6 / (width * height)))
 
 
 # --- SVG for a page -------------------------------------------------------------------------------

@@ -115,7 +115,7 @@ def _short_paths(paths: Iterable[str], taken: set[str]) -> dict[str, str]:
     }
 
 
-_NUMBER = "#"
+_NUMBER = "#"  # in a pattern, where a path has a number
 
 
 def _bases(patterns: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], str]:

@@ -8,12 +8,12 @@ the tooltip has up to 300 of them.
 from __future__ import annotations
 
 import os
-import re
+import warnings
 from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import Any
 
-from autograd.draw.layout import render, svg_size
+from autograd.draw.layout import largest_scale, render, svg_size
 from autograd.files import write_bytes
 from autograd.text import clipped, for_stream
 
@@ -148,6 +148,8 @@ def check_one_of(name: str, given: object, known: Sequence[str]) -> None:
 
 # --- the finished picture -------------------------------------------------------------------------
 
+SCALE = 2.0  # pixels a point of a PNG, if nothing else is asked for
+
 
 class Drawing:
     """A picture that shows itself in a notebook.
@@ -160,51 +162,91 @@ class Drawing:
         self.source = source
         self._format = format
         self._what = what
-        self._rendered: dict[str, bytes] = {}
+        self._rendered: dict[tuple[str, float], bytes] = {}
 
     def svg(self) -> str:
         """The picture as SVG; node i has the id n{i}, the edge from its operand k e{i}_{k}."""
         return self._as("svg").decode()
 
-    def png(self) -> bytes:
-        """The picture as PNG, with two pixels a point, on a transparent background."""
-        return self._as("png")
+    def png(self, scale: float | None = None) -> bytes:
+        """The picture as PNG, on a transparent background.
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+        Args:
+            scale: pixels a point, where text is 11 points high; by default 2. A picture that is too
+                large for that is then made as large as it can be, with a warning.
+
+        Raises ValueError for a scale that is too large for this picture, and for one that is not
+        above 0.
+        """
+        most = largest_scale(*svg_size(self.svg()))
+        if scale is None:
+            scale = min(SCALE, most)
+            if scale < SCALE:
+                warnings.warn(
+                    f"this PNG has {scale:.2g} pixels a point, not {SCALE:g}, for the picture is"
+                    " too large: save it as .svg or .pdf to read all of it",
+                    stacklevel=2,
+                )
+        if not isinstance(scale, int | float):
+            raise TypeError(f"scale is a number of pixels a point, not {scale!r}")
+        if not 0.0 < scale <= most:
+            raise ValueError(
+                f"scale must be above 0, and at most {most:.3g} for a picture of this size, not"
+                f" {scale}: save it as .svg or .pdf, which have no pixels"
+            )
+        return self._as("png", scale)
+
+    def save(self, path: str | os.PathLike[str], scale: float | None = None) -> None:
         """Write the picture to a file, as svg, png, pdf or dot by the end of its name.
 
-        The file is replaced in one step, or left as it was. Raises ValueError for another ending,
-        OSError where the file cannot be written.
+        The file is replaced in one step, or left as it was.
+
+        Args:
+            scale: pixels a point of a PNG, as for `png`.
+
+        Raises ValueError for another ending, a scale of anything but a PNG, and as `png`; OSError
+        where the file cannot be written.
         """
         ending = os.path.splitext(os.fspath(path))[1].lower()
         if ending not in (".svg", ".png", ".pdf", ".dot"):
             raise ValueError(
                 f"a drawing is saved as .svg, .png, .pdf or .dot, not as {str(path)!r}"
             )
-        content = self.source.encode() if ending == ".dot" else self._as(ending[1:])
+        if scale is not None and ending != ".png":
+            raise ValueError(f"scale= goes with .png, which has pixels, not with {ending}")
+        if ending == ".png":
+            content = self.png(scale)
+        else:
+            content = self.source.encode() if ending == ".dot" else self._as(ending[1:])
         write_bytes(path, content)
 
-    def _as(self, format: str) -> bytes:
-        if format not in self._rendered:
-            content = render(self.source, format)
+    def _as(self, format: str, scale: float = 1.0) -> bytes:
+        if (format, scale) not in self._rendered:
+            content = render(self.source, format, scale)
             if format == "svg":
-                start = f'<svg role="img" aria-label="Graph of {self._what}"'
+                start = f'<svg role="img" aria-label="{self._about()}"'
                 content = content.replace(b"<svg", start.encode(), 1)
-            self._rendered[format] = content
-        return self._rendered[format]
+            self._rendered[format, scale] = content
+        return self._rendered[format, scale]
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
         """What IPython asks for: MIME types with their contents, and how to show them."""
-        bundle = {"text/plain": repr(self)}
-        if self._format == "svg":
-            # Without ids, which would be those of the next drawing on the page, too.
-            svg = re.sub(r'<g id="[^"]*"', "<g", self.svg())
-            return {"image/svg+xml": svg, **bundle}
-        from base64 import b64encode
+        from autograd.draw.notebook import MOST_PIXELS, coded, fragment, in_pixels, without_ids
 
-        png = b64encode(self.png()).decode()
-        width, height = (round(points * 4 / 3) for points in svg_size(self.svg()))  # in CSS pixels
-        return {"image/png": png, **bundle}, {"image/png": {"width": width, "height": height}}
+        svg = self.svg()
+        width, height = in_pixels(svg)
+        if self._format == "svg":  # its PNG stands in where scripts and SVG are held back
+            points = max(svg_size(svg))
+            png = self._as("png", min(SCALE, MOST_PIXELS / points))
+            svg = without_ids(svg)
+            forms = {"text/html": fragment(svg, png, self._about()), "image/svg+xml": svg}
+        else:
+            png, forms = self.png(), {}
+        bundle = {"text/plain": repr(self), "image/png": coded(png), **forms}
+        return bundle, {"image/png": {"width": width, "height": height}}
+
+    def _about(self) -> str:
+        return f"Graph of {self._what}"
 
     def __repr__(self) -> str:
         return for_stream(f"<Drawing of {self._what}>")

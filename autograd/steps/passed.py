@@ -146,7 +146,7 @@ class Passed:
 
     @property
     def names(self) -> Mapping[Value, str]:
-        """What each node is called where it is shown: no two the same, plain numbers aside."""
+        """What each node is called where it is shown; no two leaves alike, nor two inner nodes."""
         return self._called[0]
 
     @property

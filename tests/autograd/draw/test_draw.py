@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 import os
 import re
@@ -534,25 +533,41 @@ def test_boxes_leave_room_for_wider_fonts():
     assert max(xs) - min(xs) > 1.1 * needed
 
 
-def test_a_notebook_gets_svg_without_ids_and_text():
+def pixels(png):
+    return int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
+
+
+def chain(nodes):
+    x = Value(1.0, label="x")
+    for _ in range(nodes - 1):
+        x = x.tanh()
+    return x
+
+
+def test_a_png_has_as_many_pixels_a_point_as_asked(tmp_path):
     drawing = draw(example_graph())
-    bundle = drawing._repr_mimebundle_()
-    assert set(bundle) == {"image/svg+xml", "text/plain"}
-    assert bundle["text/plain"] == "<Drawing of 8 nodes>"
-    root = ET.fromstring(bundle["image/svg+xml"])
-    assert not [element for element in root.iter() if element.get("id")]
-    assert len([g for g in root.iter(f"{SVG}g") if g.get("class") == "node"]) == 8
+    width, height = pixels(drawing.png(scale=1))
+    assert pixels(drawing.png()) == pytest.approx((2 * width, 2 * height), abs=2)
+    drawing.save(tmp_path / "large.png", scale=3.5)
+    large = pixels((tmp_path / "large.png").read_bytes())
+    assert large == pytest.approx((3.5 * width, 3.5 * height), abs=4)
+    with pytest.raises(ValueError, match=r"scale= goes with .png, .* not with .svg"):
+        drawing.save(tmp_path / "x.svg", scale=2.0)
+    for scale in (0, -1.0, math.nan, math.inf, 1e6):
+        with pytest.raises(ValueError, match=r"scale must be above 0, .*: save it as .svg or .pdf"):
+            drawing.save(tmp_path / "x.png", scale=scale)
+    with pytest.raises(TypeError, match="scale is a number of pixels a point, not '2'"):
+        drawing.png(scale="2")
+    assert os.listdir(tmp_path) == ["large.png"]
 
 
-def test_a_notebook_gets_png_if_asked_with_its_size():
-    drawing = draw(example_graph(), format="png")
-    bundle, about = drawing._repr_mimebundle_()
-    png = base64.b64decode(bundle["image/png"])
-    assert png == drawing.png()
-    assert png.startswith(b"\x89PNG\r\n\x1a\n")
-    root = ET.fromstring(drawing.svg())
-    width = float(root.get("width").removesuffix("pt")) * 4 / 3  # points to CSS pixels
-    assert abs(about["image/png"]["width"] - width) < 3
+def test_a_png_that_is_too_wide_for_its_scale_says_so():
+    drawing = draw(chain(300))
+    with pytest.warns(UserWarning, match=r"has 0\.\d+ pixels a point, not 2, .* \.svg or \.pdf"):
+        width, _ = pixels(drawing.png())
+    assert 31_000 < width <= 32_767
+    with pytest.raises(ValueError, match=r"at most 0\.\d+ for a picture of this size, not 2\.0"):
+        drawing.png(scale=2.0)
 
 
 def test_pictures_of_one_graph_are_equal_to_the_byte():

@@ -1,0 +1,81 @@
+"""How does a drawing show itself in a notebook? Fitted to its cell, in the notebook's theme.
+
+A front end takes the richest form that it shows. HTML holds a PNG, which a script replaces by the
+SVG: in a notebook that is not trusted, and on GitHub, scripts and SVG are taken out, and the PNG
+stays. The SVG has tooltips, and a click shows it in its actual size and back.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from hashlib import sha256
+from html import escape
+
+from autograd.draw.layout import svg_size
+
+MOST_PIXELS = 2_000  # of the longer side of a PNG in a notebook, which stores it twice
+
+# As the notebook says (JupyterLab, VS Code, Colab); in a plain page, as the reader prefers. Colours
+# are inverted and turned back to their hue: light boxes become dark ones.
+_STYLE = """
+.autograd-drawing { --autograd-theme: none; }
+@media (prefers-color-scheme: dark) { .autograd-drawing { --autograd-theme: DARK; } }
+[data-jp-theme-light=true] .autograd-drawing, .vscode-light .autograd-drawing,
+[theme=light] .autograd-drawing { --autograd-theme: none; }
+[data-jp-theme-light=false] .autograd-drawing, .vscode-dark .autograd-drawing,
+[theme=dark] .autograd-drawing { --autograd-theme: DARK; }
+""".replace("DARK", "invert(0.9) hue-rotate(180deg)")
+
+_SCRIPT = """(() => {
+const source = SOURCE;
+for (const host of document.querySelectorAll('[id="KEY"]')) {
+  if (host.shadowRoot) continue;
+  const style = document.createElement("style");
+  style.textContent = `div { overflow: auto; }
+svg { display: block; height: auto; max-width: 100%; filter: var(--autograd-theme); }
+.wide svg { cursor: zoom-in; } .whole svg { max-width: none; cursor: zoom-out; }`;
+  const box = document.createElement("div");
+  const svg = new DOMParser().parseFromString(source, "image/svg+xml").documentElement;
+  box.append(document.importNode(svg, true));
+  const toggle = () => box.classList.toggle("whole", box.matches(".wide:not(.whole)"));
+  box.addEventListener("click", toggle);
+  box.addEventListener("keydown", (event) => event.key === "Enter" && toggle());
+  new ResizeObserver(() => {
+    const wide = svg.width.baseVal.value > box.clientWidth;
+    box.classList.toggle("wide", wide);
+    box.tabIndex = wide ? 0 : -1;
+  }).observe(box);
+  host.attachShadow({ mode: "open" }).append(style, box);
+}
+})();"""
+
+
+def fragment(svg: str, png: bytes, about: str) -> str:
+    """A piece of HTML that shows a drawing, `about` in words."""
+    key = f"autograd-drawing-{sha256(svg.encode()).hexdigest()[:16]}"
+    source = json.dumps(svg).replace("&", "\\u0026").replace("<", "\\u003c")
+    script = _SCRIPT.replace("KEY", key).replace("SOURCE", source)
+    width, _ = in_pixels(svg)
+    image = f'<img alt="{escape(about)}" width="{width}" src="data:image/png;base64,{coded(png)}">'
+    style = f"<style>{_STYLE}</style>"
+    return (
+        f'<div id="{key}" class="autograd-drawing">{image}{style}</div>\n<script>{script}</script>'
+    )
+
+
+def without_ids(svg: str) -> str:
+    """An SVG without ids, which would be those of the next drawing on the page, too."""
+    return re.sub(r'<g id="[^"]*"', "<g", svg)
+
+
+def in_pixels(svg: str) -> tuple[int, int]:
+    """Width and height of a picture in the pixels of a page, 96 to the inch."""
+    width, height = (round(points * 4 / 3) for points in svg_size(svg))
+    return width, height
+
+
+def coded(png: bytes) -> str:
+    """A PNG as text, as a notebook stores it."""
+    return b64encode(png).decode()
