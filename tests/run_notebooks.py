@@ -204,6 +204,8 @@ def outputs(cell: Any) -> Iterator[tuple[str, str]]:
                 yield kind, " ".join(ET.fromstring(content).itertext())
             elif kind == "text/html" and _RECORDED.search(content):
                 yield kind, _player(content)
+            elif kind == "text/html" and 'class="autograd-drawing"' in content:
+                yield kind, ""  # the SVG and the PNG, which stand beside it
             else:
                 yield kind, "" if kind.startswith("image/") else content
 
