@@ -10,7 +10,9 @@ import json
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -47,17 +49,19 @@ def seen(shown: Steps, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
 
 
 def puppeteer() -> Path:
-    """The folder in which puppeteer-core is installed."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "scalar-autograd" / f"puppeteer-core-{PUPPETEER}"
-    if not (folder / "done").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"]
-        command += ["--prefix", str(folder), f"puppeteer-core@{PUPPETEER}"]
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
-        if ran.returncode:
-            missing(f"needs puppeteer-core: {ran.stderr.strip()[-300:]}")
-        (folder / "done").touch()
+    """The folder in which puppeteer-core is installed, whole: another worker may do so as well."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scalar-autograd"
+    folder = cache / f"puppeteer-core-{PUPPETEER}"
+    if not folder.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=cache, ignore_cleanup_errors=True) as made:
+            command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"]
+            command += ["--prefix", f"{made}/whole", f"puppeteer-core@{PUPPETEER}"]
+            ran = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+            if ran.returncode:
+                missing(f"needs puppeteer-core: {ran.stderr.strip()[-300:]}")
+            with suppress(OSError):  # the other was faster
+                Path(made, "whole").rename(folder)
     return folder
 
 
