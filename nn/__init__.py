@@ -51,6 +51,7 @@ from nn.metrics import accuracy
 from nn.module import Module
 from nn.norms import BatchNorm, LayerNorm, RMSNorm
 from nn.optim import Optimizer
+from nn.pytorch import from_torch, to_torch
 from nn.rng import gauss, seed, uniform
 from nn.rules import SGD, Adagrad, Adam, AdamW, RMSProp
 from nn.schedules import (
@@ -102,6 +103,7 @@ __all__ = [
     "evaluate",
     "exponential_decay",
     "fit",
+    "from_torch",
     "gauss",
     "gelu",
     "hinge",
@@ -125,6 +127,7 @@ __all__ = [
     "step_decay",
     "tanh",
     "text",
+    "to_torch",
     "uniform",
     "with_warmup",
 ]

@@ -58,7 +58,8 @@ def _refuse_stray(
     keys = ("temperature", "top_k", "top_p", "prompt")
     writing = {key for key in keys if getattr(options, key) is not None}
     if options.generate is not None and options.task == "gpt":
-        stray, place = set(given) - {"seed"}, "--generate"
+        export = {"export"} if options.export is not None else set()
+        stray, place = (set(given) - {"seed"}) | export, "--generate"
     else:
         generate = {"generate"} if options.generate is not None else set()
         known = GPT_SETTINGS if options.task == "gpt" else SETTINGS
@@ -98,6 +99,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--noise", type=_real, help="noise of a generated data set")
     _add_gpt_options(parser)
     parser.add_argument("--out", help="folder for the results; runs/<task> by default")
+    parser.add_argument(
+        "--export", metavar="FILE", help="also write the weights to FILE, for torch.load"
+    )
     parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
     parser.add_argument(
         "--jit",

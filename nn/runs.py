@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nn import data as datasets
-from nn import plot
+from nn import plot, pytorch
 from nn.checkpoint import History
 from nn.data import Dataset
 from nn.evaluation import evaluate
@@ -37,6 +37,7 @@ def run(name: str, out: Path, options: argparse.Namespace, given: dict[str, Any]
     kept = kept_settings(checkpoint, name, given) if options.resume else task.settings
     settings = {**SETTINGS, **kept, **given}
     plot.require_matplotlib()
+    require_exportable(options.export)
     make_writable(out)
 
     seed(settings["seed"])
@@ -81,6 +82,7 @@ def run(name: str, out: Path, options: argparse.Namespace, given: dict[str, Any]
         score = evaluate(model, held_out, accuracy, jit=options.jit)
         print(f"accuracy on {len(held_out.inputs)} held-out examples: {score:.1%}")
     print_folder(out, name, history)
+    export(model, options.export)
     return 0
 
 
@@ -147,6 +149,23 @@ def make_writable(out: Path) -> None:
             pass
     except OSError as error:
         raise OSError(f"cannot write to {out}: {error.strerror}") from None
+
+
+def require_exportable(path: str | None) -> None:
+    """Raise ImportError or OSError if weights cannot be exported to a path that --export named."""
+    if path is None:
+        return
+    pytorch.require_torch()
+    if Path(path).is_dir():
+        raise IsADirectoryError(f"cannot write to {path}: it is a folder")
+    make_writable(Path(path).parent)
+
+
+def export(model: Module, path: str | None) -> None:
+    """Write the weights of a trained model for PyTorch, if --export named a path."""
+    if path is not None:
+        pytorch.export(model, path)
+        print(f"weights for torch.load are in {path}")
 
 
 def ended(history: History) -> str:

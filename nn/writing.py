@@ -15,7 +15,14 @@ from nn.checkpoint import History
 from nn.files import write_json
 from nn.gpt import GPT, Tokenizer
 from nn.rules import Adam
-from nn.runs import ended, kept_settings, make_writable, print_folder
+from nn.runs import (
+    ended,
+    export,
+    kept_settings,
+    make_writable,
+    print_folder,
+    require_exportable,
+)
 from nn.schedules import linear_decay
 from nn.tasks import GPT_SETTINGS
 from nn.train import fit
@@ -38,6 +45,7 @@ def learn_text(out: Path, options: argparse.Namespace, given: dict[str, Any]) ->
     settings = {**GPT_SETTINGS, **kept, **given}
     plot.require_matplotlib()
     documents = text.read(settings["text"]) if settings["text"] else text.elements()
+    require_exportable(options.export)
     make_writable(out)
 
     rng.seed(settings["seed"])
@@ -79,6 +87,7 @@ def learn_text(out: Path, options: argparse.Namespace, given: dict[str, Any]) ->
         print(f", {what} {losses[-1]:.4f}" if losses else "", end="")
     print(" nats a character" if history.loss else "")
     print_folder(out, "gpt", history)
+    export(model, options.export)
     return 0
 
 

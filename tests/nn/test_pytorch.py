@@ -1,0 +1,49 @@
+"""What does the way to PyTorch do without PyTorch? Nothing, until it is asked for.
+
+With it: tests/oracles/test_torch.py.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import nn
+from nn.__main__ import main
+
+
+@pytest.fixture
+def without_torch(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)  # `import torch` then raises ImportError
+
+
+def test_importing_nn_does_not_import_torch():
+    code = "import nn, sys; print('torch' in sys.modules, 'nn.torch_parts' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+def test_the_error_without_torch_names_the_extra(without_torch):
+    model = nn.MLP(2, [1])
+    for call in (lambda: nn.to_torch(model), lambda: nn.from_torch(None, model)):
+        with pytest.raises(ImportError, match=r"pip install 'scalar-autograd\[torch\]'"):
+            call()
+
+
+@pytest.mark.parametrize("task", ["moons", "gpt"])
+def test_an_export_without_torch_fails_before_the_training(task, without_torch, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main([task, "--out", str(out), "--export", str(tmp_path / "weights.pt")]) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"python -m nn {task}: PyTorch is missing: pip install ")
+    assert not captured.out
+    assert not list(tmp_path.iterdir())
+
+
+def test_lines_are_generated_without_an_export(tmp_path, capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(["gpt", "--generate", "1", "--export", str(tmp_path / "weights.pt")])
+    assert exit.value.code == 2
+    assert "--export does not go with --generate" in capsys.readouterr().err

@@ -1,0 +1,719 @@
+"""Is each part the one that PyTorch has? Outputs, gradients and optimizer steps, there and back.
+
+Settings and numbers are random. Numbers are compared to 1e-12 of the largest of their tensor.
+"""
+
+from __future__ import annotations
+
+import random
+from functools import partial
+
+import pytest
+
+import nn
+from autograd import Value
+from nn import Matrix
+from nn.__main__ import main
+
+torch = pytest.importorskip("torch", reason="needs torch: pip install -e '.[torch]'")
+
+torch.set_num_threads(1)  # the tests themselves are what runs in parallel
+
+SEEDS = range(4)
+STEPS = 20
+ACTIVATIONS = ["relu", "leaky_relu", "elu", "sigmoid", "tanh", "softplus", "gelu", "silu", "linear"]
+
+
+# --- every part, with random settings -------------------------------------------------------------
+
+
+def mlp(draw):
+    sizes = [draw.randint(1, 4) for _ in range(draw.randint(1, 3))]
+    activation = [draw.choice(ACTIVATIONS) for _ in sizes]
+    return nn.MLP(3, sizes, activation, bias=draw.random() < 0.8)
+
+
+def layer(draw):
+    size, bias = draw.randint(1, 4), draw.random() < 0.8
+    return nn.Layer(3, size, draw.choice(ACTIVATIONS), bias=bias)
+
+
+def linear(draw):
+    bias, multiplier = draw.random() < 0.5, draw.choice([1.0, draw.uniform(0.2, 3.0)])
+    return nn.Linear(3, draw.randint(1, 4), bias, multiplier=multiplier)
+
+
+def sequential(draw):
+    size = draw.randint(3, 5)
+    f = partial(nn.leaky_relu, negative_slope=draw.uniform(0.0, 0.5))
+    g = partial(nn.elu, alpha=draw.uniform(0.5, 2.0))
+    last = draw.choice([nn.softmax, nn.log_softmax, nn.tanh])
+    return nn.Sequential(
+        nn.Layer(3, size, f), nn.LayerNorm(size), nn.Dropout(0.0), nn.Linear(size, 4), g, last
+    )
+
+
+def attention(draw):
+    heads, size = draw.choice([(1, 3), (2, 4), (3, 6)])
+    return nn.MultiHeadAttention(size, heads, multiplier=draw.choice([1.0, 0.6]))
+
+
+def feed_forward(draw):
+    return nn.FeedForward(
+        3, draw.choice(ACTIVATIONS), draw.randint(1, 4), multiplier=draw.choice([1.0, 1.7])
+    )
+
+
+def block(draw):
+    heads, size = draw.choice([(1, 3), (2, 4)])
+    norm, activation = draw.choice(["rms", "layer"]), draw.choice(ACTIVATIONS)
+    return nn.TransformerBlock(size, heads, norm, activation, multiplier=draw.choice([1.0, 0.6]))
+
+
+def gpt(draw):
+    heads, size = draw.choice([(1, 3), (2, 4)])
+    norm, width = draw.choice(["rms", "layer"]), draw.choice([None, 2])
+    return nn.GPT(6, 4, size, heads, draw.randint(1, 2), norm, base_width=width)
+
+
+def norm(make):
+    return lambda draw: make(draw.randint(3, 5), eps=draw.uniform(1e-6, 0.1))
+
+
+PARTS = {
+    "MLP": mlp,
+    "Layer": layer,
+    "Neuron": lambda draw: nn.Neuron(3, draw.choice(ACTIVATIONS), bias=draw.random() < 0.8),
+    "Linear": linear,
+    "Sequential": sequential,
+    "Dropout": lambda draw: nn.Dropout(draw.uniform(0.0, 0.9)).eval(),
+    "BatchNorm": lambda draw: nn.BatchNorm(3, draw.random(), draw.uniform(1e-6, 0.1)),
+    "LayerNorm": norm(nn.LayerNorm),
+    "RMSNorm": lambda draw: nn.RMSNorm(3, draw.uniform(1e-6, 0.1), draw.random() < 0.7),
+    "Embedding": lambda draw: nn.Embedding(5, draw.randint(1, 4)),
+    "MultiHeadAttention": attention,
+    "FeedForward": feed_forward,
+    "TransformerBlock": block,
+    "GPT": gpt,
+}
+FUNCTIONS = [*ACTIVATIONS, "softmax", "log_softmax"]
+WITH_PARAMETERS = [name for name in PARTS if name != "Dropout"]
+
+every_seed = pytest.mark.parametrize("seed", SEEDS)
+every_part = pytest.mark.parametrize("name", PARTS)
+
+
+def made(name, seed):
+    """A part with random settings and numbers, and an input for it."""
+    draw = random.Random(f"{name} {seed}")
+    model = PARTS[name](draw)
+    for parameter in model.parameters():
+        parameter.data = draw.gauss(0.0, 0.7)
+    for buffer_name, buffer in model.named_buffers():
+        buffer.data = draw.uniform(0.2, 2.0) if "variance" in buffer_name else draw.gauss(0.0, 1.0)
+    if name in ("Embedding", "GPT"):
+        return model, [draw.randrange(5) for _ in range(4)]
+    width = {"MultiHeadAttention": lambda: len(model.W_q.weights)}.get(name, lambda: 3)()
+    if name == "TransformerBlock":
+        width = len(model.attention.W_q.weights)
+    if name == "LayerNorm":
+        width = len(model.gain)
+    return model, Matrix([[draw.gauss(0.0, 1.0) for _ in range(width)] for _ in range(4)])
+
+
+def output(model, x):
+    """The output of ours as a Matrix, of which a Neuron makes a column."""
+    if isinstance(model, nn.Neuron):
+        return Matrix([[model(row)] for row in x])
+    return model(x)
+
+
+def in_torch(x):
+    """The same input for a torch module."""
+    if isinstance(x, Matrix):
+        return torch.tensor(x.data, dtype=torch.float64, requires_grad=True)
+    return torch.tensor(x)
+
+
+def losses(model, module, x):
+    """A loss of both, in which no entry of the output takes the place of another."""
+    ours, theirs = output(model, x), module(there := in_torch(x))
+    rows, columns = ours.shape
+    targets = [[0.3 + 0.4 * i - 0.7 * j for j in range(columns)] for i in range(rows)]
+    loss = ((ours - Matrix(targets)) ** 2).mean()
+    return ours, theirs, loss, torch.nn.functional.mse_loss(theirs, numbers(targets)), there
+
+
+def numbers(table):
+    return torch.tensor(table, dtype=torch.float64)
+
+
+def assert_close(theirs, ours, what=""):
+    theirs, ours = theirs.detach(), ours.detach()
+    assert theirs.shape == ours.shape, what
+    gap, size = (theirs - ours).abs().max(), ours.abs().max()
+    assert gap <= 1e-12 * size, f"{what}: {gap} of {size}"
+
+
+def assert_same_state(module, model):
+    """All parameters and buffers of a torch module are those of the model."""
+    ours = nn.to_torch(model).state_dict()
+    for name, tensor in module.state_dict().items():
+        if name.rpartition(".")[2] != "num_batches_tracked":
+            assert_close(tensor, ours[name], name)
+
+
+# --- outputs and gradients ------------------------------------------------------------------------
+
+
+def test_every_part_of_nn_is_in_the_table():
+    kinds = {name for name in nn.__all__ if isinstance(getattr(nn, name), type)}
+    assert {n for n in kinds if issubclass(getattr(nn, n), nn.Module)} - {"Module"} == set(PARTS)
+
+
+@every_seed
+@every_part
+def test_outputs_and_all_gradients_agree(name, seed):
+    model, x = made(name, seed)
+    module = nn.to_torch(model)
+    ours, theirs, loss, their_loss, there = losses(model, module, x)
+    loss.backward()
+    their_loss.backward()
+    assert theirs.dtype == torch.float64
+    assert_close(theirs, numbers(ours.data), "output")
+    if isinstance(x, Matrix):
+        assert_close(there.grad, numbers(x.grad), "input")
+    assert_same_state(module, model)  # BatchNorm's running averages too
+    for parameter in module.parameters():
+        parameter.data = parameter.grad
+    for parameter in model.parameters():
+        parameter.data = parameter.grad
+    assert_same_state(module, model)
+
+
+@every_seed
+@every_part
+def test_outputs_agree_in_evaluation_of_a_batch_of_batches_without_gradients(name, seed):
+    model, x = made(name, seed)
+    module = nn.to_torch(model.eval())
+    assert not any(part.training for part in module.modules())
+    there = in_torch(x).detach()
+    there = there if name == "BatchNorm" else torch.stack([there, there])
+    with torch.no_grad():
+        theirs = module(there)
+    expected = numbers(output(model, x).data)
+    assert_close(theirs, expected if name == "BatchNorm" else torch.stack([expected, expected]))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_an_activation_agrees_also_far_from_0(name):
+    points = [-800.0, -36.0, -3.0, -0.1, -0.0, 0.0, 1e-9, 0.7, 5.0, 20.5, 36.0, 800.0]
+    function, module = getattr(nn, name), nn.to_torch(getattr(nn, name))
+    for x in [[point] for point in points] if name in ACTIVATIONS else [points[:6], points[5:]]:
+        ours, theirs = [Value(number) for number in x], in_torch(Matrix([x]))
+        out, their_out = function(ours), module(theirs)
+        sum(w * y for w, y in enumerate(out, 1)).backward()
+        (their_out * torch.arange(1, len(x) + 1)).sum().backward()
+        # PyTorch's slope of a saturated sigmoid, s (1 - s), has an absolute error of 1e-16.
+        assert their_out[0].tolist() == pytest.approx([y.data for y in out], rel=1e-12, abs=1e-15)
+        assert theirs.grad[0].tolist() == pytest.approx([v.grad for v in ours], 1e-12, abs=1e-15)
+
+
+# --- optimizers -----------------------------------------------------------------------------------
+
+
+# A gradient that cancels to almost 0 has a large relative error, which a smaller eps would bring to
+# the size of a step.
+EPS = 1e-3, 1e-1
+
+
+def sgd(draw):
+    momentum = draw.choice([0.0, draw.uniform(0.1, 0.95)])
+    options = {"momentum": momentum, "nesterov": momentum > 0.0 and draw.random() < 0.5}
+    return nn.SGD, torch.optim.SGD, options, options
+
+
+def rmsprop(draw):
+    options = {"alpha": draw.uniform(0.5, 0.99), "eps": draw.uniform(*EPS)}
+    return nn.RMSProp, torch.optim.RMSprop, options, options
+
+
+def adagrad(draw):
+    start, options = draw.choice([0.0, draw.random()]), {"eps": draw.uniform(*EPS)}
+    ours, theirs = {"initial_accumulator": start}, {"initial_accumulator_value": start}
+    return nn.Adagrad, torch.optim.Adagrad, options | ours, options | theirs
+
+
+def adam(ours, theirs):
+    def make(draw):
+        betas = draw.uniform(0.5, 0.95), draw.uniform(0.9, 0.999)
+        options = {"betas": betas, "eps": draw.uniform(*EPS)}
+        return ours, theirs, options, options
+
+    return make
+
+
+OPTIMIZERS = {
+    "SGD": sgd,
+    "RMSProp": rmsprop,
+    "Adagrad": adagrad,
+    "Adam": adam(nn.Adam, torch.optim.Adam),
+    "AdamW": adam(nn.AdamW, torch.optim.AdamW),
+}
+
+
+def test_every_optimizer_of_nn_is_in_the_table():
+    kinds = {name for name in nn.__all__ if isinstance(getattr(nn, name), type)}
+    rules = {n for n in kinds if issubclass(getattr(nn, n), nn.Optimizer)}
+    assert rules - {"Optimizer"} == set(OPTIMIZERS)
+
+
+@pytest.mark.parametrize("rule", OPTIMIZERS)
+@pytest.mark.parametrize("name", WITH_PARAMETERS)
+def test_20_steps_of_an_optimizer_agree_and_come_back(name, rule):
+    draw = random.Random(f"{name} {rule}")
+    seed = next(s for s in range(99) if made(name, s)[0].parameters())  # RMSNorm may have none
+    model, x = made(name, seed)
+    module = nn.to_torch(model)
+    make, make_theirs, options, their_options = OPTIMIZERS[rule](draw)
+    shared = {"lr": draw.uniform(1e-3, 1e-2), "weight_decay": draw.choice([0.0, draw.random()])}
+    optimizer = make(model, **shared, **options)
+    their_optimizer = make_theirs(module.parameters(), **shared, **their_options)
+    for _ in range(STEPS):
+        for each in (optimizer, their_optimizer):
+            each.zero_grad()
+        _, _, loss, their_loss, _ = losses(model, module, x)
+        loss.backward()
+        their_loss.backward()
+        optimizer.step()
+        their_optimizer.step()
+    assert_same_state(module, model)
+    back, _ = made(name, seed)
+    assert nn.from_torch(module, back) is back
+    ours, theirs = nn.to_torch(back).state_dict(), module.state_dict()
+    assert all(torch.equal(ours[n], theirs[n]) for n in ours if "num_batches" not in n)
+    assert_close(numbers(output(back, x).data), numbers(output(model, x).data))
+
+
+def test_nesterov_and_plain_momentum_are_both_among_the_random_settings():
+    drawn = [sgd(random.Random(f"{name} SGD"))[2] for name in WITH_PARAMETERS]
+    assert {options["nesterov"] for options in drawn} == {True, False}
+    assert any(options["momentum"] and not options["nesterov"] for options in drawn)
+
+
+# --- there and back -------------------------------------------------------------------------------
+
+
+@every_seed
+@every_part
+def test_there_and_back_is_the_identity_bit_for_bit(name, seed):
+    model, _ = made(name, seed)
+    odd = [-0.0, 5e-324, 1.7976931348623157e308, 0.1, -1e-300]
+    for parameter, number in zip(model.parameters(), odd * 1000, strict=False):
+        parameter.data = number
+    module = nn.to_torch(model)
+    state = [(name, number.hex()) for name, number in model.state_dict().items()]
+    for _, value in [*model.named_parameters(), *model.named_buffers()]:
+        value.data = 7.0
+    nn.from_torch(module, model)
+    assert [(name, number.hex()) for name, number in model.state_dict().items()] == state
+
+
+def test_weights_have_the_layouts_and_names_that_people_expect():
+    model = nn.MLP(2, [3, 1])
+    for i, parameter in enumerate(model.parameters()):
+        parameter.data = float(i)
+    state = nn.to_torch(model).state_dict()
+    assert {name: tensor.tolist() for name, tensor in state.items()} == {
+        "0.weight": [[0.0, 1.0], [3.0, 4.0], [6.0, 7.0]],
+        "0.bias": [2.0, 5.0, 8.0],
+        "2.weight": [[9.0, 10.0, 11.0]],
+        "2.bias": [12.0],
+    }
+    assert [type(part) for part in nn.to_torch(model)] == [
+        torch.nn.Linear,
+        torch.nn.ReLU,
+        torch.nn.Linear,
+    ]
+
+
+def test_a_gpt_has_the_names_of_the_layers_of_pytorch():
+    names = nn.to_torch(nn.GPT(5, 4, 4, 2, 1, "layer")).state_dict().keys()
+    assert list(names) == [
+        "token.weight",
+        "position.weight",
+        "norm.weight",
+        "norm.bias",
+        "blocks.0.self_attn.in_proj_weight",
+        "blocks.0.self_attn.out_proj.weight",
+        "blocks.0.linear1.weight",
+        "blocks.0.linear2.weight",
+        "blocks.0.norm1.weight",
+        "blocks.0.norm1.bias",
+        "blocks.0.norm2.weight",
+        "blocks.0.norm2.bias",
+        "logits.weight",
+    ]
+
+
+def test_batch_norm_keeps_its_running_averages_as_buffers():
+    model = nn.BatchNorm(2)
+    model(Matrix([[1.0, 5.0], [3.0, 5.0]]))
+    module = nn.to_torch(model)
+    # By hand: 0.9 * 0 + 0.1 * 2, and 0.9 * 1 + 0.1 * 2, with divisor n - 1 = 1.
+    assert module.running_mean.tolist() == pytest.approx([0.2, 0.5])
+    assert module.running_var.tolist() == pytest.approx([1.1, 0.9])
+    assert [name for name, _ in module.named_parameters()] == ["weight", "bias"]
+
+
+def test_dropout_drops_the_same_share_and_scales_what_is_left():
+    module = nn.to_torch(nn.Dropout(0.25))
+    torch.manual_seed(0)
+    out = module(torch.ones(10_000, dtype=torch.float64))
+    assert set(out.tolist()) == {0.0, 1.0 / 0.75}
+    assert (out == 0.0).double().mean().item() == pytest.approx(0.25, abs=0.02)
+
+
+def test_attention_is_called_as_in_pytorch_too_and_masked_as_there():
+    nn.seed(1)
+    model = nn.MultiHeadAttention(4, 2)
+    module, x = nn.to_torch(model), Matrix([[nn.gauss() for _ in range(4)] for _ in range(3)])
+    there = numbers(x.data)
+    ours, weights = model(x, nn.causal(3), return_weights=True)
+    later = torch.ones(3, 3, dtype=torch.bool).triu(1)
+    out, looked = module(there, there, there, attn_mask=later, average_attn_weights=False)
+    assert_close(out, numbers(ours.data))
+    assert_close(looked, numbers([head.data for head in weights]))
+    assert_close(module(there, attn_mask=later), numbers(ours.data))
+
+
+def test_modes_are_those_of_each_part():
+    model = nn.Sequential(nn.Dropout(), nn.MLP(2, [2, 1]), nn.GPT(3, 2, 2, 1, 1))
+    model.parts[0].eval()
+    module = nn.to_torch(model)
+    assert [part.training for part in module] == [False, True, True]
+    assert all(part.training for part in module[1].modules())
+
+
+def test_what_is_used_twice_is_used_twice_there():
+    shared = nn.Linear(2, 2)
+    model = nn.Sequential(shared, nn.tanh, shared)
+    module = nn.to_torch(model)
+    assert module[0] is module[2]
+    assert len(list(module.parameters())) == 2
+    nn.from_torch(module, model)
+
+
+def test_tied_weights_are_one_parameter():
+    model = nn.GPT(5, 4, 4, 1, 1)
+    model.logits.weights = model.token.vectors
+    module = nn.to_torch(model)
+    assert module.logits.weight is module.token.weight
+    nn.from_torch(module, model)
+    untied = nn.to_torch(nn.GPT(5, 4, 4, 1, 1))
+    before = model.state_dict()
+    with pytest.raises(ValueError, match=r"token.weight and logits.weight are one tensor"):
+        nn.from_torch(untied, model)
+    assert model.state_dict() == before
+
+
+def test_an_mlp_may_hold_other_modules_between_its_layers():
+    model = nn.MLP(3, [3, 2])
+    model.layers.insert(1, nn.Dropout(0.5))
+    assert [type(part).__name__ for part in nn.to_torch(model)] == [
+        *["Linear", "ReLU", "Dropout", "Linear"]
+    ]
+
+
+def test_a_subclass_with_the_same_call_is_what_its_base_is():
+    class Small(nn.MLP):
+        def __init__(self):
+            super().__init__(2, [2, 1])
+
+    class Doubled(nn.MLP):
+        def __call__(self, x):
+            return 2.0 * super().__call__(x)
+
+    assert isinstance(nn.to_torch(Small()), torch.nn.Sequential)
+    with pytest.raises(TypeError, match=r"to_torch: Doubled has no counterpart in PyTorch"):
+        nn.to_torch(Doubled(2, [1]))
+
+
+def test_the_random_stream_of_pytorch_is_not_touched():
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    module = nn.to_torch(nn.MLP(2, [2]))
+    nn.from_torch(module, nn.MLP(2, [2]))
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_float32_comes_back_as_it_is():
+    model = nn.MLP(2, [1])
+    nn.from_torch(nn.to_torch(model).float(), model)
+    for parameter in model.parameters():
+        assert parameter.data == numbers(parameter.data).float().item()
+
+
+# --- a user's own module --------------------------------------------------------------------------
+
+
+class Residual(nn.Module):
+    """x * gain + inner(x) for each of several inner layers, with a count that is a buffer."""
+
+    buffers = ("count",)
+
+    def __init__(self, size=3):
+        self.gain = [Value(1.0 + i) for i in range(size)]
+        self.count = Value(5.0)
+        self.inner = [nn.Layer(size, size, "tanh"), nn.Linear(size, size)]
+        self._held = {"gain": self.gain, "count": self.count, "inner": self.inner}
+
+    def __call__(self, x):
+        for layer in self.inner:
+            x = x * self.gain + layer(x)
+        return x + self.count
+
+    def for_torch(self):
+        class Residual(torch.nn.Module):
+            def forward(self, x):
+                for layer in self.inner:
+                    x = x * self.gain + layer(x)
+                return x + self.count
+
+        return Residual(), self._held
+
+
+def test_a_module_of_a_user_goes_out_and_comes_back_by_one_method():
+    nn.seed(2)
+    model = nn.Sequential(nn.Linear(3, 3), Residual(), nn.relu)
+    module, x = nn.to_torch(model), Matrix([[1.0, -0.5, 2.0], [0.0, 1.5, -1.0]])
+    _, _, loss, their_loss, _ = losses(model, module, x)
+    assert their_loss.item() == pytest.approx(loss.data, rel=1e-12)
+    assert dict(module.named_buffers()).keys() == {"1.count"}
+    assert "1.inner.0.0.weight" in module.state_dict()
+    state = model.state_dict()
+    for parameter in model.parameters():
+        parameter.data = 0.0
+    assert nn.from_torch(module, model).state_dict() == state
+
+
+def wrong(held=None, row=None):
+    model = Residual()
+    if row is not None:
+        model.for_torch = lambda: row
+    model._held = {k: v for k, v in (model._held | (held or {})).items() if v != "left out"}
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "message"),
+    [
+        (lambda: wrong({"gain": "left out"}), ValueError, r"gain\.0 of .* 0 entries"),
+        (lambda: wrong({"again": wrong().gain}), ValueError, "again has a Value that is no param"),
+        (lambda: wrong({"gain": [[]]}), ValueError, "gain is empty, or has rows of several"),
+        (lambda: wrong({"gain": [1.0]}), TypeError, "gain has 1.0 where a Value should be"),
+        (lambda: wrong({"gain": ["x"]}), TypeError, "gain has 'x' where a Value should be"),
+        (lambda: wrong(row=torch.nn.ReLU()), TypeError, "for_torch of Residual returns a torch.nn"),
+    ],
+)
+def test_a_wrong_for_torch_is_one_clear_error(model, error, message):
+    with pytest.raises(error, match=message):
+        nn.to_torch(model())
+
+
+def test_a_value_in_two_places_is_refused():
+    model = Residual()
+    model._held["again"] = model.gain[:2]
+    with pytest.raises(ValueError, match=r"gain\.0 of .* would be in 2 entries of tensors"):
+        nn.to_torch(model)
+
+
+def test_a_method_for_torch_may_name_activations_and_make_modules():
+    class Doubled(nn.Layer):
+        def __call__(self, x):
+            return nn.tanh(nn.Sequential(super().__call__, nn.softmax)(x))
+
+        def for_torch(self):
+            layer = nn.Layer(1, 1, "linear")
+            layer.neurons = self.neurons
+            return torch.nn.Sequential(), {"0": layer, "1": nn.softmax, "2": "tanh"}
+
+    nn.seed(1)
+    model, x = Doubled(3, 2), Matrix([[1.0, -0.5, 2.0], [0.0, 1.5, -1.0]])
+    assert_close(nn.to_torch(model)(numbers(x.data)), numbers(model(x).data))
+
+
+def test_a_tensor_of_another_shape_than_its_place_is_refused():
+    class Wide(nn.Linear):
+        def for_torch(self):
+            return torch.nn.Linear(3, 2, bias=False), {"weight": self.weights}
+
+    with pytest.raises(ValueError, match=r"weight has 2 x 2 Values, but that of Linear is 2 x 3"):
+        nn.to_torch(Wide(2, 2, bias=False))
+
+
+def test_a_torch_parameter_that_holds_no_values_is_refused():
+    class Half(nn.Linear):
+        def for_torch(self):
+            return torch.nn.Linear(2, 2), {"weight": self.weights}
+
+    with pytest.raises(ValueError, match=r"bias of the Linear holds no Values"):
+        nn.to_torch(Half(2, 2, bias=False))
+
+
+# --- what does not fit ----------------------------------------------------------------------------
+
+
+class Tower(nn.Module):
+    def __init__(self):
+        self.w = Value(1.0)
+
+    def __call__(self, x):
+        return x * self.w
+
+
+def cube(x):
+    return x * x * x
+
+
+def with_bias():
+    model = nn.MultiHeadAttention(2, 1)
+    model.W_q = nn.Linear(2, 2)
+    return model
+
+
+def mixed():
+    model = nn.Layer(2, 2)
+    model.neurons[1] = nn.Neuron(2, "tanh")
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "named"),
+    [
+        (lambda: nn.Sequential(nn.relu, Tower()), r"parts\.1: Tower"),
+        (lambda: nn.Sequential(nn.Layer(2, 2, cube)), r"parts\.0: the function cube"),
+        (lambda: nn.Sequential(nn.logsumexp), "the function logsumexp"),
+        (lambda: partial(nn.elu, alpha=Value(2.0)), "the function"),
+        (with_bias, "MultiHeadAttention with biases"),
+        (mixed, "a Layer of Neurons that differ"),
+    ],
+)
+def test_a_part_without_counterpart_is_named(model, named):
+    with pytest.raises(TypeError, match=f"to_torch: {named}.* has no counterpart in PyTorch"):
+        nn.to_torch(model())
+
+
+def sequential_there(*parts):
+    return lambda: torch.nn.Sequential(*parts).double()
+
+
+Linear = torch.nn.Linear
+
+
+@pytest.mark.parametrize(
+    ("module", "error", "message"),
+    [
+        (
+            sequential_there(Linear(3, 4), torch.nn.ReLU(), Linear(4, 1)),
+            ValueError,
+            r"0\.weight of the module is 4 x 3, but that of MLP\(2 → 4 → 1, relu\) is 4 x 2",
+        ),
+        (
+            sequential_there(Linear(2, 4), torch.nn.Tanh(), Linear(4, 1)),
+            TypeError,
+            r"1 is Tanh, but that of MLP\(.*\) is ReLU",
+        ),
+        (
+            sequential_there(Linear(2, 4), torch.nn.ReLU()),
+            ValueError,
+            r"the module has no 2, which is Linear of MLP\(2 → 4 → 1, relu\)",
+        ),
+        (
+            sequential_there(Linear(2, 4), torch.nn.ReLU(), Linear(4, 1), torch.nn.Sigmoid()),
+            ValueError,
+            r"MLP\(2 → 4 → 1, relu\) has no 3, which is Sigmoid of the module",
+        ),
+        (
+            sequential_there(Linear(2, 4, bias=False), torch.nn.ReLU(), Linear(4, 1)),
+            ValueError,
+            r"the module has no 0\.bias, which MLP\(.*\) has",
+        ),
+        (lambda: {"0.weight": 1}, TypeError, "takes a torch.nn.Module, then the model, not dict"),
+        (lambda: nn.MLP(2, [4, 1]), TypeError, "not MLP first"),
+    ],
+)
+def test_a_module_that_does_not_fit_is_one_error_that_names_both(module, error, message):
+    model = nn.MLP(2, [4, 1])
+    before = model.state_dict()
+    with pytest.raises(error, match=f"from_torch.*{message}") as raised:
+        nn.from_torch(module(), model)
+    assert "\n" not in str(raised.value)
+    assert model.state_dict() == before
+
+
+def test_a_bias_that_only_the_module_has_is_named():
+    with pytest.raises(ValueError, match=r"Linear\(.*\) has no bias, which the module has"):
+        nn.from_torch(torch.nn.Linear(2, 4), nn.Linear(2, 4, bias=False))
+
+
+@pytest.mark.parametrize(
+    ("module", "model", "message"),
+    [
+        (torch.nn.LayerNorm(3, 1e-3), nn.LayerNorm(3), "eps of the module is 0.001, but .* 1e-05"),
+        (torch.nn.BatchNorm1d(3, momentum=0.2), nn.BatchNorm(3), "momentum of the module is 0.2"),
+        (torch.nn.Dropout(0.2), nn.Dropout(0.5), "p of the module is 0.2, but .* is 0.5"),
+        (torch.nn.MultiheadAttention(4, 2, bias=False), nn.MultiHeadAttention(4, 2), "batch_first"),
+    ],
+)
+def test_another_setting_is_named(module, model, message):
+    with pytest.raises(ValueError, match=message):
+        nn.from_torch(module, model)
+
+
+def test_a_tensor_that_holds_no_floats_is_refused():
+    module = torch.nn.LayerNorm(2)
+    module.weight = torch.nn.Parameter(torch.tensor([1, 2]), requires_grad=False)
+    with pytest.raises(ValueError, match=r"weight of the module is 2 of torch\.int64, but that"):
+        nn.from_torch(module, nn.LayerNorm(2))
+
+
+def test_a_module_that_a_user_of_pytorch_wrote_comes_in():
+    module = torch.nn.Sequential(Linear(2, 4), torch.nn.ReLU(inplace=True), Linear(4, 1)).double()
+    model = nn.from_torch(module, nn.MLP(2, [4, 1]))
+    x = [[0.5, -1.0], [2.0, 0.1]]
+    assert_close(module(numbers(x)), numbers(model(x).data))
+
+
+# --- python -m nn TASK --export FILE --------------------------------------------------------------
+
+SMALL = {
+    "moons": ["--epochs", "1", "--hidden", "3", "--examples", "12"],
+    "gpt": ["--steps", "1", "--embedding", "4", "--heads", "1", "--base-width", "8"],
+}
+
+
+@pytest.mark.parametrize("task", SMALL)
+def test_the_weights_of_a_run_are_exported(task, tmp_path, capsys):
+    file, out = tmp_path / "made" / "weights.pt", tmp_path / "out"
+    arguments = [task, *SMALL[task], "--quiet", "--out", str(out), "--export", str(file)]
+    assert main(arguments) == 0
+    assert f"weights for torch.load are in {file}\n" in capsys.readouterr().out
+    if task == "gpt":
+        trained, _ = nn.text.load(out / "model.json")
+    else:
+        trained = nn.MLP(2, [3, 1])
+        trained.load(out / "model.json")
+    state = torch.load(file, weights_only=True)
+    expected = nn.to_torch(trained).state_dict()
+    assert state.keys() == expected.keys()
+    assert all(torch.equal(state[name], expected[name]) for name in expected)
+    nn.to_torch(trained).load_state_dict(state)
+    assert [path.name for path in file.parent.iterdir()] == ["weights.pt"]
+
+
+def test_an_export_to_a_folder_is_refused_before_the_training(tmp_path, capsys):
+    assert main(["moons", "--out", str(tmp_path / "out"), "--export", str(tmp_path)]) == 1
+    assert f"cannot write to {tmp_path}: it is a folder" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
