@@ -3,7 +3,7 @@
     python tests/run_notebooks.py --write [FILE ...]
 
 runs notebooks (all of them, if none is named) and stores the outputs in place. Without --write it
-says what has changed. It needs what `pip install -e ".[notebooks]"` installs.
+says what has changed. It needs what `pip install -e ".[notebooks]"` installs, and notebook 9 torch.
 """
 
 from __future__ import annotations
