@@ -4,6 +4,7 @@ names.py    what the nodes are called
 sheet.py    boxes with lines of text, and the finished picture
 graph.py    a box for each node
 fold.py     which nodes of a large graph belong in one box;  folded.py  the boxes drawn
+opened.py   the boxes with one part of the graph open at a time;  bundles.py  nodes never told apart
 layout.py   Graphviz's language becomes SVG, PNG or PDF;  notebook.py  a page that shows them
 """
 

@@ -7,7 +7,8 @@ parts further out are open, and each part just inside is a closed box with all i
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 from autograd.context import Context
@@ -25,13 +26,15 @@ class Part:
         outer: the part that contains this one.
         depth: how many parts contain it; 0 for the root, 1 for an outermost module.
         parts: the parts directly inside, in the order of their first nodes.
+        label: of a part that stands for several: "15 more"; "" for a module or loss.
     """
 
-    __slots__ = ("_parts", "depth", "outer", "owner")
+    __slots__ = ("_parts", "depth", "label", "outer", "owner")
 
-    def __init__(self, owner: Any = None, outer: Part | None = None) -> None:
+    def __init__(self, owner: Any = None, outer: Part | None = None, label: str = "") -> None:
         self.owner = owner
         self.outer = outer
+        self.label = label
         self.depth: int = 0 if outer is None else outer.depth + 1
         self._parts: dict[int, Part] = {}
 
@@ -107,6 +110,7 @@ class Fold:
         homes: the part that each node belongs to: an inner node to the call it was made in, a
             parameter to the innermost module that has it, another leaf to what is around all that
             uses it.
+        owned: the parameters and buffers, with the part that has them.
     """
 
     def __init__(self, nodes: Sequence[Value], kinds: Sequence[str], model: Any = None) -> None:
@@ -116,7 +120,7 @@ class Fold:
         # Tuples of numbers, which the garbage collector stops tracking; lists would slow it down.
         self.parents = [tuple([place[parent] for parent in node.parents]) for node in nodes]
         self.root = Part()
-        self._owned: dict[int, Part] = {}  # parameters and buffers, with the part that has them
+        self.owned: dict[int, Part] = {}
         self.homes = self._homes(place, model)
 
     def _homes(self, place: dict[Value, int], model: Any) -> list[Part]:
@@ -124,7 +128,7 @@ class Fold:
         homes: list[Part | None] = [
             self._part(node.context, parts) if node.op else None for node in self.nodes
         ]
-        owned = self._owned  # without a parameter that was computed, which stays where that was
+        owned = self.owned  # without a parameter that was computed, which stays where that was
         for part in self.root:
             for _, value in named_values(part.owner):
                 i = place.get(value, -1)
@@ -147,13 +151,13 @@ class Fold:
         self, part: Part, place: dict[Value, int], homes: list[Part | None]
     ) -> None:
         """Give a part's parameters to the modules within it that made no node: an Embedding."""
-        own = {i for i, owner in self._owned.items() if owner is part}
+        own = {i for i, owner in self.owned.items() if owner is part}
         inner: dict[int, Any] = {}
         for module in getattr(part.owner, "modules", tuple)() if own else ():
             if module is not part.owner:
                 inner.update((place.get(value, -1), module) for _, value in named_values(module))
         for i in own & inner.keys():
-            homes[i] = self._owned[i] = part.part(inner[i])
+            homes[i] = self.owned[i] = part.part(inner[i])
 
     def _part(self, context: Context | None, parts: dict[Context | None, Part]) -> Part:
         """The part of a context, put into `parts` with all around it."""
@@ -187,7 +191,7 @@ class Fold:
         depths = range(max(deepest - 1, 0), -1, -1) if depth is None else [depth]
         for depth in depths:
             closed = self._closed(depth)
-            boxes = self._boxes(closed) if len(set(closed.values())) <= max_boxes else None
+            boxes = self.boxes_of(closed) if len(set(closed.values())) <= max_boxes else None
             if boxes is not None and len(boxes) <= max_boxes:
                 return boxes
         advice = "use a smaller depth, or raise max_nodes" if depth else "raise max_nodes"
@@ -206,8 +210,19 @@ class Fold:
             if top.depth > depth or (top.depth > 0 and not top.parts)
         }
 
-    def _boxes(self, closed: dict[Part, Part]) -> list[Box]:
+    def boxes_of(
+        self,
+        closed: dict[Part, Part],
+        alone: Collection[int] = (),
+        homes: Sequence[Part] | None = None,
+    ) -> list[Box]:
         """A box for each closed part, and boxes for the nodes between them.
+
+        Args:
+            closed: the closed parts, and for each part within one, that one.
+            alone: nodes outside closed parts that are drawn as boxes of their own, as the outputs
+                are.
+            homes: the part that each node belongs to, if not as in `homes` of the graph.
 
         If all arithmetic between modules were one box, it would often stand both before and after a
         module. So there is one box for what leads up to each rank of modules, and one for what
@@ -221,29 +236,32 @@ class Fold:
                 boxes[key] = Box(kind, frame, module)
             boxes[key].members.append(i)
 
-        before = self._before(closed)
-        alone = self._separate_outputs()
+        homes = homes or self.homes
+        before = self.ranks(closed, homes)
+        outputs = self.separate_outputs
         turns = [0] * len(self.nodes)
-        for i, (kind, home) in enumerate(zip(self.kinds, self.homes, strict=True)):
+        for i, (kind, home) in enumerate(zip(self.kinds, homes, strict=True)):
             part = closed.get(home)
-            if i in alone:
+            if i in outputs:
                 put(i, i, kind, self.root)
-            elif not self._inside(i):
+            elif i in alone and not self.nodes[i].op:
+                put(i, i, kind, home if self.inside(i) else self.root)
+            elif not self.inside(i):
                 put(i, ("beside", part or home, kind), kind, self.root)
             elif part is not None:
                 put(i, part, "module", part.up_to(part.depth - 1), part)
-            elif i in self._owned:
+            elif i in self.owned:
                 put(i, ("of", home, kind), kind, home)
             else:
                 # Where the arithmetic of open modules alternates before the same rank, each change
                 # of module starts another box, so that no two boxes depend on each other.
                 for p in self.parents[i]:
                     if before[p] == before[i] and self.nodes[p].op:
-                        turns[i] = max(turns[i], turns[p] + (self.homes[p] is not home))
-                put(i, (home, before[i], turns[i]), "inner", home)
+                        turns[i] = max(turns[i], turns[p] + (homes[p] is not home))
+                put(i, i if i in alone else (home, before[i], turns[i]), "inner", home)
         return list(boxes.values())
 
-    def _before(self, closed: dict[Part, Part]) -> list[float]:
+    def ranks(self, closed: dict[Part, Part], homes: Sequence[Part]) -> list[float]:
         """For each node the lowest rank of the closed parts that it leads to; inf if there is none.
 
         For a node inside a closed part it is the rank of that part.
@@ -252,12 +270,12 @@ class Fold:
         sources: list[int] = []  # for each closed part those that lead to it, as bits of a number
         reached = [0] * len(self.nodes)  # the same for each node, the part it is in included
         for i, parents in enumerate(self.parents):
-            if not self._inside(i):
+            if not self.inside(i):
                 continue
             bits = 0
             for p in parents:
                 bits |= reached[p]
-            part = closed.get(self.homes[i])
+            part = closed.get(homes[i])
             if part is not None:
                 k = numbers.setdefault(part, len(numbers))
                 sources += [0] * (k == len(sources))
@@ -267,18 +285,19 @@ class Fold:
         ranks = _ranks(sources)
         before = [math.inf] * len(self.nodes)
         for i in range(len(self.nodes) - 1, -1, -1):
-            part = closed.get(self.homes[i])
-            if part in numbers and self._inside(i):
+            part = closed.get(homes[i])
+            if part in numbers and self.inside(i):
                 before[i] = ranks[numbers[part]]
             for p in self.parents[i]:
                 before[p] = min(before[p], before[i])
         return before
 
-    def _inside(self, i: int) -> bool:
+    def inside(self, i: int) -> bool:
         """Whether a node is drawn inside its part. Leaves of no module are drawn beside it."""
-        return i in self._owned or self.nodes[i].op != ""
+        return i in self.owned or self.nodes[i].op != ""
 
-    def _separate_outputs(self) -> set[int]:
+    @cached_property
+    def separate_outputs(self) -> set[int]:
         """The outputs that nothing is made from, if they are few: drawn as nodes of their own."""
         used = {p for parents in self.parents for p in parents}
         ends = {i for i in range(len(self.nodes)) if i not in used}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
@@ -26,35 +26,57 @@ def add_boxes(
     digits: int,
 ) -> None:
     """Boxes in the frames of the open modules they stand in, and the values that flow between."""
-    content: dict[Part, list[int]] = {part: [] for part in fold.root}
-    for b, box in enumerate(boxes):
-        content[box.frame].append(b)
     keys = [f"n{box.members[0]}" if box.single else f"b{b}" for b, box in enumerate(boxes)]
-    frames = count()
 
-    def fill(sheet: Digraph, part: Part) -> None:
-        for b in content[part]:
-            if boxes[b].single:
-                (i,) = boxes[b].members
-                node = fold.nodes[i]
-                add_node(sheet, i, node, names[node], node.grad, fold.kinds[i], digits)
-            else:
-                lines, tooltip = _description(fold, boxes[b], model)
-                add_box(sheet, keys[b], boxes[b].kind, lines, tooltip)
-        for inner in part.parts:
-            if any(content[within] for within in inner):
-                with sheet.subgraph(name=f"cluster_{next(frames)}") as frame:
-                    title = lines_of_text(["  ".join(_title(inner, model))], 14)
-                    frame.attr(label=title, labeljust="l", style="rounded")
-                    fill(frame, inner)
+    def add(sheet: Digraph, b: int) -> None:
+        if boxes[b].single:
+            (i,) = boxes[b].members
+            node = fold.nodes[i]
+            add_node(sheet, i, node, names[node], node.grad, fold.kinds[i], digits)
+        else:
+            lines, tooltip = _description(fold, boxes[b], model)
+            add_box(sheet, keys[b], boxes[b].kind, lines, tooltip)
 
-    fill(sheet, fold.root)
+    add_framed(
+        sheet,
+        fold.root,
+        [box.frame for box in boxes],
+        add,
+        lambda part: "  ".join(_title(part, model)),
+    )
     flows = fold.flows(boxes)
     if len(flows) > MOST_NUMBERED_EDGES:
         sheet.attr(ranksep="0.9")
     for (tail, head), values in flows.items():
         label = {"label": f"{values:,}"} if values > 1 and len(flows) <= MOST_NUMBERED_EDGES else {}
         sheet.edge(keys[tail], keys[head], tooltip=counted(values, "value"), **label)
+
+
+def add_framed(
+    sheet: Digraph,
+    root: Part,
+    open_parts: Sequence[Part],
+    add: Callable[[Digraph, int], None],
+    title: Callable[[Part], str],
+) -> None:
+    """Boxes, each added by its place, in the frames of the open parts that they stand in."""
+    content: dict[Part, list[int]] = {part: [] for part in root}
+    for b, part in enumerate(open_parts):
+        content[part].append(b)
+    frames = count()
+
+    def fill(sheet: Digraph, part: Part) -> None:
+        for b in content[part]:
+            add(sheet, b)
+        for inner in part.parts:
+            if any(content[within] for within in inner):
+                k = next(frames)
+                with sheet.subgraph(name=f"cluster_{k}") as frame:
+                    label = lines_of_text([title(inner)], 14)
+                    frame.attr(label=label, labeljust="l", style="rounded", id=f"f{k}")
+                    fill(frame, inner)
+
+    fill(sheet, root)
 
 
 def _description(fold: Fold, box: Box, model: Any) -> tuple[list[str], list[str]]:
@@ -78,6 +100,32 @@ def _description(fold: Fold, box: Box, model: Any) -> tuple[list[str], list[str]
     return lines, [lines[0], *labels[:LABELS_LISTED]]
 
 
+def called(part: Part, model: Any) -> tuple[str, str]:
+    """What a part is called within the one around it, and what it says it is; "" for neither.
+
+    `("layers.0", "Layer(2 → 16, relu)")`, `("", "MLP(2 → 16, relu)")`, `("mse", "")`.
+    """
+    if part.label:
+        return part.label, description_of(part) if part.owner is not None else ""
+    if hasattr(part.owner, "__name__"):
+        return part.owner.__name__, ""
+    return _name_within(part, model), description_of(part)
+
+
+def _name_within(part: Part, model: Any) -> str:
+    """What the owner around a part, or else the model, calls the owner of the part."""
+    above = model if part.outer is None or part.outer.outer is None else part.outer.owner
+    return above.child_name(part.owner) if hasattr(above, "child_name") else ""
+
+
+def description_of(part: Part) -> str:
+    """What the owner of a part says it is: its `repr` if that is short, else its class."""
+    description = repr(part.owner)
+    if description.startswith("<") or len(description) > LONGEST_NAME:
+        return str(getattr(part.owner, "__name__", type(part.owner).__name__))
+    return description
+
+
 def _title(part: Part, model: Any) -> list[str]:
     """A module by its path, such as layers.0, and by what it says it is; a loss by its name.
 
@@ -86,14 +134,11 @@ def _title(part: Part, model: Any) -> list[str]:
     path: list[str] = []
     inner: Part | None = part
     while inner is not None and inner.outer is not None:
-        above = model if inner.outer.outer is None else inner.outer.owner
-        name = above.child_name(inner.owner) if hasattr(above, "child_name") else ""
+        name = _name_within(inner, model)
         if name or not path:
             path.insert(0, name or getattr(inner.owner, "__name__", type(inner.owner).__name__))
         inner = inner.outer
     if hasattr(part.owner, "__name__"):
         return path[-1:]
-    description = repr(part.owner)
-    if description.startswith("<") or len(description) > LONGEST_NAME:
-        description = type(part.owner).__name__
+    description = description_of(part)
     return [description] if description.startswith(path[-1]) else [".".join(path), description]

@@ -6,6 +6,8 @@
     chain_rule.py  one gradient, as the sum over the uses of its node
     terminal.py    the steps in a terminal, by keys
     page.py        the steps as a page, from the operations of recorder.py and the files of player/
+    folds.py       the boxes of its pictures;  summary.py  what they sum up to;  excerpt.py  what
+                   the page of a large graph holds
 
 >>> from autograd import Value
 >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
@@ -40,7 +42,7 @@ from autograd.value import Value
 
 __all__ = ["BackwardStep", "Contribution", "ForwardStep", "Step", "Steps", "explain", "steps"]
 
-PLAYER_NODES = 1_000  # a picture of more nodes takes many seconds to lay out, and shows little
+PLAYER_NODES = 1_000  # the page of a larger graph holds the boxes of its modules only
 STEPS_SHOWN = 40  # of each pass by str(), half of them at its beginning
 
 
@@ -133,13 +135,15 @@ class Steps(Sequence[Step]):
     # --- in a notebook, a file and a terminal -----------------------------------------------------
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        if len(self.nodes) > PLAYER_NODES:
-            return {"text/plain": f"{self._too_many()}\n\n{self}"}
         bundle = {"text/plain": str(self)}
         if "text/html" in (include or ["text/html"]) and "text/html" not in (exclude or []):
+            from autograd.steps.folds import TooManyNodes
             from autograd.steps.page import fragment
 
-            bundle["text/html"] = fragment(self.passed)
+            try:
+                bundle["text/html"] = fragment(self.passed)
+            except TooManyNodes as error:
+                bundle["text/plain"] = f"{error}\n\n{self}"
         return bundle
 
     def save(self, path: str | os.PathLike[str], predict: bool = False) -> None:
@@ -150,22 +154,16 @@ class Steps(Sequence[Step]):
             predict: open the page as an exercise, in which each number is hidden until the reader
                 has predicted it or asked to see it. (The file does hold the numbers.)
 
-        Raises ValueError for another ending than .html and for a graph that is too large, and
-        OSError where the file cannot be written.
+        A graph of more than 1,000 nodes is shown as the boxes of its modules, and the page holds
+        only what these show. Raises ValueError for another ending than .html and for a graph that
+        is too large (more than 1,000 nodes without modules or as an exercise, more than 200,000
+        with modules), and OSError where the file cannot be written.
         """
         if not os.fspath(path).lower().endswith(".html"):
             raise ValueError(f"steps are saved as .html, not as {os.path.basename(path)!r}")
-        if len(self.nodes) > PLAYER_NODES:
-            raise ValueError(self._too_many())
         from autograd.steps.page import page
 
         write_bytes(path, page(self.passed, predict).encode())
-
-    def _too_many(self) -> str:
-        return (
-            f"{len(self.nodes):,} nodes are too many for the player, which takes {PLAYER_NODES:,};"
-            " step through one example of the batch, or print the table"
-        )
 
     def play(self, seconds: float = 0.8) -> None:
         """Step through the passes in a terminal, by the keys it names; elsewhere print the table.

@@ -10,7 +10,7 @@ import json
 import math
 import re
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from hashlib import sha256
 from html import escape
 from typing import Any
@@ -19,6 +19,7 @@ from uuid import uuid4
 from autograd.draw.graph import picture
 from autograd.draw.layout import render
 from autograd.draw.sheet import Digraph
+from autograd.steps.folds import Folds
 from autograd.steps.passed import Passed
 from autograd.steps.player import SCRIPTS, STYLE, operations, read
 from autograd.steps.recorder import recorded
@@ -45,17 +46,20 @@ img { margin: 16px; max-width: calc(100% - 32px); height: auto; }
 
 
 def fragment(passed: Passed) -> str:
-    """The player as a piece of HTML, for the output of a notebook."""
-    return _fragment(passed, recorded(passed, operations()), alone=False)[0]
+    """The player as a piece of HTML, for the output of a notebook.
+
+    Raises TooManyNodes for a graph that is too large.
+    """
+    return _fragment(Folds(passed), alone=False)[1]
 
 
 def page(passed: Passed, predict: bool = False) -> str:
     """The player as a whole HTML file, which needs nothing else and may ask for nothing else.
 
     With `predict` it is an exercise: the numbers are hidden until the reader has predicted them.
+    Raises TooManyNodes for a graph that is too large.
     """
-    content = recorded(passed, operations())
-    body, script = _fragment(passed, content, alone=True, predict=predict)
+    title, body, script = _fragment(Folds(passed, folded=not predict), alone=True, predict=predict)
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; img-src data:; base-uri 'none';"
         f" form-action 'none'; style-src {_hash(PAGE_STYLE)} {_hash(read(STYLE))}"
@@ -66,7 +70,7 @@ def page(passed: Passed, predict: bool = False) -> str:
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{_text(content["title"])}</title>
+<title>{_text(title)}</title>
 <style>{PAGE_STYLE}</style>
 </head>
 <body>
@@ -76,21 +80,30 @@ def page(passed: Passed, predict: bool = False) -> str:
 """
 
 
-def _fragment(
-    passed: Passed, content: dict[str, Any], alone: bool, predict: bool = False
-) -> tuple[str, str]:
-    """The piece of HTML, and the script in it; `alone` on a page, the player fills its window."""
+def _fragment(folds: Folds, alone: bool, predict: bool = False) -> tuple[str, str, str]:
+    """The title, the piece of HTML, and the script in it.
+
+    The player fills its window if it is `alone` on a page.
+    """
     key = f"autograd-player-{uuid4().hex}"  # one notebook holds many players
     code = "\n".join(read(name) for name in SCRIPTS)
     script = f'(() => {{\n"use strict";\n{code}\nmount("{key}");\n}})();'
-    kinds = [node["kind"] for node in content["nodes"]]
-    _add_locals(content, passed)
-    pictures = _svgs(passed, kinds)
-    given = {"steps": content, "pictures": pictures, "css": read(STYLE), "predict": predict}
+    content = recorded(folds.held, operations())
+    _add_locals(content, folds.held)
+    if folds.held is not folds.passed:
+        _leave_programs_out(content)
+    given = {
+        "steps": content,
+        "pictures": _svgs(folds) if folds.whole else [],
+        "folds": folds.recorded(_svg),
+        "css": read(STYLE),
+        "predict": predict,
+    }
     data = f'<script type="application/json">{_json(given)}</script>'
-    image = EXERCISE if predict else _image(passed, kinds)
+    image = EXERCISE if predict else _image(folds)
     place = " data-alone" if alone else ""
-    return f'<div id="{key}"{place}>{image}{data}</div>\n<script>{script}</script>', script
+    html = f'<div id="{key}"{place}>{image}{data}</div>\n<script>{script}</script>'
+    return content["title"], html, script
 
 
 # --- what the script is given ---------------------------------------------------------------------
@@ -109,32 +122,38 @@ def _add_locals(content: dict[str, Any], passed: Passed) -> None:
             edges[edge.operand]["local_value"] = local if math.isfinite(local) else str(local)
 
 
-def _svgs(passed: Passed, kinds: Sequence[str]) -> list[str]:
-    """The graph from left to right and, unless it is large, from top to bottom as well.
-
-    As Graphviz lays it out, without what the page's own style says.
-    """
-    svgs = []
-    gradients = dict.fromkeys(passed.gradients, LONG_NUMBER)
-    for direction, gap in GAPS.items():
-        graph = _picture(passed, kinds, gradients, direction)
-        graph.graph_attr["ranksep"] = gap
-        svg = render(graph.source, "svg").decode()
-        svgs.append(re.sub(r' (?:fill|stroke|font-[a-z]+|xml:space|xlink:[a-z]+)="[^"]*"', "", svg))
-        if len(passed.nodes) > TWO_LAYOUTS:
-            break
-    return svgs
+def _leave_programs_out(content: dict[str, Any]) -> None:
+    """A page that holds an excerpt computes nothing, and no leaf of it is moved."""
+    content["forward"] = []
+    for entry in content["backward"]:
+        for edge in entry["edges"]:
+            edge.pop("program", None)
+            edge.pop("local", None)
+    for node in content["nodes"]:
+        for key in ("domain", "movable", "fixed_because"):
+            del node[key]
 
 
-def _picture(
-    passed: Passed,
-    kinds: Sequence[str],
-    gradients: Mapping[Value, float],
-    direction: str = "LR",
-) -> Digraph:
+def _svgs(folds: Folds) -> list[str]:
+    """The whole graph from left to right and, unless it is large, from top to bottom as well."""
+    gradients = dict.fromkeys(folds.passed.gradients, LONG_NUMBER)
+    directions = list(GAPS)[: 2 if len(folds.passed.nodes) <= TWO_LAYOUTS else 1]
+    return [_svg(_picture(folds, gradients, direction), direction) for direction in directions]
+
+
+def _svg(graph: Digraph, direction: str) -> str:
+    """A graph as Graphviz lays it out, without what the page's own style says."""
+    graph.graph_attr["ranksep"] = GAPS[direction]
+    svg = render(graph.source, "svg").decode()
+    svg = re.sub(r' (?:fill|stroke|font-[a-z]+|xml:space|xlink:[a-z]+)="[^"]*"', "", svg)
+    return re.sub(r'<g id="a_\w+"><a>\n|</a>\n</g>\n', "", svg)  # the tooltips, now empty
+
+
+def _picture(folds: Folds, gradients: Mapping[Value, float], direction: str = "LR") -> Digraph:
+    passed = folds.passed
     shown = [gradients.get(node) for node in passed.nodes]
     return picture(
-        passed.nodes, dict(passed.names), gradients=shown, kinds=kinds, direction=direction
+        passed.nodes, dict(passed.names), gradients=shown, kinds=folds.kinds, direction=direction
     )
 
 
@@ -147,9 +166,11 @@ def _json(content: Any) -> str:
 # --- what stands there without the script ---------------------------------------------------------
 
 
-def _image(passed: Passed, kinds: Sequence[str]) -> str:
+def _image(folds: Folds) -> str:
     """The finished pass as a picture in words and in pixels."""
-    graph = _picture(passed, kinds, passed.gradients)
+    passed = folds.passed
+    everything = folds.start < 0
+    graph = _picture(folds, passed.gradients) if everything else folds.picture(folds.start)
     dpi = 96 * IMAGE_SCALE
     graph.graph_attr.update(dpi=f"{dpi:.0f}", size=f"{IMAGE_PIXELS / dpi},{IMAGE_PIXELS / dpi}")
     png = render(graph.source, "png")

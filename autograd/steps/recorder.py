@@ -217,13 +217,13 @@ def recorded(passed: Passed, known: Collection[str]) -> dict[str, Any]:
         "nodes": _nodes(passed, why),
         "output": n - 1,
         "constants": [
-            [slot, _json_number(recorder.slots[slot])] for slot in recorder.constants.values()
+            [slot, json_number(recorder.slots[slot])] for slot in recorder.constants.values()
         ],
         "slots": len(recorder.slots),
         "forward": forward,
         "backward": backward,
         "gradients": [
-            _json_number(gradients[node]) if node in gradients else None for node in passed.nodes
+            json_number(gradients[node]) if node in gradients else None for node in passed.nodes
         ],
     }
 
@@ -232,8 +232,8 @@ def _nodes(passed: Passed, why: Sequence[str]) -> list[dict[str, Any]]:
     entries = []
     kinds = node_kinds(passed.nodes, passed.model, [passed.output])
     for i, (node, kind) in enumerate(zip(passed.nodes, kinds, strict=True)):
-        leaf = node.primitive is None
-        fixed = "it is a plain number" if is_constant(node) else why[i]
+        leaf = i < passed.leaves
+        fixed = "it is a plain number" if is_constant(node) else why[i] or passed.fixed_because
         entry = {
             "name": passed.name(node),
             "label": shown(passed.full_names[node]),
@@ -241,8 +241,8 @@ def _nodes(passed: Passed, why: Sequence[str]) -> list[dict[str, Any]]:
             "symbol": node.primitive.symbol if node.primitive else "",
             "domain": node.primitive.domain if node.primitive else "",
             "kind": kind,
-            "parents": [passed.place[parent] for parent in node.parents],
-            "data": _json_number(passed.data[i]),
+            "parents": [] if leaf else [passed.place[parent] for parent in node.parents],
+            "data": json_number(passed.data[i]),
             "movable": leaf and not fixed,
             "fixed_because": fixed if leaf else "",
         }
@@ -264,7 +264,7 @@ def _edge(passed: Passed, i: int, k: int, j: int, recorder: Recorder) -> dict[st
     assert node.primitive is not None
     rule: Any = node.primitive.backward[k]
     try:
-        local = _json_number(rule(*map(passed.data_of, (node, *node.parents))))
+        local = json_number(rule(*map(passed.data_of, (node, *node.parents))))
     except Exception:  # whatever Python code raises where it was not run before
         local = None
     return {**edge, "program": None, "local_value": local}
@@ -291,7 +291,7 @@ def _listed(program: Sequence[Operation]) -> list[list[Any]]:
     return [[slot, name, list(operands)] for slot, name, operands in program]
 
 
-def _json_number(number: float) -> float | str:
+def json_number(number: float) -> float | str:
     """A number as JSON holds it; what JSON cannot hold, or loses, as text."""
     if not math.isfinite(number) or repr(number) == "-0.0":
         return formatted(number)

@@ -24,6 +24,9 @@ SCRIPTS = (
     "questions.js",
     "predict.js",
     "theme.js",
+    "fold.js",
+    "boxstep.js",
+    "views.js",
     "player.js",
 )
 STYLE = "player.css"

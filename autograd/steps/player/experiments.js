@@ -20,8 +20,9 @@ function weigh(picture, now, on) {
   const largest = sizes.reduce((most, size) => (size > most ? size : most), 0);
   now.pass.contributions.forEach((passed, b) => {
     const { node, edges } = now.pass.graph.backward[b];
-    edges.forEach((edge, k) => {
-      const product = on && b <= now.b && passed[k] ? passed[k].product : 0;
+    edges.forEach((edge) => {
+      const contribution = on && b <= now.b && passed.find((one) => one.edge === edge);
+      const product = contribution ? contribution.product : 0;
       const { group } = picture.edges[node][edge.operand];
       const share = Math.abs(product) === largest ? 1 : Math.abs(product) / largest;
       group.style.setProperty("--width", 1 + (WIDEST - 1) * share);

@@ -46,7 +46,8 @@ class LeavesView {
     const full = whole === name ? [] : [span("whole", whole)];
     if (!movable) {
       const numbers = span("numbers", dataNumber(number(start)), received);
-      const parts = [nameOf(graph, i), numbers, ...full, span("note", TEXT.fixed(why))];
+      const said = graph.excerpt ? "" : TEXT.fixed(why); // of an excerpt the page says it once
+      const parts = [nameOf(graph, i), numbers, ...full, span("note", said)];
       return { i, gradient, item: element("li", { class: "fixed" }, ...parts) };
     }
     const label = { "aria-label": TEXT.value(name) };
@@ -62,6 +63,12 @@ class LeavesView {
     const item = element("li", {}, nameOf(graph, i), numbers, ...full);
     const row = { i, item, gradient, slider, field, ticks };
     return row;
+  }
+
+  /** List these leaves only. */
+  list(leaves) {
+    for (const { i, item } of this.rows) item.hidden = !leaves.has(i);
+    this.section.hidden = !this.rows.some(({ i }) => leaves.has(i));
   }
 
   update(now, anyMoved) {

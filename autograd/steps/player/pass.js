@@ -15,10 +15,12 @@ class Graph {
     this.nodes.forEach((node, i) => (this.values[i] = read(node.data)));
     for (const [slot, constant] of this.constants) this.values[slot] = read(constant);
     this.leaves = [];
+    this.users = this.nodes.map(() => []); // the nodes that each is an operand of
+    this.nodes.forEach(({ parents }, i) => parents.forEach((p) => this.users[p].push(i)));
     this.steps = [];
     this.nodes.forEach((node, i) => {
       if (node.parents.length) this.steps.push({ phase: "forward", node: i });
-      else if (node.kind !== "constant") this.leaves.push(i);
+      else if (node.kind === "leaf" || node.kind === "parameter") this.leaves.push(i);
     });
     this.forwardSteps = this.steps.length;
     this.computedAt = new Int32Array(this.size); // the position at which a node's data is known
@@ -71,7 +73,8 @@ class Pass {
     for (const [i, x] of moved) this.values[i] = x;
     this.runForward();
     this.failedAt = this.problem ? 0 : Infinity; // the backward step from which on nothing is known
-    this.runBackward();
+    if (graph.excerpt) this.readBackward();
+    else this.runBackward();
   }
 
   runForward() {
@@ -94,6 +97,7 @@ class Pass {
     const { graph } = this;
     const gradients = new Float64Array(graph.size);
     gradients[graph.output] = 1;
+    this.gradients = gradients;
     this.upstream = new Float64Array(graph.backward.length);
     this.contributions = graph.backward.map((entry, b) => {
       this.upstream[b] = gradients[entry.node];
@@ -112,6 +116,18 @@ class Pass {
       this.failedAt = b;
       this.problem = { node: entry.node, why: error.why, backward: true };
       return [];
+    });
+  }
+
+  /** Of an excerpt the page holds the gradients that Python computed, and nothing can be moved. */
+  readBackward() {
+    const { graph } = this;
+    this.gradients = Float64Array.from(graph.gradients, (x) => (x === null ? 0 : read(x)));
+    this.upstream = graph.backward.map(({ node }) => this.gradients[node]);
+    this.contributions = graph.backward.map(({ edges }, b) => {
+      const upstream = this.upstream[b];
+      const product = (edge) => ({ edge, local: edge.recorded, product: upstream * edge.recorded });
+      return upstream === 0 ? [] : edges.map(product);
     });
   }
 
@@ -138,9 +154,9 @@ class Pass {
     const received = new Int32Array(graph.size);
     if (begun) gradients[graph.output] = 1;
     for (const passed of this.contributions.slice(0, Math.max(b + 1, 0))) {
-      for (const { edge, after } of passed) {
+      for (const { edge, after, count = 1 } of passed) {
         gradients[edge.parent] = after;
-        received[edge.parent]++;
+        received[edge.parent] += count;
       }
     }
     return { pass: this, position, step, b, begun, gradients, received };

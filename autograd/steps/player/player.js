@@ -12,17 +12,17 @@ const PAUSE = 1400; // milliseconds for which a step is shown at speed 1
 const COMFORTABLE = 1.5; // screen pixels for each unit of the picture, where there is room for them
 
 class Player {
-  constructor(host, { steps, pictures, css, predict }) {
+  constructor(host, { steps, pictures, folds, css, predict }) {
     this.host = host;
     this.graph = new Graph(steps);
+    this.graph.excerpt = folds.size || 0; // how many nodes the whole graph has
     this.leaves = new Map(); // the leaves that were moved: node -> number
     this.pass = new Pass(this.graph, this.leaves);
-    this.position = this.graph.steps.length; // a finished pass shows what there is to explain
     this.speed = 1;
     this.timer = 0;
     const actions = {
       select: (i, trail) => this.select(i, trail),
-      light: (edges) => this.picture.update(this.pass.at(this.position), edges),
+      light: (edges) => this.light(edges),
       value: (i) => this.pass.values[i],
       set: (i, x) => this.set(i, x),
       drag: (i, from, dx, finely) => {
@@ -41,8 +41,10 @@ class Player {
         this.experimentsView.mark(this.picture, now, this.predictView.hiding);
       },
     };
-    this.picture = new Picture(actions);
-    this.picture.show(pictures, this.graph);
+    this.picture = new Picture(this.boxActions(actions));
+    this.views = new Views(this.graph, pictures, folds, (k) => this.show(k));
+    this.view = this.views.at(folds.start);
+    this.position = this.view.graph.steps.length; // a finished pass shows what there is to explain
     this.stepView = new StepView(this.graph);
     this.chainView = new ChainView(this.graph, actions);
     this.leavesView = new LeavesView(this.graph, actions);
@@ -54,15 +56,15 @@ class Player {
       keydown: (event) => this.key(event),
       pointerover: (event) => this.point(event), pointerout: () => this.picture.point() },
     element("div", { class: "head" },
-      element("h2", { title: steps.title }, steps.title), this.tools()),
+      element("h2", { title: steps.title, class: folds.views.length ? "hidden" : "" }, steps.title),
+      this.views.crumbs, this.tools()),
     this.controls(), element("div", { class: "view" }, this.picture.stage),
     element("div", { class: "side" },
       element("div", { class: "panel" }, this.predictView.section, this.experimentsView.section,
         this.chainView.section, this.stepView.section),
       this.leavesView.section),
     this.caption(), this.said);
-    const tallest = Math.max(...this.picture.layouts.map(({ box }) => box.height));
-    this.root.style.setProperty("--drawn", `${Math.round(COMFORTABLE * tallest + 2 * MARGIN)}px`);
+    this.open(this.view);
     this.render();
     host.attachShadow({ mode: "open" }).append(element("style", {}, css), this.root);
     // Alone on its page the player has the keys at once, in a notebook when it has the focus.
@@ -80,8 +82,17 @@ class Player {
     }).observe(this.picture.stage);
   }
 
+  /** The actions of the picture, which counts the boxes of the view that is shown. */
+  boxActions(actions) {
+    return {
+      ...actions,
+      select: (b) => this.click(b),
+      value: (b) => actions.value(this.view.nodeOf(b)),
+      drag: (b, ...rest) => actions.drag(this.view.nodeOf(b), ...rest),
+    };
+  }
+
   controls() {
-    const last = this.graph.steps.length;
     const press = (action) => (event) => {
       action();
       if (event.detail) this.root.focus({ preventScroll: true }); // after the mouse, keys are ours
@@ -91,17 +102,16 @@ class Player {
       back: button("back", press(() => this.jump(this.position - 1))),
       play: button("play", press(() => this.toggle())),
       next: button("next", press(() => this.jump(this.position + 1))),
-      last: button("last", press(() => this.jump(last))),
+      last: button("last", press(() => this.jump(Infinity))),
     };
-    this.slider = element("input", { type: "range", class: "steps", min: 0, max: last, step: 1,
+    this.slider = element("input", { type: "range", class: "steps", min: 0, step: 1,
       "aria-label": TEXT.slider, input: () => this.jump(this.slider.valueAsNumber) });
-    const share = last ? (100 * this.graph.forwardSteps) / last : 0;
-    this.slider.style.setProperty("--forward", `${share}%`);
     const options = SPEEDS.map((speed) => element("option", { value: speed }, `${speed}×`));
     this.speeds = element("select", { "aria-label": TEXT.speed, title: TEXT.speed,
       change: () => (this.speed = Number(this.speeds.value)) }, ...options);
     this.speeds.value = "1";
     const buttons = element("div", { class: "buttons" }, ...Object.values(this.buttons));
+    this.predictView.toggle.hidden = !this.views.whole; // it asks for every node
     const modes = [this.experimentsView.toggle, this.predictView.toggle];
     return element("div", { class: "controls" }, buttons, this.slider, this.speeds, ...modes);
   }
@@ -125,16 +135,18 @@ class Player {
 
   caption() {
     const kinds = Object.entries(TEXT.kinds)
-      .filter(([kind]) => this.graph.nodes.some((node) => node.kind === kind))
+      .filter(([kind]) => this.views.kinds.has(kind))
       .map(([kind, text]) => span(`kind ${kind}`, text));
-    return element("p", { class: "caption" }, span("legend", ...kinds), span("hint", TEXT.hint));
+    const { hint } = this.views;
+    return element("p", { class: "caption" }, span("legend", ...kinds), span("hint", hint));
   }
 
   // What the player does.
 
   /** The last position there is, or that may be seen while numbers are to be predicted. */
   get last() {
-    return this.predictView.limit(this.pass);
+    const { predictView, view } = this;
+    return predictView.on ? predictView.limit(this.pass) : view.graph.steps.length;
   }
 
   go(position) {
@@ -186,13 +198,49 @@ class Player {
     this.render();
   }
 
+  /** What box b of the picture does when it is clicked. */
+  click(b) {
+    const i = this.view.nodeOf(b);
+    if (i >= 0 && !this.graph.excerpt) return this.select(i);
+    const { opens = -1 } = i < 0 ? this.view.boxes[b] : {};
+    if (opens >= 0) return this.show(opens);
+    const step = this.view.graph.steps.findLastIndex(({ box }) => box === b);
+    if (step >= 0) this.jump(step + 1); // what there is to say about it
+  }
+
+  /** Another part is opened, or everything (-1); the step stays the same as far as it can. */
+  show(k) {
+    const before = this.view;
+    this.view = this.views.at(k);
+    this.position = this.views.moved(before, this.view, this.position);
+    this.open(this.view);
+    this.stop();
+    this.render();
+    this.root.focus({ preventScroll: true });
+  }
+
+  /** Show the picture and the leaves of a view. */
+  open(view) {
+    this.picture.show(view.sources, view.seen);
+    const tallest = Math.max(...this.picture.layouts.map(({ box }) => box.height));
+    this.root.style.setProperty("--drawn", `${Math.round(COMFORTABLE * tallest + 2 * MARGIN)}px`);
+    this.leavesView.list(view.leaves);
+    this.views.update(view);
+  }
+
+  light(edges) {
+    const now = this.view.at(this.pass, this.position);
+    this.picture.update(this.view.pictured(now), this.view.lit(edges));
+  }
+
   select(i, trail) {
     if (i >= 0 && this.predictView.hiding) return setText(this.said, TEXT.predict.chain);
     const before = this.chainView.node;
     this.chainView.select(i, trail);
     this.render();
-    const focused = i < 0 ? this.picture.nodes[before].group : this.chainView.closer;
-    focused.focus({ preventScroll: true });
+    const box = i < 0 ? this.picture.nodes[this.view.boxOf(before)] : null;
+    const focused = i < 0 ? box && box.group : this.chainView.closer;
+    (focused || this.root).focus({ preventScroll: true });
   }
 
   // What the player shows.
@@ -200,19 +248,23 @@ class Player {
   render() {
     const last = this.last;
     this.position = Math.min(this.position, last); // an exercise starts over with new numbers
-    const { buttons, slider, position } = this;
-    const now = this.pass.at(position);
+    if (this.predictView.on && this.view !== this.views.whole) return this.show(-1);
+    const { buttons, slider, position, view } = this;
+    const now = view.at(this.pass, position);
     if (this.predictView.hiding) this.chainView.select(-1);
-    this.picture.update(now, this.chainView.lit);
+    this.picture.update(view.pictured(now), view.lit(this.chainView.lit));
     this.stepView.update(now);
     this.chainView.update(this.pass);
     this.leavesView.update(now, this.leaves.size > 0);
     this.predictView.update();
+    this.views.allow(!this.predictView.on);
     this.experimentsView.update(this.pass, this.predictView.hiding);
     for (const name of ["first", "back"]) enable(buttons[name], position > 0);
     for (const name of ["next", "last"]) enable(buttons[name], position < last);
     const toggle = this.timer ? "pause" : "play";
     if (buttons.play.title !== TEXT[toggle]) rename(buttons.play, toggle);
+    setAttribute(slider, "max", String(last));
+    slider.style.setProperty("--forward", `${last ? (100 * view.graph.forwardSteps) / last : 0}%`);
     slider.value = String(position);
     const { title, count } = this.stepView;
     const [first, ...rest] = title.textContent;
@@ -222,7 +274,8 @@ class Player {
 
   point(event) {
     const named = event.target.closest("[data-node]");
-    if (named) this.picture.point(Number(named.dataset.node));
+    const box = named ? this.view.boxOf(Number(named.dataset.node)) : -1;
+    if (box >= 0) this.picture.point(box);
   }
 
   key(event) {
@@ -239,9 +292,10 @@ class Player {
       ArrowRight: () => this.jump(this.position + 1),
       ArrowLeft: () => this.jump(this.position - 1),
       Home: () => this.jump(0),
-      End: () => this.jump(this.graph.steps.length),
+      End: () => this.jump(Infinity),
       " ": () => this.toggle(),
       f: () => this.presenter.toggle(),
+      Backspace: () => this.view.outer >= 0 && this.show(this.view.outer),
     };
     if (!keys[event.key]) return;
     event.preventDefault();
@@ -250,14 +304,17 @@ class Player {
 
   /** A copy of what is shown, in exact numbers; null for what is not known, or not yet. */
   state() {
-    const { graph, pass, position } = this;
-    const now = pass.at(position);
+    const { graph, position } = this;
+    const now = this.view.at(this.pass, position);
+    const { pass } = now;
     const exact = (x) => (typeof x === "number" ? x : null);
     const plain = (i) => graph.nodes[i].kind === "constant";
     return {
       position,
-      last: graph.steps.length,
+      last: this.last,
+      view: this.view.place,
       phase: now.step.phase,
+      box: now.step.box === undefined ? now.step.node : now.step.box,
       node: now.step.node,
       playing: this.timer !== 0,
       problem: pass.problem && explained(pass),

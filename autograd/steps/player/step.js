@@ -13,14 +13,14 @@ class StepView {
   }
 
   update(now) {
-    const { graph } = this;
     const { step, pass } = now;
+    const { graph } = pass;
     setAttribute(this.section, "class", `step ${step.phase}`);
-    setText(this.title, TEXT.title[step.phase](step.node < 0 ? "" : graph.name(step.node)));
+    setText(this.title, TEXT.title[step.phase](nameOfStep(graph, step)));
     setText(this.count, TEXT.count(now.position, graph.steps.length));
     setText(this.problem, pass.problem ? explained(pass) : "");
     this.problem.hidden = !pass.problem;
-    this.body.replaceChildren(...this[step.phase](now));
+    this.body.replaceChildren(...(step.part ? step.part.shown(now) : this[step.phase](now)));
   }
 
   start() {
@@ -36,8 +36,8 @@ class StepView {
   }
 
   backward(now) {
-    const { graph } = this;
     const { pass, step, b } = now;
+    const { graph } = pass;
     const name = graph.name(step.node);
     const { edges } = graph.backward[b];
     const gradient = gradientNumber(shown(gradientAt(now, step.node)));
@@ -57,8 +57,8 @@ class StepView {
 
   /** One parent: the local derivative, the contribution, and the total it makes. */
   parent(now, edge, k) {
-    const { graph } = this;
     const { pass, step, b } = now;
+    const { graph } = pass;
     const [name, parent, output] = [step.node, edge.parent, graph.output].map((i) => graph.name(i));
     const passed = pass.contributions[b][k];
     const [product, before, after] =
@@ -84,4 +84,10 @@ class StepView {
     return [this.count, this.title, this.problem, ...this.body.children]
       .map((part) => part.textContent).filter(Boolean).join(". ");
   }
+}
+
+/** The node or the part whose step it is; "" at the start. */
+function nameOfStep(graph, { node, part }) {
+  if (part) return part.name;
+  return node < 0 ? "" : graph.name(node);
 }

@@ -11,6 +11,7 @@ const TEXT = {
   toCome: "to come",
   kinds: {
     leaf: "leaf", parameter: "parameter", constant: "number", inner: "operation", output: "output",
+    module: "closed module",
   },
   hint: "Drag a leaf sideways to change its value (Shift: finer). Click a node for its chain rule.",
 
@@ -68,6 +69,23 @@ const TEXT = {
   noPath: (from, to) => `No derivative leads from ${from} to ${to}.`,
   constant: "A plain number receives no gradient.",
   itself: "The output itself: the gradient begins here, as 1.",
+
+  crumbs: "Open parts",
+  everything: "everything",
+  goTo: (name) => `Show ${name}`,
+  openPart: (name) => `Open ${name}`,
+  closedPart: (name, n) =>
+    `${name} cannot be opened: its ${counted(n, "node")} are too many for a picture`,
+  values: (n) => `${n.toLocaleString("en")} values`,
+  takes: (from) => `from ${from}`,
+  gives: "gives",
+  arrives: "gradient",
+  handsBack: (to) => `to ${to}`,
+  trained: (n) => counted(n, "parameter"),
+  norm: "length of their gradient ",
+  hintFolded: "Click a module to open it.",
+  excerpt: (n) =>
+    `This page shows what its boxes hold of ${counted(n, "node")}: leaves cannot be moved.`,
 
   leaves: "Leaves",
   reset: "Reset",
@@ -163,8 +181,11 @@ const TEXT = {
   },
 };
 
+const counted = (n, what) => `${n.toLocaleString("en")} ${what}${n === 1 ? "" : "s"}`;
+
 /** A number, or what stands for one that is unknown or still to come. */
 function shown(x) {
+  if (x instanceof Several) return String(x);
   return x === null ? TEXT.unknown : typeof x === "number" ? number(x) : TEXT[x];
 }
 

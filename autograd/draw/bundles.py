@@ -1,0 +1,238 @@
+"""Which nodes does no picture tell apart? Those that are in one box whatever part is open.
+
+If one part is open at a time, nodes of a part that is too large to be opened are always together,
+and so are those of all calls of a neuron but one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from heapq import heapify, heappop, heappush
+from typing import Any
+
+from autograd.draw.fold import Box, Fold, Part
+
+MOST_BOXES = 80  # of one picture: more can hardly be read
+MOST_ALONE = 12  # nodes drawn one by one beside the parts that an open part contains
+MOST_ALIKE = 3  # parts beside an open one, of its class, that are drawn one by one
+
+
+class Bundled(Fold):
+    """A graph with bundles for nodes: 65,000 nodes become 1,500.
+
+    Args:
+        fold: the graph.
+        shows: of each node, whether there is something to see in it, such as a gradient other than
+            0. Of the calls of a neuron the first with the most of it is shown, else the first.
+
+    Attributes:
+        members: the places in the whole graph of the nodes of each bundle.
+        bundle_of: the bundle of each node of the whole graph.
+    """
+
+    def __init__(self, fold: Fold, shows: Sequence[bool] | None = None) -> None:
+        self.root = fold.root
+        pieces = _pieces(fold)
+        self._pieces = Counter(fold.homes[i] for i in set(pieces.values()))
+        bundles: dict[Any, list[int]] = {}
+        for i, key in enumerate(_keys(fold, pieces, _chosen(fold, pieces, shows))):
+            bundles.setdefault(key, []).append(i)
+        found = list(bundles.values())
+        of = [0] * len(fold.nodes)
+        for b, bundle in enumerate(found):
+            for i in bundle:
+                of[i] = b
+        values: dict[tuple[int, int], set[int]] = {}
+        for i, parents in enumerate(fold.parents):
+            for p in parents:
+                if of[p] != of[i]:
+                    values.setdefault((of[p], of[i]), set()).add(p)
+        order = in_order(len(found), values)
+        place = {b: k for k, b in enumerate(order)}
+        self.members = [found[b] for b in order]
+        self.bundle_of = [place[b] for b in of]
+        self._values = {(place[tail], place[head]): v for (tail, head), v in values.items()}
+        firsts = [bundle[0] for bundle in self.members]
+        self.nodes = [fold.nodes[i] for i in firsts]
+        self.kinds = [fold.kinds[i] for i in firsts]
+        self.homes = [fold.homes[i] for i in firsts]
+        self.owned = {k: fold.owned[i] for k, i in enumerate(firsts) if i in fold.owned}
+        parents_of: list[list[int]] = [[] for _ in order]
+        for tail, head in self._values:
+            parents_of[head].append(tail)
+        self.parents = [tuple(parents) for parents in parents_of]
+        self._ranks: dict[Part, dict[Part, float]] = {}
+
+    def values_between(self, boxes: Sequence[Box]) -> dict[tuple[int, int], set[int]]:
+        """The values that go from one box to another, by their places in the whole graph."""
+        box_of = {k: b for b, box in enumerate(boxes) for k in box.members}
+        flows: dict[tuple[int, int], set[int]] = {}
+        for (tail, head), values in self._values.items():
+            ends = box_of[tail], box_of[head]
+            if ends[0] != ends[1]:
+                flows.setdefault(ends, set()).update(values)
+        return flows
+
+    def opened(self, part: Part) -> list[Box] | None:
+        """The boxes if a part is open; None if there are too many."""
+        closed = self._closed_around(part)
+        homes = self._homes_of_pieces(part, closed)
+        own = {k for k, home in enumerate(homes) if home is part and self.nodes[k].op}
+        used = {p for k in own for p in self.parents[k] if not self.nodes[p].op}
+        choices = [own | used, own]
+        if part.parts:
+            choices = [own | used, set()] if len(own | used) <= MOST_ALONE else [set()]
+        for alone in choices:
+            if all(len(self.members[k]) == 1 for k in alone):
+                boxes = self.boxes_of(closed, alone, homes)
+                if len(boxes) <= MOST_BOXES:
+                    return boxes
+        return None
+
+    def _closed_around(self, part: Part) -> dict[Part, Part]:
+        """For each part that is not open, the closed one it is drawn in.
+
+        Of many parts beside an open one that are like it, and that no way leads to or from, all are
+        one closed part.
+        """
+        open_parts, closed = _around(part), dict[Part, Part]()
+        for each in open_parts:
+            alike = self._alike(each)
+            if len(alike) > MOST_ALIKE:
+                closed.update(dict.fromkeys(alike, _several(alike, f"{len(alike):,} more")))
+        for each in self.root:
+            if each.outer in closed:
+                closed[each] = closed[each.outer]
+            elif each not in open_parts:
+                closed.setdefault(each, each)
+        closed.update({each: each for each in set(closed.values())})
+        return closed
+
+    def _alike(self, part: Part) -> list[Part]:
+        outer = part.outer
+        if outer is None:
+            return []
+        if outer not in self._ranks:
+            closed = {p: p.up_to(outer.depth + 1) for p in self.root if p not in _around(outer)}
+            ranks = self.ranks(closed, self.homes)
+            self._ranks[outer] = {
+                closed[home]: rank
+                for home, rank, node in zip(self.homes, ranks, self.nodes, strict=True)
+                if home in closed and node.op
+            }
+        ranks_of = self._ranks[outer]
+        return [
+            other
+            for other in outer.parts
+            if other is not part
+            and type(other.owner) is type(part.owner)
+            and other in ranks_of
+            and ranks_of[other] == ranks_of.get(part)
+        ]
+
+    def _homes_of_pieces(self, part: Part, closed: dict[Part, Part]) -> Sequence[Part]:
+        """Where nodes belong if all pieces but the one shown are a closed part."""
+        pieces = self._pieces.get(part, 1)
+        if pieces == 1:
+            return self.homes
+        others = Part(None, part, f"{pieces - 1:,} more like it")
+        closed[others] = others
+        return [
+            others if home is part and node.op and len(members) > 1 else home
+            for home, node, members in zip(self.homes, self.nodes, self.members, strict=True)
+        ]
+
+
+def _pieces(fold: Fold) -> dict[int, int]:
+    """For each inner node of a part that contains no other, the first node of its piece.
+
+    What a part computes falls into pieces that use nothing of each other: one for each call of a
+    neuron, one for each output of a linear layer.
+    """
+    piece: dict[int, int] = {}
+
+    def first(i: int) -> int:
+        while piece[i] != i:
+            piece[i] = i = piece[piece[i]]
+        return i
+
+    for i, (home, node) in enumerate(zip(fold.homes, fold.nodes, strict=True)):
+        if not node.op or home.parts:
+            continue
+        joined = [first(p) for p in fold.parents[i] if p in piece and fold.homes[p] is home]
+        piece[i] = min(joined, default=i)
+        for other in joined:
+            piece[other] = piece[i]
+    return {i: first(i) for i in piece}
+
+
+def _chosen(fold: Fold, pieces: dict[int, int], shows: Sequence[bool] | None) -> set[int]:
+    """The piece of each part that an open part shows: the first with the most that is to be seen.
+
+    None of a part whose pieces are too large.
+    """
+    sizes = Counter(pieces.values())
+    seen = Counter(piece for i, piece in pieces.items() if shows is None or shows[i])
+    best: dict[Part, int] = {}
+    for piece in sizes:
+        home = fold.homes[piece]
+        if home not in best or seen[piece] > seen[best[home]]:
+            best[home] = piece
+    return {piece for piece in best.values() if sizes[piece] <= MOST_BOXES}
+
+
+def _keys(fold: Fold, pieces: dict[int, int], chosen: set[int]) -> Iterator[Any]:
+    """For each node what it has in common with those that no picture tells apart from it."""
+    apart = set(fold.separate_outputs)
+    for i, (home, node) in enumerate(zip(fold.homes, fold.nodes, strict=True)):
+        if not node.op:
+            continue
+        if not home.parts and pieces[i] not in chosen:
+            continue
+        apart.add(i)
+        apart.update(p for p in fold.parents[i] if not fold.nodes[p].op)
+    for i, (home, kind) in enumerate(zip(fold.homes, fold.kinds, strict=True)):
+        yield i if i in apart else (home, kind, i in fold.owned)
+
+
+def _around(part: Part | None) -> set[Part]:
+    """A part and all parts that contain it."""
+    found = set[Part]()
+    while part is not None:
+        found.add(part)
+        part = part.outer
+    return found
+
+
+def _several(parts: Sequence[Part], label: str) -> Part:
+    """One part that stands for several."""
+    return Part(parts[0].owner, parts[0].outer, label)
+
+
+def in_order(
+    count: int, flows: Iterable[tuple[int, int]], later: Collection[int] = ()
+) -> list[int]:
+    """Places, each after those that lead to it, if they make no circle, and those of `later` last.
+
+    Of places in a circle the first goes first.
+    """
+    heads: list[list[int]] = [[] for _ in range(count)]
+    awaited = [0] * count
+    for tail, head in flows:
+        heads[tail].append(head)
+        awaited[head] += 1
+    ready = [(b in later, b) for b in range(count) if not awaited[b]]
+    heapify(ready)
+    left, order = dict.fromkeys(range(count)), list[int]()
+    while left:
+        b = heappop(ready)[1] if ready else next(iter(left))
+        if b not in left:
+            continue
+        del left[b]
+        order.append(b)
+        for head in heads[b]:
+            awaited[head] -= 1
+            if not awaited[head]:
+                heappush(ready, (head in later, head))
+    return order

@@ -1,0 +1,125 @@
+"""Which boxes does a graph show if one part of it is open? Those inside it, and closed ones around.
+
+To open a part is to open it and all parts around it; every other part is closed. So there is one
+picture for each part, and not one for each set of parts that could be open at a time.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from autograd.draw.bundles import Bundled, in_order
+from autograd.draw.fold import Box, Part
+
+MOST_OPENED = 48  # pictures of one graph, those of the outer parts first
+
+
+class OpenedBox(NamedTuple):
+    """A box of a graph with one part open.
+
+    Attributes:
+        kind: "module", or the kind of all its nodes.
+        frame: the open part in which the box stands.
+        module: the closed part that the box is; None for nodes between modules.
+        bundles: the bundles of nodes in it.
+        node: the place of its one node; -1 for a module, or if it has several.
+    """
+
+    kind: str
+    frame: Part
+    module: Part | None
+    bundles: tuple[int, ...]
+    node: int
+
+    @property
+    def what(self) -> tuple[Part | None, tuple[int, ...]]:
+        """What it shows: the same for the same box in other pictures.
+
+        A layer and its only neuron hold the same nodes.
+        """
+        return self.module, self.bundles
+
+
+class Opened:
+    """A graph with one part open.
+
+    Attributes:
+        part: the open part. parts: this and those around it, from the outside, without the root.
+        boxes: each after those that lead to it, unless they lead to each other.
+        flows: the values that go from one box to another, by the places of these.
+    """
+
+    def __init__(self, part: Part, boxes: Sequence[Box], bundled: Bundled) -> None:
+        self.part = part
+        self.parts: list[Part] = []
+        while part.outer is not None:
+            self.parts.insert(0, part)
+            part = part.outer
+        flows = bundled.values_between(boxes)
+        boxes, flows = _with_numbers_inside(boxes, flows)
+        # What stands for several goes last where it can: the way back then ends at what is open.
+        later = {b for b, box in enumerate(boxes) if box.module is not None and box.module.label}
+        order = in_order(len(boxes), flows, later)
+        place = {b: k for k, b in enumerate(order)}
+        self.boxes = [_opened_box(boxes[b], bundled) for b in order]
+        self.flows = {(place[tail], place[head]): flows[tail, head] for tail, head in flows}
+
+    def parents(self) -> list[list[int]]:
+        """The boxes that lead to each box, by their places."""
+        found: list[list[int]] = [[] for _ in self.boxes]
+        for tail, head in sorted(self.flows):
+            found[head].append(tail)
+        return found
+
+
+def opened(bundled: Bundled) -> Iterator[Opened]:
+    """The graph with each part open that can be, from the root inwards.
+
+    Of a part that contains no other part but computes many times the same, such as a neuron that
+    was called for each example, the nodes of one time are shown, and one box for all others.
+    A part whose picture would have more than MOST_BOXES boxes is never opened, nor is what it
+    contains; nor are the innermost parts of a graph with more than MOST_OPENED parts.
+    """
+    waiting = deque([bundled.root])
+    for _ in range(MOST_OPENED):
+        if not waiting:
+            return
+        part = waiting.popleft()
+        boxes = bundled.opened(part)
+        if boxes is not None:
+            yield Opened(part, boxes, bundled)
+            waiting.extend(part.parts)
+
+
+def _opened_box(box: Box, bundled: Bundled) -> OpenedBox:
+    bundles = tuple(sorted(box.members))
+    nodes = bundled.members[bundles[0]]
+    alone = box.module is None and len(bundles) == len(nodes) == 1
+    return OpenedBox(box.kind, box.frame, box.module, bundles, nodes[0] if alone else -1)
+
+
+def _with_numbers_inside(
+    boxes: Sequence[Box], flows: dict[tuple[int, int], set[int]]
+) -> tuple[list[Box], dict[tuple[int, int], set[int]]]:
+    """Plain numbers that one box uses, and that are not all it uses, become a part of it."""
+    heads, tails = defaultdict[int, list[int]](list), defaultdict[int, list[int]](list)
+    for tail, head in flows:
+        heads[tail].append(head)
+        tails[head].append(tail)
+    gone = set[int]()
+    for b, box in enumerate(boxes):
+        if box.kind != "constant" or len(heads[b]) != 1:
+            continue
+        (head,) = heads[b]
+        others = [tail for tail in tails[head] if boxes[tail].kind != "constant"]
+        if others and (boxes[head].module is not None or len(boxes[head].members) > 1):
+            boxes[head].members += box.members
+            gone.add(b)
+    place = {b: k for k, b in enumerate(b for b in range(len(boxes)) if b not in gone)}
+    kept = {ends: values for ends, values in flows.items() if ends[0] not in gone}
+    return (
+        [box for b, box in enumerate(boxes) if b not in gone],
+        {(place[tail], place[head]): values for (tail, head), values in kept.items()},
+    )

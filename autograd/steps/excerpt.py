@@ -1,0 +1,58 @@
+"""What is left of a pass on a page that cannot hold all of it? Some nodes, with their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from autograd.steps.passed import Edge, Passed
+from autograd.value import Value
+
+
+class Excerpt(Passed):
+    """Some nodes of a pass, each inner one with its operands.
+
+    Args:
+        whole: the pass.
+        shown: the places of the nodes, the last one among them. Those of their operands that are
+            not shown themselves count as leaves here.
+
+    Attributes:
+        places: where the nodes stand in the whole pass. at: the same, the other way round.
+    """
+
+    def __init__(self, whole: Passed, shown: Iterable[int]) -> None:
+        self.whole = whole
+        inner = {i for i in shown if whole.nodes[i].parents}
+        operands = {whole.place[parent] for i in inner for parent in whole.nodes[i].parents}
+        ends = (operands | set(shown)) - inner
+        self.places = [*sorted(ends), *sorted(inner)]
+        self.at = {i: k for k, i in enumerate(self.places)}
+        self.output, self.model = whole.output, whole.model
+        self.nodes = [whole.nodes[i] for i in self.places]
+        self.place = {node: k for k, node in enumerate(self.nodes)}
+        self.leaves = len(ends)
+        self.data = [whole.data[i] for i in self.places]
+        self._gradients = [whole.gradient_at(i) for i in self.places]
+        self.fixed_because = "the page holds an excerpt"
+
+    def edges(self, i: int) -> Iterator[Edge]:
+        """The ways back from node i, which is none of the leaves."""
+        yield from map(self._here, self.whole.edges(self.places[i]))
+
+    def contributions(self, i: int) -> Iterator[tuple[Edge, float, float | None]]:
+        """What node i hands on: the edge, its local derivative, and what was received before."""
+        for edge, local, before in self.whole.contributions(self.places[i]):
+            yield self._here(edge), local, before
+
+    def _here(self, edge: Edge) -> Edge:
+        return edge._replace(parent=self.at[edge.parent])
+
+    @property
+    def names(self) -> Mapping[Value, str]:
+        """What each node is called in the whole graph."""
+        return self.whole.names
+
+    @property
+    def full_names(self) -> Mapping[Value, str]:
+        """The full name of each node there."""
+        return self.whole.full_names

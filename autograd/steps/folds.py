@@ -1,0 +1,368 @@
+"""How does a page show a graph in boxes? One picture for each part that can be opened.
+
+A page of a small graph holds the whole pass, and the script finds the numbers of a box. That of a
+large graph holds the nodes that are shown one by one, and for each box what it sums up to.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from autograd.draw.bundles import Bundled
+from autograd.draw.fold import Fold, Part
+from autograd.draw.folded import add_framed, called
+from autograd.draw.names import made_in_modules, node_kinds
+from autograd.draw.opened import Opened, OpenedBox, opened
+from autograd.draw.sheet import Digraph, add_box, counted, empty_sheet
+from autograd.steps import PLAYER_NODES
+from autograd.steps.excerpt import Excerpt
+from autograd.steps.passed import Passed
+from autograd.steps.recorder import json_number
+from autograd.steps.summary import SEVERAL, Flow, Summaries, extremes, spanned
+from autograd.text import clipped, number
+
+FOLDED_NODES = 200_000  # of a larger graph not even the boxes are found in a few seconds
+WHOLE_NODES = 300  # a picture of more nodes shows little, unless they are in no module
+START_WHOLE = 40  # a graph of so many nodes starts with everything open
+START_BOXES = 16  # a larger one with its outermost model open, if it then has no more boxes
+TWO_LAYOUTS = 16  # a picture of more boxes has one layout, from left to right
+
+Lines = list[str]
+What = tuple[Part | None, tuple[int, ...]]  # a box shows
+
+
+class TooManyNodes(ValueError):
+    """A graph is too large for a page."""
+
+
+class Folds:
+    """The pictures of a page: the graph with one part open at a time.
+
+    Args:
+        passed: the pass.
+        folded: whether there are any pictures but that with everything open.
+
+    Attributes:
+        passed: the pass. kinds: of its nodes.
+        views: the graph with each part open that can be, outer ones first; none if the graph was
+            not made in modules, or is too large even with all of them closed.
+        held: what the page holds: the pass, or of a large one an excerpt.
+        whole: whether there is a picture with everything open, too.
+        start: which view is shown first; -1 for the picture with everything open.
+
+    Raises TooManyNodes for a graph that is too large for a page.
+    """
+
+    def __init__(self, passed: Passed, folded: bool = True) -> None:
+        size = len(passed.nodes)
+        self.passed = passed
+        self.kinds = node_kinds(passed.nodes, passed.model, [passed.output])
+        self.views: list[Opened] = []
+        if folded and size <= FOLDED_NODES and made_in_modules(passed.nodes):
+            active = [passed.gradient_at(i) != 0 for i in range(size)]
+            self._bundled = Bundled(Fold(passed.nodes, self.kinds, passed.model), active)
+            self.views = list(opened(self._bundled))
+        if size > PLAYER_NODES and not self.views:
+            raise TooManyNodes(_too_many(size, folded))
+        self._place = {view.part: k for k, view in enumerate(self.views)}
+        boxes = [box for view in self.views for box in view.boxes]
+        self._excerpt: Excerpt | None = None
+        if size > PLAYER_NODES:
+            self._excerpt = Excerpt(passed, {box.node for box in boxes if box.node >= 0})
+        self.held = self._excerpt or passed
+        # Of a box of several nodes that stands in several pictures the page holds one group.
+        groups = {box.what: box for box in boxes if box.node < 0}
+        self._groups = {what: g for g, what in enumerate(groups)}
+        self._boxes = list(groups.values())
+        self.whole = size <= WHOLE_NODES or not self.views
+        self.start = self._start() if self.views else -1
+
+    def _start(self) -> int:
+        if len(self.passed.nodes) <= START_WHOLE:
+            return -1
+        start = 0
+        while True:
+            models = [
+                self._place[part]
+                for part in self.views[start].part.parts
+                if part.parts and part in self._place and hasattr(part.owner, "parameters")
+            ]
+            if len(models) != 1 or len(self.views[models[0]].boxes) > START_BOXES:
+                return start
+            (start,) = models
+
+    # --- for the script ---------------------------------------------------------------------------
+
+    def recorded(self, drawn: Callable[[Digraph, str], str]) -> dict[str, Any]:
+        """The views and what is in them, as a page reads them.
+
+        Args:
+            drawn: makes the SVG of a graph in Graphviz's language in a direction.
+
+        Views whose boxes differ in their texts only share a picture, in which the texts are left
+        out and each box has room for the longest.
+        """
+        shapes: dict[Any, list[int]] = defaultdict(list)
+        for k, view in enumerate(self.views):
+            shapes[self._shape(view)].append(k)
+        views = [self._recorded_view(view) for view in self.views]
+        pictures: list[list[str]] = []
+        for which in shapes.values():
+            for k in which:
+                views[k]["picture"] = len(pictures)
+            pictures.append(self._pictures([self.views[k] for k in which], drawn))
+        content = {"start": self.start, "views": views, "pictures": pictures}
+        content["groups"] = [self._recorded_group(box) for box in self._boxes]
+        if self._excerpt is not None:
+            content["size"] = len(self.passed.nodes)
+            content["awaited"] = [self._summaries.uses(i) for i in self._excerpt.places]
+        return content
+
+    def _shape(self, view: Opened) -> Any:
+        boxes = [
+            (box.kind, box.frame.depth, box.node < 0, len(self.lines(box))) for box in view.boxes
+        ]
+        return tuple(boxes), tuple(sorted(view.flows))
+
+    def _pictures(self, views: Sequence[Opened], drawn: Callable[[Digraph, str], str]) -> list[str]:
+        lines = [[self.lines(box) for box in view.boxes] for view in views]
+        longest = [
+            [max(texts, key=len) for texts in zip(*b, strict=True)]
+            for b in zip(*lines, strict=True)
+        ]
+        frames = [[self._frame(part) for part in view.parts] for view in views]
+        titles = [max(texts, key=len) for texts in zip(*frames, strict=True)]
+        directions = ["LR", "TB"] if len(longest) <= TWO_LAYOUTS else ["LR"]
+        svgs = [
+            drawn(self._picture(views[0], longest, titles, _room, direction), direction)
+            for direction in directions
+        ]
+        return [_DECIMALS.sub(r"\1", _TEXT.sub("></text>", svg)) for svg in svgs]
+
+    def _recorded_view(self, view: Opened) -> dict[str, Any]:
+        outer = view.part.outer
+        boxes: list[dict[str, Any]] = []
+        for box, parents in zip(view.boxes, view.parents(), strict=True):
+            entry: dict[str, Any] = {"parents": parents}
+            if box.frame is view.part:
+                entry["inside"] = True
+            if box.node < 0:
+                boxes.append({**entry, "group": self._groups[box.what]})
+            else:
+                node = box.node if self._excerpt is None else self._excerpt.at[box.node]
+                boxes.append({**entry, "node": node})
+        return {
+            "name": self._crumb(view.part),
+            "outer": -1 if outer is None else self._place[outer],
+            "frames": [self._frame(part) for part in view.parts],
+            "boxes": boxes,
+        }
+
+    def _recorded_group(self, box: OpenedBox) -> dict[str, Any]:
+        """A box of several nodes, and what it sums up to where the page does not hold these."""
+        members, bundles = self._bundled.members, set(box.bundles)
+        entry: dict[str, Any] = {
+            "kind": box.kind,
+            "lines": self.lines(box),
+            "size": self._size(box),
+            "runs": any(self._bundled.nodes[k].op for k in bundles),
+            "opens": -1 if box.module is None else self._opens(box.module),
+        }
+        if self._excerpt is None:
+            return {**entry, "members": _runs(sorted(i for k in bundles for i in members[k]))}
+        places, bundle_of = self._excerpt.places, self._bundled.bundle_of
+        taken, given = self._crossing[box.what]
+        parameters, norm = self._summaries.parameters(bundles)
+        handed = [
+            [self._excerpt.at[i], *self._summaries.handed(bundles, i)]
+            for i in sorted(taken)
+            if i in self._excerpt.at
+        ]
+        return {
+            **entry,
+            "members": _runs([k for k, i in enumerate(places) if bundle_of[i] in bundles]),
+            "taken": _recorded_flow(self._summaries.taken(bundles, taken)),
+            "given": _recorded_flow(self._summaries.given(given)),
+            "parameters": parameters,
+            "norm": json_number(norm),
+            "handed": [[k, count, json_number(total)] for k, count, total in handed if count],
+        }
+
+    def _size(self, box: OpenedBox) -> int:
+        return sum(len(self._bundled.members[k]) for k in box.bundles)
+
+    def _opens(self, part: Part) -> int:
+        """The view in which a closed part is open; that around it if it stands for several."""
+        if part.label and part.owner is not None and part.outer is not None:
+            return self._place[part.outer]
+        return self._place.get(part, -1)
+
+    @cached_property
+    def _summaries(self) -> Summaries:
+        bundled = self._bundled
+        return Summaries(self.passed, self.kinds, bundled.members, bundled.bundle_of)
+
+    @cached_property
+    def _crossing(self) -> dict[What, tuple[set[int], set[int]]]:
+        """For each box the values that come in and those that go out.
+
+        Of what goes out, parameters and other leaves count only where nothing is computed.
+        """
+        found: dict[What, tuple[set[int], set[int]]] = {}
+        for view in self.views:
+            taken, given = defaultdict[int, set[int]](set), defaultdict[int, set[int]](set)
+            for (tail, head), values in view.flows.items():
+                if view.boxes[tail].what not in found:
+                    given[tail].update(values)
+                if view.boxes[head].what not in found:
+                    taken[head].update(values)
+            for b, box in enumerate(view.boxes):
+                computed = {i for i in given[b] if self.passed.nodes[i].op}
+                found.setdefault(box.what, (taken[b], computed or given[b]))
+        return found
+
+    # --- texts ------------------------------------------------------------------------------------
+
+    def _crumb(self, part: Part) -> str:
+        """What a part is called in the list of those that are open."""
+        if part.outer is None:
+            return self.passed.name(self.passed.output)
+        return clipped(called(part, self.passed.model)[0] or type(part.owner).__name__)
+
+    def _frame(self, part: Part) -> str:
+        return clipped("  ".join(filter(None, called(part, self.passed.model))))
+
+    def lines(self, box: OpenedBox) -> Lines:
+        """The lines of a box above its numbers; a plain number is a line, too."""
+        if box.what not in self._lines:
+            self._lines[box.what] = (
+                self._lines_of_node(box.node) if box.node >= 0 else self._lines_of_several(box)
+            )
+        return self._lines[box.what]
+
+    @cached_property
+    def _lines(self) -> dict[What, Lines]:
+        return {}
+
+    def _lines_of_node(self, i: int) -> Lines:
+        node = self.passed.nodes[i]
+        name = self.passed.name(node)
+        if self.kinds[i] == "constant":
+            data = number(self.passed.data[i])
+            return [data] if name == data else [name, data]
+        return ["  ".join(filter(None, [node.primitive.symbol if node.primitive else "", name]))]
+
+    def _lines_of_several(self, box: OpenedBox) -> Lines:
+        size = self._size(box)
+        members = [self._bundled.members[k] for k in box.bundles]
+        if box.module is not None:
+            lines = [clipped(text) for text in called(box.module, self.passed.model) if text]
+            parameters = sum(self.kinds[b[0]] == "parameter" and len(b) for b in members)
+            return [
+                *lines,
+                counted(parameters, "parameter") if parameters else counted(size, "node"),
+            ]
+        if box.kind == "inner":
+            return ["arithmetic", counted(size, "node")]
+        if box.kind == "constant":
+            data = [float(self.passed.data[i]) for bundle in members for i in bundle]
+            return [counted(size, "number"), spanned(extremes(data))]
+        return [counted(size, box.kind, "leaves" if box.kind == "leaf" else "")]
+
+    def _numbers(self, box: OpenedBox) -> Lines:
+        """The lines of a box with its numbers, after the pass."""
+        if box.kind == "constant":
+            return []
+        if box.node >= 0:
+            data, gradient = self.passed.data[box.node], self.passed.gradient_at(box.node)
+            return [f"data {number(data)}", f"grad {number(gradient)}"]
+        flow = self._summaries.given(self._crossing[box.what][1])
+        if flow is None:
+            return []
+        gradients = [f"grad {spanned(flow.gradients)}"] if flow.gradients else []
+        return [f"data {spanned(flow.data)}", *gradients]
+
+    # --- pictures ---------------------------------------------------------------------------------
+
+    def picture(self, k: int) -> Digraph:
+        """A view in Graphviz's language, after the pass."""
+        view = self.views[k]
+        lines = [self.lines(box) for box in view.boxes]
+        titles = [self._frame(part) for part in view.parts]
+        return self._picture(view, lines, titles, self._numbers, "LR")
+
+    def _picture(
+        self,
+        view: Opened,
+        lines: Sequence[Lines],
+        titles: Sequence[str],
+        numbers: Callable[[OpenedBox], Lines],
+        direction: str,
+    ) -> Digraph:
+        """A picture in which box b has the id n{b}, its edge from parent k e{b}_{k}.
+
+        Frame f, counted from the outside, has the id f{f}.
+        """
+        sheet = empty_sheet(direction)
+        titled: Mapping[Part, str] = dict(zip(view.parts, titles, strict=True))
+
+        def add(sheet: Digraph, b: int) -> None:
+            box = view.boxes[b]
+            add_box(sheet, f"n{b}", box.kind, [*lines[b], *numbers(box)], lines[b])
+
+        frames = [box.frame for box in view.boxes]
+        add_framed(sheet, self._bundled.root, frames, add, lambda part: titled[part])
+        for b, parents in enumerate(view.parents()):
+            for k, tail in enumerate(parents):
+                sheet.edge(f"n{tail}", f"n{b}", id=f"e{b}_{k}")
+        return sheet
+
+
+_TEXT = re.compile(r">[^<>]*</text>")
+_DECIMALS = re.compile(r"(\.\d)\d+")  # tenths of a point are as fine as anybody sees
+
+
+def _too_many(size: int, folded: bool) -> str:
+    if not folded:
+        return f"{size:,} nodes are too many to predict one by one: at most {PLAYER_NODES:,}"
+    if size > FOLDED_NODES:
+        return (
+            f"{size:,} nodes are too many for the player, which takes {FOLDED_NODES:,} if they were"
+            " made in modules; step through a smaller batch, or print the table"
+        )
+    return (
+        f"{size:,} nodes are too many for the player, which takes {PLAYER_NODES:,} unless they were"
+        " made in modules, which it shows as boxes; step through one example of the batch, or print"
+        " the table"
+    )
+
+
+def _room(box: OpenedBox) -> Lines:
+    """Lines as long as any numbers that may be shown in a box."""
+    if box.kind == "constant":
+        return []
+    widest = "-0.01234" if box.node >= 0 else SEVERAL.format("-0.0123", "-0.0123")
+    return [f"data {widest}", f"grad {widest}"]
+
+
+def _runs(places: Sequence[int]) -> list[int]:
+    """Places in ascending order as the first and the last of each run: 3, 4, 5, 9 as 3, 5, 9, 9."""
+    runs: list[int] = []
+    for i in places:
+        if runs and runs[-1] == i - 1:
+            runs[-1] = i
+        else:
+            runs += [i, i]
+    return runs
+
+
+def _recorded_flow(flow: Flow | None) -> dict[str, Any] | None:
+    """A flow as JSON has it."""
+    if flow is None:
+        return None
+    gradients = None if flow.gradients is None else [*map(json_number, flow.gradients)]
+    return {"values": flow.values, "data": [*map(json_number, flow.data)], "gradients": gradients}

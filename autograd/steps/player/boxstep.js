@@ -1,0 +1,28 @@
+// What happens in the step of a box of several nodes? What flows in and out, and gradients back.
+
+/** The step of box b of a folded graph, in its panel. */
+function boxShown(fold, b, { step, pass }) {
+  const box = fold.boxes[b];
+  const sums = box.sums.sums(Object.getPrototypeOf(pass));
+  const [name, ...about] = box.lines;
+  const line = (key, ...value) => [span("key", key), span("value", ...value)];
+  const many = ({ values }, written) =>
+    [written, " ", span("note", values > 1 ? TEXT.values(values) : "")];
+  const data = (flow) => many(flow, dataNumber(shown(flow.data)));
+  const gradients = (flow) => many(flow, gradientNumber(shown(flow.gradients)));
+  const { taken, given, parameters, norm } = sums;
+  const from = [...box.parents].map((tail) => fold.seen.name(tail)).join(", ");
+  const rows = step.phase === "forward" ? [
+    ...(taken ? line(TEXT.takes(from), ...data(taken)) : []),
+    ...(given ? line(TEXT.gives, ...data(given)) : []),
+  ] : [
+    ...(given && given.gradients !== null ? line(TEXT.arrives, ...gradients(given)) : []),
+    ...(taken && taken.gradients !== null ? line(TEXT.handsBack(from), ...gradients(taken)) : []),
+    ...(parameters ? line(TEXT.trained(parameters), TEXT.norm, gradientNumber(shown(norm))) : []),
+  ];
+  const parts = [note([...new Set([...about, counted(box.size, "node")])].join(", ")),
+    element("div", { class: "rows" }, ...rows)];
+  if (box.kind !== "module") return parts;
+  return [...parts, box.opens < 0 ? note(TEXT.closedPart(name, box.size))
+    : worded(TEXT.openPart(name), () => fold.open(box.opens))];
+}

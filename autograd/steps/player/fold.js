@@ -1,0 +1,311 @@
+// How is a graph seen in boxes? One part of it is open, and the pass goes from box to box.
+//
+// A box is a node, or several: a closed module, or what lies between modules. Each is a step of its
+// own, in an order in which every box comes after those it is computed from.
+
+// --- what a box sums up to -----------------------------------------------------------------------
+
+/** Several numbers at once: the least and the largest of them. */
+class Several {
+  constructor(least, most) {
+    [this.least, this.most] = [least, most];
+  }
+
+  toString() {
+    const [least, most] = [this.least, this.most].map((x) => number(x, 3));
+    return least === most ? least : `${least} … ${most}`;
+  }
+}
+
+/** One number, or several at once; "unknown" if any is. */
+function several(numbers) {
+  if (numbers.some((x) => typeof x !== "number")) return "unknown";
+  if (numbers.length === 1) return numbers[0];
+  if (numbers.some(Number.isNaN)) return new Several(NaN, NaN);
+  const least = numbers.reduce((a, b) => Math.min(a, b));
+  return new Several(least, numbers.reduce((a, b) => Math.max(a, b)));
+}
+
+/** The nodes of a box of several, of which the page holds all, or knows what they sum up to. */
+class Group {
+  constructor(graph, recorded) {
+    this.graph = graph;
+    this.recorded = recorded;
+    this.members = [];
+    for (let k = 0; k < recorded.members.length; k += 2) { // the first and the last of each run
+      const [first, last] = recorded.members.slice(k, k + 2);
+      for (let i = first; i <= last; i++) this.members.push(i);
+    }
+    this.inside = new Set(this.members);
+    this.known = new WeakMap(); // pass -> its sums
+    if (recorded.norm !== undefined) return;
+    const taken = this.members.flatMap((i) => graph.nodes[i].parents);
+    this.taken = [...new Set(taken.filter((p) => !this.inside.has(p)))];
+    const out = this.members.filter((i) => graph.users[i].some((user) => !this.inside.has(user)));
+    const computed = out.filter((i) => graph.nodes[i].parents.length);
+    this.given = computed.length ? computed : out;
+  }
+
+  /** What the box takes and gives in a pass, and what it hands back: see summary.py. */
+  sums(pass) {
+    if (!this.known.has(pass)) {
+      this.known.set(pass, this.recorded.norm === undefined ? this.summed(pass) : this.read());
+    }
+    return this.known.get(pass);
+  }
+
+  read() {
+    const { taken, given, parameters, norm, handed } = this.recorded;
+    const ends = (pair) => pair && (pair[0] === pair[1] && pair[0] !== "nan"
+      ? read(pair[0]) : new Several(...pair.map(read)));
+    const flow = (recorded) => recorded && { ...recorded,
+      data: ends(recorded.data), gradients: ends(recorded.gradients) };
+    return { taken: flow(taken), given: flow(given), parameters, norm: read(norm),
+      handed: handed.map(([parent, count, product]) =>
+        ({ edge: { parent }, count, product: read(product) })) };
+  }
+
+  summed(pass) {
+    const { graph } = this;
+    const handed = [...this.members].reverse().flatMap((i) =>
+      (graph.entries.has(i) ? pass.contributions[graph.entries.get(i).b] : []));
+    const received = new Map(this.taken.map((p) => [p, 0]));
+    for (const { edge, product } of handed) {
+      if (received.has(edge.parent)) received.set(edge.parent, received.get(edge.parent) + product);
+    }
+    const lost = pass.problem !== null;
+    const data = (nodes) => several(nodes.map((i) => (pass.known[i] ? pass.values[i] : null)));
+    const differentiable = (i) => graph.nodes[i].kind !== "constant";
+    const gradient = (i) => (lost ? null : pass.gradients[i]);
+    const flow = (nodes, gradientOf) => nodes.length ? { values: nodes.length, data: data(nodes),
+      gradients: nodes.some(differentiable)
+        ? several(nodes.filter(differentiable).map(gradientOf)) : null } : null;
+    const trained = this.members.filter((i) => graph.nodes[i].kind === "parameter").map(gradient);
+    return { taken: flow(this.taken, (i) => (lost ? null : received.get(i))),
+      given: flow(this.given, gradient), parameters: trained.length,
+      norm: lost ? null : Math.hypot(...trained), handed };
+  }
+}
+
+// --- the graph in boxes --------------------------------------------------------------------------
+
+/** The whole graph: every node is a box. */
+class Whole {
+  constructor(graph, sources) {
+    this.graph = this.seen = graph;
+    this.sources = sources;
+    this.leaves = new Set(graph.leaves);
+    this.place = -1;
+  }
+
+  at(pass, position) {
+    return pass.at(position);
+  }
+
+  pictured(now) {
+    return now;
+  }
+
+  lit(edges) {
+    return edges;
+  }
+
+  boxOf(i) {
+    return i;
+  }
+
+  nodeOf(b) {
+    return b;
+  }
+}
+
+/**
+ * The graph with one part open. For the picture it is a graph whose nodes are the boxes, `seen`;
+ * for everything else the whole graph with other steps, `graph`, of which each is that of a box.
+ */
+class Boxes {
+  constructor(graph, folds, k, groups, open) {
+    const view = folds.views[k];
+    this.open = open;
+    this.place = k;
+    this.name = view.name;
+    this.outer = view.outer;
+    this.whole = graph;
+    this.boxes = view.boxes.map((box) => (box.node === undefined
+      ? { ...folds.groups[box.group], ...box, sums: groups[box.group] }
+      : { ...box, kind: graph.nodes[box.node].kind, lines: linesOf(graph, box.node) }));
+    this.of = new Int32Array(graph.size).fill(-1); // the box of each node
+    this.boxes.forEach((box, b) => {
+      for (const i of box.sums ? box.sums.members : [box.node]) this.of[i] = b;
+      box.runs = box.sums ? box.runs : graph.nodes[box.node].parents.length > 0;
+    });
+    const pictures = folds.pictures[view.picture];
+    this.sources = pictures.map((svg) => lettered(svg, this.boxes, view.frames));
+    this.schedule(folds);
+    this.leaves = new Set(this.boxes.flatMap(({ sums, node, kind }) =>
+      kind === "module" || kind === "inner" ? [] : sums ? sums.members : [node]));
+    this.passes = new WeakMap();
+  }
+
+  schedule({ awaited }) {
+    const { whole, boxes, of } = this;
+    const running = boxes.map((_, b) => b).filter((b) => boxes[b].runs);
+    const part = (b) => ({ name: boxes[b].lines[0], shown: (now) => boxShown(this, b, now) });
+    const step = (phase) => (b) => (boxes[b].sums ? { phase, node: -1, box: b, part: part(b) }
+      : { phase, node: boxes[b].node, box: b, part: null });
+    const steps = running.map(step("forward")).concat([...running].reverse().map(step("backward")));
+    const turn = new Map(running.map((b, k) => [b, running.length - 1 - k])); // of backward steps
+    const computedAt = new Int32Array(boxes.length);
+    running.forEach((b, k) => (computedAt[b] = k + 1));
+    const completeAt = new Int32Array(boxes.length).fill(-1);
+    boxes.forEach((box, b) => {
+      for (const tail of box.parents) completeAt[tail] = Math.max(completeAt[tail], turn.get(b));
+    });
+    const backward = steps.slice(running.length).map(({ node }) =>
+      (node < 0 ? { node, edges: [] } : whole.entries.get(node)));
+    const entries = new Map(backward.map((entry, b) => [entry.node, { ...entry, b }]));
+    const ofNode = (of_) => Int32Array.from(of, (b) => (b < 0 ? -1 : of_[b]));
+    this.graph = Object.assign(Object.create(whole), { steps, backward, entries,
+      forwardSteps: running.length,
+      computedAt: ofNode(computedAt), completeAt: ofNode(completeAt) });
+    if (awaited) this.graph.awaited = awaited;
+    const edges = (box) => box.parents.map((parent, operand) => ({ parent, operand }))
+      .filter(({ parent }) => boxes[parent].kind !== "constant"); // which receives no gradient
+    this.seen = { size: boxes.length, output: of[whole.output], computedAt, completeAt, steps,
+      name: (b) => (boxes[b].sums ? boxes[b].lines[0] : whole.name(boxes[b].node)),
+      nodes: boxes.map((box) => this.node(box)),
+      entries: new Map(running.map((b) =>
+        [b, { node: b, b: turn.get(b), edges: edges(boxes[b]) }])) };
+    this.seen.backward = [...this.seen.entries.values()].reverse();
+  }
+
+  /** What the picture knows of a box. */
+  node({ kind, lines, parents, sums, node, opens, size }) {
+    if (!sums) return { ...this.whole.nodes[node], parents };
+    const [name] = lines;
+    const why = kind !== "module" ? ""
+      : opens < 0 ? TEXT.closedPart(name, size) : TEXT.openPart(name);
+    return { name, label: why, kind, parents, movable: false };
+  }
+
+  /** The pass in the order of the boxes: what each hands on, and the sums that this makes. */
+  passOf(pass) {
+    if (!this.passes.has(pass)) {
+      const made = Object.create(pass);
+      made.graph = this.graph;
+      const handed = this.graph.steps.slice(this.graph.forwardSteps).map(({ box, node }) =>
+        (node < 0 ? this.boxes[box].sums.sums(pass).handed
+          : pass.contributions[this.whole.entries.get(node).b]));
+      made.contributions = chained(handed, pass.gradients);
+      made.upstream = this.graph.backward.map(({ node }) =>
+        (node < 0 ? NaN : pass.upstream[this.whole.entries.get(node).b]));
+      made.failedAt = pass.failedAt && pass.failedAt < Infinity
+        ? this.graph.steps.findIndex(({ phase, box }) =>
+          phase === "backward" && box === this.of[pass.problem.node]) - this.graph.forwardSteps
+        : pass.failedAt;
+      made.notes = made.contributions.map((passed, b) => this.notes(passed, b));
+      this.passes.set(pass, made);
+    }
+    return this.passes.get(pass);
+  }
+
+  at(pass, position) {
+    return this.passOf(pass).at(position);
+  }
+
+  /** The same state as the picture needs it, which counts boxes. */
+  pictured(now) {
+    const { pass } = now;
+    const whole = Object.getPrototypeOf(pass);
+    const states = this.boxes.map(({ sums, node }, b) => {
+      if (!sums) return [pass.known[node] ? pass.values[node] : "unknown", gradientAt(now, node)];
+      const complete = now.begun && this.seen.completeAt[b] <= now.b;
+      const { given } = sums.sums(whole);
+      return given ? [given.data, complete ? given.gradients : "waiting"] : ["", ""];
+    });
+    const known = new Uint8Array(this.boxes.length).fill(1);
+    return { ...now, step: { ...now.step, node: now.step.box === undefined ? -1 : now.step.box },
+      pass: { graph: this.seen, known, values: states.map(([data]) => data), failedAt: Infinity,
+        contributions: pass.notes },
+      gradients: states.map(([, gradient]) => gradient),
+      received: states.map(([, gradient]) => (gradient === "waiting" ? 0 : 1)) };
+  }
+
+  /** What flows back along each edge of a box, where that is one number. */
+  notes(passed, b) {
+    const { box, node } = this.graph.steps[this.graph.forwardSteps + b];
+    return this.seen.entries.get(box).edges.flatMap((edge) => {
+      const along = passed.filter((one) => this.of[one.edge.parent] === edge.parent);
+      const parents = new Set(along.map((one) => one.edge.parent));
+      if (parents.size !== 1 || (node < 0 && this.boxes[edge.parent].sums)) return [];
+      return [{ edge, product: along.reduce((sum, { product }) => sum + product, 0) }];
+    });
+  }
+
+  /** The edges between boxes along which edges between nodes run. */
+  lit(edges) {
+    if (!edges) return edges;
+    const found = new Set();
+    for (const entry of this.whole.backward) {
+      for (const edge of entry.edges) {
+        const [head, tail] = [this.of[entry.node], this.of[edge.parent]];
+        if (head === tail || !edges.has(edge)) continue;
+        found.add(this.seen.entries.get(head).edges.find(({ parent }) => parent === tail));
+      }
+    }
+    return found;
+  }
+
+  boxOf(i) {
+    return this.of[i];
+  }
+
+  nodeOf(b) {
+    return this.boxes[b].sums ? -1 : this.boxes[b].node;
+  }
+}
+
+/** What steps hand on, with the sums that their parents have before and after. */
+function chained(steps, gradients) {
+  const left = new Map();
+  for (const { edge, count = 1 } of steps.flat()) {
+    left.set(edge.parent, (left.get(edge.parent) || 0) + count);
+  }
+  const sums = new Map();
+  return steps.map((handed) => handed.map((contribution) => {
+    const { edge: { parent }, product, count = 1 } = contribution;
+    const before = sums.get(parent) || 0;
+    left.set(parent, left.get(parent) - count);
+    // The last sum is the gradient as Python adds it up, whatever the order here.
+    const after = left.get(parent) ? before + product : gradients[parent];
+    sums.set(parent, after);
+    return { ...contribution, before, after };
+  }));
+}
+
+/** The lines of a node above its numbers; a plain number is a line, too. */
+function linesOf(graph, i) {
+  const { kind, symbol, name } = graph.nodes[i];
+  const data = number(graph.values[i]);
+  if (kind === "constant") return name === data ? [data] : [name, data];
+  return [[symbol, name].filter(Boolean).join("  ")];
+}
+
+const WIDER = 30; // how far several numbers begin to the left of one
+
+/** A picture that several views share, with the texts of one of them. */
+function lettered(svg, boxes, frames) {
+  const { documentElement } = new DOMParser().parseFromString(svg, "image/svg+xml");
+  const write = (id, texts) => {
+    const places = [...documentElement.querySelectorAll(`[id="${id}"] text`)];
+    texts.forEach((text, k) => (places[k].textContent = text));
+    return places.slice(texts.length);
+  };
+  boxes.forEach(({ lines, sums }, b) => {
+    for (const place of write(`n${b}`, lines)) {
+      if (sums) place.setAttribute("x", Number(place.getAttribute("x")) - WIDER);
+    }
+  });
+  frames.forEach((title, f) => write(`f${f}`, [title]));
+  return new XMLSerializer().serializeToString(documentElement);
+}

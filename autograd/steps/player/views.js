@@ -1,0 +1,73 @@
+// Which views does a graph have, and how does one get from one to another? A path of open parts.
+
+/** The views of a graph: with everything open, or with one part open; made when first shown. */
+class Views {
+  constructor(graph, pictures, folds, show) {
+    this.graph = graph;
+    this.folds = folds;
+    this.show = show;
+    this.whole = pictures.length ? new Whole(graph, pictures) : null;
+    this.groups = folds.groups.map((recorded) => new Group(graph, recorded));
+    this.made = new Map();
+    this.crumbs = element("nav", { class: "crumbs", "aria-label": TEXT.crumbs });
+    this.kinds = new Set([...graph.nodes, ...folds.groups].map(({ kind }) => kind));
+    this.hint = [folds.views.length ? TEXT.hintFolded : "",
+      graph.excerpt ? TEXT.excerpt(graph.excerpt) : TEXT.hint].filter(Boolean).join(" ");
+  }
+
+  /** View k; -1 is that with everything open. */
+  at(k) {
+    if (k < 0) return this.whole;
+    if (!this.made.has(k)) {
+      this.made.set(k, new Boxes(this.graph, this.folds, k, this.groups, this.show));
+    }
+    return this.made.get(k);
+  }
+
+  /** The position in one view that comes next to a position in another. */
+  moved(from, to, position) {
+    const { steps } = to.graph;
+    if (position === 0) return 0;
+    const { phase, node, box } = from.graph.steps[position - 1];
+    if (from !== to && to !== this.whole && this.path(to).includes(from.place)) {
+      // Further in: what is inside comes into sight.
+      const inside = (step) => step.phase === phase && to.boxes[step.box].inside;
+      const found = phase === "forward" ? steps.findIndex(inside) : steps.findLastIndex(inside);
+      if (found >= 0) return found + 1;
+    }
+    if (position === from.graph.steps.length) return steps.length;
+    const nodes = node < 0 ? from.boxes[box].sums.members : [node];
+    const boxes = new Set(nodes.map((i) => to.boxOf(i)));
+    const same = steps.findIndex((step) =>
+      step.phase === phase && boxes.has(step.box === undefined ? step.node : step.box));
+    return 1 + (same < 0 ? steps.findIndex((step) => step.phase === phase) : same);
+  }
+
+  /** The places of a view and of those around it, from the outside. */
+  path(view) {
+    const { views } = this.folds;
+    const path = [];
+    for (let k = view === this.whole ? 0 : view.place; k >= 0; k = views[k].outer) path.unshift(k);
+    return path;
+  }
+
+  /** The path to the view that is shown now. */
+  update(view) {
+    const { views } = this.folds;
+    if (!views.length) return;
+    const parts = this.path(view).map((k) => this.crumb(views[k].name, k, view.place === k));
+    if (this.whole) parts.push(this.crumb(TEXT.everything, -1, view === this.whole));
+    this.crumbs.replaceChildren(...parts);
+  }
+
+  /** Other views may be shown now, or not: an exercise asks for every node. */
+  allow(others) {
+    this.crumbs.hidden = !others;
+  }
+
+  crumb(name, k, here) {
+    const attributes = { type: "button", class: k < 0 ? "crumb all" : "crumb",
+      title: TEXT.goTo(name), ...(here ? { "aria-current": "page" } : {}) };
+    return element("button", { ...attributes, click: () => this.show(k) }, name);
+  }
+}

@@ -1,0 +1,100 @@
+"""What do the nodes of one box sum up to? What flows in and out of it, and gradients back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from autograd.steps.passed import Passed
+from autograd.text import number
+from autograd.value import is_constant
+
+SEVERAL = "{} … {}"  # the least and the largest of several numbers
+SEVERAL_DIGITS = 3
+
+
+class Flow(NamedTuple):
+    """Values that cross the outline of a box.
+
+    Attributes:
+        values: how many they are.
+        data: the least and the largest of them.
+        gradients: the same of their gradients, or of what the box hands to each of them; None for
+            plain numbers, which receive none.
+    """
+
+    values: int
+    data: tuple[float, float]
+    gradients: tuple[float, float] | None
+
+
+class Summaries:
+    """What the boxes of a pass sum up to.
+
+    Args:
+        passed: the pass. kinds: of its nodes.
+        bundles: of its nodes; see draw/bundles.py. bundle_of: the bundle of each node.
+    """
+
+    def __init__(
+        self,
+        passed: Passed,
+        kinds: Sequence[str],
+        bundles: Sequence[Sequence[int]],
+        bundle_of: Sequence[int],
+    ) -> None:
+        self._passed, self._bundle_of = passed, bundle_of
+        # For each node the nodes it is an operand of, and what these hand to it.
+        self._uses: dict[int, list[tuple[int, float]]] = {}
+        for i in range(passed.last, passed.leaves - 1, -1):
+            upstream = passed.gradient_at(i)
+            for edge, local, _ in passed.contributions(i):
+                self._uses.setdefault(edge.parent, []).append((i, upstream * local))
+        self._trained = [
+            [passed.gradient_at(i) for i in members if kinds[i] == "parameter"]
+            for members in bundles
+        ]
+
+    def uses(self, i: int) -> int:
+        """How many contributions node i receives."""
+        return len(self._uses.get(i, ()))
+
+    def handed(self, box: Collection[int], i: int) -> tuple[int, float]:
+        """How many contributions node i receives from the bundles of a box, and their sum."""
+        found = [product for user, product in self._uses.get(i, ()) if self._bundle_of[user] in box]
+        return len(found), math.fsum(found)
+
+    def given(self, values: Collection[int]) -> Flow | None:
+        """Values that leave a box, with their gradients."""
+        return self._flow(values, {i: self._passed.gradient_at(i) for i in values})
+
+    def taken(self, box: Collection[int], values: Collection[int]) -> Flow | None:
+        """Values that come into a box of these bundles, with what it hands back to each in all."""
+        return self._flow(values, {i: self.handed(box, i)[1] for i in values})
+
+    def parameters(self, box: Collection[int]) -> tuple[int, float]:
+        """How many parameters the bundles of a box hold, and the length of their gradient."""
+        gradients = [g for bundle in box for g in self._trained[bundle]]
+        return len(gradients), math.hypot(*gradients)
+
+    def _flow(self, values: Collection[int], gradients: dict[int, float]) -> Flow | None:
+        if not values:
+            return None
+        nodes = self._passed.nodes
+        received = [gradients[i] for i in values if not is_constant(nodes[i])]
+        data = extremes([float(self._passed.data[i]) for i in values])
+        return Flow(len(values), data, extremes(received) if received else None)
+
+
+def extremes(numbers: Sequence[float]) -> tuple[float, float]:
+    """The least and the largest; nan for both if any is nan."""
+    if any(map(math.isnan, numbers)):
+        return math.nan, math.nan
+    return min(numbers), max(numbers)
+
+
+def spanned(ends: tuple[float, float]) -> str:
+    """`-0.98 … 0.997`, or the one number that all are."""
+    texts = [number(end, SEVERAL_DIGITS) for end in ends]
+    return texts[0] if texts[0] == texts[1] else SEVERAL.format(*texts)

@@ -1,0 +1,237 @@
+"""The boxes of a page: what they say, what they sum up to, and how much a page of them holds."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nn
+from autograd import Value
+from autograd.steps import PLAYER_NODES, folds, steps
+from autograd.steps import page as pages
+from autograd.steps.excerpt import Excerpt
+from autograd.steps.folds import FOLDED_NODES, Folds, TooManyNodes
+from autograd.steps.passed import Passed
+from autograd.text import number
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    nn.seed(1)
+
+
+def small_network() -> Value:
+    model = nn.MLP(2, [2, 1])
+    loss = nn.mse([model([Value(0.5, label="x1"), Value(-1.0, label="x2")])], [1.0])
+    loss.label = "loss"
+    return loss
+
+
+def moons_loss(examples: int) -> Value:
+    data = nn.data.moons(100, noise=0.1)
+    model = nn.MLP(2, [16, 16, 1])
+    scores = [model(x) for x in data.inputs[:examples]]
+    loss = nn.hinge(scores, data.targets[:examples]) + nn.l2(1e-4)(model)
+    loss.label = "loss"
+    return loss
+
+
+def language_model() -> Value:
+    model = nn.GPT(vocabulary=5, block_size=4, embedding=4, heads=2, layers=2)
+    loss = model.nll([0, 1, 2, 3])
+    loss.label = "loss"
+    return loss
+
+
+def content(output: Value) -> dict[str, Any]:
+    """What the script of a page is given."""
+    html = pages.page(Passed(output))
+    found = re.search(r'<script type="application/json">(.*?)</script>', html, re.DOTALL)
+    assert found is not None
+    given: dict[str, Any] = json.loads(found[1])
+    return given
+
+
+def members(group: dict[str, Any]) -> list[int]:
+    runs = group["members"]
+    return [i for k in range(0, len(runs), 2) for i in range(runs[k], runs[k + 1] + 1)]
+
+
+def lines(given: dict[str, Any], k: int) -> list[str]:
+    """The first line of each box of several in a view."""
+    boxes = given["folds"]["views"][k]["boxes"]
+    return [given["folds"]["groups"][b["group"]]["lines"][0] for b in boxes if "group" in b]
+
+
+# --- what is shown first --------------------------------------------------------------------------
+
+
+def test_a_small_graph_starts_with_everything_open_and_can_be_folded() -> None:
+    given = content(small_network())
+    assert given["folds"]["start"] == -1
+    assert len(given["pictures"]) == 2
+    assert [view["name"] for view in given["folds"]["views"]] == [
+        *["loss", "MLP", "mse", "layers.0", "layers.1"],
+        *["neurons.0", "neurons.1", "neurons.0"],
+    ]
+
+
+def test_a_larger_graph_starts_with_the_layers_of_its_model() -> None:
+    given = content(moons_loss(examples=1))
+    start = given["folds"]["views"][given["folds"]["start"]]
+    assert start["name"] == "MLP"
+    assert given["pictures"] == []
+    found = lines(given, given["folds"]["start"])
+    assert {"layers.0", "layers.1", "layers.2", "hinge", "l2"} < set(found)
+
+
+def test_a_gpt_starts_with_its_blocks() -> None:
+    given = content(language_model())
+    found = lines(given, given["folds"]["start"])
+    assert {"token", "position", "norm", "blocks.0", "blocks.1", "logits"} <= set(found)
+
+
+def test_a_graph_without_modules_has_no_boxes() -> None:
+    x = Value(2.0, label="x")
+    given = content(x * x)
+    assert given["folds"]["views"] == []
+    assert given["folds"]["start"] == -1
+
+
+def test_a_box_says_what_it_is_and_what_it_holds() -> None:
+    given = content(small_network())
+    groups = {tuple(group["lines"]): group for group in given["folds"]["groups"]}
+    layer = groups["layers.0", "Layer(2 → 2, relu)", "6 parameters"]
+    assert layer["size"] == len(members(layer)) == 6 + 2 * (2 + 2 + 1)
+    assert given["folds"]["views"][layer["opens"]]["name"] == "layers.0"
+    assert groups["2 leaves",]["kind"] == "leaf"
+
+
+def test_labels_are_texts_in_boxes_too() -> None:
+    neuron = nn.Neuron(1)
+    neuron.w[0].label = hostile = '"><img src=x onerror=alert(1)></script>'
+    loss = nn.mse([neuron([Value(1.0, label=hostile + "2")])], [0.0])
+    html = pages.page(Passed(loss))
+    assert "<img src=x" not in html
+    assert html.count("</script>") == 2
+    assert any(hostile[:10] in node["name"] for node in content(loss)["steps"]["nodes"])
+
+
+# --- numbers --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("graph", [lambda: moons_loss(examples=5), language_model])
+def test_a_box_of_a_large_graph_knows_what_flows_through_it(graph: Any) -> None:
+    output = graph()
+    passed = Passed(output)
+    assert len(passed.nodes) > PLAYER_NODES
+    boxes = Folds(passed)
+    given = boxes.recorded(lambda graph, direction: "")
+    excerpt = boxes.held
+    assert isinstance(excerpt, Excerpt)
+    # By the definitions, from the contributions of the whole pass.
+    uses: dict[int, list[tuple[int, float]]] = {}
+    for i in range(passed.leaves, len(passed.nodes)):
+        for edge, local, _ in passed.contributions(i):
+            uses.setdefault(edge.parent, []).append((i, passed.gradient_at(i) * local))
+    bundles = boxes._bundled.members
+    for box, group in zip(boxes._boxes, given["groups"], strict=True):
+        inside = {i for k in box.bundles for i in bundles[k]}
+        parents = {
+            passed.place[parent] for i in inside for parent in passed.nodes[i].parents
+        } - inside
+        users = {
+            parent
+            for i, node in enumerate(passed.nodes)
+            if i not in inside
+            for parent in map(passed.place.__getitem__, node.parents)
+        }
+        gone = users & inside
+        gone = {i for i in gone if passed.nodes[i].parents} or gone
+        for flow, values in ((group["taken"], parents), (group["given"], gone)):
+            if not values:
+                assert flow is None
+                continue
+            data = [passed.data[i] for i in values]
+            assert (flow["values"], flow["data"]) == (len(values), [min(data), max(data)])
+        gradients = [passed.gradient_at(i) for i in gone if boxes.kinds[i] != "constant"]
+        if gradients:
+            assert group["given"]["gradients"] == [min(gradients), max(gradients)]
+        handed = [
+            math.fsum(product for i, product in uses.get(p, ()) if i in inside)
+            for p in parents
+            if boxes.kinds[p] != "constant"
+        ]
+        if handed:
+            assert group["taken"]["gradients"] == pytest.approx([min(handed), max(handed)])
+        trained = [passed.gradient_at(i) for i in inside if boxes.kinds[i] == "parameter"]
+        assert group["parameters"] == len(trained)
+        assert group["norm"] == pytest.approx(math.sqrt(math.fsum(g * g for g in trained)))
+        assert group["size"] == len(inside)
+        assert {excerpt.places[k] for k in members(group)} == inside & set(excerpt.places)
+
+
+def test_the_excerpt_has_the_numbers_and_the_names_of_the_whole_pass() -> None:
+    passed = Passed(moons_loss(examples=5))
+    boxes = Folds(passed)
+    excerpt = boxes.held
+    given = content(passed.output)
+    nodes = given["steps"]["nodes"]
+    assert isinstance(excerpt, Excerpt)
+    for k, i in enumerate(excerpt.places):
+        node = passed.nodes[i]
+        assert (nodes[k]["name"], float(nodes[k]["data"])) == (passed.name(node), passed.data[i])
+        if boxes.kinds[i] != "constant":
+            assert given["steps"]["gradients"][k] == passed.gradient_at(i)
+    assert given["steps"]["forward"] == []
+    weight = next(k for k, node in enumerate(nodes) if node["label"] == "layers.0.neurons.0.w.0")
+    received = [
+        edge
+        for i in range(passed.leaves, len(passed.nodes))
+        for edge, _, _ in passed.contributions(i)
+        if edge.parent == excerpt.places[weight]
+    ]
+    assert given["folds"]["awaited"][weight] == len(received) > 1
+
+
+# --- size and time --------------------------------------------------------------------------------
+
+
+def test_the_page_of_65_000_nodes_is_small_and_made_in_seconds(tmp_path: Path) -> None:
+    loss = moons_loss(examples=100)
+    start = time.process_time()
+    shown = steps(loss)
+    assert len(shown.nodes) > 65_000
+    shown.save(tmp_path / "moons.html")
+    assert time.process_time() - start < 10  # 4 on a machine with nothing else to do
+    assert (tmp_path / "moons.html").stat().st_size < 1_100_000
+
+
+def test_without_modules_a_large_graph_is_refused_with_advice() -> None:
+    x = Value(1.0, label="x")
+    y = x
+    for _ in range(PLAYER_NODES):
+        y = y * 1.001
+    with pytest.raises(TooManyNodes, match="unless they were made in modules"):
+        Folds(Passed(y))
+
+
+def test_a_graph_too_large_to_be_folded_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert FOLDED_NODES == 200_000
+    monkeypatch.setattr(folds, "FOLDED_NODES", 2_000)
+    with pytest.raises(TooManyNodes, match="takes 2,000 if they were made in modules"):
+        Folds(Passed(moons_loss(examples=5)))
+
+
+def test_the_picture_without_scripts_is_that_of_the_boxes() -> None:
+    html = pages.fragment(Passed(moons_loss(examples=5)))
+    width = re.search(r'<img alt="([^"]*)" width="(\d+)"', html)
+    assert width is not None
+    assert int(width[2]) < 1_200  # 3,000 nodes one by one would take the most there may be
+    assert f"loss = {number(Passed(moons_loss(examples=5)).data[-1])}"[:6] in width[1]

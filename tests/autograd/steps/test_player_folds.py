@@ -1,0 +1,376 @@
+"""The player of a graph in boxes, in a real browser: opening, stepping, numbers, moved leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import pytest
+
+import nn
+from autograd import Value
+from autograd.steps import Steps, folds, steps
+from autograd.steps import page as pages
+from autograd.text import number
+from tests.autograd.steps.player_page import Page
+
+OpenPage = Callable[..., Page]
+
+
+def named(label: str, value: Value) -> Value:
+    value.label = label
+    return value
+
+
+@cache
+def small_network() -> Steps:
+    """31 nodes: starts with everything open."""
+    nn.seed(7)
+    model = nn.MLP(2, [2, 1])
+    score = model([Value(0.5, label="a"), Value(-1.0, label="b")])
+    return steps(named("loss", nn.mse([score], [1.0])))
+
+
+@cache
+def classifier() -> Steps:
+    """A few hundred nodes: starts with its layers, everything can be opened."""
+    nn.seed(6)
+    model = nn.MLP(3, [4, 3])
+    inputs = [Value(x, label=f"in{i}") for i, x in enumerate([0.5, -0.25, 0.75])]
+    return steps(named("loss", nn.cross_entropy_with_logits(model(inputs), 1)))
+
+
+@cache
+def batch() -> Steps:
+    """More than 1,000 nodes: the page holds an excerpt."""
+    nn.seed(1)
+    data = nn.data.moons(100, noise=0.1)
+    model = nn.MLP(2, [8, 8, 1])
+    scores = [model(x) for x in data.inputs[:12]]
+    return steps(named("loss", nn.hinge(scores, data.targets[:12])))
+
+
+def crumbs(page: Page) -> list[str]:
+    return [crumb.strip() for crumb in page.find(".crumb").all_inner_texts()]
+
+
+def opened(page: Page) -> str:
+    """The view that is shown now."""
+    return str(page.find(".crumb[aria-current]").inner_text())
+
+
+def boxes(page: Page) -> dict[str, list[str]]:
+    """{the first line of each box: its data and its gradient, as shown}, but for plain numbers."""
+    found: dict[str, list[str]] = page.run(
+        """const boxes = [...root.querySelectorAll('.stage > svg .node:not(.constant)')];
+        return Object.fromEntries(boxes.map((box) => [box.querySelector('.head').textContent,
+            [...box.querySelectorAll('.number')].map((text) => text.textContent)]));"""
+    )
+    return found
+
+
+def click(page: Page, box: str) -> None:
+    """Click the box with this first line, wherever it is in the picture."""
+    page.run(
+        """const heads = [...root.querySelectorAll('.stage > svg .node .head')];
+        const head = heads.find((head) => head.textContent === argument);
+        head.closest('.node').dispatchEvent(new MouseEvent('click', { bubbles: true }));""",
+        box,
+    )
+
+
+def to_end(page: Page) -> None:
+    page.run("root.querySelector('.button.last').click();")
+
+
+def values_of(shown: Steps) -> dict[str, list[float]]:
+    """{name: data and gradient} of each node, as Python has them."""
+    return {shown.names[n]: [n.data, g] for n, g in shown.gradients.items()}
+
+
+# --- opening and closing --------------------------------------------------------------------------
+
+
+def test_a_click_opens_a_layer_then_a_neuron_and_the_path_leads_back(open_page: OpenPage) -> None:
+    page = open_page(classifier(), at_start=False)
+    assert opened(page) == "MLP"
+    assert {"layers.0", "layers.1"} <= set(boxes(page))
+    assert "closed module" in page.find(".legend").inner_text()
+    click(page, "layers.0")
+    assert crumbs(page)[:3] == ["loss", "MLP", "layers.0"]
+    assert {f"neurons.{i}" for i in range(4)} <= set(boxes(page))
+    click(page, "neurons.1")
+    assert opened(page) == "neurons.1"
+    assert page.find(".caption .hint").inner_text().startswith("Click a module to open it.")
+    page.focus()
+    page.press("Backspace")
+    assert opened(page) == "layers.0"
+    page.find(".crumb", has_text="loss").click()
+    assert opened(page) == "loss"
+    assert "cross_entropy_with_logits" in boxes(page)
+    page.find(".crumb.all").click()
+    assert opened(page) == "everything"
+    assert page.state()["last"] == len(classifier())
+
+
+def test_a_small_graph_is_open_until_it_is_folded(open_page: OpenPage) -> None:
+    page = open_page(small_network(), at_start=False)
+    assert opened(page) == "everything"
+    page.find(".crumb", has_text="loss").click()
+    assert set(boxes(page)) == {"2 leaves", "MLP(2 → 2 → 1, relu)", "mse", "/  loss"}
+
+
+def test_the_keyboard_opens_a_module_and_what_cannot_be_opened_says_so(
+    open_page: OpenPage,
+) -> None:
+    page = open_page(batch(), at_start=False)
+    page.find(".stage > svg .node.module").first.focus()
+    page.press("Enter")
+    assert crumbs(page) == ["loss", "MLP", "layers.0"]
+    page.find(".crumb", has_text="MLP").click()
+    titles = page.find(".stage > svg .node.module > title").all_text_contents()
+    assert "Open layers.0" in titles
+
+
+# --- steps ----------------------------------------------------------------------------------------
+
+
+def test_the_pass_goes_from_box_to_box_and_ends_with_pythons_numbers(open_page: OpenPage) -> None:
+    page = open_page(classifier())
+    expected = values_of(classifier())
+    state = page.state()
+    assert state["position"] == 0
+    forward = []
+    for _ in range(state["last"]):
+        page.find(".button.next").click()
+        title = page.find(".step h3").inner_text()
+        forward.append(title)
+    assert forward[0] == "Forward: layers.0"
+    assert forward[-1] == "Backward through layers.0"
+    half = state["last"] // 2
+    assert [t.removeprefix("Forward: ") for t in forward[:half]] == [
+        t.removeprefix("Backward through ") for t in reversed(forward[half:])
+    ]
+    for name, numbers in boxes(page).items():
+        if name in expected:
+            assert numbers == [number(x) for x in expected[name]]
+
+
+def test_boxes_wait_for_what_comes_before_them(open_page: OpenPage) -> None:
+    page = open_page(classifier())
+    assert boxes(page)["layers.0"] == ["…", "–"]
+    page.find(".button.next").click()
+    assert boxes(page)["layers.0"][0] != "…"
+    assert boxes(page)["layers.1"] == ["…", "–"]
+    to_end(page)
+    assert all("–" not in numbers for numbers in boxes(page).values())
+
+
+@pytest.mark.parametrize("graph", [classifier, batch])
+def test_a_box_shows_the_range_of_its_outputs_and_of_their_gradients(
+    open_page: OpenPage, graph: Callable[[], Steps]
+) -> None:
+    shown = graph()
+    page = open_page(shown, at_start=False)
+    layer = next(
+        n.context.owner for n in shown.nodes if n.op and type(n.context.owner) is nn.Neuron
+    )
+    outer = next(
+        n.context.outer.owner
+        for n in shown.nodes
+        if n.op and n.context.owner is layer and n.context.outer is not None
+    )
+    users: dict[Value, set[Any]] = {}
+    for node in shown.nodes:
+        for parent in node.parents:
+            users.setdefault(parent, set()).add(
+                node.context.outer.owner if node.context.outer else None
+            )
+    outputs = [
+        n
+        for n in shown.nodes
+        if n.op
+        and n.context.outer
+        and n.context.outer.owner is outer
+        and users.get(n, set()) - {outer}
+    ]
+    data = [n.data for n in outputs]
+    gradients = [shown.gradients[n] for n in outputs]
+    assert boxes(page)["layers.0"] == [
+        f"{number(min(data), 3)} … {number(max(data), 3)}",
+        f"{number(min(gradients), 3)} … {number(max(gradients), 3)}",
+    ]
+
+
+@pytest.mark.parametrize("graph", [small_network, classifier, batch])
+def test_every_view_ends_with_pythons_numbers(
+    open_page: OpenPage, graph: Callable[[], Steps]
+) -> None:
+    """In each view, at its end, each node that is shown has its data and its gradient."""
+    shown = graph()
+    expected = values_of(shown)
+    page = open_page(shown, at_start=False)
+    views = page.run(
+        """return JSON.parse(host.querySelector('script[type="application/json"]').textContent)
+        .folds.views.map(({ name, outer }) => ({ name, outer }));"""
+    )
+    seen = 0
+    for k, view in enumerate(views):
+        path = [k]
+        while views[path[0]]["outer"] >= 0:
+            path.insert(0, views[path[0]]["outer"])
+        page.find(".crumb").first.click()
+        for j in path[1:]:
+            name = views[j]["name"]
+            click(
+                page,
+                name
+                if name in boxes(page)
+                else next(head for head in boxes(page) if head.startswith(name)),
+            )
+        assert opened(page) == view["name"]
+        to_end(page)
+        for head, numbers in boxes(page).items():
+            name = head.split("  ")[-1]
+            if name in expected and len(numbers) == 2:
+                assert numbers == [number(x) for x in expected[name]], (view, head)
+                seen += 1
+    assert seen > len(views)
+
+
+def test_the_step_of_a_node_adds_up_what_the_boxes_hand_back(open_page: OpenPage) -> None:
+    """A weight of a neuron called 12 times: 11 calls are one box, the last sum is Python's."""
+    shown = batch()
+    page = open_page(shown, at_start=False)
+    click(page, "layers.1")
+    click(page, "neurons.0")
+    weights = page.find(".leaves li:not([hidden])")
+    assert weights.count() == 8 + 1
+    expected = values_of(shown)
+    while page.state()["node"] < 0 and page.state()["position"] > 0:
+        page.find(".button.back").click()
+    state = page.state()
+    for contribution in state["contributions"]:
+        before, product = contribution["before"], contribution["product"]
+        assert contribution["after"] == pytest.approx(before + product, rel=1e-12, abs=1e-15)
+    to_end(page)
+    for row in weights.all():
+        name = row.locator(".name").inner_text()
+        assert row.locator(".grad .number").inner_text() == number(expected[name][1])
+
+
+# --- leaves ---------------------------------------------------------------------------------------
+
+
+def test_a_leaf_moved_in_a_folded_view_changes_all_boxes(open_page: OpenPage) -> None:
+    page = open_page(classifier(), at_start=False)
+    click(page, "layers.0")
+    click(page, "neurons.0")
+    row = page.find(".leaves li:not([hidden])").first
+    name = row.locator(".name").inner_text()
+    row.locator('input[type="number"]').fill("2.5")
+    nn.seed(6)
+    model = nn.MLP(3, [4, 3])
+    inputs = [Value(x, label=f"in{i}") for i, x in enumerate([0.5, -0.25, 0.75])]
+    model.layers[0].neurons[0].w[0].data = 2.5
+    again = steps(named("loss", nn.cross_entropy_with_logits(model(inputs), 1)))
+    expected = values_of(again)
+    assert expected[name][0] == 2.5
+    to_end(page)
+    assert boxes(page)[_loss(page)][0] == number(again.output.data)
+    assert boxes(page)[name] == [number(x) for x in expected[name]]
+    page.find(".crumb", has_text="MLP").click()
+    to_end(page)
+    before = boxes(page)["layers.0"]
+    page.find(".leaves .button").click()
+    assert boxes(page)["layers.0"] != before
+
+
+def _loss(page: Page) -> str:
+    return next(head for head in boxes(page) if head.endswith("loss"))
+
+
+def test_a_leaf_is_dragged_in_the_picture_of_an_open_neuron(open_page: OpenPage) -> None:
+    page = open_page(small_network(), at_start=False)
+    page.find(".crumb", has_text="loss").click()
+    page.run("return root.querySelector('.node.module').focus();")
+    click(page, next(head for head in boxes(page) if head.startswith("MLP")))
+    click(page, "layers.1")
+    click(page, "neurons.0")
+    leaf = page.find(".stage > svg .node.parameter.movable").first
+    before = boxes(page)
+    head = leaf.locator(".head").first.text_content()
+    box = leaf.bounding_box()
+    mouse = page.tab.mouse
+    mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    mouse.down()
+    mouse.move(box["x"] + box["width"] / 2 + 40, box["y"] + box["height"] / 2, steps=4)
+    mouse.up()
+    after = boxes(page)
+    assert after[head][0] != before[head][0]
+    assert after[_loss(page)][0] != before[_loss(page)][0]
+    assert opened(page) == "neurons.0"
+
+
+def test_leaves_of_closed_modules_are_not_listed(open_page: OpenPage) -> None:
+    page = open_page(classifier(), at_start=False)
+    listed = page.find(".leaves li:not([hidden]) .name")
+    assert listed.all_inner_texts() == ["in0", "in1", "in2"]
+    click(page, "layers.1")
+    click(page, "neurons.2")
+    assert len(listed.all_inner_texts()) == 3 + 4 + 1
+
+
+def test_what_the_page_of_a_large_graph_cannot_do_it_says(open_page: OpenPage) -> None:
+    page = open_page(batch(), at_start=False)
+    hint = page.find(".caption .hint").inner_text()
+    assert f"of {len(batch().nodes):,} nodes: leaves cannot be moved" in hint
+    assert page.find(".leaves input").count() == 0
+    assert page.find(".button:visible", has_text="Predict").count() == 0
+
+
+# --- with the other modes -------------------------------------------------------------------------
+
+
+def test_an_exercise_shows_every_node(open_page: OpenPage) -> None:
+    page = open_page(classifier(), at_start=False)
+    page.find(".controls .button", has_text="Predict").click()
+    assert page.state()["view"] == -1
+    assert page.find(".crumbs").is_hidden()
+    page.find(".controls .button", has_text="Predict").click()
+    assert opened(page) == "everything"
+
+
+def test_a_page_that_is_an_exercise_has_no_boxes(open_page: OpenPage) -> None:
+    page = open_page(pages.page(small_network().passed, predict=True), at_start=False)
+    assert page.state()["view"] == -1
+    assert page.find(".crumb").count() == 0
+
+
+def test_large_graphs_are_no_exercise() -> None:
+    with pytest.raises(folds.TooManyNodes, match="nodes are too many to predict one by one"):
+        pages.page(batch().passed, predict=True)
+
+
+def test_the_chain_rule_of_a_node_lights_the_edges_between_boxes(open_page: OpenPage) -> None:
+    page = open_page(classifier(), at_start=False)
+    click(page, "layers.0")
+    click(page, "neurons.3")
+    page.run("root.querySelector('.node.parameter').dispatchEvent(new MouseEvent('click'));")
+    lit = page.find(".stage > svg .edge.lit").count()
+    assert 0 < lit < page.find(".stage > svg .edge").count()
+    page.focus()
+    page.press("Escape")
+    assert page.find(".stage > svg .edge.lit").count() == 0
+
+
+@pytest.mark.parametrize("size", [(390, 844), (1024, 768), (1440, 900)])
+def test_nothing_is_cut_off(open_page: OpenPage, size: tuple[int, int]) -> None:
+    page = open_page(batch(), viewport={"width": size[0], "height": size[1]}, at_start=False)
+    assert page.run("return document.documentElement.scrollWidth <= innerWidth;")
+    for selector in (".crumb", ".step .rows .value", ".step .button"):
+        for part in page.find(selector).all():
+            place = part.bounding_box()
+            assert place["x"] >= 0
+            assert place["x"] + place["width"] <= size[0]
