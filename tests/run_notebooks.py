@@ -212,7 +212,8 @@ def outputs(cell: Any) -> Iterator[tuple[str, str]]:
 
 def _player(html: str) -> str:
     recorded = json.loads(_RECORDED.findall(html)[0])
-    recorded.pop("pictures")  # laid out by the fonts of the machine
+    for laid_out in ("picture", "pictures", "folds"):  # by the fonts of the machine
+        recorded.pop(laid_out, None)
     return _KEY.sub("", json.dumps(recorded) + _SCRIPT.findall(html)[0])
 
 

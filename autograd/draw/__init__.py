@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from autograd.backward import topological_order
-from autograd.draw.fold import Box, Fold
+from autograd.draw.fold import Fold
 from autograd.draw.folded import add_boxes
 from autograd.draw.graph import picture
 from autograd.draw.names import (
@@ -32,6 +32,7 @@ __all__ = ["Drawing", "draw"]
 NAMED_NODES = 60  # a graph of more nodes is drawn without the names that were made up
 
 
+# Long, because its arguments and their documentation are.
 def draw(
     output: Value | Iterable[Value],
     format: str = "svg",
@@ -75,8 +76,6 @@ def draw(
     _check(format, max_nodes, collapse, depth, digits)
     outputs = _listed(output)
     nodes = topological_order(*outputs)
-    if not nodes:
-        raise ValueError("draw() of no outputs")
     too_many = len(nodes) > max_nodes
     if too_many and collapse is False:
         raise _too_many(nodes, max_nodes, "leave out collapse=False")
@@ -85,18 +84,11 @@ def draw(
     named, trained = named_and_trained(nodes, model)
     kinds = kinds_of(nodes, set(outputs), trained)
     what = counted(len(nodes), "node")
-    boxes: list[Box] | None = None
-    if too_many or collapse or depth is not None:
-        fold = Fold(nodes, kinds, model)
-        boxes = fold.boxes(max_nodes, depth)
-    if boxes is None:
+    fold = Fold(nodes, kinds, model) if too_many or collapse or depth is not None else None
+    boxes = fold.boxes(max_nodes, depth) if fold else None
+    if fold is None or boxes is None:
         full = full_names(nodes, named)
-        inner = len(nodes) <= NAMED_NODES if names is None else names
-        called = {
-            node: name
-            for node, name in short_names(full, named).items()
-            if node.label or node in named or names or (inner and node.op)
-        }
+        called = _names_shown(nodes, full, named, names)
         sheet = picture(
             nodes,
             called,
@@ -111,6 +103,18 @@ def draw(
     called = {node: str(node.label) or named.get(node, "") for node in nodes}
     add_boxes(sheet, fold, boxes, called, model, digits)
     return Drawing(sheet.source, format, f"{what} in {counted(len(boxes), 'box', 'boxes')}")
+
+
+def _names_shown(
+    nodes: Sequence[Value], full: dict[Value, str], named: dict[Value, str], names: bool | None
+) -> dict[Value, str]:
+    """What the boxes of an unfolded graph are called; a node that is not in it has no name."""
+    inner = len(nodes) <= NAMED_NODES if names is None else names
+    return {
+        node: name
+        for node, name in short_names(full, named).items()
+        if node.label or node in named or names or (inner and node.op)
+    }
 
 
 def _check(
@@ -129,7 +133,10 @@ def _check(
 def _listed(output: Value | Iterable[Value]) -> list[Value]:
     if not isinstance(output, Iterable | Value):
         raise TypeError(f"draw() takes a Value or a sequence of Values, not {output!r}")
-    return [output] if isinstance(output, Value) else list(output)
+    outputs = [output] if isinstance(output, Value) else list(output)
+    if not outputs:
+        raise ValueError("draw() of no outputs")
+    return outputs
 
 
 def _too_many(nodes: Sequence[Value], max_nodes: int, advice: str) -> ValueError:

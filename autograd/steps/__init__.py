@@ -42,7 +42,6 @@ from autograd.value import Value
 
 __all__ = ["BackwardStep", "Contribution", "ForwardStep", "Step", "Steps", "explain", "steps"]
 
-PLAYER_NODES = 1_000  # the page of a larger graph holds the boxes of its modules only
 STEPS_SHOWN = 40  # of each pass by str(), half of them at its beginning
 
 

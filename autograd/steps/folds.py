@@ -18,13 +18,13 @@ from autograd.draw.folded import add_framed, called
 from autograd.draw.names import made_in_modules, node_kinds
 from autograd.draw.opened import Opened, OpenedBox, opened
 from autograd.draw.sheet import Digraph, add_box, counted, empty_sheet
-from autograd.steps import PLAYER_NODES
 from autograd.steps.excerpt import Excerpt
 from autograd.steps.passed import Passed
 from autograd.steps.recorder import json_number
 from autograd.steps.summary import SEVERAL, Flow, Summaries, extremes, spanned
 from autograd.text import clipped, number
 
+PLAYER_NODES = 1_000  # the page of a larger graph holds the boxes of its modules only
 FOLDED_NODES = 200_000  # of a larger graph not even the boxes are found in a few seconds
 WHOLE_NODES = 300  # a picture of more nodes shows little, unless they are in no module
 START_WHOLE = 40  # a graph of so many nodes starts with everything open

@@ -21,7 +21,7 @@ from autograd.draw.layout import render
 from autograd.draw.sheet import Digraph
 from autograd.steps.folds import Folds
 from autograd.steps.passed import Passed
-from autograd.steps.player import SCRIPTS, STYLE, operations, read
+from autograd.steps.player import SCRIPTS, operations, read, style
 from autograd.steps.recorder import recorded
 from autograd.text import number
 from autograd.value import Value
@@ -62,7 +62,7 @@ def page(passed: Passed, predict: bool = False) -> str:
     title, body, script = _fragment(Folds(passed, folded=not predict), alone=True, predict=predict)
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; img-src data:; base-uri 'none';"
-        f" form-action 'none'; style-src {_hash(PAGE_STYLE)} {_hash(read(STYLE))}"
+        f" form-action 'none'; style-src {_hash(PAGE_STYLE)} {_hash(style())}"
     )
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -96,7 +96,7 @@ def _fragment(folds: Folds, alone: bool, predict: bool = False) -> tuple[str, st
         "steps": content,
         "pictures": _svgs(folds) if folds.whole else [],
         "folds": folds.recorded(_svg),
-        "css": read(STYLE),
+        "css": style(),
         "predict": predict,
     }
     data = f'<script type="application/json">{_json(given)}</script>'

@@ -29,12 +29,17 @@ SCRIPTS = (
     "views.js",
     "player.js",
 )
-STYLE = "player.css"
+STYLES = ("player.css", "learning.css")
 
 
 def read(name: str) -> str:
     """The text of a file."""
     return files(__name__).joinpath(name).read_text(encoding="utf-8")
+
+
+def style() -> str:
+    """The style of the page."""
+    return "\n".join(read(name) for name in STYLES)
 
 
 def operations() -> frozenset[str]:

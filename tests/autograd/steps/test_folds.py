@@ -13,10 +13,10 @@ import pytest
 
 import nn
 from autograd import Value
-from autograd.steps import PLAYER_NODES, folds, steps
+from autograd.steps import folds, steps
 from autograd.steps import page as pages
 from autograd.steps.excerpt import Excerpt
-from autograd.steps.folds import FOLDED_NODES, Folds, TooManyNodes
+from autograd.steps.folds import FOLDED_NODES, PLAYER_NODES, Folds, TooManyNodes
 from autograd.steps.passed import Passed
 from autograd.text import number
 

@@ -26,7 +26,8 @@ from autograd import (
     where,
 )
 from autograd.ops import TABLE
-from autograd.steps import PLAYER_NODES, BackwardStep, ForwardStep, steps
+from autograd.steps import BackwardStep, ForwardStep, steps
+from autograd.steps.folds import PLAYER_NODES
 from autograd.value import constant, is_constant
 
 
