@@ -9,17 +9,19 @@ a sign. It computes eagerly where a 0 meets an infinity.)
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from struct import pack, unpack
 from typing import Any
 
 from autograd import ops
 from autograd.context import INSIDE, current, entered
+from autograd.jit.graph import ONE
 from autograd.jit.recorded import number_at
 from autograd.jit.refusal import refuse
 from autograd.jit.tracer import Tracer
 from autograd.primitive import CONSTANT
-from autograd.sums import Terms
+from autograd.sums import WEIGHTED_SUM, Terms
 from autograd.sweep import between, sweep
 from autograd.value import Value
 from autograd.walk import newest_first
@@ -34,13 +36,14 @@ class Derivation(Tracer):
     """A tracer beside that of the recording: it adds to the same nodes, and knows no numbers.
 
     Attributes:
-        sofar: the node of the gradient that has come to each Value in this pass.
+        sofar: what has come to the gradient of each Value in this pass, as a sum of products: their
+            factors, two by two.
         context: where the chain rule runs with numbers that nobody knows.
     """
 
     def __init__(self, tracer: Tracer, interpreters: Any) -> None:
         vars(self).update(vars(tracer))
-        self.sofar: dict[Value, int] = {}
+        self.sofar: defaultdict[Value, list[int]] = defaultdict(list)
         self.context = current.get().under(interpreters(self)[False], INSIDE)
 
     def compute(self, function: Callable[..., Any], operands: Sequence[Any]) -> Any:
@@ -60,13 +63,12 @@ class Derivation(Tracer):
         """What a rule gets for `value.data`, and what has come to `value.grad` so far."""
         if name == "data":
             return self._unknown(self.node_of(value))
-        node = self.sofar.get(value)
-        return _NOTHING if node is None else self._unknown(node)
+        return self._unknown(self.received(value)) if value in self.sofar else _NOTHING
 
     def write(self, value: Value, name: str, number: Any) -> None:
         """Note what has come to `value.grad`; a Value that a rule makes is one as always."""
         if name == "grad" and hasattr(value, "_made"):
-            self.sofar[value] = self.node_of(number)
+            self.sofar[value] = [self.node_of(number), ONE]
         else:
             super().write(value, name, number)
 
@@ -74,13 +76,20 @@ class Derivation(Tracer):
         known = self.tape.constants.get(node)
         return number_at(node, _UNKNOWN, self.tape) if known is None else known
 
+    def received(self, value: Value) -> int:
+        """The node of what has come to the gradient of a Value so far."""
+        node = self.tape.sum(self.sofar[value])
+        self.sofar[value] = [node, ONE]
+        return node
+
     def pass_on(self, node: Value) -> None:
         """Add what a node hands on to its operands."""
-        upstream = self.read(node, "grad")
         primitive: Any = node._primitive
-        if node._right.__class__ is Terms:
-            self._pass_on_sum(node._right, self.sofar[node])
-        elif primitive.nan_slopes:
+        if primitive in _LINEAR:
+            self._pass_on_products(node, self.received(node))
+            return
+        upstream = self.read(node, "grad")
+        if primitive.nan_slopes:
             operands = primitive.operands(node)
             numbers = [self.read(operand, "data") for operand in (node, *operands)]
             for position, operand in enumerate(operands):
@@ -91,24 +100,28 @@ class Derivation(Tracer):
         else:
             primitive.pull(node, upstream)
 
-    def _pass_on_sum(self, terms: Terms, upstream: int) -> None:
-        """What the `pull` of a weighted sum does, of which most backward passes consist."""
-        sofar, add = self.sofar, self.tape.add
-        sofar.update(dict.fromkeys(terms.parts or (), upstream))
-
-        def receive(value: Value, node: int) -> None:
-            before = sofar.get(value)
-            sofar[value] = node if before is None else add(ops.add, (before, node))
-
-        def receive_both(w: Value, x: Value) -> None:
-            receive(w, add(ops.mul, (upstream, self.node_of(x))))
-            receive(x, add(ops.mul, (upstream, self.node_of(w))))
-
-        for w, x in zip(terms.weights[:0:-1], terms.inputs[:0:-1], strict=True):
-            receive_both(w, x)
-        if terms.start is not None:
-            receive(terms.start, upstream)
-        receive_both(terms.weights[0], terms.inputs[0])
+    def _pass_on_products(self, node: Value, upstream: int) -> None:
+        """What the `pull` of a sum or product does, of which most backward passes consist."""
+        sofar, node_of = self.sofar, self.node_of
+        left: Any = node._left
+        right = node._right
+        if node._primitive is ops.add:
+            sofar[left] += (upstream, ONE)
+            sofar[right] += (upstream, ONE)
+            return
+        products = [(left, right)]
+        if right.__class__ is Terms:
+            for part in right.parts or ():
+                sofar[part] = [upstream, ONE]
+            products = list(zip(right.weights, right.inputs, strict=True))
+        for w, x in products[:0:-1]:
+            sofar[w] += (upstream, node_of(x))
+            sofar[x] += (upstream, node_of(w))
+        if right.__class__ is Terms and right.start is not None:
+            sofar[right.start] += (upstream, ONE)
+        w, x = products[0]
+        sofar[w] += (upstream, node_of(x))
+        sofar[x] += (upstream, node_of(w))
 
 
 class _Nothing:
@@ -119,6 +132,7 @@ class _Nothing:
 
 
 _NOTHING = _Nothing()
+_LINEAR = frozenset([ops.add, ops.mul, WEIGHTED_SUM])
 
 
 def note_backward(tracer: Tracer, interpreters: Any, output: Value, inner: list[Value]) -> None:
@@ -126,20 +140,21 @@ def note_backward(tracer: Tracer, interpreters: Any, output: Value, inner: list[
     derivation = Derivation(tracer, interpreters)
     tape, sofar = tracer.tape, derivation.sofar
     zero = tape.constant(0.0)
-    sofar[output] = tape.constant(1.0)
+    sofar[output] = [ONE, ONE]
     with entered(current, derivation.context):
         for node in inner:
             if node in sofar:
                 derivation.pass_on(node)
     tracer.gradients.update(dict.fromkeys(inner, zero))
-    for value, gradient in sofar.items():
+    for value, factors in sofar.items():
         if value._left is not None:
-            tracer.gradients[value] = gradient
+            tracer.gradients[value] = derivation.received(value)
         elif value._primitive is not CONSTANT or value is output:
             before = tracer.gradient_of(value)
-            if before != zero:  # the sum of this pass begins with 0.0
-                gradient = tape.add(ops.add, (zero, gradient))
-            tracer.gradients[value] = tape.add(ops.add, (before, gradient))
+            gradient = tape.sum([zero, ONE, *factors])  # the sum of this pass begins with 0.0
+            if before != zero:
+                gradient = tape.add(ops.add, (before, gradient))
+            tracer.gradients[value] = gradient
 
 
 def note_grad(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Sequence
+from functools import reduce
 from typing import Any, NamedTuple
 
+from autograd import ops
 from autograd.primitive import Primitive
 
 
@@ -17,6 +21,17 @@ class Source(NamedTuple):
 
     kind: str
     key: Any
+
+
+def _sum_of_products(*factors: float) -> float:
+    total: float = reduce(operator.add, map(operator.mul, factors[::2], factors[1::2]))
+    return total
+
+
+# a b + c d + ..., added from the left, of any number of terms: its operands are a, b, c, d, ...
+# A term that is no product has the node ONE as its second factor.
+SUM = Primitive("sum", _sum_of_products, 1.0, total=True)
+ONE = 0  # the node of the constant 1.0
 
 
 class Graph:
@@ -36,12 +51,22 @@ class Graph:
         self.operands: list[tuple[int, ...]] = []
         self.constants: dict[int, float] = {}
         self._node_of: dict[float | str, int] = {}
+        self.constant(1.0)  # the node ONE
 
     def add(self, operation: Primitive | Source, operands: tuple[int, ...] = ()) -> int:
         """Add a node; its number."""
         self.operations.append(operation)
         self.operands.append(operands)
         return len(self.operations) - 1
+
+    def sum(self, factors: Sequence[int]) -> int:
+        """The node of a b + c d + ... of these factors a, b, c, d, ...; see SUM."""
+        if len(factors) > 2:
+            return self.add(SUM, tuple(factors))
+        left, right = factors
+        if ONE in factors:
+            return left + right - ONE  # the other one
+        return self.add(ops.mul, (left, right))
 
     def constant(self, number: float) -> int:
         """The node of a constant: one for each number, and one for each of the two zeros."""

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from autograd.draw.sheet import Drawing, add_box, empty_sheet
+from autograd.jit.graph import SUM
 from autograd.jit.schedule import Plan
 
 MOST = 60  # boxes of groups in a picture
@@ -39,8 +40,9 @@ def outline(plan: Plan) -> Outline:
     """The outline of a plan."""
     groups = []
     for group in plan.groups:
-        terms = group.operands.shape[1]
-        name = group.primitive.name if group.primitive else f"sum of {terms} products"
+        name = group.primitive.name
+        if group.primitive is SUM:
+            name = f"sum of {group.operands.shape[1]} products"
         groups.append((name, len(group.nodes)))
     # Sources and groups lie one after the other in memory: an address tells whose number it is.
     places: list[str | int] = [*plan.spans, *range(len(groups))]

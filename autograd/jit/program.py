@@ -22,6 +22,7 @@ from autograd import ops
 from autograd.draw import Drawing
 from autograd.jit.backends import code_for
 from autograd.jit.capture import at_once
+from autograd.jit.graph import SUM
 from autograd.jit.picture import draw_program, outline
 from autograd.jit.ports import Ports
 from autograd.jit.record import Recording
@@ -52,7 +53,7 @@ def _factors(plan: Plan) -> NDArray[np.int32]:
     products = [
         group.operands.reshape(-1, 2)
         for group in plan.groups
-        if group.primitive is None or group.primitive is ops.mul
+        if group.primitive is SUM or group.primitive is ops.mul
     ]
     pairs = np.concatenate([np.empty((0, 2), np.int32), *products], dtype=np.int32)
     return pairs.T.copy()
@@ -99,7 +100,7 @@ class Program:
             "data": leaves,
             "grad": leaves,
         }
-        plan = schedule(graph, now.values(), counts)
+        plan = schedule(graph, counts)
         self.groups = len(plan.groups)
         self.scheduled = sum(len(group.nodes) for group in plan.groups)
         self._outline = outline(plan)

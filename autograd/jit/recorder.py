@@ -51,19 +51,17 @@ class Recorder(Interpreter):
     def weighted_sum(
         self, context: Context, weights: Sequence[Value], inputs: Sequence[Any], start: Value | None
     ) -> Value:
-        """The sum of the engine, and the nodes of the operators."""
+        """The sum of the engine, and its node."""
         # Constants are made here, where numbers have nodes.
         weights, inputs = list(map(as_constant, weights)), list(map(as_constant, inputs))
-        if start is None:
-            start, weights, inputs = weights[0] * inputs[0], weights[1:], inputs[1:]
-        if not weights or not isinstance(start, Value):
+        if not weights or not isinstance(start, Value | None):
             return super().weighted_sum(context, weights, inputs, start)
-        first = self.tracer.note_sum(weights, inputs, start)
+        node = self.tracer.note_sum(weights, inputs, start)
         outside = self._outside(context)
         value: Value = self._by_the_engine(
             outside, self.engine.weighted_sum, outside, weights, inputs, start
         )
-        self.tracer.note_value_of_sum(value, first)
+        self.tracer.note_value_of_sum(value, node)
         return value
 
     def assign(self, leaf: Value, number: Any, grad: Any) -> None:

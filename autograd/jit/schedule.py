@@ -6,23 +6,19 @@ a group are the results of one primitive, or sums of equal length, and none depe
 they can be computed in any order, and lie next to each other. They are ordered so that their
 operands lie in strided runs as far as possible: then a group is a few loops over memory instead of
 single numbers. Networks are full of such regularity, and it is found without being told where.
-
-A chain of additions x + a b + c d + ... whose intermediate sums nothing else uses becomes one sum
-of products, computed in the order it was written.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from itertools import chain, compress, permutations
+from collections.abc import Sequence
+from itertools import chain, permutations
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd import ops
-from autograd.jit.graph import Graph, Source
+from autograd.jit.graph import ONE, SUM, Graph, Source
 from autograd.primitive import Primitive
 
 Addresses = NDArray[np.int64]
@@ -32,12 +28,12 @@ class Group(NamedTuple):
     """Alike operations that do not depend on each other.
 
     Attributes:
-        primitive: of each member; None for sums of products.
+        primitive: of each member.
         nodes: the members, in the order of their addresses. start: the address of the first.
         operands: addresses, [members, operands]; of sums [members, terms, 2], the two factors.
     """
 
-    primitive: Primitive | None
+    primitive: Primitive
     nodes: Addresses
     start: int
     operands: Addresses
@@ -59,25 +55,21 @@ class Plan(NamedTuple):
     spans: dict[str, tuple[int, int]]
 
 
-def schedule(graph: Graph, results: Iterable[int], counts: dict[str, int]) -> Plan:
-    """Lay out a program.
+def schedule(graph: Graph, counts: dict[str, int]) -> Plan:
+    """Lay out a simplified graph.
 
-    Args:
-        results: the nodes whose numbers must be in memory at the end.
-        counts: how many sources of each kind but constants there are, used or not.
+    counts: how many sources of each kind but constants there are, used or not.
     """
-    sums, absorbed = _sums(graph, set(results))
     address, constants, spans, end = _sources(graph, counts)
-    added_to = _leaves_added_to(graph, sums, address, spans["data"])
+    added_to = _leaves_added_to(graph, address, spans["data"])
     groups = []
-    for primitive, members in _groups(graph, sums, absorbed):
+    for primitive, members in _groups(graph):
         nodes = np.array(members)
-        rows = sums if primitive is None else graph.operands
-        operands = address[_table([rows[node] for node in members])]
+        operands = address[_table([graph.operands[node] for node in members])]
         if len(members) > 2:
             order = _order(operands, added_to[nodes])
             nodes, operands = nodes[order], operands[order]
-        if primitive is None:
+        if primitive is SUM:
             operands = operands.reshape(len(members), -1, 2)
         address[nodes] = np.arange(end, end + len(members))
         groups.append(Group(primitive, nodes, end, operands))
@@ -91,49 +83,10 @@ def _table(rows: Sequence[Sequence[int]]) -> Addresses:
     return np.fromiter(chain.from_iterable(rows), np.int64, size).reshape(len(rows), -1)
 
 
-def _sums(graph: Graph, kept: set[int]) -> tuple[dict[int, list[int]], bytearray]:
-    """The factors of the terms of each sum, in pairs, and which nodes became part of a sum.
-
-    A factor of -1 stands for 1.
-    """
-    operations, operands = graph.operations, graph.operands
-    used = chain.from_iterable(compress(operands, operations))
-    ends = chain(kept, kept)  # used more than once: they cannot become part of a sum
-    uses = np.bincount(
-        np.fromiter(chain(used, ends), dtype=np.int64), minlength=len(operations)
-    ).tolist()
-    sums: dict[int, list[int]] = {}
-    absorbed = bytearray(len(operations))
-    add, mul = ops.add, ops.mul
-    for node, operation in enumerate(operations):
-        if operation is not add:
-            continue
-        left, right = operands[node]
-        once = uses[left] == 1
-        factors = sums.pop(left, None) if once else None
-        if factors is not None:
-            absorbed[left] = 1
-        elif once and operations[left] is mul:
-            absorbed[left] = 1
-            factors = list(operands[left])
-        else:
-            factors = [left, -1]
-        if uses[right] == 1 and operations[right] is mul:
-            absorbed[right] = 1
-            factors += operands[right]
-        else:
-            factors += (right, -1)
-        sums[node] = factors
-    for node, factors in list(sums.items()):
-        if len(factors) == 4 and factors[1] < 0 and factors[3] < 0:
-            del sums[node]  # a plain addition
-    return sums, absorbed
-
-
 def _sources(
     graph: Graph, counts: dict[str, int]
 ) -> tuple[Addresses, list[float], dict[str, tuple[int, int]], int]:
-    """What a plan says of sources, and the address behind them; `address[-1]` is that of 1."""
+    """What a plan says of sources, and the address behind them."""
     found = [(node, op) for node, op in enumerate(graph.operations) if op.__class__ is Source]
     # Address 0 is where a run leaves nan if an operation might have raised.
     constants = [0.0, 1.0] + [op.key for _, op in found if op.kind == "constant" and op.key != 1.0]
@@ -142,17 +95,14 @@ def _sources(
     for kind, length in {"constant": len(constants), **counts}.items():
         spans[kind] = (end, length)
         end += length
-    address = np.full(len(graph) + 1, -1, dtype=np.int64)
-    address[-1] = 1
+    address = np.full(len(graph), -1, dtype=np.int64)
     for node, op in found:
         offset = place[repr(op.key)] if op.kind == "constant" else op.key
         address[node] = spans[op.kind][0] + offset
     return address, constants, spans, end
 
 
-def _groups(
-    graph: Graph, sums: dict[int, list[int]], absorbed: bytearray
-) -> list[tuple[Primitive | None, list[int]]]:
+def _groups(graph: Graph) -> list[tuple[Primitive, list[int]]]:
     """Nodes by operation and height: the length of the longest path from a node to an end.
 
     So each number is computed as late as possible. By depth, the length of the longest path from a
@@ -160,28 +110,22 @@ def _groups(
     maximum of more scores than the one before.
     """
     operations, operands = graph.operations, graph.operands
-    height = [0] * (len(graph) + 1)  # height[-1] is that of the factor -1, which stands for 1
+    height = [0] * len(graph)
     groups: dict[Any, list[int]] = defaultdict(list)
     for node in range(len(graph) - 1, -1, -1):
         operation = operations[node]
-        if absorbed[node] or operation is None or operation.__class__ is Source:
+        if operation is None or operation.__class__ is Source:
             continue
-        here = height[node]
-        factors = sums.get(node)
-        if factors is None:
-            groups[here, operation, 0].append(node)
-        else:
-            groups[here, None, len(factors)].append(node)
-        for below in factors or operands[node]:
-            if height[below] <= here:
-                height[below] = here + 1
+        here, below = height[node], operands[node]
+        groups[here, operation, len(below)].append(node)
+        for operand in below:
+            if height[operand] <= here:
+                height[operand] = here + 1
     ordered = sorted(groups.items(), key=lambda item: -item[0][0])
     return [(primitive, nodes[::-1]) for (_, primitive, _), nodes in ordered]
 
 
-def _leaves_added_to(
-    graph: Graph, sums: dict[int, list[int]], address: Addresses, leaves: tuple[int, int]
-) -> Addresses:
+def _leaves_added_to(graph: Graph, address: Addresses, leaves: tuple[int, int]) -> Addresses:
     """For each node the address of the leaf that it is added to in the end; -1 for the others.
 
     That is the other term of a sum of two, such as the moment in 0.9 * moment + 0.1 * gradient. The
@@ -192,15 +136,19 @@ def _leaves_added_to(
         leaves: (start, length) of their addresses.
     """
     added_to = np.full(len(graph), -1, dtype=np.int64)
-    pairs = [factors for factors in sums.values() if len(factors) == 4]
+    pairs = [
+        factors
+        for operation, factors in zip(graph.operations, graph.operands, strict=True)
+        if operation is SUM and len(factors) == 4
+    ]
     table = np.array(pairs, np.int64).reshape(-1, 4)
     found = address[table]
     is_leaf = (found >= leaves[0]) & (found < sum(leaves))
-    is_other = ~is_leaf & (table >= 0) & (is_leaf.sum(axis=1) == 1)[:, None]
+    is_other = ~is_leaf & (table != ONE) & (is_leaf.sum(axis=1) == 1)[:, None]
     leaf = np.where(is_leaf, found, 0).sum(axis=1)
     added_to[table[is_other]] = leaf[is_other.nonzero()[0]]
     for node in np.flatnonzero(added_to >= 0)[::-1].tolist():
-        if node not in sums:
+        if graph.operations[node] is not SUM:
             for operand in graph.operands[node]:
                 if added_to[operand] < 0:
                     added_to[operand] = added_to[node]

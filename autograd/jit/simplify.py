@@ -8,16 +8,21 @@ Three rules, each of which keeps every result to the last bit:
 
 The first two hold for the primitives of ops.py only: a user's own may give another number each
 time. Then nodes that nothing needs are dropped, except operations that may raise (those that are
-not total), because their errors are part of what the function does.
+not total), because their errors are part of what the function does. Last, a chain of additions
+x + a b + c d + ... whose intermediate sums nothing else uses becomes one sum of products, computed
+in the order it was written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain, compress
 from typing import Any
 
+import numpy as np
+
 from autograd import ops
-from autograd.jit.graph import Graph, Source
+from autograd.jit.graph import ONE, SUM, Graph, Source
 from autograd.primitive import Primitive
 
 
@@ -28,7 +33,7 @@ def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
     """
     operations, operands = graph.operations, graph.operands
     now = list(range(len(operations)))  # a node, or the earlier one it equals
-    known: dict[Any, dict[Any, int]] = {row: {} for row in ops.TABLE.values()}
+    known: dict[Any, dict[Any, int]] = {row: {} for row in (SUM, *ops.TABLE.values())}
     numbers: dict[str, int] = {}
     constants: dict[int, float] = {}
     # A small training step has 200,000 nodes, so the rare cases are tested last.
@@ -65,6 +70,7 @@ def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
                 constants[node] = number
     ends = {node: now[node] for node in wanted}
     _drop(graph, now, ends.values())
+    _fuse(graph, ends.values())
     return ends
 
 
@@ -72,6 +78,7 @@ def _drop(graph: Graph, now: list[int], ends: Iterable[int]) -> None:
     """Drop the operation of every node that nothing needs."""
     operations, operands = graph.operations, graph.operands
     needed = bytearray(len(operations))
+    needed[ONE] = 1  # `_fuse` uses it
     for node in ends:
         needed[node] = 1
     for node in range(len(operations) - 1, -1, -1):
@@ -82,6 +89,40 @@ def _drop(graph: Graph, now: list[int], ends: Iterable[int]) -> None:
         else:
             for operand in operands[node]:
                 needed[operand] = 1
+
+
+def _fuse(graph: Graph, ends: Iterable[int]) -> None:
+    """Make one sum of sums and products that are used once, as the first term or another one."""
+    operations, operands = graph.operations, graph.operands
+    used = chain(chain.from_iterable(compress(operands, operations)), ends, ends)  # ends stay
+    nodes = np.fromiter(used, dtype=np.int64)
+    uses = np.bincount(nodes, minlength=len(operations)).tolist()
+    sums: dict[int, list[int]] = {}  # the factors of each
+    for node, operation in enumerate(operations):
+        terms = operands[node]
+        if operation is ops.add:
+            terms = terms[0], ONE, terms[1], ONE
+        elif operation is not SUM:
+            continue
+        factors: list[int] = []
+        for a, b in zip(terms[::2], terms[1::2], strict=True):
+            if a == ONE:
+                a, b = b, a
+            is_free = b == ONE and uses[a] == 1
+            if is_free and not factors and a in sums:
+                factors = sums.pop(a)
+                operations[a] = None
+            elif is_free and operations[a] is ops.mul:
+                factors += operands[a]
+                operations[a] = None
+            else:
+                factors += (a, b)
+        sums[node] = factors
+    for node, factors in sums.items():
+        if len(factors) == 4 and factors[1] == factors[3] == ONE:
+            operations[node], operands[node] = ops.add, (factors[0], factors[2])
+        else:
+            operations[node], operands[node] = SUM, tuple(factors)
 
 
 def _unchanged(

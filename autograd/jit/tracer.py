@@ -16,7 +16,7 @@ from autograd.clock import clock
 from autograd.context import OUTSIDE, current, entered
 from autograd.hooks import Hooks
 from autograd.jit.capture import at_once, own, set_own, writers
-from autograd.jit.graph import Graph, Source
+from autograd.jit.graph import ONE, Graph, Source
 from autograd.jit.leaves import Linked
 from autograd.jit.recorded import EXACT, Number, number_at, plain
 from autograd.jit.refusal import TraceError, is_interrupt, refuse
@@ -74,7 +74,7 @@ class Tracer(Hooks):
         self._assignments = count()
         self._settings: dict[Any, Number] = {}  # what `varying` read, by key
         self._fresh: dict[Value, int] = {}  # the node of the number that a Value was made of
-        self._sums: list[tuple[Terms, int]] = []  # sums, and where their products and additions are
+        self._sums: list[tuple[Terms, int]] = []  # weighted sums and their nodes
 
     def undo(self) -> None:
         """Give leaves from outside, and the streams of draws, what they had before."""
@@ -150,11 +150,22 @@ class Tracer(Hooks):
 
     def _part_of_a_sum(self, value: Value) -> int | None:
         """The node of a product or an addition of a sum that somebody has looked into."""
-        for terms, first in self._sums:
-            for place, part in enumerate(terms.parts or ()):
-                self.nodes[part] = first + place
-        self._sums = [(terms, first) for terms, first in self._sums if terms.parts is None]
+        for terms, node in self._sums:
+            if terms.parts is not None:
+                self.nodes.update(zip(terms.parts, self._unfolded(terms, node), strict=True))
+        self._sums = [(terms, node) for terms, node in self._sums if terms.parts is None]
         return self.nodes.get(value)
+
+    def _unfolded(self, terms: Terms, node: int) -> list[int]:
+        """Nodes of the products and additions that a sum consists of, but for the last addition."""
+        factors, add = self.tape.operands[node], self.tape.add
+        sofar, found = None if terms.start is None else factors[0], []
+        for pair in list(zip(factors[::2], factors[1::2], strict=True))[sofar is not None :]:
+            found.append(add(ops.mul, pair))
+            if sofar is not None:
+                found.append(add(ops.add, (sofar, found[-1])))
+            sofar = found[-1]
+        return found[:-1]
 
     def gradient_of(self, value: Value) -> int:
         """The node of a Value's gradient."""
@@ -176,23 +187,20 @@ class Tracer(Hooks):
             nodes.append(self.node_of(operand) if node is None else node)
         return self.tape.add(primitive, tuple(nodes))
 
-    def note_sum(self, weights: Sequence[Value], inputs: Sequence[Any], start: Value) -> int:
-        """Add the nodes of start + w_1 x_1 + w_2 x_2 + ..., as by the operators; the first one."""
-        tape = self.tape
-        total = self.node_of(start)
-        factors = [(self.node_of(w), self.node_of(x)) for w, x in zip(weights, inputs, strict=True)]
-        first = len(tape)
-        for k, pair in enumerate(factors):
-            tape.operands += [pair, (total, first + 2 * k)]
-            total = first + 2 * k + 1
-        tape.operations += [ops.mul, ops.add] * len(factors)
-        return first
+    def note_sum(
+        self, weights: Sequence[Value], inputs: Sequence[Value], start: Value | None
+    ) -> int:
+        """Add the node of start + w_1 x_1 + w_2 x_2 + ..."""
+        factors = [] if start is None else [self.node_of(start), ONE]
+        for w, x in zip(weights, inputs, strict=True):
+            factors += (self.node_of(w), self.node_of(x))
+        return self.tape.sum(factors)
 
-    def note_value_of_sum(self, value: Value, first: int) -> None:
-        """Note which Value a sum is, whose nodes `note_sum` has added."""
-        self.nodes[value] = len(self.tape) - 1
+    def note_value_of_sum(self, value: Value, node: int) -> None:
+        """Note which Value a sum is."""
+        self.nodes[value] = node
         if isinstance(value._right, Terms):
-            self._sums.append((value._right, first))
+            self._sums.append((value._right, node))
 
     def computed(
         self, primitive: Primitive, operands: Sequence[Any], function: Callable[..., Any]

@@ -32,6 +32,7 @@ from autograd.jit.backends import kernels
 from autograd.jit.backends.emit import COPY, EMIT, VECTORIZED
 from autograd.jit.backends.kernels import VECTOR
 from autograd.jit.backends.numpy import run_in_python
+from autograd.jit.graph import SUM
 from autograd.jit.schedule import Group, Plan, runs
 from autograd.primitive import Primitive
 
@@ -103,7 +104,7 @@ def _parts(plan: Plan) -> tuple[list[Words | Group], int]:
     parts: list[Words | Group] = [words]
     free = plan.size + VECTOR  # where copies may begin
     for group in plan.groups:
-        if group.primitive is None:
+        if group.primitive is SUM:
             free = _add_sums(words, group, free)
         elif group.primitive in EMIT:
             _add_primitive(words, group, group.primitive)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autograd import ops
+from autograd.jit.graph import SUM
 from autograd.jit.schedule import Group, Plan, selector
 from autograd.primitive import Primitive
 
@@ -63,7 +64,7 @@ class NumpyCode:
         np.seterr(all="ignore")
         for group, out, operands in self._steps:
             primitive = group.primitive
-            if primitive is None:
+            if primitive is SUM:
                 products = memory[operands[0]] * memory[operands[1]]
                 memory[out] = (
                     np.add.reduce(products, axis=0)
@@ -80,7 +81,6 @@ class NumpyCode:
 
 def run_in_python(group: Group, memory: Floats) -> None:
     """Compute a group with the primitive's own `forward`; where that raises, memory[0] is nan."""
-    assert group.primitive is not None
     forward = group.primitive.forward
     end = group.start + len(group.nodes)
     try:
@@ -99,6 +99,6 @@ def run_in_python(group: Group, memory: Floats) -> None:
 def _places(group: Group) -> tuple[slice, list[Any]]:
     """Where a group's numbers go, and where its operands are, as slices where possible."""
     out = slice(group.start, group.start + len(group.nodes))
-    if group.primitive is None:
+    if group.primitive is SUM:
         return out, [np.ascontiguousarray(group.operands[:, :, k].T) for k in (0, 1)]
     return out, [selector(group.operands[:, k]) for k in range(group.operands.shape[1])]

@@ -81,9 +81,8 @@ def test_what_is_left_is_needed_known_once_and_in_order(program: Any, places: li
 
 def one(primitive: Any, *operands: Any) -> tuple[Graph, int, dict[str, int]]:
     """A graph of one operation on names of arguments and constants."""
-    graph, names = Graph(), {"x": 0, "y": 1}
-    graph.add(Source("argument", 0))
-    graph.add(Source("argument", 1))
+    graph = Graph()
+    names = {"x": graph.add(Source("argument", 0)), "y": graph.add(Source("argument", 1))}
     nodes = []
     for operand in operands:
         if isinstance(operand, str):
