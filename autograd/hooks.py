@@ -7,13 +7,16 @@ Outside a recording each of them is one plain line.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from typing import Any, TypeGuard, TypeVar, cast
+from itertools import repeat
+from typing import Any, TypeAlias, TypeGuard, TypeVar, cast
 
 from autograd.context import current
+from autograd.primitive import Primitive
 
 T = TypeVar("T")
+Numbers: TypeAlias = "list[float] | float"
 
 # Whether jitted functions called here and now check their replay, as `fit` asks before it saves.
 checking: ContextVar[bool] = ContextVar("checking", default=False)
@@ -42,6 +45,11 @@ class Hooks:
     def fixed(self, read: Callable[[], Any]) -> Any:
         """See `fixed`."""
         return read()
+
+    def mapped(self, primitive: Primitive, operands: Sequence[Numbers]) -> list[Any]:
+        """See `mapped`."""
+        lists = [x if x.__class__ is list else repeat(x) for x in operands]
+        return list(map(primitive.forward, *lists))
 
     def demand(self, condition: Any) -> Any:
         """Check a recorded condition in each replay, see `require`; the number that it has now."""
@@ -92,6 +100,14 @@ def fixed(read: Callable[[], T]) -> T:
     For what determines the operations: whether a module is in training mode, a momentum.
     """
     return cast(T, _hooks().fixed(read))
+
+
+def mapped(primitive: Primitive, *operands: Numbers) -> list[Any]:
+    """The results of a primitive for lists of numbers of equal length; a number goes with each.
+
+    One of the operands at least is a list.
+    """
+    return _hooks().mapped(primitive, operands)
 
 
 def refuse(what: str, instead: str) -> None:

@@ -7,12 +7,11 @@ import dis
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import repeat
 from numbers import Real
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
-from autograd import Value, ops
+from autograd import Value, hooks, ops
 from autograd.primitive import Primitive
 from autograd.value import as_operand
 
@@ -42,26 +41,24 @@ class Column:
 
     def apply_primitive(self, primitive: Primitive, operands: Sequence[Any]) -> Column:
         """The results of a primitive, number by number; see `Primitive.__call__`."""
-        numbers = list(map(primitive.forward, *map(_numbers, operands)))
-        if set(map(type, numbers)) != {float}:  # a complex power, a forward of another kind
-            raise NotArithmetic
+        numbers = hooks.mapped(primitive, *map(_numbers, operands))
+        if set(map(type, numbers)) != {float} and not all(map(hooks.is_recorded, numbers)):
+            raise NotArithmetic  # a complex power, a forward of another kind
         return Column(numbers)
 
     @staticmethod
     def _operators(primitive: Primitive) -> tuple[Any, Any]:
-        f = primitive.forward
-
         def method(left: Column, right: Any) -> Column:
-            return Column(map(f, left.numbers, _numbers(right)))
+            return Column(hooks.mapped(primitive, left.numbers, _numbers(right)))
 
         def reflected(right: Column, left: Any) -> Column:
-            return Column(map(f, _numbers(left), right.numbers))
+            return Column(hooks.mapped(primitive, _numbers(left), right.numbers))
 
         return method, reflected
 
     @staticmethod
     def _method(primitive: Primitive) -> Any:
-        return lambda column: Column(map(primitive.forward, column.numbers))
+        return lambda column: Column(hooks.mapped(primitive, column.numbers))
 
     __add__, __radd__ = _operators(ops.add)
     __sub__, __rsub__ = _operators(ops.sub)
@@ -195,17 +192,17 @@ class Moments(dict[str, Any]):
             raise ValueError(f"{type(self.rule).__name__} has removed its moment {name!r}")
 
 
-def _numbers(operand: Any) -> Iterable[float]:
-    """The numbers of an operand, one for each parameter."""
+def _numbers(operand: Any) -> list[float] | float:
+    """The numbers of an operand, one for each parameter, or the one for all of them."""
     if operand.__class__ is Column:
         column: Column = operand
         return column.numbers
-    if operand.__class__ is float:
-        return repeat(operand)
+    if operand.__class__ is float or hooks.is_recorded(operand):
+        return operand
     number = as_operand(operand)
     if number is None:
         raise NotArithmetic
-    return repeat(number.data)
+    return number.data
 
 
 class Updated(NamedTuple):

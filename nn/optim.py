@@ -65,7 +65,7 @@ class Optimizer(hooks.Watched):
     rate, settings, the result of `prepare`, and functions and methods made of these. With anything
     else (a comparison of a parameter, `is` or `in`, a random number, a list, an assignment to an
     attribute) `update` is called for each parameter in turn. So it is where Values are needed: in a
-    differentiable optimizer, a jit recording, or `detect_anomaly`.
+    differentiable optimizer or `detect_anomaly`.
 
     Compute what changes from step to step in `prepare`, which is called once per step. It returns a
     number, a Value, or a tuple of these, if `update` is to be fast.
@@ -207,8 +207,8 @@ class Optimizer(hooks.Watched):
                 return self._by_columns(time, gradients)
             except (ArithmeticError, ValueError):  # the error of a Value has more details
                 pass
-            except Exception:  # more than arithmetic
-                self._in_columns = False
+            except Exception:  # more than arithmetic, or in a recording not allowed
+                self._in_columns = hooks.is_recording()
         return self._by_values(time, gradients)
 
     def _is_plain(self, gradients: Sequence[Value] | None) -> bool:
@@ -216,7 +216,7 @@ class Optimizer(hooks.Watched):
         settings = [part for _, setting in settings_of(self) for part in parts(setting)]
         return (
             not self.differentiable
-            and context.current.get().interpreter is eager.NUMBERS
+            and (hooks.is_recording() or context.current.get().interpreter is eager.NUMBERS)
             and not any(isinstance(setting, Value) for setting in [self._lr, *settings])
             and all(isinstance(gradient, Value) for gradient in gradients or ())
         )

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from itertools import count
+from itertools import count, repeat
 from typing import Any, NamedTuple, NoReturn
 
 from autograd import ops
 from autograd.clock import clock
 from autograd.context import OUTSIDE, current, entered
-from autograd.hooks import Hooks
+from autograd.hooks import Hooks, Numbers
 from autograd.jit.capture import at_once, own, set_own, writers
 from autograd.jit.graph import ONE, Graph, Source
 from autograd.jit.leaves import Linked
@@ -220,6 +220,21 @@ class Tracer(Hooks):
         if abs(result) > EXACT:
             refuse(f"{result} is a whole number beyond 2**53", "pass floats, or compute it outside")
         return number_at(node, result, self.tape)
+
+    def mapped(self, primitive: Primitive, operands: Sequence[Numbers]) -> list[Any]:
+        """See `hooks.mapped`."""
+        numbers = [list(map(plain, x)) if isinstance(x, list) else plain(x) for x in operands]
+        found: list[Any] = self.compute(super().mapped, (primitive, numbers))
+        if set(map(type, found)) != {float}:
+            return found
+        nodes: list[Any] = [
+            list(map(self.node_of, x)) if isinstance(x, list) else repeat(self.node_of(x))
+            for x in operands
+        ]
+        first = len(self.tape)
+        self.tape.operations += [primitive] * len(found)
+        self.tape.operands += zip(*nodes, strict=False)
+        return [number_at(node, number, self.tape) for node, number in enumerate(found, first)]
 
     def compute(self, function: Callable[..., Any], operands: Sequence[Any]) -> Any:
         """The result of a function of plain numbers."""

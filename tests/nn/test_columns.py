@@ -11,6 +11,7 @@ import pytest
 import nn
 from autograd import Primitive, Value, detect_anomaly, where
 from autograd import maximum as larger
+from autograd.jit import jit
 from nn.columns import Column, update_all
 from nn.rules import OPTIMIZERS as RULES
 
@@ -187,6 +188,55 @@ class Lion(nn.Optimizer):
 @pytest.mark.parametrize("make", [Scheduled, ByHand, Lion])
 def test_rules_of_the_users_own_in_columns(make):
     assert same_steps(make)
+
+
+def trained(make, calls=10, **options):
+    """What each call of a step gives, and the parameters after it: jitted with options, else not.
+
+    From call to call the target changes, and after five calls the learning rate.
+    """
+    values = [Value(0.5 * i - 0.7) for i in range(4)]
+    optimizer = make(values, 0.1)
+
+    def step(target):
+        loss = sum((value - target) ** 2 for value in values)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    run = jit(step, **options) if options else step
+    found = []
+    for k in range(calls):
+        optimizer.lr = 0.1 if k < 5 else 0.05
+        found.append([run(0.3 * k - 1.0).data, *numbers(values), repr(optimizer.state_dict())])
+    return found, run
+
+
+ARITHMETIC = [*RULES.values(), Signs, ByHand, Lion]
+
+
+@pytest.mark.parametrize("backend", ["native", "numpy"])
+@pytest.mark.parametrize("make", ARITHMETIC, ids=lambda make: make.__name__)
+def test_a_recorded_step_is_done_in_columns_too(make, backend, monkeypatch):
+    monkeypatch.setattr(nn.Optimizer, "_by_values", None)  # never called
+    expected, _ = trained(make)
+    for check in ("always", "never"):
+        found, run = trained(make, backend=backend, check=check)
+        assert found == expected
+        assert [program.replays for program in run.programs] == [8]
+
+
+def test_a_recorded_rule_that_is_more_than_arithmetic_is_done_value_by_value():
+    def update(self, parameter, gradient, state):
+        state["m"] = 0.5 * state["m"] + gradient
+        return parameter - self.lr * (state["m"] if isinstance(parameter, Value) else gradient)
+
+    make = rule(update)
+    expected, _ = trained(make)
+    found, run = trained(make, check="always")
+    assert found == expected
+    assert [program.replays for program in run.programs] == [8]
 
 
 class Slow(nn.Optimizer):
