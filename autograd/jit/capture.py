@@ -15,8 +15,9 @@ from contextvars import Context
 from functools import partial
 from typing import Any
 
+from autograd.context import current
 from autograd.jit.leaves import Linked
-from autograd.jit.recorded import plain, tracer_here
+from autograd.jit.recorded import plain
 from autograd.locks import Lock
 from autograd.value import Value
 
@@ -67,22 +68,23 @@ def _kind(value: Value) -> type[Value]:
 def _stand_in(kind: type[Value], name: str) -> property:
     """The property in place of `kind.name`."""
     descriptor = _OWN[kind, name]
-    get, put = descriptor.__get__, descriptor.__set__
+    get, put, here = descriptor.__get__, descriptor.__set__, current.get
 
+    # `tracer_here` is written out in both: the engine itself comes here for each number.
     def read(value: Value) -> Any:
-        tracer = tracer_here()
-        if tracer is not None:
-            return tracer.read(value, name)
+        hooks: Any = here().interpreter.hooks
+        if hooks.recording:
+            return hooks.read(value, name)
         if not _under_way or not _under_way[-1].locked():  # left behind by a Ctrl-C
             _end_standing_in()
         return get(value)
 
     def write(value: Value, number: Any) -> None:
-        tracer = tracer_here()
-        if tracer is None:
-            put(value, plain(number))
+        hooks: Any = here().interpreter.hooks
+        if hooks.recording:
+            hooks.write(value, name, number)
         else:
-            tracer.write(value, name, number)
+            put(value, number if number.__class__ is float else plain(number))
 
     return property(read, write)
 

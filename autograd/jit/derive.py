@@ -102,7 +102,7 @@ class Derivation(Tracer):
 
     def _pass_on_products(self, node: Value, upstream: int) -> None:
         """What the `pull` of a sum or product does, of which most backward passes consist."""
-        sofar, node_of = self.sofar, self.node_of
+        sofar, known, node_of = self.sofar, self.nodes.get, self.node_of
         left: Any = node._left
         right = node._right
         if node._primitive is ops.add:
@@ -115,8 +115,8 @@ class Derivation(Tracer):
                 sofar[part] = [upstream, ONE]
             products = list(zip(right.weights, right.inputs, strict=True))
         for w, x in products[:0:-1]:
-            sofar[w] += (upstream, node_of(x))
-            sofar[x] += (upstream, node_of(w))
+            sofar[w] += (upstream, known(x) or node_of(x))
+            sofar[x] += (upstream, known(w) or node_of(w))
         if right.__class__ is Terms and right.start is not None:
             sofar[right.start] += (upstream, ONE)
         w, x = products[0]
@@ -146,12 +146,13 @@ def note_backward(tracer: Tracer, interpreters: Any, output: Value, inner: list[
             if node in sofar:
                 derivation.pass_on(node)
     tracer.gradients.update(dict.fromkeys(inner, zero))
-    for value, factors in sofar.items():
+    for value in sofar:
         if value._left is not None:
             tracer.gradients[value] = derivation.received(value)
         elif value._primitive is not CONSTANT or value is output:
             before = tracer.gradient_of(value)
-            gradient = tape.sum([zero, ONE, *factors])  # the sum of this pass begins with 0.0
+            # The sum of this pass begins with 0.0.
+            gradient = tape.add(ops.add, (zero, derivation.received(value)))
             if before != zero:
                 gradient = tape.add(ops.add, (before, gradient))
             tracer.gradients[value] = gradient

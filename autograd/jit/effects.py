@@ -43,7 +43,7 @@ _LEFT_ALONE = (
 )
 _REST: Any = object()  # what follows in the state of an object has no names
 # What the library itself sets in a call.
-_OURS = frozenset(["_context", "_shared", "_programs"])
+_OURS = frozenset(["_context", "_in_columns", "_programs", "_reads", "_shared"])
 
 
 class Effects:

@@ -191,9 +191,10 @@ class Tracer(Hooks):
         self, weights: Sequence[Value], inputs: Sequence[Value], start: Value | None
     ) -> int:
         """Add the node of start + w_1 x_1 + w_2 x_2 + ..."""
-        factors = [] if start is None else [self.node_of(start), ONE]
+        known, node_of = self.nodes.get, self.node_of
+        factors = [] if start is None else [node_of(start), ONE]
         for w, x in zip(weights, inputs, strict=True):
-            factors += (self.node_of(w), self.node_of(x))
+            factors += (known(w) or node_of(w), known(x) or node_of(x))
         return self.tape.sum(factors)
 
     def note_value_of_sum(self, value: Value, node: int) -> None:

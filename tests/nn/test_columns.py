@@ -213,11 +213,11 @@ def trained(make, calls=10, **options):
     return found, run
 
 
-ARITHMETIC = [*RULES.values(), Signs, ByHand, Lion]
+IN_COLUMNS = [*RULES.values(), Signs, ByHand, Lion]
 
 
 @pytest.mark.parametrize("backend", ["native", "numpy"])
-@pytest.mark.parametrize("make", ARITHMETIC, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", IN_COLUMNS, ids=lambda make: make.__name__)
 def test_a_recorded_step_is_done_in_columns_too(make, backend, monkeypatch):
     monkeypatch.setattr(nn.Optimizer, "_by_values", None)  # never called
     expected, _ = trained(make)

@@ -157,6 +157,9 @@ def _add_sums(words: Words, group: Group, free: int) -> int:
         done = start + length
         first, second = group.operands[start : start + 2]
         strides = second - first
+        # If one factor of a term moves from sum to sum, it is the first: then few are copied.
+        turned = (strides[:, 0] == 0) & (strides[:, 1] != 0)
+        first, strides = [np.where(turned[:, None], x[:, ::-1], x) for x in (first, strides)]
         # 1 for a factor that moves from sum to sum in some term, else 0; at least one is 1.
         moves = tuple(strides.any(axis=0).astype(int).tolist())
         if moves[0] == moves[1]:
