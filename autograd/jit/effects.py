@@ -27,6 +27,7 @@ from weakref import ref
 
 import numpy as np
 
+from autograd.jit.leaves import Linked
 from autograd.jit.loads import loads
 from autograd.jit.marks import PLAIN, mark
 from autograd.jit.refusal import is_fixed, is_installed
@@ -83,7 +84,9 @@ class Effects:
 
     def _look_at(self, thing: Any) -> None:
         kind = type(thing)
-        if issubclass(kind, FunctionType):
+        if kind is Value or kind is Linked:  # there may be thousands
+            self._noted.append((thing, None, _state(thing, None)))
+        elif issubclass(kind, FunctionType):
             self._look_at_function(thing)
         elif issubclass(kind, _CACHE):  # its entries are no effect, but what is in them may change
             self._waiting += [part for parts in gc.get_referents(thing) for part in _parts(parts)]
@@ -115,6 +118,8 @@ def _state(thing: Any, names: Any) -> list[Any]:
 def _parts(thing: Any, names: Any = None) -> list[Any]:
     """What is in an object, whatever it is. No code of its class is run."""
     kind = type(thing)
+    if issubclass(kind, Value):
+        return [_REST, thing.label]
     if names is not None:
         return [part for name in sorted(names) for part in (name, dict.get(thing, name))]
     if issubclass(kind, dict):
@@ -156,7 +161,6 @@ def _in_generator(generator: Any) -> list[Any]:
 
 _READ: dict[Any, Any] = {
     list | tuple | deque | set | frozenset: iter,
-    Value: lambda value: [_REST, value.label],
     CellType: _contents,
     ContextVar: lambda variable: [variable.get(None)],
     GeneratorType: _in_generator,

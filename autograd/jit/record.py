@@ -69,14 +69,7 @@ def record(
     whole = partial(argument, int)
     args, kwargs = build(structure, partial(argument, float), iter(passed).__next__, whole)
     before = _identities((args, kwargs))
-    outer, context = current.get(), copy_context()
-    remembers = outer.interpreter is outer.interpreter.with_history()
-    # In a copy of the context, which Python leaves whatever interrupts the call.
-    context.run(current.set, outer.under(Recorder.of(tracer)[remembers]))
-    returned = called_in(context, function, *args, **kwargs)
-    for variable, content in context.items():  # what the function has set stays set
-        if variable is not current and variable.get(None) is not content:
-            variable.set(content)
+    returned = _called(function, args, kwargs, tracer)
     if tracer.refusals:
         raise tracer.refusals[0]
     if _identities((args, kwargs)) != before:
@@ -103,6 +96,19 @@ def record(
         [(read, found) for read, found in tracer.guards if read() == found],
     )
     return recording, returned
+
+
+def _called(function: Callable[..., Any], args: Any, kwargs: Any, tracer: Tracer) -> Any:
+    """What a function returns whose operations the tracer notes."""
+    outer, context = current.get(), copy_context()
+    remembers = outer.interpreter is outer.interpreter.with_history()
+    # In a copy of the context, which Python leaves whatever interrupts the call.
+    context.run(current.set, outer.under(Recorder.of(tracer)[remembers]))
+    returned = called_in(context, function, *args, **kwargs)
+    for variable, content in context.items():  # what the function has set stays set
+        if variable is not current and variable.get(None) is not content:
+            variable.set(content)
+    return returned
 
 
 def _identities(given: Any) -> Any:
