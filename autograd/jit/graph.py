@@ -64,8 +64,8 @@ class Graph:
         if len(factors) > 2:
             return self.add(SUM, tuple(factors))
         left, right = factors
-        if ONE in factors:
-            return left + right - ONE  # the other one
+        if left == ONE or right == ONE:
+            return right if left == ONE else left
         return self.add(ops.mul, (left, right))
 
     def constant(self, number: float) -> int:

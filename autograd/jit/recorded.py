@@ -51,11 +51,12 @@ def _arithmetic(primitive: Primitive, function: Callable[..., Any], back: bool =
 
     def method(self: Number, *others: Any) -> Any:
         operands = (*others, self) if back else (self, *others)
-        if any(getattr(other, "shape", ()) for other in others):  # an array: entry by entry
-            operands = tuple([np.asarray(operand, dtype=object) for operand in operands])
-            return np.frompyfunc(function, len(operands), 1)(*operands)
-        if any(not isinstance(other, float | int) for other in others):
-            return NotImplemented
+        if not _COMMON.issuperset(map(type, others)):
+            if any(getattr(other, "shape", ()) for other in others):  # an array: entry by entry
+                operands = tuple([np.asarray(operand, dtype=object) for operand in operands])
+                return np.frompyfunc(function, len(operands), 1)(*operands)
+            if any(not isinstance(other, float | int) for other in others):
+                return NotImplemented
         tracer = tracer_here()
         if tracer is None or tracer.tape is not self.tape:
             return function(*map(plain, operands))
@@ -158,6 +159,9 @@ class Number(float):
     __str__ = _refused("__str__", "shown", _SHOW)
     __repr__ = _refused("__repr__", "shown", _SHOW)
     __reduce_ex__ = _refused("__reduce_ex__", "pickled", _READ)
+
+
+_COMMON = frozenset([float, Number])  # what others are nearly always
 
 
 class Whole(Number):

@@ -36,7 +36,7 @@ def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
     known: dict[Any, dict[Any, int]] = {row: {} for row in (SUM, *ops.TABLE.values())}
     numbers: dict[str, int] = {}
     constants: dict[int, float] = {}
-    # A small training step has 200,000 nodes, so the rare cases are tested last.
+    # The step of a small GPT has 100,000 nodes, so the rare cases are tested last.
     operation: Any
     for node, operation in enumerate(operations):
         if operation.__class__ is Source:
