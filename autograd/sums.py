@@ -20,7 +20,7 @@ from functools import reduce
 from typing import Any
 
 from autograd.clock import clock
-from autograd.context import Context, current
+from autograd.context import Context, current, entered
 from autograd.locks import Lock
 from autograd.ops import add, mul
 from autograd.primitive import Folded, Primitive
@@ -142,7 +142,8 @@ class _WeightedSum(Folded):
 
 def _parts(node: Value, terms: Terms) -> list[Value]:
     """The products and additions of a sum, made as the operators would have made them."""
-    with _looking.lock:
+    # Where the sum was made: what a recording looks into is noted by the one who made the sum.
+    with _looking.lock, entered(current, node.context):
         if terms.parts is not None:
             return terms.parts
         context = node.context

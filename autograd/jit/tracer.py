@@ -74,7 +74,7 @@ class Tracer(Hooks):
         self._assignments = count()
         self._settings: dict[Any, Number] = {}  # what `varying` read, by key
         self._fresh: dict[Value, int] = {}  # the node of the number that a Value was made of
-        self._sums: list[tuple[Terms, int]] = []  # weighted sums and their nodes
+        self._sums: dict[Value, Terms] = {}  # weighted sums into which nobody has looked
 
     def undo(self) -> None:
         """Give leaves from outside, and the streams of draws, what they had before."""
@@ -150,15 +150,17 @@ class Tracer(Hooks):
 
     def _part_of_a_sum(self, value: Value) -> int | None:
         """The node of a product or an addition of a sum that somebody has looked into."""
-        for terms, node in self._sums:
+        for total, terms in list(self._sums.items()):
             if terms.parts is not None:
-                self.nodes.update(zip(terms.parts, self._unfolded(terms, node), strict=True))
-        self._sums = [(terms, node) for terms, node in self._sums if terms.parts is None]
+                del self._sums[total]
+                self.nodes.update(zip(terms.parts, self._unfolded(total, terms), strict=True))
+                for part in terms.parts if total in self.gradients else ():
+                    self.gradients.setdefault(part, self.gradients[total])
         return self.nodes.get(value)
 
-    def _unfolded(self, terms: Terms, node: int) -> list[int]:
+    def _unfolded(self, total: Value, terms: Terms) -> list[int]:
         """Nodes of the products and additions that a sum consists of, but for the last addition."""
-        factors, add = self.tape.operands[node], self.tape.add
+        factors, add = self.tape.operands[self.nodes[total]], self.tape.add
         sofar, found = None if terms.start is None else factors[0], []
         for pair in list(zip(factors[::2], factors[1::2], strict=True))[sofar is not None :]:
             found.append(add(ops.mul, pair))
@@ -201,7 +203,7 @@ class Tracer(Hooks):
         """Note which Value a sum is."""
         self.nodes[value] = node
         if isinstance(value._right, Terms):
-            self._sums.append((value._right, node))
+            self._sums[value] = value._right
 
     def computed(
         self, primitive: Primitive, operands: Sequence[Any], function: Callable[..., Any]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from side_by_side import same
 
 from autograd import Value, grad, hessian, jacobian, maximum, minimum, no_grad, ops, where
+from autograd.sums import WIDE, weighted_sum
 from nn.matrix import total
 
 # --- random programs ------------------------------------------------------------------------------
@@ -229,6 +230,42 @@ def test_sums_of_many_different_lengths_in_one_program() -> None:
         return function, ws
 
     same(make, (noise(60, 1),), (noise(60, 2),), replayed=True)
+
+
+def _looked_into(ws: list[Value], xs: list[float], start: Value | None) -> Any:
+    whole = weighted_sum(ws, [Value(x) for x in xs], start)
+    left, right = whole.parents
+    (left * right + whole).backward()
+    return whole, left, right
+
+
+def _looked_into_after_a_pass(ws: list[Value], xs: list[float], start: Value | None) -> Any:
+    whole = weighted_sum(ws, [Value(x) for x in xs], start)
+    whole.backward()
+    ws[0].assign(0.5 * ws[0])
+    return whole, whole.parents, [parent.grad for parent in whole.parents]
+
+
+def _hessian(ws: list[Value], xs: list[float], start: Value | None) -> Any:
+    return hessian(weighted_sum(ws, [Value(x) for x in xs], start).tanh() * ws[0], ws[:3])
+
+
+def _penalty(ws: list[Value], xs: list[float], start: Value | None) -> Any:
+    out = weighted_sum(ws, xs, start).sin()
+    slopes = grad(out, ws, create_graph=True)
+    (total(slope * slope for slope in slopes) + out).backward()
+    return out, slopes
+
+
+@pytest.mark.parametrize("has_start", [False, True])
+@pytest.mark.parametrize("size", [WIDE, 20])
+@pytest.mark.parametrize("function", [_looked_into, _looked_into_after_a_pass, _hessian, _penalty])
+def test_weighted_sums_whose_parts_take_part(function: Any, size: int, has_start: bool) -> None:
+    def make() -> tuple[Callable[..., Any], Any]:
+        ws = [Value(x) for x in noise(size)]
+        return lambda xs: function(ws, xs, ws[-1] if has_start else None), ws
+
+    same(make, (noise(size, 1),), (noise(size, 2),), replayed=True)
 
 
 def test_a_value_used_thousands_of_times_and_a_chain_of_thousands() -> None:
