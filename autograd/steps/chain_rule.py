@@ -6,7 +6,6 @@ derivative), however many paths lead from there to the output. Each use can be e
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -260,8 +259,14 @@ def explanation(passed: Passed, node: Value) -> Explanation:
         total=passed.gradient_at(passed.place[node]),
         uses=uses,
         paths=_paths(passed, node) if uses else (),
-        opening=f"explain({variable}, {json.dumps(names[0], ensure_ascii=False)})" if names else "",
+        opening=f"explain({variable}, {_in_double_quotes(names[0])})" if names else "",
     )
+
+
+def _in_double_quotes(name: str) -> str:
+    """A name as Python code; control characters have been replaced by signs already."""
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _uses(passed: Passed, node: Value) -> Iterator[Use]:
