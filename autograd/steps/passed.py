@@ -19,14 +19,10 @@ NAMES_LISTED = 30  # in an error for an unknown name
 
 
 class Edge(NamedTuple):
-    """A way back from a node: to the parent in the place `parent`, which is its operand `operand`.
-
-    rule: of the local derivative, or its number if it is the same everywhere.
-    """
+    """A way back from a node: to the node in the place `parent`, which is its operand `operand`."""
 
     operand: int
     parent: int
-    rule: Any
 
 
 class Passed:
@@ -83,27 +79,13 @@ class Passed:
 
     # --- nodes and contributions, by their places -------------------------------------------------
 
-    @property
-    def last(self) -> int:
-        """The place of the output."""
-        return len(self.nodes) - 1
-
     def edges(self, i: int) -> Iterator[Edge]:
         """The ways back from node i, to each parent that takes a gradient."""
         node = self.nodes[i]
         assert node.primitive is not None
         for k, (parent, rule) in enumerate(zip(node.parents, node.primitive.backward, strict=True)):
             if rule is not None and not is_constant(parent):
-                yield Edge(k, self.place[parent], rule)
-
-    def local_derivatives(self, i: int) -> Iterator[tuple[Edge, float | None]]:
-        """The ways back from node i with their local derivatives.
-
-        None where the gradient of the node is exactly 0: they are not computed then.
-        """
-        begin = self._first_of.get(i)
-        for at, edge in enumerate(self.edges(i)):
-            yield edge, None if begin is None else self._locals[begin + at]
+                yield Edge(k, self.place[parent])
 
     @cached_property
     def _users(self) -> dict[Value, list[int]]:
@@ -116,12 +98,14 @@ class Passed:
     def uses(self, i: int) -> Iterator[tuple[int, Edge, float | None]]:
         """The ways back that lead to node i, in the order of the pass, with local derivatives.
 
-        Each begins at the node whose place comes first.
+        Each begins at the node whose place comes first. The local derivative is None where the
+        gradient of that node is exactly 0: it is not computed then.
         """
         for user in reversed(self._users.get(self.nodes[i], ())):
-            for edge, local in self.local_derivatives(user):
+            begin = self._first_of.get(user)
+            for at, edge in enumerate(self.edges(user)):
                 if edge.parent == i:
-                    yield user, edge, local
+                    yield user, edge, None if begin is None else self._locals[begin + at]
 
     def contributions(self, i: int) -> Iterator[tuple[Edge, float, float | None]]:
         """What node i hands on: the edge, its local derivative, and what was received before."""

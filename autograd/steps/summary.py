@@ -47,7 +47,7 @@ class Summaries:
         self._passed, self._bundle_of = passed, bundle_of
         # For each node the nodes it is an operand of, and what these hand to it.
         self._uses: dict[int, list[tuple[int, float]]] = {}
-        for i in range(passed.last, passed.leaves - 1, -1):
+        for i in range(len(passed.nodes) - 1, passed.leaves - 1, -1):
             upstream = passed.gradient_at(i)
             for edge, local, _ in passed.contributions(i):
                 self._uses.setdefault(edge.parent, []).append((i, upstream * local))
