@@ -92,8 +92,8 @@ def draw(
         sheet = picture(
             nodes,
             called,
+            kinds,
             full_names=full,
-            kinds=kinds,
             edges=edges,
             direction=direction,
             digits=digits,

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 
 from autograd.draw.layout import FAR
-from autograd.draw.names import node_kinds
 from autograd.draw.sheet import Digraph, add_box, empty_sheet, lines_of_text
 from autograd.text import clipped, number
 from autograd.value import Value, is_constant
@@ -24,10 +23,10 @@ LONGEST_EDGE_LABELLED = 6
 def picture(
     nodes: Sequence[Value],
     names: Mapping[Value, str],
+    kinds: Sequence[str],
     *,
     full_names: Mapping[Value, str] | None = None,
     gradients: Sequence[float | None] | None = None,
-    kinds: Sequence[str] | None = None,
     edges: bool = False,
     direction: str = "LR",
     digits: int = 4,
@@ -38,9 +37,9 @@ def picture(
         nodes: in topological order, with all their parents.
         names: what to call them; a node that has no name there is shown by its symbol, and a plain
             number without a label by its number.
+        kinds: of each node; see `kinds_of`.
         full_names: for their tooltips; by default `names`.
         gradients: of each node; by default what stands in `.grad`.
-        kinds: of each node; by default `node_kinds(nodes)`.
         edges, direction, digits: as of `draw`.
 
     Node i has the id n{i}; the edge from operand k of node i the id e{i}_{k}. The text of a node is
@@ -48,7 +47,6 @@ def picture(
     plain number is the number.
     """
     gradients = [node.grad for node in nodes] if gradients is None else gradients
-    kinds = node_kinds(nodes) if kinds is None else kinds
     sheet = empty_sheet(direction)
     place = {node: i for i, node in enumerate(nodes)}
     for i, node in enumerate(nodes):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from autograd.context import Context
@@ -11,23 +11,16 @@ from autograd.text import clipped, is_one_word, lowered, number
 from autograd.value import Value, is_constant
 
 
-def names(nodes: Iterable[Value], model: Any = None) -> dict[Value, str]:
-    """What each node is called: its label, else its name in the model, else one made up.
+def full_names(nodes: Iterable[Value], named: Mapping[Value, str]) -> dict[Value, str]:
+    """What each node is called: its label, else its name in a model, else one made up.
 
     Args:
         nodes: in topological order.
-        model: whose `named_parameters()` to ask; by default those of the outermost modules in whose
-            calls the nodes were made, with the name of the class in front if there are several.
+        named: the names in models; see `named_and_trained`.
 
     A plain number is called by itself. Inner nodes without a name are called v1, v2, ..., leaves
     x1, x2, ..., in order and leaving out what is taken.
     """
-    nodes = list(nodes)
-    return full_names(nodes, named_and_trained(nodes, model)[0])
-
-
-def full_names(nodes: Iterable[Value], named: Mapping[Value, str]) -> dict[Value, str]:
-    """The same for names in models that are known."""
     found = {node: str(node.label) or named.get(node, "") for node in nodes}
     taken = set(found.values())
     counts = Counter[str]()
@@ -136,19 +129,8 @@ def _bases(patterns: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
 # --- kinds, and names in models -------------------------------------------------------------------
 
 
-def node_kinds(
-    nodes: Sequence[Value], model: Any = None, outputs: Iterable[Value] = ()
-) -> list[str]:
-    """Whether each node is a "leaf", a "parameter", a "constant", "inner" or an "output".
-
-    Outputs are by default the nodes that nothing is made from.
-    """
-    ends = set(outputs) or set(nodes).difference(*(node.parents for node in nodes))
-    return kinds_of(nodes, ends, named_and_trained(nodes, model)[1])
-
-
 def kinds_of(nodes: Iterable[Value], outputs: set[Value], trained: set[Value]) -> list[str]:
-    """The kind of each node, for outputs and trained parameters that are known."""
+    """Whether each node is a "leaf", a "parameter", a "constant", "inner" or an "output"."""
 
     def kind(node: Value) -> str:
         if is_constant(node):
@@ -161,7 +143,11 @@ def kinds_of(nodes: Iterable[Value], outputs: set[Value], trained: set[Value]) -
 
 
 def named_and_trained(nodes: Iterable[Value], model: Any) -> tuple[dict[Value, str], set[Value]]:
-    """The names that models have for Values, and the Values that they train."""
+    """The names that models have for Values, and the Values that they train.
+
+    model: whose `named_parameters()` to ask; None for those of the outermost modules in whose calls
+    the nodes were made, with the name of the class in front if there are several.
+    """
     if model is not None and not hasattr(model, "named_parameters"):
         raise TypeError(f"model= takes a module with named_parameters(), not {model!r}")
     models = _models(nodes) if model is None else [model]

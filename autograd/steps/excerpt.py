@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 
 from autograd.steps.passed import Edge, Passed
 from autograd.value import Value
@@ -46,6 +47,11 @@ class Excerpt(Passed):
 
     def _here(self, edge: Edge) -> Edge:
         return edge._replace(parent=self.at[edge.parent])
+
+    @cached_property
+    def kinds(self) -> list[str]:
+        """The kinds that the nodes have in the whole graph."""
+        return [self.whole.kinds[i] for i in self.places]
 
     @property
     def names(self) -> Mapping[Value, str]:

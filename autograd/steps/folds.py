@@ -15,7 +15,7 @@ from typing import Any
 from autograd.draw.bundles import Bundled
 from autograd.draw.fold import Fold, Part
 from autograd.draw.folded import add_framed, called
-from autograd.draw.names import made_in_modules, node_kinds
+from autograd.draw.names import made_in_modules
 from autograd.draw.opened import Opened, OpenedBox, opened
 from autograd.draw.sheet import Digraph, add_box, counted, empty_sheet
 from autograd.steps.excerpt import Excerpt
@@ -32,7 +32,7 @@ START_BOXES = 16  # a larger one with its outermost model open, if it then has n
 TWO_LAYOUTS = 16  # a picture of more boxes has one layout, from left to right
 
 Lines = list[str]
-What = tuple[Part | None, tuple[int, ...]]  # a box shows
+What = tuple[Part | None, tuple[int, ...]]  # what a box shows: OpenedBox.what
 
 
 class TooManyNodes(ValueError):
@@ -47,7 +47,7 @@ class Folds:
         folded: whether there are any pictures but that with everything open.
 
     Attributes:
-        passed: the pass. kinds: of its nodes.
+        passed: the pass.
         views: the graph with each part open that can be, outer ones first; none if the graph was
             not made in modules, or is too large even with all of them closed.
         held: what the page holds: the pass, or of a large one an excerpt.
@@ -60,16 +60,16 @@ class Folds:
     def __init__(self, passed: Passed, folded: bool = True) -> None:
         size = len(passed.nodes)
         self.passed = passed
-        self.kinds = node_kinds(passed.nodes, passed.model, [passed.output])
         self.views: list[Opened] = []
         if folded and size <= FOLDED_NODES and made_in_modules(passed.nodes):
             active = [passed.gradient_at(i) != 0 for i in range(size)]
-            self._bundled = Bundled(Fold(passed.nodes, self.kinds, passed.model), active)
+            self._bundled = Bundled(Fold(passed.nodes, passed.kinds, passed.model), active)
             self.views = list(opened(self._bundled))
         if size > PLAYER_NODES and not self.views:
             raise TooManyNodes(_too_many(size, folded))
         self._place = {view.part: k for k, view in enumerate(self.views)}
         boxes = [box for view in self.views for box in view.boxes]
+        self._lines: dict[What, Lines] = {}  # of each box whose lines were asked for
         self._excerpt: Excerpt | None = None
         if size > PLAYER_NODES:
             self._excerpt = Excerpt(passed, {box.node for box in boxes if box.node >= 0})
@@ -204,7 +204,7 @@ class Folds:
     @cached_property
     def _summaries(self) -> Summaries:
         bundled = self._bundled
-        return Summaries(self.passed, self.kinds, bundled.members, bundled.bundle_of)
+        return Summaries(self.passed, bundled.members, bundled.bundle_of)
 
     @cached_property
     def _crossing(self) -> dict[What, tuple[set[int], set[int]]]:
@@ -244,14 +244,10 @@ class Folds:
             )
         return self._lines[box.what]
 
-    @cached_property
-    def _lines(self) -> dict[What, Lines]:
-        return {}
-
     def _lines_of_node(self, i: int) -> Lines:
         node = self.passed.nodes[i]
         name = self.passed.name(node)
-        if self.kinds[i] == "constant":
+        if self.passed.kinds[i] == "constant":
             data = number(self.passed.data[i])
             return [data] if name == data else [name, data]
         return ["  ".join(filter(None, [node.primitive.symbol if node.primitive else "", name]))]
@@ -261,7 +257,8 @@ class Folds:
         members = [self._bundled.members[k] for k in box.bundles]
         if box.module is not None:
             lines = [clipped(text) for text in called(box.module, self.passed.model) if text]
-            parameters = sum(self.kinds[b[0]] == "parameter" and len(b) for b in members)
+            kinds = self.passed.kinds
+            parameters = sum(kinds[b[0]] == "parameter" and len(b) for b in members)
             return [
                 *lines,
                 counted(parameters, "parameter") if parameters else counted(size, "node"),

@@ -152,9 +152,7 @@ def _svg(graph: Digraph, direction: str) -> str:
 def _picture(folds: Folds, gradients: Mapping[Value, float], direction: str = "LR") -> Digraph:
     passed = folds.passed
     shown = [gradients.get(node) for node in passed.nodes]
-    return picture(
-        passed.nodes, dict(passed.names), gradients=shown, kinds=folds.kinds, direction=direction
-    )
+    return picture(passed.nodes, passed.names, passed.kinds, gradients=shown, direction=direction)
 
 
 def _json(content: Any) -> str:

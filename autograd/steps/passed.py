@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from autograd.backward import topological_order
 from autograd.context import current
-from autograd.draw.names import full_names, named_and_trained, short_names
+from autograd.draw.names import full_names, kinds_of, named_and_trained, short_names
 from autograd.text import for_stream, quoted, with_digits
 from autograd.value import Value, is_constant
 
@@ -122,12 +122,21 @@ class Passed:
         """The data of a node when the pass was made."""
         return self.data[self.place[node]]
 
-    # --- names and gradients ----------------------------------------------------------------------
+    # --- names, kinds and gradients ---------------------------------------------------------------
+
+    @cached_property
+    def _named_and_trained(self) -> tuple[dict[Value, str], set[Value]]:
+        return named_and_trained(self.nodes, self.model)
+
+    @cached_property
+    def kinds(self) -> list[str]:
+        """Whether each node is a leaf, a parameter, a constant, inner or the output."""
+        return kinds_of(self.nodes, {self.output}, self._named_and_trained[1])
 
     @cached_property
     def _called(self) -> tuple[Mapping[Value, str], Mapping[Value, str]]:
         """The short and the full name of each node: read when first asked for, and kept."""
-        named, _ = named_and_trained(self.nodes, self.model)
+        named, _ = self._named_and_trained
         full = full_names(self.nodes, named)
         return MappingProxyType(short_names(full, named)), MappingProxyType(full)
 

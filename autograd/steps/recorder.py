@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from autograd.draw.names import node_kinds
 from autograd.ops import TABLE, is_row
 from autograd.steps.formula import (
     Expression,
@@ -230,8 +229,7 @@ def recorded(passed: Passed, known: Collection[str]) -> dict[str, Any]:
 
 def _nodes(passed: Passed, why: Sequence[str]) -> list[dict[str, Any]]:
     entries = []
-    kinds = node_kinds(passed.nodes, passed.model, [passed.output])
-    for i, (node, kind) in enumerate(zip(passed.nodes, kinds, strict=True)):
+    for i, (node, kind) in enumerate(zip(passed.nodes, passed.kinds, strict=True)):
         leaf = i < passed.leaves
         fixed = "it is a plain number" if is_constant(node) else why[i] or passed.fixed_because
         entry = {

@@ -33,16 +33,12 @@ class Summaries:
     """What the boxes of a pass sum up to.
 
     Args:
-        passed: the pass. kinds: of its nodes.
+        passed: the pass.
         bundles: of its nodes; see draw/bundles.py. bundle_of: the bundle of each node.
     """
 
     def __init__(
-        self,
-        passed: Passed,
-        kinds: Sequence[str],
-        bundles: Sequence[Sequence[int]],
-        bundle_of: Sequence[int],
+        self, passed: Passed, bundles: Sequence[Sequence[int]], bundle_of: Sequence[int]
     ) -> None:
         self._passed, self._bundle_of = passed, bundle_of
         # For each node the nodes it is an operand of, and what these hand to it.
@@ -52,7 +48,7 @@ class Summaries:
             for edge, local, _ in passed.contributions(i):
                 self._uses.setdefault(edge.parent, []).append((i, upstream * local))
         self._trained = [
-            [passed.gradient_at(i) for i in members if kinds[i] == "parameter"]
+            [passed.gradient_at(i) for i in members if passed.kinds[i] == "parameter"]
             for members in bundles
         ]
 

@@ -11,7 +11,7 @@ import pytest
 import nn
 from autograd import Value, grad, topological_order
 from autograd.draw import draw
-from autograd.draw.names import full_names, named_and_trained, names, node_kinds, short_names
+from autograd.draw.names import full_names, kinds_of, named_and_trained, short_names
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -77,6 +77,10 @@ def moons_loss(examples=5, model=None):
 
 
 # --- names ----------------------------------------------------------------------------------------
+
+
+def names(nodes, model=None):
+    return full_names(nodes, named_and_trained(nodes, model)[0])
 
 
 def test_parameters_have_the_names_of_the_model_they_were_used_by():
@@ -182,7 +186,8 @@ def test_parameters_buffers_inputs_and_plain_numbers_are_of_different_kinds():
     x = Value(1.0)
     (out,) = norm([x])
     nodes = topological_order(out)
-    kinds = dict(zip(nodes, node_kinds(nodes), strict=True))
+    _, trained = named_and_trained(nodes, None)
+    kinds = dict(zip(nodes, kinds_of(nodes, {out}, trained), strict=True))
     assert kinds[norm.gain[0]] == "parameter"
     assert kinds[norm.running_mean[0]] == kinds[x] == "leaf"
     assert names(nodes)[norm.running_mean[0]] == "running_mean.0"

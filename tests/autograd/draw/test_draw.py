@@ -20,7 +20,7 @@ from autograd import Primitive, Value, context, topological_order, where
 from autograd.draw import draw
 from autograd.draw.graph import picture
 from autograd.draw.layout import render, standard_error_without
-from autograd.draw.names import names, node_kinds
+from autograd.draw.names import full_names, kinds_of
 from autograd.draw.sheet import INK, LINE, STYLES
 from autograd.steps import steps
 from autograd.text import number
@@ -316,7 +316,7 @@ def test_names_are_labels_or_made_up_and_never_taken_twice():
     middle = x * unnamed
     out = (middle + 0.25).exp()
     out.label = "x1"
-    found = names(topological_order(out))
+    found = full_names(topological_order(out), {})
     assert [found[node] for node in topological_order(out)] == [
         "v1",  # its label
         "x2",  # x1 is taken
@@ -331,18 +331,15 @@ def test_kinds_are_told_apart():
     x = Value(1.0)
     middle = x * 2
     out = middle + x
-    assert node_kinds(topological_order(out)) == ["leaf", "constant", "inner", "output"]
-    assert node_kinds(topological_order(out), outputs=[middle]) == [
-        "leaf",
-        "constant",
-        "output",
-        "inner",
-    ]
+    nodes = topological_order(out)
+    assert kinds_of(nodes, {out}, set()) == ["leaf", "constant", "inner", "output"]
+    assert kinds_of(nodes, {middle}, {x}) == ["parameter", "constant", "output", "inner"]
 
 
 def test_a_page_may_bring_its_own_names_and_gradients():
     nodes = topological_order(example_graph())
-    sheet = picture(nodes, names(nodes), gradients=[float(i) for i in range(8)], direction="TB")
+    names, kinds = full_names(nodes, {}), kinds_of(nodes, {nodes[-1]}, set())
+    sheet = picture(nodes, names, kinds, gradients=[float(i) for i in range(8)], direction="TB")
     parts = svg_parts(render(sheet.source, "svg").decode(), "node")
     assert lines(parts["n4"]) == ["*  v1", "data -6", "grad 4"]
     assert lines(parts["n2"]) == ["10"]

@@ -10,7 +10,7 @@ import nn
 from autograd import Value, topological_order
 from autograd.draw.bundles import MOST_ALIKE, MOST_BOXES, Bundled
 from autograd.draw.fold import Fold
-from autograd.draw.names import node_kinds
+from autograd.draw.names import kinds_of, named_and_trained
 from autograd.draw.opened import Opened, opened
 
 
@@ -51,7 +51,8 @@ GRAPHS = [small_network, moons_loss, classifier, language_model, twice_through_o
 
 def views_of(output: Value) -> tuple[Bundled, list[Opened]]:
     nodes = topological_order(output)
-    bundled = Bundled(Fold(nodes, node_kinds(nodes)))
+    _, trained = named_and_trained(nodes, None)
+    bundled = Bundled(Fold(nodes, kinds_of(nodes, {output}, trained)))
     return bundled, list(opened(bundled))
 
 

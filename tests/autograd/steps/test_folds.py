@@ -160,17 +160,17 @@ def test_a_box_of_a_large_graph_knows_what_flows_through_it(graph: Any) -> None:
                 continue
             data = [passed.data[i] for i in values]
             assert (flow["values"], flow["data"]) == (len(values), [min(data), max(data)])
-        gradients = [passed.gradient_at(i) for i in gone if boxes.kinds[i] != "constant"]
+        gradients = [passed.gradient_at(i) for i in gone if boxes.passed.kinds[i] != "constant"]
         if gradients:
             assert group["given"]["gradients"] == [min(gradients), max(gradients)]
         handed = [
             math.fsum(product for i, product in uses.get(p, ()) if i in inside)
             for p in parents
-            if boxes.kinds[p] != "constant"
+            if boxes.passed.kinds[p] != "constant"
         ]
         if handed:
             assert group["taken"]["gradients"] == pytest.approx([min(handed), max(handed)])
-        trained = [passed.gradient_at(i) for i in inside if boxes.kinds[i] == "parameter"]
+        trained = [passed.gradient_at(i) for i in inside if boxes.passed.kinds[i] == "parameter"]
         assert group["parameters"] == len(trained)
         assert group["norm"] == pytest.approx(math.sqrt(math.fsum(g * g for g in trained)))
         assert group["size"] == len(inside)
@@ -187,7 +187,7 @@ def test_the_excerpt_has_the_numbers_and_the_names_of_the_whole_pass() -> None:
     for k, i in enumerate(excerpt.places):
         node = passed.nodes[i]
         assert (nodes[k]["name"], float(nodes[k]["data"])) == (passed.name(node), passed.data[i])
-        if boxes.kinds[i] != "constant":
+        if boxes.passed.kinds[i] != "constant":
             assert given["steps"]["gradients"][k] == passed.gradient_at(i)
     assert given["steps"]["forward"] == []
     weight = next(k for k, node in enumerate(nodes) if node["label"] == "layers.0.neurons.0.w.0")
