@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from autograd import Value, ops
 from autograd.steps import Steps, steps
 from autograd.steps import page as pages
-from autograd.steps.player import SCRIPTS, operations, read
+from autograd.steps.player import SCRIPTS, operations, read, style
 from autograd.text import shown as harmless
 
 
@@ -197,9 +197,8 @@ def test_a_page_allows_its_own_script_and_styles_and_nothing_else() -> None:
     assert allowed["img-src"] == "data:"
     script = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
     assert allowed["script-src"].split() == [named(text) for text in script]
-    (style,) = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
-    css = read("player.css")
-    assert allowed["style-src"].split() == [named(style), named(css)]
+    (of_the_page,) = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
+    assert allowed["style-src"].split() == [named(of_the_page), named(style())]
 
 
 def named(text: str) -> str:
