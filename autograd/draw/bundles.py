@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from heapq import heapify, heappop, heappush
 from typing import Any
 
-from autograd.draw.fold import Box, Fold, Part
+from autograd.draw.fold import Box, Fold, Part, group_of, values_between
 
 MOST_BOXES = 80  # of one picture: more can hardly be read
 MOST_ALONE = 12  # nodes drawn one by one beside the parts that an open part contains
@@ -39,15 +39,8 @@ class Bundled(Fold):
         for i, key in enumerate(_keys(fold, pieces, _chosen(fold, pieces, shows))):
             bundles.setdefault(key, []).append(i)
         found = list(bundles.values())
-        of = [0] * len(fold.nodes)
-        for b, bundle in enumerate(found):
-            for i in bundle:
-                of[i] = b
-        values: dict[tuple[int, int], set[int]] = {}
-        for i, parents in enumerate(fold.parents):
-            for p in parents:
-                if of[p] != of[i]:
-                    values.setdefault((of[p], of[i]), set()).add(p)
+        of = group_of(found, len(fold.nodes))
+        values = values_between(of, fold.parents)
         order = in_order(len(found), values)
         place = {b: k for k, b in enumerate(order)}
         self.members = [found[b] for b in order]
@@ -96,11 +89,12 @@ class Bundled(Fold):
         Of many parts beside an open one that are like it, and that no way leads to or from, all are
         one closed part.
         """
-        open_parts, closed = _around(part), dict[Part, Part]()
+        open_parts, closed = part.around(), dict[Part, Part]()
         for each in open_parts:
             alike = self._alike(each)
             if len(alike) > MOST_ALIKE:
-                closed.update(dict.fromkeys(alike, _several(alike, f"{len(alike):,} more")))
+                several = Part(alike[0].owner, each.outer, f"{len(alike):,} more")
+                closed.update(dict.fromkeys(alike, several))
         for each in self.root:
             if each.outer in closed:
                 closed[each] = closed[each.outer]
@@ -114,7 +108,8 @@ class Bundled(Fold):
         if outer is None:
             return []
         if outer not in self._ranks:
-            closed = {p: p.up_to(outer.depth + 1) for p in self.root if p not in _around(outer)}
+            around = outer.around()
+            closed = {p: p.up_to(outer.depth + 1) for p in self.root if p not in around}
             ranks = self.ranks(closed, self.homes)
             self._ranks[outer] = {
                 closed[home]: rank
@@ -194,20 +189,6 @@ def _keys(fold: Fold, pieces: dict[int, int], chosen: set[int]) -> Iterator[Any]
         apart.update(p for p in fold.parents[i] if not fold.nodes[p].op)
     for i, (home, kind) in enumerate(zip(fold.homes, fold.kinds, strict=True)):
         yield i if i in apart else (home, kind, i in fold.owned)
-
-
-def _around(part: Part | None) -> set[Part]:
-    """A part and all parts that contain it."""
-    found = set[Part]()
-    while part is not None:
-        found.add(part)
-        part = part.outer
-    return found
-
-
-def _several(parts: Sequence[Part], label: str) -> Part:
-    """One part that stands for several."""
-    return Part(parts[0].owner, parts[0].outer, label)
 
 
 def in_order(

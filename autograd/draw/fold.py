@@ -7,7 +7,7 @@ parts further out are open, and each part just inside is a closed box with all i
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -54,6 +54,14 @@ class Part:
         while part.depth > depth and part.outer is not None:
             part = part.outer
         return part
+
+    def around(self) -> list[Part]:
+        """This part and all parts that contain it, the root first."""
+        found, part = [self], self.outer
+        while part is not None:
+            found.append(part)
+            part = part.outer
+        return found[::-1]
 
     def common(self, other: Part) -> Part:
         """The innermost part that contains both."""
@@ -305,16 +313,30 @@ class Fold:
 
     def flows(self, boxes: Sequence[Box]) -> dict[tuple[int, int], int]:
         """How many values go from one box to another, for each two with any."""
-        box_of = [0] * len(self.nodes)
-        for b, box in enumerate(boxes):
-            for i in box.members:
-                box_of[i] = b
-        values: dict[tuple[int, int], set[int]] = {}
-        for i, parents in enumerate(self.parents):
-            for p in parents:
-                if box_of[p] != box_of[i]:
-                    values.setdefault((box_of[p], box_of[i]), set()).add(p)
-        return {ends: len(values) for ends, values in values.items()}
+        groups = group_of([box.members for box in boxes], len(self.nodes))
+        crossing = values_between(groups, self.parents)
+        return {ends: len(values) for ends, values in crossing.items()}
+
+
+def group_of(groups: Iterable[Iterable[int]], nodes: int) -> list[int]:
+    """The group of each of so many nodes."""
+    found = [0] * nodes
+    for g, members in enumerate(groups):
+        for i in members:
+            found[i] = g
+    return found
+
+
+def values_between(
+    groups: Sequence[int], parents: Iterable[Iterable[int]]
+) -> dict[tuple[int, int], set[int]]:
+    """The values that go from one group to another, for each two with any."""
+    values: dict[tuple[int, int], set[int]] = {}
+    for i, operands in enumerate(parents):
+        for p in operands:
+            if groups[p] != groups[i]:
+                values.setdefault((groups[p], groups[i]), set()).add(p)
+    return values
 
 
 def _ranks(sources: list[int]) -> list[int]:

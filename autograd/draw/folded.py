@@ -106,10 +106,10 @@ def called(part: Part, model: Any) -> tuple[str, str]:
     `("layers.0", "Layer(2 → 16, relu)")`, `("", "MLP(2 → 16, relu)")`, `("mse", "")`.
     """
     if part.label:
-        return part.label, description_of(part) if part.owner is not None else ""
+        return part.label, _description_of(part) if part.owner is not None else ""
     if hasattr(part.owner, "__name__"):
         return part.owner.__name__, ""
-    return _name_within(part, model), description_of(part)
+    return _name_within(part, model), _description_of(part)
 
 
 def _name_within(part: Part, model: Any) -> str:
@@ -118,12 +118,17 @@ def _name_within(part: Part, model: Any) -> str:
     return above.child_name(part.owner) if hasattr(above, "child_name") else ""
 
 
-def description_of(part: Part) -> str:
+def _description_of(part: Part) -> str:
     """What the owner of a part says it is: its `repr` if that is short, else its class."""
     description = repr(part.owner)
     if description.startswith("<") or len(description) > LONGEST_NAME:
-        return str(getattr(part.owner, "__name__", type(part.owner).__name__))
+        return _name_of(part.owner)
     return description
+
+
+def _name_of(owner: Any) -> str:
+    """What a loss is called, or the class of a module."""
+    return str(getattr(owner, "__name__", type(owner).__name__))
 
 
 def _title(part: Part, model: Any) -> list[str]:
@@ -132,13 +137,11 @@ def _title(part: Part, model: Any) -> list[str]:
     The path begins inside the outermost module, which is called by its class.
     """
     path: list[str] = []
-    inner: Part | None = part
-    while inner is not None and inner.outer is not None:
-        name = _name_within(inner, model)
-        if name or not path:
-            path.insert(0, name or getattr(inner.owner, "__name__", type(inner.owner).__name__))
-        inner = inner.outer
+    for each in part.around()[1:]:
+        name = _name_within(each, model)
+        if name or each is part:
+            path.append(name or _name_of(part.owner))
     if hasattr(part.owner, "__name__"):
         return path[-1:]
-    description = description_of(part)
+    description = _description_of(part)
     return [description] if description.startswith(path[-1]) else [".".join(path), description]

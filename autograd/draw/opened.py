@@ -52,11 +52,7 @@ class Opened:
     """
 
     def __init__(self, part: Part, boxes: Sequence[Box], bundled: Bundled) -> None:
-        self.part = part
-        self.parts: list[Part] = []
-        while part.outer is not None:
-            self.parts.insert(0, part)
-            part = part.outer
+        self.part, self.parts = part, part.around()[1:]
         flows = bundled.values_between(boxes)
         boxes, flows = _with_numbers_inside(boxes, flows)
         # What stands for several goes last where it can: the way back then ends at what is open.
