@@ -98,7 +98,7 @@ def in_a_page(label: str) -> list[str]:
     found: list[str] = re.findall(r"<title>(.*?)</title>", text, re.DOTALL)
     found += re.findall(r'<img alt="(.*?)"', text, re.DOTALL)
     content = json.loads(recorded)
-    waiting = [content["steps"], re.sub(r"\n *", " ", content["picture"])]
+    waiting = [content["steps"], *(re.sub(r"\n *", " ", svg) for svg in content["pictures"])]
     while waiting:
         part = waiting.pop()
         if isinstance(part, str):
