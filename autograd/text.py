@@ -1,10 +1,9 @@
 """How do numbers, labels and columns look as text? The same in every output, and never harmful.
 
-A label may hold any character, and any number of them. `shown` decides what it looks like in every
-output: pictures, pages, tables and errors; `clipped` also leaves out the middle of a long one.
-`shown` puts a visible sign in the place of each that would act on
-what displays it: control characters, and marks that reverse the direction of a line. `for_stream`
-also replaces the signs that standard output cannot encode.
+A label may hold any character, and any number of them. In pictures, pages, tables and errors alike
+`shown` puts a visible sign in the place of each character that would act on what displays it:
+control characters, and marks that reverse the direction of a line. `clipped` also leaves out the
+middle of a long label, and `for_stream` replaces the signs that standard output cannot encode.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from collections.abc import Sequence
 LONGEST_NAME = 40  # characters of a name that are shown
 LONGEST_QUOTED = 200  # characters of a user's text in an error
 COLUMNS = 100  # of a screen
-FACTORS_SHOWN = 8  # of a long product or path
 
 # --- labels ---------------------------------------------------------------------------------------
 
@@ -51,11 +49,6 @@ def clipped(name: str, length: int = LONGEST_NAME) -> str:
     return f"{name[: length // 2]}…{name[-(length // 2 - 1) :]}"
 
 
-def quoted(text: str, length: int = LONGEST_QUOTED) -> str:
-    """A user's text as an error quotes it, without its middle if it is long."""
-    return repr(clipped(text, length))
-
-
 def is_one_word(name: str) -> bool:
     """Whether a name can be an operand as it stands, unlike the labels `x + y` and `two words`."""
     return re.fullmatch(r"[\w.'\[\]…]+", name) is not None
@@ -86,6 +79,11 @@ def with_digits(name: str) -> str:
 def grouped(number: str) -> str:
     """A number as it stands behind an operator: in parentheses if it is below 0."""
     return f"({number})" if number.startswith("-") else number
+
+
+def counted(n: int, what: str, several: str = "") -> str:
+    """A number of things: `1 node`, `1,200 nodes`."""
+    return f"{n:,} {what if n == 1 else several or what + 's'}"
 
 
 # --- standard output ------------------------------------------------------------------------------
@@ -199,9 +197,3 @@ def first_and_last(count: int, most: int) -> list[int | None]:
         return list(range(count))
     half = most // 2
     return [*range(half), None, *range(count - half, count)]
-
-
-def shortened(parts: Sequence[str], ellipsis: str) -> list[str]:
-    """The parts, or of many the first and the last, with an ellipsis between them."""
-    kept = first_and_last(len(parts), FACTORS_SHOWN)
-    return [ellipsis if i is None else parts[i] for i in kept]

@@ -27,7 +27,7 @@ from autograd import ops
 from autograd.context import current
 from autograd.messages import explained
 from autograd.primitive import Primitive
-from autograd.text import for_stream, shown, text_width
+from autograd.text import counted, for_stream, shown, text_width
 from autograd.value import Value, as_constant
 
 DEEPEST = 50  # parentheses, signs and powers inside one another
@@ -237,8 +237,7 @@ class _Reader:
             self._expect(")")
         takes = len(row.backward)
         if count != takes:
-            plural = "number" if takes == 1 else "numbers"
-            self._wrong(f"{name.text} takes {takes} {plural}, not {count}", name.at)
+            self._wrong(f"{name.text} takes {counted(takes, 'number')}, not {count}", name.at)
         self.operations.append(_Operation(name.at, row))
 
 

@@ -24,7 +24,8 @@ from autograd.draw.names import (
     named_and_trained,
     short_names,
 )
-from autograd.draw.sheet import Drawing, check_one_of, counted, empty_sheet
+from autograd.draw.sheet import Drawing, check_one_of, empty_sheet
+from autograd.text import counted
 from autograd.value import Value
 
 __all__ = ["Drawing", "draw"]

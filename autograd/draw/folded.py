@@ -9,8 +9,8 @@ from typing import Any
 
 from autograd.draw.fold import Box, Fold, Part
 from autograd.draw.graph import add_node
-from autograd.draw.sheet import Digraph, add_box, counted, lines_of_text
-from autograd.text import LONGEST_NAME, clipped
+from autograd.draw.sheet import Digraph, add_box, lines_of_text
+from autograd.text import LONGEST_NAME, clipped, counted
 from autograd.value import Value
 
 MOST_NUMBERED_EDGES = 40  # with more edges no numbers stand on them: these push all rows apart

@@ -135,11 +135,6 @@ def _text_width(text: str) -> float:
     return sum(_LETTER_WIDTHS.get(c, 0.6 if c.isascii() else 1.1) for c in text)
 
 
-def counted(n: int, what: str, several: str = "") -> str:
-    """A number of things: `1 node`, `1,200 nodes`."""
-    return f"{n:,} {what if n == 1 else several or what + 's'}"
-
-
 def check_one_of(name: str, given: object, known: Sequence[str]) -> None:
     """Raise ValueError for an argument that is none of the known ones."""
     if given not in known:

@@ -29,7 +29,7 @@ from autograd.jit.record import Recording
 from autograd.jit.schedule import Plan, schedule
 from autograd.jit.simplify import simplify
 from autograd.jit.watch import Watch
-from autograd.text import for_stream
+from autograd.text import counted, for_stream
 from autograd.value import Value
 
 
@@ -211,19 +211,15 @@ class Program:
             "schedule": f"{self.scheduled:,} numbers in {self.groups:,} groups",
             "compile": f"{self.bytes / 1024:,.0f} KiB, {self.backend} backend",
         }
-        eager = f", {_counted(self.unsure, 'call')} done eagerly" if self.unsure else ""
-        lines = [f"{self.name}: {_counted(self.replays, 'replay')}{eager}"]
-        results["check"] = f"{_counted(self.checks, 'replay')} equal to the eager call, bit for bit"
+        eager = f", {counted(self.unsure, 'call')} done eagerly" if self.unsure else ""
+        lines = [f"{self.name}: {counted(self.replays, 'replay')}{eager}"]
+        results["check"] = f"{counted(self.checks, 'replay')} equal to the eager call, bit for bit"
         lines += [f"  {k:9}{self.seconds[k]:7.3f} s   {text}" for k, text in results.items()]
         return for_stream("\n".join(lines))
 
     def __repr__(self) -> str:
-        done = _counted(self.replays, "replay")
+        done = counted(self.replays, "replay")
         return for_stream(f"<program of {self.name}: {self.simplified:,} nodes, {done}>")
-
-
-def _counted(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 UNSURE: Any = object()  # see Program.replay

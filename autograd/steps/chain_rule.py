@@ -26,10 +26,11 @@ from autograd.steps.writing import (
     product,
     written,
 )
-from autograd.text import COLUMNS, Row, aligned, for_stream, number, shortened, text_width
+from autograd.text import COLUMNS, Row, aligned, first_and_last, for_stream, number, text_width
 from autograd.value import Value
 
 USES_SHOWN = 8  # of more uses, those of the largest contributions
+NODES_SHOWN = 8  # of a longer path, the first and the last
 MOST_PATHS, MOST_FACTORS = 8, 6  # with more paths, or a longer one, none is written out
 
 
@@ -149,8 +150,9 @@ class Path(Term):
 
     @property
     def way(self) -> str:
-        names = [self._passed.name(node) for node in self.nodes]
-        return for_stream(" → ".join(shortened(names, TEXT.ellipsis)))
+        shown = first_and_last(len(self.nodes), NODES_SHOWN)
+        names = ["…" if i is None else self._passed.name(self.nodes[i]) for i in shown]
+        return for_stream(" → ".join(names))
 
     def in_names(self, style: Style) -> str:
         show = in_names(self._passed.name, style)

@@ -17,12 +17,12 @@ from autograd.draw.fold import Fold, Part
 from autograd.draw.folded import add_framed, called
 from autograd.draw.names import made_in_modules
 from autograd.draw.opened import Opened, OpenedBox, opened
-from autograd.draw.sheet import Digraph, add_box, counted, empty_sheet
+from autograd.draw.sheet import Digraph, add_box, empty_sheet
 from autograd.steps.excerpt import Excerpt
 from autograd.steps.passed import Passed
 from autograd.steps.recorder import json_number
 from autograd.steps.summary import SEVERAL, Flow, Summaries, extremes, spanned
-from autograd.text import clipped, number
+from autograd.text import clipped, counted, number
 
 PLAYER_NODES = 1_000  # the page of a larger graph holds the boxes of its modules only
 FOLDED_NODES = 200_000  # of a larger graph not even the boxes are found in a few seconds

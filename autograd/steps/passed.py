@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from autograd.backward import topological_order
 from autograd.context import current
 from autograd.draw.names import full_names, kinds_of, named_and_trained, short_names
-from autograd.text import for_stream, quoted, with_digits
+from autograd.messages import named
+from autograd.text import for_stream, with_digits
 from autograd.value import Value, is_constant
 
 NAMES_LISTED = 30  # in an error for an unknown name
@@ -183,13 +184,13 @@ class Passed:
             given = ", ".join(dict.fromkeys(map(self.name, found[:NAMES_LISTED])))
             instead = "the Value itself" if given == which else f"one of {given}, or the Value"
             raise ValueError(
-                for_stream(f"{len(found)} nodes are called {quoted(which)}: give {instead}")
+                for_stream(f"{len(found)} nodes are called {named(which)!r}: give {instead}")
             )
         if not found:
             called = [self.name(node) for node in islice(self.gradients, NAMES_LISTED)]
             more = len(self.gradients) - len(called)
             listed = ", ".join(called) + (f" and {more:,} more" if more else "")
-            raise ValueError(for_stream(f"no node is called {quoted(which)}; there are {listed}"))
+            raise ValueError(for_stream(f"no node is called {named(which)!r}; there are {listed}"))
         return found[0]
 
 
