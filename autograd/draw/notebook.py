@@ -12,6 +12,7 @@ import re
 from base64 import b64encode
 from hashlib import sha256
 from html import escape
+from typing import Any
 
 from autograd.draw.layout import svg_size
 
@@ -55,14 +56,25 @@ svg { display: block; height: auto; max-width: 100%; filter: var(--autograd-them
 def fragment(svg: str, png: bytes, about: str) -> str:
     """A piece of HTML that shows a drawing, `about` in words."""
     key = f"autograd-drawing-{sha256(svg.encode()).hexdigest()[:16]}"
-    source = json.dumps(svg).replace("&", "\\u0026").replace("<", "\\u003c")
-    script = _SCRIPT.replace("KEY", key).replace("SOURCE", source)
+    script = _SCRIPT.replace("KEY", key).replace("SOURCE", as_json(svg))
     width, _ = in_pixels(svg)
-    image = f'<img alt="{escape(about)}" width="{width}" src="data:image/png;base64,{coded(png)}">'
+    image = image_of(png, about, width)
     style = f"<style>{_STYLE}</style>"
     return (
         f'<div id="{key}" class="autograd-drawing">{image}{style}</div>\n<script>{script}</script>'
     )
+
+
+def as_json(content: Any) -> str:
+    """JSON in ASCII, in which no text can end the script element that holds it."""
+    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c")
+
+
+def image_of(png: bytes, about: str, width: float) -> str:
+    """A PNG as an element of HTML, so many pixels wide, `about` in words."""
+    source = f"data:image/png;base64,{coded(png)}"
+    return f'<img alt="{escape(about)}" width="{width:.0f}" src="{source}">'
 
 
 def without_ids(svg: str) -> str:

@@ -6,8 +6,6 @@ of the finished pass stays.
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from base64 import b64encode
 from collections.abc import Mapping
@@ -18,11 +16,12 @@ from uuid import uuid4
 
 from autograd.draw.graph import picture
 from autograd.draw.layout import render
+from autograd.draw.notebook import as_json, image_of
 from autograd.draw.sheet import Digraph
 from autograd.steps.folds import Folds
 from autograd.steps.passed import Passed
 from autograd.steps.player import SCRIPTS, operations, read, style
-from autograd.steps.recorder import recorded
+from autograd.steps.recorder import json_number, recorded
 from autograd.text import number
 from autograd.value import Value
 
@@ -70,7 +69,7 @@ def page(passed: Passed, predict: bool = False) -> str:
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{_text(title)}</title>
+<title>{escape(title)}</title>
 <style>{PAGE_STYLE}</style>
 </head>
 <body>
@@ -99,7 +98,7 @@ def _fragment(folds: Folds, alone: bool, predict: bool = False) -> tuple[str, st
         "css": style(),
         "predict": predict,
     }
-    data = f'<script type="application/json">{_json(given)}</script>'
+    data = f'<script type="application/json">{as_json(given)}</script>'
     image = EXERCISE if predict else _image(folds)
     place = " data-alone" if alone else ""
     html = f'<div id="{key}"{place}>{image}{data}</div>\n<script>{script}</script>'
@@ -118,8 +117,7 @@ def _add_locals(content: dict[str, Any], passed: Passed) -> None:
     for entry in content["backward"]:
         edges = {edge["operand"]: edge for edge in entry["edges"]}
         for edge, local, _ in passed.contributions(entry["node"]):
-            local = float(local)
-            edges[edge.operand]["local_value"] = local if math.isfinite(local) else str(local)
+            edges[edge.operand]["local_value"] = json_number(local)
 
 
 def _leave_programs_out(content: dict[str, Any]) -> None:
@@ -155,12 +153,6 @@ def _picture(folds: Folds, gradients: Mapping[Value, float], direction: str = "L
     return picture(passed.nodes, passed.names, passed.kinds, gradients=shown, direction=direction)
 
 
-def _json(content: Any) -> str:
-    """JSON in ASCII, in which no text can end the script element that holds it."""
-    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-
-
 # --- what stands there without the script ---------------------------------------------------------
 
 
@@ -182,13 +174,7 @@ def _image(folds: Folds) -> str:
         f"The graph of {output} after its backward pass: {len(passed.nodes)} nodes,"
         f" {output} = {result}. Gradients of the leaves: {', '.join(named)}."
     )
-    source = b64encode(png).decode()
-    return f'<img alt="{_text(alt)}" width="{width:.0f}" src="data:image/png;base64,{source}">'
-
-
-def _text(text: str) -> str:
-    """A text as it stands in HTML, in an attribute too; halves of surrogate pairs become ?."""
-    return escape(text.encode("utf-8", "replace").decode())
+    return image_of(png, alt, width)
 
 
 def _hash(text: str) -> str:

@@ -123,8 +123,7 @@ def test_numbers_that_json_does_not_have_are_recorded_too() -> None:
     recorded = recording(fragment(steps(x * Value(-0.0, "y") + math.nan)))["steps"]
     assert isinstance(recorded, dict)
     (_, product) = recorded["backward"]
-    assert [edge["local_value"] for edge in product["edges"]] == [-0.0, "inf"]
-    assert math.copysign(1, product["edges"][0]["local_value"]) == -1
+    assert [edge["local_value"] for edge in product["edges"]] == ["-0", "inf"]
 
 
 def test_making_a_page_touches_neither_data_nor_gradients() -> None:
