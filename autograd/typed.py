@@ -337,7 +337,7 @@ def _check_names(formula: str, statements: list[Statement], numbers: Mapping[str
     made: dict[str, int] = {}
     used: set[str] = set()
     for i, statement in enumerate(statements):
-        _check_uses(formula, statement, has_value, numbers)
+        _check_uses(formula, statement, has_value)
         used.update(what for _, what in statement.operations if isinstance(what, str))
         name = statement.name
         if name in numbers or name in made:
@@ -358,9 +358,8 @@ def _check_names(formula: str, statements: list[Statement], numbers: Mapping[str
         raise FormulaError(f"{unused[0]} is not in the formula, which has {names}")
 
 
-def _check_uses(
-    formula: str, statement: Statement, has_value: set[str], numbers: Mapping[str, float]
-) -> None:
+def _check_uses(formula: str, statement: Statement, has_value: set[str]) -> None:
+    """Raise FormulaError if a statement uses a name that has no value."""
     missing = {
         what: at
         for at, what in reversed(statement.operations)

@@ -20,8 +20,8 @@ from autograd.steps.writing import (
     TEXT,
     Style,
     digits_that_add_up,
-    dotted,
     in_names,
+    one_word,
     partial_derivative,
     product,
     written,
@@ -124,7 +124,7 @@ class Use(Term):
 
     def in_names(self, style: Style) -> str:
         passed = self._passed
-        gradient = f"{dotted(self.name)}.grad"
+        gradient = f"{one_word(self.name)}.grad"
         if style is LATEX:
             gradient = partial_derivative(passed.name(passed.output), self.name)
         return product([self.derivative], in_names(passed.name, style), style, gradient)
@@ -181,7 +181,7 @@ class Explanation(NamedTuple):
     opening: str
 
     def __repr__(self) -> str:
-        title = f"d {dotted(self.output)} / d {dotted(self.name)} = {number(self.total)}"
+        title = f"d {one_word(self.output)} / d {one_word(self.name)} = {number(self.total)}"
         if not self.uses:
             why = f"{self.output} does not change with {self.name}"
             return for_stream(f"{title}: {'the output itself' if self.total else why}")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from autograd.steps.formula import Expression, forward_formula, local_derivative
 from autograd.steps.passed import Passed
-from autograd.steps.writing import dotted, in_names, in_numbers, written
+from autograd.steps.writing import in_names, in_numbers, one_word, written
 from autograd.text import for_stream, number
 from autograd.value import Value
 
@@ -101,7 +101,7 @@ class BackwardStep(NamedTuple):
         return "nothing is passed on, as no operand takes a gradient"
 
     def __repr__(self) -> str:
-        gradient = f"{dotted(self.name)}.grad = {number(self.upstream)}"
+        gradient = f"{one_word(self.name)}.grad = {number(self.upstream)}"
         passed = "; ".join(map(repr, self.contributions)) or self.silence
         return for_stream(f"{gradient}, back through {self.name} = {self.formula}: {passed}")
 
@@ -158,5 +158,5 @@ def _contributions(passed: Passed, i: int) -> Iterator[Contribution]:
             contribution=contribution,
             before=before,
             total=total,
-            equation=for_stream(" = ".join([f"{dotted(passed.name(parent))}.grad", *distinct])),
+            equation=for_stream(" = ".join([f"{one_word(passed.name(parent))}.grad", *distinct])),
         )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from autograd.steps.passed import Passed
 from autograd.steps.step import Contribution, ForwardStep, Step
-from autograd.steps.writing import dotted
+from autograd.steps.writing import one_word
 from autograd.text import Row, aligned, first_and_last, for_stream, grouped, number, wrapped
 
 GRADIENTS_LISTED = 30  # under a table
@@ -69,7 +69,7 @@ def cells(upstream: float, passed: Contribution) -> Row:
 def _gradients_of_leaves(passed: Passed) -> list[str]:
     leaves = [node for node in passed.nodes[: passed.leaves] if node in passed.gradients]
     entries = [
-        f"{dotted(passed.name(leaf))}.grad = {number(passed.gradients[leaf])}"
+        f"{one_word(passed.name(leaf))}.grad = {number(passed.gradients[leaf])}"
         for leaf in leaves[:GRADIENTS_LISTED]
     ]
     if len(leaves) > len(entries):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from autograd.steps.step import BackwardStep, ForwardStep, Step
 from autograd.steps.table import HEADINGS, cells
-from autograd.steps.writing import dotted
+from autograd.steps.writing import one_word
 from autograd.text import aligned, for_stream, number, text_width, wrapped
 from autograd.value import Value
 
@@ -79,7 +79,7 @@ def _step_lines(steps: Sequence[Step], position: int, width: int) -> list[tuple[
         space = " " * text_width(step.name)
         results = (step.in_numbers, number(step.data))
         return lines + [("", f"{space} = {result}") for result in results]
-    lines += [("", f"{dotted(step.name)}.grad = {number(step.upstream)}"), ("", "")]
+    lines += [("", f"{one_word(step.name)}.grad = {number(step.upstream)}"), ("", "")]
     rows = [cells(step.upstream, passed) for passed in step.contributions]
     table = aligned([HEADINGS, *rows], "llll") if rows else [step.silence]
     lines += [(_DIM if rows and not at else "", line) for at, line in enumerate(table)]
@@ -98,7 +98,7 @@ def _known(steps: Sequence[Step], position: int) -> list[str]:
         assert isinstance(step, BackwardStep)
         received = [(each.parent, each.name, each.total) for each in reversed(step.contributions)]
         for node, name, sofar in [*received, (step.node, step.name, step.upstream)]:
-            found.setdefault(node, f"{dotted(name)}.grad = {number(sofar)}")
+            found.setdefault(node, f"{one_word(name)}.grad = {number(sofar)}")
     entries = list(found.values())
     return entries[:_NEWEST] + (["..."] if len(entries) > _NEWEST else [])
 

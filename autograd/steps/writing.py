@@ -293,27 +293,21 @@ def in_names(name: Callable[[Value], str], style: Style = TEXT) -> Show:
 
     def show(mention: Mention) -> str:
         words = name(mention.node)
-        one = style.name(words)
-        grouped = mention.operand and not is_one_word(words)
-        return f"{style.opening}{one}{style.closing}" if grouped else one
+        return one_word(words, style) if mention.operand else style.name(words)
 
     return show
 
 
 def partial_derivative(upper: str, lower: str) -> str:
     """The partial derivative of one name by another, in LaTeX."""
-    above, below = (
-        LATEX.name(name)
-        if is_one_word(name)
-        else f"{LATEX.opening}{LATEX.name(name)}{LATEX.closing}"
-        for name in (upper, lower)
-    )
+    above, below = one_word(upper, LATEX), one_word(lower, LATEX)
     return rf"\frac{{\partial {above}}}{{\partial {below}}}"
 
 
-def dotted(name: str) -> str:
-    """A name as it stands before `.grad`: one of several words in parentheses."""
-    return name if is_one_word(name) else f"({name})"
+def one_word(name: str, style: Style = TEXT) -> str:
+    """A name as it stands before `.grad` or an operator: one of several words in parentheses."""
+    written = style.name(name)
+    return written if is_one_word(name) else f"{style.opening}{written}{style.closing}"
 
 
 def in_numbers(data: Callable[[Value], float], style: Style = TEXT) -> Show:
