@@ -11,7 +11,7 @@ function boxShown(fold, b, { step, pass }) {
   const data = (flow) => many(flow, dataNumber(shown(flow.data)));
   const gradients = (flow) => many(flow, gradientNumber(shown(flow.gradients)));
   const { taken, given, parameters, norm } = sums;
-  const from = [...box.parents].map((tail) => fold.seen.name(tail)).join(", ");
+  const from = box.parents.map((tail) => fold.seen.name(tail)).join(", ");
   const rows = step.phase === "forward" ? [
     ...(taken ? line(TEXT.takes(from), ...data(taken)) : []),
     ...(given ? line(TEXT.gives, ...data(given)) : []),

@@ -21,8 +21,7 @@ class Several {
 function several(numbers) {
   if (numbers.some((x) => typeof x !== "number")) return "unknown";
   if (numbers.length === 1) return numbers[0];
-  if (numbers.some(Number.isNaN)) return new Several(NaN, NaN);
-  const least = numbers.reduce((a, b) => Math.min(a, b));
+  const least = numbers.reduce((a, b) => Math.min(a, b)); // nan if any is
   return new Several(least, numbers.reduce((a, b) => Math.max(a, b)));
 }
 
@@ -36,12 +35,12 @@ class Group {
       const [first, last] = recorded.members.slice(k, k + 2);
       for (let i = first; i <= last; i++) this.members.push(i);
     }
-    this.inside = new Set(this.members);
     this.known = new WeakMap(); // pass -> its sums
     if (recorded.norm !== undefined) return;
+    const inside = new Set(this.members);
     const taken = this.members.flatMap((i) => graph.nodes[i].parents);
-    this.taken = [...new Set(taken.filter((p) => !this.inside.has(p)))];
-    const out = this.members.filter((i) => graph.users[i].some((user) => !this.inside.has(user)));
+    this.taken = [...new Set(taken.filter((p) => !inside.has(p)))];
+    const out = this.members.filter((i) => graph.users[i].some((user) => !inside.has(user)));
     const computed = out.filter((i) => graph.nodes[i].parents.length);
     this.given = computed.length ? computed : out;
   }
@@ -56,8 +55,8 @@ class Group {
 
   read() {
     const { taken, given, parameters, norm, handed } = this.recorded;
-    const ends = (pair) => pair && (pair[0] === pair[1] && pair[0] !== "nan"
-      ? read(pair[0]) : new Several(...pair.map(read)));
+    const ends = (pair) =>
+      pair && (pair[0] === pair[1] ? read(pair[0]) : new Several(...pair.map(read)));
     const flow = (recorded) => recorded && { ...recorded,
       data: ends(recorded.data), gradients: ends(recorded.gradients) };
     return { taken: flow(taken), given: flow(given), parameters, norm: read(norm),
@@ -128,7 +127,6 @@ class Boxes {
     const view = folds.views[k];
     this.open = open;
     this.place = k;
-    this.name = view.name;
     this.outer = view.outer;
     this.whole = graph;
     this.boxes = view.boxes.map((box) => (box.node === undefined

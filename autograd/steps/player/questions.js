@@ -28,15 +28,15 @@ function questionsOf(pass) {
 
 // --- right ---------------------------------------------------------------------------------------
 
-const NUMBER = /^([-+]?)(\d*)(?:\.(\d*))?(?:e([-+]?\d+))?$/i;
+const NUMBER = /^[-+]?(\d*)(?:\.(\d*))?(?:e([-+]?\d+))?$/i;
 const NOTHING = 1e-12; // what rounding leaves of a zero
 
 /** A typed number, how many significant digits it has and the size of the last; null if none. */
 function typedNumber(text) {
   const plain = text.trim().replace(/[\u2212\u2013]/g, "-").replace(",", ".");
   const found = NUMBER.exec(plain);
-  if (!found || !(found[2] || found[3])) return null;
-  const [, , whole, part = "", exponent = "0"] = found;
+  if (!found || !(found[1] || found[2])) return null;
+  const [, whole, part = "", exponent = "0"] = found;
   const unit = 10 ** (Number(exponent) - part.length);
   return { guess: Number(plain), digits: (whole + part).replace(/^0+/, "").length, unit };
 }
