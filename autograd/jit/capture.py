@@ -16,30 +16,27 @@ from functools import partial
 from typing import Any
 
 from autograd.context import current
-from autograd.jit.leaves import Linked
+from autograd.jit.leaves import OWN, Linked
 from autograd.jit.recorded import plain
 from autograd.locks import Lock
 from autograd.value import Value
 
-# The descriptors of the classes themselves.
-_OWN = {(kind, name): vars(kind)[name] for kind in (Value, Linked) for name in ("data", "grad")}
-
 
 def own(value: Value, name: str) -> Any:
     """The number in `value.data` or `value.grad`, whatever is recorded."""
-    return _OWN[_kind(value), name].__get__(value)
+    return OWN[_kind(value), name].__get__(value)
 
 
 def set_own(value: Value, name: str, number: Any) -> None:
     """Write to `value.data` or `value.grad`, whatever is recorded."""
-    _OWN[_kind(value), name].__set__(value, number)
+    OWN[_kind(value), name].__set__(value, number)
 
 
 def writer(value: Value, name: str, number: float) -> Callable[[], None]:
     """What writes a number to `value.data` or `value.grad`, by C code only."""
     if isinstance(value, Linked):
         return partial(operator.setitem, getattr(value._right, name), value._right.index, number)
-    return partial(_OWN[Value, name].__set__, value, number)
+    return partial(OWN[Value, name].__set__, value, number)
 
 
 def writers(numbers: Iterable[tuple[Value, float, float]]) -> list[Callable[[], None]]:
@@ -67,7 +64,7 @@ def _kind(value: Value) -> type[Value]:
 
 def _stand_in(kind: type[Value], name: str) -> property:
     """The property in place of `kind.name`."""
-    descriptor = _OWN[kind, name]
+    descriptor = OWN[kind, name]
     get, put, here = descriptor.__get__, descriptor.__set__, current.get
 
     # `tracer_here` is written out in both: the engine itself comes here for each number.
@@ -89,7 +86,7 @@ def _stand_in(kind: type[Value], name: str) -> property:
     return property(read, write)
 
 
-_stand_ins = {place: _stand_in(*place) for place in _OWN}
+_stand_ins = {place: _stand_in(*place) for place in OWN}
 _setting = Lock()
 _under_way: list[Any] = []  # a lock for each recording, locked as long as it lasts
 
@@ -117,5 +114,5 @@ def _end_standing_in() -> None:
     with _setting.lock:
         _under_way[:] = [recording for recording in _under_way if recording.locked()]
         if not _under_way:
-            for (kind, name), descriptor in _OWN.items():
+            for (kind, name), descriptor in OWN.items():
                 setattr(kind, name, descriptor)

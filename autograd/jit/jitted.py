@@ -196,9 +196,9 @@ class Jitted(Generic[P, R]):
                     " before: pass arrays of one shape; a function or a method made anew in"
                     " each call is another one each time"
                 )
-            return self._eager(call, self._watch(call).values)
+            return self._eager(call, Watch(self._things(call)).values)
         if self._recordings >= _TOO_MANY:
-            return self._eager(call, self._watch(call).values)
+            return self._eager(call, Watch(self._things(call)).values)
         self._recordings += 1
         if self._recordings == _TOO_MANY:
             why = (
@@ -209,8 +209,9 @@ class Jitted(Generic[P, R]):
             self._warn(f"it was recorded {_TOO_MANY} times in a row, {why}")
         return self._recorded(programs, call)
 
-    def _watch(self, call: _Call) -> Watch:
-        return Watch([self.function, *objects_in(call.structure)])
+    def _things(self, call: _Call) -> list[Any]:
+        """The function, and the functions and models among its arguments."""
+        return [self.function, *objects_in(call.structure)]
 
     def _eager(
         self,
@@ -247,8 +248,8 @@ class Jitted(Generic[P, R]):
         """An eager call that is recorded; its program joins the others."""
         start = time.perf_counter()
         tracer = Tracer()
-        watch = self._watch(call)
-        effects = Effects([self.function, *objects_in(call.structure)])
+        things = self._things(call)
+        watch, effects = Watch(things), Effects(things)
         self._is_disturbed = False
         try:
             with collector_paused():  # it makes many objects, and no cycles
@@ -290,7 +291,7 @@ class Jitted(Generic[P, R]):
     def _replayed(self, program: Program, programs: list[Program], call: _Call) -> Any:
         """A replay; an eager call where that is checked, or cannot be sure of its numbers."""
         for value in call.passed:
-            if program.uses(value):
+            if program.ports.uses(value):
                 raise TraceError(
                     f"{value!r} is both passed to the function and used by it from outside"
                 )

@@ -79,6 +79,10 @@ class Linked(Value):
 
 sums.CLASSES.add(Linked)
 
+# The descriptors of the classes themselves, in whose place capture.py may put others.
+OWN = {(kind, name): vars(kind)[name] for kind in (Value, Linked) for name in ("data", "grad")}
+_DATA, _GRAD = OWN[Value, "data"].__get__, OWN[Value, "grad"].__get__
+
 
 def _unlinked(data: float, grad: float, context: Context, made: float) -> Value:
     value = Value(data)
@@ -99,9 +103,6 @@ def link(leaves: Sequence[Value]) -> None:
         leaf.__class__ = Linked
         if _DATA(leaf) is not data or _GRAD(leaf) is not grad:  # another thread wrote meanwhile
             _copied(leaf, place)
-
-
-_DATA, _GRAD = vars(Value)["data"].__get__, vars(Value)["grad"].__get__
 
 
 def _copied(leaf: Value, link: Link) -> tuple[Any, Any]:

@@ -115,10 +115,6 @@ class Program:
         now = time.perf_counter()
         self.seconds[stage], self._since = now - self._since, now
 
-    def uses(self, value: Value) -> bool:
-        """Whether a leaf is one of those that the function captured."""
-        return self.ports.uses(value)
-
     def changed(self) -> str | None:
         """What the recording depends on and is not the same any more; None if it still holds."""
         if self.ports.gone:

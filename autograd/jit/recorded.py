@@ -24,8 +24,6 @@ from autograd.primitive import Primitive
 if TYPE_CHECKING:
     from autograd.jit.tracer import Tracer
 
-EXACT = 2**53  # beyond it, not every whole number is a float
-
 _BRANCH = (
     "choose with maximum, minimum or where, as in where(greater(x, 0.0), a, b) or where(less(x,"
     " 0.0), a, b), or decide outside and pass an argument"

@@ -41,7 +41,7 @@ from autograd.value import Value, as_operand
 Numbers: TypeAlias = "list[Any] | array[float]"
 
 _NUMBERS = frozenset([float, int])
-_EXACT = 2**53  # not every larger int is a float
+EXACT = 2**53  # not every larger int is a float
 _STATIC = (str, bytes, bool, type(None), Enum, type, ModuleType, range, slice)
 
 
@@ -215,7 +215,7 @@ def _extend(numbers: Numbers, plain: Any, kinds: set[type]) -> str:
     else:
         if int in kinds:
             whole = plain if len(kinds) == 1 else [n for n in plain if n.__class__ is int]
-            if max(whole) > _EXACT or min(whole) < -_EXACT:
+            if max(whole) > EXACT or min(whole) < -EXACT:
                 largest = max(whole, key=abs)
                 float(largest)  # an int beyond all floats is an OverflowError
                 raise TraceError(

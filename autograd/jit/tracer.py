@@ -18,8 +18,9 @@ from autograd.hooks import Hooks, Numbers
 from autograd.jit.capture import at_once, own, set_own, writers
 from autograd.jit.graph import ONE, Graph, Source
 from autograd.jit.leaves import Linked
-from autograd.jit.recorded import EXACT, Number, number_at, plain
+from autograd.jit.recorded import Number, number_at, plain
 from autograd.jit.refusal import TraceError, is_interrupt, refuse
+from autograd.jit.structure import EXACT
 from autograd.messages import named, no_gradient
 from autograd.primitive import CONSTANT, Primitive
 from autograd.sums import Terms
