@@ -362,4 +362,5 @@ def _recorded_flow(flow: Flow | None) -> dict[str, Any] | None:
     if flow is None:
         return None
     gradients = None if flow.gradients is None else [*map(json_number, flow.gradients)]
-    return {"values": flow.values, "data": [*map(json_number, flow.data)], "gradients": gradients}
+    data = [*map(json_number, flow.data)]
+    return {**flow._asdict(), "data": data, "gradients": gradients}

@@ -19,12 +19,14 @@ class Flow(NamedTuple):
 
     Attributes:
         values: how many they are.
+        receiving: how many of them receive a gradient: all but plain numbers.
         data: the least and the largest of them.
         gradients: the same of their gradients, or of what the box hands to each of them; None for
             plain numbers, which receive none.
     """
 
     values: int
+    receiving: int
     data: tuple[float, float]
     gradients: tuple[float, float] | None
 
@@ -80,7 +82,8 @@ class Summaries:
         nodes = self._passed.nodes
         received = [gradients[i] for i in values if not is_constant(nodes[i])]
         data = extremes([float(self._passed.data[i]) for i in values])
-        return Flow(len(values), data, extremes(received) if received else None)
+        ends = extremes(received) if received else None
+        return Flow(len(values), len(received), data, ends)
 
 
 def extremes(numbers: Sequence[float]) -> tuple[float, float]:

@@ -5,19 +5,20 @@ function boxShown(fold, b, { step, pass }) {
   const box = fold.boxes[b];
   const sums = box.sums.sums(Object.getPrototypeOf(pass));
   const [name, ...about] = box.lines;
-  const line = (key, ...value) => [span("key", key), span("value", ...value)];
-  const many = ({ values }, written) =>
-    [written, " ", span("note", values > 1 ? TEXT.values(values) : "")];
-  const data = (flow) => many(flow, dataNumber(shown(flow.data)));
-  const gradients = (flow) => many(flow, gradientNumber(shown(flow.gradients)));
+  const line = (key, ...value) => [span("key", key, " "), span("value", ...value, " ")];
+  const many = (n, written) => [written, " ", span("note", n > 1 ? TEXT.values(n) : "")];
+  const data = (flow) => many(flow.values, dataNumber(shown(flow.data)));
+  const gradients = (flow) => many(flow.receiving, gradientNumber(shown(flow.gradients)));
   const { taken, given, parameters, norm } = sums;
-  const from = box.parents.map((tail) => fold.seen.name(tail)).join(", ");
+  const named = (tails) => tails.map((tail) => fold.seen.name(tail)).join(", ");
+  const from = named(box.parents);
+  const to = named(box.parents.filter((tail) => fold.boxes[tail].kind !== "constant"));
   const rows = step.phase === "forward" ? [
     ...(taken ? line(TEXT.takes(from), ...data(taken)) : []),
     ...(given ? line(TEXT.gives, ...data(given)) : []),
   ] : [
     ...(given && given.gradients !== null ? line(TEXT.arrives, ...gradients(given)) : []),
-    ...(taken && taken.gradients !== null ? line(TEXT.handsBack(from), ...gradients(taken)) : []),
+    ...(taken && taken.gradients !== null ? line(TEXT.handsBack(to), ...gradients(taken)) : []),
     ...(parameters ? line(TEXT.trained(parameters), TEXT.norm, gradientNumber(shown(norm))) : []),
   ];
   const parts = [note([...new Set([...about, counted(box.size, "node")])].join(", ")),

@@ -76,9 +76,12 @@ class Group {
     const data = (nodes) => several(nodes.map((i) => (pass.known[i] ? pass.values[i] : null)));
     const differentiable = (i) => graph.nodes[i].kind !== "constant";
     const gradient = (i) => (lost ? null : pass.gradients[i]);
-    const flow = (nodes, gradientOf) => nodes.length ? { values: nodes.length, data: data(nodes),
-      gradients: nodes.some(differentiable)
-        ? several(nodes.filter(differentiable).map(gradientOf)) : null } : null;
+    const flow = (nodes, gradientOf) => {
+      const receiving = nodes.filter(differentiable);
+      const gradients = receiving.length ? several(receiving.map(gradientOf)) : null;
+      return nodes.length ? { values: nodes.length, receiving: receiving.length,
+        data: data(nodes), gradients } : null;
+    };
     const trained = this.members.filter((i) => graph.nodes[i].kind === "parameter").map(gradient);
     return { taken: flow(this.taken, (i) => (lost ? null : received.get(i))),
       given: flow(this.given, gradient), parameters: trained.length,

@@ -52,7 +52,7 @@ class StepView {
   }
 
   row(key, remark, ...value) {
-    return [span("key", key, " ", span("remark", remark)), span("value", ...value)];
+    return [span("key", key, " ", span("remark", remark), " "), span("value", ...value, " ")];
   }
 
   /** One parent: the local derivative, the contribution, and the total it makes. */

@@ -260,6 +260,34 @@ def test_the_step_of_a_node_adds_up_what_the_boxes_hand_back(open_page: OpenPage
         assert row.locator(".grad .number").inner_text() == number(expected[name][1])
 
 
+@cache
+def cross_entropy() -> Steps:
+    logits = [Value(z, label=f"z{i}") for i, z in enumerate((1.5, -0.5, 0.25))]
+    return steps(named("loss", nn.cross_entropy_with_logits(logits, 0)))
+
+
+@pytest.mark.parametrize(
+    ("graph", "loss", "receivers", "values"),
+    [
+        (cross_entropy, "cross_entropy_with_logits", "3 leaves", 3),
+        (batch, "hinge", "MLP(2 → 8 → 8 → 1, relu)", 12),
+    ],
+)
+def test_a_box_hands_gradients_to_what_receives_them(
+    open_page: OpenPage, graph: Callable[[], Steps], loss: str, receivers: str, values: int
+) -> None:
+    """A plain number receives none: it is neither named nor counted."""
+    page = open_page(graph(), at_start=False)
+    page.find(".crumb").first.click()
+    to_end(page)
+    while page.find(".step h3").inner_text() != f"Backward through {loss}":
+        page.find(".button.back").click()
+    assert page.find(".stage > svg .node.constant").count()
+    keys = [text.strip() for text in page.find(".step .rows .key").all_inner_texts()]
+    assert keys == ["gradient", f"to {receivers}"]
+    assert page.find(".step .rows .value").nth(1).inner_text().endswith(f" {values} values")
+
+
 # --- leaves ---------------------------------------------------------------------------------------
 
 
