@@ -49,6 +49,7 @@ class Graph {
       for (const edge of entry.edges) {
         this.awaited[edge.parent]++;
         this.uses[edge.parent].push({ from: entry.node, edge, b });
+        edge.node = entry.node;
         edge.recorded = edge.local_value === undefined ? null : read(edge.local_value);
       }
     });
@@ -133,6 +134,7 @@ class Pass {
 
   /** The local derivative along an edge. Raises Undefined where Python raises. */
   local(edge) {
+    if (this.raises(edge.node)) throw new Undefined("domain");
     if (edge.recorded !== null && !(this.moved && edge.program)) return edge.recorded;
     if (!this.locals.has(edge)) {
       if (!edge.program) throw new Undefined("domain"); // Python code, and nothing flowed here
@@ -142,6 +144,11 @@ class Pass {
       this.locals.set(edge, this.values[edge.local]);
     }
     return this.locals.get(edge);
+  }
+
+  /** Whether node i cannot be computed, though all it is made from is known. */
+  raises(i) {
+    return !this.known[i] && this.graph.nodes[i].parents.every((p) => this.known[p]);
   }
 
   /** What is known after the first `position` steps. */
@@ -205,7 +212,9 @@ function contributionOf(pass, { edge, b }) {
   const upstream = b > pass.failedAt ? null : pass.upstream[b];
   if (upstream === 0) return { upstream, local: null, product: 0 }; // it passes nothing on
   const passed = pass.contributions[b].find((each) => each.edge === edge);
-  return { upstream, local: localOf(pass, edge), product: passed ? passed.product : null };
+  const local = localOf(pass, edge);
+  const known = upstream !== null && local !== null;
+  return { upstream, local, product: passed ? passed.product : known ? upstream * local : null };
 }
 
 /**
@@ -238,7 +247,7 @@ function productAlong(pass, { uses, count }) {
   const slopes = passed.filter((_, k) => !isOne(pass.graph, uses[k].edge));
   const locals = slopes.map(({ local }) => local);
   const silent = passed.some(({ upstream }) => upstream === 0);
-  const unknown = passed.some(({ product }) => product === null);
+  const unknown = locals.includes(null);
   const product = silent ? 0 : unknown ? null : count * locals.reduce((x, local) => x * local, 1);
   return { locals, product, silent };
 }
