@@ -50,6 +50,7 @@ class Player {
     this.leavesView = new LeavesView(this.graph, actions);
     this.experimentsView = new ExperimentsView(this.graph, actions);
     this.predictView = new PredictView(this.graph, actions, predict);
+    this.caption = new Caption();
     this.said = element("div", { class: "hidden", "aria-live": "polite" });
     this.root = element("div", { class: "player", role: "group", tabindex: "0",
       "aria-label": TEXT.player(this.graph.name(this.graph.output)),
@@ -63,7 +64,7 @@ class Player {
       element("div", { class: "panel" }, this.predictView.section, this.experimentsView.section,
         this.chainView.section, this.stepView.section),
       this.leavesView.section),
-    this.caption(), this.said);
+    this.caption.part, this.said);
     this.open(this.view);
     this.render();
     host.attachShadow({ mode: "open" }).append(element("style", {}, css), this.root);
@@ -133,14 +134,6 @@ class Player {
       this.presentButton);
   }
 
-  caption() {
-    const kinds = Object.entries(TEXT.kinds)
-      .filter(([kind]) => this.views.kinds.has(kind))
-      .map(([kind, text]) => span(`kind ${kind}`, text));
-    const { hint } = this.views;
-    return element("p", { class: "caption" }, span("legend", ...kinds), span("hint", hint));
-  }
-
   // What the player does.
 
   /** The last position there is, or that may be seen while numbers are to be predicted. */
@@ -204,8 +197,12 @@ class Player {
     if (i >= 0 && !this.graph.excerpt) return this.select(i);
     const { opens = -1 } = i < 0 ? this.view.boxes[b] : {};
     if (opens >= 0) return this.show(opens);
-    const step = this.view.graph.steps.findLastIndex(({ box }) => box === b);
-    if (step >= 0) this.jump(step + 1); // what there is to say about it
+    const { graph, seen } = this.view;
+    const own = graph.steps.findLastIndex(({ box }) => box === b);
+    if (own >= 0) return this.jump(own + 1); // what there is to say about it
+    // Of a leaf that is the step in which its gradient is complete.
+    const receives = seen.nodes[b].kind !== "constant" && seen.completeAt[b] >= 0;
+    if (receives) this.jump(graph.forwardSteps + seen.completeAt[b] + 1);
   }
 
   /** Another part is opened, or everything (-1); the step stays the same as far as it can. */
@@ -258,6 +255,7 @@ class Player {
     this.leavesView.update(now, this.leaves.size > 0);
     this.predictView.update();
     this.views.allow(!this.predictView.on);
+    this.caption.update(view, this.predictView.hiding);
     this.experimentsView.update(this.pass, this.predictView.hiding);
     for (const name of ["first", "back"]) enable(buttons[name], position > 0);
     for (const name of ["next", "last"]) enable(buttons[name], position < last);

@@ -13,7 +13,14 @@ const TEXT = {
     leaf: "leaf", parameter: "parameter", constant: "number", inner: "operation", output: "output",
     module: "closed module",
   },
-  hint: "Drag a leaf sideways to change its value (Shift: finer). Click a node for its chain rule.",
+  hints: {
+    open: "Click a module to open it.",
+    drag: "Drag a leaf sideways to change its value (Shift: finer).",
+    chain: "Click a node for its chain rule.",
+    step: "Click a node to go to its step.",
+    excerpt: (n) =>
+      `This page holds only what it shows of ${counted(n, "node")}: leaves cannot be moved.`,
+  },
 
   first: "First step",
   back: "One step back",
@@ -83,9 +90,6 @@ const TEXT = {
   handsBack: (to) => `to ${to}`,
   trained: (n) => counted(n, "parameter"),
   norm: "length of their gradient ",
-  hintFolded: "Click a module to open it.",
-  excerpt: (n) =>
-    `This page shows what its boxes hold of ${counted(n, "node")}: leaves cannot be moved.`,
 
   leaves: "Leaves",
   reset: "Reset",

@@ -1,5 +1,34 @@
 // Which views does a graph have, and how does one get from one to another? A path of open parts.
 
+/** The line below the picture: what the boxes of a view are, and what can be done with them. */
+class Caption {
+  constructor() {
+    this.legend = span("legend");
+    this.hint = span("hint");
+    this.part = element("p", { class: "caption" }, this.legend, this.hint);
+  }
+
+  update(view, hiding) {
+    if (this.view === view && this.hiding === hiding) return;
+    Object.assign(this, { view, hiding });
+    const kinds = new Set(view.seen.nodes.map(({ kind }) => kind));
+    const shown = Object.entries(TEXT.kinds).filter(([kind]) => kinds.has(kind));
+    this.legend.replaceChildren(...shown.map(([kind, text]) => span(`kind ${kind}`, text)));
+    setText(this.hint, this.hints(view, hiding).join(" "));
+  }
+
+  hints({ boxes = [], graph, seen }, hiding) {
+    const { open, drag, chain, step, excerpt } = TEXT.hints;
+    const nodes = !boxes.length || boxes.some(({ sums, kind }) => !sums && kind !== "constant");
+    return [
+      ...(boxes.some(({ opens }) => opens >= 0) ? [open] : []),
+      ...(seen.nodes.some(({ movable }) => movable) ? [drag] : []),
+      ...(nodes && !hiding ? [graph.excerpt ? step : chain] : []),
+      ...(graph.excerpt ? [excerpt(graph.excerpt)] : []),
+    ];
+  }
+}
+
 /** The views of a graph: with everything open, or with one part open; made when first shown. */
 class Views {
   constructor(graph, pictures, folds, show) {
@@ -10,9 +39,6 @@ class Views {
     this.groups = folds.groups.map((recorded) => new Group(graph, recorded));
     this.made = new Map();
     this.crumbs = element("nav", { class: "crumbs", "aria-label": TEXT.crumbs });
-    this.kinds = new Set([...graph.nodes, ...folds.groups].map(({ kind }) => kind));
-    this.hint = [folds.views.length ? TEXT.hintFolded : "",
-      graph.excerpt ? TEXT.excerpt(graph.excerpt) : TEXT.hint].filter(Boolean).join(" ");
   }
 
   /** View k; -1 is that with everything open. */

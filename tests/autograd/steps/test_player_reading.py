@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
+import nn
 from autograd import Value
-from autograd.steps import steps
+from autograd.steps import Steps, steps
+from autograd.text import number
 from tests.autograd.steps.player_page import Page, fill
 
 OpenPage = Callable[..., Page]
@@ -14,6 +17,63 @@ OpenPage = Callable[..., Page]
 def lines(browsed: Page, selector: str) -> list[str]:
     """The text of each such part that is seen, in one line."""
     return [" ".join(text.split()) for text in browsed.find(selector).all_inner_texts()]
+
+
+@cache
+def network(examples: int) -> Steps:
+    """Of one example all nodes are shown; of two it starts as layers; of 60 nothing is moved."""
+    nn.seed(1)
+    model = nn.MLP(2, [4, 1])
+    inputs = [[0.1 * i, 1.0 - 0.2 * i] for i in range(examples)]
+    return steps(nn.mse([model(x) for x in inputs], [1.0] * examples), model)
+
+
+# --- the line below the picture -------------------------------------------------------------------
+
+OPEN, DRAG = (
+    "Click a module to open it.",
+    "Drag a leaf sideways to change its value (Shift: finer).",
+)
+CHAIN, STEP = "Click a node for its chain rule.", "Click a node to go to its step."
+
+
+def test_the_caption_names_what_is_in_view_and_can_be_done(open_page: OpenPage) -> None:
+    browsed = open_page(network(2), at_start=False)
+    kinds, hint = browsed.find(".legend .kind"), browsed.find(".hint").first
+    assert kinds.all_inner_texts() == ["number", "output", "closed module"]
+    assert hint.inner_text() == f"{OPEN} {CHAIN}"
+    browsed.find(".crumb.all").click()
+    assert kinds.all_inner_texts() == ["parameter", "number", "operation", "output"]
+    assert hint.inner_text() == f"{DRAG} {CHAIN}"
+    browsed.find(".controls .button", has_text="Predict").click()
+    assert hint.inner_text() == DRAG  # there is no chain rule before all is predicted
+
+
+def test_the_caption_of_an_excerpt_offers_nothing_that_is_not_there(open_page: OpenPage) -> None:
+    shown = network(60)
+    browsed = open_page(shown, at_start=False)
+    hint = browsed.find(".hint").first.inner_text()
+    held = f"This page holds only what it shows of {len(shown.nodes):,} nodes"
+    assert hint == f"{OPEN} {STEP} {held}: leaves cannot be moved."
+
+
+def test_a_click_on_a_leaf_of_an_excerpt_leads_to_where_its_gradient_is_complete(
+    open_page: OpenPage,
+) -> None:
+    shown = network(60)
+    browsed = open_page(shown, at_start=False)
+    for box in ("layers.1", "neurons.0"):
+        browsed.find(f".stage .node[aria-label^='{box},']").dispatch_event("click")
+    weight = browsed.find(".stage .node.parameter").first
+    name = weight.locator(".head").text_content()
+    browsed.press("Home")
+    weight.dispatch_event("click")
+    gradient = number({shown.names[n]: g for n, g in shown.gradients.items()}[name])
+    assert any(line.endswith(f" = {gradient}") for line in lines(browsed, ".step .parent .value"))
+    assert weight.get_attribute("aria-label").endswith(f"grad {gradient}")
+
+
+# --- beyond an error ------------------------------------------------------------------------------
 
 
 def test_beyond_an_error_the_chain_rule_has_what_is_known(open_page: OpenPage) -> None:
