@@ -73,6 +73,17 @@ def test_a_click_on_a_leaf_of_an_excerpt_leads_to_where_its_gradient_is_complete
     assert weight.get_attribute("aria-label").endswith(f"grad {gradient}")
 
 
+# --- what there is of a plain number, and in a folded view ----------------------------------------
+
+
+def test_a_plain_number_has_no_gradient_rather_than_0(open_page: OpenPage) -> None:
+    browsed = open_page(steps(Value(3.0, "x") * 2))
+    browsed.find(".stage .node.constant").dispatch_event("click")
+    assert lines(browsed, ".chain") == ["Chain rule of 2 A plain number receives no gradient."]
+    browsed.find(".stage .node.leaf").dispatch_event("click")
+    assert lines(browsed, ".sum .equation")[0].endswith("= 2")
+
+
 # --- beyond an error ------------------------------------------------------------------------------
 
 
