@@ -31,11 +31,14 @@ class DescendView {
     this.picture = element("svg:svg", { role: "img", viewBox: "0 0 100 40",
       preserveAspectRatio: "none" }, this.line);
     this.falls = element("div", { class: "falls" }, this.ends[0], this.picture, this.ends[1]);
+    // That of the list is out of sight while a class watches, and where no leaf is in view.
+    this.reset = worded(TEXT.reset, actions.reset);
+    this.reset.title = TEXT.resetLeaves;
     const whom = descending(graph).map((i) => graph.name(i));
     const rule = whom.length ? TEXT.descend.rule(whom) : TEXT.descend.fixed;
     this.part = experiment(TEXT.descend.title, [
       element("label", {}, span("key", TEXT.descend.rate), " ", this.rate),
-      worded(TEXT.descend.action, () => this.run()),
+      worded(TEXT.descend.action, () => this.run()), this.reset,
     ], note(rule), this.result, this.falls);
   }
 
@@ -43,6 +46,7 @@ class DescendView {
   update(pass) {
     if (this.pass === pass) return;
     this.pass = pass;
+    enable(this.reset, pass.moved);
     this.history = [pass.values[this.graph.output]];
     this.say("");
     this.draw();

@@ -84,6 +84,19 @@ def test_a_plain_number_has_no_gradient_rather_than_0(open_page: OpenPage) -> No
     assert lines(browsed, ".sum .equation")[0].endswith("= 2")
 
 
+def test_steps_are_taken_back_where_no_leaf_is_listed(open_page: OpenPage) -> None:
+    browsed = open_page(network(2), at_start=False)
+    before = browsed.state()["data"]
+    assert browsed.find(".leaves").is_hidden()
+    browsed.find(".controls .button", has_text="Experiment").click()
+    reset = browsed.find(".experiment .button", has_text="Reset")
+    assert reset.get_attribute("aria-disabled") == "true"
+    browsed.find(".experiment .button", has_text="Take a step").click()
+    assert browsed.state()["data"] != before
+    reset.click()
+    assert browsed.state()["data"] == before
+
+
 # --- beyond an error ------------------------------------------------------------------------------
 
 
