@@ -236,7 +236,10 @@ class Explanation(NamedTuple):
         below = []
         for term in shown:
             numbers, result = term.in_numbers(style), LATEX.number(term.contribution, digits)
-            below.append(result if numbers == result else f"{numbers} = {result}")
+            alone = (
+                numbers == result or term.stop
+            )  # what passes nothing on gives 0, not the product
+            below.append(result if alone else f"{numbers} = {result}")
         if others:
             above.append(rf"\ldots \text{{({others:,} more)}}")
             below.append(LATEX.number(rest, digits))

@@ -445,3 +445,13 @@ def test_every_parameter_of_an_mlp_adds_up_as_it_is_shown(seed: int) -> None:
     passed = steps(loss)
     for node in passed.gradients:
         check(passed.explain(node))
+
+
+def test_a_path_that_passes_nothing_on_claims_no_product() -> None:
+    x = Value(0.5, label="x")
+    v = x + x
+    v.label = "v"
+    explanation = steps(v - v).explain(x)
+    assert explanation.total == 0
+    assert r"2 \cdot 1 = 0" not in explanation._repr_latex_()
+    check(explanation)

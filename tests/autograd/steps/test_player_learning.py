@@ -17,7 +17,7 @@ import nn
 from autograd import Value, grad
 from autograd.steps import Steps, steps
 from autograd.steps import page as pages
-from autograd.steps.player import SCRIPTS, read
+from autograd.steps.player import SCRIPTS, style
 from autograd.text import number
 from tests.autograd.steps.test_player_browser import Page, fill, made, named, script
 from tests.chromium import chromium
@@ -383,7 +383,7 @@ def lab(colour: str, kind: str) -> list[float]:
 
 @pytest.mark.parametrize("kind", BLIND)
 def test_the_two_signs_are_apart_for_every_kind_of_colour_vision(kind: str) -> None:
-    css = read("player.css")
+    css = style()
     positive, negative = (re.findall(rf"--{s}: (#\w{{6}})", css) for s in ("positive", "negative"))
     assert len(positive) == len(negative) == 2  # light and dark
     for pair in zip(positive, negative, strict=True):
