@@ -1033,9 +1033,9 @@ def test_a_notebook_changes_the_theme_live_whatever_the_system_prefers(
     open_page: Callable[..., Page], change: str, dark: bool
 ) -> None:
     browsed = open_page(made("fan-out"), media={"color_scheme": "light" if dark else "dark"})
-    assert is_dark(browsed) != dark
+    browsed.soon(lambda: is_dark(browsed) != dark)
     browsed.tab.evaluate(f"document.{change}")
-    assert is_dark(browsed) == dark
+    browsed.soon(lambda: is_dark(browsed) == dark)
 
 
 def test_with_reduced_motion_nothing_moves_and_playing_works(
