@@ -38,7 +38,7 @@ def player(path: Path) -> None:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
-        page = browser.new_page(viewport={"width": 1280, "height": 1000}, device_scale_factor=1)
+        page = browser.new_page(viewport={"width": 1280, "height": 720}, device_scale_factor=1)
         page.goto(f"file://{folder}/neuron.html")
         page.keyboard.press("Tab")
         page.keyboard.press("End")
