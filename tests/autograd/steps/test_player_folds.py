@@ -13,14 +13,9 @@ from autograd import Value
 from autograd.steps import Steps, folds, steps
 from autograd.steps import page as pages
 from autograd.text import number
-from tests.autograd.steps.player_page import Page
+from tests.autograd.steps.player_page import Page, named
 
 OpenPage = Callable[..., Page]
-
-
-def named(label: str, value: Value) -> Value:
-    value.label = label
-    return value
 
 
 @cache
