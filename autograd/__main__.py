@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from autograd import Value, draw, steps
 from autograd.steps import Steps
+from autograd.steps.chain_rule import Explanation
 from autograd.typed import PUBLIC, FormulaError, computed, number_named
 
 EXAMPLES = """\
@@ -81,11 +82,18 @@ def _show(options: argparse.Namespace) -> None:
     if options.table:
         print(passed.table())
     if explanation is not None:
-        print(*[""] * options.table, explanation, sep="\n")
+        print(*[""] * options.table, _for_the_shell(explanation), sep="\n")
     if options.out:
         _write(output, passed, options.out)
     elif not options.table and explanation is None:
         _open(passed)
+
+
+def _for_the_shell(explanation: Explanation) -> Explanation:
+    """The same, with what to type in a shell to go on to a use."""
+    uses = explanation.uses
+    names = [use.name for use in uses if use.upstream and use.name != explanation.output]
+    return explanation._replace(opening=f"--explain {names[0]}" if names else "")
 
 
 def _write(output: Value, passed: Steps, path: str) -> None:

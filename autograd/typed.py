@@ -146,7 +146,12 @@ class _Reader:
         token = self.tokens[self.next]
         reason = f"expected an operator or {sign} here, not {_called(token)}"
         if token.kind in ("number", "name") or token.text == "(":
-            reason += "; a product is written with *"
+            function = self.tokens[self.next - 1].text
+            reason += (
+                f": write {function}({token.text})"
+                if function in FUNCTIONS
+                else "; a product is written with *"
+            )
         self._wrong(reason)
 
     def statements(self) -> list[Statement]:

@@ -152,6 +152,7 @@ WRONG = [
     ("(x", "  ^", "expected an operator or )"),
     ("x)", " ^", "expected an operator or ;"),
     ("2x", " ^", "a product is written with *"),
+    ("1 + sin x", "        ^", "expected an operator or ; here, not x: write sin(x)"),
     ("x (2)", "^", "no function x"),
     ("(x)(x)", "   ^", "a product is written with *"),
     ("x // 2", "   ^", "not /"),
@@ -327,8 +328,11 @@ def test_a_picture_has_gradients_and_labels(shell, tmp_path):
 def test_table_and_explain_print_what_the_functions_give(shell):
     code, out, err = shell("--table", NEURON, "x=2", "--explain", "w", "w=-1.5", "b=3.5")
     assert (code, err) == (0, "")
-    assert out == f"{steps(loss()).table()}\n\n{explain(loss(), 'w')}\n"
-    assert shell(NEURON, *VALUES, "--explain", "w")[1] == f"{explain(loss(), 'w')}\n"
+    why = str(explain(loss(), "w")).replace('explain(output, "v1")', "--explain v1")
+    assert out == f"{steps(loss()).table()}\n\n{why}\n"
+    assert shell(NEURON, *VALUES, "--explain", "w")[1] == f"{why}\n"
+    assert why.endswith("next, the gradient of a use: --explain v1")
+    assert "next" not in shell(NEURON, *VALUES, "--explain", "v3")[1]  # its use is the output
 
 
 def test_without_arguments_it_prints_its_help(shell):
