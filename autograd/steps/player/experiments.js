@@ -78,7 +78,7 @@ class ExperimentsView {
     if (!on && !this.drawn) return; // as it nearly always is
     this.drawn = on;
     const largest = weigh(picture, now, on);
-    this.legend.replaceChildren(span("swatch positive", TEXT.weights.positive),
-      span("swatch negative", TEXT.weights.negative), TEXT.weights.widest(number(largest)));
+    this.legend.replaceChildren(span("swatch positive", TEXT.weights.positive), " ",
+      span("swatch negative", TEXT.weights.negative), " ", TEXT.weights.widest(number(largest)));
   }
 }

@@ -158,6 +158,7 @@ class Player {
       this.stop();
       return this.render();
     }
+    if (!this.last) return; // nothing to play
     const again = this.position === this.last;
     this.timer = setTimeout(() => this.tick(), PAUSE / this.speed / 2);
     this.go(again ? 0 : this.position);
@@ -259,6 +260,7 @@ class Player {
     this.experimentsView.update(this.pass, this.predictView.hiding);
     for (const name of ["first", "back"]) enable(buttons[name], position > 0);
     for (const name of ["next", "last"]) enable(buttons[name], position < last);
+    enable(buttons.play, last > 0);
     const toggle = this.timer ? "pause" : "play";
     if (buttons.play.title !== TEXT[toggle]) rename(buttons.play, toggle);
     setAttribute(slider, "max", String(last));
