@@ -45,6 +45,12 @@ class Group {
     this.given = computed.length ? computed : out;
   }
 
+  /** Whether several numbers leave the box. */
+  get several() {
+    const { norm, given } = this.recorded;
+    return norm === undefined ? this.given.length > 1 : Boolean(given) && given.values > 1;
+  }
+
   /** What the box takes and gives in a pass, and what it hands back: see summary.py. */
   sums(pass) {
     if (!this.known.has(pass)) {
@@ -292,7 +298,7 @@ function linesOf(graph, i) {
   return [[symbol, name].filter(Boolean).join("  ")];
 }
 
-const WIDER = 30; // how far several numbers begin to the left of one
+const WIDER = 36; // how far the least and the largest of several numbers begin to the left of one
 
 /** A picture that several views share, with the texts of one of them. */
 function lettered(svg, boxes, frames) {
@@ -304,7 +310,7 @@ function lettered(svg, boxes, frames) {
   };
   boxes.forEach(({ lines, sums }, b) => {
     for (const place of write(`n${b}`, lines)) {
-      if (sums) place.setAttribute("x", Number(place.getAttribute("x")) - WIDER);
+      if (sums && sums.several) place.setAttribute("x", Number(place.getAttribute("x")) - WIDER);
     }
   });
   frames.forEach((title, f) => write(`f${f}`, [title]));

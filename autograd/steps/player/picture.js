@@ -49,6 +49,7 @@ const numbersOf = (text) => text.split(/[\s,]+/).map(Number);
 const DIGIT = 6.2; // how wide one is in the drawing, in its units
 const SIGN = 3.6; // a point or a minus
 const GAP = 5; // between a word and its number
+const DEPTH = 4; // of the box of a closed module, which shows its side
 
 /** The graph as Graphviz drew it, its nodes and edges brought to life. */
 class Picture {
@@ -131,7 +132,8 @@ class Picture {
       key.textContent = k ? TEXT.grad : TEXT.data;
       const value = element("svg:text", { class: `number ${kind}`, x, y });
       text.replaceWith(key, value);
-      return cell(value, rightOf(group) - x - 3);
+      const side = node.kind === "module" ? DEPTH : 0;
+      return cell(value, rightOf(group) - side - x - 3);
     });
     for (const text of texts) text.classList.toggle("head", !numbers.includes(text));
     if (node.label && node.label !== node.name) group.append(element("svg:title", {}, node.label));

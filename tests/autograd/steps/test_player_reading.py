@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
+import pytest
+
 import nn
 from autograd import Value
 from autograd.steps import Steps, steps
@@ -95,6 +97,50 @@ def test_steps_are_taken_back_where_no_leaf_is_listed(open_page: OpenPage) -> No
     assert browsed.state()["data"] != before
     reset.click()
     assert browsed.state()["data"] == before
+
+
+@cache
+def gpt() -> Steps:
+    nn.seed(1)
+    model = nn.GPT(vocabulary=27, block_size=8, embedding=4, heads=2, layers=1)
+    return steps(nn.cross_entropy_with_logits(model([0, 5, 3]), [5, 3, 13]), model)
+
+
+SIDES = """return [...root.querySelectorAll('.stage .node.module')].map((box) => {
+    const { left, right } = box.querySelector('polyline').getBoundingClientRect();
+    const texts = [...box.querySelectorAll('.number, .key')];
+    const ends = texts.map((text) => text.getBoundingClientRect()).filter((end) => end.width);
+    return [Math.min(...ends.map((end) => end.left)) - left,
+        right - Math.max(...ends.map((end) => end.right))];
+});"""
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_numbers_stay_within_the_front_of_a_closed_module(open_page: OpenPage, large: bool) -> None:
+    browsed = open_page(gpt() if large else network(2), at_start=False)
+    sides = browsed.run(SIDES)  # some of them out of sight, where nothing is drawn
+    assert len(sides) == (9 if large else 3)
+    assert all(margin > 1 for pair in sides for margin in pair), sides
+
+
+def test_one_number_of_a_box_stands_further_to_the_right_than_several(open_page: OpenPage) -> None:
+    browsed = open_page(network(2), at_start=False)
+    first, second, loss = (left for left, _ in browsed.run(SIDES))
+    assert first == second < loss - 20
+
+
+@pytest.mark.parametrize("predict", [False, True])
+def test_play_is_offered_where_there_is_a_step_to_show(open_page: OpenPage, predict: bool) -> None:
+    x = Value(3.0, "x")
+    browsed = open_page(steps(x * x if predict else x), at_start=False)
+    play = browsed.find(".button.play, .button.pause")
+    if predict:
+        assert play.get_attribute("aria-disabled") == "false"
+        browsed.find(".controls .button", has_text="Predict").click()
+    assert play.get_attribute("aria-disabled") == "true"
+    browsed.focus()
+    browsed.press(" ")
+    assert not browsed.state()["playing"]
 
 
 # --- beyond an error ------------------------------------------------------------------------------
