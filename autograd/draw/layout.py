@@ -11,7 +11,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
@@ -39,7 +39,7 @@ def _laid_out(source: str, format: str) -> bytes:
     try:
         pygraphviz = import_module("pygraphviz")
     except ImportError:
-        return _laid_out_outside(source, format)
+        return outside(source, format)
     with _layout:
         _read_fonts(pygraphviz)
         arched = _with_arcs(pygraphviz, source)
@@ -62,6 +62,11 @@ def _laid_out_outside(source: str, format: str) -> bytes:
         said = bytes(error.stderr).decode(errors="replace").strip()
         raise RuntimeError(f"the system's Graphviz failed: {said}") from None
     return content
+
+
+# What makes a picture where pygraphviz is missing. Python in a browser can start no other program:
+# it sets a function of its own, which raises NotImplementedError for formats it does not know.
+outside: Callable[[str, str], bytes] = _laid_out_outside
 
 
 def _read_fonts(pygraphviz: Any) -> None:

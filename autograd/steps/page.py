@@ -163,8 +163,6 @@ def _image(folds: Folds) -> str:
     graph = _picture(folds, passed.gradients) if everything else folds.picture(folds.start)
     dpi = 96 * IMAGE_SCALE
     graph.graph_attr.update(dpi=f"{dpi:.0f}", size=f"{IMAGE_PIXELS / dpi},{IMAGE_PIXELS / dpi}")
-    png = render(graph.source, "png")
-    width = int.from_bytes(png[16:20], "big") / IMAGE_SCALE  # where every PNG file holds it
     leaves = [node for node in passed.gradients if not node.parents]
     named = [f"{passed.name(node)} {number(passed.gradients[node])}" for node in leaves]
     if len(named) > ALT_LEAVES:
@@ -174,6 +172,11 @@ def _image(folds: Folds) -> str:
         f"The graph of {output} after its backward pass: {len(passed.nodes)} nodes,"
         f" {output} = {result}. Gradients of the leaves: {', '.join(named)}."
     )
+    try:
+        png = render(graph.source, "png")
+    except NotImplementedError:  # see `layout.outside`
+        return f"<p>{escape(alt)}</p>"
+    width = int.from_bytes(png[16:20], "big") / IMAGE_SCALE  # where every PNG file holds it
     return image_of(png, alt, width)
 
 

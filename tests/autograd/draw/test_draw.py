@@ -17,7 +17,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from autograd import Primitive, Value, context, topological_order, where
-from autograd.draw import draw
+from autograd.draw import draw, layout
 from autograd.draw.graph import picture
 from autograd.draw.layout import render, standard_error_without
 from autograd.draw.names import full_names, kinds_of
@@ -697,6 +697,20 @@ def test_a_system_graphviz_that_fails_is_told(monkeypatch, tmp_path):
     without_pygraphviz(monkeypatch, tmp_path)
     with pytest.raises(RuntimeError, match="Graphviz failed: no such luck"):
         draw(example_graph()).svg()
+
+
+def test_a_program_may_set_what_lays_out_where_pygraphviz_is_missing(monkeypatch, tmp_path):
+    def outside(source, format):
+        asked.append(format)
+        return pygraphviz.AGraph(string=source).draw(format=format, prog="dot")
+
+    asked = []
+    monkeypatch.setattr(layout, "outside", outside)
+    expected = draw(example_graph()).svg()
+    assert not asked
+    without_pygraphviz(monkeypatch, tmp_path)
+    assert draw(example_graph()).svg() == expected
+    assert asked == ["svg"]
 
 
 def test_nothing_is_printed_by_a_fresh_process(tmp_path):

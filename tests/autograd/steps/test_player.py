@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autograd import Value, ops
+from autograd.draw import layout
 from autograd.steps import Steps, steps
 from autograd.steps import page as pages
 from autograd.steps.player import SCRIPTS, operations, read, style
@@ -149,6 +150,22 @@ def test_without_the_script_there_is_a_picture_of_the_finished_pass_and_its_desc
     assert png.startswith(b"\x89PNG\r\n\x1a\n")
     width = int.from_bytes(png[16:20], "big")
     assert width == pytest.approx(1.5 * float(str(image["width"])), abs=1)
+
+
+def test_where_no_png_can_be_made_the_description_stands_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def outside(source: str, format: str) -> bytes:
+        if format == "png":
+            raise NotImplementedError
+        return laid_out(source, format)
+
+    laid_out = layout._laid_out
+    monkeypatch.setattr(layout, "_laid_out", outside)
+    x = Value(3.0, label="x<")
+    html = pages.fragment(steps(x * x).passed)
+    assert "<img" not in html
+    assert "Gradients of the leaves: x&lt; 6.</p>" in html
 
 
 def test_the_picture_of_a_large_graph_is_not_larger_than_a_screen() -> None:

@@ -1,0 +1,152 @@
+"""How is the page made? As a folder of static files: python notebooks/site/build.py OUT [--api].
+
+The engine goes in as a wheel, on Pyodide and Graphviz's WebAssembly build, which come from npm at
+the versions below, into a cache of the user. With --api a reference made from the docstrings, by
+pdoc, goes into OUT/api. Serve the folder by any web server: python -m http.server -d OUT.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from base64 import b64encode
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+PACKAGES = {"pyodide": "314.0.7", "@viz-js/viz": "3.31.0"}  # from npm
+GRAPHVIZ = "graphviz==0.21"  # pure Python: it writes the texts that Graphviz lays out
+COPIED = ("index.html", "site.css", "site.js", "run.py")
+FROM_PYODIDE = ("pyodide.asm.wasm", "python_stdlib.zip")
+ENGINE = ("pyodide/pyodide.js", "pyodide/pyodide.asm.mjs", "@viz-js/viz/dist/viz-global.js")
+
+
+def build(out: Path, api: bool = False) -> None:
+    """Write the page into a folder, which is made if it is missing.
+
+    Raises FileNotFoundError where npm is missing, and CalledProcessError where it, pip or pdoc
+    fails.
+    """
+    modules = fetched() / "node_modules"
+    out.mkdir(parents=True, exist_ok=True)
+    for name in COPIED:
+        shutil.copy(HERE / name, out)
+    for name in FROM_PYODIDE:
+        shutil.copyfile(modules / "pyodide" / name, out / name)
+    lock = json.loads((modules / "pyodide/pyodide-lock.json").read_text(encoding="utf-8"))
+    lock["packages"] = {}  # none is there to be loaded, so none is recommended
+    (out / "pyodide-lock.json").write_text(json.dumps(lock), encoding="utf-8")
+    (out / "engine.js").write_text(engine(modules), encoding="utf-8")
+    (out / "frame.html").write_text(frame(), encoding="utf-8")
+    listed = examples((HERE / "examples.md").read_text(encoding="utf-8"))
+    (out / "examples.json").write_text(json.dumps(listed), encoding="utf-8")
+    about = {"wheels": wheels(out), "api": api}
+    (out / "build.json").write_text(json.dumps(about), encoding="utf-8")
+    if api:
+        command = [sys.executable, "-m", "pdoc", "--output-directory", str(out / "api")]
+        subprocess.run([*command, "autograd", "nn"], check=True, cwd=ROOT)
+
+
+def fetched() -> Path:
+    """The folder with the packages of npm: installed once, whole or not at all."""
+    npm = shutil.which("npm")
+    if npm is None:
+        raise FileNotFoundError("the page needs npm: apt-get install nodejs npm")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scalar-autograd"
+    folder = cache / f"site-{'-'.join(PACKAGES.values())}"
+    if not folder.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=cache, ignore_cleanup_errors=True) as made:
+            command = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]
+            packages = [f"{name}@{version}" for name, version in PACKAGES.items()]
+            subprocess.run([*command, f"{made}/whole", *packages], check=True, capture_output=True)
+            with suppress(OSError):  # another was faster
+                Path(made, "whole").rename(folder)
+    return folder
+
+
+def engine(modules: Path) -> str:
+    """The script of the worker.
+
+    It is no module: in a frame without an origin, Chromium starts no worker from a module. So
+    what only a module may have is taken out of Pyodide's.
+    """
+    sources = [(modules / name).read_text(encoding="utf-8") for name in ENGINE]
+    sources.append((HERE / "worker.js").read_text(encoding="utf-8"))
+    text = re.sub(r"^//# sourceMappingURL=.*", "", "\n".join(sources), flags=re.MULTILINE)
+    for what, instead in (("import.meta.url", "self.location.href"), ("export default", ";")):
+        if what not in text:
+            raise ValueError(f"this Pyodide has no {what}: is its worker still made like this?")
+        text = text.replace(what, instead)
+    return text
+
+
+def wheels(out: Path) -> list[str]:
+    """The names of the wheels, of this package and of graphviz, which are put into the folder."""
+    for old in out.glob("*.whl"):
+        old.unlink()
+    with TemporaryDirectory() as copy:  # building leaves files beside the sources
+        for name in ("autograd", "nn"):
+            unneeded = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, Path(copy, name), ignore=unneeded)
+        for name in ("pyproject.toml", "README.md", "LICENSE"):
+            shutil.copy(ROOT / name, copy)
+        command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir"]
+        subprocess.run([*command, str(out), copy, GRAPHVIZ], check=True)
+    return sorted(wheel.name for wheel in out.glob("*.whl"))
+
+
+def frame() -> str:
+    """The frame that runs code: its policy allows the script and the styles in it, and no more."""
+    sys.path.insert(0, str(ROOT))
+    from autograd.steps.player import SCRIPTS, read, style
+
+    own = (HERE / "frame.js").read_text(encoding="utf-8")
+    # In a block of its own, the frame's script may use any name.
+    script = "\n".join(["(() => {", '"use strict";', *map(read, SCRIPTS), "{", own, "}})();"])
+    ground = (HERE / "frame.css").read_text(encoding="utf-8")
+    policy = (
+        f"default-src 'none'; script-src {_hash(script)} 'wasm-unsafe-eval'; worker-src blob:;"
+        f" connect-src 'none'; style-src {_hash(ground)} {_hash(style())}; base-uri 'none';"
+        " form-action 'none'"
+    )
+    page = (HERE / "frame.html").read_text(encoding="utf-8")
+    for name, text in (("policy", policy), ("style", ground), ("script", script)):
+        page = page.replace(f"{{{name}}}", text, 1)
+    return page
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+
+
+def examples(text: str) -> list[dict[str, str | bool]]:
+    """The examples of a Markdown text: a heading, and the block of code that follows it.
+
+    An example whose heading ends in "(predict first)" is an exercise.
+    """
+    found = re.findall(r"^## (.+?)( \(predict first\))?\n.*?^```\w+\n(.*?)^```$", text, re.M | re.S)
+    return [
+        {"title": title + exercise, "text": code.rstrip(), "predict": bool(exercise)}
+        for title, exercise, code in found
+    ]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Make the page, as a folder of static files.")
+    parser.add_argument("out", type=Path, help="the folder")
+    parser.add_argument("--api", action="store_true", help="with the API reference, by pdoc")
+    options = parser.parse_args()
+    try:
+        build(options.out, options.api)
+    except (OSError, ValueError, subprocess.CalledProcessError) as error:
+        said = getattr(error, "stderr", None) or b""
+        sys.exit(f"{parser.prog}: {error}\n{said.decode(errors='replace')}".rstrip())

@@ -1,0 +1,156 @@
+"""What does the page do with the text in its box? It computes the text, and makes a player.
+
+This file runs in the browser, in the worker. Python code has to be written there as in a file of
+one's own. A bare formula is read by `autograd.typed`, which evaluates nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import linecache
+import traceback
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from autograd import Value, steps, topological_order
+from autograd.draw import layout
+from autograd.steps import Steps
+from autograd.typed import FormulaError, computed, number_named, read
+
+FILE = "code.py"  # what tracebacks call the code
+LONGEST = 50_000  # characters that are shown of what was printed
+
+
+def lay_out_with(render: Callable[[str, str], str]) -> None:
+    """Have pictures laid out by the page's function of a text and a format, which makes no PNG."""
+
+    def outside(source: str, format: str) -> bytes:
+        if format in ("png", "pdf"):
+            raise NotImplementedError(f"a browser draws as svg or dot, not as {format}")
+        return render(source, format).encode()
+
+    layout.outside = outside
+
+
+def run(text: str, predict: bool = False) -> str:
+    """The JSON of {printed, error, page} for a formula or Python code; "" where there is none.
+
+    With `predict` the page is an exercise.
+    """
+    printed = _Printed()
+    error = page = ""
+    try:
+        with redirect_stdout(printed), redirect_stderr(printed):
+            shown = _of_formula(text)
+            if shown is None:
+                shown = _of_code(text)
+        if shown is not None:
+            page = _page(shown, predict)
+    except FormulaError as problem:
+        error = str(problem)
+    except BaseException as problem:  # SystemExit and KeyboardInterrupt of the user's as well
+        error = _as_python_shows(problem)
+    return json.dumps({"printed": printed.getvalue(), "error": error, "page": page})
+
+
+class _Printed(io.StringIO):
+    """Keeps the beginning of what is printed: a loop that prints must not fill the memory."""
+
+    def write(self, text: str) -> int:
+        room = LONGEST - self.tell()
+        if room > 0:
+            super().write(text if len(text) <= room else text[:room] + "\n… and more")
+        return len(text)
+
+
+# --- a formula ------------------------------------------------------------------------------------
+
+
+def _of_formula(text: str) -> Value | None:
+    """The Value of a formula, whose lines and parts end alike; None for what is Python code."""
+    parts = [part.strip() for line in text.splitlines() for part in line.split(";")]
+    parts = [part for part in parts if part]
+    formula = "; ".join(parts)
+    try:
+        read(formula)
+    except FormulaError:
+        if "\n" in text.strip() or _is_python(text):
+            return None
+        raise
+    numbers: dict[str, float] = {}
+    rest = []
+    for part in parts:
+        try:
+            name, number = number_named(part)
+        except FormulaError:
+            name = ""
+        if name and name not in numbers:
+            numbers[name] = number
+        else:
+            rest.append(part)
+    return computed("; ".join(rest), numbers) if rest else computed(formula, {})
+
+
+def _is_python(text: str) -> bool:
+    try:
+        ast.parse(text)
+    except SyntaxError:
+        return False
+    return True
+
+
+# --- Python code ----------------------------------------------------------------------------------
+
+
+def _of_code(text: str) -> Value | Steps | None:
+    """What the code ends with, if it is a Value or steps; else the newest Value of its variables.
+
+    A variable gives its name to its Value, if that has no label.
+    """
+    linecache.cache[FILE] = (len(text), None, text.splitlines(keepends=True), FILE)
+    tree = ast.parse(text, FILE)
+    ending = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    variables: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(tree, FILE, "exec"), variables)
+    last = None
+    if isinstance(ending, ast.Expr):
+        last = eval(compile(ast.Expression(ending.value), FILE, "eval"), variables)
+    for name, value in variables.items():
+        if isinstance(value, Value) and not value.label:
+            value.label = name
+    if isinstance(last, Value | Steps):
+        return last
+    if last is not None:
+        print(repr(last))
+    values = [value for value in variables.values() if isinstance(value, Value) and value.parents]
+    return topological_order(*values)[-1] if values else None
+
+
+def _page(shown: Value | Steps, predict: bool) -> str:
+    passed = shown if isinstance(shown, Steps) else steps(shown)
+    path = Path("player.html")
+    passed.save(path, predict)
+    return path.read_text(encoding="utf-8")
+
+
+def _as_python_shows(problem: BaseException) -> str:
+    """The traceback, with the lines of the user's code only."""
+    told = traceback.TracebackException.from_exception(problem)
+    seen: list[traceback.TracebackException] = []
+    following = [told]
+    while following:
+        each = following.pop()
+        seen.append(each)
+        following += [
+            other
+            for other in (each.__cause__, each.__context__, *(each.exceptions or ()))
+            if other is not None and other not in seen
+        ]
+        own = [frame for frame in each.stack if frame.filename == FILE]
+        each.stack = traceback.StackSummary.from_list(own)
+    shown = told.format() if told.stack else told.format_exception_only()
+    return "".join(shown).rstrip()

