@@ -199,8 +199,7 @@ class Jitted(Generic[P, R]):
             return self._eager(call, Watch(self._things(call)).values)
         if self._recordings >= _TOO_MANY:
             return self._eager(call, Watch(self._things(call)).values)
-        self._recordings += 1
-        if self._recordings == _TOO_MANY:
+        if self._recordings == _TOO_MANY - 1:
             why = (
                 f"because {changed} changes from call to call: pass that as an argument"
                 if changed
@@ -270,10 +269,11 @@ class Jitted(Generic[P, R]):
                 programs.append(program)
                 del programs[:-_TOO_MANY]
                 self._all.add(program)
-            return as_replayed(returned, tracer.start)
+            result = as_replayed(returned, tracer.start)
+            self._recordings += 1  # whoever gets an error is told why there is no program
+            return result
         except BaseException as error:
             tracer.undo()
-            self._recordings -= 1  # whoever gets an error is told why there is no program
             if isinstance(error, TraceError):
                 watch.put_back()
             elif isinstance(error, Exception) and tracer.refusals:

@@ -22,7 +22,7 @@ import time
 import tracemalloc
 from array import array
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -240,6 +240,24 @@ def test_after_an_interrupt_at_any_instant_the_state_is_of_one_call(
         calm()
         signal.signal(signal.SIGALRM, previous)
     running.assert_replays()
+
+
+def test_a_function_is_recorded_however_often_its_recording_was_interrupted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(things: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
+    square = jit(lambda x: Value(1.0) * x * x)
+    square(1.0)
+    with monkeypatch.context() as patched:
+        patched.setattr("autograd.jit.jitted.Effects", interrupted)
+        for _ in range(40):
+            with pytest.raises(KeyboardInterrupt):
+                square(2.0)
+    square(3.0)
+    assert square(4.0).data == 16.0
+    assert replays(square) == 1
 
 
 class Instants:
