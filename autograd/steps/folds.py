@@ -257,12 +257,12 @@ class Folds:
         members = [self._bundled.members[k] for k in box.bundles]
         if box.module is not None:
             lines = [clipped(text) for text in called(box.module, self.passed.model) if text]
-            kinds = self.passed.kinds
-            parameters = sum(kinds[b[0]] == "parameter" and len(b) for b in members)
-            return [
-                *lines,
-                counted(parameters, "parameter") if parameters else counted(size, "node"),
-            ]
+            parameters = sum(self.passed.kinds[b[0]] == "parameter" and len(b) for b in members)
+            if not parameters:
+                return [*lines, counted(size, "node")]
+            # An Embedding's rows, say, of tokens that do not occur make no node.
+            held = len([*getattr(box.module.owner, "parameters", list)()])
+            return [*lines, counted(parameters, "parameter") + " used" * (parameters < held)]
         if box.kind == "inner":
             return ["arithmetic", counted(size, "node")]
         if box.kind == "constant":

@@ -113,6 +113,14 @@ def test_a_box_says_what_it_is_and_what_it_holds() -> None:
     assert groups["2 leaves",]["kind"] == "leaf"
 
 
+def test_a_box_tells_parameters_that_are_used_from_those_of_its_name() -> None:
+    said = [group["lines"] for group in content(language_model())["folds"]["groups"]]
+    assert ["token", "Embedding(5 → 4)", "12 parameters used"] in said  # of 3 tokens of 5
+    (model,) = (lines for lines in said if lines[0].startswith("GPT("))
+    held = int(model[0].removeprefix("GPT(").split()[0])
+    assert model[1] == f"{held - 2 * 4 - 4} parameters used"  # and of 3 positions of 4
+
+
 def test_labels_are_texts_in_boxes_too() -> None:
     neuron = nn.Neuron(1)
     neuron.w[0].label = hostile = '"><img src=x onerror=alert(1)></script>'
