@@ -71,14 +71,15 @@ class ExperimentsView {
     for (const view of this.views) view.update(pass);
   }
 
-  /** Draw the edges of the picture as they are wanted. */
-  mark(picture, now, hidden) {
+  /** Draw the edges of the picture, which may be one of boxes, as they are wanted. */
+  mark(picture, now, hidden, folded) {
     const on = this.weighed && !hidden;
     this.legend.hidden = !on;
     if (!on && !this.drawn) return; // as it nearly always is
     this.drawn = on;
     const largest = weigh(picture, now, on);
     this.legend.replaceChildren(span("swatch positive", TEXT.weights.positive), " ",
-      span("swatch negative", TEXT.weights.negative), " ", TEXT.weights.widest(number(largest)));
+      span("swatch negative", TEXT.weights.negative), " ", TEXT.weights.widest(number(largest)),
+      ...(folded ? [element("br"), TEXT.weights.several] : []));
   }
 }

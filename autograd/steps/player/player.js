@@ -38,7 +38,8 @@ class Player {
       render: () => this.render(),
       mark: (now) => {
         this.predictView.mark(this.picture);
-        this.experimentsView.mark(this.picture, now, this.predictView.hiding);
+        const folded = this.view !== this.views.whole;
+        this.experimentsView.mark(this.picture, now, this.predictView.hiding, folded);
       },
     };
     this.picture = new Picture(this.boxActions(actions));

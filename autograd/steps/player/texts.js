@@ -132,6 +132,7 @@ const TEXT = {
     positive: "above 0",
     negative: "below 0",
     widest: (largest) => `widest: ${largest} in size`,
+    several: "An edge that carries several numbers stays thin.",
   },
 
   predict: {

@@ -143,6 +143,18 @@ def test_play_is_offered_where_there_is_a_step_to_show(open_page: OpenPage, pred
     assert not browsed.state()["playing"]
 
 
+def test_weighed_edges_of_several_numbers_are_told_from_those_of_0(open_page: OpenPage) -> None:
+    browsed = open_page(network(2), at_start=False)
+    browsed.find(".controls .button", has_text="Experiment").click()
+    browsed.find(".experiment .button", has_text="Edges by contribution").click()
+    (legend,) = lines(browsed, ".experiment > .note:visible:has(.swatch)")
+    assert legend.startswith("above 0 below 0 widest: ")
+    assert legend.endswith(" in size An edge that carries several numbers stays thin.")
+    browsed.find(".crumb.all").click()
+    (legend,) = lines(browsed, ".experiment > .note:visible:has(.swatch)")
+    assert legend.endswith(" in size")
+
+
 # --- beyond an error ------------------------------------------------------------------------------
 
 
