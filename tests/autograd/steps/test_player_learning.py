@@ -173,7 +173,7 @@ def descend(browsed: Page, rate: float, times: int = 1) -> Any:
     part = experiment(browsed, "Gradient descent")
     part.locator("input").fill(str(rate))
     for _ in range(times):
-        part.locator("button").click()
+        part.locator("button").first.click()
     return part
 
 
@@ -772,7 +772,7 @@ def test_on_a_phone_both_work_by_touch_and_nothing_is_cut_off(
     browsed = open_page(made("fan-out"), PHONE, touch=True)
     browsed.find("button", has_text="Experiment").tap()
     for title in ("Gradient descent", "Contributions", "Nudge a leaf"):
-        experiment(browsed, title).locator("button").tap()
+        experiment(browsed, title).locator("button").first.tap()
     assert experiment(browsed, "Nudge a leaf").locator("p").count() == 3
     check_widths(browsed, ".experiments")
     browsed.find("button", has_text="Predict").tap()
