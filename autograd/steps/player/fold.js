@@ -298,7 +298,7 @@ function linesOf(graph, i) {
   return [[symbol, name].filter(Boolean).join("  ")];
 }
 
-const WIDER = 36; // how far the least and the largest of several numbers begin to the left of one
+const WIDER = 33; // how far the least and the largest of several numbers begin to the left of one
 
 /** A picture that several views share, with the texts of one of them. */
 function lettered(svg, boxes, frames) {

@@ -49,6 +49,7 @@ const numbersOf = (text) => text.split(/[\s,]+/).map(Number);
 const DIGIT = 6.2; // how wide one is in the drawing, in its units
 const SIGN = 3.6; // a point or a minus
 const GAP = 5; // between a word and its number
+const LEFT = 3; // so far the gap is left of the middle: a number is longer than a word
 const DEPTH = 4; // of the box of a closed module, which shows its side
 
 /** The graph as Graphviz drew it, its nodes and edges brought to life. */
@@ -127,13 +128,13 @@ class Picture {
       const kind = k ? "gradient" : "data";
       const [middle, y] = ["x", "y"].map((name) => Number(text.getAttribute(name)));
       // The word stays where it is while its number changes: that is calmer, and half the work.
-      const [x, end] = [middle - GAP / 2, middle - 1.5 * GAP];
+      const [x, end] = [middle - LEFT - GAP / 2, middle - LEFT - 1.5 * GAP];
       const key = element("svg:text", { class: "key", x: end, y, "text-anchor": "end" });
       key.textContent = k ? TEXT.grad : TEXT.data;
       const value = element("svg:text", { class: `number ${kind}`, x, y });
       text.replaceWith(key, value);
       const side = node.kind === "module" ? DEPTH : 0;
-      return cell(value, rightOf(group) - side - x - 3);
+      return cell(value, rightOf(group) - side - x - 4);
     });
     for (const text of texts) text.classList.toggle("head", !numbers.includes(text));
     if (node.label && node.label !== node.name) group.append(element("svg:title", {}, node.label));

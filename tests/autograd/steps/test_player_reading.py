@@ -123,6 +123,17 @@ def test_numbers_stay_within_the_front_of_a_closed_module(open_page: OpenPage, l
     assert all(margin > 1 for pair in sides for margin in pair), sides
 
 
+def test_a_small_gradient_does_not_touch_the_outline_of_its_box(open_page: OpenPage) -> None:
+    browsed = open_page(steps(Value(0.5, "x") * -0.006232), at_start=False)
+    assert browsed.node(0).get_attribute("aria-label").endswith("grad -0.006232")
+    left, right = browsed.run("""const box = root.querySelector('.stage .node.leaf');
+        const outline = box.querySelector('polygon').getBoundingClientRect();
+        const word = box.querySelectorAll('.key')[1].getBoundingClientRect();
+        const number = box.querySelector('.gradient').getBoundingClientRect();
+        return [word.left - outline.left, outline.right - number.right];""")
+    assert right > left / 4 > 0
+
+
 def test_one_number_of_a_box_stands_further_to_the_right_than_several(open_page: OpenPage) -> None:
     browsed = open_page(network(2), at_start=False)
     first, second, loss = (left for left, _ in browsed.run(SIDES))
