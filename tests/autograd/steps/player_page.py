@@ -57,6 +57,7 @@ class Page:
         html = content if isinstance(content, str) else saved(content)
         file = self.folder / "page.html"
         file.write_text(html, encoding="utf-8")
+        self.tab.bring_to_front()  # a browser draws once a second what lies behind
         self.tab.goto(file.as_uri())
         return self
 
