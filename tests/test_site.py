@@ -266,7 +266,8 @@ def opened(folder: Path) -> Iterator[Site]:
         context = browser.new_context(viewport={"width": 1200, "height": 900})
         site = Site(context.new_page(), address)
         site.open()
-        site.wait()
+        # The page's own example has run: before that the button says Run as well.
+        site.tab.locator("#status", has_text="Done in").wait_for(timeout=PATIENCE)
         yield site
         context.close()
 
