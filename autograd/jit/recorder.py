@@ -12,7 +12,7 @@ from autograd.jit.derive import note_backward, note_grad
 from autograd.jit.recorded import plain
 from autograd.jit.tracer import Tracer
 from autograd.primitive import Primitive, operands_of
-from autograd.sums import is_foldable
+from autograd.sums import WIDE, is_foldable
 from autograd.sweep import sweep_floats, write_gradients
 from autograd.value import Value, as_constant, as_float
 
@@ -55,7 +55,8 @@ class Recorder(Interpreter):
         """The sum of the engine, and its node."""
         if not is_foldable(weights, inputs, start):  # constants are made here, and have nodes
             weights, inputs = list(map(as_constant, weights)), list(map(as_constant, inputs))
-        if not weights or not isinstance(start, Value | None):
+        is_narrow = self.engine is EAGER and len(weights) < WIDE  # made by the operators
+        if not weights or is_narrow or not isinstance(start, Value | None):
             return super().weighted_sum(context, weights, inputs, start)
         node = self.tracer.note_sum(weights, inputs, start)
         outside = self._outside(context)

@@ -258,7 +258,7 @@ def _penalty(ws: list[Value], xs: list[float], start: Value | None) -> Any:
 
 
 @pytest.mark.parametrize("has_start", [False, True])
-@pytest.mark.parametrize("size", [WIDE, 20])
+@pytest.mark.parametrize("size", [3, WIDE, 20])  # a narrow sum is what the operators make
 @pytest.mark.parametrize("function", [_looked_into, _looked_into_after_a_pass, _hessian, _penalty])
 def test_weighted_sums_whose_parts_take_part(function: Any, size: int, has_start: bool) -> None:
     def make() -> tuple[Callable[..., Any], Any]:
