@@ -67,7 +67,7 @@ class NumpyCode:
             if primitive is SUM:
                 products = memory[operands[0]] * memory[operands[1]]
                 memory[out] = (
-                    np.add.reduce(products, axis=0)
+                    np.add.reduce(products, axis=0, initial=-0.0)
                     if products.shape[1] >= _ROW_BY_ROW
                     else np.cumsum(products, axis=0)[-1]
                 )

@@ -303,6 +303,14 @@ def test_the_sign_of_a_zero_is_kept() -> None:
     same(lambda: (function, []), *zeros, replayed=True)
 
 
+def test_sums_that_are_computed_side_by_side_keep_the_sign_of_a_zero() -> None:
+    def function(zero: float) -> Any:
+        rows = [[Value(zero * (row + k)) for k in range(1, 8)] for row in range(12)]
+        return [weighted_sum(row, [Value(-1.0)] * 7) for row in rows]
+
+    same(lambda: (function, []), (1.0,), (0.0,), (-0.0,), (2.0,), (0.0,), replayed=True)
+
+
 def test_gradients_that_are_zero_change_nothing() -> None:
     """Eagerly a node whose gradient is 0 passes nothing on; replayed, it passes on zeros."""
 
