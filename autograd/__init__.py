@@ -10,6 +10,8 @@
 
 import sys
 from importlib import import_module
+from importlib.util import find_spec
+from os.path import dirname, exists, join
 from typing import TYPE_CHECKING, Any
 
 from autograd import eager as eager  # gives operators their interpreter
@@ -47,6 +49,8 @@ __all__ = [
     "topological_order",
     "where",
 ]
+if not TYPE_CHECKING and find_spec("numpy") is None:
+    __all__.remove("jit")  # `from autograd import *` gives what works
 
 
 class _OtherLibrary:
@@ -77,6 +81,22 @@ class _OtherLibrary:
 
 if not any(getattr(finder, "__module__", "") == __name__ for finder in sys.meta_path):
     sys.meta_path.append(_OtherLibrary)  # once, though the module is reloaded
+
+
+def _refuse_other_library() -> None:
+    """Raise ImportError where HIPS's autograd is installed, too.
+
+    Its files are then among those of this package, or one of the two is hidden.
+    """
+    for folder in (dirname(dirname(__file__)), *sys.path):
+        if exists(join(folder, "autograd", "tracer.py")):
+            raise ImportError(
+                f"the autograd of HIPS is installed, too, in {folder}, and both libraries have this"
+                " name: install scalar-autograd in an environment of its own, a new one"
+            )
+
+
+_refuse_other_library()
 
 
 def __getattr__(name: str) -> Any:

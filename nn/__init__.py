@@ -9,6 +9,14 @@
 >>> loss.backward()
 """
 
+import autograd as _engine
+
+if not hasattr(_engine, "Value"):
+    raise ImportError(
+        "the package autograd that is found here is not that of scalar-autograd; HIPS's library has"
+        " the same name: install scalar-autograd in an environment of its own, a new one"
+    )
+
 from nn import data, plot, text
 from nn.activations import (
     elu,

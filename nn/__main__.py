@@ -7,9 +7,11 @@ import io
 import math
 import sys
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from autograd.extras import to_install
 from autograd.text import shown
 from nn.activations import ACTIVATIONS
 from nn.rules import OPTIMIZERS
@@ -36,6 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out = Path(options.out or Path("runs") / options.task)
     given = {key: value for key in VALID if (value := getattr(options, key)) is not None}
     _refuse_stray(parser, options, given)
+    if options.jit is None:
+        options.jit = find_spec("numpy") is not None
+        if not options.jit and options.generate is None:
+            print(f"no NumPy, so each step runs in Python; to replay them: {to_install('jit')}")
     try:
         if options.generate is not None:
             return write_text(out, options)
@@ -106,8 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--jit",
         action=argparse.BooleanOptionalAction,
-        default=True,
-        help="record a training step and replay it (default), or run each in Python",
+        help="record a training step and replay it (default, with NumPy), or run each in Python",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser

@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from autograd.extras import to_install
 from nn import rng
 
 
@@ -161,7 +162,7 @@ def _from_scikit_learn(name: str) -> Dataset:
         from sklearn import datasets
     except ImportError:
         raise ImportError(
-            f"the {name} data come with scikit-learn: pip install 'scalar-autograd[train]'"
+            f"the {name} data come with scikit-learn: {to_install('train')}"
         ) from None
     bunch = getattr(datasets, f"load_{name}")()
     inputs = [[float(x) for x in row] for row in bunch.data]

@@ -383,7 +383,8 @@ def _reader(kind: type) -> Callable[[Any], _Held] | None:
     # Only built-in iterators: files and the like are iterators too, but hold no Values.
     if kind is chain or (kind.__module__ == "builtins" and issubclass(kind, Iterator)):
         return _read_iterator
-    if "numpy" in sys.modules and issubclass(kind, sys.modules["numpy"].ndarray):
+    numpy = sys.modules.get("numpy")
+    if numpy and issubclass(kind, numpy.ndarray):
         return _read_array
     if dataclasses.is_dataclass(kind):
         return _read_dataclass

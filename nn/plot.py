@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from autograd import Value, grad, no_grad
+from autograd.extras import to_install
 from autograd.files import write_bytes
 from nn.activations import Elementwise, gelu, relu, sigmoid, silu, softplus, tanh
 from nn.checkpoint import History
@@ -93,6 +94,7 @@ def decision_boundary(
     if len(inputs) != len(data[1]):
         raise ValueError(f"{len(inputs)} inputs, but {len(data[1])} targets")
     xs, ys = (_grid([row[k] for row in inputs], resolution) for k in (0, 1))
+    require_matplotlib()  # and so NumPy, before the predictions
     training = model.training
     model.eval()
     try:
@@ -239,9 +241,7 @@ def require_matplotlib() -> type[Figure]:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise ImportError(
-            "pictures need matplotlib: pip install 'scalar-autograd[train]'"
-        ) from None
+        raise ImportError(f"plots need matplotlib: {to_install('train')}") from None
     return Figure
 
 

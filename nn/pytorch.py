@@ -10,6 +10,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from autograd import Value
+from autograd.extras import to_install
 from autograd.files import write_bytes
 from nn.module import Module
 
@@ -100,7 +101,7 @@ def require_torch() -> Any:
     try:
         import torch
     except ImportError:
-        raise ImportError("PyTorch is missing: pip install 'scalar-autograd[torch]'") from None
+        raise ImportError(f"PyTorch is missing: {to_install('torch')}") from None
     return torch
 
 

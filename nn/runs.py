@@ -8,8 +8,9 @@ import reprlib
 import shlex
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nn import data as datasets
 from nn import plot, pytorch
@@ -25,6 +26,9 @@ from nn.rules import OPTIMIZERS
 from nn.tasks import GPT_SETTINGS, SETTINGS, TASKS, VALID
 from nn.train import fit, l2
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 def run(name: str, out: Path, options: argparse.Namespace, given: dict[str, Any]) -> int:
     """Train on a task and write the results to the folder `out`.
@@ -36,7 +40,6 @@ def run(name: str, out: Path, options: argparse.Namespace, given: dict[str, Any]
     checkpoint = out / "checkpoint.json"
     kept = kept_settings(checkpoint, name, given) if options.resume else task.settings
     settings = {**SETTINGS, **kept, **given}
-    plot.require_matplotlib()
     require_exportable(options.export)
     make_writable(out)
 
@@ -104,9 +107,10 @@ def _write_results(
         "held_out_accuracy": history.held_out_accuracy,
     }
     write_json(out / "history.json", content)
-    plot.save(plot.loss_curve(history), out / "loss.png")
+    plots = {"loss.png": lambda: plot.loss_curve(history)}
     if len(examples.inputs[0]) == 2:
-        plot.save(plot.decision_boundary(model, examples), out / "decision_boundary.png")
+        plots["decision_boundary.png"] = lambda: plot.decision_boundary(model, examples)
+    save_plots(out, plots)
 
 
 # --- what all tasks share -------------------------------------------------------------------------
@@ -149,6 +153,17 @@ def make_writable(out: Path) -> None:
             pass
     except OSError as error:
         raise OSError(f"cannot write to {out}: {error.strerror}") from None
+
+
+def save_plots(out: Path, plots: dict[str, Callable[[], Figure]]) -> None:
+    """Write plots by their file names. Where matplotlib is missing, say so instead."""
+    try:
+        plot.require_matplotlib()
+    except ImportError as error:
+        print(f"not drawn: {', '.join(plots)}; {error}")
+        return
+    for name, made in plots.items():
+        plot.save(made(), out / name)
 
 
 def require_exportable(path: str | None) -> None:

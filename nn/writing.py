@@ -22,6 +22,7 @@ from nn.runs import (
     make_writable,
     print_folder,
     require_exportable,
+    save_plots,
 )
 from nn.schedules import linear_decay
 from nn.tasks import GPT_SETTINGS
@@ -43,7 +44,6 @@ def learn_text(out: Path, options: argparse.Namespace, given: dict[str, Any]) ->
     checkpoint = out / "checkpoint.json"
     kept = kept_settings(checkpoint, "gpt", given) if options.resume else {}
     settings = {**GPT_SETTINGS, **kept, **given}
-    plot.require_matplotlib()
     documents = text.read(settings["text"]) if settings["text"] else text.elements()
     require_exportable(options.export)
     make_writable(out)
@@ -129,7 +129,7 @@ def _write_results(
         "held_out_loss": history.held_out_loss,
     }
     write_json(out / "history.json", content)
-    plot.save(plot.loss_curve(history, steps=REPORT), out / "loss.png")
+    save_plots(out, {"loss.png": lambda: plot.loss_curve(history, steps=REPORT)})
 
 
 def write_text(out: Path, options: argparse.Namespace) -> int:

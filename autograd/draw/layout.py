@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
+from autograd.extras import to_install
+
 FAR = "far"  # the attribute of edges that are drawn as arcs
 
 _layout = threading.Lock()  # Graphviz lays out one graph at a time
@@ -56,7 +58,7 @@ def _laid_out_outside(source: str, format: str) -> bytes:
         content: bytes = graphviz.Source(source, engine="dot").pipe(format, quiet=True)
     except graphviz.ExecutableNotFound:
         raise RuntimeError(
-            'a drawing needs Graphviz, which comes with: pip install "pygraphviz>=2"'
+            f"a drawing needs Graphviz: {to_install('draw')}, or the system's program dot"
         ) from None
     except graphviz.CalledProcessError as error:
         said = bytes(error.stderr).decode(errors="replace").strip()

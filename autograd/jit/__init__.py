@@ -45,6 +45,13 @@ import sys
 from types import ModuleType
 from typing import Any
 
+try:
+    import numpy as numpy
+except ModuleNotFoundError:
+    from autograd.extras import to_install
+
+    raise ImportError(f"jit computes with NumPy: {to_install('jit')}") from None
+
 from autograd.jit.jitted import Jitted, jit
 from autograd.jit.program import Program
 from autograd.jit.refusal import TraceError

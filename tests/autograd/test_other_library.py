@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -65,3 +68,43 @@ def test_there_are_no_such_modules_and_attributes() -> None:
     assert not hasattr(autograd, "numpy")
     for name in found:
         importlib.import_module(f"autograd.{name}")
+
+
+def printed_error(code: str, *folders: Path) -> str:
+    """The last line of what a program prints that fails, with folders at the front of its path."""
+    paths = os.pathsep.join(map(str, folders))
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": paths},
+        cwd=folders[0],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    return done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("code", ["import autograd", "from autograd import Value", "import nn"])
+def test_the_other_library_beside_this_one_is_told(code: str, tmp_path: Path) -> None:
+    (tmp_path / "autograd").mkdir()
+    (tmp_path / "autograd/tracer.py").touch()
+    error = printed_error(code, Path(autograd.__file__).parents[1], tmp_path)
+    assert error.startswith(f"ImportError: the autograd of HIPS is installed, too, in {tmp_path}")
+    assert "install scalar-autograd in an environment of its own, a new one" in error
+
+
+def test_files_of_the_other_library_among_those_of_this_one_are_told(tmp_path: Path) -> None:
+    package = Path(autograd.__file__).parent
+    shutil.copytree(package, tmp_path / "autograd", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "autograd/tracer.py").touch()
+    error = printed_error("import autograd", tmp_path)
+    assert error.startswith(f"ImportError: the autograd of HIPS is installed, too, in {tmp_path}")
+
+
+def test_nn_with_another_autograd_says_so(tmp_path: Path) -> None:
+    """Where the other library was installed last, or found first."""
+    (tmp_path / "autograd").mkdir()
+    (tmp_path / "autograd/__init__.py").touch()
+    error = printed_error("import nn", tmp_path, Path(autograd.__file__).parents[1])
+    assert error.startswith("ImportError: the package autograd that is found here is not that of")
+    assert "an environment of its own, a new one" in error

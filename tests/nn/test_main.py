@@ -491,17 +491,47 @@ def test_a_run_that_diverges_keeps_its_last_good_state_and_the_results_of_the_ru
     assert kept["position"]["steps"] == 1
 
 
-@pytest.mark.parametrize(
-    ("task", "modules"),
-    [("iris", ["sklearn"]), ("moons", ["matplotlib", "matplotlib.figure"])],
-    ids=["scikit-learn", "matplotlib"],
-)
-def test_a_missing_extra_is_one_line_that_names_it(task, modules, tmp_path, monkeypatch, capsys):
-    for module in modules:
-        monkeypatch.setitem(sys.modules, module, None)
-    assert main([task, "--epochs", "1", *SMALL, "--out", str(tmp_path)]) == 1
+def test_data_of_a_missing_extra_are_one_line_that_names_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    assert main(["iris", "--epochs", "1", *SMALL, "--out", str(tmp_path)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert "scalar-autograd[train]" in line
+    assert "the iris data come with scikit-learn: pip install" in line
+    assert "(the extra train)" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "plots"),
+    [
+        (["xor", "--epochs", "1", *SMALL], "loss.png, decision_boundary.png"),
+        (["gpt", "--steps", "1", "--embedding", "4", "--heads", "1", "--quiet"], "loss.png"),
+    ],
+    ids=["xor", "gpt"],
+)
+def test_a_run_without_matplotlib_trains_and_says_what_is_not_drawn(
+    arguments, plots, tmp_path, monkeypatch, capsys
+):
+    for module in ("matplotlib", "matplotlib.figure"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert main([*arguments, "--out", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert f"not drawn: {plots}; plots need matplotlib: pip install" in out
+    assert "(the extra train)" in out
+    found = {path.name for path in tmp_path.iterdir()}
+    assert found == {"model.json", "history.json", "checkpoint.json"}
+
+
+def test_a_run_without_numpy_is_eager_and_ends_alike(tmp_path, monkeypatch, capsys):
+    arguments = ["xor", "--epochs", "3", *SMALL, "--out"]
+    assert main([*arguments, str(tmp_path / "jit")]) == 0
+    assert "no NumPy" not in capsys.readouterr().out
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    monkeypatch.setattr(runs, "save_plots", lambda out, plots: None)  # matplotlib needs NumPy
+    assert main([*arguments, str(tmp_path / "eager")]) == 0
+    out = capsys.readouterr().out
+    assert "no NumPy, so each step runs in Python" in out
+    assert "(the extra jit)" in out
+    model = (tmp_path / "jit/model.json").read_bytes()
+    assert (tmp_path / "eager/model.json").read_bytes() == model
 
 
 @pytest.mark.parametrize("name", ["model.json", "history.json", "loss.png"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Protocol
 
+from autograd.extras import to_install
 from autograd.jit.backends.numpy import NumpyCode
 from autograd.jit.leaves import Floats
 from autograd.jit.schedule import Plan
@@ -42,7 +43,7 @@ def backend_named(name: str | None) -> str:
     if name is None:
         return "native" if find_spec("llvmlite") else "numpy"
     if name == "native" and not find_spec("llvmlite"):
-        raise ImportError("the native backend needs llvmlite: pip install 'scalar-autograd[jit]'")
+        raise ImportError(f"the native backend needs llvmlite: {to_install('jit')}")
     return name
 
 
