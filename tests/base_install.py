@@ -1,4 +1,4 @@
-"""Does an installation without any extra do what it promises? Run it by that Python: python -I FILE.
+"""Does an installation without any extra keep its promises? Run it by its Python: python -I FILE.
 
 .ci/run and tests/every_python.py do so, in a new environment and an empty folder.
 """
@@ -6,6 +6,8 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from importlib import import_module
 from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +17,15 @@ from autograd import Value, draw, explain, hessian, steps
 
 BASE = {"scalar-autograd", "graphviz", "tqdm", "colorama"}  # the last on Windows
 TOOLS = {"pip", "setuptools", "wheel"}
+
+
+def error_of(kind: type[Exception], call: Callable[[], object]) -> str:
+    """The text of the error that a call raises."""
+    try:
+        call()
+    except kind as error:
+        return str(error)
+    raise AssertionError(f"no {kind.__name__}")
 
 
 def check_installed() -> None:
@@ -40,12 +51,7 @@ def check_texts() -> None:
         steps(loss).save("loss.html")
         assert Path("loss.html").stat().st_size > 50_000
         return
-    try:
-        drawing.save("loss.svg")
-    except RuntimeError as error:
-        assert "(the extra draw)" in str(error)
-    else:
-        raise AssertionError("it is drawn without Graphviz")
+    assert "(the extra draw)" in error_of(RuntimeError, lambda: drawing.save("loss.svg"))
 
 
 def check_training() -> None:
@@ -66,12 +72,7 @@ def check_training() -> None:
 
 
 def check_jit() -> None:
-    try:
-        from autograd import jit as jit
-    except ImportError as error:
-        assert "(the extra jit)" in str(error)
-    else:
-        raise AssertionError("jit is there without NumPy")
+    assert "(the extra jit)" in error_of(ImportError, lambda: import_module("autograd.jit"))
 
 
 if __name__ == "__main__":
