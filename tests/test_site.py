@@ -26,6 +26,7 @@ import pytest
 
 from autograd import steps
 from autograd.steps import Steps
+from tests.autograd.steps.test_player_firefox import puppeteer
 from tests.chromium import chromium, missing
 
 FOLDER = Path(__file__).parent.parent / "notebooks" / "site"
@@ -430,11 +431,16 @@ def test_a_link_with_code_waits_until_it_is_run(site: Site) -> None:
 
 
 def test_an_endless_loop_is_stopped_and_python_starts_anew(site: Site) -> None:
+    drawn = "import random\nprint(random.random())"
+    site.type(drawn)
+    before = site.text("printed")
     site.type("while True:\n    pass")
     assert site.text("error") == "Stopped after 10 seconds."
     site.type("x = 3; x*x")
     assert site.text("error") == ""
     assert site.state()["gradients"] == [6.0, 1.0]
+    site.type(drawn)  # both have started from one memory
+    assert 0.0 < float(before) != float(site.text("printed")) < 1.0
 
 
 def test_a_phone_scrolls_in_one_direction_and_in_one_place(site: Site) -> None:
@@ -445,3 +451,22 @@ def test_a_phone_scrolls_in_one_direction_and_in_one_place(site: Site) -> None:
     heights = site.frame.evaluate("[innerHeight, document.documentElement.scrollHeight]")
     assert heights[0] == heights[1]
     site.tab.set_viewport_size({"width": 1200, "height": 900})
+
+
+# --- Firefox --------------------------------------------------------------------------------------
+
+
+def test_firefox_plays_the_code_of_a_link(folder: Path) -> None:
+    firefox = shutil.which("firefox-esr") or shutil.which("firefox")
+    if firefox is None:
+        missing("needs Firefox: apt-get install firefox-esr")
+    script = str(Path(__file__).with_name("site_firefox.mjs"))
+    with served(partial(Quiet, directory=str(folder))) as address:
+        link = f"{address}#code={quote('x = 3; y = x*x; y + x')}"
+        command = ["node", script, str(puppeteer()), str(firefox), link, str(PATIENCE)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    assert seen["error"] == ""
+    assert seen["problems"] == []
+    assert same(seen["state"]["gradients"], expected("x = 3; y = x*x; y + x"))

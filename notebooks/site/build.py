@@ -1,8 +1,9 @@
 """How is the page made? As a folder of static files: python notebooks/site/build.py OUT [--api].
 
-The engine goes in as a wheel, on Pyodide and Graphviz's WebAssembly build, which come from npm at
-the versions below, into a cache of the user. With --api a reference made from the docstrings, by
-pdoc, goes into OUT/api. Serve the folder by any web server: python -m http.server -d OUT.
+Pyodide and Graphviz's WebAssembly build come from npm at the versions below, into a cache of the
+user. The engine goes in as it is, and as the memory of a Python that has imported it. With --api, a
+reference made from the docstrings, by pdoc, goes into OUT/api. Serve the folder by any web server:
+python -m http.server -d OUT.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 PACKAGES = {"pyodide": "314.0.7", "@viz-js/viz": "3.31.0"}  # from npm
 GRAPHVIZ = "graphviz==0.21"  # pure Python: it writes the texts that Graphviz lays out
-COPIED = ("index.html", "site.css", "site.js", "run.py")
+COPIED = ("index.html", "site.css", "site.js")
 FROM_PYODIDE = ("pyodide.asm.wasm", "python_stdlib.zip")
 ENGINE = ("pyodide/pyodide.js", "pyodide/pyodide.asm.mjs", "@viz-js/viz/dist/viz-global.js")
 
@@ -32,8 +33,8 @@ ENGINE = ("pyodide/pyodide.js", "pyodide/pyodide.asm.mjs", "@viz-js/viz/dist/viz
 def build(out: Path, api: bool = False) -> None:
     """Write the page into a folder, which is made if it is missing.
 
-    Raises FileNotFoundError where npm is missing, and CalledProcessError where it, pip or pdoc
-    fails.
+    Raises FileNotFoundError where npm or node is missing, and CalledProcessError where one of
+    them, pip or pdoc fails.
     """
     modules = fetched() / "node_modules"
     out.mkdir(parents=True, exist_ok=True)
@@ -46,9 +47,10 @@ def build(out: Path, api: bool = False) -> None:
     (out / "pyodide-lock.json").write_text(json.dumps(lock), encoding="utf-8")
     (out / "engine.js").write_text(engine(modules), encoding="utf-8")
     (out / "frame.html").write_text(frame(), encoding="utf-8")
+    (out / "packages.json").write_text(json.dumps(packages()), encoding="utf-8")
+    snapshot(modules, out)
     listed = examples((HERE / "examples.md").read_text(encoding="utf-8"))
-    (out / "examples.json").write_text(json.dumps(listed), encoding="utf-8")
-    about = {"wheels": wheels(out), "api": api}
+    about = {"examples": listed, "api": api}
     (out / "build.json").write_text(json.dumps(about), encoding="utf-8")
     if api:
         command = [sys.executable, "-m", "pdoc", "--output-directory", str(out / "api")]
@@ -89,19 +91,28 @@ def engine(modules: Path) -> str:
     return text
 
 
-def wheels(out: Path) -> list[str]:
-    """The names of the wheels, of this package and of graphviz, which are put into the folder."""
-    for old in out.glob("*.whl"):
-        old.unlink()
-    with TemporaryDirectory() as copy:  # building leaves files beside the sources
-        for name in ("autograd", "nn"):
-            unneeded = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / name, Path(copy, name), ignore=unneeded)
-        for name in ("pyproject.toml", "README.md", "LICENSE"):
-            shutil.copy(ROOT / name, copy)
-        command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir"]
-        subprocess.run([*command, str(out), copy, GRAPHVIZ], check=True)
-    return sorted(wheel.name for wheel in out.glob("*.whl"))
+def packages() -> dict[str, str]:
+    """The files that Python has in the page, by their names: this project's, graphviz, run.py."""
+    texts = {"site_run.py": (HERE / "run.py").read_text(encoding="utf-8")}
+    with TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
+        subprocess.run([*command, folder, GRAPHVIZ], check=True, capture_output=True)
+        for root in (ROOT / "autograd", ROOT / "nn", Path(folder, "graphviz")):
+            for path in sorted(root.rglob("*")):
+                if path.suffix in (".py", ".js", ".css"):
+                    name = path.relative_to(root.parent).as_posix()
+                    texts[name] = path.read_text(encoding="utf-8")
+    return texts
+
+
+def snapshot(modules: Path, out: Path) -> None:
+    """Write the memory of a Python that has imported the packages of a folder into that folder."""
+    node = shutil.which("node")
+    if node is None:
+        raise FileNotFoundError("the page needs node: apt-get install nodejs npm")
+    command = [node, str(HERE / "snapshot.mjs"), str(modules / "pyodide")]
+    files = [str(out / "packages.json"), str(out / "snapshot.bin")]
+    subprocess.run([*command, *files], check=True, capture_output=True)
 
 
 def frame() -> str:

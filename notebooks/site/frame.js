@@ -19,7 +19,7 @@ function start() {
   worker = new Worker(address);
   worker.onmessage = ({ data }) => hear(data);
   worker.onerror = (event) => hear({ broken: event.message ?? "it could not be started" });
-  worker.postMessage({ files: given.files, source: given.source });
+  worker.postMessage({ files: given.files });
 }
 
 function run(next) {

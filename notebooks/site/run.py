@@ -10,6 +10,7 @@ import ast
 import io
 import json
 import linecache
+import random
 import traceback
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
@@ -25,8 +26,19 @@ FILE = "code.py"  # what tracebacks call the code
 LONGEST = 50_000  # characters that are shown of what was printed
 
 
-def lay_out_with(render: Callable[[str, str], str]) -> None:
-    """Have pictures laid out by the page's function of a text and a format, which makes no PNG."""
+def warm_up() -> None:
+    """Import what a first text needs, before the memory is written down: see snapshot.mjs."""
+    begin(lambda source, format: '<svg width="1pt" height="1pt"></svg>')
+    run("x = 1; y = x*x; tanh(y)")
+    run("import nn\nfrom autograd import Value, explain, grad\nprint(Value(1.0))\nundefined")
+
+
+def begin(render: Callable[[str, str], str]) -> None:
+    """Start from what is different at each start: random numbers, and who lays pictures out.
+
+    That is the page's function of a text and a format; it makes no PNG.
+    """
+    random.seed()
 
     def outside(source: str, format: str) -> bytes:
         if format in ("png", "pdf"):

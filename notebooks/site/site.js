@@ -5,8 +5,9 @@
 
 const SECONDS = 10; // that a text may be computed for
 const HIGHEST = 4000; // pixels that a player may ask for
-// What Pyodide starts with, beside the wheels that build.json names.
-const FILES = ["pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json"];
+// What Python starts with.
+const FILES = ["pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json", "snapshot.bin",
+  "packages.json"];
 
 const [form, examples, code, runButton, predict, copy, status, linked, printed, error, frame] = [
   "form", "examples", "code", "run", "predict", "copy", "status", "linked", "printed", "error",
@@ -77,20 +78,21 @@ function hear({ loaded, ready, height, done, ...result }) {
   say(result.error ? TEXT.failed : result.player ? TEXT.done(seconds) : TEXT.nothing);
 }
 
+async function get(name, as = "blob") { // a blob is handed over, and not copied
+  const response = await fetch(name).catch(() => null);
+  if (!response?.ok) throw new Error(name);
+  return response[as]();
+}
+
+/** All that the frame needs, asked for at once. */
+async function fetched() {
+  const [engine, ...bytes] = await Promise.all(["engine.js", ...FILES].map((name) => get(name)));
+  return { engine, files: Object.fromEntries(FILES.map((name, i) => [name, bytes[i]])) };
+}
+
 async function load() {
-  const get = async (name, as = "arrayBuffer") => {
-    const response = await fetch(name).catch(() => null);
-    if (!response?.ok) throw new Error(name);
-    return response[as]();
-  };
   try {
-    const { wheels, api } = await get("build.json", "json");
-    document.querySelector("nav").hidden = !api;
-    const names = [...FILES, ...wheels];
-    const [engine, source, ...bytes] = await Promise.all(
-      [get("engine.js"), get("run.py", "text"), ...names.map((name) => get(name))]);
-    const files = Object.fromEntries(names.map((name, i) => [name, bytes[i]]));
-    post({ engine, source, files });
+    post(await needed);
     isHandedOver = true;
     if (order) post(order);
   } catch (problem) {
@@ -158,7 +160,10 @@ window.addEventListener("message", ({ source, data }) => {
   if (source === frame.contentWindow) hear(data);
 });
 
-const list = await (await fetch("examples.json")).json();
+const needed = fetched();
+needed.catch(() => {}); // load tells what was missing
+const { api, examples: list } = await get("build.json", "json");
+document.querySelector("nav").hidden = !api;
 list.forEach(({ title }, i) => examples.append(new Option(title, i)));
 if (!take()) {
   fill(list[0].text, false);

@@ -1,13 +1,13 @@
 // How does the engine run in a browser? In a worker that has no network, on Pyodide.
 //
-// build.py puts Pyodide, Graphviz and this file together. The bytes of everything else come with
+// build.py puts Pyodide, Graphviz and this file together. Everything else comes, as blobs, with
 // the first message; each later one has a text to compute, and is answered with its result.
 
 const PLACE = "https://pyodide.invalid/"; // Pyodide asks for its files by address: no request is made
 
 self.importScripts = undefined; // Pyodide would not start in a worker that has it
 
-async function start({ files, source }) {
+async function start({ files }) {
   const network = self.fetch;
   self.fetch = async (address) => {
     const name = String(address.url ?? address).slice(PLACE.length);
@@ -15,17 +15,29 @@ async function start({ files, source }) {
     return new Response(files[name], { headers: { "Content-Type": type } });
   };
   const [pyodide, viz] = await Promise.all([
-    loadPyodide({ indexURL: PLACE, createPyodideModule: _createPyodideModule }),
+    loadPyodide({
+      indexURL: PLACE,
+      createPyodideModule: _createPyodideModule,
+      _loadSnapshot: await unzipped(files["snapshot.bin"]),
+    }),
     Viz.instance(),
   ]);
   self.fetch = network;
-  for (const [name, bytes] of Object.entries(files)) {
-    if (name.endsWith(".whl")) pyodide.unpackArchive(bytes, "wheel");
+  // The memory has all modules, but not their files, which some read and tracebacks show.
+  const texts = JSON.parse(await files["packages.json"].text());
+  for (const [name, text] of Object.entries(texts)) {
+    pyodide.FS.mkdirTree(`/home/pyodide/${name}`.replace(/\/[^/]*$/, ""));
+    pyodide.FS.writeFile(`/home/pyodide/${name}`, text);
   }
-  pyodide.FS.writeFile("/home/pyodide/site_run.py", source);
-  const { lay_out_with, run } = pyodide.pyimport("site_run");
-  lay_out_with((text, format) => viz.renderString(text, { format }));
+  const { begin, run } = pyodide.pyimport("site_run");
+  begin((text, format) => viz.renderString(text, { format }));
   return run;
+}
+
+/** The memory of a Python that has started is full of zeros, so its file is compressed. */
+function unzipped(blob) {
+  const stream = blob.stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).arrayBuffer();
 }
 
 let run;
