@@ -1,30 +1,72 @@
-"""How is a file written? Whole or not at all."""
+"""How are files read and written? Regular ones of bounded size; whole or not at all."""
 
 from __future__ import annotations
 
 import os
+import stat
+
+from autograd.claims import Claim, claimed
+
+LARGEST = 2**30  # bytes of a file that is read: 1 GiB
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """The text of a regular UTF-8 file of at most 1 GiB.
+
+    Raises OSError if it is missing, unreadable or not a regular file (a FIFO or a device), and
+    ValueError if it is larger or not UTF-8.
+    """
+    # What was opened is what is checked: the file at the path may be replaced at any time.
+    with open(path, "rb", opener=_opened_at_once) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(f"{path} is not a regular file")
+        if status.st_size > LARGEST:
+            raise ValueError(f"{path} has {status.st_size:,} bytes, more than the 1 GiB allowed")
+        content = file.read(status.st_size)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(
+            f"{path} is not UTF-8: byte 0x{content[error.start]:02x} in line {line}"
+        ) from None
+
+
+def _opened_at_once(path: str, flags: int) -> int:
+    """`os.open`, which does not wait for the writer of a FIFO here."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
     """Put `content` at `path` in one step: a reader sees the old file or the new, never a part.
 
-    Raises OSError where the folder does not exist or cannot be written.
+    Raises OSError, naming the file, where the folder does not exist or cannot be written.
     """
-    import tempfile  # a third of the time of `import autograd`
-
     folder, name = os.path.split(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"there is no folder {folder} to write {name} to")
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)  # mkstemp makes private files; the result gets ordinary rights
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, os.path.join(folder, name))
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        claim = _temporary(folder, name)
+        try:
+            with os.fdopen(claim.handle, "wb", closefd=False) as file:
+                file.write(content)
+            os.fsync(claim.handle)
+            claim.move(os.path.join(folder, name))
+        finally:
+            claim.release()
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+
+
+def _temporary(folder: str, name: str) -> Claim:
+    """A new file beside `name`, in place of the one that a killed process may have left.
+
+    Its number is 0, unless the same file is being written elsewhere at this moment.
+    """
+    number = 0
+    while (claim := claimed(os.path.join(folder, f".{name}.{number}.part"))) is None:
+        number += 1
+    return claim

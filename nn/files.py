@@ -6,10 +6,9 @@ import json
 import math
 import os
 import reprlib
-from pathlib import Path
 from typing import Any
 
-from autograd.files import write_bytes
+from autograd.files import read_text, write_bytes
 
 
 def write_json(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
@@ -21,12 +20,15 @@ def write_json(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
 def read_json(path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
     """The object that `write_json` wrote with `"kind": kind`.
 
-    Raises FileNotFoundError, and ValueError naming the file if it is anything else.
+    Raises FileNotFoundError, another OSError if it is not a regular file, and ValueError naming the
+    file if it is anything else, or larger than 1 GiB.
     """
+    text = read_text(path)
     try:
-        content = json.loads(Path(path).read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged or not a {kind} file: {error}") from None
+        content = json.loads(text)
+    except (ValueError, RecursionError, MemoryError) as error:
+        what = str(error) or "it does not fit into memory"
+        raise ValueError(f"{path} is damaged or not a {kind} file: {what}") from None
     if not isinstance(content, dict) or content.get("kind") != kind:
         raise ValueError(f"{path} is not a {kind} file")
     return content

@@ -14,10 +14,10 @@ import os
 import random
 import reprlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 from autograd import Value
+from autograd.files import read_text
 from nn.attention import NORMS
 from nn.files import read_json, write_json
 from nn.gpt import GPT, PADDING, Token, Tokenizer
@@ -44,16 +44,10 @@ def read(path: str | os.PathLike[str]) -> list[str]:
     """The documents of a UTF-8 file, one per line, without empty lines.
 
     Lines end in LF or CR LF; all other characters are kept. Raises OSError for a file that cannot
-    be read, ValueError for one that has no text or is not UTF-8.
+    be read or is not a regular one, ValueError for one that has no text, is not UTF-8 or is larger
+    than 1 GiB.
     """
-    content = Path(path).read_bytes()
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ValueError(
-            f"{path} is not UTF-8: byte 0x{content[error.start]:02x} in line {line}"
-        ) from None
+    text = read_text(path)
     documents = [line.removesuffix("\r") for line in text.split("\n")]
     documents = [document for document in documents if document]
     if not documents:

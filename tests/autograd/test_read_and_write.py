@@ -1,0 +1,133 @@
+"""Files: only regular ones of bounded size are read; a write is whole, and leaves nothing else."""
+
+import errno
+import os
+import socket
+import threading
+
+import pytest
+
+from autograd import files
+from autograd.files import read_text, write_bytes
+
+posix = pytest.mark.skipif(os.name != "posix", reason="files of POSIX")
+
+
+def test_the_text_of_a_file_without_its_byte_order_mark(tmp_path):
+    path = tmp_path / "x.txt"
+    path.write_bytes("\ufeffü\r\n".encode())
+    assert read_text(path) == read_text(str(path)) == "ü\r\n"
+    path.write_bytes(b"")
+    assert read_text(path) == ""
+
+
+@posix
+@pytest.mark.parametrize("kind", ["fifo", "link to a fifo", "folder", "socket", "device"])
+def test_what_is_not_a_regular_file_is_refused_at_once(kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the path of a socket must be short
+    path = "/dev/zero" if kind == "device" else "x.txt"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "link to a fifo":
+        os.mkfifo("fifo")
+        os.symlink("fifo", path)
+    elif kind == "folder":
+        os.mkdir(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(path)
+    with pytest.raises(OSError, match=path):
+        read_text(path)
+
+
+@posix
+def test_a_fifo_in_place_of_the_file_is_refused_while_it_is_opened(tmp_path, monkeypatch):
+    path, fifo = tmp_path / "x.txt", tmp_path / "fifo"
+    path.write_bytes(b"abc")
+    os.mkfifo(fifo)
+    original = os.open
+
+    def swapped(*args):
+        os.replace(fifo, path)
+        return original(*args)
+
+    monkeypatch.setattr(os, "open", swapped)
+    with pytest.raises(OSError, match=r"x\.txt is not a regular file"):
+        read_text(path)
+
+
+@posix
+def test_a_huge_file_is_refused_before_it_is_read(tmp_path):
+    path = tmp_path / "x.txt"
+    path.touch()
+    os.truncate(path, 10 * 10**9)  # a sparse file
+    with pytest.raises(ValueError, match=r"x\.txt has 10,000,000,000 bytes, more than the 1 GiB"):
+        read_text(path)
+
+
+def test_a_file_of_the_largest_size_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "LARGEST", 3)
+    path = tmp_path / "x.txt"
+    path.write_bytes(b"abc")
+    assert read_text(path) == "abc"
+    path.write_bytes(b"abcd")
+    with pytest.raises(ValueError, match=r"x\.txt has 4 bytes"):
+        read_text(path)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-32"])
+def test_another_encoding_than_utf_8_is_refused(encoding, tmp_path):
+    path = tmp_path / "x.txt"
+    path.write_bytes("ab\nü".encode(encoding))
+    with pytest.raises(ValueError, match=r"x\.txt is not UTF-8: byte 0x.. in line \d"):
+        read_text(path)
+
+
+# --- writing --------------------------------------------------------------------------------------
+
+
+def test_what_a_killed_write_left_is_cleared_by_the_next(tmp_path):
+    (tmp_path / ".x.bin.0.part").write_bytes(b"half")
+    write_bytes(tmp_path / "x.bin", b"whole")
+    assert (tmp_path / "x.bin").read_bytes() == b"whole"
+    assert os.listdir(tmp_path) == ["x.bin"]
+
+
+@posix
+def test_a_link_in_place_of_the_temporary_file_is_not_followed(tmp_path):
+    (tmp_path / "other").write_bytes(b"mine")
+    os.symlink("other", tmp_path / ".x.bin.0.part")
+    write_bytes(tmp_path / "x.bin", b"new")
+    assert (tmp_path / "other").read_bytes() == b"mine"
+    assert (tmp_path / "x.bin").read_bytes() == b"new"
+
+
+def test_threads_that_write_one_file_each_write_it_whole(tmp_path):
+    contents = [bytes([i]) * 100_000 for i in range(8)]
+    errors = []
+
+    def write(content):
+        try:
+            for _ in range(10):
+                write_bytes(tmp_path / "x.bin", content)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=write, args=(content,)) for content in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert (tmp_path / "x.bin").read_bytes() in contents
+    assert os.listdir(tmp_path) == ["x.bin"]
+
+
+def test_an_error_of_a_full_disk_names_the_file(tmp_path, monkeypatch):
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*x\.bin'"):
+        write_bytes(tmp_path / "x.bin", b"new")
+    assert os.listdir(tmp_path) == []
