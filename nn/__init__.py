@@ -9,6 +9,10 @@
 >>> loss.backward()
 """
 
+# First, so that a Ctrl-C during the imports of `python -m nn` ends it without a traceback.
+from nn import interrupts as interrupts
+
+# isort: split
 import autograd as _engine
 
 if not hasattr(_engine, "Value"):

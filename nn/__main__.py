@@ -6,14 +6,16 @@ import argparse
 import io
 import math
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from autograd.extras import to_install
 from autograd.text import shown
 from nn.activations import ACTIVATIONS
+from nn.interrupts import run_command
 from nn.rules import OPTIMIZERS
 from nn.runs import run
 from nn.tasks import GPT_ABOUT, GPT_SETTINGS, SETTINGS, TASKS, VALID
@@ -21,17 +23,17 @@ from nn.writing import learn_text, write_text
 
 EPILOG = """\
 Results go to runs/<task>/: loss.png, decision_boundary.png (tasks with two inputs), history.json,
-model.json and checkpoint.json. Ctrl-C stops the training and saves it; --resume continues it. The
-gpt learns the names of the chemical elements, or the lines of --text FILE; --generate N writes N
-new lines with the model in runs/gpt/.
+model.json and checkpoint.json. Ctrl-C stops the training and saves it, with exit code 130;
+--resume continues it. The gpt learns the names of the chemical elements, or the lines of --text
+FILE; --generate N writes N new lines with the model in runs/gpt/.
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a task from the command line and return the exit code.
 
-    0: done, or stopped by the first Ctrl-C; 1: failed; 130: stopped by the second one. Wrong usage
-    raises SystemExit with exit code 2.
+    0: done; 1: failed; 130: stopped by Ctrl-C, after which the results are complete unless it was
+    pressed twice or not during the training. Wrong usage raises SystemExit with exit code 2.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -43,18 +45,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not options.jit and options.generate is None:
             print(f"no NumPy, so each step runs in Python; to replay them: {to_install('jit')}")
     try:
-        if options.generate is not None:
-            return write_text(out, options)
-        if options.task == "gpt":
-            return learn_text(out, options, given)
-        return run(options.task, out, options, given)
+        with warnings.catch_warnings():
+            warnings.showwarning = _tell
+            if options.generate is not None:
+                return write_text(out, options)
+            if options.task == "gpt":
+                return learn_text(out, options, given)
+            return run(options.task, out, options, given)
     except (OSError, ValueError, ImportError, ArithmeticError) as error:
         message = shown(" ".join(str(error).split()))
         print(f"python -m nn {options.task}: {message}", file=sys.stderr)
         return 1
+    except MemoryError:
+        print(f"python -m nn {options.task}: not enough memory", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def _tell(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print a warning as one line, above the progress bar."""
+    from tqdm import tqdm
+
+    told = shown(" ".join(str(message).split()))
+    tqdm.write(f"python -m nn: warning: {told}", file=sys.stderr)
 
 
 def _refuse_stray(
@@ -185,4 +207,4 @@ def _number(text: str) -> float:
 if __name__ == "__main__":
     if isinstance(sys.stdout, io.TextIOWrapper):  # generated text may hold any character
         sys.stdout.reconfigure(errors="backslashreplace")
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import random
 import reprlib
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from autograd import Value
 from nn import rng
-from nn.files import as_number, as_stored, read_json, write_json
+from nn.files import as_number, as_stored, read_json, reserved, write_json
 from nn.optim import Optimizer
 from nn.schedules import Schedule
 from nn.step import Recipe
@@ -161,6 +162,21 @@ class Checkpoint:
         return Progress(history, position, best)
 
 
+@contextlib.contextmanager
+def kept(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Keep the file of a checkpoint for one run, and find out before it whether it can be written.
+
+    Raises OSError if it cannot, BlockingIOError if another run has it.
+    """
+    place = Path(path)
+    if not place.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {place.parent} for a checkpoint")
+    if place.is_dir():
+        raise IsADirectoryError(f"{place} is a folder, not a file for a checkpoint")
+    with reserved(place, "give this one another checkpoint"):
+        yield
+
+
 def opened(
     path: str | os.PathLike[str],
     recipe: Recipe,
@@ -168,8 +184,6 @@ def opened(
     settings: dict[str, Any] | None,
 ) -> Checkpoint:
     """The checkpoint at a path, whether the file exists or not."""
-    if not Path(path).parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {Path(path).parent} for a checkpoint")
     stored = None if settings is None else as_stored(settings)
     return Checkpoint(Path(path), recipe, as_stored(made_with), stored)
 

@@ -1,13 +1,17 @@
-"""How are results stored? As JSON: written atomically, and read as data, never executed."""
+"""How are results stored? As JSON: read as data, written atomically, and by one run at a time."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import reprlib
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from autograd.claims import Claim, claimed
 from autograd.files import read_text, write_bytes
 
 
@@ -61,3 +65,52 @@ def _spelled(content: Any) -> Any:
     if isinstance(content, list | tuple):
         return [_spelled(value) for value in content]
     return content
+
+
+# --- one run at a time ----------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def reserved(path: Path, instead: str) -> Iterator[None]:
+    """Keep a file or a folder for this run, until it ends in whatever way.
+
+    Args:
+        instead: what the user of a second run can do besides waiting.
+
+    Raises BlockingIOError if another run has it, OSError if its folder cannot be written to.
+    """
+    lock = path / ".lock" if path.is_dir() else path.with_name(f".{path.name}.lock")
+    try:
+        claim = _locked(lock)
+    except OSError as error:
+        raise type(error)(f"cannot write to {lock.parent}: {error.strerror}") from None
+    if claim is None:
+        raise BlockingIOError(
+            f"{path} is in use by another run{_process(lock)}: wait until that has ended, or"
+            f" {instead}"
+        )
+    try:
+        yield
+    finally:
+        claim.release()
+
+
+def _locked(lock: Path) -> Claim | None:
+    """A claim on the file, with the process in it; None if another run has it."""
+    claim = claimed(os.fspath(lock))
+    if claim is not None:
+        try:
+            os.write(claim.handle, str(os.getpid()).encode())
+        except OSError:
+            claim.release()
+            raise
+    return claim
+
+
+def _process(lock: Path) -> str:
+    """` (process 123)`, if the file says which."""
+    try:
+        number = lock.read_bytes()[:20]
+    except OSError:
+        return ""
+    return f" (process {int(number)})" if number.isdigit() else ""

@@ -1,20 +1,97 @@
-"""How does a Ctrl-C end a running `fit`? It waits until the step is complete."""
+"""How does a signal end a run? `fit` completes its step; `python -m nn` ends at every instant."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
-import threading
-from collections.abc import Iterator
-from typing import Any
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # this file is the first that `python -m nn` reads, and is to act soon
+    import threading
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+# SIGHUP: the terminal was closed; SIGBREAK: Ctrl-Break on Windows.
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+_SIGNALS = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
+
+
+class Command:
+    """The process of `python -m nn`, which signals end with exit code 128 + their number.
+
+    While it trains, the first signal ends the training, and what was learned is saved. At any other
+    time, and if Ctrl-C is pressed again, the process ends at once. No exception is raised for that:
+    in a callback or in the import of a library it would be printed, or lost. Nothing has to be
+    undone but temporary files, because each file is written whole or not at all.
+
+    Attributes:
+        number: the first signal that came; None before.
+        training: while `fit` runs, the event that ends it.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self.training: threading.Event | None = None
+        self._terminals: list[int] = []
+
+    def take_signals(self) -> None:
+        """Handle all signals that end a process, but those that are ignored, as by nohup."""
+        self._terminals = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
+        for number in _SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._handle)
+
+    def run(self, main: Callable[[], int]) -> int:
+        """Call `main`, and return its exit code, or that of the signal that stopped it."""
+        self.take_signals()
+        code = main()
+        for number in _SIGNALS:  # all is done: a signal could interrupt only the end of Python
+            signal.signal(number, signal.SIG_IGN)
+        return 128 + self.number if code == 130 and self.number is not None else code
+
+    def _handle(self, number: int, frame: Any) -> None:
+        is_first, self.number = self.number is None, self.number or number
+        if number == getattr(signal, "SIGHUP", None):
+            self._leave_terminal()
+        if self.training is not None and not self.training.is_set():
+            self.training.set()
+        elif is_first or number == signal.SIGINT:  # the others often come in groups
+            self._end()
+
+    def _leave_terminal(self) -> None:
+        """Print to nowhere from now on: printing to a closed terminal is an error."""
+        for descriptor in self._terminals:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, descriptor)
+            os.close(nowhere)
+
+    def _end(self) -> None:
+        with contextlib.suppress(Exception):  # the signal may have come within a print
+            sys.stdout.flush()
+        with contextlib.suppress(OSError):
+            os.write(2, b"interrupted\n")
+        if "autograd.claims" in sys.modules:
+            sys.modules["autograd.claims"].release_all()
+        os._exit(128 + (self.number or 0))
 
 
 @contextlib.contextmanager
 def interrupt_deferred() -> Iterator[threading.Event]:
     """An event that the first Ctrl-C sets instead of raising; the second one raises as usual."""
+    import threading
+
     interrupt = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield interrupt  # Python delivers signals to the main thread only
+        return
+    if command is not None:
+        command.training = interrupt
+        try:
+            yield interrupt
+        finally:
+            command.training = None
         return
     previous = signal.getsignal(signal.SIGINT)
 
@@ -31,3 +108,22 @@ def interrupt_deferred() -> Iterator[threading.Event]:
         yield interrupt
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+def _is_command() -> bool:
+    """Whether `python -m nn` runs, which has no other place for code that comes this early."""
+    module = sys.orig_argv[-len(sys.argv)] if sys.argv else ""
+    return sys.argv[:1] == ["-m"] and module in ("nn", "-mnn")
+
+
+def run_command(main: Callable[[], int]) -> int:
+    """Run `main` as `python -m nn`, and return the exit code of the process."""
+    global command
+    command = command or Command()
+    return command.run(main)
+
+
+command: Command | None = None
+if _is_command():
+    command = Command()
+    command.take_signals()

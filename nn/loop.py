@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -12,10 +13,12 @@ from typing import Any, NoReturn
 from autograd import hooks
 from autograd.collector import collector_paused
 from autograd.context import entered
+from autograd.text import counted
 from nn import rng
 from nn.checkpoint import Checkpoint, History, Position, Progress, described, opened, settings_of
 from nn.evaluation import Metric, evaluate
 from nn.interrupts import interrupt_deferred
+from nn.optim import level_of_user
 from nn.schedules import Schedule
 from nn.step import Predict, Recipe, Step, as_score, remembered
 
@@ -78,6 +81,7 @@ class Run:
         batch, last_cost: of the latest step; None before the first one.
         is_checked: whether its replay was checked.
         draws: the state of nn's random stream before the step under way.
+        is_unsaved: whether the latest attempt to write the checkpoint failed.
     """
 
     recipe: Recipe
@@ -99,6 +103,7 @@ class Run:
     last_cost: float | None = None
     is_checked: bool = False
     draws: Any = None
+    is_unsaved: bool = False
 
     def __post_init__(self) -> None:
         self.buffers = [buffer for _, buffer in self.recipe.model.named_buffers()]
@@ -149,7 +154,9 @@ class Run:
                 self.progress.history.interrupted = interrupt.is_set()
                 if self.jit and not self.is_checked:
                     self.verify()
-            self.save()
+                self.save(is_last=True)
+            if interrupt.is_set() and not self.progress.history.interrupted:
+                raise KeyboardInterrupt  # it came too late to end the run
         finally:
             if self.patience is not None and self.progress.best is not None:
                 model.load_state_dict(self.progress.best)
@@ -275,7 +282,7 @@ class Run:
             rng.generator.setstate(self.draws)
         finite = self.is_finite()
         if finite and self.last_cost is not None and isinstance(error, Exception):
-            self.save()  # something was learned
+            self.save(is_last=True)  # something was learned
         if not isinstance(error, ArithmeticError):
             vars(error)["history"] = self.progress.history
             raise error
@@ -326,7 +333,7 @@ class Run:
             self.doubt(error)
         except Exception as error:
             if self.is_finite():
-                self.save()
+                self.save(is_last=True)
             epoch, history = self.progress.position.epoch + 1, self.progress.history
             if isinstance(error, ArithmeticError):
                 raise DivergedError(
@@ -354,7 +361,25 @@ class Run:
             )
             self.recipe.model.train()
 
-    def save(self) -> None:
-        """Write the checkpoint, if there is one."""
-        if self.file is not None:
+    def save(self, is_last: bool = False) -> None:
+        """Write the checkpoint, if there is one. A failure is a warning, and the run goes on.
+
+        For a disk may be full for a minute only: the next save tries again.
+        """
+        if self.file is None:
+            return
+        try:
             self.file.save(self.progress, {self.unit: self.length})
+        except OSError as error:
+            if is_last or not self.is_unsaved:  # a disk that stays full is told once
+                advice = (
+                    "what was learned is in the model only: model.save(path) stores it"
+                    if is_last
+                    else "the next save, in a few seconds or at the end, tries again"
+                )
+                steps = counted(self.progress.position.steps, "step")
+                message = f"cannot write the checkpoint after {steps}: {error}; {advice}"
+                warnings.warn(message, stacklevel=level_of_user())
+            self.is_unsaved = True
+        else:
+            self.is_unsaved = False

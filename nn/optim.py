@@ -193,7 +193,7 @@ class Optimizer(hooks.Watched):
                 f"every gradient of this step of {type(self).__name__} is 0: was backward() called,"
                 " on a loss of these parameters? Dead units, and a loss that is at its minimum,"
                 " have such gradients too",
-                stacklevel=_level_of_user(),
+                stacklevel=level_of_user(),
             )
 
     # --- one update for all parameters ---
@@ -330,7 +330,7 @@ class Optimizer(hooks.Watched):
                 moment.assign(number)
 
 
-def _level_of_user() -> int:
+def level_of_user() -> int:
     """How many calls up from the caller the innermost one outside nn and autograd is."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").startswith(("nn.", "autograd.")):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import reprlib
 import shlex
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from nn import plot, pytorch
 from nn.checkpoint import History
 from nn.data import Dataset
 from nn.evaluation import evaluate
-from nn.files import read_json, write_json
+from nn.files import read_json, reserved, write_json
 from nn.layers import MLP
 from nn.metrics import accuracy
 from nn.module import Module
@@ -36,13 +37,16 @@ def run(name: str, out: Path, options: argparse.Namespace, given: dict[str, Any]
     Args:
         given: the settings that were named on the command line.
     """
-    task = TASKS[name]
     checkpoint = out / "checkpoint.json"
-    kept = kept_settings(checkpoint, name, given) if options.resume else task.settings
+    kept = kept_settings(checkpoint, name, given) if options.resume else TASKS[name].settings
     settings = {**SETTINGS, **kept, **given}
     require_exportable(options.export)
-    make_writable(out)
+    with only_run_in(out):
+        return _train(name, out, options, settings)
 
+
+def _train(name: str, out: Path, options: argparse.Namespace, settings: dict[str, Any]) -> int:
+    task = TASKS[name]
     seed(settings["seed"])
     examples, held_out = task.load(settings), None
     if task.held_out:
@@ -66,7 +70,7 @@ def run(name: str, out: Path, options: argparse.Namespace, given: dict[str, Any]
         penalty=l2(settings["l2"]) if settings["l2"] else None,
         metric=accuracy,
         held_out=held_out,
-        checkpoint=checkpoint,
+        checkpoint=out / "checkpoint.json",
         resume=options.resume,
         settings={"task": name, **{k: v for k, v in settings.items() if k != "epochs"}},
         progress=not options.quiet,
@@ -86,7 +90,7 @@ def run(name: str, out: Path, options: argparse.Namespace, given: dict[str, Any]
         print(f"accuracy on {len(held_out.inputs)} held-out examples: {score:.1%}")
     print_folder(out, name, history)
     export(model, options.export)
-    return 0
+    return exit_code(history)
 
 
 def _write_results(
@@ -166,6 +170,17 @@ def save_plots(out: Path, plots: dict[str, Callable[[], Figure]]) -> None:
         plot.save(made(), out / name)
 
 
+@contextlib.contextmanager
+def only_run_in(out: Path) -> Iterator[None]:
+    """Keep the folder for the results of this run.
+
+    Raises OSError if it cannot be made or written to, or if another run is using it.
+    """
+    make_writable(out)
+    with reserved(out, "name another folder by --out"):
+        yield
+
+
 def require_exportable(path: str | None) -> None:
     """Raise ImportError or OSError if weights cannot be exported to a path that --export named."""
     if path is None:
@@ -186,6 +201,11 @@ def export(model: Module, path: str | None) -> None:
 def ended(history: History) -> str:
     """How the run ended, in a word."""
     return "stopped" if history.interrupted else "trained"
+
+
+def exit_code(history: History) -> int:
+    """The exit code of a run: 0, or for a stopped one that of an interrupt."""
+    return 130 if history.interrupted else 0
 
 
 def print_folder(out: Path, name: str, history: History) -> None:

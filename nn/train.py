@@ -11,6 +11,7 @@ from autograd import Value
 from autograd.ownership import scoped
 from nn import checks
 from nn.checkpoint import History as History  # where a user looks for it
+from nn.checkpoint import kept
 from nn.checks import Data
 from nn.evaluation import Metric, evaluate, predict_batch
 from nn.loop import Batches, Run
@@ -54,7 +55,8 @@ def fit(
     """Train a model on data.
 
     The cyclic garbage collector is paused during the run, because graphs have no cycles. The first
-    Ctrl-C ends the run after the current step; a second one ends it at once.
+    Ctrl-C ends the run after the current step; a second one ends it at once. Where it comes too
+    late for that, KeyboardInterrupt is raised after the last checkpoint is written.
 
     Args:
         model: the module to train. It is put in training mode.
@@ -89,7 +91,9 @@ def fit(
         after_epoch: called with the history, the model being in evaluation mode. The run ends if it
             returns True; any other result is ignored.
 
-        checkpoint: a file for the state of the run, written every few seconds and at the end.
+        checkpoint: a file for the state of the run, written every few seconds and at the end. A
+            write that fails, as on a full disk, is a UserWarning and is tried again by the next
+            one; if the last one fails too, `fit` still returns, with the trained model.
         resume: whether to continue from the checkpoint. The result equals that of an uninterrupted
             run. Data and settings must be those of the interrupted run; of functions only their
             presence is compared, and a learning rate that a schedule sets is not compared.
@@ -106,6 +110,8 @@ def fit(
             optimizer updates or that are not the model's.
         TypeError: arguments of the wrong type.
         FileNotFoundError: no checkpoint to resume from.
+        OSError: before training, a folder that the checkpoint cannot be written to.
+        BlockingIOError: another run, that has not ended, uses the checkpoint.
         DivergedError: a FloatingPointError: a loss or another number became nan or infinite or
             could not be computed. Model and checkpoint are as after the step before (with
             `patience` the model is that of the best epoch). As on every error that a step or an
@@ -143,9 +149,11 @@ def fit(
         every=every,
         jit=jit,
     )
-    if checkpoint is not None:
+    if checkpoint is None:
+        return run.train(progress)
+    with kept(checkpoint):
         run.open_checkpoint(checkpoint, batch_size, micro_batch, settings, resume)
-    return run.train(progress)
+        return run.train(progress)
 
 
 def l2(strength: float) -> Callable[[Module], Value]:

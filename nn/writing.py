@@ -17,9 +17,10 @@ from nn.gpt import GPT, Tokenizer
 from nn.rules import Adam
 from nn.runs import (
     ended,
+    exit_code,
     export,
     kept_settings,
-    make_writable,
+    only_run_in,
     print_folder,
     require_exportable,
     save_plots,
@@ -46,8 +47,13 @@ def learn_text(out: Path, options: argparse.Namespace, given: dict[str, Any]) ->
     settings = {**GPT_SETTINGS, **kept, **given}
     documents = text.read(settings["text"]) if settings["text"] else text.elements()
     require_exportable(options.export)
-    make_writable(out)
+    with only_run_in(out):
+        return _train(documents, out, options, settings)
 
+
+def _train(
+    documents: list[str], out: Path, options: argparse.Namespace, settings: dict[str, Any]
+) -> int:
     rng.seed(settings["seed"])
     tokenizer, learned, held_out = _split(documents, settings["block_size"])
     names = ("block_size", "embedding", "heads", "layers", "base_width")
@@ -74,7 +80,7 @@ def learn_text(out: Path, options: argparse.Namespace, given: dict[str, Any]) ->
         schedule=linear_decay(settings["lr"], max(settings["steps"], 1)),
         predict=text.nlls,
         after_epoch=None if options.quiet else _shows_samples(model, tokenizer),
-        checkpoint=checkpoint,
+        checkpoint=out / "checkpoint.json",
         resume=options.resume,
         settings={"task": "gpt", **{k: v for k, v in settings.items() if k != "steps"}},
         progress=not options.quiet,
@@ -88,7 +94,7 @@ def learn_text(out: Path, options: argparse.Namespace, given: dict[str, Any]) ->
     print(" nats a character" if history.loss else "")
     print_folder(out, "gpt", history)
     export(model, options.export)
-    return 0
+    return exit_code(history)
 
 
 def _split(documents: list[str], block_size: int) -> tuple[Tokenizer, Examples, Examples]:

@@ -1,6 +1,7 @@
 """Is a run resumed only with what it was made with, and then to the last bit?"""
 
 import json
+import os
 import random
 
 import numpy as np
@@ -198,3 +199,88 @@ def test_other_examples_have_another_digest(one, other):
 def test_the_digest_is_of_numbers_not_of_their_kind():
     lists = [[1.0, 2.0], [3.0, 4.0]], [1, 0]
     assert described((np.array(lists[0]), np.array([1.0, 0.0]))) == described(lists)
+
+
+# --- before a run: one at a time, and a place that takes its file ---------------------------------
+
+
+def test_a_second_run_on_a_checkpoint_is_refused_while_the_first_lasts(tmp_path):
+    path = tmp_path / "checkpoint.json"
+    refusals = []
+
+    def second(history):
+        model, optimizer = made()
+        before = state(model, optimizer)
+        for resume in (False, True):
+            with pytest.raises(BlockingIOError) as refusal:
+                fit(model, optimizer, checkpoint=path, resume=resume)
+            refusals.append(str(refusal.value))
+        assert state(model, optimizer) == before
+
+    fit(*made(), checkpoint=path, after_epoch=second)
+    assert refusals == 4 * [
+        f"{path} is in use by another run (process {os.getpid()}): wait until that has ended, or"
+        " give this one another checkpoint"
+    ]
+    assert os.listdir(tmp_path) == ["checkpoint.json"]
+    fit(*made(), checkpoint=path, resume=True, epochs=3)
+
+
+def test_runs_on_two_checkpoints_of_a_folder_do_not_meet(tmp_path):
+    def second(history):
+        fit(*made(), checkpoint=tmp_path / "b.json")
+
+    fit(*made(), checkpoint=tmp_path / "a.json", after_epoch=second)
+    assert sorted(os.listdir(tmp_path)) == ["a.json", "b.json"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_run_that_breaks_keeps_no_one_out(error, tmp_path):
+    path = tmp_path / "checkpoint.json"
+
+    def fail(history):
+        raise error
+
+    with pytest.raises(error):
+        fit(*made(), checkpoint=path, after_epoch=fail)
+    fit(*made(), checkpoint=path)
+    assert os.listdir(tmp_path) == ["checkpoint.json"]
+
+
+def test_what_a_killed_run_left_keeps_no_one_out_and_is_cleared(tmp_path):
+    for name in (".checkpoint.json.lock", ".checkpoint.json.0.part"):
+        (tmp_path / name).write_text("123")
+    fit(*made(), checkpoint=tmp_path / "checkpoint.json")
+    assert os.listdir(tmp_path) == ["checkpoint.json"]
+
+
+@pytest.mark.parametrize("place", ["folder", "missing", "not writable", "full disk"])
+def test_a_place_that_takes_no_checkpoint_is_found_before_training(place, tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint.json"
+    error, told = OSError, f"cannot write to {tmp_path}: "
+
+    def refuse(*arguments):
+        raise PermissionError(13, "Permission denied")
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    if place == "folder":
+        path.mkdir()
+        error, told = IsADirectoryError, f"{path} is a folder, not a file for a checkpoint"
+    elif place == "missing":
+        path = tmp_path / "a" / "checkpoint.json"
+        error, told = FileNotFoundError, f"there is no folder {tmp_path / 'a'} for a checkpoint"
+    elif place == "not writable":
+        monkeypatch.setattr(os, "open", refuse)
+        error, told = PermissionError, told + "Permission denied"
+    else:
+        monkeypatch.setattr(os, "write", full)
+        told += "No space left on device"
+    model, optimizer = made()
+    before, content = state(model, optimizer), os.listdir(tmp_path)
+    with pytest.raises(error) as refusal:
+        fit(model, optimizer, checkpoint=path)
+    assert str(refusal.value) == told
+    assert state(model, optimizer) == before
+    assert os.listdir(tmp_path) == content

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import random
 import signal
 
@@ -246,3 +247,93 @@ def test_the_error_of_a_jitted_function_is_the_one_that_fit_knows():
         run(model, optimizer, loss=loss, jit=True)
     assert isinstance(caught.value, hooks.TraceError)
     assert caught.value.history.loss == []
+
+
+# --- saves that fail, and saves that a Ctrl-C meets -----------------------------------------------
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    """A disk that is full while `disk.full(saves so far)`, and a save after every step."""
+
+    class Disk:
+        saves = 0
+        full = staticmethod(lambda save: False)
+
+        def fsync(self, handle):
+            self.saves += 1
+            if self.full(self.saves):
+                raise OSError(28, "No space left on device")
+
+    disk = Disk()
+    monkeypatch.setattr(loop, "SAVE_EVERY", -1.0)
+    monkeypatch.setattr(os, "fsync", disk.fsync)
+    return disk
+
+
+@pytest.mark.parametrize("full", [(2,), (2, 3, 4), (12,), range(1, 13)])
+def test_a_save_that_fails_is_told_once_and_the_next_one_holds_everything(full, disk, tmp_path):
+    whole = made()
+    history = run(*whole, checkpoint=tmp_path / "whole.json")
+    disk.saves, disk.full = 0, lambda save: save in full
+    again = made()
+    message = (
+        rf"cannot write the checkpoint after {full[0]} steps?: \[Errno 28\] No space left on"
+        r" device: '.*again\.json'; the next save, in a few seconds or at the end, tries again"
+    )
+    with pytest.warns(UserWarning, match=message) as told:
+        assert bits(*again, run(*again, checkpoint=tmp_path / "again.json")) == bits(
+            *whole, history
+        )
+    assert len(told) == 1
+    assert told[0].filename == __file__
+    assert (tmp_path / "again.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
+
+
+def test_a_disk_that_fills_again_is_told_again(disk, tmp_path):
+    disk.full = lambda save: save % 3 == 0
+    with pytest.warns(UserWarning, match="No space left") as told:
+        run(*made(), checkpoint=tmp_path / "run.json")
+    assert len(told) == 4
+
+
+def test_where_the_last_save_fails_too_the_trained_model_is_there(disk, tmp_path):
+    whole = made()
+    history = run(*whole)
+    disk.full = lambda save: save > 5
+    model, optimizer = made()
+    with pytest.warns(UserWarning, match="cannot write the checkpoint") as told:
+        again = run(model, optimizer, checkpoint=tmp_path / "run.json")
+    assert bits(model, optimizer, again) == bits(*whole, history)
+    assert "after 6 steps" in str(told[0].message)
+    assert "after 12 steps" in str(told[1].message)
+    assert "model.save(path) stores it" in str(told[1].message)
+    assert len(told) == 2
+    assert json.loads((tmp_path / "run.json").read_text())["position"]["steps"] == 5
+    assert os.listdir(tmp_path) == ["run.json"]
+
+
+def test_a_save_that_fails_does_not_hide_the_error_of_a_step(disk, tmp_path):
+    disk.full = lambda save: save > 2
+    calls = itertools.count(1)
+
+    def loss(predictions, targets):
+        if next(calls) == 3:
+            raise RuntimeError("a broken loss")
+        return nn.hinge(predictions, targets)
+
+    with pytest.warns(UserWarning, match="model.save"), pytest.raises(RuntimeError, match="broken"):
+        run(*made(), loss=loss, checkpoint=tmp_path / "run.json")
+
+
+def test_a_ctrl_c_during_the_last_save_is_raised_after_it(disk, monkeypatch, tmp_path):
+    whole = made()
+    run(*whole, checkpoint=tmp_path / "whole.json")
+    disk.saves = 0
+    disk.full = lambda save: signal.raise_signal(signal.SIGINT) if save == 13 else None
+    again = made()
+    with pytest.raises(KeyboardInterrupt):
+        run(*again, checkpoint=tmp_path / "run.json")
+    assert (tmp_path / "run.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
+    assert sorted(os.listdir(tmp_path)) == ["run.json", "whole.json"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -19,6 +19,8 @@ import pytest
 import nn
 from nn import plot, runs
 from nn.__main__ import main
+from nn.checkpoint import Checkpoint
+from nn.files import reserved
 from nn.tasks import TASKS
 
 FILES = {"loss.png", "history.json", "model.json", "checkpoint.json"}
@@ -265,7 +267,7 @@ def test_ctrl_c_saves_what_was_learned_and_a_resume_finishes_it(tmp_path):
             out, err = process.communicate(timeout=60)
         finally:
             process.kill()
-    assert process.returncode == 0
+    assert process.returncode == 130
     assert "Traceback" not in bar + err
     assert "stopped after" in out
     assert "--resume" in out
@@ -296,7 +298,7 @@ def test_the_command_printed_after_ctrl_c_finishes_the_run(name, tmp_path, monke
     assert main([*run, "whole"]) == 0
     with monkeypatch.context() as stopping:
         stopping.setattr(runs, "l2", lambda strength: interrupting)
-        assert main([*run, name]) == 0
+        assert main([*run, name]) == 130
     assert len(json.loads((tmp_path / name / "history.json").read_text())["loss"]) == 1
     printed = capsys.readouterr().out.splitlines()[-1]
     assert "python -m nn " in printed
@@ -315,6 +317,41 @@ def test_a_second_ctrl_c_is_one_line_and_the_exit_code_of_an_interrupt(copied, m
     assert main(["--epochs", "3", *SMALL, "--out", str(copied / "runs" / "moons")]) == 130
     assert capsys.readouterr().err == "interrupted\n"
     assert content(copied) == before
+
+
+@pytest.mark.parametrize("resume", [(), ("--resume",)])
+def test_a_second_run_on_a_folder_is_refused(resume, copied):
+    out = copied / "runs" / "moons"
+    with reserved(out, ""):
+        line = refused(copied, "--epochs", "5", *SMALL, *resume)
+    place = os.path.join("runs", "moons")
+    assert f"{place} is in use by another run (process {os.getpid()})" in line
+    assert "--out" in line
+    assert main(["--epochs", "5", *SMALL, *resume, "--out", str(out)]) == 0
+
+
+def test_a_folder_that_a_killed_run_held_is_free_and_cleared(tmp_path):
+    names = (".lock", ".checkpoint.json.lock", ".checkpoint.json.0.part", ".model.json.0.part")
+    for name in (*names, ".history.json.0.part", ".loss.png.0.part"):
+        (tmp_path / name).write_text("123")
+    assert main(["iris", "--epochs", "0", *SMALL, "--out", str(tmp_path)]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == FILES
+
+
+def test_a_checkpoint_that_cannot_be_written_is_a_line_and_the_results_are_there(
+    tmp_path, monkeypatch
+):
+    def save(self, *arguments):
+        raise OSError(28, "No space left on device", str(self.path))
+
+    monkeypatch.setattr(Checkpoint, "save", save)
+    code, _, err = run_here(tmp_path, "iris", "--epochs", "1", *SMALL)
+    (line,) = err.splitlines()
+    assert line.startswith("python -m nn: warning: cannot write the checkpoint after 6 steps: ")
+    assert os.path.join("runs", "iris", "checkpoint.json") in line
+    assert code == 0
+    folder = tmp_path / "runs" / "iris"
+    assert {path.name for path in folder.iterdir()} == FILES - {"checkpoint.json"}
 
 
 # --- errors: one clear line, nothing overwritten --------------------------------------------------
