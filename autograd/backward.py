@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from autograd.context import current
+from autograd.messages import require_flag
 from autograd.value import Value
 from autograd.walk import newest_first
 
@@ -37,6 +38,7 @@ def grad(
     >>> slope.data, curvature.data
     (12.0, 12.0)
     """
+    require_flag("create_graph", create_graph)
     inputs = _given(output, inputs, "grad() takes a Value", "grad(f(x), [x])")
     if not isinstance(output, Value):
         raise TypeError(f"grad() takes a Value to differentiate, not {output!r}")
@@ -52,6 +54,7 @@ def jacobian(
     >>> [[entry.data for entry in row] for row in jacobian([x * y, x + y], [x, y])]
     [[3.0, 2.0], [1.0, 1.0]]
     """
+    require_flag("create_graph", create_graph)
     inputs = _given(outputs, inputs, "jacobian() takes Values", "jacobian([f(x)], [x])")
     return [grad(output, inputs, create_graph) for output in _values(outputs, "outputs")]
 
@@ -65,6 +68,7 @@ def hessian(
     >>> [[entry.data for entry in row] for row in hessian(x * x * y, [x, y])]
     [[6.0, 4.0], [4.0, 0.0]]
     """
+    require_flag("create_graph", create_graph)
     inputs = _given(output, inputs, "hessian() takes a Value", "hessian(f(x), [x])")
     return jacobian(grad(output, inputs, create_graph=True), inputs, create_graph)
 

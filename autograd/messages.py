@@ -70,6 +70,16 @@ def explained_backward(error: Exception, node: Value) -> Exception:
     return type(inner)(f"backward of {inner}")
 
 
+def require_flag(name: str, flag: object, or_none: bool = False) -> None:
+    """Raise TypeError unless an option is True or False, or None where that is allowed.
+
+    Any other object has a truth, also "no"; and it may have been meant for another argument.
+    """
+    if not isinstance(flag, bool) and not (or_none and flag is None):
+        choices = "True, False or None" if or_none else "True or False"
+        raise TypeError(for_stream(f"{name} must be {choices}, not {flag!r}"))
+
+
 def not_differentiable_again(primitive: Primitive) -> TypeError:
     """The error for a rule that took the number out of a Value, as `math.cos(x)` does."""
     return TypeError(

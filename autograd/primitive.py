@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, cast, overload
 
 from autograd.copies import place_of, primitive_at
 from autograd.forms import Form, checked_form
+from autograd.messages import require_flag
 from autograd.text import for_stream
 
 if TYPE_CHECKING:
@@ -93,6 +94,8 @@ class Primitive:
             raise TypeError(f"Primitive {name!r}: forward must be callable, not {forward!r}")
         if pull is not None and not callable(pull):
             raise TypeError(f"Primitive {name!r}: pull must be callable, not {pull!r}")
+        require_flag(f"Primitive {name!r}: commutes", commutes)
+        require_flag(f"Primitive {name!r}: total", total)
         self.name = name
         self.forward: Callable[..., float] = forward
         rules = backward if isinstance(backward, Sequence) else (backward,)

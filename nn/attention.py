@@ -11,6 +11,7 @@ from typing import Any, Literal, cast, overload
 
 from autograd import Value, maximum, no_grad, where
 from autograd.hooks import is_recorded, require
+from autograd.messages import require_flag
 from autograd.ownership import scoped
 from autograd.text import for_stream
 from autograd.value import as_constant, as_operand
@@ -59,6 +60,7 @@ def attention(
     >>> [[round(w, 3) for w in row] for row in weights.data], round(out[0][0].data, 3)
     ([[0.999, 0.001], [0.001, 0.999]], 1.001)
     """
+    require_flag("return_weights", return_weights)
     queries, keys, values = (X if isinstance(X, Matrix) else Matrix(X) for X in (Q, K, V))
     (n, size), (m, width) = queries.shape, values.shape
     if keys.shape[1] != size:
@@ -212,6 +214,7 @@ class MultiHeadAttention(Module):
         cache: Cache | None = None,
         return_weights: bool = False,
     ) -> Matrix | tuple[Matrix, list[Matrix]]:
+        require_flag("return_weights", return_weights)
         x = x if isinstance(x, Matrix) else Matrix(x)
         Q, K, V = self.W_q(x), self.W_k(x), self.W_v(x)
         new = K.rows, V.rows

@@ -8,6 +8,7 @@ from numbers import Integral
 from typing import Any
 
 from autograd import Value
+from autograd.messages import require_flag
 from autograd.value import as_operand
 from nn.data import Dataset
 from nn.matrix import Array
@@ -130,8 +131,7 @@ def step_size(
 
     With a `predict` of the user's own (no `vectors`) an example may have many rows.
     """
-    if not isinstance(drop_last, bool):
-        raise TypeError(f"drop_last must be True or False, not {drop_last!r}")
+    require_flag("drop_last", drop_last)
     if drop_last and batch_size is not None and batch_size > examples:
         raise ValueError(
             f"drop_last with batch_size={batch_size} leaves no batch of {examples} examples"

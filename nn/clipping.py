@@ -8,7 +8,7 @@ from functools import reduce
 
 from autograd import Value, maximum, minimum, no_grad, where
 from autograd.hooks import number_of, require
-from autograd.messages import named, no_gradient
+from autograd.messages import named, no_gradient, require_flag
 from autograd.ops import greater
 from autograd.text import shown
 from nn.matrix import as_values, is_plain, total
@@ -46,6 +46,7 @@ def clip_grad_norm(
     `error_if_nonfinite=False` a norm of nan makes all gradients nan, and an infinite one makes all
     finite gradients 0, as in PyTorch.
     """
+    require_flag("error_if_nonfinite", error_if_nonfinite)
     listed = gathered(parameters)
     require_gradients(listed)
     with no_grad():
@@ -70,6 +71,7 @@ def clip_grad_value(
     then unchanged. With `error_if_nonfinite=False` nan stays nan, and an infinite gradient becomes
     the limit, as in PyTorch.
     """
+    require_flag("error_if_nonfinite", error_if_nonfinite)
     listed = gathered(parameters)
     require_gradients(listed)
     require_range("limit", limit, 0.0, math.inf)

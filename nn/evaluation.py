@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from autograd import hooks, no_grad
+from autograd.messages import require_flag
 from autograd.value import as_constant
 from nn import checks
 from nn.checks import Data
@@ -37,6 +38,7 @@ def evaluate(
         metric: (predictions, targets) -> number, or a loss.
         jit: record the predictions of `micro_batch` examples once and replay them.
     """
+    require_flag("jit", jit)
     inputs, targets = checks.examples(data, predict is None)
     predict = predict or predict_batch
     if jit:

@@ -10,6 +10,7 @@ from typing import Any, SupportsIndex, overload
 
 from autograd import Value
 from autograd.hooks import fixed, is_recorded, require, varying
+from autograd.messages import require_flag
 from autograd.sums import weighted_sum
 from autograd.text import for_stream
 from autograd.value import as_constant
@@ -58,7 +59,7 @@ class Neuron(Module):
         bias: bool = True,
     ) -> None:
         nin = check_size("nin", nin)
-        _check_bias(bias)
+        require_flag("bias", bias)
         self.activation = activation_named(activation)
         is_rectifier = name_of(self.activation) in ("relu", "leaky_relu", "elu")
         spread = math.sqrt((6.0 if is_rectifier else 3.0) / nin)
@@ -157,7 +158,7 @@ class Linear(Module):
         multiplier: float = 1.0,
     ) -> None:
         nin, nout = check_size("nin", nin), check_size("nout", nout)
-        _check_bias(bias)
+        require_flag("bias", bias)
         if not (isinstance(multiplier, int | float) and 0.0 < multiplier < math.inf):
             raise ValueError(f"multiplier must be a finite number above 0, not {multiplier!r}")
         self.multiplier = multiplier
@@ -408,8 +409,3 @@ def check_size(name: str, size: SupportsIndex) -> int:
     if whole < 1:
         raise ValueError(f"{name} must be 1 or more, not {whole}")
     return whole
-
-
-def _check_bias(bias: bool) -> None:
-    if not isinstance(bias, bool):
-        raise TypeError(f"bias must be True or False, not {bias!r}")

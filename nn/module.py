@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Self
 from weakref import ref
 
 from autograd import Value, context, hooks, ownership, switches
+from autograd.messages import require_flag
 from autograd.text import shown
 from nn.files import as_number, read_json, write_json
 from nn.matrix import Matrix
@@ -97,6 +98,7 @@ class Module(hooks.Watched):
 
         Returns the module.
         """
+        require_flag("mode", mode)
         for _, module in _modules(self):
             module.training = mode
         return self

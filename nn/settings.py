@@ -9,6 +9,7 @@ from typing import Any
 
 from autograd import Value
 from autograd.hooks import number_of, require
+from autograd.messages import require_flag as require_flag
 from autograd.ops import greater, less
 from autograd.value import as_operand
 from nn.files import as_number
@@ -88,7 +89,8 @@ def restored_settings(optimizer: object, stored: Any) -> dict[str, Any]:
 def require_range(name: str, number: Number, low: float, high: float) -> None:
     """Raise ValueError for a number out of range or infinite, TypeError for another type."""
     if as_operand(number) is None:
-        raise TypeError(f"{name} must be a number or a Value, not {number!r}")
+        advice = ": write it without quotes" if isinstance(number, str) else ""
+        raise TypeError(f"{name} must be a number or a Value, not {number!r}{advice}")
     x = number_of(number)
     inside = (1.0 - greater(low, x)) * less(x, math.nextafter(high, math.inf))  # 0 for nan
     require(inside, lambda: _out_of_range(name, x, low, high))
@@ -98,9 +100,3 @@ def _out_of_range(name: str, x: float, low: float, high: float) -> ValueError:
     if math.isinf(x):
         return ValueError(f"{name} must be finite, not {x}")
     return ValueError(f"{name} must be between {low} and {high}, not {x}")
-
-
-def require_flag(name: str, flag: bool) -> None:
-    """Raise TypeError unless True or False, as for a number meant for another argument."""
-    if not isinstance(flag, bool):
-        raise TypeError(f"{name} must be True or False, not {flag!r}")

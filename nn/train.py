@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from autograd import Value
+from autograd.messages import require_flag
 from autograd.ownership import scoped
 from nn import checks
 from nn.checkpoint import History as History  # where a user looks for it
@@ -119,6 +120,8 @@ def fit(
         TraceError: with jit, a step cannot be recorded, or a check found that a replay differs from
             the eager step. The checkpoint is then not written: its state may be in doubt.
     """
+    for name, flag in {"resume": resume, "progress": progress, "jit": jit}.items():
+        require_flag(name, flag)
     length, every, batch_size, micro_batch, patience = checks.counts(
         epochs, steps, every, batch_size, micro_batch, patience
     )

@@ -25,6 +25,7 @@ from autograd.draw.names import (
     short_names,
 )
 from autograd.draw.sheet import Drawing, check_one_of, empty_sheet
+from autograd.messages import require_flag
 from autograd.text import counted
 from autograd.value import Value
 
@@ -75,6 +76,8 @@ def draw(
     <Drawing of 5 nodes>
     """
     _check(format, max_nodes, collapse, depth, digits)
+    require_flag("edges", edges)
+    require_flag("names", names, or_none=True)
     outputs = _listed(output)
     nodes = topological_order(*outputs)
     too_many = len(nodes) > max_nodes
@@ -123,6 +126,7 @@ def _check(
 ) -> None:
     """Raise TypeError or ValueError for arguments of a wrong kind or value."""
     check_one_of("format", format, ("svg", "png"))
+    require_flag("collapse", collapse, or_none=True)
     _whole("max_nodes", max_nodes, 1)
     _whole("digits", digits, 1)
     if depth is not None:

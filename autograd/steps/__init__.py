@@ -26,6 +26,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, overload
 
 from autograd.files import write_bytes
+from autograd.messages import require_flag
 from autograd.steps.chain_rule import Explanation, explanation
 from autograd.steps.passed import Passed
 from autograd.steps.step import (
@@ -160,6 +161,7 @@ class Steps(Sequence[Step]):
         """
         if not os.fspath(path).lower().endswith(".html"):
             raise ValueError(f"steps are saved as .html, not as {os.path.basename(path)!r}")
+        require_flag("predict", predict)
         from autograd.steps.page import page
 
         write_bytes(path, page(self.passed, predict).encode())

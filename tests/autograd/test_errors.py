@@ -229,3 +229,24 @@ def test_backward_that_raises_leaves_every_gradient_as_it_was() -> None:
     with pytest.raises(ZeroDivisionError):
         output.backward()
     assert [node.grad for node in (a, r, root, output)] == [1.0, 2.0, 3.0, 4.0]
+
+
+@pytest.mark.parametrize("flag", ["no", 1, None, Value(0.0)])
+def test_create_graph_is_true_or_false(flag: Any) -> None:
+    a = Value(2.0)
+    message = f"create_graph must be True or False, not {flag!r}"
+    raises_exactly(TypeError, message, lambda: grad(a * a, [a], create_graph=flag))
+    raises_exactly(TypeError, message, lambda: jacobian([a * a], [a], create_graph=flag))
+    raises_exactly(TypeError, message, lambda: hessian(a * a, [a], create_graph=flag))
+
+
+@pytest.mark.parametrize("fact", ["commutes", "total"])
+def test_a_fact_of_a_primitive_is_true_or_false(fact: str) -> None:
+    message = f"Primitive 'twice': {fact} must be True or False, not 'no'"
+
+    options: dict[str, Any] = {fact: "no"}
+
+    def make() -> Primitive:
+        return Primitive("twice", lambda x: 2 * x, lambda out, x: 2.0, **options)
+
+    raises_exactly(TypeError, message, make)

@@ -198,10 +198,26 @@ def test_drop_last_of_everything_is_refused():
         fit(nn.MLP(2, [1]), batch_size=11, drop_last=True)
 
 
-@pytest.mark.parametrize("drop_last", ["no", 1, None])
-def test_drop_last_is_true_or_false(drop_last):
-    with pytest.raises(TypeError, match=f"drop_last must be True or False, not {drop_last!r}"):
-        fit(nn.MLP(2, [1]), batch_size=3, drop_last=drop_last)
+@pytest.mark.parametrize("flag", ["no", 1, None])
+def test_options_are_true_or_false(flag, tmp_path):
+    model = nn.MLP(2, [1])
+    for name in ("drop_last", "resume", "progress", "jit"):
+        options = {"batch_size": 3, "checkpoint": tmp_path / "run.json", name: flag}
+        with pytest.raises(TypeError, match=f"^{name} must be True or False, not {flag!r}$"):
+            fit(model, **options)
+    with pytest.raises(TypeError, match=f"^jit must be True or False, not {flag!r}$"):
+        nn.evaluate(model, EXAMPLES, nn.mse, jit=flag)
+    with pytest.raises(TypeError, match=f"^mode must be True or False, not {flag!r}$"):
+        model.train(flag)
+    with pytest.raises(TypeError, match=f"^return_weights must be True or False, not {flag!r}$"):
+        nn.attention([[1.0]], [[1.0]], [[1.0]], return_weights=flag)
+    with pytest.raises(TypeError, match=f"^return_weights must be True or False, not {flag!r}$"):
+        nn.MultiHeadAttention(2, 1)([[1.0, 2.0]], return_weights=flag)
+    for clip in (nn.clip_grad_norm, nn.clip_grad_value):
+        with pytest.raises(TypeError, match=f"^error_if_nonfinite must be .*, not {flag!r}$"):
+            clip(model, 1.0, error_if_nonfinite=flag)
+    assert list(tmp_path.iterdir()) == []
+    assert model.training
 
 
 # --- optimizers -----------------------------------------------------------------------------------

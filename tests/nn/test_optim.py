@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import warnings
 
 import numpy as np
@@ -682,10 +683,38 @@ def test_an_initial_accumulator_is_a_number():
         nn.Adagrad([Value(1.0)], initial_accumulator=Value(0.1))
 
 
-@pytest.mark.parametrize("lr", [None, [0.1], 1j])
-def test_a_learning_rate_of_a_wrong_kind_is_a_type_error(lr):
-    with pytest.raises(TypeError):
-        nn.SGD([Value(1.0)], lr)
+@pytest.mark.parametrize(
+    ("rule", "name"),
+    [
+        *[(rule, name) for rule in RULES for name in ("lr", "weight_decay")],
+        (nn.SGD, "momentum"),
+        (nn.RMSProp, "alpha"),
+        *[(rule, "eps") for rule in RULES if rule is not nn.SGD],
+    ],
+)
+@pytest.mark.parametrize("wrong", [None, [0.1], 1j, "0.1", b"0.1"])
+def test_a_setting_of_a_wrong_kind_is_a_type_error_that_says_what_to_write(rule, name, wrong):
+    advice = ": write it without quotes" if wrong == "0.1" else ""
+    message = re.escape(f"{name} must be a number or a Value, not {wrong!r}{advice}") + "$"
+    with pytest.raises(TypeError, match=message):
+        rule([Value(1.0)], **{"lr": 0.1, name: wrong})
+    optimizer = rule([Value(1.0)], lr=0.1)
+
+    def step():
+        setattr(optimizer, name, wrong)  # a rate is refused here, another setting by the step
+        optimizer.step()
+
+    with pytest.raises(TypeError, match=message):
+        step()
+    assert optimizer.parameters[0].data == 1.0
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("wrong", ["no", 1, None])
+def test_a_flag_is_true_or_false(rule, wrong):
+    for name in ("differentiable", *(["nesterov"] if rule is nn.SGD else [])):
+        with pytest.raises(TypeError, match=f"{name} must be True or False, not {wrong!r}"):
+            rule([Value(1.0)], lr=0.1, **{name: wrong})
 
 
 @pytest.mark.parametrize(

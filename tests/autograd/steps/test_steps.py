@@ -782,6 +782,13 @@ def test_another_ending_is_refused(tmp_path: FilePath, name: str) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("predict", ["no", 1, None])
+def test_predict_is_true_or_false(tmp_path: FilePath, predict: Any) -> None:
+    with pytest.raises(TypeError, match=f"^predict must be True or False, not {predict!r}$"):
+        steps(neuron()).save(tmp_path / "pass.html", predict=predict)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_is_written_whole_or_not_at_all(
     tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
