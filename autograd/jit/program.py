@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from autograd import ops
 from autograd.draw import Drawing
-from autograd.jit.backends import code_for
+from autograd.jit.backends import code_for, replays_until_compiled
 from autograd.jit.capture import at_once
 from autograd.jit.graph import SUM
 from autograd.jit.picture import draw_program, outline
@@ -63,13 +63,13 @@ class Program:
     """One recording of a function, ready to be replayed.
 
     Attributes:
-        name: of the function. backend: "native" or "numpy".
+        name: of the function. backend: "native" or "numpy", as of now.
         recorded, simplified: how many nodes there were after these stages.
         scheduled: how many numbers a replay computes; fewer, as products are parts of sums.
         groups: how many groups of alike operations these are.
-        bytes: the size of the memory, and of the lists that drive it.
         seconds: how long each stage took, by name.
         replays: how many there were so far. checks: how many of them ran beside the eager call.
+        until_compiled: after how many it is compiled, if it begins on NumPy for a while; else 0.
         number: of the call that was recorded, or of the latest that was checked.
         unsure: how many calls could not be replayed and were done eagerly.
         guards: (read, what it gave): the program holds only while `read` gives the same.
@@ -78,9 +78,9 @@ class Program:
     number: int
 
     def __init__(
-        self, name: str, recording: Recording, watch: Watch, backend: str, seconds: float
+        self, name: str, recording: Recording, watch: Watch, backend: str | None, seconds: float
     ) -> None:
-        self.name, self.backend = name, backend
+        self.name, self.backend = name, backend or "numpy"
         self.replays = self.checks = self.unsure = self._unsure_in_a_row = 0
         self.guards, self.watch = recording.guards, watch
         self._draws, self._streams = recording.draws, recording.streams
@@ -106,14 +106,32 @@ class Program:
         self._outline = outline(plan)
         self._lap("schedule")
         self._factors = _factors(plan)
-        self._code = code_for(plan, backend)
-        self.bytes = self._code.memory.nbytes + self._code.nbytes + self._factors.nbytes
+        self._code = code_for(plan, self.backend)
+        self._plan = plan if backend is None else None  # of a program that is compiled later
+        self.until_compiled = replays_until_compiled(plan) if backend is None else 0
         self._lap("compile")
         self.ports = Ports(recording, graph, plan, now)
 
     def _lap(self, stage: str) -> None:
         now = time.perf_counter()
         self.seconds[stage], self._since = now - self._since, now
+
+    @property
+    def bytes(self) -> int:
+        """The size of the memory, and of the lists that drive it."""
+        return self._code.memory.nbytes + self._code.nbytes + self._factors.nbytes
+
+    def _compile(self, plan: Plan) -> None:
+        """Go on with compiled code. It has nothing to take over: each replay reads all numbers."""
+        self._since = time.perf_counter()
+        try:
+            self._code = code_for(plan, "native")
+            self.backend = "native"
+        except (ImportError, OSError) as error:  # llvmlite is installed, but does not load
+            self.until_compiled = 0
+            warnings.warn(f"{self.name} stays on NumPy: {error}", RuntimeWarning, stacklevel=5)
+        self._plan = None  # last: after a Ctrl-C before it, the next replay compiles
+        self._lap("compile")
 
     def changed(self) -> str | None:
         """What the recording depends on and is not the same any more; None if it still holds."""
@@ -135,6 +153,8 @@ class Program:
             is_disturbed: whether somebody has run the function since it was last asked, as a signal
                 handler may: the replay then begins anew.
         """
+        if self._plan is not None and self.replays >= self.until_compiled:
+            self._compile(self._plan)
         streams = [stream() for stream in self._streams]
         positions = [stream.getstate() for stream in streams]
         is_disturbed()
@@ -201,11 +221,15 @@ class Program:
         return draw_program(self._outline, self.name, direction)
 
     def __str__(self) -> str:
+        backend = f"{self.backend} backend"
+        if self.until_compiled:
+            begun = "NumPy so far" if self._plan is not None else backend
+            backend = f"{begun}; compiled after {counted(self.until_compiled, 'replay')}"
         results = {
             "trace": f"{self.recorded:,} nodes recorded",
             "simplify": f"{self.simplified:,} nodes left",
             "schedule": f"{self.scheduled:,} numbers in {self.groups:,} groups",
-            "compile": f"{self.bytes / 1024:,.0f} KiB, {self.backend} backend",
+            "compile": f"{self.bytes / 1024:,.0f} KiB, {backend}",
         }
         eager = f", {counted(self.unsure, 'call')} done eagerly" if self.unsure else ""
         lines = [f"{self.name}: {counted(self.replays, 'replay')}{eager}"]
