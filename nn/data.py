@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import math
 import random
 from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from autograd.extras import to_install
@@ -158,12 +161,23 @@ def _chosen(data: Dataset, indices: Sequence[int]) -> Dataset:
 
 
 def _from_scikit_learn(name: str) -> Dataset:
-    try:
-        from sklearn import datasets
-    except ImportError:
+    """The examples of a file in scikit-learn, whose import takes longer than most trainings."""
+    package = find_spec("sklearn")
+    if package is None:
         raise ImportError(
             f"the {name} data come with scikit-learn: {to_install('train')}"
-        ) from None
-    bunch = getattr(datasets, f"load_{name}")()
-    inputs = [[float(x) for x in row] for row in bunch.data]
-    return Dataset(inputs, [int(target) for target in bunch.target])
+        )
+    folder = Path(next(iter(package.submodule_search_locations or ()), "")) / "datasets" / "data"
+    try:
+        if name == "iris":
+            lines = (folder / "iris.csv").read_text().splitlines()[1:]  # without its heading
+        else:
+            lines = gzip.decompress((folder / "digits.csv.gz").read_bytes()).decode().splitlines()
+        rows = [[float(number) for number in line.split(",")] for line in lines]
+    except (OSError, ValueError):  # a version that keeps them elsewhere
+        from sklearn import datasets
+
+        bunch = getattr(datasets, f"load_{name}")()
+        examples = zip(bunch.data, bunch.target, strict=True)
+        rows = [[*map(float, row), target] for row, target in examples]
+    return Dataset([row[:-1] for row in rows], [int(row[-1]) for row in rows])

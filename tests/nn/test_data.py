@@ -1,5 +1,7 @@
 """Data sets: how they show themselves."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -35,3 +37,20 @@ def test_split_takes_one_hot_rows(form):
     # Two of six, one of three: each class in proportion.
     assert [sum(int(row[k]) for row in held_out.targets) for k in (0, 1)] == [2, 1]
     assert len(training.inputs) == 6
+
+
+@pytest.mark.parametrize("name", ["iris", "digits"])
+def test_data_of_scikit_learn_are_read_without_importing_it(name, monkeypatch):
+    import sklearn
+
+    load = getattr(data, name)
+    with monkeypatch.context() as patched:
+        for module in [module for module in sys.modules if module.startswith("sklearn.")]:
+            patched.delitem(sys.modules, module)
+        found = load()
+        assert not [module for module in sys.modules if module.startswith("sklearn.")]
+    # A version of it that keeps the files elsewhere.
+    monkeypatch.setattr(data, "find_spec", lambda name: sklearn.__spec__.__class__(name, None))
+    assert load() == found
+    assert {type(x) for row in found.inputs for x in row} == {float}
+    assert {type(target) for target in found.targets} == {int}
