@@ -164,9 +164,7 @@ def _from_scikit_learn(name: str) -> Dataset:
     """The examples of a file in scikit-learn, whose import takes longer than most trainings."""
     package = find_spec("sklearn")
     if package is None:
-        raise ImportError(
-            f"the {name} data come with scikit-learn: {to_install('train')}"
-        )
+        raise ImportError(f"the {name} data come with scikit-learn: {to_install('train')}")
     folder = Path(next(iter(package.submodule_search_locations or ()), "")) / "datasets" / "data"
     try:
         if name == "iris":

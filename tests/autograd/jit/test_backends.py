@@ -256,12 +256,12 @@ def test_threads_that_need_new_kernels_at_the_same_time() -> None:
             from autograd.jit import jit
             sys.setswitchinterval(1e-6)
             names = "exp expm1 log log1p sqrt sin cos tanh sigmoid relu softplus erf".split()
-            leaves = [Value(0.75) for _ in names]
             barrier = threading.Barrier(len(names))
             wrong = []
             def job(k):
+                leaf = Value(0.75)
                 def f(xs):
-                    y = [getattr(leaves[k] * x, names[k])() for x in xs]
+                    y = [getattr(leaf * x, names[k])() for x in xs]
                     y[0].backward()
                     return y
                 barrier.wait()
