@@ -1,0 +1,52 @@
+"""Does the comparison with PyTorch find what is wrong? And some of its cases, found right."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import compare
+import programs
+import pytest
+from compare import Found, layer, loss, optimizer, scalar_program
+
+from autograd import ops
+
+
+@pytest.mark.parametrize("kind", [scalar_program, loss, layer, optimizer])
+def test_random_cases_agree(kind):
+    found, draw = Found(), random.Random(kind.__name__)
+    assert [list(kind(draw, found)) for _ in range(4)] == [[]] * 4
+    assert found.total() > 100
+
+
+@pytest.mark.parametrize("kind", [loss, layer, optimizer])
+def test_a_number_that_is_wrong_by_1e_10_is_found(kind, monkeypatch):
+    ways = compare.ways
+    monkeypatch.setattr(
+        compare, "ways", lambda *args: [[1.0000000001 * x for x in way] for way in ways(*args)]
+    )
+    found, draw = Found(), random.Random(1)
+    assert list(kind(draw, found))
+    assert found[kind.__name__, "wrong"] > 0
+
+
+def test_a_slope_that_is_wrong_by_1e_6_is_judged_wrong(monkeypatch):
+    wrong = ops.tanh.backward[0]
+    monkeypatch.setattr(ops.tanh, "backward", (lambda out, x: 1.000001 * wrong(out, x),))
+    program = programs.Program([programs.Line("tanh", (2,))], [[0.3, 0.4, 0.5]] * 3)
+    monkeypatch.setattr(compare, "random_program", lambda draw: program)
+    found = Found()
+    (first, *_) = scalar_program(random.Random(1), found)
+    assert "number 3" in first
+    assert f"{1 - math.tanh(0.5) ** 2:.12}"[:12] in first
+
+
+def test_all_operations_of_the_engine_take_part():
+    draw = random.Random(1)
+    lines = [line for _ in range(60) for line in programs.random_program(draw).lines]
+    assert {line.operation for line in lines} == set(programs.ENGINE)
+    found = {programs.ENGINE[name] for name in programs.UNARY} | set(programs.UNARY)
+    of_a_user = set(ops.TABLE) - {"exponent", "one_less", "log_of_base", "sech", "gaussian"}
+    spelled = {"pow", "greater"}  # in square, cube, inverse and root; in where
+    assert of_a_user - spelled - {"less"} <= set(programs.ENGINE), found
