@@ -111,9 +111,10 @@ def interrupt_deferred() -> Iterator[threading.Event]:
 
 
 def _is_command() -> bool:
-    """Whether `python -m nn` runs, which has no other place for code that comes this early."""
-    module = sys.orig_argv[-len(sys.argv)] if sys.argv else ""
-    return sys.argv[:1] == ["-m"] and module in ("nn", "-mnn")
+    """Whether Python imports nn for `python -m nn`, which can run code of its own only later."""
+    if sys.argv[:1] != ["-m"]:  # this stands there only while the module is looked for
+        return False
+    return sys.orig_argv[-len(sys.argv) :][:1] in (["nn"], ["-mnn"])
 
 
 def run_command(main: Callable[[], int]) -> int:

@@ -1,0 +1,172 @@
+"""Does `python -m nn` end at every instant without a traceback, by the exit code of the signal?"""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from autograd.files import write_bytes
+from nn.interrupts import Command, interrupt_deferred
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+SIGNALS = [signal.SIGINT, signal.SIGTERM] + ([signal.SIGHUP] if os.name == "posix" else [])
+
+
+# --- processes ------------------------------------------------------------------------------------
+
+
+def python(folder, *arguments, before=""):
+    """A new Python, which runs the code `before` any other, in a folder."""
+    (folder / "before").mkdir()
+    (folder / "before" / "sitecustomize.py").write_text(textwrap.dedent(before))
+    path = os.pathsep.join([str(folder / "before"), *filter(None, sys.path)])
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+AT_IMPORT = """
+    import signal, sys
+
+    class Finder:
+        def find_spec(self, name, path=None, target=None):
+            if name == {module!r}:
+                signal.raise_signal({number:d})
+
+    sys.meta_path.insert(0, Finder())
+"""
+
+
+@pytest.mark.parametrize(("module", "number"), [("nn.data", 2), ("nn.__main__", 15), ("tqdm", 1)])
+def test_a_signal_during_an_import_ends_the_command_at_once(module, number, tmp_path):
+    code = AT_IMPORT.format(module=module, number=number)
+    done = python(tmp_path, "-m", "nn", "iris", "--out", "out", before=code)
+    assert (done.returncode, done.stderr) == (128 + number, "interrupted\n")
+    assert not (tmp_path / "out").exists() or os.listdir(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("argv", ["sys.argv", "[]", "['-m']", "['x'] * 9", "['-m'] * 9"])
+def test_a_script_that_imports_nn_has_the_signals_of_python(argv, tmp_path):
+    code = AT_IMPORT.format(module="nn.data", number=2)
+    done = python(tmp_path, "-c", f"import sys; sys.argv = {argv}; import nn", before=code)
+    assert done.stderr.endswith("KeyboardInterrupt\n")
+
+
+IN_A_TERMINAL = """
+import os, pty, sys
+child, terminal = pty.fork()
+if not child:
+    os.execv(sys.executable, [sys.executable, "-m", "nn", *sys.argv[1:]])
+shown = b""
+while b"loss=" not in shown:
+    shown += os.read(terminal, 1000)
+os.close(terminal)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_run_whose_terminal_is_closed_saves_what_it_has_learned(tmp_path):
+    options = ("spiral", "--hidden", 3, "--examples", 40, "--epochs", 10**6, "--out", "out")
+    done = python(tmp_path, "-c", IN_A_TERMINAL, *options)
+    assert (done.stdout, done.stderr) == ("129\n", "")
+    names = {"checkpoint.json", "decision_boundary.png", "history.json", "loss.png", "model.json"}
+    assert set(os.listdir(tmp_path / "out")) == names
+
+
+# --- a command in this process --------------------------------------------------------------------
+
+
+@pytest.fixture
+def ends(monkeypatch):
+    """The exit codes of the command, which only seems to end."""
+    codes = []
+
+    def end(code):
+        codes.append(code)
+        raise SystemExit
+
+    monkeypatch.setattr(os, "_exit", end)
+    return codes
+
+
+@pytest.fixture
+def command(ends, monkeypatch):
+    """A command that takes the signals of this process."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    command = Command()
+    monkeypatch.setattr("nn.interrupts.command", command)
+    yield command
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def survived(*numbers):
+    """How many of these signals, one after another, do not end the process."""
+    for i, number in enumerate(numbers):
+        try:
+            signal.raise_signal(number)
+        except SystemExit:
+            return i
+    return len(numbers)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_outside_the_training_ends_the_process(number, command, ends):
+    command.take_signals()
+    assert survived(number) == 0
+    assert ends == [128 + number]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_during_the_training_ends_that_and_is_the_exit_code(number, command, ends):
+    def main():
+        with interrupt_deferred() as interrupt:
+            assert survived(number) == 1
+            assert interrupt.is_set()
+        return 130
+
+    assert command.run(main) == 128 + number
+    assert ends == []
+
+
+@pytest.mark.parametrize("first", SIGNALS)
+@pytest.mark.parametrize("second", SIGNALS)
+def test_a_run_that_is_stopping_is_ended_at_once_by_ctrl_c_only(first, second, command, ends):
+    command.take_signals()
+    with interrupt_deferred():
+        assert survived(first, second) == (1 if second == signal.SIGINT else 2)
+    assert ends == ([128 + first] if second == signal.SIGINT else [])
+
+
+def test_signals_after_the_end_are_ignored(command, ends):
+    assert command.run(lambda: 0) == 0
+    assert survived(*SIGNALS) == len(SIGNALS)
+    assert ends == []
+
+
+def test_ignored_signals_stay_ignored(command, ends):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does for what runs in the background
+    command.take_signals()
+    with interrupt_deferred() as interrupt:
+        assert survived(signal.SIGINT) == 1
+        assert not interrupt.is_set()
+        assert survived(signal.SIGTERM) == 1
+        assert interrupt.is_set()
+    assert ends == []
+
+
+def test_a_file_that_is_being_written_is_removed(command, ends, tmp_path, monkeypatch):
+    command.take_signals()
+    monkeypatch.setattr(os, "fsync", lambda handle: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(SystemExit):
+        write_bytes(tmp_path / "x.bin", b"new")
+    assert ends == [143]
+    assert os.listdir(tmp_path) == []
