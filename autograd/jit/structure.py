@@ -249,30 +249,31 @@ def build(
 
     What is built is the caller's own: no list, dict or array of it is part of the structure.
     """
-    single = {"number": number, "Value": value, "whole": whole or number}
+    return _built(structure, {"number": number, "Value": value, "whole": whole or number})
 
-    def built(structure: Any) -> Any:
-        if structure.__class__ is str:
-            return single[structure]()
-        kind, inside = structure[:2]
-        if kind == "static":
-            return inside.thing
-        if kind == "copy":
-            return inside.thing.copy()
-        if kind == "identical":
-            return inside.thing()
-        if kind == "array":
-            return _array(inside, built(structure[2]))
-        if len(structure) == 3:
-            return kind([built(structure[2]) for _ in range(inside)])
-        if issubclass(kind, dict):
-            return kind((key, built(part)) for key, part in inside)
-        if issubclass(kind, list | tuple | deque):
-            parts = [built(part) for part in inside]
-            return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
-        return kind(built(inside))
 
-    return built(structure)
+# Not inside `build`: a nested function that calls itself is a cycle, which would keep all that it
+# made while `fit` pauses the collector of cycles.
+def _built(structure: Any, single: dict[str, Callable[[], Any]]) -> Any:
+    if structure.__class__ is str:
+        return single[structure]()
+    kind, inside = structure[:2]
+    if kind == "static":
+        return inside.thing
+    if kind == "copy":
+        return inside.thing.copy()
+    if kind == "identical":
+        return inside.thing()
+    if kind == "array":
+        return _array(inside, _built(structure[2], single))
+    if len(structure) == 3:
+        return kind([_built(structure[2], single) for _ in range(inside)])
+    if issubclass(kind, dict):
+        return kind((key, _built(part, single)) for key, part in inside)
+    if issubclass(kind, list | tuple | deque):
+        parts = [_built(part, single) for part in inside]
+        return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
+    return kind(_built(inside, single))
 
 
 def _array(shape: tuple[int, ...], entries: list[Any]) -> Any:

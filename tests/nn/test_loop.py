@@ -1,5 +1,6 @@
 """Which steps of `fit` are checked, and what happens to a run whose replays are in doubt?"""
 
+import gc
 import itertools
 import json
 import os
@@ -247,6 +248,14 @@ def test_the_error_of_a_jitted_function_is_the_one_that_fit_knows():
         run(model, optimizer, loss=loss, jit=True)
     assert isinstance(caught.value, hooks.TraceError)
     assert caught.value.history.loss == []
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_a_step_makes_no_garbage_for_the_collector_that_a_run_pauses(jit):
+    """Otherwise a long run would fill the memory."""
+    garbage = []
+    run(*made(), epochs=8, jit=jit, after_epoch=lambda history: garbage.append(gc.collect()))
+    assert garbage[4:] == [0] * 4
 
 
 # --- saves that fail, and saves that a Ctrl-C meets -----------------------------------------------
