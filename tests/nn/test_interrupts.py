@@ -61,9 +61,10 @@ def test_a_script_that_imports_nn_has_the_signals_of_python(argv, tmp_path):
 
 
 IN_A_TERMINAL = """
-import os, pty, sys
+import fcntl, os, pty, struct, sys, termios
 child, terminal = pty.fork()
 if not child:
+    fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))  # room for a bar
     os.execv(sys.executable, [sys.executable, "-m", "nn", *sys.argv[1:]])
 shown = b""
 while b"loss=" not in shown:
@@ -74,7 +75,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 def test_a_run_whose_terminal_is_closed_saves_what_it_has_learned(tmp_path):
-    options = ("spiral", "--hidden", 3, "--examples", 40, "--epochs", 10**6, "--out", "out")
+    options = ("spiral", "--hidden", 3, "--examples", 40, "--epochs", 10**5, "--out", "out")
     done = python(tmp_path, "-c", IN_A_TERMINAL, *options)
     assert (done.stdout, done.stderr) == ("129\n", "")
     names = {"checkpoint.json", "decision_boundary.png", "history.json", "loss.png", "model.json"}
