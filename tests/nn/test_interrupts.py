@@ -53,7 +53,7 @@ def test_a_signal_during_an_import_ends_the_command_at_once(module, number, tmp_
     assert not (tmp_path / "out").exists() or os.listdir(tmp_path / "out") == []
 
 
-@pytest.mark.parametrize("argv", ["sys.argv", "[]", "['-m']", "['x'] * 9", "['-m'] * 9"])
+@pytest.mark.parametrize("argv", ["[]", "['-m']", "['-m'] * 9"])
 def test_a_script_that_imports_nn_has_the_signals_of_python(argv, tmp_path):
     code = AT_IMPORT.format(module="nn.data", number=2)
     done = python(tmp_path, "-c", f"import sys; sys.argv = {argv}; import nn", before=code)
@@ -75,10 +75,10 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 def test_a_run_whose_terminal_is_closed_saves_what_it_has_learned(tmp_path):
-    options = ("spiral", "--hidden", 3, "--examples", 40, "--epochs", 10**5, "--out", "out")
+    options = ("iris", "--hidden", 3, "--epochs", 10**5, "--out", "out")
     done = python(tmp_path, "-c", IN_A_TERMINAL, *options)
     assert (done.stdout, done.stderr) == ("129\n", "")
-    names = {"checkpoint.json", "decision_boundary.png", "history.json", "loss.png", "model.json"}
+    names = {"checkpoint.json", "history.json", "loss.png", "model.json"}
     assert set(os.listdir(tmp_path / "out")) == names
 
 
