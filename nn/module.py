@@ -151,8 +151,8 @@ class Module(hooks.Watched):
     def load(self, path: str | os.PathLike[str]) -> None:
         """Restore the state from a file that `save` wrote. Nothing in the file is executed.
 
-        Raises FileNotFoundError, and ValueError for a damaged file or one of another model; nothing
-        has changed then.
+        Raises OSError for a file that is missing or not a regular one, and ValueError for one that
+        is damaged, larger than 1 GiB or of another model; nothing has changed then.
         """
         content = read_json(path, "model")
         try:

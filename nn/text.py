@@ -141,7 +141,8 @@ def save(path: str | os.PathLike[str], model: GPT, tokenizer: Tokenizer) -> None
 def load(path: str | os.PathLike[str]) -> tuple[GPT, Tokenizer]:
     """The model and the tokenizer that `save` wrote. Nothing in the file is executed.
 
-    Raises FileNotFoundError, and ValueError for a damaged file or another model.
+    Raises OSError for a file that is missing or not a regular one, and ValueError for a damaged
+    file, one that is larger than 1 GiB, or another model.
     """
     content = read_json(path, "model")
     sizes, characters, state = (content.get(key) for key in ("sizes", "characters", "state"))

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import nn
 from nn.files import as_number, read_json, write_bytes, write_json
 
 
@@ -98,6 +99,34 @@ def test_a_folder_in_the_place_of_the_file_is_an_os_error(tmp_path):
     with pytest.raises(OSError, match=r"x\.json"):
         read_json(tmp_path / "x.json", "test")
     assert os.listdir(tmp_path) == ["x.json"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a FIFO")
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda path: nn.MLP(2, [1]).load(path),
+        nn.text.load,
+        nn.text.read,
+        lambda path: fit(resume=True, checkpoint=path),
+    ],
+    ids=["a model", "a GPT", "a text", "a checkpoint"],
+)
+def test_a_fifo_and_a_huge_file_are_refused_by_all_that_reads(read, tmp_path):
+    fifo, huge = tmp_path / "fifo", tmp_path / "huge"
+    os.mkfifo(fifo)
+    huge.touch()
+    os.truncate(huge, 2**30 + 1)
+    with pytest.raises(OSError, match=f"^{fifo} is not a regular file$"):
+        read(fifo)
+    with pytest.raises(ValueError, match=rf"^{huge} has 1,073,741,825 bytes, more than the 1 GiB"):
+        read(huge)
+
+
+def fit(**options):
+    model = nn.MLP(2, [1])
+    data = nn.data.moons(4)
+    return nn.fit(model, data, nn.hinge, nn.SGD(model, 0.1), epochs=1, progress=False, **options)
 
 
 def test_another_kind_of_file_is_named(tmp_path):
