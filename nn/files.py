@@ -110,7 +110,7 @@ def _locked(lock: Path) -> Claim | None:
 def _process(lock: Path) -> str:
     """` (process 123)`, if the file says which."""
     try:
-        number = lock.read_bytes()[:20]
-    except OSError:
+        number = read_text(lock)
+    except (OSError, ValueError):
         return ""
-    return f" (process {int(number)})" if number.isdigit() else ""
+    return f" (process {number})" if number.isascii() and number.isdigit() else ""
