@@ -16,9 +16,18 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.name != "test_notebooks.py")
 
 
-def pytest_collection_finish(session):
-    """Let the collector run seldom: graphs have no cycles, and it took an eighth of all time."""
-    gc.set_threshold(50_000, 20, 100)
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session):
+    """Collect the tests without the garbage collector, and let it run seldom after that.
+
+    Ten thousand tests are no garbage, and graphs have no cycles.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.set_threshold(50_000, 20, 100)
+        gc.enable()
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -114,13 +114,14 @@ def story(
     make: Callable[[], tuple[Callable[..., Any], Any]],
     calls: tuple[Any, ...],
     jitting: dict[str, Any] | None,
+    rounds: int = ROUNDS,
 ) -> tuple[list[Any], Jitted | None]:
-    """What happens in a row of calls, made several times, eagerly (jitting None) or replayed."""
+    """What happens in a row of calls, made `rounds` times, eagerly (jitting None) or replayed."""
     nn.seed(0)
     function, state = make()
     jitted = None if jitting is None else jit(function, **jitting)
     seen: list[Any] = [photographed(state)]
-    for given in calls * ROUNDS:
+    for given in calls * rounds:
         args = copy.deepcopy(given() if callable(given) else given)
         before = [(value, value.data, value.grad) for value in values_of([state, args])]
         picture = photographed(state)
@@ -145,6 +146,7 @@ def same(
     replayed: bool = False,
     static: tuple[str, ...] = (),
     equal: Callable[[Any, Any], bool] = operator.eq,
+    rounds: int = ROUNDS,
 ) -> list[Any]:
     """Demand that eager and jitted runs tell the same story; it is returned.
 
@@ -153,17 +155,20 @@ def same(
         calls: the arguments of each call, a tuple, or what makes one.
         replayed: demand too that no call fell back to an eager run.
         equal: when two stories are the same.
+        rounds: how often the calls are made in a row; once is enough for many calls of few
+            structures.
     """
-    expected, _ = story(make, calls, None)
+    expected, _ = story(make, calls, None, rounds)
     for backend, check in HOW:
         jitting = {"backend": backend, "check": check, "static": static}
-        found, jitted = story(make, calls, jitting)
+        found, jitted = story(make, calls, jitting, rounds)
         for number, (a, b) in enumerate(zip(expected, found, strict=True)):
             assert equal(b, a), f"{backend}, {check}, after {number} calls: {b} is not {a}"
         assert jitted is not None
         if replayed:
             assert sum(program.unsure for program in jitted.programs) == 0, backend
-            assert sum(program.replays for program in jitted.programs) >= len(calls), backend
+            replays = sum(program.replays for program in jitted.programs)
+            assert replays >= rounds * len(calls) // ROUNDS, backend
     return expected
 
 
