@@ -122,7 +122,7 @@ def story(
     jitted = None if jitting is None else jit(function, **jitting)
     seen: list[Any] = [photographed(state)]
     for given in calls * rounds:
-        args = copy.deepcopy(given() if callable(given) else given)
+        args = given() if callable(given) else copy.deepcopy(given)
         before = [(value, value.data, value.grad) for value in values_of([state, args])]
         picture = photographed(state)
         drawn = nn.rng.generator.getstate()
