@@ -55,22 +55,27 @@ def opened(page: Page) -> str:
     return str(page.find(".crumb[aria-current]").inner_text())
 
 
+BOXES = """
+    const heads = () => [...root.querySelectorAll('.stage > svg .node .head')];
+    const boxes = () => Object.fromEntries(
+        [...root.querySelectorAll('.stage > svg .node:not(.constant)')].map((box) => [
+            box.querySelector('.head').textContent,
+            [...box.querySelectorAll('.number')].map((text) => text.textContent)]));
+"""
+
+
 def boxes(page: Page) -> dict[str, list[str]]:
     """{the first line of each box: its data and its gradient, as shown}, but for plain numbers."""
-    found: dict[str, list[str]] = page.run(
-        """const boxes = [...root.querySelectorAll('.stage > svg .node:not(.constant)')];
-        return Object.fromEntries(boxes.map((box) => [box.querySelector('.head').textContent,
-            [...box.querySelectorAll('.number')].map((text) => text.textContent)]));"""
-    )
+    found: dict[str, list[str]] = page.run(BOXES + "return boxes();")
     return found
 
 
 def click(page: Page, box: str) -> None:
     """Click the box with this first line, wherever it is in the picture."""
     page.run(
-        """const heads = [...root.querySelectorAll('.stage > svg .node .head')];
-        const head = heads.find((head) => head.textContent === argument);
-        head.closest('.node').dispatchEvent(new MouseEvent('click', { bubbles: true }));""",
+        f"""{BOXES}
+        const head = heads().find((head) => head.textContent === argument);
+        head.closest('.node').dispatchEvent(new MouseEvent('click', {{ bubbles: true }}));""",
         box,
     )
 
@@ -215,18 +220,20 @@ def test_every_view_ends_with_pythons_numbers(
         path = [k]
         while views[path[0]]["outer"] >= 0:
             path.insert(0, views[path[0]]["outer"])
-        page.find(".crumb").first.click()
-        for j in path[1:]:
-            name = views[j]["name"]
-            click(
-                page,
-                name
-                if name in boxes(page)
-                else next(head for head in boxes(page) if head.startswith(name)),
-            )
-        assert opened(page) == view["name"]
-        to_end(page)
-        for head, numbers in boxes(page).items():
+        title, shown_in_view = page.run(
+            f"""{BOXES}
+            root.querySelector('.crumb').click();
+            for (const name of argument) {{
+                const exact = heads().find((head) => head.textContent === name);
+                const head = exact ?? heads().find((head) => head.textContent.startsWith(name));
+                head.closest('.node').dispatchEvent(new MouseEvent('click', {{ bubbles: true }}));
+            }}
+            root.querySelector('.button.last').click();
+            return [root.querySelector('.crumb[aria-current]').innerText, boxes()];""",
+            [views[j]["name"] for j in path[1:]],
+        )
+        assert title == view["name"]
+        for head, numbers in shown_in_view.items():
             name = head.split("  ")[-1]
             if name in expected and len(numbers) == 2:
                 assert numbers == [number(x) for x in expected[name]], (view, head)

@@ -105,13 +105,64 @@ def test_two_fingers_pinch(open_page: Callable[..., Page]) -> None:
 
 
 def in_stage(browsed: Page, part: Any) -> bool:
-    """Whether all of a part is seen, to a pixel."""
-    rectangle = "(part) => part.getBoundingClientRect().toJSON()"  # of the shapes, without strokes
-    stage, box = (found.evaluate(rectangle) for found in (browsed.find(".stage"), part))
-    return all(
-        stage[at] - 1 <= box[at] and box[at] + box[size] <= stage[at] + stage[size] + 1
-        for at, size in (("x", "width"), ("y", "height"))
+    """Whether all of a part is seen, to a pixel: of its shapes, without strokes."""
+    inside: bool = part.evaluate(
+        f"(part) => {{ {LOOK} return isInside(part, part.getRootNode().querySelector('.stage')); }}"
     )
+    return inside
+
+
+LOOK = """
+    const box = (part) => part.getBoundingClientRect();
+    const isInside = (part, whole) => {
+        const [inner, outer] = [box(part), box(whole)];
+        return outer.left - 1 <= inner.left && inner.right <= outer.right + 1
+            && outer.top - 1 <= inner.top && inner.bottom <= outer.bottom + 1;
+    };
+    // The height of the current node's letters, in pixels of the screen.
+    const textSize = () => {
+        const text = root.querySelector('.node.current text');
+        return text.getCTM().a * parseFloat(getComputedStyle(text).fontSize);
+    };
+    // What stands over the node of the current step: buttons, the overview.
+    const covered = () => {
+        const node = box(root.querySelector('.node.current'));
+        const shown = [...root.querySelectorAll('button, select, .overview:not([hidden])')];
+        return shown.filter((part) => {
+            const { left, right, top, bottom } = box(part);
+            return left < node.right && right > node.left && top < node.bottom && bottom > node.top;
+        }).map((part) => part.getAttribute('class'));
+    };
+    // The parts of the player that are not wholly in the window.
+    const outside = (parts) => parts.filter((part) => {
+        const { left, right, top, bottom } = box(root.querySelector(part));
+        return left < 0 || top < 0 || right > innerWidth + 1 || bottom > innerHeight + 1;
+    });
+"""
+
+
+def seen_at_each_step(browsed: Page, button: str, times: int, *parts: str) -> list[dict[str, Any]]:
+    """What a reader sees after each click on a button: in one go, as asking takes its time."""
+    seen: list[dict[str, Any]] = browsed.run(
+        LOOK
+        + """const [button, times, parts] = argument;
+        return Array.from({ length: times }, () => {
+            root.querySelector(`button.${button}`).click();
+            const node = root.querySelector('.node.current');
+            const moved = root.querySelector('.stage .graph').getAttribute('transform');
+            const scale = Number(moved.match(/scale\\((.+?)\\)/)[1]);
+            if (!node) return { scale, node: false };
+            const [part, current] = ['.seen', '.current'].map((part) =>
+                root.querySelector(`.overview ${part}`));
+            return {
+                scale, node: true, text: textSize(), covered: covered(), outside: outside(parts),
+                inStage: isInside(node, root.querySelector('.stage')),
+                overview: part && current && [part, current].map((part) => box(part).toJSON()),
+            };
+        });""",
+        [button, times, parts],
+    )
+    return seen
 
 
 def chain(length: int) -> Steps:
@@ -126,10 +177,13 @@ def test_a_picture_too_large_is_shown_in_part_and_follows_the_step(
 ) -> None:
     browsed = open_page(chain(20), media={"reduced_motion": "reduce"})
     browsed.focus()
-    for key in ("ArrowRight", "End", *["ArrowLeft"] * 40):
+    for key in ("ArrowRight", "End"):
         browsed.press(key)
         assert view(browsed)[2] >= 1  # texts of 11 pixels
-        assert browsed.state()["node"] < 0 or in_stage(browsed, browsed.find(".node.current"))
+        assert in_stage(browsed, browsed.find(".node.current"))
+    for seen in seen_at_each_step(browsed, "back", 40):
+        assert seen["scale"] >= 1
+        assert not seen["node"] or seen["inStage"]
     near = view(browsed)
     fill(browsed, [0.7])
     assert view(browsed) == near
@@ -144,35 +198,19 @@ def test_a_picture_too_large_is_shown_in_part_and_follows_the_step(
 # --- the overview ---------------------------------------------------------------------------------
 
 
-def covered(browsed: Page) -> list[str]:
-    """What stands over the node of the current step: buttons, the overview."""
-    found: list[str] = browsed.run(
-        """const box = (part) => part.getBoundingClientRect();
-        const node = box(root.querySelector('.node.current'));
-        const shown = [...root.querySelectorAll('button, select, .overview:not([hidden])')];
-        return shown.filter((part) => {
-            const { left, right, top, bottom } = box(part);
-            return left < node.right && right > node.left && top < node.bottom && bottom > node.top;
-        }).map((part) => part.getAttribute('class'));"""
-    )
-    return found
-
-
 def test_an_overview_shows_what_part_is_seen_and_covers_no_step(
     open_page: Callable[..., Page],
 ) -> None:
     browsed = open_page(made("a network"), VIEWPORTS[0], {"reduced_motion": "reduce"})
     overview = browsed.find(".overview")
     assert overview.is_visible()
-    browsed.focus()
-    for _ in range(browsed.state()["last"]):
-        browsed.press("ArrowRight")
-        assert covered(browsed) == []
-        assert in_stage(browsed, browsed.find(".node.current"))
-        seen, current = (overview.locator(part).bounding_box() for part in (".seen", ".current"))
-        for at, size in (("x", "width"), ("y", "height")):
-            assert seen[at] - 4 <= current[at]
-            assert current[at] + current[size] <= seen[at] + seen[size] + 4
+    for seen in seen_at_each_step(browsed, "next", browsed.state()["last"]):
+        assert seen["covered"] == []
+        assert seen["inStage"]
+        part, current = seen["overview"]
+        for begin, end in (("left", "right"), ("top", "bottom")):
+            assert part[begin] - 4 <= current[begin]
+            assert current[end] <= part[end] + 4
     browsed.find("button.fit").click()
     assert overview.is_hidden()
 
@@ -227,24 +265,9 @@ def test_a_tall_stage_has_the_graph_from_top_to_bottom_and_a_wide_one_from_left_
 # --- present mode ---------------------------------------------------------------------------------
 
 
-def text_size(browsed: Page) -> float:
-    """The height of the current node's letters, in pixels of the screen."""
-    size: float = browsed.run(
-        """const text = root.querySelector('.node.current text');
-        return text.getCTM().a * parseFloat(getComputedStyle(text).fontSize);"""
-    )
-    return size
-
-
 def outside(browsed: Page, *parts: str) -> list[str]:
     """The parts of the player that are not wholly in the window."""
-    found: list[str] = browsed.run(
-        """return argument.filter((part) => {
-            const { left, right, top, bottom } = root.querySelector(part).getBoundingClientRect();
-            return left < 0 || top < 0 || right > innerWidth + 1 || bottom > innerHeight + 1;
-        });""",
-        parts,
-    )
+    found: list[str] = browsed.run(LOOK + "return outside(argument);", parts)
     return found
 
 
@@ -260,12 +283,12 @@ def test_present_mode_is_legible_from_afar_at_every_step(
     full = "return [document.fullscreenElement === host, host.hasAttribute('data-present')];"
     browsed.press("f")
     browsed.soon(lambda: browsed.run(full) == [not refused, True])
-    for _ in range(browsed.state()["last"]):
-        browsed.press("ArrowRight")
-        assert text_size(browsed) >= 16
-        assert in_stage(browsed, browsed.find(".node.current"))
-        assert covered(browsed) == []
-        assert outside(browsed, ".view", ".controls", ".step") == []
+    parts = [".view", ".controls", ".step"]
+    for seen in seen_at_each_step(browsed, "next", browsed.state()["last"], *parts):
+        assert seen["text"] >= 16
+        assert seen["inStage"]
+        assert seen["covered"] == []
+        assert seen["outside"] == []
     browsed.node(0).click()
     assert outside(browsed, ".view", ".controls", ".chain", ".step") == []
     browsed.press("Escape")  # closes the chain rule first
@@ -303,11 +326,11 @@ def test_picture_controls_and_panel_are_seen_together(
     browsed = open_page(made(name), viewport, {"reduced_motion": "reduce"}, at_start=False)
     parts = [".view", ".controls", ".step header", ".step .body > :first-child"]
     browsed.soon(lambda: in_stage(browsed, browsed.find(".node.current")))
-    for _ in range(browsed.state()["last"] - 1):
-        assert text_size(browsed) >= 11
-        assert in_stage(browsed, browsed.find(".node.current"))
-        assert covered(browsed) == []
-        browsed.press("ArrowLeft")
+    first = seen_at_each_step(browsed, "last", 1)
+    for seen in first + seen_at_each_step(browsed, "back", browsed.state()["last"] - 1):
+        assert seen["text"] >= 11
+        assert seen["inStage"]
+        assert seen["covered"] == []
     assert outside(browsed, *parts) == []
     if viewport["width"] > 390:  # the whole panel; on a phone most steps
         assert outside(browsed, ".step", ".leaves") == []
