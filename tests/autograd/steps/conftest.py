@@ -41,6 +41,12 @@ def tabs(browser: Any) -> Iterator[Callable[..., Any]]:
         made.context.close()
 
 
+@pytest.fixture(scope="module")
+def console(tabs: Callable[..., Any]) -> Any:
+    """An empty page to run code in."""
+    return tabs().context.new_page()
+
+
 @pytest.fixture
 def open_page(tabs: Callable[..., Any], tmp_path: Path) -> Iterator[Callable[..., Page]]:
     """open_page(steps or html, **settings of the tab): a page, checked when the test ends.

@@ -13,6 +13,7 @@ import pytest
 from autograd import Primitive, Value, maximum, ops, where
 from autograd.steps import Steps, steps
 from autograd.steps import page as pages
+from autograd.steps.player import read
 from autograd.value import is_constant
 
 VIEWPORT = {"width": 1200, "height": 900}
@@ -124,6 +125,11 @@ class Page:
         assert self.printed == []
         assert [url for url in self.requests if not url.startswith(("file:", "data:"))] == []
         assert sum(url.startswith("file:") for url in self.requests) <= 1
+
+
+def script(*names: str) -> str:
+    """The code of these files of the player."""
+    return "\n".join(map(read, names))
 
 
 def fragment(shown: Steps) -> str:

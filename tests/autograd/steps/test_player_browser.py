@@ -10,7 +10,7 @@ import math
 import random
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,7 +18,6 @@ import pytest
 import nn
 from autograd import Primitive, Value, ops, where
 from autograd.steps import BackwardStep, Steps, steps
-from autograd.steps.player import read
 from autograd.text import number
 from tests.autograd.steps.player_page import (
     GRAPHS,
@@ -31,6 +30,7 @@ from tests.autograd.steps.player_page import (
     movable,
     named,
     neuron,
+    script,
     touch,
     view,
 )
@@ -79,18 +79,6 @@ def outcome(row: Primitive, point: list[float]) -> float | str:
         return "overflow"
     except ValueError:
         return "domain"
-
-
-def script(*names: str) -> str:
-    return "\n".join(map(read, names))
-
-
-@pytest.fixture(scope="module")
-def console(browser: Any) -> Iterator[Any]:
-    """An empty page to run code in."""
-    context = browser.new_context()
-    yield context.new_page()
-    context.close()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,41 +20,15 @@ from autograd.steps import Steps, steps
 from autograd.steps import page as pages
 from autograd.steps.player import SCRIPTS, style
 from autograd.text import number
-from tests.autograd.steps.test_player_browser import Page, fill, made, named, script
-from tests.chromium import chromium
+from tests.autograd.steps.player_page import Page, fill, made, named, script
 
-VIEWPORT = {"width": 1200, "height": 900}
 PHONE = {"width": 360, "height": 740}
 
 
-@pytest.fixture(scope="module")
-def tabs() -> Iterator[dict[bool, Any]]:
-    """A tab driven by a mouse, and one with a touch screen."""
-    with chromium() as browser:
-        yield {touch: browser.new_context(has_touch=touch).new_page() for touch in (False, True)}
-
-
 @pytest.fixture
-def open_page(tabs: dict[bool, Any], tmp_path: Path) -> Iterator[Callable[..., Page]]:
-    opened: list[Page] = []
-
-    def open_page(
-        content: Steps | str, viewport: dict[str, int] = VIEWPORT, touch: bool = False
-    ) -> Page:
-        tabs[touch].set_viewport_size(viewport)
-        opened.append(Page(tabs[touch], tmp_path))
-        return opened[-1].open(content)
-
-    yield open_page
-    for browsed in opened:
-        browsed.check()
-        browsed.close()
-
-
-@pytest.fixture(scope="module")
-def console(tabs: dict[bool, Any]) -> Any:
-    """An empty page to run code in."""
-    return tabs[False].context.new_page()
+def open_page(open_page: Callable[..., Page]) -> Callable[..., Page]:
+    """Players stay as they open: on the finished pass, or before its first step."""
+    return partial(open_page, at_start=False)
 
 
 def press(browsed: Page, text: str) -> None:
@@ -769,7 +744,7 @@ def test_the_node_that_is_asked_for_is_marked(open_page: Callable[..., Page]) ->
 def test_on_a_phone_both_work_by_touch_and_nothing_is_cut_off(
     open_page: Callable[..., Page],
 ) -> None:
-    browsed = open_page(made("fan-out"), PHONE, touch=True)
+    browsed = open_page(made("fan-out"), PHONE, has_touch=True)
     browsed.find("button", has_text="Experiment").tap()
     for title in ("Gradient descent", "Contributions", "Nudge a leaf"):
         experiment(browsed, title).locator("button").first.tap()
