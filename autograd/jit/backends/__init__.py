@@ -50,14 +50,14 @@ def backend_named(name: str | None) -> str | None:
 def replays_until_compiled(plan: Plan) -> int:
     """After how many replays on NumPy a plan is compiled, if it is to be compiled later.
 
-    A replay on NumPy takes longer by about 3 us a group and 2.5 ns an operand; compiling
-    takes 0.3 s, and as long as 18 such replays. So a program is compiled when it has lost as much
-    time as compiling takes: whenever its last replay is, that costs at most twice as much as
-    knowing it beforehand. Measured: 350 replays of the moons step of the benchmarks, 200 of the
-    digits step, 90 of a step of the small GPT, 1,700 of four examples through a 2-8-1 network.
+    A replay on NumPy takes longer by about 6 us a group and 4 ns an operand. Compiling takes 0.35 s
+    and as long as 10 such replays. So a program is compiled when it has lost as much time as
+    compiling takes: whenever its last replay is, that costs at most twice as much as knowing it
+    beforehand. Measured: 350 replays of the moons step of the benchmarks, 200 of the digits step,
+    90 of a step of the small GPT, 1,700 of four examples through a 2-8-1 network.
     """
     operands = sum(group.operands.size for group in plan.groups)
-    return 18 + round(0.3 / (3e-6 * (1 + len(plan.groups)) + 2.5e-9 * operands))
+    return 10 + round(0.35 / (6e-6 * (1 + len(plan.groups)) + 4e-9 * operands))
 
 
 def code_for(plan: Plan, backend: str) -> Code:
