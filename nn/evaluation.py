@@ -12,7 +12,7 @@ from nn import checks
 from nn.checks import Data
 from nn.matrix import Matrix
 from nn.module import Module
-from nn.step import Loss, Predict, as_score, in_pieces
+from nn.step import PIECE, Loss, Predict, as_score, in_pieces
 
 Metric = Callable[[Any, Sequence[Any]], Any]
 
@@ -28,7 +28,7 @@ def evaluate(
     metric: Metric | Loss,
     predict: Predict | None = None,
     jit: bool = False,
-    micro_batch: int = 32,
+    micro_batch: int = PIECE,
 ) -> float:
     """The metric, or a loss, of a model's predictions, in evaluation mode and without a graph.
 
@@ -36,15 +36,14 @@ def evaluate(
         model: is put in evaluation mode, and afterwards in the mode it had.
         data, predict: as of `fit`.
         metric: (predictions, targets) -> number, or a loss.
-        jit: record the predictions of `micro_batch` examples once and replay them.
+        jit: record the predictions of `micro_batch` examples once and replay them. `fit` and plots
+            share the recording. Where there are too few examples to gain, all is done eagerly.
     """
     require_flag("jit", jit)
     inputs, targets = checks.examples(data, predict is None)
     predict = predict or predict_batch
     if jit:
-        from autograd.jit import jit as jitted  # NumPy is slow to import
-
-        predict = in_pieces(predict, jitted(predict), micro_batch)
+        predict = in_pieces(predict, micro_batch)
     training = model.training
     model.eval()
     try:

@@ -6,6 +6,7 @@ import math
 import os
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -47,6 +48,13 @@ class Batches:
     size: int
     shuffled: bool
     drop_last: bool
+
+    def planned(self, length: int, in_steps: bool) -> Counter[int]:
+        """How many steps a run of this length takes, by the number of their examples."""
+        full, rest = divmod(len(self.inputs), self.size)
+        rest = 0 if self.drop_last else rest
+        passes, more = divmod(length, full + (rest > 0)) if in_steps else (length, 0)
+        return Counter({self.size: passes * full + more}) + Counter({rest: passes * (rest > 0)})
 
     def next(self, position: Position) -> tuple[list[Any], list[Any]]:
         """The inputs and targets of the batch at a position."""

@@ -14,11 +14,11 @@ from autograd.files import write_bytes
 from nn.activations import Elementwise, gelu, relu, sigmoid, silu, softplus, tanh
 from nn.checkpoint import History
 from nn.data import Dataset
+from nn.evaluation import predict_batch
 from nn.layers import check_size
-from nn.matrix import Matrix
 from nn.metrics import classes, largest, score_rows, threshold_for, threshold_of
 from nn.module import Module
-from nn.step import Predict
+from nn.step import Predict, in_pieces
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -98,7 +98,7 @@ def decision_boundary(
     model.eval()
     try:
         with no_grad():
-            rows = _rows(model, predict or _predict_batch, xs, ys)
+            rows = _rows(model, predict or predict_batch, xs, ys)
     finally:
         model.train(training)
     outputs = len(rows[0][0])
@@ -124,25 +124,19 @@ def _points(inputs: Any) -> list[list[float]]:
     return points
 
 
-def _predict_batch(model: Module, rows: Sequence[Sequence[float]]) -> Any:
-    return model(Matrix(rows))
-
-
 def _rows(
     model: Module, predict: Predict, xs: list[float], ys: list[float]
 ) -> list[list[list[float]]]:
     """The scores of each point of a grid, row by row."""
+    from autograd.jit import TraceError  # NumPy is slow to import
 
-    from autograd.jit import TraceError, jit  # NumPy is slow to import
-
-    def row(xs: list[float], y: float) -> Any:
-        return predict(model, [[x, y] for x in xs])
+    def scores(predict: Predict) -> list[list[list[float]]]:
+        return [score_rows(predict(model, [[x, y] for x in xs])) for y in ys]
 
     try:
-        replayed = jit(row)
-        found = [score_rows(replayed(xs, y)) for y in ys]
+        found = scores(in_pieces(predict, times=len(ys)))
     except TraceError:  # a model that branches on its numbers
-        found = [score_rows(row(xs, y)) for y in ys]
+        found = scores(predict)
     if any(len(scores) != len(xs) for scores in found):
         raise ValueError(f"{len(found[0])} predictions for {len(xs)} inputs")
     return found

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from autograd import Value, no_grad
 from autograd.hooks import number_of, require
@@ -16,6 +18,12 @@ from nn.layers import Dropout
 from nn.matrix import Matrix, as_values, total
 from nn.module import Module
 from nn.optim import Optimizer
+
+# A recording is worth it from so many calls on. Recording, and checking the first replays and the
+# last, took as long as 12 eager calls (predictions of a 2-16-16-1 network), 16 (its training step)
+# to 40 (training steps of digits and of a small GPT).
+WORTH_RECORDING = 20
+PIECE = 32  # examples that are predicted at a time
 
 Weight = Value | float
 Answer = Value | tuple[Value, Weight]  # what a loss returns
@@ -133,19 +141,36 @@ def halves(recipe: Recipe) -> tuple[Add, Move]:
 
 
 def step_and_predict(
-    recipe: Recipe, size: int, micro_batch: int | None, jit: bool
+    recipe: Recipe, planned: Counter[int], epochs: int, micro_batch: int | None, jit: bool
 ) -> tuple[Step, Predict]:
-    """How a run computes its steps, of `size` examples, and its predictions; with jit, replayed."""
-    optimizers, predict = recipe.optimizers, recipe.predict
+    """How a run computes its steps and its predictions; with jit, replayed where that is faster.
+
+    Args:
+        planned: how many steps there will be, by the number of their examples. epochs: how many.
+    """
+    predict, size, steps = recipe.predict, max(planned, default=1), planned.total()
     step, (add, move), whole = whole_step(recipe), halves(recipe), whole_loss(recipe)
+    eager = undone_on_error(step, recipe.optimizers)
     if jit:
         from autograd.jit import jit as jitted  # NumPy is slow to import
 
-        step, add, move, whole = jitted(step), jitted(add), jitted(move), jitted(whole)
-        predict = in_pieces(predict, jitted(predict), min(micro_batch or size, 32))
+        predict = in_pieces(predict, min(micro_batch or PIECE, PIECE), epochs)
     if micro_batch is not None and micro_batch < size:
+        if jit and steps * size >= WORTH_RECORDING * micro_batch:
+            add = jitted(add)
+        if jit and steps >= WORTH_RECORDING:
+            move, whole = jitted(move), jitted(whole)
+            return step_in_parts(recipe, add, move, whole, micro_batch, jit), predict
         step = step_in_parts(recipe, add, move, whole, micro_batch, jit)
-    return step if jit else undone_on_error(step, optimizers), predict
+        return undone_on_error(step, recipe.optimizers), predict
+    if not jit:
+        return eager, predict
+    recorded = jitted(step)
+
+    def chosen(inputs: Any, targets: Any) -> tuple[Any, Value, Weight]:
+        return (recorded if planned[len(inputs)] >= WORTH_RECORDING else eager)(inputs, targets)
+
+    return chosen, predict
 
 
 def undone_on_error(step: Step, optimizers: Sequence[Optimizer]) -> Step:
@@ -225,24 +250,55 @@ def step_in_parts(
     return step
 
 
-def in_pieces(predict: Predict, recorded: Predict, size: int = 32) -> Predict:
-    """The same predictions, `size` examples at a time by `recorded`: one small program for all.
+class _Recorded:
+    """A function that predicts, recorded, and how often it was called."""
 
-    A model that computes across examples gets them all at once, by `predict`.
+    def __init__(self, predict: Predict) -> None:
+        from autograd.jit import jit as jitted  # NumPy is slow to import
+
+        self.replay: Predict = jitted(predict)
+        self.calls = 0
+
+
+_shared: WeakKeyDictionary[Module, dict[Predict | None, _Recorded]] = WeakKeyDictionary()
+
+
+def in_pieces(predict: Predict, size: int = PIECE, times: int = 1) -> Predict:
+    """The same predictions, `size` examples at a time by one recorded program.
+
+    Whoever predicts by the same function shares the program of a model: `fit`, `evaluate`, plots.
+    The last piece is filled up with its last example, and so needs no recording of its own. All
+    examples are predicted at once, eagerly, where they are too few to gain by a recording, and by a
+    model that computes across examples.
+
+    Args:
+        times: how often about as many examples will be predicted.
     """
+    own: dict[Predict | None, _Recorded] = {}
+    # A function with variables from outside is not kept: these may be large.
+    shared = predict if getattr(predict, "__closure__", predict) is None else None
     apart: bool | None = None
 
     def pieces(model: Module, inputs: Any) -> Any:
         nonlocal apart
-        if apart is None and len(inputs) > size:
+        known = _shared.setdefault(model, {}) if shared else own
+        recorded = known.get(shared) or known.setdefault(shared, _Recorded(predict))
+        count = -(-len(inputs) // size)
+        is_worth_it = recorded.calls + count * times >= WORTH_RECORDING
+        recorded.calls += count
+        if is_worth_it and apart is None and len(inputs) > size:
             apart = _is_apart(model, predict, inputs, size)
-        if apart is False:
+        if not is_worth_it or apart is False:
             return predict(model, inputs)
-        return [
-            prediction
-            for start in range(0, len(inputs), size)
-            for prediction in recorded(model, inputs[start : start + size])
-        ]
+        draws, found = rng.generator.getstate(), []
+        for start in range(0, len(inputs), size):
+            piece = inputs[start : start + size]
+            missing = size - len(piece)
+            if start == 0 or not _is_plain(piece[-1]) or rng.generator.getstate() != draws:
+                missing = 0  # each example more would draw numbers, or be one Value passed twice
+            rows = list(recorded.replay(model, piece + piece[-1:] * missing))
+            found += rows[: len(rows) - missing]
+        return found
 
     return pieces
 
@@ -267,7 +323,7 @@ def _check_mean(whole: float, sums: list[float], size: int, examples: int) -> No
 
 def _is_apart(model: Module, predict: Predict, inputs: Any, size: int) -> bool:
     """Whether predictions for `size` examples at a time equal those for more at once."""
-    inputs = inputs[: max(2 * size, 8)]  # enough to see a difference
+    inputs = inputs[: max(size + 2, 8)]  # enough to see a difference
     drops = [m for m in model.modules() if isinstance(m, Dropout) and m.training]
     buffers = [(buffer, buffer.data) for _, buffer in model.named_buffers()]
     draws = rng.generator.getstate()
@@ -295,6 +351,11 @@ def _equal(some: list[float], others: list[float]) -> bool:
         return False
     scale = max(map(abs, others), default=0.0)
     return not any(abs(a - b) > 1e-9 * scale for a, b in zip(some, others, strict=True))
+
+
+def _is_plain(row: Any) -> bool:
+    """Whether an example is a list of plain numbers."""
+    return isinstance(row, list) and all(isinstance(x, float | int) for x in row)
 
 
 def _numbers(predictions: Any) -> list[float]:

@@ -101,7 +101,8 @@ def fit(
         settings: stored in the checkpoint and compared on resume.
         progress: whether to show a progress bar with loss and metric.
         jit: whether to record a step of each batch size once and replay it (autograd.jit): the same
-            numbers, hundreds of times faster. Targets must be numbers or vectors. The last step,
+            numbers, hundreds of times faster. Steps of which there are too few to gain are not
+            recorded. Targets must be numbers or vectors. The last step,
             and each step after which the checkpoint is written, is checked beside an eager call.
 
     Returns the history, including that before a resume.
@@ -138,10 +139,13 @@ def fit(
     if metric is accuracy and needs_threshold(loss, targets):
         with contextlib.suppress(ArithmeticError):  # the first step raises it again, with advice
             evaluate(model, (inputs[:1], targets[:1]), refuse_single_scores, recipe.predict)
+    batches = Batches(inputs, targets, size, batch_size is not None, drop_last)
+    planned = batches.planned(length, steps is not None)
+    measured = length if steps is None else -(-length // every)
     run = Run(
         recipe,
-        *step_and_predict(recipe, size, micro_batch, jit),
-        Batches(inputs, targets, size, batch_size is not None, drop_last),
+        *step_and_predict(recipe, planned, measured, micro_batch, jit),
+        batches,
         held_out=held,
         metric=with_threshold_of(loss, metric, targets),
         schedules=checks.schedules(schedule, len(optimizers)),

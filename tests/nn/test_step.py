@@ -472,3 +472,95 @@ def test_gradients_too_large_to_clip_end_in_advice_that_fit_can_follow(jit):
     assert message.startswith("clip_grad_norm: the gradient of parameters[0] is inf in epoch 1")
     assert "with a learning rate of 0.1: try a smaller one; autograd.detect" in message
     assert "error_if_nonfinite" not in message
+
+
+# --- how many recordings --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def recordings(monkeypatch):
+    """The names of the functions that were recorded, with the usual limit for short runs."""
+    from autograd.jit import jitted
+
+    monkeypatch.setattr("nn.step.WORTH_RECORDING", 20)
+    names, original = [], jitted.record
+
+    def noted(function, *arguments):
+        names.append(function.__name__)
+        return original(function, *arguments)
+
+    monkeypatch.setattr(jitted, "record", noted)
+    return names
+
+
+def learned(jit, epochs, **options):
+    """A model after a run with a remainder batch and a held-out one; what the run leaves behind."""
+    nn.seed(1)
+    examples, held_out = nn.data.moons(90, noise=0.1), nn.data.moons(77, noise=0.1)
+    model = nn.MLP(2, [5, 1], "tanh")
+    options = {"batch_size": 20, "held_out": held_out, "metric": nn.accuracy} | options
+    optimizer = nn.Adam(model, lr=0.05)
+    history = nn.fit(
+        model, examples, nn.hinge, optimizer, epochs=epochs, progress=False, jit=jit, **options
+    )
+    return model, examples, (model.state_dict(), optimizer.state_dict(), history)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "options", "recorded"),
+    [
+        (1, {}, []),  # 4 steps of 20 examples, one of 10, and 3 pieces held out
+        (1, {"batch_size": None, "held_out": None}, []),
+        (5, {"held_out": None}, ["step"]),  # 20 steps; the 5 of 10 examples are eager
+        (7, {}, ["step", "predict_batch"]),  # 21 pieces held out
+        (20, {"held_out": None}, ["step", "step"]),
+        (20, {"held_out": None, "drop_last": True}, ["step"]),
+        (2, {"micro_batch": 20}, []),
+        (1, {"micro_batch": 1, "held_out": None}, ["add"]),  # 90 parts of 5 steps
+        (5, {"micro_batch": 10, "held_out": None}, ["add", "move", "whole", "whole"]),
+    ],
+)
+def test_what_a_run_does_too_seldom_to_gain_is_not_recorded(epochs, options, recorded, recordings):
+    *_, found = learned(True, epochs, **options)
+    assert sorted(recordings) == sorted(recorded)
+    *_, eager = learned(False, epochs, **options)
+    assert repr(found) == repr(eager)
+
+
+def test_fit_evaluate_and_a_plot_share_the_recorded_predictions_of_a_model(recordings):
+    model, examples, _ = learned(True, 8, batch_size=None)
+    assert recordings == ["predict_batch"]
+    found = [nn.evaluate(model, examples, loss, jit=True) for loss in (nn.accuracy, nn.hinge)]
+    assert found == [nn.evaluate(model, examples, loss) for loss in (nn.accuracy, nn.hinge)]
+    nn.plot.decision_boundary(model, examples)
+    assert recordings == ["predict_batch"]
+    another = nn.MLP(2, [5, 1], "tanh")
+    nn.plot.decision_boundary(another, examples)
+    assert recordings == ["predict_batch"] * 2
+
+
+def test_predictions_are_eager_until_a_recording_has_paid(recordings):
+    nn.seed(1)
+    model, examples = nn.MLP(2, [5, 1], "tanh"), nn.data.moons(90, noise=0.1)
+    expected = nn.evaluate(model, examples, nn.hinge)
+    for call in range(10):  # three pieces each
+        assert recordings == (["predict_batch"] if call >= 7 else [])
+        assert nn.evaluate(model, examples, nn.hinge, jit=True) == expected
+
+
+def test_a_last_piece_draws_as_many_numbers_as_without_the_jit():
+    class Noisy(nn.Module):
+        def __init__(self):
+            self.inner = nn.Linear(2, 1)
+
+        def __call__(self, rows):
+            return self.inner(rows).map(lambda x: x + nn.gauss())
+
+    model = Noisy()
+    inputs = [[0.1 * i, 1.0] for i in range(33)]
+    found = []
+    for jit in (True, False):
+        nn.seed(2)
+        score = nn.evaluate(model, (inputs, [1.0] * 33), nn.hinge, jit=jit, micro_batch=8)
+        found.append((score, float(nn.gauss())))
+    assert found[0] == found[1]
