@@ -36,18 +36,18 @@ class Eager(Interpreter):
         forward = primitive.forward
         try:
             if right is None:
-                data = forward(left.data)
+                data = forward(left._data)
             elif right.__class__ is tuple:
-                data = forward(left.data, *[operand.data for operand in right])
+                data = forward(left._data, *[operand._data for operand in right])
             else:
-                data = forward(left.data, right.data)
+                data = forward(left._data, right._data)
         except (ValueError, ZeroDivisionError, OverflowError) as error:
             raise explained(error, primitive, operands_of(left, right), context) from None
         if data.__class__ is not float:
             data = _as_result(primitive, data, operands_of(left, right), context)
         node = _new(Value)  # Value.__init__ written out: here most time is spent
-        node.data = data
-        node.grad = 0.0
+        node._data = data
+        node._grad = 0.0
         node._primitive = primitive
         node._left = left
         node._right = right

@@ -274,12 +274,12 @@ def _pull(rules: Sequence[Any]) -> Pull:
 
 def pull_add(node: Any, upstream: float) -> None:
     """The slopes of a + b are 1."""
-    node._left.grad += upstream
-    node._right.grad += upstream
+    node._left._grad += upstream
+    node._right._grad += upstream
 
 
 def pull_mul(node: Any, upstream: float) -> None:
     """The slope of a b by a is b, and by b it is a."""
     left, right = node._left, node._right
-    left.grad += upstream * right.data
-    right.grad += upstream * left.data
+    left._grad += upstream * right._data
+    right._grad += upstream * left._data

@@ -39,12 +39,12 @@ class Terms:
     Attributes:
         weights, inputs: the factors of the products. start: what they are added to, or None.
         numbers: of the start, if there is one, and of the products, in the forward pass.
-        grad: what flowed into the sum in the latest backward pass, and so into all of its parts.
+        _grad: what flowed into the sum in the latest backward pass, and so into all of its parts.
         parts: the nodes of the products and additions, but for the last addition; once somebody
             has looked, for all threads and all copies of the sum the same.
     """
 
-    __slots__ = ("grad", "inputs", "numbers", "parts", "start", "weights")
+    __slots__ = ("_grad", "inputs", "numbers", "parts", "start", "weights")
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Terms:
         numbers: array[float],
     ) -> None:
         self.weights, self.inputs, self.start, self.numbers = weights, inputs, start, numbers
-        self.grad = 0.0
+        self._grad = 0.0
         self.parts: list[Value] | None = None
 
 
@@ -84,9 +84,9 @@ def products(
 ) -> array[float]:
     """The numbers to be added up, in order."""
     # The garbage collector does not traverse an array.
-    numbers = array("d", [w.data * x.data for w, x in zip(weights, inputs, strict=True)])
+    numbers = array("d", [w._data * x._data for w, x in zip(weights, inputs, strict=True)])
     if start is not None:
-        numbers.insert(0, start.data)
+        numbers.insert(0, start._data)
     return numbers
 
 
@@ -162,7 +162,7 @@ def _parts(node: Value, terms: Terms) -> list[Value]:
                 parts.append(sofar)
         parts.pop()  # the last addition is the node itself
         for part in parts:
-            part.grad = terms.grad
+            part._grad = terms._grad
         terms.parts = terms.parts or parts
         return terms.parts
 
@@ -180,18 +180,18 @@ def _between(made: float, count: int) -> list[Any]:
 def _pull(node: Any, upstream: float) -> None:
     """The gradients of all factors: newest first, as the sweep over the parts would do it."""
     terms: Terms = node._right
-    terms.grad = upstream
+    terms._grad = upstream
     for part in terms.parts or ():  # of a look since this pass began
-        part.grad = upstream
+        part._grad = upstream
     weights, inputs = terms.weights, terms.inputs
     for w, x in zip(weights[:0:-1], inputs[:0:-1], strict=True):
-        w.grad += upstream * x.data
-        x.grad += upstream * w.data
+        w._grad += upstream * x._data
+        x._grad += upstream * w._data
     if terms.start is not None:
-        terms.start.grad += upstream
+        terms.start._grad += upstream
     w, x = weights[0], inputs[0]
-    w.grad += upstream * x.data
-    x.grad += upstream * w.data
+    w._grad += upstream * x._data
+    x._grad += upstream * w._data
 
 
 # Its rules are never asked for: to everything but a pass on floats the sum is its last addition.
@@ -202,8 +202,8 @@ def _node(
     context: Context, primitive: Primitive, data: float, left: Value, right: Any, made: float
 ) -> Value:
     node = _new(Value)
-    node.data = data
-    node.grad = 0.0
+    node._data = data
+    node._grad = 0.0
     node._primitive = primitive
     node._left = left
     node._right = right

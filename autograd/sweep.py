@@ -36,9 +36,9 @@ _one_pass = Lock()
 
 def sweep_floats(output: Any, inner: Sequence[Any]) -> None:
     """The chain rule on floats, with `.grad`, 0.0 at first, as the place where they add up."""
-    output.grad = 1.0
+    output._grad = 1.0
     for node in inner:
-        upstream = node.grad
+        upstream = node._grad
         if upstream:
             pull = node._primitive.pull
             try:
@@ -59,27 +59,27 @@ def write_gradients(output: Any, run: Callable[[Any, list[Any]], None] = sweep_f
         _one_pass.notes.append(inner)
         try:
             sums = [node._right for node in inner if node._primitive.is_folded]
-            of_leaves = [(leaf, leaf.grad) for leaf in leaves if leaf.grad != 0.0]
+            of_leaves = [(leaf, leaf._grad) for leaf in leaves if leaf._grad != 0.0]
             for leaf, gradient in of_leaves:
                 if gradient is None:
                     raise no_gradient(leaf.label)
-            of_inner = [(holder, holder.grad) for holder in chain(inner, sums) if holder.grad]
+            of_inner = [(holder, holder._grad) for holder in chain(inner, sums) if holder._grad]
             try:
                 for holder, _ in chain(of_leaves, of_inner):
-                    holder.grad = 0.0
+                    holder._grad = 0.0
                 run(output, inner)
                 for leaf, gradient in of_leaves:
-                    leaf.grad += gradient
+                    leaf._grad += gradient
                 for leaf in leaves:
                     if leaf._primitive is CONSTANT and leaf is not output:
-                        leaf.grad = 0.0
+                        leaf._grad = 0.0
             except BaseException as error:
-                without = [node for node in inner if node.grad is None]
+                without = [node for node in inner if node._grad is None]
                 for holder in chain(leaves, inner, sums):
-                    if holder.grad is not None:
-                        holder.grad = 0.0
+                    if holder._grad is not None:
+                        holder._grad = 0.0
                 for holder, gradient in chain(of_leaves, of_inner):
-                    holder.grad = gradient
+                    holder._grad = gradient
                 if without and isinstance(error, TypeError):
                     raise no_gradient(without[0].label) from None
                 raise

@@ -115,10 +115,15 @@ class Value:
     # garbage collector to visit; of three or more operands `_right` is a tuple of the rest. The
     # primitive of a leaf is None, of a plain number in a graph CONSTANT. `_made` is the number that
     # the clock gave: larger than those of the operands. `_visitor` is the latest walk.
-    __slots__ = ("_context", "_left", "_made", "_primitive", "_right", "_visitor", "data", "grad")
+    __slots__ = (
+        *("_context", "_left", "_made", "_primitive", "_right", "_visitor"),
+        *("data", "grad"),  # for the engine `_data` and `_grad`; see below
+    )
 
     data: float
     grad: float
+    _data: float
+    _grad: float
     _primitive: Primitive | None
     _left: Value | None
     _right: Any
@@ -129,8 +134,11 @@ class Value:
     def __init__(
         self, data: SupportsFloat | SupportsIndex, label: str = "", *operands: object
     ) -> None:
-        self.data = data if data.__class__ is float else as_float(data)
-        self.grad = 0.0
+        if data.__class__ is float:
+            self._data = data
+        else:
+            self.data = as_float(data)
+        self._grad = 0.0
         self._primitive = self._left = self._right = self._visitor = None
         self._made = next(clock.numbers)
         self._context = _current().leaf
@@ -291,6 +299,11 @@ class Value:
         raise AttributeError(NO_BACKWARD)
 
 
+# The same slots by names of the engine's own. A recording puts others in the place of the public
+# names, to see what user code reads and writes; see autograd/jit/capture.py.
+Value._data, Value._grad = Value.data, Value.grad
+
+
 def as_float(data: Any) -> float:
     """A float for a real number of any kind, or the error that says what is wrong."""
     if is_recorded(data):  # it keeps its node; see autograd/jit/recorded.py
@@ -320,8 +333,11 @@ def as_label(label: Any, operands: tuple[object, ...] = ()) -> str:
 def constant(number: Any) -> Value:
     """A plain number as a node, the 2 of `2 * x`: it takes part, but receives no gradient."""
     node = object.__new__(Value)  # without __init__, which would ask for the context
-    node.data = number if number.__class__ is float else as_float(number)
-    node.grad = 0.0
+    if number.__class__ is float:
+        node._data = number
+    else:
+        node.data = as_float(number)
+    node._grad = 0.0
     node._primitive = CONSTANT
     node._left = node._right = node._visitor = None
     node._made = next(clock.numbers)

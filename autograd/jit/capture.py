@@ -1,8 +1,8 @@
 """How does a recording see what a function reads and writes of Values? Through two properties.
 
 While anything is recorded, properties stand in for `Value.data` and `Value.grad` (and for those of
-Linked leaves). In the recording they ask its tracer; to every other thread and task, and to the
-engine itself, they are what they stand in for.
+Linked leaves). In the recording they ask its tracer; to every other thread and task they are what
+they stand in for. The engine itself reads and writes `_data` and `_grad`.
 """
 
 from __future__ import annotations
@@ -20,16 +20,6 @@ from autograd.jit.leaves import OWN, Linked
 from autograd.jit.recorded import plain
 from autograd.locks import Lock
 from autograd.value import Value
-
-
-def own(value: Value, name: str) -> Any:
-    """The number in `value.data` or `value.grad`, whatever is recorded."""
-    return OWN[_kind(value), name].__get__(value)
-
-
-def set_own(value: Value, name: str, number: Any) -> None:
-    """Write to `value.data` or `value.grad`, whatever is recorded."""
-    OWN[_kind(value), name].__set__(value, number)
 
 
 def writer(value: Value, name: str, number: float) -> Callable[[], None]:
@@ -50,7 +40,7 @@ def writers(numbers: Iterable[tuple[Value, float, float]]) -> list[Callable[[], 
 
 def numbers_of(values: Iterable[Value]) -> list[tuple[Value, float, float]]:
     """Values with their numbers and gradients."""
-    return [(value, own(value, "data"), own(value, "grad")) for value in values]
+    return [(value, value._data, value._grad) for value in values]
 
 
 def at_once(writes: Iterable[Callable[[], None]]) -> None:
@@ -58,16 +48,12 @@ def at_once(writes: Iterable[Callable[[], None]]) -> None:
     deque(map(operator.call, writes), maxlen=0)
 
 
-def _kind(value: Value) -> type[Value]:
-    return Linked if isinstance(value, Linked) else Value
-
-
 def _stand_in(kind: type[Value], name: str) -> property:
     """The property in place of `kind.name`."""
     descriptor = OWN[kind, name]
     get, put, here = descriptor.__get__, descriptor.__set__, current.get
 
-    # `tracer_here` is written out in both: the engine itself comes here for each number.
+    # `tracer_here` is written out in both.
     def read(value: Value) -> Any:
         hooks: Any = here().interpreter.hooks
         if hooks.recording:

@@ -15,12 +15,13 @@ from struct import pack, unpack
 from typing import Any
 
 from autograd import ops
-from autograd.context import INSIDE, current, entered
-from autograd.jit.graph import ONE
+from autograd.context import INSIDE, Interpreter, current, entered
+from autograd.jit.graph import ONE, Source
 from autograd.jit.recorded import number_at
 from autograd.jit.refusal import refuse
 from autograd.jit.tracer import Tracer
-from autograd.primitive import CONSTANT
+from autograd.ops import is_row
+from autograd.primitive import CONSTANT, Primitive, operands_of
 from autograd.sums import WEIGHTED_SUM, Terms
 from autograd.sweep import between, sweep
 from autograd.value import Value
@@ -38,13 +39,16 @@ class Derivation(Tracer):
     Attributes:
         sofar: what has come to the gradient of each Value in this pass, as a sum of products: their
             factors, two by two.
-        context: where the chain rule runs with numbers that nobody knows.
     """
 
-    def __init__(self, tracer: Tracer, interpreters: Any) -> None:
+    def __init__(self, tracer: Tracer, interpreter: Callable[[Tracer], Interpreter]) -> None:
         vars(self).update(vars(tracer))
+        self.interpreter = interpreter
         self.sofar: defaultdict[Value, list[int]] = defaultdict(list)
-        self.context = current.get().under(interpreters(self)[False], INSIDE)
+
+    def entered(self) -> entered:
+        """Inside, a chain rule runs with numbers that nobody knows."""
+        return entered(current, current.get().under(self.interpreter(self), INSIDE))
 
     def compute(self, function: Callable[..., Any], operands: Sequence[Any]) -> Any:
         """What stands for the result."""
@@ -78,7 +82,8 @@ class Derivation(Tracer):
 
     def received(self, value: Value) -> int:
         """The node of what has come to the gradient of a Value so far."""
-        node = self.tape.sum(self.sofar[value])
+        factors = self.sofar[value]
+        node = self.tape.sum(factors[::2], factors[1::2])
         self.sofar[value] = [node, ONE]
         return node
 
@@ -87,41 +92,81 @@ class Derivation(Tracer):
         primitive: Any = node._primitive
         if primitive in _LINEAR:
             self._pass_on_products(node, self.received(node))
-            return
-        upstream = self.read(node, "grad")
-        if primitive.nan_slopes:
-            operands = primitive.operands(node)
-            numbers = [self.read(operand, "data") for operand in (node, *operands)]
-            for position, operand in enumerate(operands):
-                slope = primitive.backward[position](*numbers)
-                if position in primitive.nan_slopes:  # and 0 * nan is nan
-                    slope = ops.where(upstream, slope, 0.0)
-                operand.grad += upstream * slope
+        elif is_row(primitive):
+            self._pass_on_by_rules(node, primitive, self.received(node))
         else:
-            primitive.pull(node, upstream)
+            primitive.pull(node, self.read(node, "grad"))
+
+    def _pass_on_by_rules(self, node: Value, primitive: Primitive, upstream: int) -> None:
+        """The same by a graph of the slopes, which is made once for all nodes that are alike."""
+        operands, constants = operands_of(node._left, node._right), self.tape.constants
+        wanted = tuple([operand._primitive is not CONSTANT for operand in operands])
+        given = [upstream, *self.nodes_of((node, *operands))]
+        key = primitive, wanted, *[each if each in constants else None for each in given]
+        if key not in self.slopes:
+            self.slopes[key] = self._slopes(primitive, wanted, given)
+        graph, slopes = self.slopes[key]
+        nodes: list[int] = []
+        for operation, below in zip(graph.operations, graph.operands, strict=True):
+            if below:
+                nodes.append(self.tape.add(operation, tuple([nodes[each] for each in below])))
+            else:
+                is_given = operation.kind == "argument"
+                nodes.append(
+                    given[operation.key] if is_given else self.tape.constant(operation.key)
+                )
+        for operand, slope in zip(operands, slopes, strict=True):
+            if slope is not None:
+                self.sofar[operand] += (upstream, nodes[slope])
+
+    def _slopes(
+        self, primitive: Primitive, wanted: Sequence[bool], given: Sequence[int]
+    ) -> tuple[Any, list[int | None]]:
+        """A graph of the slopes of a primitive, and the node of each; its arguments are `given`."""
+        derivation = Derivation(Tracer(), self.interpreter)
+        tape, numbers, slopes = derivation.tape, [], list[int | None]()
+        for position, node in enumerate(given):
+            number: Any = self.tape.constants.get(node)
+            if number is None:
+                number = number_at(tape.add(Source("argument", position)), _UNKNOWN, tape)
+            numbers.append(number)
+        with derivation.entered():
+            for position, rule in enumerate(primitive.backward):
+                if rule is None or not wanted[position]:
+                    slopes.append(None)
+                    continue
+                slope: Any = rule if isinstance(rule, float) else rule(*numbers[1:])
+                if position in primitive.nan_slopes:  # and 0 * nan is nan
+                    slope = ops.where(numbers[0], slope, 0.0)
+                slopes.append(derivation.node_of(slope))
+        return tape, slopes
 
     def _pass_on_products(self, node: Value, upstream: int) -> None:
         """What the `pull` of a sum or product does, of which most backward passes consist."""
-        sofar, known, node_of = self.sofar, self.nodes.get, self.node_of
+        sofar, nodes_of = self.sofar, self.nodes_of
         left: Any = node._left
         right = node._right
         if node._primitive is ops.add:
             sofar[left] += (upstream, ONE)
             sofar[right] += (upstream, ONE)
             return
-        products = [(left, right)]
+        weights: Sequence[Value] = (left,)
+        inputs: Sequence[Value] = (right,)
+        start = None
         if right.__class__ is Terms:
             for part in right.parts or ():
                 sofar[part] = [upstream, ONE]
-            products = list(zip(right.weights, right.inputs, strict=True))
-        for w, x in products[:0:-1]:
-            sofar[w] += (upstream, known(x) or node_of(x))
-            sofar[x] += (upstream, known(w) or node_of(w))
-        if right.__class__ is Terms and right.start is not None:
-            sofar[right.start] += (upstream, ONE)
-        w, x = products[0]
-        sofar[w] += (upstream, node_of(x))
-        sofar[x] += (upstream, node_of(w))
+            weights, inputs, start = right.weights, right.inputs, right.start
+        terms = list(zip(weights, inputs, nodes_of(weights), nodes_of(inputs), strict=True))
+        for w, x, of_w, of_x in terms[:0:-1]:
+            sofar[w] += (upstream, of_x)
+            if x._primitive is not CONSTANT:
+                sofar[x] += (upstream, of_w)
+        if start is not None:
+            sofar[start] += (upstream, ONE)
+        w, x, of_w, of_x = terms[0]
+        sofar[w] += (upstream, of_x)
+        sofar[x] += (upstream, of_w)
 
 
 class _Nothing:
@@ -135,13 +180,13 @@ _NOTHING = _Nothing()
 _LINEAR = frozenset([ops.add, ops.mul, WEIGHTED_SUM])
 
 
-def note_backward(tracer: Tracer, interpreters: Any, output: Value, inner: list[Value]) -> None:
+def note_backward(tracer: Tracer, interpreter: Any, output: Value, inner: list[Value]) -> None:
     """Note the nodes of what a backward pass has written; `inner` are its nodes, newest first."""
-    derivation = Derivation(tracer, interpreters)
+    derivation = Derivation(tracer, interpreter)
     tape, sofar = tracer.tape, derivation.sofar
     zero = tape.constant(0.0)
     sofar[output] = [ONE, ONE]
-    with entered(current, derivation.context):
+    with derivation.entered():
         for node in inner:
             if node in sofar:
                 derivation.pass_on(node)
@@ -160,14 +205,14 @@ def note_backward(tracer: Tracer, interpreters: Any, output: Value, inner: list[
 
 def note_grad(
     tracer: Tracer,
-    interpreters: Any,
+    interpreter: Any,
     output: Value,
     inputs: Sequence[Value],
     found: Iterable[Value],
 ) -> None:
     """Note the nodes of gradients that `grad` has found."""
-    derivation = Derivation(tracer, interpreters)
-    with entered(current, derivation.context):
+    derivation = Derivation(tracer, interpreter)
+    with derivation.entered():
         _, inner = newest_first([output])
         gradients = sweep(inner, output, between(inner, inputs))
     zero = tracer.tape.constant(0.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -38,17 +38,21 @@ class Graph:
     """A straight-line program: node i is `operations[i]` of the nodes `operands[i]`, all earlier.
 
     The operation of a node without operands is a Source; that of a node that is not needed any more
-    is None.
+    is None. A SUM has two `rows` for operands: that of its left factors and that of the right ones.
 
     Attributes:
+        rows: sequences of nodes. Many sums have one in common, as the neurons of a layer have their
+            inputs, so each is kept once.
         constants: the number of each node that is a constant.
     """
 
-    __slots__ = ("_node_of", "constants", "operands", "operations")
+    __slots__ = ("_node_of", "_row_of", "constants", "operands", "operations", "rows")
 
     def __init__(self) -> None:
         self.operations: list[Primitive | Source | None] = []
         self.operands: list[tuple[int, ...]] = []
+        self.rows: list[tuple[int, ...]] = []
+        self._row_of: dict[tuple[int, ...], int] = {}
         self.constants: dict[int, float] = {}
         self._node_of: dict[float | str, int] = {}
         self.constant(1.0)  # the node ONE
@@ -59,14 +63,32 @@ class Graph:
         self.operands.append(operands)
         return len(self.operations) - 1
 
-    def sum(self, factors: Sequence[int]) -> int:
-        """The node of a b + c d + ... of these factors a, b, c, d, ...; see SUM."""
-        if len(factors) > 2:
-            return self.add(SUM, tuple(factors))
-        left, right = factors
-        if left == ONE or right == ONE:
-            return right if left == ONE else left
-        return self.add(ops.mul, (left, right))
+    def sum(self, left: Sequence[int], right: Sequence[int]) -> int:
+        """The node of a b + c d + ... of the left factors a, c, ... and the right ones b, d, ..."""
+        if len(left) > 1:
+            return self.add(SUM, (self.row(left), self.row(right)))
+        if left[0] == ONE or right[0] == ONE:
+            return right[0] if left[0] == ONE else left[0]
+        return self.add(ops.mul, (left[0], right[0]))
+
+    def row(self, nodes: Iterable[int]) -> int:
+        """The position of a row among `rows`, to which a new one is added."""
+        row = tuple(nodes)
+        position = self._row_of.setdefault(row, len(self.rows))
+        if position == len(self.rows):
+            self.rows.append(row)
+        return position
+
+    def below(self, node: int) -> Sequence[int]:
+        """The nodes that a node is computed from; of a SUM the factors, pair by pair."""
+        operands = self.operands[node]
+        if self.operations[node] is not SUM:
+            return operands
+        return [
+            each
+            for pair in zip(*map(self.rows.__getitem__, operands), strict=True)
+            for each in pair
+        ]
 
     def constant(self, number: float) -> int:
         """The node of a constant: one for each number, and one for each of the two zeros."""

@@ -206,7 +206,8 @@ class Jitted(Generic[P, R]):
                 else "and an operation in it failed: decide outside whether to do it"
             )
             self._warn(f"it was recorded {_TOO_MANY} times in a row, {why}")
-        return self._recorded(programs, call)
+        with collector_paused():  # it makes many objects, and no cycles
+            return self._recorded(programs, call)
 
     def _things(self, call: _Call) -> list[Any]:
         """The function, and the functions and models among its arguments."""
@@ -251,10 +252,9 @@ class Jitted(Generic[P, R]):
         watch, effects = Watch(things), Effects(things)
         self._is_disturbed = False
         try:
-            with collector_paused():  # it makes many objects, and no cycles
-                recording, returned = record(
-                    self.function, call.structure, call.numbers, call.passed, tracer
-                )
+            recording, returned = record(
+                self.function, call.structure, call.numbers, call.passed, tracer
+            )
             streams = [stream() for stream in tracer.streams]  # a replay advances them, too
             changed = watch.changed() or effects.changed(streams)
             if changed is not None and not self._is_disturbed:

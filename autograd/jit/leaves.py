@@ -73,6 +73,8 @@ class Linked(Value):
         link = self._right
         link.grad[link.index] = number
 
+    _data, _grad = data, grad
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _unlinked, (self.data, self.grad, self._context, self._made)
 
@@ -81,7 +83,7 @@ sums.CLASSES.add(Linked)
 
 # The descriptors of the classes themselves, in whose place capture.py may put others.
 OWN = {(kind, name): vars(kind)[name] for kind in (Value, Linked) for name in ("data", "grad")}
-_DATA, _GRAD = OWN[Value, "data"].__get__, OWN[Value, "grad"].__get__
+_DATA, _GRAD = [OWN[Value, name].__get__ for name in ("data", "grad")]
 
 
 def _unlinked(data: float, grad: float, context: Context, made: float) -> Value:

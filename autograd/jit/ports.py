@@ -16,7 +16,7 @@ from weakref import ref
 
 import numpy as np
 
-from autograd.jit.capture import own, writer
+from autograd.jit.capture import writer
 from autograd.jit.graph import Graph, Source
 from autograd.jit.leaves import Floats, Linked, link
 from autograd.jit.record import Recording
@@ -129,7 +129,7 @@ class Ports:
             memory[place] = store[where]
         for k, kind, source, _ in self._passed:
             if source >= 0:
-                memory[source] = own(passed[k], kind)
+                memory[source] = getattr(passed[k], f"_{kind}")
 
     def put_draws(self, memory: Floats, draws: Sequence[float]) -> None:
         """Copy what is read again at each replay into the memory."""
@@ -154,7 +154,7 @@ class Ports:
             found[place] = store[where]
         for k, kind, _, target in self._passed:
             if target >= 0:
-                found[target] = own(passed[k], kind)
+                found[target] = getattr(passed[k], f"_{kind}")
         return found
 
 

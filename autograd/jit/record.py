@@ -101,10 +101,12 @@ def record(
 def _called(function: Callable[..., Any], args: Any, kwargs: Any, tracer: Tracer) -> Any:
     """What a function returns whose operations the tracer notes."""
     outer, context = current.get(), copy_context()
-    remembers = outer.interpreter is outer.interpreter.with_history()
     # In a copy of the context, which Python leaves whatever interrupts the call.
-    context.run(current.set, outer.under(Recorder.of(tracer)[remembers]))
-    returned = called_in(context, function, *args, **kwargs)
+    context.run(current.set, outer.under(Recorder(tracer, outer.interpreter)))
+    try:
+        returned = called_in(context, function, *args, **kwargs)
+    finally:
+        tracer.contexts.clear()  # which know the tracer: so it is freed without the collector
     for variable, content in context.items():  # what the function has set stays set
         if variable is not current and variable.get(None) is not content:
             variable.set(content)

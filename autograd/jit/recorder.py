@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from autograd.context import Context, Interpreter, Listener, current
 from autograd.eager import EAGER, NUMBERS
-from autograd.jit.capture import own
 from autograd.jit.derive import note_backward, note_grad
 from autograd.jit.recorded import plain
 from autograd.jit.tracer import Tracer
+from autograd.ops import is_row
 from autograd.primitive import Primitive, operands_of
 from autograd.sums import WIDE, is_foldable
 from autograd.sweep import sweep_floats, write_gradients
@@ -27,25 +28,21 @@ class Recorder(Interpreter):
     def __init__(self, tracer: Tracer, engine: Interpreter) -> None:
         self.tracer = self.hooks = tracer
         self.engine = engine
-        self.both: tuple[Recorder, Recorder] = (self, self)
-        self._engines_own: dict[Context, Context] = {}
-
-    @staticmethod
-    def of(tracer: Tracer) -> tuple[Recorder, Recorder]:
-        """The interpreters of a recording: results forget, results remember."""
-        both = Recorder(tracer, NUMBERS), Recorder(tracer, EAGER)
-        for recorder in both:
-            recorder.both = both
-        return both
 
     def apply(self, context: Context, primitive: Primitive, left: Value, right: Any) -> Value:
         """The result of the engine, and its node."""
         # The node first: it is that of the operands as they are now.
         node = self.tracer.note(primitive, operands_of(left, right))
-        outside = self._outside(context)
-        value: Value = self._by_the_engine(
-            outside, self.engine.apply, outside, primitive, left, right
-        )
+        outside = self.tracer.contexts.get(context) or self._outside(context)
+        value: Value
+        if is_row(primitive):  # its `forward` comes to nothing that is recorded
+            try:
+                value = self.engine.apply(outside, primitive, left, right)
+            except Exception:
+                self.tracer.has_failed = True
+                raise
+        else:
+            value = self._by_the_engine(outside, self.engine.apply, outside, primitive, left, right)
         self.tracer.nodes[value] = node
         return value
 
@@ -70,7 +67,7 @@ class Recorder(Interpreter):
         """Write to the leaf, and note what it is from now on."""
         for name, source in (("data", number), ("grad", grad)):
             if isinstance(source, Value):
-                self.tracer.assign(leaf, name, source, own(source, "data"))
+                self.tracer.assign(leaf, name, source, source._data)
             elif source is not None:
                 self.tracer.assign(leaf, name, source, as_float(plain(source)))
 
@@ -84,7 +81,7 @@ class Recorder(Interpreter):
             nodes.extend(inner)
 
         self._by_the_engine(self._outside(current.get()), write_gradients, output, run)
-        note_backward(self.tracer, Recorder.of, output, nodes)
+        note_backward(self.tracer, partial(Recorder, engine=NUMBERS), output, nodes)
 
     def grad(
         self,
@@ -102,16 +99,16 @@ class Recorder(Interpreter):
         found: list[Value] = self._by_the_engine(
             outside, self.engine.grad, output, inputs, create_graph, each
         )
-        note_grad(self.tracer, Recorder.of, output, inputs, found)
+        note_grad(self.tracer, partial(Recorder, engine=NUMBERS), output, inputs, found)
         return found
 
     def with_history(self) -> Interpreter:
         """The same recording, and results remember."""
-        return self.both[True]
+        return self if self.engine is EAGER else Recorder(self.tracer, EAGER)
 
     def without_history(self) -> Interpreter:
         """The same recording, and results are leaves."""
-        return self.both[False]
+        return self if self.engine is NUMBERS else Recorder(self.tracer, NUMBERS)
 
     def _by_the_engine(self, outside: Context, function: Callable[..., Any], *args: Any) -> Any:
         """Call a function where arithmetic is the engine's own, and nothing is recorded."""
@@ -126,11 +123,11 @@ class Recorder(Interpreter):
 
     def _outside(self, context: Context) -> Context:
         """A context of the recording as the engine's own, for the results to keep."""
-        found = self._engines_own.get(context)
+        found = self.tracer.contexts.get(context)
         if found is None:
             if not context.interpreter.hooks.recording:
                 return context
             found = context.under(self.engine)
             found.outer = None if context.outer is None else self._outside(context.outer)
-            self._engines_own[context] = found
+            self.tracer.contexts[context] = found
         return found

@@ -65,7 +65,7 @@ def schedule(graph: Graph, counts: dict[str, int]) -> Plan:
     groups = []
     for primitive, members in _groups(graph):
         nodes = np.array(members)
-        operands = address[_table([graph.operands[node] for node in members])]
+        operands = address[_operands(graph, primitive, members)]
         if len(members) > 2:
             order = _order(operands, added_to[nodes])
             nodes, operands = nodes[order], operands[order]
@@ -75,6 +75,16 @@ def schedule(graph: Graph, counts: dict[str, int]) -> Plan:
         groups.append(Group(primitive, nodes, end, operands))
         end += len(members)
     return Plan(groups, end, constants, address, spans)
+
+
+def _operands(graph: Graph, primitive: Primitive, members: list[int]) -> Addresses:
+    """The operands of alike nodes, [members, operands]; the factors of sums pair by pair."""
+    operands = _table([graph.operands[node] for node in members])
+    if primitive is not SUM:
+        return operands
+    rows, places = np.unique(operands, return_inverse=True)
+    table = _table([graph.rows[row] for row in rows.tolist()])[places.reshape(-1, 2)]
+    return table.transpose(0, 2, 1).reshape(len(members), -1)
 
 
 def _table(rows: Sequence[Sequence[int]]) -> Addresses:
@@ -110,14 +120,21 @@ def _groups(graph: Graph) -> list[tuple[Primitive, list[int]]]:
     maximum of more scores than the one before.
     """
     operations, operands = graph.operations, graph.operands
-    height = [0] * len(graph)
+    height, row_height = [0] * len(graph), [0] * len(graph.rows)
     groups: dict[Any, list[int]] = defaultdict(list)
     for node in range(len(graph) - 1, -1, -1):
         operation = operations[node]
         if operation is None or operation.__class__ is Source:
             continue
         here, below = height[node], operands[node]
-        groups[here, operation, len(below)].append(node)
+        if operation is SUM:
+            groups[here, operation, len(graph.rows[below[0]])].append(node)
+            rows = [row for row in below if row_height[row] <= here]
+            for row in rows:
+                row_height[row] = here + 1
+            below = tuple(chain.from_iterable(map(graph.rows.__getitem__, rows)))
+        else:
+            groups[here, operation, len(below)].append(node)
         for operand in below:
             if height[operand] <= here:
                 height[operand] = here + 1
@@ -136,12 +153,9 @@ def _leaves_added_to(graph: Graph, address: Addresses, leaves: tuple[int, int]) 
         leaves: (start, length) of their addresses.
     """
     added_to = np.full(len(graph), -1, dtype=np.int64)
-    pairs = [
-        factors
-        for operation, factors in zip(graph.operations, graph.operands, strict=True)
-        if operation is SUM and len(factors) == 4
-    ]
-    table = np.array(pairs, np.int64).reshape(-1, 4)
+    sums = [node for node, operation in enumerate(graph.operations) if operation is SUM]
+    pairs = [node for node in sums if len(graph.rows[graph.operands[node][0]]) == 2]
+    table = _operands(graph, SUM, pairs) if pairs else np.empty((0, 4), np.int64)
     found = address[table]
     is_leaf = (found >= leaves[0]) & (found < sum(leaves))
     is_other = ~is_leaf & (table != ONE) & (is_leaf.sum(axis=1) == 1)[:, None]

@@ -16,7 +16,7 @@ in the order it was written.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import chain, compress
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
     """
     operations, operands = graph.operations, graph.operands
     now = list(range(len(operations)))  # a node, or the earlier one it equals
+    rows_now: dict[int, int] = {}
     known: dict[Any, dict[Any, int]] = {row: {} for row in (SUM, *ops.TABLE.values())}
     numbers: dict[str, int] = {}
     constants: dict[int, float] = {}
@@ -46,6 +47,13 @@ def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
             continue
         before = operands[node]
         left, right = before[0], before[-1]
+        if operation is SUM:
+            for row in before:
+                if row not in rows_now:
+                    rows_now[row] = graph.row(map(now.__getitem__, graph.rows[row]))
+            before = operands[node] = rows_now[left], rows_now[right]
+            now[node] = known[SUM].setdefault(before, node)
+            continue
         if now[left] != left or now[right] != right or len(before) > 2:
             before = operands[node] = tuple([now[operand] for operand in before])
             left, right = before[0], before[-1]
@@ -78,6 +86,7 @@ def _drop(graph: Graph, now: list[int], ends: Iterable[int]) -> None:
     """Drop the operation of every node that nothing needs."""
     operations, operands = graph.operations, graph.operands
     needed = bytearray(len(operations))
+    needed_rows: set[int] = set()
     needed[ONE] = 1  # `_fuse` uses it
     for node in ends:
         needed[node] = 1
@@ -86,6 +95,12 @@ def _drop(graph: Graph, now: list[int], ends: Iterable[int]) -> None:
         raises_nothing = not isinstance(operation, Primitive) or operation.total
         if not needed[node] and (raises_nothing or now[node] != node):
             operations[node] = None
+        elif operation is SUM:
+            for row in operands[node]:
+                if row not in needed_rows:
+                    needed_rows.add(row)
+                    for operand in graph.rows[row]:
+                        needed[operand] = 1
         else:
             for operand in operands[node]:
                 needed[operand] = 1
@@ -93,36 +108,58 @@ def _drop(graph: Graph, now: list[int], ends: Iterable[int]) -> None:
 
 def _fuse(graph: Graph, ends: Iterable[int]) -> None:
     """Make one sum of sums and products that are used once, as the first term or another one."""
-    operations, operands = graph.operations, graph.operands
-    used = chain(chain.from_iterable(compress(operands, operations)), ends, ends)  # ends stay
-    nodes = np.fromiter(used, dtype=np.int64)
-    uses = np.bincount(nodes, minlength=len(operations)).tolist()
-    sums: dict[int, list[int]] = {}  # the factors of each
+    operations, operands, rows = graph.operations, graph.operands, graph.rows
+    uses = _uses(graph, ends)
+    with_one = {position for position, row in enumerate(rows) if ONE in row}
+    sums: dict[int, tuple[list[int], list[int]]] = {}  # the factors of each
+
+    def factors(node: int) -> tuple[list[int], list[int]]:
+        left, right = operands[node]
+        return list(rows[left]), list(rows[right])
+
     for node, operation in enumerate(operations):
-        terms = operands[node]
         if operation is ops.add:
-            terms = terms[0], ONE, terms[1], ONE
-        elif operation is not SUM:
+            terms = [(operand, ONE) for operand in operands[node]]
+        elif operation is SUM and not with_one.isdisjoint(operands[node]):
+            terms = list(zip(*factors(node), strict=True))
+        else:
             continue
-        factors: list[int] = []
-        for a, b in zip(terms[::2], terms[1::2], strict=True):
+        left, right = list[int](), list[int]()
+        for a, b in terms:
             if a == ONE:
                 a, b = b, a
-            is_free = b == ONE and uses[a] == 1
-            if is_free and not factors and a in sums:
-                factors = sums.pop(a)
-                operations[a] = None
-            elif is_free and operations[a] is ops.mul:
-                factors += operands[a]
-                operations[a] = None
+            inner = operations[a] if b == ONE and uses[a] == 1 else None
+            if inner is ops.mul:
+                left.append(operands[a][0])
+                right.append(operands[a][1])
+            elif not left and (inner is ops.add or inner is SUM):
+                left, right = sums.pop(a) if a in sums else factors(a)
             else:
-                factors += (a, b)
-        sums[node] = factors
-    for node, factors in sums.items():
-        if len(factors) == 4 and factors[1] == factors[3] == ONE:
-            operations[node], operands[node] = ops.add, (factors[0], factors[2])
+                left.append(a)
+                right.append(b)
+                continue
+            operations[a] = None
+        sums[node] = left, right
+    for node, (left, right) in sums.items():
+        if len(left) == 2 and right == [ONE, ONE]:
+            operations[node], operands[node] = ops.add, tuple(left)
         else:
-            operations[node], operands[node] = SUM, tuple(factors)
+            operations[node], operands[node] = SUM, (graph.row(left), graph.row(right))
+
+
+def _uses(graph: Graph, ends: Iterable[int]) -> list[int]:
+    """How often each node is used; ends twice, as they stay."""
+    nodes, rows = [*ends, *ends], list[int]()
+    for operation, operands in zip(graph.operations, graph.operands, strict=True):
+        if operation is SUM:
+            rows += operands
+        elif operation is not None:
+            nodes += operands
+    of_rows = np.repeat(np.bincount(rows, minlength=len(graph.rows)), list(map(len, graph.rows)))
+    in_rows = np.fromiter(chain.from_iterable(graph.rows), np.int64)
+    uses = np.bincount(nodes, minlength=len(graph)) + np.bincount(in_rows, of_rows, len(graph))
+    found: list[int] = uses.tolist()
+    return found
 
 
 def _unchanged(

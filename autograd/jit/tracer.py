@@ -7,15 +7,15 @@ asks of a recording (hooks.py). The gradients are noted in derive.py.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count, repeat
 from typing import Any, NamedTuple, NoReturn
 
 from autograd import ops
 from autograd.clock import clock
-from autograd.context import OUTSIDE, current, entered
+from autograd.context import OUTSIDE, Context, current, entered
 from autograd.hooks import Hooks, Numbers
-from autograd.jit.capture import at_once, own, set_own, writers
+from autograd.jit.capture import at_once, writers
 from autograd.jit.graph import ONE, Graph, Source
 from autograd.jit.leaves import Linked
 from autograd.jit.recorded import Number, number_at, plain
@@ -52,6 +52,8 @@ class Tracer(Hooks):
             the state that it had.
         guards: (read, what it gave): a replay holds only while `read` gives the same.
         start: the number of the clock when the recording began.
+        contexts: those of the recording, and what the engine has in their place.
+        slopes: graphs of the slopes of primitives, for derive.py.
         has_failed: whether an operation has raised an error, which may decide what comes next.
         refusals: the TraceErrors so far: the first ends the recording, also if it was caught.
     """
@@ -70,6 +72,8 @@ class Tracer(Hooks):
         self.refusals: list[TraceError] = []
         self.has_failed = False
         self.start = next(clock.numbers)
+        self.slopes: dict[Any, Any] = {}
+        self.contexts: dict[Context, Context] = {}
         self._starts: dict[Value, tuple[int, int]] = {}  # the first nodes of leaves from outside
         self._assigned: dict[Value, int] = {}  # when each leaf was last assigned to
         self._assignments = count()
@@ -121,6 +125,11 @@ class Tracer(Hooks):
             operand = as_float(plain(operand))
         return self.tape.constant(operand)
 
+    def nodes_of(self, values: Iterable[Value]) -> list[int]:
+        """The nodes of Values."""
+        nodes: list[Any] = list(map(self.nodes.get, values))
+        return list(map(self.node_of, values)) if None in nodes else nodes
+
     def _first_use(self, value: Value) -> int:
         """The node of a Value that was not met before."""
         if type(value) not in (Value, Linked):
@@ -129,7 +138,7 @@ class Tracer(Hooks):
         if fresh is None and value._left is None:
             if value._primitive is not CONSTANT and value._made < self.start:
                 return self._capture(value)
-            fresh = self.tape.constant(as_float(own(value, "data")))  # the function made it
+            fresh = self.tape.constant(value._data)  # the function made it
         elif fresh is None:
             fresh = self._part_of_a_sum(value)
         if fresh is None:
@@ -146,7 +155,7 @@ class Tracer(Hooks):
         position, tape = len(self._starts), self.tape
         nodes = tape.add(Source("data", position)), tape.add(Source("grad", position))
         self.nodes[leaf], self.gradients[leaf] = self._starts[leaf] = nodes
-        self.before[leaf] = own(leaf, "data"), own(leaf, "grad")
+        self.before[leaf] = leaf._data, leaf._grad
         return nodes[0]
 
     def _part_of_a_sum(self, value: Value) -> int | None:
@@ -161,7 +170,7 @@ class Tracer(Hooks):
 
     def _unfolded(self, total: Value, terms: Terms) -> list[int]:
         """Nodes of the products and additions that a sum consists of, but for the last addition."""
-        factors, add = self.tape.operands[self.nodes[total]], self.tape.add
+        factors, add = self.tape.below(self.nodes[total]), self.tape.add
         sofar, found = None if terms.start is None else factors[0], []
         for pair in list(zip(factors[::2], factors[1::2], strict=True))[sofar is not None :]:
             found.append(add(ops.mul, pair))
@@ -183,22 +192,16 @@ class Tracer(Hooks):
 
     def note(self, primitive: Primitive, operands: Sequence[Any]) -> int:
         """Add the node of a primitive."""
-        known = self.nodes
-        nodes = []
-        for operand in operands:
-            node = known.get(operand) if operand.__class__ is Value else None
-            nodes.append(self.node_of(operand) if node is None else node)
-        return self.tape.add(primitive, tuple(nodes))
+        return self.tape.add(primitive, tuple(map(self.node_of, operands)))
 
     def note_sum(
         self, weights: Sequence[Value], inputs: Sequence[Value], start: Value | None
     ) -> int:
         """Add the node of start + w_1 x_1 + w_2 x_2 + ..."""
-        known, node_of = self.nodes.get, self.node_of
-        factors = [] if start is None else [node_of(start), ONE]
-        for w, x in zip(weights, inputs, strict=True):
-            factors += (known(w) or node_of(w), known(x) or node_of(x))
-        return self.tape.sum(factors)
+        left, right = self.nodes_of(weights), self.nodes_of(inputs)
+        if start is not None:
+            left, right = [self.node_of(start), *left], [ONE, *right]
+        return self.tape.sum(left, right)
 
     def note_value_of_sum(self, value: Value, node: int) -> None:
         """Note which Value a sum is."""
@@ -252,7 +255,7 @@ class Tracer(Hooks):
 
     def read(self, value: Value, name: str) -> Any:
         """What `value.data` or `value.grad` is in the function."""
-        number = own(value, name)
+        number = value._data if name == "data" else value._grad
         try:
             node = self.node_of(value) if name == "data" else self.gradient_of(value)
         except TraceError:
@@ -274,7 +277,7 @@ class Tracer(Hooks):
             self.gradients[value] = self.node_of(number)
         elif isinstance(number, Number) and number.tape is self.tape:
             self._fresh[value] = number.node
-        set_own(value, name, plain(number))
+        setattr(value, f"_{name}", plain(number))
 
     def assign(self, value: Value, name: str, source: Any, number: Any) -> None:
         """Write a number, which is that of `source`, to `value.data` or `value.grad`."""
@@ -284,7 +287,7 @@ class Tracer(Hooks):
         (self.nodes if name == "data" else self.gradients)[value] = self.node_of(source)
         if name == "data":
             self._assigned[value] = next(self._assignments)
-        set_own(value, name, number)
+        setattr(value, f"_{name}", number)
 
     # --- what a library asks of a recording ---
 

@@ -49,6 +49,7 @@ def graph_of(program: tuple[Sequence[float], Sequence[Any]]) -> Graph:
 def copied(graph: Graph) -> Graph:
     other = Graph()
     other.operations, other.operands = list(graph.operations), list(graph.operands)
+    other.rows = list(graph.rows)
     return other
 
 
@@ -62,9 +63,9 @@ def evaluated(graph: Graph, given: Sequence[float]) -> tuple[dict[int, float], l
     for node, operation in enumerate(graph.operations):
         if isinstance(operation, Source):
             found[node] = operation.key if operation.kind == "constant" else given[operation.key]
-        elif operation is not None and all(o in found for o in graph.operands[node]):
+        elif operation is not None and all(o in found for o in graph.below(node)):
             try:
-                found[node] = operation.forward(*[found[o] for o in graph.operands[node]])
+                found[node] = operation.forward(*[found[o] for o in graph.below(node)])
             except (ValueError, ZeroDivisionError, OverflowError):
                 raising.append(node)
     return found, raising

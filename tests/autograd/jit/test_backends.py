@@ -153,7 +153,7 @@ def test_sums_add_in_the_order_they_were_written(layout: str, backend: str) -> N
         values = dict(zip(xs, numbers.tolist(), strict=True))
         for node, operation in enumerate(written.operations):
             if isinstance(operation, Primitive):
-                values[node] = operation.forward(*[values[o] for o in written.operands[node]])
+                values[node] = operation.forward(*[values[o] for o in written.below(node)])
         found = code.memory[plan.address[[now[n] for n in outs]]].tolist()
         assert found == [values[n] for n in outs], (members, terms)
 

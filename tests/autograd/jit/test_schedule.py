@@ -97,7 +97,7 @@ def test_a_plan_is_complete_ordered_and_gives_the_numbers_of_the_graph(
     assert not absorbed & set(ends)
     assert all(graph.operations[node] in (ops.add, ops.mul) for node in absorbed)
     for node in absorbed:
-        users = [n for n in needed for o in graph.operands[n] if o == node]
+        users = [n for n in needed for o in graph.below(n) if o == node]
         assert len(users) == 1
 
     numbers, raising = evaluated(graph, point)

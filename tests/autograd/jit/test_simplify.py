@@ -65,7 +65,7 @@ def test_what_is_left_is_needed_known_once_and_in_order(program: Any, places: li
     seen = set()
     used = set(now.values())
     for node in left:
-        operands = graph.operands[node]
+        operands = tuple(graph.below(node))
         assert all(o < node and graph.operations[o] is not None for o in operands)
         used.update(operands)
         key = graph.operations[node], operands

@@ -871,8 +871,8 @@ LEAVES: dict[str, Callable[[], tuple[Any, Between]]] = {
 }
 
 
-# The rest is replayed: from now on if it is guarded, after a new recording.
-DOUBTED = (*("an attribute", "a property", "a context variable", "a parameter replaced"),)
+# The rest is replayed: after a new recording if it is guarded, or a leaf of the program is gone.
+DOUBTED = ("an attribute", "a property", "a context variable")
 REFUSED = ("a counter", "a history", "a generator", "an iterator of leaves")
 
 
