@@ -1,0 +1,91 @@
+"""How long does a replay take beside the same step in C? Prints the ratios.
+
+    python tests/benchmarks/beside_c.py
+
+Replay and C take turns in loops of LOOP steps, called from Python, one thread, float64; the figures
+are those of each one's quietest loop. The C of both steps is compiled with -O3 -march=native and
+
+    fast    -ffast-math: sums in any order, fused multiply-adds
+    exact   -ffp-contract=off: the moons step then gives the bits of the scalar engine
+"""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gpt_step
+import jit_step
+
+ROUNDS, LOOP = 300, 30
+FLAGS = {"fast": "-ffast-math", "exact": "-ffp-contract=off"}
+
+Step = Callable[[], float]
+
+
+def compiled(source: str, build: str) -> Any:
+    """The function `step` of a C file beside this one."""
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder) / "step.so"
+        flags = ["-O3", "-march=native", FLAGS[build], "-shared", "-fPIC"]
+        path = Path(__file__).with_name(source)
+        subprocess.run(["cc", *flags, path, "-o", library, "-lm"], check=True)
+        step = ctypes.CDLL(str(library)).step
+    step.restype = ctypes.c_double
+    return step
+
+
+def moons_in_c(build: str) -> Step:
+    """The moons step of jit_step.py, from the same weights on."""
+    import nn
+
+    nn.seed(1)
+    p = [v.data for v in nn.MLP(2, [16, 16, 1]).parameters()]
+    inputs, targets = jit_step.points()
+    zeros, flat = [0.0] * len(p), [x for point in inputs for x in point]
+    arrays = [(ctypes.c_double * len(x))(*x) for x in (p, zeros, zeros, flat, targets)]
+    rates = ctypes.c_double(jit_step.LR), ctypes.c_double(jit_step.L2)
+    step, steps = compiled("moons_step.c", build), [0]
+
+    def call() -> float:
+        steps[0] += 1
+        return step(*arrays, steps[0], *rates)
+
+    return call
+
+
+def quietest(steps: dict[str, Step]) -> dict[str, float]:
+    """The seconds of a step of each, in turn."""
+    found = dict.fromkeys(steps, float("inf"))
+    for step in steps.values():
+        for _ in range(600):  # recorded, checked and compiled
+            step()
+    for _ in range(ROUNDS):
+        for name, step in steps.items():
+            start = time.perf_counter()
+            for _ in range(LOOP):
+                step()
+            found[name] = min(found[name], (time.perf_counter() - start) / LOOP)
+    return found
+
+
+def main() -> None:
+    workloads = {
+        "moons": {"replay": jit_step.ours("moons"), **{b: moons_in_c(b) for b in FLAGS}},
+        "gpt": {"replay": gpt_step.ours(jit=True), "fast": gpt_step.c_step()},
+    }
+    for workload, steps in workloads.items():
+        replay, *others = quietest(steps).items()
+        print(f"{workload}: a replay takes {replay[1] * 1e6:.1f} us")
+        for build, seconds in others:
+            ratio = replay[1] / seconds
+            print(f"    C, {build}: {seconds * 1e6:.1f} us; a replay takes {ratio:.2f} times that")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""Is the C that replays are measured against the same step? And how far ahead is it?"""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from beside_c import main, moons_in_c
+from jit_step import ours
+
+pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="there is no C compiler")
+
+
+def test_c_in_exact_order_has_the_bits_of_a_replay():
+    """The loss of 200 steps: each is a function of all parameters and moments before it."""
+    replay, exact = ours("moons"), moons_in_c("exact")
+    assert [exact() for _ in range(200)] == [replay() for _ in range(200)]
+
+
+def test_c_with_fast_math_is_the_same_step():
+    replay, fast = ours("moons"), moons_in_c("fast")
+    assert [fast() for _ in range(50)] == pytest.approx([replay() for _ in range(50)], rel=1e-9)
+
+
+def test_ratios(report, run):
+    for line in run("beside_c.py").splitlines():
+        report(line.strip(), "", "-")
