@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from beside_c import main, moons_in_c
+from beside_c import moons_in_c
 from jit_step import ours
 
 pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="there is no C compiler")
