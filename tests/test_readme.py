@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,20 @@ def test_every_link_leads_somewhere(document):
         if anchor:
             titles = re.findall(r"^#+ (.+)$", linked.read_text(encoding="utf-8"), re.M)
             assert anchor in [re.sub(r"[^\w -]", "", t.lower()).replace(" ", "-") for t in titles]
+
+
+def test_what_would_be_published_has_addresses_for_links() -> None:
+    """A page that shows the README alone, such as PyPI's, has no files beside it."""
+    build = runpy.run_path(str(ROOT / ".ci/build.py"))
+    assert build["PUBLISHED"] == PUBLISHED
+    shown = build["absolute"](README, "owner/name", "abc123")
+    targets = re.findall(r"\]\(([^)\s]+)\)", shown)
+    assert len(targets) == len(re.findall(r"\]\(([^)\s]+)\)", README))
+    assert all(target.startswith("https://") for target in targets)
+    assert "](https://owner.github.io/name/)" in shown
+    assert "](https://github.com/owner/name/blob/abc123/CONTRIBUTING.md#a-primitive)" in shown
+    picture = "](https://raw.githubusercontent.com/owner/name/abc123/notebooks/pictures/player.png)"
+    assert picture in shown
 
 
 # --- the table of derivatives at the edge of a domain ---------------------------------------------
