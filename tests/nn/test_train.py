@@ -32,7 +32,7 @@ RULES = {
     "adam": lambda model: nn.Adam(model, lr=0.05),
     "momentum": lambda model: nn.SGD(model, lr=0.05, momentum=0.9),
 }
-EXTRA = r"scalar-autograd\[train\]"
+EXTRA = r"\(the extra train\)"
 
 
 def made(rule="adam", seed=5):
