@@ -6,14 +6,30 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
-# A busy machine may be slow without being wrong.
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("busy")
+from tests.examples import ORDINARY
+
+# What takes longest begins first, or at the end one worker would wait for another; a worker that
+# has nothing to do takes tests from the end of another's list.
+LONG = ["test_notebooks", "test_site", "test_types", "test_player_firefox"]
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--thorough", action="store_true", help="all examples of random tests, and all of each kind"
+    )
+
+
+def pytest_configure(config):
+    """Set how many examples hypothesis tries; on a busy machine they may be slow."""
+    count = 100 if config.getoption("thorough") else ORDINARY
+    unhurried = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+    settings.register_profile("this run", max_examples=count, **unhurried)
+    settings.load_profile("this run")
 
 
 def pytest_collection_modifyitems(items):
-    """The notebooks first, which take longest: at the end one worker would wait for another."""
-    items.sort(key=lambda item: item.path.name != "test_notebooks.py")
+    """Put the long files first."""
+    items.sort(key=lambda item: item.path.stem not in LONG)
 
 
 @pytest.hookimpl(wrapper=True)

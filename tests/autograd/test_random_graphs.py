@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autograd import Value, grad, hessian, maximum, minimum, topological_order, where
+from tests.examples import examples
 
 # --- forward mode: Taylor series along a line, to second order ------------------------------------
 
@@ -208,7 +209,7 @@ def check_against_forward_mode(
     assert abs(curvature - series.c[2]) <= tolerance * (size + 1e-300)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(programs, points, points)
 def test_gradient_and_hessian_agree_with_forward_mode(
     program: list[Step], point: tuple[float, ...], direction: tuple[float, ...]
@@ -216,7 +217,7 @@ def test_gradient_and_hessian_agree_with_forward_mode(
     check_against_forward_mode(program, point, direction)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(programs, points)
 def test_the_hessian_is_symmetric_and_equals_the_gradient_of_the_gradient(
     program: list[Step], point: tuple[float, ...]
@@ -233,7 +234,7 @@ def test_the_hessian_is_symmetric_and_equals_the_gradient_of_the_gradient(
         assert [leaf.grad for leaf in leaves] == rows[i]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(programs, points)
 def test_backward_and_grad_agree_to_the_last_bit_at_every_node(
     program: list[Step], point: tuple[float, ...]
@@ -249,7 +250,7 @@ def test_backward_and_grad_agree_to_the_last_bit_at_every_node(
             assert [g.data for g in gradients] == [node.grad for node in inputs]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(programs, points)
 def test_differentiating_changes_no_number_and_no_order(
     program: list[Step], point: tuple[float, ...]

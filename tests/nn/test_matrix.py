@@ -13,6 +13,7 @@ import nn
 from autograd import Value, grad
 from autograd.jit import TraceError, jit
 from nn import Matrix
+from tests.examples import examples
 
 SIZES = st.integers(1, 4)
 OPERATORS = [operator.add, operator.sub, operator.mul, operator.truediv]
@@ -115,7 +116,7 @@ ACTIVATIONS = {
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(dense_layers())
 def test_gradients_through_a_dense_layer_are_the_closed_forms(name, parts):
     x, w, b, upstream = parts

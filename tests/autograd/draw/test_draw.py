@@ -25,6 +25,7 @@ from autograd.draw.sheet import INK, LINE, STYLES
 from autograd.steps import steps
 from autograd.text import number
 from autograd.value import constant
+from tests.examples import examples
 
 SVG = "{http://www.w3.org/2000/svg}"
 TITLE = "{http://www.w3.org/1999/xlink}title"
@@ -84,7 +85,7 @@ def graphs(draw_from):
     return draw_from(st.lists(st.sampled_from(nodes), min_size=1, max_size=3))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(graphs(), st.sampled_from(["LR", "TB", "RL", "BT"]), st.booleans())
 def test_every_node_and_every_edge_is_there_once(outputs, direction, edges):
     nodes = topological_order(*outputs)
@@ -452,7 +453,7 @@ def test_what_cannot_be_seen_is_shown_by_a_sign(label, expected):
     check_label(label, expected)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(st.text(min_size=1, max_size=40))
 @example("\x1b[31m")
 def test_any_label_is_shown_as_typed(label):
@@ -835,7 +836,7 @@ def goes_one_way(drawing):
     return True
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(st.data())
 def test_boxes_add_up_to_the_graph_and_arrows_go_one_way_at_every_depth(data):
     """Of random calls within calls, each owner called once, with arithmetic everywhere between."""

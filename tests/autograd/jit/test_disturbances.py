@@ -32,6 +32,7 @@ import nn
 from autograd import Value
 from autograd.context import OUTSIDE, current
 from autograd.jit import jit
+from tests.examples import examples
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="POSIX signals only")
 
@@ -230,7 +231,7 @@ def test_after_an_interrupt_at_any_instant_the_state_is_of_one_call(
     try:
         with no_unraisable_errors():
             until = chance.randrange(12)  # calls, which takes some functions to their second check
-            while running.done < interrupts:
+            while running.done < examples(interrupts):
                 running.interrupted_call(disturb, calm)
                 if running.life >= until:
                     if chance.random() < 0.1:
@@ -307,7 +308,7 @@ def test_an_interrupt_after_any_of_the_operations_of_a_call(calls_before: int) -
     undisturbed = Instants(-1, interrupt)
     running.interrupted_call(undisturbed.start, undisturbed.stop)
     with no_unraisable_errors():
-        for k, chosen in enumerate(Instants.spread(100, undisturbed.seen)):
+        for k, chosen in enumerate(Instants.spread(examples(100), undisturbed.seen)):
             running.begin_anew()
             for _ in range(calls_before):
                 running.call()
@@ -315,7 +316,7 @@ def test_an_interrupt_after_any_of_the_operations_of_a_call(calls_before: int) -
             running.interrupted_call(instants.start, instants.stop)
             if k % 10 == 0:
                 running.assert_replays()
-    assert running.done > 50
+    assert running.done > examples(50)
 
 
 # --- threads --------------------------------------------------------------------------------------
@@ -364,8 +365,8 @@ def all_are_plain(values: list[Value]) -> bool:
     )
 
 
-def test_a_hundred_recordings_beside_threads_that_do_everything_else() -> None:
-    recordings, calls = 100, 4
+def test_recordings_beside_threads_that_do_everything_else() -> None:
+    recordings, calls = examples(100), 4
     eager, training = Training(), Training()
     eager.advance(recordings * calls)
     # What each number may ever be, whoever reads it and when.

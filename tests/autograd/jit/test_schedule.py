@@ -21,6 +21,7 @@ from autograd.jit.graph import SUM, Graph, Source
 from autograd.jit.picture import outline
 from autograd.jit.schedule import Plan, breaks, runs, schedule
 from autograd.jit.simplify import simplify
+from tests.examples import examples
 
 wanted_nodes = st.lists(st.integers(0, 100), min_size=1, max_size=8)
 CODES = [NativeCode, NumpyCode]
@@ -64,7 +65,7 @@ def places(plan: Plan) -> Iterator[tuple[int, int]]:
         yield group.start, group.start + len(group.nodes)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(programs, wanted_nodes, arguments)
 def test_a_plan_is_complete_ordered_and_gives_the_numbers_of_the_graph(
     program: Any, chosen: list[int], point: list[float]
@@ -109,7 +110,7 @@ def test_a_plan_is_complete_ordered_and_gives_the_numbers_of_the_graph(
     assert shown(memory[plan.address[ends]]) == shown(numbers[n] for n in ends)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(programs, wanted_nodes, arguments)
 def test_each_backend_computes_what_the_plan_says_or_reports_trouble(
     program: Any, chosen: list[int], point: list[float]

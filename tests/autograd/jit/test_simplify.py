@@ -24,6 +24,7 @@ from autograd import Primitive, Value, ops
 from autograd.jit import jit
 from autograd.jit.graph import Graph, Source
 from autograd.jit.simplify import simplify
+from tests.examples import examples
 
 wanted_nodes = st.lists(st.integers(0, 100), min_size=1, max_size=8)
 
@@ -33,7 +34,7 @@ def operations_of(graph: Graph) -> list[int]:
     return [n for n, op in enumerate(graph.operations) if isinstance(op, Primitive)]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(programs, wanted_nodes, arguments, arguments)
 def test_wanted_numbers_are_the_same_to_the_last_bit(
     program: Any, places: list[int], first: list[float], second: list[float]
@@ -51,7 +52,7 @@ def test_wanted_numbers_are_the_same_to_the_last_bit(
             assert shown(found[now[n]] for n in wanted) == shown(expected[n] for n in wanted)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(programs, wanted_nodes)
 def test_what_is_left_is_needed_known_once_and_in_order(program: Any, places: list[int]) -> None:
     graph = graph_of(program)

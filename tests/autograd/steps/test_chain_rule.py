@@ -26,6 +26,7 @@ from tests.autograd.steps.test_steps import (
     programs,
     run,
 )
+from tests.examples import examples
 
 # --- what is printed ------------------------------------------------------------------------------
 
@@ -376,7 +377,7 @@ def passed_or_none(output: Value) -> Steps | None:
     return found if isinstance(found, Steps) else None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(programs, moderate)
 def test_every_gradient_of_a_random_graph_adds_up_as_it_is_shown(
     program: Program, point: list[float]
@@ -399,7 +400,7 @@ def test_every_gradient_of_a_random_graph_adds_up_as_it_is_shown(
         check(explanation)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(programs, moderate)
 def test_all_paths_are_written_or_none(program: Program, point: list[float]) -> None:
     leaves = [Value(x, label=f"x{i}") for i, x in enumerate(point)]

@@ -19,6 +19,7 @@ from autograd.steps import Steps, steps
 from autograd.steps import page as pages
 from autograd.steps.player import SCRIPTS, operations, read, style
 from autograd.text import shown as harmless
+from tests.examples import examples
 
 
 def fragment(shown: Steps) -> str:
@@ -236,7 +237,7 @@ def test_a_label_stays_text(label: str) -> None:
     check_label(label)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.text(max_size=30))
 def test_any_label_stays_text(label: str) -> None:
     check_label(label)

@@ -399,10 +399,19 @@ def test_every_number_is_asked_for_and_pythons_are_right(
     shown = made(name)
     browsed = open_page(exercise(shown))
     asked = questions(shown)
-    for at, value in asked:
-        assert browsed.state()["position"] == at - 1
-        assert browsed.find(".predict h3").inner_text() == f"Predict step {at}"
-        assert answer(browsed, number(value)).startswith("Right: ")
+    seen = browsed.run(
+        """const part = (selector) => root.querySelector(`.predict ${selector}`);
+        return argument.map((text) => {
+            const before = [host.player.state().position, part('h3').innerText];
+            part('input').value = text;
+            part('input').dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter' }));
+            return [...before, part('.feedback').innerText];
+        });""",
+        [number(value) for _, value in asked],
+    )
+    for (at, _), (position, title, feedback) in zip(asked, seen, strict=True):
+        assert (position, title) == (at - 1, f"Predict step {at}")
+        assert feedback.startswith("Right: ")
     assert f"{len(asked)} of {len(asked)} at first try" in browsed.find(".predict").inner_text()
     assert browsed.state()["position"] == len(shown)
     assert "The whole pass is open now." in browsed.find(".predict").inner_text()

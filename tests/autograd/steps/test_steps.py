@@ -29,6 +29,7 @@ from autograd.ops import TABLE
 from autograd.steps import BackwardStep, ForwardStep, steps
 from autograd.steps.folds import PLAYER_NODES
 from autograd.value import constant, is_constant
+from tests.examples import examples
 
 
 def named(**values: Value) -> tuple[Value, ...]:
@@ -431,7 +432,7 @@ def spelled(numbers: Sequence[float]) -> list[str]:
     return [repr(float(number)) for number in numbers]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(programs, points, st.booleans())
 def test_gradients_and_errors_are_those_of_backward_to_the_last_bit(
     program: Program, point: list[float], checking: bool
@@ -456,7 +457,7 @@ def test_gradients_and_errors_are_those_of_backward_to_the_last_bit(
         assert outcome(by_steps) == outcome(by_backward)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(programs, points)
 def test_the_steps_themselves_add_up_to_the_gradients(program: Program, point: list[float]) -> None:
     """A contribution is upstream times local, a total the sum so far, the last one the gradient."""
@@ -579,7 +580,7 @@ class Page:
         return written
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(programs, points)
 def test_the_page_computes_the_gradients_to_the_last_bit(
     program: Program, point: list[float]
@@ -595,7 +596,7 @@ def test_the_page_computes_the_gradients_to_the_last_bit(
     assert str(recorded) == str(expected)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(programs, points, points)
 def test_the_page_follows_a_moved_leaf_to_the_last_bit(
     program: Program, point: list[float], moved: list[float]
