@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,29 @@ from autograd.steps import Steps
 from tests.autograd.steps.player_page import TO_THE_START, VIEWPORT, Page
 from tests.chromium import chromium
 
+launched: list[tuple[ExitStack, Any]] = []  # one browser, while tests of this folder run
+
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as launched:
-        yield launched
+def browser() -> Any:
+    if not launched:
+        stack = ExitStack()
+        launched.append((stack, stack.enter_context(chromium())))
+    return launched[0][1]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Close the browser behind the last test of this folder.
+
+    Starting one takes seconds, so it outlives a module; beyond the folder its event loop would be
+    in the way of tests that run one of their own.
+    """
+    try:
+        return (yield)
+    finally:
+        if launched and (nextitem is None or nextitem.path.parent != item.path.parent):
+            launched.pop()[0].close()
 
 
 @pytest.fixture(scope="module")
