@@ -22,6 +22,7 @@ from autograd.jit.graph import ONE, SUM, Graph, Source
 from autograd.primitive import Primitive
 
 Addresses = NDArray[np.int64]
+LINE = 8  # floats in a cache line: arrays begin with one, as reading across two takes longer
 
 
 class Group(NamedTuple):
@@ -71,6 +72,7 @@ def schedule(graph: Graph, counts: dict[str, int]) -> Plan:
             nodes, operands = nodes[order], operands[order]
         if primitive is SUM:
             operands = operands.reshape(len(members), -1, 2)
+        end += -end % LINE if len(members) >= LINE else 0
         address[nodes] = np.arange(end, end + len(members))
         groups.append(Group(primitive, nodes, end, operands))
         end += len(members)
@@ -103,6 +105,7 @@ def _sources(
     place = {repr(number): i for i, number in enumerate(constants) if i > 0}
     spans, end = {}, 0
     for kind, length in {"constant": len(constants), **counts}.items():
+        end += -end % LINE
         spans[kind] = (end, length)
         end += length
     address = np.full(len(graph), -1, dtype=np.int64)
@@ -203,13 +206,15 @@ def runs(places: Addresses, apart: Any = None) -> list[tuple[int, int]]:
     turns = np.zeros(len(steps), dtype=bool)
     turns[1:] = (steps[1:] != steps[:-1]).any(axis=1)
     forced = np.zeros(len(steps), dtype=bool) if apart is None else apart
+    ends = turns | forced
     found, start = [], 0
-    for step in np.flatnonzero(turns | forced).tolist():
+    for step in np.flatnonzero(ends).tolist():
         # Step i leads from row i to i + 1. A run may begin with any step, so a turn at its first
-        # step does not end it.
+        # step does not end it. But the second of two rows goes to the next run if it fits there.
         if forced[step] or step > start:
-            found.append((start, step + 1 - start))
-            start = step + 1
+            fits = step == start + 1 and not forced[step] and not ends[step + 1 : step + 2].all()
+            found.append((start, step + (not fits) - start))
+            start = step + (not fits)
     found.append((start, len(places) - start))
     return found
 

@@ -186,6 +186,21 @@ def sums(module: ir.Module, name: str, vectors: int, moves: tuple[int, int]) -> 
     kernel.end(b.add(WORD(3), b.mul(pieces, WORD(PIECE))))
 
 
+def copies(module: ir.Module, name: str) -> None:
+    """Rows of strided numbers, put side by side.
+
+    Entry: kernel, out, rows, their length, start, steps from row to row and from number to number.
+    """
+    kernel = Kernel(module, name)
+    b = kernel.b
+    out, rows, length, start, *steps = [kernel.word(WORD(k)) for k in range(1, 7)]
+    with _loop(b, rows) as row, _loop(b, length) as i:
+        offset = b.add(b.mul(row, steps[0]), b.mul(i, steps[1]))
+        number = b.load(kernel.place(b.add(start, offset)))
+        b.store(number, kernel.place(b.add(out, b.add(b.mul(row, length), i))))
+    kernel.end(WORD(7))
+
+
 def sums_gathered(module: ir.Module, name: str) -> None:
     """Sums one by one, wherever their factors are.
 

@@ -3,16 +3,9 @@
 kernels.py says what the list looks like. A kernel is compiled through llvmlite, whose wheels carry
 LLVM, when a program first needs it; a program whose kernels exist already needs no compiler.
 
-What was tried, for one moons step of the benchmarks (66,000 operations forward, 195,000 in all),
-time of the list alone: operands gathered in loops took 179 us; strided runs, with sums accumulated
-in memory, 69 us; with sums accumulated in registers, 32 members at a time, 28 us.
-
-- A sum split into several running sums was as fast, but its last bits differed from the eager
-  call's. Copying a factor so that members lie next to each other keeps the order, and the bits.
-- Computing large groups block by block, so that what one leaves is in the cache for the next, took
-  as long: 3.2 to 3.4 ns a node either way with a million nodes, most of it in tanh and exp.
-- So did using memory again after the last use of a number: 138 us instead of 140 for a step of the
-  small GPT, in 406 KB instead of 730.
+What was tried: several running sums for one sum gave other bits. Tiles of four rows of sums took 3
+to 9 % less time than a row at a time, and 65 lines more. Computing large groups block by block, and
+using memory again after the last use of a number, took as long.
 """
 
 from __future__ import annotations
@@ -29,7 +22,7 @@ import numpy as np
 from llvmlite import ir
 
 from autograd.jit.backends import kernels
-from autograd.jit.backends.emit import COPY, EMIT, VECTORIZED
+from autograd.jit.backends.emit import EMIT, VECTORIZED
 from autograd.jit.backends.kernels import VECTOR
 from autograd.jit.backends.numpy import run_in_python
 from autograd.jit.graph import SUM
@@ -47,11 +40,9 @@ class Library:
         self._engines: list[Any] = []  # they own the machine code
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
-        self._machine = llvm.Target.from_default_triple().create_target_machine(
-            cpu=llvm.get_host_cpu_name(),
-            features=llvm.get_host_cpu_features().flatten(),
-            opt=2,
-        )
+        cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+        target = llvm.Target.from_default_triple()
+        self._machine = target.create_target_machine(cpu=cpu, features=features, opt=2)
 
     def address(self, build: Callable[..., None], *arguments: Any) -> int:
         """The address of a kernel; 0 if `compile_missing` has yet to compile it."""
@@ -63,23 +54,21 @@ class Library:
         if not keys:
             return False
         building = ir.Module("kernels")
-        names = [f"kernel{number}" for number in range(len(keys))]
-        for name, (build, *arguments) in zip(names, keys, strict=True):
-            build(building, name, *arguments)
+        for number, (build, *arguments) in enumerate(keys):
+            build(building, f"kernel{number}", *arguments)
         module = llvm.parse_assembly(str(building))
         module.verify()
-        settings = llvm.create_pipeline_tuning_options(speed_level=1)
-        # The kernels have vectors already. With LLVM's own, and with unrolled loops, compiling took
-        # twice the time, and running a tenth more.
-        settings.loop_vectorization = settings.slp_vectorization = False
-        settings.loop_unrolling = settings.loop_interleaving = False
-        passes = llvm.create_pass_builder(self._machine, settings).getModulePassManager()
+        # Kernels are loops over vectors already: all passes took long, and made them no faster.
+        passes = llvm.create_new_module_pass_manager()
+        passes.add_sroa_pass()
+        passes.add_instruction_combine_pass()
+        settings = llvm.create_pipeline_tuning_options()
         passes.run(module, llvm.create_pass_builder(self._machine, settings))
         engine = llvm.create_mcjit_compiler(module, self._machine)
         engine.finalize_object()
         self._engines.append(engine)
-        for name, key in zip(names, keys, strict=True):
-            self._addresses[key] = engine.get_function_address(name)
+        for number, key in enumerate(keys):
+            self._addresses[key] = engine.get_function_address(f"kernel{number}")
         return True
 
 
@@ -102,7 +91,7 @@ def _parts(plan: Plan) -> tuple[list[Words | Group], int]:
     """
     words: Words = array("q")
     parts: list[Words | Group] = [words]
-    free = plan.size + VECTOR  # where copies may begin
+    free = plan.size + VECTOR - plan.size % VECTOR  # where copies may begin
     for group in plan.groups:
         if group.primitive is SUM:
             free = _add_sums(words, group, free)
@@ -118,10 +107,8 @@ def _parts(plan: Plan) -> tuple[list[Words | Group], int]:
 
 def _long_runs(group: Group) -> list[tuple[int, int]]:
     """(start, length) of the runs that fill a vector."""
-    members = len(group.nodes)
-    if members < VECTOR:
-        return []
-    return [run for run in runs(group.operands.reshape(members, -1)) if run[1] >= VECTOR]
+    rows = group.operands.reshape(len(group.nodes), -1)
+    return [run for run in runs(rows) if run[1] >= VECTOR] if len(rows) >= VECTOR else []
 
 
 def _gather(words: Words, kernel: int, group: Group, begin: int, end: int) -> None:
@@ -160,10 +147,8 @@ def _add_sums(words: Words, group: Group, free: int) -> int:
         # If one factor of a term moves from sum to sum, it is the first: then few are copied.
         turned = (strides[:, 0] == 0) & (strides[:, 1] != 0)
         first, strides = [np.where(turned[:, None], x[:, ::-1], x) for x in (first, strides)]
-        # 1 for a factor that moves from sum to sum in some term, else 0; at least one is 1.
-        moves = tuple(strides.any(axis=0).astype(int).tolist())
-        if moves[0] == moves[1]:
-            moves = (1, 1)
+        # 1 for a factor that moves from sum to sum in some term, else 0.
+        moves = (1, int(strides[:, 1].any()))
         rows = []
         for begin, count in runs(first, (np.diff(strides, axis=0) != 0).any(axis=1)):
             row = [count]
@@ -171,28 +156,25 @@ def _add_sums(words: Words, group: Group, free: int) -> int:
                 place, stride = int(first[begin, k]), int(strides[begin, k])
                 step = int(first[begin + 1, k]) - place if count > 1 else 0
                 if stride != wanted:  # members have to lie next to each other
-                    copy = (length, count, place, step, stride)
+                    copy = (count, length, place, step, stride)
                     if copy not in copies:
                         copies[copy] = free
-                        moved = np.add.outer(step * np.arange(count), stride * np.arange(length))
-                        words.extend((address(kernels.gathered, COPY), moved.size, free))
-                        words.frombytes((place + moved).tobytes())
-                        free += moved.size
+                        words.extend((address(kernels.copies), free, *copy))
+                        free += count * length
                     place, step = copies[copy], length
                 row += [place, step]
             rows.append(row)
         table, shift = np.array(rows), np.array([0, moves[0], 0, moves[1], 0])
         for block in range(0, length, BLOCK):
             vectors = -(-min(BLOCK, length - block) // VECTOR)
-            kernel = address(kernels.sums, vectors, moves)
-            words.extend((kernel, group.start + start + block, len(rows)))
+            out = group.start + start + block
+            words.extend((address(kernels.sums, vectors, moves), out, len(rows)))
             words.frombytes((table + block * shift).tobytes())
     _gather(words, gathered, group, done, len(group.nodes))
     return free
 
 
 # --- running it -----------------------------------------------------------------------------------
-
 
 _ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)  # a list, and the memory
 _compiling = RLock()  # the library is shared by all threads
