@@ -16,7 +16,7 @@ from autograd.context import current
 from autograd.primitive import Primitive
 
 T = TypeVar("T")
-Numbers: TypeAlias = "list[float] | float"
+Numbers: TypeAlias = "Sequence[float] | float"
 
 # Whether jitted functions called here and now check their replay, as `fit` asks before it saves.
 checking: ContextVar[bool] = ContextVar("checking", default=False)
@@ -46,7 +46,7 @@ class Hooks:
         """See `fixed`."""
         return read()
 
-    def mapped(self, primitive: Primitive, operands: Sequence[Numbers]) -> list[Any]:
+    def mapped(self, primitive: Primitive, operands: Sequence[Numbers]) -> Sequence[Any]:
         """See `mapped`."""
         lists = [x if x.__class__ is list else repeat(x) for x in operands]
         return list(map(primitive.forward, *lists))
@@ -102,7 +102,7 @@ def fixed(read: Callable[[], T]) -> T:
     return cast(T, _hooks().fixed(read))
 
 
-def mapped(primitive: Primitive, *operands: Numbers) -> list[Any]:
+def mapped(primitive: Primitive, *operands: Numbers) -> Sequence[Any]:
     """The results of a primitive for lists of numbers of equal length; a number goes with each.
 
     One of the operands at least is a list.

@@ -31,8 +31,8 @@ class Column:
     __array_ufunc__ = None  # NumPy leaves the operators to this class
     shape = None  # as_operand asks for it, and __getattr__ would raise
 
-    def __init__(self, numbers: Iterable[float]) -> None:
-        self.numbers = list(numbers)
+    def __init__(self, numbers: Sequence[float]) -> None:
+        self.numbers = numbers
 
     @classmethod
     def of(cls, values: Iterable[Value]) -> Column:
@@ -192,7 +192,7 @@ class Moments(dict[str, Any]):
             raise ValueError(f"{type(self.rule).__name__} has removed its moment {name!r}")
 
 
-def _numbers(operand: Any) -> list[float] | float:
+def _numbers(operand: Any) -> Sequence[float] | float:
     """The numbers of an operand, one for each parameter, or the one for all of them."""
     if operand.__class__ is Column:
         column: Column = operand

@@ -20,11 +20,10 @@ from autograd.jit.graph import ONE, Source
 from autograd.jit.recorded import number_at
 from autograd.jit.refusal import refuse
 from autograd.jit.tracer import Tracer
-from autograd.ops import is_row
 from autograd.primitive import CONSTANT, Primitive, operands_of
-from autograd.sums import WEIGHTED_SUM, Terms
+from autograd.sums import Terms
 from autograd.sweep import between, sweep
-from autograd.value import Value
+from autograd.value import Value, constant
 from autograd.walk import newest_first
 
 # What stands for a number that nobody knows: a nan that can be told from others, so that what C
@@ -83,90 +82,105 @@ class Derivation(Tracer):
     def received(self, value: Value) -> int:
         """The node of what has come to the gradient of a Value so far."""
         factors = self.sofar[value]
+        if len(factors) == 2 and factors[1] == ONE:
+            return factors[0]
         node = self.tape.sum(factors[::2], factors[1::2])
         self.sofar[value] = [node, ONE]
         return node
 
     def pass_on(self, node: Value) -> None:
-        """Add what a node hands on to its operands."""
+        """Add what a node hands on to its operands; a plain number needs nothing."""
         primitive: Any = node._primitive
-        if primitive in _LINEAR:
-            self._pass_on_products(node, self.received(node))
-        elif is_row(primitive):
+        left: Any = node._left
+        right, sofar = node._right, self.sofar
+        if primitive is ops.add:
+            upstream = self.received(node)
+            sofar[left] += (upstream, ONE)
+            sofar[right] += (upstream, ONE)
+        elif right.__class__ is Terms:
+            self._pass_on_terms(right, self.received(node))
+        elif primitive is ops.mul:
+            upstream = self.received(node)
+            of_left, of_right = self.nodes_of((left, right))
+            if left._primitive is not CONSTANT:
+                sofar[left] += (upstream, of_right)
+            if right._primitive is not CONSTANT:
+                sofar[right] += (upstream, of_left)
+        elif primitive in ROWS:
             self._pass_on_by_rules(node, primitive, self.received(node))
         else:
             primitive.pull(node, self.read(node, "grad"))
 
+    def _pass_on_terms(self, terms: Terms, upstream: int) -> None:
+        """What the `pull` of a weighted sum does."""
+        sofar = self.sofar
+        for part in terms.parts or ():
+            sofar[part] = [upstream, ONE]
+        weights, inputs = terms.weights, terms.inputs
+        nodes = self.nodes_of(weights), self.nodes_of(inputs)
+        each = list(zip(weights, inputs, *nodes, strict=True))[::-1]
+        if terms.start is not None:
+            each.insert(-1, (terms.start, _NOBODY, ONE, ONE))
+        for w, x, of_w, of_x in each:
+            if w._primitive is not CONSTANT:
+                sofar[w] += (upstream, of_x)
+            if x._primitive is not CONSTANT:
+                sofar[x] += (upstream, of_w)
+
     def _pass_on_by_rules(self, node: Value, primitive: Primitive, upstream: int) -> None:
         """The same by a graph of the slopes, which is made once for all nodes that are alike."""
-        operands, constants = operands_of(node._left, node._right), self.tape.constants
-        wanted = tuple([operand._primitive is not CONSTANT for operand in operands])
+        operands, tape = operands_of(node._left, node._right), self.tape
         given = [upstream, *self.nodes_of((node, *operands))]
-        key = primitive, wanted, *[each if each in constants else None for each in given]
+        wanted = [operand._primitive is not CONSTANT for operand in operands]
+        fixed = [each if each in tape.constants else None for each in given]
+        key = primitive, *wanted, *fixed
         if key not in self.slopes:
-            self.slopes[key] = self._slopes(primitive, wanted, given)
-        graph, slopes = self.slopes[key]
-        nodes: list[int] = []
-        for operation, below in zip(graph.operations, graph.operands, strict=True):
-            if below:
-                nodes.append(self.tape.add(operation, tuple([nodes[each] for each in below])))
-            else:
-                is_given = operation.kind == "argument"
-                nodes.append(
-                    given[operation.key] if is_given else self.tape.constant(operation.key)
-                )
+            self.slopes[key] = self._slopes(primitive, wanted, fixed)
+        steps, slopes = self.slopes[key]
+        nodes = [ONE, *[each for each in given if each not in tape.constants]]
+        for operation, below in steps:
+            nodes.append(
+                tape.add(operation, tuple([nodes[each] for each in below])) if below else operation
+            )
         for operand, slope in zip(operands, slopes, strict=True):
             if slope is not None:
                 self.sofar[operand] += (upstream, nodes[slope])
 
     def _slopes(
-        self, primitive: Primitive, wanted: Sequence[bool], given: Sequence[int]
-    ) -> tuple[Any, list[int | None]]:
-        """A graph of the slopes of a primitive, and the node of each; its arguments are `given`."""
+        self, primitive: Primitive, wanted: list[bool], fixed: list[int | None]
+    ) -> tuple[list[Any], list[int | None]]:
+        """The steps that compute the slopes of a primitive, and where the slope by each operand is.
+
+        Args:
+            wanted: of which operands. fixed: the nodes of those of upstream gradient, result and
+                operands that are constants, None for the others, to which steps refer by position.
+        """
         derivation = Derivation(Tracer(), self.interpreter)
-        tape, numbers, slopes = derivation.tape, [], list[int | None]()
-        for position, node in enumerate(given):
-            number: Any = self.tape.constants.get(node)
-            if number is None:
-                number = number_at(tape.add(Source("argument", position)), _UNKNOWN, tape)
-            numbers.append(number)
+        tape, known = derivation.tape, self.tape
+        upstream, *numbers = [
+            number_at(tape.add(Source("argument", 0)), _UNKNOWN, tape)
+            if node is None
+            else known.constants[node]
+            for node in fixed
+        ]
+        first, slopes = len(tape), list[int | None]()
         with derivation.entered():
             for position, rule in enumerate(primitive.backward):
+                slope: Any = rule
                 if rule is None or not wanted[position]:
                     slopes.append(None)
                     continue
-                slope: Any = rule if isinstance(rule, float) else rule(*numbers[1:])
+                if callable(rule):
+                    slope = rule(*numbers)
                 if position in primitive.nan_slopes:  # and 0 * nan is nan
-                    slope = ops.where(numbers[0], slope, 0.0)
+                    slope = ops.where(upstream, slope, 0.0)
                 slopes.append(derivation.node_of(slope))
-        return tape, slopes
-
-    def _pass_on_products(self, node: Value, upstream: int) -> None:
-        """What the `pull` of a sum or product does, of which most backward passes consist."""
-        sofar, nodes_of = self.sofar, self.nodes_of
-        left: Any = node._left
-        right = node._right
-        if node._primitive is ops.add:
-            sofar[left] += (upstream, ONE)
-            sofar[right] += (upstream, ONE)
-            return
-        weights: Sequence[Value] = (left,)
-        inputs: Sequence[Value] = (right,)
-        start = None
-        if right.__class__ is Terms:
-            for part in right.parts or ():
-                sofar[part] = [upstream, ONE]
-            weights, inputs, start = right.weights, right.inputs, right.start
-        terms = list(zip(weights, inputs, nodes_of(weights), nodes_of(inputs), strict=True))
-        for w, x, of_w, of_x in terms[:0:-1]:
-            sofar[w] += (upstream, of_x)
-            if x._primitive is not CONSTANT:
-                sofar[x] += (upstream, of_w)
-        if start is not None:
-            sofar[start] += (upstream, ONE)
-        w, x, of_w, of_x = terms[0]
-        sofar[w] += (upstream, of_x)
-        sofar[x] += (upstream, of_w)
+        operations: list[Any] = tape.operations[first:]
+        steps = [
+            (operation, below) if below else (known.constant(operation.key), ())
+            for operation, below in zip(operations, tape.operands[first:], strict=True)
+        ]
+        return steps, slopes
 
 
 class _Nothing:
@@ -177,7 +191,8 @@ class _Nothing:
 
 
 _NOTHING = _Nothing()
-_LINEAR = frozenset([ops.add, ops.mul, WEIGHTED_SUM])
+ROWS = frozenset(ops.TABLE.values())
+_NOBODY = constant(0.0)
 
 
 def note_backward(tracer: Tracer, interpreter: Any, output: Value, inner: list[Value]) -> None:

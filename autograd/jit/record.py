@@ -74,22 +74,12 @@ def record(
         raise tracer.refusals[0]
     if _identities((args, kwargs)) != before:
         raise TraceError("an argument is changed, which a replay would not: return what it becomes")
-    shape, given, found = laid_out(returned)
-    shape = structure_of_plain(shape, given, found)
-    if any(True for _ in objects_in(shape)):
-        raise TraceError("a function or an object cannot be returned: return its Values")
-    values = [_output(tracer, value, passed) for value in found]
-    kept = [
-        Output(number.node, whole=type(number) is Whole)
-        if isinstance(number, Number) and number.tape is tape
-        else number
-        for number in given
-    ]
+    kept = _returned(tracer, returned, passed)  # may use leaves that were not used before
     recording = Recording(
         tape,
         len(numbers),
         tracer.leaves(passed),
-        Returned(shape, kept, values),
+        kept,
         tracer.draws,
         list(tracer.streams),
         # What the call itself sets, and puts back, is not there to compare at the next call.
@@ -120,6 +110,21 @@ def _identities(given: Any) -> Any:
     except TraceError:  # the function put something into it that no argument may hold
         return None
     return structure, list(map(id, numbers)), list(map(id, values))
+
+
+def _returned(tracer: Tracer, returned: Any, passed: Sequence[Value]) -> Returned:
+    """How a replay will make what the function returned."""
+    structure, numbers, values = laid_out(returned)
+    structure = structure_of_plain(structure, numbers, values)
+    if any(True for _ in objects_in(structure)):
+        raise TraceError("a function or an object cannot be returned: return its Values")
+    outputs = [
+        Output(number.node, whole=type(number) is Whole)
+        if isinstance(number, Number) and number.tape is tracer.tape
+        else number
+        for number in numbers
+    ]
+    return Returned(structure, outputs, [_output(tracer, value, passed) for value in values])
 
 
 def _output(tracer: Tracer, value: Value, passed: Sequence[Value]) -> Output | Passed | Value:

@@ -10,7 +10,8 @@ Outside its recording a Number is a float like any other.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -63,7 +64,11 @@ def _arithmetic(primitive: Primitive, function: Callable[..., Any], back: bool =
     return method
 
 
-def _refused(name: str, what: str, instead: str = _BRANCH) -> Any:
+def _both_ways(primitive: Primitive, function: Callable[..., Any]) -> tuple[Any, Any]:
+    return _arithmetic(primitive, function), _arithmetic(primitive, function, back=True)
+
+
+def _refused(name: str, what: str, instead: str) -> Any:
     """A method that raises in the recording, and is that of a plain number elsewhere."""
 
     def method(self: Number, *others: Any) -> Any:
@@ -102,17 +107,12 @@ class Number(float):
             return primitive(*map(plain, operands))
         return tracer.computed(primitive, operands, primitive)
 
-    __add__ = _arithmetic(ops.add, operator.add)
-    __radd__ = _arithmetic(ops.add, operator.add, back=True)
-    __sub__ = _arithmetic(ops.sub, operator.sub)
-    __rsub__ = _arithmetic(ops.sub, operator.sub, back=True)
-    __mul__ = _arithmetic(ops.mul, operator.mul)
-    __rmul__ = _arithmetic(ops.mul, operator.mul, back=True)
-    __truediv__ = _arithmetic(ops.div, operator.truediv)
-    __rtruediv__ = _arithmetic(ops.div, operator.truediv, back=True)
+    __add__, __radd__ = _both_ways(ops.add, operator.add)
+    __sub__, __rsub__ = _both_ways(ops.sub, operator.sub)
+    __mul__, __rmul__ = _both_ways(ops.mul, operator.mul)
+    __truediv__, __rtruediv__ = _both_ways(ops.div, operator.truediv)
+    _to_the_power, __rpow__ = _both_ways(ops.power, operator.pow)
     _to_the_number = _arithmetic(ops.pow, operator.pow)
-    _to_the_power = _arithmetic(ops.power, operator.pow)
-    __rpow__ = _arithmetic(ops.power, operator.pow, back=True)
 
     def __pow__(self, exponent: Any, modulus: None = None) -> Any:
         variable = isinstance(exponent, Number)
@@ -129,34 +129,6 @@ class Number(float):
 
     def __deepcopy__(self, memo: Any) -> Any:
         return self
-
-    __float__ = _refused("__float__", "taken as float()", _READ)
-    __int__ = _refused("__int__", "taken as int()", _READ)
-    __bool__ = _refused("__bool__", "true or false")
-    __eq__ = _refused("__eq__", "compared")
-    __ne__ = _refused("__ne__", "compared")
-    __lt__ = _refused("__lt__", "compared")
-    __le__ = _refused("__le__", "compared")
-    __gt__ = _refused("__gt__", "compared")
-    __ge__ = _refused("__ge__", "compared")
-    __hash__ = _refused("__hash__", "a key or in a set")
-    __floordiv__ = _refused("__floordiv__", "divided by //")
-    __rfloordiv__ = _refused("__rfloordiv__", "divided by //")
-    __mod__ = _refused("__mod__", "divided by %")
-    __rmod__ = _refused("__rmod__", "divided by %")
-    __divmod__ = _refused("__divmod__", "divided by divmod()")
-    __rdivmod__ = _refused("__rdivmod__", "divided by divmod()")
-    __round__ = _refused("__round__", "rounded")
-    __trunc__ = _refused("__trunc__", "rounded")
-    __floor__ = _refused("__floor__", "rounded")
-    __ceil__ = _refused("__ceil__", "rounded")
-    is_integer = _refused("is_integer", "asked whether it is whole")
-    as_integer_ratio = _refused("as_integer_ratio", "taken apart", _READ)
-    hex = _refused("hex", "shown", _SHOW)
-    __format__ = _refused("__format__", "shown", _SHOW)
-    __str__ = _refused("__str__", "shown", _SHOW)
-    __repr__ = _refused("__repr__", "shown", _SHOW)
-    __reduce_ex__ = _refused("__reduce_ex__", "pickled", _READ)
 
 
 _COMMON = frozenset([float, Number])  # what others are nearly always
@@ -175,21 +147,47 @@ class Whole(Number):
         """The number itself."""
         return int(float.__pos__(self))
 
-    __index__ = _refused("__index__", "used as an index", _INDEX)
-    __and__ = _refused("__and__", "taken bit by bit")
-    __rand__ = _refused("__rand__", "taken bit by bit")
-    __or__ = _refused("__or__", "taken bit by bit")
-    __ror__ = _refused("__ror__", "taken bit by bit")
-    __xor__ = _refused("__xor__", "taken bit by bit")
-    __rxor__ = _refused("__rxor__", "taken bit by bit")
-    __lshift__ = _refused("__lshift__", "shifted")
-    __rlshift__ = _refused("__rlshift__", "shifted")
-    __rshift__ = _refused("__rshift__", "shifted")
-    __rrshift__ = _refused("__rrshift__", "shifted")
-    __invert__ = _refused("__invert__", "taken bit by bit")
-    bit_length = _refused("bit_length", "taken bit by bit")
-    bit_count = _refused("bit_count", "taken bit by bit")
-    to_bytes = _refused("to_bytes", "taken bit by bit")
+
+# What a replay could not repeat.
+for kind, what, instead, names in (
+    (Number, "taken as float()", _READ, "__float__"),
+    (Number, "taken as int()", _READ, "__int__"),
+    (Number, "true or false", _BRANCH, "__bool__"),
+    (Number, "compared", _BRANCH, "__eq__ __ne__ __lt__ __le__ __gt__ __ge__"),
+    (Number, "a key or in a set", _BRANCH, "__hash__"),
+    (Number, "divided by //", _BRANCH, "__floordiv__ __rfloordiv__"),
+    (Number, "divided by %", _BRANCH, "__mod__ __rmod__"),
+    (Number, "divided by divmod()", _BRANCH, "__divmod__ __rdivmod__"),
+    (Number, "rounded", _BRANCH, "__round__ __trunc__ __floor__ __ceil__"),
+    (Number, "asked whether it is whole", _BRANCH, "is_integer"),
+    (Number, "taken apart", _READ, "as_integer_ratio"),
+    (Number, "shown", _SHOW, "hex __format__ __str__ __repr__"),
+    (Number, "pickled", _READ, "__reduce_ex__"),
+    (Whole, "used as an index", _INDEX, "__index__"),
+    (Whole, "taken bit by bit", _BRANCH, "__and__ __rand__ __or__ __ror__ __xor__ __rxor__"),
+    (Whole, "taken bit by bit", _BRANCH, "bit_length bit_count to_bytes __invert__"),
+    (Whole, "shifted", _BRANCH, "__lshift__ __rlshift__ __rshift__ __rrshift__"),
+):
+    for name in names.split():
+        setattr(kind, name, _refused(name, what, instead))
+
+
+class Span(Sequence[Any]):
+    """Numbers at consecutive nodes. Each is made when it is asked for: there may be thousands."""
+
+    __slots__ = ("nodes", "numbers", "tape")
+
+    def __init__(self, nodes: range, numbers: list[float], tape: Graph) -> None:
+        self.nodes, self.numbers, self.tape = nodes, numbers, tape
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def __getitem__(self, place: Any) -> Any:
+        return number_at(self.nodes[place], self.numbers[place], self.tape)
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(number_at, self.nodes, self.numbers, repeat(self.tape))
 
 
 def number_at(node: int, number: Any, tape: Graph) -> Number:

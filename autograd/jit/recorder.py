@@ -8,12 +8,11 @@ from typing import Any
 
 from autograd.context import Context, Interpreter, Listener, current
 from autograd.eager import EAGER, NUMBERS
-from autograd.jit.derive import note_backward, note_grad
+from autograd.jit.derive import ROWS, note_backward, note_grad
 from autograd.jit.recorded import plain
 from autograd.jit.tracer import Tracer
-from autograd.ops import is_row
 from autograd.primitive import Primitive, operands_of
-from autograd.sums import WIDE, is_foldable
+from autograd.sums import is_foldable
 from autograd.sweep import sweep_floats, write_gradients
 from autograd.value import Value, as_constant, as_float
 
@@ -35,7 +34,7 @@ class Recorder(Interpreter):
         node = self.tracer.note(primitive, operands_of(left, right))
         outside = self.tracer.contexts.get(context) or self._outside(context)
         value: Value
-        if is_row(primitive):  # its `forward` comes to nothing that is recorded
+        if primitive in ROWS:  # its `forward` comes to nothing that is recorded
             try:
                 value = self.engine.apply(outside, primitive, left, right)
             except Exception:
@@ -52,15 +51,14 @@ class Recorder(Interpreter):
         """The sum of the engine, and its node."""
         if not is_foldable(weights, inputs, start):  # constants are made here, and have nodes
             weights, inputs = list(map(as_constant, weights)), list(map(as_constant, inputs))
-        is_narrow = self.engine is EAGER and len(weights) < WIDE  # made by the operators
-        if not weights or is_narrow or not isinstance(start, Value | None):
+        if not weights or not isinstance(start, Value | None):
             return super().weighted_sum(context, weights, inputs, start)
         node = self.tracer.note_sum(weights, inputs, start)
         outside = self._outside(context)
         value: Value = self._by_the_engine(
             outside, self.engine.weighted_sum, outside, weights, inputs, start
         )
-        self.tracer.note_value_of_sum(value, node)
+        self.tracer.note_value_of_sum(value, node, len(weights), start is not None)
         return value
 
     def assign(self, leaf: Value, number: Any, grad: Any) -> None:

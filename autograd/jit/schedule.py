@@ -122,25 +122,24 @@ def _groups(graph: Graph) -> list[tuple[Primitive, list[int]]]:
     source, the tokens of a GPT would fall into different groups, because each of them takes the
     maximum of more scores than the one before.
     """
-    operations, operands = graph.operations, graph.operands
-    height, row_height = [0] * len(graph), [0] * len(graph.rows)
+    operations, operands, rows = graph.operations, graph.operands, graph.rows
+    height, row_height = [0] * len(graph), [0] * len(rows)
     groups: dict[Any, list[int]] = defaultdict(list)
     for node in range(len(graph) - 1, -1, -1):
         operation = operations[node]
         if operation is None or operation.__class__ is Source:
             continue
         here, below = height[node], operands[node]
-        if operation is SUM:
-            groups[here, operation, len(graph.rows[below[0]])].append(node)
-            rows = [row for row in below if row_height[row] <= here]
-            for row in rows:
-                row_height[row] = here + 1
-            below = tuple(chain.from_iterable(map(graph.rows.__getitem__, rows)))
-        else:
-            groups[here, operation, len(below)].append(node)
-        for operand in below:
+        groups[here, operation, len(below if operation is not SUM else rows[below[0]])].append(node)
+        for operand in below if operation is not SUM else ():
             if height[operand] <= here:
                 height[operand] = here + 1
+        for row in below if operation is SUM else ():
+            if row_height[row] <= here:
+                row_height[row] = here + 1
+                for operand in rows[row]:
+                    if height[operand] <= here:
+                        height[operand] = here + 1
     ordered = sorted(groups.items(), key=lambda item: -item[0][0])
     return [(primitive, nodes[::-1]) for (_, primitive, _), nodes in ordered]
 

@@ -16,10 +16,7 @@ in the order it was written.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import chain
 from typing import Any
-
-import numpy as np
 
 from autograd import ops
 from autograd.jit.graph import ONE, SUM, Graph, Source
@@ -77,50 +74,56 @@ def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
                 now[node] = numbers.setdefault(repr(number), node)
                 constants[node] = number
     ends = {node: now[node] for node in wanted}
-    _drop(graph, now, ends.values())
-    _fuse(graph, ends.values())
+    _fuse(graph, _needed(graph, now, ends.values()))
     return ends
 
 
-def _drop(graph: Graph, now: list[int], ends: Iterable[int]) -> None:
-    """Drop the operation of every node that nothing needs."""
+def _needed(graph: Graph, now: list[int], ends: Iterable[int]) -> list[int]:
+    """How often each node is used: 0, 1, or more, as ends are. What nothing needs is dropped."""
     operations, operands = graph.operations, graph.operands
-    needed = bytearray(len(operations))
-    needed_rows: set[int] = set()
-    needed[ONE] = 1  # `_fuse` uses it
-    for node in ends:
-        needed[node] = 1
+    uses, uses_of_rows = [0] * len(operations), [0] * len(graph.rows)
+    for node in (ONE, *ends):  # `_fuse` needs ONE
+        uses[node] = 2
     for node in range(len(operations) - 1, -1, -1):
         operation = operations[node]
-        raises_nothing = not isinstance(operation, Primitive) or operation.total
-        if not needed[node] and (raises_nothing or now[node] != node):
-            operations[node] = None
-        elif operation is SUM:
-            for row in operands[node]:
-                if row not in needed_rows:
-                    needed_rows.add(row)
-                    for operand in graph.rows[row]:
-                        needed[operand] = 1
-        else:
-            for operand in operands[node]:
-                needed[operand] = 1
+        if not uses[node]:
+            may_raise = isinstance(operation, Primitive) and not operation.total
+            if not may_raise or now[node] != node:
+                operations[node] = None
+                continue
+        for operand in operands[node] if operation is not SUM else ():
+            uses[operand] += 1
+        for row in operands[node] if operation is SUM else ():
+            uses_of_rows[row] += 1
+            for operand in graph.rows[row] if uses_of_rows[row] <= 2 else ():
+                uses[operand] += 1
+    return uses
 
 
-def _fuse(graph: Graph, ends: Iterable[int]) -> None:
+def _fuse(graph: Graph, uses: list[int]) -> None:
     """Make one sum of sums and products that are used once, as the first term or another one."""
     operations, operands, rows = graph.operations, graph.operands, graph.rows
-    uses = _uses(graph, ends)
-    with_one = {position for position, row in enumerate(rows) if ONE in row}
+    ones = {
+        position: [k for k, node in enumerate(row) if node == ONE]
+        for position, row in enumerate(rows)
+        if ONE in row
+    }
     sums: dict[int, tuple[list[int], list[int]]] = {}  # the factors of each
 
     def factors(node: int) -> tuple[list[int], list[int]]:
         left, right = operands[node]
         return list(rows[left]), list(rows[right])
 
+    def may_grow(node: int) -> bool:
+        left, right = operands[node]
+        single = [rows[left][k] for k in ones.get(right, ())]
+        single += [rows[right][k] for k in ones.get(left, ())]
+        return 1 in [uses[term] for term in single]
+
     for node, operation in enumerate(operations):
         if operation is ops.add:
             terms = [(operand, ONE) for operand in operands[node]]
-        elif operation is SUM and not with_one.isdisjoint(operands[node]):
+        elif operation is SUM and may_grow(node):
             terms = list(zip(*factors(node), strict=True))
         else:
             continue
@@ -145,21 +148,6 @@ def _fuse(graph: Graph, ends: Iterable[int]) -> None:
             operations[node], operands[node] = ops.add, tuple(left)
         else:
             operations[node], operands[node] = SUM, (graph.row(left), graph.row(right))
-
-
-def _uses(graph: Graph, ends: Iterable[int]) -> list[int]:
-    """How often each node is used; ends twice, as they stay."""
-    nodes, rows = [*ends, *ends], list[int]()
-    for operation, operands in zip(graph.operations, graph.operands, strict=True):
-        if operation is SUM:
-            rows += operands
-        elif operation is not None:
-            nodes += operands
-    of_rows = np.repeat(np.bincount(rows, minlength=len(graph.rows)), list(map(len, graph.rows)))
-    in_rows = np.fromiter(chain.from_iterable(graph.rows), np.int64)
-    uses = np.bincount(nodes, minlength=len(graph)) + np.bincount(in_rows, of_rows, len(graph))
-    found: list[int] = uses.tolist()
-    return found
 
 
 def _unchanged(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from itertools import count, repeat
+from itertools import repeat
 from typing import Any, NamedTuple, NoReturn
 
 from autograd import ops
@@ -18,7 +18,7 @@ from autograd.hooks import Hooks, Numbers
 from autograd.jit.capture import at_once, writers
 from autograd.jit.graph import ONE, Graph, Source
 from autograd.jit.leaves import Linked
-from autograd.jit.recorded import Number, number_at, plain
+from autograd.jit.recorded import Number, Span, number_at, plain
 from autograd.jit.refusal import TraceError, is_interrupt, refuse
 from autograd.jit.structure import EXACT
 from autograd.messages import named, no_gradient
@@ -30,6 +30,8 @@ from autograd.value import Value, as_float, as_operand
 class Leaf(NamedTuple):
     """A leaf from outside: the nodes of its number and gradient at the beginning, and at the end.
 
+    The gradient's are -1 if it is not read at the beginning, and not written.
+
     passed: its position among the Values that were passed as arguments; None if it was not passed
         but captured by the function.
     """
@@ -40,6 +42,9 @@ class Leaf(NamedTuple):
     data_end: int
     grad: int
     grad_end: int
+
+
+_SOURCE = Source("data", -1)  # of a leaf whose position is not known yet
 
 
 class Tracer(Hooks):
@@ -74,12 +79,14 @@ class Tracer(Hooks):
         self.start = next(clock.numbers)
         self.slopes: dict[Any, Any] = {}
         self.contexts: dict[Context, Context] = {}
-        self._starts: dict[Value, tuple[int, int]] = {}  # the first nodes of leaves from outside
-        self._assigned: dict[Value, int] = {}  # when each leaf was last assigned to
-        self._assignments = count()
+        self._data: dict[Value, int] = {}  # the first nodes of leaves from outside
+        self._grad: dict[Value, int] = {}  # and of those of their gradients that are read
+        self._assigned: dict[Value, None] = {}  # in the order in which they were last assigned to
         self._settings: dict[Any, Number] = {}  # what `varying` read, by key
         self._fresh: dict[Value, int] = {}  # the node of the number that a Value was made of
-        self._sums: dict[Value, Terms] = {}  # weighted sums into which nobody has looked
+        # Weighted sums whose parts nobody has asked for: their terms if they are one node, how many
+        # additions there are, and whether there is a start.
+        self._sums: dict[Value, tuple[Terms | None, int, bool]] = {}
 
     def undo(self) -> None:
         """Give leaves from outside, and the streams of draws, what they had before."""
@@ -97,18 +104,24 @@ class Tracer(Hooks):
         In that order all parameters stand together, and so do all moments of one kind. The sources
         of the graph are renumbered accordingly.
         """
-        places = {id(value): k for k, value in enumerate(passed)}
-        found = [
-            Leaf(leaf, places.get(id(leaf)), data, self.nodes[leaf], grad, self.gradients[leaf])
-            for leaf, (data, grad) in self._starts.items()
+        places = {value: k for k, value in enumerate(passed)}
+        order = [leaf for leaf in self._data if leaf not in self._assigned]
+        order += [leaf for leaf in self._assigned if leaf in self._data]
+        for kind, starts in (("data", self._data), ("grad", self._grad)):
+            for position, leaf in enumerate(order):
+                if leaf in starts:
+                    self.tape.operations[starts[leaf]] = Source(kind, position)
+        return [
+            Leaf(
+                leaf,
+                places.get(leaf),
+                self._data[leaf],
+                self.nodes[leaf],
+                self._grad.get(leaf, -1),
+                self.gradients.get(leaf, -1),
+            )
+            for leaf in order
         ]
-        order = sorted(range(len(found)), key=lambda i: (self._assigned.get(found[i].value, -1), i))
-        position = {before: after for after, before in enumerate(order)}
-        operations = self.tape.operations
-        for node, operation in enumerate(operations):
-            if isinstance(operation, Source) and operation.kind in ("data", "grad"):
-                operations[node] = Source(operation.kind, position[operation.key])
-        return [found[i] for i in order]
 
     # --- nodes of Values and numbers ---
 
@@ -152,27 +165,27 @@ class Tracer(Hooks):
 
     def _capture(self, leaf: Value) -> int:
         """The node of a leaf from outside, which is read at each replay."""
-        position, tape = len(self._starts), self.tape
-        nodes = tape.add(Source("data", position)), tape.add(Source("grad", position))
-        self.nodes[leaf], self.gradients[leaf] = self._starts[leaf] = nodes
+        self.nodes[leaf] = self._data[leaf] = node = self.tape.add(_SOURCE)
         self.before[leaf] = leaf._data, leaf._grad
-        return nodes[0]
+        return node
 
     def _part_of_a_sum(self, value: Value) -> int | None:
-        """The node of a product or an addition of a sum that somebody has looked into."""
-        for total, terms in list(self._sums.items()):
-            if terms.parts is not None:
+        """The node of a product or an addition of a sum, unless it is kept as one node."""
+        for total, (terms, additions, has_start) in list(self._sums.items()):
+            parts = _parts(total, additions, has_start) if terms is None else terms.parts
+            if parts is not None:
                 del self._sums[total]
-                self.nodes.update(zip(terms.parts, self._unfolded(total, terms), strict=True))
-                for part in terms.parts if total in self.gradients else ():
+                nodes = self._unfolded(self.nodes[total], has_start)
+                self.nodes.update(zip(parts, nodes, strict=True))
+                for part in parts if total in self.gradients else ():
                     self.gradients.setdefault(part, self.gradients[total])
         return self.nodes.get(value)
 
-    def _unfolded(self, total: Value, terms: Terms) -> list[int]:
+    def _unfolded(self, total: int, has_start: bool) -> list[int]:
         """Nodes of the products and additions that a sum consists of, but for the last addition."""
-        factors, add = self.tape.below(self.nodes[total]), self.tape.add
-        sofar, found = None if terms.start is None else factors[0], []
-        for pair in list(zip(factors[::2], factors[1::2], strict=True))[sofar is not None :]:
+        factors, add = self.tape.below(total), self.tape.add
+        sofar, found = factors[0] if has_start else None, []
+        for pair in list(zip(factors[::2], factors[1::2], strict=True))[has_start:]:
             found.append(add(ops.mul, pair))
             if sofar is not None:
                 found.append(add(ops.add, (sofar, found[-1])))
@@ -183,6 +196,8 @@ class Tracer(Hooks):
         """The node of a Value's gradient."""
         self.node_of(value)
         gradient = self.gradients.get(value)
+        if gradient is None and value in self._data:
+            self.gradients[value] = self._grad[value] = gradient = self.tape.add(_SOURCE)
         if gradient is None:
             return self.tape.constant(0.0)
         if value._left is None:
@@ -203,11 +218,13 @@ class Tracer(Hooks):
             left, right = [self.node_of(start), *left], [ONE, *right]
         return self.tape.sum(left, right)
 
-    def note_value_of_sum(self, value: Value, node: int) -> None:
+    def note_value_of_sum(self, value: Value, node: int, products: int, has_start: bool) -> None:
         """Note which Value a sum is."""
         self.nodes[value] = node
-        if isinstance(value._right, Terms):
-            self._sums[value] = value._right
+        terms = value._right if isinstance(value._right, Terms) else None
+        additions = products - 1 + has_start
+        if value._left is not None and additions:
+            self._sums[value] = terms, additions, has_start
 
     def computed(
         self, primitive: Primitive, operands: Sequence[Any], function: Callable[..., Any]
@@ -228,20 +245,24 @@ class Tracer(Hooks):
             refuse(f"{result} is a whole number beyond 2**53", "pass floats, or compute it outside")
         return number_at(node, result, self.tape)
 
-    def mapped(self, primitive: Primitive, operands: Sequence[Numbers]) -> list[Any]:
+    def mapped(self, primitive: Primitive, operands: Sequence[Numbers]) -> Sequence[Any]:
         """See `hooks.mapped`."""
-        numbers = [list(map(plain, x)) if isinstance(x, list) else plain(x) for x in operands]
+        numbers, nodes = zip(*map(self._apart, operands), strict=True)
         found: list[Any] = self.compute(super().mapped, (primitive, numbers))
         if set(map(type, found)) != {float}:
             return found
-        nodes: list[Any] = [
-            list(map(self.node_of, x)) if isinstance(x, list) else repeat(self.node_of(x))
-            for x in operands
-        ]
         first = len(self.tape)
         self.tape.operations += [primitive] * len(found)
         self.tape.operands += zip(*nodes, strict=False)
-        return [number_at(node, number, self.tape) for node, number in enumerate(found, first)]
+        return Span(range(first, len(self.tape)), found, self.tape)
+
+    def _apart(self, operand: Numbers) -> tuple[Any, Iterable[int]]:
+        """The plain numbers of an operand of `mapped`, and their nodes."""
+        if isinstance(operand, Span):
+            return operand.numbers, operand.nodes
+        if isinstance(operand, list):
+            return list(map(plain, operand)), map(self.node_of, operand)
+        return plain(operand), repeat(self.node_of(operand))
 
     def compute(self, function: Callable[..., Any], operands: Sequence[Any]) -> Any:
         """The result of a function of plain numbers."""
@@ -286,7 +307,8 @@ class Tracer(Hooks):
             refuse("a result cannot be assigned to", "assign to leaves only")
         (self.nodes if name == "data" else self.gradients)[value] = self.node_of(source)
         if name == "data":
-            self._assigned[value] = next(self._assignments)
+            self._assigned.pop(value, None)
+            self._assigned[value] = None
         setattr(value, f"_{name}", number)
 
     # --- what a library asks of a recording ---
@@ -336,3 +358,13 @@ class Tracer(Hooks):
         """See `hooks.require`."""
         with self.apart():
             return make()
+
+
+def _parts(total: Value, additions: int, has_start: bool) -> list[Value]:
+    """The products and additions of a sum that the operators made, but for the last addition."""
+    parts, node = list[Value](), total
+    for _ in range(additions):
+        assert node._left is not None
+        parts += (node._right, node._left)
+        node = node._left
+    return parts[: len(parts) - has_start][::-1]
