@@ -29,6 +29,8 @@ from typing import Any
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 SECONDS = 600  # for one cell
+PRELOADED = ["IPython", "matplotlib.pyplot", "matplotlib_inline.backend_inline", "nbformat"]
+PRELOADED += ["nn", "nn.plot", "autograd.draw", "autograd.steps", "autograd.jit"]
 FOLDED = re.compile(
     r"<details>\n<summary>Solution of exercise (\d)</summary>\n\n(.*?)\n\n</details>", re.DOTALL
 )
@@ -53,7 +55,7 @@ def executed(path: Path) -> Any:
     # On POSIX, processes are copies of one that has imported the libraries and run nothing.
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    context.set_forkserver_preload(["IPython", "matplotlib.pyplot", "nbformat"])
+    context.set_forkserver_preload(PRELOADED)
     with ProcessPoolExecutor(1, context) as process:
         notebook = process.submit(_run, path).result()
     notebook.metadata = METADATA
