@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import inspect
 import sys
 import threading
@@ -16,7 +17,6 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from autograd import hooks
 from autograd.clock import clock
-from autograd.collector import collector_paused
 from autograd.context import current
 from autograd.eager import Eager
 from autograd.jit.backends import backend_named
@@ -206,8 +206,13 @@ class Jitted(Generic[P, R]):
                 else "and an operation in it failed: decide outside whether to do it"
             )
             self._warn(f"it was recorded {_TOO_MANY} times in a row, {why}")
-        with collector_paused():  # it makes many objects, and no cycles
+        collects = gc.isenabled()
+        try:  # rather than `collector_paused`, whose end a Ctrl-C may prevent
+            gc.disable()  # a recording makes many objects, and no cycles
             return self._recorded(programs, call)
+        finally:
+            if collects:
+                gc.enable()
 
     def _things(self, call: _Call) -> list[Any]:
         """The function, and the functions and models among its arguments."""
