@@ -58,12 +58,15 @@ class Library:
             build(building, f"kernel{number}", *arguments)
         module = llvm.parse_assembly(str(building))
         module.verify()
-        # Kernels are loops over vectors already: all passes took long, and made them no faster.
+        # Kernels are loops over vectors already: more passes took long, and made them no faster.
+        builder = llvm.create_pass_builder(self._machine, llvm.create_pipeline_tuning_options(1))
         passes = llvm.create_new_module_pass_manager()
-        passes.add_sroa_pass()
-        passes.add_instruction_combine_pass()
-        settings = llvm.create_pipeline_tuning_options()
-        passes.run(module, llvm.create_pass_builder(self._machine, settings))
+        if hasattr(passes, "add_sroa_pass"):
+            passes.add_sroa_pass()
+            passes.add_instruction_combine_pass()
+        else:  # llvmlite 0.44
+            passes = builder.getModulePassManager()
+        passes.run(module, builder)
         engine = llvm.create_mcjit_compiler(module, self._machine)
         engine.finalize_object()
         self._engines.append(engine)
