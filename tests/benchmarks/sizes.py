@@ -31,7 +31,7 @@ os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_paralleli
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 WIDTH, BATCH = 16, 32  # while the other one varies
-BATCHES, WIDTHS = (1, 8, 64, 512, 2048), (4, 16, 64, 192, 384)
+BATCHES, WIDTHS = (1, 8, 64, 512, 2048, 8192), (4, 16, 64, 192, 384)
 SIZES = [*((batch, WIDTH) for batch in BATCHES), *((BATCH, width) for width in WIDTHS)]
 COMPILED = [(BATCH, WIDTH), (2048, WIDTH), (BATCH, 192)]  # torch.compile takes a minute for each
 LR, SECONDS = 0.01, 0.5
@@ -218,7 +218,10 @@ def overtaken(found: dict[str, Any], engine: str, varies: str) -> int | None:
         }
         for name in (next(iter(ENGINES)), engine)
     ]
-    gaps = [(math.log(size), lines[0][size] - lines[1][size]) for size in sorted(lines[1])]
+    gaps = [
+        (math.log(size), lines[0][size] - lines[1][size])
+        for size in sorted({*lines[0]} & {*lines[1]})
+    ]
     if gaps and gaps[0][1] >= 0.0:
         return 0
     for (low, before), (high, after) in itertools.pairwise(gaps):
