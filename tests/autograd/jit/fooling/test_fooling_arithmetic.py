@@ -63,7 +63,7 @@ def a_sum_of_many() -> Case:
 
 @fooling("floats", "loud" if COMPENSATES else "equal")
 def a_sum_with_a_start() -> Case:
-    calls = [([x, 0.3, 0.1 * x],) for x in XS]
+    calls = [([x, 1e16, 1.0, -1e16, 0.1 * x],) for x in XS]
     return with_number(lambda xs: sum(xs, 0.5), calls)
 
 
