@@ -20,8 +20,8 @@ from nn.module import Module
 from nn.optim import Optimizer
 
 # A recording is worth it from so many calls on. Recording, and checking the first replays and the
-# last, took as long as 12 eager calls (predictions of a 2-16-16-1 network), 16 (its training step)
-# to 40 (training steps of digits and of a small GPT).
+# last, took as long as 11 eager calls (predictions of a 2-16-16-1 network), 17 (its training step),
+# 34 (a training step of digits) and 54 (of a small GPT).
 WORTH_RECORDING = 20
 PIECE = 32  # examples that are predicted at a time
 

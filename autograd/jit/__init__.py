@@ -17,7 +17,7 @@ The rooms, in the order in which a call goes through them:
                     replay could not repeat gets an error (refusal.py)
     simplify.py     the same numbers from fewer operations
     schedule.py     alike operations side by side, in strided runs
-    backends/       carried out with NumPy, or with kernels compiled by LLVM
+    backends/       carried out with NumPy, and later with kernels compiled by LLVM
     program.py      numbers in, run, numbers out (ports.py, leaves.py); a picture of it (picture.py)
     results.py      results of one kind, whichever call they are from
     check.py        a replay beside the eager call

@@ -43,6 +43,19 @@ def numbers_of(values: Iterable[Value]) -> list[tuple[Value, float, float]]:
     return [(value, value._data, value._grad) for value in values]
 
 
+def undoing(values: Iterable[Value]) -> list[Callable[[], None]]:
+    """What gives Values the numbers and gradients that they have now, linked ones by the array."""
+    plain, stores = [], set()
+    for value in values:
+        if isinstance(value, Linked):
+            stores.add(value._right.store)
+        else:
+            plain.append(value)
+    arrays = [numbers for store in stores for numbers in (store.data, store.grad)]
+    copies = [partial(operator.setitem, numbers, slice(None), numbers.copy()) for numbers in arrays]
+    return [*copies, *writers(numbers_of(plain))]
+
+
 def at_once(writes: Iterable[Callable[[], None]]) -> None:
     """Do all of it in one call of C code: a signal handler, or a Ctrl-C, sees all or nothing."""
     deque(map(operator.call, writes), maxlen=0)

@@ -20,7 +20,7 @@ from autograd.clock import clock
 from autograd.context import current
 from autograd.eager import Eager
 from autograd.jit.backends import backend_named
-from autograd.jit.capture import at_once, numbers_of, writers
+from autograd.jit.capture import at_once, numbers_of, undoing
 from autograd.jit.check import CAUSES, checked
 from autograd.jit.effects import Effects
 from autograd.jit.program import UNSURE, Program
@@ -206,9 +206,11 @@ class Jitted(Generic[P, R]):
                 else "and an operation in it failed: decide outside whether to do it"
             )
             self._warn(f"it was recorded {_TOO_MANY} times in a row, {why}")
+        # A recording makes many objects, and no cycles. Not a `with` of Python code, in which a
+        # Ctrl-C could leave the collector off.
         collects = gc.isenabled()
-        try:  # rather than `collector_paused`, whose end a Ctrl-C may prevent
-            gc.disable()  # a recording makes many objects, and no cycles
+        try:
+            gc.disable()
             return self._recorded(programs, call)
         finally:
             if collects:
@@ -229,9 +231,7 @@ class Jitted(Generic[P, R]):
 
         otherwise: is raised in the same way if the call raises nothing.
         """
-        undo = writers(numbers_of({*values, *call.passed})) + (
-            program.ports.undo() if program else []
-        )
+        undo = undoing([*values, *call.passed]) + (program.ports.undo() if program else [])
         since = next(clock.numbers)
         try:
             result = as_replayed(self._called_plainly(call), since)
@@ -320,7 +320,7 @@ class Jitted(Generic[P, R]):
     def _checked(self, program: Program, programs: list[Program], call: _Call) -> Any:
         """An eager call beside which a replay is computed. Raises TraceError if they differ."""
         before = numbers_of(set(program.watch.values).difference(call.passed))
-        undo = writers([*before, *numbers_of(call.passed)]) + program.ports.undo()
+        undo = undoing([*program.watch.values, *call.passed]) + program.ports.undo()
         start = time.perf_counter()
         try:
             returned, difference = checked(
