@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -23,6 +24,7 @@ from nn.optim import Optimizer
 # last, took as long as 11 eager calls (predictions of a 2-16-16-1 network), 17 (its training step),
 # 34 (a training step of digits) and 54 (of a small GPT).
 WORTH_RECORDING = 20
+WORTH_COMPILING = 400  # replays: 350 pay for compiling the moons step, 200 the one of digits
 PIECE = 32  # examples that are predicted at a time
 
 Weight = Value | float
@@ -165,12 +167,21 @@ def step_and_predict(
         return undone_on_error(step, recipe.optimizers), predict
     if not jit:
         return eager, predict
-    recorded = jitted(step)
+    recorded = {
+        examples: jitted(step, backend=_backend(count))
+        for examples, count in planned.items()
+        if count >= WORTH_RECORDING
+    }
 
     def chosen(inputs: Any, targets: Any) -> tuple[Any, Value, Weight]:
-        return (recorded if planned[len(inputs)] >= WORTH_RECORDING else eager)(inputs, targets)
+        return recorded.get(len(inputs), eager)(inputs, targets)
 
     return chosen, predict
+
+
+def _backend(replays: int) -> str | None:
+    """Compile a program at once that is known to have replays enough; else let the jit find out."""
+    return "native" if replays >= WORTH_COMPILING and find_spec("llvmlite") else None
 
 
 def undone_on_error(step: Step, optimizers: Sequence[Optimizer]) -> Step:
@@ -323,7 +334,7 @@ def _check_mean(whole: float, sums: list[float], size: int, examples: int) -> No
 
 def _is_apart(model: Module, predict: Predict, inputs: Any, size: int) -> bool:
     """Whether predictions for `size` examples at a time equal those for more at once."""
-    inputs = inputs[: max(size + 2, 8)]  # enough to see a difference
+    inputs = inputs[: max(size + 2, 4)]  # enough to see a difference
     drops = [m for m in model.modules() if isinstance(m, Dropout) and m.training]
     buffers = [(buffer, buffer.data) for _, buffer in model.named_buffers()]
     draws = rng.generator.getstate()

@@ -564,3 +564,21 @@ def test_a_last_piece_draws_as_many_numbers_as_without_the_jit():
         score = nn.evaluate(model, (inputs, [1.0] * 33), nn.hinge, jit=jit, micro_batch=8)
         found.append((score, float(nn.gauss())))
     assert found[0] == found[1]
+
+
+def test_a_long_run_compiles_its_steps_at_once_and_a_short_one_does_not(monkeypatch):
+    import autograd.jit as package
+
+    backends, jitted = [], package.jit
+
+    def noted(function, backend=None):
+        backends.append((function.__name__, backend))
+        return jitted(function, backend=backend)
+
+    monkeypatch.setattr(package, "jit", noted)
+    monkeypatch.setattr("nn.step.WORTH_COMPILING", 20)
+    learned(True, 5, held_out=None)  # 20 steps of 20 examples, and 5 of 10
+    assert backends == [("step", "native"), ("step", None)]
+    monkeypatch.setattr("nn.step.find_spec", lambda name: None)
+    learned(True, 5, held_out=None)
+    assert backends[2:] == [("step", None), ("step", None)]
