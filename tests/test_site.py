@@ -454,10 +454,10 @@ def test_an_endless_loop_is_stopped_and_python_starts_anew(site: Site) -> None:
 def test_a_phone_scrolls_in_one_direction_and_in_one_place(site: Site) -> None:
     site.tab.set_viewport_size({"width": 390, "height": 844})
     site.type("x = 3; y = 2; tanh(x*y) + x")
-    site.tab.wait_for_timeout(300)
+    # The page gives the frame its height a moment after the player has drawn itself.
+    fits = "innerHeight === document.documentElement.scrollHeight"
+    site.frame.wait_for_function(fits, timeout=1000 * SECONDS)
     assert site.tab.evaluate("document.documentElement.scrollWidth") == 390
-    heights = site.frame.evaluate("[innerHeight, document.documentElement.scrollHeight]")
-    assert heights[0] == heights[1]
     site.tab.set_viewport_size({"width": 1200, "height": 900})
 
 
