@@ -21,10 +21,10 @@ from nn.module import Module
 from nn.optim import Optimizer
 
 # A recording is worth it from so many calls on. Recording, and checking the first replays and the
-# last, took as long as 11 eager calls (predictions of a 2-16-16-1 network), 17 (its training step),
-# 34 (a training step of digits) and 54 (of a small GPT).
+# last, took as long as 9 eager calls (predictions of a 2-16-16-1 network), 13 (its training step),
+# 28 (a training step of digits) and 43 (of a small GPT).
 WORTH_RECORDING = 20
-WORTH_COMPILING = 400  # replays: 350 pay for compiling the moons step, 200 the one of digits
+WORTH_COMPILING = 400  # replays: 320 pay for compiling the moons step, 160 the one of digits
 PIECE = 32  # examples that are predicted at a time
 
 Weight = Value | float

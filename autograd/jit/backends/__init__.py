@@ -53,8 +53,8 @@ def replays_until_compiled(plan: Plan) -> int:
     A replay on NumPy takes longer by about 6 us a group and 4 ns an operand. Compiling takes 0.35 s
     and as long as 10 such replays. So a program is compiled when it has lost as much time as
     compiling takes: whenever its last replay is, that costs at most twice as much as knowing it
-    beforehand. Measured: 350 replays of the moons step of the benchmarks, 200 of the digits step,
-    90 of a step of the small GPT, 1,700 of four examples through a 2-8-1 network.
+    beforehand. Measured: 320 replays of the moons step of the benchmarks, 160 of the digits step,
+    90 of a step of the small GPT, 1,600 of four examples through a 2-8-1 network.
     """
     operands = sum(group.operands.size for group in plan.groups)
     return 10 + round(0.35 / (6e-6 * (1 + len(plan.groups)) + 4e-9 * operands))
