@@ -20,7 +20,8 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from copies import ROOT, unpack
+
 STEPS = 8  # for each process
 
 
@@ -149,10 +150,7 @@ def main(commit: str, turns: int) -> None:
     """Print the table."""
     with tempfile.TemporaryDirectory() as folder:
         before = Path(folder)
-        archive = subprocess.run(
-            ["git", "archive", commit, "autograd", "nn"], cwd=ROOT, check=True, capture_output=True
-        )
-        subprocess.run(["tar", "-x"], cwd=before, input=archive.stdout, check=True)
+        unpack(commit, before)
         print(f"{'quietest step, ratio to ' + commit[:12]:36}", *[f"{c:>9}" for c in CASES])
         for collector in ("on", "off"):
             copies = {"this code": ROOT, "the commit": before, "the commit again": before}

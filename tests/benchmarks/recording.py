@@ -19,7 +19,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from copies import ROOT, unpack
+
 CASES = ("moons", "gpt", "digits")
 STAGES = ("trace", "simplify", "schedule", "compile")
 RECORDINGS = 3  # for each process, after the first
@@ -97,13 +98,7 @@ def main(commit: str | None, turns: int) -> None:
         copies = {"this code": ROOT}
         if commit is not None:
             before = copies["the commit"] = Path(folder)
-            archive = subprocess.run(
-                ["git", "archive", commit, "autograd", "nn"],
-                cwd=ROOT,
-                check=True,
-                capture_output=True,
-            )
-            subprocess.run(["tar", "-x"], cwd=before, input=archive.stdout, check=True)
+            unpack(commit, before)
         compared(copies, turns)
 
 

@@ -26,7 +26,8 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from copies import ROOT, unpack
+
 PEERS = {
     peer: os.environ.get(f"{peer.upper()}_PYTHON", sys.executable if find_spec(peer) else "")
     for peer in ("torch", "jax")
@@ -203,13 +204,7 @@ def main() -> None:
         copies = {commit[:12]: Path(folder) / commit for commit in options.commits}
         for commit, (_, copy) in zip(options.commits, copies.items(), strict=True):
             copy.mkdir(parents=True)
-            archive = subprocess.run(
-                ["git", "archive", commit, "autograd", "nn"],
-                cwd=ROOT,
-                check=True,
-                capture_output=True,
-            )
-            subprocess.run(["tar", "-x"], cwd=copy, input=archive.stdout, check=True)
+            unpack(commit, copy)
         copies["this code"] = ROOT
         ratios = [f"{'ratio to ' + name:>21}" for name in list(copies)[:-1]]
         print(f"{'CPU seconds':24}", *[f"{name:>12}" for name in copies], *ratios)
