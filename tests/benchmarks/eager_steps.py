@@ -10,9 +10,7 @@ beside itself says how far the machine is to be trusted.
 from __future__ import annotations
 
 import gc
-import os
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,7 +18,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
-from copies import ROOT, unpack
+from copies import ROOT, measured, unpack
 
 STEPS = 8  # for each process
 
@@ -133,19 +131,6 @@ def quietest(step: Callable) -> float:
     return min(times) * 1e3
 
 
-def measured(code: Path, collector: str) -> list[float]:
-    """The steps of one copy of the code, in a process of its own."""
-    found = subprocess.run(
-        [sys.executable, __file__, "--child", collector],
-        env={**os.environ, "PYTHONPATH": str(code)},
-        cwd=code,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return [float(number) for number in found.stdout.split()]
-
-
 def main(commit: str, turns: int) -> None:
     """Print the table."""
     with tempfile.TemporaryDirectory() as folder:
@@ -157,7 +142,7 @@ def main(commit: str, turns: int) -> None:
             best = {name: [float("inf")] * len(CASES) for name in copies}
             for _ in range(turns):
                 for name, code in copies.items():
-                    best[name] = list(map(min, best[name], measured(code, collector)))
+                    best[name] = list(map(min, best[name], measured(__file__, code, collector)))
             for name in ("this code", "the commit again"):
                 ratios = [a / b for a, b in zip(best[name], best["the commit"], strict=True)]
                 line = f"collector {collector}, {name}"

@@ -11,15 +11,13 @@ to the commit: other processes on the machine matter less than to time on the cl
 from __future__ import annotations
 
 import gc
-import os
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from copies import ROOT, unpack
+from copies import ROOT, measured, unpack
 
 CASES = ("moons", "gpt", "digits")
 STAGES = ("trace", "simplify", "schedule", "compile")
@@ -64,19 +62,6 @@ def child(case: str) -> list[float]:
     return list(map(min, *[recorded(case) for _ in range(RECORDINGS)]))
 
 
-def measured(code: Path, case: str) -> list[float]:
-    """`child` of one copy of the code, in a process of its own."""
-    found = subprocess.run(
-        [sys.executable, __file__, "--child", case],
-        env={**os.environ, "PYTHONPATH": str(code)},
-        cwd=code,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return [float(number) for number in found.stdout.split()]
-
-
 def compared(copies: dict[str, Path], turns: int) -> None:
     """Print the table."""
     print(f"{'CPU ms':24}{'recording':>11}", *[f"{stage:>9}" for stage in STAGES])
@@ -84,7 +69,7 @@ def compared(copies: dict[str, Path], turns: int) -> None:
         best = {name: [float("inf")] * (1 + len(STAGES)) for name in copies}
         for _ in range(turns):
             for name, code in copies.items():
-                best[name] = list(map(min, best[name], measured(code, case)))
+                best[name] = list(map(min, best[name], measured(__file__, code, case)))
         for name, seconds in best.items():
             whole, *stages = [f"{1e3 * each:.0f}" for each in seconds]
             ratio = f"{seconds[0] / best['the commit'][0]:8.2f}" if len(copies) > 1 else ""
