@@ -14,7 +14,6 @@ import ctypes
 from array import array
 from collections.abc import Callable
 from functools import cache
-from threading import RLock
 from typing import Any, TypeAlias
 
 import llvmlite.binding as llvm
@@ -27,6 +26,7 @@ from autograd.jit.backends.kernels import VECTOR
 from autograd.jit.backends.numpy import run_in_python
 from autograd.jit.graph import SUM
 from autograd.jit.schedule import Group, Plan, runs
+from autograd.locks import Lock
 from autograd.primitive import Primitive
 
 # --- compiled kernels -----------------------------------------------------------------------------
@@ -40,9 +40,6 @@ class Library:
         self._engines: list[Any] = []  # they own the machine code
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
-        cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
-        target = llvm.Target.from_default_triple()
-        self._machine = target.create_target_machine(cpu=cpu, features=features, opt=2)
 
     def address(self, build: Callable[..., None], *arguments: Any) -> int:
         """The address of a kernel; 0 if `compile_missing` has yet to compile it."""
@@ -58,8 +55,12 @@ class Library:
             build(building, f"kernel{number}", *arguments)
         module = llvm.parse_assembly(str(building))
         module.verify()
+        # An engine owns its target machine: one that a Ctrl-C prevents from being kept ends both.
+        cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+        target = llvm.Target.from_default_triple()
+        machine = target.create_target_machine(cpu=cpu, features=features, opt=2)
         # Kernels are loops over vectors already: more passes took long, and made them no faster.
-        builder = llvm.create_pass_builder(self._machine, llvm.create_pipeline_tuning_options(1))
+        builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(1))
         passes = llvm.create_new_module_pass_manager()
         if hasattr(passes, "add_sroa_pass"):
             passes.add_sroa_pass()
@@ -67,7 +68,7 @@ class Library:
         else:  # llvmlite 0.44
             passes = builder.getModulePassManager()
         passes.run(module, builder)
-        engine = llvm.create_mcjit_compiler(module, self._machine)
+        engine = llvm.create_mcjit_compiler(module, machine)
         engine.finalize_object()
         self._engines.append(engine)
         for number, key in enumerate(keys):
@@ -180,14 +181,14 @@ def _add_sums(words: Words, group: Group, free: int) -> int:
 # --- running it -----------------------------------------------------------------------------------
 
 _ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)  # a list, and the memory
-_compiling = RLock()  # the library is shared by all threads
+_compiling = Lock()  # the library is shared by all threads
 
 
 class NativeCode:
     """A plan, the memory for its numbers, and `run`. See `backends.Code`."""
 
     def __init__(self, plan: Plan) -> None:
-        with _compiling:
+        with _compiling.lock:
             parts, size = _parts(plan)
             if library().compile_missing():
                 parts, size = _parts(plan)

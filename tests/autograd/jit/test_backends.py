@@ -307,6 +307,72 @@ def test_a_process_forked_after_compiling_replays_on() -> None:
     )
 
 
+def test_a_process_forked_while_another_thread_compiles_compiles_too() -> None:
+    assert (
+        in_a_new_process(
+            """
+            import os, threading
+            import llvmlite.binding as llvm
+            from autograd import Value
+            from autograd.jit import jit
+            w = Value(2.0)
+            real, compiling, forked = llvm.parse_assembly, threading.Event(), threading.Event()
+            def slow(*args):
+                compiling.set()
+                forked.wait(60)
+                return real(*args)
+            def compiled(f):
+                run = jit(f, backend="native")
+                return [run([0.0] * 9)[0].data for _ in range(3)][-1]
+            llvm.parse_assembly = slow
+            def wave(xs):
+                return [(w * x).sin() for x in xs]
+            other = threading.Thread(target=compiled, args=(wave,))
+            other.start()
+            compiling.wait(60)
+            child = os.fork()
+            if child == 0:
+                llvm.parse_assembly = real
+                os._exit(0 if compiled(lambda xs: [(w * x).exp() for x in xs]) == 1.0 else 1)
+            forked.set()
+            other.join()
+            print(os.waitpid(child, 0)[1])
+            """
+        )
+        == "0"
+    )
+
+
+def test_what_an_interrupt_left_of_a_compilation_is_in_the_way_of_none() -> None:
+    """The engine is made, but not yet kept."""
+    assert (
+        in_a_new_process(
+            """
+            import gc
+            import llvmlite.binding as llvm
+            from autograd import Value
+            from autograd.jit import jit
+            w = Value(2.0)
+            real = llvm.create_mcjit_compiler
+            def interrupted(*args):
+                real(*args)
+                raise KeyboardInterrupt
+            for name in ("exp", "cos"):
+                run = jit(lambda xs: [getattr(w * x, name)() for x in xs], backend="native")
+                run([0.0] * 9)
+                llvm.create_mcjit_compiler = interrupted
+                try:
+                    run([0.0] * 9)
+                except KeyboardInterrupt:
+                    gc.collect()
+                llvm.create_mcjit_compiler = real
+                print([run([0.0] * 9)[0].data for _ in range(3)][-1])
+            """
+        )
+        == "1.0\n1.0"
+    )
+
+
 # --- on NumPy first, compiled later ---------------------------------------------------------------
 
 
