@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import random
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -329,6 +330,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", message="every gradient")  # random models have dead units
     found, wrong = compared(options.numbers, options.seed)
     for (kind, what), count in sorted(found.items()):
         print(f"{kind:10}{what:32}{count:10,}")
