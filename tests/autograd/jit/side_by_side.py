@@ -35,6 +35,8 @@ def values_of(thing: Any) -> Iterator[Value]:
     """Every Value in a nest of lists, dicts, Matrices, modules and optimizers."""
     if isinstance(thing, Value):
         yield thing
+    elif isinstance(thing, float):  # most are numbers
+        return
     elif isinstance(thing, nn.Module):
         yield from (value for _, value in thing.named_parameters())
         yield from (value for _, value in thing.named_buffers())
@@ -120,11 +122,13 @@ def story(
     nn.seed(0)
     function, state = make()
     jitted = None if jitting is None else jit(function, **jitting)
-    seen: list[Any] = [photographed(state)]
+    picture = photographed(state)
+    seen: list[Any] = [picture]
     for given in calls * rounds:
         args = given() if callable(given) else copy.deepcopy(given)
-        before = [(value, value.data, value.grad) for value in values_of([state, args])]
-        picture = photographed(state)
+        before: list[tuple[Value, float, float]] = []
+        if jitted is None:
+            before = [(value, value.data, value.grad) for value in values_of([state, args])]
         drawn = nn.rng.generator.getstate()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".* were done eagerly", RuntimeWarning)
@@ -136,7 +140,8 @@ def story(
                     value.data, value.grad = data, gradient
             nn.rng.generator.setstate(drawn)
             assert photographed(state) == picture, "an error changed the state"
-        seen.append((found, photographed(state), looked_at(list(args)), gradients(args)))
+        picture = photographed(state)
+        seen.append((found, picture, looked_at(list(args)), gradients(args)))
     return seen, jitted
 
 
