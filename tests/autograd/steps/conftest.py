@@ -4,24 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from autograd.steps import Steps
-from tests.autograd.steps.player_page import TO_THE_START, VIEWPORT, Page
+from tests.autograd.steps.player_page import MEDIA, TO_THE_START, VIEWPORT, Page
 from tests.chromium import chromium
 
-launched: list[tuple[ExitStack, Any]] = []  # one browser, while tests of this folder run
+launched: list[tuple[ExitStack, Tabs]] = []  # one browser, while tests of this folder run
 
 
-@pytest.fixture(scope="module")
-def browser() -> Any:
+class Tabs:
+    """tabs(**settings): a tab with these settings, opened once, as opening one is slow.
+
+    With `clock=True` time stands still in its pages until a test lets it pass.
+    """
+
+    def __init__(self, browser: Any) -> None:
+        self.browser = browser
+        self.opened: dict[tuple[Any, ...], Any] = {}
+
+    def __call__(self, clock: bool = False, **settings: Any) -> Any:
+        key = (clock, *sorted(settings.items()))
+        if key not in self.opened:
+            context = self.browser.new_context(viewport=VIEWPORT, **MEDIA, **settings)
+            self.opened[key] = context.new_page()
+            if clock:
+                self.opened[key].clock.install(time=0)
+                self.opened[key].clock.pause_at(1_000)
+        return self.opened[key]
+
+    @cached_property
+    def console(self) -> Any:
+        """An empty page to run code in."""
+        return self().context.new_page()
+
+
+@pytest.fixture
+def tabs() -> Tabs:
     if not launched:
         stack = ExitStack()
-        launched.append((stack, stack.enter_context(chromium())))
+        launched.append((stack, Tabs(stack.enter_context(chromium()))))
     return launched[0][1]
+
+
+@pytest.fixture
+def console(tabs: Tabs) -> Any:
+    """An empty page to run code in."""
+    return tabs.console
 
 
 @pytest.hookimpl(wrapper=True)
@@ -36,38 +69,12 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     finally:
         if launched and (nextitem is None or nextitem.path.parent != item.path.parent):
             launched.pop()[0].close()
-
-
-@pytest.fixture(scope="module")
-def tabs(browser: Any) -> Iterator[Callable[..., Any]]:
-    """tabs(**settings): a tab with these settings, opened once, as opening one is slow.
-
-    With `clock=True` time stands still in its pages until a test lets it pass.
-    """
-    opened: dict[tuple[Any, ...], Any] = {}
-
-    def tab(clock: bool = False, **settings: Any) -> Any:
-        key = (clock, *sorted(settings.items()))
-        if key not in opened:
-            opened[key] = browser.new_context(viewport=VIEWPORT, **settings).new_page()
-            if clock:
-                opened[key].clock.install(time=0)
-                opened[key].clock.pause_at(1_000)
-        return opened[key]
-
-    yield tab
-    for made in opened.values():
-        made.context.close()
-
-
-@pytest.fixture(scope="module")
-def console(tabs: Callable[..., Any]) -> Any:
-    """An empty page to run code in."""
-    return tabs().context.new_page()
+            Page.policies.clear()
+            Page.in_front = None
 
 
 @pytest.fixture
-def open_page(tabs: Callable[..., Any], tmp_path: Path) -> Iterator[Callable[..., Page]]:
+def open_page(tabs: Tabs, tmp_path: Path) -> Iterator[Callable[..., Page]]:
     """open_page(steps or html, **settings of the tab): a page, checked when the test ends.
 
     Players open on a finished pass; with `at_start` they are brought back to their first step.
@@ -79,6 +86,7 @@ def open_page(tabs: Callable[..., Any], tmp_path: Path) -> Iterator[Callable[...
         viewport: dict[str, int] = VIEWPORT,
         media: dict[str, str] | None = None,
         at_start: bool = True,
+        anew: bool = False,
         **settings: Any,
     ) -> Page:
         tab = tabs(**settings)
@@ -87,7 +95,7 @@ def open_page(tabs: Callable[..., Any], tmp_path: Path) -> Iterator[Callable[...
         pages.append(Page(tab, tmp_path))
         if media:
             pages[-1].emulate(**media)
-        made = pages[-1].open(content)
+        made = pages[-1].open(content, anew)
         if at_start and settings.get("java_script_enabled", True):
             made.tab.evaluate(TO_THE_START)
         return made

@@ -6,7 +6,9 @@ import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from unittest.mock import patch
+from uuid import UUID
 
 import pytest
 
@@ -17,19 +19,32 @@ from autograd.steps.player import read
 from autograd.value import is_constant
 
 VIEWPORT = {"width": 1200, "height": 900}
-MEDIA = {"color_scheme": "light", "reduced_motion": "no-preference"}
+MEDIA = {"color_scheme": "light", "reduced_motion": "reduce"}
 TO_THE_START = """document.querySelectorAll('div').forEach((host) =>
     host.player && host.shadowRoot.querySelector('button.first').click())"""
 
 
 @cache
-def saved(shown: Steps) -> str:
-    """The page of these steps: most of its time goes into Graphviz's layout."""
-    return pages.page(shown.passed)
+def saved(shown: Steps, predict: bool = False) -> str:
+    """The page of these steps: most of its time goes into Graphviz's layout.
+
+    All such pages have one script, and so one policy.
+    """
+    with patch.object(pages, "uuid4", return_value=UUID(int=0)):
+        return pages.page(shown.passed, predict)
+
+
+def policy(html: str) -> str:
+    """What a page allows itself: a tag at its beginning, or nothing."""
+    found = re.search(r"<meta http-equiv=[^>]*>", html[:2_000])
+    return found[0] if found else ""
 
 
 class Page:
     """A page with a player on it, what it printed, and what it asked the network for."""
+
+    in_front: ClassVar[Any] = None
+    policies: ClassVar[dict[Any, str]] = {}  # of the page in each tab
 
     def __init__(self, tab: Any, folder: Path) -> None:
         self.tab = tab
@@ -52,14 +67,25 @@ class Page:
             self.requests.remove(request.url)
             self.blocked.append(request.url)
 
-    def open(self, content: Steps | str) -> Page:
+    def open(self, content: Steps | str, anew: bool = False) -> Page:
+        """Load a page, into the window of the page before where the same policy holds.
+
+        That is much faster, and the nodes, listeners and scroll positions of the page before are
+        gone. Only names of `window` stay; a test that makes some loads its page `anew`.
+        """
         if isinstance(content, Steps):
             self.names = [entry["name"] for entry in content.data()["nodes"]]
         html = content if isinstance(content, str) else saved(content)
+        if Page.in_front is not self.tab:  # a browser draws once a second what lies behind
+            Page.in_front = self.tab
+            self.tab.bring_to_front()
+        if policy(html) and policy(html) == Page.policies.get(self.tab) and not anew:
+            self.tab.set_content(html)
+            return self
         file = self.folder / "page.html"
         file.write_text(html, encoding="utf-8")
-        self.tab.bring_to_front()  # a browser draws once a second what lies behind
         self.tab.goto(file.as_uri())
+        Page.policies[self.tab] = "" if anew else policy(html)
         return self
 
     def emulate(self, **media: str) -> None:
@@ -132,6 +158,7 @@ def script(*names: str) -> str:
     return "\n".join(map(read, names))
 
 
+@cache
 def fragment(shown: Steps) -> str:
     return pages.fragment(shown.passed)
 

@@ -1030,7 +1030,7 @@ def test_with_reduced_motion_nothing_moves_and_playing_works(
     open_page: Callable[..., Page],
 ) -> None:
     count = "return root.getAnimations().length;"
-    browsed = open_page(made("fan-out"), clock=True)
+    browsed = open_page(made("fan-out"), media={"reduced_motion": "no-preference"}, clock=True)
     browsed.focus()
     browsed.press("ArrowRight")
     assert browsed.run(count) > 0
@@ -1172,7 +1172,7 @@ def test_a_picture_with_scripts_in_it_would_lose_them(console: Any) -> None:
 
 
 def test_a_page_may_not_ask_the_network_for_anything(open_page: Callable[..., Page]) -> None:
-    browsed = open_page(made("neuron"))
+    browsed = open_page(made("neuron"), anew=True)
     tried = browsed.run(
         """const blocked = [];
         document.addEventListener('securitypolicyviolation', (event) =>

@@ -13,7 +13,7 @@ from autograd import Value
 from autograd.steps import Steps, folds, steps
 from autograd.steps import page as pages
 from autograd.text import number
-from tests.autograd.steps.player_page import Page, named
+from tests.autograd.steps.player_page import Page, named, saved
 
 OpenPage = Callable[..., Page]
 
@@ -373,7 +373,7 @@ def test_an_exercise_shows_every_node(open_page: OpenPage) -> None:
 
 
 def test_a_page_that_is_an_exercise_has_no_boxes(open_page: OpenPage) -> None:
-    page = open_page(pages.page(small_network().passed, predict=True), at_start=False)
+    page = open_page(saved(small_network(), predict=True), at_start=False)
     assert page.state()["view"] == -1
     assert page.find(".crumb").count() == 0
 

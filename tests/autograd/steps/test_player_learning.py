@@ -17,10 +17,9 @@ import pytest
 import nn
 from autograd import Value, grad
 from autograd.steps import Steps, steps
-from autograd.steps import page as pages
 from autograd.steps.player import SCRIPTS, style
 from autograd.text import number
-from tests.autograd.steps.player_page import Page, fill, made, named, script
+from tests.autograd.steps.player_page import Page, fill, made, named, saved, script
 
 PHONE = {"width": 360, "height": 740}
 
@@ -369,7 +368,7 @@ def test_the_two_signs_are_apart_for_every_kind_of_colour_vision(kind: str) -> N
 
 
 def exercise(shown: Steps) -> str:
-    return pages.page(shown.passed, predict=True)
+    return saved(shown, predict=True)
 
 
 def questions(shown: Steps) -> list[tuple[int, float]]:

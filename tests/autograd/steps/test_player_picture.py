@@ -41,7 +41,7 @@ def middle(browsed: Page) -> list[float]:
 
 
 def test_zoom_and_fit_by_the_buttons(open_page: Callable[..., Page]) -> None:
-    browsed = open_page(made("neuron"), media={"reduced_motion": "reduce"})
+    browsed = open_page(made("neuron"))
     whole, point = view(browsed), middle(browsed)
     browsed.find("button.zoomIn").click()
     browsed.find("button.zoomIn").click()
@@ -56,7 +56,7 @@ def test_zoom_and_fit_by_the_buttons(open_page: Callable[..., Page]) -> None:
 
 
 def test_zooming_moves_smoothly_to_its_end(open_page: Callable[..., Page]) -> None:
-    browsed = open_page(made("neuron"))
+    browsed = open_page(made("neuron"), media={"reduced_motion": "no-preference"})
     whole = view(browsed)
     browsed.find("button.zoomIn").click()
     browsed.soon(lambda: view(browsed)[2] == pytest.approx(whole[2] * 1.4))
@@ -177,7 +177,7 @@ def chain(length: int) -> Steps:
 def test_a_picture_too_large_is_shown_in_part_and_follows_the_step(
     open_page: Callable[..., Page],
 ) -> None:
-    browsed = open_page(chain(20), media={"reduced_motion": "reduce"})
+    browsed = open_page(chain(20))
     browsed.focus()
     for key in ("ArrowRight", "End"):
         browsed.press(key)
@@ -203,7 +203,7 @@ def test_a_picture_too_large_is_shown_in_part_and_follows_the_step(
 def test_an_overview_shows_what_part_is_seen_and_covers_no_step(
     open_page: Callable[..., Page],
 ) -> None:
-    browsed = open_page(made("a network"), VIEWPORTS[0], {"reduced_motion": "reduce"})
+    browsed = open_page(made("a network"), VIEWPORTS[0])
     overview = browsed.find(".overview")
     assert overview.is_visible()
     for seen in seen_at_each_step(browsed, "next", browsed.state()["last"]):
@@ -219,7 +219,7 @@ def test_an_overview_shows_what_part_is_seen_and_covers_no_step(
 
 def test_the_overview_is_clicked_and_dragged(open_page: Callable[..., Page]) -> None:
     shown = chain(20)
-    browsed = open_page(shown, VIEWPORTS[1], {"reduced_motion": "reduce"})
+    browsed = open_page(shown, VIEWPORTS[1])
     box = browsed.find(".overview .boxes").bounding_box()
     mouse = browsed.tab.mouse
     end = (box["x"] + box["width"] - 3, box["y"] + box["height"] - 3)
@@ -277,9 +277,7 @@ def outside(browsed: Page, *parts: str) -> list[str]:
 def test_present_mode_is_legible_from_afar_at_every_step(
     open_page: Callable[..., Page], refused: bool
 ) -> None:
-    browsed = open_page(
-        made("a network"), {"width": 1024, "height": 768}, {"reduced_motion": "reduce"}
-    )
+    browsed = open_page(made("a network"), {"width": 1024, "height": 768})
     if refused:
         browsed.run("host.requestFullscreen = () => Promise.reject(new TypeError('refused'));")
     full = "return [document.fullscreenElement === host, host.hasAttribute('data-present')];"
@@ -330,7 +328,7 @@ WIDTHS = sorted(
 def test_picture_controls_and_panel_are_seen_together(
     open_page: Callable[..., Page], name: str, viewport: dict[str, int]
 ) -> None:
-    browsed = open_page(made(name), viewport, {"reduced_motion": "reduce"}, at_start=False)
+    browsed = open_page(made(name), viewport, at_start=False)
     parts = [".view", ".controls", ".step header", ".step .body > :first-child"]
     browsed.soon(lambda: in_stage(browsed, browsed.find(".node.current")))
     first = seen_at_each_step(browsed, "last", 1)
