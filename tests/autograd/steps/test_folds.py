@@ -6,6 +6,8 @@ import json
 import math
 import re
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +53,18 @@ def language_model() -> Value:
 
 def content(output: Value) -> dict[str, Any]:
     """What the script of a page is given."""
-    html = pages.page(Passed(output))
+    return content_of(Passed(output))
+
+
+@cache
+def passed_of(graph: Callable[..., Value], *arguments: int) -> Passed:
+    nn.seed(1)
+    return Passed(graph(*arguments))
+
+
+@cache
+def content_of(passed: Passed) -> dict[str, Any]:
+    html = pages.page(passed)
     found = re.search(r'<script type="application/json">(.*?)</script>', html, re.DOTALL)
     assert found is not None
     given: dict[str, Any] = json.loads(found[1])
@@ -73,7 +86,7 @@ def lines(given: dict[str, Any], k: int) -> list[str]:
 
 
 def test_a_small_graph_starts_with_everything_open_and_can_be_folded() -> None:
-    given = content(small_network())
+    given = content_of(passed_of(small_network))
     assert given["folds"]["start"] == -1
     assert len(given["pictures"]) == 2
     assert [view["name"] for view in given["folds"]["views"]] == [
@@ -83,7 +96,7 @@ def test_a_small_graph_starts_with_everything_open_and_can_be_folded() -> None:
 
 
 def test_a_larger_graph_starts_with_the_layers_of_its_model() -> None:
-    given = content(moons_loss(examples=1))
+    given = content_of(passed_of(moons_loss, 1))
     start = given["folds"]["views"][given["folds"]["start"]]
     assert start["name"] == "MLP"
     assert given["pictures"] == []
@@ -92,7 +105,7 @@ def test_a_larger_graph_starts_with_the_layers_of_its_model() -> None:
 
 
 def test_a_gpt_starts_with_its_blocks() -> None:
-    given = content(language_model())
+    given = content_of(passed_of(language_model))
     found = lines(given, given["folds"]["start"])
     assert {"token", "position", "norm", "blocks.0", "blocks.1", "logits"} <= set(found)
 
@@ -105,7 +118,7 @@ def test_a_graph_without_modules_has_no_boxes() -> None:
 
 
 def test_a_box_says_what_it_is_and_what_it_holds() -> None:
-    given = content(small_network())
+    given = content_of(passed_of(small_network))
     groups = {tuple(group["lines"]): group for group in given["folds"]["groups"]}
     layer = groups["layers.0", "Layer(2 → 2, relu)", "6 parameters"]
     assert layer["size"] == len(members(layer)) == 6 + 2 * (2 + 2 + 1)
@@ -114,7 +127,7 @@ def test_a_box_says_what_it_is_and_what_it_holds() -> None:
 
 
 def test_a_box_tells_parameters_that_are_used_from_those_of_its_name() -> None:
-    said = [group["lines"] for group in content(language_model())["folds"]["groups"]]
+    said = [group["lines"] for group in content_of(passed_of(language_model))["folds"]["groups"]]
     assert ["token", "Embedding(5 → 4)", "12 parameters used"] in said  # of 3 tokens of 5
     (model,) = (lines for lines in said if lines[0].startswith("GPT("))
     held = int(model[0].removeprefix("GPT(").split()[0])
@@ -134,10 +147,11 @@ def test_labels_are_texts_in_boxes_too() -> None:
 # --- numbers --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("graph", [lambda: moons_loss(examples=5), language_model])
+@pytest.mark.parametrize(
+    "graph", [(moons_loss, 5), (language_model,)], ids=lambda graph: graph[0].__name__
+)
 def test_a_box_of_a_large_graph_knows_what_flows_through_it(graph: Any) -> None:
-    output = graph()
-    passed = Passed(output)
+    passed = passed_of(*graph)
     assert len(passed.nodes) > PLAYER_NODES
     boxes = Folds(passed)
     given = boxes.recorded(lambda graph, direction: "")
@@ -186,10 +200,10 @@ def test_a_box_of_a_large_graph_knows_what_flows_through_it(graph: Any) -> None:
 
 
 def test_the_excerpt_has_the_numbers_and_the_names_of_the_whole_pass() -> None:
-    passed = Passed(moons_loss(examples=5))
+    passed = passed_of(moons_loss, 5)
     boxes = Folds(passed)
     excerpt = boxes.held
-    given = content(passed.output)
+    given = content_of(passed)
     nodes = given["steps"]["nodes"]
     assert isinstance(excerpt, Excerpt)
     for k, i in enumerate(excerpt.places):
@@ -234,12 +248,13 @@ def test_a_graph_too_large_to_be_folded_is_refused(monkeypatch: pytest.MonkeyPat
     assert FOLDED_NODES == 200_000
     monkeypatch.setattr(folds, "FOLDED_NODES", 2_000)
     with pytest.raises(TooManyNodes, match="takes 2,000 if they were made in modules"):
-        Folds(Passed(moons_loss(examples=5)))
+        Folds(passed_of(moons_loss, 5))
 
 
 def test_the_picture_without_scripts_is_that_of_the_boxes() -> None:
-    html = pages.fragment(Passed(moons_loss(examples=5)))
+    passed = passed_of(moons_loss, 5)
+    html = pages.fragment(passed)
     width = re.search(r'<img alt="([^"]*)" width="(\d+)"', html)
     assert width is not None
     assert int(width[2]) < 1_200  # 3,000 nodes one by one would take the most there may be
-    assert f"loss = {number(Passed(moons_loss(examples=5)).data[-1])}"[:6] in width[1]
+    assert f"loss = {number(passed.data[-1])}"[:6] in width[1]
