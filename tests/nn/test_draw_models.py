@@ -350,6 +350,34 @@ def test_a_model_given_gathers_parameters_of_arithmetic_outside_its_calls():
     assert boxes(draw(out, depth=0, model=model))["Neuron(3 → 1, relu)"] == ["3 nodes"]
 
 
+class Half(nn.Module):
+    """A module with a parameter that it does not use, and with a leaf from outside."""
+
+    def __init__(self, outside):
+        self.used, self.unused, self.shift = Value(2.0), Value(3.0), lambda: outside
+
+    def __call__(self, x):
+        return self.used * x + self.shift()
+
+
+def test_parameters_that_a_graph_does_not_contain_move_no_node():
+    outside = Value(5.0, label="outside")
+    model = Half(outside)
+    many = draw([model(float(i)) * 2.0 for i in range(11)], depth=0)
+    assert boxes(many) == {
+        "Half(2 parameters)": ["23 nodes"],  # 11 products, 11 sums, and what is used
+        "arithmetic": ["* ×11", "11 nodes"],
+        "11 constants": [],
+    }
+    assert ("outside", "Half(2 parameters)") in flows(many)
+    whole = nn.Sequential(model, Half(outside))
+    single = draw(model(Value(1.0, label="x")), depth=0, model=whole)
+    assert boxes(single) == {
+        "2 inputs": ["outside, x"],
+        "parts.0": ["Half(2 parameters)", "2 nodes"],
+    }
+
+
 def test_parameters_that_were_computed_are_drawn_where_they_were():
     """A step of a differentiable optimizer makes parameters inner nodes; the graph runs on."""
     model = nn.Neuron(1, "linear")

@@ -252,6 +252,30 @@ def test_a_users_primitive_of_constants_gives_what_it_gives_eagerly() -> None:
             )
 
 
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_rule_of_the_users_own_that_uses_a_value_from_outside(order: int) -> None:
+    """The slope of "bent" is 3 w x: d/dx (bent(x) x) = bent(x) + 3 w x^2, and is followed in w."""
+
+    def make() -> tuple[User, Any]:
+        w = Value(2.0, "w")
+        bent = Primitive("bent", lambda x: x * x, lambda out, x: 3.0 * w * x)
+
+        def function(x: float) -> Any:
+            v = Value(x)
+            (slope,) = grad(bent(v) * v, [v], create_graph=order == 2)
+            if order == 2:
+                (slope,) = grad(slope, [w])
+            w.assign(w + 1.0)
+            return slope
+
+        return function, w
+
+    function, _ = make()
+    expected = {1: [1.0 + 6.0, 4.0 + 36.0], 2: [3.0, 12.0]}[order]
+    assert [function(1.0).data, function(2.0).data] == expected
+    same(make, (1.0,), (2.0,), (-0.5,), replayed=True)
+
+
 def test_losses_that_choose_by_comparison_are_replayed_to_the_bit() -> None:
     """The huber and the pinball loss, and a step of gradient descent on both."""
 

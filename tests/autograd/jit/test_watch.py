@@ -152,6 +152,20 @@ def test_what_is_not_named_does_not_count() -> None:
     assert len(run.programs) == 1
 
 
+def test_a_tuple_of_equal_contents_in_place_of_another_is_no_change() -> None:
+    def replace(number: float) -> None:
+        global SCALE
+        SCALE = (1.0, ("b", number))
+
+    run = jit(lambda x: Value(x) * SCALE[1][1])
+    for _ in range(6):
+        replace(3.0)
+        assert run(2.0).data == 6.0
+    assert [program.replays for program in run.programs] == [4]
+    replace(5.0)
+    assert run(2.0).data == 10.0
+
+
 def warnings_of(calls: Any) -> list[str]:
     """What the calls warn of."""
     with warnings.catch_warnings(record=True) as caught:

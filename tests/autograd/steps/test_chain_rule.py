@@ -238,6 +238,24 @@ def test_paths_beyond_counting_are_left_out_and_uses_stay_exact() -> None:
     assert len(str(explanation).splitlines()) == 7
 
 
+def test_latex_has_only_the_uses_where_paths_are_left_out() -> None:
+    x = Value(1.0, label="x")
+    y = x
+    for _ in range(4):
+        y = y + y
+    explanation = explain(*named(y=y), x)
+    assert explanation.paths == ()  # there are 16
+    use = r"\underbrace{\frac{\partial y}{\partial v_{1}} \cdot 1}_{8 \cdot 1 = 8}"
+    assert explanation._repr_latex_().splitlines() == [
+        "$$",
+        r"\begin{aligned}",
+        rf"\frac{{\partial y}}{{\partial x}} &= {use} + {use} \\[4pt]",
+        "&= 16",
+        r"\end{aligned}",
+        "$$",
+    ]
+
+
 def test_a_long_chain_has_one_path_if_its_factors_are_1() -> None:
     x = Value(1.0, label="x")
     y = x
