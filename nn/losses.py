@@ -217,15 +217,16 @@ class _Allowed(NamedTuple):
     holds: Callable[[Any], Any]
     text: str
 
-    def check(self, loss: str, y: Number, what: str = "a target") -> None:
+    def check(self, loss: str, y: Number, setting: str = "") -> None:
         """Raise ValueError for an invalid number; for a target, name the loss that takes it."""
+        what = setting or "a target"
         if not isinstance(y, (Value, int)) and not math.isfinite(y):
             require(False, lambda: ValueError(f"{loss}: {what} must be finite, not {y}"))
-        require(self.holds(y), lambda: self._error(loss, y, what))
+        require(self.holds(y), lambda: self._error(loss, y, setting))
 
-    def _error(self, loss: str, y: Any, what: str) -> ValueError:
-        instead = _instead_for(y) if what == "a target" else ""
-        return ValueError(f"{loss}: {what} must be {self.text}, not {y}{instead}")
+    def _error(self, loss: str, y: Any, setting: str) -> ValueError:
+        instead = "" if setting else _instead_for(y)
+        return ValueError(f"{loss}: {setting or 'a target'} must be {self.text}, not {y}{instead}")
 
 
 _FINITE = _Allowed(lambda y: 1.0, "finite")
@@ -245,7 +246,7 @@ def _instead_for(y: float) -> str:
         return f"; {_FOR_SIGNS}"
     if y == 0:
         return f"; {_FOR_BITS}"
-    return f"; {_FOR_INDICES}" if y >= 1 and y == int(y) else ""
+    return f"; {_FOR_INDICES}" if y > 1 and y == int(y) else ""
 
 
 def _check_setting(loss: str, name: str, number: Any, allowed: _Allowed) -> None:
@@ -274,7 +275,7 @@ def _pairs(
     """The (prediction, target) pairs, their shapes and types checked."""
     predictions, shape = flattened(loss, predicted)
     targets, target_shape = flattened(loss, target)
-    column = len(shape) == 2 and shape[1] == 1 and target_shape == shape[:1]
+    column = len(target_shape) == 1 and shape == (*target_shape, 1)
     if shape != target_shape and not column:
         several = shape and shape[-1] > 1 and target_shape == shape[:-1]
         instead = f"; {_FOR_INDICES}, or one-hot rows" if several else ""
@@ -360,7 +361,7 @@ def _class_weights(loss: str, target: Any, classes: int) -> dict[int, Number]:
         require(total(ones), lambda: _no_class(loss, target, classes))  # unless it is a Value
         return dict(enumerate(ones))
     if hasattr(target, "__index__") and getattr(target, "shape", ()) == ():
-        if isinstance(target, bool) or not 0 <= target < classes:
+        if isinstance(target, bool) or target % 1 != 0 or not 0 <= target < classes:
             raise _no_class(loss, target, classes)
         return {int(target): 1}
     if not isinstance(target, Sequence | Matrix) and not hasattr(target, "__len__"):
@@ -387,7 +388,7 @@ def _no_target(loss: str, target: Any, classes: int) -> TypeError:
 
 
 def _no_class(loss: str, target: Any, classes: int) -> Exception:
-    if target % 1 != 0:  # a recorded number
+    if target % 1 != 0:  # a recorded number, or an array of a single one
         return _no_target(loss, target, classes)
     instead = f"; {_FOR_SIGNS}" if target == -1 else ""
     return ValueError(f"{loss}: no class {as_index(target)!r} among {classes}{instead}")

@@ -346,3 +346,76 @@ def test_a_gradient_that_is_none_is_refused_on_every_leaf() -> None:
         with pytest.raises(TypeError, match="the gradient of x is None"):
             output.backward()
         assert x.grad is None
+
+
+@pytest.mark.parametrize("before", [-1.0, 0.0, 1.0, 2.5])
+def test_what_stood_in_a_leaf_is_added_to_whatever_it_is(before: float) -> None:
+    x = Value(3.0)
+    x.grad = before
+    (x * x).backward()
+    assert x.grad == before + 6.0
+
+
+@pytest.mark.parametrize("x", [-1.0, 0.0, 1.0])
+def test_a_plain_number_receives_none_beside_any_output(x: float) -> None:
+    y = Value(x) * 5.0
+    y.backward()
+    assert y.parents[1].grad == 0.0
+    constant = y.parents[1]
+    constant.backward()
+    assert constant.grad == 1.0  # its own
+
+
+def test_a_pass_that_fails_leaves_no_gradient_behind() -> None:
+    x, w = Value(0.0), Value(2.0)
+    root = x.sqrt()
+    y = root * w + w
+    with pytest.raises(ZeroDivisionError):
+        y.backward()
+    assert [node.grad for node in (x, w, root, *y.parents, y)] == [0.0] * 6
+
+
+def test_a_type_error_of_a_rule_is_raised_as_it_is() -> None:
+    def rule(out: float, x: float) -> float:
+        raise TypeError("of the rule")
+
+    with pytest.raises(TypeError, match="of the rule"):
+        Primitive("wrong", lambda x: x, rule)(Value(1.0)).backward()
+
+
+def test_the_gradient_that_is_none_is_named() -> None:
+    x = Value(1.0)
+    first = x * 2.0
+    second = first * 3.0
+    first.label, second.label = "first", "second"
+    first.grad = second.grad = None  # type: ignore[assignment]
+    with pytest.raises(TypeError, match="second"):
+        (second * 4.0).backward()
+
+
+def test_gradients_have_a_graph_only_if_it_is_asked_for() -> None:
+    x = Value(2.0)
+    assert jacobian([x * x * x], [x])[0][0].parents == ()
+    assert hessian(x * x * x, [x])[0][0].parents == ()
+
+
+def test_gradients_make_no_node_for_a_factor_of_1_or_a_power_of_1() -> None:
+    x, y = Value(2.0), Value(3.0)
+    assert grad(x * y, [x, y], create_graph=True) == [y, x]
+    assert grad(x + y, [x], create_graph=True)[0].parents == ()
+    assert grad(x**1.0, [x], create_graph=True)[0].parents == ()
+    (slope,) = grad(x**2.0, [x], create_graph=True)
+    assert (slope.op, slope.data) == ("mul", 4.0)
+
+
+def test_leaves_are_in_the_order_in_which_they_were_made() -> None:
+    a, b, c = Value(1.0), Value(2.0), Value(3.0)
+    product = c * a
+    output = product + b
+    assert topological_order(output) == [a, b, c, product, output]
+
+
+def test_a_gradient_may_be_too_large_to_be_doubled() -> None:
+    x, w = Value(1.0), Value(1.5e308)
+    (slope,) = grad(x * w, [x], create_graph=True)
+    assert slope.data == 1.5e308

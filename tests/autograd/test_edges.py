@@ -294,3 +294,33 @@ def test_a_gradient_that_is_0_at_this_point_only_hides_nothing_from_the_next_ord
     for f in (lambda x: (x * x).sqrt() ** 2, lambda x: x * (x * x).sqrt()):
         with pytest.raises(ZeroDivisionError, match=r"^backward of sqrt\(0.0\): division by zero$"):
             hessian(f(x), [x])
+
+
+def _long_way(z: Value) -> Value:
+    return z + 1.0 + 1.0 + 1.0 + 1.0 + 1.0 - 5.0
+
+
+@pytest.mark.parametrize(
+    "factor",
+    {
+        "a relu at its kink": lambda x: x * Value(0.0).relu(),
+        "two that are on": lambda x: x * (Value(0.5).relu() - Value(0.5).relu()),
+        "a number": lambda x: x * Value(0.0),
+        "a number after many operations": lambda x: x * _long_way(Value(0.0)),
+        "an outer slope of 0 and an inner of 1": lambda x: (abs(x + 1.0) - 1.0) ** 2,
+        "an outer slope of 0 and an inner of -1": lambda x: (abs(-x - 1.0) - 1.0) ** 2,
+        "inf * 0, which is nan": lambda x: (x - 1.0).relu() * Value(math.inf),
+    }.values(),
+)
+def test_a_gradient_that_no_choice_keeps_at_0_is_passed_on(
+    factor: Callable[[Value], Value],
+) -> None:
+    """So the slope of sqrt at 0, which does not exist, is asked for."""
+    u = Value(0.0)
+    with pytest.raises(ZeroDivisionError):
+        grad(factor(u.sqrt()), [u], create_graph=True)
+
+
+def test_a_relu_that_is_just_off_keeps_a_factor_at_0() -> None:
+    u = Value(0.0)
+    assert grad(u.sqrt() * Value(-0.5).relu(), [u], create_graph=True)[0].data == 0.0

@@ -15,7 +15,7 @@ import pytest
 from mpmath import mp, mpf
 from mpmath_reference import PRIMITIVES, exact
 
-from autograd import Value, grad, greater, less, maximum, minimum, where
+from autograd import Primitive, Value, grad, greater, less, maximum, minimum, ops, where
 
 inf, nan = math.inf, math.nan
 MAX, TINY = sys.float_info.max, 5e-324
@@ -570,3 +570,8 @@ def test_where_takes_a_bool_of_a_comparison() -> None:
     x = Value(3.0)
     assert where(x > 0, x * x, -x).data == 9.0
     assert where(x < 0, x * x, -x).data == -3.0
+
+
+def test_a_primitive_of_the_same_name_is_no_row_of_the_table() -> None:
+    assert all(ops.is_row(row) for row in ops.TABLE.values())
+    assert not ops.is_row(Primitive("exp", math.exp, lambda out, x: out))

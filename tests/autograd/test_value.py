@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from autograd import Value, grad
+from autograd.value import is_constant
 
 NUMBERS = [2, 2.0, True, Fraction(5, 2), np.float64(2.5), np.float32(2.5), np.int64(2)]
 
@@ -203,3 +204,17 @@ def test_a_copied_or_pickled_graph_differentiates(clone: Callable[[Any], Any]) -
     other_y.backward()
     assert other_x.grad == pytest.approx(3 * math.exp(2), rel=1e-15)
     assert x.grad == 0.0
+
+
+def test_plain_numbers_are_constants_and_values_are_none() -> None:
+    x = Value(2.0)
+    product = x * 3.0
+    assert [is_constant(node) for node in (x, product, product.parents[1])] == [False, False, True]
+
+
+def test_the_number_and_the_gradient_to_assign_have_names() -> None:
+    x = Value(1.0)
+    x.assign(number=2.0, grad=3.0)
+    assert (x.data, x.grad) == (2.0, 3.0)
+    with pytest.raises(TypeError, match="positional"):
+        x.assign(1.0, 1.0)  # type: ignore[misc]

@@ -4,6 +4,7 @@ import copy
 import pickle
 import random
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from operator import attrgetter
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from autograd import Primitive, Value, detect_anomaly, grad, no_grad
 from autograd.backward import topological_order
-from autograd.sums import weighted_sum
+from autograd.sums import WEIGHTED_SUM, _between, weighted_sum
 from autograd.value import constant
 
 
@@ -201,3 +202,54 @@ def test_threads_that_look_into_one_sum_find_one_graph():
         for _ in range(50):
             out = weighted_sum(*eight())
             assert len(set(pool.map(attrgetter("parents"), [out] * 8))) == 1
+
+
+class Doubled(Value):
+    """A subclass with a product of its own."""
+
+    def __mul__(self, other):
+        return super().__mul__(other) * 2.0
+
+    __rmul__ = __mul__
+
+    def __add__(self, other):
+        return super().__add__(other) + 1.0
+
+
+@pytest.mark.parametrize("recording", [nullcontext, no_grad])
+@pytest.mark.parametrize("foreign", ["weights", "inputs", "start", "none"])
+def test_the_operators_of_a_subclass_are_called_wherever_it_stands(foreign, recording):
+    def operands():
+        weights, inputs, start = eight()
+        if foreign == "start":
+            return weights, inputs, Doubled(3.0)
+        if foreign != "none":
+            {"weights": weights, "inputs": inputs}[foreign][4] = Doubled(7.0)
+        return weights, inputs, start
+
+    with recording():
+        assert weighted_sum(*operands()).data == by_operators(*operands()).data
+
+
+@pytest.mark.parametrize("recording", [nullcontext, no_grad])
+@pytest.mark.parametrize("number", [300, 7])
+def test_weights_and_inputs_are_equally_many(number, recording):
+    ones = [Value(1.0) for _ in range(number)]
+    with recording():
+        total = weighted_sum(ones, ones)
+        assert total.data == number
+        assert total._primitive is WEIGHTED_SUM or recording is no_grad
+        for weights, inputs in ((ones[1:], ones), (ones, ones[1:])):
+            with pytest.raises(ValueError, match="zip"):
+                weighted_sum(weights, inputs)
+
+
+@pytest.mark.parametrize("made", [1, 2**20, 2**49, 2**53, 2**70])
+@pytest.mark.parametrize("count", [11, 64, 1001])
+def test_the_numbers_of_parts_grow_from_the_node_before_the_sum_to_the_sum(made, count):
+    """Whatever the number of the sum, though floats near it may be whole, or even, numbers."""
+    found = _between(made, count)
+    assert len(found) == len(set(found)) == count
+    assert found == sorted(found)
+    assert made - 1 < found[0]
+    assert found[-1] == made

@@ -148,12 +148,19 @@ def open_session(file: str) -> WorkDB:
     return WorkDB(path, WorkDB.Mode.open)
 
 
+def reasons(file: str) -> set[str]:
+    """The changes that explained.toml explains, as `tried` writes them."""
+    known = REASONS.get(file, ())
+    return {f"{each['line']}\n{new}" for each in known for new in each["becomes"]}
+
+
 def mutate(file: str) -> None:
-    """Try every mutant of a file that was not killed yet, and keep what is found."""
+    """Try every mutant that was neither killed yet nor explained, and keep what is found."""
     excluded = re.compile("|".join(CONFIG["excluded-operators"]))
     with contextlib.closing(open_session(file)) as db:
-        killed = {job for job, result in db.results if result.is_killed}
-        items = [item for item in db.work_items if item.job_id not in killed]
+        known = reasons(file)
+        done = {job for job, result in db.results if result.is_killed or result.diff in known}
+        items = [item for item in db.work_items if item.job_id not in done]
         items = [x for x in items if not excluded.search(x.mutations[0].operator_name)]
         tests = limits(file) if items else []
         Path(cache_from_source(file)).unlink()  # Python would take it for the mutant's
@@ -170,10 +177,8 @@ def report(files: Sequence[str], listed: bool) -> None:
         with contextlib.closing(open_session(file)) as db:
             results = [x for _, x in db.results if x.worker_outcome == WorkerOutcome.NORMAL]
         alive = [result.diff for result in results if not result.is_killed]
-        reasons = {
-            "\n".join((r["line"], new)) for r in REASONS.get(file, ()) for new in r["becomes"]
-        }
-        survived = [diff for diff in alive if diff not in reasons]
+        known = reasons(file)
+        survived = [diff for diff in alive if diff not in known]
         explained = len(alive) - len(survived)
         counts = [len(results), len(results) - len(alive), explained, len(survived)]
         whole = [x + y for x, y in zip(whole, counts, strict=True)]
@@ -181,7 +186,7 @@ def report(files: Sequence[str], listed: bool) -> None:
         if listed:
             for diff in survived:
                 print(f"- {diff}".replace("\n", "\n+ "))
-            for diff in reasons.difference(alive):
+            for diff in known.difference(alive):
                 print(f"explained, but not alive:\n- {diff}".replace("\n", "\n+ "))
     print(row.format("all", *whole, score(whole)))
 

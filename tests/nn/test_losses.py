@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nn
-from autograd import Value, grad
+from autograd import Value, grad, topological_order
 from autograd.jit import jit
 
 LN2, LN3 = math.log(2.0), math.log(3.0)
@@ -143,6 +143,19 @@ def test_class_weights_of_soft_targets_are_divided_by_the_weights_of_the_targets
     assert loss.data == pytest.approx(4.336526809708378 * 3 / (2.2 + 1.1 + 3.0), rel=1e-14)
 
 
+@pytest.mark.parametrize("loss", CLASSIFYING)
+def test_a_one_hot_target_makes_the_graph_of_its_index(loss):
+    predicted = [Value(p) for p in (0.2, 0.3, 0.5)]
+    by_index = loss(predicted, 1)
+    one_hot = loss(predicted, [0.0, 1.0, 0.0])
+    assert one_hot.data == by_index.data
+    assert len(topological_order(one_hot)) == len(topological_order(by_index))
+
+
+def test_a_batch_may_have_many_examples():
+    assert nn.cross_entropy([[0.5, 0.5]] * 300, [0] * 300).data == pytest.approx(LN2, rel=1e-13)
+
+
 def test_equal_class_weights_change_nothing():
     for target in (INDICES_3, SOFT_3):
         plain = nn.cross_entropy_with_logits(LOGITS_3, target).data
@@ -216,6 +229,7 @@ def test_huber_at_delta_has_the_derivatives_of_the_squared_error():
                 ({"label_smoothing": 1.5}, "label_smoothing must be between 0 and 1, not 1.5"),
                 ({"label_smoothing": -0.1}, "label_smoothing must be between 0 and 1, not -0.1"),
                 ({"weight": [1.0]}, r"2 classes, but a weight of shape \(1,\)"),
+                ({"weight": [1.0] * 3}, r"2 classes, but a weight of shape \(3,\)"),
                 ({"weight": 2.0}, r"2 classes, but a weight of shape \(\)"),
                 ({"weight": [1.0, -1.0]}, "a class weight must be 0 or more, not -1.0"),
                 ({"weight": [1.0, math.nan]}, "a class weight must be finite, not nan"),
@@ -273,11 +287,35 @@ INDICES = "class indices: use cross_entropy_with_logits, with one output for eac
             for loss in ELEMENTWISE
         ],
         (lambda: nn.mse([0.3, 0.1], 1), f"{INDICES}, or one-hot"),
+        (lambda: nn.mse([[0.3, 0.1]], [1]), f"{INDICES}, or one-hot"),
+        (lambda: nn.hinge([0.3], [2.0]), f"not 2.0; {INDICES}"),
+        (lambda: nn.cross_entropy([0.5, 0.5], [1, 1]), f"not to 2.*{BITS}"),
     ],
 )
 def test_a_loss_names_the_one_that_fits_its_targets(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        *[lambda y=y: nn.hinge([0.3], [y]) for y in (-3, -2, -0.5, 0.5, 1.5)],
+        lambda: nn.huber([1.0], [1.0], delta=-1),
+        lambda: nn.binary_cross_entropy([0.5], [1], pos_weight=-1),
+        lambda: nn.cross_entropy([0.5, 0.5], 1, weight=[1, -1]),
+        lambda: nn.cross_entropy([0.5, 0.5], -2),
+        lambda: nn.cross_entropy([0.5, 0.5], 5),
+        lambda: nn.cross_entropy([0.2, 0.3, 0.5], [0.0, 1.0, 0.5]),
+        lambda: nn.cross_entropy([0.5, 0.5], [0.2, 0.3, 0.5]),
+        *[lambda y=y: nn.mse([[1.0, 2.0], [3.0, 4.0]], y) for y in ([1.0], [1.0] * 5, 1.0)],
+        lambda: nn.mse([[[1.0], [2.0]]], [[1.0, 2.0]]),
+    ],
+)
+def test_no_loss_is_named_where_none_fits(call):
+    with pytest.raises(ValueError, match=r"must be|no class|sum to 1|shape") as raised:
+        call()
+    assert ";" not in str(raised.value)
 
 
 def test_what_a_message_says_to_use_works():
@@ -446,6 +484,38 @@ def test_a_target_outside_the_range_of_the_loss_is_named(loss, target):
         loss([0.5], [target])
 
 
+@pytest.mark.parametrize(
+    ("predicted", "target"),
+    [
+        ([1.0], 1.0),
+        ([1.0, 1.0], [1.0] * 3),
+        ([1.0] * 4, [1.0] * 3),
+        ([[[1.0], [1.0]]], [[1.0, 1.0]]),
+    ],
+)
+def test_only_a_column_of_a_matrix_goes_with_a_vector(predicted, target):
+    with pytest.raises(ValueError, match="mse: shapes"):
+        nn.mse(predicted, target)
+
+
+def test_the_first_ragged_row_is_named():
+    with pytest.raises(ValueError, match=r"entry 0 has shape \(2,\), entry 1 \(3,\)"):
+        nn.mse([[1.0, 2.0], [1.0, 2.0, 3.0]], [1.0])
+
+
+@pytest.mark.parametrize("loss", ELEMENTWISE + CLASSIFYING)
+def test_arguments_have_names_and_an_operation_knows_its_loss(loss):
+    first = "logits" if loss.__name__.endswith("_with_logits") else "probabilities"
+    if loss in (nn.mse, nn.huber, nn.hinge):
+        first = "scores" if loss is nn.hinge else "predicted"
+    predicted = [Value(0.25), Value(0.75)]
+    found = loss(**{first: predicted, "target": [0, 1] if loss is not nn.hinge else [-1, 1]})
+    assert found.context.owner is loss
+    if "cross_entropy" in loss.__name__:
+        with pytest.raises(TypeError, match="positional"):
+            loss(predicted, [0, 1], 1e-15, 1.0)
+
+
 @pytest.mark.parametrize("loss", ELEMENTWISE)
 def test_a_value_as_a_target_is_taken_as_it_is(loss):
     assert math.isnan(loss([Value(0.5)], [Value(math.nan)]).data)
@@ -456,6 +526,7 @@ def test_a_value_as_a_target_is_taken_as_it_is(loss):
     ("predicted", "target", "message"),
     [
         ([0.5, 0.5], 2, "no class 2"),
+        ([0.5, 0.5], 3, "no class 3"),
         ([0.5, 0.5], -1, "no class -1"),
         ([0.5, 0.5], True, "no class True"),
         ([0.5, 0.5], [1, 0, 0], r"2 classes.*\(3,\)"),
@@ -485,6 +556,7 @@ def test_bad_examples_and_classes_are_value_errors(loss, predicted, target, mess
     ("predicted", "target"),
     [
         ([0.5, 0.5], 1.0),
+        ([0.5, 0.5], np.array(0.5)),
         ([0.5, 0.5], None),
         ([0.5, 0.5], "01"),
         ([0.5, 0.5], [None, 1]),
