@@ -311,6 +311,51 @@ def test_a_parameter_that_does_nothing_does_not_stop_the_derivative_by_the_learn
     assert gradcheck(loss_after_3_steps, [0.05])
 
 
+@pytest.mark.parametrize("rule", [nn.RMSProp, nn.Adagrad])
+def test_a_gradient_of_0_has_its_slope_at_every_order(rule):
+    """p - lr g / (sqrt(g^2) + eps), at g = 0: its slope by g is -lr / eps, the next one 0."""
+    p, g = Value(0.5), Value(0.0)
+    settings = {"alpha": 0.0} if rule is nn.RMSProp else {}
+    optimizer = rule([p], lr=0.25, eps=0.5, differentiable=True, **settings)
+    with pytest.warns(UserWarning, match="every gradient"):
+        optimizer.step([g])
+    (slope,) = grad(optimizer.parameters[0], [g], create_graph=True)
+    (curvature,) = grad(slope, [g])
+    assert (optimizer.parameters[0].data, slope.data, curvature.data) == (0.5, -0.5, 0.0)
+
+
+def test_a_moment_that_a_differentiable_rule_does_not_declare_is_an_error():
+    class Undeclared(nn.Optimizer):
+        def update(self, parameter, gradient, state):
+            state["mean"] = gradient
+            return parameter - self.lr * gradient
+
+    p = Value(0.5)
+    with pytest.raises(ValueError, match="mean"):
+        Undeclared([p], 0.1, differentiable=True).step([Value(1.0)])
+
+
+def test_many_parameters_take_gradients_and_a_state():
+    count = 300  # more than the numbers of which Python keeps one object each
+    values = [Value(1.0) for _ in range(count)]
+    optimizer = nn.SGD(values, 0.5, momentum=0.5)
+    optimizer.step([Value(1.0)] * count)
+    optimizer.load_state_dict(json.loads(json.dumps(optimizer.state_dict())))
+    optimizer.step([Value(1.0)] * count)
+    assert numbers(values) == [1.0 - 0.5 - 0.5 * 1.5] * count
+
+
+@pytest.mark.parametrize("differentiable", [False, True])
+def test_a_loaded_state_is_written_into_the_values_unless_a_graph_may_hold_them(differentiable):
+    optimizer = nn.SGD([Value(1.0)], 0.1, momentum=0.9, differentiable=differentiable)
+    time, (velocity,) = optimizer.time, optimizer._state["velocity"]
+    state = optimizer.state_dict()
+    optimizer.load_state_dict(state | {"time": 2.0, "moments": {"velocity": [0.5]}})
+    assert (time.data, velocity.data) == ((0.0, 0.0) if differentiable else (2.0, 0.5))
+    assert optimizer.time.data == 2.0
+    assert numbers(optimizer._state["velocity"]) == [0.5]
+
+
 def test_a_differentiable_optimizer_puts_its_results_into_the_model():
     model = Point()
     before = model.parameters()
@@ -405,12 +450,14 @@ GOOD = {
         (GOOD | {"moments": {"mean": [0.5]}}, "needs the moments"),
         (GOOD | {"moments": {"mean": [0.5], "square": [0.25], "more": [1.0]}}, "needs the moments"),
         (GOOD | {"moments": {"mean": [0.5], "square": [0.25, 1.0]}}, "does not fit 1 parameters"),
+        (GOOD | {"moments": {"mean": [0.5], "square": []}}, "does not fit 1 parameters"),
         (GOOD | {"moments": {"mean": [0.5], "square": 0.25}}, "does not fit 1 parameters"),
         (GOOD | {"moments": {"mean": [0.5], "square": ["x"]}}, "square should be a number"),
         (GOOD | {"time": None}, "time should be a number"),
         (GOOD | {"lr": "fast"}, "lr should be a number"),
         (GOOD | {"lr": 10**400}, "lr"),
-        (GOOD | {"lr": -1.0}, "lr must be between"),
+        (GOOD | {"lr": -0.5}, "lr must be between"),
+        (GOOD | {"time": -0.5}, "time must be between"),
         (GOOD | {"settings": []}, "settings of Adam should be a dict"),
         (GOOD | {"settings": {"betas": 0.9}}, "betas should be 2 settings, not 0.9"),
         (GOOD | {"settings": {"betas": [0.9]}}, "betas should be 2 settings"),
@@ -719,7 +766,12 @@ def test_a_flag_is_true_or_false(rule, wrong):
 
 @pytest.mark.parametrize(
     ("gradients", "error"),
-    [([], ValueError), ([Value(1.0)], ValueError), ([Value(1.0), "a"], TypeError)],
+    [
+        ([], ValueError),
+        ([Value(1.0)], ValueError),
+        ([Value(1.0)] * 3, ValueError),
+        ([Value(1.0), "a"], TypeError),
+    ],
 )
 @pytest.mark.parametrize("rule", [nn.RMSProp, nn.Adam, lambda p: nn.SGD(p, 0.1, momentum=0.9)])
 def test_gradients_that_do_not_fit_change_nothing(rule, gradients, error):
