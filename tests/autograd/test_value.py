@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autograd import Value, grad
-from autograd.value import is_constant
+from autograd import Value, grad, ops
+from autograd.value import as_constant, is_constant
 
 NUMBERS = [2, 2.0, True, Fraction(5, 2), np.float64(2.5), np.float32(2.5), np.int64(2)]
 
@@ -210,6 +210,15 @@ def test_plain_numbers_are_constants_and_values_are_none() -> None:
     x = Value(2.0)
     product = x * 3.0
     assert [is_constant(node) for node in (x, product, product.parents[1])] == [False, False, True]
+    assert as_constant(x) is x
+    assert is_constant(as_constant(3.0))
+
+
+def test_a_primitive_takes_any_number_of_operands() -> None:
+    a, b = Value(1.0), Value(3.0)
+    assert a.apply_primitive(ops.exp, [a]).parents == (a,)
+    assert a.apply_primitive(ops.maximum, [a, b]).parents == (a, b)
+    assert a.apply_primitive(ops.where, [a, b, a]).parents == (a, b, a)
 
 
 def test_the_number_and_the_gradient_to_assign_have_names() -> None:
