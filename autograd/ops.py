@@ -90,7 +90,7 @@ def _power_by_an_unknown(out: Any, x: Any, n: Any) -> Any:
         return (1.0 - greater(a, b)) * (1.0 - less(a, b))
 
     slope = where(is_((n - 1.0) + 1.0, n), n * x ** (n - 1.0), n * out / x)
-    return where(is_(n, 0.0), n, slope)  # 0.0; or nan, which is neither greater nor less
+    return where(is_(n, 0.0), n + 0.0, slope)  # 0.0; or nan, which is neither greater nor less
 
 
 _WHOLE = "a base below 0 takes whole exponents only"

@@ -99,6 +99,17 @@ def test_an_exponent_that_is_an_argument_differentiates_as_the_plain_number_it_i
     close(make, *[(n,) for n in (0.1, 0.3, 1.7, 2.0, 3.0, -0.7, 0.0, 1.0)], replayed=True)
 
 
+def test_the_slope_for_an_exponent_of_minus_0_is_0_to_the_bit() -> None:
+    def slope(n: float) -> Value:
+        x = Value(3.0)
+        return grad(x**n, [x])[0]
+
+    run = jit(slope, check="never")
+    assert [str(run(n).data) for n in (2.0, 2.0, -0.0, 0.0)] == ["6.0", "6.0", "0.0", "0.0"]
+    assert str(slope(-0.0).data) == "0.0"
+    assert sum(program.replays for program in run.programs) == 2
+
+
 CONSTANTS = {
     "c + x": lambda c, x: c + x,
     "x - c": lambda c, x: x - c,
