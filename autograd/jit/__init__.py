@@ -8,9 +8,8 @@ The rooms, in the order in which a call goes through them:
 
     jitted.py       eager, recorded, replayed or checked?
     structure.py    arguments laid out as a row of numbers
-    watch.py        what else the function depends on: the names that its code loads (loads.py)
-    effects.py      what a recorded call changes besides Values, and is refused for; marks.py says
-                    when a thing is still the same
+    watch.py        what else the function depends on: the names that its code loads (loads.py), and
+                    what is in these (contents.py); what a recorded call changes of it
     record.py       an eager call in which capture.py sees what is read and written of Values
     recorder.py     the engine does each operation; tracer.py notes its node in a graph (graph.py),
                     derive.py those of gradients; numbers know their nodes (recorded.py); what a

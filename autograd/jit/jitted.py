@@ -22,7 +22,6 @@ from autograd.eager import Eager
 from autograd.jit.backends import backend_named
 from autograd.jit.capture import at_once, numbers_of, undoing
 from autograd.jit.check import CAUSES, checked
-from autograd.jit.effects import Effects
 from autograd.jit.program import UNSURE, Program
 from autograd.jit.record import record
 from autograd.jit.recorded import tracer_here
@@ -254,7 +253,7 @@ class Jitted(Generic[P, R]):
         start = time.perf_counter()
         tracer = Tracer()
         things = self._things(call)
-        watch, effects = Watch(things), Effects(things)
+        watch, effects = Watch(things), Watch(things, everything=True)
         self._is_disturbed = False
         try:
             recording, returned = record(
@@ -271,9 +270,9 @@ class Jitted(Generic[P, R]):
                 seconds = time.perf_counter() - start
                 program = Program(self.__name__, recording, watch, self.backend, seconds)
                 program.number = self._calls
+                self._all.add(program)  # first: a Ctrl-C cannot leave one that is used unlisted
                 programs.append(program)
                 del programs[:-_TOO_MANY]
-                self._all.add(program)
             result = as_replayed(returned, tracer.start)
             self._recordings += 1  # whoever gets an error is told why there is no program
             return result

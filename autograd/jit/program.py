@@ -140,7 +140,7 @@ class Program:
         for read, value in self.guards:
             if read() != value:
                 return "a setting"
-        return self.watch.changed()
+        return None if self.watch.holds() else self.watch.changed()
 
     def replay(
         self, numbers: array[float], passed: Sequence[Value], is_disturbed: Callable[[], bool]

@@ -90,6 +90,22 @@ def is_fixed(file: str) -> bool:
     return file.startswith(_OURS) or (file.startswith(_STANDARD) and not is_installed(file))
 
 
+def module_of(kind: type) -> str:
+    """The name of the module that defines a class."""
+    return str(kind.__module__)  # that of a class in C may be a descriptor
+
+
+def file_of(kind: type) -> str:
+    """The file that defines a class; "" of one that is in C, or was typed in."""
+    return getattr(sys.modules.get(module_of(kind)), "__file__", None) or ""
+
+
+def is_users(kind: type) -> bool:
+    """Whether a class is neither this library's, nor Python's own, nor an installed one."""
+    is_standard = module_of(kind).partition(".")[0] in sys.stdlib_module_names
+    return not is_standard and not is_fixed(file_of(kind)) and not is_installed(file_of(kind))
+
+
 def _is_users(file: str) -> bool:
     file = os.path.abspath(file)
     return not is_fixed(file) and not is_installed(file)

@@ -1,110 +1,137 @@
 """Does a function still refer to the same things as when it was recorded?
 
-A program notes the globals and the variables of enclosing functions that the code loads, with their
-attributes as the code spells them (`config.scale`), the settings of models and optimizers, and the
-entries of containers. If one of these is another thing now, the function is recorded again; if the
-recorded call itself changed one, it is refused. This cannot know all that a function depends on:
-it finds what is common early, and the check finds the rest.
+A walk from the function notes the globals and the variables of enclosing functions that the code
+loads, with their attributes as the code spells them (`config.scale`), the settings of models and
+optimizers, and the entries of containers. These guards are compared before each replay: if one has
+changed, the function is recorded again. Around a recorded call everything within reach is compared,
+other attributes, iterators and labels too: what the call itself changes besides the numbers of
+Values, a replay would not, so it is refused. This cannot know all that a function depends on: it
+finds what is common early, and the check finds the rest.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import operator
+import gc
+import io
+import logging
+import sys
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from inspect import getattr_static
-from types import FunctionType, MethodType, ModuleType
+from itertools import chain
+from operator import attrgetter, call, is_, itemgetter
+from queue import SimpleQueue
+from types import CellType, CodeType, FrameType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 
 from autograd import hooks
+from autograd.jit.contents import (
+    MISSING,
+    PLAIN,
+    attributes_of,
+    besides_attributes,
+    read,
+    reader_of,
+    same,
+)
 from autograd.jit.loads import loads
-from autograd.jit.marks import PLAIN, mark
-from autograd.jit.refusal import is_fixed
+from autograd.jit.refusal import file_of, is_fixed, is_installed, is_users, module_of
+from autograd.primitive import Primitive
 from autograd.value import Value
 
-_MISSING: Any = object()
-_FILL: dict[Any, Any] = {
-    list: list.extend,
-    deque: deque.extend,
-    set: set.update,
-    OrderedDict: OrderedDict.update,
-    dict: dict.update,
-}
-_MOST = 20_000  # things to look at, and entries of containers of plain numbers to compare
+_MOST = 20_000  # things to look at; what is farther away is left to the check
+_ROOM = 160_000  # bytes of plain data in containers that are guarded
+_REFILLED = (list, deque, set, OrderedDict, dict)
+_CACHE = type(functools.cache(len))
+# Code, and output: files, logs and queues are like what print() writes.
+_LEFT_ALONE = (
+    *(CodeType, FrameType, ModuleType),
+    *(io.IOBase, logging.Handler, SimpleQueue),
+)
 
 
 class Watch:
     """What a function refers to, as it was at one time.
+
+    Args:
+        things: the function, and functions and models among its arguments.
+        everything: note all within reach, instead of what the code names.
 
     Attributes:
         values: the Values that were found. models: the models and optimizers.
         has_lost: whether an object has been replaced by another one.
     """
 
-    def __init__(self, things: Iterable[Any]) -> None:
+    def __init__(self, things: Iterable[Any], everything: bool = False) -> None:
         self.values: list[Value] = []
         self.models: list[Any] = []
         self.has_lost = False
-        # What is kept as (where, name, what is there): a cell, a dict or an object.
-        self._named: dict[tuple[int, str], tuple[Any, str, Any]] = {}
-        self._containers: list[Any] = []
-        self._room = _MOST
-        self._waiting: list[Any] = [(thing, None) for thing in things]
+        self._everything = everything
+        # (reader, place, name, content): what a reader gave for a place. It reads one name, or all.
+        self._notes: dict[tuple[int, Any], tuple[Callable[[Any], Any], Any, str, Any]] = {}
+        self._room = _ROOM
+        self._waiting: deque[tuple[Any, Any]] = deque()
+        self._wait_for(*things)
         seen: dict[Any, Any] = {}
         while self._waiting and len(seen) < _MOST:
-            thing, owner = self._waiting.pop()
+            thing, owner = self._waiting.popleft()  # the nearest first
             # One function may be the method of several objects.
-            key = id(thing), id(owner) if isinstance(thing, FunctionType) else None
+            key = id(thing), id(owner) if type(thing) is FunctionType else None
             if key not in seen:
                 seen[key] = thing, owner
                 self._look_at(thing, owner)
         del self._waiting
-        self._kept = list(self._named.values())
-        of_dicts = [entry for entry in self._kept if entry[0].__class__ is dict]
-        self._of_dicts = list(zip(*of_dicts, strict=True)) or [(), (), ()]
-        self._others = [entry for entry in self._kept if entry[0].__class__ is not dict]
-        self._all = [(thing, _content(thing)) for thing in self._containers]
-        self._quick = [thing for thing in self._containers if thing.__class__ in (list, dict)]
-        self._copies = [thing.copy() for thing in self._quick]
-        # Dicts are equal also where their order is another.
-        self._dicts = [thing for thing in self._quick if thing.__class__ is dict]
-        self._keys = list(map(list, self._dicts))
-        self._rest = [pair for pair in self._all if pair[0].__class__ not in (list, dict)]
+        # Sorted for the quick comparison.
+        notes = list(self._notes.values())
+        self._lists = [place for _, place, _, _ in notes if type(place) is list]
+        self._copies = [place.copy() for place in self._lists]
+        named = [note for note in notes if note[2]]
+        others = [note for note in notes if not note[2] and type(note[1]) is not list]
+        self._named = list(zip(*named, strict=True)) or [()] * 4
+        self._others = list(zip(*others, strict=True)) or [()] * 4
 
-    def changed(self) -> str | None:
-        """What is not as it was; None if everything is."""
-        places, names, contents = self._of_dicts
-        try:  # in C, as most things are in dicts and lists, and as they were
-            found = map(dict.__getitem__, places, names)
-            same = all(map(operator.is_, found, contents)) and self._quick == self._copies
-            same = same and list(map(list, self._dicts)) == self._keys
+    def holds(self) -> bool:
+        """Whether nothing has changed: compared in C, before each replay, so roughly.
+
+        False if that needs a closer look, and True also if a container has 1.0 in place of 1.
+        """
+        (get, places, _, contents), (reads, containers, _, entries) = self._named, self._others
+        try:
+            return (
+                all(map(is_, map(call, get, places), contents))
+                and self._lists == self._copies
+                and tuple(map(call, reads, containers)) == entries
+            )
         except Exception:  # of a name that is gone, or of arrays, whose comparison is no bool
-            same = False
-        for place, name, content in self._others if same else self._kept:
-            now = _read(place, name)
-            if now is not content and mark(now) != mark(content):
-                self.has_lost = type(content) not in PLAIN | {FunctionType}
-                return "a variable of an enclosing function" if name == "cell_contents" else name
-        for thing, content in self._rest if same else self._all:
-            if not _same(_content(thing), content):
-                return "what is in a container"
+            return False
+
+    def changed(self, known: Iterable[Any] = ()) -> str | None:
+        """What is not as it was, other than `known` things; None if everything is."""
+        others = set(map(id, known))
+        for reader, place, name, content in self._notes.values():
+            now = read(reader, place)
+            if id(place) not in others and not same(now, content):
+                self.has_lost = bool(name) and type(content) not in PLAIN | {FunctionType}
+                return _what(place, name, now, content)
         return None
 
     def put_back(self) -> None:
         """Undo what has changed, as far as that can be done by assignment."""
-        for place, name, content in self._kept:
-            if _read(place, name) is not content:
-                with contextlib.suppress(Exception):  # of objects that take no assignments
+        for reader, place, name, content in self._notes.values():
+            if same(read(reader, place), content):
+                continue
+            with contextlib.suppress(Exception):  # of objects that take no assignments
+                if name:
                     (dict.__setitem__ if isinstance(place, dict) else setattr)(place, name, content)
-        for thing, content in self._all:
-            for kind, fill in _FILL.items():
-                if issubclass(type(thing), kind) and not _same(_content(thing), content):
-                    kind.clear(thing)  # not by methods of a class of the user's
-                    fill(thing, content)
+                else:
+                    # Not by methods of a class of the user's.
+                    kind: Any = next(kind for kind in _REFILLED if isinstance(place, kind))
+                    kind.clear(place)
+                    (kind.extend if hasattr(kind, "extend") else kind.update)(place, content)
 
     # --- what there is to watch ---
 
@@ -113,99 +140,121 @@ class Watch:
         kind = type(thing)  # isinstance() might ask the object
         if issubclass(kind, Value):
             self.values.append(thing)
-        elif issubclass(kind, FunctionType):
+            if self._everything:
+                self._note(thing)
+                self._wait_for(kind)
+        elif kind is FunctionType:
             self._look_at_function(thing, owner)
-        elif issubclass(kind, MethodType):
+        elif kind is MethodType:
             self._waiting += [(thing.__func__, thing.__self__), (thing.__self__, None)]
+        elif issubclass(kind, tuple | frozenset):
+            self._wait_for(*thing)
+        elif issubclass(kind, list | set | dict | deque | np.ndarray):
+            content = read(reader_of(kind), thing)
+            parts = content if type(content) is tuple else ()
+            parts = tuple(chain.from_iterable(parts)) if issubclass(kind, dict) else parts
+            self._wait_for(*parts)
+            # Much plain data would take long to compare before each replay.
+            size = (sys.getsizeof(content) + 240) * PLAIN.issuperset(map(type, parts))
+            if self._everything or size <= self._room:
+                self._room -= size
+                self._note(thing)
+        elif self._everything:
+            self._look_inside(thing, kind)
         elif issubclass(kind, functools.partial):
             self._wait_for(thing.func, thing.args, thing.keywords)
-        elif issubclass(kind, list | tuple | set | frozenset | dict | deque | np.ndarray):
-            parts = _content(thing)
-            parts = [part for _, part in parts] if issubclass(kind, dict) else list(parts)
-            self._wait_for(*parts[:_MOST])
-            plain = PLAIN.issuperset(map(type, parts))
-            may_change = not issubclass(kind, tuple | frozenset)
-            if may_change and len(parts) <= (self._room if plain else _MOST):
-                self._room -= plain * (len(parts) + 30)
-                self._containers.append(thing)
         elif not issubclass(kind, ModuleType | type):
             if issubclass(kind, hooks.Watched):
                 self.models.append(thing)
                 for name in [name for name in vars(thing) if name[0] != "_"]:
                     self._note(vars(thing), name)
                 self._wait_for(*vars(thing).values())
-            self._waiting.append((getattr_static(type(thing), "__call__", None), thing))
+            self._waiting.append((getattr_static(kind, "__call__", None), thing))
 
     def _wait_for(self, *things: Any) -> None:
-        self._waiting += [(thing, None) for thing in things]
+        self._waiting += [(thing, None) for thing in things if type(thing) not in PLAIN]
+
+    def _look_inside(self, thing: Any, kind: type) -> None:
+        """Note what is in an object, whether the code names it or not."""
+        if issubclass(kind, _CACHE):  # its entries are no effect, but what is in them may change
+            for part in gc.get_referents(thing):
+                self._wait_for(*part.values() if type(part) is dict else [part])
+        elif module_of(kind).startswith("autograd.") and not issubclass(kind, Primitive):
+            self._wait_for(getattr(thing, "__wrapped__", None))  # of a jitted function
+        elif issubclass(kind, type):
+            if is_users(thing):
+                self._note(thing)
+                self._wait_for(*vars(thing).values())
+        elif not issubclass(kind, _LEFT_ALONE) and module_of(kind) not in ("threading", "queue"):
+            space = attributes_of(thing) if reader_of(kind) is besides_attributes else {}
+            self._note(space)
+            content = self._note(thing)
+            # What another package keeps behind its objects may change in its own threads.
+            if not is_installed(file_of(kind)):
+                self._wait_for(kind, *space.values())
+                self._wait_for(*content if type(content) is tuple else [content])
 
     def _look_at_function(self, function: FunctionType, owner: Any) -> None:
         code = function.__code__
         cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
         # What a wrapper of a method calls is that object's as well.
-        self._waiting += [(_read(cell, "cell_contents"), owner) for cell in cells.values()]
-        self._wait_for(function.__dict__, function.__defaults__, function.__kwdefaults__)
-        for root, name, *attributes in () if is_fixed(code.co_filename) else loads(code):
-            thing = _MISSING
+        self._waiting += [(read(attrgetter("cell_contents"), c), owner) for c in cells.values()]
+        self._wait_for(function.__defaults__, function.__kwdefaults__)
+        if is_fixed(code.co_filename) or (self._everything and is_installed(code.co_filename)):
+            return
+        self._wait_for(function.__dict__ or None)
+        for root, name, *path in loads(code):
+            thing = MISSING
             if root == "cell" and name in cells:
                 thing = self._note(cells[name], "cell_contents")
             elif root == "global" and name in function.__globals__:
                 thing = self._note(function.__globals__, name)
             elif root == "local" and code.co_varnames[:1] == (name,):
                 thing = owner
-            for attribute in attributes:
+            elif self._everything and name in ("globals", "vars", "exec", "eval"):
+                self._wait_for(function.__globals__)
+            for attribute in () if self._everything else path:  # all are noted below
                 thing = self._attribute(thing, attribute)
 
     def _attribute(self, thing: Any, name: str) -> Any:
         """Note an attribute; its content. No code of the user's is run."""
         if isinstance(thing, Value) or isinstance(type(thing).__getattribute__, FunctionType):
-            return _MISSING
-        space = _read(thing, "__dict__")
+            return MISSING
+        space = attributes_of(thing)
         if isinstance(space, dict) and name in space:
             return self._note(space, name)
-        static = getattr_static(thing, name, _MISSING)
+        static = getattr_static(thing, name, MISSING)
         if isinstance(static, property | FunctionType):
             self._waiting.append((getattr(static, "fget", static), thing))
-        elif static is not _MISSING and not isinstance(
+        elif static is not MISSING and not isinstance(
             getattr(type(static), "__get__", None), FunctionType
         ):
             return self._note(thing, name)
-        return _MISSING
+        return MISSING
 
-    def _note(self, place: Any, name: str) -> Any:
-        content = _read(place, name)
-        # A method, say, is another object each time.
-        if content is not _MISSING and _read(place, name) is content:
-            self._named[id(place), name] = place, name, content
-            self._wait_for(content)
+    def _note(self, place: Any, name: str = "") -> Any:
+        """Note one entry of a dict, one attribute of an object, or all that is in it."""
+        reader: Any = reader_of(type(place))
+        if name:
+            reader = itemgetter(name) if place.__class__ is dict else attrgetter(name)
+        content = read(reader, place)
+        # A method, say, is another object each time that it is looked up.
+        if not name or (content is not MISSING and read(reader, place) is content):
+            self._notes[id(place), name] = reader, place, name, content
+            if name:
+                self._wait_for(content)
         return content
 
 
-def _read(place: Any, name: str) -> Any:
-    """`place.name`, or an entry of a dict."""
-    try:
-        return place[name] if place.__class__ is dict else getattr(place, name)
-    except Exception:  # an empty cell, a proxy, which may raise whatever it likes
-        return _MISSING
-
-
-def _content(thing: Any) -> Any:
-    """The entries of a container, as something that does not change with it."""
-    if isinstance(thing, dict):
-        return list(thing.items())
-    if isinstance(thing, np.ndarray):
-        return thing.ravel().tolist()
-    if isinstance(thing, tuple):
-        return thing
-    return set(thing) if isinstance(thing, set | frozenset) else list(thing)
-
-
-def _same(entries: Any, before: Any) -> bool:
-    """Whether a container has the entries that it had."""
-    try:
-        if entries == before:  # compares by identity first
-            return True
-    except Exception:  # of arrays, whose comparison is no bool: another one than before
-        return False
-    # An array gives another nan each time.
-    return PLAIN.issuperset(map(type, entries)) and repr(entries) == repr(before)
+def _what(place: Any, name: str, now: Any, before: Any) -> str:
+    """What has changed in a place, in words."""
+    if name:
+        return "a variable of an enclosing function" if type(place) is CellType else name
+    if isinstance(place, Value):
+        return "the label of a Value"
+    if isinstance(place, dict | type):
+        for (key, part), (old, other) in zip(now, before, strict=False):
+            if key is old and not same(part, other) and type(key) is str and key.isidentifier():
+                return key
+    kind = type(place).__name__
+    return f"what is in {'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"

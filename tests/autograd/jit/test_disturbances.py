@@ -247,13 +247,13 @@ def test_after_an_interrupt_at_any_instant_the_state_is_of_one_call(
 def test_a_function_is_recorded_however_often_its_recording_was_interrupted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def interrupted(things: Any) -> NoReturn:
+    def interrupted(*args: Any, **options: Any) -> NoReturn:
         raise KeyboardInterrupt
 
     square = jit(lambda x: Value(1.0) * x * x)
     square(1.0)
     with monkeypatch.context() as patched:
-        patched.setattr("autograd.jit.jitted.Effects", interrupted)
+        patched.setattr("autograd.jit.jitted.Watch", interrupted)
         for _ in range(40):
             with pytest.raises(KeyboardInterrupt):
                 square(2.0)
@@ -303,6 +303,9 @@ def interrupt() -> None:
 def test_an_interrupt_after_any_of_the_operations_of_a_call(calls_before: int) -> None:
     """The calls are an eager one, a recording, a check and a replay."""
     running = Interrupted("numpy")
+    for _ in range(calls_before + 1):  # fills caches, so that all calls have as many instants
+        running.call()
+    running.begin_anew()
     for _ in range(calls_before):
         running.call()
     undisturbed = Instants(-1, interrupt)

@@ -19,7 +19,7 @@ import pytest
 import nn
 from autograd import Value
 from autograd.jit import TraceError, jit
-from autograd.jit.effects import Effects
+from autograd.jit.watch import Watch
 
 
 class Counter:
@@ -153,12 +153,31 @@ def test_what_a_function_makes_and_draws_from_nn_is_no_effect() -> None:
 
 def test_other_things_may_change_meanwhile() -> None:
     """A global that the function does not name, and what is beyond the limit."""
-    before = Effects([lambda x: LABELLED * x])
+    before = Watch([lambda x: LABELLED * x], everything=True)
     in_a_global()
     assert before.changed() is None
     far = [[float(i)] for i in range(30_000)]
-    before = Effects([far])
+    before = Watch([far], everything=True)
     far[-1].append(1.0)
     assert before.changed() is None
     far.append([])
     assert before.changed() == "what is in a list"
+
+
+def test_what_other_packages_and_threads_change_is_no_effect() -> None:
+    """Nor are other globals beside a cached function, or in a package that was installed."""
+    stash, key = pytest.Stash(), pytest.StashKey[int]()  # of an installed package
+    cached()
+    before = Watch([lambda x: (stash, cached(), LABELLED * x)], everything=True)
+    stash[key] = 1
+    in_a_global()
+    assert before.changed() is None
+    cached().append(1)
+    assert before.changed() == "what is in a list"
+
+
+def test_functions_of_extension_modules_are_looked_at() -> None:
+    """The class of a function compiled by Cython has a descriptor for the name of its module."""
+    draw = np.random.standard_normal
+    run = jit(lambda x: (callable(draw), LABELLED * x)[1])
+    assert [run(x).data for x in (1.0, 2.0, 3.0)] == [2.0, 4.0, 6.0]

@@ -608,6 +608,16 @@ def test_a_private_setting_of_each_of_several_modules_is_followed() -> None:
         assert len(run.programs) == number + 1
 
 
+def test_a_tuple_that_is_rebuilt_equal_is_as_it_was() -> None:
+    global SCALE
+    run = jit(lambda x: LEAF * x * SCALE[0] * SCALE[1][0])
+    for number in (1.0, 3.0):
+        for k in range(4):
+            SCALE = (float("2.0"), (number, "text" * (1 + k // 9), math.inf - math.inf))
+            assert run(1.5).data == 6.0 * number
+        assert run.programs[-1].replays == (2 if number == 1.0 else 3)
+
+
 def test_an_array_with_a_nan_is_as_it_was() -> None:
     array = np.array([1.0, math.nan])
     run = jit(lambda x: LEAF * x * float(array[0]))

@@ -1,0 +1,116 @@
+"""What is in a thing, so that it can be compared later? Read without running code of the user's.
+
+A reading keeps the parts of a thing: plain ones are the same later if they are equal, tuples if
+their entries are the same, all others if they are one object.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+from array import array
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from contextvars import ContextVar
+from operator import attrgetter, length_hint
+from random import Random
+from types import GeneratorType, MethodType
+from typing import Any
+from weakref import ref
+
+import numpy as np
+
+from autograd.jit.refusal import is_users
+from autograd.value import Value
+
+MISSING: Any = object()
+PLAIN = frozenset([bool, int, float, complex, str, bytes, type(None)])
+# What the library itself sets in a call.
+_OURS = frozenset(["_context", "_in_columns", "_programs", "_reads", "_shared"])
+
+
+def same(now: Any, before: Any) -> bool:
+    """Whether nothing has changed. 1, 1.0, True and -0.0 are different, and nan is nan."""
+    kind = type(now)
+    if now is before:
+        return True
+    if kind is not type(before):
+        return False
+    if kind is float or kind is complex:
+        return repr(now) == repr(before)
+    if kind in PLAIN:
+        return bool(now == before)
+    if kind is MethodType:  # another object each time that it is looked up
+        return now.__func__ is before.__func__ and now.__self__ is before.__self__
+    if not issubclass(kind, tuple):
+        return False
+    parts, others = tuple.__iter__(now), tuple.__iter__(before)
+    return tuple.__len__(now) == tuple.__len__(before) and all(map(same, parts, others))
+
+
+def read(reader: Callable[[Any], Any], thing: Any) -> Any:
+    """What a reader gives for a thing; MISSING if it raises."""
+    try:
+        return reader(thing)
+    except Exception:  # of an empty cell, or of a proxy, which may raise whatever it likes
+        return MISSING
+
+
+def reader_of(kind: type) -> Callable[[Any], Any]:
+    """What reads all that is in a thing of a class: a tuple of parts, or a single one."""
+    for known, reader in _READERS:
+        if issubclass(kind, known):
+            return reader
+    return besides_attributes
+
+
+def attributes_of(thing: Any) -> Any:
+    """The dict of an object's own attributes."""
+    try:
+        return object.__getattribute__(thing, "__dict__")
+    except Exception:  # it has none, or is a proxy
+        return {}
+
+
+def _entries(entries: dict[Any, Any]) -> tuple[Any, ...]:
+    """(key, part) of a dict, or (name, part) of attributes."""
+    kind = OrderedDict if issubclass(type(entries), OrderedDict) else dict
+    # Nor does what a singledispatch function has found for a type count.
+    return tuple(
+        [
+            (key, part)
+            for key, part in kind.items(entries)
+            if key not in _OURS and not (type(key) is ref and issubclass(type(key()), type))
+        ]
+    )
+
+
+def besides_attributes(thing: Any) -> tuple[Any, ...]:
+    """What the collector sees in an object besides its attributes: in slots, and in C."""
+    kind, space = type(thing), attributes_of(thing)
+    known = {id(space), id(kind), *map(id, space.values())}
+    parts = [part for part in gc.get_referents(thing) if id(part) not in known]
+    if hasattr(kind, "__length_hint__") and hasattr(kind, "__next__") and not is_users(kind):
+        parts.append(length_hint(thing))  # what is left of an iterator
+    return tuple(parts)
+
+
+def _in_generator(generator: Any) -> tuple[Any, ...]:
+    frame = generator.gi_frame
+    return (frame.f_lasti, *frame.f_locals.values(), generator.gi_yieldfrom) if frame else ()
+
+
+_READERS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
+    (Value, attrgetter("label")),  # its numbers are what a recording sees
+    (list | tuple | set | frozenset | deque, tuple),
+    (dict, _entries),
+    (type, lambda kind: _entries(dict(vars(kind)))),
+    (np.ndarray, lambda a: tuple(a.ravel().tolist()) if a.dtype.hasobject else a.tobytes()),
+    (array | bytearray | memoryview, bytes),
+    (GeneratorType, _in_generator),
+    (itertools.count | itertools.repeat, repr),
+    (ContextVar, lambda variable: variable.get(None)),
+    (Random, Random.getstate),
+    (np.random.Generator, lambda stream: repr(stream.bit_generator.state)),
+    (ref, lambda reference: reference()),
+)
