@@ -12,7 +12,7 @@ from array import array
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextvars import ContextVar
-from operator import attrgetter, length_hint
+from operator import length_hint
 from random import Random
 from types import GeneratorType, MethodType
 from typing import Any
@@ -21,7 +21,6 @@ from weakref import ref
 import numpy as np
 
 from autograd.jit.refusal import is_users
-from autograd.value import Value
 
 MISSING: Any = object()
 PLAIN = frozenset([bool, int, float, complex, str, bytes, type(None)])
@@ -101,7 +100,6 @@ def _in_generator(generator: Any) -> tuple[Any, ...]:
 
 
 _READERS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
-    (Value, attrgetter("label")),  # its numbers are what a recording sees
     (list | tuple | set | frozenset | deque, tuple),
     (dict, _entries),
     (type, lambda kind: _entries(dict(vars(kind)))),

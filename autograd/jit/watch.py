@@ -38,6 +38,7 @@ from autograd.jit.contents import (
     reader_of,
     same,
 )
+from autograd.jit.leaves import Linked
 from autograd.jit.loads import loads
 from autograd.jit.refusal import file_of, is_fixed, is_installed, is_users, module_of
 from autograd.primitive import Primitive
@@ -85,6 +86,9 @@ class Watch:
                 seen[key] = thing, owner
                 self._look_at(thing, owner)
         del self._waiting
+        if everything:  # at once, as there may be thousands
+            name = "the label of a Value"
+            self._notes[0, name] = _labels, self.values, name, _labels(self.values)
         # Sorted for the quick comparison.
         notes = list(self._notes.values())
         self._lists = [place for _, place, _, _ in notes if type(place) is list]
@@ -140,8 +144,7 @@ class Watch:
         kind = type(thing)  # isinstance() might ask the object
         if issubclass(kind, Value):
             self.values.append(thing)
-            if self._everything:
-                self._note(thing)
+            if self._everything and kind not in (Value, Linked):
                 self._wait_for(kind)
         elif kind is FunctionType:
             self._look_at_function(thing, owner)
@@ -237,8 +240,8 @@ class Watch:
         reader: Any = reader_of(type(place))
         if name:
             reader = itemgetter(name) if place.__class__ is dict else attrgetter(name)
-        content = read(reader, place)
         # A method, say, is another object each time that it is looked up.
+        content = read(reader, place)
         if not name or (content is not MISSING and read(reader, place) is content):
             self._notes[id(place), name] = reader, place, name, content
             if name:
@@ -246,12 +249,14 @@ class Watch:
         return content
 
 
+def _labels(values: list[Value]) -> tuple[str, ...]:
+    return tuple(map(attrgetter("label"), values))
+
+
 def _what(place: Any, name: str, now: Any, before: Any) -> str:
     """What has changed in a place, in words."""
     if name:
         return "a variable of an enclosing function" if type(place) is CellType else name
-    if isinstance(place, Value):
-        return "the label of a Value"
     if isinstance(place, dict | type):
         for (key, part), (old, other) in zip(now, before, strict=False):
             if key is old and not same(part, other) and type(key) is str and key.isidentifier():
