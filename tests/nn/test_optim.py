@@ -702,19 +702,29 @@ def test_what_is_no_list_of_parameters(rule, parameters, error, message):
         (nn.SGD, {"lr": 0.1, "nesterov": True}, "nesterov"),
         (nn.SGD, {"lr": Value(-0.1)}, "lr"),
         (nn.RMSProp, {"alpha": 1.5}, "alpha"),
+        (nn.RMSProp, {"alpha": -0.5}, "alpha"),
         (nn.RMSProp, {"eps": -1e-8}, "eps"),
         (nn.Adam, {"betas": (1.0, 0.9)}, "beta1"),
         (nn.Adam, {"betas": (0.9, -0.1)}, "beta2"),
         (nn.AdamW, {"betas": (0.9, math.nan)}, "beta2"),
+        (nn.Adam, {"eps": -0.5}, "eps"),
         (nn.AdamW, {"eps": math.inf}, "eps"),
         (nn.Adagrad, {"eps": -1.0}, "eps"),
         (nn.Adagrad, {"initial_accumulator": -1.0}, "initial_accumulator"),
         (nn.Adam, {"betas": (0.9,)}, "betas must be two numbers"),
+        (nn.Adam, {"betas": (0.9, 0.99, 0.999)}, "betas must be two numbers"),
     ],
 )
 def test_a_setting_out_of_range_is_named(rule, settings, name):
     with pytest.raises(ValueError, match=name):
         rule([Value(1.0)], **settings)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_without_a_weight_decay_a_step_does_not_look_at_the_size_of_a_parameter(rule):
+    p = Value(math.inf)
+    rule([p], lr=0.1, weight_decay=0.0).step([Value(1.0)])
+    assert p.data == math.inf
 
 
 @pytest.mark.parametrize("betas", [0.9, None, "ab", Value(0.9)])
