@@ -20,7 +20,7 @@ from weakref import ref
 
 import numpy as np
 
-from autograd.jit.refusal import is_users
+from autograd.jit.refusal import is_users_class
 
 MISSING: Any = object()
 PLAIN = frozenset([bool, int, float, complex, str, bytes, type(None)])
@@ -63,18 +63,16 @@ def reader_of(kind: type) -> Callable[[Any], Any]:
     return besides_attributes
 
 
-def attributes_of(thing: Any) -> Any:
-    """The dict of an object's own attributes."""
-    try:
-        return object.__getattribute__(thing, "__dict__")
-    except Exception:  # it has none, or is a proxy
-        return {}
+def attributes_of(thing: Any) -> dict[str, Any]:
+    """An object's own attributes: its `__dict__`, or {} if it has none."""
+    space = read(lambda thing: object.__getattribute__(thing, "__dict__"), thing)
+    return space if issubclass(type(space), dict) else {}
 
 
 def _entries(entries: dict[Any, Any]) -> tuple[Any, ...]:
     """(key, part) of a dict, or (name, part) of attributes."""
     kind = OrderedDict if issubclass(type(entries), OrderedDict) else dict
-    # Nor does what a singledispatch function has found for a type count.
+    # What a singledispatch function has found for a type does not count, either.
     return tuple(
         [
             (key, part)
@@ -89,7 +87,7 @@ def besides_attributes(thing: Any) -> tuple[Any, ...]:
     kind, space = type(thing), attributes_of(thing)
     known = {id(space), id(kind), *map(id, space.values())}
     parts = [part for part in gc.get_referents(thing) if id(part) not in known]
-    if hasattr(kind, "__length_hint__") and hasattr(kind, "__next__") and not is_users(kind):
+    if hasattr(kind, "__length_hint__") and hasattr(kind, "__next__") and not is_users_class(kind):
         parts.append(length_hint(thing))  # what is left of an iterator
     return tuple(parts)
 

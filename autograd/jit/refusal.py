@@ -100,7 +100,7 @@ def file_of(kind: type) -> str:
     return getattr(sys.modules.get(module_of(kind)), "__file__", None) or ""
 
 
-def is_users(kind: type) -> bool:
+def is_users_class(kind: type) -> bool:
     """Whether a class is neither this library's, nor Python's own, nor an installed one."""
     is_standard = module_of(kind).partition(".")[0] in sys.stdlib_module_names
     return not is_standard and not is_fixed(file_of(kind)) and not is_installed(file_of(kind))

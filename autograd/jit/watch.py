@@ -40,7 +40,7 @@ from autograd.jit.contents import (
 )
 from autograd.jit.leaves import Linked
 from autograd.jit.loads import loads
-from autograd.jit.refusal import file_of, is_fixed, is_installed, is_users, module_of
+from autograd.jit.refusal import file_of, is_fixed, is_installed, is_users_class, module_of
 from autograd.primitive import Primitive
 from autograd.value import Value
 
@@ -185,7 +185,7 @@ class Watch:
         elif module_of(kind).startswith("autograd.") and not issubclass(kind, Primitive):
             self._wait_for(getattr(thing, "__wrapped__", None))  # of a jitted function
         elif issubclass(kind, type):
-            if is_users(thing):
+            if is_users_class(thing):
                 self._note(thing)
                 self._wait_for(*vars(thing).values())
         elif not issubclass(kind, _LEFT_ALONE) and module_of(kind) not in ("threading", "queue"):
@@ -224,7 +224,7 @@ class Watch:
         if isinstance(thing, Value) or isinstance(type(thing).__getattribute__, FunctionType):
             return MISSING
         space = attributes_of(thing)
-        if isinstance(space, dict) and name in space:
+        if name in space:
             return self._note(space, name)
         static = getattr_static(thing, name, MISSING)
         if isinstance(static, property | FunctionType):
