@@ -70,10 +70,9 @@ def weighted_sum(
 
 
 def is_foldable(weights: Sequence[Value], inputs: Sequence[Any], start: Value | None) -> bool:
-    """Whether all operands are nodes, and as many as they should be."""
+    """Whether all operands are nodes. `products` asks whether they are equally many."""
     return (
-        len(weights) == len(inputs)
-        and CLASSES.issuperset(map(type, weights))
+        CLASSES.issuperset(map(type, weights))
         and CLASSES.issuperset(map(type, inputs))
         and (start is None or type(start) in CLASSES)
     )

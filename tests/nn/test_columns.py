@@ -81,6 +81,31 @@ def test_a_rule_of_arithmetic_is_one_update_for_all_parameters(make, monkeypatch
     assert len(calls) == 10
 
 
+@pytest.mark.parametrize(
+    ("inverse", "wrong", "error"),
+    [(lambda g: 1.0 / g, 0.0, ZeroDivisionError), (lambda g: g.log(), -1.0, ValueError)],
+)
+def test_an_error_of_arithmetic_does_not_end_the_steps_in_columns(
+    inverse, wrong, error, monkeypatch
+):
+    calls = []
+
+    def counted(update, *columns):
+        calls.append(update)
+        return update_all(update, *columns)
+
+    class Inverse(nn.Optimizer):
+        def update(self, parameter, gradient, state):
+            return parameter - self.lr * inverse(gradient)
+
+    monkeypatch.setattr("nn.optim.update_all", counted)
+    optimizer = Inverse([Value(1.0), Value(1.0)], 0.1)
+    with pytest.raises(error):
+        optimizer.step([Value(wrong), Value(1.0)])
+    optimizer.step([Value(2.0), Value(1.0)])
+    assert len(calls) == 2
+
+
 TENTH, HALF = np.float64(0.1), np.float32(0.5)
 cube = Primitive("cube", lambda x: x * x * x, lambda out, x: 3 * x * x)
 
