@@ -311,13 +311,12 @@ class Optimizer(hooks.Watched):
             loaded[name] = [as_number(number, name) for number in numbers]
         time = as_number(state.get("time"), "time")
         lr = restored("lr", self._lr, state.get("lr"))
-        require_range("lr", lr, 0.0, math.inf)
         require_range("time", time, 0.0, math.inf)
         settings = restored_settings(self, state.get("settings", {}))
         trial = copy(self)
         vars(trial).update(settings)
         trial.check()
-        self.lr = lr
+        self.lr = lr  # the first to change, as it may be refused
         for name, content in settings.items():
             setattr(self, name, content)
         if self.differentiable:  # the present Values may be part of a graph: do not assign to them
