@@ -1,15 +1,7 @@
-// Does the page of notebooks/site work in Firefox? This opens a link, runs its code and prints, as
-// JSON, what the player then shows.
-//
-//     node site_firefox.mjs <folder with node_modules/puppeteer-core> <Firefox> <link> <milliseconds>
+// Does the page of notebooks/site work in Firefox? This opens a link, runs its code and returns what
+// the player then shows: a script for tests/firefox.mjs.
 
-import { createRequire } from "node:module";
-
-const [folder, executablePath, link, patience] = process.argv.slice(2);
-const puppeteer = createRequire(`${folder}/`)("puppeteer-core");
-const browser = await puppeteer.launch({ browser: "firefox", executablePath, headless: true });
-try {
-  const page = await browser.newPage();
+export default async function look(page, link, patience) {
   const problems = [];
   page.on("pageerror", (error) => problems.push(String(error)));
   await page.goto(link);
@@ -21,7 +13,5 @@ try {
   const seen = { error: await text("error"), problems: problems.filter((p) => !refused.test(p)) };
   const frame = page.frames().find((each) => each.url().endsWith("frame.html"));
   seen.state = await frame.evaluate('document.querySelector("#shown > div").player.state()');
-  console.log(JSON.stringify(seen));
-} finally {
-  await browser.close();
+  return seen;
 }

@@ -1,28 +1,15 @@
-"""The player in Firefox, which Node drives by npm's puppeteer-core.
-
-Needs firefox-esr, node and npm, which fetches puppeteer-core once, into the cache of the user;
-without them the tests skip, in CI they fail.
-"""
+"""The player in Firefox: see tests/firefox.py."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
 from autograd.steps import Steps, steps
+from tests import firefox
 from tests.autograd.steps.player_page import made, neuron, saved
-from tests.chromium import missing
-
-PUPPETEER = "24.43.1"
-SECONDS = 300  # for a busy machine; a minute is more than enough otherwise
 
 
 @pytest.fixture(scope="module")
@@ -33,36 +20,9 @@ def shown() -> Steps:
 @pytest.fixture(scope="module")
 def seen(shown: Steps, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What firefox.mjs has seen on the page of a neuron."""
-    firefox = shutil.which("firefox-esr") or shutil.which("firefox")
-    if firefox is None:
-        missing("needs Firefox: apt-get install firefox-esr")
-    if not (shutil.which("node") and shutil.which("npm")):
-        missing("needs Node: apt-get install nodejs npm")
     page = tmp_path_factory.mktemp("firefox") / "page.html"
     page.write_text(saved(shown), encoding="utf-8")
-    script = Path(__file__).with_name("firefox.mjs")
-    command = ["node", str(script), str(puppeteer()), str(firefox), page.as_uri()]
-    printed = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
-    assert printed.returncode == 0, printed.stderr
-    found: dict[str, Any] = json.loads(printed.stdout)
-    return found
-
-
-def puppeteer() -> Path:
-    """The folder in which puppeteer-core is installed, whole: another worker may do so as well."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scalar-autograd"
-    folder = cache / f"puppeteer-core-{PUPPETEER}"
-    if not folder.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=cache, ignore_cleanup_errors=True) as made:
-            command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"]
-            command += ["--prefix", f"{made}/whole", f"puppeteer-core@{PUPPETEER}"]
-            ran = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
-            if ran.returncode:
-                missing(f"needs puppeteer-core: {ran.stderr.strip()[-300:]}")
-            with suppress(OSError):  # the other was faster
-                Path(made, "whole").rename(folder)
-    return folder
+    return firefox.seen(Path(__file__).with_name("firefox.mjs"), page.as_uri())
 
 
 def test_the_page_opens_on_the_finished_pass(seen: dict[str, Any], shown: Steps) -> None:
