@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from autograd.steps import Steps
-from tests.autograd.steps.player_page import MEDIA, TO_THE_START, VIEWPORT, Page
+from tests.autograd.steps.player_page import MEDIA, OPENED, VIEWPORT, Page
 from tests.chromium import chromium
 
 launched: list[tuple[ExitStack, Tabs]] = []  # one browser, while tests of this folder run
@@ -39,8 +39,9 @@ class Tabs:
 
     @cached_property
     def console(self) -> Any:
-        """An empty page to run code in."""
-        return self().context.new_page()
+        """An empty page to run code in. It opens in front of the others."""
+        Page.in_front = None
+        return self.browser.new_page()
 
 
 @pytest.fixture
@@ -92,12 +93,13 @@ def open_page(tabs: Tabs, tmp_path: Path) -> Iterator[Callable[..., Page]]:
         tab = tabs(**settings)
         if viewport != tab.viewport_size:
             tab.set_viewport_size(viewport)
+            Page.policies.pop(tab, None)  # a new page, as its window may take a while to follow
         pages.append(Page(tab, tmp_path))
         if media:
             pages[-1].emulate(**media)
         made = pages[-1].open(content, anew)
-        if at_start and settings.get("java_script_enabled", True):
-            made.tab.evaluate(TO_THE_START)
+        if settings.get("java_script_enabled", True):
+            made.tab.evaluate(OPENED, [viewport["width"], at_start])
         return made
 
     yield open_page

@@ -18,6 +18,7 @@ import pytest
 import nn
 from autograd import Primitive, Value, ops, where
 from autograd.steps import BackwardStep, Steps, steps
+from autograd.steps.player import SCRIPTS
 from autograd.text import number
 from tests.autograd.steps.player_page import (
     GRAPHS,
@@ -600,7 +601,7 @@ def test_beyond_an_error_numbers_are_unknown_until_the_leaf_comes_back(
     assert browsed.find(".leaves input[type=number]").first.input_value() == "0"
     for i in range(len(browsed.names)):  # those without a use have unknown gradients too
         browsed.node(i).dispatch_event("click")
-    browsed.node(0).click()
+    browsed.click(browsed.node(0))
     assert "?" in browsed.find(".chain").inner_text()
     fill(browsed, [0.5])
     assert browsed.state() == before
@@ -653,13 +654,13 @@ def test_what_is_to_come_looks_unlike_what_is_known(open_page: Callable[..., Pag
     ],
 )
 def test_an_error_is_told_in_the_words_of_python(
-    open_page: Callable[..., Page], build: Callable[[Value], Value], values: float, message: str
+    console: Any, build: Callable[[Value], Value], values: float, message: str
 ) -> None:
     shown = steps(build(Value(0.5, "x")))
-    browsed = open_page(shown)
-    leaf = [node.label for node in shown.nodes if movable(node)].index("x")
-    browsed.find(".leaves input[type=number]").nth(leaf).fill(str(values))
-    assert browsed.state()["problem"] == message
+    code = f"""([recorded, leaf, x]) => {{ {script(*SCRIPTS)}
+        return explained(new Pass(new Graph(recorded), new Map([[leaf, x]]))); }}"""
+    leaf = [node.label for node in shown.nodes].index("x")
+    assert console.evaluate(code, [shown.data(), leaf, values]) == message
     with pytest.raises((ValueError, ZeroDivisionError, OverflowError)) as caught:
         build(Value(values, "x")).backward()
     assert str(caught.value).replace(".0", "") == message
@@ -691,7 +692,7 @@ def test_a_node_shows_the_sum_over_its_uses_and_whole_paths(
     x = Value(3.0, "x")
     y = named("y", x * x)
     browsed = open_page(steps(named("L", y * 2 + x)))
-    browsed.node(0).click()
+    browsed.click(browsed.node(0))
     chain = browsed.find(".chain")
     assert chain.get_attribute("aria-label") == "Chain rule of x"
     assert "Its 3 uses: gradient × local derivative" in chain.inner_text()
@@ -712,15 +713,15 @@ def test_a_use_is_opened_in_turn_and_the_way_back_is_shown(open_page: Callable[.
     x = Value(3.0, "x")
     browsed = open_page(steps(named("L", named("h", x * 2).tanh())))
     chain = browsed.find(".chain")
-    browsed.node(0).click()
+    browsed.click(browsed.node(0))
     assert chain.locator("nav").is_hidden()
     for name, trail in [("h", "x ← h"), ("L", "x ← h ← L")]:
-        chain.locator(".use").click()
+        browsed.click(chain.locator(".use"))
         assert chain.locator("h3").inner_text() == f"Chain rule of {name}"
         assert texts(chain.locator("nav")) == [trail]
         assert browsed.find(".edge.lit").count() == (1 if name == "h" else 0)
     assert "The output itself" in chain.inner_text()
-    chain.locator("nav button", has_text="h").click()
+    browsed.click(chain.locator("nav button", has_text="h"))
     assert chain.locator("h3").inner_text() == "Chain rule of h"
     assert texts(chain.locator("nav")) == ["x ← h"]
     browsed.press("Escape")
@@ -730,7 +731,7 @@ def test_a_use_is_opened_in_turn_and_the_way_back_is_shown(open_page: Callable[.
 def test_the_uses_are_lit_and_what_is_pointed_at_alone(open_page: Callable[..., Page]) -> None:
     x = Value(3.0, "x")
     browsed = open_page(steps(named("L", named("y", x * x) * 2 + x)))
-    browsed.node(0).click()
+    browsed.click(browsed.node(0))
     assert browsed.find(".edge.lit").count() == 3
     assert browsed.find(".edge.unlit").count() == 3
     browsed.find(".use").last.hover()
@@ -773,7 +774,7 @@ def test_of_very_many_paths_none_is_written(open_page: Callable[..., Page]) -> N
     for _ in range(70):
         total = total + total
     browsed = open_page(steps(total))
-    browsed.node(0).click()
+    browsed.click(browsed.node(0))
     chain = browsed.find(".chain")
     assert chain.locator(".path").count() == 0
     half = number(2.0**69 * 1.0)
@@ -781,24 +782,26 @@ def test_of_very_many_paths_none_is_written(open_page: Callable[..., Page]) -> N
     assert texts(chain.locator(".sum .right"))[-1] == number(2.0**70)
 
 
-@pytest.mark.parametrize("width", [1024, 700, 390])
 def test_the_sum_stays_in_view_however_many_uses_there_are(
-    open_page: Callable[..., Page], width: int
+    open_page: Callable[..., Page],
 ) -> None:
     bias = Value(0.5, "bias")
     total = named("L", sum([(bias * k).tanh() for k in range(1, 41)], Value(0.0, "start")))
-    browsed = open_page(steps(total), viewport={"width": width, "height": 800})
+    browsed = open_page(steps(total), at_start=False)
     browsed.node(browsed.names.index("bias")).dispatch_event("click")
     assert texts(browsed.find(".sum .right"))[0] == "the sum over 40 uses"
-    browsed.find(".use").nth(25).scroll_into_view_if_needed()
-    seen = browsed.run(
-        """return ['h3', '.right:last-child'].map((part) => {
-            const box = root.querySelector(`.sum ${part}`).getBoundingClientRect();
-            const at = root.elementFromPoint(box.x + 5, box.y + box.height / 2);
-            return root.querySelector('.sum').contains(at);
-        });"""
-    )
-    assert seen == [True, True]
+    for width in (1024, 700, 390):
+        browsed.tab.set_viewport_size({"width": width, "height": 800})
+        browsed.run("root.querySelectorAll('.chain, .panel').forEach((e) => e.scrollTo(0, 0));")
+        browsed.find(".use").nth(25).scroll_into_view_if_needed()
+        seen = browsed.run(
+            """return ['h3', '.right:last-child'].map((part) => {
+                const box = root.querySelector(`.sum ${part}`).getBoundingClientRect();
+                const at = root.elementFromPoint(box.x + 5, box.y + box.height / 2);
+                return root.querySelector('.sum').contains(at);
+            });"""
+        )
+        assert seen == [True, True], width
 
 
 def mlp_loss() -> Value:
@@ -856,21 +859,16 @@ def shown_sums(browsed: Page) -> list[tuple[list[str], str]]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("which", "said"),
-    [
+def test_a_node_without_a_path_says_why(open_page: Callable[..., Page]) -> None:
+    condition, a = Value(1.0, "c"), Value(3.0, "a")
+    browsed = open_page(steps(named("L", where(condition, a, a * 2) * 1.5)))
+    for which, said in [
         ("2", "A plain number receives no gradient."),
         ("L", "The output itself: the gradient begins here, as 1."),
         ("c", "No derivative leads from L to c."),
-    ],
-)
-def test_a_node_without_a_path_says_why(
-    open_page: Callable[..., Page], which: str, said: str
-) -> None:
-    condition, a = Value(1.0, "c"), Value(3.0, "a")
-    browsed = open_page(steps(named("L", where(condition, a, a * 2) * 1.5)))
-    browsed.node(browsed.names.index(which)).click()
-    assert browsed.find(".chain .note").inner_text() == said
+    ]:
+        browsed.click(browsed.node(browsed.names.index(which)))
+        assert browsed.find(".chain .note").inner_text() == said
 
 
 def test_where_nothing_flows_the_panel_says_so(open_page: Callable[..., Page]) -> None:
@@ -1005,25 +1003,27 @@ def test_a_plain_page_follows_the_readers_preference(open_page: Callable[..., Pa
     browsed.soon(lambda: not is_dark(browsed))
 
 
-@pytest.mark.parametrize(
-    ("change", "dark"),
-    [
-        ("body.setAttribute('data-jp-theme-light', 'false')", True),
-        ("body.setAttribute('data-jp-theme-light', 'true')", False),
-        ("body.className = 'vscode-dark'", True),
-        ("body.className = 'vscode-high-contrast'", True),
-        ("body.className = 'vscode-light'", False),
-        ("body.className = 'vscode-high-contrast vscode-high-contrast-light'", False),
-        ("documentElement.setAttribute('theme', 'dark')", True),
-    ],
-)
+THEMES = [  # an attribute of the page, and whether it makes the player dark
+    *[("body", "data-jp-theme-light", "false", True)],
+    *[("body", "data-jp-theme-light", "true", False)],
+    *[("body", "class", "vscode-dark", True)],
+    *[("body", "class", "vscode-high-contrast", True)],
+    *[("body", "class", "vscode-light", False)],
+    *[("body", "class", "vscode-high-contrast vscode-high-contrast-light", False)],
+    *[("documentElement", "theme", "dark", True)],
+]
+
+
 def test_a_notebook_changes_the_theme_live_whatever_the_system_prefers(
-    open_page: Callable[..., Page], change: str, dark: bool
+    open_page: Callable[..., Page],
 ) -> None:
-    browsed = open_page(made("fan-out"), media={"color_scheme": "light" if dark else "dark"})
-    browsed.soon(lambda: is_dark(browsed) != dark)
-    browsed.tab.evaluate(f"document.{change}")
-    browsed.soon(lambda: is_dark(browsed) == dark)
+    browsed = open_page(made("fan-out"))
+    for element, attribute, value, dark in THEMES:
+        browsed.emulate(color_scheme="light" if dark else "dark")
+        browsed.soon(lambda dark=dark: is_dark(browsed) != dark)
+        browsed.tab.evaluate(f"document.{element}.setAttribute('{attribute}', '{value}')")
+        browsed.soon(lambda dark=dark: is_dark(browsed) == dark)
+        browsed.tab.evaluate(f"document.{element}.removeAttribute('{attribute}')")
 
 
 def test_with_reduced_motion_nothing_moves_and_playing_works(
@@ -1124,33 +1124,38 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("label", HOSTILE)
-def test_a_hostile_label_is_shown_and_does_nothing(
-    open_page: Callable[..., Page], label: str
-) -> None:
-    a, b = Value(1.5, label), Value(2.0, "b")
-    browsed = open_page(steps(named(label + "'", a * b + a)))
+def test_hostile_labels_are_shown_and_do_nothing(open_page: Callable[..., Page]) -> None:
+    """Each as the name of a leaf and of a sum, and all of them as the name of the output."""
+    leaves = [Value(1.5, label) for label in HOSTILE]
+    sums = [named(leaf.label + "'", leaf * 2.0 + leaf) for leaf in leaves]
+    shown = steps(named("".join(HOSTILE), sum(sums, Value(0.0))))
+    browsed = open_page(shown, anew=True)
     browsed.focus()
     browsed.press("End")
-    browsed.node(0).click()
     found = browsed.run(
-        """await new Promise((done) => setTimeout(done, 30));
+        """const titles = [];
+        for (const node of root.querySelectorAll('.stage .node.leaf')) {
+            node.dispatchEvent(new MouseEvent('click', { bubbles: true }));
+            titles.push(root.querySelector('.chain h3').innerText);
+        }
+        await new Promise((done) => setTimeout(done, 30));
         const strange = 'script, img, b, svg svg, i:not(.slope i)';
         return {
             hacked: 'hacked' in window,
             heads: [...root.querySelectorAll('.stage .node .head')].map((e) => e.textContent),
             leaves: root.querySelector('.leaves').innerText,
-            title: root.querySelector('.chain h3').innerText,
+            titles,
             strange: [document, root].flatMap((part) => [...part.querySelectorAll(strange)])
                 .filter((e) => e.getBoundingClientRect().width > 0)
                 .map((e) => e.outerHTML),
         };"""
     )
-    name = browsed.names[0]
     assert not found["hacked"]
-    assert name in found["heads"]
-    assert name in found["leaves"]
-    assert found["title"] == f"Chain rule of {name}"
+    for node in (*leaves, *sums, shown.output):
+        assert any(head.endswith(shown.names[node]) for head in found["heads"])
+    for name in (shown.names[leaf] for leaf in leaves):
+        assert name in found["leaves"]
+        assert f"Chain rule of {name}" in found["titles"]
     assert found["strange"] == []
 
 

@@ -31,7 +31,7 @@ def open_page(open_page: Callable[..., Page]) -> Callable[..., Page]:
 
 
 def press(browsed: Page, text: str) -> None:
-    browsed.find("button", has_text=re.compile(f"^{text}$")).click()
+    browsed.click(browsed.find("button", has_text=re.compile(f"^{text}$")))
 
 
 def said(browsed: Page) -> str:
@@ -43,7 +43,7 @@ def experiment(browsed: Page, title: str) -> Any:
     """The part of the page with this title, which is shown first."""
     toggle = browsed.find("button", has_text="Experiment")
     if toggle.get_attribute("aria-expanded") != "true":
-        toggle.click()
+        browsed.click(toggle)
     return browsed.find(f"[role=group][aria-label='{title}']")
 
 
@@ -60,7 +60,7 @@ def nudge(browsed: Page, leaf: str, h: str) -> list[str]:
     part = experiment(browsed, "Nudge a leaf")
     part.locator("select").select_option(label=leaf)
     part.locator("input").fill(h)
-    part.locator("button").click()
+    browsed.click(part.locator("button"))
     return [text.inner_text().replace("\n", "") for text in part.locator("p").all()]
 
 
@@ -147,7 +147,7 @@ def descend(browsed: Page, rate: float, times: int = 1) -> Any:
     part = experiment(browsed, "Gradient descent")
     part.locator("input").fill(str(rate))
     for _ in range(times):
-        part.locator("button").first.click()
+        browsed.click(part.locator("button").first)
     return part
 
 
@@ -788,8 +788,8 @@ def test_all_that_takes_the_focus_has_a_name(open_page: Callable[..., Page]) -> 
     assert browsed.run(experiment_open) == []
 
 
-@pytest.mark.parametrize("label", ["<img src=x onerror=alert(1)>", "</script>", "a & <b>b</b>"])
-def test_a_hostile_label_stays_text(open_page: Callable[..., Page], label: str) -> None:
+def test_a_hostile_label_stays_text(open_page: Callable[..., Page]) -> None:
+    label = "<img src=x onerror=f()></script> & <b>b"  # as long as one is shown
     v = Value(2.0, label)
     browsed = open_page(steps(named(label + "'", v * v)))
     nudge(browsed, label, "0.5")

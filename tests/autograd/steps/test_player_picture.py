@@ -84,7 +84,7 @@ def test_the_wheel_scrolls_the_page_and_zooms_with_ctrl(open_page: Callable[...,
 
 
 def test_the_background_is_dragged_to_pan(open_page: Callable[..., Page]) -> None:
-    browsed = open_page(made("neuron"))
+    browsed = open_page(made("neuron"), anew=True)
     before = view(browsed)
     box = browsed.find(".stage").bounding_box()
     mouse = browsed.tab.mouse
@@ -277,7 +277,7 @@ def outside(browsed: Page, *parts: str) -> list[str]:
 def test_present_mode_is_legible_from_afar_at_every_step(
     open_page: Callable[..., Page], refused: bool
 ) -> None:
-    browsed = open_page(made("a network"), {"width": 1024, "height": 768})
+    browsed = open_page(made("a network"), {"width": 1024, "height": 768}, anew=True)
     if refused:
         browsed.run("host.requestFullscreen = () => Promise.reject(new TypeError('refused'));")
     full = "return [document.fullscreenElement === host, host.hasAttribute('data-present')];"

@@ -44,10 +44,10 @@ def test_the_caption_names_what_is_in_view_and_can_be_done(open_page: OpenPage) 
     kinds, hint = browsed.find(".legend .kind"), browsed.find(".hint").first
     assert kinds.all_inner_texts() == ["number", "output", "closed module"]
     assert hint.inner_text() == f"{OPEN} {CHAIN}"
-    browsed.find(".crumb.all").click()
+    browsed.click(browsed.find(".crumb.all"))
     assert kinds.all_inner_texts() == ["parameter", "number", "operation", "output"]
     assert hint.inner_text() == f"{DRAG} {CHAIN}"
-    browsed.find(".controls .button", has_text="Predict").click()
+    browsed.click(browsed.find(".controls .button", has_text="Predict"))
     assert hint.inner_text() == DRAG  # there is no chain rule before all is predicted
 
 
@@ -90,10 +90,10 @@ def test_steps_are_taken_back_where_no_leaf_is_listed(open_page: OpenPage) -> No
     browsed = open_page(network(2), at_start=False)
     before = browsed.state()["data"]
     assert browsed.find(".leaves").is_hidden()
-    browsed.find(".controls .button", has_text="Experiment").click()
+    browsed.click(browsed.find(".controls .button", has_text="Experiment"))
     reset = browsed.find(".experiment .button", has_text="Reset")
     assert reset.get_attribute("aria-disabled") == "true"
-    browsed.find(".experiment .button", has_text="Take a step").click()
+    browsed.click(browsed.find(".experiment .button", has_text="Take a step"))
     assert browsed.state()["data"] != before
     reset.click()
     assert browsed.state()["data"] == before
@@ -147,7 +147,7 @@ def test_play_is_offered_where_there_is_a_step_to_show(open_page: OpenPage, pred
     play = browsed.find(".button.play, .button.pause")
     if predict:
         assert play.get_attribute("aria-disabled") == "false"
-        browsed.find(".controls .button", has_text="Predict").click()
+        browsed.click(browsed.find(".controls .button", has_text="Predict"))
     assert play.get_attribute("aria-disabled") == "true"
     browsed.focus()
     browsed.press(" ")
@@ -156,12 +156,12 @@ def test_play_is_offered_where_there_is_a_step_to_show(open_page: OpenPage, pred
 
 def test_weighed_edges_of_several_numbers_are_told_from_those_of_0(open_page: OpenPage) -> None:
     browsed = open_page(network(2), at_start=False)
-    browsed.find(".controls .button", has_text="Experiment").click()
-    browsed.find(".experiment .button", has_text="Edges by contribution").click()
+    browsed.click(browsed.find(".controls .button", has_text="Experiment"))
+    browsed.click(browsed.find(".experiment .button", has_text="Edges by contribution"))
     (legend,) = lines(browsed, ".experiment > .note:visible:has(.swatch)")
     assert legend.startswith("above 0 below 0 widest: ")
     assert legend.endswith(" in size An edge that carries several numbers stays thin.")
-    browsed.find(".crumb.all").click()
+    browsed.click(browsed.find(".crumb.all"))
     (legend,) = lines(browsed, ".experiment > .note:visible:has(.swatch)")
     assert legend.endswith(" in size")
 
@@ -172,7 +172,7 @@ def test_weighed_edges_of_several_numbers_are_told_from_those_of_0(open_page: Op
 def test_beyond_an_error_the_chain_rule_has_what_is_known(open_page: OpenPage) -> None:
     x = Value(0.5, "x")
     browsed = open_page(steps(x.log() * 2 + x))
-    browsed.node(0).click()
+    browsed.click(browsed.node(0))
     fill(browsed, [-1.0])
     direct, through_log = lines(browsed, ".chain .use .numbers")
     assert direct == "= 1 × 1 = 1"
