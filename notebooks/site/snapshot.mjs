@@ -19,4 +19,4 @@ for (const [name, text] of Object.entries(JSON.parse(readFileSync(packages, "utf
   pyodide.FS.writeFile(`${home}/${name}`, text);
 }
 pyodide.runPython("import site_run; site_run.warm_up()");
-writeFileSync(out, gzipSync(pyodide.makeMemorySnapshot(), { level: 9 }));
+writeFileSync(out, gzipSync(pyodide.makeMemorySnapshot()));
