@@ -50,3 +50,10 @@ def test_all_operations_of_the_engine_take_part():
     of_a_user = set(ops.TABLE) - {"exponent", "one_less", "log_of_base", "sech", "gaussian"}
     spelled = {"pow", "greater"}  # in square, cube, inverse and root; in where
     assert of_a_user - spelled - {"less"} <= set(programs.ENGINE), found
+
+
+def test_the_command_compares_as_many_numbers_as_are_asked_for():
+    found, wrong = compare.compared(500, seed=1)
+    compared = sum(n for what, n in found.items() if what not in compare.NO_NUMBERS)
+    assert 500 <= compared < 10_000
+    assert wrong == []
