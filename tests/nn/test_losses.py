@@ -557,6 +557,7 @@ def test_bad_examples_and_classes_are_value_errors(loss, predicted, target, mess
     [
         ([0.5, 0.5], 1.0),
         ([0.5, 0.5], np.array(0.5)),
+        ([0.5, 0.5], np.array(math.nan)),
         ([0.5, 0.5], None),
         ([0.5, 0.5], "01"),
         ([0.5, 0.5], [None, 1]),
