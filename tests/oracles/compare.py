@@ -41,6 +41,11 @@ NO_NUMBERS = [("program", "raised")]
 NO_NUMBERS += [("replays", "by the program"), ("replays", "left to the eager call")]
 
 
+def numbers_in(found: Found) -> int:
+    """How many numbers were compared."""
+    return sum(count for what, count in found.items() if what not in NO_NUMBERS)
+
+
 def ways(
     make: Callable[[], Callable[..., Any]], calls: Sequence[Sequence[float]], found: Found
 ) -> list[list[float]]:
@@ -249,8 +254,7 @@ def compared(numbers: int, seed: int) -> tuple[Found, list[str]]:
         while done < numbers:
             for kind in KINDS:
                 wrong += kind(draw, found)
-            compared = {what: n for what, n in found.items() if what not in NO_NUMBERS}
-            before, done = done, sum(compared.values())
+            before, done = done, numbers_in(found)
             bar.update(done - before)
     return found, wrong
 

@@ -396,9 +396,10 @@ def test_the_chain_rule_of_a_node_lights_the_edges_between_boxes(open_page: Open
 
 
 def test_nothing_is_cut_off(open_page: OpenPage) -> None:
-    page = open_page(batch(), at_start=False)
-    for width, height in [(390, 844), (1024, 768), (1440, 900)]:
-        page.tab.set_viewport_size({"width": width, "height": height})
+    phone, *others = [{"width": w, "height": h} for w, h in [(390, 844), (1024, 768), (1440, 900)]]
+    page = open_page(batch(), viewport=phone, at_start=False)
+    for size in (phone, *others):
+        page.tab.set_viewport_size(size)
         fits, places = page.run(
             """const parts = root.querySelectorAll('.crumb, .step .rows .value, .step .button');
             return [document.documentElement.scrollWidth <= innerWidth,
@@ -408,4 +409,4 @@ def test_nothing_is_cut_off(open_page: OpenPage) -> None:
         assert len(places) > 4
         for place in places:
             assert place["left"] >= 0
-            assert place["right"] <= width
+            assert place["right"] <= size["width"]
