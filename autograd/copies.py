@@ -103,6 +103,11 @@ def state_of(value: Value, base: type[Value]) -> tuple[Any, ...]:
     return known, ancestors, *kept, added
 
 
+def blank(kind: type[Value]) -> Value:
+    """A Value without its state, which `restore` gives it."""
+    return kind.__new__(kind)
+
+
 def restore(value: Value, state: tuple[Any, ...]) -> float:
     """Make a new Value what another was; its number of making, which it keeps, is returned."""
     _, _, value._primitive, value._context, left, right, *numbers, added = state

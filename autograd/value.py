@@ -275,6 +275,11 @@ class Value:
         label = f", label={self.label!r}" if self.label else ""
         return for_stream(f"Value(data={self.data}, grad={self.grad}{label})")
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if type(self) is Value:  # not Python's way: it fails if a jit links the leaf meanwhile
+            return copies.blank, (Value,), self.__getstate__()
+        return super().__reduce_ex__(protocol)
+
     def __getstate__(self) -> Any:
         return copies.state_of(self, Value)
 

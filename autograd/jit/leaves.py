@@ -11,9 +11,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd import sums
-from autograd.clock import clock
-from autograd.context import Context
+from autograd import copies, sums
 from autograd.messages import no_gradient
 from autograd.value import Value
 
@@ -75,8 +73,8 @@ class Linked(Value):
 
     _data, _grad = data, grad
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _unlinked, (self.data, self.grad, self._context, self._made)
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return copies.blank, (Value,), copies.state_of(self, Linked)
 
 
 sums.CLASSES.add(Linked)
@@ -84,13 +82,6 @@ sums.CLASSES.add(Linked)
 # The descriptors of the classes themselves, in whose place capture.py may put others.
 OWN = {(kind, name): vars(kind)[name] for kind in (Value, Linked) for name in ("data", "grad")}
 _DATA, _GRAD = [OWN[Value, name].__get__ for name in ("data", "grad")]
-
-
-def _unlinked(data: float, grad: float, context: Context, made: float) -> Value:
-    value = Value(data)
-    value.grad, value._context, value._made = grad, context, made
-    clock.pass_by(made)
-    return value
 
 
 def link(leaves: Sequence[Value]) -> None:

@@ -22,9 +22,11 @@ import numpy as np
 import pytest
 from side_by_side import BACKENDS, HOW, looked_at, photographed, same, same_or_refused, values_of
 
+import autograd.copies
 import nn
 from autograd import Primitive, Value, grad, no_grad
 from autograd.jit import TraceError, jit
+from autograd.jit.leaves import Linked, link
 from nn.matrix import total
 
 Between = Callable[[Any], None]
@@ -531,6 +533,27 @@ def test_a_replayed_leaf_is_copied_and_pickled_as_a_leaf_of_its_own() -> None:
     graph = copy.deepcopy(leaf * leaf)
     graph.backward()
     assert (leaf.grad, graph.parents[0].grad) == (1.0, 1.0 + 3.0)
+
+
+def test_a_leaf_that_is_linked_while_it_is_pickled_or_copied(monkeypatch: Any) -> None:
+    state_of = autograd.copies.state_of
+
+    def state_of_a_linked_leaf(value: Value, base: type[Value]) -> Any:
+        link([value])  # as the end of a recording in another thread does
+        return state_of(value, base)
+
+    monkeypatch.setattr(autograd.copies, "state_of", state_of_a_linked_leaf)
+    for cloned in (copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))):
+        leaf = Value(1.5, "leaf")
+        leaf.grad = 1.0
+        clone = cloned(leaf)
+        assert type(leaf) is Linked
+        assert type(clone) is Value
+        assert (clone.data, clone.grad, clone.label) == (1.5, 1.0, "leaf")
+
+
+def test_the_pickle_of_a_replayed_leaf_needs_no_numpy() -> None:
+    assert b"jit" not in pickle.dumps(replayed_leaf())
 
 
 def test_a_trained_model_is_copied_and_pickled_and_its_copy_trains_on() -> None:
