@@ -1,4 +1,8 @@
-"""How do tests and measurements get a browser? Chromium, through the Python package playwright."""
+"""How do tests and measurements get a browser? Chromium, through the Python package playwright.
+
+Chromium's headless shell is the same engine without the windows of a browser, which take a quarter
+of the time of a test; Chromium itself serves where there is none.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ FLAGS = [
     *["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
     *["--disable-background-networking", "--disable-component-update", "--disable-sync"],
 ]
+BROWSERS = ["chromium-headless-shell", "chromium", "chromium-browser"]
 
 
 def missing(what: str) -> None:
@@ -28,7 +33,7 @@ def chromium() -> Iterator[Any]:
         from playwright.sync_api import sync_playwright
     except ImportError:
         missing("needs playwright: pip install playwright")
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
         missing("needs Chromium: apt-get install chromium")
     with sync_playwright() as playwright:
