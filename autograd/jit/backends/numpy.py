@@ -84,8 +84,8 @@ def run_in_python(group: Group, memory: Floats) -> None:
     forward = group.primitive.forward
     end = group.start + len(group.nodes)
     try:
-        numbers = [forward(*operands) for operands in memory[group.operands].tolist()]
-        if not all(isinstance(number, Real) for number in numbers):
+        numbers = list(map(forward, *memory[group.operands.T].tolist()))
+        if not all(issubclass(kind, Real) for kind in set(map(type, numbers))):
             raise TypeError
         memory[group.start : end] = numbers
     except Exception:  # whatever it is, the eager call will raise it
