@@ -49,8 +49,9 @@ def values_of(thing: Any) -> Iterator[Value]:
     elif isinstance(thing, nn.Matrix):
         yield from values_of(thing.rows)
     elif isinstance(thing, list | tuple):
-        for part in thing:
-            yield from values_of(part)
+        if not {float, int}.issuperset(map(type, thing)):
+            for part in thing:
+                yield from values_of(part)
     elif isinstance(thing, np.ndarray) and thing.dtype == object:
         yield from values_of(thing.ravel().tolist())
 
@@ -71,7 +72,8 @@ def looked_at(thing: Any) -> Any:
     if isinstance(thing, nn.Matrix):
         return ["Matrix", *looked_at(thing.rows)]
     if isinstance(thing, list | tuple):
-        return [type(thing).__name__, *[looked_at(part) for part in thing]]
+        look = repr if {float}.issuperset(map(type, thing)) else looked_at
+        return [type(thing).__name__, *map(look, thing)]
     if isinstance(thing, np.ndarray):
         return ["array", thing.shape, looked_at(thing.ravel().tolist())]
     return shown(thing)
