@@ -525,12 +525,12 @@ def test_a_schedule_through_the_learning_rate(schedule: Callable[[int], float]) 
 # --- the tasks of the main program, many steps ----------------------------------------------------
 
 
-def test_200_steps_of_moons() -> None:
-    """2-8-8-1, hinge and L2, full batch, Adam: the step of the benchmarks, smaller."""
+def test_100_steps_of_moons() -> None:
+    """2-6-6-1, hinge and L2, full batch, Adam: the step of the benchmarks, smaller."""
 
     def make() -> tuple[Callable[..., Any], Any]:
         model = nn.MLP(2, [6, 6, 1])
-        rule = nn.Adam(model, lr=0.02)
+        rule = nn.Adam(model, lr=0.05)
 
         def step(xs: Any, ys: Any) -> Any:
             scores = [model(x) for x in xs]
@@ -544,7 +544,7 @@ def test_200_steps_of_moons() -> None:
         return step, [model, rule]
 
     points = data.moons(12, 0.1, random.Random(0))
-    ends = same(make, *[(points.inputs, points.targets)] * 200, replayed=True, rounds=1)
+    ends = same(make, *[(points.inputs, points.targets)] * 100, replayed=True, rounds=1)
     first, last = float(ends[1][0][0][1]), float(ends[-1][0][0][1])
     assert last < 0.2 * first
 
