@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import Protocol
 
 from autograd.extras import to_install
-from autograd.jit.backends.numpy import NumpyCode
+from autograd.jit.backends.numpy import NumpyCode, in_arrays
 from autograd.jit.leaves import Floats
 from autograd.jit.schedule import Plan
 
@@ -50,13 +50,14 @@ def backend_named(name: str | None) -> str | None:
 def replays_until_compiled(plan: Plan) -> int:
     """After how many replays on NumPy a plan is compiled, if it is to be compiled later.
 
-    A replay on NumPy takes longer by about 6 us a group and 4 ns an operand. Compiling takes 0.35 s
-    and as long as 10 such replays. So a program is compiled when it has lost as much time as
-    compiling takes: whenever its last replay is, that costs at most twice as much as knowing it
-    beforehand. Measured: 320 replays of the moons step of the benchmarks, 160 of the digits step,
-    90 of a step of the small GPT, 1,600 of four examples through a 2-8-1 network.
+    A replay on NumPy takes longer by about 6 us a group and 4 ns an operand, 100 ns where it goes
+    number by number. Compiling takes 0.35 s and as long as 10 such replays. So a program is
+    compiled when it has lost as much time as compiling takes: whenever its last replay is, that
+    costs at most twice as much as knowing it beforehand. Measured: 320 replays of the moons step of
+    the benchmarks, 160 of the digits step, 120 of a step of the small GPT, 1,600 of four examples
+    through a 2-8-1 network.
     """
-    operands = sum(group.operands.size for group in plan.groups)
+    operands = sum(g.operands.size * (1 if in_arrays(g) else 25) for g in plan.groups)
     return 10 + round(0.35 / (6e-6 * (1 + len(plan.groups)) + 4e-9 * operands))
 
 

@@ -44,6 +44,11 @@ VECTORISED: dict[Primitive, Callable[..., Any]] = {
 }
 
 
+def in_arrays(group: Group) -> bool:
+    """Whether a group takes array operations, not one call of Python for each number."""
+    return group.primitive is SUM or group.primitive in VECTORISED
+
+
 class NumpyCode:
     """A plan, the memory for its numbers, and `run`. See `backends.Code`."""
 
