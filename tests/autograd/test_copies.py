@@ -125,8 +125,9 @@ def test_the_states_of_a_recurrence_are_each_pickled_once() -> None:
 def test_a_recurrence_of_twenty_thousand_steps() -> None:
     w, x = Value(0.9), Value(0.1)
     output = recurrence(20_000, w, x)[-1]
+    expected = described(output)
     for clone in (CLONES["pickle 4"], copy.deepcopy):
-        assert described(clone(output)) == described(output)
+        assert described(clone(output)) == expected
 
 
 def test_two_hundred_losses_of_a_network_and_their_sum() -> None:
