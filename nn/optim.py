@@ -26,7 +26,7 @@ from nn.columns import (
     update_all,
 )
 from nn.files import as_number
-from nn.matrix import as_values, is_plain
+from nn.matrix import is_plain
 from nn.module import Module, Parameters, gathered
 from nn.settings import (
     Number,
@@ -108,7 +108,8 @@ class Optimizer(hooks.Watched):
         self._lr = lr
         self.differentiable = differentiable
         self.time = Value(0.0, "time")  # steps taken, one for all parameters
-        self._state = {name: [Value(0.0) for _ in self.parameters] for name in self.moments}
+        # In tuples, which a jitted function need not compare before each replay.
+        self._state = {name: tuple([Value(0.0) for _ in self.parameters]) for name in self.moments}
         self._shared: Any = None
         self._in_columns = True  # until the rule turns out to be more than arithmetic
         self._reads: frozenset[str] | None = None  # the attributes that `update` reads
@@ -156,7 +157,7 @@ class Optimizer(hooks.Watched):
         if gradients is not None and len(gradients) != len(self.parameters):
             raise ValueError(f"{len(self.parameters)} parameters, but {len(gradients)} gradients")
         # Plain settings are constants of a recording.
-        hooks.fixed(lambda: [x for _, x in settings_of(self) if is_plain(x)])
+        hooks.fixed(lambda: [x for _, x in settings_of(self) if type(x) is float or is_plain(x)])
         if gradients is None:
             require_gradients(self.parameters)
         self._warn_if_no_gradient(gradients)
@@ -169,7 +170,7 @@ class Optimizer(hooks.Watched):
             for i, new in enumerate(updated):
                 ownership.adopt(new)
                 self.parameters[i] = new  # and in the model
-            self._state = {name: list(values) for name, values in moments.items()}
+            self._state = {name: tuple(values) for name, values in moments.items()}
             return
         self.time.assign(time)
         _put(self.parameters, updated)
@@ -321,7 +322,7 @@ class Optimizer(hooks.Watched):
             setattr(self, name, content)
         if self.differentiable:  # the present Values may be part of a graph: do not assign to them
             self.time = Value(time, "time")
-            self._state = {name: as_values(numbers) for name, numbers in loaded.items()}
+            self._state = {name: tuple(map(Value, numbers)) for name, numbers in loaded.items()}
             return
         self.time.assign(time)
         for name, numbers in loaded.items():

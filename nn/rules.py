@@ -129,7 +129,7 @@ class Adagrad(Optimizer):
         self.initial_accumulator = initial_accumulator
         self.check()
         super().__init__(parameters, lr, differentiable)
-        self._state["square"] = [Value(initial_accumulator) for _ in self.parameters]
+        self._state["square"] = tuple([Value(initial_accumulator) for _ in self.parameters])
 
     def check(self) -> None:
         """See the class."""

@@ -74,6 +74,7 @@ class Watch:
         self._everything = everything
         # (reader, place, name, content): what a reader gave for a place. It reads one name, or all.
         self._notes: dict[tuple[int, Any], tuple[Callable[[Any], Any], Any, str, Any]] = {}
+        self._met_again: set[int] = set()  # the ids of what is in more than one place
         self._room = _ROOM
         self._waiting: deque[tuple[Any, Any]] = deque()
         self._wait_for(*things)
@@ -85,18 +86,12 @@ class Watch:
             if key not in seen:
                 seen[key] = thing, owner
                 self._look_at(thing, owner)
+            else:
+                self._met_again.add(id(thing))
         del self._waiting
         if everything:  # at once, as there may be thousands
             name = "the label of a Value"
             self._notes[0, name] = _labels, self.values, name, _labels(self.values)
-        # Sorted for the quick comparison.
-        notes = list(self._notes.values())
-        self._lists = [place for _, place, _, _ in notes if type(place) is list]
-        self._copies = [place.copy() for place in self._lists]
-        named = [note for note in notes if note[2]]
-        others = [note for note in notes if not note[2] and type(note[1]) is not list]
-        self._named = list(zip(*named, strict=True)) or [()] * 4
-        self._others = list(zip(*others, strict=True)) or [()] * 4
 
     def holds(self) -> bool:
         """Whether nothing has changed: compared in C, before each replay, so roughly.
@@ -106,12 +101,50 @@ class Watch:
         (get, places, _, contents), (reads, containers, _, entries) = self._named, self._others
         try:
             return (
-                all(map(is_, map(call, get, places), contents))
-                and self._lists == self._copies
+                self._places == self._copies
+                and all(map(is_, map(call, get, places), contents))
                 and tuple(map(call, reads, containers)) == entries
             )
         except Exception:  # of a name that is gone, or of arrays, whose comparison is no bool
             return False
+
+    def _copy(self) -> None:
+        """Copy for `holds` what it compares as a whole: lists, and the attributes of models.
+
+        A list that only one of these holds is compared as part of it. An attribute that may be
+        equal to another object, as 1 is to 1.0, is compared by identity besides.
+        """
+        lists = [place for _, place, _, _ in self._notes.values() if type(place) is list]
+        copies = {id(place): place.copy() for place in lists}
+        inside: set[int] = set()
+
+        def copied(part: Any) -> Any:
+            if id(part) in self._met_again or id(part) not in copies:
+                return part
+            inside.add(id(part))
+            return copies[id(part)]
+
+        for copy in copies.values():
+            copy[:] = map(copied, copy)
+        spaces = [vars(model) for model in self.models]
+        self._copies: list[Any] = [{k: copied(part) for k, part in s.items()} for s in spaces]
+        alone = [place for place in lists if id(place) not in inside]
+        self._places = [*spaces, *alone]
+        self._copies += [copies[id(place)] for place in alone]
+        homes = set(map(id, spaces))
+        named, others = list[Any](), list[Any]()
+        for reader, place, name, content in self._notes.values():
+            equal: Any = type(content).__eq__
+            if not name and type(place) is dict:
+                others.append((tuple, place.items(), name, tuple(place.items())))
+            elif not name and type(place) is not list:
+                others.append((reader, place, name, content))
+            elif name and (
+                id(place) not in homes or (equal is not object.__eq__ and id(content) not in inside)
+            ):
+                named.append((reader, place, name, content))
+        self._named = list(zip(*named, strict=True)) or [()] * 4
+        self._others = list(zip(*others, strict=True)) or [()] * 4
 
     def changed(self, known: Iterable[Any] = ()) -> str | None:
         """What is not as it was, other than `known` things; None if everything is."""
@@ -121,6 +154,7 @@ class Watch:
             if id(place) not in others and not same(now, content):
                 self.has_lost = bool(name) and type(content) not in PLAIN | {FunctionType}
                 return _what(place, name, now, content)
+        self._copy()
         return None
 
     def put_back(self) -> None:
@@ -169,9 +203,11 @@ class Watch:
         elif not issubclass(kind, ModuleType | type):
             if issubclass(kind, hooks.Watched):
                 self.models.append(thing)
-                for name in [name for name in vars(thing) if name[0] != "_"]:
-                    self._note(vars(thing), name)
-                self._wait_for(*vars(thing).values())
+                for name, content in list(vars(thing).items()):
+                    if name[0] == "_":
+                        self._wait_for(content)
+                    else:
+                        self._note(vars(thing), name)
             self._waiting.append((getattr_static(kind, "__call__", None), thing))
 
     def _wait_for(self, *things: Any) -> None:

@@ -625,3 +625,55 @@ def test_an_array_with_a_nan_is_as_it_was() -> None:
     array[0] = 3.0
     assert [run(1.0).data for _ in range(4)] == [6.0] * 4
     assert len(run.programs) == 2
+
+
+def test_an_equal_list_in_place_of_another_is_followed_from_then_on() -> None:
+    """Also where the list that was replaced is still used by another name."""
+    neuron = nn.Neuron(1, "tanh")
+    inner = [[Value(2.0)], [Value(3.0)]]
+    neuron.table, kept = inner, inner[0]
+
+    def product(x: float) -> Any:
+        return neuron([x]) * sum(row[0] for row in neuron.table) * kept[0]
+
+    run = jit(product)
+    for change in (
+        lambda: None,
+        lambda: setattr(neuron, "table", [list(row) for row in neuron.table]),
+        lambda: neuron.table[1].__setitem__(0, Value(5.0)),
+        lambda: kept.__setitem__(0, Value(7.0)),
+        lambda: setattr(neuron, "w", list(neuron.w)),
+        lambda: neuron.w.__setitem__(0, Value(0.5)),
+    ):
+        change()
+        for x in (1.5, -0.5, 2.0, 1.0):
+            assert run(x).data == product(x).data
+
+
+def test_equal_settings_of_different_types_are_told_apart() -> None:
+    rule = nn.Adam([Value(1.0)])
+    model = nn.MLP(1, [1])
+    followed(
+        lambda x: LEAF * x * model.gain, lambda n: setattr(model, "gain", n), [1.0, 1, True, -0.0]
+    )
+    run = jit(lambda x: LEAF * x * rule.weight_decay)
+    for number in (0.0, -0.0, 0, False):
+        rule.weight_decay = number
+        for x in (1.0, 2.0, 3.0):
+            assert str(run(x).data) == str((LEAF * x * rule.weight_decay).data)
+
+
+def test_a_private_attribute_that_changes_is_looked_at_once() -> None:
+    """What an eager call of a model leaves in it costs the next replay more, and no other."""
+    model = nn.MLP(2, [3, 1], "tanh")
+    run = jit(lambda x: model(x))
+    for _ in range(4):
+        run([1.0, 2.0])
+    (program,) = run.programs
+    assert program.watch.holds()
+    kept = model([1.0, 2.0])
+    vars(model)["_anything"] = kept
+    assert not program.watch.holds()
+    run([1.0, 2.0])
+    assert program.watch.holds()
+    assert [program.replays for program in run.programs] == [3]
