@@ -42,7 +42,7 @@ class Hooks:
             noted.append((key, number))
         return number
 
-    def fixed(self, read: Callable[[], Any]) -> Any:
+    def fixed(self, read: Callable[[], Any], of: object) -> Any:
         """See `fixed`."""
         return read()
 
@@ -94,12 +94,16 @@ def varying(
     return _hooks().varying(read, key, stream)
 
 
-def fixed(read: Callable[[], T]) -> T:
+def fixed(read: Callable[[], T], of: object = None) -> T:
     """What `read` returns; when that has changed, the function is re-recorded.
 
     For what determines the operations: whether a module is in training mode, a momentum.
+
+    Args:
+        of: an object whose attributes, and nothing else, `read` reads. Where a program compares
+            them anyway, as those of a Watched object, `read` is only called if they have changed.
     """
-    return cast(T, _hooks().fixed(read))
+    return cast(T, _hooks().fixed(read, of))
 
 
 def mapped(primitive: Primitive, *operands: Numbers) -> Sequence[Any]:

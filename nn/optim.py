@@ -157,7 +157,7 @@ class Optimizer(hooks.Watched):
         if gradients is not None and len(gradients) != len(self.parameters):
             raise ValueError(f"{len(self.parameters)} parameters, but {len(gradients)} gradients")
         # Plain settings are constants of a recording.
-        hooks.fixed(lambda: [x for _, x in settings_of(self) if type(x) is float or is_plain(x)])
+        hooks.fixed(lambda: [x for _, x in settings_of(self) if is_plain(x)], of=self)
         if gradients is None:
             require_gradients(self.parameters)
         self._warn_if_no_gradient(gradients)

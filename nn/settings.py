@@ -24,9 +24,7 @@ _NO_SETTINGS = frozenset(["differentiable", "moments", "parameters", "time"])
 def settings_of(optimizer: object) -> Iterator[tuple[str, Any]]:
     """(name, content) of each setting but the learning rate: public attributes with numbers."""
     for name, content in vars(optimizer).items():
-        if name[0] == "_" or name in _NO_SETTINGS:
-            continue
-        if content.__class__ in _USUAL or _is_setting(content):
+        if name[0] != "_" and name not in _NO_SETTINGS and _is_setting(content):
             yield name, content
 
 
@@ -35,9 +33,7 @@ def _is_setting(content: Any) -> bool:
         return True
     if isinstance(content, tuple | list):
         # An empty list is no setting, but perhaps a log that is still empty.
-        if not content:
-            return isinstance(content, tuple)
-        return _USUAL.issuperset(map(type, content)) or all(map(_is_setting, content))
+        return (bool(content) or isinstance(content, tuple)) and all(map(_is_setting, content))
     return as_operand(content) is not None
 
 

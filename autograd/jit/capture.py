@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from autograd.context import current
-from autograd.jit.leaves import OWN, Linked
+from autograd.jit.leaves import OWN, Linked, Store
 from autograd.jit.recorded import plain
 from autograd.locks import Lock
 from autograd.value import Value
@@ -43,15 +43,15 @@ def numbers_of(values: Iterable[Value]) -> list[tuple[Value, float, float]]:
     return [(value, value._data, value._grad) for value in values]
 
 
-def undoing(values: Iterable[Value]) -> list[Callable[[], None]]:
-    """What gives Values the numbers and gradients that they have now, linked ones by the array."""
-    plain, stores = [], set()
+def undoing(values: Iterable[Value], stores: Iterable[Store] = ()) -> list[Callable[[], None]]:
+    """What gives Values, and all leaves of stores, the numbers and gradients that they have now."""
+    linked, plain = set(stores), []
     for value in values:
         if isinstance(value, Linked):
-            stores.add(value._right.store)
+            linked.add(value._right.store)
         else:
             plain.append(value)
-    arrays = [numbers for store in stores for numbers in (store.data, store.grad)]
+    arrays = [numbers for store in linked for numbers in (store.data, store.grad)]
     copies = [partial(operator.setitem, numbers, slice(None), numbers.copy()) for numbers in arrays]
     return [*copies, *writers(numbers_of(plain))]
 

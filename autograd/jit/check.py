@@ -13,13 +13,11 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from autograd import hooks
 from autograd.clock import clock
 from autograd.jit.program import UNSURE, Program
 from autograd.jit.refusal import TraceError
-from autograd.jit.results import Output, Passed, as_replayed, laid_out, structure_of_plain
+from autograd.jit.results import Output, as_replayed, laid_out, structure_of_plain
 from autograd.text import shown
 from autograd.value import Value
 
@@ -59,18 +57,20 @@ def checked(
     finally:
         hooks.draws.set(others)
     draws = _numbers_drawn(drawn)
-    out = program.run((draws + [0.0] * program.draws)[: program.draws])
+    wanted = len(program.draws)
+    out = program.run((draws + [0.0] * wanted)[:wanted])
+    answer = as_replayed(returned, since)
     if out is UNSURE:  # a replay would be an eager call
-        return as_replayed(returned, since), None
-    difference = next(_differences(program, out, returned, passed, before), None)
-    if len(draws) != program.draws:
-        difference = f"it draws {len(draws)} numbers, and {program.draws} in the replay"
+        return answer, None
+    difference = next(_differences(program, out, answer, passed, before), None)
+    if len(draws) != wanted:
+        difference = f"it draws {len(draws)} numbers, and {wanted} in the replay"
     program.replays += 1
     if is_disturbed():
         difference = None
     elif difference is None:
         program.checks += 1
-    return as_replayed(returned, since), difference
+    return answer, difference
 
 
 def _numbers_drawn(drawn: list[tuple[Any, Any]]) -> list[float]:
@@ -92,14 +92,12 @@ def _differences(
 ) -> Iterator[str]:
     """What is not equal, in words."""
     ports = program.ports
-    now = ports.now(passed)
-    replayed = out[: ports.first_result]
-    same = (replayed.view(np.int64) == now.view(np.int64)) | (np.isnan(replayed) & np.isnan(now))
-    for place in np.flatnonzero(~same).tolist():
-        holder, kind = ports.targets[place]
-        yield _unlike(
-            f"{_name_of(program, holder)}.{kind}", float(now[place]), float(replayed[place])
-        )
+    for (holder, kind), replayed in zip(ports.targets, out.tolist(), strict=False):
+        of_passed = isinstance(holder, int)
+        found = getattr(passed[holder] if of_passed else holder, kind)
+        found = found if of_passed else found[holder.index]
+        if not _equal(found, replayed):
+            yield _unlike(f"{_name_of(program, holder)}.{kind}", found, replayed)
     written = {(id(holder), kind) for holder, kind in ports.targets}
     for value, *numbers in before:
         for kind, number in zip(("data", "grad"), numbers, strict=True):
@@ -116,35 +114,31 @@ def _unlike(what: str, found: Any, replayed: Any) -> str:
 def _differing_results(
     program: Program, computed: list[float], returned: Any, passed: Sequence[Value]
 ) -> Iterator[str]:
-    expected = program.returned
+    expected = laid_out(program.returned.rebuilt(computed, passed))
     try:
         structure, numbers, values = laid_out(returned)
         numbers = [float(n) if isinstance(n, float) else n for n in numbers]  # also np.float64
         structure = structure_of_plain(structure, numbers, values)
     except (TraceError, OverflowError):
         structure = None
-    if structure != expected.structure:
+    if structure != expected[0]:
         yield "what it returns has another structure, or other texts, in the replay"
         return
-    rest = iter(computed)
-    for i, (number, part) in enumerate(zip(numbers, expected.numbers, strict=True)):
-        replayed: Any = float(part) if isinstance(part, float) else part
-        if isinstance(part, Output):
-            replayed = int(next(rest)) if part.whole else next(rest)
+    for i, (number, replayed) in enumerate(zip(numbers, expected[1], strict=True)):
         if isinstance(number, int) != isinstance(replayed, int) or not _equal(number, replayed):
             yield _unlike(f"the {_ordinal(i)} number", number, replayed)
-    for i, (value, result) in enumerate(zip(values, expected.values, strict=True)):
+    for i, (value, other) in enumerate(zip(values, expected[2], strict=True)):
         what = f"the {_ordinal(i)} result"
-        if not isinstance(result, Output):
-            if value is not (passed[result.position] if isinstance(result, Passed) else result):
+        if not isinstance(program.returned.values[i], Output):
+            if value is not other:
                 yield f"{what} is another Value in the replay"
             continue
-        for name, found in ((what, value.data), (f"the gradient of {what}", value.grad)):
-            replayed = next(rest)
-            if not _equal(found, replayed):
-                yield _unlike(name, found, replayed)
-        if value.label != result.label:
-            yield _unlike(f"the label of {what}", value.label, result.label)
+        if not _equal(value.data, other.data):
+            yield _unlike(what, value.data, other.data)
+        if not _equal(value.grad, other.grad):
+            yield _unlike(f"the gradient of {what}", value.grad, other.grad)
+        if value.label != other.label:
+            yield _unlike(f"the label of {what}", value.label, other.label)
 
 
 def _equal(a: Any, b: Any) -> bool:

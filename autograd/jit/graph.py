@@ -31,6 +31,8 @@ def _sum_of_products(*factors: float) -> float:
 # a b + c d + ..., added from the left, of any number of terms: its operands are a, b, c, d, ...
 # A term that is no product has the node ONE as its second factor.
 SUM = Primitive("sum", _sum_of_products, 1.0, total=True)
+# A number that is taken out of a program's memory. One that is not finite asks for a closer look.
+OUTPUT = Primitive("output", lambda x: x, 1.0)
 ONE = 0  # the node of the constant 1.0
 
 

@@ -81,11 +81,8 @@ class Jitted(Generic[P, R]):
         functools.update_wrapper(self, function)
         self.__name__ = getattr(function, "__name__", type(function).__name__)
         inner = inspect.unwrap(function)
-        if (
-            inspect.isgeneratorfunction(inner)
-            or inspect.iscoroutinefunction(inner)
-            or inspect.isasyncgenfunction(inner)
-        ):
+        kinds = inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction
+        if any(is_kind(inner) for is_kind in kinds):
             raise TypeError(f"{self.__name__} does not return at once: jit takes plain functions")
         self.function = function
         self.backend = backend_named(backend)
@@ -184,7 +181,8 @@ class Jitted(Generic[P, R]):
         # What uses an object that has been replaced would only keep it alive.
         programs[:] = [program for program in programs if not program.watch.has_lost]
         key = call.structure, current.get().interpreter
-        if not programs and key not in self._called:
+        is_first = not programs and key not in self._called
+        if is_first:
             self._first_calls += 1
             if len(self._called) >= 1_000:
                 self._called.clear()
@@ -195,8 +193,7 @@ class Jitted(Generic[P, R]):
                     " before: pass arrays of one shape; a function or a method made anew in"
                     " each call is another one each time"
                 )
-            return self._eager(call, Watch(self._things(call)).values)
-        if self._recordings >= _TOO_MANY:
+        if is_first or self._recordings >= _TOO_MANY:
             return self._eager(call, Watch(self._things(call)).values)
         if self._recordings == _TOO_MANY - 1:
             why = (
@@ -230,7 +227,7 @@ class Jitted(Generic[P, R]):
 
         otherwise: is raised in the same way if the call raises nothing.
         """
-        undo = undoing([*values, *call.passed]) + (program.ports.undo() if program else [])
+        undo = undoing([*values, *call.passed], program.ports.stores if program else ())
         since = next(clock.numbers)
         try:
             result = as_replayed(self._called_plainly(call), since)
@@ -314,12 +311,13 @@ class Jitted(Generic[P, R]):
         if self.check != "sometimes":
             return self.check == "always"
         number = program.replays + 1
-        return number == 8 ** ((number.bit_length() - 1) // 3) or hooks.checking.get()
+        is_power = number & (number - 1) == 0 and number.bit_length() % 3 == 1
+        return is_power or hooks.checking.get()
 
     def _checked(self, program: Program, programs: list[Program], call: _Call) -> Any:
         """An eager call beside which a replay is computed. Raises TraceError if they differ."""
         before = numbers_of(set(program.watch.values).difference(call.passed))
-        undo = undoing([*program.watch.values, *call.passed]) + program.ports.undo()
+        undo = undoing([*program.watch.values, *call.passed], program.ports.stores)
         start = time.perf_counter()
         try:
             returned, difference = checked(

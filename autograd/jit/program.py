@@ -33,21 +33,6 @@ from autograd.text import counted, for_stream
 from autograd.value import Value
 
 
-def _wanted(recording: Recording) -> set[int]:
-    """The nodes that a replay has to compute: what leaves become, and what is returned."""
-    wanted = {
-        end
-        for leaf in recording.leaves
-        for start, end in ((leaf.data, leaf.data_end), (leaf.grad, leaf.grad_end))
-        if start != end
-    }
-    for output in recording.returned.outputs():
-        wanted.add(output.data)
-        if output.grad is not None:
-            wanted.add(output.grad)
-    return wanted
-
-
 def _factors(plan: Plan) -> NDArray[np.int32]:
     """The addresses of the two factors of every product, [2, products]."""
     products = [
@@ -72,7 +57,8 @@ class Program:
         until_compiled: after how many it is compiled, if it begins on NumPy for a while; else 0.
         number: of the call that was recorded, or of the latest that was checked.
         unsure: how many calls could not be replayed and were done eagerly.
-        guards: (read, what it gave): the program holds only while `read` gives the same.
+        guards: (read, what it gave, whether the watch would notice): the program holds only while
+            `read` gives the same. draws: what is read again at each replay.
     """
 
     number: int
@@ -82,15 +68,17 @@ class Program:
     ) -> None:
         self.name, self.backend = name, backend or "numpy"
         self.replays = self.checks = self.unsure = self._unsure_in_a_row = 0
-        self.guards, self.watch = recording.guards, watch
-        self._draws, self._streams = recording.draws, recording.streams
+        self.watch, models = watch, set(map(id, watch.models))
+        self.guards = [(read, found, id(of) in models) for read, found, of in recording.guards]
+        self.draws, self._streams = recording.draws, recording.streams
         self.returned = recording.returned
         self.seconds = {"trace": seconds, "check": 0.0}
         self._has_warned = False
         self._since = time.perf_counter()
         graph = recording.graph
         self.recorded = len(graph)
-        now = simplify(graph, _wanted(recording))
+        self.ports = Ports(recording)
+        now = simplify(graph, self.ports.outputs)
         self.simplified = len(graph) - graph.operations.count(None)
         self._lap("simplify")
         leaves = len(recording.leaves)
@@ -100,7 +88,7 @@ class Program:
             "data": leaves,
             "grad": leaves,
         }
-        plan = schedule(graph, counts)
+        plan = schedule(graph, counts, [now[node] for node in self.ports.outputs])
         self.groups = len(plan.groups)
         self.scheduled = sum(len(group.nodes) for group in plan.groups)
         self._outline = outline(plan)
@@ -110,7 +98,14 @@ class Program:
         self._plan = plan if backend is None else None  # of a program that is compiled later
         self.until_compiled = replays_until_compiled(plan) if backend is None else 0
         self._lap("compile")
-        self.ports = Ports(recording, graph, plan, now)
+        self._outputs = slice(plan.outputs.start, plan.size)
+        self._may_raise = [
+            slice(group.start, group.start + len(group.nodes))
+            for group in plan.groups
+            if group.primitive is not SUM
+            and not (group.primitive.total and ops.is_row(group.primitive))
+        ]
+        self.ports.connect(recording.leaves, plan)
 
     def _lap(self, stage: str) -> None:
         now = time.perf_counter()
@@ -137,10 +132,11 @@ class Program:
         """What the recording depends on and is not the same any more; None if it still holds."""
         if self.ports.gone:
             return "a Value that is gone"
-        for read, value in self.guards:
-            if read() != value:
+        holds = self.watch.holds()
+        for read, found, is_watched in self.guards:
+            if not (holds and is_watched) and read() != found:
                 return "a setting"
-        return None if self.watch.holds() else self.watch.changed()
+        return None if holds else self.watch.changed()
 
     def replay(
         self, numbers: array[float], passed: Sequence[Value], is_disturbed: Callable[[], bool]
@@ -155,14 +151,13 @@ class Program:
         """
         if self._plan is not None and self.replays >= self.until_compiled:
             self._compile(self._plan)
-        streams = [stream() for stream in self._streams]
-        positions = [stream.getstate() for stream in streams]
+        positions = [(stream(), stream().getstate()) for stream in self._streams]
         is_disturbed()
         while True:
             self.read(numbers, passed)
-            out = self.run([float(read()) for read in self._draws])
+            out = self.run([float(read()) for read in self.draws])
             if out is UNSURE:
-                for stream, position in zip(streams, positions, strict=True):
+                for stream, position in positions:
                     stream.setstate(position)
                 return UNSURE
             writes = self.ports.writes(out, passed)
@@ -172,35 +167,34 @@ class Program:
         self.replays += 1
         return self.returned.rebuilt(out[self.ports.first_result :].tolist(), passed)
 
-    @property
-    def draws(self) -> int:
-        """How many numbers each replay draws, or reads again otherwise."""
-        return len(self._draws)
-
     def read(self, numbers: array[float], passed: Sequence[Value]) -> None:
         """Copy the arguments, and the leaves as they are now, for `run`."""
         self.ports.read(self._code.memory, numbers, passed)
 
     def run(self, draws: Sequence[float]) -> Any:
         """The outputs for what was read into the memory, and these draws; or UNSURE."""
-        code = self._code
-        self.ports.put_draws(code.memory, draws)
+        code, ports = self._code, self.ports
+        memory = code.memory
+        if draws:
+            memory[ports.varying] = draws
         code.run()
-        out = code.memory[self.ports.addresses]
-        if code.memory[0] == 0.0 and (np.isfinite(out).all() or self._are_eager_gradients(out)):
+        out = memory[self._outputs]
+        if memory[0] == 0.0 or self._are_eager_gradients():
             return out
         self.unsure += 1
         return UNSURE
 
-    def _are_eager_gradients(self, out: Any) -> bool:
+    def _are_eager_gradients(self) -> bool:
         """Whether only gradients are not finite, and the eager call would have the same.
 
         Eagerly a node whose gradient is 0 passes nothing on. A replay multiplies, and 0 * inf is
         nan: where a product has these two factors, only the eager call knows.
         """
-        if not (np.isfinite(out) | self.ports.is_gradient).all():
-            return False
         finite, zero = np.isfinite(self._code.memory), self._code.memory == 0.0
+        if not (finite[self._outputs] | self.ports.is_gradient).all():
+            return False
+        if not all(finite[span].all() for span in self._may_raise):
+            return False
         left, right = self._factors
         return not (zero[left] & ~finite[right] | zero[right] & ~finite[left]).any()
 

@@ -15,9 +15,9 @@ from autograd.jit.graph import Graph, Source
 from autograd.jit.recorded import Number, Whole, number_at
 from autograd.jit.recorder import Recorder
 from autograd.jit.refusal import TraceError
-from autograd.jit.results import Output, Passed, Returned, laid_out, structure_of_plain
+from autograd.jit.results import Output, Returned, laid_out, structure_of_plain
 from autograd.jit.structure import build, objects_in
-from autograd.jit.tracer import Leaf, Tracer
+from autograd.jit.tracer import Guard, Leaf, Tracer
 from autograd.value import Value
 
 
@@ -29,7 +29,7 @@ class Recording(NamedTuple):
         leaves: the leaves from outside that it read or assigned to.
         returned: what it returned.
         draws: what is read again at each replay. streams: what gives the random.Random of draws.
-        guards: (read, what it gave): a replay holds only while `read` gives the same.
+        guards: see Tracer.
     """
 
     graph: Graph
@@ -38,7 +38,7 @@ class Recording(NamedTuple):
     returned: Returned
     draws: list[Callable[[], float]]
     streams: list[Callable[[], random.Random]]
-    guards: list[tuple[Callable[[], Any], Any]]
+    guards: list[Guard]
 
 
 def record(
@@ -83,7 +83,7 @@ def record(
         tracer.draws,
         list(tracer.streams),
         # What the call itself sets, and puts back, is not there to compare at the next call.
-        [(read, found) for read, found in tracer.guards if read() == found],
+        [guard for guard in tracer.guards if guard[0]() == guard[1]],
     )
     return recording, returned
 
@@ -127,11 +127,11 @@ def _returned(tracer: Tracer, returned: Any, passed: Sequence[Value]) -> Returne
     return Returned(structure, outputs, [_output(tracer, value, passed) for value in values])
 
 
-def _output(tracer: Tracer, value: Value, passed: Sequence[Value]) -> Output | Passed | Value:
+def _output(tracer: Tracer, value: Value, passed: Sequence[Value]) -> Output | Value | int:
     """How a replay will make a returned Value; see Returned."""
     for k, given in enumerate(passed):
         if value is given:
-            return Passed(k)
+            return k
     node = tracer.node_of(value)
     if value in tracer.before:
         return value

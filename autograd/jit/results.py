@@ -30,26 +30,26 @@ class Output(NamedTuple):
     whole: bool = False
 
 
-class Passed(NamedTuple):
-    """A returned Value that was passed as an argument: its position among these."""
-
-    position: int
-
-
 class Returned(NamedTuple):
     """What a function returned: its structure, and what there is in it.
 
     numbers: an Output, or a number that is the same in each replay.
-    values: an Output, a Passed, or a leaf from outside.
+    values: an Output, a leaf from outside, or the position of a Value that was passed.
     """
 
     structure: Any
     numbers: list[Output | float]
-    values: list[Output | Passed | Value]
+    values: list[Output | Value | int]
 
-    def outputs(self) -> list[Output]:
-        """What was computed, in the order in which `rebuilt` takes it."""
-        return [part for part in (*self.numbers, *self.values) if isinstance(part, Output)]
+    def nodes(self) -> list[tuple[int, str]]:
+        """The nodes of what was computed, in the order of `rebuilt`, each "data" or "grad"."""
+        return [
+            (node, kind)
+            for part in (*self.numbers, *self.values)
+            if isinstance(part, Output)
+            for node, kind in ((part.data, "data"), (part.grad, "grad"))
+            if node is not None
+        ]
 
     def rebuilt(self, computed: Sequence[float], passed: Sequence[Value]) -> Any:
         """The same from other numbers: of each Output its number, and its gradient if it has one.
@@ -59,13 +59,14 @@ class Returned(NamedTuple):
         rest = iter(computed)
 
         def made(part: Any) -> Any:
-            if isinstance(part, Output):
-                if part.grad is None:
-                    return int(next(rest)) if part.whole else next(rest)
-                return _value(next(rest), next(rest), part.label, part.history)
-            return passed[part.position] if isinstance(part, Passed) else part
+            if not isinstance(part, Output):
+                return part
+            if part.grad is None:
+                return int(next(rest)) if part.whole else next(rest)
+            return _value(next(rest), next(rest), part.label, part.history)
 
-        numbers, values = list(map(made, self.numbers)), list(map(made, self.values))
+        numbers = list(map(made, self.numbers))
+        values = [passed[part] if isinstance(part, int) else made(part) for part in self.values]
         return build(self.structure, iter(numbers).__next__, iter(values).__next__)
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd.jit.graph import ONE, SUM, Graph, Source
+from autograd.jit.graph import ONE, OUTPUT, SUM, Graph, Source
 from autograd.primitive import Primitive
 
 Addresses = NDArray[np.int64]
@@ -44,22 +44,26 @@ class Plan(NamedTuple):
     """The groups in the order to compute them, and where everything lies.
 
     Attributes:
+        outputs: a last group of what is taken out of the memory, side by side.
         size: how many floats. constants: the first ones.
         address: of each node of the graph; -1 for nodes that are not computed on their own.
         spans: (start, length) of each kind of source.
     """
 
     groups: list[Group]
+    outputs: Group
     size: int
     constants: list[float]
     address: Addresses
     spans: dict[str, tuple[int, int]]
 
 
-def schedule(graph: Graph, counts: dict[str, int]) -> Plan:
+def schedule(graph: Graph, counts: dict[str, int], outputs: Sequence[int] = ()) -> Plan:
     """Lay out a simplified graph.
 
-    counts: how many sources of each kind but constants there are, used or not.
+    Args:
+        counts: how many sources of each kind but constants there are, used or not.
+        outputs: the nodes that are taken out.
     """
     address, constants, spans, end = _sources(graph, counts)
     added_to = _leaves_added_to(graph, address, spans["data"])
@@ -76,7 +80,10 @@ def schedule(graph: Graph, counts: dict[str, int]) -> Plan:
         address[nodes] = np.arange(end, end + len(members))
         groups.append(Group(primitive, nodes, end, operands))
         end += len(members)
-    return Plan(groups, end, constants, address, spans)
+    end += -end % LINE
+    nodes = np.array(outputs, dtype=np.int64)
+    taken = Group(OUTPUT, nodes, end, address[nodes][:, None])
+    return Plan(groups, taken, end + len(nodes), constants, address, spans)
 
 
 def _operands(graph: Graph, primitive: Primitive, members: list[int]) -> Addresses:

@@ -135,6 +135,8 @@ def flatten(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
     if isinstance(nest, Value):
         values.append(nest)
         return "Value"
+    if kind is np.ndarray:
+        return _flatten_array(nest, nest.dtype, numbers, values)
     if kind is dict or kind is OrderedDict:
         return (kind, tuple([(key, flatten(part, numbers, values)) for key, part in nest.items()]))
     return _flatten_rarer(nest, numbers, values)

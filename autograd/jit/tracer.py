@@ -44,6 +44,7 @@ class Leaf(NamedTuple):
     grad_end: int
 
 
+Guard = tuple[Callable[[], Any], Any, object]
 _SOURCE = Source("data", -1)  # of a leaf whose position is not known yet
 
 
@@ -55,7 +56,8 @@ class Tracer(Hooks):
         before: the leaves from outside that were used, with the number and gradient they had.
         draws: what is read again at each replay. streams: gives the random.Random of each draw, and
             the state that it had.
-        guards: (read, what it gave): a replay holds only while `read` gives the same.
+        guards: (read, what it gave, of which object or None): a replay holds only while `read`
+            gives the same.
         start: the number of the clock when the recording began.
         contexts: those of the recording, and what the engine has in their place.
         slopes: graphs of the slopes of primitives, for derive.py.
@@ -73,7 +75,7 @@ class Tracer(Hooks):
         self.before: dict[Value, tuple[float, float]] = {}
         self.draws: list[Callable[[], float]] = []
         self.streams: dict[Callable[[], random.Random], Any] = {}
-        self.guards: list[tuple[Callable[[], Any], Any]] = []
+        self.guards: list[Guard] = []
         self.refusals: list[TraceError] = []
         self.has_failed = False
         self.start = next(clock.numbers)
@@ -327,21 +329,21 @@ class Tracer(Hooks):
         with self.apart():
             found = read()
         if isinstance(found, Value):
-            self.guards.append((read, found))
+            self.guards.append((read, found, None))
             return found
         node = self.tape.add(Source("varying", len(self.draws)))
         self.draws.append(read)
         number = number_at(node, float(found), self.tape)
         if key is not None:
-            self.guards.append((lambda: isinstance(read(), Value), False))
+            self.guards.append((lambda: isinstance(read(), Value), False, None))
             self._settings[key] = number
         return number
 
-    def fixed(self, read: Callable[[], Any]) -> Any:
+    def fixed(self, read: Callable[[], Any], of: object) -> Any:
         """See `hooks.fixed`."""
         with self.apart():
             found = read()
-        self.guards.append((read, found))
+        self.guards.append((read, found, of))
         return found
 
     def refuse(self, what: str, instead: str) -> NoReturn:

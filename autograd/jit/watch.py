@@ -74,7 +74,7 @@ class Watch:
         self._everything = everything
         # (reader, place, name, content): what a reader gave for a place. It reads one name, or all.
         self._notes: dict[tuple[int, Any], tuple[Callable[[Any], Any], Any, str, Any]] = {}
-        self._met_again: set[int] = set()  # the ids of what is in more than one place
+        self._met_again: set[int] = set()  # ids of lists that are in several places
         self._room = _ROOM
         self._waiting: deque[tuple[Any, Any]] = deque()
         self._wait_for(*things)
@@ -86,7 +86,7 @@ class Watch:
             if key not in seen:
                 seen[key] = thing, owner
                 self._look_at(thing, owner)
-            else:
+            elif type(thing) is list:
                 self._met_again.add(id(thing))
         del self._waiting
         if everything:  # at once, as there may be thousands

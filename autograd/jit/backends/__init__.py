@@ -29,10 +29,10 @@ class Code(Protocol):
     nbytes: int
 
     def run(self) -> None:
-        """Compute every group of the plan once, in order.
+        """Compute every group of the plan once, in order, the outputs last.
 
         Afterwards memory[0] is nan if an operation raised, or if one that may raise (it is not
-        `total`) gave a result that is not finite; else it is 0.0.
+        `total`) gave a result that is not finite, or an output is not finite; else it is 0.0.
         """
 
 

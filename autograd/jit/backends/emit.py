@@ -14,6 +14,7 @@ from typing import Any
 from llvmlite import ir
 
 from autograd import ops
+from autograd.jit.graph import OUTPUT
 from autograd.primitive import Primitive
 
 FLOAT = ir.DoubleType()
@@ -116,6 +117,7 @@ EMIT: dict[Primitive, Emit] = {
     ops.mul: lambda b, x, y: b.fmul(x, y),
     ops.div: lambda b, x, y: b.fdiv(x, y),
     ops.neg: lambda b, x: b.fneg(x),
+    OUTPUT: lambda b, x: x,
     ops.pow: _call("pow"),
     ops.power: _call("pow"),
     ops.exponent: lambda b, y, x: y,
@@ -148,6 +150,6 @@ EMIT: dict[Primitive, Emit] = {
 VECTORIZED = frozenset(
     [
         *(ops.add, ops.sub, ops.mul, ops.div, ops.neg),
-        *(ops.greater, ops.less, ops.relu, ops.sqrt),
+        *(ops.greater, ops.less, ops.relu, ops.sqrt, OUTPUT),
     ]
 )

@@ -105,12 +105,16 @@ def gathered(module: ir.Module, name: str, primitive: Primitive) -> None:
     kernel, arity = Kernel(module, name), len(primitive.backward)
     b = kernel.b
     count, out = kernel.word(WORD(1)), kernel.place(kernel.word(WORD(2)))
+    trouble = b.alloca(FLOAT)  # nan if a number is not finite
+    b.store(constant(FLOAT, 0.0), trouble)
     with _loop(b, count) as i:
         operands = kernel.numbers_at(b.add(WORD(3), b.mul(i, WORD(arity))), arity)
         number = EMIT[primitive](b, *operands)
         b.store(number, b.gep(out, [i]))
         if not primitive.total:
-            _add_zero_times(b, number, kernel.memory)
+            _add_zero_times(b, number, trouble)
+    if not primitive.total:
+        _add_zero_times(b, b.load(trouble), kernel.memory)
     kernel.end(b.add(WORD(3), b.mul(count, WORD(arity))))
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import ctypes
 from array import array
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeAlias
 
 import llvmlite.binding as llvm
@@ -96,7 +96,7 @@ def _parts(plan: Plan) -> tuple[list[Words | Group], int]:
     words: Words = array("q")
     parts: list[Words | Group] = [words]
     free = plan.size + VECTOR - plan.size % VECTOR  # where copies may begin
-    for group in plan.groups:
+    for group in (*plan.groups, plan.outputs):
         if group.primitive is SUM:
             free = _add_sums(words, group, free)
         elif group.primitive in EMIT:
@@ -111,8 +111,10 @@ def _parts(plan: Plan) -> tuple[list[Words | Group], int]:
 
 def _long_runs(group: Group) -> list[tuple[int, int]]:
     """(start, length) of the runs that fill a vector."""
+    if len(group.nodes) < VECTOR:
+        return []
     rows = group.operands.reshape(len(group.nodes), -1)
-    return [run for run in runs(rows) if run[1] >= VECTOR] if len(rows) >= VECTOR else []
+    return [run for run in runs(rows) if run[1] >= VECTOR]
 
 
 def _gather(words: Words, kernel: int, group: Group, begin: int, end: int) -> None:
@@ -196,11 +198,13 @@ class NativeCode:
         shift = -(room.ctypes.data // 8) % VECTOR  # begin where a cache line begins
         self.memory = room[shift : shift + size]
         self.memory[: len(plan.constants)] = plan.constants
-        self._address = self.memory.ctypes.data
         self._parts = parts
         self.nbytes = sum(8 * len(part) for part in parts if not isinstance(part, Group))
-        self._calls = [
-            part if isinstance(part, Group) else (_ENTRY(part[0]), part.buffer_info()[0])
+        address = self.memory.ctypes.data
+        self._calls: list[Callable[[], None]] = [
+            partial(run_in_python, part, self.memory)
+            if isinstance(part, Group)
+            else partial(_ENTRY(part[0]), part.buffer_info()[0], address)
             for part in parts
         ]
 
@@ -208,8 +212,4 @@ class NativeCode:
         """Compute every group once."""
         self.memory[0] = 0.0
         for call in self._calls:
-            if isinstance(call, Group):
-                run_in_python(call, self.memory)
-            else:
-                kernel, words = call
-                kernel(words, self._address)
+            call()

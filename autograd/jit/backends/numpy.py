@@ -14,14 +14,13 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autograd import ops
-from autograd.jit.graph import SUM
+from autograd.jit.graph import OUTPUT, SUM
+from autograd.jit.leaves import Floats
 from autograd.jit.schedule import Group, Plan, selector
 from autograd.primitive import Primitive
 
-Floats = NDArray[np.float64]
 # np.add.reduce adds row after row if a row has at least this many members. Shorter rows it may add
 # in another order, so these take np.cumsum.
 _ROW_BY_ROW = 8
@@ -33,6 +32,7 @@ VECTORISED: dict[Primitive, Callable[..., Any]] = {
     ops.mul: np.multiply,
     ops.div: np.divide,
     ops.neg: np.negative,
+    OUTPUT: lambda x: x,
     ops.abs: np.abs,
     ops.sqrt: np.sqrt,
     ops.greater: np.greater,
@@ -55,7 +55,7 @@ class NumpyCode:
     def __init__(self, plan: Plan) -> None:
         self.memory: Floats = np.zeros(plan.size)
         self.memory[: len(plan.constants)] = plan.constants
-        self._steps = [(group, *_places(group)) for group in plan.groups]
+        self._steps = [(group, *_places(group)) for group in (*plan.groups, plan.outputs)]
         self.nbytes = sum(group.operands.nbytes for group in plan.groups)
 
     def run(self) -> None:
