@@ -81,17 +81,6 @@ class Graph:
             self.rows.append(row)
         return position
 
-    def below(self, node: int) -> Sequence[int]:
-        """The nodes that a node is computed from; of a SUM the factors, pair by pair."""
-        operands = self.operands[node]
-        if self.operations[node] is not SUM:
-            return operands
-        return [
-            each
-            for pair in zip(*map(self.rows.__getitem__, operands), strict=True)
-            for each in pair
-        ]
-
     def constant(self, number: float) -> int:
         """The node of a constant: one for each number, and one for each of the two zeros."""
         key = number if number and number == number else repr(number)

@@ -185,9 +185,9 @@ class Tracer(Hooks):
 
     def _unfolded(self, total: int, has_start: bool) -> list[int]:
         """Nodes of the products and additions that a sum consists of, but for the last addition."""
-        factors, add = self.tape.below(total), self.tape.add
-        sofar, found = factors[0] if has_start else None, []
-        for pair in list(zip(factors[::2], factors[1::2], strict=True))[has_start:]:
+        left, right = [self.tape.rows[row] for row in self.tape.operands[total]]
+        sofar, found, add = left[0] if has_start else None, list[int](), self.tape.add
+        for pair in list(zip(left, right, strict=True))[has_start:]:
             found.append(add(ops.mul, pair))
             if sofar is not None:
                 found.append(add(ops.add, (sofar, found[-1])))

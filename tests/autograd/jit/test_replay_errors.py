@@ -360,6 +360,29 @@ def test_a_gradient_of_0_passes_nothing_on_to_a_slope_that_is_infinite() -> None
     assert seen[2][1][1] == ["2.0"]
 
 
+def test_an_error_beside_a_gradient_that_is_nan_is_raised() -> None:
+    """Also that of a primitive of one's own that claims to be total."""
+    own = Primitive("own", lambda x: math.sqrt(x), lambda out, x: 0.5 / out, total=True)
+    for root in (Value.sqrt, own):
+        x, n = Value(-2.0, "x"), Value(2.0, "n")
+
+        def step(t: float, root: Any = root, x: Value = x, n: Value = n) -> Any:
+            x.grad = n.grad = 0.0
+            loss = root(x + t) + x**n
+            loss.backward()
+            return loss
+
+        run = jit(step)
+        found = [run(t).data for t in (3.0, 4.0, 5.0, 6.0)]
+        assert found == [step(t).data for t in (3.0, 4.0, 5.0, 6.0)]
+        assert math.isnan(n.grad)
+        (program,) = run.programs
+        assert (program.replays, program.unsure) == (2, 0)
+        with pytest.raises(ValueError, match=r"own|sqrt"):
+            run(1.0)
+        assert program.unsure == 1
+
+
 def test_many_gradients_that_are_nan_side_by_side() -> None:
     def make() -> tuple[Any, Any]:
         rows = [[Value(0.25 * i * k - 3.0) for i in range(1, 9)] for k in range(5)]

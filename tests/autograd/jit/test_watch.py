@@ -677,3 +677,34 @@ def test_a_private_attribute_that_changes_is_looked_at_once() -> None:
     run([1.0, 2.0])
     assert program.watch.holds()
     assert [program.replays for program in run.programs] == [3]
+
+
+def test_a_setting_of_an_optimizer_is_followed_wherever_the_optimizer_is() -> None:
+    """Also where nothing that is watched leads to it, and where the setting is a new attribute."""
+
+    class Rule(nn.SGD):
+        scale = 1.0
+
+        def update(self, parameter: Value, gradient: Value, state: Any) -> Value:
+            return parameter - self.scale * gradient
+
+    hidden = SimpleNamespace(rule=Rule([Value(1.0)], lr=0.1))
+    seen = Rule([Value(1.0)], lr=0.1)
+    for find in (lambda: getattr(hidden, "ru" + "le"), lambda: seen):
+        rule = find()
+
+        def step(find: Any = find) -> Any:
+            (leaf,) = find().parameters
+            leaf.grad = 0.0
+            (leaf * leaf).backward()
+            find().step()
+            return leaf * 1.0
+
+        run = jit(step)
+        number = 1.0
+        for scale in (1.0, 0.25, 0.125):
+            if scale != 1.0:
+                rule.scale = scale
+            for _ in range(3):
+                number -= scale * 2.0 * number
+                assert run().data == number
