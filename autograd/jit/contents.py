@@ -12,7 +12,7 @@ from array import array
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextvars import ContextVar
-from operator import length_hint
+from operator import is_, length_hint
 from random import Random
 from types import GeneratorType, MethodType
 from typing import Any
@@ -43,8 +43,10 @@ def same(now: Any, before: Any) -> bool:
         return now.__func__ is before.__func__ and now.__self__ is before.__self__
     if not issubclass(kind, tuple):
         return False
-    parts, others = tuple.__iter__(now), tuple.__iter__(before)
-    return tuple.__len__(now) == tuple.__len__(before) and all(map(same, parts, others))
+    if tuple.__len__(now) != tuple.__len__(before):
+        return False
+    parts, others = list(tuple.__iter__(now)), list(tuple.__iter__(before))
+    return all(map(is_, parts, others)) or all(map(same, parts, others))  # the first one is fast
 
 
 def read(reader: Callable[[Any], Any], thing: Any) -> Any:

@@ -123,8 +123,8 @@ def _moves(ends: Sequence[_End]) -> _Moves:
         if leaf.passed is None:
             place = leaf.value._right
             pairs.setdefault((place.store, kind), []).append((end, place.index))
-    moves = [
-        (*map(selector, np.array(found).T), getattr(store, kind))
-        for (store, kind), found in pairs.items()
-    ]
-    return passed, [(place, numbers, where) for place, where, numbers in moves]
+    moves = []
+    for (store, kind), found in pairs.items():
+        places, indices = map(selector, np.array(found).T)
+        moves.append((places, getattr(store, kind), indices))
+    return passed, moves

@@ -111,8 +111,8 @@ class Watch:
     def _copy(self) -> None:
         """Copy for `holds` what it compares as a whole: lists, and the attributes of models.
 
-        A list that only one of these holds is compared as part of it. An attribute that may be
-        equal to another object, as 1 is to 1.0, is compared by identity besides.
+        A list that only one of these holds is compared as part of it. An attribute that may equal
+        another object, as 1 equals 1.0, is compared by identity as well.
         """
         lists = [place for _, place, _, _ in self._notes.values() if type(place) is list]
         copies = {id(place): place.copy() for place in lists}
@@ -125,7 +125,8 @@ class Watch:
             return copies[id(part)]
 
         for copy in copies.values():
-            copy[:] = map(copied, copy)
+            if list in set(map(type, copy)):  # most hold thousands of Values
+                copy[:] = map(copied, copy)
         spaces = [vars(model) for model in self.models]
         self._copies: list[Any] = [{k: copied(part) for k, part in s.items()} for s in spaces]
         alone = [place for place in lists if id(place) not in inside]
@@ -133,16 +134,16 @@ class Watch:
         self._copies += [copies[id(place)] for place in alone]
         homes = set(map(id, spaces))
         named, others = list[Any](), list[Any]()
-        for reader, place, name, content in self._notes.values():
+        for reader, place, name, _ in self._notes.values():
+            if type(place) is dict and not name:
+                reader, place = tuple, place.items()
+            content = read(reader, place)
             equal: Any = type(content).__eq__
-            if not name and type(place) is dict:
-                others.append((tuple, place.items(), name, tuple(place.items())))
+            is_compared = id(content) in inside or equal is object.__eq__
+            if name and not (id(place) in homes and is_compared):
+                named.append((reader, place, name, content))
             elif not name and type(place) is not list:
                 others.append((reader, place, name, content))
-            elif name and (
-                id(place) not in homes or (equal is not object.__eq__ and id(content) not in inside)
-            ):
-                named.append((reader, place, name, content))
         self._named = list(zip(*named, strict=True)) or [()] * 4
         self._others = list(zip(*others, strict=True)) or [()] * 4
 
