@@ -99,11 +99,10 @@ class Program:
         self.until_compiled = replays_until_compiled(plan) if backend is None else 0
         self._lap("compile")
         self._outputs = slice(plan.outputs.start, plan.size)
-        self._may_raise = [
-            slice(group.start, group.start + len(group.nodes))
-            for group in plan.groups
-            if group.primitive is not SUM
-            and not (group.primitive.total and ops.is_row(group.primitive))
+        self._may_raise = [  # a primitive of the user's own, whatever it claims
+            slice(g.start, g.start + len(g.nodes))
+            for g in plan.groups
+            if not (g.primitive is SUM or (g.primitive.total and ops.is_row(g.primitive)))
         ]
         self.ports.connect(recording.leaves, plan)
 
@@ -191,9 +190,8 @@ class Program:
         nan: where a product has these two factors, only the eager call knows.
         """
         finite, zero = np.isfinite(self._code.memory), self._code.memory == 0.0
-        if not (finite[self._outputs] | self.ports.is_gradient).all():
-            return False
-        if not all(finite[span].all() for span in self._may_raise):
+        others = finite[self._outputs] | self.ports.is_gradient
+        if not others.all() or not all(finite[span].all() for span in self._may_raise):
             return False
         left, right = self._factors
         return not (zero[left] & ~finite[right] | zero[right] & ~finite[left]).any()
