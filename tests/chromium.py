@@ -17,6 +17,8 @@ import pytest
 FLAGS = [
     *["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
     *["--disable-background-networking", "--disable-component-update", "--disable-sync"],
+    # A window is painted in one tile, not in twenty; WebAssembly is compiled once, not once more.
+    *["--default-tile-width=1280", "--default-tile-height=1024", "--js-flags=--liftoff-only"],
 ]
 BROWSERS = ["chromium-headless-shell", "chromium", "chromium-browser"]
 
