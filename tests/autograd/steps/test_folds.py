@@ -63,8 +63,18 @@ def passed_of(graph: Callable[..., Value], *arguments: int) -> Passed:
 
 
 @cache
+def folds_of(passed: Passed) -> Folds:
+    return Folds(passed)
+
+
+@cache
+def page_of(passed: Passed) -> str:
+    return pages.page(passed)
+
+
+@cache
 def content_of(passed: Passed) -> dict[str, Any]:
-    html = pages.page(passed)
+    html = page_of(passed)
     found = re.search(r'<script type="application/json">(.*?)</script>', html, re.DOTALL)
     assert found is not None
     given: dict[str, Any] = json.loads(found[1])
@@ -153,7 +163,7 @@ def test_labels_are_texts_in_boxes_too() -> None:
 def test_a_box_of_a_large_graph_knows_what_flows_through_it(graph: Any) -> None:
     passed = passed_of(*graph)
     assert len(passed.nodes) > PLAYER_NODES
-    boxes = Folds(passed)
+    boxes = folds_of(passed)
     given = boxes.recorded(lambda graph, direction: "")
     excerpt = boxes.held
     assert isinstance(excerpt, Excerpt)
@@ -162,18 +172,12 @@ def test_a_box_of_a_large_graph_knows_what_flows_through_it(graph: Any) -> None:
     for i in range(passed.leaves, len(passed.nodes)):
         for edge, local, _ in passed.contributions(i):
             uses.setdefault(edge.parent, []).append((i, passed.gradient_at(i) * local))
+    places = [{passed.place[parent] for parent in node.parents} for node in passed.nodes]
     bundles = boxes._bundled.members
     for box, group in zip(boxes._boxes, given["groups"], strict=True):
         inside = {i for k in box.bundles for i in bundles[k]}
-        parents = {
-            passed.place[parent] for i in inside for parent in passed.nodes[i].parents
-        } - inside
-        users = {
-            parent
-            for i, node in enumerate(passed.nodes)
-            if i not in inside
-            for parent in map(passed.place.__getitem__, node.parents)
-        }
+        parents = set().union(*(places[i] for i in inside)) - inside
+        users = set().union(*(places[i] for i in range(len(places)) if i not in inside))
         gone = users & inside
         gone = {i for i in gone if passed.nodes[i].parents} or gone
         for flow, values in ((group["taken"], parents), (group["given"], gone)):
@@ -201,7 +205,7 @@ def test_a_box_of_a_large_graph_knows_what_flows_through_it(graph: Any) -> None:
 
 def test_the_excerpt_has_the_numbers_and_the_names_of_the_whole_pass() -> None:
     passed = passed_of(moons_loss, 5)
-    boxes = Folds(passed)
+    boxes = folds_of(passed)
     excerpt = boxes.held
     given = content_of(passed)
     nodes = given["steps"]["nodes"]
@@ -253,7 +257,7 @@ def test_a_graph_too_large_to_be_folded_is_refused(monkeypatch: pytest.MonkeyPat
 
 def test_the_picture_without_scripts_is_that_of_the_boxes() -> None:
     passed = passed_of(moons_loss, 5)
-    html = pages.fragment(passed)
+    html = page_of(passed)
     width = re.search(r'<img alt="([^"]*)" width="(\d+)"', html)
     assert width is not None
     assert int(width[2]) < 1_200  # 3,000 nodes one by one would take the most there may be
