@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from autograd.steps import Steps
-from tests.autograd.steps.player_page import MEDIA, OPENED, VIEWPORT, Page
+from autograd.steps.player import SCRIPTS
+from tests.autograd.steps.player_page import MEDIA, VIEWPORT, Page, script
 from tests.chromium import chromium
 
 launched: list[tuple[ExitStack, Tabs]] = []  # one browser, while tests of this folder run
@@ -43,6 +44,13 @@ class Tabs:
         Page.in_front = None
         return self.browser.new_page()
 
+    @cached_property
+    def code(self) -> Any:
+        """What the player's scripts define, sent once: {name: function or class}."""
+        names = "Graph, Pass, agrees, explained, missed, questionsOf, typedNumber"
+        defined = f"{script(*SCRIPTS)} return {{ {names} }};"
+        return self.console.evaluate_handle(f"() => {{ {defined} }}")
+
 
 @pytest.fixture
 def tabs() -> Tabs:
@@ -58,6 +66,12 @@ def console(tabs: Tabs) -> Any:
     return tabs.console
 
 
+@pytest.fixture
+def code(tabs: Tabs) -> Any:
+    """What the player's scripts define, the first argument of what is evaluated with it."""
+    return tabs.code
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
     """Close the browser behind the last test of this folder.
@@ -70,8 +84,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     finally:
         if launched and (nextitem is None or nextitem.path.parent != item.path.parent):
             launched.pop()[0].close()
-            Page.policies.clear()
-            Page.in_front = None
+            Page.forget()
 
 
 @pytest.fixture
@@ -93,14 +106,11 @@ def open_page(tabs: Tabs, tmp_path: Path) -> Iterator[Callable[..., Page]]:
         tab = tabs(**settings)
         if viewport != tab.viewport_size:
             tab.set_viewport_size(viewport)
-            Page.policies.pop(tab, None)  # a new page, as its window may take a while to follow
-        pages.append(Page(tab, tmp_path))
+            Page.scripts.pop(tab, None)  # a new page, as its window may take a while to follow
+        pages.append(Page(tab, tmp_path, settings.get("java_script_enabled", True)))
         if media:
             pages[-1].emulate(**media)
-        made = pages[-1].open(content, anew)
-        if settings.get("java_script_enabled", True):
-            made.tab.evaluate(OPENED, [viewport["width"], at_start])
-        return made
+        return pages[-1].open(content, at_start, anew)
 
     yield open_page
     for made in pages:

@@ -31,6 +31,15 @@ OPENED = """async ([width, atStart]) => {
         if (host.player) host.shadowRoot.querySelector('button.first').click();
     }
 }"""
+# The script is most of a page, and that of the page before is the same: the window has it.
+REPLACED = f"""async ([html, script, ...opened]) => {{
+    document.open();
+    const loaded = new Promise((is) => addEventListener('load', is, {{ once: true }}));
+    document.write(html.replace('<script></script>', () => `<script>${{script}}</script>`));
+    document.close();
+    await loaded;
+    await ({OPENED})(opened);
+}}"""
 
 CLICK = """(part) => {
     part.scrollIntoView({ block: 'nearest', inline: 'nearest' });
@@ -46,9 +55,11 @@ CLICK = """(part) => {
 def saved(shown: Steps, predict: bool = False) -> str:
     """The page of these steps: most of its time goes into Graphviz's layout.
 
-    All such pages have one script, and so one policy.
+    All such pages have one script, and so one policy. The picture that stands there without
+    scripts has a tenth of its pixels each way, which takes less time: its size stays.
     """
-    with patch.object(pages, "uuid4", return_value=UUID(int=0)):
+    image = {"IMAGE_SCALE": pages.IMAGE_SCALE / 10, "IMAGE_PIXELS": pages.IMAGE_PIXELS / 10}
+    with patch.multiple(pages, uuid4=lambda: UUID(int=0), **image):
         return pages.page(shown.passed, predict)
 
 
@@ -62,48 +73,67 @@ class Page:
     """A page with a player on it, what it printed, and what it asked the network for."""
 
     in_front: ClassVar[Any] = None
-    policies: ClassVar[dict[Any, str]] = {}  # of the page in each tab
+    # Of each tab: the page that hears what happens in it, and the policy and script it has loaded.
+    listening: ClassVar[dict[Any, Page]] = {}
+    scripts: ClassVar[dict[Any, tuple[str, Any]]] = {}
 
-    def __init__(self, tab: Any, folder: Path) -> None:
+    def __init__(self, tab: Any, folder: Path, scripted: bool = True) -> None:
         self.tab = tab
         self.folder = folder
+        self.scripted = scripted  # or else the tab runs no scripts
         self.printed: list[str] = []
         self.requests: list[str] = []
         self.emulated = False
         self.blocked: list[str] = []  # by the page's own policy, before they left
-        self.listeners = {
-            "console": lambda message: self.printed.append(message.text),
-            "pageerror": lambda error: self.printed.append(str(error)),
-            "request": lambda request: self.requests.append(request.url),
-            "requestfailed": self._failed,
-        }
-        for event, listener in self.listeners.items():
-            tab.on(event, listener)
+        if tab not in Page.listening:  # once, as the browser is told of each listener
+            heard = Page.listening
+            tab.on("console", lambda message: heard[tab].printed.append(message.text))
+            tab.on("pageerror", lambda error: heard[tab].printed.append(str(error)))
+            tab.on("request", lambda request: heard[tab].requests.append(request.url))
+            tab.on("requestfailed", lambda request: heard[tab]._failed(request))
+        Page.listening[tab] = self
 
     def _failed(self, request: Any) -> None:
         if request.failure == "csp":
             self.requests.remove(request.url)
             self.blocked.append(request.url)
 
-    def open(self, content: Steps | str, anew: bool = False) -> Page:
+    @classmethod
+    def forget(cls) -> None:
+        """The tabs are closed."""
+        cls.listening.clear()
+        cls.scripts.clear()
+        cls.in_front = None
+
+    def open(self, content: Steps | str, at_start: bool = True, anew: bool = False) -> Page:
         """Load a page, into the window of the page before where the same policy holds.
 
         That is much faster, and the nodes, listeners and scroll positions of the page before are
         gone. Only names of `window` stay; a test that makes some loads its page `anew`.
         """
         if isinstance(content, Steps):
-            self.names = [entry["name"] for entry in content.data()["nodes"]]
+            self.names = [content.names[node] for node in content.nodes]
         html = content if isinstance(content, str) else saved(content)
         if Page.in_front is not self.tab:  # a browser draws once a second what lies behind
             Page.in_front = self.tab
             self.tab.bring_to_front()
-        if policy(html) and policy(html) == Page.policies.get(self.tab) and not anew:
-            self.tab.set_content(html)
-            return self
-        file = self.folder / "page.html"
-        file.write_text(html, encoding="utf-8")
-        self.tab.goto(file.as_uri())
-        Page.policies[self.tab] = "" if anew else policy(html)
+        opened = [self.tab.viewport_size["width"], at_start]
+        allowed = policy(html)
+        before, script = Page.scripts.pop(self.tab, ("", None))
+        if allowed and allowed == before and not anew:
+            bare = re.sub(r"<script>.*</script>", "<script></script>", html, flags=re.DOTALL)
+            self.tab.evaluate(REPLACED, [bare, script, *opened])
+        else:
+            file = self.folder / "page.html"
+            file.write_text(html, encoding="utf-8")
+            self.tab.goto(file.as_uri())
+            if not self.scripted:
+                return self
+            self.tab.evaluate(OPENED, opened)
+            code = "document.querySelector('script:not([type])')?.textContent"
+            script = self.tab.evaluate_handle(code)
+        if not anew:
+            Page.scripts[self.tab] = allowed, script
         return self
 
     def emulate(self, **media: str) -> None:
@@ -114,8 +144,6 @@ class Page:
     def close(self) -> None:
         if self.emulated:
             self.tab.emulate_media(**MEDIA)
-        for event, listener in self.listeners.items():
-            self.tab.remove_listener(event, listener)
 
     def state(self, which: int = 0) -> dict[str, Any]:
         """What the player says it shows: see player.js."""

@@ -17,9 +17,9 @@ import pytest
 import nn
 from autograd import Value, grad
 from autograd.steps import Steps, steps
-from autograd.steps.player import SCRIPTS, style
+from autograd.steps.player import style
 from autograd.text import number
-from tests.autograd.steps.player_page import Page, fill, made, named, saved, script
+from tests.autograd.steps.player_page import Page, fill, made, named, saved
 
 PHONE = {"width": 360, "height": 740}
 
@@ -41,9 +41,11 @@ def said(browsed: Page) -> str:
 
 def experiment(browsed: Page, title: str) -> Any:
     """The part of the page with this title, which is shown first."""
-    toggle = browsed.find("button", has_text="Experiment")
-    if toggle.get_attribute("aria-expanded") != "true":
-        browsed.click(toggle)
+    browsed.run(
+        """const buttons = [...root.querySelectorAll('button')];
+        const toggle = buttons.find((button) => button.textContent.includes('Experiment'));
+        if (toggle.getAttribute('aria-expanded') !== 'true') toggle.click();"""
+    )
     return browsed.find(f"[role=group][aria-label='{title}']")
 
 
@@ -57,11 +59,18 @@ def polynomial(v: list[float]) -> Value:
 
 def nudge(browsed: Page, leaf: str, h: str) -> list[str]:
     """The paragraphs that a nudge brings."""
-    part = experiment(browsed, "Nudge a leaf")
-    part.locator("select").select_option(label=leaf)
-    part.locator("input").fill(h)
-    browsed.click(part.locator("button"))
-    return [text.inner_text().replace("\n", "") for text in part.locator("p").all()]
+    found: list[str] = experiment(browsed, "Nudge a leaf").evaluate(
+        """(part, [leaf, h]) => {
+            const [choice, field] = ['select', 'input'].map((tag) => part.querySelector(tag));
+            choice.selectedIndex = [...choice.options].findIndex(({ label }) => label === leaf);
+            choice.dispatchEvent(new Event('change', { bubbles: true }));
+            field.value = h;
+            part.querySelector('button').click();
+            return [...part.querySelectorAll('p')].map((p) => p.innerText.replaceAll('\\n', ''));
+        }""",
+        [leaf, h],
+    )
+    return found
 
 
 @pytest.mark.parametrize("h", ["0.001", "-0.5", "1e-07"])
@@ -145,9 +154,13 @@ def test_a_nudge_out_of_the_domain_is_refused_with_the_reason(
 
 def descend(browsed: Page, rate: float, times: int = 1) -> Any:
     part = experiment(browsed, "Gradient descent")
-    part.locator("input").fill(str(rate))
-    for _ in range(times):
-        browsed.click(part.locator("button").first)
+    part.evaluate(
+        """(part, [rate, times]) => {
+            part.querySelector('input').value = rate;
+            for (let k = 0; k < times; k++) part.querySelector('button').click();
+        }""",
+        [str(rate), times],
+    )
     return part
 
 
@@ -256,7 +269,7 @@ def test_reset_takes_the_steps_back_and_a_moved_leaf_begins_a_new_line(
     browsed = open_page(square())
     before = browsed.state()
     part = descend(browsed, 0.1, times=3)
-    browsed.find(".leaves header button").click()
+    browsed.click(browsed.find(".leaves header button"))
     assert browsed.state() == before
     assert part.locator(".falls").is_hidden()
     descend(browsed, 0.1, times=2)
@@ -298,7 +311,7 @@ def test_edges_are_as_thick_as_their_contributions_if_asked(open_page: Callable[
     browsed.press("End")
     assert edges(browsed) == []
     button = experiment(browsed, "Contributions").locator("button")
-    button.click()
+    browsed.click(button)
     assert button.get_attribute("aria-pressed") == "true"
     passed = [[p.contribution for p in step.contributions] for step in shown[len(shown) // 2 :]]
     largest = max(abs(c) for step in passed for c in step)
@@ -313,7 +326,7 @@ def test_edges_are_as_thick_as_their_contributions_if_asked(open_page: Callable[
             f"{len(passed) - 1}; k++) root.querySelector('button.back').click();"
         )
         assert edges(browsed) == weighed([c for step in passed[: k + 1] for c in step], largest)
-    button.click()
+    browsed.click(button)
     assert edges(browsed) == []
 
 
@@ -385,10 +398,18 @@ def questions(shown: Steps) -> list[tuple[int, float]]:
 
 def answer(browsed: Page, text: str) -> str:
     """Type a guess, and what is said of it."""
-    browsed.find(".predict input").fill(text)
-    browsed.press("Enter")
-    feedback: str = browsed.find(".predict .feedback").inner_text()
+    feedback: str = browsed.run(ANSWER + "return answer(argument);", text)
     return feedback
+
+
+ANSWER = """const answer = (text) => {
+        const field = root.querySelector('.predict input');
+        if (!field.checkVisibility()) throw new Error('nothing is asked');
+        field.focus();
+        field.value = text;
+        field.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true }));
+        return root.querySelector('.predict .feedback').innerText;
+    };"""
 
 
 @pytest.mark.parametrize("name", ["neuron", "fan-out", "kinks", "transcendental"])
@@ -416,10 +437,9 @@ def test_every_number_is_asked_for_and_pythons_are_right(
     assert "The whole pass is open now." in browsed.find(".predict").inner_text()
 
 
-def revealed(browsed: Page) -> str:
-    """All that a page holds for a reader, a screen reader or a pointer, but not the recording."""
-    html: str = browsed.run(
-        """const copy = host.cloneNode(true);
+# All that a page holds for a reader, a screen reader or a pointer, but not the recording.
+REVEALED = """const revealed = () => {
+        const copy = host.cloneNode(true);
         copy.querySelectorAll('script').forEach((script) => script.remove());
         const fields = [...root.querySelectorAll('input, select')].map((field) => field.value);
         const seen = root.querySelector('.player').cloneNode(true);
@@ -429,9 +449,8 @@ def revealed(browsed: Page) -> str:
         for (const text of seen.querySelectorAll('text')) {
             for (const at of ['x', 'y']) text.removeAttribute(at);
         }
-        return [copy.outerHTML, document.title, seen.outerHTML, ...fields].join(' ');"""
-    )
-    return html
+        return [copy.outerHTML, document.title, seen.outerHTML, ...fields].join(' ');
+    };"""
 
 
 def distinct() -> Steps:
@@ -445,14 +464,22 @@ def test_what_is_to_come_is_nowhere_in_the_page(open_page: Callable[..., Page]) 
     shown = distinct()
     browsed = open_page(exercise(shown))
     asked = [(at, number(value)) for at, value in questions(shown)]
-    for k, (_, text) in enumerate(asked):
-        seen = revealed(browsed)
+    *before, seen = browsed.run(
+        REVEALED
+        + ANSWER
+        + """const before = (text) => {
+            const seen = revealed();
+            answer(text);
+            return seen;
+        };
+        return [...argument.map(before), revealed()];""",
+        [text for _, text in asked],
+    )
+    for k, page in enumerate(before):
         known = {earlier for _, earlier in asked[:k]}
         leaves = {number(node.data) for node in shown.nodes if not node.parents}
         for _, later in asked[k:]:
-            assert later in known | leaves | {"1"} or later not in seen, (k, later)
-        answer(browsed, text)
-    seen = revealed(browsed)
+            assert later in known | leaves | {"1"} or later not in page, (k, later)
     for node in shown.nodes:
         assert number(node.data) in seen
         assert node not in shown.gradients or number(shown.gradients[node]) in seen
@@ -471,7 +498,7 @@ def test_no_control_goes_past_what_is_asked(open_page: Callable[..., Page]) -> N
     )
     assert browsed.state()["position"] == 0
     assert browsed.find("input.steps").input_value() == "0"
-    browsed.node(0).click()
+    browsed.click(browsed.node(0))
     assert browsed.find(".chain").is_hidden()
     assert said(browsed) == "The chain rule opens when all is predicted."
     assert browsed.find("button", has_text="Experiment").is_hidden()
@@ -483,8 +510,8 @@ def test_thick_edges_and_an_open_chain_rule_are_hidden_as_well(
     browsed = open_page(made("fan-out"))
     browsed.focus()
     browsed.press("End")
-    experiment(browsed, "Contributions").locator("button").click()
-    browsed.node(0).click()
+    browsed.click(experiment(browsed, "Contributions").locator("button"))
+    browsed.click(browsed.node(0))
     assert edges(browsed)
     press(browsed, "Predict")
     assert edges(browsed) == []
@@ -584,13 +611,15 @@ MISSED: list[tuple[Callable[[], Value], int, str, str | None]] = [
 
 @pytest.mark.parametrize(("build", "done", "guess", "text"), MISSED)
 def test_a_wrong_guess_is_told_what_it_missed(
-    console: Any, build: Callable[[], Value], done: int, guess: str, text: str | None
+    code: Any, build: Callable[[], Value], done: int, guess: str, text: str | None
 ) -> None:
-    code = f"""([recorded, place, guess]) => {{ {script(*SCRIPTS)}
+    judged = """(code, [recorded, place, guess]) => {
+        const { Graph, Pass, agrees, missed, questionsOf, typedNumber } = code;
         const pass = new Pass(new Graph(recorded), new Map());
         const [question, typed] = [questionsOf(pass)[place], typedNumber(guess)];
-        return [agrees(typed, question.value), missed(pass, question, typed)]; }}"""
-    right, found = console.evaluate(code, [steps(build()).data(), done, guess])
+        return [agrees(typed, question.value), missed(pass, question, typed)];
+    }"""
+    right, found = code.evaluate(judged, [steps(build()).data(), done, guess])
     assert not right
     assert found == text if text is None else found.startswith(text)
 
@@ -621,12 +650,11 @@ def test_a_wrong_guess_is_told_so_and_the_question_stays(open_page: Callable[...
     ],
 )
 def test_a_guess_is_right_to_the_digits_that_were_typed(
-    console: Any, typed: str, value: float, right: bool
+    code: Any, typed: str, value: float, right: bool
 ) -> None:
     """Two at least, or within 1 %."""
-    code = f"""([text, value]) => {{ {script(*SCRIPTS)}
-        return agrees(typedNumber(text), value); }}"""
-    assert console.evaluate(code, [typed, value]) == right
+    agrees = "({ agrees, typedNumber }, [text, value]) => agrees(typedNumber(text), value)"
+    assert code.evaluate(agrees, [typed, value]) == right
 
 
 def test_what_is_no_number_is_not_counted_as_a_guess(open_page: Callable[..., Page]) -> None:

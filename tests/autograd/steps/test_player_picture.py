@@ -58,7 +58,7 @@ def test_zoom_and_fit_by_the_buttons(open_page: Callable[..., Page]) -> None:
 def test_zooming_moves_smoothly_to_its_end(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"), media={"reduced_motion": "no-preference"})
     whole = view(browsed)
-    browsed.find("button.zoomIn").click()
+    browsed.click(browsed.find("button.zoomIn"))
     browsed.soon(lambda: view(browsed)[2] == pytest.approx(whole[2] * 1.4))
 
 
@@ -189,7 +189,7 @@ def test_a_picture_too_large_is_shown_in_part_and_follows_the_step(
     near = view(browsed)
     fill(browsed, [0.7])
     assert view(browsed) == near
-    browsed.find("button.fit").click()
+    browsed.click(browsed.find("button.fit"))
     whole = view(browsed)
     browsed.press("End")
     assert view(browsed) == whole  # the reader's choice stays
@@ -213,7 +213,7 @@ def test_an_overview_shows_what_part_is_seen_and_covers_no_step(
         for begin, end in (("left", "right"), ("top", "bottom")):
             assert part[begin] - 4 <= current[begin]
             assert current[end] <= part[end] + 4
-    browsed.find("button.fit").click()
+    browsed.click(browsed.find("button.fit"))
     assert overview.is_hidden()
 
 
@@ -235,9 +235,9 @@ def test_the_overview_is_clicked_and_dragged(open_page: Callable[..., Page]) -> 
     assert in_stage(browsed, browsed.node(0))
     mouse.move(*end)  # let go, it moves no more
     assert in_stage(browsed, browsed.node(0))
-    browsed.find("button.fit").click()
+    browsed.click(browsed.find("button.fit"))
     assert middle(browsed) == pytest.approx(middle_of_all, abs=40)
-    browsed.find("button.zoomIn").click()
+    browsed.click(browsed.find("button.zoomIn"))
     browsed.focus()
     browsed.press("End", "Home", "ArrowRight")
     assert in_stage(browsed, browsed.find(".node.current"))  # it still follows the step
@@ -254,7 +254,7 @@ def test_a_tall_stage_has_the_graph_from_top_to_bottom_and_a_wide_one_from_left_
         return "down" if down > across else "across"
 
     before = browsed.state()
-    browsed.node(0).click()
+    browsed.click(browsed.node(0))
     lit = browsed.find(".edge.lit").count()
     assert runs() == "down"
     browsed.tab.set_viewport_size({"width": 1300, "height": 480})
@@ -302,7 +302,7 @@ def test_the_button_presents_and_escape_leaves(open_page: Callable[..., Page]) -
     browsed = open_page(made("neuron"))
     browsed.run("host.requestFullscreen = undefined;")
     button = browsed.find("button.present")
-    button.click()
+    browsed.click(button)
     assert button.get_attribute("aria-label") == "Leave the presentation (f)"
     browsed.press("ArrowRight")
     assert browsed.state()["position"] == 1

@@ -95,7 +95,7 @@ def test_steps_are_taken_back_where_no_leaf_is_listed(open_page: OpenPage) -> No
     assert reset.get_attribute("aria-disabled") == "true"
     browsed.click(browsed.find(".experiment .button", has_text="Take a step"))
     assert browsed.state()["data"] != before
-    reset.click()
+    browsed.click(reset)
     assert browsed.state()["data"] == before
 
 
