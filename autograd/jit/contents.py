@@ -25,7 +25,7 @@ from autograd.jit.refusal import is_users_class
 MISSING: Any = object()
 PLAIN = frozenset([bool, int, float, complex, str, bytes, type(None)])
 # What the library itself sets in a call.
-_OURS = frozenset(["_context", "_in_columns", "_programs", "_reads", "_shared"])
+OURS = frozenset(["_context", "_in_columns", "_programs", "_reads", "_shared"])
 
 
 def same(now: Any, before: Any) -> bool:
@@ -79,7 +79,7 @@ def _entries(entries: dict[Any, Any]) -> tuple[Any, ...]:
         [
             (key, part)
             for key, part in kind.items(entries)
-            if key not in _OURS and not (type(key) is ref and issubclass(type(key()), type))
+            if key not in OURS and not (type(key) is ref and issubclass(type(key()), type))
         ]
     )
 

@@ -31,6 +31,7 @@ import numpy as np
 from autograd import hooks
 from autograd.jit.contents import (
     MISSING,
+    OURS,
     PLAIN,
     attributes_of,
     besides_attributes,
@@ -127,13 +128,20 @@ class Watch:
         for copy in copies.values():
             if list in set(map(type, copy)):  # most hold thousands of Values
                 copy[:] = map(copied, copy)
-        spaces = [vars(model) for model in self.models]
+        # A private attribute, such as the rate of an optimizer, may change before every call: of a
+        # model that has one, each public attribute is compared, and the names.
+        spaces: list[Any] = []
+        named, others = list[Any](), list[Any]()
+        for space in map(vars, self.models):
+            if all(name in OURS for name in space if name[0] == "_"):
+                spaces.append(space)
+            else:
+                others.append((tuple, space.keys(), "", tuple(space)))
         self._copies: list[Any] = [{k: copied(part) for k, part in s.items()} for s in spaces]
         alone = [place for place in lists if id(place) not in inside]
         self._places = [*spaces, *alone]
         self._copies += [copies[id(place)] for place in alone]
         homes = set(map(id, spaces))
-        named, others = list[Any](), list[Any]()
         for reader, place, name, _ in self._notes.values():
             if type(place) is dict and not name:
                 reader, place = tuple, place.items()

@@ -683,6 +683,26 @@ def test_what_has_changed_without_effect_is_looked_at_once() -> None:
     assert [program.replays for program in run.programs] == [4]
 
 
+def test_a_learning_rate_that_is_set_before_each_call_costs_no_closer_look() -> None:
+    model = nn.MLP(2, [3, 1], "tanh")
+    rule = nn.Adam(model, lr=0.1)
+
+    @jit
+    def run(x: Any) -> Value:
+        loss = nn.mse(model(x), 1.0)
+        rule.zero_grad()
+        loss.backward()
+        rule.step()
+        return loss
+
+    for call in range(6):
+        rule.lr = 0.1 / (1 + call)
+        if call > 3:
+            assert run.programs[0].watch.holds()
+        run([1.0, 2.0])
+    assert [program.replays for program in run.programs] == [4]
+
+
 def test_a_setting_of_an_optimizer_is_followed_wherever_the_optimizer_is() -> None:
     """Also where nothing that is watched leads to it, and where the setting is a new attribute."""
 
