@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import settings
 
-ORDINARY = 40  # of 100, as each run draws others; all of them with `python -m pytest --thorough`
+ORDINARY = 25  # of 100, as each run draws others; all of them with `python -m pytest --thorough`
 
 
 def examples(thorough: int) -> int:

@@ -14,8 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 import autograd
 
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "1_value_and_graph.ipynb"
@@ -124,22 +122,22 @@ def differentiated(seed: int, whole: bool) -> Pair:
     return pair
 
 
-@pytest.mark.parametrize("seed", range(100))
-def test_whole_numbers_and_their_gradients_are_equal(seed):
-    pair = differentiated(seed, whole=True)
-    assert [node.data for node in pair.screen] == [node.data for node in pair.real]
-    for found, expected, size in pair.gradients():
-        assert size < 2**53
-        assert found == expected
+def test_whole_numbers_and_their_gradients_are_equal():
+    for seed in range(100):
+        pair = differentiated(seed, whole=True)
+        assert [node.data for node in pair.screen] == [node.data for node in pair.real]
+        for found, expected, size in pair.gradients():
+            assert size < 2**53
+            assert found == expected
 
 
-@pytest.mark.parametrize("seed", range(100))
-def test_numbers_are_equal_and_gradients_up_to_the_rounding_of_their_sums(seed):
-    pair = differentiated(seed, whole=False)
-    assert [node.data for node in pair.screen] == [node.data for node in pair.real]
-    for found, expected, size in pair.gradients():
-        assert math.isfinite(expected)
-        assert abs(found - expected) <= 1e-12 * size
+def test_numbers_are_equal_and_gradients_up_to_the_rounding_of_their_sums():
+    for seed in range(100):
+        pair = differentiated(seed, whole=False)
+        assert [node.data for node in pair.screen] == [node.data for node in pair.real]
+        for found, expected, size in pair.gradients():
+            assert math.isfinite(expected)
+            assert abs(found - expected) <= 1e-12 * size
 
 
 def test_the_random_graphs_share_nodes_and_use_every_primitive():

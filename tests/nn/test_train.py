@@ -906,9 +906,9 @@ WEIGHT = "parts.0.neurons.0.w.0"
     ],
     ids=lambda path: ".".join(map(str, path)),
 )
-@pytest.mark.parametrize("value", [..., None, "x", {"x": 1}, [[]]], ids=repr)
-def test_an_entry_missing_or_of_the_wrong_type_is_refused(checkpoint, tmp_path, path, value):
-    refusal(tmp_path / "checkpoint.json", changed(checkpoint, path, value))
+def test_an_entry_missing_or_of_the_wrong_type_is_refused(checkpoint, tmp_path, path):
+    for value in (..., None, "x", {"x": 1}, [[]]):
+        refusal(tmp_path / "checkpoint.json", changed(checkpoint, path, value))
 
 
 @pytest.mark.parametrize(
