@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autograd import Value, grad, ops
+from autograd import Value, copies, grad, ops
 from autograd.value import as_constant, is_constant
 
 NUMBERS = [2, 2.0, True, Fraction(5, 2), np.float64(2.5), np.float32(2.5), np.int64(2)]
@@ -195,6 +195,28 @@ def test_a_copied_or_pickled_leaf_is_a_leaf_of_its_own(clone: Callable[[Value], 
     assert (other.data, other.grad, other.label, other.parents) == (1.5, 0.25, "w", ())
     (other * other).backward()
     assert (other.grad, v.grad) == (3.25, 0.25)
+
+
+class Moved(Value):
+    """What a leaf becomes, as it becomes a leaf of the jit's."""
+
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("clone", [copy.deepcopy, lambda v: pickle.loads(pickle.dumps(v))])
+def test_a_leaf_whose_class_changes_while_it_is_copied_is_copied_as_it_was(
+    clone: Callable[[Value], Value], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state_of = copies.state_of
+
+    def state_of_one_that_moves(value: Value, base: type[Value]) -> Any:
+        value.__class__ = Moved
+        return state_of(value, base)
+
+    monkeypatch.setattr(copies, "state_of", state_of_one_that_moves)
+    other = clone(Value(1.5, "w"))
+    assert (type(other), other.data, other.label) == (Value, 1.5, "w")
+    assert type(clone(Moved(1.5))) is Moved
 
 
 @pytest.mark.parametrize("clone", [copy.deepcopy, lambda v: pickle.loads(pickle.dumps(v))])
