@@ -249,7 +249,7 @@ def test_memory_of_replays(report):
         optimizer.step()
         return loss
 
-    for _ in range(1_000):
+    for _ in range(5_000):  # in these it is compiled, for which LLVM is loaded
         step(inputs, targets)
     before = resident()
     for _ in range(20_000):
