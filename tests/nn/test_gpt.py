@@ -15,7 +15,7 @@ from autograd.jit import jit
 from nn.gpt import PADDING, sample_token
 
 CLOSE = {"rel": 1e-10, "abs": 1e-12}
-SIZES = (5, 6, 8, 2, 2)  # vocabulary, block, embedding, heads, layers
+SIZES = (5, 6, 4, 2, 2)  # vocabulary, block, embedding, heads, layers
 DOCUMENT = [4, 0, 3, 3, 1, 4]
 
 
@@ -40,10 +40,10 @@ def test_logits_and_every_gradient_are_those_of_numpy(norm):
 
 
 def test_a_base_multiplies_what_linear_layers_give():
-    model, plain = (small(base_width=base, generator=random.Random(3)) for base in (2, None))
+    model, plain = (small(base_width=base, generator=random.Random(3)) for base in (1, None))
     names, start = zip(*((name, p.data) for name, p in model.named_parameters()), strict=True)
     scale = np.array([0.25 if "weights" in name else 1.0 for name in names])
-    assert np.count_nonzero(scale == 0.25) == 2 * 12 * 8 * 8 + 5 * 8
+    assert np.count_nonzero(scale == 0.25) == 2 * 12 * 4 * 4 + 5 * 4
     assert start * scale == pytest.approx([p.data for p in plain.parameters()], **CLOSE)
     nll = model.nll(DOCUMENT)
     nll.backward()
