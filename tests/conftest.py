@@ -56,18 +56,16 @@ def _small_heap():
     gc.freeze()
 
 
-@pytest.fixture(autouse=True)
-def _no_garbage_of_the_test_before():
-    """Free the tracebacks that it has caught, with all that their frames hold: cycles."""
-    gc.collect(0)
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol():
+    """Free the tracebacks that the test before has caught, and let Ctrl-C raise KeyboardInterrupt.
 
-
-@pytest.fixture(autouse=True)
-def _ordinary_interrupt():
-    """Set Python's own SIGINT handler: a shell that starts the tests in the background ignores it.
-
-    A child process inherits an ignored signal, but not a handler.
+    A shell that starts the tests in the background ignores SIGINT; a child process inherits that,
+    but not a handler. Not in fixtures, which would take more time than some tests.
     """
+    gc.collect(0)
     previous = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, previous)
+    try:
+        return (yield)
+    finally:
+        signal.signal(signal.SIGINT, previous)

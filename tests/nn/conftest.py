@@ -1,4 +1,4 @@
-"""What every test of nn starts from: one stream of random numbers, at one place."""
+"""What every test of nn starts from: one stream of random numbers at one place, and the jit."""
 
 import pytest
 
@@ -6,11 +6,7 @@ import nn
 
 
 @pytest.fixture(autouse=True)
-def _seeded():
-    nn.seed(0)
-
-
-@pytest.fixture(autouse=True)
-def _short_runs_are_recorded_too(monkeypatch):
+def _start(monkeypatch):
     """What the tests say of `jit=True` they say of replays, which short runs would do without."""
+    nn.seed(0)
     monkeypatch.setattr("nn.step.WORTH_RECORDING", 0)
