@@ -163,7 +163,8 @@ class Watch:
             if id(place) not in others and not same(now, content):
                 self.has_lost = bool(name) and type(content) not in PLAIN | {FunctionType}
                 return _what(place, name, now, content)
-        self._copy()
+        if not self._everything:  # of effects, `holds` is not asked
+            self._copy()
         return None
 
     def put_back(self) -> None:
