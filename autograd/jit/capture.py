@@ -38,22 +38,17 @@ def writers(numbers: Iterable[tuple[Value, float, float]]) -> list[Callable[[], 
     ]
 
 
-def numbers_of(values: Iterable[Value]) -> list[tuple[Value, float, float]]:
-    """Values with their numbers and gradients."""
-    return [(value, value._data, value._grad) for value in values]
-
-
 def undoing(values: Iterable[Value], stores: Iterable[Store] = ()) -> list[Callable[[], None]]:
     """What gives Values, and all leaves of stores, the numbers and gradients that they have now."""
-    linked, plain = set(stores), []
+    linked, plain = set(stores), list[tuple[Value, float, float]]()
     for value in values:
         if isinstance(value, Linked):
             linked.add(value._right.store)
         else:
-            plain.append(value)
+            plain.append((value, value._data, value._grad))
     arrays = [numbers for store in linked for numbers in (store.data, store.grad)]
     copies = [partial(operator.setitem, numbers, slice(None), numbers.copy()) for numbers in arrays]
-    return [*copies, *writers(numbers_of(plain))]
+    return [*copies, *writers(plain)]
 
 
 def at_once(writes: Iterable[Callable[[], None]]) -> None:

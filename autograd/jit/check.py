@@ -8,10 +8,11 @@ last bit, nan to nan, and 0.0 is not -0.0.
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+
+import numpy as np
 
 from autograd import hooks
 from autograd.clock import clock
@@ -27,6 +28,7 @@ CAUSES = (
     " not draw), or changes such a thing: pass it as an argument, keep it in a Value, write the"
     " methods of Values (Value(x).exp()), draw by nn.gauss() or nn.uniform()"
 )
+_Place = tuple[Value, str]  # a Value, and "data" or "grad"
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
 
 
@@ -35,19 +37,19 @@ def checked(
     call: Callable[[], Any],
     numbers: array[float],
     passed: Sequence[Value],
-    before: Sequence[tuple[Value, float, float]],
     is_disturbed: Callable[[], bool],
 ) -> tuple[Any, str | None]:
     """What an eager call returns, as a replay returns it; and how a replay beside it differs.
 
     Args:
         call: makes the eager call. numbers, passed: its arguments.
-        before: other Values that the function may change, as they are; see `numbers_of`.
         is_disturbed: whether somebody has run the function since it was last asked: then there is
             nothing to compare.
     """
     is_disturbed()
     program.read(numbers, passed)
+    unwritten = _unwritten(program, passed)
+    before = unwritten, _numbers(unwritten)
     drawn: list[tuple[Any, Any]] = []
     since = next(clock.numbers)
     others = hooks.draws.get()
@@ -88,22 +90,17 @@ def _differences(
     out: Any,
     returned: Any,
     passed: Sequence[Value],
-    before: Sequence[tuple[Value, float, float]],
+    before: tuple[list[_Place], list[float]],
 ) -> Iterator[str]:
-    """What is not equal, in words."""
+    """What is not equal, in words. before: what the replay does not write, and the numbers."""
     ports = program.ports
-    for (holder, kind), replayed in zip(ports.targets, out.tolist(), strict=False):
-        of_passed = isinstance(holder, int)
-        found = getattr(passed[holder] if of_passed else holder, kind)
-        found = found if of_passed else found[holder.index]
-        if not _equal(found, replayed):
-            yield _unlike(f"{_name_of(program, holder)}.{kind}", found, replayed)
-    written = {(id(holder), kind) for holder, kind in ports.targets}
-    for value, *numbers in before:
-        for kind, number in zip(("data", "grad"), numbers, strict=True):
-            found = getattr(value, kind)
-            if not _equal(number, found) and (id(value._right), kind) not in written:
-                yield _unlike(f"{_name_of(program, value)}.{kind}", found, number)
+    for i, found, replayed in _unequal(ports.now(passed), out[: ports.first_result]):
+        holder, kind = ports.targets[i]
+        yield _unlike(f"{_name_of(program, holder)}.{kind}", found, replayed)
+    others, numbers = before
+    for i, found, replayed in _unequal(_numbers(others), numbers):
+        value, kind = others[i]
+        yield _unlike(f"{_name_of(program, value)}.{kind}", found, replayed)
     yield from _differing_results(program, out[ports.first_result :].tolist(), returned, passed)
 
 
@@ -140,11 +137,31 @@ def _differing_results(
             yield _unlike(f"the label of {what}", value.label, other.label)
 
 
-def _equal(a: Any, b: Any) -> bool:
+def _unwritten(program: Program, passed: Sequence[Value]) -> list[_Place]:
+    """The numbers and gradients within reach of the function that its replay does not write."""
+    written = {(id(holder), kind) for holder, kind in program.ports.targets}
+    return [
+        (value, kind)
+        for value in set(program.watch.values).difference(passed)
+        for kind in ("data", "grad")
+        if (id(value._right), kind) not in written  # a linked leaf has its link there
+    ]
+
+
+def _numbers(places: Sequence[_Place]) -> list[float]:
+    return [getattr(value, kind) for value, kind in places]
+
+
+def _unequal(found: Any, replayed: Any) -> list[tuple[int, float, float]]:
+    """(index, number, other) of those in two sequences that are not equal to the last bit."""
+    a, b = np.array(found, dtype=float), np.array(replayed, dtype=float)
+    is_equal = (a == b) & (np.signbit(a) == np.signbit(b)) | (a != a) & (b != b)
+    return [(i, float(a[i]), float(b[i])) for i in np.flatnonzero(~is_equal).tolist()]
+
+
+def _equal(number: float, other: float) -> bool:
     """Whether two numbers are equal to the last bit."""
-    return bool(a == b and math.copysign(1.0, a) == math.copysign(1.0, b)) or bool(
-        a != a and b != b
-    )
+    return not _unequal([number], [other])
 
 
 def _ordinal(i: int) -> str:

@@ -20,7 +20,7 @@ from autograd.clock import clock
 from autograd.context import current
 from autograd.eager import Eager
 from autograd.jit.backends import backend_named
-from autograd.jit.capture import at_once, numbers_of, undoing
+from autograd.jit.capture import at_once, undoing
 from autograd.jit.check import CAUSES, checked
 from autograd.jit.program import UNSURE, Program
 from autograd.jit.record import record
@@ -316,7 +316,6 @@ class Jitted(Generic[P, R]):
 
     def _checked(self, program: Program, programs: list[Program], call: _Call) -> Any:
         """An eager call beside which a replay is computed. Raises TraceError if they differ."""
-        before = numbers_of(set(program.watch.values).difference(call.passed))
         undo = undoing([*program.watch.values, *call.passed], program.ports.stores)
         start = time.perf_counter()
         try:
@@ -325,7 +324,6 @@ class Jitted(Generic[P, R]):
                 lambda: self._called_plainly(call),
                 call.numbers,
                 call.passed,
-                before,
                 self._disturbed,
             )
         except BaseException:
