@@ -32,14 +32,18 @@ Answer = Value | tuple[Value, Weight]  # what a loss returns
 Loss = Callable[[Any, Sequence[Any]], Answer]
 Penalty = Callable[[Module], Value]
 Predict = Callable[[Module, Sequence[Any]], Any]
-# (inputs, targets) -> (predictions, cost, the weight of the cost in a mean over several steps)
+# (inputs, targets) -> (predictions, cost, the weight of the cost in a mean over several steps).
+# The predictions are None where nobody asks for them: a replay has much to do to make Values anew.
 Step = Callable[[Sequence[Any], Sequence[Any]], tuple[Any, Value, Weight]]
 Add = Callable[[Sequence[Any], Sequence[Any]], tuple[Any, Value, Weight, bool]]
 Move = Callable[[Weight], Value]
 
 
 class Recipe(NamedTuple):
-    """What all steps of a run share. `frozen` parameters belong to no optimizer."""
+    """What all steps of a run share.
+
+    frozen: parameters that belong to no optimizer. scored: whether a metric asks for predictions.
+    """
 
     model: Module
     loss: Loss
@@ -48,6 +52,7 @@ class Recipe(NamedTuple):
     penalty: Penalty | None
     clip: float | None
     predict: Predict
+    scored: bool
 
 
 def as_sum(answer: Any, examples: int) -> tuple[Value, Weight, bool]:
@@ -89,7 +94,7 @@ def _pair(answer: Any) -> tuple[Value, Weight]:
 
 def whole_step(recipe: Recipe) -> Step:
     """A step as one graph."""
-    model, loss, optimizers, frozen, penalty, clip, predict = recipe
+    model, loss, optimizers, frozen, penalty, clip, predict, scored = recipe
 
     def step(inputs: Any, targets: Any) -> tuple[Any, Value, Weight]:
         predictions = predict(model, inputs)
@@ -100,7 +105,7 @@ def whole_step(recipe: Recipe) -> Step:
         _zero_grad(optimizers, frozen)
         cost.backward()
         _move(optimizers, clip)
-        return predictions, cost, weight
+        return predictions if scored else None, cost, weight
 
     return step
 
@@ -111,7 +116,7 @@ def halves(recipe: Recipe) -> tuple[Add, Move]:
     add: (inputs, targets) -> (predictions, sum, weight, whether the loss returned both).
     move: weight of all parts -> cost of the penalty.
     """
-    model, loss, optimizers, frozen, penalty, clip, predict = recipe
+    model, loss, optimizers, frozen, penalty, clip, predict, _ = recipe
 
     def add(inputs: Any, targets: Any) -> tuple[Any, Value, Weight, bool]:
         predictions = predict(model, inputs)

@@ -135,7 +135,8 @@ def fit(
     held = checks.held_out(held_out, (inputs, targets), vectors)
     size = checks.step_size(model, len(inputs), batch_size, drop_last, micro_batch, vectors)
     optimizers, fixed = checks.optimizers(model, optimizer, frozen)
-    recipe = Recipe(model, loss, optimizers, fixed, penalty, clip, predict or predict_batch)
+    predict, scored = predict or predict_batch, metric is not None
+    recipe = Recipe(model, loss, optimizers, fixed, penalty, clip, predict, scored)
     if metric is accuracy and needs_threshold(loss, targets):
         with contextlib.suppress(ArithmeticError):  # the first step raises it again, with advice
             evaluate(model, (inputs[:1], targets[:1]), refuse_single_scores, recipe.predict)

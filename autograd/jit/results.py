@@ -58,15 +58,17 @@ class Returned(NamedTuple):
         """
         rest = iter(computed)
 
-        def made(part: Any) -> Any:
+        def number(part: Any) -> Any:
             if not isinstance(part, Output):
                 return part
-            if part.grad is None:
-                return int(next(rest)) if part.whole else next(rest)
-            return _value(next(rest), next(rest), part.label, part.history)
+            return int(next(rest)) if part.whole else next(rest)
 
-        numbers = list(map(made, self.numbers))
-        values = [passed[part] if isinstance(part, int) else made(part) for part in self.values]
+        def value(part: Any) -> Any:
+            if isinstance(part, Output):
+                return _value(next(rest), next(rest), part.label, part.history)
+            return passed[part] if isinstance(part, int) else part
+
+        numbers, values = list(map(number, self.numbers)), list(map(value, self.values))
         return build(self.structure, iter(numbers).__next__, iter(values).__next__)
 
 
@@ -120,8 +122,10 @@ _INSIDE = Value(0.0, "inside a jitted function")
 
 
 def _value(data: float, grad: float, label: str, history: bool) -> Value:
-    value = Value(data, label)
+    value = Value(data)
     value.grad = grad
+    if label:
+        value.label = label
     if history:
         value._primitive, value._left = _JIT, _INSIDE
     return value

@@ -35,12 +35,14 @@ from weakref import ref
 
 import numpy as np
 
+from autograd.jit.leaves import Linked
 from autograd.jit.refusal import TraceError
 from autograd.value import Value, as_operand
 
 Numbers: TypeAlias = "list[Any] | array[float]"
 
 _NUMBERS = frozenset([float, int])
+_VALUES = frozenset([Value, Linked])
 EXACT = 2**53  # not every larger int is a float
 _STATIC = (str, bytes, bool, type(None), Enum, type, ModuleType, range, slice)
 
@@ -117,18 +119,18 @@ def flatten(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
         numbers.append(nest)
         return "number"
     if kind is list or kind is tuple:
-        # Vectors and matrices of numbers are the usual arguments: without a call for each number.
-        kinds = set(map(type, nest))
-        if _NUMBERS.issuperset(kinds):
-            return (kind, len(nest), _extend(numbers, nest, kinds))
+        # Vectors and matrices are the usual arguments and results: without a call for each entry.
+        size, kinds = len(nest), set(map(type, nest))
         if kinds == {list} or kinds == {tuple}:
             widths = set(map(len, nest))
             if len(widths) == 1:
                 flat = list(chain.from_iterable(nest))
-                kinds_within = set(map(type, flat))
-                if _NUMBERS.issuperset(kinds_within):
-                    part = _extend(numbers, flat, kinds_within)
-                    return (kind, len(nest), (kinds.pop(), widths.pop(), part))
+                entries = _flatten_row(flat, set(map(type, flat)), numbers, values)
+                if entries:
+                    return (kind, size, (kinds.pop(), widths.pop(), entries))
+        entries = _flatten_row(nest, kinds, numbers, values)
+        if entries:
+            return (kind, size, entries)
         return (kind, tuple([flatten(part, numbers, values) for part in nest]))
     if kind is int:
         return _extend(numbers, [nest], {int})
@@ -140,6 +142,16 @@ def flatten(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
     if kind is dict or kind is OrderedDict:
         return (kind, tuple([(key, flatten(part, numbers, values)) for key, part in nest.items()]))
     return _flatten_rarer(nest, numbers, values)
+
+
+def _flatten_row(row: Any, kinds: set[type], numbers: Numbers, values: list[Value]) -> str:
+    """The structure that all entries of a row have; "" where they differ, and nothing is done."""
+    if _NUMBERS.issuperset(kinds):
+        return _extend(numbers, row, kinds)
+    if kinds <= _VALUES:
+        values.extend(row)
+        return "Value"
+    return ""
 
 
 def flatten_call(given: Any, numbers: Numbers, values: list[Value]) -> Any:
@@ -260,6 +272,14 @@ def _built(structure: Any, single: dict[str, Callable[[], Any]]) -> Any:
     if structure.__class__ is str:
         return single[structure]()
     kind, inside = structure[:2]
+    if kind is list or kind is tuple:  # the most common ones, of which a Matrix has many
+        if len(structure) == 2:
+            return kind([_built(part, single) for part in inside])
+        part = structure[2]
+        if part.__class__ is str:
+            made = single[part]
+            return kind([made() for _ in range(inside)])
+        return kind([_built(part, single) for _ in range(inside)])
     if kind == "static":
         return inside.thing
     if kind == "copy":
@@ -268,11 +288,9 @@ def _built(structure: Any, single: dict[str, Callable[[], Any]]) -> Any:
         return inside.thing()
     if kind == "array":
         return _array(inside, _built(structure[2], single))
-    if len(structure) == 3:
-        return kind([_built(structure[2], single) for _ in range(inside)])
     if issubclass(kind, dict):
         return kind((key, _built(part, single)) for key, part in inside)
-    if issubclass(kind, list | tuple | deque):
+    if issubclass(kind, tuple | deque):
         parts = [_built(part, single) for part in inside]
         return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
     return kind(_built(inside, single))
