@@ -229,6 +229,7 @@ class _Allowed(NamedTuple):
         return ValueError(f"{loss}: {setting or 'a target'} must be {self.text}, not {y}{instead}")
 
 
+_SCALARS = frozenset([float, int, Value])
 _FINITE = _Allowed(lambda y: 1.0, "finite")
 _PROBABILITY = _Allowed(lambda y: 1.0 - greater(0.0, y) - greater(y, 1.0), "between 0 and 1")
 _SIGN = _Allowed(lambda y: 1.0 - greater(abs(y), 1.0) - greater(1.0, abs(y)), "-1 or +1")
@@ -289,6 +290,8 @@ def _pairs(
 
 def flattened(loss: str, x: Any) -> tuple[list[Any], tuple[int, ...]]:
     """All entries in one list, and their shape: (), (n,) or (rows, columns)."""
+    if x.__class__ is list and x and _SCALARS.issuperset(map(type, x)):  # without a call for each
+        return x.copy(), (len(x),)
     if isinstance(x, Value) or as_operand(x) is not None:
         return [x], ()
     if isinstance(x, NO_VECTORS) or not isinstance(x, Iterable):
