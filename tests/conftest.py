@@ -4,6 +4,7 @@ import gc
 import signal
 
 import pytest
+from _pytest.runner import runtestprotocol
 from hypothesis import HealthCheck, settings
 
 from tests.examples import ORDINARY
@@ -25,6 +26,24 @@ def pytest_configure(config):
     unhurried = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
     settings.register_profile("this run", max_examples=count, **unhurried)
     settings.load_profile("this run")
+    if hasattr(config, "workerinput"):
+        config.pluginmanager.register(OneReport())
+
+
+class OneReport:
+    """In a worker, one report of a test that passes: to send three takes longer than most tests.
+
+    What is left out are setups and teardowns that passed, of which only `--durations` tells.
+    """
+
+    def pytest_runtest_protocol(self, item, nextitem):
+        where = {"nodeid": item.nodeid, "location": item.location}
+        item.ihook.pytest_runtest_logstart(**where)
+        for report in runtestprotocol(item, log=False, nextitem=nextitem):
+            if report.when == "call" or not report.passed:
+                item.ihook.pytest_runtest_logreport(report=report)
+        item.ihook.pytest_runtest_logfinish(**where)
+        return True
 
 
 def pytest_collection_modifyitems(items):
