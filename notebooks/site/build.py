@@ -18,6 +18,7 @@ import sys
 from base64 import b64encode
 from contextlib import suppress
 from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -95,9 +96,7 @@ def packages() -> dict[str, str]:
     """The files that Python has in the page, by their names: this project's, graphviz, run.py."""
     texts = {"site_run.py": (HERE / "run.py").read_text(encoding="utf-8")}
     with TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
-        subprocess.run([*command, folder, GRAPHVIZ], check=True, capture_output=True)
-        for root in (ROOT / "autograd", ROOT / "nn", Path(folder, "graphviz")):
+        for root in (ROOT / "autograd", ROOT / "nn", graphviz(folder)):
             for path in sorted(root.rglob("*")):
                 if path.suffix in (".py", ".js", ".css"):
                     name = path.relative_to(root.parent).as_posix()
@@ -105,12 +104,25 @@ def packages() -> dict[str, str]:
     return texts
 
 
+def graphviz(folder: str) -> Path:
+    """The package graphviz: the one that is installed, or else pip's, in the folder."""
+    name, wanted = GRAPHVIZ.split("==")
+    with suppress(PackageNotFoundError):
+        installed = distribution(name)
+        if installed.version == wanted:
+            return Path(str(installed.locate_file(name)))
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
+    subprocess.run([*command, folder, GRAPHVIZ], check=True, capture_output=True)
+    return Path(folder, name)
+
+
 def snapshot(modules: Path, out: Path) -> None:
     """Write the memory of a Python that has imported the packages of a folder into that folder."""
     node = shutil.which("node")
     if node is None:
         raise FileNotFoundError("the page needs node: apt-get install nodejs npm")
-    command = [node, str(HERE / "snapshot.mjs"), str(modules / "pyodide")]
+    # Its WebAssembly is compiled once, and quickly: it runs for a few seconds.
+    command = [node, "--liftoff-only", str(HERE / "snapshot.mjs"), str(modules / "pyodide")]
     files = [str(out / "packages.json"), str(out / "snapshot.bin")]
     subprocess.run([*command, *files], check=True, capture_output=True)
 
