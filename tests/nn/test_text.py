@@ -135,13 +135,16 @@ def test_a_damaged_model_is_refused(damage, tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def _quick_pictures(monkeypatch):
-    """Small pictures: they take most of the time of a small run."""
+def _no_drawing(request, monkeypatch):
+    """Empty pictures, which take no time, in all tests but those that ask for `drawn`."""
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr(plot, "loss_curve", lambda history, steps: None)
+        monkeypatch.setattr(plot, "save", lambda figure, path: path.write_bytes(b""))
 
-    def figure(width, height):
-        return plot.require_matplotlib()(figsize=(width / 4, height / 4))
 
-    monkeypatch.setattr(plot, "_figure", figure)
+@pytest.fixture
+def drawn():
+    """Pictures, of the usual size."""
 
 
 def run(folder, *arguments):
@@ -152,6 +155,7 @@ def numbers(folder):
     return [(folder / name).read_bytes() for name in ("model.json", "history.json")]
 
 
+@pytest.mark.usefixtures("drawn")
 def test_it_learns_the_elements_and_writes_new_ones(tmp_path, capsys):
     assert run(tmp_path, "--steps", "150") == 0
     out, err = capsys.readouterr()
