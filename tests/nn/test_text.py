@@ -156,15 +156,16 @@ def numbers(folder):
 
 
 @pytest.mark.usefixtures("drawn")
-def test_it_learns_the_elements_and_writes_new_ones(tmp_path, capsys):
-    assert run(tmp_path, "--steps", "150") == 0
+def test_it_learns_the_elements_and_writes_new_ones(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("nn.writing.REPORT", 40)
+    assert run(tmp_path, "--steps", "60") == 0
     out, err = capsys.readouterr()
     assert {path.name for path in tmp_path.iterdir()} == FILES
     assert "gpt: 107 lines of the chemical elements, 11 held out; 25 tokens, 4128 para" in out
-    assert "trained after 150 steps" in out
+    assert "trained after 60 steps" in out
     assert "nats a character" in out
     assert "step" in err  # the bar
-    assert out.count("\nloss ") == 2  # samples, after 100 and after 150 steps
+    assert out.count("\nloss ") == 2  # samples, after 40 and after 60 steps
     history = json.loads((tmp_path / "history.json").read_text())
     assert len(history["loss"]) == len(history["held_out_loss"]) == 2
     assert history["loss"][0] < math.log(25)
