@@ -30,7 +30,7 @@ from autograd import (
 )
 from autograd.__main__ import main
 from autograd.typed import DEEPEST, PUBLIC, FormulaError, computed, number_named
-from tests.examples import examples
+from tests.examples import any_text, examples
 
 ROOT = Path(__file__).resolve().parents[2]
 NEURON = "(x * w + b).tanh() ** 2"
@@ -241,7 +241,7 @@ def test_what_a_name_or_a_text_holds_never_acts():
     assert "\u202e" not in str(raised.value)
 
 
-@given(st.text("xyz0123.9+-*/^()=;, eπ\x1b\n²tanhlogpi_", max_size=40) | st.text(max_size=30))
+@given(st.text("xyz0123.9+-*/^()=;, eπ\x1b\n²tanhlogpi_", max_size=40) | any_text(max_size=30))
 @settings(max_examples=examples(400), deadline=None)
 def test_of_any_text_there_is_a_value_or_the_one_error(text):
     for read in (lambda: computed(text, {"x": 2.0}), lambda: number_named(text)):

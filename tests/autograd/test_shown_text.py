@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from autograd import Primitive, Value, draw, explain, gradcheck, steps
 from autograd.steps.page import page
 from autograd.text import clipped, for_stream, shown
+from tests.examples import any_text
 
 # Each character that is not shown as itself, with the sign in its place.
 ACTING = {
@@ -51,7 +51,7 @@ def test_other_text_is_shown_as_typed(text: str) -> None:
     assert shown(text) == text
 
 
-@given(st.text())
+@given(any_text())
 def test_what_is_shown_is_one_line_that_acts_on_nothing(text: str) -> None:
     assert_harmless(shown(text))
     assert shown(shown(text)) == shown(text)

@@ -11,7 +11,6 @@ from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from autograd import Value, ops
 from autograd.draw import layout
@@ -19,7 +18,7 @@ from autograd.steps import Steps, steps
 from autograd.steps import page as pages
 from autograd.steps.player import SCRIPTS, operations, read, style
 from autograd.text import shown as harmless
-from tests.examples import examples
+from tests.examples import any_text, examples
 
 
 def fragment(shown: Steps) -> str:
@@ -238,7 +237,7 @@ def test_a_label_stays_text(label: str) -> None:
 
 
 @settings(max_examples=examples(40), deadline=None)
-@given(st.text(max_size=30))
+@given(any_text(max_size=30))
 def test_any_label_stays_text(label: str) -> None:
     check_label(label)
 
