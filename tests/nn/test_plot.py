@@ -54,8 +54,13 @@ SINGLE = [
 ]
 
 
-@pytest.mark.parametrize(("score", "targets", "options", "place"), SINGLE)
-@pytest.mark.parametrize("form", [Dataset, lambda x, y: (np.array(x), np.array(y)), lambda *xy: xy])
+FORMS = [Dataset, lambda x, y: (np.array(x), np.array(y)), lambda *xy: xy]
+
+
+@pytest.mark.parametrize(
+    ("form", "score", "targets", "options", "place"),
+    [(FORMS[i % 3], *case) for i, case in enumerate(SINGLE)],
+)
 def test_the_line_of_a_single_score_is_where_the_class_changes(
     form, score, targets, options, place
 ):
@@ -69,7 +74,7 @@ def test_the_line_of_a_single_score_is_where_the_class_changes(
 
 
 def test_the_line_of_a_final_sigmoid_is_at_a_half():
-    figure = plot.decision_boundary(Scores(steep), (INPUTS, [0, 1, 1, 0]), 201)
+    figure = plot.decision_boundary(Scores(steep), (INPUTS, [0, 1, 1, 0]), 61)
     assert crossings(figure) == [pytest.approx(0.3, abs=1e-3)]
     model = nn.MLP(2, [1], ["sigmoid"])
     model.layers[0].neurons[0].w[0].data, model.layers[0].neurons[0].w[1].data = 4.0, 0.0

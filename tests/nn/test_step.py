@@ -39,11 +39,15 @@ def learned_documents(micro_batch, jit, loss=text.nll_per_character, **options):
     return numbers(model, history)
 
 
+@functools.cache
+def whole_documents():
+    return learned_documents(None, False)
+
+
 @pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("micro_batch", [1, 2])
 def test_parts_count_as_a_loss_with_weights_of_its_own_counts_them(micro_batch, jit):
-    whole = learned_documents(None, False)
-    assert learned_documents(micro_batch, jit) == pytest.approx(whole, rel=1e-9)
+    assert learned_documents(micro_batch, jit) == pytest.approx(whole_documents(), rel=1e-9)
 
 
 def test_a_weighed_step_is_the_sum_over_the_sum_of_weights():
@@ -532,10 +536,10 @@ def test_fit_evaluate_and_a_plot_share_the_recorded_predictions_of_a_model(recor
     assert recordings == ["predict_batch"]
     found = [nn.evaluate(model, examples, loss, jit=True) for loss in (nn.accuracy, nn.hinge)]
     assert found == [nn.evaluate(model, examples, loss) for loss in (nn.accuracy, nn.hinge)]
-    nn.plot.decision_boundary(model, examples)
+    nn.plot.decision_boundary(model, examples, resolution=50)
     assert recordings == ["predict_batch"]
     another = nn.MLP(2, [5, 1], "tanh")
-    nn.plot.decision_boundary(another, examples)
+    nn.plot.decision_boundary(another, examples, resolution=50)
     assert recordings == ["predict_batch"] * 2
 
 

@@ -173,12 +173,15 @@ def test_a_box_of_a_large_graph_knows_what_flows_through_it(graph: Any) -> None:
         for edge, local, _ in passed.contributions(i):
             uses.setdefault(edge.parent, []).append((i, passed.gradient_at(i) * local))
     places = [{passed.place[parent] for parent in node.parents} for node in passed.nodes]
+    users: dict[int, set[int]] = {}
+    for i, parents in enumerate(places):
+        for p in parents:
+            users.setdefault(p, set()).add(i)
     bundles = boxes._bundled.members
     for box, group in zip(boxes._boxes, given["groups"], strict=True):
         inside = {i for k in box.bundles for i in bundles[k]}
         parents = set().union(*(places[i] for i in inside)) - inside
-        users = set().union(*(places[i] for i in range(len(places)) if i not in inside))
-        gone = users & inside
+        gone = {i for i in inside if users.get(i, set()) - inside}
         gone = {i for i in gone if passed.nodes[i].parents} or gone
         for flow, values in ((group["taken"], parents), (group["given"], gone)):
             if not values:
