@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from autograd import Value, grad, greater, less, maximum, minimum, where
+from tests.cases import case
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -209,11 +210,14 @@ def test_the_table_of_edges_has_the_rows_that_are_tested_here():
     assert [tuple(row) for row in rows] == list(EDGES)
 
 
-@pytest.mark.parametrize(
-    ("function", "point", "by", "order", "expected"),
-    [case for cases in EDGES.values() for case in cases],
-)
-def test_derivatives_at_the_edges_are_as_the_table_says(function, point, by, order, expected):
+@pytest.mark.parametrize("cases", EDGES.values(), ids=[f"{name}, {at}" for name, at, _ in EDGES])
+def test_derivatives_at_the_edges_are_as_the_table_says(cases):
+    for function, point, *rest in cases:
+        with case(function, point):
+            check_edge(function, point, *rest)
+
+
+def check_edge(function, point, by, order, expected):
     operands = [Value(x) for x in point]
     before = [operand.grad for operand in operands]
 

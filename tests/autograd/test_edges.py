@@ -12,12 +12,14 @@ import math
 import sys
 from collections.abc import Callable
 from functools import cache
+from itertools import product
 from typing import Any
 
 import pytest
 from mpmath_reference import PRIMITIVES
 
 from autograd import Value, detect_anomaly, grad, hessian, jit, maximum, ops, steps, where
+from tests.cases import case
 
 inf, nan = math.inf, math.nan
 MAX, TINY = sys.float_info.max, 5e-324
@@ -151,16 +153,16 @@ def replayed(name: str, i: int, order: int, backend: str) -> Any:
     )
 
 
-@pytest.mark.parametrize("backend", ["native", "numpy"])
 @pytest.mark.parametrize(("name", "point", "i", "first", "second"), TABLE, ids=IDS)
 def test_replayed_slopes_at_the_edge_follow_the_table(
-    name: str, point: tuple[float, ...], i: int, first: Any, second: Any, backend: str
+    name: str, point: tuple[float, ...], i: int, first: Any, second: Any
 ) -> None:
     """With Values for all operands: the slopes by those that are not asked for do not matter."""
-    for order, expected in ((1, first), (2, second)):
+    for backend, (order, expected) in product(["native", "numpy"], [(1, first), (2, second)]):
         run = replayed(name, i, order, backend)
         operands = [x if name == "pow" and j else Value(x) for j, x in enumerate(point)]
-        assert same(outcome(lambda run=run, given=operands: run(*given).data), expected)
+        with case(backend, order):
+            assert same(outcome(lambda run=run, given=operands: run(*given).data), expected)
 
 
 # --- neighbours: the other operand, and other nodes -----------------------------------------------

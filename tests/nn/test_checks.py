@@ -11,6 +11,7 @@ import pytest
 import nn
 from autograd import Value
 from nn import data
+from tests.cases import case
 
 EXAMPLES = data.moons(10, generator=random.Random(3))
 INPUTS, TARGETS = EXAMPLES
@@ -96,18 +97,17 @@ def test_a_generator_is_read_once():
         ((np.array([1.0, np.nan]), [1, 1]), ValueError, "input 1 has .* not finite: nan"),
     ],
 )
-@pytest.mark.parametrize("place", ["data", "held out", "evaluate"])
-def test_data_of_another_form_are_named(examples, kind, message, place):
+def test_data_of_another_form_are_named(examples, kind, message):
     model = nn.MLP(2, [1])
     calls = {
         "data": lambda: fit(model, examples),
         "held out": lambda: fit(model, held_out=() if examples is None else examples),
         "evaluate": lambda: nn.evaluate(model, examples, nn.mse),
     }
-    if place == "held out" and examples is None:
-        message = "not 0 parts"  # None is for none
-    with pytest.raises(kind, match=message):
-        calls[place]()
+    for place, call in calls.items():
+        none = place == "held out" and examples is None  # None is for none
+        with case(place), pytest.raises(kind, match="not 0 parts" if none else message):
+            call()
 
 
 def test_evaluate_takes_losses_that_give_a_value_or_a_pair():

@@ -10,6 +10,7 @@ import nn
 from autograd import Value
 from nn import Matrix
 from nn.metrics import threshold_of
+from tests.cases import case
 
 NAN = math.nan
 
@@ -27,7 +28,6 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(
     ("predictions", "targets", "threshold", "part"),
     [
@@ -55,8 +55,13 @@ FORMS = {
         ([[NAN, 1.0], [1.0, NAN], [1.0, 0.0]], [1, 0, 0], None, 1 / 3),
     ],
 )
-def test_accuracy_by_hand(form, predictions, targets, threshold, part):
-    predictions = FORMS[form](predictions)
+def test_accuracy_by_hand(predictions, targets, threshold, part):
+    for name, form in FORMS.items():
+        with case(name):
+            check_accuracy(form(predictions), targets, threshold, part)
+
+
+def check_accuracy(predictions, targets, threshold, part):
     ways = [targets, tuple(targets), np.array(targets), [float(t) for t in targets]]
     for given in (*ways, values(targets)):
         assert nn.accuracy(predictions, given, threshold) == part

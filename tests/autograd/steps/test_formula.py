@@ -37,6 +37,7 @@ from autograd.steps.writing import (
 )
 from autograd.text import clipped
 from autograd.value import constant, is_constant
+from tests.cases import case
 from tests.examples import any_text
 
 A, B, C = Value(2.0, label="a"), Value(-3.0, label="b"), Value(0.5, label="c")
@@ -538,16 +539,19 @@ def outcome(function: Callable[..., float], *numbers: Any) -> str:
 
 
 @pytest.mark.parametrize("row", TABLE.values(), ids=list(TABLE))
-@pytest.mark.parametrize("fixed", [None, 2.0, 0.5, 1.0, 0.0])
-def test_recorded_derivatives_are_the_rules_to_the_last_bit_at_any_point(
-    row: Primitive, fixed: float | None
-) -> None:
+def test_recorded_derivatives_are_the_rules_to_the_last_bit_at_any_point(row: Primitive) -> None:
     """Recorded once, with or without a plain number as the last operand, and run everywhere."""
+    for fixed in (None, 2.0, 0.5, 1.0, 0.0):
+        if fixed is not None and len(row.backward) == 1:
+            continue  # nothing is left to differentiate by
+        if row is ops.div and fixed == 0.0:
+            continue  # there is no such node
+        with case(fixed):
+            check_recorded_derivatives(row, fixed)
+
+
+def check_recorded_derivatives(row: Primitive, fixed: float | None) -> None:
     width = len(row.backward)
-    if fixed is not None and width == 1:
-        return  # nothing is left to differentiate by
-    if row is ops.div and fixed == 0.0:
-        return  # there is no such node
     somewhere = [Value(0.5) for _ in range(width)]
     if fixed is not None:
         somewhere[-1] = constant(fixed)
