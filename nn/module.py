@@ -177,6 +177,11 @@ def gathered(parameters: Module | Iterable[Value | Module]) -> list[Value]:
     """
     if isinstance(parameters, Module):
         return parameters.parameters()
+    if not isinstance(parameters, Iterable):
+        raise TypeError(
+            "parameters are a Module, model.parameters(), or a list of Values and Modules, not"
+            f" {parameters!r}"
+        )
     given: list[Any] = parameters if isinstance(parameters, list) else list(parameters)
     for i, part in enumerate(given):
         if not isinstance(part, Value | Module):

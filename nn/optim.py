@@ -14,7 +14,7 @@ from copy import copy
 from typing import Any, cast
 
 from autograd import Value, context, eager, hooks, no_grad, ownership, where
-from autograd.value import as_constant
+from autograd.value import as_constant, as_operand
 from nn.clipping import require_gradients
 from nn.columns import (
     Column,
@@ -144,8 +144,8 @@ class Optimizer(hooks.Watched):
                 `step(grad(loss, optimizer.parameters, create_graph=True))`.
 
         Raises ValueError for a wrong number of gradients, or none where they are needed, a setting
-        out of range, or an undeclared moment; TypeError for a gradient that is None. Nothing has
-        changed then.
+        out of range, or an undeclared moment; TypeError for a gradient that is None, or an `update`
+        that gives no number. Nothing has changed then.
         """
         require_range("lr", self._lr, 0.0, math.inf)
         self.check()
@@ -233,7 +233,15 @@ class Optimizer(hooks.Watched):
         new = list(map(self.update, self.parameters, gradients, states))
         for state in states:
             state.require_declared()
-        return Updated(time, new, {name: [s[name] for s in states] for name in self._state})
+        moments = {name: [s[name] for s in states] for name in self._state}
+        for what, results in {"the new parameter": new, **moments}.items():
+            for result in results:
+                if not isinstance(result, Value) and as_operand(result) is None:
+                    raise TypeError(
+                        f"{type(self).__name__}.update gave {result!r} for {what}, not a Value or"
+                        " a number: does it return the new parameter?"
+                    )
+        return Updated(time, new, moments)
 
     def _by_columns(self, time: Value, gradients: Sequence[Value] | None) -> Updated:
         """The same step with columns of floats: equal to the last bit, and 50 times faster."""

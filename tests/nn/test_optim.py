@@ -336,6 +336,28 @@ def test_a_moment_that_a_differentiable_rule_does_not_declare_is_an_error():
         Undeclared([p], 0.1, differentiable=True).step([Value(1.0)])
 
 
+@pytest.mark.parametrize("wrong", [None, "0.5", [Value(1.0)]])
+@pytest.mark.parametrize("place", ["parameter", "mean"])
+def test_an_update_that_gives_no_number_is_an_error_and_changes_nothing(wrong, place):
+    class Wrong(nn.Optimizer):
+        moments = ("mean",)
+
+        def update(self, parameter, gradient, state):
+            if parameter.data < 0.0:  # only the second one
+                if place == "parameter":
+                    return wrong
+                state["mean"] = wrong
+            return parameter - self.lr * gradient
+
+    model = Point()
+    optimizer = Wrong(model, 0.1)
+    model().backward()
+    before = model.state_dict(), optimizer.state_dict()
+    with pytest.raises(TypeError, match=rf"Wrong.update gave .* for .*{place}"):
+        optimizer.step()
+    assert (model.state_dict(), optimizer.state_dict()) == before
+
+
 def test_many_parameters_take_gradients_and_a_state():
     count = 300  # more than the numbers of which Python keeps one object each
     values = [Value(1.0) for _ in range(count)]
@@ -684,8 +706,9 @@ def test_a_step_whose_gradients_are_all_0_warns_once(rule):
         ([Value(1.0)] * 2, ValueError, "twice"),
         ([Value(1.0), 2.0], TypeError, r"parameters\[1\]"),
         ("ab", TypeError, r"parameters\[0\]"),
-        (Value(1.0), TypeError, None),
-        (None, TypeError, None),
+        (Value(1.0), TypeError, r"a list of Values and Modules, not Value\(data=1"),
+        (None, TypeError, "a Module, .* not None"),
+        (nn.Neuron(1).parameters, TypeError, r"model\.parameters\(\), .* not <bound method"),
     ],
 )
 def test_what_is_no_list_of_parameters(parameters, error, message):
