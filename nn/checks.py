@@ -16,6 +16,7 @@ from nn.module import Module, gathered
 from nn.norms import BatchNorm
 from nn.optim import Optimizer
 from nn.schedules import Schedule
+from nn.settings import require_range
 
 Data = Dataset | tuple[Sequence[Any] | Array, Sequence[Any] | Array]
 
@@ -152,6 +153,26 @@ def step_size(
             " BatchNorm in training needs 2 or more: write drop_last=True, or another batch_size"
         )
     return size
+
+
+# --- functions and settings -----------------------------------------------------------------------
+
+
+def functions(model: Any, needed: dict[str, Any], optional: dict[str, Any] | None = None) -> None:
+    """Raise TypeError for a model that is no Module, or for what cannot be called."""
+    if not isinstance(model, Module):
+        raise TypeError(f"model must be a Module, not {model!r}")
+    for name, function in (needed | (optional or {})).items():
+        if not callable(function) and (name in needed or function is not None):
+            raise TypeError(f"{name} must be a function, not {function!r}")
+
+
+def limits(clip: Any, settings: Any) -> None:
+    """Raise TypeError or ValueError for a limit or settings of a wrong kind."""
+    if clip is not None and clip != math.inf:
+        require_range("clip", clip, 0.0, math.inf)
+    if settings is not None and not isinstance(settings, dict):
+        raise TypeError(f"settings must be a dict, not {settings!r}")
 
 
 # --- optimizers -----------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from autograd import hooks, no_grad
@@ -33,24 +34,33 @@ def evaluate(
     """The metric, or a loss, of a model's predictions, in evaluation mode and without a graph.
 
     Args:
-        model: is put in evaluation mode, and afterwards in the mode it had.
+        model: is put in evaluation mode, and afterwards each part in the mode it had.
         data, predict: as of `fit`.
         metric: (predictions, targets) -> number, or a loss.
         jit: record the predictions of `micro_batch` examples once and replay them. `fit` and plots
             share the recording. Where there are too few examples to gain, all is done eagerly.
     """
     require_flag("jit", jit)
+    checks.functions(model, {"metric": metric}, {"predict": predict})
     inputs, targets = checks.examples(data, predict is None)
     predict = predict or predict_batch
     if jit:
         predict = in_pieces(predict, micro_batch)
-    training = model.training
+    with evaluating(model):
+        return as_score(metric(predict(model, inputs), targets), len(inputs))
+
+
+@contextlib.contextmanager
+def evaluating(model: Module) -> Iterator[None]:
+    """The model in evaluation mode, without a graph; then each part in the mode it had."""
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         with no_grad():
-            return as_score(metric(predict(model, inputs), targets), len(inputs))
+            yield
     finally:
-        model.train(training)
+        for module, training in modes:
+            module.training = training
 
 
 def predict_batch(model: Module, inputs: Sequence[Sequence[float]]) -> Any:

@@ -8,13 +8,13 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from autograd import Value, grad, no_grad
+from autograd import Value, grad
 from autograd.extras import to_install
 from autograd.files import write_bytes
 from nn.activations import Elementwise, gelu, relu, sigmoid, silu, softplus, tanh
 from nn.checkpoint import History
 from nn.data import Dataset
-from nn.evaluation import predict_batch
+from nn.evaluation import evaluating, predict_batch
 from nn.layers import check_size
 from nn.metrics import classes, largest, score_rows, threshold_for, threshold_of
 from nn.module import Module
@@ -94,13 +94,8 @@ def decision_boundary(
         raise ValueError(f"{len(inputs)} inputs, but {len(data[1])} targets")
     xs, ys = (_grid([row[k] for row in inputs], resolution) for k in (0, 1))
     require_matplotlib()  # and so NumPy, before the predictions
-    training = model.training
-    model.eval()
-    try:
-        with no_grad():
-            rows = _rows(model, predict or predict_batch, xs, ys)
-    finally:
-        model.train(training)
+    with evaluating(model):
+        rows = _rows(model, predict or predict_batch, xs, ys)
     outputs = len(rows[0][0])
     targets = classes(data[1], outputs)
     figure, axes = _panel(5.6, 4.8, right=0.94 if outputs == 1 else 0.97)

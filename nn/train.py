@@ -10,6 +10,7 @@ from typing import Any
 from autograd import Value
 from autograd.messages import require_flag
 from autograd.ownership import scoped
+from autograd.value import as_operand
 from nn import checks
 from nn.checkpoint import History as History  # where a user looks for it
 from nn.checkpoint import kept
@@ -123,6 +124,9 @@ def fit(
     """
     for name, flag in {"resume": resume, "progress": progress, "jit": jit}.items():
         require_flag(name, flag)
+    optional = {"penalty": penalty, "metric": metric, "predict": predict}
+    checks.functions(model, {"loss": loss}, {**optional, "after_epoch": after_epoch})
+    checks.limits(clip, settings)
     length, every, batch_size, micro_batch, patience = checks.counts(
         epochs, steps, every, batch_size, micro_batch, patience
     )
@@ -165,7 +169,9 @@ def fit(
 
 
 def l2(strength: float) -> Callable[[Module], Value]:
-    """The penalty strength * (sum of the squares of all parameters)."""
+    """The penalty strength * (sum of the squares of all parameters), a function of the model."""
+    if as_operand(strength) is None:
+        raise TypeError(f"l2 takes a strength, as in penalty=nn.l2(1e-4), not {strength!r}")
 
     @scoped
     def l2(model: Module) -> Value:

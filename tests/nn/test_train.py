@@ -736,7 +736,7 @@ WIDE = [[*row, 1.0] for row in INPUTS]
         (EXAMPLES, {"batch_size": 0}, "batch_size must be 1 or more, not 0"),
         (EXAMPLES, {"batch_size": -3}, "batch_size must be 1 or more, not -3"),
         (EXAMPLES, {"resume": True}, "resume needs a checkpoint"),
-        (EXAMPLES, {"clip": -1.0}, "max_norm"),
+        (EXAMPLES, {"clip": -1.0}, "clip must be between 0.0 and inf, not -1.0"),
         (EXAMPLES, {"held_out": ([], [])}, "no examples"),
         (EXAMPLES, {"held_out": (INPUTS, TARGETS[1:])}, "10 inputs, but 9 targets"),
         (EXAMPLES, {"held_out": (WIDE, TARGETS)}, "3"),
@@ -748,6 +748,37 @@ def test_bad_arguments_are_named_and_leave_the_model_as_it_was(examples, options
     with pytest.raises(ValueError, match=message):
         run(model, optimizer, examples, **options)
     assert bits(model, optimizer) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"loss": "hinge"}, "loss must be a function, not 'hinge'"),
+        ({"loss": None}, "loss must be a function, not None"),
+        ({"metric": "accuracy"}, "metric must be a function, not 'accuracy'"),
+        ({"penalty": 0.1}, "penalty must be a function, not 0.1"),
+        ({"penalty": nn.l2}, r"as in penalty=nn.l2\(1e-4\), not "),
+        ({"predict": 3}, "predict must be a function, not 3"),
+        ({"after_epoch": True}, "after_epoch must be a function, not True"),
+        ({"clip": "1"}, "clip must be a number or a Value, not '1'"),
+        ({"settings": "s"}, "settings must be a dict, not 's'"),
+    ],
+)
+def test_an_argument_of_a_wrong_kind_is_named_and_leaves_the_model_as_it_was(options, message):
+    model, optimizer = plain()
+    before = bits(model, optimizer)
+    with pytest.raises(TypeError, match=message):
+        nn.fit(model, EXAMPLES, optimizer=optimizer, **{"loss": nn.hinge, "epochs": 1} | options)
+    assert bits(model, optimizer) == before
+
+
+@pytest.mark.parametrize("model", ["model", None, nn.Neuron(2).__call__])
+def test_a_model_is_a_module(model):
+    optimizer = nn.SGD(nn.Neuron(2), lr=0.1)
+    with pytest.raises(TypeError, match="model must be a Module, not "):
+        nn.fit(model, EXAMPLES, nn.hinge, optimizer, epochs=1)
+    with pytest.raises(TypeError, match="model must be a Module, not "):
+        nn.evaluate(model, EXAMPLES, nn.hinge)
 
 
 def test_no_epochs_change_no_number():
@@ -1195,6 +1226,14 @@ def test_evaluate_restores_the_mode_even_after_an_error(training):
     with pytest.raises(RuntimeError, match="broken"):
         nn.evaluate(model, EXAMPLES, lambda p, t: fail())
     assert model.training is model.parts[2].training is training
+
+
+def test_evaluate_and_plots_leave_a_part_in_evaluation_mode():
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm(3), nn.Linear(3, 1))
+    model.parts[1].eval()
+    nn.evaluate(model, EXAMPLES, nn.hinge)
+    plot.decision_boundary(model, EXAMPLES, resolution=4)
+    assert [module.training for module in model.modules()] == [True, True, False, True]
 
 
 def test_a_predict_of_ones_own_takes_inputs_of_any_kind():
