@@ -37,7 +37,9 @@ def loss_curve(history: History, steps: int | None = None) -> Figure:
         axes.plot(epochs, history.held_out_loss, color=COLORS[2], ls=":", label="loss, held out")
     axes.set_xlabel("step" if steps else "epoch")
     axes.set_ylabel("loss")
-    axes.set_ylim(bottom=0.0)
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    if not any(loss < 0.0 for loss in [*history.loss, *history.held_out_loss]):
+        axes.set_ylim(bottom=0.0)
     lines = list(axes.lines)
     if history.accuracy:
         right = axes.twinx()
@@ -46,8 +48,12 @@ def loss_curve(history: History, steps: int | None = None) -> Figure:
             held_out = history.held_out_accuracy
             right.plot(epochs, held_out, color=COLORS[2], ls=":", label="accuracy, held out")
         right.set_ylabel("accuracy")
-        right.set_ylim(0.0, 1.02)
+        if all(0.0 <= score <= 1.0 for score in [*history.accuracy, *history.held_out_accuracy]):
+            right.set_ylim(0.0, 1.02)  # and not where it is another metric
         lines += right.lines
+    if len(epochs) == 1:
+        for line in lines:
+            line.set_marker("o")
     # Accuracies rise to the top and losses fall to 0: the legend goes where neither is.
     axes.legend(
         lines,

@@ -1523,6 +1523,23 @@ def test_the_loss_curve_shows_the_history_from_epoch_1():
     ]
 
 
+def test_the_loss_curve_shows_every_number_of_any_sign_and_size():
+    history = nn.History(loss=[-1.0, -2.5], accuracy=[-3.0, 7.5], held_out_accuracy=[0.5, 8.0])
+    for axes, (low, high) in zip(plot.loss_curve(history).axes, [(-2.5, -1), (-3, 8)], strict=True):
+        bottom, top = axes.get_ylim()
+        assert bottom < low < high < top
+    left, right = plot.loss_curve(HISTORY).axes
+    assert (left.get_ylim()[0], right.get_ylim()) == (0.0, (0.0, 1.02))
+
+
+def test_the_loss_curve_of_one_epoch_is_a_point_and_epochs_are_whole():
+    (axes,) = plot.loss_curve(nn.History(loss=[0.5])).axes
+    assert axes.lines[0].get_marker() == "o"
+    left, _ = plot.loss_curve(HISTORY).axes
+    assert left.lines[0].get_marker() == "None"
+    assert all(tick == round(tick) for tick in [*axes.get_xticks(), *left.get_xticks()])
+
+
 def test_the_boundary_shows_every_example_and_names_every_class():
     for figure, names in (
         (boundary(), ["class -1", "class +1"]),
