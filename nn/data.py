@@ -108,7 +108,7 @@ def split(
     n = len(data.inputs)
     if not 0 <= held_out < n:
         raise ValueError(f"cannot hold out {held_out} of {n} examples")
-    generator = generator or rng.generator
+    generator = rng.source(generator)
     classes: dict[object, list[int]] = {}
     targets: Sequence[Any] = data.targets
     for i, target in enumerate(targets):  # a one-hot row is not hashable, a tuple is
@@ -151,7 +151,7 @@ def _shaken(
         raise ValueError(f"a data set needs at least one example, not {n}")
     if not 0.0 <= noise < math.inf:
         raise ValueError(f"noise must be 0 or more, not {noise}")
-    draw = (generator or rng.generator).gauss
+    draw = rng.source(generator).gauss
     inputs = [[x + draw(0.0, noise), y + draw(0.0, noise)] for x, y, _ in points]
     return Dataset(inputs, [label for _, _, label in points])
 

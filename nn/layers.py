@@ -13,7 +13,7 @@ from autograd.hooks import fixed, is_recorded, require, varying
 from autograd.messages import require_flag
 from autograd.sums import weighted_sum
 from autograd.text import for_stream
-from autograd.value import as_constant
+from autograd.value import as_constant, as_operand
 from nn import rng
 from nn.activations import ACTIVATIONS, Activation, activated, activation_named
 from nn.matrix import (
@@ -30,6 +30,7 @@ from nn.matrix import (
     total,
 )
 from nn.module import Module
+from nn.settings import require_range
 
 
 class Neuron(Module):
@@ -63,7 +64,7 @@ class Neuron(Module):
         self.activation = activation_named(activation)
         is_rectifier = name_of(self.activation) in ("relu", "leaky_relu", "elu")
         spread = math.sqrt((6.0 if is_rectifier else 3.0) / nin)
-        draw = (generator or rng.generator).uniform
+        draw = rng.source(generator).uniform
         self.w = [Value(draw(-spread, spread)) for _ in range(nin)]
         self.b = Value(0.0) if bias else None
 
@@ -162,8 +163,10 @@ class Linear(Module):
         if not (isinstance(multiplier, int | float) and 0.0 < multiplier < math.inf):
             raise ValueError(f"multiplier must be a finite number above 0, not {multiplier!r}")
         self.multiplier = multiplier
-        spread = math.sqrt(1.0 / nin) if std is None else std
-        self.weights = _normal(nout, nin, spread / multiplier, generator)
+        if std is None:
+            std = math.sqrt(1.0 / nin)
+        require_range("std", std, 0.0, math.inf)
+        self.weights = _normal(nout, nin, std / multiplier, generator)
         self.bias = [Value(0.0) for _ in range(nout)] if bias else []
 
     def __repr__(self) -> str:
@@ -290,8 +293,11 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5, generator: random.Random | None = None) -> None:
+        if as_operand(p) is None:
+            raise TypeError(f"Dropout: p must be a number, not {p!r}")
         if not 0.0 <= p < 1.0:
             raise ValueError(f"Dropout: p must be at least 0 and below 1, not {p}")
+        rng.source(generator)  # or an error, before the first call
         self.p = p
         self._generator = generator
 
@@ -340,6 +346,7 @@ class Embedding(Module):
         self, count: int, size: int, std: float = 1.0, generator: random.Random | None = None
     ) -> None:
         count, size = check_size("count", count), check_size("size", size)
+        require_range("std", std, 0.0, math.inf)
         self.vectors = _normal(count, size, std, generator)
 
     def __repr__(self) -> str:
@@ -379,7 +386,7 @@ class Embedding(Module):
 def _normal(
     rows: int, columns: int, std: float, generator: random.Random | None
 ) -> list[list[Value]]:
-    draw = (generator or rng.generator).gauss
+    draw = rng.source(generator).gauss
     return [[Value(draw(0.0, std)) for _ in range(columns)] for _ in range(rows)]
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, overload
 
 from autograd import Value, no_grad
 from autograd.hooks import fixed
+from autograd.messages import require_flag
 from nn.layers import check_size
 from nn.matrix import Array, Matrix, Rows, Vector, as_input, as_values, mean, total
 from nn.module import Module
+from nn.settings import require_range
 
 
 class BatchNorm(Module):
@@ -32,10 +35,8 @@ class BatchNorm(Module):
 
     def __init__(self, size: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
         size = check_size("size", size)
-        if not 0.0 <= momentum <= 1.0 or not eps >= 0.0:
-            raise ValueError(
-                f"BatchNorm: momentum {momentum} is not in 0 .. 1, or eps {eps} below 0"
-            )
+        require_range("momentum", momentum, 0.0, 1.0)
+        require_range("eps", eps, 0.0, math.inf)
         self.momentum, self.eps = momentum, eps
         self.gain = [Value(1.0) for _ in range(size)]
         self.bias = [Value(0.0) for _ in range(size)]
@@ -102,6 +103,7 @@ class LayerNorm(Module):
 
     def __init__(self, size: int, eps: float = 1e-5) -> None:
         size = check_size("size", size)
+        require_range("eps", eps, 0.0, math.inf)
         self.eps = eps
         self.gain = [Value(1.0) for _ in range(size)]
         self.bias = [Value(0.0) for _ in range(size)]
@@ -140,6 +142,8 @@ class RMSNorm(Module):
 
     def __init__(self, size: int, eps: float = 1e-5, gain: bool = True) -> None:
         size = check_size("size", size)
+        require_range("eps", eps, 0.0, math.inf)
+        require_flag("gain", gain)
         self.size, self.eps = size, eps
         self.gain = [Value(1.0) for _ in range(size)] if gain else []
 

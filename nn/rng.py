@@ -40,6 +40,18 @@ def seed(number: SupportsIndex) -> None:
     generator = _own
 
 
+def source(given: random.Random | None) -> random.Random:
+    """The generator that was given, or else nn's own stream.
+
+    Raises TypeError for anything else, such as a number: `random.Random(1)` is seeded with it.
+    """
+    if given is not None and not isinstance(given, random.Random):
+        raise TypeError(
+            f"generator must be a random.Random, such as random.Random(1), not {given!r}"
+        )
+    return given or generator
+
+
 def gauss(mean: Number = 0.0, std: Number = 1.0, generator: random.Random | None = None) -> Any:
     """A random number from the normal distribution, mean + std z with a standard normal z.
 

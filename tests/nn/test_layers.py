@@ -625,18 +625,40 @@ def test_an_empty_sequential_is_the_identity():
         (lambda: nn.Dropout(1.0), ValueError, "p must be"),
         (lambda: nn.Dropout(-0.1), ValueError, "p must be"),
         (lambda: nn.Dropout(math.nan), ValueError, "p must be"),
-        (lambda: nn.Dropout("0.5"), TypeError, None),
+        (lambda: nn.Dropout("0.5"), TypeError, "p must be a number, not '0.5'"),
         (lambda: nn.BatchNorm(0), ValueError, "size"),
-        (lambda: nn.BatchNorm(1, momentum=-0.1), ValueError, "momentum -0.1 "),
-        (lambda: nn.BatchNorm(1, momentum=1.1), ValueError, "momentum 1.1 "),
-        (lambda: nn.BatchNorm(1, momentum=math.nan), ValueError, "momentum nan "),
-        (lambda: nn.BatchNorm(1, eps=-1e-9), ValueError, "eps -1e-09 "),
-        (lambda: nn.BatchNorm(1, eps=math.nan), ValueError, "eps nan "),
+        (lambda: nn.BatchNorm(1, momentum=-0.1), ValueError, "momentum must be .* not -0.1"),
+        (lambda: nn.BatchNorm(1, momentum=1.1), ValueError, "momentum must be .* not 1.1"),
+        (lambda: nn.BatchNorm(1, momentum=math.nan), ValueError, "momentum must be .* not nan"),
+        (lambda: nn.BatchNorm(1, eps=-1e-9), ValueError, "eps must be .* not -1e-09"),
+        (lambda: nn.BatchNorm(1, eps=math.nan), ValueError, "eps must be .* not nan"),
         (lambda: nn.LayerNorm(0), ValueError, "size"),
         (lambda: nn.RMSNorm(1.5), TypeError, "size"),
         (lambda: nn.Embedding(0, 1), ValueError, "count"),
         (lambda: nn.Embedding(1, 0), ValueError, "size"),
         (lambda: nn.Embedding("1", 1), TypeError, "count"),
+        *[
+            (lambda make=make, wrong=wrong: make(1, 1, std=wrong), error, f"std must be .* {wrong}")
+            for make in (nn.Linear, nn.Embedding)
+            for wrong, error in ((-1.0, ValueError), (math.nan, ValueError), ("a", TypeError))
+        ],
+        *[
+            (lambda make=make, wrong=wrong: make(1, eps=wrong), error, f"eps must be .* {wrong}")
+            for make in (nn.LayerNorm, nn.RMSNorm)
+            for wrong, error in ((-1.0, ValueError), (math.nan, ValueError), (None, TypeError))
+        ],
+        (lambda: nn.RMSNorm(1, gain=2.0), TypeError, "gain must be True or False, not 2.0"),
+        *[
+            (lambda make=make: make(1), TypeError, r"generator must .*Random\(1\), not 1")
+            for make in (
+                lambda one: nn.MLP(2, [1], generator=one),
+                lambda one: nn.Linear(2, 1, generator=one),
+                lambda one: nn.Embedding(2, 1, generator=one),
+                lambda one: nn.Dropout(generator=one),
+                lambda one: nn.data.moons(4, generator=one),
+                lambda one: nn.data.split(nn.data.xor(4), 2, generator=one),
+            )
+        ],
     ],
 )
 def test_a_layer_that_cannot_be_made(make, error, message):
