@@ -40,8 +40,7 @@ def grad(
     """
     require_flag("create_graph", create_graph)
     inputs = _given(output, inputs, "grad() takes a Value", "grad(f(x), [x])")
-    if not isinstance(output, Value):
-        raise TypeError(f"grad() takes a Value to differentiate, not {output!r}")
+    _require_value("grad", output)
     return current.get().interpreter.grad(output, inputs, create_graph)
 
 
@@ -70,14 +69,22 @@ def hessian(
     """
     require_flag("create_graph", create_graph)
     inputs = _given(output, inputs, "hessian() takes a Value", "hessian(f(x), [x])")
+    _require_value("hessian", output)
     return jacobian(grad(output, inputs, create_graph=True), inputs, create_graph)
 
 
 def _given(output: Any, inputs: Sequence[Value] | None, takes: str, example: str) -> list[Value]:
     """The inputs, or the error for `grad(f)(x)`, as other libraries write it."""
-    if inputs is None or (callable(output) and not isinstance(output, Value)):
-        raise TypeError(f"{takes} and the inputs to differentiate by, not a function: {example}")
+    is_function = callable(output) and not isinstance(output, Value)
+    if inputs is None or is_function:
+        instead = ", not a function" * is_function
+        raise TypeError(f"{takes} and the inputs to differentiate by{instead}: {example}")
     return _values(inputs, "inputs")
+
+
+def _require_value(function: str, output: Any) -> None:
+    if not isinstance(output, Value):
+        raise TypeError(f"{function}() takes a Value to differentiate, not {output!r}")
 
 
 def _values(values: Iterable[Value], what: str) -> list[Value]:

@@ -103,16 +103,22 @@ def gradcheck(
 
     Raises:
         AssertionError: naming the input, both numbers and the gap.
-        TypeError: `f` does not return a Value, or `inputs` is not a sequence.
+        TypeError: `f` does not return a Value, `inputs` is not a sequence, or `order` is not whole.
         ValueError: finite differences cannot tell, because their estimated error is larger than
             `atol` and than 10 * `rtol` * |finite difference|, or because `f` has a kink at the
-            point; `order` is below 1, `step` is not above 0, or an input is nan or infinite.
+            point; `order` is below 1, `step` is not above 0, `rtol` or `atol` is below 0, or an
+            input is nan or infinite.
 
     >>> gradcheck(lambda x, y: x * y + x.sin(), [0.5, 2.0], order=2)
     True
     """
+    if isinstance(order, bool) or not isinstance(order, int):
+        raise TypeError(f"gradcheck: order must be a whole number, not {order!r}")
     if order < 1:
         raise ValueError(f"gradcheck: order must be 1 or more, not {order}")
+    for name, tolerance in (("rtol", rtol), ("atol", atol)):
+        if not (isinstance(tolerance, float | int) and tolerance >= 0.0):
+            raise ValueError(f"gradcheck: {name} must be a number, 0 or more, not {tolerance!r}")
     if step is not None and not (isinstance(step, float | int) and 0.0 < step < math.inf):
         raise ValueError(f"gradcheck: step must be a number above 0, not {step!r}")
     if isinstance(inputs, Value | float | int):

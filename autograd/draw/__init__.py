@@ -137,7 +137,8 @@ def _check(
 
 def _listed(output: Value | Iterable[Value]) -> list[Value]:
     if not isinstance(output, Iterable | Value):
-        raise TypeError(f"draw() takes a Value or a sequence of Values, not {output!r}")
+        instead = ": call it, as in draw(model(x))" * callable(output)
+        raise TypeError(f"draw() takes a Value or a sequence of Values, not {output!r}{instead}")
     outputs = [output] if isinstance(output, Value) else list(output)
     if not outputs:
         raise ValueError("draw() of no outputs")

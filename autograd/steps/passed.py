@@ -47,7 +47,8 @@ class Passed:
 
     def __init__(self, output: Value, model: Any = None) -> None:
         if not isinstance(output, Value):
-            raise TypeError(f"steps() takes a Value, not {output!r}")
+            instead = ": call it, as in steps(model(x))" * callable(output)
+            raise TypeError(f"steps() takes a Value, not {output!r}{instead}")
         self.output = output
         self.model = model
         self.nodes = topological_order(output)

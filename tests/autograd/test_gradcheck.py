@@ -367,6 +367,23 @@ def test_a_point_that_is_not_finite_is_refused(x: float) -> None:
         gradcheck(lambda a, b: a + b, [0.0, x])
 
 
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"order": "2"}, TypeError, "order must be a whole number, not '2'"),
+        ({"order": 1.5}, TypeError, "order must be a whole number, not 1.5"),
+        ({"order": None}, TypeError, "order must be a whole number, not None"),
+        ({"rtol": -1.0}, ValueError, "rtol must be a number, 0 or more, not -1.0"),
+        ({"atol": "a"}, ValueError, "atol must be a number, 0 or more, not 'a'"),
+    ],
+)
+def test_an_option_of_a_wrong_kind_is_named(
+    options: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=f"^gradcheck: {message}$"):
+        gradcheck(lambda x: x, [1.0], **options)
+
+
 @pytest.mark.parametrize("order", [0, -1])
 def test_an_order_below_one_is_refused(order: int) -> None:
     with pytest.raises(ValueError, match=f"^gradcheck: order must be 1 or more, not {order}$"):

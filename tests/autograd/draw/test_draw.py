@@ -789,6 +789,11 @@ def test_what_is_no_value_is_refused(wrong):
         draw(wrong)
 
 
+def test_a_function_instead_of_its_result_is_to_be_called():
+    with pytest.raises(TypeError, match=r"function .*: call it, as in draw\(model\(x\)\)$"):
+        draw(example_graph)
+
+
 def test_no_outputs_are_refused():
     with pytest.raises(ValueError, match="no outputs"):
         draw([])

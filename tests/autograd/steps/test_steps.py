@@ -362,8 +362,11 @@ def test_steps_touch_no_grad_and_keep_their_numbers() -> None:
 
 def test_other_arguments_are_refused() -> None:
     number: Any = 3
+    function: Any = a.exp
     with pytest.raises(TypeError, match=r"steps\(\) takes a Value, not 3"):
         steps(number)
+    with pytest.raises(TypeError, match=r"<bound method .*: call it, as in steps\(model\(x"):
+        steps(function)
     with pytest.raises(TypeError, match="named_parameters"):
         str(steps(a * b, model=3))
 
