@@ -8,6 +8,7 @@ import math
 import os
 import reprlib
 from collections.abc import Iterator
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,10 @@ def read_json(path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
 
 
 def as_number(content: Any, what: str) -> float:
-    """A number from a file as a float; nan and inf may be strings. Raises ValueError otherwise."""
+    """A number from a state as a float; nan and inf may be strings. Raises ValueError otherwise."""
     if isinstance(content, str) and content in ("nan", "inf", "-inf"):
         return float(content)
-    if isinstance(content, bool) or not isinstance(content, int | float):
+    if isinstance(content, bool) or not isinstance(content, Real):
         raise ValueError(f"{what} should be a number, not {reprlib.repr(content)}")
     try:
         return float(content)
@@ -57,9 +58,10 @@ def as_stored(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _spelled(content: Any) -> Any:
-    """The same content with nan and inf as strings, because JSON has neither."""
-    if isinstance(content, float) and not math.isfinite(content):
-        return repr(content)
+    """The same content with nan and inf as strings, because JSON has neither, nor NumPy's kinds."""
+    if not isinstance(content, int) and isinstance(content, Real):
+        number = float(content)
+        return number if math.isfinite(number) else repr(number)
     if isinstance(content, dict):
         return {key: _spelled(value) for key, value in content.items()}
     if isinstance(content, list | tuple):

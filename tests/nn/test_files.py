@@ -4,6 +4,7 @@ import math
 import os
 import stat
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +35,11 @@ def test_a_float_keeps_every_bit(tmp_path_factory, number):
 
 
 @pytest.mark.parametrize(
-    ("content", "number"), [(3, 3.0), (-0.5, -0.5), ("inf", math.inf), ("-inf", -math.inf)]
+    ("content", "number"),
+    [
+        *[(3, 3.0), (-0.5, -0.5), ("inf", math.inf), ("-inf", -math.inf)],
+        *[(np.float32(0.5), 0.5), (np.int64(3), 3.0)],
+    ],
 )
 def test_numbers_of_a_file(content, number):
     found = as_number(content, "x")
@@ -51,6 +56,16 @@ def test_what_is_no_number_of_a_file_is_named(content):
 def test_a_whole_number_too_large_for_a_float_is_named():
     with pytest.raises(ValueError, match="the slope"):
         as_number(10**400, "the slope")
+
+
+def test_the_numbers_of_a_model_may_be_those_of_numpy(tmp_path):
+    one, other = nn.Neuron(2), nn.Neuron(2)
+    for parameter, number in zip(one.parameters(), np.arange(3, dtype=np.float32), strict=True):
+        parameter.data = number
+    one.save(tmp_path / "x.json")
+    other.load(tmp_path / "x.json")
+    assert list(other.state_dict().values()) == [0.0, 1.0, 2.0]
+    one.load_state_dict(one.state_dict())
 
 
 @pytest.mark.parametrize("content", [{1, 2}, object(), b"bytes"])
