@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 from numbers import Integral, Real
+from typing import Any
 
 from autograd import Value, no_grad
 from autograd.hooks import require
@@ -102,6 +103,7 @@ class GPT(Module):
         )
 
     def __call__(self, tokens: Sequence[Token], cache: list[Cache] | None = None) -> Matrix:
+        _require_tokens(tokens)
         seen = len(cache[0][0]) if cache else 0
         size = seen + len(tokens)
         if not len(tokens):
@@ -121,6 +123,7 @@ class GPT(Module):
         beyond the block and PADDING at the end are ignored, so one program of autograd.jit can
         serve documents of all lengths, padded to the same.
         """
+        _require_tokens(document)
         tokens = document[: self.block_size + 1]
         while len(tokens) and is_plain(tokens[-1]) and tokens[-1] == PADDING:
             tokens = tokens[:-1]
@@ -174,6 +177,7 @@ class GPT(Module):
             isinstance(top_p, bool) or not isinstance(top_p, Real) or not 0.0 < top_p <= 1.0
         ):
             raise ValueError(f"generate: top_p must be above 0 and at most 1, not {top_p!r}")
+        _require_tokens(prompt)
         cache = self.empty_cache()
         written: list[int] = []
         new = list(prompt)
@@ -186,6 +190,14 @@ class GPT(Module):
             if len(cache[0][0]) == self.block_size:
                 return written
             new = [token]
+
+
+def _require_tokens(tokens: Any) -> None:
+    if isinstance(tokens, str | bytes) or not isinstance(tokens, Iterable):
+        raise TypeError(
+            "a GPT takes a list of tokens, such as [0, 2] or tokenizer.encode(text), not"
+            f" {tokens!r}"
+        )
 
 
 def _counted(token: Token) -> tuple[Token, Value | None]:
@@ -294,8 +306,10 @@ class Tokenizer:
 
     def decode(self, tokens: Iterable[int]) -> str:
         """The text of tokens, without bos. Raises ValueError for a number that is no token."""
-        text = []
+        text: list[str] = []
         for token in tokens:
+            if not isinstance(token, Integral):
+                raise TypeError(f"a token is a whole number, not {token!r}")
             if not 0 <= token <= self.bos:
                 raise ValueError(f"{token} is not a token: they are 0 .. {self.bos}")
             text.append("" if token == self.bos else self.characters[token])

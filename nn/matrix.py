@@ -159,7 +159,7 @@ class Matrix:
     rows: list[list[Value]]
 
     def __init__(self, rows: Iterable[Iterable[Value | float]]) -> None:
-        if isinstance(rows, str | bytes):
+        if isinstance(rows, str | bytes) or not isinstance(rows, Iterable):
             raise TypeError(f"a Matrix takes rows of numbers, not {rows!r}")
         made: list[list[Value]] = []
         for i, row in enumerate(rows):

@@ -119,6 +119,8 @@ def threshold_for(
 ) -> float | None:
     """The threshold of single scores for the positive class; None if it is unknown."""
     if threshold is not None:
+        if as_operand(threshold) is None:
+            raise TypeError(f"accuracy: the threshold must be a number, not {threshold!r}")
         if math.isnan(threshold):
             raise ValueError("accuracy: the threshold is nan")
         return threshold

@@ -72,7 +72,8 @@ class Module(hooks.Watched):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The output of the module, which each subclass defines."""
-        raise NotImplementedError(f"{type(self).__name__} does not define __call__")
+        instead = ", which is where its forward belongs" * hasattr(self, "forward")
+        raise NotImplementedError(f"{type(self).__name__} does not define __call__{instead}")
 
     # --- parameters ---------------------------------------------------------------------------
 
@@ -167,7 +168,8 @@ class Module(hooks.Watched):
         return (space, state[1]) if isinstance(state, tuple) else space  # with __slots__, a pair
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({len(self.parameters())} parameters)"
+        count = len(self.parameters())
+        return f"{type(self).__name__}({count} parameter{'s' * (count != 1)})"
 
 
 def gathered(parameters: Module | Iterable[Value | Module]) -> list[Value]:

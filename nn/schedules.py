@@ -51,6 +51,11 @@ def exponential_decay(lr: float, factor: float) -> Schedule:
 
 def with_warmup(schedule: Schedule, steps: int) -> Schedule:
     """A schedule multiplied by a factor that rises linearly to 1 in the first `steps` steps."""
+    if not callable(schedule):
+        raise TypeError(
+            "with_warmup takes a schedule, as in with_warmup(linear_decay(0.1, 100), 10), not"
+            f" {schedule!r}"
+        )
     _check(steps=steps)
     return lambda step: schedule(step) * min((step + 1) / steps, 1.0)
 

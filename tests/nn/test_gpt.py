@@ -392,6 +392,14 @@ def test_what_is_of_another_kind_is_named(arguments, message):
         nn.text.sample(small(), nn.Tokenizer("abcd"), **arguments)
 
 
+@pytest.mark.parametrize("wrong", [3, None, "ab", Value(1.0)])
+def test_a_token_or_a_text_instead_of_a_list_is_named(wrong):
+    model = small()
+    for call in (model, model.nll, model.generate):
+        with pytest.raises(TypeError, match=r"takes a list of tokens, such as \[0, 2\]"):
+            call(wrong)
+
+
 @pytest.mark.parametrize(
     ("numbers", "message"),
     [
@@ -447,5 +455,8 @@ def test_a_character_that_is_not_known_is_named():
         tokenizer.encode("abß", "line 7")
     with pytest.raises(ValueError, match=r"3 is not a token: they are 0 \.\. 2"):
         tokenizer.decode([3])
+    for wrong in ("a", 1.0, None):
+        with pytest.raises(TypeError, match=f"a token is a whole number, not {wrong!r}"):
+            tokenizer.decode([0, wrong])
     with pytest.raises(ValueError, match="one character or more"):
         nn.Tokenizer("")

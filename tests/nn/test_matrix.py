@@ -430,7 +430,7 @@ def test_no_rows_and_no_columns_are_a_value_error(rows):
     "rows", ["ab", ["ab"], b"ab", None, 3, [1, 2], [[1], None], [["a"]], [[1j]], np.ones((1, 2, 2))]
 )
 def test_what_is_not_rows_of_numbers_is_a_type_error(rows):
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=r"takes rows of numbers|holds a real number"):
         Matrix(rows)
 
 

@@ -135,6 +135,8 @@ def test_what_is_not_a_number_is_a_type_error(wrong):
         nn.accuracy(wrong, [1] * len(wrong))
     with pytest.raises(TypeError):
         nn.accuracy([2.0] * len(wrong), wrong)
+    with pytest.raises(TypeError, match=r"the threshold must be a number, not '0\.5'"):
+        nn.accuracy([2.0], [1], "0.5")
     with pytest.raises(ValueError, match="threshold is nan"):
         nn.accuracy([2.0], [1], NAN)
 

@@ -615,8 +615,17 @@ def test_a_module_without_a_call_says_so():
     class Nothing(Module):
         pass
 
-    with pytest.raises(NotImplementedError, match="Nothing"):
+    with pytest.raises(NotImplementedError, match=r"^Nothing does not define __call__$"):
         Nothing()(1.0)
+    Nothing.forward = lambda self, x: x
+    with pytest.raises(NotImplementedError, match=r"__call__, which is where its forward belongs$"):
+        Nothing()(1.0)
+
+
+def test_one_parameter_is_told_in_the_singular():
+    model = Module()
+    model.w = Value(1.0)
+    assert repr(model) == "Module(1 parameter)"
 
 
 def test_an_anomaly_names_the_neuron_it_happened_in():

@@ -46,6 +46,8 @@ def test_a_schedule_of_what_is_no_number_is_a_type_error(make):
         make(None, 5)
     with pytest.raises(TypeError, match="factor of a schedule must be a number"):
         nn.exponential_decay(0.1, "a")
+    with pytest.raises(TypeError, match=r"takes a schedule, as in with_warmup\(.*, not 0.1$"):
+        nn.with_warmup(0.1, 5)
     with pytest.raises(ValueError, match="1 step or more"):
         make(0.1, math.nan)
 
