@@ -70,6 +70,16 @@ def explained_backward(error: Exception, node: Value) -> Exception:
     return type(inner)(f"backward of {inner}")
 
 
+def no_slope(primitive: Primitive, returned: object) -> TypeError:
+    """The error for a rule that does not return a number, but a tuple of one for each operand."""
+    return TypeError(
+        for_stream(
+            f"backward of {primitive.name} must return a number or a Value, not {returned!r}; of"
+            " several operands it is a sequence with a rule for each"
+        )
+    )
+
+
 def require_flag(name: str, flag: object, or_none: bool = False) -> None:
     """Raise TypeError unless an option is True or False, or None where that is allowed.
 

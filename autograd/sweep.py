@@ -16,11 +16,17 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import chain
+from numbers import Real
 from typing import Any
 
 from autograd.context import Listener, TakenAsFloat, current
 from autograd.locks import Lock
-from autograd.messages import explained_backward, no_gradient, not_differentiable_again
+from autograd.messages import (
+    explained_backward,
+    no_gradient,
+    no_slope,
+    not_differentiable_again,
+)
 from autograd.ops import relu
 from autograd.primitive import CONSTANT, Opaque
 from autograd.walk import ancestors, newest_first
@@ -132,6 +138,9 @@ def sweep(
                 local = rule
                 if rule.__class__ is not float:
                     local = rule(node if create_graph else node.data, *arguments)
+                    is_number = local.__class__ is float or hasattr(local, "_primitive")
+                    if not is_number and not isinstance(local, Real):
+                        raise no_slope(primitive, local)
                 if is_fixed_at_0 and not math.isfinite(data_of(local)):
                     continue
                 contribution = _product(upstream, local)

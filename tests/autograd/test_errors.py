@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -158,6 +159,21 @@ def test_a_forward_that_returns_no_number_is_named(returned: Any) -> None:
     raises_exactly(
         TypeError, f"f(v = 2.0): forward must return a float, not {returned!r}", lambda: f(v)
     )
+
+
+@pytest.mark.parametrize("returned", [(2.0,), [1.0, 2.0], None, "a"])
+def test_a_backward_that_returns_no_number_is_named(returned: Any) -> None:
+    f = Primitive("f", lambda a: a, lambda out, a: returned)
+    x = Value(2.0)
+    message = (
+        f"backward of f must return a number or a Value, not {returned!r}; of several operands it"
+        " is a sequence with a rule for each"
+    )
+    for output in (f(x), 3.0 * f(x)):
+        raises_exactly(TypeError, message, output.backward)
+        for create_graph in (False, True):
+            raises_exactly(TypeError, message, partial(grad, output, [x], create_graph))
+    assert x.grad == 0.0
 
 
 def test_an_error_of_a_users_forward_keeps_its_reason() -> None:
