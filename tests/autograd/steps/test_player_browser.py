@@ -40,6 +40,7 @@ from tests.autograd.steps.test_chain_rule import (
     assert_multiplies,
     digits_in,
 )
+from tests.examples import examples
 
 inf, nan = math.inf, math.nan
 
@@ -194,7 +195,7 @@ def test_after_every_step_the_numbers_are_those_of_python(
 
 
 @graphs
-def test_leaves_moved_to_50_random_values_give_what_a_fresh_run_in_python_gives(
+def test_leaves_moved_to_random_values_give_what_a_fresh_run_in_python_gives(
     open_page: Callable[..., Page], name: str
 ) -> None:
     build, recorded = GRAPHS[name]
@@ -206,7 +207,7 @@ def test_leaves_moved_to_50_random_values_give_what_a_fresh_run_in_python_gives(
     order = [leaves.index(label) for label in labels(build, recorded)]
     draw = random.Random(name)
     rows = []
-    for _ in range(50):
+    for _ in range(examples(100)):
         values = [draw.choice([draw.uniform(-3, 3), draw.gauss(0, 20)]) for _ in recorded]
         rows.append([round(x, draw.choice([1, 15])) for x in values])
     as_listed = [[x for _, x in sorted(zip(order, row, strict=True))] for row in rows]
