@@ -88,6 +88,7 @@ class LeavesView {
     setAttribute(slider, "aria-valuetext", number(x));
     if (field.getRootNode().activeElement === field) return;
     field.value = Number.isFinite(x) ? number(x, 6) : "";
+    field.classList.toggle("long", field.value.length > 9);
     row.value = x;
   }
 }

@@ -1,7 +1,8 @@
-// Is the page light or dark? As the notebook says, or as the reader prefers.
+// Is the page light or dark? As the notebook says, or as the reader prefers; light on paper.
 
 /** As the notebook says (JupyterLab, VS Code, Colab); in a plain page, as the reader prefers. */
 function isDark() {
+  if (matchMedia("print").matches) return false;
   const { body, documentElement } = document;
   const jupyter = body.getAttribute("data-jp-theme-light");
   const colab = documentElement.getAttribute("theme");
@@ -14,13 +15,13 @@ function isDark() {
 
 /** A function that applies the theme, and from then on follows it while the host is in the page. */
 function themeFollower(host, apply) {
-  const preferred = matchMedia("(prefers-color-scheme: dark)");
+  const media = ["(prefers-color-scheme: dark)", "print"].map((query) => matchMedia(query));
   let following = false;
   const changed = () => {
     if (host.isConnected) return apply(isDark());
     following = false; // nothing of the page may hold on to a player that was taken out of it
     observer.disconnect();
-    preferred.removeEventListener("change", changed);
+    for (const query of media) query.removeEventListener("change", changed);
   };
   const observer = new MutationObserver(changed);
   return () => {
@@ -29,6 +30,6 @@ function themeFollower(host, apply) {
     following = true;
     observer.observe(document.body, { attributes: true });
     observer.observe(document.documentElement, { attributes: true });
-    preferred.addEventListener("change", changed);
+    for (const query of media) query.addEventListener("change", changed);
   };
 }

@@ -458,6 +458,14 @@ def test_what_is_no_number_changes_nothing_and_goes_when_the_field_is_left(
     assert field.input_value() == "1.5"
 
 
+@pytest.mark.parametrize("x", [-12345678.9, -0.000123456789, -1.23456789e-100])
+def test_a_long_number_is_whole_in_its_field(x: float, open_page: Callable[..., Page]) -> None:
+    browsed = open_page(steps(Value(x, label="x").tanh()))
+    field = browsed.find(".leaves input[type=number]")
+    assert field.evaluate("(field) => field.scrollWidth <= field.clientWidth")
+    assert float(field.input_value()) == pytest.approx(x, rel=1e-5)
+
+
 def test_minus_zero_is_shown_and_can_be_typed(open_page: Callable[..., Page]) -> None:
     a, b = Value(-0.0, "a"), Value(3.0, "b")
     browsed = open_page(steps(named("L", a * b)), at_start=False)
@@ -1003,6 +1011,14 @@ def test_a_plain_page_follows_the_readers_preference(open_page: Callable[..., Pa
     assert is_dark(browsed)
     browsed.emulate(color_scheme="light")
     browsed.soon(lambda: not is_dark(browsed))
+
+
+def test_what_is_printed_is_light(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("neuron"), media={"color_scheme": "dark"})
+    browsed.emulate(media="print")
+    browsed.soon(lambda: not is_dark(browsed))
+    browsed.emulate(media="screen")
+    browsed.soon(lambda: is_dark(browsed))
 
 
 THEMES = [  # an attribute of the page, and whether it makes the player dark
