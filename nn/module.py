@@ -63,6 +63,8 @@ class Module(hooks.Watched):
         if kind is not object and not hasattr(vars(kind)["__init__"], "constructs"):
             kind = kind if issubclass(kind, Module) else cls  # not the __init__ of others
             type.__setattr__(kind, "__init__", _constructor(kind.__init__))
+        if cls.__hash__ is None:  # after @dataclass, but a key of a dict is this very model
+            type.__setattr__(cls, "__hash__", object.__hash__)
         return super().__new__(cls)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

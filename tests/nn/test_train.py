@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gc
 import itertools
 import json
@@ -779,6 +780,26 @@ def test_a_model_is_a_module(model):
         nn.fit(model, EXAMPLES, nn.hinge, optimizer, epochs=1)
     with pytest.raises(TypeError, match="model must be a Module, not "):
         nn.evaluate(model, EXAMPLES, nn.hinge)
+
+
+def test_a_model_that_is_a_dataclass_is_evaluated_replayed_and_drawn():
+    @dataclasses.dataclass
+    class Model(nn.Module):  # without a hash of its own
+        size: int
+
+        def __post_init__(self):
+            self.first, self.last = nn.Linear(2, self.size), nn.Linear(self.size, 1)
+
+        def __call__(self, rows):
+            return self.last(nn.tanh(self.first(rows)))
+
+    models, many = [Model(3), Model(3)], data.moons(200)
+    assert models[0] == models[1]
+    for _ in range(4):
+        for model in models:
+            found = nn.evaluate(model, many, nn.hinge, jit=True)
+            assert found == nn.evaluate(model, many, nn.hinge)
+        plot.decision_boundary(model, many, resolution=4)
 
 
 def test_no_epochs_change_no_number():
