@@ -106,8 +106,8 @@ def gradcheck(
         TypeError: `f` does not return a Value, `inputs` is not a sequence, or `order` is not whole.
         ValueError: finite differences cannot tell, because their estimated error is larger than
             `atol` and than 10 * `rtol` * |finite difference|, or because `f` has a kink at the
-            point; `order` is below 1, `step` is not above 0, `rtol` or `atol` is below 0, or an
-            input is nan or infinite.
+            point, and a gradient that is not the mean of both sides; `order` is below 1, `step` is
+            not above 0, `rtol` or `atol` is below 0, or an input is nan or infinite.
 
     >>> gradcheck(lambda x, y: x * y + x.sin(), [0.5, 2.0], order=2)
     True

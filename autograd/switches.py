@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from contextvars import Token
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, Never, ParamSpec, TypeVar, cast
 
 from autograd.context import INSIDE, OUTSIDE, Context, Interpreter, Listener, current
 from autograd.messages import described, happened_in
@@ -22,7 +22,13 @@ R = TypeVar("R")
 class _Switch:
     """A change of context, as a context manager and as a decorator of functions and coroutines."""
 
-    def __init__(self) -> None:
+    def __init__(self, *arguments: Never) -> None:
+        if arguments:  # @no_grad, as PyTorch has it
+            name = type(self).__name__
+            raise TypeError(
+                f"{name}() takes no arguments: write @{name}() above a function, or"
+                f" `with {name}():` around a block"
+            )
         self._tokens: list[Token[Context]] = []
 
     def _changed(self, context: Context) -> Context:

@@ -214,6 +214,18 @@ def test_backward_passes_in_many_threads_do_not_disturb_each_other() -> None:
 
 
 @pytest.mark.parametrize("switch", [no_grad, detect_anomaly])
+def test_a_decorator_without_parentheses_is_told_to_have_them(switch: type[no_grad]) -> None:
+    name = switch.__name__
+    with pytest.raises(
+        TypeError, match=rf"^{name}\(\) takes no arguments: write @{name}\(\) above"
+    ):
+
+        @switch
+        def function() -> None:
+            pass
+
+
+@pytest.mark.parametrize("switch", [no_grad, detect_anomaly])
 def test_generator_functions_are_refused(switch: type[no_grad]) -> None:
     def numbers():
         yield 1
