@@ -81,6 +81,8 @@ class Neuron(Module):
         try:
             if len(x) != len(self.w):
                 raise ValueError(f"a Neuron of {len(self.w)} inputs got {len(x)}")
+            if x.__class__ is not tuple and isinstance(x, NO_VECTORS):
+                raise TypeError
             z = weighted_sum(self.w, x, self.b)
         except TypeError:
             raise TypeError(f"a Neuron takes a vector of numbers, not {x!r}") from None
