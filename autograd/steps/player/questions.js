@@ -41,8 +41,9 @@ function typedNumber(text) {
   return { guess: Number(plain), digits: (whole + part).replace(/^0+/, "").length, unit };
 }
 
-/** Whether a number rounds to the digits that were typed. */
-const rounds = ({ guess, unit }, x) => Math.abs(guess - x) <= 0.5 * unit * (1 + 1e-9);
+/** Whether a number rounds to the digits that were typed; none does to those of 12e400. */
+const rounds = ({ guess, unit }, x) =>
+  Number.isFinite(guess) && Math.abs(guess - x) <= 0.5 * unit * (1 + 1e-9);
 
 /** Whether a guess is this number: rounded to two digits or more, or within 1 %. */
 function agrees(typed, x) {

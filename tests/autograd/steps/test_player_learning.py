@@ -647,6 +647,7 @@ def test_a_wrong_guess_is_told_so_and_the_question_stays(open_page: Callable[...
         *[("-0,25", -0.25, True), ("\u22120.25", -0.25, True), ("+1.5e-3", 0.0015, True)],
         *[("0", 0.0, True), ("0", 1e-16, True), ("0.00", 0.003, False), ("1", 0.0, False)],
         *[("-6", 6.0, False), ("1e400", 6.0, False), ("1.2e3", 1234.0, True)],
+        *[("12e400", 6.0, False), ("-12e400", 6.0, False)],
     ],
 )
 def test_a_guess_is_right_to_the_digits_that_were_typed(
@@ -663,6 +664,11 @@ def test_what_is_no_number_is_not_counted_as_a_guess(open_page: Callable[..., Pa
         assert answer(browsed, typed) == "Type a number, such as -0.25."
     answer(browsed, "9")
     assert "1 of 2 at first try" in browsed.find(".predict").inner_text()
+
+
+def test_an_infinite_guess_is_not_nearly_right(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(exercise(steps(xx())))
+    assert answer(browsed, "1e400") == "Not 1e400. Try again, or ask for a hint."
 
 
 def test_hints_go_from_the_rule_to_the_numbers(open_page: Callable[..., Page]) -> None:
