@@ -81,7 +81,7 @@ class Neuron(Module):
         try:
             if len(x) != len(self.w):
                 raise ValueError(f"a Neuron of {len(self.w)} inputs got {len(x)}")
-            if x.__class__ is not tuple and isinstance(x, NO_VECTORS):
+            if x.__class__ not in (list, tuple) and isinstance(x, NO_VECTORS):
                 raise TypeError
             z = weighted_sum(self.w, x, self.b)
         except TypeError:
