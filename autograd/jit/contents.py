@@ -41,9 +41,7 @@ def same(now: Any, before: Any) -> bool:
         return bool(now == before)
     if kind is MethodType:  # another object each time that it is looked up
         return now.__func__ is before.__func__ and now.__self__ is before.__self__
-    if not issubclass(kind, tuple):
-        return False
-    if tuple.__len__(now) != tuple.__len__(before):
+    if not issubclass(kind, tuple) or tuple.__len__(now) != tuple.__len__(before):
         return False
     parts, others = list(tuple.__iter__(now)), list(tuple.__iter__(before))
     return all(map(is_, parts, others)) or all(map(same, parts, others))  # the first one is fast
@@ -59,10 +57,8 @@ def read(reader: Callable[[Any], Any], thing: Any) -> Any:
 
 def reader_of(kind: type) -> Callable[[Any], Any]:
     """What reads all that is in a thing of a class: a tuple of parts, or a single one."""
-    for known, reader in _READERS:
-        if issubclass(kind, known):
-            return reader
-    return besides_attributes
+    found = (reader for known, reader in _READERS if issubclass(kind, known))
+    return next(found, besides_attributes)
 
 
 def attributes_of(thing: Any) -> dict[str, Any]:

@@ -213,8 +213,10 @@ class Jitted(Generic[P, R]):
                 gc.enable()
 
     def _things(self, call: _Call) -> list[Any]:
-        """The function, and the functions and models among its arguments."""
-        return [self.function, *objects_in(call.structure)]
+        """The function, and what is static, functions and models among its arguments."""
+        static = self._static_places | self.static
+        given = (*enumerate(call.args), *call.kwargs.items())
+        return [self.function, *objects_in(call.structure), *[x for k, x in given if k in static]]
 
     def _eager(
         self,

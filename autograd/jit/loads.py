@@ -8,23 +8,26 @@ from types import CodeType
 
 _ROOTS = {"LOAD_GLOBAL": "global", "LOAD_NAME": "global", "LOAD_DEREF": "cell"}
 _ROOTS |= {"STORE_GLOBAL": "global", "STORE_DEREF": "cell"}
-_ATTRIBUTES = frozenset(["LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR"])
+_ATTRIBUTES = frozenset(["LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "STORE_ATTR"])
 
 
 @functools.cache
 def loads(code: CodeType) -> tuple[tuple[str, ...], ...]:
-    """(kind, name, attribute, ...) of each dotted name; the kind is "global", "cell" or "local".
+    """(kind, name, attribute, ...) of each dotted name; an attribute that is called ends with "()".
 
-    The code of functions, lambdas and comprehensions inside counts as well.
+    The kind is "global", "cell", "self" (the first argument), or "any" for attributes of something
+    else, such as an entry of a list. The code of functions inside counts as well.
     """
     found: list[tuple[str, ...]] = []
     path: tuple[str, ...] = ()
+    own = code.co_varnames[0] if code.co_argcount else ""
     for step in dis.get_instructions(code):
-        if step.opname in _ATTRIBUTES:
-            path = (*path, step.argval) if path else ()
+        if step.opname in _ATTRIBUTES and (path or step.opname != "STORE_ATTR"):
+            is_called = step.opname == "LOAD_METHOD" or "NULL|self" in step.argrepr
+            path = (*(path or ("any", "")), step.argval + "()" * is_called)
         elif step.opname.startswith("LOAD_FAST"):
             names = step.argval  # of an instruction that loads two, both
-            path = ("local", names[-1] if isinstance(names, tuple) else names)
+            path = ("self", "") if own == (names[-1] if isinstance(names, tuple) else names) else ()
         elif step.opname in _ROOTS:
             path = (_ROOTS[step.opname], step.argval)
         elif step.opname != "COPY":  # that of `config.count += 1`
@@ -33,5 +36,5 @@ def loads(code: CodeType) -> tuple[tuple[str, ...], ...]:
             found.append(path)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            found += [path for path in loads(constant) if path[0] != "local"]
+            found += [("any", *path[1:]) if path[0] == "self" else path for path in loads(constant)]
     return tuple(dict.fromkeys(found))

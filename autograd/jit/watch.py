@@ -2,11 +2,12 @@
 
 A walk from the function notes the globals and the variables of enclosing functions that the code
 loads, with their attributes as the code spells them (`config.scale`), the settings of models and
-optimizers, and the entries of containers. These guards are compared before each replay: if one has
-changed, the function is recorded again. Around a recorded call everything within reach is compared,
-other attributes, iterators and labels too: what the call itself changes besides the numbers of
-Values, a replay would not, so it is refused. This cannot know all that a function depends on: it
-finds what is common early, and the check finds the rest.
+optimizers, and the entries of containers. In `for layer in layers: layer.frozen` the code does not
+tell which object has the attribute, so that of every object within reach is noted. These guards are
+compared before each replay: if one has changed, the function is recorded again. Around a recorded
+call everything within reach is compared, other attributes, iterators and labels too: what the call
+itself changes besides the numbers of Values, a replay would not, so it is refused. This cannot know
+all that a function depends on: it finds what is common early, and the check finds the rest.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import gc
 import io
 import logging
 import sys
+from array import array
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from inspect import getattr_static
 from itertools import chain
 from operator import attrgetter, call, is_, itemgetter
@@ -47,13 +50,12 @@ from autograd.value import Value
 
 _MOST = 20_000  # things to look at; what is farther away is left to the check
 _ROOM = 160_000  # bytes of plain data in containers that are guarded
+_CONTAINERS = (list, set, dict, deque, np.ndarray, array, bytearray, memoryview, ContextVar)
+_UNASKED = ("__init__", "__new__", "__repr__", "__eq__", "__hash__", "__del__")
 _REFILLED = (list, deque, set, OrderedDict, dict)
 _CACHE = type(functools.cache(len))
 # Code, and output: files, logs and queues are like what print() writes.
-_LEFT_ALONE = (
-    *(CodeType, FrameType, ModuleType),
-    *(io.IOBase, logging.Handler, SimpleQueue),
-)
+_LEFT_ALONE = (CodeType, FrameType, ModuleType, io.IOBase, logging.Handler, SimpleQueue)
 
 
 class Watch:
@@ -77,19 +79,23 @@ class Watch:
         self._notes: dict[tuple[int, Any], tuple[Callable[[Any], Any], Any, str, Any]] = {}
         self._met_again: set[int] = set()  # ids of lists that are in several places
         self._room = _ROOM
-        self._waiting: deque[tuple[Any, Any]] = deque()
+        self._waiting, self._objects = deque[Any](), list[Any]()
+        self._names = {("", "__call__()")}  # (class or "", attribute) that the code loads
         self._wait_for(*things)
-        seen: dict[Any, Any] = {}
+        seen: dict[int, Any] = {}
+        count = 0
         while self._waiting and len(seen) < _MOST:
-            thing, owner = self._waiting.popleft()  # the nearest first
-            # One function may be the method of several objects.
-            key = id(thing), id(owner) if type(thing) is FunctionType else None
-            if key not in seen:
-                seen[key] = thing, owner
-                self._look_at(thing, owner)
+            thing = self._waiting.popleft()  # the nearest first
+            if id(thing) not in seen:
+                seen[id(thing)] = thing
+                self._look_at(thing)
             elif type(thing) is list:
                 self._met_again.add(id(thing))
-        del self._waiting
+            if not self._waiting and len(seen) > count:  # more names, or objects, than before
+                count = len(seen)
+                for part in self._objects:
+                    self._look_at_attributes(part)
+        del self._waiting, self._objects
         if everything:  # at once, as there may be thousands
             name = "the label of a Value"
             self._notes[0, name] = _labels, self.values, name, _labels(self.values)
@@ -170,8 +176,9 @@ class Watch:
     def put_back(self) -> None:
         """Undo what has changed, as far as that can be done by assignment."""
         for reader, place, name, content in self._notes.values():
-            if same(read(reader, place), content):
-                continue
+            now = read(reader, place)
+            if same(now, content) or (name and getattr_static(type(place), name, None) is now):
+                continue  # or it is an attribute of the class
             with contextlib.suppress(Exception):  # of objects that take no assignments
                 if name:
                     (dict.__setitem__ if isinstance(place, dict) else setattr)(place, name, content)
@@ -183,22 +190,22 @@ class Watch:
 
     # --- what there is to watch ---
 
-    def _look_at(self, thing: Any, owner: Any) -> None:
-        """Note a thing. `owner` is the object whose method it is, if it is a method's function."""
+    def _look_at(self, thing: Any) -> None:
+        """Note a thing."""
         kind = type(thing)  # isinstance() might ask the object
         if issubclass(kind, Value):
             self.values.append(thing)
             if self._everything and kind not in (Value, Linked):
                 self._wait_for(kind)
         elif kind is FunctionType:
-            self._look_at_function(thing, owner)
-        elif kind is MethodType:
-            self._waiting += [(thing.__func__, thing.__self__), (thing.__self__, None)]
+            self._look_at_function(thing)
+        elif kind is MethodType or kind is classmethod:
+            self._wait_for(thing.__func__, getattr(thing, "__self__", None))
         elif issubclass(kind, tuple | frozenset):
             self._wait_for(*thing)
-        elif issubclass(kind, list | set | dict | deque | np.ndarray):
+        elif issubclass(kind, _CONTAINERS):
             content = read(reader_of(kind), thing)
-            parts = content if type(content) is tuple else ()
+            parts = content if type(content) is tuple else (content,)
             parts = tuple(chain.from_iterable(parts)) if issubclass(kind, dict) else parts
             self._wait_for(*parts)
             # Much plain data would take long to compare before each replay.
@@ -210,7 +217,11 @@ class Watch:
             self._look_inside(thing, kind)
         elif issubclass(kind, functools.partial):
             self._wait_for(thing.func, thing.args, thing.keywords)
-        elif not issubclass(kind, ModuleType | type):
+        elif issubclass(kind, type):
+            if is_users_class(thing):
+                self._objects.append(thing)
+                self._wait_for(getattr_static(thing, "__init__"))
+        elif not issubclass(kind, ModuleType):
             if issubclass(kind, hooks.Watched):
                 self.models.append(thing)
                 for name, content in list(vars(thing).items()):
@@ -218,10 +229,12 @@ class Watch:
                         self._wait_for(content)
                     else:
                         self._note(vars(thing), name)
-            self._waiting.append((getattr_static(kind, "__call__", None), thing))
+            if not module_of(kind).startswith(("autograd.", "nn.")):
+                self._objects.append(thing)
+            self._wait_for(attributes_of(thing).get("__wrapped__"))
 
     def _wait_for(self, *things: Any) -> None:
-        self._waiting += [(thing, None) for thing in things if type(thing) not in PLAIN]
+        self._waiting += [thing for thing in things if type(thing) not in PLAIN]
 
     def _look_inside(self, thing: Any, kind: type) -> None:
         """Note what is in an object, whether the code names it or not."""
@@ -243,27 +256,42 @@ class Watch:
                 self._wait_for(kind, *space.values())
                 self._wait_for(*content if type(content) is tuple else [content])
 
-    def _look_at_function(self, function: FunctionType, owner: Any) -> None:
+    def _look_at_function(self, function: FunctionType) -> None:
         code = function.__code__
         cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
-        # What a wrapper of a method calls is that object's as well.
-        self._waiting += [(read(attrgetter("cell_contents"), c), owner) for c in cells.values()]
+        self._wait_for(*[read(attrgetter("cell_contents"), cell) for cell in cells.values()])
         self._wait_for(function.__defaults__, function.__kwdefaults__)
         if is_fixed(code.co_filename) or (self._everything and is_installed(code.co_filename)):
             return
         self._wait_for(function.__dict__ or None)
         for root, name, *path in loads(code):
-            thing = MISSING
+            thing, owner = MISSING, function.__qualname__.rpartition(".")[0] * (root == "self")
             if root == "cell" and name in cells:
                 thing = self._note(cells[name], "cell_contents")
             elif root == "global" and name in function.__globals__:
                 thing = self._note(function.__globals__, name)
-            elif root == "local" and code.co_varnames[:1] == (name,):
-                thing = owner
             elif self._everything and name in ("globals", "vars", "exec", "eval"):
                 self._wait_for(function.__globals__)
             for attribute in () if self._everything else path:  # all are noted below
-                thing = self._attribute(thing, attribute)
+                if thing is MISSING:
+                    self._names.add((owner * (attribute is path[0]), attribute))
+                thing = self._attribute(thing, attribute.removesuffix("()"))
+
+    def _look_at_attributes(self, thing: Any) -> None:
+        """Note what the code may load of an object that is in a list or a local variable."""
+        space, kind = attributes_of(thing), thing if issubclass(type(thing), type) else type(thing)
+        is_far = is_installed(file_of(kind))  # whose special methods lead too far
+        owners = {"", *[base.__qualname__ for base in kind.__mro__]}
+        names = {name for owner, name in self._names if owner in owners or owner[-1:] == ">"}
+        for place in (space, *map(vars, kind.__mro__)):
+            for name, part in list(place.items()) if self._room > 0 else ():
+                is_called = name in names or f"{name}()" in names
+                if type(part) is FunctionType and place is not space:
+                    if is_called or (name[:2] == "__" and name not in _UNASKED and not is_far):
+                        self._wait_for(part)  # also what super() calls
+                elif name in names or (is_called and callable(part)):
+                    self._room -= 50  # comparing it before each replay takes time, too
+                    self._attribute(thing, name)
 
     def _attribute(self, thing: Any, name: str) -> Any:
         """Note an attribute; its content. No code of the user's is run."""
@@ -273,11 +301,12 @@ class Watch:
         if name in space:
             return self._note(space, name)
         static = getattr_static(thing, name, MISSING)
-        if isinstance(static, property | FunctionType):
-            self._waiting.append((getattr(static, "fget", static), thing))
-        elif static is not MISSING and not isinstance(
-            getattr(type(static), "__get__", None), FunctionType
-        ):
+        get = getattr(type(static), "__get__", None)
+        if isinstance(static, property | FunctionType | classmethod):
+            self._wait_for(getattr(static, "fget", static))
+        elif isinstance(get, FunctionType):
+            self._wait_for(get, static)
+        elif static is not MISSING:
             return self._note(thing, name)
         return MISSING
 

@@ -102,6 +102,23 @@ def test_an_effect_is_refused_by_name(name: str) -> None:
         run(1.0)
 
 
+def test_an_attribute_of_a_class_is_not_put_back_on_an_instance() -> None:
+    class Steps:
+        count = 0
+
+    w, steps = Value(2.0), Steps()
+
+    def step(x: float) -> Any:
+        type(steps).count += 1
+        return w * (x + 0.0 * steps.count)
+
+    run = jit(step)
+    run(1.0)
+    with pytest.raises(TraceError, match="changes count"):
+        run(1.0)
+    assert "count" not in vars(steps)
+
+
 def running() -> Any:
     n = 0
     while True:

@@ -107,6 +107,37 @@ def updating(update: Any) -> Case:
     return Case(step, observe=lambda: ws)
 
 
+def there_and_back(
+    scale: Callable[[], Any], change: Callable[[], Any], restore: Callable[[], Any], **more: Any
+) -> Case:
+    """A training step on a loss times what `scale` reads, which differs in calls 5 to 7."""
+    ws = two()
+
+    def step(x: float) -> Any:
+        loss = loss_of(ws, x) * scale()
+        for w in ws:
+            w.grad = 0.0
+        loss.backward()
+        for w in ws:
+            w.data -= 0.01 * w.grad
+        return loss
+
+    def between(call: int) -> None:
+        if call == 4:
+            change()
+        if call == 7:
+            restore()
+
+    return Case(step, observe=lambda: ws, between=between, **more)
+
+
+def set_and_back(scale: Callable[[], Any], thing: Any, name: str, number: Any = 3.0) -> Case:
+    before = getattr(thing, name)
+    return there_and_back(
+        scale, lambda: setattr(thing, name, number), lambda: setattr(thing, name, before)
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class Fooling:
     """A program of the corpus."""

@@ -122,7 +122,7 @@ def a_descriptor_decays() -> Case:
     return Case(lambda x: w * x * model.rate)
 
 
-@fooling("attributes", "loud")
+@fooling("attributes", "equal")
 def a_descriptor_stores_in_a_table() -> Case:
     class Positive:
         def __init__(self) -> None:
@@ -223,7 +223,7 @@ def a_slot_is_assigned_between_calls() -> Case:
     )
 
 
-@fooling("attributes", "loud")
+@fooling("attributes", "equal")
 def a_setting_sits_deep_in_a_config() -> Case:
     @dataclasses.dataclass
     class Optim:

@@ -299,7 +299,7 @@ def init_subclass_registers() -> Case:
     return Case(step, observe=lambda: registry)
 
 
-@fooling("dunders", "loud")
+@fooling("dunders", "equal")
 def reversed_and_length_of_a_container() -> Case:
     @functools.total_ordering
     class Layers:

@@ -368,7 +368,7 @@ def asks_whether_a_file_exists() -> Case:
     return Case(step, between=change, close=lambda: removed(path))
 
 
-@fooling("files", "loud")
+@fooling("files", "equal")
 def reads_an_environment_variable() -> Case:
     w = Value(2.0)
     os.environ["FOOLING_SCALE"] = "1.5"
@@ -384,7 +384,7 @@ def reads_an_environment_variable() -> Case:
     )
 
 
-@fooling("files", "silent")
+@fooling("files", "loud")
 def writes_an_environment_variable() -> Case:
     w = Value(2.0)
 

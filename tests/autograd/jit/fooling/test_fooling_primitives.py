@@ -267,7 +267,7 @@ class Options:
         self.scale = scale
 
 
-@fooling("static", "loud")
+@fooling("static", "equal")
 def a_static_object_is_changed() -> Case:
     w, options = Value(2.0), Options(2.0)
 

@@ -319,13 +319,13 @@ def with_options(use: Any, options: Any, change: Any = lambda: None) -> Case:
     )
 
 
-@fooling("static", "loud")
+@fooling("static", "equal")
 def a_list_in_a_static_object_is_changed() -> Case:
     options = Options(2.0)
     return with_options(lambda o: sum(o.layers), options, lambda: options.layers.append(3.0))
 
 
-@fooling("static", "loud")
+@fooling("static", "equal")
 def a_dict_in_a_static_object_is_changed() -> Case:
     options = Options(2.0)
     change = lambda: options.inner.update(rate=4.0)  # noqa: E731

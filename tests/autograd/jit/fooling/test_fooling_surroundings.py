@@ -122,7 +122,7 @@ def the_error_state_of_numpy() -> Case:
     )
 
 
-@fooling("process", "loud")
+@fooling("process", "equal")
 def warnings_that_become_errors() -> Case:
     stack = contextlib.ExitStack()
     stack.enter_context(warnings.catch_warnings())

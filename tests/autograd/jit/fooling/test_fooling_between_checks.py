@@ -1,0 +1,460 @@
+"""Programs whose settings are changed between two checks and back again.
+
+Replays 1 and 8 of ten calls are checked. What is changed after call 4 and restored after call 7 is
+seen by no check, so it must be guarded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import types
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+import pytest
+from fooling_harness import (
+    XS,
+    Case,
+    Fooling,
+    demand_equal_or_loud,
+    fooling,
+    programs,
+    set_and_back,
+    there_and_back,
+)
+
+import nn
+from autograd import Value
+from autograd.jit import jit
+
+
+@dataclasses.dataclass(eq=False)
+class Options:
+    rate: float = 0.5
+    on: bool = True
+    inner: Any = None
+
+
+@fooling("between checks", "equal")
+def an_entry_of_a_dict_has_an_attribute() -> Case:
+    options = {"train": Options()}
+    return set_and_back(lambda: options["train"].rate, options["train"], "rate")
+
+
+@fooling("between checks", "equal")
+def entries_of_a_tuple_are_switched_off() -> Case:
+    several = (Options(1.0), Options(2.0))
+    return set_and_back(lambda: sum(o.rate for o in several if o.on), several[1], "on", False)
+
+
+@fooling("between checks", "equal")
+def a_local_variable_stands_for_a_setting() -> Case:
+    options = types.SimpleNamespace(inner=types.SimpleNamespace(rate=0.5))
+
+    def scale() -> float:
+        inner = options.inner
+        return float(inner.rate)
+
+    return set_and_back(scale, options.inner, "rate")
+
+
+@fooling("between checks", "equal")
+def a_setting_is_passed_to_a_helper() -> Case:
+    options = Options()
+
+    def double(given: Options, times: float = 2.0) -> float:
+        return given.rate * times
+
+    return set_and_back(lambda: double(options), options, "rate")
+
+
+@fooling("between checks", "equal")
+def a_setting_is_what_a_function_returns() -> Case:
+    options = Options()
+
+    def current() -> Options:
+        return options
+
+    return set_and_back(lambda: current().rate, options, "rate")
+
+
+@fooling("between checks", "equal")
+def a_call_gives_an_object_that_has_an_object() -> Case:
+    options = Options(inner=Options(0.25))
+
+    def current() -> Options:
+        return options
+
+    return set_and_back(lambda: current().inner.rate, options.inner, "rate")
+
+
+@fooling("between checks", "equal")
+def a_method_of_an_entry_reads_its_attribute() -> Case:
+    class Term:
+        def __init__(self, weight: float) -> None:
+            self.weight = weight
+
+        def value(self) -> float:
+            return self.weight * 2.0
+
+    terms = [Term(0.5), Term(1.5)]
+    return set_and_back(lambda: sum(term.value() for term in terms), terms[0], "weight")
+
+
+@fooling("between checks", "equal")
+def a_method_of_a_base_class_reads_an_attribute() -> Case:
+    class Base:
+        def __init__(self) -> None:
+            self.weight = 0.5
+
+        def value(self) -> float:
+            return self.weight
+
+    class Twice(Base):
+        def value(self) -> float:
+            return 2.0 * super().value()
+
+    term = Twice()
+    return set_and_back(lambda: term.value(), term, "weight")
+
+
+@fooling("between checks", "equal")
+def an_attribute_of_a_base_class_is_read() -> Case:
+    class Base:
+        weight: ClassVar[float] = 0.5
+
+    class Derived(Base):
+        pass
+
+    terms = [Derived()]
+    return set_and_back(lambda: terms[0].weight, Base, "weight")
+
+
+@fooling("between checks", "equal")
+def a_class_is_instantiated_inside() -> Case:
+    options = Options()
+
+    class Term:
+        unit: ClassVar[float] = 1.0
+
+        def __init__(self) -> None:
+            self.weight = options.rate
+
+        def value(self) -> float:
+            return self.weight * self.unit
+
+    return set_and_back(lambda: Term().value(), options, "rate")
+
+
+@fooling("between checks", "equal")
+def an_attribute_of_a_class_instantiated_inside() -> Case:
+    class Term:
+        unit: ClassVar[float] = 1.0
+
+        def value(self) -> float:
+            return self.unit
+
+    return set_and_back(lambda: Term().value(), Term, "unit")
+
+
+@fooling("between checks", "equal")
+def a_property_of_an_entry_reads_a_private_attribute() -> Case:
+    class Schedule:
+        def __init__(self) -> None:
+            self._done = 1
+
+        @property
+        def rate(self) -> float:
+            return 1.0 / self._done
+
+    schedules = deque([Schedule()])
+    return set_and_back(lambda: schedules[0].rate, schedules[0], "_done", 4)
+
+
+@fooling("between checks", "equal")
+def a_descriptor_computes_with_its_owner() -> Case:
+    class Times:
+        def __init__(self, factor: float) -> None:
+            self.factor = factor
+
+        def __get__(self, instance: Any, owner: type) -> float:
+            return float(instance.base) * self.factor
+
+    class Model:
+        rate = Times(2.0)
+
+        def __init__(self) -> None:
+            self.base = 0.5
+
+    model = Model()
+    return set_and_back(lambda: model.rate, model, "base")
+
+
+@fooling("between checks", "equal")
+def an_index_and_a_length_of_a_users_own() -> Case:
+    class Table:
+        def __init__(self) -> None:
+            self._rows = [0.5, 1.5]
+
+        def __getitem__(self, i: int) -> float:
+            return self._rows[i]
+
+        def __len__(self) -> int:
+            return len(self._rows)
+
+    table = Table()
+    return there_and_back(
+        lambda: table[-1] * len(table), lambda: table._rows.append(3.0), lambda: table._rows.pop()
+    )
+
+
+@fooling("between checks", "equal")
+def an_iteration_of_a_users_own() -> Case:
+    class Bag:
+        def __init__(self) -> None:
+            self._kept = {"a": 0.5}
+
+        def __iter__(self) -> Iterator[float]:
+            yield from self._kept.values()
+
+    bag = Bag()
+    return there_and_back(
+        lambda: sum(bag), lambda: bag._kept.update(b=2.0), lambda: bag._kept.pop("b")
+    )
+
+
+@fooling("between checks", "equal")
+def an_attribute_that_is_computed_by_name() -> Case:
+    class Config:
+        def __init__(self) -> None:
+            self.known = {"rate": 0.5}
+
+        def __getattr__(self, name: str) -> float:
+            return self.known[name]
+
+    config: Any = Config()
+    return there_and_back(
+        lambda: config.rate,
+        lambda: config.known.update(rate=2.0),
+        lambda: config.known.update(rate=0.5),
+    )
+
+
+@fooling("between checks", "equal")
+def layers_of_plain_objects_are_frozen_for_a_while() -> Case:
+    class Layer:
+        def __init__(self, number: float) -> None:
+            self.w, self.frozen = Value(number), False
+
+        def __call__(self, h: Any) -> Any:
+            return (h * self.w).tanh()
+
+    layers = [Layer(0.5), Layer(-1.5)]
+
+    def step(x: float) -> Any:
+        h = Value(1.0) * x
+        for layer in layers:
+            h = layer(h)
+        loss = (h - 1.0) ** 2
+        for layer in layers:
+            layer.w.grad = 0.0
+        loss.backward()
+        for layer in layers:
+            if not layer.frozen:
+                layer.w.data -= 0.1 * layer.w.grad
+        return loss
+
+    def between(call: int) -> None:
+        layers[0].frozen = 4 <= call < 7
+
+    return Case(step, observe=lambda: [layer.w for layer in layers], between=between)
+
+
+@fooling("between checks", "equal")
+def a_neuron_of_a_layer_of_a_network_is_scaled() -> Case:
+    class Neuron:
+        def __init__(self, number: float) -> None:
+            self.w, self.gain = Value(number), 1.0
+
+        def __call__(self, h: Any) -> Any:
+            return self.w * h * self.gain
+
+    class Layer:
+        def __init__(self, *numbers: float) -> None:
+            self.neurons = [Neuron(number) for number in numbers]
+
+        def __call__(self, h: Any) -> Any:
+            return sum((neuron(h) for neuron in self.neurons), Value(0.0)).tanh()
+
+    class Network:
+        def __init__(self) -> None:
+            self.layers = [Layer(0.5, 1.5), Layer(-1.0)]
+
+        def __call__(self, h: Any) -> Any:
+            for layer in self.layers:
+                h = layer(h)
+            return h
+
+    network = Network()
+    return set_and_back(lambda: network(0.5), network.layers[1].neurons[0], "gain")
+
+
+@fooling("between checks", "equal")
+def a_class_method_gives_the_only_instance() -> Case:
+    class Config:
+        only: ClassVar[Any] = None
+
+        def __init__(self) -> None:
+            self.rate = 0.5
+
+        @classmethod
+        def get(cls) -> Any:
+            cls.only = cls.only or cls()
+            return cls.only
+
+    return set_and_back(lambda: Config.get().rate, Config.get(), "rate")
+
+
+def operated(scale: Callable[[Any], Any]) -> Case:
+    class Factor:
+        def __init__(self) -> None:
+            self.kept = [0.5]
+
+        def __mul__(self, other: Any) -> Any:
+            return self.kept[0] * other
+
+        def __float__(self) -> float:
+            return self.kept[0]
+
+        def __contains__(self, thing: Any) -> bool:
+            return thing in self.kept
+
+        def __bool__(self) -> bool:
+            return self.kept[0] > 1.0
+
+    factor = Factor()
+    return there_and_back(
+        lambda: scale(factor),
+        lambda: factor.kept.__setitem__(0, 3.0),
+        lambda: factor.kept.__setitem__(0, 0.5),
+    )
+
+
+@fooling("between checks", "equal")
+def an_operator_of_a_users_own() -> Case:
+    return operated(lambda factor: factor * 2.0)
+
+
+@fooling("between checks", "equal")
+def a_conversion_of_a_users_own() -> Case:
+    return operated(float)
+
+
+@fooling("between checks", "equal")
+def a_truth_and_a_membership_of_a_users_own() -> Case:
+    return operated(lambda factor: 1.0 + (0.5 in factor) + 4.0 * bool(factor))
+
+
+@fooling("between checks", "equal")
+def a_leaf_of_an_entry_is_another_one() -> Case:
+    class Body:
+        def __init__(self, x: float) -> None:
+            self.x = Value(x)
+
+    bodies = {name: Body(1.0) for name in "ab"}
+    first = bodies["a"].x
+
+    def step(dt: float) -> Any:
+        for body in bodies.values():
+            body.x.assign(body.x * (1.0 - 0.1 * dt))
+        return bodies["a"].x * 2.0
+
+    def between(call: int) -> None:
+        if call in (4, 7):
+            bodies["a"].x = Value(3.0) if call == 4 else first
+
+    return Case(step, observe=lambda: [body.x for body in bodies.values()], between=between)
+
+
+@fooling("between checks", "equal")
+def a_module_has_a_method_besides_its_call() -> Case:
+    options = Options()
+
+    class Layer(nn.Module):
+        def __init__(self) -> None:
+            self.w = Value(2.0)
+
+        def penalty(self) -> Any:
+            return self.w**2 * options.rate
+
+        def __call__(self, x: Any) -> Any:
+            return self.w * x
+
+    layers = [Layer()]
+    return set_and_back(lambda: layers[0].penalty(), options, "rate")
+
+
+@fooling("between checks", "equal")
+def a_jitted_function_inside_reads_a_setting() -> Case:
+    options = Options()
+
+    @jit
+    def penalty(x: float) -> Any:
+        return options.rate * x
+
+    return set_and_back(lambda: penalty(2.0), options, "rate")
+
+
+@fooling("between checks", "equal")
+def a_cached_function_reads_a_setting_again() -> Case:
+    options = Options()
+
+    @functools.cache
+    def rate() -> float:
+        return options.rate
+
+    def change(number: float) -> None:
+        options.rate = number
+        rate.cache_clear()
+
+    return there_and_back(rate, lambda: change(2.0), lambda: change(0.5))
+
+
+@fooling("between checks", "equal")
+def a_static_object_is_changed_for_a_while() -> Case:
+    options, w = Options(), Value(2.0)
+    return Case(
+        lambda x, options: w * x * options.rate,
+        calls=[(x, options) for x in XS],
+        static=("options",),
+        between=lambda call: setattr(options, "rate", 2.0 if 4 <= call < 7 else 0.5),
+    )
+
+
+@fooling("between checks", "equal")
+def a_trainer_is_a_static_argument() -> Case:
+    class Trainer:
+        def __init__(self) -> None:
+            self.w, self.lr = Value(2.0), 0.1
+
+        def step(self, x: float) -> Any:
+            self.w.grad = 0.0
+            ((self.w * x - 1.0) ** 2).backward()
+            self.w.data -= self.lr * self.w.grad
+            return self.w * 1.0
+
+    trainer = Trainer()
+    return Case(
+        Trainer.step,
+        calls=[(trainer, x) for x in XS],
+        static=("self",),
+        observe=lambda: trainer.w,
+        between=lambda call: setattr(trainer, "lr", 0.3 if 4 <= call < 7 else 0.1),
+    )
+
+
+@pytest.mark.parametrize("program", programs(__name__), ids=str)
+def test_equal_or_loud(program: Fooling) -> None:
+    demand_equal_or_loud(program)

@@ -1,0 +1,148 @@
+"""Programs in which a few calls differ.
+
+Replays 1 and 8 of ten calls are checked. What differs in calls 5 to 7 only is seen by no check, so
+it must be guarded.
+"""
+
+from __future__ import annotations
+
+import array
+import contextvars
+import types
+from typing import Any, ClassVar
+
+import pytest
+from fooling_harness import (
+    Case,
+    Fooling,
+    demand_equal_or_loud,
+    fooling,
+    programs,
+    set_and_back,
+    there_and_back,
+)
+
+import nn
+from autograd import Value
+
+# --- buffers and contexts -------------------------------------------------------------------------
+
+
+@fooling("between checks", "equal")
+def a_buffer_of_doubles() -> Case:
+    buffer = array.array("d", [0.5])
+    return there_and_back(
+        lambda: buffer[0], lambda: buffer.__setitem__(0, 3.0), lambda: buffer.__setitem__(0, 0.5)
+    )
+
+
+@fooling("between checks", "equal")
+def a_view_of_bytes() -> Case:
+    memory = bytearray(8)
+    view = memoryview(memory)
+    return there_and_back(
+        lambda: 1 + view[3], lambda: memory.__setitem__(3, 7), lambda: memory.__setitem__(3, 0)
+    )
+
+
+TEMPERATURE = contextvars.ContextVar("TEMPERATURE", default=1.0)
+
+
+@fooling("between checks", "equal")
+def a_variable_of_the_context() -> Case:
+    return there_and_back(
+        lambda: TEMPERATURE.get(), lambda: TEMPERATURE.set(4.0), lambda: TEMPERATURE.set(1.0)
+    )
+
+
+@fooling("between checks", "equal")
+def an_object_in_a_variable_of_the_context() -> Case:
+    current: contextvars.ContextVar[Any] = contextvars.ContextVar("current")
+    current.set(types.SimpleNamespace(rate=0.5))
+    return set_and_back(lambda: current.get().rate, current.get(), "rate")
+
+
+# --- what nobody reads ----------------------------------------------------------------------------
+
+
+@fooling("between checks", "equal")
+def a_trainer_counts_the_steps_that_its_optimizers_make() -> Case:
+    """`optimizer.step()` calls another attribute than the number that the caller counts."""
+
+    class Trainer:
+        def __init__(self) -> None:
+            self.model, self.step, self.seen = nn.Linear(1, 1), 0, [0.0]
+            self.optimizers = [nn.SGD(self.model, lr=0.1), nn.Adam(self.model, lr=0.1)]
+
+        def train(self, x: float) -> Any:
+            loss = (self.model([x])[0] - 1.0) ** 2
+            self.model.zero_grad()
+            loss.backward()
+            for optimizer in self.optimizers:
+                optimizer.step()
+            return loss
+
+    trainer = Trainer()
+
+    def between(call: int) -> None:
+        trainer.step += 1
+        trainer.seen.append(1.0)
+
+    return Case(trainer.train, observe=lambda: trainer.model, between=between)
+
+
+@fooling("between checks", "equal")
+def bodies_grow_older_between_the_calls() -> Case:
+    class Body:
+        made: ClassVar[int] = 0
+
+        def __init__(self) -> None:
+            self.x, self.age = Value(1.0), 0
+            Body.made += 1
+
+        def move(self, dt: float) -> None:
+            self.x.data -= self.x.data * dt
+
+    bodies = [Body(), Body()]
+
+    def step(dt: float) -> Any:
+        for body in bodies:
+            body.move(dt)
+        return bodies[0].x * 2.0
+
+    def between(call: int) -> None:
+        bodies[0].age += 1
+        Body()
+
+    return Case(step, observe=lambda: [body.x for body in bodies], between=between)
+
+
+@fooling("between checks", "equal")
+def an_agent_and_its_world_have_attributes_of_one_name() -> Case:
+    """What a method reads of `self` is noted of the objects of its class."""
+
+    class World:
+        def __init__(self) -> None:
+            self.time, self.size = 0, 2.0
+
+    class Agent:
+        def __init__(self) -> None:
+            self.world, self.w, self.time = World(), Value(0.5), Value(0.0)
+
+        def learn(self, x: float) -> Any:
+            self.time.data += 1.0
+            self.w.data -= 0.1 / self.time.data * x
+            return self.w * self.world.size
+
+    agent = Agent()
+
+    def between(call: int) -> None:
+        agent.world.time += 1
+        agent.world.size = 3.0 if 4 <= call < 7 else 2.0
+
+    return Case(agent.learn, observe=lambda: (agent.w, agent.time), between=between)
+
+
+@pytest.mark.parametrize("program", programs(__name__), ids=str)
+def test_equal_or_loud(program: Fooling) -> None:
+    demand_equal_or_loud(program)
