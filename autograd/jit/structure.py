@@ -12,7 +12,7 @@ data has one structure, whatever the order.
 
     (list, 3, part)             3 entries of the same structure; also (tuple, 3, part)
     (list, (part, ...))         the structures of the entries; also other sequences
-    (dict, ((key, part), ...))  of the values
+    (dict, ((key, part), ...), (type of key, ...))
     (Matrix, rows)              the structure of its rows
     ("array", shape, entries)   that of the list of its entries
     ("copy", Static)            an array that never changes; what is built is a copy
@@ -85,6 +85,7 @@ class Static:
 def _key(thing: Any) -> Any:
     """Something hashable that differs wherever the thing does, also between 1, 1.0 and True."""
     kind = type(thing)
+    thing = (thing.start, thing.stop, thing.step) if kind is slice else thing
     if isinstance(thing, dict):
         return kind, tuple([(_key(name), _key(part)) for name, part in thing.items()])
     if isinstance(thing, list | tuple | deque):
@@ -140,7 +141,8 @@ def flatten(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
     if kind is np.ndarray:
         return _flatten_array(nest, nest.dtype, numbers, values)
     if kind is dict or kind is OrderedDict:
-        return (kind, tuple([(key, flatten(part, numbers, values)) for key, part in nest.items()]))
+        parts = [(key, flatten(part, numbers, values)) for key, part in nest.items()]
+        return (kind, tuple(parts), tuple(map(type, nest)))  # as keys 1, 1.0 and True are equal
     return _flatten_rarer(nest, numbers, values)
 
 

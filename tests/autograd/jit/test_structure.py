@@ -44,6 +44,7 @@ def test_ints_are_whole_where_all_numbers_beside_them_are() -> None:
     assert structure_of({"n": 3, "x": [1.5]}) == (
         dict,
         (("n", "whole"), ("x", (list, 1, "number"))),
+        (str, str),
     )
 
 
@@ -59,7 +60,7 @@ def test_mixed_data_has_one_structure_whatever_the_order() -> None:
 def test_each_argument_of_a_call_has_a_structure_of_its_own() -> None:
     numbers, values = array.array("d"), []
     structure = flatten_call(((1.5, 3), {"k": 2, "v": w}), numbers, values)
-    kwargs = (dict, (("k", "whole"), ("v", "Value")))
+    kwargs = (dict, (("k", "whole"), ("v", "Value")), (str, str))
     assert structure == (tuple, ((tuple, ("number", "whole")), kwargs))
     assert (numbers.tolist(), values) == ([1.5, 3.0, 2.0], [w])
     args, kwargs = build(structure, iter("ab").__next__, iter([w]).__next__, iter("nm").__next__)

@@ -1,4 +1,4 @@
-"""Programs in which a few calls differ.
+"""Programs in which a few calls differ: by a buffer, a key or a slice.
 
 Replays 1 and 8 of ten calls are checked. What differs in calls 5 to 7 only is seen by no check, so
 it must be guarded.
@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import array
 import contextvars
+import enum
 import types
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
 from fooling_harness import (
+    XS,
     Case,
     Fooling,
     demand_equal_or_loud,
@@ -141,6 +144,46 @@ def an_agent_and_its_world_have_attributes_of_one_name() -> Case:
         agent.world.size = 3.0 if 4 <= call < 7 else 2.0
 
     return Case(agent.learn, observe=lambda: (agent.w, agent.time), between=between)
+
+
+# --- keys of dicts --------------------------------------------------------------------------------
+
+
+def keys(usual: Any, other: Any, weight: Callable[[Any], float]) -> Case:
+    """A dict as an argument, whose key is another one, equal to it, in calls 5 to 7."""
+
+    def step(table: dict[Any, float]) -> Any:
+        return sum((Value(x) * weight(key) for key, x in table.items()), Value(0.0))
+
+    return Case(step, [({other if 4 < i < 8 else usual: x},) for i, x in enumerate(XS, 1)])
+
+
+class Colour(enum.StrEnum):
+    RED = "red"
+
+
+@fooling("between checks", "equal")
+def a_key_is_one_or_true() -> Case:
+    return keys(1, True, lambda key: 10.0 if isinstance(key, bool) else 1.0)
+
+
+@fooling("between checks", "equal")
+def a_key_is_a_float_or_an_int() -> Case:
+    return keys(2.0, 2, lambda key: len(str(key)))
+
+
+@fooling("between checks", "equal")
+def a_key_is_a_text_or_a_member() -> Case:
+    return keys("red", Colour.RED, lambda key: 10.0 if isinstance(key, Colour) else 1.0)
+
+
+@fooling("between checks", "equal")
+def a_slice_is_an_argument() -> Case:
+    ws = [Value(k / 10) for k in range(6)]
+    return Case(
+        lambda part, x: sum((w * x for w in ws[part]), Value(0.0)),
+        [(slice(None, 1 + i % 2), x) for i, x in enumerate(XS)],
+    )
 
 
 @pytest.mark.parametrize("program", programs(__name__), ids=str)
