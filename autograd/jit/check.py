@@ -59,12 +59,14 @@ def checked(
     finally:
         hooks.draws.set(others)
     draws = _numbers_drawn(drawn)
+    changed = program.changed()
     wanted = len(program.draws)
     out = program.run((draws + [0.0] * wanted)[:wanted])
     answer = as_replayed(returned, since)
     if out is UNSURE:  # a replay would be an eager call
         return answer, None
-    difference = next(_differences(program, out, answer, passed, before), None)
+    difference = changed and f"it changes {changed}"
+    difference = difference or next(_differences(program, out, answer, passed, before), None)
     if len(draws) != wanted:
         difference = f"it draws {len(draws)} numbers, and {wanted} in the replay"
     program.replays += 1

@@ -1,7 +1,7 @@
-"""Programs in which a few calls differ: by a buffer, a key or a slice.
+"""Programs in which a few calls differ: by a buffer, a key or an effect.
 
 Replays 1 and 8 of ten calls are checked. What differs in calls 5 to 7 only is seen by no check, so
-it must be guarded.
+it must be guarded. What a call changes once in a while is found if that call is checked.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 import array
 import contextvars
 import enum
+import math
 import types
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 from fooling_harness import (
     XS,
@@ -20,9 +22,11 @@ from fooling_harness import (
     Fooling,
     demand_equal_or_loud,
     fooling,
+    loss_of,
     programs,
     set_and_back,
     there_and_back,
+    two,
 )
 
 import nn
@@ -184,6 +188,67 @@ def a_slice_is_an_argument() -> Case:
         lambda part, x: sum((w * x for w in ws[part]), Value(0.0)),
         [(slice(None, 1 + i % 2), x) for i, x in enumerate(XS)],
     )
+
+
+# --- what only some calls do ----------------------------------------------------------------------
+
+
+def rarely(effect: Callable[[list[Value]], Any], observe: Callable[[list[Value]], Any]) -> Case:
+    """A function that does something in calls that nothing tells from others, as of the tenth."""
+    ws, clock = two(), np.zeros(30_000)  # more than what is guarded
+
+    def step(x: float) -> Any:
+        if clock[0] > 0.0:
+            effect(ws)
+        return loss_of(ws, x)
+
+    def between(call: int) -> None:
+        clock[0] = call == 9
+
+    return Case(step, observe=lambda: (ws, observe(ws)), between=between)
+
+
+@fooling("between checks", "loud")
+def a_flag_is_set_in_a_checked_call() -> Case:
+    flags = {"stop": False}
+    return rarely(lambda ws: flags.update(stop=True), lambda ws: flags)
+
+
+@fooling("between checks", "loud")
+def a_setting_is_changed_in_a_checked_call() -> Case:
+    options = types.SimpleNamespace(rate=0.5)
+
+    def halve(ws: list[Value]) -> None:
+        options.rate *= 0.5
+
+    return rarely(halve, lambda ws: options.rate)
+
+
+@fooling("between checks", "loud")
+def a_layer_is_replaced_in_a_checked_call() -> Case:
+    model, other = nn.MLP(1, [2, 1]), nn.MLP(1, [2, 1])
+    return rarely(lambda ws: model.layers.__setitem__(0, other.layers[0]), lambda ws: model)
+
+
+@fooling("between checks", "loud")
+def an_entry_is_appended_in_a_checked_call() -> Case:
+    found: list[str] = []
+    return rarely(lambda ws: found.append("late"), lambda ws: found)
+
+
+@fooling("between checks", "loud")
+def converges_by_a_function_of_the_math_module() -> Case:
+    ws, reached = two(), []
+
+    def step(x: float) -> Any:
+        loss = loss_of(ws, x)
+        if math.isclose(loss.data, 1.0, abs_tol=1e-9):
+            reached.append(True)
+        return loss
+
+    calls = [(x,) for x in (*XS[:9], 5.0)]  # 0.5 * 5 - 1.5 - 1 is 0
+    ws[1].data = -0.5
+    return Case(step, calls, observe=lambda: reached)
 
 
 @pytest.mark.parametrize("program", programs(__name__), ids=str)
