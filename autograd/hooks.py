@@ -20,8 +20,8 @@ Numbers: TypeAlias = "Sequence[float] | float"
 
 # Whether jitted functions called here and now check their replay, as `fit` asks before it saves.
 checking: ContextVar[bool] = ContextVar("checking", default=False)
-# Where an eager call notes what `varying` gave it, as (key, number), for a replay beside it.
-draws: ContextVar[list[tuple[object, Any]] | None] = ContextVar("draws", default=None)
+# Where an eager call notes (key, number, stream) of what `varying` gave it, for a replay beside it.
+draws: ContextVar[list[tuple[object, Any, Any]] | None] = ContextVar("draws", default=None)
 
 
 class TraceError(RuntimeError):
@@ -39,7 +39,7 @@ class Hooks:
         number = read()
         noted = draws.get()
         if noted is not None:
-            noted.append((key, number))
+            noted.append((key, number, stream))
         return number
 
     def fixed(self, read: Callable[[], Any], of: object) -> Any:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, SupportsIndex
 
 from autograd import Value
-from autograd.hooks import number_of, require, varying
+from autograd.hooks import number_of, refuse, require, varying
 from autograd.ops import greater
 from autograd.value import as_operand
 from nn.matrix import is_plain
@@ -30,9 +30,11 @@ def seed(number: SupportsIndex) -> None:
     Until `seed` is called, nn draws from Python's `random` module, so `random.seed(1337)` makes a
     run repeatable.
 
-    Raises TypeError unless `number` is an integer (of any kind, also NumPy's).
+    Raises TypeError unless `number` is an integer (of any kind, also NumPy's), and TraceError in a
+    jitted function, whose replays go on with the stream.
     """
     global generator
+    refuse("nn.seed() cannot be called", "call it outside, or use a random.Random made outside")
     try:
         _own.seed(operator.index(number))
     except TypeError:

@@ -50,7 +50,7 @@ def checked(
     program.read(numbers, passed)
     unwritten = _unwritten(program, passed)
     before = unwritten, _numbers(unwritten)
-    drawn: list[tuple[Any, Any]] = []
+    drawn: list[tuple[Any, Any, Any]] = []
     since = next(clock.numbers)
     others = hooks.draws.get()
     try:
@@ -67,6 +67,8 @@ def checked(
         return answer, None
     difference = changed and f"it changes {changed}"
     difference = difference or next(_differences(program, out, answer, passed, before), None)
+    if {stream() for *_, stream in drawn if stream} - {stream() for stream in program.streams}:
+        difference = "it draws from a stream of random numbers that was made anew"
     if len(draws) != wanted:
         difference = f"it draws {len(draws)} numbers, and {wanted} in the replay"
     program.replays += 1
@@ -77,14 +79,13 @@ def checked(
     return answer, difference
 
 
-def _numbers_drawn(drawn: list[tuple[Any, Any]]) -> list[float]:
+def _numbers_drawn(drawn: list[tuple[Any, Any, Any]]) -> list[float]:
     """What a replay would read again; the first of each key, and no Values."""
-    numbers, keys = [], set()
-    for key, found in drawn:
-        if key not in keys and not isinstance(found, Value):
-            numbers.append(float(found))
-        keys.add(key if key is not None else object())
-    return numbers
+    firsts: dict[Any, float] = {}
+    for i, (key, found, _) in enumerate(drawn):
+        if not isinstance(found, Value):
+            firsts.setdefault(i if key is None else key, float(found))
+    return list(firsts.values())
 
 
 def _differences(

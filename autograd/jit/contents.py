@@ -106,5 +106,6 @@ _READERS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     (ContextVar, lambda variable: variable.get(None)),
     (Random, Random.getstate),
     (np.random.Generator, lambda stream: repr(stream.bit_generator.state)),
+    (np.random.RandomState, lambda stream: repr(stream.get_state())),
     (ref, lambda reference: reference()),
 )

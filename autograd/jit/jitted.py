@@ -262,8 +262,8 @@ class Jitted(Generic[P, R]):
             changed = watch.changed() or effects.changed(streams)
             if changed is not None and not self._is_disturbed:
                 raise TraceError(
-                    f"{self.__name__} changes {changed}, which a replay would not: return it, or"
-                    " keep it in a Value and assign() that"
+                    f"{self.__name__} changes {changed}, which a replay would not: return it, keep"
+                    " it in a Value and assign() that, or draw by nn.gauss() or nn.uniform()"
                 )
             if not self._is_disturbed and not tracer.has_failed:
                 seconds = time.perf_counter() - start

@@ -58,7 +58,7 @@ class Program:
         number: of the call that was recorded, or of the latest that was checked.
         unsure: how many calls could not be replayed and were done eagerly.
         guards: (read, what it gave, whether the watch would notice): the program holds only while
-            `read` gives the same. draws: what is read again at each replay.
+            `read` gives the same. draws, streams: see Recording.
     """
 
     number: int
@@ -70,7 +70,7 @@ class Program:
         self.replays = self.checks = self.unsure = self._unsure_in_a_row = 0
         self.watch, models = watch, set(map(id, watch.models))
         self.guards = [(read, found, id(of) in models) for read, found, of in recording.guards]
-        self.draws, self._streams = recording.draws, recording.streams
+        self.draws, self.streams = recording.draws, recording.streams
         self.returned = recording.returned
         self.seconds = {"trace": seconds, "check": 0.0}
         self._has_warned = False
@@ -150,7 +150,7 @@ class Program:
         """
         if self._plan is not None and self.replays >= self.until_compiled:
             self._compile(self._plan)
-        positions = [(stream(), stream().getstate()) for stream in self._streams]
+        positions = [(stream(), stream().getstate()) for stream in self.streams]
         is_disturbed()
         while True:
             self.read(numbers, passed)

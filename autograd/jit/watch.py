@@ -272,7 +272,9 @@ class Watch:
                 thing = self._note(function.__globals__, name)
             elif self._everything and name in ("globals", "vars", "exec", "eval"):
                 self._wait_for(function.__globals__)
-            for attribute in () if self._everything else path:  # all are noted below
+            for attribute in path:
+                if self._everything and type(thing) is not ModuleType:  # all are noted below
+                    break
                 if thing is MISSING:
                     self._names.add((owner * (attribute is path[0]), attribute))
                 thing = self._attribute(thing, attribute.removesuffix("()"))

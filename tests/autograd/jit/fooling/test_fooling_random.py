@@ -152,7 +152,7 @@ def drops_by_a_comparison_with_a_draw() -> Case:
     return Case(lambda x: w * x if random.random() < 0.5 else w * 0.0)
 
 
-@fooling("random", "silent")
+@fooling("random", "loud")
 def draws_but_does_not_use_it() -> Case:
     w = Value(2.0)
 

@@ -1,4 +1,4 @@
-"""Programs in which a few calls differ: by a buffer, a key or an effect.
+"""Programs in which a few calls differ: by a buffer, a key, an effect, or a random number.
 
 Replays 1 and 8 of ten calls are checked. What differs in calls 5 to 7 only is seen by no check, so
 it must be guarded. What a call changes once in a while is found if that call is checked.
@@ -10,11 +10,13 @@ import array
 import contextvars
 import enum
 import math
+import random
 import types
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.random as npr
 import pytest
 from fooling_harness import (
     XS,
@@ -249,6 +251,72 @@ def converges_by_a_function_of_the_math_module() -> Case:
     calls = [(x,) for x in (*XS[:9], 5.0)]  # 0.5 * 5 - 1.5 - 1 is 0
     ws[1].data = -0.5
     return Case(step, calls, observe=lambda: reached)
+
+
+def explores(is_rare: Callable[[], Any]) -> Case:
+    """Seldom another arm of a bandit, by a random number whose stream is nobody's argument."""
+    arms = two()
+
+    def step(reward: float) -> Any:
+        arm = arms[1] if is_rare() else arms[0]
+        arm.data += 0.1 * (reward - arm.data)
+        return arm.data
+
+    return Case(step, observe=lambda: arms)
+
+
+@fooling("random", "loud")
+def explores_seldom_by_random() -> Case:
+    return explores(lambda: random.random() < 0.02)
+
+
+@fooling("random", "loud")
+def explores_seldom_by_a_method_that_draws() -> Case:
+    class Agent:
+        def explores(self) -> bool:
+            return random.gauss(0.0, 1.0) > 3.0
+
+    agents = [Agent()]
+    return explores(lambda: any(agent.explores() for agent in agents))
+
+
+@fooling("random", "loud")
+def explores_seldom_by_numpy() -> Case:
+    return explores(lambda: np.random.rand() < 0.02)
+
+
+@fooling("random", "loud")
+def explores_seldom_by_a_module_of_numpy() -> Case:
+    return explores(lambda: npr.randint(50) == 49)
+
+
+@fooling("random", "loud")
+def seeds_the_stream_of_nn_inside() -> Case:
+    w = Value(2.0)
+
+    def step(x: float) -> Any:
+        nn.seed(3)
+        return w * x + nn.gauss()
+
+    return Case(step)
+
+
+@fooling("random", "loud")
+def draws_from_a_stream_that_is_made_inside() -> Case:
+    w = Value(2.0)
+
+    def step(x: float) -> Any:
+        stream = random.Random(3)
+        return w * x + nn.gauss(generator=stream) + nn.uniform(generator=stream)
+
+    return Case(step)
+
+
+@fooling("random", "equal")
+def draws_from_a_stream_that_is_made_outside() -> Case:
+    w, stream = Value(2.0), random.Random(3)
+    step = lambda x: w * x + nn.gauss(generator=stream) * nn.uniform()  # noqa: E731
+    return Case(step, observe=lambda: stream)
 
 
 @pytest.mark.parametrize("program", programs(__name__), ids=str)
