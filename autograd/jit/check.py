@@ -24,9 +24,9 @@ from autograd.value import Value
 
 CAUSES = (
     "it depends on something that a recording does not see (a number from an attribute, an array or"
-    " a file, a counter, a function of the math module on an argument, a random number that nn does"
-    " not draw), or changes such a thing: pass it as an argument, keep it in a Value, write the"
-    " methods of Values (Value(x).exp()), draw by nn.gauss() or nn.uniform()"
+    " a file, a counter, a function of math or NumPy on an argument, `type(x) is float`, a random"
+    " number that nn does not draw), or changes such a thing: pass it as an argument, keep it in a"
+    " Value, write the methods of Values (Value(x).exp()), draw by nn.gauss() or nn.uniform()"
 )
 _Place = tuple[Value, str]  # a Value, and "data" or "grad"
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")

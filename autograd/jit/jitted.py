@@ -196,11 +196,9 @@ class Jitted(Generic[P, R]):
         if is_first or self._recordings >= _TOO_MANY:
             return self._eager(call, Watch(self._things(call)).values)
         if self._recordings == _TOO_MANY - 1:
-            why = (
-                f"because {changed} changes from call to call: pass that as an argument"
-                if changed
-                else "and an operation in it failed: decide outside whether to do it"
-            )
+            why = f"because {changed} changes from call to call: pass that, or keep it in a Value"
+            if changed is None:
+                why = "and an operation in it failed: decide outside whether to do it"
             self._warn(f"it was recorded {_TOO_MANY} times in a row, {why}")
         # A recording makes many objects, and no cycles. Not a `with` of Python code, in which a
         # Ctrl-C could leave the collector off.
@@ -338,13 +336,9 @@ class Jitted(Generic[P, R]):
         programs.remove(program)
         self._all.discard(program)
         first, last = program.number + (program.checks > 0), self._calls - 1
-        doubt = "no call before it is in doubt"
-        if first <= last:
-            doubt = (
-                f"calls {first} to {last} are in doubt"
-                if first < last
-                else f"call {last} is in doubt"
-            )
+        doubt = f"calls {first} to {last} are in doubt"
+        if first >= last:
+            doubt = f"call {last} is in doubt" if first == last else "no call before it is in doubt"
         raise TraceError(
             f"{self.__name__}: a replay would not do what call {self._calls} did, which was eager:"
             f" {difference}. The state is that of the eager call; {doubt}. Probably {CAUSES}."
@@ -429,7 +423,7 @@ def jit(
     The first call for a structure of arguments is an eager call, and so is the second, which is
     recorded; then it is replayed. A replay reads leaves, gradients and `optimizer.lr` at each call,
     so assignments between calls count. Globals and variables of enclosing functions that the code
-    loads, their attributes, the entries of lists and dicts, and the settings of models and
+    loads, attributes that it names, the entries of lists and dicts, and the settings of models and
     optimizers are guarded: if one has changed, the function is recorded again. Strings, booleans
     and callables among the arguments are static. Numbers from elsewhere (a file, the clock, another
     library's random numbers) are constants of the recording: the check finds where they matter.

@@ -32,6 +32,7 @@ _BRANCH = (
 _READ = "return it, or compute with the Value itself"
 _SHOW = "return it, and print it outside"
 _INDEX = "pass the index as a static argument"
+_OUTSIDE = "do that outside and pass what it gives, or name the argument static"
 
 
 def tracer_here() -> Tracer | None:
@@ -154,19 +155,17 @@ for kind, what, instead, names in (
     (Number, "taken as int()", _READ, "__int__"),
     (Number, "true or false", _BRANCH, "__bool__"),
     (Number, "compared", _BRANCH, "__eq__ __ne__ __lt__ __le__ __gt__ __ge__"),
-    (Number, "a key or in a set", _BRANCH, "__hash__"),
-    (Number, "divided by //", _BRANCH, "__floordiv__ __rfloordiv__"),
-    (Number, "divided by %", _BRANCH, "__mod__ __rmod__"),
-    (Number, "divided by divmod()", _BRANCH, "__divmod__ __rdivmod__"),
-    (Number, "rounded", _BRANCH, "__round__ __trunc__ __floor__ __ceil__"),
-    (Number, "asked whether it is whole", _BRANCH, "is_integer"),
-    (Number, "taken apart", _READ, "as_integer_ratio"),
+    (Number, "a key or in a set", _OUTSIDE, "__hash__"),
+    (Number, "divided by // or %", _OUTSIDE, "__floordiv__ __rfloordiv__ __mod__ __rmod__"),
+    (Number, "divided by divmod()", _OUTSIDE, "__divmod__ __rdivmod__"),
+    (Number, "rounded", _OUTSIDE, "__round__ __trunc__ __floor__ __ceil__"),
+    (Number, "taken apart", _OUTSIDE, "as_integer_ratio is_integer"),
     (Number, "shown", _SHOW, "hex __format__ __str__ __repr__"),
     (Number, "pickled", _READ, "__reduce_ex__"),
     (Whole, "used as an index", _INDEX, "__index__"),
-    (Whole, "taken bit by bit", _BRANCH, "__and__ __rand__ __or__ __ror__ __xor__ __rxor__"),
-    (Whole, "taken bit by bit", _BRANCH, "bit_length bit_count to_bytes __invert__"),
-    (Whole, "shifted", _BRANCH, "__lshift__ __rlshift__ __rshift__ __rrshift__"),
+    (Whole, "taken bit by bit", _OUTSIDE, "__and__ __rand__ __or__ __ror__ __xor__ __rxor__"),
+    (Whole, "taken bit by bit", _OUTSIDE, "bit_length bit_count to_bytes __invert__"),
+    (Whole, "shifted", _OUTSIDE, "__lshift__ __rlshift__ __rshift__ __rrshift__"),
 ):
     for name in names.split():
         setattr(kind, name, _refused(name, what, instead))

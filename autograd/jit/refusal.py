@@ -62,12 +62,8 @@ def line_of(error: BaseException) -> str:
 
     "unknown line" if there is none.
     """
-    lines = [
-        _shown(frame.filename, frame.lineno or 0)
-        for frame in traceback.extract_tb(error.__traceback__)
-        if _is_users(frame.filename)
-    ]
-    return lines[-1] if lines else "unknown line"
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_users(f.filename)]
+    return _shown(frames[-1].filename, frames[-1].lineno or 0) if frames else "unknown line"
 
 
 def _current_line() -> str:

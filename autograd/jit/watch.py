@@ -78,6 +78,7 @@ class Watch:
         # (reader, place, name, content): what a reader gave for a place. It reads one name, or all.
         self._notes: dict[tuple[int, Any], tuple[Callable[[Any], Any], Any, str, Any]] = {}
         self._met_again: set[int] = set()  # ids of lists that are in several places
+        self._titles: dict[int, str] = {}  # the variables and attributes that things are in, by id
         self._room = _ROOM
         self._waiting, self._objects = deque[Any](), list[Any]()
         self._names = {("", "__call__()")}  # (class or "", attribute) that the code loads
@@ -168,7 +169,7 @@ class Watch:
             now = read(reader, place)
             if id(place) not in others and not same(now, content):
                 self.has_lost = bool(name) and type(content) not in PLAIN | {FunctionType}
-                return _what(place, name, now, content)
+                return _what(place, name, now, content, self._titles.get(id(place), ""))
         if not self._everything:  # of effects, `holds` is not asked
             self._copy()
         return None
@@ -268,6 +269,7 @@ class Watch:
             thing, owner = MISSING, function.__qualname__.rpartition(".")[0] * (root == "self")
             if root == "cell" and name in cells:
                 thing = self._note(cells[name], "cell_contents")
+                self._titles[id(thing)] = self._titles[id(cells[name])] = name
             elif root == "global" and name in function.__globals__:
                 thing = self._note(function.__globals__, name)
             elif self._everything and name in ("globals", "vars", "exec", "eval"):
@@ -322,6 +324,7 @@ class Watch:
         if not name or (content is not MISSING and read(reader, place) is content):
             self._notes[id(place), name] = reader, place, name, content
             if name:
+                self._titles[id(content)] = name
                 self._wait_for(content)
         return content
 
@@ -330,13 +333,13 @@ def _labels(values: list[Value]) -> tuple[str, ...]:
     return tuple(map(attrgetter("label"), values))
 
 
-def _what(place: Any, name: str, now: Any, before: Any) -> str:
-    """What has changed in a place, in words."""
+def _what(place: Any, name: str, now: Any, before: Any, title: str) -> str:
+    """What has changed in a place, in words. title: the name that the code has for it, or ""."""
     if name:
-        return "a variable of an enclosing function" if type(place) is CellType else name
+        return title if type(place) is CellType else name
     if isinstance(place, dict | type):
         for (key, part), (old, other) in zip(now, before, strict=False):
             if key is old and not same(part, other) and type(key) is str and key.isidentifier():
-                return key
+                return f"{title}[{key!r}]" if title and isinstance(place, dict) else key
     kind = type(place).__name__
-    return f"what is in {'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"
+    return f"what is in {title and title + ', '}{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"

@@ -187,7 +187,7 @@ def test_what_changes_with_every_call_is_named_in_one_warning() -> None:
 
     (text,) = warnings_of(calls)
     assert text.startswith("step is not replayed: it was recorded 32 times in a row, because")
-    assert "factor changes from call to call: pass that as an argument" in text
+    assert "factor changes from call to call: pass that, or keep it in a Value" in text
     assert len(run.programs) == 32
 
 
