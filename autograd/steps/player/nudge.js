@@ -14,10 +14,12 @@ function digitsToTell(a, b) {
 
 /**
  * The output without and with a leaf moved by h, their difference quotient, and the gradient of the
- * leaf; only a `problem` where Python would raise. Nothing of the pass itself changes.
+ * leaf; only a `problem` where Python would raise, or h is lost in the rounding of the leaf. Nothing
+ * of the pass itself changes.
  */
 function nudge(pass, moved, leaf, h) {
   const { graph, values } = pass;
+  if (values[leaf] + h === values[leaf]) return { problem: TEXT.nudge.lost(graph.name(leaf)) };
   // Both are computed by the page: between the libraries of Python and of a browser the last digits
   // can differ, and a small h would enlarge that.
   const run = (x) => new Pass(graph, new Map([...moved, [leaf, x]]));

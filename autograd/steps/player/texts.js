@@ -108,6 +108,7 @@ const TEXT = {
     back: (leaf, x, gap) => `They differ by ${gap}: the first is the mean slope over h. `
       + `${leaf} is back at ${x}, and nothing else has changed.`,
     noH: "h is a number other than 0.",
+    lost: (leaf) => `${leaf} + h rounds to ${leaf}`,
     refused: (problem) => `Nudge refused: ${problem}. Choose another h.`,
   },
   descend: {

@@ -146,6 +146,8 @@ def test_a_nudge_out_of_the_domain_is_refused_with_the_reason(
     ]
     assert nudge(browsed, "x", "0") == ["h is a number other than 0."]
     assert nudge(browsed, "x", "") == ["h is a number other than 0."]
+    lost = "Nudge refused: x + h rounds to x. Choose another h."
+    assert nudge(browsed, "x", "1e-20") == [lost]
     assert browsed.state() == before
 
 
