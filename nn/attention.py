@@ -264,6 +264,8 @@ class FeedForward(Module):
         generator: random.Random | None = None,
         multiplier: float = 1.0,
     ) -> None:
+        embedding = check_size("embedding", embedding)
+        expansion = check_size("expansion", expansion)
         make = partial(Linear, bias=False, std=std, generator=generator, multiplier=multiplier)
         self.W_1 = make(embedding, expansion * embedding)
         self.activation = activation_named(activation)

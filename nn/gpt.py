@@ -21,7 +21,7 @@ from autograd.ownership import scoped
 from nn import rng
 from nn.activations import softmax
 from nn.attention import Cache, TransformerBlock, causal, norm_named
-from nn.layers import Embedding, Linear
+from nn.layers import Embedding, Linear, check_size
 from nn.losses import cross_entropy_with_logits
 from nn.matrix import Matrix, is_plain, one_hot, total
 from nn.module import Module
@@ -70,6 +70,9 @@ class GPT(Module):
         generator: random.Random | None = None,
         base_width: int | None = None,
     ) -> None:
+        vocabulary = check_size("vocabulary", vocabulary)
+        block_size = check_size("block_size", block_size)
+        embedding = check_size("embedding", embedding)
         if not _is_positive(layers):
             raise ValueError(f"layers must be a whole number, 1 or more, not {layers!r}")
         if base_width is None:

@@ -297,6 +297,8 @@ def test_the_weights_of_each_head_can_be_looked_at():
             "there is no norm 'batch', only rms, layer",
         ),
         (lambda: nn.TransformerBlock(4, 2)(Matrix([[1.0]])), ValueError, "RMSNorm of 4 .* got 1"),
+        (lambda: nn.FeedForward("4"), TypeError, "embedding must be a whole number, not '4'"),
+        (lambda: nn.FeedForward(4, expansion=0), ValueError, "expansion must be 1 or more, not 0"),
     ],
 )
 def test_bad_sizes_are_named(make, error, message):

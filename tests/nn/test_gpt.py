@@ -125,6 +125,14 @@ def test_layers_are_counted(layers):
         nn.GPT(5, 6, 8, 2, layers)
 
 
+@pytest.mark.parametrize("name", ["vocabulary", "block_size", "embedding", "heads"])
+def test_a_size_of_a_gpt_is_named_as_its_argument(name):
+    sizes = {"vocabulary": 5, "block_size": 6, "embedding": 8, "heads": 2, "layers": 1}
+    for wrong, error in ((0, ValueError), ("a", TypeError), (2.0, TypeError)):
+        with pytest.raises(error, match=f"^{name} must be .* not {wrong!r}"):
+            nn.GPT(**sizes | {name: wrong})
+
+
 # --- documents of every length --------------------------------------------------------------------
 
 
