@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autograd.text import counted
 from nn import data as datasets
 from nn import plot, pytorch
 from nn.checkpoint import History
@@ -56,7 +57,8 @@ def _train(name: str, out: Path, options: argparse.Namespace, settings: dict[str
     sizes = [len(examples.inputs[0]), *settings["hidden"], task.outputs]
     model = MLP(sizes[0], sizes[1:], settings["activation"])
     print(
-        f"{name}: {task.about}; {len(examples.inputs)} examples, a {'-'.join(map(str, sizes))}"
+        f"{name}: {task.about}; {counted(len(examples.inputs), 'example')}, a"
+        f" {'-'.join(map(str, sizes))}"
         f" {settings['activation']} network of {len(model.parameters())} parameters"
     )
     start = time.perf_counter()
@@ -82,7 +84,7 @@ def _train(name: str, out: Path, options: argparse.Namespace, settings: dict[str
     score = evaluate(model, examples, accuracy, jit=options.jit)
     loss = f"loss {history.loss[-1]:.4f}, " if history.loss else ""
     print(
-        f"{ended(history)} after {len(history.loss)} epochs in {seconds:.1f} s:"
+        f"{ended(history)} after {counted(len(history.loss), 'epoch')} in {seconds:.1f} s:"
         f" {loss}accuracy {score:.1%}"
     )
     if held_out is not None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from autograd.text import shown
+from autograd.text import counted, shown
 from nn import plot, rng, text
 from nn.checkpoint import History
 from nn.files import write_json
@@ -65,7 +65,7 @@ def _train(
         f" {len(model.parameters())} parameters"
     )
     if cut := sum(len(document) >= model.block_size for document in documents):
-        print(f"lines cut to a block of {model.block_size} tokens: {cut}")
+        print(f"lines cut to a block of {counted(model.block_size, 'token')}: {cut}")
     start = time.perf_counter()
     history = fit(
         model,
@@ -88,7 +88,8 @@ def _train(
     )
     seconds = time.perf_counter() - start
     _write_results(out, model, tokenizer, history, settings)
-    print(f"{ended(history)} after {optimizer.time.data:.0f} steps in {seconds:.1f} s", end="")
+    steps = counted(int(optimizer.time.data), "step")
+    print(f"{ended(history)} after {steps} in {seconds:.1f} s", end="")
     for what, losses in (("loss", history.loss), ("held out", history.held_out_loss)):
         print(f", {what} {losses[-1]:.4f}" if losses else "", end="")
     print(" nats a character" if history.loss else "")

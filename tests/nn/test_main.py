@@ -542,6 +542,15 @@ def test_a_run_that_diverges_keeps_its_last_good_state_and_the_results_of_the_ru
     assert kept["position"]["steps"] == 1
 
 
+def test_one_of_a_kind_is_told_in_the_singular(tmp_path, drawn, capsys):
+    options = ["--quiet", "--no-jit", "--out", str(tmp_path)]
+    assert main(["moons", "--examples", "1", "--epochs", "1", *options]) == 0
+    assert main(["gpt", "--steps", "1", "--block-size", "1", *options]) == 0
+    out = capsys.readouterr().out
+    for told in ("1 example, a ", "after 1 epoch in", "a block of 1 token:", "after 1 step in"):
+        assert told in out
+
+
 def test_data_of_a_missing_extra_are_one_line_that_names_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "sklearn", None)
     assert main(["iris", "--epochs", "1", *SMALL, "--out", str(tmp_path)]) == 1
