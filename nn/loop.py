@@ -224,7 +224,8 @@ class Run:
     def learn(self, checked: bool) -> None:
         """Learn from the next batch, and check what is replayed if it should be `checked`.
 
-        If the step fails, everything is as before; if a check does, its eager results stand.
+        If the step fails, everything is as before, but for a rate that a schedule has set; if a
+        check does, its eager results stand.
         """
         position = self.progress.position
         self.draws = self.file and rng.generator.getstate()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import reduce
 from operator import add
@@ -305,7 +306,11 @@ class Matrix:
         return self._reduced("max", axis, lambda entries: reduce(maximum, entries))
 
     def __repr__(self) -> str:
-        return f"Matrix({self.data})"
+        """All numbers; of more than 100 those of the first rows and columns, and the shape."""
+        rows, columns = self.shape
+        if rows * columns <= 100:
+            return f"Matrix({self.data})"
+        return f"Matrix({reprlib.repr(self.data)}, {rows} x {columns})"
 
     def _reduced(
         self, name: str, axis: int | None, f: Callable[[Iterable[Value]], Value]

@@ -84,12 +84,23 @@ def as_score(answer: Any, examples: int) -> float:
 
 
 def _pair(answer: Any) -> tuple[Value, Weight]:
-    if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], Value)):
+    is_pair = isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], Value)
+    if not is_pair or as_operand(answer[1]) is None:
         raise TypeError(
             "a loss returns a Value, the mean over the examples, or a tuple (sum, weight), not"
             f" {answer!r}"
         )
-    return answer
+    total, weight = answer
+    return total, weight
+
+
+def _cost_of(penalty: Penalty, model: Module) -> Value:
+    """What a penalty adds to the loss."""
+    answer = penalty(model)
+    cost = as_operand(answer)
+    if cost is None:
+        raise TypeError(f"a penalty returns a Value or a number, not {answer!r}")
+    return cost
 
 
 def whole_step(recipe: Recipe) -> Step:
@@ -100,7 +111,7 @@ def whole_step(recipe: Recipe) -> Step:
         predictions = predict(model, inputs)
         cost, weight = as_mean(loss(predictions, targets), len(inputs))
         if penalty is not None:
-            cost = cost + penalty(model)
+            cost = cost + _cost_of(penalty, model)
         check_finite(cost)
         _zero_grad(optimizers, frozen)
         cost.backward()
@@ -138,7 +149,7 @@ def halves(recipe: Recipe) -> tuple[Add, Move]:
             parameter.assign(grad=gradient)
         cost = as_constant(0.0)
         if penalty is not None:
-            cost = penalty(model)
+            cost = _cost_of(penalty, model)
             cost.backward()
         _move(optimizers, clip)
         _zero_grad(optimizers, frozen)

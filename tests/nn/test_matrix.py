@@ -463,3 +463,10 @@ def test_an_argument_of_a_jitted_function_picks_only_if_it_is_static(pick):
         list(map(jit(lambda i: pick(M, i)), [1] * 3))
     picked = jit(lambda i: pick(M, i), static="i")
     assert [repr(picked(1)) for _ in range(3)] == [repr(pick(M, 1))] * 3
+
+
+def test_a_large_matrix_is_shown_by_its_first_entries_and_its_shape():
+    assert repr(Matrix([[1, 2], [3, 4]])) == "Matrix([[1.0, 2.0], [3.0, 4.0]])"
+    shown = repr(Matrix([[k] * 300 for k in range(200)]))
+    assert shown.startswith("Matrix([[0.0, 0.0, ") and shown.endswith(", 200 x 300)")
+    assert len(shown) < 400

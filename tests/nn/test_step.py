@@ -219,7 +219,9 @@ def test_a_weight_that_depends_on_the_model_is_refused_in_parts(jit):
 
 
 @pytest.mark.parametrize("micro_batch", [None, 2])
-@pytest.mark.parametrize("answer", [0.5, (0.5, 1.0), (Value(1.0),), [Value(1.0), 2.0], None])
+@pytest.mark.parametrize(
+    "answer", [0.5, (0.5, 1.0), (Value(1.0),), [Value(1.0), 2.0], (Value(1.0), "2"), None]
+)
 def test_what_a_loss_may_return_is_said(answer, micro_batch):
     model = nn.MLP(2, [1])
     with pytest.raises(TypeError, match=r"returns a Value, .*or a tuple \(sum, weight\), not"):
@@ -232,6 +234,21 @@ def test_what_a_loss_may_return_is_said(answer, micro_batch):
             micro_batch=micro_batch,
             progress=False,
         )
+
+
+@pytest.mark.parametrize("micro_batch", [None, 2])
+def test_a_penalty_is_a_value_or_a_number(micro_batch):
+    def losses(penalty):
+        nn.seed(1)
+        model = nn.MLP(2, [3])
+        optimizer = nn.SGD(model, lr=0.1)
+        data, options = (POINTS, CLASSES), {"micro_batch": micro_batch, "progress": False}
+        loss = nn.cross_entropy_with_logits
+        return nn.fit(model, data, loss, optimizer, epochs=2, penalty=penalty, **options).loss
+
+    assert losses(lambda model: 2) == pytest.approx([2 + x for x in losses(lambda model: 0.0)])
+    with pytest.raises(TypeError, match="a penalty returns a Value or a number, not None"):
+        losses(lambda model: None)
 
 
 # --- several optimizers ---------------------------------------------------------------------------
