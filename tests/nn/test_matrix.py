@@ -468,5 +468,6 @@ def test_an_argument_of_a_jitted_function_picks_only_if_it_is_static(pick):
 def test_a_large_matrix_is_shown_by_its_first_entries_and_its_shape():
     assert repr(Matrix([[1, 2], [3, 4]])) == "Matrix([[1.0, 2.0], [3.0, 4.0]])"
     shown = repr(Matrix([[k] * 300 for k in range(200)]))
-    assert shown.startswith("Matrix([[0.0, 0.0, ") and shown.endswith(", 200 x 300)")
+    assert shown.startswith("Matrix([[0.0, 0.0, ")
+    assert shown.endswith(", 200 x 300)")
     assert len(shown) < 400
