@@ -434,8 +434,9 @@ def jit(
     finite, the call is done eagerly. `print(program)` has a line for each stage, and the checks.
 
     A call raises TraceError where code branches on a number of the call, shows or converts it
-    (`float(v)`, `if v > 0`), changes anything but Values that is guarded (a counter, a list), and
-    where a check finds a difference: then the results of the eager call stand.
+    (`float(v)`, `if v > 0`), changes anything but Values that is guarded (a counter, a list, the
+    state of `random`), and where a check finds a difference: then the results of the eager call
+    stand.
 
     Raises TypeError for what is not a plain function, ValueError for an unknown backend, check or
     argument, ImportError for a backend that is not installed.
