@@ -126,11 +126,13 @@ def test_draws_are_noted_with_their_keys_where_somebody_asks_for_them():
     expected = random.Random(1)
     noted = []
     with entered(hooks.draws, noted):
-        first = hooks.varying(stream.random)
+        first = hooks.varying(stream.random, stream=lambda: stream)
         rate = hooks.varying(lambda: 0.1, key="lr")
     assert hooks.varying(stream.random) not in (first, rate)
-    assert noted == [(None, expected.random()), ("lr", 0.1)]
+    assert [found[:2] for found in noted] == [(None, expected.random()), ("lr", 0.1)]
     assert first == noted[0][1]
+    assert noted[0][2]() is stream
+    assert noted[1][2] is None
 
 
 def test_replays_are_not_checked_unless_somebody_asks():
