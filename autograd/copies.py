@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from autograd.value import Value
 
 
+# Value, and the class to which the jit changes leaves: the numbers of these are their only state.
+CLASSES: set[type[Value]] = set()
+
+
 class Known:
     """The nodes that one pickle or deep copy has met so far."""
 

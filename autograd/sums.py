@@ -21,14 +21,13 @@ from typing import Any
 
 from autograd.clock import clock
 from autograd.context import Context, current, entered
+from autograd.copies import CLASSES
 from autograd.locks import Lock
 from autograd.ops import add, mul
 from autograd.primitive import Folded, Primitive
 from autograd.value import Operand, Value
 
 WIDE = 6  # narrower sums take less time as nodes
-# The classes whose sums are folded: a subclass may redefine the operators.
-CLASSES: set[type[Value]] = {Value}
 _new = object.__new__
 _looking = Lock()
 
@@ -70,7 +69,10 @@ def weighted_sum(
 
 
 def is_foldable(weights: Sequence[Value], inputs: Sequence[Any], start: Value | None) -> bool:
-    """Whether all operands are nodes. `products` asks whether they are equally many."""
+    """Whether all operands are nodes, and of no subclass, which may redefine the operators.
+
+    `products` asks whether they are equally many.
+    """
     return (
         CLASSES.issuperset(map(type, weights))
         and CLASSES.issuperset(map(type, inputs))

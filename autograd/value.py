@@ -276,8 +276,9 @@ class Value:
         return for_stream(f"Value(data={self.data}, grad={self.grad}{label})")
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        if type(self) is Value:  # not Python's way: it fails if a jit links the leaf meanwhile
-            return copies.blank, (Value,), self.__getstate__()
+        kind = type(self)  # asked once, and not by Python: a jit may change it meanwhile
+        if kind in copies.CLASSES:
+            return copies.blank, (Value,), copies.state_of(self, kind)
         return super().__reduce_ex__(protocol)
 
     def __getstate__(self) -> Any:
@@ -307,6 +308,7 @@ class Value:
 # The same slots by names of the engine's own. A recording puts others in the place of the public
 # names, to see what user code reads and writes; see autograd/jit/capture.py.
 Value._data, Value._grad = Value.data, Value.grad
+copies.CLASSES.add(Value)
 
 
 def as_float(data: Any) -> float:

@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd import copies, sums
+from autograd import copies
 from autograd.messages import no_gradient
 from autograd.value import Value
 
@@ -73,11 +73,8 @@ class Linked(Value):
 
     _data, _grad = data, grad
 
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        return copies.blank, (Value,), copies.state_of(self, Linked)
 
-
-sums.CLASSES.add(Linked)
+copies.CLASSES.add(Linked)
 
 # The descriptors of the classes themselves, in whose place capture.py may put others.
 OWN = {(kind, name): vars(kind)[name] for kind in (Value, Linked) for name in ("data", "grad")}

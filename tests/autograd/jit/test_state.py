@@ -1441,3 +1441,16 @@ def test_async_tasks_each_with_their_own_mode() -> None:
 
     assert asyncio.run(main()) == [2.0 * k for k in range(10)]
     assert replays(run) == 10 - 2 - 2
+
+
+def test_a_leaf_that_is_linked_while_it_is_asked_for_its_state_can_be_copied() -> None:
+    """By the method of the class that it had when the method was looked up."""
+    leaf = Value(0.5, label="w")
+    run = jit(lambda x: leaf * x)
+    for _ in range(3):
+        run(2.0)
+    assert type(leaf) is Linked
+    make, arguments, state = Value.__reduce_ex__(leaf, 4)
+    clone = make(*arguments)
+    clone.__setstate__(state)
+    assert (type(clone), clone.data, clone.grad, clone.label) == (Value, 0.5, 0.0, "w")
