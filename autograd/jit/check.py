@@ -164,7 +164,7 @@ def _unequal(found: Any, replayed: Any) -> list[tuple[int, float, float]]:
 
 def _equal(number: float, other: float) -> bool:
     """Whether two numbers are equal to the last bit."""
-    return not _unequal([number], [other])
+    return repr(float(number)) == repr(float(other))
 
 
 def _ordinal(i: int) -> str:

@@ -35,14 +35,13 @@ from weakref import ref
 
 import numpy as np
 
-from autograd.jit.leaves import Linked
+from autograd.copies import CLASSES
 from autograd.jit.refusal import TraceError
 from autograd.value import Value, as_operand
 
 Numbers: TypeAlias = "list[Any] | array[float]"
 
 _NUMBERS = frozenset([float, int])
-_VALUES = frozenset([Value, Linked])
 EXACT = 2**53  # not every larger int is a float
 _STATIC = (str, bytes, bool, type(None), Enum, type, ModuleType, range, slice)
 
@@ -150,7 +149,7 @@ def _flatten_row(row: Any, kinds: set[type], numbers: Numbers, values: list[Valu
     """The structure that all entries of a row have; "" where they differ, and nothing is done."""
     if _NUMBERS.issuperset(kinds):
         return _extend(numbers, row, kinds)
-    if kinds <= _VALUES:
+    if kinds <= CLASSES:
         values.extend(row)
         return "Value"
     return ""
