@@ -24,6 +24,12 @@ def pytest_addoption(parser):
     )
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_xdist_auto_num_workers():
+    """One worker more than there are cores: now and then some wait for browsers and processes."""
+    return (yield) + 1
+
+
 def pytest_configure(config):
     """Set how many examples hypothesis tries; on a busy machine they may be slow."""
     count = 100 if config.getoption("thorough") else ORDINARY
