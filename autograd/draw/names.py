@@ -47,7 +47,7 @@ def short_names(full: Mapping[Value, str], named: Mapping[Value, str]) -> dict[V
         named: the names in models. Only these are shortened, layers.0.neurons.1.w.0 to w₁₀ where
             there are several neurons in one layer; a user's labels stay as typed.
 
-    Leaves that would be called the same are numbered, w₁ and w₂, and so are inner nodes.
+    Nodes that would be called the same are numbered, w₁ and w₂.
     """
     paths = [name for node, name in full.items() if named.get(node) == name]
     others = {clipped(name) for node, name in full.items() if named.get(node) != name}
@@ -57,13 +57,13 @@ def short_names(full: Mapping[Value, str], named: Mapping[Value, str]) -> dict[V
         for node, name in full.items()
     }
     unnumbered = [node for node in found if node.label or not is_constant(node)]
-    counts = Counter((node.op == "", found[node]) for node in unnumbered)
+    counts = Counter(found[node] for node in unnumbered)
     if len(counts) == len(unnumbered):
         return found
     taken, numbers = set(found.values()), Counter[str]()
     for node in unnumbered:
         name = found[node]
-        if counts[node.op == "", name] == 1:
+        if counts[name] == 1:
             continue
         base = name if is_one_word(name) else f"({name})"
         base += "." if base[-1].isdigit() else ""

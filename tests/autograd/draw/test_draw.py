@@ -429,14 +429,14 @@ DIRECTIONS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068
 def check_label(label, expected):
     leaf = Value(1.0, label=label)
     out = leaf.exp()
-    out.label = label
+    out.label = f"{label}!"
     drawing = draw(out)
     dot = pygraphviz.AGraph(string=drawing.source)
     assert sorted(dot.nodes()) == ["n0", "n1"]
     assert len(dot.edges()) == 1
     parts = svg_parts(drawing.svg(), "node")
     assert lines(parts["n0"]) == [expected, "data 1", "grad 0"]
-    assert lines(parts["n1"]) == [f"exp  {expected}", "data 2.718", "grad 0"]
+    assert lines(parts["n1"]) == [f"exp  {expected}!", "data 2.718", "grad 0"]
     assert tooltip(parts["n0"]) == f"{expected}\ndata 1.0\ngrad 0.0"
     tags = {element.tag.removeprefix(SVG) for element in ET.fromstring(drawing.svg()).iter()}
     assert tags == {"svg", "g", "a", "polygon", "path", "text"}
