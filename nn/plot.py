@@ -28,10 +28,13 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0
 MARKERS = "os^Dv*PX"
 
 
-def loss_curve(history: History, steps: int | None = None) -> Figure:
-    """Loss, and accuracy if there is one, by epoch; by step if each epoch has `steps` steps."""
+def loss_curve(history: History, steps: int | None = None, total: float = math.inf) -> Figure:
+    """Loss, and accuracy if there is one, by epoch; by step if each epoch has `steps` steps.
+
+    total: how many steps there were, if the last epoch may be shorter.
+    """
     figure, axes = _panel(6.4, 4.0, right=0.89 if history.accuracy else 0.97)
-    epochs = [(i + 1) * (steps or 1) for i in range(len(history.loss))]
+    epochs = [min((i + 1) * (steps or 1), total) for i in range(len(history.loss))]
     axes.plot(epochs, history.loss, color=COLORS[0], label="loss")
     if history.held_out_loss:
         axes.plot(epochs, history.held_out_loss, color=COLORS[2], ls=":", label="loss, held out")

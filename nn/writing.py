@@ -86,10 +86,9 @@ def _train(
         progress=not options.quiet,
         jit=options.jit,
     )
-    seconds = time.perf_counter() - start
-    _write_results(out, model, tokenizer, history, settings)
-    steps = counted(int(optimizer.time.data), "step")
-    print(f"{ended(history)} after {steps} in {seconds:.1f} s", end="")
+    seconds, taken = time.perf_counter() - start, int(optimizer.time.data)
+    _write_results(out, model, tokenizer, history, settings, taken)
+    print(f"{ended(history)} after {counted(taken, 'step')} in {seconds:.1f} s", end="")
     for what, losses in (("loss", history.loss), ("held out", history.held_out_loss)):
         print(f", {what} {losses[-1]:.4f}" if losses else "", end="")
     print(" nats a character" if history.loss else "")
@@ -124,7 +123,12 @@ def _shows_samples(model: GPT, tokenizer: Tokenizer) -> Callable[[History], None
 
 
 def _write_results(
-    out: Path, model: GPT, tokenizer: Tokenizer, history: History, settings: dict[str, Any]
+    out: Path,
+    model: GPT,
+    tokenizer: Tokenizer,
+    history: History,
+    settings: dict[str, Any],
+    steps: int,
 ) -> None:
     text.save(out / "model.json", model, tokenizer)
     content = {
@@ -136,7 +140,7 @@ def _write_results(
         "held_out_loss": history.held_out_loss,
     }
     write_json(out / "history.json", content)
-    save_plots(out, {"loss.png": lambda: plot.loss_curve(history, steps=REPORT)})
+    save_plots(out, {"loss.png": lambda: plot.loss_curve(history, REPORT, steps)})
 
 
 def write_text(out: Path, options: argparse.Namespace) -> int:

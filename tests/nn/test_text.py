@@ -138,7 +138,7 @@ def test_a_damaged_model_is_refused(damage, tmp_path):
 def _no_drawing(request, monkeypatch):
     """Empty pictures, which take no time, in all tests but those that ask for `drawn`."""
     if "drawn" not in request.fixturenames:
-        monkeypatch.setattr(plot, "loss_curve", lambda history, steps: None)
+        monkeypatch.setattr(plot, "loss_curve", lambda history, every, steps: None)
         monkeypatch.setattr(plot, "save", lambda figure, path: path.write_bytes(b""))
 
 

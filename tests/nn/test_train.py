@@ -1544,6 +1544,11 @@ def test_the_loss_curve_shows_the_history_from_epoch_1():
     ]
 
 
+def test_the_loss_curve_by_steps_ends_at_the_last_step():
+    (axes,) = plot.loss_curve(nn.History([1.0, 0.5, 0.25]), steps=100, total=220).axes
+    assert axes.lines[0].get_xdata().tolist() == [100, 200, 220]
+
+
 def test_the_loss_curve_shows_every_number_of_any_sign_and_size():
     history = nn.History(loss=[-1.0, -2.5], accuracy=[-3.0, 7.5], held_out_accuracy=[0.5, 8.0])
     for axes, (low, high) in zip(plot.loss_curve(history).axes, [(-2.5, -1), (-3, 8)], strict=True):
