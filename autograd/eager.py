@@ -124,7 +124,15 @@ class Numbers(Eager):
         """The sum as a leaf, without a node for its terms."""
         if not weights or not sums.is_foldable(weights, inputs, start):
             return super().weighted_sum(context, weights, inputs, start)
-        return Value(sums.total(sums.products(weights, inputs, start)))
+        products = zip(weights, inputs, strict=True)
+        if start is None:
+            w, x = next(products)
+            data = w._data * x._data
+        else:
+            data = start._data
+        for w, x in products:
+            data += w._data * x._data
+        return Value(data)
 
 
 def _as_result(
