@@ -117,7 +117,9 @@ class ChainView {
 
 /** A local derivative in names, in parentheses where it would fall apart in a product. */
 function factor(pass, { symbols }, alone = false) {
-  const apart = !alone && symbols.some((part) => / [-+*/] |^-/.test(part));
+  const isName = symbols.length === 1 && symbols[0].slot < pass.graph.size;
+  const apart = !alone && (isName ? oneWord(pass.graph.name(symbols[0].slot)).startsWith("(")
+    : symbols.some((part) => / [-+*/] |^-/.test(part)));
   const parts = inSymbols(pass, symbols);
   return apart ? ["(", ...parts, ")"] : parts;
 }

@@ -6,6 +6,8 @@ const nameOf = (graph, i) => element("span",
 const dataNumber = (text) => span("number data", text);
 const gradientNumber = (text) => span("number gradient", text);
 const grouped = (text) => (text.startsWith("-") ? `(${text})` : text);
+/** As in Python: a name as it stands after ∂ or in a product, such as the label (a + b). */
+const oneWord = (name) => (/^[\p{L}\p{N}_.'[\]…]+$/u.test(name) ? name : `(${name})`);
 
 /** A recorded formula with the names of the nodes in their places. */
 function inSymbols(pass, formula) {
@@ -31,7 +33,7 @@ function inPlace(pass, item) {
 
 /** ∂a/∂b, one above the other; read aloud or copied, it is ∂a/∂b in one line. */
 function slope(of, by) {
-  const line = (name) => span("", "∂", element("i", {}, name));
+  const line = (name) => span("", "∂", element("i", {}, oneWord(name)));
   return span("slope", line(of), span("hidden", "/"), line(by));
 }
 

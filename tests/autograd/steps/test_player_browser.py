@@ -719,6 +719,17 @@ def test_a_node_shows_the_sum_over_its_uses_and_whole_paths(
     assert texts(chain.locator(".path .numbers")) == ["= 1", "= 2 × (2 × (-4)) = -16"]
 
 
+def test_a_name_of_several_words_is_a_factor_in_parentheses(open_page: Callable[..., Page]) -> None:
+    c = Value(3.0, "c")
+    browsed = open_page(steps(named("L", (Value(2.0, "a + b") * c).tanh())))
+    browsed.click(browsed.node(0))
+    chain = browsed.find(".chain")
+    assert texts(chain.locator(".use .symbols")) == ["∂L / ∂v1 × (a + b)"]
+    assert texts(chain.locator(".path .symbols")) == ["sech(v1)² × (a + b)"]
+    browsed.click(browsed.node(1))
+    assert texts(chain.locator(".sum .slope")) == ["∂L / ∂(a + b)"]
+
+
 def test_a_use_is_opened_in_turn_and_the_way_back_is_shown(open_page: Callable[..., Page]) -> None:
     x = Value(3.0, "x")
     browsed = open_page(steps(named("L", named("h", x * 2).tanh())))
