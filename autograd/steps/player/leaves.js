@@ -87,7 +87,8 @@ class LeavesView {
     slider.value = String(row.ticks(x));
     setAttribute(slider, "aria-valuetext", number(x));
     if (field.getRootNode().activeElement === field) return;
-    field.value = Number.isFinite(x) ? number(x, 6) : "";
+    field.value = Number.isFinite(x) ? number(x, 6) : ""; // it would not take nan or inf
+    field.placeholder = number(x, 6);
     field.classList.toggle("long", field.value.length > 9);
     row.value = x;
   }

@@ -458,6 +458,12 @@ def test_what_is_no_number_changes_nothing_and_goes_when_the_field_is_left(
     assert field.input_value() == "1.5"
 
 
+def test_a_number_that_a_field_does_not_take_is_shown_in_it(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(steps(Value(nan, "x") + Value(-inf, "y")))
+    fields = browsed.find(".leaves input[type=number]").all()
+    assert [field.get_attribute("placeholder") for field in fields] == ["nan", "-inf"]
+
+
 @pytest.mark.parametrize("x", [-12345678.9, -0.000123456789, -1.23456789e-100])
 def test_a_long_number_is_whole_in_its_field(x: float, open_page: Callable[..., Page]) -> None:
     browsed = open_page(steps(Value(x, label="x").tanh()))
