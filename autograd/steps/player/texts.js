@@ -56,7 +56,7 @@ const TEXT = {
   more: (n) => `${n} more to come`,
   operand: (k) => `as operand ${k + 1}`,
   zero: (name) => `The gradient of ${name} is 0: nothing is passed on.`,
-  plain: (name) => `${name} is made of plain numbers, which receive no gradient.`,
+  plain: (name) => `No operand of ${name} takes a gradient: nothing is passed on.`,
   why: {
     domain: "outside the domain",
     zero: "division by zero",

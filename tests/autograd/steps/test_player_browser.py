@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import nn
-from autograd import Primitive, Value, ops, where
+from autograd import Primitive, Value, greater, ops, where
 from autograd.steps import BackwardStep, Steps, steps
 from autograd.text import number
 from tests.autograd.steps.player_page import (
@@ -906,6 +906,17 @@ def test_where_nothing_flows_the_panel_says_so(open_page: Callable[..., Page]) -
     assert "The gradient of y is 0: nothing is passed on." in browsed.find(".step").inner_text()
     assert browsed.state()["gradients"][0] == 0.0
     assert browsed.state()["contributions"] == []
+
+
+def test_a_comparison_passes_nothing_on_and_its_operand_is_no_plain_number(
+    open_page: Callable[..., Page],
+) -> None:
+    x = Value(2.0, "x")
+    browsed = open_page(steps(named("L", named("c", greater(x, 0.0)) * x)))
+    browsed.focus()
+    browsed.press("End")
+    said = "No operand of c takes a gradient: nothing is passed on."
+    assert browsed.find(".step .note").inner_text() == said
 
 
 def test_a_leaf_alone_has_the_gradient_1(open_page: Callable[..., Page]) -> None:
