@@ -177,8 +177,9 @@ class PredictView {
   }
 
   heading() {
-    const { question } = this;
-    return question ? TEXT.predict.title(question.position) : TEXT.predict.over;
+    const { question, questions } = this;
+    if (question) return TEXT.predict.title(question.position);
+    return questions.length ? TEXT.predict.over : TEXT.predict.mode;
   }
 
   /** What is asked for, as it stands before the sign of equality. */
@@ -191,7 +192,7 @@ class PredictView {
   /** The question as a screen reader says it. */
   asked() {
     const { question, graph } = this;
-    if (!question) return TEXT.predict.over;
+    if (!question) return this.heading();
     const { phase, node, asked, left } = question;
     return `${this.heading()}. ${TEXT.predict.asks[phase](graph.name(asked), graph.name(node))}`
       + (left ? ` (${TEXT.predict.soFar(left)})` : "");

@@ -743,6 +743,7 @@ def test_a_pass_with_an_error_has_nothing_to_predict(open_page: Callable[..., Pa
     fill(browsed, [-1.0])
     text = "There is nothing to predict: log(x = -1): it takes numbers above 0."
     assert text in browsed.find(".predict").inner_text()
+    assert browsed.find(".predict h3").inner_text() == "Predict"
     fill(browsed, [1.0])
     assert answer(browsed, "0").startswith("Right: L = 0.")
 
