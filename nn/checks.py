@@ -9,66 +9,25 @@ from typing import Any
 
 from autograd import Value
 from autograd.messages import require_flag
-from autograd.value import as_operand
-from nn.data import Dataset
-from nn.matrix import Array
+from nn.data import Data, listed, number_rows
 from nn.module import Module, gathered
 from nn.norms import BatchNorm
 from nn.optim import Optimizer
 from nn.schedules import Schedule
 from nn.settings import require_range
 
-Data = Dataset | tuple[Sequence[Any] | Array, Sequence[Any] | Array]
-
-
 # --- data -----------------------------------------------------------------------------------------
 
 
 def examples(data: Data, vectors: bool) -> tuple[list[Any], list[Any]]:
     """Inputs and targets as lists, their lengths and numbers checked."""
-    if not isinstance(data, tuple | list) or len(data) != 2:
-        what = f"{len(data)} parts" if isinstance(data, tuple | list) else type(data).__name__
-        raise TypeError(f"data are a pair, (inputs, targets), not {what}")
-    inputs, targets = (_listed(*part) for part in zip(("inputs", "targets"), data, strict=True))
+    inputs, targets = listed(data)
     if not inputs:
         raise ValueError("there are no examples")
-    if len(inputs) != len(targets):
-        raise ValueError(f"{len(inputs)} inputs, but {len(targets)} targets")
     if not vectors:
         return inputs, targets
-    return _rows(inputs), [t.tolist() if hasattr(t, "tolist") else t for t in targets]
-
-
-def _listed(name: str, part: Any) -> list[Any]:
-    # A 0-d array of NumPy counts as Iterable, because its class is.
-    alone = isinstance(part, str | bytes | dict | set) or getattr(part, "shape", None) == ()
-    if alone or not isinstance(part, Iterable):
-        raise TypeError(f"{name} are a list or an array, an entry for each example, not {part!r}")
-    return list(part)
-
-
-def _rows(inputs: list[Any]) -> list[list[Any]]:
-    """Inputs as rows of finite numbers; a number becomes a row of one."""
-    plain = [row.tolist() if hasattr(row, "tolist") else row for row in inputs]
-    column = as_operand(plain[0]) is not None
-    rows = []
-    for i, row in enumerate(plain):
-        if column:
-            row = [row]
-        elif isinstance(row, str | bytes | dict | set | Value) or not isinstance(row, Iterable):
-            raise TypeError(
-                f"input {i} is {row!r}, not a row of numbers; give predict= for inputs of another"
-                " kind"
-            )
-        rows.append(list(row))
-        if len(rows[i]) != len(rows[0]) or not rows[0]:
-            raise ValueError(f"input 0 has {len(rows[0])} numbers, input {i} has {len(rows[i])}")
-        for x in rows[i]:
-            if as_operand(x) is None:
-                raise TypeError(f"input {i} has {x!r}, which is not a number")
-            if not math.isfinite(x):
-                raise ValueError(f"input {i} has a number that is not finite: {x}")
-    return rows
+    rows = number_rows(inputs, advice="; give predict= for inputs of another kind")
+    return rows, [t.tolist() if hasattr(t, "tolist") else t for t in targets]
 
 
 def held_out(

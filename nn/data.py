@@ -7,11 +7,16 @@ import math
 import random
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from autograd import Value
 from autograd.extras import to_install
+from autograd.value import as_operand
 from nn import rng
+from nn.layers import check_size
+from nn.matrix import Array
 
 
 class Dataset(NamedTuple):
@@ -37,11 +42,15 @@ class Dataset(NamedTuple):
         return f"Dataset({told})"
 
 
+Data = Dataset | tuple[Sequence[Any] | Array, Sequence[Any] | Array]
+
+
 def moons(n: int = 100, noise: float = 0.1, generator: random.Random | None = None) -> Dataset:
     """n points of two interleaved half circles, in classes -1 (the upper) and +1.
 
     `noise` is the standard deviation of normal noise, added to each coordinate.
     """
+    n = check_size("n", n)
     outer, inner = n - n // 2, n // 2
     points = []
     for k in range(outer):
@@ -50,28 +59,28 @@ def moons(n: int = 100, noise: float = 0.1, generator: random.Random | None = No
     for k in range(inner):
         angle = math.pi * k / max(inner - 1, 1)
         points.append((1.0 - math.cos(angle), 0.5 - math.sin(angle), 1))
-    return _shaken(points, n, noise, generator)
+    return _shaken(points, noise, generator)
 
 
 def circles(
     n: int = 100, noise: float = 0.1, factor: float = 0.5, generator: random.Random | None = None
 ) -> Dataset:
     """n points of two circles, of radius 1 (class -1) and `factor` (class +1)."""
+    n = check_size("n", n)
     outer, inner = n - n // 2, n // 2
     points = []
     for size, radius, label in ((outer, 1.0, -1), (inner, factor, 1)):
         for k in range(size):
             angle = 2.0 * math.pi * k / size
             points.append((radius * math.cos(angle), radius * math.sin(angle), label))
-    return _shaken(points, n, noise, generator)
+    return _shaken(points, noise, generator)
 
 
 def spiral(
     n: int = 150, noise: float = 0.05, arms: int = 3, generator: random.Random | None = None
 ) -> Dataset:
     """n points on the arms of a spiral, in classes 0, 1, 2, ..., one for each arm."""
-    if arms < 1:
-        raise ValueError(f"a spiral needs 1 arm or more, not {arms}")
+    n, arms = check_size("n", n), check_size("arms", arms)
     points = []
     for arm in range(arms):
         size = n // arms + (arm < n % arms)
@@ -79,13 +88,13 @@ def spiral(
             radius = (k + 1) / size
             angle = 2.0 * math.pi * arm / arms + 4.0 * radius
             points.append((radius * math.sin(angle), radius * math.cos(angle), arm))
-    return _shaken(points, n, noise, generator)
+    return _shaken(points, noise, generator)
 
 
 def xor(n: int = 100, noise: float = 0.1, generator: random.Random | None = None) -> Dataset:
     """n points at the corners of a square: class +1 if exactly one coordinate is 1, else -1."""
     corners = [(0.0, 0.0, -1), (0.0, 1.0, 1), (1.0, 0.0, 1), (1.0, 1.0, -1)]
-    return _shaken([corners[k % 4] for k in range(n)], n, noise, generator)
+    return _shaken([corners[k % 4] for k in range(check_size("n", n))], noise, generator)
 
 
 def iris() -> Dataset:
@@ -99,65 +108,112 @@ def digits() -> Dataset:
 
 
 def split(
-    data: Dataset, held_out: int, generator: random.Random | None = None
+    data: Data, held_out: int, generator: random.Random | None = None
 ) -> tuple[Dataset, Dataset]:
     """(training set, held-out set), drawn at random, with the same proportions of the classes.
 
-    Raises ValueError unless 0 <= held_out < number of examples.
+    Classes of which less than one example is due, as each number of a regression is, are drawn from
+    together. `held_out` is a number of examples. Raises ValueError unless it is from 0 to below the
+    number of all, TypeError if it is not whole.
     """
-    n = len(data.inputs)
+    inputs, targets = listed(data)
+    n = len(inputs)
+    if not isinstance(held_out, Integral):
+        raise TypeError(f"held_out must be a whole number of examples, not {held_out!r}")
     if not 0 <= held_out < n:
         raise ValueError(f"cannot hold out {held_out} of {n} examples")
     generator = rng.source(generator)
     classes: dict[object, list[int]] = {}
-    targets: Sequence[Any] = data.targets
     for i, target in enumerate(targets):  # a one-hot row is not hashable, a tuple is
         key = tuple(target) if isinstance(target, Iterable) else target
         classes.setdefault(key, []).append(i)
     # Each example gets its place within its class, from 0 to 1; the first `held_out` are held out.
     ranked = []
-    for members in classes.values():
+    large = [members for members in classes.values() if len(members) * held_out >= n]
+    small = [i for members in classes.values() if len(members) * held_out < n for i in members]
+    for members in (*large, small):
         generator.shuffle(members)
         ranked += [((k + 0.5) / len(members), i) for k, i in enumerate(members)]
     order = [i for _, i in sorted(ranked)]
-    return _chosen(data, sorted(order[held_out:])), _chosen(data, sorted(order[:held_out]))
+
+    def chosen(part: list[int]) -> Dataset:
+        return Dataset([inputs[i] for i in sorted(part)], [targets[i] for i in sorted(part)])
+
+    return chosen(order[held_out:]), chosen(order[:held_out])
 
 
-def standardized(data: Dataset, like: Dataset | None = None) -> Dataset:
+def standardized(data: Data, like: Data | None = None) -> Dataset:
     """The inputs with each column scaled to mean 0 and standard deviation 1.
 
     Mean and deviation are those of `like`, by default the data itself; for held-out data pass the
     training data. A column of equal numbers is only centered.
     """
-    columns = list(zip(*(like or data).inputs, strict=True))
+    inputs, targets = listed(data)
+    rows = number_rows(inputs)
+    columns = list(zip(*(rows if like is None else number_rows(listed(like)[0])), strict=True))
     centers = [math.fsum(column) / len(column) for column in columns]
     spreads = [
         math.sqrt(math.fsum((x - center) ** 2 for x in column) / len(column)) or 1.0
         for column, center in zip(columns, centers, strict=True)
     ]
-    inputs = [
-        [(x - c) / s for x, c, s in zip(row, centers, spreads, strict=True)] for row in data.inputs
-    ]
-    return Dataset(inputs, list(data.targets))
+    if rows and len(rows[0]) != len(columns):
+        raise ValueError(f"examples have {len(rows[0])} numbers, those of like= {len(columns)}")
+    scaled = [[(x - c) / s for x, c, s in zip(row, centers, spreads, strict=True)] for row in rows]
+    return Dataset(scaled, targets)
+
+
+def listed(data: Any) -> tuple[list[Any], list[Any]]:
+    """Inputs and targets of a pair as lists of one length."""
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        what = f"{len(data)} parts" if isinstance(data, tuple | list) else type(data).__name__
+        raise TypeError(f"data are a pair, (inputs, targets), not {what}")
+    inputs, targets = (_listed(*part) for part in zip(("inputs", "targets"), data, strict=True))
+    if len(inputs) != len(targets):
+        raise ValueError(f"{len(inputs)} inputs, but {len(targets)} targets")
+    return inputs, targets
+
+
+def _listed(name: str, part: Any) -> list[Any]:
+    # A 0-d array of NumPy counts as Iterable, because its class is.
+    alone = isinstance(part, str | bytes | dict | set) or getattr(part, "shape", None) == ()
+    if alone or not isinstance(part, Iterable):
+        raise TypeError(f"{name} are a list or an array, an entry for each example, not {part!r}")
+    return list(part)
+
+
+def number_rows(inputs: list[Any], advice: str = "") -> list[list[Any]]:
+    """Inputs as rows of finite numbers; a number becomes a row of one."""
+    plain = [row.tolist() if hasattr(row, "tolist") else row for row in inputs]
+    column = bool(plain) and as_operand(plain[0]) is not None
+    rows = []
+    for i, row in enumerate(plain):
+        if column:
+            row = [row]
+        elif isinstance(row, str | bytes | dict | set | Value) or not isinstance(row, Iterable):
+            raise TypeError(f"input {i} is {row!r}, not a row of numbers{advice}")
+        rows.append(list(row))
+        if len(rows[i]) != len(rows[0]) or not rows[0]:
+            raise ValueError(f"input 0 has {len(rows[0])} numbers, input {i} has {len(rows[i])}")
+        for x in rows[i]:
+            if x.__class__ is not float and as_operand(x) is None:
+                raise TypeError(f"input {i} has {x!r}, which is not a number")
+            if not math.isfinite(x):
+                raise ValueError(f"input {i} has a number that is not finite: {x}")
+    return rows
 
 
 def _shaken(
     points: Sequence[tuple[float, float, int]],
-    n: int,
     noise: float,
     generator: random.Random | None,
 ) -> Dataset:
-    if n < 1:
-        raise ValueError(f"a data set needs at least one example, not {n}")
+    if not isinstance(noise, Real):
+        raise TypeError(f"noise must be a number, not {noise!r}")
     if not 0.0 <= noise < math.inf:
         raise ValueError(f"noise must be 0 or more, not {noise}")
     draw = rng.source(generator).gauss
     inputs = [[x + draw(0.0, noise), y + draw(0.0, noise)] for x, y, _ in points]
     return Dataset(inputs, [label for _, _, label in points])
-
-
-def _chosen(data: Dataset, indices: Sequence[int]) -> Dataset:
-    return Dataset([data.inputs[i] for i in indices], [data.targets[i] for i in indices])
 
 
 def _from_scikit_learn(name: str) -> Dataset:

@@ -10,7 +10,7 @@ from autograd import hooks, no_grad
 from autograd.messages import require_flag
 from autograd.value import as_constant
 from nn import checks
-from nn.checks import Data
+from nn.data import Data
 from nn.matrix import Matrix
 from nn.module import Module
 from nn.step import PIECE, Loss, Predict, as_score, in_pieces

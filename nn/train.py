@@ -14,7 +14,7 @@ from autograd.value import as_operand
 from nn import checks
 from nn.checkpoint import History as History  # where a user looks for it
 from nn.checkpoint import kept
-from nn.checks import Data
+from nn.data import Data
 from nn.evaluation import Metric, evaluate, predict_batch
 from nn.loop import Batches, Run
 from nn.loop import DivergedError as DivergedError

@@ -1,5 +1,7 @@
 """Data sets: how they show themselves."""
 
+import random
+import re
 import sys
 
 import numpy as np
@@ -54,3 +56,54 @@ def test_data_of_scikit_learn_are_read_without_importing_it(name, monkeypatch):
     assert load() == found
     assert {type(x) for row in found.inputs for x in row} == {float}
     assert {type(target) for target in found.targets} == {int}
+
+
+def test_split_draws_targets_that_are_no_classes_from_all_examples():
+    places = [[float(i)] for i in range(40)]
+    for targets in (
+        [i / 7 for i in range(40)],
+        [i // 2 for i in range(40)],
+        [[float(i)] for i in range(40)],
+    ):
+        _, held_out = data.split((places, targets), 8, random.Random(1))
+        assert max(i for (i,) in held_out.inputs) > 20  # not the first eight
+    # Of 20 zeros and 20 other numbers, as of two classes, half each.
+    _, held_out = data.split((places, [0.0] * 20 + [i / 7 for i in range(1, 21)]), 8)
+    assert held_out.targets.count(0.0) == 4
+
+
+def test_a_pair_of_lists_or_arrays_is_a_data_set():
+    inputs, targets = np.array([[1.0, 2.0], [3.0, 2.0]]), np.array([0, 1])
+    for pair in ((inputs, targets), (inputs.tolist(), targets.tolist())):
+        assert data.standardized(pair).inputs == [[-1.0, 0.0], [1.0, 0.0]]
+        training, held_out = data.split(pair, 1)
+        assert sorted(training.targets + held_out.targets) == [0, 1]
+    none = Dataset([], [])
+    assert data.standardized(none, like=(inputs, targets)) == none
+
+
+ROWS = [[1.0, 2.0], [3.0, 4.0]]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: data.split((ROWS, [0]), 1), ValueError, "2 inputs, but 1 targets"),
+        (lambda: data.split((ROWS, [0, 1]), 0.2), TypeError, "held_out must be a whole number of"),
+        (lambda: data.standardized(([["1"], ["2"]], [0, 1])), TypeError, "input 0 has '1', which"),
+        (lambda: data.standardized(([[1], [2, 3]], [0, 1])), ValueError, "input 0 has 1 numbers"),
+        (
+            lambda: data.standardized((ROWS, [0, 1]), like=([1.0], [0])),
+            ValueError,
+            "examples have 2 numbers, those of like= 1",
+        ),
+        (lambda: data.moons(100.0), TypeError, "n must be a whole number, not 100.0"),
+        (lambda: data.circles("9"), TypeError, "n must be a whole number, not '9'"),
+        (lambda: data.xor(0), ValueError, "n must be 1 or more, not 0"),
+        (lambda: data.spiral(9, arms=1.5), TypeError, "arms must be a whole number, not 1.5"),
+        (lambda: data.moons(9, noise="0.1"), TypeError, "noise must be a number, not '0.1'"),
+    ],
+)
+def test_what_is_no_data_set_or_size_is_named(call, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        call()

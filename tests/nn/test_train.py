@@ -1405,8 +1405,8 @@ def test_made_data_follow_the_seed_or_a_generator_of_ones_own(name):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"n": 0}, "at least one example, not 0"),
-        ({"n": -5}, "at least one example, not -5"),
+        ({"n": 0}, "n must be 1 or more, not 0"),
+        ({"n": -5}, "n must be 1 or more, not -5"),
         ({"noise": -0.1}, "noise must be 0 or more, not -0.1"),
         ({"noise": math.nan}, "noise must be 0 or more, not nan"),
         ({"noise": math.inf}, "noise must be 0 or more, not inf"),
