@@ -17,7 +17,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
     ValueError if it is larger or not UTF-8.
     """
     # What was opened is what is checked: the file at the path may be replaced at any time.
-    with open(path, "rb", opener=_opened_at_once) as file:
+    with open(os.fspath(path), "rb", opener=_opened_at_once) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise OSError(f"{path} is not a regular file")

@@ -56,6 +56,15 @@ def test_a_fifo_in_place_of_the_file_is_refused_while_it_is_opened(tmp_path, mon
         read_text(path)
 
 
+def test_a_number_is_no_path_and_no_open_file_is_read_and_closed(tmp_path):
+    path = tmp_path / "x.txt"
+    path.write_bytes(b"abc")
+    with path.open() as file:
+        with pytest.raises(TypeError, match="not int"):
+            read_text(file.fileno())
+        assert file.read() == "abc"
+
+
 @posix
 def test_a_huge_file_is_refused_before_it_is_read(tmp_path):
     path = tmp_path / "x.txt"
