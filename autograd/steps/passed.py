@@ -48,7 +48,7 @@ class Passed:
     def __init__(self, output: Value, model: Any = None) -> None:
         if not isinstance(output, Value):
             instead = ": call it, as in steps(model(x))" * callable(output)
-            raise TypeError(f"steps() takes a Value, not {output!r}{instead}")
+            raise TypeError(f"output must be a Value, not {output!r}{instead}")
         self.output = output
         self.model = model
         self.nodes = topological_order(output)

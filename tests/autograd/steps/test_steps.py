@@ -26,7 +26,7 @@ from autograd import (
     where,
 )
 from autograd.ops import TABLE
-from autograd.steps import BackwardStep, ForwardStep, steps
+from autograd.steps import BackwardStep, ForwardStep, explain, steps
 from autograd.steps.folds import PLAYER_NODES
 from autograd.value import constant, is_constant
 from tests.examples import examples
@@ -363,8 +363,9 @@ def test_steps_touch_no_grad_and_keep_their_numbers() -> None:
 def test_other_arguments_are_refused() -> None:
     number: Any = 3
     function: Any = a.exp
-    with pytest.raises(TypeError, match=r"steps\(\) takes a Value, not 3"):
-        steps(number)
+    for shown in (steps, lambda number: explain(number, "a")):
+        with pytest.raises(TypeError, match=r"^output must be a Value, not 3"):
+            shown(number)
     with pytest.raises(TypeError, match=r"<bound method .*: call it, as in steps\(model\(x"):
         steps(function)
     with pytest.raises(TypeError, match="named_parameters"):
