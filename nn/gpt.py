@@ -165,8 +165,9 @@ class GPT(Module):
         Stops at `end`, or when the context has block_size tokens, prompt included. A cache of keys
         and values makes each token one call of the model. Raises ValueError for a negative
         temperature, a top_k that is not an integer of 1 or more, a top_p outside 0 < top_p <= 1,
-        or a prompt that the model cannot take; TypeError for a temperature that is not a number or
-        a generator that is no random.Random; FloatingPointError for logits of nan.
+        or a prompt that the model cannot take; TypeError for a temperature that is not a number,
+        an end that is no token or a generator that is no random.Random; FloatingPointError for
+        logits of nan.
         """
         if isinstance(temperature, bool) or not isinstance(temperature, Real):
             raise TypeError(f"generate: the temperature must be a number, not {temperature!r}")
@@ -180,6 +181,8 @@ class GPT(Module):
             isinstance(top_p, bool) or not isinstance(top_p, Real) or not 0.0 < top_p <= 1.0
         ):
             raise ValueError(f"generate: top_p must be above 0 and at most 1, not {top_p!r}")
+        if end is not None and not isinstance(end, Integral):
+            raise TypeError(f"generate: end must be a token, such as tokenizer.bos, not {end!r}")
         _require_tokens(prompt)
         cache = self.empty_cache()
         written: list[int] = []

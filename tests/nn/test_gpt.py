@@ -400,6 +400,11 @@ def test_what_is_of_another_kind_is_named(arguments, message):
         nn.text.sample(small(), nn.Tokenizer("abcd"), **arguments)
 
 
+def test_an_end_that_is_no_token_is_refused():
+    with pytest.raises(TypeError, match=r"end must be a token, such as tokenizer\.bos, not '\\n'"):
+        small().generate([4], end="\n")
+
+
 @pytest.mark.parametrize("wrong", [3, None, "ab", Value(1.0)])
 def test_a_token_or_a_text_instead_of_a_list_is_named(wrong):
     model = small()
