@@ -196,7 +196,10 @@ def schedules(
     if given is None or callable(given):
         return [given] * count
     if not isinstance(given, list | tuple) or len(given) != count:
-        raise ValueError(f"schedule must be one for all, or a list of {count}, not {given!r}")
+        raise ValueError(
+            f"schedule must be one for all, or a list of {count}, functions of the number of steps"
+            f" such as nn.linear_decay(0.1, 100), not {given!r}"
+        )
     for schedule in given:
         if schedule is not None and not callable(schedule):
             raise TypeError(f"a schedule is a function of the number of steps, not {schedule!r}")

@@ -314,7 +314,7 @@ def test_a_differentiable_optimizer_is_refused():
 def test_schedules_are_as_many_as_optimizers(schedule):
     model = two_parts()
     optimizers = [nn.SGD(part, lr=0.1) for part in model.parts]
-    with pytest.raises(ValueError, match="schedule must be one for all, or a list of 2"):
+    with pytest.raises(ValueError, match="a list of 2, functions of the number of steps"):
         fit(model, optimizer=optimizers, schedule=schedule)
     with pytest.raises(TypeError, match="a schedule is a function of the number of steps"):
         fit(model, optimizer=optimizers, schedule=[0.1, None])
