@@ -19,6 +19,7 @@ from nn import rng
 from nn.checkpoint import Checkpoint, History, Position, Progress, described, opened, settings_of
 from nn.evaluation import Metric, evaluate
 from nn.interrupts import interrupt_deferred
+from nn.metrics import accuracy
 from nn.optim import level_of_user
 from nn.schedules import Schedule
 from nn.step import Predict, Recipe, Step, as_score, remembered
@@ -316,9 +317,11 @@ class Run:
         score = self.measured()
         history.loss.append(position.loss_sum / position.weight)
         shown = {"loss": f"{history.loss[-1]:.4f}"}
+        is_accuracy = getattr(self.metric, "func", self.metric) is accuracy
+        form = ".1%" if is_accuracy else ".4f"
         if self.metric is not None:
             history.accuracy.append(position.accuracy_sum / position.examples)
-            shown["accuracy"] = f"{history.accuracy[-1]:.1%}"
+            shown["accuracy" if is_accuracy else "metric"] = format(history.accuracy[-1], form)
         position.epoch, position.examples = position.epoch + 1, 0
         position.weight = position.loss_sum = position.accuracy_sum = 0.0
         if score is not None:
@@ -326,7 +329,7 @@ class Run:
             scores.append(score)
             if self.patience is not None:
                 self.keep_best(scores)
-            shown["held out"] = f"{score:.4f}" if self.metric is None else f"{score:.1%}"
+            shown["held out"] = format(score, form)
         bar.set_postfix(shown, refresh=False)
         bar.update(self.done() - bar.n)
         self.report()

@@ -33,6 +33,8 @@ def loss_curve(history: History, steps: int | None = None, total: float = math.i
 
     total: how many steps there were, if the last epoch may be shorter.
     """
+    if not isinstance(history, History):
+        raise TypeError(f"loss_curve takes what fit returns, a History, not {history!r}")
     figure, axes = _panel(6.4, 4.0, right=0.89 if history.accuracy else 0.97)
     epochs = [min((i + 1) * (steps or 1), total) for i in range(len(history.loss))]
     axes.plot(epochs, history.loss, color=COLORS[0], label="loss")
@@ -46,13 +48,15 @@ def loss_curve(history: History, steps: int | None = None, total: float = math.i
     lines = list(axes.lines)
     if history.accuracy:
         right = axes.twinx()
-        right.plot(epochs, history.accuracy, color=COLORS[1], ls="--", label="accuracy, training")
-        if history.held_out_accuracy:
-            held_out = history.held_out_accuracy
-            right.plot(epochs, held_out, color=COLORS[2], ls=":", label="accuracy, held out")
-        right.set_ylabel("accuracy")
-        if all(0.0 <= score <= 1.0 for score in [*history.accuracy, *history.held_out_accuracy]):
-            right.set_ylim(0.0, 1.02)  # and not where it is another metric
+        scores, held_out = history.accuracy, history.held_out_accuracy
+        is_accuracy = all(0.0 <= score <= 1.0 for score in [*scores, *held_out])
+        name = "accuracy" if is_accuracy else "metric"
+        right.plot(epochs, scores, color=COLORS[1], ls="--", label=f"{name}, training")
+        if held_out:
+            right.plot(epochs, held_out, color=COLORS[2], ls=":", label=f"{name}, held out")
+        right.set_ylabel(name)
+        if is_accuracy:
+            right.set_ylim(0.0, 1.02)
         lines += right.lines
     if len(epochs) == 1:
         for line in lines:
@@ -208,6 +212,9 @@ def activations(
     functions: Sequence[Elementwise] = (relu, sigmoid, tanh, softplus, gelu, silu),
 ) -> Figure:
     """Activation functions and their derivatives, computed by backpropagation."""
+    if not (isinstance(functions, list | tuple) and functions and all(map(callable, functions))):
+        what = f"a list of functions of a Value, such as [nn.relu], not {functions!r}"
+        raise TypeError(f"activations takes {what}")
     figure = _figure(8.0, 2.6 * ((len(functions) + 2) // 3))
     figure.set_layout_engine("constrained")
     panels: Any = list(figure.subplots((len(functions) + 2) // 3, 3, squeeze=False).flat)

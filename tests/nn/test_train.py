@@ -1285,6 +1285,11 @@ def test_progress_shows_loss_and_accuracy_on_stderr(capfd):
     assert f"held out={history.held_out_accuracy[-1]:.1%}" in err
 
 
+def test_progress_shows_a_metric_of_ones_own_as_a_number(capfd):
+    run(*made(), held_out=EXAMPLES, metric=lambda predictions, targets: -2.5, progress=True)
+    assert "metric=-2.5000, held out=-2.5000" in capfd.readouterr().err
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/self/statm")
 def test_memory_is_flat_over_two_thousand_steps():
     # The moons step with few examples and neurons, to stay quick. Two lists of 2,000 numbers take
@@ -1554,8 +1559,10 @@ def test_the_loss_curve_shows_every_number_of_any_sign_and_size():
     for axes, (low, high) in zip(plot.loss_curve(history).axes, [(-2.5, -1), (-3, 8)], strict=True):
         bottom, top = axes.get_ylim()
         assert bottom < low < high < top
+        assert axes.get_ylabel() in ("loss", "metric")  # an accuracy is from 0 to 1
     left, right = plot.loss_curve(HISTORY).axes
     assert (left.get_ylim()[0], right.get_ylim()) == (0.0, (0.0, 1.02))
+    assert right.get_ylabel() == "accuracy"
 
 
 def test_the_loss_curve_of_one_epoch_is_a_point_and_epochs_are_whole():
@@ -1626,6 +1633,14 @@ def test_the_boundary_is_drawn_in_evaluation_mode_and_the_mode_restored(training
 def test_the_boundary_of_other_than_two_inputs_is_an_error(inputs):
     with pytest.raises(ValueError, match="two inputs"):
         plot.decision_boundary(Side(), Dataset(inputs, [1] * len(inputs)))
+
+
+@pytest.mark.parametrize("functions", ["relu", ["relu"], nn.relu, []])
+def test_what_is_no_list_of_functions_is_not_drawn(functions):
+    with pytest.raises(TypeError, match=r"activations takes a list of functions .* \[nn\.relu\]"):
+        plot.activations(functions)
+    with pytest.raises(TypeError, match="loss_curve takes what fit returns, a History, not"):
+        plot.loss_curve(functions)
 
 
 def test_activations_are_drawn_with_their_derivatives():
