@@ -90,8 +90,10 @@ def _refuse_stray(
         stray, place = (set(given) - {"seed"}) | export, "--generate"
     else:
         generate = {"generate"} if options.generate is not None else set()
-        known = GPT_SETTINGS if options.task == "gpt" else SETTINGS
-        stray = (set(given) - set(known)) | writing | generate
+        known = set(GPT_SETTINGS if options.task == "gpt" else SETTINGS)
+        if options.task in TASKS and TASKS[options.task].held_out:  # data that are not generated
+            known -= {"examples", "noise"}
+        stray = (set(given) - known) | writing | generate
         place = f"the task {options.task}"
     if stray:
         option = "--" + min(stray).replace("_", "-")

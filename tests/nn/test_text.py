@@ -324,8 +324,16 @@ def test_what_cannot_be_done_is_one_line(arguments, code, named, trained, monkey
     assert {path.name for path in trained.iterdir()} == {"model.json"}
 
 
-@pytest.mark.parametrize("arguments", [["moons", "--steps", "3"], ["iris", "--generate", "3"]])
-def test_options_of_the_gpt_go_with_no_other_task(arguments, capsys):
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["moons", "--steps", "3"],
+        ["iris", "--generate", "3"],
+        ["iris", "--noise", "3"],
+        ["digits", "--examples", "3"],
+    ],
+)
+def test_options_of_one_kind_of_task_go_with_no_other(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert stopped.value.code == 2
