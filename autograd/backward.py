@@ -91,6 +91,9 @@ def _values(values: Iterable[Value], what: str) -> list[Value]:
     """A list of Values, or the error that says which one is not."""
     if isinstance(values, Value):
         raise TypeError(f"{what} must be a sequence of Values; write [{what}]")
+    if not isinstance(values, Iterable):
+        such = "a sequence of Values, such as model.parameters()"
+        raise TypeError(f"{what} must be {such}, not {values!r}")
     listed = list(values)
     for i, value in enumerate(listed):
         if not isinstance(value, Value):

@@ -193,6 +193,10 @@ INPUTS = "inputs must be a sequence of Values; write [inputs]"
     [
         (lambda: grad(3.0, [v]), "grad() takes a Value to differentiate, not 3.0"),
         (lambda: grad(v, v), INPUTS),
+        (
+            lambda: grad(v, 3),
+            "inputs must be a sequence of Values, such as model.parameters(), not 3",
+        ),
         (lambda: grad(v, [v, 1.0]), "inputs[1] must be a Value, not 1.0"),
         (lambda: jacobian([v], v), INPUTS),
         (lambda: jacobian(v, [v]), "outputs must be a sequence of Values; write [outputs]"),
