@@ -133,7 +133,7 @@ class GPT(Module):
         if len(tokens) < 2:
             raise _too_few(len(tokens))
         counted = list(map(_counted, tokens))
-        return _nll(self([token for token, _ in counted[:-1]]), counted)
+        return nll(self([token for token, _ in counted[:-1]]), counted)
 
     def empty_cache(self) -> list[Cache]:
         """A cache for the keys and values of each block; see the call."""
@@ -219,7 +219,8 @@ def _too_few(tokens: int) -> ValueError:
 
 
 @scoped
-def _nll(logits: Matrix, counted: Sequence[tuple[Token, Value | None]]) -> Value:
+def nll(logits: Matrix, counted: Sequence[tuple[Token, Value | None]]) -> Value:
+    """The loss of `GPT.nll`, from the logits; drawings show this name."""
     for (_, counts), (_, later) in pairwise(counted):
         if counts is not None and later is not None:
             # PADDING comes last. Elsewhere it is a token that the Embedding does not have.

@@ -10,7 +10,7 @@ import numpy_transformer as reference
 import pytest
 
 import nn
-from autograd import Value
+from autograd import Value, draw
 from autograd.jit import jit
 from nn.gpt import PADDING, sample_token
 
@@ -37,6 +37,13 @@ def test_logits_and_every_gradient_are_those_of_numpy(norm):
     nll.backward()
     slopes = reference.gradient(lambda flat: reference.nll(flat, DOCUMENT, *SIZES, norm), start)
     assert [p.grad for p in model.parameters()] == pytest.approx(slopes, **CLOSE)
+
+
+def test_a_drawing_of_the_loss_names_it_as_it_is_called():
+    model = small()
+    source = draw(model.nll(DOCUMENT), model=model, depth=1).source
+    assert "nll" in source
+    assert "_nll" not in source
 
 
 def test_a_base_multiplies_what_linear_layers_give():
