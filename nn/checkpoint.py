@@ -184,7 +184,10 @@ def opened(
     settings: dict[str, Any] | None,
 ) -> Checkpoint:
     """The checkpoint at a path, whether the file exists or not."""
-    stored = None if settings is None else as_stored(settings)
+    try:
+        stored = None if settings is None else as_stored(settings)
+    except TypeError as error:
+        raise TypeError(f"settings= takes what a JSON file can hold: {error}") from None
     return Checkpoint(Path(path), recipe, as_stored(made_with), stored)
 
 

@@ -1054,6 +1054,12 @@ def test_settings_equal_themselves_after_a_way_through_the_file(tmp_path):
     assert len(history.loss) == 2
 
 
+def test_settings_that_no_file_can_hold_are_named(tmp_path):
+    with pytest.raises(TypeError, match=r"^settings= takes what a JSON file can hold: .* set "):
+        run(*made(), checkpoint=tmp_path / "checkpoint.json", settings={"sizes": {16}})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_nothing_to_resume_is_a_file_not_found(tmp_path):
     model, optimizer = made()
     before = bits(model, optimizer)
