@@ -22,6 +22,7 @@ c.grad = 1, back through c = a * b: a.grad = 1 * b = 1 * (-3) = -3; b.grad = 1 *
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, overload
 
@@ -193,9 +194,18 @@ def steps(output: Value, model: Any = None) -> Steps:
             the nodes were made.
 
     Raises TypeError for another kind of output, and what `backward()` raises where a derivative
-    does not exist.
+    does not exist. Warns of numbers assigned after the output was computed, as by an optimizer.
     """
-    return Steps(output, model)
+    shown = Steps(output, model)
+    if name := shown.passed.outdated():
+        warnings.warn(
+            for_stream(
+                f"{name} was computed from other numbers than its operands have now: compute"
+            )
+            + " the output again, to see a pass in which all equations hold",
+            stacklevel=2,
+        )
+    return shown
 
 
 def explain(output: Value, node: Value | str, model: Any = None) -> Explanation:

@@ -13,6 +13,7 @@ from autograd.backward import topological_order
 from autograd.context import current
 from autograd.draw.names import full_names, kinds_of, named_and_trained, short_names
 from autograd.messages import named
+from autograd.ops import is_row
 from autograd.text import for_stream, with_digits
 from autograd.value import Value, is_constant
 
@@ -119,6 +120,23 @@ class Passed:
     def gradient_at(self, i: int) -> float:
         """d output / d node i; 0 for a plain number that is not the output itself."""
         return self._gradients[i]
+
+    def outdated(self) -> str:
+        """The name of a node that its operands, assigned to later, no longer give; else "".
+
+        A user's own primitive is not asked: its code would run once more.
+        """
+        for i in range(self.leaves, len(self.nodes)):
+            node, data = self.nodes[i], self.data[i]
+            if node.primitive is None or not is_row(node.primitive):
+                continue
+            try:
+                fresh = node.primitive.forward(*map(self.data_of, node.parents))
+            except (ArithmeticError, ValueError):
+                fresh = None
+            if fresh != data and (data == data or fresh == fresh):  # nan is nan
+                return self.name(node)
+        return ""
 
     def data_of(self, node: Value) -> float:
         """The data of a node when the pass was made."""

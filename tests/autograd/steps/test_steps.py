@@ -7,6 +7,7 @@ import math
 import operator
 import random
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path as FilePath
 from typing import Any
@@ -343,6 +344,27 @@ def test_a_step_holds_what_it_shows() -> None:
     first, second = back.contributions
     assert (first.name, first.operand, first.symbols, first.local) == ("x1", 0, "w1", -3.0)
     assert (second.parent.label, second.contribution) == ("w1", back.upstream * 2.0)
+
+
+def test_numbers_assigned_after_the_output_was_computed_are_told() -> None:
+    x, y = named(x=Value(2.0), y=Value(math.nan))
+    (z,) = named(z=x * 3 + y)
+    assert not recorded_warnings(z)
+    x.data = 1.9  # as a step of gradient descent does
+    (warning,) = recorded_warnings(z)
+    assert str(warning.message).startswith("v1 was computed from other numbers than its operands")
+    assert warning.filename == __file__
+    assert not recorded_warnings(x * 3 + y)
+    own = Primitive("own", lambda x: next(numbers), lambda out, x: 1.0)
+    numbers = iter([1.0])  # run once only
+    assert not recorded_warnings(own(x))
+
+
+def recorded_warnings(output: Value) -> list[warnings.WarningMessage]:
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        steps(output)
+    return found
 
 
 def test_steps_touch_no_grad_and_keep_their_numbers() -> None:
