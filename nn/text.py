@@ -76,6 +76,8 @@ def examples(
     documents: Sequence[str], tokenizer: Tokenizer, block_size: int
 ) -> tuple[list[list[int]], list[int]]:
     """For `nn.fit`: the padded tokens of each document, and how many of them it predicts."""
+    if isinstance(documents, str):
+        raise TypeError("documents are a list of texts, such as text.splitlines(), not one text")
     encoded = [tokenizer.encode(document) for document in documents]
     counts = [min(len(tokens) - 1, block_size) for tokens in encoded]
     return [padded(tokens, block_size) for tokens in encoded], counts
@@ -116,6 +118,7 @@ def sample(
     generator: random.Random | None = None,
 ) -> str:
     """A document that begins with the prompt; arguments and errors as for GPT.generate."""
+    _require_pair(model, tokenizer)
     start = tokenizer.encode(prompt, "the prompt")[:-1]
     if len(start) > model.block_size:
         raise ValueError(
@@ -128,6 +131,7 @@ def sample(
 
 def save(path: str | os.PathLike[str], model: GPT, tokenizer: Tokenizer) -> None:
     """Write a model and its characters to a JSON file, atomically."""
+    _require_pair(model, tokenizer)
     content = {
         "kind": "model",
         "model": "GPT",
@@ -160,6 +164,16 @@ def load(path: str | os.PathLike[str]) -> tuple[GPT, Tokenizer]:
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}") from None
     return model, tokenizer
+
+
+def _require_pair(model: Any, tokenizer: Any) -> None:
+    if not isinstance(model, GPT) or not isinstance(tokenizer, Tokenizer):
+        raise TypeError(f"expected a GPT and its Tokenizer, not {model!r} and {tokenizer!r}")
+    if model.vocabulary != tokenizer.vocabulary:
+        raise ValueError(
+            f"a GPT of {model.vocabulary} tokens is not of this Tokenizer, which has"
+            f" {tokenizer.vocabulary}"
+        )
 
 
 def _check_sizes(sizes: dict[str, Any], vocabulary: int, numbers: int) -> None:

@@ -120,6 +120,22 @@ DAMAGE = {
 }
 
 
+def test_a_model_and_a_tokenizer_of_other_characters_are_refused(tmp_path):
+    model, tokenizer = nn.GPT(4, 8, 4, 2, 1), nn.Tokenizer("ab")
+    path = tmp_path / "model.json"
+    for act in (lambda *pair: text.save(path, *pair), text.sample):
+        with pytest.raises(ValueError, match=r"a GPT of 4 tokens .* Tokenizer, which has 3"):
+            act(model, tokenizer)
+        with pytest.raises(TypeError, match="expected a GPT and its Tokenizer, not Tokenizer"):
+            act(tokenizer, model)
+    assert not path.exists()
+
+
+def test_one_text_is_no_list_of_documents():
+    with pytest.raises(TypeError, match=r"documents are a list of texts, .* text\.splitlines\(\)"):
+        text.examples("abba", nn.Tokenizer("ab"), 8)
+
+
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_model_is_refused(damage, tmp_path):
     path = tmp_path / "model.json"
