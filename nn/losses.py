@@ -226,6 +226,8 @@ class _Allowed(NamedTuple):
 
     def _error(self, loss: str, y: Any, setting: str) -> ValueError:
         instead = "" if setting else _instead_for(y)
+        if loss.startswith("cross_entropy"):
+            instead = instead.replace(_FOR_INDICES, "class indices are a vector, not rows of them")
         return ValueError(f"{loss}: {setting or 'a target'} must be {self.text}, not {y}{instead}")
 
 

@@ -290,6 +290,10 @@ INDICES = "class indices: use cross_entropy_with_logits, with one output for eac
         (lambda: nn.mse([0.3, 0.1], 1), f"{INDICES}, or one-hot"),
         (lambda: nn.mse([[0.3, 0.1]], [1]), f"{INDICES}, or one-hot"),
         (lambda: nn.hinge([0.3], [2.0]), f"not 2.0; {INDICES}"),
+        (
+            lambda: nn.cross_entropy_with_logits([[0.3, 0.1]], [[0, 2]]),
+            "not 2; class indices are a vector, not rows of them",
+        ),
         (lambda: nn.cross_entropy([0.5, 0.5], [1, 1]), f"not to 2.*{BITS}"),
     ],
 )
