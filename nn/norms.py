@@ -56,7 +56,10 @@ class BatchNorm(Module):
             raise ValueError(f"BatchNorm of {len(self.gain)} columns got {len(rows[0])}")
         if fixed(lambda: self.training):
             if len(rows) < 2:
-                raise ValueError("BatchNorm in training needs a Matrix of at least 2 rows")
+                raise ValueError(
+                    "BatchNorm in training needs a Matrix of at least 2 rows; to predict, write"
+                    " model.eval() first"
+                )
             centers, variances = self._batch_statistics(rows)
         else:
             centers, variances = self.running_mean, self.running_variance

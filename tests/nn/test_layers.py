@@ -722,7 +722,9 @@ def test_a_neuron_says_how_many_inputs_it_takes(x):
 
 @pytest.mark.parametrize("x", [[1.0, 2.0], Matrix([[1.0, 2.0]])])
 def test_batch_norm_in_training_takes_two_rows_or_more(x):
-    with pytest.raises(ValueError, match="at least 2 rows"):
+    with pytest.raises(
+        ValueError, match=r"at least 2 rows; to predict, write model\.eval\(\) first"
+    ):
         nn.BatchNorm(2)(x)
 
 
