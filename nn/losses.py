@@ -200,7 +200,7 @@ def _mean_nll(
             ys = {i: y * factors[i] for i, y in ys.items()}
         # A one-hot 1 is an int, which needs no product; a recorded int is of a class of its own.
         terms = nll(row, ys).items()
-        costs.append(total(s if ys[i].__class__ is int else ys[i] * s for i, s in terms))
+        costs.append(total(s if type(ys[i]) is int else ys[i] * s for i, s in terms))
     if factors is None:
         return mean(costs)
     whole = reduce(add, counted)

@@ -202,6 +202,11 @@ LOSSES: dict[str, tuple[Callable[[Any, Any], Value], Any, int]] = {
     ),
     "cross_entropy": (lambda z, y: nn.cross_entropy(nn.softmax(z), y), ONE_HOT, 3),
     "cross_entropy_with_logits": (nn.cross_entropy_with_logits, ONE_HOT, 3),
+    "one-hot rows of ints": (
+        nn.cross_entropy_with_logits,
+        [[int(y) for y in row] for row in ONE_HOT],
+        3,
+    ),
     "class weights": (
         lambda z, y: nn.cross_entropy_with_logits(
             z, y, weight=[0.5, 2.0, 1.0], label_smoothing=0.1
