@@ -52,7 +52,8 @@ def _arithmetic(primitive: Primitive, function: Callable[..., Any], back: bool =
     def method(self: Number, *others: Any) -> Any:
         operands = (*others, self) if back else (self, *others)
         if not _COMMON.issuperset(map(type, others)):
-            if any(getattr(other, "shape", ()) for other in others):  # an array: entry by entry
+            if any(isinstance(other, np.ndarray) and other.shape for other in others):
+                # Entry by entry.
                 operands = tuple([np.asarray(operand, dtype=object) for operand in operands])
                 return np.frompyfunc(function, len(operands), 1)(*operands)
             if any(not isinstance(other, float | int) for other in others):

@@ -8,6 +8,7 @@ import dataclasses
 import enum
 import functools
 import re
+import operator
 import sys
 import warnings
 from collections.abc import Callable
@@ -156,6 +157,12 @@ def test_single_precision_computes_as_eagerly_or_is_refused() -> None:
     pair = np.array([1.1, 2.3], dtype=np.float32)
     same_or_refused(lambda: (lambda a: w * (a[0] * a[1]), []), (pair,), expected="refused")
     same_or_refused(lambda: (lambda a: w * (0.1 * a), []), (np.float32(1.1),), expected="refused")
+
+
+def test_an_array_of_a_subclass_computes_as_eagerly_or_is_refused() -> None:
+    pair = np.array([1.5, 2.5])
+    masked = np.ma.masked_array(pair, mask=[False, True])
+    same_or_refused(lambda: (lambda a: w * a.sum(), []), (pair,), (masked,), expected="refused")
 
 
 def test_integers_of_a_byte_or_two_compute_as_eagerly_or_are_refused() -> None:
@@ -488,6 +495,13 @@ def test_a_matrix_of_numbers_and_of_values() -> None:
 
     calls = [lambda k=k: (Matrix([[1.0, 2.0 + k], [3.0, 4.0]]), 0.5) for k in range(3)]
     same(lambda: (function, []), *calls, replayed=True)
+
+
+@pytest.mark.parametrize("operation", [operator.add, operator.mul, operator.pow])
+def test_a_number_before_a_matrix(operation: Any) -> None:
+    W = Matrix([[0.5, 1.0], [2.0, 0.25]])
+    calls = [(1.5,), (2.0,), (3.0,)]
+    same(lambda: (lambda x: operation(x, W).sum(1) + W, []), *calls, replayed=True)
 
 
 def test_an_array_of_values() -> None:
