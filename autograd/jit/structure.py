@@ -182,8 +182,10 @@ def _flatten_rarer(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
     if isinstance(nest, array):
         return flatten(nest.tolist(), numbers, values)
     dtype = getattr(nest, "dtype", None)
-    if isinstance(dtype, np.dtype) and hasattr(nest, "ravel"):
+    if isinstance(nest, np.generic | np.memmap):
         return _flatten_array(nest, dtype, numbers, values)
+    if isinstance(dtype, np.dtype) and hasattr(nest, "ravel"):  # masked, a matrix, a column of data
+        raise TraceError(f"a {kind.__name__} computes in its own way: pass np.asarray() of it")
     if as_operand(nest) is not None:
         if isinstance(numbers, list):
             return ("static", Static(nest))
