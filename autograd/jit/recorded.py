@@ -52,8 +52,7 @@ def _arithmetic(primitive: Primitive, function: Callable[..., Any], back: bool =
     def method(self: Number, *others: Any) -> Any:
         operands = (*others, self) if back else (self, *others)
         if not _COMMON.issuperset(map(type, others)):
-            if any(isinstance(other, np.ndarray) and other.shape for other in others):
-                # Entry by entry.
+            if any(isinstance(x, np.ndarray) and x.shape for x in others):  # entry by entry
                 operands = tuple([np.asarray(operand, dtype=object) for operand in operands])
                 return np.frompyfunc(function, len(operands), 1)(*operands)
             if any(not isinstance(other, float | int) for other in others):

@@ -81,7 +81,8 @@ class Watch:
         self._titles: dict[int, str] = {}  # the variables and attributes that things are in, by id
         self._room = _ROOM
         self._waiting, self._objects = deque[Any](), list[Any]()
-        self._names = {("", "__call__()")}  # (class or "", attribute) that the code loads
+        # (class or "", attribute) that the code loads, and methods that this library calls.
+        self._names = {("", "__call__()"), ("Watched", "prepare()"), ("Watched", "update()")}
         self._wait_for(*things)
         seen: dict[int, Any] = {}
         count = 0
@@ -216,8 +217,10 @@ class Watch:
                 self._note(thing)
         elif self._everything:
             self._look_inside(thing, kind)
-        elif issubclass(kind, functools.partial):
+        elif issubclass(kind, functools.partial | functools.partialmethod):
             self._wait_for(thing.func, thing.args, thing.keywords)
+        elif issubclass(kind, Primitive):
+            self._wait_for(thing.forward, *thing.backward)
         elif issubclass(kind, type):
             if is_users_class(thing):
                 self._objects.append(thing)
@@ -290,6 +293,7 @@ class Watch:
         for place in (space, *map(vars, kind.__mro__)):
             for name, part in list(place.items()) if self._room > 0 else ():
                 is_called = name in names or f"{name}()" in names
+                part = part.fget if type(part) is property else part
                 if type(part) is FunctionType and place is not space:
                     if is_called or (name[:2] == "__" and name not in _UNASKED and not is_far):
                         self._wait_for(part)  # also what super() calls

@@ -7,8 +7,8 @@ import collections
 import dataclasses
 import enum
 import functools
-import re
 import operator
+import re
 import sys
 import warnings
 from collections.abc import Callable

@@ -455,6 +455,38 @@ def a_trainer_is_a_static_argument() -> Case:
     )
 
 
+@fooling("between checks", "equal")
+def super_asks_for_a_property() -> Case:
+    class Base:
+        rate = 0.5
+
+        @property
+        def scale(self) -> float:
+            return self.rate
+
+    class Twice(Base):
+        @property
+        def scale(self) -> float:
+            return super().scale * 2.0
+
+    twice = Twice()
+    return set_and_back(lambda: twice.scale, Base, "rate")
+
+
+@fooling("between checks", "equal")
+def a_method_with_an_argument_fixed_reads_an_attribute() -> Case:
+    class Term:
+        weight = 0.5
+
+        def times(self, number: float) -> float:
+            return self.weight * number
+
+        value = functools.partialmethod(times, 2.0)
+
+    term: Any = Term()
+    return set_and_back(lambda: term.value(), term, "weight")
+
+
 @pytest.mark.parametrize("program", programs(__name__), ids=str)
 def test_equal_or_loud(program: Fooling) -> None:
     demand_equal_or_loud(program)

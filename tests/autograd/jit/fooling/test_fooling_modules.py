@@ -7,7 +7,7 @@ import types
 from typing import Any, ClassVar
 
 import pytest
-from fooling_harness import XS, Case, Fooling, demand_equal_or_loud, fooling, programs
+from fooling_harness import XS, Case, Fooling, demand_equal_or_loud, fooling, programs, set_and_back
 
 import nn
 from autograd import Value
@@ -299,6 +299,25 @@ def an_optimizer_of_a_user_uses_the_time() -> Case:
 
     model = Line()
     return training(model, Slowing(model, 0.1))
+
+
+@fooling("modules", "equal")
+def an_optimizer_of_a_user_reads_a_private_attribute() -> Case:
+    class Slowed(nn.Optimizer):
+        _factor = 0.5
+
+        def update(self, parameter: Any, gradient: Any, state: Any) -> Any:
+            return parameter - self.lr * self._factor * gradient
+
+    w = Value(1.0)
+    optimizer = Slowed([w], 0.1)
+
+    def scale() -> Any:
+        w.grad = 1.0
+        optimizer.step()
+        return w
+
+    return set_and_back(scale, optimizer, "_factor")
 
 
 @fooling("modules", "equal")

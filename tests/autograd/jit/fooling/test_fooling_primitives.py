@@ -9,7 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fooling_harness import XS, Case, Fooling, demand_equal_or_loud, fooling, numbers, programs
+from fooling_harness import (
+    XS,
+    Case,
+    Fooling,
+    demand_equal_or_loud,
+    fooling,
+    numbers,
+    programs,
+    set_and_back,
+)
 
 from autograd import Primitive, Value, detect_anomaly, grad, no_grad
 
@@ -80,7 +89,7 @@ def rules_use_math_functions() -> Case:
     return Case(step, observe=lambda: w)
 
 
-@fooling("primitives", "loud")
+@fooling("primitives", "equal")
 def backward_reads_a_setting() -> Case:
     STATE["slope"] = 1.0
     clipped = Primitive("clipped", lambda x: max(x, 0.0), lambda out, x: STATE["slope"])
@@ -97,6 +106,13 @@ def backward_reads_a_setting() -> Case:
             STATE["slope"] = 0.5
 
     return Case(step, between=change, observe=lambda: w)
+
+
+@fooling("primitives", "equal")
+def the_rules_of_a_primitive_read_a_setting() -> Case:
+    options, x = types.SimpleNamespace(rate=0.5), Value(1.0)
+    scaled = Primitive("scaled", lambda x: options.rate * x, lambda out, x: options.rate)
+    return set_and_back(lambda: grad(scaled(x), [x])[0], options, "rate")
 
 
 @fooling("primitives", "equal")

@@ -211,7 +211,7 @@ def the_forward_of_a_primitive_is_replaced() -> Case:
     return applied(scaled, change)
 
 
-@fooling("primitives", "loud")
+@fooling("primitives", "equal")
 def the_rule_of_a_primitive_reads_a_list() -> Case:
     slopes = [1.0]
 
