@@ -413,6 +413,14 @@ def test_a_users_own_batch_statistics_are_refused_in_parts(jit):
     assert history.loss == [pytest.approx(expected, rel=1e-12)]
 
 
+@pytest.mark.parametrize("jit", [False, True])
+def test_batch_statistics_behind_a_weight_of_0_are_refused_after_a_step(jit):
+    model = Centred()
+    model.gain.data = 0.0
+    with pytest.raises(ValueError, match=r"micro_batch=2: .* computes across examples"):
+        fitted(model, jit)
+
+
 def test_what_is_measured_with_the_jit_is_measured_at_once_if_it_has_to_be():
     model, data = Centred(), ([[x] for x in range(7)], [0.0] * 7)
     whole = nn.evaluate(model, data, nn.mse)
