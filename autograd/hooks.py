@@ -33,6 +33,7 @@ class Hooks:
 
     recording = False
     tape: Any = None  # the nodes of the recording
+    has_failed = False  # whether an operation has, which may decide what comes next
 
     def varying(self, read: Callable[[], Any], key: object, stream: Any) -> Any:
         """See `varying`."""

@@ -142,6 +142,7 @@ def sweep(
                     if not is_number and not isinstance(local, Real):
                         raise no_slope(primitive, local)
                 if is_fixed_at_0 and not math.isfinite(data_of(local)):
+                    current.get().interpreter.hooks.has_failed = True  # elsewhere it may count
                     continue
                 contribution = _product(upstream, local)
             except TakenAsFloat:
@@ -157,7 +158,7 @@ def sweep(
             if each is not None:
                 each(node, k, local, contribution, before)
             total = contribution if before is None else before + contribution
-            if create_graph and total.__class__ is not float and data_of(total) == 0.0:
+            if create_graph and hasattr(total, "_primitive") and data_of(total) == 0.0:
                 fixed = is_fixed_at_0 or _is_choice_of_0(local)
                 if fixed and (before is None or before in fixed_at_0):
                     fixed_at_0.add(total)

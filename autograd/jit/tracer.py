@@ -61,7 +61,6 @@ class Tracer(Hooks):
         start: the number of the clock when the recording began.
         contexts: those of the recording, and what the engine has in their place.
         slopes: graphs of the slopes of primitives, for derive.py.
-        has_failed: whether an operation has raised an error, which may decide what comes next.
         refusals: the TraceErrors so far: the first ends the recording, also if it was caught.
     """
 
@@ -77,7 +76,6 @@ class Tracer(Hooks):
         self.streams: dict[Callable[[], random.Random], Any] = {}
         self.guards: list[Guard] = []
         self.refusals: list[TraceError] = []
-        self.has_failed = False
         self.start = next(clock.numbers)
         self.slopes: dict[Any, Any] = {}
         self.contexts: dict[Context, Context] = {}

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from side_by_side import same
 
-from autograd import Value, grad, hessian, jacobian, maximum, minimum, no_grad, ops, where
+from autograd import Value, grad, greater, hessian, jacobian, maximum, minimum, no_grad, ops, where
 from autograd.sums import WIDE, weighted_sum
 from nn.matrix import total
 from tests.examples import examples, sample
@@ -111,6 +111,28 @@ def test_random_functions_without_state_and_their_second_derivatives(
         for p in (point, point[::-1], [0.5, -1.5, 2.0])
     ]
     same(lambda: (function, []), *calls)
+
+
+def test_a_slope_that_is_left_out_where_it_is_infinite_is_not_left_out_elsewhere() -> None:
+    w = Value(1.0)
+
+    def slopes(x: float) -> Any:
+        y = w * x
+        kinked = where(greater(y, 0.5), y.log(), 0.0)
+        (first,) = grad(kinked, [w], create_graph=True)
+        return first, grad(first, [w])
+
+    # The slope of log is inf at 1e-310, finite and multiplied by 0 at 0.25, and 1 / x above 0.5.
+    same(lambda: (slopes, []), *[(x,) for x in (1.0, 1e-310, 0.25, 2.0, 3.0)], rounds=1)
+
+
+def test_a_gradient_that_is_an_argument_of_0() -> None:
+    w = Value(1.0)
+
+    def slope(x: float) -> Any:
+        return grad(w * x, [w], create_graph=True)
+
+    same(lambda: (slope, []), (1.0,), (0.0,), (2.0,), replayed=True)
 
 
 def test_third_derivatives_jacobians_and_graphs_made_without_recording() -> None:
