@@ -121,14 +121,14 @@ def sweep(
         each: called for each contribution.
     """
     gradients: dict[Any, Any] = {output: 1.0}
-    # Gradients that are 0 whatever the inputs are near this point: behind a branch not taken. Like
-    # the number 0, they pass nothing on where a local derivative raises or is not finite.
+    # Nodes whose gradient is 0 whatever the inputs are near this point: behind a branch not taken.
+    # Like the number 0, it passes nothing on where a local derivative raises or is not finite.
     fixed_at_0: set[Any] = set()
     for node in inner:
         upstream = gradients.get(node, 0.0)
         if upstream.__class__ is float and upstream == 0.0:
             continue
-        is_fixed_at_0 = bool(fixed_at_0) and upstream in fixed_at_0
+        is_fixed_at_0 = node in fixed_at_0
         primitive, parents = node.primitive, node.parents
         arguments = _arguments(parents, wanted, create_graph)
         for k, (parent, rule) in enumerate(zip(parents, primitive.backward, strict=True)):
@@ -158,10 +158,12 @@ def sweep(
             if each is not None:
                 each(node, k, local, contribution, before)
             total = contribution if before is None else before + contribution
-            if create_graph and hasattr(total, "_primitive") and data_of(total) == 0.0:
-                fixed = is_fixed_at_0 or _is_choice_of_0(local)
-                if fixed and (before is None or before in fixed_at_0):
-                    fixed_at_0.add(total)
+            is_0 = create_graph and hasattr(total, "_primitive") and data_of(total) == 0.0
+            was_fixed = before is None or parent in fixed_at_0
+            if is_0 and was_fixed and (is_fixed_at_0 or _is_choice_of_0(local)):
+                fixed_at_0.add(parent)
+            else:
+                fixed_at_0.discard(parent)
             gradients[parent] = total
     return gradients
 
