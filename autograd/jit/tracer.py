@@ -297,7 +297,7 @@ class Tracer(Hooks):
         if name == "grad" and (isinstance(number, Number) or number != 0.0):
             self.gradients[value] = self.node_of(number)
         elif isinstance(number, Number) and number.tape is self.tape:
-            self._fresh[value] = number.node
+            self._fresh[value], number = number.node, float(number.plain())
         setattr(value, f"_{name}", plain(number))
 
     def assign(self, value: Value, name: str, source: Any, number: Any) -> None:

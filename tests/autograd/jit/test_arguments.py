@@ -258,6 +258,11 @@ def test_one_recording_for_each_structure_and_no_more() -> None:
     assert sum(program.replays for program in run.programs) == 3 * len(shapes) + 2
 
 
+def test_a_value_made_of_an_int_has_a_float() -> None:
+    run = jit(lambda n: Value(n))
+    assert [repr(run(n).data) for n in range(4)] == ["0.0", "1.0", "2.0", "3.0"]
+
+
 def test_an_int_and_a_float_are_two_structures() -> None:
     """What they compute is of another type, and a function may ask for it."""
     run = jit(lambda n: [n * 2, n + 1, n / 2, isinstance(n, int)])
