@@ -120,6 +120,14 @@ def test_code_shows_the_value_it_ends_with_or_else_its_newest() -> None:
     assert result("6 * 7; 'end'")["printed"] == "'end'\n"
 
 
+def test_an_output_older_than_its_numbers_is_told() -> None:
+    loop = "from autograd import Value\nx = Value(3.0)\nfor _ in range(2):\n    y = x * x\n"
+    assert result(loop)["printed"] == ""
+    step = "    y.backward()\n    x.data -= 0.1 * x.grad\n"
+    for _ in range(2):  # at each run
+        assert result(loop + step)["printed"].startswith("warning: y was computed from other")
+
+
 def test_a_loop_that_prints_does_not_fill_the_memory() -> None:
     found = result('for _ in range(100):\n    print("x" * 10_000)')
     assert len(found["printed"]) < 60_000

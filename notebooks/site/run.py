@@ -12,6 +12,7 @@ import json
 import linecache
 import random
 import traceback
+import warnings
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -60,8 +61,8 @@ def run(text: str, predict: bool = False) -> str:
             shown = _of_formula(text)
             if shown is None:
                 shown = _of_code(text)
-        if shown is not None:
-            page = _page(shown, predict)
+            if shown is not None:
+                page = _page(shown, predict)
     except FormulaError as problem:
         error = str(problem)
     except BaseException as problem:  # SystemExit and KeyboardInterrupt of the user's as well
@@ -143,7 +144,11 @@ def _of_code(text: str) -> Value | Steps | None:
 
 
 def _page(shown: Value | Steps, predict: bool) -> str:
-    passed = shown if isinstance(shown, Steps) else steps(shown)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        passed = shown if isinstance(shown, Steps) else steps(shown)
+    for warning in told:
+        print(f"warning: {warning.message}")
     path = Path("player.html")
     passed.save(path, predict)
     return path.read_text(encoding="utf-8")
