@@ -193,6 +193,14 @@ class Matrix:
         return [[entry.grad for entry in row] for row in self.rows]
 
     @property
+    def backward(self) -> Any:
+        """There is none, as a backward pass begins at one Value. Raises AttributeError."""
+        raise AttributeError(
+            f"a Matrix of {_sizes(self)} has no backward(), which begins at one Value: take a loss,"
+            " M.mean() or M.sum() first"
+        )
+
+    @property
     def T(self) -> Matrix:
         """The transpose, of the same Values."""
         return Matrix(zip(*self.rows, strict=True))

@@ -471,3 +471,12 @@ def test_a_large_matrix_is_shown_by_its_first_entries_and_its_shape():
     assert shown.startswith("Matrix([[0.0, 0.0, ")
     assert shown.endswith(", 200 x 300)")
     assert len(shown) < 400
+
+
+def test_a_matrix_has_no_backward_and_says_what_has():
+    M = Matrix([[1, 2], [3, 4]])
+    with pytest.raises(AttributeError, match=r"Matrix of 2 x 2 .*: take a loss, M\.mean\(\)"):
+        M.backward()
+    assert not hasattr(M, "backward")
+    M.mean().backward()
+    assert M.grad == [[0.25, 0.25]] * 2
