@@ -120,7 +120,9 @@ def activation_named(name: str | Activation) -> Activation:
     if callable(name):
         return name
     if name not in ACTIVATIONS:
-        raise ValueError(f"there is no activation {name!r}, only {', '.join(ACTIVATIONS)}")
+        whole = name in ("softmax", "log_softmax")
+        instead = f"; call nn.{name} on what the layer returns" if whole else ""
+        raise ValueError(f"there is no activation {name!r}, only {', '.join(ACTIVATIONS)}{instead}")
     return ACTIVATIONS[name]
 
 

@@ -252,6 +252,8 @@ def test_softmax_of_no_logits_is_a_value_error(f):
 def test_an_unknown_name_is_answered_with_the_names_there_are():
     with pytest.raises(ValueError, match=r"'rely'.*relu, leaky_relu, elu, sigmoid, tanh"):
         activation_named("rely")
+    with pytest.raises(ValueError, match=r"'softmax', .*; call nn\.softmax on what the layer ret"):
+        nn.Layer(2, 3, "softmax")
 
 
 def test_a_function_is_its_own_activation():
