@@ -35,12 +35,13 @@ def loss_curve(history: History, steps: int | None = None, total: float = math.i
     """
     if not isinstance(history, History):
         raise TypeError(f"loss_curve takes what fit returns, a History, not {history!r}")
+    each = 1 if steps is None else check_size("steps", steps)
     figure, axes = _panel(6.4, 4.0, right=0.89 if history.accuracy else 0.97)
-    epochs = [min((i + 1) * (steps or 1), total) for i in range(len(history.loss))]
+    epochs = [min((i + 1) * each, total) for i in range(len(history.loss))]
     axes.plot(epochs, history.loss, color=COLORS[0], label="loss")
     if history.held_out_loss:
         axes.plot(epochs, history.held_out_loss, color=COLORS[2], ls=":", label="loss, held out")
-    axes.set_xlabel("step" if steps else "epoch")
+    axes.set_xlabel("epoch" if steps is None else "step")
     axes.set_ylabel("loss")
     axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     if not any(loss < 0.0 for loss in [*history.loss, *history.held_out_loss]):

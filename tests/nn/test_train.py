@@ -1647,6 +1647,8 @@ def test_what_is_no_list_of_functions_is_not_drawn(functions):
         plot.activations(functions)
     with pytest.raises(TypeError, match="loss_curve takes what fit returns, a History, not"):
         plot.loss_curve(functions)
+    with pytest.raises(TypeError, match="steps must be a whole number, not "):
+        plot.loss_curve(HISTORY, functions)
 
 
 def test_activations_are_drawn_with_their_derivatives():
