@@ -27,7 +27,13 @@ FILES = {"loss.png", "history.json", "model.json", "checkpoint.json"}
 INPUTS = {"moons": 2, "circles": 2, "spiral": 2, "xor": 2, "iris": 4, "digits": 64}
 OUTPUTS = {"moons": 1, "circles": 1, "spiral": 3, "xor": 1, "iris": 3, "digits": 10}
 PNG = b"\x89PNG\r\n\x1a\n"
-SMALL = ("--hidden", "3", "--examples", "12", "--seed", "0", "--quiet")
+STORED = ("--hidden", "3", "--seed", "0", "--quiet")  # of data that are not generated
+SMALL = (*STORED, "--examples", "12")
+
+
+def small(task):
+    """The options of a quick run."""
+    return STORED if TASKS[task].held_out else SMALL
 
 
 def command(*arguments):
@@ -167,7 +173,7 @@ def test_each_task_writes_its_results(task, tmp_path, monkeypatch, capsys):
         inputs, targets = nn.data.digits()
         monkeypatch.setattr(nn.data, "digits", lambda: nn.data.Dataset(inputs[:100], targets[:100]))
         monkeypatch.setitem(TASKS, task, dataclasses.replace(TASKS[task], held_out=30))
-    assert main([task, "--epochs", "2", *SMALL]) == 0
+    assert main([task, "--epochs", "2", *small(task)]) == 0
     folder = tmp_path / "runs" / task
     pictures = {"loss.png"} | ({"decision_boundary.png"} if INPUTS[task] == 2 else set())
     assert {path.name for path in folder.iterdir()} == FILES | pictures
@@ -248,7 +254,7 @@ def test_resumed_equals_uninterrupted(task, tmp_path):
         ("--out", "parts", "--epochs", 3),
         ("--out", "parts", "--epochs", 6, "--resume"),
     ):
-        code, _, err = run_here(tmp_path, task, *arguments, *SMALL)
+        code, _, err = run_here(tmp_path, task, *arguments, *small(task))
         assert code == 0, err
     assert content(tmp_path / "parts") == content(tmp_path / "whole")
 
@@ -348,7 +354,7 @@ def test_a_folder_that_a_killed_run_held_is_free_and_cleared(tmp_path):
     names = (".lock", ".checkpoint.json.lock", ".checkpoint.json.0.part", ".model.json.0.part")
     for name in (*names, ".history.json.0.part", ".loss.png.0.part"):
         (tmp_path / name).write_text("123")
-    assert main(["iris", "--epochs", "0", *SMALL, "--out", str(tmp_path)]) == 0
+    assert main(["iris", "--epochs", "0", *STORED, "--out", str(tmp_path)]) == 0
     assert {path.name for path in tmp_path.iterdir()} == FILES
 
 
@@ -359,7 +365,7 @@ def test_a_checkpoint_that_cannot_be_written_is_a_line_and_the_results_are_there
         raise OSError(28, "No space left on device", str(self.path))
 
     monkeypatch.setattr(Checkpoint, "save", save)
-    code, _, err = run_here(tmp_path, "iris", "--epochs", "1", *SMALL)
+    code, _, err = run_here(tmp_path, "iris", "--epochs", "1", *STORED)
     (line,) = err.splitlines()
     assert line.startswith("python -m nn: warning: cannot write the checkpoint after 6 steps: ")
     assert os.path.join("runs", "iris", "checkpoint.json") in line
@@ -553,7 +559,7 @@ def test_one_of_a_kind_is_told_in_the_singular(tmp_path, drawn, capsys):
 
 def test_data_of_a_missing_extra_are_one_line_that_names_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "sklearn", None)
-    assert main(["iris", "--epochs", "1", *SMALL, "--out", str(tmp_path)]) == 1
+    assert main(["iris", "--epochs", "1", *STORED, "--out", str(tmp_path)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "the iris data come with scikit-learn: pip install" in line
     assert "(the extra train)" in line
