@@ -256,7 +256,7 @@ def test_a_tall_stage_has_the_graph_from_top_to_bottom_and_a_wide_one_from_left_
     before = browsed.state()
     browsed.click(browsed.node(0))
     lit = browsed.find(".edge.lit").count()
-    assert runs() == "down"
+    browsed.soon(lambda: runs() == "down")
     browsed.tab.set_viewport_size({"width": 1300, "height": 480})
     browsed.soon(lambda: runs() == "across")
     assert browsed.state() == before
