@@ -81,8 +81,8 @@ class Watch:
         self._titles: dict[int, str] = {}  # the variables and attributes that things are in, by id
         self._room = _ROOM
         self._waiting, self._objects = deque[Any](), list[Any]()
-        # (class or "", attribute) that the code loads, and methods that this library calls.
-        self._names = {("", "__call__()"), ("Watched", "prepare()"), ("Watched", "update()")}
+        # (class or "", attribute) that the code loads; methods of a rule are called by nn.
+        self._names = {("", "__call__()"), ("Optimizer", "prepare()"), ("Optimizer", "update()")}
         self._wait_for(*things)
         seen: dict[int, Any] = {}
         count = 0
