@@ -35,6 +35,8 @@ def loads(code: CodeType) -> tuple[tuple[str, ...], ...]:
         if path:
             found.append(path)
     for constant in code.co_consts:
+        if type(constant) is str and "getattr" in code.co_names:
+            found.append(("any", "", constant))
         if isinstance(constant, CodeType):
             found += [("any", *path[1:]) if path[0] == "self" else path for path in loads(constant)]
     return tuple(dict.fromkeys(found))

@@ -558,7 +558,7 @@ def test_a_setting_of_a_module_is_followed_however_it_is_written() -> None:
 
 def test_an_attribute_by_a_computed_name_is_found_by_the_check() -> None:
     settings = Settings()
-    run = jit(lambda x: LEAF * x * getattr(settings, "fac" + "tor"))
+    run = jit(lambda x: LEAF * x * getattr(settings, "".join(["fac", "tor"])))
     for x in (1.0, 2.0, 3.0, 4.0):
         assert run(x).data == 4.0 * x
     settings.factor = 3.0

@@ -456,6 +456,14 @@ def a_trainer_is_a_static_argument() -> Case:
 
 
 @fooling("between checks", "equal")
+def getattr_with_a_default_reads_an_attribute() -> Case:
+    layers = [Options(), Options()]
+    return set_and_back(
+        lambda: sum(getattr(layer, "rate", 0.0) for layer in layers), layers[1], "rate"
+    )
+
+
+@fooling("between checks", "equal")
 def super_asks_for_a_property() -> Case:
     class Base:
         rate = 0.5

@@ -142,7 +142,7 @@ def reads_by_getattr_with_a_computed_name() -> Case:
         if call == 5:
             Settings.rate_train = 0.125
 
-    return Case(lambda x: w * x * getattr(settings, "rate_" + "train"), between=change)
+    return Case(lambda x: w * x * getattr(settings, "_".join(["rate", "train"])), between=change)
 
 
 @fooling("names", "loud")
