@@ -39,7 +39,7 @@ class Module(hooks.Watched):
     name (keys 1 and "1" of a dict). It raises TypeError for Values in a set, which has no order,
     in the keys of a dict, in a class attribute, which all instances would share, or in an object or
     callable that is not a Module, and for an iterator (map, zip, a generator), which would be
-    consumed.
+    consumed. So does a constructor that hides a method by an attribute (`self.parameters = [...]`).
 
     >>> class Line(Module):
     ...     def __init__(self):
@@ -207,6 +207,11 @@ def _constructor(init: Callable[..., None]) -> Callable[..., None]:
         is_inside = context.current.get().leaf is not context.OUTSIDE  # a call, or no_grad
         with switches.constructing() if is_inside else contextlib.nullcontext():
             init(self, *args, **kwargs)
+        for name in _METHODS.intersection(vars(self)):
+            raise TypeError(
+                f"{type(self).__name__}: the attribute {name} hides the method {name}() of"
+                " Modules: choose another name"
+            )
 
     vars(constructor)["constructs"] = True
     return constructor
@@ -235,6 +240,8 @@ def _scoped(call: Callable[..., Any]) -> Callable[..., Any]:
 
     return scoped
 
+
+_METHODS = {name for name, part in vars(Module).items() if callable(part) and name[0] != "_"}
 
 # These recursive functions are not closures: a closure that calls itself is a reference cycle, and
 # would leak while training runs with the cyclic garbage collector paused.

@@ -536,6 +536,15 @@ def test_kept_results_do_not_keep_a_module_alive():
         gc.enable()
 
 
+def test_an_attribute_that_hides_a_method_is_refused():
+    class Weighted(nn.Module):
+        def __init__(self):
+            self.parameters = [Value(1.0)]
+
+    with pytest.raises(TypeError, match=r"^Weighted: the attribute parameters hides the method"):
+        Weighted()
+
+
 def test_underscore_attributes_and_plain_numbers_are_no_parameters():
     assert names(Box(_a=Value(1.0), b=2.0, c="text", d=None, e=Value(3.0))) == ["e"]
 
