@@ -12,7 +12,7 @@ from autograd.jit.derive import ROWS, note_backward, note_grad
 from autograd.jit.recorded import plain
 from autograd.jit.tracer import Tracer
 from autograd.primitive import Primitive, operands_of
-from autograd.sums import is_foldable
+from autograd.sums import folded, is_foldable
 from autograd.sweep import sweep_floats, write_gradients
 from autograd.value import Value, as_constant, as_float
 
@@ -48,17 +48,16 @@ class Recorder(Interpreter):
     def weighted_sum(
         self, context: Context, weights: Sequence[Value], inputs: Sequence[Any], start: Value | None
     ) -> Value:
-        """The sum of the engine, and its node."""
+        """The sum, one node at any width, and what it is in the graph."""
         if not is_foldable(weights, inputs, start):  # constants are made here, and have nodes
             weights, inputs = list(map(as_constant, weights)), list(map(as_constant, inputs))
-        if not weights or not isinstance(start, Value | None):
+        if len(weights) < 2 or not isinstance(start, Value | None):
             return super().weighted_sum(context, weights, inputs, start)
         node = self.tracer.note_sum(weights, inputs, start)
         outside = self._outside(context)
-        value: Value = self._by_the_engine(
-            outside, self.engine.weighted_sum, outside, weights, inputs, start
-        )
-        self.tracer.note_value_of_sum(value, node, len(weights), start is not None)
+        fold = folded if self.engine is EAGER else self.engine.weighted_sum
+        value: Value = self._by_the_engine(outside, fold, outside, weights, inputs, start)
+        self.tracer.note_value_of_sum(value, node)
         return value
 
     def assign(self, leaf: Value, number: Any, grad: Any) -> None:

@@ -84,9 +84,7 @@ class Tracer(Hooks):
         self._assigned: dict[Value, None] = {}  # in the order in which they were last assigned to
         self._settings: dict[Any, Number] = {}  # what `varying` read, by key
         self._fresh: dict[Value, int] = {}  # the node of the number that a Value was made of
-        # Weighted sums whose parts nobody has asked for: their terms if they are one node, how many
-        # additions there are, and whether there is a start.
-        self._sums: dict[Value, tuple[Terms | None, int, bool]] = {}
+        self._sums: dict[Value, Terms] = {}  # whose parts nobody has asked for
 
     def undo(self) -> None:
         """Give leaves from outside, and the streams of draws, what they had before."""
@@ -170,14 +168,13 @@ class Tracer(Hooks):
         return node
 
     def _part_of_a_sum(self, value: Value) -> int | None:
-        """The node of a product or an addition of a sum, unless it is kept as one node."""
-        for total, (terms, additions, has_start) in list(self._sums.items()):
-            parts = _parts(total, additions, has_start) if terms is None else terms.parts
-            if parts is not None:
+        """The node of a product or an addition of a sum."""
+        for total, terms in list(self._sums.items()):
+            if terms.parts is not None:
                 del self._sums[total]
-                nodes = self._unfolded(self.nodes[total], has_start)
-                self.nodes.update(zip(parts, nodes, strict=True))
-                for part in parts if total in self.gradients else ():
+                nodes = self._unfolded(self.nodes[total], terms.start is not None)
+                self.nodes.update(zip(terms.parts, nodes, strict=True))
+                for part in terms.parts if total in self.gradients else ():
                     self.gradients.setdefault(part, self.gradients[total])
         return self.nodes.get(value)
 
@@ -218,13 +215,11 @@ class Tracer(Hooks):
             left, right = [self.node_of(start), *left], [ONE, *right]
         return self.tape.sum(left, right)
 
-    def note_value_of_sum(self, value: Value, node: int, products: int, has_start: bool) -> None:
+    def note_value_of_sum(self, value: Value, node: int) -> None:
         """Note which Value a sum is."""
         self.nodes[value] = node
-        terms = value._right if isinstance(value._right, Terms) else None
-        additions = products - 1 + has_start
-        if value._left is not None and additions:
-            self._sums[value] = terms, additions, has_start
+        if isinstance(value._right, Terms):
+            self._sums[value] = value._right
 
     def computed(
         self, primitive: Primitive, operands: Sequence[Any], function: Callable[..., Any]
@@ -358,13 +353,3 @@ class Tracer(Hooks):
         """See `hooks.require`."""
         with self.apart():
             return make()
-
-
-def _parts(total: Value, additions: int, has_start: bool) -> list[Value]:
-    """The products and additions of a sum that the operators made, but for the last addition."""
-    parts, node = list[Value](), total
-    for _ in range(additions):
-        assert node._left is not None
-        parts += (node._right, node._left)
-        node = node._left
-    return parts[: len(parts) - has_start][::-1]
