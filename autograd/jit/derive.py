@@ -91,21 +91,8 @@ class Derivation(Tracer):
     def pass_on(self, node: Value) -> None:
         """Add what a node hands on to its operands; a plain number needs nothing."""
         primitive: Any = node._primitive
-        left: Any = node._left
-        right, sofar = node._right, self.sofar
-        if primitive is ops.add:
-            upstream = self.received(node)
-            sofar[left] += (upstream, ONE)
-            sofar[right] += (upstream, ONE)
-        elif right.__class__ is Terms:
-            self._pass_on_terms(right, self.received(node))
-        elif primitive is ops.mul:
-            upstream = self.received(node)
-            of_left, of_right = self.nodes_of((left, right))
-            if left._primitive is not CONSTANT:
-                sofar[left] += (upstream, of_right)
-            if right._primitive is not CONSTANT:
-                sofar[right] += (upstream, of_left)
+        if node._right.__class__ is Terms:
+            self._pass_on_terms(node._right, self.received(node))
         elif primitive in ROWS:
             self._pass_on_by_rules(node, primitive, self.received(node))
         else:
