@@ -35,7 +35,7 @@ The rooms, in the order in which a call goes through them:
 >>> round(w.data, 4)
 1.4096
 >>> step.programs
-[<program of step: 13 nodes, 2 replays>]
+[<program of step: 14 nodes, 2 replays>]
 """
 
 from __future__ import annotations

@@ -1,16 +1,13 @@
 """Which operations of a recording are needed? Fewer nodes, the same bits.
 
-Three rules, each of which keeps every result to the last bit:
+The same primitive of the same nodes is one node (in any order if the primitive commutes), if it is
+one of ops.py: a user's own may give another number each time. Then nodes that nothing needs are
+dropped, except operations that may raise (those that are not total), because their errors are part
+of what the function does. Last, a chain of additions x + a b + c d + ... whose intermediate sums
+nothing else uses becomes one sum of products, computed in the order it was written.
 
-- the same primitive of the same nodes is one node (in any order if the primitive commutes);
-- a primitive of constants is a constant, unless it raises;
-- x * 1, x / 1, x - 0, x ** 1 and -(-x) are x. (x + 0 is not: -0 + 0 is 0.)
-
-The first two hold for the primitives of ops.py only: a user's own may give another number each
-time. Then nodes that nothing needs are dropped, except operations that may raise (those that are
-not total), because their errors are part of what the function does. Last, a chain of additions
-x + a b + c d + ... whose intermediate sums nothing else uses becomes one sum of products, computed
-in the order it was written.
+What was tried: computing what depends on constants only beforehand, and x for x * 1 or -(-x). No
+network has enough of these for a replay to take less time.
 """
 
 from __future__ import annotations
@@ -32,15 +29,10 @@ def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
     now = list(range(len(operations)))  # a node, or the earlier one it equals
     rows_now: dict[int, int] = {}
     known: dict[Any, dict[Any, int]] = {row: {} for row in (SUM, *ops.TABLE.values())}
-    numbers: dict[str, int] = {}
-    constants: dict[int, float] = {}
     # The step of a small GPT has 100,000 nodes, so the rare cases are tested last.
     operation: Any
     for node, operation in enumerate(operations):
         if operation.__class__ is Source:
-            if operation.kind == "constant":
-                now[node] = numbers.setdefault(repr(operation.key), node)
-                constants[node] = operation.key
             continue
         before = operands[node]
         left, right = before[0], before[-1]
@@ -54,25 +46,9 @@ def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
         if now[left] != left or now[right] != right or len(before) > 2:
             before = operands[node] = tuple([now[operand] for operand in before])
             left, right = before[0], before[-1]
-        table = known.get(operation)
-        if table is None:  # a user's own primitive
-            continue
-        constant = left in constants or right in constants
-        if constant or operation is ops.neg:
-            unchanged = _unchanged(operation, before, graph, constants)
-            if unchanged is not None:
-                now[node] = unchanged
-                continue
-        commutes = left > right and operation.commutes
-        first = table.setdefault((right, left) if commutes else before, node)
-        if first != node:
-            now[node] = now[first]
-        elif constant and constants.keys() >= set(before):
-            number = _folded(operation, [constants[operand] for operand in before])
-            if number is not None:
-                operations[node], operands[node] = Source("constant", number), ()
-                now[node] = numbers.setdefault(repr(number), node)
-                constants[node] = number
+        if operation in known:  # a user's own primitive is not
+            key = (right, left) if left > right and operation.commutes else before
+            now[node] = known[operation].setdefault(key, node)
     ends = {node: now[node] for node in wanted}
     _fuse(graph, _needed(graph, now, ends.values()))
     return ends
@@ -148,28 +124,3 @@ def _fuse(graph: Graph, uses: list[int]) -> None:
             operations[node], operands[node] = ops.add, tuple(left)
         else:
             operations[node], operands[node] = SUM, (graph.row(left), graph.row(right))
-
-
-def _unchanged(
-    operation: Primitive, operands: tuple[int, ...], graph: Graph, constants: dict[int, float]
-) -> int | None:
-    """The operand that the operation gives back, as x * 1 gives x; None if there is none."""
-    left, right = operands[0], operands[-1]
-    if operation is ops.neg:
-        return graph.operands[left][0] if graph.operations[left] is ops.neg else None
-    if operation is ops.mul and constants.get(left) == 1.0:
-        return right
-    if operation is ops.mul or operation is ops.div or operation is ops.pow:
-        return left if constants.get(right) == 1.0 else None
-    if operation is ops.sub:
-        return left if repr(constants.get(right)) == "0.0" else None  # not -0.0
-    return None
-
-
-def _folded(operation: Primitive, numbers: list[float]) -> float | None:
-    """The result for constant operands; None if the operation raises."""
-    try:
-        number = operation.forward(*numbers)
-    except (ValueError, ZeroDivisionError, OverflowError):
-        return None
-    return number if number.__class__ is float else None

@@ -40,13 +40,13 @@ def below(graph: Graph, node: int) -> Sequence[int]:
 
 
 def graph_of(program: tuple[Sequence[float], Sequence[Any]]) -> Graph:
-    """A graph: arguments, constants (repeated ones are nodes of their own), then operations."""
+    """A graph: arguments, constants, then operations."""
     constants, operations = program
     graph = Graph()
     for position in range(ARGUMENTS):
         graph.add(Source("argument", position))
     for constant in constants:
-        graph.add(Source("constant", constant))
+        graph.constant(constant)
     for which, places in operations:
         primitive = (PRIMITIVES + OWN)[which]
         size = len(graph)
