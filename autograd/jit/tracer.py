@@ -45,7 +45,6 @@ class Leaf(NamedTuple):
 
 
 Guard = tuple[Callable[[], Any], Any, object]
-_SOURCE = Source("data", -1)  # of a leaf whose position is not known yet
 
 
 class Tracer(Hooks):
@@ -81,7 +80,6 @@ class Tracer(Hooks):
         self.contexts: dict[Context, Context] = {}
         self._data: dict[Value, int] = {}  # the first nodes of leaves from outside
         self._grad: dict[Value, int] = {}  # and of those of their gradients that are read
-        self._assigned: dict[Value, None] = {}  # in the order in which they were last assigned to
         self._settings: dict[Any, Number] = {}  # what `varying` read, by key
         self._fresh: dict[Value, int] = {}  # the node of the number that a Value was made of
         self._sums: dict[Value, Terms] = {}  # whose parts nobody has asked for
@@ -97,28 +95,18 @@ class Tracer(Hooks):
         return entered(current, OUTSIDE)
 
     def leaves(self, passed: Sequence[Value]) -> list[Leaf]:
-        """The leaves from outside that were used, in the order in which they are last assigned to.
-
-        In that order all parameters stand together, and so do all moments of one kind. The sources
-        of the graph are renumbered accordingly.
-        """
+        """The leaves from outside that were used, in the order in which they were met."""
         places = {value: k for k, value in enumerate(passed)}
-        order = [leaf for leaf in self._data if leaf not in self._assigned]
-        order += [leaf for leaf in self._assigned if leaf in self._data]
-        for kind, starts in (("data", self._data), ("grad", self._grad)):
-            for position, leaf in enumerate(order):
-                if leaf in starts:
-                    self.tape.operations[starts[leaf]] = Source(kind, position)
         return [
             Leaf(
                 leaf,
                 places.get(leaf),
-                self._data[leaf],
+                node,
                 self.nodes[leaf],
                 self._grad.get(leaf, -1),
                 self.gradients.get(leaf, -1),
             )
-            for leaf in order
+            for leaf, node in self._data.items()
         ]
 
     # --- nodes of Values and numbers ---
@@ -163,7 +151,8 @@ class Tracer(Hooks):
 
     def _capture(self, leaf: Value) -> int:
         """The node of a leaf from outside, which is read at each replay."""
-        self.nodes[leaf] = self._data[leaf] = node = self.tape.add(_SOURCE)
+        node = self.tape.add(Source("data", len(self._data)))
+        self.nodes[leaf] = self._data[leaf] = node
         self.before[leaf] = leaf._data, leaf._grad
         return node
 
@@ -194,7 +183,9 @@ class Tracer(Hooks):
         self.node_of(value)
         gradient = self.gradients.get(value)
         if gradient is None and value in self._data:
-            self.gradients[value] = self._grad[value] = gradient = self.tape.add(_SOURCE)
+            source: Any = self.tape.operations[self._data[value]]
+            gradient = self.tape.add(Source("grad", source.key))
+            self.gradients[value] = self._grad[value] = gradient
         if gradient is None:
             return self.tape.constant(0.0)
         if value._left is None:
@@ -301,9 +292,6 @@ class Tracer(Hooks):
         if name == "data" and value._left is not None:
             refuse("a result cannot be assigned to", "assign to leaves only")
         (self.nodes if name == "data" else self.gradients)[value] = self.node_of(source)
-        if name == "data":
-            self._assigned.pop(value, None)
-            self._assigned[value] = None
         setattr(value, f"_{name}", number)
 
     # --- what a library asks of a recording ---
