@@ -10,15 +10,16 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from typing import Any
-
-import numpy as np
 
 from autograd import hooks
 from autograd.clock import clock
+from autograd.jit.contents import same
+from autograd.jit.leaves import Link, Linked
 from autograd.jit.program import UNSURE, Program
 from autograd.jit.refusal import TraceError
-from autograd.jit.results import Output, as_replayed, laid_out, laid_out_plainly
+from autograd.jit.results import Output, as_replayed, laid_out
 from autograd.text import shown
 from autograd.value import Value
 
@@ -28,7 +29,7 @@ CAUSES = (
     " number that nn does not draw), or changes such a thing: pass it as an argument, keep it in a"
     " Value, write the methods of Values (Value(x).exp()), draw by nn.gauss() or nn.uniform()"
 )
-_Place = tuple[Value, str]  # a Value, and "data" or "grad"
+_State = dict[tuple[Any, str], float]  # of each holder, see Ports.targets, "data" and "grad"
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
 
 
@@ -48,8 +49,7 @@ def checked(
     """
     is_disturbed()
     program.read(numbers, passed)
-    unwritten = _unwritten(program, passed)
-    before = unwritten, _numbers(unwritten)
+    before = _state(program, passed)
     drawn: list[tuple[Any, Any, Any]] = []
     since = next(clock.numbers)
     others = hooks.draws.get()
@@ -93,17 +93,15 @@ def _differences(
     out: Any,
     returned: Any,
     passed: Sequence[Value],
-    before: tuple[list[_Place], list[float]],
+    before: _State,
 ) -> Iterator[str]:
-    """What is not equal, in words. before: what the replay does not write, and the numbers."""
+    """What is not equal, in words. before: the state in which both began."""
     ports = program.ports
-    for i, found, replayed in _unequal(ports.now(passed), out[: ports.first_result]):
-        holder, kind = ports.targets[i]
-        yield _unlike(f"{_name_of(program, holder)}.{kind}", found, replayed)
-    others, numbers = before
-    for i, found, replayed in _unequal(_numbers(others), numbers):
-        value, kind = others[i]
-        yield _unlike(f"{_name_of(program, value)}.{kind}", found, replayed)
+    written = zip(ports.targets, out[: ports.first_result].tolist(), strict=True)
+    for (holder, kind), replayed in (before | dict(written)).items():
+        found = _number(holder, kind, passed)
+        if not same(found, replayed):
+            yield _unlike(f"{_name_of(program, holder)}.{kind}", found, replayed)
     yield from _differing_results(program, out[ports.first_result :].tolist(), returned, passed)
 
 
@@ -116,15 +114,15 @@ def _differing_results(
 ) -> Iterator[str]:
     expected = laid_out(program.returned.rebuilt(computed, passed))
     try:
-        structure, numbers, values = laid_out_plainly(returned)
-        numbers = [float(n) if isinstance(n, float) else n for n in numbers]  # also np.float64
+        structure, numbers, values = laid_out(returned)
     except (TraceError, OverflowError):
         structure = None
     if structure != expected[0]:
         yield "what it returns has another structure, or other texts, in the replay"
         return
-    for i, (number, replayed) in enumerate(zip(numbers, expected[1], strict=True)):
-        if isinstance(number, int) != isinstance(replayed, int) or not _equal(number, replayed):
+    for i, pair in enumerate(zip(numbers, expected[1], strict=True)):
+        number, replayed = [float(n) if isinstance(n, float) else n for n in pair]  # np.float64
+        if not same(number, replayed):
             yield _unlike(f"the {_ordinal(i)} number", number, replayed)
     for i, (value, other) in enumerate(zip(values, expected[2], strict=True)):
         what = f"the {_ordinal(i)} result"
@@ -132,39 +130,24 @@ def _differing_results(
             if value is not other:
                 yield f"{what} is another Value in the replay"
             continue
-        if not _equal(value.data, other.data):
-            yield _unlike(what, value.data, other.data)
-        if not _equal(value.grad, other.grad):
-            yield _unlike(f"the gradient of {what}", value.grad, other.grad)
-        if value.label != other.label:
-            yield _unlike(f"the label of {what}", value.label, other.label)
+        for of, name in (("", "data"), ("the gradient of ", "grad"), ("the label of ", "label")):
+            found, replayed = getattr(value, name), getattr(other, name)
+            if not same(found, replayed):
+                yield _unlike(of + what, found, replayed)
 
 
-def _unwritten(program: Program, passed: Sequence[Value]) -> list[_Place]:
-    """The numbers and gradients within reach of the function that its replay does not write."""
-    written = {(id(holder), kind) for holder, kind in program.ports.targets}
-    return [
-        (value, kind)
-        for value in set(program.watch.values).difference(passed)
-        for kind in ("data", "grad")
-        if (id(value._right), kind) not in written  # a linked leaf has its link there
-    ]
+def _state(program: Program, passed: Sequence[Value]) -> _State:
+    """The numbers and gradients that a replay writes, or that are within reach of the function."""
+    reached = set(program.watch.values).difference(passed)
+    holders = [value._right if isinstance(value, Linked) else value for value in reached]
+    places = dict.fromkeys([*program.ports.targets, *product(holders, ("data", "grad"))])
+    return {(holder, kind): _number(holder, kind, passed) for holder, kind in places}
 
 
-def _numbers(places: Sequence[_Place]) -> list[float]:
-    return [getattr(value, kind) for value, kind in places]
-
-
-def _unequal(found: Any, replayed: Any) -> list[tuple[int, float, float]]:
-    """(index, number, other) of those in two sequences that are not equal to the last bit."""
-    a, b = np.array(found, dtype=float), np.array(replayed, dtype=float)
-    is_equal = (a == b) & (np.signbit(a) == np.signbit(b)) | (a != a) & (b != b)
-    return [(i, float(a[i]), float(b[i])) for i in np.flatnonzero(~is_equal).tolist()]
-
-
-def _equal(number: float, other: float) -> bool:
-    """Whether two numbers are equal to the last bit."""
-    return repr(float(number)) == repr(float(other))
+def _number(holder: Any, kind: str, passed: Sequence[Value]) -> Any:
+    if isinstance(holder, Link):
+        return getattr(holder, kind)[holder.index]
+    return getattr(passed[holder] if isinstance(holder, int) else holder, kind)
 
 
 def _ordinal(i: int) -> str:

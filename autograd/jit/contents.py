@@ -36,7 +36,7 @@ def same(now: Any, before: Any) -> bool:
     if kind is not type(before):
         return False
     if kind is float or kind is complex:
-        return repr(now) == repr(before)
+        return bool(now == before != 0.0) or repr(now) == repr(before)  # the first one is fast
     if kind in PLAIN:
         return bool(now == before)
     if kind is MethodType:  # another object each time that it is looked up

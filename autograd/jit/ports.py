@@ -100,15 +100,6 @@ class Ports:
         for k, kind, place in self._passed_reads:
             memory[place] = getattr(passed[k], f"_{kind}")
 
-    def now(self, passed: Sequence[Value]) -> Floats:
-        """What the leaves hold whose numbers and gradients are the first outputs of a run."""
-        found = np.empty(self.first_result)
-        for place, store, where in self._writes:
-            found[place] = store[where]
-        for k, kind, place in self._passed_writes:
-            found[place] = getattr(passed[k], kind)
-        return found
-
     def writes(self, outputs: Floats, passed: Sequence[Value]) -> list[Callable[[], None]]:
         """What gives the leaves that change their new numbers and gradients, by C code only."""
         writes: list[Callable[[], None]] = [

@@ -15,7 +15,7 @@ from autograd.jit.graph import Graph, Source
 from autograd.jit.recorded import Number, Whole, number_at
 from autograd.jit.recorder import Recorder
 from autograd.jit.refusal import TraceError
-from autograd.jit.results import Output, Returned, laid_out, laid_out_plainly
+from autograd.jit.results import Output, Returned, laid_out
 from autograd.jit.structure import build, objects_in
 from autograd.jit.tracer import Guard, Leaf, Tracer
 from autograd.value import Value
@@ -114,7 +114,7 @@ def _identities(given: Any) -> Any:
 
 def _returned(tracer: Tracer, returned: Any, passed: Sequence[Value]) -> Returned:
     """How a replay will make what the function returned."""
-    structure, numbers, values = laid_out_plainly(returned)
+    structure, numbers, values = laid_out(returned)
     if any(True for _ in objects_in(structure)):
         raise TraceError("a function or an object cannot be returned: return its Values")
     outputs = [

@@ -83,14 +83,6 @@ def laid_out(nest: Any) -> tuple[Any, list[Any], list[Value]]:
     return structure, numbers, values
 
 
-def laid_out_plainly(nest: Any) -> tuple[Any, list[Any], list[Value]]:
-    """The same, but with the structure of plain numbers: their lists are laid out otherwise."""
-    structure, numbers, values = laid_out(nest)
-    plains = [float(n) if isinstance(n, float) else n for n in map(plain, numbers)]
-    rebuilt = build(structure, iter(plains).__next__, iter(values).__next__)
-    return laid_out(rebuilt)[0], numbers, values
-
-
 def as_replayed(returned: Any, since: float) -> Any:
     """What an eager call returned, as a replay would return it.
 

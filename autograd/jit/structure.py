@@ -147,6 +147,8 @@ def flatten(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
 
 def _flatten_row(row: Any, kinds: set[type], numbers: Numbers, values: list[Value]) -> str:
     """The structure that all entries of a row have; "" where they differ, and nothing is done."""
+    if not _NUMBERS.issuperset(kinds) and all(k is int or issubclass(k, float) for k in kinds):
+        kinds = {int if isinstance(n, int) else float for n in row}  # of a recording, or NumPy's
     if _NUMBERS.issuperset(kinds):
         return _extend(numbers, row, kinds)
     if kinds <= CLASSES:

@@ -839,6 +839,7 @@ RESULTS: dict[str, Callable[[Any], Any]] = {
     "a matrix": lambda v: Matrix([[v, v * 2.0]]),
     "an array": lambda v: np.array([v, v * 2.0]),
     "an array of floats": lambda v: np.array([1.5, 2.5]),
+    "a list with one of NumPy's": lambda v: [np.float64(1.5), w.data * 2.0],
     "a constant": lambda v: v * 0.0 + 1.0,
     "a detached number": lambda v: (v * 3.0).detach(),
     "an empty list": lambda v: [],
