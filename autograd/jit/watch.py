@@ -77,7 +77,6 @@ class Watch:
         self._everything = everything
         # (reader, place, name, content): what a reader gave for a place. It reads one name, or all.
         self._notes: dict[tuple[int, Any], tuple[Callable[[Any], Any], Any, str, Any]] = {}
-        self._met_again: set[int] = set()  # ids of lists that are in several places
         self._titles: dict[int, str] = {}  # the variables and attributes that things are in, by id
         self._room = _ROOM
         self._waiting, self._objects = deque[Any](), list[Any]()
@@ -91,8 +90,6 @@ class Watch:
             if id(thing) not in seen:
                 seen[id(thing)] = thing
                 self._look_at(thing)
-            elif type(thing) is list:
-                self._met_again.add(id(thing))
             if not self._waiting and len(seen) > count:  # more names, or objects, than before
                 count = len(seen)
                 for part in self._objects:
@@ -107,10 +104,10 @@ class Watch:
 
         False if that needs a closer look, and True also if a container has 1.0 in place of 1.
         """
-        (get, places, _, contents), (reads, containers, _, entries) = self._named, self._others
+        (get, places, contents), (reads, containers, entries) = self._named, self._others
         try:
             return (
-                self._places == self._copies
+                self._wholes == self._copies
                 and all(map(is_, map(call, get, places), contents))
                 and tuple(map(call, reads, containers)) == entries
             )
@@ -120,48 +117,32 @@ class Watch:
     def _copy(self) -> None:
         """Copy for `holds` what it compares as a whole: lists, and the attributes of models.
 
-        A list that only one of these holds is compared as part of it. An attribute that may equal
-        another object, as 1 equals 1.0, is compared by identity as well.
+        An attribute that may equal another object, as 1 equals 1.0, is compared by identity, too.
         """
-        lists = [place for _, place, _, _ in self._notes.values() if type(place) is list]
-        copies = {id(place): place.copy() for place in lists}
-        inside: set[int] = set()
-
-        def copied(part: Any) -> Any:
-            if id(part) in self._met_again or id(part) not in copies:
-                return part
-            inside.add(id(part))
-            return copies[id(part)]
-
-        for copy in copies.values():
-            if list in set(map(type, copy)):  # most hold thousands of Values
-                copy[:] = map(copied, copy)
+        wholes, named, others = list[Any](), list[Any](), list[Any]()
         # A private attribute, such as the rate of an optimizer, may change before every call: of a
         # model that has one, each public attribute is compared, and the names.
-        spaces: list[Any] = []
-        named, others = list[Any](), list[Any]()
         for space in map(vars, self.models):
             if all(name in OURS for name in space if name[0] == "_"):
-                spaces.append(space)
+                wholes.append(space)
             else:
-                others.append((tuple, space.keys(), "", tuple(space)))
-        self._copies: list[Any] = [{k: copied(part) for k, part in s.items()} for s in spaces]
-        alone = [place for place in lists if id(place) not in inside]
-        self._places = [*spaces, *alone]
-        self._copies += [copies[id(place)] for place in alone]
-        homes = set(map(id, spaces))
+                others.append((tuple, space.keys(), tuple(space)))
+        homes = set(map(id, wholes))
         for reader, place, name, _ in self._notes.values():
+            if type(place) is list:
+                wholes.append(place)
+                continue
             if type(place) is dict and not name:
                 reader, place = tuple, place.items()
             content = read(reader, place)
             equal: Any = type(content).__eq__
-            is_compared = id(content) in inside or equal is object.__eq__
-            if name and not (id(place) in homes and is_compared):
-                named.append((reader, place, name, content))
-            elif not name and type(place) is not list:
-                others.append((reader, place, name, content))
-        self._named = list(zip(*named, strict=True)) or [()] * 4
-        self._others = list(zip(*others, strict=True)) or [()] * 4
+            if not name:
+                others.append((reader, place, content))
+            elif id(place) not in homes or equal not in (object.__eq__, list.__eq__):
+                named.append((reader, place, content))
+        self._wholes, self._copies = wholes, [whole.copy() for whole in wholes]
+        self._named = list(zip(*named, strict=True)) or [()] * 3
+        self._others = list(zip(*others, strict=True)) or [()] * 3
 
     def changed(self, known: Iterable[Any] = ()) -> str | None:
         """What is not as it was, other than `known` things; None if everything is."""
