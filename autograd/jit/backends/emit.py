@@ -1,8 +1,8 @@
 """What does a primitive compute, as LLVM code? `EMIT` has a function for each that builds it.
 
 The branches are those of `forward` in autograd/ops.py, and both call the same C library, so the
-results are the same to the last bit. A primitive that is not in `EMIT` is computed in Python. Those
-in `VECTORIZED` compute vectors as well as single numbers.
+results are the same to the last bit. A primitive that is not in `EMIT` is computed in Python. What
+is an array operation in numpy.py computes vectors as well as single numbers.
 """
 
 from __future__ import annotations
@@ -144,12 +144,3 @@ EMIT: dict[Primitive, Emit] = {
     ops.minimum: _either("<="),
     ops.where: lambda b, c, x, y: b.select(b.fcmp_unordered("!=", c, like(c, 0.0)), x, y),
 }
-
-# The arithmetic of networks is also computed in vectors, where operands lie next to each other (a
-# stride of 1) or are one and the same number (a stride of 0).
-VECTORIZED = frozenset(
-    [
-        *(ops.add, ops.sub, ops.mul, ops.div, ops.neg),
-        *(ops.greater, ops.less, ops.relu, ops.sqrt, OUTPUT),
-    ]
-)

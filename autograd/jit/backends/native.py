@@ -21,9 +21,9 @@ import numpy as np
 from llvmlite import ir
 
 from autograd.jit.backends import kernels
-from autograd.jit.backends.emit import EMIT, VECTORIZED
+from autograd.jit.backends.emit import EMIT
 from autograd.jit.backends.kernels import VECTOR
-from autograd.jit.backends.numpy import run_in_python
+from autograd.jit.backends.numpy import VECTORISED, run_in_python
 from autograd.jit.graph import SUM
 from autograd.jit.schedule import Group, Plan, runs
 from autograd.locks import Lock
@@ -128,7 +128,7 @@ def _add_primitive(words: Words, group: Group, primitive: Primitive) -> None:
     """Add the entries of a group of one primitive: of vectors where possible, else one by one."""
     gathered = library().address(kernels.gathered, primitive)
     done = 0
-    for start, length in _long_runs(group) if primitive in VECTORIZED else ():
+    for start, length in _long_runs(group) if primitive in VECTORISED else ():
         first, second = group.operands[start : start + 2]
         strides = tuple((second - first).tolist())
         if {1} <= set(strides) <= {0, 1}:
