@@ -40,15 +40,9 @@ def writers(numbers: Iterable[tuple[Value, float, float]]) -> list[Callable[[], 
 
 def undoing(values: Iterable[Value], stores: Iterable[Store] = ()) -> list[Callable[[], None]]:
     """What gives Values, and all leaves of stores, the numbers and gradients that they have now."""
-    linked, plain = set(stores), list[tuple[Value, float, float]]()
-    for value in values:
-        if isinstance(value, Linked):
-            linked.add(value._right.store)
-        else:
-            plain.append((value, value._data, value._grad))
-    arrays = [numbers for store in linked for numbers in (store.data, store.grad)]
+    arrays = [numbers for store in stores for numbers in (store.data, store.grad)]
     copies = [partial(operator.setitem, numbers, slice(None), numbers.copy()) for numbers in arrays]
-    return [*copies, *writers(plain)]
+    return [*copies, *writers([(value, value._data, value._grad) for value in values])]
 
 
 def at_once(writes: Iterable[Callable[[], None]]) -> None:
