@@ -93,7 +93,7 @@ class Derivation(Tracer):
         primitive: Any = node._primitive
         if node._right.__class__ is Terms:
             self._pass_on_terms(node._right, self.received(node))
-        elif primitive in ROWS:
+        elif ops.is_row(primitive):
             self._pass_on_by_rules(node, primitive, self.received(node))
         else:
             primitive.pull(node, self.read(node, "grad"))
@@ -178,7 +178,6 @@ class _Nothing:
 
 
 _NOTHING = _Nothing()
-ROWS = frozenset(ops.TABLE.values())
 _NOBODY = constant(0.0)
 
 

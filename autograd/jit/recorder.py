@@ -8,7 +8,7 @@ from typing import Any
 
 from autograd.context import Context, Interpreter, Listener, current
 from autograd.eager import EAGER, NUMBERS
-from autograd.jit.derive import ROWS, note_backward, note_grad
+from autograd.jit.derive import note_backward, note_grad
 from autograd.jit.recorded import plain
 from autograd.jit.tracer import Tracer
 from autograd.primitive import Primitive, operands_of
@@ -32,16 +32,9 @@ class Recorder(Interpreter):
         """The result of the engine, and its node."""
         # The node first: it is that of the operands as they are now.
         node = self.tracer.note(primitive, operands_of(left, right))
-        outside = self.tracer.contexts.get(context) or self._outside(context)
-        value: Value
-        if primitive in ROWS:  # its `forward` comes to nothing that is recorded
-            try:
-                value = self.engine.apply(outside, primitive, left, right)
-            except Exception:
-                self.tracer.has_failed = True
-                raise
-        else:
-            value = self._by_the_engine(outside, self.engine.apply, outside, primitive, left, right)
+        outside = self._outside(context)
+        apply = self.engine.apply
+        value: Value = self._by_the_engine(outside, apply, outside, primitive, left, right)
         self.tracer.nodes[value] = node
         return value
 
