@@ -66,7 +66,7 @@ class Derivation(Tracer):
         """What a rule gets for `value.data`, and what has come to `value.grad` so far."""
         if name == "data":
             return self._unknown(self.node_of(value))
-        return self._unknown(self.received(value)) if value in self.sofar else _NOTHING
+        return self._unknown(self.received(value)) if value in self.sofar else 0.0
 
     def write(self, value: Value, name: str, number: Any) -> None:
         """Note what has come to `value.grad`; a Value that a rule makes is one as always."""
@@ -170,14 +170,6 @@ class Derivation(Tracer):
         return steps, slopes
 
 
-class _Nothing:
-    """The gradient of a Value to which nothing has come: what it is added to is the sum."""
-
-    def __add__(self, other: Any) -> Any:
-        return other
-
-
-_NOTHING = _Nothing()
 _NOBODY = constant(0.0)
 
 
