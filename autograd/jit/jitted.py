@@ -40,6 +40,7 @@ R = TypeVar("R")
 _is_eager_call: ContextVar[bool] = ContextVar("is_eager_call", default=False)
 # After this many recordings in a row of which none was replayed, recording again is no use.
 _TOO_MANY = 32
+_MANY = 8  # calls in a row that have a program and were done eagerly, before a warning
 
 
 class _Call(NamedTuple):
@@ -93,6 +94,7 @@ class Jitted(Generic[P, R]):
         self._all: WeakSet[Program] = WeakSet()
         self._called: set[Any] = set()  # structures that were called, but not recorded so far
         self._calls = self._first_calls = self._recordings = 0  # the last two since a replay
+        self._unsure = 0  # calls in a row that a program left to an eager call
         self._has_warned = False
         self._lock = threading.RLock()
         self._is_busy = self._is_disturbed = False
@@ -176,7 +178,12 @@ class Jitted(Generic[P, R]):
             if changed is None:
                 unsure = program.unsure
                 result = self._replayed(program, programs, call)
-                program.note_result(program.unsure > unsure)
+                self._unsure = self._unsure + 1 if program.unsure > unsure else 0
+                if self._unsure == _MANY:
+                    self._warn(
+                        f"{_MANY} calls in a row were done eagerly: a number is not finite, or an"
+                        " operation might raise"
+                    )
                 return result
         # What uses an object that has been replaced would only keep it alive.
         programs[:] = [program for program in programs if not program.watch.has_lost]

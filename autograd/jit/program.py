@@ -67,13 +67,12 @@ class Program:
         self, name: str, recording: Recording, watch: Watch, backend: str | None, seconds: float
     ) -> None:
         self.name, self.backend = name, backend or "numpy"
-        self.replays = self.checks = self.unsure = self._unsure_in_a_row = 0
+        self.replays = self.checks = self.unsure = 0
         self.watch, models = watch, set(map(id, watch.models))
         self.guards = [(read, found, id(of) in models) for read, found, of in recording.guards]
         self.draws, self.streams = recording.draws, recording.streams
         self.returned = recording.returned
         self.seconds = {"trace": seconds, "check": 0.0}
-        self._has_warned = False
         self._since = time.perf_counter()
         graph = recording.graph
         self.recorded = len(graph)
@@ -196,18 +195,6 @@ class Program:
         left, right = self._factors
         return not (zero[left] & ~finite[right] | zero[right] & ~finite[left]).any()
 
-    def note_result(self, is_unsure: bool) -> None:
-        """A call has given a result, of a replay or eagerly. Warns, once, of many eager ones."""
-        self._unsure_in_a_row = self._unsure_in_a_row + 1 if is_unsure else 0
-        if self._unsure_in_a_row == _MANY and not self._has_warned:
-            self._has_warned = True
-            warnings.warn(
-                f"{self.name} is recorded, but {_MANY} calls in a row were done eagerly: a number"
-                " is not finite, or an operation might raise",
-                RuntimeWarning,
-                stacklevel=4,
-            )
-
     def draw(self, direction: str = "LR") -> Drawing:
         """A picture: a box for each group of operations, arrows for the numbers that flow."""
         return draw_program(self._outline, self.name, direction)
@@ -235,4 +222,3 @@ class Program:
 
 
 UNSURE: Any = object()  # see Program.replay
-_MANY = 8  # calls that were done eagerly, before a warning

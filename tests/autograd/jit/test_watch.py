@@ -302,7 +302,7 @@ def test_a_program_that_is_never_replayed_says_so() -> None:
             assert root(x).data == (math.inf if x else 0.0)
 
     (text,) = warnings_of(calls)
-    assert text.startswith("root is recorded, but 8 calls in a row were done eagerly: ")
+    assert text.startswith("root is not replayed: 8 calls in a row were done eagerly: ")
     assert str(root.programs[0]).startswith("root: 1 replay, 20 calls done eagerly\n")
 
 
