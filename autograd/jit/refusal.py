@@ -7,6 +7,7 @@ import os
 import sys
 import sysconfig
 import traceback
+from collections.abc import Iterable
 from inspect import CO_VARARGS
 from pathlib import Path
 from types import FrameType
@@ -29,9 +30,8 @@ def refuse(what: str, instead: str) -> NoReturn:
 
     The recording is given up, also if the function catches the error.
     """
-    error = TraceError(
-        for_stream(f"{what} while the function is recorded: {instead} ({_current_line()})")
-    )
+    line = _innermost(traceback.walk_stack(sys._getframe(1)))
+    error = TraceError(for_stream(f"{what} while the function is recorded: {instead} ({line})"))
     hooks: Any = current.get().interpreter.hooks
     if hooks.recording:
         hooks.refusals.append(error)
@@ -58,21 +58,17 @@ def is_interrupt() -> bool:
 
 
 def line_of(error: BaseException) -> str:
-    """The innermost line of the user's code that an error came through: `train.py:12: loss = ...`.
-
-    "unknown line" if there is none.
-    """
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_users(f.filename)]
-    return _shown(frames[-1].filename, frames[-1].lineno or 0) if frames else "unknown line"
+    """The innermost line of the user's code that an error came through."""
+    return _innermost(reversed(list(traceback.walk_tb(error.__traceback__))))
 
 
-def _current_line() -> str:
-    """The innermost line of the user's code that is being executed."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        if _is_users(frame.f_code.co_filename):
-            return _shown(frame.f_code.co_filename, frame.f_lineno)
-        frame = frame.f_back
+def _innermost(calls: Iterable[tuple[FrameType, int]]) -> str:
+    """The first line that is the user's: `train.py:12: loss = ...`; "unknown line" if none is."""
+    for frame, line in calls:
+        file = frame.f_code.co_filename
+        path = os.path.abspath(file)
+        if not is_fixed(path) and not is_installed(path):
+            return f"{os.path.basename(file)}:{line}: {linecache.getline(file, line).strip()}"
     return "unknown line"
 
 
@@ -100,12 +96,3 @@ def is_users_class(kind: type) -> bool:
     """Whether a class is neither this library's, nor Python's own, nor an installed one."""
     is_standard = module_of(kind).partition(".")[0] in sys.stdlib_module_names
     return not is_standard and not is_fixed(file_of(kind)) and not is_installed(file_of(kind))
-
-
-def _is_users(file: str) -> bool:
-    file = os.path.abspath(file)
-    return not is_fixed(file) and not is_installed(file)
-
-
-def _shown(file: str, line: int) -> str:
-    return f"{os.path.basename(file)}:{line}: {linecache.getline(file, line).strip()}"
