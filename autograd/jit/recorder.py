@@ -12,7 +12,7 @@ from autograd.jit.derive import note_backward, note_grad
 from autograd.jit.recorded import plain
 from autograd.jit.tracer import Tracer
 from autograd.primitive import Primitive, operands_of
-from autograd.sums import folded, is_foldable
+from autograd.sums import Terms, folded, is_foldable
 from autograd.sweep import sweep_floats, write_gradients
 from autograd.value import Value, as_constant, as_float
 
@@ -50,7 +50,9 @@ class Recorder(Interpreter):
         outside = self._outside(context)
         fold = folded if self.engine is EAGER else self.engine.weighted_sum
         value: Value = self._by_the_engine(outside, fold, outside, weights, inputs, start)
-        self.tracer.note_value_of_sum(value, node)
+        self.tracer.nodes[value] = node
+        if isinstance(value._right, Terms):
+            self.tracer.sums[value] = value._right
         return value
 
     def assign(self, leaf: Value, number: Any, grad: Any) -> None:

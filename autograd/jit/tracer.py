@@ -59,6 +59,7 @@ class Tracer(Hooks):
             gives the same.
         start: the number of the clock when the recording began.
         contexts: those of the recording, and what the engine has in their place.
+        sums: the terms of weighted sums whose parts nobody has asked for.
         slopes: graphs of the slopes of primitives, for derive.py.
         refusals: the TraceErrors so far: the first ends the recording, also if it was caught.
     """
@@ -78,11 +79,11 @@ class Tracer(Hooks):
         self.start = next(clock.numbers)
         self.slopes: dict[Any, Any] = {}
         self.contexts: dict[Context, Context] = {}
+        self.sums: dict[Value, Terms] = {}
         self._data: dict[Value, int] = {}  # the first nodes of leaves from outside
         self._grad: dict[Value, int] = {}  # and of those of their gradients that are read
         self._settings: dict[Any, Number] = {}  # what `varying` read, by key
         self._fresh: dict[Value, int] = {}  # the node of the number that a Value was made of
-        self._sums: dict[Value, Terms] = {}  # whose parts nobody has asked for
 
     def undo(self) -> None:
         """Give leaves from outside, and the streams of draws, what they had before."""
@@ -136,7 +137,10 @@ class Tracer(Hooks):
         fresh = self._fresh.get(value)
         if fresh is None and value._left is None:
             if value._primitive is not CONSTANT and value._made < self.start:
-                return self._capture(value)
+                node = self.tape.add(Source("data", len(self._data)))
+                self.nodes[value] = self._data[value] = node
+                self.before[value] = value._data, value._grad
+                return node
             fresh = self.tape.constant(value._data)  # the function made it
         elif fresh is None:
             fresh = self._part_of_a_sum(value)
@@ -149,18 +153,11 @@ class Tracer(Hooks):
             self.nodes[value] = fresh
         return fresh
 
-    def _capture(self, leaf: Value) -> int:
-        """The node of a leaf from outside, which is read at each replay."""
-        node = self.tape.add(Source("data", len(self._data)))
-        self.nodes[leaf] = self._data[leaf] = node
-        self.before[leaf] = leaf._data, leaf._grad
-        return node
-
     def _part_of_a_sum(self, value: Value) -> int | None:
         """The node of a product or an addition of a sum."""
-        for total, terms in list(self._sums.items()):
+        for total, terms in list(self.sums.items()):
             if terms.parts is not None:
-                del self._sums[total]
+                del self.sums[total]
                 nodes = self._unfolded(self.nodes[total], terms.start is not None)
                 self.nodes.update(zip(terms.parts, nodes, strict=True))
                 for part in terms.parts if total in self.gradients else ():
@@ -205,12 +202,6 @@ class Tracer(Hooks):
         if start is not None:
             left, right = [self.node_of(start), *left], [ONE, *right]
         return self.tape.sum(left, right)
-
-    def note_value_of_sum(self, value: Value, node: int) -> None:
-        """Note which Value a sum is."""
-        self.nodes[value] = node
-        if isinstance(value._right, Terms):
-            self._sums[value] = value._right
 
     def computed(
         self, primitive: Primitive, operands: Sequence[Any], function: Callable[..., Any]
