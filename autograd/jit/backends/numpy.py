@@ -94,8 +94,7 @@ def run_in_python(group: Group, memory: Floats) -> None:
             raise TypeError
         memory[group.start : end] = numbers
     except Exception:  # whatever it is, the eager call will raise it
-        memory[0] = math.nan
-        memory[group.start : end] = math.nan
+        memory[0] = memory[group.start : end] = math.nan
         return
     if not group.primitive.total and not np.isfinite(memory[group.start : end]).all():
         memory[0] = math.nan
