@@ -13,7 +13,7 @@ from __future__ import annotations
 import ctypes
 from array import array
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from typing import Any, TypeAlias
 
 import llvmlite.binding as llvm
@@ -31,55 +31,48 @@ from autograd.primitive import Primitive
 
 # --- compiled kernels -----------------------------------------------------------------------------
 
-
-class Library:
-    """The kernels compiled so far. A key is a function of kernels.py and its arguments."""
-
-    def __init__(self) -> None:
-        self._addresses: dict[tuple[Any, ...], int] = {}
-        self._engines: list[Any] = []  # they own the machine code
-        llvm.initialize_native_target()
-        llvm.initialize_native_asmprinter()
-
-    def address(self, build: Callable[..., None], *arguments: Any) -> int:
-        """The address of a kernel; 0 if `compile_missing` has yet to compile it."""
-        return self._addresses.setdefault((build, *arguments), 0)
-
-    def compile_missing(self) -> bool:
-        """Compile the kernels whose address is still 0; whether there were any."""
-        keys = [key for key, address in self._addresses.items() if not address]
-        if not keys:
-            return False
-        building = ir.Module("kernels")
-        for number, (build, *arguments) in enumerate(keys):
-            build(building, f"kernel{number}", *arguments)
-        module = llvm.parse_assembly(str(building))
-        module.verify()
-        # An engine owns its target machine: one that a Ctrl-C prevents from being kept ends both.
-        cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
-        target = llvm.Target.from_default_triple()
-        machine = target.create_target_machine(cpu=cpu, features=features, opt=2)
-        # Kernels are loops over vectors already: more passes took long, and made them no faster.
-        builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(1))
-        passes = llvm.create_new_module_pass_manager()
-        if hasattr(passes, "add_sroa_pass"):
-            passes.add_sroa_pass()
-            passes.add_instruction_combine_pass()
-        else:  # llvmlite 0.44
-            passes = builder.getModulePassManager()
-        passes.run(module, builder)
-        engine = llvm.create_mcjit_compiler(module, machine)
-        engine.finalize_object()
-        self._engines.append(engine)
-        for number, key in enumerate(keys):
-            self._addresses[key] = engine.get_function_address(f"kernel{number}")
-        return True
+# The kernels compiled so far. A key is a function of kernels.py and its arguments.
+_addresses: dict[tuple[Any, ...], int] = {}
+_engines: list[Any] = []  # they own the machine code
+_compiling = Lock()  # all threads share them
+llvm.initialize_native_target()
+llvm.initialize_native_asmprinter()
 
 
-@cache
-def library() -> Library:
-    """The kernels of this process."""
-    return Library()
+def _address(build: Callable[..., None], *arguments: Any) -> int:
+    """The address of a kernel; 0 if `_compile_missing` has yet to compile it."""
+    return _addresses.setdefault((build, *arguments), 0)
+
+
+def _compile_missing() -> bool:
+    """Compile the kernels whose address is still 0; whether there were any."""
+    keys = [key for key, address in _addresses.items() if not address]
+    if not keys:
+        return False
+    building = ir.Module("kernels")
+    for number, (build, *arguments) in enumerate(keys):
+        build(building, f"kernel{number}", *arguments)
+    module = llvm.parse_assembly(str(building))
+    module.verify()
+    # An engine owns its target machine: one that a Ctrl-C prevents from being kept ends both.
+    cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+    target = llvm.Target.from_default_triple()
+    machine = target.create_target_machine(cpu=cpu, features=features, opt=2)
+    # Kernels are loops over vectors already: more passes took long, and made them no faster.
+    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(1))
+    passes = llvm.create_new_module_pass_manager()
+    if hasattr(passes, "add_sroa_pass"):
+        passes.add_sroa_pass()
+        passes.add_instruction_combine_pass()
+    else:  # llvmlite 0.44
+        passes = builder.getModulePassManager()
+    passes.run(module, builder)
+    engine = llvm.create_mcjit_compiler(module, machine)
+    engine.finalize_object()
+    _engines.append(engine)
+    for number, key in enumerate(keys):
+        _addresses[key] = engine.get_function_address(f"kernel{number}")
+    return True
 
 
 # --- the list of a plan ---------------------------------------------------------------------------
@@ -102,10 +95,10 @@ def _parts(plan: Plan) -> tuple[list[Words | Group], int]:
         elif group.primitive in EMIT:
             _add_primitive(words, group, group.primitive)
         else:
-            words.append(library().address(kernels.stop))
+            words.append(_address(kernels.stop))
             words = array("q")
             parts += [group, words]
-    words.append(library().address(kernels.stop))
+    words.append(_address(kernels.stop))
     return parts, free + VECTOR
 
 
@@ -126,14 +119,14 @@ def _gather(words: Words, kernel: int, group: Group, begin: int, end: int) -> No
 
 def _add_primitive(words: Words, group: Group, primitive: Primitive) -> None:
     """Add the entries of a group of one primitive: of vectors where possible, else one by one."""
-    gathered = library().address(kernels.gathered, primitive)
+    gathered = _address(kernels.gathered, primitive)
     done = 0
     for start, length in _long_runs(group) if primitive in VECTORISED else ():
         first, second = group.operands[start : start + 2]
         strides = tuple((second - first).tolist())
         if {1} <= set(strides) <= {0, 1}:
             _gather(words, gathered, group, done, start)
-            kernel = library().address(kernels.vectorized, primitive, strides)
+            kernel = _address(kernels.vectorized, primitive, strides)
             words.extend((kernel, length // VECTOR, group.start + start, *first.tolist()))
             done = start + length // VECTOR * VECTOR
     _gather(words, gathered, group, done, len(group.nodes))
@@ -141,8 +134,7 @@ def _add_primitive(words: Words, group: Group, primitive: Primitive) -> None:
 
 def _add_sums(words: Words, group: Group, free: int) -> int:
     """Add the entries of a group of sums; the end of the memory that copies take from `free` on."""
-    address = library().address
-    gathered = address(kernels.sums_gathered)
+    gathered = _address(kernels.sums_gathered)
     copies: dict[tuple[int, ...], int] = {}  # where copies are that were made
     done = 0
     for start, length in _long_runs(group):
@@ -165,7 +157,7 @@ def _add_sums(words: Words, group: Group, free: int) -> int:
                     copy = (count, length, place, step, stride)
                     if copy not in copies:
                         copies[copy] = free
-                        words.extend((address(kernels.copies), free, *copy))
+                        words.extend((_address(kernels.copies), free, *copy))
                         free += count * length
                     place, step = copies[copy], length
                 row += [place, step]
@@ -174,7 +166,7 @@ def _add_sums(words: Words, group: Group, free: int) -> int:
         for block in range(0, length, BLOCK):
             vectors = -(-min(BLOCK, length - block) // VECTOR)
             out = group.start + start + block
-            words.extend((address(kernels.sums, vectors, moves), out, len(rows)))
+            words.extend((_address(kernels.sums, vectors, moves), out, len(rows)))
             words.frombytes((table + block * shift).tobytes())
     _gather(words, gathered, group, done, len(group.nodes))
     return free
@@ -183,7 +175,6 @@ def _add_sums(words: Words, group: Group, free: int) -> int:
 # --- running it -----------------------------------------------------------------------------------
 
 _ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)  # a list, and the memory
-_compiling = Lock()  # the library is shared by all threads
 
 
 class NativeCode:
@@ -192,7 +183,7 @@ class NativeCode:
     def __init__(self, plan: Plan) -> None:
         with _compiling.lock:
             parts, size = _parts(plan)
-            if library().compile_missing():
+            if _compile_missing():
                 parts, size = _parts(plan)
         room = np.zeros(size + VECTOR)
         shift = -(room.ctypes.data // 8) % VECTOR  # begin where a cache line begins
