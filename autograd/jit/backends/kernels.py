@@ -15,6 +15,7 @@ from typing import Any
 from llvmlite import ir
 
 from autograd.jit.backends.emit import EMIT, FLOAT, constant
+from autograd.jit.graph import SUM
 from autograd.primitive import Primitive
 
 WORD = ir.IntType(64)
@@ -94,28 +95,36 @@ def _vector_at(b: ir.IRBuilder, start: Any, offset: Any) -> Any:
     return b.bitcast(b.gep(start, [offset]), FLOAT_VECTOR.as_pointer())
 
 
-# --- one primitive --------------------------------------------------------------------------------
+# --- one by one, and in vectors -------------------------------------------------------------------
 
 
 def gathered(module: ir.Module, name: str, primitive: Primitive) -> None:
     """Members one by one, wherever their operands are.
 
-    Entry: kernel, count, out, then for each member the address of each operand.
+    Entry: kernel, count, out, operands, then for each member the address of each operand.
     """
-    kernel, arity = Kernel(module, name), len(primitive.backward)
+    kernel = Kernel(module, name)
     b = kernel.b
-    count, out = kernel.word(WORD(1)), kernel.place(kernel.word(WORD(2)))
+    count, out, operands = [kernel.word(WORD(k)) for k in (1, 2, 3)]
+    total = b.alloca(FLOAT)
     trouble = b.alloca(FLOAT)  # nan if a number is not finite
     b.store(constant(FLOAT, 0.0), trouble)
     with _loop(b, count) as i:
-        operands = kernel.numbers_at(b.add(WORD(3), b.mul(i, WORD(arity))), arity)
-        number = EMIT[primitive](b, *operands)
-        b.store(number, b.gep(out, [i]))
+        first = b.add(WORD(4), b.mul(i, operands))
+        if primitive is SUM:
+            b.store(constant(FLOAT, -0.0), total)
+            with _loop(b, b.udiv(operands, WORD(2))) as term:
+                x, y = kernel.numbers_at(b.add(first, b.mul(term, WORD(2))), 2)
+                b.store(b.fadd(b.load(total), b.fmul(x, y)), total)
+            number = b.load(total)
+        else:
+            number = EMIT[primitive](b, *kernel.numbers_at(first, len(primitive.backward)))
+        b.store(number, kernel.place(b.add(out, i)))
         if not primitive.total:
             _add_zero_times(b, number, trouble)
     if not primitive.total:
         _add_zero_times(b, b.load(trouble), kernel.memory)
-    kernel.end(b.add(WORD(3), b.mul(count, WORD(arity))))
+    kernel.end(b.add(WORD(4), b.mul(count, operands)))
 
 
 def vectorized(
@@ -203,26 +212,6 @@ def copies(module: ir.Module, name: str) -> None:
         number = b.load(kernel.place(b.add(start, offset)))
         b.store(number, kernel.place(b.add(out, b.add(b.mul(row, length), i))))
     kernel.end(WORD(7))
-
-
-def sums_gathered(module: ir.Module, name: str) -> None:
-    """Sums one by one, wherever their factors are.
-
-    Entry: kernel, members, out, terms, then for each member and term two addresses.
-    """
-    kernel = Kernel(module, name)
-    b = kernel.b
-    members, terms = kernel.word(WORD(1)), kernel.word(WORD(3))
-    out = kernel.place(kernel.word(WORD(2)))
-    total = b.alloca(FLOAT)
-    with _loop(b, members) as i:
-        b.store(constant(FLOAT, -0.0), total)
-        with _loop(b, terms) as t:
-            term = b.add(b.mul(i, terms), t)
-            x, y = kernel.numbers_at(b.add(WORD(4), b.mul(term, WORD(2))), 2)
-            b.store(b.fadd(b.load(total), b.fmul(x, y)), total)
-        b.store(b.load(total), b.gep(out, [i]))
-    kernel.end(b.add(WORD(4), b.mul(b.mul(members, terms), WORD(2))))
 
 
 def stop(module: ir.Module, name: str) -> None:

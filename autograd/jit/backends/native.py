@@ -111,9 +111,9 @@ def _long_runs(group: Group) -> list[tuple[int, int]]:
 
 
 def _gather(words: Words, kernel: int, group: Group, begin: int, end: int) -> None:
-    """Add an entry for some members, with the address of each operand; of sums also the length."""
+    """Add an entry for some members, with the address of each operand."""
     if begin < end:
-        words.extend((kernel, end - begin, group.start + begin, *group.operands.shape[1:-1]))
+        words.extend((kernel, end - begin, group.start + begin, group.operands[0].size))
         words.frombytes(group.operands[begin:end].tobytes())
 
 
@@ -134,7 +134,7 @@ def _add_primitive(words: Words, group: Group, primitive: Primitive) -> None:
 
 def _add_sums(words: Words, group: Group, free: int) -> int:
     """Add the entries of a group of sums; the end of the memory that copies take from `free` on."""
-    gathered = _address(kernels.sums_gathered)
+    gathered = _address(kernels.gathered, SUM)
     copies: dict[tuple[int, ...], int] = {}  # where copies are that were made
     done = 0
     for start, length in _long_runs(group):
