@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from array import array
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -20,11 +21,10 @@ from autograd.jit.capture import writer
 from autograd.jit.leaves import Floats, Linked, link
 from autograd.jit.record import Recording
 from autograd.jit.schedule import Plan, selector
-from autograd.jit.tracer import Leaf
+from autograd.jit.tracer import Port
 from autograd.messages import no_gradient
 from autograd.value import Value
 
-_End = tuple[Leaf, str, int]  # a leaf, "data" or "grad", and where that comes from or goes to
 _Moves = tuple[list[tuple[int, str, int]], list[tuple[Any, Floats, Any]]]
 
 
@@ -42,20 +42,13 @@ class Ports:
     """
 
     def __init__(self, recording: Recording) -> None:
-        self._ends: list[_End] = []
-        nodes: list[tuple[int, str]] = []
-        for kind in ("data", "grad"):
-            for leaf in recording.leaves:
-                end = getattr(leaf, f"{kind}_end")
-                if end != getattr(leaf, kind):
-                    self._ends.append((leaf, kind, len(nodes)))
-                    nodes.append((end, kind))
+        nodes = [(port.node, port.kind) for port in recording.writes]
         self.first_result = len(nodes)
         nodes += recording.returned.nodes()
         self.outputs = [node for node, _ in nodes]
         self.is_gradient = np.array([kind == "grad" for _, kind in nodes], dtype=bool)
 
-    def connect(self, leaves: Sequence[Leaf], plan: Plan) -> None:
+    def connect(self, recording: Recording, plan: Plan) -> None:
         """Link the leaves, and note what moves between them and the memory.
 
         Raises TypeError if the gradient of a leaf that is read is None.
@@ -64,28 +57,24 @@ class Ports:
             slice(start, start + length)
             for start, length in (plan.spans["argument"], plan.spans["varying"])
         ]
-        starts = [
-            (leaf, kind, int(plan.address[getattr(leaf, kind)]))
-            for kind in ("data", "grad")
-            for leaf in leaves
-            if getattr(leaf, kind) >= 0 and plan.address[getattr(leaf, kind)] >= 0
+        reads = [port for port in recording.reads if plan.address[port.node] >= 0]
+        writes = recording.writes
+        for port in reads:
+            if port.kind == "grad" and port.leaf.grad is None:  # the eager call raises too
+                raise no_gradient(port.leaf.label)
+        captured = dict.fromkeys([port.leaf for port in reads + writes if port.passed is None])
+        link(list(captured))
+        addresses = [int(plan.address[port.node]) for port in reads]
+        self._passed_reads, self._reads = _moves(reads, addresses)
+        self._passed_writes, self._writes = _moves(writes, range(len(writes)))
+        self.targets = [
+            (port.leaf._right if port.passed is None else port.passed, port.kind) for port in writes
         ]
-        for leaf, kind, _ in starts:
-            if kind == "grad" and leaf.value.grad is None:  # the eager call raises too
-                raise no_gradient(leaf.value.label)
-        used = {leaf for leaf, _, _ in starts + self._ends}
-        link([leaf.value for leaf in leaves if leaf in used and leaf.passed is None])
-        self._passed_reads, self._reads = _moves(starts)
-        self._passed_writes, self._writes = _moves(self._ends)
-        links = {leaf: leaf.value._right for leaf in used if leaf.passed is None}
-        self.targets: list[tuple[Any, str]] = [
-            (links.get(leaf, leaf.passed), kind) for leaf, kind, _ in self._ends
-        ]
-        self.stores = {place.store for place in links.values()}
         # The program does not keep leaves alive: without one of them it is of no use.
-        del self._ends
+        links: list[Any] = [leaf._right for leaf in captured]
+        self.stores = {place.store for place in links}
         self.gone: list[Any] = []
-        self._links = [ref(place, self.gone.append) for place in links.values()]
+        self._links = [ref(place, self.gone.append) for place in links]
 
     def uses(self, value: Value) -> bool:
         """Whether a leaf is one of those that were captured."""
@@ -111,18 +100,21 @@ class Ports:
         return writes
 
 
-def _moves(ends: Sequence[_End]) -> _Moves:
+def _moves(ports: Sequence[Port], ends: Sequence[int]) -> _Moves:
     """How the numbers of leaves move: of passed ones one by one, of others store by store.
 
     Of passed ones: the position among these, "data" or "grad", and where in the other array. Of
     others: where in the other array, the array of the store, and where in this.
+
+    ends: where in the other array each number comes from or goes to.
     """
-    passed = [(leaf.passed, kind, end) for leaf, kind, end in ends if leaf.passed is not None]
-    pairs: dict[tuple[Any, str], list[tuple[int, int]]] = {}
-    for leaf, kind, end in ends:
-        if leaf.passed is None:
-            place = leaf.value._right
-            pairs.setdefault((place.store, kind), []).append((end, place.index))
+    passed, pairs = [], defaultdict[tuple[Any, str], list[tuple[int, int]]](list)
+    for (leaf, position, kind, _), end in zip(ports, ends, strict=True):
+        if position is not None:
+            passed.append((position, kind, end))
+        else:
+            place: Any = leaf._right
+            pairs[place.store, kind].append((end, place.index))
     moves = []
     for (store, kind), found in pairs.items():
         places, indices = map(selector, np.array(found).T)

@@ -80,7 +80,7 @@ class Program:
         now = simplify(graph, self.ports.outputs)
         self.simplified = len(graph) - graph.operations.count(None)
         self._lap("simplify")
-        leaves = len(recording.leaves)
+        leaves = len({port.leaf for port in recording.reads})
         counts = {
             "argument": recording.arguments,
             "varying": len(recording.draws),
@@ -103,7 +103,7 @@ class Program:
             for g in plan.groups
             if not (g.primitive is SUM or (g.primitive.total and ops.is_row(g.primitive)))
         ]
-        self.ports.connect(recording.leaves, plan)
+        self.ports.connect(recording, plan)
 
     def _lap(self, stage: str) -> None:
         now = time.perf_counter()

@@ -17,7 +17,7 @@ from autograd.jit.recorder import Recorder
 from autograd.jit.refusal import TraceError
 from autograd.jit.results import Output, Returned, laid_out
 from autograd.jit.structure import build, objects_in
-from autograd.jit.tracer import Guard, Leaf, Tracer
+from autograd.jit.tracer import Guard, Port, Tracer
 from autograd.value import Value
 
 
@@ -26,7 +26,7 @@ class Recording(NamedTuple):
 
     Attributes:
         graph: every operation, in the order it was done. arguments: how many plain numbers it took.
-        leaves: the leaves from outside that it read or assigned to.
+        reads, writes: of leaves from outside, at the beginning and at the end.
         returned: what it returned.
         draws: what is read again at each replay. streams: what gives the random.Random of draws.
         guards: see Tracer.
@@ -34,7 +34,8 @@ class Recording(NamedTuple):
 
     graph: Graph
     arguments: int
-    leaves: list[Leaf]
+    reads: list[Port]
+    writes: list[Port]
     returned: Returned
     draws: list[Callable[[], float]]
     streams: list[Callable[[], random.Random]]
@@ -78,7 +79,7 @@ def record(
     recording = Recording(
         tape,
         len(numbers),
-        tracer.leaves(passed),
+        *tracer.ports(passed),
         kept,
         tracer.draws,
         list(tracer.streams),

@@ -27,21 +27,18 @@ from autograd.sums import Terms
 from autograd.value import Value, as_float, as_operand
 
 
-class Leaf(NamedTuple):
-    """A leaf from outside: the nodes of its number and gradient at the beginning, and at the end.
-
-    The gradient's are -1 if it is not read at the beginning, and not written.
+class Port(NamedTuple):
+    """A number of a leaf from outside that is read at the beginning, or written at the end.
 
     passed: its position among the Values that were passed as arguments; None if it was not passed
         but captured by the function.
+    kind: "data" or "grad". node: which it is.
     """
 
-    value: Value
+    leaf: Value
     passed: int | None
-    data: int
-    data_end: int
-    grad: int
-    grad_end: int
+    kind: str
+    node: int
 
 
 Guard = tuple[Callable[[], Any], Any, object]
@@ -95,20 +92,21 @@ class Tracer(Hooks):
         """Inside, nothing is recorded."""
         return entered(current, OUTSIDE)
 
-    def leaves(self, passed: Sequence[Value]) -> list[Leaf]:
-        """The leaves from outside that were used, in the order in which they were met."""
+    def ports(self, passed: Sequence[Value]) -> tuple[list[Port], list[Port]]:
+        """What is read of leaves from outside at the beginning, and what is written at the end."""
         places = {value: k for k, value in enumerate(passed)}
-        return [
-            Leaf(
-                leaf,
-                places.get(leaf),
-                node,
-                self.nodes[leaf],
-                self._grad.get(leaf, -1),
-                self.gradients.get(leaf, -1),
-            )
-            for leaf, node in self._data.items()
-        ]
+        reads, writes = list[Port](), list[Port]()
+        for kind, first, now in (
+            ("data", self._data, self.nodes),
+            ("grad", self._grad, self.gradients),
+        ):
+            reads += [Port(leaf, places.get(leaf), kind, node) for leaf, node in first.items()]
+            writes += [
+                Port(leaf, places.get(leaf), kind, now[leaf])
+                for leaf in self._data
+                if leaf in now and now[leaf] != first.get(leaf)
+            ]
+        return reads, writes
 
     # --- nodes of Values and numbers ---
 
