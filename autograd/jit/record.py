@@ -129,9 +129,8 @@ def _returned(tracer: Tracer, returned: Any, passed: Sequence[Value]) -> Returne
 
 def _output(tracer: Tracer, value: Value, passed: Sequence[Value]) -> Output | Value | int:
     """How a replay will make a returned Value; see Returned."""
-    for k, given in enumerate(passed):
-        if value is given:
-            return k
+    if value in passed:
+        return passed.index(value)
     node = tracer.node_of(value)
     if value in tracer.before:
         return value
