@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import Protocol
 
 from autograd.extras import to_install
-from autograd.jit.backends.numpy import NumpyCode, in_arrays
+from autograd.jit.backends.numpy import VECTORISED, NumpyCode
 from autograd.jit.leaves import Floats
 from autograd.jit.schedule import Plan
 
@@ -57,7 +57,7 @@ def replays_until_compiled(plan: Plan) -> int:
     the benchmarks, 160 of the digits step, 120 of a step of the small GPT, 1,600 of four examples
     through a 2-8-1 network.
     """
-    operands = sum(g.operands.size * (1 if in_arrays(g) else 25) for g in plan.groups)
+    operands = sum(g.operands.size * (1 if g.primitive in VECTORISED else 25) for g in plan.groups)
     return 10 + round(0.35 / (6e-6 * (1 + len(plan.groups)) + 4e-9 * operands))
 
 

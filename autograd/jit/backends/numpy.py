@@ -25,8 +25,18 @@ from autograd.primitive import Primitive
 # in another order, so these take np.cumsum.
 _ROW_BY_ROW = 8
 
+
+def _sums(left: Floats, right: Floats) -> Any:
+    """The sums of the products in each column, from the top."""
+    products = left * right
+    if products.shape[1] >= _ROW_BY_ROW:
+        return np.add.reduce(products, axis=0, initial=-0.0)
+    return np.cumsum(products, axis=0)[-1]
+
+
 # Primitives for which NumPy gives the same bits as `forward`.
 VECTORISED: dict[Primitive, Callable[..., Any]] = {
+    SUM: _sums,
     ops.add: np.add,
     ops.sub: np.subtract,
     ops.mul: np.multiply,
@@ -44,18 +54,16 @@ VECTORISED: dict[Primitive, Callable[..., Any]] = {
 }
 
 
-def in_arrays(group: Group) -> bool:
-    """Whether a group takes array operations, not one call of Python for each number."""
-    return group.primitive is SUM or group.primitive in VECTORISED
-
-
 class NumpyCode:
     """A plan, the memory for its numbers, and `run`. See `backends.Code`."""
 
     def __init__(self, plan: Plan) -> None:
         self.memory: Floats = np.zeros(plan.size)
         self.memory[: len(plan.constants)] = plan.constants
-        self._steps = [(group, *_places(group)) for group in (*plan.groups, plan.outputs)]
+        groups = (*plan.groups, plan.outputs)
+        self._steps = [
+            (group, VECTORISED.get(group.primitive), *_places(group)) for group in groups
+        ]
         self.nbytes = sum(group.operands.nbytes for group in plan.groups)
 
     def run(self) -> None:
@@ -67,21 +75,13 @@ class NumpyCode:
     def _run(self) -> None:
         memory = self.memory
         np.seterr(all="ignore")
-        for group, out, operands in self._steps:
-            primitive = group.primitive
-            if primitive is SUM:
-                products = memory[operands[0]] * memory[operands[1]]
-                memory[out] = (
-                    np.add.reduce(products, axis=0, initial=-0.0)
-                    if products.shape[1] >= _ROW_BY_ROW
-                    else np.cumsum(products, axis=0)[-1]
-                )
-            elif primitive in VECTORISED:
-                memory[out] = VECTORISED[primitive](*[memory[place] for place in operands])
-                if not primitive.total and not np.isfinite(memory[out]).all():
-                    memory[0] = math.nan
-            else:
+        for group, function, out, operands in self._steps:
+            if function is None:
                 run_in_python(group, memory)
+                continue
+            memory[out] = function(*[memory[place] for place in operands])
+            if not group.primitive.total and not np.isfinite(memory[out]).all():
+                memory[0] = math.nan
 
 
 def run_in_python(group: Group, memory: Floats) -> None:
