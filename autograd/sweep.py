@@ -142,7 +142,7 @@ def sweep(
                     if not is_number and not isinstance(local, Real):
                         raise no_slope(primitive, local)
                 if is_fixed_at_0 and not math.isfinite(data_of(local)):
-                    current.get().interpreter.hooks.has_failed = True  # elsewhere it may count
+                    current.get().interpreter.hooks.give_up()  # at another point it may count
                     continue
                 contribution = _product(upstream, local)
             except TakenAsFloat:

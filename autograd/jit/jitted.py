@@ -270,7 +270,7 @@ class Jitted(Generic[P, R]):
                     f"{self.__name__} changes {changed}, which a replay would not: return it, keep"
                     " it in a Value and assign() that, or draw by nn.gauss() or nn.uniform()"
                 )
-            if not self._is_disturbed and not tracer.has_failed:
+            if not self._is_disturbed and not tracer.given_up:
                 seconds = time.perf_counter() - start
                 program = Program(self.__name__, recording, watch, self.backend, seconds)
                 program.number = self._calls

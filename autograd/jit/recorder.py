@@ -108,7 +108,7 @@ class Recorder(Interpreter):
         try:
             return function(*args)
         except Exception:
-            self.tracer.has_failed = True
+            self.tracer.give_up()
             raise
         finally:
             current.reset(token)

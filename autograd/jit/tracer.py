@@ -58,6 +58,7 @@ class Tracer(Hooks):
         contexts: those of the recording, and what the engine has in their place.
         sums: the terms of weighted sums whose parts nobody has asked for.
         slopes: graphs of the slopes of primitives, for derive.py.
+        given_up: whether no program is to be kept: an operation has failed, for instance.
         refusals: the TraceErrors so far: the first ends the recording, also if it was caught.
     """
 
@@ -72,6 +73,7 @@ class Tracer(Hooks):
         self.draws: list[Callable[[], float]] = []
         self.streams: dict[Callable[[], random.Random], Any] = {}
         self.guards: list[Guard] = []
+        self.given_up = False
         self.refusals: list[TraceError] = []
         self.start = next(clock.numbers)
         self.slopes: dict[Any, Any] = {}
@@ -81,6 +83,10 @@ class Tracer(Hooks):
         self._grad: dict[Value, int] = {}  # and of those of their gradients that are read
         self._settings: dict[Any, Number] = {}  # what `varying` read, by key
         self._fresh: dict[Value, int] = {}  # the node of the number that a Value was made of
+
+    def give_up(self) -> None:
+        """See `Hooks`."""
+        self.given_up = True
 
     def undo(self) -> None:
         """Give leaves from outside, and the streams of draws, what they had before."""
@@ -244,7 +250,7 @@ class Tracer(Hooks):
         try:
             return function(*map(plain, operands))
         except Exception:
-            self.has_failed = True
+            self.give_up()
             raise
 
     # --- reading and writing `.data` and `.grad` ---
