@@ -32,6 +32,8 @@ def grad(
         create_graph: make the gradients graphs of their own, to be differentiated again. One may
             be a node that exists already: the gradient of x * y by x is y.
 
+    Raises what a derivative raises where it does not exist, as `Value.backward` does.
+
     >>> x = Value(2.0)
     >>> (slope,) = grad(x ** 3, [x], create_graph=True)
     >>> (curvature,) = grad(slope, [x])

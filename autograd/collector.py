@@ -1,4 +1,4 @@
-"""Where many objects are made and no cycles: no garbage collection while it lasts."""
+"""When is the garbage collector paused? While many objects are made, and no cycles."""
 
 from __future__ import annotations
 

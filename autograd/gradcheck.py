@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Concatenate, NamedTuple
 
 from autograd.backward import grad
@@ -78,7 +78,7 @@ _Function = (
 
 def gradcheck(
     f: _Function,
-    inputs: Sequence[Value | float],
+    inputs: Iterable[Value | float],
     order: int = 1,
     step: float | None = None,
     *,
@@ -103,7 +103,7 @@ def gradcheck(
 
     Raises:
         AssertionError: naming the input, both numbers and the gap.
-        TypeError: `f` does not return a Value, `inputs` is not a sequence, or `order` is not whole.
+        TypeError: `f` does not return a Value, `inputs` is a single one, or `order` is not an int.
         ValueError: finite differences cannot tell, because their estimated error is larger than
             `atol` and than 10 * `rtol` * |finite difference|, or because `f` has a kink at the
             point, and a gradient that is not the mean of both sides; `order` is below 1, `step` is
@@ -125,6 +125,7 @@ def gradcheck(
         raise TypeError(
             f"gradcheck: inputs must be a sequence of Values or numbers, such as [{inputs!r}]"
         )
+    inputs = list(inputs)
     labels = [named(x.label) if isinstance(x, Value) else "" for x in inputs]
     point = [x.data if isinstance(x, Value) else Value(x).data for x in inputs]
     for i, x in enumerate(point):

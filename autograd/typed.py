@@ -285,8 +285,8 @@ def number_named(argument: str) -> tuple[str, float]:
 def computed(formula: str, numbers: Mapping[str, float]) -> Value:
     """The Value of a formula, on leaves with these names and numbers.
 
-    Raises FormulaError for what is no formula, a name without a number, a number or a statement
-    that is not used, and an operation that these numbers are outside the domain of.
+    Raises FormulaError for a text that is not a formula, a name without a number, a number or a
+    statement that is not used, and an operation whose domain does not include these numbers.
     """
     statements = read(formula)
     _check_names(formula, statements, numbers)

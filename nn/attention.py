@@ -287,7 +287,7 @@ class TransformerBlock(Module):
 
     Args:
         embedding, heads, std, generator, multiplier: as for MultiHeadAttention.
-        norm: "rms", RMSNorm without a gain, or "layer", LayerNorm.
+        norm: "rms", RMSNorm without a gain, or "layer", LayerNorm; ValueError for another name.
         activation: of FeedForward.
 
     Call: as MultiHeadAttention, without the weights.

@@ -1,4 +1,7 @@
-"""Which data sets are there? Small ones, as lists of inputs and of targets."""
+"""Which data sets are there? Small ones, as lists of inputs and of targets.
+
+A size or a noise out of range raises ValueError, one of a wrong type TypeError.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,8 @@ from nn.matrix import Array
 class Dataset(NamedTuple):
     """Examples: `inputs`, one list of floats for each, and `targets`, one class for each.
 
-    Two classes are -1 and +1, three or more are 0, 1, 2, ...
+    Classes are -1 and +1 (moons, circles, xor), or 0, 1, 2, ... (spiral, iris, digits). `split` and
+    `standardized` keep the targets that they are given.
     """
 
     inputs: list[list[float]]

@@ -49,7 +49,7 @@ class GPT(Module):
     Call: 1 to block_size tokens, integers or Values -> the logits of the token that follows each, a
     Matrix (n x vocabulary). With a `cache`, made by `empty_cache()`, pass the new tokens only: it
     keeps the keys and values of those before. Raises ValueError for no tokens or too many,
-    IndexError for one that is not in the vocabulary.
+    IndexError for one that is not in the vocabulary, TypeError for a text or another kind of token.
 
     >>> model = GPT(vocabulary=27, block_size=16, embedding=16, heads=4, layers=1)
     >>> len(model.parameters())
@@ -124,7 +124,8 @@ class GPT(Module):
 
         That is the sum of -log p of each token after the first, given those before it. Tokens
         beyond the block and PADDING at the end are ignored, so one program of autograd.jit can
-        serve documents of all lengths, padded to the same.
+        serve documents of all lengths, padded to the same. Raises ValueError for fewer than 2
+        tokens, and otherwise as the call.
         """
         _require_tokens(document)
         tokens = document[: self.block_size + 1]
@@ -166,8 +167,8 @@ class GPT(Module):
         and values makes each token one call of the model. Raises ValueError for a negative
         temperature, a top_k that is not an integer of 1 or more, a top_p outside 0 < top_p <= 1,
         or a prompt that the model cannot take; TypeError for a temperature that is not a number,
-        an end that is no token or a generator that is no random.Random; FloatingPointError for
-        logits of nan.
+        an end that is not an integer or a generator that is not a random.Random;
+        FloatingPointError for logits that are nan or +inf, or all -inf.
         """
         if isinstance(temperature, bool) or not isinstance(temperature, Real):
             raise TypeError(f"generate: the temperature must be a number, not {temperature!r}")
@@ -312,7 +313,10 @@ class Tokenizer:
         return [self.bos, *(self._tokens[c] for c in text), self.bos]
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """The text of tokens, without bos. Raises ValueError for a number that is no token."""
+        """The text of tokens, without bos.
+
+        Raises ValueError for a number that is not a token, TypeError for a non-integer.
+        """
         text: list[str] = []
         for token in tokens:
             if not isinstance(token, Integral):

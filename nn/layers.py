@@ -48,7 +48,7 @@ class Neuron(Module):
         bias: whether there is a b.
 
     Call: a sequence of nin Values or numbers -> a Value. Raises ValueError for another length, and
-    TypeError if x is no vector or the activation returns a number. For a batch use a Layer.
+    TypeError if x is not a vector or the activation returns a number. For a batch use a Layer.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class Linear(Module):
             as far.
 
     `weights` has nout rows of nin Values; `bias` is a list of nout Values, empty without a bias.
-    Call: as for a Layer.
+    Call: as for a Layer. Raises ValueError for a std below 0, or a multiplier that is not above 0.
     """
 
     def __init__(
@@ -291,7 +291,7 @@ class Dropout(Module):
 
     In evaluation it is the identity, because of the division (Srivastava et al. 2014). The random
     numbers come from nn's own stream unless a generator is given. Raises ValueError unless
-    0 <= p < 1.
+    0 <= p < 1, TypeError if p is not a number.
     """
 
     def __init__(self, p: float = 0.5, generator: random.Random | None = None) -> None:

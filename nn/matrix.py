@@ -64,7 +64,7 @@ def is_plain(number: object) -> bool:
 
 
 def mean(values: Iterable[Value] | Matrix) -> Value:
-    """The arithmetic mean of one or more Values, or of all entries of a Matrix.
+    """The arithmetic mean of Values, or of all entries of a Matrix. Raises ValueError for none.
 
     >>> mean([Value(1.0), Value(2.0)]).data
     1.5

@@ -33,7 +33,7 @@ class Module(hooks.Watched):
     instances, SimpleNamespaces, and Modules. Attributes whose names begin with an underscore are
     skipped. Attributes named in `buffers` are saved, but not trained.
 
-    Values that a call computes and keeps (`self.last = y`, `self.average = y.detach()`) are no
+    Values that a call computes and keeps (`self.last = y`, `self.average = y.detach()`) are not
     parameters. Finding the parameters raises ValueError for an attribute such as
     `Value(3.0) * 0.1`, the result of an operation outside any call, and for two Values of the same
     name (keys 1 and "1" of a dict). It raises TypeError for Values in a set, which has no order,
@@ -127,7 +127,7 @@ class Module(hooks.Watched):
     def load_state_dict(self, state: dict[str, float]) -> None:
         """Restore the numbers that `state_dict` returned.
 
-        Raises ValueError for missing or unknown names and for entries that are no numbers; nothing
+        Raises ValueError for missing or unknown names and for entries that are not numbers; nothing
         has changed then.
         """
         if not isinstance(state, dict):

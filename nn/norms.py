@@ -27,7 +27,7 @@ class BatchNorm(Module):
         momentum: the weight of the newest batch in the running averages.
         eps: added to the variance under the root.
 
-    Call: a batch (n x size) -> Matrix of that shape; in evaluation also a vector of size entries.
+    Call: a batch (n x size) -> Matrix of that shape; in evaluation also a vector of `size` entries.
     Raises ValueError for another size, and in training for a batch of fewer than 2 rows.
     """
 

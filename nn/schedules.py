@@ -1,5 +1,7 @@
 """How does the learning rate change during training? Schedules: functions of the steps taken.
 
+Each raises TypeError for an argument of a wrong type, ValueError for less than 1 step.
+
 >>> schedule = linear_decay(0.1, 100)
 >>> schedule(50)  # optimizer.lr = schedule(step) before each step
 0.05

@@ -102,9 +102,10 @@ def fit(
         settings: stored in the checkpoint and compared on resume.
         progress: whether to show a progress bar with loss and metric.
         jit: whether to record a step of each batch size once and replay it (autograd.jit): the same
-            numbers, hundreds of times faster. Steps of which there are too few to gain are not
-            recorded. Targets must be numbers or vectors. The last step,
-            and each step after which the checkpoint is written, is checked beside an eager call.
+            numbers, and a replay is hundreds of times faster than an eager step. Steps of which
+            there are too few to gain are not recorded. Targets must be numbers or vectors. The last
+            step, and each step after which the checkpoint is written, is checked beside an eager
+            call.
 
     Returns the history, including that before a resume.
 

@@ -68,8 +68,9 @@ def draw(
             `steps` have for them, such as v1. None: the inner nodes of an unfolded graph of at most
             60 nodes do.
 
-    Raises ValueError for a graph that does not fit into `max_nodes` boxes; the message says which
-    arguments help.
+    Raises ValueError for a graph that does not fit into `max_nodes` boxes (the message says which
+    arguments help), for no outputs and for an argument out of range; TypeError for one of a wrong
+    type.
 
     >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
     >>> draw(a * b + 10)

@@ -443,7 +443,8 @@ def jit(
     A call raises TraceError where code branches on a number of the call, shows or converts it
     (`float(v)`, `if v > 0`), changes anything but Values that is guarded (a counter, a list, the
     state of `random`), and where a check finds a difference: then the results of the eager call
-    stand.
+    stand. Also for an argument of another kind (a set, an object, NumPy's ints), a Value that was
+    computed outside, and one Value passed twice.
 
     Raises TypeError for what is not a plain function, ValueError for an unknown backend, check or
     argument, ImportError for a backend that is not installed.

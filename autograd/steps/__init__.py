@@ -211,6 +211,8 @@ def steps(output: Value, model: Any = None) -> Steps:
 def explain(output: Value, node: Value | str, model: Any = None) -> Explanation:
     """`steps(output, model).explain(node)`: why a node has its gradient, as a sum over its uses.
 
+    Raises as `steps` and `Steps.explain`.
+
     >>> a, b = Value(3.0, label="a"), Value(-2.0, label="b")
     >>> e = a * b
     >>> e.label = "e"

@@ -149,6 +149,10 @@ def test_a_single_input_is_refused(x: Any) -> None:
         gradcheck(lambda x: x * x, x)
 
 
+def test_inputs_may_come_from_an_iterator() -> None:
+    assert gradcheck(lambda x, y: x * y, iter([2.0, 3.0]))
+
+
 @pytest.mark.parametrize("x", [0.5, 1.0, 3.0])
 @pytest.mark.parametrize(
     "f", [lambda x: 1e10 + x * x, lambda x: (1e10 + x * x) - 1e10], ids=["large", "cancelled"]
