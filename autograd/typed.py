@@ -107,7 +107,7 @@ class Statement(NamedTuple):
 
 
 def read(formula: str) -> list[Statement]:
-    """The statements of a formula. Raises FormulaError where it is none."""
+    """The statements of a formula. Raises FormulaError for a text that is not one."""
     return _Reader(formula).statements()
 
 

@@ -57,7 +57,7 @@ def source(given: random.Random | None) -> random.Random:
 def gauss(mean: Number = 0.0, std: Number = 1.0, generator: random.Random | None = None) -> Any:
     """A random number from the normal distribution, mean + std z with a standard normal z.
 
-    In a jitted function, each replay draws anew, the same numbers as an eager call: for noise in a
+    In a jitted function each replay draws new numbers, those of an eager call: for noise in a
     training step, in a module of your own, or in the reparameterization of a variational
     autoencoder, `nn.gauss(mu, sigma)`. Other random numbers, such as `random.random()`, would be
     constants of the recording: jit raises TraceError for them, at the latest when it checks a
@@ -90,7 +90,7 @@ def gauss(mean: Number = 0.0, std: Number = 1.0, generator: random.Random | None
 def uniform(low: Number = 0.0, high: Number = 1.0, generator: random.Random | None = None) -> Any:
     """A random number from the uniform distribution, low + (high - low) u with u in [0, 1).
 
-    In a jitted function, each replay draws anew; see `gauss`.
+    In a jitted function each replay draws a new number; see `gauss`.
 
     Args:
         low, high: numbers or Values, which receive gradients; low is at most high.

@@ -418,7 +418,7 @@ def jit(
     Args:
         function: takes numbers, Values, and nested lists, tuples, dicts and arrays of them;
             computes with Values; may call `backward()`, `grad()` and an optimizer's `step()`;
-            returns Values in any nesting.
+            returns Values in any nesting. To ask for a gradient through them raises ValueError.
         backend: by default a program begins on NumPy, and is compiled (if llvmlite is installed)
             after as many replays as make that worth it: a short run waits for no compiler.
             "native" compiles at once, "numpy" never. The results are the same to the last bit.
@@ -434,7 +434,7 @@ def jit(
     optimizers are guarded: if one has changed, the function is recorded again. Strings, booleans
     and callables among the arguments are static. Numbers from elsewhere (a file, the clock, another
     library's random numbers) are constants of the recording: the check finds where they matter.
-    Random numbers of `nn` (Dropout, `nn.gauss()`, `nn.uniform()`) are drawn anew at each replay.
+    Random numbers of `nn` (Dropout, `nn.gauss()`, `nn.uniform()`) are drawn again at each replay.
 
     An error inside a replay is the eager run's own, and leaves everything as it was. A gradient
     that is nan or infinite in the eager run is replayed like any other; where another number is not
