@@ -152,7 +152,7 @@ class Drawing:
     Attributes:
         source: the picture in Graphviz's language.
 
-    Where no Graphviz is installed, all but `source` and a file .dot raise RuntimeError.
+    Without Graphviz, showing it, and saving it as anything but .dot, raise RuntimeError.
     """
 
     def __init__(self, source: str, format: str, what: str) -> None:

@@ -158,7 +158,7 @@ class Steps(Sequence[Step]):
         A graph of more than 1,000 nodes is shown as the boxes of its modules, and the page holds
         only what these show. Raises ValueError for another ending than .html and for a graph that
         is too large (more than 1,000 nodes without modules or as an exercise, more than 200,000
-        with modules), and OSError where the file cannot be written.
+        with modules), OSError where the file cannot be written, and RuntimeError without Graphviz.
         """
         if not os.fspath(path).lower().endswith(".html"):
             raise ValueError(f"steps are saved as .html, not as {os.path.basename(path)!r}")
