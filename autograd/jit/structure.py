@@ -199,8 +199,8 @@ def _flatten_rarer(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
     if callable(nest) and not hasattr(nest, "__next__"):  # a function, a model, an activation
         return ("identical", Identical(nest))
     raise TraceError(
-        f"a {kind.__name__} cannot be taken apart into numbers: pass and return numbers, Values,"
-        " and lists, tuples, dicts or arrays of them, or name it a static argument"
+        f"an object of class {kind.__name__} cannot be taken apart into numbers: pass and return"
+        " numbers, Values, and lists, tuples, dicts or arrays of them, or name it a static argument"
     )
 
 
