@@ -89,7 +89,25 @@ class Neuron(Module):
         return activated(self.activation, z)
 
 
-class Layer(Module):
+class Rowwise(Module):
+    """A Module that computes a list of Values from a vector, and a batch row by row."""
+
+    @overload
+    def __call__(self, x: Matrix | Rows) -> Matrix: ...
+    @overload
+    def __call__(self, x: Vector) -> list[Value]: ...
+    @overload
+    def __call__(self, x: Array) -> Any: ...
+    def __call__(self, x: Any) -> list[Value] | Matrix:
+        x = as_input(x, type(self).__name__)
+        return Matrix(map(self._row, x)) if isinstance(x, Matrix) else self._row(x)
+
+    def _row(self, x: Sequence[Any]) -> list[Value]:
+        """The output for one vector."""
+        raise NotImplementedError
+
+
+class Layer(Rowwise):
     """nout neurons with the same inputs: A = g(X W + b).
 
     Args:
@@ -118,22 +136,13 @@ class Layer(Module):
         sizes = f"{len(first.w)} → {len(self.neurons)}"
         return for_stream(f"Layer({sizes}, {name_of(first.activation)}{_bias_of(first.b)})")
 
-    @overload
-    def __call__(self, x: Matrix | Rows) -> Matrix: ...
-    @overload
-    def __call__(self, x: Vector) -> list[Value]: ...
-    @overload
-    def __call__(self, x: Array) -> Any: ...
-    def __call__(self, x: Any) -> list[Value] | Matrix:
-        x = as_input(x, "a Layer")
-        if isinstance(x, Matrix):
-            return Matrix([neuron(row) for neuron in self.neurons] for row in x)
+    def _row(self, x: Sequence[Any]) -> list[Value]:
         # Make nodes of plain numbers once, not in each neuron.
         inputs = tuple([as_constant(entry) for entry in x])
         return [neuron(inputs) for neuron in self.neurons]
 
 
-class Linear(Module):
+class Linear(Rowwise):
     """W x + b: the same function as a Layer of linear neurons, in a single module.
 
     Args:
@@ -176,16 +185,7 @@ class Linear(Module):
         sizes = f"{len(self.weights[0])} → {len(self.weights)}"
         return for_stream(f"Linear({sizes}{_bias_of(self.bias or None)}{scaled})")
 
-    @overload
-    def __call__(self, x: Matrix | Rows) -> Matrix: ...
-    @overload
-    def __call__(self, x: Vector) -> list[Value]: ...
-    @overload
-    def __call__(self, x: Array) -> Any: ...
-    def __call__(self, x: Any) -> list[Value] | Matrix:
-        x = as_input(x, "a Linear")
-        if isinstance(x, Matrix):
-            return Matrix(self(row) for row in x)
+    def _row(self, x: Sequence[Any]) -> list[Value]:
         if len(x) != len(self.weights[0]):
             raise ValueError(f"a Linear of {len(self.weights[0])} inputs got {len(x)}")
         inputs = tuple([as_constant(entry) for entry in x])
@@ -286,7 +286,7 @@ class Sequential(Module):
         return x
 
 
-class Dropout(Module):
+class Dropout(Rowwise):
     """In training, set each entry to 0 with probability p, else divide it by 1 - p.
 
     In evaluation it is the identity, because of the division (Srivastava et al. 2014). The random
@@ -306,16 +306,7 @@ class Dropout(Module):
     def __repr__(self) -> str:
         return f"Dropout({self.p})"
 
-    @overload
-    def __call__(self, x: Matrix | Rows) -> Matrix: ...
-    @overload
-    def __call__(self, x: Vector) -> list[Value]: ...
-    @overload
-    def __call__(self, x: Array) -> Any: ...
-    def __call__(self, x: Any) -> list[Value] | Matrix:
-        x = as_input(x, "Dropout")
-        if isinstance(x, Matrix):
-            return Matrix(self(row) for row in x)
+    def _row(self, x: Sequence[Any]) -> list[Value]:
         values = as_values(x)
         if not fixed(self._drops):
             return values

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, overload
 from autograd import Value, no_grad
 from autograd.hooks import fixed
 from autograd.messages import require_flag
-from nn.layers import check_size
+from nn.layers import Rowwise, check_size
 from nn.matrix import Array, Matrix, Rows, Vector, as_input, as_values, mean, total
 from nn.module import Module
 from nn.settings import require_range
@@ -92,7 +92,7 @@ class BatchNorm(Module):
         return centers, variances
 
 
-class LayerNorm(Module):
+class LayerNorm(Rowwise):
     """A vector normalized to mean 0 and variance 1, with a learned scale and shift for each entry.
 
     Ba et al. 2016, eq. 4.
@@ -111,16 +111,7 @@ class LayerNorm(Module):
         self.gain = [Value(1.0) for _ in range(size)]
         self.bias = [Value(0.0) for _ in range(size)]
 
-    @overload
-    def __call__(self, x: Matrix | Rows) -> Matrix: ...
-    @overload
-    def __call__(self, x: Vector) -> list[Value]: ...
-    @overload
-    def __call__(self, x: Array) -> Any: ...
-    def __call__(self, x: Any) -> list[Value] | Matrix:
-        x = as_input(x, "LayerNorm")
-        if isinstance(x, Matrix):
-            return Matrix(self(row) for row in x)
+    def _row(self, x: Sequence[Any]) -> list[Value]:
         values = as_values(x)
         if len(values) != len(self.gain):
             raise ValueError(f"LayerNorm of {len(self.gain)} entries got {len(values)}")
@@ -132,7 +123,7 @@ class LayerNorm(Module):
         ]
 
 
-class RMSNorm(Module):
+class RMSNorm(Rowwise):
     """A vector divided by its root mean square, and scaled (Zhang and Sennrich 2019, eq. 4).
 
     Args:
@@ -153,16 +144,7 @@ class RMSNorm(Module):
     def __repr__(self) -> str:
         return f"RMSNorm({self.size})"
 
-    @overload
-    def __call__(self, x: Matrix | Rows) -> Matrix: ...
-    @overload
-    def __call__(self, x: Vector) -> list[Value]: ...
-    @overload
-    def __call__(self, x: Array) -> Any: ...
-    def __call__(self, x: Any) -> list[Value] | Matrix:
-        x = as_input(x, "RMSNorm")
-        if isinstance(x, Matrix):
-            return Matrix(self(row) for row in x)
+    def _row(self, x: Sequence[Any]) -> list[Value]:
         values = as_values(x)
         if len(values) != self.size:
             raise ValueError(f"RMSNorm of {self.size} entries got {len(values)}")

@@ -84,6 +84,13 @@ def test_a_single_output_is_a_value_and_several_are_a_list():
     assert nn.MLP(3, [2, 1])(Matrix(BATCH)).shape == (4, 1)
 
 
+class Activated(nn.Linear):
+    """A call of a user's own, which is to happen once to a batch, too."""
+
+    def __call__(self, x):
+        return nn.tanh(super().__call__(x))
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -95,6 +102,7 @@ def test_a_single_output_is_a_value_and_several_are_a_list():
         lambda: nn.BatchNorm(3).eval(),
         lambda: nn.Dropout().eval(),
         lambda: nn.Sequential(nn.Layer(3, 3), nn.LayerNorm(3), nn.softmax),
+        lambda: Activated(3, 2),
     ],
 )
 def test_a_vector_and_a_row_of_a_batch_give_equal_numbers(make):
