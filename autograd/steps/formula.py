@@ -23,7 +23,7 @@ from typing import Any, NoReturn, cast
 
 from autograd import ops
 from autograd.ops import TABLE, is_row
-from autograd.primitive import Primitive
+from autograd.primitive import Primitive, wrong_kinds
 from autograd.text import clipped, lowered
 from autograd.value import Value, as_operand, is_constant
 
@@ -59,39 +59,28 @@ class Expression:
         """The operation on operands of which at least one is an Expression."""
         expressions = [_as_expression(operand) for operand in operands]
         if any(expression is None for expression in expressions):
-            kinds = ", ".join(type(operand).__name__ for operand in operands)
-            raise TypeError(f"{primitive.name}() in a formula takes numbers, not ({kinds})")
+            raise wrong_kinds(primitive, operands)
         return Expression(primitive, cast(list[Expression], expressions))
 
-    def __add__(self, other: Any) -> Expression:
-        return _operation(ops.add, self, other)
+    @staticmethod
+    def _operators(primitive: Primitive) -> tuple[Any, Any]:
+        """`expression + other` and, reflected, `other + expression`."""
+        return (
+            lambda left, right: left.apply_primitive(primitive, (left, right)),
+            lambda right, left: right.apply_primitive(primitive, (left, right)),
+        )
 
-    def __radd__(self, other: Any) -> Expression:
-        return _operation(ops.add, other, self)
-
-    def __sub__(self, other: Any) -> Expression:
-        return _operation(ops.sub, self, other)
-
-    def __rsub__(self, other: Any) -> Expression:
-        return _operation(ops.sub, other, self)
-
-    def __mul__(self, other: Any) -> Expression:
-        return _operation(ops.mul, self, other)
-
-    def __rmul__(self, other: Any) -> Expression:
-        return _operation(ops.mul, other, self)
-
-    def __truediv__(self, other: Any) -> Expression:
-        return _operation(ops.div, self, other)
-
-    def __rtruediv__(self, other: Any) -> Expression:
-        return _operation(ops.div, other, self)
+    __add__, __radd__ = _operators(ops.add)
+    __sub__, __rsub__ = _operators(ops.sub)
+    __mul__, __rmul__ = _operators(ops.mul)
+    __truediv__, __rtruediv__ = _operators(ops.div)
 
     def __pow__(self, other: Any) -> Expression:
-        return _operation(ops.power if isinstance(other, Expression) else ops.pow, self, other)
+        primitive = ops.power if isinstance(other, Expression) else ops.pow
+        return self.apply_primitive(primitive, (self, other))
 
     def __rpow__(self, other: Any) -> Expression:
-        return _operation(ops.power, other, self)
+        return self.apply_primitive(ops.power, (other, self))
 
     def __neg__(self) -> Expression:
         return Expression(ops.neg, [self])
@@ -124,13 +113,6 @@ def _as_expression(operand: Any) -> Expression | None:
         return operand
     constant = None if isinstance(operand, Value) else as_operand(operand)
     return None if constant is None else Expression(number=constant.data)
-
-
-def _operation(primitive: Primitive, left: Any, right: Any) -> Expression:
-    a, b = _as_expression(left), _as_expression(right)
-    if a is None or b is None:
-        return cast(Expression, NotImplemented)  # Python then raises TypeError
-    return Expression(primitive, [a, b])
 
 
 # --- the formulas of a graph ----------------------------------------------------------------------
