@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Concatenate, NamedTuple
 
 from autograd.backward import grad
-from autograd.messages import named
+from autograd.messages import named, require_whole
 from autograd.sweep import between, sweep
 from autograd.switches import recording
 from autograd.text import for_stream
@@ -112,10 +112,7 @@ def gradcheck(
     >>> gradcheck(lambda x, y: x * y + x.sin(), [0.5, 2.0], order=2)
     True
     """
-    if isinstance(order, bool) or not isinstance(order, int):
-        raise TypeError(f"gradcheck: order must be a whole number, not {order!r}")
-    if order < 1:
-        raise ValueError(f"gradcheck: order must be 1 or more, not {order}")
+    order = require_whole("gradcheck: order", order)
     for name, tolerance in (("rtol", rtol), ("atol", atol)):
         if not (isinstance(tolerance, float | int) and tolerance >= 0.0):
             raise ValueError(f"gradcheck: {name} must be a number, 0 or more, not {tolerance!r}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from autograd.text import LONGEST_QUOTED, clipped, for_stream
 
@@ -88,6 +89,18 @@ def require_flag(name: str, flag: object, or_none: bool = False) -> None:
     if not isinstance(flag, bool) and not (or_none and flag is None):
         choices = "True, False or None" if or_none else "True or False"
         raise TypeError(for_stream(f"{name} must be {choices}, not {flag!r}"))
+
+
+def require_whole(name: str, number: Any, least: int = 1) -> int:
+    """An integer of any type as an int. Raises TypeError, or ValueError below `least`."""
+    # NumPy's bool has an index as well.
+    is_bool = isinstance(number, bool) or getattr(number, "dtype", "") == "bool"
+    if is_bool or not hasattr(number, "__index__"):
+        raise TypeError(f"{name} must be a whole number, not {number!r}")
+    count = operator.index(number)
+    if count < least:
+        raise ValueError(f"{name} must be {least} or more, not {count}")
+    return count
 
 
 def not_differentiable_again(primitive: Primitive) -> TypeError:

@@ -11,12 +11,12 @@ from typing import Any, Literal, cast, overload
 
 from autograd import Value, maximum, no_grad, where
 from autograd.hooks import is_recorded, require
-from autograd.messages import require_flag
+from autograd.messages import require_flag, require_whole
 from autograd.ownership import scoped
 from autograd.text import for_stream
 from autograd.value import as_constant, as_operand
 from nn.activations import Activation, activated, activation_named, softmax
-from nn.layers import Linear, check_size, name_of
+from nn.layers import Linear, name_of
 from nn.matrix import Matrix, dot, one_hot, plain_number, total
 from nn.module import Module
 from nn.norms import LayerNorm, RMSNorm
@@ -181,7 +181,7 @@ class MultiHeadAttention(Module):
         generator: random.Random | None = None,
         multiplier: float = 1.0,
     ) -> None:
-        embedding, heads = check_size("embedding", embedding), check_size("heads", heads)
+        embedding, heads = require_whole("embedding", embedding), require_whole("heads", heads)
         if embedding % heads:
             raise ValueError(
                 f"MultiHeadAttention: {heads} heads do not divide embedding {embedding}"
@@ -264,8 +264,8 @@ class FeedForward(Module):
         generator: random.Random | None = None,
         multiplier: float = 1.0,
     ) -> None:
-        embedding = check_size("embedding", embedding)
-        expansion = check_size("expansion", expansion)
+        embedding = require_whole("embedding", embedding)
+        expansion = require_whole("expansion", expansion)
         make = partial(Linear, bias=False, std=std, generator=generator, multiplier=multiplier)
         self.W_1 = make(embedding, expansion * embedding)
         self.activation = activation_named(activation)

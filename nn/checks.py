@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from numbers import Integral
 from typing import Any
 
 from autograd import Value
-from autograd.messages import require_flag
+from autograd.messages import require_flag, require_whole
 from nn.data import Data, listed, number_rows
 from nn.module import Module, gathered
 from nn.norms import BatchNorm
@@ -69,14 +68,8 @@ def counts(
 
 
 def _whole(name: str, count: Any, low: int) -> int | None:
-    """A count as an int, None as it is. Raises TypeError, or ValueError below `low`."""
-    if count is None:
-        return None
-    if isinstance(count, bool) or not isinstance(count, Integral):
-        raise TypeError(f"{name} must be a whole number, not {count!r}")
-    if count < low:
-        raise ValueError(f"{name} must be {low} or more, not {count}")
-    return int(count)
+    """A count as an int, None as it is. Raises as `require_whole`."""
+    return None if count is None else require_whole(name, count, low)
 
 
 def step_size(

@@ -10,15 +10,15 @@ import math
 import random
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
-from numbers import Integral, Real
+from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from autograd import Value
 from autograd.extras import to_install
+from autograd.messages import require_whole
 from autograd.value import as_operand
 from nn import rng
-from nn.layers import check_size
 from nn.matrix import Array
 
 
@@ -54,7 +54,7 @@ def moons(n: int = 100, noise: float = 0.1, generator: random.Random | None = No
 
     `noise` is the standard deviation of normal noise, added to each coordinate.
     """
-    n = check_size("n", n)
+    n = require_whole("n", n)
     outer, inner = n - n // 2, n // 2
     points = []
     for k in range(outer):
@@ -70,7 +70,7 @@ def circles(
     n: int = 100, noise: float = 0.1, factor: float = 0.5, generator: random.Random | None = None
 ) -> Dataset:
     """n points of two circles, of radius 1 (class -1) and `factor` (class +1)."""
-    n = check_size("n", n)
+    n = require_whole("n", n)
     outer, inner = n - n // 2, n // 2
     points = []
     for size, radius, label in ((outer, 1.0, -1), (inner, factor, 1)):
@@ -84,7 +84,7 @@ def spiral(
     n: int = 150, noise: float = 0.05, arms: int = 3, generator: random.Random | None = None
 ) -> Dataset:
     """n points on the arms of a spiral, in classes 0, 1, 2, ..., one for each arm."""
-    n, arms = check_size("n", n), check_size("arms", arms)
+    n, arms = require_whole("n", n), require_whole("arms", arms)
     points = []
     for arm in range(arms):
         size = n // arms + (arm < n % arms)
@@ -98,7 +98,7 @@ def spiral(
 def xor(n: int = 100, noise: float = 0.1, generator: random.Random | None = None) -> Dataset:
     """n points at the corners of a square: class +1 if exactly one coordinate is 1, else -1."""
     corners = [(0.0, 0.0, -1), (0.0, 1.0, 1), (1.0, 0.0, 1), (1.0, 1.0, -1)]
-    return _shaken([corners[k % 4] for k in range(check_size("n", n))], noise, generator)
+    return _shaken([corners[k % 4] for k in range(require_whole("n", n))], noise, generator)
 
 
 def iris() -> Dataset:
@@ -122,9 +122,7 @@ def split(
     """
     inputs, targets = listed(data)
     n = len(inputs)
-    if not isinstance(held_out, Integral):
-        raise TypeError(f"held_out must be a whole number of examples, not {held_out!r}")
-    if not 0 <= held_out < n:
+    if require_whole("held_out", held_out, 0) >= n:
         raise ValueError(f"cannot hold out {held_out} of {n} examples")
     generator = rng.source(generator)
     classes: dict[object, list[int]] = {}

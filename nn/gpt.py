@@ -16,12 +16,13 @@ from typing import Any
 
 from autograd import Value, no_grad
 from autograd.hooks import require
+from autograd.messages import require_whole
 from autograd.ops import greater
 from autograd.ownership import scoped
 from nn import rng
 from nn.activations import softmax
 from nn.attention import Cache, TransformerBlock, causal, norm_named
-from nn.layers import Embedding, Linear, check_size
+from nn.layers import Embedding, Linear
 from nn.losses import cross_entropy_with_logits
 from nn.matrix import Matrix, is_plain, one_hot, total
 from nn.module import Module
@@ -70,27 +71,20 @@ class GPT(Module):
         generator: random.Random | None = None,
         base_width: int | None = None,
     ) -> None:
-        vocabulary = check_size("vocabulary", vocabulary)
-        block_size = check_size("block_size", block_size)
-        embedding = check_size("embedding", embedding)
-        if not _is_positive(layers):
-            raise ValueError(f"layers must be a whole number, 1 or more, not {layers!r}")
-        if base_width is None:
-            base_width = embedding
-        elif not _is_positive(base_width):
-            raise ValueError(f"base_width must be a whole number, 1 or more, not {base_width!r}")
-        elif base_width > sys.float_info.max:
-            raise ValueError("base_width must be a whole number, 1 or more, that fits into a float")
-        self.vocabulary, self.block_size = vocabulary, block_size
-        self.sizes = {
+        counts = {
             "vocabulary": vocabulary,
             "block_size": block_size,
             "embedding": embedding,
             "heads": heads,
             "layers": layers,
-            "norm": norm,
-            "base_width": base_width,
+            "base_width": embedding if base_width is None else base_width,
         }
+        counts = {name: require_whole(name, count) for name, count in counts.items()}
+        vocabulary, block_size, embedding, heads, layers, base_width = counts.values()
+        if base_width > sys.float_info.max:
+            raise ValueError("base_width must be a whole number, 1 or more, that fits into a float")
+        self.vocabulary, self.block_size = vocabulary, block_size
+        self.sizes = {**counts, "norm": norm}
         self.token = Embedding(vocabulary, embedding, std, generator)
         self.position = Embedding(block_size, embedding, std, generator)
         self.norm = norm_named(norm)(embedding)
@@ -176,7 +170,9 @@ class GPT(Module):
             raise TypeError(f"generate: generator must be a random.Random, not {generator!r}")
         if not 0.0 <= temperature < float("inf"):
             raise ValueError(f"generate: the temperature must be 0 or more, not {temperature}")
-        if top_k is not None and not _is_positive(top_k, Integral):
+        if top_k is not None and (
+            isinstance(top_k, bool) or not isinstance(top_k, Integral) or top_k < 1
+        ):
             raise ValueError(f"generate: top_k must be a whole number, 1 or more, not {top_k!r}")
         if top_p is not None and (
             isinstance(top_p, bool) or not isinstance(top_p, Real) or not 0.0 < top_p <= 1.0
@@ -239,10 +235,6 @@ def nll(logits: Matrix, counted: Sequence[tuple[Token, Value | None]]) -> Value:
         cost = cross_entropy_with_logits(row, token)
         costs.append(cost if counts is None else cost * counts)
     return total(costs)
-
-
-def _is_positive(count: int, kind: type = int) -> bool:
-    return isinstance(count, kind) and not isinstance(count, bool) and count >= 1
 
 
 def sample_token(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import operator
 import random
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, SupportsIndex, overload
+from typing import Any, overload
 
 from autograd import Value
 from autograd.hooks import fixed, is_recorded, require, varying
-from autograd.messages import require_flag
+from autograd.messages import require_flag, require_whole
 from autograd.sums import weighted_sum
 from autograd.text import for_stream
 from autograd.value import as_constant, as_operand
@@ -59,7 +58,7 @@ class Neuron(Module):
         *,
         bias: bool = True,
     ) -> None:
-        nin = check_size("nin", nin)
+        nin = require_whole("nin", nin)
         require_flag("bias", bias)
         self.activation = activation_named(activation)
         is_rectifier = name_of(self.activation) in ("relu", "leaky_relu", "elu")
@@ -128,7 +127,7 @@ class Layer(Rowwise):
         *,
         bias: bool = True,
     ) -> None:
-        nout = check_size("nout", nout)
+        nout = require_whole("nout", nout)
         self.neurons = [Neuron(nin, activation, generator, bias=bias) for _ in range(nout)]
 
     def __repr__(self) -> str:
@@ -169,7 +168,7 @@ class Linear(Rowwise):
         generator: random.Random | None = None,
         multiplier: float = 1.0,
     ) -> None:
-        nin, nout = check_size("nin", nin), check_size("nout", nout)
+        nin, nout = require_whole("nin", nin), require_whole("nout", nout)
         require_flag("bias", bias)
         if not (isinstance(multiplier, int | float) and 0.0 < multiplier < math.inf):
             raise ValueError(f"multiplier must be a finite number above 0, not {multiplier!r}")
@@ -338,7 +337,7 @@ class Embedding(Module):
     def __init__(
         self, count: int, size: int, std: float = 1.0, generator: random.Random | None = None
     ) -> None:
-        count, size = check_size("count", count), check_size("size", size)
+        count, size = require_whole("count", count), require_whole("size", size)
         require_range("std", std, 0.0, math.inf)
         self.vectors = _normal(count, size, std, generator)
 
@@ -398,14 +397,3 @@ def _named(part: Callable[[Any], Any]) -> str:
 
 def _bias_of(bias: object) -> str:
     return ", bias=False" if bias is None else ""
-
-
-def check_size(name: str, size: SupportsIndex) -> int:
-    """An integer of any type, 1 or more, as an int. Raises TypeError or ValueError."""
-    is_bool = isinstance(size, bool) or getattr(size, "dtype", "") == "bool"  # NumPy's has an index
-    if is_bool or not hasattr(size, "__index__"):
-        raise TypeError(f"{name} must be a whole number, not {size!r}")
-    whole = operator.index(size)
-    if whole < 1:
-        raise ValueError(f"{name} must be 1 or more, not {whole}")
-    return whole

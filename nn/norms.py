@@ -8,8 +8,8 @@ from typing import Any, ClassVar, overload
 
 from autograd import Value, no_grad
 from autograd.hooks import fixed
-from autograd.messages import require_flag
-from nn.layers import Rowwise, check_size
+from autograd.messages import require_flag, require_whole
+from nn.layers import Rowwise
 from nn.matrix import Array, Matrix, Rows, Vector, as_input, as_values, mean, total
 from nn.module import Module
 from nn.settings import require_range
@@ -34,7 +34,7 @@ class BatchNorm(Module):
     buffers: ClassVar[tuple[str, ...]] = ("running_mean", "running_variance")
 
     def __init__(self, size: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
-        size = check_size("size", size)
+        size = require_whole("size", size)
         require_range("momentum", momentum, 0.0, 1.0)
         require_range("eps", eps, 0.0, math.inf)
         self.momentum, self.eps = momentum, eps
@@ -105,7 +105,7 @@ class LayerNorm(Rowwise):
     """
 
     def __init__(self, size: int, eps: float = 1e-5) -> None:
-        size = check_size("size", size)
+        size = require_whole("size", size)
         require_range("eps", eps, 0.0, math.inf)
         self.eps = eps
         self.gain = [Value(1.0) for _ in range(size)]
@@ -135,7 +135,7 @@ class RMSNorm(Rowwise):
     """
 
     def __init__(self, size: int, eps: float = 1e-5, gain: bool = True) -> None:
-        size = check_size("size", size)
+        size = require_whole("size", size)
         require_range("eps", eps, 0.0, math.inf)
         require_flag("gain", gain)
         self.size, self.eps = size, eps

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from autograd import Value, grad
 from autograd.extras import to_install
 from autograd.files import write_bytes
+from autograd.messages import require_whole
 from nn.activations import Elementwise, gelu, relu, sigmoid, silu, softplus, tanh
 from nn.checkpoint import History
 from nn.data import Dataset
 from nn.evaluation import evaluating, predict_batch
-from nn.layers import check_size
 from nn.metrics import classes, largest, score_rows, threshold_for, threshold_of
 from nn.module import Module
 from nn.step import Predict, in_pieces
@@ -35,7 +35,7 @@ def loss_curve(history: History, steps: int | None = None, total: float = math.i
     """
     if not isinstance(history, History):
         raise TypeError(f"loss_curve takes what fit returns, a History, not {history!r}")
-    each = 1 if steps is None else check_size("steps", steps)
+    each = 1 if steps is None else require_whole("steps", steps)
     figure, axes = _panel(6.4, 4.0, right=0.89 if history.accuracy else 0.97)
     epochs = [min((i + 1) * each, total) for i in range(len(history.loss))]
     axes.plot(epochs, history.loss, color=COLORS[0], label="loss")
@@ -101,8 +101,7 @@ def decision_boundary(
     Raises ValueError if the examples do not have two inputs each, or for targets that are not
     classes of the model's outputs.
     """
-    if check_size("resolution", resolution) < 2:
-        raise ValueError(f"resolution must be 2 or more, not {resolution}")
+    resolution = require_whole("resolution", resolution, 2)
     inputs = _points(data[0])
     if len(inputs) != len(data[1]):
         raise ValueError(f"{len(inputs)} inputs, but {len(data[1])} targets")

@@ -25,7 +25,7 @@ from autograd.draw.names import (
     short_names,
 )
 from autograd.draw.sheet import Drawing, check_one_of, empty_sheet
-from autograd.messages import require_flag
+from autograd.messages import require_flag, require_whole
 from autograd.text import counted
 from autograd.value import Value
 
@@ -128,10 +128,10 @@ def _check(
     """Raise TypeError or ValueError for arguments of a wrong kind or value."""
     check_one_of("format", format, ("svg", "png"))
     require_flag("collapse", collapse, or_none=True)
-    _whole("max_nodes", max_nodes, 1)
-    _whole("digits", digits, 1)
+    require_whole("max_nodes", max_nodes)
+    require_whole("digits", digits)
     if depth is not None:
-        _whole("depth", depth, 0)
+        require_whole("depth", depth, 0)
         if collapse is False:
             raise ValueError("depth= asks for a folded graph, collapse=False for an unfolded one")
 
@@ -151,10 +151,3 @@ def _too_many(nodes: Sequence[Value], max_nodes: int, advice: str) -> ValueError
         f"the graph has {len(nodes):,} nodes, more than max_nodes = {max_nodes:,}: raise max_nodes,"
         f" or {advice}"
     )
-
-
-def _whole(name: str, given: object, least: int) -> None:
-    if isinstance(given, bool) or not isinstance(given, int):
-        raise TypeError(f"{name} must be a whole number, not {given!r}")
-    if given < least:
-        raise ValueError(f"{name} must be {least} or more, not {given}")

@@ -65,7 +65,7 @@ def test_a_base_multiplies_what_linear_layers_give():
 
 @pytest.mark.parametrize("base_width", [0, -4, 2.5, True, 10**400])
 def test_a_base_width_is_an_embedding(base_width):
-    with pytest.raises(ValueError, match="base_width must be a whole number, 1 or more"):
+    with pytest.raises((ValueError, TypeError), match="base_width must be"):
         small(base_width=base_width)
 
 
@@ -126,16 +126,10 @@ def test_tokens_that_it_cannot_take(tokens, error, message):
         small()(tokens)
 
 
-@pytest.mark.parametrize("layers", [0, 1.0, True])
-def test_layers_are_counted(layers):
-    with pytest.raises(ValueError, match="layers must be a whole number, 1 or more"):
-        nn.GPT(5, 6, 8, 2, layers)
-
-
-@pytest.mark.parametrize("name", ["vocabulary", "block_size", "embedding", "heads"])
+@pytest.mark.parametrize("name", ["vocabulary", "block_size", "embedding", "heads", "layers"])
 def test_a_size_of_a_gpt_is_named_as_its_argument(name):
     sizes = {"vocabulary": 5, "block_size": 6, "embedding": 8, "heads": 2, "layers": 1}
-    for wrong, error in ((0, ValueError), ("a", TypeError), (2.0, TypeError)):
+    for wrong, error in ((0, ValueError), ("a", TypeError), (2.0, TypeError), (True, TypeError)):
         with pytest.raises(error, match=f"^{name} must be .* not {wrong!r}"):
             nn.GPT(**sizes | {name: wrong})
 

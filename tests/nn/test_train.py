@@ -1481,7 +1481,7 @@ def test_split_draws_by_chance_from_the_seed():
     assert data.split(numbered(20, 20), 10, generator)[1].inputs == drawn(1)
 
 
-@pytest.mark.parametrize("held_out", [-1, 9, 10])
+@pytest.mark.parametrize("held_out", [9, 10])
 def test_split_of_more_than_there_are_is_an_error(held_out):
     with pytest.raises(ValueError, match=f"cannot hold out {held_out} of 9"):
         data.split(numbered(9), held_out)
