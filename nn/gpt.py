@@ -166,8 +166,6 @@ class GPT(Module):
         """
         if isinstance(temperature, bool) or not isinstance(temperature, Real):
             raise TypeError(f"generate: the temperature must be a number, not {temperature!r}")
-        if generator is not None and not isinstance(generator, random.Random):
-            raise TypeError(f"generate: generator must be a random.Random, not {generator!r}")
         if not 0.0 <= temperature < float("inf"):
             raise ValueError(f"generate: the temperature must be 0 or more, not {temperature}")
         if top_k is not None and (
@@ -181,6 +179,7 @@ class GPT(Module):
         if end is not None and not isinstance(end, Integral):
             raise TypeError(f"generate: end must be a token, such as tokenizer.bos, not {end!r}")
         _require_tokens(prompt)
+        generator = rng.source(generator)
         cache = self.empty_cache()
         written: list[int] = []
         new = list(prompt)
@@ -262,7 +261,7 @@ def sample_token(
         # Keep a token if those before it sum to less than top_p; so the first one is always kept.
         before = accumulate(weights, initial=0.0)
         weights = [p for p, likelier in zip(weights, before, strict=False) if likelier < top_p]
-    return (generator or rng.generator).choices(chosen[: len(weights)], weights)[0]
+    return rng.source(generator).choices(chosen[: len(weights)], weights)[0]
 
 
 class Tokenizer:

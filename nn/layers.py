@@ -298,9 +298,8 @@ class Dropout(Rowwise):
             raise TypeError(f"Dropout: p must be a number, not {p!r}")
         if not 0.0 <= p < 1.0:
             raise ValueError(f"Dropout: p must be at least 0 and below 1, not {p}")
-        rng.source(generator)  # or an error, before the first call
         self.p = p
-        self._generator = generator
+        self._stream = rng.Stream(generator)
 
     def __repr__(self) -> str:
         return f"Dropout({self.p})"
@@ -314,11 +313,8 @@ class Dropout(Rowwise):
     def _drops(self) -> bool:
         return self.training and self.p > 0.0
 
-    def _stream(self) -> random.Random:
-        return self._generator or rng.generator
-
     def _draw(self) -> float:
-        return 0.0 if self._stream().random() < self.p else 1.0 / (1.0 - self.p)
+        return 0.0 if self._stream.unit() < self.p else 1.0 / (1.0 - self.p)
 
 
 class Embedding(Module):

@@ -43,15 +43,8 @@ def seed(number: SupportsIndex) -> None:
 
 
 def source(given: random.Random | None) -> random.Random:
-    """The generator that was given, or else nn's own stream.
-
-    Raises TypeError for anything else, such as a number: `random.Random(1)` is seeded with it.
-    """
-    if given is not None and not isinstance(given, random.Random):
-        raise TypeError(
-            f"generator must be a random.Random, such as random.Random(1), not {given!r}"
-        )
-    return given or generator
+    """The generator that was given, or else nn's own stream. Raises TypeError as `Stream`."""
+    return Stream(given)()
 
 
 def gauss(mean: Number = 0.0, std: Number = 1.0, generator: random.Random | None = None) -> Any:
@@ -83,7 +76,7 @@ def gauss(mean: Number = 0.0, std: Number = 1.0, generator: random.Random | None
     require(
         _is_size(size), lambda: ValueError(f"gauss: std must be finite and 0 or more, not {size}")
     )
-    stream = _stream("gauss", generator)
+    stream = Stream(generator)
     return mean + std * varying(stream.normal, stream=stream)
 
 
@@ -114,15 +107,24 @@ def uniform(low: Number = 0.0, high: Number = 1.0, generator: random.Random | No
             f" {float(low)} and {float(high)}"
         ),
     )
-    stream = _stream("uniform", generator)
+    stream = Stream(generator)
     return low + width * varying(stream.unit, stream=stream)
 
 
 @dataclass(frozen=True)
-class _Stream:
-    """A generator, or without one nn's own stream: whichever that is when a number is drawn."""
+class Stream:
+    """A generator, or without one nn's own stream: whichever that is when a number is drawn.
+
+    Raises TypeError for anything else, such as a number: `random.Random(1)` is seeded with it.
+    """
 
     given: random.Random | None
+
+    def __post_init__(self) -> None:
+        if self.given is not None and not isinstance(self.given, random.Random):
+            raise TypeError(
+                f"generator must be a random.Random, such as random.Random(1), not {self.given!r}"
+            )
 
     def __call__(self) -> random.Random:
         return self.given or generator
@@ -134,12 +136,6 @@ class _Stream:
     def unit(self) -> float:
         """A number from 0.0 up to, but not including, 1.0."""
         return self().random()
-
-
-def _stream(function: str, given: random.Random | None) -> _Stream:
-    if given is not None and not isinstance(given, random.Random):
-        raise TypeError(f"{function}: generator must be a random.Random, not {given!r}")
-    return _Stream(given)
 
 
 def _is_size(number: Any) -> Any:

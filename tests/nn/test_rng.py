@@ -173,7 +173,7 @@ def test_numbers_of_any_kind_are_computed_with_as_floats():
         (lambda: nn.gauss("1"), TypeError, "gauss: mean must be a number or a Value, not '1'"),
         (lambda: nn.gauss(0.0, [1.0]), TypeError, r"gauss: std must be .*, not \[1\.0\]"),
         (lambda: nn.gauss(Decimal(1)), TypeError, r"gauss: mean must be .*, not Decimal\('1'\)"),
-        (lambda: nn.gauss(0.0, 1.0, 5), TypeError, "gauss: generator must be a random.Random"),
+        (lambda: nn.gauss(0.0, 1.0, 5), TypeError, "generator must be a random.Random, .* not 5"),
         (
             lambda: nn.uniform(2.0, 1.0),
             ValueError,
@@ -183,7 +183,7 @@ def test_numbers_of_any_kind_are_computed_with_as_floats():
         (lambda: nn.uniform(0.0, math.inf), ValueError, r"uniform: .*, not 0\.0 and inf"),
         (lambda: nn.uniform(math.nan), ValueError, r"uniform: .*, not nan and 1\.0"),
         (lambda: nn.uniform(None), TypeError, "uniform: low must be a number or a Value, not None"),
-        (lambda: nn.uniform(generator=np.random), TypeError, "uniform: generator must be a random"),
+        (lambda: nn.uniform(generator=np.random), TypeError, "generator must be a random.Random"),
     ],
 )
 def test_wrong_arguments_of_a_draw_are_refused_and_draw_nothing(call, kind, message):
