@@ -6,7 +6,7 @@ import builtins
 import dis
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Real
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
@@ -211,20 +211,3 @@ class Updated(NamedTuple):
     time: Value
     parameters: Sequence[Any]
     moments: Mapping[str, Sequence[Any]]
-
-
-def update_all(
-    update: Callable[..., Any],
-    parameters: Column,
-    gradients: Column,
-    state: Moments,
-) -> tuple[list[float], dict[str, list[float]]]:
-    """The new parameters and moments, by one call of `update` for all.
-
-    Raises NotArithmetic, or what `update` raises, if `update` is more than arithmetic.
-    """
-    new = update(parameters, gradients, state)
-    state.require_declared()
-    if not all(isinstance(column, Column) for column in [new, *state.values()]):
-        raise NotArithmetic
-    return new.numbers, {name: column.numbers for name, column in state.items()}

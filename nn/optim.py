@@ -9,22 +9,14 @@ import contextlib
 import math
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from typing import Any, cast
 
 from autograd import Value, context, eager, hooks, no_grad, ownership, where
 from autograd.value import as_constant, as_operand
 from nn.clipping import require_gradients
-from nn.columns import (
-    Column,
-    Moments,
-    NotArithmetic,
-    Updated,
-    attributes_read,
-    is_constant,
-    update_all,
-)
+from nn.columns import Column, Moments, NotArithmetic, Updated, attributes_read, is_constant
 from nn.files import as_number
 from nn.matrix import is_plain
 from nn.module import Module, Parameters, gathered
@@ -245,15 +237,20 @@ class Optimizer(hooks.Watched):
 
     def _by_columns(self, time: Value, gradients: Sequence[Value] | None) -> Updated:
         """The same step with columns of floats: equal to the last bit, and 50 times faster."""
+        update: Callable[..., Any] = self.update  # of Values, for type checkers
         if self._reads is None:
-            self._reads = attributes_read(self.update, self)
+            self._reads = attributes_read(update, self)
         if self._reads is None or not all(is_constant(vars(self)[name]) for name in self._reads):
             raise NotArithmetic
         moments = Moments(self, {name: Column.of(vs) for name, vs in self._state.items()})
         slopes = [parameter.grad for parameter in self.parameters]
         gradient = Column(slopes) if gradients is None else Column.of(gradients)
-        new, columns = update_all(self.update, Column.of(self.parameters), gradient, moments)
-        return Updated(time, new, columns)
+        new = update(Column.of(self.parameters), gradient, moments)
+        moments.require_declared()
+        if not all(isinstance(column, Column) for column in [new, *moments.values()]):
+            raise NotArithmetic
+        columns = {name: column.numbers for name, column in moments.items()}
+        return Updated(time, new.numbers, columns)
 
     # --- settings ---
 

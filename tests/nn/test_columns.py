@@ -12,7 +12,7 @@ import nn
 from autograd import Primitive, Value, detect_anomaly, where
 from autograd import maximum as larger
 from autograd.jit import jit
-from nn.columns import Column, update_all
+from nn.columns import Column
 from nn.rules import OPTIMIZERS as RULES
 
 
@@ -67,13 +67,13 @@ def test_a_rule_in_columns_gives_the_bits_of_values(make):
 
 @pytest.mark.parametrize("make", [*RULES.values(), Signs])
 def test_a_rule_of_arithmetic_is_one_update_for_all_parameters(make, monkeypatch):
-    calls = []
+    calls, by_columns = [], nn.Optimizer._by_columns
 
-    def counted(update, *columns):
-        calls.append(update)
-        return update_all(update, *columns)
+    def counted(*arguments):
+        calls.append(arguments)
+        return by_columns(*arguments)
 
-    monkeypatch.setattr("nn.optim.update_all", counted)
+    monkeypatch.setattr(nn.Optimizer, "_by_columns", counted)
     values = [Value(1.0) for _ in range(50)]
     optimizer = make(values, 0.1)
     for _ in range(10):
@@ -88,17 +88,17 @@ def test_a_rule_of_arithmetic_is_one_update_for_all_parameters(make, monkeypatch
 def test_an_error_of_arithmetic_does_not_end_the_steps_in_columns(
     inverse, wrong, error, monkeypatch
 ):
-    calls = []
+    calls, by_columns = [], nn.Optimizer._by_columns
 
-    def counted(update, *columns):
-        calls.append(update)
-        return update_all(update, *columns)
+    def counted(*arguments):
+        calls.append(arguments)
+        return by_columns(*arguments)
 
     class Inverse(nn.Optimizer):
         def update(self, parameter, gradient, state):
             return parameter - self.lr * inverse(gradient)
 
-    monkeypatch.setattr("nn.optim.update_all", counted)
+    monkeypatch.setattr(nn.Optimizer, "_by_columns", counted)
     optimizer = Inverse([Value(1.0), Value(1.0)], 0.1)
     with pytest.raises(error):
         optimizer.step([Value(wrong), Value(1.0)])
