@@ -90,9 +90,7 @@ def _train(name: str, out: Path, options: argparse.Namespace, settings: dict[str
     if held_out is not None:
         score = evaluate(model, held_out, accuracy, jit=options.jit)
         print(f"accuracy on {len(held_out.inputs)} held-out examples: {score:.1%}")
-    print_folder(out, name, history)
-    export(model, options.export)
-    return exit_code(history)
+    return finish(out, name, model, history, options.export)
 
 
 def _write_results(
@@ -193,25 +191,20 @@ def require_exportable(path: str | None) -> None:
     make_writable(Path(path).parent)
 
 
-def export(model: Module, path: str | None) -> None:
-    """Write the weights of a trained model for PyTorch, if --export named a path."""
-    if path is not None:
-        pytorch.export(model, path)
-        print(f"weights for torch.load are in {path}")
-
-
 def ended(history: History) -> str:
     """How the run ended, in a word."""
     return "stopped" if history.interrupted else "trained"
 
 
-def exit_code(history: History) -> int:
-    """The exit code of a run: 0, or for a stopped one that of an interrupt."""
-    return 130 if history.interrupted else 0
+def finish(out: Path, name: str, model: Module, history: History, export: str | None) -> int:
+    """Say where the results are, and how to resume; write the weights if --export named a path.
 
-
-def print_folder(out: Path, name: str, history: History) -> None:
-    """Say where the results are, and how an interrupted run is resumed."""
+    Returns the exit code of the run: 0, or for a stopped one that of an interrupt.
+    """
     print(f"results are in {out}{os.sep}")
     if history.interrupted:
         print(f"continue with: python -m nn {name} --resume --out {shlex.quote(str(out))}")
+    if export is not None:
+        pytorch.export(model, export)
+        print(f"weights for torch.load are in {export}")
+    return 130 if history.interrupted else 0

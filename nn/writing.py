@@ -15,16 +15,7 @@ from nn.checkpoint import History
 from nn.files import write_json
 from nn.gpt import GPT, Tokenizer
 from nn.rules import Adam
-from nn.runs import (
-    ended,
-    exit_code,
-    export,
-    kept_settings,
-    only_run_in,
-    print_folder,
-    require_exportable,
-    save_plots,
-)
+from nn.runs import ended, finish, kept_settings, only_run_in, require_exportable, save_plots
 from nn.schedules import linear_decay
 from nn.tasks import GPT_SETTINGS
 from nn.train import fit
@@ -92,9 +83,7 @@ def _train(
     for what, losses in (("loss", history.loss), ("held out", history.held_out_loss)):
         print(f", {what} {losses[-1]:.4f}" if losses else "", end="")
     print(" nats a character" if history.loss else "")
-    print_folder(out, "gpt", history)
-    export(model, options.export)
-    return exit_code(history)
+    return finish(out, "gpt", model, history, options.export)
 
 
 def _split(documents: list[str], block_size: int) -> tuple[Tokenizer, Examples, Examples]:
