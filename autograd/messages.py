@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from autograd.text import LONGEST_QUOTED, clipped, for_stream
@@ -71,14 +72,16 @@ def explained_backward(error: Exception, node: Value) -> Exception:
     return type(inner)(f"backward of {inner}")
 
 
-def no_slope(primitive: Primitive, returned: object) -> TypeError:
-    """The error for a rule that does not return a number, but a tuple of one for each operand."""
-    return TypeError(
-        for_stream(
-            f"backward of {primitive.name} must return a number or a Value, not {returned!r}; of"
-            " several operands it is a sequence with a rule for each"
+def require_slope(primitive: Primitive, slope: object) -> None:
+    """Raise TypeError unless a rule returned a number or a Value, and no tuple of several."""
+    is_number = isinstance(slope, Real) or getattr(slope, "shape", None) == ()
+    if not is_number and not hasattr(slope, "_primitive"):
+        raise TypeError(
+            for_stream(
+                f"backward of {primitive.name} must return a number or a Value, not {slope!r}; of"
+                " several operands it is a sequence with a rule for each"
+            )
         )
-    )
 
 
 def require_flag(name: str, flag: object, or_none: bool = False) -> None:

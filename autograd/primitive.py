@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, cast, overload
 
 from autograd.copies import place_of, primitive_at
 from autograd.forms import Form, checked_form
-from autograd.messages import no_slope, require_flag
+from autograd.messages import require_flag, require_slope
 from autograd.text import for_stream
 
 if TYPE_CHECKING:
@@ -263,12 +263,9 @@ def _pull(rules: Sequence[Any]) -> Pull:
             if rule is not None and operand._primitive is not CONSTANT:
                 # The slope first: a rule may differentiate another graph, which adds to the same.
                 slope = rule if rule.__class__ is float else rule(node.data, *numbers)
-                try:
-                    operand.grad += upstream * slope
-                except TypeError:
-                    if isinstance(slope, Real):  # the gradient is wrong
-                        raise
-                    raise no_slope(node._primitive, slope) from None
+                if slope.__class__ is not float:
+                    require_slope(node._primitive, slope)
+                operand.grad += upstream * slope
 
     return pull
 

@@ -16,7 +16,6 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import chain
-from numbers import Real
 from typing import Any
 
 from autograd.context import Listener, TakenAsFloat, current
@@ -24,8 +23,8 @@ from autograd.locks import Lock
 from autograd.messages import (
     explained_backward,
     no_gradient,
-    no_slope,
     not_differentiable_again,
+    require_slope,
 )
 from autograd.ops import relu
 from autograd.primitive import CONSTANT, Opaque
@@ -138,9 +137,8 @@ def sweep(
                 local = rule
                 if rule.__class__ is not float:
                     local = rule(node if create_graph else node.data, *arguments)
-                    is_number = local.__class__ is float or hasattr(local, "_primitive")
-                    if not is_number and not isinstance(local, Real):
-                        raise no_slope(primitive, local)
+                    if local.__class__ is not float:
+                        require_slope(primitive, local)
                 if is_fixed_at_0 and not math.isfinite(data_of(local)):
                     current.get().interpreter.hooks.give_up()  # at another point it may count
                     continue

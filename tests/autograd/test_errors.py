@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Callable
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
@@ -161,7 +163,7 @@ def test_a_forward_that_returns_no_number_is_named(returned: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("returned", [(2.0,), [1.0, 2.0], None, "a"])
+@pytest.mark.parametrize("returned", [(2.0,), [1.0, 2.0], None, "a", 2j, array("d", [2.0])])
 def test_a_backward_that_returns_no_number_is_named(returned: Any) -> None:
     f = Primitive("f", lambda a: a, lambda out, a: returned)
     x = Value(2.0)
@@ -174,6 +176,13 @@ def test_a_backward_that_returns_no_number_is_named(returned: Any) -> None:
         for create_graph in (False, True):
             raises_exactly(TypeError, message, partial(grad, output, [x], create_graph))
     assert x.grad == 0.0
+
+
+@pytest.mark.parametrize("returned", [np.float64(2.0), np.array(2.0), Fraction(2), Value(2.0)])
+def test_a_slope_is_a_number_of_any_kind(returned: Any) -> None:
+    f, x = Primitive("f", lambda a: a, lambda out, a: returned), Value(3.0)
+    f(x).backward()
+    assert float(x.grad) == grad(f(x), [x])[0].data == 2.0
 
 
 def test_an_error_of_a_users_forward_keeps_its_reason() -> None:
