@@ -34,7 +34,6 @@ class Excerpt(Passed):
         self.leaves = len(ends)
         self.data = [whole.data[i] for i in self.places]
         self._gradients = [whole.gradient_at(i) for i in self.places]
-        self.fixed_because = "the page holds an excerpt"
 
     def edges(self, i: int) -> Iterator[Edge]:
         """The ways back from node i, which is none of the leaves."""

@@ -41,10 +41,7 @@ class Passed:
         leaves: how many of the nodes are leaves.
         data: the data of each node.
         model: whose `named_parameters()` give names; None for the modules that made the nodes.
-        fixed_because: why no leaf can be moved on a page; "" if leaves can be.
     """
-
-    fixed_because = ""
 
     def __init__(self, output: Value, model: Any = None) -> None:
         if not isinstance(output, Value):
