@@ -18,7 +18,7 @@ from nn import rng
 from nn.files import as_number, as_stored, read_json, reserved, write_json
 from nn.optim import Optimizer
 from nn.schedules import Schedule
-from nn.step import Recipe
+from nn.step import Recipe, remembered
 
 State = dict[str, float]
 
@@ -119,11 +119,12 @@ class Checkpoint:
         self._compare(settings, self.settings or {})
         self._compare(made_with, self.made_with)
         model = self.recipe.model
-        before = model.state_dict()
+        before, put_back = model.state_dict(), remembered(self.recipe.optimizers)
         try:
             progress = self._load(content, examples)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             model.load_state_dict(before)
+            put_back()
             what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
             raise ValueError(f"{self.path} is damaged or of another run: {what}") from None
         self.settings = settings
@@ -150,14 +151,8 @@ class Checkpoint:
         if best is not None:
             model.load_state_dict(best)
         model.load_state_dict(content["model"])
-        before = [optimizer.state_dict() for optimizer in optimizers]
-        for i, optimizer in enumerate(optimizers):
-            try:
-                optimizer.load_state_dict(states[i])
-            except (TypeError, ValueError, OverflowError):
-                for loaded, state in zip(optimizers[:i], before, strict=False):
-                    loaded.load_state_dict(state)
-                raise
+        for optimizer, state in zip(optimizers, states, strict=True):
+            optimizer.load_state_dict(state)
         rng.generator.setstate(generator.getstate())
         return Progress(history, position, best)
 
