@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from autograd import Value, grad
@@ -14,7 +14,7 @@ from autograd.files import write_bytes
 from autograd.messages import require_whole
 from nn.activations import Elementwise, gelu, relu, sigmoid, silu, softplus, tanh
 from nn.checkpoint import History
-from nn.data import Dataset
+from nn.data import Dataset, listed, number_rows
 from nn.evaluation import evaluating, predict_batch
 from nn.metrics import classes, largest, score_rows, threshold_for, threshold_of
 from nn.module import Module
@@ -102,34 +102,26 @@ def decision_boundary(
     classes of the model's outputs.
     """
     resolution = require_whole("resolution", resolution, 2)
-    inputs = _points(data[0])
-    if len(inputs) != len(data[1]):
-        raise ValueError(f"{len(inputs)} inputs, but {len(data[1])} targets")
-    xs, ys = (_grid([row[k] for row in inputs], resolution) for k in (0, 1))
+    inputs, marks = listed(data)
+    points = [[float(x) for x in row] for row in number_rows(inputs)]
+    if not points or len(points[0]) != 2:
+        told = f"not of {len(points[0])}" if points else "but there are none"
+        raise ValueError(f"a decision boundary is drawn around examples of two inputs, {told}")
+    xs, ys = (_grid([row[k] for row in points], resolution) for k in (0, 1))
     require_matplotlib()  # and so NumPy, before the predictions
     with evaluating(model):
         rows = _rows(model, predict or predict_batch, xs, ys)
     outputs = len(rows[0][0])
-    targets = classes(data[1], outputs)
+    targets = classes(marks, outputs)
     figure, axes = _panel(5.6, 4.8, right=0.94 if outputs == 1 else 0.97)
     if outputs == 1:
         if threshold is None and loss is not None:
-            threshold = threshold_of(loss, data[1])
+            threshold = threshold_of(loss, marks)
         _draw_scores(axes, xs, ys, [[s for (s,) in row] for row in rows], targets, threshold)
     else:
         _draw_regions(axes, xs, ys, rows)
-    _draw_examples(axes, inputs, targets)
+    _draw_examples(axes, points, targets)
     return figure
-
-
-def _points(inputs: Any) -> list[list[float]]:
-    """The inputs of all examples as rows of two; a number counts as a row of one, as in `fit`."""
-    points = [[float(x) for x in (row if isinstance(row, Iterable) else [row])] for row in inputs]
-    sizes = {len(point) for point in points}
-    if sizes != {2}:
-        told = f"not of {'/'.join(map(str, sorted(sizes)))}" if sizes else "but there are none"
-        raise ValueError(f"a decision boundary is drawn around examples of two inputs, {told}")
-    return points
 
 
 def _rows(

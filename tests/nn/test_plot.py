@@ -173,10 +173,11 @@ def test_a_resolution_is_a_whole_number_from_2_on(resolution, error):
     [
         ((INPUTS, [0, 1, 2, 0]), "targets of single scores are"),
         ((INPUTS, [0, 1]), "4 inputs, but 2 targets"),
+        (([[0.5, math.nan]], [0]), "input 0 has a number that is not finite: nan"),
         (([[1.0]], [0]), "two inputs, not of 1"),
         (([0.5, 1.0], [0, 1]), "two inputs, not of 1"),
         ((np.array([0.5, 1.0]), [0, 1]), "two inputs, not of 1"),
-        (([[0.5, 1.0], [1.0]], [0, 1]), "two inputs, not of 1/2"),
+        (([[0.5, 1.0], [1.0]], [0, 1]), "input 0 has 2 numbers, input 1 has 1"),
         (([], []), "two inputs, but there are none"),
     ],
 )
