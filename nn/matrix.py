@@ -164,8 +164,7 @@ class Matrix:
             raise TypeError(f"a Matrix takes rows of numbers, not {rows!r}")
         made: list[list[Value]] = []
         for i, row in enumerate(rows):
-            is_row = row.__class__ is list or isinstance(row, Iterable)  # which takes longer
-            if not is_row or isinstance(row, str | bytes):
+            if not isinstance(row, Iterable) or isinstance(row, str | bytes):
                 raise TypeError(f"a Matrix takes rows of numbers; row {i} is {row!r}")
             made.append(as_values(row))
             if len(made[i]) != len(made[0]):

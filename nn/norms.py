@@ -78,11 +78,8 @@ class BatchNorm(Module):
         return Matrix(out) if isinstance(x, Matrix) else out[0]
 
     def _batch_statistics(self, rows: list[list[Value]]) -> tuple[list[Value], list[Value]]:
-        moments = [_moments(column) for column in zip(*rows, strict=True)]
-        centers, variances = (
-            [center for center, _ in moments],
-            [variance for _, variance in moments],
-        )
+        columns = zip(*rows, strict=True)
+        centers, variances = map(list, zip(*map(_moments, columns), strict=True))
         unbiased = len(rows) / (len(rows) - 1)
         running = self.running_mean + self.running_variance
         with no_grad():

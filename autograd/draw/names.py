@@ -166,7 +166,7 @@ def named_and_trained(nodes: Iterable[Value], model: Any) -> tuple[dict[Value, s
 def _models(nodes: Iterable[Value]) -> list[Any]:
     """The outermost modules with parameters in whose calls the nodes were made."""
     models: dict[int, Any] = {}  # None for an owner that has no parameters
-    for context in contexts_of(nodes):
+    for context in dict.fromkeys(node.context for node in nodes):
         for owner in owners_of(context):
             if id(owner) not in models:
                 models[id(owner)] = owner if next(named_values(owner), None) else None
@@ -175,14 +175,9 @@ def _models(nodes: Iterable[Value]) -> list[Any]:
     return [model for model in models.values() if model is not None]
 
 
-def contexts_of(nodes: Iterable[Value]) -> list[Context]:
-    """The contexts that nodes were made in, each once."""
-    return list(dict.fromkeys(node.context for node in nodes))
-
-
 def made_in_modules(nodes: Iterable[Value]) -> bool:
     """Whether any of the nodes was made in the call of a module or a loss."""
-    return any(map(owners_of, contexts_of(nodes)))
+    return any(owners_of(context) for context in {node.context for node in nodes})
 
 
 def owners_of(context: Context | None) -> list[object]:
