@@ -24,10 +24,10 @@ class Player {
       select: (i, trail) => this.select(i, trail),
       light: (edges) => this.light(edges),
       value: (i) => this.pass.values[i],
-      set: (i, x) => this.set(i, x),
+      set: (i, x) => this.move([[i, x]]),
       drag: (i, from, dx, finely) => {
         const unit = reach(from) / TICKS / (finely ? 10 : 1);
-        this.set(i, moved(from, dx * unit, unit));
+        actions.set(i, moved(from, dx * unit, unit));
       },
       reset: () => this.recompute(() => this.leaves.clear()),
       moved: () => this.leaves,
@@ -176,10 +176,6 @@ class Player {
     this.timer = 0;
   }
 
-  set(i, x) {
-    this.move([[i, x]]);
-  }
-
   move(moves) {
     this.recompute(() => moves.forEach(([i, x]) => {
       const back = Object.is(x, this.graph.values[i]);
@@ -256,7 +252,7 @@ class Player {
     this.chainView.update(this.pass);
     this.leavesView.update(now, this.leaves.size > 0);
     this.predictView.update();
-    this.views.allow(!this.predictView.on);
+    this.views.crumbs.hidden = this.predictView.on; // an exercise asks for every node
     this.caption.update(view, this.predictView.hiding);
     this.experimentsView.update(this.pass, this.predictView.hiding);
     for (const name of ["first", "back"]) enable(buttons[name], position > 0);

@@ -74,7 +74,8 @@ class PredictView {
     if (!typed) return this.refuse(TEXT.predict.noNumber);
     if (agrees(typed, question.value)) {
       this.goOn("right", TEXT.predict.right(this.answer(question)));
-      return this.refocus();
+      if (this.question) this.input.focus({ preventScroll: true });
+      return;
     }
     this.untouched = false;
     this.refuse(TEXT.predict.wrong(input.value.trim(), missed(pass, question, typed)));
@@ -110,10 +111,6 @@ class PredictView {
     this.actions.jump(this.limit(this.pass));
     this.actions.say(`${text} ${this.asked()}`);
     if (!this.question) this.again.focus({ preventScroll: true });
-  }
-
-  refocus() {
-    if (this.question) this.input.focus({ preventScroll: true });
   }
 
   // What it shows.

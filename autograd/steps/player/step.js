@@ -16,7 +16,9 @@ class StepView {
     const { step, pass } = now;
     const { graph } = pass;
     setAttribute(this.section, "class", `step ${step.phase}`);
-    setText(this.title, TEXT.title[step.phase](nameOfStep(graph, step)));
+    // Of the node or the part whose step it is; the start has neither.
+    const name = step.part ? step.part.name : step.node < 0 ? "" : graph.name(step.node);
+    setText(this.title, TEXT.title[step.phase](name));
     setText(this.count, TEXT.count(now.position, graph.steps.length));
     setText(this.problem, pass.problem ? explained(pass) : "");
     this.problem.hidden = !pass.problem;
@@ -84,10 +86,4 @@ class StepView {
     return [this.count, this.title, this.problem, ...this.body.children]
       .map((part) => part.textContent).filter(Boolean).join(". ");
   }
-}
-
-/** The node or the part whose step it is; "" at the start. */
-function nameOfStep(graph, { node, part }) {
-  if (part) return part.name;
-  return node < 0 ? "" : graph.name(node);
 }

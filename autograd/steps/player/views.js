@@ -86,11 +86,6 @@ class Views {
     this.crumbs.replaceChildren(...parts);
   }
 
-  /** Other views may be shown now, or not: an exercise asks for every node. */
-  allow(others) {
-    this.crumbs.hidden = !others;
-  }
-
   crumb(name, k, here) {
     const attributes = { type: "button", class: k < 0 ? "crumb all" : "crumb",
       title: TEXT.goTo(name), ...(here ? { "aria-current": "page" } : {}) };
