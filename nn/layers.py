@@ -175,7 +175,7 @@ class Linear(Rowwise):
         self.multiplier = multiplier
         if std is None:
             std = math.sqrt(1.0 / nin)
-        require_range("std", std, 0.0, math.inf)
+        require_range("std", std, 0.0)
         self.weights = _normal(nout, nin, std / multiplier, generator)
         self.bias = [Value(0.0) for _ in range(nout)] if bias else []
 
@@ -334,7 +334,7 @@ class Embedding(Module):
         self, count: int, size: int, std: float = 1.0, generator: random.Random | None = None
     ) -> None:
         count, size = require_whole("count", count), require_whole("size", size)
-        require_range("std", std, 0.0, math.inf)
+        require_range("std", std, 0.0)
         self.vectors = _normal(count, size, std, generator)
 
     def __repr__(self) -> str:

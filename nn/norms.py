@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, overload
 
@@ -36,7 +35,7 @@ class BatchNorm(Module):
     def __init__(self, size: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
         size = require_whole("size", size)
         require_range("momentum", momentum, 0.0, 1.0)
-        require_range("eps", eps, 0.0, math.inf)
+        require_range("eps", eps, 0.0)
         self.momentum, self.eps = momentum, eps
         self.gain = [Value(1.0) for _ in range(size)]
         self.bias = [Value(0.0) for _ in range(size)]
@@ -103,7 +102,7 @@ class LayerNorm(Rowwise):
 
     def __init__(self, size: int, eps: float = 1e-5) -> None:
         size = require_whole("size", size)
-        require_range("eps", eps, 0.0, math.inf)
+        require_range("eps", eps, 0.0)
         self.eps = eps
         self.gain = [Value(1.0) for _ in range(size)]
         self.bias = [Value(0.0) for _ in range(size)]
@@ -133,7 +132,7 @@ class RMSNorm(Rowwise):
 
     def __init__(self, size: int, eps: float = 1e-5, gain: bool = True) -> None:
         size = require_whole("size", size)
-        require_range("eps", eps, 0.0, math.inf)
+        require_range("eps", eps, 0.0)
         require_flag("gain", gain)
         self.size, self.eps = size, eps
         self.gain = [Value(1.0) for _ in range(size)] if gain else []

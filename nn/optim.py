@@ -6,7 +6,6 @@ This is what all rules share: parameters, moments, the step, settings and state.
 from __future__ import annotations
 
 import contextlib
-import math
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -96,7 +95,7 @@ class Optimizer(hooks.Watched):
         require_flag("differentiable", differentiable)
         if isinstance(self.moments, str):
             raise TypeError(f"moments are a tuple of names: write moments = ({self.moments!r},)")
-        require_range("lr", lr, 0.0, math.inf)
+        require_range("lr", lr, 0.0)
         self._lr = lr
         self.differentiable = differentiable
         self.time = Value(0.0, "time")  # steps taken, one for all parameters
@@ -115,7 +114,7 @@ class Optimizer(hooks.Watched):
     @lr.setter
     def lr(self, lr: Number) -> None:
         hooks.refuse("a learning rate cannot be assigned", "assign it before the call")
-        require_range("lr", lr, 0.0, math.inf)
+        require_range("lr", lr, 0.0)
         self._lr = lr
 
     def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
@@ -139,7 +138,7 @@ class Optimizer(hooks.Watched):
         out of range, or an undeclared moment; TypeError for a gradient that is None, or an `update`
         that gives no number. Nothing has changed then.
         """
-        require_range("lr", self._lr, 0.0, math.inf)
+        require_range("lr", self._lr, 0.0)
         self.check()
         if gradients is None and self.differentiable:
             raise ValueError(
@@ -317,7 +316,7 @@ class Optimizer(hooks.Watched):
             loaded[name] = [as_number(number, name) for number in numbers]
         time = as_number(state.get("time"), "time")
         lr = restored("lr", self._lr, state.get("lr"))
-        require_range("time", time, 0.0, math.inf)
+        require_range("time", time, 0.0)
         settings = restored_settings(self, state.get("settings", {}))
         trial = copy(self)
         vars(trial).update(settings)

@@ -86,17 +86,25 @@ def restored_settings(optimizer: object, stored: Any) -> dict[str, Any]:
     return {name: restored(name, known[name], stored[name]) for name in stored}
 
 
-def require_range(name: str, number: Number, low: float, high: float) -> None:
-    """Raise ValueError for a number out of range or infinite, TypeError for another type."""
+def require_range(
+    name: str, number: Number, low: float, high: float = math.inf, *, below: float = math.inf
+) -> None:
+    """Raise ValueError for a number out of range or infinite, TypeError for another type.
+
+    low, high: the least and the greatest that is allowed. below: what is too large already.
+    """
     if as_operand(number) is None:
         advice = ": write it without quotes" if isinstance(number, str) else ""
         raise TypeError(f"{name} must be a number or a Value, not {number!r}{advice}")
     x = number_of(number)
-    inside = (1.0 - greater(low, x)) * less(x, math.nextafter(high, math.inf))  # 0 for nan
-    require(inside, lambda: _out_of_range(name, x, low, high))
+    limit = below if below < math.inf else math.nextafter(high, math.inf)
+    inside = (1.0 - greater(low, x)) * less(x, limit)  # 0 for nan
+    require(inside, lambda: _out_of_range(name, x, low, high, below))
 
 
-def _out_of_range(name: str, x: float, low: float, high: float) -> ValueError:
+def _out_of_range(name: str, x: float, low: float, high: float, below: float) -> ValueError:
     if math.isinf(x):
         return ValueError(f"{name} must be finite, not {x}")
-    return ValueError(f"{name} must be between {low} and {high}, not {x}")
+    allowed = f"between {low:g} and {high:g}" if high < math.inf else f"{low:g} or more"
+    allowed += f" and below {below:g}" if below < math.inf else ""
+    return ValueError(f"{name} must be {allowed}, not {x}")

@@ -479,16 +479,19 @@ GOOD = {
         (GOOD | {"time": None}, "time should be a number"),
         (GOOD | {"lr": "fast"}, "lr should be a number"),
         (GOOD | {"lr": 10**400}, "lr"),
-        (GOOD | {"lr": -0.5}, "lr must be between"),
-        (GOOD | {"time": -0.5}, "time must be between"),
+        (GOOD | {"lr": -0.5}, "lr must be 0 or more"),
+        (GOOD | {"time": -0.5}, "time must be 0 or more"),
         (GOOD | {"settings": []}, "settings of Adam should be a dict"),
         (GOOD | {"settings": {"betas": 0.9}}, "betas should be 2 settings, not 0.9"),
         (GOOD | {"settings": {"betas": [0.9]}}, "betas should be 2 settings"),
         (GOOD | {"settings": {"betas": [0.9, "x"]}}, "betas should be a number, not 'x'"),
-        (GOOD | {"settings": {"betas": [0.9, 1.0]}}, "beta2 must be between"),
+        (
+            GOOD | {"settings": {"betas": [0.9, 1.0]}},
+            "beta2 must be 0 or more and below 1, not 1.0",
+        ),
         (GOOD | {"settings": {"eps": True}}, "eps should be a number, not True"),
-        (GOOD | {"settings": {"eps": 0.5, "weight_decay": -1}}, "weight_decay must be between"),
-        (GOOD | {"settings": {"eps": "nan"}}, "eps must be between"),
+        (GOOD | {"settings": {"eps": 0.5, "weight_decay": -1}}, "weight_decay must be 0 or more"),
+        (GOOD | {"settings": {"eps": "nan"}}, "eps must be 0 or more"),
         (GOOD | {"settings": {"amsgrad": True}}, "'amsgrad', which this Adam does not have"),
         (GOOD | {"settings": {"parameters": []}}, "a setting 'parameters'"),
         (GOOD | {"settings": {"differentiable": True}}, "a setting 'differentiable'"),
@@ -854,7 +857,7 @@ def test_settings_assigned_later_are_checked_by_the_next_step(rule):
         (rate.assign, -1.0),
     ):
         change(number)
-        with pytest.raises(ValueError, match=r"(weight_decay|lr) must be between"):
+        with pytest.raises(ValueError, match=r"(weight_decay|lr) must be 0 or more"):
             optimizer.step([Value(1.0)])
         assert (p.data, optimizer.time.data) == (1.0, 0.0)
         change(0.1)
@@ -877,7 +880,7 @@ def test_a_setting_out_of_range_is_an_error_in_a_jitted_step_too(name):
         step()
     setattr(optimizer, name, -5.0)
     before = p.data
-    with pytest.raises(ValueError, match=f"{name} must be between"):
+    with pytest.raises(ValueError, match=f"{name} must be 0 or more"):
         step()
     assert p.data == before
 
@@ -894,7 +897,7 @@ def test_a_setting_that_is_a_value_is_checked_in_each_replay():
 
     for _ in range(2):
         step()
-    for number, message in ((-1.0, "lr must be between 0.0 and inf, not -1.0"), (math.inf, "inf")):
+    for number, message in ((-1.0, "lr must be 0 or more, not -1.0"), (math.inf, "inf")):
         rate.data = number
         with pytest.raises(ValueError, match=message):
             step()
@@ -939,7 +942,7 @@ def test_settings_that_are_lists_count_as_tuples_do():
     other.load_state_dict(state)
     assert other.betas == (0.5, 0.6)
     adam.betas = [0.5, 1.5]
-    with pytest.raises(ValueError, match="beta2 must be between"):
+    with pytest.raises(ValueError, match="beta2 must be 0 or more and below 1, not 1"):
         adam.step([Value(1.0)])
     adam.betas = 0.9
     with pytest.raises(TypeError, match="betas must be two numbers"):

@@ -737,7 +737,7 @@ WIDE = [[*row, 1.0] for row in INPUTS]
         (EXAMPLES, {"batch_size": 0}, "batch_size must be 1 or more, not 0"),
         (EXAMPLES, {"batch_size": -3}, "batch_size must be 1 or more, not -3"),
         (EXAMPLES, {"resume": True}, "resume needs a checkpoint"),
-        (EXAMPLES, {"clip": -1.0}, "clip must be between 0.0 and inf, not -1.0"),
+        (EXAMPLES, {"clip": -1.0}, "clip must be 0 or more, not -1.0"),
         (EXAMPLES, {"held_out": ([], [])}, "no examples"),
         (EXAMPLES, {"held_out": (INPUTS, TARGETS[1:])}, "10 inputs, but 9 targets"),
         (EXAMPLES, {"held_out": (WIDE, TARGETS)}, "3"),
