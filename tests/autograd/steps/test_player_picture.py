@@ -250,6 +250,8 @@ def test_a_tall_stage_has_the_graph_from_top_to_bottom_and_a_wide_one_from_left_
 
     def runs() -> str:
         first, last = browsed.node(0).bounding_box(), browsed.find(".node.output").bounding_box()
+        if first is None or last is None:  # the picture was just drawn anew
+            return "nowhere"
         across, down = abs(last["x"] - first["x"]), abs(last["y"] - first["y"])
         return "down" if down > across else "across"
 
