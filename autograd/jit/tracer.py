@@ -217,6 +217,7 @@ class Tracer(Hooks):
         node = self.note(primitive, operands)
         if not isinstance(result, int):
             return number_at(node, float(result), self.tape)
+        node = self.tape.add(ops.add, (self.tape.constant(0.0), node))  # there is no int -0
         if len(operands) == 1:  # no larger than an argument, which a float holds exactly
             return number_at(node, result, self.tape)
         # A replay computes with floats, which are exact up to here.

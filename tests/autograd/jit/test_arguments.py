@@ -208,6 +208,11 @@ def test_a_mean_by_numpy_is_refused() -> None:
     same_or_refused(lambda: (lambda a: w * np.mean(a), []), (NUMBERS,), expected="refused")
 
 
+def test_an_int_of_0_has_no_sign() -> None:
+    for function in (lambda n: w * -n, lambda n: w * (n * -3), lambda n: (w, -n, [n * -1])):
+        same(lambda f=function: (f, []), (3,), (0,), replayed=True)
+
+
 def test_a_large_whole_number_counts_exactly_or_is_refused() -> None:
     large = 2**53 + 1
     for function, number, expected in (
