@@ -201,10 +201,11 @@ def _constructor(init: Callable[..., None]) -> Callable[..., None]:
         with switches.constructing() if is_inside else contextlib.nullcontext():
             init(self, *args, **kwargs)
         for name in _METHODS.intersection(vars(self)):
-            raise TypeError(
-                f"{type(self).__name__}: the attribute {name} hides the method {name}() of"
-                " Modules: choose another name"
-            )
+            if not callable(vars(self)[name]):
+                raise TypeError(
+                    f"{type(self).__name__}: the attribute {name} hides the method {name}() of"
+                    " Modules: choose another name"
+                )
 
     vars(constructor)["constructs"] = True
     return constructor
