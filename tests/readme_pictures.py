@@ -1,7 +1,6 @@
 """Where do the README's pictures come from? From here: `python -m tests.readme_pictures`.
 
-moons.png is the main job's own (`python -m nn moons`); the other two show one neuron, drawn and in
-the player. The player's needs Chromium and the package playwright.
+They show one neuron, drawn and in the player. The latter needs Chromium and the package playwright.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import tempfile
 from pathlib import Path
 
 from autograd import Value, draw, steps
-from nn.__main__ import main as train
 
 PICTURES = Path(__file__).parent.parent / "notebooks" / "pictures"
 
@@ -54,9 +52,6 @@ def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     draw(neuron(), edges=True).save(PICTURES / "neuron.png")
     player(PICTURES / "player.png")
-    with tempfile.TemporaryDirectory() as folder:
-        train(["moons", "--out", folder, "--quiet"])
-        shutil.copy(Path(folder) / "decision_boundary.png", PICTURES / "moons.png")
 
 
 if __name__ == "__main__":
