@@ -98,9 +98,12 @@ def require_whole(name: str, number: Any, least: int = 1) -> int:
     """An integer of any type as an int. Raises TypeError, or ValueError below `least`."""
     # NumPy's bool has an index as well.
     is_bool = isinstance(number, bool) or getattr(number, "dtype", "") == "bool"
-    if is_bool or not hasattr(number, "__index__"):
+    try:
+        count = None if is_bool else operator.index(number)
+    except TypeError:
+        count = None
+    if count is None:
         raise TypeError(f"{name} must be a whole number, not {number!r}")
-    count = operator.index(number)
     if count < least:
         raise ValueError(f"{name} must be {least} or more, not {count}")
     return count

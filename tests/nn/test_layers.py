@@ -299,7 +299,9 @@ def test_a_size_is_a_whole_number_of_any_kind(make, count):
             assert repr(model) == repr(make(int))
 
 
-@pytest.mark.parametrize("wrong", [True, 2.0, np.float64(2.0), np.bool_(True), "2", None])
+@pytest.mark.parametrize(
+    "wrong", [True, 2.0, np.float64(2.0), np.bool_(True), np.array(2.0), np.array([2]), int, None]
+)
 def test_what_is_no_whole_number_is_no_size(wrong):
     with pytest.raises(TypeError, match="must be a whole number, not"):
         nn.Linear(wrong, 1)
