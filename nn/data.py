@@ -126,9 +126,8 @@ def split(
         raise ValueError(f"cannot hold out {held_out} of {n} examples")
     generator = rng.source(generator)
     classes: dict[object, list[int]] = {}
-    for i, target in enumerate(targets):  # a one-hot row is not hashable, a tuple is
-        key = tuple(target) if isinstance(target, Iterable) else target
-        classes.setdefault(key, []).append(i)
+    for i, target in enumerate(targets):
+        classes.setdefault(_hashable(target), []).append(i)
     # Each example gets its place within its class, from 0 to 1; the first `held_out` are held out.
     ranked = []
     large = [members for members in classes.values() if len(members) * held_out >= n]
@@ -162,6 +161,13 @@ def standardized(data: Data, like: Data | None = None) -> Dataset:
         raise ValueError(f"examples have {len(rows[0])} numbers, those of like= {len(columns)}")
     scaled = [[(x - c) / s for x, c, s in zip(row, centers, spreads, strict=True)] for row in rows]
     return Dataset(scaled, targets)
+
+
+def _hashable(target: Any) -> Any:
+    """A target as the key of its class: a one-hot row is not hashable, a tuple is."""
+    plain = target.tolist() if hasattr(target, "tolist") else target
+    is_row = isinstance(plain, Iterable) and not isinstance(plain, str)
+    return tuple(map(_hashable, plain)) if is_row else plain
 
 
 def listed(data: Any) -> tuple[list[Any], list[Any]]:

@@ -41,6 +41,13 @@ def test_split_takes_one_hot_rows(form):
     assert len(training.inputs) == 6
 
 
+@pytest.mark.parametrize("form", [np.array, lambda label: [[label]]])
+def test_split_takes_scalars_of_arrays_and_nested_rows(form):
+    targets = [form(label) for label in [0] * 6 + [1] * 3]
+    _, held_out = data.split((range(9), targets), 3)
+    assert sorted(map(int, np.ravel(held_out.targets))) == [0, 0, 1]
+
+
 @pytest.mark.parametrize("name", ["iris", "digits"])
 def test_data_of_scikit_learn_are_read_without_importing_it(name, monkeypatch):
     import sklearn
