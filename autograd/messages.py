@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from numbers import Real
+from contextlib import suppress
+from numbers import Complex, Real
 from typing import TYPE_CHECKING, Any
 
 from autograd.text import LONGEST_QUOTED, clipped, for_stream
@@ -72,16 +73,23 @@ def explained_backward(error: Exception, node: Value) -> Exception:
     return type(inner)(f"backward of {inner}")
 
 
-def require_slope(primitive: Primitive, slope: object) -> None:
-    """Raise TypeError unless a rule returned a number or a Value, and no tuple of several."""
-    is_number = isinstance(slope, Real) or getattr(slope, "shape", None) == ()
-    if not is_number and not hasattr(slope, "_primitive"):
-        raise TypeError(
-            for_stream(
-                f"backward of {primitive.name} must return a number or a Value, not {slope!r}; of"
-                " several operands it is a sequence with a rule for each"
-            )
+def as_slope(primitive: Primitive, slope: Any) -> Any:
+    """A rule's slope as a float, or the Value or recorded number that it is; else TypeError.
+
+    NumPy's numbers become floats, as products with its float32 would be rounded to 32 bits.
+    """
+    if hasattr(slope, "_primitive") or hasattr(slope, "tape"):
+        return slope
+    is_scalar = getattr(slope, "shape", None) == () and not isinstance(slope, Complex)
+    with suppress(TypeError, ValueError):  # of an array of one text or complex number
+        if isinstance(slope, Real) or is_scalar:
+            return float(slope)
+    raise TypeError(
+        for_stream(
+            f"backward of {primitive.name} must return a number or a Value, not {slope!r}; of"
+            " several operands it is a sequence with a rule for each"
         )
+    )
 
 
 def require_flag(name: str, flag: object, or_none: bool = False) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, cast, overload
 
 from autograd.copies import place_of, primitive_at
 from autograd.forms import Form, checked_form
-from autograd.messages import require_flag, require_slope
+from autograd.messages import as_slope, require_flag
 from autograd.text import for_stream
 
 if TYPE_CHECKING:
@@ -264,7 +264,8 @@ def _pull(rules: Sequence[Any]) -> Pull:
                 # The slope first: a rule may differentiate another graph, which adds to the same.
                 slope = rule if rule.__class__ is float else rule(node.data, *numbers)
                 if slope.__class__ is not float:
-                    require_slope(node._primitive, slope)
+                    slope = as_slope(node._primitive, slope)
+                    slope = slope.data if hasattr(slope, "_primitive") else slope
                 operand.grad += upstream * slope
 
     return pull

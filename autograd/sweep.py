@@ -21,10 +21,10 @@ from typing import Any
 from autograd.context import Listener, TakenAsFloat, current
 from autograd.locks import Lock
 from autograd.messages import (
+    as_slope,
     explained_backward,
     no_gradient,
     not_differentiable_again,
-    require_slope,
 )
 from autograd.ops import relu
 from autograd.primitive import CONSTANT, Opaque
@@ -138,7 +138,7 @@ def sweep(
                 if rule.__class__ is not float:
                     local = rule(node if create_graph else node.data, *arguments)
                     if local.__class__ is not float:
-                        require_slope(primitive, local)
+                        local = as_slope(primitive, local)
                 if is_fixed_at_0 and not math.isfinite(data_of(local)):
                     current.get().interpreter.hooks.give_up()  # at another point it may count
                     continue

@@ -163,7 +163,10 @@ def test_a_forward_that_returns_no_number_is_named(returned: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("returned", [(2.0,), [1.0, 2.0], None, "a", 2j, array("d", [2.0])])
+NO_SLOPES = [(2.0,), [1.0, 2.0], None, "a", 2j, np.complex64(2j), np.array(2j), array("d", [2.0])]
+
+
+@pytest.mark.parametrize("returned", NO_SLOPES)
 def test_a_backward_that_returns_no_number_is_named(returned: Any) -> None:
     f = Primitive("f", lambda a: a, lambda out, a: returned)
     x = Value(2.0)
@@ -176,6 +179,16 @@ def test_a_backward_that_returns_no_number_is_named(returned: Any) -> None:
         for create_graph in (False, True):
             raises_exactly(TypeError, message, partial(grad, output, [x], create_graph))
     assert x.grad == 0.0
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.array, Value])
+def test_a_slope_of_any_kind_gives_a_gradient_of_64_bits(kind: Any) -> None:
+    f = Primitive("f", lambda a: a, lambda out, a: kind(0.5))
+    x = Value(2.0)
+    output = 0.1 * f(x)
+    output.backward()
+    assert (x.grad, type(x.grad)) == (0.05, float)
+    assert [slope.data for slope in grad(output, [x])] == [0.05]
 
 
 @pytest.mark.parametrize("returned", [np.float64(2.0), np.array(2.0), Fraction(2), Value(2.0)])
