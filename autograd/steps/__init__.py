@@ -196,22 +196,13 @@ def steps(output: Value, model: Any = None) -> Steps:
     Raises TypeError for another kind of output, and what `backward()` raises where a derivative
     does not exist. Warns of numbers assigned after the output was computed, as by an optimizer.
     """
-    shown = Steps(output, model)
-    if name := shown.passed.outdated():
-        warnings.warn(
-            for_stream(
-                f"{name} was computed from other numbers than its operands have now: compute"
-            )
-            + " the output again, to see a pass in which all equations hold",
-            stacklevel=2,
-        )
-    return shown
+    return _shown(output, model)
 
 
 def explain(output: Value, node: Value | str, model: Any = None) -> Explanation:
     """`steps(output, model).explain(node)`: why a node has its gradient, as a sum over its uses.
 
-    Raises as `steps` and `Steps.explain`.
+    Raises and warns as `steps` and `Steps.explain`.
 
     >>> a, b = Value(3.0, label="a"), Value(-2.0, label="b")
     >>> e = a * b
@@ -233,4 +224,18 @@ def explain(output: Value, node: Value | str, model: Any = None) -> Explanation:
     <BLANKLINE>
     next, the gradient of a use: explain(f, "e")
     """
-    return Steps(output, model).explain(node)
+    return _shown(output, model).explain(node)
+
+
+def _shown(output: Value, model: Any) -> Steps:
+    """The steps, with a warning if the output is older than the numbers of its operands."""
+    shown = Steps(output, model)
+    if name := shown.passed.outdated():
+        warnings.warn(
+            for_stream(
+                f"{name} was computed from other numbers than its operands have now: compute the"
+                " output again, to see a pass in which all equations hold"
+            ),
+            stacklevel=3,
+        )
+    return shown

@@ -354,6 +354,8 @@ def test_numbers_assigned_after_the_output_was_computed_are_told() -> None:
     (warning,) = recorded_warnings(z)
     assert str(warning.message).startswith("v1 was computed from other numbers than its operands")
     assert warning.filename == __file__
+    with pytest.warns(UserWarning, match="^v1 was computed from other numbers"):
+        explain(z, x)
     assert not recorded_warnings(x * 3 + y)
     own = Primitive("own", lambda x: next(numbers), lambda out, x: 1.0)
     numbers = iter([1.0])  # run once only
