@@ -131,7 +131,7 @@ def _differing_results(
                 yield f"{what} is another Value in the replay"
             continue
         for of, name in (("", "data"), ("the gradient of ", "grad"), ("the label of ", "label")):
-            found, replayed = getattr(value, name), getattr(other, name)
+            found, replayed = _read(value, name), _read(other, name)
             if not same(found, replayed):
                 yield _unlike(of + what, found, replayed)
 
@@ -147,7 +147,13 @@ def _state(program: Program, passed: Sequence[Value]) -> _State:
 def _number(holder: Any, kind: str, passed: Sequence[Value]) -> Any:
     if isinstance(holder, Link):
         return getattr(holder, kind)[holder.index]
-    return getattr(passed[holder] if isinstance(holder, int) else holder, kind)
+    return _read(passed[holder] if isinstance(holder, int) else holder, kind)
+
+
+def _read(value: Value, name: str) -> Any:
+    """The label of a Value, or a number as a float: `w.grad = 0` leaves an int there."""
+    found = getattr(value, name)
+    return found if name == "label" or found is None else float(found)
 
 
 def _ordinal(i: int) -> str:

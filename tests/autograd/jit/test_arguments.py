@@ -404,6 +404,16 @@ def test_values_passed_get_the_gradients_and_numbers_they_get_eagerly() -> None:
     same(lambda: (function, []), fresh(1.0), fresh(3.0), fresh(-2.0), replayed=True)
 
 
+def test_an_int_assigned_to_a_value_that_is_passed_or_returned() -> None:
+    def function(v: Value, x: float) -> Any:
+        loss = v * x
+        loss.grad = 1
+        v.data, v.grad = 3, 0
+        return loss
+
+    same(lambda: (function, []), *[lambda: (Value(1.5), 2.0)] * 3, replayed=True)
+
+
 def test_the_same_values_passed_again_and_again() -> None:
     def function(v: Value, x: float) -> Any:
         loss = v * v * x
