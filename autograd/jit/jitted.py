@@ -94,7 +94,6 @@ class Jitted(Generic[P, R]):
         self._all: WeakSet[Program] = WeakSet()
         self._called: set[Any] = set()  # structures that were called, but not recorded so far
         self._calls = self._first_calls = self._recordings = 0  # the last two since a replay
-        self._unsure = 0  # calls in a row that a program left to an eager call
         self._has_warned = False
         self._lock = threading.RLock()
         self._is_busy = self._is_disturbed = False
@@ -178,8 +177,9 @@ class Jitted(Generic[P, R]):
             if changed is None:
                 unsure = program.unsure
                 result = self._replayed(program, programs, call)
-                self._unsure = self._unsure + 1 if program.unsure > unsure else 0
-                if self._unsure == _MANY:
+                in_a_row = program.unsure_in_a_row + 1 if program.unsure > unsure else 0
+                program.unsure_in_a_row = in_a_row
+                if in_a_row == _MANY:
                     self._warn(
                         f"{_MANY} calls in a row were done eagerly: a number is not finite, or an"
                         " operation might raise"

@@ -56,7 +56,8 @@ class Program:
         replays: how many there were so far. checks: how many of them ran beside the eager call.
         until_compiled: after how many it is compiled, if it begins on NumPy for a while; else 0.
         number: of the call that was recorded, or of the latest that was checked.
-        unsure: how many calls could not be replayed and were done eagerly.
+        unsure: how many calls could not be replayed and were done eagerly. unsure_in_a_row: how
+            many of the latest.
         guards: (read, what it gave, whether the watch would notice): the program holds only while
             `read` gives the same. draws, streams: see Recording.
     """
@@ -67,7 +68,7 @@ class Program:
         self, name: str, recording: Recording, watch: Watch, backend: str | None, seconds: float
     ) -> None:
         self.name, self.backend = name, backend or "numpy"
-        self.replays = self.checks = self.unsure = 0
+        self.replays = self.checks = self.unsure = self.unsure_in_a_row = 0
         self.watch, models = watch, set(map(id, watch.models))
         self.guards = [(read, found, id(of) in models) for read, found, of in recording.guards]
         self.draws, self.streams = recording.draws, recording.streams
