@@ -109,11 +109,6 @@ def outcome(call: Callable[[], Any]) -> tuple[Any, Any]:
     return looked_at(returned), gradients(returned)
 
 
-def put_back(state: Any, numbers: list[tuple[Value, float, float]]) -> None:
-    for value, data, gradient in numbers:
-        value.data, value.grad = data, gradient
-
-
 def story(
     make: Callable[[], tuple[Callable[..., Any], Any]],
     calls: tuple[Any, ...],
