@@ -287,6 +287,8 @@ class Tracer(Hooks):
         self.node_of(value)
         if name == "data" and value._left is not None:
             refuse("a result cannot be assigned to", "assign to leaves only")
+        if value in self.sums and value.parents:  # its parts keep what has flowed into the sum
+            self._part_of_a_sum(value)
         (self.nodes if name == "data" else self.gradients)[value] = self.node_of(source)
         setattr(value, f"_{name}", number)
 

@@ -266,6 +266,7 @@ def _looked_into_after_a_pass(ws: list[Value], xs: list[float], start: Value | N
     whole = weighted_sum(ws, [Value(x) for x in xs], start)
     whole.backward()
     ws[0].assign(0.5 * ws[0])
+    whole.grad = 7.0  # which its parts do not get
     return whole, whole.parents, [parent.grad for parent in whole.parents]
 
 
