@@ -1,8 +1,8 @@
 """What does a primitive compute, as LLVM code? `EMIT` has a function for each that builds it.
 
 The branches are those of `forward` in autograd/ops.py, and both call the same C library, so the
-results are the same to the last bit. A primitive that is not in `EMIT` is computed in Python. What
-is an array operation in numpy.py computes vectors as well as single numbers.
+results are the same to the last bit. A primitive that is not in `EMIT` is computed in Python. Those
+in `VECTORISED` (numpy.py) take vectors as well as single numbers.
 """
 
 from __future__ import annotations
