@@ -71,7 +71,7 @@ def weighted_sum(
 def is_foldable(weights: Sequence[Value], inputs: Sequence[Any], start: Value | None) -> bool:
     """Whether all operands are nodes, and of no subclass, which may redefine the operators.
 
-    `products` asks whether they are equally many.
+    Whoever pairs weights and inputs asks whether they are equally many.
     """
     return (
         CLASSES.issuperset(map(type, weights))
@@ -80,30 +80,18 @@ def is_foldable(weights: Sequence[Value], inputs: Sequence[Any], start: Value | 
     )
 
 
-def products(
-    weights: Sequence[Value], inputs: Sequence[Value], start: Value | None
-) -> array[float]:
-    """The numbers to be added up, in order."""
-    # The garbage collector does not traverse an array.
-    numbers = array("d", [w._data * x._data for w, x in zip(weights, inputs, strict=True)])
-    if start is not None:
-        numbers.insert(0, start._data)
-    return numbers
-
-
-def total(numbers: array[float]) -> float:
-    """Their sum, from the left, as the operators add."""
-    return reduce(operator.add, numbers)
-
-
 def folded(
     context: Context, weights: Sequence[Value], inputs: Sequence[Value], start: Value | None
 ) -> Value:
     """start + w_1 x_1 + w_2 x_2 + ... as one node."""
-    numbers = products(weights, inputs, start)
+    # The garbage collector does not traverse an array.
+    numbers = array("d", [w._data * x._data for w, x in zip(weights, inputs, strict=True)])
+    if start is not None:
+        numbers.insert(0, start._data)
+    total = reduce(operator.add, numbers)
     # `tuple` returns a tuple itself, without copying.
     terms = Terms(tuple(weights), tuple(inputs), start, numbers)
-    return _node(context, WEIGHTED_SUM, total(numbers), weights[0], terms, next(clock.numbers))
+    return _node(context, WEIGHTED_SUM, total, weights[0], terms, next(clock.numbers))
 
 
 class _WeightedSum(Folded):
