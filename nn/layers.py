@@ -88,8 +88,8 @@ class Neuron(Module):
         return activated(self.activation, z)
 
 
-class Rowwise(Module):
-    """A Module that computes a list of Values from a vector, and a batch row by row."""
+class VectorModule(Module):
+    """A Module that makes a list of Values of a vector, and a Matrix of a batch."""
 
     @overload
     def __call__(self, x: Matrix | Rows) -> Matrix: ...
@@ -99,14 +99,18 @@ class Rowwise(Module):
     def __call__(self, x: Array) -> Any: ...
     def __call__(self, x: Any) -> list[Value] | Matrix:
         x = as_input(x, type(self).__name__)
-        return Matrix(map(self._row, x)) if isinstance(x, Matrix) else self._row(x)
+        return Matrix(self._rows(x.rows)) if isinstance(x, Matrix) else self._row(x)
 
     def _row(self, x: Sequence[Any]) -> list[Value]:
         """The output for one vector."""
         raise NotImplementedError
 
+    def _rows(self, rows: list[list[Value]]) -> list[list[Value]]:
+        """The outputs for a batch: one by one, if a class does not say otherwise."""
+        return [self._row(row) for row in rows]
 
-class Layer(Rowwise):
+
+class Layer(VectorModule):
     """nout neurons with the same inputs: A = g(X W + b).
 
     Args:
@@ -141,7 +145,7 @@ class Layer(Rowwise):
         return [neuron(inputs) for neuron in self.neurons]
 
 
-class Linear(Rowwise):
+class Linear(VectorModule):
     """W x + b: the same function as a Layer of linear neurons, in a single module.
 
     Args:
@@ -285,7 +289,7 @@ class Sequential(Module):
         return x
 
 
-class Dropout(Rowwise):
+class Dropout(VectorModule):
     """In training, set each entry to 0 with probability p, else divide it by 1 - p.
 
     In evaluation it is the identity, because of the division (Srivastava et al. 2014). The random

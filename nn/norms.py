@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, overload
+from typing import Any, ClassVar
 
 from autograd import Value, no_grad
 from autograd.hooks import fixed
 from autograd.messages import require_flag, require_whole
-from nn.layers import Rowwise
-from nn.matrix import Array, Matrix, Rows, Vector, as_input, as_values, mean, total
-from nn.module import Module
+from nn.layers import VectorModule
+from nn.matrix import as_values, mean, total
 from nn.settings import require_range
 
 
-class BatchNorm(Module):
+class BatchNorm(VectorModule):
     """Each column of a batch normalized to mean 0 and variance 1, with a learned scale and shift.
 
     Ioffe and Szegedy 2015, algorithm 1. In training it uses the statistics of the batch (variance
@@ -42,15 +41,10 @@ class BatchNorm(Module):
         self.running_mean = [Value(0.0) for _ in range(size)]
         self.running_variance = [Value(1.0) for _ in range(size)]
 
-    @overload
-    def __call__(self, x: Matrix | Rows) -> Matrix: ...
-    @overload
-    def __call__(self, x: Vector) -> list[Value]: ...
-    @overload
-    def __call__(self, x: Array) -> Any: ...
-    def __call__(self, x: Any) -> list[Value] | Matrix:
-        x = as_input(x, "BatchNorm")
-        rows = list(x) if isinstance(x, Matrix) else [as_values(x)]
+    def _row(self, x: Sequence[Any]) -> list[Value]:
+        return self._rows([as_values(x)])[0]
+
+    def _rows(self, rows: list[list[Value]]) -> list[list[Value]]:
         if len(rows[0]) != len(self.gain):
             raise ValueError(f"BatchNorm of {len(self.gain)} columns got {len(rows[0])}")
         if fixed(lambda: self.training):
@@ -67,14 +61,13 @@ class BatchNorm(Module):
             for gain, variance in zip(self.gain, variances, strict=True)
         ]
         columns = list(zip(centers, scales, self.bias, strict=True))
-        out = [
+        return [
             [
                 (v - center) * scale + bias
                 for v, (center, scale, bias) in zip(row, columns, strict=True)
             ]
             for row in rows
         ]
-        return Matrix(out) if isinstance(x, Matrix) else out[0]
 
     def _batch_statistics(self, rows: list[list[Value]]) -> tuple[list[Value], list[Value]]:
         columns = zip(*rows, strict=True)
@@ -88,7 +81,7 @@ class BatchNorm(Module):
         return centers, variances
 
 
-class LayerNorm(Rowwise):
+class LayerNorm(VectorModule):
     """A vector normalized to mean 0 and variance 1, with a learned scale and shift for each entry.
 
     Ba et al. 2016, eq. 4.
@@ -119,7 +112,7 @@ class LayerNorm(Rowwise):
         ]
 
 
-class RMSNorm(Rowwise):
+class RMSNorm(VectorModule):
     """A vector divided by its root mean square, and scaled (Zhang and Sennrich 2019, eq. 4).
 
     Args:
