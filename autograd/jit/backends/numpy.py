@@ -69,19 +69,20 @@ class NumpyCode:
     def run(self) -> None:
         """Compute every group once."""
         self.memory[0] = 0.0
-        # In a copy of the context, as a Ctrl-C might leave NumPy's error state in this one.
+        # In a copy of the context, as a Ctrl-C might leave NumPy's error state in this one. (Before
+        # NumPy 2 the state belongs to the thread.)
         copy_context().run(self._run)
 
     def _run(self) -> None:
         memory = self.memory
-        np.seterr(all="ignore")
-        for group, function, out, operands in self._steps:
-            if function is None:
-                run_in_python(group, memory)
-                continue
-            memory[out] = function(*[memory[place] for place in operands])
-            if not group.primitive.total and not np.isfinite(memory[out]).all():
-                memory[0] = math.nan
+        with np.errstate(all="ignore"):
+            for group, function, out, operands in self._steps:
+                if function is None:
+                    run_in_python(group, memory)
+                    continue
+                memory[out] = function(*[memory[place] for place in operands])
+                if not group.primitive.total and not np.isfinite(memory[out]).all():
+                    memory[0] = math.nan
 
 
 def run_in_python(group: Group, memory: Floats) -> None:
