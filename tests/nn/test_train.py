@@ -1281,6 +1281,14 @@ def test_without_progress_nothing_is_printed(capfd):
     assert tuple(capfd.readouterr()) == ("", "")
 
 
+@pytest.fixture
+def wide_screen(monkeypatch):
+    """A terminal of 200 columns, whatever other tests have set: tqdm cuts what is longer."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("LINES", "50")
+
+
+@pytest.mark.usefixtures("wide_screen")
 def test_progress_shows_loss_and_accuracy_on_stderr(capfd):
     history = run(*made(), held_out=EXAMPLES, progress=True)
     out, err = capfd.readouterr()
@@ -1291,6 +1299,7 @@ def test_progress_shows_loss_and_accuracy_on_stderr(capfd):
     assert f"held out={history.held_out_accuracy[-1]:.1%}" in err
 
 
+@pytest.mark.usefixtures("wide_screen")
 def test_progress_shows_a_metric_of_ones_own_as_a_number(capfd):
     run(*made(), held_out=EXAMPLES, metric=lambda predictions, targets: -2.5, progress=True)
     assert "metric=-2.5000, held out=-2.5000" in capfd.readouterr().err
