@@ -8,7 +8,7 @@ project which is in no index, where its name could be anybody's.
 EXTRAS = {
     "draw": ("pygraphviz>=2",),
     "jit": ("numpy>=1.26", "llvmlite>=0.44"),
-    "train": ("matplotlib>=3.8", "scikit-learn>=1.4"),
+    "train": ("matplotlib>=3.9", "scikit-learn>=1.4"),
     "torch": ("torch>=2.4",),
 }
 
