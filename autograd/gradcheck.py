@@ -118,7 +118,7 @@ def gradcheck(
             raise ValueError(f"gradcheck: {name} must be a number, 0 or more, not {tolerance!r}")
     if step is not None and not (isinstance(step, float | int) and 0.0 < step < math.inf):
         raise ValueError(f"gradcheck: step must be a number above 0, not {step!r}")
-    if isinstance(inputs, Value | float | int):
+    if not isinstance(inputs, Iterable):
         raise TypeError(
             f"gradcheck: inputs must be a sequence of Values or numbers, such as [{inputs!r}]"
         )

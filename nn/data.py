@@ -71,6 +71,7 @@ def circles(
 ) -> Dataset:
     """n points of two circles, of radius 1 (class -1) and `factor` (class +1)."""
     n = require_whole("n", n)
+    _require_length("factor", factor)
     outer, inner = n - n // 2, n // 2
     points = []
     for size, radius, label in ((outer, 1.0, -1), (inner, factor, 1)):
@@ -200,7 +201,9 @@ def number_rows(inputs: list[Any], advice: str = "") -> list[list[Any]]:
         elif isinstance(row, str | bytes | dict | set | Value) or not isinstance(row, Iterable):
             raise TypeError(f"input {i} is {row!r}, not a row of numbers{advice}")
         rows.append(list(row))
-        if len(rows[i]) != len(rows[0]) or not rows[0]:
+        if not rows[0]:
+            raise ValueError("input 0 has 0 numbers")
+        if len(rows[i]) != len(rows[0]):
             raise ValueError(f"input 0 has {len(rows[0])} numbers, input {i} has {len(rows[i])}")
         for x in rows[i]:
             if x.__class__ is not float and as_operand(x) is None:
@@ -210,15 +213,19 @@ def number_rows(inputs: list[Any], advice: str = "") -> list[list[Any]]:
     return rows
 
 
+def _require_length(name: str, number: float) -> None:
+    if not isinstance(number, Real):
+        raise TypeError(f"{name} must be a number, not {number!r}")
+    if not 0.0 <= number < math.inf:
+        raise ValueError(f"{name} must be 0 or more, not {number}")
+
+
 def _shaken(
     points: Sequence[tuple[float, float, int]],
     noise: float,
     generator: random.Random | None,
 ) -> Dataset:
-    if not isinstance(noise, Real):
-        raise TypeError(f"noise must be a number, not {noise!r}")
-    if not 0.0 <= noise < math.inf:
-        raise ValueError(f"noise must be 0 or more, not {noise}")
+    _require_length("noise", noise)
     draw = rng.source(generator).gauss
     inputs = [[x + draw(0.0, noise), y + draw(0.0, noise)] for x, y, _ in points]
     return Dataset(inputs, [label for _, _, label in points])

@@ -243,7 +243,8 @@ class MLP(Module):
                     f" then linear) or {count}, not {len(activations)}: {activations!r}"
                 )
         else:
-            activations = [activation] * (count - 1)
+            one: Any = activation
+            activations = [activation_named(one)] * (count - 1)
         activations += ["linear"] * (count - len(activations))
         self.layers = [
             Layer(sizes[i], sizes[i + 1], activations[i], generator, bias=bias)

@@ -142,7 +142,7 @@ def test_it_works_where_nothing_is_recorded() -> None:
             gradcheck(WRONG, [2.0])
 
 
-@pytest.mark.parametrize("x", [Value(2.0), 2.0])
+@pytest.mark.parametrize("x", [Value(2.0), 2.0, None])
 def test_a_single_input_is_refused(x: Any) -> None:
     message = f"gradcheck: inputs must be a sequence of Values or numbers, such as [{x!r}]"
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):

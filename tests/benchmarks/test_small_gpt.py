@@ -193,8 +193,13 @@ def test_the_run_of_microgpt_itself(report):
 
 @pytest.mark.skipif(not NAMES, reason="NAMES does not say where the names are")
 def test_documents_of_all_lengths_in_one_program_or_in_several(report, monkeypatch):
-    """What `nn.text.buckets` chooses between."""
-    names = text.read(NAMES)
+    """What `nn.text.examples` chooses between."""
+    names, padded = text.read(NAMES), text.padded
     for lengths in ([16], [8, 16], [6, 8, 10, 16]):
-        monkeypatch.setattr(text, "buckets", lambda block_size, lengths=lengths: lengths)
+
+        def to_the_next(document, block_size, lengths=lengths):
+            size = min(len(document) - 1, block_size)
+            return padded(document, min(length for length in lengths if length >= size))
+
+        monkeypatch.setattr(text, "padded", to_the_next)
         report(f"1,000 steps, padded to {lengths}", f"{learn(names, 1000)[1]:.1f} s", "-")

@@ -109,6 +109,9 @@ ROWS = [[1.0, 2.0], [3.0, 4.0]]
         (lambda: data.circles("9"), TypeError, "n must be a whole number, not '9'"),
         (lambda: data.xor(0), ValueError, "n must be 1 or more, not 0"),
         (lambda: data.spiral(9, arms=1.5), TypeError, "arms must be a whole number, not 1.5"),
+        (lambda: data.standardized(([[]], [1])), ValueError, "input 0 has 0 numbers"),
+        (lambda: data.circles(9, factor="a"), TypeError, "factor must be a number, not 'a'"),
+        (lambda: data.circles(9, factor=-1), ValueError, "factor must be 0 or more, not -1"),
         (lambda: data.moons(9, noise="0.1"), TypeError, "noise must be a number, not '0.1'"),
     ],
 )

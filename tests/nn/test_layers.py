@@ -217,6 +217,11 @@ def test_an_mlp_says_how_many_activations_it_takes(activation):
         nn.MLP(2, [4, 4, 1], activation)
 
 
+def test_an_mlp_of_one_layer_asks_for_a_known_activation_too():
+    with pytest.raises(ValueError, match="there is no activation 'softmax'"):
+        nn.MLP(2, [2], "softmax")
+
+
 @pytest.mark.parametrize(
     ("make", "told"),
     [
