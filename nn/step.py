@@ -350,7 +350,7 @@ def _check_mean(whole: float, sums: list[float], size: int, examples: int) -> No
 
 def _is_apart(model: Module, predict: Predict, inputs: Any, size: int) -> bool:
     """Whether predictions for `size` examples at a time equal those for more at once."""
-    inputs = inputs[: max(size + 2, 4)]  # enough to see a difference
+    inputs = inputs[: size + 2]  # enough to see a difference
     drops = [m for m in model.modules() if isinstance(m, Dropout) and m.training]
     buffers = [(buffer, buffer.data) for _, buffer in model.named_buffers()]
     draws = rng.generator.getstate()
