@@ -16,8 +16,8 @@ from typing import Any
 
 from autograd import ops
 from autograd.context import INSIDE, Interpreter, current, entered
-from autograd.jit.graph import ONE, Source
-from autograd.jit.recorded import number_at
+from autograd.jit.graph import ONE
+from autograd.jit.recorded import Number, number_at
 from autograd.jit.refusal import refuse
 from autograd.jit.tracer import Tracer
 from autograd.primitive import CONSTANT, Primitive, operands_of
@@ -49,9 +49,11 @@ class Derivation(Tracer):
         """Inside, a chain rule runs with numbers that nobody knows."""
         return entered(current, current.get().under(self.interpreter(self), INSIDE))
 
-    def compute(self, function: Callable[..., Any], operands: Sequence[Any]) -> Any:
-        """What stands for the result."""
-        return _UNKNOWN
+    def computed(
+        self, primitive: Primitive, operands: Sequence[Any], function: Callable[..., Any]
+    ) -> Number:
+        """A number that nobody knows, with its node."""
+        return number_at(self.note(primitive, operands), _UNKNOWN, self.tape)
 
     def node_of(self, operand: Any) -> int:
         """The node of an operand."""
@@ -115,59 +117,16 @@ class Derivation(Tracer):
                 sofar[x] += (upstream, of_w)
 
     def _pass_on_by_rules(self, node: Value, primitive: Primitive, upstream: int) -> None:
-        """The same by a graph of the slopes, which is made once for all nodes that are alike."""
-        operands, tape = operands_of(node._left, node._right), self.tape
-        given = [upstream, *self.nodes_of((node, *operands))]
-        wanted = [operand._primitive is not CONSTANT for operand in operands]
-        fixed = [each if each in tape.constants else None for each in given]
-        key = primitive, *wanted, *fixed
-        if key not in self.slopes:
-            self.slopes[key] = self._slopes(primitive, wanted, fixed)
-        steps, slopes = self.slopes[key]
-        nodes = [ONE, *[each for each in given if each not in tape.constants]]
-        for operation, below in steps:
-            nodes.append(
-                tape.add(operation, tuple([nodes[each] for each in below])) if below else operation
-            )
-        for operand, slope in zip(operands, slopes, strict=True):
-            if slope is not None:
-                self.sofar[operand] += (upstream, nodes[slope])
-
-    def _slopes(
-        self, primitive: Primitive, wanted: list[bool], fixed: list[int | None]
-    ) -> tuple[list[Any], list[int | None]]:
-        """The steps that compute the slopes of a primitive, and where the slope by each operand is.
-
-        Args:
-            wanted: of which operands. fixed: the nodes of those of upstream gradient, result and
-                operands that are constants, None for the others, to which steps refer by position.
-        """
-        derivation = Derivation(Tracer(), self.interpreter)
-        tape, known = derivation.tape, self.tape
-        upstream, *numbers = [
-            number_at(tape.add(Source("argument", 0)), _UNKNOWN, tape)
-            if node is None
-            else known.constants[node]
-            for node in fixed
-        ]
-        first, slopes = len(tape), list[int | None]()
-        with derivation.entered():
-            for position, rule in enumerate(primitive.backward):
-                slope: Any = rule
-                if rule is None or not wanted[position]:
-                    slopes.append(None)
-                    continue
-                if callable(rule):
-                    slope = rule(*numbers)
-                if position in primitive.nan_slopes:  # and 0 * nan is nan
-                    slope = ops.where(upstream, slope, 0.0)
-                slopes.append(derivation.node_of(slope))
-        operations: list[Any] = tape.operations[first:]
-        steps = [
-            (operation, below) if below else (known.constant(operation.key), ())
-            for operation, below in zip(operations, tape.operands[first:], strict=True)
-        ]
-        return steps, slopes
+        """The same by the rules of a primitive."""
+        operands = operands_of(node._left, node._right)
+        numbers = [self._unknown(each) for each in self.nodes_of((node, *operands))]
+        for position, (operand, rule) in enumerate(zip(operands, primitive.backward, strict=True)):
+            if rule is None or operand._primitive is CONSTANT:
+                continue
+            slope: Any = rule(*numbers) if callable(rule) else rule
+            if position in primitive.nan_slopes:  # and 0 * nan is nan
+                slope = ops.where(self._unknown(upstream), slope, 0.0)
+            self.sofar[operand] += (upstream, self.node_of(slope))
 
 
 _NOBODY = constant(0.0)

@@ -57,7 +57,6 @@ class Tracer(Hooks):
         start: the number of the clock when the recording began.
         contexts: those of the recording, and what the engine has in their place.
         sums: the terms of weighted sums whose parts nobody has asked for.
-        slopes: graphs of the slopes of primitives, for derive.py.
         given_up: whether no program is to be kept: an operation has failed, for instance.
         refusals: the TraceErrors so far: the first ends the recording, also if it was caught.
     """
@@ -76,7 +75,6 @@ class Tracer(Hooks):
         self.given_up = False
         self.refusals: list[TraceError] = []
         self.start = next(clock.numbers)
-        self.slopes: dict[Any, Any] = {}
         self.contexts: dict[Context, Context] = {}
         self.sums: dict[Value, Terms] = {}
         self._data: dict[Value, int] = {}  # the first nodes of leaves from outside
