@@ -143,7 +143,8 @@ def note_backward(tracer: Tracer, interpreter: Any, output: Value, inner: list[V
             if node in sofar:
                 derivation.pass_on(node)
     tracer.gradients.update(dict.fromkeys(inner, zero))
-    for value in sofar:
+    # In the order in which they were met, as leaves lie; a plain number is noted as output only.
+    for value in [value for value in tracer.nodes if value in sofar] or [output]:
         if value._left is not None:
             tracer.gradients[value] = derivation.received(value)
         elif value._primitive is not CONSTANT or value is output:
@@ -153,6 +154,7 @@ def note_backward(tracer: Tracer, interpreter: Any, output: Value, inner: list[V
             if before != zero:
                 gradient = tape.add(ops.add, (before, gradient))
             tracer.gradients[value] = gradient
+            tape.in_order.update((derivation.received(value), gradient))
 
 
 def note_grad(

@@ -46,9 +46,10 @@ class Graph:
         rows: sequences of nodes. Many sums have one in common, as the neurons of a layer have their
             inputs, so each is kept once.
         constants: the number of each node that is a constant.
+        in_order: nodes of gradients of leaves, which are in the order of the leaves.
     """
 
-    __slots__ = ("_node_of", "_row_of", "constants", "operands", "operations", "rows")
+    __slots__ = ("_node_of", "_row_of", "constants", "in_order", "operands", "operations", "rows")
 
     def __init__(self) -> None:
         self.operations: list[Primitive | Source | None] = []
@@ -56,6 +57,7 @@ class Graph:
         self.rows: list[tuple[int, ...]] = []
         self._row_of: dict[tuple[int, ...], int] = {}
         self.constants: dict[int, float] = {}
+        self.in_order: set[int] = set()
         self._node_of: dict[float | str, int] = {}
         self.constant(1.0)  # the node ONE
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd.jit.graph import ONE, OUTPUT, SUM, Graph, Source
+from autograd.jit.graph import OUTPUT, SUM, Graph, Source
 from autograd.primitive import Primitive
 
 Addresses = NDArray[np.int64]
@@ -66,13 +66,12 @@ def schedule(graph: Graph, counts: dict[str, int], outputs: Sequence[int] = ()) 
         outputs: the nodes that are taken out.
     """
     address, constants, spans, end = _sources(graph, counts)
-    added_to = _leaves_added_to(graph, address, spans["data"])
     groups = []
     for primitive, members in _groups(graph):
         nodes = np.array(members)
         operands = address[_operands(graph, primitive, members)]
         if len(members) > 2:
-            order = _order(operands, added_to[nodes])
+            order = _order(operands, graph.in_order.issuperset(members))
             nodes, operands = nodes[order], operands[order]
         if primitive is SUM:
             operands = operands.reshape(len(members), -1, 2)
@@ -145,37 +144,11 @@ def _groups(graph: Graph) -> list[tuple[Primitive, list[int]]]:
     return [(primitive, nodes[::-1]) for (_, primitive, _), nodes in ordered]
 
 
-def _leaves_added_to(graph: Graph, address: Addresses, leaves: tuple[int, int]) -> Addresses:
-    """For each node the address of the leaf that it is added to in the end; -1 for the others.
-
-    That is the other term of a sum of two, such as the moment in 0.9 * moment + 0.1 * gradient. The
-    operands of such a gradient get the same address, and so on, down to other sums. Groups that are
-    in the order of the leaves can be added to them in one run.
-
-    Args:
-        leaves: (start, length) of their addresses.
-    """
-    added_to = np.full(len(graph), -1, dtype=np.int64)
-    sums = [node for node, operation in enumerate(graph.operations) if operation is SUM]
-    pairs = [node for node in sums if len(graph.rows[graph.operands[node][0]]) == 2]
-    table = _operands(graph, SUM, pairs) if pairs else np.empty((0, 4), np.int64)
-    found = address[table]
-    is_leaf = (found >= leaves[0]) & (found < sum(leaves))
-    is_other = ~is_leaf & (table != ONE) & (is_leaf.sum(axis=1) == 1)[:, None]
-    leaf = np.where(is_leaf, found, 0).sum(axis=1)
-    added_to[table[is_other]] = leaf[is_other.nonzero()[0]]
-    for node in np.flatnonzero(added_to >= 0)[::-1].tolist():
-        if graph.operations[node] is not SUM:
-            for operand in graph.operands[node]:
-                if added_to[operand] < 0:
-                    added_to[operand] = added_to[node]
-    return added_to
-
-
-def _order(operands: Addresses, added_to: Addresses) -> Addresses:
+def _order(operands: Addresses, is_in_order: bool) -> Addresses:
     """The order of members with the fewest breaks in the strides of their operands.
 
-    If the order of the leaves that they will be added to is nearly as good, it is that one.
+    is_in_order: whether they are in the order of leaves that they will be added to: then it is this
+        one if it is nearly as good.
     """
     best, fewest = np.arange(len(operands)), breaks(operands)
     moving = np.flatnonzero((operands != operands[0]).any(axis=0))
@@ -184,10 +157,8 @@ def _order(operands: Addresses, added_to: Addresses) -> Addresses:
         found = breaks(operands[order])
         if found < fewest:
             best, fewest = order, found
-    if (added_to >= 0).all():
-        order = np.argsort(added_to, kind="stable")
-        if (breaks(operands[order]) - fewest) * operands.shape[1] <= len(operands):
-            return order
+    if is_in_order and (breaks(operands) - fewest) * operands.shape[1] <= len(operands):
+        return np.arange(len(operands))
     return best
 
 
