@@ -176,10 +176,8 @@ class Optimizer(hooks.Watched):
         if self._has_warned or hooks.is_recording():
             return
         if gradients is None:
-            found = any(parameter.grad for parameter in self.parameters)
-        else:
-            found = any(g.data if isinstance(g, Value) else g for g in gradients)
-        if not found:
+            gradients = [parameter.grad for parameter in self.parameters]
+        if not any(g.data if isinstance(g, Value) else g for g in gradients):
             self._has_warned = True
             warnings.warn(
                 f"every gradient of this step of {type(self).__name__} is 0: was backward() called,"

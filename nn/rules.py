@@ -51,12 +51,21 @@ class SGD(Optimizer):
             raise ValueError("nesterov needs a momentum above 0")
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See Optimizer."""
+        """See Optimizer. Only one of the two may have a momentum: this becomes like the other."""
+        before = self._has_momentum, self._state
         moments = state.get("moments") if isinstance(state, dict) else None
         if isinstance(moments, dict) and ("velocity" in moments) != self._has_momentum:
-            how = "without" if self._has_momentum else "with"
-            raise ValueError(f"this state is of an SGD {how} a momentum: make this one {how} one")
-        super().load_state_dict(state)
+            if self._has_momentum:  # what a momentum of 0 makes of it
+                moments = {**moments, "velocity": [0.0] * len(self.parameters)}
+                state = {**state, "moments": moments}
+            else:
+                self._has_momentum = True
+                self._state = {"velocity": tuple([Value(0.0) for _ in self.parameters])}
+        try:
+            super().load_state_dict(state)
+        except BaseException:
+            self._has_momentum, self._state = before
+            raise
 
     def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
         """See the class."""
