@@ -272,6 +272,7 @@ class FeedForward(Module):
         self.W_2 = make(expansion * embedding, embedding)
 
     def __call__(self, x: Matrix) -> Matrix:
+        x = x if isinstance(x, Matrix) else Matrix(x)
         return self.W_2(self.W_1(x).map(partial(activated, self.activation)))
 
     def __repr__(self) -> str:

@@ -83,6 +83,8 @@ class Neuron(Module):
             if x.__class__ not in (list, tuple) and isinstance(x, NO_VECTORS):
                 raise TypeError
             z = weighted_sum(self.w, x, self.b)
+            if not isinstance(z, Value):  # of rows that are arrays, which NumPy adds up
+                raise TypeError
         except TypeError:
             raise TypeError(f"a Neuron takes a vector of numbers, not {x!r}") from None
         return activated(self.activation, z)

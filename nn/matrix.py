@@ -63,12 +63,13 @@ def is_plain(number: object) -> bool:
     return not isinstance(number, Value) and not is_recorded(number)
 
 
-def mean(values: Iterable[Value] | Matrix) -> Value:
-    """The arithmetic mean of Values, or of all entries of a Matrix. Raises ValueError for none.
+def mean(values: Iterable[Value] | Matrix | Rows) -> Value:
+    """The arithmetic mean of Values, or of all entries of a batch. Raises ValueError for none.
 
     >>> mean([Value(1.0), Value(2.0)]).data
     1.5
     """
+    values = as_input(values, "mean")
     listed = list(itertools.chain(*values) if isinstance(values, Matrix) else values)
     if not listed:
         raise ValueError("mean() of no values")

@@ -298,6 +298,7 @@ def test_the_weights_of_each_head_can_be_looked_at():
         ),
         (lambda: nn.TransformerBlock(4, 2)(Matrix([[1.0]])), ValueError, "RMSNorm of 4 .* got 1"),
         (lambda: nn.FeedForward("4"), TypeError, "embedding must be a whole number, not '4'"),
+        (lambda: nn.FeedForward(2)([1.0, 2.0]), TypeError, "a Matrix takes rows of numbers; row 0"),
         (lambda: nn.FeedForward(4, expansion=0), ValueError, "expansion must be 1 or more, not 0"),
     ],
 )

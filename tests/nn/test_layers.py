@@ -169,7 +169,11 @@ def test_a_value_in_a_batch_gets_a_gradient():
 
 
 @pytest.mark.parametrize(
-    "x", [[[1, 2], [3, 4]], "ab", [None, 1.0], [1.0, "2"], {"a": 1, "b": 2}, {1: 2, 3: 4}, {1, 2}]
+    "x",
+    [
+        *([[1, 2], [3, 4]], np.ones((2, 2)), [np.ones(2), np.ones(2)], "ab", [None, 1.0]),
+        *([1.0, "2"], {"a": 1, "b": 2}, {1: 2, 3: 4}, {1, 2}),
+    ],
 )
 def test_a_neuron_takes_one_vector_of_numbers(x):
     with pytest.raises(TypeError, match="a Neuron takes a vector of numbers, not"):

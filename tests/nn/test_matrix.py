@@ -386,8 +386,15 @@ def test_mean_of_a_matrix_is_that_of_all_entries():
     assert M.grad == [[0.25, 0.25], [0.25, 0.25]]
 
 
+@pytest.mark.parametrize("make", [list, np.array, Matrix])
+def test_mean_of_any_rows_is_that_of_all_entries(make):
+    assert nn.mean(make([[Value(1.0), Value(2.0)], [Value(3.0), Value(6.0)]])).data == 3.0
+
+
 def test_mean_of_values_and_of_none():
     assert nn.mean(Value(x) for x in (1.0, 2.0, 6.0)).data == 3.0
+    with pytest.raises(TypeError, match="mean takes a vector of numbers or a batch"):
+        nn.mean(Value(1.0))
     with pytest.raises(ValueError, match="no values"):
         nn.mean([])
 
