@@ -121,6 +121,6 @@ def not_differentiable_again(primitive: Primitive) -> TypeError:
     """The error for a rule that took the number out of a Value, as `math.cos(x)` does."""
     return TypeError(
         f"the rule of {for_stream(primitive.name)} turned a Value into a float, which has no"
-        " derivatives of higher order: write it in arithmetic and primitives, such as x.cos() in"
-        " place of math.cos(x)"
+        " derivatives of higher order: write it in arithmetic and primitives, such as"
+        " autograd.ops.cos(x) in place of math.cos(x)"
     )

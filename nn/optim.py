@@ -175,9 +175,8 @@ class Optimizer(hooks.Watched):
         """
         if self._has_warned or hooks.is_recording():
             return
-        if gradients is None:
-            gradients = [parameter.grad for parameter in self.parameters]
-        if not any(g.data if isinstance(g, Value) else g for g in gradients):
+        slopes: Iterable[Any] = gradients or (parameter.grad for parameter in self.parameters)
+        if not any(g.data if isinstance(g, Value) else g for g in slopes):
             self._has_warned = True
             warnings.warn(
                 f"every gradient of this step of {type(self).__name__} is 0: was backward() called,"

@@ -207,7 +207,8 @@ def test_a_rule_that_turns_a_value_into_a_float_has_no_graph(cosine: Callable[..
     x = Value(0.5)
     assert grad(sn(x), [x])[0].data == cosine(0.5)
     with pytest.raises(
-        TypeError, match=r"^the rule of sn turned a Value into a float, .* x\.cos\(\) in place of"
+        TypeError,
+        match=r"^the rule of sn turned a Value into a float, .* autograd\.ops\.cos\(x\)",
     ):
         grad(sn(x), [x], create_graph=True)
     assert math.cos(x) == math.cos(0.5)  # elsewhere as before
