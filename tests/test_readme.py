@@ -60,6 +60,15 @@ def test_every_file_and_name_it_mentions_exists():
         assert not missing, missing
 
 
+def test_every_public_name_is_in_it():
+    import autograd
+    import nn
+
+    api = README.split("## The API")[1].split("## Conventions")[0]
+    names = [*autograd.__all__, *nn.__all__, "buffers", "patience", "drop_last", "bias"]
+    assert [name for name in names if not re.search(rf"\b{name}\b", api)] == []
+
+
 def _found(package, name):
     return name.startswith("nn.") or hasattr(package, name)
 
