@@ -43,6 +43,9 @@ class Eager(Interpreter):
                 data = forward(left._data, right._data)
         except (ValueError, ZeroDivisionError, OverflowError) as error:
             raise explained(error, primitive, operands_of(left, right), context) from None
+        except TypeError:
+            _require_numbers(operands_of(left, right))
+            raise
         if data.__class__ is not float:
             data = _as_result(primitive, data, operands_of(left, right), context)
         node = _new(Value)  # Value.__init__ written out: here most time is spent
@@ -144,8 +147,15 @@ def _as_result(
     try:
         return as_float(data)
     except TypeError:
+        _require_numbers(operands)
         call = described(primitive, operands)
         raise TypeError(f"{call}: forward must return a float, not {data!r}") from None
+
+
+def _require_numbers(operands: Sequence[Value]) -> None:
+    """Raise TypeError for a `.data` that was assigned something else, such as another Value."""
+    for operand in operands:
+        as_float(operand._data)
 
 
 EAGER, NUMBERS = Eager(), Numbers()

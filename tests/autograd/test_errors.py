@@ -94,6 +94,16 @@ def test_a_value_holds_a_real_number_only(data: Any, shown: str) -> None:
     raises_exactly(TypeError, f"a Value holds a real number, not {shown}", lambda: Value(data))
 
 
+@pytest.mark.parametrize("data", [None, "a", [1.0], Value(1.0)], ids=repr)
+@pytest.mark.parametrize("operate", [lambda v: v * 2.0, lambda v: 1.0 - v, abs], ids="*-a")
+def test_an_operation_names_assigned_data_that_are_no_number(operate: Any, data: Any) -> None:
+    """`p.data = p - rate * p.grad`, without `.data`, assigns a Value."""
+    v = Value(1.0)
+    v.data = data
+    with pytest.raises(TypeError, match=r"^a Value holds a real number, not "):
+        operate(v)
+
+
 @pytest.mark.parametrize("make", [Value, lambda n: v + n, lambda n: n * v])
 def test_an_integer_too_large_for_a_float(make: Callable[[int], Value]) -> None:
     message = "a Value holds a float, and this int is too large"
