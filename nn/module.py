@@ -31,9 +31,11 @@ class Module(Searched):
     parameters. Finding the parameters raises ValueError for an attribute such as
     `Value(3.0) * 0.1`, the result of an operation outside any call, and for two Values of the same
     name (keys 1 and "1" of a dict). It raises TypeError for Values in a set, which has no order,
-    in the keys of a dict, in a class attribute, which all instances would share, or in an object or
-    callable that is not a Module, and for an iterator (map, zip, a generator), which would be
-    consumed. So does a constructor that hides a method by an attribute (`self.parameters = [...]`).
+    in the keys of a dict, in a class attribute, which all instances would share, or in an object
+    that is not a Module, such as a functools.partial, and for an iterator (map, zip, a generator),
+    which would be consumed. So does a constructor that hides a method by an attribute
+    (`self.parameters = [...]`). Variables of functions are not searched: `lambda x: w * x` holds no
+    parameter.
 
     >>> class Line(Module):
     ...     def __init__(self):
