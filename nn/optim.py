@@ -119,7 +119,7 @@ class Optimizer(hooks.Watched):
 
     def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
         """The new parameter. Moments are read from `state` and assigned there."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define update")
 
     def zero_grad(self) -> None:
         """Set the gradient of every parameter to 0.0."""

@@ -358,6 +358,11 @@ def test_an_update_that_gives_no_number_is_an_error_and_changes_nothing(wrong, p
     assert (model.state_dict(), optimizer.state_dict()) == before
 
 
+def test_a_rule_without_an_update_is_named():
+    with pytest.raises(NotImplementedError, match="Optimizer does not define update"):
+        nn.Optimizer([Value(1.0)], 0.1).step([Value(1.0)])
+
+
 def test_many_parameters_take_gradients_and_a_state():
     count = 300  # more than the numbers of which Python keeps one object each
     values = [Value(1.0) for _ in range(count)]
