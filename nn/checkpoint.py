@@ -16,6 +16,7 @@ from typing import Any
 from autograd import Value
 from nn import rng
 from nn.files import as_number, as_stored, read_json, reserved, write_json
+from nn.module import Module
 from nn.optim import Optimizer
 from nn.schedules import Schedule
 from nn.step import Recipe, remembered
@@ -234,9 +235,13 @@ def _position(content: dict[str, Any], examples: int) -> Position:
 
 
 def settings_of(
-    optimizers: Sequence[Optimizer], schedules: Sequence[Schedule | None]
+    model: Module, optimizers: Sequence[Optimizer], schedules: Sequence[Schedule | None]
 ) -> dict[str, Any]:
-    """The settings of optimizers, by name: all of their states but what each step changes."""
+    """The settings of optimizers, by name: all of their states but what each step changes.
+
+    And which parameters of the model they have, in their order, as their moments are.
+    """
+    names = {parameter: name for name, parameter in model.named_parameters()}
     settings: dict[str, Any] = {"optimizers": len(optimizers)}
     for i, (optimizer, schedule) in enumerate(zip(optimizers, schedules, strict=True)):
         name = "optimizer" if len(optimizers) == 1 else f"optimizers[{i}]"
@@ -245,6 +250,10 @@ def settings_of(
         for moving in ("time", "moments", *([] if schedule is None else ["lr"])):
             state.pop(moving, None)
         settings |= _flat(name, state)
+        moved = [names[parameter] for parameter in optimizer.parameters]
+        count = f"{len(moved)} of {type(model).__name__}"
+        digest = hashlib.sha256(repr(moved).encode()).hexdigest()
+        settings[f"{name} parameters"] = f"{count}, first {moved[0]}, sha256 {digest[:12]}"
     return settings
 
 

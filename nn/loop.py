@@ -139,7 +139,7 @@ class Run:
             "metric": self.metric and "a function",
             "frozen": len(recipe.frozen),
             "early stopping": self.patience is not None,
-            **settings_of(recipe.optimizers, self.schedules),
+            **settings_of(recipe.model, recipe.optimizers, self.schedules),
         }
         self.file = opened(path, recipe, made_with, settings)
         if resume:

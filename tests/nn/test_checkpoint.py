@@ -103,6 +103,23 @@ def test_another_rule_or_another_number_of_optimizers_is_refused(file):
         fit(model, both, checkpoint=file, resume=True)
 
 
+def test_optimizers_of_other_parameters_are_refused(tmp_path):
+    """Their moments would be exchanged, and nothing else would show it."""
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 1))
+    parts, file = [nn.Adam(part) for part in model.parts], tmp_path / "checkpoint.json"
+    fit(model, parts, checkpoint=file)
+    told = (
+        r"made with optimizers\[0\] parameters = '6 of Sequential, first parts\.0.*first parts\.1"
+    )
+    with pytest.raises(ValueError, match=told):
+        fit(model, [parts[1], parts[0], parts[2]], checkpoint=file, resume=True)
+    fit(model, parts, checkpoint=file, resume=True, epochs=3)
+    backwards = nn.Adam(model.parameters()[::-1])
+    fit(model, nn.Adam(model), checkpoint=file)
+    with pytest.raises(ValueError, match="made with optimizer parameters = "):
+        fit(model, backwards, checkpoint=file, resume=True)
+
+
 @pytest.mark.parametrize(
     ("rule", "settings", "others", "told"),
     [
