@@ -34,6 +34,7 @@ SUM = Primitive("sum", _sum_of_products, 1.0, total=True)
 # A number that is taken out of a program's memory. One that is not finite asks for a closer look.
 OUTPUT = Primitive("output", lambda x: x, 1.0)
 ONE = 0  # the node of the constant 1.0
+_COMMUTING = frozenset([row for row in ops.TABLE.values() if row.commutes])
 
 
 class Graph:
@@ -41,6 +42,8 @@ class Graph:
 
     The operation of a node without operands is a Source; that of a node that is not needed any more
     is None. A SUM has two `rows` for operands: that of its left factors and that of the right ones.
+    The same primitive of the same nodes is one node (in any order if the primitive commutes), if it
+    is one of ops.py: a user's own may give another number each time.
 
     Attributes:
         rows: sequences of nodes. Many sums have one in common, as the neurons of a layer have their
@@ -49,7 +52,10 @@ class Graph:
         in_order: nodes of gradients of leaves, which are in the order of the leaves.
     """
 
-    __slots__ = ("_node_of", "_row_of", "constants", "in_order", "operands", "operations", "rows")
+    __slots__ = (
+        *("_known", "_node_of", "_row_of"),
+        *("constants", "in_order", "operands", "operations", "rows"),
+    )
 
     def __init__(self) -> None:
         self.operations: list[Primitive | Source | None] = []
@@ -58,14 +64,23 @@ class Graph:
         self._row_of: dict[tuple[int, ...], int] = {}
         self.constants: dict[int, float] = {}
         self.in_order: set[int] = set()
+        self._known: dict[Any, dict[tuple[int, ...], int]]
+        self._known = {row: {} for row in (SUM, *ops.TABLE.values())}
         self._node_of: dict[float | str, int] = {}
         self.constant(1.0)  # the node ONE
 
     def add(self, operation: Primitive | Source, operands: tuple[int, ...] = ()) -> int:
-        """Add a node; its number."""
+        """The node of an operation: one that is known, or a new one."""
+        node = len(self.operations)
+        if operation in self._known:
+            is_turned = operands[0] > operands[-1] and operation in _COMMUTING
+            key = operands[::-1] if is_turned else operands
+            known = self._known[operation].setdefault(key, node)
+            if known < node:
+                return known
         self.operations.append(operation)
         self.operands.append(operands)
-        return len(self.operations) - 1
+        return node
 
     def sum(self, left: Sequence[int], right: Sequence[int]) -> int:
         """The node of a b + c d + ... of the left factors a, c, ... and the right ones b, d, ..."""

@@ -1,10 +1,9 @@
 """Which operations of a recording are needed? Fewer nodes, the same bits.
 
-The same primitive of the same nodes is one node (in any order if the primitive commutes), if it is
-one of ops.py: a user's own may give another number each time. Then nodes that nothing needs are
-dropped, except operations that may raise (those that are not total), because their errors are part
-of what the function does. Last, a chain of additions x + a b + c d + ... whose intermediate sums
-nothing else uses becomes one sum of products, computed in the order it was written.
+Nodes that nothing needs are dropped, except operations that may raise (those that are not total),
+because their errors are part of what the function does. Then a chain of additions x + a b + c d +
+... whose intermediate sums nothing else uses becomes one sum of products, computed in the order it
+was written.
 
 What was tried: computing what depends on constants only beforehand, and x for x * 1 or -(-x). No
 network has enough of these for a replay to take less time.
@@ -13,48 +12,23 @@ network has enough of these for a replay to take less time.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from autograd import ops
-from autograd.jit.graph import ONE, SUM, Graph, Source
+from autograd.jit.graph import ONE, SUM, Graph
 from autograd.primitive import Primitive
 
 
 def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
-    """Simplify a graph in place; for each wanted node the node that has its number now.
+    """Simplify a graph in place, but for the wanted nodes.
 
     Nodes keep their numbers. The operation of those that are not needed any more becomes None.
     """
-    operations, operands = graph.operations, graph.operands
-    now = list(range(len(operations)))  # a node, or the earlier one it equals
-    rows_now: dict[int, int] = {}
-    known: dict[Any, dict[Any, int]] = {row: {} for row in (SUM, *ops.TABLE.values())}
-    # The step of a small GPT has 100,000 nodes, so the rare cases are tested last.
-    operation: Any
-    for node, operation in enumerate(operations):
-        if operation.__class__ is Source:
-            continue
-        before = operands[node]
-        left, right = before[0], before[-1]
-        if operation is SUM:
-            for row in before:
-                if row not in rows_now:
-                    rows_now[row] = graph.row(map(now.__getitem__, graph.rows[row]))
-            before = operands[node] = rows_now[left], rows_now[right]
-            now[node] = known[SUM].setdefault(before, node)
-            continue
-        if now[left] != left or now[right] != right or len(before) > 2:
-            before = operands[node] = tuple([now[operand] for operand in before])
-            left, right = before[0], before[-1]
-        if operation in known:  # a user's own primitive is not
-            key = (right, left) if left > right and operation.commutes else before
-            now[node] = known[operation].setdefault(key, node)
-    ends = {node: now[node] for node in wanted}
-    _fuse(graph, _needed(graph, now, ends.values()))
+    ends = {node: node for node in wanted}
+    _fuse(graph, _needed(graph, ends))
     return ends
 
 
-def _needed(graph: Graph, now: list[int], ends: Iterable[int]) -> list[int]:
+def _needed(graph: Graph, ends: Iterable[int]) -> list[int]:
     """How often each node is used: 0, 1, or more, as ends are. What nothing needs is dropped."""
     operations, operands = graph.operations, graph.operands
     uses, uses_of_rows = [0] * len(operations), [0] * len(graph.rows)
@@ -62,11 +36,9 @@ def _needed(graph: Graph, now: list[int], ends: Iterable[int]) -> list[int]:
         uses[node] = 2
     for node in range(len(operations) - 1, -1, -1):
         operation = operations[node]
-        if not uses[node]:
-            may_raise = isinstance(operation, Primitive) and not operation.total
-            if not may_raise or now[node] != node:
-                operations[node] = None
-                continue
+        if not uses[node] and not (isinstance(operation, Primitive) and not operation.total):
+            operations[node] = None
+            continue
         for operand in operands[node] if operation is not SUM else ():
             uses[operand] += 1
         for row in operands[node] if operation is SUM else ():

@@ -172,8 +172,7 @@ def test_repeated_expressions_of_a_program_are_computed_once() -> None:
     run(Value(1.0))
     run(Value(1.0))
     program = run.programs[0]
-    assert program.recorded > 200
-    assert program.simplified <= 8
+    assert program.recorded <= 8
 
 
 def test_the_stages_of_a_training_step_are_counted_and_shown() -> None:
