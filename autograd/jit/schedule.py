@@ -99,19 +99,18 @@ def _sources(
     graph: Graph, counts: dict[str, int]
 ) -> tuple[Addresses, list[float], dict[str, tuple[int, int]], int]:
     """What a plan says of sources, and the address behind them."""
-    found = [(node, op) for node, op in enumerate(graph.operations) if op.__class__ is Source]
     # Address 0 is where a run leaves nan if an operation might have raised.
-    constants = [0.0, 1.0] + [op.key for _, op in found if op.kind == "constant" and op.key != 1.0]
-    place = {repr(number): i for i, number in enumerate(constants) if i > 0}
+    constants = [0.0, *graph.constants.values()]
+    address = np.full(len(graph), -1, dtype=np.int64)
+    address[list(graph.constants)] = range(1, len(constants))
     spans, end = {}, 0
     for kind, length in {"constant": len(constants), **counts}.items():
         end += -end % LINE
         spans[kind] = (end, length)
         end += length
-    address = np.full(len(graph), -1, dtype=np.int64)
-    for node, op in found:
-        offset = place[repr(op.key)] if op.kind == "constant" else op.key
-        address[node] = spans[op.kind][0] + offset
+    for node, op in enumerate(graph.operations):
+        if isinstance(op, Source) and op.kind != "constant":
+            address[node] = spans[op.kind][0] + op.key
     return address, constants, spans, end
 
 
