@@ -6,18 +6,16 @@ the numbers; a function is recorded once for each structure. Strings, bools, Non
 and arguments that are named static are part of it. What may hold numbers that cannot be seen (a
 set, an iterator, an object) is refused.
 
-A structure is "number" (a float), "whole" (an int), "Value", or a tuple that begins with what kind
-of thing it is. If only some of the numbers in a list are ints, all of them are "number": so mixed
-data has one structure, whatever the order.
+A structure is "number" (a float), "whole" (an int), "Value", a Static (compared by what it holds),
+an Identical (compared by identity), or a tuple that begins with what kind of thing it is. If only
+some of the numbers in a list are ints, all of them are "number": so mixed data has one structure,
+whatever the order.
 
     (list, 3, part)             3 entries of the same structure; also (tuple, 3, part)
     (list, (part, ...))         the structures of the entries; also other sequences
     (dict, ((key, part), ...), (type of key, ...))
     (Matrix, rows)              the structure of its rows
     ("array", shape, entries)   that of the list of its entries
-    ("copy", Static)            an array that never changes; what is built is a copy
-    ("static", Static)          compared by what it holds
-    ("identical", Identical)    compared by identity
 """
 
 from __future__ import annotations
@@ -49,29 +47,30 @@ _STATIC = (str, bytes, bool, type(None), Enum, type, ModuleType, range, slice)
 class Identical:
     """A function or a model, as part of a structure: equal to itself only, and not kept alive."""
 
-    __slots__ = ("_hash", "thing")
+    __slots__ = ("_hash", "built")
 
     def __init__(self, thing: Any) -> None:
-        self.thing = ref(thing)
+        self.built = ref(thing)
         self._hash = id(thing)
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Identical):
-            return False
-        thing = self.thing()
-        return thing is not None and other.thing() is thing
+        thing = self.built()
+        return isinstance(other, Identical) and thing is not None and other.built() is thing
 
     def __hash__(self) -> int:
         return self._hash
 
 
 class Static:
-    """Part of a structure, such as an argument named static: equal if kind and content are."""
+    """Part of a structure, such as an argument named static: equal if kind and content are.
 
-    __slots__ = ("_key", "thing")
+    built: makes it; by default it is the thing itself.
+    """
 
-    def __init__(self, thing: Any) -> None:
-        self.thing = thing
+    __slots__ = ("_key", "built")
+
+    def __init__(self, thing: Any, built: Callable[[], Any] | None = None) -> None:
+        self.built = built or (lambda: thing)
         self._key = _key(thing)
 
     def __eq__(self, other: object) -> bool:
@@ -178,7 +177,7 @@ def _flatten_rarer(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
     if hasattr(nest, "rows") and hasattr(nest, "map"):
         return (kind, flatten(nest.rows, numbers, values))
     if isinstance(nest, _STATIC):
-        return ("static", Static(nest))
+        return Static(nest)
     if isinstance(nest, float | int):
         return _extend(numbers, [nest], {float if isinstance(nest, float) else int})
     if isinstance(nest, array):
@@ -190,14 +189,14 @@ def _flatten_rarer(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
         raise TraceError(f"a {kind.__name__} computes in its own way: pass np.asarray() of it")
     if as_operand(nest) is not None:
         if isinstance(numbers, list):
-            return ("static", Static(nest))
+            return Static(nest)
         raise TraceError(
             f"a {kind.__name__} computes in its own way: pass float() of it, or name it static"
         )
     if isinstance(nest, Static):
-        return ("static", nest)
+        return nest
     if callable(nest) and not hasattr(nest, "__next__"):  # a function, a model, an activation
-        return ("identical", Identical(nest))
+        return Identical(nest)
     raise TraceError(
         f"an object of class {kind.__name__} cannot be taken apart into numbers: pass and return"
         " numbers, Values, and lists, tuples, dicts or arrays of them, or name it a static argument"
@@ -220,7 +219,7 @@ def _flatten_array(nest: Any, dtype: Any, numbers: Numbers, values: list[Value])
         numbers.extend(nest.ravel().tolist())
         return ("array", nest.shape, (list, nest.size, "whole"))
     if kind == "b" or (kind in "iu" and isinstance(numbers, list)):
-        return ("copy", Static(nest.copy()))
+        return Static(nest, nest.copy().copy)
     raise TraceError(
         f"NumPy's {dtype} computes in its own way: pass .astype(float) of it, float() or int() of a"
         " single number, or name it static"
@@ -248,7 +247,7 @@ def _extend(numbers: Numbers, plain: Any, kinds: set[type]) -> str:
 def objects_in(structure: Any) -> Iterator[Any]:
     """The functions and models in a structure; None for one that no longer exists."""
     if isinstance(structure, Identical):
-        yield structure.thing()
+        yield structure.built()
     elif isinstance(structure, tuple):
         for part in structure:
             yield from objects_in(part)
@@ -276,6 +275,8 @@ def build(
 def _built(structure: Any, single: dict[str, Callable[[], Any]]) -> Any:
     if structure.__class__ is str:
         return single[structure]()
+    if structure.__class__ is not tuple:  # a Static or an Identical
+        return structure.built()
     kind, inside = structure[:2]
     if kind is list or kind is tuple:  # the most common ones, of which a Matrix has many
         if len(structure) == 2:
@@ -285,12 +286,6 @@ def _built(structure: Any, single: dict[str, Callable[[], Any]]) -> Any:
             made = single[part]
             return kind([made() for _ in range(inside)])
         return kind([_built(part, single) for _ in range(inside)])
-    if kind == "static":
-        return inside.thing
-    if kind == "copy":
-        return inside.thing.copy()
-    if kind == "identical":
-        return inside.thing()
     if kind == "array":
         return _array(inside, _built(structure[2], single))
     if issubclass(kind, dict):
