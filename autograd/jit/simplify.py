@@ -5,8 +5,9 @@ because their errors are part of what the function does. Then a chain of additio
 ... whose intermediate sums nothing else uses becomes one sum of products, computed in the order it
 was written.
 
-What was tried: computing what depends on constants only beforehand, and x for x * 1 or -(-x). No
-network has enough of these for a replay to take less time.
+What was tried: computing what depends on constants only beforehand, x for x * 1 or -(-x), and
+letting a sum that was recorded as one take in its terms. No network has enough of these for a
+replay to take less time.
 """
 
 from __future__ import annotations
@@ -49,48 +50,28 @@ def _needed(graph: Graph, ends: Iterable[int]) -> list[int]:
 
 
 def _fuse(graph: Graph, uses: list[int]) -> None:
-    """Make one sum of sums and products that are used once, as the first term or another one."""
+    """Make one sum of an addition of sums and products that are used once."""
     operations, operands, rows = graph.operations, graph.operands, graph.rows
-    ones = {
-        position: [k for k, node in enumerate(row) if node == ONE]
-        for position, row in enumerate(rows)
-        if ONE in row
-    }
-    sums: dict[int, tuple[list[int], list[int]]] = {}  # the factors of each
-
-    def factors(node: int) -> tuple[list[int], list[int]]:
-        left, right = operands[node]
-        return list(rows[left]), list(rows[right])
-
-    def may_grow(node: int) -> bool:
-        left, right = operands[node]
-        single = [rows[left][k] for k in ones.get(right, ())]
-        single += [rows[right][k] for k in ones.get(left, ())]
-        return 1 in [uses[term] for term in single]
-
+    sums: dict[int, list[list[int]]] = {}  # the left and the right factors of each
     for node, operation in enumerate(operations):
-        if operation is ops.add:
-            terms = [(operand, ONE) for operand in operands[node]]
-        elif operation is SUM and may_grow(node):
-            terms = list(zip(*factors(node), strict=True))
-        else:
+        if operation is not ops.add:
             continue
         left, right = list[int](), list[int]()
-        for a, b in terms:
-            if a == ONE:
-                a, b = b, a
-            inner = operations[a] if b == ONE and uses[a] == 1 else None
+        for term in operands[node]:
+            inner = operations[term] if uses[term] == 1 else None
             if inner is ops.mul:
-                left.append(operands[a][0])
-                right.append(operands[a][1])
-            elif not left and (inner is ops.add or inner is SUM):
-                left, right = sums.pop(a) if a in sums else factors(a)
+                left.append(operands[term][0])
+                right.append(operands[term][1])
+            elif not left and inner is ops.add:
+                left, right = sums.pop(term)
+            elif not left and inner is SUM:
+                left, right = [list(rows[row]) for row in operands[term]]
             else:
-                left.append(a)
-                right.append(b)
+                left.append(term)
+                right.append(ONE)
                 continue
-            operations[a] = None
-        sums[node] = left, right
+            operations[term] = None
+        sums[node] = [left, right]
     for node, (left, right) in sums.items():
         if len(left) == 2 and right == [ONE, ONE]:
             operations[node], operands[node] = ops.add, tuple(left)
