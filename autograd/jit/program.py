@@ -78,7 +78,7 @@ class Program:
         graph = recording.graph
         self.recorded = len(graph)
         self.ports = Ports(recording)
-        now = simplify(graph, self.ports.outputs)
+        simplify(graph, self.ports.outputs)
         self.simplified = len(graph) - graph.operations.count(None)
         self._lap("simplify")
         leaves = len({port.leaf for port in recording.reads})
@@ -88,7 +88,7 @@ class Program:
             "data": leaves,
             "grad": leaves,
         }
-        plan = schedule(graph, counts, [now[node] for node in self.ports.outputs])
+        plan = schedule(graph, counts, self.ports.outputs)
         self.groups = len(plan.groups)
         self.scheduled = sum(len(group.nodes) for group in plan.groups)
         self._outline = outline(plan)

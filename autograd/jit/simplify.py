@@ -19,21 +19,19 @@ from autograd.jit.graph import ONE, SUM, Graph
 from autograd.primitive import Primitive
 
 
-def simplify(graph: Graph, wanted: Iterable[int]) -> dict[int, int]:
+def simplify(graph: Graph, wanted: Iterable[int]) -> None:
     """Simplify a graph in place, but for the wanted nodes.
 
     Nodes keep their numbers. The operation of those that are not needed any more becomes None.
     """
-    ends = {node: node for node in wanted}
-    _fuse(graph, _needed(graph, ends))
-    return ends
+    _fuse(graph, _needed(graph, wanted))
 
 
-def _needed(graph: Graph, ends: Iterable[int]) -> list[int]:
-    """How often each node is used: 0, 1, or more, as ends are. What nothing needs is dropped."""
+def _needed(graph: Graph, wanted: Iterable[int]) -> list[int]:
+    """How often each node is used: 0, 1, or more, as if it is wanted. The others are dropped."""
     operations, operands = graph.operations, graph.operands
     uses, uses_of_rows = [0] * len(operations), [0] * len(graph.rows)
-    for node in (ONE, *ends):  # `_fuse` needs ONE
+    for node in (ONE, *wanted):  # `_fuse` needs ONE
         uses[node] = 2
     for node in range(len(operations) - 1, -1, -1):
         operation = operations[node]

@@ -28,9 +28,8 @@ CODES = [NativeCode, NumpyCode]
 
 
 def planned(graph: Graph, wanted: list[int]) -> tuple[Plan, list[int]]:
-    now = simplify(graph, wanted)
-    ends = sorted(set(now.values()))
-    return schedule(graph, counts(graph)), ends
+    simplify(graph, wanted)
+    return schedule(graph, counts(graph)), sorted(set(wanted))
 
 
 def filled(plan: Plan, given: list[float]) -> np.ndarray[Any, Any]:
@@ -150,7 +149,7 @@ def test_what_lies_beyond_a_group_is_not_overwritten(kind: Any) -> None:
             given_numbers = [0.01 * i - 0.2 for i in range(size)]
             sizes = {"argument": size, "varying": 3, "data": 5, "grad": 5}
             numbers, _ = evaluated(graph, given_numbers)
-            now = simplify(graph, every)
+            simplify(graph, every)
             plan = schedule(graph, sizes)
             code = kind(plan)
             for span in ("varying", "data", "grad"):
@@ -160,9 +159,7 @@ def test_what_lies_beyond_a_group_is_not_overwritten(kind: Any) -> None:
             code.memory[start : start + length] = given_numbers
             code.run()
             assert code.memory[0] == 0.0
-            assert shown(code.memory[plan.address[[now[n] for n in every]]]) == shown(
-                numbers[n] for n in every
-            )
+            assert shown(code.memory[plan.address[every]]) == shown(numbers[n] for n in every)
             for span in ("varying", "data", "grad"):
                 start, length = plan.spans[span]
                 assert (code.memory[start : start + length] == 77.0).all()
