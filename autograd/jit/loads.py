@@ -8,6 +8,7 @@ from types import CodeType
 
 _ROOTS = {"LOAD_GLOBAL": "global", "LOAD_NAME": "global", "LOAD_DEREF": "cell"}
 _ROOTS |= {"STORE_GLOBAL": "global", "STORE_DEREF": "cell"}
+_GETTERS = frozenset(["getattr", "attrgetter", "methodcaller"])
 _ATTRIBUTES = frozenset(["LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "STORE_ATTR"])
 
 
@@ -35,8 +36,10 @@ def loads(code: CodeType) -> tuple[tuple[str, ...], ...]:
         if path:
             found.append(path)
     for constant in code.co_consts:
-        if type(constant) is str and "getattr" in code.co_names:
-            found.append(("any", "", constant))
+        if type(constant) is str and not _GETTERS.isdisjoint(code.co_names):
+            found += [("any", "", name) for name in constant.split(".")]
         if isinstance(constant, CodeType):
             found += [("any", *path[1:]) if path[0] == "self" else path for path in loads(constant)]
+    if "vars" in code.co_names:
+        found += [(*path, "__dict__") for path in [*found, ("any", "")]]
     return tuple(dict.fromkeys(found))

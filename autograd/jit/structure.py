@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from itertools import chain
 from struct import pack
-from types import ModuleType
+from types import MethodType, ModuleType
 from typing import Any, TypeAlias
 from weakref import ref
 
@@ -98,8 +98,8 @@ def _key(thing: Any) -> Any:
         raise TraceError("a Value cannot be a static argument: its number may change")
     try:
         hash(thing)
-    except TypeError:
-        raise TraceError(f"a static argument must be hashable, not {kind.__name__}") from None
+    except TypeError:  # an object of settings, which is watched as a global is
+        thing = MethodType(id, thing)  # keeps it, and is equal if the object is the same one
     return kind, thing
 
 

@@ -24,10 +24,11 @@ from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from inspect import getattr_static
 from itertools import chain
-from operator import attrgetter, call, is_, itemgetter
+from operator import attrgetter, call, is_, itemgetter, methodcaller
 from queue import SimpleQueue
 from types import CellType, CodeType, FrameType, FunctionType, MethodType, ModuleType
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -54,6 +55,9 @@ _CONTAINERS = (list, set, dict, deque, np.ndarray, array, bytearray, memoryview,
 _UNASKED = ("__init__", "__new__", "__repr__", "__eq__", "__hash__", "__del__")
 _REFILLED = (list, deque, set, OrderedDict, dict)
 _CACHE = type(functools.cache(len))
+_MANY = 100  # parts of a container, such as the rows of a data set: these are looked at last
+# Packages whose containers and settings are objects written in Python.
+_IN_PYTHON = ("collections", "configparser", "weakref")
 # Code, and output: files, logs and queues are like what print() writes.
 _LEFT_ALONE = (CodeType, FrameType, ModuleType, io.IOBase, logging.Handler, SimpleQueue)
 
@@ -79,7 +83,7 @@ class Watch:
         self._notes: dict[tuple[int, Any], tuple[Callable[[Any], Any], Any, str, Any]] = {}
         self._titles: dict[int, str] = {}  # the variables and attributes that things are in, by id
         self._room = _ROOM
-        self._waiting, self._objects = deque[Any](), list[Any]()
+        self._waiting, self._last, self._objects = deque[Any](), deque[Any](), list[Any]()
         # (class or "", attribute) that the code loads; methods of a rule are called by nn.
         self._names = {("", "__call__()"), ("Optimizer", "prepare()"), ("Optimizer", "update()")}
         self._wait_for(*things)
@@ -94,7 +98,9 @@ class Watch:
                 count = len(seen)
                 for part in self._objects:
                     self._look_at_attributes(part)
-        del self._waiting, self._objects
+            if not self._waiting:
+                self._waiting, self._last = self._last, self._waiting
+        del self._waiting, self._last, self._objects
         if everything:  # at once, as there may be thousands
             name = "the label of a Value"
             self._notes[0, name] = _labels, self.values, name, _labels(self.values)
@@ -190,14 +196,22 @@ class Watch:
             content = read(reader_of(kind), thing)
             parts = content if type(content) is tuple else (content,)
             parts = tuple(chain.from_iterable(parts)) if issubclass(kind, dict) else parts
-            self._wait_for(*parts)
+            (self._last if len(parts) > _MANY else self._waiting).extend(_in_need_of_a_look(parts))
             # Much plain data would take long to compare before each replay.
             size = (sys.getsizeof(content) + 240) * PLAIN.issuperset(map(type, parts))
             if self._everything or size <= self._room:
                 self._room -= size
                 self._note(thing)
+        elif issubclass(kind, _CACHE):  # its entries are no effect, but what is in them may change
+            for part in gc.get_referents(thing):
+                self._wait_for(*part.values() if type(part) is dict else [part])
         elif self._everything:
             self._look_inside(thing, kind)
+        elif issubclass(kind, ref):
+            self._wait_for(thing())
+        elif issubclass(kind, attrgetter | methodcaller):
+            names = ".".join(map(str, thing.__reduce__()[1])).split(".")
+            self._names.update([("", f"{name}{called}") for name in names for called in ("", "()")])
         elif issubclass(kind, functools.partial | functools.partialmethod):
             self._wait_for(thing.func, thing.args, thing.keywords)
         elif issubclass(kind, Primitive):
@@ -205,7 +219,9 @@ class Watch:
         elif issubclass(kind, type):
             if is_users_class(thing):
                 self._objects.append(thing)
-                self._wait_for(getattr_static(thing, "__init__"))
+                new = getattr(getattr_static(thing, "__new__"), "__func__", None)
+                members = vars(thing).get("_member_map_")  # of an enumeration
+                self._wait_for(getattr_static(thing, "__init__"), new, members)
         elif not issubclass(kind, ModuleType):
             if issubclass(kind, hooks.Watched):
                 self.models.append(thing)
@@ -216,17 +232,16 @@ class Watch:
                         self._note(vars(thing), name)
             if not module_of(kind).startswith(("autograd.", "nn.")):
                 self._objects.append(thing)
+                if any(module_of(base) in _IN_PYTHON for base in kind.__mro__):
+                    self._wait_for(*attributes_of(thing).values())
             self._wait_for(attributes_of(thing).get("__wrapped__"))
 
     def _wait_for(self, *things: Any) -> None:
-        self._waiting += [thing for thing in things if type(thing) not in PLAIN]
+        self._waiting += _in_need_of_a_look(things)
 
     def _look_inside(self, thing: Any, kind: type) -> None:
         """Note what is in an object, whether the code names it or not."""
-        if issubclass(kind, _CACHE):  # its entries are no effect, but what is in them may change
-            for part in gc.get_referents(thing):
-                self._wait_for(*part.values() if type(part) is dict else [part])
-        elif module_of(kind).startswith("autograd.") and not issubclass(kind, Primitive):
+        if module_of(kind).startswith("autograd.") and not issubclass(kind, Primitive):
             self._wait_for(getattr(thing, "__wrapped__", None))  # of a jitted function
         elif issubclass(kind, type):
             if is_users_class(thing):
@@ -293,6 +308,7 @@ class Watch:
         get = getattr(type(static), "__get__", None)
         if isinstance(static, property | FunctionType | classmethod):
             self._wait_for(getattr(static, "fget", static))
+            self._note(thing if isinstance(thing, type) else type(thing), name)  # may be replaced
         elif isinstance(get, FunctionType):
             self._wait_for(get, static)
         elif static is not MISSING:
@@ -312,6 +328,10 @@ class Watch:
                 self._titles[id(content)] = name
                 self._wait_for(content)
         return content
+
+
+def _in_need_of_a_look(things: Iterable[Any]) -> list[Any]:
+    return [thing for thing in things if type(thing) not in PLAIN]
 
 
 def _labels(values: list[Value]) -> tuple[str, ...]:

@@ -198,7 +198,7 @@ def counts_through_globals() -> Case:
     return Case(step, observe=lambda: globals()["TICKS"])
 
 
-@fooling("names", "loud")
+@fooling("names", "equal")
 def an_attribute_getter_reads_a_setting() -> Case:
     w, config = Value(2.0), types.SimpleNamespace(optim=types.SimpleNamespace(lr=0.5))
     lr = operator.attrgetter("optim.lr")
@@ -210,7 +210,7 @@ def an_attribute_getter_reads_a_setting() -> Case:
     return Case(lambda x: w * x * lr(config), between=change)
 
 
-@fooling("names", "loud")
+@fooling("names", "equal")
 def a_method_caller_reads_a_setting() -> Case:
     class Schedule:
         _rate = 0.5

@@ -143,7 +143,7 @@ def a_user_list_counts() -> Case:
     return Case(step, observe=lambda: log)
 
 
-@fooling("containers", "loud")
+@fooling("containers", "equal")
 def a_user_dict_with_lower_case_keys() -> Case:
     class Settings(UserDict[str, float]):
         def __getitem__(self, key: str) -> float:
@@ -158,7 +158,7 @@ def a_user_dict_with_lower_case_keys() -> Case:
     return Case(lambda x: w * x * settings["RATE"], between=change)
 
 
-@fooling("containers", "loud")
+@fooling("containers", "equal")
 def a_chain_of_maps_is_overridden() -> Case:
     defaults, given = {"rate": 0.5, "decay": 0.9}, dict[str, float]()
     w, settings = Value(2.0), ChainMap(given, defaults)

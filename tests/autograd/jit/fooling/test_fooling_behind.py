@@ -1,0 +1,198 @@
+"""Programs whose settings lie behind something: a data set, a cache, a class, a library.
+
+As in test_fooling_between_checks.py they differ in calls 5 to 7, which no check sees.
+"""
+
+from __future__ import annotations
+
+import argparse
+import configparser
+import enum
+import functools
+import operator
+import types
+import weakref
+from typing import Any
+
+import pytest
+from fooling_harness import (
+    XS,
+    Case,
+    Fooling,
+    demand_equal_or_loud,
+    fooling,
+    numbers,
+    programs,
+    set_and_back,
+    there_and_back,
+)
+
+from autograd import Value
+
+
+class Options:
+    rate = 0.5
+
+
+@fooling("behind a data set", "equal")
+def a_layer_is_frozen_behind_many_rows() -> Case:
+    rows = [[float(i), 1.0] for i in range(25_000)]
+    layers = [types.SimpleNamespace(w=Value(1.0), frozen=False) for _ in range(2)]
+    return set_and_back(
+        lambda: sum((r.w for r in layers if not r.frozen), Value(rows[3][1])),
+        layers[0],
+        "frozen",
+        True,
+    )
+
+
+@fooling("behind a data set", "equal")
+def an_entry_of_a_mask_behind_a_thousand_rows() -> Case:
+    rows = [[float(i), 1.0] for i in range(1000)]
+    net = types.SimpleNamespace(settings={"mask": [1.0, 1.0]})
+    mask = net.settings["mask"]
+    return there_and_back(
+        lambda: sum(net.settings["mask"]) + rows[0][1],
+        lambda: mask.__setitem__(0, 0.0),
+        lambda: mask.__setitem__(0, 1.0),
+    )
+
+
+@fooling("behind a data set", "loud")
+def a_counter_behind_many_rows() -> Case:
+    rows = [[float(i), 1.0] for i in range(25_000)]
+    state, w = types.SimpleNamespace(inner=types.SimpleNamespace(count={"n": [0]})), Value(2.0)
+
+    def step(x: float) -> Any:
+        state.inner.count["n"][0] += 1
+        return w * x * rows[3][1] * (2.0 if state.inner.count["n"][0] % 5 == 0 else 1.0)
+
+    return Case(step)
+
+
+@fooling("behind vars()", "equal")
+def settings_are_given_as_keywords() -> Case:
+    args = argparse.Namespace(rate=0.5)
+
+    def scaled(rate: float) -> float:
+        return 2.0 * rate
+
+    return set_and_back(lambda: scaled(**vars(args)), args, "rate")
+
+
+@fooling("behind vars()", "equal")
+def settings_of_a_list_are_read_as_dicts() -> Case:
+    several = [types.SimpleNamespace(rate=0.5), types.SimpleNamespace(rate=2.0)]
+    return set_and_back(lambda: sum(vars(each)["rate"] for each in several), several[0], "rate")
+
+
+@fooling("behind a cache", "equal")
+def settings_are_made_once() -> Case:
+    @functools.lru_cache
+    def settings() -> types.SimpleNamespace:
+        return types.SimpleNamespace(rate=0.5)
+
+    return set_and_back(lambda: settings().rate, settings(), "rate")
+
+
+@fooling("behind a class", "equal")
+def a_class_has_one_instance() -> Case:
+    class Settings:
+        one: Any = None
+
+        def __new__(cls) -> Any:
+            cls.one = cls.one or object.__new__(cls)
+            return cls.one
+
+        rate = 0.5
+
+    return set_and_back(lambda: Settings().rate, Settings(), "rate")
+
+
+@fooling("behind a class", "equal")
+def a_member_of_an_enumeration_is_found_by_its_name() -> Case:
+    class Phase(enum.Enum):
+        FIRST = "first"
+
+        def __init__(self, name: str) -> None:
+            self.rate = 0.5
+
+    return set_and_back(lambda: Phase["FIRST"].rate, Phase.FIRST, "rate")
+
+
+@fooling("behind a class", "equal")
+def a_method_is_overridden_meanwhile() -> Case:
+    class Base:
+        def rate(self) -> float:
+            return 0.5
+
+    class Derived(Base):
+        pass
+
+    derived = Derived()
+    return there_and_back(
+        lambda: derived.rate(),
+        lambda: setattr(Derived, "rate", lambda self: 3.0),
+        lambda: delattr(Derived, "rate"),
+    )
+
+
+@fooling("behind the standard library", "equal")
+def a_parsed_file_of_settings() -> Case:
+    settings = configparser.ConfigParser()
+    settings.read_string("[training]\nrate = 0.5")
+    return there_and_back(
+        lambda: settings.getfloat("training", "rate"),
+        lambda: settings.set("training", "rate", "3.0"),
+        lambda: settings.set("training", "rate", "0.5"),
+    )
+
+
+@fooling("behind the standard library", "equal")
+def a_weak_reference() -> Case:
+    options = Options()
+    reference = weakref.ref(options)
+    return set_and_back(lambda: reference().rate, options, "rate")  # type: ignore[union-attr]
+
+
+@fooling("behind the standard library", "equal")
+def a_getter_of_attributes() -> Case:
+    parts = [types.SimpleNamespace(place=1, rate=0.5), types.SimpleNamespace(place=2, rate=2.0)]
+
+    def scale() -> float:
+        first, second = sorted(parts, key=operator.attrgetter("place"))
+        return float(first.rate - second.rate)
+
+    return set_and_back(scale, parts[0], "place", 3)
+
+
+@fooling("behind the standard library", "equal")
+def a_getter_made_beforehand() -> Case:
+    owner = types.SimpleNamespace(inner=types.SimpleNamespace(rate=0.5))
+    get = operator.attrgetter("inner.rate")
+    return set_and_back(lambda: get(owner), owner.inner, "rate")
+
+
+@fooling("static arguments", "equal")
+def an_object_of_settings_is_static() -> Case:
+    args = argparse.Namespace(rate=0.5, ready=[1])
+    w = Value(2.0)
+    return Case(
+        lambda x, args: w * x * args.rate,
+        calls=[(x, args) for x in XS],
+        static=("args",),
+        between=lambda call: setattr(args, "rate", 3.0 if 4 <= call < 7 else 0.5),
+    )
+
+
+@fooling("static arguments", "equal")
+def objects_of_settings_in_a_static_list_are_told_apart() -> Case:
+    w = Value(2.0)
+    several = [[argparse.Namespace(rate=0.5)], [argparse.Namespace(rate=3.0)]]
+    calls = [(x, several[i % 3 == 2]) for i, (x,) in enumerate(numbers())]
+    return Case(lambda x, several: w * x * several[0].rate, calls=calls, static=("several",))
+
+
+@pytest.mark.parametrize("program", programs(__name__), ids=str)
+def test_equal_or_loud(program: Fooling) -> None:
+    demand_equal_or_loud(program)
