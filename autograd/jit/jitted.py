@@ -289,8 +289,8 @@ class Jitted(Generic[P, R]):
             if not isinstance(error, TypeError | AttributeError | LookupError):
                 raise
             refusal = TraceError(
-                f"this works for plain numbers only ({error}): do it outside, and pass what it"
-                f" gives ({line_of(error)})"
+                f"this works for plain numbers only ({error}): do it outside and pass what it gives,"
+                f" or write methods of Values, such as Value(x).exp() ({line_of(error)})"
             )
             refusal.__cause__ = error
             # Raises the error once more if it is the function's own.
@@ -431,10 +431,11 @@ def jit(
     recorded; then it is replayed. A replay reads leaves, gradients and `optimizer.lr` at each call,
     so assignments between calls count. Globals and variables of enclosing functions that the code
     loads, attributes that it names, the entries of lists and dicts, and the settings of models and
-    optimizers are guarded: if one has changed, the function is recorded again. Strings, booleans
-    and callables among the arguments are static. Numbers from elsewhere (a file, the clock, another
-    library's random numbers) are constants of the recording: the check finds where they matter.
-    Random numbers of `nn` (Dropout, `nn.gauss()`, `nn.uniform()`) are drawn again at each replay.
+    optimizers are guarded: if one has changed, the function is recorded again. Strings, booleans,
+    callables and optimizers among the arguments are static. Numbers from elsewhere (a file, the
+    clock, another library's random numbers) are constants of the recording: the check finds where
+    they matter. Random numbers of `nn` (Dropout, `nn.gauss()`, `nn.uniform()`) are drawn again at
+    each replay.
 
     An error inside a replay is the eager run's own, and leaves everything as it was. A gradient
     that is nan or infinite in the eager run is replayed like any other; where another number is not
@@ -444,7 +445,7 @@ def jit(
     (`float(v)`, `if v > 0`), changes anything but Values that is guarded (a counter, a list, the
     state of `random`), and where a check finds a difference: then the results of the eager call
     stand. Also for an argument of another kind (a set, an object, NumPy's ints), a Value that was
-    computed outside, and one Value passed twice.
+    computed outside, and one Value passed twice. Lists, dicts and arrays are returned as copies.
 
     Raises TypeError for what is not a plain function, ValueError for an unknown backend, check or
     argument, ImportError for a backend that is not installed.

@@ -29,7 +29,7 @@ _BRANCH = (
     "choose with maximum, minimum or where, as in where(greater(x, 0.0), a, b) or where(less(x,"
     " 0.0), a, b), or decide outside and pass an argument"
 )
-_READ = "return it, or compute with the Value itself"
+_READ = "return it, or compute with the Value itself; measure, save and draw outside"
 _SHOW = "return it, and print it outside"
 _INDEX = "pass the index as a static argument"
 _OUTSIDE = "do that outside and pass what it gives, or name the argument static"

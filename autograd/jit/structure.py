@@ -34,6 +34,7 @@ from weakref import ref
 import numpy as np
 
 from autograd.copies import CLASSES
+from autograd.hooks import Watched
 from autograd.jit.refusal import TraceError
 from autograd.value import Value, as_operand
 
@@ -195,7 +196,8 @@ def _flatten_rarer(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
         )
     if isinstance(nest, Static):
         return nest
-    if callable(nest) and not hasattr(nest, "__next__"):  # a function, a model, an activation
+    # A function, an activation, a model, an optimizer.
+    if (callable(nest) and not hasattr(nest, "__next__")) or isinstance(nest, Watched):
         return Identical(nest)
     raise TraceError(
         f"an object of class {kind.__name__} cannot be taken apart into numbers: pass and return"

@@ -149,7 +149,8 @@ class Tracer(Hooks):
         if fresh is None:
             refuse(
                 f"{named(value.label) or 'a Value'} was computed before, and cannot be used",
-                "compute it inside the function, or pass .detach() of it",
+                "compute it inside the function, pass .detach() of it, or assign() its number to a"
+                " Value that is kept",
             )
         if value._primitive is not CONSTANT:  # there are many, and each is used once
             self.nodes[value] = fresh

@@ -684,6 +684,23 @@ def test_a_model_as_an_argument() -> None:
     same_or_refused(make, *calls, expected="replayed")
 
 
+def test_a_model_and_its_optimizer_as_arguments() -> None:
+    def make() -> Any:
+        models = [nn.MLP(2, [3, 1]), nn.MLP(2, [3, 1])]
+
+        def step(model: Any, optimizer: Any, x: list[float]) -> Any:
+            loss = model(x) ** 2
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return step, [(model, nn.Adam(model, lr=0.1)) for model in models]
+
+    calls = [lambda pairs, k=k: (*pairs[k], [1.0, -2.0]) for k in (0, 1, 0, 1, 1)]
+    same_or_refused(make, *calls, expected="replayed")
+
+
 def test_the_data_of_a_model_that_is_an_argument_is_not_frozen() -> None:
     def make() -> Any:
         model = nn.Neuron(1)
