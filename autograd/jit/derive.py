@@ -84,8 +84,6 @@ class Derivation(Tracer):
     def received(self, value: Value) -> int:
         """The node of what has come to the gradient of a Value so far."""
         factors = self.sofar[value]
-        if len(factors) == 2 and factors[1] == ONE:
-            return factors[0]
         node = self.tape.sum(factors[::2], factors[1::2])
         self.sofar[value] = [node, ONE]
         return node
@@ -145,16 +143,15 @@ def note_backward(tracer: Tracer, interpreter: Any, output: Value, inner: list[V
     tracer.gradients.update(dict.fromkeys(inner, zero))
     # In the order in which they were met, as leaves lie; a plain number is noted as output only.
     for value in [value for value in tracer.nodes if value in sofar] or [output]:
-        if value._left is not None:
-            tracer.gradients[value] = derivation.received(value)
-        elif value._primitive is not CONSTANT or value is output:
+        gradient = derivation.received(value)
+        if value._left is None:
             before = tracer.gradient_of(value)
-            # The sum of this pass begins with 0.0.
-            gradient = tape.add(ops.add, (zero, derivation.received(value)))
+            tape.in_order.add(gradient)
+            gradient = tape.add(ops.add, (zero, gradient))  # the sum of this pass begins with 0.0
             if before != zero:
                 gradient = tape.add(ops.add, (before, gradient))
-            tracer.gradients[value] = gradient
-            tape.in_order.update((derivation.received(value), gradient))
+            tape.in_order.add(gradient)
+        tracer.gradients[value] = gradient
 
 
 def note_grad(
