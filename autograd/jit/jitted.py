@@ -289,8 +289,8 @@ class Jitted(Generic[P, R]):
             if not isinstance(error, TypeError | AttributeError | LookupError):
                 raise
             refusal = TraceError(
-                f"this works for plain numbers only ({error}): do it outside and pass what it gives,"
-                f" or write methods of Values, such as Value(x).exp() ({line_of(error)})"
+                f"this works for plain numbers only ({error}): do it outside and pass what it"
+                f" gives, or write methods of Values, as in Value(x).exp() ({line_of(error)})"
             )
             refusal.__cause__ = error
             # Raises the error once more if it is the function's own.
