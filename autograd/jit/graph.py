@@ -34,7 +34,6 @@ SUM = Primitive("sum", _sum_of_products, 1.0, total=True)
 # A number that is taken out of a program's memory. One that is not finite asks for a closer look.
 OUTPUT = Primitive("output", lambda x: x, 1.0)
 ONE = 0  # the node of the constant 1.0
-_COMMUTING = frozenset([row for row in ops.TABLE.values() if row.commutes])
 
 
 class Graph:
@@ -53,7 +52,7 @@ class Graph:
     """
 
     __slots__ = (
-        *("_known", "_node_of", "_row_of"),
+        *("_commuting", "_known", "_node_of", "_row_of"),
         *("constants", "in_order", "operands", "operations", "rows"),
     )
 
@@ -66,6 +65,7 @@ class Graph:
         self.in_order: set[int] = set()
         self._known: dict[Any, dict[tuple[int, ...], int]]
         self._known = {row: {} for row in (SUM, *ops.TABLE.values())}
+        self._commuting = {row for row in self._known if row.commutes}
         self._node_of: dict[float | str, int] = {}
         self.constant(1.0)  # the node ONE
 
@@ -73,7 +73,7 @@ class Graph:
         """The node of an operation: one that is known, or a new one."""
         node = len(self.operations)
         if operation in self._known:
-            is_turned = operands[0] > operands[-1] and operation in _COMMUTING
+            is_turned = operands[0] > operands[-1] and operation in self._commuting
             key = operands[::-1] if is_turned else operands
             known = self._known[operation].setdefault(key, node)
             if known < node:
