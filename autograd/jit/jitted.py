@@ -27,7 +27,7 @@ from autograd.jit.record import record
 from autograd.jit.recorded import tracer_here
 from autograd.jit.refusal import TraceError, is_interrupt, line_of
 from autograd.jit.results import as_replayed
-from autograd.jit.structure import Static, flatten_call, objects_in
+from autograd.jit.structure import Static, flatten, objects_in
 from autograd.jit.tracer import Tracer
 from autograd.jit.watch import Watch
 from autograd.text import for_stream
@@ -89,7 +89,7 @@ class Jitted(Generic[P, R]):
         self.backend = backend_named(backend)
         self.static = frozenset([static] if isinstance(static, str) else static)
         self.check = check
-        self._static_places = _places(function, self.static)
+        self._static = self.static | _places(function, self.static)
         self._programs: dict[Any, list[Program]] = {}
         self._all: WeakSet[Program] = WeakSet()
         self._called: set[Any] = set()  # structures that were called, but not recorded so far
@@ -135,14 +135,13 @@ class Jitted(Generic[P, R]):
             return self.function(*args, **kwargs)
         numbers = array("d")
         passed: list[Value] = []
-        given: Any = (args, kwargs)
-        if self.static:
-            given = (
-                tuple([Static(x) if i in self._static_places else x for i, x in enumerate(args)]),
-                {name: Static(x) if name in self.static else x for name, x in kwargs.items()},
-            )
         try:
-            structure = flatten_call(given, numbers, passed)
+            structure = tuple(
+                [
+                    (key, flatten(Static(x) if key in self._static else x, numbers, passed))
+                    for key, x in (*enumerate(args), *kwargs.items())
+                ]
+            )
         except OverflowError:  # an int too large for a float: the eager error names the operation
             return self.function(*args, **kwargs)
         for value in passed:
@@ -219,9 +218,9 @@ class Jitted(Generic[P, R]):
 
     def _things(self, call: _Call) -> list[Any]:
         """The function, and what is static, functions and models among its arguments."""
-        static = self._static_places | self.static
         given = (*enumerate(call.args), *call.kwargs.items())
-        return [self.function, *objects_in(call.structure), *[x for k, x in given if k in static]]
+        static = [thing for key, thing in given if key in self._static]
+        return [self.function, *objects_in(call.structure), *static]
 
     def _eager(
         self,

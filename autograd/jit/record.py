@@ -52,7 +52,7 @@ def record(
     """Call a function and record the call: the recording, and what the function returned.
 
     Args:
-        structure: of its arguments (args, kwargs); see autograd.jit.structure.
+        structure: of its arguments: (position or name, structure) of each.
         numbers, passed: the plain numbers in it, as floats, and the Values.
         tracer: a new one; it can undo what the call has done to Values and to nn's random numbers.
 
@@ -65,15 +65,14 @@ def record(
         i = next(positions)
         return number_at(tape.add(Source("argument", i)), kind(numbers[i]), tape)
 
-    for value in passed:
-        tracer.node_of(value)
-    whole = partial(argument, int)
-    args, kwargs = build(structure, partial(argument, float), iter(passed).__next__, whole)
-    before = _identities((args, kwargs))
-    returned = _called(function, args, kwargs, tracer)
+    tracer.nodes_of(passed)
+    number, whole, value = partial(argument, float), partial(argument, int), iter(passed).__next__
+    given = {key: build(part, number, value, whole) for key, part in structure}
+    before = _identities(given)
+    returned = _called(function, given, tracer)
     if tracer.refusals:
         raise tracer.refusals[0]
-    if _identities((args, kwargs)) != before:
+    if _identities(given) != before:
         raise TraceError("an argument is changed, which a replay would not: return what it becomes")
     kept = _returned(tracer, returned, passed)  # may use leaves that were not used before
     recording = Recording(
@@ -89,8 +88,10 @@ def record(
     return recording, returned
 
 
-def _called(function: Callable[..., Any], args: Any, kwargs: Any, tracer: Tracer) -> Any:
+def _called(function: Callable[..., Any], given: dict[Any, Any], tracer: Tracer) -> Any:
     """What a function returns whose operations the tracer notes."""
+    args = [given[key] for key in given if isinstance(key, int)]
+    kwargs = {key: thing for key, thing in given.items() if isinstance(key, str)}
     outer, context = current.get(), copy_context()
     # In a copy of the context, which Python leaves whatever interrupts the call.
     context.run(current.set, outer.under(Recorder(tracer, outer.interpreter)))

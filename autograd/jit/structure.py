@@ -157,16 +157,6 @@ def _flatten_row(row: Any, kinds: set[type], numbers: Numbers, values: list[Valu
     return ""
 
 
-def flatten_call(given: Any, numbers: Numbers, values: list[Value]) -> Any:
-    """`flatten` of (args, kwargs), in which each argument has a structure of its own.
-
-    So an int beside a float is "whole", which it would not be in a list of data.
-    """
-    args, kwargs = given
-    parts = tuple([flatten(argument, numbers, values) for argument in args])
-    return (tuple, ((tuple, parts), flatten(kwargs, numbers, values)))
-
-
 def _flatten_rarer(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
     """`flatten` for everything but floats, ints, lists, tuples, dicts and Values."""
     kind = nest.__class__
