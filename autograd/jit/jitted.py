@@ -12,6 +12,7 @@ import warnings
 from array import array
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
+from itertools import pairwise
 from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, overload
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -44,13 +45,21 @@ _MANY = 8  # calls in a row that have a program and were done eagerly, before a 
 
 
 class _Call(NamedTuple):
-    """A call of a jitted function: its arguments as given, and laid out."""
+    """A call of a jitted function: its arguments as given, and laid out.
+
+    structure: (position or name, structure, where its numbers end) of each argument.
+    """
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     structure: Any
     numbers: array[float]
     passed: list[Value]
+
+    def places(self) -> list[slice]:
+        """Where the bytes of each argument's numbers are, if it has any."""
+        ends = [0, *[8 * end for *_, end in self.structure]]
+        return [slice(start, end) for start, end in pairwise(ends) if start < end]
 
 
 class _Programs(WeakKeyDictionary[Any, Any]):
@@ -138,7 +147,11 @@ class Jitted(Generic[P, R]):
         try:
             structure = tuple(
                 [
-                    (key, flatten(Static(x) if key in self._static else x, numbers, passed))
+                    (
+                        key,
+                        flatten(Static(x) if key in self._static else x, numbers, passed),
+                        len(numbers),
+                    )
                     for key, x in (*enumerate(args), *kwargs.items())
                 ]
             )
@@ -273,6 +286,7 @@ class Jitted(Generic[P, R]):
                 seconds = time.perf_counter() - start
                 program = Program(self.__name__, recording, watch, self.backend, seconds)
                 program.number = self._calls
+                program.first, program.constant = call.numbers.tobytes(), call.places()
                 self._all.add(program)  # first: a Ctrl-C cannot leave one that is used unlisted
                 programs.append(program)
                 del programs[:-_TOO_MANY]
@@ -305,17 +319,26 @@ class Jitted(Generic[P, R]):
         self._first_calls = 0
         if program.replays > 8:
             self._recordings = 0
-        if self._is_due(program):
+        if self._is_due(program, call.numbers):
             return self._checked(program, programs, call)
         result = program.replay(call.numbers, call.passed, self._disturbed)
         if result is UNSURE:
             result = self._eager(call, program.watch.values, program)
         return result
 
-    def _is_due(self, program: Program) -> bool:
-        """Whether the next replay is to be checked: number 1, 8, 64, 512, ..."""
+    def _is_due(self, program: Program, numbers: array[float]) -> bool:
+        """Whether the next replay is to be checked: number 1, 8, 64, 512, ...
+
+        And that in which an argument varies for the first time: before it no check could find what
+        a function of C makes of it, such as math.sqrt, which no recording sees.
+        """
         if self.check != "sometimes":
             return self.check == "always"
+        if program.constant and (given := numbers.tobytes()) != program.first:
+            constant = [p for p in program.constant if given[p] == program.first[p]]
+            if constant != program.constant:
+                program.constant = constant
+                return True
         number = program.replays + 1
         is_power = number & (number - 1) == 0 and number.bit_length() % 3 == 1
         return is_power or hooks.checking.get()
@@ -424,7 +447,8 @@ def jit(
         static: names of arguments that are part of the program, such as a number of layers: each
             new value of them triggers a new recording.
         check: which replays run beside the eager call and are compared with it, to the last bit:
-            "sometimes" number 1, 8, 64, 512, ... of a program, "always" all, "never" none.
+            "sometimes" number 1, 8, 64, 512, ... of a program, and the first in which an argument
+            varies; "always" all, "never" none.
 
     The first call for a structure of arguments is an eager call, and so is the second, which is
     recorded; then it is replayed. A replay reads leaves, gradients and `optimizer.lr` at each call,

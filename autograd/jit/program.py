@@ -58,11 +58,15 @@ class Program:
         number: of the call that was recorded, or of the latest that was checked.
         unsure: how many calls could not be replayed and were done eagerly. unsure_in_a_row: how
             many of the latest.
+        first: the bytes of the arguments' numbers in the recorded call. constant: where those of
+            arguments are that have been the same in each call since.
         guards: (read, what it gave, whether the watch would notice): the program holds only while
             `read` gives the same. draws, streams: see Recording.
     """
 
     number: int
+    first: bytes
+    constant: list[slice]
 
     def __init__(
         self, name: str, recording: Recording, watch: Watch, backend: str | None, seconds: float

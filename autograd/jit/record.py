@@ -52,7 +52,7 @@ def record(
     """Call a function and record the call: the recording, and what the function returned.
 
     Args:
-        structure: of its arguments: (position or name, structure) of each.
+        structure: (position or name, structure, where its numbers end) of each argument.
         numbers, passed: the plain numbers in it, as floats, and the Values.
         tracer: a new one; it can undo what the call has done to Values and to nn's random numbers.
 
@@ -67,7 +67,7 @@ def record(
 
     tracer.nodes_of(passed)
     number, whole, value = partial(argument, float), partial(argument, int), iter(passed).__next__
-    given = {key: build(part, number, value, whole) for key, part in structure}
+    given = {key: build(part, number, value, whole) for key, part, _ in structure}
     before = _identities(given)
     returned = _called(function, given, tracer)
     if tracer.refusals:

@@ -55,8 +55,8 @@ def test_replays_that_run_beside_an_eager_call(
 
     function = Hidden(call=counted)
     run = jit(lambda x: function.get("call")(x), backend=backend, check=check)
-    run(1.0)
-    run(1.0)
+    run(0.5)
+    run(0.5)
     found = []
     for number in range(1, 601):
         before = tally.qsize()
@@ -67,6 +67,20 @@ def test_replays_that_run_beside_an_eager_call(
     (program,) = run.programs
     assert (program.replays, program.checks) == (600, len(checked))
     assert f"  {len(checked):,} replay" in str(program).splitlines()[-1]
+
+
+def test_a_replay_is_checked_in_which_an_argument_varies_for_the_first_time() -> None:
+    """Whichever way it is passed; each argument once."""
+    run = jit(lambda x, rows, *, rate: W * x * rate * rows[0])
+    checks = []
+    for x, row, rate in [
+        *[(1.0, 2.0, 0.5)] * 3,  # eager, recorded, checked
+        *[(1.0, 2.0, 0.25), (1.0, 2.0, 0.5), (3.0, 2.0, 0.25), (3.0, 5.0, 0.25)],
+        *[(3.0, 6.0, 0.125), (4.0, 2.0, 0.5)],
+    ]:
+        run(x, [row, 1.0], rate=rate)
+        checks.append(run.programs[0].checks if run.programs else 0)
+    assert checks == [0, 0, 1, 2, 2, 3, 4, 4, 4]
 
 
 def test_a_call_made_while_checking_is_set_is_checked() -> None:

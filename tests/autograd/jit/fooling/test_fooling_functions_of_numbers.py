@@ -385,6 +385,37 @@ def logs_the_loss() -> Case:
     return Case(step, effects=lambda: list(lines), close=log.handlers.clear)
 
 
+# --- functions of C, of arguments that vary late or seldom ----------------------------------------
+
+
+@fooling("seldom another argument", "loud")
+def a_logarithm_of_a_sparse_reward() -> Case:
+    w = Value(2.0)
+    calls = [(float(i in (4, 7)),) for i in range(10)]
+    return Case(lambda reward: w * math.log1p(reward), calls=calls)
+
+
+@fooling("seldom another argument", "loud")
+def a_temperature_that_is_lowered() -> Case:
+    w = Value(2.0)
+    calls = [(x, 1.0 if i < 5 else 0.5) for i, x in enumerate(XS)]
+    return Case(lambda x, temperature: w * x * math.sqrt(temperature), calls=calls)
+
+
+@fooling("seldom another argument", "loud")
+def the_mean_of_a_list_that_is_not_0_once() -> Case:
+    w = Value(2.0)
+    calls = [([float(i == 4), 0.0],) for i in range(10)]
+    return Case(lambda rewards: w * statistics.fmean(rewards), calls=calls)
+
+
+@fooling("seldom another argument", "loud")
+def a_target_is_missing_once() -> Case:
+    w = Value(2.0)
+    calls = [(x, math.nan if i == 5 else 1.0) for i, x in enumerate(XS)]
+    return Case(lambda x, y: w * x * (0.0 if math.isnan(y) else 1.0), calls=calls)
+
+
 @pytest.mark.parametrize("program", programs(__name__), ids=str)
 def test_equal_or_loud(program: Fooling) -> None:
     demand_equal_or_loud(program)
