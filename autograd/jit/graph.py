@@ -52,7 +52,7 @@ class Graph:
     """
 
     __slots__ = (
-        *("_commuting", "_known", "_node_of", "_row_of"),
+        *("_known", "_node_of", "_row_of"),
         *("constants", "in_order", "operands", "operations", "rows"),
     )
 
@@ -65,15 +65,14 @@ class Graph:
         self.in_order: set[int] = set()
         self._known: dict[Any, dict[tuple[int, ...], int]]
         self._known = {row: {} for row in (SUM, *ops.TABLE.values())}
-        self._commuting = {row for row in self._known if row.commutes}
         self._node_of: dict[float | str, int] = {}
         self.constant(1.0)  # the node ONE
 
     def add(self, operation: Primitive | Source, operands: tuple[int, ...] = ()) -> int:
         """The node of an operation: one that is known, or a new one."""
         node = len(self.operations)
-        if operation in self._known:
-            is_turned = operands[0] > operands[-1] and operation in self._commuting
+        if isinstance(operation, Primitive) and operation in self._known:
+            is_turned = operation.commutes and operands[0] > operands[-1]
             key = operands[::-1] if is_turned else operands
             known = self._known[operation].setdefault(key, node)
             if known < node:
