@@ -86,8 +86,9 @@ class Optimizer(hooks.Watched):
         given = gathered(parameters)
         if differentiable and isinstance(given, Parameters):
             given.require_replaceable()
-        # A differentiable step assigns to the given list, and thereby to the model.
-        self.parameters = given if differentiable else list(given)
+        # A differentiable step assigns to the given list, and thereby to the model. Otherwise they
+        # are in a tuple, as the moments are: a jitted function need not compare these each time.
+        self.parameters: Sequence[Value] = given if differentiable else tuple(given)
         if not self.parameters:
             raise ValueError(f"{type(self).__name__} got no parameters")
         if len(set(self.parameters)) < len(self.parameters):
@@ -99,7 +100,6 @@ class Optimizer(hooks.Watched):
         self._lr = lr
         self.differentiable = differentiable
         self.time = Value(0.0, "time")  # steps taken, one for all parameters
-        # In tuples, which a jitted function need not compare before each replay.
         self._state = {name: tuple([Value(0.0) for _ in self.parameters]) for name in self.moments}
         self._shared: Any = None
         self._in_columns = True  # until the rule turns out to be more than arithmetic
@@ -158,9 +158,12 @@ class Optimizer(hooks.Watched):
         self._shared = None
         if self.differentiable:
             self.time = time
+            if isinstance(self.parameters, tuple):  # made when the optimizer was not differentiable
+                self.parameters = list(self.parameters)
+            parameters: Any = self.parameters
             for i, new in enumerate(updated):
                 ownership.adopt(new)
-                self.parameters[i] = new  # and in the model
+                parameters[i] = new  # and in the model
             self._state = {name: tuple(values) for name, values in moments.items()}
             return
         self.time.assign(time)

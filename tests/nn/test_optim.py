@@ -589,6 +589,15 @@ def test_a_rule_of_the_users_own_can_be_differentiated():
     assert lr.grad == pytest.approx(-1.0 + 2.0)
 
 
+def test_an_optimizer_that_becomes_differentiable_keeps_what_it_makes():
+    w, lr = Value(1.0), Value(0.1)
+    optimizer = nn.SGD([w], lr)
+    optimizer.differentiable = True
+    optimizer.step(grad(w * w, [w], create_graph=True))
+    optimizer.parameters[0].backward()
+    assert (optimizer.parameters[0].data, lr.grad, w.data) == (0.8, -2.0, 1.0)
+
+
 @pytest.mark.parametrize(
     ("make", "shown"),
     [

@@ -173,7 +173,7 @@ def the_parameters_of_an_optimizer_are_exchanged() -> Case:
 
     def change(call: int) -> None:
         if call == 5:
-            optimizer.parameters[0] = b
+            optimizer.parameters = (b,)
 
     return Case(step, between=change, observe=lambda: (a, b))
 
