@@ -8,14 +8,15 @@ set, an iterator, an object) is refused.
 
 A structure is "number" (a float), "whole" (an int), "Value", a Static (compared by what it holds),
 an Identical (compared by identity), or a tuple that begins with what kind of thing it is. If only
-some of the numbers in a list are ints, all of them are "number": so mixed data has one structure,
-whatever the order.
+some of the numbers in a list of arguments are ints, all of them are "mixed", and floats in a
+replay: so mixed data has one structure, whatever the order.
 
     (list, 3, part)             3 entries of the same structure; also (tuple, 3, part)
     (list, (part, ...))         the structures of the entries; also other sequences
     (dict, ((key, part), ...), (type of key, ...))
     (Matrix, rows)              the structure of its rows
     ("array", shape, entries)   that of the list of its entries
+    ("like", class, structure)  of an argument whose class is like a list, a float or an int
 """
 
 from __future__ import annotations
@@ -160,8 +161,8 @@ def _flatten_row(row: Any, kinds: set[type], numbers: Numbers, values: list[Valu
 def _flatten_rarer(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
     """`flatten` for everything but floats, ints, lists, tuples, dicts and Values."""
     kind = nest.__class__
-    if isinstance(nest, list):
-        return flatten(list(nest), numbers, values)
+    if isinstance(nest, list | array):
+        return _like(kind, flatten(list(nest), numbers, values), numbers)
     if isinstance(nest, tuple | deque):
         named = kind if hasattr(kind, "_fields") or kind is deque else tuple
         return (named, tuple([flatten(part, numbers, values) for part in nest]))
@@ -170,9 +171,8 @@ def _flatten_rarer(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
     if isinstance(nest, _STATIC):
         return Static(nest)
     if isinstance(nest, float | int):
-        return _extend(numbers, [nest], {float if isinstance(nest, float) else int})
-    if isinstance(nest, array):
-        return flatten(nest.tolist(), numbers, values)
+        single = _extend(numbers, [nest], {float if isinstance(nest, float) else int})
+        return _like(kind, single, numbers)
     dtype = getattr(nest, "dtype", None)
     if isinstance(nest, np.generic | np.memmap):
         return _flatten_array(nest, dtype, numbers, values)
@@ -193,6 +193,11 @@ def _flatten_rarer(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
         f"an object of class {kind.__name__} cannot be taken apart into numbers: pass and return"
         " numbers, Values, and lists, tuples, dicts or arrays of them, or name it a static argument"
     )
+
+
+def _like(kind: type, structure: Any, numbers: Numbers) -> Any:
+    """The structure of an argument of a class like a list or a number: code may ask for it."""
+    return ("like", kind, structure) if isinstance(numbers, array) else structure
 
 
 def _flatten_array(nest: Any, dtype: Any, numbers: Numbers, values: list[Value]) -> Any:
@@ -219,7 +224,7 @@ def _flatten_array(nest: Any, dtype: Any, numbers: Numbers, values: list[Value])
 
 
 def _extend(numbers: Numbers, plain: Any, kinds: set[type]) -> str:
-    """Append floats and ints; the structure of each: "whole" if all are ints."""
+    """Append floats and ints; the structure of each: "whole" if all are ints, "mixed" if some."""
     if isinstance(numbers, list):
         numbers.extend(plain)
     else:
@@ -233,7 +238,9 @@ def _extend(numbers: Numbers, plain: Any, kinds: set[type]) -> str:
                     " exactly: pass float() of it, or name it static"
                 )
         numbers.frombytes(pack(f"{len(plain)}d", *plain))  # takes half the time of extend
-    return "whole" if kinds == {int} else "number"
+    if kinds == {int}:
+        return "whole"
+    return "mixed" if int in kinds and isinstance(numbers, array) else "number"
 
 
 def objects_in(structure: Any) -> Iterator[Any]:
@@ -259,7 +266,8 @@ def build(
 
     What is built is the caller's own: no list, dict or array of it is part of the structure.
     """
-    return _built(structure, {"number": number, "Value": value, "whole": whole or number})
+    whole = whole or number
+    return _built(structure, {"number": number, "mixed": number, "whole": whole, "Value": value})
 
 
 # Not inside `build`: a nested function that calls itself is a cycle, which would keep all that it
@@ -278,6 +286,8 @@ def _built(structure: Any, single: dict[str, Callable[[], Any]]) -> Any:
             made = single[part]
             return kind([made() for _ in range(inside)])
         return kind([_built(part, single) for _ in range(inside)])
+    if kind == "like":
+        return _built(structure[2], single)
     if kind == "array":
         return _array(inside, _built(structure[2], single))
     if issubclass(kind, dict):

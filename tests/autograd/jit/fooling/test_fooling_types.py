@@ -9,8 +9,9 @@ import numbers as kinds
 from collections.abc import Callable
 from typing import Any, SupportsFloat
 
+import numpy as np
 import pytest
-from fooling_harness import Case, Fooling, demand_equal_or_loud, fooling, numbers, programs
+from fooling_harness import XS, Case, Fooling, demand_equal_or_loud, fooling, numbers, programs
 
 from autograd import Value
 
@@ -398,6 +399,34 @@ def a_division_that_fails_in_later_calls() -> Case:
             return w * 1000.0
 
     return Case(step, calls=[(1.0,), (2.0,), (0.5,), (4.0,), (0.0,), (0.0,), (3.0,), *[(0.0,)] * 3])
+
+
+# --- an argument is of another type once ----------------------------------------------------------
+
+
+@fooling("another type once", "equal")
+def an_int_among_floats() -> Case:
+    w = Value(2.0)
+    calls = [([1, 1.5] if i == 4 else [x, 1.5],) for i, x in enumerate(XS)]
+    return Case(lambda row: w * sum(10.0 if isinstance(v, int) else v for v in row), calls=calls)
+
+
+@fooling("another type once", "equal")
+def a_float_of_numpy() -> Case:
+    w = Value(2.0)
+    calls = [(np.float64(x) if i == 4 else x,) for i, x in enumerate(XS)]
+    return Case(lambda x: w * (10.0 if isinstance(x, np.floating) else x), calls=calls)
+
+
+@fooling("another type once", "equal")
+def a_list_that_counts_from_another_place() -> Case:
+    class Ring(list[float]):
+        def __getitem__(self, place: Any) -> Any:
+            return list.__getitem__(self, (place + 1) % len(self))
+
+    w = Value(2.0)
+    calls = [((Ring if i == 4 else list)([x, 9.0]),) for i, x in enumerate(XS)]
+    return Case(lambda row: w * row[0], calls=calls)
 
 
 @pytest.mark.parametrize("program", programs(__name__), ids=str)
