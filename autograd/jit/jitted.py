@@ -204,7 +204,8 @@ class Jitted(Generic[P, R]):
         if is_first:
             self._first_calls += 1
             if len(self._called) >= 1_000:
-                self._called.clear()
+                self._called.clear()  # and what is in these structures
+                self._programs = {key: found for key, found in self._programs.items() if found}
             self._called.add(key)
             if self._first_calls == _TOO_MANY:
                 self._warn(

@@ -270,3 +270,18 @@ def test_a_program_does_not_keep_what_only_its_call_made(backend: str) -> None:
     gone = [made.get() for _ in range(made.qsize())]
     assert_freed(*gone)
     assert len(gone) >= 2
+
+
+def test_what_was_static_in_a_single_call_is_freed_in_the_end() -> None:
+    class Settings:
+        rate = 0.5
+
+    run = jit(lambda x, settings: LEAF * x * settings.rate, static="settings")
+    first = Settings()
+    reference = weakref.ref(first)
+    run(1.0, first)
+    del first
+    run._has_warned = True  # that none of them is replayed
+    for _ in range(1000):
+        run(1.0, Settings())
+    assert reference() is None
