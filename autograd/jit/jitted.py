@@ -335,11 +335,8 @@ class Jitted(Generic[P, R]):
         """
         if self.check != "sometimes":
             return self.check == "always"
-        if program.constant and (given := numbers.tobytes()) != program.first:
-            constant = [p for p in program.constant if given[p] == program.first[p]]
-            if constant != program.constant:
-                program.constant = constant
-                return True
+        if program.still_constant(numbers) != program.constant:
+            return True
         number = program.replays + 1
         is_power = number & (number - 1) == 0 and number.bit_length() % 3 == 1
         return is_power or hooks.checking.get()
@@ -347,7 +344,7 @@ class Jitted(Generic[P, R]):
     def _checked(self, program: Program, programs: list[Program], call: _Call) -> Any:
         """An eager call beside which a replay is computed. Raises TraceError if they differ."""
         undo = undoing([*program.watch.values, *call.passed], program.ports.stores)
-        start = time.perf_counter()
+        start, checks = time.perf_counter(), program.checks
         try:
             returned, difference = checked(
                 program,
@@ -361,7 +358,9 @@ class Jitted(Generic[P, R]):
             raise
         program.seconds["check"] += time.perf_counter() - start
         if difference is None:
-            program.number = self._calls
+            if program.checks > checks:  # else there was nothing to compare
+                program.number = self._calls
+                program.constant = program.still_constant(call.numbers)
             return returned
         programs.remove(program)
         self._all.discard(program)

@@ -59,7 +59,7 @@ class Program:
         unsure: how many calls could not be replayed and were done eagerly. unsure_in_a_row: how
             many of the latest.
         first: the bytes of the arguments' numbers in the recorded call. constant: where those of
-            arguments are that have been the same in each call since.
+            arguments are that were the same in each check since.
         guards: (read, what it gave, whether the watch would notice): the program holds only while
             `read` gives the same. draws, streams: see Recording.
     """
@@ -140,6 +140,12 @@ class Program:
             if not (holds and is_watched) and read() != found:
                 return "a setting"
         return None if holds else self.watch.changed()
+
+    def still_constant(self, numbers: array[float]) -> list[slice]:
+        """Those of the `constant` arguments that are the same in a call with these numbers, too."""
+        if not self.constant or (given := numbers.tobytes()) == self.first:
+            return self.constant
+        return [place for place in self.constant if given[place] == self.first[place]]
 
     def replay(
         self, numbers: array[float], passed: Sequence[Value], is_disturbed: Callable[[], bool]

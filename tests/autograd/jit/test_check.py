@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from queue import SimpleQueue
@@ -81,6 +82,17 @@ def test_a_replay_is_checked_in_which_an_argument_varies_for_the_first_time() ->
         run(x, [row, 1.0], rate=rate)
         checks.append(run.programs[0].checks if run.programs else 0)
     assert checks == [0, 0, 1, 2, 2, 3, 4, 4, 4]
+
+
+@pytest.mark.parametrize("between", [(1.0, -1.0), (math.inf, 9.0)], ids=["error", "infinity"])
+def test_a_check_in_which_nothing_is_compared_does_not_count(between: tuple[float, float]) -> None:
+    run = jit(lambda x, y: W * x * math.sqrt(y))
+    for _ in range(4):
+        assert run(1.0, 4.0).data == 4.0
+    with contextlib.suppress(ValueError):  # of an eager call, as of one that is not finite
+        run(*between)
+    with pytest.raises(TraceError, match=r"calls 4 to 5 are in doubt"):
+        run(1.0, 9.0)
 
 
 def test_a_call_made_while_checking_is_set_is_checked() -> None:
