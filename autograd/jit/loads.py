@@ -21,8 +21,12 @@ def loads(code: CodeType) -> tuple[tuple[str, ...], ...]:
     """
     found: list[tuple[str, ...]] = []
     path: tuple[str, ...] = ()
+    is_in_vars = False
     own = code.co_varnames[0] if code.co_argcount else ""
     for step in dis.get_instructions(code):
+        if is_in_vars and step.opname in ("PRECALL", "CALL"):
+            found.append((*(path or ("any", "")), "__dict__"))
+            is_in_vars = False
         if step.opname in _ATTRIBUTES and (path or step.opname != "STORE_ATTR"):
             is_called = step.opname == "LOAD_METHOD" or "NULL|self" in step.argrepr
             path = (*(path or ("any", "")), step.argval + "()" * is_called)
@@ -35,11 +39,10 @@ def loads(code: CodeType) -> tuple[tuple[str, ...], ...]:
             path = ()
         if path:
             found.append(path)
+            is_in_vars |= path == ("global", "vars")
     for constant in code.co_consts:
         if type(constant) is str and not _GETTERS.isdisjoint(code.co_names):
             found += [("any", "", name) for name in constant.split(".")]
         if isinstance(constant, CodeType):
             found += [("any", *path[1:]) if path[0] == "self" else path for path in loads(constant)]
-    if "vars" in code.co_names:
-        found += [(*path, "__dict__") for path in [*found, ("any", "")]]
     return tuple(dict.fromkeys(found))

@@ -55,7 +55,7 @@ _CONTAINERS = (list, set, dict, deque, np.ndarray, array, bytearray, memoryview,
 _UNASKED = ("__init__", "__new__", "__repr__", "__eq__", "__hash__", "__del__")
 _REFILLED = (list, deque, set, OrderedDict, dict)
 _CACHE = type(functools.cache(len))
-_MANY = 100  # parts of a container, such as the rows of a data set: these are looked at last
+_MANY = 100  # parts of one thing, such as the rows of a data set: these are looked at last
 # Packages whose containers and settings are objects written in Python.
 _IN_PYTHON = ("collections", "configparser", "weakref")
 # Code, and output: files, logs and queues are like what print() writes.
@@ -196,22 +196,26 @@ class Watch:
             content = read(reader_of(kind), thing)
             parts = content if type(content) is tuple else (content,)
             parts = tuple(chain.from_iterable(parts)) if issubclass(kind, dict) else parts
-            (self._last if len(parts) > _MANY else self._waiting).extend(_in_need_of_a_look(parts))
+            self._wait_for(*parts)
             # Much plain data would take long to compare before each replay.
             size = (sys.getsizeof(content) + 240) * PLAIN.issuperset(map(type, parts))
             if self._everything or size <= self._room:
                 self._room -= size
                 self._note(thing)
         elif issubclass(kind, _CACHE):  # its entries are no effect, but what is in them may change
-            for part in gc.get_referents(thing):
-                self._wait_for(*part.values() if type(part) is dict else [part])
+            self._wait_for(attributes_of(thing).get("__wrapped__"))
+            found = [p.values() if type(p) is dict else [p] for p in gc.get_referents(thing)]
+            self._wait_for(*chain.from_iterable(found))
         elif self._everything:
             self._look_inside(thing, kind)
         elif issubclass(kind, ref):
             self._wait_for(thing())
         elif issubclass(kind, attrgetter | methodcaller):
-            names = ".".join(map(str, thing.__reduce__()[1])).split(".")
-            self._names.update([("", f"{name}{called}") for name in names for called in ("", "()")])
+            make, given = thing.__reduce__()[:2]
+            self._wait_for(make, *given)
+            for part in (*getattr(make, "args", ()), *given):  # names, and arguments of a method
+                for name in part.split(".") if type(part) is str else ():
+                    self._names |= {("", name), ("", f"{name}()")}
         elif issubclass(kind, functools.partial | functools.partialmethod):
             self._wait_for(thing.func, thing.args, thing.keywords)
         elif issubclass(kind, Primitive):
@@ -237,7 +241,9 @@ class Watch:
             self._wait_for(attributes_of(thing).get("__wrapped__"))
 
     def _wait_for(self, *things: Any) -> None:
-        self._waiting += _in_need_of_a_look(things)
+        """Look at things soon; at many, such as the rows of a data set, last."""
+        waiting = self._last if len(things) > _MANY else self._waiting
+        waiting += [thing for thing in things if type(thing) not in PLAIN]
 
     def _look_inside(self, thing: Any, kind: type) -> None:
         """Note what is in an object, whether the code names it or not."""
@@ -328,10 +334,6 @@ class Watch:
                 self._titles[id(content)] = name
                 self._wait_for(content)
         return content
-
-
-def _in_need_of_a_look(things: Iterable[Any]) -> list[Any]:
-    return [thing for thing in things if type(thing) not in PLAIN]
 
 
 def _labels(values: list[Value]) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from fooling_harness import (
 )
 
 from autograd import Value
+from autograd.jit import jit
 
 
 class Options:
@@ -58,6 +59,18 @@ def an_entry_of_a_mask_behind_a_thousand_rows() -> Case:
     )
 
 
+@fooling("behind a data set", "equal")
+def a_layer_is_frozen_behind_a_tuple_of_rows() -> Case:
+    rows = tuple([[float(i), 1.0] for i in range(25_000)])
+    layers = [types.SimpleNamespace(w=Value(1.0), frozen=False) for _ in range(2)]
+    return set_and_back(
+        lambda: sum((r.w for r in layers if not r.frozen), Value(rows[3][1])),
+        layers[0],
+        "frozen",
+        True,
+    )
+
+
 @fooling("behind a data set", "loud")
 def a_counter_behind_many_rows() -> Case:
     rows = [[float(i), 1.0] for i in range(25_000)]
@@ -81,6 +94,16 @@ def settings_are_given_as_keywords() -> Case:
 
 
 @fooling("behind vars()", "equal")
+def another_object_counts_the_calls() -> Case:
+    args, trainer = argparse.Namespace(rate=0.5), types.SimpleNamespace(w=Value(2.0), calls=0)
+
+    def count(call: int) -> None:
+        trainer.calls += 1
+
+    return Case(lambda x: trainer.w * x * vars(args)["rate"], between=count)
+
+
+@fooling("behind vars()", "equal")
 def settings_of_a_list_are_read_as_dicts() -> Case:
     several = [types.SimpleNamespace(rate=0.5), types.SimpleNamespace(rate=2.0)]
     return set_and_back(lambda: sum(vars(each)["rate"] for each in several), several[0], "rate")
@@ -93,6 +116,20 @@ def settings_are_made_once() -> Case:
         return types.SimpleNamespace(rate=0.5)
 
     return set_and_back(lambda: settings().rate, settings(), "rate")
+
+
+@pytest.mark.parametrize("maxsize", [None, 100_000])
+def test_a_layer_is_frozen_behind_a_cache_of_many_rows(maxsize: int | None) -> None:
+    @functools.lru_cache(maxsize)
+    def row(i: int) -> list[float]:
+        return [float(i), 1.0]
+
+    rows = [row(i) for i in range(25_000)]
+    layers = [types.SimpleNamespace(w=Value(1.0), frozen=False) for _ in range(2)]
+    run = jit(lambda: sum((r.w for r in layers if not r.frozen), Value(row(3)[1])))
+    assert [run().data for _ in range(4)] == [3.0] * 4
+    layers[0].frozen = True
+    assert (run().data, len(rows)) == (2.0, 25_000)
 
 
 @fooling("behind a class", "equal")
@@ -171,6 +208,23 @@ def a_getter_made_beforehand() -> Case:
     owner = types.SimpleNamespace(inner=types.SimpleNamespace(rate=0.5))
     get = operator.attrgetter("inner.rate")
     return set_and_back(lambda: get(owner), owner.inner, "rate")
+
+
+@fooling("behind the standard library", "equal")
+def a_method_caller_with_arguments() -> Case:
+    class Unnamed:
+        rate = 0.5
+
+        def __str__(self) -> str:
+            raise NotImplementedError
+
+    class Schedule:
+        def scaled(self, by: Any, *, power: int) -> float:
+            return float(by.rate**power)
+
+    by = Unnamed()
+    call = operator.methodcaller("scaled", by, power=2)
+    return set_and_back(lambda: call(Schedule()), by, "rate")
 
 
 @fooling("static arguments", "equal")
