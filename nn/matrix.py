@@ -367,7 +367,7 @@ def as_input(x: Any, what: str) -> Matrix | Sequence[Any]:
         return cast(list[Value], x)
     if isinstance(x, NO_VECTORS) or not isinstance(x, Iterable) or getattr(x, "shape", None) == ():
         raise TypeError(f"{what} takes a vector of numbers or a batch (rows of numbers), not {x!r}")
-    entries: Any = x if hasattr(x, "__len__") else list(x)
+    entries: Any = x if hasattr(x, "__len__") and hasattr(x, "__getitem__") else list(x)
     if len(entries) and isinstance(entries[0], Iterable):
         return Matrix(
             [as_constant(entry) for entry in row]

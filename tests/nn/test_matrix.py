@@ -393,6 +393,7 @@ def test_mean_of_any_rows_is_that_of_all_entries(make):
 
 def test_mean_of_values_and_of_none():
     assert nn.mean(Value(x) for x in (1.0, 2.0, 6.0)).data == 3.0
+    assert nn.mean({"a": Value(1.0), "b": Value(3.0)}.values()).data == 2.0
     with pytest.raises(TypeError, match="mean takes a vector of numbers or a batch"):
         nn.mean(Value(1.0))
     with pytest.raises(ValueError, match="no values"):
