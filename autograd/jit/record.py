@@ -16,7 +16,7 @@ from autograd.jit.recorded import Number, Whole, number_at
 from autograd.jit.recorder import Recorder
 from autograd.jit.refusal import TraceError
 from autograd.jit.results import Output, Returned, laid_out
-from autograd.jit.structure import build, objects_in
+from autograd.jit.structure import Static, build, objects_in
 from autograd.jit.tracer import Guard, Port, Tracer
 from autograd.value import Value
 
@@ -68,11 +68,11 @@ def record(
     tracer.nodes_of(passed)
     number, whole, value = partial(argument, float), partial(argument, int), iter(passed).__next__
     given = {key: build(part, number, value, whole) for key, part, _ in structure}
-    before = _identities(given)
+    before = _identities(structure, given)
     returned = _called(function, given, tracer)
     if tracer.refusals:
         raise tracer.refusals[0]
-    if _identities(given) != before:
+    if _identities(structure, given) != before:
         raise TraceError("an argument is changed, which a replay would not: return what it becomes")
     kept = _returned(tracer, returned, passed)  # may use leaves that were not used before
     recording = Recording(
@@ -105,10 +105,13 @@ def _called(function: Callable[..., Any], given: dict[Any, Any], tracer: Tracer)
     return returned
 
 
-def _identities(given: Any) -> Any:
-    """The structure of arguments, and the identities of what is in it."""
+def _identities(structure: Any, given: dict[Any, Any]) -> Any:
+    """The structure of arguments as they are now, and the identities of what is in it."""
+    is_static = {key: isinstance(part, Static) for key, part, _ in structure}
     try:
-        structure, numbers, values = laid_out(given)
+        structure, numbers, values = laid_out(
+            [Static(thing) if is_static[key] else thing for key, thing in given.items()]
+        )
     except TraceError:  # the function put something into it that no argument may hold
         return None
     return structure, list(map(id, numbers)), list(map(id, values))

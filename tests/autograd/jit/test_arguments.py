@@ -149,7 +149,9 @@ def test_numbers_that_do_not_compute_as_floats_do_are_refused(argument: Any, ins
         with pytest.raises(TraceError, match=f"{re.escape(instead)}.*name it static"):
             run(argument)
     fixed = jit(lambda x: weighed(x)[0], static="x")
-    assert fixed(argument).data == weighed(argument)[0].data
+    for _ in range(3):
+        assert fixed(argument).data == weighed(argument)[0].data
+    assert [program.replays for program in fixed.programs] == [1]
 
 
 def test_single_precision_computes_as_eagerly_or_is_refused() -> None:
@@ -347,7 +349,8 @@ def test_static_lists_dicts_arrays_and_bools() -> None:
         return total([w * x] * len(choice)) * (2.0 if 1 in choice else 3.0)
 
     run = jit(function, static=["choice"])
-    for choice in ([1, 2], [2, 3], (1, 2), {1: "a"}, np.array([1, 2]), np.array([2, 3]), [True]):
+    arrays = np.array([1, 2]), np.array([2, 3]), np.array([1.5, 1.0]), array.array("d", [2.5])
+    for choice in ([1, 2], [2, 3], (1, 2), {1: "a"}, *arrays, [True]):
         for x in (1.0, 2.0, -1.0):
             assert run(x, choice).data == function(x, choice).data
     mutated = [1, 2]
