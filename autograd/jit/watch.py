@@ -28,7 +28,6 @@ from operator import attrgetter, call, is_, itemgetter, methodcaller
 from queue import SimpleQueue
 from types import CellType, CodeType, FrameType, FunctionType, MethodType, ModuleType
 from typing import Any
-from weakref import ref
 
 import numpy as np
 
@@ -56,8 +55,9 @@ _UNASKED = ("__init__", "__new__", "__repr__", "__eq__", "__hash__", "__del__")
 _REFILLED = (list, deque, set, OrderedDict, dict)
 _CACHE = type(functools.cache(len))
 _MANY = 100  # parts of one thing, such as the rows of a data set: these are looked at last
-# Packages whose containers and settings are objects written in Python.
-_IN_PYTHON = ("collections", "configparser", "weakref")
+# Packages whose containers and settings are objects written in Python. Not weakref: what is behind
+# a weak reference would be kept alive by its notes.
+_IN_PYTHON = ("collections", "configparser")
 # Code, and output: files, logs and queues are like what print() writes.
 _LEFT_ALONE = (CodeType, FrameType, ModuleType, io.IOBase, logging.Handler, SimpleQueue)
 
@@ -208,8 +208,6 @@ class Watch:
             self._wait_for(*chain.from_iterable(found))
         elif self._everything:
             self._look_inside(thing, kind)
-        elif issubclass(kind, ref):
-            self._wait_for(thing())
         elif issubclass(kind, attrgetter | methodcaller):
             make, given = thing.__reduce__()[:2]
             self._wait_for(make, *given)

@@ -285,3 +285,16 @@ def test_what_was_static_in_a_single_call_is_freed_in_the_end() -> None:
     for _ in range(1000):
         run(1.0, Settings())
     assert reference() is None
+
+
+@pytest.mark.parametrize(
+    "make", [lambda m: weakref.ref(m), lambda m: weakref.WeakValueDictionary(m=m)]
+)
+def test_a_program_does_not_keep_what_the_function_refers_to_weakly(make: Any) -> None:
+    model = nn.Neuron(1)
+    weak, alive = make(model), weakref.ref(model)
+    run = jit(lambda x: LEAF * x if weak else LEAF)
+    for _ in range(4):
+        run(1.0)
+    del model
+    assert alive() is None

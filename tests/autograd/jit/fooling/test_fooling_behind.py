@@ -11,7 +11,6 @@ import enum
 import functools
 import operator
 import types
-import weakref
 from typing import Any
 
 import pytest
@@ -29,10 +28,6 @@ from fooling_harness import (
 
 from autograd import Value
 from autograd.jit import jit
-
-
-class Options:
-    rate = 0.5
 
 
 @fooling("behind a data set", "equal")
@@ -183,13 +178,6 @@ def a_parsed_file_of_settings() -> Case:
         lambda: settings.set("training", "rate", "3.0"),
         lambda: settings.set("training", "rate", "0.5"),
     )
-
-
-@fooling("behind the standard library", "equal")
-def a_weak_reference() -> Case:
-    options = Options()
-    reference = weakref.ref(options)
-    return set_and_back(lambda: reference().rate, options, "rate")  # type: ignore[union-attr]
 
 
 @fooling("behind the standard library", "equal")
