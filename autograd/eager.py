@@ -95,10 +95,12 @@ class Eager(Interpreter):
             current.set(context)
             rules_on_values.set(create_graph)
             gradients = sweep(inner, output, between(inner, inputs), create_graph, each)
+            found = [gradients.get(node, 0.0) for node in inputs]
+            # Where the gradient is a leaf, as b is of a * b, a node of its own: the leaf will change.
+            found = [g + 0.0 if isinstance(g, Value) and g.primitive is None else g for g in found]
         finally:
             rules_on_values.set(on_values)
             current.set(outer)
-        found = [gradients.get(node, 0.0) for node in inputs]
         # As in `.grad`, where sums begin with 0.0, there is no -0.0.
         return [g if isinstance(g, Value) else Value(g + 0.0) for g in found]
 

@@ -351,3 +351,17 @@ def test_gradients_that_are_zero_change_nothing() -> None:
         return step, leaves
 
     same(make, (0.0,), (-0.0,), (-1.0,), (2.0,))
+
+
+def test_a_gradient_stays_what_it_was_when_a_factor_changes() -> None:
+    def make() -> tuple[Callable[..., Any], Any]:
+        a, b = Value(3.0, "a"), Value(2.0, "b")
+
+        def step(y: float) -> Any:
+            (slope,) = grad(a * y * b, [a], create_graph=True)
+            b.data -= 0.5
+            return slope
+
+        return step, [a, b]
+
+    same(make, *[(y,) for y in (2.0, 3.0, 4.0, 1.0)], replayed=True)
