@@ -96,7 +96,7 @@ class Eager(Interpreter):
             rules_on_values.set(create_graph)
             gradients = sweep(inner, output, between(inner, inputs), create_graph, each)
             found = [gradients.get(node, 0.0) for node in inputs]
-            # Where the gradient is a leaf, as b is of a * b, a node of its own: the leaf will change.
+            # In place of a leaf, as b is for a * b, a node of its own: the leaf may change later.
             found = [g + 0.0 if isinstance(g, Value) and g.primitive is None else g for g in found]
         finally:
             rules_on_values.set(on_values)
