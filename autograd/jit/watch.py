@@ -139,7 +139,8 @@ class Watch:
                 wholes.append(place)
                 continue
             if type(place) is dict and not name:
-                reader, place = tuple, place.items()
+                others.append((tuple, place, tuple(place)))
+                reader, place = tuple, place.values()
             content = read(reader, place)
             equal: Any = type(content).__eq__
             if not name:
