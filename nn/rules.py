@@ -55,10 +55,12 @@ class SGD(Optimizer):
         before = self._has_momentum, self._state
         moments = state.get("moments") if isinstance(state, dict) else None
         if isinstance(moments, dict) and ("velocity" in moments) != self._has_momentum:
-            if self._has_momentum:  # what a momentum of 0 makes of it
+            settings = state.get("settings")
+            stored = settings.get("momentum") if isinstance(settings, dict) else 0.0
+            if self._has_momentum and not stored:  # what a momentum of 0 makes of it
                 moments = {**moments, "velocity": [0.0] * len(self.parameters)}
                 state = {**state, "moments": moments}
-            else:
+            elif not self._has_momentum:
                 self._has_momentum = True
                 self._state = {"velocity": tuple([Value(0.0) for _ in self.parameters])}
         try:

@@ -976,6 +976,8 @@ def test_a_state_of_another_momentum_that_does_not_fit_changes_nothing():
     assert sgd.state_dict()["moments"] == {}
     sgd.step([Value(1.0)])
     assert sgd.parameters[0].data == 0.9
+    with pytest.raises(ValueError, match="velocity"):  # a momentum, and what it remembers is lost
+        other.load_state_dict(other.state_dict() | {"moments": {}})
 
 
 def test_settings_that_are_lists_count_as_tuples_do():
