@@ -30,7 +30,8 @@ def grad(
         output: the Value to differentiate.
         inputs: leaves or inner nodes; 0.0 is the gradient of one that `output` does not depend on.
         create_graph: make the gradients graphs of their own, to be differentiated again. One may
-            be a node that exists already: the gradient of x * y by x is y.
+            be an inner node that exists already: the gradient of x * exp(y) by x is exp(y). None is
+            a leaf of the graph: by x, that of x * y is a new node with the number of y.
 
     Raises what a derivative raises where it does not exist, as `Value.backward` does.
 
