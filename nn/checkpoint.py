@@ -252,8 +252,7 @@ def settings_of(
         settings |= _flat(name, state)
         moved = [names[parameter] for parameter in optimizer.parameters]
         count = f"{len(moved)} of {type(model).__name__}"
-        digest = hashlib.sha256(repr(moved).encode()).hexdigest()
-        settings[f"{name} parameters"] = f"{count}, first {moved[0]}, sha256 {digest[:12]}"
+        settings[f"{name} parameters"] = f"{count}, first {moved[0]}, {_digest(moved)}"
     return settings
 
 
@@ -269,10 +268,15 @@ def described(data: tuple[Sequence[Any], Sequence[Any]] | None) -> str | None:
     """The number of examples and a digest, which differs if their numbers or strings do."""
     if data is None:
         return None
+    return f"{len(data[0])} examples, {_digest(data)}"
+
+
+def _digest(things: Iterable[Any]) -> str:
+    """Twelve digits, which differ if nested numbers or strings do."""
     digest = hashlib.sha256()
-    for part in data:
-        _add(digest, part)
-    return f"{len(data[0])} examples, sha256 {digest.hexdigest()[:12]}"
+    for thing in things:
+        _add(digest, thing)
+    return f"sha256 {digest.hexdigest()[:12]}"
 
 
 def _add(digest: Any, thing: Any) -> None:
