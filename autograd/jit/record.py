@@ -107,11 +107,9 @@ def _called(function: Callable[..., Any], given: dict[Any, Any], tracer: Tracer)
 
 def _identities(structure: Any, given: dict[Any, Any]) -> Any:
     """The structure of arguments as they are now, and the identities of what is in it."""
-    is_static = {key: isinstance(part, Static) for key, part, _ in structure}
+    parts = [(given[key], isinstance(part, Static)) for key, part, _ in structure]
     try:
-        structure, numbers, values = laid_out(
-            [Static(thing) if is_static[key] else thing for key, thing in given.items()]
-        )
+        structure, numbers, values = laid_out([Static(x) if static else x for x, static in parts])
     except TraceError:  # the function put something into it that no argument may hold
         return None
     return structure, list(map(id, numbers)), list(map(id, values))
