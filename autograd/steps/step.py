@@ -6,9 +6,17 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
+from autograd import ops
 from autograd.steps.formula import Expression, forward_formula, local_derivative
 from autograd.steps.passed import Passed
-from autograd.steps.writing import in_names, in_numbers, one_word, written
+from autograd.steps.writing import (
+    TEXT,
+    digits_that_add_up,
+    in_names,
+    in_numbers,
+    one_word,
+    written,
+)
 from autograd.text import for_stream, number
 from autograd.value import Value
 
@@ -112,13 +120,18 @@ Step = ForwardStep | BackwardStep
 def forward_step(passed: Passed, i: int) -> ForwardStep:
     """The step that computes node i of a pass."""
     node = passed.nodes[i]
-    expression = forward_formula(node, passed.data_of)
+    expression, data = forward_formula(node, passed.data_of), float(passed.data[i])
+    style = TEXT
+    if node.primitive in (ops.add, ops.sub):
+        first, second = map(passed.data_of, node.parents)
+        terms = first, second if node.primitive is ops.add else -second
+        style = TEXT._replace(digits=digits_that_add_up(terms, data))
     return ForwardStep(
         node=node,
         name=passed.name(node),
         formula=for_stream(written(expression, in_names(passed.name))),
-        in_numbers=for_stream(written(expression, in_numbers(passed.data_of))),
-        data=float(passed.data[i]),
+        in_numbers=for_stream(written(expression, in_numbers(passed.data_of, style), style)),
+        data=data,
     )
 
 
@@ -144,9 +157,11 @@ def _contributions(passed: Passed, i: int) -> Iterator[Contribution]:
         total = (0.0 if before is None else before) + contribution
         terms = [Expression(number=upstream) * factor for factor in (symbols, local)]
         terms.append(Expression(number=contribution))
+        style = TEXT
         if before is not None:
+            style = TEXT._replace(digits=digits_that_add_up([before, contribution], total))
             terms = [Expression(number=before) + term for term in terms]
-        forms = [written(term, show) for term in terms] + [number(total)]
+        forms = [written(term, show, style) for term in terms] + [number(total)]
         # Where the local derivative is a plain number, two forms of the sum are the same.
         distinct = [form for form, next in pairwise([*forms, ""]) if form != next]
         yield Contribution(

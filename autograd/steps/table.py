@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from autograd.steps.passed import Passed
 from autograd.steps.step import Contribution, ForwardStep, Step
-from autograd.steps.writing import one_word
+from autograd.steps.writing import digits_that_add_up, one_word
 from autograd.text import Row, aligned, first_and_last, for_stream, grouped, number, wrapped
 
 GRADIENTS_LISTED = 30  # under a table
@@ -57,7 +57,9 @@ def cells(upstream: float, passed: Contribution) -> Row:
     local, contribution = number(passed.local), number(passed.contribution)
     total = number(passed.total)
     if passed.before is not None:
-        total = f"{number(passed.before)} + {grouped(contribution)} = {total}"
+        digits = digits_that_add_up([passed.before, passed.contribution], passed.total)
+        before, added = (number(x, digits) for x in (passed.before, passed.contribution))
+        total = f"{before} + {grouped(added)} = {total}"
     return (
         passed.name,
         local if passed.symbols == local else f"{passed.symbols} = {local}",

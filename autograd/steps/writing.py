@@ -285,7 +285,7 @@ def digits_that_add_up(terms: Sequence[float], total: float) -> int:
         found = sum(float(number(term, digits)) for term in terms)
         if not abs(found - goal) > most:  # nan is no reason for more digits
             return digits
-    return 17
+    return DIGITS  # numbers assigned since do not add up, in however many digits
 
 
 def in_names(name: Callable[[Value], str], style: Style = TEXT) -> Show:

@@ -14,20 +14,25 @@ function inSymbols(pass, formula) {
   const { graph } = pass;
   return formula.map((item) => {
     if (typeof item === "string") return item;
-    if (item.slot >= graph.size) return span("number", inPlace(pass, item));
+    if (item.slot >= graph.size) return span("number", inPlace(pass, item, 4));
     const made = nameOf(graph, item.slot);
     if (item.name !== undefined) made.textContent = item.name;
     return made;
   });
 }
 
-/** The same with their numbers. */
-function inNumbers(pass, formula) {
-  return formula.map((item) => (typeof item === "string" ? item : dataNumber(inPlace(pass, item))));
+/** The formula of a node with their numbers; the terms of a sum have the digits to add up. */
+function inNumbers(pass, node) {
+  const { formula, op, parents } = pass.graph.nodes[node];
+  const [a, b] = parents.map((j) => pass.values[j]);
+  const terms = { add: [a, b], sub: [a, -b] }[op];
+  const digits = terms ? digitsThatAddUp(terms, pass.values[node]) : 4;
+  return formula.map((item) =>
+    (typeof item === "string" ? item : dataNumber(inPlace(pass, item, digits))));
 }
 
-function inPlace(pass, item) {
-  const text = pass.known[item.slot] ? number(pass.values[item.slot]) : TEXT.unknown;
+function inPlace(pass, item, digits) {
+  const text = pass.known[item.slot] ? number(pass.values[item.slot], digits) : TEXT.unknown;
   return item.grouped ? grouped(text) : text;
 }
 

@@ -203,24 +203,26 @@ class PredictView {
   }
 
   /** From the rule to the numbers: one after the other, each as the children of a paragraph. */
-  hintsOf({ phase, node, asked, parts, earlier, before, upstream }) {
+  hintsOf({ phase, node, asked, parts, earlier, before, upstream, value }) {
     const { pass, graph } = this;
     const [output, name, parent] = [graph.output, node, asked].map((i) => graph.name(i));
     if (phase === "forward") {
-      return [[`${name} = `, ...inNumbers(pass, graph.nodes[node].formula), " = ?"]];
+      return [[`${name} = `, ...inNumbers(pass, node), " = ?"]];
     }
     const products = (left, right) => parts.flatMap((part, k) =>
       [k ? " + " : "", left(), " × ", ...right(part)]);
     const sum = (start, rest) => [...(earlier ? [start, " + "] : []), ...rest];
+    const digits = digitsThatAddUp([before, ...parts.map(({ product }) => product)], value);
     const rule = products(() => slope(output, name), () => [slope(name, parent)]);
-    const numbers = products(() => gradientNumber(number(upstream)),
-      ({ local }) => [dataNumber(grouped(number(local)))]);
+    const numbers = products(() => gradientNumber(number(upstream, digits)),
+      ({ local }) => [dataNumber(grouped(number(local, digits)))]);
     return [
       node === graph.output ? [TEXT.predict.seed(output)]
         : [slope(output, parent), " = ", ...sum(TEXT.predict.received(parent), rule)],
       parts.flatMap(({ edge }, k) => [k ? ", " : "", slope(name, parent), " = ",
         ...inSymbols(pass, edge.symbols)]),
-      [slope(output, parent), " = ", ...sum(gradientNumber(number(before)), numbers), " = ?"],
+      [slope(output, parent), " = ",
+        ...sum(gradientNumber(number(before, digits)), numbers), " = ?"],
     ];
   }
 }

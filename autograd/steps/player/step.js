@@ -34,7 +34,7 @@ class StepView {
     const { formula } = this.graph.nodes[step.node];
     const result = dataNumber(shown(dataAt(now, step.node)));
     return [equation([nameOf(this.graph, step.node)],
-      inSymbols(pass, formula), inNumbers(pass, formula), [result])];
+      inSymbols(pass, formula), inNumbers(pass, step.node), [result])];
   }
 
   backward(now) {
@@ -63,15 +63,16 @@ class StepView {
     const { graph } = pass;
     const [name, parent, output] = [step.node, edge.parent, graph.output].map((i) => graph.name(i));
     const passed = pass.contributions[b][k];
-    const [product, before, after] =
-      ["product", "before", "after"].map((key) => shown(passed ? passed[key] : null));
+    const text = (key, digits) => (passed ? number(passed[key], digits) : TEXT.unknown);
+    const [product, after] = [text("product"), text("after")];
     const local = shown(localOf(pass, edge));
     const upstream = shown(gradientAt(now, step.node));
     const same = graph.backward[b].edges.filter((other) => other.parent === edge.parent);
     const earlier = pass.at(now.position - 1).received[edge.parent] + same.indexOf(edge);
     const left = graph.awaited[edge.parent] - earlier - 1;
-    const sum = earlier
-      ? [gradientNumber(before), " + ", gradientNumber(grouped(product)), " = "] : [];
+    const digits = passed ? digitsThatAddUp([passed.before, passed.product], passed.after) : 4;
+    const sum = earlier ? [gradientNumber(text("before", digits)), " + ",
+      gradientNumber(grouped(text("product", digits))), " = "] : [];
     return element("div", { class: "rows parent" },
       ...this.row(TEXT.local, same.length > 1 ? TEXT.operand(edge.operand) : "",
         slope(name, parent), " = ", ...symbolsAndNumber(pass, edge.symbols, local)),

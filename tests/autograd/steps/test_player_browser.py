@@ -869,6 +869,14 @@ def test_what_the_panel_shows_adds_and_multiplies(
             assert_adds_up(results, total)
 
 
+def test_the_terms_of_a_step_have_the_digits_to_add_up(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(steps(cancelling()), at_start=False)
+    gradient = texts(browsed.find(".step .parent .value"))[2]
+    assert gradient == "∂v3 / ∂w = -1234567.25 + 1234567.8 = 0.55"
+    browsed.press("Home", "ArrowRight", "ArrowRight", "ArrowRight")
+    assert texts(browsed.find(".step .right")) == ["v1 - v2", "1234567.8 - 1234567.25", "0.55"]
+
+
 def shown_sums(browsed: Page) -> list[tuple[list[str], str]]:
     """For each node the numbers of its uses, and of its paths, as they are shown; and the sum."""
     found: list[tuple[list[str], str]] = browsed.run(

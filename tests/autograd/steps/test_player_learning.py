@@ -695,6 +695,16 @@ def test_hints_go_from_the_rule_to_the_numbers(open_page: Callable[..., Page]) -
     assert browsed.find(".feedback").inner_text() == "It is ∂L/∂x = 21."
 
 
+def test_the_numbers_of_a_hint_give_the_answer(open_page: Callable[..., Page]) -> None:
+    w = Value(1.0, "w")
+    browsed = open_page(exercise(steps(named("L", w * 100.01 - w * 100))))
+    for _ in range(6):
+        press(browsed, "Show it")
+    for _ in range(3):
+        press(browsed, "Hint")
+    assert browsed.find(".hints p").last.text_content() == "∂L/∂w = -100 + 1 × 100.01 = ?"
+
+
 def test_the_score_counts_what_was_right_at_the_first_try(open_page: Callable[..., Page]) -> None:
     """Of seven: one after a wrong guess, one after a hint, one shown; four at first."""
     shown = steps(shared())

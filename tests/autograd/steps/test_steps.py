@@ -64,7 +64,7 @@ step  node               data  in numbers
    1    v1  = x1 * w1      -6  = 2 * (-3)
    2    v2  = x2 * w2       0  = 0 * 1
    3    v3  = v1 + v2      -6  = -6 + 0
-   4     n  = v3 + b   0.8814  = -6 + 6.881
+   4     n  = v3 + b   0.8814  = -6 + 6.8814
    5     o  = tanh(n)  0.7071  = tanh(0.8814)
 
 backward, from o to the leaves
@@ -91,7 +91,7 @@ def test_a_neuron_step_by_step() -> None:
 v1 = x1 * w1 = 2 * (-3) = -6
 v2 = x2 * w2 = 0 * 1 = 0
 v3 = v1 + v2 = -6 + 0 = -6
-n = v3 + b = -6 + 6.881 = 0.8814
+n = v3 + b = -6 + 6.8814 = 0.8814
 o = tanh(n) = tanh(0.8814) = 0.7071
 o.grad = 1, back through o = tanh(n): n.grad = 1 * sech(n)² = 1 * 0.5 = 0.5
 n.grad = 0.5, back through n = v3 + b: v3.grad = 0.5 * 1 = 0.5; b.grad = 0.5 * 1 = 0.5
@@ -243,6 +243,18 @@ def test_wide_letters_do_not_break_the_columns() -> None:
     first, second = lines(table)[6:8]
     assert first == "2  v1           1  重み       e\u0301😀 = 2           1 * 2 = 2     2"
     assert second == "e\u0301😀        重み = 1          1 * 1 = 1     1"
+
+
+def test_the_terms_of_a_sum_have_the_digits_to_add_up() -> None:
+    w, x = named(w=Value(1.0), x=Value(100.01))
+    s = steps(w * x - w * 100)
+    assert str(s[2]) == "v3 = v1 - v2 = 100.01 - 100 = 0.01"
+    assert "w.grad = -100 + 1 * x = -100 + 1 * 100.01 = -100 + 100.01 = 0.01" in str(s[-1])
+    for line in ("= 100.01 - 100\n", "  -100 + 100.01 = 0.01\n"):
+        assert line in str(s)
+    difference, x.data = x - 100, 100 / 3  # which no digits make add up
+    with pytest.warns(UserWarning, match="^v1 was computed from other numbers"):
+        assert str(steps(difference)[0]) == "v1 = x - 100 = 33.33 - 100 = 0.01"
 
 
 def test_a_long_table_shows_its_ends_and_says_how_many_are_left_out() -> None:
@@ -697,7 +709,7 @@ def test_the_data_of_a_small_graph() -> None:
 
 def test_templates_are_the_texts_of_the_steps() -> None:
     (s,) = named(**{"a + b": a + b})
-    output = (s * b - 2.5) / s.exp() + (s**2).sigmoid()
+    output = (s * b - 2.5) / s.exp() * (s**2).sigmoid()
     all_steps = steps(output)
     page = Page(all_steps.data())
     half = len(all_steps) // 2
