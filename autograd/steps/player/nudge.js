@@ -73,14 +73,16 @@ class NudgeView {
 
   written({ problem, before, after, quotient, gradient }, h) {
     const { graph, leaf, pass } = this;
-    const [output, name] = [graph.name(graph.output), graph.name(leaf)];
+    const name = graph.name(leaf);
     if (problem) return [note(TEXT.nudge.refused(problem))];
     const digits = digitsToTell(before, after);
     const [from, to] = [before, after].map((x) => number(x, digits));
-    const formula = element("p", {}, TEXT.nudge.formula(output, name), " = (", dataNumber(to), " - ",
-      dataNumber(grouped(from)), ") / ", dataNumber(grouped(String(h))), " = ",
-      span("number quotient", number(quotient)));
-    const beside = element("p", {}, slope(output, name), " = ", gradientNumber(shown(gradient)));
+    const [of, by] = [graph.output, leaf].map((i) => () => nameOf(graph, i));
+    const formula = element("p", {}, "(", of(), "(", by(), " + h) - ", of(), "(", by(), ")) / h = (",
+      dataNumber(to), " - ", dataNumber(grouped(from)), ") / ", dataNumber(grouped(String(h))),
+      " = ", span("number quotient", number(quotient)));
+    const beside = element("p", {}, slope(graph.name(graph.output), name), " = ",
+      gradientNumber(shown(gradient)));
     const gap = typeof gradient === "number" ? number(Math.abs(quotient - gradient)) : TEXT.unknown;
     return [formula, beside, note(TEXT.nudge.back(name, number(pass.values[leaf]), gap))];
   }

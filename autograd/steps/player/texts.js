@@ -104,7 +104,6 @@ const TEXT = {
     by: "by h =",
     h: "h, by which the leaf is nudged",
     action: "Nudge",
-    formula: (output, leaf) => `(${output}(${leaf} + h) - ${output}(${leaf})) / h`,
     back: (leaf, x, gap) => `They differ by ${gap}: the first is the mean slope over h. `
       + `${leaf} is back at ${x}, and nothing else has changed.`,
     noH: "h is a number other than 0.",

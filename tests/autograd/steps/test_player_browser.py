@@ -725,6 +725,26 @@ def test_a_node_shows_the_sum_over_its_uses_and_whole_paths(
     assert texts(chain.locator(".path .numbers")) == ["= 1", "= 2 × (2 × (-4)) = -16"]
 
 
+def test_names_from_right_to_left_turn_no_formula(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(steps(Value(6.0, "משקל") / Value(-2.0, "وزن")))
+    browsed.click(browsed.find(".controls .button", has_text="Experiment"))
+    browsed.click(browsed.find(".experiment .button", has_text="Nudge"))
+    browsed.focus()
+    browsed.press("ArrowRight")
+    assert texts(browsed.find(".result .name")) == ["v1", "משקל", "v1", "משקל"]
+    for _ in range(2):  # the forward and the backward step
+        turned = browsed.run(
+            """return [...root.querySelectorAll('.right, .value, .result p')].filter((line) => {
+                const parts = [...line.querySelectorAll('.name, .number')];
+                const boxes = parts.map((part) => part.getBoundingClientRect());
+                return boxes.some(({ left, top }, k) =>
+                    k && left < boxes[k - 1].left && top < boxes[k - 1].bottom);
+            }).map((line) => line.textContent);"""
+        )
+        assert turned == []
+        browsed.press("End")
+
+
 def test_a_name_of_several_words_is_a_factor_in_parentheses(open_page: Callable[..., Page]) -> None:
     c = Value(3.0, "c")
     browsed = open_page(steps(named("L", (Value(2.0, "a + b") * c).tanh())))
