@@ -849,6 +849,13 @@ def test_the_sum_stays_in_view_however_many_uses_there_are(
             });"""
         )
         assert seen == [True, True], width
+    browsed.tab.set_viewport_size({"width": 640, "height": 360})  # a phone on its side
+    browsed.find(".use").nth(25).scroll_into_view_if_needed()
+    seen = browsed.run(
+        """return [0.1, 0.5, 0.9].map((part) =>
+            root.querySelector('.chain').contains(root.elementFromPoint(320, 360 * part)));"""
+    )
+    assert seen == [True] * 3
 
 
 def mlp_loss() -> Value:
