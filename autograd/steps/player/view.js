@@ -43,9 +43,10 @@ class View {
     return Math.min(this.largest, across, this.size.height / (height + 2 * MARGIN));
   }
 
-  /** The stage has this size now. */
+  /** The stage has this size now; on paper, where it has another, the same part is seen. */
   resized(size) {
     this.size = size;
+    this.picture.svg.setAttribute("viewBox", `0 0 ${size.width} ${size.height}`);
     if (!this.chosen) this.begin();
     else if (this.fitted) this.fit();
     else this.look(this.at);

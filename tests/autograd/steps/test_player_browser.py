@@ -1076,10 +1076,26 @@ def test_a_plain_page_follows_the_readers_preference(open_page: Callable[..., Pa
     browsed.soon(lambda: not is_dark(browsed))
 
 
+def test_paper_shows_the_part_of_the_picture_that_the_screen_shows(
+    open_page: Callable[..., Page],
+) -> None:
+    browsed = open_page(made("neuron"))
+    assert browsed.run(
+        """const stage = root.querySelector('.stage');
+        stage.style.width = `${stage.clientWidth / 2}px`; // the script is not told before it prints
+        const edge = stage.getBoundingClientRect();
+        return [...root.querySelectorAll('.node')].every((node) => {
+            const { left, right } = node.getBoundingClientRect();
+            return edge.left < left && right < edge.right;
+        });"""
+    )
+
+
 def test_what_is_printed_is_light(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"), media={"color_scheme": "dark"})
     browsed.emulate(media="print")
     browsed.soon(lambda: not is_dark(browsed))
+    assert not browsed.find(".controls, .tools, .hint").locator("visible=true").all()
     browsed.emulate(media="screen")
     browsed.soon(lambda: is_dark(browsed))
 
