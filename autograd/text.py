@@ -29,6 +29,10 @@ _SIGNS |= dict.fromkeys([*range(0xD800, 0xE000), *range(0xFDD0, 0xFDF0)], "�")
 for _plane in range(0, 0x110000, 0x10000):
     _SIGNS |= dict.fromkeys([_plane + 0xFFFE, _plane + 0xFFFF], "�")
 _SIGNS |= dict.fromkeys([0x0A, 0x85, 0x2028, 0x2029], "↵")
+# A label of these alone would be seen nowhere, and Graphviz fails to draw it.
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u180e\u200b-\u200d\u2060-\u2064\ufe00-\ufe0f\ufeff\U000e0000-\U000e0fff]+"
+)
 _SIGNS_IN_LINES = {c: sign for c, sign in _SIGNS.items() if c != 0x0A}
 
 
@@ -38,7 +42,7 @@ def shown(text: str) -> str:
     >>> shown("two\\nlines"), shown("\\u202eabc")
     ('two↵lines', '�abc')
     """
-    return text.translate(_SIGNS)
+    return "�" * len(text) if _INVISIBLE.fullmatch(text) else text.translate(_SIGNS)
 
 
 def clipped(name: str, length: int = LONGEST_NAME) -> str:
@@ -186,9 +190,10 @@ def text_width(text: str) -> int:
     """How many columns of a terminal a text takes."""
     if text.isascii():
         return len(text)
-    from unicodedata import combining, east_asian_width
+    from unicodedata import category, east_asian_width
 
-    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+    marks = ("Mn", "Me", "Cf")  # they stand on the character before, or are invisible
+    return sum(0 if category(c) in marks else 2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def first_and_last(count: int, most: int) -> list[int | None]:

@@ -15,7 +15,7 @@ from hypothesis import given
 
 from autograd import Primitive, Value, draw, explain, gradcheck, steps
 from autograd.steps.page import page
-from autograd.text import clipped, for_stream, shown
+from autograd.text import clipped, for_stream, shown, text_width
 from tests.cases import case
 from tests.examples import any_text
 
@@ -52,11 +52,25 @@ def test_other_text_is_shown_as_typed(text: str) -> None:
     assert shown(text) == text
 
 
+def test_a_label_of_invisible_characters_is_seen_and_drawn(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    for label in ("\u200b", "\u2060\ufeff", "\u200d", "\ufe0f"):
+        draw(Value(1.0, label)).svg()  # of a text without a sign, Pango complains
+        assert shown(label) == "�" * len(label)
+    assert capfd.readouterr().err == ""
+
+
 @given(any_text())
 def test_what_is_shown_is_one_line_that_acts_on_nothing(text: str) -> None:
     assert_harmless(shown(text))
     assert shown(shown(text)) == shown(text)
     assert len(shown(text)) == len(text)
+
+
+def test_marks_and_joiners_take_no_column_of_a_terminal() -> None:
+    widths = {"重み": 4, "e\u0301😀": 3, "น\u0e35\u0e49": 1, "☀\ufe0f": 1, "ab\u200d": 2}
+    assert {text: text_width(text) for text in widths} == widths
 
 
 def test_lines_for_a_stream_stay_lines() -> None:
