@@ -14,7 +14,7 @@ from autograd.steps.writing import one_word
 from autograd.text import aligned, for_stream, number, text_width, wrapped
 from autograd.value import Value
 
-_HELP = "←/→ one step   Home/End first, last   space plays, pauses   q leaves"
+_HELP = "←/→ one step   q leaves   space plays, pauses   Home/End first, last"
 _BOLD, _DIM, _LIT = "1", "2", "1;36"
 _NEWEST = 8  # gradients, in the list of those known so far
 

@@ -10,8 +10,8 @@ const TEXT = {
   dataToCome: "…",
   toCome: "to come",
   kinds: {
-    leaf: "leaf", parameter: "parameter", constant: "number", inner: "operation", output: "output",
-    module: "closed module",
+    leaf: "leaf", parameter: "parameter", constant: "fixed number", inner: "operation",
+    output: "output", module: "closed module",
   },
   hints: {
     open: "Click a module to open it.",
@@ -93,7 +93,7 @@ const TEXT = {
 
   leaves: "Leaves",
   reset: "Reset",
-  resetLeaves: "Set all leaves back to their recorded values",
+  resetLeaves: "Reset all leaves to their recorded values",
   value: (name) => `Value of ${name}`,
   fixed: (why) => `cannot be moved: ${why}`,
 

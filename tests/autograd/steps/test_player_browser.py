@@ -1174,7 +1174,7 @@ def test_everything_that_takes_the_focus_has_a_role_a_name_and_a_ring(
     assert labels >= {
         *["First step", "One step back", "Play", "One step forward", "Last step", "Step", "Speed"],
         *["Zoom in", "Zoom out", "See the whole graph", "Value of w1", "Value of w2", "Value of b"],
-        "Set all leaves back to their recorded values",
+        "Reset all leaves to their recorded values",
     }
 
 

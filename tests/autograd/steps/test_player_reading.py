@@ -42,10 +42,10 @@ CHAIN, STEP = "Click a node for its chain rule.", "Click a node to go to its ste
 def test_the_caption_names_what_is_in_view_and_can_be_done(open_page: OpenPage) -> None:
     browsed = open_page(network(2), at_start=False)
     kinds, hint = browsed.find(".legend .kind"), browsed.find(".hint").first
-    assert kinds.all_inner_texts() == ["number", "output", "closed module"]
+    assert kinds.all_inner_texts() == ["fixed number", "output", "closed module"]
     assert hint.inner_text() == f"{OPEN} {CHAIN}"
     browsed.click(browsed.find(".crumb.all"))
-    assert kinds.all_inner_texts() == ["parameter", "number", "operation", "output"]
+    assert kinds.all_inner_texts() == ["parameter", "fixed number", "operation", "output"]
     assert hint.inner_text() == f"{DRAG} {CHAIN}"
     browsed.click(browsed.find(".controls .button", has_text="Predict"))
     assert hint.inner_text() == DRAG  # there is no chain rule before all is predicted
