@@ -57,7 +57,7 @@ class Overview {
     this.node.setAttribute("d", this.outlines[this.view.picture.current]);
   }
 
-  /** Take a size that suits the stage, and a corner in which a view shows no part of this step. */
+  /** Take a size that suits the stage, and a corner in which a view shows nothing it follows. */
   place(view) {
     const { size, box, picture } = this.view;
     const most = (length, other) => (box[length] > LONG * box[other]
@@ -78,8 +78,8 @@ class Overview {
     };
     const free = (region) =>
       [this.corner, ...CORNERS].find((corner) => frees(corner, region));
-    const { current } = picture;
-    this.corner = free(picture.family(current)) || free(picture.region([current])) || this.corner;
+    const i = this.view.followed < 0 ? picture.current : this.view.followed;
+    this.corner = free(picture.family(i)) || free(picture.region([i])) || this.corner;
     setAttribute(this.svg, "width", String(width));
     setAttribute(this.svg, "height", String(height));
     setAttribute(this.frame, "class", `overview ${this.corner}`);

@@ -139,7 +139,9 @@ class Picture {
     for (const text of texts) text.classList.toggle("head", !numbers.includes(text));
     if (node.label && node.label !== node.name) group.append(element("svg:title", {}, node.label));
     group.addEventListener("focus", () => {
-      if (group.matches(":focus-visible")) this.view.follow(i);
+      if (!group.matches(":focus-visible")) return;
+      this.view.follow(i);
+      this.stage.scrollIntoView({ block: "nearest" }); // the page scrolls to where the node was
     });
     group.addEventListener("click", () => this.view.dragged || this.actions.select(i));
     group.addEventListener("keydown", (event) => {

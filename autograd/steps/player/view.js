@@ -34,6 +34,7 @@ class View {
     this.drawing = drawing;
     this.box = box;
     this.chosen = false;
+    this.followed = -1; // the node that was stepped to, or focused, last
     if (this.size.width) this.begin();
   }
 
@@ -136,6 +137,7 @@ class View {
 
   /** Bring a node and its parents into view. */
   follow(i) {
+    this.followed = i;
     this.overview.point();
     if (this.fitted || !this.size.width || this.pointers.size) return;
     const { x, y, scale } = this.around(i, this.at.scale);

@@ -829,12 +829,16 @@ def test_of_very_many_paths_none_is_written(open_page: Callable[..., Page]) -> N
     assert texts(chain.locator(".sum .right"))[-1] == number(2.0**70)
 
 
+def used(times: int) -> Steps:
+    bias = Value(0.5, "bias")
+    each = [(bias * k).tanh() for k in range(1, times + 1)]
+    return steps(named("L", sum(each, Value(0.0, "start"))))
+
+
 def test_the_sum_stays_in_view_however_many_uses_there_are(
     open_page: Callable[..., Page],
 ) -> None:
-    bias = Value(0.5, "bias")
-    total = named("L", sum([(bias * k).tanh() for k in range(1, 41)], Value(0.0, "start")))
-    browsed = open_page(steps(total), at_start=False)
+    browsed = open_page(used(40), at_start=False)
     browsed.node(browsed.names.index("bias")).dispatch_event("click")
     assert texts(browsed.find(".sum .right"))[0] == "the sum over 40 uses"
     for width in (1024, 700, 390):
@@ -1176,6 +1180,27 @@ def test_everything_that_takes_the_focus_has_a_role_a_name_and_a_ring(
         *["Zoom in", "Zoom out", "See the whole graph", "Value of w1", "Value of w2", "Value of b"],
         "Reset all leaves to their recorded values",
     }
+
+
+@pytest.mark.parametrize(("width", "height"), [(360, 640), (640, 360), (1024, 768)])
+def test_what_takes_the_focus_is_seen(
+    open_page: Callable[..., Page], width: int, height: int
+) -> None:
+    """Not out of the window, nor below the overview or what stays at the top, forth and back."""
+    browsed = open_page(used(12), viewport={"width": width, "height": height}, at_start=False)
+    browsed.click(browsed.find(".controls .button", has_text="Experiment"))
+    browsed.node(browsed.names.index("bias")).dispatch_event("click")
+    browsed.press("Tab")  # the keyboard is used
+    unseen = browsed.run(
+        """const all = [...root.querySelectorAll('button, input, select, .node')];
+        const parts = all.filter((part) => part.getClientRects().length);
+        return [...parts, ...parts.reverse()].filter((part) => {
+            part.focus();
+            const { left, top, width, height } = part.getBoundingClientRect();
+            return !part.contains(root.elementFromPoint(left + width / 2, top + height / 2));
+        }).map((part) => part.getAttribute('aria-label') || part.textContent);"""
+    )
+    assert unseen == []
 
 
 def test_each_step_is_read_out_but_not_while_it_plays_fast(open_page: Callable[..., Page]) -> None:
