@@ -122,7 +122,7 @@ def functions(model: Any, needed: dict[str, Any], optional: dict[str, Any] | Non
 def limits(clip: Any, settings: Any) -> None:
     """Raise TypeError or ValueError for a limit or settings of a wrong kind."""
     if clip is not None and clip != math.inf:
-        require_range("clip", clip, 0.0)
+        require_range("clip", clip)
     if settings is not None and not isinstance(settings, dict):
         raise TypeError(f"settings must be a dict, not {settings!r}")
 

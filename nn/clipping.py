@@ -22,7 +22,7 @@ def clipped(gradients: Sequence[Value], max_norm: Number) -> tuple[list[Value], 
         raise ValueError("there are no gradients to clip")
     is_unlimited = is_plain(max_norm) and max_norm == math.inf
     if not is_unlimited:
-        require_range("max_norm", max_norm, 0.0)
+        require_range("max_norm", max_norm)
     norm = total(g * g for g in gradients).sqrt()
     if is_unlimited:
         return list(gradients), norm
@@ -74,7 +74,7 @@ def clip_grad_value(
     require_flag("error_if_nonfinite", error_if_nonfinite)
     listed = gathered(parameters)
     require_gradients(listed)
-    require_range("limit", limit, 0.0)
+    require_range("limit", limit)
     if not listed:
         raise ValueError("there are no gradients to clip")
     with no_grad():

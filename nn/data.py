@@ -10,7 +10,6 @@ import math
 import random
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
-from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ from autograd.messages import require_whole
 from autograd.value import as_operand
 from nn import rng
 from nn.matrix import Array
+from nn.settings import require_range
 
 
 class Dataset(NamedTuple):
@@ -71,7 +71,7 @@ def circles(
 ) -> Dataset:
     """n points of two circles, of radius 1 (class -1) and `factor` (class +1)."""
     n = require_whole("n", n)
-    _require_length("factor", factor)
+    factor = require_range("factor", factor)
     outer, inner = n - n // 2, n // 2
     points = []
     for size, radius, label in ((outer, 1.0, -1), (inner, factor, 1)):
@@ -213,19 +213,12 @@ def number_rows(inputs: list[Any], advice: str = "") -> list[list[Any]]:
     return rows
 
 
-def _require_length(name: str, number: float) -> None:
-    if not isinstance(number, Real):
-        raise TypeError(f"{name} must be a number, not {number!r}")
-    if not 0.0 <= number < math.inf:
-        raise ValueError(f"{name} must be 0 or more, not {number}")
-
-
 def _shaken(
     points: Sequence[tuple[float, float, int]],
     noise: float,
     generator: random.Random | None,
 ) -> Dataset:
-    _require_length("noise", noise)
+    noise = require_range("noise", noise)
     draw = rng.source(generator).gauss
     inputs = [[x + draw(0.0, noise), y + draw(0.0, noise)] for x, y, _ in points]
     return Dataset(inputs, [label for _, _, label in points])

@@ -12,7 +12,7 @@ from autograd.hooks import fixed, is_recorded, require, varying
 from autograd.messages import require_flag, require_whole
 from autograd.sums import weighted_sum
 from autograd.text import for_stream
-from autograd.value import as_constant, as_operand
+from autograd.value import as_constant
 from nn import rng
 from nn.activations import ACTIVATIONS, Activation, activated, activation_named
 from nn.matrix import (
@@ -181,7 +181,7 @@ class Linear(VectorModule):
         self.multiplier = multiplier
         if std is None:
             std = math.sqrt(1.0 / nin)
-        require_range("std", std, 0.0)
+        std = require_range("std", std)
         self.weights = _normal(nout, nin, std / multiplier, generator)
         self.bias = [Value(0.0) for _ in range(nout)] if bias else []
 
@@ -301,10 +301,7 @@ class Dropout(VectorModule):
     """
 
     def __init__(self, p: float = 0.5, generator: random.Random | None = None) -> None:
-        if as_operand(p) is None:
-            raise TypeError(f"Dropout: p must be a number, not {p!r}")
-        if not 0.0 <= p < 1.0:
-            raise ValueError(f"Dropout: p must be at least 0 and below 1, not {p}")
+        require_range("Dropout: p", p, below=1.0)
         self.p = p
         self._stream = rng.Stream(generator)
 
@@ -341,8 +338,7 @@ class Embedding(Module):
         self, count: int, size: int, std: float = 1.0, generator: random.Random | None = None
     ) -> None:
         count, size = require_whole("count", count), require_whole("size", size)
-        require_range("std", std, 0.0)
-        self.vectors = _normal(count, size, std, generator)
+        self.vectors = _normal(count, size, require_range("std", std), generator)
 
     def __repr__(self) -> str:
         return for_stream(f"Embedding({len(self.vectors)} → {len(self.vectors[0])})")

@@ -15,8 +15,7 @@ from autograd.ownership import scoped
 from autograd.value import as_operand
 from nn.activations import log_normalised
 from nn.matrix import NO_VECTORS, Matrix, as_index, as_values, is_plain, mean, one_hot, total
-
-Number = Value | float
+from nn.settings import Number, require_range
 
 
 @scoped
@@ -47,7 +46,7 @@ def huber(predicted: Any, target: Any, delta: Number = 1.0) -> Value:
     >>> huber([Value(0.5), Value(3.0)], [0.0, 0.0]).data  # (0.125 + 2.5) / 2
     1.3125
     """
-    _check_setting("huber", "delta", delta, _POSITIVE)
+    require_range("huber: delta", delta, positive=True)
     errors = [p - y for p, y in _pairs("huber", predicted, target)]
     # With c = e clipped to -delta .. delta, both cases are c (e - c / 2).
     cut = [where(greater(e, delta), delta, where(greater(-delta, e), -delta, e)) for e in errors]
@@ -98,7 +97,7 @@ def _positive(loss: str, pos_weight: Number | None) -> Callable[[Number], Number
     """The function y -> pos_weight * y, or y -> y without a pos_weight."""
     if pos_weight is None:
         return lambda y: y
-    _check_setting(loss, "pos_weight", pos_weight, _NOT_NEGATIVE)
+    require_range(f"{loss}: pos_weight", pos_weight)
     return lambda y: pos_weight * y
 
 
@@ -187,7 +186,7 @@ def _mean_nll(
     """sum_n sum_i w_i y_i nll_i / sum_n sum_i w_i y_i, the y_i in the numerator smoothed."""
     examples = _examples(loss, predicted, target)
     classes = len(examples[0][0])
-    _check_setting(loss, "label_smoothing", label_smoothing, _PROBABILITY)
+    require_range(f"{loss}: label_smoothing", label_smoothing, 1.0)
     factors = None if weight is None else _class_factors(loss, weight, classes)
     costs, counted = [], []
     for row, ys in examples:
@@ -212,31 +211,28 @@ def _mean_nll(
 
 
 class _Allowed(NamedTuple):
-    """Which numbers are valid: `holds` gives 1 for them, else 0. In arithmetic, for the jit."""
+    """Which targets are valid: `holds` gives 1 for them, else 0. In arithmetic, for the jit."""
 
     holds: Callable[[Any], Any]
     text: str
 
-    def check(self, loss: str, y: Number, setting: str = "") -> None:
-        """Raise ValueError for an invalid number; for a target, name the loss that takes it."""
-        what = setting or "a target"
+    def check(self, loss: str, y: Number) -> None:
+        """Raise ValueError for an invalid target, and name the loss that takes it."""
         if not isinstance(y, (Value, int)) and not math.isfinite(y):
-            require(False, lambda: ValueError(f"{loss}: {what} must be finite, not {y}"))
-        require(self.holds(y), lambda: self._error(loss, y, setting))
+            require(False, lambda: ValueError(f"{loss}: a target must be finite, not {y}"))
+        require(self.holds(y), lambda: self._error(loss, y))
 
-    def _error(self, loss: str, y: Any, setting: str) -> ValueError:
-        instead = "" if setting else _instead_for(y)
+    def _error(self, loss: str, y: Any) -> ValueError:
+        instead = _instead_for(y)
         if loss.startswith("cross_entropy"):
             instead = instead.replace(_FOR_INDICES, "class indices are a vector, not rows of them")
-        return ValueError(f"{loss}: {setting or 'a target'} must be {self.text}, not {y}{instead}")
+        return ValueError(f"{loss}: a target must be {self.text}, not {y}{instead}")
 
 
 _SCALARS = frozenset([float, int, Value])
 _FINITE = _Allowed(lambda y: 1.0, "finite")
 _PROBABILITY = _Allowed(lambda y: 1.0 - greater(0.0, y) - greater(y, 1.0), "between 0 and 1")
 _SIGN = _Allowed(lambda y: 1.0 - greater(abs(y), 1.0) - greater(1.0, abs(y)), "-1 or +1")
-_POSITIVE = _Allowed(lambda x: greater(x, 0.0), "above 0")
-_NOT_NEGATIVE = _Allowed(lambda x: 1.0 - greater(0.0, x), "0 or more")
 
 _FOR_SIGNS = "-1/+1 targets: use hinge, or (y + 1) / 2 with binary_cross_entropy_with_logits"
 _FOR_BITS = "0/1 targets: use binary_cross_entropy_with_logits, or 2 * y - 1 with hinge"
@@ -250,13 +246,6 @@ def _instead_for(y: float) -> str:
     if y == 0:
         return f"; {_FOR_BITS}"
     return f"; {_FOR_INDICES}" if y > 1 and y == int(y) else ""
-
-
-def _check_setting(loss: str, name: str, number: Any, allowed: _Allowed) -> None:
-    """Raise TypeError for a setting that is not a number, ValueError for one out of range."""
-    if as_operand(number) is None:
-        raise TypeError(f"{loss}: {name} must be a number, not {number!r}")
-    allowed.check(loss, number, name)
 
 
 def _check_probabilities(loss: str, probabilities: Iterable[Value]) -> None:
@@ -346,7 +335,7 @@ def _class_factors(loss: str, weight: Any, classes: int) -> list[Number]:
     if shape != (classes,):
         raise ValueError(f"{loss}: {classes} classes, but a weight of shape {shape}")
     for w in factors:
-        _NOT_NEGATIVE.check(loss, w, "a class weight")
+        require_range(f"{loss}: a class weight", w)
     return [float(w) if is_plain(w) else w for w in factors]
 
 

@@ -33,8 +33,8 @@ class BatchNorm(VectorModule):
 
     def __init__(self, size: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
         size = require_whole("size", size)
-        require_range("momentum", momentum, 0.0, 1.0)
-        require_range("eps", eps, 0.0)
+        require_range("momentum", momentum, 1.0)
+        require_range("eps", eps)
         self.momentum, self.eps = momentum, eps
         self.gain = [Value(1.0) for _ in range(size)]
         self.bias = [Value(0.0) for _ in range(size)]
@@ -95,7 +95,7 @@ class LayerNorm(VectorModule):
 
     def __init__(self, size: int, eps: float = 1e-5) -> None:
         size = require_whole("size", size)
-        require_range("eps", eps, 0.0)
+        require_range("eps", eps)
         self.eps = eps
         self.gain = [Value(1.0) for _ in range(size)]
         self.bias = [Value(0.0) for _ in range(size)]
@@ -125,7 +125,7 @@ class RMSNorm(VectorModule):
 
     def __init__(self, size: int, eps: float = 1e-5, gain: bool = True) -> None:
         size = require_whole("size", size)
-        require_range("eps", eps, 0.0)
+        require_range("eps", eps)
         require_flag("gain", gain)
         self.size, self.eps = size, eps
         self.gain = [Value(1.0) for _ in range(size)] if gain else []

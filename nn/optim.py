@@ -13,6 +13,7 @@ from copy import copy
 from typing import Any, cast
 
 from autograd import Value, context, eager, hooks, no_grad, ownership, where
+from autograd.messages import require_flag
 from autograd.value import as_constant, as_operand
 from nn.clipping import require_gradients
 from nn.columns import Column, Moments, NotArithmetic, Updated, attributes_read, is_constant
@@ -24,7 +25,6 @@ from nn.settings import (
     Setting,
     parts,
     plain,
-    require_flag,
     require_range,
     restored,
     restored_settings,
@@ -96,7 +96,7 @@ class Optimizer(hooks.Watched):
         require_flag("differentiable", differentiable)
         if isinstance(self.moments, str):
             raise TypeError(f"moments are a tuple of names: write moments = ({self.moments!r},)")
-        require_range("lr", lr, 0.0)
+        require_range("lr", lr)
         self._lr = lr
         self.differentiable = differentiable
         self.time = Value(0.0, "time")  # steps taken, one for all parameters
@@ -114,7 +114,7 @@ class Optimizer(hooks.Watched):
     @lr.setter
     def lr(self, lr: Number) -> None:
         hooks.refuse("a learning rate cannot be assigned", "assign it before the call")
-        require_range("lr", lr, 0.0)
+        require_range("lr", lr)
         self._lr = lr
 
     def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
@@ -138,7 +138,7 @@ class Optimizer(hooks.Watched):
         out of range, or an undeclared moment; TypeError for a gradient that is None, or an `update`
         that gives no number. Nothing has changed then.
         """
-        require_range("lr", self._lr, 0.0)
+        require_range("lr", self._lr)
         self.check()
         if gradients is None and self.differentiable:
             raise ValueError(
@@ -316,7 +316,7 @@ class Optimizer(hooks.Watched):
             loaded[name] = [as_number(number, name) for number in numbers]
         time = as_number(state.get("time"), "time")
         lr = restored("lr", self._lr, state.get("lr"))
-        require_range("time", time, 0.0)
+        require_range("time", time)
         settings = restored_settings(self, state.get("settings", {}))
         trial = copy(self)
         vars(trial).update(settings)

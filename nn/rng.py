@@ -12,13 +12,11 @@ import random
 from dataclasses import dataclass
 from typing import Any, SupportsIndex
 
-from autograd import Value
 from autograd.hooks import number_of, refuse, require, varying
 from autograd.ops import greater
 from autograd.value import as_operand
 from nn.matrix import is_plain
-
-Number = Value | float
+from nn.settings import Number, require_range
 
 _own = random.Random()
 generator: random.Random = random._inst
@@ -72,10 +70,7 @@ def gauss(mean: Number = 0.0, std: Number = 1.0, generator: random.Random | None
     [0.629, -0.855]
     """
     mean, std = _parameter("gauss", "mean", mean), _parameter("gauss", "std", std)
-    size = number_of(std)
-    require(
-        _is_size(size), lambda: ValueError(f"gauss: std must be finite and 0 or more, not {size}")
-    )
+    require_range("gauss: std", std)
     stream = Stream(generator)
     return mean + std * varying(stream.normal, stream=stream)
 
@@ -100,8 +95,9 @@ def uniform(low: Number = 0.0, high: Number = 1.0, generator: random.Random | No
     """
     low, high = _parameter("uniform", "low", low), _parameter("uniform", "high", high)
     width = high - low
+    size = number_of(width)
     require(
-        _is_size(number_of(width)),
+        greater(math.inf, size) * (1.0 - greater(0.0, size)),  # finite, and 0 or more
         lambda: ValueError(
             "uniform: low must be at most high, and both finite, not"
             f" {float(low)} and {float(high)}"
@@ -136,11 +132,6 @@ class Stream:
     def unit(self) -> float:
         """A number from 0.0 up to, but not including, 1.0."""
         return self().random()
-
-
-def _is_size(number: Any) -> Any:
-    """1 for a number that is finite and 0 or more, else 0. In arithmetic, for the jit."""
-    return greater(math.inf, number) * (1.0 - greater(0.0, number))
 
 
 def _parameter(function: str, name: str, number: Any) -> Any:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from autograd import Value
+from autograd.messages import require_flag
 from nn.matrix import is_plain
 from nn.module import Module
 from nn.optim import Optimizer
-from nn.settings import Number, require_flag, require_range
+from nn.settings import Number, require_range
 
 
 class SGD(Optimizer):
@@ -38,8 +39,8 @@ class SGD(Optimizer):
 
     def check(self) -> None:
         """See the class."""
-        require_range("momentum", self.momentum, 0.0)
-        require_range("weight_decay", self.weight_decay, 0.0)
+        require_range("momentum", self.momentum)
+        require_range("weight_decay", self.weight_decay)
         require_flag("nesterov", self.nesterov)
         is_used = not is_plain(self.momentum) or self.momentum != 0.0
         if is_used and not self._has_momentum:
@@ -104,9 +105,9 @@ class RMSProp(Optimizer):
 
     def check(self) -> None:
         """See the class."""
-        require_range("alpha", self.alpha, 0.0, 1.0)
-        require_range("eps", self.eps, 0.0)
-        require_range("weight_decay", self.weight_decay, 0.0)
+        require_range("alpha", self.alpha, 1.0)
+        require_range("eps", self.eps)
+        require_range("weight_decay", self.weight_decay)
 
     def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
         """See the class."""
@@ -143,9 +144,9 @@ class Adagrad(Optimizer):
 
     def check(self) -> None:
         """See the class."""
-        require_range("eps", self.eps, 0.0)
-        require_range("weight_decay", self.weight_decay, 0.0)
-        require_range("initial_accumulator", self.initial_accumulator, 0.0)
+        require_range("eps", self.eps)
+        require_range("weight_decay", self.weight_decay)
+        require_range("initial_accumulator", self.initial_accumulator)
         if isinstance(self.initial_accumulator, Value):
             raise TypeError("initial_accumulator must be a number, not a Value")
 
@@ -191,9 +192,9 @@ class Adam(Optimizer):
             kind = ValueError if isinstance(betas, tuple | list) else TypeError
             raise kind(f"betas must be two numbers, such as (0.9, 0.999), not {betas!r}")
         for i, beta in enumerate(betas, 1):
-            require_range(f"beta{i}", beta, 0.0, below=1.0)
-        require_range("eps", self.eps, 0.0)
-        require_range("weight_decay", self.weight_decay, 0.0)
+            require_range(f"beta{i}", beta, below=1.0)
+        require_range("eps", self.eps)
+        require_range("weight_decay", self.weight_decay)
 
     def prepare(self, time: Value) -> tuple[Number, ...]:
         """What all parameters share: lr, the betas, 1 - beta, and the corrections 1 - beta^t."""

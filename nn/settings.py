@@ -9,7 +9,6 @@ from typing import Any
 
 from autograd import Value
 from autograd.hooks import number_of, require
-from autograd.messages import require_flag as require_flag
 from autograd.ops import greater, less
 from autograd.value import as_operand
 from nn.files import as_number
@@ -87,24 +86,31 @@ def restored_settings(optimizer: object, stored: Any) -> dict[str, Any]:
 
 
 def require_range(
-    name: str, number: Number, low: float, high: float = math.inf, *, below: float = math.inf
-) -> None:
-    """Raise ValueError for a number out of range or infinite, TypeError for another type.
+    name: str,
+    number: Number,
+    high: float = math.inf,
+    *,
+    below: float = math.inf,
+    positive: bool = False,
+) -> float:
+    """A number of 0 or more as a float. Raises ValueError out of range, or TypeError.
 
-    low, high: the least and the greatest that is allowed. below: what is too large already.
+    high: the greatest that is allowed. below: what is too large already. positive: 0 is too small.
     """
     if as_operand(number) is None:
         advice = ": write it without quotes" if isinstance(number, str) else ""
         raise TypeError(f"{name} must be a number or a Value, not {number!r}{advice}")
-    x = number_of(number)
+    x: float = number_of(number)
     limit = below if below < math.inf else math.nextafter(high, math.inf)
-    inside = (1.0 - greater(low, x)) * less(x, limit)  # 0 for nan
-    require(inside, lambda: _out_of_range(name, x, low, high, below))
+    inside = (greater(x, 0.0) if positive else 1.0 - greater(0.0, x)) * less(x, limit)  # 0 for nan
+    require(inside, lambda: _out_of_range(name, x, high, below, positive))
+    return x
 
 
-def _out_of_range(name: str, x: float, low: float, high: float, below: float) -> ValueError:
-    if math.isinf(x):
+def _out_of_range(name: str, x: float, high: float, below: float, positive: bool) -> ValueError:
+    if not math.isfinite(x):
         return ValueError(f"{name} must be finite, not {x}")
-    allowed = f"between {low:g} and {high:g}" if high < math.inf else f"{low:g} or more"
+    allowed = "above 0" if positive else "0 or more"
+    allowed = f"between 0 and {high:g}" if high < math.inf else allowed
     allowed += f" and below {below:g}" if below < math.inf else ""
     return ValueError(f"{name} must be {allowed}, not {x}")

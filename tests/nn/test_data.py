@@ -7,6 +7,8 @@ import sys
 import numpy as np
 import pytest
 
+import nn
+from autograd import Value
 from nn import data
 from nn.data import Dataset
 
@@ -110,11 +112,19 @@ ROWS = [[1.0, 2.0], [3.0, 4.0]]
         (lambda: data.xor(0), ValueError, "n must be 1 or more, not 0"),
         (lambda: data.spiral(9, arms=1.5), TypeError, "arms must be a whole number, not 1.5"),
         (lambda: data.standardized(([[]], [1])), ValueError, "input 0 has 0 numbers"),
-        (lambda: data.circles(9, factor="a"), TypeError, "factor must be a number, not 'a'"),
+        (lambda: data.circles(9, factor="a"), TypeError, "factor must be a number"),
         (lambda: data.circles(9, factor=-1), ValueError, "factor must be 0 or more, not -1"),
-        (lambda: data.moons(9, noise="0.1"), TypeError, "noise must be a number, not '0.1'"),
+        (lambda: data.moons(9, noise="0.1"), TypeError, "noise must be a number"),
     ],
 )
 def test_what_is_no_data_set_or_size_is_named(call, error, message):
     with pytest.raises(error, match=re.escape(message)):
         call()
+
+
+def test_a_noise_and_a_std_may_be_values_and_count_as_their_numbers():
+    for make in (
+        lambda s: data.moons(9, noise=s, generator=random.Random(1)),
+        lambda s: nn.Linear(2, 2, std=s, generator=random.Random(1)).state_dict(),
+    ):
+        assert make(Value(0.1)) == make(0.1)

@@ -646,7 +646,7 @@ def test_an_empty_sequential_is_the_identity():
         (lambda: nn.Dropout(1.0), ValueError, "p must be"),
         (lambda: nn.Dropout(-0.1), ValueError, "p must be"),
         (lambda: nn.Dropout(math.nan), ValueError, "p must be"),
-        (lambda: nn.Dropout("0.5"), TypeError, "p must be a number, not '0.5'"),
+        (lambda: nn.Dropout("0.5"), TypeError, "p must be a number or a Value, not '0.5'"),
         (lambda: nn.BatchNorm(0), ValueError, "size"),
         (lambda: nn.BatchNorm(1, momentum=-0.1), ValueError, "momentum must be .* not -0.1"),
         (lambda: nn.BatchNorm(1, momentum=1.1), ValueError, "momentum must be .* not 1.1"),

@@ -217,6 +217,7 @@ def test_huber_at_delta_has_the_derivatives_of_the_squared_error():
     [
         (lambda: nn.huber([1.0], [1.0], delta=0.0), "huber: delta must be above 0, not 0.0"),
         (lambda: nn.huber([1.0], [1.0], delta=-1), "huber: delta must be above 0, not -1"),
+        (lambda: nn.huber([1.0], [1.0], delta=Value(0.0)), "huber: delta must be above 0, not 0.0"),
         (lambda: nn.huber([1.0], [1.0], delta=math.inf), "huber: delta must be finite, not inf"),
         (lambda: nn.binary_cross_entropy([0.5], [1], pos_weight=-1.0), "pos_weight must be 0 or"),
         (

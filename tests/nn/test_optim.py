@@ -496,7 +496,7 @@ GOOD = {
         ),
         (GOOD | {"settings": {"eps": True}}, "eps should be a number, not True"),
         (GOOD | {"settings": {"eps": 0.5, "weight_decay": -1}}, "weight_decay must be 0 or more"),
-        (GOOD | {"settings": {"eps": "nan"}}, "eps must be 0 or more"),
+        (GOOD | {"settings": {"eps": "nan"}}, "eps must be finite, not nan"),
         (GOOD | {"settings": {"amsgrad": True}}, "'amsgrad', which this Adam does not have"),
         (GOOD | {"settings": {"parameters": []}}, "a setting 'parameters'"),
         (GOOD | {"settings": {"differentiable": True}}, "a setting 'differentiable'"),

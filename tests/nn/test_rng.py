@@ -166,7 +166,7 @@ def test_numbers_of_any_kind_are_computed_with_as_floats():
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
     [
-        (lambda: nn.gauss(0.0, -1.0), ValueError, r"gauss: std must be finite and 0 .*, not -1\.0"),
+        (lambda: nn.gauss(0.0, -1.0), ValueError, r"gauss: std must be 0 or more, not -1\.0"),
         (lambda: nn.gauss(0.0, Value(-2.0)), ValueError, r"gauss: std must .*, not -2\.0"),
         (lambda: nn.gauss(std=math.nan), ValueError, "gauss: std must .*, not nan"),
         (lambda: nn.gauss(std=math.inf), ValueError, "gauss: std must .*, not inf"),

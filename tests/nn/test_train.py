@@ -1428,8 +1428,8 @@ def test_made_data_follow_the_seed_or_a_generator_of_ones_own(name):
         ({"n": 0}, "n must be 1 or more, not 0"),
         ({"n": -5}, "n must be 1 or more, not -5"),
         ({"noise": -0.1}, "noise must be 0 or more, not -0.1"),
-        ({"noise": math.nan}, "noise must be 0 or more, not nan"),
-        ({"noise": math.inf}, "noise must be 0 or more, not inf"),
+        ({"noise": math.nan}, "noise must be finite, not nan"),
+        ({"noise": math.inf}, "noise must be finite, not inf"),
     ],
 )
 def test_made_data_of_bad_sizes_or_noise_are_errors(name, arguments, message):

@@ -170,5 +170,5 @@ def test_a_wrong_spread_raises_in_a_replay_what_it_raises_eagerly():
     with pytest.raises(ValueError, match=r"low must be at most high, and both finite, not 2\.0"):
         draw(2.0)
     w.data = -1.0
-    with pytest.raises(ValueError, match=r"std must be finite and 0 or more, not -1\.0"):
+    with pytest.raises(ValueError, match=r"std must be 0 or more, not -1\.0"):
         draw(0.0)
