@@ -32,9 +32,8 @@ class SGD(Optimizer):
         differentiable: bool = False,
     ) -> None:
         self.momentum, self.nesterov, self.weight_decay = momentum, nesterov, weight_decay
-        self._has_momentum = not is_plain(momentum) or momentum != 0.0
+        self.moments = ("velocity",) if self._uses_momentum() else ()
         self.check()
-        self.moments = ("velocity",) if self._has_momentum else ()
         super().__init__(parameters, lr, differentiable)
 
     def check(self) -> None:
@@ -42,38 +41,40 @@ class SGD(Optimizer):
         require_range("momentum", self.momentum)
         require_range("weight_decay", self.weight_decay)
         require_flag("nesterov", self.nesterov)
-        is_used = not is_plain(self.momentum) or self.momentum != 0.0
-        if is_used and not self._has_momentum:
+        if self._uses_momentum() and not self.moments:
             raise ValueError(
                 "this SGD was made without a momentum, and has no velocity: make one with a"
                 " momentum, such as SGD(parameters, lr, momentum=0.9)"
             )
-        if self.nesterov and not is_used:
+        if self.nesterov and not self._uses_momentum():
             raise ValueError("nesterov needs a momentum above 0")
+
+    def _uses_momentum(self) -> bool:
+        return not is_plain(self.momentum) or self.momentum != 0.0
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See Optimizer. Only one of the two may have a momentum: this becomes like the other."""
-        before = self._has_momentum, self._state
+        before = self.moments, self._state
         moments = state.get("moments") if isinstance(state, dict) else None
-        if isinstance(moments, dict) and ("velocity" in moments) != self._has_momentum:
+        if isinstance(moments, dict) and ("velocity" in moments) != bool(self.moments):
             settings = state.get("settings")
             stored = settings.get("momentum") if isinstance(settings, dict) else 0.0
-            if self._has_momentum and not stored:  # what a momentum of 0 makes of it
+            if self.moments and not stored:  # what a momentum of 0 makes of it
                 moments = {**moments, "velocity": [0.0] * len(self.parameters)}
                 state = {**state, "moments": moments}
-            elif not self._has_momentum:
-                self._has_momentum = True
+            elif not self.moments:
+                self.moments = ("velocity",)
                 self._state = {"velocity": tuple([Value(0.0) for _ in self.parameters])}
         try:
             super().load_state_dict(state)
         except BaseException:
-            self._has_momentum, self._state = before
+            self.moments, self._state = before
             raise
 
     def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
         """See the class."""
         g = _decayed(gradient, parameter, self.weight_decay)
-        if self._has_momentum:
+        if self.moments:
             velocity = state["velocity"] = self.momentum * state["velocity"] + g
             g = g + self.momentum * velocity if self.nesterov else velocity
         return parameter - self.lr * g

@@ -963,6 +963,7 @@ def test_an_sgd_takes_the_state_of_one_with_or_without_a_momentum(momentum, move
         step()
     other.load_state_dict(json.loads(json.dumps(saved.state_dict())))
     assert repr(other) == repr(saved)
+    assert other.moments == tuple(other.state_dict()["moments"])
     other.parameters[0].data = 1.0
     step()
     step()
