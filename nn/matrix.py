@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import reduce
-from operator import add
 from typing import Any, Protocol, cast, overload
 
 from autograd import Value, maximum, minimum, no_grad, where
@@ -28,6 +28,7 @@ class Array(Protocol):
 
 Vector = Sequence[Value | float]
 Rows = Sequence[Vector]
+Operator = Callable[["Matrix", "Elementwise"], "Matrix"]
 
 _VALUES = frozenset([Value])
 _PLAIN = frozenset([Value, float])
@@ -37,7 +38,7 @@ NO_VECTORS = (str, bytes, Mapping, Set)
 
 def total(values: Iterable[Value]) -> Value:
     """The sum from left to right, without the 0 that `sum` starts with. Raises for no values."""
-    return reduce(add, values)
+    return reduce(operator.add, values)
 
 
 def as_values(entries: Iterable[Value | float]) -> list[Value]:
@@ -126,6 +127,14 @@ def one_hot(index: Value | float, count: int) -> list[Any]:
 def as_index(number: Any) -> Any:
     """For an error message: a whole float, which arithmetic made of a recorded index, as an int."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def _elementwise(symbol: str, f: Callable[[Any, Any], Value]) -> tuple[Operator, Operator]:
+    """The two methods of an operator: `matrix + other` and, reflected, `other + matrix`."""
+    return (
+        lambda left, right: left._combined(symbol, right, f),
+        lambda right, left: right._combined(symbol, left, lambda a, b: f(b, a)),
+    )
 
 
 class Matrix:
@@ -246,37 +255,16 @@ class Matrix:
     def __rmatmul__(self, other: Iterable[Iterable[Value | float]]) -> Matrix:
         return Matrix(other) @ self
 
-    def __add__(self, other: Elementwise) -> Matrix:
-        return self._combined("+", other, lambda a, b: a + b)
-
-    def __radd__(self, other: Elementwise) -> Matrix:
-        return self._combined("+", other, lambda a, b: b + a)
-
-    def __sub__(self, other: Elementwise) -> Matrix:
-        return self._combined("-", other, lambda a, b: a - b)
-
-    def __rsub__(self, other: Elementwise) -> Matrix:
-        return self._combined("-", other, lambda a, b: b - a)
-
-    def __mul__(self, other: Elementwise) -> Matrix:
-        return self._combined("*", other, lambda a, b: a * b)
-
-    def __rmul__(self, other: Elementwise) -> Matrix:
-        return self._combined("*", other, lambda a, b: b * a)
-
-    def __truediv__(self, other: Elementwise) -> Matrix:
-        return self._combined("/", other, lambda a, b: a / b)
-
-    def __rtruediv__(self, other: Elementwise) -> Matrix:
-        return self._combined("/", other, lambda a, b: b / a)
+    __add__, __radd__ = _elementwise("+", operator.add)
+    __sub__, __rsub__ = _elementwise("-", operator.sub)
+    __mul__, __rmul__ = _elementwise("*", operator.mul)
+    __truediv__, __rtruediv__ = _elementwise("/", operator.truediv)
+    _to_the_matrix, __rpow__ = _elementwise("**", operator.pow)
 
     def __pow__(self, other: Elementwise) -> Matrix:
         if as_operand(other) is not None:  # a number stays plain: x ** 2 has a simpler derivative
             return self.map(lambda entry: entry ** cast(float, other))
-        return self._combined("**", other, lambda a, b: a**b)
-
-    def __rpow__(self, other: Elementwise) -> Matrix:
-        return self._combined("**", other, lambda a, b: b**a)
+        return self._to_the_matrix(other)
 
     def __neg__(self) -> Matrix:
         return self.map(lambda entry: -entry)
