@@ -147,13 +147,7 @@ def optimizers(
             "fit needs an optimizer without differentiable=True: to differentiate through steps,"
             " write the loop yourself"
         )
-    if isinstance(frozen, str | bytes | Value) or not isinstance(frozen, Module | Iterable):
-        raise TypeError(f"frozen must be a module, or a list of modules and Values, not {frozen!r}")
-    parts_fixed = list(frozen.parameters() if isinstance(frozen, Module) else frozen)
-    for part in parts_fixed:
-        if not isinstance(part, Module | Value):
-            raise TypeError(f"frozen holds modules and Values, not {part!r}")
-    fixed = list(gathered(parts_fixed))
+    fixed = list(gathered(frozen, "frozen"))
     names = {parameter: name for name, parameter in model.named_parameters()}
     places: dict[Value, str] = {}
     parts = [(f"optimizer {i}", o.parameters) for i, o in enumerate(listed)] + [("frozen", fixed)]

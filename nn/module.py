@@ -169,22 +169,24 @@ class Module(Searched):
         return f"{type(self).__name__}({count} parameter{'s' * (count != 1)})"
 
 
-def gathered(parameters: Module | Iterable[Value | Module]) -> list[Value]:
+def gathered(
+    parameters: Module | Iterable[Value | Module], name: str = "parameters"
+) -> list[Value]:
     """The parameters of a Module, or of Values and Modules; a list of Values is returned itself.
 
-    Raises TypeError for anything else.
+    Raises TypeError for anything else; `name` is that of the argument, for the message.
     """
     if isinstance(parameters, Module):
         return parameters.parameters()
     if not isinstance(parameters, Iterable):
         raise TypeError(
-            "parameters are a Module, model.parameters(), or a list of Values and Modules, not"
+            f"{name} must be a Module, model.parameters(), or a list of Values and Modules, not"
             f" {parameters!r}"
         )
     given: list[Any] = parameters if isinstance(parameters, list) else list(parameters)
     for i, part in enumerate(given):
         if not isinstance(part, Value | Module):
-            raise TypeError(f"parameters[{i}] must be a Value or a Module, not {part!r}")
+            raise TypeError(f"{name}[{i}] must be a Value or a Module, not {part!r}")
     if not any(isinstance(part, Module) for part in given):
         return given
     places: list[Place] = []
