@@ -38,8 +38,7 @@ def run(name: str, out: Path, options: argparse.Namespace, given: dict[str, Any]
     Args:
         given: the settings that were named on the command line.
     """
-    checkpoint = out / "checkpoint.json"
-    kept = kept_settings(checkpoint, name, given) if options.resume else TASKS[name].settings
+    kept = kept_settings(out, name, given) if options.resume else TASKS[name].settings
     settings = {**SETTINGS, **kept, **given}
     require_exportable(options.export)
     with only_run_in(out):
@@ -120,11 +119,12 @@ def _write_results(
 # --- what all tasks share -------------------------------------------------------------------------
 
 
-def kept_settings(path: Path, task: str, given: dict[str, Any]) -> dict[str, Any]:
+def kept_settings(out: Path, task: str, given: dict[str, Any]) -> dict[str, Any]:
     """The settings of the run to resume; the command line may repeat but not change them.
 
     Only the length may change: epochs, or the steps of the gpt.
     """
+    path = out / "checkpoint.json"
     try:
         content = read_json(path, "checkpoint")
     except FileNotFoundError:

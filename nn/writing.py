@@ -33,8 +33,7 @@ def learn_text(out: Path, options: argparse.Namespace, given: dict[str, Any]) ->
     Args:
         given: the settings that were named on the command line.
     """
-    checkpoint = out / "checkpoint.json"
-    kept = kept_settings(checkpoint, "gpt", given) if options.resume else {}
+    kept = kept_settings(out, "gpt", given) if options.resume else {}
     settings = {**GPT_SETTINGS, **kept, **given}
     documents = text.read(settings["text"]) if settings["text"] else text.elements()
     require_exportable(options.export)
