@@ -39,12 +39,11 @@ class Bundled(Fold):
         for i, key in enumerate(_keys(fold, pieces, _chosen(fold, pieces, shows))):
             bundles.setdefault(key, []).append(i)
         found = list(bundles.values())
-        of = group_of(found, len(fold.nodes))
-        values = values_between(of, fold.parents)
+        values = values_between(found, fold.parents)
         order = in_order(len(found), values)
         place = {b: k for k, b in enumerate(order)}
         self.members = [found[b] for b in order]
-        self.bundle_of = [place[b] for b in of]
+        self.bundle_of = group_of(self.members, len(fold.nodes))
         self._values = {(place[tail], place[head]): v for (tail, head), v in values.items()}
         firsts = [bundle[0] for bundle in self.members]
         self.nodes = [fold.nodes[i] for i in firsts]
@@ -73,6 +72,7 @@ class Bundled(Fold):
         homes = self._homes_of_pieces(part, closed)
         own = {k for k, home in enumerate(homes) if home is part and self.nodes[k].op}
         used = {p for k in own for p in self.parents[k] if not self.nodes[p].op}
+        # The nodes drawn one by one; of a part that contains others all of its own, or none.
         choices = [own | used, own]
         if part.parts:
             choices = [own | used, set()] if len(own | used) <= MOST_ALONE else [set()]
@@ -181,12 +181,9 @@ def _keys(fold: Fold, pieces: dict[int, int], chosen: set[int]) -> Iterator[Any]
     """For each node what it has in common with those that no picture tells apart from it."""
     apart = set(fold.separate_outputs)
     for i, (home, node) in enumerate(zip(fold.homes, fold.nodes, strict=True)):
-        if not node.op:
-            continue
-        if not home.parts and pieces[i] not in chosen:
-            continue
-        apart.add(i)
-        apart.update(p for p in fold.parents[i] if not fold.nodes[p].op)
+        if node.op and (home.parts or pieces[i] in chosen):
+            apart.add(i)
+            apart.update(p for p in fold.parents[i] if not fold.nodes[p].op)
     for i, (home, kind) in enumerate(zip(fold.homes, fold.kinds, strict=True)):
         yield i if i in apart else (home, kind, i in fold.owned)
 

@@ -311,11 +311,9 @@ class Fold:
         ends = {i for i in range(len(self.nodes)) if i not in used}
         return ends if len(ends) <= SEPARATE_OUTPUTS else set()
 
-    def flows(self, boxes: Sequence[Box]) -> dict[tuple[int, int], int]:
-        """How many values go from one box to another, for each two with any."""
-        groups = group_of([box.members for box in boxes], len(self.nodes))
-        crossing = values_between(groups, self.parents)
-        return {ends: len(values) for ends, values in crossing.items()}
+    def values_between(self, boxes: Sequence[Box]) -> dict[tuple[int, int], set[int]]:
+        """The values that go from one box to another, for each two with any."""
+        return values_between([box.members for box in boxes], self.parents)
 
 
 def group_of(groups: Iterable[Iterable[int]], nodes: int) -> list[int]:
@@ -328,14 +326,15 @@ def group_of(groups: Iterable[Iterable[int]], nodes: int) -> list[int]:
 
 
 def values_between(
-    groups: Sequence[int], parents: Iterable[Iterable[int]]
+    groups: Iterable[Iterable[int]], parents: Sequence[Iterable[int]]
 ) -> dict[tuple[int, int], set[int]]:
-    """The values that go from one group to another, for each two with any."""
+    """The values that go from one group of nodes to another, for each two with any."""
+    of = group_of(groups, len(parents))
     values: dict[tuple[int, int], set[int]] = {}
     for i, operands in enumerate(parents):
         for p in operands:
-            if groups[p] != groups[i]:
-                values.setdefault((groups[p], groups[i]), set()).add(p)
+            if of[p] != of[i]:
+                values.setdefault((of[p], of[i]), set()).add(p)
     return values
 
 

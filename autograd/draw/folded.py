@@ -44,12 +44,13 @@ def add_boxes(
         add,
         lambda part: "  ".join(_title(part, model)),
     )
-    flows = fold.flows(boxes)
+    flows = fold.values_between(boxes)
     if len(flows) > MOST_NUMBERED_EDGES:
         sheet.attr(ranksep="0.9")
     for (tail, head), values in flows.items():
-        label = {"label": f"{values:,}"} if values > 1 and len(flows) <= MOST_NUMBERED_EDGES else {}
-        sheet.edge(keys[tail], keys[head], tooltip=counted(values, "value"), **label)
+        n = len(values)
+        label = {"label": f"{n:,}"} if n > 1 and len(flows) <= MOST_NUMBERED_EDGES else {}
+        sheet.edge(keys[tail], keys[head], tooltip=counted(n, "value"), **label)
 
 
 def add_framed(
