@@ -61,16 +61,16 @@ class _OtherLibrary:
     hide NumPy from whatever runs with this folder in its path.
     """
 
-    MODULES = (
+    NAMES = (
         *("numpy", "scipy", "extend", "builtins", "differential_operators", "test_util"),
         *("core", "misc", "tracer", "util", "wrap_util"),
+        *("elementwise_grad", "value_and_grad", "make_vjp", "make_jvp", "multigrad_dict"),
     )
-    FUNCTIONS = ("elementwise_grad", "value_and_grad", "make_vjp", "make_jvp", "multigrad_dict")
 
     @classmethod
     def find_spec(cls, name: str, path: Any = None, target: Any = None) -> None:
         package, _, wanted = name.partition(".")
-        if package == "autograd" and wanted in (*cls.MODULES, *cls.FUNCTIONS):
+        if package == "autograd" and wanted in cls.NAMES:
             raise ModuleNotFoundError(
                 f"{name} belongs to another library, the autograd of HIPS, which differentiates"
                 " functions of NumPy arrays. This autograd comes with scalar-autograd and"

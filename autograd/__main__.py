@@ -50,11 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return 0
     except FormulaError as error:
-        print(
-            *filter(None, [error.place, f"{parser.prog}: {error.reason}"]),
-            sep="\n",
-            file=sys.stderr,
-        )
+        place = f"{error.place}\n" if error.place else ""
+        print(f"{place}{parser.prog}: {error.reason}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # `| head` has read enough; Python would complain at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

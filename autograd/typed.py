@@ -31,6 +31,7 @@ from autograd.text import counted, for_stream, shown, text_width
 from autograd.value import Value, as_constant
 
 DEEPEST = 50  # parentheses, signs and powers inside one another
+AROUND = 60  # characters of a formula that an error shows before and behind what is wrong
 CONSTANTS = {"pi": math.pi, "e": math.e}  # a name that is given a value means that value
 # What a Value has for a method, or the package for a function, by name.
 PUBLIC = {
@@ -73,12 +74,11 @@ class FormulaError(ValueError):
         super().__init__(f"{self.place}\n{self.reason}" if self.place else self.reason)
 
 
-def _pointed(formula: str, at: int, around: int = 60) -> str:
+def _pointed(formula: str, at: int) -> str:
     """Two lines: the formula, or what of it is around a place, and a mark under that place."""
-    start = max(at - around, 0)
-    before, after = formula[start:at], formula[at : at + around]
-    before = for_stream(("…" if start else "") + shown(before))
-    after = for_stream(shown(after) + ("…" if at + around < len(formula) else ""))
+    start, end = max(at - AROUND, 0), at + AROUND
+    before = for_stream(("…" if start else "") + shown(formula[start:at]))
+    after = for_stream(shown(formula[at:end]) + ("…" if end < len(formula) else ""))
     return f"    {before}{after}\n    {' ' * text_width(before)}^"
 
 

@@ -236,10 +236,8 @@ class Explanation(NamedTuple):
         below = []
         for term in shown:
             numbers, result = term.in_numbers(style), LATEX.number(term.contribution, digits)
-            alone = (
-                numbers == result or term.stop
-            )  # what passes nothing on gives 0, not the product
-            below.append(result if alone else f"{numbers} = {result}")
+            # What passes nothing on gives 0, whatever its numbers are.
+            below.append(result if term.stop or numbers == result else f"{numbers} = {result}")
         if others:
             above.append(rf"\ldots \text{{({others:,} more)}}")
             below.append(LATEX.number(rest, digits))

@@ -151,10 +151,10 @@ class Folds:
             if box.frame is view.part:
                 entry["inside"] = True
             if box.node < 0:
-                boxes.append({**entry, "group": self._groups[box.what]})
+                entry["group"] = self._groups[box.what]
             else:
-                node = box.node if self._excerpt is None else self._excerpt.at[box.node]
-                boxes.append({**entry, "node": node})
+                entry["node"] = box.node if self._excerpt is None else self._excerpt.at[box.node]
+            boxes.append(entry)
         return {
             "name": self._crumb(view.part),
             "outer": -1 if outer is None else self._place[outer],
