@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import math
 import sys
@@ -183,27 +184,20 @@ def _whole(low: int) -> Callable[[str], int]:
     return read
 
 
-def _real(text: str) -> float:
-    """An argparse type: a finite number, 0 or more."""
-    number = _number(text)
-    if not 0.0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"takes a number, 0 or more, not {text!r}")
-    return number
+def _number(what: str, is_valid: Callable[[float], bool]) -> Callable[[str], float]:
+    """An argparse type: a number that is valid, which is `what`."""
+
+    def read(text: str) -> float:
+        with contextlib.suppress(ValueError):
+            if is_valid(number := float(text)):
+                return number
+        raise argparse.ArgumentTypeError(f"takes {what}, not {text!r}")
+
+    return read
 
 
-def _part(text: str) -> float:
-    """An argparse type: a number above 0 and at most 1."""
-    number = _number(text)
-    if not 0.0 < number <= 1.0:
-        raise argparse.ArgumentTypeError(f"takes a number above 0, at most 1, not {text!r}")
-    return number
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
+_real = _number("a number, 0 or more", lambda x: 0.0 <= x < math.inf)
+_part = _number("a number above 0, at most 1", lambda x: 0.0 < x <= 1.0)
 
 
 if __name__ == "__main__":
