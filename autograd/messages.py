@@ -41,10 +41,10 @@ def no_gradient(name: str) -> TypeError:
     )
 
 
-def described(primitive: Primitive | None, operands: Sequence[Value]) -> str:
+def described(primitive: Primitive, operands: Sequence[Value]) -> str:
     """`div(x = 1.0, 0.0)`: an operation with its operands, labelled where they have a label."""
     names = [f"{named(o.label)} = {o._data!r}" if o.label else repr(o._data) for o in operands]
-    return for_stream(f"{primitive.name if primitive else 'leaf'}({', '.join(names)})")
+    return for_stream(f"{primitive.name}({', '.join(names)})")
 
 
 def happened_in(context: Context) -> str:

@@ -178,7 +178,7 @@ def _checked_sweep(output: Value, inner: list[Value]) -> None:
         node.grad += gradient
 
 
-def _require_finite(node: Value, k: int, local: Any, contribution: Any, before: Any) -> None:
+def _require_finite(node: Any, k: int, local: Any, contribution: Any, before: Any) -> None:
     """The listener of a sweep that raises at the first contribution that is not finite."""
     number = data_of(contribution)
     if not math.isfinite(number):
