@@ -30,9 +30,7 @@ SAVE_EVERY = 5.0  # seconds between checkpoints of a running fit
 class DivergedError(FloatingPointError):
     """A step of `fit` could not be computed; `history` is that of the epochs before it."""
 
-    def __init__(self, message: str, history: History | None = None) -> None:
-        super().__init__(message)
-        self.history = history or History()
+    history: History
 
 
 @dataclass
@@ -146,7 +144,10 @@ class Run:
             self.progress = self.file.restore(len(batches.inputs))
 
     def train(self, show_progress: bool) -> History:
-        """Train to the end; with `patience`, end with the model of the best epoch."""
+        """Train to the end; with `patience`, end with the model of the best epoch.
+
+        The attribute `history` of every error has the epochs before it.
+        """
         from tqdm import tqdm  # half the time of `import nn`
 
         bar = tqdm(
@@ -166,6 +167,9 @@ class Run:
                 self.save(is_last=True)
             if interrupt.is_set() and not self.progress.history.interrupted:
                 raise KeyboardInterrupt  # it came too late to end the run
+        except BaseException as error:
+            vars(error)["history"] = self.progress.history
+            raise
         finally:
             if self.patience is not None and self.progress.best is not None:
                 model.load_state_dict(self.progress.best)
@@ -238,8 +242,8 @@ class Run:
         try:
             with entered(hooks.checking, checked):
                 predictions, cost, weight = self.step(inputs, targets)
-        except hooks.TraceError as error:
-            self.doubt(error)
+        except hooks.TraceError:  # a state in doubt is not saved
+            raise
         except BaseException as error:
             for buffer, number in buffers:
                 buffer.assign(number)
@@ -268,8 +272,8 @@ class Run:
         try:
             with entered(hooks.checking, True):
                 self.step(*self.batch)
-        except hooks.TraceError as error:
-            self.doubt(error)
+        except hooks.TraceError:
+            raise
         except Exception:  # the repeated step is not part of the run
             pass
         finally:
@@ -278,13 +282,8 @@ class Run:
                 value.assign(number, grad=gradient)
             rng.generator.setstate(draws)
 
-    def doubt(self, error: hooks.TraceError) -> NoReturn:
-        """Raise the error of a jitted function, with the history, and save nothing."""
-        vars(error)["history"] = self.progress.history
-        raise error
-
     def fail(self, error: BaseException) -> NoReturn:
-        """Save the state before a failed step, and raise its error, with the history.
+        """Save the state before a failed step, and raise its error.
 
         An ArithmeticError becomes a DivergedError with advice; other errors keep their kind.
         """
@@ -294,7 +293,6 @@ class Run:
         if finite and self.last_cost is not None and isinstance(error, Exception):
             self.save(is_last=True)  # something was learned
         if not isinstance(error, ArithmeticError):
-            vars(error)["history"] = self.progress.history
             raise error
         position = self.progress.position
         rates = ", ".join(f"{float(optimizer.lr):g}" for optimizer in self.recipe.optimizers)
@@ -307,7 +305,7 @@ class Run:
         )
         if not finite:
             message += " (a gradient was not finite in a step before, nor are the parameters now)"
-        raise DivergedError(message, self.progress.history) from error
+        raise DivergedError(message) from error
 
     # --- the end of an epoch ---
 
@@ -341,18 +339,15 @@ class Run:
         measure = self.metric or self.recipe.loss
         try:
             return evaluate(self.recipe.model, self.held_out, measure, self.predict)
-        except hooks.TraceError as error:
-            self.doubt(error)
+        except hooks.TraceError:  # a state in doubt is not saved
+            raise
         except Exception as error:
             if self.is_finite():
                 self.save(is_last=True)
-            epoch, history = self.progress.position.epoch + 1, self.progress.history
-            if isinstance(error, ArithmeticError):
-                raise DivergedError(
-                    f"{error}, of held-out examples after epoch {epoch}", history
-                ) from error
-            vars(error)["history"] = history
-            raise
+            if not isinstance(error, ArithmeticError):
+                raise
+            epoch = self.progress.position.epoch + 1
+            raise DivergedError(f"{error}, of held-out examples after epoch {epoch}") from error
 
     def keep_best(self, scores: list[float]) -> None:
         """Keep the model if its score is better than that of the best epoch so far."""
