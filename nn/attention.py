@@ -118,9 +118,8 @@ def _checked(mask: Any, n: int, m: int) -> Iterable[list[Any]]:
     """The mask as n rows of m entries, each True, False or a Value."""
     if mask is None:
         return [[True] * m] * n
-    if isinstance(mask, str | bytes) or not isinstance(mask, Iterable):
-        raise TypeError(f"attention: a mask is a table of 0 and 1, not {mask!r}")
-    rows = [list(row) if isinstance(row, Iterable) else row for row in mask]
+    is_table = isinstance(mask, Iterable) and not isinstance(mask, str | bytes)
+    rows = [list(row) if isinstance(row, Iterable) else row for row in mask] if is_table else [mask]
     if not all(isinstance(row, list) for row in rows):
         raise TypeError(f"attention: a mask is a table of 0 and 1, not {mask!r}")
     if len(rows) != n or any(len(row) != m for row in rows):

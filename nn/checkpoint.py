@@ -221,14 +221,9 @@ def _position(content: dict[str, Any], examples: int) -> Position:
         raise ValueError(f"it has seen {counts['seen']} of {examples} examples")
     if not isinstance(stopped, bool):
         raise ValueError("it does not say whether it was stopped")
-    return Position(
-        **counts,
-        order=order,
-        weight=as_number(content["weight"], "weight"),
-        loss_sum=as_number(content["loss_sum"], "loss_sum"),
-        accuracy_sum=as_number(content["accuracy_sum"], "accuracy_sum"),
-        stopped=stopped,
-    )
+    sums = ("weight", "loss_sum", "accuracy_sum")
+    counts |= {name: as_number(content[name], name) for name in sums}
+    return Position(**counts, order=order, stopped=stopped)
 
 
 # --- what a run was made with ---------------------------------------------------------------------

@@ -110,11 +110,11 @@ def step_size(
 # --- functions and settings -----------------------------------------------------------------------
 
 
-def functions(model: Any, needed: dict[str, Any], optional: dict[str, Any] | None = None) -> None:
+def functions(model: Any, needed: dict[str, Any], optional: dict[str, Any]) -> None:
     """Raise TypeError for a model that is no Module, or for what cannot be called."""
     if not isinstance(model, Module):
         raise TypeError(f"model must be a Module, not {model!r}")
-    for name, function in (needed | (optional or {})).items():
+    for name, function in (needed | optional).items():
         if not callable(function) and (name in needed or function is not None):
             raise TypeError(f"{name} must be a function, not {function!r}")
 

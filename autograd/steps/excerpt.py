@@ -52,12 +52,7 @@ class Excerpt(Passed):
         """The kinds that the nodes have in the whole graph."""
         return [self.whole.kinds[i] for i in self.places]
 
-    @property
-    def names(self) -> Mapping[Value, str]:
-        """What each node is called in the whole graph."""
-        return self.whole.names
-
-    @property
-    def full_names(self) -> Mapping[Value, str]:
-        """The full name of each node there."""
-        return self.whole.full_names
+    @cached_property
+    def _called(self) -> tuple[Mapping[Value, str], Mapping[Value, str]]:
+        """What the nodes are called in the whole graph."""
+        return self.whole._called

@@ -1,4 +1,4 @@
-"""The files of the page: its style, and its scripts in the order in which they are put together."""
+"""Which files make the page? Its style, and its scripts in the order in which they are joined."""
 
 from __future__ import annotations
 
