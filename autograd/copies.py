@@ -101,9 +101,9 @@ def state_of(value: Value, base: type[Value]) -> tuple[Any, ...]:
         if _unknown(value, known.nodes):
             ancestors = Ancestors(value)
     added = None if value.__class__ is base else _added(value, base)
-    # Known comes first: a new pickler must get its own before Ancestors looks at the latest one.
-    right = None if left is None else right  # of a leaf, the jit's
+    right = None if left is None else right  # where a leaf of the jit keeps its numbers
     kept = primitive, value._context, left, right, value.data, value.grad, value._made
+    # Known comes first: a new pickler must get its own before Ancestors looks at the latest one.
     return known, ancestors, *kept, added
 
 

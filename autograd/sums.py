@@ -159,7 +159,7 @@ def _parts(node: Value, terms: Terms) -> list[Value]:
 def _between(made: float, count: int) -> list[Any]:
     """So many growing numbers above made - 1, the last of them made."""
     start = int(made) - 1
-    if start * count < 2**50:
+    if start * count < 2**50:  # floats, with their 53 bits, tell all of them apart
         return [start + k / count for k in range(1, count + 1)]
     from fractions import Fraction  # a tenth of the time of `import autograd`, and rarely needed
 

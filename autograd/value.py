@@ -30,7 +30,7 @@ Operator = Callable[["Value", Operand], "Value"]
 Method = Callable[["Value"], "Value"]
 Comparison = Callable[["Value", Operand], bool]
 _current = current.get
-_NO_LABEL = ""
+_NO_LABEL = ""  # the default, told by identity: anything else, such as None, is checked
 # What an operator returns for an operand of another kind: Python then asks that operand, or raises.
 _UNSUPPORTED = cast("Value", NotImplemented)
 
