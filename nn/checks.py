@@ -57,19 +57,18 @@ def counts(
     """The length, in epochs or steps, and the other counts, all as ints or None."""
     if (epochs is None) == (steps is None):
         raise ValueError("fit takes either epochs or steps")
-    lengths = _whole("epochs", epochs, 0), _whole("steps", steps, 0)
+    name, length = ("steps", steps) if epochs is None else ("epochs", epochs)
     return (
-        lengths[0] if lengths[0] is not None else lengths[1] or 0,
-        _whole("every", every, 1) or 1,
-        _whole("batch_size", batch_size, 1),
-        _whole("micro_batch", micro_batch, 1),
-        _whole("patience", patience, 1),
+        require_whole(name, length, 0),
+        require_whole("every", every),
+        _whole_or_none("batch_size", batch_size),
+        _whole_or_none("micro_batch", micro_batch),
+        _whole_or_none("patience", patience),
     )
 
 
-def _whole(name: str, count: Any, low: int) -> int | None:
-    """A count as an int, None as it is. Raises as `require_whole`."""
-    return None if count is None else require_whole(name, count, low)
+def _whole_or_none(name: str, count: Any) -> int | None:
+    return None if count is None else require_whole(name, count)
 
 
 def step_size(
