@@ -85,7 +85,8 @@ class Optimizer(hooks.Watched):
     ) -> None:
         given = gathered(parameters)
         if differentiable and isinstance(given, Parameters):
-            given.require_replaceable()
+            for place in given.places:
+                place.require_replaceable()
         # A differentiable step assigns to the given list, and thereby to the model. Otherwise they
         # are in a tuple, as the moments are: a jitted function need not compare these each time.
         self.parameters: Sequence[Value] = given if differentiable else tuple(given)

@@ -16,6 +16,13 @@ class Place(NamedTuple):
     trained: bool
     spots: list[tuple[Any, Any]]
 
+    def require_replaceable(self) -> None:
+        """Raise TypeError if the Value is in an immutable container, such as a tuple."""
+        for container, _ in self.spots:
+            if not hasattr(container, "__setitem__"):
+                kind = type(container).__name__
+                raise TypeError(f"{self.name} is kept in a {kind} and cannot be replaced")
+
 
 class Parameters(list[Value]):
     """The parameters of a module; assigning to an entry also replaces it in the module.
@@ -30,19 +37,8 @@ class Parameters(list[Value]):
     def __setitem__(self, i: Any, value: Any) -> None:
         if not isinstance(i, int) or not isinstance(value, Value):
             raise TypeError("parameters are replaced one by one, by Values")
-        self._require_replaceable(self.places[i])
+        self.places[i].require_replaceable()
         ownership.adopt(value)  # a parameter from now on, even with a history
         for container, key in self.places[i].spots:
             container[key] = value
         super().__setitem__(i, value)
-
-    def require_replaceable(self) -> None:
-        """Raise TypeError if a parameter is in an immutable container, such as a tuple."""
-        for place in self.places:
-            self._require_replaceable(place)
-
-    def _require_replaceable(self, place: Place) -> None:
-        for container, _ in place.spots:
-            if not hasattr(container, "__setitem__"):
-                kind = type(container).__name__
-                raise TypeError(f"{place.name} is kept in a {kind} and cannot be replaced")
