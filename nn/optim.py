@@ -76,6 +76,7 @@ class Optimizer(hooks.Watched):
     """
 
     moments: tuple[str, ...] = ()  # names of what the rule remembers for each parameter
+    _optional: tuple[str, ...] = ()  # those that only some settings need
 
     def __init__(
         self,
@@ -301,15 +302,18 @@ class Optimizer(hooks.Watched):
         """Restore what `state_dict` returned, settings included, to the last bit.
 
         A setting that is not in the state is unchanged. A setting that is a Value becomes a number,
-        unless it has that number. Raises ValueError for a state of another rule or number of
-        parameters, or a setting of a wrong type or out of range; nothing has changed then.
+        unless it has that number. A moment that the rule keeps for some settings only, such as the
+        velocity of SGD, may be missing on either side, and is 0 there. Raises ValueError for a
+        state of another rule or number of parameters, or a setting of a wrong type or out of range;
+        nothing has changed then.
         """
         rule, size = type(self).__name__, len(self.parameters)
         if not isinstance(state, dict) or state.get("rule") != rule:
             raise ValueError(f"this is not the state of {rule}")
-        moments = state.get("moments")
-        if not isinstance(moments, dict) or set(moments) != set(self._state):
-            raise ValueError(f"the state of {rule} needs the moments {sorted(self._state)}")
+        moments, optional = state.get("moments"), set(self._optional)
+        known = optional.union(self.moments)
+        if not isinstance(moments, dict) or not known - optional <= set(moments) <= known:
+            raise ValueError(f"the state of {rule} needs the moments {sorted(known)}")
         loaded: dict[str, list[float]] = {}
         for name, numbers in moments.items():
             if not isinstance(numbers, list) or len(numbers) != size:
@@ -319,20 +323,24 @@ class Optimizer(hooks.Watched):
         lr = restored("lr", self._lr, state.get("lr"))
         require_range("time", time)
         settings = restored_settings(self, state.get("settings", {}))
+        # Checked with the moments of the state alone: whether these are all that its settings need.
         trial = copy(self)
-        vars(trial).update(settings)
+        as_stored = {n: x.data if isinstance(x, Value) else x for n, x in settings.items()}
+        vars(trial).update(as_stored, moments=tuple(moments))
         trial.check()
         self.lr = lr  # the first to change, as it may be refused
         for name, content in settings.items():
             setattr(self, name, content)
+        loaded = {name: [0.0] * size for name in self.moments} | loaded
+        if len(loaded) > len(self.moments):
+            self.moments = tuple(loaded)
         if self.differentiable:  # the present Values may be part of a graph: do not assign to them
             self.time = Value(time, "time")
             self._state = {name: tuple(map(Value, numbers)) for name, numbers in loaded.items()}
             return
         self.time.assign(time)
         for name, numbers in loaded.items():
-            for moment, number in zip(self._state[name], numbers, strict=True):
-                moment.assign(number)
+            _put(self._state.setdefault(name, tuple(map(Value, numbers))), numbers)
 
 
 def level_of_user() -> int:

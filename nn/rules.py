@@ -21,6 +21,8 @@ class SGD(Optimizer):
         weight_decay: adds weight_decay p to g.
     """
 
+    _optional = ("velocity",)
+
     def __init__(
         self,
         parameters: Module | Iterable[Value | Module],
@@ -43,33 +45,14 @@ class SGD(Optimizer):
         require_flag("nesterov", self.nesterov)
         if self._uses_momentum() and not self.moments:
             raise ValueError(
-                "this SGD was made without a momentum, and has no velocity: make one with a"
-                " momentum, such as SGD(parameters, lr, momentum=0.9)"
+                "a momentum needs a velocity, and there is none here: make the SGD with a momentum,"
+                " such as SGD(parameters, lr, momentum=0.9)"
             )
         if self.nesterov and not self._uses_momentum():
             raise ValueError("nesterov needs a momentum above 0")
 
     def _uses_momentum(self) -> bool:
         return not is_plain(self.momentum) or self.momentum != 0.0
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See Optimizer. Only one of the two may have a momentum: this becomes like the other."""
-        before = self.moments, self._state
-        moments = state.get("moments") if isinstance(state, dict) else None
-        if isinstance(moments, dict) and ("velocity" in moments) != bool(self.moments):
-            settings = state.get("settings")
-            stored = settings.get("momentum") if isinstance(settings, dict) else 0.0
-            if self.moments and not stored:  # what a momentum of 0 makes of it
-                moments = {**moments, "velocity": [0.0] * len(self.parameters)}
-                state = {**state, "moments": moments}
-            elif not self.moments:
-                self.moments = ("velocity",)
-                self._state = {"velocity": tuple([Value(0.0) for _ in self.parameters])}
-        try:
-            super().load_state_dict(state)
-        except BaseException:
-            self.moments, self._state = before
-            raise
 
     def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
         """See the class."""
