@@ -48,13 +48,11 @@ class Column:
 
     @staticmethod
     def _operators(primitive: Primitive) -> tuple[Any, Any]:
-        def method(left: Column, right: Any) -> Column:
-            return Column(hooks.mapped(primitive, left.numbers, _numbers(right)))
-
-        def reflected(right: Column, left: Any) -> Column:
-            return Column(hooks.mapped(primitive, _numbers(left), right.numbers))
-
-        return method, reflected
+        """`column + other` and, reflected, `other + column`."""
+        return (
+            lambda left, right: Column(hooks.mapped(primitive, left.numbers, _numbers(right))),
+            lambda right, left: Column(hooks.mapped(primitive, _numbers(left), right.numbers)),
+        )
 
     @staticmethod
     def _method(primitive: Primitive) -> Any:

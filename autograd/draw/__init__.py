@@ -84,7 +84,8 @@ def draw(
     too_many = len(nodes) > max_nodes
     if too_many and collapse is False:
         raise _too_many(nodes, max_nodes, "leave out collapse=False")
-    if too_many and collapse is depth is model is None and not made_in_modules(nodes):
+    nothing_asked = collapse is None and depth is None and model is None
+    if too_many and nothing_asked and not made_in_modules(nodes):
         raise _too_many(nodes, max_nodes, "pass model= or collapse=True: it has no modules")
     named, trained = named_and_trained(nodes, model)
     kinds = kinds_of(nodes, set(outputs), trained)

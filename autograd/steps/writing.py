@@ -101,13 +101,6 @@ def _parsed(form: Form) -> Layout:
 _OPERAND = re.compile(rf"(.*?)(?:#(\d+)(?::({'|'.join(filter(None, _LEVELS))}))?|$)", re.DOTALL)
 
 
-def _function(before: str, after: str, operands: int) -> Layout:
-    places: list[str | Place] = [before]
-    for i in range(operands):
-        places += [", ", Place(i)] if i else [Place(i)]
-    return Layout(ATOM, (*places, after))
-
-
 _BASE = Place(0, ATOM, True)  # of a power
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -220,8 +213,8 @@ def _layout(expression: Expression, style: Style) -> Layout:
     form = style.form(primitive)
     if "#" in form.template:
         return _parsed(form)
-    name = style.function(primitive)
-    return _function(name + style.opening, style.closing, len(operands))
+    places = [part for i in range(len(operands)) for part in (", ", Place(i))][1:]
+    return Layout(ATOM, (style.function(primitive) + style.opening, *places, style.closing))
 
 
 def _number_layout(number: float, style: Style) -> Layout:
