@@ -43,7 +43,7 @@ class Column:
         """The results of a primitive, number by number; see `Primitive.__call__`."""
         numbers = hooks.mapped(primitive, *map(_numbers, operands))
         if set(map(type, numbers)) != {float} and not all(map(hooks.is_recorded, numbers)):
-            raise NotArithmetic  # a complex power, a forward of another kind
+            raise NotArithmetic  # a user's forward function that returns another kind of number
         return Column(numbers)
 
     @staticmethod
@@ -62,16 +62,11 @@ class Column:
     __sub__, __rsub__ = _operators(ops.sub)
     __mul__, __rmul__ = _operators(ops.mul)
     __truediv__, __rtruediv__ = _operators(ops.div)
+    __pow__, __rpow__ = _operators(ops.power)
     __neg__, __abs__ = _method(ops.neg), _method(ops.abs)
     exp, expm1, log, log1p = map(_method, (ops.exp, ops.expm1, ops.log, ops.log1p))
     sqrt, sin, cos, tanh = map(_method, (ops.sqrt, ops.sin, ops.cos, ops.tanh))
     sigmoid, relu, softplus, erf = map(_method, (ops.sigmoid, ops.relu, ops.softplus, ops.erf))
-
-    def __pow__(self, exponent: Any) -> Column:
-        return self.apply_primitive(ops.power, (self, exponent))
-
-    def __rpow__(self, base: Any) -> Column:
-        return self.apply_primitive(ops.power, (base, self))
 
     def __pos__(self) -> Column:
         return self
