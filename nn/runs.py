@@ -101,19 +101,11 @@ def _write_results(
     settings: dict[str, Any],
 ) -> None:
     model.save(out / "model.json")
-    content = {
-        "kind": "history",
-        "task": name,
-        "settings": settings,
-        "loss": history.loss,
-        "accuracy": history.accuracy,
-        "held_out_accuracy": history.held_out_accuracy,
-    }
-    write_json(out / "history.json", content)
+    scores = {"accuracy": history.accuracy, "held_out_accuracy": history.held_out_accuracy}
     plots = {"loss.png": lambda: plot.loss_curve(history)}
     if len(examples.inputs[0]) == 2:
         plots["decision_boundary.png"] = lambda: plot.decision_boundary(model, examples)
-    save_plots(out, plots)
+    write_history(out, name, settings, {"loss": history.loss, **scores}, plots)
 
 
 # --- what all tasks share -------------------------------------------------------------------------
@@ -159,8 +151,16 @@ def make_writable(out: Path) -> None:
         raise OSError(f"cannot write to {out}: {error.strerror}") from None
 
 
-def save_plots(out: Path, plots: dict[str, Callable[[], Figure]]) -> None:
-    """Write plots by their file names. Where matplotlib is missing, say so instead."""
+def write_history(
+    out: Path,
+    task: str,
+    settings: dict[str, Any],
+    lists: dict[str, Any],
+    plots: dict[str, Callable[[], Figure]],
+) -> None:
+    """Write history.json, and plots by their names. Where matplotlib is missing, say so instead."""
+    content = {"kind": "history", "task": task, "settings": settings, **lists}
+    write_json(out / "history.json", content)
     try:
         plot.require_matplotlib()
     except ImportError as error:

@@ -12,10 +12,9 @@ from typing import Any
 from autograd.text import counted, shown
 from nn import plot, rng, text
 from nn.checkpoint import History
-from nn.files import write_json
 from nn.gpt import GPT, Tokenizer
 from nn.rules import Adam
-from nn.runs import ended, finish, kept_settings, only_run_in, require_exportable, save_plots
+from nn.runs import ended, finish, kept_settings, only_run_in, require_exportable, write_history
 from nn.schedules import linear_decay
 from nn.tasks import GPT_SETTINGS
 from nn.train import fit
@@ -119,16 +118,9 @@ def _write_results(
     steps: int,
 ) -> None:
     text.save(out / "model.json", model, tokenizer)
-    content = {
-        "kind": "history",
-        "task": "gpt",
-        "settings": settings,
-        "every": REPORT,
-        "loss": history.loss,
-        "held_out_loss": history.held_out_loss,
-    }
-    write_json(out / "history.json", content)
-    save_plots(out, {"loss.png": lambda: plot.loss_curve(history, REPORT, steps)})
+    losses = {"every": REPORT, "loss": history.loss, "held_out_loss": history.held_out_loss}
+    plots = {"loss.png": lambda: plot.loss_curve(history, REPORT, steps)}
+    write_history(out, "gpt", settings, losses, plots)
 
 
 def write_text(out: Path, options: argparse.Namespace) -> int:
