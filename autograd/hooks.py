@@ -34,6 +34,12 @@ class Hooks:
     recording = False
     tape: Any = None  # the nodes of the recording
 
+    def read(self, value: Any, name: str) -> Any:
+        """What `value.data` or `value.grad` is, in a recording."""
+
+    def write(self, value: Any, name: str, number: Any) -> None:
+        """Assign to `value.data` or `value.grad` in a recording."""
+
     def give_up(self) -> None:
         """Keep no program of the recording: with other numbers the function does something else."""
 

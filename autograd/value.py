@@ -116,12 +116,10 @@ class Value:
     # primitive of a leaf is None, of a plain number in a graph CONSTANT. `_made` is the number that
     # the clock gave: larger than those of the operands. `_visitor` is the latest walk.
     __slots__ = (
-        *("_context", "_left", "_made", "_primitive", "_right", "_visitor"),
-        *("data", "grad"),  # for the engine `_data` and `_grad`; see below
+        *("_context", "_data", "_grad", "_left"),
+        *("_made", "_primitive", "_right", "_visitor"),
     )
 
-    data: float
-    grad: float
     _data: float
     _grad: float
     _primitive: Primitive | None
@@ -144,6 +142,37 @@ class Value:
         self._context = _current().leaf
         if label is not _NO_LABEL or operands:
             self._context = self._context.labelled(as_label(label, operands))
+
+    # A recording sees what is read and written of the numbers. The engine itself, which a recording
+    # asks in its own way, uses the slots.
+
+    @property
+    def data(self) -> float:
+        """The number, a float; assignable."""
+        hooks = _current().interpreter.hooks
+        return hooks.read(self, "data") if hooks.recording else self._data
+
+    @data.setter
+    def data(self, number: float) -> None:
+        hooks = _current().interpreter.hooks
+        if hooks.recording:
+            hooks.write(self, "data", number)
+        else:
+            self._data = number
+
+    @property
+    def grad(self) -> float:
+        """d(output)/d(this), 0.0 until an output's `backward()` runs; assignable."""
+        hooks = _current().interpreter.hooks
+        return hooks.read(self, "grad") if hooks.recording else self._grad
+
+    @grad.setter
+    def grad(self, number: float) -> None:
+        hooks = _current().interpreter.hooks
+        if hooks.recording:
+            hooks.write(self, "grad", number)
+        else:
+            self._grad = number
 
     @property
     def label(self) -> str:
@@ -305,9 +334,6 @@ class Value:
         raise AttributeError(NO_BACKWARD)
 
 
-# The same slots by names of the engine's own. A recording puts others in the place of the public
-# names, to see what user code reads and writes; see autograd/jit/capture.py.
-Value._data, Value._grad = Value.data, Value.grad
 copies.CLASSES.add(Value)
 
 

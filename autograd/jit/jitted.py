@@ -21,8 +21,8 @@ from autograd.clock import clock
 from autograd.context import current
 from autograd.eager import Eager
 from autograd.jit.backends import backend_named
-from autograd.jit.capture import at_once, undoing
 from autograd.jit.check import CAUSES, checked
+from autograd.jit.leaves import at_once, undoing
 from autograd.jit.program import UNSURE, Program
 from autograd.jit.record import record
 from autograd.jit.recorded import tracer_here

@@ -1,11 +1,15 @@
 """Where are the numbers of a leaf that a program reads and writes? In an array, side by side.
 
-So a program copies them all at once, and reading the leaf always gives its current number.
+So a program copies them all at once, and reading the leaf always gives its current number. Numbers
+of several leaves are written in one go, whatever may interrupt it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -50,35 +54,33 @@ class Linked(Value):
     _right: Link
 
     @property
-    def data(self) -> float:
+    def _data(self) -> float:
         link = self._right
         return link.data[link.index]
 
-    @data.setter
-    def data(self, number: float) -> None:
+    @_data.setter
+    def _data(self, number: float) -> None:
         link = self._right
         link.data[link.index] = number
 
     @property
-    def grad(self) -> float:
+    def _grad(self) -> float:
         link = self._right
         return link.grad[link.index]
 
-    @grad.setter
-    def grad(self, number: float) -> None:
+    @_grad.setter
+    def _grad(self, number: float) -> None:
         if number is None:
             raise no_gradient(self.label)
         link = self._right
         link.grad[link.index] = number
 
-    _data, _grad = data, grad
-
 
 copies.CLASSES.add(Linked)
 
-# The descriptors of the classes themselves, in whose place capture.py may put others.
-OWN = {(kind, name): vars(kind)[name] for kind in (Value, Linked) for name in ("data", "grad")}
-_DATA, _GRAD = [OWN[Value, name].__get__ for name in ("data", "grad")]
+# The slots of a leaf that is not linked, also when it is linked meanwhile.
+_SLOTS = {name: vars(Value)[f"_{name}"] for name in ("data", "grad")}
+_DATA, _GRAD = [slot.__get__ for slot in _SLOTS.values()]
 
 
 def link(leaves: Sequence[Value]) -> None:
@@ -100,3 +102,34 @@ def _copied(leaf: Value, link: Link) -> tuple[Any, Any]:
     data, grad = _DATA(leaf), _GRAD(leaf)
     link.data[link.index], link.grad[link.index] = data, 0.0 if grad is None else grad
     return data, grad
+
+
+# --- written in one go --------------------------------------------------------------------------
+
+
+def writer(value: Value, name: str, number: float) -> Callable[[], None]:
+    """What writes a number to `value.data` or `value.grad`, by C code only."""
+    if isinstance(value, Linked):
+        return partial(operator.setitem, getattr(value._right, name), value._right.index, number)
+    return partial(_SLOTS[name].__set__, value, number)
+
+
+def writers(numbers: Iterable[tuple[Value, float, float]]) -> list[Callable[[], None]]:
+    """What gives Values these numbers and gradients."""
+    return [
+        writer(value, name, number)
+        for value, data, grad in numbers
+        for name, number in (("data", data), ("grad", grad))
+    ]
+
+
+def undoing(values: Iterable[Value], stores: Iterable[Store] = ()) -> list[Callable[[], None]]:
+    """What gives Values, and all leaves of stores, the numbers and gradients that they have now."""
+    arrays = [numbers for store in stores for numbers in (store.data, store.grad)]
+    copies = [partial(operator.setitem, numbers, slice(None), numbers.copy()) for numbers in arrays]
+    return [*copies, *writers([(value, value._data, value._grad) for value in values])]
+
+
+def at_once(writes: Iterable[Callable[[], None]]) -> None:
+    """Do all of it in one call of C code: a signal handler, or a Ctrl-C, sees all or nothing."""
+    deque(map(operator.call, writes), maxlen=0)

@@ -17,8 +17,7 @@ from weakref import ref
 
 import numpy as np
 
-from autograd.jit.capture import writer
-from autograd.jit.leaves import Floats, Linked, link
+from autograd.jit.leaves import Floats, Linked, link, writer
 from autograd.jit.record import Recording
 from autograd.jit.schedule import Plan, selector
 from autograd.jit.tracer import Port

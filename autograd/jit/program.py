@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from autograd import ops
 from autograd.draw import Drawing
 from autograd.jit.backends import code_for, replays_until_compiled
-from autograd.jit.capture import at_once
 from autograd.jit.graph import SUM
+from autograd.jit.leaves import at_once
 from autograd.jit.picture import draw_program, outline
 from autograd.jit.ports import Ports
 from autograd.jit.record import Recording

@@ -10,7 +10,6 @@ from itertools import count
 from typing import Any, NamedTuple
 
 from autograd.context import current
-from autograd.jit.capture import called_in
 from autograd.jit.graph import Graph, Source
 from autograd.jit.recorded import Number, Whole, number_at
 from autograd.jit.recorder import Recorder
@@ -96,7 +95,7 @@ def _called(function: Callable[..., Any], given: dict[Any, Any], tracer: Tracer)
     # In a copy of the context, which Python leaves whatever interrupts the call.
     context.run(current.set, outer.under(Recorder(tracer, outer.interpreter)))
     try:
-        returned = called_in(context, function, *args, **kwargs)
+        returned = context.run(function, *args, **kwargs)
     finally:
         tracer.contexts.clear()  # which know the tracer: so it is freed without the collector
     for variable, content in context.items():  # what the function has set stays set

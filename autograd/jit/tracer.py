@@ -15,9 +15,8 @@ from autograd import ops
 from autograd.clock import clock
 from autograd.context import OUTSIDE, Context, current, entered
 from autograd.hooks import Hooks, Numbers
-from autograd.jit.capture import at_once, writers
 from autograd.jit.graph import ONE, Graph, Source
-from autograd.jit.leaves import Linked
+from autograd.jit.leaves import Linked, at_once, writers
 from autograd.jit.recorded import Number, Span, number_at, plain
 from autograd.jit.refusal import TraceError, is_interrupt, refuse
 from autograd.jit.structure import EXACT
