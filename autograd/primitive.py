@@ -258,15 +258,15 @@ def _pull(rules: Sequence[Any]) -> Pull:
 
     def pull(node: Any, upstream: float) -> None:
         operands = operands_of(node._left, node._right)
-        numbers = [operand.data for operand in operands]
+        numbers = [operand._data for operand in operands]
         for operand, rule in zip(operands, rules, strict=True):
             if rule is not None and operand._primitive is not CONSTANT:
                 # The slope first: a rule may differentiate another graph, which adds to the same.
-                slope = rule if rule.__class__ is float else rule(node.data, *numbers)
+                slope = rule if rule.__class__ is float else rule(node._data, *numbers)
                 if slope.__class__ is not float:
                     slope = as_slope(node._primitive, slope)
-                    slope = slope.data if hasattr(slope, "_primitive") else slope
-                operand.grad += upstream * slope
+                    slope = slope._data if hasattr(slope, "_primitive") else slope
+                operand._grad += upstream * slope
 
     return pull
 

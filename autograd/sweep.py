@@ -179,7 +179,7 @@ def between(inner: Sequence[Any], inputs: Iterable[Any]) -> set[Any]:
 
 def data_of(x: Any) -> float:
     """The data of a Value, or a number, as a float to look at: a recording does not notice."""
-    number = x.data if hasattr(x, "_primitive") else x
+    number = x._data if hasattr(x, "_primitive") else x
     return math.copysign(number, number)  # in C, which takes the float out of a recorded number
 
 

@@ -20,6 +20,7 @@ from autograd.jit.graph import ONE
 from autograd.jit.recorded import Number, number_at
 from autograd.jit.refusal import refuse
 from autograd.jit.tracer import Tracer
+from autograd.messages import as_slope
 from autograd.primitive import CONSTANT, Primitive, operands_of
 from autograd.sums import Terms
 from autograd.sweep import between, sweep
@@ -65,17 +66,8 @@ class Derivation(Tracer):
         return super().node_of(operand)
 
     def read(self, value: Value, name: str) -> Any:
-        """What a rule gets for `value.data`, and what has come to `value.grad` so far."""
-        if name == "data":
-            return self._unknown(self.node_of(value))
-        return self._unknown(self.received(value)) if value in self.sofar else 0.0
-
-    def write(self, value: Value, name: str, number: Any) -> None:
-        """Note what has come to `value.grad`; a Value that a rule makes is one as always."""
-        if name == "grad" and hasattr(value, "_made"):
-            self.sofar[value] = [self.node_of(number), ONE]
-        else:
-            super().write(value, name, number)
+        """What a rule gets for `value.data`."""
+        return self._unknown(self.node_of(value)) if name == "data" else super().read(value, name)
 
     def _unknown(self, node: int) -> Any:
         known = self.tape.constants.get(node)
@@ -90,13 +82,22 @@ class Derivation(Tracer):
 
     def pass_on(self, node: Value) -> None:
         """Add what a node hands on to its operands; a plain number needs nothing."""
-        primitive: Any = node._primitive
+        upstream = self.received(node)
         if node._right.__class__ is Terms:
-            self._pass_on_terms(node._right, self.received(node))
-        elif ops.is_row(primitive):
-            self._pass_on_by_rules(node, primitive, self.received(node))
-        else:
-            primitive.pull(node, self.read(node, "grad"))
+            self._pass_on_terms(node._right, upstream)
+            return
+        primitive: Any = node._primitive
+        operands = operands_of(node._left, node._right)
+        numbers = [self._unknown(each) for each in self.nodes_of((node, *operands))]
+        for position, (operand, rule) in enumerate(zip(operands, primitive.backward, strict=True)):
+            if rule is None or operand._primitive is CONSTANT:
+                continue
+            slope: Any = rule(*numbers) if callable(rule) else rule
+            if not isinstance(slope, float):
+                slope = as_slope(primitive, slope)
+            if position in primitive.nan_slopes:  # and 0 * nan is nan
+                slope = ops.where(self._unknown(upstream), slope, 0.0)
+            self.sofar[operand] += (upstream, self.node_of(slope))
 
     def _pass_on_terms(self, terms: Terms, upstream: int) -> None:
         """What the `pull` of a weighted sum does."""
@@ -113,18 +114,6 @@ class Derivation(Tracer):
                 sofar[w] += (upstream, of_x)
             if x._primitive is not CONSTANT:
                 sofar[x] += (upstream, of_w)
-
-    def _pass_on_by_rules(self, node: Value, primitive: Primitive, upstream: int) -> None:
-        """The same by the rules of a primitive."""
-        operands = operands_of(node._left, node._right)
-        numbers = [self._unknown(each) for each in self.nodes_of((node, *operands))]
-        for position, (operand, rule) in enumerate(zip(operands, primitive.backward, strict=True)):
-            if rule is None or operand._primitive is CONSTANT:
-                continue
-            slope: Any = rule(*numbers) if callable(rule) else rule
-            if position in primitive.nan_slopes:  # and 0 * nan is nan
-                slope = ops.where(self._unknown(upstream), slope, 0.0)
-            self.sofar[operand] += (upstream, self.node_of(slope))
 
 
 _NOBODY = constant(0.0)
