@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 from autograd.context import Listener, TakenAsFloat, current
@@ -111,13 +112,14 @@ def sweep(
     wanted: set[Any],
     create_graph: bool = False,
     each: Listener | None = None,
+    number_of: Callable[[Any], Any] = attrgetter("_data"),
 ) -> dict[Any, Any]:
     """The gradients of the output on the wanted nodes: floats, or with create_graph Values.
 
     Args:
         inner: the inner nodes, the newest first. wanted: where gradients are to go; see `between`.
         create_graph: the rules run on the nodes themselves instead of on their numbers.
-        each: called for each contribution.
+        each: called for each contribution. number_of: what rules take as the number of a node.
     """
     gradients: dict[Any, Any] = {output: 1.0}
     # Nodes whose gradient is 0 whatever the inputs are near this point: behind a branch not taken.
@@ -129,14 +131,14 @@ def sweep(
             continue
         is_fixed_at_0 = node in fixed_at_0
         primitive, parents = node.primitive, node.parents
-        arguments = _arguments(parents, wanted, create_graph)
+        arguments = _operands(parents, wanted) if create_graph else list(map(number_of, parents))
         for k, (parent, rule) in enumerate(zip(parents, primitive.backward, strict=True)):
             if rule is None or parent not in wanted:
                 continue
             try:
                 local = rule
                 if rule.__class__ is not float:
-                    local = rule(node if create_graph else node.data, *arguments)
+                    local = rule(node if create_graph else number_of(node), *arguments)
                     if local.__class__ is not float:
                         local = as_slope(primitive, local)
                 if is_fixed_at_0 and not math.isfinite(data_of(local)):
@@ -183,10 +185,8 @@ def data_of(x: Any) -> float:
     return math.copysign(number, number)  # in C, which takes the float out of a recorded number
 
 
-def _arguments(parents: Sequence[Any], wanted: set[Any], create_graph: bool) -> list[Any]:
-    """What a rule takes: numbers, or nodes. A plain number stays one, unless its own is wanted."""
-    if not create_graph:
-        return [parent.data for parent in parents]
+def _operands(parents: Sequence[Any], wanted: set[Any]) -> list[Any]:
+    """The nodes that a rule takes. A plain number stays one, unless its own gradient is wanted."""
     return [
         parent.data if parent._primitive is CONSTANT and parent not in wanted else parent
         for parent in parents

@@ -10,7 +10,7 @@ The rooms, in the order in which a call goes through them:
     structure.py    arguments laid out as a row of numbers
     watch.py        what else the function depends on: the names that its code loads (loads.py), and
                     what is in these (contents.py); what a recorded call changes of it
-    record.py       an eager call in which capture.py sees what is read and written of Values
+    record.py       an eager call, which sees what is read and written of Values
     recorder.py     the engine does each operation; tracer.py notes its node in a graph (graph.py),
                     derive.py those of gradients; numbers know their nodes (recorded.py); what a
                     replay could not repeat gets an error (refusal.py)

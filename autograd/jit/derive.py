@@ -65,9 +65,9 @@ class Derivation(Tracer):
             )
         return super().node_of(operand)
 
-    def read(self, value: Value, name: str) -> Any:
-        """What a rule gets for `value.data`."""
-        return self._unknown(self.node_of(value)) if name == "data" else super().read(value, name)
+    def number_of(self, value: Value) -> Any:
+        """What a rule gets as the number of a Value."""
+        return self._unknown(self.node_of(value))
 
     def _unknown(self, node: int) -> Any:
         known = self.tape.constants.get(node)
@@ -154,7 +154,7 @@ def note_grad(
     derivation = Derivation(tracer, interpreter)
     with derivation.entered():
         _, inner = newest_first([output])
-        gradients = sweep(inner, output, between(inner, inputs))
+        gradients = sweep(inner, output, between(inner, inputs), number_of=derivation.number_of)
     zero = tracer.tape.constant(0.0)
     for value, node in zip(found, inputs, strict=True):
         gradient = derivation.node_of(gradients.get(node, 0.0))
