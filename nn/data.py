@@ -153,7 +153,10 @@ def standardized(data: Data, like: Data | None = None) -> Dataset:
     inputs, targets = listed(data)
     rows = number_rows(inputs)
     columns = list(zip(*(rows if like is None else number_rows(listed(like)[0])), strict=True))
-    centers = [math.fsum(column) / len(column) for column in columns]
+    centers = [  # not the mean of equal numbers, which may be rounded
+        math.fsum(column) / len(column) if min(column) < max(column) else column[0]
+        for column in columns
+    ]
     spreads = [
         math.sqrt(math.fsum((x - center) ** 2 for x in column) / len(column)) or 1.0
         for column, center in zip(columns, centers, strict=True)

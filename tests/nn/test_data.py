@@ -91,6 +91,11 @@ def test_a_pair_of_lists_or_arrays_is_a_data_set():
     assert data.standardized(none, like=(inputs, targets)) == none
 
 
+def test_a_column_of_equal_numbers_becomes_0():
+    # The mean of three times 0.1, in floats, is another number.
+    assert data.standardized(([[0.1]] * 3, [0, 1, 2])).inputs == [[0.0]] * 3
+
+
 ROWS = [[1.0, 2.0], [3.0, 4.0]]
 
 
