@@ -64,6 +64,8 @@ class Module(Searched):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if isinstance(cls.buffers, str):
+            raise TypeError(f"buffers are a tuple of names: write buffers = ({cls.buffers!r},)")
         if "__call__" in vars(cls):
             type.__setattr__(cls, "__call__", _scoped(vars(cls)["__call__"]))
 

@@ -608,6 +608,11 @@ def test_a_module_and_a_value_as_buffers_are_saved_and_not_trained():
     assert list(Teacher().state_dict()) == ["teacher.w.0", "teacher.b", "w", "count"]
 
 
+def test_a_single_name_of_a_buffer_needs_its_comma():
+    with pytest.raises(TypeError, match=r"write buffers = \('table',\)"):
+        type("Fixed", (Module,), {"buffers": ("table")})  # "b", "a" and so on are in that
+
+
 def test_train_and_eval_reach_every_module_and_return_the_model():
     parts = [nn.Dropout(), nn.BatchNorm(1), nn.Neuron(1)]
     model = Box(a=parts[0], b={"c": (parts[1], [parts[2]])})
