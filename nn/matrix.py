@@ -170,11 +170,11 @@ class Matrix:
     rows: list[list[Value]]
 
     def __init__(self, rows: Iterable[Iterable[Value | float]]) -> None:
-        if isinstance(rows, str | bytes) or not isinstance(rows, Iterable):
+        if isinstance(rows, NO_VECTORS) or not isinstance(rows, Iterable):
             raise TypeError(f"a Matrix takes rows of numbers, not {rows!r}")
         made: list[list[Value]] = []
         for i, row in enumerate(rows):
-            if not isinstance(row, Iterable) or isinstance(row, str | bytes):
+            if not isinstance(row, Iterable) or isinstance(row, NO_VECTORS):
                 raise TypeError(f"a Matrix takes rows of numbers; row {i} is {row!r}")
             made.append(as_values(row))
             if len(made[i]) != len(made[0]):
@@ -326,7 +326,7 @@ class Matrix:
         if number is not None:
             return self.map(lambda entry: f(entry, number))
         if not isinstance(other, Matrix):
-            if not isinstance(other, Iterable) or isinstance(other, str | bytes):
+            if not isinstance(other, Iterable) or isinstance(other, NO_VECTORS):
                 return cast(Matrix, NotImplemented)
             entries: list[Any] = list(other)
             rows = bool(entries) and isinstance(entries[0], Iterable)
@@ -359,7 +359,7 @@ def as_input(x: Any, what: str) -> Matrix | Sequence[Any]:
     if len(entries) and isinstance(entries[0], Iterable):
         return Matrix(
             [as_constant(entry) for entry in row]
-            if isinstance(row, Iterable) and not isinstance(row, str)
+            if isinstance(row, Iterable) and not isinstance(row, NO_VECTORS)
             else row
             for row in entries
         )

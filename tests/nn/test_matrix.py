@@ -435,7 +435,11 @@ def test_no_rows_and_no_columns_are_a_value_error(rows):
 
 
 @pytest.mark.parametrize(
-    "rows", ["ab", ["ab"], b"ab", None, 3, [1, 2], [[1], None], [["a"]], [[1j]], np.ones((1, 2, 2))]
+    "rows",
+    [
+        *("ab", ["ab"], b"ab", None, 3, [1, 2], [[1], None], [["a"]], [[1j]], np.ones((1, 2, 2))),
+        *({(1, 2): 3}, [{1: 2}], {(1, 2), (3, 4)}, [{1, 2}]),
+    ],
 )
 def test_what_is_not_rows_of_numbers_is_a_type_error(rows):
     with pytest.raises(TypeError, match=r"takes rows of numbers|holds a real number"):
@@ -443,7 +447,7 @@ def test_what_is_not_rows_of_numbers_is_a_type_error(rows):
 
 
 @pytest.mark.parametrize("op", OPERATORS)
-@pytest.mark.parametrize("other", ["ab", None, 1j, object()])
+@pytest.mark.parametrize("other", ["ab", None, 1j, object(), {1: 2, 3: 4}, {1, 2}])
 def test_a_stranger_in_an_operation_is_a_type_error(op, other):
     with pytest.raises(TypeError):
         op(Matrix([[1, 2]]), other)
