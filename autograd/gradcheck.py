@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from numbers import Real
 from typing import Concatenate, NamedTuple
 
 from autograd.backward import grad
@@ -114,9 +115,9 @@ def gradcheck(
     """
     order = require_whole("gradcheck: order", order)
     for name, tolerance in (("rtol", rtol), ("atol", atol)):
-        if not (isinstance(tolerance, float | int) and tolerance >= 0.0):
+        if not (isinstance(tolerance, Real) and tolerance >= 0.0):
             raise ValueError(f"gradcheck: {name} must be a number, 0 or more, not {tolerance!r}")
-    if step is not None and not (isinstance(step, float | int) and 0.0 < step < math.inf):
+    if step is not None and not (isinstance(step, Real) and 0.0 < step < math.inf):
         raise ValueError(f"gradcheck: step must be a number above 0, not {step!r}")
     if not isinstance(inputs, Iterable):
         raise TypeError(
