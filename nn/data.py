@@ -18,7 +18,7 @@ from autograd.extras import to_install
 from autograd.messages import require_whole
 from autograd.value import as_operand
 from nn import rng
-from nn.matrix import Array
+from nn.matrix import Array, own_number
 from nn.settings import require_range
 
 
@@ -203,7 +203,7 @@ def number_rows(inputs: list[Any], advice: str = "") -> list[list[Any]]:
             row = [row]
         elif isinstance(row, str | bytes | dict | set | Value) or not isinstance(row, Iterable):
             raise TypeError(f"input {i} is {row!r}, not a row of numbers{advice}")
-        rows.append(list(row))
+        rows.append([x if x.__class__ is float else own_number(x) for x in row])
         if not rows[0]:
             raise ValueError("input 0 has 0 numbers")
         if len(rows[i]) != len(rows[0]):

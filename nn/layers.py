@@ -26,6 +26,7 @@ from nn.matrix import (
     as_values,
     dot,
     one_hot,
+    own_number,
     total,
 )
 from nn.module import Module
@@ -176,6 +177,7 @@ class Linear(VectorModule):
     ) -> None:
         nin, nout = require_whole("nin", nin), require_whole("nout", nout)
         require_flag("bias", bias)
+        multiplier = own_number(multiplier)
         if not (isinstance(multiplier, int | float) and 0.0 < multiplier < math.inf):
             raise ValueError(f"multiplier must be a finite number above 0, not {multiplier!r}")
         self.multiplier = multiplier
@@ -302,7 +304,7 @@ class Dropout(VectorModule):
 
     def __init__(self, p: float = 0.5, generator: random.Random | None = None) -> None:
         require_range("Dropout: p", p, below=1.0)
-        self.p = p
+        self.p = own_number(p)
         self._stream = rng.Stream(generator)
 
     def __repr__(self) -> str:

@@ -14,7 +14,17 @@ from autograd.ops import greater
 from autograd.ownership import scoped
 from autograd.value import as_operand
 from nn.activations import log_normalised
-from nn.matrix import NO_VECTORS, Matrix, as_index, as_values, is_plain, mean, one_hot, total
+from nn.matrix import (
+    NO_VECTORS,
+    Matrix,
+    as_index,
+    as_values,
+    is_plain,
+    mean,
+    one_hot,
+    own_number,
+    total,
+)
 from nn.settings import Number, require_range
 
 
@@ -98,7 +108,8 @@ def _positive(loss: str, pos_weight: Number | None) -> Callable[[Number], Number
     if pos_weight is None:
         return lambda y: y
     require_range(f"{loss}: pos_weight", pos_weight)
-    return lambda y: pos_weight * y
+    factor = own_number(pos_weight)
+    return lambda y: factor * y
 
 
 @scoped
@@ -187,6 +198,7 @@ def _mean_nll(
     examples = _examples(loss, predicted, target)
     classes = len(examples[0][0])
     require_range(f"{loss}: label_smoothing", label_smoothing, 1.0)
+    label_smoothing = own_number(label_smoothing)
     factors = None if weight is None else _class_factors(loss, weight, classes)
     costs, counted = [], []
     for row, ys in examples:
@@ -284,7 +296,7 @@ def flattened(loss: str, x: Any) -> tuple[list[Any], tuple[int, ...]]:
     if x.__class__ is list and x and _SCALARS.issuperset(map(type, x)):  # without a call for each
         return x.copy(), (len(x),)
     if isinstance(x, Value) or as_operand(x) is not None:
-        return [x], ()
+        return [own_number(x)], ()
     if isinstance(x, NO_VECTORS) or not isinstance(x, Iterable):
         raise TypeError(f"{loss} takes numbers, vectors and matrices, not {x!r}{_as_list(x)}")
     parts = [flattened(loss, part) for part in x]

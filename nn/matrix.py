@@ -7,6 +7,7 @@ import operator
 import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import reduce
+from numbers import Integral, Real
 from typing import Any, Protocol, cast, overload
 
 from autograd import Value, maximum, minimum, no_grad, where
@@ -62,6 +63,16 @@ def is_plain(number: object) -> bool:
     A Value or a recorded number decides by arithmetic only, such as `one_hot` or `where`.
     """
     return not isinstance(number, Value) and not is_recorded(number)
+
+
+def own_number(number: Any) -> Any:
+    """A plain number as an int or a float: NumPy computes with its float32 in float32.
+
+    Anything else is returned as it is.
+    """
+    if not isinstance(number, Real) or isinstance(number, int) or is_recorded(number):
+        return number
+    return int(number) if isinstance(number, Integral) else float(number)
 
 
 def mean(values: Iterable[Value] | Matrix | Rows) -> Value:

@@ -9,7 +9,7 @@ from autograd import Value, no_grad
 from autograd.hooks import fixed
 from autograd.messages import require_flag, require_whole
 from nn.layers import VectorModule
-from nn.matrix import as_values, mean, total
+from nn.matrix import as_values, mean, own_number, total
 from nn.settings import require_range
 
 
@@ -35,7 +35,7 @@ class BatchNorm(VectorModule):
         size = require_whole("size", size)
         require_range("momentum", momentum, 1.0)
         require_range("eps", eps)
-        self.momentum, self.eps = momentum, eps
+        self.momentum, self.eps = own_number(momentum), eps
         self.gain = [Value(1.0) for _ in range(size)]
         self.bias = [Value(0.0) for _ in range(size)]
         self.running_mean = [Value(0.0) for _ in range(size)]

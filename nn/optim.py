@@ -23,6 +23,7 @@ from nn.module import Module, Parameters, gathered
 from nn.settings import (
     Number,
     Setting,
+    owned,
     parts,
     plain,
     require_range,
@@ -118,6 +119,9 @@ class Optimizer(hooks.Watched):
         hooks.refuse("a learning rate cannot be assigned", "assign it before the call")
         require_range("lr", lr)
         self._lr = lr
+
+    def __setattr__(self, name: str, content: Any) -> None:
+        super().__setattr__(name, owned(content))
 
     def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
         """The new parameter. Moments are read from `state` and assigned there."""

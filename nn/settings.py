@@ -12,6 +12,7 @@ from autograd.hooks import number_of, require
 from autograd.ops import greater, less
 from autograd.value import as_operand
 from nn.files import as_number
+from nn.matrix import own_number
 
 Number = Value | float
 Setting = bool | float | tuple[Any, ...]
@@ -41,6 +42,11 @@ def plain(setting: Any, group: Callable[[Iterable[Any]], Any] = tuple) -> Any:
     if isinstance(setting, tuple | list):
         return group(plain(part, group) for part in setting)
     return setting if isinstance(setting, int) else float(setting)
+
+
+def owned(setting: Any) -> Any:
+    """A setting with Python's own numbers; see `own_number`."""
+    return tuple(map(owned, setting)) if setting.__class__ is tuple else own_number(setting)
 
 
 def parts(setting: Any) -> Iterator[Any]:

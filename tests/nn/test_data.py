@@ -96,6 +96,18 @@ def test_a_column_of_equal_numbers_becomes_0():
     assert data.standardized(([[0.1]] * 3, [0, 1, 2])).inputs == [[0.0]] * 3
 
 
+def test_numbers_of_other_kinds_become_those_of_python():
+    tenth = np.float32(0.1)
+    rows = [[tenth], [3 * tenth], [7 * tenth]]
+    assert data.standardized((rows, [0, 1, 2])) == data.standardized((np.array(rows), [0, 1, 2]))
+    made = [
+        data.circles(4, kind(tenth), kind(tenth), random.Random(1))
+        for kind in (float, tenth.dtype.type)
+    ]
+    assert made[0] == made[1]
+    assert {type(x) for row in made[1].inputs for x in row} == {float}
+
+
 ROWS = [[1.0, 2.0], [3.0, 4.0]]
 
 

@@ -509,6 +509,17 @@ def test_dropout_in_training_drops_a_share_p_and_keeps_the_expectation():
     assert sum(out) / len(out) == pytest.approx(3.0, rel=0.05)
 
 
+def test_settings_of_float32_are_computed_with_in_float64():
+    tenth = np.float32(0.1)
+    one = float(tenth)
+    norms = [nn.BatchNorm(3, momentum=number) for number in (tenth, one)]
+    for norm in norms:
+        norm(Matrix(BATCH))
+    assert norms[0].state_dict() == norms[1].state_dict()
+    assert {v.data for v in nn.Dropout(tenth)([1.0] * 50)} == {0.0, 1.0 / (1.0 - one)}
+    assert nn.Linear(3, 2, multiplier=tenth).multiplier == one
+
+
 def test_a_gradient_passes_dropout_where_the_value_did():
     x = [Value(1.0) for _ in range(20)]
     out = nn.Dropout(0.5)(x)

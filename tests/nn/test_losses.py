@@ -93,6 +93,21 @@ def test_cross_entropy_of_a_batch_is_the_mean_over_its_examples(rows, targets):
     assert nn.cross_entropy(batch, targets).data == pytest.approx((3 * LN2 - LN3) / 2, rel=1e-13)
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda z, y, w: nn.cross_entropy_with_logits(z, y, label_smoothing=w, weight=[w, w]),
+        lambda z, y, w: nn.binary_cross_entropy_with_logits(z, y, pos_weight=w),
+        lambda z, y, w: nn.binary_cross_entropy(nn.sigmoid(z), y),
+    ],
+)
+def test_numbers_of_float32_are_computed_with_in_float64(loss):
+    logits, target = [Value(0.5), Value(-1.0)], np.array([0.1, 0.9], np.float32)
+    weight = np.float32(0.1)
+    expected = loss(logits, target.tolist(), float(weight))
+    assert loss(logits, target, weight).data == expected.data
+
+
 # --- numbers of torch 2.13.0 (float64, torch.nn.functional) -------------------------------------
 
 LOGITS_3 = [[0.5, -1.0, 2.0], [1.5, 0.25, -0.75], [-2.0, 3.0, 0.0]]

@@ -4,6 +4,7 @@ import json
 import math
 import re
 import warnings
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -547,6 +548,28 @@ def test_settings_that_are_values_are_saved_and_loaded_by_their_numbers():
     state["lr"], state["settings"]["betas"] = 0.2, [0.7, 0.9]
     optimizer.load_state_dict(state)
     assert (optimizer.lr, optimizer.betas) == (0.2, (0.7, 0.9))
+
+
+@pytest.mark.parametrize("jitted", [False, True])
+@pytest.mark.parametrize("kind", [np.float32, np.float64, Fraction])
+def test_settings_of_any_kind_of_number_are_those_of_python(kind, jitted):
+    def trained(number):
+        parameters = [Value(1.0), Value(-2.0)]
+        optimizer = nn.AdamW(
+            parameters, number(0.25), (number(0.3), number(0.4)), weight_decay=number(0.013)
+        )
+
+        def step():
+            optimizer.zero_grad()
+            sum((p - 1.5) ** 2 for p in parameters).backward()
+            optimizer.step()
+
+        step = jit(step, check="always") if jitted else step
+        for _ in range(4):
+            step()
+        return numbers(parameters)
+
+    assert trained(kind) == trained(lambda x: float(kind(x)))
 
 
 class Signs(nn.Optimizer):
