@@ -366,7 +366,8 @@ class Embedding(Module):
             raise TypeError(f"Embedding takes whole numbers, not {index!r}")
         if not 0 <= index < len(self.vectors):
             raise self._no_vector(index)
-        return list(self.vectors[index])
+        # Nodes of their own, as a recorded index has: the gradients of one look-up add up first.
+        return [entry * 1.0 for entry in self.vectors[index]]
 
     def _no_vector(self, index: Any) -> Exception:
         if index % 1 != 0:  # a recorded index
