@@ -14,7 +14,7 @@ from typing import Any
 from autograd.draw.fold import Box, Fold, Part, group_of, values_between
 
 MOST_BOXES = 80  # of one picture: more can hardly be read
-MOST_ALONE = 12  # nodes drawn one by one beside the parts that an open part contains
+MOST_ALONE = 8  # nodes drawn one by one beside the parts that an open part contains
 MOST_ALIKE = 3  # parts beside an open one, of its class, that are drawn one by one
 
 
