@@ -79,7 +79,6 @@ class Tracer(Hooks):
         self._data: dict[Value, int] = {}  # the first nodes of leaves from outside
         self._grad: dict[Value, int] = {}  # and of those of their gradients that are read
         self._settings: dict[Any, Number] = {}  # what `varying` read, by key
-        self._fresh: dict[Value, int] = {}  # the node of the number that a Value was made of
 
     def give_up(self) -> None:
         """See `Hooks`."""
@@ -135,25 +134,23 @@ class Tracer(Hooks):
         """The node of a Value that was not met before."""
         if type(value) not in (Value, Linked):
             refuse(f"a {type(value).__name__} cannot be used", "use Values themselves")
-        fresh = self._fresh.get(value)
-        if fresh is None and value._left is None:
-            if value._primitive is not CONSTANT and value._made < self.start:
-                node = self.tape.add(Source("data", len(self._data)))
-                self.nodes[value] = self._data[value] = node
-                self.before[value] = value._data, value._grad
-                return node
-            fresh = self.tape.constant(value._data)  # the function made it
-        elif fresh is None:
-            fresh = self._part_of_a_sum(value)
-        if fresh is None:
+        node: int | None
+        if value._left is not None:
+            node = self._part_of_a_sum(value)
+        elif value._primitive is not CONSTANT and value._made < self.start:
+            node = self._data[value] = self.tape.add(Source("data", len(self._data)))
+            self.before[value] = value._data, value._grad
+        else:
+            node = self.tape.constant(value._data)  # the function made it
+        if node is None:
             refuse(
                 f"{named(value.label) or 'a Value'} was computed before, and cannot be used",
                 "compute it inside the function, pass .detach() of it, or assign() its number to a"
                 " Value that is kept",
             )
         if value._primitive is not CONSTANT:  # there are many, and each is used once
-            self.nodes[value] = fresh
-        return fresh
+            self.nodes[value] = node
+        return node
 
     def _part_of_a_sum(self, value: Value) -> int | None:
         """The node of a product or an addition of a sum."""
@@ -276,8 +273,8 @@ class Tracer(Hooks):
         # The Value is being made, of a number, or as a copy.
         if name == "grad" and (isinstance(number, Number) or number != 0.0):
             self.gradients[value] = self.node_of(number)
-        elif isinstance(number, Number) and number.tape is self.tape:
-            self._fresh[value], number = number.node, float(number.plain())
+        elif type(value) is Value and getattr(number, "tape", None) is self.tape:
+            self.nodes[value], number = number.node, float(number.plain())
         setattr(value, f"_{name}", plain(number))
 
     def assign(self, value: Value, name: str, source: Any, number: Any) -> None:
