@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class Interpreter:
-    """Carries out operations on Values: `apply`, `weighted_sum`, `assign`, `backward` and `grad`.
+    """Carries out operations on Values: `apply`, `weighted_sum`, `backward` and `grad`.
 
     Attributes:
         hooks: what a library may ask of a recording; see hooks.py.
@@ -46,10 +46,6 @@ class Interpreter:
         for w, x in zip(weights, inputs, strict=True):
             start = start + w * x
         return start
-
-    def assign(self, leaf: Value, number: Any, grad: Any) -> None:
-        """Give a leaf a number, a gradient or both."""
-        raise NotImplementedError
 
     def backward(self, output: Value) -> None:
         """Write the gradients of the output into `.grad`."""

@@ -67,13 +67,6 @@ class Eager(Interpreter):
             return super().weighted_sum(context, weights, inputs, start)
         return sums.folded(context, weights, inputs, start)
 
-    def assign(self, leaf: Value, number: Any, grad: Any) -> None:
-        """Write to the leaf."""
-        if number is not None:
-            leaf.data = number.data if isinstance(number, Value) else as_float(number)
-        if grad is not None:
-            leaf.grad = grad.data if isinstance(grad, Value) else as_float(grad)
-
     def backward(self, output: Value) -> None:
         """Float gradients, into `.grad`."""
         write_gradients(output)

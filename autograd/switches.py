@@ -144,10 +144,6 @@ class Checked(Interpreter):
             raise FloatingPointError(f"{call} gave {node.data}{happened_in(context)}")
         return node
 
-    def assign(self, leaf: Value, number: Any, grad: Any) -> None:
-        """Write to the leaf."""
-        self.inner.assign(leaf, number, grad)
-
     def backward(self, output: Value) -> None:
         """The gradients, each contribution checked, into `.grad`."""
         newest_first([output])  # a look into all sums: each product is checked

@@ -213,7 +213,10 @@ class Value:
         self, number: Value | float | None = None, *, grad: Value | float | None = None
     ) -> None:
         """Take over a number, a gradient or both, without their history: how training writes."""
-        _current().interpreter.assign(self, number, grad)
+        if number is not None:
+            self.data = number.data if isinstance(number, Value) else as_float(number)
+        if grad is not None:
+            self.grad = grad.data if isinstance(grad, Value) else as_float(grad)
 
     def backward(self) -> None:
         """Write d(this)/d(node) into `.grad` of every node that this Value depends on.

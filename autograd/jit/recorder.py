@@ -9,12 +9,11 @@ from typing import Any
 from autograd.context import Context, Interpreter, Listener, current
 from autograd.eager import EAGER, NUMBERS
 from autograd.jit.derive import note_backward, note_grad
-from autograd.jit.recorded import plain
 from autograd.jit.tracer import Tracer
 from autograd.primitive import Primitive, operands_of
 from autograd.sums import Terms, folded, is_foldable
 from autograd.sweep import sweep_floats, write_gradients
-from autograd.value import Value, as_constant, as_float
+from autograd.value import Value, as_constant
 
 
 class Recorder(Interpreter):
@@ -54,14 +53,6 @@ class Recorder(Interpreter):
         if isinstance(value._right, Terms):
             self.tracer.sums[value] = value._right
         return value
-
-    def assign(self, leaf: Value, number: Any, grad: Any) -> None:
-        """Write to the leaf, and note what it is from now on."""
-        for name, source in (("data", number), ("grad", grad)):
-            if isinstance(source, Value):
-                self.tracer.assign(leaf, name, source, source._data)
-            elif source is not None:
-                self.tracer.assign(leaf, name, source, as_float(plain(source)))
 
     def backward(self, output: Value) -> None:
         """The gradients of the engine, and their nodes."""
