@@ -265,27 +265,22 @@ class Tracer(Hooks):
 
     def write(self, value: Value, name: str, number: Any) -> None:
         """Assign to `value.data` or `value.grad` from now on."""
-        if hasattr(value, "_made"):
-            if number is None:
-                raise no_gradient(value.label)
-            self.assign(value, name, number, plain(number))
+        if not hasattr(value, "_made"):  # it is being made, of a number, or as a copy
+            if name == "grad" and (isinstance(number, Number) or number != 0.0):
+                self.gradients[value] = self.node_of(number)
+            elif type(value) is Value and getattr(number, "tape", None) is self.tape:
+                self.nodes[value], number = number.node, float(number.plain())
+            setattr(value, f"_{name}", plain(number))
             return
-        # The Value is being made, of a number, or as a copy.
-        if name == "grad" and (isinstance(number, Number) or number != 0.0):
-            self.gradients[value] = self.node_of(number)
-        elif type(value) is Value and getattr(number, "tape", None) is self.tape:
-            self.nodes[value], number = number.node, float(number.plain())
-        setattr(value, f"_{name}", plain(number))
-
-    def assign(self, value: Value, name: str, source: Any, number: Any) -> None:
-        """Write a number, which is that of `source`, to `value.data` or `value.grad`."""
+        if number is None:
+            raise no_gradient(value.label)
         self.node_of(value)
         if name == "data" and value._left is not None:
             refuse("a result cannot be assigned to", "assign to leaves only")
         if value in self.sums and value.parents:  # its parts keep what has flowed into the sum
             self._part_of_a_sum(value)
-        (self.nodes if name == "data" else self.gradients)[value] = self.node_of(source)
-        setattr(value, f"_{name}", number)
+        (self.nodes if name == "data" else self.gradients)[value] = self.node_of(number)
+        setattr(value, f"_{name}", plain(number))
 
     # --- what a library asks of a recording ---
 
