@@ -89,6 +89,11 @@ def is_recorded(number: object) -> TypeGuard[float]:
     return tape is not None and tape is _hooks().tape
 
 
+def outside(number: Any) -> Any:
+    """A number as it is outside of recordings: one that knows its node there is a plain one."""
+    return number.plain() if hasattr(number, "tape") else number
+
+
 def varying(
     read: Callable[[], Any], key: object = None, stream: Callable[[], Any] | None = None
 ) -> Any:

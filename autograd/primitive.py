@@ -69,8 +69,8 @@ class Primitive:
     """
 
     __slots__ = (
-        *("backward", "commutes", "domain", "forward", "is_folded", "latex", "name", "pull"),
-        *("nan_slopes", "symbol", "text", "total"),
+        *("backward", "commutes", "domain", "forward", "has_own_pull", "is_folded", "latex"),
+        *("name", "nan_slopes", "pull", "symbol", "text", "total"),
     )
 
     def __init__(
@@ -107,7 +107,7 @@ class Primitive:
         self.nan_slopes = _positions(name, nan_slopes, len(rules))
         self.text = checked_form(name, len(rules), text)
         self.latex = checked_form(name, len(rules), latex or text)
-        self.pull = pull or _pull(self.backward)
+        self.pull, self.has_own_pull = pull or _pull(self.backward), pull is not None
         self.is_folded = isinstance(self, Folded)  # a slot is faster to read than a class
 
     @overload

@@ -330,8 +330,9 @@ class Embedding(Module):
         count, size: how many vectors, and their length.
         std: the standard deviation of the normal distribution of their initial entries.
 
-    Call: an index -> its vector; a sequence of indices -> Matrix, a row for each. An index that is
-    a Value, or an argument of a jitted function, selects by arithmetic: the sum of all vectors,
+    Call: an index -> its vector; a sequence of indices -> Matrix, a row for each. What is looked up
+    are nodes of their own: the parameters are the entries of `vectors[index]`. An index that is a
+    Value, or an argument of a jitted function, selects by arithmetic: the sum of all vectors,
     weighted by 0 and 1. For a Value outside 0 .. count - 1 the sum is 0. Raises IndexError for any
     other index outside that range, and TypeError for one that is not an integer.
     """

@@ -70,7 +70,7 @@ def own_number(number: Any) -> Any:
 
     Anything else is returned as it is.
     """
-    if not isinstance(number, Real) or isinstance(number, int) or is_recorded(number):
+    if isinstance(number, float | int) or not isinstance(number, Real) or is_recorded(number):
         return number
     return int(number) if isinstance(number, Integral) else float(number)
 
@@ -142,10 +142,16 @@ def as_index(number: Any) -> Any:
 
 def _elementwise(symbol: str, f: Callable[[Any, Any], Value]) -> tuple[Operator, Operator]:
     """The two methods of an operator: `matrix + other` and, reflected, `other + matrix`."""
-    return (
-        lambda left, right: left._combined(symbol, right, f),
-        lambda right, left: right._combined(symbol, left, lambda a, b: f(b, a)),
-    )
+
+    def method(left: Matrix, right: Any) -> Matrix:
+        return left._combined(symbol, right, f)
+
+    def reflected(right: Matrix, left: Any) -> Matrix:
+        return right._combined(symbol, left, lambda a, b: f(b, a))
+
+    for each, name in ((method, f"__{f.__name__}__"), (reflected, f"__r{f.__name__}__")):
+        each.__name__, each.__qualname__ = name, f"Matrix.{name}"
+    return method, reflected
 
 
 class Matrix:

@@ -327,10 +327,12 @@ class Optimizer(hooks.Watched):
         lr = restored("lr", self._lr, state.get("lr"))
         require_range("time", time)
         settings = restored_settings(self, state.get("settings", {}))
-        # Checked with the moments of the state alone: whether these are all that its settings need.
+        # Checked with the moments of the state alone, whether these are all that its settings need;
+        # if some are left out, with those that are here, too.
         trial = copy(self)
         as_stored = {n: x.data if isinstance(x, Value) else x for n, x in settings.items()}
-        vars(trial).update(as_stored, moments=tuple(moments))
+        known = {*moments} if settings.keys() == self.settings().keys() else known
+        vars(trial).update(as_stored, moments=tuple(known))
         trial.check()
         self.lr = lr  # the first to change, as it may be refused
         for name, content in settings.items():

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from struct import pack, unpack
 from typing import Any
 
@@ -65,9 +66,20 @@ class Derivation(Tracer):
             )
         return super().node_of(operand)
 
-    def number_of(self, value: Value) -> Any:
-        """What a rule gets as the number of a Value."""
-        return self._unknown(self.node_of(value))
+    def read(self, value: Value, name: str) -> Any:
+        """What a rule gets for `value.data`, and what has come to `value.grad` so far."""
+        if name == "data":
+            return self._unknown(self.node_of(value))
+        return self._unknown(self.received(value)) if value in self.sofar else 0.0
+
+    def write(self, value: Value, name: str, number: Any) -> None:
+        """Note what has come to `value.grad`; a Value that a rule makes is one as always."""
+        if not hasattr(value, "_made"):
+            super().write(value, name, number)
+        elif name == "data":
+            refuse("a rule cannot assign to a Value", "assign outside of it")
+        else:
+            self.sofar[value] = [self.node_of(number), ONE]
 
     def _unknown(self, node: int) -> Any:
         known = self.tape.constants.get(node)
@@ -87,6 +99,9 @@ class Derivation(Tracer):
             self._pass_on_terms(node._right, upstream)
             return
         primitive: Any = node._primitive
+        if primitive.has_own_pull and not ops.is_row(primitive):
+            primitive.pull(node, self._unknown(upstream))
+            return
         operands = operands_of(node._left, node._right)
         numbers = [self._unknown(each) for each in self.nodes_of((node, *operands))]
         for position, (operand, rule) in enumerate(zip(operands, primitive.backward, strict=True)):
@@ -154,7 +169,7 @@ def note_grad(
     derivation = Derivation(tracer, interpreter)
     with derivation.entered():
         _, inner = newest_first([output])
-        gradients = sweep(inner, output, between(inner, inputs), number_of=derivation.number_of)
+        gradients = sweep(inner, output, between(inner, inputs), number_of=attrgetter("data"))
     zero = tracer.tape.constant(0.0)
     for value, node in zip(found, inputs, strict=True):
         gradient = derivation.node_of(gradients.get(node, 0.0))

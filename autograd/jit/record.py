@@ -98,6 +98,7 @@ def _called(function: Callable[..., Any], given: dict[Any, Any], tracer: Tracer)
         returned = context.run(function, *args, **kwargs)
     finally:
         tracer.contexts.clear()  # which know the tracer: so it is freed without the collector
+        tracer.recording = False  # to what copies of the context may still run in
     for variable, content in context.items():  # what the function has set stays set
         if variable is not current and variable.get(None) is not content:
             variable.set(content)

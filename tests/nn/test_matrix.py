@@ -2,6 +2,7 @@
 
 import math
 import operator
+import pickle
 
 import numpy as np
 import pytest
@@ -492,3 +493,9 @@ def test_a_matrix_has_no_backward_and_says_what_has():
     assert not hasattr(M, "backward")
     M.mean().backward()
     assert M.grad == [[0.25, 0.25]] * 2
+
+
+def test_operators_have_names() -> None:
+    for name in ("__add__", "__rtruediv__"):
+        method = getattr(Matrix, name)
+        assert (method.__name__, pickle.loads(pickle.dumps(method))) == (name, method)

@@ -1002,6 +1002,8 @@ def test_a_state_of_another_momentum_that_does_not_fit_changes_nothing():
     assert sgd.parameters[0].data == 0.9
     with pytest.raises(ValueError, match="velocity"):  # a momentum, and what it remembers is lost
         other.load_state_dict(other.state_dict() | {"moments": {}})
+    other.load_state_dict(nn.SGD(other.parameters, 0.1).state_dict() | {"settings": {}})
+    assert (other.momentum, other.state_dict()["moments"]) == (0.9, {"velocity": [0.0, 0.0]})
 
 
 def test_settings_that_are_lists_count_as_tuples_do():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import copy
 import functools
 import gc
@@ -9,6 +11,7 @@ import pickle
 import queue
 import subprocess
 import sys
+import threading
 import weakref
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,7 @@ from side_by_side import BACKENDS
 
 import nn
 from autograd import Value
-from autograd.jit import Jitted, jit
+from autograd.jit import Jitted, TraceError, jit
 
 # --- pickles --------------------------------------------------------------------------------------
 
@@ -298,3 +301,37 @@ def test_a_program_does_not_keep_what_the_function_refers_to_weakly(make: Any) -
         run(1.0)
     del model
     assert alive() is None
+
+
+def test_what_a_recorded_call_starts_may_run_after_it() -> None:
+    """A callback runs in a copy of the context in which it was asked for."""
+    later: list[contextvars.Context] = []
+
+    def function(x: float) -> Value:
+        later.append(contextvars.copy_context())
+        return LEAF * x
+
+    with contextlib.suppress(TraceError):  # the list grows
+        run = jit(function)
+        run(1.0)
+        run(2.0)
+    before = LEAF.data
+    later[-1].run(lambda: setattr(LEAF, "data", 2.0 if LEAF.data > 0 else 1.0))
+    assert (type(LEAF.data), LEAF.data) == (float, 2.0)
+    LEAF.data = before
+
+
+def test_a_number_of_a_recording_is_a_plain_one_where_another_thread_writes_it() -> None:
+    kept = Value(0.0)
+
+    @jit
+    def run(x: float) -> Value:
+        thread = threading.Thread(target=setattr, args=(kept, "data", x))
+        thread.start()
+        thread.join()
+        return LEAF * x
+
+    run(1.0)
+    with contextlib.suppress(TraceError):
+        run(2.0)
+    assert type(kept.data) is float

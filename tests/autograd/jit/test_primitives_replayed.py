@@ -265,6 +265,33 @@ def test_a_users_primitive_of_constants_gives_what_it_gives_eagerly() -> None:
             )
 
 
+def test_a_pull_of_the_users_own_hands_gradients_on() -> None:
+    def pull(node: Any, upstream: float) -> None:
+        numerator, denominator = node.parents
+        numerator.grad += upstream / denominator.data
+        denominator.grad -= upstream * numerator.data / denominator.data**2
+
+    def make() -> tuple[User, Any]:
+        w = Value(0.7)
+        over = Primitive("over", lambda a, b: a / b, [None, None], pull=pull)
+        return derived(lambda x: over(w * x, w + x)), [w]
+
+    same(make, (0.3,), (0.7,), (5.0,), replayed=True)
+
+
+def test_a_rule_that_assigns_to_a_value_is_refused() -> None:
+    def rule(out: float, x: float) -> float:
+        count.data = count.data + 1.0
+        return 2.0
+
+    count, counted = Value(0.0), Primitive("counted", lambda x: x, rule)
+    run = jit(derived(counted))
+    run(Value(1.0))
+    with pytest.raises(TraceError, match="a rule cannot assign to a Value"):
+        run(Value(2.0))
+    assert math.isfinite(count.data)
+
+
 @pytest.mark.parametrize("order", [1, 2])
 def test_a_rule_of_the_users_own_that_uses_a_value_from_outside(order: int) -> None:
     """The slope of "bent" is 3 w x: d/dx (bent(x) x) = bent(x) + 3 w x^2, and is followed in w."""
