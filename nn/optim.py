@@ -331,8 +331,8 @@ class Optimizer(hooks.Watched):
         # if some are left out, with those that are here, too.
         trial = copy(self)
         as_stored = {n: x.data if isinstance(x, Value) else x for n, x in settings.items()}
-        known = {*moments} if settings.keys() == self.settings().keys() else known
-        vars(trial).update(as_stored, moments=tuple(known))
+        is_complete = settings.keys() == self.settings().keys()
+        vars(trial).update(as_stored, moments=tuple(moments if is_complete else known))
         trial.check()
         self.lr = lr  # the first to change, as it may be refused
         for name, content in settings.items():
