@@ -89,8 +89,8 @@ def is_recorded(number: object) -> TypeGuard[float]:
     return tape is not None and tape is _hooks().tape
 
 
-def outside(number: Any) -> Any:
-    """A number as it is outside of recordings: one that knows its node there is a plain one."""
+def plain(number: Any) -> Any:
+    """A recorded number as the float or int that it is; anything else as it is."""
     return number.plain() if hasattr(number, "tape") else number
 
 

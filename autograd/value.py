@@ -20,7 +20,7 @@ from typing import Any, ClassVar, SupportsFloat, SupportsIndex, Union, cast
 from autograd import copies, ops
 from autograd.clock import clock
 from autograd.context import INSIDE, Context, TakenAsFloat, current, rules_on_values
-from autograd.hooks import is_recorded, outside
+from autograd.hooks import is_recorded, plain
 from autograd.messages import NO_BACKWARD, OWN_OPERATION
 from autograd.primitive import CONSTANT, Primitive, wrong_kinds
 from autograd.text import for_stream
@@ -158,7 +158,7 @@ class Value:
         if hooks.recording:
             hooks.write(self, "data", number)
         else:
-            self._data = number if number.__class__ is float else outside(number)
+            self._data = number if number.__class__ is float else plain(number)
 
     @property
     def grad(self) -> float:
@@ -172,7 +172,7 @@ class Value:
         if hooks.recording:
             hooks.write(self, "grad", number)
         else:
-            self._grad = number if number.__class__ is float else outside(number)
+            self._grad = number if number.__class__ is float else plain(number)
 
     @property
     def label(self) -> str:

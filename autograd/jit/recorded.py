@@ -18,6 +18,7 @@ import numpy as np
 
 from autograd import ops
 from autograd.context import current
+from autograd.hooks import plain
 from autograd.jit.graph import Graph
 from autograd.jit.refusal import is_interrupt, refuse
 from autograd.primitive import Primitive
@@ -39,11 +40,6 @@ def tracer_here() -> Tracer | None:
     """The tracer of the recording that the current code is part of; None outside any."""
     hooks = current.get().interpreter.hooks
     return cast("Tracer", hooks) if hooks.recording else None
-
-
-def plain(number: Any) -> Any:
-    """A Number as the float or int that it is; anything else as it is."""
-    return number.plain() if isinstance(number, Number) else number
 
 
 def _arithmetic(primitive: Primitive, function: Callable[..., Any], back: bool = False) -> Any:

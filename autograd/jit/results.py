@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from autograd.jit.recorded import Number, plain
+from autograd.hooks import plain
+from autograd.jit.recorded import Number
 from autograd.jit.refusal import TraceError
 from autograd.jit.structure import build, flatten
 from autograd.primitive import Opaque

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple, NoReturn
 from autograd import ops
 from autograd.clock import clock
 from autograd.context import OUTSIDE, Context, current, entered
-from autograd.hooks import Hooks, Numbers
+from autograd.hooks import Hooks, Numbers, plain
 from autograd.jit.graph import ONE, Graph, Source
 from autograd.jit.leaves import Linked, at_once, writers
-from autograd.jit.recorded import Number, Span, number_at, plain
+from autograd.jit.recorded import Number, Span, number_at
 from autograd.jit.refusal import TraceError, is_interrupt, refuse
 from autograd.jit.structure import EXACT
 from autograd.messages import named, no_gradient
