@@ -88,10 +88,11 @@ def _parts(plan: Plan) -> tuple[list[Words | Group], int]:
     """
     words: Words = array("q")
     parts: list[Words | Group] = [words]
+    copies: dict[tuple[int, ...], int] = {}  # where the copies are that were made
     free = plan.size + VECTOR - plan.size % VECTOR  # where copies may begin
     for group in (*plan.groups, plan.outputs):
         if group.primitive is SUM:
-            free = _add_sums(words, group, free)
+            free = _add_sums(words, group, copies, free)
         elif group.primitive in EMIT:
             _add_primitive(words, group, group.primitive)
         else:
@@ -132,10 +133,9 @@ def _add_primitive(words: Words, group: Group, primitive: Primitive) -> None:
     _gather(words, gathered, group, done, len(group.nodes))
 
 
-def _add_sums(words: Words, group: Group, free: int) -> int:
+def _add_sums(words: Words, group: Group, copies: dict[tuple[int, ...], int], free: int) -> int:
     """Add the entries of a group of sums; the end of the memory that copies take from `free` on."""
     gathered = _address(kernels.gathered, SUM)
-    copies: dict[tuple[int, ...], int] = {}  # where copies are that were made
     done = 0
     for start, length in _long_runs(group):
         _gather(words, gathered, group, done, start)
