@@ -8,6 +8,9 @@ seconds: so several engines can take turns, and meet the same machine. float64, 
 moons: forward, backward and Adam of a 2-16-16-1 ReLU network, 100 examples, hinge loss and L2.
 digits: the same of a 64-32-10 network, 32 examples of 64 inputs, softmax cross-entropy.
 recurrence: 1,000 times x := r x (1 - x), and the derivative of the last x by r.
+
+The jit and JAX are given the examples as arguments of each call, in NumPy arrays (the jit takes
+classes as a list), CasADi only the inputs; the others have them as tensors or lists from the start.
 """
 
 from __future__ import annotations
@@ -146,6 +149,7 @@ def jax_step(workload: str) -> Step:
 
     jax.config.update("jax_enable_x64", True)
     import jax.numpy as jnp
+    import numpy as np
 
     if workload == "recurrence":
 
@@ -154,7 +158,7 @@ def jax_step(workload: str) -> Step:
 
         slope = jax.jit(jax.grad(last))
         return lambda: float(slope(RATE))
-    inputs, targets = (jnp.array(part) for part in (points() if workload == "moons" else pixels()))
+    examples = [np.array(part) for part in (points() if workload == "moons" else pixels())]
     sizes = [2, 16, 16, 1] if workload == "moons" else [64, 32, 10]
     generator = random.Random(1)
     parameters = [
@@ -165,7 +169,7 @@ def jax_step(workload: str) -> Step:
         for a, b in itertools.pairwise(sizes)
     ]
 
-    def cost(parameters):
+    def cost(parameters, inputs, targets):
         x = inputs
         for i, (w, b) in enumerate(parameters):
             x = x @ w + b
@@ -178,8 +182,8 @@ def jax_step(workload: str) -> Step:
         return -chosen.mean()
 
     @jax.jit
-    def update(parameters, m, v, t):
-        loss, g = jax.value_and_grad(cost)(parameters)
+    def update(parameters, m, v, t, inputs, targets):
+        loss, g = jax.value_and_grad(cost)(parameters, inputs, targets)
         m = jax.tree.map(lambda m, g: BETA1 * m + (1 - BETA1) * g, m, g)
         v = jax.tree.map(lambda v, g: BETA2 * v + (1 - BETA2) * g * g, v, g)
         parameters = jax.tree.map(
@@ -194,7 +198,7 @@ def jax_step(workload: str) -> Step:
     state = [parameters, zeros, zeros, 1.0]
 
     def step() -> float:
-        *state[:], loss = update(*state)
+        *state[:], loss = update(*state, *examples)
         return float(loss)
 
     return step
