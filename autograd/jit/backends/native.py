@@ -147,27 +147,30 @@ def _add_sums(words: Words, group: Group, copies: dict[tuple[int, ...], int], fr
         first, strides = [np.where(turned[:, None], x[:, ::-1], x) for x in (first, strides)]
         # 1 for a factor that moves from sum to sum in some term, else 0.
         moves = (1, int(strides[:, 1].any()))
-        rows = []
+        rows, shifts = [], []
         for begin, count in runs(first, (np.diff(strides, axis=0) != 0).any(axis=1)):
-            row = [count]
+            row, shift = [count], [0]
             for k, wanted in enumerate(moves):
                 place, stride = int(first[begin, k]), int(strides[begin, k])
                 step = int(first[begin + 1, k]) - place if count > 1 else 0
                 if stride != wanted:  # members have to lie next to each other
-                    copy = (count, length, place, step, stride)
+                    width = length if stride else min(length, BLOCK)  # all blocks read the same one
+                    copy = (count, width, place, step, stride)
                     if copy not in copies:
                         copies[copy] = free
                         words.extend((_address(kernels.copies), free, *copy))
-                        free += count * length
-                    place, step = copies[copy], length
+                        free += count * width
+                    place, step = copies[copy], width
                 row += [place, step]
+                shift += [int(stride != 0), 0]
             rows.append(row)
-        table, shift = np.array(rows), np.array([0, moves[0], 0, moves[1], 0])
+            shifts.append(shift)
+        table, moved = np.array(rows), np.array(shifts)
         for block in range(0, length, BLOCK):
             vectors = -(-min(BLOCK, length - block) // VECTOR)
             out = group.start + start + block
             words.extend((_address(kernels.sums, vectors, moves), out, len(rows)))
-            words.frombytes((table + block * shift).tobytes())
+            words.frombytes((table + block * moved).tobytes())
     _gather(words, gathered, group, done, len(group.nodes))
     return free
 
