@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from autograd.context import current
-from autograd.messages import require_flag
+from autograd.messages import is_series, require_flag
 from autograd.value import Value
 from autograd.walk import newest_first
 
@@ -94,7 +94,7 @@ def _values(values: Iterable[Value], what: str) -> list[Value]:
     """A list of Values, or the error that says which one is not."""
     if isinstance(values, Value):
         raise TypeError(f"{what} must be a sequence of Values; write [{what}]")
-    if not isinstance(values, Iterable):
+    if not is_series(values):
         such = "a sequence of Values, such as model.parameters()"
         raise TypeError(f"{what} must be {such}, not {values!r}")
     listed = list(values)

@@ -8,7 +8,7 @@ from numbers import Real
 from typing import Concatenate, NamedTuple
 
 from autograd.backward import grad
-from autograd.messages import named, require_whole
+from autograd.messages import is_series, named, require_whole
 from autograd.sweep import between, sweep
 from autograd.switches import recording
 from autograd.text import for_stream
@@ -119,11 +119,16 @@ def gradcheck(
             raise ValueError(f"gradcheck: {name} must be a number, 0 or more, not {tolerance!r}")
     if step is not None and not (isinstance(step, Real) and 0.0 < step < math.inf):
         raise ValueError(f"gradcheck: step must be a number above 0, not {step!r}")
-    if not isinstance(inputs, Iterable):
+    if not is_series(inputs):
         raise TypeError(
             f"gradcheck: inputs must be a sequence of Values or numbers, such as [{inputs!r}]"
         )
     inputs = list(inputs)
+    if not callable(f) or not inputs:
+        raise TypeError(
+            "gradcheck takes a function and where to check it, such as gradcheck(lambda x: x * x,"
+            f" [0.5]), not {f!r} and {inputs!r}"
+        )
     labels = [named(x.label) if isinstance(x, Value) else "" for x in inputs]
     point = [x.data if isinstance(x, Value) else Value(x).data for x in inputs]
     for i, x in enumerate(point):

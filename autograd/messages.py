@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from numbers import Complex, Real
 from typing import TYPE_CHECKING, Any
@@ -115,6 +115,12 @@ def require_whole(name: str, number: Any, least: int = 1) -> int:
     if count < least:
         raise ValueError(f"{name} must be {least} or more, not {count}")
     return count
+
+
+def is_series(thing: object) -> bool:
+    """Whether it has entries to go through: no text, and no 0-d array, whose class is Iterable."""
+    is_alone = isinstance(thing, str | bytes) or getattr(thing, "shape", None) == ()
+    return not is_alone and isinstance(thing, Iterable)
 
 
 def not_differentiable_again(primitive: Primitive) -> TypeError:

@@ -94,11 +94,14 @@ class Primitive:
             raise TypeError(f"Primitive {name!r}: forward must be callable, not {forward!r}")
         if pull is not None and not callable(pull):
             raise TypeError(f"Primitive {name!r}: pull must be callable, not {pull!r}")
+        for what, shown in (("symbol", symbol), ("domain", domain)):
+            if not isinstance(shown, str):
+                raise TypeError(f"Primitive {name!r}: {what} must be a string, not {shown!r}")
         require_flag(f"Primitive {name!r}: commutes", commutes)
         require_flag(f"Primitive {name!r}: total", total)
         self.name = name
         self.forward: Callable[..., float] = forward
-        rules = backward if isinstance(backward, Sequence) else (backward,)
+        rules = backward if isinstance(backward, Sequence) and backward else (backward,)
         self.backward = tuple(_rule(name, rule) for rule in rules)
         self.symbol = symbol or name
         self.domain = domain

@@ -11,6 +11,7 @@ from typing import Any, overload
 from autograd import Value, maximum, no_grad, where
 from autograd.hooks import number_of, require
 from autograd.ops import greater
+from autograd.value import as_operand
 from nn.matrix import Array, Matrix, Rows, Vector, as_input, as_values, plain_number, total
 
 Activation = Callable[[Value], Value]
@@ -45,6 +46,11 @@ class Elementwise:
     def __call__(self, x: Any, *ordered: Value | float, **settings: Value | float) -> Any:
         function: Activation = self.function
         if ordered or settings:
+            for setting in (*ordered, *settings.values()):
+                if as_operand(setting) is None:
+                    raise TypeError(
+                        f"{self.__name__}: a parameter must be a number or a Value, not {setting!r}"
+                    )
 
             def function(entry: Value) -> Value:
                 return self.function(entry, *ordered, **settings)
@@ -119,8 +125,8 @@ def activation_named(name: str | Activation) -> Activation:
         return name.function
     if callable(name):
         return name
-    if name not in ACTIVATIONS:
-        whole = name in ("softmax", "log_softmax")
+    if not isinstance(name, str) or name not in ACTIVATIONS:
+        whole = str(name) in ("softmax", "log_softmax")
         instead = f"; call nn.{name} on what the layer returns" if whole else ""
         raise ValueError(f"there is no activation {name!r}, only {', '.join(ACTIVATIONS)}{instead}")
     return ACTIVATIONS[name]

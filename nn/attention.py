@@ -11,7 +11,7 @@ from typing import Any, Literal, cast, overload
 
 from autograd import Value, maximum, no_grad, where
 from autograd.hooks import is_recorded, require
-from autograd.messages import require_flag, require_whole
+from autograd.messages import is_series, require_flag, require_whole
 from autograd.ownership import scoped
 from autograd.text import for_stream
 from autograd.value import as_constant, as_operand
@@ -93,7 +93,8 @@ def causal(queries: int, keys: int | None = None) -> list[list[bool]]:
     >>> causal(2, 3)
     [[True, True, False], [True, True, True]]
     """
-    keys = queries if keys is None else keys
+    queries = require_whole("causal: queries", queries, 0)
+    keys = queries if keys is None else require_whole("causal: keys", keys, 0)
     return [[j <= i + keys - queries for j in range(keys)] for i in range(queries)]
 
 
@@ -118,8 +119,7 @@ def _checked(mask: Any, n: int, m: int) -> Iterable[list[Any]]:
     """The mask as n rows of m entries, each True, False or a Value."""
     if mask is None:
         return [[True] * m] * n
-    is_table = isinstance(mask, Iterable) and not isinstance(mask, str | bytes)
-    rows = [list(row) if isinstance(row, Iterable) else row for row in mask] if is_table else [mask]
+    rows = [list(row) if is_series(row) else row for row in mask] if is_series(mask) else [mask]
     if not all(isinstance(row, list) for row in rows):
         raise TypeError(f"attention: a mask is a table of 0 and 1, not {mask!r}")
     if len(rows) != n or any(len(row) != m for row in rows):
@@ -316,6 +316,6 @@ class TransformerBlock(Module):
 
 def norm_named(name: str) -> Callable[[int], Module]:
     """The constructor of a norm. Raises ValueError for an unknown name, and lists those known."""
-    if name not in NORMS:
+    if not isinstance(name, str) or name not in NORMS:
         raise ValueError(f"there is no norm {name!r}, only {', '.join(NORMS)}")
     return NORMS[name]

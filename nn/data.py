@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from autograd import Value
 from autograd.extras import to_install
-from autograd.messages import require_whole
+from autograd.messages import is_series, require_whole
 from autograd.value import as_operand
 from nn import rng
 from nn.matrix import Array, own_number
@@ -186,9 +186,7 @@ def listed(data: Any) -> tuple[list[Any], list[Any]]:
 
 
 def _listed(name: str, part: Any) -> list[Any]:
-    # A 0-d array of NumPy counts as Iterable, because its class is.
-    alone = isinstance(part, str | bytes | dict | set) or getattr(part, "shape", None) == ()
-    if alone or not isinstance(part, Iterable):
+    if isinstance(part, dict | set) or not is_series(part):
         raise TypeError(f"{name} are a list or an array, an entry for each example, not {part!r}")
     return list(part)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from autograd import hooks, no_grad
-from autograd.messages import require_flag
+from autograd.messages import require_flag, require_whole
 from autograd.value import as_constant
 from nn import checks
 from nn.data import Data
@@ -41,6 +41,7 @@ def evaluate(
             share the recording. Where there are too few examples to gain, all is done eagerly.
     """
     require_flag("jit", jit)
+    micro_batch = require_whole("micro_batch", micro_batch)
     checks.functions(model, {"metric": metric}, {"predict": predict})
     inputs, targets = checks.examples(data, predict is None)
     predict = predict or predict_batch

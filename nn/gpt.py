@@ -16,7 +16,7 @@ from typing import Any
 
 from autograd import Value, no_grad
 from autograd.hooks import require
-from autograd.messages import require_whole
+from autograd.messages import is_series, require_whole
 from autograd.ops import greater
 from autograd.ownership import scoped
 from nn import rng
@@ -100,7 +100,7 @@ class GPT(Module):
         )
 
     def __call__(self, tokens: Sequence[Token], cache: list[Cache] | None = None) -> Matrix:
-        _require_tokens(tokens)
+        tokens = _listed(tokens)
         seen = len(cache[0][0]) if cache else 0
         size = seen + len(tokens)
         if not len(tokens):
@@ -121,8 +121,7 @@ class GPT(Module):
         serve documents of all lengths, padded to the same. Raises ValueError for fewer than 2
         tokens, and otherwise as the call.
         """
-        _require_tokens(document)
-        tokens = document[: self.block_size + 1]
+        tokens = _listed(document)[: self.block_size + 1]
         while len(tokens) and is_plain(tokens[-1]) and tokens[-1] == PADDING:
             tokens = tokens[:-1]
         if len(tokens) < 2:
@@ -178,11 +177,10 @@ class GPT(Module):
             raise ValueError(f"generate: top_p must be above 0 and at most 1, not {top_p!r}")
         if end is not None and not isinstance(end, Integral):
             raise TypeError(f"generate: end must be a token, such as tokenizer.bos, not {end!r}")
-        _require_tokens(prompt)
+        new = _listed(prompt)
         generator = rng.source(generator)
         cache = self.empty_cache()
         written: list[int] = []
-        new = list(prompt)
         while True:
             logits = self(new, cache)[-1]
             token = sample_token(logits, temperature, top_k, top_p, generator)
@@ -194,12 +192,13 @@ class GPT(Module):
             new = [token]
 
 
-def _require_tokens(tokens: Any) -> None:
-    if isinstance(tokens, str | bytes) or not isinstance(tokens, Iterable):
+def _listed(tokens: Any) -> list[Any]:
+    if not is_series(tokens):
         raise TypeError(
             "a GPT takes a list of tokens, such as [0, 2] or tokenizer.encode(text), not"
             f" {tokens!r}"
         )
+    return list(tokens)
 
 
 def _counted(token: Token) -> tuple[Token, Value | None]:
@@ -280,7 +279,13 @@ class Tokenizer:
     """
 
     def __init__(self, characters: Iterable[str]) -> None:
-        self.characters = "".join(sorted({c for part in characters for c in part}))
+        parts = characters if isinstance(characters, str) or is_series(characters) else [characters]
+        listed = list(parts)
+        if not all(isinstance(part, str) for part in listed):
+            raise TypeError(
+                f'a Tokenizer takes text, such as "abc", or a list of texts, not {characters!r}'
+            )
+        self.characters = "".join(sorted({c for part in listed for c in part}))
         if not self.characters:
             raise ValueError("a Tokenizer needs one character or more")
         self.bos = len(self.characters)
@@ -293,8 +298,11 @@ class Tokenizer:
     def encode(self, text: str, what: str = "the text") -> list[int]:
         """The tokens of a document, with bos at either end.
 
-        Raises ValueError for a character that is not known, naming it and `what` it stands in.
+        Raises ValueError for a character that is not known, naming it and `what` it stands in, and
+        TypeError for what is no text.
         """
+        if not isinstance(text, str):
+            raise TypeError(f"{what} must be a string, not {text!r}")
         for place, c in enumerate(text, 1):
             if c not in self._tokens:
                 raise ValueError(
@@ -308,6 +316,8 @@ class Tokenizer:
 
         Raises ValueError for a number that is not a token, TypeError for a non-integer.
         """
+        if not is_series(tokens):
+            raise TypeError(f"decode takes a list of tokens, such as [0, 1], not {tokens!r}")
         text: list[str] = []
         for token in tokens:
             if not isinstance(token, Integral):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import operator
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, overload
 
 from autograd import Value
 from autograd.hooks import fixed, is_recorded, require, varying
-from autograd.messages import require_flag, require_whole
+from autograd.messages import is_series, require_flag, require_whole
 from autograd.sums import weighted_sum
 from autograd.text import for_stream
 from autograd.value import as_constant
@@ -230,7 +231,7 @@ class MLP(Module):
         *,
         bias: bool = True,
     ) -> None:
-        if isinstance(nouts, NO_VECTORS) or not isinstance(nouts, Iterable):
+        if isinstance(nouts, NO_VECTORS) or not is_series(nouts):
             raise TypeError(
                 "an MLP takes the sizes of its layers as a list, such as [16, 1], or [4] for a"
                 f" single layer, not {nouts!r}"
@@ -350,25 +351,27 @@ class Embedding(Module):
     def __call__(self, index: int | Value) -> list[Value]: ...
     @overload
     def __call__(self, index: Sequence[int | Value]) -> Matrix: ...
-    def __call__(self, index: int | Value | Sequence[int | Value]) -> list[Value] | Matrix:
+    def __call__(self, index: Any) -> list[Value] | Matrix:
         if isinstance(index, Value) or is_recorded(index):
             weights = one_hot(index, len(self.vectors))
             require(total(weights), lambda: self._no_vector(index))  # unless it is a Value
             return [dot(weights, column) for column in zip(*self.vectors, strict=True)]
-        if isinstance(index, Iterable) and not isinstance(index, str):
+        if is_series(index):
             indices = list(index)
-            if any(isinstance(i, Iterable) and not isinstance(i, str) for i in indices):
+            if any(map(is_series, indices)):
                 raise TypeError(
                     "Embedding takes a whole number or a vector of them, not rows: of one-hot rows"
                     " give the index of each 1, or multiply them by Matrix(embedding.vectors)"
                 )
             return Matrix(self(i) for i in indices)
-        if not hasattr(index, "__index__"):
-            raise TypeError(f"Embedding takes whole numbers, not {index!r}")
-        if not 0 <= index < len(self.vectors):
+        try:
+            place = operator.index(index)
+        except TypeError:
+            raise TypeError(f"Embedding takes whole numbers, not {index!r}") from None
+        if not 0 <= place < len(self.vectors):
             raise self._no_vector(index)
         # Nodes of their own, as a recorded index has: the gradients of one look-up add up first.
-        return [entry * 1.0 for entry in self.vectors[index]]
+        return [entry * 1.0 for entry in self.vectors[place]]
 
     def _no_vector(self, index: Any) -> Exception:
         if index % 1 != 0:  # a recorded index

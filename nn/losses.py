@@ -79,6 +79,7 @@ def binary_cross_entropy(
     Errors as for `mse`; ValueError for a probability or target outside 0 .. 1 or a negative
     pos_weight.
     """
+    require_range("binary_cross_entropy: eps", eps)
     pairs = _pairs("binary_cross_entropy", probabilities, target, _PROBABILITY)
     _check_probabilities("binary_cross_entropy", (p for p, _ in pairs))
     positive = _positive("binary_cross_entropy", pos_weight)
@@ -156,6 +157,7 @@ def cross_entropy(
     >>> round(cross_entropy([Value(0.25), Value(0.75)], 1).data, 6)
     0.287682
     """
+    require_range("cross_entropy: eps", eps)
 
     def nll(p: Sequence[Value], classes: Iterable[int]) -> dict[int, Value]:
         _check_probabilities("cross_entropy", p)

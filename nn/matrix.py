@@ -12,6 +12,7 @@ from typing import Any, Protocol, cast, overload
 
 from autograd import Value, maximum, minimum, no_grad, where
 from autograd.hooks import is_recorded, number_of, refuse
+from autograd.messages import is_series
 from autograd.ops import greater
 from autograd.sums import weighted_sum
 from autograd.value import as_constant, as_operand, constant
@@ -187,11 +188,11 @@ class Matrix:
     rows: list[list[Value]]
 
     def __init__(self, rows: Iterable[Iterable[Value | float]]) -> None:
-        if isinstance(rows, NO_VECTORS) or not isinstance(rows, Iterable):
+        if isinstance(rows, NO_VECTORS) or not is_series(rows):
             raise TypeError(f"a Matrix takes rows of numbers, not {rows!r}")
         made: list[list[Value]] = []
         for i, row in enumerate(rows):
-            if not isinstance(row, Iterable) or isinstance(row, NO_VECTORS):
+            if isinstance(row, NO_VECTORS) or not is_series(row):
                 raise TypeError(f"a Matrix takes rows of numbers; row {i} is {row!r}")
             made.append(as_values(row))
             if len(made[i]) != len(made[0]):
@@ -288,6 +289,8 @@ class Matrix:
 
     def map(self, f: Callable[[Value], Value | float]) -> Matrix:
         """The Matrix of f(entry)."""
+        if not callable(f):
+            raise TypeError(f"map takes a function of an entry, such as Value.exp, not {f!r}")
         return Matrix([f(entry) for entry in row] for row in self.rows)
 
     @overload
@@ -370,7 +373,7 @@ def as_input(x: Any, what: str) -> Matrix | Sequence[Any]:
         return x
     if x.__class__ is list and x and x[0].__class__ in _PLAIN:  # the common case, checked fast
         return cast(list[Value], x)
-    if isinstance(x, NO_VECTORS) or not isinstance(x, Iterable) or getattr(x, "shape", None) == ():
+    if isinstance(x, NO_VECTORS) or not is_series(x):
         raise TypeError(f"{what} takes a vector of numbers or a batch (rows of numbers), not {x!r}")
     entries: Any = x if hasattr(x, "__len__") and hasattr(x, "__getitem__") else list(x)
     if len(entries) and isinstance(entries[0], Iterable):

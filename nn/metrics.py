@@ -17,6 +17,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from autograd.messages import is_series
 from autograd.value import as_operand
 from nn import losses
 from nn.losses import flattened
@@ -47,6 +48,8 @@ def accuracy(predictions: Any, targets: Any, threshold: float | None = None) -> 
     """
     if as_operand(targets) is not None:
         predictions, targets = [predictions], [targets]
+    if not is_series(targets):
+        raise TypeError(f"accuracy takes a target for each example, not {targets!r}")
     if isinstance(targets, Iterator):
         targets = list(targets)
     rows = score_rows(predictions)
@@ -73,8 +76,6 @@ def score_rows(predictions: Any) -> list[list[float]]:
     """The scores of each example; a vector of n counts as n rows of one."""
     if isinstance(predictions, Matrix):
         return predictions.data
-    if hasattr(predictions, "__len__") and len(predictions) == 0:
-        return []
     entries, shape = flattened("accuracy", predictions)
     if len(shape) not in (1, 2):
         raise ValueError(f"predictions are n scores or n rows of scores, not of shape {shape}")

@@ -10,7 +10,7 @@ from typing import Any, Self
 from weakref import ref
 
 from autograd import Value, context, switches
-from autograd.messages import require_flag
+from autograd.messages import is_series, require_flag
 from nn.files import as_number, read_json, write_json
 from nn.parameters import Parameters as Parameters
 from nn.parameters import Place
@@ -180,7 +180,7 @@ def gathered(
     """
     if isinstance(parameters, Module):
         return parameters.parameters()
-    if not isinstance(parameters, Iterable):
+    if not is_series(parameters):
         raise TypeError(
             f"{name} must be a Module, model.parameters(), or a list of Values and Modules, not"
             f" {parameters!r}"

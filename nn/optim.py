@@ -13,7 +13,7 @@ from copy import copy
 from typing import Any, cast
 
 from autograd import Value, context, eager, hooks, no_grad, ownership, where
-from autograd.messages import require_flag
+from autograd.messages import is_series, require_flag
 from autograd.value import as_constant, as_operand
 from nn.clipping import require_gradients
 from nn.columns import Column, Moments, NotArithmetic, Updated, attributes_read, is_constant
@@ -85,6 +85,7 @@ class Optimizer(hooks.Watched):
         lr: Number,
         differentiable: bool = False,
     ) -> None:
+        require_flag("differentiable", differentiable)
         given = gathered(parameters)
         if differentiable and isinstance(given, Parameters):
             for place in given.places:
@@ -96,7 +97,6 @@ class Optimizer(hooks.Watched):
             raise ValueError(f"{type(self).__name__} got no parameters")
         if len(set(self.parameters)) < len(self.parameters):
             raise ValueError(f"{type(self).__name__} got a parameter twice")
-        require_flag("differentiable", differentiable)
         if isinstance(self.moments, str):
             raise TypeError(f"moments are a tuple of names: write moments = ({self.moments!r},)")
         require_range("lr", lr)
@@ -151,8 +151,18 @@ class Optimizer(hooks.Watched):
                 "a differentiable optimizer needs gradients with a history: write"
                 " step(grad(loss, optimizer.parameters, create_graph=True))"
             )
-        if gradients is not None and len(gradients) != len(self.parameters):
-            raise ValueError(f"{len(self.parameters)} parameters, but {len(gradients)} gradients")
+        if gradients is not None:
+            listed: list[Any] = list(gradients) if is_series(gradients) else [None]
+            if any(as_operand(gradient) is None for gradient in listed):
+                raise TypeError(
+                    "step() takes a list with a gradient for each parameter, such as grad(loss,"
+                    f" optimizer.parameters), not {gradients!r}"
+                )
+            gradients = listed
+            if len(gradients) != len(self.parameters):
+                raise ValueError(
+                    f"{len(self.parameters)} parameters, but {len(gradients)} gradients"
+                )
         # Plain settings are constants of a recording.
         hooks.fixed(lambda: [x for _, x in settings_of(self) if is_plain(x)], of=self)
         if gradients is None:

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from autograd import Value
 from autograd.files import read_text
+from autograd.messages import is_series, require_whole
 from nn.attention import NORMS
 from nn.files import read_json, write_json
 from nn.gpt import GPT, PADDING, Token, Tokenizer
@@ -70,8 +71,10 @@ def examples(
     documents: Sequence[str], tokenizer: Tokenizer, block_size: int
 ) -> tuple[list[list[int]], list[int]]:
     """For `nn.fit`: the padded tokens of each document, and how many of them it predicts."""
-    if isinstance(documents, str):
-        raise TypeError("documents are a list of texts, such as text.splitlines(), not one text")
+    if not is_series(documents):
+        told = "one text" if isinstance(documents, str) else repr(documents)
+        raise TypeError(f"documents are a list of texts, such as text.splitlines(), not {told}")
+    block_size = require_whole("block_size", block_size)
     encoded = [tokenizer.encode(document) for document in documents]
     counts = [min(len(tokens) - 1, block_size) for tokens in encoded]
     return [padded(tokens, block_size) for tokens in encoded], counts

@@ -25,7 +25,7 @@ from autograd.draw.names import (
     short_names,
 )
 from autograd.draw.sheet import Drawing, check_one_of, empty_sheet
-from autograd.messages import require_flag, require_whole
+from autograd.messages import is_series, require_flag, require_whole
 from autograd.text import counted
 from autograd.value import Value
 
@@ -138,7 +138,7 @@ def _check(
 
 
 def _listed(output: Value | Iterable[Value]) -> list[Value]:
-    if not isinstance(output, Iterable | Value):
+    if not isinstance(output, Value) and not is_series(output):
         instead = ": call it, as in draw(model(x))" * callable(output)
         raise TypeError(f"draw() takes a Value or a sequence of Values, not {output!r}{instead}")
     outputs = [output] if isinstance(output, Value) else list(output)

@@ -84,6 +84,10 @@ class Steps(Sequence[Step]):
             position = positions[which]
         except IndexError:
             raise IndexError(f"no step {which}: there are {len(self)}") from None
+        except TypeError:
+            raise TypeError(
+                f"a step is picked by its number or a slice, not {which!r}; explain() takes a node"
+            ) from None
         return self._step(position)
 
     def _step(self, position: int) -> Step:

@@ -156,8 +156,11 @@ RULE = (
         (("", abs, 1.0), "a Primitive's name must be a non-empty string, not ''"),
         ((3, abs, 1.0), "a Primitive's name must be a non-empty string, not 3"),
         (("f", 3, 1.0), "Primitive 'f': forward must be callable, not 3"),
+        (("f", abs, 1.0, None), "Primitive 'f': symbol must be a string, not None"),
+        (("f", abs, 1.0, "", 3), "Primitive 'f': domain must be a string, not 3"),
         (("f", abs, "g"), RULE + "'g'"),
         (("f", abs, [1.0, "g"]), RULE + "'g'"),
+        (("f", abs, []), RULE + "[]"),
         (("f", abs, 1j), RULE + "1j"),
     ],
 )
@@ -228,6 +231,14 @@ INPUTS = "inputs must be a sequence of Values; write [inputs]"
         (
             lambda: grad(v, 3),
             "inputs must be a sequence of Values, such as model.parameters(), not 3",
+        ),
+        (
+            lambda: grad(v, ""),
+            "inputs must be a sequence of Values, such as model.parameters(), not ''",
+        ),
+        (
+            lambda: jacobian(np.array(1), [v]),
+            "outputs must be a sequence of Values, such as model.parameters(), not array(1)",
         ),
         (lambda: grad(v, [v, 1.0]), "inputs[1] must be a Value, not 1.0"),
         (lambda: jacobian([v], v), INPUTS),

@@ -143,11 +143,18 @@ def test_it_works_where_nothing_is_recorded() -> None:
             gradcheck(WRONG, [2.0])
 
 
-@pytest.mark.parametrize("x", [Value(2.0), 2.0, None])
+@pytest.mark.parametrize("x", [Value(2.0), 2.0, None, "", np.array(2.0)])
 def test_a_single_input_is_refused(x: Any) -> None:
     message = f"gradcheck: inputs must be a sequence of Values or numbers, such as [{x!r}]"
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         gradcheck(lambda x: x * x, x)
+
+
+@pytest.mark.parametrize(("f", "inputs"), [(Value(4.0), [2.0]), (abs, [])])
+def test_what_is_no_function_of_inputs_is_refused(f: Any, inputs: Any) -> None:
+    message = re.escape(f"such as gradcheck(lambda x: x * x, [0.5]), not {f!r} and {inputs!r}")
+    with pytest.raises(TypeError, match=f"^gradcheck takes a function .* {message}$"):
+        gradcheck(f, inputs)
 
 
 def test_inputs_may_come_from_an_iterator() -> None:

@@ -107,6 +107,9 @@ def test_a_setting_may_follow_in_order():
     assert nn.elu(nn.Matrix([[-1.0]]), 2.0).data == [[pytest.approx(2.0 * math.expm1(-1.0))]]
     with pytest.raises(TypeError, match="relu"):
         nn.relu(Value(1.0), 0.2)
+    for wrong in ("0.2", None, [0.2]):
+        with pytest.raises(TypeError, match="leaky_relu: a parameter must be a number or a Value"):
+            nn.leaky_relu([-1.0], wrong)
 
 
 def test_a_setting_that_an_activation_does_not_have_is_a_type_error():
@@ -252,6 +255,9 @@ def test_softmax_of_no_logits_is_a_value_error(f):
 def test_an_unknown_name_is_answered_with_the_names_there_are():
     with pytest.raises(ValueError, match=r"'rely'.*relu, leaky_relu, elu, sigmoid, tanh"):
         activation_named("rely")
+    for wrong in (["relu"], {}):
+        with pytest.raises(ValueError, match=r"there is no activation .*, only relu, leaky_"):
+            activation_named(wrong)
     with pytest.raises(ValueError, match=r"'softmax', .*; call nn\.softmax on what the layer ret"):
         nn.Layer(2, 3, "softmax")
 

@@ -157,11 +157,18 @@ def test_the_causal_mask():
         ([(1, 1), (1, 1), (1, 1)], [["x"]], ValueError, "a mask holds 0 and 1, not 'x'"),
         ([(1, 1), (1, 1), (1, 1)], [1], TypeError, "a mask is a table"),
         ([(1, 1), (1, 1), (1, 1)], "11", TypeError, "a mask is a table"),
+        ([(1, 1), (1, 1), (1, 1)], np.array(1), TypeError, "a mask is a table"),
     ],
 )
 def test_what_does_not_fit_is_named(shapes, mask, error, message):
     with pytest.raises(error, match=f"attention: .*{message}"):
         nn.attention(*(Matrix(numbers(*shape)) for shape in shapes), mask)
+
+
+@pytest.mark.parametrize("sizes", [("a",), (None,), (2.0,), (2, "a"), (True,), (2, np.ones(2))])
+def test_the_sizes_of_a_causal_mask_are_whole_numbers(sizes):
+    with pytest.raises(TypeError, match=r"^causal: (queries|keys) must be a whole number, not "):
+        nn.causal(*sizes)
 
 
 # --- several heads, and blocks --------------------------------------------------------------------

@@ -297,7 +297,7 @@ def test_what_is_frozen_belongs_to_the_model_and_to_no_optimizer():
         fit(model, frozen=two_parts().parts[0])
 
 
-@pytest.mark.parametrize("frozen", [None, "x", 3, ["x"], [None], Value(1.0)])
+@pytest.mark.parametrize("frozen", [None, "", "x", 3, np.array(1), ["x"], [None], Value(1.0)])
 def test_what_cannot_be_frozen_is_named(frozen):
     with pytest.raises(TypeError, match=r"frozen(\[0\])? must be a (Module|Value)"):
         fit(two_parts(), frozen=frozen)

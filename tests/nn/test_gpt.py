@@ -406,7 +406,7 @@ def test_an_end_that_is_no_token_is_refused():
         small().generate([4], end="\n")
 
 
-@pytest.mark.parametrize("wrong", [3, None, "ab", Value(1.0)])
+@pytest.mark.parametrize("wrong", [3, None, "ab", Value(1.0), np.array(1)])
 def test_a_token_or_a_text_instead_of_a_list_is_named(wrong):
     model = small()
     for call in (model, model.nll, model.generate):
@@ -474,3 +474,12 @@ def test_a_character_that_is_not_known_is_named():
             tokenizer.decode([0, wrong])
     with pytest.raises(ValueError, match="one character or more"):
         nn.Tokenizer("")
+
+
+@pytest.mark.parametrize("wrong", [3, None, b"ab", np.array(1), [1, "a"]])
+def test_what_is_no_text_is_named(wrong):
+    for call in (nn.Tokenizer, nn.Tokenizer("ab").encode):
+        with pytest.raises(TypeError, match=re.escape(f", not {wrong!r}")):
+            call(wrong)
+    with pytest.raises(TypeError, match=r"decode takes a list of tokens, such as \[0, 1\], not 3"):
+        nn.Tokenizer("ab").decode(3)

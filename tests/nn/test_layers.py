@@ -614,11 +614,12 @@ def test_an_embedding_selects_by_an_index_that_is_a_value():
     [
         *[(3, IndexError), (-1, IndexError), ([0, 3], IndexError), ([0, -1], IndexError)],
         *[(1.0, TypeError), ("1", TypeError), (None, TypeError), ([0, 1.0], TypeError)],
-        *[([[0, 1]], TypeError), ([], ValueError)],
+        *[([[0, 1]], TypeError), ([], ValueError), (b"0", TypeError)],
+        *[(np.array(3), IndexError), (np.array(0.5), TypeError)],
     ],
 )
 def test_what_an_embedding_does_not_hold(index, error):
-    with pytest.raises(error):
+    with pytest.raises(error, match=r"Embedding|a Matrix needs"):
         nn.Embedding(3, 2)(index)
 
 

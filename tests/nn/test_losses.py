@@ -267,10 +267,12 @@ def test_a_setting_outside_its_range_is_named(call, message):
         lambda: nn.binary_cross_entropy([0.5], [1], pos_weight=[1.0]),
         lambda: nn.cross_entropy([0.4, 0.6], 1, label_smoothing="0.1"),
         lambda: nn.cross_entropy([0.4, 0.6], 1, weight="ab"),
+        lambda: nn.cross_entropy([0.4, 0.6], 1, eps="1e-9"),
+        lambda: nn.binary_cross_entropy([0.5], [1], eps=None),
     ],
 )
 def test_a_setting_that_is_no_number_is_a_type_error(call):
-    with pytest.raises(TypeError, match=r"delta|pos_weight|label_smoothing|cross_entropy takes"):
+    with pytest.raises(TypeError, match=r"delta|pos_weight|label_smoothing|eps must|_entropy t"):
         call()
 
 

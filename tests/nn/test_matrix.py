@@ -439,12 +439,18 @@ def test_no_rows_and_no_columns_are_a_value_error(rows):
     "rows",
     [
         *("ab", ["ab"], b"ab", None, 3, [1, 2], [[1], None], [["a"]], [[1j]], np.ones((1, 2, 2))),
+        *(np.array(1), [np.array(1)]),
         *({(1, 2): 3}, [{1: 2}], {(1, 2), (3, 4)}, [{1, 2}]),
     ],
 )
 def test_what_is_not_rows_of_numbers_is_a_type_error(rows):
     with pytest.raises(TypeError, match=r"takes rows of numbers|holds a real number"):
         Matrix(rows)
+
+
+def test_what_is_mapped_is_a_function():
+    with pytest.raises(TypeError, match=r"map takes a function .* such as Value\.exp, not 'relu'"):
+        Matrix([[1.0]]).map("relu")
 
 
 @pytest.mark.parametrize("op", OPERATORS)

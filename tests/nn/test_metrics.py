@@ -102,7 +102,7 @@ def test_scores_that_may_be_probabilities_or_logits_are_asked_about(scores, targ
 @pytest.mark.parametrize(
     ("predictions", "targets", "message"),
     [
-        ([], [], "0 predictions and 0 targets"),
+        ([], [], "an empty batch"),
         ([1.0], [1, 1], "1 predictions and 2 targets"),
         ([1.0, 2.0], [1], "2 predictions and 1 targets"),
         ([[1.0, 2.0]], [1, 0], "1 predictions and 2 targets"),
@@ -139,6 +139,8 @@ def test_what_is_not_a_number_is_a_type_error(wrong):
         nn.accuracy([2.0], [1], "0.5")
     with pytest.raises(ValueError, match="threshold is nan"):
         nn.accuracy([2.0], [1], NAN)
+    with pytest.raises(TypeError, match="accuracy takes a target for each example, not None"):
+        nn.accuracy([2.0], None)
 
 
 # --- the threshold of a loss ----------------------------------------------------------------------

@@ -343,6 +343,8 @@ def test_indices_and_slices_are_those_of_a_list() -> None:
     for i in (10, -11):
         with pytest.raises(IndexError, match=f"no step {i}: there are 10"):
             s[i]
+    with pytest.raises(TypeError, match=r"picked by its number or a slice, not 'a'; explain\(\)"):
+        s["a"]
 
 
 def test_a_step_holds_what_it_shows() -> None:
