@@ -71,7 +71,7 @@ def circles(
 ) -> Dataset:
     """n points of two circles, of radius 1 (class -1) and `factor` (class +1)."""
     n = require_whole("n", n)
-    factor = require_range("factor", factor)
+    factor = require_range("factor", factor, plain=True)
     outer, inner = n - n // 2, n // 2
     points = []
     for size, radius, label in ((outer, 1.0, -1), (inner, factor, 1)):
@@ -219,7 +219,7 @@ def _shaken(
     noise: float,
     generator: random.Random | None,
 ) -> Dataset:
-    noise = require_range("noise", noise)
+    noise = require_range("noise", noise, plain=True)
     draw = rng.source(generator).gauss
     inputs = [[x + draw(0.0, noise), y + draw(0.0, noise)] for x, y, _ in points]
     return Dataset(inputs, [label for _, _, label in points])

@@ -184,7 +184,7 @@ class Linear(VectorModule):
         self.multiplier = multiplier
         if std is None:
             std = math.sqrt(1.0 / nin)
-        std = require_range("std", std)
+        std = require_range("std", std, plain=True)
         self.weights = _normal(nout, nin, std / multiplier, generator)
         self.bias = [Value(0.0) for _ in range(nout)] if bias else []
 
@@ -304,7 +304,7 @@ class Dropout(VectorModule):
     """
 
     def __init__(self, p: float = 0.5, generator: random.Random | None = None) -> None:
-        require_range("Dropout: p", p, below=1.0)
+        require_range("Dropout: p", p, below=1.0, plain=True)
         self.p = own_number(p)
         self._stream = rng.Stream(generator)
 
@@ -342,7 +342,7 @@ class Embedding(Module):
         self, count: int, size: int, std: float = 1.0, generator: random.Random | None = None
     ) -> None:
         count, size = require_whole("count", count), require_whole("size", size)
-        self.vectors = _normal(count, size, require_range("std", std), generator)
+        self.vectors = _normal(count, size, require_range("std", std, plain=True), generator)
 
     def __repr__(self) -> str:
         return for_stream(f"Embedding({len(self.vectors)} → {len(self.vectors[0])})")

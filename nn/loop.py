@@ -30,7 +30,9 @@ SAVE_EVERY = 5.0  # seconds between checkpoints of a running fit
 class DivergedError(FloatingPointError):
     """A step of `fit` could not be computed; `history` is that of the epochs before it."""
 
-    history: History
+    def __init__(self, *reasons: object) -> None:
+        super().__init__(*reasons)
+        self.history = History()
 
 
 @dataclass

@@ -33,7 +33,7 @@ class BatchNorm(VectorModule):
 
     def __init__(self, size: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
         size = require_whole("size", size)
-        require_range("momentum", momentum, 1.0)
+        require_range("momentum", momentum, 1.0, plain=True)
         require_range("eps", eps)
         self.momentum, self.eps = own_number(momentum), eps
         self.gain = [Value(1.0) for _ in range(size)]

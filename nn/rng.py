@@ -69,8 +69,8 @@ def gauss(mean: Number = 0.0, std: Number = 1.0, generator: random.Random | None
     >>> [round(x, 3) for x in noisy]
     [0.629, -0.855]
     """
-    mean, std = _parameter("gauss", "mean", mean), _parameter("gauss", "std", std)
     require_range("gauss: std", std)
+    mean, std = _parameter("gauss", "mean", mean), _parameter("gauss", "std", std)
     stream = Stream(generator)
     return mean + std * varying(stream.normal, stream=stream)
 
@@ -93,14 +93,16 @@ def uniform(low: Number = 0.0, high: Number = 1.0, generator: random.Random | No
     >>> round(uniform(-1.0, 1.0), 3)
     -0.731
     """
+    given = low, high
     low, high = _parameter("uniform", "low", low), _parameter("uniform", "high", high)
     width = high - low
     size = number_of(width)
     require(
         greater(math.inf, size) * (1.0 - greater(0.0, size)),  # finite, and 0 or more
         lambda: ValueError(
-            "uniform: low must be at most high, and both finite, not"
-            f" {float(low)} and {float(high)}"
+            "uniform: low must be at most high, and both finite, not {} and {}".format(
+                *(x if is_plain(x) else float(x) for x in given)
+            )
         ),
     )
     stream = Stream(generator)

@@ -130,9 +130,7 @@ class Adagrad(Optimizer):
         """See the class."""
         require_range("eps", self.eps)
         require_range("weight_decay", self.weight_decay)
-        require_range("initial_accumulator", self.initial_accumulator)
-        if isinstance(self.initial_accumulator, Value):
-            raise TypeError("initial_accumulator must be a number, not a Value")
+        require_range("initial_accumulator", self.initial_accumulator, plain=True)
 
     def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
         """See the class."""

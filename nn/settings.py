@@ -12,7 +12,7 @@ from autograd.hooks import number_of, require
 from autograd.ops import greater, less
 from autograd.value import as_operand
 from nn.files import as_number
-from nn.matrix import own_number
+from nn.matrix import is_plain, own_number
 
 Number = Value | float
 Setting = bool | float | tuple[Any, ...]
@@ -98,22 +98,26 @@ def require_range(
     *,
     below: float = math.inf,
     positive: bool = False,
+    plain: bool = False,
 ) -> float:
     """A number of 0 or more as a float. Raises ValueError out of range, or TypeError.
 
     high: the greatest that is allowed. below: what is too large already. positive: 0 is too small.
+    plain: no Value, as it would receive no gradient.
     """
-    if as_operand(number) is None:
+    if as_operand(number) is None or (plain and isinstance(number, Value)):
         advice = ": write it without quotes" if isinstance(number, str) else ""
-        raise TypeError(f"{name} must be a number or a Value, not {number!r}{advice}")
+        what = "a number" if plain else "a number or a Value"
+        raise TypeError(f"{name} must be {what}, not {number!r}{advice}")
     x: float = number_of(number)
     limit = below if below < math.inf else math.nextafter(high, math.inf)
     inside = (greater(x, 0.0) if positive else 1.0 - greater(0.0, x)) * less(x, limit)  # 0 for nan
-    require(inside, lambda: _out_of_range(name, x, high, below, positive))
+    given = number if is_plain(number) else x
+    require(inside, lambda: _out_of_range(name, given, high, below, positive))
     return x
 
 
-def _out_of_range(name: str, x: float, high: float, below: float, positive: bool) -> ValueError:
+def _out_of_range(name: str, x: Any, high: float, below: float, positive: bool) -> ValueError:
     if not math.isfinite(x):
         return ValueError(f"{name} must be finite, not {x}")
     allowed = "above 0" if positive else "0 or more"

@@ -7,8 +7,6 @@ import sys
 import numpy as np
 import pytest
 
-import nn
-from autograd import Value
 from nn import data
 from nn.data import Dataset
 
@@ -137,11 +135,3 @@ ROWS = [[1.0, 2.0], [3.0, 4.0]]
 def test_what_is_no_data_set_or_size_is_named(call, error, message):
     with pytest.raises(error, match=re.escape(message)):
         call()
-
-
-def test_a_noise_and_a_std_may_be_values_and_count_as_their_numbers():
-    for make in (
-        lambda s: data.moons(9, noise=s, generator=random.Random(1)),
-        lambda s: nn.Linear(2, 2, std=s, generator=random.Random(1)).state_dict(),
-    ):
-        assert make(Value(0.1)) == make(0.1)

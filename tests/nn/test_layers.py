@@ -675,7 +675,7 @@ def test_an_empty_sequential_is_the_identity():
         (lambda: nn.Dropout(1.0), ValueError, "p must be"),
         (lambda: nn.Dropout(-0.1), ValueError, "p must be"),
         (lambda: nn.Dropout(math.nan), ValueError, "p must be"),
-        (lambda: nn.Dropout("0.5"), TypeError, "p must be a number or a Value, not '0.5'"),
+        (lambda: nn.Dropout("0.5"), TypeError, "p must be a number, not '0.5'"),
         (lambda: nn.BatchNorm(0), ValueError, "size"),
         (lambda: nn.BatchNorm(1, momentum=-0.1), ValueError, "momentum must be .* not -0.1"),
         (lambda: nn.BatchNorm(1, momentum=1.1), ValueError, "momentum must be .* not 1.1"),
@@ -688,9 +688,28 @@ def test_an_empty_sequential_is_the_identity():
         (lambda: nn.Embedding(1, 0), ValueError, "size"),
         (lambda: nn.Embedding("1", 1), TypeError, "count"),
         *[
-            (lambda make=make, wrong=wrong: make(1, 1, std=wrong), error, f"std must be .* {wrong}")
+            (
+                lambda make=make, wrong=wrong: make(1, 1, std=wrong),
+                error,
+                f"std must be .* '?{wrong}",
+            )
             for make in (nn.Linear, nn.Embedding)
             for wrong, error in ((-1.0, ValueError), (math.nan, ValueError), ("a", TypeError))
+        ],
+        *[
+            (
+                lambda make=make: make(Value(0.5)),
+                TypeError,
+                r"must be a number, not Value\(data=0\.5",
+            )
+            for make in (
+                lambda x: nn.Linear(1, 1, std=x),
+                lambda x: nn.GPT(3, 2, 2, 1, 1, std=x),
+                nn.Dropout,
+                lambda x: nn.BatchNorm(1, momentum=x),
+                lambda x: nn.data.moons(4, noise=x),
+                lambda x: nn.data.circles(4, factor=x),
+            )
         ],
         *[
             (lambda make=make, wrong=wrong: make(1, eps=wrong), error, f"eps must be .* {wrong}")

@@ -809,7 +809,7 @@ def test_betas_of_a_wrong_kind_are_a_type_error_that_shows_right_ones(rule, beta
 
 
 def test_an_initial_accumulator_is_a_number():
-    with pytest.raises(TypeError, match="initial_accumulator must be a number, not a Value"):
+    with pytest.raises(TypeError, match="initial_accumulator must be a number, not Value"):
         nn.Adagrad([Value(1.0)], initial_accumulator=Value(0.1))
 
 
@@ -882,6 +882,12 @@ def test_a_differentiable_optimizer_asks_for_gradients_with_a_history(rule):
         optimizer.step()
     assert model.state_dict() == {"x": 0.5, "rest.y": -1.0}
     assert optimizer.state_dict()["time"] == 0.0
+
+
+def test_a_number_out_of_range_is_shown_as_it_was_given():
+    for lr, given in ((-1, "-1"), (-1.0, r"-1\.0"), (np.int64(-2), "-2"), (Value(-1), r"-1\.0")):
+        with case(lr), pytest.raises(ValueError, match=f"lr must be 0 or more, not {given}$"):
+            nn.SGD([Value(1.0)], lr=lr)
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -167,6 +167,8 @@ def test_numbers_of_any_kind_are_computed_with_as_floats():
     ("call", "kind", "message"),
     [
         (lambda: nn.gauss(0.0, -1.0), ValueError, r"gauss: std must be 0 or more, not -1\.0"),
+        (lambda: nn.gauss(0, -1), ValueError, "gauss: std must be 0 or more, not -1$"),
+        (lambda: nn.uniform(2, 1), ValueError, "uniform: low .*, not 2 and 1$"),
         (lambda: nn.gauss(0.0, Value(-2.0)), ValueError, r"gauss: std must .*, not -2\.0"),
         (lambda: nn.gauss(std=math.nan), ValueError, "gauss: std must .*, not nan"),
         (lambda: nn.gauss(std=math.inf), ValueError, "gauss: std must .*, not inf"),

@@ -430,6 +430,11 @@ def test_a_squared_error_that_overflows_ends_in_the_documented_error(micro_batch
     assert content["history"]["loss"] == error.history.loss
 
 
+def test_an_error_of_divergence_made_by_hand_has_an_empty_history():
+    error = pickle.loads(pickle.dumps(train.DivergedError("too large")))
+    assert (str(error), error.history) == ("too large", nn.History())
+
+
 def test_a_run_whose_loss_became_nan_goes_on_from_the_step_before(tmp_path):
     path = tmp_path / "checkpoint.json"
     model, optimizer = plain()
