@@ -72,7 +72,8 @@ class Optimizer(hooks.Watched):
             update, so that a later loss can be differentiated through it.
 
     Raises:
-        ValueError: no parameters, a repeated one, or a setting out of range.
+        ValueError: no parameters, a repeated one, one that is the result of an operation (unless
+            differentiable, or put there by a differentiable optimizer), or a setting out of range.
         TypeError: a parameter that is not a Value.
     """
 
@@ -97,6 +98,13 @@ class Optimizer(hooks.Watched):
             raise ValueError(f"{type(self).__name__} got no parameters")
         if len(set(self.parameters)) < len(self.parameters):
             raise ValueError(f"{type(self).__name__} got a parameter twice")
+        for i, p in enumerate(self.parameters):
+            if p.op and not differentiable and not ownership.is_trainable(p):
+                raise ValueError(
+                    f"parameters[{i}] of {type(self).__name__} is the result of {p.op}, not a leaf,"
+                    " and is lost when it is computed again: pass the leaves that it is made from,"
+                    " or make it a leaf before it is used, with .detach()"
+                )
         if isinstance(self.moments, str):
             raise TypeError(f"moments are a tuple of names: write moments = ({self.moments!r},)")
         require_range("lr", lr)

@@ -753,6 +753,11 @@ def test_a_gradient_may_be_what_grad_returns(rule):
         ([], ValueError, "no parameters"),
         (nn.Sequential(), ValueError, "no parameters"),
         ([Value(1.0)] * 2, ValueError, "twice"),
+        (
+            [Value(1.0), Value(1.0) * 0.1],
+            ValueError,
+            r"parameters\[1\] .* result of mul, not a leaf, .* pass the leaves .* \.detach\(\)",
+        ),
         ([Value(1.0), 2.0], TypeError, r"parameters\[1\]"),
         ("", TypeError, r"a list of Values and Modules, not ''"),
         (Value(1.0), TypeError, r"a list of Values and Modules, not Value\(data=1"),
