@@ -55,6 +55,10 @@ def clipped(name: str, length: int = LONGEST_NAME) -> str:
 
 def is_one_word(name: str) -> bool:
     """Whether a name can be an operand as it stands, unlike the labels `x + y` and `two words`."""
+    if not name.isascii():
+        from unicodedata import category
+
+        name = "".join(c for c in name if category(c)[0] != "M")  # the hat of x̂, no sign of its own
     return re.fullmatch(r"[\w.'\[\]…]+", name) is not None
 
 

@@ -227,10 +227,8 @@ def test_a_name_of_several_words_is_an_operand_in_parentheses() -> None:
     assert text(2 * s.tanh() * s) == "2 * tanh(a*b + c) * (a*b + c)"
     named = Expression(node=Value(1.0, label="layers.0.w.1"))
     assert text(named * a) == "layers.0.w.1 * a"
-    assert [is_one_word(word) for word in ("x_1", "h'", "α", "w[0]", "x+y", "", "-x")] == [
-        *[True] * 4,
-        *[False] * 3,
-    ]
+    words = "x_1", "h'", "α", "w[0]", "x\u0302", "की", "x+y", "", "-x", "x\u0302 y"
+    assert [is_one_word(word) for word in words] == [True] * 6 + [False] * 4
 
 
 leaves = st.sampled_from([A, B, C]).map(lambda node: Expression(node=node))
