@@ -60,13 +60,15 @@ def _screen(steps: Sequence[Step], position: int, playing: bool, color: bool) ->
     import shutil
 
     size = shutil.get_terminal_size()
-    width, height = max(size.columns, 2), max(size.lines, 2)
+    width, height = max(size.columns, 2) - 1, max(size.lines, 2)
     way = "forward" if position < len(steps) // 2 else "backward"
     title = f"step {position + 1} of {len(steps)}, {way}" + ", playing" * playing
-    lines = [(_BOLD, title), ("", ""), *_step_lines(steps, position, width - 1)]
-    lines = [*lines[: max(height - 3, 1)], ("", ""), (_DIM, _HELP)]
+    lines = [(_BOLD, _cut(title, width)), ("", "")]
+    for style, text in _step_lines(steps, position, width):
+        lines += [(style, line) for line in _folded(text, width)]
+    lines = [*lines[: max(height - 3, 1)], ("", ""), (_DIM, _cut(_HELP, width))]
     return [
-        f"\x1b[{style}m{_cut(text, width - 1)}\x1b[0m" if style and color else _cut(text, width - 1)
+        f"\x1b[{style}m{text}\x1b[0m" if style and color else text
         for style, text in lines[: height - 1]
     ]
 
@@ -82,6 +84,9 @@ def _step_lines(steps: Sequence[Step], position: int, width: int) -> list[tuple[
     lines += [("", f"{one_word(step.name)}.grad = {number(step.upstream)}"), ("", "")]
     rows = [cells(step.upstream, passed) for passed in step.contributions]
     table = aligned([HEADINGS, *rows], "llll") if rows else [step.silence]
+    if rows and max(map(text_width, table)) > width:  # each cell then follows its heading
+        cells_of = [list(map(" ".join, zip(HEADINGS, row, strict=True))) for row in rows]
+        table = [line for first, *others in cells_of for line in wrapped(first, others, width)]
     lines += [(_DIM if rows and not at else "", line) for at, line in enumerate(table)]
     lines.append(("", ""))
     known = wrapped("gradients so far", _known(steps, position), width)
@@ -101,6 +106,24 @@ def _known(steps: Sequence[Step], position: int) -> list[str]:
             found.setdefault(node, f"{one_word(name)}.grad = {number(sofar)}")
     entries = list(found.values())
     return entries[:_NEWEST] + (["..."] if len(entries) > _NEWEST else [])
+
+
+def _folded(text: str, width: int) -> list[str]:
+    """A text in lines of no more columns than these, broken between its words where possible."""
+    text = for_stream(text)
+    if text_width(text) <= width:
+        return [text]
+    lines = [""]
+    for word in text.split():
+        joined = f"{lines[-1]} {word}".lstrip()
+        if text_width(joined) <= width:
+            lines[-1] = joined
+            continue
+        lines.append("")
+        for character in word:
+            lines += [""] * (text_width(lines[-1] + character) > width)
+            lines[-1] += character
+    return list(filter(None, lines))
 
 
 def _cut(text: str, width: int) -> str:

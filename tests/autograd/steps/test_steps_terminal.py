@@ -265,9 +265,19 @@ def test_the_screen_keeps_to_the_size_of_the_terminal() -> None:
         assert max(map(len, screen)) == 39
         assert screen[-1] == HELP[:38] + "…"
         assert "q leaves" in screen[-1]
-        assert screen[5] == "passes to  local derivative  contribut…"
+        assert screen[5] == "passes to a"
     with playing(rows=3, columns=4) as terminal:
         assert terminal.shows("st…") == ["st…", ""]
+
+
+def test_a_narrow_screen_has_every_number() -> None:
+    with playing(rows=50) as wide, playing(rows=50, columns=18) as narrow:
+        wide.press(END)
+        narrow.press(END)
+        told = wide.shows("step 4 of 4, backward", HELP)[:-1]
+        screen = narrow.shows("step 4 of 4, bac…", HELP[:16] + "…")
+    assert set(" ".join(told).split()) - set(" ".join(screen).split()) == {"backward"}
+    assert max(map(len, screen)) == 17
 
 
 def test_no_label_reaches_the_terminal_as_more_than_text() -> None:
