@@ -58,7 +58,7 @@ def _train(name: str, out: Path, options: argparse.Namespace, settings: dict[str
     print(
         f"{name}: {task.about}; {counted(len(examples.inputs), 'example')}, a"
         f" {'-'.join(map(str, sizes))}"
-        f" {settings['activation']} network of {len(model.parameters())} parameters"
+        f" {settings['activation']} network of {counted(len(model.parameters()), 'parameter')}"
     )
     start = time.perf_counter()
     history = fit(

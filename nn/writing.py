@@ -49,9 +49,9 @@ def _train(
     model = GPT(tokenizer.vocabulary, **{name: settings[name] for name in names})
     optimizer = Adam(model, lr=settings["lr"], betas=BETAS)
     print(
-        f"gpt: {len(learned[0])} lines of {settings['text'] or 'the chemical elements'},"
-        f" {len(held_out[0])} held out; {tokenizer.vocabulary} tokens,"
-        f" {len(model.parameters())} parameters"
+        f"gpt: {counted(len(learned[0]), 'line')} of {settings['text'] or 'the chemical elements'},"
+        f" {len(held_out[0]):,} held out; {counted(tokenizer.vocabulary, 'token')},"
+        f" {counted(len(model.parameters()), 'parameter')}"
     )
     if cut := sum(len(document) >= model.block_size for document in documents):
         print(f"lines cut to a block of {counted(model.block_size, 'token')}: {cut}")

@@ -183,7 +183,7 @@ def test_it_learns_the_elements_and_writes_new_ones(tmp_path, capsys, monkeypatc
     assert run(tmp_path, "--steps", "60") == 0
     out, err = capsys.readouterr()
     assert {path.name for path in tmp_path.iterdir()} == FILES
-    assert "gpt: 107 lines of the chemical elements, 11 held out; 25 tokens, 4128 para" in out
+    assert "gpt: 107 lines of the chemical elements, 11 held out; 25 tokens, 4,128 para" in out
     assert "trained after 60 steps" in out
     assert "nats a character" in out
     assert "step" in err  # the bar
