@@ -106,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     tasks += f"\n  {'gpt':10}{GPT_ABOUT}"
     parser = argparse.ArgumentParser(
         prog="python -m nn",
+        usage="%(prog)s [-h] [task] [option ...]",  # all of them would hide an error below them
         description=f"Train a network made of nothing but scalar Values.\n\ntasks:\n{tasks}",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
