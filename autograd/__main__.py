@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from autograd import Value, draw, steps
 from autograd.steps import Steps
 from autograd.steps.chain_rule import Explanation
+from autograd.text import in_one_line
 from autograd.typed import PUBLIC, FormulaError, computed, number_named
 
 EXAMPLES = """\
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (OSError, ValueError, ImportError, RuntimeError) as error:
-        print(f"{parser.prog}: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{parser.prog}: {in_one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -45,6 +45,17 @@ def shown(text: str) -> str:
     return "�" * len(text) if _INVISIBLE.fullmatch(text) else text.translate(_SIGNS)
 
 
+def in_one_line(error: Exception) -> str:
+    """What a shell says of an error: the file and the reason of one of the system, else its text.
+
+    >>> in_one_line(FileNotFoundError(2, "No such file or directory", "names.txt"))
+    'names.txt: No such file or directory'
+    """
+    parts = [error.filename, error.strerror] if isinstance(error, OSError) else []
+    text = ": ".join(str(part) for part in parts if part is not None) or str(error)
+    return shown(" ".join(text.split()))
+
+
 def clipped(name: str, length: int = LONGEST_NAME) -> str:
     """A name as it is shown, without its middle if it is long."""
     name = shown(name)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from autograd.extras import to_install
-from autograd.text import shown
+from autograd.text import in_one_line, shown
 from nn.activations import ACTIVATIONS
 from nn.interrupts import run_command
 from nn.rules import OPTIMIZERS
@@ -54,8 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return learn_text(out, options, given)
             return run(options.task, out, options, given)
     except (OSError, ValueError, ImportError, ArithmeticError) as error:
-        message = shown(" ".join(str(error).split()))
-        print(f"python -m nn {options.task}: {message}", file=sys.stderr)
+        print(f"python -m nn {options.task}: {in_one_line(error)}", file=sys.stderr)
         return 1
     except MemoryError:
         print(f"python -m nn {options.task}: not enough memory", file=sys.stderr)

@@ -327,7 +327,7 @@ def test_what_a_model_writes_does_not_act_on_the_terminal(tmp_path, capsys):
         (["--temperature", "1.0"], 2, "--temperature does not go with the task gpt"),
         (["--hidden", "3"], 2, "--hidden does not go with the task gpt"),
         (["--epochs", "3"], 2, "--epochs does not go with the task gpt"),
-        (["--text", "nowhere.txt"], 1, "nowhere.txt"),
+        (["--text", "nowhere.txt"], 1, "gpt: nowhere.txt: No such file or directory"),
         (["--heads", "3"], 1, "3 heads do not divide embedding 16"),
         (["--resume"], 1, "nothing to resume"),
     ],
