@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import io
 import math
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -49,10 +50,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.showwarning = _tell
             if options.generate is not None:
-                return write_text(out, options)
-            if options.task == "gpt":
-                return learn_text(out, options, given)
-            return run(options.task, out, options, given)
+                code = write_text(out, options)
+            elif options.task == "gpt":
+                code = learn_text(out, options, given)
+            else:
+                code = run(options.task, out, options, given)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # `| head` has read enough; Python would complain at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (OSError, ValueError, ImportError, ArithmeticError) as error:
         print(f"python -m nn {options.task}: {in_one_line(error)}", file=sys.stderr)
         return 1

@@ -3,6 +3,8 @@
 import json
 import math
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -309,6 +311,13 @@ def test_what_a_model_writes_does_not_act_on_the_terminal(tmp_path, capsys):
     assert set(out) == {"␛", "\n"}
     assert run(tmp_path / "\x1b[31m", "--generate", "1") == 1
     assert "␛[31m" in capsys.readouterr().err
+
+
+def test_a_reader_that_stops_reading_gets_no_traceback(trained):
+    command = [sys.executable, "-m", "nn", "gpt", "--generate", "1", "--out", str(trained)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
 
 
 @pytest.mark.parametrize(
