@@ -8,7 +8,6 @@ last bit, nan to nan, and 0.0 is not -0.0.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import Any
@@ -36,7 +35,7 @@ _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
 def checked(
     program: Program,
     call: Callable[[], Any],
-    numbers: array[float],
+    numbers: bytearray,
     passed: Sequence[Value],
     is_disturbed: Callable[[], bool],
 ) -> tuple[Any, str | None]:

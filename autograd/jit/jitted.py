@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 import warnings
-from array import array
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from itertools import pairwise
@@ -47,18 +46,18 @@ _MANY = 8  # calls in a row that have a program and were done eagerly, before a 
 class _Call(NamedTuple):
     """A call of a jitted function: its arguments as given, and laid out.
 
-    structure: (position or name, structure, where its numbers end) of each argument.
+    structure: (position or name, structure, where the bytes of its numbers end) of each argument.
     """
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     structure: Any
-    numbers: array[float]
+    numbers: bytearray
     passed: list[Value]
 
     def places(self) -> list[slice]:
         """Where the bytes of each argument's numbers are, if it has any."""
-        ends = [0, *[8 * end for *_, end in self.structure]]
+        ends = [0, *[end for *_, end in self.structure]]
         return [slice(start, end) for start, end in pairwise(ends) if start < end]
 
 
@@ -142,7 +141,7 @@ class Jitted(Generic[P, R]):
             # Part of another recording, checked by detect_anomaly, or part of an eager call.
             self._is_disturbed |= self._is_busy and tracer is None
             return self.function(*args, **kwargs)
-        numbers = array("d")
+        numbers = bytearray()
         passed: list[Value] = []
         try:
             structure = tuple(
@@ -287,7 +286,7 @@ class Jitted(Generic[P, R]):
                 seconds = time.perf_counter() - start
                 program = Program(self.__name__, recording, watch, self.backend, seconds)
                 program.number = self._calls
-                program.first, program.constant = call.numbers.tobytes(), call.places()
+                program.first, program.constant = bytes(call.numbers), call.places()
                 self._all.add(program)  # first: a Ctrl-C cannot leave one that is used unlisted
                 programs.append(program)
                 del programs[:-_TOO_MANY]
@@ -327,7 +326,7 @@ class Jitted(Generic[P, R]):
             result = self._eager(call, program.watch.values, program)
         return result
 
-    def _is_due(self, program: Program, numbers: array[float]) -> bool:
+    def _is_due(self, program: Program, numbers: bytearray) -> bool:
         """Whether the next replay is to be checked: number 1, 8, 64, 512, ...
 
         And that in which an argument varies for the first time: before it no check could find what

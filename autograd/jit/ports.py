@@ -8,7 +8,6 @@ of the memory together.
 from __future__ import annotations
 
 import operator
-from array import array
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -79,7 +78,7 @@ class Ports:
         """Whether a leaf is one of those that were captured."""
         return isinstance(value, Linked) and any(place() is value._right for place in self._links)
 
-    def read(self, memory: Floats, numbers: array[float], passed: Sequence[Value]) -> None:
+    def read(self, memory: Floats, numbers: bytearray, passed: Sequence[Value]) -> None:
         """Copy arguments and leaves into the memory."""
         if numbers:
             memory[self._arguments] = np.frombuffer(numbers)

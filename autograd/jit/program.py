@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 import warnings
-from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -141,14 +140,14 @@ class Program:
                 return "a setting"
         return None if holds else self.watch.changed()
 
-    def still_constant(self, numbers: array[float]) -> list[slice]:
+    def still_constant(self, numbers: bytearray) -> list[slice]:
         """Those of the `constant` arguments that are the same in a call with these numbers, too."""
-        if not self.constant or (given := numbers.tobytes()) == self.first:
+        if not self.constant or numbers == self.first:
             return self.constant
-        return [place for place in self.constant if given[place] == self.first[place]]
+        return [place for place in self.constant if numbers[place] == self.first[place]]
 
     def replay(
-        self, numbers: array[float], passed: Sequence[Value], is_disturbed: Callable[[], bool]
+        self, numbers: bytearray, passed: Sequence[Value], is_disturbed: Callable[[], bool]
     ) -> Any:
         """What the function returns for these arguments; UNSURE if it has to be run eagerly.
 
@@ -176,7 +175,7 @@ class Program:
         self.replays += 1
         return self.returned.rebuilt(out[self.ports.first_result :].tolist(), passed)
 
-    def read(self, numbers: array[float], passed: Sequence[Value]) -> None:
+    def read(self, numbers: bytearray, passed: Sequence[Value]) -> None:
         """Copy the arguments, and the leaves as they are now, for `run`."""
         self.ports.read(self._code.memory, numbers, passed)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
+from array import array
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from functools import partial
-from itertools import count
 from typing import Any, NamedTuple
 
 from autograd.context import current
@@ -44,25 +44,25 @@ class Recording(NamedTuple):
 def record(
     function: Callable[..., Any],
     structure: Any,
-    numbers: Sequence[float],
+    numbers: bytearray,
     passed: Sequence[Value],
     tracer: Tracer,
 ) -> tuple[Recording, Any]:
     """Call a function and record the call: the recording, and what the function returned.
 
     Args:
-        structure: (position or name, structure, where its numbers end) of each argument.
-        numbers, passed: the plain numbers in it, as floats, and the Values.
+        structure: (position or name, structure, where its bytes end) of each argument.
+        numbers, passed: the bytes of the plain numbers in it, as floats, and the Values.
         tracer: a new one; it can undo what the call has done to Values and to nn's random numbers.
 
     Raises TraceError for what a replay could not repeat, and what the function raises.
     """
     tape = tracer.tape
-    positions = count()
+    floats = enumerate(array("d", numbers))
 
     def argument(kind: type) -> Number:
-        i = next(positions)
-        return number_at(tape.add(Source("argument", i)), kind(numbers[i]), tape)
+        i, number = next(floats)
+        return number_at(tape.add(Source("argument", i)), kind(number), tape)
 
     tracer.nodes_of(passed)
     number, whole, value = partial(argument, float), partial(argument, int), iter(passed).__next__
@@ -76,7 +76,7 @@ def record(
     kept = _returned(tracer, returned, passed)  # may use leaves that were not used before
     recording = Recording(
         tape,
-        len(numbers),
+        len(numbers) // 8,
         *tracer.ports(passed),
         kept,
         tracer.draws,

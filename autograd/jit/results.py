@@ -116,7 +116,7 @@ _INSIDE = Value(0.0, "inside a jitted function")
 
 def _value(data: float, grad: float, label: str, history: bool) -> Value:
     value = Value(data, label)
-    value.grad = grad
+    value._grad = grad
     if history:
         value._primitive, value._left = _JIT, _INSIDE
     return value

@@ -39,7 +39,7 @@ from autograd.hooks import Watched
 from autograd.jit.refusal import TraceError
 from autograd.value import Value, as_operand
 
-Numbers: TypeAlias = "list[Any] | array[float]"
+Numbers: TypeAlias = "list[Any] | bytearray"
 
 _NUMBERS = frozenset([float, int])
 EXACT = 2**53  # not every larger int is a float
@@ -109,16 +109,15 @@ def flatten(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
     """The structure of nested numbers, hashable; numbers and Values are appended in order.
 
     Args:
-        numbers: of arguments an array, which takes them as floats; of results a list, which takes
-            them as they are. Of results, what computes in its own way (a Fraction, an array of
-            bytes) is part of the structure; as an argument it is refused.
+        numbers: of arguments a bytearray, which takes them as floats; of results a list, which
+            takes them as they are. Of results, what computes in its own way (a Fraction, an array
+            of bytes) is part of the structure; as an argument it is refused.
 
     Raises TraceError for what cannot be laid out, OverflowError for an int too large for a float.
     """
     kind = nest.__class__
     if kind is float:
-        numbers.append(nest)
-        return "number"
+        return _extend(numbers, [nest], {float})
     if kind is list or kind is tuple:
         # Vectors and matrices are the usual arguments and results: without a call for each entry.
         size, kinds = len(nest), set(map(type, nest))
@@ -197,7 +196,7 @@ def _flatten_rarer(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
 
 def _like(kind: type, structure: Any, numbers: Numbers) -> Any:
     """The structure of an argument of a class like a list or a number: code may ask for it."""
-    return ("like", kind, structure) if isinstance(numbers, array) else structure
+    return ("like", kind, structure) if isinstance(numbers, bytearray) else structure
 
 
 def _flatten_array(nest: Any, dtype: Any, numbers: Numbers, values: list[Value]) -> Any:
@@ -205,12 +204,11 @@ def _flatten_array(nest: Any, dtype: Any, numbers: Numbers, values: list[Value])
     if kind == "O":
         return ("array", nest.shape, flatten(nest.ravel().tolist(), numbers, values))
     if kind == "f" and dtype.itemsize == 8:
-        floats = np.asarray(nest, np.float64)
-        if isinstance(numbers, array):
-            numbers.frombytes(floats.tobytes())
+        if isinstance(numbers, bytearray):
+            numbers.extend(np.ascontiguousarray(nest, np.float64))
         else:
-            numbers.extend(floats.ravel().tolist())
-        return ("array", nest.shape, (list, floats.size, "number"))
+            numbers.extend(nest.ravel().tolist())
+        return ("array", nest.shape, (list, nest.size, "number"))
     # These may be computed; a scalar of NumPy is a constant.
     if dtype == np.int64 and isinstance(numbers, list) and nest.size and nest.ndim:
         numbers.extend(nest.ravel().tolist())
@@ -237,10 +235,10 @@ def _extend(numbers: Numbers, plain: Any, kinds: set[type]) -> str:
                     f"{reprlib.repr(largest)} is an int beyond 2**53, which a float may not hold"
                     " exactly: pass float() of it, or name it static"
                 )
-        numbers.frombytes(pack(f"{len(plain)}d", *plain))  # takes half the time of extend
+        numbers.extend(pack(f"{len(plain)}d", *plain))
     if kinds == {int}:
         return "whole"
-    return "mixed" if int in kinds and isinstance(numbers, array) else "number"
+    return "mixed" if int in kinds and isinstance(numbers, bytearray) else "number"
 
 
 def objects_in(structure: Any) -> Iterator[Any]:

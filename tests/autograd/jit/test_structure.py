@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 import collections
 import itertools
 import math
@@ -24,7 +23,7 @@ class Pair(NamedTuple):
 
 
 def structure_of(nest: Any) -> Any:
-    return flatten(nest, array.array("d"), [])
+    return flatten(nest, bytearray(), [])
 
 
 def never() -> Any:
