@@ -112,12 +112,16 @@ def _small_heap():
 def pytest_runtest_protocol():
     """Free the tracebacks that the test before has caught, and let Ctrl-C raise KeyboardInterrupt.
 
-    A shell that starts the tests in the background ignores SIGINT; a child process inherits that,
-    but not a handler. Not in fixtures, which would take more time than some tests.
+    A shell that starts the tests in the background ignores SIGINT, and nohup SIGHUP; child
+    processes inherit that, but no handler. Not in fixtures, which would take more time than some
+    tests.
     """
     gc.collect(0)
-    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    previous = {signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler)}
+    if os.name == "posix" and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        previous[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: None)
     try:
         return (yield)
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
