@@ -87,8 +87,7 @@ class Derivation(Tracer):
 
     def received(self, value: Value) -> int:
         """The node of what has come to the gradient of a Value so far."""
-        factors = self.sofar[value]
-        node = self.tape.sum(factors[::2], factors[1::2])
+        node = self.tape.sum(self.sofar[value])
         self.sofar[value] = [node, ONE]
         return node
 

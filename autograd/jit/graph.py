@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -40,27 +40,20 @@ class Graph:
     """A straight-line program: node i is `operations[i]` of the nodes `operands[i]`, all earlier.
 
     The operation of a node without operands is a Source; that of a node that is not needed any more
-    is None. A SUM has two `rows` for operands: that of its left factors and that of the right ones.
+    is None.
     The same primitive of the same nodes is one node (in any order if the primitive commutes), if it
     is one of ops.py: a user's own may give another number each time.
 
     Attributes:
-        rows: sequences of nodes. Many sums have one in common, as the neurons of a layer have their
-            inputs, so each is kept once.
         constants: the number of each node that is a constant.
         in_order: nodes of gradients of leaves, which are in the order of the leaves.
     """
 
-    __slots__ = (
-        *("_known", "_node_of", "_row_of"),
-        *("constants", "in_order", "operands", "operations", "rows"),
-    )
+    __slots__ = ("_known", "_node_of", "constants", "in_order", "operands", "operations")
 
     def __init__(self) -> None:
         self.operations: list[Primitive | Source | None] = []
         self.operands: list[tuple[int, ...]] = []
-        self.rows: list[tuple[int, ...]] = []
-        self._row_of: dict[tuple[int, ...], int] = {}
         self.constants: dict[int, float] = {}
         self.in_order: set[int] = set()
         self._known: dict[Any, dict[tuple[int, ...], int]]
@@ -81,21 +74,14 @@ class Graph:
         self.operands.append(operands)
         return node
 
-    def sum(self, left: Sequence[int], right: Sequence[int]) -> int:
-        """The node of a b + c d + ... of the left factors a, c, ... and the right ones b, d, ..."""
-        if len(left) > 1:
-            return self.add(SUM, (self.row(left), self.row(right)))
-        if left[0] == ONE or right[0] == ONE:
-            return right[0] if left[0] == ONE else left[0]
-        return self.add(ops.mul, (left[0], right[0]))
-
-    def row(self, nodes: Iterable[int]) -> int:
-        """The position of a row among `rows`, to which a new one is added."""
-        row = tuple(nodes)
-        position = self._row_of.setdefault(row, len(self.rows))
-        if position == len(self.rows):
-            self.rows.append(row)
-        return position
+    def sum(self, factors: Sequence[int]) -> int:
+        """The node of a b + c d + ... of the factors a, b, c, d, ..."""
+        if len(factors) > 2:
+            return self.add(SUM, tuple(factors))
+        left, right = factors
+        if left == ONE or right == ONE:
+            return right if left == ONE else left
+        return self.add(ops.mul, (left, right))
 
     def constant(self, number: float) -> int:
         """The node of a constant: one for each number, and one for each of the two zeros."""

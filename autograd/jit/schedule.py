@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import permutations
+from itertools import chain, permutations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,7 +69,8 @@ def schedule(graph: Graph, counts: dict[str, int], outputs: Sequence[int] = ()) 
     groups = []
     for primitive, members in _groups(graph):
         nodes = np.array(members)
-        operands = address[_operands(graph, primitive, members)]
+        rows = chain.from_iterable([graph.operands[node] for node in members])
+        operands = address[np.fromiter(rows, np.int64).reshape(len(members), -1)]
         if len(members) > 2:
             order = _order(operands, graph.in_order.issuperset(members))
             nodes, operands = nodes[order], operands[order]
@@ -83,16 +84,6 @@ def schedule(graph: Graph, counts: dict[str, int], outputs: Sequence[int] = ()) 
     nodes = np.array(outputs, dtype=np.int64)
     taken = Group(OUTPUT, nodes, end, address[nodes][:, None])
     return Plan(groups, taken, end + len(nodes), constants, address, spans)
-
-
-def _operands(graph: Graph, primitive: Primitive, members: list[int]) -> Addresses:
-    """The operands of alike nodes, [members, operands]; the factors of sums pair by pair."""
-    operands = np.array([graph.operands[node] for node in members])
-    if primitive is not SUM:
-        return operands
-    rows, places = np.unique(operands, return_inverse=True)
-    table = np.array([graph.rows[row] for row in rows.tolist()])[places.reshape(-1, 2)]
-    return table.transpose(0, 2, 1).reshape(len(members), -1)
 
 
 def _sources(
@@ -121,24 +112,18 @@ def _groups(graph: Graph) -> list[tuple[Primitive, list[int]]]:
     source, the tokens of a GPT would fall into different groups, because each of them takes the
     maximum of more scores than the one before.
     """
-    operations, operands, rows = graph.operations, graph.operands, graph.rows
-    height, row_height = [0] * len(graph), [0] * len(rows)
+    operations, operands = graph.operations, graph.operands
+    height = [0] * len(graph)
     groups: dict[Any, list[int]] = defaultdict(list)
     for node in range(len(graph) - 1, -1, -1):
         operation = operations[node]
         if operation is None or operation.__class__ is Source:
             continue
         here, below = height[node], operands[node]
-        groups[here, operation, len(below if operation is not SUM else rows[below[0]])].append(node)
-        for operand in below if operation is not SUM else ():
+        groups[here, operation, len(below)].append(node)
+        for operand in below:
             if height[operand] <= here:
                 height[operand] = here + 1
-        for row in below if operation is SUM else ():
-            if row_height[row] <= here:
-                row_height[row] = here + 1
-                for operand in rows[row]:
-                    if height[operand] <= here:
-                        height[operand] = here + 1
     ordered = sorted(groups.items(), key=lambda item: -item[0][0])
     return [(primitive, nodes[::-1]) for (_, primitive, _), nodes in ordered]
 

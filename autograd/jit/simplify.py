@@ -30,7 +30,7 @@ def simplify(graph: Graph, wanted: Iterable[int]) -> None:
 def _needed(graph: Graph, wanted: Iterable[int]) -> list[int]:
     """How often each node is used: 0, 1, or more, as if it is wanted. The others are dropped."""
     operations, operands = graph.operations, graph.operands
-    uses, uses_of_rows = [0] * len(operations), [0] * len(graph.rows)
+    uses = [0] * len(operations)
     for node in (ONE, *wanted):  # `_fuse` needs ONE
         uses[node] = 2
     for node in range(len(operations) - 1, -1, -1):
@@ -38,40 +38,34 @@ def _needed(graph: Graph, wanted: Iterable[int]) -> list[int]:
         if not uses[node] and not (isinstance(operation, Primitive) and not operation.total):
             operations[node] = None
             continue
-        for operand in operands[node] if operation is not SUM else ():
+        for operand in operands[node]:
             uses[operand] += 1
-        for row in operands[node] if operation is SUM else ():
-            uses_of_rows[row] += 1
-            for operand in graph.rows[row] if uses_of_rows[row] <= 2 else ():
-                uses[operand] += 1
     return uses
 
 
 def _fuse(graph: Graph, uses: list[int]) -> None:
     """Make one sum of an addition of sums and products that are used once."""
-    operations, operands, rows = graph.operations, graph.operands, graph.rows
-    sums: dict[int, list[list[int]]] = {}  # the left and the right factors of each
+    operations, operands = graph.operations, graph.operands
+    sums: dict[int, list[int]] = {}  # the factors of each
     for node, operation in enumerate(operations):
         if operation is not ops.add:
             continue
-        left, right = list[int](), list[int]()
+        factors = list[int]()
         for term in operands[node]:
             inner = operations[term] if uses[term] == 1 else None
             if inner is ops.mul:
-                left.append(operands[term][0])
-                right.append(operands[term][1])
-            elif not left and inner is ops.add:
-                left, right = sums.pop(term)
-            elif not left and inner is SUM:
-                left, right = [list(rows[row]) for row in operands[term]]
+                factors += operands[term]
+            elif not factors and inner is ops.add:
+                factors = sums.pop(term)
+            elif not factors and inner is SUM:
+                factors += operands[term]
             else:
-                left.append(term)
-                right.append(ONE)
+                factors += (term, ONE)
                 continue
             operations[term] = None
-        sums[node] = [left, right]
-    for node, (left, right) in sums.items():
-        if len(left) == 2 and right == [ONE, ONE]:
-            operations[node], operands[node] = ops.add, tuple(left)
+        sums[node] = factors
+    for node, factors in sums.items():
+        if factors[1::2] == [ONE, ONE]:
+            operands[node] = tuple(factors[::2])
         else:
-            operations[node], operands[node] = SUM, (graph.row(left), graph.row(right))
+            operations[node], operands[node] = SUM, tuple(factors)

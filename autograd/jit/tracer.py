@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Any, NamedTuple, NoReturn
 
 from autograd import ops
@@ -165,9 +165,9 @@ class Tracer(Hooks):
 
     def _unfolded(self, total: int, has_start: bool) -> list[int]:
         """Nodes of the products and additions that a sum consists of, but for the last addition."""
-        left, right = [self.tape.rows[row] for row in self.tape.operands[total]]
-        sofar, found, add = left[0] if has_start else None, list[int](), self.tape.add
-        for pair in list(zip(left, right, strict=True))[has_start:]:
+        factors = self.tape.operands[total]
+        sofar, found, add = factors[0] if has_start else None, list[int](), self.tape.add
+        for pair in list(zip(factors[::2], factors[1::2], strict=True))[has_start:]:
             found.append(add(ops.mul, pair))
             if sofar is not None:
                 found.append(add(ops.add, (sofar, found[-1])))
@@ -197,10 +197,10 @@ class Tracer(Hooks):
         self, weights: Sequence[Value], inputs: Sequence[Value], start: Value | None
     ) -> int:
         """Add the node of start + w_1 x_1 + w_2 x_2 + ..."""
-        left, right = self.nodes_of(weights), self.nodes_of(inputs)
-        if start is not None:
-            left, right = [self.node_of(start), *left], [ONE, *right]
-        return self.tape.sum(left, right)
+        # Weights first: they lie side by side, as they are met, and the bias behind them.
+        pairs = zip(self.nodes_of(weights), self.nodes_of(inputs), strict=True)
+        first = () if start is None else (self.node_of(start), ONE)
+        return self.tape.sum((*first, *chain.from_iterable(pairs)))
 
     def computed(
         self, primitive: Primitive, operands: Sequence[Any], function: Callable[..., Any]

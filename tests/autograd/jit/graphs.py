@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from autograd import Primitive, ops
-from autograd.jit.graph import SUM, Graph, Source
+from autograd.jit.graph import Graph, Source
 
 PRIMITIVES = [p for p in vars(ops).values() if isinstance(p, Primitive)]
 OWN = [
@@ -28,15 +28,6 @@ steps = st.tuples(
     st.tuples(*[st.integers(0, 25)] * 3),
 )
 programs = st.tuples(st.lists(st.sampled_from(EDGES), max_size=6), st.lists(steps, max_size=40))
-
-
-def below(graph: Graph, node: int) -> Sequence[int]:
-    """The nodes that a node is computed from; of a SUM the factors, pair by pair."""
-    operands = graph.operands[node]
-    if graph.operations[node] is not SUM:
-        return operands
-    left, right = [graph.rows[row] for row in operands]
-    return [each for pair in zip(left, right, strict=True) for each in pair]
 
 
 def graph_of(program: tuple[Sequence[float], Sequence[Any]]) -> Graph:
@@ -58,7 +49,6 @@ def graph_of(program: tuple[Sequence[float], Sequence[Any]]) -> Graph:
 def copied(graph: Graph) -> Graph:
     other = Graph()
     other.operations, other.operands = list(graph.operations), list(graph.operands)
-    other.rows = list(graph.rows)
     return other
 
 
@@ -72,9 +62,9 @@ def evaluated(graph: Graph, given: Sequence[float]) -> tuple[dict[int, float], l
     for node, operation in enumerate(graph.operations):
         if isinstance(operation, Source):
             found[node] = operation.key if operation.kind == "constant" else given[operation.key]
-        elif operation is not None and all(o in found for o in below(graph, node)):
+        elif operation is not None and all(o in found for o in graph.operands[node]):
             try:
-                found[node] = operation.forward(*[found[o] for o in below(graph, node)])
+                found[node] = operation.forward(*[found[o] for o in graph.operands[node]])
             except (ValueError, ZeroDivisionError, OverflowError):
                 raising.append(node)
     return found, raising

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import PRIMITIVES, below, copied, shown
+from graphs import PRIMITIVES, copied, shown
 
 import nn
 from autograd import Primitive, Value, ops
@@ -153,7 +153,7 @@ def test_sums_add_in_the_order_they_were_written(layout: str, backend: str) -> N
         values = dict(zip(xs, numbers.tolist(), strict=True))
         for node, operation in enumerate(written.operations):
             if isinstance(operation, Primitive):
-                values[node] = operation.forward(*[values[o] for o in below(written, node)])
+                values[node] = operation.forward(*[values[o] for o in written.operands[node]])
         found = code.memory[plan.address[outs]].tolist()
         assert found == [values[n] for n in outs], (members, terms)
 

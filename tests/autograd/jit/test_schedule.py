@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import ARGUMENTS, arguments, below, counts, evaluated, graph_of, programs, shown
+from graphs import ARGUMENTS, arguments, counts, evaluated, graph_of, programs, shown
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -97,7 +97,7 @@ def test_a_plan_is_complete_ordered_and_gives_the_numbers_of_the_graph(
     assert not absorbed & set(ends)
     assert all(graph.operations[node] in (ops.add, ops.mul) for node in absorbed)
     for node in absorbed:
-        users = [n for n in needed for o in below(graph, n) if o == node]
+        users = [n for n in needed for o in graph.operands[n] if o == node]
         assert len(users) == 1
 
     numbers, raising = evaluated(graph, point)

@@ -11,7 +11,6 @@ from graphs import (
     EDGES,
     PRIMITIVES,
     arguments,
-    below,
     copied,
     evaluated,
     graph_of,
@@ -66,7 +65,7 @@ def test_what_is_left_is_needed_known_once_and_in_order(program: Any, places: li
     seen = set()
     used = set(wanted)
     for node in left:
-        operands = tuple(below(graph, node))
+        operands = graph.operands[node]
         assert all(o < node and graph.operations[o] is not None for o in operands)
         used.update(operands)
         key = graph.operations[node], operands
