@@ -90,18 +90,13 @@ def besides_attributes(thing: Any) -> tuple[Any, ...]:
     return tuple(parts)
 
 
-def _in_generator(generator: Any) -> tuple[Any, ...]:
-    frame = generator.gi_frame
-    return (frame.f_lasti, *frame.f_locals.values(), generator.gi_yieldfrom) if frame else ()
-
-
 _READERS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     (list | tuple | set | frozenset | deque, tuple),
     (dict, _entries),
     (type, lambda kind: _entries(dict(vars(kind)))),
     (np.ndarray, lambda a: tuple(a.ravel().tolist()) if a.dtype.hasobject else a.tobytes()),
     (array | bytearray | memoryview, bytes),
-    (GeneratorType, _in_generator),
+    (GeneratorType, lambda g: (g.gi_frame and g.gi_frame.f_lasti, *gc.get_referents(g))),
     (itertools.count | itertools.repeat, repr),
     (ContextVar, lambda variable: variable.get(None)),
     (Random, Random.getstate),

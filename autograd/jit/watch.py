@@ -13,7 +13,6 @@ all that a function depends on: it finds what is common early, and the check fin
 from __future__ import annotations
 
 import contextlib
-import functools
 import gc
 import io
 import logging
@@ -22,6 +21,7 @@ from array import array
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
+from functools import cache, partial, partialmethod
 from inspect import getattr_static
 from itertools import chain
 from operator import attrgetter, call, is_, itemgetter, methodcaller
@@ -42,7 +42,6 @@ from autograd.jit.contents import (
     reader_of,
     same,
 )
-from autograd.jit.leaves import Linked
 from autograd.jit.loads import loads
 from autograd.jit.refusal import file_of, is_fixed, is_installed, is_users_class, module_of
 from autograd.primitive import Primitive
@@ -51,9 +50,11 @@ from autograd.value import Value
 _MOST = 20_000  # things to look at; what is farther away is left to the check
 _ROOM = 160_000  # bytes of plain data in containers that are guarded
 _CONTAINERS = (list, set, dict, deque, np.ndarray, array, bytearray, memoryview, ContextVar)
+# What is in these stays in them, but may change itself.
+_FIXED = (tuple, frozenset, MethodType, classmethod, partial, partialmethod)
 _UNASKED = ("__init__", "__new__", "__repr__", "__eq__", "__hash__", "__del__")
 _REFILLED = (list, deque, set, OrderedDict, dict)
-_CACHE = type(functools.cache(len))
+_CACHE = type(cache(len))
 _MANY = 100  # parts of one thing, such as the rows of a data set: these are looked at last
 # Packages whose containers and settings are objects written in Python. Not weakref: what is behind
 # a weak reference would be kept alive by its notes.
@@ -185,14 +186,10 @@ class Watch:
         kind = type(thing)  # isinstance() might ask the object
         if issubclass(kind, Value):
             self.values.append(thing)
-            if self._everything and kind not in (Value, Linked):
-                self._wait_for(kind)
         elif kind is FunctionType:
             self._look_at_function(thing)
-        elif kind is MethodType or kind is classmethod:
-            self._wait_for(thing.__func__, getattr(thing, "__self__", None))
-        elif issubclass(kind, tuple | frozenset):
-            self._wait_for(*thing)
+        elif issubclass(kind, _FIXED):
+            self._wait_for(*gc.get_referents(thing))
         elif issubclass(kind, _CONTAINERS):
             content = read(reader_of(kind), thing)
             parts = content if type(content) is tuple else (content,)
@@ -215,8 +212,6 @@ class Watch:
             for part in (*getattr(make, "args", ()), *given):  # names, and arguments of a method
                 for name in part.split(".") if type(part) is str else ():
                     self._names |= {("", name), ("", f"{name}()")}
-        elif issubclass(kind, functools.partial | functools.partialmethod):
-            self._wait_for(thing.func, thing.args, thing.keywords)
         elif issubclass(kind, Primitive):
             self._wait_for(thing.forward, *thing.backward)
         elif issubclass(kind, type):
