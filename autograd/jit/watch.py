@@ -25,8 +25,7 @@ from functools import cache, partial, partialmethod
 from inspect import getattr_static
 from itertools import chain
 from operator import attrgetter, call, is_, itemgetter, methodcaller
-from queue import SimpleQueue
-from types import CellType, CodeType, FrameType, FunctionType, MethodType, ModuleType
+from types import CellType, FrameType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -59,8 +58,9 @@ _MANY = 100  # parts of one thing, such as the rows of a data set: these are loo
 # Packages whose containers and settings are objects written in Python. Not weakref: what is behind
 # a weak reference would be kept alive by its notes.
 _IN_PYTHON = ("collections", "configparser")
-# Code, and output: files, logs and queues are like what print() writes.
-_LEFT_ALONE = (CodeType, FrameType, ModuleType, io.IOBase, logging.Handler, SimpleQueue)
+# Files and logs are like what print() writes.
+_LEFT_ALONE = (FrameType, ModuleType, io.IOBase, logging.Handler)
+_OF_THREADS = ("threading", "queue", "_queue")  # which change what is in these at any time
 
 
 class Watch:
@@ -247,7 +247,7 @@ class Watch:
             if is_users_class(thing):
                 self._note(thing)
                 self._wait_for(*vars(thing).values())
-        elif not issubclass(kind, _LEFT_ALONE) and module_of(kind) not in ("threading", "queue"):
+        elif not issubclass(kind, _LEFT_ALONE) and module_of(kind) not in _OF_THREADS:
             space = attributes_of(thing) if reader_of(kind) is besides_attributes else {}
             self._note(space)
             content = self._note(thing)
