@@ -10,6 +10,7 @@ import itertools
 import queue
 import random
 import types
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +26,7 @@ from autograd.jit.watch import Watch
 class Counter:
     """Places for a count, on which no result depends."""
 
-    __slots__ = ("__dict__", "slot")
+    __slots__ = ("__dict__", "__weakref__", "slot")
     shared = 0
 
     def __init__(self) -> None:
@@ -145,16 +146,35 @@ def running() -> Any:
         yield n
 
 
-@pytest.mark.parametrize(
-    "thing",
-    [itertools.count(), iter([1, 2, 3]), iter(range(3)), running(), enumerate([1, 2, 3])],
-    ids=lambda thing: type(thing).__name__,
-)
+def without_variables() -> Any:
+    yield 1
+    yield 2
+    yield 3
+
+
+def delegating() -> Any:
+    yield from running()
+
+
+ITERATORS = [itertools.count(), iter([1, 2, 3]), iter(range(3)), enumerate([1, 2, 3])]
+GENERATORS = [running(), without_variables(), delegating()]
+
+
+@pytest.mark.parametrize("thing", [*ITERATORS, *GENERATORS], ids=lambda thing: type(thing).__name__)
 def test_what_is_taken_of_an_iterator_is_refused(thing: Any) -> None:
     w = Value(2.0)
     run = jit(lambda x: (next(thing), w * x)[1])
     run(1.0)
     with pytest.raises(TraceError, match=r"changes what is in (thing, )?an? [a-z_]+, which"):
+        run(1.0)
+
+
+def test_what_changes_behind_a_weak_reference_is_refused() -> None:
+    w, counter = Value(2.0), Counter()
+    reference = weakref.ref(counter)
+    run = jit(lambda x: (tick(reference(), "_own"), w * x)[1])
+    run(1.0)
+    with pytest.raises(TraceError, match="changes _own, which"):
         run(1.0)
 
 
