@@ -94,7 +94,8 @@ def _refuse_stray(
     writing = {key for key in keys if getattr(options, key) is not None}
     if options.generate is not None and options.task == "gpt":
         export = {"export"} if options.export is not None else set()
-        stray, place = (set(given) - {"seed"}) | export, "--generate"
+        stray = (set(given) - {"seed"}) | export
+        place = "--generate, which writes with the model that an earlier run left in --out"
     else:
         generate = {"generate"} if options.generate is not None else set()
         known = set(GPT_SETTINGS if options.task == "gpt" else SETTINGS)
