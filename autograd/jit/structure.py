@@ -117,7 +117,8 @@ def flatten(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
     """
     kind = nest.__class__
     if kind is float:
-        return _extend(numbers, [nest], {float})
+        numbers.extend([nest] if isinstance(numbers, list) else pack("d", nest))
+        return "number"
     if kind is list or kind is tuple:
         # Vectors and matrices are the usual arguments and results: without a call for each entry.
         size, kinds = len(nest), set(map(type, nest))
