@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--out takes a file name ending in {', '.join(ENDINGS)}")
     try:
         _show(options)
-        sys.stdout.flush()
+        print(end="", flush=True)  # not sys.stdout.flush(): a process may have no stdout
         return 0
     except FormulaError as error:
         place = f"{error.place}\n" if error.place else ""

@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 code = learn_text(out, options, given)
             else:
                 code = run(options.task, out, options, given)
-        sys.stdout.flush()
+        print(end="", flush=True)  # not sys.stdout.flush(): a process may have no stdout
         return code
     except BrokenPipeError:  # `| head` has read enough; Python would complain at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -415,6 +415,11 @@ def test_a_reader_that_stops_reading_gets_no_traceback():
     run.wait(timeout=60)
 
 
+def test_a_process_may_have_no_stdout():
+    with contextlib.redirect_stdout(None):
+        assert main(["x", "x=1", "--table"]) == 0
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signal")
 def test_ctrl_c_is_quiet(tmp_path):
     waiting = tmp_path / "browser"

@@ -1,5 +1,6 @@
 """Reading documents, and `python -m nn gpt`: learning, resuming, writing, and one clear line."""
 
+import contextlib
 import json
 import math
 import signal
@@ -318,6 +319,11 @@ def test_a_reader_that_stops_reading_gets_no_traceback(trained):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert process.stderr.read() == b""
+
+
+def test_a_process_may_have_no_stdout(trained):
+    with contextlib.redirect_stdout(None):
+        assert run(trained, "--generate", "1") == 0
 
 
 @pytest.mark.parametrize(
