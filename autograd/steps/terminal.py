@@ -84,10 +84,11 @@ def _step_lines(steps: Sequence[Step], position: int, width: int) -> list[tuple[
     lines += [("", f"{one_word(step.name)}.grad = {number(step.upstream)}"), ("", "")]
     rows = [cells(step.upstream, passed) for passed in step.contributions]
     table = aligned([HEADINGS, *rows], "llll") if rows else [step.silence]
-    if rows and max(map(text_width, table)) > width:  # each cell then follows its heading
+    is_table = bool(rows) and max(map(text_width, table)) <= width
+    if rows and not is_table:  # each cell then follows its heading
         cells_of = [list(map(" ".join, zip(HEADINGS, row, strict=True))) for row in rows]
         table = [line for first, *others in cells_of for line in wrapped(first, others, width)]
-    lines += [(_DIM if rows and not at else "", line) for at, line in enumerate(table)]
+    lines += [(_DIM if is_table and not at else "", line) for at, line in enumerate(table)]
     lines.append(("", ""))
     known = wrapped("gradients so far", _known(steps, position), width)
     lines += [(_DIM if not at else "", line) for at, line in enumerate(known)]

@@ -278,6 +278,9 @@ def test_a_narrow_screen_has_every_number() -> None:
         screen = narrow.shows("step 4 of 4, bac…", HELP[:16] + "…")
     assert set(" ".join(told).split()) - set(" ".join(screen).split()) == {"backward"}
     assert max(map(len, screen)) == 17
+    dim = "\x1b[2mpasses to"  # the headings of a table, no contribution
+    assert dim in wide.written
+    assert dim not in narrow.written
 
 
 def test_no_label_reaches_the_terminal_as_more_than_text() -> None:
