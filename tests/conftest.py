@@ -24,7 +24,7 @@ def pytest_addoption(parser):
     )
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, optionalhook=True)  # without pytest-xdist, as for mutants
 def pytest_xdist_auto_num_workers():
     """One worker more than there are cores: now and then some wait for browsers and processes."""
     return (yield) + 1
