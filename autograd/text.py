@@ -69,7 +69,8 @@ def is_one_word(name: str) -> bool:
     if not name.isascii():
         from unicodedata import category
 
-        name = "".join(c for c in name if category(c)[0] != "M")  # the hat of x̂, no sign of its own
+        # Combining marks, such as the hat of x̂, belong to the letter before.
+        name = "".join(c for c in name if category(c)[0] != "M")
     return re.fullmatch(r"[\w.'\[\]…]+", name) is not None
 
 

@@ -101,9 +101,9 @@ class Optimizer(hooks.Watched):
         for i, p in enumerate(self.parameters):
             if p.op and not differentiable and not ownership.is_trainable(p):
                 raise ValueError(
-                    f"parameters[{i}] of {type(self).__name__} is the result of {p.op}, not a leaf,"
-                    " and is lost when it is computed again: pass the leaves that it is made from,"
-                    " or make it a leaf before it is used, with .detach()"
+                    f"parameters[{i}] of {type(self).__name__} is the result of {p.op}, not a leaf:"
+                    " its update is lost when it is computed again. Pass the leaves that it is"
+                    " made from, or make it a leaf before it is used, with .detach()"
                 )
         if isinstance(self.moments, str):
             raise TypeError(f"moments are a tuple of names: write moments = ({self.moments!r},)")

@@ -756,7 +756,7 @@ def test_a_gradient_may_be_what_grad_returns(rule):
         (
             [Value(1.0), Value(1.0) * 0.1],
             ValueError,
-            r"parameters\[1\] .* result of mul, not a leaf, .* pass the leaves .* \.detach\(\)",
+            r"parameters\[1\] .* result of mul, not a leaf: .* Pass the leaves .* \.detach\(\)",
         ),
         ([Value(1.0), 2.0], TypeError, r"parameters\[1\]"),
         ("", TypeError, r"a list of Values and Modules, not ''"),

@@ -154,7 +154,7 @@ def _add_sums(words: Words, group: Group, copies: dict[tuple[int, ...], int], fr
                 place, stride = int(first[begin, k]), int(strides[begin, k])
                 step = int(first[begin + 1, k]) - place if count > 1 else 0
                 if stride != wanted:  # members have to lie next to each other
-                    width = length if stride else min(length, BLOCK)  # all blocks read the same one
+                    width = length if stride else min(length, BLOCK)  # every block reads it
                     copy = (count, width, place, step, stride)
                     if copy not in copies:
                         copies[copy] = free
