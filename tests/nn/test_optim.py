@@ -771,6 +771,14 @@ def test_what_is_no_list_of_parameters(parameters, error, message):
             rule(parameters, lr=0.1)
 
 
+def test_a_differentiable_optimizer_takes_a_result_and_another_takes_what_it_made():
+    w = Value(2.0)
+    optimizer = nn.SGD([w * 3.0], 0.5, differentiable=True)
+    optimizer.step([w])
+    (moved,) = nn.SGD(optimizer.parameters, 0.1).parameters
+    assert numbers([moved, *grad(moved, [w])]) == [5.0, 2.5]  # 3 w - w / 2
+
+
 @pytest.mark.parametrize(
     ("rule", "settings", "name"),
     [

@@ -321,12 +321,13 @@ def test_what_a_recorded_call_starts_may_run_after_it() -> None:
     LEAF.data = before
 
 
-def test_a_number_of_a_recording_is_a_plain_one_where_another_thread_writes_it() -> None:
+@pytest.mark.parametrize("slot", ["data", "grad"])
+def test_a_number_of_a_recording_is_a_plain_one_where_another_thread_writes_it(slot: str) -> None:
     kept = Value(0.0)
 
     @jit
     def run(x: float) -> Value:
-        thread = threading.Thread(target=setattr, args=(kept, "data", x))
+        thread = threading.Thread(target=setattr, args=(kept, slot, x))
         thread.start()
         thread.join()
         return LEAF * x
@@ -334,4 +335,4 @@ def test_a_number_of_a_recording_is_a_plain_one_where_another_thread_writes_it()
     run(1.0)
     with contextlib.suppress(TraceError):
         run(2.0)
-    assert type(kept.data) is float
+    assert type(getattr(kept, slot)) is float
