@@ -40,9 +40,8 @@ class Graph:
     """A straight-line program: node i is `operations[i]` of the nodes `operands[i]`, all earlier.
 
     The operation of a node without operands is a Source; that of a node that is not needed any more
-    is None.
-    The same primitive of the same nodes is one node (in any order if the primitive commutes), if it
-    is one of ops.py: a user's own may give another number each time.
+    is None. The same primitive of the same nodes is one node (in any order if the primitive
+    commutes), if it is one of ops.py: a user's own may give another number each time.
 
     Attributes:
         constants: the number of each node that is a constant.

@@ -147,9 +147,10 @@ def _add_sums(words: Words, group: Group, copies: dict[tuple[int, ...], int], fr
         first, strides = [np.where(turned[:, None], x[:, ::-1], x) for x in (first, strides)]
         # 1 for a factor that moves from sum to sum in some term, else 0.
         moves = (1, int(strides[:, 1].any()))
-        rows, shifts = [], []
-        for begin, count in runs(first, (np.diff(strides, axis=0) != 0).any(axis=1)):
-            row, shift = [count], [0]
+        rows = []
+        pieces = runs(first, (np.diff(strides, axis=0) != 0).any(axis=1))
+        for begin, count in pieces:
+            row = [count]
             for k, wanted in enumerate(moves):
                 place, stride = int(first[begin, k]), int(strides[begin, k])
                 step = int(first[begin + 1, k]) - place if count > 1 else 0
@@ -162,10 +163,10 @@ def _add_sums(words: Words, group: Group, copies: dict[tuple[int, ...], int], fr
                         free += count * width
                     place, step = copies[copy], width
                 row += [place, step]
-                shift += [int(stride != 0), 0]
             rows.append(row)
-            shifts.append(shift)
-        table, moved = np.array(rows), np.array(shifts)
+        table = np.array(rows)
+        moved = np.zeros_like(table)  # 1 for the places that move from block to block
+        moved[:, 1::2] = strides[[begin for begin, _ in pieces]] != 0
         for block in range(0, length, BLOCK):
             vectors = -(-min(BLOCK, length - block) // VECTOR)
             out = group.start + start + block
