@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from autograd.draw.sheet import Drawing, add_box, empty_sheet
 from autograd.jit.graph import SUM
-from autograd.jit.schedule import Plan
+from autograd.jit.schedule import Group, Plan
 
 MOST = 60  # boxes of groups in a picture
 SOURCES = {
@@ -24,51 +23,16 @@ SOURCES = {
 }
 
 
-class Outline(NamedTuple):
-    """What a picture of a program shows.
-
-    groups: (what its members are, how many numbers) of each. sources: how many numbers of each kind
-    come from outside. flows: how many operands each group takes from a source or another group.
-    """
-
-    groups: list[tuple[str, int]]
-    sources: dict[str, int]
-    flows: dict[tuple[str | int, int], int]
-
-
-def outline(plan: Plan) -> Outline:
-    """The outline of a plan."""
-    groups = []
-    for group in plan.groups:
-        name = group.primitive.name
-        if group.primitive is SUM:
-            name = f"sum of {group.operands.shape[1]} products"
-        groups.append((name, len(group.nodes)))
-    # Sources and groups lie one after the other in memory: an address tells whose number it is.
-    places: list[str | int] = [*plan.spans, *range(len(groups))]
-    starts = [start for start, _ in plan.spans.values()] + [group.start for group in plan.groups]
-    operands = [np.empty(0, np.int64), *[group.operands.ravel() for group in plan.groups]]
-    owners = np.searchsorted(starts, np.concatenate(operands), side="right") - 1
-    targets = np.repeat(np.arange(-1, len(groups)), [len(addresses) for addresses in operands])
-    # All pairs at once: a search for each group would take longer than recording a long chain.
-    pairs, counts = np.unique(owners * len(groups) + targets, return_counts=True)
-    flows = {
-        (places[pair // len(groups)], pair % len(groups)): count
-        for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True)
-    }
-    return Outline(groups, {kind: plan.spans[kind][1] for kind in SOURCES}, flows)
-
-
-def draw_program(outline: Outline, name: str, direction: str = "LR") -> Drawing:
-    """The picture of an outline; constants are left out."""
+def draw_program(plan: Plan, name: str, direction: str = "LR") -> Drawing:
+    """The picture of a plan; constants are left out."""
     picture = empty_sheet(direction)
     home: dict[str | int, str] = {}
-    for number, members in enumerate(_boxes([size for _, size in outline.groups])):
+    for number, members in enumerate(_boxes([len(group.nodes) for group in plan.groups])):
         home |= dict.fromkeys(members, f"g{number}")
-        lines, tip = _described([outline.groups[k] for k in members])
+        lines, tip = _described([plan.groups[k] for k in members])
         add_box(picture, f"g{number}", "inner", lines, tip)
     flows: Counter[tuple[str, str]] = Counter()
-    for (origin, target), count in outline.flows.items():
+    for (origin, target), count in _flows(plan).items():
         if origin in SOURCES:
             home[origin] = str(origin)
         if origin in home and home[origin] != home[target]:
@@ -76,11 +40,28 @@ def draw_program(outline: Outline, name: str, direction: str = "LR") -> Drawing:
     for kind, title in SOURCES.items():
         if kind in home:
             colour = "leaf" if kind == "data" else "constant"
-            size = f"{outline.sources[kind]:,}"
+            size = f"{plan.spans[kind][1]:,}"
             add_box(picture, kind, colour, [title, f"× {size}"], [f"{title}: {size} numbers"])
     for (origin, end), count in flows.items():
         picture.edge(origin, end, tooltip=f"{count:,} operands")
     return Drawing(picture.source, "svg", f"the program of {name}")
+
+
+def _flows(plan: Plan) -> dict[tuple[str | int, int], int]:
+    """How many operands each group takes from a kind of source or another group."""
+    # Sources and groups lie one after the other in memory: an address tells whose number it is.
+    count = len(plan.groups)
+    places: list[str | int] = [*plan.spans, *range(count)]
+    starts = [start for start, _ in plan.spans.values()] + [group.start for group in plan.groups]
+    operands = [np.empty(0, np.int32), *[group.operands.ravel() for group in plan.groups]]
+    owners = np.searchsorted(starts, np.concatenate(operands), side="right") - 1
+    targets = np.repeat(np.arange(-1, count), [len(addresses) for addresses in operands])
+    # All pairs at once: a search for each group would take long in a long chain.
+    pairs, counts = np.unique(owners * count + targets, return_counts=True)
+    return {
+        (places[pair // count], pair % count): number
+        for pair, number in zip(pairs.tolist(), counts.tolist(), strict=True)
+    }
 
 
 def _boxes(sizes: Sequence[int]) -> list[list[int]]:
@@ -98,13 +79,18 @@ def _boxes(sizes: Sequence[int]) -> list[list[int]]:
         limit *= 2
 
 
-def _described(groups: Sequence[tuple[str, int]]) -> tuple[list[str], list[str]]:
+def _described(groups: Sequence[Group]) -> tuple[list[str], list[str]]:
     """The lines of a box, and its tooltip."""
-    kinds = Counter(name for name, _ in groups)
+    names = [
+        f"sum of {g.operands.shape[1]} products" if g.primitive is SUM else g.primitive.name
+        for g in groups
+    ]
+    sizes = [len(group.nodes) for group in groups]
+    kinds = Counter(names)
     common = ", ".join(name for name, _ in kinds.most_common(3))
     more = ", …" if len(kinds) > 3 else ""
-    lines = [common + more, f"× {sum(size for _, size in groups):,}"]
+    lines = [common + more, f"× {sum(sizes):,}"]
     if len(groups) > 1:
         lines.insert(0, f"{len(groups):,} small groups")
-    tip = [f"{name} × {size:,}" for name, size in groups[:12]]
+    tip = [f"{name} × {size:,}" for name, size in zip(names[:12], sizes[:12], strict=True)]
     return lines, tip + (["…"] if len(groups) > 12 else [])

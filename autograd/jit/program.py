@@ -15,32 +15,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autograd import ops
 from autograd.draw import Drawing
 from autograd.jit.backends import code_for, replays_until_compiled
 from autograd.jit.graph import SUM
 from autograd.jit.leaves import at_once
-from autograd.jit.picture import draw_program, outline
+from autograd.jit.picture import draw_program
 from autograd.jit.ports import Ports
 from autograd.jit.record import Recording
-from autograd.jit.schedule import Plan, schedule
+from autograd.jit.schedule import Addresses, schedule
 from autograd.jit.simplify import simplify
 from autograd.jit.watch import Watch
 from autograd.text import counted, for_stream
 from autograd.value import Value
-
-
-def _factors(plan: Plan) -> NDArray[np.int32]:
-    """The addresses of the two factors of every product, [2, products]."""
-    products = [
-        group.operands.reshape(-1, 2)
-        for group in plan.groups
-        if group.primitive is SUM or group.primitive is ops.mul
-    ]
-    pairs = np.concatenate([np.empty((0, 2), np.int32), *products], dtype=np.int32)
-    return pairs.T.copy()
 
 
 class Program:
@@ -91,22 +79,14 @@ class Program:
             "data": leaves,
             "grad": leaves,
         }
-        plan = schedule(graph, counts, self.ports.outputs)
+        self._plan = plan = schedule(graph, counts, self.ports.outputs)
         self.groups = len(plan.groups)
         self.scheduled = sum(len(group.nodes) for group in plan.groups)
-        self._outline = outline(plan)
         self._lap("schedule")
-        self._factors = _factors(plan)
         self._code = code_for(plan, self.backend)
-        self._plan = plan if backend is None else None  # of a program that is compiled later
         self.until_compiled = replays_until_compiled(plan) if backend is None else 0
         self._lap("compile")
         self._outputs = slice(plan.outputs.start, plan.size)
-        self._may_raise = [  # a primitive of the user's own, whatever it claims
-            slice(g.start, g.start + len(g.nodes))
-            for g in plan.groups
-            if not (g.primitive is SUM or (g.primitive.total and ops.is_row(g.primitive)))
-        ]
         self.ports.connect(recording, plan)
 
     def _lap(self, stage: str) -> None:
@@ -116,18 +96,18 @@ class Program:
     @property
     def bytes(self) -> int:
         """The size of the memory, and of the lists that drive it."""
-        return self._code.memory.nbytes + self._code.nbytes + self._factors.nbytes
+        plan = sum(group.operands.nbytes for group in self._plan.groups)
+        return self._code.memory.nbytes + self._code.nbytes + plan
 
-    def _compile(self, plan: Plan) -> None:
+    def _compile(self) -> None:
         """Go on with compiled code. It has nothing to take over: each replay reads all numbers."""
         self._since = time.perf_counter()
         try:
-            self._code = code_for(plan, "native")
-            self.backend = "native"
+            self._code = code_for(self._plan, "native")
+            self.backend = "native"  # last: after a Ctrl-C before it, the next replay compiles
         except (ImportError, OSError) as error:  # llvmlite is installed, but does not load
             self.until_compiled = 0
             warnings.warn(f"{self.name} stays on NumPy: {error}", RuntimeWarning, stacklevel=5)
-        self._plan = None  # last: after a Ctrl-C before it, the next replay compiles
         self._lap("compile")
 
     def changed(self) -> str | None:
@@ -157,8 +137,8 @@ class Program:
             is_disturbed: whether somebody has run the function since it was last asked, as a signal
                 handler may: the replay then begins anew.
         """
-        if self._plan is not None and self.replays >= self.until_compiled:
-            self._compile(self._plan)
+        if self.backend == "numpy" and 0 < self.until_compiled <= self.replays:
+            self._compile()
         positions = [(stream(), stream().getstate()) for stream in self.streams]
         is_disturbed()
         while True:
@@ -198,21 +178,31 @@ class Program:
         Eagerly a node whose gradient is 0 passes nothing on. A replay multiplies, and 0 * inf is
         nan: where a product has these two factors, only the eager call knows.
         """
-        finite, zero = np.isfinite(self._code.memory), self._code.memory == 0.0
-        others = finite[self._outputs] | self.ports.is_gradient
-        if not others.all() or not all(finite[span].all() for span in self._may_raise):
+        memory = self._code.memory
+        finite = np.isfinite(memory)
+        if not (finite[self._outputs] | self.ports.is_gradient).all():
             return False
-        left, right = self._factors
-        return not (zero[left] & ~finite[right] | zero[right] & ~finite[left]).any()
+        factors: list[Addresses] = [np.empty((0, 2), np.int32)]
+        for primitive, nodes, start, operands in self._plan.groups:
+            if primitive is SUM or primitive is ops.mul:
+                factors.append(operands.reshape(-1, 2))
+                continue
+            # Others may have raised: those of the user's own, whatever they claim.
+            never_raises = primitive.total and ops.is_row(primitive)
+            if not never_raises and not finite[start : start + len(nodes)].all():
+                return False
+        kind = np.where(finite, memory == 0.0, 2).astype(np.uint8)  # 1 is zero, 2 not finite
+        left, right = np.concatenate(factors).T
+        return not (kind[left] + kind[right] == 3).any()
 
     def draw(self, direction: str = "LR") -> Drawing:
         """A picture: a box for each group of operations, arrows for the numbers that flow."""
-        return draw_program(self._outline, self.name, direction)
+        return draw_program(self._plan, self.name, direction)
 
     def __str__(self) -> str:
         backend = f"{self.backend} backend"
         if self.until_compiled:
-            begun = "NumPy so far" if self._plan is not None else backend
+            begun = "NumPy so far" if self.backend == "numpy" else backend
             backend = f"{begun}; compiled after {counted(self.until_compiled, 'replay')}"
         results = {
             "trace": f"{self.recorded:,} nodes recorded",

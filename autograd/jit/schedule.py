@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from autograd.jit.graph import OUTPUT, SUM, Graph, Source
 from autograd.primitive import Primitive
 
-Addresses = NDArray[np.int64]
+Addresses = NDArray[np.integer[Any]]
 LINE = 8  # floats in a cache line: arrays begin with one, as reading across two takes longer
 
 
@@ -92,7 +92,7 @@ def _sources(
     """What a plan says of sources, and the address behind them."""
     # Address 0 is where a run leaves nan if an operation might have raised.
     constants = [0.0, *graph.constants.values()]
-    address = np.full(len(graph), -1, dtype=np.int64)
+    address = np.full(len(graph), -1, dtype=np.int32)
     address[list(graph.constants)] = range(1, len(constants))
     spans, end = {}, 0
     for kind, length in {"constant": len(constants), **counts}.items():
@@ -174,8 +174,8 @@ def runs(places: Addresses, apart: Any = None) -> list[tuple[int, int]]:
     return found
 
 
-def selector(addresses: Addresses) -> slice | Addresses:
+def selector(addresses: NDArray[Any]) -> slice | NDArray[np.int64]:
     """An index that picks these addresses out of an array: a slice if they are consecutive."""
     if len(addresses) and (np.diff(addresses) == 1).all():
         return slice(int(addresses[0]), int(addresses[0]) + len(addresses))
-    return addresses
+    return addresses.astype(np.int64)  # of others NumPy makes such a copy at each use

@@ -22,7 +22,7 @@ class Code(Protocol):
     Attributes:
         memory: all numbers of the plan, at their addresses. Arguments and leaves are written into
             it before a run, and results are read from it afterwards.
-        nbytes: the size of what drives a run, in bytes, without the memory.
+        nbytes: the size of what drives a run, in bytes, without the memory and the plan.
     """
 
     memory: Floats

@@ -115,7 +115,7 @@ def _gather(words: Words, kernel: int, group: Group, begin: int, end: int) -> No
     """Add an entry for some members, with the address of each operand."""
     if begin < end:
         words.extend((kernel, end - begin, group.start + begin, group.operands[0].size))
-        words.frombytes(group.operands[begin:end].tobytes())
+        words.frombytes(group.operands[begin:end].astype(np.int64).tobytes())
 
 
 def _add_primitive(words: Words, group: Group, primitive: Primitive) -> None:

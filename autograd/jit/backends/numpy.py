@@ -64,7 +64,7 @@ class NumpyCode:
         self._steps = [
             (group, VECTORISED.get(group.primitive), *_places(group)) for group in groups
         ]
-        self.nbytes = sum(group.operands.nbytes for group in plan.groups)
+        self.nbytes = sum(8 * group.operands.size for group in plan.groups)
 
     def run(self) -> None:
         """Compute every group once."""
@@ -105,5 +105,5 @@ def _places(group: Group) -> tuple[slice, list[Any]]:
     """Where a group's numbers go, and where its operands are, as slices where possible."""
     out = slice(group.start, group.start + len(group.nodes))
     if group.primitive is SUM:
-        return out, [np.ascontiguousarray(group.operands[:, :, k].T) for k in (0, 1)]
+        return out, [np.ascontiguousarray(group.operands[:, :, k].T, np.int64) for k in (0, 1)]
     return out, [selector(group.operands[:, k]) for k in range(group.operands.shape[1])]

@@ -18,7 +18,7 @@ from autograd import Primitive, ops
 from autograd.jit.backends.native import NativeCode
 from autograd.jit.backends.numpy import NumpyCode
 from autograd.jit.graph import SUM, Graph, Source
-from autograd.jit.picture import outline
+from autograd.jit.picture import draw_program
 from autograd.jit.schedule import Plan, breaks, runs, schedule
 from autograd.jit.simplify import simplify
 from tests.examples import examples
@@ -313,7 +313,7 @@ def test_time_grows_with_the_size_of_a_program_and_no_faster(make: Any) -> None:
         graph, wanted = make(size)
         start = time.process_time()
         plan, _ = planned(graph, wanted)
-        outline(plan)
+        draw_program(plan, name="")
         for kind in CODES:
             kind(plan).run()
         return time.process_time() - start
