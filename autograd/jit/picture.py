@@ -82,7 +82,7 @@ def _boxes(sizes: Sequence[int]) -> list[list[int]]:
 def _described(groups: Sequence[Group]) -> tuple[list[str], list[str]]:
     """The lines of a box, and its tooltip."""
     names = [
-        f"sum of {g.operands.shape[1]} products" if g.primitive is SUM else g.primitive.name
+        f"sum of {g.operands.shape[1] // 2} products" if g.primitive is SUM else g.primitive.name
         for g in groups
     ]
     sizes = [len(group.nodes) for group in groups]

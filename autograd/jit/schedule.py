@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from autograd.jit.graph import OUTPUT, SUM, Graph, Source
+from autograd.jit.graph import OUTPUT, Graph, Source
 from autograd.primitive import Primitive
 
 Addresses = NDArray[np.integer[Any]]
@@ -31,7 +31,7 @@ class Group(NamedTuple):
     Attributes:
         primitive: of each member.
         nodes: the members, in the order of their addresses. start: the address of the first.
-        operands: addresses, [members, operands]; of sums [members, terms, 2], the two factors.
+        operands: their addresses, [members, operands]; of sums the factors, two by two.
     """
 
     primitive: Primitive
@@ -74,8 +74,6 @@ def schedule(graph: Graph, counts: dict[str, int], outputs: Sequence[int] = ()) 
         if len(members) > 2:
             order = _order(operands, graph.in_order.issuperset(members))
             nodes, operands = nodes[order], operands[order]
-        if primitive is SUM:
-            operands = operands.reshape(len(members), -1, 2)
         end += -end % LINE if len(members) >= LINE else 0
         address[nodes] = np.arange(end, end + len(members))
         groups.append(Group(primitive, nodes, end, operands))

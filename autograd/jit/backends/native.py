@@ -107,14 +107,13 @@ def _long_runs(group: Group) -> list[tuple[int, int]]:
     """(start, length) of the runs that fill a vector."""
     if len(group.nodes) < VECTOR:
         return []
-    rows = group.operands.reshape(len(group.nodes), -1)
-    return [run for run in runs(rows) if run[1] >= VECTOR]
+    return [run for run in runs(group.operands) if run[1] >= VECTOR]
 
 
 def _gather(words: Words, kernel: int, group: Group, begin: int, end: int) -> None:
     """Add an entry for some members, with the address of each operand."""
     if begin < end:
-        words.extend((kernel, end - begin, group.start + begin, group.operands[0].size))
+        words.extend((kernel, end - begin, group.start + begin, group.operands.shape[1]))
         words.frombytes(group.operands[begin:end].astype(np.int64).tobytes())
 
 
@@ -140,7 +139,7 @@ def _add_sums(words: Words, group: Group, copies: dict[tuple[int, ...], int], fr
     for start, length in _long_runs(group):
         _gather(words, gathered, group, done, start)
         done = start + length
-        first, second = group.operands[start : start + 2]
+        first, second = group.operands[start : start + 2].reshape(2, -1, 2)
         strides = second - first
         # If one factor of a term moves from sum to sum, it is the first: then few are copied.
         turned = (strides[:, 0] == 0) & (strides[:, 1] != 0)

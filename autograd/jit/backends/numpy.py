@@ -105,5 +105,5 @@ def _places(group: Group) -> tuple[slice, list[Any]]:
     """Where a group's numbers go, and where its operands are, as slices where possible."""
     out = slice(group.start, group.start + len(group.nodes))
     if group.primitive is SUM:
-        return out, [np.ascontiguousarray(group.operands[:, :, k].T, np.int64) for k in (0, 1)]
+        return out, [np.ascontiguousarray(group.operands[:, k::2].T, np.int64) for k in (0, 1)]
     return out, [selector(group.operands[:, k]) for k in range(group.operands.shape[1])]
