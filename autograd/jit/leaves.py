@@ -23,13 +23,17 @@ Floats = NDArray[np.float64]
 
 
 class Store:
-    """The numbers of leaves that programs read and write, side by side."""
+    """The numbers of leaves that programs read and write, side by side.
 
-    __slots__ = ("data", "grad")
+    views: of both arrays. Reading one float from a memoryview takes half the time.
+    """
+
+    __slots__ = ("data", "grad", "views")
 
     def __init__(self, size: int) -> None:
         self.data: Floats = np.zeros(size)
         self.grad: Floats = np.zeros(size)
+        self.views = cast("list[memoryview[float]]", [self.data.data, self.grad.data])
 
 
 class Link:
@@ -37,14 +41,9 @@ class Link:
 
     __slots__ = ("__weakref__", "data", "grad", "index", "store")
 
-    data: memoryview[float]
-    grad: memoryview[float]
-
     def __init__(self, store: Store, index: int) -> None:
         self.store, self.index = store, index
-        # Reading one float from a memoryview takes half the time of an array.
-        self.data = cast("memoryview[float]", store.data.data)
-        self.grad = cast("memoryview[float]", store.grad.data)
+        self.data, self.grad = store.views
 
 
 class Linked(Value):

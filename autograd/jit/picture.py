@@ -27,7 +27,7 @@ def draw_program(plan: Plan, name: str, direction: str = "LR") -> Drawing:
     """The picture of a plan; constants are left out."""
     picture = empty_sheet(direction)
     home: dict[str | int, str] = {}
-    for number, members in enumerate(_boxes([len(group.nodes) for group in plan.groups])):
+    for number, members in enumerate(_boxes([len(group.operands) for group in plan.groups])):
         home |= dict.fromkeys(members, f"g{number}")
         lines, tip = _described([plan.groups[k] for k in members])
         add_box(picture, f"g{number}", "inner", lines, tip)
@@ -85,7 +85,7 @@ def _described(groups: Sequence[Group]) -> tuple[list[str], list[str]]:
         f"sum of {g.operands.shape[1] // 2} products" if g.primitive is SUM else g.primitive.name
         for g in groups
     ]
-    sizes = [len(group.nodes) for group in groups]
+    sizes = [len(group.operands) for group in groups]
     kinds = Counter(names)
     common = ", ".join(name for name, _ in kinds.most_common(3))
     more = ", …" if len(kinds) > 3 else ""

@@ -18,7 +18,7 @@ import numpy as np
 
 from autograd.jit.leaves import Floats, Linked, link, writer
 from autograd.jit.record import Recording
-from autograd.jit.schedule import Plan, selector
+from autograd.jit.schedule import Addresses, Plan, selector
 from autograd.jit.tracer import Port
 from autograd.messages import no_gradient
 from autograd.value import Value
@@ -46,7 +46,7 @@ class Ports:
         self.outputs = [node for node, _ in nodes]
         self.is_gradient = np.array([kind == "grad" for _, kind in nodes], dtype=bool)
 
-    def connect(self, recording: Recording, plan: Plan) -> None:
+    def connect(self, recording: Recording, plan: Plan, address: Addresses) -> None:
         """Link the leaves, and note what moves between them and the memory.
 
         Raises TypeError if the gradient of a leaf that is read is None.
@@ -55,14 +55,14 @@ class Ports:
             slice(start, start + length)
             for start, length in (plan.spans["argument"], plan.spans["varying"])
         ]
-        reads = [port for port in recording.reads if plan.address[port.node] >= 0]
+        reads = [port for port in recording.reads if address[port.node] >= 0]
         writes = recording.writes
         for port in reads:
             if port.kind == "grad" and port.leaf.grad is None:  # the eager call raises too
                 raise no_gradient(port.leaf.label)
         captured = dict.fromkeys([port.leaf for port in reads + writes if port.passed is None])
         link(list(captured))
-        addresses = [int(plan.address[port.node]) for port in reads]
+        addresses = [int(address[port.node]) for port in reads]
         self._passed_reads, self._reads = _moves(reads, addresses)
         self._passed_writes, self._writes = _moves(writes, range(len(writes)))
         self.targets = [

@@ -79,15 +79,16 @@ class Program:
             "data": leaves,
             "grad": leaves,
         }
-        self._plan = plan = schedule(graph, counts, self.ports.outputs)
+        plan, address = schedule(graph, counts, self.ports.outputs)
+        self._plan = plan
         self.groups = len(plan.groups)
-        self.scheduled = sum(len(group.nodes) for group in plan.groups)
+        self.scheduled = sum(len(group.operands) for group in plan.groups)
         self._lap("schedule")
         self._code = code_for(plan, self.backend)
         self.until_compiled = replays_until_compiled(plan) if backend is None else 0
         self._lap("compile")
         self._outputs = slice(plan.outputs.start, plan.size)
-        self.ports.connect(recording, plan)
+        self.ports.connect(recording, plan, address)
 
     def _lap(self, stage: str) -> None:
         now = time.perf_counter()
@@ -183,13 +184,13 @@ class Program:
         if not (finite[self._outputs] | self.ports.is_gradient).all():
             return False
         factors: list[Addresses] = [np.empty((0, 2), np.int32)]
-        for primitive, nodes, start, operands in self._plan.groups:
+        for primitive, start, operands in self._plan.groups:
             if primitive is SUM or primitive is ops.mul:
                 factors.append(operands.reshape(-1, 2))
                 continue
             # Others may have raised: those of the user's own, whatever they claim.
             never_raises = primitive.total and ops.is_row(primitive)
-            if not never_raises and not finite[start : start + len(nodes)].all():
+            if not never_raises and not finite[start : start + len(operands)].all():
                 return False
         kind = np.where(finite, memory == 0.0, 2).astype(np.uint8)  # 1 is zero, 2 not finite
         left, right = np.concatenate(factors).T

@@ -30,12 +30,11 @@ class Group(NamedTuple):
 
     Attributes:
         primitive: of each member.
-        nodes: the members, in the order of their addresses. start: the address of the first.
+        start: the address of the first; the others lie behind it.
         operands: their addresses, [members, operands]; of sums the factors, two by two.
     """
 
     primitive: Primitive
-    nodes: Addresses
     start: int
     operands: Addresses
 
@@ -46,7 +45,6 @@ class Plan(NamedTuple):
     Attributes:
         outputs: a last group of what is taken out of the memory, side by side.
         size: how many floats. constants: the first ones.
-        address: of each node of the graph; -1 for nodes that are not computed on their own.
         spans: (start, length) of each kind of source.
     """
 
@@ -54,12 +52,15 @@ class Plan(NamedTuple):
     outputs: Group
     size: int
     constants: list[float]
-    address: Addresses
     spans: dict[str, tuple[int, int]]
 
 
-def schedule(graph: Graph, counts: dict[str, int], outputs: Sequence[int] = ()) -> Plan:
-    """Lay out a simplified graph.
+def schedule(
+    graph: Graph, counts: dict[str, int], outputs: Sequence[int] = ()
+) -> tuple[Plan, Addresses]:
+    """Lay out a simplified graph: the plan, and the address of each node.
+
+    The address of a node that is not computed on its own is -1.
 
     Args:
         counts: how many sources of each kind but constants there are, used or not.
@@ -76,12 +77,11 @@ def schedule(graph: Graph, counts: dict[str, int], outputs: Sequence[int] = ()) 
             nodes, operands = nodes[order], operands[order]
         end += -end % LINE if len(members) >= LINE else 0
         address[nodes] = np.arange(end, end + len(members))
-        groups.append(Group(primitive, nodes, end, operands))
+        groups.append(Group(primitive, end, operands))
         end += len(members)
     end += -end % LINE
-    nodes = np.array(outputs, dtype=np.int64)
-    taken = Group(OUTPUT, nodes, end, address[nodes][:, None])
-    return Plan(groups, taken, end + len(nodes), constants, address, spans)
+    taken = Group(OUTPUT, end, address[list(outputs)][:, None])
+    return Plan(groups, taken, end + len(outputs), constants, spans), address
 
 
 def _sources(

@@ -105,7 +105,7 @@ def _parts(plan: Plan) -> tuple[list[Words | Group], int]:
 
 def _long_runs(group: Group) -> list[tuple[int, int]]:
     """(start, length) of the runs that fill a vector."""
-    if len(group.nodes) < VECTOR:
+    if len(group.operands) < VECTOR:
         return []
     return [run for run in runs(group.operands) if run[1] >= VECTOR]
 
@@ -129,7 +129,7 @@ def _add_primitive(words: Words, group: Group, primitive: Primitive) -> None:
             kernel = _address(kernels.vectorized, primitive, strides)
             words.extend((kernel, length // VECTOR, group.start + start, *first.tolist()))
             done = start + length // VECTOR * VECTOR
-    _gather(words, gathered, group, done, len(group.nodes))
+    _gather(words, gathered, group, done, len(group.operands))
 
 
 def _add_sums(words: Words, group: Group, copies: dict[tuple[int, ...], int], free: int) -> int:
@@ -171,7 +171,7 @@ def _add_sums(words: Words, group: Group, copies: dict[tuple[int, ...], int], fr
             out = group.start + start + block
             words.extend((_address(kernels.sums, vectors, moves), out, len(rows)))
             words.frombytes((table + block * moved).tobytes())
-    _gather(words, gathered, group, done, len(group.nodes))
+    _gather(words, gathered, group, done, len(group.operands))
     return free
 
 

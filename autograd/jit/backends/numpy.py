@@ -88,7 +88,7 @@ class NumpyCode:
 def run_in_python(group: Group, memory: Floats) -> None:
     """Compute a group with the primitive's own `forward`; where that raises, memory[0] is nan."""
     forward = group.primitive.forward
-    end = group.start + len(group.nodes)
+    end = group.start + len(group.operands)
     try:
         numbers = list(map(forward, *memory[group.operands.T].tolist()))
         if not all(issubclass(kind, Real) for kind in set(map(type, numbers))):
@@ -103,7 +103,7 @@ def run_in_python(group: Group, memory: Floats) -> None:
 
 def _places(group: Group) -> tuple[slice, list[Any]]:
     """Where a group's numbers go, and where its operands are, as slices where possible."""
-    out = slice(group.start, group.start + len(group.nodes))
+    out = slice(group.start, group.start + len(group.operands))
     if group.primitive is SUM:
         return out, [np.ascontiguousarray(group.operands[:, k::2].T, np.int64) for k in (0, 1)]
     return out, [selector(group.operands[:, k]) for k in range(group.operands.shape[1])]

@@ -59,12 +59,12 @@ def side_by_side(
     for i in range(len(rows)):
         operands = [nodes[place[i * arity + k]] for k in range(arity)]
         outs.append(graph.add(primitive, tuple(operands)))
-    plan = schedule(graph, {"argument": len(flat), "varying": 0, "data": 0, "grad": 0})
+    plan, address = schedule(graph, {"argument": len(flat), "varying": 0, "data": 0, "grad": 0})
     made = code(plan)
     start, length = plan.spans["argument"]
     made.memory[start : start + length] = [flat[k] for k in order]
     made.run()
-    return made.memory[plan.address[outs]].tolist(), made.memory[0] != 0.0
+    return made.memory[address[outs]].tolist(), made.memory[0] != 0.0
 
 
 def orders(size: int, arity: int) -> list[list[int]]:
@@ -143,7 +143,7 @@ def test_sums_add_in_the_order_they_were_written(layout: str, backend: str) -> N
             outs += sofar
         written = copied(graph)
         simplify(graph, outs)
-        plan = schedule(graph, {"argument": 2 * count, "varying": 0, "data": 0, "grad": 0})
+        plan, address = schedule(graph, {"argument": 2 * count, "varying": 0, "data": 0, "grad": 0})
         code = CODES[backend](plan)
         draw = np.random.default_rng(0)
         numbers = draw.normal(size=2 * count) * 10.0 ** draw.integers(-9, 9, size=2 * count)
@@ -154,7 +154,7 @@ def test_sums_add_in_the_order_they_were_written(layout: str, backend: str) -> N
         for node, operation in enumerate(written.operations):
             if isinstance(operation, Primitive):
                 values[node] = operation.forward(*[values[o] for o in written.operands[node]])
-        found = code.memory[plan.address[outs]].tolist()
+        found = code.memory[address[outs]].tolist()
         assert found == [values[n] for n in outs], (members, terms)
 
 
@@ -455,7 +455,7 @@ def test_large_programs_are_compiled_earlier_than_small_ones() -> None:
             sums = graph.add(ops.add, (a, b))
             graph.add(ops.sin, (sums,))
         simplify(graph, set(range(len(graph))))
-        plan = schedule(graph, {"argument": size, "varying": 0, "data": 0, "grad": 0})
+        plan, _ = schedule(graph, {"argument": size, "varying": 0, "data": 0, "grad": 0})
         found.append(replays_until_compiled(plan))
     assert found == sorted(found, reverse=True)
     assert 1_000 < found[0] < 100_000
