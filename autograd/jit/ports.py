@@ -72,11 +72,11 @@ class Ports:
         links: list[Any] = [leaf._right for leaf in captured]
         self.stores = {place.store for place in links}
         self.gone: list[Any] = []
-        self._links = [ref(place, self.gone.append) for place in links]
+        self._links = {ref(place, self.gone.append) for place in links}
 
     def uses(self, value: Value) -> bool:
         """Whether a leaf is one of those that were captured."""
-        return isinstance(value, Linked) and any(place() is value._right for place in self._links)
+        return isinstance(value, Linked) and ref(value._right) in self._links
 
     def read(self, memory: Floats, numbers: bytearray, passed: Sequence[Value]) -> None:
         """Copy arguments and leaves into the memory."""

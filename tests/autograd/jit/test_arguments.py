@@ -10,6 +10,7 @@ import functools
 import operator
 import re
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from fractions import Fraction
@@ -433,6 +434,24 @@ def test_the_same_values_passed_again_and_again() -> None:
             replayed.grad += 0.25
             eager.grad += 0.25
     assert len(run.programs) == 1
+
+
+def test_the_time_of_passing_values_grows_with_their_number_and_no_faster() -> None:
+    """Those of one function are passed to another, which has as many of its own."""
+
+    def seconds(count: int) -> float:
+        first, second = [[Value(0.5) for _ in range(count)] for _ in range(2)]
+        steps = [jit(lambda given, own=own: total(given) + total(own)) for own in (first, second)]
+        for own, step in zip((second, first), steps, strict=True):
+            for _ in range(3):
+                step(own)
+        start = time.process_time()
+        for _ in range(3):
+            steps[0](second)
+        return time.process_time() - start
+
+    few, many = [min(seconds(count) for _ in range(3)) for count in (200, 1600)]
+    assert many < 24.0 * few
 
 
 def test_one_value_passed_twice_is_as_eagerly_or_refused() -> None:
