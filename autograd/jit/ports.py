@@ -11,6 +11,7 @@ import operator
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import repeat
 from typing import Any
 from weakref import ref
 
@@ -72,7 +73,7 @@ class Ports:
         links: list[Any] = [leaf._right for leaf in captured]
         self.stores = {place.store for place in links}
         self.gone: list[Any] = []
-        self._links = {ref(place, self.gone.append) for place in links}
+        self._links = set(map(ref, links, repeat(self.gone.append)))
 
     def uses(self, value: Value) -> bool:
         """Whether a leaf is one of those that were captured."""
