@@ -311,11 +311,10 @@ class Jitted(Generic[P, R]):
 
     def _replayed(self, program: Program, programs: list[Program], call: _Call) -> Any:
         """A replay; an eager call where that is checked, or cannot be sure of its numbers."""
-        for value in call.passed:
-            if program.ports.uses(value):
-                raise TraceError(
-                    f"{value!r} is both passed to the function and used by it from outside"
-                )
+        for value in program.ports.captured(call.passed):
+            raise TraceError(
+                f"{value!r} is both passed to the function and used by it from outside"
+            )
         self._first_calls = 0
         if program.replays > 8:
             self._recordings = 0

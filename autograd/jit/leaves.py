@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import operator
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, starmap
 from typing import Any, cast
 
 import numpy as np
@@ -106,29 +106,28 @@ def _copied(leaf: Value, link: Link) -> tuple[Any, Any]:
 # --- written in one go --------------------------------------------------------------------------
 
 
-def writer(value: Value, name: str, number: float) -> Callable[[], None]:
-    """What writes a number to `value.data` or `value.grad`, by C code only."""
-    if isinstance(value, Linked):
-        return partial(operator.setitem, getattr(value._right, name), value._right.index, number)
-    return partial(_SLOTS[name].__set__, value, number)
+def writes(name: str, values: Iterable[Value], numbers: Iterable[float]) -> Iterator[None]:
+    """Steps in C code, of which each gives a Value one of these numbers as its data or grad."""
+    setters: list[Any] = [
+        (getattr(value._right, name).__setitem__, value._right.index)
+        if isinstance(value, Linked)
+        else (_SLOTS[name].__set__, value)
+        for value in values
+    ]
+    return map(operator.call, *zip(*setters, strict=True), numbers) if setters else iter(())
 
 
-def writers(numbers: Iterable[tuple[Value, float, float]]) -> list[Callable[[], None]]:
-    """What gives Values these numbers and gradients."""
+def undoing(values: Iterable[Value], stores: Iterable[Store] = ()) -> list[Iterator[None]]:
+    """Steps that give Values, and all leaves of stores, the numbers and gradients they have now."""
+    values = list(values)
+    arrays = [numbers for store in stores for numbers in (store.data, store.grad)]
     return [
-        writer(value, name, number)
-        for value, data, grad in numbers
-        for name, number in (("data", data), ("grad", grad))
+        starmap(operator.setitem, [(numbers, slice(None), numbers.copy()) for numbers in arrays]),
+        writes("data", values, [value._data for value in values]),
+        writes("grad", values, [value._grad for value in values]),
     ]
 
 
-def undoing(values: Iterable[Value], stores: Iterable[Store] = ()) -> list[Callable[[], None]]:
-    """What gives Values, and all leaves of stores, the numbers and gradients that they have now."""
-    arrays = [numbers for store in stores for numbers in (store.data, store.grad)]
-    copies = [partial(operator.setitem, numbers, slice(None), numbers.copy()) for numbers in arrays]
-    return [*copies, *writers([(value, value._data, value._grad) for value in values])]
-
-
-def at_once(writes: Iterable[Callable[[], None]]) -> None:
-    """Do all of it in one call of C code: a signal handler, or a Ctrl-C, sees all or nothing."""
-    deque(map(operator.call, writes), maxlen=0)
+def at_once(steps: Iterable[Iterator[Any]]) -> None:
+    """Take all steps in one call of C code: a signal handler, or a Ctrl-C, sees all or nothing."""
+    deque(chain.from_iterable(steps), maxlen=0)

@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import operator
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from functools import partial
-from itertools import repeat
+from collections.abc import Iterator, Sequence
+from itertools import repeat, starmap
 from typing import Any
 from weakref import ref
 
 import numpy as np
 
-from autograd.jit.leaves import Floats, Linked, link, writer
+from autograd.jit.leaves import Floats, Linked, link, writes
 from autograd.jit.record import Recording
 from autograd.jit.schedule import Addresses, Plan, selector
 from autograd.jit.tracer import Port
 from autograd.messages import no_gradient
 from autograd.value import Value
 
-_Moves = tuple[list[tuple[int, str, int]], list[tuple[Any, Floats, Any]]]
+_Moves = tuple[list[tuple[Any, str, list[int]]], list[tuple[Any, Floats, Any]]]
 
 
 class Ports:
@@ -75,9 +74,9 @@ class Ports:
         self.gone: list[Any] = []
         self._links = set(map(ref, links, repeat(self.gone.append)))
 
-    def uses(self, value: Value) -> bool:
-        """Whether a leaf is one of those that were captured."""
-        return isinstance(value, Linked) and ref(value._right) in self._links
+    def captured(self, values: Sequence[Value]) -> list[Value]:
+        """Those of these Values that the function uses from outside."""
+        return [v for v in values if isinstance(v, Linked) and ref(v._right) in self._links]
 
     def read(self, memory: Floats, numbers: bytearray, passed: Sequence[Value]) -> None:
         """Copy arguments and leaves into the memory."""
@@ -85,37 +84,38 @@ class Ports:
             memory[self._arguments] = np.frombuffer(numbers)
         for place, store, where in self._reads:
             memory[place] = store[where]
-        for k, kind, place in self._passed_reads:
-            memory[place] = getattr(passed[k], f"_{kind}")
+        for place, kind, positions in self._passed_reads:
+            memory[place] = [getattr(passed[k], f"_{kind}") for k in positions]
 
-    def writes(self, outputs: Floats, passed: Sequence[Value]) -> list[Callable[[], None]]:
-        """What gives the leaves that change their new numbers and gradients, by C code only."""
-        writes: list[Callable[[], None]] = [
-            partial(operator.setitem, store, where, outputs[place])
-            for place, store, where in self._writes
+    def writes(self, outputs: Floats, passed: Sequence[Value]) -> list[Iterator[None]]:
+        """Steps that give the leaves that change their new numbers and gradients; see `at_once`."""
+        steps = [(store, where, outputs[place]) for place, store, where in self._writes]
+        return [starmap(operator.setitem, steps)] + [
+            writes(kind, [passed[k] for k in positions], outputs[place].tolist())
+            for place, kind, positions in self._passed_writes
         ]
-        for k, kind, place in self._passed_writes:
-            writes.append(writer(passed[k], kind, float(outputs[place])))
-        return writes
 
 
 def _moves(ports: Sequence[Port], ends: Sequence[int]) -> _Moves:
-    """How the numbers of leaves move: of passed ones one by one, of others store by store.
+    """How the numbers of leaves move: of passed ones, and of others store by store.
 
-    Of passed ones: the position among these, "data" or "grad", and where in the other array. Of
+    Of passed ones: where in the other array, "data" or "grad", and the positions among these. Of
     others: where in the other array, the array of the store, and where in this.
 
     ends: where in the other array each number comes from or goes to.
     """
-    passed, pairs = [], defaultdict[tuple[Any, str], list[tuple[int, int]]](list)
+    pairs = defaultdict[tuple[Any, str], list[tuple[int, int]]](list)
     for (leaf, position, kind, _), end in zip(ports, ends, strict=True):
-        if position is not None:
-            passed.append((position, kind, end))
-        else:
-            place: Any = leaf._right
+        place: Any = leaf._right
+        if position is None:
             pairs[place.store, kind].append((end, place.index))
-    moves = []
+        else:
+            pairs[None, kind].append((end, position))
+    passed, moves = [], []
     for (store, kind), found in pairs.items():
-        places, indices = map(selector, np.array(found).T)
-        moves.append((places, getattr(store, kind), indices))
+        places, indices = np.array(found).T
+        if store is None:
+            passed.append((selector(places), kind, indices.tolist()))
+        else:
+            moves.append((selector(places), getattr(store, kind), selector(indices)))
     return passed, moves

@@ -16,7 +16,7 @@ from autograd.clock import clock
 from autograd.context import OUTSIDE, Context, current, entered
 from autograd.hooks import Hooks, Numbers, plain
 from autograd.jit.graph import ONE, Graph, Source
-from autograd.jit.leaves import Linked, at_once, writers
+from autograd.jit.leaves import Linked, at_once, writes
 from autograd.jit.recorded import Number, Span, number_at
 from autograd.jit.refusal import TraceError, is_interrupt, refuse
 from autograd.jit.structure import EXACT
@@ -86,7 +86,8 @@ class Tracer(Hooks):
 
     def undo(self) -> None:
         """Give leaves from outside, and the streams of draws, what they had before."""
-        at_once(writers([(leaf, *before) for leaf, before in self.before.items()]))
+        data, grad = zip(*self.before.values(), strict=True) if self.before else ((), ())
+        at_once([writes("data", self.before, data), writes("grad", self.before, grad)])
         for stream, state in self.streams.items():
             stream().setstate(state)
 
