@@ -21,7 +21,7 @@ class Elementwise:
     """A function of one Value, applied to each entry of a vector or a batch.
 
     Call: a Value or number -> Value; a vector -> list; a Matrix, or rows of numbers -> Matrix.
-    Parameters of the function follow, by position or name: leaky_relu(x, 0.2).
+    Settings of the function follow, by position or name: leaky_relu(x, 0.2).
     """
 
     def __init__(self, name: str, function: Callable[..., Value], doc: str) -> None:
@@ -46,11 +46,15 @@ class Elementwise:
     def __call__(self, x: Any, *ordered: Value | float, **settings: Value | float) -> Any:
         function: Activation = self.function
         if ordered or settings:
-            for setting in (*ordered, *settings.values()):
-                if as_operand(setting) is None:
-                    raise TypeError(
-                        f"{self.__name__}: a parameter must be a number or a Value, not {setting!r}"
-                    )
+            if None in map(as_operand, (*ordered, *settings.values())):
+                import inspect  # slow to import, and rarely needed
+
+                given = inspect.signature(self.function).bind(x, *ordered, **settings).arguments
+                (_, *named) = given.items()
+                name, wrong = next(pair for pair in named if as_operand(pair[1]) is None)
+                raise TypeError(
+                    f"{self.__name__}: {name} must be a number or a Value, not {wrong!r}"
+                )
 
             def function(entry: Value) -> Value:
                 return self.function(entry, *ordered, **settings)

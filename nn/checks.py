@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from autograd import Value
 from autograd.messages import require_flag, require_whole
+from nn.clipping import is_no_limit
 from nn.data import Data, listed, number_rows
 from nn.module import Module, gathered
 from nn.norms import BatchNorm
@@ -120,7 +120,7 @@ def functions(model: Any, needed: dict[str, Any], optional: dict[str, Any]) -> N
 
 def limits(clip: Any, settings: Any) -> None:
     """Raise TypeError or ValueError for a limit or settings of a wrong kind."""
-    if clip is not None and clip != math.inf:
+    if clip is not None and not is_no_limit(clip):
         require_range("clip", clip)
     if settings is not None and not isinstance(settings, dict):
         raise TypeError(f"settings must be a dict, not {settings!r}")

@@ -11,6 +11,7 @@ from autograd.hooks import number_of, require
 from autograd.messages import named, no_gradient, require_flag
 from autograd.ops import greater
 from autograd.text import shown
+from autograd.value import as_operand
 from nn.matrix import as_values, is_plain, total
 from nn.module import Module, Parameters, gathered
 from nn.settings import Number, require_range
@@ -20,7 +21,7 @@ def clipped(gradients: Sequence[Value], max_norm: Number) -> tuple[list[Value], 
     """The gradients, scaled to a Euclidean norm of at most `max_norm`, and their norm before."""
     if not gradients:
         raise ValueError("there are no gradients to clip")
-    is_unlimited = is_plain(max_norm) and max_norm == math.inf
+    is_unlimited = is_no_limit(max_norm)
     if not is_unlimited:
         require_range("max_norm", max_norm)
     norm = total(g * g for g in gradients).sqrt()
@@ -29,6 +30,11 @@ def clipped(gradients: Sequence[Value], max_norm: Number) -> tuple[list[Value], 
     larger = maximum(norm, max_norm)
     scale = max_norm / where(larger, larger, 1.0)  # exactly 1 below the limit
     return [g * scale for g in gradients], norm
+
+
+def is_no_limit(limit: object) -> bool:
+    """Whether a limit is a plain number and infinite. An array of several has no answer to `==`."""
+    return as_operand(limit) is not None and is_plain(limit) and limit == math.inf
 
 
 def clip_grad_norm(

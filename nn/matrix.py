@@ -333,11 +333,11 @@ class Matrix:
     ) -> Matrix | Value:
         if axis is None:
             return f(itertools.chain.from_iterable(self.rows))
+        if not isinstance(axis, Integral) or axis not in (0, 1):
+            raise ValueError(f"{name}: axis must be None, 0 or 1, not {axis!r}")
         if axis == 0:
             return Matrix([[f(column) for column in zip(*self.rows, strict=True)]])
-        if axis == 1:
-            return Matrix([f(row)] for row in self.rows)
-        raise ValueError(f"{name}: axis must be None, 0 or 1, not {axis!r}")
+        return Matrix([f(row)] for row in self.rows)
 
     def _combined(
         self, symbol: str, other: Elementwise, f: Callable[[Value, Any], Value]

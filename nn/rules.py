@@ -34,8 +34,10 @@ class SGD(Optimizer):
         differentiable: bool = False,
     ) -> None:
         self.momentum, self.nesterov, self.weight_decay = momentum, nesterov, weight_decay
-        self.moments = ("velocity",) if self._uses_momentum() else ()
+        self.moments = ("velocity",)
         self.check()
+        if not self._uses_momentum():
+            self.moments = ()
         super().__init__(parameters, lr, differentiable)
 
     def check(self) -> None:

@@ -137,7 +137,7 @@ def _text_width(text: str) -> float:
 
 def check_one_of(name: str, given: object, known: Sequence[str]) -> None:
     """Raise ValueError for an argument that is none of the known ones."""
-    if given not in known:
+    if not isinstance(given, str) or given not in known:
         raise ValueError(f"{name} is one of {', '.join(known)}, not {given!r}")
 
 

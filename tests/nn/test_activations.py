@@ -1,6 +1,7 @@
 """Activations: values beside mpmath, closed forms of derivatives, stability, bad input."""
 
 import math
+import re
 
 import mpmath
 import pytest
@@ -108,8 +109,13 @@ def test_a_setting_may_follow_in_order():
     with pytest.raises(TypeError, match="relu"):
         nn.relu(Value(1.0), 0.2)
     for wrong in ("0.2", None, [0.2]):
-        with pytest.raises(TypeError, match="leaky_relu: a parameter must be a number or a Value"):
-            nn.leaky_relu([-1.0], wrong)
+        message = re.escape(f"negative_slope must be a number or a Value, not {wrong!r}")
+        for call in (
+            lambda wrong=wrong: nn.leaky_relu([-1.0], wrong),
+            lambda wrong=wrong: nn.leaky_relu([-1.0], negative_slope=wrong),
+        ):
+            with pytest.raises(TypeError, match=f"^leaky_relu: {message}$"):
+                call()
 
 
 def test_a_setting_that_an_activation_does_not_have_is_a_type_error():

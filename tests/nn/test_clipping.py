@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 import nn
@@ -49,6 +50,11 @@ def test_a_limit_out_of_range_changes_no_gradient(limit):
     with pytest.raises(ValueError, match="max_norm"):
         nn.clip_grad_norm([value], limit)
     assert value.grad == 5.0
+
+
+def test_a_limit_of_several_numbers_is_a_type_error():
+    with pytest.raises(TypeError, match=r"max_norm must be a number or a Value, not array\("):
+        nn.clip_grad_norm([Value(1.0)], np.ones(2))
 
 
 def test_clipping_nothing_is_a_value_error():

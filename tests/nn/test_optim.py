@@ -836,13 +836,13 @@ def test_an_initial_accumulator_is_a_number():
     ],
 )
 def test_a_setting_of_a_wrong_kind_is_a_type_error_that_says_what_to_write(rule, name):
-    for wrong in (None, [0.1], 1j, "0.1", b"0.1"):
+    for wrong in (None, [0.1], np.array([0.1, 0.2]), 1j, "0.1", b"0.1"):
         with case(wrong):
             check_refused(rule, name, wrong)
 
 
 def check_refused(rule, name, wrong):
-    advice = ": write it without quotes" if wrong == "0.1" else ""
+    advice = ": write it without quotes" if isinstance(wrong, str) else ""
     message = re.escape(f"{name} must be a number or a Value, not {wrong!r}{advice}") + "$"
     with pytest.raises(TypeError, match=message):
         rule([Value(1.0)], **{"lr": 0.1, name: wrong})

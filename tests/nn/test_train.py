@@ -767,6 +767,7 @@ def test_bad_arguments_are_named_and_leave_the_model_as_it_was(examples, options
         ({"predict": 3}, "predict must be a function, not 3"),
         ({"after_epoch": True}, "after_epoch must be a function, not True"),
         ({"clip": "1"}, "clip must be a number or a Value, not '1'"),
+        ({"clip": np.ones(2)}, r"clip must be a number or a Value, not array\("),
         ({"settings": "s"}, "settings must be a dict, not 's'"),
     ],
 )

@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ET
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pygraphviz
 import pytest
 from hypothesis import example, given, settings
@@ -766,6 +767,7 @@ print([name for name in ("graphviz", "pygraphviz", "tempfile", "html", "json", "
     [
         ({"format": "gif"}, ValueError, "format is one of svg, png, not 'gif'"),
         ({"direction": "up"}, ValueError, "direction is one of LR, TB, RL, BT, not 'up'"),
+        ({"direction": np.ones(2)}, ValueError, "direction is one of LR, TB, RL, BT, not array"),
         ({"max_nodes": 0}, ValueError, "max_nodes must be 1 or more, not 0"),
         ({"max_nodes": "10"}, TypeError, "max_nodes must be a whole number, not '10'"),
         ({"digits": 0}, ValueError, "digits must be 1 or more, not 0"),
