@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.formula is None:
         parser.print_help()
         return 0
-    if options.out and os.path.splitext(options.out)[1].lower() not in ENDINGS:
+    if options.out is not None and os.path.splitext(options.out)[1].lower() not in ENDINGS:
         parser.error(f"--out takes a file name ending in {', '.join(ENDINGS)}")
     try:
         _show(options)
@@ -74,7 +74,7 @@ def _show(options: argparse.Namespace) -> None:
     output = computed(options.formula.strip(), numbers)
     try:
         passed = steps(output)
-        explanation = passed.explain(options.explain) if options.explain else None
+        explanation = None if options.explain is None else passed.explain(options.explain)
     except (ArithmeticError, ValueError) as error:  # a derivative, or a node, that does not exist
         raise FormulaError(str(error)) from None
     if options.table:

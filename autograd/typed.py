@@ -27,7 +27,7 @@ from autograd import ops
 from autograd.context import current
 from autograd.messages import explained
 from autograd.primitive import Primitive
-from autograd.text import counted, for_stream, shown, text_width
+from autograd.text import clipped, counted, for_stream, shown, text_width
 from autograd.value import Value, as_constant
 
 DEEPEST = 50  # parentheses, signs and powers inside one another
@@ -214,7 +214,7 @@ class _Reader:
         if token.kind == "number":
             number = float(token.text)
             if math.isinf(number):
-                self._wrong(f"{shown(token.text)} is too large for a float")
+                self._wrong(f"{clipped(token.text)} is too large for a float")
             self.next += 1
             self.operations.append(_Operation(token.at, number))
         elif token.kind == "name":

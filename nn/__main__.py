@@ -7,6 +7,7 @@ import contextlib
 import io
 import math
 import os
+import reprlib
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -128,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--epochs", type=_whole(0), help="passes over the examples")
     parser.add_argument("--lr", type=_real, help="learning rate")
-    parser.add_argument("--seed", type=int, help="seed of all random numbers")
+    parser.add_argument("--seed", type=_seed, help="seed of all random numbers")
     parser.add_argument("--hidden", type=_whole(1), nargs="*", help="neurons of each hidden layer")
     parser.add_argument("--activation", choices=ACTIVATIONS)
     parser.add_argument("--optimizer", choices=OPTIMIZERS)
@@ -137,9 +138,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--examples", type=_whole(1), help="size of a generated data set")
     parser.add_argument("--noise", type=_real, help="noise of a generated data set")
     _add_gpt_options(parser)
-    parser.add_argument("--out", help="folder for the results; runs/<task> by default")
+    parser.add_argument("--out", type=_path, help="folder for the results; runs/<task> by default")
     parser.add_argument(
-        "--export", metavar="FILE", help="also write the weights to FILE, for torch.load"
+        "--export",
+        type=_path,
+        metavar="FILE",
+        help="also write the weights to FILE, for torch.load",
     )
     parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
     parser.add_argument(
@@ -153,7 +157,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_gpt_options(parser: argparse.ArgumentParser) -> None:
     gpt = parser.add_argument_group("options of the gpt")
-    gpt.add_argument("--text", metavar="FILE", help="training text: UTF-8, one document per line")
+    gpt.add_argument(
+        "--text", type=_path, metavar="FILE", help="training text: UTF-8, one document per line"
+    )
     gpt.add_argument("--steps", type=_whole(0), help="training steps")
     gpt.add_argument("--block-size", type=_whole(1), help="context length, in tokens")
     gpt.add_argument("--embedding", type=_whole(1), help="size of a token's embedding")
@@ -181,31 +187,28 @@ def _add_gpt_options(parser: argparse.ArgumentParser) -> None:
     gpt.add_argument("--prompt", help="beginning of each line")
 
 
-def _whole(low: int) -> Callable[[str], int]:
-    """An argparse type: a whole number, `low` or more."""
+def _option(
+    what: str, is_valid: Callable[[Any], bool], kind: Callable[[str], Any] = float
+) -> Callable[[str], Any]:
+    """An argparse type: a text that is valid when it is read, which is `what`."""
 
-    def read(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and int(text) >= low):
-            raise argparse.ArgumentTypeError(f"takes a whole number, {low} or more, not {text!r}")
-        return int(text)
-
-    return read
-
-
-def _number(what: str, is_valid: Callable[[float], bool]) -> Callable[[str], float]:
-    """An argparse type: a number that is valid, which is `what`."""
-
-    def read(text: str) -> float:
+    def read(text: str) -> Any:
         with contextlib.suppress(ValueError):
-            if is_valid(number := float(text)):
-                return number
-        raise argparse.ArgumentTypeError(f"takes {what}, not {text!r}")
+            if is_valid(content := kind(text)):
+                return content
+        raise argparse.ArgumentTypeError(f"takes {what}, not {reprlib.repr(text)}")
 
     return read
 
 
-_real = _number("a number, 0 or more", lambda x: 0.0 <= x < math.inf)
-_part = _number("a number above 0, at most 1", lambda x: 0.0 < x <= 1.0)
+def _whole(low: int) -> Callable[[str], Any]:
+    return _option(f"a whole number, {low} or more", lambda n: low <= n, int)
+
+
+_real = _option("a number, 0 or more", lambda x: 0.0 <= x < math.inf)
+_part = _option("a number above 0, at most 1", lambda x: 0.0 < x <= 1.0)
+_seed = _option("a whole number", lambda n: True, int)
+_path = _option("a path", bool, str)  # not the '' of an unset variable of the shell
 
 
 if __name__ == "__main__":

@@ -390,7 +390,13 @@ def test_a_checkpoint_that_cannot_be_written_is_a_line_and_the_results_are_there
         (["--lr", "inf"], ["--lr", "'inf'"]),
         (["--lr", "fast"], ["--lr", "'fast'"]),
         (["--lr"], ["--lr"]),
-        (["--seed", "1.5"], ["--seed", "'1.5'"]),
+        pytest.param(
+            ["--epochs", "1" * 5000], ["takes a whole number, 0 or more"], id="--epochs 1.."
+        ),
+        (["--seed", "1.5"], ["--seed", "takes a whole number, not '1.5'"]),
+        (["--out", ""], ["--out", "takes a path, not ''"]),
+        (["--export", ""], ["--export", "takes a path, not ''"]),
+        (["gpt", "--text", ""], ["--text", "takes a path, not ''"]),
         (["--hidden", "0"], ["--hidden", "'0'"]),
         (["--hidden", "8", "x"], ["--hidden", "'x'"]),
         (["--activation", "nope"], ["--activation", "nope", "tanh"]),
