@@ -7,6 +7,7 @@ Where that is, GITHUB_REPOSITORY says in a workflow; without it they stay as the
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import shutil
@@ -64,6 +65,8 @@ def check(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[1]).resolve()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path, help="the folder")
+    folder = parser.parse_args().out.resolve()
     build(folder)
     check(folder)

@@ -3,6 +3,7 @@
 .ci/run and tests/every_python.py do so, in a new environment and an empty folder.
 """
 
+import argparse
 import shutil
 import subprocess
 import sys
@@ -76,6 +77,7 @@ def check_jit() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     check_installed()
     check_texts()
     check_training()

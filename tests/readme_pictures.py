@@ -5,6 +5,7 @@ They show one neuron, drawn and in the player. The latter needs Chromium and the
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import tempfile
 from pathlib import Path
@@ -49,6 +50,7 @@ def player(path: Path) -> None:
 
 def main() -> None:
     """Write them all."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     PICTURES.mkdir(exist_ok=True)
     draw(neuron(), edges=True).save(PICTURES / "neuron.png")
     player(PICTURES / "player.png")

@@ -11,6 +11,7 @@ are those of each one's quietest loop. The C of both steps is compiled with -O3 
 
 from __future__ import annotations
 
+import argparse
 import ctypes
 import subprocess
 import tempfile
@@ -75,6 +76,7 @@ def quietest(steps: dict[str, Step]) -> dict[str, float]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     workloads = {
         "moons": {"replay": jit_step.ours("moons"), **{b: moons_in_c(b) for b in FLAGS}},
         "gpt": {"replay": gpt_step.ours(jit=True), "fast": gpt_step.c_step()},

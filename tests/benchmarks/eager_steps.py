@@ -9,6 +9,7 @@ beside itself says how far the machine is to be trusted.
 
 from __future__ import annotations
 
+import argparse
 import gc
 import random
 import sys
@@ -150,8 +151,11 @@ def main(commit: str, turns: int) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--child":
+    if sys.argv[1:2] == ["--child"]:
         (gc.enable if sys.argv[2] == "on" else gc.disable)()
         print(*[quietest(case()) for case in CASES.values()])
     else:
-        main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 10)
+        parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+        parser.add_argument("commit")
+        parser.add_argument("turns", type=int, nargs="?", default=10)
+        main(**vars(parser.parse_args()))

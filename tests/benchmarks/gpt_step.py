@@ -18,6 +18,7 @@ karpathy's microgpt: vocabulary 27, block 16, embedding 16, 4 heads, 1 layer.
 
 from __future__ import annotations
 
+import argparse
 import ctypes
 import gc
 import math
@@ -255,7 +256,9 @@ ENGINES: dict[str, Callable[[], Step]] = {
 
 
 def main() -> None:
-    engine = sys.argv[1]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("engine", choices=[*ENGINES, "eager-collected", "scalar-paused"])
+    engine = parser.parse_args().engine
     if engine in ("eager", "scalar-paused"):
         gc.disable()
     step = ENGINES[engine.split("-")[0]]()

@@ -15,6 +15,7 @@ classes as a list), CasADi only the inputs; the others have them as tensors or l
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import math
 import os
@@ -294,8 +295,11 @@ ENGINES: dict[str, Callable[[str], Step]] = {
 
 
 def main() -> None:
-    engine, workload = sys.argv[1:]
-    step = ENGINES[engine](workload)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("engine", choices=ENGINES)
+    parser.add_argument("workload", choices=("moons", "digits", "recurrence"))
+    options = parser.parse_args()
+    step = ENGINES[options.engine](options.workload)
     for _ in range(3):  # compiled here, or eager, recorded and checked
         step()
     for line in sys.stdin:

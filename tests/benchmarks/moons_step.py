@@ -70,7 +70,7 @@ ENGINES = {"scalar-autograd": scalar_autograd_step, "micrograd": micrograd_step}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("engine", choices=ENGINES)
     parser.add_argument("--no-gc", action="store_true")
     options = parser.parse_args()

@@ -10,6 +10,7 @@ to the commit: other processes on the machine matter less than to time on the cl
 
 from __future__ import annotations
 
+import argparse
 import gc
 import sys
 import tempfile
@@ -91,4 +92,7 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
         print(*child(sys.argv[2]))
     else:
-        main(sys.argv[1] if sys.argv[1:] else None, int((*sys.argv, 3)[2]) if sys.argv[2:] else 3)
+        parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+        parser.add_argument("commit", nargs="?")
+        parser.add_argument("turns", type=int, nargs="?", default=3)
+        main(**vars(parser.parse_args()))

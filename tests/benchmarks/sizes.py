@@ -10,6 +10,7 @@ figures are medians of the CPU time of a step, as other programs may run on the 
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
 import math
@@ -231,11 +232,11 @@ def overtaken(found: dict[str, Any], engine: str, varies: str) -> int | None:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--draw", action="store_true", help="draw sizes.json again")
+    is_drawn = parser.parse_args().draw
     path = HERE / "sizes.json"
-    if sys.argv[1:] == ["--draw"]:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    else:
-        found = measured()
+    found = json.loads(path.read_text(encoding="utf-8")) if is_drawn else measured()
     engines = [
         name for name in [*ENGINES][1:] if any(r["engine"] == name for r in found["seconds"])
     ]

@@ -195,7 +195,7 @@ def jobs() -> dict[str, tuple[list[str], str, str]]:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("commits", nargs="+")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--only", default="", help="a part of the names of jobs to measure")
@@ -224,7 +224,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--child":
+    if sys.argv[1:2] == ["--child"]:
         globals()[sys.argv[2]]()
     else:
         main()

@@ -9,6 +9,7 @@ mode, and, as "lab", a cell of a notebook. Needs Chromium and playwright.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -99,10 +100,16 @@ def shoot(browser: Any, out: Path, name: str, shown: Steps) -> None:
 
 
 if __name__ == "__main__":
-    out = Path(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path, help="the folder")
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(EXAMPLES)}; by default all")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(EXAMPLES):
+        parser.error(f"there is no example {', '.join(unknown)}")
+    out = options.out
     out.mkdir(parents=True, exist_ok=True)
     with chromium() as launched:
-        for name in sys.argv[2:] or EXAMPLES:
+        for name in options.names or EXAMPLES:
             try:
                 shoot(launched, out, name, EXAMPLES[name]())
             except ValueError as error:  # too large for the player
