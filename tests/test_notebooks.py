@@ -35,6 +35,22 @@ def test_a_notebook_runs_from_the_top_and_shows_what_is_stored(path):
     assert not found, "\n".join([*found, "python tests/run_notebooks.py --write stores it anew"])
 
 
+@pytest.mark.parametrize("number", [0, 2])  # in the others, a second run may learn on
+def test_a_cell_that_is_run_twice_shows_the_same(number, tmp_path):
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        pytest.skip(f"needs {', '.join(missing)}: pip install -e '.[notebooks]'")
+    path = NOTEBOOKS[number]
+    content = json.loads(path.read_text(encoding="utf-8"))
+    last = content["cells"].pop()  # has the solutions, which are run at the end
+    twice = [cell | {"id": f"{i}-{k}"} for i, cell in enumerate(content["cells"]) for k in (1, 2)]
+    content["cells"] = [*twice, last]
+    copy = tmp_path / path.name
+    copy.write_text(json.dumps(content), encoding="utf-8")
+    cells = executed(copy).cells[:-1]
+    assert not list(changes(SimpleNamespace(cells=cells[::2]), SimpleNamespace(cells=cells[1::2])))
+
+
 # --- as they are stored: read without Jupyter -----------------------------------------------------
 
 
