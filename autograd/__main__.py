@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from autograd import Value, draw, steps
 from autograd.steps import Steps
 from autograd.steps.chain_rule import Explanation
-from autograd.text import in_one_line
+from autograd.text import in_one_line, print_to_nowhere
 from autograd.typed import PUBLIC, FormulaError, computed, number_named
 
 EXAMPLES = """\
@@ -54,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         place = f"{error.place}\n" if error.place else ""
         print(f"{place}{parser.prog}: {error.reason}", file=sys.stderr)
         return 2
-    except BrokenPipeError:  # `| head` has read enough; Python would complain at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        print_to_nowhere()
         return 1
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         print(f"{parser.prog}: {in_one_line(error)}", file=sys.stderr)

@@ -8,6 +8,7 @@ middle of a long label, and `for_stream` replaces the signs that standard output
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -168,6 +169,11 @@ def _in_ascii(sign: str, encoding: str) -> str:
     if sign in _IN_ASCII:
         return _IN_ASCII[sign]
     return sign.encode("ascii", "backslashreplace").decode("ascii")
+
+
+def print_to_nowhere() -> None:
+    """Drop all output from now on. `| head` has read enough; Python would complain at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 # --- columns and lists ----------------------------------------------------------------------------

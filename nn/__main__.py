@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import io
 import math
-import os
 import reprlib
 import sys
 import warnings
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from autograd.extras import to_install
-from autograd.text import in_one_line, shown
+from autograd.text import in_one_line, print_to_nowhere, shown
 from nn.activations import ACTIVATIONS
 from nn.interrupts import run_command
 from nn.rules import OPTIMIZERS
@@ -58,8 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 code = run(options.task, out, options, given)
         print(end="", flush=True)  # not sys.stdout.flush(): a process may have no stdout
         return code
-    except BrokenPipeError:  # `| head` has read enough; Python would complain at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        print_to_nowhere()
         return 1
     except (OSError, ValueError, ImportError, ArithmeticError) as error:
         print(f"python -m nn {options.task}: {in_one_line(error)}", file=sys.stderr)

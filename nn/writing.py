@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from autograd.text import counted, shown
+from autograd.text import counted, print_to_nowhere, shown
 from nn import plot, rng, text
 from nn.checkpoint import History
 from nn.gpt import GPT, Tokenizer
@@ -104,7 +105,11 @@ def _shows_samples(model: GPT, tokenizer: Tokenizer) -> Callable[[History], None
     def show(history: History) -> None:
         draws = random.Random(len(history.loss))  # not nn's stream: showing changes no result
         lines = [text.sample(model, tokenizer, temperature=0.5, generator=draws) for _ in range(3)]
-        tqdm.write(f"loss {history.loss[-1]:.4f}: {', '.join(lines)}")
+        try:
+            tqdm.write(f"loss {history.loss[-1]:.4f}: {', '.join(lines)}")
+        except BrokenPipeError:
+            print_to_nowhere()
+            signal.raise_signal(signal.SIGINT)  # what was learned is saved, as after Ctrl-C
 
     return show
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -319,6 +320,24 @@ def test_a_reader_that_stops_reading_gets_no_traceback(trained):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert process.stderr.read() == b""
+
+
+def test_a_training_whose_reader_stops_reading_is_saved_as_by_ctrl_c(tmp_path, monkeypatch):
+    monkeypatch.setattr("nn.writing.REPORT", 5)
+    path, tiny = write(tmp_path, "ab\nba\n"), TINY[:-1]  # with samples
+    reading, writing = os.pipe()
+    readers = iter([reading])  # one, who stops before the first samples
+
+    def sample(*_, **__):
+        for reader in readers:
+            os.close(reader)
+        return "ab"
+
+    monkeypatch.setattr(text, "sample", sample)
+    with os.fdopen(writing, "w") as out, contextlib.redirect_stdout(out):
+        assert run(tmp_path / "gpt", "--text", path, "--steps", 10**6, *tiny) == 130
+    assert {path.name for path in (tmp_path / "gpt").iterdir()} == FILES
+    assert run(tmp_path / "gpt", "--steps", "12", "--resume", "--quiet") == 0
 
 
 def test_a_process_may_have_no_stdout(trained):
