@@ -146,7 +146,7 @@ function writeTerms(pass, terms, total) {
   const values = terms.map((term) => term.of(pass));
   const products = values.map(({ product }) => product);
   const known = typeof total === "number" && !products.includes(null);
-  const digits = known ? digitsThatAddUp(products, total) : 4;
+  const digits = known ? digitsThatAddUp(products, total) : DIGITS;
   const text = (x) => (x === null ? TEXT.unknown : number(x, digits));
   return terms.map(({ cells, result, silence, written, count }, i) => {
     const { numbers, silent } = values[i];
@@ -162,15 +162,15 @@ function writeTerms(pass, terms, total) {
   });
 }
 
-/** As in Python: the fewest digits in which the terms of a sum add up to the total in 4 digits. */
+/** As in Python: the fewest digits in which the terms of a sum add up to the total in DIGITS. */
 function digitsThatAddUp(terms, total) {
   const goal = Number(number(total));
   const size = Math.abs(goal);
-  const unit = size > 0 && size < Infinity ? 10 ** (Math.floor(Math.log10(size)) - 3) : 0;
+  const unit = size > 0 && size < Infinity ? 10 ** (Math.floor(Math.log10(size)) - DIGITS + 1) : 0;
   const most = 1.01 * unit + terms.reduce((sum, term) => sum + Math.abs(term), 0) * 2 ** -49;
-  for (let digits = 4; digits < 17; digits++) {
+  for (let digits = DIGITS; digits < 17; digits++) {
     const found = terms.reduce((sum, term) => sum + Number(number(term, digits)), 0);
     if (!(Math.abs(found - goal) > most)) return digits;
   }
-  return 4;
+  return DIGITS;
 }

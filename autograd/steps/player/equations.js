@@ -14,7 +14,7 @@ function inSymbols(pass, formula) {
   const { graph } = pass;
   return formula.map((item) => {
     if (typeof item === "string") return item;
-    if (item.slot >= graph.size) return span("number", inPlace(pass, item, 4));
+    if (item.slot >= graph.size) return span("number", inPlace(pass, item, DIGITS));
     const made = nameOf(graph, item.slot);
     if (item.name !== undefined) made.textContent = item.name;
     return made;
@@ -26,7 +26,7 @@ function inNumbers(pass, node) {
   const { formula, op, parents } = pass.graph.nodes[node];
   const [a, b] = parents.map((j) => pass.values[j]);
   const terms = { add: [a, b], sub: [a, -b] }[op];
-  const digits = terms ? digitsThatAddUp(terms, pass.values[node]) : 4;
+  const digits = terms ? digitsThatAddUp(terms, pass.values[node]) : DIGITS;
   return formula.map((item) =>
     (typeof item === "string" ? item : dataNumber(inPlace(pass, item, digits))));
 }

@@ -6,10 +6,11 @@ function smallPart(x) {
   return size > 0 && size < Infinity ? Number(`1e${Math.floor(Math.log10(size)) - 3}`) : 0.001;
 }
 
-/** How many digits show at least four of the difference between two numbers. */
+/** How many digits show at least DIGITS of the difference between two numbers. */
 function digitsToTell(a, b) {
   const [gap, size] = [Math.abs(a - b), Math.max(Math.abs(a), Math.abs(b))];
-  return gap > 0 && gap < Infinity ? Math.min(4 + Math.ceil(Math.log10(size / gap)), 17) : 4;
+  if (!(gap > 0 && gap < Infinity)) return DIGITS;
+  return Math.min(DIGITS + Math.ceil(Math.log10(size / gap)), 17);
 }
 
 /**

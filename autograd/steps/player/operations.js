@@ -11,8 +11,10 @@ function read(recorded) {
   return typeof recorded === "string" ? special[recorded] : recorded;
 }
 
+const DIGITS = 4; // of a number, where these are enough, as in Python
+
 /** Python's format(x, ".4g"). Of a tie, JavaScript takes the larger, Python the even digit. */
-function number(x, digits = 4) {
+function number(x, digits = DIGITS) {
   if (Number.isNaN(x)) return "nan";
   if (x < 0 || Object.is(x, -0)) return "-" + number(-x, digits);
   if (x === Infinity) return "inf";

@@ -70,7 +70,7 @@ class StepView {
     const same = graph.backward[b].edges.filter((other) => other.parent === edge.parent);
     const earlier = pass.at(now.position - 1).received[edge.parent] + same.indexOf(edge);
     const left = graph.awaited[edge.parent] - earlier - 1;
-    const digits = passed ? digitsThatAddUp([passed.before, passed.product], passed.after) : 4;
+    const digits = passed ? digitsThatAddUp([passed.before, passed.product], passed.after) : DIGITS;
     const sum = earlier ? [gradientNumber(text("before", digits)), " + ",
       gradientNumber(grouped(text("product", digits))), " = "] : [];
     return element("div", { class: "rows parent" },

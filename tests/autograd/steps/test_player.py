@@ -17,6 +17,7 @@ from autograd.draw import layout
 from autograd.steps import Steps, steps
 from autograd.steps import page as pages
 from autograd.steps.player import SCRIPTS, operations, read, style
+from autograd.steps.writing import DIGITS
 from autograd.text import shown as harmless
 from tests.examples import any_text, examples
 
@@ -265,6 +266,10 @@ def check_label(label: str) -> None:
 def test_every_primitive_has_a_function_in_the_page() -> None:
     """That they compute the same is tested in a browser."""
     assert operations() == set(ops.TABLE), "write the new row's forward function into operations.js"
+
+
+def test_the_page_shows_as_many_digits_as_python():
+    assert f"\nconst DIGITS = {DIGITS};" in read("operations.js")
 
 
 def test_the_scripts_cannot_end_the_element_that_holds_them() -> None:
