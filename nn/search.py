@@ -201,8 +201,6 @@ def _reader(kind: type) -> Callable[[Any], _Held] | None:
 def _read_module(module: Any) -> _Held:
     space, buffers, slots = vars(module), module.buffers, _slots(module.__class__)
     held = [(name, x, name in buffers) for name, x in space.items() if name[:1] != "_"]
-    if not slots:
-        return space, held
     kept = [(name, x, name in buffers) for name, x, _ in _attributes(module, slots)]
     return _Attributes(module), kept + held
 

@@ -1,7 +1,9 @@
 """Optimizers: updates beside plain floats, learning differentiated, clipping, schedules."""
 
+import copy
 import json
 import math
+import pickle
 import re
 import warnings
 from fractions import Fraction
@@ -395,6 +397,21 @@ def test_a_differentiable_optimizer_puts_its_results_into_the_model():
     assert all(now is not then for now, then in zip(after, before, strict=True))
     assert [name for name, _ in model.named_parameters()] == ["x", "rest.y"]
     assert before[0] in topological_order(model.x)
+
+
+@pytest.mark.parametrize("clone", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])
+def test_a_copy_of_a_differentiable_optimizer_trains_the_copy_of_its_model(clone):
+    def step(model, optimizer):
+        loss = nn.mse([model([1.0, 2.0])], [3.0])
+        optimizer.step(grad(loss, optimizer.parameters, create_graph=True))
+        return numbers(model.parameters())
+
+    model = nn.Neuron(2)
+    optimizer = nn.SGD(model, 0.1, momentum=0.9, differentiable=True)
+    before = step(model, optimizer)
+    copied = step(*clone((model, optimizer)))
+    assert numbers(model.parameters()) == before
+    assert copied == step(model, optimizer) != before
 
 
 def test_a_parameter_kept_in_two_places_is_replaced_in_both():
