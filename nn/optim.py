@@ -154,27 +154,27 @@ class Optimizer(hooks.Watched):
         """
         require_range("lr", self._lr)
         self.check()
-        if gradients is None and self.differentiable:
-            raise ValueError(
-                "a differentiable optimizer needs gradients with a history: write"
-                " step(grad(loss, optimizer.parameters, create_graph=True))"
-            )
         if gradients is not None:
-            listed: list[Any] = list(gradients) if is_series(gradients) else [None]
-            if any(as_operand(gradient) is None for gradient in listed):
+            if is_series(gradients):
+                gradients = list(gradients)
+            if not isinstance(gradients, list) or None in map(as_operand, gradients):
                 raise TypeError(
                     "step() takes a list with a gradient for each parameter, such as grad(loss,"
                     f" optimizer.parameters), not {gradients!r}"
                 )
-            gradients = listed
             if len(gradients) != len(self.parameters):
                 raise ValueError(
                     f"{len(self.parameters)} parameters, but {len(gradients)} gradients"
                 )
+        elif self.differentiable:
+            raise ValueError(
+                "a differentiable optimizer needs gradients with a history: write"
+                " step(grad(loss, optimizer.parameters, create_graph=True))"
+            )
+        else:
+            require_gradients(self.parameters)
         # Plain settings are constants of a recording.
         hooks.fixed(lambda: [x for _, x in settings_of(self) if is_plain(x)], of=self)
-        if gradients is None:
-            require_gradients(self.parameters)
         self._warn_if_no_gradient(gradients)
         # Compute all updates before assigning any, so that an error leaves everything as it was.
         with contextlib.nullcontext() if self.differentiable else no_grad():
