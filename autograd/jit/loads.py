@@ -27,7 +27,7 @@ def loads(code: CodeType) -> tuple[tuple[str, ...], ...]:
         if is_in_vars and step.opname in ("PRECALL", "CALL"):
             found.append((*(path or ("any", "")), "__dict__"))
             is_in_vars = False
-        if step.opname in _ATTRIBUTES and (path or step.opname != "STORE_ATTR"):
+        if step.opname in _ATTRIBUTES:
             is_called = step.opname == "LOAD_METHOD" or "NULL|self" in step.argrepr
             path = (*(path or ("any", "")), step.argval + "()" * is_called)
         elif step.opname.startswith("LOAD_FAST"):
