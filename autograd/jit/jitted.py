@@ -85,7 +85,7 @@ class Jitted(Generic[P, R]):
     ) -> None:
         if not callable(function):
             raise TypeError(f"jit takes a function, not {function!r}")
-        if not isinstance(check, str) or check not in ("always", "sometimes", "never"):
+        if check not in ("always", "sometimes", "never"):
             raise ValueError(f'check is "always", "sometimes" or "never", not {check!r}')
         functools.update_wrapper(self, function)
         self.__name__ = getattr(function, "__name__", type(function).__name__)

@@ -38,7 +38,7 @@ class Code(Protocol):
 
 def backend_named(name: str | None) -> str | None:
     """The name, checked. None, for NumPy first and compiled later, needs llvmlite to stay None."""
-    if name is not None and (not isinstance(name, str) or name not in ("native", "numpy")):
+    if name not in (None, "native", "numpy"):
         raise ValueError(f"there are the backends 'native' and 'numpy', not {name!r}")
     if name != "numpy" and not find_spec("llvmlite"):
         if name is None:

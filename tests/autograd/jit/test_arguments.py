@@ -871,10 +871,9 @@ def test_name_and_docstring_are_kept() -> None:
     assert "named" in str(named.programs[0])
 
 
-@pytest.mark.parametrize("backend", ["cuda", np.ones(2)])
-def test_a_backend_that_does_not_exist_is_named(backend: Any) -> None:
-    with pytest.raises(ValueError, match=f"not {re.escape(repr(backend))}"):
-        jit(lambda x: x, backend=backend)
+def test_a_backend_that_does_not_exist_is_named() -> None:
+    with pytest.raises(ValueError, match="cuda"):
+        jit(lambda x: x, backend="cuda")
 
 
 # --- results --------------------------------------------------------------------------------------

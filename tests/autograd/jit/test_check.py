@@ -8,7 +8,6 @@ import re
 from queue import SimpleQueue
 from typing import Any
 
-import numpy as np
 import pytest
 from side_by_side import BACKENDS
 
@@ -33,7 +32,7 @@ class Hidden:
 # --- which replays --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("check", ["", "Always", "every", True, None, 8, np.ones(2)])
+@pytest.mark.parametrize("check", ["", "Always", "every", True, None, 8])
 def test_another_check_is_refused(check: Any) -> None:
     message = re.escape(f'check is "always", "sometimes" or "never", not {check!r}')
     with pytest.raises(ValueError, match=message):
