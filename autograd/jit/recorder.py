@@ -51,7 +51,7 @@ class Recorder(Interpreter):
         value: Value = self._by_the_engine(outside, fold, outside, weights, inputs, start)
         self.tracer.nodes[value] = node
         if isinstance(value._right, Terms):
-            self.tracer.sums[value] = value._right
+            self.tracer.sums[value._made] = value, value._right
         return value
 
     def backward(self, output: Value) -> None:

@@ -55,7 +55,7 @@ class Tracer(Hooks):
             gives the same.
         start: the number of the clock when the recording began.
         contexts: those of the recording, and what the engine has in their place.
-        sums: the terms of weighted sums whose parts nobody has asked for.
+        sums: weighted sums whose parts nobody has asked for, and their terms, by `_made`.
         given_up: whether no program is to be kept: an operation has failed, for instance.
         refusals: the TraceErrors so far: the first ends the recording, also if it was caught.
     """
@@ -75,7 +75,7 @@ class Tracer(Hooks):
         self.refusals: list[TraceError] = []
         self.start = next(clock.numbers)
         self.contexts: dict[Context, Context] = {}
-        self.sums: dict[Value, Terms] = {}
+        self.sums: dict[float, tuple[Value, Terms]] = {}
         self._data: dict[Value, int] = {}  # the first nodes of leaves from outside
         self._grad: dict[Value, int] = {}  # and of those of their gradients that are read
         self._settings: dict[Any, Number] = {}  # what `varying` read, by key
@@ -154,14 +154,14 @@ class Tracer(Hooks):
         return node
 
     def _part_of_a_sum(self, value: Value) -> int | None:
-        """The node of a product or an addition of a sum."""
-        for total, terms in list(self.sums.items()):
-            if terms.parts is not None:
-                del self.sums[total]
-                nodes = self._unfolded(self.nodes[total], terms.start is not None)
-                self.nodes.update(zip(terms.parts, nodes, strict=True))
-                for part in terms.parts if total in self.gradients else ():
-                    self.gradients.setdefault(part, self.gradients[total])
+        """The node of a product or an addition of a sum, which are numbered just below the sum."""
+        total, terms = self.sums.get(-(-value._made // 1), (value, None))
+        if terms is not None and terms.parts is not None:
+            del self.sums[total._made]
+            nodes = self._unfolded(self.nodes[total], terms.start is not None)
+            self.nodes.update(zip(terms.parts, nodes, strict=True))
+            for part in terms.parts if total in self.gradients else ():
+                self.gradients.setdefault(part, self.gradients[total])
         return self.nodes.get(value)
 
     def _unfolded(self, total: int, has_start: bool) -> list[int]:
@@ -278,7 +278,7 @@ class Tracer(Hooks):
         self.node_of(value)
         if name == "data" and value._left is not None:
             refuse("a result cannot be assigned to", "assign to leaves only")
-        if value in self.sums and value.parents:  # its parts keep what has flowed into the sum
+        if value._made in self.sums and value.parents:  # its parts keep what has flowed into it
             self._part_of_a_sum(value)
         (self.nodes if name == "data" else self.gradients)[value] = self.node_of(number)
         setattr(value, f"_{name}", plain(number))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from side_by_side import same
 
-from autograd import Value, grad, greater, hessian, jacobian, maximum, minimum, no_grad, ops, where
+from autograd import (
+    Value,
+    grad,
+    greater,
+    hessian,
+    jacobian,
+    jit,
+    maximum,
+    minimum,
+    no_grad,
+    ops,
+    where,
+)
 from autograd.sums import WIDE, weighted_sum
 from nn.matrix import total
 from tests.examples import examples, sample
@@ -268,6 +281,25 @@ def _looked_into_after_a_pass(ws: list[Value], xs: list[float], start: Value | N
     ws[0].assign(0.5 * ws[0])
     whole.grad = 7.0  # which its parts do not get
     return whole, whole.parents, [parent.grad for parent in whole.parents]
+
+
+def test_the_time_of_looking_into_sums_grows_with_their_number_and_no_faster() -> None:
+    a, b = Value(0.5), Value(0.25)
+
+    def seconds(count: int) -> float:
+        def step() -> Value:
+            sums = [weighted_sum([a, b], [b, a]) for _ in range(count)]
+            products = [whole.parents[0] + a for whole in sums]
+            return products[-1]
+
+        recorded = jit(step)
+        recorded()
+        start = time.process_time()
+        recorded()
+        return time.process_time() - start
+
+    few, many = [min(seconds(count) for _ in range(2)) for count in (500, 4000)]
+    assert many < 16.0 * few
 
 
 def _hessian(ws: list[Value], xs: list[float], start: Value | None) -> Any:
