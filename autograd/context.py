@@ -128,13 +128,21 @@ class Context:
         """The context that the node shares with others."""
         return self if self._unlabelled is None else self._unlabelled
 
-    def path(self) -> str:
-        """`MLP.layers.0`, each module as the one that called it names it; "" outside any."""
+    def path(self, known: dict[int, dict[int, str]] | None = None) -> str:
+        """`MLP.layers.0`, each module as the one that called it names it; "" outside any.
+
+        known: what modules call those inside them, by id; of many paths, what was found for others.
+        """
         if self.owner is None:
             return ""
-        above = self.outer.path() if self.outer is not None else ""
-        name_of = getattr(self.outer.owner, "child_name", None) if above and self.outer else None
-        name = name_of(self.owner) if name_of else None
+        known = {} if known is None else known
+        name, outer = "", self.outer
+        above = outer.path(known) if outer is not None else ""
+        if above and outer is not None:
+            if id(outer.owner) not in known:
+                listed: Any = getattr(outer.owner, "named_modules", tuple)()
+                known[id(outer.owner)] = {id(module): name for name, module in listed}
+            name = known[id(outer.owner)].get(id(self.owner), "")
         name = name or getattr(self.owner, "__name__", "") or type(self.owner).__name__
         return f"{above}.{name}" if above else name
 

@@ -111,9 +111,13 @@ class Module(Searched):
         """This module and all modules inside it, each after the one that contains it."""
         return (module for _, module in modules_in(self))
 
+    def named_modules(self) -> Iterator[tuple[str, Module]]:
+        """(name, module) pairs of the same, such as ("layers.0", Layer(...)); "" is this one."""
+        return modules_in(self)
+
     def child_name(self, child: object) -> str | None:
         """The name of a module inside this one, such as "layers.0"; None if it is not there."""
-        return next((name for name, module in modules_in(self) if module is child), None)
+        return next((name for name, module in self.named_modules() if module is child), None)
 
     # --- state --------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import sys
-from collections import UserList, deque
+from collections import Counter, UserList, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, MappingView
 from itertools import chain, product
 from types import MethodType, SimpleNamespace
@@ -23,24 +23,25 @@ class Searched(hooks.Watched):
     buffers: ClassVar[tuple[str, ...]] = ()
 
 
-# These recursive functions are not closures: a closure that calls itself is a reference cycle, and
+# The recursive functions are not closures: a closure that calls itself is a reference cycle, and
 # would leak while training runs with the cyclic garbage collector paused.
 
 
-def modules_in(
-    node: Any, name: str = "", seen: set[int] | None = None
-) -> Iterator[tuple[str, Any]]:
+def modules_in(module: Searched) -> Iterator[tuple[str, Any]]:
     """The module itself and every module inside it, by name."""
-    seen = set() if seen is None else seen
-    kind: Any = type(node)
-    read = _reader(kind)
-    if read in (None, _read_matrix, _read_object, _read_callable) or id(node) in seen:
-        return
-    seen.add(id(node))
-    if isinstance(node, Searched):
-        yield name, node
-    for key, child, _ in read(node)[1]:
-        yield from modules_in(child, _joined(name, key), seen)
+    waiting: list[tuple[str, Any]] = [("", module)]
+    seen: set[int] = set()
+    while waiting:
+        name, node = waiting.pop()
+        kind: Any = type(node)
+        read = _reader(kind)
+        if read in (None, _read_matrix, _read_object, _read_callable) or id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, Searched):
+            yield name, node
+        inside = reversed(read(node)[1])
+        waiting += [(_joined(name, k), x) for k, x, _ in inside if not isinstance(x, Value)]
 
 
 def places_in(module: Searched) -> list[Place]:
@@ -53,8 +54,8 @@ def places_in(module: Searched) -> list[Place]:
         if _holds_more(parts, places, seen):
             raise TypeError(_refusal(node, name))
     if len({place.name for place in places.values()}) < len(places):
-        names = [place.name for place in places.values()]
-        twice = next(name for name in names if names.count(name) > 1)
+        counts = Counter(place.name for place in places.values())
+        twice = next(name for name in counts if counts[name] > 1)
         raise ValueError(
             f"two Values are called {shown(twice)}: a file would keep only one; rename a key"
         )

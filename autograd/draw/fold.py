@@ -29,7 +29,7 @@ class Part:
         label: of a part that stands for several: "15 more"; "" for a module or loss.
     """
 
-    __slots__ = ("_parts", "depth", "label", "outer", "owner")
+    __slots__ = ("_names", "_parts", "depth", "label", "outer", "owner")
 
     def __init__(self, owner: Any = None, outer: Part | None = None, label: str = "") -> None:
         self.owner = owner
@@ -37,6 +37,7 @@ class Part:
         self.label = label
         self.depth: int = 0 if outer is None else outer.depth + 1
         self._parts: dict[int, Part] = {}
+        self._names: dict[int, str] | None = None
 
     @property
     def parts(self) -> list[Part]:
@@ -47,6 +48,13 @@ class Part:
         if id(owner) not in self._parts:
             self._parts[id(owner)] = Part(owner, self)
         return self._parts[id(owner)]
+
+    def name_of(self, owner: object) -> str:
+        """What the owner of this part calls a module inside it; "" for anything else."""
+        if self._names is None:
+            listed: Any = getattr(self.owner, "named_modules", tuple)()
+            self._names = {id(module): name for name, module in listed}
+        return self._names.get(id(owner), "")
 
     def up_to(self, depth: int) -> Part:
         """This part, or the part around it at this depth if it is deeper."""
@@ -142,8 +150,11 @@ class Fold:
                 i = place.get(value, -1)
                 if i >= 0 and not value.op and (i not in owned or owned[i].depth < part.depth):
                     homes[i] = owned[i] = part
-        for part in list(self.root):
-            self._put_into_modules_without_nodes(part, place, homes)
+        owns: dict[Part, set[int]] = {}
+        for i, part in owned.items():
+            owns.setdefault(part, set()).add(i)
+        for part, own in owns.items():
+            self._put_into_modules_without_nodes(part, own, place, homes)
         for _, value in named_values(model):
             i = place.get(value, -1)
             if i >= 0 and not value.op and i not in owned:
@@ -156,13 +167,13 @@ class Fold:
         return [home or self.root for home in homes]
 
     def _put_into_modules_without_nodes(
-        self, part: Part, place: dict[Value, int], homes: list[Part | None]
+        self, part: Part, own: set[int], place: dict[Value, int], homes: list[Part | None]
     ) -> None:
         """Give a part's parameters to the modules within it that made no node: an Embedding."""
-        own = {i for i, owner in self.owned.items() if owner is part}
         inner: dict[int, Any] = {}
-        for module in getattr(part.owner, "modules", tuple)() if own else ():
-            if module is not part.owner:
+        made_nodes = {id(each.owner) for each in part}
+        for module in getattr(part.owner, "modules", tuple)():
+            if id(module) not in made_nodes:
                 inner.update((place.get(value, -1), module) for _, value in named_values(module))
         for i in own & inner.keys():
             homes[i] = self.owned[i] = part.part(inner[i])

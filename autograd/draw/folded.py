@@ -27,12 +27,13 @@ def add_boxes(
 ) -> None:
     """Boxes in the frames of the open modules they stand in, and the values that flow between."""
     keys = [f"n{box.members[0]}" if box.single else f"b{b}" for b, box in enumerate(boxes)]
+    known: dict[int, dict[int, str]] = {}
 
     def add(sheet: Digraph, b: int) -> None:
         if boxes[b].single:
             (i,) = boxes[b].members
             node = fold.nodes[i]
-            add_node(sheet, i, node, names[node], node.grad, fold.kinds[i], digits)
+            add_node(sheet, i, node, names[node], node.grad, fold.kinds[i], digits, known=known)
         else:
             lines, tooltip = _description(fold, boxes[b], model)
             add_box(sheet, keys[b], boxes[b].kind, lines, tooltip)
@@ -115,8 +116,9 @@ def called(part: Part, model: Any) -> tuple[str, str]:
 
 def _name_within(part: Part, model: Any) -> str:
     """What the owner around a part, or else the model, calls the owner of the part."""
-    above = model if part.outer is None or part.outer.outer is None else part.outer.owner
-    return above.child_name(part.owner) if hasattr(above, "child_name") else ""
+    if part.outer is not None and part.outer.outer is not None:
+        return part.outer.name_of(part.owner)
+    return (model.child_name(part.owner) if hasattr(model, "child_name") else None) or ""
 
 
 def _description_of(part: Part) -> str:

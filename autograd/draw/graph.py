@@ -49,10 +49,11 @@ def picture(
     gradients = [node.grad for node in nodes] if gradients is None else gradients
     sheet = empty_sheet(direction)
     place = {node: i for i, node in enumerate(nodes)}
+    known: dict[int, dict[int, str]] = {}
     for i, node in enumerate(nodes):
         name = "" if is_constant(node) and not node.label else names.get(node, "")
         full = full_names[node] if full_names and name else name
-        add_node(sheet, i, node, name, gradients[i], kinds[i], digits, full)
+        add_node(sheet, i, node, name, gradients[i], kinds[i], digits, full, known)
     far = _far_edges(nodes, place, labelled=edges)
     swept = any(gradients)
     for i, node in enumerate(nodes):
@@ -99,14 +100,16 @@ def add_node(
     kind: str,
     digits: int,
     full: str = "",
+    known: dict[int, dict[int, str]] | None = None,
 ) -> None:
     """A box for one node.
 
-    Its tooltip has its full name, its numbers to the last digit, and where it was made.
+    Its tooltip has its full name, its numbers to the last digit, and where it was made; `known` is
+    as of `Context.path`.
     """
     symbol = clipped(node.primitive.symbol) if node.primitive else ""
     data = number(node.data, digits)
-    path = node.context.path()
+    path = node.context.path(known)
     tooltip = [
         full or name,
         symbol if symbol == node.op else f"{symbol}  {node.op}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import xml.etree.ElementTree as ET
 
 import pygraphviz
@@ -286,6 +287,18 @@ def test_a_small_network_is_folded_only_when_asked():
         "layers.0.neurons.1",
         "layers.1.neurons.0",
     }
+
+
+@pytest.mark.parametrize("depth", [None, 1])
+def test_the_time_of_drawing_a_model_grows_with_its_parts_and_no_faster(depth):
+    def seconds(count):
+        output = nn.Sequential(*[nn.Linear(1, 1) for _ in range(count)])([0.5])[0]
+        start = time.process_time()
+        draw(output, max_nodes=100_000, depth=depth)
+        return time.process_time() - start
+
+    few, many = [min(seconds(count) for _ in range(2)) for count in (20, 160)]
+    assert many < 16.0 * few
 
 
 # --- what belongs where ---------------------------------------------------------------------------
