@@ -187,7 +187,7 @@ def _check(
         for i in range(len(point)):
 
             def slope(*values: Value, i: int = i) -> Value:
-                return grad(f(*values), values, create_graph=True)[i]
+                return grad(f(*values), [values[i]], create_graph=True)[0]
 
             inside = f"{where}in the gradient by input {i}: "
             _check(slope, point, labels, order - 1, step, tolerance, inside)
@@ -253,7 +253,7 @@ def _rounding_of_slope(f: Callable[..., Value], point: Sequence[float], i: int) 
     """How far rounding may move the gradient by an input; 0.0 if it has no graph to tell."""
     values = [Value(x) for x in point]
     try:
-        slope = grad(f(*values), values, create_graph=True)[i]
+        slope = grad(f(*values), [values[i]], create_graph=True)[0]
         moved = _rounding(slope, values, _gradients_between(slope, values))
     except (TypeError, ValueError, ArithmeticError):
         return 0.0
