@@ -7,6 +7,7 @@ from typing import Any
 
 from autograd.context import current
 from autograd.messages import is_series, require_flag
+from autograd.text import quoted
 from autograd.value import Value
 from autograd.walk import newest_first
 
@@ -87,7 +88,7 @@ def _given(output: Any, inputs: Sequence[Value] | None, takes: str, example: str
 
 def _require_value(function: str, output: Any) -> None:
     if not isinstance(output, Value):
-        raise TypeError(f"{function}() takes a Value to differentiate, not {output!r}")
+        raise TypeError(f"{function}() takes a Value to differentiate, not {quoted(output)}")
 
 
 def _values(values: Iterable[Value], what: str) -> list[Value]:
@@ -96,9 +97,9 @@ def _values(values: Iterable[Value], what: str) -> list[Value]:
         raise TypeError(f"{what} must be a sequence of Values; write [{what}]")
     if not is_series(values):
         such = "a sequence of Values, such as model.parameters()"
-        raise TypeError(f"{what} must be {such}, not {values!r}")
+        raise TypeError(f"{what} must be {such}, not {quoted(values)}")
     listed = list(values)
     for i, value in enumerate(listed):
         if not isinstance(value, Value):
-            raise TypeError(f"{what}[{i}] must be a Value, not {value!r}")
+            raise TypeError(f"{what}[{i}] must be a Value, not {quoted(value)}")
     return listed

@@ -20,6 +20,7 @@ from autograd.hooks import Hooks
 from autograd.messages import described, explained
 from autograd.primitive import Primitive, operands_of
 from autograd.sweep import between, sweep, write_gradients
+from autograd.text import quoted
 from autograd.value import Value, as_float
 from autograd.walk import newest_first
 
@@ -144,7 +145,7 @@ def _as_result(
     except TypeError:
         _require_numbers(operands)
         call = described(primitive, operands)
-        raise TypeError(f"{call}: forward must return a float, not {data!r}") from None
+        raise TypeError(f"{call}: forward must return a float, not {quoted(data)}") from None
 
 
 def _require_numbers(operands: Sequence[Value]) -> None:

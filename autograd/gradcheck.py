@@ -11,7 +11,7 @@ from autograd.backward import grad
 from autograd.messages import is_series, named, require_whole
 from autograd.sweep import between, sweep
 from autograd.switches import recording
-from autograd.text import for_stream
+from autograd.text import for_stream, quoted
 from autograd.value import Value
 from autograd.walk import newest_first
 
@@ -116,18 +116,20 @@ def gradcheck(
     order = require_whole("gradcheck: order", order)
     for name, tolerance in (("rtol", rtol), ("atol", atol)):
         if not (isinstance(tolerance, Real) and tolerance >= 0.0):
-            raise ValueError(f"gradcheck: {name} must be a number, 0 or more, not {tolerance!r}")
+            raise ValueError(
+                f"gradcheck: {name} must be a number, 0 or more, not {quoted(tolerance)}"
+            )
     if step is not None and not (isinstance(step, Real) and 0.0 < step < math.inf):
-        raise ValueError(f"gradcheck: step must be a number above 0, not {step!r}")
+        raise ValueError(f"gradcheck: step must be a number above 0, not {quoted(step)}")
     if not is_series(inputs):
         raise TypeError(
-            f"gradcheck: inputs must be a sequence of Values or numbers, such as [{inputs!r}]"
+            f"gradcheck: inputs must be a sequence of Values or numbers, such as [{quoted(inputs)}]"
         )
     inputs = list(inputs)
     if not callable(f) or not inputs:
         raise TypeError(
             "gradcheck takes a function and where to check it, such as gradcheck(lambda x: x * x,"
-            f" [0.5]), not {f!r} and {inputs!r}"
+            f" [0.5]), not {quoted(f)} and {quoted(inputs)}"
         )
     labels = [named(x.label) if isinstance(x, Value) else "" for x in inputs]
     point = [x.data if isinstance(x, Value) else Value(x).data for x in inputs]
@@ -154,7 +156,7 @@ def _check(
         values = [Value(x, label) for x, label in zip(numbers, labels, strict=True)]
         output = f(*values)
         if not isinstance(output, Value):
-            raise TypeError(f"gradcheck: the function must return a Value, not {output!r}")
+            raise TypeError(f"gradcheck: the function must return a Value, not {quoted(output)}")
         return output, values
 
     output, values = evaluate(point)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from numbers import Complex, Real
 from typing import TYPE_CHECKING, Any
 
-from autograd.text import LONGEST_QUOTED, clipped, for_stream
+from autograd.text import LONGEST_QUOTED, clipped, for_stream, quoted
 
 if TYPE_CHECKING:
     from autograd.context import Context
@@ -86,7 +86,7 @@ def as_slope(primitive: Primitive, slope: Any) -> Any:
             return float(slope)
     raise TypeError(
         for_stream(
-            f"backward of {primitive.name} must return a number or a Value, not {slope!r}; of"
+            f"backward of {primitive.name} must return a number or a Value, not {quoted(slope)}; of"
             " several operands it is a sequence with a rule for each"
         )
     )
@@ -99,7 +99,7 @@ def require_flag(name: str, flag: object, or_none: bool = False) -> None:
     """
     if not isinstance(flag, bool) and not (or_none and flag is None):
         choices = "True, False or None" if or_none else "True or False"
-        raise TypeError(for_stream(f"{name} must be {choices}, not {flag!r}"))
+        raise TypeError(for_stream(f"{name} must be {choices}, not {quoted(flag)}"))
 
 
 def require_whole(name: str, number: Any, least: int = 1) -> int:
@@ -111,7 +111,7 @@ def require_whole(name: str, number: Any, least: int = 1) -> int:
     except TypeError:
         count = None
     if count is None:
-        raise TypeError(f"{name} must be a whole number, not {number!r}")
+        raise TypeError(f"{name} must be a whole number, not {quoted(number)}")
     if count < least:
         raise ValueError(f"{name} must be {least} or more, not {count}")
     return count

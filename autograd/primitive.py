@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, cast, overload
 from autograd.copies import place_of, primitive_at
 from autograd.forms import Form, checked_form
 from autograd.messages import as_slope, require_flag
-from autograd.text import for_stream
+from autograd.text import for_stream, quoted
 
 if TYPE_CHECKING:
     from autograd.value import Value
@@ -89,14 +89,14 @@ class Primitive:
         pull: Pull | None = None,
     ) -> None:
         if not isinstance(name, str) or not name:
-            raise TypeError(f"a Primitive's name must be a non-empty string, not {name!r}")
+            raise TypeError(f"a Primitive's name must be a non-empty string, not {quoted(name)}")
         if not callable(forward):
-            raise TypeError(f"Primitive {name!r}: forward must be callable, not {forward!r}")
+            raise TypeError(f"Primitive {name!r}: forward must be callable, not {quoted(forward)}")
         if pull is not None and not callable(pull):
-            raise TypeError(f"Primitive {name!r}: pull must be callable, not {pull!r}")
+            raise TypeError(f"Primitive {name!r}: pull must be callable, not {quoted(pull)}")
         for what, shown in (("symbol", symbol), ("domain", domain)):
             if not isinstance(shown, str):
-                raise TypeError(f"Primitive {name!r}: {what} must be a string, not {shown!r}")
+                raise TypeError(f"Primitive {name!r}: {what} must be a string, not {quoted(shown)}")
         require_flag(f"Primitive {name!r}: commutes", commutes)
         require_flag(f"Primitive {name!r}: total", total)
         self.name = name
@@ -232,14 +232,15 @@ def _rule(name: str, rule: Any) -> Rule:
         return float(rule)
     raise TypeError(
         f"Primitive {name!r}: backward must be a function of (out, *operands), a number or None, or"
-        f" a sequence with one of these for each operand, not {rule!r}"
+        f" a sequence with one of these for each operand, not {quoted(rule)}"
     )
 
 
 def _positions(name: str, positions: Any, operands: int) -> tuple[int, ...]:
     if not isinstance(positions, Sequence) or isinstance(positions, str):
         raise TypeError(
-            f"Primitive {name!r}: nan_slopes must be a sequence of positions, not {positions!r}"
+            f"Primitive {name!r}: nan_slopes must be a sequence of positions, not"
+            f" {quoted(positions)}"
         )
     if not set(positions) <= set(range(operands)):
         raise ValueError(

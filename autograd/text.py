@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import reprlib
 import sys
 from collections.abc import Sequence
 
@@ -63,6 +64,22 @@ def clipped(name: str, length: int = LONGEST_NAME) -> str:
     if len(name) <= length:
         return name
     return f"{name[: length // 2]}…{name[-(length // 2 - 1) :]}"
+
+
+def quoted(thing: object) -> str:
+    """What was given, as an error shows it: its `repr`, without most of one that is long.
+
+    >>> quoted([0.5] * 1_000_000)
+    '[0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, ...]'
+    """
+    text = _quoting.repr(thing)  # which looks at few entries
+    half = LONGEST_QUOTED // 2
+    return text if len(text) <= LONGEST_QUOTED else f"{text[:half]}…{text[-(half - 1) :]}"
+
+
+_quoting = reprlib.Repr()
+_quoting.maxlevel, _quoting.maxstring, _quoting.maxother = 4, LONGEST_QUOTED, 2 * LONGEST_QUOTED
+_quoting.maxlist = _quoting.maxtuple = _quoting.maxdict = _quoting.maxset = 8
 
 
 def is_one_word(name: str) -> bool:

@@ -23,7 +23,7 @@ from autograd.context import INSIDE, Context, TakenAsFloat, current, rules_on_va
 from autograd.hooks import is_recorded, plain
 from autograd.messages import NO_BACKWARD, OWN_OPERATION
 from autograd.primitive import CONSTANT, Primitive, wrong_kinds
-from autograd.text import for_stream
+from autograd.text import for_stream, quoted
 
 Operand = Union["Value", float]
 Operator = Callable[["Value", Operand], "Value"]
@@ -347,20 +347,22 @@ def as_float(data: Any) -> float:
     if isinstance(data, Value | complex | str | bytes | bytearray) or not (
         hasattr(data, "__float__") or hasattr(data, "__index__")
     ):
-        raise TypeError(f"a Value holds a real number, not {data!r} ({type(data).__name__})")
+        raise TypeError(f"a Value holds a real number, not {quoted(data)} ({type(data).__name__})")
     try:
         return float(data)
     except OverflowError:
         kind = type(data).__name__
         raise OverflowError(f"a Value holds a float, and this {kind} is too large") from None
     except (TypeError, ValueError) as error:
-        raise TypeError(f"a Value holds a real number, not {data!r}: {error}") from None
+        raise TypeError(f"a Value holds a real number, not {quoted(data)}: {error}") from None
 
 
 def as_label(label: Any, operands: tuple[object, ...] = ()) -> str:
     """The label, or the error for what is not text, or comes with operands, as in micrograd."""
     if not isinstance(label, str):
-        raise TypeError(f"a label is text, not {label!r} ({type(label).__name__}); {OWN_OPERATION}")
+        raise TypeError(
+            f"a label is text, not {quoted(label)} ({type(label).__name__}); {OWN_OPERATION}"
+        )
     if operands:
         raise TypeError(f"a Value is made of a number and a label, nothing else; {OWN_OPERATION}")
     return label

@@ -11,6 +11,7 @@ from typing import Any, overload
 from autograd import Value, maximum, no_grad, where
 from autograd.hooks import number_of, require
 from autograd.ops import greater
+from autograd.text import quoted
 from autograd.value import as_operand
 from nn.matrix import Array, Matrix, Rows, Vector, as_input, as_values, plain_number, total
 
@@ -53,7 +54,7 @@ class Elementwise:
                 (_, *named) = given.items()
                 name, wrong = next(pair for pair in named if as_operand(pair[1]) is None)
                 raise TypeError(
-                    f"{self.__name__}: {name} must be a number or a Value, not {wrong!r}"
+                    f"{self.__name__}: {name} must be a number or a Value, not {quoted(wrong)}"
                 )
 
             def function(entry: Value) -> Value:

@@ -13,7 +13,7 @@ from autograd import Value, maximum, no_grad, where
 from autograd.hooks import is_recorded, require
 from autograd.messages import is_series, require_flag, require_whole
 from autograd.ownership import scoped
-from autograd.text import for_stream
+from autograd.text import for_stream, quoted
 from autograd.value import as_constant, as_operand
 from nn.activations import Activation, activated, activation_named, softmax
 from nn.layers import Linear, name_of
@@ -121,7 +121,7 @@ def _checked(mask: Any, n: int, m: int) -> Iterable[list[Any]]:
         return [[True] * m] * n
     rows = [list(row) if is_series(row) else row for row in mask] if is_series(mask) else [mask]
     if not all(isinstance(row, list) for row in rows):
-        raise TypeError(f"attention: a mask is a table of 0 and 1, not {mask!r}")
+        raise TypeError(f"attention: a mask is a table of 0 and 1, not {quoted(mask)}")
     if len(rows) != n or any(len(row) != m for row in rows):
         sizes = f"{len(rows)} x {'/'.join(map(str, sorted({len(row) for row in rows})))}"
         raise ValueError(f"attention: a mask of {sizes} for {n} queries and {m} keys")
@@ -141,7 +141,7 @@ def _allowed(entry: Any) -> bool | Value:
 
 
 def _not_allowed(entry: Any) -> ValueError:
-    return ValueError(f"attention: a mask holds 0 and 1, not {entry!r}")
+    return ValueError(f"attention: a mask holds 0 and 1, not {quoted(entry)}")
 
 
 class Head(Module):

@@ -7,6 +7,7 @@ from typing import Any
 
 from autograd import Value
 from autograd.messages import require_flag, require_whole
+from autograd.text import quoted
 from nn.clipping import is_no_limit
 from nn.data import Data, listed, number_rows
 from nn.module import Module, gathered
@@ -112,10 +113,10 @@ def step_size(
 def functions(model: Any, needed: dict[str, Any], optional: dict[str, Any]) -> None:
     """Raise TypeError for a model that is no Module, or for what cannot be called."""
     if not isinstance(model, Module):
-        raise TypeError(f"model must be a Module, not {model!r}")
+        raise TypeError(f"model must be a Module, not {quoted(model)}")
     for name, function in (needed | optional).items():
         if not callable(function) and (name in needed or function is not None):
-            raise TypeError(f"{name} must be a function, not {function!r}")
+            raise TypeError(f"{name} must be a function, not {quoted(function)}")
 
 
 def limits(clip: Any, settings: Any) -> None:
@@ -123,7 +124,7 @@ def limits(clip: Any, settings: Any) -> None:
     if clip is not None and not is_no_limit(clip):
         require_range("clip", clip)
     if settings is not None and not isinstance(settings, dict):
-        raise TypeError(f"settings must be a dict, not {settings!r}")
+        raise TypeError(f"settings must be a dict, not {quoted(settings)}")
 
 
 # --- optimizers -----------------------------------------------------------------------------------
@@ -140,7 +141,7 @@ def optimizers(
     """
     listed = (given,) if isinstance(given, Optimizer) else given
     if not isinstance(listed, list | tuple) or not all(isinstance(o, Optimizer) for o in listed):
-        raise TypeError(f"optimizer must be an optimizer or a list of them, not {given!r}")
+        raise TypeError(f"optimizer must be an optimizer or a list of them, not {quoted(given)}")
     if any(optimizer.differentiable for optimizer in listed):
         raise ValueError(
             "fit needs an optimizer without differentiable=True: to differentiate through steps,"
@@ -184,9 +185,11 @@ def schedules(
     if not isinstance(given, list | tuple) or len(given) != count:
         raise ValueError(
             f"schedule must be one for all, or a list of {count}, functions of the number of steps"
-            f" such as nn.linear_decay(0.1, 100), not {given!r}"
+            f" such as nn.linear_decay(0.1, 100), not {quoted(given)}"
         )
     for schedule in given:
         if schedule is not None and not callable(schedule):
-            raise TypeError(f"a schedule is a function of the number of steps, not {schedule!r}")
+            raise TypeError(
+                f"a schedule is a function of the number of steps, not {quoted(schedule)}"
+            )
     return list(given)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from autograd import Value
 from autograd.extras import to_install
 from autograd.messages import is_series, require_whole
+from autograd.text import quoted
 from autograd.value import as_operand
 from nn import rng
 from nn.matrix import Array, own_number
@@ -187,7 +188,9 @@ def listed(data: Any) -> tuple[list[Any], list[Any]]:
 
 def _listed(name: str, part: Any) -> list[Any]:
     if isinstance(part, dict | set) or not is_series(part):
-        raise TypeError(f"{name} are a list or an array, an entry for each example, not {part!r}")
+        raise TypeError(
+            f"{name} are a list or an array, an entry for each example, not {quoted(part)}"
+        )
     return list(part)
 
 
@@ -200,7 +203,7 @@ def number_rows(inputs: list[Any], advice: str = "") -> list[list[Any]]:
         if column:
             row = [row]
         elif isinstance(row, str | bytes | dict | set | Value) or not isinstance(row, Iterable):
-            raise TypeError(f"input {i} is {row!r}, not a row of numbers{advice}")
+            raise TypeError(f"input {i} is {quoted(row)}, not a row of numbers{advice}")
         rows.append([x if x.__class__ is float else own_number(x) for x in row])
         if not rows[0]:
             raise ValueError("input 0 has 0 numbers")
@@ -208,7 +211,7 @@ def number_rows(inputs: list[Any], advice: str = "") -> list[list[Any]]:
             raise ValueError(f"input 0 has {len(rows[0])} numbers, input {i} has {len(rows[i])}")
         for x in rows[i]:
             if x.__class__ is not float and as_operand(x) is None:
-                raise TypeError(f"input {i} has {x!r}, which is not a number")
+                raise TypeError(f"input {i} has {quoted(x)}, which is not a number")
             if not math.isfinite(x):
                 raise ValueError(f"input {i} has a number that is not finite: {x}")
     return rows

@@ -19,6 +19,7 @@ from autograd.hooks import require
 from autograd.messages import is_series, require_whole
 from autograd.ops import greater
 from autograd.ownership import scoped
+from autograd.text import quoted
 from nn import rng
 from nn.activations import softmax
 from nn.attention import Cache, TransformerBlock, causal, norm_named
@@ -164,19 +165,25 @@ class GPT(Module):
         FloatingPointError for logits that are nan or +inf, or all -inf.
         """
         if isinstance(temperature, bool) or not isinstance(temperature, Real):
-            raise TypeError(f"generate: the temperature must be a number, not {temperature!r}")
+            raise TypeError(
+                f"generate: the temperature must be a number, not {quoted(temperature)}"
+            )
         if not 0.0 <= temperature < float("inf"):
             raise ValueError(f"generate: the temperature must be 0 or more, not {temperature}")
         if top_k is not None and (
             isinstance(top_k, bool) or not isinstance(top_k, Integral) or top_k < 1
         ):
-            raise ValueError(f"generate: top_k must be a whole number, 1 or more, not {top_k!r}")
+            raise ValueError(
+                f"generate: top_k must be a whole number, 1 or more, not {quoted(top_k)}"
+            )
         if top_p is not None and (
             isinstance(top_p, bool) or not isinstance(top_p, Real) or not 0.0 < top_p <= 1.0
         ):
-            raise ValueError(f"generate: top_p must be above 0 and at most 1, not {top_p!r}")
+            raise ValueError(f"generate: top_p must be above 0 and at most 1, not {quoted(top_p)}")
         if end is not None and not isinstance(end, Integral):
-            raise TypeError(f"generate: end must be a token, such as tokenizer.bos, not {end!r}")
+            raise TypeError(
+                f"generate: end must be a token, such as tokenizer.bos, not {quoted(end)}"
+            )
         new = _listed(prompt)
         generator = rng.source(generator)
         cache = self.empty_cache()
@@ -196,7 +203,7 @@ def _listed(tokens: Any) -> list[Any]:
     if not is_series(tokens):
         raise TypeError(
             "a GPT takes a list of tokens, such as [0, 2] or tokenizer.encode(text), not"
-            f" {tokens!r}"
+            f" {quoted(tokens)}"
         )
     return list(tokens)
 
@@ -283,7 +290,8 @@ class Tokenizer:
         listed = list(parts)
         if not all(isinstance(part, str) for part in listed):
             raise TypeError(
-                f'a Tokenizer takes text, such as "abc", or a list of texts, not {characters!r}'
+                'a Tokenizer takes text, such as "abc", or a list of texts, not'
+                f" {quoted(characters)}"
             )
         self.characters = "".join(sorted({c for part in listed for c in part}))
         if not self.characters:
@@ -302,7 +310,7 @@ class Tokenizer:
         TypeError for what is no text.
         """
         if not isinstance(text, str):
-            raise TypeError(f"{what} must be a string, not {text!r}")
+            raise TypeError(f"{what} must be a string, not {quoted(text)}")
         for place, c in enumerate(text, 1):
             if c not in self._tokens:
                 raise ValueError(
@@ -317,11 +325,11 @@ class Tokenizer:
         Raises ValueError for a number that is not a token, TypeError for a non-integer.
         """
         if not is_series(tokens):
-            raise TypeError(f"decode takes a list of tokens, such as [0, 1], not {tokens!r}")
+            raise TypeError(f"decode takes a list of tokens, such as [0, 1], not {quoted(tokens)}")
         text: list[str] = []
         for token in tokens:
             if not isinstance(token, Integral):
-                raise TypeError(f"a token is a whole number, not {token!r}")
+                raise TypeError(f"a token is a whole number, not {quoted(token)}")
             if not 0 <= token <= self.bos:
                 raise ValueError(f"{token} is not a token: they are 0 .. {self.bos}")
             text.append("" if token == self.bos else self.characters[token])

@@ -12,7 +12,7 @@ from autograd import Value
 from autograd.hooks import fixed, is_recorded, require, varying
 from autograd.messages import is_series, require_flag, require_whole
 from autograd.sums import weighted_sum
-from autograd.text import for_stream
+from autograd.text import for_stream, quoted
 from autograd.value import as_constant
 from nn import rng
 from nn.activations import ACTIVATIONS, Activation, activated, activation_named
@@ -88,7 +88,7 @@ class Neuron(Module):
             if not isinstance(z, Value):  # of rows that are arrays, which NumPy adds up
                 raise TypeError
         except TypeError:
-            raise TypeError(f"a Neuron takes a vector of numbers, not {x!r}") from None
+            raise TypeError(f"a Neuron takes a vector of numbers, not {quoted(x)}") from None
         return activated(self.activation, z)
 
 
@@ -180,7 +180,9 @@ class Linear(VectorModule):
         require_flag("bias", bias)
         multiplier = own_number(multiplier)
         if not (isinstance(multiplier, int | float) and 0.0 < multiplier < math.inf):
-            raise ValueError(f"multiplier must be a finite number above 0, not {multiplier!r}")
+            raise ValueError(
+                f"multiplier must be a finite number above 0, not {quoted(multiplier)}"
+            )
         self.multiplier = multiplier
         if std is None:
             std = math.sqrt(1.0 / nin)
@@ -234,7 +236,7 @@ class MLP(Module):
         if isinstance(nouts, NO_VECTORS) or not is_series(nouts):
             raise TypeError(
                 "an MLP takes the sizes of its layers as a list, such as [16, 1], or [4] for a"
-                f" single layer, not {nouts!r}"
+                f" single layer, not {quoted(nouts)}"
             )
         sizes = [nin, *nouts]
         count = len(sizes) - 1
@@ -245,7 +247,7 @@ class MLP(Module):
             if len(activations) not in (count - 1, count):
                 raise ValueError(
                     f"an MLP of {count} layers takes {count - 1} activations (the last layer is"
-                    f" then linear) or {count}, not {len(activations)}: {activations!r}"
+                    f" then linear) or {count}, not {len(activations)}: {quoted(activations)}"
                 )
         else:
             one: Any = activation
@@ -283,7 +285,7 @@ class Sequential(Module):
     def __init__(self, *parts: Callable[[Any], Any]) -> None:
         for i, part in enumerate(parts):
             if not callable(part):
-                raise TypeError(f"Sequential: part {i} is not callable: {part!r}")
+                raise TypeError(f"Sequential: part {i} is not callable: {quoted(part)}")
         self.parts = list(parts)
 
     def __repr__(self) -> str:
@@ -367,7 +369,7 @@ class Embedding(Module):
         try:
             place = operator.index(index)
         except TypeError:
-            raise TypeError(f"Embedding takes whole numbers, not {index!r}") from None
+            raise TypeError(f"Embedding takes whole numbers, not {quoted(index)}") from None
         if not 0 <= place < len(self.vectors):
             raise self._no_vector(index)
         # Nodes of their own, as a recorded index has: the gradients of one look-up add up first.
@@ -375,7 +377,7 @@ class Embedding(Module):
 
     def _no_vector(self, index: Any) -> Exception:
         if index % 1 != 0:  # a recorded index
-            return TypeError(f"Embedding takes whole numbers, not {index!r}")
+            return TypeError(f"Embedding takes whole numbers, not {quoted(index)}")
         return IndexError(
             f"Embedding of {len(self.vectors)} vectors has no index {as_index(index)}"
         )

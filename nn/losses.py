@@ -12,6 +12,7 @@ from autograd import Value, where
 from autograd.hooks import number_of, require
 from autograd.ops import greater
 from autograd.ownership import scoped
+from autograd.text import quoted
 from autograd.value import as_operand
 from nn.activations import log_normalised
 from nn.matrix import (
@@ -300,7 +301,7 @@ def flattened(loss: str, x: Any) -> tuple[list[Any], tuple[int, ...]]:
     if isinstance(x, Value) or as_operand(x) is not None:
         return [own_number(x)], ()
     if isinstance(x, NO_VECTORS) or not isinstance(x, Iterable):
-        raise TypeError(f"{loss} takes numbers, vectors and matrices, not {x!r}{_as_list(x)}")
+        raise TypeError(f"{loss} takes numbers, vectors and matrices, not {quoted(x)}{_as_list(x)}")
     parts = [flattened(loss, part) for part in x]
     if not parts:
         raise ValueError(f"{loss} of an empty batch")
@@ -335,7 +336,7 @@ def _examples(
     rows = [values[i : i + classes] for i in range(0, len(values), classes)]
     targets = [target] if len(shape) == 1 else target
     if isinstance(targets, NO_VECTORS) or not isinstance(targets, Iterable):
-        told = f"{targets!r}{_as_list(targets)}"
+        told = f"{quoted(targets)}{_as_list(targets)}"
         raise TypeError(f"{loss}: the target of a batch is a sequence, not {told}")
     targets = list(targets)
     if len(targets) != len(rows):
@@ -391,7 +392,8 @@ def _class_weights(loss: str, target: Any, classes: int) -> dict[int, Number]:
 
 def _no_target(loss: str, target: Any, classes: int) -> TypeError:
     return TypeError(
-        f"{loss}: a target is a class index (a whole number) or {classes} weights, not {target!r}"
+        f"{loss}: a target is a class index (a whole number) or {classes}"
+        f" weights, not {quoted(target)}"
     )
 
 

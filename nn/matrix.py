@@ -15,6 +15,7 @@ from autograd.hooks import is_recorded, number_of, refuse
 from autograd.messages import is_series
 from autograd.ops import greater
 from autograd.sums import weighted_sum
+from autograd.text import quoted
 from autograd.value import as_constant, as_operand, constant
 
 
@@ -189,11 +190,11 @@ class Matrix:
 
     def __init__(self, rows: Iterable[Iterable[Value | float]]) -> None:
         if isinstance(rows, NO_VECTORS) or not is_series(rows):
-            raise TypeError(f"a Matrix takes rows of numbers, not {rows!r}")
+            raise TypeError(f"a Matrix takes rows of numbers, not {quoted(rows)}")
         made: list[list[Value]] = []
         for i, row in enumerate(rows):
             if isinstance(row, NO_VECTORS) or not is_series(row):
-                raise TypeError(f"a Matrix takes rows of numbers; row {i} is {row!r}")
+                raise TypeError(f"a Matrix takes rows of numbers; row {i} is {quoted(row)}")
             made.append(as_values(row))
             if len(made[i]) != len(made[0]):
                 raise ValueError(
@@ -290,7 +291,7 @@ class Matrix:
     def map(self, f: Callable[[Value], Value | float]) -> Matrix:
         """The Matrix of f(entry)."""
         if not callable(f):
-            raise TypeError(f"map takes a function of an entry, such as Value.exp, not {f!r}")
+            raise TypeError(f"map takes a function of an entry, such as Value.exp, not {quoted(f)}")
         return Matrix([f(entry) for entry in row] for row in self.rows)
 
     @overload
@@ -334,7 +335,7 @@ class Matrix:
         if axis is None:
             return f(itertools.chain.from_iterable(self.rows))
         if not isinstance(axis, Integral) or axis not in (0, 1):
-            raise ValueError(f"{name}: axis must be None, 0 or 1, not {axis!r}")
+            raise ValueError(f"{name}: axis must be None, 0 or 1, not {quoted(axis)}")
         if axis == 0:
             return Matrix([[f(column) for column in zip(*self.rows, strict=True)]])
         return Matrix([f(row)] for row in self.rows)
@@ -374,7 +375,9 @@ def as_input(x: Any, what: str) -> Matrix | Sequence[Any]:
     if x.__class__ is list and x and x[0].__class__ in _PLAIN:  # the common case, checked fast
         return cast(list[Value], x)
     if isinstance(x, NO_VECTORS) or not is_series(x):
-        raise TypeError(f"{what} takes a vector of numbers or a batch (rows of numbers), not {x!r}")
+        raise TypeError(
+            f"{what} takes a vector of numbers or a batch (rows of numbers), not {quoted(x)}"
+        )
     entries: Any = x if hasattr(x, "__len__") and hasattr(x, "__getitem__") else list(x)
     if len(entries) and isinstance(entries[0], Iterable):
         return Matrix(
@@ -411,7 +414,8 @@ def _picked(entries: list[Any], place: Any, what: str, matrix: Matrix) -> Any:
         raise IndexError(f"no {what} {place} in a Matrix of {_sizes(matrix)}") from None
     except (TypeError, ValueError):  # also for a slice with bounds that are no integers, or step 0
         raise TypeError(
-            f"a {what} of a Matrix is picked by an integer or a slice of integers, not {place!r}"
+            f"a {what} of a Matrix is picked by an integer or a slice of integers,"
+            f" not {quoted(place)}"
         ) from None
     if isinstance(place, slice) and not picked:
         raise ValueError(f"{place} selects no {what} of a Matrix of {_sizes(matrix)}")

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from autograd.messages import is_series
+from autograd.text import quoted
 from autograd.value import as_operand
 from nn import losses
 from nn.losses import flattened
@@ -49,7 +50,7 @@ def accuracy(predictions: Any, targets: Any, threshold: float | None = None) -> 
     if as_operand(targets) is not None:
         predictions, targets = [predictions], [targets]
     if not is_series(targets):
-        raise TypeError(f"accuracy takes a target for each example, not {targets!r}")
+        raise TypeError(f"accuracy takes a target for each example, not {quoted(targets)}")
     if isinstance(targets, Iterator):
         targets = list(targets)
     rows = score_rows(predictions)
@@ -121,7 +122,7 @@ def threshold_for(
     """The threshold of single scores for the positive class; None if it is unknown."""
     if threshold is not None:
         if as_operand(threshold) is None:
-            raise TypeError(f"accuracy: the threshold must be a number, not {threshold!r}")
+            raise TypeError(f"accuracy: the threshold must be a number, not {quoted(threshold)}")
         if math.isnan(threshold):
             raise ValueError("accuracy: the threshold is nan")
         return threshold

@@ -11,6 +11,7 @@ from weakref import ref
 
 from autograd import Value, context, switches
 from autograd.messages import is_series, require_flag
+from autograd.text import quoted
 from nn.files import as_number, read_json, write_json
 from nn.parameters import Parameters as Parameters
 from nn.parameters import Place
@@ -187,12 +188,12 @@ def gathered(
     if not is_series(parameters):
         raise TypeError(
             f"{name} must be a Module, model.parameters(), or a list of Values and Modules, not"
-            f" {parameters!r}"
+            f" {quoted(parameters)}"
         )
     given: list[Any] = parameters if isinstance(parameters, list) else list(parameters)
     for i, part in enumerate(given):
         if not isinstance(part, Value | Module):
-            raise TypeError(f"{name}[{i}] must be a Value or a Module, not {part!r}")
+            raise TypeError(f"{name}[{i}] must be a Value or a Module, not {quoted(part)}")
     if not any(isinstance(part, Module) for part in given):
         return given
     places: list[Place] = []

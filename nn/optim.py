@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from autograd import Value, context, eager, hooks, no_grad, ownership, where
 from autograd.messages import is_series, require_flag
+from autograd.text import quoted
 from autograd.value import as_constant, as_operand
 from nn.clipping import require_gradients
 from nn.columns import Column, Moments, NotArithmetic, Updated, attributes_read, is_constant
@@ -160,7 +161,7 @@ class Optimizer(hooks.Watched):
             if not isinstance(gradients, list) or None in map(as_operand, gradients):
                 raise TypeError(
                     "step() takes a list with a gradient for each parameter, such as grad(loss,"
-                    f" optimizer.parameters), not {gradients!r}"
+                    f" optimizer.parameters), not {quoted(gradients)}"
                 )
             if len(gradients) != len(self.parameters):
                 raise ValueError(
@@ -253,7 +254,8 @@ class Optimizer(hooks.Watched):
             for result in results:
                 if not isinstance(result, Value) and as_operand(result) is None:
                     raise TypeError(
-                        f"{type(self).__name__}.update gave {result!r} for {what}, not a Value or"
+                        f"{type(self).__name__}.update gave {quoted(result)} for {what}, not a"
+                        " Value or"
                         " a number: does it return the new parameter?"
                     )
         return Updated(time, new, moments)

@@ -12,6 +12,7 @@ from autograd import Value, grad
 from autograd.extras import to_install
 from autograd.files import write_bytes
 from autograd.messages import require_whole
+from autograd.text import quoted
 from nn.activations import Elementwise, gelu, relu, sigmoid, silu, softplus, tanh
 from nn.checkpoint import History
 from nn.data import Dataset, listed, number_rows
@@ -34,7 +35,7 @@ def loss_curve(history: History, steps: int | None = None, total: float = math.i
     total: how many steps there were, if the last epoch may be shorter.
     """
     if not isinstance(history, History):
-        raise TypeError(f"loss_curve takes what fit returns, a History, not {history!r}")
+        raise TypeError(f"loss_curve takes what fit returns, a History, not {quoted(history)}")
     each = 1 if steps is None else require_whole("steps", steps)
     figure, axes = _panel(6.4, 4.0, right=0.89 if history.accuracy else 0.97)
     epochs = [min((i + 1) * each, total) for i in range(len(history.loss))]
@@ -205,7 +206,7 @@ def activations(
 ) -> Figure:
     """Activation functions and their derivatives, computed by backpropagation."""
     if not (isinstance(functions, list | tuple) and functions and all(map(callable, functions))):
-        what = f"a list of functions of a Value, such as [nn.relu], not {functions!r}"
+        what = f"a list of functions of a Value, such as [nn.relu], not {quoted(functions)}"
         raise TypeError(f"activations takes {what}")
     figure = _figure(8.0, 2.6 * ((len(functions) + 2) // 3))
     figure.set_layout_engine("constrained")

@@ -14,6 +14,7 @@ from typing import Any, SupportsIndex
 
 from autograd.hooks import number_of, refuse, require, varying
 from autograd.ops import greater
+from autograd.text import quoted
 from autograd.value import as_operand
 from nn.matrix import is_plain
 from nn.settings import Number, require_range
@@ -36,7 +37,7 @@ def seed(number: SupportsIndex) -> None:
     try:
         _own.seed(operator.index(number))
     except TypeError:
-        raise TypeError(f"seed() takes a whole number, not {number!r}") from None
+        raise TypeError(f"seed() takes a whole number, not {quoted(number)}") from None
     generator = _own
 
 
@@ -121,7 +122,8 @@ class Stream:
     def __post_init__(self) -> None:
         if self.given is not None and not isinstance(self.given, random.Random):
             raise TypeError(
-                f"generator must be a random.Random, such as random.Random(1), not {self.given!r}"
+                "generator must be a random.Random, such as random.Random(1), not"
+                f" {quoted(self.given)}"
             )
 
     def __call__(self) -> random.Random:
@@ -142,5 +144,5 @@ def _parameter(function: str, name: str, number: Any) -> Any:
         return number
     operand = as_operand(number)
     if operand is None:
-        raise TypeError(f"{function}: {name} must be a number or a Value, not {number!r}")
+        raise TypeError(f"{function}: {name} must be a number or a Value, not {quoted(number)}")
     return operand.data if is_plain(number) else number

@@ -7,6 +7,7 @@ from typing import Any
 
 from autograd import Value
 from autograd.messages import require_flag
+from autograd.text import quoted
 from nn.matrix import is_plain
 from nn.module import Module
 from nn.optim import Optimizer
@@ -174,7 +175,7 @@ class Adam(Optimizer):
         betas: Any = self.betas
         if not isinstance(betas, tuple | list) or len(betas) != 2:
             kind = ValueError if isinstance(betas, tuple | list) else TypeError
-            raise kind(f"betas must be two numbers, such as (0.9, 0.999), not {betas!r}")
+            raise kind(f"betas must be two numbers, such as (0.9, 0.999), not {quoted(betas)}")
         for i, beta in enumerate(betas, 1):
             require_range(f"beta{i}", beta, below=1.0)
         require_range("eps", self.eps)

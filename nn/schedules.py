@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from autograd.text import quoted
 from autograd.value import as_operand
 
 Schedule = Callable[[int], float]
@@ -56,7 +57,7 @@ def with_warmup(schedule: Schedule, steps: int) -> Schedule:
     if not callable(schedule):
         raise TypeError(
             "with_warmup takes a schedule, as in with_warmup(linear_decay(0.1, 100), 10), not"
-            f" {schedule!r}"
+            f" {quoted(schedule)}"
         )
     _check(steps=steps)
     return lambda step: schedule(step) * min((step + 1) / steps, 1.0)
@@ -76,6 +77,6 @@ def _check(steps: float = 1, **numbers: float) -> None:
     """Raise TypeError for anything but numbers, ValueError for less than one step."""
     for name, number in {"steps": steps, **numbers}.items():
         if as_operand(number) is None:
-            raise TypeError(f"{name} of a schedule must be a number, not {number!r}")
+            raise TypeError(f"{name} of a schedule must be a number, not {quoted(number)}")
     if not steps >= 1:
         raise ValueError(f"a schedule needs 1 step or more, not {steps}")

@@ -10,6 +10,7 @@ from typing import Any
 from autograd import Value
 from autograd.hooks import number_of, require
 from autograd.ops import greater, less
+from autograd.text import quoted
 from autograd.value import as_operand
 from nn.files import as_number
 from nn.matrix import is_plain, own_number
@@ -108,7 +109,7 @@ def require_range(
     if as_operand(number) is None or (plain and isinstance(number, Value)):
         advice = ": write it without quotes" if isinstance(number, str) else ""
         what = "a number" if plain else "a number or a Value"
-        raise TypeError(f"{name} must be {what}, not {number!r}{advice}")
+        raise TypeError(f"{name} must be {what}, not {quoted(number)}{advice}")
     x: float = number_of(number)
     limit = below if below < math.inf else math.nextafter(high, math.inf)
     inside = (greater(x, 0.0) if positive else 1.0 - greater(0.0, x)) * less(x, limit)  # 0 for nan

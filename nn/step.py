@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 from autograd import Value, no_grad
 from autograd.hooks import number_of, require
 from autograd.ops import greater
+from autograd.text import quoted
 from autograd.value import as_constant, as_operand
 from nn import rng
 from nn.clipping import clip_grad_norm
@@ -79,7 +80,7 @@ def as_score(answer: Any, examples: int) -> float:
     if isinstance(answer, Value | tuple):
         return float(as_mean(answer, examples)[0])
     if as_operand(answer) is None:
-        raise TypeError(f"a metric returns a number, not {answer!r}")
+        raise TypeError(f"a metric returns a number, not {quoted(answer)}")
     return float(answer)
 
 
@@ -88,7 +89,7 @@ def _pair(answer: Any) -> tuple[Value, Weight]:
     if not is_pair or as_operand(answer[1]) is None:
         raise TypeError(
             "a loss returns a Value, the mean over the examples, or a tuple (sum, weight), not"
-            f" {answer!r}"
+            f" {quoted(answer)}"
         )
     total, weight = answer
     return total, weight
@@ -99,7 +100,7 @@ def _cost_of(penalty: Penalty, model: Module) -> Value:
     answer = penalty(model)
     cost = as_operand(answer)
     if cost is None:
-        raise TypeError(f"a penalty returns a Value or a number, not {answer!r}")
+        raise TypeError(f"a penalty returns a Value or a number, not {quoted(answer)}")
     return cost
 
 

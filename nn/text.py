@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from autograd import Value
 from autograd.files import read_text
 from autograd.messages import is_series, require_whole
+from autograd.text import quoted
 from nn.attention import NORMS
 from nn.files import read_json, write_json
 from nn.gpt import GPT, PADDING, Token, Tokenizer
@@ -165,7 +166,9 @@ def load(path: str | os.PathLike[str]) -> tuple[GPT, Tokenizer]:
 
 def _require_pair(model: Any, tokenizer: Any) -> None:
     if not isinstance(model, GPT) or not isinstance(tokenizer, Tokenizer):
-        raise TypeError(f"expected a GPT and its Tokenizer, not {model!r} and {tokenizer!r}")
+        raise TypeError(
+            f"expected a GPT and its Tokenizer, not {quoted(model)} and {quoted(tokenizer)}"
+        )
     if model.vocabulary != tokenizer.vocabulary:
         raise ValueError(
             f"a GPT of {model.vocabulary} tokens is not of this Tokenizer, which has"

@@ -10,6 +10,7 @@ from typing import Any
 from autograd import Value
 from autograd.messages import require_flag
 from autograd.ownership import scoped
+from autograd.text import quoted
 from autograd.value import as_operand
 from nn import checks
 from nn.checkpoint import History as History  # where a user looks for it
@@ -172,7 +173,7 @@ def fit(
 def l2(strength: float) -> Callable[[Module], Value]:
     """The penalty strength * (sum of the squares of all parameters), a function of the model."""
     if as_operand(strength) is None:
-        raise TypeError(f"l2 takes a strength, as in penalty=nn.l2(1e-4), not {strength!r}")
+        raise TypeError(f"l2 takes a strength, as in penalty=nn.l2(1e-4), not {quoted(strength)}")
 
     @scoped
     def l2(model: Module) -> Value:

@@ -26,7 +26,7 @@ from autograd.draw.names import (
 )
 from autograd.draw.sheet import Drawing, check_one_of, empty_sheet
 from autograd.messages import is_series, require_flag, require_whole
-from autograd.text import counted
+from autograd.text import counted, quoted
 from autograd.value import Value
 
 __all__ = ["Drawing", "draw"]
@@ -140,7 +140,9 @@ def _check(
 def _listed(output: Value | Iterable[Value]) -> list[Value]:
     if not isinstance(output, Value) and not is_series(output):
         instead = ": call it, as in draw(model(x))" * callable(output)
-        raise TypeError(f"draw() takes a Value or a sequence of Values, not {output!r}{instead}")
+        raise TypeError(
+            f"draw() takes a Value or a sequence of Values, not {quoted(output)}{instead}"
+        )
     outputs = [output] if isinstance(output, Value) else list(output)
     if not outputs:
         raise ValueError("draw() of no outputs")

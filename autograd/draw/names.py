@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from autograd.context import Context
-from autograd.text import clipped, is_one_word, lowered, number
+from autograd.text import clipped, is_one_word, lowered, number, quoted
 from autograd.value import Value, is_constant
 
 
@@ -149,7 +149,7 @@ def named_and_trained(nodes: Iterable[Value], model: Any) -> tuple[dict[Value, s
     the nodes were made, with the name of the class in front if there are several.
     """
     if model is not None and not hasattr(model, "named_parameters"):
-        raise TypeError(f"model= takes a module with named_parameters(), not {model!r}")
+        raise TypeError(f"model= takes a module with named_parameters(), not {quoted(model)}")
     models = _models(nodes) if model is None else [model]
     classes = [type(model).__name__ for model in models]
     named: dict[Value, str] = {}

@@ -30,7 +30,7 @@ from autograd.jit.results import as_replayed
 from autograd.jit.structure import Static, flatten, objects_in
 from autograd.jit.tracer import Tracer
 from autograd.jit.watch import Watch
-from autograd.text import for_stream
+from autograd.text import for_stream, quoted
 from autograd.value import Value
 
 P = ParamSpec("P")
@@ -84,9 +84,9 @@ class Jitted(Generic[P, R]):
         check: str = "sometimes",
     ) -> None:
         if not callable(function):
-            raise TypeError(f"jit takes a function, not {function!r}")
+            raise TypeError(f"jit takes a function, not {quoted(function)}")
         if check not in ("always", "sometimes", "never"):
-            raise ValueError(f'check is "always", "sometimes" or "never", not {check!r}')
+            raise ValueError(f'check is "always", "sometimes" or "never", not {quoted(check)}')
         functools.update_wrapper(self, function)
         self.__name__ = getattr(function, "__name__", type(function).__name__)
         inner = inspect.unwrap(function)

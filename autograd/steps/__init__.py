@@ -39,7 +39,7 @@ from autograd.steps.step import (
     forward_step,
 )
 from autograd.steps.table import table
-from autograd.text import for_stream
+from autograd.text import for_stream, quoted
 from autograd.value import Value
 
 __all__ = ["BackwardStep", "Contribution", "ForwardStep", "Step", "Steps", "explain", "steps"]
@@ -86,7 +86,8 @@ class Steps(Sequence[Step]):
             raise IndexError(f"no step {which}: there are {len(self)}") from None
         except TypeError:
             raise TypeError(
-                f"a step is picked by its number or a slice, not {which!r}; explain() takes a node"
+                f"a step is picked by its number or a slice, not {quoted(which)};"
+                " explain() takes a node"
             ) from None
         return self._step(position)
 

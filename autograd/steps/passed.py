@@ -14,7 +14,7 @@ from autograd.context import current
 from autograd.draw.names import full_names, kinds_of, named_and_trained, short_names
 from autograd.messages import named
 from autograd.ops import is_row
-from autograd.text import for_stream, with_digits
+from autograd.text import for_stream, quoted, with_digits
 from autograd.value import Value, is_constant
 
 NAMES_LISTED = 30  # in an error for an unknown name
@@ -46,7 +46,7 @@ class Passed:
     def __init__(self, output: Value, model: Any = None) -> None:
         if not isinstance(output, Value):
             instead = ": call it, as in steps(model(x))" * callable(output)
-            raise TypeError(f"output must be a Value, not {output!r}{instead}")
+            raise TypeError(f"output must be a Value, not {quoted(output)}{instead}")
         self.output = output
         self.model = model
         self.nodes = topological_order(output)

@@ -316,3 +316,20 @@ def test_a_fact_of_a_primitive_is_true_or_false(fact: str) -> None:
         return Primitive("twice", lambda x: 2 * x, lambda out, x: 2.0, **options)
 
     raises_exactly(TypeError, message, make)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        Value,
+        partial(Value, 1.0),
+        v.assign,
+        partial(grad, inputs=[v]),
+        partial(gradcheck, inputs=[v]),
+    ],
+)
+@pytest.mark.parametrize("long", [[0.5] * 10_000, [[[0.5] * 100] * 100] * 100, {"a" * 10_000: v}])
+def test_an_error_shows_little_of_what_is_long(call: Callable[[Any], Any], long: Any) -> None:
+    with pytest.raises((TypeError, ValueError)) as caught:
+        call(long)
+    assert len(str(caught.value)) < 600

@@ -399,3 +399,23 @@ def test_what_a_metric_returns_is_a_number(answer):
         fit(nn.Linear(2, 1), metric=lambda p, t: answer)
     with pytest.raises(TypeError, match="a metric returns a number, not"):
         nn.evaluate(nn.Linear(2, 1), EXAMPLES, lambda p, t: answer)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        nn.mean,
+        nn.MLP(2, [1]),
+        nn.seed,
+        nn.GPT(5, 4, 4, 2, 1).generate,
+        lambda x: nn.Matrix([[1.0], x]),
+        lambda x: nn.SGD([Value(1.0)], lr=x),
+        lambda x: nn.fit(x, ([[1.0]], [1.0]), nn.mse, nn.SGD([Value(1.0)], lr=0.1), epochs=1),
+        lambda x: nn.mse([Value(1.0)], x),
+    ],
+)
+def test_an_error_shows_little_of_what_is_long(call):
+    for x in ("a" * 10_000, dict.fromkeys(range(10000), 0.5)):
+        with pytest.raises((TypeError, ValueError)) as caught:
+            call(x)
+        assert len(str(caught.value)) < 600
