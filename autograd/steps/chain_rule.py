@@ -287,6 +287,8 @@ def _paths(passed: Passed, end: Value) -> tuple[Path, ...]:
     while waiting:
         node, tail, length = waiting.pop()
         for use in reversed([*_uses(passed, node)]):
+            if passed.place[use.node] not in passed.reached:
+                continue
             longer = length + (use.derivative.number != 1.0)
             waiting.append((use.node, (use, tail), longer))
             if longer > MOST_FACTORS or len(waiting) + finished > MOST_PATHS:

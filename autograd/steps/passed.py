@@ -107,6 +107,14 @@ class Passed:
                 if edge.parent == i:
                     yield user, edge, None if begin is None else self._locals[begin + at]
 
+    @cached_property
+    def reached(self) -> set[int]:
+        """The nodes that ways back from the output lead to: not what is only a condition."""
+        found = {self.place[self.output]}
+        for i in reversed(range(self.leaves, len(self.nodes))):
+            found.update(edge.parent for edge in self.edges(i) if i in found)
+        return found
+
     def contributions(self, i: int) -> Iterator[tuple[Edge, float, float | None]]:
         """What node i hands on: the edge, its local derivative, and what was received before."""
         if i in self._first_of:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 import nn
 from autograd import Value, where
@@ -420,6 +420,7 @@ def test_every_gradient_of_a_random_graph_adds_up_as_it_is_shown(
 
 @settings(max_examples=examples(60), deadline=None)
 @given(programs, moderate)
+@example([(0, 0, 0, 0)] * 3 + [(13, 0, 1, 1)], [0.0] * 3)  # 8 paths, and ways to a condition
 def test_all_paths_are_written_or_none(program: Program, point: list[float]) -> None:
     leaves = [Value(x, label=f"x{i}") for i, x in enumerate(point)]
     output = run(program, leaves)
