@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import io
 import math
-import reprlib
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from autograd.extras import to_install
-from autograd.text import in_one_line, print_to_nowhere, shown
+from autograd.text import in_one_line, print_to_nowhere, quoted, shown
 from nn.activations import ACTIVATIONS
 from nn.interrupts import run_command
 from nn.rules import OPTIMIZERS
@@ -195,7 +194,7 @@ def _option(
         with contextlib.suppress(ValueError):
             if is_valid(content := kind(text)):
                 return content
-        raise argparse.ArgumentTypeError(f"takes {what}, not {reprlib.repr(text)}")
+        raise argparse.ArgumentTypeError(f"takes {what}, not {quoted(text)}")
 
     return read
 

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import os
 import random
-import reprlib
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from autograd import Value
+from autograd.text import quoted
 from nn import rng
 from nn.files import as_number, as_stored, read_json, reserved, write_json
 from nn.module import Module
@@ -22,10 +22,6 @@ from nn.schedules import Schedule
 from nn.step import Recipe, remembered
 
 State = dict[str, float]
-
-_shortened = reprlib.Repr()
-_shortened.maxstring = 80
-_brief = _shortened.repr
 
 
 @dataclass
@@ -134,9 +130,9 @@ class Checkpoint:
     def _compare(self, kept: dict[str, Any], now: dict[str, Any]) -> None:
         for name, setting in now.items():
             if name not in kept or kept[name] != setting:
-                found = _brief(kept[name]) if name in kept else "nothing"
+                found = quoted(kept[name]) if name in kept else "nothing"
                 raise ValueError(
-                    f"{self.path} was made with {name} = {found}, not {_brief(setting)}"
+                    f"{self.path} was made with {name} = {found}, not {quoted(setting)}"
                 )
 
     def _load(self, content: dict[str, Any], examples: int) -> Progress:

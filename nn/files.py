@@ -6,7 +6,6 @@ import contextlib
 import json
 import math
 import os
-import reprlib
 from collections.abc import Iterator
 from numbers import Real
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from autograd.claims import Claim, claimed
 from autograd.files import read_text, write_bytes
+from autograd.text import quoted
 
 
 def write_json(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
@@ -44,7 +44,7 @@ def as_number(content: Any, what: str) -> float:
     if isinstance(content, str) and content in ("nan", "inf", "-inf"):
         return float(content)
     if isinstance(content, bool) or not isinstance(content, Real):
-        raise ValueError(f"{what} should be a number, not {reprlib.repr(content)}")
+        raise ValueError(f"{what} should be a number, not {quoted(content)}")
     try:
         return float(content)
     except OverflowError:

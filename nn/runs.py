@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import reprlib
 import shlex
 import tempfile
 import time
@@ -13,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autograd.text import counted
+from autograd.text import counted, quoted
 from nn import data as datasets
 from nn import plot, pytorch
 from nn.checkpoint import History
@@ -130,10 +129,10 @@ def kept_settings(out: Path, task: str, given: dict[str, Any]) -> dict[str, Any]
     kept = {**settings, length: content.get(length)}
     del kept["task"]
     if unknown := sorted(set(kept) - set(defaults)):
-        raise ValueError(f"{path} is damaged: there is no setting {reprlib.repr(unknown[0])}")
+        raise ValueError(f"{path} is damaged: there is no setting {quoted(unknown[0])}")
     for key in defaults:
         if not VALID[key](kept.get(key)):
-            raise ValueError(f"{path} is damaged: {key} is {reprlib.repr(kept.get(key))}")
+            raise ValueError(f"{path} is damaged: {key} is {quoted(kept.get(key))}")
     for key, value in given.items():
         if key != length and kept[key] != value:
             option = "--" + key.replace("_", "-")

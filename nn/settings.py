@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import reprlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -63,14 +62,12 @@ def restored(name: str, current: Any, stored: Any) -> Any:
     """A setting read from a state, converted to the type of the current one."""
     if isinstance(current, tuple | list):
         if not isinstance(stored, list | tuple) or len(stored) != len(current):
-            raise ValueError(
-                f"{name} should be {len(current)} settings, not {reprlib.repr(stored)}"
-            )
+            raise ValueError(f"{name} should be {len(current)} settings, not {quoted(stored)}")
         found = [restored(name, *pair) for pair in zip(current, stored, strict=True)]
         return found if isinstance(current, list) else tuple(found)
     if isinstance(current, bool):
         if not isinstance(stored, bool):
-            raise ValueError(f"{name} should be True or False, not {reprlib.repr(stored)}")
+            raise ValueError(f"{name} should be True or False, not {quoted(stored)}")
         return stored
     number = as_number(stored, name)
     if isinstance(current, Value) and current.data == number:
@@ -85,7 +82,7 @@ def restored_settings(optimizer: object, stored: Any) -> dict[str, Any]:
     """
     rule, known = type(optimizer).__name__, dict(settings_of(optimizer))
     if not isinstance(stored, dict):
-        raise ValueError(f"the settings of {rule} should be a dict, not {reprlib.repr(stored)}")
+        raise ValueError(f"the settings of {rule} should be a dict, not {quoted(stored)}")
     for name in stored:
         if name not in known:
             raise ValueError(f"the state has a setting {name!r}, which this {rule} does not have")

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import random
-import reprlib
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -179,10 +178,10 @@ def _require_pair(model: Any, tokenizer: Any) -> None:
 def _check_sizes(sizes: dict[str, Any], vocabulary: int, numbers: int) -> None:
     names = ("vocabulary", "block_size", "embedding", "heads", "layers", "base_width")
     if set(sizes) != {*names, "norm"} or sizes["norm"] not in NORMS:
-        raise ValueError(f"its sizes are {reprlib.repr(sizes)}")
+        raise ValueError(f"its sizes are {quoted(sizes)}")
     for name in names:
         if type(sizes[name]) is not int or sizes[name] < 1:
-            raise ValueError(f"its {name} is {reprlib.repr(sizes[name])}")
+            raise ValueError(f"its {name} is {quoted(sizes[name])}")
     if sizes["vocabulary"] != vocabulary:
         raise ValueError(f"it has {vocabulary - 1} characters for {sizes['vocabulary']} tokens")
     # Check before making a model: a damaged size might ask for more memory than there is.

@@ -21,7 +21,6 @@ replay: so mixed data has one structure, whatever the order.
 
 from __future__ import annotations
 
-import reprlib
 from array import array
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
@@ -37,6 +36,7 @@ import numpy as np
 from autograd.copies import CLASSES
 from autograd.hooks import Watched
 from autograd.jit.refusal import TraceError
+from autograd.text import quoted
 from autograd.value import Value, as_operand
 
 Numbers: TypeAlias = "list[Any] | bytearray"
@@ -233,7 +233,7 @@ def _extend(numbers: Numbers, plain: Any, kinds: set[type]) -> str:
                 largest = max(whole, key=abs)
                 float(largest)  # an int beyond all floats is an OverflowError
                 raise TraceError(
-                    f"{reprlib.repr(largest)} is an int beyond 2**53, which a float may not hold"
+                    f"{quoted(largest)} is an int beyond 2**53, which a float may not hold"
                     " exactly: pass float() of it, or name it static"
                 )
         numbers.extend(pack(f"{len(plain)}d", *plain))

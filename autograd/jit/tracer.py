@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, repeat
+from math import ceil
 from typing import Any, NamedTuple, NoReturn
 
 from autograd import ops
@@ -155,7 +156,7 @@ class Tracer(Hooks):
 
     def _part_of_a_sum(self, value: Value) -> int | None:
         """The node of a product or an addition of a sum, which are numbered just below the sum."""
-        total, terms = self.sums.get(-(-value._made // 1), (value, None))
+        total, terms = self.sums.get(ceil(value._made), (value, None))
         if terms is not None and terms.parts is not None:
             del self.sums[total._made]
             nodes = self._unfolded(self.nodes[total], terms.start is not None)
