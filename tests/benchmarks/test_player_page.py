@@ -64,7 +64,7 @@ SLIDER = """const slider = shadowRoot.querySelectorAll('.leaves input[type=range
     shadowRoot.querySelector('button.last').click();"""
 DRAG = """slider.value = (k * 37) % 200 - 100;
     slider.dispatchEvent(new Event('input', { bubbles: true }));"""
-CHAIN = """shadowRoot.querySelectorAll('.stage .node.parameter')[5]
+CHAIN = """shadowRoot.querySelectorAll('.stage .node.leaf')[5]
     .dispatchEvent(new Event('click'));"""
 
 
