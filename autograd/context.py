@@ -140,8 +140,7 @@ class Context:
         above = outer.path(known) if outer is not None else ""
         if above and outer is not None:
             if id(outer.owner) not in known:
-                listed: Any = getattr(outer.owner, "named_modules", tuple)()
-                known[id(outer.owner)] = {id(module): name for name, module in listed}
+                known[id(outer.owner)] = names_within(outer.owner)
             name = known[id(outer.owner)].get(id(self.owner), "")
         name = name or getattr(self.owner, "__name__", "") or type(self.owner).__name__
         return f"{above}.{name}" if above else name
@@ -156,6 +155,12 @@ class Context:
 
     def __setstate__(self, kept: tuple[Any, ...]) -> None:
         self.owner, self.outer, self.leaf, self.label, self.adopted, self._unlabelled = kept
+
+
+def names_within(owner: Any) -> dict[int, str]:
+    """What a module calls the modules inside it, by their id."""
+    named: Any = getattr(owner, "named_modules", tuple)()
+    return {id(module): name for name, module in named}
 
 
 def _restored() -> Context:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
-from autograd.context import Context
+from autograd.context import Context, names_within
 from autograd.draw.names import named_values
 from autograd.value import Value
 
@@ -52,8 +52,7 @@ class Part:
     def name_of(self, owner: object) -> str:
         """What the owner of this part calls a module inside it; "" for anything else."""
         if self._names is None:
-            listed: Any = getattr(self.owner, "named_modules", tuple)()
-            self._names = {id(module): name for name, module in listed}
+            self._names = names_within(self.owner)
         return self._names.get(id(owner), "")
 
     def up_to(self, depth: int) -> Part:
