@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain, starmap
 from typing import Any, cast
 
@@ -117,9 +117,9 @@ def writes(name: str, values: Iterable[Value], numbers: Iterable[float]) -> Iter
     return map(operator.call, *zip(*setters, strict=True), numbers) if setters else iter(())
 
 
-def undoing(values: Iterable[Value], stores: Iterable[Store] = ()) -> list[Iterator[None]]:
+def undoing(values: Iterable[Value], stores: Collection[Store] = ()) -> list[Iterator[None]]:
     """Steps that give Values, and all leaves of stores, the numbers and gradients they have now."""
-    values = list(values)
+    values = [v for v in values if not (isinstance(v, Linked) and v._right.store in stores)]
     arrays = [numbers for store in stores for numbers in (store.data, store.grad)]
     return [
         starmap(operator.setitem, [(numbers, slice(None), numbers.copy()) for numbers in arrays]),
