@@ -50,12 +50,11 @@ class Elementwise:
             if None in map(as_operand, (*ordered, *settings.values())):
                 import inspect  # slow to import, and rarely needed
 
-                given = inspect.signature(self.function).bind(x, *ordered, **settings).arguments
-                (_, *named) = given.items()
-                name, wrong = next(pair for pair in named if as_operand(pair[1]) is None)
-                raise TypeError(
-                    f"{self.__name__}: {name} must be a number or a Value, not {quoted(wrong)}"
-                )
+                names = [*inspect.signature(self.function).parameters][1:]
+                for name, given in (*zip(names, ordered, strict=False), *settings.items()):
+                    if as_operand(given) is None:
+                        what = f"must be a number or a Value, not {quoted(given)}"
+                        raise TypeError(f"{self.__name__}: {name} {what}")
 
             def function(entry: Value) -> Value:
                 return self.function(entry, *ordered, **settings)

@@ -108,6 +108,8 @@ def test_a_setting_may_follow_in_order():
     assert nn.elu(nn.Matrix([[-1.0]]), 2.0).data == [[pytest.approx(2.0 * math.expm1(-1.0))]]
     with pytest.raises(TypeError, match="relu"):
         nn.relu(Value(1.0), 0.2)
+    with pytest.raises(TypeError, match="relu"):
+        nn.relu(Value(1.0), "0.2")
     for wrong in ("0.2", None, [0.2]):
         message = re.escape(f"negative_slope must be a number or a Value, not {wrong!r}")
         for call in (
