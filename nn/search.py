@@ -24,20 +24,21 @@ class Searched(hooks.Watched):
 
 
 # The recursive functions are not closures: a closure that calls itself is a reference cycle, and
-# would leak while training runs with the cyclic garbage collector paused.
+# would leak while training runs with the cyclic garbage collector paused. What was seen is kept, as
+# a view of items makes its pairs: another one would get the id of one that is gone.
 
 
 def modules_in(module: Searched) -> Iterator[tuple[str, Any]]:
     """The module itself and every module inside it, by name."""
     waiting: list[tuple[str, Any]] = [("", module)]
-    seen: set[int] = set()
+    seen: dict[int, Any] = {}
     while waiting:
         name, node = waiting.pop()
         kind: Any = type(node)
         read = _reader(kind)
         if read in (None, _read_matrix, _read_object, _read_callable) or id(node) in seen:
             continue
-        seen.add(id(node))
+        seen[id(node)] = node
         if isinstance(node, Searched):
             yield name, node
         inside = reversed(read(node)[1])
@@ -48,7 +49,7 @@ def places_in(module: Searched) -> list[Place]:
     """All parameters and buffers of a module, each once, in the order of the attributes."""
     places: dict[int, Place] = {}
     strays: list[tuple[object, str, list[Any]]] = []
-    seen: set[int] = set()
+    seen: dict[int, Any] = {}
     _collect(module, "", True, places, strays, seen)
     for node, name, parts in strays:
         if _holds_more(parts, places, seen):
@@ -68,14 +69,14 @@ def _collect(
     trained: bool,
     places: dict[int, Place],
     strays: list[tuple[object, str, list[Any]]],
-    seen: set[int],
+    seen: dict[int, Any],
 ) -> None:
     """Add the Values in a node to `places`, and the parts where Values are an error to `strays`."""
     kind: Any = type(node)
     read = _reader(kind)
     if read is None or id(node) in seen:
         return
-    seen.add(id(node))
+    seen[id(node)] = node
     container, children = read(node)
     if container is None:
         if read is _read_iterator:
@@ -101,7 +102,7 @@ def _collect(
         place.spots.append((container, key))
 
 
-def _holds_more(parts: list[Any], places: dict[int, Place], seen: set[int]) -> bool:
+def _holds_more(parts: list[Any], places: dict[int, Place], seen: dict[int, Any]) -> bool:
     """Whether a parameter that is not in `places` is anywhere in these parts, at any depth."""
     rest = list(parts)
     while rest:
@@ -114,7 +115,7 @@ def _holds_more(parts: list[Any], places: dict[int, Place], seen: set[int]) -> b
         kind: Any = type(part)
         read = _reader(kind)
         if read is not None and id(part) not in seen:
-            seen.add(id(part))
+            seen[id(part)] = part
             rest += [child for _, child, _ in read(part)[1]]
     return False
 
@@ -210,7 +211,7 @@ def _read_module(module: Any) -> _Held:
 def _shared(kind: type) -> list[tuple[str, object]]:
     """The class attributes that hold parameters."""
     found = {name: x for base in reversed(kind.__mro__) for name, x in vars(base).items()}
-    return [(n, x) for n, x in found.items() if n[:1] != "_" and _holds_more([x], {}, set())]
+    return [(n, x) for n, x in found.items() if n[:1] != "_" and _holds_more([x], {}, {})]
 
 
 @functools.lru_cache(maxsize=1024)

@@ -189,6 +189,13 @@ def test_modules_are_found_in_every_ordered_container(kind):
     assert not any(part.training for part in parts)
 
 
+def test_each_of_several_views_of_items_is_searched():
+    tables = [{"x": nn.Neuron(1), "y": nn.Neuron(1)} for _ in range(3)]
+    box = Box(a=tables[0].items(), b=tables[1].items(), c=tables[2].items())
+    assert len(box.parameters()) == 12
+    assert list(box.modules()) == [box, *[part for table in tables for part in table.values()]]
+
+
 def test_arrays_of_numbers_hold_no_parameters():
     assert names(Box(a=np.ones((2, 3)), b=np.array(["x"]), w=Value(1.0))) == ["w"]
 
