@@ -13,6 +13,7 @@ import re
 import reprlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 LONGEST_NAME = 40  # characters of a name that are shown
 LONGEST_QUOTED = 200  # characters of a user's text in an error
@@ -77,7 +78,17 @@ def quoted(thing: object) -> str:
     return text if len(text) <= LONGEST_QUOTED else f"{text[:half]}…{text[-(half - 1) :]}"
 
 
-_quoting = reprlib.Repr()
+class _Quoting(reprlib.Repr):
+    """As reprlib, which goes by the name of a class alone: another `array` has no typecode."""
+
+    def repr1(self, x: Any, level: int) -> str:
+        try:
+            return super().repr1(x, level)
+        except Exception:  # also of an int with too many digits
+            return self.repr_instance(x, level)
+
+
+_quoting = _Quoting()
 _quoting.maxlevel, _quoting.maxstring, _quoting.maxother = 4, LONGEST_QUOTED, 2 * LONGEST_QUOTED
 _quoting.maxlist = _quoting.maxtuple = _quoting.maxdict = _quoting.maxset = 8
 

@@ -15,7 +15,7 @@ from hypothesis import given
 
 from autograd import Primitive, Value, draw, explain, gradcheck, steps
 from autograd.steps.page import page
-from autograd.text import clipped, for_stream, shown, text_width
+from autograd.text import clipped, for_stream, quoted, shown, text_width
 from tests.cases import case
 from tests.examples import any_text
 
@@ -215,3 +215,12 @@ def assert_harmless(text: str) -> None:
         assert character not in "\u061c\u200e\u200f", ascii(text)
         assert not 0xFDD0 <= ord(character) < 0xFDF0, ascii(text)
         assert ord(character) & 0xFFFE != 0xFFFE, ascii(text)
+
+
+@pytest.mark.parametrize("name", ["array", "dict", "set", "str"])
+def test_a_class_that_is_called_like_a_built_in_one_is_quoted_as_it_is(name: str) -> None:
+    assert quoted(type(name, (), {"__repr__": lambda _: "its own"})()) == "its own"
+
+
+def test_what_has_no_repr_is_quoted() -> None:
+    assert quoted(10**5000).startswith("<int instance at ")
