@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from autograd.text import quoted
+
 LEVELS = ("sum", "product", "sign", "power", "atom")  # the later, the tighter an operation binds
 
 
@@ -32,7 +34,7 @@ def checked_form(primitive: str, operands: int, form: str | Form) -> Form:
     if not isinstance(form, Form) or form.level not in LEVELS:
         raise TypeError(
             f"Primitive {primitive!r}: text and latex take a template, or a Form with one of"
-            f" the levels {', '.join(LEVELS)}, not {form!r}"
+            f" the levels {', '.join(LEVELS)}, not {quoted(form)}"
         )
     for operand in re.findall(r"#(\d+)", form.template):
         if not 1 <= int(operand) <= operands:

@@ -245,7 +245,7 @@ def _positions(name: str, positions: Any, operands: int) -> tuple[int, ...]:
     if not set(positions) <= set(range(operands)):
         raise ValueError(
             f"Primitive {name!r}: nan_slopes must be among the positions 0 .. {operands - 1}, not"
-            f" {positions!r}"
+            f" {quoted(positions)}"
         )
     return tuple(positions)
 

@@ -130,9 +130,10 @@ def activation_named(name: str | Activation) -> Activation:
     if callable(name):
         return name
     if not isinstance(name, str) or name not in ACTIVATIONS:
-        whole = str(name) in ("softmax", "log_softmax")
+        whole = isinstance(name, str) and name in ("softmax", "log_softmax")
         instead = f"; call nn.{name} on what the layer returns" if whole else ""
-        raise ValueError(f"there is no activation {name!r}, only {', '.join(ACTIVATIONS)}{instead}")
+        known = ", ".join(ACTIVATIONS)
+        raise ValueError(f"there is no activation {quoted(name)}, only {known}{instead}")
     return ACTIVATIONS[name]
 
 
@@ -142,8 +143,8 @@ def activated(activation: Activation, x: Value) -> Value:
     if not isinstance(y, Value):
         name = getattr(activation, "__name__", repr(activation))
         raise TypeError(
-            f"an activation returns a Value, but {name} returned {y!r}: write it with functions of"
-            " Values, such as nn.tanh instead of math.tanh"
+            f"an activation returns a Value, but {name} returned {quoted(y)}: write it with"
+            " functions of Values, such as nn.tanh instead of math.tanh"
         )
     return y
 

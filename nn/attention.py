@@ -317,5 +317,5 @@ class TransformerBlock(Module):
 def norm_named(name: str) -> Callable[[int], Module]:
     """The constructor of a norm. Raises ValueError for an unknown name, and lists those known."""
     if not isinstance(name, str) or name not in NORMS:
-        raise ValueError(f"there is no norm {name!r}, only {', '.join(NORMS)}")
+        raise ValueError(f"there is no norm {quoted(name)}, only {', '.join(NORMS)}")
     return NORMS[name]

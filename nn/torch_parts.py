@@ -15,6 +15,7 @@ import torch
 from torch.nn.utils import parametrize
 
 from autograd import Value
+from autograd.text import quoted
 from nn.activations import ACTIVATIONS, Activation, activation_named, log_softmax, softmax
 from nn.attention import FeedForward, MultiHeadAttention, TransformerBlock
 from nn.gpt import GPT
@@ -231,7 +232,7 @@ def row_of(part: Any) -> Row:
         if not (is_pair and isinstance(row[0], torch.nn.Module) and isinstance(row[1], dict)):
             raise TypeError(
                 f"for_torch of {kind.__name__} returns a torch.nn.Module and a dict of what it"
-                f" holds, not {row!r}"
+                f" holds, not {quoted(row)}"
             )
         return row[0], row[1]
     for base in kind.__mro__:

@@ -15,7 +15,7 @@ from typing import Any
 
 from autograd.draw.layout import largest_scale, render, svg_size
 from autograd.files import write_bytes
-from autograd.text import clipped, for_stream
+from autograd.text import clipped, for_stream, quoted
 
 Digraph = Any  # of the graphviz package, which has no types
 
@@ -138,7 +138,7 @@ def _text_width(text: str) -> float:
 def check_one_of(name: str, given: object, known: Sequence[str]) -> None:
     """Raise ValueError for an argument that is none of the known ones."""
     if not isinstance(given, str) or given not in known:
-        raise ValueError(f"{name} is one of {', '.join(known)}, not {given!r}")
+        raise ValueError(f"{name} is one of {', '.join(known)}, not {quoted(given)}")
 
 
 # --- the finished picture -------------------------------------------------------------------------
@@ -185,7 +185,7 @@ class Drawing:
                     stacklevel=2,
                 )
         if not isinstance(scale, int | float):
-            raise TypeError(f"scale is a number of pixels a point, not {scale!r}")
+            raise TypeError(f"scale is a number of pixels a point, not {quoted(scale)}")
         if not 0.0 < scale <= most:
             raise ValueError(
                 f"scale must be above 0, and at most {most:.3g} for a picture of this size, not"

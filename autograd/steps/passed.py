@@ -199,7 +199,7 @@ class Passed:
                 raise ValueError(f"{which!r} is a plain number, which receives no gradient")
             return which
         if not isinstance(which, str):
-            raise TypeError(f"a node is given as a Value or by its name, not as {which!r}")
+            raise TypeError(f"a node is given as a Value or by its name, not as {quoted(which)}")
         nodes = list(self.gradients)
         found = [node for node in nodes if self.names[node] == which]
         found = found or [node for node in nodes if self.full_names[node] == which]

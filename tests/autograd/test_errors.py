@@ -12,7 +12,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autograd import Primitive, Value, grad, gradcheck, hessian, jacobian, maximum, ops, where
+from autograd import (
+    Primitive,
+    Value,
+    draw,
+    grad,
+    gradcheck,
+    hessian,
+    jacobian,
+    maximum,
+    ops,
+    steps,
+    where,
+)
 from autograd.backward import topological_order
 
 x = Value(0.0, label="x")
@@ -326,6 +338,9 @@ def test_a_fact_of_a_primitive_is_true_or_false(fact: str) -> None:
         v.assign,
         partial(grad, inputs=[v]),
         partial(gradcheck, inputs=[v]),
+        steps(v).explain,
+        lambda long: draw(v, format=long),
+        lambda long: Primitive("twice", lambda x: 2 * x, lambda out, x: 2.0, text=long),
     ],
 )
 @pytest.mark.parametrize("long", [[0.5] * 10_000, [[[0.5] * 100] * 100] * 100, {"a" * 10_000: v}])

@@ -412,6 +412,8 @@ def test_what_a_metric_returns_is_a_number(answer):
         lambda x: nn.SGD([Value(1.0)], lr=x),
         lambda x: nn.fit(x, ([[1.0]], [1.0]), nn.mse, nn.SGD([Value(1.0)], lr=0.1), epochs=1),
         lambda x: nn.mse([Value(1.0)], x),
+        lambda x: nn.Layer(2, 2, x),
+        lambda x: nn.GPT(5, 4, 4, 2, 1, norm=x),
     ],
 )
 def test_an_error_shows_little_of_what_is_long(call):
