@@ -27,7 +27,8 @@ def loads(code: CodeType) -> tuple[tuple[str, ...], ...]:
         if is_in_vars and step.opname in ("PRECALL", "CALL"):
             found.append((*(path or ("any", "")), "__dict__"))
             is_in_vars = False
-        if step.opname in _ATTRIBUTES:
+        # What is set on something without a name is mostly a Value's, as in `p.grad = 0.0`.
+        if step.opname in _ATTRIBUTES and (path or step.opname != "STORE_ATTR"):
             is_called = step.opname == "LOAD_METHOD" or "NULL|self" in step.argrepr
             path = (*(path or ("any", "")), step.argval + "()" * is_called)
         elif step.opname.startswith("LOAD_FAST"):

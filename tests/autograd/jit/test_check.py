@@ -218,19 +218,19 @@ def test_the_result_that_differs_is_named(function: Any, what: str) -> None:
 
 
 def test_a_gradient_of_a_result_a_label_and_a_history_that_differ_are_found() -> None:
-    hidden = Hidden(scale=1.0, text="a")
+    hidden = Hidden(scale=1.0, label="a")
 
     def step(x: float) -> Any:
         inner = W * x
         (inner * hidden.get("scale")).backward()
-        inner.label = hidden.get("text")
+        inner.label = hidden.get("label")
         return inner
 
     for change, what in (
         ({"scale": 2.0}, "W.grad is"),
-        ({"text": "b"}, "the label of the first result is 'b', and 'a' in the replay"),
+        ({"label": "b"}, "the label of the first result is 'b', and 'a' in the replay"),
     ):
-        vars(hidden).update(scale=1.0, text="a")
+        vars(hidden).update(scale=1.0, label="a")
         run = jit(step)
         run(1.0)
         run(1.0)

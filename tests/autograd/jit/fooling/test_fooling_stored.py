@@ -69,18 +69,18 @@ def sets_an_attribute_of_a_cell() -> Case:
     return sets_an_attribute(setter)
 
 
-@fooling("stored", "loud")
-def sets_an_attribute_of_each_entry() -> Case:
-    def setter(box: Any) -> Any:
-        boxes = [box]
+@fooling("stored", "equal")
+def sets_an_attribute_that_other_objects_have_too() -> Case:
+    w, monitor = [Value(2.0)], types.SimpleNamespace(grad=0.0)
 
-        def set_it() -> None:
-            for each in boxes:
-                each.seen = True
+    def step(x: float) -> Any:
+        for p in w:
+            p.grad = 0.0
+        loss = w[0] * x
+        loss.backward()
+        return loss, bool(monitor)
 
-        return set_it
-
-    return sets_an_attribute(setter)
+    return Case(step, observe=lambda: w[0].grad, between=lambda c: setattr(monitor, "grad", c))
 
 
 @fooling("stored", "loud")
@@ -98,17 +98,6 @@ def sets_an_attribute_of_self() -> Case:
         return w * x
 
     return Case(step, observe=lambda: box.seen, between=lambda c: setattr(box, "seen", c != 5))
-
-
-@fooling("stored", "loud")
-def sets_an_attribute_of_a_default() -> Case:
-    w, box = Value(2.0), types.SimpleNamespace(seen=False)
-
-    def step(x: float, box: Any = box) -> Any:
-        box.seen = True
-        return w * x
-
-    return Case(step, observe=lambda: box, between=lambda c: setattr(box, "seen", c != 5))
 
 
 @fooling("stored", "loud")
