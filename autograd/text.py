@@ -73,9 +73,7 @@ def quoted(thing: object) -> str:
     >>> quoted([0.5] * 1_000_000)
     '[0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, ...]'
     """
-    text = _quoting.repr(thing)  # which looks at few entries
-    half = LONGEST_QUOTED // 2
-    return text if len(text) <= LONGEST_QUOTED else f"{text[:half]}…{text[-(half - 1) :]}"
+    return clipped(_quoting.repr(thing), LONGEST_QUOTED)
 
 
 class _Quoting(reprlib.Repr):
