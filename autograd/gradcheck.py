@@ -114,11 +114,9 @@ def gradcheck(
     True
     """
     order = require_whole("gradcheck: order", order)
-    for name, tolerance in (("rtol", rtol), ("atol", atol)):
-        if not (isinstance(tolerance, Real) and tolerance >= 0.0):
-            raise ValueError(
-                f"gradcheck: {name} must be a number, 0 or more, not {quoted(tolerance)}"
-            )
+    for name, bound in (("rtol", rtol), ("atol", atol)):
+        if not (isinstance(bound, Real) and bound >= 0.0):
+            raise ValueError(f"gradcheck: {name} must be a number, 0 or more, not {quoted(bound)}")
     if step is not None and not (isinstance(step, Real) and 0.0 < step < math.inf):
         raise ValueError(f"gradcheck: step must be a number above 0, not {quoted(step)}")
     if not is_series(inputs):

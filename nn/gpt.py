@@ -164,26 +164,7 @@ class GPT(Module):
         an end that is not an integer or a generator that is not a random.Random;
         FloatingPointError for logits that are nan or +inf, or all -inf.
         """
-        if isinstance(temperature, bool) or not isinstance(temperature, Real):
-            raise TypeError(
-                f"generate: the temperature must be a number, not {quoted(temperature)}"
-            )
-        if not 0.0 <= temperature < float("inf"):
-            raise ValueError(f"generate: the temperature must be 0 or more, not {temperature}")
-        if top_k is not None and (
-            isinstance(top_k, bool) or not isinstance(top_k, Integral) or top_k < 1
-        ):
-            raise ValueError(
-                f"generate: top_k must be a whole number, 1 or more, not {quoted(top_k)}"
-            )
-        if top_p is not None and (
-            isinstance(top_p, bool) or not isinstance(top_p, Real) or not 0.0 < top_p <= 1.0
-        ):
-            raise ValueError(f"generate: top_p must be above 0 and at most 1, not {quoted(top_p)}")
-        if end is not None and not isinstance(end, Integral):
-            raise TypeError(
-                f"generate: end must be a token, such as tokenizer.bos, not {quoted(end)}"
-            )
+        _check_sampling(temperature, top_k, top_p, end)
         new = _listed(prompt)
         generator = rng.source(generator)
         cache = self.empty_cache()
@@ -197,6 +178,26 @@ class GPT(Module):
             if len(cache[0][0]) == self.block_size:
                 return written
             new = [token]
+
+
+def _check_sampling(
+    temperature: float, top_k: int | None, top_p: float | None, end: int | None
+) -> None:
+    """Raise TypeError or ValueError for what `generate` cannot sample by, see there."""
+    if isinstance(temperature, bool) or not isinstance(temperature, Real):
+        raise TypeError(f"generate: the temperature must be a number, not {quoted(temperature)}")
+    if not 0.0 <= temperature < float("inf"):
+        raise ValueError(f"generate: the temperature must be 0 or more, not {temperature}")
+    if top_k is not None and (
+        isinstance(top_k, bool) or not isinstance(top_k, Integral) or top_k < 1
+    ):
+        raise ValueError(f"generate: top_k must be a whole number, 1 or more, not {quoted(top_k)}")
+    if top_p is not None and (
+        isinstance(top_p, bool) or not isinstance(top_p, Real) or not 0.0 < top_p <= 1.0
+    ):
+        raise ValueError(f"generate: top_p must be above 0 and at most 1, not {quoted(top_p)}")
+    if end is not None and not isinstance(end, Integral):
+        raise TypeError(f"generate: end must be a token, such as tokenizer.bos, not {quoted(end)}")
 
 
 def _listed(tokens: Any) -> list[Any]:
