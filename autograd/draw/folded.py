@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
+from autograd.context import names_within
 from autograd.draw.fold import Box, Fold, Part
 from autograd.draw.graph import add_node
 from autograd.draw.sheet import Digraph, add_box, lines_of_text
@@ -118,7 +119,7 @@ def _name_within(part: Part, model: Any) -> str:
     """What the owner around a part, or else the model, calls the owner of the part."""
     if part.outer is not None and part.outer.outer is not None:
         return part.outer.name_of(part.owner)
-    return (model.child_name(part.owner) if hasattr(model, "child_name") else None) or ""
+    return names_within(model).get(id(part.owner), "")
 
 
 def _description_of(part: Part) -> str:
