@@ -255,8 +255,7 @@ class Optimizer(hooks.Watched):
                 if not isinstance(result, Value) and as_operand(result) is None:
                     raise TypeError(
                         f"{type(self).__name__}.update gave {quoted(result)} for {what}, not a"
-                        " Value or"
-                        " a number: does it return the new parameter?"
+                        " Value or a number: does it return the new parameter?"
                     )
         return Updated(time, new, moments)
 

@@ -35,10 +35,9 @@ class SGD(Optimizer):
         differentiable: bool = False,
     ) -> None:
         self.momentum, self.nesterov, self.weight_decay = momentum, nesterov, weight_decay
-        self.moments = ("velocity",)
+        require_range("momentum", momentum)  # it decides about the moments
+        self.moments = ("velocity",) if self._uses_momentum() else ()
         self.check()
-        if not self._uses_momentum():
-            self.moments = ()
         super().__init__(parameters, lr, differentiable)
 
     def check(self) -> None:

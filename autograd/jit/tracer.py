@@ -87,7 +87,7 @@ class Tracer(Hooks):
 
     def undo(self) -> None:
         """Give leaves from outside, and the streams of draws, what they had before."""
-        data, grad = zip(*self.before.values(), strict=True) if self.before else ((), ())
+        data, grad = [[pair[k] for pair in self.before.values()] for k in (0, 1)]
         at_once([writes("data", self.before, data), writes("grad", self.before, grad)])
         for stream, state in self.streams.items():
             stream().setstate(state)
