@@ -131,7 +131,7 @@ EDGES = {
     (
         "`x ** number`, `x ** y` by x",
         "x = 0, whole exponent from 0 up",
-        "that of the polynomial, to every order",
+        "the polynomial's, to every order",
     ): [
         (lambda x, n=n: x**n, (0.0,), 0, order, math.factorial(n) if n == order else 0.0)
         for n in range(4)
@@ -145,7 +145,7 @@ EDGES = {
     (
         "`x ** y` by y",
         "x = 0; x < 0",
-        "0; nan, as in PyTorch (a plain exponent receives nothing)",
+        "0; nan, as in PyTorch (a plain number as exponent receives none)",
     ): [
         (operator.pow, (0.0, 2.0), 1, 1, 0.0),
         (operator.pow, (-2.0, 2.0), 1, 1, nan),
@@ -154,16 +154,16 @@ EDGES = {
     (
         "`x ** y` by both",
         "x = 0",
-        "0, where the first slope exists (the limits are infinite)",
+        "0 where the first derivative exists (the limits are infinite)",
     ): [
         (lambda x, y, i=i: grad(x**y, [(x, y)[i]], create_graph=True)[0], (0.0, n), 1 - i, 1, 0.0)
         for i in (0, 1)
         for n in (1.0, 2.0)
     ],
-    ("`**`", "slope too large for a float", "raises OverflowError"): [
+    ("`**`", "derivative too large for a float", "raises OverflowError"): [
         (lambda x: x**-0.5, (1e-300,), 0, 1, OVER)
     ],
-    ("`/` `log`", "slope too large for a float", "inf"): [
+    ("`/` `log`", "derivative too large for a float", "inf"): [
         (operator.truediv, (1.0, 5e-324), 0, 1, inf),
         (Value.log, (5e-324,), 0, 1, inf),
     ],
@@ -200,12 +200,12 @@ EDGES = {
     (
         "`where` `greater` `less`",
         "everywhere",
-        "0 by the condition, and by what is compared",
+        "0 with respect to the condition and the compared operands",
     ): [
         (where, (2.0, 3.0, 4.0), 0, 1, 0.0),
         *[(f, (2.0, 3.0), by, 1, 0.0) for f in (greater, less) for by in (0, 1)],
     ],
-    ("all others", "nan", "nan; a slope without x in it stays: b for x * b, 1/b for x / b"): [
+    ("all others", "nan", "nan; a derivative that does not contain x is kept: b for x * b, 1/b for x / b"): [
         *[(f, (nan,), 0, 1, nan) for f in MANY],
         *[(f, (nan, 3.0), 0, 1, 1.0) for f in (operator.add, operator.sub)],
         (operator.mul, (nan, 3.0), 0, 1, 3.0),
