@@ -1,9 +1,9 @@
-"""In which context is an operation done: by which interpreter, in the call of which module?
+"""In which context does an operation run: under which interpreter, in the call of which module?
 
-Every operator asks for the current context and calls its interpreter, which computes and remembers
-(`eager.Eager`), computes only (`eager.Numbers`), checks (`switches.Checked`), or records for replay
-(`autograd.jit`). So whatever changes how arithmetic is done is one more interpreter, and no code
-outside it has to ask. The current context belongs to a thread or an async task.
+Every operator looks up the current context and calls its interpreter, which computes and builds the
+graph (`eager.Eager`), only computes (`eager.Numbers`), checks results (`switches.Checked`), or
+records for replay (`autograd.jit`). So any other kind of arithmetic is one more interpreter, and no
+code outside it checks a flag. Each thread and async task has its own current context.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ if TYPE_CHECKING:
     from autograd.value import Value
 
 # Called for each contribution in a backward pass: (node, position of the operand, local derivative,
-# contribution, what the operand had received before or None).
+# contribution, the sum of the operand's earlier contributions or None).
 Listener = Callable[[Any, int, Any, Any, Any], None]
 
 T = TypeVar("T")
 
 
 class Interpreter:
-    """Carries out operations on Values: `apply`, `weighted_sum`, `backward` and `grad`.
+    """Runs operations on Values: `apply`, `weighted_sum`, `backward` and `grad`.
 
     Attributes:
-        hooks: what a library may ask of a recording; see hooks.py.
+        hooks: what a library can ask of a recording; see hooks.py.
     """
 
     hooks: Hooks
 
     def apply(self, context: Context, primitive: Primitive, left: Value, right: Any) -> Value:
-        """The result of a primitive; `right` is None, an operand, or a tuple of two or more."""
+        """Apply a primitive; `right` is None, an operand, or a tuple of two or more."""
         raise NotImplementedError
 
     def weighted_sum(
         self, context: Context, weights: Sequence[Value], inputs: Sequence[Any], start: Value | None
     ) -> Value:
-        """start + w_1 x_1 + w_2 x_2 + ..., by the operators."""
+        """Compute start + w_1 x_1 + w_2 x_2 + ... with the operators."""
         if start is None:
             start, weights, inputs = weights[0] * inputs[0], weights[1:], inputs[1:]
         for w, x in zip(weights, inputs, strict=True):
@@ -58,29 +58,29 @@ class Interpreter:
         create_graph: bool,
         each: Listener | None = None,
     ) -> list[Value]:
-        """The gradients of the output by the inputs; `each` is called for each contribution."""
+        """Return the gradients by the inputs; `each` is called for each contribution."""
         raise NotImplementedError
 
     def with_history(self) -> Interpreter:
-        """The same interpreter where results remember their operands."""
+        """Return the same interpreter, except that results keep their operands."""
         raise NotImplementedError
 
     def without_history(self) -> Interpreter:
-        """The same interpreter where results are leaves."""
+        """Return the same interpreter, except that results are leaves."""
         raise NotImplementedError
 
 
 class Context:
-    """Where operations are done. A node keeps the one it was made in, which says where it belongs.
+    """Where operations run. A node keeps the context it was made in, which tells its module.
 
     Attributes:
-        interpreter: who carries operations out. apply: its method, which every operation calls.
-        owner: the module or function whose call it is; None outside any.
-        outer: the context that this call was made in; None outside any.
-        leaf: the context that leaves made here belong to: OUTSIDE if a module that holds such a
-            leaf counts it as a parameter, else INSIDE.
-        label: of the one node that has this context; "" of a context that nodes share.
-        adopted: whether the one node that has this context counts as a parameter; see ownership.py.
+        interpreter: runs the operations. apply: its method, which every operation calls.
+        owner: the module or function that is being called; None outside any.
+        outer: the context in which it was called; None outside any.
+        leaf: the context of leaves made here: OUTSIDE if a module that holds such a leaf counts it
+            as a parameter, else INSIDE.
+        label: that of the only node with this context; "" if nodes share the context.
+        adopted: whether the only node with this context was made a parameter; see ownership.py.
     """
 
     __slots__ = (
@@ -108,15 +108,15 @@ class Context:
         self._unlabelled = None
 
     def within(self, owner: object) -> Context:
-        """This context inside the call of a module."""
+        """Return this context inside the call of a module."""
         return Context(self.interpreter, owner, self, INSIDE)
 
     def under(self, interpreter: Interpreter, leaf: Context | None = None) -> Context:
-        """This context with another interpreter."""
+        """Return this context with another interpreter."""
         return Context(interpreter, self.owner, self.outer, leaf or self.leaf)
 
     def labelled(self, label: str, adopted: bool = False) -> Context:
-        """This context for one node: with its label, and whether it was adopted."""
+        """Return this context for a single node: with its label, and whether it was adopted."""
         context = self.under(self.interpreter)
         context.label = label
         context.adopted = self.adopted or adopted
@@ -125,13 +125,13 @@ class Context:
 
     @property
     def unlabelled(self) -> Context:
-        """The context that the node shares with others."""
+        """The context that a labelled node shares with others."""
         return self if self._unlabelled is None else self._unlabelled
 
     def path(self, known: dict[int, dict[int, str]] | None = None) -> str:
-        """`MLP.layers.0`, each module as the one that called it names it; "" outside any.
+        """Return the path of the module, such as `MLP.layers.0`; "" outside any.
 
-        known: what modules call those inside them, by id; of many paths, what was found for others.
+        Modules have the names that their callers use; calls that share `known` look them up once.
         """
         if self.owner is None:
             return ""
@@ -145,7 +145,7 @@ class Context:
         name = name or getattr(self.owner, "__name__", "") or type(self.owner).__name__
         return f"{above}.{name}" if above else name
 
-    # A copy or a pickle of a node keeps where it belongs; interpreters stay where they are.
+    # A copy or pickle of a node keeps its module, but not its interpreter.
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         if self is OUTSIDE or self is INSIDE:
@@ -158,7 +158,7 @@ class Context:
 
 
 def names_within(owner: Any) -> dict[int, str]:
-    """What a module calls the modules inside it, by their id."""
+    """Return a module's names for the modules inside it, by their id."""
     named: Any = getattr(owner, "named_modules", tuple)()
     return {id(module): name for name, module in named}
 
@@ -167,17 +167,17 @@ def _restored() -> Context:
     return Context(OUTSIDE.interpreter)
 
 
-# Where arithmetic is done by default, and in every new thread; and where leaves belong that a
-# module's call, or code under no_grad, computed. eager.py gives them their interpreter.
+# OUTSIDE is the default context, also in every new thread. INSIDE is that of leaves computed in the
+# call of a module or under no_grad. eager.py sets the interpreter of both.
 OUTSIDE, INSIDE = Context(Interpreter()), Context(Interpreter())
 
 current: ContextVar[Context] = ContextVar("context", default=OUTSIDE)
-# Whether rules run on Values, to make gradients graphs: a float taken of one would be a constant.
+# Whether rules run on Values, so that gradients are graphs: float(v) would make v a constant.
 rules_on_values: ContextVar[bool] = ContextVar("rules_on_values", default=False)
 
 
 class entered:
-    """`with entered(variable, content)`: inside, the context variable has this content."""
+    """`with entered(variable, content)`: set a context variable inside the block."""
 
     __slots__ = ("_content", "_token", "_variable")
 
@@ -193,4 +193,4 @@ class entered:
 
 
 class TakenAsFloat(TypeError):
-    """A rule that runs on Values turned one into a float, which would lose its derivatives."""
+    """A rule that runs on Values converted one to a float, which would lose its derivatives."""

@@ -1,16 +1,16 @@
-"""How is a graph pickled and copied at any depth? Node after node, each after all of its parents.
+"""How is a graph pickled and copied at any depth? One node at a time, each after all its parents.
 
 `pickle` and `copy.deepcopy` recurse into whatever an object holds: into a parent, its parents, and
 so on. So the state of a node begins with a list of its ancestors, parents first. When the pickler
-reaches a node of that list, it has pickled the parents of that node before, and only refers to
-them. Each node is an object of the pickle, so whatever several Values share stays shared.
+reaches a node in that list, it has already pickled the node's parents and only refers to them. Each
+node is an object of its own in the pickle, so nodes that Values share stay shared.
 
-The list leaves out nodes that were pickled before; otherwise all states of a recurrence together
-would take quadratic time. Python does not tell which pickler is asking, so every state holds a
-`Known`, the set of nodes met so far. A pickler asks an object to reduce itself only once and keeps
-it alive until the end: a Known that is asked a second time is being asked by another pickler, and
-one that is gone belonged to a pickle that is finished. A wrong guess costs depth or time, never
-correctness, since each node refers to its parents in any case.
+The list leaves out nodes that were pickled before; otherwise pickling all states of a recurrence
+would take quadratic time. Python does not say which pickler is asking, so every state holds a
+`Known`, the set of nodes met so far. A pickler reduces an object only once and keeps it alive until
+the end. So if a Known is reduced a second time, another pickler is asking; if it has been freed,
+its pickle is finished. A wrong guess costs depth or time, never correctness, since each node refers
+to its parents anyway.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from autograd.value import Value
 
 
-# Value, and the class to which the jit changes leaves: the numbers of these are their only state.
+# Value, and the jit's class for leaves, whose pickles and copies are plain Values.
 CLASSES: set[type[Value]] = set()
 
 
@@ -35,19 +35,19 @@ class Known:
     __slots__ = ("__weakref__", "_met", "nodes")
 
     def __init__(self) -> None:
-        self.nodes: set[int] = set()  # their ids: whoever made the pickle keeps them alive
+        self.nodes: set[int] = set()  # their ids: the pickler keeps them alive
         self._met = False
         _known.all.append(ref(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if self._met:  # this is another pickler, started during the first one's work or beside it
+        if self._met:  # another pickler asks, which runs inside the first one or beside it
             return tuple, (Known(),)
         self._met = True
         return tuple, ()
 
 
 class _Known(threading.local):
-    """The `Known`s of a thread: the last one still alive belongs to the innermost pickle."""
+    """The `Known`s of a thread: the last one alive belongs to the innermost pickle."""
 
     def __init__(self) -> None:
         self.all: list[ref[Known]] = []
@@ -76,7 +76,7 @@ class Ancestors:
         known = _known.latest().nodes
         order: list[Value] = []
         seen: set[int] = set()
-        # Each node is visited twice: to push its operands, and after them to join the list.
+        # Each node is visited twice: to push its operands, and after them to be appended.
         waiting = [(self._node, False)]
         while waiting:
             node, opened = waiting.pop()
@@ -91,7 +91,7 @@ class Ancestors:
 
 
 def state_of(value: Value, base: type[Value]) -> tuple[Any, ...]:
-    """What is pickled and copied of a Value; see `restore`. `base` is the class Value."""
+    """Return the state of a Value for `restore`, with attributes that a subclass of `base` adds."""
     primitive, left, right = value._primitive, value._left, value._right
     known = ancestors = None
     if left is not None and primitive is not None:
@@ -101,19 +101,19 @@ def state_of(value: Value, base: type[Value]) -> tuple[Any, ...]:
         if _unknown(value, known.nodes):
             ancestors = Ancestors(value)
     added = None if value.__class__ is base else _added(value, base)
-    right = None if left is None else right  # where a leaf of the jit keeps its numbers
+    right = None if left is None else right  # in a leaf, the jit's link to its numbers
     kept = primitive, value._context, left, right, value.data, value.grad, value._made
     # Known comes first: a new pickler must get its own before Ancestors looks at the latest one.
     return known, ancestors, *kept, added
 
 
 def blank(kind: type[Value]) -> Value:
-    """A Value without its state, which `restore` gives it."""
+    """Make a Value without state, which `restore` sets."""
     return kind.__new__(kind)
 
 
 def restore(value: Value, state: tuple[Any, ...]) -> float:
-    """Make a new Value what another was; its number of making, which it keeps, is returned."""
+    """Set the state of a new Value. Return its number on the clock, which it keeps."""
     _, _, value._primitive, value._context, left, right, *numbers, added = state
     value._left, value._right, value._visitor = left, right, None
     value.data, value.grad, value._made = numbers
@@ -123,7 +123,7 @@ def restore(value: Value, state: tuple[Any, ...]) -> float:
 
 
 def _unknown(node: Value, known: set[int]) -> list[Value]:
-    """The operands that are no leaves, and not known."""
+    """Return the operands that are neither leaves nor known."""
     if node._left is None or node._primitive is None:
         return []
     primitive, left, right = node._primitive.kept(node)
@@ -132,18 +132,18 @@ def _unknown(node: Value, known: set[int]) -> list[Value]:
 
 
 def _added(value: Value, base: type[Value]) -> dict[str, Any]:
-    """The attributes that a subclass brings."""
+    """Return the attributes that a subclass adds."""
     state: Any = object.__getstate__(value)
     attributes, slots = state
     own = {name: thing for name, thing in slots.items() if name not in base.__slots__}
     return {**(attributes or {}), **own}
 
 
-# --- primitives: a pickle names them, as it names functions ---------------------------------------
+# --- primitives, pickled by name as functions are -------------------------------------------------
 
 
 def place_of(primitive: Any) -> tuple[str, str]:
-    """The module that holds a primitive, and its name there; the one with `forward` if it does."""
+    """Return the module that holds a primitive, `forward`'s if possible, and its name there."""
     home = getattr(primitive.forward, "__module__", None)
     modules = list(sys.modules.items())
     rank = {"autograd.ops": 0, home: 1, "__main__": 3}
@@ -155,14 +155,14 @@ def place_of(primitive: Any) -> tuple[str, str]:
     from pickle import PicklingError
 
     raise PicklingError(
-        f"the Primitive {primitive.name!r} cannot be pickled: it is found in no module; define it"
-        " at module level, as functions that are pickled are"
+        f"the Primitive {primitive.name!r} cannot be pickled: no module holds it; define it at"
+        " module level, like a function that is to be pickled"
     )
 
 
 def primitive_at(module: str, name: str) -> Any:
-    """The primitive that a pickle names."""
+    """Return the primitive that a pickle names."""
     found = getattr(import_module(module), name, None)
     if not hasattr(found, "backward"):
-        raise AttributeError(f"a pickled Value needs the Primitive {name!r}, not in {module!r} now")
+        raise AttributeError(f"a pickled Value needs Primitive {name!r}, which {module!r} lacks")
     return found

@@ -1,4 +1,4 @@
-"""How is an operation done at once? Compute the number, and remember what it was made of."""
+"""How does an operation run eagerly? It computes the number, and its node keeps the operands."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _new = object.__new__
 
 
 class Eager(Interpreter):
-    """Computes and remembers: the graph grows by a node at each operation."""
+    """Computes and builds the graph: each operation adds a node."""
 
     hooks = Hooks()
 
     def apply(self, context: Context, primitive: Primitive, left: Value, right: Any) -> Value:
-        """A new node. Raises what the primitive raises, with operands and module in the message."""
+        """Return a new node. Errors of the primitive are raised naming operands and module."""
         forward = primitive.forward
         try:
             if right is None:
@@ -49,7 +49,7 @@ class Eager(Interpreter):
             raise
         if data.__class__ is not float:
             data = _as_result(primitive, data, operands_of(left, right), context)
-        node = _new(Value)  # Value.__init__ written out: here most time is spent
+        node = _new(Value)  # Value.__init__ inlined, as most time is spent here
         node._data = data
         node._grad = 0.0
         node._primitive = primitive
@@ -63,13 +63,13 @@ class Eager(Interpreter):
     def weighted_sum(
         self, context: Context, weights: Sequence[Value], inputs: Sequence[Any], start: Value | None
     ) -> Value:
-        """One node if the sum is wide, else what the operators make; see sums.py."""
+        """Return one node if the sum is wide, else the graph of the operators; see sums.py."""
         if len(weights) < sums.WIDE or not sums.is_foldable(weights, inputs, start):
             return super().weighted_sum(context, weights, inputs, start)
         return sums.folded(context, weights, inputs, start)
 
     def backward(self, output: Value) -> None:
-        """Float gradients, into `.grad`."""
+        """Write float gradients into `.grad`."""
         write_gradients(output)
 
     def grad(
@@ -79,39 +79,39 @@ class Eager(Interpreter):
         create_graph: bool,
         each: Listener | None = None,
     ) -> list[Value]:
-        """Gradients as Values; with create_graph they remember how they were made."""
+        """Return gradients as Values, which are graphs with create_graph."""
         _, inner = newest_first([output])
         context = current.get()
         if create_graph:  # also inside no_grad()
             context = context.under(context.interpreter.with_history())
         outer, on_values = current.get(), rules_on_values.get()
-        try:  # rather than `with`, whose end a Ctrl-C may prevent
+        try:  # rather than `with`: a Ctrl-C may prevent its exit
             current.set(context)
             rules_on_values.set(create_graph)
             gradients = sweep(inner, output, between(inner, inputs), create_graph, each)
             found = [gradients.get(node, 0.0) for node in inputs]
-            # In place of a leaf, as b is for a * b, a node of its own: the leaf may change later.
+            # d(a * b)/da is the leaf b, which may change later: return a new node instead.
             found = [g + 0.0 if isinstance(g, Value) and g.primitive is None else g for g in found]
         finally:
             rules_on_values.set(on_values)
             current.set(outer)
-        # As in `.grad`, where sums begin with 0.0, there is no -0.0.
+        # Adding 0.0 turns -0.0 into 0.0, as in `.grad`, whose sums begin with 0.0.
         return [g if isinstance(g, Value) else Value(g + 0.0) for g in found]
 
     def with_history(self) -> Interpreter:
-        """The everyday interpreter."""
+        """Return the default interpreter."""
         return EAGER
 
     def without_history(self) -> Interpreter:
-        """The one of no_grad."""
+        """Return the interpreter of no_grad."""
         return NUMBERS
 
 
 class Numbers(Eager):
-    """Computes and forgets, as under no_grad: results are leaves."""
+    """Computes without a graph, as under no_grad: results are leaves."""
 
     def apply(self, context: Context, primitive: Primitive, left: Value, right: Any) -> Value:
-        """The result, its history erased."""
+        """Return the result without its history."""
         node = super().apply(context, primitive, left, right)
         node._primitive = node._left = node._right = None
         node._context = INSIDE
@@ -120,7 +120,7 @@ class Numbers(Eager):
     def weighted_sum(
         self, context: Context, weights: Sequence[Value], inputs: Sequence[Any], start: Value | None
     ) -> Value:
-        """The sum as a leaf, without a node for its terms."""
+        """Return the sum as a leaf, without making nodes for its terms."""
         if not weights or not sums.is_foldable(weights, inputs, start):
             return super().weighted_sum(context, weights, inputs, start)
         products = zip(weights, inputs, strict=True)
@@ -137,7 +137,7 @@ class Numbers(Eager):
 def _as_result(
     primitive: Primitive, data: Any, operands: Sequence[Value], context: Context
 ) -> float:
-    """What a forward function returned, as a float. A complex number means: out of the domain."""
+    """Convert what `forward` returned to a float. A complex number is an error of the domain."""
     if isinstance(data, complex):
         raise explained(ValueError(), primitive, operands, context)
     try:
@@ -149,7 +149,7 @@ def _as_result(
 
 
 def _require_numbers(operands: Sequence[Value]) -> None:
-    """Raise TypeError for a `.data` that was assigned something else, such as another Value."""
+    """Raise TypeError if a `.data` was assigned a non-number, such as another Value."""
     for operand in operands:
         as_float(operand._data)
 

@@ -347,7 +347,7 @@ def test_a_primitive_is_looked_for_where_it_was_made(
     assert pickle.loads(pickled).primitive is made.cube
     assert pickle.loads(pickle.dumps(Value(1.0) + 1.0)).primitive is ops.add
     del made.cube
-    with pytest.raises(AttributeError, match="needs the Primitive 'cube', not in 'my_operations'"):
+    with pytest.raises(AttributeError, match="Primitive 'cube', which 'my_operations' lacks"):
         pickle.loads(pickled)
 
 
