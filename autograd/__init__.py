@@ -1,4 +1,4 @@
-"""A scalar autograd engine: numbers that remember how they were made, and differentiate.
+"""A scalar autograd engine: numbers that remember how they were computed, and their derivatives.
 
 >>> from autograd import Value
 >>> x = Value(3.0)
@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from os.path import dirname, exists, join
 from typing import TYPE_CHECKING, Any
 
-from autograd import eager as eager  # gives operators their interpreter
+from autograd import eager as eager  # installs the default interpreter of operators
 from autograd.backward import grad, hessian, jacobian, topological_order
 from autograd.draw import draw
 from autograd.gradcheck import gradcheck
@@ -50,15 +50,15 @@ __all__ = [
     "where",
 ]
 if not TYPE_CHECKING and find_spec("numpy") is None:
-    __all__.remove("jit")  # `from autograd import *` gives what works
+    __all__.remove("jit")  # `from autograd import *` must work without NumPy
 
 
 class _OtherLibrary:
-    """Explains why `import autograd.numpy`, of HIPS's autograd, fails here.
+    """Explain why `import autograd.numpy`, which HIPS's autograd supports, fails here.
 
-    Python asks the finders in sys.meta_path in order, so this one sees only what is not there. A
-    file numpy.py that raises would break tools that import every module, such as doctest runs, and
-    hide NumPy from whatever runs with this folder in its path.
+    Python asks the finders in sys.meta_path in order, so this one is asked only for modules that no
+    other finder has found. A file numpy.py that raises would break tools that import every module,
+    such as doctest runs, and would hide NumPy from scripts that have this folder in their path.
     """
 
     NAMES = (
@@ -75,24 +75,24 @@ class _OtherLibrary:
                 f"{name} belongs to another library, the autograd of HIPS, which differentiates"
                 " functions of NumPy arrays. This autograd comes with scalar-autograd and"
                 " differentiates Values. The two share a name: install the other one in an"
-                " environment of its own"  # with name=, `from autograd import numpy` ignores it
+                " environment of its own"  # with name=, `from autograd import numpy` ignored it
             )
 
 
 if not any(getattr(finder, "__module__", "") == __name__ for finder in sys.meta_path):
-    sys.meta_path.append(_OtherLibrary)  # once, though the module is reloaded
+    sys.meta_path.append(_OtherLibrary)  # only once, even if the module is reloaded
 
 
 def _refuse_other_library() -> None:
-    """Raise ImportError where HIPS's autograd is installed, too.
+    """Raise ImportError if HIPS's autograd is also installed.
 
-    Its files are then among those of this package, or one of the two is hidden.
+    Its files are then mixed with those of this package, or one package hides the other.
     """
     for folder in (dirname(dirname(__file__)), *sys.path):
         if exists(join(folder, "autograd", "tracer.py")):
             raise ImportError(
-                f"the autograd of HIPS is installed, too, in {folder}, and both libraries have this"
-                " name: install scalar-autograd in an environment of its own, a new one"
+                f"the autograd of HIPS is also installed, in {folder}, and both libraries have this"
+                " name: install scalar-autograd in a new environment of its own"
             )
 
 
@@ -100,7 +100,7 @@ _refuse_other_library()
 
 
 def __getattr__(name: str) -> Any:
-    """`autograd.jit`, the package that is also the decorator: imported, with NumPy, when used."""
+    """Import `autograd.jit`, a package that is also the decorator, on first use: it needs NumPy."""
     if name == "jit":
         return import_module("autograd.jit")
     raise AttributeError(f"module 'autograd' has no attribute {name!r}")

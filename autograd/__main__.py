@@ -1,4 +1,4 @@
-"""What does `python -m autograd` do? It shows the backward pass of a formula that is typed."""
+"""What does `python -m autograd` do? It shows the backward pass of a formula in the shell."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ examples:
   python -m autograd "x * x + sin(x)" x=pi/2 --table
   python -m autograd "x * x + sin(x)" x=3 --explain x
 
-A formula has names, numbers, + - * / **, parentheses, and functions: tanh(x) or x.tanh().
-Parts may have names of their own, as h above. The constants are pi and e. The functions:
+A formula consists of names, numbers, + - * / **, parentheses, and functions: tanh(x) or x.tanh().
+Its parts can be named, as h above. The constants are pi and e. The functions:
 """
 ENDINGS = (".html", ".svg", ".png", ".pdf", ".dot")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Show a formula as the command line says, and return the exit code.
+    """Show a formula as the command line asks, and return the exit code.
 
-    0: done; 1: failed, such as a file that cannot be written; 2: a formula that cannot be read, or
-    not be computed with these numbers; 130: stopped by Ctrl-C. Wrong usage raises SystemExit with
-    exit code 2.
+    0: success; 1: failure, such as a file that cannot be written; 2: a formula that cannot be
+    parsed, or computed with these numbers; 130: stopped by Ctrl-C. Wrong usage raises SystemExit
+    with exit code 2.
     """
     parser = _parser()
     given = sys.argv[1:] if arguments is None else arguments
-    # A formula such as -x ** 2 is no option: with a space in front, argparse knows that.
+    # A leading space keeps argparse from reading a formula such as -x ** 2 as an option.
     given = [f" {text}" if re.match(r"-[^-h]|-h.", text) else text for text in given]
     options = parser.parse_intermixed_args(given)
     if options.formula is None:
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--out takes a file name ending in {', '.join(ENDINGS)}")
     try:
         _show(options)
-        print(end="", flush=True)  # not sys.stdout.flush(): a process may have no stdout
+        print(end="", flush=True)  # not sys.stdout.flush(): sys.stdout may be None
         return 0
     except FormulaError as error:
         place = f"{error.place}\n" if error.place else ""
@@ -75,7 +75,7 @@ def _show(options: argparse.Namespace) -> None:
     try:
         passed = steps(output)
         explanation = None if options.explain is None else passed.explain(options.explain)
-    except (ArithmeticError, ValueError) as error:  # a derivative, or a node, that does not exist
+    except (ArithmeticError, ValueError) as error:  # there is no such derivative or node
         raise FormulaError(str(error)) from None
     if options.table:
         print(passed.table())
@@ -88,7 +88,7 @@ def _show(options: argparse.Namespace) -> None:
 
 
 def _for_the_shell(explanation: Explanation) -> Explanation:
-    """The same, with what to type in a shell to go on to a use."""
+    """Return the explanation with `--explain NAME` in place of a Python call, to go on to a use."""
     uses = explanation.uses
     names = [use.name for use in uses if use.upstream and use.name != explanation.output]
     return explanation._replace(opening=f"--explain {names[0]}" if names else "")
@@ -103,7 +103,7 @@ def _write(output: Value, passed: Steps, path: str) -> None:
 
 
 def _open(passed: Steps) -> None:
-    """Show the player in the browser; the file stays, as the browser reads it when it likes."""
+    """Open the player in the browser. Its file stays, as the browser may read it at any time."""
     import tempfile
     import webbrowser
     from pathlib import Path
@@ -124,18 +124,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("formula", nargs="?", help="such as 'x * w + b', in quotes")
     parser.add_argument(
-        "values", nargs="*", metavar="name=number", help="a number for each name of the formula"
+        "values", nargs="*", metavar="name=number", help="a number for each name in the formula"
     )
     parser.add_argument(
         "--out", metavar="FILE", help="write the player (.html), or a picture (.svg .png .pdf .dot)"
     )
     parser.add_argument("--table", action="store_true", help="print all steps as a table")
-    parser.add_argument("--explain", metavar="NAME", help="print the chain rule of a node")
+    parser.add_argument("--explain", metavar="NAME", help="print the chain rule for a node")
     return parser
 
 
 if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # names may hold any character
+        if isinstance(stream, io.TextIOWrapper):  # names may contain any character
             stream.reconfigure(errors="backslashreplace")
     sys.exit(main())

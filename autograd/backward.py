@@ -1,4 +1,4 @@
-"""Which gradients can be asked for? grad, jacobian and hessian, as Values."""
+"""Which derivatives are returned as Values? Those of grad, jacobian and hessian."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from autograd.walk import newest_first
 
 
 def topological_order(*outputs: Value) -> list[Value]:
-    """Every node the outputs depend on, the outputs included, each after all of its parents.
+    """Return every node the outputs depend on, themselves included, each after all its parents.
 
-    The leaves come first. Leaves and inner nodes are each in the order in which they were made.
-    Depth is limited by memory only.
+    The leaves come first. Leaves and inner nodes are each in the order of their creation. The depth
+    of the graph is limited only by memory.
     """
     leaves, inner = newest_first(_values(outputs, "outputs"))
     return leaves[::-1] + inner[::-1]
@@ -25,16 +25,16 @@ def topological_order(*outputs: Value) -> list[Value]:
 def grad(
     output: Value, inputs: Sequence[Value] | None = None, create_graph: bool = False
 ) -> list[Value]:
-    """d output / d input for each input, as Values; no `.grad` is touched.
+    """Return d output / d input for each input, as Values. No `.grad` is touched.
 
     Args:
         output: the Value to differentiate.
-        inputs: leaves or inner nodes; 0.0 is the gradient of one that `output` does not depend on.
-        create_graph: make the gradients graphs of their own, to be differentiated again. One may
-            be an inner node that exists already: the gradient of x * exp(y) by x is exp(y). None is
-            a leaf of the graph: by x, that of x * y is a new node with the number of y.
+        inputs: leaves or inner nodes. The gradient is 0.0 if `output` does not depend on one.
+        create_graph: record the gradients as graphs, so that they can be differentiated again. A
+            gradient may be an existing inner node: d(x * exp(y))/dx is the node exp(y). It is never
+            an existing leaf: d(x * y)/dx is a new node with the number of y.
 
-    Raises what a derivative raises where it does not exist, as `Value.backward` does.
+    If a local derivative does not exist, raises the same error as `Value.backward`.
 
     >>> x = Value(2.0)
     >>> (slope,) = grad(x ** 3, [x], create_graph=True)
@@ -51,7 +51,7 @@ def grad(
 def jacobian(
     outputs: Sequence[Value], inputs: Sequence[Value] | None = None, create_graph: bool = False
 ) -> list[list[Value]]:
-    """The matrix of d outputs[i] / d inputs[j], a row for each output; no `.grad` is touched.
+    """Return the matrix of d outputs[i] / d inputs[j], one row per output. No `.grad` is touched.
 
     >>> x, y = Value(2.0), Value(3.0)
     >>> [[entry.data for entry in row] for row in jacobian([x * y, x + y], [x, y])]
@@ -65,7 +65,7 @@ def jacobian(
 def hessian(
     output: Value, inputs: Sequence[Value] | None = None, create_graph: bool = False
 ) -> list[list[Value]]:
-    """The matrix of d^2 output / d inputs[i] d inputs[j]; no `.grad` is touched.
+    """Return the matrix of d^2 output / d inputs[i] d inputs[j]. No `.grad` is touched.
 
     >>> x, y = Value(2.0), Value(3.0)
     >>> [[entry.data for entry in row] for row in hessian(x * x * y, [x, y])]
@@ -78,7 +78,7 @@ def hessian(
 
 
 def _given(output: Any, inputs: Sequence[Value] | None, takes: str, example: str) -> list[Value]:
-    """The inputs, or the error for `grad(f)(x)`, as other libraries write it."""
+    """Return the inputs as a list. Raise TypeError for `grad(f)`, as in other libraries."""
     is_function = callable(output) and not isinstance(output, Value)
     if inputs is None or is_function:
         instead = ", not a function" * is_function
@@ -92,7 +92,7 @@ def _require_value(function: str, output: Any) -> None:
 
 
 def _values(values: Iterable[Value], what: str) -> list[Value]:
-    """A list of Values, or the error that says which one is not."""
+    """Return a list of Values. Raise TypeError naming the first entry that is not one."""
     if isinstance(values, Value):
         raise TypeError(f"{what} must be a sequence of Values; write [{what}]")
     if not is_series(values):

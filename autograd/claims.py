@@ -1,7 +1,7 @@
-"""How does a process keep a file to itself? By a lock that ends with it, however it ends.
+"""How does a process keep a file to itself? With a lock that is released when the process ends.
 
-So a file that nobody holds was left by a process that was killed. On Windows an open file can be
-neither removed nor renamed by others, which is as good as a lock.
+So an unlocked file was left behind by a process that was killed. On Windows, others can neither
+remove nor rename an open file, which serves as the lock.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ _held: set[Claim] = set()
 
 
 class Claim:
-    """A new file that this process holds.
+    """A new file that is locked by this process.
 
     Attributes:
-        path: where it is.
-        handle: its descriptor, open for writing.
+        path: where the file was created.
+        handle: its file descriptor, open for writing.
     """
 
     def __init__(self, path: str, handle: int) -> None:
@@ -27,18 +27,18 @@ class Claim:
         _held.add(self)
 
     def move(self, target: str) -> None:
-        """Rename the file; it is held no longer. Raises OSError."""
+        """Rename the file, so that `release` no longer removes it. Raises OSError."""
         if not _POSIX:
             self._close()
         os.replace(self.path, target)
 
     def release(self) -> None:
-        """Remove the file, unless it was renamed, and hold it no longer."""
+        """Remove the file, unless it was renamed, and release the lock."""
         with contextlib.suppress(OSError):
             if not _POSIX:
                 self._close()
                 os.unlink(self.path)
-            elif _is_at(self.path, self.handle):  # and not what another process made there since
+            elif _is_at(self.path, self.handle):  # not a file made there since
                 os.unlink(self.path)
         self._close()
         _held.discard(self)
@@ -50,9 +50,9 @@ class Claim:
 
 
 def claimed(path: str) -> Claim | None:
-    """A new file at `path`, or None if another process or thread holds the one that is there.
+    """Create and lock a file at `path`. Return None if another process or thread has locked it.
 
-    A file that nobody holds is removed first. Raises OSError if the file cannot be made.
+    An unlocked file is removed first. Raises OSError if the file cannot be created.
     """
     while True:
         try:
@@ -62,20 +62,20 @@ def claimed(path: str) -> Claim | None:
             if not _cleared(path):
                 return None
             continue
-        # Until it is locked, another process may take it for one that nobody holds.
+        # Before it was locked, another process may have taken it for an abandoned one.
         if _locked(handle) and _is_at(path, handle):
             return Claim(path, handle)
         os.close(handle)
 
 
 def release_all() -> None:
-    """Remove all files that this process holds, before it ends at once."""
+    """Remove all files that this process has locked, just before it exits."""
     for claim in list(_held):
         claim.release()
 
 
 def _cleared(path: str) -> bool:
-    """Remove a file that nobody holds. False if it is held, or cannot be removed."""
+    """Remove an unlocked file. Return False if it is locked or cannot be removed."""
     try:
         if not _POSIX:
             os.unlink(path)
@@ -89,21 +89,21 @@ def _cleared(path: str) -> bool:
             return True
         finally:
             os.close(handle)
-    except FileNotFoundError:  # its process has just removed it
+    except FileNotFoundError:  # its owner has just removed it
         return True
     except OSError:
         return False
 
 
 def _locked(handle: int) -> bool:
-    """Lock an open file. False if another process or thread has locked it."""
+    """Lock an open file. Return False if another process or thread has locked it."""
     try:
         import fcntl
 
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except (ImportError, OSError):  # Windows; a file system without locks
+    except (ImportError, OSError):  # Windows, or a file system without locks
         pass
     return True
 

@@ -1,4 +1,4 @@
-"""In which order were nodes made? Each has a number, larger than those of its operands."""
+"""In which order were nodes created? Each has a number larger than those of its operands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _setting = Lock()
 
 
 class Clock:
-    """Numbers nodes in the order in which they are made: `next(clock.numbers)`."""
+    """Numbers nodes in the order of their creation: `next(clock.numbers)`."""
 
     __slots__ = ("numbers",)
 
@@ -18,10 +18,10 @@ class Clock:
         self.numbers = count()
 
     def pass_by(self, number: float) -> None:
-        """From now on give larger numbers than this one, which a copied or unpickled node has."""
+        """From now on, give larger numbers than this one, that of a copied or unpickled node."""
         with _setting.lock:
             if number >= next(self.numbers):
-                # Far beyond: what another thread takes from the old count meanwhile is smaller.
+                # Far ahead of any number that another thread may still take from the old count.
                 self.numbers = count(int(number) + 2**32)
 
 

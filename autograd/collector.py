@@ -1,4 +1,4 @@
-"""When is the garbage collector paused? While many objects are made, and no cycles."""
+"""When is the garbage collector paused? While many objects, but no cycles, are created."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def collector_paused() -> Iterator[None]:
-    """Pause the cyclic garbage collector inside; afterwards it is as it was, whatever happened.
+    """Pause the cyclic garbage collector inside the block, and restore its state at the end.
 
-    Graphs have no cycles, so reference counting frees them; the collector would only visit each of
-    their many nodes, again and again.
+    Graphs have no cycles, so reference counting frees them. The collector would only traverse their
+    many nodes again and again.
     """
     enabled = gc.isenabled()
     try:

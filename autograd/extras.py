@@ -1,10 +1,10 @@
-"""What is to be installed where an optional package is missing? Every error asks here.
+"""What should be installed if an optional package is missing? Every error message asks here.
 
-The answer names the packages, not this distribution: that is right in a clone, too, and for a
-project which is in no index, where its name could be anybody's.
+The answer names the packages rather than this distribution: it also holds in a clone, and the
+project is in no index, where anybody could take its name.
 """
 
-# The optional dependencies of pyproject.toml that code here asks for by name.
+# The optional dependencies in pyproject.toml that error messages ask for.
 EXTRAS = {
     "draw": ("pygraphviz>=2",),
     "jit": ("numpy>=1.26", "llvmlite>=0.44"),
@@ -14,7 +14,7 @@ EXTRAS = {
 
 
 def to_install(extra: str) -> str:
-    """The end of an error's text: the command that installs the packages of an extra.
+    """Return the end of an error message: the command that installs the packages of an extra.
 
     >>> to_install("jit")
     'pip install "numpy>=1.26" "llvmlite>=0.44" (the extra jit)'

@@ -1,4 +1,4 @@
-"""How are files read and written? Regular ones of bounded size; whole or not at all."""
+"""How are files read and written? Read if regular and of bounded size; written atomically."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import stat
 
 from autograd.claims import Claim, claimed
 
-LARGEST = 2**30  # bytes of a file that is read: 1 GiB
+LARGEST = 2**30  # bytes that a file to be read may have: 1 GiB
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
-    """The text of a regular UTF-8 file of at most 1 GiB.
+    """Return the text of a regular UTF-8 file of at most 1 GiB.
 
     Raises OSError if it is missing, unreadable or not a regular file (a FIFO or a device), and
     ValueError if it is larger or not UTF-8.
     """
-    # What was opened is what is checked: the file at the path may be replaced at any time.
+    # Check the file that was opened: the one at the path may be replaced at any time.
     with open(os.fspath(path), "rb", opener=_opened_at_once) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
@@ -34,14 +34,14 @@ def read_text(path: str | os.PathLike[str]) -> str:
 
 
 def _opened_at_once(path: str, flags: int) -> int:
-    """`os.open`, which does not wait for the writer of a FIFO here."""
+    """Call `os.open` without waiting for the writer of a FIFO."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
-    """Put `content` at `path` in one step: a reader sees the old file or the new, never a part.
+    """Write a file atomically: a reader sees the old content or the new, never a part.
 
-    Raises OSError, naming the file, where the folder does not exist or cannot be written.
+    Raises OSError, naming the file, if the folder does not exist or cannot be written.
     """
     folder, name = os.path.split(os.path.abspath(path))
     if not os.path.isdir(folder):
@@ -62,9 +62,9 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def _temporary(folder: str, name: str) -> Claim:
-    """A new file beside `name`, in place of the one that a killed process may have left.
+    """Create a temporary file beside `name`, replacing one that a killed process may have left.
 
-    Its number is 0, unless the same file is being written elsewhere at this moment.
+    Its number is 0, unless another thread or process is writing the same file at this moment.
     """
     number = 0
     while (claim := claimed(os.path.join(folder, f".{name}.{number}.part"))) is None:

@@ -1,4 +1,4 @@
-"""How is a function computed that `math` lacks, or has only with a loss of accuracy? On floats."""
+"""How are functions of floats computed that `math` lacks, or computes with a loss of accuracy?"""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 
 def sigmoid(x: float) -> float:
     """1 / (1 + e^-x)."""
-    # exp of a positive number is never taken: it may overflow.
+    # Never take exp of a positive number: it may overflow.
     if x >= 0.0:
         return 1.0 / (1.0 + math.exp(-x))
     e = math.exp(x)
@@ -16,7 +16,7 @@ def sigmoid(x: float) -> float:
 
 def softplus(x: float) -> float:
     """log(1 + e^x)."""
-    # log(1 + e^x) = x + log(1 + e^-x): again exp only of what is not positive.
+    # log(1 + e^x) = x + log(1 + e^-x). Again, never take exp of a positive number.
     return x + math.log1p(math.exp(-x)) if x > 0.0 else math.log1p(math.exp(x))
 
 
@@ -29,13 +29,13 @@ def sech(x: float) -> float:
 def power(x: float, y: float) -> float:
     """x ** y. Raises ZeroDivisionError for a negative power of 0, ValueError for (-8) ** 0.5."""
     if x == 0.0 and -math.inf < y < 0.0:
-        raise ZeroDivisionError  # math.pow says ValueError here, and x ** y is complex below 0
+        raise ZeroDivisionError  # math.pow raises ValueError here; x ** y is complex if x < 0
     return math.pow(x, y)
 
 
 def gaussian(x: float) -> float:
     """e^(-x^2)."""
-    # exp magnifies the rounding of x*x by x*x itself; Dekker's split recovers what was rounded off.
+    # exp magnifies the rounding error of x*x by a factor of x*x; Dekker's split recovers it.
     square = x * x
     if not square < 750.0:  # exp(-750) is 0; nan passes through
         return math.exp(-square)

@@ -1,4 +1,4 @@
-"""How does a formula write an operation? A template, and how tightly it binds."""
+"""How is an operation written in a formula? By a template, and how tightly it binds."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from autograd.text import quoted
 
-LEVELS = ("sum", "product", "sign", "power", "atom")  # the later, the tighter an operation binds
+LEVELS = ("sum", "product", "sign", "power", "atom")  # from the loosest binding to the tightest
 
 
 class Form(NamedTuple):
-    """How a formula writes an operation.
+    """How an operation is written in a formula.
 
     Attributes:
         template: `#1`, `#2`, ... stand for the operands, as in a TeX macro. `#1:sum` is put in
@@ -26,9 +26,9 @@ class Form(NamedTuple):
 
 
 def checked_form(primitive: str, operands: int, form: str | Form) -> Form:
-    """The Form of a primitive with so many operands.
+    """Return the Form of a primitive with this number of operands.
 
-    Raises TypeError for what is no form, and ValueError for an operand that is not there.
+    Raises TypeError if `form` is not a form, and ValueError if it has an operand beyond `operands`.
     """
     form = Form(form) if isinstance(form, str) else form
     if not isinstance(form, Form) or form.level not in LEVELS:
@@ -39,7 +39,7 @@ def checked_form(primitive: str, operands: int, form: str | Form) -> Form:
     for operand in re.findall(r"#(\d+)", form.template):
         if not 1 <= int(operand) <= operands:
             raise ValueError(
-                f"Primitive {primitive!r} has no operand #{operand}, which stands in the form"
-                f" {form.template!r}: there are {operands}, from #1 on"
+                f"Primitive {primitive!r} has no operand #{operand}, which the form"
+                f" {form.template!r} uses: there are {operands}, counted from #1"
             )
     return form

@@ -89,8 +89,8 @@ def test_the_other_library_beside_this_one_is_told(code: str, tmp_path: Path) ->
     (tmp_path / "autograd").mkdir()
     (tmp_path / "autograd/tracer.py").touch()
     error = printed_error(code, Path(autograd.__file__).parents[1], tmp_path)
-    assert error.startswith(f"ImportError: the autograd of HIPS is installed, too, in {tmp_path}")
-    assert "install scalar-autograd in an environment of its own, a new one" in error
+    assert error.startswith(f"ImportError: the autograd of HIPS is also installed, in {tmp_path}")
+    assert "install scalar-autograd in a new environment of its own" in error
 
 
 def test_files_of_the_other_library_among_those_of_this_one_are_told(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_files_of_the_other_library_among_those_of_this_one_are_told(tmp_path: P
     shutil.copytree(package, tmp_path / "autograd", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "autograd/tracer.py").touch()
     error = printed_error("import autograd", tmp_path)
-    assert error.startswith(f"ImportError: the autograd of HIPS is installed, too, in {tmp_path}")
+    assert error.startswith(f"ImportError: the autograd of HIPS is also installed, in {tmp_path}")
 
 
 def test_nn_with_another_autograd_says_so(tmp_path: Path) -> None:
