@@ -1,4 +1,4 @@
-"""Is a derivative right? Backpropagation compared with finite differences."""
+"""Is a derivative right? Compare backpropagation with finite differences."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from autograd.value import Value
 from autograd.walk import newest_first
 
 _ROUNDOFF = 2.0**-53  # the largest relative error of one operation on floats
-_COLUMNS = 4  # how often differences are extrapolated: more would magnify their rounding
-_ROWS = 60  # how often a step is halved
-_ENOUGH = 0.25  # an estimated error, in units of the tolerance, that needs no better one
-_VAGUE = 10.0  # one, in units of rtol, that may hide a wrong derivative
+_COLUMNS = 4  # how many times differences are extrapolated: more would magnify rounding
+_ROWS = 60  # how many times a step is halved
+_ENOUGH = 0.25  # an estimated error, in units of the tolerance, that is small enough
+_VAGUE = 10.0  # an estimated error, in units of rtol, that may hide a wrong derivative
 
 
 class _Tolerance(NamedTuple):
@@ -31,8 +31,8 @@ class _Estimate(NamedTuple):
     """A derivative by finite differences.
 
     Attributes:
-        slope: the derivative. error: how far from the true one it may be.
-        rounding: the part of the error that a smaller step makes larger.
+        slope: the derivative. error: how far it may be from the true one.
+        rounding: the part of the error that grows as the step shrinks.
     """
 
     slope: float = math.nan
@@ -40,27 +40,27 @@ class _Estimate(NamedTuple):
     rounding: float = 0.0
 
     def size(self, gradient: float) -> float:
-        """What the error is compared with: the slope, or the gradient where nothing moves at all.
+        """Return the scale of the error: |slope|, or |gradient| if the function does not change.
 
-        Not the gradient elsewhere: steps that jump over waves of the function give slopes near 0,
-        and errors that are small beside the right gradient.
+        The gradient would be a wrong scale otherwise: steps that jump over waves of the function
+        give slopes near 0, with errors that are small beside the right gradient.
         """
         flat = self.slope == 0.0 and self.error == self.rounding
         return abs(gradient) if flat else abs(self.slope)
 
     def doubt(self, gradient: float, tolerance: _Tolerance) -> float:
-        """The error in units of the tolerance."""
+        """Return the error in units of the tolerance."""
         if self.error in (0.0, math.inf):
             return self.error
         allowed = tolerance.atol + tolerance.rtol * self.size(gradient)
         return self.error / allowed if allowed else math.inf
 
     def is_vague(self, gradient: float, tolerance: _Tolerance) -> bool:
-        """Whether the error is too large to tell right gradients from wrong ones."""
+        """Return whether the error is too large to tell right gradients from wrong ones."""
         return self.error > max(tolerance.atol, _VAGUE * tolerance.rtol * self.size(gradient))
 
     def agrees(self, gradient: float, tolerance: _Tolerance) -> bool:
-        """Whether the gap to a gradient is within the tolerance and the error."""
+        """Return whether the gap to a gradient is within the tolerance plus the error."""
         allowed = tolerance.atol + tolerance.rtol * abs(self.slope)
         return abs(gradient - self.slope) <= allowed + self.error
 
@@ -68,7 +68,7 @@ class _Estimate(NamedTuple):
         return self.agrees(gradient, tolerance) and not self.is_vague(gradient, tolerance)
 
 
-# By the number of inputs, so that type checkers know what the parameters of a lambda are.
+# One type per number of inputs, so that type checkers can infer the parameters of a lambda.
 _Function = (
     Callable[[Value], Value]
     | Callable[[Value, Value], Value]
@@ -86,29 +86,29 @@ def gradcheck(
     rtol: float = 1e-6,
     atol: float = 0.0,
 ) -> bool:
-    """True if the gradient of `f(*inputs)` equals its finite differences, else an error.
+    """Return True if the gradient of `f(*inputs)` agrees with finite differences; else raise.
 
     Central differences with shrinking steps are extrapolated to step 0 until the estimated error is
     small (Ridders, "Accurate computation of F'(x) and F'(x) F''(x)", 1982). The first step is
-    2^-12 times the size of the input. A step at which `f` raises or is not finite is too large; one
-    at which rounding hides the change of `f` is too small. The function must be smooth within the
-    step that is used.
+    2^-12 times the size of the input. A step is too large if `f` raises or is not finite there, and
+    too small if rounding hides the change of `f`. The function must be smooth within the step that
+    is used.
 
     Args:
         f: a function of len(inputs) Values that returns a Value.
         inputs: where to check: Values or numbers; they are not changed.
         order: 1 checks the gradient; 2 also the gradient of each gradient, and so on.
-        step: the largest step, in the unit of the inputs; by default it follows each input.
+        step: the largest step, in the units of the inputs; by default it scales with each input.
         rtol, atol: a gap up to atol + rtol * |finite difference| + the estimated error passes. The
             estimated error covers rounding, so atol can be 0.
 
     Raises:
-        AssertionError: naming the input, both numbers and the gap.
+        AssertionError: a gradient is wrong. The message has the input, both numbers and the gap.
         TypeError: `f` does not return a Value, `inputs` is a single one, or `order` is not an int.
-        ValueError: finite differences cannot tell, because their estimated error is larger than
-            `atol` and than 10 * `rtol` * |finite difference|, or because `f` has a kink at the
-            point, and a gradient that is not the mean of both sides; `order` is below 1, `step` is
-            not above 0, `rtol` or `atol` is below 0, or an input is nan or infinite.
+        ValueError: finite differences cannot tell, because their estimated error exceeds both
+            `atol` and 10 * `rtol` * |finite difference|, or because `f` has a kink at the point and
+            the gradient is not the mean of the slopes on both sides. Also if `order` is below 1,
+            `step` is not above 0, `rtol` or `atol` is below 0, or an input is nan or infinite.
 
     >>> gradcheck(lambda x, y: x * y + x.sin(), [0.5, 2.0], order=2)
     True
@@ -148,7 +148,7 @@ def _check(
     tolerance: _Tolerance,
     where: str,
 ) -> None:
-    """`gradcheck`; `where` says in which gradient we are."""
+    """Check as `gradcheck` does; `where` tells in an error which gradient is being checked."""
 
     def evaluate(numbers: Sequence[float]) -> tuple[Value, list[Value]]:
         values = [Value(x, label) for x, label in zip(numbers, labels, strict=True)]
@@ -169,7 +169,7 @@ def _check(
         found, least = _difference(along, value.data, gradient, step, noise, tolerance)
         if found.passes(gradient, tolerance):
             continue
-        # The gradient is rounded too, and may be 0 but for that.
+        # The gradient is rounded too, and may be 0 apart from rounding.
         slack = _rounding_of_slope(f, point, i) if math.isfinite(gradient) else 0.0
         if found.is_vague(gradient, tolerance):
             if abs(gradient) <= slack and abs(least.slope) <= least.error:
@@ -196,7 +196,7 @@ def _check(
 def _complaint(
     what: str, gradient: float, found: _Estimate, vague: bool, sides: tuple[float, float] | None
 ) -> Exception:
-    """What is to be said of a gradient that is wrong, or may be."""
+    """Return the error for a gradient that is wrong, or that finite differences cannot judge."""
     cannot = f"finite differences cannot tell whether {what} is right"
     if math.isnan(found.slope):
         return ValueError(
@@ -204,7 +204,7 @@ def _complaint(
         )
     if sides is not None:
         return ValueError(
-            f"{cannot}: the function has a kink there, for one-sided differences disagree,"
+            f"{cannot}: the function has a kink there, as one-sided differences disagree:"
             f" {sides[0]:.6g} on the left and {sides[1]:.6g} on the right; check at another point"
         )
     numbers = f"{gradient!r} by backpropagation, {found.slope!r} by finite differences"
@@ -219,9 +219,9 @@ def _complaint(
 def _sides_of_a_kink(
     f: Callable[[float], float], x: float, step: float | None, noise: float
 ) -> tuple[float, float] | None:
-    """The slopes on the left and on the right of x, if they differ; None where `f` is smooth.
+    """Return the slopes to the left and right of x if they differ, or None where `f` is smooth.
 
-    Of a smooth function the one-sided differences approach each other as the step shrinks.
+    The one-sided differences of a smooth function approach each other as the step shrinks.
     """
 
     def sides(h: float) -> tuple[float, float]:
@@ -240,9 +240,9 @@ def _sides_of_a_kink(
 
 
 def _rounding(output: Value, inputs: Sequence[Value], gradients: dict[Value, float]) -> float:
-    """How far rounding may move the output: of each node half a unit in its last place.
+    """Return how far rounding may move the output: for each node, half a unit in its last place.
 
-    Nodes that do not depend on the inputs are rounded the same at each step.
+    Nodes that do not depend on the inputs are left out: their rounding is the same at each step.
     """
     known = set(inputs)
     moved = sum(abs(node.data * slope) for node, slope in gradients.items() if node not in known)
@@ -250,7 +250,7 @@ def _rounding(output: Value, inputs: Sequence[Value], gradients: dict[Value, flo
 
 
 def _rounding_of_slope(f: Callable[..., Value], point: Sequence[float], i: int) -> float:
-    """How far rounding may move the gradient by an input; 0.0 if it has no graph to tell."""
+    """Return how far rounding may move the gradient by an input; 0.0 if its graph is not built."""
     values = [Value(x) for x in point]
     try:
         slope = grad(f(*values), [values[i]], create_graph=True)[0]
@@ -268,14 +268,13 @@ def _difference(
     noise: float,
     tolerance: _Tolerance,
 ) -> tuple[_Estimate, _Estimate]:
-    """f'(x), by the first of some largest steps that gives it within a quarter of the tolerance.
+    """Return the best estimate of f'(x) for this tolerance, and the one with the least error.
 
-    And the estimate with the least error of all, for a slope that is 0, which no tolerance is
-    relative to.
-
-    A small step comes first, which meets no edge or kink nearby; larger ones, where rounding of the
-    function hides what it does within a small one. If the gradient is another, waves of the
-    function may be shorter than these steps: then any step that confirms it is good.
+    Ever larger first steps are tried until the error is within a quarter of the tolerance: a small
+    step meets no edge or kink nearby; a larger one helps where rounding hides the change of the
+    function. If the best estimate disagrees with the gradient, waves of the function may be shorter
+    than these steps, so any step that confirms the gradient is accepted. The least error serves a
+    slope of 0, for which no tolerance is relative.
     """
     size = abs(x) or 1.0
     steps = [size * 2.0**-12, size * 2.0**-8, max(size, 1.0) * 2.0**-8] if step is None else [step]
@@ -301,12 +300,12 @@ def _difference(
 def _estimates(
     f: Callable[[float], float], x: float, step: float, noise: float
 ) -> Iterator[_Estimate]:
-    """f'(x) by central differences with steps halved again and again, extrapolated to step 0.
+    """Yield f'(x) by central differences with repeatedly halved steps, extrapolated to step 0.
 
     The error of a difference d(h) is a series in h^2, so d(h/2) + (d(h/2) - d(h)) / 3 has no term
-    in h^2; from two of these follows one that has none in h^4, with 15 for 3, and so on. By how
-    much an extrapolation changes what it is made from is an estimate of its error, to which the
-    rounding of `f` over the step is added.
+    in h^2. Two of these give one without a term in h^4, with 15 in place of 3, and so on. The error
+    of an extrapolation is estimated from its distance to the two numbers that it combines, plus the
+    rounding of `f` divided by the step.
     """
     before: list[float] = []
     for _ in range(_ROWS):
@@ -328,6 +327,6 @@ def _estimates(
 
 
 def _gradients_between(output: Value, inputs: Sequence[Value]) -> dict[Value, float]:
-    """d output / d node of each input and each node that depends on one, where it is not 0."""
+    """Return d output / d node for the inputs and the nodes that depend on one; if missing, 0."""
     _, inner = newest_first([output])
     return sweep(inner, output, between(inner, inputs))

@@ -1,7 +1,7 @@
-"""What may a library ask of a recording, so that a replay does what an eager call would do?
+"""What can a library ask of a recording, so that a replay does what an eager call would do?
 
-A recording notes arithmetic on Values only. Whatever else a computation uses, such as a learning
-rate, a random number or a setting, and each check of a number, goes through one of these functions.
+A recording sees only arithmetic on Values. Anything else a computation uses, such as a learning
+rate, a random number or a setting, and every check of a number goes through one of these functions.
 Outside a recording each of them is one plain line.
 """
 
@@ -18,30 +18,30 @@ from autograd.primitive import Primitive
 T = TypeVar("T")
 Numbers: TypeAlias = "Sequence[float] | float"
 
-# Whether jitted functions called here and now check their replay, as `fit` asks before it saves.
+# Whether jitted functions called in this context check their replays, as `fit` asks before saving.
 checking: ContextVar[bool] = ContextVar("checking", default=False)
-# Where an eager call notes (key, number, stream) of what `varying` gave it, for a replay beside it.
+# Where an eager call lists (key, number, stream) for each `varying`, to be compared with a replay.
 draws: ContextVar[list[tuple[object, Any, Any]] | None] = ContextVar("draws", default=None)
 
 
 class TraceError(RuntimeError):
-    """A function did what a replay could not repeat; the message says what to write instead."""
+    """A function did something that a replay cannot repeat; the message says what to write."""
 
 
 class Hooks:
-    """The answers while nothing is recorded; a recording has its own."""
+    """The hooks while nothing is recorded; a recording overrides them."""
 
     recording = False
     tape: Any = None  # the nodes of the recording
 
     def read(self, value: Any, name: str) -> Any:
-        """What `value.data` or `value.grad` is, in a recording."""
+        """Return `value.data` or `value.grad` in a recording."""
 
     def write(self, value: Any, name: str, number: Any) -> None:
         """Assign to `value.data` or `value.grad` in a recording."""
 
     def give_up(self) -> None:
-        """Keep no program of the recording: with other numbers the function does something else."""
+        """Discard the recording: with other numbers, the function does something else."""
 
     def varying(self, read: Callable[[], Any], key: object, stream: Any) -> Any:
         """See `varying`."""
@@ -61,10 +61,10 @@ class Hooks:
         return list(map(primitive.forward, *lists))
 
     def demand(self, condition: Any) -> Any:
-        """Check a recorded condition in each replay, see `require`; the number that it has now."""
+        """Check a recorded condition in each replay, and return its number now; see `require`."""
 
     def error(self, make: Callable[[], Exception]) -> Exception:
-        """What `make` returns. Its message may show recorded numbers."""
+        """Return `make()`, whose message may show recorded numbers."""
         return make()
 
     def refuse(self, what: str, instead: str) -> None:
@@ -76,30 +76,30 @@ def _hooks() -> Hooks:
 
 
 def is_recording() -> bool:
-    """Whether a function is being recorded here and now, so that Values have no numbers."""
+    """Return whether a function is being recorded, so that Values have no numbers."""
     return _hooks().recording
 
 
 def is_recorded(number: object) -> TypeGuard[float]:
-    """Whether it stands for a plain number in a recording: an argument, a `.data`, a random number.
+    """Return whether it stands for a number in a recording: an argument, a `.data`, a random one.
 
-    Choose by arithmetic where such a number decides, and check it with `require`.
+    Do not branch on such a number: choose with arithmetic, and check it with `require`.
     """
     tape = getattr(number, "tape", None)
     return tape is not None and tape is _hooks().tape
 
 
 def plain(number: Any) -> Any:
-    """A recorded number as the float or int that it is; anything else as it is."""
+    """Return the float or int of a recorded number; anything else unchanged."""
     return number.plain() if hasattr(number, "tape") else number
 
 
 def varying(
     read: Callable[[], Any], key: object = None, stream: Callable[[], Any] | None = None
 ) -> Any:
-    """The number that `read` returns, which each replay reads again.
+    """Return the number that `read` returns; each replay reads it again.
 
-    For numbers from outside: a learning rate, a random number.
+    For numbers from outside, such as a learning rate or a random number.
 
     Args:
         key: identifies a number that a replay reads only once, however often it is used.
@@ -109,35 +109,35 @@ def varying(
 
 
 def fixed(read: Callable[[], T], of: object = None) -> T:
-    """What `read` returns; when that has changed, the function is re-recorded.
+    """Return what `read` returns; if that has changed, the function is re-recorded.
 
-    For what determines the operations: whether a module is in training mode, a momentum.
+    For settings that determine the operations, such as training mode or a momentum.
 
     Args:
-        of: an object whose attributes, and nothing else, `read` reads. Where a program compares
-            them anyway, as those of a Watched object, `read` is only called if they have changed.
+        of: the object, if `read` reads only its attributes. If a program guards these anyway, as
+            those of a Watched object, `read` is only called when they have changed.
     """
     return cast(T, _hooks().fixed(read, of))
 
 
 def mapped(primitive: Primitive, *operands: Numbers) -> Sequence[Any]:
-    """The results of a primitive for lists of numbers of equal length; a number goes with each.
+    """Apply a primitive elementwise to lists of numbers of equal length; numbers are broadcast.
 
-    One of the operands at least is a list.
+    At least one operand is a list.
     """
     return _hooks().mapped(primitive, operands)
 
 
 def refuse(what: str, instead: str) -> None:
-    """Raise TraceError if a function is being recorded: `what` cannot be part of it."""
+    """Raise TraceError if a function is being recorded, as `what` cannot be recorded."""
     _hooks().refuse(what, instead)
 
 
 def number_of(number: Any) -> Any:
-    """The number of a Value, as a float through which no gradient flows; a number as a float.
+    """Return the number of a Value, or a number, as a float through which no gradient flows.
 
-    In a recording it stands for the number that each replay will have: compute with it, by
-    operators and Primitives, and check it with `require`.
+    In a recording it stands for the number of each replay: compute with it only with operators and
+    Primitives, and check it with `require`.
     """
     if not _hooks().recording:
         return float(number)
@@ -148,14 +148,14 @@ def number_of(number: Any) -> Any:
 def require(condition: Any, otherwise: Callable[[], Exception] | None = None) -> None:
     """Raise `otherwise()` if the condition is 0.
 
-    A recorded condition is checked in each replay, too: where it is 0, the call is run eagerly, and
-    so raises the error. A condition that is a Value, and not a recorded number, is not checked. To
-    check the number of a Value, compute the condition with `number_of`.
+    A recorded condition is also checked in each replay: if it is 0, the call runs eagerly instead
+    and raises the error. A condition that is a Value is not checked: to check the number of a
+    Value, compute the condition with `number_of`.
 
     Args:
         condition: a number, computed with `greater`, `less` and operators.
-        otherwise: makes the error. None: only check replays, because what follows raises an error
-            of its own where the condition is 0.
+        otherwise: makes the error. If None, only replays are checked, because the code that follows
+            raises an error of its own if the condition is 0.
     """
     if hasattr(condition, "_primitive"):
         return
@@ -166,4 +166,4 @@ def require(condition: Any, otherwise: Callable[[], Exception] | None = None) ->
 
 
 class Watched:
-    """A base class of what recorded functions depend on: programs guard its public attributes."""
+    """A base class for what recorded functions depend on: programs guard its public attributes."""

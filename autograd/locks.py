@@ -1,4 +1,4 @@
-"""What does one thread do at a time, and what becomes of its lock in a forked process?"""
+"""How do threads take turns, and what becomes of a lock in a forked process?"""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 
 class Lock:
-    """A re-entrant lock. A forked process has none of the threads that held it: there it is free.
+    """A re-entrant lock. It is free in a forked process, which lacks the threads that held it.
 
     Attributes:
-        lock: that of this process. `with` of it is C code, which a Ctrl-C cannot leave half done.
-        notes: what its holders have to tell each other; empty in a forked process.
+        lock: that of this process. Its `with` is C code, which a Ctrl-C cannot leave half done.
+        notes: a list that its holders share; empty in a forked process.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""How does an error say what happened: operation, operands with their labels, module?"""
+"""How does an error name the operation, the operands with their labels, and the module?"""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ NO_BACKWARD = (
 
 
 def named(label: str) -> str:
-    """A label as an error shows it, without its middle if it is long."""
+    """Return a label as errors show it, without its middle if it is long."""
     return clipped(label, LONGEST_QUOTED)
 
 
 def no_gradient(name: str) -> TypeError:
-    """The error for a `.grad` that is None, as PyTorch's zero_grad() leaves it."""
+    """Return the error for a `.grad` that is None, as PyTorch's zero_grad() leaves it."""
     return TypeError(
         for_stream(
             f"the gradient of {named(name) or 'a Value'} is None, not a number: write p.grad = 0.0,"
@@ -42,13 +42,13 @@ def no_gradient(name: str) -> TypeError:
 
 
 def described(primitive: Primitive, operands: Sequence[Value]) -> str:
-    """`div(x = 1.0, 0.0)`: an operation with its operands, labelled where they have a label."""
+    """Return an operation with its operands and their labels, such as `div(x = 1.0, 0.0)`."""
     names = [f"{named(o.label)} = {o._data!r}" if o.label else repr(o._data) for o in operands]
     return for_stream(f"{primitive.name}({', '.join(names)})")
 
 
 def happened_in(context: Context) -> str:
-    """`, in MLP.layers.0`, or nothing outside any module."""
+    """Return a suffix such as `, in MLP.layers.0`; "" outside any module."""
     path = context.path()
     return for_stream(f", in {path}") if path else ""
 
@@ -56,7 +56,7 @@ def happened_in(context: Context) -> str:
 def explained(
     error: Exception, primitive: Primitive, operands: Sequence[Value], context: Context
 ) -> Exception:
-    """The same kind of error, with a message that names the operation and its operands."""
+    """Return the same kind of error, with a message that names the operation and its operands."""
     kind: type[Exception] = ValueError
     reason = primitive.domain or str(error) or "outside the domain"
     if isinstance(error, ZeroDivisionError):
@@ -67,35 +67,35 @@ def explained(
 
 
 def explained_backward(error: Exception, node: Value) -> Exception:
-    """The same for an error that the local derivative of a node raised."""
+    """Return the same for an error that the local derivative of a node raised."""
     assert node.primitive is not None
     inner = explained(error, node.primitive, node.parents, node.context)
     return type(inner)(f"backward of {inner}")
 
 
 def as_slope(primitive: Primitive, slope: Any) -> Any:
-    """A rule's slope as a float, or the Value or recorded number that it is; else TypeError.
+    """Return a rule's slope as a float, a Value or a recorded number; else raise TypeError.
 
-    NumPy's numbers become floats, as products with its float32 would be rounded to 32 bits.
+    NumPy scalars become floats, as products with a float32 would be rounded to 32 bits.
     """
     if hasattr(slope, "_primitive") or hasattr(slope, "tape"):
         return slope
     is_scalar = getattr(slope, "shape", None) == () and not isinstance(slope, Complex)
-    with suppress(TypeError, ValueError):  # of an array of one text or complex number
+    with suppress(TypeError, ValueError):  # an array of one string or complex number
         if isinstance(slope, Real) or is_scalar:
             return float(slope)
     raise TypeError(
         for_stream(
-            f"backward of {primitive.name} must return a number or a Value, not {quoted(slope)}; of"
-            " several operands it is a sequence with a rule for each"
+            f"backward of {primitive.name} must return a number or a Value, not {quoted(slope)};"
+            " with several operands, backward is a sequence with a rule for each"
         )
     )
 
 
 def require_flag(name: str, flag: object, or_none: bool = False) -> None:
-    """Raise TypeError unless an option is True or False, or None where that is allowed.
+    """Raise TypeError unless an option is True or False, or None if that is allowed.
 
-    Any other object has a truth, also "no"; and it may have been meant for another argument.
+    Any other object, even "no", has a truth value, and may have been meant for another argument.
     """
     if not isinstance(flag, bool) and not (or_none and flag is None):
         choices = "True, False or None" if or_none else "True or False"
@@ -103,8 +103,8 @@ def require_flag(name: str, flag: object, or_none: bool = False) -> None:
 
 
 def require_whole(name: str, number: Any, least: int = 1) -> int:
-    """An integer of any type as an int. Raises TypeError, or ValueError below `least`."""
-    # NumPy's bool has an index as well.
+    """Return an integer of any type as an int. Raises TypeError, or ValueError below `least`."""
+    # operator.index accepts NumPy's bool too.
     is_bool = isinstance(number, bool) or getattr(number, "dtype", "") == "bool"
     try:
         count = None if is_bool else operator.index(number)
@@ -118,13 +118,13 @@ def require_whole(name: str, number: Any, least: int = 1) -> int:
 
 
 def is_series(thing: object) -> bool:
-    """Whether it has entries to go through: no text, and no 0-d array, whose class is Iterable."""
+    """Return whether it is iterable, but not a string or a 0-d array, whose class is Iterable."""
     is_alone = isinstance(thing, str | bytes) or getattr(thing, "shape", None) == ()
     return not is_alone and isinstance(thing, Iterable)
 
 
 def not_differentiable_again(primitive: Primitive) -> TypeError:
-    """The error for a rule that took the number out of a Value, as `math.cos(x)` does."""
+    """Return the error for a rule that converted a Value to a float, as `math.cos(x)` does."""
     return TypeError(
         f"the rule of {for_stream(primitive.name)} turned a Value into a float, which has no"
         " derivatives of higher order: write it in arithmetic and primitives, such as"

@@ -196,8 +196,8 @@ def test_a_backward_that_returns_no_number_is_named(returned: Any) -> None:
     f = Primitive("f", lambda a: a, lambda out, a: returned)
     x = Value(2.0)
     message = (
-        f"backward of f must return a number or a Value, not {returned!r}; of several operands it"
-        " is a sequence with a rule for each"
+        f"backward of f must return a number or a Value, not {returned!r}; with several operands,"
+        " backward is a sequence with a rule for each"
     )
     for output in (f(x), 3.0 * f(x)):
         raises_exactly(TypeError, message, output.backward)

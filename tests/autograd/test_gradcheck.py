@@ -121,7 +121,7 @@ def test_at_a_kink_differences_cannot_tell(
     with pytest.raises(
         ValueError,
         match=rf"cannot tell whether the gradient by input 0 at {x} is right: the function has a"
-        rf" kink there, for one-sided differences disagree, {sides}; check at another point$",
+        rf" kink there, as one-sided differences disagree: {sides}; check at another point$",
     ):
         gradcheck(f, [x])
 
