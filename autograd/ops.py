@@ -1,20 +1,20 @@
-"""What can be done to a number, and what is its derivative? One row per primitive.
+"""Which operations on numbers are there, and what are their derivatives? One row per primitive.
 
 A row has every fact about an operation; see `Primitive`. A local derivative is plain arithmetic, so
 the same line runs on floats (a first-order sweep) and on Values (the gradient is itself a graph).
 
-Formulas are chosen to keep their relative accuracy over the whole line: sigma' = sigma (1 - sigma)
-is written sech(x/2)^2 / 4, the same function, because 1 - sigma(40) is 0 in floats.
+Formulas are chosen to keep their relative accuracy for all x: sigma' = sigma (1 - sigma) is written
+sech(x/2)^2 / 4, the same function, because 1 - sigma(40) is 0 in floats.
 
-Conventions at kinks: relu'(0) = 0, |x|'(0) = 0; maximum and minimum share the gradient equally at a
+Conventions at kinks: relu'(0) = 0, |x|'(0) = 0; maximum and minimum split the gradient equally at a
 tie; the derivative of x ** y by y at x = 0 is 0, its limit for y > 0, and that of x ** 0 by x is 0.
 
-At the edge of a domain: a slope whose formula divides by 0 or is too large for `**` raises (that of
-sqrt at 0), as the same operation does forward. The slope of x ** y by y for x below 0 is nan, so
-that x still receives its own.
+At the edge of a domain, a slope whose formula divides by 0 or overflows in `**` raises, as the same
+operation does forward: that of sqrt at 0, for example. The slope of x ** y by y for x below 0 is
+nan, so that x still receives its gradient.
 
-A derivative is a product of factors, and is 0 where one of them is too small for a float, even if
-others would make up for it: the second derivative of 1 / exp(x) is 0 beyond x = 250 (there 3e-109).
+A derivative is a product of factors. If one of them underflows, it is 0 even if the others would
+compensate: the second derivative of 1 / exp(x) is 0 beyond x = 250, where it should be 3e-109.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ neg = _total("neg", operator.neg, -1.0, "-", text=Form("-#1:power", "sign"))
 def _power_by_base(out: Any, x: Any, n: Any) -> Any:
     if n.__class__ is not float:
         return _power_by_an_unknown(out, x, n)
-    # The exponent is a plain number, so its special cases are known: no 0 * 0 ** -1 at x = 0.
+    # The exponent is a plain number: special cases come first, to avoid 0 * 0 ** -1 at x = 0.
     if n == 0.0:
         return 0.0
     if n == 1.0:
@@ -85,23 +85,23 @@ def _power_by_base(out: Any, x: Any, n: Any) -> Any:
 
 
 def _power_by_an_unknown(out: Any, x: Any, n: Any) -> Any:
-    # A number that stands for others, so the special cases are choices between all of them.
+    # The exponent stands for other numbers too, so `where` selects among the special cases.
     def is_(a: Any, b: Any) -> Any:
         return (1.0 - greater(a, b)) * (1.0 - less(a, b))
 
     slope = where(is_((n - 1.0) + 1.0, n), n * x ** (n - 1.0), n * out / x)
-    return where(is_(n, 0.0), n + 0.0, slope)  # 0.0; or nan, which is neither greater nor less
+    return where(is_(n, 0.0), n + 0.0, slope)  # n + 0.0 is 0.0, or nan: is_(nan, 0.0) is 1
 
 
 _WHOLE = "a base below 0 takes whole exponents only"
 
 
-# `x ** 3` is `pow`, with an exponent that never changes; `x ** y` of two Values is `power`. Its
-# slopes are y x^(y - 1) and out log x. The three rows after it are the y, the y - 1 and the log x
-# in them: where these would raise, the slope by the other operand may exist, and has to be
-# computed. So 0 ** 0 has slope 0 by x and needs no 0 ** -1; and log x is 0 at 0, as out log x is in
-# the limit, and nan below, where x ** y is not real for the exponents near y. At x = 0 the factor y
-# has slope 0, so that mixed derivatives are 0 there, whichever operand comes first.
+# `x ** 3` is `pow`, whose exponent never changes; `x ** y` of two Values is `power`. Its slopes are
+# y x^(y - 1) and out log x. The three rows after it compute the y, the y - 1 and the log x in these
+# formulas. They do not raise, because the slope by the other operand may exist. So 0 ** 0 has slope
+# 0 by x, without computing 0 ** -1. And log x is 0 at 0, which is the limit of out log x, and nan
+# below, where x ** y is not real for the exponents near y. At x = 0 the factor y has slope 0, so
+# that mixed derivatives are 0 there, whichever operand comes first.
 pow = Primitive(
     "pow", floats.power, (_power_by_base, None), "**", _WHOLE, text=_POWER, latex=_RAISED
 )
@@ -127,7 +127,7 @@ one_less: Primitive = _total(
 log_of_base: Primitive = _total(
     "log_of_base",
     floats.log_of_base,
-    # Multiplied by nan below 0, not replaced by it: so the slopes of every order are nan there.
+    # Multiplying by nan below 0, rather than choosing it, makes slopes of every order nan there.
     lambda out, x: where(x, 1.0 / where(x, x, 1.0), 0.0) * where(greater(0.0, x), math.nan, 1.0),
     text="log",
     latex=r"\log",
@@ -172,7 +172,7 @@ sigmoid = _total(
     "sigmoid", floats.sigmoid, lambda out, x: _square(0.5 * sech(0.5 * x)), "σ", latex=r"\sigma"
 )
 softplus = _total("softplus", floats.softplus, lambda out, x: sigmoid(x))
-# The slope is -2 x e^(-x^2). Beyond 30 the exponential is 0, and x is cut off, as 0 * inf is nan.
+# The slope is -2 x e^(-x^2). Beyond |x| = 30 the exponential is 0; x is clipped, as 0 * inf is nan.
 gaussian = _total(
     "gaussian",
     floats.gaussian,
@@ -182,11 +182,11 @@ gaussian = _total(
 )
 erf = _total("erf", math.erf, lambda out, x: 2.0 / math.sqrt(math.pi) * gaussian(x))
 
-# --- choices: piecewise, with the kinks' conventions above ----------------------------------------
+# --- piecewise functions, with the conventions at kinks above -------------------------------------
 
 
 def _share(a: Any, b: Any) -> Any:
-    """The part of the gradient that goes to the larger: 1 where a > b, 1/2 at a tie, else 0."""
+    """Return a's share of the gradient of a maximum: 1 if a > b, 1/2 at a tie, else 0."""
     return 0.5 + 0.5 * (greater(a, b) - greater(b, a))
 
 
@@ -215,7 +215,7 @@ abs = _total(
     text="|#1|",
     latex=r"\left|#1\right|",
 )
-# These two do not commute: of 0.0 and -0.0 they give the one that comes first.
+# These two do not commute: given 0.0 and -0.0, they return the one that comes first.
 maximum: Primitive = _total(
     "maximum",
     lambda a, b: a if a >= b or a != a else b,
@@ -240,10 +240,10 @@ where: Primitive = _total(
     ),
 )
 
-# The rows by name. A user's own primitive of the same name is none of them.
+# The rows by name. A user's primitive of the same name is not among them.
 TABLE = {row.name: row for row in list(globals().values()) if isinstance(row, Primitive)}
 
 
 def is_row(primitive: Primitive) -> bool:
-    """Whether a primitive is a row of the table, and not a user's own."""
+    """Return whether a primitive is a row of the table, and not a user's own."""
     return TABLE.get(primitive.name) is primitive

@@ -1,4 +1,4 @@
-"""In which module was a Value made, and does the module that holds it count it as a parameter?"""
+"""In which module was a Value made, and does a module that holds it count it as a parameter?"""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ R = TypeVar("R")
 
 
 def scoped(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, its results knowing that they were made in it: drawings make it one box."""
+    """Make a function the owner of what is computed in it: drawings show each call as one box."""
 
     @functools.wraps(function)
     def owner(*args: P.args, **kwargs: P.kwargs) -> R:
         with entered(current, current.get().within(owner)):
             return function(*args, **kwargs)
 
-    return owner  # itself the owner: its name is what drawings show
+    return owner  # the wrapper itself is the owner: drawings show its name
 
 
 def is_trainable(value: Value) -> bool | None:
-    """Whether a module that holds this Value counts it as a parameter.
+    """Return whether a module that holds this Value counts it as a parameter.
 
     None for the result of an operation outside any module's call, such as `Value(3.0) * 0.1` in a
     constructor: it looks like a parameter, but training would not reach it.
@@ -39,5 +39,5 @@ def is_trainable(value: Value) -> bool | None:
 
 
 def adopt(value: Value) -> None:
-    """From now on a module that holds this Value counts it as a parameter, history or not."""
+    """Let modules that hold this Value count it as a parameter, even if it has a history."""
     value._context = value._context.labelled(value.label, adopted=True)

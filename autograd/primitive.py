@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from autograd.value import Value
 
 Rule = Callable[..., Any] | float | None
-# The same by the number of operands: type checkers then know the parameters of a lambda.
+# One type per number of operands, so that type checkers can infer the parameters of a lambda.
 _Forward = (
     Callable[[float], float]
     | Callable[[float, float], float]
@@ -37,28 +37,28 @@ class Primitive:
     Args:
         name: what errors, drawings and `Value.op` call it.
         forward: floats in, float out. It may raise ValueError, ZeroDivisionError or OverflowError;
-            the error is raised again with the operands and their labels in its message.
-        backward: the local derivative d out / d operand, a function of (out, *operands); of several
-            operands a sequence with one for each. Written in arithmetic, primitives and numbers, it
-            serves derivatives of every order; with `math.cos(x)` or `float(x)` the first only. A
-            number stands for a derivative that is the same everywhere, None for one that is 0.
-        symbol: how a drawing shows it; the name if empty.
-        domain: what an operand must be, for the message when `forward` raises ValueError.
-        pull: hands a float gradient from a node to its operands, `pull(node, upstream)`; by default
-            made from `backward`.
-        commutes: whether forward(a, b) is forward(b, a) to the last bit for all floats.
-        total: whether `forward` gives a number for all floats and never raises, so that the jit may
-            leave it out where nothing uses the result.
-        nan_slopes: the positions of operands by which the local derivative may be nan where
-            `forward` gives a number, instead of raising.
-        text: how a formula writes it, a Form or its template. By default a function of the symbol,
-            where that is a word, or of the name: `cube(x)`.
+            the error is re-raised with the operands and their labels in its message.
+        backward: the local derivative d out / d operand, a function of (out, *operands); a sequence
+            of these if there are several operands. Written with arithmetic, primitives and numbers,
+            it gives derivatives of every order; with `math.cos(x)` or `float(x)`, only the first. A
+            number is a derivative that is the same everywhere, None one that is 0.
+        symbol: how drawings show it; by default the name.
+        domain: what an operand must be, for the message if `forward` raises ValueError.
+        pull: passes a float gradient from a node to its operands, `pull(node, upstream)`; by
+            default derived from `backward`.
+        commutes: whether forward(a, b) equals forward(b, a) to the last bit for all floats.
+        total: whether `forward` returns a number for all floats and never raises, so that the jit
+            may leave it out if nothing uses the result.
+        nan_slopes: the positions of operands whose local derivative may be nan, instead of raising,
+            where `forward` returns a number.
+        text: how formulas write it, a Form or its template. By default a function call, with the
+            symbol if that is a word, else with the name: `cube(x)`.
         latex: the same in LaTeX; by default like `text`.
 
-    A pickle names a Primitive, so define your own at module level.
+    A Primitive is pickled by name, so define your own at module level.
 
-    Raises TypeError for arguments of a wrong kind, and ValueError for an operand in a form or in
-    `nan_slopes` that the operation does not have.
+    Raises TypeError if an argument has a wrong type, and ValueError if a form or `nan_slopes` has
+    an operand that the operation does not have.
 
     >>> from autograd import Primitive, Value
     >>> cube = Primitive("cube", lambda x: x * x * x, lambda out, x: 3 * x * x)
@@ -111,7 +111,7 @@ class Primitive:
         self.text = checked_form(name, len(rules), text)
         self.latex = checked_form(name, len(rules), latex or text)
         self.pull, self.has_own_pull = pull or _pull(self.backward), pull is not None
-        self.is_folded = isinstance(self, Folded)  # a slot is faster to read than a class
+        self.is_folded = isinstance(self, Folded)  # a slot is faster than isinstance
 
     @overload
     def __call__(self, first: Value, /, *others: Value | float) -> Value: ...
@@ -124,9 +124,9 @@ class Primitive:
     @overload
     def __call__(self, *operands: float) -> float: ...
     def __call__(self, *operands: Any) -> Any:
-        """A Value if any operand is one, else a float.
+        """Return a Value if any operand is one, else a float.
 
-        Raises TypeError for a wrong number or kind of operands, and what `forward` raises.
+        Raises TypeError for a wrong number or type of operands, and whatever `forward` raises.
         """
         if len(operands) != len(self.backward):
             raise TypeError(
@@ -138,7 +138,7 @@ class Primitive:
         for operand in operands:
             if operand.__class__ is float:
                 continue
-            # A class with `apply_primitive` computes the result itself: Value, above all.
+            # A class with `apply_primitive`, such as Value, computes the result itself.
             if hasattr(operand, "apply_primitive"):
                 return operand.apply_primitive(self, operands)
             if not (isinstance(operand, Real) or getattr(operand, "shape", None) == ()):
@@ -147,29 +147,29 @@ class Primitive:
             raise wrong_kinds(self, operands)
         return self.forward(*operands)
 
-    # What a node of this primitive shows of itself, and what a backward pass goes on to.
+    # What a node of this primitive looks like from outside, and where a backward pass continues.
 
     @property
     def public(self) -> Primitive | None:
-        """The primitive that `Value.primitive` gives for a node of this one."""
+        """What `Value.primitive` returns for a node of this primitive."""
         return self
 
     def operands(self, node: Any) -> Sequence[Any]:
-        """The nodes to which a gradient goes from a node."""
+        """Return the nodes that receive gradients from a node."""
         return operands_of(node._left, node._right)
 
     def parents(self, node: Any) -> tuple[Any, ...]:
-        """What `Value.parents` gives for a node."""
+        """Return the `Value.parents` of a node."""
         return tuple(self.operands(node))
 
     def kept(self, node: Any) -> tuple[Primitive, Any, Any]:
-        """What a copy or a pickle of a node has for primitive and operands."""
+        """Return the primitive and the operands that a copy or pickle of a node gets."""
         return self, node._left, node._right
 
     def __repr__(self) -> str:
         return for_stream(f"<Primitive {self.name}>")
 
-    # A copy of a Value has the same primitive. A pickle names it, as it names functions.
+    # Copies of a Value share its primitive; pickles store its name, as for functions.
     def __copy__(self) -> Primitive:
         return self
 
@@ -181,26 +181,26 @@ class Primitive:
 
 
 def operands_of(left: Any, right: Any) -> tuple[Any, ...]:
-    """The operands of an operation, as a node keeps them; `right` may be None, or a tuple."""
+    """Return the operands that a node keeps as `left` and `right`, which may be None or a tuple."""
     if right is None:
         return (left,)
     return (left, *right) if right.__class__ is tuple else (left, right)
 
 
 def wrong_kinds(primitive: Primitive, operands: Sequence[Any]) -> TypeError:
-    """The error for operands of which some are not numbers."""
+    """Return the error for operands some of which are not numbers."""
     kinds = ", ".join(type(operand).__name__ for operand in operands)
     return TypeError(for_stream(f"{primitive.name}() takes Values and real numbers, not ({kinds})"))
 
 
 class Opaque(Primitive):
-    """An operation whose inside is no graph; its rules raise, for no gradient flows through it."""
+    """An operation without a graph inside. Its rules raise, as no gradient flows through it."""
 
     __slots__ = ()
 
 
 class Folded(Primitive):
-    """A primitive that stands for several operations: one node, until somebody looks inside.
+    """A primitive whose node stands for several operations, until somebody asks for its parents.
 
     The only one is the weighted sum; see sums.py.
     """
@@ -208,12 +208,12 @@ class Folded(Primitive):
     __slots__ = ()
 
     def settle(self, node: Any) -> None:
-        """If somebody has looked inside, make the node the last of the operations it stood for."""
+        """If its parents were asked for, make the node the last operation that it stands for."""
         raise NotImplementedError
 
 
 class _Constant:
-    """What a plain number in a graph, the 2 of `2 * x`, has in the place of a primitive."""
+    """Takes the place of a primitive in the node of a plain number, such as the 2 of `2 * x`."""
 
     __slots__ = ()
     public = None
@@ -250,13 +250,13 @@ def _positions(name: str, positions: Any, operands: int) -> tuple[int, ...]:
     return tuple(positions)
 
 
-# --- how a float gradient is handed on ------------------------------------------------------------
+# --- how a float gradient is passed on ------------------------------------------------------------
 
 
 def _pull(rules: Sequence[Any]) -> Pull:
-    """Adds upstream * (local derivative) to `.grad` of each operand, by the rules of a primitive.
+    """Return the function that adds upstream * (local derivative) to each operand's `.grad`.
 
-    A plain number receives nothing, and its rule does not run: the slope of x ** n by n may not
+    A plain number receives nothing and its rule does not run: the slope of x ** n by n may not
     exist.
     """
 
@@ -265,7 +265,7 @@ def _pull(rules: Sequence[Any]) -> Pull:
         numbers = [operand._data for operand in operands]
         for operand, rule in zip(operands, rules, strict=True):
             if rule is not None and operand._primitive is not CONSTANT:
-                # The slope first: a rule may differentiate another graph, which adds to the same.
+                # The slope comes first, as a rule may run a backward pass that adds to `_grad`.
                 slope = rule if rule.__class__ is float else rule(node._data, *numbers)
                 if slope.__class__ is not float:
                     slope = as_slope(node._primitive, slope)
@@ -275,18 +275,18 @@ def _pull(rules: Sequence[Any]) -> Pull:
     return pull
 
 
-# Of these two operations most graphs consist, so theirs are written out. A plain number may receive
-# here like any other operand: whoever runs the backward pass sets its gradient back to 0.
+# Most graphs consist of these two operations, so their functions are written out. Here a plain
+# number receives a gradient like any other operand; the backward pass resets it to 0 at the end.
 
 
 def pull_add(node: Any, upstream: float) -> None:
-    """The slopes of a + b are 1."""
+    """Pass on the gradient of a + b, whose slopes are 1."""
     node._left._grad += upstream
     node._right._grad += upstream
 
 
 def pull_mul(node: Any, upstream: float) -> None:
-    """The slope of a b by a is b, and by b it is a."""
+    """Pass on the gradient of a b, whose slope by a is b, and by b is a."""
     left, right = node._left, node._right
     left._grad += upstream * right._data
     right._grad += upstream * left._data

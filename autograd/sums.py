@@ -1,14 +1,13 @@
-"""How is a wide weighted sum kept as one node, until somebody looks inside?
+"""How is a wide weighted sum kept as one node, until somebody asks for its parents?
 
-Networks spend most of their time in sums w_1 x_1 + w_2 x_2 + ... of many terms. By the operators
-each is 2 n nodes. Here it is a single one, which holds the factors of all products, and hands its
-gradient on to all of them at once. Whoever asks for its parents gets the graph that the operators
-would have made, to the last bit: the products and additions become nodes, numbered between the sum
-and whatever was made before it.
+Networks spend most of their time in sums w_1 x_1 + w_2 x_2 + ... of many terms. The operators make
+2 n nodes for n terms. Here the sum is a single node, which holds the factors of all products and
+passes its gradient on to all of them at once. When its parents are asked for, it gives the graph
+that the operators would have made, to the last bit: the products and additions become nodes,
+numbered between the sum and whatever was made before it.
 
-A look only makes these parts. The next backward pass begins by making the sum the last of its
-additions, so that a part that was used elsewhere receives its gradients; a pass under way goes on
-as it began.
+Asking only makes these parts. The next backward pass begins by turning the sum into the last of its
+additions, so that parts used elsewhere receive their gradients; a pass under way is not affected.
 """
 
 from __future__ import annotations
@@ -27,20 +26,20 @@ from autograd.ops import add, mul
 from autograd.primitive import Folded, Primitive
 from autograd.value import Operand, Value
 
-WIDE = 6  # narrower sums take less time as nodes
+WIDE = 6  # narrower sums are faster as separate nodes
 _new = object.__new__
 _looking = Lock()
 
 
 class Terms:
-    """The operands of a weighted sum, where another node has its second operand.
+    """The operands of a weighted sum, kept where other nodes have their second operand.
 
     Attributes:
         weights, inputs: the factors of the products. start: what they are added to, or None.
-        numbers: of the start, if there is one, and of the products, in the forward pass.
-        _grad: what flowed into the sum in the latest backward pass, and so into all of its parts.
-        parts: the nodes of the products and additions, but for the last addition; once somebody
-            has looked, for all threads and all copies of the sum the same.
+        numbers: those of the start, if there is one, and of the products, in the forward pass.
+        _grad: the gradient of the sum in the latest backward pass, and so of all its parts.
+        parts: the nodes of the products and additions, except the last addition. None until they
+            are asked for; then the same for all threads and all copies of the sum.
     """
 
     __slots__ = ("_grad", "inputs", "numbers", "parts", "start", "weights")
@@ -60,18 +59,18 @@ class Terms:
 def weighted_sum(
     weights: Sequence[Value], inputs: Sequence[Operand], start: Value | None = None
 ) -> Value:
-    """start + w_1 x_1 + w_2 x_2 + ...: the graph that the operators make.
+    """Return start + w_1 x_1 + w_2 x_2 + ..., the graph that the operators make.
 
-    Weights and inputs are equally many, and without a start 1 or more.
+    `weights` and `inputs` have the same length, at least 1 if there is no start.
     """
     context = current.get()
     return context.interpreter.weighted_sum(context, weights, inputs, start)
 
 
 def is_foldable(weights: Sequence[Value], inputs: Sequence[Any], start: Value | None) -> bool:
-    """Whether all operands are nodes, and of no subclass, which may redefine the operators.
+    """Return whether all operands are nodes, not of a subclass that may redefine the operators.
 
-    Whoever pairs weights and inputs asks whether they are equally many.
+    Lengths are not compared here, but by the code that pairs weights and inputs.
     """
     return (
         CLASSES.issuperset(map(type, weights))
@@ -83,13 +82,13 @@ def is_foldable(weights: Sequence[Value], inputs: Sequence[Any], start: Value | 
 def folded(
     context: Context, weights: Sequence[Value], inputs: Sequence[Value], start: Value | None
 ) -> Value:
-    """start + w_1 x_1 + w_2 x_2 + ... as one node."""
+    """Return start + w_1 x_1 + w_2 x_2 + ... as one node."""
     # The garbage collector does not traverse an array.
     numbers = array("d", [w._data * x._data for w, x in zip(weights, inputs, strict=True)])
     if start is not None:
         numbers.insert(0, start._data)
     total = reduce(operator.add, numbers)
-    # `tuple` returns a tuple itself, without copying.
+    # `tuple` returns a tuple unchanged, without copying.
     terms = Terms(tuple(weights), tuple(inputs), start, numbers)
     return _node(context, WEIGHTED_SUM, total, weights[0], terms, next(clock.numbers))
 
@@ -110,7 +109,7 @@ class _WeightedSum(Folded):
 
     def parents(self, node: Any) -> tuple[Value, ...]:
         terms = node._right
-        if terms.__class__ is not Terms:  # another thread has settled the node since we looked
+        if terms.__class__ is not Terms:  # another thread has settled the node meanwhile
             return node._left, terms
         return tuple(_parts(node, terms)[-2:])
 
@@ -124,13 +123,13 @@ class _WeightedSum(Folded):
     def settle(self, node: Any) -> None:
         parts = node._right.parts
         if parts is not None:
-            # The primitive last: until then other threads ask this row, which takes what it finds.
+            # The primitive is set last: until then, other threads ask this class, which can tell.
             node._left, node._right = parts[-2:]
             node._primitive = add
 
 
 def _parts(node: Value, terms: Terms) -> list[Value]:
-    """The products and additions of a sum, made as the operators would have made them."""
+    """Return the products and additions of a sum, made as the operators would have made them."""
     # Where the sum was made: what a recording looks into is noted by the one who made the sum.
     with _looking.lock, entered(current, node.context):
         if terms.parts is not None:
@@ -157,20 +156,20 @@ def _parts(node: Value, terms: Terms) -> list[Value]:
 
 
 def _between(made: float, count: int) -> list[Any]:
-    """So many growing numbers above made - 1, the last of them made."""
+    """Return `count` increasing numbers between made - 1 and made; the last one is made."""
     start = int(made) - 1
-    if start * count < 2**50:  # floats, with their 53 bits, tell all of them apart
+    if start * count < 2**50:  # floats, with their 53 bits, can tell them apart
         return [start + k / count for k in range(1, count + 1)]
-    from fractions import Fraction  # a tenth of the time of `import autograd`, and rarely needed
+    from fractions import Fraction  # rarely needed, and a tenth of the time of `import autograd`
 
     return [start + Fraction(k, count) for k in range(1, count + 1)]
 
 
 def _pull(node: Any, upstream: float) -> None:
-    """The gradients of all factors: newest first, as the sweep over the parts would do it."""
+    """Pass the gradient on to all factors, newest first, as a sweep over the parts would."""
     terms: Terms = node._right
     terms._grad = upstream
-    for part in terms.parts or ():  # of a look since this pass began
+    for part in terms.parts or ():  # made since this pass began
         part._grad = upstream
     weights, inputs = terms.weights, terms.inputs
     for w, x in zip(weights[:0:-1], inputs[:0:-1], strict=True):
@@ -183,7 +182,7 @@ def _pull(node: Any, upstream: float) -> None:
     x._grad += upstream * w._data
 
 
-# Its rules are never asked for: to everything but a pass on floats the sum is its last addition.
+# Its rules are never used: for everything but a pass on floats, the sum is its last addition.
 WEIGHTED_SUM = _WeightedSum("WEIGHTED_SUM", operator.add, add.backward, pull=_pull)
 
 
