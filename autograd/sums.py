@@ -19,7 +19,7 @@ from functools import reduce
 from typing import Any
 
 from autograd.clock import clock
-from autograd.context import Context, current, entered
+from autograd.context import Context, current
 from autograd.copies import CLASSES
 from autograd.locks import Lock
 from autograd.ops import add, mul
@@ -130,8 +130,7 @@ class _WeightedSum(Folded):
 
 def _parts(node: Value, terms: Terms) -> list[Value]:
     """Return the products and additions of a sum, made as the operators would have made them."""
-    # Where the sum was made: what a recording looks into is noted by the one who made the sum.
-    with _looking.lock, entered(current, node.context):
+    with _looking.lock:
         if terms.parts is not None:
             return terms.parts
         context = node.context
