@@ -1,13 +1,13 @@
-"""How do gradients flow? The chain rule, from an output back to what it was made of.
+"""How do gradients flow? By the chain rule, from an output back to its leaves.
 
 For a node y with gradient `upstream` = d output / d y, each parent x of y receives the
 contribution upstream * (dy/dx), and the gradient of a node is the sum of what it receives. Nodes
 are visited newest first; see walk.py.
 
 A node whose gradient is exactly 0.0 passes nothing on, so an infinite slope behind a branch that
-was not taken (`where`, `relu`) stays harmless. Where gradients are graphs, a gradient that is 0
-here may have a slope of its own: only one that a choice keeps at 0 passes nothing on where a local
-derivative raises or is not finite.
+was not taken (`where`, `relu`) stays harmless. If gradients are graphs, one that is 0 at this point
+may still have a slope, so it is passed on. Only if a choice keeps it at 0 nearby are local
+derivatives that raise or are not finite skipped.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from autograd.ops import relu
 from autograd.primitive import CONSTANT, Opaque
 from autograd.walk import ancestors, newest_first
 
-# One pass that writes `.grad` at a time, in all threads: a walk marks nodes, and a leaf that two
+# Only one pass writes `.grad` at a time, in all threads: a walk marks nodes, and a leaf that two
 # threads share would lose what one of them adds. So a rule must not wait for another thread's pass.
-# Noted are the inner nodes of the passes under way: of more than one if a rule calls backward().
+# The notes are the inner nodes of the passes under way: several if a rule calls backward().
 _one_pass = Lock()
 
 
@@ -41,7 +41,7 @@ _one_pass = Lock()
 
 
 def sweep_floats(output: Any, inner: Sequence[Any]) -> None:
-    """The chain rule on floats, with `.grad`, 0.0 at first, as the place where they add up."""
+    """Apply the chain rule on floats. Contributions add up in `.grad`, which is 0.0 at first."""
     output._grad = 1.0
     for node in inner:
         upstream = node._grad
@@ -54,9 +54,9 @@ def sweep_floats(output: Any, inner: Sequence[Any]) -> None:
 
 
 def write_gradients(output: Any, run: Callable[[Any, list[Any]], None] = sweep_floats) -> None:
-    """Add d output / d leaf to `.grad` of each leaf, and write those of inner nodes.
+    """Add d output / d leaf to `.grad` of each leaf, and set `.grad` of inner nodes.
 
-    All gradients are restored if anything is raised.
+    If anything is raised, all gradients are restored.
     """
     with _one_pass.lock:
         if _one_pass.notes:
@@ -94,7 +94,7 @@ def write_gradients(output: Any, run: Callable[[Any, list[Any]], None] = sweep_f
 
 
 def _require_another_graph(output: Any) -> None:
-    """Raise RuntimeError if a pass inside a rule comes to nodes of the pass that the rule is in."""
+    """Raise RuntimeError if a rule's own pass reaches nodes of the pass that runs the rule."""
     _, inner = newest_first([output])
     if not set(inner).isdisjoint(chain(*_one_pass.notes)):
         raise RuntimeError(
@@ -114,16 +114,16 @@ def sweep(
     each: Listener | None = None,
     number_of: Callable[[Any], Any] = attrgetter("_data"),
 ) -> dict[Any, Any]:
-    """The gradients of the output on the wanted nodes: floats, or with create_graph Values.
+    """Return the gradients of the output by the wanted nodes: floats, or Values with create_graph.
 
     Args:
-        inner: the inner nodes, the newest first. wanted: where gradients are to go; see `between`.
-        create_graph: the rules run on the nodes themselves instead of on their numbers.
-        each: called for each contribution. number_of: what rules take as the number of a node.
+        inner: the inner nodes, newest first. wanted: the nodes to give gradients; see `between`.
+        create_graph: run the rules on the nodes themselves instead of on their numbers.
+        each: called for each contribution. number_of: returns the number of a node, for the rules.
     """
     gradients: dict[Any, Any] = {output: 1.0}
-    # Nodes whose gradient is 0 whatever the inputs are near this point: behind a branch not taken.
-    # Like the number 0, it passes nothing on where a local derivative raises or is not finite.
+    # Nodes behind a branch not taken, whose gradient is 0 at all points near this one. Like the
+    # number 0, it passes nothing on if a local derivative raises or is not finite.
     fixed_at_0: set[Any] = set()
     for node in inner:
         upstream = gradients.get(node, 0.0)
@@ -142,7 +142,7 @@ def sweep(
                     if local.__class__ is not float:
                         local = as_slope(primitive, local)
                 if is_fixed_at_0 and not math.isfinite(data_of(local)):
-                    current.get().interpreter.hooks.give_up()  # at another point it may count
+                    current.get().interpreter.hooks.give_up()  # it may count elsewhere
                     continue
                 contribution = _product(upstream, local)
             except TakenAsFloat:
@@ -152,7 +152,7 @@ def sweep(
                     continue
                 if isinstance(error, FloatingPointError):
                     raise
-                hooks = current.get().interpreter.hooks  # in a recording the numbers are not shown
+                hooks = current.get().interpreter.hooks  # a recording must not see numbers read
                 raise hooks.error(partial(explained_backward, error, node)) from None
             before = gradients.get(parent)
             if each is not None:
@@ -169,24 +169,24 @@ def sweep(
 
 
 def between(inner: Sequence[Any], inputs: Iterable[Any]) -> set[Any]:
-    """The inputs, and every inner node that depends on one: where gradients are wanted."""
+    """Return the inputs and every inner node that depends on one: where gradients are wanted."""
     wanted = set(inputs)
     for node in reversed(inner):
         if any(parent in wanted for parent in node.parents):
             wanted.add(node)
         elif isinstance(node.primitive, Opaque) and node not in wanted:
-            wanted.update((node, *node.parents))  # the sweep comes to its rule, which raises
+            wanted.update((node, *node.parents))  # so that the sweep runs its rule, which raises
     return wanted
 
 
 def data_of(x: Any) -> float:
-    """The data of a Value, or a number, as a float to look at: a recording does not notice."""
+    """Return the data of a Value, or a number, as a float, unnoticed by a recording."""
     number = x._data if hasattr(x, "_primitive") else x
-    return math.copysign(number, number)  # in C, which takes the float out of a recorded number
+    return math.copysign(number, number)  # C code, which takes the float out of a recorded number
 
 
 def _operands(parents: Sequence[Any], wanted: set[Any]) -> list[Any]:
-    """The nodes that a rule takes. A plain number stays one, unless its own gradient is wanted."""
+    """Return the nodes for a rule, with plain numbers as such unless their gradient is wanted."""
     return [
         parent.data if parent._primitive is CONSTANT and parent not in wanted else parent
         for parent in parents
@@ -194,16 +194,16 @@ def _operands(parents: Sequence[Any], wanted: set[Any]) -> list[Any]:
 
 
 def _product(upstream: Any, local: Any) -> Any:
-    """upstream * local, without a node for a factor of 1."""
+    """Return upstream * local, without a node for a factor of 1."""
     if upstream.__class__ is float and upstream == 1.0:
         return local
     return upstream if local.__class__ is float and local == 1.0 else upstream * local
 
 
 def _is_choice_of_0(local: Any) -> bool:
-    """Whether a local derivative is 0 and its own derivatives are 0: relu below 0, or its slope."""
+    """Return whether a local derivative and its derivatives are 0: relu below 0, or its slope."""
     waiting = [local]
-    for _ in range(8):  # no rule in the table takes more operations for a choice
+    for _ in range(8):  # no rule in the table uses more operations for a choice
         if not waiting:
             return data_of(local) == 0.0
         part = waiting.pop()
@@ -212,7 +212,7 @@ def _is_choice_of_0(local: Any) -> bool:
         if part.primitive is None:
             return False
         if part.primitive is relu and data_of(part.parents[0]) < 0.0:
-            continue  # 0 for the numbers near this one
+            continue  # 0 at all points near this one
         rules = zip(part.parents, part.primitive.backward, strict=True)
         waiting += [parent for parent, rule in rules if rule is not None]
     return False

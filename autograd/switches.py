@@ -1,4 +1,4 @@
-"""How is another interpreter put in for a block or a function? no_grad and detect_anomaly."""
+"""How does a block or function run under another interpreter? no_grad and detect_anomaly."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ R = TypeVar("R")
 
 
 class _Switch:
-    """A change of context, as a context manager and as a decorator of functions and coroutines."""
+    """A change of context: a context manager, and a decorator of functions and coroutines."""
 
     def __init__(self, *arguments: Never) -> None:
-        if arguments:  # @no_grad, as PyTorch has it
+        if arguments:  # `@no_grad` without parentheses, as in PyTorch
             name = type(self).__name__
             raise TypeError(
                 f"{name}() takes no arguments: write @{name}() above a function, or"
@@ -41,13 +41,13 @@ class _Switch:
         current.reset(self._tokens.pop())
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        import inspect  # a third of the time of `import autograd`, and rarely needed
+        import inspect  # rarely needed, and a third of the time of `import autograd`
 
         # Each call enters a switch of its own, so threads and tasks never share tokens.
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError(
-                f"{type(self).__name__}() cannot decorate the generator {function.__name__}, whose"
-                f" body runs between other code; write `with {type(self).__name__}():` inside it"
+                f"{type(self).__name__}() cannot decorate the generator {function.__name__}: other"
+                f" code runs at each yield; write `with {type(self).__name__}():` inside it"
             )
         if inspect.iscoroutinefunction(function):
 
@@ -67,7 +67,7 @@ class _Switch:
 
 
 class no_grad(_Switch):
-    """Results made inside are leaves: no parents, no operation, nothing to differentiate.
+    """Make results inside the block leaves: no parents, no operation, nothing to differentiate.
 
     >>> from autograd import Value, no_grad
     >>> x = Value(3.0)
@@ -76,8 +76,8 @@ class no_grad(_Switch):
     >>> y.parents
     ()
 
-    Also a decorator, `@no_grad()`, of functions and of coroutines. A thread or an async task sees
-    only the switches it entered itself.
+    Also a decorator of functions and coroutines, `@no_grad()`. Other threads are not affected, nor
+    are async tasks that were created outside the block.
     """
 
     def _changed(self, context: Context) -> Context:
@@ -85,17 +85,17 @@ class no_grad(_Switch):
 
 
 class recording(_Switch):
-    """Undoes an outer `no_grad()` inside: results remember their parents."""
+    """Undo an outer `no_grad()` inside the block: results keep their parents."""
 
     def _changed(self, context: Context) -> Context:
         return context.under(context.interpreter.with_history())
 
 
 class detect_anomaly(_Switch):
-    """The first nan or inf made inside, forward or backward, raises `FloatingPointError`.
+    """Raise `FloatingPointError` at the first nan or inf in the block, forward or backward.
 
-    The message names the operation, its operands with their labels, and the module whose call it
-    happened in.
+    The message names the operation, its operands with their labels, and the module in whose call it
+    happened.
 
     >>> from autograd import Value, detect_anomaly
     >>> with detect_anomaly():
@@ -111,9 +111,9 @@ class detect_anomaly(_Switch):
 
 
 class constructing(_Switch):
-    """What a module's constructor runs in: leaves made inside are trainable, wherever it is called.
+    """The context of a module's constructor: leaves made inside are trainable, wherever it runs.
 
-    A `no_grad()` or a call of a module inside the constructor counts again as such.
+    Within the constructor, `no_grad()` and calls of modules have their usual effect.
     """
 
     def _changed(self, context: Context) -> Context:
@@ -121,7 +121,7 @@ class constructing(_Switch):
 
 
 class Checked(Interpreter):
-    """Another interpreter, with a look at each result and at each contribution to a gradient."""
+    """Another interpreter, plus a check of each result and each contribution to a gradient."""
 
     def __init__(self, inner: Interpreter) -> None:
         inner.hooks.refuse("detect_anomaly() cannot check numbers", "put it around the call")
@@ -129,15 +129,15 @@ class Checked(Interpreter):
         self.hooks = inner.hooks
 
     def with_history(self) -> Interpreter:
-        """The same checks, and results remember."""
+        """Return the same checks, where results keep their operands."""
         return Checked(self.inner.with_history())
 
     def without_history(self) -> Interpreter:
-        """The same checks, and results are leaves."""
+        """Return the same checks, where results are leaves."""
         return Checked(self.inner.without_history())
 
     def apply(self, context: Context, primitive: Primitive, left: Value, right: Any) -> Value:
-        """The result, which must be finite."""
+        """Return the result, which must be finite."""
         node = self.inner.apply(context, primitive, left, right)
         if not math.isfinite(node.data):
             call = described(primitive, operands_of(left, right))
@@ -145,8 +145,8 @@ class Checked(Interpreter):
         return node
 
     def backward(self, output: Value) -> None:
-        """The gradients, each contribution checked, into `.grad`."""
-        newest_first([output])  # a look into all sums: each product is checked
+        """Write the gradients into `.grad`, checking each contribution."""
+        newest_first([output])  # makes the parts of all sums, so that each product is checked
         write_gradients(output, _checked_sweep)
 
     def grad(
@@ -156,7 +156,7 @@ class Checked(Interpreter):
         create_graph: bool,
         each: Listener | None = None,
     ) -> list[Value]:
-        """The gradients, each contribution checked."""
+        """Return the gradients, checking each contribution."""
 
         def check(*contribution: Any) -> None:
             _require_finite(*contribution)
@@ -167,7 +167,7 @@ class Checked(Interpreter):
 
 
 def _checked_sweep(output: Value, inner: list[Value]) -> None:
-    """The chain rule on floats, like `sweep_floats`, with a look at each contribution."""
+    """Apply the chain rule on floats, like `sweep_floats`, checking each contribution."""
     nodes = {output, *inner}.union(*[node.parents for node in inner])
     wanted = {node for node in nodes if node is output or node._primitive is not CONSTANT}
     for node, gradient in sweep(inner, output, wanted, each=_require_finite).items():
@@ -175,7 +175,7 @@ def _checked_sweep(output: Value, inner: list[Value]) -> None:
 
 
 def _require_finite(node: Any, k: int, local: Any, contribution: Any, before: Any) -> None:
-    """The listener of a sweep that raises at the first contribution that is not finite."""
+    """Raise FloatingPointError if a contribution is not finite; a listener for sweeps."""
     number = data_of(contribution)
     if not math.isfinite(number):
         raise FloatingPointError(

@@ -1,9 +1,9 @@
 """How do numbers, labels and columns look as text? The same in every output, and never harmful.
 
-A label may hold any character, and any number of them. In pictures, pages, tables and errors alike
-`shown` puts a visible sign in the place of each character that would act on what displays it:
-control characters, and marks that reverse the direction of a line. `clipped` also leaves out the
-middle of a long label, and `for_stream` replaces the signs that standard output cannot encode.
+A label may have any characters, and any length. In pictures, pages, tables and errors alike,
+`shown` puts a visible sign in place of each character that would affect the display: control
+characters, and marks that reverse the direction of a line. `clipped` also leaves out the middle of
+a long label, and `for_stream` replaces the signs that standard output cannot encode.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ COLUMNS = 100  # of a screen
 
 # A tab is shown as ⇥, a line break as ↵, other control characters of ASCII as ␀ to ␡.
 _SIGNS = {c: chr(0x2400 + c) for c in range(32)} | {0x09: "⇥", 0x7F: "␡"}
-# Control characters of 8 bits, and marks that change the direction of what follows.
+# 8-bit control characters, and marks that change the direction of what follows.
 _SIGNS |= dict.fromkeys([*range(0x80, 0xA0), 0x061C, 0x200E, 0x200F], "�")
 _SIGNS |= dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "�")
-# Halves of pairs, which no file may hold, and Unicode's noncharacters: one of these in a PDF makes
-# cairo leave out all text.
+# Lone surrogates, which cannot be stored in a file, and Unicode's noncharacters: one of these in a
+# PDF makes cairo leave out all text.
 _SIGNS |= dict.fromkeys([*range(0xD800, 0xE000), *range(0xFDD0, 0xFDF0)], "�")
 for _plane in range(0, 0x110000, 0x10000):
     _SIGNS |= dict.fromkeys([_plane + 0xFFFE, _plane + 0xFFFF], "�")
 _SIGNS |= dict.fromkeys([0x0A, 0x85, 0x2028, 0x2029], "↵")
-# A label of these alone would be seen nowhere, and Graphviz fails to draw it.
+# A label of these alone would be invisible, and Graphviz fails to draw it.
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u180e\u200b-\u200d\u2060-\u2064\ufe00-\ufe0f\ufeff\U000e0000-\U000e0fff]+"
 )
@@ -40,7 +40,7 @@ _SIGNS_IN_LINES = {c: sign for c, sign in _SIGNS.items() if c != 0x0A}
 
 
 def shown(text: str) -> str:
-    """The text in one line, with a sign for each character that would act or cannot be stored.
+    """Return the text in one line, with a sign for each character that could do harm.
 
     >>> shown("two\\nlines"), shown("\\u202eabc")
     ('two↵lines', '�abc')
@@ -49,7 +49,7 @@ def shown(text: str) -> str:
 
 
 def in_one_line(error: Exception) -> str:
-    """What a shell says of an error: the file and the reason of one of the system, else its text.
+    """Return an error as a shell shows it: file and reason of a system error, else its message.
 
     >>> in_one_line(FileNotFoundError(2, "No such file or directory", "names.txt"))
     'names.txt: No such file or directory'
@@ -60,7 +60,7 @@ def in_one_line(error: Exception) -> str:
 
 
 def clipped(name: str, length: int = LONGEST_NAME) -> str:
-    """A name as it is shown, without its middle if it is long."""
+    """Return a name as it is shown, without its middle if it is long."""
     name = shown(name)
     if len(name) <= length:
         return name
@@ -68,7 +68,7 @@ def clipped(name: str, length: int = LONGEST_NAME) -> str:
 
 
 def quoted(thing: object) -> str:
-    """What was given, as an error shows it: its `repr`, without most of one that is long.
+    """Return the `repr` of a thing as errors show it, without most of it if it is long.
 
     >>> quoted([0.5] * 1_000_000)
     '[0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, ...]'
@@ -77,12 +77,12 @@ def quoted(thing: object) -> str:
 
 
 class _Quoting(reprlib.Repr):
-    """As reprlib, which goes by the name of a class alone: another `array` has no typecode."""
+    """A reprlib.Repr that never raises, as it does for a user's class that is called `array`."""
 
     def repr1(self, x: Any, level: int) -> str:
         try:
             return super().repr1(x, level)
-        except Exception:  # also of an int with too many digits
+        except Exception:  # also for an int with too many digits
             return self.repr_instance(x, level)
 
 
@@ -92,11 +92,11 @@ _quoting.maxlist = _quoting.maxtuple = _quoting.maxdict = _quoting.maxset = 8
 
 
 def is_one_word(name: str) -> bool:
-    """Whether a name can be an operand as it stands, unlike the labels `x + y` and `two words`."""
+    """Return whether a name can be an operand as it is, unlike `x + y` and `two words`."""
     if not name.isascii():
         from unicodedata import category
 
-        # Combining marks, such as the hat of x̂, belong to the letter before.
+        # Combining marks, such as the hat of x̂, belong to the preceding letter.
         name = "".join(c for c in name if category(c)[0] != "M")
     return re.fullmatch(r"[\w.'\[\]…]+", name) is not None
 
@@ -105,7 +105,7 @@ def is_one_word(name: str) -> bool:
 
 
 def number(x: float, digits: int = 4) -> str:
-    """A number in fixed significant digits.
+    """Return a number with a fixed number of significant digits.
 
     >>> number(2 / 3), number(-1234567.0), number(1e-9), number(float("-inf"))
     ('0.6667', '-1.235e+06', '1e-09', '-inf')
@@ -114,22 +114,22 @@ def number(x: float, digits: int = 4) -> str:
 
 
 def lowered(number: int | str) -> str:
-    """A whole number as an index: 12 as ₁₂."""
+    """Return a whole number as an index: ₁₂ for 12."""
     return str(number).translate(_TO_LOWERED)
 
 
 def with_digits(name: str) -> str:
-    """A name with ordinary digits: w01 for w₀₁."""
+    """Return a name with ordinary digits: w01 for w₀₁."""
     return name.translate(_FROM_LOWERED)
 
 
 def grouped(number: str) -> str:
-    """A number as it stands behind an operator: in parentheses if it is below 0."""
+    """Return a number as written after an operator: in parentheses if it is negative."""
     return f"({number})" if number.startswith("-") else number
 
 
 def counted(n: int, what: str, several: str = "") -> str:
-    """A number of things: `1 node`, `1,200 nodes`."""
+    """Return a count with its noun: `1 node`, `1,200 nodes`."""
     return f"{n:,} {what if n == 1 else several or what + 's'}"
 
 
@@ -139,7 +139,7 @@ _RAISED, _LOWERED = "⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "₀₁₂₃₄₅₆₇�
 _TO_LOWERED = str.maketrans("0123456789", _LOWERED)
 _FROM_LOWERED = str.maketrans(_LOWERED, "0123456789")
 _DIGITS = str.maketrans(_RAISED + _LOWERED, "-0123456789" + "0123456789")
-# A number above or below the line is one sign, and so is any other character beyond ASCII.
+# A run of raised or lowered digits is one sign, and so is any other character beyond ASCII.
 _SIGN = re.compile(f"[{_RAISED}]+|[{_LOWERED}]+|√\\(|[^\\x00-\\x7f]")
 _IN_ASCII = {
     "→": "->",
@@ -159,7 +159,7 @@ _IN_ASCII = {
 
 
 def for_stream(text: str) -> str:
-    """The lines of a text as standard output can show them, without any character that acts.
+    """Return the lines of a text as standard output can show them, without control characters.
 
     Signs that standard output cannot encode are replaced by ASCII: an arrow becomes `->`; signs
     without an equivalent become escapes such as `\\u03b8`. This changes the length, so replace
@@ -170,14 +170,14 @@ def for_stream(text: str) -> str:
         encoding = sys.stdout.encoding
         "".encode(encoding)
     except (AttributeError, LookupError, TypeError, ValueError):
-        encoding = "utf-8"  # of a file in memory it is None; another stream may have none we know
+        encoding = "utf-8"  # None for a file in memory; unknown or missing for some streams
     if _has(encoding, text):
         return text
     return _SIGN.sub(lambda match: _in_ascii(match.group(), encoding), text)
 
 
 def _has(encoding: str, text: str) -> bool:
-    """Whether a text can be written in this encoding."""
+    """Return whether a text can be written in this encoding."""
     if text.isascii():
         return True
     try:
@@ -198,7 +198,7 @@ def _in_ascii(sign: str, encoding: str) -> str:
 
 
 def print_to_nowhere() -> None:
-    """Drop all output from now on. `| head` has read enough; Python would complain at its end."""
+    """Drop all further output: after `| head` has read enough, Python would complain at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -208,7 +208,7 @@ Row = tuple[str, ...]
 
 
 def aligned(rows: Sequence[Row], sides: str) -> list[str]:
-    """Rows in columns, each to the l(eft) or r(ight). The last cell of a short row may be long."""
+    """Return aligned rows, each column to its l(eft) or r(ight). A short row's end may be long."""
     rows = [tuple(map(for_stream, row)) for row in rows]
     widths = [0] * len(sides)
     for row in rows:
@@ -225,7 +225,7 @@ def aligned(rows: Sequence[Row], sides: str) -> list[str]:
 
 
 def wrapped(title: str, entries: Sequence[str], width: int = COLUMNS) -> list[str]:
-    """A title, and entries under it in as many lines as they need."""
+    """Return a title, and entries under it in as many lines as they need."""
     lines = [""]
     for entry in map(for_stream, entries):
         if lines[-1] and text_width(lines[-1]) + 4 + text_width(entry) > width:
@@ -235,17 +235,17 @@ def wrapped(title: str, entries: Sequence[str], width: int = COLUMNS) -> list[st
 
 
 def text_width(text: str) -> int:
-    """How many columns of a terminal a text takes."""
+    """Return how many columns of a terminal a text takes."""
     if text.isascii():
         return len(text)
     from unicodedata import category, east_asian_width
 
-    marks = ("Mn", "Me", "Cf")  # they stand on the character before, or are invisible
+    marks = ("Mn", "Me", "Cf")  # on the preceding character, or invisible
     return sum(0 if category(c) in marks else 2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def first_and_last(count: int, most: int) -> list[int | None]:
-    """0 .. count - 1; of more than `most` the first and the last, with None between them."""
+    """Return 0 .. count - 1; if more than `most`, the first and the last ones around a None."""
     if count <= most:
         return list(range(count))
     half = most // 2

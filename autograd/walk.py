@@ -1,7 +1,7 @@
 """Which nodes does an output depend on, and in which order does a backward pass visit them?
 
-A node may be visited when all nodes made from it have been. A node is made after its operands, so
-the reverse of the order in which nodes were made is such an order: newest first.
+A node may be visited once all nodes made from it have been. Nodes are made after their operands, so
+the reverse of the order of creation, newest first, is such an order.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ _latest_walk: object = None
 
 
 def ancestors(output: Any) -> tuple[list[Any], list[Any]]:
-    """What an output depends on, itself included: leaves, and inner nodes, the newest first.
+    """Return the nodes an output depends on, itself included: leaves; inner nodes, newest first.
 
-    A weighted sum that nobody has looked into is one node; see sums.py. Depth is limited by memory
-    only.
+    A weighted sum whose parents nobody has asked for is one node; see sums.py. The depth of the
+    graph is limited only by memory.
     """
     global _latest_walk
     leaves: list[Any] = []
     inner: list[Any] = []
-    # Marks on the nodes take less time than a set of them.
+    # Marking nodes is faster than collecting them in a set.
     _latest_walk = walk = output._visitor = object()
     waiting = [output]
     while waiting:
@@ -36,7 +36,7 @@ def ancestors(output: Any) -> tuple[list[Any], list[Any]]:
         right = node._right
         if right.__class__ is tuple or node._primitive.is_folded:
             if node._primitive.is_folded:
-                # From here on, a sum that somebody has looked into is its last addition.
+                # A sum whose parents were asked for becomes its last addition.
                 node._primitive.settle(node)
             for operand in node._primitive.operands(node):
                 if operand._visitor is not walk:
@@ -49,17 +49,17 @@ def ancestors(output: Any) -> tuple[list[Any], list[Any]]:
         if right is not None and right._visitor is not walk:
             right._visitor = walk
             waiting.append(right)
-    if _latest_walk is not walk:  # a signal handler has walked meanwhile, and changed marks
+    if _latest_walk is not walk:  # a signal handler's walk has changed marks meanwhile
         return ancestors(output)
-    # The walk found the newer operands first: little is left to sort.
+    # The walk met newer operands first, so little is left to sort.
     inner.sort(key=_newness, reverse=True)
     return leaves, inner
 
 
 def newest_first(outputs: Iterable[Any]) -> tuple[list[Any], list[Any]]:
-    """Leaves and inner nodes, both the newest first, with the parts of every weighted sum.
+    """Return leaves and inner nodes, both newest first, with the parts of every weighted sum.
 
-    This walk looks into the sums and marks nothing, so it needs no lock.
+    This walk asks sums for their parents and marks nothing, so it needs no lock.
     """
     leaves: list[Any] = []
     inner: list[Any] = []

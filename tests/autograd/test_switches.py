@@ -238,8 +238,8 @@ def test_generator_functions_are_refused(switch: type[no_grad]) -> None:
             switch()(function)
         name = switch.__name__
         assert str(caught.value) == (
-            f"{name}() cannot decorate the generator {function.__name__}, whose body runs between"
-            f" other code; write `with {name}():` inside it"
+            f"{name}() cannot decorate the generator {function.__name__}: other code runs at each"
+            f" yield; write `with {name}():` inside it"
         )
 
 
