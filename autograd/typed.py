@@ -1,15 +1,15 @@
-"""What does a typed formula mean? It is read sign by sign, and never evaluated as Python.
+"""What does a typed formula mean? It is read token by token, and never evaluated as Python.
 
     formula    name = sum; ...; sum       the names become labels
     sum        product + product - ...
     product    signed * signed / ...
     signed     -signed, or a power
-    power      call ** signed             from the right, and before a minus in front of it
+    power      call ** signed             right-associative; binds tighter than a minus before it
     call       atom.function(sum, ...)
     atom       1e-3, x, pi, function(sum, ...), (sum)
 
-The reader writes an operation after its operands, as a stack machine takes them: x * w + b becomes
-x w * b +. So the length of a formula is not limited, only how deep it nests.
+The reader emits instructions for a stack machine, operands first: x * w + b becomes x w * b +. So
+the length of a formula is not limited, only the depth of its nesting.
 
 >>> computed("h = x * w; h.tanh() ** 2", {"x": 2.0, "w": 0.0})
 Value(data=0.0, grad=0.0)
@@ -30,16 +30,16 @@ from autograd.primitive import Primitive
 from autograd.text import clipped, counted, for_stream, shown, text_width
 from autograd.value import Value, as_constant
 
-DEEPEST = 50  # parentheses, signs and powers inside one another
-AROUND = 60  # characters of a formula that an error shows before and behind what is wrong
-CONSTANTS = {"pi": math.pi, "e": math.e}  # a name that is given a value means that value
-# What a Value has for a method, or the package for a function, by name.
+DEEPEST = 50  # levels of nested parentheses, signs and powers
+AROUND = 60  # characters of a formula that an error shows on each side of a mistake
+CONSTANTS = {"pi": math.pi, "e": math.e}  # a value given for such a name takes precedence
+# The primitives that are methods of Value or functions of the package, by name.
 PUBLIC = {
     name: row
     for name, row in sorted(ops.TABLE.items())
     if row is ops.abs or name in autograd.__all__ or hasattr(Value, name)
 }
-# The symbols that steps and drawings show are known as well, such as max and ReLU.
+# The symbols that steps and drawings show, such as max and ReLU, are names of functions too.
 FUNCTIONS = {row.symbol: row for row in PUBLIC.values() if row.symbol.isidentifier()} | PUBLIC
 
 _TOKEN = re.compile(
@@ -62,7 +62,7 @@ class FormulaError(ValueError):
     """What is wrong with a formula.
 
     Attributes:
-        at: the position in the formula; None for an error that has none.
+        at: the position of the mistake in the formula, or None.
         place: the formula, and under it a mark at this position; "" without a position.
         reason: what was expected there, or what to write instead.
     """
@@ -75,7 +75,7 @@ class FormulaError(ValueError):
 
 
 def _pointed(formula: str, at: int) -> str:
-    """Two lines: the formula, or what of it is around a place, and a mark under that place."""
+    """Return two lines: the formula, or the part of it around a place, and a mark under it."""
     start, end = max(at - AROUND, 0), at + AROUND
     before = for_stream(("…" if start else "") + shown(formula[start:at]))
     after = for_stream(shown(formula[at:end]) + ("…" if end < len(formula) else ""))
@@ -89,14 +89,14 @@ class _Token(NamedTuple):
 
 
 class _Operation(NamedTuple):
-    """What a stack machine does: push a number, push what a name stands for, or compute."""
+    """An instruction of the stack machine: push a number, push the value of a name, or compute."""
 
     at: int
     what: float | str | Primitive
 
 
 class Statement(NamedTuple):
-    """`name = sum`, or a sum alone, which has no name."""
+    """`name = sum`, or a sum alone, whose name is ""."""
 
     at: int
     name: str
@@ -107,12 +107,12 @@ class Statement(NamedTuple):
 
 
 def read(formula: str) -> list[Statement]:
-    """The statements of a formula. Raises FormulaError for a text that is not one."""
+    """Return the statements of a formula. Raises FormulaError if the text is not one."""
     return _Reader(formula).statements()
 
 
 class _Reader:
-    """Goes through the tokens of a formula once, and looks at most one ahead."""
+    """A recursive-descent parser that looks at most one token ahead."""
 
     def __init__(self, formula: str) -> None:
         self.formula = formula
@@ -133,7 +133,7 @@ class _Reader:
         raise FormulaError(reason, self.formula, self.tokens[self.next].at if at is None else at)
 
     def _take(self, *signs: str) -> _Token | None:
-        """The next token, if it is one of these signs."""
+        """Consume and return the next token if it is one of these signs."""
         token = self.tokens[self.next]
         if token.kind != "sign" or token.text not in signs:
             return None
@@ -166,7 +166,7 @@ class _Reader:
             if self.tokens[self.next].kind == "end":
                 return found
             self._expect(";")
-            if self.tokens[self.next].kind == "end":  # the last ; may stand at the end
+            if self.tokens[self.next].kind == "end":  # a trailing ; is allowed
                 return found
 
     def _sum(self) -> None:
@@ -182,7 +182,7 @@ class _Reader:
             self.operations.append(_Operation(sign.at, rows[sign.text]))
 
     def _signed(self) -> None:
-        self.depth += 1  # whatever nests goes through here
+        self.depth += 1  # everything that nests passes through here
         if self.depth > DEEPEST:
             self._wrong(f"a formula nests at most {DEEPEST} deep: name its parts, h = x * w; h + b")
         if sign := self._take("-", "+"):
@@ -227,7 +227,7 @@ class _Reader:
             self._wrong(f"expected a number, a name or ( here, not {_called(token)}")
 
     def _arguments(self, name: _Token, count: int) -> None:
-        """The arguments of a function, of which so many stand before its name."""
+        """Read the arguments of a function; `count` of them come before its name."""
         row = FUNCTIONS.get(name.text)
         if row is None:
             self._wrong(_unknown_function(name.text), name.at)
@@ -262,7 +262,7 @@ def _unknown_function(name: str) -> str:
 
 
 def number_named(argument: str) -> tuple[str, float]:
-    """("x", 2.0) of `x=2`; the number may be computed from others, as in `x=-pi/2`.
+    """Return ("x", 2.0) for `x=2`. The number may be an expression, as in `x=-pi/2`.
 
     Raises FormulaError for anything else.
     """
@@ -283,10 +283,10 @@ def number_named(argument: str) -> tuple[str, float]:
 
 
 def computed(formula: str, numbers: Mapping[str, float]) -> Value:
-    """The Value of a formula, on leaves with these names and numbers.
+    """Return the Value of a formula, computed from leaves with these names and numbers.
 
-    Raises FormulaError for a text that is not a formula, a name without a number, a number or a
-    statement that is not used, and an operation whose domain does not include these numbers.
+    Raises FormulaError if the text is not a formula, a name has no number, a number or statement is
+    not used, or an operation is undefined for these numbers.
     """
     statements = read(formula)
     _check_names(formula, statements, numbers)
@@ -324,7 +324,7 @@ def _result(
 
 
 def _applied(primitive: Primitive, operands: list[Any]) -> Value | float:
-    """What Python's operators and functions give for these operands."""
+    """Apply a primitive as Python's operators and functions would."""
     if primitive is ops.power and not isinstance(operands[1], Value):
         primitive = ops.pow
     try:
@@ -332,12 +332,12 @@ def _applied(primitive: Primitive, operands: list[Any]) -> Value | float:
         return result
     except (ArithmeticError, ValueError) as error:
         if any(isinstance(operand, Value) for operand in operands):
-            raise  # it names the operands
+            raise  # the message already names the operands
         raise explained(error, primitive, [*map(as_constant, operands)], current.get()) from None
 
 
 def _check_names(formula: str, statements: list[Statement], numbers: Mapping[str, float]) -> None:
-    """Raise FormulaError for a name that has no value, has two, or is not used."""
+    """Raise FormulaError if a name has no value, has two, or is not used."""
     has_value = {*numbers, *CONSTANTS}
     made: dict[str, int] = {}
     used: set[str] = set()

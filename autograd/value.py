@@ -30,13 +30,13 @@ Operator = Callable[["Value", Operand], "Value"]
 Method = Callable[["Value"], "Value"]
 Comparison = Callable[["Value", Operand], bool]
 _current = current.get
-_NO_LABEL = ""  # the default, told by identity: anything else, such as None, is checked
-# What an operator returns for an operand of another kind: Python then asks that operand, or raises.
+_NO_LABEL = ""  # the default, recognized by identity: anything else, such as None, is checked
+# Returned by an operator for an unsupported operand: Python then asks that operand, or raises.
 _UNSUPPORTED = cast("Value", NotImplemented)
 
 
 def _binary(primitive: Primitive, name: str) -> tuple[Operator, Operator]:
-    """The two methods of a binary operator: `value + other` and, reflected, `other + value`."""
+    """Return the methods of a binary operator: `value + other` and, reflected, `other + value`."""
 
     def binary(left: Value, right: Any) -> Value:
         if right.__class__ is not Value:
@@ -44,7 +44,7 @@ def _binary(primitive: Primitive, name: str) -> tuple[Operator, Operator]:
             if right is None:
                 return _UNSUPPORTED
         context = _current()
-        apply = context.apply  # apart from the call, Python reads a slot much faster
+        apply = context.apply  # read apart from the call, a slot is much faster
         return apply(context, primitive, left, right)
 
     def reflected(right: Value, left: Any) -> Value:
@@ -59,7 +59,7 @@ def _binary(primitive: Primitive, name: str) -> tuple[Operator, Operator]:
 
 
 def _unary(primitive: Primitive, name: str, what: str) -> Method:
-    """The method of an operation on one Value."""
+    """Return the method of an operation on one Value."""
 
     def unary(self: Value) -> Value:
         context = _current()
@@ -70,18 +70,18 @@ def _unary(primitive: Primitive, name: str, what: str) -> Method:
 
 
 def _comparison(compare: Callable[[float, float], bool]) -> Comparison:
-    """The method of an order, `value < other`."""
+    """Return the method of a comparison such as `value < other`."""
 
     def comparison(left: Value, right: Any) -> Any:
         operand = as_operand(right)
         return NotImplemented if operand is None else compare(left.data, operand.data)
 
-    what = "By data: True or False, not a node; `greater` and `less` make one."
+    what = "Compare by data. Return a bool, not a node; `greater` and `less` return nodes."
     return cast(Comparison, _named(comparison, f"__{compare.__name__}__", what))
 
 
 def _named(method: Any, name: str, what: str) -> Any:
-    """The method, for tracebacks, help() and pickles as if it were written in the class."""
+    """Name a method as if it were defined in the class, for tracebacks, help() and pickles."""
     method.__name__, method.__qualname__, method.__doc__ = name, f"Value.{name}", what
     return method
 
@@ -91,30 +91,30 @@ class Value:
 
     Args:
         data: a real number of any kind (int, float, bool, NumPy scalar, Fraction, ...).
-        label: text, shown in drawings and error messages.
-        operands: none; what micrograd's constructor takes there is refused.
+        label: a string, shown in drawings and error messages.
+        operands: always empty; further arguments, as micrograd's constructor takes, are refused.
 
     Attributes:
         data: the number, a float; assignable.
         grad: d(output)/d(this), 0.0 until an output's `backward()` runs; assignable.
         label: a name, or "".
 
-    Equality and hash are those of identity; `<`, `<=`, `>` and `>=` compare by data. A Value is
-    neither true nor false: `bool(v)` and `if v` raise TypeError.
+    Equality and hash are by identity; `<`, `<=`, `>` and `>=` compare by data. A Value is neither
+    true nor false: `bool(v)` and `if v` raise TypeError.
 
-    `float(v)`, and so `math.exp(v)` and `array[0] = v` of a float array, give a plain number,
-    through which no gradient flows. Write `v.exp()`, or use an array of dtype object.
+    `float(v)` returns a plain number, through which no gradient flows, and so `math.exp(v)` and
+    `array[0] = v` with a float array use one. Write `v.exp()`, or use an array of dtype object.
 
-    Copies and pickles of a Value hold everything it was made from, at any depth.
+    Copies and pickles of a Value contain everything it was computed from, at any depth.
 
-    Raises TypeError if `data` is not a real number or `label` is not text, OverflowError if `data`
-    is too large for a float.
+    Raises TypeError if `data` is not a real number or `label` is not a string, OverflowError if
+    `data` is too large for a float.
     """
 
-    # Two slots for the operands, not one for a tuple, which would be one more object for the
-    # garbage collector to visit; of three or more operands `_right` is a tuple of the rest. The
-    # primitive of a leaf is None, of a plain number in a graph CONSTANT. `_made` is the number that
-    # the clock gave: larger than those of the operands. `_visitor` is the latest walk.
+    # The operands have two slots, because a tuple would be one more object for the garbage
+    # collector to visit. With three or more operands, `_right` is a tuple of all but the first.
+    # `_primitive` is None in a leaf, and CONSTANT in a plain number of a graph. `_made` is the
+    # number from the clock, larger than those of the operands. `_visitor` is the latest walk.
     __slots__ = (
         *("_context", "_data", "_grad", "_left"),
         *("_made", "_primitive", "_right", "_visitor"),
@@ -143,8 +143,7 @@ class Value:
         if label is not _NO_LABEL or operands:
             self._context = self._context.labelled(as_label(label, operands))
 
-    # A recording sees what is read and written of the numbers. The engine itself, which a recording
-    # asks in its own way, uses the slots.
+    # A recording sees every read and write of these properties. The engine itself uses the slots.
 
     @property
     def data(self) -> float:
@@ -196,23 +195,23 @@ class Value:
 
     @property
     def primitive(self) -> Primitive | None:
-        """The row of the table that made this Value; None for a leaf."""
+        """The primitive that made this Value; None for a leaf."""
         primitive = self._primitive
         return None if primitive is None else primitive.public
 
     @property
     def context(self) -> Context:
-        """Where this Value was computed: in the call of which module. A leaf belongs to none."""
+        """Where this Value was computed: in which module's call. A leaf belongs to none."""
         return self._context.unlabelled
 
     def detach(self) -> Value:
-        """A leaf with the same number and label, and no history."""
+        """Return a leaf with the same number and label, and no history."""
         return Value(self.data, self.label)
 
     def assign(
         self, number: Value | float | None = None, *, grad: Value | float | None = None
     ) -> None:
-        """Take over a number, a gradient or both, without their history: how training writes."""
+        """Set the number, the gradient or both, without history, as training does."""
         if number is not None:
             self.data = number.data if isinstance(number, Value) else as_float(number)
         if grad is not None:
@@ -221,11 +220,11 @@ class Value:
     def backward(self) -> None:
         """Write d(this)/d(node) into `.grad` of every node that this Value depends on.
 
-        Leaves accumulate across calls: each call adds its whole gradient to what stood there. Inner
-        nodes hold the latest pass only. Plain numbers (the 2 of `2 * x`) receive none.
+        Leaves accumulate across calls: each call adds its whole gradient to their `.grad`. Inner
+        nodes hold that of the latest call only. Plain numbers (the 2 of `2 * x`) receive none.
 
-        Raises what a derivative raises where it does not exist (the slope of sqrt at 0), naming the
-        operation, and TypeError where a `.grad` is None; every `.grad` is then as it was before.
+        Raises an error that names the operation if a local derivative does not exist (that of sqrt
+        at 0), and TypeError if a `.grad` is None. Every `.grad` is then left as it was before.
         """
         _current().interpreter.backward(self)
 
@@ -245,7 +244,7 @@ class Value:
     _to_the_number = _binary(ops.pow, "pow")[0]
 
     def __pow__(self, other: Operand) -> Value:
-        """`self ** other`: the primitive `pow` of a plain number, `power` of another Value."""
+        """`self ** other`: the primitive `pow` for a plain number, `power` for a Value."""
         variable = isinstance(other, Value)
         return self._to_the_value(other) if variable else self._to_the_number(other)
 
@@ -269,7 +268,7 @@ class Value:
     erf = _unary(ops.erf, "erf", "2/sqrt(pi) times the integral of exp(-t^2) from 0 to x.")
 
     def apply_primitive(self, primitive: Primitive, operands: Sequence[Operand]) -> Value:
-        """The result of a primitive on operands of which at least one is a Value."""
+        """Apply a primitive to operands, at least one of which is a Value."""
         nodes = [as_operand(operand) for operand in operands]
         if any(node is None for node in nodes):
             raise wrong_kinds(primitive, operands)
@@ -281,20 +280,20 @@ class Value:
     # --- as a number ----------------------------------------------------------------------------
 
     def __float__(self) -> float:
-        """The plain number, through which no gradient flows: also what `math.exp(v)` takes."""
+        """Return the plain number, through which no gradient flows. `math.exp(v)` uses it too."""
         if rules_on_values.get():
             raise TakenAsFloat
         return float(self.data)
 
     def __bool__(self) -> bool:
-        # Always true, as of any object, would contradict where(v, a, b), which looks at the number.
+        # Being true like any object would contradict where(v, a, b), which looks at the number.
         raise TypeError(
             f"a Value is neither true nor false, {self!r}: write `v.data != 0` to ask for its"
             " number, `v is not None` to ask whether there is one, or where(v, a, b)"
         )
 
     def __int__(self) -> int:
-        """The plain number, cut to a whole one."""
+        """Return the plain number, truncated."""
         return int(self.data)
 
     def __format__(self, spec: str) -> str:
@@ -308,7 +307,7 @@ class Value:
         return for_stream(f"Value(data={self.data}, grad={self.grad}{label})")
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        kind = type(self)  # asked once, and not by Python: a jit may change it meanwhile
+        kind = type(self)  # read only once: a jit may change it meanwhile
         if kind in copies.CLASSES:
             return copies.blank, (Value,), copies.state_of(self, kind)
         return super().__reduce_ex__(protocol)
@@ -319,7 +318,7 @@ class Value:
     def __setstate__(self, state: Any) -> None:
         clock.pass_by(copies.restore(self, state))
 
-    # micrograd's names for these, so that drawing and walking code written for it runs unchanged.
+    # micrograd's names, so that code written for it to draw or walk graphs runs unchanged.
     @property
     def _prev(self) -> set[Value]:
         return set(self.parents)
@@ -341,7 +340,7 @@ copies.CLASSES.add(Value)
 
 
 def as_float(data: Any) -> float:
-    """A float for a real number of any kind, or the error that says what is wrong."""
+    """Return a real number of any kind as a float. Raises TypeError or OverflowError."""
     if is_recorded(data):  # it keeps its node; see autograd/jit/recorded.py
         return data
     if isinstance(data, Value | complex | str | bytes | bytearray) or not (
@@ -358,7 +357,7 @@ def as_float(data: Any) -> float:
 
 
 def as_label(label: Any, operands: tuple[object, ...] = ()) -> str:
-    """The label, or the error for what is not text, or comes with operands, as in micrograd."""
+    """Return the label. Raises TypeError if it is not a string, or operands follow it."""
     if not isinstance(label, str):
         raise TypeError(
             f"a label is text, not {quoted(label)} ({type(label).__name__}); {OWN_OPERATION}"
@@ -369,8 +368,8 @@ def as_label(label: Any, operands: tuple[object, ...] = ()) -> str:
 
 
 def constant(number: Any) -> Value:
-    """A plain number as a node, the 2 of `2 * x`: it takes part, but receives no gradient."""
-    node = object.__new__(Value)  # without __init__, which would ask for the context
+    """Return a plain number, the 2 of `2 * x`, as a node that receives no gradient."""
+    node = object.__new__(Value)  # without __init__, which would look up the context
     if number.__class__ is float:
         node._data = number
     else:
@@ -384,17 +383,17 @@ def constant(number: Any) -> Value:
 
 
 def is_constant(node: Value) -> bool:
-    """Whether a node is a plain number."""
+    """Return whether a node is a plain number."""
     return node._primitive is CONSTANT
 
 
 def as_constant(number: Value | float) -> Value:
-    """A number as a node that receives no gradient; a Value as it is."""
+    """Return a number as a node that receives no gradient; a Value unchanged."""
     return number if isinstance(number, Value) else constant(number)
 
 
 def as_operand(operand: Any) -> Value | None:
-    """The operand as a node of a graph; None if it is not a real number."""
+    """Return the operand as a node; None if it is not a real number."""
     if operand.__class__ is float:  # the most common operand that is not a Value
         return constant(operand)
     if isinstance(operand, Value):
