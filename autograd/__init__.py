@@ -1,4 +1,4 @@
-"""A scalar autograd engine: numbers that remember how they were computed, and their derivatives.
+"""A scalar autograd engine: numbers that remember how they were computed, for derivatives.
 
 >>> from autograd import Value
 >>> x = Value(3.0)
@@ -75,7 +75,7 @@ class _OtherLibrary:
                 f"{name} belongs to another library, the autograd of HIPS, which differentiates"
                 " functions of NumPy arrays. This autograd comes with scalar-autograd and"
                 " differentiates Values. The two share a name: install the other one in an"
-                " environment of its own"  # with name=, `from autograd import numpy` ignored it
+                " environment of its own"  # with name=, `from autograd import numpy` hides it
             )
 
 

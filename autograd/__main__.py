@@ -1,4 +1,4 @@
-"""What does `python -m autograd` do? It shows the backward pass of a formula in the shell."""
+"""What does `python -m autograd` do? It shows the backward pass of a formula typed in the shell."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def hessian(
 
 
 def _given(output: Any, inputs: Sequence[Value] | None, takes: str, example: str) -> list[Value]:
-    """Return the inputs as a list. Raise TypeError for `grad(f)`, as in other libraries."""
+    """Return the inputs as a list. Raise TypeError if there are none, as in JAX's `grad(f)(x)`."""
     is_function = callable(output) and not isinstance(output, Value)
     if inputs is None or is_function:
         instead = ", not a function" * is_function

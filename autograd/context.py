@@ -58,7 +58,7 @@ class Interpreter:
         create_graph: bool,
         each: Listener | None = None,
     ) -> list[Value]:
-        """Return the gradients by the inputs; `each` is called for each contribution."""
+        """Return the gradients with respect to the inputs; call `each` for each contribution."""
         raise NotImplementedError
 
     def with_history(self) -> Interpreter:

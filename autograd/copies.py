@@ -76,7 +76,7 @@ class Ancestors:
         known = _known.latest().nodes
         order: list[Value] = []
         seen: set[int] = set()
-        # Each node is visited twice: to push its operands, and after them to be appended.
+        # Each node is visited twice: first to push its operands, then to be appended.
         waiting = [(self._node, False)]
         while waiting:
             node, opened = waiting.pop()

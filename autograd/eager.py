@@ -33,7 +33,7 @@ class Eager(Interpreter):
     hooks = Hooks()
 
     def apply(self, context: Context, primitive: Primitive, left: Value, right: Any) -> Value:
-        """Return a new node. Errors of the primitive are raised naming operands and module."""
+        """Return a new node. Errors of the primitive name the operands and the module."""
         forward = primitive.forward
         try:
             if right is None:
@@ -137,7 +137,7 @@ class Numbers(Eager):
 def _as_result(
     primitive: Primitive, data: Any, operands: Sequence[Value], context: Context
 ) -> float:
-    """Convert what `forward` returned to a float. A complex number is an error of the domain."""
+    """Convert what `forward` returned to a float. A complex number is a domain error."""
     if isinstance(data, complex):
         raise explained(ValueError(), primitive, operands, context)
     try:

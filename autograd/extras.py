@@ -1,7 +1,7 @@
 """What should be installed if an optional package is missing? Every error message asks here.
 
-The answer names the packages rather than this distribution: it also holds in a clone, and the
-project is in no index, where anybody could take its name.
+The answer names the packages, not this distribution, so it is also right in a clone. The project is
+in no package index, where its name could be anybody's.
 """
 
 # The optional dependencies in pyproject.toml that error messages ask for.

@@ -1,4 +1,4 @@
-"""How are files read and written? Read if regular and of bounded size; written atomically."""
+"""How are files read and written? Only regular ones of bounded size are read; writes are atomic."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import stat
 
 from autograd.claims import Claim, claimed
 
-LARGEST = 2**30  # bytes that a file to be read may have: 1 GiB
+LARGEST = 2**30  # the size limit of files to read, in bytes: 1 GiB
 
 
 def read_text(path: str | os.PathLike[str]) -> str:

@@ -250,7 +250,7 @@ def _rounding(output: Value, inputs: Sequence[Value], gradients: dict[Value, flo
 
 
 def _rounding_of_slope(f: Callable[..., Value], point: Sequence[float], i: int) -> float:
-    """Return how far rounding may move the gradient by an input; 0.0 if its graph is not built."""
+    """Return how far rounding may move one gradient; 0.0 if it cannot be made a graph."""
     values = [Value(x) for x in point]
     try:
         slope = grad(f(*values), [values[i]], create_graph=True)[0]

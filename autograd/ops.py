@@ -98,7 +98,7 @@ _WHOLE = "a base below 0 takes whole exponents only"
 
 # `x ** 3` is `pow`, whose exponent never changes; `x ** y` of two Values is `power`. Its slopes are
 # y x^(y - 1) and out log x. The three rows after it compute the y, the y - 1 and the log x in these
-# formulas. They do not raise, because the slope by the other operand may exist. So 0 ** 0 has slope
+# formulas. They never raise, because the slope by the other operand may exist. So 0 ** 0 has slope
 # 0 by x, without computing 0 ** -1. And log x is 0 at 0, which is the limit of out log x, and nan
 # below, where x ** y is not real for the exponents near y. At x = 0 the factor y has slope 0, so
 # that mixed derivatives are 0 there, whichever operand comes first.

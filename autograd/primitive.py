@@ -41,7 +41,7 @@ class Primitive:
         backward: the local derivative d out / d operand, a function of (out, *operands); a sequence
             of these if there are several operands. Written with arithmetic, primitives and numbers,
             it gives derivatives of every order; with `math.cos(x)` or `float(x)`, only the first. A
-            number is a derivative that is the same everywhere, None one that is 0.
+            number is a constant derivative, None a derivative of 0.
         symbol: how drawings show it; by default the name.
         domain: what an operand must be, for the message if `forward` raises ValueError.
         pull: passes a float gradient from a node to its operands, `pull(node, upstream)`; by

@@ -123,7 +123,7 @@ class _WeightedSum(Folded):
     def settle(self, node: Any) -> None:
         parts = node._right.parts
         if parts is not None:
-            # The primitive is set last: until then, other threads ask this class, which can tell.
+            # The primitive is set last: until then, other threads ask this class, which copes.
             node._left, node._right = parts[-2:]
             node._primitive = add
 

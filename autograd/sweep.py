@@ -6,8 +6,8 @@ are visited newest first; see walk.py.
 
 A node whose gradient is exactly 0.0 passes nothing on, so an infinite slope behind a branch that
 was not taken (`where`, `relu`) stays harmless. If gradients are graphs, one that is 0 at this point
-may still have a slope, so it is passed on. Only if a choice keeps it at 0 nearby are local
-derivatives that raise or are not finite skipped.
+may still have a slope, so it is passed on. A local derivative that raises or is not finite is
+skipped only if a choice keeps the gradient at 0 nearby.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def sweep(
     each: Listener | None = None,
     number_of: Callable[[Any], Any] = attrgetter("_data"),
 ) -> dict[Any, Any]:
-    """Return the gradients of the output by the wanted nodes: floats, or Values with create_graph.
+    """Return the gradients of the output at the wanted nodes: floats, or Values with create_graph.
 
     Args:
         inner: the inner nodes, newest first. wanted: the nodes to give gradients; see `between`.
@@ -186,7 +186,7 @@ def data_of(x: Any) -> float:
 
 
 def _operands(parents: Sequence[Any], wanted: set[Any]) -> list[Any]:
-    """Return the nodes for a rule, with plain numbers as such unless their gradient is wanted."""
+    """Return a rule's arguments: nodes, or numbers for constants whose gradient is not wanted."""
     return [
         parent.data if parent._primitive is CONSTANT and parent not in wanted else parent
         for parent in parents
