@@ -1,15 +1,15 @@
-"""Are our numbers those of PyTorch? This command compares so many, and prints what it found.
+"""Do our numbers agree with PyTorch's? This command compares many, and prints the counts.
 
     python tests/oracles/compare.py [--numbers 100000] [--seed 1]
 
 Four kinds of random cases take turns: scalar programs over all operations, layers, losses (each
-with its value, all first derivatives and second ones), and some steps of an optimizer. Each number
-is computed three times: eagerly, and replayed by both backends of the jit, where it has to be the
-eager one to the last bit. Then it is compared with PyTorch in float64. They agree if they are equal
-to 1e-12 of the larger (in a network: of the largest entry of their tensor). Where they do not in a
-scalar program or a loss, mpmath judges: a number is wrong if it is not within 1e-9 of the exact
-one, as a program may cancel so many digits; in a loss, 1e-11. The exit code is 1 if a number is
-wrong.
+with its value and its first and second derivatives), and several steps of an optimizer. Each number
+is computed three times: eagerly, and replayed by both backends of the jit, whose results must equal
+the eager one to the last bit. Then it is compared with PyTorch in float64. Two numbers agree if
+they differ by at most 1e-12 of the larger (in a network, of the largest entry of their tensor). If
+they do not in a scalar program or a loss, mpmath decides: a number is wrong if its relative error
+exceeds 1e-9 in a program, which may cancel that many digits, or 1e-11 in a loss. The exit code is 1
+if a number is wrong.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ from autograd import Value, grad, jit
 
 CLOSE = 1e-12
 RIGHT = {"program": 1e-9, "loss": 1e-11}
-Found = Counter[tuple[str, str]]  # how many numbers of each kind there were, by what was found
-# What counts no numbers.
+Found = Counter[tuple[str, str]]  # how many numbers there were, by kind and finding
+# The entries that do not count numbers.
 NO_NUMBERS = [("program", "raised")]
 NO_NUMBERS += [("replays", "by the program"), ("replays", "left to the eager call")]
 
 
 def numbers_in(found: Found) -> int:
-    """How many numbers were compared."""
+    """Return how many numbers were compared."""
     return sum(count for what, count in found.items() if what not in NO_NUMBERS)
 
 
 def ways(
     make: Callable[[], Callable[..., Any]], calls: Sequence[Sequence[float]], found: Found
 ) -> list[list[float]]:
-    """What the last of some calls gives: eagerly, and replayed by each backend.
+    """Return the results of the last of some calls: eager, and replayed by each backend.
 
     Args:
         make: makes the function, with a state of its own.
@@ -74,14 +74,14 @@ def ways(
 
 
 def scalar_program(draw: random.Random, found: Found) -> Iterator[str]:
-    """A random program; yields what is wrong."""
+    """Compare a random program; yield what is wrong."""
     program = random_program(draw)
     point = program.points[-1]
     try:
         eager, *replayed = ways(
             lambda: lambda *xs: in_engine(program.lines, xs), program.points, found
         )
-    except (ValueError, ZeroDivisionError, OverflowError):  # of a derivative
+    except (ValueError, ZeroDivisionError, OverflowError):  # a derivative does not exist
         found["program", "raised"] += 1
         return
     theirs = program_in_torch(program.lines, point)
@@ -98,13 +98,13 @@ def _judged(
     exact: Callable[[int], Any],
     found: Found,
 ) -> Iterator[str]:
-    """What is wrong among our numbers; `exact` gives the true one where PyTorch has another."""
+    """Yield what is wrong in our numbers; where PyTorch's differs, `exact` returns the true one."""
     for which, (ours, other) in enumerate(zip(eager, theirs, strict=True)):
         if abs(ours - other) <= CLOSE * max(abs(ours), abs(other)):
             found[kind, "agree"] += 3
             continue
         true = exact(which)
-        # Where contributions cancel, rounding leaves a little of each.
+        # Where contributions cancel, a small rounding error remains.
         if abs(ours - true) <= RIGHT[kind] * abs(true) + CLOSE:
             nearer = "ours" if abs(ours - true) <= abs(other - true) else "PyTorch's"
             found[kind, f"judged right, {nearer} nearer"] += 3
@@ -116,7 +116,7 @@ def _judged(
 def _differences(
     kind: str, eager: list[float], replayed: list[list[float]], found: Found
 ) -> Iterator[str]:
-    """What is wrong if a replay differs from the eager call in a bit."""
+    """Yield each number of a replay that differs from the eager call in any bit."""
     for numbers in replayed:
         for ours, again in zip(eager, numbers, strict=True):
             if ours.hex() != again.hex():
@@ -128,13 +128,13 @@ def _differences(
 
 
 def _second(loss: Value, inputs: list[Value]) -> list[Value]:
-    """The loss, its gradient, and the gradient of the sum of the gradient's squares."""
+    """Return the loss, its gradient, and the gradient of the sum of the gradient's squares."""
     first = grad(loss, inputs, create_graph=True)
     return [loss, *first, *grad(sum(slope * slope for slope in first), inputs)]
 
 
 def _second_in_torch(loss: Any, inputs: list[Any]) -> tuple[Any, list[Any], list[Any]]:
-    """The same of PyTorch."""
+    """Return the same from PyTorch."""
     options = {"allow_unused": True, "materialize_grads": True}
     first = torch.autograd.grad(loss, inputs, create_graph=True, **options)
     squares = sum((slope * slope).sum() for slope in first)
@@ -144,14 +144,14 @@ def _second_in_torch(loss: Any, inputs: list[Any]) -> tuple[Any, list[Any], list
 
 
 def _arranged(model: nn.Module, numbers: list[float]) -> list[list[float]]:
-    """A number for each parameter of ours, as PyTorch orders them: a list for each tensor."""
+    """Return numbers, one for each of our parameters, as PyTorch orders them: a list per tensor."""
     for parameter, number in zip(model.parameters(), numbers, strict=True):
         parameter.data = number
     return [tensor.flatten().tolist() for tensor in nn.to_torch(model).parameters()]
 
 
 def _compared(kind: str, what: str, pairs: Any, found: Found) -> Iterator[str]:
-    """What is wrong in pairs of our numbers and a tensor of PyTorch."""
+    """Yield what is wrong in pairs of our numbers and a tensor of PyTorch."""
     for ours, tensor in pairs:
         theirs = tensor.detach().flatten().tolist()
         size = max(map(abs, (*ours, *theirs)), default=0.0)
@@ -163,7 +163,7 @@ def _compared(kind: str, what: str, pairs: Any, found: Found) -> Iterator[str]:
 
 
 def layer(draw: random.Random, found: Found) -> Iterator[str]:
-    """A layer with random settings, under a squared error."""
+    """Compare a layer with random settings, under a squared error; yield what is wrong."""
     name, seed = draw.choice(WITH_PARAMETERS), draw.randrange(10**6)
     model, x = made(name, seed)
     module = nn.to_torch(model)
@@ -187,7 +187,7 @@ def layer(draw: random.Random, found: Found) -> Iterator[str]:
 
 
 def loss(draw: random.Random, found: Found) -> Iterator[str]:
-    """A loss, or a function of vectors, of six numbers."""
+    """Compare a loss, or a function of vectors, of six numbers; yield what is wrong."""
     name = draw.choice(list(LOSSES))
     case = LOSSES[name](draw)
     first = [draw.uniform(case.low, case.high) for _ in range(6)]
@@ -207,7 +207,7 @@ def loss(draw: random.Random, found: Found) -> Iterator[str]:
 
 
 def optimizer(draw: random.Random, found: Found) -> Iterator[str]:
-    """Five steps of an optimizer with random settings: the parameters after them."""
+    """Compare the parameters after five steps of an optimizer with random settings."""
     name, rule = draw.choice(WITH_PARAMETERS), draw.choice(list(OPTIMIZERS))
     seed = draw.randrange(10**6)
     model, x = made(name, seed)
@@ -247,7 +247,7 @@ KINDS = [scalar_program] * 4 + [loss] * 4 + [layer, optimizer]
 
 
 def compared(numbers: int, seed: int) -> tuple[Found, list[str]]:
-    """Cases of all kinds in turn, until so many numbers were compared; what is wrong."""
+    """Compare cases of all kinds in turn until there are enough numbers; return what is wrong."""
     draw, found, wrong = random.Random(seed), Found(), []
     done = 0
     with tqdm(total=numbers, unit=" numbers", disable=None) as bar:

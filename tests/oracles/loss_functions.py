@@ -1,7 +1,7 @@
-"""The losses and functions of vectors of nn, with random settings, in three systems.
+"""The losses and vector functions of nn, with random settings, in three systems.
 
-Each is a function of six numbers: ours of Values, PyTorch's of a tensor, and one in mpmath, written
-from the formula. What the three share are the settings.
+Each is a function of six numbers: ours takes Values, PyTorch's a tensor, and a third one, in
+mpmath, is written from the formula. The three share only the settings.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ F = torch.nn.functional
 
 
 class Case(NamedTuple):
-    """A loss with settings, in each system, and between which numbers its inputs lie."""
+    """A loss with its settings, in each system, and the bounds of its inputs."""
 
     ours: Callable[..., Any]
     theirs: Callable[..., Any]
@@ -32,9 +32,9 @@ class Case(NamedTuple):
 
 
 def exactly_second(function: Callable[..., Any], point: Sequence[float], which: int) -> Any:
-    """The value of a function (`which` 0), a slope, or a slope of the sum of its squared slopes.
+    """Return a function's value (`which` 0), a slope, or a slope of the sum of its squared slopes.
 
-    By central differences, within others for the last: their errors are near 1e-60 and 1e-30.
+    By central differences, nested for the last of these: their errors are near 1e-60 and 1e-30.
     """
 
     def slope(f: Callable[..., Any], x: Sequence[Any], i: int, step: Any) -> Any:
@@ -77,7 +77,7 @@ def mean(terms: Any) -> Any:
 def of_targets(
     ours: Any, theirs: Any, term: Any, low: float, high: float, choose: Any
 ) -> Callable[[random.Random], Case]:
-    """A loss that is the mean of a `term` of each prediction and its target."""
+    """Return a maker of a loss that is the mean of `term(prediction, target)`."""
 
     def make(draw: random.Random) -> Case:
         targets = [choose(draw) for _ in range(6)]
@@ -146,11 +146,11 @@ def of_probabilities(draw: random.Random) -> Case:
     )
 
 
-# --- functions of vectors -------------------------------------------------------------------------
+# --- vector functions -----------------------------------------------------------------------------
 
 
 def of_vectors(ours: Any, theirs: Any, exact: Any) -> Callable[[random.Random], Case]:
-    """A function whose results are weighed and summed."""
+    """Return a maker of a weighted sum of a function's results."""
 
     def make(draw: random.Random) -> Case:
         weights = [draw.gauss(0.0, 1.0) for _ in range(6)]

@@ -1,4 +1,4 @@
-"""The parts, losses and optimizers of nn with random settings, and what PyTorch has for each."""
+"""The parts, losses and optimizers of nn with random settings, and PyTorch's counterparts."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ WITH_PARAMETERS = [name for name in PARTS if name != "Dropout"]
 
 
 def made(name, seed):
-    """A part with random settings and numbers, and an input for it."""
+    """Return a part with random settings and numbers, and an input for it."""
     draw = random.Random(f"{name} {seed}")
     model = PARTS[name](draw)
     for parameter in model.parameters():
@@ -110,21 +110,21 @@ def made(name, seed):
 
 
 def output(model, x):
-    """The output of ours as a Matrix, of which a Neuron makes a column."""
+    """Return the output of our model as a Matrix: a column, if the model is a Neuron."""
     if isinstance(model, nn.Neuron):
         return Matrix([[model(row)] for row in x])
     return model(x)
 
 
 def in_torch(x):
-    """The same input for a torch module."""
+    """Return the same input for a torch module."""
     if isinstance(x, Matrix):
         return torch.tensor(x.data, dtype=torch.float64, requires_grad=True)
     return torch.tensor(x)
 
 
 def losses(model, module, x):
-    """The loss of both; what precedes them are the outputs, what follows the input for torch."""
+    """Return both outputs, both losses, and the input for torch."""
     theirs = module(there := in_torch(x))
     ours, loss = loss_of(model, x)
     targets = numbers(_targets(*ours.shape))
@@ -132,13 +132,13 @@ def losses(model, module, x):
 
 
 def loss_of(model, x):
-    """The output of ours, and its loss."""
+    """Return the output of our model, and its loss."""
     ours = output(model, x)
     return ours, ((ours - Matrix(_targets(*ours.shape))) ** 2).mean()
 
 
 def _targets(rows, columns):
-    """Targets for which no entry of the output can take the place of another."""
+    """Return targets that are all different, so that no two outputs can be exchanged unnoticed."""
     return [[0.3 + 0.4 * i - 0.7 * j for j in range(columns)] for i in range(rows)]
 
 
@@ -154,7 +154,7 @@ def assert_close(theirs, ours, what=""):
 
 
 def assert_same_state(module, model):
-    """All parameters and buffers of a torch module are those of the model."""
+    """Assert that all parameters and buffers of a torch module are those of the model."""
     ours = nn.to_torch(model).state_dict()
     for name, tensor in module.state_dict().items():
         if name.rpartition(".")[2] != "num_batches_tracked":
@@ -164,7 +164,7 @@ def assert_same_state(module, model):
 # --- optimizers -----------------------------------------------------------------------------------
 
 
-# A gradient that cancels to almost 0 has a large relative error, which a smaller eps would bring to
+# A gradient that cancels to almost 0 has a large relative error; a smaller eps would magnify it to
 # the size of a step.
 EPS = 1e-3, 1e-1
 

@@ -1,8 +1,8 @@
 """Random programs in three systems: the engine's Values, PyTorch's tensors, and mpmath's numbers.
 
-A program is a list of lines, each the name of an operation and the numbers it takes: the inputs
-come first, then what earlier lines gave. The three tables of operations share their names only, so
-each system computes a program, and differentiates it, in its own way.
+A program is a list of lines, each with the name of an operation and the places of its operands
+among the inputs and the results of earlier lines. The three tables of operations share only their
+names, so each system computes a program, and differentiates it, in its own way.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import autograd
 from autograd import Value, grad, hessian
 
 UNARY = ["exp", "log", "log1p", "expm1", "sqrt", "sin", "cos"]
-UNARY += ["tanh", "sigmoid", "relu", "softplus", "erf"]  # methods of a Value and of a tensor alike
+UNARY += ["tanh", "sigmoid", "relu", "softplus", "erf"]  # methods of both Values and tensors
 
 ENGINE: dict[str, Callable[..., Any]] = {
     "add": lambda a, b: a + b,
@@ -52,7 +52,7 @@ PYTORCH: dict[str, Callable[..., Any]] = ENGINE | {
     "minimum": torch.minimum,
     "where": lambda c, a, b: torch.where(c > 0.25, a, b),
     "gate": lambda a, b: (a < b) * b,
-    # torch's own softplus is linear beyond 20, where it is wrong by up to 2e-9.
+    # PyTorch's own softplus is linear beyond 20, where its error is up to 2e-9.
     "softplus": lambda a: torch.logaddexp(a, torch.zeros_like(a)),
 }
 
@@ -72,26 +72,26 @@ MPMATH: dict[str, Callable[..., Any]] = ENGINE | {
     "softplus": lambda a: mpmath.log(1 + mpmath.exp(a)),
 }
 
-# A line gives no 0, where kinks and edges of domains lie, and no more than this.
+# No line results in 0, where kinks and edges of domains lie, or in more than this.
 LARGEST = 1e4
 
 
 class Line(NamedTuple):
-    """An operation, and the places of the numbers it takes."""
+    """An operation, and the places of its operands."""
 
     operation: str
     places: tuple[int, ...]
 
 
 class Program(NamedTuple):
-    """Lines, and the points (one number for each input) at which each of them is defined."""
+    """Lines, and the points (a number for each input) at which all of them are defined."""
 
     lines: list[Line]
     points: list[list[float]]
 
 
 def run(operations: dict[str, Callable[..., Any]], lines: Sequence[Line], inputs: Any) -> Any:
-    """The last number of a program."""
+    """Return the last number of a program."""
     numbers = list(inputs)
     for operation, places in lines:
         numbers.append(operations[operation](*[numbers[place] for place in places]))
@@ -101,7 +101,7 @@ def run(operations: dict[str, Callable[..., Any]], lines: Sequence[Line], inputs
 def random_program(
     draw: random.Random, inputs: int = 3, length: int = 12, points: int = 3
 ) -> Program:
-    """A program in which each line is defined at each of the points, which lie close together."""
+    """Return a program whose lines are all defined at its points, which lie close together."""
     first = [draw.choice([-1, 1]) * draw.uniform(0.1, 2.5) for _ in range(inputs)]
     at = [first] + [[x * draw.uniform(0.98, 1.02) for x in first] for _ in range(2)]
     columns = [[Value(x) for x in point] for point in at]
@@ -109,7 +109,7 @@ def random_program(
     while len(lines) < length:
         operation = draw.choice(list(ENGINE))
         count = inputs + len(lines)
-        # The newest number is taken first, so that most lines matter to the last one.
+        # The newest number is always an operand, so that most lines matter to the last one.
         places = (count - 1, *(draw.randrange(count) for _ in range(ARITY[operation] - 1)))
         places = tuple(draw.sample(places, len(places)))
         if any(_is_at_an_edge(operation, [numbers[i].data for i in places]) for numbers in columns):
@@ -126,7 +126,7 @@ def random_program(
 
 
 def _is_at_an_edge(operation: str, operands: list[float]) -> bool:
-    """Whether a kink, or the edge of a domain, lies here, where systems differ on purpose."""
+    """Return whether there is a kink or the edge of a domain, where systems differ on purpose."""
     is_power = operation == "power" and operands[0] < 0.0
     return is_power or len({*operands}) < len(operands)
 
@@ -135,14 +135,14 @@ def _is_at_an_edge(operation: str, operands: list[float]) -> bool:
 
 
 def in_engine(lines: Sequence[Line], point: Sequence[float]) -> list[Value]:
-    """The value, each first derivative, and each second one, by row."""
+    """Return the value, the first derivatives, and the second ones row by row."""
     inputs = [Value(x) for x in point]
     out = run(ENGINE, lines, inputs)
     return [out, *grad(out, inputs), *[entry for row in hessian(out, inputs) for entry in row]]
 
 
 def in_torch(lines: Sequence[Line], point: Sequence[float]) -> list[float]:
-    """The same numbers of PyTorch, in float64."""
+    """Return the same numbers from PyTorch, in float64."""
     inputs = [torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in point]
     out = run(PYTORCH, lines, inputs)
 
@@ -160,7 +160,7 @@ def in_torch(lines: Sequence[Line], point: Sequence[float]) -> list[float]:
 
 
 def exactly(lines: Sequence[Line], point: Sequence[float], which: int) -> Any:
-    """One of the same numbers to 50 digits, by central differences with a step of 2^-140."""
+    """Return one of these numbers to 50 digits, by central differences with a step of 2^-140."""
     count = len(point)
     by: list[int] = []
     if which > count:

@@ -1,6 +1,6 @@
-"""Is each part the one that PyTorch has? Outputs, gradients and optimizer steps, there and back.
+"""Does each part equal PyTorch's? Outputs, gradients, optimizer steps, and the way there and back.
 
-Settings and numbers are random. Numbers are compared to 1e-12 of the largest of their tensor.
+Settings and numbers are random. Numbers may differ by 1e-12 of the largest in their tensor.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from autograd import Value
 from nn import Matrix
 from nn.__main__ import main
 
-torch.set_num_threads(1)  # the tests themselves are what runs in parallel
+torch.set_num_threads(1)  # the tests themselves run in parallel
 
 SEEDS = range(4)
 STEPS = 20
@@ -296,7 +296,7 @@ def test_float32_comes_back_as_it_is():
 
 
 class Residual(nn.Module):
-    """x * gain + inner(x) for each of several inner layers, with a count that is a buffer."""
+    """x * gain + layer(x) for each of several inner layers, plus a count that is a buffer."""
 
     buffers = ("count",)
 
