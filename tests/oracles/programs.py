@@ -98,9 +98,7 @@ def run(operations: dict[str, Callable[..., Any]], lines: Sequence[Line], inputs
     return numbers[-1]
 
 
-def random_program(
-    draw: random.Random, inputs: int = 3, length: int = 12, points: int = 3
-) -> Program:
+def random_program(draw: random.Random, inputs: int = 3, length: int = 12) -> Program:
     """Return a program whose lines are all defined at its points, which lie close together."""
     first = [draw.choice([-1, 1]) * draw.uniform(0.1, 2.5) for _ in range(inputs)]
     at = [first] + [[x * draw.uniform(0.98, 1.02) for x in first] for _ in range(2)]
