@@ -1,12 +1,12 @@
-"""How long does a replay take beside the same step in C? Prints the ratios.
+"""How long does a replay take, compared with the same step in C? Prints the ratios.
 
     python tests/benchmarks/beside_c.py
 
 Replay and C take turns in loops of LOOP steps, called from Python, one thread, float64; the figures
-are those of each one's quietest loop. The C of both steps is compiled with -O3 -march=native and
+are from the fastest loop of each. The C of both steps is compiled with -O3 -march=native and
 
     fast    -ffast-math: sums in any order, fused multiply-adds
-    exact   -ffp-contract=off: the moons step then gives the bits of the scalar engine
+    exact   -ffp-contract=off: the moons step then equals the scalar engine to the last bit
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Step = Callable[[], float]
 
 
 def compiled(source: str, build: str) -> Any:
-    """The function `step` of a C file beside this one."""
+    """Return the function `step` of a C file beside this one, compiled."""
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder) / "step.so"
         flags = ["-O3", "-march=native", FLAGS[build], "-shared", "-fPIC"]
@@ -42,7 +42,7 @@ def compiled(source: str, build: str) -> Any:
 
 
 def moons_in_c(build: str) -> Step:
-    """The moons step of jit_step.py, from the same weights on."""
+    """Return the moons step of jit_step.py, starting from the same weights."""
     import nn
 
     nn.seed(1)
@@ -61,10 +61,10 @@ def moons_in_c(build: str) -> Step:
 
 
 def quietest(steps: dict[str, Step]) -> dict[str, float]:
-    """The seconds of a step of each, in turn."""
+    """Return the seconds per step of each, measured in turn."""
     found = dict.fromkeys(steps, float("inf"))
     for step in steps.values():
-        for _ in range(600):  # recorded, checked and compiled
+        for _ in range(600):  # to record, check and compile
             step()
     for _ in range(ROUNDS):
         for name, step in steps.items():

@@ -1,4 +1,4 @@
-"""What every benchmark shares: a table of what was measured, printed at the end of the run."""
+"""What do all benchmarks share? A table of measurements, printed at the end of the run."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ ROWS: list[tuple[str, str, str]] = []
 
 
 def pytest_xdist_auto_num_workers(config):
-    """Run benchmarks in one process: tests that run side by side disturb each other's times."""
+    """Run benchmarks in one process, as tests that run in parallel disturb each other's times."""
     return 0
 
 
 @pytest.fixture
 def report():
-    """report(what, measured, asked): one row of the final table."""
+    """`report(what, measured, asked)` adds a row to the final table."""
     return lambda what, measured, asked: ROWS.append((what, measured, asked))
 
 
 @pytest.fixture
 def run():
-    """run(program, *arguments): what a Python program prints, in a process of its own."""
+    """`run(program, *arguments)` returns what a Python program prints, in its own process."""
 
     def run(*arguments: str) -> str:
         command = [sys.executable, *arguments]

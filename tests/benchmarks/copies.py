@@ -1,4 +1,4 @@
-"""How is the code of another commit measured beside this one? Unpacked, in a process of its own."""
+"""How is the code of another commit measured? It is unpacked and runs in a process of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def unpack(commit: str, folder: Path) -> None:
-    """Put both packages as they are at a commit into a folder that exists."""
+    """Put both packages, as of a commit, into an existing folder."""
     archive = subprocess.run(
         ["git", "archive", commit, "autograd", "nn"], cwd=ROOT, check=True, capture_output=True
     )
@@ -19,7 +19,7 @@ def unpack(commit: str, folder: Path) -> None:
 
 
 def measured(script: str, code: Path, argument: str) -> list[float]:
-    """The numbers that a script prints with `--child argument`, run with this copy of the code."""
+    """Return the numbers that `script --child argument` prints, run with this copy of the code."""
     found = subprocess.run(
         [sys.executable, script, "--child", argument],
         env={**os.environ, "PYTHONPATH": str(code)},

@@ -2,9 +2,9 @@
 
     python tests/benchmarks/eager_steps.py COMMIT [TURNS]
 
-Each turn runs a process for each copy of the code. Printed is the quietest step of all turns as a
-ratio to that of the commit, with Python's garbage collector running and switched off; the commit
-beside itself says how far the machine is to be trusted.
+Each turn runs a process for each copy of the code. The table has the fastest step of all turns, as
+a ratio to that of the commit, with Python's garbage collector on and off. The ratio of the commit
+to itself shows how far the machine can be trusted.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from pathlib import Path
 
 from copies import ROOT, measured, unpack
 
-STEPS = 8  # for each process
+STEPS = 8  # per process
 
 
 def network_step(widths: list[int], inputs: list[list[float]], loss: Callable) -> Callable:
-    """One step of SGD on an MLP."""
+    """Return a function that takes one step of SGD on an MLP."""
     import nn
 
     model = nn.MLP(len(inputs[0]), widths)
@@ -123,7 +123,7 @@ CASES = {"moons": moons, "64-32-10": wide, "GPT": gpt, "chain": chain, "pasted":
 
 
 def quietest(step: Callable) -> float:
-    """Milliseconds of the fastest of some steps."""
+    """Return the milliseconds of the fastest of several steps."""
     times = []
     for _ in range(STEPS):
         start = time.perf_counter()
@@ -133,7 +133,7 @@ def quietest(step: Callable) -> float:
 
 
 def main(commit: str, turns: int) -> None:
-    """Print the table."""
+    """Measure both copies, and print the table."""
     with tempfile.TemporaryDirectory() as folder:
         before = Path(folder)
         unpack(commit, before)

@@ -1,18 +1,18 @@
-"""How long does one training step of the small GPT take, here and elsewhere? A program, per engine.
+"""How long does one training step of the small GPT take, here and elsewhere? One engine per run.
 
     python tests/benchmarks/gpt_step.py ENGINE
 
-For each line it reads it takes the step as often as the line says, and prints the median of the
-seconds: so several engines can take turns, and meet the same machine. float64, one thread.
+Each line of input is a number of steps to take; the program prints their median time in seconds. So
+engines can take turns, and the state of the machine affects all alike. float64, one thread.
 
 The step is forward, backward and Adam on one document of 8 positions, with the 4,192 parameters of
 karpathy's microgpt: vocabulary 27, block 16, embedding 16, 4 heads, 1 layer.
 
-    jit, eager   this project; eagerly with the cyclic garbage collector paused, as nn.fit does it
-    scalar       a scalar engine in the manner of microgpt: slots, local derivatives stored with
-                 each node, a recursive topological sort
-    torch        the same model in tensors, with its own attention, norm and fused Adam
-    eager-collected, scalar-paused   the same, the collector not paused, or paused
+    jit, eager   this project; eager with the cyclic garbage collector paused, as in nn.fit
+    scalar       a scalar engine in the style of microgpt: slots, local derivatives stored in each
+                 node, a recursive topological sort
+    torch        the same model in tensors, with PyTorch's attention, norm and fused Adam
+    eager-collected, scalar-paused   the same, with the collector not paused, or paused
     c            forward, backward and Adam written by hand, compiled with cc -O3 -march=native
 """
 
@@ -35,7 +35,7 @@ from statistics import median
 os.environ["OMP_NUM_THREADS"] = "1"
 
 VOCABULARY, BLOCK, SIZE, HEADS, LR, BETA1, BETA2, EPS = 27, 16, 16, 4, 0.01, 0.85, 0.99, 1e-8
-DOCUMENT = [26, 9, 0, 18, 12, 8, 13, 4, 26]  # a mark, 7 letters, a mark: 8 are predicted
+DOCUMENT = [26, 9, 0, 18, 12, 8, 13, 4, 26]  # a mark, 7 letters, a mark: 8 predictions
 N = len(DOCUMENT) - 1
 
 Step = Callable[[], float]
@@ -67,7 +67,7 @@ def ours(jit: bool) -> Step:
 
 
 class Scalar:
-    """A number with the local derivatives by what it was made of."""
+    """A number with its operands and its local derivatives."""
 
     __slots__ = ("children", "data", "grad", "local")
 
@@ -262,7 +262,7 @@ def main() -> None:
     if engine in ("eager", "scalar-paused"):
         gc.disable()
     step = ENGINES[engine.split("-")[0]]()
-    for _ in range(3):  # compiled here, or eager, recorded and checked
+    for _ in range(3):  # to compile, or to run eagerly, record and check
         step()
     for line in sys.stdin:
         seconds = []

@@ -1,16 +1,16 @@
-"""How long does one step take, replayed by the jit and computed by others? A program, per engine.
+"""How long does one step take, replayed by the jit and computed by others? One engine per run.
 
     python tests/benchmarks/jit_step.py ENGINE {moons,digits,recurrence}
 
-For each line it reads it takes the step as often as the line says, and prints the median of the
-seconds: so several engines can take turns, and meet the same machine. float64, one thread.
+Each line of input is a number of steps to take; the program prints their median time in seconds. So
+engines can take turns, and the state of the machine affects all alike. float64, one thread.
 
 moons: forward, backward and Adam of a 2-16-16-1 ReLU network, 100 examples, hinge loss and L2.
 digits: the same of a 64-32-10 network, 32 examples of 64 inputs, softmax cross-entropy.
-recurrence: 1,000 times x := r x (1 - x), and the derivative of the last x by r.
+recurrence: 1,000 times x := r x (1 - x), and the derivative of the last x with respect to r.
 
-The jit and JAX are given the examples as arguments of each call, in NumPy arrays (the jit takes
-classes as a list), CasADi only the inputs; the others have them as tensors or lists from the start.
+The jit and JAX get the examples as arguments of each call, in NumPy arrays (the jit gets classes as
+a list), CasADi only the inputs; the others have them as tensors or lists from the start.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ Step = Callable[[], float]
 
 
 def points():
-    """The examples of the moons step."""
+    """Return the examples of the moons step."""
     from nn.data import moons
 
     return moons(100, noise=0.1, generator=random.Random(1))
 
 
 def pixels():
-    """32 made-up pictures of 64 pixels, and classes: what they show does not change the time."""
+    """Return 32 random pictures of 64 pixels, and classes. Their content does not matter."""
     generator = random.Random(1)
     inputs = [[generator.random() for _ in range(64)] for _ in range(32)]
     return inputs, [generator.randrange(10) for _ in range(32)]
@@ -94,7 +94,7 @@ def ours(workload: str, backend: str | None = "native", eager: bool = False) -> 
     step = make(train)
     if not eager:
         inputs = np.array(inputs)
-        if workload == "moons":  # classes are whole numbers
+        if workload == "moons":  # classes stay whole numbers
             targets = np.array(targets, dtype=float)
     return lambda: step(inputs, targets).data
 
@@ -254,7 +254,7 @@ def casadi_step(workload: str) -> Step:
 
 
 def micrograd_step(workload: str) -> Step:
-    """micrograd has no softmax and no derivative of a derivative: the moons only."""
+    """Return the moons step. micrograd lacks softmax and `grad`, so it runs no other workload."""
     from micrograd.engine import Value
     from micrograd.nn import MLP
 
@@ -300,7 +300,7 @@ def main() -> None:
     parser.add_argument("workload", choices=("moons", "digits", "recurrence"))
     options = parser.parse_args()
     step = ENGINES[options.engine](options.workload)
-    for _ in range(3):  # compiled here, or eager, recorded and checked
+    for _ in range(3):  # to compile, or to run eagerly, record and check
         step()
     for line in sys.stdin:
         seconds = []

@@ -2,9 +2,9 @@
 
     python tests/benchmarks/moons_step.py {scalar-autograd,micrograd} [--no-gc]
 
-The step is the one of micrograd's demo: a 2-16-16-1 ReLU MLP, 100 examples, hinge loss and L2
-penalty, forward, backward and SGD. For each line it reads it takes a step and prints the seconds:
-so two engines can take turns step by step, and meet the same machine.
+The step is that of micrograd's demo: a 2-16-16-1 ReLU MLP, 100 examples, hinge loss and L2 penalty,
+forward, backward and SGD. For each line of input, it takes a step and prints the seconds. So two
+engines can take turns step by step, and the state of the machine affects both alike.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 
 def examples() -> tuple[list[list[float]], list[int]]:
-    """100 points of two interleaved half circles, the same for every engine."""
+    """Return 100 points of two interleaved half circles, the same for every engine."""
     from nn.data import moons
 
     return moons(100, noise=0.1, generator=random.Random(1))

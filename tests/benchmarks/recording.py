@@ -4,8 +4,8 @@
 
 The steps are those of jit_step.py and gpt_step.py. Each turn runs a process for each copy of the
 code and each step, which records the step several times; the first recording, which may compile
-kernels, does not count. Printed are milliseconds of CPU time, the least of all turns, and the ratio
-to the commit: other processes on the machine matter less than to time on the clock.
+kernels, does not count. The table has milliseconds of CPU time, the least of all turns, and the
+ratio to the commit. Other processes affect CPU time less than wall-clock time.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from copies import ROOT, measured, unpack
 
 CASES = ("moons", "gpt", "digits")
 STAGES = ("trace", "simplify", "schedule", "compile")
-RECORDINGS = 3  # for each process, after the first
+RECORDINGS = 3  # per process, after the first
 
 
 def step_of(case: str) -> Callable[[], float]:
-    """A new step, jitted, that was called once: eagerly."""
+    """Return a new jitted step that has been called once, eagerly."""
     import gpt_step
     import jit_step
 
@@ -36,7 +36,7 @@ def step_of(case: str) -> Callable[[], float]:
 
 
 def recorded(case: str) -> list[float]:
-    """Seconds of one recording: the whole call, and the stages that the program tells."""
+    """Return the seconds of one recording: of the whole call, and of the program's stages."""
     from autograd.jit import jitted
 
     programs = []
@@ -57,14 +57,14 @@ def recorded(case: str) -> list[float]:
 
 
 def child(case: str) -> list[float]:
-    """The least seconds of several recordings."""
-    time.perf_counter = time.process_time  # of which programs make the seconds of their stages
+    """Return the least seconds of several recordings."""
+    time.perf_counter = time.process_time  # so that programs time their stages in CPU seconds
     recorded(case)
     return list(map(min, *[recorded(case) for _ in range(RECORDINGS)]))
 
 
 def compared(copies: dict[str, Path], turns: int) -> None:
-    """Print the table."""
+    """Measure all cases, and print the table."""
     print(f"{'CPU ms':24}{'recording':>11}", *[f"{stage:>9}" for stage in STAGES])
     for case in CASES:
         best = {name: [float("inf")] * (1 + len(STAGES)) for name in copies}

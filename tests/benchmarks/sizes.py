@@ -1,11 +1,11 @@
-"""From which size on are tensors faster? A training step by batch size and by width, per engine.
+"""At which size do tensors become faster? A training step by batch size and width, per engine.
 
     python tests/benchmarks/sizes.py          # measures, then writes sizes.json and sizes.png
-    python tests/benchmarks/sizes.py --draw   # draws sizes.json again
+    python tests/benchmarks/sizes.py --draw   # only redraws sizes.json
 
 A step is forward, backward and Adam of a 2-w-w-1 ReLU network on a batch of moons, hinge loss,
-float64, one thread. Engines that are not installed are left out. Each has a process of its own, and
-figures are medians of the CPU time of a step, as other programs may run on the machine.
+float64, one thread. Engines that are not installed are left out. Each runs in a process of its own.
+Figures are medians of the CPU time of a step, as other programs may run on the machine.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_paralleli
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-WIDTH, BATCH = 16, 32  # while the other one varies
+WIDTH, BATCH = 16, 32  # of each, while the other varies
 BATCHES, WIDTHS = (1, 8, 64, 512, 2048, 8192), (4, 16, 64, 192, 384)
 SIZES = [*((batch, WIDTH) for batch in BATCHES), *((BATCH, width) for width in WIDTHS)]
-COMPILED = [(BATCH, WIDTH), (2048, WIDTH), (BATCH, 192)]  # torch.compile takes a minute for each
+COMPILED = [(BATCH, WIDTH), (2048, WIDTH), (BATCH, 192)]  # torch.compile takes a minute per size
 LR, SECONDS = 0.01, 0.5
 
 Step = Callable[[], float]
@@ -88,7 +88,7 @@ def torch_step(batch: int, width: int, is_compiled: bool = False) -> Step:
 
     cost, move = loss_of, optimizer.step
     if is_compiled:
-        torch._dynamo.reset()  # or it would compile for every size at once
+        torch._dynamo.reset()  # or it would compile for all sizes at once
         cost, move = torch.compile(loss_of), torch.compile(optimizer.step)
 
     def step() -> float:
@@ -151,9 +151,9 @@ ENGINES: dict[str, Callable[[int, int], Step]] = {
 
 
 def measure(engine: str, batch: int, width: int) -> float:
-    """Seconds of CPU time that a step takes."""
+    """Return the seconds of CPU time that a step takes."""
     step = ENGINES[engine](batch, width)
-    for _ in range(5):  # compiled here, or eager, recorded and checked
+    for _ in range(5):  # to compile, or to run eagerly, record and check
         step()
     found: list[float] = []
     end = time.process_time() + SECONDS
@@ -187,7 +187,7 @@ def measured() -> dict[str, Any]:
 
 
 def draw(found: dict[str, Any]) -> Any:
-    """The figure: seconds of a step against the batch size, and against the width."""
+    """Draw the time of a step against the batch size, and against the width."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
@@ -206,9 +206,9 @@ def draw(found: dict[str, Any]) -> Any:
 
 
 def overtaken(found: dict[str, Any], engine: str, varies: str) -> int | None:
-    """From which size on an engine is faster than the jit: between sizes measured, on a line.
+    """Return the size from which an engine is faster than the jit, interpolated on log scales.
 
-    None if it is not, up to the largest; 0 if it always is.
+    None if it is not faster up to the largest size; 0 if it is at the smallest.
     """
     fixed, at = {"batch": ("width", WIDTH), "width": ("batch", BATCH)}[varies]
     lines = [
@@ -233,7 +233,7 @@ def overtaken(found: dict[str, Any], engine: str, varies: str) -> int | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--draw", action="store_true", help="draw sizes.json again")
+    parser.add_argument("--draw", action="store_true", help="only redraw sizes.json")
     is_drawn = parser.parse_args().draw
     path = HERE / "sizes.json"
     found = json.loads(path.read_text(encoding="utf-8")) if is_drawn else measured()

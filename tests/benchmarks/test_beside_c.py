@@ -1,4 +1,4 @@
-"""Is the C that replays are measured against the same step? And how far ahead is it?"""
+"""Does the C code compute the same step as the replays it is measured against, and how fast?"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="there is no C co
 
 
 def test_c_in_exact_order_has_the_bits_of_a_replay():
-    """The loss of 200 steps: each is a function of all parameters and moments before it."""
+    """The losses of 200 steps are equal. Each depends on all parameters and moments before it."""
     replay, exact = ours("moons"), moons_in_c("exact")
     assert [exact() for _ in range(200)] == [replay() for _ in range(200)]
 

@@ -22,14 +22,14 @@ def _seeded():
 
 
 def network_of_300():
-    """A classifier of one example, softmax and cross-entropy included."""
+    """Return the loss of a classifier on one example, with softmax and cross-entropy."""
     model = nn.MLP(4, [6, 6, 4])
     inputs = [Value(0.1 * i, label=f"x{i}") for i in range(4)]
     return nn.cross_entropy_with_logits(model(inputs), 1)
 
 
 def chain_of_300():
-    """Two numbers used in each of 298 steps: edges over as many rows."""
+    """Return a chain of 298 steps that use the same two numbers, so edges cross all rows."""
     x, rate = Value(0.5, label="x"), Value(0.25, label="rate")
     y = x
     for k in range(298):
@@ -38,7 +38,7 @@ def chain_of_300():
 
 
 def moons_loss():
-    """The loss of micrograd's demo: a 2-16-16-1 network, 100 examples, hinge and L2."""
+    """Return the loss of micrograd's demo: a 2-16-16-1 network, 100 examples, hinge and L2."""
     data = nn.data.moons(100, noise=0.1)
     model = nn.MLP(2, [16, 16, 1])
     return nn.hinge([model(x) for x in data.inputs], data.targets) + nn.l2(1e-4)(model)
@@ -56,7 +56,7 @@ def moons_loss():
     ],
 )
 def test_draw(benchmark, report, graph, settings, at_most):
-    """From the graph to the SVG, in time of the processor: others may use the machine, too."""
+    """Measure from the graph to the SVG, in CPU time, as other programs may use the machine."""
     output = graph()
     nodes = len(topological_order(output))
     output.backward()
@@ -75,7 +75,7 @@ def test_draw(benchmark, report, graph, settings, at_most):
 
 
 def test_first_draw_of_a_process(run, report):
-    """300 nodes with everything that is imported and read once."""
+    """Measure the drawing of 300 nodes, with all that is imported and read only once."""
     program = """
 import time
 from test_drawing import network_of_300

@@ -1,4 +1,4 @@
-"""How fast and how large is the eager engine, beside micrograd?
+"""How fast is the eager engine, and how much memory does it use, compared with micrograd?
 
     python -m pytest tests/benchmarks
 
@@ -27,7 +27,7 @@ collectors = ["default collector", off]
 @pytest.mark.parametrize("engine", engines)
 @pytest.mark.parametrize("collector", collectors)
 def test_training_step(benchmark, engine, collector):
-    """One step in this process, in a group for each setting of the garbage collector."""
+    """Measure a step in this process, in a group for each setting of the garbage collector."""
     benchmark.group = f"eager training step, {collector}"
     benchmark.pedantic(ENGINES[engine](), rounds=5, warmup_rounds=1)
 
@@ -35,7 +35,7 @@ def test_training_step(benchmark, engine, collector):
 @needs_micrograd
 @pytest.mark.parametrize(("flags", "least"), [([], 12.0), (["--no-gc"], 2.5)])
 def test_training_step_in_turn(report, flags, least):
-    """Each engine in a process of its own, in turn step by step; the ratio is that of pairs."""
+    """Measure engines in processes of their own, taking turns; the ratio is a median over pairs."""
     with ExitStack() as stack:
         ours, theirs = (
             stack.enter_context(
@@ -95,7 +95,7 @@ def test_memory_per_node(run, report):
 
 @needs_micrograd
 def test_memory_per_node_of_micrograd(run, report):
-    # Ended without freeing: micrograd's chain is freed recursively.
+    # Exit without freeing the chain, which micrograd would do recursively.
     program = CHAIN.format(module="micrograd.engine", after="") + "import os; sys.stdout.flush()"
     forward, _ = map(float, run("-c", program + "; os._exit(0)").split())
     report("memory per node of micrograd", f"{forward:.0f} bytes", "-")
@@ -119,7 +119,7 @@ del x, y, slope, curvature
 
 
 def test_training_memory(run, report):
-    """2,000 steps of the moons run; resident set after the first 50 and at the end."""
+    """2,000 steps of the moons task: resident set after the first 50, and its maximum later."""
     program = """
 import nn
 from nn.data import moons

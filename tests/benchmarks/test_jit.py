@@ -1,9 +1,9 @@
-"""How fast are replays, beside the eager engine, micrograd, PyTorch, CasADi and JAX?
+"""How fast are replays, compared with the eager engine, micrograd, PyTorch, CasADi and JAX?
 
     python -m pytest tests/benchmarks/test_jit.py
 
-Engines run in processes of their own, in turn, one thread, float64. Peers that are not installed
-are left out: pip install -e ".[test,jit,peers]", and torch, jax and casadi if wanted.
+Engines run in processes of their own and take turns; one thread, float64. Peers that are not
+installed are left out: pip install -e ".[test,jit,peers]", and torch, jax and casadi if wanted.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from autograd import Value
 from autograd.jit import jit
 
 ROUNDS = 9
-SLOW = {"eager": 1, "micrograd": 1, "jit-numpy": 20}  # steps a round; 200 for the others
+SLOW = {"eager": 1, "micrograd": 1, "jit-numpy": 20}  # steps per round; 200 for the others
 MODULES = {"jit": "llvmlite", "jit-numpy": "numpy", "eager": "numpy"}
 
 
@@ -44,7 +44,7 @@ def installed(engine: str) -> bool:
     ],
 )
 def test_replays_beside_others(report, workload, asked):
-    """The ratio is the median of rounds in which every engine had its turn."""
+    """Report ratios as medians over rounds in which every engine takes a turn."""
     engines = ["jit", "jit-numpy", *(e for e in asked if installed(e))]
     with ExitStack() as stack:
         running = {
@@ -93,9 +93,9 @@ for _ in range(2):
 
 
 def test_recording(report, run):
-    """The first two calls in a new process, and those of the same function recorded again.
+    """Measure the first two calls in a new process, and those of a second function like it.
 
-    An eager call, then recording, scheduling and compiling; imports apart.
+    The calls run eagerly, then record, schedule and compile; imports do not count.
     """
     calls = [tuple(map(float, run("-c", RECORD).split())) for _ in range(5)]
     first, second = (median(column) for column in zip(*calls, strict=True))
@@ -106,7 +106,7 @@ def test_recording(report, run):
 
 
 def moons_step():
-    """The training step of jit_step.py, as a plain function."""
+    """Return the training step of jit_step.py, as a plain function."""
     nn.seed(1)
     model = nn.MLP(2, [16, 16, 1])
     optimizer = nn.Adam(model, lr=LR)
@@ -123,11 +123,11 @@ def moons_step():
 
 
 def test_cost_of_checks(report):
-    """What the checks add to 1,000 replays of the moons step.
+    """Measure what the checks add to 1,000 replays of the moons step.
 
     Each checked call is compared with an eager step right after it, as the machine may be busy at
-    times; the replay that it would be otherwise is too short to count. The median of rounds with a
-    new function each.
+    times. The replay in whose place it runs is too short to count. The cost is the median over
+    rounds, each with a new function.
     """
     inputs, targets = [np.array(part, dtype=float) for part in points()]
     eager = moons_step()
@@ -157,7 +157,7 @@ def timed(step, *arguments) -> float:
 
 
 def recorded(steps: int) -> float:
-    """The seconds that it takes to record a recurrence and its derivative, every stage."""
+    """Return the seconds that all stages of recording a recurrence and its derivative take."""
     w = Value(0.9)
 
     @jit
@@ -174,8 +174,8 @@ def recorded(steps: int) -> float:
 
 
 def test_recording_grows(report):
-    """Every step of a recurrence is a few groups of its own: eight times as many of them."""
-    recorded(10)  # compiles what is needed
+    """Each step of a recurrence adds a few groups, so their number grows by a factor of eight."""
+    recorded(10)  # compiles kernels
     few, many = [min(recorded(steps) for _ in range(3)) for steps in (1_000, 8_000)]
     report("recurrence of 8,000 steps: recorded", f"{many:.2f} s", "-")
     report("beside one of 1,000 steps", f"{many / few:.1f} times", "under 16 times")
@@ -183,7 +183,7 @@ def test_recording_grows(report):
 
 
 def wide(width: int):
-    """A program of about 10 * width operations, all alike, and its gradient."""
+    """Return a recorded step of about 10 * width operations, all alike, with its gradient."""
     weights = [Value(random.uniform(-1.0, 1.0)) for _ in range(width)]
 
     @jit(backend="native")
@@ -200,9 +200,9 @@ def wide(width: int):
 
 
 def test_growth(report):
-    """The time of a replay for each recorded node, from small programs to large ones, in turn.
+    """Measure the time of a replay per recorded node, for small programs and large ones in turn.
 
-    As many nodes are computed by each in its turn: of small programs, many replays.
+    Each program computes the same number of nodes in its turn, so small ones are replayed often.
     """
     steps = [wide(width) for width in (700, 7_000, 70_000, 700_000)]
     programs = [step.programs[0] for step in steps]
@@ -226,13 +226,13 @@ def test_growth(report):
     for count, nanoseconds in zip(nodes, level, strict=True):
         report(f"replay of {count:,} nodes", f"{nanoseconds:.2f} ns a node", "-")
     spread = median(max(taken) / min(taken) for taken in rounds)
-    # Small programs stay in the processor's caches; a cost that grows with the size is larger.
+    # Small programs fit in the processor's caches; a cost that grows with size would exceed this.
     report("the slowest of these over the fastest", f"{spread:.2f}", "under 2")
     assert spread < 2.0
 
 
 def test_memory_of_replays(report):
-    """The resident set over 20,000 replays of a training step."""
+    """Measure how the resident set grows over 20,000 replays of a training step."""
 
     def resident():
         return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
@@ -250,7 +250,7 @@ def test_memory_of_replays(report):
         optimizer.step()
         return loss
 
-    for _ in range(5_000):  # in these it is compiled, for which LLVM is loaded
+    for _ in range(5_000):  # these load LLVM and compile
         step(inputs, targets)
     before = resident()
     for _ in range(20_000):

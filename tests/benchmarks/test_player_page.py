@@ -2,7 +2,7 @@
 
     python -m pytest tests/benchmarks/test_player_page.py
 
-Times are those of headless Chromium, from the event to the page laid out anew.
+Times are those of headless Chromium, from the event until the page is laid out again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def tab():
 
 
 def loss_of_about_300_nodes():
-    """The squared error of a 3-8-6-1 network on one example, in Values alone: nothing is folded."""
+    """Return the squared error of a 3-8-6-1 network, in Values alone so that nothing is folded."""
     generator = random.Random(0)
     numbers = [0.5, -0.3, 1.2]
     for outputs in (8, 6, 1):
@@ -39,7 +39,7 @@ def loss_of_about_300_nodes():
 
 
 def measured(tab, setup, action, times):
-    """Milliseconds of an action and of the layout after it, each time."""
+    """Return the milliseconds that each of several actions and its layout take."""
     return tab.evaluate(
         f"""async () => {{
             const {{ shadowRoot }} = {HOST};

@@ -1,9 +1,9 @@
-"""How long does it take from a link to the player of its formula, in a browser without a cache?
+"""How long does it take to get from a link to the player of its formula, with an empty cache?
 
     python -m pytest tests/benchmarks/test_site_page.py
 
-The page of notebooks/site is built and served from this machine, so no network is measured: see the
-bytes. Chromium has an empty profile each time; Run is pressed as soon as the page has loaded.
+The page of notebooks/site is built and served on this machine, so times exclude the network; bytes
+are reported instead. Chromium has an empty profile, and presses Run once the page has loaded.
 """
 
 from __future__ import annotations

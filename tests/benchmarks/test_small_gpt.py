@@ -1,10 +1,10 @@
-"""How fast does the small GPT learn, beside tensors, C and a scalar engine; and how well?
+"""How fast and how well does the small GPT learn, compared with tensors, C and a scalar engine?
 
     python -m pytest tests/benchmarks/test_small_gpt.py
 
-The step of `gpt_step.py`, engines in processes of their own, in turn. Two environment variables:
-TORCH_PYTHON, an interpreter that has torch, where this one has not; NAMES, a file of 32,033 English
-first names, one a line (names.txt of karpathy's makemore), for the measurements of what is learned.
+The step is that of `gpt_step.py`; engines run in processes of their own and take turns. Environment
+variables: TORCH_PYTHON, an interpreter that has torch, if this one does not; NAMES, a file of
+32,033 English first names, one per line (names.txt of makemore), to measure what is learned.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NAMES = os.environ.get("NAMES", "")
 
 
 def test_a_step_beside_others(report):
-    """Medians of rounds in which every engine had its turn."""
+    """Report medians over rounds in which every engine takes a turn."""
     interpreters = dict.fromkeys(["jit", *STEPS], sys.executable)
     if shutil.which("cc"):
         interpreters["c"] = sys.executable
@@ -85,7 +85,7 @@ def seconds(process: subprocess.Popen[str], engine: str) -> float:
 
 
 def learn(documents, steps, batch_size=1, embedding=16, seed=1):
-    """The held-out loss after a training with microgpt's hyperparameters, and its seconds."""
+    """Train with microgpt's hyperparameters; return the held-out loss and the seconds taken."""
     lr = 0.01
     nn.seed(seed)
     documents = list(documents)
@@ -116,15 +116,15 @@ def learn(documents, steps, batch_size=1, embedding=16, seed=1):
 
 
 def cost(model, examples):
-    """Nats a character over all of the examples."""
+    """Return the nats per character over all examples."""
     return nn.evaluate(model, examples, text.nll_per_character, text.nlls, True, 1)
 
 
 @pytest.mark.skipif(not NAMES, reason="NAMES does not say where the names are")
 def test_names(report):
     names = text.read(NAMES)
-    # With the embedding of microgpt it is not 2.33, which is the cost of 300 particular names: see
-    # the run of microgpt itself, below.
+    # With microgpt's embedding it does not reach 2.33, which is the cost of 300 particular names:
+    # see the run of microgpt itself, below.
     for embedding, asked, most in ((16, "5 s, then 1 s", 2.37), (64, "-", 2.33)):
         found = [learn(names, 1000, embedding=embedding, seed=seed) for seed in SEEDS]
         losses, seconds_taken = zip(*found, strict=True)
@@ -147,11 +147,11 @@ def test_names(report):
 
 @pytest.mark.skipif(not NAMES, reason="NAMES does not say where the names are")
 def test_the_run_of_microgpt_itself(report):
-    """Its order of names and its first weights: the losses that it prints, and what it leaves out.
+    """With its order of names and initial weights, reproduce the losses that microgpt prints.
 
-    It prints the cost of each name just before it learns from it. The mean over the last 300
-    depends on which names they are: over 64 seeds it is 2.374, with a standard deviation of 0.023.
-    Those of seed 42, which microgpt fixes, are easy ones; all that it has not seen cost more.
+    It prints the cost of each name just before learning from it. The mean over the last 300 depends
+    on which names they are: over 64 seeds it is 2.374, with a standard deviation of 0.023. Those of
+    seed 42, which microgpt fixes, are easy ones; the names that it has not seen cost more.
     """
     draws = random.Random(42)
     names = text.read(NAMES)
@@ -193,7 +193,7 @@ def test_the_run_of_microgpt_itself(report):
 
 @pytest.mark.skipif(not NAMES, reason="NAMES does not say where the names are")
 def test_documents_of_all_lengths_in_one_program_or_in_several(report, monkeypatch):
-    """What `nn.text.examples` chooses between."""
+    """Compare the paddings that `nn.text.examples` chooses from."""
     names, padded = text.read(NAMES), text.padded
     for lengths in ([16], [8, 16], [6, 8, 10, 16]):
 

@@ -1,4 +1,4 @@
-"""How well do the tasks of `python -m nn` do with their defaults?
+"""How well do the tasks of `python -m nn` perform with their defaults?
 
 python -m pytest tests/benchmarks/test_tasks.py
 """
@@ -24,7 +24,7 @@ def test_moons(run, report, tmp_path):
 
 
 def test_iris(run, report, tmp_path):
-    """Held-out accuracy over the seeds 0 to 4, and over 20 seeds to see how much is luck."""
+    """Measure held-out accuracy over seeds 0 to 4, and over 20 seeds to see how much is luck."""
     scores = [
         held_out(run("-m", "nn", "iris", "--quiet", "--seed", str(k), "--out", str(tmp_path)))
         for k in range(20)

@@ -2,15 +2,15 @@
 
     python tests/benchmarks/whole_jobs.py COMMIT... [--turns N] [--only PART]
 
-Each turn runs every job once at each commit and once with this code. Printed are the CPU seconds of
-the quietest turn, imports included, and the ratio to each commit:
+Each turn runs every job once at each commit and once with this code. The table has the CPU seconds
+of the fastest turn, imports included, and the ratio to each commit:
 
 python -m nn ...: training, evaluation, pictures and files with the defaults of the task.
 first recorded call: the second call of the moons step of jit_step.py, in a fresh process.
 small GPT: 1,000 steps of nn.fit on the names of the elements, recording included.
 trained moons: from the start of the process to a trained 2-16-16-1 network, 100 steps of Adam on
 100 examples, here and in PyTorch and JAX. TORCH_PYTHON and JAX_PYTHON are interpreters that have
-these, where this one has not.
+these, if this one does not.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def first_recorded_call() -> None:
 
 
 def small_gpt() -> None:
-    """1,000 steps of one name each, 4,064 parameters."""
+    """Train a GPT of 4,064 parameters for 1,000 steps of one name each."""
     import nn
     from nn import text
 
@@ -75,7 +75,7 @@ def small_gpt() -> None:
 
 
 def trained_moons() -> None:
-    """100 epochs of nn.fit on the examples read from standard input."""
+    """Run nn.fit for 100 epochs on the examples from standard input."""
     import nn
 
     nn.seed(0)
@@ -87,7 +87,7 @@ def trained_moons() -> None:
 
 
 def trained_moons_torch() -> None:
-    """The same in PyTorch, one thread, float64."""
+    """Do the same in PyTorch, one thread, float64."""
     import torch
 
     torch.set_num_threads(1)
@@ -106,7 +106,7 @@ def trained_moons_torch() -> None:
 
 
 def trained_moons_jax() -> None:
-    """The same in JAX, one thread, float64; Adam written out."""
+    """Do the same in JAX, one thread, float64, with Adam written out."""
     os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     import jax
 
@@ -152,7 +152,7 @@ def trained_moons_jax() -> None:
 
 
 def seconds(code: Path, arguments: list[str], given: str, interpreter: str) -> float:
-    """The CPU seconds of a process that runs this copy of the code; or what it prints of itself."""
+    """Return the CPU seconds of a process that runs this copy of the code, or that it prints."""
     with tempfile.TemporaryDirectory() as folder:
         before = os.times()
         done = subprocess.run(
@@ -173,7 +173,7 @@ def seconds(code: Path, arguments: list[str], given: str, interpreter: str) -> f
 
 
 def jobs() -> dict[str, tuple[list[str], str, str]]:
-    """Arguments of Python, standard input and interpreter of each job, by what is printed of it."""
+    """Return the arguments, the standard input and the interpreter of each job, by its name."""
     draws = random.Random(1)
     sys.path.insert(0, str(ROOT))
     from nn.data import moons
@@ -194,7 +194,7 @@ def jobs() -> dict[str, tuple[list[str], str, str]]:
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure all jobs, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("commits", nargs="+")
     parser.add_argument("--turns", type=int, default=5)
@@ -211,7 +211,7 @@ def main() -> None:
         for job, (arguments, given, interpreter) in jobs().items():
             if options.only not in job:
                 continue
-            shared = interpreter != sys.executable  # none of our code: once a turn is enough
+            shared = interpreter != sys.executable  # none of our code: once per turn is enough
             turn = {"this code": ROOT} if shared else copies
             best = dict.fromkeys(turn, float("inf"))
             for _ in range(options.turns):
