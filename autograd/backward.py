@@ -82,7 +82,7 @@ def _given(output: Any, inputs: Sequence[Value] | None, takes: str, example: str
     is_function = callable(output) and not isinstance(output, Value)
     if inputs is None or is_function:
         instead = ", not a function" * is_function
-        raise TypeError(f"{takes} and the inputs to differentiate by{instead}: {example}")
+        raise TypeError(f"{takes} and inputs to differentiate with respect to{instead}: {example}")
     return _values(inputs, "inputs")
 
 

@@ -179,7 +179,7 @@ def _check(
             if found.passes(gradient, tolerance):
                 continue
         name = for_stream(f"input {i} ({labels[i]})") if labels[i] else f"input {i}"
-        what = f"the gradient by {name} at {value.data!r}"
+        what = f"the gradient with respect to {name} at {value.data!r}"
         sides = _sides_of_a_kink(along, value.data, step, noise)
         complaint = _complaint(what, gradient, found, found.is_vague(gradient, tolerance), sides)
         raise type(complaint)(f"{where}gradcheck: {complaint}")
@@ -189,7 +189,7 @@ def _check(
             def slope(*values: Value, i: int = i) -> Value:
                 return grad(f(*values), [values[i]], create_graph=True)[0]
 
-            inside = f"{where}in the gradient by input {i}: "
+            inside = f"{where}in the gradient with respect to input {i}: "
             _check(slope, point, labels, order - 1, step, tolerance, inside)
 
 

@@ -7,11 +7,11 @@ Formulas are chosen to keep their relative accuracy for all x: sigma' = sigma (1
 sech(x/2)^2 / 4, the same function, because 1 - sigma(40) is 0 in floats.
 
 Conventions at kinks: relu'(0) = 0, |x|'(0) = 0; maximum and minimum split the gradient equally at a
-tie; the derivative of x ** y by y at x = 0 is 0, its limit for y > 0, and that of x ** 0 by x is 0.
+tie; d(x ** y)/dy at x = 0 is 0, its limit for y > 0, and d(x ** 0)/dx is 0.
 
 At the edge of a domain, a slope whose formula divides by 0 or overflows in `**` raises, as the same
-operation does forward: that of sqrt at 0, for example. The slope of x ** y by y for x below 0 is
-nan, so that x still receives its gradient.
+operation does forward: that of sqrt at 0, for example. d(x ** y)/dy for x below 0 is nan, so that x
+still receives its gradient.
 
 A derivative is a product of factors. If one of them underflows, it is 0 even if the others would
 compensate: the second derivative of 1 / exp(x) is 0 beyond x = 250, where it should be 3e-109.
@@ -98,8 +98,8 @@ _WHOLE = "a base below 0 takes whole exponents only"
 
 # `x ** 3` is `pow`, whose exponent never changes; `x ** y` of two Values is `power`. Its slopes are
 # y x^(y - 1) and out log x. The three rows after it compute the y, the y - 1 and the log x in these
-# formulas. They never raise, because the slope by the other operand may exist. So 0 ** 0 has slope
-# 0 by x, without computing 0 ** -1. And log x is 0 at 0, which is the limit of out log x, and nan
+# formulas. They never raise, because the other operand's slope may exist. So d(x ** 0)/dx is 0 at
+# x = 0, without computing 0 ** -1. And log x is 0 at 0, which is the limit of out log x, and nan
 # below, where x ** y is not real for the exponents near y. At x = 0 the factor y has slope 0, so
 # that mixed derivatives are 0 there, whichever operand comes first.
 pow = Primitive(

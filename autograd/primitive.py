@@ -256,8 +256,7 @@ def _positions(name: str, positions: Any, operands: int) -> tuple[int, ...]:
 def _pull(rules: Sequence[Any]) -> Pull:
     """Return the function that adds upstream * (local derivative) to each operand's `.grad`.
 
-    A plain number receives nothing and its rule does not run: the slope of x ** n by n may not
-    exist.
+    A plain number receives nothing and its rule does not run: d(x ** n)/dn may not exist.
     """
 
     def pull(node: Any, upstream: float) -> None:
@@ -286,7 +285,7 @@ def pull_add(node: Any, upstream: float) -> None:
 
 
 def pull_mul(node: Any, upstream: float) -> None:
-    """Pass on the gradient of a b, whose slope by a is b, and by b is a."""
+    """Pass on the gradient of a b, whose slopes are b and a."""
     left, right = node._left, node._right
     left._grad += upstream * right._data
     right._grad += upstream * left._data

@@ -231,7 +231,7 @@ def test_an_error_of_a_users_forward_keeps_its_reason() -> None:
     raises_exactly(ValueError, "f(v = 2.0): only on Sundays", lambda: f(v))
 
 
-FUNCTION = " and the inputs to differentiate by, not a function: "
+FUNCTION = " and inputs to differentiate with respect to, not a function: "
 INPUTS = "inputs must be a sequence of Values; write [inputs]"
 
 
@@ -263,7 +263,7 @@ INPUTS = "inputs must be a sequence of Values; write [inputs]"
         (lambda: grad(abs, [v]), "grad() takes a Value" + FUNCTION + "grad(f(x), [x])"),
         (
             lambda: grad(v),
-            "grad() takes a Value and the inputs to differentiate by: grad(f(x), [x])",
+            "grad() takes a Value and inputs to differentiate with respect to: grad(f(x), [x])",
         ),
         (lambda: hessian(abs), "hessian() takes a Value" + FUNCTION + "hessian(f(x), [x])"),
         (lambda: jacobian(abs), "jacobian() takes Values" + FUNCTION + "jacobian([f(x)], [x])"),

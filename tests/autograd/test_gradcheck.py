@@ -120,8 +120,9 @@ def test_at_a_kink_differences_cannot_tell(
 ) -> None:
     with pytest.raises(
         ValueError,
-        match=rf"cannot tell whether the gradient by input 0 at {x} is right: the function has a"
-        rf" kink there, as one-sided differences disagree: {sides}; check at another point$",
+        match=rf"cannot tell whether the gradient with respect to input 0 at {x} is right: the"
+        rf" function has a kink there, as one-sided differences disagree: {sides}; check at another"
+        r" point$",
     ):
         gradcheck(f, [x])
 
@@ -172,9 +173,9 @@ def test_where_differences_cannot_tell_it_says_so_with_the_error(
     for g in (f, lambda v: SLIGHTLY(f(v))):
         with pytest.raises(
             ValueError,
-            match=rf"^gradcheck: finite differences cannot tell whether the gradient by input 0 at"
-            rf" {x} is right: it is \S+ by backpropagation, \S+ by finite differences, with an"
-            r" estimated error of \S+; give a step=, or check at another point$",
+            match=r"^gradcheck: finite differences cannot tell whether the gradient with respect to"
+            rf" input 0 at {x} is right: it is \S+ by backpropagation, \S+ by finite differences,"
+            r" with an estimated error of \S+; give a step=, or check at another point$",
         ) as caught:
             gradcheck(g, [x])
         error = float(re.findall(r"error of (\S+);", str(caught.value))[0])
@@ -324,7 +325,7 @@ def parts(message: str) -> tuple[float, ...]:
 )
 def test_a_wrong_derivative_is_named_with_both_numbers_and_the_gap(second: Any, name: str) -> None:
     with pytest.raises(
-        AssertionError, match=f"^gradcheck: the gradient by {name} at 2.0 "
+        AssertionError, match=f"^gradcheck: the gradient with respect to {name} at 2.0 "
     ) as caught:
         gradcheck(lambda a, b: a * a + WRONG(b), [1.0, second])
     point, ours, theirs, gap = parts(str(caught.value))
@@ -347,7 +348,8 @@ def test_order_two_finds_a_derivative_whose_own_derivative_is_wrong() -> None:
 
     frozen = Primitive("frozen", lambda x: x * x * x, lambda out, x: 3 * x * number(x))
     assert gradcheck(frozen, [2.0]) is True
-    with pytest.raises(AssertionError, match=r"^in the gradient by input 0: gradcheck: ") as caught:
+    nested = r"^in the gradient with respect to input 0: gradcheck: "
+    with pytest.raises(AssertionError, match=nested) as caught:
         gradcheck(frozen, [2.0], order=2)
     _, ours, theirs, _ = parts(str(caught.value))
     assert ours == 6.0
