@@ -31,7 +31,7 @@ os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_paralleli
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-WIDTH, BATCH = 16, 32  # of each, while the other varies
+WIDTH, BATCH = 16, 32  # each is fixed while the other varies
 BATCHES, WIDTHS = (1, 8, 64, 512, 2048, 8192), (4, 16, 64, 192, 384)
 SIZES = [*((batch, WIDTH) for batch in BATCHES), *((BATCH, width) for width in WIDTHS)]
 COMPILED = [(BATCH, WIDTH), (2048, WIDTH), (BATCH, 192)]  # torch.compile takes a minute per size

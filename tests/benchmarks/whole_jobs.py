@@ -152,7 +152,7 @@ def trained_moons_jax() -> None:
 
 
 def seconds(code: Path, arguments: list[str], given: str, interpreter: str) -> float:
-    """Return the CPU seconds of a process that runs this copy of the code, or that it prints."""
+    """Return the CPU seconds of a process that runs this copy of the code, or those it prints."""
     with tempfile.TemporaryDirectory() as folder:
         before = os.times()
         done = subprocess.run(
