@@ -103,7 +103,7 @@ def gradcheck(
             estimated error covers rounding, so atol can be 0.
 
     Raises:
-        AssertionError: a gradient is wrong. The message has the input, both numbers and the gap.
+        AssertionError: a gradient is wrong. The message names the input, both numbers and the gap.
         TypeError: `f` does not return a Value, `inputs` is a single one, or `order` is not an int.
         ValueError: finite differences cannot tell, because their estimated error exceeds both
             `atol` and 10 * `rtol` * |finite difference|, or because `f` has a kink at the point and

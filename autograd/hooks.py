@@ -20,7 +20,7 @@ Numbers: TypeAlias = "Sequence[float] | float"
 
 # Whether jitted functions called in this context check their replays, as `fit` asks before saving.
 checking: ContextVar[bool] = ContextVar("checking", default=False)
-# Where an eager call lists (key, number, stream) for each `varying`, to be compared with a replay.
+# Where an eager call lists (key, number, stream) for each `varying`, for a replay to use.
 draws: ContextVar[list[tuple[object, Any, Any]] | None] = ContextVar("draws", default=None)
 
 
