@@ -1,11 +1,11 @@
-"""What does a graph look like? One box a node, or one a module, laid out by Graphviz.
+"""What does a graph look like? One box per node, or one per module, laid out by Graphviz.
 
 names.py    what the nodes are called
 sheet.py    boxes with lines of text, and the finished picture
 graph.py    a box for each node
-fold.py     which nodes of a large graph belong in one box;  folded.py  the boxes drawn
-opened.py   the boxes with one part of the graph open at a time;  bundles.py  nodes never told apart
-layout.py   Graphviz's language becomes SVG, PNG or PDF;  notebook.py  a page that shows them
+fold.py     which nodes of a large graph belong in one box;  folded.py  how these boxes are drawn
+opened.py   the boxes with one part of the graph open;  bundles.py  nodes that always share a box
+layout.py   from DOT source to SVG, PNG or PDF;  notebook.py  drawings in a notebook
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from autograd.value import Value
 
 __all__ = ["Drawing", "draw"]
 
-NAMED_NODES = 60  # a graph of more nodes is drawn without the names that were made up
+NAMED_NODES = 60  # a graph with more nodes is drawn without generated names
 
 
-# Long, because its arguments and their documentation are.
+# Long because of its documented arguments.
 def draw(
     output: Value | Iterable[Value],
     format: str = "svg",
@@ -53,24 +53,24 @@ def draw(
     Args:
         output: a Value, or a sequence of them.
         format: what a notebook shows, "svg" or "png".
-        direction: where the arrows point: "LR", "TB", "RL" or "BT".
-        max_nodes: the most boxes a picture may have.
-        collapse: whether to fold the graph into boxes of many nodes. None: if it has more than
-            `max_nodes` nodes.
-        model: whose parameters the names are taken from; by default the modules in whose calls the
-            nodes were made.
+        direction: which way the arrows point: "LR", "TB", "RL" or "BT".
+        max_nodes: the maximum number of boxes in the picture.
+        collapse: whether to fold the graph, so that one box stands for many nodes. None: fold if
+            it has more than `max_nodes` nodes.
+        model: the module whose parameter names to show; by default the modules whose calls made
+            the nodes.
         depth: how many levels of modules a folded graph opens. At 0 each outermost module or loss
-            is a box, at 1 each of their parts, and so on; by default as many as fit.
-        edges: whether the edges of an unfolded graph show the local derivative and, after a
-            `backward()`, the contribution: its product with the gradient of the node it leads to.
-        digits: how many significant digits a number has.
-        names: whether nodes without a label or a name in a model show the names that `explain` and
-            `steps` have for them, such as v1. None: the inner nodes of an unfolded graph of at most
-            60 nodes do.
+            is one box, at 1 each of its parts is, and so on; by default as many as fit.
+        edges: whether the edges of an unfolded graph show the local derivative and, after
+            `backward()`, the contribution: its product with the gradient of the head of the edge.
+        digits: the number of significant digits shown.
+        names: whether nodes that have neither a label nor a name in a model show the names that
+            `explain` and `steps` use, such as v1. None: only the inner nodes of an unfolded graph
+            of at most 60 nodes do.
 
-    Raises ValueError for a graph that does not fit into `max_nodes` boxes (the message says which
-    arguments help), for no outputs and for an argument out of range; TypeError for one of a wrong
-    type.
+    Raises ValueError if the graph does not fit into `max_nodes` boxes (the message says which
+    arguments help), if there are no outputs, or if an argument is out of range; TypeError if an
+    argument has the wrong type.
 
     >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
     >>> draw(a * b + 10)
@@ -114,7 +114,7 @@ def draw(
 def _names_shown(
     nodes: Sequence[Value], full: dict[Value, str], named: dict[Value, str], names: bool | None
 ) -> dict[Value, str]:
-    """What the boxes of an unfolded graph are called; a node that is not in it has no name."""
+    """The names shown in an unfolded graph; nodes left out of it are drawn without a name."""
     inner = len(nodes) <= NAMED_NODES if names is None else names
     return {
         node: name
@@ -126,7 +126,7 @@ def _names_shown(
 def _check(
     format: str, max_nodes: int, collapse: bool | None, depth: int | None, digits: int
 ) -> None:
-    """Raise TypeError or ValueError for arguments of a wrong kind or value."""
+    """Raise TypeError or ValueError if an argument has a wrong type or value."""
     check_one_of("format", format, ("svg", "png"))
     require_flag("collapse", collapse, or_none=True)
     require_whole("max_nodes", max_nodes)
@@ -145,7 +145,7 @@ def _listed(output: Value | Iterable[Value]) -> list[Value]:
         )
     outputs = [output] if isinstance(output, Value) else list(output)
     if not outputs:
-        raise ValueError("draw() of no outputs")
+        raise ValueError("draw() needs at least one output")
     return outputs
 
 

@@ -1,7 +1,7 @@
-"""Which nodes does no picture tell apart? Those that are in one box whatever part is open.
+"""Which nodes does no picture tell apart? Those that share a box whichever part is open.
 
-If one part is open at a time, nodes of a part that is too large to be opened are always together,
-and so are those of all calls of a neuron but one.
+Only one part is open at a time, so the nodes of a part that is too large to open always share a
+box, and so do those of all calls of a neuron but one.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from typing import Any
 
 from autograd.draw.fold import Box, Fold, Part, group_of, values_between
 
-MOST_BOXES = 80  # of one picture: more can hardly be read
-MOST_ALONE = 8  # nodes drawn one by one beside the parts that an open part contains
-MOST_ALIKE = 3  # parts beside an open one, of its class, that are drawn one by one
+MOST_BOXES = 80  # in one picture: more are hard to read
+MOST_ALONE = 8  # nodes drawn one by one beside the parts inside an open part
+MOST_ALIKE = 3  # siblings of an open part, of its class, that are drawn one by one
 
 
 class Bundled(Fold):
-    """A graph with bundles for nodes: 65,000 nodes become 1,500.
+    """A graph whose nodes are bundles: 65,000 nodes become 1,500.
 
     Args:
         fold: the graph.
-        shows: of each node, whether there is something to see in it, such as a gradient other than
-            0. Of the calls of a neuron the first with the most of it is shown, else the first.
+        shows: whether each node has something to show, such as a nonzero gradient. A neuron shows
+            the call with the most such nodes; the first of them on a tie.
 
     Attributes:
-        members: the places in the whole graph of the nodes of each bundle.
+        members: for each bundle, the indices of its nodes in the whole graph.
         bundle_of: the bundle of each node of the whole graph.
     """
 
@@ -57,7 +57,7 @@ class Bundled(Fold):
         self._ranks: dict[Part, dict[Part, float]] = {}
 
     def values_between(self, boxes: Sequence[Box]) -> dict[tuple[int, int], set[int]]:
-        """The values that go from one box to another, by their places in the whole graph."""
+        """The values that flow from one box to another, by their indices in the whole graph."""
         box_of = {k: b for b, box in enumerate(boxes) for k in box.members}
         flows: dict[tuple[int, int], set[int]] = {}
         for (tail, head), values in self._values.items():
@@ -67,12 +67,12 @@ class Bundled(Fold):
         return flows
 
     def opened(self, part: Part) -> list[Box] | None:
-        """The boxes if a part is open; None if there are too many."""
+        """The boxes when a part is open; None if there are too many."""
         closed = self._closed_around(part)
         homes = self._homes_of_pieces(part, closed)
         own = {k for k, home in enumerate(homes) if home is part and self.nodes[k].op}
         used = {p for k in own for p in self.parents[k] if not self.nodes[p].op}
-        # The nodes drawn one by one; of a part that contains others all of its own, or none.
+        # Which nodes to draw one by one. A part that contains others shows all of its own or none.
         choices = [own | used, own]
         if part.parts:
             choices = [own | used, set()] if len(own | used) <= MOST_ALONE else [set()]
@@ -84,10 +84,10 @@ class Bundled(Fold):
         return None
 
     def _closed_around(self, part: Part) -> dict[Part, Part]:
-        """For each part that is not open, the closed one it is drawn in.
+        """Map each part that is not open to the closed part it is drawn in.
 
-        Of many parts beside an open one that are like it, and that no way leads to or from, all are
-        one closed part.
+        If an open part has more than MOST_ALIKE siblings of its class and rank, these are drawn as
+        one closed part. Parts of equal rank do not depend on each other.
         """
         open_parts, closed = part.around(), dict[Part, Part]()
         for each in open_parts:
@@ -127,7 +127,7 @@ class Bundled(Fold):
         ]
 
     def _homes_of_pieces(self, part: Part, closed: dict[Part, Part]) -> Sequence[Part]:
-        """Where nodes belong if all pieces but the one shown are a closed part."""
+        """The part of each node. All pieces but the shown one are one part, put into `closed`."""
         pieces = self._pieces.get(part, 1)
         if pieces == 1:
             return self.homes
@@ -140,10 +140,10 @@ class Bundled(Fold):
 
 
 def _pieces(fold: Fold) -> dict[int, int]:
-    """For each inner node of a part that contains no other, the first node of its piece.
+    """Map each inner node of a part that contains no other part to the first node of its piece.
 
-    What a part computes falls into pieces that use nothing of each other: one for each call of a
-    neuron, one for each output of a linear layer.
+    What a part computes falls into independent pieces: one for each call of a neuron, one for each
+    output of a linear layer.
     """
     piece: dict[int, int] = {}
 
@@ -163,9 +163,9 @@ def _pieces(fold: Fold) -> dict[int, int]:
 
 
 def _chosen(fold: Fold, pieces: dict[int, int], shows: Sequence[bool] | None) -> set[int]:
-    """The piece of each part that an open part shows: the first with the most that is to be seen.
+    """The piece that each part shows when open: the first with the most nodes to show.
 
-    None of a part whose pieces are too large.
+    A part shows none if that piece is too large.
     """
     sizes = Counter(pieces.values())
     seen = Counter(piece for i, piece in pieces.items() if shows is None or shows[i])
@@ -178,7 +178,7 @@ def _chosen(fold: Fold, pieces: dict[int, int], shows: Sequence[bool] | None) ->
 
 
 def _keys(fold: Fold, pieces: dict[int, int], chosen: set[int]) -> Iterator[Any]:
-    """For each node what it has in common with those that no picture tells apart from it."""
+    """Yield a key for each node; nodes with equal keys form a bundle."""
     apart = set(fold.separate_outputs)
     for i, (home, node) in enumerate(zip(fold.homes, fold.nodes, strict=True)):
         if node.op and (home.parts or pieces[i] in chosen):
@@ -191,9 +191,9 @@ def _keys(fold: Fold, pieces: dict[int, int], chosen: set[int]) -> Iterator[Any]
 def in_order(
     count: int, flows: Iterable[tuple[int, int]], later: Collection[int] = ()
 ) -> list[int]:
-    """Places, each after those that lead to it, if they make no circle, and those of `later` last.
+    """Order 0 .. count - 1 so that each follows those that lead to it, those of `later` last.
 
-    Of places in a circle the first goes first.
+    Where a cycle leaves none ready, the first of those left goes next.
     """
     heads: list[list[int]] = [[] for _ in range(count)]
     awaited = [0] * count

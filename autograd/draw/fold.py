@@ -1,7 +1,7 @@
-"""Which nodes of a large graph belong in one box? Those of a module or loss, and what lies between.
+"""Which nodes of a large graph belong in one box? Those of a module or loss, and those in between.
 
-Every node knows in whose call it was made; calls within calls make a tree of parts. At a depth the
-parts further out are open, and each part just inside is a closed box with all its nodes.
+Every node knows whose call made it, and nested calls form a tree of parts. At a given depth the
+outer parts are open, and each part just inside them is a closed box with all its nodes.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from autograd.context import Context, names_within
 from autograd.draw.names import named_values
 from autograd.value import Value
 
-SEPARATE_OUTPUTS = 10  # up to so many outputs are drawn as nodes of their own
+SEPARATE_OUTPUTS = 10  # at most this many outputs are drawn as nodes of their own
 
 
 class Part:
-    """A module or loss in whose calls nodes were made, within the one that called it.
+    """A module or loss whose calls made nodes, within the one that called it.
 
     Attributes:
         owner: the module or loss; None for the root, which contains all other parts.
         outer: the part that contains this one.
         depth: how many parts contain it; 0 for the root, 1 for an outermost module.
         parts: the parts directly inside, in the order of their first nodes.
-        label: of a part that stands for several: "15 more"; "" for a module or loss.
+        label: such as "15 more" for a part that stands for several; "" for a module or loss.
     """
 
     __slots__ = ("_names", "_parts", "depth", "label", "outer", "owner")
@@ -44,19 +44,19 @@ class Part:
         return list(self._parts.values())
 
     def part(self, owner: object) -> Part:
-        """The part of an owner inside this one: the same part for all its calls."""
+        """The part of an owner inside this one, shared by all its calls."""
         if id(owner) not in self._parts:
             self._parts[id(owner)] = Part(owner, self)
         return self._parts[id(owner)]
 
     def name_of(self, owner: object) -> str:
-        """What the owner of this part calls a module inside it; "" for anything else."""
+        """The name that this part's owner has for a module inside it; "" for anything else."""
         if self._names is None:
             self._names = names_within(self.owner)
         return self._names.get(id(owner), "")
 
     def up_to(self, depth: int) -> Part:
-        """This part, or the part around it at this depth if it is deeper."""
+        """This part or, if it is deeper than `depth`, the part around it at that depth."""
         part = self
         while part.depth > depth and part.outer is not None:
             part = part.outer
@@ -80,7 +80,7 @@ class Part:
         return a
 
     def __iter__(self) -> Iterator[Part]:
-        """This part and all parts inside, each after the part that contains it."""
+        """Yield this part and all parts inside it, each after the part that contains it."""
         waiting = [self]
         while waiting:
             part = waiting.pop()
@@ -93,10 +93,10 @@ class Box:
 
     Attributes:
         kind: "module", or the kind of all its nodes.
-        frame: the open part in which the box stands.
-        module: the closed part that the box is; None for nodes between modules.
-        members: where the nodes stand in the graph.
-        single: whether the box is drawn as the one node in it.
+        frame: the open part that contains the box.
+        module: the closed part that the box stands for; None for nodes between modules.
+        members: the indices of its nodes in the graph.
+        single: whether the box is drawn as its only node.
     """
 
     __slots__ = ("frame", "kind", "members", "module")
@@ -118,21 +118,21 @@ class Fold:
     Args:
         nodes: in topological order.
         kinds: of each node: "leaf", "parameter", "constant", "inner" or "output".
-        model: the owner of parameters that no other module has.
+        model: the owner of parameters that no other module holds.
 
     Attributes:
-        root: of the tree of parts.
-        homes: the part that each node belongs to: an inner node to the call it was made in, a
-            parameter to the innermost module that has it, another leaf to what is around all that
-            uses it.
-        owned: the parameters and buffers, with the part that has them.
+        root: the root of the tree of parts.
+        homes: the part that each node belongs to. An inner node belongs to the call that made it,
+            a parameter to the innermost module that holds it, and any other leaf to the innermost
+            part around all its uses.
+        owned: maps the parameters and buffers to the part that holds them.
     """
 
     def __init__(self, nodes: Sequence[Value], kinds: Sequence[str], model: Any = None) -> None:
         self.nodes = nodes
         self.kinds = kinds
         place = {node: i for i, node in enumerate(nodes)}
-        # Tuples of numbers, which the garbage collector stops tracking; lists would slow it down.
+        # The garbage collector stops tracking tuples of numbers; lists would slow it down.
         self.parents = [tuple([place[parent] for parent in node.parents]) for node in nodes]
         self.root = Part()
         self.owned: dict[int, Part] = {}
@@ -143,7 +143,7 @@ class Fold:
         homes: list[Part | None] = [
             self._part(node.context, parts) if node.op else None for node in self.nodes
         ]
-        owned = self.owned  # without a parameter that was computed, which stays where that was
+        owned = self.owned  # without computed parameters, which stay where they were computed
         for part in self.root:
             for _, value in named_values(part.owner):
                 i = place.get(value, -1)
@@ -168,7 +168,7 @@ class Fold:
     def _put_into_modules_without_nodes(
         self, part: Part, own: set[int], place: dict[Value, int], homes: list[Part | None]
     ) -> None:
-        """Give a part's parameters to the modules within it that made no node: an Embedding."""
+        """Give a part's parameters to the modules in it that made no node, such as an Embedding."""
         inner: dict[int, Any] = {}
         made_nodes = {id(each.owner) for each in part}
         for module in getattr(part.owner, "modules", tuple)():
@@ -178,7 +178,7 @@ class Fold:
             homes[i] = self.owned[i] = part.part(inner[i])
 
     def _part(self, context: Context | None, parts: dict[Context | None, Part]) -> Part:
-        """The part of a context, put into `parts` with all around it."""
+        """Return the part of a context, adding it and the parts around it to `parts`."""
         inside = []
         while context is not None and context not in parts:
             inside.append(context)
@@ -191,10 +191,9 @@ class Fold:
         return part
 
     def boxes(self, max_boxes: int, depth: int | None) -> list[Box] | None:
-        """The boxes at a depth, by default at the largest that fits; None where all is open.
+        """The boxes at a depth, by default the largest that fits; None if every part is open.
 
-        Raises ValueError if there are too many, or if everything is to be opened and has too many
-        nodes.
+        Raises ValueError if there are too many boxes or, with every part open, too many nodes.
         """
         deepest = max(part.depth for part in self.root)
         size = f"the graph has {len(self.nodes):,} nodes"
@@ -216,10 +215,10 @@ class Fold:
         raise ValueError(f"{size}, and folded at depth = {depth} {limit} boxes: {advice}")
 
     def _closed(self, depth: int) -> dict[Part, Part]:
-        """Closed parts, and for each part within one, that one.
+        """Map each closed part, and each part inside it, to that closed part.
 
         A part that contains no other part is never opened here: its nodes are drawn one by one only
-        where the whole graph is.
+        if all nodes of the graph are.
         """
         tops = {part: part.up_to(depth + 1) for part in self.root}
         return {
@@ -237,14 +236,13 @@ class Fold:
         """A box for each closed part, and boxes for the nodes between them.
 
         Args:
-            closed: the closed parts, and for each part within one, that one.
-            alone: nodes outside closed parts that are drawn as boxes of their own, as the outputs
-                are.
-            homes: the part that each node belongs to, if not as in `homes` of the graph.
+            closed: maps each closed part, and each part inside it, to that closed part.
+            alone: nodes outside closed parts that get boxes of their own, as the outputs do.
+            homes: the part that each node belongs to; by default `self.homes`.
 
-        If all arithmetic between modules were one box, it would often stand both before and after a
-        module. So there is one box for what leads up to each rank of modules, and one for what
-        comes after all of them. Arrows between boxes then go one way, unless the modules
+        If all arithmetic between modules were one box, it would often be both before and after a
+        module. Instead, there is one box for what leads up to each rank of modules, and one for
+        what follows all of them. Arrows between boxes then go one way, unless the modules
         themselves form a cycle.
         """
         boxes: dict[Any, Box] = {}
@@ -280,13 +278,13 @@ class Fold:
         return list(boxes.values())
 
     def ranks(self, closed: dict[Part, Part], homes: Sequence[Part]) -> list[float]:
-        """For each node the lowest rank of the closed parts that it leads to; inf if there is none.
+        """The lowest rank of the closed parts that each node leads to; inf if it leads to none.
 
-        For a node inside a closed part it is the rank of that part.
+        A node inside a closed part has the rank of that part.
         """
         numbers: dict[Part, int] = {}
-        sources: list[int] = []  # for each closed part those that lead to it, as bits of a number
-        reached = [0] * len(self.nodes)  # the same for each node, the part it is in included
+        sources: list[int] = []  # for each closed part, a bit mask of those that lead to it
+        reached = [0] * len(self.nodes)  # the same for each node, including its own part
         for i, parents in enumerate(self.parents):
             if not self.inside(i):
                 continue
@@ -311,23 +309,23 @@ class Fold:
         return before
 
     def inside(self, i: int) -> bool:
-        """Whether a node is drawn inside its part. Leaves of no module are drawn beside it."""
+        """Whether a node is drawn inside its part. Leaves that no module owns are drawn outside."""
         return i in self.owned or self.nodes[i].op != ""
 
     @cached_property
     def separate_outputs(self) -> set[int]:
-        """The outputs that nothing is made from, if they are few: drawn as nodes of their own."""
+        """The nodes that nothing is made from, if they are few: drawn as nodes of their own."""
         used = {p for parents in self.parents for p in parents}
         ends = {i for i in range(len(self.nodes)) if i not in used}
         return ends if len(ends) <= SEPARATE_OUTPUTS else set()
 
     def values_between(self, boxes: Sequence[Box]) -> dict[tuple[int, int], set[int]]:
-        """The values that go from one box to another, for each two with any."""
+        """The values that flow from one box to another, for each pair with any."""
         return values_between([box.members for box in boxes], self.parents)
 
 
 def group_of(groups: Iterable[Iterable[int]], nodes: int) -> list[int]:
-    """The group of each of so many nodes."""
+    """The group that each of the `nodes` nodes belongs to."""
     found = [0] * nodes
     for g, members in enumerate(groups):
         for i in members:
@@ -338,7 +336,7 @@ def group_of(groups: Iterable[Iterable[int]], nodes: int) -> list[int]:
 def values_between(
     groups: Iterable[Iterable[int]], parents: Sequence[Iterable[int]]
 ) -> dict[tuple[int, int], set[int]]:
-    """The values that go from one group of nodes to another, for each two with any."""
+    """The values that flow from one group of nodes to another, for each pair with any."""
     of = group_of(groups, len(parents))
     values: dict[tuple[int, int], set[int]] = {}
     for i, operands in enumerate(parents):
@@ -349,9 +347,10 @@ def values_between(
 
 
 def _ranks(sources: list[int]) -> list[int]:
-    """The rank of each part: parts that nothing leads to have rank 0, the next ones 1, and so on.
+    """The rank of each part: 0 if nothing leads to it, else one above the parts that do.
 
-    sources[k] has a bit for each part that leads to part k. In a cycle the first part goes first.
+    sources[k] has a bit for each part that leads to part k. Where a cycle leaves no part ready, the
+    first of those left goes next.
     """
     ranks = [0] * len(sources)
     waiting, rank = list(range(len(sources))), 0

@@ -1,4 +1,4 @@
-"""How is a folded graph drawn? A box for many nodes, in the frames of the modules that are open."""
+"""How is a folded graph drawn? As boxes of many nodes, inside frames for the open modules."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from autograd.draw.sheet import Digraph, add_box, lines_of_text
 from autograd.text import LONGEST_NAME, clipped, counted
 from autograd.value import Value
 
-MOST_NUMBERED_EDGES = 40  # with more edges no numbers stand on them: these push all rows apart
-LABELS_LISTED = 8  # labels of leaves in one box, shown if there are no more than so many
+MOST_NUMBERED_EDGES = 40  # with more edges, none shows a number: numbers push all rows apart
+LABELS_LISTED = 8  # the labels of the leaves in a box are shown if there are at most this many
 
 
 def add_boxes(
@@ -26,7 +26,7 @@ def add_boxes(
     model: Any,
     digits: int,
 ) -> None:
-    """Boxes in the frames of the open modules they stand in, and the values that flow between."""
+    """Add boxes, in frames for the open modules around them, and the values that flow between."""
     keys = [f"n{box.members[0]}" if box.single else f"b{b}" for b, box in enumerate(boxes)]
     known: dict[int, dict[int, str]] = {}
 
@@ -62,7 +62,7 @@ def add_framed(
     add: Callable[[Digraph, int], None],
     title: Callable[[Part], str],
 ) -> None:
-    """Boxes, each added by its place, in the frames of the open parts that they stand in."""
+    """Add boxes in frames for the open parts around them; `add` draws one, given its index."""
     content: dict[Part, list[int]] = {part: [] for part in root}
     for b, part in enumerate(open_parts):
         content[part].append(b)
@@ -104,7 +104,7 @@ def _description(fold: Fold, box: Box, model: Any) -> tuple[list[str], list[str]
 
 
 def called(part: Part, model: Any) -> tuple[str, str]:
-    """What a part is called within the one around it, and what it says it is; "" for neither.
+    """A part's name within the part around it, and its description; "" for what it lacks.
 
     `("layers.0", "Layer(2 → 16, relu)")`, `("", "MLP(2 → 16, relu)")`, `("mse", "")`.
     """
@@ -116,14 +116,14 @@ def called(part: Part, model: Any) -> tuple[str, str]:
 
 
 def _name_within(part: Part, model: Any) -> str:
-    """What the owner around a part, or else the model, calls the owner of the part."""
+    """The name that the owner around a part, or else the model, has for the part's owner."""
     if part.outer is not None and part.outer.outer is not None:
         return part.outer.name_of(part.owner)
     return names_within(model).get(id(part.owner), "")
 
 
 def _description_of(part: Part) -> str:
-    """What the owner of a part says it is: its `repr` if that is short, else its class."""
+    """How a part's owner describes itself: its `repr` if that is short, else its class."""
     description = repr(part.owner)
     if description.startswith("<") or len(description) > LONGEST_NAME:
         return _name_of(part.owner)
@@ -131,12 +131,12 @@ def _description_of(part: Part) -> str:
 
 
 def _name_of(owner: Any) -> str:
-    """What a loss is called, or the class of a module."""
+    """The name of a loss, or the class of a module."""
     return str(getattr(owner, "__name__", type(owner).__name__))
 
 
 def _title(part: Part, model: Any) -> list[str]:
-    """A module by its path, such as layers.0, and by what it says it is; a loss by its name.
+    """The path of a module, such as layers.0, and its description; the name of a loss.
 
     The path begins inside the outermost module, which is called by its class.
     """

@@ -1,4 +1,4 @@
-"""How is a graph drawn node by node? A box for each, and an edge from each operand."""
+"""How is a graph drawn node by node? One box per node, and an edge from each operand."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from autograd.draw.sheet import Digraph, add_box, empty_sheet, lines_of_text
 from autograd.text import clipped, number
 from autograd.value import Value, is_constant
 
-# Graphviz leads an edge around everything in the rows that it crosses, which takes long. If all
-# edges together cross more rows than MOST_ROWS_CROSSED, those that are longer than the other number
-# of rows are drawn as arcs. Where edges are labelled the limits are lower, because labels take rows
-# of their own.
+# Graphviz routes an edge around everything in the rows that it crosses, which is slow. If all
+# edges together cross more than MOST_ROWS_CROSSED rows, those longer than LONGEST_EDGE rows are
+# drawn as arcs. With labelled edges the limits are lower, because labels take rows of their own.
 MOST_ROWS_CROSSED = 1000
 MOST_ROWS_CROSSED_LABELLED = 250
 LONGEST_EDGE = 12
@@ -31,20 +30,20 @@ def picture(
     direction: str = "LR",
     digits: int = 4,
 ) -> Digraph:
-    """A graph in Graphviz's language, with ids by which a page finds its parts.
+    """A graph in DOT, with ids by which a page finds its parts.
 
     Args:
         nodes: in topological order, with all their parents.
-        names: what to call them; a node that has no name there is shown by its symbol, and a plain
-            number without a label by its number.
+        names: the names to show. A node without one is shown by its symbol, and a plain number
+            without a label by its number.
         kinds: of each node; see `kinds_of`.
-        full_names: for their tooltips; by default `names`.
-        gradients: of each node; by default what stands in `.grad`.
-        edges, direction, digits: as of `draw`.
+        full_names: the names in tooltips; by default `names`.
+        gradients: of each node; by default its `.grad`.
+        edges, direction, digits: as for `draw`.
 
-    Node i has the id n{i}; the edge from operand k of node i the id e{i}_{k}. The text of a node is
-    a line with its symbol and name, if it has one, then "data ...", then "grad ..."; that of a
-    plain number is the number.
+    Node i has the id n{i}, and the edge from its operand k the id e{i}_{k}. The text of a node is
+    a line with its symbol and its name, if any, then "data ...", then "grad ..."; that of a plain
+    number is the number.
     """
     gradients = [node.grad for node in nodes] if gradients is None else gradients
     sheet = empty_sheet(direction)
@@ -70,10 +69,10 @@ def picture(
 def _far_edges(
     nodes: Sequence[Value], place: dict[Value, int], labelled: bool
 ) -> set[tuple[int, int]]:
-    """The edges over many rows, as (node, operand), if there are so many that layout is slow."""
+    """The edges that span many rows, as (node, operand), if the layout would be slow; else none."""
     most = MOST_ROWS_CROSSED_LABELLED if labelled else MOST_ROWS_CROSSED
     longest = LONGEST_EDGE_LABELLED if labelled else LONGEST_EDGE
-    # An inner node stands behind the last of its inner operands, a leaf before its first use.
+    # An inner node is a row after the last of its inner operands, a leaf one before its first use.
     rows: list[float] = []
     for node in nodes:
         behind = 1 + max((rows[place[p]] for p in node.parents if p.op), default=0)
@@ -102,10 +101,10 @@ def add_node(
     full: str = "",
     known: dict[int, dict[int, str]] | None = None,
 ) -> None:
-    """A box for one node.
+    """Add a box for one node.
 
-    Its tooltip has its full name, its numbers to the last digit, and where it was made; `known` is
-    as of `Context.path`.
+    Its tooltip shows the full name, the numbers to the last digit, and where the node was made.
+    `known` is as for `Context.path`.
     """
     symbol = clipped(node.primitive.symbol) if node.primitive else ""
     data = number(node.data, digits)
@@ -129,10 +128,10 @@ def add_node(
 
 
 def _derivative(node: Value, k: int, upstream: float | None, digits: int) -> str:
-    """What the edge from operand k shows: the local derivative, and its product with `upstream`."""
+    """The label of the edge from operand k: the local derivative, and its product with upstream."""
     assert node.primitive is not None
     rule = node.primitive.backward[k]
-    local: float | None = None  # where there is none, as of sqrt at 0
+    local: float | None = None  # stays None where there is none, as for sqrt at 0
     try:
         operands = [parent.data for parent in node.parents]
         local = float(rule(node.data, *operands) if callable(rule) else rule or 0.0)
@@ -140,7 +139,7 @@ def _derivative(node: Value, k: int, upstream: float | None, digits: int) -> str
         pass
     lines = ["local undefined" if local is None else f"local {number(local, digits)}"]
     if upstream is not None and (local is not None or upstream == 0.0):
-        # As in the sweep, a gradient of 0 passes nothing on, whatever the slope.
+        # As in the backward pass, a gradient of 0 contributes 0, whatever the local derivative.
         contribution = upstream * local if upstream and local is not None else 0.0
         lines.append(f"contributes {number(contribution, digits)}")
     return lines_of_text(lines, 11, below=3)

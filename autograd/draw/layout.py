@@ -1,7 +1,6 @@
-"""How does a text in Graphviz's language become a picture? Graphviz lays it out, in this process.
+"""How does DOT source become a picture? Graphviz lays it out, in this process.
 
-It comes with the wheels of pygraphviz; only where those are missing is a program of the system
-asked. What it makes is then brought into shape for a page.
+Graphviz comes with the wheels of pygraphviz. Only if those are missing does the system's `dot` run.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ _fonts_read = False
 
 
 def render(source: str, format: str, scale: float = 1.0) -> bytes:
-    """A picture in Graphviz's language as "svg", "png", "pdf", or "dot" with positions.
+    """Render DOT source as "svg", "png", "pdf", or "dot" with positions.
 
-    An SVG is a bare <svg> element, ready to stand in a page. A PNG has `scale` pixels a point.
-    Raises RuntimeError where no Graphviz is installed.
+    An SVG is a bare <svg> element, ready to embed in a page. A PNG has `scale` pixels per point.
+    Raises RuntimeError if Graphviz is not installed.
     """
     if format == "png":
         head, brace, rest = source.partition("{")
@@ -46,13 +45,13 @@ def _laid_out(source: str, format: str) -> bytes:
         _read_fonts(pygraphviz)
         arched = _with_arcs(pygraphviz, source)
         graph = pygraphviz.AGraph(string=source if arched is None else arched)
-        # nop2 keeps the positions that are there.
+        # nop2 keeps existing positions.
         content: bytes = graph.draw(format=format, prog="dot" if arched is None else "nop2")
     return content
 
 
 def _laid_out_outside(source: str, format: str) -> bytes:
-    """By the system's Graphviz, in a process of its own."""
+    """Lay out by the system's Graphviz, in a separate process."""
     graphviz = import_module("graphviz")
     try:
         content: bytes = graphviz.Source(source, engine="dot").pipe(format, quiet=True)
@@ -66,16 +65,16 @@ def _laid_out_outside(source: str, format: str) -> bytes:
     return content
 
 
-# What makes a picture where pygraphviz is missing. Python in a browser can start no other program:
-# it sets a function of its own, which raises NotImplementedError for formats it does not know.
+# Used if pygraphviz is missing. Python in a browser cannot start another program, so it sets a
+# function of its own here, which raises NotImplementedError for formats it does not support.
 outside: Callable[[str, str], bytes] = _laid_out_outside
 
 
 def _read_fonts(pygraphviz: Any) -> None:
-    """Have the fonts' configuration read, once, and what it says kept off the screen.
+    """Read the font configuration, once, and keep its warnings off the screen.
 
-    The wheels' Fontconfig is older than many a system's configuration, and prints a warning about
-    each word there that it does not know. Whatever else is printed meanwhile goes through.
+    The wheels' Fontconfig is older than the configuration of many systems, and warns about every
+    word there that it does not know. Anything else printed meanwhile goes through.
     """
     global _fonts_read
     if _fonts_read:
@@ -87,7 +86,7 @@ def _read_fonts(pygraphviz: Any) -> None:
 
 @contextmanager
 def standard_error_without(beginning: bytes) -> Iterator[None]:
-    """Hold back what is printed to file 2, and then print its lines but those with a beginning."""
+    """Hold back file descriptor 2, then print its lines that do not start with `beginning`."""
     import tempfile
 
     try:
@@ -115,12 +114,12 @@ _FAR_EDGE = re.compile(rf"^\t(\w+) -> (\w+) \[(.*?\b{FAR}=true\b.*)\]\n", re.MUL
 
 
 def _with_arcs(pygraphviz: Any, source: str) -> str | None:
-    """The picture with positions and far edges as arcs; None if it has no far edges.
+    """The picture with positions and with far edges as arcs; None if it has no far edges.
 
-    Graphviz leads an edge over n rows around what stands in each of them, which takes it a time
-    that grows with the square of n and more: seconds for a number used in each of 100 steps,
-    minutes for 300. So it is given the other edges only, and a far edge then goes in an arc over,
-    or under, all that stands between its ends.
+    Graphviz routes an edge over n rows around everything in each of them, in time that grows at
+    least with the square of n: seconds for a number used in each of 100 steps, minutes for 300. So
+    Graphviz gets only the other edges, and a far edge is then drawn as an arc above, or below,
+    everything between its ends.
     """
     far = _FAR_EDGE.findall(source)
     if not far:
@@ -128,7 +127,7 @@ def _with_arcs(pygraphviz: Any, source: str) -> str | None:
     graph = pygraphviz.AGraph(string=_FAR_EDGE.sub("", source))
     graph.layout(prog="dot")
     upright = graph.graph_attr["rankdir"] in ("TB", "BT")
-    places = {}  # middles and half sizes, along the arrows' direction and across it
+    places = {}  # centres and half sizes, along and across the direction of the arrows
     for node in graph.nodes():
         x, y = map(float, node.attr["pos"].split(","))
         width, height = float(node.attr["width"]) * 36, float(node.attr["height"]) * 36
@@ -137,7 +136,7 @@ def _with_arcs(pygraphviz: Any, source: str) -> str | None:
         f"\t{tail} -> {head} [{_arc(tail, head, places, upright)} {about}]\n"
         for tail, head, about in far
     ]
-    graph.graph_attr["bb"] = ""  # to be found anew, arcs included
+    graph.graph_attr["bb"] = ""  # Graphviz recomputes it, arcs included
     text: str = graph.to_string()
     return text[: text.rindex("}")] + "".join(arcs) + "}\n"
 
@@ -145,7 +144,7 @@ def _with_arcs(pygraphviz: Any, source: str) -> str | None:
 def _arc(
     tail: str, head: str, places: dict[str, tuple[float, float, float, float]], upright: bool
 ) -> str:
-    """The curve of an edge, and the place of its label, as attributes."""
+    """The curve of an edge and the position of its label, as DOT attributes."""
     start, across, _, rise = places[tail]
     end, target, _, target_rise = places[head]
     side = 1.0 if across >= target else -1.0
@@ -176,10 +175,10 @@ def _arc(
 
 
 def largest_scale(width: float, height: float) -> float:
-    """The most pixels a point that a PNG of so many points can have.
+    """The most pixels per point that a PNG of a picture can have, given its size in points.
 
-    Cairo makes images of up to 32,767 pixels a side, of which a margin is kept; 150 million pixels
-    take 600 MB while they are drawn.
+    Cairo makes images of up to 32,767 pixels a side, of which some are kept as a margin; 150
+    million pixels take 600 MB while they are drawn.
     """
     return min(32_000 / max(width, height), math.sqrt(150e6 / (width * height)))
 
@@ -201,9 +200,9 @@ _CORNER = re.compile(r"(-?[\d.]+),-?[\d.]+")
 def _tidied(svg: str) -> str:
     """Graphviz's SVG as an element of a page.
 
-    No prolog and no comments; no <title>, which a browser would show instead of the tooltip; spaces
-    as they were typed; and the lines of each node centred where they are shown in another font than
-    Graphviz measured them in.
+    It has no prolog, no comments, and no <title>, which a browser would show instead of the
+    tooltip. Spaces and hyphens are as typed, and the lines of each node are centred even in a font
+    other than the one that Graphviz measured.
     """
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<!--.*?-->\n|<title>.*?</title>\n", "", svg, flags=re.DOTALL)

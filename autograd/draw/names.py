@@ -12,14 +12,14 @@ from autograd.value import Value, is_constant
 
 
 def full_names(nodes: Iterable[Value], named: Mapping[Value, str]) -> dict[Value, str]:
-    """What each node is called: its label, else its name in a model, else one made up.
+    """The name of each node: its label, else its name in a model, else a generated one.
 
     Args:
         nodes: in topological order.
         named: the names in models; see `named_and_trained`.
 
-    A plain number is called by itself. Inner nodes without a name are called v1, v2, ..., leaves
-    x1, x2, ..., in order and leaving out what is taken.
+    An unnamed plain number is called by its value. Unnamed inner nodes are called v1, v2, ..., and
+    unnamed leaves x1, x2, ..., in order, skipping names that are taken.
     """
     found = {node: str(node.label) or named.get(node, "") for node in nodes}
     taken = set(found.values())
@@ -40,14 +40,14 @@ def full_names(nodes: Iterable[Value], named: Mapping[Value, str]) -> dict[Value
 
 
 def short_names(full: Mapping[Value, str], named: Mapping[Value, str]) -> dict[Value, str]:
-    """What each node is called where it is shown: a name of its own, of a few words at most.
+    """The name of each node as it is shown: distinct, and a few words at most.
 
     Args:
         full: the full name of each node, in topological order.
-        named: the names in models. Only these are shortened, layers.0.neurons.1.w.0 to w₁₀ where
-            there are several neurons in one layer; a user's labels stay as typed.
+        named: the names in models. Only these are shortened: layers.0.neurons.1.w.0 becomes w₁₀
+            if the only layer has several neurons. A user's labels stay as typed.
 
-    Nodes that would be called the same are numbered, w₁ and w₂.
+    Nodes that would have the same name are numbered: w₁ and w₂.
     """
     paths = [name for node, name in full.items() if named.get(node) == name]
     others = {clipped(name) for node, name in full.items() if named.get(node) != name}
@@ -74,15 +74,15 @@ def short_names(full: Mapping[Value, str], named: Mapping[Value, str]) -> dict[V
 
 
 def _short_paths(paths: Iterable[str], taken: set[str]) -> dict[str, str]:
-    """Each path in a model as its last word, with its numbers as an index.
+    """Shorten each path in a model to its last word, with its numbers as an index.
 
-    Numbers are left out that are the same in all the paths. Another word stands in front where
-    several parts of the model end in the same word: W_q.weights and W_k.weights. A path whose short
-    form is taken, or that of another path, too, stays as it is.
+    Numbers that are the same in all paths are left out. If several parts of the model end in the
+    same word, another word goes in front: W_q.weights and W_k.weights. A path stays as it is if its
+    short form is taken, or is also the short form of another path.
     """
     split = {path: path.split(".") for path in paths}
     patterns = {path: tuple(_NUMBER if p.isdecimal() else p for p in split[path]) for path in split}
-    numbers: dict[tuple[str, ...], set[str]] = {}  # that occur at each place of a pattern
+    numbers: dict[tuple[str, ...], set[str]] = {}  # by the part of the pattern before them
     for path, parts in split.items():
         for i, part in enumerate(parts):
             if part.isdecimal():
@@ -108,13 +108,13 @@ def _short_paths(paths: Iterable[str], taken: set[str]) -> dict[str, str]:
     }
 
 
-_NUMBER = "#"  # in a pattern, where a path has a number
+_NUMBER = "#"  # stands for a number of a path in its pattern
 
 
 def _bases(patterns: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
-    """The words that each pattern is called by: the last, and one that no rival has, if any has."""
+    """A name for each pattern: its last word, after one that patterns of the same ending lack."""
     words = {pattern: [part for part in pattern if part is not _NUMBER] for pattern in patterns}
-    rivals: dict[str, Counter[str]] = {}  # how many patterns have a word, of those that end alike
+    rivals: dict[str, Counter[str]] = {}  # for each ending, how many patterns contain a word
     ends = Counter(end for *_, end in words.values())
     for *before, end in words.values():
         rivals.setdefault(end, Counter()).update(set(before))
@@ -130,7 +130,7 @@ def _bases(patterns: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
 
 
 def kinds_of(nodes: Iterable[Value], outputs: set[Value], trained: set[Value]) -> list[str]:
-    """Whether each node is a "leaf", a "parameter", a "constant", "inner" or an "output"."""
+    """The kind of each node: "leaf", "parameter", "constant", "inner" or "output"."""
 
     def kind(node: Value) -> str:
         if is_constant(node):
@@ -145,8 +145,8 @@ def kinds_of(nodes: Iterable[Value], outputs: set[Value], trained: set[Value]) -
 def named_and_trained(nodes: Iterable[Value], model: Any) -> tuple[dict[Value, str], set[Value]]:
     """The names that models have for Values, and the Values that they train.
 
-    model: whose `named_parameters()` to ask; None for those of the outermost modules in whose calls
-    the nodes were made, with the name of the class in front if there are several.
+    model: the module whose `named_parameters()` to use; None for the outermost modules whose calls
+    made the nodes, with the class name as a prefix if there are several.
     """
     if model is not None and not hasattr(model, "named_parameters"):
         raise TypeError(f"model= takes a module with named_parameters(), not {quoted(model)}")
@@ -164,7 +164,7 @@ def named_and_trained(nodes: Iterable[Value], model: Any) -> tuple[dict[Value, s
 
 
 def _models(nodes: Iterable[Value]) -> list[Any]:
-    """The outermost modules with parameters in whose calls the nodes were made."""
+    """The outermost modules with parameters whose calls made the nodes."""
     models: dict[int, Any] = {}  # None for an owner that has no parameters
     for context in dict.fromkeys(node.context for node in nodes):
         for owner in owners_of(context):
@@ -176,7 +176,7 @@ def _models(nodes: Iterable[Value]) -> list[Any]:
 
 
 def made_in_modules(nodes: Iterable[Value]) -> bool:
-    """Whether any of the nodes was made in the call of a module or a loss."""
+    """Whether any of the nodes was made in a call of a module or a loss."""
     return any(owners_of(context) for context in {node.context for node in nodes})
 
 
@@ -191,6 +191,6 @@ def owners_of(context: Context | None) -> list[object]:
 
 
 def named_values(owner: Any) -> Iterator[tuple[str, Value]]:
-    """What a module names: its parameters, and its buffers if it has any. A loss names nothing."""
+    """Yield the parameters of a module, then its buffers, with their names; of a loss, nothing."""
     for listed in ("named_parameters", "named_buffers"):
         yield from getattr(owner, listed, tuple)()

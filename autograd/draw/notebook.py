@@ -1,8 +1,8 @@
 """How does a drawing show itself in a notebook? Fitted to its cell, in the notebook's theme.
 
-A front end takes the richest form that it shows. HTML holds a PNG, which a script replaces by the
-SVG: in a notebook that is not trusted, and on GitHub, scripts and SVG are taken out, and the PNG
-stays. The SVG has tooltips, and a click shows it in its actual size and back.
+A front end picks the richest format that it supports. The HTML holds a PNG, which a script replaces
+by the SVG. On GitHub and in an untrusted notebook, scripts and SVG are stripped, and the PNG stays.
+The SVG has tooltips, and a click toggles its actual size.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 
 from autograd.draw.layout import svg_size
 
-MOST_PIXELS = 2_000  # of the longer side of a PNG in a notebook, which stores it twice
+MOST_PIXELS = 2_000  # on the longer side of a PNG, which a notebook stores twice
 
-# As the notebook says (JupyterLab, VS Code, Colab); in a plain page, as the reader prefers. Colours
-# are inverted and turned back to their hue: light boxes become dark ones.
+# The theme is that of the notebook (JupyterLab, VS Code, Colab), or the reader's preference in a
+# plain page. For a dark one, colours are inverted and their hues restored: light boxes turn dark.
 _STYLE = """
 .autograd-drawing { --autograd-theme: none; }
 @media (prefers-color-scheme: dark) { .autograd-drawing { --autograd-theme: DARK; } }
@@ -54,7 +54,7 @@ svg { display: block; height: auto; max-width: 100%; filter: var(--autograd-them
 
 
 def fragment(svg: str, png: bytes, about: str) -> str:
-    """A piece of HTML that shows a drawing, `about` in words."""
+    """An HTML fragment that shows a drawing, described by `about`."""
     key = f"autograd-drawing-{sha256(svg.encode()).hexdigest()[:16]}"
     script = _SCRIPT.replace("KEY", key).replace("SOURCE", as_json(svg))
     width, _ = in_pixels(svg)
@@ -66,28 +66,28 @@ def fragment(svg: str, png: bytes, about: str) -> str:
 
 
 def as_json(content: Any) -> str:
-    """JSON in ASCII, in which no text can end the script element that holds it."""
+    """JSON in ASCII, escaped so that no string in it can end the script element around it."""
     text = json.dumps(content, separators=(",", ":"), allow_nan=False)
     return text.replace("&", "\\u0026").replace("<", "\\u003c")
 
 
 def image_of(png: bytes, about: str, width: float) -> str:
-    """A PNG as an element of HTML, so many pixels wide, `about` in words."""
+    """An <img> element that shows a PNG, `width` pixels wide and described by `about`."""
     source = f"data:image/png;base64,{coded(png)}"
     return f'<img alt="{escape(about)}" width="{width:.0f}" src="{source}">'
 
 
 def without_ids(svg: str) -> str:
-    """An SVG without ids, which would be those of the next drawing on the page, too."""
+    """An SVG without ids, which would clash with those of the next drawing on the page."""
     return re.sub(r'<g id="[^"]*"', "<g", svg)
 
 
 def in_pixels(svg: str) -> tuple[int, int]:
-    """Width and height of a picture in the pixels of a page, 96 to the inch."""
+    """Width and height of a picture in CSS pixels, 96 to the inch."""
     width, height = (round(points * 4 / 3) for points in svg_size(svg))
     return width, height
 
 
 def coded(png: bytes) -> str:
-    """A PNG as text, as a notebook stores it."""
+    """A PNG in Base64, as a notebook stores it."""
     return b64encode(png).decode()

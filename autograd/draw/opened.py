@@ -1,7 +1,7 @@
-"""Which boxes does a graph show if one part of it is open? Those inside it, and closed ones around.
+"""Which boxes does a graph show if one part is open? Those inside it, and closed parts around it.
 
-To open a part is to open it and all parts around it; every other part is closed. So there is one
-picture for each part, and not one for each set of parts that could be open at a time.
+Opening a part opens all parts around it and closes every other part. So there is one picture for
+each part, rather than one for each set of parts that could be open at once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from autograd.draw.bundles import Bundled, in_order
 from autograd.draw.fold import Box, Part
 
-MOST_OPENED = 48  # pictures of one graph, those of the outer parts first
+MOST_OPENED = 48  # pictures per graph, those of the outer parts first
 
 
 class OpenedBox(NamedTuple):
@@ -21,10 +21,10 @@ class OpenedBox(NamedTuple):
 
     Attributes:
         kind: "module", or the kind of all its nodes.
-        frame: the open part in which the box stands.
-        module: the closed part that the box is; None for nodes between modules.
+        frame: the open part that contains the box.
+        module: the closed part that the box stands for; None for nodes between modules.
         bundles: the bundles of nodes in it.
-        node: the place of its one node; -1 for a module, or if it has several.
+        node: the index of its only node; -1 for a module, or if it has several.
     """
 
     kind: str
@@ -35,9 +35,9 @@ class OpenedBox(NamedTuple):
 
     @property
     def what(self) -> tuple[Part | None, tuple[int, ...]]:
-        """What it shows: the same for the same box in other pictures.
+        """What the box shows: equal for the same box in other pictures.
 
-        A layer and its only neuron hold the same nodes.
+        The bundles alone do not tell a layer from its only neuron.
         """
         return self.module, self.bundles
 
@@ -46,16 +46,16 @@ class Opened:
     """A graph with one part open.
 
     Attributes:
-        part: the open part. parts: this and those around it, from the outside, without the root.
-        boxes: each after those that lead to it, unless they lead to each other.
-        flows: the values that go from one box to another, by the places of these.
+        part: the open part. parts: it and those around it, outermost first, without the root.
+        boxes: each after those that lead to it, unless they form a cycle.
+        flows: the values that flow from one box to another, by the indices of the two boxes.
     """
 
     def __init__(self, part: Part, boxes: Sequence[Box], bundled: Bundled) -> None:
         self.part, self.parts = part, part.around()[1:]
         flows = bundled.values_between(boxes)
         boxes, flows = _with_numbers_inside(boxes, flows)
-        # What stands for several goes last where it can: the way back then ends at what is open.
+        # Boxes of several parts go last where they can, so that backward ends in the open part.
         later = {b for b, box in enumerate(boxes) if box.module is not None and box.module.label}
         order = in_order(len(boxes), flows, later)
         place = {b: k for k, b in enumerate(order)}
@@ -63,7 +63,7 @@ class Opened:
         self.flows = {(place[tail], place[head]): flows[tail, head] for tail, head in flows}
 
     def parents(self) -> list[list[int]]:
-        """The boxes that lead to each box, by their places."""
+        """For each box, the indices of the boxes that lead to it."""
         found: list[list[int]] = [[] for _ in self.boxes]
         for tail, head in sorted(self.flows):
             found[head].append(tail)
@@ -71,12 +71,12 @@ class Opened:
 
 
 def opened(bundled: Bundled) -> Iterator[Opened]:
-    """The graph with each part open that can be, from the root inwards.
+    """Yield the graph with each part open that can be, from the root inwards.
 
-    Of a part that contains no other part but computes many times the same, such as a neuron that
-    was called for each example, the nodes of one time are shown, and one box for all others.
-    A part whose picture would have more than MOST_BOXES boxes is never opened, nor is what it
-    contains; nor are the innermost parts of a graph with more than MOST_OPENED parts.
+    A part without parts may repeat a computation, as a neuron does that is called for each example:
+    it shows the nodes of one repetition, and one box for all others. A part whose picture would
+    have more than MOST_BOXES boxes is never opened, nor is any part inside it. The innermost parts
+    of a graph with more than MOST_OPENED parts are not opened either.
     """
     waiting = deque([bundled.root])
     for _ in range(MOST_OPENED):
@@ -99,7 +99,7 @@ def _opened_box(box: Box, bundled: Bundled) -> OpenedBox:
 def _with_numbers_inside(
     boxes: Sequence[Box], flows: dict[tuple[int, int], set[int]]
 ) -> tuple[list[Box], dict[tuple[int, int], set[int]]]:
-    """Plain numbers that one box uses, and that are not all it uses, become a part of it."""
+    """Merge plain numbers into the only box that uses them, unless it uses nothing else."""
     heads, tails = defaultdict[int, list[int]](list), defaultdict[int, list[int]](list)
     for tail, head in flows:
         heads[tail].append(head)

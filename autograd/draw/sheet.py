@@ -1,8 +1,8 @@
 """What is a drawing made of? Boxes with lines of text on a sheet, and the finished picture.
 
-Labels are text: a label is shown as typed, in every format, with a sign for each control and
-direction character (see autograd/text.py). A name of more than 40 characters is cut in its middle;
-the tooltip has up to 300 of them.
+A label is shown as typed, in every format, except that each control or direction character becomes
+a visible sign (see autograd/text.py). A name of more than 40 characters is shortened in the middle;
+its tooltip shows up to 300.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from autograd.draw.layout import largest_scale, render, svg_size
 from autograd.files import write_bytes
 from autograd.text import clipped, for_stream, quoted
 
-Digraph = Any  # of the graphviz package, which has no types
+Digraph = Any  # graphviz.Digraph: the package has no types
 
-# Graphviz and every browser have one of these, or one of the same widths.
+# Graphviz and every browser have one of these fonts, or one with the same character widths.
 FONT = "Helvetica,Arial,sans-serif"
 INK = "#1a1a1a"  # text inside a box
 LINE = "#7e7e7e"  # edges, frames and their text: contrast 4.1 both on white and on #1e1e1e
 
-# Tints after the palette of Okabe and Ito (2008), which the colour-blind can tell apart.
+# Tints from the palette of Okabe and Ito (2008), which colour-blind readers can tell apart.
 STYLES = {
     "leaf": {"shape": "box", "fillcolor": "#d6eaf8", "color": "#0072b2"},
     "parameter": {"shape": "cylinder", "fillcolor": "#fdebc8", "color": "#b97700"},
@@ -45,10 +45,10 @@ STYLES = {
     "module": {"shape": "box3d", "fillcolor": "#f5dfeb", "color": "#a8487e"},
 }
 
-# Characters of a line that are shown; Graphviz reads at most 16,384 in one text, up to 5 for each.
+# Characters shown per line. Graphviz reads at most 16,384 per string; an escaped one takes up to 5.
 LONGEST_LINE = 300
 
-# In points: room for the lid of a cylinder or a box, so that the text stands in the middle of it.
+# Room for the lid of a cylinder or a 3D box, in points, so that the text is centred below it.
 LID_HEIGHT = {"parameter": 6, "module": 4}
 
 
@@ -84,7 +84,7 @@ def add_box(
     tooltip: Iterable[str],
     **attributes: str,
 ) -> None:
-    """A box with lines of text, of which the first is a heading; empty ones are left out."""
+    """Add a box with lines of text. The first line is a heading; empty lines are left out."""
     bold = kind != "constant" and bool(lines[0])
     lines = [line for line in lines if line]
     style = STYLES[kind]
@@ -110,7 +110,7 @@ def add_box(
 def lines_of_text(
     lines: Iterable[str], height: int, bold: bool = False, above: int = 0, below: int = 0
 ) -> str:
-    """Lines of text, the first bold or not, as one of Graphviz's HTML-like labels."""
+    """Lines of text as an HTML-like label of Graphviz, with the first line bold if asked for."""
     rows = [clipped(line, LONGEST_LINE).translate(_IN_LABELS) for line in lines]
     if bold:
         rows[0] = f"<B>{rows[0]}</B>"
@@ -131,28 +131,28 @@ _LETTER_WIDTHS |= dict.fromkeys("ABCDEFGHJKLNOPQRSTUVXYZ&+=<>~", 0.74)
 
 
 def _text_width(text: str) -> float:
-    """About how wide a text is in bold Helvetica, in units of its size."""
+    """The approximate width of a text in bold Helvetica, in units of the font size."""
     return sum(_LETTER_WIDTHS.get(c, 0.6 if c.isascii() else 1.1) for c in text)
 
 
 def check_one_of(name: str, given: object, known: Sequence[str]) -> None:
-    """Raise ValueError for an argument that is none of the known ones."""
+    """Raise ValueError if an argument is not one of the known values."""
     if not isinstance(given, str) or given not in known:
         raise ValueError(f"{name} is one of {', '.join(known)}, not {quoted(given)}")
 
 
 # --- the finished picture -------------------------------------------------------------------------
 
-SCALE = 2.0  # pixels a point of a PNG, if nothing else is asked for
+SCALE = 2.0  # default pixels per point of a PNG
 
 
 class Drawing:
-    """A picture that shows itself in a notebook.
+    """A picture that displays itself in a notebook.
 
     Attributes:
-        source: the picture in Graphviz's language.
+        source: the picture in Graphviz's language, DOT.
 
-    Without Graphviz, showing it, and saving it as anything but .dot, raise RuntimeError.
+    Without Graphviz, showing it or saving it as anything but .dot raises RuntimeError.
     """
 
     def __init__(self, source: str, format: str, what: str) -> None:
@@ -162,30 +162,30 @@ class Drawing:
         self._rendered: dict[tuple[str, float], bytes] = {}
 
     def svg(self) -> str:
-        """The picture as SVG; node i has the id n{i}, the edge from its operand k e{i}_{k}."""
+        """The picture as SVG. Node i has the id n{i}, and the edge from its operand k e{i}_{k}."""
         return self._as("svg").decode()
 
     def png(self, scale: float | None = None) -> bytes:
         """The picture as PNG, on a transparent background.
 
         Args:
-            scale: pixels a point, where text is 11 points high; by default 2. A picture that is too
-                large for that is then made as large as it can be, with a warning.
+            scale: pixels per point, where text is 11 points high; by default 2. If the picture is
+                too large for the default, the largest possible scale is used, with a warning.
 
-        Raises ValueError for a scale that is too large for this picture, and for one that is not
-        above 0.
+        Raises ValueError if the scale is not above 0 or is too large for this picture, and
+        TypeError if it is not a number.
         """
         most = largest_scale(*svg_size(self.svg()))
         if scale is None:
             scale = min(SCALE, most)
             if scale < SCALE:
                 warnings.warn(
-                    f"this PNG has {scale:.2g} pixels a point, not {SCALE:g}, for the picture is"
-                    " too large: save it as .svg or .pdf to read all of it",
+                    f"this PNG has {scale:.2g} pixels per point, not {SCALE:g}, because the picture"
+                    " is too large: save it as .svg or .pdf to read all of it",
                     stacklevel=2,
                 )
         if not isinstance(scale, int | float):
-            raise TypeError(f"scale is a number of pixels a point, not {quoted(scale)}")
+            raise TypeError(f"scale is a number of pixels per point, not {quoted(scale)}")
         if not 0.0 < scale <= most:
             raise ValueError(
                 f"scale must be above 0, and at most {most:.3g} for a picture of this size, not"
@@ -194,15 +194,15 @@ class Drawing:
         return self._as("png", scale)
 
     def save(self, path: str | os.PathLike[str], scale: float | None = None) -> None:
-        """Write the picture to a file, as svg, png, pdf or dot by the end of its name.
+        """Write the picture to a file, as SVG, PNG, PDF or DOT according to its extension.
 
-        The file is replaced in one step, or left as it was.
+        The file is replaced atomically, or left as it was.
 
         Args:
-            scale: pixels a point of a PNG, as for `png`.
+            scale: pixels per point of a PNG, as for `png`.
 
-        Raises ValueError for another ending, a scale of anything but a PNG, and as `png`; OSError
-        where the file cannot be written.
+        Raises ValueError if the extension is not .svg, .png, .pdf or .dot, or a scale is given for
+        anything but a PNG; OSError if the file cannot be written; and whatever `png` raises.
         """
         ending = os.path.splitext(os.fspath(path))[1].lower()
         if ending not in (".svg", ".png", ".pdf", ".dot"):
@@ -227,12 +227,12 @@ class Drawing:
         return self._rendered[format, scale]
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
-        """What IPython asks for: MIME types with their contents, and how to show them."""
+        """What IPython asks for: contents by their MIME types, and metadata on how to show them."""
         from autograd.draw.notebook import MOST_PIXELS, coded, fragment, in_pixels, without_ids
 
         svg = self.svg()
         width, height = in_pixels(svg)
-        if self._format == "svg":  # its PNG stands in where scripts and SVG are held back
+        if self._format == "svg":  # the PNG is for where scripts and SVG are stripped
             points = max(svg_size(svg))
             png = self._as("png", min(SCALE, MOST_PIXELS / points))
             svg = without_ids(svg)

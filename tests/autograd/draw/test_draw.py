@@ -556,14 +556,14 @@ def test_a_png_has_as_many_pixels_a_point_as_asked(tmp_path):
     for scale in (0, -1.0, math.nan, math.inf, 1e6):
         with pytest.raises(ValueError, match=r"scale must be above 0, .*: save it as .svg or .pdf"):
             drawing.save(tmp_path / "x.png", scale=scale)
-    with pytest.raises(TypeError, match="scale is a number of pixels a point, not '2'"):
+    with pytest.raises(TypeError, match="scale is a number of pixels per point, not '2'"):
         drawing.png(scale="2")
     assert os.listdir(tmp_path) == ["large.png"]
 
 
 def test_a_png_that_is_too_wide_for_its_scale_says_so():
     drawing = draw(chain(300))
-    with pytest.warns(UserWarning, match=r"has 0\.\d+ pixels a point, not 2, .* \.svg or \.pdf"):
+    with pytest.warns(UserWarning, match=r"has 0\.\d+ pixels per point, not 2, .* \.svg or \.pdf"):
         width, _ = pixels(drawing.png())
     assert 31_000 < width <= 32_767
     with pytest.raises(ValueError, match=r"at most 0\.\d+ for a picture of this size, not 2\.0"):
@@ -797,7 +797,7 @@ def test_a_function_instead_of_its_result_is_to_be_called():
 
 
 def test_no_outputs_are_refused():
-    with pytest.raises(ValueError, match="no outputs"):
+    with pytest.raises(ValueError, match="needs at least one output"):
         draw([])
 
 
