@@ -2,12 +2,12 @@
 
     passed.py      the data of a pass: nodes, numbers, contributions
     formula.py     derivatives as expressions;  writing.py  how these look as text and as LaTeX
-    step.py        one step, in names and in numbers;  table.py  all of them as a table
+    step.py        one step, in names and in numbers;  table.py  all steps as a table
     chain_rule.py  one gradient, as the sum over the uses of its node
-    terminal.py    the steps in a terminal, by keys
+    terminal.py    stepping through a pass in a terminal
     page.py        the steps as a page, from the operations of recorder.py and the files of player/
-    folds.py       the boxes of its pictures;  summary.py  what they sum up to;  excerpt.py  what
-                   the page of a large graph holds
+    folds.py       the boxes of its pictures;  summary.py  their summaries;  excerpt.py  what the
+                   page of a large graph holds
 
 >>> from autograd import Value
 >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
@@ -44,17 +44,17 @@ from autograd.value import Value
 
 __all__ = ["BackwardStep", "Contribution", "ForwardStep", "Step", "Steps", "explain", "steps"]
 
-STEPS_SHOWN = 40  # of each pass by str(), half of them at its beginning
+STEPS_SHOWN = 40  # of each pass by str(), half of them from its beginning
 
 
 class Steps(Sequence[Step]):
-    """The forward and the backward pass of one output: a sequence of steps, made when asked for.
+    """The forward and the backward pass of one output: a sequence of steps, made on access.
 
-    First a ForwardStep for each inner node, in topological order; then a BackwardStep for each, in
-    the reverse order, which is the order of `backward()`. What is printed counts them from 1, as
-    the page does; indexing, as everywhere in Python, starts at 0. The numbers are those that the
-    nodes have when this is made: no `.grad` is touched, and what is written to `.data` and `.grad`
-    later changes nothing here.
+    First comes a ForwardStep for each inner node, in topological order, then a BackwardStep for
+    each, in the reverse order, which is the order of `backward()`. Printed steps are numbered from
+    1, as on the page; indices start at 0, as everywhere in Python. The numbers are those that the
+    nodes hold at construction: no `.grad` is touched, and later assignments to `.data` and `.grad`
+    change nothing here.
 
     Attributes:
         output: the Value that is differentiated.
@@ -100,7 +100,7 @@ class Steps(Sequence[Step]):
 
     @property
     def names(self) -> Mapping[Value, str]:
-        """What each node is called: read when first asked for, and kept."""
+        """The name of each node, determined on first access and then kept."""
         return self.passed.names
 
     @property
@@ -109,9 +109,9 @@ class Steps(Sequence[Step]):
         return self.passed.gradients
 
     def gradient(self, node: Value | str) -> float:
-        """d output / d node, of a node or of the one with this name.
+        """d output / d node, given a node or its name.
 
-        Raises ValueError for a node that takes no part, a plain number, and an unknown name.
+        Raises ValueError for an unrelated node, a plain number, and an unknown or ambiguous name.
         """
         return self.gradients[self.passed.found(node)]
 
@@ -121,7 +121,7 @@ class Steps(Sequence[Step]):
         Args:
             node: a leaf or inner node, or its name.
 
-        Raises ValueError for a node that takes no part, a plain number, and an unknown name.
+        Raises ValueError as `gradient` does.
         """
         return explanation(self.passed, self.passed.found(node))
 
@@ -135,7 +135,7 @@ class Steps(Sequence[Step]):
         return table(self.passed, self, STEPS_SHOWN)
 
     def table(self) -> str:
-        """All steps as a table, however many; `str()` leaves out the middle of a long one."""
+        """All steps as a table; `str()` leaves out the middle of a long one."""
         return table(self.passed, self, len(self))
 
     # --- in a notebook, a file and a terminal -----------------------------------------------------
@@ -153,17 +153,17 @@ class Steps(Sequence[Step]):
         return bundle
 
     def save(self, path: str | os.PathLike[str], predict: bool = False) -> None:
-        """Write the player to one HTML file, atomically, that needs no network and no Python.
+        """Write the player, atomically, to one HTML file that needs no network and no Python.
 
         Args:
-            path: the file, which ends in .html.
+            path: the file, which must end in .html.
             predict: open the page as an exercise, in which each number is hidden until the reader
-                has predicted it or asked to see it. (The file does hold the numbers.)
+                has predicted it or asked to see it. (The file does contain the numbers.)
 
         A graph of more than 1,000 nodes is shown as the boxes of its modules, and the page holds
-        only what these show. Raises ValueError for another ending than .html and for a graph that
-        is too large (more than 1,000 nodes without modules or as an exercise, more than 200,000
-        with modules), OSError where the file cannot be written, and RuntimeError without Graphviz.
+        only what these show. Raises ValueError if the path does not end in .html or the graph is
+        too large (more than 1,000 nodes without modules or as an exercise, more than 200,000 with
+        modules), OSError if the file cannot be written, and RuntimeError without Graphviz.
         """
         if not os.fspath(path).lower().endswith(".html"):
             raise ValueError(f"steps are saved as .html, not as {os.path.basename(path)!r}")
@@ -173,17 +173,17 @@ class Steps(Sequence[Step]):
         write_bytes(path, page(self.passed, predict).encode())
 
     def play(self, seconds: float = 0.8) -> None:
-        """Step through the passes in a terminal, by the keys it names; elsewhere print the table.
+        """Step through the passes in a terminal, with the keys it lists; elsewhere print the table.
 
         Args:
-            seconds: how long a step stands when they play by themselves.
+            seconds: how long each step is shown during playback.
         """
         from autograd.steps.terminal import play
 
         play(self, seconds)
 
     def data(self) -> dict[str, Any]:
-        """Everything a page needs to show the pass and to compute it anew; see recorder.py."""
+        """Everything a page needs to show the pass and to recompute it; see recorder.py."""
         from autograd.steps.player import operations
         from autograd.steps.recorder import recorded
 
@@ -195,11 +195,11 @@ def steps(output: Value, model: Any = None) -> Steps:
 
     Args:
         output: the Value to differentiate.
-        model: whose `named_parameters()` name the parameters; by default the modules in whose calls
-            the nodes were made.
+        model: the module whose `named_parameters()` name the parameters; by default the modules
+            whose calls made the nodes.
 
-    Raises TypeError for another kind of output, and what `backward()` raises where a derivative
-    does not exist. Warns of numbers assigned after the output was computed, as by an optimizer.
+    Raises TypeError if the output is not a Value, and what `backward()` raises if a derivative does
+    not exist. Warns if numbers have changed since the output was computed, as by an optimizer.
     """
     return _shown(output, model)
 
@@ -207,7 +207,7 @@ def steps(output: Value, model: Any = None) -> Steps:
 def explain(output: Value, node: Value | str, model: Any = None) -> Explanation:
     """`steps(output, model).explain(node)`: why a node has its gradient, as a sum over its uses.
 
-    Raises and warns as `steps` and `Steps.explain`.
+    Raises and warns as `steps` and `Steps.explain` do.
 
     >>> a, b = Value(3.0, label="a"), Value(-2.0, label="b")
     >>> e = a * b
@@ -233,13 +233,13 @@ def explain(output: Value, node: Value | str, model: Any = None) -> Explanation:
 
 
 def _shown(output: Value, model: Any) -> Steps:
-    """The steps, with a warning if the output is older than the numbers of its operands."""
+    """The steps, with a warning if operands have changed since the output was computed."""
     shown = Steps(output, model)
     if name := shown.passed.outdated():
         warnings.warn(
             for_stream(
-                f"{name} was computed from other numbers than its operands have now: compute the"
-                " output again, to see a pass in which all equations hold"
+                f"{name} was computed from other numbers than its operands hold now: recompute the"
+                " output to see a pass in which all equations hold"
             ),
             stacklevel=3,
         )

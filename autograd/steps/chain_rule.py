@@ -1,4 +1,4 @@
-"""Why does a node have its gradient? The sum over its uses, and whole paths where these are few.
+"""Why does a node have its gradient? The sum over its uses, and whole paths if there are few.
 
 This is backprop's own answer: each use of a node contributes (gradient of the use) * (local
 derivative), however many paths lead from there to the output. Each use can be explained in turn.
@@ -29,23 +29,23 @@ from autograd.steps.writing import (
 from autograd.text import COLUMNS, Row, aligned, first_and_last, for_stream, number, text_width
 from autograd.value import Value
 
-USES_SHOWN = 8  # of more uses, those of the largest contributions
-NODES_SHOWN = 8  # of a longer path, the first and the last
-MOST_PATHS, MOST_FACTORS = 8, 6  # with more paths, or a longer one, none is written out
+USES_SHOWN = 8  # if there are more, those with the largest contributions
+NODES_SHOWN = 8  # of a path; if it is longer, the first and the last ones
+MOST_PATHS, MOST_FACTORS = 8, 6  # with more paths, or more factors in one, none is written out
 
 
 class Term:
-    """A product that a gradient is a sum of: a Use, or a Path.
+    """One product in the sum that makes up a gradient: a Use or a Path.
 
     Attributes:
-        way: where it comes from, `e = a * b` of a use and `L → e → a` of a path.
+        way: where it comes from: `e = a * b` for a use, `L → e → a` for a path.
         symbols, numbers: the product in names, `e.grad * b`, and in numbers, `6 * (-2)`.
         latex: `symbols` in LaTeX.
         factors: its factors in numbers.
-        count: how many such products there are.
-        stop: what the node is called whose gradient is exactly 0, which passes nothing on: the
-            factors end there. "" if there is none.
-        contribution: what is added to the gradient: the product, times the count.
+        count: how many equal products it stands for.
+        stop: the name of the node whose gradient is exactly 0, so that it passes nothing on and the
+            factors end there; "" if there is none.
+        contribution: what is added to the gradient: the product times `count`.
     """
 
     factors: Sequence[float]
@@ -82,7 +82,7 @@ class Term:
         return product(factors, in_names(str), style, count=self.count)
 
     def row(self, digits: int = DIGITS) -> Row:
-        """Where it comes from, and the product in names, in numbers, and computed."""
+        """Where it comes from, and the product in names, in numbers, and evaluated."""
         stop = f", and {self.stop} passes nothing on" if self.stop else ""
         numbers = self.in_numbers(TEXT._replace(digits=digits)) + stop
         return self.way, self.symbols, numbers, number(self.contribution, digits)
@@ -93,13 +93,13 @@ class Term:
 
 
 class Use(Term):
-    """One use of a node: another node is made from it.
+    """One use of a node: as an operand of another node.
 
     Attributes:
         node, name: that other node, whose gradient can be explained next.
-        operand: which operand of it the explained node is, from 0.
-        upstream: its gradient.
-        local: the local derivative; None where `upstream` is exactly 0: it is not computed then.
+        operand: which of its operands the explained node is, from 0.
+        upstream: the gradient of that other node.
+        local: the local derivative; None if `upstream` is exactly 0: it is not computed then.
     """
 
     def __init__(self, passed: Passed, i: int, edge: Edge, local: float | None) -> None:
@@ -131,10 +131,10 @@ class Use(Term):
 
 
 class Path(Term):
-    """A way from the output to a node, and the product of the local derivatives along it.
+    """A path from the output to a node, and the product of the local derivatives along it.
 
-    Factors of 1 are left out. Paths along the same nodes by the same derivatives, as the two of
-    `x * x`, are one Path with a `count`.
+    Factors of 1 are left out. Paths through the same nodes with the same derivatives, such as the
+    two of `x * x`, are one Path with a `count`.
 
     Attributes:
         nodes: from the output to the node.
@@ -197,7 +197,7 @@ class Explanation(NamedTuple):
         return for_stream("\n".join(lines))
 
     def _table(self, what: str, terms: Sequence[Term]) -> list[str]:
-        """The terms in columns, and their sum; one below the other where columns are too wide."""
+        """The terms in columns, and their sum; below each other if the columns are too wide."""
         shown, others, rest, digits = self._shown(terms)
         rows = [term.row(digits) for term in shown]
         if others:
@@ -210,7 +210,7 @@ class Explanation(NamedTuple):
         return lines
 
     def _shown(self, terms: Sequence[Term]) -> tuple[Sequence[Term], int, float, int]:
-        """The terms to show, how many others there are, what these add up to, and the digits."""
+        """The terms to show, how many others there are, the sum of the others, and the digits."""
         others: Sequence[Term] = ()
         if len(terms) > USES_SHOWN:
             terms = sorted(terms, key=lambda term: -abs(term.contribution))
@@ -229,14 +229,14 @@ class Explanation(NamedTuple):
         return f"$$\n\\begin{{aligned}}\n{left} &= {right}\n\\end{{aligned}}\n$$"
 
     def _latex_sum(self, terms: Sequence[Term]) -> str:
-        """A sum of products in LaTeX, two in a line, each above its numbers."""
+        """A sum of products in LaTeX, two per line, each above its numbers."""
         shown, others, rest, digits = self._shown(terms)
         style = LATEX._replace(digits=digits)
         above = [term.latex for term in shown]
         below = []
         for term in shown:
             numbers, result = term.in_numbers(style), LATEX.number(term.contribution, digits)
-            # What passes nothing on gives 0, whatever its numbers are.
+            # A term that passes nothing on contributes 0, whatever its numbers are.
             below.append(result if term.stop or numbers == result else f"{numbers} = {result}")
         if others:
             above.append(rf"\ldots \text{{({others:,} more)}}")
@@ -276,13 +276,13 @@ def _uses(passed: Passed, node: Value) -> Iterator[Use]:
     return (Use(passed, *found) for found in passed.uses(passed.place[node]))
 
 
-_Tail = tuple[Use, "_Tail | None"]  # of a path: a use, and the tail from the node that is used
+_Tail = tuple[Use, "_Tail | None"]  # the uses on a path, from some node on, as a linked list
 
 
 def _paths(passed: Passed, end: Value) -> tuple[Path, ...]:
-    """All paths from the output to a node; none if they are too many, or one is too long."""
+    """All paths from the output to a node; none if there are too many or one is too long."""
     found: dict[tuple[object, ...], Path] = {}
-    waiting: list[tuple[Value, _Tail | None, int]] = [(end, None, 0)]  # tails, and their lengths
+    waiting: list[tuple[Value, _Tail | None, int]] = [(end, None, 0)]  # nodes, tails, lengths
     finished = 0
     while waiting:
         node, tail, length = waiting.pop()

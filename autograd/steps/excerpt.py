@@ -14,11 +14,11 @@ class Excerpt(Passed):
 
     Args:
         whole: the pass.
-        shown: the places of the nodes, the last one among them. Those of their operands that are
-            not shown themselves count as leaves here.
+        shown: the indices of these nodes, including the last node. Operands that are not shown
+            themselves count as leaves here.
 
     Attributes:
-        places: where the nodes stand in the whole pass. at: the same, the other way round.
+        places: the indices of the nodes in the whole pass. at: the inverse mapping.
     """
 
     def __init__(self, whole: Passed, shown: Iterable[int]) -> None:
@@ -36,11 +36,11 @@ class Excerpt(Passed):
         self._gradients = [whole.gradient_at(i) for i in self.places]
 
     def edges(self, i: int) -> Iterator[Edge]:
-        """The ways back from node i, which is none of the leaves."""
+        """Yield the edges from node i, which is not a leaf."""
         yield from map(self._here, self.whole.edges(self.places[i]))
 
     def contributions(self, i: int) -> Iterator[tuple[Edge, float, float | None]]:
-        """What node i hands on: the edge, its local derivative, and what was received before."""
+        """Yield the contributions of node i, as `Passed.contributions` does."""
         for edge, local, before in self.whole.contributions(self.places[i]):
             yield self._here(edge), local, before
 
@@ -49,10 +49,10 @@ class Excerpt(Passed):
 
     @cached_property
     def kinds(self) -> list[str]:
-        """The kinds that the nodes have in the whole graph."""
+        """The kinds of the nodes in the whole graph."""
         return [self.whole.kinds[i] for i in self.places]
 
     @cached_property
     def _called(self) -> tuple[Mapping[Value, str], Mapping[Value, str]]:
-        """What the nodes are called in the whole graph."""
+        """The names of the nodes in the whole graph."""
         return self.whole._called

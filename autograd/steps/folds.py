@@ -1,7 +1,7 @@
 """How does a page show a graph in boxes? One picture for each part that can be opened.
 
-A page of a small graph holds the whole pass, and the script finds the numbers of a box. That of a
-large graph holds the nodes that are shown one by one, and for each box what it sums up to.
+The page of a small graph holds the whole pass, and the script computes the numbers of each box. The
+page of a large graph holds only the nodes that are shown one by one, and a summary of each box.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from autograd.steps.recorder import json_number
 from autograd.steps.summary import SEVERAL, Flow, Summaries, extremes, spanned
 from autograd.text import clipped, counted, number
 
-PLAYER_NODES = 1_000  # the page of a larger graph holds the boxes of its modules only
-FOLDED_NODES = 200_000  # of a larger graph not even the boxes are found in a few seconds
-WHOLE_NODES = 300  # a picture of more nodes shows little, unless they are in no module
-START_WHOLE = 40  # a graph of so many nodes starts with everything open
-START_BOXES = 16  # a larger one with its outermost model open, if it then has no more boxes
+PLAYER_NODES = 1_000  # the page of a larger graph holds only the boxes of its modules
+FOLDED_NODES = 200_000  # finding the boxes of a larger graph takes more than a few seconds
+WHOLE_NODES = 300  # a larger graph is never shown with everything open, unless it has no modules
+START_WHOLE = 40  # a graph of at most this many nodes starts with everything open
+START_BOXES = 16  # a larger one, with its outermost model open if that shows at most this many
 TWO_LAYOUTS = 16  # a picture of more boxes has one layout, from left to right
 
 Lines = list[str]
@@ -36,7 +36,7 @@ What = tuple[Part | None, tuple[int, ...]]  # what a box shows: OpenedBox.what
 
 
 class TooManyNodes(ValueError):
-    """A graph is too large for a page."""
+    """Raised if a graph is too large for a page."""
 
 
 class Folds:
@@ -44,17 +44,17 @@ class Folds:
 
     Args:
         passed: the pass.
-        folded: whether there are any pictures but that with everything open.
+        folded: whether to make any pictures other than the one with everything open.
 
     Attributes:
         passed: the pass.
-        views: the graph with each part open that can be, outer ones first; none if the graph was
+        views: the graph with each part open that can be, outer ones first; empty if the graph was
             not made in modules, or is too large even with all of them closed.
-        held: what the page holds: the pass, or of a large one an excerpt.
-        whole: whether there is a picture with everything open, too.
-        start: which view is shown first; -1 for the picture with everything open.
+        held: what the page holds: the pass or, if it is large, an excerpt.
+        whole: whether there is also a picture with everything open.
+        start: the index of the view shown first; -1 for the picture with everything open.
 
-    Raises TooManyNodes for a graph that is too large for a page.
+    Raises TooManyNodes if the graph is too large for a page.
     """
 
     def __init__(self, passed: Passed, folded: bool = True) -> None:
@@ -69,12 +69,12 @@ class Folds:
             raise TooManyNodes(_too_many(size, folded))
         self._place = {view.part: k for k, view in enumerate(self.views)}
         boxes = [box for view in self.views for box in view.boxes]
-        self._lines: dict[What, Lines] = {}  # of each box whose lines were asked for
+        self._lines: dict[What, Lines] = {}  # a cache
         self._excerpt: Excerpt | None = None
         if size > PLAYER_NODES:
             self._excerpt = Excerpt(passed, {box.node for box in boxes if box.node >= 0})
         self.held = self._excerpt or passed
-        # Of a box of several nodes that stands in several pictures the page holds one group.
+        # A box of several nodes is held once, as a group, however many pictures contain it.
         groups = {box.what: box for box in boxes if box.node < 0}
         self._groups = {what: g for g, what in enumerate(groups)}
         self._boxes = list(groups.values())
@@ -98,12 +98,12 @@ class Folds:
     # --- for the script ---------------------------------------------------------------------------
 
     def recorded(self, drawn: Callable[[Digraph, str], str]) -> dict[str, Any]:
-        """The views and what is in them, as a page reads them.
+        """The views and their content, as a page reads them.
 
         Args:
-            drawn: makes the SVG of a graph in Graphviz's language in a direction.
+            drawn: returns the SVG of a graph, laid out in a direction.
 
-        Views whose boxes differ in their texts only share a picture, in which the texts are left
+        Views whose boxes differ only in their texts share a picture, in which the texts are left
         out and each box has room for the longest.
         """
         shapes: dict[Any, list[int]] = defaultdict(list)
@@ -163,7 +163,7 @@ class Folds:
         }
 
     def _recorded_group(self, box: OpenedBox) -> dict[str, Any]:
-        """A box of several nodes, and what it sums up to where the page does not hold these."""
+        """A box of several nodes, with its summary if the page does not hold these nodes."""
         members, bundles = self._bundled.members, set(box.bundles)
         entry: dict[str, Any] = {
             "kind": box.kind,
@@ -196,7 +196,7 @@ class Folds:
         return sum(len(self._bundled.members[k]) for k in box.bundles)
 
     def _opens(self, part: Part) -> int:
-        """The view in which a closed part is open; that around it if it stands for several."""
+        """The view that opens a closed part, or the view around a part that stands for several."""
         if part.label and part.owner is not None and part.outer is not None:
             return self._place[part.outer]
         return self._place.get(part, -1)
@@ -208,9 +208,9 @@ class Folds:
 
     @cached_property
     def _crossing(self) -> dict[What, tuple[set[int], set[int]]]:
-        """For each box the values that come in and those that go out.
+        """For each box, the values that flow in and those that flow out.
 
-        Of what goes out, parameters and other leaves count only where nothing is computed.
+        Parameters and other leaves count as flowing out only if no computed value does.
         """
         found: dict[What, tuple[set[int], set[int]]] = {}
         for view in self.views:
@@ -228,7 +228,7 @@ class Folds:
     # --- texts ------------------------------------------------------------------------------------
 
     def _crumb(self, part: Part) -> str:
-        """What a part is called in the list of those that are open."""
+        """The name of a part in the list of open parts."""
         if part.outer is None:
             return self.passed.name(self.passed.output)
         return clipped(called(part, self.passed.model)[0] or type(part.owner).__name__)
@@ -237,7 +237,7 @@ class Folds:
         return clipped("  ".join(filter(None, called(part, self.passed.model))))
 
     def lines(self, box: OpenedBox) -> Lines:
-        """The lines of a box above its numbers; a plain number is a line, too."""
+        """The lines of a box above its numbers; the value of a plain number is one of them."""
         if box.what not in self._lines:
             self._lines[box.what] = (
                 self._lines_of_node(box.node) if box.node >= 0 else self._lines_of_several(box)
@@ -260,7 +260,7 @@ class Folds:
             parameters = sum(self.passed.kinds[b[0]] == "parameter" and len(b) for b in members)
             if not parameters:
                 return [*lines, counted(size, "node")]
-            # An Embedding's rows, say, of tokens that do not occur make no node.
+            # Some may make no node, such as the rows of an Embedding for tokens that do not occur.
             held = len([*getattr(box.module.owner, "parameters", list)()])
             return [*lines, counted(parameters, "parameter") + " used" * (parameters < held)]
         if box.kind == "inner":
@@ -271,7 +271,7 @@ class Folds:
         return [counted(size, box.kind, "leaves" if box.kind == "leaf" else "")]
 
     def _numbers(self, box: OpenedBox) -> Lines:
-        """The lines of a box with its numbers, after the pass."""
+        """The lines with the numbers of a box, after the pass."""
         if box.kind == "constant":
             return []
         if box.node >= 0:
@@ -300,7 +300,7 @@ class Folds:
         numbers: Callable[[OpenedBox], Lines],
         direction: str,
     ) -> Digraph:
-        """A picture in which box b has the id n{b}, its edge from parent k e{b}_{k}.
+        """A picture in which box b has the id n{b}, and its edge from parent k the id e{b}_{k}.
 
         Frame f, counted from the outside, has the id f{f}.
         """
@@ -320,7 +320,7 @@ class Folds:
 
 
 _TEXT = re.compile(r">[^<>]*</text>")
-_DECIMALS = re.compile(r"(\.\d)\d+")  # tenths of a point are as fine as anybody sees
+_DECIMALS = re.compile(r"(\.\d)\d+")  # tenths of a point are fine enough
 
 
 def _too_many(size: int, folded: bool) -> str:
@@ -339,7 +339,7 @@ def _too_many(size: int, folded: bool) -> str:
 
 
 def _room(box: OpenedBox) -> Lines:
-    """Lines as long as any numbers that may be shown in a box."""
+    """Lines as long as any numbers that a box may show."""
     if box.kind == "constant":
         return []
     widest = "-0.01234" if box.node >= 0 else SEVERAL.format("-0.0123", "-0.0123")
@@ -347,7 +347,7 @@ def _room(box: OpenedBox) -> Lines:
 
 
 def _runs(places: Sequence[int]) -> list[int]:
-    """Places in ascending order as the first and the last of each run: 3, 4, 5, 9 as 3, 5, 9, 9."""
+    """The first and the last of each run in ascending indices: 3, 4, 5, 9 becomes 3, 5, 9, 9."""
     runs: list[int] = []
     for i in places:
         if runs and runs[-1] == i - 1:
@@ -358,7 +358,7 @@ def _runs(places: Sequence[int]) -> list[int]:
 
 
 def _recorded_flow(flow: Flow | None) -> dict[str, Any] | None:
-    """A flow as JSON has it."""
+    """A flow in JSON form."""
     if flow is None:
         return None
     gradients = None if flow.gradients is None else [*map(json_number, flow.gradients)]

@@ -10,8 +10,8 @@ The rules of a primitive are plain arithmetic. Run on floats they give a number;
 >>> written(local_derivative(y, 0), in_names(lambda node: node.label or "v"))
 'sech(v)²'
 
-A rule that is Python code and no arithmetic (`if x > 0`, `math.cosh(x)`) cannot be run so: it
-raises TypeError, and its derivative is written `name'(x)`.
+A rule that is Python code rather than arithmetic (`if x > 0`, `math.cosh(x)`) raises TypeError when
+run on Expressions, and its derivative is written `name'(x)`.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class Expression:
     Attributes:
         node: the node of the graph it stands for, or None.
         primitive, operands: the operation, or None and ().
-        number: the plain number, where it is neither.
+        number: the plain number, if it is neither.
     """
 
-    __array_ufunc__ = None  # NumPy's functions then refuse it, and its numbers ask the operators
+    __array_ufunc__ = None  # NumPy's functions then reject it, and its scalars use our operators
     __slots__ = ("node", "number", "operands", "primitive")
 
     def __init__(
@@ -56,7 +56,7 @@ class Expression:
         self.number = number
 
     def apply_primitive(self, primitive: Primitive, operands: Sequence[Any]) -> Expression:
-        """The operation on operands of which at least one is an Expression."""
+        """The operation on operands, at least one of which is an Expression."""
         expressions = [_as_expression(operand) for operand in operands]
         if any(expression is None for expression in expressions):
             raise wrong_kinds(primitive, operands)
@@ -92,7 +92,7 @@ class Expression:
         return Expression(ops.abs, [self])
 
     def __getattr__(self, name: str) -> Any:
-        """`exp`, `tanh`, ...: what is a method of Values, and a row of the table."""
+        """`exp`, `tanh`, ...: the methods of Value that are rows of the table."""
         if name in TABLE and hasattr(Value, name):
             return partial(TABLE[name], self)
         raise AttributeError(f"a formula has no {name!r}")
@@ -125,7 +125,7 @@ def _data(node: Value) -> float:
 
 
 def forward_formula(node: Value, data: Data = _data) -> Expression:
-    """How an inner node was made, `a * b`, with the number itself for a plain number without label.
+    """How an inner node was made, `a * b`; an unlabelled plain number is written as its value.
 
     Each operand is an Expression of its own, so that x * x stays a product of two operands.
     """
@@ -137,16 +137,16 @@ def forward_formula(node: Value, data: Data = _data) -> Expression:
 
 
 def local_derivative(node: Value, operand: int, data: Data = _data) -> Expression:
-    """d node / d operand as the node's rule computes it; `name'(x)` where that is no formula.
+    """d node / d operand as the node's rule computes it; `name'(x)` if the rule gives no formula.
 
-    Raises ValueError for an operand whose rule is None: there is no derivative to write.
+    Raises ValueError if the operand's rule is None: there is no derivative to write.
     """
     written = written_derivative(node, operand, data)
     return _primed(node, operand, data) if written is None else written
 
 
 def written_derivative(node: Value, operand: int, data: Data = _data) -> Expression | None:
-    """The rule run on Expressions, the node's own among them; None where it cannot be."""
+    """The result of the rule on Expressions, including the node's own; None if it needs numbers."""
     assert node.primitive is not None
     rule = node.primitive.backward[operand]
     if rule is None:
@@ -157,9 +157,9 @@ def written_derivative(node: Value, operand: int, data: Data = _data) -> Express
 
 
 def written_forward(node: Value, data: Data = _data) -> Expression | None:
-    """How an inner node is computed from rows of the table; None where that is not known.
+    """How an inner node is computed from rows of the table; None if that is not known.
 
-    This is `forward_formula`, but for a primitive of a user, whose forward function is run.
+    This is `forward_formula`, except for a user's primitive, whose forward function is run.
     """
     assert node.primitive is not None
     if is_row(node.primitive):
@@ -173,18 +173,18 @@ def _reference(node: Value, data: Data) -> Expression:
 
 
 def _symbols(node: Value, data: Data) -> list[Any]:
-    """The operands as a rule gets them; a plain number stays one, and a rule may branch on it."""
+    """The operands as a rule gets them; a plain number stays one, so rules may branch on it."""
     return [plain(_reference(parent, data)) for parent in node.parents]
 
 
 def plain(expression: Expression) -> Any:
-    """The number itself, where an expression is one; else the expression."""
+    """The number itself, if an expression is a plain number; else the expression."""
     known = expression.node is None and expression.primitive is None
     return expression.number if known else expression
 
 
 def attempt(function: Callable[..., Any], *operands: Any) -> Expression | None:
-    """What a function makes of expressions; None if it is Python code that needs numbers."""
+    """The result of a function on expressions; None if it is Python code that needs numbers."""
     # The function is a user's, made for floats: given Expressions it may raise anything.
     try:
         return _as_expression(function(*operands))
@@ -193,7 +193,7 @@ def attempt(function: Callable[..., Any], *operands: Any) -> Expression | None:
 
 
 def _primed(node: Value, operand: int, data: Data) -> Expression:
-    """sinh'(x); of several operands the one it is taken by stands below: hypot'₂(x, y)."""
+    """A derivative without a formula: sinh'(x), or hypot'₂(x, y) by the second operand."""
     assert node.primitive is not None
     which = lowered(operand + 1) if len(node.parents) > 1 else ""
     derivative = Primitive(f"{clipped(node.primitive.name, 32)}'{which}", _unknown, None)

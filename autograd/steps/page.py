@@ -1,7 +1,7 @@
 """How does a pass become a page? A picture of it, the recorded steps, and a script that plays them.
 
-The script takes the place of the picture. Where scripts are taken out, as on GitHub, the picture
-of the finished pass stays.
+The script replaces the picture. Where scripts are stripped, as on GitHub, the picture of the
+finished pass stays.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from autograd.steps.folds import Folds
 from autograd.steps.passed import Passed
 from autograd.steps.player import SCRIPTS, operations, read, style
 from autograd.steps.recorder import json_number, recorded
-from autograd.text import number
+from autograd.text import counted, number
 from autograd.value import Value
 
 ALT_LEAVES = 12  # gradients listed in the text alternative of the static picture
 IMAGE_PIXELS = 1_800  # the longest side of that picture
-IMAGE_SCALE = 1.5  # its pixels for each pixel of the page
-# While Graphviz lays out the graph every gradient is this number, so that each box has room for a
-# number as long as any that a leaf's move may bring.
+IMAGE_SCALE = 1.5  # its pixels per CSS pixel
+# Graphviz lays out the graph with this number as every gradient, so that each box has room for any
+# number that moving a leaf may bring.
 LONG_NUMBER = -0.01234
 
-# The layouts that a page may choose from, with room for a contribution on each edge, in inches.
+# The layouts that a page chooses from, each with the inches between rows that contributions need.
 GAPS = {"LR": "0.7", "TB": "0.5"}
-TWO_LAYOUTS = 150  # a graph of more nodes has one: no layout shows it whole, and each takes time
+TWO_LAYOUTS = 150  # a larger graph has one: it never fits on the screen, and each takes time
 EXERCISE = "<p>An exercise in backpropagation. It needs a browser that runs JavaScript.</p>"
 
 PAGE_STYLE = """
@@ -45,18 +45,18 @@ img { margin: 16px; max-width: calc(100% - 32px); height: auto; }
 
 
 def fragment(passed: Passed) -> str:
-    """The player as a piece of HTML, for the output of a notebook.
+    """The player as an HTML fragment, for the output of a notebook.
 
-    Raises TooManyNodes for a graph that is too large.
+    Raises TooManyNodes if the graph is too large.
     """
     return _fragment(Folds(passed), alone=False)[1]
 
 
 def page(passed: Passed, predict: bool = False) -> str:
-    """The player as a whole HTML file, which needs nothing else and may ask for nothing else.
+    """The player as a complete HTML file, which needs nothing else and may load nothing else.
 
     With `predict` it is an exercise: the numbers are hidden until the reader has predicted them.
-    Raises TooManyNodes for a graph that is too large.
+    Raises TooManyNodes if the graph is too large.
     """
     title, body, script = _fragment(Folds(passed, folded=not predict), alone=True, predict=predict)
     policy = (
@@ -80,7 +80,7 @@ def page(passed: Passed, predict: bool = False) -> str:
 
 
 def _fragment(folds: Folds, alone: bool, predict: bool = False) -> tuple[str, str, str]:
-    """The title, the piece of HTML, and the script in it.
+    """The title, the HTML fragment, and the script in it.
 
     The player fills its window if it is `alone` on a page.
     """
@@ -109,10 +109,10 @@ def _fragment(folds: Folds, alone: bool, predict: bool = False) -> tuple[str, st
 
 
 def _add_locals(content: dict[str, Any], passed: Passed) -> None:
-    """To every edge of the recording, the local derivative as Python computed it.
+    """Add to every edge of the recording the local derivative as Python computed it.
 
-    Until a leaf is moved the page shows these very numbers, to the last bit; the logarithms of
-    Python and of a browser differ there.
+    Until a leaf is moved, the page shows exactly these numbers; the logarithms of Python and of a
+    browser differ in the last bit.
     """
     for entry in content["backward"]:
         edges = {edge["operand"]: edge for edge in entry["edges"]}
@@ -121,7 +121,7 @@ def _add_locals(content: dict[str, Any], passed: Passed) -> None:
 
 
 def _leave_programs_out(content: dict[str, Any]) -> None:
-    """A page that holds an excerpt computes nothing, and no leaf of it is moved."""
+    """Remove the programs: a page that holds an excerpt computes nothing and has fixed leaves."""
     content["forward"] = []
     for entry in content["backward"]:
         for edge in entry["edges"]:
@@ -140,7 +140,7 @@ def _svgs(folds: Folds) -> list[str]:
 
 
 def _svg(graph: Digraph, direction: str) -> str:
-    """A graph as Graphviz lays it out, without what the page's own style says."""
+    """The SVG of a graph, without attributes that the page's own style sets."""
     graph.graph_attr["ranksep"] = GAPS[direction]
     svg = render(graph.source, "svg").decode()
     svg = re.sub(r' (?:fill|stroke|font-[a-z]+|xml:space|xlink:[a-z]+)="[^"]*"', "", svg)
@@ -153,11 +153,11 @@ def _picture(folds: Folds, gradients: Mapping[Value, float], direction: str = "L
     return picture(passed.nodes, passed.names, passed.kinds, gradients=shown, direction=direction)
 
 
-# --- what stands there without the script ---------------------------------------------------------
+# --- what is shown without the script -------------------------------------------------------------
 
 
 def _image(folds: Folds) -> str:
-    """The finished pass as a picture in words and in pixels."""
+    """The finished pass as a picture, with a description in words."""
     passed = folds.passed
     everything = folds.start < 0
     graph = _picture(folds, passed.gradients) if everything else folds.picture(folds.start)
@@ -169,17 +169,17 @@ def _image(folds: Folds) -> str:
         named[ALT_LEAVES:] = [f"and {len(named) - ALT_LEAVES} more"]
     output, result = passed.name(passed.output), number(passed.data_of(passed.output))
     alt = (
-        f"The graph of {output} after its backward pass: {len(passed.nodes)} nodes,"
+        f"The graph of {output} after its backward pass: {counted(len(passed.nodes), 'node')},"
         f" {output} = {result}. Gradients of the leaves: {', '.join(named)}."
     )
     try:
         png = render(graph.source, "png")
     except NotImplementedError:  # see `layout.outside`
         return f"<p>{escape(alt)}</p>"
-    width = int.from_bytes(png[16:20], "big") / IMAGE_SCALE  # where every PNG file holds it
+    width = int.from_bytes(png[16:20], "big") / IMAGE_SCALE  # these bytes of a PNG hold it
     return image_of(png, alt, width)
 
 
 def _hash(text: str) -> str:
-    """What a Content-Security-Policy calls a script or a style that it allows."""
+    """How a Content-Security-Policy refers to a script or a style that it allows."""
     return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"

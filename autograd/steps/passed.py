@@ -21,7 +21,7 @@ NAMES_LISTED = 30  # in an error for an unknown name
 
 
 class Edge(NamedTuple):
-    """A way back from a node: to the node in the place `parent`, which is its operand `operand`."""
+    """An edge from a node back to its operand number `operand`, the node with index `parent`."""
 
     operand: int
     parent: int
@@ -30,17 +30,17 @@ class Edge(NamedTuple):
 class Passed:
     """The forward and the backward pass of one output, in numbers.
 
-    The numbers are those that the nodes have when this is made. No `.grad` is touched, and what is
-    written to `.data` and `.grad` later changes nothing here.
+    The numbers are those that the nodes hold at construction. No `.grad` is touched, and later
+    assignments to `.data` and `.grad` change nothing here.
 
     Attributes:
         output: the Value that is differentiated.
-        nodes: all nodes it depends on, leaves first, in topological order. A node's place in this
-            list stands for it in everything else.
-        place: the place of each node.
+        nodes: all nodes it depends on, leaves first, in topological order. Everything else here
+            refers to a node by its index in this list.
+        place: the index of each node.
         leaves: how many of the nodes are leaves.
         data: the data of each node.
-        model: whose `named_parameters()` give names; None for the modules that made the nodes.
+        model: the module whose `named_parameters()` give names; None for those that made the nodes.
     """
 
     def __init__(self, output: Value, model: Any = None) -> None:
@@ -53,7 +53,7 @@ class Passed:
         self.place = {node: i for i, node in enumerate(self.nodes)}
         self.leaves = sum(node.primitive is None for node in self.nodes)
         self.data = [node.data for node in self.nodes]
-        # Of every contribution, in the order of the pass: the local derivative, what its parent
+        # For every contribution, in the order of the pass: the local derivative, what the parent
         # had received before, and whether it had received anything. Those of node i start at
         # _first_of[i]; a node whose gradient is exactly 0 makes none.
         self._locals, self._before, self._had_received = array("d"), array("d"), bytearray()
@@ -61,12 +61,12 @@ class Passed:
         self._gradients = self._swept()
 
     def _swept(self) -> list[float]:
-        """The gradient of each node, by the sweep of the engine, which reports to `_note`."""
+        """The gradient of each node, from the engine's backward pass, which reports to `_note`."""
         wanted = [node for node in self.nodes if node is self.output or not is_constant(node)]
         interpreter = current.get().interpreter
         found = interpreter.grad(self.output, wanted, create_graph=False, each=self._note)
         gradients = dict(zip(wanted, found, strict=True))
-        # Adding 0.0 makes a 0.0 of -0.0, which `.grad` never holds, as sums there begin with 0.0.
+        # Adding 0.0 turns -0.0 into 0.0: `.grad` never holds -0.0, as its sums start from 0.0.
         return [gradients[node].data + 0.0 if node in gradients else 0.0 for node in self.nodes]
 
     def _note(
@@ -77,10 +77,10 @@ class Passed:
         self._before.append(0.0 if before is None else before + 0.0)
         self._had_received.append(before is not None)
 
-    # --- nodes and contributions, by their places -------------------------------------------------
+    # --- nodes and contributions, by their indices ------------------------------------------------
 
     def edges(self, i: int) -> Iterator[Edge]:
-        """The ways back from node i, to each parent that takes a gradient."""
+        """Yield the edges from node i to each parent that takes a gradient."""
         node = self.nodes[i]
         assert node.primitive is not None
         for k, (parent, rule) in enumerate(zip(node.parents, node.primitive.backward, strict=True)):
@@ -96,10 +96,10 @@ class Passed:
         return users
 
     def uses(self, i: int) -> Iterator[tuple[int, Edge, float | None]]:
-        """The ways back that lead to node i, in the order of the pass, with local derivatives.
+        """Yield the index of each node that uses node i, the edge between them, and its derivative.
 
-        Each begins at the node whose place comes first. The local derivative is None where the
-        gradient of that node is exactly 0: it is not computed then.
+        They come in the order of the pass. The local derivative is None if the gradient of the user
+        is exactly 0: it is not computed then.
         """
         for user in reversed(self._users.get(self.nodes[i], ())):
             begin = self._first_of.get(user)
@@ -109,14 +109,14 @@ class Passed:
 
     @cached_property
     def reached(self) -> set[int]:
-        """The nodes that ways back from the output lead to: not what is only a condition."""
+        """The nodes that edges from the output lead to: not those used only as a condition."""
         found = {self.place[self.output]}
         for i in reversed(range(self.leaves, len(self.nodes))):
             found.update(edge.parent for edge in self.edges(i) if i in found)
         return found
 
     def contributions(self, i: int) -> Iterator[tuple[Edge, float, float | None]]:
-        """What node i hands on: the edge, its local derivative, and what was received before."""
+        """Yield node i's contributing edges, their derivatives, and the parents' sums so far."""
         if i in self._first_of:
             for at, edge in enumerate(self.edges(i), self._first_of[i]):
                 before = self._before[at] if self._had_received[at] else None
@@ -127,9 +127,9 @@ class Passed:
         return self._gradients[i]
 
     def outdated(self) -> str:
-        """The name of a node that its operands, assigned to later, no longer give; else "".
+        """The name of a node whose operands, assigned to since, no longer give its data; else "".
 
-        A user's own primitive is not asked: its code would run once more.
+        A user's own primitive is not checked, because that would run its code once more.
         """
         for i in range(self.leaves, len(self.nodes)):
             node, data = self.nodes[i], self.data[i]
@@ -139,12 +139,12 @@ class Passed:
                 fresh = node.primitive.forward(*map(self.data_of, node.parents))
             except (ArithmeticError, ValueError):
                 fresh = None
-            if fresh != data and (data == data or fresh == fresh):  # nan is nan
+            if fresh != data and (data == data or fresh == fresh):  # two nans count as equal
                 return self.name(node)
         return ""
 
     def data_of(self, node: Value) -> float:
-        """The data of a node when the pass was made."""
+        """The data of a node when the pass was recorded."""
         return self.data[self.place[node]]
 
     # --- names, kinds and gradients ---------------------------------------------------------------
@@ -155,28 +155,28 @@ class Passed:
 
     @cached_property
     def kinds(self) -> list[str]:
-        """Whether each node is a leaf, a parameter, a constant, inner or the output."""
+        """The kind of each node; see `kinds_of`."""
         return kinds_of(self.nodes, {self.output}, self._named_and_trained[1])
 
     @cached_property
     def _called(self) -> tuple[Mapping[Value, str], Mapping[Value, str]]:
-        """The short and the full name of each node: read when first asked for, and kept."""
+        """The short and the full name of each node, determined on first access."""
         named, _ = self._named_and_trained
         full = full_names(self.nodes, named)
         return MappingProxyType(short_names(full, named)), MappingProxyType(full)
 
     @property
     def names(self) -> Mapping[Value, str]:
-        """What each node is called where it is shown; no two leaves alike, nor two inner nodes."""
+        """The name of each node as it is shown; no two leaves share one, nor do two inner nodes."""
         return self._called[0]
 
     @property
     def full_names(self) -> Mapping[Value, str]:
-        """The label of each node, its name in a model, or the name made up for it."""
+        """The label of each node, its name in a model, or a generated name."""
         return self._called[1]
 
     def name(self, node: Value) -> str:
-        """What a node is called, as it is shown."""
+        """The name of a node as it is shown."""
         return self.names[node]
 
     @cached_property
@@ -188,9 +188,9 @@ class Passed:
         return MappingProxyType(found)
 
     def found(self, which: Value | str) -> Value:
-        """The node that is meant, by itself or by its name: short, full, or as w01 for w₀₁.
+        """Look up a node, given itself or its name: short, full, or as w01 for w₀₁.
 
-        Raises ValueError for a node that takes no part, a plain number, and an unknown name.
+        Raises ValueError for an unrelated node, a plain number, and an unknown or ambiguous name.
         """
         if isinstance(which, Value):
             if which not in self.place:
@@ -219,5 +219,5 @@ class Passed:
 
 
 def _typed(name: str) -> str:
-    """A name as a keyboard types it: w01 or w_01 for w₀₁."""
+    """A name as typed on a keyboard: w01 for w₀₁ or w_01."""
     return with_digits(name).replace("_", "")

@@ -22,24 +22,24 @@ from autograd.text import number as formatted
 from autograd.text import shown
 from autograd.value import Value, is_constant
 
-RECORDED_OPERATIONS = 10_000  # a rule of more operations is not handed to a page
+RECORDED_OPERATIONS = 10_000  # a rule of more operations is not recorded
 
-Operation = tuple[int, str, tuple[int, ...]]  # the slot it writes, a row's name, the slots it reads
+Operation = tuple[int, str, tuple[int, ...]]  # the slot written, a row's name, the slots read
 Recording = tuple[list[Operation], int]  # the operations, and the slot of the result
 
 
 class Recorder:
-    """A graph as operations on numbered slots, the first of which hold the nodes' data.
+    """Records a graph as operations on numbered slots, the first of which hold the nodes' data.
 
     Args:
         nodes: the slot of each node: 0, 1, 2, ...
         data: what these slots hold.
-        known: the names of the rows that the page can compute; by default all of the table.
+        known: the names of the rows that the page can compute; by default the whole table.
 
     Attributes:
         slots: the numbers of nodes and constants; nan where an operation will write.
-        constants: the slots of the plain numbers, by how these are spelled, which tells 0.0 from
-            -0.0 and knows nan.
+        constants: the slots of the plain numbers, keyed by their repr, which tells 0.0 from -0.0
+            and works for nan.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Recorder:
         self.constants: dict[str, int] = {}
 
     def forward(self, node: Value) -> list[Operation] | None:
-        """The operations that compute a node from its parents; None where Python code does."""
+        """The operations that compute a node from its parents; None if that takes Python code."""
         assert node.primitive is not None
         recording = self._checked(
             written_forward(node, self._data), node.primitive.forward, node.parents
@@ -62,11 +62,11 @@ class Recorder:
         target = self._nodes[node]
         if not program:  # the result is a parent, or a number
             return [(target, "mul", (slot, self._constant(1.0)))]  # exact for every float
-        self.slots.pop()  # that of the last operation, which writes the node's slot instead
+        self.slots.pop()  # the last operation writes to the slot of the node instead
         return [*program[:-1], (target, *program[-1][1:])]
 
     def derivative(self, node: Value, operand: int) -> Recording | None:
-        """The operations that compute a local derivative; None where Python code does."""
+        """The operations that compute a local derivative; None if that takes Python code."""
         assert node.primitive is not None
         expression = written_derivative(node, operand, self._data)
         rule = node.primitive.backward[operand]
@@ -75,7 +75,7 @@ class Recorder:
     def _checked(
         self, expression: Expression | None, function: Any, nodes: Sequence[Value]
     ) -> Recording | None:
-        """The recording, if it gives what the function gives: that may look at types, or call C."""
+        """The recording if it gives the function's result: that may inspect types, or call C."""
         if expression is None:
             return None
         try:
@@ -87,14 +87,14 @@ class Recorder:
         return (program, slot) if _outcome(result, program, slot, self.slots) == expected else None
 
     def record(self, expression: Expression) -> Recording:
-        """The operations that compute an expression, each once, each after its operands.
+        """The operations that compute an expression, each once and after its operands.
 
-        An operation of another primitive is taken apart into rows that the page can compute.
-        Raises TypeError where that cannot be done, or does not end.
+        An operation of any other primitive is expanded into rows that the page can compute. Raises
+        TypeError if that is impossible, or does not end.
         """
         done: dict[Expression, int] = {}
         found: dict[tuple[str, tuple[int, ...]], int] = {}
-        inside: dict[Expression, Expression] = {}  # of operations the page cannot compute
+        inside: dict[Expression, Expression] = {}  # formulas of operations the page cannot compute
         program: list[Operation] = []
         waiting = [expression]
         while waiting:
@@ -146,12 +146,12 @@ def _inside(operation: Expression) -> Expression:
     assert operation.primitive is not None
     done = attempt(operation.primitive.forward, *map(plain, operation.operands))
     if done is None:
-        raise TypeError(f"{operation.primitive.name} is Python code, and no arithmetic")
+        raise TypeError(f"{operation.primitive.name} is Python code rather than arithmetic")
     return done
 
 
 def _outcome(function: Callable[..., Any], *numbers: Any) -> str:
-    """A float by its spelling, which is exact and knows nan and -0.0; an error by its kind."""
+    """The repr of the result, which is exact even for nan and -0.0, or the type of the error."""
     try:
         return repr(float(function(*numbers)))
     except Exception as error:
@@ -159,7 +159,7 @@ def _outcome(function: Callable[..., Any], *numbers: Any) -> str:
 
 
 def result(program: Sequence[Operation], slot: int, slots: Sequence[float]) -> float:
-    """What stands in a slot when the operations have run, as a page runs them.
+    """The number in a slot after running the operations as a page does.
 
     Raises what a row's forward function raises.
     """
@@ -174,7 +174,7 @@ def result(program: Sequence[Operation], slot: int, slots: Sequence[float]) -> f
 
 
 def recorded(passed: Passed, known: Collection[str]) -> dict[str, Any]:
-    """Everything a page needs to show a pass and to compute it anew: lists, texts, numbers.
+    """Everything a page needs to show a pass and to recompute it, as JSON data.
 
     Args:
         passed: the pass.
@@ -184,13 +184,13 @@ def recorded(passed: Passed, known: Collection[str]) -> dict[str, Any]:
     some of those beyond, and the operations [slot, primitive, operand slots] the others. A number
     is a JSON number or one of "nan", "inf", "-inf" and "-0".
 
-    A formula is a list of texts and of {"slot": i, "grouped": bool}, a node in its place: its name,
-    or its number, in parentheses if that is below 0 and "grouped" is true. Where the name needs
-    parentheses, as the label "a + b" does before " * c", "name" holds it with them.
+    A formula is a list of strings and of {"slot": i, "grouped": bool} for nodes. Such an entry
+    shows the node's name, or its number, in parentheses if that is negative and "grouped" is true.
+    If the name needs parentheses, as "a + b" does before " * c", "name" holds it with them.
 
-    Of a local derivative that the page cannot compute, because it is Python code or the page has no
-    function for a primitive, "program" is None and "local_value" holds its number, None if it has
-    none; leaves it depends on are not movable.
+    If the page cannot compute a local derivative, because it is Python code or the page has no
+    function for a primitive, "program" is None and "local_value" holds its number, or None if it
+    has none. The leaves that it depends on are not movable.
     """
     n = len(passed.nodes)
     recorder = Recorder(passed.place, [float(number) for number in passed.data], known)
@@ -251,19 +251,19 @@ def _nodes(passed: Passed, why: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _edge(passed: Passed, i: int, k: int, j: int, recorder: Recorder) -> dict[str, Any]:
-    """How the local derivative of node i by its operand k, the node j, is computed."""
+    """How to compute the local derivative of node i by its operand k, which is node j."""
     node = passed.nodes[i]
     symbols = _template(passed, local_derivative(node, k, passed.data_of))
     edge = {"operand": k, "parent": j, "symbols": symbols}
     recording = recorder.derivative(node, k)
     if recording is not None:
         return {**edge, "program": _listed(recording[0]), "local": recording[1]}
-    # No leaf before it is movable, so its number stays; another may bring a gradient to it.
+    # No leaf that it depends on is movable, so it is fixed; moving others may make it needed.
     assert node.primitive is not None
     rule: Any = node.primitive.backward[k]
     try:
         local = json_number(rule(*map(passed.data_of, (node, *node.parents))))
-    except Exception:  # whatever Python code raises where it was not run before
+    except Exception:  # Python code may raise anything where it has not run before
         local = None
     return {**edge, "program": None, "local_value": local}
 
@@ -271,7 +271,7 @@ def _edge(passed: Passed, i: int, k: int, j: int, recorder: Recorder) -> dict[st
 def _python_code(passed: Passed, i: int) -> str:
     node = passed.nodes[i]
     formula = written(forward_formula(node, passed.data_of), in_names(passed.name))
-    return f"{passed.name(node)} = {formula} runs Python code, which a page cannot"
+    return f"{passed.name(node)} = {formula} runs Python code, which a page cannot run"
 
 
 def _template(passed: Passed, expression: Expression) -> list[Any]:
@@ -285,12 +285,12 @@ def _template(passed: Passed, expression: Expression) -> list[Any]:
 
 
 def _listed(program: Sequence[Operation]) -> list[list[Any]]:
-    """Operations as JSON has them."""
+    """Operations in JSON form."""
     return [[slot, name, list(operands)] for slot, name, operands in program]
 
 
 def json_number(number: float) -> float | str:
-    """A number as JSON holds it; what JSON cannot hold, or loses, as text."""
+    """A number for JSON; a string if JSON cannot hold it, or would lose the sign of -0.0."""
     if not math.isfinite(number) or repr(number) == "-0.0":
         return formatted(number)
     return float(number)

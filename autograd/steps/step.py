@@ -1,4 +1,4 @@
-"""What is a single step? Its equation in names and in numbers, and what it hands to whom."""
+"""What is a single step? Its equation in names and in numbers, and what it passes to parents."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from autograd.value import Value
 
 
 class ForwardStep(NamedTuple):
-    """A node is computed.
+    """The step that computes a node.
 
     Attributes:
-        node: the node made here.
-        name: what it is called.
-        formula: how it is made, in names: `a * b`.
+        node: the node.
+        name: its name.
+        formula: how it is computed, in names: `a * b`.
         in_numbers: the same in numbers: `2 * (-3)`.
         data: the result.
     """
@@ -53,18 +53,18 @@ class ForwardStep(NamedTuple):
 
 
 class Contribution(NamedTuple):
-    """What a node hands to one of its parents: its own gradient times the local derivative.
+    """What a node passes to one of its parents: its own gradient times the local derivative.
 
     Attributes:
-        parent: who receives it.
-        name: what the parent is called.
+        parent: the node that receives it.
+        name: the name of the parent.
         operand: which operand of the node the parent is, from 0.
         symbols: the local derivative d node / d parent, in names: `1 / b`.
         local: the local derivative.
         contribution: the gradient of the node times `local`.
-        before: the sum of what the parent has received before; None if this is the first.
-        total: the sum with this contribution.
-        equation: all of it: `a.grad = 6 + 2 * b = 6 + 2 * 1 = 6 + 2 = 8`.
+        before: the sum of what the parent had received before; None if this is the first.
+        total: the sum including this contribution.
+        equation: the whole calculation: `a.grad = 6 + 2 * b = 6 + 2 * 1 = 6 + 2 = 8`.
     """
 
     parent: Value
@@ -82,15 +82,15 @@ class Contribution(NamedTuple):
 
 
 class BackwardStep(NamedTuple):
-    """A node whose gradient is complete hands it on to its parents.
+    """The step in which a node, its gradient complete, passes it on to its parents.
 
     Attributes:
-        node: the node whose turn it is.
-        name: what it is called.
-        formula: how it was made, in names: `a * b`.
+        node: the node.
+        name: its name.
+        formula: how it was computed, in names: `a * b`.
         upstream: its gradient, d output / d node.
-        contributions: what its parents receive: nothing if the gradient is exactly 0, and nothing
-            if they are plain numbers.
+        contributions: what its parents receive; empty if the gradient is exactly 0, or if no
+            operand takes a gradient.
     """
 
     node: Value
@@ -136,7 +136,7 @@ def forward_step(passed: Passed, i: int) -> ForwardStep:
 
 
 def backward_step(passed: Passed, i: int) -> BackwardStep:
-    """The step that hands on the gradient of node i of a pass."""
+    """The step that passes on the gradient of node i of a pass."""
     node = passed.nodes[i]
     expression = forward_formula(node, passed.data_of)
     return BackwardStep(
@@ -162,7 +162,7 @@ def _contributions(passed: Passed, i: int) -> Iterator[Contribution]:
             style = TEXT._replace(digits=digits_that_add_up([before, contribution], total))
             terms = [Expression(number=before) + term for term in terms]
         forms = [written(term, show, style) for term in terms] + [number(total)]
-        # Where the local derivative is a plain number, two forms of the sum are the same.
+        # If the local derivative is a plain number, two of the forms are the same.
         distinct = [form for form, next in pairwise([*forms, ""]) if form != next]
         yield Contribution(
             parent=parent,

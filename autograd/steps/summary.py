@@ -1,4 +1,4 @@
-"""What do the nodes of one box sum up to? What flows in and out of it, and gradients back."""
+"""How is a box of many nodes summarized? By what flows in and out, and by the gradients back."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from autograd.steps.passed import Passed
 from autograd.text import number
 from autograd.value import is_constant
 
-SEVERAL = "{} … {}"  # the least and the largest of several numbers
+SEVERAL = "{} … {}"  # the smallest and the largest of several numbers
 SEVERAL_DIGITS = 3
 
 
 class Flow(NamedTuple):
-    """Values that cross the outline of a box.
+    """Values that flow into, or out of, a box.
 
     Attributes:
-        values: how many they are.
+        values: how many there are.
         receiving: how many of them receive a gradient: all but plain numbers.
-        data: the least and the largest of them.
-        gradients: the same of their gradients, or of what the box hands to each of them; None for
-            plain numbers, which receive none.
+        data: the smallest and the largest of them.
+        gradients: the same of their gradients, or of what the box passes to each of them; None if
+            all are plain numbers, which receive none.
     """
 
     values: int
@@ -32,7 +32,7 @@ class Flow(NamedTuple):
 
 
 class Summaries:
-    """What the boxes of a pass sum up to.
+    """Summaries of the boxes of a pass.
 
     Args:
         passed: the pass.
@@ -43,7 +43,7 @@ class Summaries:
         self, passed: Passed, bundles: Sequence[Sequence[int]], bundle_of: Sequence[int]
     ) -> None:
         self._passed, self._bundle_of = passed, bundle_of
-        # For each node the nodes it is an operand of, and what these hand to it.
+        # For each node, the nodes that use it and what each of these passes to it.
         self._uses: dict[int, list[tuple[int, float]]] = {}
         for i in range(len(passed.nodes) - 1, passed.leaves - 1, -1):
             upstream = passed.gradient_at(i)
@@ -68,11 +68,11 @@ class Summaries:
         return self._flow(values, {i: self._passed.gradient_at(i) for i in values})
 
     def taken(self, box: Collection[int], values: Collection[int]) -> Flow | None:
-        """Values that come into a box of these bundles, with what it hands back to each in all."""
+        """Values that flow into a box of these bundles, with the sum that it passes to each."""
         return self._flow(values, {i: self.handed(box, i)[1] for i in values})
 
     def parameters(self, box: Collection[int]) -> tuple[int, float]:
-        """How many parameters the bundles of a box hold, and the length of their gradient."""
+        """How many parameters the bundles of a box hold, and the norm of their gradient."""
         gradients = [g for bundle in box for g in self._trained[bundle]]
         return len(gradients), math.hypot(*gradients)
 
@@ -87,13 +87,13 @@ class Summaries:
 
 
 def extremes(numbers: Sequence[float]) -> tuple[float, float]:
-    """The least and the largest; nan for both if any is nan."""
+    """The smallest and the largest; nan for both if any is nan."""
     if any(map(math.isnan, numbers)):
         return math.nan, math.nan
     return min(numbers), max(numbers)
 
 
 def spanned(ends: tuple[float, float]) -> str:
-    """`-0.98 … 0.997`, or the one number that all are."""
+    """`-0.98 … 0.997`, or one number if both look the same."""
     texts = [number(end, SEVERAL_DIGITS) for end in ends]
     return texts[0] if texts[0] == texts[1] else SEVERAL.format(*texts)

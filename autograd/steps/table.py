@@ -9,12 +9,12 @@ from autograd.steps.step import Contribution, ForwardStep, Step
 from autograd.steps.writing import digits_that_add_up, one_word
 from autograd.text import Row, aligned, first_and_last, for_stream, grouped, number, wrapped
 
-GRADIENTS_LISTED = 30  # under a table
+GRADIENTS_LISTED = 30  # of leaves, below a table
 HEADINGS = ("passes to", "local derivative", "contribution", "gradient so far")
 
 
 def table(passed: Passed, steps: Sequence[Step], most: int) -> str:
-    """The steps of a pass as a table, with at most `most` of each direction."""
+    """The steps of a pass as a table, with at most `most` in each direction."""
     output, half = for_stream(passed.name(passed.output)), len(steps) // 2
     if not half:
         return f"{output} is a leaf: there are no steps, and its gradient is 1"

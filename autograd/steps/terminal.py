@@ -1,4 +1,4 @@
-"""How does one step through a pass in a terminal? By keys, in the same place of the screen."""
+"""How do you step through a pass in a terminal? With keys, which redraw the same lines."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from autograd.steps.writing import one_word
 from autograd.text import aligned, for_stream, number, text_width, wrapped
 from autograd.value import Value
 
-_HELP = "←/→ one step   q leaves   space plays, pauses   Home/End first, last"
+_HELP = "←/→ step   q quit   space play/pause   Home/End first/last"
 _BOLD, _DIM, _LIT = "1", "2", "1;36"
-_NEWEST = 8  # gradients, in the list of those known so far
+_NEWEST = 8  # gradients in the list of those known so far
 
 
 def play(steps: Sequence[Step], seconds: float) -> None:
-    """Show the steps in a terminal, one at a time; where there is none, print the table."""
+    """Show the steps in a terminal, one at a time; without a terminal, print the table."""
     with _Keys() as keys:
         if keys.is_terminal and len(steps):
             _play(steps, keys, seconds)
@@ -29,7 +29,7 @@ def play(steps: Sequence[Step], seconds: float) -> None:
 
 
 def _play(steps: Sequence[Step], keys: _Keys, seconds: float) -> None:
-    """Show one step, and another at each key, in the same place of the screen."""
+    """Show one step and, at each key, another one in the same lines of the screen."""
     color = not os.environ.get("NO_COLOR")
     position, playing, drawn = 0, False, 0
     try:
@@ -56,7 +56,7 @@ def _play(steps: Sequence[Step], keys: _Keys, seconds: float) -> None:
 
 
 def _screen(steps: Sequence[Step], position: int, playing: bool, color: bool) -> list[str]:
-    """The lines that show a step, as many and as long as the terminal can take."""
+    """The lines that show a step, cut to the size of the terminal."""
     import shutil
 
     size = shutil.get_terminal_size()
@@ -96,7 +96,7 @@ def _step_lines(steps: Sequence[Step], position: int, width: int) -> list[tuple[
 
 
 def _known(steps: Sequence[Step], position: int) -> list[str]:
-    """`a.grad = 8` for the nodes that received something last, the newest first."""
+    """`a.grad = 8` for the nodes that received something most recently, newest first."""
     found: dict[Value, str] = {}
     first = max(len(steps) // 2, position - 4 * _NEWEST)
     for i in range(position, first - 1, -1):
@@ -110,7 +110,7 @@ def _known(steps: Sequence[Step], position: int) -> list[str]:
 
 
 def _folded(text: str, width: int) -> list[str]:
-    """A text in lines of no more columns than these, broken between its words where possible."""
+    """A text in lines of at most `width` columns, broken between words where possible."""
     text = for_stream(text)
     if text_width(text) <= width:
         return [text]
@@ -128,7 +128,7 @@ def _folded(text: str, width: int) -> list[str]:
 
 
 def _cut(text: str, width: int) -> str:
-    """A text in no more columns than these."""
+    """A text cut to at most `width` columns."""
     text, ending = for_stream(text), for_stream("…")
     if text_width(text) <= width:
         return text
@@ -138,7 +138,7 @@ def _cut(text: str, width: int) -> str:
 
 
 class _Keys:
-    """The keyboard, while entered: keys come one by one and unseen, and Ctrl-C is a key."""
+    """The keyboard. While entered, keys come one by one without echo, and Ctrl-C is a key."""
 
     def __init__(self) -> None:
         screen = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
@@ -164,7 +164,7 @@ class _Keys:
                     return ""
                 time.sleep(0.01)
             key = msvcrt.getwch()
-            if key in "\x00\xe0":  # the first half of a key that is no character
+            if key in "\x00\xe0":  # the first half of a key that is not a character
                 return _WINDOWS_KEYS.get(msvcrt.getwch(), "unknown")
             return _KEYS.get(key, "unknown")
 
@@ -201,7 +201,7 @@ class _Keys:
             return _KEYS.get(key.group().decode("latin-1"), "unknown")
 
         def _read(self, seconds: float | None) -> bool:
-            """Whether something was typed in this time. The end of the input counts as q."""
+            """Whether something was typed within `seconds`. The end of the input counts as q."""
             import select
 
             if not select.select([self._file], [], [], seconds)[0]:

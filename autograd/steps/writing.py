@@ -1,4 +1,4 @@
-"""How is an expression written down? As text and as LaTeX, in names or in numbers."""
+"""How is an expression written down? As text or as LaTeX, in names or in numbers."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from autograd.steps.formula import Expression
 from autograd.text import clipped, is_one_word, number, with_digits
 from autograd.value import Value
 
-# A rule may be a chain of any length. Of a longer one this many operations are shown, and an
-# ellipsis for each part left out.
+# A rule may have any number of operations. At most this many are shown, with an ellipsis for each
+# part that is left out.
 SHOWN_OPERATIONS = 40
-DIGITS = 4  # of a number, where these are enough; a float has no more than 17
+DIGITS = 4  # significant digits of a number, where these are enough; a float has at most 17
 
 # --- how operations look: the forms of the rows, in text and in LaTeX -----------------------------
 
 # How tightly an operation binds its operands. An operand that binds less tightly than its place
-# demands stands in parentheses; an atom never does. A Form names these levels.
+# requires goes in parentheses; an atom never does. A Form names these levels.
 ANY, SUM, PRODUCT, SIGN, POWER, ATOM = range(6)
 _LEVELS = {level: binds for binds, level in enumerate(("", *LEVELS))}
 
@@ -33,9 +33,9 @@ class Place(NamedTuple):
 
     Attributes:
         operand: which one.
-        binds: how tightly it must bind, to stand without parentheses.
-        signed: whether a minus at its front asks for parentheses, as in `a * (-b)`; None for an
-            operand at the front of the operation: if a minus asks for them there.
+        binds: how tightly it must bind to need no parentheses.
+        signed: whether a leading minus needs parentheses, as in `a * (-b)`; None for an operand at
+            the front of the operation, where the place of the operation decides.
     """
 
     operand: int
@@ -44,14 +44,14 @@ class Place(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """An operation as it looks: how tightly it binds, and its signs and operands in order."""
+    """How an operation looks: how tightly it binds, and its signs and operands in order."""
 
     binds: int
     parts: tuple[str | Place, ...]
 
 
 class Style(NamedTuple):
-    """One way to write: the forms of primitives, how a function is called, and everything else."""
+    """One way to write: the forms of primitives, the names of functions, and everything else."""
 
     form: Callable[[Primitive], Form]
     function: Callable[[Primitive], str]
@@ -70,9 +70,9 @@ class Mention(NamedTuple):
 
     Attributes:
         node: the node.
-        signed: whether a number below 0 stands in parentheses here.
+        signed: whether a negative number goes in parentheses here.
         operand: whether it is the operand of an operator: a name of several words, such as a label
-            "a + b", then stands in parentheses.
+            "a + b", then goes in parentheses.
     """
 
     node: Value
@@ -82,10 +82,10 @@ class Mention(NamedTuple):
 
 @lru_cache(maxsize=256)
 def _parsed(form: Form) -> Layout:
-    """A form with operands, read.
+    """Parse a form with operands.
 
-    A minus at the front of an operand asks for parentheses, as in `a * (-b)`, if the operand has to
-    bind tighter than a sum. For an operand at the front of the form, the place of the whole form
+    A leading minus of an operand needs parentheses, as in `a * (-b)`, if the operand has to bind
+    tighter than a sum. For an operand at the front of the form, the place of the whole form
     decides.
     """
     parts: list[str | Place] = []
@@ -97,7 +97,7 @@ def _parsed(form: Form) -> Layout:
     return Layout(_LEVELS[form.level], tuple(parts))
 
 
-# What stands before an operand, its number, and its level; at the end only what stands there.
+# The text before an operand, its number, and its level; at the end, only the remaining text.
 _OPERAND = re.compile(rf"(.*?)(?:#(\d+)(?::({'|'.join(filter(None, _LEVELS))}))?|$)", re.DOTALL)
 
 
@@ -106,7 +106,7 @@ _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def _function_name(primitive: Primitive) -> str:
-    """What a primitive is called where it is written as a function."""
+    """The name of a primitive that is written as a function."""
     template, symbol = primitive.text.template, primitive.symbol
     return template or (symbol if symbol.isidentifier() else primitive.name)
 
@@ -143,7 +143,7 @@ _LATEX_SIGNS = {
 
 
 def latex_name(name: str) -> str:
-    r"""A name in math mode: `a` as it is, `x1` as x_{1}, others upright; nothing in it is LaTeX.
+    r"""A name in math mode: `a` as it is, `x1` as x_{1}, others upright; no character acts on TeX.
 
     >>> print(latex_name("loss"), latex_name("w₀₁"), latex_name("w.0"), latex_name("100%"))
     \mathrm{loss} w_{01} {\text{w.0}} {\text{100}\%}
@@ -152,7 +152,7 @@ def latex_name(name: str) -> str:
     indexed = re.fullmatch(r"(.*?[^₀-₉.])\.?([₀-₉]+(?:\.[₀-₉]+)*)", name, re.DOTALL)
     if indexed:
         base, index = indexed[1], with_digits(indexed[2]).replace(".", ",")
-        # TeX takes one index only, which that of x1 would be.
+        # TeX allows only one index, and x1 has one already.
         return f"{latex_name(base)}_{{{index}}}".replace("}_{", "}{}_{")
     single = re.fullmatch(r"([A-Za-z])([0-9]*)", name)
     if single:
@@ -160,8 +160,8 @@ def latex_name(name: str) -> str:
         return f"{letter}_{{{digits}}}" if digits else letter
     if re.fullmatch(r"[A-Za-z0-9]+", name):
         return rf"\mathrm{{{name}}}"
-    # Signs that mean something to TeX are commands of their own; the rest is text between them.
-    # Renderers differ in how they treat special signs inside \text, so none stands there.
+    # Characters that are special in TeX become commands; the rest is text between them. Renderers
+    # differ in how they treat special characters inside \text, so none goes there.
     runs = re.split(f"([{re.escape(''.join(_LATEX_SIGNS))}])", name)
     parts = [_LATEX_SIGNS.get(run) or rf"\text{{{run}}}" for run in runs if run]
     return f"{{{''.join(parts)}}}"
@@ -203,7 +203,7 @@ LATEX = Style(
 
 
 def _layout(expression: Expression, style: Style) -> Layout:
-    """What an operation or a plain number looks like."""
+    """How an operation or a plain number looks."""
     primitive, operands = expression.primitive, expression.operands
     if primitive is None:
         return _number_layout(expression.number, style)
@@ -223,12 +223,12 @@ def _number_layout(number: float, style: Style) -> Layout:
 
 
 def _small_exponent(expression: Expression) -> int | None:
-    """n of a power that is written with n raised: u * u of one u, and u ** n of a small whole n."""
+    """n if the expression is written with n raised: u * u of one u, or a small whole power."""
     primitive, operands = expression.primitive, expression.operands
     if primitive is ops.mul and operands[0] is operands[1]:
         return 2
     if primitive is ops.pow or primitive is ops.power:
-        n = operands[1].number  # nan if it is no plain number
+        n = operands[1].number  # nan unless it is a plain number
         if abs(n) < 100 and n == int(n):
             return int(n)
     return None
@@ -241,7 +241,7 @@ ALONE, FRONT, FACTOR = Place(0), Place(0, PRODUCT), Place(0, SIGN, True)
 
 
 def written(expression: Expression, show: Show, style: Style = TEXT, place: Place = ALONE) -> str:
-    """The formula, with each node as `show` gives it: `in_names`, `in_numbers`."""
+    """The formula, with each node as `show` returns it: see `in_names` and `in_numbers`."""
     return "".join(
         piece if isinstance(piece, str) else show(piece)
         for piece in pieces(expression, style, place)
@@ -251,7 +251,7 @@ def written(expression: Expression, show: Show, style: Style = TEXT, place: Plac
 def product(
     factors: Sequence[Expression], show: Show, style: Style = TEXT, front: str = "", count: int = 1
 ) -> str:
-    """`a * (-b)`; what stands in `front` comes first; of a `count` of 2, `2 * (a * (-b))`."""
+    """The product `a * (-b)`, after `front` if given; `2 * (a * (-b))` for a `count` of 2."""
     parts = [front] if front else []
     lone = len(factors) == 1 and not front
     for factor in factors:
@@ -265,10 +265,10 @@ def product(
 
 
 def digits_that_add_up(terms: Sequence[float], total: float) -> int:
-    """The fewest digits, 4 at least, in which the terms of a sum add up to the total in 4 digits.
+    """The fewest digits, at least 4, in which the terms of a sum add up to the total in 4 digits.
 
-    To one unit of its last digit, that is, and to the rounding of floats, which adds up itself
-    where large terms cancel.
+    They may differ by one unit of its last digit, and by the rounding of floats, which accumulates
+    if large terms cancel.
     """
     goal = float(number(total, DIGITS))
     finite = 0.0 < abs(goal) < math.inf
@@ -278,7 +278,7 @@ def digits_that_add_up(terms: Sequence[float], total: float) -> int:
         found = sum(float(number(term, digits)) for term in terms)
         if not abs(found - goal) > most:  # nan is no reason for more digits
             return digits
-    return DIGITS  # numbers assigned since do not add up, in however many digits
+    return DIGITS  # numbers assigned since may not add up in any number of digits
 
 
 def in_names(name: Callable[[Value], str], style: Style = TEXT) -> Show:
@@ -298,13 +298,13 @@ def partial_derivative(upper: str, lower: str) -> str:
 
 
 def one_word(name: str, style: Style = TEXT) -> str:
-    """A name as it stands before `.grad` or an operator: one of several words in parentheses."""
+    """A name as written before `.grad` or an operator: in parentheses if it has several words."""
     written = style.name(name)
     return written if is_one_word(name) else f"{style.opening}{written}{style.closing}"
 
 
 def in_numbers(data: Callable[[Value], float], style: Style = TEXT) -> Show:
-    """Nodes by their numbers; one below 0 in parentheses where a sign stands before it."""
+    """Nodes by their numbers; a negative one in parentheses if a sign comes before it."""
 
     def show(mention: Mention) -> str:
         (number,) = (layout := _number_layout(data(mention.node), style)).parts
@@ -352,7 +352,7 @@ Item = TypeVar("Item")
 
 
 def template(expression: Expression, item: Callable[[Mention], Item]) -> list[str | Item]:
-    """The formula in text, with `item(mention)` in the place of each node and text between them."""
+    """The formula as a list of text and, in place of each node, `item(mention)`."""
     parts: list[str | Item] = []
     words: list[str] = []
     for piece in pieces(expression, TEXT):

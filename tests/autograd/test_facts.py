@@ -174,7 +174,7 @@ def test_a_new_primitive_is_shown_with_its_numbers_on_the_page() -> None:
     ]
     assert atan["data"] == math.atan(0.5)
     assert not x["movable"]
-    assert x["fixed_because"] == "v1 = x ⟂ y runs Python code, which a page cannot"
+    assert x["fixed_because"] == "v1 = x ⟂ y runs Python code, which a page cannot run"
     assert recorded["gradients"][0] == 0.8 * 0.1 * 0.6
     assert "distance" not in operations()
     named = {operation[1] for operation in recorded["forward"]}

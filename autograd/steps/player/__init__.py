@@ -1,4 +1,4 @@
-"""Which files make the page? Its style, and its scripts in the order in which they are joined."""
+"""Which files make up the page? Its styles, and its scripts in the order of concatenation."""
 
 from __future__ import annotations
 

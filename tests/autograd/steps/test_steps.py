@@ -732,7 +732,7 @@ def test_a_leaf_before_python_code_is_not_movable_and_says_why() -> None:
     data = steps(SINH(x * y) + CUBE(z) + branch(z * 1.0) * y).data()
     nodes = {node["name"]: node for node in data["nodes"] if node["label"]}
     assert [nodes[name]["movable"] for name in "xyz"] == [False, False, False]
-    assert nodes["x"]["fixed_because"] == "v2 = sinh(v1) runs Python code, which a page cannot"
+    assert nodes["x"]["fixed_because"] == "v2 = sinh(v1) runs Python code, which a page cannot run"
     assert nodes["z"]["fixed_because"].startswith("v6 = branch(v5) runs Python code")
     edges = {e["node"]: e["edges"] for e in data["backward"]}
     by_op = {node["op"]: i for i, node in enumerate(data["nodes"])}

@@ -37,7 +37,7 @@ steps(f).play(seconds=0.05)
 print("done")
 """
 RIGHT, LEFT, HOME, END = b"\x1b[C", b"\x1b[D", b"\x1b[H", b"\x1b[F"
-HELP = "←/→ one step   q leaves   space plays, pauses   Home/End first, last"
+HELP = "←/→ step   q quit   space play/pause   Home/End first/last"
 
 FIRST = ["step 1 of 4, forward", "", "d = a * b", "  = 3 * (-2)", "  = -6", "", HELP]
 SECOND = ["step 2 of 4, forward", "", "f = d * a", "  = -6 * 3", "  = -18", "", HELP]
@@ -264,7 +264,7 @@ def test_the_screen_keeps_to_the_size_of_the_terminal() -> None:
         assert len(screen) == 8
         assert max(map(len, screen)) == 39
         assert screen[-1] == HELP[:38] + "…"
-        assert "q leaves" in screen[-1]
+        assert "q quit" in screen[-1]
         assert screen[5] == "passes to a"
     with playing(rows=3, columns=4) as terminal:
         assert terminal.shows("st…") == ["st…", ""]
