@@ -1,25 +1,25 @@
-// What words does the page use? All of them, in one place, and how numbers are shown.
+// What words does the page use? All of them in one place, and how numbers are shown.
 
 const TEXT = {
   player: (output) => `Backpropagation through ${output}, an interactive player`,
-  graph: (output, n) => `The graph of ${output}, ${n} nodes`,
+  graph: (output, n) => `The graph of ${output}, ${counted(n, "node")}`,
   data: "data",
   grad: "grad",
   unknown: "?",
   waiting: "–", // for a gradient
   dataToCome: "…",
-  toCome: "to come",
+  toCome: "not computed yet",
   kinds: {
-    leaf: "leaf", parameter: "parameter", constant: "fixed number", inner: "operation",
+    leaf: "leaf", parameter: "parameter", constant: "constant", inner: "operation",
     output: "output", module: "closed module",
   },
   hints: {
     open: "Click a module to open it.",
-    drag: "Drag a leaf sideways to change its value (Shift: finer).",
-    chain: "Click a node for its chain rule.",
+    drag: "Drag a leaf sideways to change its value (hold Shift for smaller steps).",
+    chain: "Click a node to see its chain rule.",
     step: "Click a node to go to its step.",
-    excerpt: (n) =>
-      `This page holds only what it shows of ${counted(n, "node")}: leaves cannot be moved.`,
+    excerpt: (n) => `The graph has ${counted(n, "node")}. This page holds only what it shows, so `
+      + "the values of leaves cannot be changed.",
   },
 
   first: "First step",
@@ -32,10 +32,10 @@ const TEXT = {
   speed: "Speed",
   zoomIn: "Zoom in",
   zoomOut: "Zoom out",
-  fit: "See the whole graph",
+  fit: "Fit the whole graph",
   overview: "Overview of the graph: drag to see another part",
-  present: "Present on the full screen (f)",
-  leave: "Leave the presentation (f)",
+  present: "Present in full screen (f)",
+  leave: "Exit the presentation (f)",
   close: "Close",
 
   count: (position, last) => `step ${position} of ${last}`,
@@ -44,15 +44,15 @@ const TEXT = {
     forward: (name) => `Forward: ${name}`,
     backward: (name) => `Backward through ${name}`,
   },
-  intro: "First every node is computed from its parents. Then the gradient flows back: each node "
-    + "hands every parent its own gradient times the local derivative, and the parent adds up "
+  intro: "First, every node is computed from its parents. Then the gradient flows back: each node "
+    + "passes its own gradient times the local derivative to each parent, and the parent adds up "
     + "what it receives.",
-  alone: "A leaf alone: its derivative by itself is 1.",
+  alone: "The output is a leaf: its derivative with respect to itself is 1.",
   upstream: "upstream",
   local: "local",
   contribution: "upstream × local",
   gradient: "gradient",
-  seed: "Here the pass begins.",
+  seed: "The pass starts here.",
   more: (n) => `${n} more to come`,
   operand: (k) => `as operand ${k + 1}`,
   zero: (name) => `The gradient of ${name} is 0: nothing is passed on.`,
@@ -64,74 +64,73 @@ const TEXT = {
   },
   inBackward: (call) => `backward of ${call}`,
 
-  chain: (name) => `Chain rule of ${name}`,
-  open: (name) => `Chain rule of ${name}, in turn`,
-  trail: "From the node that was clicked",
-  uses: (count) => count === 1 ? "Its only use: gradient × local derivative"
-    : `Its ${count} uses: gradient × local derivative`,
+  chain: (name) => `Chain rule for ${name}`,
+  open: (name) => `Show the chain rule for ${name}`,
+  trail: "Path from the node that was clicked",
+  uses: (count) => count === 1 ? "Its only use contributes upstream × local:"
+    : `Each of its ${count} uses contributes upstream × local:`,
   sumOfUses: (count) => `the sum over ${count} uses`,
-  paths: (count) => count === 1 ? "Along the only path, without factors of 1"
-    : `Along the ${count} paths, without factors of 1`,
+  paths: (count) => count === 1 ? "The same along the only path, without factors of 1:"
+    : `The same as a sum over ${count} paths, without factors of 1:`,
   silent: "nothing is passed on",
-  noPath: (from, to) => `No derivative leads from ${from} to ${to}.`,
-  constant: "A plain number receives no gradient.",
-  itself: "The output itself: the gradient begins here, as 1.",
+  noPath: (from, to) => `No gradient flows from ${from} to ${to}.`,
+  constant: "A constant receives no gradient.",
+  itself: "This is the output. The backward pass starts here, with a gradient of 1.",
 
   crumbs: "Open parts",
-  everything: "everything",
+  everything: "all nodes",
   goTo: (name) => `Show ${name}`,
   openPart: (name) => `Open ${name}`,
   closedPart: (name, n) =>
     `${name} cannot be opened: its ${counted(n, "node")} are too many for a picture`,
   values: (n) => `${n.toLocaleString("en")} values`,
-  takes: (from) => `from ${from}`,
-  gives: "gives",
-  arrives: "gradient",
-  handsBack: (to) => `to ${to}`,
+  takes: (from) => `input from ${from}`,
+  gives: "output",
+  arrives: "upstream",
+  handsBack: (to) => `passed to ${to}`,
   trained: (n) => counted(n, "parameter"),
-  norm: "length of their gradient ",
+  norm: "gradient norm ",
 
   leaves: "Leaves",
   reset: "Reset",
   resetLeaves: "Reset all leaves to their recorded values",
   value: (name) => `Value of ${name}`,
-  fixed: (why) => `cannot be moved: ${why}`,
+  fixed: (why) => `cannot be changed: ${why}`,
 
   experiments: "Experiment",
   nudge: {
     title: "Nudge a leaf",
     leaf: "Leaf to nudge",
     by: "by h =",
-    h: "h, by which the leaf is nudged",
+    h: "h, the size of the nudge",
     action: "Nudge",
-    back: (leaf, x, gap) => `They differ by ${gap}: the first is the mean slope over h. `
-      + `${leaf} is back at ${x}, and nothing else has changed.`,
-    noH: "h is a number other than 0.",
+    back: (leaf, x, gap) => `They differ by ${gap}: the first is the average slope from ${leaf} to `
+      + `${leaf} + h, the second the slope at ${leaf}. ${leaf} is back at ${x}.`,
+    noH: "Enter a number other than 0 for h.",
     lost: (leaf) => `${leaf} + h rounds to ${leaf}`,
-    refused: (problem) => `Nudge refused: ${problem}. Choose another h.`,
+    refused: (problem) => `Cannot nudge: ${problem}. Choose another h.`,
   },
   descend: {
     title: "Gradient descent",
-    rate: "rate",
+    rate: "learning rate",
     action: "Take a step",
-    rule: (leaves) => "A step subtracts rate × gradient from "
+    rule: (leaves) => "Each step subtracts learning rate × gradient from "
       + `${leaves.length > 3 ? `${leaves.length} leaves` : leaves.join(", ")}. `
-      + "Reset takes all steps back.",
+      + "Reset undoes all steps.",
     took: (k, name, from, to, change) => `Step ${k}: ${name} ${change < 0 ? `fell from ${from} to `
       + `${to}.` : change > 0 ? `rose from ${from} to ${to}: the step was too long. Try a smaller `
-      + "rate." : `went from ${from} to ${to}.`}`,
-    line: (name, from, to, k) =>
-      `${name} from ${from} to ${to} in ${k === 1 ? "1 step" : `${k} steps`}`,
-    noRate: "The rate is a number above 0.",
-    fixed: "No step can be taken: the page cannot move the parameters.",
-    refused: (problem) => `Step refused: ${problem}. The leaves stay as they are.`,
+      + "learning rate." : `went from ${from} to ${to}.`}`,
+    line: (name, from, to, k) => `${name} from ${from} to ${to} in ${counted(k, "step")}`,
+    noRate: "Enter a learning rate above 0.",
+    fixed: "No step can be taken: this page cannot change the parameters.",
+    refused: (problem) => `No step was taken: ${problem}. The leaves are unchanged.`,
   },
   weights: {
     title: "Contributions",
-    action: "Edges by contribution",
-    positive: "above 0",
-    negative: "below 0",
-    widest: (largest) => `widest: ${largest} in size`,
+    action: "Scale edges by contribution",
+    positive: "positive",
+    negative: "negative",
+    widest: (largest) => `widest edge: magnitude ${largest}`,
     several: "An edge that carries several numbers stays thin.",
   },
 
@@ -140,61 +139,62 @@ const TEXT = {
     title: (position) => `Predict step ${position}`,
     asks: {
       forward: (name) => `What is ${name}?`,
-      backward: (name, of) => `What is the gradient of ${name} after the step back through ${of}?`,
+      backward: (name, of) =>
+        `What is the gradient of ${name} after the backward step through ${of}?`,
     },
-    soFar: (n) => `so far: ${n} more to come`,
+    soFar: (n) => `gradient so far: ${counted(n, "more contribution")} to come`,
     check: "Check",
     hint: "Hint",
-    show: "Show it",
+    show: "Show answer",
     again: "Start over",
-    first: (n, all) => `${n} of ${all} at first try`,
+    first: (n, all) => `${n} of ${all} on the first try`,
     noNumber: "Type a number, such as -0.25.",
     right: (answer) => `Right: ${answer}.`,
-    shown: (answer) => `It is ${answer}.`,
+    shown: (answer) => `The answer: ${answer}.`,
     wrong: (guess, why) => `Not ${guess}. ${why || "Try again, or ask for a hint."}`,
-    seed: (output) => `Upstream is 1, the gradient of ${output} by itself.`,
-    received: (name) => `what ${name} had`,
+    seed: (output) => `Upstream is 1, the gradient of ${output} with respect to itself.`,
+    received: (name) => `what ${name} already had`,
     over: "All predicted",
-    finished: "The whole pass is open now. Other numbers of the leaves make a new exercise.",
+    finished: "You can now explore the whole pass. Change a leaf for a new exercise.",
     none: "There is nothing to predict.",
     problem: (problem) => `There is nothing to predict: ${problem}.`,
-    chain: "The chain rule opens when all is predicted.",
+    chain: "The chain rule opens once everything has been predicted.",
   },
   missed: {
-    digits: "Nearly: give two digits or more.",
-    earlier: (name, before) => `That is what this step hands over. ${name} already had ${before} `
-      + "from another use, and the contributions add up.",
-    uses: (name, of, n) => `That is one use. ${of} uses ${name} ${n} times, and each contributes.`,
+    digits: "Close: give at least two digits.",
+    earlier: (name, before) => `That is only what this step contributes. ${name} already had `
+      + `${before} from another use, and contributions add up.`,
+    uses: (name, of, n) => `That is only one use. ${of} uses ${name} ${n} times: add them up.`,
     nothing: (name) => `That is what ${name} had before. This step adds a contribution to it.`,
-    sign: "Look at the sign.",
-    upstream: (of, upstream) => `That is the local derivative alone. Multiply it by the upstream `
-      + `gradient, that of ${of}: ${upstream}.`,
-    local: (of, name) => `That is the upstream gradient alone. Multiply it by the local derivative `
-      + `of ${of} by ${name}.`,
-    added: "Upstream and local derivative are multiplied, not added.",
+    sign: "Check the sign.",
+    upstream: (of, upstream) => "That is only the local derivative. Multiply it by the upstream "
+      + `gradient, the gradient of ${of}: ${upstream}.`,
+    local: (of, name) => "That is only the upstream gradient. Multiply it by the local derivative "
+      + `of ${of} with respect to ${name}.`,
+    added: "The upstream gradient and the local derivative are multiplied, not added.",
     multiplied: "The contributions of several uses are added, not multiplied.",
-    factor: (n) => `The exponent is missing as a factor: ${n}.`,
-    swapped: (other, name) => `That belongs to ${other}; the gradient of ${name} is asked for.`,
-    value: (of) => `That multiplies by the value of ${of}. Multiply by its derivative.`,
+    factor: (n) => `The exponent, ${n}, is missing as a factor.`,
+    swapped: (other, name) => `That belongs to ${other}. The question is the gradient of ${name}.`,
+    value: (of) => `That multiplies by the value of ${of}. Multiply by its local derivative.`,
     data: (name) => `That is the data of ${name}, not a gradient.`,
     order: "The operands are in the wrong order.",
-    times: "That multiplies base and exponent. A power multiplies the base by itself.",
-    operation: (done, right) => `That is what ${done} gives. Here the operation is ${right}.`,
+    times: "That multiplies the base by the exponent. A power multiplies the base by itself.",
+    operation: (done, right) => `That is what ${done} gives. The operation here is ${right}.`,
     degrees: "The angle is in radians, not in degrees.",
-    logarithm: "It is the natural logarithm, not the one to base 10.",
-    operand: (name) => `That is ${name} alone.`,
+    logarithm: "log is the natural logarithm, not the logarithm to base 10.",
+    operand: (name) => `That is only ${name}.`,
   },
 };
 
 const counted = (n, what) => `${n.toLocaleString("en")} ${what}${n === 1 ? "" : "s"}`;
 
-/** A number, or what stands for one that is unknown or still to come. */
+/** A number, or the sign for one that is unknown or not computed yet. */
 function shown(x) {
   if (x instanceof Several) return String(x);
   return x === null ? TEXT.unknown : typeof x === "number" ? number(x) : TEXT[x];
 }
 
-/** `log(x = 0): it takes numbers above 0`, in the words of Python's message. */
+/** `log(x = 0): it takes numbers above 0`, as in Python's message. */
 function explained(pass) {
   const { graph, problem } = pass;
   const node = graph.nodes[problem.node];

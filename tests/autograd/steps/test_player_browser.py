@@ -551,7 +551,7 @@ def test_a_leaf_that_cannot_be_moved_says_why(open_page: Callable[..., Page]) ->
     x, y = Value(0.5, "x"), Value(2.0, "y")
     browsed = open_page(steps(sinh(x) * y))
     row = browsed.find(".leaves li").filter(has=browsed.find(".name", has_text="x"))
-    assert "cannot be moved: " in row.inner_text()
+    assert "cannot be changed: " in row.inner_text()
     assert "sinh" in row.inner_text()
     assert row.locator("input").count() == 0
     browsed.focus()
@@ -710,9 +710,9 @@ def test_a_node_shows_the_sum_over_its_uses_and_whole_paths(
     browsed = open_page(steps(named("L", y * 2 + x)))
     browsed.click(browsed.node(0))
     chain = browsed.find(".chain")
-    assert chain.get_attribute("aria-label") == "Chain rule of x"
-    assert "Its 3 uses: gradient × local derivative" in chain.inner_text()
-    assert "Along the 3 paths, without factors of 1" in chain.inner_text()
+    assert chain.get_attribute("aria-label") == "Chain rule for x"
+    assert "Each of its 3 uses contributes upstream × local:" in chain.inner_text()
+    assert "The same as a sum over 3 paths, without factors of 1:" in chain.inner_text()
     assert texts(chain.locator(".sum .right")) == ["1 + 6 + 6", "13"]
     assert texts(chain.locator(".use .numbers")) == ["= 1 × 1 = 1", *["= 2 × 3 = 6"] * 2]
     assert texts(chain.locator(".use .symbols .note")) == ["", "as operand 1", "as operand 2"]
@@ -764,12 +764,12 @@ def test_a_use_is_opened_in_turn_and_the_way_back_is_shown(open_page: Callable[.
     assert chain.locator("nav").is_hidden()
     for name, trail in [("h", "x ← h"), ("L", "x ← h ← L")]:
         browsed.click(chain.locator(".use"))
-        assert chain.locator("h3").inner_text() == f"Chain rule of {name}"
+        assert chain.locator("h3").inner_text() == f"Chain rule for {name}"
         assert texts(chain.locator("nav")) == [trail]
         assert browsed.find(".edge.lit").count() == (1 if name == "h" else 0)
-    assert "The output itself" in chain.inner_text()
+    assert "This is the output." in chain.inner_text()
     browsed.click(chain.locator("nav button", has_text="h"))
-    assert chain.locator("h3").inner_text() == "Chain rule of h"
+    assert chain.locator("h3").inner_text() == "Chain rule for h"
     assert texts(chain.locator("nav")) == ["x ← h"]
     browsed.press("Escape")
     assert chain.is_hidden()
@@ -929,9 +929,9 @@ def test_a_node_without_a_path_says_why(open_page: Callable[..., Page]) -> None:
     condition, a = Value(1.0, "c"), Value(3.0, "a")
     browsed = open_page(steps(named("L", where(condition, a, a * 2) * 1.5)))
     for which, said in [
-        ("2", "A plain number receives no gradient."),
-        ("L", "The output itself: the gradient begins here, as 1."),
-        ("c", "No derivative leads from L to c."),
+        ("2", "A constant receives no gradient."),
+        ("L", "This is the output. The backward pass starts here, with a gradient of 1."),
+        ("c", "No gradient flows from L to c."),
     ]:
         browsed.click(browsed.node(browsed.names.index(which)))
         assert browsed.find(".chain .note").inner_text() == said
@@ -1177,7 +1177,7 @@ def test_everything_that_takes_the_focus_has_a_role_a_name_and_a_ring(
     labels = {name for _, name, _ in seen}
     assert labels >= {
         *["First step", "One step back", "Play", "One step forward", "Last step", "Step", "Speed"],
-        *["Zoom in", "Zoom out", "See the whole graph", "Value of w1", "Value of w2", "Value of b"],
+        *["Zoom in", "Zoom out", "Fit the whole graph", "Value of w1", "Value of w2", "Value of b"],
         "Reset all leaves to their recorded values",
     }
 
@@ -1277,7 +1277,7 @@ def test_hostile_labels_are_shown_and_do_nothing(open_page: Callable[..., Page])
         assert any(head.endswith(shown.names[node]) for head in found["heads"])
     for name in (shown.names[leaf] for leaf in leaves):
         assert name in found["leaves"]
-        assert f"Chain rule of {name}" in found["titles"]
+        assert f"Chain rule for {name}" in found["titles"]
     assert found["strange"] == []
 
 

@@ -43,7 +43,7 @@ def test_keys_step_without_a_click_and_the_numbers_are_those_of_python(
 
 
 def test_a_click_opens_the_chain_rule_and_escape_closes_it(seen: dict[str, Any]) -> None:
-    assert seen["chain"].startswith("Chain rule of w1")
+    assert seen["chain"].startswith("Chain rule for w1")
     assert "-0.8621" in seen["chain"]
     assert seen["closed"]
 

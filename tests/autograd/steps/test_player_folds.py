@@ -111,13 +111,13 @@ def test_a_click_opens_a_layer_then_a_neuron_and_the_path_leads_back(open_page: 
     assert opened(page) == "loss"
     assert "cross_entropy_with_logits" in boxes(page)
     page.click(page.find(".crumb.all"))
-    assert opened(page) == "everything"
+    assert opened(page) == "all nodes"
     assert page.state()["last"] == len(classifier())
 
 
 def test_a_small_graph_is_open_until_it_is_folded(open_page: OpenPage) -> None:
     page = open_page(small_network(), at_start=False)
-    assert opened(page) == "everything"
+    assert opened(page) == "all nodes"
     page.click(page.find(".crumb", has_text="loss"))
     assert set(boxes(page)) == {"2 leaves", "MLP(2 → 2 → 1, relu)", "mse", "/  loss"}
 
@@ -288,7 +288,7 @@ def test_a_box_hands_gradients_to_what_receives_them(
         page.click(page.find(".button.back"))
     assert page.find(".stage > svg .node.constant").count()
     keys = [text.strip() for text in page.find(".step .rows .key").all_inner_texts()]
-    assert keys == ["gradient", f"to {receivers}"]
+    assert keys == ["upstream", f"passed to {receivers}"]
     assert page.find(".step .rows .value").nth(1).inner_text().endswith(f" {values} values")
 
 
@@ -357,7 +357,8 @@ def test_leaves_of_closed_modules_are_not_listed(open_page: OpenPage) -> None:
 def test_what_the_page_of_a_large_graph_cannot_do_it_says(open_page: OpenPage) -> None:
     page = open_page(batch(), at_start=False)
     hint = page.find(".caption .hint").inner_text()
-    assert f"of {len(batch().nodes):,} nodes: leaves cannot be moved" in hint
+    assert f"The graph has {len(batch().nodes):,} nodes." in hint
+    assert hint.endswith("the values of leaves cannot be changed.")
     assert page.find(".leaves input").count() == 0
     assert page.find(".button:visible", has_text="Predict").count() == 0
 
@@ -371,7 +372,7 @@ def test_an_exercise_shows_every_node(open_page: OpenPage) -> None:
     assert page.state()["view"] == -1
     assert page.find(".crumbs").is_hidden()
     page.click(page.find(".controls .button", has_text="Predict"))
-    assert opened(page) == "everything"
+    assert opened(page) == "all nodes"
 
 
 def test_a_page_that_is_an_exercise_has_no_boxes(open_page: OpenPage) -> None:

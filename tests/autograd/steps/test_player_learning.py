@@ -87,7 +87,7 @@ def test_a_nudge_shows_the_difference_quotient_beside_the_gradient(
     assert formula.endswith(f" = {number(quotient)}")
     assert gradient == "∂L/∂w = -11"
     assert rest.startswith(f"They differ by {number(abs(quotient + 11))}: ")
-    assert rest.endswith("w is back at 2, and nothing else has changed.")
+    assert rest.endswith("w is back at 2.")
     assert said(browsed).startswith(formula)
     assert browsed.state() == before
 
@@ -121,7 +121,7 @@ def test_a_nudge_starts_from_where_the_leaves_were_moved_and_goes_when_they_move
     assert gradient == f"∂L/∂w = {number(2 * 0.5 * 4 + 1)}"
     fill(browsed, [0.5, 5.0])
     assert experiment(browsed, "Nudge a leaf").locator("p").count() == 0
-    assert "w is back at 0.5," in rest
+    assert rest.endswith("w is back at 0.5.")
 
 
 def test_the_first_h_is_about_a_thousandth_of_the_leaf(open_page: Callable[..., Page]) -> None:
@@ -142,11 +142,11 @@ def test_a_nudge_out_of_the_domain_is_refused_with_the_reason(
     browsed = open_page(steps(named("L", Value(0.5, "x").log())))
     before = browsed.state()
     assert nudge(browsed, "x", "-1") == [
-        "Nudge refused: log(x = -0.5): it takes numbers above 0. Choose another h."
+        "Cannot nudge: log(x = -0.5): it takes numbers above 0. Choose another h."
     ]
-    assert nudge(browsed, "x", "0") == ["h is a number other than 0."]
-    assert nudge(browsed, "x", "") == ["h is a number other than 0."]
-    lost = "Nudge refused: x + h rounds to x. Choose another h."
+    assert nudge(browsed, "x", "0") == ["Enter a number other than 0 for h."]
+    assert nudge(browsed, "x", "") == ["Enter a number other than 0 for h."]
+    lost = "Cannot nudge: x + h rounds to x. Choose another h."
     assert nudge(browsed, "x", "1e-20") == [lost]
     assert browsed.state() == before
 
@@ -203,7 +203,7 @@ def test_without_parameters_all_leaves_descend(open_page: Callable[..., Page]) -
     v = [0.5, 0.25]
     browsed = open_page(steps(polynomial(v)))
     part = descend(browsed, 0.01, times=0)
-    assert "A step subtracts rate × gradient from w, x." in part.inner_text()
+    assert "Each step subtracts learning rate × gradient from w, x." in part.inner_text()
     for _ in range(5):
         descend(browsed, 0.01)
         w, x = Value(v[0]), Value(v[1])
@@ -246,7 +246,7 @@ def test_a_rate_too_large_is_seen_to_raise_the_output(open_page: Callable[..., P
     part = descend(browsed, 1.5, times=2)
     assert heights(part) == sorted(heights(part))
     assert said(browsed) == (
-        "Step 2: L rose from 36 to 144: the step was too long. Try a smaller rate."
+        "Step 2: L rose from 36 to 144: the step was too long. Try a smaller learning rate."
     )
 
 
@@ -256,12 +256,12 @@ def test_a_step_out_of_the_domain_is_refused_and_everything_stays(
     browsed = open_page(steps(named("L", Value(0.5, "x").log())))
     before = browsed.state()
     part = descend(browsed, 1.0)
-    text = "Step refused: log(x = -1.5): it takes numbers above 0. The leaves stay as they are."
+    text = "No step was taken: log(x = -1.5): it takes numbers above 0. The leaves are unchanged."
     assert text in part.inner_text()
     assert said(browsed) == text
     assert browsed.state() == before
     part = descend(browsed, -1.0)
-    assert "The rate is a number above 0." in part.inner_text()
+    assert "Enter a learning rate above 0." in part.inner_text()
     assert browsed.state() == before
 
 
@@ -319,7 +319,8 @@ def test_edges_are_as_thick_as_their_contributions_if_asked(open_page: Callable[
     largest = max(abs(c) for step in passed for c in step)
     assert edges(browsed) == weighed([c for step in passed for c in step], largest)
     assert {sign for sign, _ in edges(browsed)} == {"positive", "negative"}
-    assert f"widest: {number(largest)} in size" in experiment(browsed, "Contributions").inner_text()
+    legend = experiment(browsed, "Contributions").inner_text()
+    assert f"widest edge: magnitude {number(largest)}" in legend
     browsed.press("Home")
     assert edges(browsed) == []
     for k in range(len(passed)):
@@ -434,9 +435,9 @@ def test_every_number_is_asked_for_and_pythons_are_right(
     for (at, _), (position, title, feedback) in zip(asked, seen, strict=True):
         assert (position, title) == (at - 1, f"Predict step {at}")
         assert feedback.startswith("Right: ")
-    assert f"{len(asked)} of {len(asked)} at first try" in browsed.find(".predict").inner_text()
+    assert f"{len(asked)} of {len(asked)} on the first try" in browsed.find(".predict").inner_text()
     assert browsed.state()["position"] == len(shown)
-    assert "The whole pass is open now." in browsed.find(".predict").inner_text()
+    assert "You can now explore the whole pass." in browsed.find(".predict").inner_text()
 
 
 # All that a page holds for a reader, a screen reader or a pointer, but not the recording.
@@ -502,7 +503,7 @@ def test_no_control_goes_past_what_is_asked(open_page: Callable[..., Page]) -> N
     assert browsed.find("input.steps").input_value() == "0"
     browsed.click(browsed.node(0))
     assert browsed.find(".chain").is_hidden()
-    assert said(browsed) == "The chain rule opens when all is predicted."
+    assert said(browsed) == "The chain rule opens once everything has been predicted."
     assert browsed.find("button", has_text="Experiment").is_hidden()
 
 
@@ -572,42 +573,42 @@ def leaf(function: str, x: float) -> Callable[[], Value]:
 
 MISSED: list[tuple[Callable[[], Value], int, str, str | None]] = [
     # forward: L = x * x = 9
-    (xx, 0, "6", "That is what + gives. Here the operation is ×."),
-    (xx, 0, "1", "That is what / gives. Here the operation is ×."),
-    (xx, 0, "-9", "Look at the sign."),
-    (xx, 0, "3", "That is x alone."),
+    (xx, 0, "6", "That is what + gives. The operation here is ×."),
+    (xx, 0, "1", "That is what / gives. The operation here is ×."),
+    (xx, 0, "-9", "Check the sign."),
+    (xx, 0, "3", "That is only x."),
     (xx, 0, "8", None),
     # backward: 3 + 3
-    (xx, 1, "3", "That is one use. L uses x 2 times, and each contributes."),
-    (xx, 1, "-6", "Look at the sign."),
+    (xx, 1, "3", "That is only one use. L uses x 2 times: add them up."),
+    (xx, 1, "-6", "Check the sign."),
     (xx, 1, "9", "That is the data of L, not a gradient."),
     # a, v1, L forward; then L hands v1 its 1, and x as well
     (shared, 4, "3", "That is the data of x, not a gradient."),
     # v1 = a * 4 hands a its 4: upstream 1
-    (shared, 5, "5", "Upstream and local derivative are multiplied, not added."),
+    (shared, 5, "5", "The upstream gradient and the local derivative are multiplied, not added."),
     # a = x * w hands x the 4 w = 20, which had 1 from L; and w the 4 x = 12
-    (shared, 6, "20", "That is what this step hands over. x already had 1 from another use,"),
+    (shared, 6, "20", "That is only what this step contributes. x already had 1 from another use,"),
     (shared, 6, "1", "That is what x had before. This step adds a contribution to it."),
-    (shared, 6, "6", "That is the local derivative alone. Multiply it by the upstream gradient, "),
-    (shared, 6, "4", "That is the upstream gradient alone. Multiply it by the local derivative"),
-    (shared, 6, "10", "Upstream and local derivative are multiplied, not added."),
-    (shared, 6, "13", "That belongs to w; the gradient of x is asked for."),
-    (shared, 6, "-19", "Look at the sign."),
-    (shared, 7, "20", "That belongs to x; the gradient of w is asked for."),
-    (shared, 7, "3", "That is the local derivative alone. Multiply it by the upstream gradient, "),
+    (shared, 6, "6", "That is only the local derivative. Multiply it by the upstream gradient, "),
+    (shared, 6, "4", "That is only the upstream gradient. Multiply it by the local derivative"),
+    (shared, 6, "10", "The upstream gradient and the local derivative are multiplied, not added."),
+    (shared, 6, "13", "That belongs to w. The question is the gradient of x."),
+    (shared, 6, "-19", "Check the sign."),
+    (shared, 7, "20", "That belongs to x. The question is the gradient of w."),
+    (shared, 7, "3", "That is only the local derivative. Multiply it by the upstream gradient, "),
     # v1 = x ** 2 with upstream 4 hands x the 4 * 2 x = 40
-    (power, 0, "10", "That multiplies base and exponent."),
-    (power, 3, "20", "The exponent is missing as a factor: 2."),
-    (power, 3, "10", "That is the local derivative alone."),
-    (power, 3, "100", "That multiplies by the value of v1. Multiply by its derivative."),
+    (power, 0, "10", "That multiplies the base by the exponent."),
+    (power, 3, "20", "The exponent, 2, is missing as a factor."),
+    (power, 3, "10", "That is only the local derivative."),
+    (power, 3, "100", "That multiplies by the value of v1. Multiply by its local derivative."),
     # v1 = a / b = 3.5; L = v1 - c = -1.5
     (ratio, 0, "0.2857", "The operands are in the wrong order."),
     (ratio, 1, "1.5", "The operands are in the wrong order."),
-    (ratio, 5, "1.75", "Look at the sign."),
-    (leaf("tanh", 0.5), 0, "0.5", "That is x alone."),
+    (ratio, 5, "1.75", "Check the sign."),
+    (leaf("tanh", 0.5), 0, "0.5", "That is only x."),
     (leaf("sin", 30.0), 0, "0.5", "The angle is in radians, not in degrees."),
-    (leaf("log", 100.0), 0, "2.0", "It is the natural logarithm, not the one to base 10."),
-    (leaf("exp", 2.0), 0, "7", "Nearly: give two digits or more."),
+    (leaf("log", 100.0), 0, "2.0", "log is the natural logarithm, not the logarithm to base 10."),
+    (leaf("exp", 2.0), 0, "7", "Close: give at least two digits."),
 ]
 
 
@@ -631,7 +632,7 @@ def test_a_wrong_guess_is_told_so_and_the_question_stays(open_page: Callable[...
     answer(browsed, "9")
     before = browsed.state()
     for guess, text in {
-        "3": "That is one use. L uses x 2 times, and each contributes.",
+        "3": "That is only one use. L uses x 2 times: add them up.",
         "8": "Try again, or ask for a hint.",
     }.items():
         assert answer(browsed, guess) == said(browsed) == f"Not {guess}. {text}"
@@ -665,7 +666,7 @@ def test_what_is_no_number_is_not_counted_as_a_guess(open_page: Callable[..., Pa
     for typed in ("", "x", "1.2.3", "1/3", "--1", "0x10", "1e", ".", "1 2"):
         assert answer(browsed, typed) == "Type a number, such as -0.25."
     answer(browsed, "9")
-    assert "1 of 2 at first try" in browsed.find(".predict").inner_text()
+    assert "1 of 2 on the first try" in browsed.find(".predict").inner_text()
 
 
 def test_an_infinite_guess_is_not_nearly_right(open_page: Callable[..., Page]) -> None:
@@ -676,7 +677,7 @@ def test_an_infinite_guess_is_not_nearly_right(open_page: Callable[..., Page]) -
 def test_hints_go_from_the_rule_to_the_numbers(open_page: Callable[..., Page]) -> None:
     browsed = open_page(exercise(steps(shared())))
     for _ in range(6):
-        press(browsed, "Show it")
+        press(browsed, "Show answer")
     hints = []
     for k in range(3):
         press(browsed, "Hint")
@@ -684,22 +685,22 @@ def test_hints_go_from_the_rule_to_the_numbers(open_page: Callable[..., Page]) -
         assert said(browsed) == text
         hints.append(text)
     assert hints == [
-        "∂L/∂x = what x had + ∂L/∂a × ∂a/∂x",
+        "∂L/∂x = what x already had + ∂L/∂a × ∂a/∂x",
         "∂a/∂x = w",
         "∂L/∂x = 1 + 4 × 5 = ?",
     ]
     assert browsed.find("button", has_text="Hint").get_attribute("aria-disabled") == "true"
     browsed.press("Enter")  # pressed again, it does nothing
     assert browsed.find(".hints p").count() == 3
-    press(browsed, "Show it")
-    assert browsed.find(".feedback").inner_text() == "It is ∂L/∂x = 21."
+    press(browsed, "Show answer")
+    assert browsed.find(".feedback").inner_text() == "The answer: ∂L/∂x = 21."
 
 
 def test_the_numbers_of_a_hint_give_the_answer(open_page: Callable[..., Page]) -> None:
     w = Value(1.0, "w")
     browsed = open_page(exercise(steps(named("L", w * 100.01 - w * 100))))
     for _ in range(6):
-        press(browsed, "Show it")
+        press(browsed, "Show answer")
     for _ in range(3):
         press(browsed, "Hint")
     assert browsed.find(".hints p").last.text_content() == "∂L/∂w = -100 + 1 × 100.01 = ?"
@@ -715,18 +716,18 @@ def test_the_score_counts_what_was_right_at_the_first_try(open_page: Callable[..
     answer(browsed, asked[0])
     press(browsed, "Hint")
     answer(browsed, asked[1])
-    press(browsed, "Show it")
+    press(browsed, "Show answer")
     for text in asked[3:]:
         answer(browsed, text)
     panel = browsed.find(".predict")
     assert panel.locator("h3").inner_text() == "All predicted"
-    assert panel.locator(".count").inner_text() == "5 of 8 at first try"
+    assert panel.locator(".count").inner_text() == "5 of 8 on the first try"
     browsed.node(0).click()
     assert browsed.find(".chain").is_visible()
     press(browsed, "Start over")
     assert browsed.find(".chain").is_hidden()
     assert browsed.state()["position"] == 0
-    assert panel.locator(".count").inner_text() == "0 of 8 at first try"
+    assert panel.locator(".count").inner_text() == "0 of 8 on the first try"
 
 
 def test_other_numbers_of_the_leaves_make_a_new_exercise(open_page: Callable[..., Page]) -> None:
@@ -766,7 +767,7 @@ def test_by_keyboard_the_focus_stays_and_each_question_is_read_out(
     assert field.get_attribute("aria-label") == "Predict step 1. What is L?"
     field.focus()
     browsed.press("9", "Enter")
-    question = "Predict step 2. What is the gradient of x after the step back through L?"
+    question = "Predict step 2. What is the gradient of x after the backward step through L?"
     assert said(browsed) == f"Right: L = 9. {question}"
     assert field.get_attribute("aria-label") == question
     browsed.press("Home", "ArrowLeft", "Space")  # are the field's own
@@ -780,7 +781,7 @@ def test_by_keyboard_the_focus_stays_and_each_question_is_read_out(
 
 def test_showing_keeps_the_keyboard_on_its_button(open_page: Callable[..., Page]) -> None:
     browsed = open_page(exercise(steps(shared())))
-    press(browsed, "Show it")
+    press(browsed, "Show answer")
     browsed.press("Enter", "Enter")
     assert browsed.find(".predict h3").inner_text() == "Predict step 4"
 
@@ -807,7 +808,7 @@ def test_on_a_phone_both_work_by_touch_and_nothing_is_cut_off(
     check_widths(browsed, ".experiments")
     browsed.find("button", has_text="Predict").tap()
     browsed.find(".predict input").fill("3")
-    for name in ("Check", "Hint", "Show it"):
+    for name in ("Check", "Hint", "Show answer"):
         browsed.find(".predict button", has_text=name).tap()
     browsed.find(".predict button", has_text="Hint").tap()
     assert browsed.state()["position"] == 1
@@ -844,7 +845,7 @@ def test_a_hostile_label_stays_text(open_page: Callable[..., Page], label: str) 
     assert label in experiment(browsed, "Nudge a leaf").inner_text()
     assert label in said(browsed)
     press(browsed, "Predict")
-    for name in ("Hint", "Show it", "Hint"):
+    for name in ("Hint", "Show answer", "Hint"):
         press(browsed, name)
     assert label in browsed.find(".predict").inner_text()
     assert browsed.run("return root.querySelectorAll('img, b, script').length;") == 0

@@ -305,11 +305,11 @@ def test_the_button_presents_and_escape_leaves(open_page: Callable[..., Page]) -
     browsed.run("host.requestFullscreen = undefined;")
     button = browsed.find("button.present")
     browsed.click(button)
-    assert button.get_attribute("aria-label") == "Leave the presentation (f)"
+    assert button.get_attribute("aria-label") == "Exit the presentation (f)"
     browsed.press("ArrowRight")
     assert browsed.state()["position"] == 1
     browsed.press("Escape")
-    assert button.get_attribute("aria-label") == "Present on the full screen (f)"
+    assert button.get_attribute("aria-label") == "Present in full screen (f)"
     browsed.find(".leaves input[type=number]").first.focus()
     browsed.press("f")
     assert not browsed.run("return host.hasAttribute('data-present');")

@@ -34,18 +34,18 @@ def network(examples: int) -> Steps:
 
 OPEN, DRAG = (
     "Click a module to open it.",
-    "Drag a leaf sideways to change its value (Shift: finer).",
+    "Drag a leaf sideways to change its value (hold Shift for smaller steps).",
 )
-CHAIN, STEP = "Click a node for its chain rule.", "Click a node to go to its step."
+CHAIN, STEP = "Click a node to see its chain rule.", "Click a node to go to its step."
 
 
 def test_the_caption_names_what_is_in_view_and_can_be_done(open_page: OpenPage) -> None:
     browsed = open_page(network(2), at_start=False)
     kinds, hint = browsed.find(".legend .kind"), browsed.find(".hint").first
-    assert kinds.all_inner_texts() == ["fixed number", "output", "closed module"]
+    assert kinds.all_inner_texts() == ["constant", "output", "closed module"]
     assert hint.inner_text() == f"{OPEN} {CHAIN}"
     browsed.click(browsed.find(".crumb.all"))
-    assert kinds.all_inner_texts() == ["parameter", "fixed number", "operation", "output"]
+    assert kinds.all_inner_texts() == ["parameter", "constant", "operation", "output"]
     assert hint.inner_text() == f"{DRAG} {CHAIN}"
     browsed.click(browsed.find(".controls .button", has_text="Predict"))
     assert hint.inner_text() == DRAG  # there is no chain rule before all is predicted
@@ -55,8 +55,8 @@ def test_the_caption_of_an_excerpt_offers_nothing_that_is_not_there(open_page: O
     shown = network(60)
     browsed = open_page(shown, at_start=False)
     hint = browsed.find(".hint").first.inner_text()
-    held = f"This page holds only what it shows of {len(shown.nodes):,} nodes"
-    assert hint == f"{OPEN} {STEP} {held}: leaves cannot be moved."
+    held = f"The graph has {len(shown.nodes):,} nodes. This page holds only what it shows, so"
+    assert hint == f"{OPEN} {STEP} {held} the values of leaves cannot be changed."
 
 
 def test_a_click_on_a_leaf_of_an_excerpt_leads_to_where_its_gradient_is_complete(
@@ -81,7 +81,7 @@ def test_a_click_on_a_leaf_of_an_excerpt_leads_to_where_its_gradient_is_complete
 def test_a_plain_number_has_no_gradient_rather_than_0(open_page: OpenPage) -> None:
     browsed = open_page(steps(Value(3.0, "x") * 2))
     browsed.find(".stage .node.constant").dispatch_event("click")
-    assert lines(browsed, ".chain") == ["Chain rule of 2 A plain number receives no gradient."]
+    assert lines(browsed, ".chain") == ["Chain rule for 2 A constant receives no gradient."]
     browsed.find(".stage .node.leaf").dispatch_event("click")
     assert lines(browsed, ".sum .equation")[0].endswith("= 2")
 
@@ -157,13 +157,13 @@ def test_play_is_offered_where_there_is_a_step_to_show(open_page: OpenPage, pred
 def test_weighed_edges_of_several_numbers_are_told_from_those_of_0(open_page: OpenPage) -> None:
     browsed = open_page(network(2), at_start=False)
     browsed.click(browsed.find(".controls .button", has_text="Experiment"))
-    browsed.click(browsed.find(".experiment .button", has_text="Edges by contribution"))
+    browsed.click(browsed.find(".experiment .button", has_text="Scale edges by contribution"))
     (legend,) = lines(browsed, ".experiment > .note:visible:has(.swatch)")
-    assert legend.startswith("above 0 below 0 widest: ")
-    assert legend.endswith(" in size An edge that carries several numbers stays thin.")
+    assert legend.startswith("positive negative widest edge: magnitude ")
+    assert legend.endswith(" An edge that carries several numbers stays thin.")
     browsed.click(browsed.find(".crumb.all"))
     (legend,) = lines(browsed, ".experiment > .note:visible:has(.swatch)")
-    assert legend.endswith(" in size")
+    assert not legend.endswith("stays thin.")
 
 
 # --- beyond an error ------------------------------------------------------------------------------
