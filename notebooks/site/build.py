@@ -1,9 +1,9 @@
 """How is the page made? As a folder of static files: python notebooks/site/build.py OUT [--api].
 
-Pyodide and Graphviz's WebAssembly build come from npm at the versions below, into a cache of the
-user. The engine goes in as it is, and as the memory of a Python that has imported it. With --api, a
-reference made from the docstrings, by pdoc, goes into OUT/api. Serve the folder by any web server:
-python -m http.server -d OUT.
+Pyodide and Graphviz's WebAssembly build come from npm, at the versions below, into a cache of the
+user. The engine goes in twice: as its files, and as the memory snapshot of a Python that imported
+them. With --api, pdoc makes a reference from the docstrings in OUT/api. Any web server can serve
+the folder: python -m http.server -d OUT.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tempfile import TemporaryDirectory
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 PACKAGES = {"pyodide": "314.0.7", "@viz-js/viz": "3.31.0"}  # from npm
-GRAPHVIZ = "graphviz==0.21"  # pure Python: it writes the texts that Graphviz lays out
+GRAPHVIZ = "graphviz==0.21"  # pure Python: it writes the DOT source that Graphviz lays out
 COPIED = ("index.html", "site.css", "site.js")
 FROM_PYODIDE = ("pyodide.asm.wasm", "python_stdlib.zip")
 ENGINE = ("pyodide/pyodide.js", "pyodide/pyodide.asm.mjs", "@viz-js/viz/dist/viz-global.js")
@@ -34,8 +34,8 @@ ENGINE = ("pyodide/pyodide.js", "pyodide/pyodide.asm.mjs", "@viz-js/viz/dist/viz
 def build(out: Path, api: bool = False) -> None:
     """Write the page into a folder, which is made if it is missing.
 
-    Raises FileNotFoundError where npm or node is missing, and CalledProcessError where one of
-    them, pip or pdoc fails.
+    Raises FileNotFoundError if npm or node is missing, and CalledProcessError if one of them, pip
+    or pdoc fails.
     """
     modules = fetched() / "node_modules"
     out.mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ def build(out: Path, api: bool = False) -> None:
     for name in FROM_PYODIDE:
         shutil.copyfile(modules / "pyodide" / name, out / name)
     lock = json.loads((modules / "pyodide/pyodide-lock.json").read_text(encoding="utf-8"))
-    lock["packages"] = {}  # none is there to be loaded, so none is recommended
+    lock["packages"] = {}  # none can be loaded here, so Pyodide must not recommend any
     (out / "pyodide-lock.json").write_text(json.dumps(lock), encoding="utf-8")
     (out / "engine.js").write_text(engine(modules), encoding="utf-8")
     (out / "frame.html").write_text(frame(), encoding="utf-8")
@@ -59,7 +59,7 @@ def build(out: Path, api: bool = False) -> None:
 
 
 def fetched() -> Path:
-    """The folder with the packages of npm: installed once, whole or not at all."""
+    """The folder with the npm packages, which are installed once, atomically."""
     npm = shutil.which("npm")
     if npm is None:
         raise FileNotFoundError("the page needs npm: apt-get install nodejs npm")
@@ -71,7 +71,7 @@ def fetched() -> Path:
             command = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]
             packages = [f"{name}@{version}" for name, version in PACKAGES.items()]
             subprocess.run([*command, f"{made}/whole", *packages], check=True, capture_output=True)
-            with suppress(OSError):  # another was faster
+            with suppress(OSError):  # another process was faster
                 Path(made, "whole").rename(folder)
     return folder
 
@@ -79,8 +79,8 @@ def fetched() -> Path:
 def engine(modules: Path) -> str:
     """The script of the worker.
 
-    It is no module: in a frame without an origin, Chromium starts no worker from a module. So
-    what only a module may have is taken out of Pyodide's.
+    It is not a module: in a frame without an origin, Chromium starts no worker from a module. So
+    what only a module may contain is replaced in Pyodide's.
     """
     sources = [(modules / name).read_text(encoding="utf-8") for name in ENGINE]
     sources.append((HERE / "worker.js").read_text(encoding="utf-8"))
@@ -93,7 +93,7 @@ def engine(modules: Path) -> str:
 
 
 def packages() -> dict[str, str]:
-    """The files that Python has in the page, by their names: this project's, graphviz, run.py."""
+    """The files that Python has in the page, by name: this project's, graphviz's and run.py."""
     texts = {"site_run.py": (HERE / "run.py").read_text(encoding="utf-8")}
     with TemporaryDirectory() as folder:
         for root in (ROOT / "autograd", ROOT / "nn", graphviz(folder)):
@@ -105,7 +105,7 @@ def packages() -> dict[str, str]:
 
 
 def graphviz(folder: str) -> Path:
-    """The package graphviz: the one that is installed, or else pip's, in the folder."""
+    """The package graphviz: the installed one if its version fits, else one put into the folder."""
     name, wanted = GRAPHVIZ.split("==")
     with suppress(PackageNotFoundError):
         installed = distribution(name)
@@ -117,23 +117,23 @@ def graphviz(folder: str) -> Path:
 
 
 def snapshot(modules: Path, out: Path) -> None:
-    """Write the memory of a Python that has imported the packages of a folder into that folder."""
+    """Write a memory snapshot of a Python that has imported the packages of a folder into it."""
     node = shutil.which("node")
     if node is None:
         raise FileNotFoundError("the page needs node: apt-get install nodejs npm")
-    # Its WebAssembly is compiled once, and quickly: it runs for a few seconds.
+    # Compile its WebAssembly quickly rather than well: it runs for only a few seconds.
     command = [node, "--liftoff-only", str(HERE / "snapshot.mjs"), str(modules / "pyodide")]
     files = [str(out / "packages.json"), str(out / "snapshot.bin")]
     subprocess.run([*command, *files], check=True, capture_output=True)
 
 
 def frame() -> str:
-    """The frame that runs code: its policy allows the script and the styles in it, and no more."""
+    """The frame that runs code. Its policy allows the script and the styles in it, nothing else."""
     sys.path.insert(0, str(ROOT))
     from autograd.steps.player import SCRIPTS, read, style
 
     own = (HERE / "frame.js").read_text(encoding="utf-8")
-    # In a block of its own, the frame's script may use any name.
+    # In a block of its own, the frame's script can use any name.
     script = "\n".join(["(() => {", '"use strict";', *map(read, SCRIPTS), "{", own, "}})();"])
     ground = (HERE / "frame.css").read_text(encoding="utf-8")
     policy = (
@@ -152,7 +152,7 @@ def _hash(text: str) -> str:
 
 
 def examples(text: str) -> list[dict[str, str | bool]]:
-    """The examples of a Markdown text: a heading, and the block of code that follows it.
+    """The examples in a Markdown text: each is a heading and the code block that follows it.
 
     An example whose heading ends in "(predict first)" is an exercise.
     """

@@ -1,15 +1,15 @@
-// What stands between the page and code that nobody has read? This frame: it has no origin, no
-// network and no storage, starts the worker, ends it after its time, and shows the player.
+// What separates the page from code that nobody has reviewed? This frame: it has no origin, network
+// or storage. It starts the worker, ends it when its time is up, and shows the player.
 //
-// build.py puts the player's scripts before this file, and both into frame.html, whose policy allows
-// this one script. What the worker sends is shown as text or played as data, and never runs.
+// build.py puts the player's scripts before this file, and both into frame.html, whose policy
+// allows only this script. What the worker sends is text to show or data to play; none of it runs.
 
 const answer = (message) => parent.postMessage(message, "*"); // this frame has no origin to name
 
 let given; // what a worker starts with; kept for the next one
 let worker = null;
 let isReady = false;
-let order = null; // what runs, or waits for the worker
+let order = null; // the text that runs, or waits for the worker
 let timer = 0;
 
 function start() {
@@ -51,7 +51,7 @@ function hear({ ready, result, broken }) {
   } else if (broken) {
     finish({ error: `Python has stopped: ${broken}` });
     if (isReady) start();
-    else worker = null; // the next order tries again
+    else worker = null; // the next run tries again
   }
 }
 
@@ -61,8 +61,8 @@ function finish({ printed = "", error = "", page = "" }) {
   shown.replaceChildren();
   try {
     if (page) show(String(page));
-  } catch (problem) { // code may send anything, also what is no page of a player
-    error = `There is nothing to play: ${problem.message}`;
+  } catch (problem) { // code may send anything, even what is not the page of a player
+    error = `The player could not be shown: ${problem.message}`;
     shown.replaceChildren();
   }
   const player = shown.childElementCount > 0;
@@ -77,14 +77,14 @@ function over() {
 
 // The player.
 
-const WIDE = 800; // pixels, from which on the player has its parts side by side
+const WIDE = 800; // pixels from which the player has its parts side by side
 const shown = document.getElementById("shown");
 const height = () => Math.ceil(shown.getBoundingClientRect().height);
 const heights = new ResizeObserver(() => answer({ height: height() }));
 
 /**
- * The player of a page that Python made: of that page only its recording is taken. It fills a wide
- * frame; a narrow frame is to be as high as the player is.
+ * Show the player of a page that Python made; only the recording in that page is used. The player
+ * fills a wide frame, while a narrow frame becomes as high as the player.
  */
 function show(page) {
   const [, recording] = page.match(/<script type="application\/json">(.*?)<\/script>/s);
@@ -104,7 +104,7 @@ window.addEventListener("message", ({ source, data }) => {
     given = data;
     start();
   } else if (data.stop) {
-    stop("stopped");
+    stop("Stopped.");
   } else {
     run(data);
   }

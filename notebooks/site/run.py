@@ -1,7 +1,7 @@
 """What does the page do with the text in its box? It computes the text, and makes a player.
 
-This file runs in the browser, in the worker. Python code has to be written there as in a file of
-one's own. A bare formula is read by `autograd.typed`, which evaluates nothing.
+This file runs in the browser, in the worker. Python code in the box is written as in a file, with
+its imports. A bare formula is read by `autograd.typed`, which evaluates nothing.
 """
 
 from __future__ import annotations
@@ -24,33 +24,33 @@ from autograd.steps import Steps
 from autograd.typed import FormulaError, computed, number_named, read
 
 FILE = "code.py"  # what tracebacks call the code
-LONGEST = 50_000  # characters that are shown of what was printed
+LONGEST = 50_000  # characters shown of what was printed
 
 
 def warm_up() -> None:
-    """Import what a first text needs, before the memory is written down: see snapshot.mjs."""
+    """Import what a first run needs, before the memory snapshot is taken: see snapshot.mjs."""
     begin(lambda source, format: '<svg width="1pt" height="1pt"></svg>')
     run("x = 1; y = x*x; tanh(y)")
     run("import nn\nfrom autograd import Value, explain, grad\nprint(Value(1.0))\nundefined")
 
 
 def begin(render: Callable[[str, str], str]) -> None:
-    """Start from what is different at each start: random numbers, and who lays pictures out.
+    """Set what differs at each start: the random seed, and the function that lays out pictures.
 
-    That is the page's function of a text and a format; it makes no PNG.
+    `render` takes DOT source and a format; it makes no PNG.
     """
     random.seed()
 
     def outside(source: str, format: str) -> bytes:
         if format in ("png", "pdf"):
-            raise NotImplementedError(f"a browser draws as svg or dot, not as {format}")
+            raise NotImplementedError(f"in a browser a drawing is svg or dot, not {format}")
         return render(source, format).encode()
 
     layout.outside = outside
 
 
 def run(text: str, predict: bool = False) -> str:
-    """The JSON of {printed, error, page} for a formula or Python code; "" where there is none.
+    """The JSON of {printed, error, page} for a formula or Python code; "" for what is missing.
 
     With `predict` the page is an exercise.
     """
@@ -65,13 +65,13 @@ def run(text: str, predict: bool = False) -> str:
                 page = _page(shown, predict)
     except FormulaError as problem:
         error = str(problem)
-    except BaseException as problem:  # SystemExit and KeyboardInterrupt of the user's as well
+    except BaseException as problem:  # including a SystemExit or KeyboardInterrupt of the user's
         error = _as_python_shows(problem)
     return json.dumps({"printed": printed.getvalue(), "error": error, "page": page})
 
 
 class _Printed(io.StringIO):
-    """Keeps the beginning of what is printed: a loop that prints must not fill the memory."""
+    """Keeps only the beginning of what is printed, so that a loop cannot fill the memory."""
 
     def write(self, text: str) -> int:
         room = LONGEST - self.tell()
@@ -84,7 +84,7 @@ class _Printed(io.StringIO):
 
 
 def _of_formula(text: str) -> Value | None:
-    """The Value of a formula, whose lines and parts end alike; None for what is Python code."""
+    """The Value of a formula, whose parts end at ";" or a line break; None if it is Python code."""
     parts = [part.strip() for line in text.splitlines() for part in line.split(";")]
     parts = [part for part in parts if part]
     formula = "; ".join(parts)
@@ -120,9 +120,9 @@ def _is_python(text: str) -> bool:
 
 
 def _of_code(text: str) -> Value | Steps | None:
-    """What the code ends with, if it is a Value or steps; else the newest Value of its variables.
+    """The last expression of the code if it is a Value or Steps, else the newest Value it names.
 
-    A variable gives its name to its Value, if that has no label.
+    A Value without a label gets the name of its variable.
     """
     linecache.cache[FILE] = (len(text), None, text.splitlines(keepends=True), FILE)
     tree = ast.parse(text, FILE)
@@ -155,7 +155,7 @@ def _page(shown: Value | Steps, predict: bool) -> str:
 
 
 def _as_python_shows(problem: BaseException) -> str:
-    """The traceback, with the lines of the user's code only."""
+    """The traceback, with only the frames of the user's code."""
     told = traceback.TracebackException.from_exception(problem)
     seen: list[traceback.TracebackException] = []
     following = [told]

@@ -1,11 +1,11 @@
 // How does a text become a player? The page takes it from the box, its address or an example, and
-// hands it to a frame that has no origin and no network; see frame.js.
+// passes it to a frame that has no origin and no network; see frame.js.
 //
-// The frame cannot ask for files, so the page fetches them and hands them over.
+// The frame cannot fetch files, so the page fetches them and passes them on.
 
-const SECONDS = 10; // that a text may be computed for
-const HIGHEST = 4000; // pixels that a player may ask for
-// What Python starts with.
+const SECONDS = 10; // the time limit of a run
+const HIGHEST = 4000; // the most pixels in height that a player may ask for
+// What Python needs to start.
 const FILES = ["pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json", "snapshot.bin",
   "packages.json"];
 
@@ -18,13 +18,13 @@ const [form, examples, code, runButton, predict, copy, status, linked, printed, 
 const TEXT = {
   run: "Run",
   stop: "Stop",
-  loading: "Loading Python …",
-  running: "Running …",
+  loading: "Loading Python…",
+  running: "Running…",
   done: (seconds) => `Done in ${seconds.toFixed(1)} s`,
-  failed: "No player: see below",
-  empty: "Write a formula or Python code first",
-  nothing: "No Value to play: let the code end with one",
-  copied: "The link is copied: it opens this page with this code",
+  failed: "No result: see the message below",
+  empty: "Enter a formula or Python code first",
+  nothing: "No Value to show: end the code with one",
+  copied: "Link copied: it opens this page with this code",
   offline: (what) => `The page could not load ${what}. Reload it to try again.`,
 };
 
@@ -39,9 +39,9 @@ function put(element, text) {
 
 // Running.
 
-let order = null; // what runs, or waits for Python
+let order = null; // the text that runs, or waits for Python
 let began = 0;
-let isHandedOver = false; // what the frame needs to start with
+let isHandedOver = false; // does the frame have what it needs to start?
 let isReady = false;
 let isTyped = false; // has the user run anything?
 
@@ -67,7 +67,7 @@ function hear({ loaded, ready, height, done, ...result }) {
     isReady = true;
     say(order ? TEXT.running : "");
   }
-  if (done === undefined || done !== order?.id) return; // it may be of a text before
+  if (done === undefined || done !== order?.id) return; // it may belong to an earlier text
   order = null;
   runButton.textContent = TEXT.run;
   put(printed, result.printed);
@@ -78,13 +78,13 @@ function hear({ loaded, ready, height, done, ...result }) {
   say(result.error ? TEXT.failed : result.player ? TEXT.done(seconds) : TEXT.nothing);
 }
 
-async function get(name, as = "blob") { // a blob is handed over, and not copied
+async function get(name, as = "blob") { // a blob is passed on without a copy
   const response = await fetch(name).catch(() => null);
   if (!response?.ok) throw new Error(name);
   return response[as]();
 }
 
-/** All that the frame needs, asked for at once. */
+/** All that the frame needs, fetched at once. */
 async function fetched() {
   const [engine, ...bytes] = await Promise.all(["engine.js", ...FILES].map((name) => get(name)));
   return { engine, files: Object.fromEntries(FILES.map((name, i) => [name, bytes[i]])) };
@@ -100,14 +100,14 @@ async function load() {
   }
 }
 
-// The address: what stands after # is the code, and whether it is an exercise.
+// The address: the part after # holds the code, and whether it is an exercise.
 
 function keep() {
   const fields = { code: code.value, ...(predict.checked && { predict: "1" }) };
   history.replaceState(null, "", `#${new URLSearchParams(fields)}`);
 }
 
-/** The code of the address into the box, where it waits for Run. Is there any? */
+/** Put the code of the address, if any, into the box, where it waits for Run. Was there any? */
 function take() {
   const fields = new URLSearchParams(location.hash.slice(1));
   if (!fields.has("code")) return false;
@@ -155,13 +155,13 @@ examples.addEventListener("change", () => {
   fill(chosen.text, chosen.predict);
   runAsTyped();
 });
-window.addEventListener("hashchange", () => location.reload()); // another link: all starts anew
+window.addEventListener("hashchange", () => location.reload()); // another link: start over
 window.addEventListener("message", ({ source, data }) => {
   if (source === frame.contentWindow) hear(data);
 });
 
 const needed = fetched();
-needed.catch(() => {}); // load tells what was missing
+needed.catch(() => {}); // `load` reports what was missing
 const { api, examples: list } = await get("build.json", "json");
 document.querySelector("nav").hidden = !api;
 list.forEach(({ title }, i) => examples.append(new Option(title, i)));

@@ -1,10 +1,10 @@
-// How does Python start in a moment? Its memory is written down once, when the page is built, with
-// everything imported; the worker begins with it instead of starting Python.
+// How does Python start in a moment? A snapshot of its memory, with everything imported, is taken
+// when the page is built; the worker loads it instead of starting Python.
 //
 //     node snapshot.mjs <folder of Pyodide> <packages.json> <file to write>
 //
-// Pyodide checks that a snapshot is of its own version. The numbers of `random` and of hashes are
-// those of the snapshot: run.py seeds the first anew, and the second need not be secret.
+// Pyodide checks that a snapshot is of its own version. The seeds of `random` and of hashes are
+// those of the snapshot: run.py reseeds the first, and the second need not be secret.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";

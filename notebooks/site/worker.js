@@ -1,11 +1,11 @@
 // How does the engine run in a browser? In a worker that has no network, on Pyodide.
 //
-// build.py puts Pyodide, Graphviz and this file together. Everything else comes, as blobs, with
-// the first message; each later one has a text to compute, and is answered with its result.
+// build.py joins Pyodide, Graphviz and this file. Everything else comes, as blobs, with the first
+// message; each later message has a text to compute, and is answered with the result.
 
-const PLACE = "https://pyodide.invalid/"; // Pyodide asks for its files by address: no request is made
+const PLACE = "https://pyodide.invalid/"; // Pyodide asks for files by address; no request is made
 
-self.importScripts = undefined; // Pyodide would not start in a worker that has it
+self.importScripts = undefined; // Pyodide does not start in a worker that has it
 
 async function start({ files }) {
   const network = self.fetch;
@@ -23,7 +23,7 @@ async function start({ files }) {
     Viz.instance(),
   ]);
   self.fetch = network;
-  // The memory has all modules, but not their files, which some read and tracebacks show.
+  // The snapshot has all modules but not their files, which some code reads and tracebacks show.
   const texts = JSON.parse(await files["packages.json"].text());
   for (const [name, text] of Object.entries(texts)) {
     pyodide.FS.mkdirTree(`/home/pyodide/${name}`.replace(/\/[^/]*$/, ""));
@@ -34,7 +34,7 @@ async function start({ files }) {
   return run;
 }
 
-/** The memory of a Python that has started is full of zeros, so its file is compressed. */
+/** The memory of a started Python is mostly zeros, so its file is compressed. */
 function unzipped(blob) {
   const stream = blob.stream().pipeThrough(new DecompressionStream("gzip"));
   return new Response(stream).arrayBuffer();
@@ -47,7 +47,7 @@ self.onmessage = async ({ data }) => {
     if (run) return self.postMessage({ result: JSON.parse(run(data.text, data.predict)) });
     run = await start(data);
     self.postMessage({ ready: true });
-  } catch (error) { // such as a stack that is full: the worker is of no more use
+  } catch (error) { // such as a stack overflow: the worker can no longer be used
     self.postMessage({ broken: String(error.message ?? error) });
   }
 };

@@ -1,4 +1,4 @@
-// What happens in the step of a box of several nodes? What flows in and out, and gradients back.
+// What happens in the step of a box of several nodes? Values flow in and out, and gradients back.
 
 /** The step of box b of a folded graph, in its panel. */
 function boxShown(fold, b, { step, pass }) {

@@ -1,7 +1,7 @@
-// Why does a node have its gradient? The sum over its uses, of which each can be opened in turn.
+// Why does a node have its gradient? The sum over its uses, each of which can be opened in turn.
 
-const MOST_TERMS = 8; // of a longer sum the terms are listed below it only
-const MANY_TERMS = 20; // of a longer list only what is in view is laid out
+const MOST_TERMS = 8; // the terms of a longer sum are only listed below it
+const MANY_TERMS = 20; // only the visible part of a longer list is laid out
 
 /** The panel that explains the gradient of the node that was clicked, or of a use opened in it. */
 class ChainView {
@@ -19,7 +19,7 @@ class ChainView {
     this.select(-1);
   }
 
-  /** Explain node i; `trail` leads from the node that was clicked to it, from use to use. */
+  /** Explain node i; `trail` holds the nodes from the clicked one to i, from use to use. */
   select(i, trail = [i]) {
     this.node = i;
     this.section.hidden = i < 0;
@@ -34,7 +34,7 @@ class ChainView {
     this.lit = new Set(this.uses.map(({ edge }) => edge));
   }
 
-  /** The texts stay, and only numbers change, as long as the node is the same. */
+  /** Build the texts; as long as the node is the same, only numbers change afterwards. */
   build(pass) {
     const { graph, node, uses, trail } = this;
     const [output, name] = [graph.name(graph.output), graph.name(node)];
@@ -59,11 +59,11 @@ class ChainView {
       : [note(graph.nodes[node].kind === "constant" ? TEXT.constant
         : node === graph.output ? TEXT.itself : TEXT.noPath(output, name))]),
     ...(count ? [note(TEXT.paths(count)), ...this.paths.map(({ part }) => part)] : []));
-    this.result.hidden = graph.nodes[node].kind === "constant"; // which has no gradient, not 0
+    this.result.hidden = graph.nodes[node].kind === "constant"; // it has no gradient, rather than 0
     this.section.scrollTop = 0;
   }
 
-  /** A use in one line, as a button that opens it. */
+  /** A use on one line, as a button that opens it. */
   use(pass, use) {
     const { graph, actions, trail } = this;
     const { from, edge } = use;
@@ -98,7 +98,7 @@ class ChainView {
     } };
   }
 
-  /** Listeners that light some edges alone while the pointer is there. */
+  /** Listeners that light only these edges while the pointer is over an element. */
   lights(edges) {
     return { pointerenter: () => this.actions.light(new Set(edges)),
       pointerleave: () => this.actions.light(this.lit) };
@@ -115,7 +115,7 @@ class ChainView {
   }
 }
 
-/** A local derivative in names, in parentheses where it would fall apart in a product. */
+/** A local derivative in names, in parentheses if it needs them in a product. */
 function factor(pass, { symbols }, alone = false) {
   const isName = symbols.length === 1 && symbols[0].slot < pass.graph.size;
   const apart = !alone && (isName ? oneWord(pass.graph.name(symbols[0].slot)).startsWith("(")
@@ -124,7 +124,7 @@ function factor(pass, { symbols }, alone = false) {
   return apart ? ["(", ...parts, ")"] : parts;
 }
 
-/** A product in names, and in numbers, which are written later; twice a × b is 2 × (a × b). */
+/** A product in names and in numbers, filled in later; a count of 2 gives 2 × (a × b). */
 function termOf(factors, numbers, count = 1) {
   const times = (parts) => {
     const line = parts.flatMap((part, k) => (k ? [" × ", ...part] : part));
@@ -141,7 +141,7 @@ function termOf(factors, numbers, count = 1) {
     numbers: span("numbers", "= ", written, result.value, silence) };
 }
 
-/** Write the numbers of a sum of products; returns what they contribute, as it is shown. */
+/** Write the numbers of a sum of products; returns their contributions as shown. */
 function writeTerms(pass, terms, total) {
   const values = terms.map((term) => term.of(pass));
   const products = values.map(({ product }) => product);

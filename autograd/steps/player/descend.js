@@ -1,8 +1,8 @@
-// What does gradient descent do to the output? One step at a time, and a line of what came of each.
+// What does gradient descent do to the output? One step at a time, and a line chart of the outputs.
 
 const movableLeaves = (graph) => graph.leaves.filter((i) => graph.nodes[i].movable);
 
-/** What a gradient step moves: the parameters, or all leaves where there is none; if they can be. */
+/** The movable leaves that a step changes: the parameters, or all leaves if there are none. */
 function descending(graph) {
   const movable = movableLeaves(graph);
   const parameters = movable.filter((i) => graph.nodes[i].kind === "parameter");
@@ -10,7 +10,7 @@ function descending(graph) {
   return some ? parameters : movable;
 }
 
-/** Where a step leads, as [leaf, number] each: Python's `p.data -= rate * p.grad`. */
+/** The result of a step as [leaf, number] pairs: Python's `p.data -= rate * p.grad`. */
 function gradientStep(pass, rate) {
   const { graph, values } = pass;
   const finished = pass.at(graph.steps.length);
@@ -31,7 +31,7 @@ class DescendView {
     this.picture = element("svg:svg", { role: "img", viewBox: "0 0 100 40",
       preserveAspectRatio: "none" }, this.line);
     this.falls = element("div", { class: "falls" }, this.ends[0], this.picture, this.ends[1]);
-    // That of the list is out of sight while a class watches, and where no leaf is in view.
+    // The button of the list of leaves is hidden in presentations, and if the view has no leaf.
     this.reset = worded(TEXT.reset, actions.reset);
     this.reset.title = TEXT.resetLeaves;
     const whom = descending(graph).map((i) => graph.name(i));
@@ -42,7 +42,7 @@ class DescendView {
     ], note(rule), this.result, this.falls);
   }
 
-  /** A line belongs to the steps taken one after the other: any other change begins a new one. */
+  /** The line shows consecutive steps: any other change starts a new one. */
   update(pass) {
     if (this.pass === pass) return;
     this.pass = pass;
@@ -61,7 +61,7 @@ class DescendView {
     const moves = gradientStep(pass, rate);
     const tried = new Pass(graph, new Map([...actions.moved(), ...moves]));
     if (tried.problem) return this.say(TEXT.descend.refused(explained(tried)));
-    actions.move(moves); // and so `update` is called
+    actions.move(moves); // calls `update`
     this.history = [...history, this.pass.values[graph.output]];
     this.draw();
     const [before, after] = this.history.slice(-2);

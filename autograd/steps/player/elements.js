@@ -17,7 +17,7 @@ function element(tag, attributes = {}, ...children) {
 const span = (name, ...children) => element("span", { class: name }, ...children);
 const note = (text) => element("p", { class: "note" }, text);
 
-/** Writing costs more than reading: a page with hundreds of nodes is changed where it differs. */
+/** Writing costs more than reading, so with hundreds of nodes only what differs is written. */
 function setAttribute(target, name, value) {
   if (target.getAttribute(name) !== value) target.setAttribute(name, value);
 }
@@ -46,21 +46,21 @@ function icon(name) {
   return element("svg:svg", frame, element("svg:path", { d: ICONS[name] }));
 }
 
-/** A button, which stays focusable when there is nothing to do: a lost focus loses the keyboard. */
+/** A button that stays focusable when disabled: losing the focus would lose the keyboard. */
 function button(name, onClick) {
   const labels = { "aria-label": TEXT[name], title: TEXT[name] };
   const attributes = { type: "button", class: `button ${name}`, ...labels, click: onClick };
   return element("button", attributes, icon(name));
 }
 
-/** A button does something else now. */
+/** Give a button the label and the icon of another action. */
 function rename(target, name) {
   setAttribute(target, "title", TEXT[name]);
   setAttribute(target, "aria-label", TEXT[name]);
   target.replaceChildren(icon(name));
 }
 
-/** A button with its words on it. */
+/** A button with a text on it. */
 function worded(text, onClick) {
   const attributes = { type: "button", class: "button", "aria-label": text, click: onClick };
   return element("button", attributes, text);

@@ -1,15 +1,15 @@
 // How does an equation look on the page? Formulas in names and in numbers, derivatives, lines.
 
-/** A node's name; pointing at it lights the node, and shows the whole name. */
+/** A node's name; pointing at it lights the node and shows the full name. */
 const nameOf = (graph, i) => element("span",
   { class: "name", "data-node": i, title: graph.nodes[i].label }, graph.name(i));
 const dataNumber = (text) => span("number data", text);
 const gradientNumber = (text) => span("number gradient", text);
 const grouped = (text) => (text.startsWith("-") ? `(${text})` : text);
-/** As in Python: a name as it stands after ∂ or in a product, such as the label (a + b). */
+/** As in Python: a name as written after ∂ or in a product, such as (a + b) for that label. */
 const oneWord = (name) => (/^[\p{L}\p{N}_.'[\]…]+$/u.test(name) ? name : `(${name})`);
 
-/** A recorded formula with the names of the nodes in their places. */
+/** A recorded formula with nodes shown by their names. */
 function inSymbols(pass, formula) {
   const { graph } = pass;
   return formula.map((item) => {
@@ -21,7 +21,7 @@ function inSymbols(pass, formula) {
   });
 }
 
-/** The formula of a node with their numbers; the terms of a sum have the digits to add up. */
+/** The formula of a node in numbers; the terms of a sum have enough digits to add up. */
 function inNumbers(pass, node) {
   const { formula, op, parents } = pass.graph.nodes[node];
   const [a, b] = parents.map((j) => pass.values[j]);
@@ -42,7 +42,7 @@ function slope(of, by) {
   return span("slope", line(of), span("hidden", "/"), line(by));
 }
 
-/** Lines below each other, their signs in a column: `c = a * b`, `= 2 * 3`, `= 6`. */
+/** The lines of an equation, with aligned equals signs: `c = a * b`, `= 2 * 3`, `= 6`. */
 function equation(left, ...rights) {
   const lines = [span("left", ...left)];
   for (const right of rights) lines.push(span("sign", " = "), span("right", ...right));

@@ -2,19 +2,19 @@
 
 const WIDEST = 5; // the stroke of the largest contribution, in units of the drawing
 
-/** A field for a number of any size; Enter runs what it is for. */
+/** A field for a number of any size; Enter runs its experiment. */
 function numberField(label, run) {
   return element("input", { type: "number", step: "any", "aria-label": label,
     keydown: (event) => event.key === "Enter" && run() });
 }
 
-/** One of the experiments: its title, a row of what is chosen and pressed, and what comes of it. */
+/** One of the experiments: its title, a row of controls, and the results. */
 function experiment(title, fields, ...results) {
   return element("div", { class: "experiment", role: "group", "aria-label": title },
     element("h3", {}, title), element("div", { class: "fields" }, ...fields), ...results);
 }
 
-/** Draw each edge as thick as its contribution, as far as the pass has come; or as usual. */
+/** Draw the edges as thick as their contributions so far, or as usual; returns the largest one. */
 function weigh(picture, now, on) {
   const sizes = now.pass.contributions.flat().map(({ product }) => Math.abs(product));
   const largest = sizes.reduce((most, size) => (size > most ? size : most), 0);
@@ -33,12 +33,12 @@ function weigh(picture, now, on) {
   return largest;
 }
 
-/** The panel of the experiments, hidden until it is asked for, and the button that asks. */
+/** The panel of the experiments, hidden at first, and the button that opens it. */
 class ExperimentsView {
   constructor(graph, actions) {
     this.graph = graph;
     this.actions = actions;
-    this.views = []; // made when they are first asked for
+    this.views = []; // made when the panel is first opened
     this.open = false;
     this.toggle = worded(TEXT.experiments, () => {
       this.open = !this.open;
@@ -62,7 +62,7 @@ class ExperimentsView {
       experiment(TEXT.weights.title, [this.weights], this.legend));
   }
 
-  /** Show a pass, or nothing of it while its numbers are to be predicted. */
+  /** Show a pass, or nothing while its numbers are to be predicted. */
   update(pass, hidden) {
     this.toggle.hidden = hidden;
     setAttribute(this.toggle, "aria-expanded", String(this.open));
@@ -71,11 +71,11 @@ class ExperimentsView {
     for (const view of this.views) view.update(pass);
   }
 
-  /** Draw the edges of the picture, which may be one of boxes, as they are wanted. */
+  /** Draw the edges of the picture, whose nodes may be boxes, scaled or as usual. */
   mark(picture, now, hidden, folded) {
     const on = this.weighed && !hidden;
     this.legend.hidden = !on;
-    if (!on && !this.drawn) return; // as it nearly always is
+    if (!on && !this.drawn) return; // the usual case
     this.drawn = on;
     const largest = weigh(picture, now, on);
     this.legend.replaceChildren(span("swatch positive", TEXT.weights.positive), " ",

@@ -1,11 +1,11 @@
-// How is a graph seen in boxes? One part of it is open, and the pass goes from box to box.
+// How is a graph shown in boxes? One part of it is open, and the pass goes from box to box.
 //
-// A box is a node, or several: a closed module, or what lies between modules. Each is a step of its
-// own, in an order in which every box comes after those it is computed from.
+// A box is one node or several: a closed module, or the nodes between modules. Each box has a step
+// of its own, after the steps of the boxes that it is computed from.
 
-// --- what a box sums up to -----------------------------------------------------------------------
+// --- the summary of a box ------------------------------------------------------------------------
 
-/** Several numbers at once: the least and the largest of them. */
+/** Several numbers at once: the smallest and the largest of them. */
 class Several {
   constructor(least, most) {
     [this.least, this.most] = [least, most];
@@ -25,7 +25,7 @@ function several(numbers) {
   return new Several(least, numbers.reduce((a, b) => Math.max(a, b)));
 }
 
-/** The nodes of a box of several, of which the page holds all, or knows what they sum up to. */
+/** The nodes of a box of several; the page holds all of them, or only a summary. */
 class Group {
   constructor(graph, recorded) {
     this.graph = graph;
@@ -51,7 +51,7 @@ class Group {
     return norm === undefined ? this.given.length > 1 : Boolean(given) && given.values > 1;
   }
 
-  /** What the box takes and gives in a pass, and what it hands back: see summary.py. */
+  /** What flows into and out of the box in a pass, and what it passes back: see summary.py. */
   sums(pass) {
     if (!this.known.has(pass)) {
       this.known.set(pass, this.recorded.norm === undefined ? this.summed(pass) : this.read());
@@ -128,8 +128,8 @@ class Whole {
 }
 
 /**
- * The graph with one part open. For the picture it is a graph whose nodes are the boxes, `seen`;
- * for everything else the whole graph with other steps, `graph`, of which each is that of a box.
+ * The graph with one part open. The picture uses `seen`, a graph whose nodes are the boxes;
+ * everything else uses `graph`, the whole graph with one step per box.
  */
 class Boxes {
   constructor(graph, folds, k, groups, open) {
@@ -186,7 +186,7 @@ class Boxes {
     this.seen.backward = [...this.seen.entries.values()].reverse();
   }
 
-  /** What the picture knows of a box. */
+  /** A box as a node of the picture. */
   node({ kind, lines, parents, sums, node, opens, size }) {
     if (!sums) return { ...this.whole.nodes[node], parents };
     const [name] = lines;
@@ -195,7 +195,7 @@ class Boxes {
     return { name, label: why, kind, parents, movable: false };
   }
 
-  /** The pass in the order of the boxes: what each hands on, and the sums that this makes. */
+  /** The pass in the order of the boxes: what each passes on, and the sums that result. */
   passOf(pass) {
     if (!this.passes.has(pass)) {
       const made = Object.create(pass);
@@ -220,7 +220,7 @@ class Boxes {
     return this.passOf(pass).at(position);
   }
 
-  /** The same state as the picture needs it, which counts boxes. */
+  /** The same state with boxes for nodes, as the picture needs it. */
   pictured(now) {
     const { pass } = now;
     const whole = Object.getPrototypeOf(pass);
@@ -238,7 +238,7 @@ class Boxes {
       received: states.map(([, gradient]) => (gradient === "waiting" ? 0 : 1)) };
   }
 
-  /** What flows back along each edge of a box, where that is one number. */
+  /** What flows back along each edge of a box, if that is one number. */
   notes(passed, b) {
     const { box, node } = this.graph.steps[this.graph.forwardSteps + b];
     return this.seen.entries.get(box).edges.flatMap((edge) => {
@@ -249,7 +249,7 @@ class Boxes {
     });
   }
 
-  /** The edges between boxes along which edges between nodes run. */
+  /** The edges between boxes that stand for these edges between nodes. */
   lit(edges) {
     if (!edges) return edges;
     const found = new Set();
@@ -272,7 +272,7 @@ class Boxes {
   }
 }
 
-/** What steps hand on, with the sums that their parents have before and after. */
+/** The contributions of steps, with the sum that the parent has before and after each. */
 function chained(steps, gradients) {
   const left = new Map();
   for (const { edge, count = 1 } of steps.flat()) {
@@ -290,7 +290,7 @@ function chained(steps, gradients) {
   }));
 }
 
-/** The lines of a node above its numbers; a plain number is a line, too. */
+/** The lines of a node above its numbers; the value of a constant is one of them. */
 function linesOf(graph, i) {
   const { kind, symbol, name } = graph.nodes[i];
   const data = number(graph.values[i]);
@@ -298,7 +298,7 @@ function linesOf(graph, i) {
   return [[symbol, name].filter(Boolean).join("  ")];
 }
 
-const WIDER = 33; // how far the least and the largest of several numbers begin to the left of one
+const WIDER = 33; // how much further to the left a range of numbers begins than one number
 
 /** A picture that several views share, with the texts of one of them. */
 function lettered(svg, boxes, frames) {

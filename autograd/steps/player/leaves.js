@@ -1,7 +1,7 @@
 // What are the leaves, and how are they moved? A list with a slider and a field for each.
 
-const MANY = 10; // of a longer list only what is in view is laid out
-const TICKS = 200; // of a slider to either side, and pixels of a drag for the same way
+const MANY = 10; // only the visible part of a longer list is laid out
+const TICKS = 200; // of a slider to either side, and the pixels of a drag over the same range
 
 /** How far a slider reaches to either side of a number. */
 function reach(x) {
@@ -9,7 +9,7 @@ function reach(x) {
   return size > 0 && size < Infinity ? (size < 0.01 ? 2 * size : Math.max(2 * size, 1)) : 1;
 }
 
-/** x + change, rounded to a decimal no coarser than `unit`; x itself where nothing changes. */
+/** x + change, rounded to a decimal no coarser than `unit`; x itself if the change is 0. */
 function moved(x, change, unit) {
   if (!change) return x;
   const places = Math.ceil(-Math.log10(unit));
@@ -46,7 +46,7 @@ class LeavesView {
     const full = whole === name ? [] : [span("whole", whole)];
     if (!movable) {
       const numbers = span("numbers", dataNumber(number(start)), received);
-      const said = graph.excerpt ? "" : TEXT.fixed(why); // of an excerpt the page says it once
+      const said = graph.excerpt ? "" : TEXT.fixed(why); // the caption of an excerpt says it
       const parts = [nameOf(graph, i), numbers, ...full, span("note", said)];
       return { i, gradient, item: element("li", { class: "fixed" }, ...parts) };
     }
@@ -55,7 +55,7 @@ class LeavesView {
       input: () => actions.set(i, moved(centre, slider.valueAsNumber * unit, unit)) });
     const step = Number(`1e${Math.floor(Math.log10(20 * unit))}`);
     const field = element("input", { type: "number", step, ...label,
-      // Not as `valueAsNumber`, which makes a 0 of -0.
+      // `valueAsNumber` would turn -0 into 0.
       input: () => field.value && actions.set(i, Number(field.value)),
       blur: () => this.move(row, actions.value(i)) });
     const ticks = (x) => Math.max(-TICKS, Math.min(TICKS, Math.round((x - centre) / unit))) || 0;
@@ -81,13 +81,13 @@ class LeavesView {
     }
   }
 
-  /** Show a leaf's new value, but not in the middle of what is being typed. */
+  /** Show a leaf's new value, but leave a field alone while it is being typed in. */
   move(row, x) {
     const { slider, field } = row;
     slider.value = String(row.ticks(x));
     setAttribute(slider, "aria-valuetext", number(x));
     if (field.getRootNode().activeElement === field) return;
-    field.value = Number.isFinite(x) ? number(x, 6) : ""; // it would not take nan or inf
+    field.value = Number.isFinite(x) ? number(x, 6) : ""; // it cannot hold nan or inf
     field.placeholder = number(x, 6);
     field.classList.toggle("long", field.value.length > 9);
     row.value = x;

@@ -1,6 +1,6 @@
-// What does the output do when one leaf moves a little? The difference quotient beside the gradient.
+// What does the output do when a leaf moves a little? The difference quotient beside the gradient.
 
-/** A first h for a number: about a thousandth of it, a power of ten. */
+/** The initial h for a number: about a thousandth of it, as a power of ten. */
 function smallPart(x) {
   const size = Math.abs(x);
   return size > 0 && size < Infinity ? Number(`1e${Math.floor(Math.log10(size)) - 3}`) : 0.001;
@@ -14,15 +14,15 @@ function digitsToTell(a, b) {
 }
 
 /**
- * The output without and with a leaf moved by h, their difference quotient, and the gradient of the
- * leaf; only a `problem` where Python would raise, or h is lost in the rounding of the leaf. Nothing
- * of the pass itself changes.
+ * The output before and after a leaf is moved by h, their difference quotient, and the gradient of
+ * the leaf; only a `problem` if Python would raise, or if h is lost in the rounding of the leaf.
+ * The pass itself does not change.
  */
 function nudge(pass, moved, leaf, h) {
   const { graph, values } = pass;
   if (values[leaf] + h === values[leaf]) return { problem: TEXT.nudge.lost(graph.name(leaf)) };
-  // Both are computed by the page: between the libraries of Python and of a browser the last digits
-  // can differ, and a small h would enlarge that.
+  // The page computes both: the libraries of Python and of the browser may differ in the last
+  // digits, which a small h would magnify.
   const run = (x) => new Pass(graph, new Map([...moved, [leaf, x]]));
   const runs = [run(values[leaf]), run(values[leaf] + h)];
   const failed = runs.find(({ problem }) => problem && !problem.backward);
@@ -32,7 +32,7 @@ function nudge(pass, moved, leaf, h) {
   return { problem: null, before, after, quotient: (after - before) / h, gradient };
 }
 
-/** The part of the page that nudges a leaf and shows what comes of it. */
+/** The part of the page that nudges a leaf and shows the result. */
 class NudgeView {
   constructor(graph, actions) {
     this.graph = graph;

@@ -1,7 +1,7 @@
-// How does a page compute each row of autograd/ops.py? One function a row, with Python's errors.
+// How does a page compute each row of autograd/ops.py? One function per row, with Python's errors.
 //
 // A row without a function here is shown with its numbers, but the leaves it depends on cannot be
-// moved: to make them movable takes one line in OPERATIONS.
+// moved. One line in OPERATIONS makes them movable.
 
 // --- numbers -------------------------------------------------------------------------------------
 
@@ -11,9 +11,9 @@ function read(recorded) {
   return typeof recorded === "string" ? special[recorded] : recorded;
 }
 
-const DIGITS = 4; // of a number, where these are enough, as in Python
+const DIGITS = 4; // significant digits of a number, where these are enough, as in Python
 
-/** Python's format(x, ".4g"). Of a tie, JavaScript takes the larger, Python the even digit. */
+/** Python's format(x, ".4g"). On a tie, JavaScript rounds up and Python to the even digit. */
 function number(x, digits = DIGITS) {
   if (Number.isNaN(x)) return "nan";
   if (x < 0 || Object.is(x, -0)) return "-" + number(-x, digits);
@@ -53,7 +53,7 @@ function within(domain, result) {
   return result;
 }
 
-/** A result that is infinite though no operand is has overflowed. */
+/** An infinite result of finite operands has overflowed. */
 function bounded(result, ...operands) {
   if (Math.abs(result) === Infinity && operands.every(Number.isFinite)) {
     throw new Undefined("overflow");
@@ -65,7 +65,7 @@ const exp = (x) => bounded(Math.exp(x), x);
 
 function power(x, y) {
   if (x === 0 && y < 0 && y > -Infinity) throw new Undefined("zero");
-  // In Python, as in C, 1 to whatever is 1; in JavaScript not to nan and the infinities.
+  // In Python, as in C, 1 to any power is 1; in JavaScript not to nan or the infinities.
   if (x === 1 || (x === -1 && Math.abs(y) === Infinity)) return 1;
   const complex = x < 0 && Number.isFinite(x) && Number.isFinite(y) && !Number.isInteger(y);
   return bounded(within(!complex, Math.pow(x, y)), x, y);
@@ -82,7 +82,7 @@ function sigmoid(x) {
   return e / (1 + e);
 }
 
-/** exp(-x * x), with what rounding took from the square put back; as in ops.py. */
+/** exp(-x * x), corrected for the rounding of the square, as in ops.py. */
 function gaussian(x) {
   const square = x * x;
   if (!(square < 750)) return exp(-square);
@@ -95,8 +95,8 @@ function gaussian(x) {
 }
 
 /**
- * Up to 1 the series 2/sqrt(pi) e^(-x^2) x (1 + 2x^2/3 (1 + 2x^2/5 (1 + ...))), of which no term is
- * negative; beyond, 1 - erfc(x) with Laplace's continued fraction for
+ * Up to 1 the series 2/sqrt(pi) e^(-x^2) x (1 + 2x^2/3 (1 + 2x^2/5 (1 + ...))), none of whose terms
+ * is negative; beyond 1, 1 - erfc(x) with Laplace's continued fraction for
  * sqrt(pi) e^(x^2) erfc(x) = 1/(x + (1/2)/(x + 1/(x + (3/2)/(x + ...)))).
  */
 function erf(x) {

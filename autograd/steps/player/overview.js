@@ -1,7 +1,7 @@
-// Where in the whole is the part that is seen? A small picture of all, to look at and to drag.
+// Where in the drawing is the visible part? A small picture of the whole drawing, which drags it.
 
-// The longest side of the overview, in pixels and as a share of the stage; along a drawing that is
-// more than LONG times as long as it is wide it may be longer.
+// The longest side of the overview, in pixels and as a share of the stage; it may be longer along a
+// drawing that is more than LONG times as long as it is wide.
 const OVERVIEW = { most: 150, longest: 260, share: 0.3, longShare: 0.5, least: 26 };
 const LONG = 3;
 const CORNERS = ["left bottom", "right bottom", "right top", "left top"];
@@ -27,7 +27,7 @@ class Overview {
     this.corner = CORNERS[0];
   }
 
-  /** Show where a view of the drawing is, if it is not all of it. */
+  /** Show where a view is in the drawing, unless it shows all of it. */
   update({ x, y, scale }) {
     const { size, box } = this.view;
     const [width, height] = [size.width / scale, size.height / scale];
@@ -57,7 +57,7 @@ class Overview {
     this.node.setAttribute("d", this.outlines[this.view.picture.current]);
   }
 
-  /** Take a size that suits the stage, and a corner in which a view shows nothing it follows. */
+  /** Take a size that suits the stage, and a corner where the overview hides no followed node. */
   place(view) {
     const { size, box, picture } = this.view;
     const most = (length, other) => (box[length] > LONG * box[other]

@@ -1,8 +1,8 @@
 // What does a page compute? The recorded pass, run again when a leaf has moved.
 //
 // The programs come with the page: every node's formula, and for every backward step the local
-// derivatives, as operations on numbered slots. So this file knows not a single derivative. It knows
-// nothing of what a page looks like either.
+// derivatives, as operations on numbered slots. So this file contains no derivative. It knows
+// nothing about what the page looks like either.
 
 // --- the recorded graph --------------------------------------------------------------------------
 
@@ -39,7 +39,7 @@ class Graph {
 
   readBackward() {
     this.entries = new Map(); // node -> its backward step, with its place `b` among these
-    this.completeAt = new Int32Array(this.size).fill(-1); // the last one that can change a gradient
+    this.completeAt = new Int32Array(this.size).fill(-1); // the last step to change a gradient
     this.awaited = new Int32Array(this.size); // how many contributions a node receives in all
     this.uses = this.nodes.map(() => []); // of each node, in the order of the pass
     this.backward.forEach((entry, b) => {
@@ -73,7 +73,7 @@ class Pass {
     this.problem = null; // { node, why, backward }: the first thing that Python would raise
     for (const [i, x] of moved) this.values[i] = x;
     this.runForward();
-    this.failedAt = this.problem ? 0 : Infinity; // the backward step from which on nothing is known
+    this.failedAt = this.problem ? 0 : Infinity; // the backward step from which nothing is known
     if (graph.excerpt) this.readBackward();
     else this.runBackward();
   }
@@ -90,7 +90,7 @@ class Pass {
       const node = graph.owners.get(slot);
       this.problem = this.problem || { node, why: error.why, backward: false };
     }
-    // Untouched, the page shows the very numbers that Python computed.
+    // Until a leaf is moved, the page shows exactly the numbers that Python computed.
     if (!this.moved) values.set(graph.values.subarray(0, graph.size));
   }
 
@@ -120,7 +120,7 @@ class Pass {
     });
   }
 
-  /** Of an excerpt the page holds the gradients that Python computed, and nothing can be moved. */
+  /** For an excerpt, the page holds the gradients that Python computed; no leaf can be moved. */
   readBackward() {
     const { graph } = this;
     this.gradients = Float64Array.from(graph.gradients, (x) => (x === null ? 0 : read(x)));
@@ -137,7 +137,7 @@ class Pass {
     if (this.raises(edge.node)) throw new Undefined("domain");
     if (edge.recorded !== null && !(this.moved && edge.program)) return edge.recorded;
     if (!this.locals.has(edge)) {
-      if (!edge.program) throw new Undefined("domain"); // Python code, and nothing flowed here
+      if (!edge.program) throw new Undefined("domain"); // Python code that nothing flowed through
       const read = [edge.local, ...edge.program.flatMap(([, , operands]) => operands)];
       if (!read.every((slot) => this.known[slot])) throw new Undefined("domain");
       for (const instruction of edge.program) compute(instruction, this.values);
@@ -146,7 +146,7 @@ class Pass {
     return this.locals.get(edge);
   }
 
-  /** Whether node i cannot be computed, though all it is made from is known. */
+  /** Whether node i cannot be computed although all its parents are known. */
   raises(i) {
     return !this.known[i] && this.graph.nodes[i].parents.every((p) => this.known[p]);
   }
@@ -185,14 +185,14 @@ function gradientAt(now, i) {
   return now.received[i] || isComplete(now, i) ? now.gradients[i] : "waiting";
 }
 
-/** The local derivative along an edge, after an error too if that is elsewhere; null if unknown. */
+/** The local derivative along an edge, even after an error elsewhere; null if unknown. */
 function localOf(pass, edge) {
   let local = null;
   raised(() => (local = pass.local(edge)));
   return local;
 }
 
-/** Whether the gradient of node i has received all it will. */
+/** Whether the gradient of node i has received all its contributions. */
 function isComplete(now, i) {
   const { output, completeAt } = now.pass.graph;
   return now.begun && (i === output || completeAt[i] <= now.b);
@@ -200,14 +200,14 @@ function isComplete(now, i) {
 
 // --- the chain rule ------------------------------------------------------------------------------
 
-const MOST = { paths: 8, factors: 6 }; // with more paths, or a longer one, none is written out
+const MOST = { paths: 8, factors: 6 }; // with more paths or factors, no path is written out
 
 /** Whether the local derivative along an edge is 1, whatever the leaves are. */
 function isOne(graph, { symbols, local }) {
   return symbols.length === 1 && symbols[0] === "1" && graph.values[local] === 1;
 }
 
-/** What a use contributes, and by which factors; null for what is unknown. */
+/** What a use contributes, and its factors; null for what is unknown. */
 function contributionOf(pass, { edge, b }) {
   const upstream = b > pass.failedAt ? null : pass.upstream[b];
   if (upstream === 0) return { upstream, local: null, product: 0 }; // it passes nothing on
@@ -218,8 +218,8 @@ function contributionOf(pass, { edge, b }) {
 }
 
 /**
- * All paths from the output to a node, none if they are too many or one is too long. A path is a
- * list of uses; `count` paths go along the same nodes by the same derivatives, as two in `x * x`.
+ * All paths from the output to a node; none if there are too many or one is too long. A path is a
+ * list of uses; `count` paths go through the same nodes with the same derivatives, 2 for `x * x`.
  */
 function pathsTo(graph, target) {
   const found = [];

@@ -29,7 +29,7 @@ function copied(source) {
   return made;
 }
 
-/** One of Graphviz's layouts of a graph, which takes the part `box` of its own plane. */
+/** One of Graphviz's layouts of a graph, which covers `box` in its own coordinates. */
 class Layout {
   constructor(source) {
     this.source = source;
@@ -46,11 +46,11 @@ class Layout {
 
 const numbersOf = (text) => text.split(/[\s,]+/).map(Number);
 
-const DIGIT = 6.2; // how wide one is in the drawing, in its units
-const SIGN = 3.6; // a point or a minus
+const DIGIT = 6.2; // the width of a digit, in units of the drawing
+const SIGN = 3.6; // the width of a point or a minus
 const GAP = 5; // between a word and its number
-const LEFT = 3; // so far the gap is left of the middle: a number is longer than a word
-const DEPTH = 4; // of the box of a closed module, which shows its side
+const LEFT = 3; // from the middle to the gap: a number is longer than a word
+const DEPTH = 4; // of the 3D box of a closed module
 
 /** The graph as Graphviz drew it, its nodes and edges brought to life. */
 class Picture {
@@ -63,7 +63,7 @@ class Picture {
     this.stage.append(this.view.overview.frame);
   }
 
-  /** Show a graph; `sources` are SVGs of it, of which the one that fits the stage best is shown. */
+  /** Show a graph, in that layout of the SVGs in `sources` that fits the stage best. */
   show(sources, graph) {
     this.graph = graph;
     this.layouts = sources.map((source) => new Layout(source));
@@ -72,7 +72,7 @@ class Picture {
     this.open(this.best());
   }
 
-  /** The layout that is seen largest; the first if the others are hardly larger. */
+  /** The layout that would appear largest; the first if the others are hardly larger. */
   best() {
     const [first, ...others] = this.layouts;
     const sized = this.view.size.width ? others : [];
@@ -97,7 +97,7 @@ class Picture {
       node.parents.map((_, k) => ({ group: parts.get(`e${i}_${k}`) })));
     this.notes = element("svg:g", { class: "notes", "aria-hidden": "true" });
     const groups = this.nodes.map(({ group }) => group);
-    this.drawing.append(...groups, this.notes); // in this order nodes take the keyboard's focus
+    this.drawing.append(...groups, this.notes); // the order in which Tab visits the nodes
     this.svg.replaceChildren(this.drawing);
     const { now, lit } = this;
     this.position = this.lit = undefined;
@@ -105,7 +105,7 @@ class Picture {
     if (now) this.update(now, lit);
   }
 
-  /** The stage has this size now; none while it is in a hidden part of the page. */
+  /** The stage has this size now; 0 while it is in a hidden part of the page. */
   resized(size) {
     if (!size.width) return;
     this.view.size = size;
@@ -146,7 +146,7 @@ class Picture {
     group.addEventListener("click", () => this.view.dragged || this.actions.select(i));
     group.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" && event.key !== " ") return;
-      event.preventDefault(); // the key would go on to the button that gets the focus
+      event.preventDefault(); // the key would also press the button that gets the focus
       this.actions.select(i);
     });
     const [x, y] = ["x", "y"].map((name) => Number(texts[0].getAttribute(name)));
@@ -223,7 +223,7 @@ class Picture {
     this.pointedAt = i;
   }
 
-  /** The middle and the size of the part of the drawing that some nodes take. */
+  /** The middle and the size of the part of the drawing that some nodes cover. */
   region(nodes) {
     const boxes = nodes.map((j) => {
       const node = this.nodes[j];
@@ -237,7 +237,7 @@ class Picture {
     return { x: left + width / 2, y: top + height / 2, width, height };
   }
 
-  /** The same of a node and its parents. */
+  /** The same for a node and its parents. */
   family(i) {
     return this.region([i, ...this.graph.nodes[i].parents]);
   }
@@ -246,14 +246,14 @@ class Picture {
 /** A place for a number, which remembers what is written in it. */
 const cell = (value, room = Infinity) => ({ value, room, written: "" });
 
-/** Set an attribute of a part that remembers what it has: asking the page takes longer. */
+/** Set an attribute of a part, which caches it: asking the page takes longer. */
 function change(part, name, value) {
   if (part[name] === value) return;
   part[name] = value;
   part.group.setAttribute(name, value);
 }
 
-/** Write a number into its place; one longer than its room is pressed together until it fits. */
+/** Write a number into its place; one that is too long is condensed until it fits. */
 function write(line, written) {
   if (line.written === written) return;
   const [before, after] = [line.written, written].map((s) => widthOf(s) > line.room);
@@ -270,14 +270,14 @@ function widthOf(written) {
   return (written.length - signs) * DIGIT + signs * SIGN;
 }
 
-/** The middle of a line, and whether it goes rather down than across. */
+/** The middle of a line, and whether it goes more down than across. */
 function middleOf(path) {
   const length = path.getTotalLength();
   const [from, { x, y }, to] = [0, 0.5, 1].map((part) => path.getPointAtLength(part * length));
   return { x, y, steep: Math.abs(to.y - from.y) > Math.abs(to.x - from.x) };
 }
 
-/** The right end of a node's outline. */
+/** The right edge of a node's outline. */
 function rightOf(group) {
   const shape = group.querySelector("polygon, path");
   const corners = shape.getAttribute("points") || shape.getAttribute("d");

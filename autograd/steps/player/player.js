@@ -1,21 +1,21 @@
 // How does a recorded pass become something to play with?
 //
-// Python puts the other scripts before this file, wraps all in one function, so that no name leaves
-// it, and calls `mount(id)`: every element with that id, which holds the recording, gets a player in
-// a shadow root of its own. For tests, such an element has a property `player` whose one function,
-// `state()`, returns a copy of what is shown, in exact numbers.
+// Python puts the other scripts before this file, wraps everything in one function so that no name
+// escapes, and calls `mount(id)`. Every element with that id holds a recording and gets a player in
+// a shadow root of its own. For tests, each has a property `player` whose only function, `state()`,
+// returns a copy of what is shown, in exact numbers.
 
 // --- the player ----------------------------------------------------------------------------------
 
 const SPEEDS = [0.5, 1, 2, 4, 10];
 const PAUSE = 1400; // milliseconds for which a step is shown at speed 1
-const COMFORTABLE = 1.5; // screen pixels for each unit of the picture, where there is room for them
+const COMFORTABLE = 1.5; // screen pixels per unit of the picture, if there is room
 
 class Player {
   constructor(host, { steps, pictures, folds, css, predict }) {
     this.host = host;
     this.graph = new Graph(steps);
-    this.graph.excerpt = folds.size || 0; // how many nodes the whole graph has
+    this.graph.excerpt = folds.size || 0; // the size of the whole graph, if larger
     this.leaves = new Map(); // the leaves that were moved: node -> number
     this.pass = new Pass(this.graph, this.leaves);
     this.speed = 1;
@@ -69,7 +69,7 @@ class Player {
     this.open(this.view);
     this.render();
     host.attachShadow({ mode: "open" }).append(element("style", {}, css), this.root);
-    // Alone on its page the player has the keys at once, in a notebook when it has the focus.
+    // Alone on its page the player gets all keys, in a notebook only those typed while focused.
     if (host.hasAttribute("data-alone")) {
       document.addEventListener("keydown", (event) => {
         if (event.target === document.body) this.key(event);
@@ -84,7 +84,7 @@ class Player {
     }).observe(this.picture.stage);
   }
 
-  /** The actions of the picture, which counts the boxes of the view that is shown. */
+  /** The actions for the picture, which identifies nodes by the boxes of the current view. */
   boxActions(actions) {
     return {
       ...actions,
@@ -97,7 +97,7 @@ class Player {
   controls() {
     const press = (action) => (event) => {
       action();
-      if (event.detail) this.root.focus({ preventScroll: true }); // after the mouse, keys are ours
+      if (event.detail) this.root.focus({ preventScroll: true }); // after a click, keys are ours
     };
     this.buttons = {
       first: button("first", press(() => this.jump(0))),
@@ -137,7 +137,7 @@ class Player {
 
   // What the player does.
 
-  /** The last position there is, or that may be seen while numbers are to be predicted. */
+  /** The last position or, while numbers are to be predicted, the last that may be seen. */
   get last() {
     const { predictView, view } = this;
     return predictView.on ? predictView.limit(this.pass) : view.graph.steps.length;
@@ -197,13 +197,13 @@ class Player {
     if (opens >= 0) return this.show(opens);
     const { graph, seen } = this.view;
     const own = graph.steps.findLastIndex(({ box }) => box === b);
-    if (own >= 0) return this.jump(own + 1); // what there is to say about it
-    // Of a leaf that is the step in which its gradient is complete.
+    if (own >= 0) return this.jump(own + 1);
+    // A leaf has no step of its own: go to the one that completes its gradient.
     const receives = seen.nodes[b].kind !== "constant" && seen.completeAt[b] >= 0;
     if (receives) this.jump(graph.forwardSteps + seen.completeAt[b] + 1);
   }
 
-  /** Another part is opened, or everything (-1); the step stays the same as far as it can. */
+  /** Open another part, or everything (-1), at the same step if possible. */
   show(k) {
     const before = this.view;
     this.view = this.views.at(k);
@@ -277,14 +277,14 @@ class Player {
 
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    event.stopPropagation(); // a notebook must not take our keys for its own
+    event.stopPropagation(); // a notebook must not act on our keys
     const { target } = event;
     if (event.key === "Escape") {
       if (this.chainView.node >= 0) this.select(-1);
       else if (this.presenter.on) this.presenter.leave();
     }
-    if (target.matches("input, select") && target !== this.slider) return; // keys of their own
-    if (event.key === " " && target.matches("button, .node")) return; // pressed
+    if (target.matches("input, select") && target !== this.slider) return; // they handle keys
+    if (event.key === " " && target.matches("button, .node")) return; // it is pressed
     const keys = {
       ArrowRight: () => this.jump(this.position + 1),
       ArrowLeft: () => this.jump(this.position - 1),

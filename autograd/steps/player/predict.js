@@ -1,6 +1,6 @@
-// How does a pass become an exercise? Each number is hidden until the learner has typed a guess.
+// How does a pass become an exercise? Each number is hidden until the learner has predicted it.
 
-/** The mode in which numbers are predicted: its switch, its panel, and how far may be looked. */
+/** The mode in which numbers are predicted: its switch, its panel, and how far one may look. */
 class PredictView {
   constructor(graph, actions, on) {
     this.graph = graph;
@@ -32,7 +32,7 @@ class PredictView {
   turn(on) {
     const seen = this.limit(this.pass);
     this.on = on;
-    this.pass = null; // so that it begins anew
+    this.pass = null; // so that it starts over
     this.actions.jump(seen);
     if (on) this.actions.say(this.asked());
   }
@@ -40,7 +40,7 @@ class PredictView {
   begin(pass) {
     this.pass = pass;
     this.questions = questionsOf(pass);
-    this.place = 0; // of the question that is asked now
+    this.place = 0; // of the current question
     this.ask();
     this.say("", "");
   }
@@ -179,7 +179,7 @@ class PredictView {
     return questions.length ? TEXT.predict.over : TEXT.predict.mode;
   }
 
-  /** What is asked for, as it stands before the sign of equality. */
+  /** What is asked for, as written before the equals sign. */
   wanted({ phase, asked }) {
     const { graph } = this;
     if (phase === "forward") return [nameOf(graph, asked)];
@@ -202,7 +202,7 @@ class PredictView {
     return `${what} = ${number(value)}`;
   }
 
-  /** From the rule to the numbers: one after the other, each as the children of a paragraph. */
+  /** The hints, from the rule to the numbers, each as the children of a paragraph. */
   hintsOf({ phase, node, asked, parts, earlier, before, upstream, value }) {
     const { pass, graph } = this;
     const [output, name, parent] = [graph.output, node, asked].map((i) => graph.name(i));

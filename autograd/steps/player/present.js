@@ -1,20 +1,20 @@
-// How is a pass shown to a class? The player fills the screen; where it may not, the window.
+// How is a pass shown to a class? The player fills the screen or, if it may not, the window.
 
-/** Puts a host on the whole screen and back; `changed` is told whether it is there. */
+/** Puts a host in full screen and back; `changed` is told whether it is. */
 class Presenter {
   constructor(host, changed) {
     this.host = host;
     this.changed = changed;
     this.on = false;
     host.addEventListener("fullscreenchange", () => {
-      if (!host.matches(":fullscreen")) this.set(false); // the reader left it by Escape
+      if (!host.matches(":fullscreen")) this.set(false); // the reader left it with Escape
     });
   }
 
   toggle() {
     if (this.on) return this.leave();
     this.set(true);
-    // Refused in a frame that may not, the player has the window all the same.
+    // In a frame that may not use full screen, the player still fills the window.
     if (this.host.requestFullscreen) this.host.requestFullscreen().catch(() => {});
   }
 
@@ -28,6 +28,6 @@ class Presenter {
     this.on = on;
     this.host.toggleAttribute("data-present", on);
     this.changed(on);
-    if (!on) this.host.scrollIntoView({ block: "nearest" }); // the page had closed up without it
+    if (!on) this.host.scrollIntoView({ block: "nearest" }); // the page collapsed without it
   }
 }

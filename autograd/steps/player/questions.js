@@ -1,9 +1,9 @@
 // Which numbers can a learner predict, when is a guess right, and what does a wrong one miss?
 //
 // A question asks for one number of a pass: a node's data in a forward step; in a backward step the
-// gradient that a parent has after it. It knows nothing of what a page looks like.
+// gradient that a parent has after it. This file knows nothing about what the page looks like.
 
-/** All questions of a pass, in the order of its steps; none where it has an error. */
+/** All questions of a pass, in the order of its steps; none if it has an error. */
 function questionsOf(pass) {
   const { graph } = pass;
   const received = new Int32Array(graph.size);
@@ -31,7 +31,7 @@ function questionsOf(pass) {
 const NUMBER = /^[-+]?(\d*)(?:\.(\d*))?(?:e([-+]?\d+))?$/i;
 const NOTHING = 1e-12; // what rounding leaves of a zero
 
-/** A typed number, how many significant digits it has and the size of the last; null if none. */
+/** A typed number, its count of significant digits and the size of the last; null if none. */
 function typedNumber(text) {
   const plain = text.trim().replace(/[\u2212\u2013]/g, "-").replace(",", ".");
   const found = NUMBER.exec(plain);
@@ -41,7 +41,7 @@ function typedNumber(text) {
   return { guess: Number(plain), digits: (whole + part).replace(/^0+/, "").length, unit };
 }
 
-/** Whether a number rounds to the digits that were typed; none does to those of 12e400. */
+/** Whether a number rounds to the digits that were typed; false if these overflow, as 12e400. */
 const rounds = ({ guess, unit }, x) =>
   Number.isFinite(guess) && Math.abs(guess - x) <= 0.5 * unit * (1 + 1e-9);
 
@@ -54,7 +54,7 @@ function agrees(typed, x) {
 
 // --- and wrong -----------------------------------------------------------------------------------
 
-/** What a wrong guess missed, in words: only where its number is what comes of that. */
+/** What a wrong guess missed, in words, if its number is the result of a known mistake. */
 function missed(pass, question, typed) {
   const mistakes = question.phase === "forward" ? forwardMistakes : backwardMistakes;
   const found = mistakes(pass, question).find(([x]) => Number.isFinite(x) && agrees(typed, x));
@@ -62,7 +62,7 @@ function missed(pass, question, typed) {
   return typed.digits && rounds(typed, question.value) ? TEXT.missed.digits : null;
 }
 
-/** Numbers that come of a mistake in a backward step, each with what to say of it. */
+/** The results of known mistakes in a backward step, each with what to say about it. */
 function backwardMistakes(pass, question) {
   const { graph, values } = pass;
   const { node, asked, parts, others, earlier, before, upstream, value } = question;
@@ -71,7 +71,7 @@ function backwardMistakes(pass, question) {
   const total = sum(parts.map(({ product }) => product));
   const locals = sum(parts.map(({ local }) => local));
   const said = TEXT.missed;
-  /** A contribution that is wrong, added to what there was, or with that forgotten as well. */
+  /** A wrong contribution, added to the earlier sum, or with that forgotten as well. */
   const both = (x, text) => [[before + x, text], ...(earlier ? [[x, text]] : [])];
   const uses = parts.length > 1
     ? parts.flatMap(({ product }) => both(product, said.uses(name, of, parts.length))) : [];
@@ -96,7 +96,7 @@ function backwardMistakes(pass, question) {
   ];
 }
 
-/** n of a power x ** n with a fixed n; nan of anything else. */
+/** n for a power x ** n with a fixed n; nan for anything else. */
 function exponentOf({ graph, values }, i) {
   const { op, parents } = graph.nodes[i];
   const fixed = op === "pow" && graph.nodes[parents[1]].kind === "constant";
@@ -105,7 +105,7 @@ function exponentOf({ graph, values }, i) {
 
 const SIGNS = { add: "+", sub: "-", mul: "×", div: "/" };
 
-/** The same of a forward step. */
+/** The same for a forward step. */
 function forwardMistakes(pass, { node, value }) {
   const { graph, values } = pass;
   const { op, parents } = graph.nodes[node];

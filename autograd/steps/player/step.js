@@ -16,7 +16,7 @@ class StepView {
     const { step, pass } = now;
     const { graph } = pass;
     setAttribute(this.section, "class", `step ${step.phase}`);
-    // Of the node or the part whose step it is; the start has neither.
+    // A step belongs to a node or a part; the start has neither.
     const name = step.part ? step.part.name : step.node < 0 ? "" : graph.name(step.node);
     setText(this.title, TEXT.title[step.phase](name));
     setText(this.count, TEXT.count(now.position, graph.steps.length));
@@ -57,7 +57,7 @@ class StepView {
     return [span("key", key, " ", span("remark", remark), " "), span("value", ...value, " ")];
   }
 
-  /** One parent: the local derivative, the contribution, and the total it makes. */
+  /** One parent: the local derivative, the contribution, and the new total. */
   parent(now, edge, k) {
     const { pass, step, b } = now;
     const { graph } = pass;

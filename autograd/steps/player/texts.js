@@ -15,8 +15,8 @@ const TEXT = {
   },
   hints: {
     open: "Click a module to open it.",
-    drag: "Drag a leaf sideways to change its value (hold Shift for smaller steps).",
-    chain: "Click a node to see its chain rule.",
+    drag: "Drag a leaf sideways to change its value (Shift: finer).",
+    chain: "Click a node for its chain rule.",
     step: "Click a node to go to its step.",
     excerpt: (n) => `The graph has ${counted(n, "node")}. This page holds only what it shows, so `
       + "the values of leaves cannot be changed.",
@@ -52,7 +52,7 @@ const TEXT = {
   local: "local",
   contribution: "upstream × local",
   gradient: "gradient",
-  seed: "The pass starts here.",
+  seed: "starts here",
   more: (n) => `${n} more to come`,
   operand: (k) => `as operand ${k + 1}`,
   zero: (name) => `The gradient of ${name} is 0: nothing is passed on.`,
@@ -70,8 +70,8 @@ const TEXT = {
   uses: (count) => count === 1 ? "Its only use contributes upstream × local:"
     : `Each of its ${count} uses contributes upstream × local:`,
   sumOfUses: (count) => `the sum over ${count} uses`,
-  paths: (count) => count === 1 ? "The same along the only path, without factors of 1:"
-    : `The same as a sum over ${count} paths, without factors of 1:`,
+  paths: (count) => count === 1 ? "Along the only path, without factors of 1:"
+    : `As a sum over ${count} paths, without factors of 1:`,
   silent: "nothing is passed on",
   noPath: (from, to) => `No gradient flows from ${from} to ${to}.`,
   constant: "A constant receives no gradient.",

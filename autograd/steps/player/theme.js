@@ -19,7 +19,7 @@ function themeFollower(host, apply) {
   let following = false;
   const changed = () => {
     if (host.isConnected) return apply(isDark());
-    following = false; // nothing of the page may hold on to a player that was taken out of it
+    following = false; // the page must not keep a removed player alive
     observer.disconnect();
     for (const query of media) query.removeEventListener("change", changed);
   };

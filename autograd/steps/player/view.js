@@ -1,11 +1,11 @@
-// Which part of the drawing is seen? Zoom, pan, and following the step; pointers on the picture.
+// Which part of the drawing is visible? Zoom, pan, and following the step; pointers on the picture.
 
-// Screen pixels for each unit of the drawing, whose texts are 11 units high: the most for a whole
-// drawing, where texts are left out, and where zooming stops.
+// Screen pixels per unit of the drawing, whose texts are 11 units high: the largest scale for a
+// whole drawing, the one below which texts are hidden, and the one at which zooming stops.
 const SCALE = { largest: 2.4, text: 0.35, closest: 6 };
-const LEGIBLE = 1; // the least in which a step is shown
-const PRESENT = { legible: 16.5 / 11, small: 13 / 11, largest: 4 }; // the same for a class; a phone
-const PHONE = 480; // such a stage is one, or narrower
+const LEGIBLE = 1; // the smallest scale at which a step is shown
+const PRESENT = { legible: 16.5 / 11, small: 13 / 11, largest: 4 }; // for a class (small: phone)
+const PHONE = 480; // a stage of at most this width is a phone's
 const MARGIN = 14; // stays free around the drawing
 
 /** A view is the point of the drawing in the middle of the stage, and the scale. */
@@ -22,19 +22,19 @@ class View {
     this.overview = new Overview(this);
   }
 
-  /** Be seen from afar, or not. */
+  /** Switch to scales that are legible from afar, or back. */
   present(on) {
     this.presented = on;
     this.largest = on ? PRESENT.largest : SCALE.largest;
     if (this.size.width) this.begin();
   }
 
-  /** Another drawing is shown, which takes this part of its own plane. */
+  /** Show another drawing, which covers `box` in its own coordinates. */
   open(drawing, box) {
     this.drawing = drawing;
     this.box = box;
     this.chosen = false;
-    this.followed = -1; // the node that was stepped to, or focused, last
+    this.followed = -1; // the node last stepped to or focused
     if (this.size.width) this.begin();
   }
 
@@ -44,7 +44,7 @@ class View {
     return Math.min(this.largest, across, this.size.height / (height + 2 * MARGIN));
   }
 
-  /** The stage has this size now; on paper, where it has another, the same part is seen. */
+  /** The stage has this size now; on paper, where it has another, the same part is shown. */
   resized(size) {
     this.size = size;
     this.picture.svg.setAttribute("viewBox", `0 0 ${size.width} ${size.height}`);
@@ -53,13 +53,13 @@ class View {
     else this.look(this.at);
   }
 
-  /** The least scale in which a step is shown unless the reader chooses otherwise. */
+  /** The smallest scale at which a step is shown unless the reader chooses otherwise. */
   get legible() {
     if (!this.presented) return LEGIBLE;
     return this.size.width > PHONE ? PRESENT.legible : PRESENT.small;
   }
 
-  /** The whole drawing, or what can be read of it around the current step. */
+  /** Show the whole drawing or, if that is not legible, the part around the current step. */
   begin() {
     this.chosen = false;
     this.fit();
@@ -97,7 +97,7 @@ class View {
     stage.classList.toggle("tiny", view.scale < SCALE.text);
   }
 
-  /** Texts take most of the time of an update, seen or not: those far away are left out. */
+  /** Texts take most of the time of an update, visible or not: those far away are hidden. */
   leaveOut({ x, y, scale }) {
     const { width, height } = this.size;
     for (const { group, at } of this.picture.nodes) {
@@ -107,7 +107,7 @@ class View {
     }
   }
 
-  /** Come closer (a factor above 1) or go back; (clientX, clientY), or the middle, stays put. */
+  /** Zoom in (a factor above 1) or out; (clientX, clientY), or the middle, stays put. */
   zoom(factor, clientX, clientY) {
     const { at } = this;
     const scale = Math.min(at.scale * factor, SCALE.closest);
@@ -120,7 +120,7 @@ class View {
     this.look({ x, y, scale }, clientX === undefined);
   }
 
-  /** Have this point of the drawing in the middle. */
+  /** Centre the view on a point of the drawing. */
   moveTo({ x, y }) {
     this.fitted = false;
     this.chosen = true;
@@ -150,7 +150,7 @@ class View {
     this.look({ x, y, scale }, true);
   }
 
-  /** The view in which a node is seen, as much as possible of its parents, and no empty border. */
+  /** The view that shows a node, as much of its parents as possible, and no empty border. */
   around(i, scale) {
     const [node, family] = [this.picture.region([i]), this.picture.family(i)];
     const middle = (key, length) => {
@@ -194,7 +194,7 @@ class View {
     const { x, y, at, leaf, value } = this.grip;
     const [dx, dy] = [event.clientX - x, event.clientY - y];
     if (!this.dragged && Math.hypot(dx, dy) < 4) return;
-    // Earlier, a capture would eat clicks.
+    // Capturing earlier would swallow clicks.
     if (!this.dragged) this.picture.svg.setPointerCapture(event.pointerId);
     this.dragged = true;
     if (this.pointers.size === 2) this.pinch();
@@ -205,9 +205,9 @@ class View {
   up(event) {
     this.pointers.delete(event.pointerId);
     for (const { x, y } of this.pointers.values()) {
-      this.grip = { x, y, at: this.at, leaf: -1 }; // the finger that stays pans on
+      this.grip = { x, y, at: this.at, leaf: -1 }; // the remaining finger keeps panning
     }
-    if (!this.pointers.size) setTimeout(() => (this.dragged = false)); // after the click to come
+    if (!this.pointers.size) setTimeout(() => (this.dragged = false)); // after the next click
   }
 
   fingers() {

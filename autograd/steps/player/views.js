@@ -1,4 +1,4 @@
-// Which views does a graph have, and how does one get from one to another? A path of open parts.
+// Which views does a graph have, and how do you get from one to another? A path of open parts.
 
 /** The line below the picture: what the boxes of a view are, and what can be done with them. */
 class Caption {
@@ -41,7 +41,7 @@ class Views {
     this.crumbs = element("nav", { class: "crumbs", "aria-label": TEXT.crumbs });
   }
 
-  /** View k; -1 is that with everything open. */
+  /** View k; -1 is the one with everything open. */
   at(k) {
     if (k < 0) return this.whole;
     if (!this.made.has(k)) {
@@ -50,13 +50,13 @@ class Views {
     return this.made.get(k);
   }
 
-  /** The position in one view that comes next to a position in another. */
+  /** The position in one view that corresponds to a position in another. */
   moved(from, to, position) {
     const { steps } = to.graph;
     if (position === 0) return 0;
     const { phase, node, box } = from.graph.steps[position - 1];
     if (from !== to && to !== this.whole && this.path(to).includes(from.place)) {
-      // Further in: what is inside comes into sight.
+      // Going inwards: start with a step inside the opened part.
       const inside = (step) => step.phase === phase && to.boxes[step.box].inside;
       const found = phase === "forward" ? steps.findIndex(inside) : steps.findLastIndex(inside);
       if (found >= 0) return found + 1;
@@ -69,7 +69,7 @@ class Views {
     return 1 + (same < 0 ? steps.findIndex((step) => step.phase === phase) : same);
   }
 
-  /** The places of a view and of those around it, from the outside. */
+  /** The places of a view and of those around it, outermost first. */
   path(view) {
     const { views } = this.folds;
     const path = [];
@@ -77,7 +77,7 @@ class Views {
     return path;
   }
 
-  /** The path to the view that is shown now. */
+  /** Show the path to the current view. */
   update(view) {
     const { views } = this.folds;
     if (!views.length) return;

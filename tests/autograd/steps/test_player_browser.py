@@ -712,7 +712,7 @@ def test_a_node_shows_the_sum_over_its_uses_and_whole_paths(
     chain = browsed.find(".chain")
     assert chain.get_attribute("aria-label") == "Chain rule for x"
     assert "Each of its 3 uses contributes upstream × local:" in chain.inner_text()
-    assert "The same as a sum over 3 paths, without factors of 1:" in chain.inner_text()
+    assert "As a sum over 3 paths, without factors of 1:" in chain.inner_text()
     assert texts(chain.locator(".sum .right")) == ["1 + 6 + 6", "13"]
     assert texts(chain.locator(".use .numbers")) == ["= 1 × 1 = 1", *["= 2 × 3 = 6"] * 2]
     assert texts(chain.locator(".use .symbols .note")) == ["", "as operand 1", "as operand 2"]

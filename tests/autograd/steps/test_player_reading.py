@@ -34,9 +34,9 @@ def network(examples: int) -> Steps:
 
 OPEN, DRAG = (
     "Click a module to open it.",
-    "Drag a leaf sideways to change its value (hold Shift for smaller steps).",
+    "Drag a leaf sideways to change its value (Shift: finer).",
 )
-CHAIN, STEP = "Click a node to see its chain rule.", "Click a node to go to its step."
+CHAIN, STEP = "Click a node for its chain rule.", "Click a node to go to its step."
 
 
 def test_the_caption_names_what_is_in_view_and_can_be_done(open_page: OpenPage) -> None:
