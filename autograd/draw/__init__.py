@@ -62,7 +62,7 @@ def draw(
         depth: how many levels of modules a folded graph opens. At 0 each outermost module or loss
             is one box, at 1 each of its parts is, and so on; by default as many as fit.
         edges: whether the edges of an unfolded graph show the local derivative and, after
-            `backward()`, the contribution: its product with the gradient of the head of the edge.
+            `backward()`, the contribution: its product with the gradient of the node it leads to.
         digits: the number of significant digits shown.
         names: whether nodes that have neither a label nor a name in a model show the names that
             `explain` and `steps` use, such as v1. None: only the inner nodes of an unfolded graph

@@ -112,7 +112,7 @@ _NUMBER = "#"  # stands for a number of a path in its pattern
 
 
 def _bases(patterns: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
-    """A name for each pattern: its last word, after one that patterns of the same ending lack."""
+    """A name for each pattern: its last word, after a distinguishing one if others end alike."""
     words = {pattern: [part for part in pattern if part is not _NUMBER] for pattern in patterns}
     rivals: dict[str, Counter[str]] = {}  # for each ending, how many patterns contain a word
     ends = Counter(end for *_, end in words.values())

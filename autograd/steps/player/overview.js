@@ -1,4 +1,4 @@
-// Where in the drawing is the visible part? A small picture of the whole drawing, which drags it.
+// Where in the drawing is the visible part? A small picture of the whole shows it and moves it.
 
 // The longest side of the overview, in pixels and as a share of the stage; it may be longer along a
 // drawing that is more than LONG times as long as it is wide.

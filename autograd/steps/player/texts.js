@@ -116,9 +116,9 @@ const TEXT = {
     action: "Take a step",
     rule: (leaves) => "Each step subtracts learning rate × gradient from "
       + `${leaves.length > 3 ? `${leaves.length} leaves` : leaves.join(", ")}. `
-      + "Reset undoes all steps.",
+      + "Reset restores all leaves.",
     took: (k, name, from, to, change) => `Step ${k}: ${name} ${change < 0 ? `fell from ${from} to `
-      + `${to}.` : change > 0 ? `rose from ${from} to ${to}: the step was too long. Try a smaller `
+      + `${to}.` : change > 0 ? `rose from ${from} to ${to}: the step was too large. Try a smaller `
       + "learning rate." : `went from ${from} to ${to}.`}`,
     line: (name, from, to, k) => `${name} from ${from} to ${to} in ${counted(k, "step")}`,
     noRate: "Enter a learning rate above 0.",
@@ -152,7 +152,7 @@ const TEXT = {
     right: (answer) => `Right: ${answer}.`,
     shown: (answer) => `The answer: ${answer}.`,
     wrong: (guess, why) => `Not ${guess}. ${why || "Try again, or ask for a hint."}`,
-    seed: (output) => `Upstream is 1, the gradient of ${output} with respect to itself.`,
+    seed: (output) => `Upstream is 1, the derivative of ${output} with respect to itself.`,
     received: (name) => `what ${name} already had`,
     over: "All predicted",
     finished: "You can now explore the whole pass. Change a leaf for a new exercise.",

@@ -246,7 +246,7 @@ def test_a_rate_too_large_is_seen_to_raise_the_output(open_page: Callable[..., P
     part = descend(browsed, 1.5, times=2)
     assert heights(part) == sorted(heights(part))
     assert said(browsed) == (
-        "Step 2: L rose from 36 to 144: the step was too long. Try a smaller learning rate."
+        "Step 2: L rose from 36 to 144: the step was too large. Try a smaller learning rate."
     )
 
 
