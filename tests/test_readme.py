@@ -205,7 +205,11 @@ EDGES = {
         (where, (2.0, 3.0, 4.0), 0, 1, 0.0),
         *[(f, (2.0, 3.0), by, 1, 0.0) for f in (greater, less) for by in (0, 1)],
     ],
-    ("all others", "nan", "nan; a derivative that does not contain x is kept: b for x * b, 1/b for x / b"): [
+    (
+        "all others",
+        "nan",
+        "nan; a derivative that does not contain x is kept: b for x * b, 1/b for x / b",
+    ): [
         *[(f, (nan,), 0, 1, nan) for f in MANY],
         *[(f, (nan, 3.0), 0, 1, 1.0) for f in (operator.add, operator.sub)],
         (operator.mul, (nan, 3.0), 0, 1, 3.0),
