@@ -88,11 +88,7 @@ def _numbers_drawn(drawn: list[tuple[Any, Any, Any]]) -> list[float]:
 
 
 def _differences(
-    program: Program,
-    out: Any,
-    returned: Any,
-    passed: Sequence[Value],
-    before: _State,
+    program: Program, out: Any, returned: Any, passed: Sequence[Value], before: _State
 ) -> Iterator[str]:
     """What is not equal, in words. before: the state in which both began."""
     ports = program.ports

@@ -158,11 +158,7 @@ def note_backward(tracer: Tracer, interpreter: Any, output: Value, inner: list[V
 
 
 def note_grad(
-    tracer: Tracer,
-    interpreter: Any,
-    output: Value,
-    inputs: Sequence[Value],
-    found: Iterable[Value],
+    tracer: Tracer, interpreter: Any, output: Value, inputs: Sequence[Value], found: Iterable[Value]
 ) -> None:
     """Note the nodes of gradients that `grad` has found."""
     derivation = Derivation(tracer, interpreter)

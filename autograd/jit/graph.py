@@ -55,8 +55,7 @@ class Graph:
         self.operands: list[tuple[int, ...]] = []
         self.constants: dict[int, float] = {}
         self.in_order: set[int] = set()
-        self._known: dict[Any, dict[tuple[int, ...], int]]
-        self._known = {row: {} for row in (SUM, *ops.TABLE.values())}
+        self._known = {row: dict[tuple[int, ...], int]() for row in (SUM, *ops.TABLE.values())}
         self._node_of: dict[float | str, int] = {}
         self.constant(1.0)  # the node ONE
 

@@ -141,19 +141,11 @@ class Jitted(Generic[P, R]):
             # Part of another recording, checked by detect_anomaly, or part of an eager call.
             self._is_disturbed |= self._is_busy and tracer is None
             return self.function(*args, **kwargs)
-        numbers = bytearray()
-        passed: list[Value] = []
+        structure, numbers, passed = list[Any](), bytearray(), list[Value]()
         try:
-            structure = tuple(
-                [
-                    (
-                        key,
-                        flatten(Static(x) if key in self._static else x, numbers, passed),
-                        len(numbers),
-                    )
-                    for key, x in (*enumerate(args), *kwargs.items())
-                ]
-            )
+            for key, x in (*enumerate(args), *kwargs.items()):
+                part = flatten(Static(x) if key in self._static else x, numbers, passed)
+                structure.append((key, part, len(numbers)))
         except OverflowError:  # an int too large for a float: the eager error names the operation
             return self.function(*args, **kwargs)
         for value in passed:
@@ -172,7 +164,7 @@ class Jitted(Generic[P, R]):
             self._is_busy = True  # no call comes between this and `try`, so no Ctrl-C either
             try:
                 self._calls += 1
-                answer: R = self._answer(_Call(args, kwargs, structure, numbers, passed))
+                answer: R = self._answer(_Call(args, kwargs, tuple(structure), numbers, passed))
                 return answer
             finally:
                 self._is_busy = False
@@ -321,9 +313,7 @@ class Jitted(Generic[P, R]):
         if self._is_due(program, call.numbers):
             return self._checked(program, programs, call)
         result = program.replay(call.numbers, call.passed, self._disturbed)
-        if result is UNSURE:
-            result = self._eager(call, program.watch.values, program)
-        return result
+        return self._eager(call, program.watch.values, program) if result is UNSURE else result
 
     def _is_due(self, program: Program, numbers: bytearray) -> bool:
         """Whether the next replay is to be checked: number 1, 8, 64, 512, ...

@@ -210,10 +210,10 @@ class Program:
             "simplify": f"{self.simplified:,} nodes left",
             "schedule": f"{self.scheduled:,} numbers in {self.groups:,} groups",
             "compile": f"{self.bytes / 1024:,.0f} KiB, {backend}",
+            "check": f"{counted(self.checks, 'replay')} equal to the eager call, bit for bit",
         }
         eager = f", {counted(self.unsure, 'call')} done eagerly" if self.unsure else ""
         lines = [f"{self.name}: {counted(self.replays, 'replay')}{eager}"]
-        results["check"] = f"{counted(self.checks, 'replay')} equal to the eager call, bit for bit"
         lines += [f"  {k:9}{self.seconds[k]:7.3f} s   {text}" for k, text in results.items()]
         return for_stream("\n".join(lines))
 

@@ -31,8 +31,6 @@ _BRANCH = (
     " 0.0), a, b), or decide outside and pass an argument"
 )
 _READ = "return it, or compute with the Value itself; measure, save and draw outside"
-_SHOW = "return it, and print it outside"
-_INDEX = "pass the index as a static argument"
 _OUTSIDE = "do that outside and pass what it gives, or name the argument static"
 
 
@@ -156,9 +154,9 @@ for kind, what, instead, names in (
     (Number, "divided by divmod()", _OUTSIDE, "__divmod__ __rdivmod__"),
     (Number, "rounded", _OUTSIDE, "__round__ __trunc__ __floor__ __ceil__"),
     (Number, "taken apart", _OUTSIDE, "as_integer_ratio is_integer"),
-    (Number, "shown", _SHOW, "hex __format__ __str__ __repr__"),
+    (Number, "shown", "return it, and print it outside", "hex __format__ __str__ __repr__"),
     (Number, "pickled", _READ, "__reduce_ex__"),
-    (Whole, "used as an index", _INDEX, "__index__"),
+    (Whole, "used as an index", "pass the index as a static argument", "__index__"),
     (Whole, "taken bit by bit", _OUTSIDE, "__and__ __rand__ __or__ __ror__ __xor__ __rxor__"),
     (Whole, "taken bit by bit", _OUTSIDE, "bit_length bit_count to_bytes __invert__"),
     (Whole, "shifted", _OUTSIDE, "__lshift__ __rlshift__ __rshift__ __rrshift__"),

@@ -49,9 +49,8 @@ def is_interrupt() -> bool:
         code, below = frame.f_code, frame.f_back
         names = code.co_varnames[: code.co_argcount + bool(code.co_flags & CO_VARARGS)]
         given = [frame.f_locals.get(name) for name in names] if below else []
-        if any(thing is below for thing in given) or any(
-            thing is below for part in given if isinstance(part, tuple) for thing in part
-        ):
+        parts = [part if isinstance(part, tuple) else (part,) for part in given]
+        if any(thing is below for part in parts for thing in part):
             return True
         frame = below
     return False

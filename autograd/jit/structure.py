@@ -126,11 +126,9 @@ def flatten(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
             widths = set(map(len, nest))
             if len(widths) == 1:
                 flat = list(chain.from_iterable(nest))
-                entries = _flatten_row(flat, set(map(type, flat)), numbers, values)
-                if entries:
+                if entries := _flatten_row(flat, set(map(type, flat)), numbers, values):
                     return (kind, size, (kinds.pop(), widths.pop(), entries))
-        entries = _flatten_row(nest, kinds, numbers, values)
-        if entries:
+        if entries := _flatten_row(nest, kinds, numbers, values):
             return (kind, size, entries)
         return (kind, tuple([flatten(part, numbers, values) for part in nest]))
     if kind is int:
