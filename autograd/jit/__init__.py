@@ -1,25 +1,25 @@
 """How does a training step run without Python? Recorded, simplified, scheduled, replayed, checked.
 
-For each structure of arguments, the first call is eager and the second is recorded while it
-computes. From the third on calls are replayed, and now and then a replay runs beside the eager
-call, which it must equal to the last bit.
+For each structure of arguments, the first call is eager and the second is recorded while it runs.
+Later calls are replayed. Some replays are checked: they run beside the eager call, and both must
+agree to the last bit.
 
-The rooms, in the order in which a call goes through them:
+The modules, in the order in which a call uses them:
 
-    jitted.py       eager, recorded, replayed or checked?
-    structure.py    arguments laid out as a row of numbers
-    watch.py        what else the function depends on: the names that its code loads (loads.py), and
-                    what is in these (contents.py); what a recorded call changes of it
-    record.py       an eager call, which sees what is read and written of Values
-    recorder.py     the engine does each operation; tracer.py notes its node in a graph (graph.py),
-                    derive.py those of gradients; numbers know their nodes (recorded.py); what a
-                    replay could not repeat gets an error (refusal.py)
-    simplify.py     the same numbers from fewer operations
-    schedule.py     alike operations side by side, in strided runs
-    backends/       carried out with NumPy, and later with kernels compiled by LLVM
-    program.py      numbers in, run, numbers out (ports.py, leaves.py); a picture of it (picture.py)
-    results.py      results of one kind, whichever call they are from
-    check.py        a replay beside the eager call
+    jitted.py       decides whether a call is eager, recorded, replayed or checked
+    structure.py    flattens arguments and results into a structure and a row of numbers
+    watch.py        guards the names that the code loads (loads.py) and what they hold
+                    (contents.py); finds the side effects of a recorded call
+    record.py       runs the function on numbers that know their nodes (recorded.py)
+    recorder.py     is the interpreter of a recording: the engine computes, tracer.py adds nodes to
+                    the graph (graph.py), derive.py those of gradients; what a replay could not
+                    repeat raises an error (refusal.py)
+    simplify.py     removes and fuses nodes
+    schedule.py     groups similar operations and lays out their operands in strided runs
+    backends/       compute the groups with NumPy, and later with kernels compiled by LLVM
+    program.py      replays: numbers in, run, numbers out (ports.py, leaves.py); picture.py draws it
+    results.py      gives results of the same kind, whichever kind of call they come from
+    check.py        compares a replay with the eager call
 
 >>> from autograd import Value
 >>> w = Value(2.0)
@@ -59,7 +59,7 @@ __all__ = ["Jitted", "Program", "TraceError", "jit"]
 
 
 class _Decorator(ModuleType):
-    """This package, as the decorator of the same name: `from autograd import jit` gives either."""
+    """This package, callable like the decorator `jit`: `from autograd import jit` gives either."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return jit(*args, **kwargs)

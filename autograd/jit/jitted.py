@@ -1,4 +1,4 @@
-"""When is a function recorded, and when replayed? `jit`, and the `Jitted` function it makes."""
+"""When is a function recorded, and when replayed? A `Jitted` function decides; `jit` makes it."""
 
 from __future__ import annotations
 
@@ -36,17 +36,16 @@ from autograd.value import Value
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Whether an eager call of a jitted function is under way, of which the current code is part.
+# Whether the current code runs inside an eager call of a jitted function.
 _is_eager_call: ContextVar[bool] = ContextVar("is_eager_call", default=False)
-# After this many recordings in a row of which none was replayed, recording again is no use.
-_TOO_MANY = 32
-_MANY = 8  # calls in a row that have a program and were done eagerly, before a warning
+_TOO_MANY = 32  # After this many recordings in a row, with few replays between, calls stay eager.
+_MANY = 8  # Warn after this many calls in a row that had a program but ran eagerly.
 
 
 class _Call(NamedTuple):
-    """A call of a jitted function: its arguments as given, and laid out.
+    """The arguments of a call, as given and flattened.
 
-    structure: (position or name, structure, where the bytes of its numbers end) of each argument.
+    structure: (position or name, structure, end of its bytes in `numbers`) of each argument.
     """
 
     args: tuple[Any, ...]
@@ -56,13 +55,13 @@ class _Call(NamedTuple):
     passed: list[Value]
 
     def places(self) -> list[slice]:
-        """Where the bytes of each argument's numbers are, if it has any."""
+        """Return the slice of `numbers` of each argument that has any."""
         ends = [0, *[end for *_, end in self.structure]]
         return [slice(start, end) for start, end in pairwise(ends) if start < end]
 
 
 class _Programs(WeakKeyDictionary[Any, Any]):
-    """The programs that were recorded for a model, by the jitted function. A copy has none."""
+    """The programs recorded for a model, by jitted function. Copies and pickles are empty."""
 
     def __deepcopy__(self, memo: Any) -> _Programs:
         return _Programs()
@@ -72,7 +71,7 @@ class _Programs(WeakKeyDictionary[Any, Any]):
 
 
 class Jitted(Generic[P, R]):
-    """A function that is recorded once for each structure of its arguments, and replayed."""
+    """A function that is recorded once for each structure of its arguments, then replayed."""
 
     __qualname__: str
 
@@ -92,7 +91,7 @@ class Jitted(Generic[P, R]):
         inner = inspect.unwrap(function)
         kinds = inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction
         if any(is_kind(inner) for is_kind in kinds):
-            raise TypeError(f"{self.__name__} does not return at once: jit takes plain functions")
+            raise TypeError(f"{self.__name__} is a generator or async: jit takes plain functions")
         self.function = function
         self.backend = backend_named(backend)
         self.static = frozenset([static] if isinstance(static, str) else static)
@@ -100,15 +99,15 @@ class Jitted(Generic[P, R]):
         self._static = self.static | _places(function, self.static)
         self._programs: dict[Any, list[Program]] = {}
         self._all: WeakSet[Program] = WeakSet()
-        self._called: set[Any] = set()  # structures that were called, but not recorded so far
-        self._calls = self._first_calls = self._recordings = 0  # the last two since a replay
+        self._called: set[Any] = set()  # structures that were called, but not recorded yet
+        self._calls = self._first_calls = self._recordings = 0  # replays reset the last two
         self._has_warned = False
         self._lock = threading.RLock()
         self._is_busy = self._is_disturbed = False
 
     @property
     def programs(self) -> list[Program]:
-        """The programs it has, the oldest first."""
+        """The programs recorded so far, oldest first."""
         return sorted(self._all, key=lambda program: program.number)
 
     def __repr__(self) -> str:
@@ -118,9 +117,8 @@ class Jitted(Generic[P, R]):
         place: Any = sys.modules.get(self.__module__)
         for name in self.__qualname__.split("."):
             place = getattr(place, name, None)
-        if place is self:  # a pickle names it, as it names functions
+        if place is self:  # pickled by name, like a function
             return self.__qualname__
-        # A copy has no programs yet.
         return Jitted, (self.function, self.backend, self.static, self.check)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
@@ -131,17 +129,19 @@ class Jitted(Generic[P, R]):
         )
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """What the function returns."""
+        """Call the function, or replay a recording of it."""
         tracer = tracer_here()
         if tracer is not None and self._is_busy and is_interrupt():
-            self._is_disturbed = True  # by a signal handler, which is no part of the recording
+            self._is_disturbed = True  # by a signal handler, whose call is not to be recorded
             with tracer.apart():
                 return self.function(*args, **kwargs)
         if not isinstance(current.get().interpreter, Eager) or _is_eager_call.get():
-            # Part of another recording, checked by detect_anomaly, or part of an eager call.
+            # Inside another recording, detect_anomaly, or an eager call.
             self._is_disturbed |= self._is_busy and tracer is None
             return self.function(*args, **kwargs)
-        structure, numbers, passed = list[Any](), bytearray(), list[Value]()
+        structure: list[Any] = []
+        passed: list[Value] = []
+        numbers = bytearray()
         try:
             for key, x in (*enumerate(args), *kwargs.items()):
                 part = flatten(Static(x) if key in self._static else x, numbers, passed)
@@ -151,7 +151,7 @@ class Jitted(Generic[P, R]):
         for value in passed:
             if value._left is not None:
                 raise TraceError(
-                    f"{value!r} was computed outside: a gradient cannot flow on from there; pass"
+                    f"{value!r} was computed outside: no gradient could flow back through it; pass"
                     " .detach() of it, or compute it inside"
                 )
         if len(set(passed)) < len(passed):
@@ -161,16 +161,16 @@ class Jitted(Generic[P, R]):
                 self._is_disturbed = True
                 return self.function(*args, **kwargs)
             context = current.get()
-            self._is_busy = True  # no call comes between this and `try`, so no Ctrl-C either
+            self._is_busy = True  # no call follows before `try`, so no Ctrl-C comes between
             try:
                 self._calls += 1
                 answer: R = self._answer(_Call(args, kwargs, tuple(structure), numbers, passed))
                 return answer
             finally:
                 self._is_busy = False
-                current.set(context)  # a Ctrl-C may have prevented the end of a `with no_grad()`
+                current.set(context)  # a Ctrl-C may have skipped the exit of a `with no_grad()`
 
-    # --- the ways to answer a call ---
+    # --- eager, recorded, replayed or checked ---
 
     def _answer(self, call: _Call) -> Any:
         programs = self._programs_for(call.structure)
@@ -188,21 +188,20 @@ class Jitted(Generic[P, R]):
                         " operation might raise"
                     )
                 return result
-        # What uses an object that has been replaced would only keep it alive.
+        # A program that uses an object that has been replaced would only keep it alive.
         programs[:] = [program for program in programs if not program.watch.has_lost]
         key = call.structure, current.get().interpreter
         is_first = not programs and key not in self._called
         if is_first:
             self._first_calls += 1
             if len(self._called) >= 1_000:
-                self._called.clear()  # and what is in these structures
+                self._called.clear()  # frees what the structures hold
                 self._programs = {key: found for key, found in self._programs.items() if found}
             self._called.add(key)
             if self._first_calls == _TOO_MANY:
                 self._warn(
-                    f"none of {_TOO_MANY} calls in a row had arguments of a structure as"
-                    " before: pass arrays of one shape; a function or a method made anew in"
-                    " each call is another one each time"
+                    f"none of {_TOO_MANY} calls in a row had the argument structure of an earlier"
+                    " call: pass arrays of one shape, and the same function or bound method"
                 )
         if is_first or self._recordings >= _TOO_MANY:
             return self._eager(call, Watch(self._things(call)).values)
@@ -211,8 +210,8 @@ class Jitted(Generic[P, R]):
             if changed is None:
                 why = "and an operation in it failed: decide outside whether to do it"
             self._warn(f"it was recorded {_TOO_MANY} times in a row, {why}")
-        # A recording makes many objects, and no cycles. Not a `with` of Python code, in which a
-        # Ctrl-C could leave the collector off.
+        # A recording makes many objects and no cycles. A `with` written in Python might leave the
+        # collector off after a Ctrl-C.
         collects = gc.isenabled()
         try:
             gc.disable()
@@ -222,7 +221,7 @@ class Jitted(Generic[P, R]):
                 gc.enable()
 
     def _things(self, call: _Call) -> list[Any]:
-        """The function, and what is static, functions and models among its arguments."""
+        """Return the function, and the callables, models and static things among its arguments."""
         given = (*enumerate(call.args), *call.kwargs.items())
         static = [thing for key, thing in given if key in self._static]
         return [self.function, *objects_in(call.structure), *static]
@@ -234,9 +233,9 @@ class Jitted(Generic[P, R]):
         program: Program | None = None,
         otherwise: Exception | None = None,
     ) -> Any:
-        """An eager call. If it raises, these Values, and what the program uses, are as before.
+        """Run the call eagerly. On an error restore `values`, passed ones and the program's leaves.
 
-        otherwise: is raised in the same way if the call raises nothing.
+        otherwise: an error to raise, after restoring them, if the call raises none.
         """
         undo = undoing([*values, *call.passed], program.ports.stores if program else ())
         since = next(clock.numbers)
@@ -250,14 +249,14 @@ class Jitted(Generic[P, R]):
             raise
 
     def _called_plainly(self, call: _Call) -> Any:
-        try:  # `with` would leave it set after a Ctrl-C at a wrong moment
+        try:  # a `with` might leave it set after a Ctrl-C
             _is_eager_call.set(True)
             return self.function(*call.args, **call.kwargs)
         finally:
             _is_eager_call.set(False)
 
     def _recorded(self, programs: list[Program], call: _Call) -> Any:
-        """An eager call that is recorded; its program joins the others."""
+        """Run the call eagerly while recording it, and add its program to `programs`."""
         start = time.perf_counter()
         tracer = Tracer()
         things = self._things(call)
@@ -279,18 +278,18 @@ class Jitted(Generic[P, R]):
                 program = Program(self.__name__, recording, watch, self.backend, seconds)
                 program.number = self._calls
                 program.first, program.constant = bytes(call.numbers), call.places()
-                self._all.add(program)  # first: a Ctrl-C cannot leave one that is used unlisted
+                self._all.add(program)  # first: after a Ctrl-C no program in use is unlisted
                 programs.append(program)
                 del programs[:-_TOO_MANY]
             result = as_replayed(returned, tracer.start)
-            self._recordings += 1  # whoever gets an error is told why there is no program
+            self._recordings += 1  # only here: an error says itself why there is no program
             return result
         except BaseException as error:
             tracer.undo()
             if isinstance(error, TraceError):
                 watch.put_back()
             elif isinstance(error, Exception) and tracer.refusals:
-                raise tracer.refusals[0] from error  # the function, or C code, made this of it
+                raise tracer.refusals[0] from error  # which the function, or C code, replaced
             if not isinstance(error, TypeError | AttributeError | LookupError):
                 raise
             refusal = TraceError(
@@ -298,11 +297,11 @@ class Jitted(Generic[P, R]):
                 f" gives, or write methods of Values, as in Value(x).exp() ({line_of(error)})"
             )
             refusal.__cause__ = error
-            # Raises the error once more if it is the function's own.
+            # Raises the error again if it is the function's own.
             return self._eager(call, watch.values, otherwise=refusal)
 
     def _replayed(self, program: Program, programs: list[Program], call: _Call) -> Any:
-        """A replay; an eager call where that is checked, or cannot be sure of its numbers."""
+        """Replay the program; run the call eagerly if a check is due or the replay is unsure."""
         for value in program.ports.captured(call.passed):
             raise TraceError(
                 f"{value!r} is both passed to the function and used by it from outside"
@@ -316,10 +315,10 @@ class Jitted(Generic[P, R]):
         return self._eager(call, program.watch.values, program) if result is UNSURE else result
 
     def _is_due(self, program: Program, numbers: bytearray) -> bool:
-        """Whether the next replay is to be checked: number 1, 8, 64, 512, ...
+        """Whether to check the next replay: number 1, 8, 64, 512, ...
 
-        And that in which an argument varies for the first time: before it no check could find what
-        a function of C makes of it, such as math.sqrt, which no recording sees.
+        The first replay in which an argument varies is checked, too. Only then can a check find
+        that a C function such as math.sqrt, which a recording does not see, was applied to it.
         """
         if self.check != "sometimes":
             return self.check == "always"
@@ -330,7 +329,7 @@ class Jitted(Generic[P, R]):
         return is_power or hooks.checking.get()
 
     def _checked(self, program: Program, programs: list[Program], call: _Call) -> Any:
-        """An eager call beside which a replay is computed. Raises TraceError if they differ."""
+        """Run the call eagerly with a replay beside it. Raise TraceError if they differ."""
         undo = undoing([*program.watch.values, *call.passed], program.ports.stores)
         start, checks = time.perf_counter(), program.checks
         try:
@@ -362,14 +361,14 @@ class Jitted(Generic[P, R]):
         )
 
     def _disturbed(self) -> bool:
-        """Whether somebody has run the function, while it was busy, since this was last asked."""
+        """Whether other code has run the function, while it was busy, since this was last asked."""
         was, self._is_disturbed = self._is_disturbed, False
         return was
 
     # --- programs ---
 
     def _programs_for(self, structure: Any) -> list[Program]:
-        """The programs of a structure. A model that is an argument keeps those made for it."""
+        """Return the programs of a structure. A model among the arguments keeps its own."""
         key = structure, current.get().interpreter
         found = self._programs.get(key)
         if found is not None:
@@ -389,7 +388,7 @@ class Jitted(Generic[P, R]):
 
 
 def _places(function: Callable[..., Any], static: frozenset[str]) -> frozenset[int]:
-    """The positions of arguments that are named static."""
+    """Return the positions of the arguments named static."""
     if not static:
         return frozenset()
     parameters = inspect.signature(function).parameters
@@ -423,43 +422,43 @@ def jit(
     static: str | Iterable[str] = (),
     check: str = "sometimes",
 ) -> Any:
-    """A function that is recorded in its second call and then replayed; also a decorator.
+    """Record a function in its second call, and replay it from then on; also a decorator.
 
     Args:
         function: takes numbers, Values, and nested lists, tuples, dicts and arrays of them;
             computes with Values; may call `backward()`, `grad()` and an optimizer's `step()`;
-            returns Values in any nesting. To ask for a gradient through them raises ValueError.
-        backend: by default a program begins on NumPy, and is compiled (if llvmlite is installed)
-            after as many replays as make that worth it: a short run waits for no compiler.
-            "native" compiles at once, "numpy" never. The results are the same to the last bit.
-        static: names of arguments that are part of the program, such as a number of layers: each
-            new value of them triggers a new recording.
-        check: which replays run beside the eager call and are compared with it, to the last bit:
-            "sometimes" number 1, 8, 64, 512, ... of a program, and the first in which an argument
-            varies; "always" all, "never" none.
+            returns Values in any nesting. Asking for a gradient through them raises ValueError.
+        backend: by default a program starts on NumPy, and is compiled (if llvmlite is installed)
+            once it has been replayed often enough to be worth it. "native" compiles at once,
+            "numpy" never. The results are the same to the last bit.
+        static: names of arguments that are constants of a recording, such as a number of layers:
+            a new value triggers a new recording.
+        check: which replays run beside the eager call and must equal it to the last bit:
+            "sometimes" replays 1, 8, 64, 512, ... of a program, and the first in which an argument
+            varies; "always" all; "never" none.
 
-    The first call for a structure of arguments is an eager call, and so is the second, which is
-    recorded; then it is replayed. A replay reads leaves, gradients and `optimizer.lr` at each call,
-    so assignments between calls count. Globals and variables of enclosing functions that the code
+    The first call with arguments of some structure is eager, and so is the second, which is
+    recorded; later ones are replayed. A replay reads leaves, gradients and `optimizer.lr` anew, so
+    assignments between calls count. Globals and variables of enclosing functions that the code
     loads, attributes that it names, the entries of lists and dicts, and the settings of models and
-    optimizers are guarded: if one has changed, the function is recorded again. Strings, booleans,
+    optimizers are guarded: if one changes, the function is re-recorded. Strings, booleans,
     callables and optimizers among the arguments are static. Numbers from elsewhere (a file, the
-    clock, another library's random numbers) are constants of the recording: the check finds where
-    they matter. Random numbers of `nn` (Dropout, `nn.gauss()`, `nn.uniform()`) are drawn again at
+    clock, another library's random numbers) are constants of the recording; checks find where they
+    matter. The random numbers of `nn` (Dropout, `nn.gauss()`, `nn.uniform()`) are drawn again in
     each replay.
 
-    An error inside a replay is the eager run's own, and leaves everything as it was. A gradient
-    that is nan or infinite in the eager run is replayed like any other; where another number is not
-    finite, the call is done eagerly. `print(program)` has a line for each stage, and the checks.
+    An error in a replay is that of the eager run, and leaves everything as it was. A gradient that
+    is nan or infinite in the eager run is replayed like any other; if another number is not finite,
+    the call runs eagerly. `print(program)` shows a line for each stage, and the checks.
 
-    A call raises TraceError where code branches on a number of the call, shows or converts it
-    (`float(v)`, `if v > 0`), changes anything but Values that is guarded (a counter, a list, the
-    state of `random`), and where a check finds a difference: then the results of the eager call
-    stand. Also for an argument of another kind (a set, an object, NumPy's ints), a Value that was
-    computed outside, and one Value passed twice. Lists, dicts and arrays are returned as copies.
+    A call raises TraceError where the code branches on a number of the call, shows or converts it
+    (`float(v)`, `if v > 0`) or changes anything guarded other than a Value (a counter, a list, the
+    state of `random`), and where a check finds a difference, in which case the eager results stand.
+    It also does so for arguments of other types (a set, an object, NumPy's ints), a Value computed
+    outside, and a Value passed twice. Lists, dicts and arrays are returned as copies.
 
-    Raises TypeError for what is not a plain function, ValueError for an unknown backend, check or
-    argument, ImportError for a backend that is not installed.
+    Raises TypeError if `function` is not a plain function, ValueError for an unknown backend, check
+    or static argument, and ImportError if the backend is not installed.
     """
     if function is None:
         return functools.partial(jit, backend=backend, static=static, check=check)

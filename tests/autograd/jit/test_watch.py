@@ -199,7 +199,7 @@ def test_a_new_structure_in_each_call_is_named_in_one_warning() -> None:
             assert run([1.0] * k).data == 2.0 * k
 
     (text,) = warnings_of(calls)
-    assert "none of 32 calls in a row had arguments of a structure as before" in text
+    assert "none of 32 calls in a row had the argument structure of an earlier call" in text
     assert "pass arrays of one shape" in text
     assert run.programs == []
     assert [run([1.0]).data for _ in range(3)] == [2.0] * 3  # it is still recorded where that helps
