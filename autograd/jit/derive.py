@@ -1,10 +1,10 @@
 """Which nodes are the gradients of a recorded function? Those of the engine's own backward pass.
 
-The engine computes the numbers of the gradients. Then its chain rule runs once more over the same
-Values in the same order, with numbers that have nodes, and that nobody knows: whatever the numbers
-are in a replay, it does what is noted here. (The engine passes a gradient that is 0 on to nobody.
-A replay passes it on, which changes nothing but the sign of a zero; no sum that begins with 0.0 has
-a sign. It computes eagerly where a 0 meets an infinity.)
+The engine computes the gradients. Then its chain rule runs again over the same Values in the same
+order, on placeholders that have a node but no number, so the nodes are right whatever the numbers
+of a replay are. (The engine does not propagate a gradient of 0. A replay does, which can change
+only the sign of a zero, and sums that start from 0.0 have no -0.0. Where a 0 meets an infinity, the
+call runs eagerly.)
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from autograd.sweep import between, sweep
 from autograd.value import Value, constant
 from autograd.walk import newest_first
 
-# What stands for a number that nobody knows: a nan that can be told from others, so that what C
-# code makes of it in a rule, such as `math.cos(x)`, is recognised.
+# The placeholder is a nan with a payload of its own. What C code in a rule makes of it, such as
+# `math.cos(x)`, has the same payload, and is recognised.
 _BITS = (0x7FF8_0000_0AD0_67AD).to_bytes(8, "little")
 (_UNKNOWN,) = unpack("<d", _BITS)
 
 
 class Derivation(Tracer):
-    """A tracer beside that of the recording: it adds to the same nodes, and knows no numbers.
+    """A second tracer of a recording: it adds to the same graph, and knows no numbers.
 
     Attributes:
-        sofar: what has come to the gradient of each Value in this pass, as a sum of products: their
-            factors, two by two.
+        sofar: what the gradient of each Value has received in this pass: the factors of a sum of
+            products, two by two.
     """
 
     def __init__(self, tracer: Tracer, interpreter: Callable[[Tracer], Interpreter]) -> None:
@@ -48,17 +48,17 @@ class Derivation(Tracer):
         self.sofar: defaultdict[Value, list[int]] = defaultdict(list)
 
     def entered(self) -> entered:
-        """Inside, a chain rule runs with numbers that nobody knows."""
+        """Return a context manager inside which the chain rule runs on placeholders."""
         return entered(current, current.get().under(self.interpreter(self), INSIDE))
 
     def computed(
         self, primitive: Primitive, operands: Sequence[Any], function: Callable[..., Any]
     ) -> Number:
-        """A number that nobody knows, with its node."""
+        """Add the node of a primitive; return a placeholder for its number."""
         return number_at(self.note(primitive, operands), _UNKNOWN, self.tape)
 
     def node_of(self, operand: Any) -> int:
-        """The node of an operand."""
+        """Return the node of an operand."""
         if operand.__class__ is float and operand != operand and pack("<d", operand) == _BITS:
             refuse(
                 "a rule that computes with the `math` module cannot be used",
@@ -67,13 +67,13 @@ class Derivation(Tracer):
         return super().node_of(operand)
 
     def read(self, value: Value, name: str) -> Any:
-        """What a rule gets for `value.data`, and what has come to `value.grad` so far."""
+        """Return a placeholder for `value.data`, or for what `value.grad` has received so far."""
         if name == "data":
             return self._unknown(self.node_of(value))
         return self._unknown(self.received(value)) if value in self.sofar else 0.0
 
     def write(self, value: Value, name: str, number: Any) -> None:
-        """Note what has come to `value.grad`; a Value that a rule makes is one as always."""
+        """Note what a rule writes to `value.grad`, or a Value that it makes."""
         if not hasattr(value, "_made"):
             super().write(value, name, number)
         elif name == "data":
@@ -86,13 +86,13 @@ class Derivation(Tracer):
         return number_at(node, _UNKNOWN, self.tape) if known is None else known
 
     def received(self, value: Value) -> int:
-        """The node of what has come to the gradient of a Value so far."""
+        """Return the node of what the gradient of a Value has received so far."""
         node = self.tape.sum(self.sofar[value])
         self.sofar[value] = [node, ONE]
         return node
 
     def pass_on(self, node: Value) -> None:
-        """Add what a node hands on to its operands; a plain number needs nothing."""
+        """Add a node's contributions to the gradients of its operands, except plain numbers."""
         upstream = self.received(node)
         if node._right.__class__ is Terms:
             self._pass_on_terms(node._right, upstream)
@@ -109,12 +109,12 @@ class Derivation(Tracer):
             slope: Any = rule(*numbers) if callable(rule) else rule
             if not isinstance(slope, float):
                 slope = as_slope(primitive, slope)
-            if position in primitive.nan_slopes:  # and 0 * nan is nan
+            if position in primitive.nan_slopes:  # as 0 * nan is nan
                 slope = ops.where(self._unknown(upstream), slope, 0.0)
             self.sofar[operand] += (upstream, self.node_of(slope))
 
     def _pass_on_terms(self, terms: Terms, upstream: int) -> None:
-        """What the `pull` of a weighted sum does."""
+        """Do what the `pull` of a weighted sum does."""
         sofar = self.sofar
         for part in terms.parts or ():
             sofar[part] = [upstream, ONE]
@@ -134,7 +134,7 @@ _NOBODY = constant(0.0)
 
 
 def note_backward(tracer: Tracer, interpreter: Any, output: Value, inner: list[Value]) -> None:
-    """Note the nodes of what a backward pass has written; `inner` are its nodes, newest first."""
+    """Note the nodes of the gradients of a backward pass; `inner` has its nodes, newest first."""
     derivation = Derivation(tracer, interpreter)
     tape, sofar = tracer.tape, derivation.sofar
     zero = tape.constant(0.0)
@@ -144,13 +144,13 @@ def note_backward(tracer: Tracer, interpreter: Any, output: Value, inner: list[V
             if node in sofar:
                 derivation.pass_on(node)
     tracer.gradients.update(dict.fromkeys(inner, zero))
-    # In the order in which they were met, as leaves lie; a plain number is noted as output only.
+    # In the order of first use, as leaves lie in memory. A constant counts only as the output.
     for value in [value for value in tracer.nodes if value in sofar] or [output]:
         gradient = derivation.received(value)
         if value._left is None:
             before = tracer.gradient_of(value)
             tape.in_order.add(gradient)
-            gradient = tape.add(ops.add, (zero, gradient))  # the sum of this pass begins with 0.0
+            gradient = tape.add(ops.add, (zero, gradient))  # the engine's sum starts from 0.0
             if before != zero:
                 gradient = tape.add(ops.add, (before, gradient))
             tape.in_order.add(gradient)
@@ -160,7 +160,7 @@ def note_backward(tracer: Tracer, interpreter: Any, output: Value, inner: list[V
 def note_grad(
     tracer: Tracer, interpreter: Any, output: Value, inputs: Sequence[Value], found: Iterable[Value]
 ) -> None:
-    """Note the nodes of gradients that `grad` has found."""
+    """Note the nodes of the gradients that `grad` has found."""
     derivation = Derivation(tracer, interpreter)
     with derivation.entered():
         _, inner = newest_first([output])

@@ -1,4 +1,4 @@
-"""What is a recording? A graph: a list of operations, each on the results of earlier ones."""
+"""What is recorded? A graph: a list of operations, each on the results of earlier ones."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from autograd.primitive import Primitive
 
 
 class Source(NamedTuple):
-    """Where a node gets its number from that no primitive computes.
+    """The operation of a node without operands: where its number comes from.
 
-    kind: "constant", "argument", "varying" (read again at each replay), "data" or "grad" (of a leaf
+    kind: "constant", "argument", "varying" (read again in each replay), "data" or "grad" (of a leaf
         from outside).
-    key: the constant itself, else a position among the sources of this kind.
+    key: the number of a constant, else a position among the sources of this kind.
     """
 
     kind: str
@@ -28,24 +28,24 @@ def _sum_of_products(*factors: float) -> float:
     return total
 
 
-# a b + c d + ..., added from the left, of any number of terms: its operands are a, b, c, d, ...
-# A term that is no product has the node ONE as its second factor.
+# a b + c d + ... of any number of terms, added from the left. Its operands are a, b, c, d, ...; the
+# second factor of a term that is not a product is the node ONE.
 SUM = Primitive("sum", _sum_of_products, 1.0, total=True)
-# A number that is taken out of a program's memory. One that is not finite asks for a closer look.
+# A number taken out of a program's memory. It is not `total`, so that non-finite ones are noticed.
 OUTPUT = Primitive("output", lambda x: x, 1.0)
 ONE = 0  # the node of the constant 1.0
 
 
 class Graph:
-    """A straight-line program: node i is `operations[i]` of the nodes `operands[i]`, all earlier.
+    """A straight-line program: node i applies `operations[i]` to the earlier nodes `operands[i]`.
 
-    The operation of a node without operands is a Source; that of a node that is not needed any more
-    is None. The same primitive of the same nodes is one node (in any order if the primitive
-    commutes), if it is one of ops.py: a user's own may give another number each time.
+    The operation of a node without operands is a Source, and that of a removed node is None. A
+    primitive of ops.py has one node for the same operands, in any order if it commutes. A user's
+    own has a new node each time, as it may not give the same number twice.
 
     Attributes:
-        constants: the number of each node that is a constant.
-        in_order: nodes of gradients of leaves, which are in the order of the leaves.
+        constants: the number of each constant, by node.
+        in_order: the nodes of gradients of leaves, added in the order of the leaves.
     """
 
     __slots__ = ("_known", "_node_of", "constants", "in_order", "operands", "operations")
@@ -60,7 +60,7 @@ class Graph:
         self.constant(1.0)  # the node ONE
 
     def add(self, operation: Primitive | Source, operands: tuple[int, ...] = ()) -> int:
-        """The node of an operation: one that is known, or a new one."""
+        """Return the node of an operation: a known one, or a new one."""
         node = len(self.operations)
         if isinstance(operation, Primitive) and operation in self._known:
             is_turned = operation.commutes and operands[0] > operands[-1]
@@ -73,7 +73,7 @@ class Graph:
         return node
 
     def sum(self, factors: Sequence[int]) -> int:
-        """The node of a b + c d + ... of the factors a, b, c, d, ..."""
+        """Return the node of a b + c d + ..., for the factors a, b, c, d, ..."""
         if len(factors) > 2:
             return self.add(SUM, tuple(factors))
         left, right = factors
@@ -82,7 +82,7 @@ class Graph:
         return self.add(ops.mul, (left, right))
 
     def constant(self, number: float) -> int:
-        """The node of a constant: one for each number, and one for each of the two zeros."""
+        """Return the node of a constant; 0.0 and -0.0 have one each."""
         key = number if number and number == number else repr(number)
         node = self._node_of.get(key)
         if node is None:

@@ -1,4 +1,4 @@
-"""What does a function do with numbers? One call of it is made with numbers that note it."""
+"""How is a call recorded? The function runs once, on numbers that note what is done with them."""
 
 from __future__ import annotations
 
@@ -24,11 +24,10 @@ class Recording(NamedTuple):
     """A recorded call of a function.
 
     Attributes:
-        graph: every operation, in the order it was done. arguments: how many plain numbers it took.
+        graph: the operations, in order. arguments: how many plain numbers the call took.
         reads, writes: of leaves from outside, at the beginning and at the end.
-        returned: what it returned.
-        draws: what is read again at each replay. streams: what gives the random.Random of draws.
-        guards: see Tracer.
+        returned: what the function returned.
+        draws, streams, guards: see Tracer.
     """
 
     graph: Graph
@@ -48,14 +47,14 @@ def record(
     passed: Sequence[Value],
     tracer: Tracer,
 ) -> tuple[Recording, Any]:
-    """Call a function and record the call: the recording, and what the function returned.
+    """Call a function; return a recording of the call, and what the function returned.
 
     Args:
-        structure: (position or name, structure, where its bytes end) of each argument.
-        numbers, passed: the bytes of the plain numbers in it, as floats, and the Values.
-        tracer: a new one; it can undo what the call has done to Values and to nn's random numbers.
+        structure: (position or name, structure, end of its bytes in `numbers`) of each argument.
+        numbers, passed: the plain numbers, as the bytes of floats, and the Values in it.
+        tracer: a new one; it can undo what the call does to Values and to nn's random numbers.
 
-    Raises TraceError for what a replay could not repeat, and what the function raises.
+    Raises TraceError if a replay could not repeat the call, and what the function raises.
     """
     tape = tracer.tape
     floats = enumerate(array("d", numbers))
@@ -73,7 +72,7 @@ def record(
         raise tracer.refusals[0]
     if _identities(structure, given) != before:
         raise TraceError("an argument is changed, which a replay would not: return what it becomes")
-    kept = _returned(tracer, returned, passed)  # may use leaves that were not used before
+    kept = _returned(tracer, returned, passed)  # first: it may use more leaves
     recording = Recording(
         tape,
         len(numbers) // 8,
@@ -81,42 +80,42 @@ def record(
         kept,
         tracer.draws,
         list(tracer.streams),
-        # What the call itself sets, and puts back, is not there to compare at the next call.
+        # A setting that the call itself makes and takes back cannot be compared at the next call.
         [guard for guard in tracer.guards if guard[0]() == guard[1]],
     )
     return recording, returned
 
 
 def _called(function: Callable[..., Any], given: dict[Any, Any], tracer: Tracer) -> Any:
-    """What a function returns whose operations the tracer notes."""
+    """Call a function whose operations the tracer notes."""
     args = [given[key] for key in given if isinstance(key, int)]
     kwargs = {key: thing for key, thing in given.items() if isinstance(key, str)}
     outer, context = current.get(), copy_context()
-    # In a copy of the context, which Python leaves whatever interrupts the call.
+    # In a copy of the context, which Python leaves even if a Ctrl-C interrupts the call.
     context.run(current.set, outer.under(Recorder(tracer, outer.interpreter)))
     try:
         returned = context.run(function, *args, **kwargs)
     finally:
-        tracer.contexts.clear()  # which know the tracer: so it is freed without the collector
-        tracer.recording = False  # to what copies of the context may still run in
-    for variable, content in context.items():  # what the function has set stays set
+        tracer.contexts.clear()  # they refer to the tracer, which would need the collector
+        tracer.recording = False  # for code that still runs in a copy of the context
+    for variable, content in context.items():  # keep what the function has set
         if variable is not current and variable.get(None) is not content:
             variable.set(content)
     return returned
 
 
 def _identities(structure: Any, given: dict[Any, Any]) -> Any:
-    """The structure of arguments as they are now, and the identities of what is in it."""
+    """Return the structure of the arguments as they are now, and the ids of what is in it."""
     parts = [(given[key], isinstance(part, Static)) for key, part, _ in structure]
     try:
         structure, numbers, values = laid_out([Static(x) if static else x for x, static in parts])
-    except TraceError:  # the function put something into it that no argument may hold
+    except TraceError:  # the function has put something into them that no argument may hold
         return None
     return structure, list(map(id, numbers)), list(map(id, values))
 
 
 def _returned(tracer: Tracer, returned: Any, passed: Sequence[Value]) -> Returned:
-    """How a replay will make what the function returned."""
+    """Describe what the function returned, so that a replay can rebuild it."""
     structure, numbers, values = laid_out(returned)
     if any(True for _ in objects_in(structure)):
         raise TraceError("a function or an object cannot be returned: return its Values")
@@ -130,7 +129,7 @@ def _returned(tracer: Tracer, returned: Any, passed: Sequence[Value]) -> Returne
 
 
 def _output(tracer: Tracer, value: Value, passed: Sequence[Value]) -> Output | Value | int:
-    """How a replay will make a returned Value; see Returned."""
+    """Describe a returned Value; see Returned."""
     if value in passed:
         return passed.index(value)
     node = tracer.node_of(value)

@@ -1,10 +1,10 @@
-"""What does a recorded function compute with? Numbers that know which node they come from.
+"""What does a recorded function compute with? Numbers that know their node.
 
-During a recording Values are ordinary ones. A number that the function takes as an argument, or
-reads of a Value's `.data` or `.grad`, is a `Number`: a float with its node. Arithmetic adds nodes.
-Whatever a replay could not repeat, such as a branch or a conversion, gets a TraceError that says
-what to write instead. C code reads a float without asking it (`math.exp(x)`): the check finds that.
-Outside its recording a Number is a float like any other.
+During a recording, Values are ordinary ones. A number that is passed as an argument, or read from
+a Value's `.data` or `.grad`, is a `Number`: a float with its node. Arithmetic on it adds nodes.
+Whatever a replay could not repeat, such as a branch or a conversion, raises a TraceError that says
+what to write instead. C code such as `math.exp(x)` reads a float without calling its methods; a
+check finds that. Outside its recording a Number is a float like any other.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _OUTSIDE = "do that outside and pass what it gives, or name the argument static"
 
 
 def tracer_here() -> Tracer | None:
-    """The tracer of the recording that the current code is part of; None outside any."""
+    """Return the tracer of the current recording; None outside any."""
     hooks = current.get().interpreter.hooks
     return cast("Tracer", hooks) if hooks.recording else None
 
 
 def _arithmetic(primitive: Primitive, function: Callable[..., Any], back: bool = False) -> Any:
-    """The method of an operator: the number, and its node."""
+    """Make the method of an operator: it computes the number and adds its node."""
 
     def method(self: Number, *others: Any) -> Any:
         operands = (*others, self) if back else (self, *others)
@@ -64,7 +64,7 @@ def _both_ways(primitive: Primitive, function: Callable[..., Any]) -> tuple[Any,
 
 
 def _refused(name: str, what: str, instead: str) -> Any:
-    """A method that raises in the recording, and is that of a plain number elsewhere."""
+    """Make a method that raises in the recording, and acts as a plain number's elsewhere."""
 
     def method(self: Number, *others: Any) -> Any:
         tracer = tracer_here()
@@ -76,11 +76,7 @@ def _refused(name: str, what: str, instead: str) -> Any:
 
 
 class Number(float):
-    """A float that knows its node.
-
-    Attributes:
-        node: the number of the node. tape: the nodes of the recording that it belongs to.
-    """
+    """A float that knows its node: number `node` in the graph `tape` of the recording."""
 
     __slots__ = ("node", "tape")
     __array_ufunc__ = None  # NumPy leaves the operators to this class
@@ -89,11 +85,11 @@ class Number(float):
     tape: Graph
 
     def plain(self) -> float | int:
-        """The number itself."""
+        """Return the float itself."""
         return float.__pos__(self)
 
     def apply_primitive(self, primitive: Primitive, operands: tuple[Any, ...]) -> Any:
-        """The result of a primitive, and its node; see `Primitive.__call__`."""
+        """Compute a primitive and add its node; see `Primitive.__call__`."""
         for operand in operands:
             if not isinstance(operand, float) and hasattr(operand, "apply_primitive"):
                 return operand.apply_primitive(primitive, operands)  # a Value
@@ -126,20 +122,20 @@ class Number(float):
         return self
 
 
-_COMMON = frozenset([float, Number])  # what others are nearly always
+_COMMON = frozenset([float, Number])  # the usual types of the other operand
 
 
 class Whole(Number):
-    """A whole number that knows its node. For `isinstance`, `match` and dispatch it is an int.
+    """An int that knows its node. `isinstance`, `match` and dispatch take it for an int.
 
-    It is a float, since `2.5 * n` asks only floats for their own multiplication.
+    It is a subclass of float because `2.5 * n` then calls its own `__rmul__` first.
     """
 
     __slots__ = ()
     __class__ = property(lambda self: int)
 
     def plain(self) -> int:
-        """The number itself."""
+        """Return the int itself."""
         return int(float.__pos__(self))
 
 
@@ -166,7 +162,7 @@ for kind, what, instead, names in (
 
 
 class Span(Sequence[Any]):
-    """Numbers at consecutive nodes. Each is made when it is asked for: there may be thousands."""
+    """Numbers at consecutive nodes, each made on access, because there may be thousands."""
 
     __slots__ = ("nodes", "numbers", "tape")
 
@@ -184,7 +180,7 @@ class Span(Sequence[Any]):
 
 
 def number_at(node: int, number: Any, tape: Graph) -> Number:
-    """A Number for a node: whole if the number is an int."""
+    """Make a Number for a node, or a Whole if the number is an int."""
     made = (Whole if type(number) is int else Number)(number)
     made.node, made.tape = node, tape
     return made

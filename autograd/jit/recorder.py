@@ -1,4 +1,4 @@
-"""How is an operation done while a function is recorded? By the engine, and noted as a node."""
+"""How is an operation done while a function is recorded? By the engine; its node is noted."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from autograd.value import Value, as_constant
 
 
 class Recorder(Interpreter):
-    """The interpreter of a recording, where results remember their operands, or forget them.
+    """The interpreter of a recording.
 
     Attributes:
-        tracer: knows the nodes. engine: the interpreter that computes the numbers.
+        tracer: knows the nodes.
+        engine: computes the numbers; EAGER keeps the history of results, NUMBERS does not.
     """
 
     def __init__(self, tracer: Tracer, engine: Interpreter) -> None:
@@ -28,8 +29,8 @@ class Recorder(Interpreter):
         self.engine = engine
 
     def apply(self, context: Context, primitive: Primitive, left: Value, right: Any) -> Value:
-        """The result of the engine, and its node."""
-        # The node first: it is that of the operands as they are now.
+        """Compute the result with the engine, and note its node."""
+        # The node first, while the operands are what they are now.
         node = self.tracer.note(primitive, operands_of(left, right))
         outside = self._outside(context)
         apply = self.engine.apply
@@ -40,8 +41,8 @@ class Recorder(Interpreter):
     def weighted_sum(
         self, context: Context, weights: Sequence[Value], inputs: Sequence[Any], start: Value | None
     ) -> Value:
-        """The sum, one node at any width, and what it is in the graph."""
-        if not is_foldable(weights, inputs, start):  # constants are made here, and have nodes
+        """Compute the sum, and note it as one node, however narrow it is."""
+        if not is_foldable(weights, inputs, start):  # plain numbers become constants, with nodes
             weights, inputs = list(map(as_constant, weights)), list(map(as_constant, inputs))
         if len(weights) < 2 or not isinstance(start, Value | None):
             return super().weighted_sum(context, weights, inputs, start)
@@ -55,7 +56,7 @@ class Recorder(Interpreter):
         return value
 
     def backward(self, output: Value) -> None:
-        """The gradients of the engine, and their nodes."""
+        """Compute the gradients with the engine, and note their nodes."""
         self.tracer.node_of(output)
         nodes: list[Value] = []
 
@@ -73,10 +74,10 @@ class Recorder(Interpreter):
         create_graph: bool,
         each: Listener | None = None,
     ) -> list[Value]:
-        """The gradients of the engine, and their nodes."""
+        """Compute the gradients with the engine, and note their nodes."""
         for value in (output, *inputs):
             self.tracer.node_of(value)
-        if create_graph:  # its rules run on Values, and so are recorded
+        if create_graph:  # the rules run on Values, so they are recorded
             return self.engine.grad(output, inputs, create_graph, each)
         outside = self._outside(current.get())
         found: list[Value] = self._by_the_engine(
@@ -86,15 +87,15 @@ class Recorder(Interpreter):
         return found
 
     def with_history(self) -> Interpreter:
-        """The same recording, and results remember."""
+        """Return the recorder of the same recording whose results keep their history."""
         return self if self.engine is EAGER else Recorder(self.tracer, EAGER)
 
     def without_history(self) -> Interpreter:
-        """The same recording, and results are leaves."""
+        """Return the recorder of the same recording whose results are leaves."""
         return self if self.engine is NUMBERS else Recorder(self.tracer, NUMBERS)
 
     def _by_the_engine(self, outside: Context, function: Callable[..., Any], *args: Any) -> Any:
-        """Call a function where arithmetic is the engine's own, and nothing is recorded."""
+        """Call a function in a context where the engine computes, and nothing is recorded."""
         token = current.set(outside)
         try:
             return function(*args)
@@ -105,7 +106,7 @@ class Recorder(Interpreter):
             current.reset(token)
 
     def _outside(self, context: Context) -> Context:
-        """A context of the recording as the engine's own, for the results to keep."""
+        """Return the engine's counterpart of a context of the recording, for results to keep."""
         found = self.tracer.contexts.get(context)
         if found is None:
             if not context.interpreter.hooks.recording:

@@ -1,7 +1,7 @@
-"""Which node is which number of a recorded function? The tracer knows the node of each Value.
+"""Which node holds which number of a recorded function? The tracer knows the node of each Value.
 
-It gives a node to each result, sees what is read and written of leaves, and answers what a library
-asks of a recording (hooks.py). The gradients are noted in derive.py.
+It adds a node for each result, sees which leaves are read and written, and answers what a library
+asks of a recording (hooks.py). The nodes of gradients are added in derive.py.
 """
 
 from __future__ import annotations
@@ -30,9 +30,8 @@ from autograd.value import Value, as_float, as_operand
 class Port(NamedTuple):
     """A number of a leaf from outside that is read at the beginning, or written at the end.
 
-    passed: its position among the Values that were passed as arguments; None if it was not passed
-        but captured by the function.
-    kind: "data" or "grad". node: which it is.
+    passed: the leaf's position among the Values passed as arguments; None if it was captured.
+    kind: "data" or "grad". node: the number's node.
     """
 
     leaf: Value
@@ -48,17 +47,17 @@ class Tracer(Hooks):
     """Knows the nodes of one recording.
 
     Attributes:
-        tape: the nodes. nodes, gradients: that of each Value and its gradient, at this point.
-        before: the leaves from outside that were used, with the number and gradient they had.
-        draws: what is read again at each replay. streams: gives the random.Random of each draw, and
-            the state that it had.
-        guards: (read, what it gave, of which object or None): a replay holds only while `read`
-            gives the same.
+        tape: the graph. nodes, gradients: the current nodes of each Value and of its gradient.
+        before: the data and gradient that each leaf from outside had before its first use.
+        draws: callables that read a number again in each replay. streams: callables that return
+            the random.Random of a draw, with the state that it had.
+        guards: (read, result, object that it reads or None): a program holds while `read` returns
+            the same result.
         start: the number of the clock when the recording began.
-        contexts: those of the recording, and what the engine has in their place.
-        sums: weighted sums whose parts nobody has asked for, and their terms, by `_made`.
-        given_up: whether no program is to be kept: an operation has failed, for instance.
-        refusals: the TraceErrors so far: the first ends the recording, also if it was caught.
+        contexts: the engine's counterpart of each context of the recording.
+        sums: (sum, terms) of weighted sums that have not been unfolded, by `_made`.
+        given_up: whether to keep no program, because an operation has failed, for instance.
+        refusals: the TraceErrors so far. The first ends the recording even if it was caught.
     """
 
     recording = True
@@ -77,27 +76,27 @@ class Tracer(Hooks):
         self.start = next(clock.numbers)
         self.contexts: dict[Context, Context] = {}
         self.sums: dict[float, tuple[Value, Terms]] = {}
-        self._data: dict[Value, int] = {}  # the first nodes of leaves from outside
-        self._grad: dict[Value, int] = {}  # and of those of their gradients that are read
-        self._settings: dict[Any, Number] = {}  # what `varying` read, by key
+        self._data: dict[Value, int] = {}  # the first node of each leaf from outside
+        self._grad: dict[Value, int] = {}  # and of its gradient, if that is read
+        self._settings: dict[Any, Number] = {}  # what `varying` has read, by key
 
     def give_up(self) -> None:
         """See `Hooks`."""
         self.given_up = True
 
     def undo(self) -> None:
-        """Give leaves from outside, and the streams of draws, what they had before."""
+        """Restore the leaves from outside, and the streams of random numbers."""
         data, grad = [[pair[k] for pair in self.before.values()] for k in (0, 1)]
         at_once([writes("data", self.before, data), writes("grad", self.before, grad)])
         for stream, state in self.streams.items():
             stream().setstate(state)
 
     def apart(self) -> entered:
-        """Inside, nothing is recorded."""
+        """Return a context manager inside which nothing is recorded."""
         return entered(current, OUTSIDE)
 
     def ports(self, passed: Sequence[Value]) -> tuple[list[Port], list[Port]]:
-        """What is read of leaves from outside at the beginning, and what is written at the end."""
+        """Return what a replay reads of leaves from outside first, and what it writes at last."""
         places = {value: k for k, value in enumerate(passed)}
         reads, writes = list[Port](), list[Port]()
         for kind, first, now in (
@@ -115,7 +114,7 @@ class Tracer(Hooks):
     # --- nodes of Values and numbers ---
 
     def node_of(self, operand: Any) -> int:
-        """The node of an operand: a Value or a number."""
+        """Return the node of an operand, which is a Value or a number."""
         if isinstance(operand, Value):
             node = self.nodes.get(operand)
             return self._first_use(operand) if node is None else node
@@ -128,12 +127,12 @@ class Tracer(Hooks):
         return self.tape.constant(operand)
 
     def nodes_of(self, values: Iterable[Value]) -> list[int]:
-        """The nodes of Values."""
+        """Return the nodes of Values."""
         nodes: list[Any] = list(map(self.nodes.get, values))
         return list(map(self.node_of, values)) if None in nodes else nodes
 
     def _first_use(self, value: Value) -> int:
-        """The node of a Value that was not met before."""
+        """Return the node of a Value that is used for the first time."""
         if type(value) not in (Value, Linked):
             refuse(f"a {type(value).__name__} cannot be used", "use Values themselves")
         node: int | None
@@ -143,19 +142,19 @@ class Tracer(Hooks):
             node = self._data[value] = self.tape.add(Source("data", len(self._data)))
             self.before[value] = value._data, value._grad
         else:
-            node = self.tape.constant(value._data)  # the function made it
+            node = self.tape.constant(value._data)  # a leaf that the function made
         if node is None:
             refuse(
                 f"{named(value.label) or 'a Value'} was computed before, and cannot be used",
                 "compute it inside the function, pass .detach() of it, or assign() its number to a"
                 " Value that is kept",
             )
-        if value._primitive is not CONSTANT:  # there are many, and each is used once
+        if value._primitive is not CONSTANT:  # constants are many, and each is used once
             self.nodes[value] = node
         return node
 
     def _part_of_a_sum(self, value: Value) -> int | None:
-        """The node of a product or an addition of a sum, which are numbered just below the sum."""
+        """Return a Value's node, after unfolding the sum it is part of, numbered just above it."""
         total, terms = self.sums.get(ceil(value._made), (value, None))
         if terms is not None and terms.parts is not None:
             del self.sums[total._made]
@@ -166,7 +165,7 @@ class Tracer(Hooks):
         return self.nodes.get(value)
 
     def _unfolded(self, total: int, has_start: bool) -> list[int]:
-        """Nodes of the products and additions that a sum consists of, but for the last addition."""
+        """Add the nodes of a sum's products and additions, except for the last addition."""
         factors = self.tape.operands[total]
         sofar, found, add = factors[0] if has_start else None, list[int](), self.tape.add
         for pair in list(zip(factors[::2], factors[1::2], strict=True))[has_start:]:
@@ -177,7 +176,7 @@ class Tracer(Hooks):
         return found[:-1]
 
     def gradient_of(self, value: Value) -> int:
-        """The node of a Value's gradient."""
+        """Return the node of a Value's gradient."""
         self.node_of(value)
         gradient = self.gradients.get(value)
         if gradient is None and value in self._data:
@@ -188,7 +187,7 @@ class Tracer(Hooks):
             return self.tape.constant(0.0)
         if value._left is None:
             return gradient
-        # The eager sum begins with 0.0, which makes 0.0 of -0.0.
+        # The eager sum starts from 0.0, which turns -0.0 into 0.0.
         return self.tape.add(ops.add, (self.tape.constant(0.0), gradient))
 
     def note(self, primitive: Primitive, operands: Sequence[Any]) -> int:
@@ -199,7 +198,7 @@ class Tracer(Hooks):
         self, weights: Sequence[Value], inputs: Sequence[Value], start: Value | None
     ) -> int:
         """Add the node of start + w_1 x_1 + w_2 x_2 + ..."""
-        # Weights first: they lie side by side, as they are met, and the bias behind them.
+        # Weights first, then the bias: leaves lie in memory in the order of their first use.
         pairs = zip(self.nodes_of(weights), self.nodes_of(inputs), strict=True)
         first = () if start is None else (self.node_of(start), ONE)
         return self.tape.sum((*first, *chain.from_iterable(pairs)))
@@ -207,17 +206,17 @@ class Tracer(Hooks):
     def computed(
         self, primitive: Primitive, operands: Sequence[Any], function: Callable[..., Any]
     ) -> Number:
-        """A number that is computed from others, with its node."""
+        """Compute a number from others, and add its node."""
         result = self.compute(function, operands)
         if isinstance(result, complex):
             refuse(f"{primitive.name} gives a complex number", "keep numbers in its domain")
         node = self.note(primitive, operands)
         if not isinstance(result, int):
             return number_at(node, float(result), self.tape)
-        node = self.tape.add(ops.add, (self.tape.constant(0.0), node))  # there is no int -0
-        if len(operands) == 1:  # no larger than an argument, which a float holds exactly
+        node = self.tape.add(ops.add, (self.tape.constant(0.0), node))  # ints have no -0
+        if len(operands) == 1:  # no larger than its operand, which a float holds exactly
             return number_at(node, result, self.tape)
-        # A replay computes with floats, which are exact up to here.
+        # A replay computes with floats, which hold ints exactly up to 2**53.
         size = ops.abs(number_at(node, float(result), self.tape))
         self.demand(1.0 - ops.greater(size, float(EXACT)))
         if abs(result) > EXACT:
@@ -236,7 +235,7 @@ class Tracer(Hooks):
         return Span(range(first, len(self.tape)), found, self.tape)
 
     def _apart(self, operand: Numbers) -> tuple[Any, Iterable[int]]:
-        """The plain numbers of an operand of `mapped`, and their nodes."""
+        """Return the plain numbers of an operand of `mapped`, and their nodes."""
         if isinstance(operand, Span):
             return operand.numbers, operand.nodes
         if isinstance(operand, list):
@@ -244,7 +243,7 @@ class Tracer(Hooks):
         return plain(operand), repeat(self.node_of(operand))
 
     def compute(self, function: Callable[..., Any], operands: Sequence[Any]) -> Any:
-        """The result of a function of plain numbers."""
+        """Call a function on plain numbers; give up the recording if it raises."""
         try:
             return function(*map(plain, operands))
         except Exception:
@@ -254,7 +253,7 @@ class Tracer(Hooks):
     # --- reading and writing `.data` and `.grad` ---
 
     def read(self, value: Value, name: str) -> Any:
-        """What `value.data` or `value.grad` is in the function."""
+        """Return `value.data` or `value.grad`, as a Number unless it is a constant."""
         number = value._data if name == "data" else value._grad
         try:
             node = self.node_of(value) if name == "data" else self.gradient_of(value)
@@ -266,8 +265,8 @@ class Tracer(Hooks):
         return number if node in self.tape.constants else number_at(node, number, self.tape)
 
     def write(self, value: Value, name: str, number: Any) -> None:
-        """Assign to `value.data` or `value.grad` from now on."""
-        if not hasattr(value, "_made"):  # it is being made, of a number, or as a copy
+        """Assign to `value.data` or `value.grad`."""
+        if not hasattr(value, "_made"):  # it is being made or copied
             if name == "grad" and (isinstance(number, Number) or number != 0.0):
                 self.gradients[value] = self.node_of(number)
             elif type(value) is Value and getattr(number, "tape", None) is self.tape:
@@ -279,7 +278,7 @@ class Tracer(Hooks):
         self.node_of(value)
         if name == "data" and value._left is not None:
             refuse("a result cannot be assigned to", "assign to leaves only")
-        if value._made in self.sums and value.parents:  # its parts keep what has flowed into it
+        if value._made in self.sums and value.parents:  # its parts keep the gradient it had
             self._part_of_a_sum(value)
         (self.nodes if name == "data" else self.gradients)[value] = self.node_of(number)
         setattr(value, f"_{name}", plain(number))
@@ -323,7 +322,7 @@ class Tracer(Hooks):
 
     def demand(self, condition: Any) -> Any:
         """See `hooks.require`."""
-        # 1 / 0 raises, so the division is kept although nothing uses its result.
+        # 1 / condition raises at 0, so `simplify` keeps the division, whose result is not used.
         self.tape.add(ops.div, (self.tape.constant(1.0), self.node_of(condition)))
         return plain(condition)
 
