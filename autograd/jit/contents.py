@@ -1,7 +1,7 @@
-"""What is in a thing, so that it can be compared later? Read without running code of the user's.
+"""What is in a thing, so that it can be compared later? Read without running the user's code.
 
-A reading keeps the parts of a thing: plain ones are the same later if they are equal, tuples if
-their entries are the same, all others if they are one object.
+A reading has the parts of a thing. Plain parts are unchanged if they are equal, tuples if their
+entries are unchanged, and all others if they are the same object.
 """
 
 from __future__ import annotations
@@ -24,53 +24,53 @@ from autograd.jit.refusal import is_users_class
 
 MISSING: Any = object()
 PLAIN = frozenset([bool, int, float, complex, str, bytes, type(None)])
-# What the library itself sets in a call.
+# The attributes that the library itself sets in a call.
 OURS = frozenset(["_context", "_in_columns", "_programs", "_reads", "_shared"])
 
 
 def same(now: Any, before: Any) -> bool:
-    """Whether nothing has changed. 1, 1.0, True and -0.0 are different, and nan is nan."""
+    """Whether a part is unchanged. 1, 1.0 and True differ, 0.0 and -0.0 too; nan equals nan."""
     kind = type(now)
     if now is before:
         return True
     if kind is not type(before):
         return False
     if kind is float or kind is complex:
-        return bool(now == before != 0.0) or repr(now) == repr(before)  # the first one is fast
+        return bool(now == before != 0.0) or repr(now) == repr(before)  # the first test is fast
     if kind in PLAIN:
         return bool(now == before)
-    if kind is MethodType:  # another object each time that it is looked up
+    if kind is MethodType:  # a new object at each lookup
         return now.__func__ is before.__func__ and now.__self__ is before.__self__
     if not issubclass(kind, tuple) or tuple.__len__(now) != tuple.__len__(before):
         return False
     parts, others = list(tuple.__iter__(now)), list(tuple.__iter__(before))
-    return all(map(is_, parts, others)) or all(map(same, parts, others))  # the first one is fast
+    return all(map(is_, parts, others)) or all(map(same, parts, others))  # the first test is fast
 
 
 def read(reader: Callable[[Any], Any], thing: Any) -> Any:
-    """What a reader gives for a thing; MISSING if it raises."""
+    """Return what a reader gives for a thing, or MISSING if it raises."""
     try:
         return reader(thing)
-    except Exception:  # of an empty cell, or of a proxy, which may raise whatever it likes
+    except Exception:  # from an empty cell, or a proxy, which may raise anything
         return MISSING
 
 
 def reader_of(kind: type) -> Callable[[Any], Any]:
-    """What reads all that is in a thing of a class: a tuple of parts, or a single one."""
+    """Return the function that reads the parts of an instance: a tuple, or a single part."""
     found = (reader for known, reader in _READERS if issubclass(kind, known))
     return next(found, besides_attributes)
 
 
 def attributes_of(thing: Any) -> dict[str, Any]:
-    """An object's own attributes: its `__dict__`, or {} if it has none."""
+    """Return an object's `__dict__`, or {} if it has none."""
     space = read(lambda thing: object.__getattribute__(thing, "__dict__"), thing)
     return space if issubclass(type(space), dict) else {}
 
 
 def _entries(entries: dict[Any, Any]) -> tuple[Any, ...]:
-    """(key, part) of a dict, or (name, part) of attributes."""
+    """Return the (key, part) pairs of a dict, or the (name, part) pairs of attributes."""
     kind = OrderedDict if issubclass(type(entries), OrderedDict) else dict
-    # What a singledispatch function has found for a type does not count, either.
+    # Skip what the library sets, and the cache of singledispatch, keyed by weakrefs to types.
     return tuple(
         [
             (key, part)
@@ -81,12 +81,12 @@ def _entries(entries: dict[Any, Any]) -> tuple[Any, ...]:
 
 
 def besides_attributes(thing: Any) -> tuple[Any, ...]:
-    """What the collector sees in an object besides its attributes: in slots, and in C."""
+    """Return what the garbage collector sees in an object besides `__dict__`: in slots and in C."""
     kind, space = type(thing), attributes_of(thing)
     known = {id(space), id(kind), *map(id, space.values())}
     parts = [part for part in gc.get_referents(thing) if id(part) not in known]
     if hasattr(kind, "__length_hint__") and hasattr(kind, "__next__") and not is_users_class(kind):
-        parts.append(length_hint(thing))  # what is left of an iterator
+        parts.append(length_hint(thing))  # how far an iterator has come
     return tuple(parts)
 
 

@@ -1,7 +1,7 @@
 """Where are the numbers of a leaf that a program reads and writes? In an array, side by side.
 
-So a program copies them all at once, and reading the leaf always gives its current number. Numbers
-of several leaves are written in one go, whatever may interrupt it.
+So a program copies them all at once, and reading the leaf always gives its current number. The
+numbers of several leaves are written in one step that nothing can interrupt.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Floats = NDArray[np.float64]
 
 
 class Store:
-    """The numbers of leaves that programs read and write, side by side.
+    """The data and gradients of leaves that programs read and write, side by side.
 
-    views: of both arrays. Reading one float from a memoryview takes half the time.
+    views: memoryviews of both arrays, from which reading one float takes half the time.
     """
 
     __slots__ = ("data", "grad", "views")
@@ -37,7 +37,7 @@ class Store:
 
 
 class Link:
-    """Where the numbers of a linked leaf are. The leaf keeps it in place of a second operand."""
+    """Where the numbers of a linked leaf are. The leaf keeps it as its `_right`."""
 
     __slots__ = ("__weakref__", "data", "grad", "index", "store")
 
@@ -47,7 +47,7 @@ class Link:
 
 
 class Linked(Value):
-    """A leaf that a program reads and writes: a Value like any other, its numbers in an array."""
+    """A leaf that a program reads and writes: a Value whose numbers are in an array."""
 
     __slots__ = ()
     _right: Link
@@ -77,37 +77,37 @@ class Linked(Value):
 
 copies.CLASSES.add(Linked)
 
-# The slots of a leaf that is not linked, also when it is linked meanwhile.
+# The slots of a Value that is not linked, which also exist in a Linked one.
 _SLOTS = {name: vars(Value)[f"_{name}"] for name in ("data", "grad")}
 _DATA, _GRAD = [slot.__get__ for slot in _SLOTS.values()]
 
 
 def link(leaves: Sequence[Value]) -> None:
-    """Give leaves that have none a place in an array."""
+    """Link the leaves that are not linked yet: give them a place in an array."""
     plain = [leaf for leaf in leaves if leaf.__class__ is Value]
     store = Store(len(plain))
     for index, leaf in enumerate(plain):
         place = Link(store, index)
         data, grad = _copied(leaf, place)
-        # In this order, so that whoever interrupts it finds a leaf of one kind or the other.
+        # The link before the class, so that an interrupt between finds a complete leaf.
         leaf._right = place
         leaf.__class__ = Linked
-        if _DATA(leaf) is not data or _GRAD(leaf) is not grad:  # another thread wrote meanwhile
+        if _DATA(leaf) is not data or _GRAD(leaf) is not grad:  # another thread has written
             _copied(leaf, place)
 
 
 def _copied(leaf: Value, link: Link) -> tuple[Any, Any]:
-    """The number and gradient of a leaf that is not linked, copied to where they will be."""
+    """Copy the data and gradient of a leaf to its future place; return them."""
     data, grad = _DATA(leaf), _GRAD(leaf)
     link.data[link.index], link.grad[link.index] = data, 0.0 if grad is None else grad
     return data, grad
 
 
-# --- written in one go --------------------------------------------------------------------------
+# --- writing many numbers in one step -----------------------------------------------------------
 
 
 def writes(name: str, values: Iterable[Value], numbers: Iterable[float]) -> Iterator[None]:
-    """Steps in C code, of which each gives a Value one of these numbers as its data or grad."""
+    """Return an iterator in C whose steps each write a Value's data or grad, as `name` says."""
     setters: list[Any] = [
         (getattr(value._right, name).__setitem__, value._right.index)
         if isinstance(value, Linked)
@@ -118,7 +118,7 @@ def writes(name: str, values: Iterable[Value], numbers: Iterable[float]) -> Iter
 
 
 def undoing(values: Iterable[Value], stores: Collection[Store] = ()) -> list[Iterator[None]]:
-    """Steps that give Values, and all leaves of stores, the numbers and gradients they have now."""
+    """Return steps that restore what Values, and all leaves of stores, have now."""
     values = [v for v in values if not (isinstance(v, Linked) and v._right.store in stores)]
     arrays = [numbers for store in stores for numbers in (store.data, store.grad)]
     return [
@@ -129,5 +129,5 @@ def undoing(values: Iterable[Value], stores: Collection[Store] = ()) -> list[Ite
 
 
 def at_once(steps: Iterable[Iterator[Any]]) -> None:
-    """Take all steps in one call of C code: a signal handler, or a Ctrl-C, sees all or nothing."""
+    """Take all steps in one call of C code, so that a Ctrl-C or signal sees all of them or none."""
     deque(chain.from_iterable(steps), maxlen=0)

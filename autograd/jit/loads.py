@@ -1,4 +1,4 @@
-"""Which names does the code of a function load? With their attributes, as in `config.scale`."""
+"""Which names does the code of a function load? Those with their attributes: `config.scale`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _ATTRIBUTES = frozenset(["LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "STORE_A
 
 @functools.cache
 def loads(code: CodeType) -> tuple[tuple[str, ...], ...]:
-    """(kind, name, attribute, ...) of each dotted name; an attribute that is called ends with "()".
+    """Return (kind, name, attribute, ...) of each dotted name; called attributes end with "()".
 
     The kind is "global", "cell", "self" (the first argument), or "any" for attributes of something
-    else, such as an entry of a list. The code of functions inside counts as well.
+    else, such as an entry of a list. Nested functions count as well.
     """
     found: list[tuple[str, ...]] = []
     path: tuple[str, ...] = ()
@@ -27,16 +27,16 @@ def loads(code: CodeType) -> tuple[tuple[str, ...], ...]:
         if is_in_vars and step.opname in ("PRECALL", "CALL"):
             found.append((*(path or ("any", "")), "__dict__"))
             is_in_vars = False
-        # What is set on something without a name is mostly a Value's, as in `p.grad = 0.0`.
+        # Ignore attributes that are set on an unnamed thing, mostly a Value: `p.grad = 0.0`.
         if step.opname in _ATTRIBUTES and (path or step.opname != "STORE_ATTR"):
             is_called = step.opname == "LOAD_METHOD" or "NULL|self" in step.argrepr
             path = (*(path or ("any", "")), step.argval + "()" * is_called)
         elif step.opname.startswith("LOAD_FAST"):
-            names = step.argval  # of an instruction that loads two, both
+            names = step.argval  # a tuple if the instruction loads two
             path = ("self", "") if own == (names[-1] if isinstance(names, tuple) else names) else ()
         elif step.opname in _ROOTS:
             path = (_ROOTS[step.opname], step.argval)
-        elif step.opname != "COPY":  # that of `config.count += 1`
+        elif step.opname != "COPY":  # as in `config.count += 1`
             path = ()
         if path:
             found.append(path)

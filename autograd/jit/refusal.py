@@ -1,4 +1,4 @@
-"""How does an error say that something cannot be recorded, and in which line of the user's code?"""
+"""How does an error say what cannot be recorded, and in which line of the user's code?"""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BASE = "autograd.jit.record"  # the module that calls the function
 def refuse(what: str, instead: str) -> NoReturn:
     """Raise TraceError: `what` cannot be recorded, write `instead`.
 
-    The recording is given up, also if the function catches the error.
+    The recording fails even if the function catches the error.
     """
     line = _innermost(traceback.walk_stack(sys._getframe(1)))
     error = TraceError(for_stream(f"{what} while the function is recorded: {instead} ({line})"))
@@ -39,10 +39,10 @@ def refuse(what: str, instead: str) -> NoReturn:
 
 
 def is_interrupt() -> bool:
-    """Whether the current code is part of a signal handler, and so of no recording.
+    """Whether the current code is part of a signal handler, and so not to be recorded.
 
-    Python calls a handler with the frame that it interrupts: it is a function that has the frame
-    below its own as an argument.
+    Python passes a handler the frame that it interrupts, so a handler is a function with the frame
+    below its own among its arguments.
     """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__") != _BASE:
@@ -57,12 +57,12 @@ def is_interrupt() -> bool:
 
 
 def line_of(error: BaseException) -> str:
-    """The innermost line of the user's code that an error came through."""
+    """Return the innermost line of the user's code in the traceback of an error."""
     return _innermost(reversed(list(traceback.walk_tb(error.__traceback__))))
 
 
 def _innermost(calls: Iterable[tuple[FrameType, int]]) -> str:
-    """The first line that is the user's: `train.py:12: loss = ...`; "unknown line" if none is."""
+    """Return the first line of the user's, as `train.py:12: loss = ...`, or "unknown line"."""
     for frame, line in calls:
         file = frame.f_code.co_filename
         path = os.path.abspath(file)
@@ -72,26 +72,26 @@ def _innermost(calls: Iterable[tuple[FrameType, int]]) -> str:
 
 
 def is_installed(file: str) -> bool:
-    """Whether a file belongs to a package that was installed, other than this one."""
+    """Whether a file belongs to an installed package other than this one."""
     return file.startswith(_INSTALLED) and not file.startswith(_OURS)
 
 
 def is_fixed(file: str) -> bool:
-    """Whether a file belongs to this library or to Python's own."""
+    """Whether a file belongs to this library or the standard library."""
     return file.startswith(_OURS) or (file.startswith(_STANDARD) and not is_installed(file))
 
 
 def module_of(kind: type) -> str:
-    """The name of the module that defines a class."""
-    return str(kind.__module__)  # that of a class in C may be a descriptor
+    """Return the name of the module that defines a class."""
+    return str(kind.__module__)  # a descriptor for some classes written in C
 
 
 def file_of(kind: type) -> str:
-    """The file that defines a class; "" of one that is in C, or was typed in."""
+    """Return the file that defines a class; "" if it is written in C or was typed in."""
     return getattr(sys.modules.get(module_of(kind)), "__file__", None) or ""
 
 
 def is_users_class(kind: type) -> bool:
-    """Whether a class is neither this library's, nor Python's own, nor an installed one."""
+    """Whether a class is from neither this library, the standard one, nor an installed package."""
     is_standard = module_of(kind).partition(".")[0] in sys.stdlib_module_names
     return not is_standard and not is_fixed(file_of(kind)) and not is_installed(file_of(kind))

@@ -1,7 +1,7 @@
 """What does a jitted function return? The same kind of result from every call.
 
-Eager calls, recorded ones and replays all return Values without a history: no gradient flows out of
-a jitted function. Leaves from outside are returned as they are.
+Eager calls, recorded ones and replays all return Values without a history, because no gradient
+flows out of a jitted function. Leaves from outside are returned as they are.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from autograd.value import Value
 class Output(NamedTuple):
     """A returned number or Value that the function computed.
 
-    data: the node of its number. grad: that of its gradient; None for a plain number.
+    data, grad: the nodes of its number and gradient; a plain number has no gradient.
     history: whether it has parents. whole: whether it is an int.
     """
 
@@ -32,10 +32,10 @@ class Output(NamedTuple):
 
 
 class Returned(NamedTuple):
-    """What a function returned: its structure, and what there is in it.
+    """What a function returned.
 
-    numbers: an Output, or a number that is the same in each replay.
-    values: an Output, a leaf from outside, or the position of a Value that was passed.
+    numbers: of each number an Output, or the number itself if it is the same in each replay.
+    values: of each Value an Output, the leaf itself, or its position among the Values passed.
     """
 
     structure: Any
@@ -43,7 +43,7 @@ class Returned(NamedTuple):
     values: list[Output | Value | int]
 
     def nodes(self) -> list[tuple[int, str]]:
-        """The nodes of what was computed, in the order of `rebuilt`, each "data" or "grad"."""
+        """Return (node, "data" or "grad") of what was computed, in the order of `rebuilt`."""
         return [
             (node, kind)
             for part in (*self.numbers, *self.values)
@@ -53,10 +53,7 @@ class Returned(NamedTuple):
         ]
 
     def rebuilt(self, computed: Sequence[float], passed: Sequence[Value]) -> Any:
-        """The same from other numbers: of each Output its number, and its gradient if it has one.
-
-        passed: the Values that were passed as arguments.
-        """
+        """Build the same from other numbers: for each Output its number, and any gradient."""
         rest = iter(computed)
 
         def number(part: Any) -> Any:
@@ -74,10 +71,7 @@ class Returned(NamedTuple):
 
 
 def laid_out(nest: Any) -> tuple[Any, list[Any], list[Value]]:
-    """The structure of what a function takes or returns, and the numbers and Values in it.
-
-    Raises TraceError, or OverflowError, for what cannot be laid out; see `flatten`.
-    """
+    """Return the structure of something, and the numbers and Values in it; see `flatten`."""
     numbers: list[Any] = []
     values: list[Value] = []
     structure = flatten(nest, numbers, values)
@@ -85,7 +79,7 @@ def laid_out(nest: Any) -> tuple[Any, list[Any], list[Value]]:
 
 
 def as_replayed(returned: Any, since: float) -> Any:
-    """What an eager call returned, as a replay would return it.
+    """Return what an eager call returned as a replay would return it.
 
     since: the number of the clock when the call began.
     """

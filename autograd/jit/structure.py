@@ -1,22 +1,22 @@
-"""How are nested numbers laid out in a row, and built again from other numbers?
+"""How are nested numbers flattened into a row, and rebuilt from other numbers?
 
 Arguments and results of a recorded function are numbers and Values in lists, tuples, dicts, deques,
-NumPy arrays, and objects with `rows` and `map` (a Matrix). Their structure is what is left without
-the numbers; a function is recorded once for each structure. Strings, bools, None, functions, models
-and arguments that are named static are part of it. What may hold numbers that cannot be seen (a
-set, an iterator, an object) is refused.
+NumPy arrays, and objects with `rows` and `map` (a Matrix). Their structure is everything but the
+numbers, and a function is recorded once for each structure. It includes strings, bools, None,
+functions, models and static arguments. Anything that may hide numbers (a set, an iterator, an
+object) is refused.
 
-A structure is "number" (a float), "whole" (an int), "Value", a Static (compared by what it holds),
-an Identical (compared by identity), or a tuple that begins with what kind of thing it is. If only
-some of the numbers in a list of arguments are ints, all of them are "mixed", and floats in a
-replay: so mixed data has one structure, whatever the order.
+A structure is "number" (a float), "whole" (an int), "Value", a Static (compared by content), an
+Identical (compared by identity), or a tuple that begins with a kind. If only some of the numbers in
+a list of arguments are ints, all are "mixed", and floats in a replay, so that the order of ints and
+floats does not matter.
 
     (list, 3, part)             3 entries of the same structure; also (tuple, 3, part)
-    (list, (part, ...))         the structures of the entries; also other sequences
+    (list, (part, ...))         entries of different structures; also other sequences
     (dict, ((key, part), ...), (type of key, ...))
-    (Matrix, rows)              the structure of its rows
-    ("array", shape, entries)   that of the list of its entries
-    ("like", class, structure)  of an argument whose class is like a list, a float or an int
+    (Matrix, rows)              rows: the structure of its rows
+    ("array", shape, entries)   entries: the structure of the list of its entries
+    ("like", class, structure)  an argument whose class resembles list, float or int
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ from autograd.value import Value, as_operand
 Numbers: TypeAlias = "list[Any] | bytearray"
 
 _NUMBERS = frozenset([float, int])
-EXACT = 2**53  # not every larger int is a float
+EXACT = 2**53  # floats hold all ints up to this one exactly
 _STATIC = (str, bytes, bool, type(None), Enum, type, ModuleType, range, slice)
 
 
 class Identical:
-    """A function or a model, as part of a structure: equal to itself only, and not kept alive."""
+    """A function or a model in a structure: equal to itself only, and not kept alive."""
 
     __slots__ = ("_hash", "built")
 
@@ -64,9 +64,9 @@ class Identical:
 
 
 class Static:
-    """Part of a structure, such as an argument named static: equal if kind and content are.
+    """A constant in a structure, such as a static argument: equal if type and content are.
 
-    built: makes it; by default it is the thing itself.
+    built: returns the thing for a result; by default the thing itself.
     """
 
     __slots__ = ("_key", "built")
@@ -83,7 +83,7 @@ class Static:
 
 
 def _key(thing: Any) -> Any:
-    """Something hashable that differs wherever the thing does, also between 1, 1.0 and True."""
+    """Return a hashable key that tells different things apart, also 1, 1.0 and True."""
     kind = type(thing)
     thing = (thing.start, thing.stop, thing.step) if kind is slice else thing
     if isinstance(thing, dict):
@@ -100,27 +100,27 @@ def _key(thing: Any) -> Any:
         raise TraceError("a Value cannot be a static argument: its number may change")
     try:
         hash(thing)
-    except TypeError:  # an object of settings, which is watched as a global is
-        thing = MethodType(id, thing)  # keeps it, and is equal if the object is the same one
+    except TypeError:  # an object with settings, which is watched like a global
+        thing = MethodType(id, thing)  # keeps it alive, and is equal for the same object only
     return kind, thing
 
 
 def flatten(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
-    """The structure of nested numbers, hashable; numbers and Values are appended in order.
+    """Return the hashable structure of nested numbers; append its numbers and Values in order.
 
     Args:
-        numbers: of arguments a bytearray, which takes them as floats; of results a list, which
-            takes them as they are. Of results, what computes in its own way (a Fraction, an array
-            of bytes) is part of the structure; as an argument it is refused.
+        numbers: for arguments a bytearray, which takes numbers as floats; for results a list, which
+            takes them as they are. Numbers of other types (a Fraction, an array of bytes) are
+            refused as arguments, and part of the structure of results.
 
-    Raises TraceError for what cannot be laid out, OverflowError for an int too large for a float.
+    Raises TraceError for what cannot be flattened, OverflowError for an int too large for a float.
     """
     kind = nest.__class__
     if kind is float:
         numbers.extend([nest] if isinstance(numbers, list) else pack("d", nest))
         return "number"
     if kind is list or kind is tuple:
-        # Vectors and matrices are the usual arguments and results: without a call for each entry.
+        # Vectors and matrices are the most common: flatten them without a call for each entry.
         size, kinds = len(nest), set(map(type, nest))
         if kinds == {list} or kinds == {tuple}:
             widths = set(map(len, nest))
@@ -140,14 +140,14 @@ def flatten(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
         return _flatten_array(nest, nest.dtype, numbers, values)
     if kind is dict or kind is OrderedDict:
         parts = [(key, flatten(part, numbers, values)) for key, part in nest.items()]
-        return (kind, tuple(parts), tuple(map(type, nest)))  # as keys 1, 1.0 and True are equal
+        return (kind, tuple(parts), tuple(map(type, nest)))  # the keys 1, 1.0 and True are equal
     return _flatten_rarer(nest, numbers, values)
 
 
 def _flatten_row(row: Any, kinds: set[type], numbers: Numbers, values: list[Value]) -> str:
-    """The structure that all entries of a row have; "" where they differ, and nothing is done."""
+    """Flatten a row whose entries share a structure, and return it; else do nothing, return ""."""
     if not _NUMBERS.issuperset(kinds) and all(k is int or issubclass(k, float) for k in kinds):
-        kinds = {int if isinstance(n, int) else float for n in row}  # of a recording, or NumPy's
+        kinds = {int if isinstance(n, int) else float for n in row}  # Numbers, or NumPy's
     if _NUMBERS.issuperset(kinds):
         return _extend(numbers, row, kinds)
     if kinds <= CLASSES:
@@ -157,7 +157,7 @@ def _flatten_row(row: Any, kinds: set[type], numbers: Numbers, values: list[Valu
 
 
 def _flatten_rarer(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
-    """`flatten` for everything but floats, ints, lists, tuples, dicts and Values."""
+    """Flatten anything but floats, ints, lists, tuples, dicts and Values."""
     kind = nest.__class__
     if isinstance(nest, list | array):
         return _like(kind, flatten(list(nest), numbers, values), numbers)
@@ -184,7 +184,7 @@ def _flatten_rarer(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
         )
     if isinstance(nest, Static):
         return nest
-    # A function, an activation, a model, an optimizer.
+    # A function, a model, an optimizer.
     if (callable(nest) and not hasattr(nest, "__next__")) or isinstance(nest, Watched):
         return Identical(nest)
     raise TraceError(
@@ -194,7 +194,7 @@ def _flatten_rarer(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
 
 
 def _like(kind: type, structure: Any, numbers: Numbers) -> Any:
-    """The structure of an argument of a class like a list or a number: code may ask for it."""
+    """Note the class of an argument that resembles a list or a number, as code may ask for it."""
     return ("like", kind, structure) if isinstance(numbers, bytearray) else structure
 
 
@@ -208,7 +208,7 @@ def _flatten_array(nest: Any, dtype: Any, numbers: Numbers, values: list[Value])
         else:
             numbers.extend(nest.ravel().tolist())
         return ("array", nest.shape, (list, nest.size, "number"))
-    # These may be computed; a scalar of NumPy is a constant.
+    # The ints of an array may have been computed; a scalar of NumPy is a constant.
     if dtype == np.int64 and isinstance(numbers, list) and nest.size and nest.ndim:
         numbers.extend(nest.ravel().tolist())
         return ("array", nest.shape, (list, nest.size, "whole"))
@@ -221,7 +221,7 @@ def _flatten_array(nest: Any, dtype: Any, numbers: Numbers, values: list[Value])
 
 
 def _extend(numbers: Numbers, plain: Any, kinds: set[type]) -> str:
-    """Append floats and ints; the structure of each: "whole" if all are ints, "mixed" if some."""
+    """Append floats and ints; return the structure: "whole" if all are ints, "mixed" if some."""
     if isinstance(numbers, list):
         numbers.extend(plain)
     else:
@@ -229,7 +229,7 @@ def _extend(numbers: Numbers, plain: Any, kinds: set[type]) -> str:
             whole = plain if len(kinds) == 1 else [n for n in plain if n.__class__ is int]
             if max(whole) > EXACT or min(whole) < -EXACT:
                 largest = max(whole, key=abs)
-                float(largest)  # an int beyond all floats is an OverflowError
+                float(largest)  # raises OverflowError for an int beyond all floats
                 raise TraceError(
                     f"{quoted(largest)} is an int beyond 2**53, which a float may not hold"
                     " exactly: pass float() of it, or name it static"
@@ -241,7 +241,7 @@ def _extend(numbers: Numbers, plain: Any, kinds: set[type]) -> str:
 
 
 def objects_in(structure: Any) -> Iterator[Any]:
-    """The functions and models in a structure; None for one that no longer exists."""
+    """Yield the functions and models in a structure; None for one that no longer exists."""
     if isinstance(structure, Identical):
         yield structure.built()
     elif isinstance(structure, tuple):
@@ -255,27 +255,25 @@ def build(
     value: Callable[[], Any],
     whole: Callable[[], Any] | None = None,
 ) -> Any:
-    """Something of this structure, from what the callables give one after the other.
+    """Rebuild something of this structure; its lists, dicts and arrays are new.
 
     Args:
-        number, value, whole: give a "number", a "Value" and a "whole"; without `whole`, `number`
-            gives these too.
-
-    What is built is the caller's own: no list, dict or array of it is part of the structure.
+        number, value, whole: each call returns the next "number", "Value" or "whole"; without
+            `whole`, `number` returns both kinds of numbers.
     """
     whole = whole or number
     return _built(structure, {"number": number, "mixed": number, "whole": whole, "Value": value})
 
 
-# Not inside `build`: a nested function that calls itself is a cycle, which would keep all that it
-# made while `fit` pauses the collector of cycles.
+# Not inside `build`: a nested function that calls itself is a reference cycle, which would keep all
+# that it made while `fit` pauses the garbage collector.
 def _built(structure: Any, single: dict[str, Callable[[], Any]]) -> Any:
     if structure.__class__ is str:
         return single[structure]()
     if structure.__class__ is not tuple:  # a Static or an Identical
         return structure.built()
     kind, inside = structure[:2]
-    if kind is list or kind is tuple:  # the most common ones, of which a Matrix has many
+    if kind is list or kind is tuple:  # the most common ones
         if len(structure) == 2:
             return kind([_built(part, single) for part in inside])
         part = structure[2]
@@ -296,7 +294,7 @@ def _built(structure: Any, single: dict[str, Callable[[], Any]]) -> Any:
 
 
 def _array(shape: tuple[int, ...], entries: list[Any]) -> Any:
-    """An array of plain numbers as NumPy makes it of them; of others one of objects."""
+    """Return an array of the entries: NumPy's dtype for plain numbers, else objects."""
     if _NUMBERS.issuperset(map(type, entries)):
         return np.array(entries).reshape(shape)
     array = np.empty(len(entries), dtype=object)

@@ -3,11 +3,11 @@
 A walk from the function notes the globals and the variables of enclosing functions that the code
 loads, with their attributes as the code spells them (`config.scale`), the settings of models and
 optimizers, and the entries of containers. In `for layer in layers: layer.frozen` the code does not
-tell which object has the attribute, so that of every object within reach is noted. These guards are
-compared before each replay: if one has changed, the function is recorded again. Around a recorded
-call everything within reach is compared, other attributes, iterators and labels too: what the call
-itself changes besides the numbers of Values, a replay would not, so it is refused. This cannot know
-all that a function depends on: it finds what is common early, and the check finds the rest.
+tell which object has the attribute, so it is noted for every object within reach. These guards are
+compared before each replay: if one has changed, the function is re-recorded. Around a recorded call
+everything within reach is compared, including other attributes, iterators and labels: a change to
+anything but the numbers of Values is refused, because a replay would not repeat it. Guards cannot
+cover all that a function depends on: they find common changes early, and checks find the rest.
 """
 
 from __future__ import annotations
@@ -46,32 +46,31 @@ from autograd.jit.refusal import file_of, is_fixed, is_installed, is_users_class
 from autograd.primitive import Primitive
 from autograd.value import Value
 
-_MOST = 20_000  # things to look at; what is farther away is left to the check
-_ROOM = 160_000  # bytes of plain data in containers that are guarded
+_MOST = 20_000  # things to look at, nearest first; checks cover the others
+_ROOM = 160_000  # bytes of plain data in containers to guard
 _CONTAINERS = (list, set, dict, deque, np.ndarray, array, bytearray, memoryview, ContextVar)
-# What is in these stays in them, but may change itself.
+# Their parts cannot be replaced, but may themselves change.
 _FIXED = (tuple, frozenset, MethodType, classmethod, partial, partialmethod)
 _UNASKED = ("__init__", "__new__", "__repr__", "__eq__", "__hash__", "__del__")
 _REFILLED = (list, deque, set, OrderedDict, dict)
 _CACHE = type(cache(len))
-_MANY = 100  # parts of one thing, such as the rows of a data set: these are looked at last
-# Packages whose containers and settings are objects written in Python. Not weakref: what is behind
-# a weak reference would be kept alive by its notes.
+_MANY = 100  # more parts than this, such as the rows of a data set, are looked at last
+# Packages of containers written in Python. Not weakref: a note would keep the referents alive.
 _IN_PYTHON = ("collections", "configparser")
-# Files and logs are like what print() writes.
+# Writing to files and logs is allowed, like print().
 _LEFT_ALONE = (FrameType, ModuleType, io.IOBase, logging.Handler)
-_OF_THREADS = ("threading", "queue", "_queue")  # which change what is in these at any time
+_OF_THREADS = ("threading", "queue", "_queue")  # other threads change their objects at any time
 
 
 class Watch:
-    """What a function refers to, as it was at one time.
+    """A snapshot of what a function refers to.
 
     Args:
         things: the function, and functions and models among its arguments.
-        everything: note all within reach, instead of what the code names.
+        everything: note everything within reach, instead of what the code names.
 
     Attributes:
-        values: the Values that were found. models: the models and optimizers.
+        values: the Values found. models: the models and optimizers found.
         has_lost: whether an object has been replaced by another one.
     """
 
@@ -80,36 +79,36 @@ class Watch:
         self.models: list[Any] = []
         self.has_lost = False
         self._everything = everything
-        # (reader, place, name, content): what a reader gave for a place. It reads one name, or all.
+        # (reader, place, name, content): the reader read one name of a place, or all, as content.
         self._notes: dict[tuple[int, Any], tuple[Callable[[Any], Any], Any, str, Any]] = {}
-        self._titles: dict[int, str] = {}  # the variables and attributes that things are in, by id
+        self._titles: dict[int, str] = {}  # the name of the variable or attribute of a thing, by id
         self._room = _ROOM
         self._waiting, self._last, self._objects = deque[Any](), deque[Any](), list[Any]()
-        # (class or "", attribute) that the code loads; methods of a rule are called by nn.
+        # (class or "", attribute) that the code loads; nn calls these methods of an optimizer.
         self._names = {("", "__call__()"), ("Optimizer", "prepare()"), ("Optimizer", "update()")}
         self._wait_for(*things)
         seen: dict[int, Any] = {}
         count = 0
         while self._waiting and len(seen) < _MOST:
-            thing = self._waiting.popleft()  # the nearest first
+            thing = self._waiting.popleft()  # nearest first
             if id(thing) not in seen:
                 seen[id(thing)] = thing
                 self._look_at(thing)
-            if not self._waiting and len(seen) > count:  # more names, or objects, than before
+            if not self._waiting and len(seen) > count:  # there may be new names or objects
                 count = len(seen)
                 for part in self._objects:
                     self._look_at_attributes(part)
             if not self._waiting:
                 self._waiting, self._last = self._last, self._waiting
         del self._waiting, self._last, self._objects
-        if everything:  # at once, as there may be thousands
+        if everything:  # one note for all labels, as there may be thousands
             name = "the label of a Value"
             self._notes[0, name] = _labels, self.values, name, _labels(self.values)
 
     def holds(self) -> bool:
-        """Whether nothing has changed: compared in C, before each replay, so roughly.
+        """Whether nothing has changed: a fast comparison in C, before each replay.
 
-        False if that needs a closer look, and True also if a container has 1.0 in place of 1.
+        False if it takes a closer look to tell; also True if a container has 1.0 in place of 1.
         """
         (get, places, contents), (reads, containers, entries) = self._named, self._others
         try:
@@ -118,17 +117,17 @@ class Watch:
                 and all(map(is_, map(call, get, places), contents))
                 and tuple(map(call, reads, containers)) == entries
             )
-        except Exception:  # of a name that is gone, or of arrays, whose comparison is no bool
+        except Exception:  # a name is gone, or an array gives an array when compared
             return False
 
     def _copy(self) -> None:
         """Copy for `holds` what it compares as a whole: lists, and the attributes of models.
 
-        An attribute that may equal another object, as 1 equals 1.0, is compared by identity, too.
+        Attributes that may equal another object, as 1 equals 1.0, are also compared by identity.
         """
         wholes, named, others = list[Any](), list[Any](), list[Any]()
-        # A private attribute, such as the rate of an optimizer, may change before every call: of a
-        # model that has one, each public attribute is compared, and the names.
+        # A private attribute, such as the rate of an optimizer, may change before every call. If a
+        # model has one, its public attributes are compared one by one, and their names together.
         for space in map(vars, self.models):
             if all(name in OURS for name in space if name[0] == "_"):
                 wholes.append(space)
@@ -153,28 +152,28 @@ class Watch:
         self._others = list(zip(*others, strict=True)) or [()] * 3
 
     def changed(self, known: Iterable[Any] = ()) -> str | None:
-        """What is not as it was, other than `known` things; None if everything is."""
+        """Name something that has changed, other than `known` things; None if nothing has."""
         others = set(map(id, known))
         for reader, place, name, content in self._notes.values():
             now = read(reader, place)
             if id(place) not in others and not same(now, content):
                 self.has_lost = bool(name) and type(content) not in PLAIN | {FunctionType}
                 return _what(place, name, now, content, self._titles.get(id(place), ""))
-        if not self._everything:  # of effects, `holds` is not asked
+        if not self._everything:  # `holds` is not called when looking for side effects
             self._copy()
         return None
 
     def put_back(self) -> None:
-        """Undo what has changed, as far as that can be done by assignment."""
+        """Undo what has changed, as far as assignments can."""
         for reader, place, name, content in self._notes.values():
             now = read(reader, place)
             if same(now, content) or (name and getattr_static(type(place), name, None) is now):
-                continue  # or it is an attribute of the class
-            with contextlib.suppress(Exception):  # of objects that take no assignments
+                continue  # unchanged, or an attribute of the class
+            with contextlib.suppress(Exception):  # from objects that take no assignments
                 if name:
                     (dict.__setitem__ if isinstance(place, dict) else setattr)(place, name, content)
                 else:
-                    # Not by methods of a class of the user's.
+                    # By the methods of the built-in type, not of a user's subclass.
                     kind: Any = next(kind for kind in _REFILLED if isinstance(place, kind))
                     kind.clear(place)
                     (kind.extend if hasattr(kind, "extend") else kind.update)(place, content)
@@ -182,8 +181,8 @@ class Watch:
     # --- what there is to watch ---
 
     def _look_at(self, thing: Any) -> None:
-        """Note a thing."""
-        kind = type(thing)  # isinstance() might ask the object
+        """Note a thing, and what it leads to."""
+        kind = type(thing)  # isinstance() might run the object's code
         if issubclass(kind, Value):
             self.values.append(thing)
         elif kind is FunctionType:
@@ -195,12 +194,12 @@ class Watch:
             parts = content if type(content) is tuple else (content,)
             parts = tuple(chain.from_iterable(parts)) if issubclass(kind, dict) else parts
             self._wait_for(*parts)
-            # Much plain data would take long to compare before each replay.
+            # Comparing much plain data before each replay would take long.
             size = (sys.getsizeof(content) + 240) * PLAIN.issuperset(map(type, parts))
             if self._everything or size <= self._room:
                 self._room -= size
                 self._note(thing)
-        elif issubclass(kind, _CACHE):  # its entries are no effect, but what is in them may change
+        elif issubclass(kind, _CACHE):  # new entries are no effect, but cached objects may change
             self._wait_for(attributes_of(thing).get("__wrapped__"))
             found = [p.values() if type(p) is dict else [p] for p in gc.get_referents(thing)]
             self._wait_for(*chain.from_iterable(found))
@@ -235,14 +234,14 @@ class Watch:
             self._wait_for(attributes_of(thing).get("__wrapped__"))
 
     def _wait_for(self, *things: Any) -> None:
-        """Look at things soon; at many, such as the rows of a data set, last."""
+        """Look at things soon, or last if they are many, such as the rows of a data set."""
         waiting = self._last if len(things) > _MANY else self._waiting
         waiting += [thing for thing in things if type(thing) not in PLAIN]
 
     def _look_inside(self, thing: Any, kind: type) -> None:
         """Note what is in an object, whether the code names it or not."""
         if module_of(kind).startswith("autograd.") and not issubclass(kind, Primitive):
-            self._wait_for(getattr(thing, "__wrapped__", None))  # of a jitted function
+            self._wait_for(getattr(thing, "__wrapped__", None))  # the function of a Jitted
         elif issubclass(kind, type):
             if is_users_class(thing):
                 self._note(thing)
@@ -251,7 +250,7 @@ class Watch:
             space = attributes_of(thing) if reader_of(kind) is besides_attributes else {}
             self._note(space)
             content = self._note(thing)
-            # What another package keeps behind its objects may change in its own threads.
+            # An installed package may change what its objects refer to in threads of its own.
             if not is_installed(file_of(kind)):
                 self._wait_for(kind, *space.values())
                 self._wait_for(*content if type(content) is tuple else [content])
@@ -274,16 +273,16 @@ class Watch:
             elif self._everything and name in ("globals", "vars", "exec", "eval"):
                 self._wait_for(function.__globals__)
             for attribute in path:
-                if self._everything and type(thing) is not ModuleType:  # all are noted below
+                if self._everything and type(thing) is not ModuleType:  # `_look_inside` notes all
                     break
                 if thing is MISSING:
                     self._names.add((owner * (attribute is path[0]), attribute))
                 thing = self._attribute(thing, attribute.removesuffix("()"))
 
     def _look_at_attributes(self, thing: Any) -> None:
-        """Note what the code may load of an object that is in a list or a local variable."""
+        """Note the attributes that the code may load from an object in a list or local variable."""
         space, kind = attributes_of(thing), thing if issubclass(type(thing), type) else type(thing)
-        is_far = is_installed(file_of(kind))  # whose special methods lead too far
+        is_far = is_installed(file_of(kind))  # then its special methods would lead too far
         owners = {"", *[base.__qualname__ for base in kind.__mro__]}
         names = {name for owner, name in self._names if owner in owners or owner[-1:] == ">"}
         for place in (space, *map(vars, kind.__mro__)):
@@ -292,13 +291,13 @@ class Watch:
                 part = part.fget if type(part) is property else part
                 if type(part) is FunctionType and place is not space:
                     if is_called or (name[:2] == "__" and name not in _UNASKED and not is_far):
-                        self._wait_for(part)  # also what super() calls
+                        self._wait_for(part)  # also in base classes, as super() may call it
                 elif name in names or (is_called and callable(part)):
-                    self._room -= 50  # comparing it before each replay takes time, too
+                    self._room -= 50  # comparing it before each replay takes time as well
                     self._attribute(thing, name)
 
     def _attribute(self, thing: Any, name: str) -> Any:
-        """Note an attribute; its content. No code of the user's is run."""
+        """Note an attribute and return its content, without running the user's code."""
         if isinstance(thing, Value) or isinstance(type(thing).__getattribute__, FunctionType):
             return MISSING
         space = attributes_of(thing)
@@ -316,11 +315,11 @@ class Watch:
         return MISSING
 
     def _note(self, place: Any, name: str = "") -> Any:
-        """Note one entry of a dict, one attribute of an object, or all that is in it."""
+        """Note one entry of a dict, one attribute of an object, or everything in it; return it."""
         reader: Any = reader_of(type(place))
         if name:
             reader = itemgetter(name) if place.__class__ is dict else attrgetter(name)
-        # A method, say, is another object each time that it is looked up.
+        # Skip what is a new object at each lookup, such as a bound method.
         content = read(reader, place)
         if not name or (content is not MISSING and read(reader, place) is content):
             self._notes[id(place), name] = reader, place, name, content
@@ -335,7 +334,7 @@ def _labels(values: list[Value]) -> tuple[str, ...]:
 
 
 def _what(place: Any, name: str, now: Any, before: Any, title: str) -> str:
-    """What has changed in a place, in words. title: the name that the code has for it, or ""."""
+    """Describe what has changed in a place. title: what the code calls it, or ""."""
     if name:
         return title if type(place) is CellType else name
     if isinstance(place, dict | type):
