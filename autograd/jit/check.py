@@ -1,9 +1,9 @@
-"""Does a replay give what the eager call gives? It is computed beside one, and compared.
+"""Does a replay give what the eager call gives? A check runs both, and compares them.
 
 No analysis of Python code can know all that a function depends on, so a program proves itself. The
-eager run is the call: what it does happens, once, and the numbers that it draws are those that the
-replay is given. The replay works on a copy of what it reads, and every number must be equal: to the
-last bit, nan to nan, and 0.0 is not -0.0.
+eager run is the call: its effects happen once, and the replay is given the random numbers that it
+drew. The replay works on a copy of what it reads. Every number must be equal to the last bit: nan
+equals nan, and 0.0 is not -0.0.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ def checked(
     passed: Sequence[Value],
     is_disturbed: Callable[[], bool],
 ) -> tuple[Any, str | None]:
-    """What an eager call returns, as a replay returns it; and how a replay beside it differs.
+    """Return what an eager call returns, as a replay would, and how a replay beside it differs.
 
     Args:
         call: makes the eager call. numbers, passed: its arguments.
-        is_disturbed: whether somebody has run the function since it was last asked: then there is
-            nothing to compare.
+        is_disturbed: whether other code has run the function since this was last asked; if so,
+            there is nothing to compare.
     """
     is_disturbed()
     program.read(numbers, passed)
@@ -62,12 +62,12 @@ def checked(
     wanted = len(program.draws)
     out = program.run((draws + [0.0] * wanted)[:wanted])
     answer = as_replayed(returned, since)
-    if out is UNSURE:  # a replay would be an eager call
+    if out is UNSURE:  # such a call is not replayed
         return answer, None
     difference = changed and f"it changes {changed}"
     difference = difference or next(_differences(program, out, answer, passed, before), None)
     if {stream() for *_, stream in drawn if stream} - {stream() for stream in program.streams}:
-        difference = "it draws from a stream of random numbers that was made anew"
+        difference = "it draws from a new stream of random numbers"
     if len(draws) != wanted:
         difference = f"it draws {len(draws)} numbers, and {wanted} in the replay"
     program.replays += 1
@@ -79,7 +79,7 @@ def checked(
 
 
 def _numbers_drawn(drawn: list[tuple[Any, Any, Any]]) -> list[float]:
-    """What a replay would read again; the first of each key, and no Values."""
+    """Return the numbers that a replay would draw: one for each key, and no Values."""
     firsts: dict[Any, float] = {}
     for i, (key, found, _) in enumerate(drawn):
         if not isinstance(found, Value):
@@ -90,7 +90,7 @@ def _numbers_drawn(drawn: list[tuple[Any, Any, Any]]) -> list[float]:
 def _differences(
     program: Program, out: Any, returned: Any, passed: Sequence[Value], before: _State
 ) -> Iterator[str]:
-    """What is not equal, in words. before: the state in which both began."""
+    """Describe each difference. before: the state in which both runs began."""
     ports = program.ports
     written = zip(ports.targets, out[: ports.first_result].tolist(), strict=True)
     for (holder, kind), replayed in (before | dict(written)).items():
@@ -113,7 +113,7 @@ def _differing_results(
     except (TraceError, OverflowError):
         structure = None
     if structure != expected[0]:
-        yield "what it returns has another structure, or other texts, in the replay"
+        yield "what it returns has another structure, or other strings, in the replay"
         return
     for i, pair in enumerate(zip(numbers, expected[1], strict=True)):
         number, replayed = [float(n) if isinstance(n, float) else n for n in pair]  # np.float64
@@ -132,7 +132,7 @@ def _differing_results(
 
 
 def _state(program: Program, passed: Sequence[Value]) -> _State:
-    """The numbers and gradients that a replay writes, or that are within reach of the function."""
+    """Return the numbers and gradients that a replay writes, or that the function can reach."""
     reached = set(program.watch.values).difference(passed)
     holders = [value._right if isinstance(value, Linked) else value for value in reached]
     places = dict.fromkeys([*program.ports.targets, *product(holders, ("data", "grad"))])
@@ -146,7 +146,7 @@ def _number(holder: Any, kind: str, passed: Sequence[Value]) -> Any:
 
 
 def _read(value: Value, name: str) -> Any:
-    """The label of a Value, or a number as a float: `w.grad = 0` leaves an int there."""
+    """Return the label of a Value, or a number of it as a float: `w.grad = 0` stores an int."""
     found = getattr(value, name)
     return found if name == "label" or found is None else float(found)
 
@@ -156,7 +156,7 @@ def _ordinal(i: int) -> str:
 
 
 def _name_of(program: Program, holder: Any) -> str:
-    """The name of a Value, or of the link of one, in the models used: `layers.0.neurons.3.w.1`."""
+    """Return the name of a Value, or of a link, in the models used: `layers.0.neurons.3.w.1`."""
     if isinstance(holder, int):
         return f"the {_ordinal(holder)} Value passed"
     names = [
@@ -170,7 +170,7 @@ def _name_of(program: Program, holder: Any) -> str:
 
 
 def _paths(thing: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Value]]:
-    """(path, Value) of the Values in an object, its containers and the objects in these."""
+    """Yield (path, Value) for the Values in an object, its containers and the objects in them."""
     if isinstance(thing, Value):
         yield path[1:], thing
     elif id(thing) not in seen and isinstance(thing, hooks.Watched | dict | list | tuple):

@@ -1,6 +1,6 @@
-"""How does a program look? A box for each group of operations, arrows for the numbers that flow.
+"""What does a program look like? Boxes are groups of operations, arrows the numbers that flow.
 
-Neighbouring small groups share a box, as many as it takes for the picture to stay readable.
+Small neighbouring groups share a box, so that the picture stays readable.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from autograd.draw.sheet import Drawing, add_box, empty_sheet
 from autograd.jit.graph import SUM
 from autograd.jit.schedule import Group, Plan
 
-MOST = 60  # boxes of groups in a picture
+MOST = 60  # boxes for groups in a picture
 SOURCES = {
     "argument": "arguments",
     "varying": "read again",
@@ -24,7 +24,7 @@ SOURCES = {
 
 
 def draw_program(plan: Plan, name: str, direction: str = "LR") -> Drawing:
-    """The picture of a plan; constants are left out."""
+    """Draw a plan without its constants."""
     picture = empty_sheet(direction)
     home: dict[str | int, str] = {}
     for number, members in enumerate(_boxes([len(group.operands) for group in plan.groups])):
@@ -48,15 +48,15 @@ def draw_program(plan: Plan, name: str, direction: str = "LR") -> Drawing:
 
 
 def _flows(plan: Plan) -> dict[tuple[str | int, int], int]:
-    """How many operands each group takes from a kind of source or another group."""
-    # Sources and groups lie one after the other in memory: an address tells whose number it is.
+    """Count the operands that each group takes from each kind of source and each other group."""
+    # Sources and groups are consecutive in memory, so an address tells whose number it is.
     count = len(plan.groups)
     places: list[str | int] = [*plan.spans, *range(count)]
     starts = [start for start, _ in plan.spans.values()] + [group.start for group in plan.groups]
     operands = [np.empty(0, np.int32), *[group.operands.ravel() for group in plan.groups]]
     owners = np.searchsorted(starts, np.concatenate(operands), side="right") - 1
     targets = np.repeat(np.arange(-1, count), [len(addresses) for addresses in operands])
-    # All pairs at once: a search for each group would take long in a long chain.
+    # All pairs at once: a search for each group would be slow for a long chain.
     pairs, counts = np.unique(owners * count + targets, return_counts=True)
     return {
         (places[pair // count], pair % count): number
@@ -65,7 +65,7 @@ def _flows(plan: Plan) -> dict[tuple[str | int, int], int]:
 
 
 def _boxes(sizes: Sequence[int]) -> list[list[int]]:
-    """The groups of each box: neighbours of fewer numbers than a limit are put together."""
+    """Return the groups of each box: neighbours with fewer numbers than some limit share one."""
     limit = 1
     while True:
         boxes: list[list[int]] = []
@@ -80,7 +80,7 @@ def _boxes(sizes: Sequence[int]) -> list[list[int]]:
 
 
 def _described(groups: Sequence[Group]) -> tuple[list[str], list[str]]:
-    """The lines of a box, and its tooltip."""
+    """Return the lines of a box, and those of its tooltip."""
     names = [
         f"sum of {g.operands.shape[1] // 2} products" if g.primitive is SUM else g.primitive.name
         for g in groups

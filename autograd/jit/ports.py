@@ -1,8 +1,8 @@
 """Where do the numbers of a replay come from, and where do its results go?
 
-Before a run, arguments, what varies, and the leaves that the function reads are copied into the
-program's memory. After it, the leaves that the function changes, and what it returns, are taken out
-of the memory together.
+Before a run, the arguments and the leaves that the function reads are copied into the program's
+memory. After it, the leaves that the function changes, and what it returns, are copied out
+together.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ _Moves = tuple[list[tuple[Any, str, list[int]]], list[tuple[Any, Floats, Any]]]
 
 
 class Ports:
-    """The inputs and outputs of a program. Outputs: what leaves become, then what is returned.
+    """The inputs and outputs of a program. Outputs are the new numbers of leaves, then results.
 
     Attributes:
         outputs: their nodes in the recording. is_gradient: which of them are gradients.
-        first_result: how many outputs are of leaves.
-        targets: which leaf takes each of the first outputs, and as "data" or "grad": the link of a
-            captured one, or the position of one that is passed.
-        varying: where what is read again at each replay is in the memory.
-        stores: where the captured leaves have their numbers.
+        first_result: how many outputs belong to leaves.
+        targets: (leaf, "data" or "grad") that takes each of these: a captured leaf as its link, a
+            passed one as its position.
+        varying: the slice of the memory for numbers that are read again in each replay.
+        stores: those of the captured leaves.
         gone: not empty once one of these leaves no longer exists.
     """
 
@@ -47,7 +47,7 @@ class Ports:
         self.is_gradient = np.array([kind == "grad" for _, kind in nodes], dtype=bool)
 
     def connect(self, recording: Recording, plan: Plan, address: Addresses) -> None:
-        """Link the leaves, and note what moves between them and the memory.
+        """Link the captured leaves, and plan the copies between all leaves and the memory.
 
         Raises TypeError if the gradient of a leaf that is read is None.
         """
@@ -68,14 +68,14 @@ class Ports:
         self.targets = [
             (port.leaf._right if port.passed is None else port.passed, port.kind) for port in writes
         ]
-        # The program does not keep leaves alive: without one of them it is of no use.
+        # Weak references: a program does not keep leaves alive, and is useless without them.
         links: list[Any] = [leaf._right for leaf in captured]
         self.stores = {place.store for place in links}
         self.gone: list[Any] = []
         self._links = set(map(ref, links, repeat(self.gone.append)))
 
     def captured(self, values: Sequence[Value]) -> list[Value]:
-        """Those of these Values that the function uses from outside."""
+        """Return those of these Values that the function also uses from outside."""
         return [v for v in values if isinstance(v, Linked) and ref(v._right) in self._links]
 
     def read(self, memory: Floats, numbers: bytearray, passed: Sequence[Value]) -> None:
@@ -88,7 +88,7 @@ class Ports:
             memory[place] = [getattr(passed[k], f"_{kind}") for k in positions]
 
     def writes(self, outputs: Floats, passed: Sequence[Value]) -> list[Iterator[None]]:
-        """Steps that give the leaves that change their new numbers and gradients; see `at_once`."""
+        """Return steps that write the new numbers and gradients of leaves; see `at_once`."""
         steps = [(store, where, outputs[place]) for place, store, where in self._writes]
         return [starmap(operator.setitem, steps)] + [
             writes(kind, [passed[k] for k in positions], outputs[place].tolist())
@@ -97,12 +97,12 @@ class Ports:
 
 
 def _moves(ports: Sequence[Port], ends: Sequence[int]) -> _Moves:
-    """How the numbers of leaves move: of passed ones, and of others store by store.
+    """Plan the copies between leaves and another array, such as the memory.
 
-    Of passed ones: where in the other array, "data" or "grad", and the positions among these. Of
-    others: where in the other array, the array of the store, and where in this.
+    Returns (indices in the array, "data" or "grad", positions) for passed leaves, and (indices in
+    the array, array of a store, indices in this) for captured ones.
 
-    ends: where in the other array each number comes from or goes to.
+    ends: the index of each port's number in the other array.
     """
     pairs = defaultdict[tuple[Any, str], list[tuple[int, int]]](list)
     for (leaf, position, kind, _), end in zip(ports, ends, strict=True):

@@ -1,10 +1,9 @@
 """How is a recording replayed? Read numbers, run, check, write numbers.
 
-A replay computes in memory of its own, and writes back what it changes only if every number came
-out finite. If one did not, or an operation might have raised, the function is called eagerly
-instead: so the user sees what an eager call does, the same error with the same message, or the same
-infinities. Gradients may be nan or infinite where the eager ones are too: that of an exponent is
-nan for a base below 0.
+A replay computes in its own memory, and writes back only if every number is finite. If one is not,
+or an operation might have raised, the function is called eagerly instead, so the user sees what an
+eager call does: the same error with the same message, or the same infinities. A gradient may be nan
+or infinite if the eager one is, too: that of an exponent is nan for a base below 0.
 """
 
 from __future__ import annotations
@@ -35,20 +34,19 @@ class Program:
     """One recording of a function, ready to be replayed.
 
     Attributes:
-        name: of the function. backend: "native" or "numpy", as of now.
-        recorded, simplified: how many nodes there were after these stages.
-        scheduled: how many numbers a replay computes; fewer, as products are parts of sums.
-        groups: how many groups of alike operations these are.
+        name: of the function. backend: "native" or "numpy", which may change to "native".
+        recorded, simplified: the number of nodes after these stages.
+        scheduled: how many numbers a replay computes. groups: in how many groups.
         seconds: how long each stage took, by name.
-        replays: how many there were so far. checks: how many of them ran beside the eager call.
-        until_compiled: after how many it is compiled, if it begins on NumPy for a while; else 0.
-        number: of the call that was recorded, or of the latest that was checked.
-        unsure: how many calls could not be replayed and were done eagerly. unsure_in_a_row: how
-            many of the latest.
-        first: the bytes of the arguments' numbers in the recorded call. constant: where those of
-            arguments are that were the same in each check since.
-        guards: (read, what it gave, whether the watch would notice): the program holds only while
-            `read` gives the same. draws, streams: see Recording.
+        replays: how many there were so far. checks: how many of them were checked.
+        until_compiled: the number of replays on NumPy before it is compiled; 0 for no such plan.
+        number: of the call that was recorded, or of the latest one checked.
+        unsure: how many calls ran eagerly because of their numbers. unsure_in_a_row: how many of
+            the latest calls.
+        first: the bytes of the numbers in the recorded call. constant: the slices of the arguments
+            that have been the same in each check since.
+        guards: (read, result, whether the watch notices a change): the program holds while `read`
+            returns the same result. draws, streams: see Tracer.
     """
 
     number: int
@@ -96,23 +94,23 @@ class Program:
 
     @property
     def bytes(self) -> int:
-        """The size of the memory, and of the lists that drive it."""
+        """The size in bytes of the memory, the plan and the code."""
         plan = sum(group.operands.nbytes for group in self._plan.groups)
         return self._code.memory.nbytes + self._code.nbytes + plan
 
     def _compile(self) -> None:
-        """Go on with compiled code. It has nothing to take over: each replay reads all numbers."""
+        """Switch to compiled code. No state is copied, as each replay reads all numbers."""
         self._since = time.perf_counter()
         try:
             self._code = code_for(self._plan, "native")
-            self.backend = "native"  # last: after a Ctrl-C before it, the next replay compiles
-        except (ImportError, OSError) as error:  # llvmlite is installed, but does not load
+            self.backend = "native"  # last, so that after a Ctrl-C the next replay compiles
+        except (ImportError, OSError) as error:  # llvmlite is installed but does not load
             self.until_compiled = 0
             warnings.warn(f"{self.name} stays on NumPy: {error}", RuntimeWarning, stacklevel=5)
         self._lap("compile")
 
     def changed(self) -> str | None:
-        """What the recording depends on and is not the same any more; None if it still holds."""
+        """Name something that the recording depends on and that has changed; None if it holds."""
         if self.ports.gone:
             return "a Value that is gone"
         holds = self.watch.holds()
@@ -122,7 +120,7 @@ class Program:
         return None if holds else self.watch.changed()
 
     def still_constant(self, numbers: bytearray) -> list[slice]:
-        """Those of the `constant` arguments that are the same in a call with these numbers, too."""
+        """Return the slices in `constant` where these numbers are still the same."""
         if not self.constant or numbers == self.first:
             return self.constant
         return [place for place in self.constant if numbers[place] == self.first[place]]
@@ -130,13 +128,12 @@ class Program:
     def replay(
         self, numbers: bytearray, passed: Sequence[Value], is_disturbed: Callable[[], bool]
     ) -> Any:
-        """What the function returns for these arguments; UNSURE if it has to be run eagerly.
+        """Return what the function returns for these arguments, or UNSURE if it must run eagerly.
 
-        If it is UNSURE nothing has changed, streams of random numbers included.
+        If UNSURE, nothing has changed, including the streams of random numbers.
 
-        Args:
-            is_disturbed: whether somebody has run the function since it was last asked, as a signal
-                handler may: the replay then begins anew.
+        is_disturbed: whether other code, such as a signal handler, has run the function since this
+            was last asked; if so, the replay starts again.
         """
         if self.backend == "numpy" and 0 < self.until_compiled <= self.replays:
             self._compile()
@@ -157,11 +154,11 @@ class Program:
         return self.returned.rebuilt(out[self.ports.first_result :].tolist(), passed)
 
     def read(self, numbers: bytearray, passed: Sequence[Value]) -> None:
-        """Copy the arguments, and the leaves as they are now, for `run`."""
+        """Copy the arguments and the current leaves into the memory, for `run`."""
         self.ports.read(self._code.memory, numbers, passed)
 
     def run(self, draws: Sequence[float]) -> Any:
-        """The outputs for what was read into the memory, and these draws; or UNSURE."""
+        """Return the outputs for what has been read and these draws, or UNSURE."""
         code, ports = self._code, self.ports
         memory = code.memory
         if draws:
@@ -174,10 +171,10 @@ class Program:
         return UNSURE
 
     def _are_eager_gradients(self) -> bool:
-        """Whether only gradients are not finite, and the eager call would have the same.
+        """Whether only gradients are non-finite, and those of the eager call would be the same.
 
-        Eagerly a node whose gradient is 0 passes nothing on. A replay multiplies, and 0 * inf is
-        nan: where a product has these two factors, only the eager call knows.
+        Eagerly, a node whose gradient is 0 passes nothing on. A replay multiplies, and 0 * inf is
+        nan, so a product of a zero and a non-finite factor needs the eager call.
         """
         memory = self._code.memory
         finite = np.isfinite(memory)
@@ -188,16 +185,16 @@ class Program:
             if primitive is SUM or primitive is ops.mul:
                 factors.append(operands.reshape(-1, 2))
                 continue
-            # Others may have raised: those of the user's own, whatever they claim.
+            # Others may have raised. Do not trust a user's own primitive that claims to be total.
             never_raises = primitive.total and ops.is_row(primitive)
             if not never_raises and not finite[start : start + len(operands)].all():
                 return False
-        kind = np.where(finite, memory == 0.0, 2).astype(np.uint8)  # 1 is zero, 2 not finite
+        kind = np.where(finite, memory == 0.0, 2).astype(np.uint8)  # 1: zero, 2: non-finite
         left, right = np.concatenate(factors).T
         return not (kind[left] + kind[right] == 3).any()
 
     def draw(self, direction: str = "LR") -> Drawing:
-        """A picture: a box for each group of operations, arrows for the numbers that flow."""
+        """Draw a box for each group of operations, and arrows for the numbers that flow."""
         return draw_program(self._plan, self.name, direction)
 
     def __str__(self) -> str:

@@ -203,7 +203,7 @@ def test_a_moment_of_an_optimizer_that_differs_is_found() -> None:
         (lambda x, n: [W, W * x, W * n], "the third result is 3.0, and 2.0 in the replay"),
         (lambda x, n: [x * 1.0, x * n], "the second number is 1.5, and 1.0 in the replay"),
         (lambda x, n: [W * 2.0] * int(2 * n), "what it returns has another structure"),
-        (lambda x, n: ["ab" if n == 1.0 else "c", W * x], "another structure, or other texts"),
+        (lambda x, n: ["ab" if n == 1.0 else "c", W * x], "another structure, or other strings"),
         (lambda x, n: W if n == 1.0 else W * 1.0, "the first result is another Value"),
     ],
 )
