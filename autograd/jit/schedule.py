@@ -1,11 +1,11 @@
-"""In which order, and where, are numbers computed? In groups of alike ones, side by side in memory.
+"""In which order, and where, are numbers computed? In groups of similar ones, side by side.
 
-A program's numbers lie in one array of floats: first the sources (constants, arguments, what
-varies, captured leaves and their gradients), then what is computed, group by group. The members of
-a group are the results of one primitive, or sums of equal length, and none depends on another. So
-they can be computed in any order, and lie next to each other. They are ordered so that their
-operands lie in strided runs as far as possible: then a group is a few loops over memory instead of
-single numbers. Networks are full of such regularity, and it is found without being told where.
+A program's numbers are in one array of floats: first the sources (constants, arguments, numbers
+that are read again, captured leaves and their gradients), then the results, group by group. The
+members of a group are results of one primitive, or sums of equal length, that do not depend on each
+other. So they can be computed in any order, and are consecutive in memory. Their order is chosen so
+that as many operands as possible form strided runs: then a few loops over memory compute the group.
+Networks are full of such regularity, and no hints are needed to find it.
 """
 
 from __future__ import annotations
@@ -22,16 +22,15 @@ from autograd.jit.graph import OUTPUT, Graph, Source
 from autograd.primitive import Primitive
 
 Addresses = NDArray[np.integer[Any]]
-LINE = 8  # floats in a cache line: arrays begin with one, as reading across two takes longer
+LINE = 8  # floats in a cache line: long arrays start at one, as a read across two takes longer
 
 
 class Group(NamedTuple):
-    """Alike operations that do not depend on each other.
+    """Operations with the same primitive that do not depend on each other.
 
     Attributes:
-        primitive: of each member.
-        start: the address of the first; the others lie behind it.
-        operands: their addresses, [members, operands]; of sums the factors, two by two.
+        start: the address of the first member; the others follow it.
+        operands: their addresses, [members, operands]; for sums the factors, two by two.
     """
 
     primitive: Primitive
@@ -40,11 +39,11 @@ class Group(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The groups in the order to compute them, and where everything lies.
+    """The groups in the order of computation, and the layout of the memory.
 
     Attributes:
-        outputs: a last group of what is taken out of the memory, side by side.
-        size: how many floats. constants: the first ones.
+        outputs: a last group, of what is taken out of the memory.
+        size: how many floats there are. constants: the first of them.
         spans: (start, length) of each kind of source.
     """
 
@@ -58,13 +57,13 @@ class Plan(NamedTuple):
 def schedule(
     graph: Graph, counts: dict[str, int], outputs: Sequence[int] = ()
 ) -> tuple[Plan, Addresses]:
-    """Lay out a simplified graph: the plan, and the address of each node.
+    """Lay out a simplified graph; return the plan, and the address of each node.
 
     The address of a node that is not computed on its own is -1.
 
     Args:
-        counts: how many sources of each kind but constants there are, used or not.
-        outputs: the nodes that are taken out.
+        counts: the number of sources of each kind except constants, used or not.
+        outputs: the nodes to take out.
     """
     address, constants, spans, end = _sources(graph, counts)
     groups = []
@@ -87,8 +86,8 @@ def schedule(
 def _sources(
     graph: Graph, counts: dict[str, int]
 ) -> tuple[Addresses, list[float], dict[str, tuple[int, int]], int]:
-    """What a plan says of sources, and the address behind them."""
-    # Address 0 is where a run leaves nan if an operation might have raised.
+    """Return the addresses, constants and spans of sources, and the address after them."""
+    # A run writes nan to address 0 if an operation might have raised.
     constants = [0.0, *graph.constants.values()]
     address = np.full(len(graph), -1, dtype=np.int32)
     address[list(graph.constants)] = range(1, len(constants))
@@ -104,11 +103,11 @@ def _sources(
 
 
 def _groups(graph: Graph) -> list[tuple[Primitive, list[int]]]:
-    """Nodes by operation and height: the length of the longest path from a node to an end.
+    """Group nodes by operation and height, the length of the longest path to a last node.
 
     So each number is computed as late as possible. By depth, the length of the longest path from a
-    source, the tokens of a GPT would fall into different groups, because each of them takes the
-    maximum of more scores than the one before.
+    source, the tokens of a GPT would be in different groups, because each of them takes the maximum
+    of more scores than the one before.
     """
     operations, operands = graph.operations, graph.operands
     height = [0] * len(graph)
@@ -127,10 +126,10 @@ def _groups(graph: Graph) -> list[tuple[Primitive, list[int]]]:
 
 
 def _order(operands: Addresses, is_in_order: bool) -> Addresses:
-    """The order of members with the fewest breaks in the strides of their operands.
+    """Return the order of members with the fewest breaks in the strides of their operands.
 
-    is_in_order: whether they are in the order of leaves that they will be added to: then it is this
-        one if it is nearly as good.
+    is_in_order: whether they are in the order of leaves they will be added to. That order is kept
+        if it is nearly as good.
     """
     best, fewest = np.arange(len(operands)), breaks(operands)
     moving = np.flatnonzero((operands != operands[0]).any(axis=0))
@@ -145,15 +144,15 @@ def _order(operands: Addresses, is_in_order: bool) -> Addresses:
 
 
 def breaks(operands: Addresses) -> int:
-    """How often the stride of some operand changes from member to member."""
+    """Count the members at which the stride of some operand changes."""
     steps = operands[1:] - operands[:-1]
     return int((steps[1:] != steps[:-1]).any(axis=1).sum())
 
 
 def runs(places: Addresses, apart: Any = None) -> list[tuple[int, int]]:
-    """(start, length) of runs of rows in which each column moves by a constant step.
+    """Return (start, length) of each run of rows in which each column moves by a constant step.
 
-    apart: for each step from row to row, whether it ends a run even if the step is the same.
+    apart: for each step from row to row, whether to end the run there in any case.
     """
     steps = np.diff(places, axis=0)
     turns = np.zeros(len(steps), dtype=bool)
@@ -162,8 +161,8 @@ def runs(places: Addresses, apart: Any = None) -> list[tuple[int, int]]:
     ends = turns | forced
     found, start = [], 0
     for step in np.flatnonzero(ends).tolist():
-        # Step i leads from row i to i + 1. A run may begin with any step, so a turn at its first
-        # step does not end it. But the second of two rows goes to the next run if it fits there.
+        # Step i leads from row i to row i + 1. A run may begin with any step, so a turn at its
+        # first step does not end it. But the second of two rows joins the next run if it fits.
         if forced[step] or step > start:
             fits = step == start + 1 and not forced[step] and not ends[step + 1 : step + 2].all()
             found.append((start, step + (not fits) - start))
@@ -173,7 +172,7 @@ def runs(places: Addresses, apart: Any = None) -> list[tuple[int, int]]:
 
 
 def selector(addresses: NDArray[Any]) -> slice | NDArray[np.int64]:
-    """An index that picks these addresses out of an array: a slice if they are consecutive."""
+    """Return an index for these addresses of an array: a slice if they are consecutive."""
     if len(addresses) and (np.diff(addresses) == 1).all():
         return slice(int(addresses[0]), int(addresses[0]) + len(addresses))
-    return addresses.astype(np.int64)  # of others NumPy makes such a copy at each use
+    return addresses.astype(np.int64)  # else NumPy would convert them at each use

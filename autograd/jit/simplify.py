@@ -1,13 +1,11 @@
-"""Which operations of a recording are needed? Fewer nodes, the same bits.
+"""Which operations of a recording are needed? Fewer nodes give the same bits.
 
-Nodes that nothing needs are dropped, except operations that may raise (those that are not total),
+Nodes that nothing uses are dropped, except operations that may raise (those that are not total),
 because their errors are part of what the function does. Then a chain of additions x + a b + c d +
-... whose intermediate sums nothing else uses becomes one sum of products, computed in the order it
-was written.
+... becomes one sum of products, added in the same order, if nothing else uses its partial sums.
 
-What was tried: computing what depends on constants only beforehand, x for x * 1 or -(-x), and
-letting a sum that was recorded as one take in its terms. No network has enough of these for a
-replay to take less time.
+Tried without a measurable gain: folding constants, replacing x * 1 and -(-x) by x, and fusing terms
+into sums that were recorded as one node.
 """
 
 from __future__ import annotations
@@ -20,15 +18,12 @@ from autograd.primitive import Primitive
 
 
 def simplify(graph: Graph, wanted: Iterable[int]) -> None:
-    """Simplify a graph in place, but for the wanted nodes.
-
-    Nodes keep their numbers. The operation of those that are not needed any more becomes None.
-    """
+    """Simplify a graph in place, keeping the wanted nodes. Removed nodes get the operation None."""
     _fuse(graph, _needed(graph, wanted))
 
 
 def _needed(graph: Graph, wanted: Iterable[int]) -> list[int]:
-    """How often each node is used: 0, 1, or more, as if it is wanted. The others are dropped."""
+    """Drop nodes that are not needed; count the uses of the others, 2 or more for wanted ones."""
     operations, operands = graph.operations, graph.operands
     uses = [0] * len(operations)
     for node in (ONE, *wanted):  # `_fuse` needs ONE
@@ -44,9 +39,9 @@ def _needed(graph: Graph, wanted: Iterable[int]) -> list[int]:
 
 
 def _fuse(graph: Graph, uses: list[int]) -> None:
-    """Make one sum of an addition of sums and products that are used once."""
+    """Fuse each addition with the sums and products in it that are used only once."""
     operations, operands = graph.operations, graph.operands
-    sums: dict[int, list[int]] = {}  # the factors of each
+    sums: dict[int, list[int]] = {}  # factors, by node
     for node, operation in enumerate(operations):
         if operation is not ops.add:
             continue

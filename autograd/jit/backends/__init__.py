@@ -1,8 +1,8 @@
-"""Who carries out a plan? A backend, which is a class like `Code`.
+"""What runs a plan? A backend: a class that implements `Code`.
 
 numpy.py needs NumPy only. native.py compiles kernels with LLVM (kernels.py), from the code of each
-primitive (emit.py). Both give the same bits: no backend may re-associate a sum, or use another
-`exp` than Python's `math`. So a program may begin with one and go on with the other.
+primitive (emit.py). Both give the same bits: a backend must not re-associate a sum, or use another
+`exp` than Python's `math`. So a program can start on one and continue on the other.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from autograd.jit.schedule import Plan
 
 
 class Code(Protocol):
-    """What a backend makes of a plan.
+    """A plan made ready to run by a backend.
 
     Attributes:
-        memory: all numbers of the plan, at their addresses. Arguments and leaves are written into
-            it before a run, and results are read from it afterwards.
-        nbytes: the size of what drives a run, in bytes, without the memory and the plan.
+        memory: all numbers of the plan, at their addresses. Arguments and leaves are written to it
+            before a run, and results are read from it afterwards.
+        nbytes: the size in bytes of what drives a run, without the memory and the plan.
     """
 
     memory: Floats
@@ -31,13 +31,13 @@ class Code(Protocol):
     def run(self) -> None:
         """Compute every group of the plan once, in order, the outputs last.
 
-        Afterwards memory[0] is nan if an operation raised, or if one that may raise (it is not
-        `total`) gave a result that is not finite, or an output is not finite; else it is 0.0.
+        Afterwards memory[0] is nan if an operation raised, an operation that may raise (one that is
+        not `total`) gave a non-finite result, or an output is non-finite; else it is 0.0.
         """
 
 
 def backend_named(name: str | None) -> str | None:
-    """The name, checked. None, for NumPy first and compiled later, needs llvmlite to stay None."""
+    """Check a backend's name and return it; None (NumPy first) becomes "numpy" without llvmlite."""
     if name not in (None, "native", "numpy"):
         raise ValueError(f"there are the backends 'native' and 'numpy', not {name!r}")
     if name != "numpy" and not find_spec("llvmlite"):
@@ -48,21 +48,20 @@ def backend_named(name: str | None) -> str | None:
 
 
 def replays_until_compiled(plan: Plan) -> int:
-    """After how many replays on NumPy a plan is compiled, if it is to be compiled later.
+    """Return the number of replays on NumPy after which to compile a plan.
 
-    A replay on NumPy takes longer by about 6 us a group and 4 ns an operand, 100 ns where it goes
-    number by number. Compiling takes 0.35 s and as long as 10 such replays. So a program is
-    compiled when it has lost as much time as compiling takes: whenever its last replay is, that
-    costs at most twice as much as knowing it beforehand. Measured: 320 replays of the moons step of
-    the benchmarks, 160 of the digits step, 120 of a step of the small GPT, 1,600 of four examples
-    through a 2-8-1 network.
+    A replay on NumPy takes longer by about 6 us per group and 4 ns per operand, or 100 ns where it
+    runs in Python. Compiling takes 0.35 s plus the time of 10 such replays. A program is compiled
+    once it has lost as much time as compiling takes, which costs at most twice the best choice,
+    whenever its last replay is. Measured: 320 replays of the moons step of the benchmarks, 160 of
+    the digits step, 120 of a step of the small GPT, 1,600 of four examples through a 2-8-1 network.
     """
     operands = sum(g.operands.size * (1 if g.primitive in VECTORISED else 25) for g in plan.groups)
     return 10 + round(0.35 / (6e-6 * (1 + len(plan.groups)) + 4e-9 * operands))
 
 
 def code_for(plan: Plan, backend: str) -> Code:
-    """A plan, ready to be run by this backend."""
+    """Make a plan ready to run on this backend."""
     if backend == "native":
         from autograd.jit.backends.native import NativeCode  # llvmlite is an optional extra
 

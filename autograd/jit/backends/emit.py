@@ -1,8 +1,8 @@
 """What does a primitive compute, as LLVM code? `EMIT` has a function for each that builds it.
 
 The branches are those of `forward` in autograd/ops.py, and both call the same C library, so the
-results are the same to the last bit. A primitive that is not in `EMIT` is computed in Python. Those
-in `VECTORISED` (numpy.py) take vectors as well as single numbers.
+results are the same to the last bit. Primitives that are not in `EMIT` run in Python. Those that
+are also in `VECTORISED` (numpy.py) take vectors as well as single numbers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Emit = Callable[..., Any]  # (builder, operands...) -> result
 
 
 def _call(name: str) -> Emit:
-    """A function of the C library, or an intrinsic of LLVM, of which each type has its own."""
+    """Call a function of the C library, or the LLVM intrinsic for the operands' type."""
 
     def emit(b: ir.IRBuilder, *numbers: Any) -> Any:
         kind = numbers[0].type
@@ -37,12 +37,12 @@ def _call(name: str) -> Emit:
 
 
 def like(x: Any, number: float) -> ir.Constant:
-    """A constant of the type of x: the number, or a vector of it."""
+    """Return a constant of the type of x: the number, or a vector of it."""
     return constant(x.type, number)
 
 
 def constant(kind: Any, number: float) -> ir.Constant:
-    """A constant of this type: the number, or a vector of it."""
+    """Return a constant of this type: the number, or a vector of it."""
     return ir.Constant(kind, [number] * kind.count if isinstance(kind, ir.VectorType) else number)
 
 

@@ -1,9 +1,9 @@
-"""Which loops carry out a group? Kernels, as LLVM code: one for each kind of group.
+"""Which loops compute a group? Kernels, as LLVM code: one for each kind of group.
 
-A program is a list of 64-bit words, one entry for each kernel to run. An entry begins with the
-address of the kernel; then come the counts, addresses and strides it works with, as the docstring
-of each kernel says. All addresses of numbers are positions in the program's memory. A kernel takes
-a pointer to its entry, and in the end jumps to the kernel of the next one.
+A program is a list of 64-bit words, with one entry for each kernel to run. An entry begins with the
+address of the kernel, followed by the counts, addresses and strides that its docstring lists under
+"Entry". Addresses of numbers are positions in the program's memory. A kernel takes a pointer to its
+entry, and at its end jumps to the kernel of the next entry.
 """
 
 from __future__ import annotations
@@ -21,16 +21,12 @@ from autograd.primitive import Primitive
 WORD = ir.IntType(64)
 WORDS, FLOATS = WORD.as_pointer(), FLOAT.as_pointer()
 KERNEL = ir.FunctionType(ir.VoidType(), [WORDS, FLOATS])
-VECTOR = 8  # floats in a vector; LLVM splits it where the machine's are shorter
+VECTOR = 8  # floats in a vector; LLVM splits it if the machine's vectors are shorter
 FLOAT_VECTOR = ir.VectorType(FLOAT, VECTOR)
 
 
 class Kernel:
-    """A kernel that is being built.
-
-    Attributes:
-        b: the builder. words: the kernel's entry. memory: the program's numbers.
-    """
+    """A kernel under construction: the builder `b`, its entry `words`, the program's `memory`."""
 
     def __init__(self, module: ir.Module, name: str) -> None:
         function = ir.Function(module, KERNEL, name)
@@ -38,20 +34,20 @@ class Kernel:
         self.words, self.memory = function.args
 
     def word(self, index: Any) -> Any:
-        """A word of the entry."""
+        """Load a word of the entry."""
         return self.b.load(self.b.gep(self.words, [index]))
 
     def place(self, address: Any) -> Any:
-        """A pointer to the number at an address."""
+        """Return a pointer to the number at an address."""
         return self.b.gep(self.memory, [address])
 
     def numbers_at(self, index: Any, count: int) -> list[Any]:
-        """The numbers whose addresses are the words of the entry from this one on."""
+        """Load the numbers whose addresses are `count` words of the entry, from this one on."""
         words = [self.word(self.b.add(index, WORD(k))) for k in range(count)]
         return [self.b.load(self.place(word)) for word in words]
 
     def end(self, length: Any) -> None:
-        """Go on with the next entry: this one has so many words."""
+        """Jump to the next entry; this one has `length` words."""
         entry = self.b.gep(self.words, [length])
         following = self.b.inttoptr(self.b.load(entry), KERNEL.as_pointer())
         self.b.call(following, [entry, self.memory], tail="musttail")
@@ -59,14 +55,14 @@ class Kernel:
 
 
 def _add_zero_times(b: ir.IRBuilder, number: Any, place: Any) -> None:
-    """Add number * 0 to what is at a place: 0 for a finite number, else nan."""
+    """Add number * 0 to the number at a place: 0 if the number is finite, else nan."""
     zero = b.fmul(number, constant(number.type, 0.0))
     b.store(b.fadd(b.load(place), zero), place)
 
 
 @contextmanager
 def _loop(b: ir.IRBuilder, count: Any) -> Iterator[Any]:
-    """The body of a loop over 0 .. count - 1, which is skipped if count is 0."""
+    """Build a loop over 0 .. count - 1, which is skipped if count is 0."""
     before = b.block
     body, after = b.append_basic_block("body"), b.append_basic_block("after")
     b.cbranch(b.icmp_signed(">", count, WORD(0)), body, after)
@@ -81,7 +77,7 @@ def _loop(b: ir.IRBuilder, count: Any) -> Iterator[Any]:
 
 
 def _vector(b: ir.IRBuilder, start: Any, offset: Any, stride: int) -> Any:
-    """A vector of the numbers from a place on (stride 1), or of the one number there (stride 0)."""
+    """Load a vector: the numbers from a place on (stride 1), or the one there repeated (0)."""
     if stride == 1:
         return b.load(_vector_at(b, start, offset), align=8)
     undefined = ir.Constant(FLOAT_VECTOR, ir.Undefined)
@@ -91,7 +87,7 @@ def _vector(b: ir.IRBuilder, start: Any, offset: Any, stride: int) -> Any:
 
 
 def _vector_at(b: ir.IRBuilder, start: Any, offset: Any) -> Any:
-    """A pointer to the vector that begins so many numbers after a place."""
+    """Return a pointer to the vector that begins `offset` numbers after a place."""
     return b.bitcast(b.gep(start, [offset]), FLOAT_VECTOR.as_pointer())
 
 
@@ -99,7 +95,7 @@ def _vector_at(b: ir.IRBuilder, start: Any, offset: Any) -> Any:
 
 
 def gathered(module: ir.Module, name: str, primitive: Primitive) -> None:
-    """Members one by one, wherever their operands are.
+    """Compute members one by one, wherever their operands are.
 
     Entry: kernel, count, out, operands, then for each member the address of each operand.
     """
@@ -107,7 +103,7 @@ def gathered(module: ir.Module, name: str, primitive: Primitive) -> None:
     b = kernel.b
     count, out, operands = [kernel.word(WORD(k)) for k in (1, 2, 3)]
     total = b.alloca(FLOAT)
-    trouble = b.alloca(FLOAT)  # nan if a number is not finite
+    trouble = b.alloca(FLOAT)  # nan if a number is non-finite
     b.store(constant(FLOAT, 0.0), trouble)
     with _loop(b, count) as i:
         first = b.add(WORD(4), b.mul(i, operands))
@@ -130,7 +126,7 @@ def gathered(module: ir.Module, name: str, primitive: Primitive) -> None:
 def vectorized(
     module: ir.Module, name: str, primitive: Primitive, strides: tuple[int, ...]
 ) -> None:
-    """A run of whole vectors whose operands move by these strides, each 0 or 1.
+    """Compute a run of whole vectors whose operands have these strides, each 0 or 1.
 
     Entry: kernel, vectors, out, then the start of each operand.
     """
@@ -138,7 +134,7 @@ def vectorized(
     b = kernel.b
     out = kernel.place(kernel.word(WORD(2)))
     starts = [kernel.place(kernel.word(WORD(3 + k))) for k in range(len(strides))]
-    trouble = b.alloca(FLOAT_VECTOR)  # a nan in each lane that had a number that is not finite
+    trouble = b.alloca(FLOAT_VECTOR)  # nan in each lane that had a non-finite number
     b.store(constant(FLOAT_VECTOR, 0.0), trouble)
     with _loop(b, kernel.word(WORD(1))) as i:
         offset = b.mul(i, WORD(VECTOR))
@@ -158,21 +154,21 @@ def vectorized(
 
 
 # --- sums of products -----------------------------------------------------------------------------
-# The terms of a sum are added one after the other, beginning with -0.0, which changes no number. So
-# the order of each sum is kept, and with it the bits; what runs side by side is different sums.
+# The terms of a sum are added one after the other, starting from -0.0, which changes no number. So
+# each sum keeps its order, and its bits; only different sums are computed side by side.
 
 PIECE = 5  # words of a piece: terms, then start and step of both factors
 
 
 def sums(module: ir.Module, name: str, vectors: int, moves: tuple[int, int]) -> None:
-    """So many vectors of sums, in registers.
+    """Compute this number of vectors of sums, in registers.
 
     Entry: kernel, out, pieces, then for each piece: terms, then for each of the two factors the
     start, and the step from term to term.
 
-    A sum is cut into pieces so that both factors move by a constant step in each. `moves` has the
-    stride of each factor from sum to sum, 0 or 1. The last vector may reach beyond the last sum:
-    what is written there is overwritten by a later kernel, or never read.
+    In each piece of a sum, both factors move by a constant step. `moves` has the stride of each
+    factor from sum to sum, 0 or 1. The last vector may reach beyond the last sum: what it writes
+    there is overwritten by a later kernel, or never read.
     """
     kernel = Kernel(module, name)
     b = kernel.b
@@ -200,7 +196,7 @@ def sums(module: ir.Module, name: str, vectors: int, moves: tuple[int, int]) -> 
 
 
 def copies(module: ir.Module, name: str) -> None:
-    """Rows of strided numbers, put side by side.
+    """Copy rows of strided numbers side by side.
 
     Entry: kernel, out, rows, their length, start, steps from row to row and from number to number.
     """
@@ -215,5 +211,5 @@ def copies(module: ir.Module, name: str) -> None:
 
 
 def stop(module: ir.Module, name: str) -> None:
-    """The end of a list. Entry: kernel."""
+    """End a list. Entry: kernel."""
     Kernel(module, name).b.ret_void()

@@ -1,11 +1,11 @@
-"""How does a plan become machine code? A list of words, and the compiled kernels that they name.
+"""How does a plan become machine code? As a list of words, which name compiled kernels.
 
-kernels.py says what the list looks like. A kernel is compiled through llvmlite, whose wheels carry
-LLVM, when a program first needs it; a program whose kernels exist already needs no compiler.
+kernels.py describes the list. A kernel is compiled through llvmlite, whose wheels carry LLVM, when
+a program first needs it; a program whose kernels all exist needs no compiler.
 
-What was tried: several running sums for one sum gave other bits. Tiles of four rows of sums took 3
-to 9 % less time than a row at a time, and 65 lines more. Computing large groups block by block, and
-using memory again after the last use of a number, took as long.
+Tried: several accumulators for one sum gave other bits. Tiles of four rows of sums took 3 to 9 %
+less time than single rows, and 65 lines more. Computing large groups block by block, or reusing
+memory after the last use of a number, saved no time.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from autograd.primitive import Primitive
 
 # --- compiled kernels -----------------------------------------------------------------------------
 
-# The kernels compiled so far. A key is a function of kernels.py and its arguments.
+# The address of each kernel, by the function of kernels.py that builds it, and its arguments.
 _addresses: dict[tuple[Any, ...], int] = {}
 _engines: list[Any] = []  # they own the machine code
-_compiling = Lock()  # all threads share them
+_compiling = Lock()  # kernels are shared between threads
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
 
 
 def _address(build: Callable[..., None], *arguments: Any) -> int:
-    """The address of a kernel; 0 if `_compile_missing` has yet to compile it."""
+    """Return the address of a kernel; 0 if `_compile_missing` has yet to compile it."""
     return _addresses.setdefault((build, *arguments), 0)
 
 
 def _compile_missing() -> bool:
-    """Compile the kernels whose address is still 0; whether there were any."""
+    """Compile the kernels whose address is still 0; return whether there were any."""
     keys = [key for key, address in _addresses.items() if not address]
     if not keys:
         return False
@@ -54,11 +54,11 @@ def _compile_missing() -> bool:
         build(building, f"kernel{number}", *arguments)
     module = llvm.parse_assembly(str(building))
     module.verify()
-    # An engine owns its target machine: one that a Ctrl-C prevents from being kept ends both.
+    # An engine owns its target machine: if a Ctrl-C keeps it from being stored, both are freed.
     cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
     target = llvm.Target.from_default_triple()
     machine = target.create_target_machine(cpu=cpu, features=features, opt=2)
-    # Kernels are loops over vectors already: more passes took long, and made them no faster.
+    # Kernels are already loops over vectors: more passes took long, and made them no faster.
     builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(1))
     passes = llvm.create_new_module_pass_manager()
     if hasattr(passes, "add_sroa_pass"):
@@ -77,19 +77,19 @@ def _compile_missing() -> bool:
 
 # --- the list of a plan ---------------------------------------------------------------------------
 
-BLOCK = 4 * VECTOR  # sums that are computed at a time
+BLOCK = 4 * VECTOR  # sums computed at a time
 Words: TypeAlias = "array[int]"
 
 
 def _parts(plan: Plan) -> tuple[list[Words | Group], int]:
-    """Lists of words, between them the groups that only Python can compute; and the memory's size.
+    """Return lists of words, between them the groups that only Python can compute; the memory size.
 
-    The memory holds the numbers of the plan, copies of some, and room for writing beyond both.
+    The memory holds the numbers of the plan, copies of some, and room to write beyond both.
     """
     words: Words = array("q")
     parts: list[Words | Group] = [words]
-    copies: dict[tuple[int, ...], int] = {}  # where the copies are that were made
-    free = plan.size + VECTOR - plan.size % VECTOR  # where copies may begin
+    copies: dict[tuple[int, ...], int] = {}  # the addresses of copies
+    free = plan.size + VECTOR - plan.size % VECTOR  # where the next copy may begin
     for group in (*plan.groups, plan.outputs):
         if group.primitive is SUM:
             free = _add_sums(words, group, copies, free)
@@ -104,21 +104,21 @@ def _parts(plan: Plan) -> tuple[list[Words | Group], int]:
 
 
 def _long_runs(group: Group) -> list[tuple[int, int]]:
-    """(start, length) of the runs that fill a vector."""
+    """Return (start, length) of the runs that fill a vector."""
     if len(group.operands) < VECTOR:
         return []
     return [run for run in runs(group.operands) if run[1] >= VECTOR]
 
 
 def _gather(words: Words, kernel: int, group: Group, begin: int, end: int) -> None:
-    """Add an entry for some members, with the address of each operand."""
+    """Add an entry for some members, with the addresses of their operands."""
     if begin < end:
         words.extend((kernel, end - begin, group.start + begin, group.operands.shape[1]))
         words.frombytes(group.operands[begin:end].astype(np.int64).tobytes())
 
 
 def _add_primitive(words: Words, group: Group, primitive: Primitive) -> None:
-    """Add the entries of a group of one primitive: of vectors where possible, else one by one."""
+    """Add the entries of a group of one primitive: in vectors where possible, else one by one."""
     gathered = _address(kernels.gathered, primitive)
     done = 0
     for start, length in _long_runs(group) if primitive in VECTORISED else ():
@@ -133,7 +133,7 @@ def _add_primitive(words: Words, group: Group, primitive: Primitive) -> None:
 
 
 def _add_sums(words: Words, group: Group, copies: dict[tuple[int, ...], int], free: int) -> int:
-    """Add the entries of a group of sums; the end of the memory that copies take from `free` on."""
+    """Add the entries of a group of sums; return where the memory is free after their copies."""
     gathered = _address(kernels.gathered, SUM)
     done = 0
     for start, length in _long_runs(group):
@@ -141,10 +141,10 @@ def _add_sums(words: Words, group: Group, copies: dict[tuple[int, ...], int], fr
         done = start + length
         first, second = group.operands[start : start + 2].reshape(2, -1, 2)
         strides = second - first
-        # If one factor of a term moves from sum to sum, it is the first: then few are copied.
+        # If one factor of a term moves from sum to sum, put it first: then few are copied.
         turned = (strides[:, 0] == 0) & (strides[:, 1] != 0)
         first, strides = [np.where(turned[:, None], x[:, ::-1], x) for x in (first, strides)]
-        # 1 for a factor that moves from sum to sum in some term, else 0.
+        # For each factor, 1 if it moves from sum to sum in some term, else 0.
         moves = (1, int(strides[:, 1].any()))
         rows = []
         pieces = runs(first, (np.diff(strides, axis=0) != 0).any(axis=1))
@@ -153,8 +153,8 @@ def _add_sums(words: Words, group: Group, copies: dict[tuple[int, ...], int], fr
             for k, wanted in enumerate(moves):
                 place, stride = int(first[begin, k]), int(strides[begin, k])
                 step = int(first[begin + 1, k]) - place if count > 1 else 0
-                if stride != wanted:  # members have to lie next to each other
-                    width = length if stride else min(length, BLOCK)  # every block reads it
+                if stride != wanted:  # copy the numbers, so that they are consecutive
+                    width = length if stride else min(length, BLOCK)  # all blocks read the same
                     copy = (count, width, place, step, stride)
                     if copy not in copies:
                         copies[copy] = free
@@ -164,7 +164,7 @@ def _add_sums(words: Words, group: Group, copies: dict[tuple[int, ...], int], fr
                 row += [place, step]
             rows.append(row)
         table = np.array(rows)
-        moved = np.zeros_like(table)  # 1 for the places that move from block to block
+        moved = np.zeros_like(table)  # 1 for each place that moves from block to block
         moved[:, 1::2] = strides[[begin for begin, _ in pieces]] != 0
         for block in range(0, length, BLOCK):
             vectors = -(-min(BLOCK, length - block) // VECTOR)
@@ -189,7 +189,7 @@ class NativeCode:
             if _compile_missing():
                 parts, size = _parts(plan)
         room = np.zeros(size + VECTOR)
-        shift = -(room.ctypes.data // 8) % VECTOR  # begin where a cache line begins
+        shift = -(room.ctypes.data // 8) % VECTOR  # to the start of a cache line
         self.memory = room[shift : shift + size]
         self.memory[: len(plan.constants)] = plan.constants
         self._parts = parts

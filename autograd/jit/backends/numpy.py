@@ -1,8 +1,8 @@
-"""How is a plan carried out with NumPy alone? A few array operations for each group.
+"""How does a plan run on NumPy alone? By a few array operations for each group.
 
-This backend needs no compiler. Elementary functions such as exp go through the `forward` of the
-primitive, number by number, because NumPy's own differ from the C library's in the last bits. Sums
-are added term by term, in the order in which they were written.
+This backend needs no compiler. Elementary functions such as exp use the `forward` of the primitive,
+number by number, because NumPy's own differ from the C library's in the last bits. Sums are added
+term by term, in the order in which they were written.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from autograd.jit.leaves import Floats
 from autograd.jit.schedule import Group, Plan, selector
 from autograd.primitive import Primitive
 
-# np.add.reduce adds row after row if a row has at least this many members. Shorter rows it may add
-# in another order, so these take np.cumsum.
+# np.add.reduce adds row after row if rows have at least this many members. It may add shorter rows
+# in another order, so np.cumsum adds those.
 _ROW_BY_ROW = 8
 
 
 def _sums(left: Floats, right: Floats) -> Any:
-    """The sums of the products in each column, from the top."""
+    """Return the sum of the products in each column, added from the top."""
     products = left * right
     if products.shape[1] >= _ROW_BY_ROW:
         return np.add.reduce(products, axis=0, initial=-0.0)
     return np.cumsum(products, axis=0)[-1]
 
 
-# Primitives for which NumPy gives the same bits as `forward`.
+# The primitives for which NumPy gives the same bits as `forward`.
 VECTORISED: dict[Primitive, Callable[..., Any]] = {
     SUM: _sums,
     ops.add: np.add,
@@ -69,8 +69,8 @@ class NumpyCode:
     def run(self) -> None:
         """Compute every group once."""
         self.memory[0] = 0.0
-        # In a copy of the context, as a Ctrl-C might leave NumPy's error state in this one. (Before
-        # NumPy 2 the state belongs to the thread.)
+        # In a copy of the context, because a Ctrl-C might leave NumPy's error state changed in this
+        # one. (Before NumPy 2, the state belongs to the thread.)
         copy_context().run(self._run)
 
     def _run(self) -> None:
@@ -86,7 +86,7 @@ class NumpyCode:
 
 
 def run_in_python(group: Group, memory: Floats) -> None:
-    """Compute a group with the primitive's own `forward`; where that raises, memory[0] is nan."""
+    """Compute a group with the primitive's own `forward`; set memory[0] to nan if that raises."""
     forward = group.primitive.forward
     end = group.start + len(group.operands)
     try:
@@ -94,7 +94,7 @@ def run_in_python(group: Group, memory: Floats) -> None:
         if not all(issubclass(kind, Real) for kind in set(map(type, numbers))):
             raise TypeError
         memory[group.start : end] = numbers
-    except Exception:  # whatever it is, the eager call will raise it
+    except Exception:  # the eager call will raise it
         memory[0] = memory[group.start : end] = math.nan
         return
     if not group.primitive.total and not np.isfinite(memory[group.start : end]).all():
@@ -102,7 +102,7 @@ def run_in_python(group: Group, memory: Floats) -> None:
 
 
 def _places(group: Group) -> tuple[slice, list[Any]]:
-    """Where a group's numbers go, and where its operands are, as slices where possible."""
+    """Return the indices of a group's results and of its operands, as slices where possible."""
     out = slice(group.start, group.start + len(group.operands))
     if group.primitive is SUM:
         return out, [np.ascontiguousarray(group.operands[:, k::2].T, np.int64) for k in (0, 1)]
