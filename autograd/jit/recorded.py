@@ -141,20 +141,20 @@ class Whole(Number):
 
 # What a replay could not repeat.
 for kind, what, instead, names in (
-    (Number, "taken as float()", _READ, "__float__"),
-    (Number, "taken as int()", _READ, "__int__"),
-    (Number, "true or false", _BRANCH, "__bool__"),
+    (Number, "passed to float()", _READ, "__float__"),
+    (Number, "passed to int()", _READ, "__int__"),
+    (Number, "used as a condition", _BRANCH, "__bool__"),
     (Number, "compared", _BRANCH, "__eq__ __ne__ __lt__ __le__ __gt__ __ge__"),
-    (Number, "a key or in a set", _OUTSIDE, "__hash__"),
+    (Number, "used as a key or in a set", _OUTSIDE, "__hash__"),
     (Number, "divided by // or %", _OUTSIDE, "__floordiv__ __rfloordiv__ __mod__ __rmod__"),
-    (Number, "divided by divmod()", _OUTSIDE, "__divmod__ __rdivmod__"),
+    (Number, "passed to divmod()", _OUTSIDE, "__divmod__ __rdivmod__"),
     (Number, "rounded", _OUTSIDE, "__round__ __trunc__ __floor__ __ceil__"),
-    (Number, "taken apart", _OUTSIDE, "as_integer_ratio is_integer"),
+    (Number, "examined", _OUTSIDE, "as_integer_ratio is_integer"),
     (Number, "shown", "return it, and print it outside", "hex __format__ __str__ __repr__"),
     (Number, "pickled", _READ, "__reduce_ex__"),
     (Whole, "used as an index", "pass the index as a static argument", "__index__"),
-    (Whole, "taken bit by bit", _OUTSIDE, "__and__ __rand__ __or__ __ror__ __xor__ __rxor__"),
-    (Whole, "taken bit by bit", _OUTSIDE, "bit_length bit_count to_bytes __invert__"),
+    (Whole, "read bit by bit", _OUTSIDE, "__and__ __rand__ __or__ __ror__ __xor__ __rxor__"),
+    (Whole, "read bit by bit", _OUTSIDE, "bit_length bit_count to_bytes __invert__"),
     (Whole, "shifted", _OUTSIDE, "__lshift__ __rlshift__ __rshift__ __rrshift__"),
 ):
     for name in names.split():

@@ -188,7 +188,7 @@ def _flatten_rarer(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
     if (callable(nest) and not hasattr(nest, "__next__")) or isinstance(nest, Watched):
         return Identical(nest)
     raise TraceError(
-        f"an object of class {kind.__name__} cannot be taken apart into numbers: pass and return"
+        f"an object of class {kind.__name__} cannot be split into numbers: pass and return"
         " numbers, Values, and lists, tuples, dicts or arrays of them, or name it a static argument"
     )
 
