@@ -107,7 +107,7 @@ class Jitted(Generic[P, R]):
 
     @property
     def programs(self) -> list[Program]:
-        """The programs recorded so far, oldest first."""
+        """The current programs, oldest first."""
         return sorted(self._all, key=lambda program: program.number)
 
     def __repr__(self) -> str:

@@ -81,7 +81,6 @@ class Tracer(Hooks):
         self._settings: dict[Any, Number] = {}  # what `varying` has read, by key
 
     def give_up(self) -> None:
-        """See `Hooks`."""
         self.given_up = True
 
     def undo(self) -> None:
@@ -99,10 +98,8 @@ class Tracer(Hooks):
         """Return what a replay reads of leaves from outside first, and what it writes at last."""
         places = {value: k for k, value in enumerate(passed)}
         reads, writes = list[Port](), list[Port]()
-        for kind, first, now in (
-            ("data", self._data, self.nodes),
-            ("grad", self._grad, self.gradients),
-        ):
+        kinds = ("data", self._data, self.nodes), ("grad", self._grad, self.gradients)
+        for kind, first, now in kinds:
             reads += [Port(leaf, places.get(leaf), kind, node) for leaf, node in first.items()]
             writes += [
                 Port(leaf, places.get(leaf), kind, now[leaf])
@@ -224,7 +221,6 @@ class Tracer(Hooks):
         return number_at(node, result, self.tape)
 
     def mapped(self, primitive: Primitive, operands: Sequence[Numbers]) -> Sequence[Any]:
-        """See `hooks.mapped`."""
         numbers, nodes = zip(*map(self._apart, operands), strict=True)
         found: list[Any] = self.compute(super().mapped, (primitive, numbers))
         if set(map(type, found)) != {float}:
@@ -283,7 +279,7 @@ class Tracer(Hooks):
         (self.nodes if name == "data" else self.gradients)[value] = self.node_of(number)
         setattr(value, f"_{name}", plain(number))
 
-    # --- what a library asks of a recording ---
+    # --- what a library asks of a recording: see hooks.py ---
 
     def varying(
         self,
@@ -291,7 +287,6 @@ class Tracer(Hooks):
         key: Any = None,
         stream: Callable[[], random.Random] | None = None,
     ) -> Any:
-        """See `hooks.varying`."""
         if key in self._settings:
             return self._settings[key]
         if stream is not None and stream not in self.streams:
@@ -310,23 +305,19 @@ class Tracer(Hooks):
         return number
 
     def fixed(self, read: Callable[[], Any], of: object) -> Any:
-        """See `hooks.fixed`."""
         with self.apart():
             found = read()
         self.guards.append((read, found, of))
         return found
 
     def refuse(self, what: str, instead: str) -> NoReturn:
-        """See `hooks.refuse`."""
         refuse(what, instead)
 
     def demand(self, condition: Any) -> Any:
-        """See `hooks.require`."""
         # 1 / condition raises at 0, so `simplify` keeps the division, whose result is not used.
         self.tape.add(ops.div, (self.tape.constant(1.0), self.node_of(condition)))
         return plain(condition)
 
     def error(self, make: Callable[[], Exception]) -> Exception:
-        """See `hooks.require`."""
         with self.apart():
             return make()

@@ -203,7 +203,6 @@ class NativeCode:
         ]
 
     def run(self) -> None:
-        """Compute every group once."""
         self.memory[0] = 0.0
         for call in self._calls:
             call()

@@ -67,7 +67,6 @@ class NumpyCode:
         self.nbytes = sum(8 * group.operands.size for group in plan.groups)
 
     def run(self) -> None:
-        """Compute every group once."""
         self.memory[0] = 0.0
         # In a copy of the context, because a Ctrl-C might leave NumPy's error state changed in this
         # one. (Before NumPy 2, the state belongs to the thread.)
