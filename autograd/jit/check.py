@@ -19,6 +19,7 @@ from autograd.jit.leaves import Link, Linked
 from autograd.jit.program import UNSURE, Program
 from autograd.jit.refusal import TraceError
 from autograd.jit.results import Output, as_replayed, laid_out
+from autograd.jit.structure import Call
 from autograd.text import shown
 from autograd.value import Value
 
@@ -33,28 +34,24 @@ _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
 
 
 def checked(
-    program: Program,
-    call: Callable[[], Any],
-    numbers: bytearray,
-    passed: Sequence[Value],
-    is_disturbed: Callable[[], bool],
+    program: Program, call: Call, eagerly: Callable[[Call], Any], is_disturbed: Callable[[], bool]
 ) -> tuple[Any, str | None]:
     """Return what an eager call returns, as a replay would, and how a replay beside it differs.
 
     Args:
-        call: makes the eager call. numbers, passed: its arguments.
+        eagerly: runs the call.
         is_disturbed: whether other code has run the function since this was last asked; if so,
             there is nothing to compare.
     """
     is_disturbed()
-    program.read(numbers, passed)
-    before = _state(program, passed)
+    program.read(call)
+    before = _state(program, call.passed)
     drawn: list[tuple[Any, Any, Any]] = []
     since = next(clock.numbers)
     others = hooks.draws.get()
     try:
         hooks.draws.set(drawn)
-        returned = call()
+        returned = eagerly(call)
     finally:
         hooks.draws.set(others)
     draws = _numbers_drawn(drawn)
@@ -65,7 +62,7 @@ def checked(
     if out is UNSURE:  # such a call is not replayed
         return answer, None
     difference = changed and f"it changes {changed}"
-    difference = difference or next(_differences(program, out, answer, passed, before), None)
+    difference = difference or next(_differences(program, out, answer, call.passed, before), None)
     if {stream() for *_, stream in drawn if stream} - {stream() for stream in program.streams}:
         difference = "it draws from a new stream of random numbers"
     if len(draws) != wanted:

@@ -11,8 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
-from itertools import pairwise
-from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, overload
+from typing import Any, Generic, ParamSpec, TypeVar, overload
 from weakref import WeakKeyDictionary, WeakSet
 
 from autograd import hooks
@@ -27,7 +26,7 @@ from autograd.jit.record import record
 from autograd.jit.recorded import tracer_here
 from autograd.jit.refusal import TraceError, is_interrupt, line_of
 from autograd.jit.results import as_replayed
-from autograd.jit.structure import Static, flatten, objects_in
+from autograd.jit.structure import Call, Static, flatten, objects_in
 from autograd.jit.tracer import Tracer
 from autograd.jit.watch import Watch
 from autograd.text import for_stream, quoted
@@ -40,24 +39,6 @@ R = TypeVar("R")
 _is_eager_call: ContextVar[bool] = ContextVar("is_eager_call", default=False)
 _TOO_MANY = 32  # After this many recordings in a row, with few replays between, calls stay eager.
 _MANY = 8  # Warn after this many calls in a row that had a program but ran eagerly.
-
-
-class _Call(NamedTuple):
-    """The arguments of a call, as given and flattened.
-
-    structure: (position or name, structure, end of its bytes in `numbers`) of each argument.
-    """
-
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    structure: Any
-    numbers: bytearray
-    passed: list[Value]
-
-    def places(self) -> list[slice]:
-        """Return the slice of `numbers` of each argument that has any."""
-        ends = [0, *[end for *_, end in self.structure]]
-        return [slice(start, end) for start, end in pairwise(ends) if start < end]
 
 
 class _Programs(WeakKeyDictionary[Any, Any]):
@@ -164,7 +145,7 @@ class Jitted(Generic[P, R]):
             self._is_busy = True  # no call follows before `try`, so no Ctrl-C comes between
             try:
                 self._calls += 1
-                answer: R = self._answer(_Call(args, kwargs, tuple(structure), numbers, passed))
+                answer: R = self._answer(Call(args, kwargs, tuple(structure), numbers, passed))
                 return answer
             finally:
                 self._is_busy = False
@@ -172,7 +153,7 @@ class Jitted(Generic[P, R]):
 
     # --- eager, recorded, replayed or checked ---
 
-    def _answer(self, call: _Call) -> Any:
+    def _answer(self, call: Call) -> Any:
         programs = self._programs_for(call.structure)
         changed = None
         for program in reversed(programs):
@@ -220,7 +201,7 @@ class Jitted(Generic[P, R]):
             if collects:
                 gc.enable()
 
-    def _things(self, call: _Call) -> list[Any]:
+    def _things(self, call: Call) -> list[Any]:
         """Return the function, and the callables, models and static things among its arguments."""
         given = (*enumerate(call.args), *call.kwargs.items())
         static = [thing for key, thing in given if key in self._static]
@@ -228,7 +209,7 @@ class Jitted(Generic[P, R]):
 
     def _eager(
         self,
-        call: _Call,
+        call: Call,
         values: Iterable[Value],
         program: Program | None = None,
         otherwise: Exception | None = None,
@@ -248,14 +229,14 @@ class Jitted(Generic[P, R]):
             at_once(undo)
             raise
 
-    def _called_plainly(self, call: _Call) -> Any:
+    def _called_plainly(self, call: Call) -> Any:
         try:  # a `with` might leave it set after a Ctrl-C
             _is_eager_call.set(True)
             return self.function(*call.args, **call.kwargs)
         finally:
             _is_eager_call.set(False)
 
-    def _recorded(self, programs: list[Program], call: _Call) -> Any:
+    def _recorded(self, programs: list[Program], call: Call) -> Any:
         """Run the call eagerly while recording it, and add its program to `programs`."""
         start = time.perf_counter()
         tracer = Tracer()
@@ -263,9 +244,7 @@ class Jitted(Generic[P, R]):
         watch, effects = Watch(things), Watch(things, everything=True)
         self._is_disturbed = False
         try:
-            recording, returned = record(
-                self.function, call.structure, call.numbers, call.passed, tracer
-            )
+            recording, returned = record(self.function, call, tracer)
             streams = [stream() for stream in tracer.streams]  # a replay advances them, too
             changed = watch.changed() or effects.changed(streams)
             if changed is not None and not self._is_disturbed:
@@ -277,7 +256,6 @@ class Jitted(Generic[P, R]):
                 seconds = time.perf_counter() - start
                 program = Program(self.__name__, recording, watch, self.backend, seconds)
                 program.number = self._calls
-                program.first, program.constant = bytes(call.numbers), call.places()
                 self._all.add(program)  # first: after a Ctrl-C no program in use is unlisted
                 programs.append(program)
                 del programs[:-_TOO_MANY]
@@ -300,7 +278,7 @@ class Jitted(Generic[P, R]):
             # Raises the error again if it is the function's own.
             return self._eager(call, watch.values, otherwise=refusal)
 
-    def _replayed(self, program: Program, programs: list[Program], call: _Call) -> Any:
+    def _replayed(self, program: Program, programs: list[Program], call: Call) -> Any:
         """Replay the program; run the call eagerly if a check is due or the replay is unsure."""
         for value in program.ports.captured(call.passed):
             raise TraceError(
@@ -311,7 +289,7 @@ class Jitted(Generic[P, R]):
             self._recordings = 0
         if self._is_due(program, call.numbers):
             return self._checked(program, programs, call)
-        result = program.replay(call.numbers, call.passed, self._disturbed)
+        result = program.replay(call, self._disturbed)
         return self._eager(call, program.watch.values, program) if result is UNSURE else result
 
     def _is_due(self, program: Program, numbers: bytearray) -> bool:
@@ -328,18 +306,12 @@ class Jitted(Generic[P, R]):
         is_power = number & (number - 1) == 0 and number.bit_length() % 3 == 1
         return is_power or hooks.checking.get()
 
-    def _checked(self, program: Program, programs: list[Program], call: _Call) -> Any:
+    def _checked(self, program: Program, programs: list[Program], call: Call) -> Any:
         """Run the call eagerly with a replay beside it. Raise TraceError if they differ."""
         undo = undoing([*program.watch.values, *call.passed], program.ports.stores)
         start, checks = time.perf_counter(), program.checks
         try:
-            returned, difference = checked(
-                program,
-                lambda: self._called_plainly(call),
-                call.numbers,
-                call.passed,
-                self._disturbed,
-            )
+            returned, difference = checked(program, call, self._called_plainly, self._disturbed)
         except BaseException:
             at_once(undo)
             raise

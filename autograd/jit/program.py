@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,9 @@ from autograd.jit.ports import Ports
 from autograd.jit.record import Recording
 from autograd.jit.schedule import Addresses, schedule
 from autograd.jit.simplify import simplify
+from autograd.jit.structure import Call
 from autograd.jit.watch import Watch
 from autograd.text import counted, for_stream
-from autograd.value import Value
 
 
 class Program:
@@ -50,8 +51,6 @@ class Program:
     """
 
     number: int
-    first: bytes
-    constant: list[slice]
 
     def __init__(
         self, name: str, recording: Recording, watch: Watch, backend: str | None, seconds: float
@@ -61,7 +60,9 @@ class Program:
         self.watch, models = watch, set(map(id, watch.models))
         self.guards = [(read, found, id(of) in models) for read, found, of in recording.guards]
         self.draws, self.streams = recording.draws, recording.streams
-        self.returned = recording.returned
+        self.returned, self.first = recording.returned, bytes(recording.call.numbers)
+        ends = [0, *[end for *_, end in recording.call.structure]]
+        self.constant = [slice(start, end) for start, end in pairwise(ends) if start < end]
         self.seconds = {"trace": seconds, "check": 0.0}
         self._since = time.perf_counter()
         graph = recording.graph
@@ -72,7 +73,7 @@ class Program:
         self._lap("simplify")
         leaves = len({port.leaf for port in recording.reads})
         counts = {
-            "argument": recording.arguments,
+            "argument": len(recording.call.numbers) // 8,
             "varying": len(recording.draws),
             "data": leaves,
             "grad": leaves,
@@ -125,10 +126,8 @@ class Program:
             return self.constant
         return [place for place in self.constant if numbers[place] == self.first[place]]
 
-    def replay(
-        self, numbers: bytearray, passed: Sequence[Value], is_disturbed: Callable[[], bool]
-    ) -> Any:
-        """Return what the function returns for these arguments, or UNSURE if it must run eagerly.
+    def replay(self, call: Call, is_disturbed: Callable[[], bool]) -> Any:
+        """Return what the function returns in this call, or UNSURE if it must run eagerly.
 
         If UNSURE, nothing has changed, including the streams of random numbers.
 
@@ -140,22 +139,22 @@ class Program:
         positions = [(stream(), stream().getstate()) for stream in self.streams]
         is_disturbed()
         while True:
-            self.read(numbers, passed)
+            self.read(call)
             out = self.run([float(read()) for read in self.draws])
             if out is UNSURE:
                 for stream, position in positions:
                     stream.setstate(position)
                 return UNSURE
-            writes = self.ports.writes(out, passed)
+            writes = self.ports.writes(out, call.passed)
             if not is_disturbed():
                 at_once(writes)
                 break
         self.replays += 1
-        return self.returned.rebuilt(out[self.ports.first_result :].tolist(), passed)
+        return self.returned.rebuilt(out[self.ports.first_result :].tolist(), call.passed)
 
-    def read(self, numbers: bytearray, passed: Sequence[Value]) -> None:
+    def read(self, call: Call) -> None:
         """Copy the arguments and the current leaves into the memory, for `run`."""
-        self.ports.read(self._code.memory, numbers, passed)
+        self.ports.read(self._code.memory, call.numbers, call.passed)
 
     def run(self, draws: Sequence[float]) -> Any:
         """Return the outputs for what has been read and these draws, or UNSURE."""

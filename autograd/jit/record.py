@@ -15,7 +15,7 @@ from autograd.jit.recorded import Number, Whole, number_at
 from autograd.jit.recorder import Recorder
 from autograd.jit.refusal import TraceError
 from autograd.jit.results import Output, Returned, laid_out
-from autograd.jit.structure import Static, build, objects_in
+from autograd.jit.structure import Call, Static, build, objects_in
 from autograd.jit.tracer import Guard, Port, Tracer
 from autograd.value import Value
 
@@ -24,14 +24,14 @@ class Recording(NamedTuple):
     """A recorded call of a function.
 
     Attributes:
-        graph: the operations, in order. arguments: how many plain numbers the call took.
+        graph: the operations, in order. call: the call that was recorded.
         reads, writes: of leaves from outside, at the beginning and at the end.
         returned: what the function returned.
         draws, streams, guards: see Tracer.
     """
 
     graph: Graph
-    arguments: int
+    call: Call
     reads: list[Port]
     writes: list[Port]
     returned: Returned
@@ -40,24 +40,14 @@ class Recording(NamedTuple):
     guards: list[Guard]
 
 
-def record(
-    function: Callable[..., Any],
-    structure: Any,
-    numbers: bytearray,
-    passed: Sequence[Value],
-    tracer: Tracer,
-) -> tuple[Recording, Any]:
+def record(function: Callable[..., Any], call: Call, tracer: Tracer) -> tuple[Recording, Any]:
     """Call a function; return a recording of the call, and what the function returned.
 
-    Args:
-        structure: (position or name, structure, end of its bytes in `numbers`) of each argument.
-        numbers, passed: the plain numbers, as the bytes of floats, and the Values in it.
-        tracer: a new one; it can undo what the call does to Values and to nn's random numbers.
-
-    Raises TraceError if a replay could not repeat the call, and what the function raises.
+    Raises TraceError if a replay could not repeat the call, and what the function raises. The
+    tracer, a new one, can undo what the call does to Values and to nn's random numbers.
     """
-    tape = tracer.tape
-    floats = enumerate(array("d", numbers))
+    tape, structure, passed = tracer.tape, call.structure, call.passed
+    floats = enumerate(array("d", call.numbers))
 
     def argument(kind: type) -> Number:
         i, number = next(floats)
@@ -75,7 +65,7 @@ def record(
     kept = _returned(tracer, returned, passed)  # first: it may use more leaves
     recording = Recording(
         tape,
-        len(numbers) // 8,
+        call,
         *tracer.ports(passed),
         kept,
         tracer.draws,

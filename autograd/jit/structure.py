@@ -28,7 +28,7 @@ from enum import Enum
 from itertools import chain
 from struct import pack
 from types import MethodType, ModuleType
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from weakref import ref
 
 import numpy as np
@@ -44,6 +44,20 @@ Numbers: TypeAlias = "list[Any] | bytearray"
 _NUMBERS = frozenset([float, int])
 EXACT = 2**53  # floats hold all ints up to this one exactly
 _STATIC = (str, bytes, bool, type(None), Enum, type, ModuleType, range, slice)
+
+
+class Call(NamedTuple):
+    """The arguments of a call, as given and flattened.
+
+    structure: (position or name, structure, end of its bytes in `numbers`) of each argument.
+    numbers: the plain numbers, as the bytes of floats. passed: the Values.
+    """
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    structure: Any
+    numbers: bytearray
+    passed: list[Value]
 
 
 class Identical:
