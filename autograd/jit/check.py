@@ -94,16 +94,7 @@ def _differences(
         found = _number(holder, kind, passed)
         if not same(found, replayed):
             yield _unlike(f"{_name_of(program, holder)}.{kind}", found, replayed)
-    yield from _differing_results(program, out[ports.first_result :].tolist(), returned, passed)
-
-
-def _unlike(what: str, found: Any, replayed: Any) -> str:
-    return f"{what} is {found!r}, and {replayed!r} in the replay"
-
-
-def _differing_results(
-    program: Program, computed: list[float], returned: Any, passed: Sequence[Value]
-) -> Iterator[str]:
+    computed = out[ports.first_result :].tolist()
     expected = laid_out(program.returned.rebuilt(computed, passed))
     try:
         structure, numbers, values = laid_out(returned)
@@ -126,6 +117,10 @@ def _differing_results(
             found, replayed = _read(value, name), _read(other, name)
             if not same(found, replayed):
                 yield _unlike(of + what, found, replayed)
+
+
+def _unlike(what: str, found: Any, replayed: Any) -> str:
+    return f"{what} is {found!r}, and {replayed!r} in the replay"
 
 
 def _state(program: Program, passed: Sequence[Value]) -> _State:
