@@ -59,7 +59,7 @@ def checked(
     wanted = len(program.draws)
     out = program.run((draws + [0.0] * wanted)[:wanted])
     answer = as_replayed(returned, since)
-    if out is UNSURE:  # such a call is not replayed
+    if out is UNSURE:  # a replay would fall back to the eager call
         return answer, None
     difference = changed and f"it changes {changed}"
     difference = difference or next(_differences(program, out, answer, call.passed, before), None)

@@ -86,7 +86,7 @@ def besides_attributes(thing: Any) -> tuple[Any, ...]:
     known = {id(space), id(kind), *map(id, space.values())}
     parts = [part for part in gc.get_referents(thing) if id(part) not in known]
     if hasattr(kind, "__length_hint__") and hasattr(kind, "__next__") and not is_users_class(kind):
-        parts.append(length_hint(thing))  # how far an iterator has come
+        parts.append(length_hint(thing))  # how much is left of an iterator
     return tuple(parts)
 
 

@@ -41,7 +41,7 @@ class Graph:
 
     The operation of a node without operands is a Source, and that of a removed node is None. A
     primitive of ops.py has one node for the same operands, in any order if it commutes. A user's
-    own has a new node each time, as it may not give the same number twice.
+    own primitive has a new node each time, as it may not give the same number twice.
 
     Attributes:
         constants: the number of each constant, by node.

@@ -409,8 +409,8 @@ def jit(
             "sometimes" replays 1, 8, 64, 512, ... of a program, and the first in which an argument
             varies; "always" all; "never" none.
 
-    The first call with arguments of some structure is eager, and so is the second, which is
-    recorded; later ones are replayed. A replay reads leaves, gradients and `optimizer.lr` anew, so
+    The first call with arguments of a given structure is eager, and so is the second, which is
+    recorded; later ones are replayed. A replay reads leaves, gradients and `optimizer.lr` again, so
     assignments between calls count. Globals and variables of enclosing functions that the code
     loads, attributes that it names, the entries of lists and dicts, and the settings of models and
     optimizers are guarded: if one changes, the function is re-recorded. Strings, booleans,

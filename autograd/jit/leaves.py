@@ -129,5 +129,5 @@ def undoing(values: Iterable[Value], stores: Collection[Store] = ()) -> list[Ite
 
 
 def at_once(steps: Iterable[Iterator[Any]]) -> None:
-    """Take all steps in one call of C code, so that a Ctrl-C or signal sees all of them or none."""
+    """Take all steps in one call of C code: a signal handler, or a Ctrl-C, sees all or none."""
     deque(chain.from_iterable(steps), maxlen=0)

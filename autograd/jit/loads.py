@@ -1,4 +1,4 @@
-"""Which names does the code of a function load? Those with their attributes: `config.scale`."""
+"""Which names does the code of a function load? With their attributes, as in `config.scale`."""
 
 from __future__ import annotations
 

@@ -32,8 +32,8 @@ class Ports:
     Attributes:
         outputs: their nodes in the recording. is_gradient: which of them are gradients.
         first_result: how many outputs belong to leaves.
-        targets: (leaf, "data" or "grad") that takes each of these: a captured leaf as its link, a
-            passed one as its position.
+        targets: (leaf, "data" or "grad") that each of these goes to; a captured leaf is given by
+            its link, a passed one by its position.
         varying: the slice of the memory for numbers that are read again in each replay.
         stores: those of the captured leaves.
         gone: not empty once one of these leaves no longer exists.
@@ -100,7 +100,7 @@ def _moves(ports: Sequence[Port], ends: Sequence[int]) -> _Moves:
     """Plan the copies between leaves and another array, such as the memory.
 
     Returns (indices in the array, "data" or "grad", positions) for passed leaves, and (indices in
-    the array, array of a store, indices in this) for captured ones.
+    the array, array of a store, indices in that) for captured ones.
 
     ends: the index of each port's number in the other array.
     """

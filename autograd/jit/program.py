@@ -35,12 +35,12 @@ class Program:
     """One recording of a function, ready to be replayed.
 
     Attributes:
-        name: of the function. backend: "native" or "numpy", which may change to "native".
+        name: of the function. backend: the current one, "native" or "numpy".
         recorded, simplified: the number of nodes after these stages.
         scheduled: how many numbers a replay computes. groups: in how many groups.
         seconds: how long each stage took, by name.
         replays: how many there were so far. checks: how many of them were checked.
-        until_compiled: the number of replays on NumPy before it is compiled; 0 for no such plan.
+        until_compiled: after how many replays on NumPy it is compiled; 0 if the backend is fixed.
         number: of the call that was recorded, or of the latest one checked.
         unsure: how many calls ran eagerly because of their numbers. unsure_in_a_row: how many of
             the latest calls.

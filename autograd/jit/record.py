@@ -86,7 +86,7 @@ def _called(function: Callable[..., Any], given: dict[Any, Any], tracer: Tracer)
     try:
         returned = context.run(function, *args, **kwargs)
     finally:
-        tracer.contexts.clear()  # they refer to the tracer, which would need the collector
+        tracer.contexts.clear()  # break a cycle, to free the tracer without the collector
         tracer.recording = False  # for code that still runs in a copy of the context
     for variable, content in context.items():  # keep what the function has set
         if variable is not current and variable.get(None) is not content:

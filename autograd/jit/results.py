@@ -53,7 +53,7 @@ class Returned(NamedTuple):
         ]
 
     def rebuilt(self, computed: Sequence[float], passed: Sequence[Value]) -> Any:
-        """Build the same from other numbers: for each Output its number, and any gradient."""
+        """Rebuild what was returned from the numbers, and gradients if any, of its Outputs."""
         rest = iter(computed)
 
         def number(part: Any) -> Any:
@@ -79,7 +79,7 @@ def laid_out(nest: Any) -> tuple[Any, list[Any], list[Value]]:
 
 
 def as_replayed(returned: Any, since: float) -> Any:
-    """Return what an eager call returned as a replay would return it.
+    """Return what an eager call returned, in the form in which a replay would return it.
 
     since: the number of the clock when the call began.
     """

@@ -22,7 +22,7 @@ from autograd.jit.graph import OUTPUT, Graph, Source
 from autograd.primitive import Primitive
 
 Addresses = NDArray[np.integer[Any]]
-LINE = 8  # floats in a cache line: long arrays start at one, as a read across two takes longer
+LINE = 8  # floats in a cache line: long groups start at one, as a read across two takes longer
 
 
 class Group(NamedTuple):

@@ -23,7 +23,7 @@ def simplify(graph: Graph, wanted: Iterable[int]) -> None:
 
 
 def _needed(graph: Graph, wanted: Iterable[int]) -> list[int]:
-    """Drop nodes that are not needed; count the uses of the others, 2 or more for wanted ones."""
+    """Drop unneeded nodes; return how often each node is used, at least 2 for wanted ones."""
     operations, operands = graph.operations, graph.operands
     uses = [0] * len(operations)
     for node in (ONE, *wanted):  # `_fuse` needs ONE

@@ -7,9 +7,9 @@ functions, models and static arguments. Anything that may hide numbers (a set, a
 object) is refused.
 
 A structure is "number" (a float), "whole" (an int), "Value", a Static (compared by content), an
-Identical (compared by identity), or a tuple that begins with a kind. If only some of the numbers in
-a list of arguments are ints, all are "mixed", and floats in a replay, so that the order of ints and
-floats does not matter.
+Identical (compared by identity), or a tuple that begins with a class or a tag. If only some of the
+numbers in a list of arguments are ints, all are "mixed", and floats in a replay, so that the order
+of ints and floats does not matter.
 
     (list, 3, part)             3 entries of the same structure; also (tuple, 3, part)
     (list, (part, ...))         entries of different structures; also other sequences
@@ -80,7 +80,7 @@ class Identical:
 class Static:
     """A constant in a structure, such as a static argument: equal if type and content are.
 
-    built: returns the thing for a result; by default the thing itself.
+    built: makes the thing for a result; by default it returns the thing itself.
     """
 
     __slots__ = ("_key", "built")

@@ -151,7 +151,7 @@ class Tracer(Hooks):
         return node
 
     def _part_of_a_sum(self, value: Value) -> int | None:
-        """Return a Value's node, after unfolding the sum it is part of, numbered just above it."""
+        """Return a Value's node, after unfolding the sum it is part of, whose `_made` is next."""
         total, terms = self.sums.get(ceil(value._made), (value, None))
         if terms is not None and terms.parts is not None:
             del self.sums[total._made]

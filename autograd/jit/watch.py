@@ -55,7 +55,7 @@ _UNASKED = ("__init__", "__new__", "__repr__", "__eq__", "__hash__", "__del__")
 _REFILLED = (list, deque, set, OrderedDict, dict)
 _CACHE = type(cache(len))
 _MANY = 100  # more parts than this, such as the rows of a data set, are looked at last
-# Packages of containers written in Python. Not weakref: a note would keep the referents alive.
+# Packages of containers and settings written in Python. Not weakref: notes keep referents alive.
 _IN_PYTHON = ("collections", "configparser")
 # Writing to files and logs is allowed, like print().
 _LEFT_ALONE = (FrameType, ModuleType, io.IOBase, logging.Handler)

@@ -52,9 +52,10 @@ def replays_until_compiled(plan: Plan) -> int:
 
     A replay on NumPy takes longer by about 6 us per group and 4 ns per operand, or 100 ns where it
     runs in Python. Compiling takes 0.35 s plus the time of 10 such replays. A program is compiled
-    once it has lost as much time as compiling takes, which costs at most twice the best choice,
-    whenever its last replay is. Measured: 320 replays of the moons step of the benchmarks, 160 of
-    the digits step, 120 of a step of the small GPT, 1,600 of four examples through a 2-8-1 network.
+    once it has lost as much time as compiling takes. However many replays follow, that costs at
+    most twice as much as the best choice. Measured: 320 replays of the moons step of the
+    benchmarks, 160 of the digits step, 120 of the small GPT's, 1,600 of four examples through a
+    2-8-1 network.
     """
     operands = sum(g.operands.size * (1 if g.primitive in VECTORISED else 25) for g in plan.groups)
     return 10 + round(0.35 / (6e-6 * (1 + len(plan.groups)) + 4e-9 * operands))

@@ -22,7 +22,7 @@ Emit = Callable[..., Any]  # (builder, operands...) -> result
 
 
 def _call(name: str) -> Emit:
-    """Call a function of the C library, or the LLVM intrinsic for the operands' type."""
+    """Return a function that calls one of the C library, or an LLVM intrinsic for the same type."""
 
     def emit(b: ir.IRBuilder, *numbers: Any) -> Any:
         kind = numbers[0].type

@@ -77,7 +77,7 @@ def _loop(b: ir.IRBuilder, count: Any) -> Iterator[Any]:
 
 
 def _vector(b: ir.IRBuilder, start: Any, offset: Any, stride: int) -> Any:
-    """Load a vector: the numbers from a place on (stride 1), or the one there repeated (0)."""
+    """Load a vector: the numbers from a place on (stride 1), or the number there, repeated (0)."""
     if stride == 1:
         return b.load(_vector_at(b, start, offset), align=8)
     undefined = ir.Constant(FLOAT_VECTOR, ir.Undefined)
@@ -161,7 +161,7 @@ PIECE = 5  # words of a piece: terms, then start and step of both factors
 
 
 def sums(module: ir.Module, name: str, vectors: int, moves: tuple[int, int]) -> None:
-    """Compute this number of vectors of sums, in registers.
+    """Compute sums that fill this number of vectors, in registers.
 
     Entry: kernel, out, pieces, then for each piece: terms, then for each of the two factors the
     start, and the step from term to term.

@@ -82,7 +82,7 @@ Words: TypeAlias = "array[int]"
 
 
 def _parts(plan: Plan) -> tuple[list[Words | Group], int]:
-    """Return lists of words, between them the groups that only Python can compute; the memory size.
+    """Return the lists of words, with groups that run in Python between them, and the memory size.
 
     The memory holds the numbers of the plan, copies of some, and room to write beyond both.
     """
