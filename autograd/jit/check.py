@@ -54,7 +54,11 @@ def checked(
         returned = eagerly(call)
     finally:
         hooks.draws.set(others)
-    draws = _numbers_drawn(drawn)
+    firsts: dict[Any, float] = {}  # a replay draws one number for each key; Values are no draws
+    for i, (key, found, _) in enumerate(drawn):
+        if not isinstance(found, Value):
+            firsts.setdefault(i if key is None else key, float(found))
+    draws = list(firsts.values())
     changed = program.changed()
     wanted = len(program.draws)
     out = program.run((draws + [0.0] * wanted)[:wanted])
@@ -73,15 +77,6 @@ def checked(
     elif difference is None:
         program.checks += 1
     return answer, difference
-
-
-def _numbers_drawn(drawn: list[tuple[Any, Any, Any]]) -> list[float]:
-    """Return the numbers that a replay would draw: one for each key, and no Values."""
-    firsts: dict[Any, float] = {}
-    for i, (key, found, _) in enumerate(drawn):
-        if not isinstance(found, Value):
-            firsts.setdefault(i if key is None else key, float(found))
-    return list(firsts.values())
 
 
 def _differences(

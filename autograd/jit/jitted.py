@@ -185,7 +185,7 @@ class Jitted(Generic[P, R]):
                     " call: pass arrays of one shape, and the same function or bound method"
                 )
         if is_first or self._recordings >= _TOO_MANY:
-            return self._eager(call, Watch(self._things(call)).values)
+            return self._eager(call, undoing([*Watch(self._things(call)).values, *call.passed]))
         if self._recordings == _TOO_MANY - 1:
             why = f"because {changed} changes from call to call: pass that, or keep it in a Value"
             if changed is None:
@@ -207,18 +207,11 @@ class Jitted(Generic[P, R]):
         static = [thing for key, thing in given if key in self._static]
         return [self.function, *objects_in(call.structure), *static]
 
-    def _eager(
-        self,
-        call: Call,
-        values: Iterable[Value],
-        program: Program | None = None,
-        otherwise: Exception | None = None,
-    ) -> Any:
-        """Run the call eagerly. On an error restore `values`, passed ones and the program's leaves.
+    def _eager(self, call: Call, undo: list[Any], otherwise: Exception | None = None) -> Any:
+        """Run the call eagerly. If it raises, take the steps that undo what it has changed.
 
-        otherwise: an error to raise, after restoring them, if the call raises none.
+        otherwise: an error to raise in the same way if the call raises none.
         """
-        undo = undoing([*values, *call.passed], program.ports.stores if program else ())
         since = next(clock.numbers)
         try:
             result = as_replayed(self._called_plainly(call), since)
@@ -276,7 +269,7 @@ class Jitted(Generic[P, R]):
             )
             refusal.__cause__ = error
             # Raises the error again if it is the function's own.
-            return self._eager(call, watch.values, otherwise=refusal)
+            return self._eager(call, undoing([*watch.values, *call.passed]), refusal)
 
     def _replayed(self, program: Program, programs: list[Program], call: Call) -> Any:
         """Replay the program; run the call eagerly if a check is due or the replay is unsure."""
@@ -290,7 +283,10 @@ class Jitted(Generic[P, R]):
         if self._is_due(program, call.numbers):
             return self._checked(program, programs, call)
         result = program.replay(call, self._disturbed)
-        return self._eager(call, program.watch.values, program) if result is UNSURE else result
+        if result is not UNSURE:
+            return result
+        undo = undoing([*program.watch.values, *call.passed], program.ports.stores)
+        return self._eager(call, undo)
 
     def _is_due(self, program: Program, numbers: bytearray) -> bool:
         """Whether to check the next replay: number 1, 8, 64, 512, ...
