@@ -71,13 +71,8 @@ class Program:
         simplify(graph, self.ports.outputs)
         self.simplified = len(graph) - graph.operations.count(None)
         self._lap("simplify")
-        leaves = len({port.leaf for port in recording.reads})
-        counts = {
-            "argument": len(recording.call.numbers) // 8,
-            "varying": len(recording.draws),
-            "data": leaves,
-            "grad": leaves,
-        }
+        counts = {"argument": len(recording.call.numbers) // 8, "varying": len(recording.draws)}
+        counts |= dict.fromkeys(["data", "grad"], len({port.leaf for port in recording.reads}))
         plan, address = schedule(graph, counts, self.ports.outputs)
         self._plan = plan
         self.groups = len(plan.groups)

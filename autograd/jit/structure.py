@@ -298,19 +298,15 @@ def _built(structure: Any, single: dict[str, Callable[[], Any]]) -> Any:
     if kind == "like":
         return _built(structure[2], single)
     if kind == "array":
-        return _array(inside, _built(structure[2], single))
+        entries = _built(structure[2], single)
+        if _NUMBERS.issuperset(map(type, entries)):
+            return np.array(entries).reshape(inside)
+        objects = np.empty(len(entries), dtype=object)
+        objects[:] = entries
+        return objects.reshape(inside)
     if issubclass(kind, dict):
         return kind((key, _built(part, single)) for key, part in inside)
     if issubclass(kind, tuple | deque):
         parts = [_built(part, single) for part in inside]
         return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
     return kind(_built(inside, single))
-
-
-def _array(shape: tuple[int, ...], entries: list[Any]) -> Any:
-    """Return an array of the entries: NumPy's dtype for plain numbers, else objects."""
-    if _NUMBERS.issuperset(map(type, entries)):
-        return np.array(entries).reshape(shape)
-    array = np.empty(len(entries), dtype=object)
-    array[:] = entries
-    return array.reshape(shape)
