@@ -20,8 +20,7 @@ class Recorder(Interpreter):
     """The interpreter of a recording.
 
     Attributes:
-        tracer: knows the nodes.
-        engine: computes the numbers; EAGER keeps the history of results, NUMBERS does not.
+        tracer: knows the nodes. engine: EAGER, whose results keep their history, or NUMBERS.
     """
 
     def __init__(self, tracer: Tracer, engine: Interpreter) -> None:
