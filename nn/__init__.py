@@ -9,7 +9,7 @@
 >>> loss.backward()
 """
 
-# First, so that a Ctrl-C during the imports of `python -m nn` ends it without a traceback.
+# Imported first, so that Ctrl-C during the imports of `python -m nn` exits without a traceback.
 from nn import interrupts as interrupts
 
 # isort: split
@@ -17,8 +17,8 @@ import autograd as _engine
 
 if not hasattr(_engine, "Value"):
     raise ImportError(
-        "the package autograd that is found here is not that of scalar-autograd; HIPS's library has"
-        " the same name: install scalar-autograd in an environment of its own, a new one"
+        "the package autograd that is imported here is not scalar-autograd's; HIPS's library has"
+        " the same name: install scalar-autograd in a new environment of its own"
     )
 
 from nn import data, plot, text

@@ -24,7 +24,7 @@ from nn.writing import learn_text, write_text
 
 EPILOG = """\
 Results go to runs/<task>/: loss.png, decision_boundary.png (tasks with two inputs), history.json,
-model.json and checkpoint.json. Ctrl-C stops the training and saves it, with exit code 130;
+model.json and checkpoint.json. Ctrl-C stops the training, saves it and exits with code 130;
 --resume continues it. The gpt learns the names of the chemical elements, or the lines of --text
 FILE; --generate N writes N new lines with the model in runs/gpt/.
 """
@@ -33,8 +33,8 @@ FILE; --generate N writes N new lines with the model in runs/gpt/.
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a task from the command line and return the exit code.
 
-    0: done; 1: failed; 130: stopped by Ctrl-C, after which the results are complete unless it was
-    pressed twice or not during the training. Wrong usage raises SystemExit with exit code 2.
+    0: success; 1: failure; 130: stopped by Ctrl-C. After a single Ctrl-C during the training the
+    results are complete. Wrong usage raises SystemExit with exit code 2.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.jit is None:
         options.jit = find_spec("numpy") is not None
         if not options.jit and options.generate is None:
-            print(f"no NumPy, so each step runs in Python; to replay them: {to_install('jit')}")
+            print(f"no NumPy, so each step runs in Python; to use the jit: {to_install('jit')}")
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _tell
@@ -78,7 +78,7 @@ def _tell(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Print a warning as one line, above the progress bar."""
+    """Print a warning on one line, above the progress bar."""
     from tqdm import tqdm
 
     told = shown(" ".join(str(message).split()))
@@ -94,17 +94,17 @@ def _refuse_stray(
     if options.generate is not None and options.task == "gpt":
         export = {"export"} if options.export is not None else set()
         stray = (set(given) - {"seed"}) | export
-        place = "--generate, which writes with the model that an earlier run left in --out"
+        place = "--generate, which uses the model that an earlier run saved in --out"
     else:
         generate = {"generate"} if options.generate is not None else set()
         known = set(GPT_SETTINGS if options.task == "gpt" else SETTINGS)
-        if options.task in TASKS and TASKS[options.task].held_out:  # data that are not generated
+        if options.task in TASKS and TASKS[options.task].held_out:  # its data set is fixed
             known -= {"examples", "noise"}
         stray = (set(given) - known) | writing | generate
         place = f"the task {options.task}"
     if stray:
         option = "--" + min(stray).replace("_", "-")
-        parser.error(f"{option} does not go with {place}")
+        parser.error(f"{option} does not apply to {place}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -112,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     tasks += f"\n  {'gpt':10}{GPT_ABOUT}"
     parser = argparse.ArgumentParser(
         prog="python -m nn",
-        usage="%(prog)s [-h] [task] [option ...]",  # all of them would hide an error below them
+        usage="%(prog)s [-h] [task] [option ...]",  # the full list would bury an error below it
         description=f"Train a network made of nothing but scalar Values.\n\ntasks:\n{tasks}",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -127,14 +127,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--epochs", type=_whole(0), help="passes over the examples")
     parser.add_argument("--lr", type=_real, help="learning rate")
-    parser.add_argument("--seed", type=_seed, help="seed of all random numbers")
-    parser.add_argument("--hidden", type=_whole(1), nargs="*", help="neurons of each hidden layer")
+    parser.add_argument("--seed", type=_seed, help="seed for all random numbers")
+    parser.add_argument("--hidden", type=_whole(1), nargs="*", help="neurons in each hidden layer")
     parser.add_argument("--activation", choices=ACTIVATIONS)
     parser.add_argument("--optimizer", choices=OPTIMIZERS)
     parser.add_argument("--batch-size", type=_whole(0), help="examples per step; 0 for all")
     parser.add_argument("--l2", type=_real, help="weight of the L2 penalty")
     parser.add_argument("--examples", type=_whole(1), help="size of a generated data set")
-    parser.add_argument("--noise", type=_real, help="noise of a generated data set")
+    parser.add_argument("--noise", type=_real, help="noise in a generated data set")
     _add_gpt_options(parser)
     parser.add_argument("--out", type=_path, help="folder for the results; runs/<task> by default")
     parser.add_argument(
@@ -147,14 +147,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--jit",
         action=argparse.BooleanOptionalAction,
-        help="record a training step and replay it (default, with NumPy), or run each in Python",
+        help="replay a recorded step (default if NumPy is installed), or run each one in Python",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser
 
 
 def _add_gpt_options(parser: argparse.ArgumentParser) -> None:
-    gpt = parser.add_argument_group("options of the gpt")
+    gpt = parser.add_argument_group("options for gpt")
     gpt.add_argument(
         "--text", type=_path, metavar="FILE", help="training text: UTF-8, one document per line"
     )
@@ -167,28 +167,28 @@ def _add_gpt_options(parser: argparse.ArgumentParser) -> None:
     gpt.add_argument("--heads", type=_whole(1), help="attention heads")
     gpt.add_argument("--layers", type=_whole(1), help="transformer blocks")
     gpt.add_argument(
-        "--generate", type=_whole(0), metavar="N", help="write N lines instead of training"
+        "--generate", type=_whole(0), metavar="N", help="write N new lines instead of training"
     )
     gpt.add_argument(
         "--temperature",
         type=_real,
-        help="sampling temperature: 0.5 by default, 0 takes the likeliest",
+        help="sampling temperature, 0.5 by default; 0 always picks the most likely character",
     )
     gpt.add_argument(
-        "--top-k", type=_whole(1), metavar="K", help="sample among the K likeliest characters"
+        "--top-k", type=_whole(1), metavar="K", help="sample from the K most likely characters"
     )
     gpt.add_argument(
         "--top-p",
         type=_part,
-        help="sample among the fewest likeliest characters of this total probability",
+        help="sample from the fewest most likely characters with this total probability",
     )
-    gpt.add_argument("--prompt", help="beginning of each line")
+    gpt.add_argument("--prompt", help="text that each line begins with")
 
 
 def _option(
     what: str, is_valid: Callable[[Any], bool], kind: Callable[[str], Any] = float
 ) -> Callable[[str], Any]:
-    """An argparse type: a text that is valid when it is read, which is `what`."""
+    """Return an argparse type that reads a string by `kind` and accepts only `what`."""
 
     def read(text: str) -> Any:
         with contextlib.suppress(ValueError):
@@ -206,10 +206,10 @@ def _whole(low: int) -> Callable[[str], Any]:
 _real = _option("a number, 0 or more", lambda x: 0.0 <= x < math.inf)
 _part = _option("a number above 0, at most 1", lambda x: 0.0 < x <= 1.0)
 _seed = _option("a whole number", lambda n: True, int)
-_path = _option("a path", bool, str)  # not the '' of an unset variable of the shell
+_path = _option("a path", bool, str)  # not '', the value of an unset shell variable
 
 
 if __name__ == "__main__":
-    if isinstance(sys.stdout, io.TextIOWrapper):  # generated text may hold any character
+    if isinstance(sys.stdout, io.TextIOWrapper):  # generated text may contain any character
         sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run_command(main))

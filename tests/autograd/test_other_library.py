@@ -106,5 +106,5 @@ def test_nn_with_another_autograd_says_so(tmp_path: Path) -> None:
     (tmp_path / "autograd").mkdir()
     (tmp_path / "autograd/__init__.py").touch()
     error = printed_error("import nn", tmp_path, Path(autograd.__file__).parents[1])
-    assert error.startswith("ImportError: the package autograd that is found here is not that of")
-    assert "an environment of its own, a new one" in error
+    assert error.startswith("ImportError: the package autograd that is imported here is not scalar")
+    assert "install scalar-autograd in a new environment of its own" in error

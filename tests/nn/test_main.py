@@ -418,7 +418,7 @@ def test_wrong_usage_is_the_exit_code_of_the_process(tmp_path):
     done = nn_run(tmp_path, "gpt", "--hidden", "3")
     assert done.returncode == 2
     _, error = done.stderr.splitlines()  # below one line of usage, where it is seen
-    assert "--hidden does not go with the task gpt" in error
+    assert "--hidden does not apply to the task gpt" in error
     assert content(tmp_path) == {}
 
 

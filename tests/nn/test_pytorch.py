@@ -46,4 +46,4 @@ def test_lines_are_generated_without_an_export(tmp_path, capsys):
     with pytest.raises(SystemExit) as exit:
         main(["gpt", "--generate", "1", "--export", str(tmp_path / "weights.pt")])
     assert exit.value.code == 2
-    assert "--export does not go with --generate" in capsys.readouterr().err
+    assert "--export does not apply to --generate" in capsys.readouterr().err

@@ -350,17 +350,17 @@ def test_a_process_may_have_no_stdout(trained):
     [
         (["--generate", "1", "--prompt", "abc"], 1, "character 3 of the prompt, 'c' (U+0063)"),
         (["--generate", "1", "--prompt", "abab"], 1, "may have 3 characters at most, not 4"),
-        (["--generate", "1", "--steps", "5"], 2, "--steps does not go with --generate"),
+        (["--generate", "1", "--steps", "5"], 2, "--steps does not apply to --generate"),
         (["--generate", "-1"], 2, "--generate"),
         (["--generate", "1", "--temperature", "-1"], 2, "--temperature"),
         (["--generate", "1", "--top-k", "0"], 2, "--top-k"),
         (["--generate", "1", "--top-p", "0"], 2, "--top-p: takes a number above 0, at most 1"),
         (["--generate", "1", "--top-p", "1.5"], 2, "--top-p: takes a number above 0, at most 1"),
         (["--generate", "1", "--top-p", "x"], 2, "--top-p: takes a number above 0, at most 1"),
-        (["--top-p", "0.5"], 2, "--top-p does not go with the task gpt"),
-        (["--temperature", "1.0"], 2, "--temperature does not go with the task gpt"),
-        (["--hidden", "3"], 2, "--hidden does not go with the task gpt"),
-        (["--epochs", "3"], 2, "--epochs does not go with the task gpt"),
+        (["--top-p", "0.5"], 2, "--top-p does not apply to the task gpt"),
+        (["--temperature", "1.0"], 2, "--temperature does not apply to the task gpt"),
+        (["--hidden", "3"], 2, "--hidden does not apply to the task gpt"),
+        (["--epochs", "3"], 2, "--epochs does not apply to the task gpt"),
         (["--text", "nowhere.txt"], 1, "gpt: nowhere.txt: No such file or directory"),
         (["--heads", "3"], 1, "3 heads do not divide embedding 16"),
         (["--resume"], 1, "nothing to resume"),
@@ -393,7 +393,7 @@ def test_options_of_one_kind_of_task_go_with_no_other(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert stopped.value.code == 2
-    assert f"{arguments[1]} does not go with the task {arguments[0]}" in capsys.readouterr().err
+    assert f"{arguments[1]} does not apply to the task {arguments[0]}" in capsys.readouterr().err
 
 
 def test_writing_without_a_model_says_what_to_do(tmp_path, capsys):
