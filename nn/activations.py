@@ -1,4 +1,4 @@
-"""Which functions make a network nonlinear? Activations of each entry, and softmax of a vector."""
+"""Which functions make a network nonlinear? Elementwise activations, and softmax of a vector."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Elementwise:
     """A function of one Value, applied to each entry of a vector or a batch.
 
     Call: a Value or number -> Value; a vector -> list; a Matrix, or rows of numbers -> Matrix.
-    Settings of the function follow, by position or name: leaky_relu(x, 0.2).
+    Further arguments, positional or keyword, are passed on: leaky_relu(x, 0.2).
     """
 
     def __init__(self, name: str, function: Callable[..., Value], doc: str) -> None:
@@ -86,7 +86,7 @@ def _leaky_relu(x: Value, negative_slope: Value | float = 0.01) -> Value:
 
 def _elu(x: Value, alpha: Value | float = 1.0) -> Value:
     positive = greater(x, 0.0)
-    # Where x is positive the exponential is not used: take that of 0, so that it cannot overflow.
+    # The exponential is not used where x > 0: evaluate it at 0 there, so that it cannot overflow.
     return where(positive, x, alpha * where(positive, 0.0, x).expm1())
 
 
@@ -94,13 +94,13 @@ relu = Elementwise("relu", Value.relu, "max(0, x); the derivative at 0 is 0.")
 leaky_relu = Elementwise(
     "leaky_relu",
     _leaky_relu,
-    "x above 0, else negative_slope * x, by default 0.01 x; the derivative at 0 is negative_slope"
+    "x if x > 0, else negative_slope * x, by default 0.01 x; the derivative at 0 is negative_slope"
     " (Maas et al. 2013).",
 )
 elu = Elementwise(
     "elu",
     _elu,
-    "x above 0, else alpha (exp(x) - 1), with alpha 1 by default; the derivative at 0 is alpha"
+    "x if x > 0, else alpha (exp(x) - 1), with alpha 1 by default; the derivative at 0 is alpha"
     " (Clevert et al. 2015).",
 )
 sigmoid = Elementwise("sigmoid", Value.sigmoid, "1 / (1 + exp(-x)), between 0 and 1.")
@@ -109,7 +109,7 @@ softplus = Elementwise("softplus", Value.softplus, "log(1 + exp(x)), a smooth re
 gelu = Elementwise(
     "gelu",
     _gelu,
-    "x times the normal distribution function of x (Hendrycks and Gimpel 2016, exact form).",
+    "x Phi(x), Phi being the standard normal CDF (Hendrycks and Gimpel 2016, exact form).",
 )
 silu = Elementwise("silu", _silu, "x * sigmoid(x) (Elfwing et al. 2017).")
 linear = Elementwise("linear", Value.__pos__, "x itself.")
@@ -121,9 +121,9 @@ ACTIVATIONS: dict[str, Activation] = {
 
 
 def activation_named(name: str | Activation) -> Activation:
-    """The activation of this name; a function is returned as it is.
+    """Return the activation with this name, or a given function unchanged.
 
-    Raises ValueError for an unknown name, and lists those there are.
+    Raises ValueError for an unknown name, listing the known ones.
     """
     if isinstance(name, Elementwise):
         return name.function
@@ -138,7 +138,7 @@ def activation_named(name: str | Activation) -> Activation:
 
 
 def activated(activation: Activation, x: Value) -> Value:
-    """activation(x). Raises TypeError for a number, through which no gradient would flow."""
+    """Return activation(x). Raises TypeError if it is a number, which would have no gradient."""
     y = activation(x)
     if not isinstance(y, Value):
         name = getattr(activation, "__name__", repr(activation))
@@ -150,29 +150,29 @@ def activated(activation: Activation, x: Value) -> Value:
 
 
 def _shifted(logits: Vector, name: str) -> tuple[list[Value], Value]:
-    """The logits minus their maximum, whose exp cannot overflow, and the maximum.
+    """Return the logits minus their maximum, so that exp cannot overflow, and the maximum.
 
     The maximum is a plain number labelled "max": no result depends on it, so it needs no gradient.
-    Raises as `softmax`, with `name` in the message.
+    Raises the errors of `softmax`, with `name` in the message.
     """
     values = as_values(logits)
     if not values:
-        raise ValueError(f"{name} of no logits")
+        raise ValueError(f"{name} needs at least one logit")
     with no_grad():
         peak = plain_number(reduce(maximum, values), "max")
     largest = number_of(peak)  # may be nan, which makes the result nan
-    require(1.0 - greater(abs(largest), sys.float_info.max), lambda: _no_shares(name, largest))
+    require(1.0 - greater(abs(largest), sys.float_info.max), lambda: _undefined(name, largest))
     return [x - peak for x in values], peak
 
 
-def _no_shares(name: str, largest: float) -> Exception:
-    """The error for logits whose maximum is infinite."""
+def _undefined(name: str, largest: float) -> Exception:
+    """Return the error for logits whose maximum is infinite."""
     if largest < 0.0:
         return ValueError(
-            f"{name}: every logit of the row is -inf (all of it is masked), which leaves"
-            " nothing to share; unmask one, or leave the row out"
+            f"{name}: every logit of the row is -inf (all of it is masked), so the result is"
+            " undefined; unmask one, or leave the row out"
         )
-    return FloatingPointError(f"{name}: a logit is inf, beside which shares are not defined")
+    return FloatingPointError(f"{name}: a logit is inf, so the result is undefined")
 
 
 @overload
@@ -182,10 +182,10 @@ def softmax(logits: Vector) -> list[Value]: ...
 @overload
 def softmax(logits: Array) -> Any: ...
 def softmax(logits: Any) -> list[Value] | Matrix:
-    """exp(x_i) / sum_j exp(x_j): positive numbers that sum to 1. For a batch: row by row.
+    """exp(x_i) / sum_j exp(x_j), positive numbers that sum to 1; for a batch, of each row.
 
     A logit of -inf gives exactly 0; a nan makes its whole row nan. Raises ValueError for no logits
-    or a row of -inf only, FloatingPointError for a logit of +inf.
+    or a row of only -inf, FloatingPointError for a logit of +inf.
 
     >>> [round(p.data, 4) for p in softmax([1.0, 2.0, 1001.0])]
     [0.0, 0.0, 1.0]
@@ -207,7 +207,7 @@ def log_softmax(logits: Array) -> Any: ...
 def log_softmax(logits: Any) -> list[Value] | Matrix:
     """log(softmax(x)_i) = x_i - log(sum_j exp(x_j)), finite where softmax underflows to 0.
 
-    Raises as `softmax`.
+    Raises the same errors as `softmax`.
     """
     logits = as_input(logits, "log_softmax")
     if isinstance(logits, Matrix):
@@ -223,9 +223,9 @@ def logsumexp(x: Vector) -> Value: ...
 @overload
 def logsumexp(x: Array) -> Any: ...
 def logsumexp(x: Any) -> Value | Matrix:
-    """log(sum_j exp(x_j)), a smooth maximum, without overflow. For a batch: of each row, n x 1.
+    """log(sum_j exp(x_j)), a smooth maximum, without overflow; for a batch, of each row (n x 1).
 
-    Its gradient is softmax(x). Raises as `softmax`.
+    Its gradient is softmax(x). Raises the same errors as `softmax`.
 
     >>> round(logsumexp([1000.0, 1000.0]).data, 6)  # 1000 + log(2)
     1000.693147
@@ -238,7 +238,7 @@ def logsumexp(x: Any) -> Value | Matrix:
 
 
 def log_normalised(logits: Vector, name: str) -> tuple[list[Value], Value]:
-    """The logits minus their maximum, x_i - m, and log(sum_j exp(x_j - m))."""
+    """Return the logits minus their maximum m, and log(sum_j exp(x_j - m))."""
     shifted, _ = _shifted(logits, name)
     return shifted, _log_sum(shifted)
 

@@ -42,18 +42,18 @@ def attention(
 def attention(
     Q: Matrix, K: Matrix, V: Matrix, mask: Mask | None = None, return_weights: bool = False
 ) -> Matrix | tuple[Matrix, Matrix]:
-    """softmax(Q K^T / sqrt(d_k)) V, with the softmax of each row (Vaswani et al. 2017, eq. 1).
+    """softmax(Q K^T / sqrt(d_k)) V, with a softmax over each row (Vaswani et al. 2017, eq. 1).
 
     Args:
         Q: queries, n x d_k. K: keys, m x d_k. V: values, m x d_v.
-        mask: n x m entries, 1 or True where a query may attend to a key, 0 or False where not.
+        mask: n x m entries, 1 or True where a query may attend to a key, 0 or False elsewhere.
             Scores masked by plain numbers are not computed. An entry that is a Value, such as an
-            argument of a jitted function, selects by arithmetic.
-        return_weights: whether to return the n x m weights, too.
+            argument of a jitted function, is applied by arithmetic.
+        return_weights: whether to also return the n x m attention weights.
 
     Returns a Matrix (n x d_v), and the weights if asked for. A query that may attend to nothing
-    gives zeros. Raises ValueError for shapes that do not match or a mask of other numbers,
-    TypeError for a mask that is not a table.
+    gives zeros. Raises ValueError if the shapes do not match or a mask entry is a number other than
+    0 and 1, TypeError if the mask is not a table.
 
     >>> K = Matrix([[1, 0], [0, 1]])
     >>> out, weights = attention(K * 10, K, Matrix([[1], [2]]), return_weights=True)
@@ -86,7 +86,7 @@ def attention(
 
 
 def causal(queries: int, keys: int | None = None) -> list[list[bool]]:
-    """The mask by which each position attends to itself and those before it, as a table.
+    """Return rows of a mask that lets each position attend to itself and to earlier positions.
 
     If there are more keys than queries, the queries are the last positions.
 
@@ -99,11 +99,11 @@ def causal(queries: int, keys: int | None = None) -> list[list[bool]]:
 
 
 def _masked_softmax(scores: list[Value], mask: list[Value | Literal[True]]) -> list[Value]:
-    """The softmax of the scores that are not masked; zeros if all are."""
+    """Return the softmax of the unmasked scores, and 0 for masked ones."""
     if all(allowed is True for allowed in mask):
         return softmax(scores)
     with no_grad():
-        # As in softmax, but the maximum of the scores that count: others may have any size.
+        # As in softmax, but only over unmasked scores: a masked one may have any size.
         lowest = -sys.float_info.max
         counted = [where(a, s, lowest) for a, s in zip(mask, scores, strict=True)]
         peak = plain_number(reduce(maximum, counted), "max")
@@ -116,7 +116,7 @@ def _masked_softmax(scores: list[Value], mask: list[Value | Literal[True]]) -> l
 
 
 def _checked(mask: Any, n: int, m: int) -> Iterable[list[Any]]:
-    """The mask as n rows of m entries, each True, False or a Value."""
+    """Return the mask as n rows of m entries, each True, False or a Value."""
     if mask is None:
         return [[True] * m] * n
     rows = [list(row) if is_series(row) else row for row in mask] if is_series(mask) else [mask]
@@ -145,7 +145,7 @@ def _not_allowed(entry: Any) -> ValueError:
 
 
 class Head(Module):
-    """One head: attention within its own share of the columns. It has no parameters."""
+    """One attention head, which is called with its own slice of the columns. No parameters."""
 
     def __call__(
         self, Q: Matrix, K: Matrix, V: Matrix, mask: Mask | None = None
@@ -160,16 +160,16 @@ class MultiHeadAttention(Module):
     """Self-attention with several heads in parallel.
 
     W_o [head_1, ..., head_h] with head_i = attention(Q_i, K_i, V_i), where Q_i, K_i and V_i are the
-    i-th share of the columns of W_q x, W_k x and W_v x (Vaswani et al. 2017, section 3.2.2).
+    i-th slice of the columns of W_q x, W_k x and W_v x (Vaswani et al. 2017, section 3.2.2).
 
     Args:
-        embedding: the size of a token's vector. heads: how many there are; it divides embedding.
+        embedding: the size of a token's vector. heads: their number, a divisor of embedding.
         std, generator, multiplier: as for Linear.
 
     Call: a Matrix (n x embedding), and optionally an n x n mask -> Matrix (n x embedding). A
-    `cache`, a pair of lists, has the keys and values of earlier calls: those of this call are
-    appended, and the mask is n x (all keys). With `return_weights=True` it also returns the weights
-    of each head. Raises ValueError for another number of columns, and errors as for `attention`.
+    `cache` is a pair of lists with the keys and values of earlier calls; this call appends its own,
+    and the mask is n x (number of all keys). `return_weights=True` also returns the weights of each
+    head. Raises ValueError for a wrong number of columns, and the errors of `attention`.
     """
 
     def __init__(
@@ -244,14 +244,14 @@ Cache = tuple[list[list[Value]], list[list[Value]]]
 
 
 class FeedForward(Module):
-    """W_2 g(W_1 x) for each token by itself (Vaswani et al. 2017, section 3.3).
+    """W_2 g(W_1 x), applied to each token separately (Vaswani et al. 2017, section 3.3).
 
     Args:
         embedding: the size of a token's vector. activation: g.
         expansion: the size of the hidden layer, as a multiple of embedding.
         std, generator, multiplier: as for Linear.
 
-    Call: a Matrix (n x embedding) -> Matrix of that shape.
+    Call: a Matrix (n x embedding) -> Matrix of the same shape.
     """
 
     def __init__(
@@ -280,17 +280,17 @@ class FeedForward(Module):
 
 
 class TransformerBlock(Module):
-    """A block of a transformer: self-attention, then a feed-forward network for each token.
+    """A transformer block: self-attention, then a feed-forward network for each token.
 
-    x := x + attention(norm(x)), x := x + FeedForward(norm(x)) (Vaswani et al. 2017, figure 1; the
-    norm first, as in Radford et al. 2019).
+    x := x + attention(norm(x)), x := x + FeedForward(norm(x)) (Vaswani et al. 2017, figure 1, with
+    the norm first, as in Radford et al. 2019).
 
     Args:
         embedding, heads, std, generator, multiplier: as for MultiHeadAttention.
-        norm: "rms", RMSNorm without a gain, or "layer", LayerNorm; ValueError for another name.
-        activation: of FeedForward.
+        norm: "rms" (RMSNorm without a gain) or "layer" (LayerNorm); others raise ValueError.
+        activation: as for FeedForward.
 
-    Call: as MultiHeadAttention, without the weights.
+    Call: as for MultiHeadAttention, without `return_weights`.
     """
 
     def __init__(
@@ -315,7 +315,7 @@ class TransformerBlock(Module):
 
 
 def norm_named(name: str) -> Callable[[int], Module]:
-    """The constructor of a norm. Raises ValueError for an unknown name, and lists those known."""
+    """Return the constructor of a norm. Raises ValueError for an unknown name."""
     if not isinstance(name, str) or name not in NORMS:
         raise ValueError(f"there is no norm {quoted(name)}, only {', '.join(NORMS)}")
     return NORMS[name]
