@@ -1,4 +1,4 @@
-"""How is a run of `fit` saved, so that a resumed one is equal to the last bit?"""
+"""How is a run of `fit` saved, so that a resumed run equals an uninterrupted one bit for bit?"""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ State = dict[str, float]
 
 @dataclass
 class History:
-    """The losses and scores of a run, one entry per epoch. `accuracy` has those of any metric.
+    """The losses and scores of a run, one entry per epoch; `accuracy` holds any metric's scores.
 
     Training loss and accuracy are averages over the steps of the epoch. Held-out examples are
-    evaluated at its end, in evaluation mode, by the metric or else the loss. `interrupted` is
-    whether a Ctrl-C ended the run. `best_epoch` is the one that `patience` keeps, counted from 1.
+    evaluated at its end, in evaluation mode, by the metric or else the loss. `interrupted` tells
+    whether Ctrl-C ended the run. `best_epoch` is the one that `patience` keeps, counted from 1.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -43,13 +43,13 @@ class History:
 
 @dataclass
 class Position:
-    """How far a run is.
+    """How far a run has got.
 
     Attributes:
         epoch, steps: how many are done.
         seen: examples used so far in this pass over the data; `order` is the order of the pass.
         examples, weight: the number of examples in this epoch, and their weight in its loss.
-        loss_sum, accuracy_sum: over this epoch, each step weighted by its examples.
+        loss_sum, accuracy_sum: sums over this epoch, each step weighted by its examples.
         stopped: whether `after_epoch` ended the run.
     """
 
@@ -66,7 +66,7 @@ class Position:
 
 @dataclass
 class Progress:
-    """The state of a run, besides that of its model and its optimizers."""
+    """The state of a run, apart from its model and optimizers."""
 
     history: History = field(default_factory=History)
     position: Position = field(default_factory=Position)
@@ -78,8 +78,8 @@ class Checkpoint:
     """The file of a run.
 
     Args:
-        made_with: what a resumed run must have in common with the one that wrote the file, by name.
-        settings: the same for settings of the user; None accepts those in the file.
+        made_with: by name, what must be the same in a resumed run as in the one that is saved.
+        settings: the same for the user's settings; None accepts those in the file.
     """
 
     path: Path
@@ -106,8 +106,8 @@ class Checkpoint:
     def restore(self, examples: int) -> Progress:
         """Restore everything from the file.
 
-        Raises FileNotFoundError, and ValueError for a damaged file or one of another run; nothing
-        has changed then.
+        Raises FileNotFoundError, or ValueError for a damaged file or one of another run; an error
+        leaves everything as it was.
         """
         content = read_json(self.path, "checkpoint")
         settings, made_with = content.get("settings"), content.get("made_with")
@@ -156,16 +156,16 @@ class Checkpoint:
 
 @contextlib.contextmanager
 def kept(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Keep the file of a checkpoint for one run, and find out before it whether it can be written.
+    """Reserve a checkpoint file for one run, after checking that it can be written.
 
-    Raises OSError if it cannot, BlockingIOError if another run has it.
+    Raises OSError if it cannot, BlockingIOError if another run is using it.
     """
     place = Path(path)
     if not place.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {place.parent} for a checkpoint")
     if place.is_dir():
         raise IsADirectoryError(f"{place} is a folder, not a file for a checkpoint")
-    with reserved(place, "give this one another checkpoint"):
+    with reserved(place, "use another checkpoint file"):
         yield
 
 
@@ -175,7 +175,7 @@ def opened(
     made_with: dict[str, Any],
     settings: dict[str, Any] | None,
 ) -> Checkpoint:
-    """The checkpoint at a path, whether the file exists or not."""
+    """Return the checkpoint at a path, whether or not the file exists."""
     try:
         stored = None if settings is None else as_stored(settings)
     except TypeError as error:
@@ -228,9 +228,9 @@ def _position(content: dict[str, Any], examples: int) -> Position:
 def settings_of(
     model: Module, optimizers: Sequence[Optimizer], schedules: Sequence[Schedule | None]
 ) -> dict[str, Any]:
-    """The settings of optimizers, by name: all of their states but what each step changes.
+    """Return the settings of optimizers by name: their states without what each step changes.
 
-    And which parameters of the model they have, in their order, as their moments are.
+    They include which model parameters each one has, in order, because moments are stored in it.
     """
     names = {parameter: name for name, parameter in model.named_parameters()}
     settings: dict[str, Any] = {"optimizers": len(optimizers)}
@@ -256,14 +256,14 @@ def _flat(name: str, state: dict[str, Any]) -> dict[str, Any]:
 
 
 def described(data: tuple[Sequence[Any], Sequence[Any]] | None) -> str | None:
-    """The number of examples and a digest, which differs if their numbers or strings do."""
+    """Return the number of examples and a digest of their numbers and strings."""
     if data is None:
         return None
     return f"{len(data[0])} examples, {_digest(data)}"
 
 
 def _digest(things: Iterable[Any]) -> str:
-    """Twelve digits, which differ if nested numbers or strings do."""
+    """Return the first twelve digits of a SHA-256 of nested numbers and strings."""
     digest = hashlib.sha256()
     for thing in things:
         _add(digest, thing)
@@ -271,13 +271,13 @@ def _digest(things: Iterable[Any]) -> str:
 
 
 def _add(digest: Any, thing: Any) -> None:
-    """Add nested numbers and strings to a digest; of other objects, only their type."""
+    """Add nested numbers and strings to a digest; other objects add only their type."""
     if isinstance(thing, str | bytes):
         digest.update(b"text" + (thing.encode() if isinstance(thing, str) else thing) + b"\0")
         return
     if isinstance(thing, dict):
         thing = [part for item in thing.items() for part in item]
-    elif hasattr(thing, "tolist"):  # arrays, of NumPy and of others
+    elif hasattr(thing, "tolist"):  # an array of NumPy or a similar library
         thing = thing.tolist()
     if isinstance(thing, Iterable) and not isinstance(thing, Value):
         parts = list(thing)

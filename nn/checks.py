@@ -7,7 +7,7 @@ from typing import Any
 
 from autograd import Value
 from autograd.messages import require_flag, require_whole
-from autograd.text import quoted
+from autograd.text import counted, quoted
 from nn.clipping import is_no_limit
 from nn.data import Data, listed, number_rows
 from nn.module import Module, gathered
@@ -20,7 +20,7 @@ from nn.settings import require_range
 
 
 def examples(data: Data, vectors: bool) -> tuple[list[Any], list[Any]]:
-    """Inputs and targets as lists, their lengths and numbers checked."""
+    """Return inputs and targets as lists, after checking their lengths and numbers."""
     inputs, targets = listed(data)
     if not inputs:
         raise ValueError("there are no examples")
@@ -33,7 +33,7 @@ def examples(data: Data, vectors: bool) -> tuple[list[Any], list[Any]]:
 def held_out(
     data: Data | None, learned: tuple[list[Any], list[Any]], vectors: bool
 ) -> tuple[list[Any], list[Any]] | None:
-    """The held-out examples as lists, checked against those of the training set."""
+    """Return the held-out examples as lists, after checking that they fit the training set."""
     if data is None:
         return None
     held = examples(data, vectors)
@@ -55,7 +55,7 @@ def counts(
     micro_batch: int | None,
     patience: int | None,
 ) -> tuple[int, int, int | None, int | None, int | None]:
-    """The length, in epochs or steps, and the other counts, all as ints or None."""
+    """Return the length, in epochs or steps, and the other counts, each as an int or None."""
     if (epochs is None) == (steps is None):
         raise ValueError("fit takes either epochs or steps")
     name, length = ("steps", steps) if epochs is None else ("epochs", epochs)
@@ -80,9 +80,9 @@ def step_size(
     micro_batch: int | None,
     vectors: bool,
 ) -> int:
-    """The number of examples per step. Raises ValueError if a batch is too small for BatchNorm.
+    """Return the number of examples per step. Raises ValueError if it is too small for BatchNorm.
 
-    With a `predict` of the user's own (no `vectors`) an example may have many rows.
+    Without `vectors`, when the user gives `predict`, one example may have many rows.
     """
     require_flag("drop_last", drop_last)
     if drop_last and batch_size is not None and batch_size > examples:
@@ -94,11 +94,11 @@ def step_size(
         return size
     if micro_batch is not None and micro_batch < size:
         raise ValueError(
-            f"micro_batch={micro_batch}: BatchNorm would take the statistics of {micro_batch}"
-            f" examples for those of the {size} of a step; leave micro_batch out, or use LayerNorm"
+            f"micro_batch={micro_batch}: BatchNorm would use statistics of {micro_batch} examples"
+            f" instead of the {size} of a step; leave micro_batch out, or use LayerNorm"
         )
     if vectors and size == 1:
-        raise ValueError("BatchNorm in training needs steps of 2 examples or more, not of 1")
+        raise ValueError("BatchNorm in training needs steps of at least 2 examples, not 1")
     if vectors and not drop_last and examples % size == 1:
         raise ValueError(
             f"batch_size={batch_size} leaves a last batch of 1 of {examples} examples, and"
@@ -111,7 +111,7 @@ def step_size(
 
 
 def functions(model: Any, needed: dict[str, Any], optional: dict[str, Any]) -> None:
-    """Raise TypeError for a model that is no Module, or for what cannot be called."""
+    """Raise TypeError unless the model is a Module and the functions are callable."""
     if not isinstance(model, Module):
         raise TypeError(f"model must be a Module, not {quoted(model)}")
     for name, function in (needed | optional).items():
@@ -120,7 +120,7 @@ def functions(model: Any, needed: dict[str, Any], optional: dict[str, Any]) -> N
 
 
 def limits(clip: Any, settings: Any) -> None:
-    """Raise TypeError or ValueError for a limit or settings of a wrong kind."""
+    """Raise TypeError or ValueError for an invalid clipping limit or settings."""
     if clip is not None and not is_no_limit(clip):
         require_range("clip", clip)
     if settings is not None and not isinstance(settings, dict):
@@ -135,9 +135,9 @@ def optimizers(
     given: Optimizer | Sequence[Optimizer],
     frozen: Module | Iterable[Value | Module],
 ) -> tuple[tuple[Optimizer, ...], list[Value]]:
-    """All optimizers, and all frozen parameters.
+    """Return all optimizers, and all frozen parameters.
 
-    Raises ValueError unless they share out the parameters of the model, and have no others.
+    Raises ValueError unless each parameter of the model is in exactly one of them, and no other is.
     """
     listed = (given,) if isinstance(given, Optimizer) else given
     if not isinstance(listed, list | tuple) or not all(isinstance(o, Optimizer) for o in listed):
@@ -167,11 +167,11 @@ def optimizers(
             f"no optimizer has {len(missing)} of the model's {len(names)} parameters ({shown})"
         )
     if strange:
-        problems.append(f"{strange} parameters that are optimized or frozen are not the model's")
+        problems.append(f"the model lacks {counted(strange, 'optimized or frozen parameter')}")
     remedy = (
-        "make it from the model that is trained"
+        "make the optimizer from the model that is trained"
         if strange
-        else "add an optimizer for them, or name them, or the module they are in, in frozen="
+        else "add an optimizer for them, or list them, or the module they are in, in frozen="
     )
     raise ValueError(f"{', and '.join(problems)}: {remedy}")
 
@@ -179,13 +179,13 @@ def optimizers(
 def schedules(
     given: Schedule | Sequence[Schedule | None] | None, count: int
 ) -> list[Schedule | None]:
-    """One schedule, or None, for each optimizer."""
+    """Return a schedule, or None, for each optimizer."""
     if given is None or callable(given):
         return [given] * count
     if not isinstance(given, list | tuple) or len(given) != count:
         raise ValueError(
-            f"schedule must be one for all, or a list of {count}, functions of the number of steps"
-            f" such as nn.linear_decay(0.1, 100), not {quoted(given)}"
+            "schedule must be a function of the number of steps, such as"
+            f" nn.linear_decay(0.1, 100), or a list of {count}, not {quoted(given)}"
         )
     for schedule in given:
         if schedule is not None and not callable(schedule):

@@ -1,6 +1,6 @@
 """Which data sets are there? Small ones, as lists of inputs and of targets.
 
-A size or a noise out of range raises ValueError, one of a wrong type TypeError.
+A size or noise out of range raises ValueError, and one of the wrong type TypeError.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from nn.settings import require_range
 
 
 class Dataset(NamedTuple):
-    """Examples: `inputs`, one list of floats for each, and `targets`, one class for each.
+    """Examples: `inputs`, a list of floats for each, and `targets`, a class for each.
 
     Classes are -1 and +1 (moons, circles, xor), or 0, 1, 2, ... (spiral, iris, digits). `split` and
-    `standardized` keep the targets that they are given.
+    `standardized` keep the targets they are given.
     """
 
     inputs: list[list[float]]
@@ -51,9 +51,9 @@ Data = Dataset | tuple[Sequence[Any] | Array, Sequence[Any] | Array]
 
 
 def moons(n: int = 100, noise: float = 0.1, generator: random.Random | None = None) -> Dataset:
-    """n points of two interleaved half circles, in classes -1 (the upper) and +1.
+    """n points on two interleaved half circles, in classes -1 (the upper one) and +1.
 
-    `noise` is the standard deviation of normal noise, added to each coordinate.
+    `noise` is the standard deviation of the normal noise added to each coordinate.
     """
     n = require_whole("n", n)
     outer, inner = n - n // 2, n // 2
@@ -70,7 +70,7 @@ def moons(n: int = 100, noise: float = 0.1, generator: random.Random | None = No
 def circles(
     n: int = 100, noise: float = 0.1, factor: float = 0.5, generator: random.Random | None = None
 ) -> Dataset:
-    """n points of two circles, of radius 1 (class -1) and `factor` (class +1)."""
+    """n points on two circles, with radius 1 (class -1) and `factor` (class +1)."""
     n = require_whole("n", n)
     factor = require_range("factor", factor, plain=True)
     outer, inner = n - n // 2, n // 2
@@ -109,18 +109,18 @@ def iris() -> Dataset:
 
 
 def digits() -> Dataset:
-    """1,797 handwritten digits of 8 x 8 pixels from 0 to 16. Needs scikit-learn."""
+    """1,797 handwritten digits, 8 x 8 pixels from 0 to 16. Needs scikit-learn."""
     return _from_scikit_learn("digits")
 
 
 def split(
     data: Data, held_out: int, generator: random.Random | None = None
 ) -> tuple[Dataset, Dataset]:
-    """(training set, held-out set), drawn at random, with the same proportions of the classes.
+    """Draw (training set, held-out set) at random, with the same proportions of the classes.
 
-    Classes of which less than one example is due, as each number of a regression is, are drawn from
-    together. `held_out` is a number of examples. Raises ValueError unless it is from 0 to below the
-    number of all, TypeError if it is not whole.
+    Classes too small for one held-out example, such as the targets of a regression, are pooled.
+    `held_out` is a number of examples. Raises ValueError unless it is at least 0 and less than the
+    number of all examples, TypeError if it is not an integer.
     """
     inputs, targets = listed(data)
     n = len(inputs)
@@ -130,7 +130,7 @@ def split(
     classes: dict[object, list[int]] = {}
     for i, target in enumerate(targets):
         classes.setdefault(_hashable(target), []).append(i)
-    # Each example gets its place within its class, from 0 to 1; the first `held_out` are held out.
+    # Each example is ranked from 0 to 1 within its class; the first `held_out` of all are held out.
     ranked = []
     large = [members for members in classes.values() if len(members) * held_out >= n]
     small = [i for members in classes.values() if len(members) * held_out < n for i in members]
@@ -146,7 +146,7 @@ def split(
 
 
 def standardized(data: Data, like: Data | None = None) -> Dataset:
-    """The inputs with each column scaled to mean 0 and standard deviation 1.
+    """Scale each column of the inputs to mean 0 and standard deviation 1.
 
     Mean and deviation are those of `like`, by default the data itself; for held-out data pass the
     training data. A column of equal numbers is only centered.
@@ -154,7 +154,7 @@ def standardized(data: Data, like: Data | None = None) -> Dataset:
     inputs, targets = listed(data)
     rows = number_rows(inputs)
     columns = list(zip(*(rows if like is None else number_rows(listed(like)[0])), strict=True))
-    centers = [  # not the mean of equal numbers, which may be rounded
+    centers = [  # equal numbers are centered exactly: their mean may be off by rounding
         math.fsum(column) / len(column) if min(column) < max(column) else column[0]
         for column in columns
     ]
@@ -169,17 +169,17 @@ def standardized(data: Data, like: Data | None = None) -> Dataset:
 
 
 def _hashable(target: Any) -> Any:
-    """A target as the key of its class: a one-hot row is not hashable, a tuple is."""
+    """Return a target as the key of its class; a one-hot row, not hashable, becomes a tuple."""
     plain = target.tolist() if hasattr(target, "tolist") else target
     is_row = isinstance(plain, Iterable) and not isinstance(plain, str)
     return tuple(map(_hashable, plain)) if is_row else plain
 
 
 def listed(data: Any) -> tuple[list[Any], list[Any]]:
-    """Inputs and targets of a pair as lists of one length."""
+    """Return the inputs and targets of a pair as lists of equal length."""
     if not isinstance(data, tuple | list) or len(data) != 2:
         what = f"{len(data)} parts" if isinstance(data, tuple | list) else type(data).__name__
-        raise TypeError(f"data are a pair, (inputs, targets), not {what}")
+        raise TypeError(f"data must be a pair (inputs, targets), not {what}")
     inputs, targets = (_listed(*part) for part in zip(("inputs", "targets"), data, strict=True))
     if len(inputs) != len(targets):
         raise ValueError(f"{len(inputs)} inputs, but {len(targets)} targets")
@@ -189,13 +189,13 @@ def listed(data: Any) -> tuple[list[Any], list[Any]]:
 def _listed(name: str, part: Any) -> list[Any]:
     if isinstance(part, dict | set) or not is_series(part):
         raise TypeError(
-            f"{name} are a list or an array, an entry for each example, not {quoted(part)}"
+            f"{name} must be a list or an array with an entry per example, not {quoted(part)}"
         )
     return list(part)
 
 
 def number_rows(inputs: list[Any], advice: str = "") -> list[list[Any]]:
-    """Inputs as rows of finite numbers; a number becomes a row of one."""
+    """Return inputs as rows of finite numbers; a single number becomes a row."""
     plain = [row.tolist() if hasattr(row, "tolist") else row for row in inputs]
     column = bool(plain) and as_operand(plain[0]) is not None
     rows = []
@@ -229,18 +229,18 @@ def _shaken(
 
 
 def _from_scikit_learn(name: str) -> Dataset:
-    """The examples of a file in scikit-learn, whose import takes longer than most trainings."""
+    """Read a data file of scikit-learn, whose import takes longer than most trainings."""
     package = find_spec("sklearn")
     if package is None:
         raise ImportError(f"the {name} data come with scikit-learn: {to_install('train')}")
     folder = Path(next(iter(package.submodule_search_locations or ()), "")) / "datasets" / "data"
     try:
         if name == "iris":
-            lines = (folder / "iris.csv").read_text().splitlines()[1:]  # without its heading
+            lines = (folder / "iris.csv").read_text().splitlines()[1:]  # without the header
         else:
             lines = gzip.decompress((folder / "digits.csv.gz").read_bytes()).decode().splitlines()
         rows = [[float(number) for number in line.split(",")] for line in lines]
-    except (OSError, ValueError):  # a version that keeps them elsewhere
+    except (OSError, ValueError):  # other versions may store the file elsewhere
         from sklearn import datasets
 
         bunch = getattr(datasets, f"load_{name}")()

@@ -1,4 +1,4 @@
-"""How good are the predictions of a model? Any metric or loss of them, without a graph."""
+"""How good are the predictions of a model? Measure any metric or loss of them, without a graph."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def evaluate(
     jit: bool = False,
     micro_batch: int = PIECE,
 ) -> float:
-    """The metric, or a loss, of a model's predictions, in evaluation mode and without a graph.
+    """Return the metric, or a loss, of a model's predictions, in evaluation mode without a graph.
 
     Args:
-        model: is put in evaluation mode, and afterwards each part in the mode it had.
-        data, predict: as of `fit`.
+        model: put in evaluation mode; afterwards each part returns to its previous mode.
+        data, predict: as for `fit`.
         metric: (predictions, targets) -> number, or a loss.
         jit: record the predictions of `micro_batch` examples once and replay them. `fit` and plots
-            share the recording. Where there are too few examples to gain, all is done eagerly.
+            share the recording. With too few examples to be worth it, all are predicted eagerly.
     """
     require_flag("jit", jit)
     micro_batch = require_whole("micro_batch", micro_batch)
@@ -53,7 +53,7 @@ def evaluate(
 
 @contextlib.contextmanager
 def evaluating(model: Module) -> Iterator[None]:
-    """The model in evaluation mode, without a graph; then each part in the mode it had."""
+    """Put the model in evaluation mode, without a graph; restore the mode of each part after."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -65,14 +65,14 @@ def evaluating(model: Module) -> Iterator[None]:
 
 
 def predict_batch(model: Module, inputs: Sequence[Sequence[float]]) -> Any:
-    """The predictions of a model that is called on a batch Matrix."""
-    # The inputs are constants of the graph: no one asks for their gradients.
+    """Return the predictions of a model that is called on a batch Matrix."""
+    # The inputs are constants of the graph, because their gradients are not needed.
     batch = Matrix([as_constant(x) for x in row] for row in inputs)
     try:
         return model(batch)
     except TypeError as error:
         raise TypeError(f"{error}; {_ONE_AT_A_TIME}") from error
     except RuntimeError as error:
-        if hooks.is_recording():  # where a Matrix can be the cause of a TraceError
+        if hooks.is_recording():  # a TraceError may be due to the Matrix
             error.add_note(_ONE_AT_A_TIME)
         raise

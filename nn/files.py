@@ -23,10 +23,10 @@ def write_json(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
 
 
 def read_json(path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
-    """The object that `write_json` wrote with `"kind": kind`.
+    """Read an object that `write_json` wrote with `"kind": kind`.
 
-    Raises FileNotFoundError, another OSError if it is not a regular file, and ValueError naming the
-    file if it is anything else, or larger than 1 GiB.
+    Raises FileNotFoundError, another OSError if it is not a regular file, or ValueError, with the
+    path, if it holds anything else or is larger than 1 GiB.
     """
     text = read_text(path)
     try:
@@ -40,7 +40,7 @@ def read_json(path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
 
 
 def as_number(content: Any, what: str) -> float:
-    """A number from a state as a float; nan and inf may be strings. Raises ValueError otherwise."""
+    """Return a number in a state as a float; "nan" and "inf" are numbers. Raises ValueError."""
     if isinstance(content, str) and content in ("nan", "inf", "-inf"):
         return float(content)
     if isinstance(content, bool) or not isinstance(content, Real):
@@ -52,13 +52,13 @@ def as_number(content: Any, what: str) -> float:
 
 
 def as_stored(content: dict[str, Any]) -> dict[str, Any]:
-    """The content as it would be read back. Raises TypeError for what JSON cannot represent."""
+    """Return content as it would be read back. Raises TypeError if JSON cannot represent it."""
     stored: dict[str, Any] = json.loads(json.dumps(_spelled(content)))
     return stored
 
 
 def _spelled(content: Any) -> Any:
-    """The same content with nan and inf as strings, because JSON has neither, nor NumPy's kinds."""
+    """Return content with nan and inf as strings and NumPy's numbers as floats, as JSON needs."""
     if not isinstance(content, int) and isinstance(content, Real):
         number = float(content)
         return number if math.isfinite(number) else repr(number)
@@ -74,12 +74,12 @@ def _spelled(content: Any) -> Any:
 
 @contextlib.contextmanager
 def reserved(path: Path, instead: str) -> Iterator[None]:
-    """Keep a file or a folder for this run, until it ends in whatever way.
+    """Reserve a file or a folder for this run until it ends, however it ends.
 
     Args:
-        instead: what the user of a second run can do besides waiting.
+        instead: advice to the user of a second run, besides waiting.
 
-    Raises BlockingIOError if another run has it, OSError if its folder cannot be written to.
+    Raises BlockingIOError if another run is using it, OSError if its folder is not writable.
     """
     lock = path / ".lock" if path.is_dir() else path.with_name(f".{path.name}.lock")
     try:
@@ -88,7 +88,7 @@ def reserved(path: Path, instead: str) -> Iterator[None]:
         raise type(error)(f"cannot write to {lock.parent}: {error.strerror}") from None
     if claim is None:
         raise BlockingIOError(
-            f"{path} is in use by another run{_process(lock)}: wait until that has ended, or"
+            f"{path} is in use by another run{_process(lock)}: wait until it has ended, or"
             f" {instead}"
         )
     try:
@@ -98,7 +98,7 @@ def reserved(path: Path, instead: str) -> Iterator[None]:
 
 
 def _locked(lock: Path) -> Claim | None:
-    """A claim on the file, with the process in it; None if another run has it."""
+    """Claim the lock file and write the process id to it; None if another run has it."""
     claim = claimed(os.fspath(lock))
     if claim is not None:
         try:
@@ -110,7 +110,7 @@ def _locked(lock: Path) -> Claim | None:
 
 
 def _process(lock: Path) -> str:
-    """` (process 123)`, if the file says which."""
+    """Return ` (process 123)`, if the lock file has a process id."""
     try:
         number = read_text(lock)
     except (OSError, ValueError):

@@ -236,8 +236,8 @@ def test_a_second_run_on_a_checkpoint_is_refused_while_the_first_lasts(tmp_path)
 
     fit(*made(), checkpoint=path, after_epoch=second)
     assert refusals == 4 * [
-        f"{path} is in use by another run (process {os.getpid()}): wait until that has ended, or"
-        " give this one another checkpoint"
+        f"{path} is in use by another run (process {os.getpid()}): wait until it has ended, or"
+        " use another checkpoint file"
     ]
     assert os.listdir(tmp_path) == ["checkpoint.json"]
     fit(*made(), checkpoint=path, resume=True, epochs=3)

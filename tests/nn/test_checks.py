@@ -71,19 +71,19 @@ def test_a_generator_is_read_once():
 @pytest.mark.parametrize(
     ("examples", "kind", "message"),
     [
-        (INPUTS, TypeError, r"data are a pair, \(inputs, targets\), not 10 parts"),
+        (INPUTS, TypeError, r"data must be a pair \(inputs, targets\), not 10 parts"),
         ((INPUTS,), TypeError, "not 1 parts"),
         ((INPUTS, TARGETS, TARGETS), TypeError, "not 3 parts"),
         (None, TypeError, "not NoneType"),
         ("ab", TypeError, "not str"),
         (np.ones((2, 3)), TypeError, "not ndarray"),
         (dict(zip("ab", EXAMPLES, strict=True)), TypeError, "not dict"),
-        ((INPUTS, None), TypeError, "targets are a list or an array, .* not None"),
-        ((INPUTS, 1.0), TypeError, "targets are a list or an array, .* not 1.0"),
-        ((INPUTS, "0101010101"), TypeError, "targets are a list .* not '0101010101'"),
-        ((INPUTS, np.array(1.0)), TypeError, "targets are a list"),
-        (({1.0, 2.0}, [1, 1]), TypeError, "inputs are a list or an array"),
-        ((Value(1.0), [1]), TypeError, "inputs are a list or an array"),
+        ((INPUTS, None), TypeError, "targets must be a list or an array .* not None"),
+        ((INPUTS, 1.0), TypeError, "targets must be a list or an array .* not 1.0"),
+        ((INPUTS, "0101010101"), TypeError, "targets must be a list .* not '0101010101'"),
+        ((INPUTS, np.array(1.0)), TypeError, "targets must be a list"),
+        (({1.0, 2.0}, [1, 1]), TypeError, "inputs must be a list or an array"),
+        ((Value(1.0), [1]), TypeError, "inputs must be a list or an array"),
         ((["ab", "cd"], [1, 1]), TypeError, "input 0 is 'ab', not a row of numbers; give predict="),
         (([None, None], [1, 1]), TypeError, "input 0 is None, not a row"),
         (([{"a": 1.0}], [1]), TypeError, "input 0 is .*, not a row of numbers"),
@@ -165,9 +165,9 @@ def test_drop_last_resumes_to_the_bit(tmp_path):
     [
         ({"batch_size": 3}, "batch_size=3 leaves a last batch of 1 of 10 .*drop_last=True"),
         ({"batch_size": 9}, "batch_size=9 leaves a last batch of 1 of 10 .*drop_last=True"),
-        ({"batch_size": 1}, "steps of 2 examples or more, not of 1"),
-        ({"batch_size": 1, "drop_last": True}, "steps of 2 examples or more, not of 1"),
-        ({"micro_batch": 5}, "micro_batch=5: BatchNorm would take .* 5 .* 10 of a step"),
+        ({"batch_size": 1}, "steps of at least 2 examples, not 1"),
+        ({"batch_size": 1, "drop_last": True}, "steps of at least 2 examples, not 1"),
+        ({"micro_batch": 5}, "micro_batch=5: BatchNorm would use .* 5 .* 10 of a step"),
         ({"batch_size": 4, "micro_batch": 2}, "micro_batch=2: BatchNorm"),
     ],
 )
@@ -233,11 +233,11 @@ def two_parts():
         (
             lambda m: nn.SGD(two_parts(), lr=0.1),
             r"no optimizer has 13 of the model's 13 parameters \(parts.0.neurons.0.w.0, .*\), and"
-            " 13 parameters that are optimized or frozen are not the model's: make it from the",
+            " the model lacks 13 optimized or frozen parameters: make the optimizer from the",
         ),
         (
             lambda m: nn.SGD([*m.parameters(), Value(1.0)], lr=0.1),
-            "1 parameters that are optimized or frozen are not the model's",
+            "the model lacks 1 optimized or frozen parameter:",
         ),
         (
             lambda m: nn.SGD(m.parts[0], lr=0.1),
@@ -291,9 +291,7 @@ def test_what_is_frozen_belongs_to_the_model_and_to_no_optimizer():
         ValueError, match=r"parts.0.neurons.0.w.0 is both in optimizer 0 and in fro"
     ):
         fit(model, frozen=model.parts[0])
-    with pytest.raises(
-        ValueError, match="9 parameters that are optimized or frozen are not the model's"
-    ):
+    with pytest.raises(ValueError, match="the model lacks 9 optimized or frozen parameters"):
         fit(model, frozen=two_parts().parts[0])
 
 
@@ -314,7 +312,7 @@ def test_a_differentiable_optimizer_is_refused():
 def test_schedules_are_as_many_as_optimizers(schedule):
     model = two_parts()
     optimizers = [nn.SGD(part, lr=0.1) for part in model.parts]
-    with pytest.raises(ValueError, match="a list of 2, functions of the number of steps"):
+    with pytest.raises(ValueError, match="or a list of 2, not"):
         fit(model, optimizer=optimizers, schedule=schedule)
     with pytest.raises(TypeError, match="a schedule is a function of the number of steps"):
         fit(model, optimizer=optimizers, schedule=[0.1, None])
