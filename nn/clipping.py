@@ -1,4 +1,4 @@
-"""How are large gradients limited? By clipping them, by their norm or each by its value."""
+"""How are large gradients limited? By clipping their common norm, or each one by value."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nn.settings import Number, require_range
 
 
 def clipped(gradients: Sequence[Value], max_norm: Number) -> tuple[list[Value], Value]:
-    """The gradients, scaled to a Euclidean norm of at most `max_norm`, and their norm before."""
+    """Return the gradients scaled to a Euclidean norm of at most max_norm, and the norm before."""
     if not gradients:
         raise ValueError("there are no gradients to clip")
     is_unlimited = is_no_limit(max_norm)
@@ -33,7 +33,7 @@ def clipped(gradients: Sequence[Value], max_norm: Number) -> tuple[list[Value], 
 
 
 def is_no_limit(limit: object) -> bool:
-    """Whether a limit is a plain number and infinite. An array of several has no answer to `==`."""
+    """Whether a limit is a plain infinite number; never for an array, where `==` is ambiguous."""
     return as_operand(limit) is not None and is_plain(limit) and limit == math.inf
 
 
@@ -45,10 +45,10 @@ def clip_grad_norm(
 ) -> Value:
     """Scale the `.grad` of all parameters to a common norm of at most `max_norm`.
 
-    Returns the norm before. `max_norm=math.inf` only measures it.
+    Returns the norm before clipping. `max_norm=math.inf` only measures it.
 
-    Raises ValueError for no parameters or a negative limit, TypeError for a gradient that is None,
-    and FloatingPointError if the norm is nan or infinite; gradients are then unchanged. With
+    Raises ValueError for no parameters or a negative limit, TypeError if a gradient is None, and
+    FloatingPointError if the norm is nan or infinite; gradients are then unchanged. With
     `error_if_nonfinite=False` a norm of nan makes all gradients nan, and an infinite one makes all
     finite gradients 0, as in PyTorch.
     """
@@ -72,10 +72,10 @@ def clip_grad_value(
 ) -> None:
     """Clip the `.grad` of each parameter to -limit .. limit.
 
-    Raises ValueError for no parameters or a limit that is negative or infinite, TypeError for a
-    gradient that is None, and FloatingPointError for one that is nan or infinite; gradients are
-    then unchanged. With `error_if_nonfinite=False` nan stays nan, and an infinite gradient becomes
-    the limit, as in PyTorch.
+    Raises ValueError for no parameters or a limit that is negative or infinite, TypeError if a
+    gradient is None, and FloatingPointError if one is nan or infinite; gradients are then
+    unchanged. With `error_if_nonfinite=False` nan stays nan, and an infinite gradient becomes limit
+    or -limit, as in PyTorch.
     """
     require_flag("error_if_nonfinite", error_if_nonfinite)
     listed = gathered(parameters)
@@ -105,13 +105,13 @@ def _name(parameters: Sequence[Value], i: int) -> str:
 
 
 def _require_finite(function: str, parameters: list[Value], size: Value) -> None:
-    """Raise FloatingPointError if the size of the gradients, 0 or more, is nan or infinite."""
+    """Raise FloatingPointError if the size of the gradients, which is >= 0, is nan or infinite."""
     number = number_of(size)
     require(greater(math.inf, number), lambda: _not_finite(function, parameters, number))
 
 
 def _not_finite(function: str, parameters: list[Value], size: float) -> FloatingPointError:
-    """The error for gradients whose size is nan or infinite."""
+    """Return the error for gradients whose size is nan or infinite."""
     instead = "try a smaller learning rate, or error_if_nonfinite=False"
     for i, parameter in enumerate(parameters):
         if not math.isfinite(parameter.grad):
@@ -119,6 +119,6 @@ def _not_finite(function: str, parameters: list[Value], size: float) -> Floating
                 f"{function}: the gradient of {_name(parameters, i)} is {parameter.grad}: {instead}"
             )
     return FloatingPointError(
-        f"{function}: the norm of the gradients is {size}, for their squares are too large:"
+        f"{function}: the norm of the gradients is {size}, because their squares overflow:"
         f" {instead}"
     )

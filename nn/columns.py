@@ -1,4 +1,4 @@
-"""How does one call of an update rule move all parameters? With columns in place of Values."""
+"""How does one call of an update rule update all parameters? With columns in place of Values."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from autograd.value import as_operand
 
 
 class NotArithmetic(Exception):
-    """A rule asked a column for something other than arithmetic."""
+    """A rule used a column for something other than arithmetic."""
 
 
 class Column:
     """One number for each parameter, in place of a Value in the expressions of an update rule.
 
-    It has the arithmetic of a Value, by the same primitives. Anything else raises NotArithmetic: a
-    comparison, a conversion to a number or a string, an attribute such as `.data`.
+    It supports the arithmetic of a Value, by the same primitives. Anything else raises
+    NotArithmetic: comparisons, conversions to a number or a string, attributes such as `.data`.
     """
 
     __slots__ = ("numbers",)
-    __array_ufunc__ = None  # NumPy leaves the operators to this class
-    shape = None  # as_operand asks for it, and __getattr__ would raise
+    __array_ufunc__ = None  # NumPy defers to this class's operators
+    shape = None  # as_operand reads it, and __getattr__ would raise
 
     def __init__(self, numbers: Sequence[float]) -> None:
         self.numbers = numbers
 
     @classmethod
     def of(cls, values: Iterable[Value]) -> Column:
-        """The numbers of these Values."""
+        """Return a column of the numbers of these Values."""
         return cls([value.data for value in values])
 
     def apply_primitive(self, primitive: Primitive, operands: Sequence[Any]) -> Column:
-        """The results of a primitive, number by number; see `Primitive.__call__`."""
+        """Apply a primitive number by number; see `Primitive.__call__`."""
         numbers = hooks.mapped(primitive, *map(_numbers, operands))
         if set(map(type, numbers)) != {float} and not all(map(hooks.is_recorded, numbers)):
             raise NotArithmetic  # a user's forward function that returns another kind of number
@@ -48,7 +48,7 @@ class Column:
 
     @staticmethod
     def _operators(primitive: Primitive) -> tuple[Any, Any]:
-        """`column + other` and, reflected, `other + column`."""
+        """Return the methods for `column + other` and, reflected, `other + column`."""
         return (
             lambda left, right: Column(hooks.mapped(primitive, left.numbers, _numbers(right))),
             lambda right, left: Column(hooks.mapped(primitive, _numbers(left), right.numbers)),
@@ -85,16 +85,16 @@ class Column:
 
 _FUNCTIONS = (abs, max, min, pow, range, math)
 _METHODS = {name for name in vars(Column).keys() & set(dir(Value)) if name[0] != "_"} | {"data"}
-# Identity and membership may differ between parameters; assignments are effects of each call.
+# `is` and `in` may differ between parameters; an assignment must happen once for each of them.
 _REFUSED = re.compile("(IS|CONTAINS)_OP|(STORE|DELETE)_(ATTR|GLOBAL|DEREF|NAME)|IMPORT_")
 
 
 def attributes_read(update: Any, rule: object) -> frozenset[str] | None:
-    """The attributes of a rule that its update reads, or None if it is more than arithmetic.
+    """Return the attributes of a rule that its update reads, or None if it is not only arithmetic.
 
     Its code, and that of the functions and methods it calls, may name only numbers, tuples of
-    numbers, Primitives, `math`, `abs`, `max`, `min`, `pow`, `range` and functions of the same kind.
-    It may not use `is`, `in`, `try` or `with`, nor assign to attributes. Other uses of a column
+    numbers, Primitives, `math`, `abs`, `max`, `min`, `pow`, `range` and functions that do the same.
+    It must not use `is`, `in`, `try` or `with`, nor assign to attributes. Other uses of a column
     raise NotArithmetic when the code runs.
     """
     names: set[str] = set()
@@ -128,7 +128,7 @@ def attributes_read(update: Any, rule: object) -> frozenset[str] | None:
                 return False
             if step.opname == "LOAD_GLOBAL":
                 content = variables.get(name, getattr(builtins, name, None))
-                # Helpers of the built-in rules only test which settings are Values.
+                # Helpers in nn.rules are safe: they only test which settings are Values.
                 known = getattr(content, "__module__", None) == "nn.rules"
                 if not known and not is_allowed(content):
                     return False
@@ -150,7 +150,7 @@ def attributes_read(update: Any, rule: object) -> frozenset[str] | None:
 
 
 def is_constant(content: Any) -> bool:
-    """Whether it is a number, a Value, a string, None, or a tuple of these."""
+    """Whether something is a number, a Value, a string, None, or a tuple of these."""
     if isinstance(content, tuple):
         return all(map(is_constant, content))
     return content is None or isinstance(content, str | Value | Real)
@@ -167,7 +167,7 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
 
 
 class Moments(dict[str, Any]):
-    """The moments of a parameter, by the names that the rule declares."""
+    """The moments of a parameter, by the names that the rule declared."""
 
     def __init__(self, rule: object, moments: Mapping[str, Any]) -> None:
         super().__init__(moments)
@@ -186,7 +186,7 @@ class Moments(dict[str, Any]):
 
 
 def _numbers(operand: Any) -> Sequence[float] | float:
-    """The numbers of an operand, one for each parameter, or the one for all of them."""
+    """Return the numbers of an operand, one for each parameter, or a single one for all."""
     if operand.__class__ is Column:
         column: Column = operand
         return column.numbers
