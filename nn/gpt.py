@@ -1,6 +1,6 @@
 """How does a network write? By predicting the next token, and sampling it, over and over.
 
-The size and architecture of Andrej Karpathy's microgpt (2026): token and position embeddings, a
+The architecture is that of Andrej Karpathy's microgpt (2026): token and position embeddings, a
 norm, transformer blocks, and a linear layer to the logits.
 """
 
@@ -30,7 +30,7 @@ from nn.module import Module
 
 Token = int | Value
 
-PADDING = -1  # fills a document up to a given length
+PADDING = -1  # pads a document to a given length
 
 
 class GPT(Module):
@@ -39,19 +39,19 @@ class GPT(Module):
     Args:
         vocabulary: the number of tokens, which are 0 .. vocabulary - 1.
         block_size: the maximum context length, in tokens.
-        embedding: the size of a token's vector. heads: of attention. layers: the number of blocks.
-        norm: "rms", RMSNorm without a gain, or "layer", LayerNorm.
+        embedding: the size of a token's vector. heads: attention heads. layers: transformer blocks.
+        norm: "rms" (RMSNorm without a gain) or "layer" (LayerNorm).
         std: the standard deviation of the normal distribution of the initial weights.
         generator: the source of the initial weights; nn's own stream by default.
-        base_width: the embedding that the learning rate of Adam was tuned for; by default this
-            one. The multiplier of every linear layer is base_width / embedding, so that a step of
-            Adam changes its output as much as in a model of that embedding (Yang et al. 2021,
-            arXiv:2203.03466, table 3; not their initialization: std is that of all sizes).
+        base_width: the embedding size that Adam's learning rate was tuned for, by default
+            `embedding`. Every linear layer has the multiplier base_width / embedding, so that a
+            step of Adam changes its output as much as in a model of the base width (Yang et al.
+            2021, arXiv:2203.03466, table 3; unlike theirs, std does not depend on the size).
 
-    Call: 1 to block_size tokens, integers or Values -> the logits of the token that follows each, a
-    Matrix (n x vocabulary). With a `cache`, made by `empty_cache()`, pass the new tokens only: it
-    keeps the keys and values of those before. Raises ValueError for no tokens or too many,
-    IndexError for one that is not in the vocabulary, TypeError for a text or another kind of token.
+    Call: 1 to block_size tokens, integers or Values -> the logits of the token after each of them,
+    a Matrix (n x vocabulary). With a `cache` made by `empty_cache()`, pass only the new tokens: it
+    keeps the keys and values of earlier ones. Raises ValueError for no tokens or too many,
+    IndexError for a token outside the vocabulary, TypeError for a string or a non-integer token.
 
     >>> model = GPT(vocabulary=27, block_size=16, embedding=16, heads=4, layers=1)
     >>> len(model.parameters())
@@ -115,12 +115,12 @@ class GPT(Module):
         return self.logits(x)
 
     def nll(self, document: Sequence[Token]) -> Value:
-        """The negative log-likelihood of a document, in nats.
+        """Return the negative log-likelihood of a document, in nats.
 
-        That is the sum of -log p of each token after the first, given those before it. Tokens
-        beyond the block and PADDING at the end are ignored, so one program of autograd.jit can
-        serve documents of all lengths, padded to the same. Raises ValueError for fewer than 2
-        tokens, and otherwise as the call.
+        It is the sum of -log p(token | earlier tokens) over all tokens but the first. Tokens beyond
+        the block and PADDING at the end are ignored, so one recording of autograd.jit can serve
+        documents of all lengths, padded to a common one. Raises ValueError for fewer than 2 tokens,
+        and the errors of a call.
         """
         tokens = _listed(document)[: self.block_size + 1]
         while len(tokens) and is_plain(tokens[-1]) and tokens[-1] == PADDING:
@@ -131,7 +131,7 @@ class GPT(Module):
         return nll(self([token for token, _ in counted[:-1]]), counted)
 
     def empty_cache(self) -> list[Cache]:
-        """A cache for the keys and values of each block; see the call."""
+        """Return an empty cache for the keys and values of each block; pass it to a call."""
         return [([], []) for _ in self.blocks]
 
     @no_grad()
@@ -144,24 +144,24 @@ class GPT(Module):
         generator: random.Random | None = None,
         end: int | None = None,
     ) -> list[int]:
-        """The tokens that the model writes after a prompt.
+        """Return the tokens that the model writes after a prompt.
 
         Args:
             prompt: 1 to block_size tokens, such as the token that documents begin with.
-            temperature: divides the logits: below 1 likely tokens become likelier; at 0 the
-                likeliest token is taken, the first of equals.
-            top_k: sample among the top_k likeliest tokens only.
-            top_p: sample among the fewest likeliest tokens whose probabilities sum to top_p or more
-                (nucleus sampling, Holtzman et al. 2020). The temperature is applied first, then
-                top_k, then top_p to the probabilities of the remaining tokens.
+            temperature: divides the logits. Below 1, likely tokens become more likely; at 0, the
+                most likely token is taken, the first one of a tie.
+            top_k: sample only from the top_k most likely tokens.
+            top_p: sample only from the fewest most likely tokens with a total probability of at
+                least top_p (nucleus sampling, Holtzman et al. 2020). The temperature is applied
+                first, then top_k, then top_p to the probabilities of the remaining tokens.
             generator: the source of random numbers; nn's own stream by default.
             end: the token that ends a document. It is not part of the result.
 
-        Stops at `end`, or when the context has block_size tokens, prompt included. A cache of keys
-        and values makes each token one call of the model. Raises ValueError for a negative
-        temperature, a top_k that is not an integer of 1 or more, a top_p outside 0 < top_p <= 1,
-        or a prompt that the model cannot take; TypeError for a temperature that is not a number,
-        an end that is not an integer or a generator that is not a random.Random;
+        Stops at `end`, or when the context has block_size tokens, prompt included. With a cache of
+        keys and values, the model is called on each new token only. Raises ValueError for a
+        negative temperature, a top_k that is not an integer of 1 or more, a top_p outside
+        0 < top_p <= 1, or a prompt that is empty or too long; TypeError for a temperature that is
+        not a number, an end that is not an integer or a generator that is not a random.Random;
         FloatingPointError for logits that are nan or +inf, or all -inf.
         """
         _check_sampling(temperature, top_k, top_p, end)
@@ -183,7 +183,7 @@ class GPT(Module):
 def _check_sampling(
     temperature: float, top_k: int | None, top_p: float | None, end: int | None
 ) -> None:
-    """Raise TypeError or ValueError for what `generate` cannot sample by, see there."""
+    """Raise TypeError or ValueError for an invalid argument of `generate`."""
     if isinstance(temperature, bool) or not isinstance(temperature, Real):
         raise TypeError(f"generate: the temperature must be a number, not {quoted(temperature)}")
     if not 0.0 <= temperature < float("inf"):
@@ -210,7 +210,7 @@ def _listed(tokens: Any) -> list[Any]:
 
 
 def _counted(token: Token) -> tuple[Token, Value | None]:
-    """(token, 1 or 0 for whether it counts); a Value that is PADDING becomes token 0."""
+    """Return (token, None) for a plain token, else (token, 1), or (0, 0) if it is PADDING."""
     if is_plain(token):
         return token, None
     padding = one_hot(token - PADDING, 1)[0]
@@ -223,10 +223,10 @@ def _too_few(tokens: int) -> ValueError:
 
 @scoped
 def nll(logits: Matrix, counted: Sequence[tuple[Token, Value | None]]) -> Value:
-    """The loss of `GPT.nll`, from the logits; drawings show this name."""
+    """Return the loss of `GPT.nll` from the logits. Drawings show the name of this function."""
     for (_, counts), (_, later) in pairwise(counted):
         if counts is not None and later is not None:
-            # PADDING comes last. Elsewhere it is a token that the Embedding does not have.
+            # PADDING may only come last. Elsewhere it is a token that the Embedding lacks.
             require(
                 1.0 - greater(later, counts),
                 lambda: IndexError(
@@ -250,14 +250,14 @@ def sample_token(
     top_p: float | None = None,
     generator: random.Random | None = None,
 ) -> int:
-    """A token, drawn with the probabilities softmax(logits / temperature); see GPT.generate."""
+    """Draw a token with probabilities softmax(logits / temperature); see GPT.generate."""
     numbers = [float(logit) for logit in logits]
     for i, number in enumerate(numbers):
         if math.isnan(number) or number == math.inf:
             raise FloatingPointError(f"sample_token: logit {i} of {len(numbers)} is {number}")
     if max(numbers) == -math.inf:
         raise FloatingPointError(f"sample_token: all {len(numbers)} logits are -inf")
-    # Sorting is stable: among equal logits the first comes first.
+    # Sorting is stable, so equal logits keep their order.
     ranked = sorted(range(len(numbers)), key=lambda i: -numbers[i])
     if temperature == 0.0:
         return ranked[0]
@@ -265,17 +265,17 @@ def sample_token(
     odds = softmax([(logits[i] - logits[ranked[0]]) / temperature for i in chosen])
     weights = [float(p) for p in odds]
     if top_p is not None and top_p < 1.0:
-        # Keep a token if those before it sum to less than top_p; so the first one is always kept.
+        # Keep a token if those before it sum to less than top_p. So the first is always kept.
         before = accumulate(weights, initial=0.0)
         weights = [p for p, likelier in zip(weights, before, strict=False) if likelier < top_p]
     return rng.source(generator).choices(chosen[: len(weights)], weights)[0]
 
 
 class Tokenizer:
-    """Characters as tokens, and one more token, bos, at the beginning and end of a document.
+    """A tokenizer of characters, with a token bos for the beginning and the end of a document.
 
     Args:
-        characters: all that documents may have, in any order, repeated or not. bos follows them.
+        characters: all that documents may contain; order and repeats do not matter. bos is last.
 
     Raises ValueError for no characters.
 
@@ -305,10 +305,10 @@ class Tokenizer:
         return f"Tokenizer({self.characters!r})"
 
     def encode(self, text: str, what: str = "the text") -> list[int]:
-        """The tokens of a document, with bos at either end.
+        """Return the tokens of a document, with bos at either end.
 
-        Raises ValueError for a character that is not known, naming it and `what` it stands in, and
-        TypeError for what is no text.
+        Raises ValueError for an unknown character, naming it and its place in `what`, and TypeError
+        if `text` is not a string.
         """
         if not isinstance(text, str):
             raise TypeError(f"{what} must be a string, not {quoted(text)}")
@@ -321,7 +321,7 @@ class Tokenizer:
         return [self.bos, *(self._tokens[c] for c in text), self.bos]
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """The text of tokens, without bos.
+        """Return the text of tokens, without bos.
 
         Raises ValueError for a number that is not a token, TypeError for a non-integer.
         """

@@ -1,4 +1,4 @@
-"""How does a signal end a run? `fit` completes its step; `python -m nn` ends at every instant."""
+"""How does a signal end a run? `fit` completes its step; `python -m nn` can end at any time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import sys
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # this file is the first that `python -m nn` reads, and is to act soon
+if TYPE_CHECKING:  # `python -m nn` imports this file first, so it should be ready soon
     import threading
     from collections.abc import Callable, Iterator
     from typing import Any
@@ -19,15 +19,15 @@ _SIGNALS = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
 
 
 class Command:
-    """The process of `python -m nn`, which signals end with exit code 128 + their number.
+    """The process of `python -m nn`; a signal ends it with exit code 128 + the signal's number.
 
-    While it trains, the first signal ends the training, and what was learned is saved. At any other
-    time, and if Ctrl-C is pressed again, the process ends at once. No exception is raised for that:
-    in a callback or in the import of a library it would be printed, or lost. Nothing has to be
-    undone but temporary files, because each file is written whole or not at all.
+    During training, the first signal ends the training, and what was learned is saved. At any other
+    time, and if Ctrl-C is pressed again, the process ends at once. It does so without an exception,
+    which would be printed or lost in a callback or the import of a library. Nothing but temporary
+    files needs cleaning up, because each file is written completely or not at all.
 
     Attributes:
-        number: the first signal that came; None before.
+        number: the first signal that arrived, or None.
         training: while `fit` runs, the event that ends it.
     """
 
@@ -37,17 +37,17 @@ class Command:
         self._terminals: list[int] = []
 
     def take_signals(self) -> None:
-        """Handle all signals that end a process, but those that are ignored, as by nohup."""
+        """Handle all signals that end a process, except those that are ignored, as by nohup."""
         self._terminals = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
         for number in _SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._handle)
 
     def run(self, main: Callable[[], int]) -> int:
-        """Call `main`, and return its exit code, or that of the signal that stopped it."""
+        """Call `main` and return its exit code, or that of the signal that stopped it."""
         self.take_signals()
         code = main()
-        for number in _SIGNALS:  # all is done: a signal could interrupt only the end of Python
+        for number in _SIGNALS:  # all is done: a signal could only disturb Python's shutdown
             signal.signal(number, signal.SIG_IGN)
         return 128 + self.number if code == 130 and self.number is not None else code
 
@@ -61,14 +61,14 @@ class Command:
             self._end()
 
     def _leave_terminal(self) -> None:
-        """Print to nowhere from now on: printing to a closed terminal is an error."""
+        """Discard all further output, because printing to a closed terminal is an error."""
         for descriptor in self._terminals:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, descriptor)
             os.close(nowhere)
 
     def _end(self) -> None:
-        with contextlib.suppress(Exception):  # the signal may have come within a print
+        with contextlib.suppress(Exception):  # the signal may have interrupted a print
             sys.stdout.flush()
         with contextlib.suppress(OSError):
             os.write(2, b"interrupted\n")
@@ -79,7 +79,7 @@ class Command:
 
 @contextlib.contextmanager
 def interrupt_deferred() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets instead of raising; the second one raises as usual."""
+    """Yield an event that the first Ctrl-C sets instead of raising; a second one raises."""
     import threading
 
     interrupt = threading.Event()
@@ -99,7 +99,7 @@ def interrupt_deferred() -> Iterator[threading.Event]:
         interrupt.set()
         signal.signal(signal.SIGINT, previous)
 
-    # None is a handler that was not installed from Python, and could not be restored.
+    # None is a handler that was not installed from Python, so it could not be restored.
     if previous is None or previous is signal.SIG_IGN:
         yield interrupt
         return
@@ -111,14 +111,14 @@ def interrupt_deferred() -> Iterator[threading.Event]:
 
 
 def _is_command() -> bool:
-    """Whether Python imports nn for `python -m nn`, which can run code of its own only later."""
-    if sys.argv[:1] != ["-m"]:  # this stands there only while the module is looked for
+    """Whether nn is being imported for `python -m nn`, before its `__main__` runs."""
+    if sys.argv[:1] != ["-m"]:  # "-m" is there only while Python locates the module
         return False
     return sys.orig_argv[-len(sys.argv) :][:1] in (["nn"], ["-mnn"])
 
 
 def run_command(main: Callable[[], int]) -> int:
-    """Run `main` as `python -m nn`, and return the exit code of the process."""
+    """Run `main` as `python -m nn` and return the exit code of the process."""
     global command
     command = command or Command()
     return command.run(main)
