@@ -35,20 +35,19 @@ from nn.settings import require_range
 
 
 class Neuron(Module):
-    """g(b + w_1 x_1 + ... + w_n x_n), with every product and sum a node of its own.
+    """g(b + w_1 x_1 + ... + w_n x_n), where every product and every sum is a node.
 
     Weights start uniform in +-sqrt(6 / nin) for "relu", "leaky_relu" and "elu" (He et al. 2015,
     eq. 10) and in +-sqrt(3 / nin) otherwise (LeCun et al. 1998, section 4.6), which keeps the
     variance of a signal from layer to layer; the bias starts at 0.
 
     Args:
-        nin: how many inputs, 1 or more.
-        activation: the name of a function of nn.activations, or a function of a Value that returns
-            a Value.
+        nin: the number of inputs, 1 or more.
+        activation: the name of a function in nn.activations, or a function from Value to Value.
         generator: the source of the initial weights; nn's own stream by default (see `nn.seed`).
         bias: whether there is a b.
 
-    Call: a sequence of nin Values or numbers -> a Value. Raises ValueError for another length, and
+    Call: a sequence of nin Values or numbers -> a Value. Raises ValueError for a wrong length, and
     TypeError if x is not a vector or the activation returns a number. For a batch use a Layer.
     """
 
@@ -85,7 +84,7 @@ class Neuron(Module):
             if x.__class__ not in (list, tuple) and isinstance(x, NO_VECTORS):
                 raise TypeError
             z = weighted_sum(self.w, x, self.b)
-            if not isinstance(z, Value):  # of rows that are arrays, which NumPy adds up
+            if not isinstance(z, Value):  # x has rows that are arrays, which NumPy has summed
                 raise TypeError
         except TypeError:
             raise TypeError(f"a Neuron takes a vector of numbers, not {quoted(x)}") from None
@@ -93,7 +92,7 @@ class Neuron(Module):
 
 
 class VectorModule(Module):
-    """A Module that makes a list of Values of a vector, and a Matrix of a batch."""
+    """A Module that maps a vector to a list of Values, and a batch to a Matrix."""
 
     @overload
     def __call__(self, x: Matrix | Rows) -> Matrix: ...
@@ -106,11 +105,11 @@ class VectorModule(Module):
         return Matrix(self._rows(x.rows)) if isinstance(x, Matrix) else self._row(x)
 
     def _row(self, x: Sequence[Any]) -> list[Value]:
-        """The output for one vector."""
+        """Return the output for one vector."""
         raise NotImplementedError
 
     def _rows(self, rows: list[list[Value]]) -> list[list[Value]]:
-        """The outputs for a batch: one by one, if a class does not say otherwise."""
+        """Return the outputs for a batch, row by row unless a subclass overrides this."""
         return [self._row(row) for row in rows]
 
 
@@ -118,11 +117,11 @@ class Layer(VectorModule):
     """nout neurons with the same inputs: A = g(X W + b).
 
     Args:
-        nin, nout: how many inputs and outputs.
+        nin, nout: the numbers of inputs and outputs.
         activation, generator, bias: as for a Neuron.
 
     Call: a vector, nin Values or numbers -> list of nout Values; a batch, n x nin, as a Matrix, a
-    list of rows or a 2-d array -> Matrix (n x nout). Raises ValueError for another number of
+    list of rows or a 2-d array -> Matrix (n x nout). Raises ValueError for a wrong number of
     inputs, TypeError for an argument that is neither.
     """
 
@@ -144,7 +143,7 @@ class Layer(VectorModule):
         return for_stream(f"Layer({sizes}, {name_of(first.activation)}{_bias_of(first.b)})")
 
     def _row(self, x: Sequence[Any]) -> list[Value]:
-        # Make nodes of plain numbers once, not in each neuron.
+        # Turn plain numbers into nodes once, not in each neuron.
         inputs = tuple([as_constant(entry) for entry in x])
         return [neuron(inputs) for neuron in self.neurons]
 
@@ -153,7 +152,7 @@ class Linear(VectorModule):
     """W x + b: the same function as a Layer of linear neurons, in a single module.
 
     Args:
-        nin, nout: how many inputs and outputs, 1 or more.
+        nin, nout: the numbers of inputs and outputs, 1 or more.
         bias: whether there is a b; it starts at 0.
         std: the standard deviation of the normal distribution of the initial weights, by default
             sqrt(1 / nin), which keeps the variance of a signal (LeCun et al. 1998, section 4.6).
@@ -163,7 +162,7 @@ class Linear(VectorModule):
             as far.
 
     `weights` has nout rows of nin Values; `bias` is a list of nout Values, empty without a bias.
-    Call: as for a Layer. Raises ValueError for a std below 0, or a multiplier that is not above 0.
+    Call: as for a Layer. Raises ValueError if std < 0 or multiplier <= 0.
     """
 
     def __init__(
@@ -213,15 +212,15 @@ class MLP(Module):
     """A multilayer perceptron: layers in sequence, the last one linear.
 
     Args:
-        nin: how many inputs.
-        nouts: the number of neurons of each layer, such as [16, 16, 1].
-        activation: of all layers but the last; or a list, one for each layer but the last, or one
-            for each layer: ["tanh", "sigmoid"] or ["tanh", "tanh", "sigmoid"] for [16, 16, 1].
+        nin: the number of inputs.
+        nouts: the number of neurons in each layer, such as [16, 16, 1].
+        activation: one for all layers but the last, or a list with one for each layer but the last
+            or for each layer: ["tanh", "sigmoid"] or ["tanh", "tanh", "sigmoid"] for [16, 16, 1].
         generator, bias: as for a Neuron.
 
     Call: a vector, nin Values or numbers -> list of Values, or one Value if there is a single
     output; a batch, n x nin, as a Matrix, a list of rows or a 2-d array -> Matrix (n x outputs).
-    Raises ValueError for another number of inputs, TypeError for an argument that is neither.
+    Raises ValueError for a wrong number of inputs, TypeError for an argument that is neither.
     """
 
     def __init__(
@@ -262,7 +261,7 @@ class MLP(Module):
         firsts = [layer.neurons[0] for layer in self.layers]
         sizes = [len(firsts[0].w), *(len(layer.neurons) for layer in self.layers)]
         names = [name_of(neuron.activation) for neuron in firsts]
-        if len(names) > 1 and names[-1] == "linear":  # as it is by default
+        if len(names) > 1 and names[-1] == "linear":  # the default
             names.pop()
             names = names[:1] if len(set(names)) == 1 else names
         told = ", ".join(names) + _bias_of(firsts[0].b)
@@ -271,7 +270,7 @@ class MLP(Module):
     @overload
     def __call__(self, x: Matrix | Rows) -> Matrix: ...
     @overload
-    def __call__(self, x: Vector | Array) -> Any: ...  # one Value, or a list: types do not tell
+    def __call__(self, x: Vector | Array) -> Any: ...  # a Value if there is one output, else a list
     def __call__(self, x: Any) -> list[Value] | Value | Matrix:
         out: list[Value] | Matrix = self.layers[0](x)
         for layer in self.layers[1:]:
@@ -280,7 +279,7 @@ class MLP(Module):
 
 
 class Sequential(Module):
-    """Modules or functions in sequence, each called with the result of the one before."""
+    """Modules or functions in sequence, each called with the result of the previous one."""
 
     def __init__(self, *parts: Callable[[Any], Any]) -> None:
         for i, part in enumerate(parts):
@@ -300,7 +299,7 @@ class Sequential(Module):
 class Dropout(VectorModule):
     """In training, set each entry to 0 with probability p, else divide it by 1 - p.
 
-    In evaluation it is the identity, because of the division (Srivastava et al. 2014). The random
+    The division keeps the mean, so evaluation is the identity (Srivastava et al. 2014). The random
     numbers come from nn's own stream unless a generator is given. Raises ValueError unless
     0 <= p < 1, TypeError if p is not a number.
     """
@@ -330,14 +329,14 @@ class Embedding(Module):
     """A learned vector for each of `count` indices.
 
     Args:
-        count, size: how many vectors, and their length.
+        count, size: the number of vectors, and their length.
         std: the standard deviation of the normal distribution of their initial entries.
 
-    Call: an index -> its vector; a sequence of indices -> Matrix, a row for each. What is looked up
-    are nodes of their own: the parameters are the entries of `vectors[index]`. An index that is a
-    Value, or an argument of a jitted function, selects by arithmetic: the sum of all vectors,
-    weighted by 0 and 1. For a Value outside 0 .. count - 1 the sum is 0. Raises IndexError for any
-    other index outside that range, and TypeError for one that is not an integer.
+    Call: an index -> its vector; a sequence of indices -> Matrix, a row for each. The results are
+    new nodes; the parameters are the entries of `vectors`. An index that is a Value, or an argument
+    of a jitted function, selects by arithmetic: the result is the sum of all vectors weighted by 0
+    and 1, and 0 if a Value is outside 0 .. count - 1. Raises IndexError for any other index outside
+    that range, and TypeError for one that is not an integer.
     """
 
     def __init__(
@@ -356,13 +355,13 @@ class Embedding(Module):
     def __call__(self, index: Any) -> list[Value] | Matrix:
         if isinstance(index, Value) or is_recorded(index):
             weights = one_hot(index, len(self.vectors))
-            require(total(weights), lambda: self._no_vector(index))  # unless it is a Value
+            require(total(weights), lambda: self._no_vector(index))  # does not check a Value
             return [dot(weights, column) for column in zip(*self.vectors, strict=True)]
         if is_series(index):
             indices = list(index)
             if any(map(is_series, indices)):
                 raise TypeError(
-                    "Embedding takes a whole number or a vector of them, not rows: of one-hot rows"
+                    "Embedding takes a whole number or a vector of them, not rows: for one-hot rows"
                     " give the index of each 1, or multiply them by Matrix(embedding.vectors)"
                 )
             return Matrix(self(i) for i in indices)
@@ -372,7 +371,7 @@ class Embedding(Module):
             raise TypeError(f"Embedding takes whole numbers, not {quoted(index)}") from None
         if not 0 <= place < len(self.vectors):
             raise self._no_vector(index)
-        # Nodes of their own, as a recorded index has: the gradients of one look-up add up first.
+        # New nodes, as for a recorded index, so that the gradients of one lookup are summed first.
         return [entry * 1.0 for entry in self.vectors[place]]
 
     def _no_vector(self, index: Any) -> Exception:
@@ -391,7 +390,7 @@ def _normal(
 
 
 def name_of(activation: Activation) -> str:
-    """The name of an activation function."""
+    """Return the name of an activation function."""
     for name, function in ACTIVATIONS.items():
         if activation is function:
             return name
@@ -399,7 +398,7 @@ def name_of(activation: Activation) -> str:
 
 
 def _named(part: Callable[[Any], Any]) -> str:
-    """A part of a Sequential: the repr of a module, the name of a function."""
+    """Return the repr of a module or the name of a function, for a Sequential."""
     return repr(part) if isinstance(part, Module) else getattr(part, "__name__", repr(part))
 
 

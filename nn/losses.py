@@ -1,4 +1,4 @@
-"""How wrong is a prediction? Losses; over a batch each is the mean over its entries or examples."""
+"""How wrong is a prediction? Losses, each of them the mean over the entries or examples."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def mse(predicted: Any, target: Any) -> Value:
     """The mean squared error, (1/n) sum_i (target_i - predicted_i)^2.
 
     Args:
-        predicted, target: both a number, a vector or a Matrix (rows of numbers), of one shape; a
-            column Matrix also goes with a vector.
+        predicted, target: two numbers, vectors or matrices (a Matrix or rows of numbers) of the
+            same shape; a column Matrix also matches a vector.
 
     Raises ValueError for different shapes, an empty batch, or a target that is nan or infinite. In
-    all losses a target that is a Value is not checked.
+    all losses, a target that is a Value is not checked.
 
     >>> mse([Value(1.0), Value(3.0)], [0.0, 1.0]).data
     2.5
@@ -51,8 +51,8 @@ def huber(predicted: Any, target: Any, delta: Number = 1.0) -> Value:
     """The mean of e^2 / 2 where |e| <= delta, else delta (|e| - delta / 2), with e = p - y.
 
     Quadratic for small errors and linear for large ones (Huber 1964; PyTorch's HuberLoss). The
-    first derivative is continuous; the second jumps at |e| = delta, where it is that of the
-    quadratic part. Arguments and errors as for `mse`; ValueError unless delta > 0.
+    first derivative is continuous; the second jumps at |e| = delta, where that of the quadratic
+    part is used. Arguments and errors as for `mse`; ValueError unless delta > 0.
 
     >>> huber([Value(0.5), Value(3.0)], [0.0, 0.0]).data  # (0.125 + 2.5) / 2
     1.3125
@@ -74,7 +74,7 @@ def binary_cross_entropy(
         probabilities, target: as for `mse`.
         eps: added inside each logarithm, so that a probability of exactly 0 gives a loss of about
             34.5 instead of an error.
-        pos_weight: w, 1 by default; above 1 it gives positive examples more weight, for instance
+        pos_weight: w, 1 by default; above 1 it gives positive examples more weight, such as
             (number of negatives) / (number of positives).
 
     Errors as for `mse`; ValueError for a probability or target outside 0 .. 1 or a negative
@@ -106,7 +106,7 @@ def binary_cross_entropy_with_logits(
 
 
 def _positive(loss: str, pos_weight: Number | None) -> Callable[[Number], Number]:
-    """The function y -> pos_weight * y, or y -> y without a pos_weight."""
+    """Return the function y -> pos_weight * y, or y -> y without a pos_weight."""
     if pos_weight is None:
         return lambda y: y
     require_range(f"{loss}: pos_weight", pos_weight)
@@ -175,7 +175,7 @@ def cross_entropy_with_logits(
     weight: Sequence[Number] | None = None,
     label_smoothing: Number = 0.0,
 ) -> Value:
-    """`cross_entropy` of softmax(logits), computed by log-softmax: exact where softmax is 0.
+    """`cross_entropy` of softmax(logits), computed by log-softmax: exact if softmax underflows.
 
     Its gradient with respect to the logits is softmax(logits) - y. Arguments and errors as for
     `cross_entropy`, and errors as for `softmax`.
@@ -197,7 +197,7 @@ def _mean_nll(
     weight: Sequence[Number] | None,
     label_smoothing: Number,
 ) -> Value:
-    """sum_n sum_i w_i y_i nll_i / sum_n sum_i w_i y_i, the y_i in the numerator smoothed."""
+    """sum_n sum_i w_i y_i nll_i / sum_n sum_i w_i y_i, with smoothed y_i in the numerator."""
     examples = _examples(loss, predicted, target)
     classes = len(examples[0][0])
     require_range(f"{loss}: label_smoothing", label_smoothing, 1.0)
@@ -212,7 +212,7 @@ def _mean_nll(
             ys = {i: kept * ys[i] + spread if i in ys else spread for i in range(classes)}
         if factors is not None:
             ys = {i: y * factors[i] for i, y in ys.items()}
-        # A one-hot 1 is an int, which needs no product; a recorded int is of a class of its own.
+        # A one-hot 1 is an int, which needs no product; a recorded int has another type.
         terms = nll(row, ys).items()
         costs.append(total(s if type(ys[i]) is int else ys[i] * s for i, s in terms))
     if factors is None:
@@ -226,13 +226,13 @@ def _mean_nll(
 
 
 class _Allowed(NamedTuple):
-    """Which targets are valid: `holds` gives 1 for them, else 0. In arithmetic, for the jit."""
+    """Which targets are valid: `holds` returns 1 for them, else 0, by arithmetic, for the jit."""
 
     holds: Callable[[Any], Any]
     text: str
 
     def check(self, loss: str, y: Number) -> None:
-        """Raise ValueError for an invalid target, and name the loss that takes it."""
+        """Raise ValueError, naming the loss, for an invalid target."""
         if not isinstance(y, (Value, int)) and not math.isfinite(y):
             require(False, lambda: ValueError(f"{loss}: a target must be finite, not {y}"))
         require(self.holds(y), lambda: self._error(loss, y))
@@ -255,7 +255,7 @@ _FOR_INDICES = "class indices: use cross_entropy_with_logits, with one output fo
 
 
 def _instead_for(y: float) -> str:
-    """For an error message: the loss to use for a target that another loss does not take."""
+    """Return the end of an error message: which loss takes a target that this one does not."""
     if y == -1:
         return f"; {_FOR_SIGNS}"
     if y == 0:
@@ -266,7 +266,7 @@ def _instead_for(y: float) -> str:
 def _check_probabilities(loss: str, probabilities: Iterable[Value]) -> None:
     """Raise ValueError for a number outside 0 .. 1 (up to rounding), most likely a logit.
 
-    nan is accepted, and makes the loss nan.
+    nan is accepted and makes the loss nan.
     """
 
     def not_one(x: float) -> ValueError:
@@ -279,7 +279,7 @@ def _check_probabilities(loss: str, probabilities: Iterable[Value]) -> None:
 def _pairs(
     loss: str, predicted: Any, target: Any, allowed: _Allowed = _FINITE
 ) -> list[tuple[Value, Number]]:
-    """The (prediction, target) pairs, their shapes and types checked."""
+    """Return the (prediction, target) pairs, after checking shapes and types."""
     predictions, shape = flattened(loss, predicted)
     targets, target_shape = flattened(loss, target)
     column = len(target_shape) == 1 and shape == (*target_shape, 1)
@@ -295,8 +295,8 @@ def _pairs(
 
 
 def flattened(loss: str, x: Any) -> tuple[list[Any], tuple[int, ...]]:
-    """All entries in one list, and their shape: (), (n,) or (rows, columns)."""
-    if x.__class__ is list and x and _SCALARS.issuperset(map(type, x)):  # without a call for each
+    """Return all entries in one list, and their shape: (), (n,) or (rows, columns)."""
+    if x.__class__ is list and x and _SCALARS.issuperset(map(type, x)):  # no call for each entry
         return x.copy(), (len(x),)
     if isinstance(x, Value) or as_operand(x) is not None:
         return [own_number(x)], ()
@@ -313,7 +313,7 @@ def flattened(loss: str, x: Any) -> tuple[list[Any], tuple[int, ...]]:
 
 
 def _as_list(x: Any) -> str:
-    """For an error message: what to write instead of a dict or a set."""
+    """Return the end of an error message: what to write instead of a dict or a set."""
     if isinstance(x, Mapping):
         return ": write its values as a list, in the order of the classes or examples"
     return ": a set has no order, write a list" if isinstance(x, Set) else ""
@@ -322,7 +322,7 @@ def _as_list(x: Any) -> str:
 def _examples(
     loss: str, predicted: Any, target: Any
 ) -> list[tuple[list[Value], dict[int, Number]]]:
-    """For each example its K predictions, and the nonzero weights of its target by class."""
+    """Return each example's K predictions, and the nonzero weights of its target by class."""
     entries, shape = flattened(loss, predicted)
     if len(shape) not in (1, 2):
         raise ValueError(f"{loss} takes K numbers or n rows of K, not shape {shape}")
@@ -345,7 +345,7 @@ def _examples(
 
 
 def _class_factors(loss: str, weight: Any, classes: int) -> list[Number]:
-    """The class weights, checked."""
+    """Check the class weights and return them."""
     factors, shape = flattened(loss, weight)
     if shape != (classes,):
         raise ValueError(f"{loss}: {classes} classes, but a weight of shape {shape}")
@@ -355,19 +355,19 @@ def _class_factors(loss: str, weight: Any, classes: int) -> list[Number]:
 
 
 def _wrong_sum(loss: str, weights: Sequence[float]) -> ValueError:
-    """The error for the weights of a target that do not sum to 1."""
-    single = set(weights) <= {0, 1}  # perhaps n scores, not the K of one example
+    """Return the error for target weights that do not sum to 1."""
+    single = set(weights) <= {0, 1}  # perhaps of n single scores, not of one example's K
     instead = f"; single scores with {_FOR_BITS}" if single else ""
     return ValueError(
-        f"{loss}: the weights of a target sum to 1, not to {math.fsum(weights)}{instead}"
+        f"{loss}: the weights of a target must sum to 1, not to {math.fsum(weights)}{instead}"
     )
 
 
 def _class_weights(loss: str, target: Any, classes: int) -> dict[int, Number]:
-    """{class: weight} of one example's target, without the classes of weight 0."""
-    if not is_plain(target):  # a class index that the graph depends on
+    """Return {class: weight} for one example's target, without classes of weight 0."""
+    if not is_plain(target):  # a class index that is a Value or is recorded
         ones = one_hot(target, classes)
-        require(total(ones), lambda: _no_class(loss, target, classes))  # unless it is a Value
+        require(total(ones), lambda: _no_class(loss, target, classes))  # does not check a Value
         return dict(enumerate(ones))
     if hasattr(target, "__index__") and getattr(target, "shape", ()) == ():
         if isinstance(target, bool) or target % 1 != 0 or not 0 <= target < classes:
@@ -382,7 +382,7 @@ def _class_weights(loss: str, target: Any, classes: int) -> dict[int, Number]:
     for y in weights:
         _PROBABILITY.check(loss, y)
     require(greater(1e-6, abs(sum(weights) - 1.0)), lambda: _wrong_sum(loss, weights))
-    # A one-hot 1 becomes an int, which needs no product; what is not plain always stays.
+    # A one-hot 1 becomes an int, which needs no product. Weights that are not plain are kept.
     return {
         i: 1 if is_plain(y) and y == 1 else y
         for i, y in enumerate(weights)
@@ -398,7 +398,7 @@ def _no_target(loss: str, target: Any, classes: int) -> TypeError:
 
 
 def _no_class(loss: str, target: Any, classes: int) -> Exception:
-    if target % 1 != 0:  # a recorded number, or an array of a single one
+    if target % 1 != 0:  # a recorded number or a 0-d array
         return _no_target(loss, target, classes)
     instead = f"; {_FOR_SIGNS}" if target == -1 else ""
     return ValueError(f"{loss}: no class {as_index(target)!r} among {classes}{instead}")

@@ -20,7 +20,7 @@ from autograd.value import as_constant, as_operand, constant
 
 
 class Array(Protocol):
-    """A NumPy array, or one of a library like it: a vector or a batch, which types do not tell."""
+    """An array of NumPy or a similar library: a vector or a batch, the type does not tell which."""
 
     @property
     def shape(self) -> Any: ...
@@ -40,37 +40,37 @@ NO_VECTORS = (str, bytes, Mapping, Set)
 
 
 def total(values: Iterable[Value]) -> Value:
-    """The sum from left to right, without the 0 that `sum` starts with. Raises for no values."""
+    """Return the sum from left to right, without the initial 0 of `sum`. Raises for no values."""
     return reduce(operator.add, values)
 
 
 def as_values(entries: Iterable[Value | float]) -> list[Value]:
-    """The entries as Values; a number becomes a leaf."""
+    """Return the entries as Values; a number becomes a leaf."""
     entries = list(entries)
-    if _VALUES.issuperset(map(type, entries)):  # the common case, checked ten times faster
+    if _VALUES.issuperset(map(type, entries)):  # the common case, ten times faster
         return cast(list[Value], entries)
     return [entry if isinstance(entry, Value) else Value(entry) for entry in entries]
 
 
 def plain_number(x: Value, label: str) -> Value:
-    """The number of a Value as a plain number with a label: no leaf, and it takes no gradient."""
+    """Return a labelled constant with the number of a Value: not a leaf, and without a gradient."""
     number = constant(number_of(x))
     number.label = label
     return number
 
 
 def is_plain(number: object) -> bool:
-    """Whether it is an ordinary number, whose size may decide what is computed.
+    """Whether a number is neither a Value nor recorded, so that code may branch on it.
 
-    A Value or a recorded number decides by arithmetic only, such as `one_hot` or `where`.
+    A Value or a recorded number can only select by arithmetic, as in `one_hot` or `where`.
     """
     return not isinstance(number, Value) and not is_recorded(number)
 
 
 def own_number(number: Any) -> Any:
-    """A plain number as an int or a float: NumPy computes with its float32 in float32.
+    """Return a plain number as an int or a float, because NumPy computes float32 in float32.
 
-    Anything else is returned as it is.
+    Anything else is returned unchanged.
     """
     if isinstance(number, float | int) or not isinstance(number, Real) or is_recorded(number):
         return number
@@ -78,7 +78,7 @@ def own_number(number: Any) -> Any:
 
 
 def mean(values: Iterable[Value] | Matrix | Rows) -> Value:
-    """The arithmetic mean of Values, or of all entries of a batch. Raises ValueError for none.
+    """The arithmetic mean of Values, or of all entries of a batch; ValueError if there are none.
 
     >>> mean([Value(1.0), Value(2.0)]).data
     1.5
@@ -97,11 +97,11 @@ def norm(x: Vector) -> Value: ...
 @overload
 def norm(x: Array) -> Any: ...
 def norm(x: Any) -> Any:
-    """sqrt(x_1^2 + ... + x_n^2), the Euclidean norm. For a batch: that of each row, n x 1.
+    """sqrt(x_1^2 + ... + x_n^2), the Euclidean norm; for a batch, of each row (n x 1).
 
-    At 0 the norm has no derivative; the subgradient 0 is used, for derivatives of every order. So
-    the distance of two equal points, the norm of their difference, has gradient 0. The entries are
-    divided by the largest, so that their squares neither overflow nor underflow.
+    The norm has no derivative at 0; the subgradient 0 is used, for derivatives of every order. So
+    the distance between equal points, the norm of their difference, has gradient 0. The entries
+    are divided by the largest, so that their squares neither overflow nor underflow.
 
     Raises ValueError for no entries.
 
@@ -116,11 +116,11 @@ def norm(x: Any) -> Any:
         raise ValueError("norm of an empty vector")
     with no_grad():
         # The norm does not depend on the scale, which therefore needs no gradient. The bounds keep
-        # the scale and its reciprocal finite, also if the largest entry is 0 or inf.
+        # the scale and its reciprocal finite, even if the largest entry is 0 or inf.
         largest = reduce(maximum, map(abs, values))
         scale = plain_number(minimum(maximum(largest, 1e-290), 1e290), "max")
     square = total((v / scale) ** 2 for v in values)
-    # The derivative of sqrt at 0 is infinite, so there the root is taken of 1 instead.
+    # The derivative of sqrt is infinite at 0: take the root of 1 there instead.
     return scale * where(square, where(square, square, 1.0).sqrt(), 0.0)
 
 
@@ -130,7 +130,7 @@ def dot(a: Sequence[Value], b: Vector) -> Value:
 
 
 def one_hot(index: Value | float, count: int) -> list[Any]:
-    """1 at the index and 0 elsewhere, by arithmetic on the index: Values if it is one.
+    """Return 1 at the index and 0 elsewhere, by arithmetic: Values if the index is a Value.
 
     All entries are 0 for an index that is outside 0 .. count - 1 or not an integer.
     """
@@ -138,12 +138,12 @@ def one_hot(index: Value | float, count: int) -> list[Any]:
 
 
 def as_index(number: Any) -> Any:
-    """For an error message: a whole float, which arithmetic made of a recorded index, as an int."""
+    """Return a whole float, which a recorded index has become, as an int for an error message."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 def _elementwise(symbol: str, f: Callable[[Any, Any], Value]) -> tuple[Operator, Operator]:
-    """The two methods of an operator: `matrix + other` and, reflected, `other + matrix`."""
+    """Return the methods of an operator: `matrix + other` and, reflected, `other + matrix`."""
 
     def method(left: Matrix, right: Any) -> Matrix:
         return left._combined(symbol, right, f)
@@ -157,11 +157,11 @@ def _elementwise(symbol: str, f: Callable[[Any, Any], Value]) -> tuple[Operator,
 
 
 class Matrix:
-    """rows x columns of Values.
+    """A matrix of Values.
 
     Args:
-        rows: rows of equal length of Values or real numbers, for instance a NumPy array. Values
-            are kept; a number becomes a leaf, which receives a gradient.
+        rows: rows of equal length, of Values or real numbers, such as a NumPy array. Values are
+            kept; a number becomes a leaf, which receives a gradient.
 
     `M[i]` and `M[:, j]` are lists, a row and a column; `M[i, j]` is a Value; `M[a:b]` and
     `M[a:b, c:d]` are Matrices of the same Values, not copies.
@@ -184,7 +184,7 @@ class Matrix:
     """
 
     __slots__ = ("rows",)
-    __array_ufunc__ = None  # NumPy leaves the operators to this class
+    __array_ufunc__ = None  # NumPy defers to this class's operators
 
     rows: list[list[Value]]
 
@@ -222,7 +222,7 @@ class Matrix:
 
     @property
     def backward(self) -> Any:
-        """There is none, as a backward pass begins at one Value. Raises AttributeError."""
+        """Raise AttributeError, because a backward pass begins at a single Value."""
         raise AttributeError(
             f"a Matrix of {_sizes(self)} has no backward(), which begins at one Value: take a loss,"
             " M.mean() or M.sum() first"
@@ -230,7 +230,7 @@ class Matrix:
 
     @property
     def T(self) -> Matrix:
-        """The transpose, of the same Values."""
+        """The transpose, with the same Values."""
         return Matrix(zip(*self.rows, strict=True))
 
     def __len__(self) -> int:
@@ -289,7 +289,7 @@ class Matrix:
         return self.map(lambda entry: -entry)
 
     def map(self, f: Callable[[Value], Value | float]) -> Matrix:
-        """The Matrix of f(entry)."""
+        """Return the Matrix of f(entry) for each entry."""
         if not callable(f):
             raise TypeError(f"map takes a function of an entry, such as Value.exp, not {quoted(f)}")
         return Matrix([f(entry) for entry in row] for row in self.rows)
@@ -299,7 +299,7 @@ class Matrix:
     @overload
     def sum(self, axis: int) -> Matrix: ...
     def sum(self, axis: int | None = None) -> Matrix | Value:
-        """All entries as one Value; axis 0: a row of column sums; axis 1: a column of row sums."""
+        """The sum of all entries; a row of column sums (axis 0); a column of row sums (axis 1)."""
         return self._reduced("sum", axis, total)
 
     @overload
@@ -307,7 +307,7 @@ class Matrix:
     @overload
     def mean(self, axis: int) -> Matrix: ...
     def mean(self, axis: int | None = None) -> Matrix | Value:
-        """The mean of all entries, of each column (axis 0) or of each row (axis 1), as `sum`."""
+        """The mean of all entries, of each column (axis 0) or of each row (axis 1); see `sum`."""
         return self._reduced("mean", axis, mean)
 
     @overload
@@ -315,15 +315,15 @@ class Matrix:
     @overload
     def max(self, axis: int) -> Matrix: ...
     def max(self, axis: int | None = None) -> Matrix | Value:
-        """The largest of all entries, of each column (axis 0) or of each row (axis 1), as `sum`.
+        """The largest of all entries, of each column (axis 0) or of each row (axis 1); see `sum`.
 
-        `autograd.maximum`, applied from left to right: two equal largest entries share the gradient
-        equally; of three, the first two get 1/4 each and the third 1/2. nan where an entry is nan.
+        Applies `autograd.maximum` from left to right: two equal largest entries share the gradient
+        equally; of three, the first two get 1/4 each and the third 1/2. A nan gives nan.
         """
         return self._reduced("max", axis, lambda entries: reduce(maximum, entries))
 
     def __repr__(self) -> str:
-        """All numbers; of more than 100 those of the first rows and columns, and the shape."""
+        """All numbers; if there are more than 100, the first rows and columns, and the shape."""
         rows, columns = self.shape
         if rows * columns <= 100:
             return f"Matrix({self.data})"
@@ -357,7 +357,7 @@ class Matrix:
             raise ValueError(f"{symbol}: shapes {_sizes(self)} and {_sizes(other)} do not fit")
         return Matrix(
             [
-                f(self.rows[i % m][j % n], other.rows[i % k][j % p])  # % repeats what has size 1
+                f(self.rows[i % m][j % n], other.rows[i % k][j % p])  # % broadcasts size 1
                 for j in range(max(n, p))
             ]
             for i in range(max(m, k))
@@ -365,14 +365,14 @@ class Matrix:
 
 
 def as_input(x: Any, what: str) -> Matrix | Sequence[Any]:
-    """The argument of a layer or function: a batch as a Matrix, a vector as it is.
+    """Return the argument of a layer or function: a batch as a Matrix, a vector unchanged.
 
     A batch is a Matrix, a list of rows or a 2-d array. Plain numbers in it become constants,
     without gradients. Raises TypeError if x is neither; `what` names the layer in the message.
     """
     if isinstance(x, Matrix):
         return x
-    if x.__class__ is list and x and x[0].__class__ in _PLAIN:  # the common case, checked fast
+    if x.__class__ is list and x and x[0].__class__ in _PLAIN:  # a fast path for the common case
         return cast(list[Value], x)
     if isinstance(x, NO_VECTORS) or not is_series(x):
         raise TypeError(
@@ -403,7 +403,7 @@ def _bounds(place: Any) -> tuple[Any, ...]:
 
 
 def _picked(entries: list[Any], place: Any, what: str, matrix: Matrix) -> Any:
-    """entries[place], for an integer or a slice that selects something."""
+    """Return entries[place], for an integer or a slice that selects something."""
     try:
         if isinstance(place, bool):
             raise TypeError
@@ -412,7 +412,7 @@ def _picked(entries: list[Any], place: Any, what: str, matrix: Matrix) -> Any:
         picked = entries[place]
     except IndexError:
         raise IndexError(f"no {what} {place} in a Matrix of {_sizes(matrix)}") from None
-    except (TypeError, ValueError):  # also for a slice with bounds that are no integers, or step 0
+    except (TypeError, ValueError):  # ValueError: a slice with step 0
         raise TypeError(
             f"a {what} of a Matrix is picked by an integer or a slice of integers,"
             f" not {quoted(place)}"
