@@ -28,7 +28,7 @@ SAVE_EVERY = 5.0  # seconds between checkpoints of a running fit
 
 
 class DivergedError(FloatingPointError):
-    """A step of `fit` could not be computed; `history` is that of the epochs before it."""
+    """Raised if a step of `fit` cannot be computed; `history` covers the epochs before it."""
 
     def __init__(self, *reasons: object) -> None:
         super().__init__(*reasons)
@@ -40,8 +40,8 @@ class Batches:
     """The examples to learn from, in batches of `size`.
 
     Attributes:
-        shuffled: whether each pass over the examples has a random order of its own.
-        drop_last: whether a pass ends before the examples that do not fill a batch.
+        shuffled: whether each pass over the examples has a new random order.
+        drop_last: whether a pass skips the last examples if they do not fill a batch.
     """
 
     inputs: list[Any]
@@ -51,14 +51,14 @@ class Batches:
     drop_last: bool
 
     def planned(self, length: int, in_steps: bool) -> Counter[int]:
-        """How many steps a run of this length takes, by the number of their examples."""
+        """Count the steps of a run of this length, by their number of examples."""
         full, rest = divmod(len(self.inputs), self.size)
         rest = 0 if self.drop_last else rest
         passes, more = divmod(length, full + (rest > 0)) if in_steps else (length, 0)
         return Counter({self.size: passes * full + more}) + Counter({rest: passes * (rest > 0)})
 
     def next(self, position: Position) -> tuple[list[Any], list[Any]]:
-        """The inputs and targets of the batch at a position."""
+        """Return the inputs and targets of the batch at a position."""
         if position.seen == 0:
             position.order = list(range(len(self.inputs)))
             if self.shuffled:
@@ -72,7 +72,7 @@ class Batches:
         return after + (self.size if self.drop_last else 1) > len(self.inputs)
 
     def advance(self, position: Position) -> None:
-        """Go on to the next batch, of the next pass if this one is complete."""
+        """Move on to the next batch, or to the next pass if this one is complete."""
         position.seen = 0 if self.is_last(position) else position.seen + self.size
 
 
@@ -81,15 +81,15 @@ class Run:
     """A call of `fit`.
 
     Attributes:
-        step, predict: how a step and predictions are computed.
-        unit: "epochs" or "steps", that `length` counts. every: steps in an epoch if they are steps.
-        jit: whether steps are replayed. A replay is checked in the last step, and before a state
-            is saved; so a state in doubt does not replace a checkpoint.
+        step, predict: the functions that compute a step and predictions.
+        unit: what `length` counts, "epochs" or "steps". every: the steps of an epoch if "steps".
+        jit: whether steps are replayed. The last replay is checked, and each one before the state
+            is saved, so that a wrong state never replaces a checkpoint.
         file: the checkpoint, if there is one.
-        progress: how far the run is.
-        batch, last_cost: of the latest step; None before the first one.
-        is_checked: whether its replay was checked.
-        draws: the state of nn's random stream before the step under way.
+        progress: how far the run has got.
+        batch, last_cost: those of the latest step; None before the first one.
+        is_checked: whether the replay of that step was checked.
+        draws: the state of nn's random stream before the current step.
         is_unsaved: whether the latest attempt to write the checkpoint failed.
     """
 
@@ -125,7 +125,7 @@ class Run:
         settings: dict[str, Any] | None,
         resume: bool,
     ) -> None:
-        """Make the checkpoint, and continue from it if the run is to be resumed."""
+        """Set up the checkpoint, and restore the run from it if `resume` is set."""
         recipe, batches = self.recipe, self.batches
         made_with = {
             "data": described((batches.inputs, batches.targets)),
@@ -148,9 +148,9 @@ class Run:
     def train(self, show_progress: bool) -> History:
         """Train to the end; with `patience`, end with the model of the best epoch.
 
-        The attribute `history` of every error has the epochs before it.
+        Every error gets an attribute `history` with the epochs before it.
         """
-        from tqdm import tqdm  # half the time of `import nn`
+        from tqdm import tqdm  # takes half as long as `import nn`
 
         bar = tqdm(
             total=self.length,
@@ -168,7 +168,7 @@ class Run:
                     self.verify()
                 self.save(is_last=True)
             if interrupt.is_set() and not self.progress.history.interrupted:
-                raise KeyboardInterrupt  # it came too late to end the run
+                raise KeyboardInterrupt  # Ctrl-C came too late to end the run
         except BaseException as error:
             vars(error)["history"] = self.progress.history
             raise
@@ -178,9 +178,9 @@ class Run:
         return self.progress.history
 
     def loop(self, is_interrupted: Callable[[], bool], bar: Any) -> None:
-        """Step by step, and epoch by epoch."""
+        """Run step by step, ending epochs and saving in between."""
         saved_at = time.monotonic()
-        # The epoch before a resume may have ended without a measurement, because that failed.
+        # If the evaluation failed after an epoch, a resumed run begins by ending that epoch.
         if self.progress.position.examples > 0 and self.is_end_of_epoch():
             self.end_epoch(bar)
         while self.done() < self.length and not is_interrupted() and not self.is_over():
@@ -196,7 +196,7 @@ class Run:
     # --- where the run is ---
 
     def done(self) -> int:
-        """How many epochs or steps are done."""
+        """Return how many epochs or steps are done."""
         position = self.progress.position
         return position.epoch if self.unit == "epochs" else position.steps
 
@@ -208,7 +208,7 @@ class Run:
         return position.steps == self.length or position.steps % self.every == 0
 
     def is_last_step(self) -> bool:
-        """Whether the step to come is the last one, unless the run ends before."""
+        """Whether the next step is the last one, unless the run ends early."""
         position = self.progress.position
         if self.unit == "steps":
             return position.steps + 1 == self.length
@@ -223,16 +223,16 @@ class Run:
         return self.patience is not None and since_best >= self.patience
 
     def is_finite(self) -> bool:
-        """Whether all numbers of the model are finite, so that it is worth keeping."""
+        """Whether all numbers of the model are finite, so that it is worth saving."""
         return all(map(math.isfinite, self.recipe.model.state_dict().values()))
 
     # --- a step ---
 
     def learn(self, checked: bool) -> None:
-        """Learn from the next batch, and check what is replayed if it should be `checked`.
+        """Learn from the next batch; if `checked`, compare a replay with the eager step.
 
-        If the step fails, everything is as before, but for a rate that a schedule has set; if a
-        check does, its eager results stand.
+        If the step fails, everything stays as it was, except a learning rate set by a schedule. If
+        the check fails, the results of the eager step are kept.
         """
         position = self.progress.position
         self.draws = self.file and rng.generator.getstate()
@@ -244,7 +244,7 @@ class Run:
         try:
             with entered(hooks.checking, checked):
                 predictions, cost, weight = self.step(inputs, targets)
-        except hooks.TraceError:  # a state in doubt is not saved
+        except hooks.TraceError:  # the state may be wrong: do not save it
             raise
         except BaseException as error:
             for buffer, number in buffers:
@@ -262,9 +262,9 @@ class Run:
         self.batches.advance(position)
 
     def verify(self) -> None:
-        """Check the latest step where the run ended early, so that it was not known to be the last.
+        """Check the replay of the last step of a run that ended early, before it could know that.
 
-        The step is repeated, checked beside the eager call, and undone.
+        Repeat the step, compare it with the eager step, and undo it.
         """
         if self.batch is None:
             return
@@ -276,7 +276,7 @@ class Run:
                 self.step(*self.batch)
         except hooks.TraceError:
             raise
-        except Exception:  # the repeated step is not part of the run
+        except Exception:  # an error of the repeated step is not one of the run
             pass
         finally:
             put_back()
@@ -287,9 +287,9 @@ class Run:
     def fail(self, error: BaseException) -> NoReturn:
         """Save the state before a failed step, and raise its error.
 
-        An ArithmeticError becomes a DivergedError with advice; other errors keep their kind.
+        An ArithmeticError becomes a DivergedError with advice; other errors keep their type.
         """
-        if self.draws is not None:  # when the step is repeated, it draws the same numbers
+        if self.draws is not None:  # so that the step draws the same numbers when it is repeated
             rng.generator.setstate(self.draws)
         finite = self.is_finite()
         if finite and self.last_cost is not None and isinstance(error, Exception):
@@ -306,13 +306,13 @@ class Run:
             " autograd.detect_anomaly() shows where it begins"
         )
         if not finite:
-            message += " (a gradient was not finite in a step before, nor are the parameters now)"
+            message += " (parameters are not finite: a gradient was not in an earlier step)"
         raise DivergedError(message) from error
 
     # --- the end of an epoch ---
 
     def end_epoch(self, bar: Any) -> None:
-        """Measure the epoch, enter it into the history, show and report it."""
+        """Evaluate the epoch, add it to the history, and show and report it."""
         history, position = self.progress.history, self.progress.position
         score = self.measured()
         history.loss.append(position.loss_sum / position.weight)
@@ -335,13 +335,13 @@ class Run:
         self.report()
 
     def measured(self) -> float | None:
-        """The metric, or else the loss, of the held-out examples."""
+        """Return the metric, or else the loss, of the held-out examples."""
         if self.held_out is None:
             return None
         measure = self.metric or self.recipe.loss
         try:
             return evaluate(self.recipe.model, self.held_out, measure, self.predict)
-        except hooks.TraceError:  # a state in doubt is not saved
+        except hooks.TraceError:  # the state may be wrong: do not save it
             raise
         except Exception as error:
             if self.is_finite():
@@ -364,25 +364,25 @@ class Run:
         if self.after_epoch is not None:
             self.recipe.model.eval()
             answer = self.after_epoch(self.progress.history)
-            # True only, also NumPy's: a function may return whatever its last line gives.
+            # Only True, also NumPy's, ends the run: a lambda may return any object.
             self.progress.position.stopped = answer is True or (
                 str(getattr(answer, "dtype", "")) == "bool" and bool(answer)
             )
             self.recipe.model.train()
 
     def save(self, is_last: bool = False) -> None:
-        """Write the checkpoint, if there is one. A failure is a warning, and the run goes on.
+        """Write the checkpoint, if there is one. If that fails, warn, and let the run go on.
 
-        For a disk may be full for a minute only: the next save tries again.
+        The disk may be full for a moment only, and the next save tries again.
         """
         if self.file is None:
             return
         try:
             self.file.save(self.progress, {self.unit: self.length})
         except OSError as error:
-            if is_last or not self.is_unsaved:  # a disk that stays full is told once
+            if is_last or not self.is_unsaved:  # warn once about a disk that stays full
                 advice = (
-                    "what was learned is in the model only: model.save(path) stores it"
+                    "what was learned is only in memory: model.save(path) stores it"
                     if is_last
                     else "the next save, in a few seconds or at the end, tries again"
                 )

@@ -517,7 +517,7 @@ def test_parameters_that_are_not_finite_are_not_saved(tmp_path):
     path = tmp_path / "checkpoint.json"
     model = nn.Linear(1, 1, bias=False)
     model.weights[0][0].data = 0.0
-    with pytest.raises(FloatingPointError, match="nor are the parameters now"):
+    with pytest.raises(FloatingPointError, match="parameters are not finite"):
         nn.fit(
             model,
             ([0.0], [0.0]),
