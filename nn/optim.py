@@ -1,6 +1,6 @@
 """How does a network learn from its gradients? An `Optimizer` moves parameters by an update rule.
 
-This is what all rules share: parameters, moments, the step, settings and state. rules.py has them.
+What all rules share is here: parameters, moments, the step, settings and state. See also rules.py.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from nn.settings import (
 
 
 class Optimizer(hooks.Watched):
-    """The base of all optimizers. A subclass names its moments and defines `update`.
+    """The base class of all optimizers. A subclass names its moments and defines `update`.
 
     >>> class Lion(Optimizer):  # Chen et al. 2023
     ...     moments = ("mean",)
@@ -49,26 +49,26 @@ class Optimizer(hooks.Watched):
     ...         return parameter - self.lr * moved / (abs(moved) + 1e-30)
 
     Settings are the public attributes that are numbers, Values, bools, or tuples or lists of these.
-    The repr shows them, `state_dict` stores them, and each step calls `check`, which may raise an
-    error for them.
+    The repr shows them, `state_dict` stores them, and each step calls `check`, which may reject
+    them.
 
     If `update` is plain arithmetic, it is called once for all parameters, with a column of numbers
     in place of each Value: the same results, many times faster. Plain arithmetic consists of
     operators, methods such as `sqrt`, Primitives such as `maximum`, `abs`, `math`, the learning
     rate, settings, the result of `prepare`, and functions and methods made of these. With anything
     else (a comparison of a parameter, `is` or `in`, a random number, a list, an assignment to an
-    attribute) `update` is called for each parameter in turn. So it is where Values are needed: in a
-    differentiable optimizer or `detect_anomaly`.
+    attribute) `update` is called for each parameter in turn. The same holds where Values are
+    needed: in a differentiable optimizer or `detect_anomaly`.
 
-    Compute what changes from step to step in `prepare`, which is called once per step. It returns a
-    number, a Value, or a tuple of these, if `update` is to be fast.
+    Compute what changes from step to step in `prepare`, which is called once per step. For a fast
+    `update` it must return a number, a Value, or a tuple of these.
 
     Args:
         parameters: a Module, the result of `model.parameters()`, or Values and Modules. To train
             parts of a model with different settings, use an optimizer for each part.
-        lr: the learning rate, 0 or more; a Value if derivatives with respect to it are wanted. It
-            can be assigned between steps.
-        differentiable: False: `step` assigns new numbers to the parameters. True: `step` replaces
+        lr: the learning rate, 0 or more; a Value to take derivatives with respect to it. It can be
+            assigned between steps.
+        differentiable: if False, `step` assigns new numbers to the parameters. If True, it replaces
             the parameters, in `self.parameters` and in the model, by Values that remember the
             update, so that a later loss can be differentiated through it.
 
@@ -79,7 +79,7 @@ class Optimizer(hooks.Watched):
     """
 
     moments: tuple[str, ...] = ()  # names of what the rule remembers for each parameter
-    _optional: tuple[str, ...] = ()  # those that only some settings need
+    _optional: tuple[str, ...] = ()  # moments that only some settings need
 
     def __init__(
         self,
@@ -92,8 +92,8 @@ class Optimizer(hooks.Watched):
         if differentiable and isinstance(given, Parameters):
             for place in given.places:
                 place.require_replaceable()
-        # A differentiable step assigns to the given list, and thereby to the model. Otherwise they
-        # are in a tuple, as the moments are: a jitted function need not compare these each time.
+        # A differentiable step assigns to the given list, and thereby to the model. Otherwise
+        # parameters and moments are in tuples, which a jitted function need not compare each time.
         self.parameters: Sequence[Value] = given if differentiable else tuple(given)
         if not self.parameters:
             raise ValueError(f"{type(self).__name__} got no parameters")
@@ -111,7 +111,7 @@ class Optimizer(hooks.Watched):
         require_range("lr", lr)
         self._lr = lr
         self.differentiable = differentiable
-        self.time = Value(0.0, "time")  # steps taken, one for all parameters
+        self.time = Value(0.0, "time")  # the number of steps taken
         self._state = {name: tuple([Value(0.0) for _ in self.parameters]) for name in self.moments}
         self._shared: Any = None
         self._in_columns = True  # until the rule turns out to be more than arithmetic
@@ -133,7 +133,7 @@ class Optimizer(hooks.Watched):
         super().__setattr__(name, owned(content))
 
     def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
-        """The new parameter. Moments are read from `state` and assigned there."""
+        """Return the new parameter; read the moments from `state` and assign new ones there."""
         raise NotImplementedError(f"{type(self).__name__} does not define update")
 
     def zero_grad(self) -> None:
@@ -150,8 +150,8 @@ class Optimizer(hooks.Watched):
                 `step(grad(loss, optimizer.parameters, create_graph=True))`.
 
         Raises ValueError for a wrong number of gradients, or none where they are needed, a setting
-        out of range, or an undeclared moment; TypeError for a gradient that is None, or an `update`
-        that gives no number. Nothing has changed then.
+        out of range, or an undeclared moment; TypeError if a gradient is None, or `update` does not
+        return a number. An error leaves everything as it was.
         """
         require_range("lr", self._lr)
         self.check()
@@ -197,9 +197,9 @@ class Optimizer(hooks.Watched):
             _put(self._state[name], values)
 
     def _warn_if_no_gradient(self, gradients: Sequence[Value] | None) -> None:
-        """Warn, once, if every gradient is exactly 0, at the user's line that led to the step.
+        """Warn once, at the user's line that led to the step, if every gradient is exactly 0.
 
-        Not in a recording: the first call of a jitted function is eager, and warns.
+        A recording need not warn, because the first call of a jitted function is eager.
         """
         if self._has_warned or hooks.is_recording():
             return
@@ -208,23 +208,23 @@ class Optimizer(hooks.Watched):
             self._has_warned = True
             warnings.warn(
                 f"every gradient of this step of {type(self).__name__} is 0: was backward() called,"
-                " on a loss of these parameters? Dead units, and a loss that is at its minimum,"
-                " have such gradients too",
+                " on a loss of these parameters? Gradients are also 0 for dead units, and at a"
+                " minimum of the loss",
                 stacklevel=level_of_user(),
             )
 
     # --- one update for all parameters ---
 
     def _updated(self, gradients: Sequence[Value] | None) -> Updated:
-        """The time, the parameters and the moments after a step."""
+        """Return the time, the parameters and the moments after a step."""
         time = self.time + 1.0
         self._shared = self.prepare(time)
         if self._in_columns and self._is_plain(gradients):
             try:
                 return self._by_columns(time, gradients)
-            except (ArithmeticError, ValueError):  # the error of a Value has more details
+            except (ArithmeticError, ValueError):  # errors raised by Values have more details
                 pass
-            except Exception:  # more than arithmetic, or in a recording not allowed
+            except Exception:  # more than arithmetic, or not allowed in a recording
                 self._in_columns = hooks.is_recording()
         return self._by_values(time, gradients)
 
@@ -239,7 +239,7 @@ class Optimizer(hooks.Watched):
         )
 
     def _by_values(self, time: Value, gradients: Sequence[Value] | None) -> Updated:
-        """A step, parameter by parameter."""
+        """Compute a step parameter by parameter."""
         if gradients is None:
             gradients = [as_constant(parameter.grad) for parameter in self.parameters]
         states = [
@@ -260,7 +260,7 @@ class Optimizer(hooks.Watched):
         return Updated(time, new, moments)
 
     def _by_columns(self, time: Value, gradients: Sequence[Value] | None) -> Updated:
-        """The same step with columns of floats: equal to the last bit, and 50 times faster."""
+        """Compute the same step with columns of floats: equal to the last bit, 50 times faster."""
         update: Callable[..., Any] = self.update  # of Values, for type checkers
         if self._reads is None:
             self._reads = attributes_read(update, self)
@@ -279,9 +279,9 @@ class Optimizer(hooks.Watched):
     # --- settings ---
 
     def settings(self) -> dict[str, Setting]:
-        """The settings by name, without the learning rate: numbers, bools and tuples.
+        """Return the settings by name, without the learning rate: numbers, bools and tuples.
 
-        For a Value it gives the number.
+        A setting that is a Value is given as its number.
         """
         return {name: plain(content) for name, content in settings_of(self)}
 
@@ -297,21 +297,21 @@ class Optimizer(hooks.Watched):
         return f"{type(self).__name__}({count} parameter{'s' * (count != 1)}{settings})"
 
     def prepare(self, time: Value) -> Any:
-        """What all parameters share in one step, kept in `self._shared` during the updates.
+        """Return what all parameters share in a step; `self._shared` has it during the updates.
 
-        `time` is the number of steps, this one included.
+        `time` is the number of steps, including this one.
         """
         return None
 
     def _root(self, square: Value) -> Value:
-        """The square root; in a differentiable optimizer with slope 0 at 0 (a dead unit)."""
+        """Return the square root, with derivative 0 at 0 (a dead unit) if differentiable."""
         if not self.differentiable:
             return square.sqrt()
         root: Value = where(square, where(square, square, 1.0).sqrt(), 0.0)
         return root
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything the next step depends on, in types of JSON; see `load_state_dict`."""
+        """Return everything the next step depends on, as JSON types; see `load_state_dict`."""
         moments = {name: [v.data for v in values] for name, values in self._state.items()}
         return {
             "rule": type(self).__name__,
@@ -325,10 +325,10 @@ class Optimizer(hooks.Watched):
         """Restore what `state_dict` returned, settings included, to the last bit.
 
         A setting that is not in the state is unchanged. A setting that is a Value becomes a number,
-        unless it has that number. A moment that the rule keeps for some settings only, such as the
-        velocity of SGD, may be missing on either side, and is 0 there. Raises ValueError for a
-        state of another rule or number of parameters, or a setting of a wrong type or out of range;
-        nothing has changed then.
+        unless it has that number. A moment that only some settings need, such as the velocity of
+        SGD, may be missing on either side, and is 0 there. Raises ValueError for a state of another
+        rule or number of parameters, or a setting of a wrong type or out of range; an error leaves
+        the optimizer unchanged.
         """
         rule, size = type(self).__name__, len(self.parameters)
         if not isinstance(state, dict) or state.get("rule") != rule:
@@ -346,20 +346,20 @@ class Optimizer(hooks.Watched):
         lr = restored("lr", self._lr, state.get("lr"))
         require_range("time", time)
         settings = restored_settings(self, state.get("settings", {}))
-        # Checked with the moments of the state alone, whether these are all that its settings need;
-        # if some are left out, with those that are here, too.
+        # Check whether the moments of the state are all that its settings need. If the state leaves
+        # out some settings, take all moments of the rule instead.
         trial = copy(self)
         as_stored = {n: x.data if isinstance(x, Value) else x for n, x in settings.items()}
         is_complete = settings.keys() == self.settings().keys()
         vars(trial).update(as_stored, moments=tuple(moments if is_complete else known))
         trial.check()
-        self.lr = lr  # the first to change, as it may be refused
+        self.lr = lr  # first, because this may raise
         for name, content in settings.items():
             setattr(self, name, content)
         loaded = {name: [0.0] * size for name in self.moments} | loaded
         if len(loaded) > len(self.moments):
             self.moments = tuple(loaded)
-        if self.differentiable:  # the present Values may be part of a graph: do not assign to them
+        if self.differentiable:  # do not assign to the old Values, which may be part of a graph
             self.time = Value(time, "time")
             self._state = {name: tuple(map(Value, numbers)) for name, numbers in loaded.items()}
             return
@@ -369,7 +369,7 @@ class Optimizer(hooks.Watched):
 
 
 def level_of_user() -> int:
-    """How many calls up from the caller the innermost one outside nn and autograd is."""
+    """Return the stacklevel, for a warning of the caller, of the innermost frame of the user."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").startswith(("nn.", "autograd.")):
         level, frame = level + 1, frame.f_back

@@ -9,7 +9,7 @@ from autograd import Value, ownership
 
 
 class Place(NamedTuple):
-    """A Value of a module: its first name, and all (container, key) that hold it."""
+    """A Value of a module, with its first name and every (container, key) that holds it."""
 
     name: str
     value: Value

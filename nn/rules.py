@@ -15,7 +15,7 @@ from nn.settings import Number, require_range
 
 
 class SGD(Optimizer):
-    """p := p - lr g, with momentum v := momentum v + g taking the place of g.
+    """p := p - lr g; with momentum, v := momentum v + g takes the place of g.
 
     Args:
         momentum: 0 for none. nesterov: step by g + momentum v (Sutskever et al. 2013).
@@ -35,19 +35,18 @@ class SGD(Optimizer):
         differentiable: bool = False,
     ) -> None:
         self.momentum, self.nesterov, self.weight_decay = momentum, nesterov, weight_decay
-        require_range("momentum", momentum)  # it decides about the moments
+        require_range("momentum", momentum)  # the moments depend on it
         self.moments = ("velocity",) if self._uses_momentum() else ()
         self.check()
         super().__init__(parameters, lr, differentiable)
 
     def check(self) -> None:
-        """See the class."""
         require_range("momentum", self.momentum)
         require_range("weight_decay", self.weight_decay)
         require_flag("nesterov", self.nesterov)
         if self._uses_momentum() and not self.moments:
             raise ValueError(
-                "a momentum needs a velocity, and there is none here: make the SGD with a momentum,"
+                "this SGD was made without momentum and has no velocity: make it with a momentum,"
                 " such as SGD(parameters, lr, momentum=0.9)"
             )
         if self.nesterov and not self._uses_momentum():
@@ -57,7 +56,6 @@ class SGD(Optimizer):
         return not is_plain(self.momentum) or self.momentum != 0.0
 
     def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
-        """See the class."""
         g = _decayed(gradient, parameter, self.weight_decay)
         if self.moments:
             velocity = state["velocity"] = self.momentum * state["velocity"] + g
@@ -90,13 +88,11 @@ class RMSProp(Optimizer):
         super().__init__(parameters, lr, differentiable)
 
     def check(self) -> None:
-        """See the class."""
         require_range("alpha", self.alpha, 1.0)
         require_range("eps", self.eps)
         require_range("weight_decay", self.weight_decay)
 
     def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
-        """See the class."""
         g = _decayed(gradient, parameter, self.weight_decay)
         square = state["square"] = self.alpha * state["square"] + (1.0 - self.alpha) * g * g
         return parameter - self.lr * g / (self._root(square) + self.eps)
@@ -107,7 +103,7 @@ class Adagrad(Optimizer):
 
     Args:
         eps: keeps the division finite. weight_decay: adds weight_decay p to g.
-        initial_accumulator: the first s, a number: a larger one makes the first steps smaller.
+        initial_accumulator: the initial s, a number. A larger one makes the first steps smaller.
     """
 
     moments = ("square",)
@@ -129,13 +125,11 @@ class Adagrad(Optimizer):
         self._state["square"] = tuple([Value(initial_accumulator) for _ in self.parameters])
 
     def check(self) -> None:
-        """See the class."""
         require_range("eps", self.eps)
         require_range("weight_decay", self.weight_decay)
         require_range("initial_accumulator", self.initial_accumulator, plain=True)
 
     def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
-        """See the class."""
         g = _decayed(gradient, parameter, self.weight_decay)
         square = state["square"] = state["square"] + g * g
         return parameter - self.lr * g / (self._root(square) + self.eps)
@@ -170,7 +164,6 @@ class Adam(Optimizer):
         super().__init__(parameters, lr, differentiable)
 
     def check(self) -> None:
-        """See the class."""
         betas: Any = self.betas
         if not isinstance(betas, tuple | list) or len(betas) != 2:
             kind = ValueError if isinstance(betas, tuple | list) else TypeError
@@ -181,13 +174,12 @@ class Adam(Optimizer):
         require_range("weight_decay", self.weight_decay)
 
     def prepare(self, time: Value) -> tuple[Number, ...]:
-        """What all parameters share: lr, the betas, 1 - beta, and the corrections 1 - beta^t."""
+        """Return what all parameters share: lr, betas, 1 - beta, and the corrections 1 - beta^t."""
         beta1, beta2 = self.betas
         rest = 1.0 - beta1, 1.0 - beta2
         return self.lr, beta1, beta2, *rest, 1.0 - beta1**time, 1.0 - beta2**time
 
     def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
-        """See the class."""
         return self._moved(parameter, _decayed(gradient, parameter, self.weight_decay), state)
 
     def _moved(self, parameter: Value, g: Value, state: dict[str, Value]) -> Value:
@@ -217,7 +209,6 @@ class AdamW(Adam):
         super().__init__(parameters, lr, betas, eps, weight_decay, differentiable=differentiable)
 
     def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
-        """See the class."""
         decayed = parameter * (1.0 - self._shared[0] * self.weight_decay)
         return self._moved(decayed, gradient, state)
 

@@ -1,6 +1,6 @@
 """How does the learning rate change during training? Schedules: functions of the steps taken.
 
-Each raises TypeError for an argument of a wrong type, ValueError for less than 1 step.
+Each raises TypeError for an argument of the wrong type, ValueError for fewer than 1 step.
 
 >>> schedule = linear_decay(0.1, 100)
 >>> schedule(50)  # optimizer.lr = schedule(step) before each step
@@ -19,7 +19,7 @@ Schedule = Callable[[int], float]
 
 
 def linear_decay(lr: float, steps: int, final: float = 0.0) -> Schedule:
-    """Linearly from `lr` to `final` in `steps` steps, and constant afterwards.
+    """Decay linearly from `lr` to `final` in `steps` steps, and stay constant afterwards.
 
     >>> [linear_decay(1.0, 4)(step) for step in range(6)]
     [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]
@@ -29,7 +29,7 @@ def linear_decay(lr: float, steps: int, final: float = 0.0) -> Schedule:
 
 
 def cosine_decay(lr: float, steps: int, final: float = 0.0) -> Schedule:
-    """From `lr` along half a cosine wave to `final` (Loshchilov and Hutter 2017, eq. 5)."""
+    """Decay from `lr` to `final` along half a cosine wave (Loshchilov and Hutter 2017, eq. 5)."""
     _check(steps=steps, lr=lr, final=final)
     return lambda step: (
         final + (lr - final) * (1.0 + math.cos(math.pi * min(step / steps, 1.0))) / 2.0
@@ -37,13 +37,13 @@ def cosine_decay(lr: float, steps: int, final: float = 0.0) -> Schedule:
 
 
 def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
-    """`lr`, multiplied by `factor` after each `every` steps."""
+    """Multiply `lr` by `factor` once per `every` steps."""
     _check(steps=every, lr=lr, factor=factor)
     return lambda step: _multiplied("step_decay", lr, factor, step, step // every)
 
 
 def exponential_decay(lr: float, factor: float) -> Schedule:
-    """`lr`, multiplied by `factor` after each step.
+    """Multiply `lr` by `factor` after each step.
 
     >>> [exponential_decay(1.0, 0.5)(step) for step in range(4)]
     [1.0, 0.5, 0.25, 0.125]
@@ -53,7 +53,7 @@ def exponential_decay(lr: float, factor: float) -> Schedule:
 
 
 def with_warmup(schedule: Schedule, steps: int) -> Schedule:
-    """A schedule multiplied by a factor that rises linearly to 1 in the first `steps` steps."""
+    """Multiply a schedule by a factor that rises linearly to 1 in the first `steps` steps."""
     if not callable(schedule):
         raise TypeError(
             "with_warmup takes a schedule, as in with_warmup(linear_decay(0.1, 100), 10), not"
@@ -74,7 +74,7 @@ def _multiplied(name: str, lr: float, factor: float, step: int, times: int) -> f
 
 
 def _check(steps: float = 1, **numbers: float) -> None:
-    """Raise TypeError for anything but numbers, ValueError for less than one step."""
+    """Raise TypeError for anything but numbers, ValueError for fewer than one step."""
     for name, number in {"steps": steps, **numbers}.items():
         if as_operand(number) is None:
             raise TypeError(f"{name} of a schedule must be a number, not {quoted(number)}")
