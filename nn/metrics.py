@@ -1,13 +1,13 @@
 """How often is a model right? Accuracy, for all kinds of predictions and targets that losses take.
 
-The class of several scores is the index of the largest, the first of equals. A single score means
-the positive class (+1, or 1) if it is above a threshold:
+Several scores predict the class with the largest score, the first one of a tie. A single score
+predicts the positive class (+1, or 1) if it is above a threshold, which is
 
-- the one given, for instance by `fit`, which knows it from the loss;
+- the one given, for instance by `fit`, which derives it from the loss;
 - else 0, if a target is -1 (scores of -1/+1 targets) or a score is outside 0 .. 1 (so a logit, not
   a probability);
 - else unknown: the scores may be logits (threshold 0) or probabilities (0.5), and `accuracy` raises
-  an error that asks for it.
+  an error that asks for the threshold.
 """
 
 from __future__ import annotations
@@ -32,17 +32,16 @@ def accuracy(predictions: Any, targets: Any, threshold: float | None = None) -> 
         predictions: n scores (a vector, or n rows of one), or n rows of K scores: a Matrix, lists
             or an array, of Values or numbers.
         targets: for single scores -1/+1 or 0/1; for rows class indices 0 .. K - 1, or rows of K
-            numbers, the largest of which marks the class (one-hot). A number for the predictions
-            of one example.
-        threshold: above it a single score means +1, or 1: 0.5 for probabilities, 0.0 for logits and
-            for scores of -1/+1 targets. By default 0 if a target is -1 or a score is outside
+            numbers, the largest of which marks the class (one-hot). For one example, a number.
+        threshold: a single score above it predicts +1, or 1: 0.5 for probabilities, 0.0 for logits
+            and for scores of -1/+1 targets. By default 0 if a target is -1 or a score is outside
             0 .. 1.
 
     A prediction with a nan among its scores counts as wrong.
 
-    Raises ValueError for no examples, mismatched sizes, targets that are not classes, or a
-    threshold that is needed but not given: all scores are within 0 .. 1, and no target is -1.
-    TypeError for entries that are not numbers.
+    Raises ValueError for no examples, mismatched sizes, targets that are not classes, or a missing
+    threshold if all scores are within 0 .. 1 and no target is -1; TypeError for entries that are
+    not numbers.
 
     >>> accuracy([-3.0, -2.0, 2.0, 3.0], [0, 0, 1, 1])
     1.0
@@ -65,7 +64,7 @@ def accuracy(predictions: Any, targets: Any, threshold: float | None = None) -> 
         if cut is None:
             raise ValueError(
                 "accuracy: all scores lie within 0 .. 1, so they may be probabilities or logits:"
-                " say threshold=0.5 (probabilities) or threshold=0.0 (logits, and scores of -1/+1"
+                " pass threshold=0.5 (probabilities) or threshold=0.0 (logits, and scores of -1/+1"
                 " targets); as a metric, functools.partial(nn.accuracy, threshold=0.5)"
             )
         negative = -1 if -1 in wanted else 0
@@ -74,7 +73,7 @@ def accuracy(predictions: Any, targets: Any, threshold: float | None = None) -> 
 
 
 def score_rows(predictions: Any) -> list[list[float]]:
-    """The scores of each example; a vector of n counts as n rows of one."""
+    """Return the scores of each example; a vector of n counts as n rows of one."""
     if isinstance(predictions, Matrix):
         return predictions.data
     entries, shape = flattened("accuracy", predictions)
@@ -85,7 +84,7 @@ def score_rows(predictions: Any) -> list[list[float]]:
 
 
 def classes(targets: Any, outputs: int) -> list[int]:
-    """The class of each example: -1/+1 or 0/1 for one output, an index for several."""
+    """Return the class of each example: -1/+1 or 0/1 for one output, an index for several."""
     entries, shape = flattened("accuracy", targets)
     numbers = [float(entry) for entry in entries]
     if shape[1:] == (outputs,) and outputs > 1:
@@ -112,14 +111,14 @@ def classes(targets: Any, outputs: int) -> list[int]:
 
 
 def largest(scores: Sequence[float]) -> int | None:
-    """The index of the largest score, the first of equals; None if one is nan."""
+    """Return the index of the largest score, the first one of a tie; None if one is nan."""
     return None if any(map(math.isnan, scores)) else scores.index(max(scores))
 
 
 def threshold_for(
     scores: Sequence[float], targets: Sequence[int], threshold: float | None = None
 ) -> float | None:
-    """The threshold of single scores for the positive class; None if it is unknown."""
+    """Return the threshold of single scores for the positive class; None if it is unknown."""
     if threshold is not None:
         if as_operand(threshold) is None:
             raise TypeError(f"accuracy: the threshold must be a number, not {quoted(threshold)}")
@@ -132,11 +131,11 @@ def threshold_for(
 
 
 def threshold_of(loss: Callable[..., Any] | None, targets: Any = ()) -> float | None:
-    """The threshold of single scores trained with a loss; None if it is unknown.
+    """Return the threshold of single scores trained with a loss; None if it is unknown.
 
     0 for `hinge` and `binary_cross_entropy_with_logits`, 0.5 for `binary_cross_entropy`, the mean
-    of both targets for `mse` and `huber`; 0 for any other loss if a target is -1. Also for losses
-    wrapped by functools.partial and functools.wraps.
+    of both targets for `mse` and `huber`; 0 for any other loss if a target is -1. Losses wrapped by
+    functools.partial or functools.wraps are recognized.
     """
     while loss is not None:
         if loss in (losses.hinge, losses.binary_cross_entropy_with_logits):
@@ -155,7 +154,7 @@ def threshold_of(loss: Callable[..., Any] | None, targets: Any = ()) -> float | 
 
 
 def with_threshold_of(loss: Callable[..., Any], metric: Any, targets: Any) -> Any:
-    """`accuracy` with the threshold of the loss; any other metric as it is."""
+    """Return `accuracy` with the threshold of the loss; any other metric unchanged."""
     if metric is not accuracy:
         return metric
     return functools.partial(accuracy, threshold=threshold_of(loss, targets))
@@ -169,10 +168,10 @@ def needs_threshold(loss: Callable[..., Any], targets: Any) -> bool:
 
 
 def refuse_single_scores(predictions: Any, targets: Any) -> float:
-    """A metric that raises ValueError for single scores; `fit` tries it before the first step."""
+    """A metric that raises ValueError for single scores; `fit` calls it before the first step."""
     if len(score_rows(predictions)[0]) == 1:
         raise ValueError(
-            "accuracy: the loss does not tell where 0/1 predictions are cut:"
+            "accuracy: the loss does not determine the threshold for 0/1 targets: write"
             " metric=functools.partial(nn.accuracy, threshold=0.5) for probabilities, threshold=0.0"
             " for logits"
         )

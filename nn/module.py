@@ -19,11 +19,11 @@ from nn.search import Searched, modules_in, places_in
 
 
 class Module(Searched):
-    """The base of every layer and model.
+    """The base class of all layers and models.
 
     A subclass sets attributes and defines `__call__`. A parameter is a leaf that was made outside
     any module's call and outside `no_grad()`, or in a module's constructor, wherever that is
-    called. Parameters are found in the attributes, and in ordered containers there: lists, tuples,
+    called. Parameters are found in attributes, and in ordered containers there: lists, tuples,
     deques, dicts and other mappings and their views, Matrices, NumPy arrays of objects, dataclass
     instances, SimpleNamespaces, and Modules. Attributes whose names begin with an underscore are
     skipped. Attributes named in `buffers` are saved, but not trained.
@@ -34,9 +34,8 @@ class Module(Searched):
     name (keys 1 and "1" of a dict). It raises TypeError for Values in a set, which has no order,
     in the keys of a dict, in a class attribute, which all instances would share, or in an object
     that is not a Module, such as a functools.partial, and for an iterator (map, zip, a generator),
-    which would be consumed. So does a constructor that hides a method by an attribute
-    (`self.parameters = [...]`). Variables of functions are not searched: `lambda x: w * x` holds no
-    parameter.
+    which would be consumed. So does a constructor that hides a method with an attribute
+    (`self.parameters = [...]`). Closures are not searched: `lambda x: w * x` has no parameters.
 
     >>> class Line(Module):
     ...     def __init__(self):
@@ -54,12 +53,12 @@ class Module(Searched):
     _context: ref[context.Context] | None = None  # the context of the last call
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        # Not in __init_subclass__, because @dataclass adds the constructor after that.
+        # Not in __init_subclass__, because @dataclass adds its __init__ after that.
         kind = next(kind for kind in cls.__mro__ if "__init__" in vars(kind))
         if kind is not object and not hasattr(vars(kind)["__init__"], "constructs"):
-            kind = kind if issubclass(kind, Module) else cls  # not the __init__ of others
+            kind = kind if issubclass(kind, Module) else cls  # do not replace a foreign __init__
             type.__setattr__(kind, "__init__", _constructor(kind.__init__))
-        if cls.__hash__ is None:  # after @dataclass, but a key of a dict is this very model
+        if cls.__hash__ is None:  # as @dataclass sets it, but models are hashed by identity
             type.__setattr__(cls, "__hash__", object.__hash__)
         return super().__new__(cls)
 
@@ -71,22 +70,22 @@ class Module(Searched):
             type.__setattr__(cls, "__call__", _scoped(vars(cls)["__call__"]))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """The output of the module, which each subclass defines."""
+        """Return the output of the module; each subclass defines this."""
         instead = ", which is where its forward belongs" * hasattr(self, "forward")
         raise NotImplementedError(f"{type(self).__name__} does not define __call__{instead}")
 
     # --- parameters ---------------------------------------------------------------------------
 
     def parameters(self) -> Parameters:
-        """All parameters, each once, in the order of the attributes."""
+        """Return all parameters, each once, in the order of the attributes."""
         return Parameters(place for place in places_in(self) if place.trained)
 
     def named_parameters(self) -> Iterator[tuple[str, Value]]:
-        """(name, parameter) pairs, such as ("layers.0.neurons.3.w.1", Value(...))."""
+        """Return (name, parameter) pairs, such as ("layers.0.neurons.3.w.1", Value(...))."""
         return ((place.name, place.value) for place in places_in(self) if place.trained)
 
     def named_buffers(self) -> Iterator[tuple[str, Value]]:
-        """(name, Value) pairs of the Values that are saved, but not trained."""
+        """Return (name, Value) pairs of the Values that are saved, but not trained."""
         return ((place.name, place.value) for place in places_in(self) if not place.trained)
 
     def zero_grad(self) -> None:
@@ -109,28 +108,28 @@ class Module(Searched):
         return self.train(False)
 
     def modules(self) -> Iterator[Module]:
-        """This module and all modules inside it, each after the one that contains it."""
+        """Return this module and all modules inside it, each after the one that contains it."""
         return (module for _, module in modules_in(self))
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
-        """(name, module) pairs of the same, such as ("layers.0", Layer(...)); "" is this one."""
+        """Return their (name, module) pairs, such as ("layers.0", Layer(...)); "" is this one."""
         return modules_in(self)
 
     def child_name(self, child: object) -> str | None:
-        """The name of a module inside this one, such as "layers.0"; None if it is not there."""
+        """Return the name of a module inside this one, such as "layers.0"; None if it is not."""
         return next((name for name, module in self.named_modules() if module is child), None)
 
     # --- state --------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, float]:
-        """The number of every parameter and buffer, by name."""
+        """Return the numbers of all parameters and buffers by name."""
         return {place.name: place.value.data for place in places_in(self)}
 
     def load_state_dict(self, state: dict[str, float]) -> None:
         """Restore the numbers that `state_dict` returned.
 
-        Raises ValueError for missing or unknown names and for entries that are not numbers; nothing
-        has changed then.
+        Raises ValueError for missing or unknown names and for entries that are not numbers; an
+        error leaves the module unchanged.
         """
         if not isinstance(state, dict):
             raise ValueError(f"a state is a dict of numbers by name, not {type(state).__name__}")
@@ -157,7 +156,7 @@ class Module(Searched):
         """Restore the state from a file that `save` wrote. Nothing in the file is executed.
 
         Raises OSError for a file that is missing or not a regular one, and ValueError for one that
-        is damaged, larger than 1 GiB or of another model; nothing has changed then.
+        is damaged, larger than 1 GiB or of another model; an error leaves the module unchanged.
         """
         content = read_json(path, "model")
         try:
@@ -166,7 +165,7 @@ class Module(Searched):
             raise ValueError(f"{path}: {error}") from None
 
     def __getstate__(self) -> object:
-        # For copies and pickles, without the weak reference to the context of the last call.
+        # Copies and pickles omit the weak reference to the context of the last call.
         space = {name: kept for name, kept in vars(self).items() if name != "_context"}
         state = super().__getstate__()
         return (space, state[1]) if isinstance(state, tuple) else space  # with __slots__, a pair
@@ -179,9 +178,9 @@ class Module(Searched):
 def gathered(
     parameters: Module | Iterable[Value | Module], name: str = "parameters"
 ) -> list[Value]:
-    """The parameters of a Module, or of Values and Modules; a list of Values is returned itself.
+    """Return the parameters of a Module, or of Values and Modules; a list of Values unchanged.
 
-    Raises TypeError for anything else; `name` is that of the argument, for the message.
+    Raises TypeError for anything else; `name` is the argument's name in the message.
     """
     if isinstance(parameters, Module):
         return parameters.parameters()
@@ -204,7 +203,7 @@ def gathered(
 
 
 def _constructor(init: Callable[..., None]) -> Callable[..., None]:
-    """An `__init__` whose leaves are parameters wherever it is called."""
+    """Wrap an `__init__`, so that its leaves are parameters wherever it is called."""
 
     @functools.wraps(init)
     def constructor(self: Module, *args: Any, **kwargs: Any) -> None:
@@ -223,7 +222,7 @@ def _constructor(init: Callable[..., None]) -> Callable[..., None]:
 
 
 def _scoped(call: Callable[..., Any]) -> Callable[..., Any]:
-    """A `__call__` whose results remember that they were made in this module."""
+    """Wrap a `__call__`, so that its results remember that they were made in this module."""
 
     current, enter, leave = context.current.get, context.current.set, context.current.reset
 
@@ -232,7 +231,7 @@ def _scoped(call: Callable[..., Any]) -> Callable[..., Any]:
         outer = current()
         if outer.owner is self:  # super().__call__()
             return call(self, *args, **kwargs)
-        # Calls in the same context share one as long as a node made in it is alive.
+        # Calls from the same outer context share an inner one while a node made in it is alive.
         inside = None if self._context is None else self._context()
         if inside is None or inside.outer is not outer or inside.owner is not self:
             inside = outer.within(self)

@@ -14,10 +14,10 @@ from nn.settings import require_range
 
 
 class BatchNorm(VectorModule):
-    """Each column of a batch normalized to mean 0 and variance 1, with a learned scale and shift.
+    """Normalize each column of a batch to mean 0 and variance 1, with a learned scale and shift.
 
     Ioffe and Szegedy 2015, algorithm 1. In training it uses the statistics of the batch (variance
-    with divisor n), and updates running averages (variance with divisor n - 1), which it uses in
+    with divisor n) and updates running averages (variance with divisor n - 1), which it uses in
     evaluation.
 
     Args:
@@ -26,7 +26,7 @@ class BatchNorm(VectorModule):
         eps: added to the variance under the root.
 
     Call: a batch (n x size) -> Matrix of that shape; in evaluation also a vector of `size` entries.
-    Raises ValueError for another size, and in training for a batch of fewer than 2 rows.
+    Raises ValueError for a wrong size, and in training for a batch of fewer than 2 rows.
     """
 
     buffers: ClassVar[tuple[str, ...]] = ("running_mean", "running_variance")
@@ -82,15 +82,15 @@ class BatchNorm(VectorModule):
 
 
 class LayerNorm(VectorModule):
-    """A vector normalized to mean 0 and variance 1, with a learned scale and shift for each entry.
+    """Normalize a vector to mean 0 and variance 1, with a learned scale and shift for each entry.
 
     Ba et al. 2016, eq. 4.
 
     Args:
         size: the length of the vector. eps: added to the variance under the root.
 
-    Call: size entries -> list of as many Values; a batch (n x size) row by row. Raises ValueError
-    for another size.
+    Call: size entries -> list of size Values; a batch (n x size) row by row. Raises ValueError for
+    a wrong size.
     """
 
     def __init__(self, size: int, eps: float = 1e-5) -> None:
@@ -113,14 +113,14 @@ class LayerNorm(VectorModule):
 
 
 class RMSNorm(VectorModule):
-    """A vector divided by its root mean square, and scaled (Zhang and Sennrich 2019, eq. 4).
+    """Divide a vector by its root mean square, and scale it (Zhang and Sennrich 2019, eq. 4).
 
     Args:
         size: the length of the vector. eps: added to the mean square under the root.
         gain: whether to learn a scale for each entry.
 
-    Call: size entries -> list of as many Values; a batch (n x size) row by row. Raises ValueError
-    for another size.
+    Call: size entries -> list of size Values; a batch (n x size) row by row. Raises ValueError for
+    a wrong size.
     """
 
     def __init__(self, size: int, eps: float = 1e-5, gain: bool = True) -> None:
@@ -143,6 +143,6 @@ class RMSNorm(VectorModule):
 
 
 def _moments(values: Sequence[Value]) -> tuple[Value, Value]:
-    """Mean and variance, with divisor n."""
+    """Return the mean, and the variance with divisor n."""
     center = mean(values)
     return center, total((v - center) ** 2 for v in values) / len(values)

@@ -1,6 +1,6 @@
 """Where do random numbers come from? One stream for all of nn: weights, shuffles, dropout, noise.
 
-Until `nn.seed` is called it is the stream of Python's `random` module, and from then on one of its
+Until `nn.seed` is called, it is the stream of Python's `random` module, and afterwards one of its
 own. Checkpoints store its state. `gauss` and `uniform` draw from it in a user's code.
 """
 
@@ -29,8 +29,8 @@ def seed(number: SupportsIndex) -> None:
     Until `seed` is called, nn draws from Python's `random` module, so `random.seed(1337)` makes a
     run repeatable.
 
-    Raises TypeError unless `number` is an integer (of any kind, also NumPy's), and TraceError in a
-    jitted function, whose replays go on with the stream.
+    Raises TypeError unless `number` is an integer (Python's or NumPy's), and TraceError in a jitted
+    function, whose replays continue the stream.
     """
     global generator
     refuse("nn.seed() cannot be called", "call it outside, or use a random.Random made outside")
@@ -42,15 +42,15 @@ def seed(number: SupportsIndex) -> None:
 
 
 def source(given: random.Random | None) -> random.Random:
-    """The generator that was given, or else nn's own stream. Raises TypeError as `Stream`."""
+    """Return the given generator, or else nn's own stream. Raises TypeError as `Stream` does."""
     return Stream(given)()
 
 
 def gauss(mean: Number = 0.0, std: Number = 1.0, generator: random.Random | None = None) -> Any:
-    """A random number from the normal distribution, mean + std z with a standard normal z.
+    """Draw a number from the normal distribution: mean + std z with a standard normal z.
 
-    In a jitted function each replay draws new numbers, those of an eager call: for noise in a
-    training step, in a module of your own, or in the reparameterization of a variational
+    In a jitted function each replay draws new numbers, the same as an eager call: for noise in a
+    training step or in a module of your own, or for the reparameterization trick of a variational
     autoencoder, `nn.gauss(mu, sigma)`. Other random numbers, such as `random.random()`, would be
     constants of the recording: jit raises TraceError for them, at the latest when it checks a
     replay. Use `gauss` and `uniform` instead, or pass the numbers as arguments.
@@ -77,7 +77,7 @@ def gauss(mean: Number = 0.0, std: Number = 1.0, generator: random.Random | None
 
 
 def uniform(low: Number = 0.0, high: Number = 1.0, generator: random.Random | None = None) -> Any:
-    """A random number from the uniform distribution, low + (high - low) u with u in [0, 1).
+    """Draw a number from the uniform distribution: low + (high - low) u with u in [0, 1).
 
     In a jitted function each replay draws a new number; see `gauss`.
 
@@ -112,9 +112,9 @@ def uniform(low: Number = 0.0, high: Number = 1.0, generator: random.Random | No
 
 @dataclass(frozen=True)
 class Stream:
-    """A generator, or without one nn's own stream: whichever that is when a number is drawn.
+    """A given generator, or else nn's own stream at the time a number is drawn.
 
-    Raises TypeError for anything else, such as a number: `random.Random(1)` is seeded with it.
+    Raises TypeError for anything else, such as a seed: write `random.Random(1)` instead of 1.
     """
 
     given: random.Random | None
@@ -130,17 +130,17 @@ class Stream:
         return self.given or generator
 
     def normal(self) -> float:
-        """A standard normal number."""
+        """Draw a standard normal number."""
         return self().gauss(0.0, 1.0)
 
     def unit(self) -> float:
-        """A number from 0.0 up to, but not including, 1.0."""
+        """Draw a number from [0, 1)."""
         return self().random()
 
 
 def _parameter(function: str, name: str, number: Any) -> Any:
-    """A Value or a recorded number as it is, another number as a float."""
-    if number.__class__ is float:  # the common case, checked fast
+    """Return a Value or a recorded number unchanged, another number as a float."""
+    if number.__class__ is float:  # a fast path for the common case
         return number
     operand = as_operand(number)
     if operand is None:
