@@ -30,9 +30,9 @@ MARKERS = "os^Dv*PX"
 
 
 def loss_curve(history: History, steps: int | None = None, total: float = math.inf) -> Figure:
-    """Loss, and accuracy if there is one, by epoch; by step if each epoch has `steps` steps.
+    """Plot loss, and accuracy if there is one, by epoch; by step if each epoch has `steps` steps.
 
-    total: how many steps there were, if the last epoch may be shorter.
+    total: the number of all steps, if the last epoch may be shorter.
     """
     if not isinstance(history, History):
         raise TypeError(f"loss_curve takes what fit returns, a History, not {quoted(history)}")
@@ -63,7 +63,7 @@ def loss_curve(history: History, steps: int | None = None, total: float = math.i
     if len(epochs) == 1:
         for line in lines:
             line.set_marker("o")
-    # Accuracies rise to the top and losses fall to 0: the legend goes where neither is.
+    # Accuracies rise to the top and losses fall to 0: place the legend where neither is.
     axes.legend(
         lines,
         [str(line.get_label()) for line in lines],
@@ -81,10 +81,10 @@ def decision_boundary(
     threshold: float | None = None,
     predict: Predict | None = None,
 ) -> Figure:
-    """The class that a model with two inputs predicts for each point of a plane, and the examples.
+    """Plot the class that a model with two inputs predicts at each point of a plane, and examples.
 
-    A single score is shown as a shade, with a line where the class changes, at the threshold. The
-    class of several scores is the largest; there is none if one is nan.
+    A single score is shown as a shade, with a line at the threshold, where the class changes. With
+    several scores the class is that of the largest; there is none if one is nan.
 
     Args:
         model: called on a batch Matrix (n x 2).
@@ -93,9 +93,9 @@ def decision_boundary(
         resolution: points in each direction, 2 or more.
         loss: the loss that the model was trained with, to set the threshold; see
             `nn.metrics.threshold_of`.
-        threshold: above it a single score means the class +1, or 1. By default that of the loss;
-            else 0 if a target is -1 or some score of the plane is outside 0 .. 1, and 0.5
-            (probabilities) if none is.
+        threshold: a single score above it means class +1, or 1. By default that of the loss; else 0
+            if a target is -1 or some score in the plane is outside 0 .. 1, and otherwise 0.5
+            (probabilities).
         predict: (model, inputs) -> predictions, as for `fit`, for a model that is not called on a
             batch; the inputs are a list of n rows of 2.
 
@@ -109,7 +109,7 @@ def decision_boundary(
         told = f"not of {len(points[0])}" if points else "but there are none"
         raise ValueError(f"a decision boundary is drawn around examples of two inputs, {told}")
     xs, ys = (_grid([row[k] for row in points], resolution) for k in (0, 1))
-    require_matplotlib()  # and so NumPy, before the predictions
+    require_matplotlib()  # before the predictions, which take longer
     with evaluating(model):
         rows = _rows(model, predict or predict_batch, xs, ys)
     outputs = len(rows[0][0])
@@ -128,7 +128,7 @@ def decision_boundary(
 def _rows(
     model: Module, predict: Predict, xs: list[float], ys: list[float]
 ) -> list[list[list[float]]]:
-    """The scores of each point of a grid, row by row."""
+    """Return the scores at each point of a grid, row by row."""
     from autograd.jit import TraceError  # NumPy is slow to import
 
     def scores(predict: Predict) -> list[list[list[float]]]:
@@ -136,7 +136,7 @@ def _rows(
 
     try:
         found = scores(in_pieces(predict, times=len(ys)))
-    except TraceError:  # a model that branches on its numbers
+    except TraceError:  # the model branches on its numbers
         found = scores(predict)
     if any(len(scores) != len(xs) for scores in found):
         raise ValueError(f"{len(found[0])} predictions for {len(xs)} inputs")
@@ -151,7 +151,7 @@ def _draw_scores(
     targets: list[int],
     threshold: float | None,
 ) -> None:
-    """The score as a shade, and a line at the threshold."""
+    """Draw the score as a shade, and a line at the threshold."""
     from matplotlib.ticker import MaxNLocator
 
     scores = [[s if math.isfinite(s) else math.nan for s in row] for row in scores]
@@ -161,7 +161,7 @@ def _draw_scores(
     limit = max((abs(s - cut) for s in finite), default=0.0) or 1.0
     levels = [cut + limit * (k / 10 - 1) for k in range(21)]
     shade = axes.contourf(xs, ys, scores, levels=levels, cmap="RdBu_r", alpha=0.75)
-    if finite and min(finite) <= cut < max(finite):  # else there is one class only
+    if finite and min(finite) <= cut < max(finite):  # else there is only one class
         axes.contour(xs, ys, scores, levels=[cut], colors="black", linewidths=1.2)
     bar = axes.figure.colorbar(shade, ax=axes, label="score", ticks=MaxNLocator(9))
     bar.formatter.set_powerlimits((-3, 4))
@@ -170,7 +170,7 @@ def _draw_scores(
 def _draw_regions(
     axes: Any, xs: list[float], ys: list[float], rows: list[list[list[float]]]
 ) -> None:
-    """The class of each point as a color."""
+    """Draw the class of each point as a color."""
     from matplotlib.colors import ListedColormap
 
     outputs = len(rows[0][0])
@@ -182,7 +182,7 @@ def _draw_regions(
 
 
 def _draw_examples(axes: Any, inputs: list[list[float]], targets: list[int]) -> None:
-    """The examples in the colors and markers of their classes, with a legend."""
+    """Draw the examples in the colors and markers of their classes, with a legend."""
     for target in sorted(set(targets)):
         points = [row for row, t in zip(inputs, targets, strict=True) if t == target]
         look = max(target, 0)  # class -1 looks like class 0
@@ -204,7 +204,7 @@ def _draw_examples(axes: Any, inputs: list[list[float]], targets: list[int]) -> 
 def activations(
     functions: Sequence[Elementwise] = (relu, sigmoid, tanh, softplus, gelu, silu),
 ) -> Figure:
-    """Activation functions and their derivatives, computed by backpropagation."""
+    """Plot activation functions and their derivatives, computed by backpropagation."""
     if not (isinstance(functions, list | tuple) and functions and all(map(callable, functions))):
         what = f"a list of functions of a Value, such as [nn.relu], not {quoted(functions)}"
         raise TypeError(f"activations takes {what}")
@@ -228,14 +228,14 @@ def activations(
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure to a file, atomically, in the format of its name's extension."""
+    """Write a figure to a file, atomically, in the format of the file's extension."""
     content = io.BytesIO()
     figure.savefig(content, format=os.path.splitext(path)[1].lstrip(".") or "png", dpi=150)
     write_bytes(path, content.getvalue())
 
 
 def require_matplotlib() -> type[Figure]:
-    """matplotlib's Figure. Raises ImportError, with what to install, if it is missing."""
+    """Return matplotlib's Figure. Raises ImportError, with the command to install it."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -248,10 +248,10 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _panel(width: float, height: float, right: float) -> tuple[Figure, Any]:
-    """A figure of these inches, and axes with room for labels and short numbers around them.
+    """Return a figure, its size in inches, and axes with room for labels and short numbers.
 
-    A layout that measures every text takes longer than all the drawing. `right` is a part of the
-    width: that is where axes end, or their colorbar.
+    The margins are fixed, because a layout engine that measures all text takes longer than the
+    drawing. `right`, a fraction of the width, is where the axes or their colorbar end.
     """
     figure = _figure(width, height)
     left, bottom, top = 0.72 / width, 0.5 / height, 1.0 - 0.22 / height
@@ -262,7 +262,7 @@ def _panel(width: float, height: float, right: float) -> tuple[Figure, Any]:
 
 
 def _grid(values: Sequence[float], resolution: int) -> list[float]:
-    """`resolution` points from a little below the smallest value to a little above the largest."""
+    """Return `resolution` points from a bit below the smallest value to a bit above the largest."""
     low, high = min(values), max(values)
     margin = 0.15 * (high - low) or 1.0
     step = (high - low + 2.0 * margin) / (resolution - 1)

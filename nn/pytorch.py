@@ -1,4 +1,4 @@
-"""How does a model go to PyTorch, and come back? Its numbers move into PyTorch's own parts."""
+"""How does a model go to PyTorch, and come back? Its numbers are copied to PyTorch's modules."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ FREE = ("training", "inplace")
 
 
 def to_torch(model: Module | Callable[..., Any]) -> torch.nn.Module:
-    """The model as a `torch.nn.Module` in float64, made of PyTorch's own parts.
+    """Convert a model to a `torch.nn.Module` in float64, made of PyTorch's own modules.
 
     Weights have PyTorch's layouts and names: an MLP becomes `torch.nn.Sequential(Linear, ReLU,
     Linear)`, whose `state_dict()` has "0.weight" (out x in), "0.bias", "2.weight" and "2.bias". A
     TransformerBlock becomes a `torch.nn.TransformerEncoderLayer`, an activation such as `nn.relu` a
-    `torch.nn.ReLU`. The numbers are copies. Parts used twice are used twice there, buffers are
-    buffers, and each part is in training or evaluation mode as it is here.
+    `torch.nn.ReLU`. The numbers are copied. Shared parts stay shared, buffers become buffers, and
+    each part keeps its training or evaluation mode.
 
-    It is called as PyTorch's modules are: inputs may have any number of leading dimensions (those
-    of BatchNorm one), an MLP with one output gives (n, 1), masks are True where attention is not
-    allowed, Dropout draws from PyTorch's stream. A `multiplier` is a parametrization of its weight.
+    The result follows PyTorch's conventions: inputs may have any number of leading dimensions (one
+    for BatchNorm), an MLP with one output returns (n, 1), masks are True where attention is not
+    allowed, Dropout draws from PyTorch's stream. A `multiplier` becomes a parametrization.
 
-    A module of your own says what it becomes in one method. It returns a torch module, and what
-    that holds by name: nested lists of Values, which become tensors; modules, lists of modules and
-    activations, which are converted:
+    A module of your own says what it becomes in one method. It returns a torch module, and a dict
+    of what that holds by name: nested lists of Values, which become tensors; modules, lists of
+    modules and activations, which are converted:
 
         class Residual(nn.Module):
             def __init__(self, size):
@@ -55,21 +55,21 @@ def to_torch(model: Module | Callable[..., Any]) -> torch.nn.Module:
 
                 return Residual(), {"gain": self.gain, "inner": self.inner}
 
-    Raises TypeError for a part without counterpart, ValueError for a parameter that would not be in
-    exactly one tensor, ImportError without torch.
+    Raises TypeError for a part without a counterpart, ValueError for a parameter that would not be
+    in exactly one tensor, ImportError if torch is missing.
     """
     return _Conversion(model).root
 
 
 def from_torch(module: torch.nn.Module, model: Model) -> Model:
-    """Bring the numbers of a module, such as `to_torch(model)` made, back into the model.
+    """Copy the numbers of a torch module, such as `to_torch(model)` made, back to the model.
 
     Parameters and buffers may have any floating-point type; those in float64 keep every bit. The
     module must have the parts, settings and shapes of `to_torch(model)`. Returns the model.
 
     Raises TypeError for an argument that is not a torch.nn.Module or a part of another class,
-    ValueError for a shape or setting that does not fit and for a part that only one of both has;
-    nothing has changed then. Raises ImportError without torch.
+    ValueError for a shape or setting that differs or a part that only one of the two has, and
+    ImportError if torch is missing. An error leaves the model unchanged.
     """
     torch = require_torch()
     if not isinstance(module, torch.nn.Module):
@@ -89,7 +89,7 @@ def from_torch(module: torch.nn.Module, model: Model) -> Model:
 def export(model: Module, path: str | os.PathLike[str]) -> None:
     """Write the `state_dict` of `to_torch(model)`, atomically.
 
-    `torch.load(path, weights_only=True)` reads it. Raises OSError if it cannot be written.
+    `torch.load(path, weights_only=True)` reads it. Raises OSError if the file cannot be written.
     """
     file = io.BytesIO()
     require_torch().save(to_torch(model).state_dict(), file)
@@ -97,7 +97,7 @@ def export(model: Module, path: str | os.PathLike[str]) -> None:
 
 
 def require_torch() -> Any:
-    """The package torch. Raises ImportError, with what to install, if it is missing."""
+    """Return the package torch. Raises ImportError, with the command to install it."""
     try:
         import torch
     except ImportError:
@@ -109,11 +109,11 @@ def require_torch() -> Any:
 
 
 class _Conversion:
-    """A model made of PyTorch's parts, and which Values its tensors hold.
+    """A model converted to PyTorch's modules, and the Values that its tensors hold.
 
     Attributes:
         root: the torch module of the model.
-        held: by the id of a tensor of root, its Values, row by row.
+        held: the Values of each tensor of root, row by row, by the id of the tensor.
     """
 
     def __init__(self, model: Any) -> None:
@@ -122,15 +122,15 @@ class _Conversion:
         is_module = isinstance(model, Module)
         self._parameters = {v: name for name, v in model.named_parameters()} if is_module else {}
         self._buffers = {v: name for name, v in model.named_buffers()} if is_module else {}
-        self._made: dict[int, tuple[Module, torch.nn.Module]] = {}  # by id: one may come twice
+        self._made: dict[int, tuple[Module, torch.nn.Module]] = {}  # by id: parts may be shared
         self._tensors: dict[tuple[Value, ...], torch.Tensor] = {}
         self.held: dict[int, list[Value]] = {}
-        with self._torch.random.fork_rng(devices=()):  # for initial weights, which are replaced
+        with self._torch.random.fork_rng(devices=()):  # initial weights are drawn, then replaced
             self.root: torch.nn.Module = self._converted(model, model).double()
         self._require_all()
 
     def _converted(self, part: Any, within: Any) -> torch.nn.Module:
-        """The torch module of a part of ours, which is in the module `within`."""
+        """Return the torch module of a part of ours, which is in the module `within`."""
         from nn.torch_parts import NoCounterpart, row_of
 
         if id(part) in self._made:
@@ -160,11 +160,11 @@ class _Conversion:
         return made
 
     def _put(self, owner: torch.nn.Module, leaf: str, content: Any, where: str) -> None:
-        """Make a tensor of Values, a parameter or a buffer of its owner."""
+        """Make a tensor of Values, and register it with its owner as a parameter or buffer."""
         values, shape = _flat(content, where)
         for value in values:
             if value not in self._parameters and value not in self._buffers:
-                raise ValueError(f"to_torch: {where} has a Value that is no parameter of the model")
+                raise ValueError(f"to_torch: {where} has a Value that is not in the model")
         room = getattr(owner, leaf, None)
         if isinstance(room, self._torch.Tensor) and room.shape != shape:
             raise ValueError(
@@ -201,7 +201,7 @@ class _Conversion:
 
 
 def _flat(content: Any, where: str) -> tuple[list[Value], tuple[int, ...]]:
-    """The Values of nested lists, row by row, and their shape."""
+    """Return the Values of nested lists, row by row, and their shape."""
     if isinstance(content, Value):
         return [content], ()
     if isinstance(content, str) or not isinstance(content, Iterable):
@@ -242,7 +242,7 @@ def _require_same_parts(root: torch.nn.Module, module: torch.nn.Module, model: A
 
 
 def _require_same_settings(root: torch.nn.Module, module: torch.nn.Module, model: Any) -> None:
-    """Raise ValueError unless both have the same numbers, flags and so on as attributes."""
+    """Raise ValueError unless both have the same settings, which are attributes of plain types."""
     others = dict(module.named_modules(remove_duplicate=False))
     for name, part in root.named_modules(remove_duplicate=False):
         for key, setting in vars(part).items():
@@ -259,14 +259,14 @@ def _require_same_settings(root: torch.nn.Module, module: torch.nn.Module, model
 def _numbers(
     conversion: _Conversion, module: torch.nn.Module, model: Any
 ) -> Iterator[tuple[Value, float]]:
-    """The Values of the model with their numbers in a module. Raises as `from_torch`."""
+    """Yield the Values of the model with their numbers in a module. Raises as `from_torch` does."""
     given, expected = dict(_tensors(module)), dict(_tensors(conversion.root))
     if extra := [name for name in given if name not in expected]:
         raise ValueError(f"from_torch: {model!r} has no {extra[0]}, which the module has")
     names: dict[int, str] = {}
     for name, tensor in expected.items():
         values = conversion.held.get(id(tensor))
-        if values is None:  # no number of ours, such as a count of batches
+        if values is None:  # not one of ours, such as BatchNorm's count of batches
             continue
         if name not in given:
             raise ValueError(f"from_torch: the module has no {name}, which {model!r} has")
@@ -286,6 +286,6 @@ def _numbers(
 
 
 def _tensors(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    """All parameters and buffers by name; one that is used twice comes twice."""
+    """Yield all parameters and buffers by name; a shared one comes once for each name."""
     yield from module.named_parameters(remove_duplicate=False)
     yield from module.named_buffers(remove_duplicate=False)
