@@ -1,4 +1,4 @@
-"""How does `python -m nn` train on a task? From settings to results in a folder, and resumable."""
+"""How does `python -m nn` train on a task? From settings to results in a folder, resumed if asked."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(name: str, out: Path, options: argparse.Namespace, given: dict[str, Any]
     """Train on a task and write the results to the folder `out`.
 
     Args:
-        given: the settings that were named on the command line.
+        given: the settings given on the command line.
     """
     kept = kept_settings(out, name, given) if options.resume else TASKS[name].settings
     settings = {**SETTINGS, **kept, **given}
@@ -57,7 +57,7 @@ def _train(name: str, out: Path, options: argparse.Namespace, settings: dict[str
     print(
         f"{name}: {task.about}; {counted(len(examples.inputs), 'example')}, a"
         f" {'-'.join(map(str, sizes))}"
-        f" {settings['activation']} network of {counted(len(model.parameters()), 'parameter')}"
+        f" {settings['activation']} network with {counted(len(model.parameters()), 'parameter')}"
     )
     start = time.perf_counter()
     history = fit(
@@ -82,7 +82,7 @@ def _train(name: str, out: Path, options: argparse.Namespace, settings: dict[str
     score = evaluate(model, examples, accuracy, jit=options.jit)
     loss = f"loss {history.loss[-1]:.4f}, " if history.loss else ""
     print(
-        f"{ended(history)} after {counted(len(history.loss), 'epoch')} in {seconds:.1f} s:"
+        f"{ended(history)} {counted(len(history.loss), 'epoch')} in {seconds:.1f} s:"
         f" {loss}accuracy {score:.1%}"
     )
     if held_out is not None:
@@ -111,7 +111,7 @@ def _write_results(
 
 
 def kept_settings(out: Path, task: str, given: dict[str, Any]) -> dict[str, Any]:
-    """The settings of the run to resume; the command line may repeat but not change them.
+    """Return the settings of the run to resume; the command line may repeat, not change them.
 
     Only the length may change: epochs, or the steps of the gpt.
     """
@@ -141,7 +141,7 @@ def kept_settings(out: Path, task: str, given: dict[str, Any]) -> dict[str, Any]
 
 
 def make_writable(out: Path) -> None:
-    """Make the folder and write to it, so that a failure comes before the training, not after."""
+    """Create the folder and write to it, so that a failure comes before the training."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
@@ -157,7 +157,7 @@ def write_history(
     lists: dict[str, Any],
     plots: dict[str, Callable[[], Figure]],
 ) -> None:
-    """Write history.json, and plots by their names. Where matplotlib is missing, say so instead."""
+    """Write history.json and the plots, or print a note if matplotlib is missing."""
     content = {"kind": "history", "task": task, "settings": settings, **lists}
     write_json(out / "history.json", content)
     try:
@@ -171,17 +171,17 @@ def write_history(
 
 @contextlib.contextmanager
 def only_run_in(out: Path) -> Iterator[None]:
-    """Keep the folder for the results of this run.
+    """Reserve the folder for the results of this run.
 
-    Raises OSError if it cannot be made or written to, or if another run is using it.
+    Raises OSError if it cannot be created or written to, or if another run is using it.
     """
     make_writable(out)
-    with reserved(out, "name another folder by --out"):
+    with reserved(out, "choose another folder with --out"):
         yield
 
 
 def require_exportable(path: str | None) -> None:
-    """Raise ImportError or OSError if weights cannot be exported to a path that --export named."""
+    """Raise ImportError or OSError if weights cannot be exported to the path of --export."""
     if path is None:
         return
     pytorch.require_torch()
@@ -191,14 +191,14 @@ def require_exportable(path: str | None) -> None:
 
 
 def ended(history: History) -> str:
-    """How the run ended, in a word."""
-    return "stopped" if history.interrupted else "trained"
+    """Return how the run ended, for a message that continues with its length."""
+    return "stopped after" if history.interrupted else "trained for"
 
 
 def finish(out: Path, name: str, model: Module, history: History, export: str | None) -> int:
-    """Say where the results are, and how to resume; write the weights if --export named a path.
+    """Print where the results are and how to resume, and export the weights if --export is given.
 
-    Returns the exit code of the run: 0, or for a stopped one that of an interrupt.
+    Returns the exit code: 0, or that of an interrupt if the run was stopped.
     """
     print(f"results are in {out}{os.sep}")
     if history.interrupted:

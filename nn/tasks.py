@@ -1,4 +1,4 @@
-"""Which tasks does `python -m nn` have? Data, a loss, and the settings that suit each of them."""
+"""Which tasks does `python -m nn` have? Data, a loss, and settings that suit each of them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Task:
     Attributes:
         about: one line for the help text.
         load: settings -> the examples.
-        outputs: how many outputs the network has.
+        outputs: the number of outputs of the network.
         loss: what is minimized.
-        settings: those that differ from SETTINGS.
-        held_out: how many of the examples are held out.
+        settings: the settings that differ from SETTINGS.
+        held_out: the number of held-out examples.
     """
 
     about: str
@@ -62,7 +62,7 @@ GPT_SETTINGS: dict[str, Any] = {
     "layers": 1,
     "base_width": 16,
 }
-GPT_ABOUT = "a small GPT that learns the lines of a text, and writes new ones"
+GPT_ABOUT = "a small GPT that learns from the lines of a text and writes new ones"
 
 
 def _is_whole(low: float) -> Callable[[Any], bool]:
@@ -73,7 +73,7 @@ def _is_real(setting: Any) -> bool:
     return type(setting) is float and 0.0 <= setting < math.inf
 
 
-# Valid settings in a checkpoint. The parser checks those of the command line.
+# Checks of the settings in a checkpoint; the parser checks those on the command line.
 VALID: dict[str, Callable[[Any], bool]] = {
     "epochs": _is_whole(0),
     "lr": _is_real,

@@ -1,4 +1,4 @@
-"""How does `python -m nn gpt` learn the lines of a text, and write new ones?"""
+"""How does `python -m nn gpt` learn from the lines of a text, and write new ones?"""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def learn_text(out: Path, options: argparse.Namespace, given: dict[str, Any]) ->
     """Train a GPT on the lines of a text and write the results to the folder `out`.
 
     Args:
-        given: the settings that were named on the command line.
+        given: the settings given on the command line.
     """
     kept = kept_settings(out, "gpt", given) if options.resume else {}
     settings = {**GPT_SETTINGS, **kept, **given}
@@ -78,15 +78,15 @@ def _train(
     )
     seconds, taken = time.perf_counter() - start, int(optimizer.time.data)
     _write_results(out, model, tokenizer, history, settings, taken)
-    print(f"{ended(history)} after {counted(taken, 'step')} in {seconds:.1f} s", end="")
+    print(f"{ended(history)} {counted(taken, 'step')} in {seconds:.1f} s", end="")
     for what, losses in (("loss", history.loss), ("held out", history.held_out_loss)):
         print(f", {what} {losses[-1]:.4f}" if losses else "", end="")
-    print(" nats a character" if history.loss else "")
+    print(" nats per character" if history.loss else "")
     return finish(out, "gpt", model, history, options.export)
 
 
 def _split(documents: list[str], block_size: int) -> tuple[Tokenizer, Examples, Examples]:
-    """The tokenizer of all documents, and the examples to learn from and to hold out."""
+    """Return the tokenizer of all documents, and the examples to learn from and to hold out."""
     rng.generator.shuffle(documents)
     tokenizer = Tokenizer(documents)
     part, most = HELD_OUT
@@ -99,17 +99,17 @@ def _split(documents: list[str], block_size: int) -> tuple[Tokenizer, Examples, 
 
 
 def _shows_samples(model: GPT, tokenizer: Tokenizer) -> Callable[[History], None]:
-    """For `fit`, after each epoch: print the loss and three lines that the model writes."""
+    """Return an `after_epoch` for `fit` that prints the loss and three lines of the model."""
     from tqdm import tqdm  # slow to import
 
     def show(history: History) -> None:
-        draws = random.Random(len(history.loss))  # not nn's stream: showing changes no result
+        draws = random.Random(len(history.loss))  # not nn's stream, so that results do not change
         lines = [text.sample(model, tokenizer, temperature=0.5, generator=draws) for _ in range(3)]
         try:
             tqdm.write(f"loss {history.loss[-1]:.4f}: {', '.join(lines)}")
         except BrokenPipeError:
             print_to_nowhere()
-            signal.raise_signal(signal.SIGINT)  # what was learned is saved, as after Ctrl-C
+            signal.raise_signal(signal.SIGINT)  # save what was learned, as after Ctrl-C
 
     return show
 
@@ -129,7 +129,7 @@ def _write_results(
 
 
 def write_text(out: Path, options: argparse.Namespace) -> int:
-    """Print lines that the model in the folder `out` writes."""
+    """Print new lines, written by the model in the folder `out`."""
     try:
         model, tokenizer = text.load(out / "model.json")
     except FileNotFoundError:

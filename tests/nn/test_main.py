@@ -559,7 +559,7 @@ def test_one_of_a_kind_is_told_in_the_singular(tmp_path, drawn, capsys):
     assert main(["moons", "--examples", "1", "--epochs", "1", *options]) == 0
     assert main(["gpt", "--steps", "1", "--block-size", "1", *options]) == 0
     out = capsys.readouterr().out
-    for told in ("1 example, a ", "after 1 epoch in", "a block of 1 token:", "after 1 step in"):
+    for told in ("1 example, a ", "for 1 epoch in", "a block of 1 token:", "for 1 step in"):
         assert told in out
 
 

@@ -188,8 +188,8 @@ def test_it_learns_the_elements_and_writes_new_ones(tmp_path, capsys, monkeypatc
     out, err = capsys.readouterr()
     assert {path.name for path in tmp_path.iterdir()} == FILES
     assert "gpt: 107 lines of the chemical elements, 11 held out; 25 tokens, 4,128 para" in out
-    assert "trained after 60 steps" in out
-    assert "nats a character" in out
+    assert "trained for 60 steps" in out
+    assert "nats per character" in out
     assert "step" in err  # the bar
     assert out.count("\nloss ") == 2  # samples, after 40 and after 60 steps
     history = json.loads((tmp_path / "history.json").read_text())
@@ -294,7 +294,7 @@ def test_small_and_odd_texts_can_be_learned(content, tmp_path, capsys):
 
 def test_no_steps_and_no_lines_are_possible(tmp_path, capsys):
     assert run(tmp_path, "--steps", "0", *TINY) == 0
-    assert "trained after 0 steps" in capsys.readouterr().out
+    assert "trained for 0 steps" in capsys.readouterr().out
     assert run(tmp_path, "--generate", "0") == 0
     assert capsys.readouterr().out == ""
 
