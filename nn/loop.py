@@ -306,7 +306,7 @@ class Run:
             " autograd.detect_anomaly() shows where it begins"
         )
         if not finite:
-            message += " (parameters are not finite: a gradient was not in an earlier step)"
+            message += " (the parameters are not finite, because an earlier gradient was not)"
         raise DivergedError(message) from error
 
     # --- the end of an epoch ---

@@ -1,4 +1,4 @@
-"""Where does a model have its parameters? In attributes, and in the ordered containers there."""
+"""Where are the parameters of a model? In its attributes, and in the ordered containers there."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from nn.parameters import Place
 
 
 class Searched(hooks.Watched):
-    """What is searched for parameters; see Module."""
+    """The base class of what is searched for parameters; see Module."""
 
     buffers: ClassVar[tuple[str, ...]] = ()
 
 
 # The recursive functions are not closures: a closure that calls itself is a reference cycle, and
-# would leak while training runs with the cyclic garbage collector paused. What was seen is kept, as
-# a view of items makes its pairs: another one would get the id of one that is gone.
+# would leak while training runs with the cyclic garbage collector paused. `seen` keeps the objects
+# themselves, because the pairs of an items view are temporary, and their ids would be reused.
 
 
 def modules_in(module: Searched) -> Iterator[tuple[str, Any]]:
-    """The module itself and every module inside it, by name."""
+    """Yield (name, module) for the module itself and for every module inside it."""
     waiting: list[tuple[str, Any]] = [("", module)]
     seen: dict[int, Any] = {}
     while waiting:
@@ -46,7 +46,7 @@ def modules_in(module: Searched) -> Iterator[tuple[str, Any]]:
 
 
 def places_in(module: Searched) -> list[Place]:
-    """All parameters and buffers of a module, each once, in the order of the attributes."""
+    """Return all parameters and buffers of a module, each once, in the order of the attributes."""
     places: dict[int, Place] = {}
     strays: list[tuple[object, str, list[Any]]] = []
     seen: dict[int, Any] = {}
@@ -58,7 +58,7 @@ def places_in(module: Searched) -> list[Place]:
         counts = Counter(place.name for place in places.values())
         twice = next(name for name in counts if counts[name] > 1)
         raise ValueError(
-            f"two Values are called {shown(twice)}: a file would keep only one; rename a key"
+            f"two Values have the name {shown(twice)}: a file would keep only one; rename a key"
         )
     return list(places.values())
 
@@ -71,7 +71,7 @@ def _collect(
     strays: list[tuple[object, str, list[Any]]],
     seen: dict[int, Any],
 ) -> None:
-    """Add the Values in a node to `places`, and the parts where Values are an error to `strays`."""
+    """Add the Values in a node to `places`, and parts that must not hold Values to `strays`."""
     kind: Any = type(node)
     read = _reader(kind)
     if read is None or id(node) in seen:
@@ -103,7 +103,7 @@ def _collect(
 
 
 def _holds_more(parts: list[Any], places: dict[int, Place], seen: dict[int, Any]) -> bool:
-    """Whether a parameter that is not in `places` is anywhere in these parts, at any depth."""
+    """Whether these parts hold a parameter that is not in `places`, at any depth."""
     rest = list(parts)
     while rest:
         part = rest.pop()
@@ -131,17 +131,17 @@ def _refusal(node: object, name: str) -> str:
     if isinstance(node, Iterator):
         return (
             f"{name} is an iterator ({kind}), and looking for parameters in it would use it up:"
-            " make it a list, or leave it out by a name that begins with an underscore"
+            " make it a list, or exclude it by a name that begins with an underscore"
         )
     return (
         f"{name} is a {kind}, not a Module, and the Values in it would not be trained: derive its"
-        " class from nn.Module, or leave it out by a name that begins with an underscore"
+        " class from nn.Module, or exclude it by a name that begins with an underscore"
     )
 
 
 def _joined(name: str, key: object) -> str:
-    """`layers` and 0 give `layers.0`; the entry of a 0-d array has no name of its own."""
-    if isinstance(key, tuple):  # of an array
+    """Return `layers.0` for `layers` and 0; the entry of a 0-d array has the array's name."""
+    if isinstance(key, tuple):  # an index of an array
         return ".".join([name, *map(str, key)])
     return f"{name}.{key}" if name else str(key)
 
@@ -152,16 +152,16 @@ def _is_parameter(value: Value, name: str, key: object) -> bool:
         where = shown(_joined(name, key))
         raise ValueError(
             f"{where} is the result of {value.op}, not a leaf, and would not be trained: make it a"
-            " parameter with .detach() or Value(...), leave it out by a name that begins with an"
-            " underscore, or put it in the place of a parameter by model.parameters()[i] = value"
+            " parameter with .detach() or Value(...), exclude it by a name that begins with an"
+            " underscore, or let it replace a parameter with model.parameters()[i] = value"
         )
     return trainable
 
 
 # --- what modules and containers hold -------------------------------------------------------------
 
-# A container that can be assigned to by `container[key] = value`, or None if it must not hold
-# parameters; and (key, child, whether it is a buffer) for each child.
+# A container that supports `container[key] = value`, or None if it must not hold parameters, and
+# (key, child, whether it is a buffer) for each child.
 _Held = tuple[Any, list[tuple[Any, Any, bool]]]
 
 _PLAIN = frozenset([float, int, bool, str])
@@ -169,7 +169,7 @@ _PLAIN = frozenset([float, int, bool, str])
 
 @functools.lru_cache(maxsize=1024)
 def _reader(kind: type) -> Callable[[Any], _Held] | None:
-    """The function that lists the children of an object of this type; None if it has none."""
+    """Return the function that lists the children of objects of a type; None if they have none."""
     if issubclass(kind, Searched):
         return _read_module
     if issubclass(kind, Matrix):
@@ -180,7 +180,7 @@ def _reader(kind: type) -> Callable[[Any], _Held] | None:
         return _read_mapping
     if issubclass(kind, set | frozenset):
         return _read_set
-    # Only built-in iterators: files and the like are iterators too, but hold no Values.
+    # Only built-in iterators: files, for example, are iterators too, but hold no Values.
     if kind is chain or (kind.__module__ == "builtins" and issubclass(kind, Iterator)):
         return _read_iterator
     numpy = sys.modules.get("numpy")
@@ -192,7 +192,7 @@ def _reader(kind: type) -> Callable[[Any], _Held] | None:
         return _read_namespace
     if issubclass(kind, functools.partial | MethodType):
         return _read_callable
-    # Such as an optimizer, a random.Random, a path, a function, a number.
+    # Do not search optimizers, random.Randoms, paths, functions, numbers and the like.
     package = str(kind.__module__).partition(".")[0]
     known = package in ("autograd", "nn") or package in sys.stdlib_module_names
     if (known and package != "__main__") or issubclass(kind, hooks.Watched):
@@ -209,7 +209,7 @@ def _read_module(module: Any) -> _Held:
 
 @functools.lru_cache(maxsize=1024)
 def _shared(kind: type) -> list[tuple[str, object]]:
-    """The class attributes that hold parameters."""
+    """Return the class attributes that hold parameters."""
     found = {name: x for base in reversed(kind.__mro__) for name, x in vars(base).items()}
     return [(n, x) for n, x in found.items() if n[:1] != "_" and _holds_more([x], {}, {})]
 
@@ -225,7 +225,7 @@ def _read_matrix(matrix: Matrix) -> _Held:
 
 
 def _read_sequence(sequence: Any) -> _Held:
-    if _PLAIN.issuperset(map(type, sequence)):  # data: 50 times faster than entry by entry
+    if _PLAIN.issuperset(map(type, sequence)):  # only data: 50 times faster than entry by entry
         return sequence, []
     return sequence, [(i, part, False) for i, part in enumerate(sequence)]
 
@@ -260,7 +260,7 @@ def _read_namespace(space: Any) -> _Held:
 
 
 def _read_object(thing: Any) -> _Held:
-    """The public attributes of an object of a user's class, in its dict and its slots."""
+    """List the public attributes of an object of a user's class, in its dict and its slots."""
     space = getattr(thing, "__dict__", None)
     names = [*_slots(thing.__class__), *(space if isinstance(space, dict) else ())]
     return None, _attributes(thing, names)
@@ -277,7 +277,7 @@ def _attributes(thing: Any, names: Iterable[str]) -> list[tuple[Any, Any, bool]]
 
 
 class _Attributes:
-    """The attributes of an object as a container: assigned to by key."""
+    """The attributes of an object as a container that is assigned to by key."""
 
     def __init__(self, thing: object) -> None:
         self._thing = thing

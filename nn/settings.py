@@ -22,7 +22,7 @@ _NO_SETTINGS = frozenset(["differentiable", "moments", "parameters", "time"])
 
 
 def settings_of(optimizer: object) -> Iterator[tuple[str, Any]]:
-    """(name, content) of each setting but the learning rate: public attributes with numbers."""
+    """Yield (name, content) of each setting except lr: the public attributes that hold numbers."""
     for name, content in vars(optimizer).items():
         if name[0] != "_" and name not in _NO_SETTINGS and _is_setting(content):
             yield name, content
@@ -32,25 +32,25 @@ def _is_setting(content: Any) -> bool:
     if content.__class__ in _USUAL:
         return True
     if isinstance(content, tuple | list):
-        # An empty list is no setting, but perhaps a log that is still empty.
+        # An empty list is not a setting; it may be a log that has no entries yet.
         return (bool(content) or isinstance(content, tuple)) and all(map(_is_setting, content))
     return as_operand(content) is not None
 
 
 def plain(setting: Any, group: Callable[[Iterable[Any]], Any] = tuple) -> Any:
-    """A setting with numbers for Values; `group=list` makes lists, which JSON has, of tuples."""
+    """Return a setting with numbers for Values; `group=list` turns tuples into lists, for JSON."""
     if isinstance(setting, tuple | list):
         return group(plain(part, group) for part in setting)
     return setting if isinstance(setting, int) else float(setting)
 
 
 def owned(setting: Any) -> Any:
-    """A setting with Python's own numbers; see `own_number`."""
+    """Return a setting with Python's own numbers; see `own_number`."""
     return tuple(map(owned, setting)) if setting.__class__ is tuple else own_number(setting)
 
 
 def parts(setting: Any) -> Iterator[Any]:
-    """The numbers, Values and bools of a setting."""
+    """Yield the numbers, Values and bools of a setting."""
     if isinstance(setting, tuple | list):
         for part in setting:
             yield from parts(part)
@@ -59,7 +59,7 @@ def parts(setting: Any) -> Iterator[Any]:
 
 
 def restored(name: str, current: Any, stored: Any) -> Any:
-    """A setting read from a state, converted to the type of the current one."""
+    """Return a setting read from a state, converted to the type of the current one."""
     if isinstance(current, tuple | list):
         if not isinstance(stored, list | tuple) or len(stored) != len(current):
             raise ValueError(f"{name} should be {len(current)} settings, not {quoted(stored)}")
@@ -76,9 +76,9 @@ def restored(name: str, current: Any, stored: Any) -> Any:
 
 
 def restored_settings(optimizer: object, stored: Any) -> dict[str, Any]:
-    """The settings of a state, each converted to the type that the optimizer has.
+    """Return the settings in a state, each converted to the type that it has in the optimizer.
 
-    Raises ValueError for an unknown setting or one of another type.
+    Raises ValueError for an unknown setting or one of the wrong type.
     """
     rule, known = type(optimizer).__name__, dict(settings_of(optimizer))
     if not isinstance(stored, dict):
@@ -98,10 +98,10 @@ def require_range(
     positive: bool = False,
     plain: bool = False,
 ) -> float:
-    """A number of 0 or more as a float. Raises ValueError out of range, or TypeError.
+    """Return a number, 0 or more, as a float. Raises ValueError if out of range, or TypeError.
 
-    high: the greatest that is allowed. below: what is too large already. positive: 0 is too small.
-    plain: no Value, as it would receive no gradient.
+    high: the largest allowed number. below: an exclusive bound. positive: whether to reject 0.
+    plain: whether to reject a Value, which would get no gradient.
     """
     if as_operand(number) is None or (plain and isinstance(number, Value)):
         advice = ": write it without quotes" if isinstance(number, str) else ""

@@ -1,4 +1,4 @@
-"""How is one step of `fit` computed? At once, or in parts whose gradients are added up."""
+"""How is a step of `fit` computed? At once, or in parts whose gradients are accumulated."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from nn.matrix import Matrix, as_values, total
 from nn.module import Module
 from nn.optim import Optimizer
 
-# A recording is worth it from so many calls on. Recording, and checking the first replays and the
+# The number of calls from which recording pays. Recording, and checking the first replays and the
 # last, took as long as 9 eager calls (predictions of a 2-16-16-1 network), 13 (its training step),
 # 28 (a training step of digits) and 43 (of a small GPT).
 WORTH_RECORDING = 20
-WORTH_COMPILING = 400  # replays: 320 pay for compiling the moons step, 160 the one of digits
-PIECE = 32  # examples that are predicted at a time
+WORTH_COMPILING = 400  # replays: 320 pay for compiling the moons step, 160 for that of digits
+PIECE = 32  # how many examples are predicted at a time
 
 Weight = Value | float
 Answer = Value | tuple[Value, Weight]  # what a loss returns
@@ -34,7 +34,7 @@ Loss = Callable[[Any, Sequence[Any]], Answer]
 Penalty = Callable[[Module], Value]
 Predict = Callable[[Module, Sequence[Any]], Any]
 # (inputs, targets) -> (predictions, cost, the weight of the cost in a mean over several steps).
-# The predictions are None where nobody asks for them: a replay has much to do to make Values anew.
+# The predictions are None if nothing needs them, because it is slow to make Values in a replay.
 Step = Callable[[Sequence[Any], Sequence[Any]], tuple[Any, Value, Weight]]
 Add = Callable[[Sequence[Any], Sequence[Any]], tuple[Any, Value, Weight, bool]]
 Move = Callable[[Weight], Value]
@@ -57,7 +57,7 @@ class Recipe(NamedTuple):
 
 
 def as_sum(answer: Any, examples: int) -> tuple[Value, Weight, bool]:
-    """A loss as (sum, weight, whether the loss function returned both).
+    """Return a loss as (sum, weight, whether the loss function returned both).
 
     A single Value is a mean over the examples.
     """
@@ -68,7 +68,7 @@ def as_sum(answer: Any, examples: int) -> tuple[Value, Weight, bool]:
 
 
 def as_mean(answer: Any, examples: int) -> tuple[Value, Weight]:
-    """A loss as (mean, weight of this mean among others)."""
+    """Return a loss as (mean, weight of this mean among others)."""
     if isinstance(answer, Value):
         return answer, examples
     total, weight = _pair(answer)
@@ -76,7 +76,7 @@ def as_mean(answer: Any, examples: int) -> tuple[Value, Weight]:
 
 
 def as_score(answer: Any, examples: int) -> float:
-    """The answer of a metric, or of a loss used as one, as a float."""
+    """Return the result of a metric, or of a loss used as one, as a float."""
     if isinstance(answer, Value | tuple):
         return float(as_mean(answer, examples)[0])
     if as_operand(answer) is None:
@@ -96,7 +96,7 @@ def _pair(answer: Any) -> tuple[Value, Weight]:
 
 
 def _cost_of(penalty: Penalty, model: Module) -> Value:
-    """What a penalty adds to the loss."""
+    """Return what a penalty adds to the loss."""
     answer = penalty(model)
     cost = as_operand(answer)
     if cost is None:
@@ -105,7 +105,7 @@ def _cost_of(penalty: Penalty, model: Module) -> Value:
 
 
 def whole_step(recipe: Recipe) -> Step:
-    """A step as one graph."""
+    """Return a step that computes everything in one graph."""
     model, loss, optimizers, frozen, penalty, clip, predict, scored = recipe
 
     def step(inputs: Any, targets: Any) -> tuple[Any, Value, Weight]:
@@ -123,7 +123,7 @@ def whole_step(recipe: Recipe) -> Step:
 
 
 def halves(recipe: Recipe) -> tuple[Add, Move]:
-    """The same step in two functions: `add` adds to the gradients, and `move` updates by them.
+    """Return the same step as two functions: `add` accumulates gradients, `move` updates by them.
 
     add: (inputs, targets) -> (predictions, sum, weight, whether the loss returned both).
     move: weight of all parts -> cost of the penalty.
@@ -162,10 +162,10 @@ def halves(recipe: Recipe) -> tuple[Add, Move]:
 def step_and_predict(
     recipe: Recipe, planned: Counter[int], epochs: int, micro_batch: int | None, jit: bool
 ) -> tuple[Step, Predict]:
-    """How a run computes its steps and its predictions; with jit, replayed where that is faster.
+    """Return the functions for steps and predictions of a run; with jit, replayed if that pays.
 
     Args:
-        planned: how many steps there will be, by the number of their examples. epochs: how many.
+        planned: the number of steps, by their number of examples. epochs: the number of epochs.
     """
     predict, size, steps = recipe.predict, max(planned, default=1), planned.total()
     step, (add, move), whole = whole_step(recipe), halves(recipe), whole_loss(recipe)
@@ -197,14 +197,14 @@ def step_and_predict(
 
 
 def _backend(replays: int) -> str | None:
-    """Compile a program at once that is known to have replays enough; else let the jit find out."""
+    """Return "native", to compile at once, if there will be enough replays; else let jit decide."""
     return "native" if replays >= WORTH_COMPILING and find_spec("llvmlite") else None
 
 
 def undone_on_error(step: Step, optimizers: Sequence[Optimizer]) -> Step:
-    """The step, after which all optimizers have moved or, where one of them raises, none has.
+    """Return a step that, if one of several optimizers raises, undoes the steps of the others.
 
-    A single optimizer sees to this itself, and so does a jitted step.
+    A single optimizer does this itself, and so does a jitted step.
     """
     if len(optimizers) == 1:
         return step
@@ -221,7 +221,7 @@ def undone_on_error(step: Step, optimizers: Sequence[Optimizer]) -> Step:
 
 
 def remembered(optimizers: Sequence[Optimizer]) -> Callable[[], None]:
-    """A function that puts back parameters, moments, rates and settings as they are now."""
+    """Return a function that restores parameters, moments, rates and settings as they are now."""
     before = [([p.data for p in o.parameters], o.lr, o.state_dict()) for o in optimizers]
 
     def put_back() -> None:
@@ -235,7 +235,7 @@ def remembered(optimizers: Sequence[Optimizer]) -> Callable[[], None]:
 
 
 def whole_loss(recipe: Recipe) -> Callable[[Any, Any], Value]:
-    """The mean loss of all predictions of a step, without a graph."""
+    """Return a function that computes the mean loss of a step's predictions, without a graph."""
 
     def whole(predictions: Any, targets: Any) -> Value:
         with no_grad():
@@ -247,17 +247,17 @@ def whole_loss(recipe: Recipe) -> Callable[[Any, Any], Value]:
 def step_in_parts(
     recipe: Recipe, add: Add, move: Move, whole: Callable[[Any, Any], Value], size: int, jit: bool
 ) -> Step:
-    """A step in parts of `size` examples, whose gradients are added up."""
+    """Return a step in parts of `size` examples, whose gradients are accumulated."""
     _zero_grad(recipe.optimizers, recipe.frozen)
-    unchecked = 2  # steps: all predictions are equal before the first one if a last weight is 0
+    unchecked = 2  # two steps: if the last weights start at 0, all first predictions are equal
 
     def step(inputs: Any, targets: Any) -> tuple[Any, Value, Weight]:
         nonlocal unchecked
         if unchecked and not _is_apart(recipe.model, recipe.predict, inputs, size):
             raise ValueError(
-                f"micro_batch={size}: the predictions for {size} examples at a time are not those"
-                " for more at once, so the model computes across examples (statistics of a batch,"
-                " for instance): leave micro_batch out"
+                f"micro_batch={size}: the predictions for {size} examples at a time differ from"
+                " those for more at once, so the model computes across examples (for instance,"
+                " statistics of a batch): leave micro_batch out"
             )
         parts = [
             add(inputs[i : i + size], targets[i : i + size]) for i in range(0, len(inputs), size)
@@ -279,7 +279,7 @@ def step_in_parts(
 
 
 class _Recorded:
-    """A function that predicts, recorded, and how often it was called."""
+    """A jitted function that predicts, and how often it was called."""
 
     def __init__(self, predict: Predict) -> None:
         from autograd.jit import jit as jitted  # NumPy is slow to import
@@ -292,18 +292,18 @@ _shared: WeakKeyDictionary[Module, dict[Predict | None, _Recorded]] = WeakKeyDic
 
 
 def in_pieces(predict: Predict, size: int = PIECE, times: int = 1) -> Predict:
-    """The same predictions, `size` examples at a time by one recorded program.
+    """Return a function with the same predictions, by one recording of `size` examples.
 
-    Whoever predicts by the same function shares the program of a model: `fit`, `evaluate`, plots.
-    The last piece is filled up with its last example, and so needs no recording of its own. All
-    examples are predicted at once, eagerly, where they are too few to gain by a recording, and by a
-    model that computes across examples.
+    All who predict by the same function share the recording of a model: `fit`, `evaluate`, plots.
+    The last piece is padded with its last example, so that it needs no recording of its own. If
+    there are too few examples for a recording to pay, or if the model computes across examples, all
+    are predicted at once, eagerly.
 
     Args:
         times: how often about as many examples will be predicted.
     """
     own: dict[Predict | None, _Recorded] = {}
-    # A function with variables from outside is not kept: these may be large.
+    # Closures are not shared: that would keep their variables alive, which may be large.
     shared = predict if getattr(predict, "__closure__", predict) is None else None
     apart: bool | None = None
 
@@ -323,7 +323,7 @@ def in_pieces(predict: Predict, size: int = PIECE, times: int = 1) -> Predict:
             piece = inputs[start : start + size]
             missing = size - len(piece)
             if start == 0 or not _is_plain(piece[-1]) or rng.generator.getstate() != draws:
-                missing = 0  # each example more would draw numbers, or be one Value passed twice
+                missing = 0  # padding would draw random numbers, or pass a Value twice
             rows = list(recorded.replay(model, piece + piece[-1:] * missing))
             found += rows[: len(rows) - missing]
         return found
@@ -332,7 +332,7 @@ def in_pieces(predict: Predict, size: int = PIECE, times: int = 1) -> Predict:
 
 
 def check_finite(cost: Value) -> None:
-    """Raise FloatingPointError for a loss of nan or inf."""
+    """Raise FloatingPointError if the loss is nan or infinite."""
     number = number_of(cost)
     require(greater(math.inf, abs(number)), lambda: FloatingPointError(f"the loss became {number}"))
 
@@ -340,12 +340,12 @@ def check_finite(cost: Value) -> None:
 def _check_mean(whole: float, sums: list[float], size: int, examples: int) -> None:
     """Raise ValueError unless the loss of a whole step is the mean over its parts."""
     mean = sum(sums) / examples
-    # Sums in another order differ by rounding, in proportion to their terms.
+    # A sum in another order differs by rounding, in proportion to its terms.
     if abs(whole - mean) > 1e-9 * (abs(whole) + sum(map(abs, sums)) / examples):
         raise ValueError(
             f"micro_batch={size}: the loss of {examples} examples is {whole:.9g}, but the mean over"
             f" its parts is {mean:.9g}: it is not a mean over examples. A loss that divides by"
-            " weights of its own returns (sum, weight), and both are added up"
+            " weights of its own must return (sum, weight), so that both can be added up"
         )
 
 
@@ -361,7 +361,7 @@ def _is_apart(model: Module, predict: Predict, inputs: Any, size: int) -> bool:
         with no_grad():
             whole = _numbers(predict(model, inputs))
             parts = [predict(model, inputs[i : i + size]) for i in range(0, len(inputs), size)]
-            # A model with random numbers of its own never repeats its predictions.
+            # A model with a random generator of its own never repeats its predictions.
             return _equal(_numbers(parts), whole) or not _equal(
                 _numbers(predict(model, inputs)), whole
             )
@@ -374,7 +374,7 @@ def _is_apart(model: Module, predict: Predict, inputs: Any, size: int) -> bool:
 
 
 def _equal(some: list[float], others: list[float]) -> bool:
-    """Whether numbers are equal up to rounding; nan equals everything."""
+    """Whether all numbers are equal up to rounding; nan equals everything."""
     if len(some) != len(others):
         return False
     scale = max(map(abs, others), default=0.0)
@@ -387,7 +387,7 @@ def _is_plain(row: Any) -> bool:
 
 
 def _numbers(predictions: Any) -> list[float]:
-    """All numbers in nested containers, in order."""
+    """Return all numbers in nested containers, in order."""
     if as_operand(predictions) is not None:
         return [float(predictions)]
     if isinstance(predictions, str | bytes) or not isinstance(predictions, Iterable):
@@ -435,7 +435,7 @@ def _move(optimizers: Sequence[Optimizer], clip: float | None) -> None:
     if clip is not None:
         try:
             clip_grad_norm([p for optimizer in optimizers for p in optimizer.parameters], clip)
-        except FloatingPointError as error:  # without its advice: `fit` gives some of its own
+        except FloatingPointError as error:  # drop its advice: `fit` gives its own
             raise FloatingPointError(str(error).partition(": try ")[0]) from None
     for optimizer in optimizers:
         optimizer.step()

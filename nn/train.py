@@ -13,7 +13,7 @@ from autograd.ownership import scoped
 from autograd.text import quoted
 from autograd.value import as_operand
 from nn import checks
-from nn.checkpoint import History as History  # where a user looks for it
+from nn.checkpoint import History as History  # public here, beside fit
 from nn.checkpoint import kept
 from nn.data import Data
 from nn.evaluation import Metric, evaluate, predict_batch
@@ -27,7 +27,7 @@ from nn.schedules import Schedule
 from nn.step import Loss, Penalty, Predict, Recipe, step_and_predict
 
 
-# Longer than other functions because of its arguments: their list, and what they mean.
+# Longer than other functions because of its many arguments and their descriptions.
 def fit(
     model: Module,
     data: Data,
@@ -58,8 +58,8 @@ def fit(
     """Train a model on data.
 
     The cyclic garbage collector is paused during the run, because graphs have no cycles. The first
-    Ctrl-C ends the run after the current step; a second one ends it at once. Where it comes too
-    late for that, KeyboardInterrupt is raised after the last checkpoint is written.
+    Ctrl-C ends the run after the current step; a second one ends it at once. If the first comes
+    after the last step, KeyboardInterrupt is raised once the last checkpoint is written.
 
     Args:
         model: the module to train. It is put in training mode.
@@ -68,16 +68,16 @@ def fit(
         loss: (predictions, targets) -> Value, the mean over the examples, such as `nn.hinge`. A
             loss with weights of its own returns (sum, weight) instead. The loss is sum / weight;
             both are added up over the parts of a `micro_batch` and over an epoch.
-        optimizer: an optimizer of the model's parameters, or several, each of different ones.
+        optimizer: an optimizer of the model's parameters, or several, each for different ones.
 
         epochs: the length of the run in passes over the data, including those before a resume.
         steps: the length in steps instead, over as many passes as needed.
         every: steps per epoch, if the length is given in steps. The last epoch may be shorter.
         batch_size: examples per step, shuffled in each pass. None: all examples, in their order.
         drop_last: whether to skip the last examples of a pass if they do not fill a batch.
-        micro_batch: compute a step in parts of this many examples, whose gradients add up to those
-            of the step: for steps too large for memory or for a recording. Needs a loss that is a
-            mean over examples, and a model that does not compute across examples as BatchNorm does.
+        micro_batch: compute a step in parts of this many examples and accumulate their gradients,
+            for steps too large for memory or for a recording. Needs a loss that is a mean over
+            examples, and a model that does not compute across examples as BatchNorm does.
 
         penalty: model -> Value, added to the loss, such as `l2(1e-4)`.
         schedule: number of steps taken -> learning rate, or a list with one for each optimizer,
@@ -91,38 +91,38 @@ def fit(
         held_out: (inputs, targets) to evaluate after each epoch, by the metric or else the loss.
         patience: stop after this many epochs without an improvement on `held_out`. However the run
             ends, the model is then that of `history.best_epoch`.
-        after_epoch: called with the history, the model being in evaluation mode. The run ends if it
-            returns True; any other result is ignored.
+        after_epoch: called with the history, while the model is in evaluation mode. The run ends if
+            it returns True; any other result is ignored.
 
-        checkpoint: a file for the state of the run, written every few seconds and at the end. A
-            write that fails, as on a full disk, is a UserWarning and is tried again by the next
-            one; if the last one fails too, `fit` still returns, with the trained model.
+        checkpoint: a file for the state of the run, written every few seconds and at the end. If a
+            write fails, as on a full disk, there is a UserWarning, and the next write tries again;
+            even if the last one fails, `fit` returns, and the model is trained.
         resume: whether to continue from the checkpoint. The result equals that of an uninterrupted
-            run. Data and settings must be those of the interrupted run; of functions only their
-            presence is compared, and a learning rate that a schedule sets is not compared.
+            run. Data and settings must be those of the interrupted run. Functions are only compared
+            by whether they are given; a learning rate set by a schedule is not compared.
         settings: stored in the checkpoint and compared on resume.
         progress: whether to show a progress bar with loss and metric.
         jit: whether to record a step of each batch size once and replay it (autograd.jit): the same
-            numbers, and a replay is hundreds of times faster than an eager step. Steps of which
-            there are too few to gain are not recorded. Targets must be numbers or vectors. The last
-            step, and each step after which the checkpoint is written, is checked beside an eager
-            call.
+            numbers, and a replay is hundreds of times faster than an eager step. A batch size with
+            too few steps to pay for a recording is not recorded. Targets must be numbers or
+            vectors. The last step, and each step before a write of the checkpoint, is checked
+            against an eager call.
 
     Returns the history, including that before a resume.
 
     Raises:
-        ValueError: data that do not fit together, a checkpoint of another run, parameters that no
+        ValueError: data that do not match, a checkpoint of another run, parameters that no
             optimizer updates or that are not the model's.
         TypeError: arguments of the wrong type.
         FileNotFoundError: no checkpoint to resume from.
-        OSError: before training, a folder that the checkpoint cannot be written to.
-        BlockingIOError: another run, that has not ended, uses the checkpoint.
+        OSError: before training, if the checkpoint cannot be written to its folder.
+        BlockingIOError: another run is using the checkpoint.
         DivergedError: a FloatingPointError: a loss or another number became nan or infinite or
-            could not be computed. Model and checkpoint are as after the step before (with
+            could not be computed. Model and checkpoint are as after the previous step (with
             `patience` the model is that of the best epoch). As on every error that a step or an
             evaluation raises, the attribute `history` has the epochs before it.
         TraceError: with jit, a step cannot be recorded, or a check found that a replay differs from
-            the eager step. The checkpoint is then not written: its state may be in doubt.
+            the eager step. The checkpoint is then not written, because the state may be wrong.
     """
     for name, flag in {"resume": resume, "progress": progress, "jit": jit}.items():
         require_flag(name, flag)
@@ -171,7 +171,7 @@ def fit(
 
 
 def l2(strength: float) -> Callable[[Module], Value]:
-    """The penalty strength * (sum of the squares of all parameters), a function of the model."""
+    """Return the penalty model -> strength * (sum of the squares of all parameters)."""
     if as_operand(strength) is None:
         raise TypeError(f"l2 takes a strength, as in penalty=nn.l2(1e-4), not {quoted(strength)}")
 

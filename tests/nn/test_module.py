@@ -350,7 +350,7 @@ def test_a_copy_of_a_module_with_slots_has_them(clone):
 def test_two_parameters_of_one_name_are_refused(attributes):
     model = Box(**attributes)
     for call in (model.parameters, model.state_dict):
-        with pytest.raises(ValueError, match=r"two Values are called w\.1"):
+        with pytest.raises(ValueError, match=r"two Values have the name w\.1"):
             call()
 
 
