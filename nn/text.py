@@ -1,9 +1,9 @@
-"""How does a GPT learn from a text? From documents, one per line, of characters.
+"""How does a GPT learn from a text? From its lines, each a document of characters.
 
-For autograd.jit each length of a document would be a recording of its own. So documents are padded
-to the block, and share one program; PADDING does not change the loss. Shorter programs beside that
-of the block would save some time per step, but cost a recording each. Measured on 1,000 steps with
-English first names, 7 tokens long on average and at most 16, recordings included: one program of 16
+autograd.jit would need a recording for each length of a document, so documents are padded to the
+block and share one recording; PADDING does not change the loss. Additional recordings for shorter
+documents would save time in some steps, but each one takes time to make. Measured on 1,000 steps
+with English first names, 7 tokens long on average and at most 16, recordings included: one of 16
 tokens 4.6 s; two of 8 and 16: 6.0 s; four of 6, 8, 10 and 16: 11.3 s. A step took 0.6 ms at 16
 tokens and 0.3 ms at 8. tests/benchmarks/test_small_gpt.py repeats the measurement.
 """
@@ -42,7 +42,7 @@ copernicium nihonium flerovium moscovium livermorium tennessine oganesson
 
 
 def read(path: str | os.PathLike[str]) -> list[str]:
-    """The documents of a UTF-8 file, one per line, without empty lines.
+    """Read the documents of a UTF-8 file, one per line, without empty lines.
 
     Lines end in LF or CR LF; all other characters are kept. Raises OSError for a file that cannot
     be read or is not a regular one, ValueError for one that has no text, is not UTF-8 or is larger
@@ -57,12 +57,12 @@ def read(path: str | os.PathLike[str]) -> list[str]:
 
 
 def elements() -> list[str]:
-    """The names of the 118 chemical elements."""
+    """Return the names of the 118 chemical elements."""
     return _ELEMENTS.split()
 
 
 def padded(document: Sequence[int], block_size: int) -> list[int]:
-    """The tokens of a document, and of PADDING, that a block predicts: one more than its size."""
+    """Return the tokens of a document, cut or padded to block_size + 1, as `GPT.nll` takes them."""
     tokens = list(document[: block_size + 1])
     return tokens + [PADDING] * (block_size + 1 - len(tokens))
 
@@ -70,7 +70,7 @@ def padded(document: Sequence[int], block_size: int) -> list[int]:
 def examples(
     documents: Sequence[str], tokenizer: Tokenizer, block_size: int
 ) -> tuple[list[list[int]], list[int]]:
-    """For `nn.fit`: the padded tokens of each document, and how many of them it predicts."""
+    """Return examples for `nn.fit`: each document's padded tokens, and how many are predicted."""
     if not is_series(documents):
         told = "one text" if isinstance(documents, str) else repr(documents)
         raise TypeError(f"documents are a list of texts, such as text.splitlines(), not {told}")
@@ -81,24 +81,24 @@ def examples(
 
 
 def with_mean_counts(learned: tuple[T, Sequence[int]]) -> tuple[T, list[float]]:
-    """For `nn.fit`: the examples, each with the mean token count of all.
+    """Return examples for `nn.fit` with the mean token count of all in place of their own.
 
-    Then all characters have the same weight, also in steps of a few documents. With counts of their
-    own the characters of short documents would weigh more than those of long ones.
+    So all characters have the same weight, even in steps of a few documents. With counts of their
+    own, characters of short documents would have more weight than those of long ones.
     """
     documents, counts = learned
     return documents, [sum(counts) / max(len(counts), 1)] * len(counts)
 
 
 def nlls(model: Any, documents: Sequence[Sequence[Token]]) -> list[Value]:
-    """For `nn.fit`: the predictions, the negative log-likelihood of each document in nats."""
+    """A `predict` for `nn.fit`: the negative log-likelihood of each document, in nats."""
     return [model.nll(document) for document in documents]
 
 
 def nll_per_character(
     nlls: Sequence[Value], counts: Sequence[float]
 ) -> tuple[Value, Value | float]:
-    """For `nn.fit`: the loss as (sum over all documents, number of characters).
+    """A loss for `nn.fit`, as (sum over all documents, number of characters).
 
     The token at the end of a document counts as a character.
     """
@@ -114,12 +114,12 @@ def sample(
     top_p: float | None = None,
     generator: random.Random | None = None,
 ) -> str:
-    """A document that begins with the prompt; arguments and errors as for GPT.generate."""
+    """Write a document that begins with the prompt; arguments and errors as for GPT.generate."""
     _require_pair(model, tokenizer)
     start = tokenizer.encode(prompt, "the prompt")[:-1]
     if len(start) > model.block_size:
         raise ValueError(
-            f"the prompt may have {model.block_size - 1} characters at most, not {len(prompt)}"
+            f"the prompt may have at most {model.block_size - 1} characters, not {len(prompt)}"
         )
     return prompt + tokenizer.decode(
         model.generate(start, temperature, top_k, top_p, generator, end=tokenizer.bos)
@@ -140,7 +140,7 @@ def save(path: str | os.PathLike[str], model: GPT, tokenizer: Tokenizer) -> None
 
 
 def load(path: str | os.PathLike[str]) -> tuple[GPT, Tokenizer]:
-    """The model and the tokenizer that `save` wrote. Nothing in the file is executed.
+    """Read the model and the tokenizer that `save` wrote. Nothing in the file is executed.
 
     Raises OSError for a file that is missing or not a regular one, and ValueError for a damaged
     file, one that is larger than 1 GiB, or another model.
@@ -170,7 +170,7 @@ def _require_pair(model: Any, tokenizer: Any) -> None:
         )
     if model.vocabulary != tokenizer.vocabulary:
         raise ValueError(
-            f"a GPT of {model.vocabulary} tokens is not of this Tokenizer, which has"
+            f"a GPT of {model.vocabulary} tokens does not match this Tokenizer, which has"
             f" {tokenizer.vocabulary}"
         )
 
@@ -184,7 +184,7 @@ def _check_sizes(sizes: dict[str, Any], vocabulary: int, numbers: int) -> None:
             raise ValueError(f"its {name} is {quoted(sizes[name])}")
     if sizes["vocabulary"] != vocabulary:
         raise ValueError(f"it has {vocabulary - 1} characters for {sizes['vocabulary']} tokens")
-    # Check before making a model: a damaged size might ask for more memory than there is.
+    # Check before making a model: a damaged size might require more memory than there is.
     tables, blocks = 2 * vocabulary + sizes["block_size"], 12 * sizes["layers"] * sizes["embedding"]
     if sizes["embedding"] * (tables + blocks) > numbers:
-        raise ValueError(f"its sizes ask for more than its {numbers} numbers")
+        raise ValueError(f"its sizes require more than its {numbers} numbers")

@@ -1,6 +1,6 @@
-"""What does PyTorch call each part of a network? One row for each class and each activation.
+"""What is each part of a network in PyTorch? One row for each class and each activation.
 
-pytorch.py imports this file when it is needed, because this file imports torch.
+pytorch.py imports this file only when needed, because this file imports torch.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from nn.layers import MLP, Dropout, Embedding, Layer, Linear, Neuron, Sequential
 from nn.module import Module
 from nn.norms import BatchNorm, LayerNorm, RMSNorm
 
-# A torch module, and what it holds by PyTorch's name: Values for a tensor, a part, or parts.
+# A torch module, and what it holds by PyTorch's names: Values for a tensor, a part, or parts.
 Row = tuple[torch.nn.Module, dict[str, Any]]
 
 
 class NoCounterpart(TypeError):
-    """PyTorch has nothing for a part, which the message describes."""
+    """PyTorch has no counterpart of a part, which the message describes."""
 
 
 # --- what PyTorch does not have -------------------------------------------------------------------
@@ -46,9 +46,9 @@ class Scale(torch.nn.Module):
 
 
 class SelfAttention(torch.nn.MultiheadAttention):
-    """torch.nn.MultiheadAttention that can also be called with x alone, and then returns a tensor.
+    """A torch.nn.MultiheadAttention that returns only the output if called with x alone.
 
-    Called with query, key and value it returns (output, weights), as its base does.
+    Called with query, key and value, it returns (output, weights), as its base class does.
     """
 
     def forward(
@@ -89,7 +89,7 @@ def _affine(part: Affine) -> Row:
 
 
 def _neurons(neurons: Sequence[Neuron]) -> list[Affine | Activation]:
-    """What neurons of one layer become: a linear part, and an activation unless it is linear."""
+    """Return what the neurons of a layer become: a linear part, and an activation if nonlinear."""
     if not all(type(neuron) is Neuron for neuron in neurons):
         raise NoCounterpart("a Layer of other modules than Neurons")
     if len({(len(n.w), id(n.activation), n.b is None) for n in neurons}) > 1:
@@ -115,7 +115,7 @@ def _linear(part: Linear) -> Row:
 
 
 def _scaled(made: torch.nn.Module, name: str, multiplier: float) -> str:
-    """Scale a tensor of a module, if need be, and return the name of what is trained."""
+    """Scale a tensor of a module, unless by 1, and return the name of the trained tensor."""
     if multiplier == 1.0:
         return name
     path, _, leaf = name.rpartition(".")
@@ -124,7 +124,7 @@ def _scaled(made: torch.nn.Module, name: str, multiplier: float) -> str:
 
 
 def _batch_norm(part: BatchNorm) -> Row:
-    # Both give the newest batch the weight momentum, and average the variance with divisor n - 1.
+    # In both, the newest batch has the weight momentum, and running variances have divisor n - 1.
     made = torch.nn.BatchNorm1d(len(part.gain), part.eps, part.momentum)
     held = {"weight": part.gain, "bias": part.bias}
     return made, held | {"running_mean": part.running_mean, "running_var": part.running_variance}
@@ -170,7 +170,7 @@ def _block(part: TransformerBlock) -> Row:
         len(part.attention.heads),
         dim_feedforward=len(part.mlp.W_1.weights),
         dropout=0.0,
-        activation=torch.nn.Identity(),  # its place; what is held comes there
+        activation=torch.nn.Identity(),  # replaced by the activation that is held
         batch_first=True,
         norm_first=True,
         bias=False,
@@ -202,14 +202,14 @@ PARTS: dict[type, Callable[[Any], Row]] = {
     GPT: _gpt,
 }
 
-# Functions of an entry, and of a vector. Settings have the same names here and there.
+# Functions of an entry, and of a vector. Settings have the same names here and in PyTorch.
 FUNCTIONS: dict[Any, Callable[..., torch.nn.Module]] = {
     ACTIVATIONS["relu"]: torch.nn.ReLU,
     ACTIVATIONS["leaky_relu"]: torch.nn.LeakyReLU,
     ACTIVATIONS["elu"]: torch.nn.ELU,
     ACTIVATIONS["sigmoid"]: torch.nn.Sigmoid,
     ACTIVATIONS["tanh"]: torch.nn.Tanh,
-    # By default PyTorch takes x for softplus(x) from 20 on, which is 1e-10 of it off.
+    # Above its default threshold, 20, PyTorch returns x: a relative error of up to 1e-10.
     ACTIVATIONS["softplus"]: partial(torch.nn.Softplus, threshold=700.0),
     ACTIVATIONS["gelu"]: torch.nn.GELU,
     ACTIVATIONS["silu"]: torch.nn.SiLU,
@@ -220,10 +220,10 @@ FUNCTIONS: dict[Any, Callable[..., torch.nn.Module]] = {
 
 
 def row_of(part: Any) -> Row:
-    """The torch module of a part, still without its numbers, and what it holds.
+    """Return the torch module of a part, still without its numbers, and what it holds.
 
-    A method `for_torch` comes first; then the row of the part's class, or of a base class that has
-    the same `__call__`; then that of a function. Raises NoCounterpart if there is none.
+    A method `for_torch` comes first; then the row of the part's class, or of a base class with the
+    same `__call__`; then that of a function. Raises NoCounterpart if there is none.
     """
     kind = type(part)
     if hasattr(part, "for_torch"):
@@ -248,7 +248,7 @@ def _call_of(kind: type) -> Any:
 
 
 def _function(part: Any) -> torch.nn.Module:
-    """The torch module of an activation, also of one with settings: partial(nn.elu, alpha=2.0)."""
+    """Return the torch module of an activation, with settings or not: partial(nn.elu, alpha=2)."""
     has_settings = isinstance(part, partial) and not part.args
     function, settings = (part.func, part.keywords) if has_settings else (part, {})
     function = activation_named(function)

@@ -349,7 +349,7 @@ def test_a_process_may_have_no_stdout(trained):
     ("arguments", "code", "named"),
     [
         (["--generate", "1", "--prompt", "abc"], 1, "character 3 of the prompt, 'c' (U+0063)"),
-        (["--generate", "1", "--prompt", "abab"], 1, "may have 3 characters at most, not 4"),
+        (["--generate", "1", "--prompt", "abab"], 1, "may have at most 3 characters, not 4"),
         (["--generate", "1", "--steps", "5"], 2, "--steps does not apply to --generate"),
         (["--generate", "-1"], 2, "--generate"),
         (["--generate", "1", "--temperature", "-1"], 2, "--temperature"),
