@@ -86,7 +86,7 @@ def attention(
 
 
 def causal(queries: int, keys: int | None = None) -> list[list[bool]]:
-    """Return rows of a mask that lets each position attend to itself and to earlier positions.
+    """Return the mask that lets each position attend to itself and to earlier positions.
 
     If there are more keys than queries, the queries are the last positions.
 

@@ -230,7 +230,7 @@ def settings_of(
 ) -> dict[str, Any]:
     """Return the settings of optimizers by name: their states without what each step changes.
 
-    They include which model parameters each one has, in order, because moments are stored in it.
+    They include which model parameters each one has, in the order in which moments are stored.
     """
     names = {parameter: name for name, parameter in model.named_parameters()}
     settings: dict[str, Any] = {"optimizers": len(optimizers)}

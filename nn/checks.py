@@ -80,7 +80,7 @@ def step_size(
     micro_batch: int | None,
     vectors: bool,
 ) -> int:
-    """Return the number of examples per step. Raises ValueError if it is too small for BatchNorm.
+    """Return the number of examples per step; ValueError if a batch is too small for BatchNorm.
 
     Without `vectors`, when the user gives `predict`, one example may have many rows.
     """

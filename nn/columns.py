@@ -1,4 +1,4 @@
-"""How does one call of an update rule update all parameters? With columns in place of Values."""
+"""How does one call of an update rule move all parameters? With columns in place of Values."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def evaluate(
 
 @contextlib.contextmanager
 def evaluating(model: Module) -> Iterator[None]:
-    """Put the model in evaluation mode, without a graph; restore the mode of each part after."""
+    """Put the model in evaluation mode, without a graph; then restore the mode of each part."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

@@ -8,7 +8,7 @@ import signal
 import sys
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # `python -m nn` imports this file first, so it should be ready soon
+if TYPE_CHECKING:  # `python -m nn` imports this file first, to handle signals early: import little
     import threading
     from collections.abc import Callable, Iterator
     from typing import Any
@@ -21,10 +21,10 @@ _SIGNALS = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
 class Command:
     """The process of `python -m nn`; a signal ends it with exit code 128 + the signal's number.
 
-    During training, the first signal ends the training, and what was learned is saved. At any other
-    time, and if Ctrl-C is pressed again, the process ends at once. It does so without an exception,
-    which would be printed or lost in a callback or the import of a library. Nothing but temporary
-    files needs cleaning up, because each file is written completely or not at all.
+    During training, the first signal stops it, and what was learned is saved. At any other time,
+    and if Ctrl-C is pressed again, the process ends at once. It does so without an exception, which
+    would be printed or lost in a callback or the import of a library. Only temporary files need
+    cleaning up, because each file is written completely or not at all.
 
     Attributes:
         number: the first signal that arrived, or None.

@@ -299,7 +299,7 @@ class Sequential(Module):
 class Dropout(VectorModule):
     """In training, set each entry to 0 with probability p, else divide it by 1 - p.
 
-    The division keeps the mean, so evaluation is the identity (Srivastava et al. 2014). The random
+    The division keeps the mean, so evaluation uses the identity (Srivastava et al. 2014). Random
     numbers come from nn's own stream unless a generator is given. Raises ValueError unless
     0 <= p < 1, TypeError if p is not a number.
     """

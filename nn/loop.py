@@ -262,7 +262,7 @@ class Run:
         self.batches.advance(position)
 
     def verify(self) -> None:
-        """Check the replay of the last step of a run that ended early, before it could know that.
+        """Check the replay of the last step, which was not done if the run ended early.
 
         Repeat the step, compare it with the eager step, and undo it.
         """

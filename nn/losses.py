@@ -175,7 +175,7 @@ def cross_entropy_with_logits(
     weight: Sequence[Number] | None = None,
     label_smoothing: Number = 0.0,
 ) -> Value:
-    """`cross_entropy` of softmax(logits), computed by log-softmax: exact if softmax underflows.
+    """`cross_entropy` of softmax(logits) by log-softmax, accurate even if softmax underflows.
 
     Its gradient with respect to the logits is softmax(logits) - y. Arguments and errors as for
     `cross_entropy`, and errors as for `softmax`.
@@ -356,7 +356,7 @@ def _class_factors(loss: str, weight: Any, classes: int) -> list[Number]:
 
 def _wrong_sum(loss: str, weights: Sequence[float]) -> ValueError:
     """Return the error for target weights that do not sum to 1."""
-    single = set(weights) <= {0, 1}  # perhaps of n single scores, not of one example's K
+    single = set(weights) <= {0, 1}  # perhaps targets of n single scores, not one example's K
     instead = f"; single scores with {_FOR_BITS}" if single else ""
     return ValueError(
         f"{loss}: the weights of a target must sum to 1, not to {math.fsum(weights)}{instead}"

@@ -20,7 +20,7 @@ from autograd.value import as_constant, as_operand, constant
 
 
 class Array(Protocol):
-    """An array of NumPy or a similar library: a vector or a batch, the type does not tell which."""
+    """An array of NumPy or a similar library; its type does not tell a vector from a batch."""
 
     @property
     def shape(self) -> Any: ...
@@ -40,7 +40,7 @@ NO_VECTORS = (str, bytes, Mapping, Set)
 
 
 def total(values: Iterable[Value]) -> Value:
-    """Return the sum from left to right, without the initial 0 of `sum`. Raises for no values."""
+    """Return the sum from left to right, without the initial 0 of `sum`; TypeError if empty."""
     return reduce(operator.add, values)
 
 
@@ -68,7 +68,7 @@ def is_plain(number: object) -> bool:
 
 
 def own_number(number: Any) -> Any:
-    """Return a plain number as an int or a float, because NumPy computes float32 in float32.
+    """Return a plain number as an int or a float: with a float32, NumPy would compute in float32.
 
     Anything else is returned unchanged.
     """

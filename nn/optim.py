@@ -1,6 +1,6 @@
 """How does a network learn from its gradients? An `Optimizer` moves parameters by an update rule.
 
-What all rules share is here: parameters, moments, the step, settings and state. See also rules.py.
+Here is what all rules share: parameters, moments, steps, settings and state; see also rules.py.
 """
 
 from __future__ import annotations
@@ -346,8 +346,8 @@ class Optimizer(hooks.Watched):
         lr = restored("lr", self._lr, state.get("lr"))
         require_range("time", time)
         settings = restored_settings(self, state.get("settings", {}))
-        # Check whether the moments of the state are all that its settings need. If the state leaves
-        # out some settings, take all moments of the rule instead.
+        # Check that the moments of the state suffice for its settings. If the state leaves out some
+        # settings, count all moments of the rule.
         trial = copy(self)
         as_stored = {n: x.data if isinstance(x, Value) else x for n, x in settings.items()}
         is_complete = settings.keys() == self.settings().keys()
@@ -369,7 +369,7 @@ class Optimizer(hooks.Watched):
 
 
 def level_of_user() -> int:
-    """Return the stacklevel, for a warning of the caller, of the innermost frame of the user."""
+    """Return the `stacklevel` at which a warning from the caller points to the user's code."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").startswith(("nn.", "autograd.")):
         level, frame = level + 1, frame.f_back

@@ -109,7 +109,7 @@ def decision_boundary(
         told = f"not of {len(points[0])}" if points else "but there are none"
         raise ValueError(f"a decision boundary is drawn around examples of two inputs, {told}")
     xs, ys = (_grid([row[k] for row in points], resolution) for k in (0, 1))
-    require_matplotlib()  # before the predictions, which take longer
+    require_matplotlib()  # it brings NumPy, which the predictions need
     with evaluating(model):
         rows = _rows(model, predict or predict_batch, xs, ys)
     outputs = len(rows[0][0])
@@ -248,7 +248,7 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _panel(width: float, height: float, right: float) -> tuple[Figure, Any]:
-    """Return a figure, its size in inches, and axes with room for labels and short numbers.
+    """Return a figure of this size in inches and its axes, with room for labels and short numbers.
 
     The margins are fixed, because a layout engine that measures all text takes longer than the
     drawing. `right`, a fraction of the width, is where the axes or their colorbar end.

@@ -1,4 +1,4 @@
-"""How does `python -m nn` train on a task? From settings to results in a folder, resumed if asked."""
+"""How does `python -m nn` train on a task? From settings or a checkpoint to results in a folder."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from nn.matrix import Matrix, as_values, total
 from nn.module import Module
 from nn.optim import Optimizer
 
-# The number of calls from which recording pays. Recording, and checking the first replays and the
+# From this many calls on, recording pays off. Recording, and checking the first replays and the
 # last, took as long as 9 eager calls (predictions of a 2-16-16-1 network), 13 (its training step),
 # 28 (a training step of digits) and 43 (of a small GPT).
 WORTH_RECORDING = 20
@@ -249,7 +249,7 @@ def step_in_parts(
 ) -> Step:
     """Return a step in parts of `size` examples, whose gradients are accumulated."""
     _zero_grad(recipe.optimizers, recipe.frozen)
-    unchecked = 2  # two steps: if the last weights start at 0, all first predictions are equal
+    unchecked = 2  # steps: if the last weights start at 0, all predictions of the first are equal
 
     def step(inputs: Any, targets: Any) -> tuple[Any, Value, Weight]:
         nonlocal unchecked
@@ -294,10 +294,10 @@ _shared: WeakKeyDictionary[Module, dict[Predict | None, _Recorded]] = WeakKeyDic
 def in_pieces(predict: Predict, size: int = PIECE, times: int = 1) -> Predict:
     """Return a function with the same predictions, by one recording of `size` examples.
 
-    All who predict by the same function share the recording of a model: `fit`, `evaluate`, plots.
+    `fit`, `evaluate` and plots share the recording of a model if they predict by the same function.
     The last piece is padded with its last example, so that it needs no recording of its own. If
-    there are too few examples for a recording to pay, or if the model computes across examples, all
-    are predicted at once, eagerly.
+    there are too few examples for a recording to pay off, or the model computes across examples,
+    all are predicted at once, eagerly.
 
     Args:
         times: how often about as many examples will be predicted.
