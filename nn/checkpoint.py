@@ -140,7 +140,7 @@ class Checkpoint:
         history = _history(content["history"], position.epoch)
         best = content["best"]
         if (best is None) is not (history.best_epoch is None):
-            raise ValueError("it has a best epoch without its model, or the reverse")
+            raise ValueError("it has a best epoch without its model, or vice versa")
         generator = _generator(*content["generator"])
         model, optimizers, states = self.recipe.model, self.recipe.optimizers, content["optimizers"]
         if not isinstance(states, list) or len(states) != len(optimizers):
@@ -179,7 +179,7 @@ def opened(
     try:
         stored = None if settings is None else as_stored(settings)
     except TypeError as error:
-        raise TypeError(f"settings= takes what a JSON file can hold: {error}") from None
+        raise TypeError(f"settings= must be storable as JSON: {error}") from None
     return Checkpoint(Path(path), recipe, as_stored(made_with), stored)
 
 

@@ -291,7 +291,7 @@ class Tokenizer:
         listed = list(parts)
         if not all(isinstance(part, str) for part in listed):
             raise TypeError(
-                'a Tokenizer takes text, such as "abc", or a list of texts, not'
+                'a Tokenizer takes a string, such as "abc", or a list of strings, not'
                 f" {quoted(characters)}"
             )
         self.characters = "".join(sorted({c for part in listed for c in part}))
@@ -316,7 +316,7 @@ class Tokenizer:
             if c not in self._tokens:
                 raise ValueError(
                     f"character {place} of {what}, {c!r} (U+{ord(c):04X}), is not among the"
-                    f" {self.bos} that are known: {self.characters!r}"
+                    f" {self.bos} known ones: {self.characters!r}"
                 )
         return [self.bos, *(self._tokens[c] for c in text), self.bos]
 
@@ -332,6 +332,6 @@ class Tokenizer:
             if not isinstance(token, Integral):
                 raise TypeError(f"a token is a whole number, not {quoted(token)}")
             if not 0 <= token <= self.bos:
-                raise ValueError(f"{token} is not a token: they are 0 .. {self.bos}")
+                raise ValueError(f"{token} is not a token: tokens are 0 .. {self.bos}")
             text.append("" if token == self.bos else self.characters[token])
         return "".join(text)

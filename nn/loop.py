@@ -349,7 +349,7 @@ class Run:
             if not isinstance(error, ArithmeticError):
                 raise
             epoch = self.progress.position.epoch + 1
-            raise DivergedError(f"{error}, of held-out examples after epoch {epoch}") from error
+            raise DivergedError(f"{error} on held-out examples after epoch {epoch}") from error
 
     def keep_best(self, scores: list[float]) -> None:
         """Keep the model if its score is better than that of the best epoch so far."""

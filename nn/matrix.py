@@ -198,8 +198,8 @@ class Matrix:
             made.append(as_values(row))
             if len(made[i]) != len(made[0]):
                 raise ValueError(
-                    f"a Matrix needs rows of one length: row 0 has {len(made[0])} entries, row {i}"
-                    f" has {len(made[i])}"
+                    f"a Matrix needs rows of equal length: row 0 has {len(made[0])} entries,"
+                    f" row {i} has {len(made[i])}"
                 )
         if not made or not made[0]:
             raise ValueError("a Matrix needs at least one row and one column")
@@ -408,13 +408,13 @@ def _picked(entries: list[Any], place: Any, what: str, matrix: Matrix) -> Any:
         if isinstance(place, bool):
             raise TypeError
         if place.__class__ is not int and any(map(is_recorded, _bounds(place))):
-            refuse(f"a {what} of a Matrix is picked by a recorded number", _STATIC)
+            refuse(f"a {what} of a Matrix is selected by a recorded number", _STATIC)
         picked = entries[place]
     except IndexError:
         raise IndexError(f"no {what} {place} in a Matrix of {_sizes(matrix)}") from None
     except (TypeError, ValueError):  # ValueError: a slice with step 0
         raise TypeError(
-            f"a {what} of a Matrix is picked by an integer or a slice of integers,"
+            f"a {what} of a Matrix is selected by an integer or a slice of integers,"
             f" not {quoted(place)}"
         ) from None
     if isinstance(place, slice) and not picked:

@@ -54,7 +54,7 @@ def accuracy(predictions: Any, targets: Any, threshold: float | None = None) -> 
         targets = list(targets)
     rows = score_rows(predictions)
     if not len(rows) == len(targets) > 0:
-        raise ValueError(f"accuracy of {len(rows)} predictions and {len(targets)} targets")
+        raise ValueError(f"accuracy: {len(rows)} predictions and {len(targets)} targets")
     wanted = classes(targets, len(rows[0]))
     if len(rows[0]) > 1:
         predicted = [largest(row) for row in rows]

@@ -106,8 +106,8 @@ def decision_boundary(
     inputs, marks = listed(data)
     points = [[float(x) for x in row] for row in number_rows(inputs)]
     if not points or len(points[0]) != 2:
-        told = f"not of {len(points[0])}" if points else "but there are none"
-        raise ValueError(f"a decision boundary is drawn around examples of two inputs, {told}")
+        told = f"not {len(points[0])}" if points else "but there are none"
+        raise ValueError(f"a decision boundary needs examples with two inputs, {told}")
     xs, ys = (_grid([row[k] for row in points], resolution) for k in (0, 1))
     require_matplotlib()  # it brings NumPy, which the predictions need
     with evaluating(model):

@@ -208,7 +208,7 @@ def _flat(content: Any, where: str) -> tuple[list[Value], tuple[int, ...]]:
         raise TypeError(f"to_torch: {where} has {content!r} where a Value should be")
     parts = [_flat(part, where) for part in content]
     if len({shape for _, shape in parts}) != 1:
-        raise ValueError(f"to_torch: {where} is empty, or has rows of several lengths")
+        raise ValueError(f"to_torch: {where} is empty, or has rows of different lengths")
     return [value for values, _ in parts for value in values], (len(parts), *parts[0][1])
 
 

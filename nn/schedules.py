@@ -69,7 +69,7 @@ def _multiplied(name: str, lr: float, factor: float, step: int, times: int) -> f
     except OverflowError:
         raise OverflowError(
             f"{name}: the learning rate of step {step}, {lr} * {factor}**{times}, is too large for"
-            " a float: a factor of at most 1 makes it fall"
+            " a float: use a factor of at most 1"
         ) from None
 
 

@@ -91,7 +91,7 @@ def _affine(part: Affine) -> Row:
 def _neurons(neurons: Sequence[Neuron]) -> list[Affine | Activation]:
     """Return what the neurons of a layer become: a linear part, and an activation if nonlinear."""
     if not all(type(neuron) is Neuron for neuron in neurons):
-        raise NoCounterpart("a Layer of other modules than Neurons")
+        raise NoCounterpart("a Layer with modules other than Neurons")
     if len({(len(n.w), id(n.activation), n.b is None) for n in neurons}) > 1:
         raise NoCounterpart("a Layer of Neurons that differ in size, activation or bias")
     activation = neurons[0].activation
@@ -164,7 +164,7 @@ def _feed_forward(part: FeedForward) -> Row:
 
 def _block(part: TransformerBlock) -> Row:
     if type(part.attention) is not MultiHeadAttention or type(part.mlp) is not FeedForward:
-        raise NoCounterpart("a TransformerBlock of other parts than attention and FeedForward")
+        raise NoCounterpart("a TransformerBlock with parts other than attention and FeedForward")
     made = torch.nn.TransformerEncoderLayer(
         len(part.attention.W_q.weights),
         len(part.attention.heads),
@@ -231,7 +231,7 @@ def row_of(part: Any) -> Row:
         is_pair = isinstance(row, tuple) and len(row) == 2
         if not (is_pair and isinstance(row[0], torch.nn.Module) and isinstance(row[1], dict)):
             raise TypeError(
-                f"for_torch of {kind.__name__} returns a torch.nn.Module and a dict of what it"
+                f"for_torch of {kind.__name__} must return a torch.nn.Module and a dict of what it"
                 f" holds, not {quoted(row)}"
             )
         return row[0], row[1]

@@ -222,7 +222,7 @@ def test_places_are_those_of_numpy(place):
     ids=repr,
 )
 def test_what_is_no_place_is_a_type_error(place):
-    with pytest.raises(TypeError, match="picked by an integer or a slice of integers, not"):
+    with pytest.raises(TypeError, match="selected by an integer or a slice of integers, not"):
         Matrix(NUMBERED)[place]
 
 

@@ -459,7 +459,7 @@ def test_an_error_in_measuring_what_is_held_out_has_the_history_too():
         return nn.hinge(predictions, targets)
 
     held_out = INPUTS[:3], TARGETS[:3]
-    with pytest.raises(train.DivergedError, match="large, of held-out examples after epoch 3") as e:
+    with pytest.raises(train.DivergedError, match="large on held-out examples after epoch 3") as e:
         run(model, optimizer, loss=loss, metric=None, held_out=held_out)
     assert len(e.value.history.loss) == len(e.value.history.held_out_loss) == 2
     again = pickle.loads(pickle.dumps(e.value))
@@ -1061,7 +1061,7 @@ def test_settings_equal_themselves_after_a_way_through_the_file(tmp_path):
 
 
 def test_settings_that_no_file_can_hold_are_named(tmp_path):
-    with pytest.raises(TypeError, match=r"^settings= takes what a JSON file can hold: .* set "):
+    with pytest.raises(TypeError, match=r"^settings= must be storable as JSON: .* set "):
         run(*made(), checkpoint=tmp_path / "checkpoint.json", settings={"sizes": {16}})
     assert list(tmp_path.iterdir()) == []
 

@@ -347,11 +347,11 @@ def wrong(held=None, row=None):
     ("model", "error", "message"),
     [
         (lambda: wrong({"gain": "left out"}), ValueError, r"gain\.0 of .* 0 entries"),
-        (lambda: wrong({"again": wrong().gain}), ValueError, "again has a Value that is no param"),
-        (lambda: wrong({"gain": [[]]}), ValueError, "gain is empty, or has rows of several"),
+        (lambda: wrong({"again": wrong().gain}), ValueError, "again has a Value that is not in"),
+        (lambda: wrong({"gain": [[]]}), ValueError, "gain is empty, or has rows of different"),
         (lambda: wrong({"gain": [1.0]}), TypeError, "gain has 1.0 where a Value should be"),
         (lambda: wrong({"gain": ["x"]}), TypeError, "gain has 'x' where a Value should be"),
-        (lambda: wrong(row=torch.nn.ReLU()), TypeError, "for_torch of Residual returns a torch.nn"),
+        (lambda: wrong(row=torch.nn.ReLU()), TypeError, "for_torch of Residual must return"),
     ],
 )
 def test_a_wrong_for_torch_is_one_clear_error(model, error, message):
