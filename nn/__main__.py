@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"no NumPy, so each step runs in Python; to use the jit: {to_install('jit')}")
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = _tell
+            warnings.showwarning = _show_warning
             if options.generate is not None:
                 code = write_text(out, options)
             elif options.task == "gpt":
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _tell(
+def _show_warning(
     message: Warning | str,
     category: type[Warning],
     filename: str,

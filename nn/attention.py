@@ -68,21 +68,21 @@ def attention(
     if len(keys) != m:
         raise ValueError(f"attention: {len(keys)} keys, but {m} values")
     columns = list(zip(*values, strict=True))
-    root, none = math.sqrt(size), as_constant(0.0)
-    out, shown = [], []
-    for query, may in zip(queries, _checked(mask, n, m), strict=True):
-        seen = [j for j, allowed in enumerate(may) if allowed is not False]
-        if not seen:
-            out.append([none] * width)
-            shown.append([none] * m)
+    root, zero = math.sqrt(size), as_constant(0.0)
+    out, all_weights = [], []
+    for query, row in zip(queries, _checked(mask, n, m), strict=True):
+        unmasked = [j for j, allowed in enumerate(row) if allowed is not False]
+        if not unmasked:
+            out.append([zero] * width)
+            all_weights.append([zero] * m)
             continue
-        scores = [dot(query, keys[j]) / root for j in seen]
-        weights = _masked_softmax(scores, [may[j] for j in seen])
-        out.append([dot(weights, [column[j] for j in seen]) for column in columns])
+        scores = [dot(query, keys[j]) / root for j in unmasked]
+        weights = _masked_softmax(scores, [row[j] for j in unmasked])
+        out.append([dot(weights, [column[j] for j in unmasked]) for column in columns])
         if return_weights:
-            of = dict(zip(seen, weights, strict=True))
-            shown.append([of.get(j, none) for j in range(m)])
-    return (Matrix(out), Matrix(shown)) if return_weights else Matrix(out)
+            by_key = dict(zip(unmasked, weights, strict=True))
+            all_weights.append([by_key.get(j, zero) for j in range(m)])
+    return (Matrix(out), Matrix(all_weights)) if return_weights else Matrix(out)
 
 
 def causal(queries: int, keys: int | None = None) -> list[list[bool]]:
@@ -224,9 +224,9 @@ class MultiHeadAttention(Module):
         for i, head in enumerate(self.heads):
             share = slice(i * width, (i + 1) * width)
             q, k, v = (Matrix(row[share] for row in X) for X in (Q, K, V))
-            out, looked = head(q, k, v, mask)
+            out, head_weights = head(q, k, v, mask)
             outs.append(out)
-            weights.append(looked)
+            weights.append(head_weights)
         if cache is not None:
             for kept, rows in zip(cache, new, strict=True):
                 kept += rows
@@ -309,8 +309,8 @@ class TransformerBlock(Module):
         self.mlp = FeedForward(embedding, activation, 4, std, generator, multiplier)
 
     def __call__(self, x: Matrix, mask: Mask | None = None, cache: Cache | None = None) -> Matrix:
-        looked = x + self.attention(self.attention_norm(x), mask, cache)
-        out: Matrix = looked + self.mlp(self.mlp_norm(looked))
+        attended = x + self.attention(self.attention_norm(x), mask, cache)
+        out: Matrix = attended + self.mlp(self.mlp_norm(attended))
         return out
 
 

@@ -157,8 +157,8 @@ def optimizers(
                 raise ValueError(f"{names[p]} is both in {places[p]} and in {place}")
             places[p] = place
     missing = [name for parameter, name in names.items() if parameter not in places]
-    strange = sum(parameter not in names for parameter in places)
-    if not missing and not strange:
+    foreign = sum(parameter not in names for parameter in places)
+    if not missing and not foreign:
         return tuple(listed), fixed
     problems = []
     if missing:
@@ -166,11 +166,11 @@ def optimizers(
         problems.append(
             f"no optimizer has {len(missing)} of the model's {len(names)} parameters ({shown})"
         )
-    if strange:
-        problems.append(f"the model lacks {counted(strange, 'optimized or frozen parameter')}")
+    if foreign:
+        problems.append(f"the model lacks {counted(foreign, 'optimized or frozen parameter')}")
     remedy = (
         "make the optimizer from the model that is trained"
-        if strange
+        if foreign
         else "add an optimizer for them, or list them, or the module they are in, in frozen="
     )
     raise ValueError(f"{', and '.join(problems)}: {remedy}")

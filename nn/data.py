@@ -64,7 +64,7 @@ def moons(n: int = 100, noise: float = 0.1, generator: random.Random | None = No
     for k in range(inner):
         angle = math.pi * k / max(inner - 1, 1)
         points.append((1.0 - math.cos(angle), 0.5 - math.sin(angle), 1))
-    return _shaken(points, noise, generator)
+    return _with_noise(points, noise, generator)
 
 
 def circles(
@@ -79,7 +79,7 @@ def circles(
         for k in range(size):
             angle = 2.0 * math.pi * k / size
             points.append((radius * math.cos(angle), radius * math.sin(angle), label))
-    return _shaken(points, noise, generator)
+    return _with_noise(points, noise, generator)
 
 
 def spiral(
@@ -94,13 +94,13 @@ def spiral(
             radius = (k + 1) / size
             angle = 2.0 * math.pi * arm / arms + 4.0 * radius
             points.append((radius * math.sin(angle), radius * math.cos(angle), arm))
-    return _shaken(points, noise, generator)
+    return _with_noise(points, noise, generator)
 
 
 def xor(n: int = 100, noise: float = 0.1, generator: random.Random | None = None) -> Dataset:
     """n points at the corners of a square: class +1 if exactly one coordinate is 1, else -1."""
     corners = [(0.0, 0.0, -1), (0.0, 1.0, 1), (1.0, 0.0, 1), (1.0, 1.0, -1)]
-    return _shaken([corners[k % 4] for k in range(require_whole("n", n))], noise, generator)
+    return _with_noise([corners[k % 4] for k in range(require_whole("n", n))], noise, generator)
 
 
 def iris() -> Dataset:
@@ -217,7 +217,7 @@ def number_rows(inputs: list[Any], advice: str = "") -> list[list[Any]]:
     return rows
 
 
-def _shaken(
+def _with_noise(
     points: Sequence[tuple[float, float, int]],
     noise: float,
     generator: random.Random | None,

@@ -57,7 +57,7 @@ class Command:
             self._leave_terminal()
         if self.training is not None and not self.training.is_set():
             self.training.set()
-        elif is_first or number == signal.SIGINT:  # the others often come in groups
+        elif is_first or number == signal.SIGINT:  # other signals often come in groups
             self._end()
 
     def _leave_terminal(self) -> None:

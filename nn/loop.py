@@ -276,7 +276,7 @@ class Run:
                 self.step(*self.batch)
         except hooks.TraceError:
             raise
-        except Exception:  # an error of the repeated step is not one of the run
+        except Exception:  # an error of the repeated step is not an error of the run
             pass
         finally:
             put_back()

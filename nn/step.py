@@ -253,7 +253,7 @@ def step_in_parts(
 
     def step(inputs: Any, targets: Any) -> tuple[Any, Value, Weight]:
         nonlocal unchecked
-        if unchecked and not _is_apart(recipe.model, recipe.predict, inputs, size):
+        if unchecked and not _is_per_example(recipe.model, recipe.predict, inputs, size):
             raise ValueError(
                 f"micro_batch={size}: the predictions for {size} examples at a time differ from"
                 " those for more at once, so the model computes across examples (for instance,"
@@ -305,18 +305,18 @@ def in_pieces(predict: Predict, size: int = PIECE, times: int = 1) -> Predict:
     own: dict[Predict | None, _Recorded] = {}
     # Closures are not shared: that would keep their variables alive, which may be large.
     shared = predict if getattr(predict, "__closure__", predict) is None else None
-    apart: bool | None = None
+    per_example: bool | None = None
 
     def pieces(model: Module, inputs: Any) -> Any:
-        nonlocal apart
+        nonlocal per_example
         known = _shared.setdefault(model, {}) if shared else own
         recorded = known.get(shared) or known.setdefault(shared, _Recorded(predict))
         count = -(-len(inputs) // size)
         is_worth_it = recorded.calls + count * times >= WORTH_RECORDING
         recorded.calls += count
-        if is_worth_it and apart is None and len(inputs) > size:
-            apart = _is_apart(model, predict, inputs, size)
-        if not is_worth_it or apart is False:
+        if is_worth_it and per_example is None and len(inputs) > size:
+            per_example = _is_per_example(model, predict, inputs, size)
+        if not is_worth_it or per_example is False:
             return predict(model, inputs)
         draws, found = rng.generator.getstate(), []
         for start in range(0, len(inputs), size):
@@ -349,7 +349,7 @@ def _check_mean(whole: float, sums: list[float], size: int, examples: int) -> No
         )
 
 
-def _is_apart(model: Module, predict: Predict, inputs: Any, size: int) -> bool:
+def _is_per_example(model: Module, predict: Predict, inputs: Any, size: int) -> bool:
     """Whether predictions for `size` examples at a time equal those for more at once."""
     inputs = inputs[: size + 2]  # enough to see a difference
     drops = [m for m in model.modules() if isinstance(m, Dropout) and m.training]

@@ -437,7 +437,7 @@ def test_dropout_is_not_taken_for_batch_statistics_and_draws_as_before(jit, monk
         return numbers(model, history), nn.rng.generator.getstate()
 
     checked = learned()
-    monkeypatch.setattr("nn.step._is_apart", lambda *arguments: True)
+    monkeypatch.setattr("nn.step._is_per_example", lambda *arguments: True)
     assert learned() == checked
 
 
