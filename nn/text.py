@@ -72,8 +72,8 @@ def examples(
 ) -> tuple[list[list[int]], list[int]]:
     """Return examples for `nn.fit`: each document's padded tokens, and how many are predicted."""
     if not is_series(documents):
-        told = "one string" if isinstance(documents, str) else repr(documents)
-        raise TypeError(f"documents must be a list, such as text.splitlines(), not {told}")
+        given = quoted(documents)
+        raise TypeError(f"documents must be a list, such as text.splitlines(), not {given}")
     block_size = require_whole("block_size", block_size)
     encoded = [tokenizer.encode(document) for document in documents]
     counts = [min(len(tokens) - 1, block_size) for tokens in encoded]

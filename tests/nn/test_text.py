@@ -140,8 +140,8 @@ def test_a_model_and_a_tokenizer_of_other_characters_are_refused(tmp_path):
 def test_one_text_is_no_list_of_documents():
     with pytest.raises(TypeError, match=r"documents must be a list, .* text\.splitlines\(\)"):
         text.examples("abba", nn.Tokenizer("ab"), 8)
-    with pytest.raises(TypeError, match=r"documents must be a list, .*, not 3"):
-        text.examples(3, nn.Tokenizer("ab"), 8)
+    with pytest.raises(TypeError, match=r"documents must be a list, .*, not <int"):
+        text.examples(10**5000, nn.Tokenizer("ab"), 8)  # has no repr
     with pytest.raises(TypeError, match=r"block_size must be a whole number, not 8\.0"):
         text.examples(["abba"], nn.Tokenizer("ab"), 8.0)
 
