@@ -40,7 +40,7 @@ def read_json(path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
 
 
 def as_number(content: Any, what: str) -> float:
-    """Return a number in a state, or its name "nan", "inf" or "-inf", as a float, or ValueError."""
+    """Return a number, or "nan", "inf" or "-inf", as a float; ValueError for anything else."""
     if isinstance(content, str) and content in ("nan", "inf", "-inf"):
         return float(content)
     if isinstance(content, bool) or not isinstance(content, Real):

@@ -1,4 +1,4 @@
-"""How wrong is a prediction? Losses, each of them the mean over the entries or examples."""
+"""How wrong is a prediction? Losses, each of them a mean over entries or examples."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from nn.matrix import Matrix, as_values, total
 from nn.module import Module
 from nn.optim import Optimizer
 
-# From this many calls on, recording pays off. Recording, and checking the first replays and the
+# Recording pays off from this many calls on. Recording, and checking the first replays and the
 # last, took as long as 9 eager calls (predictions of a 2-16-16-1 network), 13 (its training step),
 # 28 (a training step of digits) and 43 (of a small GPT).
 WORTH_RECORDING = 20
