@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from autograd.messages import is_series
-from autograd.text import quoted
+from autograd.text import counted, quoted
 from autograd.value import as_operand
 from nn import losses
 from nn.losses import flattened
@@ -54,7 +54,8 @@ def accuracy(predictions: Any, targets: Any, threshold: float | None = None) -> 
         targets = list(targets)
     rows = score_rows(predictions)
     if not len(rows) == len(targets) > 0:
-        raise ValueError(f"accuracy: {len(rows)} predictions and {len(targets)} targets")
+        given = counted(len(rows), "prediction"), counted(len(targets), "target")
+        raise ValueError(f"accuracy: {' and '.join(given)}")
     wanted = classes(targets, len(rows[0]))
     if len(rows[0]) > 1:
         predicted = [largest(row) for row in rows]

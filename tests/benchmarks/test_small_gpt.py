@@ -135,13 +135,13 @@ def test_names(report):
         )
         report(
             f"held-out names after them, {len(SEEDS)} seeds",
-            f"{mean(losses):.3f} ({min(losses):.3f} to {max(losses):.3f}) nats a character",
+            f"{mean(losses):.3f} ({min(losses):.3f} to {max(losses):.3f}) nats per character",
             "2.33",
         )
         assert mean(losses) <= most
     loss, taken = learn(names, 4000, batch_size=16)
     report("4,000 steps of 16 names", f"{taken:.0f} s", "-")
-    report("held-out names after them", f"{loss:.3f} nats a character", "then 2.0")
+    report("held-out names after them", f"{loss:.3f} nats per character", "then 2.0")
     assert loss < 2.2
 
 

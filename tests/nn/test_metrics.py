@@ -103,9 +103,9 @@ def test_scores_that_may_be_probabilities_or_logits_are_asked_about(scores, targ
     ("predictions", "targets", "message"),
     [
         ([], [], "an empty batch"),
-        ([1.0], [1, 1], "1 predictions and 2 targets"),
-        ([1.0, 2.0], [1], "2 predictions and 1 targets"),
-        ([[1.0, 2.0]], [1, 0], "1 predictions and 2 targets"),
+        ([1.0], [1, 1], "1 prediction and 2 targets"),
+        ([1.0, 2.0], [1], "2 predictions and 1 target"),
+        ([[1.0, 2.0]], [1, 0], "1 prediction and 2 targets"),
         ([1.0, 2.0], [1, 2], r"targets of single scores are -1/\+1 or 0/1, not 2"),
         ([1.0, 2.0], [1, 0.5], r"-1/\+1 or 0/1, not 0\.5"),
         ([1.0, 2.0, 3.0], [1, 0, -1], r"-1/\+1 or 0/1, not both"),
