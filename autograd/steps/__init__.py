@@ -105,13 +105,13 @@ class Steps(Sequence[Step]):
 
     @property
     def gradients(self) -> Mapping[Value, float]:
-        """d output / d node for every node, as `backward()` writes it; plain numbers have none."""
+        """d output / d node for every node, as `backward()` writes it; constants have none."""
         return self.passed.gradients
 
     def gradient(self, node: Value | str) -> float:
         """d output / d node, given a node or its name.
 
-        Raises ValueError for an unrelated node, a plain number, and an unknown or ambiguous name.
+        Raises ValueError for an unrelated node, a constant, and an unknown or ambiguous name.
         """
         return self.gradients[self.passed.found(node)]
 

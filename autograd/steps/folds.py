@@ -237,7 +237,7 @@ class Folds:
         return clipped("  ".join(filter(None, called(part, self.passed.model))))
 
     def lines(self, box: OpenedBox) -> Lines:
-        """The lines of a box above its numbers; the value of a plain number is one of them."""
+        """The lines of a box above its numbers; the value of a constant is one of them."""
         if box.what not in self._lines:
             self._lines[box.what] = (
                 self._lines_of_node(box.node) if box.node >= 0 else self._lines_of_several(box)
@@ -267,7 +267,7 @@ class Folds:
             return ["arithmetic", counted(size, "node")]
         if box.kind == "constant":
             data = [float(self.passed.data[i]) for bundle in members for i in bundle]
-            return [counted(size, "number"), spanned(extremes(data))]
+            return [counted(size, "constant"), spanned(extremes(data))]
         return [counted(size, box.kind, "leaves" if box.kind == "leaf" else "")]
 
     def _numbers(self, box: OpenedBox) -> Lines:

@@ -123,7 +123,7 @@ class Passed:
                 yield edge, self._locals[at], before
 
     def gradient_at(self, i: int) -> float:
-        """d output / d node i; 0 for a plain number that is not the output itself."""
+        """d output / d node i; 0 for a constant that is not the output itself."""
         return self._gradients[i]
 
     def outdated(self) -> str:
@@ -181,8 +181,8 @@ class Passed:
 
     @cached_property
     def gradients(self) -> Mapping[Value, float]:
-        """d output / d node for every node, as `backward()` writes it; plain numbers have none."""
-        alone = len(self.nodes) == 1  # an output that is a plain number has its 1 all the same
+        """d output / d node for every node, as `backward()` writes it; constants have none."""
+        alone = len(self.nodes) == 1  # an output that is a constant still has its 1
         pairs = zip(self.nodes, self._gradients, strict=True)
         found = {node: g for node, g in pairs if alone or not is_constant(node)}
         return MappingProxyType(found)
@@ -190,13 +190,13 @@ class Passed:
     def found(self, which: Value | str) -> Value:
         """Look up a node, given itself or its name: short, full, or as w01 for w₀₁.
 
-        Raises ValueError for an unrelated node, a plain number, and an unknown or ambiguous name.
+        Raises ValueError for an unrelated node, a constant, and an unknown or ambiguous name.
         """
         if isinstance(which, Value):
             if which not in self.place:
                 raise ValueError(f"{self.name(self.output)} does not depend on {which!r}")
             if which not in self.gradients:
-                raise ValueError(f"{which!r} is a plain number, which receives no gradient")
+                raise ValueError(f"{which!r} is a constant, which receives no gradient")
             return which
         if not isinstance(which, str):
             raise TypeError(f"a node is given as a Value or by its name, not as {quoted(which)}")

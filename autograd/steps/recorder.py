@@ -231,7 +231,7 @@ def _nodes(passed: Passed, why: Sequence[str]) -> list[dict[str, Any]]:
     entries = []
     for i, (node, kind) in enumerate(zip(passed.nodes, passed.kinds, strict=True)):
         leaf = i < passed.leaves
-        fixed = "it is a plain number" if is_constant(node) else why[i]
+        fixed = "it is a constant" if is_constant(node) else why[i]
         entry = {
             "name": passed.name(node),
             "label": shown(passed.full_names[node]),

@@ -76,4 +76,4 @@ def _gradients_of_leaves(passed: Passed) -> list[str]:
     ]
     if len(leaves) > len(entries):
         entries.append(f"and {len(leaves) - len(entries):,} more")
-    return wrapped("gradients of the leaves", entries or ["every leaf is a plain number"])
+    return wrapped("gradients of the leaves", entries or ["every leaf is a constant"])

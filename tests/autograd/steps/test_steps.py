@@ -201,7 +201,7 @@ def test_plain_numbers_receive_nothing() -> None:
     assert str(steps(node)[-1]) == (
         "v1.grad = 1, back through v1 = 2 * 3: nothing is passed on, as no operand takes a gradient"
     )
-    assert str(steps(node)).endswith("gradients of the leaves\nevery leaf is a plain number")
+    assert str(steps(node)).endswith("gradients of the leaves\nevery leaf is a constant")
     passed = steps(2 * a)[-1]
     assert isinstance(passed, BackwardStep)
     assert [each.operand for each in passed.contributions] == [1]
@@ -557,7 +557,7 @@ def test_what_is_not_there_is_answered_with_what_is() -> None:
             ask("q")
         with pytest.raises(ValueError, match=r"^c does not depend on Value\(data=1.0, .*'p'\)$"):
             ask(p)
-        with pytest.raises(ValueError, match=r"is a plain number, which receives no gradient$"):
+        with pytest.raises(ValueError, match=r"is a constant, which receives no gradient$"):
             ask(c.parents[1])
         with pytest.raises(TypeError, match="a node is given as a Value or by its name, not as 3"):
             ask(3)
@@ -691,7 +691,7 @@ def test_the_data_of_a_small_graph() -> None:
     assert [n["data"] for n in data["nodes"]] == [2.0, "-0", 3.0, "-0", -3.0, math.tanh(-3.0)]
     assert [n["movable"] for n in data["nodes"]] == [True, True, False, False, False, False]
     assert [n["symbol"] for n in data["nodes"]] == ["", "", "", "*", "-", "tanh"]
-    assert data["nodes"][2]["fixed_because"] == "it is a plain number"
+    assert data["nodes"][2]["fixed_because"] == "it is a constant"
     assert data["nodes"][4]["formula"] == [{"slot": 3, "grouped": False}, " - 3"]
     assert data["constants"] == [[6, 3.0], *data["constants"][1:]]
     assert [operation[:2] for operation in data["forward"]] == [[3, "mul"], [4, "sub"], [5, "tanh"]]
