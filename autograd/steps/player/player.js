@@ -284,7 +284,7 @@ class Player {
       else if (this.presenter.on) this.presenter.leave();
     }
     if (target.matches("input, select") && target !== this.slider) return; // they handle keys
-    if (event.key === " " && target.matches("button, .node")) return; // it is pressed
+    if (event.key === " " && target.matches("button, .node")) return; // the key presses it
     const keys = {
       ArrowRight: () => this.jump(this.position + 1),
       ArrowLeft: () => this.jump(this.position - 1),

@@ -1,4 +1,4 @@
-// What happens in the current step? Its equation, and what it hands to each parent.
+// What happens in the current step? Its equation, and what it passes to each parent.
 
 /** The panel beside the picture: what happens in this step, in symbols and in numbers. */
 class StepView {

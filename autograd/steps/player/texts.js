@@ -164,7 +164,7 @@ const TEXT = {
     digits: "Close: give at least two digits.",
     earlier: (name, before) => `That is only what this step contributes. ${name} already had `
       + `${before} from another use, and contributions add up.`,
-    uses: (name, of, n) => `That is only one use. ${of} uses ${name} ${n} times: add them up.`,
+    uses: (name, of, n) => `That is one of ${n} contributions: ${of} uses ${name} ${n} times.`,
     nothing: (name) => `That is what ${name} had before. This step adds a contribution to it.`,
     sign: "Check the sign.",
     upstream: (of, upstream) => "That is only the local derivative. Multiply it by the upstream "

@@ -207,7 +207,7 @@ class View {
     for (const { x, y } of this.pointers.values()) {
       this.grip = { x, y, at: this.at, leaf: -1 }; // the remaining finger keeps panning
     }
-    if (!this.pointers.size) setTimeout(() => (this.dragged = false)); // after the next click
+    if (!this.pointers.size) setTimeout(() => (this.dragged = false)); // after this drag's click
   }
 
   fingers() {

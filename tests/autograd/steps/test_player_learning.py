@@ -579,7 +579,7 @@ MISSED: list[tuple[Callable[[], Value], int, str, str | None]] = [
     (xx, 0, "3", "That is only x."),
     (xx, 0, "8", None),
     # backward: 3 + 3
-    (xx, 1, "3", "That is only one use. L uses x 2 times: add them up."),
+    (xx, 1, "3", "That is one of 2 contributions: L uses x 2 times."),
     (xx, 1, "-6", "Check the sign."),
     (xx, 1, "9", "That is the data of L, not a gradient."),
     # a, v1, L forward; then L hands v1 its 1, and x as well
@@ -632,7 +632,7 @@ def test_a_wrong_guess_is_told_so_and_the_question_stays(open_page: Callable[...
     answer(browsed, "9")
     before = browsed.state()
     for guess, text in {
-        "3": "That is only one use. L uses x 2 times: add them up.",
+        "3": "That is one of 2 contributions: L uses x 2 times.",
         "8": "Try again, or ask for a hint.",
     }.items():
         assert answer(browsed, guess) == said(browsed) == f"Not {guess}. {text}"
