@@ -134,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch-size", type=_whole(0), help="examples per step; 0 for all")
     parser.add_argument("--l2", type=_real, help="weight of the L2 penalty")
     parser.add_argument("--examples", type=_whole(1), help="size of a generated data set")
-    parser.add_argument("--noise", type=_real, help="noise in a generated data set")
+    parser.add_argument("--noise", type=_real, help="standard deviation of noise in generated data")
     _add_gpt_options(parser)
     parser.add_argument("--out", type=_path, help="folder for the results; runs/<task> by default")
     parser.add_argument(

@@ -93,9 +93,9 @@ def attributes_read(update: Any, rule: object) -> frozenset[str] | None:
     """Return the attributes of a rule that its update reads, or None if it is not only arithmetic.
 
     Its code, and that of the functions and methods it calls, may name only numbers, tuples of
-    numbers, Primitives, `math`, `abs`, `max`, `min`, `pow`, `range` and functions that do the same.
-    It must not use `is`, `in`, `try` or `with`, nor assign to attributes. Other uses of a column
-    raise NotArithmetic when the code runs.
+    numbers, Primitives, `math`, `abs`, `max`, `min`, `pow`, `range` and functions made of these. It
+    must not use `is`, `in`, `try` or `with`, nor assign to attributes. Other uses of a column raise
+    NotArithmetic when the code runs.
     """
     names: set[str] = set()
     seen: set[CodeType] = set()

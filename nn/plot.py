@@ -32,7 +32,7 @@ MARKERS = "os^Dv*PX"
 def loss_curve(history: History, steps: int | None = None, total: float = math.inf) -> Figure:
     """Plot loss, and accuracy if there is one, by epoch; by step if each epoch has `steps` steps.
 
-    total: the number of all steps, if the last epoch may be shorter.
+    total: the total number of steps, if the last epoch may be shorter.
     """
     if not isinstance(history, History):
         raise TypeError(f"loss_curve takes what fit returns, a History, not {quoted(history)}")
@@ -235,7 +235,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
 
 
 def require_matplotlib() -> type[Figure]:
-    """Return matplotlib's Figure. Raises ImportError, with the command to install it."""
+    """Return matplotlib's Figure; if it is missing, the ImportError says how to install it."""
     try:
         from matplotlib.figure import Figure
     except ImportError:

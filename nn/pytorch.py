@@ -98,7 +98,7 @@ def export(model: Module, path: str | os.PathLike[str]) -> None:
 
 
 def require_torch() -> Any:
-    """Return the package torch. Raises ImportError, with the command to install it."""
+    """Return the package torch; if it is missing, the ImportError says how to install it."""
     try:
         import torch
     except ImportError:

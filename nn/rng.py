@@ -49,7 +49,7 @@ def source(given: random.Random | None) -> random.Random:
 def gauss(mean: Number = 0.0, std: Number = 1.0, generator: random.Random | None = None) -> Any:
     """Draw a number from the normal distribution: mean + std z with a standard normal z.
 
-    In a jitted function each replay draws new numbers, the same as an eager call: for noise in a
+    In a jitted function each replay draws new numbers, as an eager call does: for noise in a
     training step or in a module of your own, or for the reparameterization trick of a variational
     autoencoder, `nn.gauss(mu, sigma)`. Other random numbers, such as `random.random()`, would be
     constants of the recording: jit raises TraceError for them, at the latest when it checks a

@@ -87,7 +87,7 @@ def fit(
         predict: (model, inputs) -> predictions. By default the model is called on a batch Matrix.
 
         metric: (predictions, targets) -> number, higher is better, such as `accuracy`. The loss
-            sets the threshold of `accuracy`; for a loss of your own, set it by functools.partial.
+            sets the threshold of `accuracy`; for a loss of your own, set it with functools.partial.
         held_out: (inputs, targets) to evaluate after each epoch, by the metric or else the loss.
         patience: stop after this many epochs without an improvement on `held_out`. However the run
             ends, the model is then that of `history.best_epoch`.
@@ -117,7 +117,7 @@ def fit(
         FileNotFoundError: no checkpoint to resume from.
         OSError: before training, if the checkpoint cannot be written to its folder.
         BlockingIOError: another run is using the checkpoint.
-        DivergedError: a FloatingPointError: a loss or another number became nan or infinite or
+        DivergedError (a FloatingPointError): a loss or another number became nan or infinite or
             could not be computed. Model and checkpoint are as after the previous step (with
             `patience` the model is that of the best epoch). As on every error that a step or an
             evaluation raises, the attribute `history` has the epochs before it.
