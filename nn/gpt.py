@@ -162,7 +162,7 @@ class GPT(Module):
         negative temperature, a top_k that is not an integer of 1 or more, a top_p outside
         0 < top_p <= 1, or a prompt that is empty or too long; TypeError for a temperature that is
         not a number, an end that is not an integer or a generator that is not a random.Random;
-        FloatingPointError for logits that are nan or +inf, or all -inf.
+        FloatingPointError for logits that are nan or +inf, or all -inf; and the errors of a call.
         """
         _check_sampling(temperature, top_k, top_p, end)
         new = _listed(prompt)

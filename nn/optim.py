@@ -69,7 +69,7 @@ class Optimizer(hooks.Watched):
         lr: the learning rate, 0 or more; a Value to take derivatives with respect to it. It can be
             assigned between steps.
         differentiable: if False, `step` assigns new numbers to the parameters. If True, it replaces
-            the parameters, in `self.parameters` and in the model, by Values that remember the
+            the parameters, in `self.parameters` and in the model, with Values that remember the
             update, so that a later loss can be differentiated through it.
 
     Raises:

@@ -143,7 +143,7 @@ _LATEX_SIGNS = {
 
 
 def latex_name(name: str) -> str:
-    r"""A name in math mode: `a` as it is, `x1` as x_{1}, others upright; no character acts on TeX.
+    r"""A name in math mode: `a` as it is, `x1` as x_{1}, others upright; TeX's characters escaped.
 
     >>> print(latex_name("loss"), latex_name("w₀₁"), latex_name("w.0"), latex_name("100%"))
     \mathrm{loss} w_{01} {\text{w.0}} {\text{100}\%}
