@@ -17,7 +17,7 @@ The modules, in the order in which a call uses them:
     simplify.py     removes and fuses nodes
     schedule.py     groups similar operations and lays out their operands in strided runs
     backends/       compute the groups with NumPy, and later with kernels compiled by LLVM
-    program.py      replays: numbers in, run, numbers out (ports.py, leaves.py); see picture.py, too
+    program.py      replays: numbers in, run, numbers out (ports.py, leaves.py); picture.py draws it
     results.py      gives results of the same kind, whichever kind of call they come from
     check.py        compares a replay with the eager call
 

@@ -36,7 +36,7 @@ _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
 def checked(
     program: Program, call: Call, eagerly: Callable[[Call], Any], is_disturbed: Callable[[], bool]
 ) -> tuple[Any, str | None]:
-    """Return what an eager call returns, as a replay would, and how a replay beside it differs.
+    """Return an eager call's result, as a replay returns it, and how a replay differs, or None.
 
     Args:
         eagerly: runs the call.
@@ -54,7 +54,7 @@ def checked(
         returned = eagerly(call)
     finally:
         hooks.draws.set(others)
-    firsts: dict[Any, float] = {}  # a replay draws one number for each key; Values are no draws
+    firsts: dict[Any, float] = {}  # a replay reads one number per key; Values are not draws
     for i, (key, found, _) in enumerate(drawn):
         if not isinstance(found, Value):
             firsts.setdefault(i if key is None else key, float(found))

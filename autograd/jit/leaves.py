@@ -1,7 +1,7 @@
 """Where are the numbers of a leaf that a program reads and writes? In an array, side by side.
 
 So a program copies them all at once, and reading the leaf always gives its current number. The
-numbers of several leaves are written in one step that nothing can interrupt.
+numbers of several leaves are written in one step that no signal can interrupt.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def writes(name: str, values: Iterable[Value], numbers: Iterable[float]) -> Iter
 
 
 def undoing(values: Iterable[Value], stores: Collection[Store] = ()) -> list[Iterator[None]]:
-    """Return steps that restore what Values, and all leaves of stores, have now."""
+    """Return steps that restore the current data and grad of Values and of all leaves of stores."""
     values = [v for v in values if not (isinstance(v, Linked) and v._right.store in stores)]
     arrays = [numbers for store in stores for numbers in (store.data, store.grad)]
     return [

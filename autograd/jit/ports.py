@@ -27,7 +27,7 @@ _Moves = tuple[list[tuple[Any, str, list[int]]], list[tuple[Any, Floats, Any]]]
 
 
 class Ports:
-    """The inputs and outputs of a program. Outputs are the new numbers of leaves, then results.
+    """The inputs and outputs of a program. Outputs: first new numbers of leaves, then results.
 
     Attributes:
         outputs: their nodes in the recording. is_gradient: which of them are gradients.

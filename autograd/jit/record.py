@@ -62,7 +62,7 @@ def record(function: Callable[..., Any], call: Call, tracer: Tracer) -> tuple[Re
         raise tracer.refusals[0]
     if _identities(structure, given) != before:
         raise TraceError("an argument is changed, which a replay would not: return what it becomes")
-    kept = _returned(tracer, returned, passed)  # first: it may use more leaves
+    kept = _returned(tracer, returned, passed)  # before ports(): it may use more leaves
     recording = Recording(
         tape,
         call,

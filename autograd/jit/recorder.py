@@ -29,7 +29,7 @@ class Recorder(Interpreter):
 
     def apply(self, context: Context, primitive: Primitive, left: Value, right: Any) -> Value:
         """Compute the result with the engine, and note its node."""
-        # The node first, while the operands are what they are now.
+        # Note the node first: the operands might change while the engine computes.
         node = self.tracer.note(primitive, operands_of(left, right))
         outside = self._outside(context)
         apply = self.engine.apply
@@ -40,7 +40,7 @@ class Recorder(Interpreter):
     def weighted_sum(
         self, context: Context, weights: Sequence[Value], inputs: Sequence[Any], start: Value | None
     ) -> Value:
-        """Compute the sum, and note it as one node, however narrow it is."""
+        """Compute the sum, and note it as one node if it has two or more products."""
         if not is_foldable(weights, inputs, start):  # plain numbers become constants, with nodes
             weights, inputs = list(map(as_constant, weights)), list(map(as_constant, inputs))
         if len(weights) < 2 or not isinstance(start, Value | None):

@@ -34,8 +34,8 @@ class Output(NamedTuple):
 class Returned(NamedTuple):
     """What a function returned.
 
-    numbers: of each number an Output, or the number itself if it is the same in each replay.
-    values: of each Value an Output, the leaf itself, or its position among the Values passed.
+    numbers: for each an Output, or the number itself if it is the same in each replay.
+    values: for each an Output, a leaf from outside, or its position among the Values passed.
     """
 
     structure: Any

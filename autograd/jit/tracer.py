@@ -95,7 +95,7 @@ class Tracer(Hooks):
         return entered(current, OUTSIDE)
 
     def ports(self, passed: Sequence[Value]) -> tuple[list[Port], list[Port]]:
-        """Return what a replay reads of leaves from outside first, and what it writes at last."""
+        """Return the ports that a replay reads at the start, and those it writes at the end."""
         places = {value: k for k, value in enumerate(passed)}
         reads, writes = list[Port](), list[Port]()
         kinds = ("data", self._data, self.nodes), ("grad", self._grad, self.gradients)
@@ -151,7 +151,7 @@ class Tracer(Hooks):
         return node
 
     def _part_of_a_sum(self, value: Value) -> int | None:
-        """Return a Value's node, after unfolding the sum it is part of, whose `_made` is next."""
+        """Return a result's node. If it is part of a sum, found by rounding up, unfold that."""
         total, terms = self.sums.get(ceil(value._made), (value, None))
         if terms is not None and terms.parts is not None:
             del self.sums[total._made]

@@ -55,7 +55,7 @@ _UNASKED = ("__init__", "__new__", "__repr__", "__eq__", "__hash__", "__del__")
 _REFILLED = (list, deque, set, OrderedDict, dict)
 _CACHE = type(cache(len))
 _MANY = 100  # more parts than this, such as the rows of a data set, are looked at last
-# Packages of containers and settings written in Python. Not weakref: notes keep referents alive.
+# Packages of containers and settings in Python. Not weakref: notes would keep referents alive.
 _IN_PYTHON = ("collections", "configparser")
 # Writing to files and logs is allowed, like print().
 _LEFT_ALONE = (FrameType, ModuleType, io.IOBase, logging.Handler)
@@ -79,7 +79,7 @@ class Watch:
         self.models: list[Any] = []
         self.has_lost = False
         self._everything = everything
-        # (reader, place, name, content): the reader read one name of a place, or all, as content.
+        # (reader, place, name, content): what the reader gave for one name of a place, or for all.
         self._notes: dict[tuple[int, Any], tuple[Callable[[Any], Any], Any, str, Any]] = {}
         self._titles: dict[int, str] = {}  # the name of the variable or attribute of a thing, by id
         self._room = _ROOM
