@@ -1,4 +1,4 @@
-"""A scalar autograd engine: numbers that remember how they were computed, for derivatives.
+"""A scalar autograd engine: numbers that remember how they were computed and give gradients.
 
 >>> from autograd import Value
 >>> x = Value(3.0)

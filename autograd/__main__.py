@@ -88,7 +88,7 @@ def _show(options: argparse.Namespace) -> None:
 
 
 def _for_the_shell(explanation: Explanation) -> Explanation:
-    """Return the explanation with `--explain NAME` in place of a Python call, to go on to a use."""
+    """Return the explanation, pointing to a use with `--explain NAME` instead of a Python call."""
     uses = explanation.uses
     names = [use.name for use in uses if use.upstream and use.name != explanation.output]
     return explanation._replace(opening=f"--explain {names[0]}" if names else "")

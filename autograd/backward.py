@@ -1,4 +1,4 @@
-"""Which derivatives are returned as Values? Those of grad, jacobian and hessian."""
+"""How are derivatives returned as Values? By grad, jacobian and hessian."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def hessian(
 
 
 def _given(output: Any, inputs: Sequence[Value] | None, takes: str, example: str) -> list[Value]:
-    """Return the inputs as a list. Raise TypeError if there are none, as in JAX's `grad(f)(x)`."""
+    """Return the inputs as a list. Raise TypeError if they are missing, as in `jax.grad(f)(x)`."""
     is_function = callable(output) and not isinstance(output, Value)
     if inputs is None or is_function:
         instead = ", not a function" * is_function

@@ -172,7 +172,7 @@ def _restored() -> Context:
 OUTSIDE, INSIDE = Context(Interpreter()), Context(Interpreter())
 
 current: ContextVar[Context] = ContextVar("context", default=OUTSIDE)
-# Whether rules run on Values, so that gradients are graphs: float(v) would make v a constant.
+# Whether rules run on Values, to make gradients graphs: then float(v), a mere constant, raises.
 rules_on_values: ContextVar[bool] = ContextVar("rules_on_values", default=False)
 
 

@@ -1,7 +1,7 @@
 """What should be installed if an optional package is missing? Every error message asks here.
 
 The answer names the packages, not this distribution, so it is also right in a clone. The project is
-in no package index, where its name could be anybody's.
+not published in a package index, where its name may belong to somebody else.
 """
 
 # The optional dependencies in pyproject.toml that error messages ask for.

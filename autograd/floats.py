@@ -1,4 +1,4 @@
-"""How are functions of floats computed that `math` lacks, or computes with a loss of accuracy?"""
+"""How are functions computed on floats if `math` lacks them, or loses accuracy?"""
 
 from __future__ import annotations
 

@@ -327,6 +327,6 @@ def _estimates(
 
 
 def _gradients_between(output: Value, inputs: Sequence[Value]) -> dict[Value, float]:
-    """Return d output / d node for the inputs and the nodes that depend on one; if missing, 0."""
+    """Return d output / d node of each input and node that depends on one; 0 if missing."""
     _, inner = newest_first([output])
     return sweep(inner, output, between(inner, inputs))

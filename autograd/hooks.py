@@ -25,7 +25,7 @@ draws: ContextVar[list[tuple[object, Any, Any]] | None] = ContextVar("draws", de
 
 
 class TraceError(RuntimeError):
-    """A function did something that a replay cannot repeat; the message says what to write."""
+    """A function did something that a replay cannot repeat; the message says what to do instead."""
 
 
 class Hooks:
@@ -76,7 +76,7 @@ def _hooks() -> Hooks:
 
 
 def is_recording() -> bool:
-    """Return whether a function is being recorded, so that Values have no numbers."""
+    """Return whether a function is being recorded: code must not look at the numbers of Values."""
     return _hooks().recording
 
 

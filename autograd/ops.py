@@ -186,7 +186,7 @@ erf = _total("erf", math.erf, lambda out, x: 2.0 / math.sqrt(math.pi) * gaussian
 
 
 def _share(a: Any, b: Any) -> Any:
-    """Return a's share of the gradient of a maximum: 1 if a > b, 1/2 at a tie, else 0."""
+    """Return a's share of the gradient of a maximum: 1 if a > b, 0 if a < b, else 1/2."""
     return 0.5 + 0.5 * (greater(a, b) - greater(b, a))
 
 

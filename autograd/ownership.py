@@ -14,7 +14,7 @@ R = TypeVar("R")
 
 
 def scoped(function: Callable[P, R]) -> Callable[P, R]:
-    """Make a function the owner of what is computed in it: drawings show each call as one box."""
+    """Make a function the owner of what is computed in it: drawings show it as one box."""
 
     @functools.wraps(function)
     def owner(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -123,7 +123,7 @@ class _WeightedSum(Folded):
     def settle(self, node: Any) -> None:
         parts = node._right.parts
         if parts is not None:
-            # The primitive is set last: until then, other threads ask this class, which copes.
+            # The primitive is set last: other threads call this class until then, and it copes.
             node._left, node._right = parts[-2:]
             node._primitive = add
 
@@ -155,7 +155,7 @@ def _parts(node: Value, terms: Terms) -> list[Value]:
 
 
 def _between(made: float, count: int) -> list[Any]:
-    """Return `count` increasing numbers between made - 1 and made; the last one is made."""
+    """Return `count` increasing numbers above `made` - 1, the last of which is `made`."""
     start = int(made) - 1
     if start * count < 2**50:  # floats, with their 53 bits, can tell them apart
         return [start + k / count for k in range(1, count + 1)]

@@ -117,7 +117,7 @@ def sweep(
     """Return the gradients of the output at the wanted nodes: floats, or Values with create_graph.
 
     Args:
-        inner: the inner nodes, newest first. wanted: the nodes to give gradients; see `between`.
+        inner: the inner nodes, newest first. wanted: where gradients are needed; see `between`.
         create_graph: run the rules on the nodes themselves instead of on their numbers.
         each: called for each contribution. number_of: returns the number of a node, for the rules.
     """
@@ -152,7 +152,7 @@ def sweep(
                     continue
                 if isinstance(error, FloatingPointError):
                     raise
-                hooks = current.get().interpreter.hooks  # a recording must not see numbers read
+                hooks = current.get().interpreter.hooks  # to show recorded numbers in the message
                 raise hooks.error(partial(explained_backward, error, node)) from None
             before = gradients.get(parent)
             if each is not None:

@@ -67,7 +67,7 @@ class _Switch:
 
 
 class no_grad(_Switch):
-    """Make results inside the block leaves: no parents, no operation, nothing to differentiate.
+    """Make results leaves inside the block: no parents, no operation, nothing to differentiate.
 
     >>> from autograd import Value, no_grad
     >>> x = Value(3.0)

@@ -77,7 +77,7 @@ def quoted(thing: object) -> str:
 
 
 class _Quoting(reprlib.Repr):
-    """A reprlib.Repr that never raises, as it does for a user's class that is called `array`."""
+    """A Repr that never raises; reprlib's own does, for a user's class named `array`."""
 
     def repr1(self, x: Any, level: int) -> str:
         try:
@@ -170,7 +170,7 @@ def for_stream(text: str) -> str:
         encoding = sys.stdout.encoding
         "".encode(encoding)
     except (AttributeError, LookupError, TypeError, ValueError):
-        encoding = "utf-8"  # None for a file in memory; unknown or missing for some streams
+        encoding = "utf-8"  # it is None for a file in memory; some streams have none, or a bad one
     if _has(encoding, text):
         return text
     return _SIGN.sub(lambda match: _in_ascii(match.group(), encoding), text)
@@ -208,7 +208,7 @@ Row = tuple[str, ...]
 
 
 def aligned(rows: Sequence[Row], sides: str) -> list[str]:
-    """Return aligned rows, each column to its l(eft) or r(ight). A short row's end may be long."""
+    """Return lines of columns, aligned l(eft) or r(ight). A short row's last cell may be long."""
     rows = [tuple(map(for_stream, row)) for row in rows]
     widths = [0] * len(sides)
     for row in rows:
@@ -245,7 +245,7 @@ def text_width(text: str) -> int:
 
 
 def first_and_last(count: int, most: int) -> list[int | None]:
-    """Return 0 .. count - 1; if more than `most`, the first and the last ones around a None."""
+    """Return 0 .. count - 1, or if these are more than `most`, the first and last around a None."""
     if count <= most:
         return list(range(count))
     half = most // 2

@@ -102,8 +102,8 @@ class Value:
     Equality and hash are by identity; `<`, `<=`, `>` and `>=` compare by data. A Value is neither
     true nor false: `bool(v)` and `if v` raise TypeError.
 
-    `float(v)` returns a plain number, through which no gradient flows; so do `math.exp(v)` and, for
-    a float array, `array[0] = v`. Write `v.exp()`, or use an array of dtype object.
+    `float(v)` returns a plain number, through which no gradient flows. `math.exp(v)` and, in a
+    float array, `array[0] = v` call it: write `v.exp()`, or use an array of dtype object.
 
     Copies and pickles of a Value contain everything it was computed from, at any depth.
 
@@ -201,7 +201,7 @@ class Value:
 
     @property
     def context(self) -> Context:
-        """Where this Value was computed, as in the call of a module. A leaf belongs to none."""
+        """The context in which this Value was computed. A leaf belongs to no module's call."""
         return self._context.unlabelled
 
     def detach(self) -> Value:
