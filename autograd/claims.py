@@ -1,4 +1,4 @@
-"""How does a process keep a file to itself? With a lock that is released when the process ends.
+"""How does a process keep a file to itself? With a lock that is released even if it is killed.
 
 So an unlocked file was left behind by a process that was killed. On Windows, others can neither
 remove nor rename an open file, which serves as the lock.

@@ -188,7 +188,7 @@ def operands_of(left: Any, right: Any) -> tuple[Any, ...]:
 
 
 def wrong_kinds(primitive: Primitive, operands: Sequence[Any]) -> TypeError:
-    """Return the error for operands some of which are not numbers."""
+    """Return the error for operands that are not all numbers."""
     kinds = ", ".join(type(operand).__name__ for operand in operands)
     return TypeError(for_stream(f"{primitive.name}() takes Values and real numbers, not ({kinds})"))
 

@@ -17,7 +17,7 @@ from typing import Any
 
 LONGEST_NAME = 40  # characters of a name that are shown
 LONGEST_QUOTED = 200  # characters of a user's text in an error
-COLUMNS = 100  # of a screen
+COLUMNS = 100  # the width of a terminal
 
 # --- labels ---------------------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ CAUSES = (
     " number that nn does not draw), or changes such a thing: pass it as an argument, keep it in a"
     " Value, write the methods of Values (Value(x).exp()), draw by nn.gauss() or nn.uniform()"
 )
-_State = dict[tuple[Any, str], float]  # of each holder, see Ports.targets, "data" and "grad"
+_State = dict[tuple[Any, str], float]  # by (holder, "data" or "grad"), see Ports.targets
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
 
 

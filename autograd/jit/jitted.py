@@ -253,7 +253,7 @@ class Jitted(Generic[P, R]):
                 programs.append(program)
                 del programs[:-_TOO_MANY]
             result = as_replayed(returned, tracer.start)
-            self._recordings += 1  # only here: an error says itself why there is no program
+            self._recordings += 1  # not after an error, which says why there is no program
             return result
         except BaseException as error:
             tracer.undo()

@@ -36,7 +36,7 @@ def loads(code: CodeType) -> tuple[tuple[str, ...], ...]:
             path = ("self", "") if own == (names[-1] if isinstance(names, tuple) else names) else ()
         elif step.opname in _ROOTS:
             path = (_ROOTS[step.opname], step.argval)
-        elif step.opname != "COPY":  # as in `config.count += 1`
+        elif step.opname != "COPY":  # which keeps the path, as in `config.count += 1`
             path = ()
         if path:
             found.append(path)

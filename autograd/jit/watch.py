@@ -169,7 +169,7 @@ class Watch:
             now = read(reader, place)
             if same(now, content) or (name and getattr_static(type(place), name, None) is now):
                 continue  # unchanged, or an attribute of the class
-            with contextlib.suppress(Exception):  # from objects that take no assignments
+            with contextlib.suppress(Exception):  # some objects take no assignments
                 if name:
                     (dict.__setitem__ if isinstance(place, dict) else setattr)(place, name, content)
                 else:
@@ -199,7 +199,7 @@ class Watch:
             if self._everything or size <= self._room:
                 self._room -= size
                 self._note(thing)
-        elif issubclass(kind, _CACHE):  # new entries are no effect, but cached objects may change
+        elif issubclass(kind, _CACHE):  # new entries do not count, but changed objects do
             self._wait_for(attributes_of(thing).get("__wrapped__"))
             found = [p.values() if type(p) is dict else [p] for p in gc.get_referents(thing)]
             self._wait_for(*chain.from_iterable(found))
@@ -217,7 +217,7 @@ class Watch:
             if is_users_class(thing):
                 self._objects.append(thing)
                 new = getattr(getattr_static(thing, "__new__"), "__func__", None)
-                members = vars(thing).get("_member_map_")  # of an enumeration
+                members = vars(thing).get("_member_map_")  # the members of an Enum
                 self._wait_for(getattr_static(thing, "__init__"), new, members)
         elif not issubclass(kind, ModuleType):
             if issubclass(kind, hooks.Watched):
