@@ -41,7 +41,7 @@ class Hooks:
         """Assign to `value.data` or `value.grad` in a recording."""
 
     def give_up(self) -> None:
-        """Discard the recording: with other numbers, the function does something else."""
+        """Discard the recording: with other numbers, the function may do something else."""
 
     def varying(self, read: Callable[[], Any], key: object, stream: Any) -> Any:
         """See `varying`."""
