@@ -1,4 +1,4 @@
-"""What every test of the jit starts from: a helper whose assertions speak, one random stream."""
+"""What does every jit test start from? Compiled kernels, one seed, explained assertions."""
 
 import os
 import traceback
@@ -27,9 +27,9 @@ def _seeded():
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem):
-    """Run each test of disturbances in a process of its own: what it disturbs is not the next one.
+    """Run each test of test_disturbances.py in a forked process, to protect the tests after it.
 
-    A Ctrl-C at any instant may hit pytest, Python's own library or NumPy half way.
+    An interrupt at any instant may leave pytest, the standard library or NumPy half way.
     """
     if pyfuncitem.module.__name__ != "test_disturbances":
         return None
@@ -45,5 +45,5 @@ def pytest_pyfunc_call(pyfuncitem):
         finally:
             os._exit(code)
     _, status = os.waitpid(child, 0)
-    assert status == 0, "it failed in its process: see its stderr"
+    assert status == 0, "the test failed in its forked process: see stderr"
     return True

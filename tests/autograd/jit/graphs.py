@@ -1,4 +1,4 @@
-"""What does a recorded graph compute? Node after node by the table: what tests compare with."""
+"""What does a recorded graph compute? A reference, node by node, and random graphs to test."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EDGES = [0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 0.5, 5e-324, 1e308, -1e308, math.inf, 
 
 numbers = st.sampled_from(EDGES) | st.floats(-8.0, 8.0)
 arguments = st.lists(numbers, min_size=ARGUMENTS, max_size=ARGUMENTS)
-# An operation, by its place in the list, and its operands, counted back from the last node.
+# An operation, as its index in the list, and its operands, counted back from the last node.
 steps = st.tuples(
     st.integers(0, len(PRIMITIVES) + len(OWN) - 1) | st.sampled_from([0, 1, 2, 2, 3, 4]),
     st.tuples(*[st.integers(0, 25)] * 3),
@@ -53,9 +53,9 @@ def copied(graph: Graph) -> Graph:
 
 
 def evaluated(graph: Graph, given: Sequence[float]) -> tuple[dict[int, float], list[int]]:
-    """The number of each node that has one, and the nodes that raise.
+    """The number of each node that can be computed, and the nodes that raise.
 
-    What depends on a node that raises is left out.
+    Nodes that depend on one that raises are left out.
     """
     found: dict[int, float] = {}
     raising = []
@@ -71,7 +71,7 @@ def evaluated(graph: Graph, given: Sequence[float]) -> tuple[dict[int, float], l
 
 
 def shown(numbers: Iterable[float]) -> list[str]:
-    """To the last bit; nan is nan."""
+    """Numbers as text, to the last bit; nan equals nan."""
     return [repr(float(number)) for number in numbers]
 
 

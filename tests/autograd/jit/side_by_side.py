@@ -1,10 +1,10 @@
-"""Does a jitted function do what the function itself does? One helper, used by every test here.
+"""Does a jitted function do what the function itself does? Helpers that compare both.
 
-`same(make, *calls)` makes the state anew for the eager run and for each backend, makes all calls in
-a row, and demands equality after each: of what is returned, of every number, gradient and optimizer
-in the state, of the Values among the arguments, and of errors, by type and message. Numbers are
-equal if they print alike: to the last bit, nan is nan, and 0.0 is not -0.0. Of a gradient that is
-zero the sign does not count: the eager sweep begins each sum with 0.0, which makes 0.0 of -0.0.
+`same(make, *calls)` creates new state for the eager run and for each backend, makes all calls in
+a row, and compares after each: the returned value, every number, gradient and optimizer in the
+state, the Values among the arguments, and the type and message of an error. Numbers are equal if
+they print alike: to the last bit, nan equals nan, and 0.0 differs from -0.0. The sign of a zero
+gradient is ignored: the eager sweep starts each sum with 0.0, which turns -0.0 into 0.0.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from autograd.jit import Jitted, TraceError, jit
 from nn.optim import Optimizer
 
 BACKENDS = ("native", "numpy")
-HOW = (("native", "always"), ("numpy", "never"))  # backends, and which replays are checked
+HOW = (("native", "always"), ("numpy", "never"))  # (backend, which replays are checked)
 ROUNDS = 3  # of the calls: the first of a structure is eager, the second is recorded
-NO_NUMBERS = (str, bytes, bool, type(None))
+NOT_NUMBERS = (str, bytes, bool, type(None))
 
 
 def values_of(thing: Any) -> Iterator[Value]:
@@ -57,25 +57,25 @@ def values_of(thing: Any) -> Iterator[Value]:
 
 
 def shown(number: Any) -> str:
-    """A number to the last bit; `1` and `1.0` are one number."""
+    """A number as text, to the last bit; `1` and `1.0` are the same number."""
     return repr(float(number))
 
 
-def looked_at(thing: Any) -> Any:
-    """A nest of numbers and Values as something that can be compared."""
+def comparable(thing: Any) -> Any:
+    """A nest of numbers and Values in a form that `==` compares."""
     if isinstance(thing, Value):
         return shown(thing.data)
-    if isinstance(thing, NO_NUMBERS):
+    if isinstance(thing, NOT_NUMBERS):
         return thing
     if isinstance(thing, dict):
-        return {key: looked_at(part) for key, part in thing.items()}
+        return {key: comparable(part) for key, part in thing.items()}
     if isinstance(thing, nn.Matrix):
-        return ["Matrix", *looked_at(thing.rows)]
+        return ["Matrix", *comparable(thing.rows)]
     if isinstance(thing, list | tuple):
-        look = repr if {float}.issuperset(map(type, thing)) else looked_at
+        look = repr if {float}.issuperset(map(type, thing)) else comparable
         return [type(thing).__name__, *map(look, thing)]
     if isinstance(thing, np.ndarray):
-        return ["array", thing.shape, looked_at(thing.ravel().tolist())]
+        return ["array", thing.shape, comparable(thing.ravel().tolist())]
     return shown(thing)
 
 
@@ -87,40 +87,40 @@ def gradients(thing: Any) -> list[str]:
 def settings_of(thing: Any) -> Any:
     """What the optimizers of a state would write into a checkpoint."""
     if isinstance(thing, Optimizer):
-        return looked_at(thing.state_dict())
+        return comparable(thing.state_dict())
     if isinstance(thing, dict):
         return settings_of(list(thing.values()))
     return [settings_of(part) for part in thing] if isinstance(thing, list | tuple) else None
 
 
-def photographed(state: Any) -> Any:
+def snapshot(state: Any) -> Any:
     """Everything in a state that can be read from outside."""
     values = list(values_of(state))
-    assert {type(value).__name__ for value in values} <= {"Value", "Linked"}, "left as recorded"
-    return looked_at(values), gradients(values), settings_of(state)
+    assert {type(value).__name__ for value in values} <= {"Value", "Linked"}, "left recorded"
+    return comparable(values), gradients(values), settings_of(state)
 
 
 def outcome(call: Callable[[], Any]) -> tuple[Any, Any]:
-    """(what it returned, its gradients), or (type of the error, message)."""
+    """(returned value, its gradients), or (type of the error, message)."""
     try:
         returned = call()
     except Exception as error:
         return type(error).__name__, str(error)
-    return looked_at(returned), gradients(returned)
+    return comparable(returned), gradients(returned)
 
 
-def story(
+def outcomes(
     make: Callable[[], tuple[Callable[..., Any], Any]],
     calls: tuple[Any, ...],
     jitting: dict[str, Any] | None,
     rounds: int = ROUNDS,
 ) -> tuple[list[Any], Jitted | None]:
-    """What happens in a row of calls, made `rounds` times, eagerly (jitting None) or replayed."""
+    """Outcome and state after each call, in `rounds` rounds; eager if `jitting` is None."""
     nn.seed(0)
     function, state = make()
     jitted = None if jitting is None else jit(function, **jitting)
-    picture = photographed(state)
-    seen: list[Any] = [picture]
+    latest = snapshot(state)
+    seen: list[Any] = [latest]
     for given in calls * rounds:
         args = given() if callable(given) else copy.deepcopy(given)
         before: list[tuple[Value, float, float]] = []
@@ -131,14 +131,14 @@ def story(
             warnings.filterwarnings("ignore", ".* were done eagerly", RuntimeWarning)
             found = outcome(lambda args=args: (jitted or function)(*args))
         if isinstance(found[1], str):
-            # Eagerly an error leaves what was done before it; a replay takes it back.
+            # An eager call that raises keeps what it did before the error; a replay undoes it.
             if jitted is None:
                 for value, data, gradient in before:
                     value.data, value.grad = data, gradient
             nn.rng.generator.setstate(drawn)
-            assert photographed(state) == picture, "an error changed the state"
-        picture = photographed(state)
-        seen.append((found, picture, looked_at(list(args)), gradients(args)))
+            assert snapshot(state) == latest, "an error changed the state"
+        latest = snapshot(state)
+        seen.append((found, latest, comparable(list(args)), gradients(args)))
     return seen, jitted
 
 
@@ -150,20 +150,19 @@ def same(
     equal: Callable[[Any, Any], bool] = operator.eq,
     rounds: int = ROUNDS,
 ) -> list[Any]:
-    """Demand that eager and jitted runs tell the same story; it is returned.
+    """Assert that eager and jitted runs have the same outcomes; return the eager ones.
 
     Args:
-        make: gives a function, and the state it works on (any nest; [] for none), made anew.
-        calls: the arguments of each call, a tuple, or what makes one.
-        replayed: demand too that no call fell back to an eager run.
-        equal: when two stories are the same.
-        rounds: how often the calls are made in a row; once is enough for many calls of few
-            structures.
+        make: returns a function and the state it works on (any nest; [] for none), both new.
+        calls: the arguments of each call: a tuple, or a function that returns one.
+        replayed: also assert that no call fell back to an eager run.
+        equal: decides whether two outcomes are equal.
+        rounds: how often all calls are made; once is enough for many calls with few structures.
     """
-    expected, _ = story(make, calls, None, rounds)
+    expected, _ = outcomes(make, calls, None, rounds)
     for backend, check in HOW:
         jitting = {"backend": backend, "check": check, "static": static}
-        found, jitted = story(make, calls, jitting, rounds)
+        found, jitted = outcomes(make, calls, jitting, rounds)
         for number, (a, b) in enumerate(zip(expected, found, strict=True)):
             assert equal(b, a), f"{backend}, {check}, after {number} calls: {b} is not {a}"
         assert jitted is not None
@@ -175,7 +174,7 @@ def same(
 
 
 def nearly(a: Any, b: Any) -> bool:
-    """Whether two stories differ by rounding only: 1e-12 relative, as where sums are reordered."""
+    """Whether outcomes differ only by rounding (1e-12 relative), as when sums are reordered."""
     if isinstance(a, list | tuple) and isinstance(b, list | tuple):
         return len(a) == len(b) and all(map(nearly, a, b))
     if isinstance(a, dict) and isinstance(b, dict):
@@ -196,28 +195,28 @@ def same_or_refused(
     between: Callable[[Any], None] = lambda state: None,
     backend: str | None = None,
 ) -> None:
-    """Demand that calls end as stated, and that none gives another number than an eager one.
+    """Assert that calls end as `expected`, and that none returns a number other than the eager one.
 
-    Each call is made twice in a row, and all of that in two rounds: so the second of each pair in
-    the second round is a replay, also where `between` has changed what the program depends on.
+    Each call is made twice in a row, and all pairs in two rounds. So the second of each pair in the
+    second round is a replay, even if `between` has changed what the program depends on.
 
     Args:
-        make: as in `same`. calls: the arguments of each, a tuple, or what makes one of the state.
-        expected: what the jit does, checked "always" and "never", beside an eager twin:
+        make: as in `same`. calls: the arguments of each: a tuple, or a function of the state.
+        expected: what the jit does, with check="always" and "never":
             "replayed": all calls are equal, and the second of each pair in the last round is a
                 replay;
-            "refused": a call raises TraceError, which is not the check's, and changes nothing; the
-                calls before it are equal;
+            "refused": a call raises a TraceError that is not from the check, and changes nothing;
+                the calls before it are equal;
             "doubted": only the check finds the difference: a call that it compares raises
                 TraceError, and its state is the eager one; the calls before it are equal.
-        between: is called with the state after each pair.
+        between: called with the state after each pair.
         backend: by default those of HOW.
     """
     eager, _ = _pairs(make, calls, between, None)
     raising = []
     for default, check in HOW:
         if (expected, check) == ("doubted", "never"):
-            continue  # it would not be noticed
+            continue  # only the check would notice
         how = f"{backend or default}, {check}"
         found, error = _pairs(make, calls, between, {"backend": backend or default, "check": check})
         for number, (a, b) in enumerate(zip(eager, found, strict=False)):
@@ -231,7 +230,7 @@ def same_or_refused(
             text, before, after = error
             by_check = "a replay would not do" in text
             assert by_check == (expected == "doubted"), f"{how}: {text}"
-            assert after == (eager[len(found)][1] if by_check else before), f"{how}: its state"
+            assert after == (eager[len(found)][1] if by_check else before), f"{how}: wrong state"
             raising.append(len(found))
     assert len(set(raising)) < 2, f"refused in the calls {raising}"
 
@@ -244,8 +243,8 @@ def _pairs(
 ) -> tuple[list[tuple[Any, Any, bool]], tuple[str, Any, Any] | None]:
     """What happens in the calls of `same_or_refused`, up to the first TraceError.
 
-    For each call (what it returned, the state, whether it was replayed); of the error (its text,
-    the state before, the state after).
+    For each call: (returned value, state, whether it was replayed). For the error: (its text, the
+    state before, the state after).
     """
     nn.seed(0)
     random.seed(0)
@@ -260,11 +259,11 @@ def _pairs(
     for given in calls * 2:
         for _ in range(2):
             args = given(state) if callable(given) else given
-            before, count = photographed([state, args]), replays()
+            before, count = snapshot([state, args]), replays()
             try:
-                returned = looked_at(run(*args))
+                returned = comparable(run(*args))
             except TraceError as error:
-                return seen, (str(error), before, photographed([state, args]))
-            seen.append((returned, photographed([state, args]), replays() > count))
+                return seen, (str(error), before, snapshot([state, args]))
+            seen.append((returned, snapshot([state, args]), replays() > count))
         between(state)
     return seen, None

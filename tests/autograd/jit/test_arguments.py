@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from side_by_side import BACKENDS, looked_at, same, same_or_refused
+from side_by_side import BACKENDS, comparable, same, same_or_refused
 
 import nn
 from autograd import Value, grad, maximum
@@ -108,7 +108,7 @@ def test_an_argument_that_is(name: str) -> None:
                 args, kwargs = arrange(nest)
                 expected = weighed(*args, **kwargs)[0], w.grad
                 found = run(*args, **kwargs), w.grad
-                assert looked_at(found) == looked_at(expected)
+                assert comparable(found) == comparable(expected)
 
 
 # Lists that mix ints and floats are recorded as floats: the check finds it where it matters.
@@ -129,7 +129,7 @@ def test_an_argument_that_is_handed_back_as_another_type_is_found(name: str) -> 
 def test_an_argument_that_is_handed_back(name: str) -> None:
     run = jit(lambda nest: weighed(nest)[1])
     for nest in NESTS[name] * 3:
-        assert looked_at(numbers_in(run(nest))) == looked_at(numbers_in(weighed(nest)[1]))
+        assert comparable(numbers_in(run(nest))) == comparable(numbers_in(weighed(nest)[1]))
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_one_recording_for_each_structure_and_no_more() -> None:
     ]
     for _ in range(5):
         for nest in shapes:
-            assert looked_at(run(nest)) == looked_at(weighed(nest)[0])
+            assert comparable(run(nest)) == comparable(weighed(nest)[0])
     assert len(run.programs) == len(shapes)
     run(2.5)
     run([2.0])
@@ -907,7 +907,7 @@ def test_a_result_that_is(name: str) -> None:
         run = jit(lambda x: compute(w * x), backend=backend)
         for x in (1.0, -2.0, 0.5, 3.0):
             found, expected = run(x), compute(w * x)
-            assert looked_at(found) == looked_at(expected)
+            assert comparable(found) == comparable(expected)
             if not isinstance(expected, Value | np.ndarray):
                 assert type(found) is type(expected)
         if isinstance(found, list | dict | Matrix | np.ndarray):

@@ -1,4 +1,4 @@
-"""Does a kernel give the bits of the table's own `forward`, in every form and of every number?"""
+"""Does each kernel give the bits of the primitive's `forward`, in every layout, for any number?"""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def points(primitive: Primitive) -> list[tuple[float, ...]]:
 
 
 def forward(primitive: Primitive, operands: tuple[float, ...]) -> float | None:
-    """None where it raises."""
+    """The result, or None if the primitive raises."""
     try:
         return primitive.forward(*operands)
     except (ValueError, ZeroDivisionError, OverflowError):
@@ -49,7 +49,7 @@ def forward(primitive: Primitive, operands: tuple[float, ...]) -> float | None:
 def side_by_side(
     code: Any, primitive: Primitive, rows: list[tuple[float, ...]], order: list[int]
 ) -> tuple[list[float], bool]:
-    """Many results at once, operands in this order in memory; whether trouble was reported."""
+    """(results for all rows, whether trouble was reported), with operands in this memory order."""
     graph = Graph()
     arity = len(primitive.backward)
     flat = [x for row in rows for x in row]
@@ -68,7 +68,7 @@ def side_by_side(
 
 
 def orders(size: int, arity: int) -> list[list[int]]:
-    """Operands row by row, operand by operand, backwards, and in no order."""
+    """Orders in memory: row by row, operand by operand, backwards, and shuffled."""
     rows = list(range(size * arity))
     columns = [i * arity + k for k in range(arity) for i in range(size)]
     shuffled = sorted(rows, key=lambda i: math.sin(7.0 * i))
@@ -77,7 +77,7 @@ def orders(size: int, arity: int) -> list[list[int]]:
 
 @pytest.mark.parametrize("backend", CODES)
 @pytest.mark.parametrize("primitive", PRIMITIVES, ids=lambda p: p.name)
-def test_the_bits_of(primitive: Primitive, backend: str) -> None:
+def test_kernels_equal_forward_bit_for_bit(primitive: Primitive, backend: str) -> None:
     good = [row for row in points(primitive) if forward(primitive, row) is not None]
     for order in orders(len(good), len(primitive.backward)):
         found, _ = side_by_side(CODES[backend], primitive, good, order)
@@ -86,8 +86,8 @@ def test_the_bits_of(primitive: Primitive, backend: str) -> None:
 
 @pytest.mark.parametrize("backend", CODES)
 @pytest.mark.parametrize("primitive", PRIMITIVES, ids=lambda p: p.name)
-def test_each_error_is_noticed_wherever_it_stands(primitive: Primitive, backend: str) -> None:
-    """At each place of a vector and beyond it; and nothing is noticed where all is finite."""
+def test_each_error_is_noticed_at_any_position(primitive: Primitive, backend: str) -> None:
+    """In each lane of a vector and in the remainder; finite results report no trouble."""
     arity = len(primitive.backward)
     rows = points(primitive)
     bad = [row for row in rows if forward(primitive, row) is None]
@@ -102,12 +102,12 @@ def test_each_error_is_noticed_wherever_it_stands(primitive: Primitive, backend:
     assert not bad or not primitive.total
 
 
-def test_every_primitive_of_the_table_has_a_kernel_or_says_so() -> None:
+def test_every_primitive_of_the_table_has_a_kernel() -> None:
     assert set(PRIMITIVES) <= set(EMIT)
     assert set(VECTORISED) <= {*PRIMITIVES, OUTPUT, SUM}
 
 
-def test_primitives_that_count_as_total_never_raise() -> None:
+def test_primitives_marked_total_are_those_that_never_raise() -> None:
     for primitive in PRIMITIVES:
         never_raises = all(forward(primitive, row) is not None for row in points(primitive))
         assert primitive.total == never_raises, primitive
@@ -119,8 +119,8 @@ SHAPES += [(1000, 3), (3, 500)]
 
 @pytest.mark.parametrize("backend", CODES)
 @pytest.mark.parametrize("layout", ["rows", "columns", "shared", "gathered", "plain", "mixed"])
-def test_sums_add_in_the_order_they_were_written(layout: str, backend: str) -> None:
-    """Numbers of very different size: another order would show."""
+def test_sums_add_in_written_order(layout: str, backend: str) -> None:
+    """The numbers differ so much in size that another order would change the result."""
     for members, terms in SHAPES:
         graph = Graph()
         count = members * terms
@@ -158,7 +158,7 @@ def test_sums_add_in_the_order_they_were_written(layout: str, backend: str) -> N
         assert found == [values[n] for n in outs], (members, terms)
 
 
-def test_memory_begins_at_a_cache_line_and_is_one_programs_own() -> None:
+def test_each_program_has_its_own_memory_aligned_to_a_cache_line() -> None:
     leaf = Value(2.0)
     runs = [jit(lambda x, k=k: leaf * x + k, backend="native") for k in range(5)]
     assert [run(1.0).data for run in runs] == [2.0 + k for k in range(5)]
@@ -168,7 +168,7 @@ def test_memory_begins_at_a_cache_line_and_is_one_programs_own() -> None:
         assert program._code.memory.ctypes.data % 64 == 0
 
 
-# --- which backend --------------------------------------------------------------------------------
+# --- choice of the backend ------------------------------------------------------------------------
 
 
 def in_a_new_process(script: str) -> str:
@@ -185,7 +185,7 @@ def in_a_new_process(script: str) -> str:
     return done.stdout.strip()
 
 
-def test_without_llvmlite_numpy_does_the_work() -> None:
+def test_without_llvmlite_programs_run_on_numpy() -> None:
     assert (
         in_a_new_process(
             """
@@ -246,7 +246,7 @@ def test_autograd_jit_is_the_decorator_and_the_package() -> None:
     )
 
 
-def test_threads_that_need_new_kernels_at_the_same_time() -> None:
+def test_threads_may_compile_kernels_concurrently() -> None:
     """In a process where nothing is compiled yet."""
     assert (
         in_a_new_process(
@@ -282,7 +282,7 @@ def test_threads_that_need_new_kernels_at_the_same_time() -> None:
     )
 
 
-def test_a_process_forked_after_compiling_replays_on() -> None:
+def test_a_forked_process_can_replay_compiled_programs() -> None:
     """As the workers of multiprocessing do."""
     assert (
         in_a_new_process(
@@ -307,7 +307,7 @@ def test_a_process_forked_after_compiling_replays_on() -> None:
     )
 
 
-def test_a_process_forked_while_another_thread_compiles_compiles_too() -> None:
+def test_a_process_forked_while_another_thread_compiles_can_compile() -> None:
     assert (
         in_a_new_process(
             """
@@ -343,8 +343,8 @@ def test_a_process_forked_while_another_thread_compiles_compiles_too() -> None:
     )
 
 
-def test_what_an_interrupt_left_of_a_compilation_is_in_the_way_of_none() -> None:
-    """The engine is made, but not yet kept."""
+def test_an_interrupted_compilation_does_not_block_later_ones() -> None:
+    """The interrupt comes after the engine is created and before it is stored."""
     assert (
         in_a_new_process(
             """
@@ -377,7 +377,7 @@ def test_what_an_interrupt_left_of_a_compilation_is_in_the_way_of_none() -> None
 
 
 def training(wrap: Any) -> Any:
-    """Steps of a network with Dropout, so that a replay draws numbers, and reads moments."""
+    """A training step with Dropout and Adam: replays draw random numbers and read moments."""
     nn.seed(3)
     model = nn.Sequential(nn.Linear(2, 8), nn.tanh, nn.Dropout(0.3), nn.Linear(8, 1))
     optimizer = nn.Adam(model, lr=0.1)
@@ -394,7 +394,7 @@ def training(wrap: Any) -> Any:
 
 
 @pytest.mark.parametrize("check", ["sometimes", "never"])
-def test_a_program_goes_on_compiled_with_the_same_bits(
+def test_switching_to_compiled_code_does_not_change_results(
     check: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("autograd.jit.program.replays_until_compiled", lambda plan: 5)
@@ -462,7 +462,7 @@ def test_large_programs_are_compiled_earlier_than_small_ones() -> None:
     assert found[-1] < 600
 
 
-def test_llvmlite_is_imported_when_it_compiles() -> None:
+def test_llvmlite_is_imported_only_when_a_program_is_compiled() -> None:
     assert (
         in_a_new_process(
             """
@@ -482,7 +482,7 @@ def test_llvmlite_is_imported_when_it_compiles() -> None:
     )
 
 
-def test_an_llvmlite_that_does_not_load_leaves_a_program_on_numpy() -> None:
+def test_a_broken_llvmlite_leaves_programs_on_numpy() -> None:
     assert (
         in_a_new_process(
             """

@@ -1,4 +1,4 @@
-"""Which replays are checked, and what happens where one differs from its eager call?"""
+"""Which replays are checked, and what happens when one differs from its eager call?"""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ W = Value(2.0, "W")
 
 
 class Hidden:
-    """Numbers where no recording looks for them: an attribute by a computed name."""
+    """Numbers that a recording does not see: attributes read by a computed name."""
 
     def __init__(self, **numbers: Any) -> None:
         self.__dict__.update(numbers)
@@ -33,7 +33,7 @@ class Hidden:
 
 
 @pytest.mark.parametrize("check", ["", "Always", "every", True, None, 8])
-def test_another_check_is_refused(check: Any) -> None:
+def test_an_unknown_check_setting_is_refused(check: Any) -> None:
     message = re.escape(f'check is "always", "sometimes" or "never", not {check!r}')
     with pytest.raises(ValueError, match=message):
         jit(lambda x: x, check=check)
@@ -44,10 +44,8 @@ def test_another_check_is_refused(check: Any) -> None:
     ("check", "checked"),
     [("sometimes", [1, 8, 64, 512]), ("always", list(range(1, 601))), ("never", [])],
 )
-def test_replays_that_run_beside_an_eager_call(
-    backend: str, check: str, checked: list[int]
-) -> None:
-    tally: SimpleQueue[int] = SimpleQueue()  # output, as print() would be
+def test_which_replays_are_checked(backend: str, check: str, checked: list[int]) -> None:
+    tally: SimpleQueue[int] = SimpleQueue()  # counts as output, like print(), not as a side effect
 
     def counted(x: float) -> Any:
         tally.put(1)
@@ -69,8 +67,8 @@ def test_replays_that_run_beside_an_eager_call(
     assert f"  {len(checked):,} replay" in str(program).splitlines()[-1]
 
 
-def test_a_replay_is_checked_in_which_an_argument_varies_for_the_first_time() -> None:
-    """Whichever way it is passed; each argument once."""
+def test_a_replay_is_checked_when_an_argument_varies_for_the_first_time() -> None:
+    """Once for each argument: positional, nested or keyword."""
     run = jit(lambda x, rows, *, rate: W * x * rate * rows[0])
     checks = []
     for x, row, rate in [
@@ -88,7 +86,7 @@ def test_a_check_in_which_nothing_is_compared_does_not_count(between: tuple[floa
     run = jit(lambda x, y: W * x * math.sqrt(y))
     for _ in range(4):
         assert run(1.0, 4.0).data == 4.0
-    with contextlib.suppress(ValueError):  # of an eager call, as of one that is not finite
+    with contextlib.suppress(ValueError):  # the call is eager, as is one with an infinite result
         run(*between)
     with pytest.raises(TraceError, match=r"calls 4 to 5 are in doubt"):
         run(1.0, 9.0)
@@ -108,7 +106,7 @@ def test_a_call_made_while_checking_is_set_is_checked() -> None:
         assert run.programs[0].checks == expected
 
 
-# --- what differs ---------------------------------------------------------------------------------
+# --- differences ----------------------------------------------------------------------------------
 
 
 def doubted(run: Jitted, pattern: str, *args: Any) -> None:
@@ -129,7 +127,7 @@ def test_a_failed_check_leaves_the_eager_results_and_drops_the_program(backend: 
         run(1.0)
     assert w.data == 11.0
     hidden.scale = 3.0
-    for _ in range(4):  # as if it were 2.0 still
+    for _ in range(4):  # unchecked replays, which still use 2.0
         run(1.0)
     assert w.data == 19.0
     doubted(
@@ -179,7 +177,7 @@ def test_the_leaf_that_differs_is_named_by_its_path_in_the_model() -> None:
     doubted(run, r"which was eager: layers\.0\.neurons\.3\.w\.1\.data is ", 1.0)
 
 
-def test_a_moment_of_an_optimizer_that_differs_is_found() -> None:
+def test_an_optimizer_moment_that_differs_is_found() -> None:
     hidden, w = Hidden(scale=1.0), Value(1.0)
     rule = nn.Adam([w], lr=0.0)
 
@@ -217,7 +215,7 @@ def test_the_result_that_differs_is_named(function: Any, what: str) -> None:
     doubted(run, re.escape(what), 1.0)
 
 
-def test_a_gradient_of_a_result_a_label_and_a_history_that_differ_are_found() -> None:
+def test_a_gradient_or_label_that_differs_is_found() -> None:
     hidden = Hidden(scale=1.0, label="a")
 
     def step(x: float) -> Any:
@@ -251,7 +249,7 @@ def test_a_gradient_of_a_result_a_label_and_a_history_that_differ_are_found() ->
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_nan_equals_nan_and_a_zero_has_a_sign(backend: str) -> None:
+def test_checks_treat_nans_as_equal_and_signed_zeros_as_different(backend: str) -> None:
     base, exponent = Value(-2.0), Value(2.0)
 
     def power(x: float) -> None:
@@ -272,7 +270,7 @@ def test_nan_equals_nan_and_a_zero_has_a_sign(backend: str) -> None:
     doubted(run, r"the first result is -0\.0, and 0\.0 in the replay", 1.0)
 
 
-def test_draws_of_a_checked_call_are_those_of_the_replay_beside_it() -> None:
+def test_a_checked_call_draws_its_random_numbers_once() -> None:
     layer = nn.Dropout(0.5)
     run = jit(lambda x: layer([W * x] * 8), check="always")
     nn.seed(1)
@@ -282,7 +280,7 @@ def test_draws_of_a_checked_call_are_those_of_the_replay_beside_it() -> None:
     assert run.programs[0].checks == 4
 
 
-def test_an_error_of_a_checked_call_is_the_eager_one_and_changes_nothing() -> None:
+def test_an_error_in_a_checked_call_is_the_eager_error_and_changes_nothing() -> None:
     w = Value(1.0)
 
     def step(x: float) -> Any:
@@ -309,8 +307,8 @@ def test_a_checked_call_returns_what_a_replay_returns() -> None:
             (result * 2.0).backward()
 
 
-def test_whether_a_result_has_parents_is_not_compared() -> None:
-    """Of plain numbers a leaf may come, where recorded ones take arithmetic to the same number."""
+def test_how_a_result_was_computed_is_not_compared() -> None:
+    """An Embedding gives products for a plain index, and sums of products for a recorded one."""
     vectors = nn.Embedding(4, 2)
     run = jit(lambda i: vectors(i), check="always")
     for i in (0, 1, 2, 3, 0):

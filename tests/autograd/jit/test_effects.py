@@ -1,4 +1,4 @@
-"""Is a recorded call refused for what it changes besides Values, with a name for it?"""
+"""Is a recorded call refused if it changes anything besides Values, and does the error name it?"""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from autograd.jit.watch import Watch
 
 
 class Counter:
-    """Places for a count, on which no result depends."""
+    """Several places to keep a count on which no result depends."""
 
     __slots__ = ("__dict__", "__weakref__", "slot")
     shared = 0
@@ -60,7 +60,7 @@ def cached() -> list[int]:
     return [0]
 
 
-# How the error names what is changed.
+# What the error says (trailing spaces only make the keys unique), and the change.
 EFFECTS: dict[str, Callable[[], Any]] = {
     "what is in COUNTER, a Counter": lambda: tick(COUNTER, "slot"),
     "_own": lambda: tick(COUNTER, "_own"),
@@ -87,7 +87,7 @@ EFFECTS: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("name", EFFECTS)
-def test_an_effect_is_refused_by_name(name: str) -> None:
+def test_a_side_effect_is_refused_by_name(name: str) -> None:
     change = EFFECTS[name]
     w = Value(2.0)
 
@@ -103,7 +103,7 @@ def test_an_effect_is_refused_by_name(name: str) -> None:
         run(1.0)
 
 
-def test_a_variable_of_an_enclosing_function_is_refused_by_name() -> None:
+def test_a_changed_variable_of_an_enclosing_function_is_refused_by_name() -> None:
     w, count, kept = Value(2.0), 0, {"best": 0}
 
     def counting(x: float) -> Any:
@@ -122,7 +122,7 @@ def test_a_variable_of_an_enclosing_function_is_refused_by_name() -> None:
             run(1.0)
 
 
-def test_an_attribute_of_a_class_is_not_put_back_on_an_instance() -> None:
+def test_undoing_a_change_to_a_class_does_not_set_it_on_an_instance() -> None:
     class Steps:
         count = 0
 
@@ -161,7 +161,7 @@ GENERATORS = [running(), without_variables(), delegating()]
 
 
 @pytest.mark.parametrize("thing", [*ITERATORS, *GENERATORS], ids=lambda thing: type(thing).__name__)
-def test_what_is_taken_of_an_iterator_is_refused(thing: Any) -> None:
+def test_advancing_an_iterator_is_refused(thing: Any) -> None:
     w = Value(2.0)
     run = jit(lambda x: (next(thing), w * x)[1])
     run(1.0)
@@ -169,7 +169,7 @@ def test_what_is_taken_of_an_iterator_is_refused(thing: Any) -> None:
         run(1.0)
 
 
-def test_what_changes_behind_a_weak_reference_is_refused() -> None:
+def test_a_change_behind_a_weak_reference_is_refused() -> None:
     w, counter = Value(2.0), Counter()
     reference = weakref.ref(counter)
     run = jit(lambda x: (tick(reference(), "_own"), w * x)[1])
@@ -178,8 +178,8 @@ def test_what_changes_behind_a_weak_reference_is_refused() -> None:
         run(1.0)
 
 
-def test_what_a_function_makes_and_draws_from_nn_is_no_effect() -> None:
-    """Nor are files, queues, and what is cached or computed again and equal."""
+def test_new_objects_and_draws_from_nn_are_not_side_effects() -> None:
+    """Nor are writes to a queue, filled caches, and attributes that get an equal value."""
     model = nn.Sequential(nn.Linear(1, 2), nn.Dropout(0.5, random.Random(1)), nn.Linear(2, 1))
     optimizer = nn.Adam(model, lr=0.01)
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -207,8 +207,8 @@ def test_what_a_function_makes_and_draws_from_nn_is_no_effect() -> None:
     assert [program.replays for program in run.programs] == [2]
 
 
-def test_other_things_may_change_meanwhile() -> None:
-    """A global that the function does not name, and what is beyond the limit."""
+def test_changes_to_unwatched_objects_are_ignored() -> None:
+    """Globals that the function does not name, and what lies beyond the size limit."""
     before = Watch([lambda x: LABELLED * x], everything=True)
     in_a_global()
     assert before.changed() is None
@@ -220,8 +220,8 @@ def test_other_things_may_change_meanwhile() -> None:
     assert before.changed() == "what is in a list"
 
 
-def test_what_other_packages_and_threads_change_is_no_effect() -> None:
-    """Nor are other globals beside a cached function, or in a package that was installed."""
+def test_changes_in_installed_packages_are_not_side_effects() -> None:
+    """Nor are changes of a global that the function does not name."""
     stash, key = pytest.Stash(), pytest.StashKey[int]()  # of an installed package
     cached()
     before = Watch([lambda x: (stash, cached(), LABELLED * x)], everything=True)
@@ -232,8 +232,8 @@ def test_what_other_packages_and_threads_change_is_no_effect() -> None:
     assert before.changed() == "what is in a list"
 
 
-def test_functions_of_extension_modules_are_looked_at() -> None:
-    """The class of a function compiled by Cython has a descriptor for the name of its module."""
+def test_functions_of_extension_modules_can_be_watched() -> None:
+    """In the class of functions compiled by Cython, `__module__` is a descriptor."""
     draw = np.random.standard_normal
     run = jit(lambda x: (callable(draw), LABELLED * x)[1])
     assert [run(x).data for x in (1.0, 2.0, 3.0)] == [2.0, 4.0, 6.0]

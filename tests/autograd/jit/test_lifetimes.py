@@ -1,4 +1,4 @@
-"""How long do jitted functions and their programs live, and how do they travel?"""
+"""When are jitted functions and their programs freed, and how are they pickled and copied?"""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class Held:
 
 
 @pytest.mark.parametrize("function", [decorated, with_settings, Held.inner])
-def test_a_function_that_its_name_leads_to_is_pickled_by_name(function: Any) -> None:
-    """As a plain function is: the pickle says where it is, and holds no program."""
+def test_an_importable_function_is_pickled_by_name(function: Any) -> None:
+    """Like a plain function: the pickle holds its name, and no program."""
     function(3.0, *[4] * (function is with_settings))
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         written = pickle.dumps(function, protocol)
@@ -72,7 +72,7 @@ def test_a_partial_of_a_decorated_function_is_pickled() -> None:
     assert again().data == 6.0
 
 
-def test_a_function_under_another_name_than_its_own_is_made_anew_from_the_plain_one() -> None:
+def test_a_function_bound_to_another_name_is_rebuilt_from_the_plain_one() -> None:
     renamed(3.0)
     again = pickle.loads(pickle.dumps(renamed))
     assert type(again) is Jitted
@@ -82,7 +82,7 @@ def test_a_function_under_another_name_than_its_own_is_made_anew_from_the_plain_
     assert again(3.0).data == 6.0
 
 
-def test_a_local_function_is_refused_as_a_plain_one_is() -> None:
+def test_pickling_a_local_function_fails_as_for_a_plain_one() -> None:
     def local(x: float) -> Any:
         return LEAF * x
 
@@ -91,8 +91,8 @@ def test_a_local_function_is_refused_as_a_plain_one_is() -> None:
             pickle.dumps(function)
 
 
-def test_a_decorated_function_is_found_by_another_process(tmp_path: Path) -> None:
-    """As by the workers of multiprocessing."""
+def test_another_process_can_unpickle_a_decorated_function(tmp_path: Path) -> None:
+    """As the workers of multiprocessing do."""
     (tmp_path / "own_steps.py").write_text(
         "from autograd import Value\n"
         "from autograd.jit import jit\n\n"
@@ -120,11 +120,11 @@ def test_a_model_that_holds_a_decorated_function_is_pickled() -> None:
     assert copy.deepcopy(model).scaled is decorated
 
 
-# --- what is gone is freed ------------------------------------------------------------------------
+# --- memory ---------------------------------------------------------------------------------------
 
 
 def replayed(run: Any, *args: Any) -> Any:
-    """Call it often enough that it has a program, which has been checked."""
+    """Call a jitted function until it has a program that was replayed and checked."""
     for _ in range(5):
         run(*args)
     assert sum(program.replays for program in run.programs) > 0
@@ -146,7 +146,7 @@ def trained(backend: str) -> tuple[Any, nn.MLP, nn.Optimizer]:
 
 
 def living_values() -> int:
-    """How many Values there are; they take no weak references."""
+    """How many Values are alive; they do not support weak references."""
     gc.collect()
     return sum(isinstance(thing, Value) for thing in gc.get_objects())
 
@@ -197,7 +197,7 @@ def test_a_training_step_is_freed_with_model_optimizer_and_program(backend: str)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_leaf_does_not_keep_the_function_that_wrote_it(backend: str) -> None:
+def test_a_leaf_does_not_keep_alive_the_function_that_wrote_it(backend: str) -> None:
     run, model, _optimizer = trained(backend)
     gone = weakref.ref(run), weakref.ref(run.programs[0])
     del run
@@ -214,10 +214,8 @@ HOLDER = Holder()
 
 @pytest.mark.parametrize("refers_back", [False, True])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_function_frees_the_programs_of_models_it_does_not_use_any_more(
-    backend: str, refers_back: bool
-) -> None:
-    """The function stays; the model that it finds by a global name is replaced."""
+def test_programs_of_replaced_models_are_freed(backend: str, refers_back: bool) -> None:
+    """The function stays; the model that it finds through a global is replaced."""
     run = jit(lambda x: HOLDER.model([x, 0.5]), backend=backend)
     gone: list[weakref.ref[Any]] = []
     for k in range(6):
@@ -249,8 +247,8 @@ def test_a_model_passed_as_an_argument_is_freed_when_dropped(backend: str) -> No
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_program_does_not_keep_what_only_its_call_made(backend: str) -> None:
-    """Values and objects made in the first call, the recording or the check, and arguments."""
+def test_a_program_does_not_keep_alive_temporary_objects(backend: str) -> None:
+    """Neither what the first call, the recording or the check creates, nor arguments."""
     made: queue.SimpleQueue[weakref.ref[Any]] = queue.SimpleQueue()
     leaf = Value(2.0)
 
@@ -275,7 +273,7 @@ def test_a_program_does_not_keep_what_only_its_call_made(backend: str) -> None:
     assert len(gone) >= 2
 
 
-def test_what_was_static_in_a_single_call_is_freed_in_the_end() -> None:
+def test_a_static_argument_of_a_single_call_is_freed_eventually() -> None:
     class Settings:
         rate = 0.5
 
@@ -284,7 +282,7 @@ def test_what_was_static_in_a_single_call_is_freed_in_the_end() -> None:
     reference = weakref.ref(first)
     run(1.0, first)
     del first
-    run._has_warned = True  # that none of them is replayed
+    run._has_warned = True  # do not warn that no call is replayed
     for _ in range(1000):
         run(1.0, Settings())
     assert reference() is None
@@ -293,7 +291,7 @@ def test_what_was_static_in_a_single_call_is_freed_in_the_end() -> None:
 @pytest.mark.parametrize(
     "make", [lambda m: weakref.ref(m), lambda m: weakref.WeakValueDictionary(m=m)]
 )
-def test_a_program_does_not_keep_what_the_function_refers_to_weakly(make: Any) -> None:
+def test_a_program_does_not_keep_alive_weakly_referenced_objects(make: Any) -> None:
     model = nn.Neuron(1)
     weak, alive = make(model), weakref.ref(model)
     run = jit(lambda x: LEAF * x if weak else LEAF)
@@ -303,8 +301,8 @@ def test_a_program_does_not_keep_what_the_function_refers_to_weakly(make: Any) -
     assert alive() is None
 
 
-def test_what_a_recorded_call_starts_may_run_after_it() -> None:
-    """A callback runs in a copy of the context in which it was asked for."""
+def test_a_callback_from_a_recorded_call_may_run_after_it() -> None:
+    """A callback runs in a copy of the context in which it was scheduled."""
     later: list[contextvars.Context] = []
 
     def function(x: float) -> Value:
@@ -322,7 +320,7 @@ def test_what_a_recorded_call_starts_may_run_after_it() -> None:
 
 
 @pytest.mark.parametrize("slot", ["data", "grad"])
-def test_a_number_of_a_recording_is_a_plain_one_where_another_thread_writes_it(slot: str) -> None:
+def test_a_number_of_a_recording_that_another_thread_writes_becomes_plain(slot: str) -> None:
     kept = Value(0.0)
 
     @jit

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from side_by_side import BACKENDS, close, looked_at, photographed, same
+from side_by_side import BACKENDS, close, comparable, same, snapshot
 
 import nn
 from autograd import Value, grad
@@ -520,7 +520,7 @@ def test_a_schedule_through_the_learning_rate(schedule: Callable[[int], float]) 
         seen = []
         for k in range(10):
             state[1].lr = schedule(k)
-            seen.append((looked_at(run(noise(1, 2, seed=k))), photographed(state)))
+            seen.append((comparable(run(noise(1, 2, seed=k))), snapshot(state)))
         assert backend is None or len(run.programs) == 1
         return seen
 

@@ -14,7 +14,7 @@ CALLS = 12
 
 
 class Noise(nn.Module):
-    """A user's own layer: gaussian noise in training, the identity in evaluation."""
+    """A user-defined layer: gaussian noise in training, the identity in evaluation."""
 
     def __init__(self, std):
         self.std = std
@@ -59,7 +59,7 @@ def autoencoder():
 
 
 def layer():
-    """A user's own layer of noise among those of nn."""
+    """A user-defined noise layer among layers of nn."""
     model = nn.Sequential(nn.Linear(2, 5), Noise(0.5), nn.tanh, nn.Dropout(0.3), nn.Linear(5, 1))
     optimizer = nn.SGD(model, 0.1)
 
@@ -74,7 +74,7 @@ def layer():
 
 
 def arguments():
-    """The distribution depends on arguments and Values, and has a stream of its own."""
+    """Distributions that depend on arguments and Values, some with their own generator."""
     w, stream = Value(0.5, "w"), random.Random(7)
 
     def step(mean, std):
@@ -107,8 +107,8 @@ def numbers_of(thing):
     return repr(thing)
 
 
-def story(make, call):
-    """What a row of calls returns and leaves behind, the place of the stream included."""
+def outcomes(make, call):
+    """What each of CALLS calls returns and leaves behind, including the state of the generator."""
     nn.seed(3)
     step, state, arguments = make()
     run = call(step)
@@ -121,23 +121,23 @@ def story(make, call):
 
 @pytest.mark.parametrize("backend", ["numpy", None])
 @pytest.mark.parametrize("make", [denoising, autoencoder, layer, arguments])
-def test_noise_in_a_step_is_that_of_eager_calls(make, backend):
-    expected, _ = story(make, lambda step: step)
-    found, jitted = story(make, lambda step: jit(step, backend=backend))
+def test_noise_in_a_replayed_step_matches_eager_calls(make, backend):
+    expected, _ = outcomes(make, lambda step: step)
+    found, jitted = outcomes(make, lambda step: jit(step, backend=backend))
     assert found == expected
-    assert len({place for *_, place in expected}) == CALLS
+    assert len({stream for *_, stream in expected}) == CALLS
     assert [program.unsure for program in jitted.programs] == [0]
     assert jitted.programs[0].replays >= CALLS - 2
 
 
-def test_a_returned_draw_is_another_number_at_each_replay():
+def test_each_replay_draws_new_numbers():
     draw = jit(lambda: [nn.gauss(), nn.uniform(2.0, 3.0)])
     found = [draw() for _ in range(5)]
     nn.seed(0)
     assert found == [[rng.generator.gauss(0.0, 1.0), rng.generator.uniform(2, 3)] for _ in range(5)]
 
 
-def test_a_seed_between_replays_counts():
+def test_seeding_between_replays_takes_effect():
     draw = jit(lambda: nn.gauss() + nn.uniform())
     for _ in range(3):
         draw()
@@ -149,7 +149,7 @@ def test_a_seed_between_replays_counts():
     assert found == [nn.gauss() + nn.uniform()] * 2
 
 
-def test_a_replay_that_fails_leaves_the_stream_at_its_place():
+def test_a_failed_replay_uses_up_what_a_failed_eager_call_does():
     root = jit(lambda x: (Value(x) + 0.0 * nn.gauss()).sqrt())
     for _ in range(3):
         root(4.0)
@@ -159,10 +159,10 @@ def test_a_replay_that_fails_leaves_the_stream_at_its_place():
     drawn = rng.generator.getstate()
     rng.generator.setstate(before)
     nn.gauss()
-    assert drawn == rng.generator.getstate()  # as an eager call that fails
+    assert drawn == rng.generator.getstate()  # like a failed eager call
 
 
-def test_a_wrong_spread_raises_in_a_replay_what_it_raises_eagerly():
+def test_an_invalid_spread_raises_the_eager_error_in_a_replay():
     w = Value(1.0)
     draw = jit(lambda low: [nn.gauss(0.0, w), nn.uniform(low, 1.0)])
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""Is every primitive the same number replayed as computed in Python, at every kind of operand?"""
+"""Does every primitive give the same number replayed as in Python, for every kind of operand?"""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nn.matrix import dot
 from tests.examples import sample
 
 inf, nan = math.inf, math.nan
-# The exponent of `pow` is a plain number, part of a program; it has tests of its own.
+# The exponent of `pow` is a plain number and part of the program: it is tested separately.
 PRIMITIVES = {n: p for n, p in vars(ops).items() if isinstance(p, Primitive) and n != "pow"}
 EDGES = [0.0, -0.0, 1.0, -1.0, 5e-324, -5e-324, 2.2e-308, 1.8e308, -1.7e308, inf, -inf, nan]
 MIDDLE = [0.5, -0.5, 2.0, -2.0, 3.7, -8.0, 1 / 3, 1e-9, -1e-9, 1e17, 26.9, -29.5, 37.0]
@@ -81,7 +81,7 @@ def test_a_plain_base_to_a_power_at_every_edge(base: float) -> None:
     same(lambda: (derived(lambda x: base**x), []), *[values([x]) for x in UNARY], rounds=2)
 
 
-def test_an_exponent_that_is_an_argument_differentiates_as_the_plain_number_it_is() -> None:
+def test_an_exponent_that_is_an_argument_differentiates_like_a_plain_number() -> None:
     def make() -> tuple[User, Any]:
         w = Value(3.0)
 
@@ -95,11 +95,11 @@ def test_an_exponent_that_is_an_argument_differentiates_as_the_plain_number_it_i
 
         return function, w
 
-    # Which of the rules of x ** n is the most exact depends on n, which is not known here.
+    # The most accurate rule for x ** n depends on n, which a recording does not know.
     close(make, *[(n,) for n in (0.1, 0.3, 1.7, 2.0, 3.0, -0.7, 0.0, 1.0)], replayed=True)
 
 
-def test_the_slope_for_an_exponent_of_minus_0_is_0_to_the_bit() -> None:
+def test_the_slope_for_an_exponent_of_minus_0_is_positive_0() -> None:
     def slope(n: float) -> Value:
         x = Value(3.0)
         return grad(x**n, [x], create_graph=True)[0]
@@ -127,7 +127,7 @@ CONSTANTS = {
 @pytest.mark.parametrize("form", CONSTANTS)
 @pytest.mark.parametrize("constant", [0.0, -0.0, 1.0, -1.0, inf, nan, 5e-324])
 def test_arithmetic_with_a_plain_number_at_every_edge(form: str, constant: float) -> None:
-    """Here simplification would like to be cleverer than IEEE arithmetic is."""
+    """Simplification must not use identities that IEEE arithmetic does not have."""
     compute = CONSTANTS[form]
     points = EDGES + MIDDLE[:4]
     same(
@@ -137,7 +137,7 @@ def test_arithmetic_with_a_plain_number_at_every_edge(form: str, constant: float
     )
 
 
-# --- many at once: the kernels that work on vectors, and on runs ----------------------------------
+# --- many at once: kernels on vectors and on runs -------------------------------------------------
 
 
 def ordinary(primitive: Primitive, point: tuple[float, ...]) -> bool:
@@ -168,7 +168,7 @@ def test_many_results_of_one_primitive_side_by_side(name: str, size: int) -> Non
 
 
 @pytest.mark.parametrize("name", ["add", "sub", "mul", "div", "maximum", "power"])
-def test_a_shared_operand_a_reversed_run_and_every_other_one(name: str) -> None:
+def test_shared_reversed_and_strided_operands(name: str) -> None:
     primitive = PRIMITIVES[name]
 
     def function(xs: list[float], ys: list[float], one: float) -> Any:
@@ -192,11 +192,11 @@ def test_a_shared_operand_a_reversed_run_and_every_other_one(name: str) -> None:
     same(make, (xs, ys, 1.25), (ys, xs, 0.75))
 
 
-# --- derivatives of derivatives, and primitives of one's own --------------------------------------
+# --- higher derivatives, and user-defined primitives ----------------------------------------------
 
 
 @pytest.mark.parametrize("name", [n for n, p in PRIMITIVES.items() if len(p.backward) < 3])
-def test_second_and_third_derivatives_inside(name: str) -> None:
+def test_second_and_third_derivatives_inside_a_jitted_function(name: str) -> None:
     primitive = PRIMITIVES[name]
 
     def function(*operands: Value) -> Any:
@@ -225,13 +225,13 @@ OWN = {p.name: p for p in (cube, lgamma, hypot, fused, whole, complex_root, brok
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_a_primitive_of_the_users_own_at_every_edge(name: str) -> None:
+def test_a_user_defined_primitive_at_every_edge(name: str) -> None:
     points = operands_for(len(OWN[name].backward))
     same(lambda: (derived(OWN[name]), []), *[values(point) for point in points[:150]], rounds=2)
 
 
 @pytest.mark.parametrize("name", ["cube", "hypot", "fused", "whole"])
-def test_primitives_of_the_users_own_amid_others(name: str) -> None:
+def test_user_defined_primitives_among_others(name: str) -> None:
     primitive = OWN[name]
 
     def make() -> tuple[User, Any]:
@@ -254,8 +254,8 @@ def test_primitives_of_the_users_own_amid_others(name: str) -> None:
     same(make, (1.0,), (2.0,), (-0.5,), replayed=True)
 
 
-def test_a_users_primitive_of_constants_gives_what_it_gives_eagerly() -> None:
-    """Constants are folded while a program is made; nothing may be raised there."""
+def test_a_user_defined_primitive_of_constants_behaves_as_eagerly() -> None:
+    """Constants are folded while a program is built, which must not raise."""
     for primitive in OWN.values():
         arity = len(primitive.backward)
         for number in (2.0, -1.0):
@@ -265,7 +265,7 @@ def test_a_users_primitive_of_constants_gives_what_it_gives_eagerly() -> None:
             )
 
 
-def test_a_pull_of_the_users_own_hands_gradients_on() -> None:
+def test_a_user_defined_pull_passes_gradients_on() -> None:
     def pull(node: Any, upstream: float) -> None:
         numerator, denominator = node.parents
         numerator.grad += upstream / denominator.data
@@ -293,8 +293,8 @@ def test_a_rule_that_assigns_to_a_value_is_refused() -> None:
 
 
 @pytest.mark.parametrize("order", [1, 2])
-def test_a_rule_of_the_users_own_that_uses_a_value_from_outside(order: int) -> None:
-    """The slope of "bent" is 3 w x: d/dx (bent(x) x) = bent(x) + 3 w x^2, and is followed in w."""
+def test_a_user_defined_rule_may_use_a_captured_value(order: int) -> None:
+    """The slope of "bent" is 3 w x: d/dx (bent(x) x) = bent(x) + 3 w x^2, which depends on w."""
 
     def make() -> tuple[User, Any]:
         w = Value(2.0, "w")
@@ -316,7 +316,7 @@ def test_a_rule_of_the_users_own_that_uses_a_value_from_outside(order: int) -> N
     same(make, (1.0,), (2.0,), (-0.5,), replayed=True)
 
 
-def test_losses_that_choose_by_comparison_are_replayed_to_the_bit() -> None:
+def test_losses_with_where_and_comparisons_are_replayed_bit_for_bit() -> None:
     """The huber and the pinball loss, and a step of gradient descent on both."""
 
     def make() -> tuple[User, Any]:
@@ -340,7 +340,7 @@ def test_losses_that_choose_by_comparison_are_replayed_to_the_bit() -> None:
     same(make, (xs, 0.3), (xs, -0.2), (xs, 0.0), (xs, 5.0), replayed=True)
 
 
-def test_a_choice_by_a_bool_is_refused_with_what_to_write() -> None:
+def test_where_with_a_bool_is_refused_with_advice() -> None:
     @jit
     def branch(x: float) -> Any:
         v = Value(1.0) * x
@@ -351,7 +351,7 @@ def test_a_choice_by_a_bool_is_refused_with_what_to_write() -> None:
         branch(1.0)
 
 
-def test_a_label_that_is_no_text_is_refused_as_eagerly() -> None:
+def test_a_label_that_is_not_a_string_is_refused_as_eagerly() -> None:
     leaf = Value(1.0, "leaf")
 
     def labelled(x: float) -> Value:
@@ -392,7 +392,7 @@ def test_a_gradient_that_is_none_is_cleared_or_refused_as_eagerly(cleared: bool)
                 run(3.0)
 
 
-def test_none_assigned_to_a_gradient_that_a_program_reads() -> None:
+def test_assigning_none_to_a_gradient_that_a_program_reads_is_refused() -> None:
     w = Value(2.0, "w")
 
     @jit
@@ -411,7 +411,7 @@ def test_none_assigned_to_a_gradient_that_a_program_reads() -> None:
 @pytest.mark.parametrize("width", [2, 9])
 @pytest.mark.parametrize("form", ["weights", "inputs"])
 def test_a_sum_of_products_with_numbers_on_either_side(width: int, form: str) -> None:
-    """Gradients flow with the numbers of each call, also where they were 0 in the recorded one."""
+    """Gradients use the numbers of each call, even those that were 0 in the recorded call."""
 
     def make() -> tuple[User, Any]:
         leaves = [Value(0.5 * i - 1.0) for i in range(width)]

@@ -1,4 +1,4 @@
-"""Is any program the same replayed? Random ones, wide and long ones, of every shape up to 1,000."""
+"""Do replays of arbitrary programs equal eager runs? Random, wide and long ones, up to 1,000."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.examples import examples, sample
 
 # --- random programs ------------------------------------------------------------------------------
 
-# Operations of two operands; sizes are kept moderate, domains mostly hold.
+# Operations on two operands that keep numbers moderate and mostly in their domains.
 OPERATIONS: list[Callable[[Any, Any], Any]] = [
     lambda a, b: a + b,
     lambda a, b: a - b,
@@ -71,7 +71,7 @@ points = st.lists(numbers, min_size=5, max_size=5)
 
 
 def run(program: Sequence[tuple[int, int, int]], leaves: Sequence[Any]) -> list[Any]:
-    """Every result. A second operand of -1 stands for: the same node as the first."""
+    """Every result. A second operand of -1 means the same node as the first."""
     results = list(leaves)
     for operation, i, j in program:
         a = results[-1 - i % len(results)]
@@ -113,7 +113,7 @@ def test_random_functions_without_state_and_their_second_derivatives(
 ) -> None:
     def function(*leaves: Value) -> Any:
         out = run(program[:12], leaves)[-1]
-        # Of a gradient that is zero the sign does not count: 0.0 is added.
+        # Adding 0.0 drops the sign of a zero gradient, which may differ.
         slopes = [slope + 0.0 for slope in grad(out, leaves[:2], create_graph=True)]
         curvature = [[entry + 0.0 for entry in row] for row in hessian(out, leaves[:2])]
         (slopes[0] * slopes[1] + out).backward()
@@ -126,7 +126,7 @@ def test_random_functions_without_state_and_their_second_derivatives(
     same(lambda: (function, []), *calls)
 
 
-def test_a_slope_that_is_left_out_where_it_is_infinite_is_not_left_out_elsewhere() -> None:
+def test_a_slope_skipped_where_it_is_infinite_is_computed_elsewhere() -> None:
     w = Value(1.0)
 
     def slopes(x: float) -> Any:
@@ -139,7 +139,7 @@ def test_a_slope_that_is_left_out_where_it_is_infinite_is_not_left_out_elsewhere
     same(lambda: (slopes, []), *[(x,) for x in (1.0, 1e-310, 0.25, 2.0, 3.0)], rounds=1)
 
 
-def test_a_gradient_that_is_an_argument_of_0_or_another() -> None:
+def test_an_upstream_gradient_that_is_an_argument_may_be_zero() -> None:
     w = Value(1.0)
 
     def slope(x: float) -> Any:
@@ -148,7 +148,7 @@ def test_a_gradient_that_is_an_argument_of_0_or_another() -> None:
     same(lambda: (slope, []), (1.0,), (0.0,), (2.0,), replayed=True)
 
 
-def test_third_derivatives_jacobians_and_graphs_made_without_recording() -> None:
+def test_third_derivatives_jacobians_and_graphs_built_under_no_grad() -> None:
     def make() -> tuple[Callable[..., Any], Any]:
         w = Value(0.7, "w")
 
@@ -180,7 +180,7 @@ def noise(count: int, seed: int = 0) -> list[float]:
 
 
 @pytest.mark.parametrize("size", sample(SIZES, 4))
-def test_dot_products_sums_and_chains_of_this_length(size: int) -> None:
+def test_dot_products_sums_and_chains_by_length(size: int) -> None:
     def make() -> tuple[Callable[..., Any], Any]:
         ws = [Value(x) for x in noise(size)]
 
@@ -223,7 +223,7 @@ SHAPES = [
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, (1, 1000, 1), (1000, 1, 1), (1, 1, 1000)])
-def test_matrix_products_of_this_shape(shape: tuple[int, int, int]) -> None:
+def test_matrix_products_by_shape(shape: tuple[int, int, int]) -> None:
     rows, columns, outputs = shape
 
     def make() -> tuple[Callable[..., Any], Any]:
@@ -268,22 +268,22 @@ def test_sums_of_many_different_lengths_in_one_program() -> None:
     same(make, (noise(60, 1),), (noise(60, 2),), replayed=True)
 
 
-def _looked_into(ws: list[Value], xs: list[float], start: Value | None) -> Any:
+def _parts_used(ws: list[Value], xs: list[float], start: Value | None) -> Any:
     whole = weighted_sum(ws, [Value(x) for x in xs], start)
     left, right = whole.parents
     (left * right + whole).backward()
     return whole, left, right
 
 
-def _looked_into_after_a_pass(ws: list[Value], xs: list[float], start: Value | None) -> Any:
+def _parts_used_after_backward(ws: list[Value], xs: list[float], start: Value | None) -> Any:
     whole = weighted_sum(ws, [Value(x) for x in xs], start)
     whole.backward()
     ws[0].assign(0.5 * ws[0])
-    whole.grad = 7.0  # which its parts do not get
+    whole.grad = 7.0  # must not reach its parts
     return whole, whole.parents, [parent.grad for parent in whole.parents]
 
 
-def test_the_time_of_looking_into_sums_grows_with_their_number_and_no_faster() -> None:
+def test_time_to_expand_sums_grows_linearly_with_their_number() -> None:
     a, b = Value(0.5), Value(0.25)
 
     def seconds(count: int) -> float:
@@ -314,9 +314,9 @@ def _penalty(ws: list[Value], xs: list[float], start: Value | None) -> Any:
 
 
 @pytest.mark.parametrize("has_start", [False, True])
-@pytest.mark.parametrize("size", [3, WIDE, 20])  # a narrow sum is what the operators make
-@pytest.mark.parametrize("function", [_looked_into, _looked_into_after_a_pass, _hessian, _penalty])
-def test_weighted_sums_whose_parts_take_part(function: Any, size: int, has_start: bool) -> None:
+@pytest.mark.parametrize("size", [3, WIDE, 20])  # a narrow sum is built by the operators
+@pytest.mark.parametrize("function", [_parts_used, _parts_used_after_backward, _hessian, _penalty])
+def test_weighted_sums_whose_parts_are_used(function: Any, size: int, has_start: bool) -> None:
     def make() -> tuple[Callable[..., Any], Any]:
         ws = [Value(x) for x in noise(size)]
         return lambda xs: function(ws, xs, ws[-1] if has_start else None), ws
@@ -359,7 +359,7 @@ def test_the_sign_of_a_zero_is_kept() -> None:
     same(lambda: (function, []), *zeros, replayed=True)
 
 
-def test_sums_that_are_computed_side_by_side_keep_the_sign_of_a_zero() -> None:
+def test_vectorised_sums_keep_the_sign_of_a_zero() -> None:
     def function(zero: float) -> Any:
         rows = [[Value(zero * (row + k)) for k in range(1, 8)] for row in range(12)]
         return [weighted_sum(row, [Value(-1.0)] * 7) for row in rows]
@@ -367,7 +367,7 @@ def test_sums_that_are_computed_side_by_side_keep_the_sign_of_a_zero() -> None:
     same(lambda: (function, []), (1.0,), (0.0,), (-0.0,), (2.0,), (0.0,), replayed=True)
 
 
-def test_gradients_that_are_zero_change_nothing() -> None:
+def test_zero_gradients_change_nothing() -> None:
     """Eagerly a node whose gradient is 0 passes nothing on; replayed, it passes on zeros."""
 
     def make() -> tuple[Callable[..., Any], Any]:
@@ -385,7 +385,7 @@ def test_gradients_that_are_zero_change_nothing() -> None:
     same(make, (0.0,), (-0.0,), (-1.0,), (2.0,))
 
 
-def test_a_gradient_stays_what_it_was_when_a_factor_changes() -> None:
+def test_changing_a_factor_later_does_not_change_a_computed_gradient() -> None:
     def make() -> tuple[Callable[..., Any], Any]:
         a, b = Value(3.0, "a"), Value(2.0, "b")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from side_by_side import BACKENDS, looked_at, photographed, same, shown
+from side_by_side import BACKENDS, comparable, same, shown, snapshot
 
 import nn
 from autograd import Primitive, Value, grad, hessian, no_grad, where
@@ -136,11 +136,11 @@ def test_values_among_the_arguments_are_as_before_an_error() -> None:
         run = jit(function, backend=backend)
         for make in fresh:
             args = make()
-            before = photographed(list(args[:2]))
+            before = snapshot(list(args[:2]))
             try:
                 run(*args)
             except ValueError:
-                assert photographed(list(args[:2])) == before
+                assert snapshot(list(args[:2])) == before
 
 
 def test_a_stream_of_draws_after_an_error_goes_on_as_the_eager_one_or_from_before() -> None:
@@ -157,7 +157,7 @@ def test_a_stream_of_draws_after_an_error_goes_on_as_the_eager_one_or_from_befor
         seen = []
         for x in (1.0, 0.0, 2.0, -1.0, 3.0) * 3:
             try:
-                seen.append(looked_at(run(x)))
+                seen.append(comparable(run(x)))
             except ValueError as error:
                 seen.append(str(error))
         return seen
@@ -267,7 +267,7 @@ def test_an_error_inside_a_nested_jitted_function() -> None:
         for x in (1e-8, 1.0, 1e-9, -1.0, 1e-8, 0.0, 2.0) * 2:
             try:
                 before = w.data, w.grad
-                seen.append((looked_at(run(x)), w.data, w.grad))
+                seen.append((comparable(run(x)), w.data, w.grad))
             except ValueError as error:
                 w.data, w.grad = before
                 seen.append(str(error))
@@ -498,10 +498,10 @@ def test_an_interrupt_in_an_eager_run_changes_nothing(backend: str) -> None:
 
     run = jit(step, backend=backend)
     for _ in ("eager", "recorded", "checked", "replayed"):
-        before = photographed([w])
+        before = snapshot([w])
         with pytest.raises(KeyboardInterrupt):
             run(100.0)
-        assert photographed([w]) == before
+        assert snapshot([w]) == before
         assert run(1.0).data == w.data
 
 

@@ -1,4 +1,4 @@
-"""Is each needed number computed once, after its operands, in a place of its own?"""
+"""Is each needed number computed once, after its operands, at an address of its own?"""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def planned(graph: Graph, wanted: list[int]) -> tuple[Plan, Addresses]:
 
 
 def filled(plan: Plan, given: list[float]) -> np.ndarray[Any, Any]:
-    """Memory before the first group: constants and arguments."""
+    """Memory before the first group runs: constants and arguments."""
     memory = np.full(plan.size, math.nan)
     memory[: len(plan.constants)] = plan.constants
     start, length = plan.spans["argument"]
@@ -41,8 +41,8 @@ def filled(plan: Plan, given: list[float]) -> np.ndarray[Any, Any]:
     return memory
 
 
-def carried_out(plan: Plan, given: list[float]) -> np.ndarray[Any, Any]:
-    """A plan, number by number, as its description says; raises what the operations raise."""
+def executed(plan: Plan, given: list[float]) -> np.ndarray[Any, Any]:
+    """Memory after the plan was run number by number; raises what the operations raise."""
     memory = filled(plan, given)
     for group in plan.groups:
         for i, operands in enumerate(group.operands.tolist()):
@@ -51,7 +51,7 @@ def carried_out(plan: Plan, given: list[float]) -> np.ndarray[Any, Any]:
 
 
 def places(plan: Plan) -> Iterator[tuple[int, int]]:
-    """(start, end) of what each source and each group takes."""
+    """(start, end) of the memory of each kind of source and of each group."""
     for start, length in plan.spans.values():
         yield start, start + length
     for group in plan.groups:
@@ -85,7 +85,7 @@ def test_a_plan_is_complete_ordered_and_gives_the_numbers_of_the_graph(
             assert group.primitive is not None or graph.operations[node] is ops.add
         ready.update(range(group.start, group.start + len(group.operands)))
 
-    # What is not made in a group of its own has become a term of exactly one sum.
+    # A node that no group computes has become a term of exactly one sum.
     needed = {n for n, op in enumerate(graph.operations) if isinstance(op, Primitive)}
     absorbed = needed - set(made)
     assert set(made) <= needed
@@ -98,15 +98,15 @@ def test_a_plan_is_complete_ordered_and_gives_the_numbers_of_the_graph(
     numbers, raising = evaluated(graph, point)
     if raising:
         with pytest.raises((ValueError, ZeroDivisionError, OverflowError)):
-            carried_out(plan, point)
+            executed(plan, point)
         return
-    memory = carried_out(plan, point)
+    memory = executed(plan, point)
     assert shown(memory[address[ends]]) == shown(numbers[n] for n in ends)
 
 
 @settings(max_examples=examples(150), deadline=None)
 @given(programs, wanted_nodes, arguments)
-def test_each_backend_computes_what_the_plan_says_or_reports_trouble(
+def test_each_backend_computes_the_plan_or_reports_trouble(
     program: Any, chosen: list[int], point: list[float]
 ) -> None:
     graph = graph_of(program)
@@ -128,8 +128,8 @@ def test_each_backend_computes_what_the_plan_says_or_reports_trouble(
 
 
 @pytest.mark.parametrize("kind", CODES)
-def test_what_lies_beyond_a_group_is_not_overwritten(kind: Any) -> None:
-    """Kernels of sums write whole vectors; every number is looked at after the run."""
+def test_kernels_do_not_write_outside_their_group(kind: Any) -> None:
+    """Kernels of sums write whole vectors, so all memory is compared after the run."""
     for members in (1, 2, 7, 8, 9, 31, 33):
         for terms in (1, 2, 3, 17):
             graph = Graph()
@@ -164,7 +164,7 @@ def test_what_lies_beyond_a_group_is_not_overwritten(kind: Any) -> None:
             assert code.memory[: len(plan.constants)].tolist() == plan.constants
 
 
-def test_a_chain_of_additions_becomes_one_sum_in_the_order_it_was_written() -> None:
+def test_a_chain_of_additions_becomes_one_sum_in_written_order() -> None:
     graph = Graph()
     xs = [graph.add(Source("argument", i)) for i in range(ARGUMENTS)]
     total = graph.add(ops.mul, (xs[0], xs[1]))
@@ -176,10 +176,10 @@ def test_a_chain_of_additions_becomes_one_sum_in_the_order_it_was_written() -> N
     plan, _ = planned(graph, [total])
     (group,) = plan.groups
     assert (group.primitive, group.operands.shape) == (SUM, (1, 42))
-    assert carried_out(plan, point)[group.start] == numbers[total]
+    assert executed(plan, point)[group.start] == numbers[total]
 
 
-def test_a_sum_whose_middle_is_used_elsewhere_is_cut_there() -> None:
+def test_a_sum_is_split_at_a_partial_sum_that_is_used_elsewhere() -> None:
     graph = Graph()
     x, y = graph.add(Source("argument", 0)), graph.add(Source("argument", 1))
     first = graph.add(ops.add, (graph.add(ops.mul, (x, y)), y))
@@ -189,7 +189,7 @@ def test_a_sum_whose_middle_is_used_elsewhere_is_cut_there() -> None:
     assert (address[[first, second, other]] >= 0).all()
 
 
-def test_alike_operations_of_a_layer_are_one_group() -> None:
+def test_similar_operations_of_a_layer_form_one_group() -> None:
     graph = Graph()
     xs = [graph.add(Source("argument", i % ARGUMENTS)) for i in range(ARGUMENTS)]
     outs = [graph.add(ops.tanh, (graph.add(ops.mul, (x, y)),)) for x in xs for y in xs[:2]]
@@ -229,14 +229,14 @@ def test_runs_cover_all_rows_in_order_with_constant_steps(rows: list[list[int]])
         ([[0], [1], [5], [6], [7]], [(0, 2), (2, 3)]),
     ],
 )
-def test_runs_by_hand(rows: list[list[int]], expected: list[tuple[int, int]]) -> None:
+def test_runs_worked_out_by_hand(rows: list[list[int]], expected: list[tuple[int, int]]) -> None:
     assert runs(np.array(rows)) == expected
 
 
 # --- what a program reports -----------------------------------------------------------------------
 
 
-def test_bytes_for_each_recorded_node_stay_below_100() -> None:
+def test_a_program_takes_less_than_100_bytes_per_recorded_node() -> None:
     import nn
     from autograd import Value
     from autograd.jit import jit
@@ -260,11 +260,11 @@ def test_bytes_for_each_recorded_node_stay_below_100() -> None:
         assert program.groups < program.simplified / 20
 
 
-# --- how long it takes ----------------------------------------------------------------------------
+# --- time -----------------------------------------------------------------------------------------
 
 
 def chain(size: int) -> tuple[Graph, list[int]]:
-    """A recurrence: two operations a step, each a group of its own."""
+    """A recurrence: two operations per step, each a separate group."""
     graph = Graph()
     w, x = graph.add(Source("argument", 0)), graph.add(Source("argument", 1))
     for _ in range(size):
@@ -273,7 +273,7 @@ def chain(size: int) -> tuple[Graph, list[int]]:
 
 
 def prefixes(size: int) -> tuple[Graph, list[int]]:
-    """Sums of which each begins with the one before, and all are wanted."""
+    """Sums that each extend the previous one; all are wanted."""
     graph = Graph()
     w, x = graph.add(Source("argument", 0)), graph.add(Source("argument", 1))
     sums = [x]
@@ -291,8 +291,8 @@ def long_sum(size: int) -> tuple[Graph, list[int]]:
     return graph, [total]
 
 
-def alike(size: int) -> tuple[Graph, list[int]]:
-    """A single group whose members have their operands in no order."""
+def scattered(size: int) -> tuple[Graph, list[int]]:
+    """A single group whose operands are scattered in memory."""
     graph = Graph()
     xs = [graph.add(Source("constant", 1.5 + i)) for i in range(size)]
     x = graph.add(Source("argument", 0))
@@ -300,8 +300,8 @@ def alike(size: int) -> tuple[Graph, list[int]]:
     return graph, [graph.add(ops.exp, (product,)) for product in products]
 
 
-@pytest.mark.parametrize("make", [chain, prefixes, long_sum, alike])
-def test_time_grows_with_the_size_of_a_program_and_no_faster(make: Any) -> None:
+@pytest.mark.parametrize("make", [chain, prefixes, long_sum, scattered])
+def test_time_grows_linearly_with_the_size_of_a_program(make: Any) -> None:
     """Eight times the size takes about eight times as long; 64 times if a stage were quadratic."""
 
     def seconds(size: int) -> float:
@@ -313,6 +313,6 @@ def test_time_grows_with_the_size_of_a_program_and_no_faster(make: Any) -> None:
             kind(plan).run()
         return time.process_time() - start
 
-    seconds(500)  # compiles what is needed
+    seconds(500)  # compiles the kernels
     few, many = [min(seconds(size) for _ in range(3)) for size in (500, 4000)]
     assert many < 24.0 * few

@@ -53,7 +53,7 @@ def test_wanted_numbers_are_the_same_to_the_last_bit(
 
 @settings(max_examples=examples(200), deadline=None)
 @given(programs, wanted_nodes)
-def test_what_is_left_is_needed_known_once_and_in_order(program: Any, places: list[int]) -> None:
+def test_remaining_nodes_are_needed_unique_and_in_order(program: Any, places: list[int]) -> None:
     graph = graph_of(program)
     size = len(graph)
     wanted = [place % size for place in places]
@@ -69,9 +69,8 @@ def test_what_is_left_is_needed_known_once_and_in_order(program: Any, places: li
         assert all(o < node and graph.operations[o] is not None for o in operands)
         used.update(operands)
         key = graph.operations[node], operands
-        assert key not in seen or not ops.is_row(
-            key[0]
-        )  # a user's own may differ from call to call
+        # A user-defined primitive may return something else in each call.
+        assert key not in seen or not ops.is_row(key[0])
         seen.add(key)
     assert all(graph.operations[node] is not None for node in wanted)
     for node in left:
@@ -80,7 +79,7 @@ def test_what_is_left_is_needed_known_once_and_in_order(program: Any, places: li
 
 
 def one(primitive: Any, *operands: Any) -> tuple[Graph, int, dict[str, int]]:
-    """A graph of one operation on names of arguments and constants."""
+    """A graph of one operation on arguments, given by name, and constants."""
     graph = Graph()
     names = {"x": graph.add(Source("argument", 0)), "y": graph.add(Source("argument", 1))}
     nodes = []
@@ -92,17 +91,17 @@ def one(primitive: Any, *operands: Any) -> tuple[Graph, int, dict[str, int]]:
     return graph, graph.add(primitive, tuple(nodes)), names
 
 
-CLOSE = [
+NEAR_IDENTITIES = [
     (ops.mul, "x", 1.0),
     (ops.mul, 1.0, "x"),
     (ops.div, "x", 1.0),
     (ops.sub, "x", 0.0),
     (ops.pow, "x", 1.0),
-    (ops.add, "x", 0.0),  # 0.0 of -0.0
+    (ops.add, "x", 0.0),  # 0.0 for -0.0
     (ops.add, 0.0, "x"),
     (ops.sub, "x", -0.0),
     (ops.sub, 0.0, "x"),
-    (ops.sub, "x", "x"),  # nan of inf
+    (ops.sub, "x", "x"),  # nan for inf
     (ops.mul, "x", 0.0),
     (ops.mul, 0.0, "x"),
     (ops.mul, "x", -1.0),
@@ -117,7 +116,7 @@ CLOSE = [
 ]
 
 
-@pytest.mark.parametrize(("primitive", "left", "right"), CLOSE)
+@pytest.mark.parametrize(("primitive", "left", "right"), NEAR_IDENTITIES)
 def test_near_identities_keep_zeros_infinities_and_nans(
     primitive: Any, left: Any, right: Any
 ) -> None:
@@ -132,14 +131,14 @@ def test_near_identities_keep_zeros_infinities_and_nans(
             assert shown([found[node]]) == shown([expected[node]])
 
 
-def test_the_two_zeros_and_nans_are_constants_of_their_own() -> None:
+def test_equal_constants_share_a_node_but_0_and_minus_0_do_not() -> None:
     graph = Graph()
     nodes = [graph.constant(c) for c in (0.0, -0.0, math.nan, math.nan, 0.0, -0.0)]
     assert nodes[0] == nodes[4] != nodes[1] == nodes[5]
     assert nodes[2] == nodes[3]
 
 
-def test_operands_of_sums_and_products_may_change_places_and_of_nothing_else() -> None:
+def test_only_sums_and_products_ignore_the_order_of_their_operands() -> None:
     for primitive in PRIMITIVES:
         if len(primitive.backward) != 2:
             continue
@@ -149,7 +148,7 @@ def test_operands_of_sums_and_products_may_change_places_and_of_nothing_else() -
         assert (a == b) == (primitive in (ops.add, ops.mul))
 
 
-def test_errors_nobody_asked_for_are_kept_and_the_rest_goes() -> None:
+def test_unused_operations_are_removed_unless_they_may_raise() -> None:
     graph = Graph()
     x = graph.add(Source("argument", 0))
     graph.add(ops.log, (x,))

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from side_by_side import BACKENDS, HOW, looked_at, photographed, same, same_or_refused, values_of
+from side_by_side import BACKENDS, HOW, comparable, same, same_or_refused, snapshot, values_of
 
 import autograd.copies
 import nn
@@ -74,7 +74,7 @@ def told(
         if k in between:
             between[k](state)
         chosen = step if backend == "mixed" and k % 2 else run
-        seen.append((looked_at(chosen(XS, YS)), photographed(state)))
+        seen.append((comparable(chosen(XS, YS)), snapshot(state)))
     assert backend not in BACKENDS or replays(run) > 0
     return seen
 
@@ -377,7 +377,7 @@ def test_train_and_eval_in_turn_share_parameters_and_draw_the_same_stream() -> N
         seen = []
         for k in range(12):
             model.train(k % 3 != 2)
-            seen.append((looked_at(run(XS)), photographed(model), nn.rng.generator.random()))
+            seen.append((comparable(run(XS)), snapshot(model), nn.rng.generator.random()))
         assert backend is None or replays(run) == 12 - 1 - 2
         stories[backend] = seen
     assert stories["native"] == stories["numpy"] == stories[None]
@@ -396,7 +396,7 @@ def test_dropout_draws_from_the_same_place_of_the_stream_over_many_calls() -> No
             return [part for layer in layers for part in layer([leaf * x] * 5)]
 
         run = predict if backend is None else jit(predict, backend=backend, check=check)
-        streams[backend] = [looked_at(run(1.0 + k)) for k in range(60)]
+        streams[backend] = [comparable(run(1.0 + k)) for k in range(60)]
         assert backend is None or replays(run) == 60 - 2
         streams[backend].append([nn.rng.generator.random(), own.random()])
         assert len({str(s) for s in streams[backend][:10]}) == 10
@@ -452,11 +452,11 @@ def test_loading_what_does_not_fit_changes_nothing() -> None:
     for _ in range(3):
         run(XS, YS)
     assert replays(run) == 1
-    before = photographed(state)
+    before = snapshot(state)
     for wrong in ({}, {"a": 1.0}, None):
         with pytest.raises(ValueError, match="state"):
             state[0].load_state_dict(wrong)
-    assert photographed(state) == before
+    assert snapshot(state) == before
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
@@ -472,7 +472,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     state[0].load_state_dict(saved)
     state[1].load_state_dict(moments)
     run = jit(step, backend="numpy", check="never")
-    found = [(looked_at(run(XS, YS)), photographed(state)) for _ in range(5)]
+    found = [(comparable(run(XS, YS)), snapshot(state)) for _ in range(5)]
     assert replays(run) == 3
     assert found[-1] == expected
 
@@ -564,15 +564,15 @@ def test_a_trained_model_is_copied_and_pickled_and_its_copy_trains_on() -> None:
         run(XS, YS)
     assert replays(run) == 2
     model, optimizer = copy.deepcopy(state)
-    assert photographed([model, optimizer]) == photographed(state)
-    before = photographed(state)
+    assert snapshot([model, optimizer]) == snapshot(state)
+    before = snapshot(state)
     loss = nn.mean((model(x) - y) ** 2 for x, y in zip(XS, YS, strict=True))
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-    assert photographed(state) == before
+    assert snapshot(state) == before
     run(XS, YS)
-    assert photographed([model, optimizer]) == photographed(state)
+    assert snapshot([model, optimizer]) == snapshot(state)
 
 
 def test_a_model_that_holds_its_jitted_step_is_copied() -> None:
@@ -628,13 +628,13 @@ def test_a_training_step_and_a_prediction_share_their_parameters() -> None:
         wrap = (lambda f: f) if backend is None else functools.partial(jit, **how)
         learn, predict = wrap(step), wrap(lambda xs, state=state: [state[0](x) for x in xs])
         penalty = wrap(lambda state=state: total(p * p for p in state[0].parameters()))
-        seen = [looked_at(predict(XS))]
+        seen = [comparable(predict(XS))]
         for k in (0, 1, 2, 3) * 4:
             seen.append(
-                looked_at([learn(XS[k:], YS[k:]) if k < 3 else None, predict(XS), penalty()])
+                comparable([learn(XS[k:], YS[k:]) if k < 3 else None, predict(XS), penalty()])
             )
         assert backend is None or replays(learn, predict, penalty) >= 6
-        stories[backend] = seen, photographed(state)
+        stories[backend] = seen, snapshot(state)
     assert stories["native"] == stories["numpy"] == stories[None]
 
 
@@ -642,12 +642,12 @@ def test_both_backends_in_turn_on_the_same_parameters() -> None:
     nn.seed(0)
     step, state = training()
     runs = [jit(step, backend=backend, check="never") for backend in BACKENDS]
-    found = [looked_at(runs[k % 2](XS, YS)) for k in range(10)]
+    found = [comparable(runs[k % 2](XS, YS)) for k in range(10)]
     assert replays(*runs) == 3
     nn.seed(0)
     step, other = training()
-    assert found == [looked_at(step(XS, YS)) for _ in range(10)]
-    assert photographed(state) == photographed(other)
+    assert found == [comparable(step(XS, YS)) for _ in range(10)]
+    assert snapshot(state) == snapshot(other)
 
 
 def test_leaves_change_places_and_chase_each_other() -> None:

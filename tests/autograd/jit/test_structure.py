@@ -1,4 +1,4 @@
-"""Is a structure what is left of a nest without its numbers, and is the nest made of it again?"""
+"""Does flattening separate the structure of a nest from its numbers, and does `build` invert it?"""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def structure_of(nest: Any) -> Any:
 
 
 def never() -> Any:
-    raise AssertionError("there is none of these")
+    raise AssertionError("the structure should not need this")
 
 
 # --- whole numbers --------------------------------------------------------------------------------
 
 
-def test_ints_are_whole_where_all_numbers_beside_them_are() -> None:
+def test_ints_are_whole_only_if_all_numbers_beside_them_are_ints() -> None:
     assert structure_of(3) == "whole"
     assert structure_of(3.0) == "number"
     assert structure_of([1, 2, 3]) == (list, 3, "whole")
@@ -53,28 +53,28 @@ def test_mixed_data_has_one_structure_whatever_the_order() -> None:
     run = jit(lambda xs, y: w * sum(xs) * y)
     for row in [(1,) * 6, *itertools.product([1, 2.5], repeat=6)]:
         assert run(list(row), 2.0).data == w.data * sum(row) * 2.0
-    assert len(run.programs) == 2  # all ints, and mixed; of all floats there was one call
+    assert len(run.programs) == 2  # all ints, and mixed; all floats were passed only once
 
 
-def test_each_argument_of_a_call_has_a_structure_of_its_own() -> None:
+def test_each_argument_of_a_call_is_classified_separately() -> None:
     run = jit(lambda x, n, k, v: [x, n, {"k": k}, v])
-    for _ in range(4):  # an int beside a float is a float in a list, and not here
+    for _ in range(4):  # an int beside a float becomes a float in a list, but not here
         assert repr(run(1.5, 3, k=2, v=w)) == repr([1.5, 3, {"k": 2}, w])
 
 
 @pytest.mark.parametrize("number", [2**53 + 1, -(2**53) - 1, 2**60, -(10**300)])
 @pytest.mark.parametrize("beside", [[], [1, 2], [math.nan, 1e300, -math.inf]])
-def test_ints_that_floats_do_not_hold_exactly_are_refused(number: int, beside: list[Any]) -> None:
+def test_ints_that_floats_cannot_represent_are_refused(number: int, beside: list[Any]) -> None:
     for nest in ([*beside, number], [number, *beside], [[*beside, number]], {"x": [number]}):
         with pytest.raises(TraceError, match=r"beyond 2\*\*53.*pass float\(\) of it, or name it"):
             structure_of(nest)
     assert structure_of([*beside, 2**53, -(2**53)])[:2] == (list, len(beside) + 2)
-    returned: list[Any] = []  # a result is as it is
+    returned: list[Any] = []  # results are not checked
     assert flatten([number], returned, []) == (list, 1, "whole")
     assert returned == [number]
 
 
-# --- there and back -------------------------------------------------------------------------------
+# --- round trips ----------------------------------------------------------------------------------
 
 NESTS: dict[str, Any] = {
     "a number": 1.5,
@@ -92,7 +92,7 @@ NESTS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", NESTS)
-def test_a_nest_is_built_again_of_its_numbers(name: str) -> None:
+def test_build_restores_a_flattened_nest(name: str) -> None:
     numbers: list[Any] = []
     values: list[Value] = []
     structure = flatten(NESTS[name], numbers, values)
@@ -105,7 +105,7 @@ def test_a_nest_is_built_again_of_its_numbers(name: str) -> None:
 ARRAYS: dict[str, Any] = {
     "floats": np.array([[1.5, -0.0], [math.nan, 2.0]]),
     "floats of no dimension": np.array(1.5),
-    "no floats": np.zeros((0, 3)),
+    "an empty array": np.zeros((0, 3)),
     "transposed": np.arange(6.0).reshape(2, 3).T,
     "ints": np.array([1, 2, 3]),
     "bytes": np.array([[1, 255]], dtype=np.uint8),
@@ -119,7 +119,7 @@ ARRAYS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", ARRAYS)
-def test_a_returned_array_is_what_it_was_eagerly(name: str) -> None:
+def test_a_returned_array_matches_the_eager_one(name: str) -> None:
     run = jit(lambda x: (w * x, ARRAYS[name]))
     for x in (1.0, 2.0, 3.0):
         _, found = run(x)
@@ -133,8 +133,7 @@ def test_a_returned_array_is_what_it_was_eagerly(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [n for n in ARRAYS if isinstance(ARRAYS[n], np.ndarray)])
-def test_a_returned_array_is_the_callers_own(name: str) -> None:
-    """What the caller, or the function, writes into it is not in the next result."""
+def test_writing_into_a_returned_array_does_not_affect_later_results(name: str) -> None:
     kept = ARRAYS[name].copy()
     run = jit(lambda x: (w * x, kept))
     before = repr(kept.tolist())
@@ -150,11 +149,11 @@ def test_an_array_of_computed_numbers_is_an_array_of_floats() -> None:
     structure = flatten(np.array([[0.0], [0.0]]), [], [])
     built = build(structure, iter([1.5, 2.5]).__next__, never)
     assert (built.dtype, built.tolist()) == (np.float64, [[1.5], [2.5]])
-    built = build(structure, iter([w, w]).__next__, never)  # as arguments of a recording
+    built = build(structure, iter([w, w]).__next__, never)  # like arguments of a recorded call
     assert (built.dtype, built.tolist()) == (object, [[w], [w]])
 
 
-def test_lists_and_dicts_that_are_returned_are_the_callers_own() -> None:
+def test_changing_returned_lists_and_dicts_does_not_affect_later_results() -> None:
     kept = {"a": [1, 2.5], "b": [{"c": "text"}]}
     run = jit(lambda x: (w * x, kept))
     for x in (1.0, 2.0, 3.0):
@@ -167,11 +166,11 @@ def test_lists_and_dicts_that_are_returned_are_the_callers_own() -> None:
     assert kept == {"a": [1, 2.5], "b": [{"c": "text"}]}
 
 
-def test_a_static_array_is_compared_by_what_it_holds() -> None:
+def test_static_arrays_are_compared_by_content() -> None:
     masks = [np.array([True, False]), np.array([True, False]), np.array([[True, False]])]
     first, second, third = [structure_of(mask) for mask in masks]
     assert first == second != third
     masks[0][0] = False
-    assert first == second  # it keeps a copy
+    assert first == second  # the structure holds a copy
     assert build(first, never, never).tolist() == [True, False]
     assert structure_of(Static(masks[0])) != first

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from side_by_side import BACKENDS, photographed, same_or_refused
+from side_by_side import BACKENDS, same_or_refused, snapshot
 
 import nn
 from autograd import Primitive, Value, detect_anomaly, no_grad, ops
@@ -236,10 +236,10 @@ def raises(look: Look, of: Callable[..., Any], kind: Any) -> None:
         expected = type(error)
     function = jit(lambda x: look(of(x)))
     for _ in range(3):
-        before = photographed([w])
+        before = snapshot([w])
         with pytest.raises((expected, TraceError)):
             function(kind(2.0))
-        assert photographed([w]) == before
+        assert snapshot([w]) == before
     assert function.programs == []
 
 
@@ -248,10 +248,10 @@ def advised(look: Look, of: Callable[..., Any], kind: Any) -> None:
     function = jit(lambda x: look(of(x)))
     function(kind(2.0))
     for _ in range(2):
-        before, drawn = photographed([w]), random.getstate()
+        before, drawn = snapshot([w]), random.getstate()
         with pytest.raises(TraceError) as caught:
             function(kind(2.0))
-        assert photographed([w]) == before
+        assert snapshot([w]) == before
         assert random.getstate() == drawn
     assert function.programs == []
     # Afterwards everything can be used, eagerly and recorded.
@@ -630,11 +630,11 @@ def test_an_exception_of_the_users_own_passes_through_and_changes_nothing(
         return loss
 
     function = jit(step, backend=backend)
-    before = photographed([model, rule])
+    before = snapshot([model, rule])
     for _ in range(3):
         with pytest.raises(kind, match="told to"):
             function([1.0, 2.0])
-        assert photographed([model, rule]) == before
+        assert snapshot([model, rule]) == before
         assert function.programs == []
     failing = False
     for _ in range(4):
