@@ -1,4 +1,4 @@
-"""Which arguments and results does a jitted function take, and are they what they were eagerly?"""
+"""Which arguments and results may a jitted function have, and do they equal the eager ones?"""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def numbers_in(thing: Any) -> list[Any]:
 
 
 def weighed(*args: Any, **kwargs: Any) -> Any:
-    """A number in which every number of the arguments takes part, and its gradient by w."""
+    """A loss that depends on every number of the arguments; its gradient is left in w."""
     found = numbers_in([args, kwargs])
     loss = total([w * 0.5, *[(0.3 + 0.1 * i) * x * w for i, x in enumerate(found)]])
     w.grad = 0.0
@@ -88,15 +88,15 @@ NESTS: dict[str, list[Any]] = {
     "another byte order": [np.array([1.5, 2.5], dtype=">f8"), np.array([3.5, 4.5], dtype=">f8")],
     "a deque": [collections.deque([1.0, 2.0]), collections.deque([3.0, 4.0])],
     "an array.array": [array.array("d", [1.0, 2.0]), array.array("d", [3.0, 4.0])],
-    "texts and None": [["a", None, 1.0], ["b", None, 2.0], ["a", None, 3.0]],
+    "strings and None": [["a", None, 1.0], ["b", None, 2.0], ["a", None, 3.0]],
     "a huge number": [10.0**300, -(10.0**300)],
     "inf and nan": [float("inf"), float("nan"), 1.0],
 }
 
 
 @pytest.mark.parametrize("name", NESTS)
-def test_an_argument_that_is(name: str) -> None:
-    """Also by keyword, beside another argument, and handed back as a part of the result."""
+def test_arguments_work_as_eagerly(name: str) -> None:
+    """Passed by position, by keyword, and beside another argument."""
     for arrange in (
         lambda nest: ((nest,), {}),
         lambda nest: ((), {"nest": nest}),
@@ -111,13 +111,13 @@ def test_an_argument_that_is(name: str) -> None:
                 assert comparable(found) == comparable(expected)
 
 
-# Lists that mix ints and floats are recorded as floats: the check finds it where it matters.
+# Lists that mix ints and floats are recorded as floats; the check notices where that matters.
 MIXED = ("ints and floats", "a tuple of pairs")
 RETURNED_AS_ANOTHER_TYPE = ("an array.array", "a deque", *MIXED)
 
 
 @pytest.mark.parametrize("name", MIXED)
-def test_an_argument_that_is_handed_back_as_another_type_is_found(name: str) -> None:
+def test_an_argument_returned_as_another_type_is_found_by_the_check(name: str) -> None:
     run = jit(lambda nest: weighed(nest)[1])
     run(NESTS[name][0])
     run(NESTS[name][1])
@@ -126,7 +126,7 @@ def test_an_argument_that_is_handed_back_as_another_type_is_found(name: str) -> 
 
 
 @pytest.mark.parametrize("name", [name for name in NESTS if name not in RETURNED_AS_ANOTHER_TYPE])
-def test_an_argument_that_is_handed_back(name: str) -> None:
+def test_arguments_can_be_returned(name: str) -> None:
     run = jit(lambda nest: weighed(nest)[1])
     for nest in NESTS[name] * 3:
         assert comparable(numbers_in(run(nest))) == comparable(numbers_in(weighed(nest)[1]))
@@ -141,9 +141,9 @@ def test_an_argument_that_is_handed_back(name: str) -> None:
         (np.array([1, 255], dtype=np.uint32), "uint32 computes in its own way"),
         ([1.0, {"n": np.int64(3)}], "int64 computes in its own way"),
     ],
-    ids=["Fraction", "np.int64", "a table of ints", "ints of 32 bits", "within a nest"],
+    ids=["Fraction", "np.int64", "an array of ints", "32-bit ints", "in a nest"],
 )
-def test_numbers_that_do_not_compute_as_floats_do_are_refused(argument: Any, instead: str) -> None:
+def test_numbers_with_other_arithmetic_than_floats_are_refused(argument: Any, instead: str) -> None:
     """Eagerly a Fraction is exact, and NumPy's ints wrap around."""
     run = jit(lambda x: weighed(x)[0])
     for _ in range(3):
@@ -155,21 +155,21 @@ def test_numbers_that_do_not_compute_as_floats_do_are_refused(argument: Any, ins
     assert [program.replays for program in fixed.programs] == [1]
 
 
-def test_single_precision_computes_as_eagerly_or_is_refused() -> None:
-    """Eagerly the arithmetic of such arrays and numbers is itself rounded to single precision."""
+def test_single_precision_is_refused() -> None:
+    """Eager arithmetic on such arrays and numbers rounds to single precision."""
     pair = np.array([1.1, 2.3], dtype=np.float32)
     same_or_refused(lambda: (lambda a: w * (a[0] * a[1]), []), (pair,), expected="refused")
     same_or_refused(lambda: (lambda a: w * (0.1 * a), []), (np.float32(1.1),), expected="refused")
 
 
-def test_an_array_of_a_subclass_computes_as_eagerly_or_is_refused() -> None:
+def test_a_subclass_of_ndarray_is_refused() -> None:
     pair = np.array([1.5, 2.5])
     masked = np.ma.masked_array(pair, mask=[False, True])
     same_or_refused(lambda: (lambda a: w * a.sum(), []), (pair,), (masked,), expected="refused")
 
 
-def test_integers_of_a_byte_or_two_compute_as_eagerly_or_are_refused() -> None:
-    """Eagerly the arithmetic of such arrays and numbers wraps around."""
+def test_integers_of_8_and_16_bits_are_refused() -> None:
+    """Eager arithmetic on such arrays and numbers wraps around."""
     for dtype in (np.uint8, np.int16):
         array_of_one = np.array([200], dtype=dtype)
         for function, argument in (
@@ -183,23 +183,23 @@ NUMBERS = np.random.default_rng(0).normal(size=37)
 
 
 IN_ORDER = [lambda a: a.cumsum()[-1]]
-OTHERWISE = [np.sum, lambda a: a @ np.ones(a.size)]
-(IN_ORDER if sys.version_info < (3, 12) else OTHERWISE).append(lambda a: sum(a.tolist()))
+ROUNDED = [np.sum, lambda a: a @ np.ones(a.size)]
+(IN_ORDER if sys.version_info < (3, 12) else ROUNDED).append(lambda a: sum(a.tolist()))
 
 
 @pytest.mark.parametrize("reduce", IN_ORDER)
-def test_sums_of_an_array_of_numbers_in_order(reduce: Any) -> None:
+def test_sums_of_an_array_in_order_are_replayed(reduce: Any) -> None:
     same(lambda: (lambda a: w * reduce(a), []), (NUMBERS,), (-NUMBERS,), replayed=True)
 
 
-@pytest.mark.parametrize("reduce", OTHERWISE)
-def test_reductions_that_round_floats_in_another_way_are_found(reduce: Any) -> None:
-    """NumPy adds floats in several sums, and objects one after the other: the last bits differ.
+@pytest.mark.parametrize("reduce", ROUNDED)
+def test_reductions_that_round_floats_differently_are_found_by_the_check(reduce: Any) -> None:
+    """NumPy adds floats in several partial sums, but objects in order: the last bits differ.
 
-    From Python 3.12 on, `sum` makes up for what the rounding of floats has lost, but not of others.
-    So they do in the recorded call, too: it is in doubt.
+    From Python 3.12 on, `sum` compensates the rounding of floats, but not of recorded numbers.
+    The recorded call differs in the same way, so it is in doubt.
     """
-    numbers = np.array([1e16] + 36 * [1.0])  # one after the other, each 1 is rounded away
+    numbers = np.array([1e16] + 36 * [1.0])  # added in order, each 1 is rounded away
     run = jit(lambda a: w * reduce(a))
     assert run(numbers).data == w.data * reduce(numbers)
     assert run(numbers).data == pytest.approx(w.data * reduce(numbers), rel=1e-12)
@@ -207,16 +207,16 @@ def test_reductions_that_round_floats_in_another_way_are_found(reduce: Any) -> N
         run(numbers)
 
 
-def test_a_mean_by_numpy_is_refused() -> None:
+def test_np_mean_is_refused() -> None:
     same_or_refused(lambda: (lambda a: w * np.mean(a), []), (NUMBERS,), expected="refused")
 
 
-def test_an_int_of_0_has_no_sign() -> None:
+def test_an_int_0_has_no_sign() -> None:
     for function in (lambda n: w * -n, lambda n: w * (n * -3), lambda n: (w, -n, [n * -1])):
         same(lambda f=function: (f, []), (3,), (0,), replayed=True)
 
 
-def test_a_large_whole_number_counts_exactly_or_is_refused() -> None:
+def test_large_integers_are_exact_or_refused() -> None:
     large = 2**53 + 1
     for function, number, expected in (
         (lambda n: w * (n - 2**53), large, "refused"),
@@ -230,7 +230,7 @@ def test_a_large_whole_number_counts_exactly_or_is_refused() -> None:
         same_or_refused(lambda f=function: (f, []), (number,), expected=expected)
 
 
-def test_a_whole_number_too_large_for_a_float_is_the_eager_error() -> None:
+def test_an_integer_too_large_for_a_float_raises_the_eager_error() -> None:
     for function in (lambda n: w * n, lambda n: n + w):
         with pytest.raises(OverflowError) as eager:
             function(10**400)
@@ -266,13 +266,13 @@ def test_one_recording_for_each_structure_and_no_more() -> None:
     assert sum(program.replays for program in run.programs) == 3 * len(shapes) + 2
 
 
-def test_a_value_made_of_an_int_has_a_float() -> None:
+def test_a_value_made_from_an_int_holds_a_float() -> None:
     run = jit(lambda n: Value(n))
     assert [repr(run(n).data) for n in range(4)] == ["0.0", "1.0", "2.0", "3.0"]
 
 
 def test_an_int_and_a_float_are_two_structures() -> None:
-    """What they compute is of another type, and a function may ask for it."""
+    """Their results have different types, and a function may test for them."""
     run = jit(lambda n: [n * 2, n + 1, n / 2, isinstance(n, int)])
     for numbers in ([1, 2, 3, 4], [0.5, 1.5, 2.5, 3.5], [3, 4.5, 5, 6.5]):
         for n in numbers:
@@ -312,7 +312,7 @@ def test_positional_and_keyword_and_default_arguments() -> None:
         run(1.0, other=2.0)
 
 
-def test_a_default_that_is_a_value_and_one_that_is_a_list() -> None:
+def test_defaults_that_are_values_or_lists_of_values() -> None:
     def make() -> Any:
         leaf, leaves = Value(2.0), [Value(3.0)]
 
@@ -337,12 +337,12 @@ def powers(x: Any, n: int, signs: Any = (1, -1)) -> Any:
 
 
 @pytest.mark.parametrize("static", ["n", ("n",), ["n", "signs"], {"n"}])
-def test_static_arguments_are_themselves(static: Any) -> None:
+def test_static_arguments_keep_their_type_and_value(static: Any) -> None:
     run = jit(powers, static=static)
     for _ in range(4):
         for args, kwargs in [((1.5, 3), {}), ((2.5,), {"n": 4}), ((1.5,), {"n": 3})]:
             assert run(*args, **kwargs).data == powers(*args, **kwargs).data
-    assert len(run.programs) <= 3  # by place and by keyword may be two
+    assert len(run.programs) <= 3  # by position and by keyword may count as two
 
 
 def test_static_lists_dicts_arrays_and_bools() -> None:
@@ -361,13 +361,13 @@ def test_static_lists_dicts_arrays_and_bools() -> None:
             assert run(x, mutated).data == function(x, mutated).data
 
 
-def test_a_static_name_that_is_no_argument_is_an_error() -> None:
+def test_a_static_name_that_is_not_an_argument_is_an_error() -> None:
     with pytest.raises((TypeError, ValueError), match="nothing"):
         jit(powers, static="nothing")(1.0, 2)
 
 
-def test_static_numbers_of_each_kind_are_told_apart() -> None:
-    """1, 1.0 and True are equal; -0.0 and 0.0 are, too."""
+def test_equal_static_numbers_of_different_types_are_told_apart() -> None:
+    """1, 1.0 and True are equal, and so are -0.0 and 0.0."""
 
     def function(x: float, k: Any) -> Any:
         return w * x * len(repr(k))
@@ -378,7 +378,7 @@ def test_static_numbers_of_each_kind_are_told_apart() -> None:
     assert len(run.programs) == 10
 
 
-def test_texts_bools_none_and_enums_are_static_without_saying() -> None:
+def test_strings_bools_none_and_enums_are_static_by_default() -> None:
     def function(x: float, kind: Any) -> Any:
         return w * x * {"a": 1.0, None: 2.0, True: 3.0, False: 4.0, Colour.RED: 5.0}.get(kind, 6.0)
 
@@ -392,7 +392,7 @@ def test_texts_bools_none_and_enums_are_static_without_saying() -> None:
 # --- Values as arguments --------------------------------------------------------------------------
 
 
-def test_values_passed_get_the_gradients_and_numbers_they_get_eagerly() -> None:
+def test_values_passed_get_their_eager_data_and_gradients() -> None:
     def function(a: Value, nest: Any) -> Any:
         b, (c, d) = nest["b"], nest["pair"]
         loss = a * b + c.sin() * d * 2.0
@@ -418,7 +418,7 @@ def test_an_int_assigned_to_a_value_that_is_passed_or_returned() -> None:
     same(lambda: (function, []), *[lambda: (Value(1.5), 2.0)] * 3, replayed=True)
 
 
-def test_the_same_values_passed_again_and_again() -> None:
+def test_the_same_values_may_be_passed_repeatedly() -> None:
     def function(v: Value, x: float) -> Any:
         loss = v * v * x
         loss.backward()
@@ -436,8 +436,8 @@ def test_the_same_values_passed_again_and_again() -> None:
     assert len(run.programs) == 1
 
 
-def test_the_time_of_passing_values_grows_with_their_number_and_no_faster() -> None:
-    """Those of one function are passed to another, which has as many of its own."""
+def test_time_to_pass_values_grows_linearly_with_their_number() -> None:
+    """Values that one function captures are passed to another, which captures as many."""
 
     def seconds(count: int) -> float:
         first, second = [[Value(0.5) for _ in range(count)] for _ in range(2)]
@@ -454,7 +454,7 @@ def test_the_time_of_passing_values_grows_with_their_number_and_no_faster() -> N
     assert many < 24.0 * few
 
 
-def test_one_value_passed_twice_is_as_eagerly_or_refused() -> None:
+def test_one_value_passed_twice_is_refused() -> None:
     def make() -> Any:
         v = Value(3.0)
 
@@ -471,7 +471,7 @@ def test_one_value_passed_twice_is_as_eagerly_or_refused() -> None:
     same_or_refused(make, *pairs[1:], expected="refused")
 
 
-def test_a_value_passed_and_used_from_outside_is_as_eagerly_or_refused() -> None:
+def test_a_value_both_passed_and_captured_never_gives_a_wrong_result() -> None:
     def make() -> Any:
         v = Value(3.0)
 
@@ -484,11 +484,11 @@ def test_a_value_passed_and_used_from_outside_is_as_eagerly_or_refused() -> None
 
     other, captured = (lambda v: (Value(2.0),)), (lambda v: (v,))
     same_or_refused(make, other, captured, other, expected="refused")
-    same_or_refused(make, captured, other, expected="doubted")  # recorded as one and the same
+    same_or_refused(make, captured, other, expected="doubted")  # recorded as the same Value
     same_or_refused(make, captured, captured, expected="replayed")
 
 
-def test_a_value_with_a_history_is_refused_as_an_argument_and_from_outside() -> None:
+def test_a_computed_value_is_refused_as_an_argument_and_when_captured() -> None:
     base = Value(2.0)
     derived = base * 3.0
     for function, argument in ((lambda v: v * 2.0, derived), (lambda xs: xs[0] * 2.0, [derived])):
@@ -510,7 +510,7 @@ def test_a_value_with_a_history_is_refused_as_an_argument_and_from_outside() -> 
 
 
 @pytest.mark.parametrize("read", [lambda v: v.data, lambda v: v.grad, float, lambda v: v > 0.0])
-def test_what_is_read_of_a_value_with_a_history_is_not_frozen(read: Any) -> None:
+def test_reading_a_captured_computed_value_is_refused(read: Any) -> None:
     def make() -> Any:
         derived = Value(2.0) * 3.0
         return lambda x: w * x * read(derived), derived
@@ -521,7 +521,7 @@ def test_what_is_read_of_a_value_with_a_history_is_not_frozen(read: Any) -> None
     same_or_refused(make, (1.0,), (1.0,), (1.0,), between=change, expected="refused")
 
 
-def test_a_value_with_a_history_handed_back_stays_the_same_object() -> None:
+def test_returning_a_captured_computed_value_is_refused() -> None:
     derived = w * 3.0
     run = jit(lambda x: (w * x, derived))
     assert run(1.0)[1] is derived
@@ -529,7 +529,7 @@ def test_a_value_with_a_history_handed_back_stays_the_same_object() -> None:
         run(2.0)
 
 
-def test_a_matrix_of_numbers_and_of_values() -> None:
+def test_a_matrix_as_an_argument_and_as_a_result() -> None:
     def function(X: Matrix, scale: float) -> Any:
         Z = X @ X.T * scale
         Z.sum().backward()
@@ -540,7 +540,7 @@ def test_a_matrix_of_numbers_and_of_values() -> None:
 
 
 @pytest.mark.parametrize("operation", [operator.add, operator.mul, operator.pow])
-def test_a_number_before_a_matrix(operation: Any) -> None:
+def test_a_number_as_the_left_operand_of_a_matrix(operation: Any) -> None:
     W = Matrix([[0.5, 1.0], [2.0, 0.25]])
     calls = [(1.5,), (2.0,), (3.0,)]
     same(lambda: (lambda x: operation(x, W).sum(1) + W, []), *calls, replayed=True)
@@ -599,7 +599,7 @@ def test_a_subclass_of_value_is_refused() -> None:
         assert (v.data, v.grad, type(v)) == (1.9, 1.0, kind)
 
 
-# --- what is neither number nor nest: never frozen in silence -------------------------------------
+# --- objects that are neither numbers nor nests ---------------------------------------------------
 
 
 @dataclasses.dataclass
@@ -612,8 +612,8 @@ class Plain:
         self.x = 1.0
 
 
-def grown(thing: Any) -> None:
-    """The same object with other numbers in it."""
+def mutate(thing: Any) -> None:
+    """Change the numbers in an object, in place."""
     if isinstance(thing, Box | Plain):
         thing.x = 5.0
     elif isinstance(thing, set):
@@ -665,11 +665,11 @@ def test_an_argument_changed_in_place_between_calls(name: str) -> None:
         return (current[0],)
 
     calls = first, again, again
-    same_or_refused(make, *calls, between=lambda state: grown(*current), expected=expected)
+    same_or_refused(make, *calls, between=lambda state: mutate(*current), expected=expected)
 
 
 def test_an_iterator_as_an_argument_is_refused() -> None:
-    """A replay would not use it up."""
+    """A replay would not consume it."""
 
     def make() -> Any:
         leaves = [Value(2.0), Value(3.0)]
@@ -686,7 +686,7 @@ def test_an_iterator_as_an_argument_is_refused() -> None:
 
 
 def test_a_model_as_an_argument() -> None:
-    """Its parameters are state, found on the way."""
+    """Its parameters are leaves of the program."""
 
     def make() -> Any:
         models = [nn.MLP(2, [3, 1]), nn.MLP(2, [3, 1])]
@@ -723,7 +723,7 @@ def test_a_model_and_its_optimizer_as_arguments() -> None:
     same_or_refused(make, *calls, expected="replayed")
 
 
-def test_the_data_of_a_model_that_is_an_argument_is_not_frozen() -> None:
+def test_data_read_from_a_model_argument_is_not_frozen() -> None:
     def make() -> Any:
         model = nn.Neuron(1)
         return lambda m, x: w * m.b.data * x, model
@@ -734,8 +734,8 @@ def test_the_data_of_a_model_that_is_an_argument_is_not_frozen() -> None:
     same_or_refused(make, lambda m: (m, 1.0), between=change, expected="replayed")
 
 
-def test_a_new_object_in_each_call_does_not_pile_up_programs() -> None:
-    """A lambda, an iterator or an object as an argument is another one each time."""
+def test_a_new_object_in_each_call_does_not_accumulate_programs() -> None:
+    """A lambda in the call is another object each time."""
     run = jit(lambda f, x: f(w) * x)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -794,7 +794,7 @@ CALLABLES: dict[str, Callable[..., Any]] = {
     "a partial of a method": functools.partial(Model.method, model),
     "a decorated function": decorated(lambda x: w * x),
     "a property inside": lambda x: model.double * x,
-    # Everything in its globals is watched: those of this module lead to all that pytest holds.
+    # Its globals are watched, and those of this module lead to everything that pytest holds.
     "a jitted function": jit(eval("lambda x: w * x", {"w": w})),
     "a primitive": maximum,
     "an activation": nn.tanh,
@@ -804,7 +804,7 @@ CALLABLES: dict[str, Callable[..., Any]] = {
 
 
 @pytest.mark.parametrize("name", CALLABLES)
-def test_a_function_that_is(name: str) -> None:
+def test_callables_can_be_jitted(name: str) -> None:
     function = CALLABLES[name]
     number: Any = {"a primitive": (Value(1.0), 2.0), "an unbound method": (Value(1.5), 2.0)}
     for backend in BACKENDS:
@@ -818,7 +818,7 @@ def test_a_function_that_is(name: str) -> None:
 @pytest.mark.parametrize("inner", BACKENDS)
 @pytest.mark.parametrize("outer", BACKENDS)
 def test_a_jitted_function_inside_a_jitted_function(inner: str, outer: str) -> None:
-    """It becomes a part of the recording, also if it was replayed by itself before."""
+    """It becomes part of the recording, even if it was replayed on its own before."""
 
     def make(wrap: Any = lambda f, backend: f) -> Any:
         leaf = Value(2.0)
@@ -850,7 +850,7 @@ def test_a_module_is_jitted_like_a_function() -> None:
     assert run.programs[0].replays == 2
 
 
-def test_a_method_decorated_in_its_class_is_explained() -> None:
+def test_decorating_a_method_in_its_class_is_refused() -> None:
     class Wrong:
         @jit
         def method(self, x: float) -> Any:
@@ -871,7 +871,7 @@ def test_name_and_docstring_are_kept() -> None:
     assert "named" in str(named.programs[0])
 
 
-def test_a_backend_that_does_not_exist_is_named() -> None:
+def test_an_unknown_backend_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="cuda"):
         jit(lambda x: x, backend="cuda")
 
@@ -882,7 +882,7 @@ RESULTS: dict[str, Callable[[Any], Any]] = {
     "nothing": lambda v: None,
     "a number": lambda v: 3.5,
     "a whole number": lambda v: 3,
-    "a text": lambda v: "done",
+    "a string": lambda v: "done",
     "a bool": lambda v: True,
     "the argument": lambda v: v,
     "twice the same": lambda v: (v * 2.0,) * 2,
@@ -893,7 +893,7 @@ RESULTS: dict[str, Callable[[Any], Any]] = {
     "a matrix": lambda v: Matrix([[v, v * 2.0]]),
     "an array": lambda v: np.array([v, v * 2.0]),
     "an array of floats": lambda v: np.array([1.5, 2.5]),
-    "a list with one of NumPy's": lambda v: [np.float64(1.5), w.data * 2.0],
+    "a list with a NumPy number": lambda v: [np.float64(1.5), w.data * 2.0],
     "a constant": lambda v: v * 0.0 + 1.0,
     "a detached number": lambda v: (v * 3.0).detach(),
     "an empty list": lambda v: [],
@@ -901,7 +901,7 @@ RESULTS: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("name", RESULTS)
-def test_a_result_that_is(name: str) -> None:
+def test_results_match_eager_ones(name: str) -> None:
     compute = RESULTS[name]
     for backend in BACKENDS:
         run = jit(lambda x: compute(w * x), backend=backend)
@@ -914,8 +914,8 @@ def test_a_result_that_is(name: str) -> None:
             assert run(1.0) is not run(1.0)
 
 
-def test_a_plain_number_computed_inside_has_one_type_in_every_call() -> None:
-    """With no Value in it the eager result is a float; whatever a replay gives, it stays that."""
+def test_a_result_computed_without_values_has_the_same_type_in_every_call() -> None:
+    """The eager result is a plain float or int, and so is that of a replay."""
     run = jit(lambda x: x * 2.0)
     numbers = 1.0, 2.0, -3.0, 0.5, 1e308, float("nan"), float("inf")
     assert {type(run(x)) for x in numbers} == {float}
@@ -923,7 +923,7 @@ def test_a_plain_number_computed_inside_has_one_type_in_every_call() -> None:
     assert {type(run(n)) for n in (1, 2, 3, -4)} == {int}
 
 
-def test_a_label_given_inside_is_on_the_result() -> None:
+def test_a_label_assigned_inside_is_on_the_result() -> None:
     def function(x: float) -> Any:
         loss = w * x
         loss.label = "loss"
@@ -933,7 +933,7 @@ def test_a_label_given_inside_is_on_the_result() -> None:
     assert [run(x).label for x in (1.0, 2.0, 3.0, 4.0)] == ["loss"] * 4
 
 
-def test_gradients_of_inner_results_are_those_of_the_eager_run() -> None:
+def test_gradients_of_intermediate_results_match_the_eager_run() -> None:
     def make() -> Any:
         leaf = Value(2.0)
 
@@ -951,9 +951,9 @@ def test_gradients_of_inner_results_are_those_of_the_eager_run() -> None:
 
 
 @pytest.mark.parametrize(
-    "use", ["backward", "backward beside a leaf", "grad by a leaf", "grad by an argument"]
+    "use", ["backward", "backward beside a leaf", "grad of a leaf", "grad of an argument"]
 )
-def test_no_gradient_flows_out_in_silence(use: str) -> None:
+def test_backward_through_a_result_is_refused(use: str) -> None:
     leaf = Value(2.0)
     passed = Value(3.0)
     run = jit(lambda v: leaf * v)
@@ -963,8 +963,8 @@ def test_no_gradient_flows_out_in_silence(use: str) -> None:
         uses = {
             "backward": lambda r=result: (r * 2.0).backward(),
             "backward beside a leaf": lambda r=result: (r * 2.0 + leaf).backward(),
-            "grad by a leaf": lambda r=result: grad(r * 2.0, [leaf]),
-            "grad by an argument": lambda r=result: grad(r * 2.0, [passed]),
+            "grad of a leaf": lambda r=result: grad(r * 2.0, [leaf]),
+            "grad of an argument": lambda r=result: grad(r * 2.0, [passed]),
         }
         with pytest.raises(ValueError, match="detach"):
             uses[use]()
@@ -972,11 +972,11 @@ def test_no_gradient_flows_out_in_silence(use: str) -> None:
         cut = result.detach() * 2.0
         cut.backward()
         assert cut.data == 12.0
-        (slope,) = grad(result * 3.0, [result])  # by the result itself there is one
+        (slope,) = grad(result * 3.0, [result])  # with respect to the result itself, it exists
         assert slope.data == 3.0
 
 
-def test_results_can_be_read_compared_drawn_and_copied() -> None:
+def test_results_can_be_read_compared_and_copied() -> None:
     import copy
     import pickle
 
@@ -993,7 +993,7 @@ def test_results_can_be_read_compared_drawn_and_copied() -> None:
         assert pickle.loads(pickle.dumps(result.detach())).data == 3.0
 
 
-# --- what is done to arguments, and asked of them -------------------------------------------------
+# --- arguments that are changed or inspected ------------------------------------------------------
 
 
 def _fills(x: Any, log: Any) -> Any:
@@ -1014,7 +1014,7 @@ def _updates(x: Any, table: Any) -> Any:
 @pytest.mark.parametrize(
     ("function", "nest"), [(_fills, [3.0]), (_writes, [3.0]), (_updates, {"a": 1.0})]
 )
-def test_a_change_of_an_argument_is_refused(function: Any, nest: Any) -> None:
+def test_changing_an_argument_in_place_is_refused(function: Any, nest: Any) -> None:
     def make() -> Any:
         return function, []
 
@@ -1025,7 +1025,7 @@ def test_a_change_of_an_argument_is_refused(function: Any, nest: Any) -> None:
         run(1.0, nest.copy())
 
 
-def test_a_number_is_no_value_as_eagerly() -> None:
+def test_a_number_argument_is_not_an_instance_of_value() -> None:
     def by_grad(x: Any) -> Any:
         v = x if isinstance(x, Value) else Value(x)
         return grad(v * v * w, [v])[0]
@@ -1040,7 +1040,7 @@ def test_a_number_is_no_value_as_eagerly() -> None:
 
 
 @pytest.mark.parametrize("index", [4, -1, 1.5])
-def test_an_index_outside_an_embedding_raises_as_eagerly(index: float) -> None:
+def test_an_invalid_embedding_index_raises_the_eager_error(index: float) -> None:
     embedding = nn.Embedding(4, 2)
     run = jit(lambda i: total(embedding(i)))
     with pytest.raises((IndexError, TypeError)) as eager:

@@ -50,7 +50,7 @@ class Training:
     def __init__(self) -> None:
         nn.seed(0)
         self.model = model = nn.MLP(2, [3, 1], "tanh")
-        model([0.0, 0.0])  # adds an attribute, which a pickle made meanwhile would trip over
+        model([0.0, 0.0])  # adds an attribute now, as it would break a concurrent pickle
         self.optimizer = optimizer = nn.Adam(model, lr=0.05)
         self.scale = Value(1.5, "scale")
         self.losses: list[float] = []
@@ -97,7 +97,7 @@ def replays(run: Any) -> int:
 
 
 def context_variables() -> dict[Any, Any]:
-    """What the context variables hold here that do not hold their defaults."""
+    """The context variables that do not hold their defaults, with what they hold."""
     found = {}
     for variable, content in contextvars.copy_context().items():
         default = contextvars.Context().run(variable.get, None)
@@ -113,7 +113,7 @@ def assert_nothing_left() -> None:
 
 @contextlib.contextmanager
 def no_unraisable_errors() -> Iterator[None]:
-    """Errors that Python cannot raise, as in a finalizer, fail the test; interrupts may be lost."""
+    """Fail on errors that Python cannot raise, as in a finalizer; interrupts may be lost there."""
     lost: list[BaseException | None] = []
     previous, sys.unraisablehook = sys.unraisablehook, lambda u: lost.append(u.exc_value)
     try:
@@ -127,7 +127,7 @@ def no_unraisable_errors() -> Iterator[None]:
 
 
 class Interrupted:
-    """A training that goes on under interrupts, beside an eager one that does not see any.
+    """A jitted training under interrupts, beside an eager one without any.
 
     Attributes:
         run: the jitted step. calls: how many calls the state has seen. life: how many calls of
@@ -138,18 +138,18 @@ class Interrupted:
         self.backend = backend
         self.eager, self.training = Training(), Training()
         self.calls = self.done = 0
-        # The first layer gets its place in an array before the rest of the leaves does.
+        # Links the leaves of the first layer to an array before the others.
         predict = jit(self.training.hidden, backend=backend)
         for k in range(4):
             predict(float(k))
-        self.begin_anew()
+        self.restart()
         self.before = context_variables()
 
-    def begin_anew(self) -> None:
+    def restart(self) -> None:
         self.run, self.life = jit(self.training.step, backend=self.backend), 0
 
     def call(self) -> None:
-        """A call that nothing interrupts: it returns what the eager one does."""
+        """An uninterrupted call, which must equal the eager one."""
         self.eager.advance(self.calls + 1)
         loss = self.run(*self.training.args(self.calls)).data
         assert (type(loss), loss) == (float, self.eager.losses[self.calls])
@@ -185,7 +185,7 @@ class Interrupted:
         self.calls += state == after
 
     def assert_replays(self) -> None:
-        """The function goes on as if nothing had been, and is replayed."""
+        """The function works as if nothing had happened, and is replayed."""
         for _ in range(3):
             self.call()
         before = replays(self.run)
@@ -194,7 +194,7 @@ class Interrupted:
 
 
 @pytest.mark.parametrize(("backend", "interrupts"), [("numpy", 1000), ("native", 100), (None, 100)])
-def test_after_an_interrupt_at_any_instant_the_state_is_of_one_call(
+def test_an_interrupt_at_any_instant_leaves_a_consistent_state(
     backend: str | None, interrupts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("autograd.jit.program.replays_until_compiled", lambda plan: 2)
@@ -204,7 +204,7 @@ def test_after_an_interrupt_at_any_instant_the_state_is_of_one_call(
     for _ in range(4):
         running.call()
     longest = time.perf_counter() - start
-    running.begin_anew()
+    running.restart()
     armed = False
 
     def handle(number: int, frame: Any) -> None:
@@ -216,7 +216,7 @@ def test_after_an_interrupt_at_any_instant_the_state_is_of_one_call(
     def disturb() -> None:
         nonlocal armed
         armed = True
-        # Some in the middle of a replay, some in a recording that takes a thousand times as long.
+        # Log-uniform, since a recording takes a thousand times as long as a replay.
         delay = math.exp(chance.uniform(math.log(1e-5), math.log(longest)))
         signal.setitimer(signal.ITIMER_REAL, delay)
 
@@ -228,13 +228,13 @@ def test_after_an_interrupt_at_any_instant_the_state_is_of_one_call(
     previous = signal.signal(signal.SIGALRM, handle)
     try:
         with no_unraisable_errors():
-            until = chance.randrange(12)  # calls, which takes some functions to their second check
+            until = chance.randrange(12)  # calls; some functions reach their second check
             while running.done < examples(interrupts):
                 running.interrupted_call(disturb, calm)
                 if running.life >= until:
                     if chance.random() < 0.1:
                         running.assert_replays()
-                    running.begin_anew()
+                    running.restart()
                     until = chance.randrange(12)
     finally:
         calm()
@@ -242,7 +242,7 @@ def test_after_an_interrupt_at_any_instant_the_state_is_of_one_call(
     running.assert_replays()
 
 
-def test_a_function_is_recorded_however_often_its_recording_was_interrupted(
+def test_interrupted_recordings_do_not_prevent_later_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def interrupted(*args: Any, **options: Any) -> NoReturn:
@@ -263,9 +263,9 @@ def test_a_function_is_recorded_however_often_its_recording_was_interrupted(
 class Instants:
     """Counts the instants at which Python lets a signal handler run, and acts at one of them.
 
-    Those are, in good approximation, the beginning of a Python function and the end of a C one:
-    what a profiler is told. Unlike a timer this reaches the few instructions between a change and
-    the `try` that undoes it.
+    To a good approximation these are the starts of Python functions and the ends of C functions,
+    of which profilers are told. Unlike a timer, this reaches the few instructions between a change
+    and the `try` that undoes it.
     """
 
     def __init__(self, chosen: int, act: Callable[[], None]) -> None:
@@ -286,7 +286,7 @@ class Instants:
 
     @staticmethod
     def spread(number: int, total: int) -> list[int]:
-        """Instants of a call: random ones, its first and its last, where the jit's own code is."""
+        """Instants of a call: its first and last, where the jit's code runs, and random ones."""
         chance = random.Random(total)
         edge = min(number // 3, total // 3)
         middle = chance.sample(range(edge, total - edge), number - 2 * edge)
@@ -298,19 +298,19 @@ def interrupt() -> None:
 
 
 @pytest.mark.parametrize("calls_before", range(4))
-def test_an_interrupt_after_any_of_the_operations_of_a_call(calls_before: int) -> None:
-    """The calls are an eager one, a recording, a check and a replay."""
+def test_an_interrupt_after_any_operation_leaves_a_consistent_state(calls_before: int) -> None:
+    """In an eager call, a recording, a check and a replay."""
     running = Interrupted("numpy")
-    for _ in range(calls_before + 1):  # fills caches, so that all calls have as many instants
+    for _ in range(calls_before + 1):  # fills caches that change the number of instants
         running.call()
-    running.begin_anew()
+    running.restart()
     for _ in range(calls_before):
         running.call()
     undisturbed = Instants(-1, interrupt)
     running.interrupted_call(undisturbed.start, undisturbed.stop)
     with no_unraisable_errors():
         for k, chosen in enumerate(Instants.spread(examples(100), undisturbed.seen)):
-            running.begin_anew()
+            running.restart()
             for _ in range(calls_before):
                 running.call()
             instants = Instants(chosen, interrupt)
@@ -324,7 +324,7 @@ def test_an_interrupt_after_any_of_the_operations_of_a_call(calls_before: int) -
 
 
 class Others:
-    """Threads that do something of their own, over and over, until the end of the block."""
+    """Threads that repeat their jobs until the end of the block."""
 
     def __init__(self, *jobs: Callable[[], None]) -> None:
         self.errors: list[BaseException] = []
@@ -339,13 +339,13 @@ class Others:
             while not self._over.is_set():
                 job()
                 self.rounds[number] += 1
-                time.sleep(0.0005)  # lets the recordings go on too
+                time.sleep(0.0005)  # lets the recordings proceed
         except BaseException as error:
             self.errors.append(error)
 
     def __enter__(self) -> Others:
         self._interval = sys.getswitchinterval()
-        sys.setswitchinterval(1e-4)  # change threads as often as possible
+        sys.setswitchinterval(1e-4)  # switch threads as often as possible
         for thread in self._threads:
             thread.start()
         return self
@@ -366,11 +366,11 @@ def all_are_plain(values: list[Value]) -> bool:
     )
 
 
-def test_recordings_beside_threads_that_do_everything_else() -> None:
+def test_recordings_beside_busy_threads() -> None:
     recordings, calls = examples(100), 4
     eager, training = Training(), Training()
     eager.advance(recordings * calls)
-    # What each number may ever be, whoever reads it and when.
+    # All numbers that each Value may ever hold.
     trajectories = [set(row) for row in zip(*[array("d", s) for s in eager.states], strict=True)]
 
     def is_of_some_call(values: list[Value]) -> bool:
@@ -442,7 +442,7 @@ def test_recordings_beside_threads_that_do_everything_else() -> None:
     assert {type(v).__name__ for v in living} <= {"Value", "Linked"}
 
 
-# What another thread does while a function is in the middle of a call, and what it must find.
+# What another thread does in the middle of a call, and what it must observe.
 def _copies(training: Training) -> None:
     model = copy.deepcopy(training.model)
     assert all_are_plain(list(model.parameters()))
@@ -498,8 +498,8 @@ MEANWHILE = [_copies, _pickles, _reads, _computes, _collects, _draws, _records_a
 
 
 @pytest.mark.parametrize("meanwhile", MEANWHILE, ids=lambda job: job.__name__.strip("_"))
-def test_what_another_thread_does_in_the_middle_of_a_call(meanwhile: Any) -> None:
-    """Each time the function runs, in the first call, in the recording and in the check."""
+def test_another_thread_may_act_in_the_middle_of_a_call(meanwhile: Any) -> None:
+    """In each call that runs the function: the first, the recording and the checks."""
     eager, training = Training(), Training()
     eager.advance(12)
     asked: queue.SimpleQueue[bool] = queue.SimpleQueue()
@@ -548,8 +548,7 @@ def test_what_another_thread_does_in_the_middle_of_a_call(meanwhile: Any) -> Non
 
 @contextlib.contextmanager
 def alarms(handler: Callable[[], None], chance: random.Random, longest: float) -> Iterator[None]:
-    """Inside, `handler` is called from a signal again and again, at random instants."""
-
+    """Call `handler` from signals at random instants until the end of the block."""
     over = False
 
     def handle(number: int, frame: Any) -> None:
@@ -558,9 +557,9 @@ def alarms(handler: Callable[[], None], chance: random.Random, longest: float) -
             delay = math.exp(chance.uniform(math.log(2e-5), math.log(longest)))
             signal.setitimer(signal.ITIMER_REAL, delay)
 
-    # In Python 3.11 a collection may begin inside ContextVar.set. Where Python code is called at
-    # collections (hypothesis does so), a handler may then run in there; if it sets the variable as
-    # well, the interpreter goes on with freed memory. From 3.12 on, collections wait.
+    # In Python 3.11 a collection may begin inside ContextVar.set. If a callback of the collector is
+    # Python code (hypothesis has one), a signal handler may run in it; if that sets the variable as
+    # well, the interpreter uses freed memory. From 3.12 on, collections wait.
     callbacks, gc.callbacks[:] = gc.callbacks[:], []
     previous = signal.signal(signal.SIGALRM, handle)
     signal.setitimer(signal.ITIMER_REAL, 1e-4)
@@ -573,7 +572,7 @@ def alarms(handler: Callable[[], None], chance: random.Random, longest: float) -
         gc.callbacks[:] = callbacks
 
 
-def test_a_signal_handler_that_calls_a_prediction_ten_thousand_times() -> None:
+def test_a_signal_handler_may_call_a_jitted_prediction() -> None:
     chance = random.Random(1)
     model = nn.MLP(2, [4, 1], "tanh")
 
@@ -582,7 +581,7 @@ def test_a_signal_handler_that_calls_a_prediction_ten_thousand_times() -> None:
 
     inputs = [math.sin(k) for k in range(100)]
     expected = [predict(x).data for x in inputs]
-    # Values are read at the end: here a handler runs in the middle of anything.
+    # Results are read at the end, as the handler may run in the middle of anything.
     inner: list[tuple[int, Any]] = []
     errors: list[BaseException] = []
     run = jit(predict, backend="numpy")
@@ -612,12 +611,12 @@ def test_a_signal_handler_that_calls_a_prediction_ten_thousand_times() -> None:
 
 
 def is_possible(before: int, inner: list[float], outer: float, after: float) -> bool:
-    """Whether a counter can go so in an eager call, `read it, write it + 1, read it`.
+    """Whether an eager call (read the counter, write it + 1, read it) can have these results.
 
-    inner: what calls in between returned, each of which counted too, and in one go.
+    inner: results of calls in between, which count too, each without being interrupted.
     """
-    for i in range(len(inner) + 1):  # so many came before the call read the counter
-        for j in range(i, len(inner) + 1):  # and so many before it wrote it
+    for i in range(len(inner) + 1):  # i inner calls came before the read
+        for j in range(i, len(inner) + 1):  # and j before the write
             written = before + i + 1
             counted = [before + 1 + n for n in range(j)]
             counted += [written + 1 + n for n in range(len(inner) - j)]
@@ -630,7 +629,7 @@ def is_possible(before: int, inner: list[float], outer: float, after: float) -> 
     return False
 
 
-def test_a_signal_handler_that_calls_a_counter_ten_thousand_times() -> None:
+def test_a_signal_handler_may_call_a_jitted_counter() -> None:
     chance = random.Random(2)
     counter = Value(0.0)
 
@@ -675,8 +674,8 @@ def test_a_signal_handler_that_calls_a_counter_ten_thousand_times() -> None:
 
 
 @pytest.mark.parametrize("calls_before", range(4))
-def test_a_call_from_the_middle_of_a_call(calls_before: int) -> None:
-    """As by a signal handler, in an eager call, a recording, a check and a replay."""
+def test_a_call_may_be_made_in_the_middle_of_another(calls_before: int) -> None:
+    """As from a signal handler: in an eager call, a recording, a check and a replay."""
     model = nn.MLP(2, [3, 1], "tanh")
 
     def predict(x: float) -> Any:
@@ -686,7 +685,7 @@ def test_a_call_from_the_middle_of_a_call(calls_before: int) -> None:
     expected = [predict(x).data for x in inputs]
 
     def calls_with(chosen: int) -> Instants:
-        """Calls of which one is disturbed; all give what they should, and the last is a replay."""
+        """Make calls, one of them disturbed; all are right, and the last is a replay."""
         inner: list[Any] = []
         run = jit(predict, backend="numpy")
         instants = Instants(chosen, lambda: inner.append(run(inputs[0])))
@@ -710,7 +709,7 @@ def test_a_call_from_the_middle_of_a_call(calls_before: int) -> None:
         calls_with(chosen)
 
 
-# --- who looks on ---------------------------------------------------------------------------------
+# --- profilers, tracers, garbage collection -------------------------------------------------------
 
 
 @contextlib.contextmanager
@@ -757,8 +756,8 @@ def no_collector() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def a_restless_collector() -> Iterator[None]:
-    """Which also calls back, as a tool that measures its pauses does."""
+def a_frequent_collector() -> Iterator[None]:
+    """It also has a callback, like a tool that measures its pauses."""
     pauses: list[float] = []
 
     def note(phase: str, info: Any) -> None:
@@ -824,12 +823,12 @@ def weak_references_and_finalizers() -> Iterator[None]:
     assert [float(number) for number in found] == [6.0] * 200
 
 
-ONLOOKERS = [
+OBSERVERS = [
     a_profiler_that_keeps_frames,
     a_tracer_that_looks_at_all_variables,
     a_frozen_heap,
     no_collector,
-    a_restless_collector,
+    a_frequent_collector,
     traced_memory,
     a_thread_that_dumps_all_stacks,
     weak_references_and_finalizers,
@@ -837,12 +836,12 @@ ONLOOKERS = [
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("onlooker", ONLOOKERS, ids=lambda onlooker: onlooker.__name__)
-def test_recordings_and_replays_under(onlooker: Any, backend: str) -> None:
+@pytest.mark.parametrize("observer", OBSERVERS, ids=lambda observer: observer.__name__)
+def test_recordings_and_replays_under_observation(observer: Any, backend: str) -> None:
     eager, training = Training(), Training()
     eager.advance(12)
     run = jit(training.step, backend=backend)
-    with no_unraisable_errors(), onlooker():
+    with no_unraisable_errors(), observer():
         losses = [run(*training.args(call)) for call in range(12)]
         state = training.state()
     assert [loss.data for loss in losses] == eager.losses
@@ -858,7 +857,7 @@ def test_recordings_and_replays_under(onlooker: Any, backend: str) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_process_that_forks_in_the_middle_of_a_call(backend: str) -> None:
+def test_a_process_may_fork_in_the_middle_of_a_call(backend: str) -> None:
     """The child ends at once; meanwhile another thread pickles the model."""
     eager, training = Training(), Training()
     eager.advance(12)
@@ -896,7 +895,7 @@ def test_a_process_that_forks_in_the_middle_of_a_call(backend: str) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_child_goes_on_with_programs_of_its_parent() -> None:
+def test_a_forked_child_can_use_its_parents_programs() -> None:
     """As with `multiprocessing` after a fork: replays and new recordings in the child."""
     eager, training = Training(), Training()
     eager.advance(8)

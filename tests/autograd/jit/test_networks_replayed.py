@@ -1,4 +1,4 @@
-"""Do networks learn the same replayed? Every layer, activation, loss and optimizer."""
+"""Do replayed networks learn as eager ones do? Every layer, activation, loss and optimizer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def noise(*shape: int, seed: int = 0) -> Any:
 
 
 def weighed(out: Any) -> Value:
-    """One Value in which no entry of an output can take the place of another."""
+    """A weighted sum, in which swapping two entries of an output would show."""
     if isinstance(out, Value):
         return out * 1.5
     entries = [x for row in out for x in row] if isinstance(out, Matrix) else list(out)
@@ -88,15 +88,15 @@ LAYERS: dict[str, tuple[Callable[[], Any], Callable[[Any, Any], Any]]] = {
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_a_layer_trains_the_same(name: str) -> None:
+def test_a_layer_trains_as_eagerly(name: str) -> None:
     model, compute = LAYERS[name]
     batches = [(noise(5, 3, seed=k),) for k in range(6)]
     same(lambda: trained(model(), compute), *batches, replayed=True, rounds=1)
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_a_layer_evaluates_the_same(name: str) -> None:
-    """In evaluation, with statistics of a training step before; two shapes in turn."""
+def test_a_layer_evaluates_as_eagerly(name: str) -> None:
+    """With statistics from an earlier training step, and two shapes in turn."""
     model, compute = LAYERS[name]
 
     def make() -> tuple[Callable[..., Any], Any]:
@@ -152,7 +152,7 @@ def test_softmax_of_far_apart_and_tied_logits(function: Callable[..., Any]) -> N
     ("row", "error"),
     [([-math.inf, -math.inf], ValueError), ([math.inf, 0.0], FloatingPointError)],
 )
-def test_a_replay_of_a_masked_row_raises_as_an_eager_call(
+def test_a_masked_row_raises_in_a_replay_as_eagerly(
     function: Callable[..., Any], row: list[float], error: type[Exception]
 ) -> None:
     recorded = jit(lambda xs: weighed(function(xs)))
@@ -237,7 +237,7 @@ def loss_step(loss: Callable[[Any, Any], Value], outputs: int, targets: Any = No
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_a_loss_with_targets_from_outside(name: str) -> None:
+def test_a_loss_with_captured_targets(name: str) -> None:
     loss, targets, outputs = LOSSES[name]
     batches = [(noise(4, 2, seed=k),) for k in range(4)]
     same(loss_step(loss, outputs, targets), *batches, replayed=True)
@@ -247,14 +247,14 @@ def test_a_loss_with_targets_from_outside(name: str) -> None:
 def test_a_loss_with_targets_as_arguments_bit_for_bit(name: str) -> None:
     loss, targets, outputs = LOSSES[name]
     batches = [(noise(4, 2, seed=k), targets[::step]) for k, step in enumerate([1, -1, 1])]
-    # Eagerly a class of weight 0 is left out, and the gradients of probabilities add up in another
-    # order then; that of logits is the same.
+    # An eager call leaves out classes whose target is 0. That changes the order in which gradients
+    # add up for probabilities, but not for logits.
     how = close if name == "cross_entropy" else same
     how(loss_step(loss, outputs), *batches, replayed=True)
 
 
 @pytest.mark.parametrize("name", ["cross_entropy", "cross_entropy_with_logits"])
-def test_classes_from_outside(name: str) -> None:
+def test_a_loss_with_captured_classes(name: str) -> None:
     loss, _, outputs = LOSSES[name]
     same(loss_step(loss, outputs, CLASSES), *[(noise(4, 2, seed=k),) for k in range(4)])
 
@@ -271,7 +271,7 @@ BAD_TARGETS = [
 
 
 @pytest.mark.parametrize(("name", "bad"), BAD_TARGETS)
-def test_targets_that_a_loss_refuses_are_refused_as_arguments_too(name: str, bad: Any) -> None:
+def test_targets_that_a_loss_refuses_are_refused_as_arguments(name: str, bad: Any) -> None:
     loss, good, outputs = LOSSES[name]
     how = close if name == "cross_entropy" else same
     how(loss_step(loss, outputs), (noise(4, 2), good), (noise(4, 2), bad), (noise(4, 2), good))
@@ -281,7 +281,7 @@ def test_targets_that_a_loss_refuses_are_refused_as_arguments_too(name: str, bad
 
 
 class Signs(nn.Optimizer):
-    """A rule of the user's own."""
+    """A user-defined optimizer."""
 
     moments = ("mean",)
 
@@ -307,7 +307,7 @@ OPTIMIZERS: dict[str, Callable[[Any], nn.Optimizer]] = {
     "Adagrad, started": lambda ps: nn.Adagrad(
         ps, 0.1, eps=1e-3, weight_decay=0.1, initial_accumulator=0.5
     ),
-    "of the user's own": lambda ps: Signs(ps, 0.01),
+    "user-defined": lambda ps: Signs(ps, 0.01),
     "Adam": lambda ps: nn.Adam(ps, 0.05),
     "Adam, decayed": lambda ps: nn.Adam(ps, 0.05, betas=(0.5, 0.9), weight_decay=0.1),
     "Adam, a rate that is a Value": lambda ps: nn.Adam(ps, Value(0.05, "lr")),
@@ -316,7 +316,7 @@ OPTIMIZERS: dict[str, Callable[[Any], nn.Optimizer]] = {
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_an_optimizer_takes_the_same_steps(name: str) -> None:
+def test_an_optimizer_takes_the_eager_steps(name: str) -> None:
     def make() -> tuple[Callable[..., Any], Any]:
         return trained(nn.MLP(2, [3, 1]), vector, OPTIMIZERS[name])
 
@@ -324,7 +324,7 @@ def test_an_optimizer_takes_the_same_steps(name: str) -> None:
 
 
 @pytest.mark.parametrize("limit", [1e-3, 0.5, 1e6])
-def test_gradients_are_clipped_the_same(limit: float) -> None:
+def test_gradients_are_clipped_as_eagerly(limit: float) -> None:
     def make() -> tuple[Callable[..., Any], Any]:
         model = nn.MLP(2, [3, 1])
         rule = nn.Adam(model, lr=0.1)
@@ -380,7 +380,7 @@ def test_two_steps_of_two_optimizers_in_one_function() -> None:
     same(make, *[(noise(3, 2, seed=k),) for k in range(5)], replayed=True)
 
 
-def test_gradients_pile_up_over_calls_without_zero_grad() -> None:
+def test_gradients_accumulate_over_calls_without_zero_grad() -> None:
     def make() -> tuple[Callable[..., Any], Any]:
         model = nn.MLP(2, [3, 1], "tanh")
 
@@ -395,7 +395,7 @@ def test_gradients_pile_up_over_calls_without_zero_grad() -> None:
     same(make, *[(noise(2, seed=k),) for k in range(5)], replayed=True)
 
 
-def test_two_optimizers_share_a_model_by_its_parts() -> None:
+def test_two_optimizers_train_different_parts_of_a_model() -> None:
     def make() -> tuple[Callable[..., Any], Any]:
         model = nn.Sequential(nn.Layer(2, 3, "tanh"), nn.RMSNorm(3), nn.Layer(3, 1, "linear"))
         body, head = nn.AdamW(model.parts[:2], 0.05), nn.SGD(model.parts[2], 0.1, momentum=0.9)
@@ -422,7 +422,7 @@ CLIPS: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("name", CLIPS)
-def test_clipping_raises_or_not_as_it_does_eagerly(name: str) -> None:
+def test_clipping_raises_only_where_it_does_eagerly(name: str) -> None:
     """The third call has a gradient that overflows, the fourth one that is nan."""
 
     def make() -> tuple[Callable[..., Any], Any]:
@@ -443,7 +443,7 @@ def test_clipping_raises_or_not_as_it_does_eagerly(name: str) -> None:
 
 
 @pytest.mark.parametrize("clip", [nn.clip_grad_norm, nn.clip_grad_value])
-def test_a_replay_with_a_gradient_that_is_not_finite_raises_as_the_eager_step(clip: Any) -> None:
+def test_clipping_a_non_finite_gradient_raises_in_a_replay_as_eagerly(clip: Any) -> None:
     for backend in BACKENDS:
         w = Value(1.0, "w")
 
@@ -472,7 +472,7 @@ RULES = [nn.SGD, nn.RMSProp, nn.Adagrad, nn.Adam, nn.AdamW]
 def test_a_differentiable_optimizer_inside_one_call(
     rule: Callable[..., nn.Optimizer], rate_is_a_value: bool
 ) -> None:
-    """A loss two steps later, differentiated by the learning rate and the start."""
+    """A loss two steps later, differentiated with respect to learning rate and start."""
 
     def make() -> tuple[Callable[..., Any], Any]:
         rate, start = Value(0.1, "rate"), [Value(0.5, "a"), Value(-1.0, "b")]
@@ -507,7 +507,7 @@ def test_a_differentiable_optimizer_inside_one_call(
     ],
 )
 def test_a_schedule_through_the_learning_rate(schedule: Callable[[int], float]) -> None:
-    """The rate is set between the calls; the call itself only counts them."""
+    """The rate is set between the calls, which needs no new recording."""
 
     def make() -> tuple[Callable[..., Any], Any]:
         step, (model, rule) = trained(nn.MLP(2, [3, 1]), vector, lambda ps: nn.Adam(ps, lr=0.0))
@@ -527,7 +527,7 @@ def test_a_schedule_through_the_learning_rate(schedule: Callable[[int], float]) 
     assert stepped(None) == stepped("native") == stepped("numpy")
 
 
-# --- the tasks of the main program, many steps ----------------------------------------------------
+# --- small tasks, many steps ----------------------------------------------------------------------
 
 
 def test_100_steps_of_moons() -> None:
@@ -578,7 +578,7 @@ def test_48_steps_of_circles() -> None:
 
 
 def test_48_steps_of_iris_style_classes() -> None:
-    """4-5-3, dropout, softmax cross-entropy, AdamW. No target is 0, which eagerly makes no node."""
+    """4-5-3, dropout, softmax cross-entropy, AdamW. No target is 0: eager calls skip those."""
 
     def make() -> tuple[Callable[..., Any], Any]:
         model = nn.Sequential(nn.Layer(4, 5, "tanh"), nn.Dropout(0.2), nn.Layer(5, 3, "linear"))
@@ -615,11 +615,11 @@ def fitted(jit: bool, classes: int, **settings: Any) -> tuple[Any, ...]:
     options = {"epochs": 6, "batch_size": 8, "metric": nn.accuracy, "progress": False, **settings}
     try:
         history = nn.fit(model, train, loss, rule, held_out=held_out, jit=jit, **options)
-        told = (history.loss, history.accuracy, history.held_out_accuracy)
+        reported = (history.loss, history.accuracy, history.held_out_accuracy)
     except Exception as error:
-        told = (type(error), str(error))
+        reported = (type(error), str(error))
     state = rule.state_dict(), model.state_dict(), [p.grad for p in model.parameters()]
-    return told, state, nn.rng.generator.random()
+    return reported, state, nn.rng.generator.random()
 
 
 @pytest.mark.parametrize(
@@ -634,15 +634,15 @@ def fitted(jit: bool, classes: int, **settings: Any) -> tuple[Any, ...]:
     ],
     ids=["plain", "one batch", "penalty and clip", "schedule", "dropout", "overflow"],
 )
-def test_fit_with_the_jit_is_fit(settings: dict[str, Any]) -> None:
+def test_fit_with_the_jit_equals_fit_without(settings: dict[str, Any]) -> None:
     assert fitted(True, 2, **settings) == fitted(False, 2, **settings)
 
 
-def test_fit_with_the_jit_is_fit_for_classes_too() -> None:
+def test_fit_with_the_jit_equals_fit_without_for_classes() -> None:
     assert fitted(True, 3) == fitted(False, 3)
 
 
-def test_a_run_begun_with_the_jit_is_resumed_without_and_the_other_way_round(tmp_path: Any) -> None:
+def test_a_run_begun_with_the_jit_can_be_resumed_without_and_vice_versa(tmp_path: Any) -> None:
     expected = fitted(False, 2)
     for number, order in enumerate([(True, False), (False, True)]):
         path = tmp_path / f"run{number}.json"
@@ -651,7 +651,7 @@ def test_a_run_begun_with_the_jit_is_resumed_without_and_the_other_way_round(tmp
 
 
 @pytest.mark.parametrize("name", ["cross_entropy", "cross_entropy_with_logits"])
-def test_classes_as_arguments_bit_for_bit(name: str) -> None:
+def test_a_loss_with_classes_as_arguments_bit_for_bit(name: str) -> None:
     loss, _, outputs = LOSSES[name]
     batches = [(noise(4, 2, seed=k), CLASSES[::step]) for k, step in enumerate([1, -1, 1])]
     how = close if name == "cross_entropy" else same
@@ -659,6 +659,6 @@ def test_classes_as_arguments_bit_for_bit(name: str) -> None:
 
 
 @pytest.mark.parametrize("bad", [3, -1, 0.5])
-def test_a_class_there_is_not_is_refused_as_an_argument_too(bad: float) -> None:
+def test_an_invalid_class_is_refused_as_an_argument(bad: float) -> None:
     loss, _, outputs = LOSSES["cross_entropy_with_logits"]
     same(loss_step(loss, outputs), (noise(4, 2), CLASSES), (noise(4, 2), [0, bad, 1, 2]))

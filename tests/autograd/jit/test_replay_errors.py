@@ -1,4 +1,4 @@
-"""What if a replay meets log(0), exp(1000), 1/0, nan? The eager error, and nothing has happened."""
+"""Does a replay that meets log(0), exp(1000) or 1/0 raise the eager error and change nothing?"""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ FAILING: dict[str, tuple[Callable[[Any], Any], float]] = {
     "a power too large": (lambda v: (v + 10.0) ** 400, 1.0),
     "a base below 0": (lambda v: v ** (v * 0.5), -1.0),
     "sin of infinity": (lambda v: (v * 1e308 * 10.0).sin(), 1.0),
-    "of a primitive of one's own": (Primitive("picky", picky, 2.0), 7.0),
-    "too large of one's own": (Primitive("picky", picky, 2.0), -7.0),
-    "of a kind of one's own": (Primitive("picky", picky, 2.0), 5.0),
-    "in the slope of one's own": (Primitive("odd", lambda x: x, lambda o, x: 1.0 / x), 0.0),
+    "ValueError of a user's primitive": (Primitive("picky", picky, 2.0), 7.0),
+    "OverflowError of a user's primitive": (Primitive("picky", picky, 2.0), -7.0),
+    "KeyError of a user's primitive": (Primitive("picky", picky, 2.0), 5.0),
+    "slope of a user's primitive": (Primitive("odd", lambda x: x, lambda o, x: 1.0 / x), 0.0),
 }
 
 
 @pytest.mark.parametrize("name", FAILING)
-def test_the_error_of(name: str) -> None:
-    """In the middle of a step that has already assigned things, whichever call it is."""
+def test_a_replay_raises_the_eager_error(name: str) -> None:
+    """In the middle of a step that has already assigned Values, in each kind of call."""
     operation, bad = FAILING[name]
 
     def make() -> tuple[Any, Any]:
@@ -101,8 +101,8 @@ def test_the_message_names_operation_label_and_module(backend: str) -> None:
             labelled(Value(-1.0, "rate"))
 
 
-def test_a_loss_that_diverges_in_training_and_what_comes_after() -> None:
-    """The logarithm of what training drives below 0; state, moments and time stay as before."""
+def test_a_step_that_fails_leaves_state_moments_and_time_unchanged() -> None:
+    """Training drives the operand of a logarithm below 0."""
 
     def make() -> tuple[Any, Any]:
         w = Value(1.0, "w")
@@ -123,7 +123,7 @@ def test_a_loss_that_diverges_in_training_and_what_comes_after() -> None:
     assert failed.count(False) > 4
 
 
-def test_values_among_the_arguments_are_as_before_an_error() -> None:
+def test_an_error_leaves_values_among_the_arguments_unchanged() -> None:
     def function(v: Value, w: Value, x: float) -> Any:
         (v * w).backward()
         v.assign(v + 1.0)
@@ -143,8 +143,8 @@ def test_values_among_the_arguments_are_as_before_an_error() -> None:
                 assert snapshot(list(args[:2])) == before
 
 
-def test_a_stream_of_draws_after_an_error_goes_on_as_the_eager_one_or_from_before() -> None:
-    """Dropout comes after what raises: eagerly nothing was drawn."""
+def test_an_error_before_dropout_uses_up_no_random_numbers() -> None:
+    """Dropout comes after the operation that raises: eagerly nothing was drawn."""
 
     def stream(backend: str | None) -> list[Any]:
         nn.seed(4)
@@ -167,8 +167,8 @@ def test_a_stream_of_draws_after_an_error_goes_on_as_the_eager_one_or_from_befor
 
 
 @pytest.mark.parametrize("order", ["rate first", "draws first", "draws between"])
-def test_an_eager_run_in_place_of_a_replay_drops_out_the_same(order: str) -> None:
-    """An infinity makes the call eager: the draws made already must meet their places."""
+def test_an_eager_run_in_place_of_a_replay_uses_the_same_dropout_masks(order: str) -> None:
+    """An infinity makes the call eager; draws already made must be used in the same places."""
 
     def make() -> tuple[Any, Any]:
         w = Value(1.0)
@@ -222,7 +222,7 @@ def test_an_error_that_the_function_catches_itself() -> None:
     same(make, (1.0,), (-1.0,), (2.0,), (-1.0,), (1.0,))
 
 
-def test_an_error_whose_result_nothing_uses() -> None:
+def test_an_error_in_an_unused_operation_is_raised() -> None:
     def make() -> tuple[Any, Any]:
         w = Value(2.0, "w")
 
@@ -235,7 +235,7 @@ def test_an_error_whose_result_nothing_uses() -> None:
     same(make, (1.0,), (0.0,), (2.0,))
 
 
-def test_an_error_in_a_constant_is_raised_at_each_call() -> None:
+def test_an_error_in_a_constant_is_raised_in_each_call() -> None:
     for compute in (lambda w: Value(0.0, "zero").log() * w, lambda w: 1.0 / Value(0.0) * w):
 
         def make(compute: Any = compute) -> tuple[Any, Any]:
@@ -259,7 +259,7 @@ def test_an_error_inside_a_nested_jitted_function() -> None:
 
         return wrap(outer), w
 
-    stories = []
+    results = []
     for wrap in (lambda f: f, jit, lambda f: jit(f, backend="numpy")):
         nn.seed(2)
         run, w = make_with(wrap)
@@ -272,15 +272,15 @@ def test_an_error_inside_a_nested_jitted_function() -> None:
                 w.data, w.grad = before
                 seen.append(str(error))
             nn.seed(3)
-        stories.append(seen)
-    assert stories[1] == stories[0]
-    assert stories[2] == stories[0]
+        results.append(seen)
+    assert results[1] == results[0]
+    assert results[2] == results[0]
 
 
-# --- numbers that are not finite, and no error ----------------------------------------------------
+# --- non-finite numbers without an error ----------------------------------------------------------
 
 
-def test_infinities_and_nans_that_are_no_errors() -> None:
+def test_infinities_and_nans_that_do_not_raise() -> None:
     def make() -> tuple[Any, Any]:
         w = Value(1.0)
 
@@ -297,7 +297,7 @@ def test_infinities_and_nans_that_are_no_errors() -> None:
     same(make, (1.0, 2.0), (1e200, 1e200), (-1e200, 1e200), (inf, 0.0), (nan, 1.0), (3.0, -inf))
 
 
-def test_an_infinite_slope_behind_a_branch_not_taken_stays_harmless() -> None:
+def test_an_infinite_slope_in_an_unselected_branch_is_harmless() -> None:
     def make() -> tuple[Any, Any]:
         w = Value(0.0, "w")
 
@@ -314,7 +314,7 @@ def test_an_infinite_slope_behind_a_branch_not_taken_stays_harmless() -> None:
 
 
 def powers() -> tuple[Any, Any]:
-    """A step that trains x and w, and gives the exponent n the nan that it gets for x below 0."""
+    """A step that trains x and w; the gradient of the exponent n is nan for x below 0."""
     x, n, w = Value(-2.0, "x"), Value(2.0, "n"), Value(0.5, "w")
 
     def step(t: float, s: float) -> Any:
@@ -330,20 +330,20 @@ def powers() -> tuple[Any, Any]:
     return step, [x, n, w]
 
 
-def test_a_gradient_that_is_nan_is_replayed_like_any_other() -> None:
+def test_a_nan_gradient_is_replayed_like_any_other() -> None:
     seen = same(powers, (1.0, 1.0), (1.0, 1.0), (0.5, 2.0), replayed=True)
     assert all("nan" in gradients for _, (_, gradients, _), *_ in seen[1:])
 
 
-def test_a_gradient_of_0_passes_nothing_on_to_a_slope_that_is_nan() -> None:
+def test_a_zero_gradient_is_not_multiplied_by_a_nan_slope() -> None:
     """A replay that multiplied both would give nan where the eager run gives 0."""
     seen = same(powers, (1.0, 1.0), (1.0, 0.0), (1.0, 1.0), replayed=True)
     assert "nan" in seen[1][1][1]
     assert "nan" not in seen[2][1][1]
 
 
-def test_a_gradient_of_0_passes_nothing_on_to_a_slope_that_is_infinite() -> None:
-    """A replay multiplies both, sees that, and leaves the call to the eager run."""
+def test_a_zero_gradient_ignores_an_infinite_slope() -> None:
+    """A replay multiplies both, notices, and leaves the call to an eager run."""
 
     def make() -> tuple[Any, Any]:
         w = Value(3.0, "w")
@@ -360,8 +360,8 @@ def test_a_gradient_of_0_passes_nothing_on_to_a_slope_that_is_infinite() -> None
     assert seen[2][1][1] == ["2.0"]
 
 
-def test_an_error_beside_a_gradient_that_is_nan_is_raised() -> None:
-    """Also that of a primitive of one's own that claims to be total."""
+def test_an_error_beside_a_nan_gradient_is_raised() -> None:
+    """Even that of a user-defined primitive that claims to be total."""
     own = Primitive("own", lambda x: math.sqrt(x), lambda out, x: 0.5 / out, total=True)
     for root in (Value.sqrt, own):
         x, n = Value(-2.0, "x"), Value(2.0, "n")
@@ -383,7 +383,7 @@ def test_an_error_beside_a_gradient_that_is_nan_is_raised() -> None:
         assert program.unsure == 1
 
 
-def test_many_gradients_that_are_nan_side_by_side() -> None:
+def test_many_nan_gradients_side_by_side() -> None:
     def make() -> tuple[Any, Any]:
         rows = [[Value(0.25 * i * k - 3.0) for i in range(1, 9)] for k in range(5)]
         exponents = [Value(2.0) for _ in range(8)]
@@ -405,8 +405,7 @@ def test_many_gradients_that_are_nan_side_by_side() -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("number", [inf, nan])
-def test_a_result_that_is_not_finite_is_computed_eagerly(backend: str, number: float) -> None:
-    """So that what looks at losses outside, as `nn.fit` does, is not called with recorded ones."""
+def test_a_non_finite_result_is_computed_eagerly(backend: str, number: float) -> None:
     w = Value(2.0)
     run = jit(lambda x: w * x, backend=backend)
     for x in (1.0, 1.0, 1.0, number):
@@ -506,8 +505,8 @@ def test_an_interrupt_in_an_eager_run_changes_nothing(backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_what_an_eager_run_that_looks_at_an_error_did_is_taken_back(backend: str) -> None:
-    """A number of the recording is no int for `int.__add__`: the eager run says that ints are."""
+def test_an_eager_run_that_diagnoses_an_error_is_undone(backend: str) -> None:
+    """`int.__add__` fails for a recorded number; an eager run shows that it works for an int."""
     w = Value(1.0)
 
     def step(n: int) -> Any:

@@ -1,4 +1,4 @@
-"""Is the state right whoever reads or changes it, and does what changes outside take effect?"""
+"""Is the state right whoever reads or changes it, and do changes from outside take effect?"""
 
 from __future__ import annotations
 
@@ -49,20 +49,20 @@ def training(rule: Callable[..., nn.Optimizer] = nn.Adam, **settings: Any) -> tu
 
 
 def replays(*runs: Any) -> int:
-    """How often a jitted function was replayed: of several, the one that was least often."""
+    """How often a jitted function was replayed; of several, the lowest count."""
     return min(sum(program.replays for program in run.programs) for run in runs)
 
 
-def told(
+def results_of(
     between: dict[int, Between],
     backend: str | None,
     check: str = "never",
     calls: int = 8,
     **how: Any,
 ) -> list[Any]:
-    """What happens in calls of a training step, with something done before some of them.
+    """Result and state of each call of a training step, with `between[k]` applied before call k.
 
-    backend: None for eager, "mixed" for eager and native in turn.
+    backend: None for eager, "mixed" to alternate eager and native.
     """
     nn.seed(0)
     step, state = training(**how)
@@ -79,11 +79,11 @@ def told(
     return seen
 
 
-def same_story(between: dict[int, Between], **how: Any) -> None:
-    """Eager, replayed by each backend, and mixed: one story."""
-    expected = told(between, None, **how)
+def same_results(between: dict[int, Between], **how: Any) -> None:
+    """Assert that eager, replayed and mixed calls give the same results."""
+    expected = results_of(between, None, **how)
     for backend, check in (*HOW, ("mixed", "never")):
-        found = told(between, backend, check, **how)
+        found = results_of(between, backend, check, **how)
         for k, (a, b) in enumerate(zip(found, expected, strict=True)):
             assert a == b, f"{backend}, {check}, call {k}"
 
@@ -96,21 +96,21 @@ def weight(state: Any) -> Value:
 
 
 def test_eager_steps_and_replays_mix_freely() -> None:
-    same_story({})
+    same_results({})
 
 
-def test_data_and_gradients_assigned_between_calls() -> None:
+def test_data_and_gradients_assigned_between_calls_take_effect() -> None:
     def change(state: Any) -> None:
         weight(state).data = 0.25
         weight(state).grad = 3.0
         weight(state).data += 1
         state[0].layers[1].neurons[0].b.assign(0.5, grad=-1.0)
 
-    same_story({2: change, 5: change})
+    same_results({2: change, 5: change})
 
 
-def test_a_gradient_left_by_an_eager_backward_counts() -> None:
-    """Without zero_grad gradients pile up, whoever adds to them."""
+def test_gradients_accumulate_over_eager_and_replayed_backward() -> None:
+    """Without zero_grad, a replay adds to what an eager backward left."""
 
     def make() -> tuple[Any, Any]:
         leaf = Value(2.0)
@@ -138,21 +138,21 @@ def test_a_gradient_left_by_an_eager_backward_counts() -> None:
     assert seen["native"] == seen["numpy"] == seen[None]
 
 
-def test_the_learning_rate_assigned_between_calls() -> None:
+def test_a_learning_rate_assigned_between_calls_takes_effect() -> None:
     def rate(number: Any) -> Between:
         return lambda state: setattr(state[1], "lr", number)
 
-    same_story({2: rate(0.5), 4: rate(0.0), 5: rate(1), 6: rate(np.float64(0.1))})
+    same_results({2: rate(0.5), 4: rate(0.0), 5: rate(1), 6: rate(np.float64(0.1))})
 
 
-def test_the_learning_rate_is_a_value_then_a_number_then_another_value() -> None:
+def test_the_learning_rate_may_alternate_between_values_and_numbers() -> None:
     def rate(number: Any) -> Between:
         return lambda state: setattr(state[1], "lr", number)
 
-    same_story({0: rate(Value(0.1)), 2: rate(0.5), 4: rate(Value(0.2)), 6: rate(Value(0.01))})
+    same_results({0: rate(Value(0.1)), 2: rate(0.5), 4: rate(Value(0.2)), 6: rate(Value(0.01))})
 
 
-def test_the_learning_rate_assigned_inside() -> None:
+def test_assigning_the_learning_rate_inside_is_refused() -> None:
     def make() -> tuple[Any, Any]:
         leaf = Value(1.0)
         optimizer = nn.SGD([leaf], lr=0.5)
@@ -169,7 +169,7 @@ def test_the_learning_rate_assigned_inside() -> None:
     same_or_refused(make, (1.0,), (2.0,), expected="refused")
 
 
-def test_a_learning_rate_computed_inside_does_not_stay_in_the_optimizer() -> None:
+def test_assigning_a_computed_learning_rate_inside_is_refused() -> None:
     def make() -> tuple[Any, Any]:
         leaf = Value(1.0)
         optimizer = nn.SGD([leaf], lr=0.5)
@@ -188,7 +188,7 @@ def test_a_learning_rate_computed_inside_does_not_stay_in_the_optimizer() -> Non
 
 
 class Keeper(nn.Module):
-    """Keeps an average in a leaf of its own, which is no buffer."""
+    """Keeps an average in a leaf that is neither a parameter nor a buffer."""
 
     def __init__(self) -> None:
         self.w = [Value(2.0), Value(-1.0)]
@@ -202,7 +202,7 @@ class Keeper(nn.Module):
         return out
 
 
-def test_a_computed_leaf_that_a_program_writes_is_still_no_parameter() -> None:
+def test_writing_a_computed_leaf_does_not_make_it_a_parameter() -> None:
     def make() -> tuple[Any, Any]:
         model = Keeper()
         optimizer = nn.SGD(model, 0.1)
@@ -227,7 +227,7 @@ def test_a_computed_leaf_that_a_program_writes_is_still_no_parameter() -> None:
 
 
 @pytest.mark.parametrize("clone", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
-def test_a_copy_of_a_replayed_model_has_its_parameters_wherever_it_is_made(clone: Any) -> None:
+def test_a_copy_of_a_replayed_model_has_the_same_parameters(clone: Any) -> None:
     model = Keeper()
     run = jit(lambda x: model(x))
     for x in (1.0, 2.0, 3.0):
@@ -239,7 +239,7 @@ def test_a_copy_of_a_replayed_model_has_its_parameters_wherever_it_is_made(clone
 
 
 class Calls(nn.Module):
-    """A module that is a function."""
+    """A module that calls a function."""
 
     def __init__(self, function: Any) -> None:
         self.function = function
@@ -248,7 +248,7 @@ class Calls(nn.Module):
         return self.function(*args)
 
 
-def test_a_model_made_and_trained_inside_has_the_parameters_it_has_eagerly() -> None:
+def test_a_model_created_and_trained_inside_has_its_eager_parameters() -> None:
     class Fast(nn.Module):
         def __init__(self, start: Value) -> None:
             self.w, self.b = start.detach(), Value(0.5)
@@ -283,7 +283,7 @@ def test_a_model_made_and_trained_inside_has_the_parameters_it_has_eagerly() -> 
 
 SETTINGS: dict[str, tuple[dict[str, Any], list[Any]]] = {
     "momentum": ({"rule": nn.SGD, "momentum": 0.9}, [0.5, 0.9, 0.1]),
-    "momentum of numpy": ({"rule": nn.SGD, "momentum": 0.9}, [np.float64(0.5), np.float64(0.1)]),
+    "momentum from NumPy": ({"rule": nn.SGD, "momentum": 0.9}, [np.float64(0.5), np.float64(0.1)]),
     "nesterov": ({"rule": nn.SGD, "momentum": 0.9}, [True, False]),
     "weight_decay": ({"rule": nn.SGD}, [0.1, 0.0, 0.2, 1]),
     "alpha": ({"rule": nn.RMSProp}, [0.5, 0.9]),
@@ -296,13 +296,13 @@ SETTINGS: dict[str, tuple[dict[str, Any], list[Any]]] = {
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_a_setting_of_an_optimizer_changed_between_calls(name: str) -> None:
+def test_an_optimizer_setting_changed_between_calls_takes_effect(name: str) -> None:
     how, numbers = SETTINGS[name]
     between = {
         2 * i + 2: lambda state, n=n: setattr(state[1], name.split()[0], n)
         for i, n in enumerate(numbers)
     }
-    same_story(between, **how)
+    same_results(between, **how)
 
 
 def test_a_momentum_that_is_a_value_is_read_at_each_call() -> None:
@@ -311,10 +311,10 @@ def test_a_momentum_that_is_a_value_is_read_at_each_call() -> None:
     def change(number: float) -> Between:
         return lambda state: setattr(momentum, "data", number)
 
-    same_story({0: change(0.9), 2: change(0.1), 5: change(0.5)}, rule=nn.SGD, momentum=momentum)
+    same_results({0: change(0.9), 2: change(0.1), 5: change(0.5)}, rule=nn.SGD, momentum=momentum)
 
 
-def test_going_back_to_settings_seen_before_needs_no_new_recording() -> None:
+def test_returning_to_earlier_settings_needs_no_re_recording() -> None:
     step, (_, optimizer) = training(nn.SGD, momentum=0.9)
     run = jit(step)
     run(XS, YS)
@@ -325,12 +325,12 @@ def test_going_back_to_settings_seen_before_needs_no_new_recording() -> None:
     assert [program.replays for program in run.programs] == [2, 2]
 
 
-def test_settings_loaded_between_calls_count_from_the_next() -> None:
+def test_settings_loaded_between_calls_take_effect() -> None:
     def load(state: Any) -> None:
         kept = state[1].state_dict()
         state[1].load_state_dict(kept | {"lr": 0.2, "settings": {"betas": [0.5, 0.6], "eps": 0.1}})
 
-    same_story({3: load})
+    same_results({3: load})
 
 
 MODULES: dict[str, tuple[Callable[[], Any], Between]] = {
@@ -352,8 +352,8 @@ MODULES: dict[str, tuple[Callable[[], Any], Between]] = {
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_a_setting_of_a_module_changed_between_calls(name: str) -> None:
-    """A new recording, and its replays: never the old results."""
+def test_a_module_setting_changed_between_calls_takes_effect(name: str) -> None:
+    """It triggers a new recording; replays never give the old results."""
     module, change = MODULES[name]
 
     def make() -> tuple[Any, Any]:
@@ -364,12 +364,12 @@ def test_a_setting_of_a_module_changed_between_calls(name: str) -> None:
     same_or_refused(make, (rows,), (rows,), expected="replayed", between=change)
 
 
-def test_train_and_eval_in_turn_share_parameters_and_draw_the_same_stream() -> None:
+def test_train_and_eval_in_turn_share_parameters_and_the_random_stream() -> None:
     def make() -> tuple[Any, Any]:
         model = nn.Sequential(nn.Layer(2, 6, "tanh"), nn.Dropout(0.5), nn.BatchNorm(6))
         return (lambda rows: model(nn.Matrix(rows))), model
 
-    stories = {}
+    results = {}
     for backend in (None, *BACKENDS):
         nn.seed(3)
         predict, model = make()
@@ -379,11 +379,11 @@ def test_train_and_eval_in_turn_share_parameters_and_draw_the_same_stream() -> N
             model.train(k % 3 != 2)
             seen.append((comparable(run(XS)), snapshot(model), nn.rng.generator.random()))
         assert backend is None or replays(run) == 12 - 1 - 2
-        stories[backend] = seen
-    assert stories["native"] == stories["numpy"] == stories[None]
+        results[backend] = seen
+    assert results["native"] == results["numpy"] == results[None]
 
 
-def test_dropout_draws_from_the_same_place_of_the_stream_over_many_calls() -> None:
+def test_dropout_draws_what_eager_calls_draw_over_many_calls() -> None:
     own = random.Random(5)
     streams = {}
     for backend, check in ((None, ""), *HOW):
@@ -403,7 +403,7 @@ def test_dropout_draws_from_the_same_place_of_the_stream_over_many_calls() -> No
     assert streams["native"] == streams["numpy"] == streams[None]
 
 
-def test_a_generator_given_to_dropout_later_is_the_one_that_draws() -> None:
+def test_replacing_the_generator_of_dropout_takes_effect() -> None:
     def make() -> tuple[Any, Any]:
         layer = nn.Dropout(0.5, generator=random.Random(0))
         return lambda x: layer([leaf * x for leaf in leaves]), layer
@@ -425,7 +425,7 @@ def test_state_dict_and_load_state_dict_of_the_model_between_calls() -> None:
     def keep(state: Any) -> None:
         kept[:] = [state[0].state_dict()]
 
-    same_story({2: keep, 5: lambda state: state[0].load_state_dict(kept[0])})
+    same_results({2: keep, 5: lambda state: state[0].load_state_dict(kept[0])})
 
 
 def test_state_dict_and_load_state_dict_of_the_optimizer_between_calls() -> None:
@@ -436,17 +436,17 @@ def test_state_dict_and_load_state_dict_of_the_optimizer_between_calls() -> None
         def keep(state: Any, kept: list[Any] = kept) -> None:
             kept[:] = [copy.deepcopy(state[1].state_dict())]
 
-        same_story(
+        same_results(
             {2: keep, 5: lambda state, kept=kept: state[1].load_state_dict(kept[0])}, rule=rule
         )
 
 
 def test_save_and_load_between_calls(tmp_path: Path) -> None:
     path = tmp_path / "model.json"
-    same_story({3: lambda state: state[0].save(path), 6: lambda state: state[0].load(path)})
+    same_results({3: lambda state: state[0].save(path), 6: lambda state: state[0].load(path)})
 
 
-def test_loading_what_does_not_fit_changes_nothing() -> None:
+def test_loading_an_invalid_state_dict_changes_nothing() -> None:
     step, state = training()
     run = jit(step)
     for _ in range(3):
@@ -460,7 +460,7 @@ def test_loading_what_does_not_fit_changes_nothing() -> None:
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
-    expected = told({}, None, calls=9)[-1]
+    expected = results_of({}, None, calls=9)[-1]
     nn.seed(0)
     step, state = training()
     run = jit(step)
@@ -497,7 +497,7 @@ def replayed_leaf() -> Value:
     return leaf
 
 
-def test_a_replayed_leaf_reads_writes_labels_and_computes_as_ever() -> None:
+def test_a_replayed_leaf_behaves_like_any_other_value() -> None:
     leaf = replayed_leaf()
     assert isinstance(leaf, Value)
     assert (leaf.data, leaf.grad, leaf.label) == (1.5, 1.0, "leaf")
@@ -521,7 +521,7 @@ def test_a_replayed_leaf_reads_writes_labels_and_computes_as_ever() -> None:
     assert leaf.detach().data == -1.0
 
 
-def test_a_replayed_leaf_is_copied_and_pickled_as_a_leaf_of_its_own() -> None:
+def test_copies_and_pickles_of_a_replayed_leaf_are_independent() -> None:
     leaf = replayed_leaf()
     copies = [copy.copy(leaf), copy.deepcopy(leaf), pickle.loads(pickle.dumps(leaf))]
     twice = copy.deepcopy([leaf, {"leaf": leaf}])
@@ -535,7 +535,7 @@ def test_a_replayed_leaf_is_copied_and_pickled_as_a_leaf_of_its_own() -> None:
     assert (leaf.grad, graph.parents[0].grad) == (1.0, 1.0 + 3.0)
 
 
-def test_a_leaf_that_is_linked_while_it_is_pickled_or_copied(monkeypatch: Any) -> None:
+def test_a_leaf_may_be_linked_while_it_is_pickled_or_copied(monkeypatch: Any) -> None:
     state_of = autograd.copies.state_of
 
     def state_of_a_linked_leaf(value: Value, base: type[Value]) -> Any:
@@ -556,7 +556,7 @@ def test_the_pickle_of_a_replayed_leaf_needs_no_numpy() -> None:
     assert b"jit" not in pickle.dumps(replayed_leaf())
 
 
-def test_a_trained_model_is_copied_and_pickled_and_its_copy_trains_on() -> None:
+def test_a_copy_of_a_trained_model_trains_independently() -> None:
     nn.seed(0)
     step, state = training()
     run = jit(step, check="never")
@@ -575,7 +575,7 @@ def test_a_trained_model_is_copied_and_pickled_and_its_copy_trains_on() -> None:
     assert snapshot([model, optimizer]) == snapshot(state)
 
 
-def test_a_model_that_holds_its_jitted_step_is_copied() -> None:
+def test_a_model_that_holds_its_jitted_step_can_be_copied() -> None:
     model = nn.MLP(2, [2, 1])
     model.fast = jit(lambda x: model(x))
     for _ in range(3):
@@ -584,7 +584,7 @@ def test_a_model_that_holds_its_jitted_step_is_copied() -> None:
     assert copy.deepcopy(model)([1.0, 2.0]).data == model([1.0, 2.0]).data
 
 
-def test_a_label_assigned_inside_keeps_the_leaf_alive() -> None:
+def test_a_leaf_labelled_inside_is_still_updated_by_replays() -> None:
     leaf = Value(2.0)
 
     def step(xs: list[float]) -> Value:
@@ -602,7 +602,7 @@ def test_a_label_assigned_inside_keeps_the_leaf_alive() -> None:
     assert run([1.0]).data == -2.0
 
 
-def test_a_leaf_that_holds_nan_or_infinity_is_right_and_recovers() -> None:
+def test_a_leaf_recovers_from_infinity_and_nan() -> None:
     def make() -> tuple[Any, Any]:
         leaf = Value(1.0)
 
@@ -620,7 +620,7 @@ def test_a_leaf_that_holds_nan_or_infinity_is_right_and_recovers() -> None:
 
 
 def test_a_training_step_and_a_prediction_share_their_parameters() -> None:
-    stories = {}
+    results = {}
     for backend in (None, *BACKENDS):
         nn.seed(0)
         step, state = training()
@@ -634,11 +634,11 @@ def test_a_training_step_and_a_prediction_share_their_parameters() -> None:
                 comparable([learn(XS[k:], YS[k:]) if k < 3 else None, predict(XS), penalty()])
             )
         assert backend is None or replays(learn, predict, penalty) >= 6
-        stories[backend] = seen, snapshot(state)
-    assert stories["native"] == stories["numpy"] == stories[None]
+        results[backend] = seen, snapshot(state)
+    assert results["native"] == results["numpy"] == results[None]
 
 
-def test_both_backends_in_turn_on_the_same_parameters() -> None:
+def test_both_backends_may_alternate_on_the_same_parameters() -> None:
     nn.seed(0)
     step, state = training()
     runs = [jit(step, backend=backend, check="never") for backend in BACKENDS]
@@ -650,7 +650,7 @@ def test_both_backends_in_turn_on_the_same_parameters() -> None:
     assert snapshot(state) == snapshot(other)
 
 
-def test_leaves_change_places_and_chase_each_other() -> None:
+def test_leaves_can_swap_their_data_and_gradients() -> None:
     def make() -> tuple[Any, Any]:
         a, b, c = Value(1.0), Value(2.0), Value(3.0)
 
@@ -670,7 +670,7 @@ def test_leaves_change_places_and_chase_each_other() -> None:
     same(make, (1.0,), (2.0,), (3.0,), (4.0,), replayed=True)
 
 
-def test_an_assignment_counts_from_then_on_and_not_before() -> None:
+def test_an_assignment_affects_only_later_reads() -> None:
     def make() -> tuple[Any, Any]:
         w = Value(2.0)
 
@@ -689,8 +689,8 @@ def test_an_assignment_counts_from_then_on_and_not_before() -> None:
 
 
 # --- what changes outside the Values --------------------------------------------------------------
-# Captured leaves are read at each call. Numbers that Python code reads from elsewhere are part of
-# the recording: what the code names is guarded, and recorded anew; the check finds the rest.
+# Captured leaves are read at each call. Other numbers that the code reads are constants of the
+# recording. If the code names them, a change triggers a re-recording; the check finds the rest.
 
 module = types.ModuleType("fooling_module")
 module.scale, module.w = 2.0, Value(2.0)
@@ -767,7 +767,7 @@ def read_through(thing: Any, read: Any, change: Any) -> Callable[[], tuple[Any, 
 
 
 class Lazy:
-    """A parameter that appears at the first use."""
+    """A parameter that is created at the first use."""
 
     def __init__(self) -> None:
         self.kept: dict[str, Value] = {}
@@ -894,12 +894,12 @@ LEAVES: dict[str, Callable[[], tuple[Any, Between]]] = {
 }
 
 
-# The rest is replayed: after a new recording if it is guarded, or a leaf of the program is gone.
+# The others are replayed, after a re-recording if something guarded or a leaf was replaced.
 REFUSED = ("a counter", "a history", "a generator", "an iterator of leaves")
 
 
 @pytest.mark.parametrize("name", [*LEAVES, *NUMBERS])
-def test_a_replay_computes_with_what_there_is_now(name: str) -> None:
+def test_a_change_outside_takes_effect_or_is_refused(name: str) -> None:
     def make() -> tuple[Any, Any]:
         reset()
         made[:] = {**LEAVES, **NUMBERS}[name]()
@@ -912,7 +912,7 @@ def test_a_replay_computes_with_what_there_is_now(name: str) -> None:
     reset()
 
 
-def test_what_a_refused_call_changed_of_what_is_guarded_is_put_back() -> None:
+def test_a_refused_call_undoes_its_changes_to_guarded_objects() -> None:
     calls, history, settings = [0], [], {"a": 1}
 
     def function(x: float) -> Any:
@@ -928,7 +928,7 @@ def test_what_a_refused_call_changed_of_what_is_guarded_is_put_back() -> None:
     assert (calls, history, settings) == ([1], [1.0], {"a": 1, "b": 2})
 
 
-# Whatever way a leaf is reached: what is computed with it, and with its number, follows it.
+# However a leaf is reached, results follow its current number.
 
 
 def indirect(leaf: Value) -> Any:
@@ -965,7 +965,7 @@ HIDING: dict[str, Callable[[Value], Callable[[], Value]]] = {
     "getattr": lambda leaf: (lambda it: lambda: getattr(it, "thi" + "ng"))(Holder(leaf)),
     "vars": lambda leaf: (lambda it: lambda: vars(it)["thing"])(Holder(leaf)),
     "a context variable": lambda leaf: (context.set(leaf), lambda: context.get())[1],
-    "a thread's own": lambda leaf: (setattr(local, "leaf", leaf), lambda: local.leaf)[1],
+    "thread-local data": lambda leaf: (setattr(local, "leaf", leaf), lambda: local.leaf)[1],
     "the frame of a generator": lambda leaf: (lambda it: lambda: next(it))(forever(leaf)),
     "a bound method of a list": lambda leaf: [leaf].copy,
     "a default dict's factory": lambda leaf: (lambda it: lambda: it("x"))({"x": leaf}.__getitem__),
@@ -1017,8 +1017,8 @@ def first_leaf(found: Any) -> Value:
 
 @pytest.mark.parametrize("name", HIDING)
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_leaf_reached_through(name: str, backend: str) -> None:
-    """It is state: trained, and followed when it is changed from outside."""
+def test_a_leaf_is_trained_however_it_is_reached(name: str, backend: str) -> None:
+    """It is trained, and changes from outside take effect."""
 
     def make() -> tuple[Any, Any]:
         leaf = Value(2.0)
@@ -1046,14 +1046,14 @@ READS: dict[str, Callable[[Value], Any]] = {
     "float": float,
     "a comparison": lambda v: 1.0 if v > 2.1 else 0.0,
     "max": lambda v: max([v, 2.1], key=float),
-    "text": lambda v: float(f"{v:.2f}"),
+    "a format": lambda v: float(f"{v:.2f}"),
 }
 WRITES: dict[str, Callable[[Value, Any], Any]] = {
     "grad = number": lambda v, x: setattr(v, "grad", 0.0),
     "data = number": lambda v, x: setattr(v, "data", 3.0),
     "assign": lambda v, x: v.assign(x * 1.0),
     "assign a gradient": lambda v, x: v.assign(grad=x * 2.0),
-    "its gradient to another": lambda v, x: Settings.leaf.assign(grad=v.grad + x),
+    "assign its gradient to another": lambda v, x: Settings.leaf.assign(grad=v.grad + x),
 }
 
 
@@ -1082,8 +1082,8 @@ def change_all(state: Any) -> None:
 
 
 @pytest.mark.parametrize("name", HIDING)
-def test_a_number_read_of_a_leaf_reached_through(name: str) -> None:
-    """It is a number of the call: looked at, it is refused."""
+def test_reading_the_number_of_a_leaf_however_it_is_reached(name: str) -> None:
+    """`data` follows the leaf; Python code that inspects the number is refused."""
     for read in READS if name in ("a closure", "a global") else ["data"]:
         make = functools.partial(read_case, name, read)
         expected = "replayed" if read == "data" else "refused"
@@ -1091,15 +1091,15 @@ def test_a_number_read_of_a_leaf_reached_through(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", HIDING)
-def test_a_leaf_only_written_or_only_read_for_its_gradient(name: str) -> None:
+def test_a_leaf_may_be_only_written_or_only_read_for_its_gradient(name: str) -> None:
     for write in WRITES if name in ("a closure", "a global") else ["grad = number"]:
         make = functools.partial(write_case, name, write)
         same_or_refused(make, (1.0,), (2.0,), expected="replayed", between=change_all)
 
 
 @pytest.mark.parametrize("write", WRITES)
-def test_a_write_leaves_a_plain_number_in_a_leaf_nobody_could_find(write: str) -> None:
-    """Never a recorded number in the place of a plain one."""
+def test_writing_to_a_leaf_found_through_gc_leaves_a_plain_number(write: str) -> None:
+    """A recorded number must never stay in it."""
     make = functools.partial(write_case, "gc", write)
     same_or_refused(make, (1.0,), (2.0,), expected="replayed", between=change_all)
     function, leaves = make()
@@ -1111,7 +1111,7 @@ def test_a_write_leaves_a_plain_number_in_a_leaf_nobody_could_find(write: str) -
 
 
 class Raising:
-    """What some proxies do."""
+    """Has no readable `__dict__`, like some proxies."""
 
     @property
     def __dict__(self) -> Any:
@@ -1119,7 +1119,7 @@ class Raising:
 
 
 class Answering:
-    """Anything has a `__dict__` here, and it is no dict."""
+    """Its `__dict__` is not a dict."""
 
     def __getattribute__(self, name: str) -> Any:
         return len if name == "__dict__" else object.__getattribute__(self, name)
@@ -1133,17 +1133,17 @@ class Forwarding:
 
 
 @pytest.mark.parametrize("kind", [Raising, Answering, Forwarding])
-def test_an_odd_object_that_a_function_refers_to_is_no_error(kind: type) -> None:
+def test_a_function_may_refer_to_objects_with_unusual_attribute_access(kind: type) -> None:
     thing, leaf = kind(), Value(2.0)
     run = jit(lambda x: (thing and leaf) * x)
     assert [run(x).data for x in (1.5, 2.0, 3.0, 4.0)] == [3.0, 4.0, 6.0, 8.0]
     assert run.programs[0].replays == 2
 
 
-# --- code that branches on what is not a number ---------------------------------------------------
+# --- recursion, impure primitives, output ---------------------------------------------------------
 
 
-def test_a_function_that_calls_itself_and_one_with_a_closure_that_does() -> None:
+def test_recursive_functions_and_closures_are_replayed() -> None:
     leaf = Value(1.5)
 
     def power(n: int, x: Any) -> Any:
@@ -1172,7 +1172,7 @@ def test_an_impure_primitive_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("check", "times"), [("never", 2), ("sometimes", 4), ("always", 10)])
-def test_what_a_function_prints_is_printed_once_in_each_eager_call(
+def test_a_function_prints_once_in_each_call_that_runs_it(
     check: str, times: int, capsys: Any
 ) -> None:
     """In the first call, in the recorded one, and in those that are checked."""
@@ -1213,15 +1213,15 @@ def test_functions_programs_and_models_are_freed_when_dropped() -> None:
         assert (model(), programs) == (None, 2)
 
 
-def of_recordings() -> dict[int, str]:
-    """The parts of recordings that exist, by id: one of them keeps the graph with all its nodes."""
+def recording_parts() -> dict[int, str]:
+    """Parts of recordings that are alive, by id: any of them keeps the whole graph alive."""
     from autograd.jit.graph import Graph
     from autograd.jit.recorded import Number, Whole
     from autograd.jit.recorder import Recorder
     from autograd.jit.tracer import Tracer
 
     gc.collect()
-    # The collector does not know numbers, but what holds them.
+    # The collector does not track numbers, only what holds them.
     found = [o for o in gc.get_objects() if isinstance(o, Tracer | Graph | Recorder)]
     found += [
         n for o in gc.get_objects() for n in gc.get_referents(o) if type(n) in (Number, Whole)
@@ -1230,13 +1230,13 @@ def of_recordings() -> dict[int, str]:
 
 
 @pytest.mark.parametrize("rule", [nn.SGD, nn.RMSProp, nn.Adagrad, nn.Adam, nn.AdamW])
-def test_a_recording_leaves_nothing_of_it_behind(rule: Callable[..., nn.Optimizer]) -> None:
-    before = of_recordings()
+def test_a_finished_recording_is_freed(rule: Callable[..., nn.Optimizer]) -> None:
+    before = recording_parts()
     step, state = training(rule)
     run = jit(step)
     for _ in range(3):
         loss = run(XS, YS)
-        assert [kind for i, kind in of_recordings().items() if i not in before] == []
+        assert [kind for i, kind in recording_parts().items() if i not in before] == []
     assert type(loss.data) is float
     assert run.programs[0].replays == 1
     assert copy.deepcopy(state)[1].state_dict() == state[1].state_dict()
@@ -1245,17 +1245,17 @@ def test_a_recording_leaves_nothing_of_it_behind(rule: Callable[..., nn.Optimize
 @pytest.mark.parametrize(
     "look", [float, lambda v: 1.0 / 0.0, lambda v: v.no, lambda v: {v}, lambda v: np.exp(v.data)]
 )
-def test_a_recording_that_ends_in_an_error_leaves_nothing_of_it_behind(look: Any) -> None:
-    before = of_recordings()
+def test_a_recording_that_ends_in_an_error_is_freed(look: Any) -> None:
+    before = recording_parts()
     leaf = Value(2.0)
     run = jit(lambda x: look(leaf * x))
     for _ in range(3):
         with contextlib.suppress(Exception):
             run(1.5)
-        assert [kind for i, kind in of_recordings().items() if i not in before] == []
+        assert [kind for i, kind in recording_parts().items() if i not in before] == []
 
 
-def test_ten_thousand_replays_allocate_nothing_that_stays() -> None:
+def test_ten_thousand_replays_do_not_leak_memory() -> None:
     leaf, rule_state = Value(1.0), Value(0.0)
 
     def step(x: float, v: Value) -> Any:
@@ -1280,7 +1280,7 @@ def test_ten_thousand_replays_allocate_nothing_that_stays() -> None:
         assert run.programs[0].replays == 10_100 - 2
 
 
-def test_the_collector_is_left_as_it_was() -> None:
+def test_the_garbage_collector_stays_enabled_or_disabled() -> None:
     leaf = Value(1.0)
     for enable in (gc.enable, gc.disable):
         enable()
@@ -1346,8 +1346,8 @@ def test_threads_that_train_with_one_step_lose_no_update() -> None:
     assert replays(run) == 800 - 2
 
 
-def test_two_threads_that_record_with_the_same_leaf_leave_it_a_value() -> None:
-    """The first has begun when the second begins, and ends before it."""
+def test_two_threads_may_record_with_the_same_leaf() -> None:
+    """The first recording begins before the second and ends within it."""
     leaf = Value(2.0, "leaf")
     begun, over = threading.Event(), threading.Event()
 
@@ -1393,7 +1393,7 @@ def test_two_threads_that_record_with_the_same_leaf_leave_it_a_value() -> None:
     assert [run(7.0).data for run in runs.values()] == [14.0, 14.0]
 
 
-def test_a_thread_that_reads_a_parameter_while_another_records_gets_its_number() -> None:
+def test_a_thread_may_read_a_parameter_while_another_records() -> None:
     leaf = Value(2.0, "leaf")
     begun, over = threading.Event(), threading.Event()
 
@@ -1422,7 +1422,7 @@ def test_a_thread_that_reads_a_parameter_while_another_records_gets_its_number()
     assert (leaf.grad, run.programs[0].replays) == (0.5, 2)
 
 
-def test_async_tasks_each_with_their_own_mode() -> None:
+def test_async_tasks_may_each_use_their_own_grad_mode() -> None:
     import asyncio
 
     leaf = Value(2.0)
@@ -1443,8 +1443,8 @@ def test_async_tasks_each_with_their_own_mode() -> None:
     assert replays(run) == 10 - 2 - 2
 
 
-def test_a_leaf_that_is_linked_while_it_is_asked_for_its_state_can_be_copied() -> None:
-    """By the method of the class that it had when the method was looked up."""
+def test_a_leaf_that_is_linked_while_its_state_is_read_can_be_copied() -> None:
+    """As if it had been linked after `__reduce_ex__` was looked up on its old class."""
     leaf = Value(0.5, label="w")
     run = jit(lambda x: leaf * x)
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""What happens to code that looks at a recorded number? It is told where, and what to write."""
+"""What if code inspects a recorded number? The error names the line and says what to write."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def branched(v: Any) -> float:
     return 1.0 if v > 2.5 else 2.0
 
 
-# What Python does to a number or to a Value. Each looks at it on the line it stands on.
+# Ways to inspect a number or a Value in Python. The error must name the line of the entry.
 LOOKS: dict[str, Look] = {
     "float": lambda v: float(v),
     "int": lambda v: int(v),
@@ -86,7 +86,7 @@ LOOKS: dict[str, Look] = {
     "str": lambda v: str(v),
     "print": lambda v: print(v),
     "repr": lambda v: repr(v),
-    "the text of a list": lambda v: str([v]),
+    "str of a list": lambda v: str([v]),
     "f-string": lambda v: f"{v}",
     "f-string with !r": lambda v: f"{v!r}",
     "f-string with a format": lambda v: f"loss {v:.4f}",
@@ -140,7 +140,7 @@ LOOKS: dict[str, Look] = {
     "deepcopy": lambda v: copy.deepcopy([v]),
     "pickle": lambda v: pickle.dumps(v) and None,
 }
-# What means something for numbers only: of Values == is identity, and // and % do not exist.
+# For numbers only: for Values, == is identity, and // and % do not exist.
 NUMBER_LOOKS: dict[str, Look] = {
     "==": lambda x: x == 1.0,
     "== reflected": lambda x: operator.eq(1.0, x),
@@ -166,14 +166,14 @@ NUMBER_LOOKS: dict[str, Look] = {
     "a Value of it": lambda x: Value(x).data,
     "np ==": lambda x: np.array([x, x]) == 1.0,
 }
-# C code takes the float without asking it: only the check can find that the number counts.
-UNASKED = (
+# C code reads the float without calling a method: only the check finds that it matters.
+UNSEEN = (
     *("%f", "json", "struct.pack", "array.array", "math.exp", "math.sqrt", "math.pow"),
     *("math.hypot", "math.isnan", "math.isfinite", "math.isclose", "math.copysign", "math.fsum"),
     *("cmath.exp", "statistics.fmean", "a sum with a complex number", "Decimal", "timedelta"),
     *("float.hex", "float.__add__"),
 )
-# These are no looks: the number flows on.
+# These do not inspect the number: it flows on.
 FLOWS = (
     *("copy", "deepcopy", "math.prod", "sum", "random.uniform", "np.float64 times"),
     *("np.array times", "isinstance", "real and imag", "a Value of it"),
@@ -186,7 +186,7 @@ ERRORS_OF_VALUES = (
     *("round to digits", "statistics.mean", "Fraction", "Decimal", "timedelta", "random.Random"),
     *("a sum with a complex number", "np.isnan"),
 )
-# The second number, where 5.0 would look like the first.
+# The second number, where 5.0 would give the same result as the first.
 OTHERS = {
     "math.isnan": math.nan,
     "math.isfinite": math.inf,
@@ -204,9 +204,9 @@ def _w_as_before() -> None:
 
 
 def judged(name: str, look: Look, sort: str, of: Callable[..., Any], kind: Any = float) -> None:
-    """Demand what a look gives: the eager results, or a TraceError at once, or by the check."""
+    """Assert that a look gives the eager results, or a TraceError at once or from the check."""
     of_number = sort in ("a number passed", "a gradient")
-    expected = "doubted" if of_number and name in UNASKED else "refused"
+    expected = "doubted" if of_number and name in UNSEEN else "refused"
     if name in FLOWS:
         expected = "replayed"
     if name in (ERRORS if of_number else ERRORS_OF_VALUES):
@@ -228,7 +228,7 @@ def judged(name: str, look: Look, sort: str, of: Callable[..., Any], kind: Any =
 
 
 def raises(look: Look, of: Callable[..., Any], kind: Any) -> None:
-    """Demand the eager error or a TraceError in each call, and that it changes nothing."""
+    """Assert the eager error or a TraceError in each call, and that it changes nothing."""
     try:
         look(of(kind(2.0)))
         raise AssertionError("it does not raise")
@@ -244,7 +244,7 @@ def raises(look: Look, of: Callable[..., Any], kind: Any) -> None:
 
 
 def advised(look: Look, of: Callable[..., Any], kind: Any) -> None:
-    """Demand a TraceError with line and advice in the second call, and in those after it."""
+    """Assert a TraceError with line and advice in the second call and those after it."""
     function = jit(lambda x: look(of(x)))
     function(kind(2.0))
     for _ in range(2):
@@ -254,7 +254,7 @@ def advised(look: Look, of: Callable[..., Any], kind: Any) -> None:
         assert snapshot([w]) == before
         assert random.getstate() == drawn
     assert function.programs == []
-    # Afterwards everything can be used, eagerly and recorded.
+    # Afterwards w still works, eagerly and recorded.
     again = jit(lambda x: w * x)
     assert [again(5.0).data for _ in range(3)] == [(w * 5.0).data] * 3
     text = str(caught.value)
@@ -280,33 +280,33 @@ SORTS: dict[str, Callable[..., Any]] = {
 
 
 @pytest.mark.parametrize("name", LOOKS)
-def test_a_look_at_anything_of_a_call(name: str) -> None:
+def test_inspecting_a_number_or_value_of_the_call(name: str) -> None:
     for sort, of in SORTS.items():
         judged(name, LOOKS[name], sort, of)
 
 
 @pytest.mark.parametrize("sort", ["a number passed", "a gradient"])
 @pytest.mark.parametrize("name", NUMBER_LOOKS)
-def test_a_look_at_what_is_a_float_eagerly(name: str, sort: str) -> None:
+def test_inspecting_a_plain_number_of_the_call(name: str, sort: str) -> None:
     judged(name, NUMBER_LOOKS[name], sort, SORTS[sort])
 
 
 @pytest.mark.parametrize("name", LOOKS)
-def test_a_look_at_a_value_that_is_passed(name: str) -> None:
+def test_inspecting_a_value_that_is_passed(name: str) -> None:
     judged(name, LOOKS[name], "passed", lambda v: v, Value)
 
 
 @pytest.mark.parametrize("sort", ["a result", "a captured leaf", "a detached result", "passed"])
 @pytest.mark.parametrize("name", ["<", "float", "math.exp", "json", "f-string with a format"])
-def test_a_look_at_data(name: str, sort: str) -> None:
-    """`v.data` is a number of the call, and is looked at as one."""
+def test_inspecting_the_data_of_a_value(name: str, sort: str) -> None:
+    """`v.data` is a recorded number, like a number that is passed."""
     of, kind = (lambda v: v, Value) if sort == "passed" else (SORTS[sort], float)
     judged(name, LOOKS[name], "a number passed", lambda x: of(x).data, kind)
 
 
 @pytest.mark.parametrize("sort", [*list(SORTS)[1:3], *list(SORTS)[4:], "passed"])
-def test_data_of_a_value(sort: str) -> None:
-    """It is a number like one that is passed, and so is what is computed with it."""
+def test_data_can_be_returned_and_computed_with(sort: str) -> None:
+    """It is a recorded number, and so is what is computed with it."""
 
     def make() -> tuple[Any, Any]:
         w.data, w.grad = 2.0, 0.0
@@ -319,7 +319,7 @@ def test_data_of_a_value(sort: str) -> None:
 
 @pytest.mark.parametrize("look", [branch, loop, matched, branched])
 @pytest.mark.parametrize("sort", SORTS)
-def test_statements_that_branch(look: Look, sort: str) -> None:
+def test_statements_that_branch_on_a_recorded_number(look: Look, sort: str) -> None:
     of = SORTS[sort]
     if look is branch and sort not in ("a number passed", "a gradient"):
         raises(look, of, float)  # a Value is neither true nor false
@@ -339,7 +339,7 @@ def test_statements_that_branch(look: Look, sort: str) -> None:
         run(2.0)
 
 
-# --- refusals that are swallowed ------------------------------------------------------------------
+# --- trace errors that the function catches -------------------------------------------------------
 
 
 def catches(look: Look) -> Look:
@@ -414,15 +414,15 @@ def keeps_the_first(look: Look) -> Look:
     return function
 
 
-SWALLOWING = [catches, retries, suppresses, exits, returns_at_last, raises_another, keeps_the_first]
+CATCHING = [catches, retries, suppresses, exits, returns_at_last, raises_another, keeps_the_first]
 
 
 @pytest.mark.parametrize("name", ["float", "<", "str", "np.float64"])
-@pytest.mark.parametrize("swallow", SWALLOWING)
-def test_a_refusal_that_is_swallowed_is_raised_at_the_end(
-    swallow: Callable[[Look], Look], name: str
+@pytest.mark.parametrize("catch", CATCHING)
+def test_a_trace_error_that_the_function_catches_is_raised_at_the_end(
+    catch: Callable[[Look], Look], name: str
 ) -> None:
-    look = swallow(LOOKS[name])
+    look = catch(LOOKS[name])
     for of in SORTS.values():
 
         def make(of: Callable[..., Any] = of) -> tuple[Any, Any]:
@@ -438,7 +438,7 @@ def test_a_refusal_that_is_swallowed_is_raised_at_the_end(
             run(2.0)
 
 
-def test_a_swallowed_refusal_leaves_the_state_of_before_the_call() -> None:
+def test_a_trace_error_that_the_function_catches_still_restores_the_state() -> None:
     def make() -> tuple[Any, Any]:
         model = nn.MLP(2, [2, 1])
         rule = nn.Adam(model, lr=0.1)
@@ -457,10 +457,10 @@ def test_a_swallowed_refusal_leaves_the_state_of_before_the_call() -> None:
     same_or_refused(make, ([1.0, 2.0],), ([0.5, -1.0],), expected="refused")
 
 
-# --- what is no look ------------------------------------------------------------------------------
+# --- what does not inspect numbers ----------------------------------------------------------------
 
 
-def test_identity_of_values_stays_what_it_is() -> None:
+def test_values_are_compared_and_hashed_by_identity() -> None:
     """`==`, `in` and hashing of Values go by identity, recorded or not."""
 
     def function(x: float) -> Any:
@@ -471,7 +471,7 @@ def test_identity_of_values_stays_what_it_is() -> None:
     same_or_refused(lambda: (function, w), (3.0,), (4.0,), expected="replayed")
 
 
-def test_the_state_of_a_model_is_numbers_of_the_call() -> None:
+def test_state_dict_inside_holds_the_numbers_of_each_call() -> None:
     def make() -> tuple[Any, Any]:
         model = nn.MLP(2, [2, 1])
         return lambda x: model.state_dict(), model
@@ -482,7 +482,7 @@ def test_the_state_of_a_model_is_numbers_of_the_call() -> None:
     same_or_refused(make, (1.0,), expected="replayed", between=change)
 
 
-def test_the_line_is_the_users_also_inside_the_library() -> None:
+def test_the_error_names_the_users_line_even_if_the_library_inspects() -> None:
     model = nn.MLP(2, [2, 1])
 
     def function(x: float) -> Any:
@@ -495,7 +495,7 @@ def test_the_line_is_the_users_also_inside_the_library() -> None:
         run(1.0)
 
 
-def test_a_function_in_a_string_has_no_line_but_an_error() -> None:
+def test_a_function_without_source_gets_the_error_without_a_line() -> None:
     space: dict[str, Any] = {}
     exec("def function(x):\n    return float(x)", space)
     run = jit(space["function"])
@@ -507,7 +507,7 @@ def test_a_function_in_a_string_has_no_line_but_an_error() -> None:
 # --- randomness -----------------------------------------------------------------------------------
 
 own = random.Random(0)
-# name: (a draw, whether each replay draws as the eager call does; None if it is refused)
+# name: (a draw; True if replays equal eager calls, False if the check doubts them, None: refused)
 RANDOM: dict[str, tuple[Callable[[Any], Any], bool | None]] = {
     "random.random": (lambda numpys: random.random(), None),
     "random.gauss": (lambda numpys: random.gauss(0.0, 1.0), None),
@@ -517,19 +517,19 @@ RANDOM: dict[str, tuple[Callable[[Any], Any], bool | None]] = {
         None,
     ),
     "random.seed and then random": (lambda numpys: (random.seed(3), random.random())[1], True),
-    "a random.Random of one's own": (lambda numpys: own.random(), None),
+    "a random.Random": (lambda numpys: own.random(), None),
     "a random.Random made inside": (lambda numpys: random.Random(3).random(), True),
-    "nn's generator itself": (lambda numpys: nn.rng.generator.random(), None),
+    "nn.rng.generator": (lambda numpys: nn.rng.generator.random(), None),
     "nn.Dropout": (lambda numpys: sum(nn.Dropout(0.5)([w] * 9)), True),
     "np.random.rand": (lambda numpys: float(np.random.rand()), None),
     "np.random.normal": (lambda numpys: float(np.random.normal()), None),
-    "a generator of numpy": (lambda numpys: float(numpys.random()), None),
+    "a NumPy generator": (lambda numpys: float(numpys.random()), None),
     "a model made inside": (lambda numpys: nn.Neuron(1).w[0] * 1.0, False),
 }
 
 
 @pytest.mark.parametrize("name", RANDOM)
-def test_random_numbers_are_drawn_anew_or_found_by_the_check(name: str) -> None:
+def test_random_draws_are_replayed_refused_or_found_by_the_check(name: str) -> None:
     draw, right = RANDOM[name]
 
     def make() -> tuple[Any, Any]:
@@ -544,14 +544,14 @@ def test_random_numbers_are_drawn_anew_or_found_by_the_check(name: str) -> None:
 
 UNREPEATABLE: dict[str, Callable[[], Any]] = {
     "random.SystemRandom": lambda: random.SystemRandom().random(),
-    "a generator of numpy made inside": lambda: np.random.default_rng().random(),
+    "a NumPy generator made inside": lambda: np.random.default_rng().random(),
     "random.Random made inside": lambda: random.Random().random(),
     "the clock": lambda: time.perf_counter_ns() % 10**9,
 }
 
 
 @pytest.mark.parametrize("name", UNREPEATABLE)
-def test_numbers_that_no_run_repeats_are_found_by_the_check(name: str) -> None:
+def test_unrepeatable_numbers_are_found_by_the_check(name: str) -> None:
     run = jit(lambda x: w * x * float(UNREPEATABLE[name]()))
     drawn = {run(1.0).data for _ in range(2)}
     assert len(drawn) == 2
@@ -559,7 +559,7 @@ def test_numbers_that_no_run_repeats_are_found_by_the_check(name: str) -> None:
         run(1.0)
 
 
-def test_what_nn_drew_for_a_refused_recording_is_put_back() -> None:
+def test_a_refused_recording_restores_the_random_stream_of_nn() -> None:
     dropout = nn.Dropout(0.5)
     run = jit(lambda x: float(dropout([w * x])[0]))
     run(1.0)
@@ -569,8 +569,8 @@ def test_what_nn_drew_for_a_refused_recording_is_put_back() -> None:
     assert nn.rng.generator.getstate() == before
 
 
-def test_what_was_drawn_for_a_call_that_the_check_doubts_stays_drawn() -> None:
-    """The eager call is the call: its numbers are used up, once."""
+def test_a_failed_check_advances_the_random_stream_once() -> None:
+    """As if only the eager call had been made."""
     run = jit(lambda x: w * x * __import__("random").random())  # which no recording sees
     random.seed(5)
     for _ in range(2):
@@ -595,7 +595,7 @@ ITERATORS: dict[str, Callable[[], Callable[[], float]]] = {
 
 
 @pytest.mark.parametrize("name", ITERATORS)
-def test_what_is_read_on_at_each_call_is_refused_or_found_by_the_check(name: str) -> None:
+def test_consuming_an_iterator_is_refused_or_found_by_the_check(name: str) -> None:
     def make() -> tuple[Any, Any]:
         w.data, w.grad = 2.0, 0.0
         draw = ITERATORS[name]()
@@ -608,12 +608,12 @@ def test_what_is_read_on_at_each_call_is_refused_or_found_by_the_check(name: str
 
 
 class Odd(BaseException):
-    """Not even an Exception."""
+    """Not a subclass of Exception."""
 
 
 @pytest.mark.parametrize("kind", [ValueError, KeyError, ZeroDivisionError, KeyboardInterrupt, Odd])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_an_exception_of_the_users_own_passes_through_and_changes_nothing(
+def test_an_exception_of_the_function_propagates_and_changes_nothing(
     kind: type[BaseException], backend: str
 ) -> None:
     model = nn.MLP(2, [3, 1])
@@ -643,8 +643,8 @@ def test_an_exception_of_the_users_own_passes_through_and_changes_nothing(
     assert [program.replays for program in function.programs] == [3]
 
 
-def test_an_error_of_the_rule_of_a_constant_is_the_eager_one() -> None:
-    """The slope by v is said to be log(c): the recording meets log(-2) in it."""
+def test_an_error_in_the_slope_of_a_constant_is_the_eager_error() -> None:
+    """The slope given for v is log(c), so the recording computes log(-2)."""
     scaled = Primitive("scaled", lambda c, v: c * v, (None, lambda out, c, v: ops.log(c)))
     for compute in (lambda v: scaled(-2.0, v), lambda v: v / 0.0):
 
@@ -665,7 +665,7 @@ def test_an_error_of_the_rule_of_a_constant_is_the_eager_one() -> None:
 # --- Values made inside ---------------------------------------------------------------------------
 
 
-def test_a_value_made_inside_is_made_anew_in_each_call() -> None:
+def test_a_value_created_inside_is_new_in_each_call() -> None:
     def function(x: float) -> Any:
         made = Value(0.5, "made")
         loss = made * x * w + made
@@ -682,8 +682,8 @@ def test_a_value_made_inside_is_made_anew_in_each_call() -> None:
         assert run.programs[0].replays == 2
 
 
-def test_an_array_of_numbers_is_returned_as_eagerly() -> None:
-    """Of floats or ints, and the caller's own, whichever call it is."""
+def test_returned_arrays_match_eager_ones_and_belong_to_the_caller() -> None:
+    """They hold floats or ints, and writing into one does not affect later results."""
     run = jit(lambda x, n: (x * np.array([1.0, 2.0]), np.array([1, 2]) * n, np.array([w, w * x])))
     found = [(k, *run(1.5 * k, k)) for k in range(1, 6)]
     assert run.programs[0].replays == 3
@@ -694,7 +694,7 @@ def test_an_array_of_numbers_is_returned_as_eagerly() -> None:
         wholes += 1
 
 
-def test_an_argument_can_be_made_a_value_as_eagerly() -> None:
+def test_an_argument_can_be_turned_into_a_value() -> None:
     """`[list(map(Value, row)) for row in X]` is how micrograd's demo begins."""
 
     def make() -> Any:
@@ -708,7 +708,7 @@ def test_an_argument_can_be_made_a_value_as_eagerly() -> None:
     same_or_refused(make, ([1.0, 2.0],), ([3.0, 4.0],), expected="replayed")
 
 
-def test_a_matrix_made_inside_of_numbers_has_the_eager_gradients() -> None:
+def test_a_matrix_of_numbers_created_inside_has_its_eager_gradients() -> None:
     def make() -> Any:
         leaf = Value(2.0)
 
@@ -722,7 +722,7 @@ def test_a_matrix_made_inside_of_numbers_has_the_eager_gradients() -> None:
     same_or_refused(make, ([[1.0, 2.0]],), ([[3.0, 4.0]],), expected="replayed")
 
 
-def test_what_is_kept_outside_is_refused() -> None:
+def test_storing_a_result_outside_is_refused() -> None:
     def make() -> tuple[Any, Any]:
         box = SimpleNamespace(kept=None)
 
@@ -735,7 +735,7 @@ def test_what_is_kept_outside_is_refused() -> None:
     same_or_refused(make, (1.0,), (2.0,), expected="refused")
 
 
-def test_what_is_kept_where_nobody_looks_is_a_value_of_the_latest_eager_call() -> None:
+def test_values_put_into_a_queue_become_ordinary_after_the_recording() -> None:
     box: Any = queue.SimpleQueue()
 
     def function(x: float) -> Value:
@@ -767,8 +767,8 @@ CONTAINERS: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
-def test_a_result_in_what_cannot_be_laid_out_is_refused(name: str) -> None:
-    """Otherwise every replay returns the same object with an old number in it."""
+def test_a_result_inside_an_opaque_container_is_refused(name: str) -> None:
+    """Otherwise every replay would return the same object with an old number in it."""
     run = jit(lambda x: CONTAINERS[name](w * x))
     assert type(run(1.0)) is type(CONTAINERS[name](w)) or name == "an object"
     for _ in range(2):
@@ -777,12 +777,12 @@ def test_a_result_in_what_cannot_be_laid_out_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("thing", [3, "f", w])
-def test_only_functions_can_be_jitted(thing: Any) -> None:
+def test_non_callables_are_refused(thing: Any) -> None:
     with pytest.raises(TypeError, match="jit takes a function, not"):
         jit(thing)
 
 
-def test_functions_that_do_not_return_at_once_are_refused() -> None:
+def test_generator_and_coroutine_functions_are_refused() -> None:
     def generating(x: float) -> Any:
         yield w * x
 
@@ -806,7 +806,7 @@ def test_detect_anomaly_outside_checks_every_number() -> None:
     assert run(1e308).data == 0.0
 
 
-def test_detect_anomaly_inside_is_the_eager_one_or_refused() -> None:
+def test_detect_anomaly_inside_is_refused_while_recording() -> None:
     def make() -> Any:
         leaf = Value(2.0, "leaf")
 
@@ -825,7 +825,7 @@ def test_detect_anomaly_inside_is_the_eager_one_or_refused() -> None:
     same_or_refused(make, (1.0,), (2.0,), expected="refused")
 
 
-def test_no_grad_outside_is_another_program() -> None:
+def test_calls_under_no_grad_use_a_separate_program() -> None:
     def function(x: float) -> Any:
         return w * x
 
@@ -839,7 +839,7 @@ def test_no_grad_outside_is_another_program() -> None:
     assert [program.replays for program in run.programs] == [1, 1, 1]
 
 
-def test_backward_inside_no_grad_outside() -> None:
+def test_backward_inside_a_call_under_no_grad() -> None:
     def make() -> Any:
         leaf = Value(2.0)
 

@@ -1,4 +1,4 @@
-"""Is a function recorded anew where what it names has become something else, and only then?"""
+"""Is a function re-recorded exactly when something that it names has changed?"""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def _as_before() -> Any:
     SCALE, LEAF, Settings.scale = 2.0, Value(2.0, "LEAF"), 2.0
 
 
-def followed(function: Any, change: Any, numbers: list[Any]) -> Any:
-    """Demand the eager result for each number in turn; each new one is recorded once."""
+def follows(function: Any, change: Any, numbers: list[Any]) -> Any:
+    """Assert the eager result for each number in turn, and one recording per number."""
     run = jit(function)
     for number in [*numbers, *numbers]:
         change(number)
@@ -54,12 +54,12 @@ def followed(function: Any, change: Any, numbers: list[Any]) -> Any:
     return run
 
 
-def test_a_global_a_closure_an_attribute_and_a_class_are_followed() -> None:
+def test_changes_to_globals_closures_attributes_and_containers_take_effect() -> None:
     def set_global(number: Any) -> None:
         global SCALE
         SCALE = number
 
-    followed(lambda x: LEAF * x * SCALE, set_global, [2.0, 3.0, -0.0, 0.0, 1, 1.0, True])
+    follows(lambda x: LEAF * x * SCALE, set_global, [2.0, 3.0, -0.0, 0.0, 1, 1.0, True])
 
     inner: Any = 2.0
 
@@ -67,17 +67,17 @@ def test_a_global_a_closure_an_attribute_and_a_class_are_followed() -> None:
         nonlocal inner
         inner = number
 
-    followed(lambda x: LEAF * x * inner, set_inner, [2.0, 3.0, 4.0])
+    follows(lambda x: LEAF * x * inner, set_inner, [2.0, 3.0, 4.0])
 
     settings = Settings()
-    followed(settings.step, lambda n: setattr(settings, "factor", n), [2.0, 3.0, 5.0])
-    followed(
+    follows(settings.step, lambda n: setattr(settings, "factor", n), [2.0, 3.0, 5.0])
+    follows(
         lambda x: LEAF * x * Settings.scale, lambda n: setattr(Settings, "scale", n), [2.0, 7.0]
     )
     table = {"factor": 2.0, "name": "a"}
-    followed(lambda x: LEAF * x * table["factor"], lambda n: table.update(factor=n), [2.0, 3.0])
+    follows(lambda x: LEAF * x * table["factor"], lambda n: table.update(factor=n), [2.0, 3.0])
     nested = {"layers": [1.0, {"factor": 2.0}]}
-    followed(
+    follows(
         lambda x: LEAF * x * nested["layers"][1]["factor"],
         lambda n: nested["layers"][1].update(factor=n),
         [2.0, 3.0],
@@ -89,15 +89,15 @@ def helper(x: Any) -> Any:
     return x * SCALE
 
 
-def test_what_a_called_function_names_is_followed_too() -> None:
+def test_changes_to_names_in_a_called_function_take_effect() -> None:
     def set_global(number: Any) -> None:
         global SCALE
         SCALE = number
 
-    followed(lambda x: LEAF * helper(x), set_global, [2.0, 3.0])
+    follows(lambda x: LEAF * helper(x), set_global, [2.0, 3.0])
 
 
-def test_a_value_that_takes_the_place_of_another_is_followed() -> None:
+def test_replacing_a_value_takes_effect() -> None:
     def replace(number: float) -> None:
         global LEAF
         LEAF = Value(number)
@@ -107,7 +107,7 @@ def test_a_value_that_takes_the_place_of_another_is_followed() -> None:
         replace(number)
         for _ in range(3):
             assert run(1.5).data == 1.5 * number
-    # Each was recorded; those that use a Value that has been replaced are gone.
+    # Each was recorded; programs that use a replaced Value were dropped.
     assert [(program.number, program.replays) for program in run.programs] == [(11, 2)]
 
     settings = Settings()
@@ -126,7 +126,7 @@ def test_a_value_that_takes_the_place_of_another_is_followed() -> None:
     assert [run(2.0).data for _ in range(3)] == [26.0] * 3
 
 
-def test_models_and_optimizers_are_followed() -> None:
+def test_changes_to_the_parts_of_a_model_take_effect() -> None:
     model = nn.MLP(2, [3, 1], "tanh")
     run = jit(lambda x: model(x))
     for change in (
@@ -141,7 +141,7 @@ def test_models_and_optimizers_are_followed() -> None:
         assert run([1.0, 2.0]).data == model([1.0, 2.0]).data
 
 
-def test_what_is_not_named_does_not_count() -> None:
+def test_changes_to_what_the_code_does_not_name_are_ignored() -> None:
     settings, other = Settings(), nn.MLP(2, [2, 1])
     run = jit(settings.step)
     for k in range(20):
@@ -152,7 +152,7 @@ def test_what_is_not_named_does_not_count() -> None:
     assert len(run.programs) == 1
 
 
-def test_a_tuple_of_equal_contents_in_place_of_another_is_no_change() -> None:
+def test_replacing_a_tuple_by_an_equal_one_is_not_a_change() -> None:
     def replace(number: float) -> None:
         global SCALE
         SCALE = (1.0, ("b", number))
@@ -167,7 +167,7 @@ def test_a_tuple_of_equal_contents_in_place_of_another_is_no_change() -> None:
 
 
 def warnings_of(calls: Any) -> list[str]:
-    """What the calls warn of."""
+    """The warnings that the calls give."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         calls()
@@ -176,7 +176,7 @@ def warnings_of(calls: Any) -> list[str]:
     return [str(warning.message) for warning in caught]
 
 
-def test_what_changes_with_every_call_is_named_in_one_warning() -> None:
+def test_a_setting_that_changes_in_every_call_is_named_in_one_warning() -> None:
     settings = Settings()
     run = jit(settings.step)
 
@@ -202,7 +202,7 @@ def test_a_new_structure_in_each_call_is_named_in_one_warning() -> None:
     assert "none of 32 calls in a row had the argument structure of an earlier call" in text
     assert "pass arrays of one shape" in text
     assert run.programs == []
-    assert [run([1.0]).data for _ in range(3)] == [2.0] * 3  # it is still recorded where that helps
+    assert [run([1.0]).data for _ in range(3)] == [2.0] * 3  # a structure that recurs is recorded
     assert run.programs[0].replays == 2
 
 
@@ -223,7 +223,7 @@ def test_an_operation_that_fails_in_each_recording_is_named_in_one_warning() -> 
     assert "it was recorded 32 times in a row, and an operation in it failed" in text
 
 
-def test_an_iterator_that_a_function_goes_on_with_is_found() -> None:
+def test_advancing_an_iterator_is_refused() -> None:
     for iterator in (itertools.count(1), iter([1.0, 2.0, 3.0, 4.0]), zip((1.0, 2.0, 3.0))):
         run = jit(lambda x, it=iterator: LEAF * x * first(next(it)))
         assert run(1.0).data == 2.0
@@ -240,14 +240,14 @@ def first(thing: Any) -> Any:
     return thing[0] if isinstance(thing, tuple) else thing
 
 
-def test_a_function_made_anew_in_each_call_leaves_no_programs() -> None:
+def test_a_new_function_argument_in_each_call_leaves_no_programs() -> None:
     run = jit(lambda f, x: f(LEAF * x))
     for k in range(30):
         assert run(lambda v, k=k: v * k, 2.0).data == 4.0 * k
     assert len(run.programs) <= 2
 
 
-def test_a_program_reports_and_draws_what_it_does() -> None:
+def test_the_report_and_the_drawing_of_a_program() -> None:
     model = nn.MLP(2, [4, 1], "tanh")
 
     @jit
@@ -300,15 +300,15 @@ def test_a_program_that_is_never_replayed_says_so() -> None:
     def calls() -> None:
         for x in (1.0, 0.0, *[1.0] * 20, 0.0):
             assert root(x).data == (math.inf if x else 0.0)
-            assert root(0).data == 0.0  # by a program of its own
+            assert root(0).data == 0.0  # ints have a separate program
 
     (text,) = warnings_of(calls)
     assert text.startswith("root is not replayed: 8 calls in a row were done eagerly: ")
     assert str(root.programs[1]).startswith("root: 1 replay, 20 calls done eagerly\n")
 
 
-def test_what_is_replaced_in_a_container_is_followed() -> None:
-    """Also where somebody holds what was there before."""
+def test_replacing_an_entry_of_a_container_takes_effect() -> None:
+    """Even if the old entry is still referenced elsewhere."""
     old, new = Value(2.0), Value(5.0)
     leaves, table = [old, new], {"a": 2.0, "b": 5.0, "pair": (1.0, 2.0), "list": [1, 2]}
     pairs, layers = [(1.0, 2.0), (3.0, 4.0)], [nn.Neuron(1, "tanh"), nn.Neuron(1, "tanh")]
@@ -372,7 +372,7 @@ class Trainer:
 
 
 class Scaled(nn.Module):
-    """A layer with a private setting, which does something else in training."""
+    """A layer with a private setting that behaves differently in training."""
 
     def __init__(self) -> None:
         self._scale = 2.0
@@ -396,13 +396,13 @@ class Base:
 
 
 class Derived(Base):
-    """It may get a setting of its own, and its instances may."""
+    """Inherits the setting; it and its instances may override it."""
 
     def __call__(self, x: float) -> Any:
         return LEAF * x * self.scale
 
 
-def test_attributes_are_followed_wherever_they_are_read() -> None:
+def test_changes_to_attributes_take_effect_wherever_they_are_read() -> None:
     trainer, layer, space, config = Trainer(), Scaled(), SimpleNamespace(scale=2.0), Config()
     outer, derived, adam = Config(inner=space), Derived(), nn.Adam([Value(1.0)])
     model = nn.MLP(1, [1])
@@ -455,11 +455,11 @@ def test_attributes_are_followed_wherever_they_are_read() -> None:
             change()
             for x in (1.5, -0.5, 2.0, 1.0):
                 assert run(x).data == function(x).data
-            # What is as it was before may find the program of then.
+            # Back in an earlier state, the earlier program is reused.
             assert len(run.programs) == number + 1 or change is changes[-1]
 
 
-def test_what_a_function_changes_besides_values_is_refused() -> None:
+def test_changing_anything_besides_values_is_refused() -> None:
     """A replay would not change it."""
     count, speed, settings = 0, [0.0], Settings()
 
@@ -483,7 +483,7 @@ def test_what_a_function_changes_besides_values_is_refused() -> None:
     for function in (counts, remembers, adds_up, is_default):
         run = jit(function)
         run(1.0)  # an eager call
-        settings.leaf = Value(2.0)  # what it has computed would be refused for itself
+        settings.leaf = Value(2.0)  # a computed Value would be refused for another reason
         leaf, before = settings.leaf, (count, speed.copy())
         for _ in range(2):
             with pytest.raises(TraceError, match=r"changes .*, which a replay would not"):
@@ -493,7 +493,7 @@ def test_what_a_function_changes_besides_values_is_refused() -> None:
         assert run.programs == []
 
 
-def test_what_a_function_makes_once_and_keeps_is_no_change() -> None:
+def test_a_value_created_at_the_first_call_and_kept_is_accepted() -> None:
     made: dict[str, Value] = {}
 
     def lazily(x: float) -> Any:
@@ -510,7 +510,7 @@ def test_what_a_function_makes_once_and_keeps_is_no_change() -> None:
 t = step = lr = 0.0
 
 
-def test_a_loop_variable_by_the_name_of_an_attribute_does_not_count() -> None:
+def test_a_global_with_the_name_of_an_attribute_is_not_watched() -> None:
     """Only names that the code loads as variables are guarded, not those of attributes."""
     global t, step, lr
     model = nn.MLP(2, [3, 1], "tanh")
@@ -527,13 +527,13 @@ def test_a_loop_variable_by_the_name_of_an_attribute_does_not_count() -> None:
     run = jit(train)
     for i in range(100):
         t = step = lr = float(i)
-        rule.lr = 0.1 / (1.0 + lr)  # read anew in each replay
+        rule.lr = 0.1 / (1.0 + lr)  # read in each replay
         run([0.5, t / 100.0])
     (program,) = run.programs
     assert program.replays == 98
 
 
-def test_a_setting_of_a_module_is_followed_however_it_is_written() -> None:
+def test_a_module_setting_takes_effect_however_it_is_written() -> None:
     layer = nn.Layer(1, 2, "tanh")
     model, neuron = nn.Sequential(layer, nn.Dropout(0.5)), layer.neurons[0]
     nn.seed(0)
@@ -553,25 +553,25 @@ def test_a_setting_of_a_module_is_followed_however_it_is_written() -> None:
             found = run(x)
             nn.rng.generator.setstate(state)
             assert [v.data for v in found] == [v.data for v in model([x])]
-        # The first call of all was eager; after each change one was recorded.
+        # The very first call was eager; after each change one call was recorded.
         assert run.programs[-1].replays == (3 if number else 2)
 
 
-def test_an_attribute_by_a_computed_name_is_found_by_the_check() -> None:
+def test_a_changed_attribute_read_by_a_computed_name_is_found_by_the_check() -> None:
     settings = Settings()
     run = jit(lambda x: LEAF * x * getattr(settings, "".join(["fac", "tor"])))
     for x in (1.0, 2.0, 3.0, 4.0):
         assert run(x).data == 4.0 * x
     settings.factor = 3.0
     for _ in range(5):
-        run(1.0)  # as if it were 2.0 still
+        run(1.0)  # still computes with 2.0
     with pytest.raises(TraceError, match=r"is 6\.0, and 4\.0 in the replay\. .* calls 4 to 9 are"):
         run(1.0)
     for x in (1.0, 2.0, 3.0, 4.0):
         assert run(x).data == 6.0 * x
 
 
-def test_an_object_in_place_of_another_of_its_class_is_followed() -> None:
+def test_replacing_an_object_by_another_of_its_class_takes_effect() -> None:
     first, second = Trainer(), Trainer()
     second.scale = 7.0
     trainers = [first, second]
@@ -589,7 +589,7 @@ def test_an_object_in_place_of_another_of_its_class_is_followed() -> None:
 
 
 class Shifted(nn.Module):
-    """Each has a private setting of its own."""
+    """A module with a private setting."""
 
     def __init__(self, shift: float) -> None:
         self._shift = shift
@@ -598,7 +598,7 @@ class Shifted(nn.Module):
         return LEAF * x + self._shift
 
 
-def test_a_private_setting_of_each_of_several_modules_is_followed() -> None:
+def test_private_settings_of_several_modules_take_effect() -> None:
     layers = [Shifted(1.0), Shifted(2.0), Shifted(3.0)]
     run = jit(lambda x: layers[2](layers[1](layers[0](x))))
     for number, layer in enumerate([None, *layers]):
@@ -609,7 +609,7 @@ def test_a_private_setting_of_each_of_several_modules_is_followed() -> None:
         assert len(run.programs) == number + 1
 
 
-def test_a_tuple_that_is_rebuilt_equal_is_as_it_was() -> None:
+def test_rebuilding_an_equal_tuple_that_holds_nan_is_not_a_change() -> None:
     global SCALE
     run = jit(lambda x: LEAF * x * SCALE[0] * SCALE[1][0])
     for number in (1.0, 3.0):
@@ -619,7 +619,7 @@ def test_a_tuple_that_is_rebuilt_equal_is_as_it_was() -> None:
         assert run.programs[-1].replays == (2 if number == 1.0 else 3)
 
 
-def test_an_array_with_a_nan_is_as_it_was() -> None:
+def test_an_unchanged_array_that_holds_nan_is_not_a_change() -> None:
     array = np.array([1.0, math.nan])
     run = jit(lambda x: LEAF * x * float(array[0]))
     assert [run(1.0).data for _ in range(4)] == [2.0] * 4
@@ -628,8 +628,8 @@ def test_an_array_with_a_nan_is_as_it_was() -> None:
     assert len(run.programs) == 2
 
 
-def test_an_equal_list_in_place_of_another_is_followed_from_then_on() -> None:
-    """Also where the list that was replaced is still used by another name."""
+def test_changes_to_an_equal_list_that_replaced_another_take_effect() -> None:
+    """Even if the replaced list is still used under another name."""
     neuron = nn.Neuron(1, "tanh")
     inner = [[Value(2.0)], [Value(3.0)]]
     neuron.table, kept = inner, inner[0]
@@ -654,7 +654,7 @@ def test_an_equal_list_in_place_of_another_is_followed_from_then_on() -> None:
 def test_equal_settings_of_different_types_are_told_apart() -> None:
     rule = nn.Adam([Value(1.0)])
     model = nn.MLP(1, [1])
-    followed(
+    follows(
         lambda x: LEAF * x * model.gain, lambda n: setattr(model, "gain", n), [1.0, 1, True, -0.0]
     )
     run = jit(lambda x: LEAF * x * rule.weight_decay)
@@ -664,8 +664,8 @@ def test_equal_settings_of_different_types_are_told_apart() -> None:
             assert str(run(x).data) == str((LEAF * x * rule.weight_decay).data)
 
 
-def test_what_has_changed_without_effect_is_looked_at_once() -> None:
-    """What an eager call of a model leaves in it costs the next replay more, and no other."""
+def test_a_change_without_effect_is_examined_only_once() -> None:
+    """An attribute that an eager call adds to a model slows down one replay, and no other."""
     model = nn.MLP(2, [3, 1], "tanh")
     model.gain = 3.25
     run = jit(lambda x: model(x))
@@ -684,7 +684,7 @@ def test_what_has_changed_without_effect_is_looked_at_once() -> None:
     assert [program.replays for program in run.programs] == [4]
 
 
-def test_a_learning_rate_that_is_set_before_each_call_costs_no_closer_look() -> None:
+def test_setting_the_learning_rate_before_each_call_needs_no_closer_look() -> None:
     model = nn.MLP(2, [3, 1], "tanh")
     rule = nn.Adam(model, lr=0.1)
 
@@ -704,8 +704,8 @@ def test_a_learning_rate_that_is_set_before_each_call_costs_no_closer_look() -> 
     assert [program.replays for program in run.programs] == [4]
 
 
-def test_a_setting_of_an_optimizer_is_followed_wherever_the_optimizer_is() -> None:
-    """Also where nothing that is watched leads to it, and where the setting is a new attribute."""
+def test_an_optimizer_setting_takes_effect_wherever_the_optimizer_is() -> None:
+    """Even if no watched object leads to it, and if the setting is a new attribute."""
 
     class Rule(nn.SGD):
         scale = 1.0
