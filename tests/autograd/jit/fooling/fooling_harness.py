@@ -1,19 +1,19 @@
 """Does a jitted program do what it does eagerly, or say that it cannot? Harness and table.
 
-A program is a function that makes its state anew and returns a `Case`. It is run twice, eagerly and
+A program is a function that creates its state and returns a `Case`. It is run twice, eagerly and
 jitted, from the same seeds, ten calls each. After each call everything that was returned, the
-arguments and the observed state are compared to the last bit. What can come out:
+arguments and the observed state are compared to the last bit. Possible outcomes:
 
-    equal    all calls gave the same, and something was replayed
-    effect   the same, but something that is not a number, a line in a log, did not happen again
+    equal    all calls gave the same results, and something was replayed
+    effect   the same, but an effect other than numbers, such as a line in a log, is missing
     loud     a TraceError; if calls before it differed, it says that they are in doubt
-    silent   something differed, and no TraceError followed that says so
+    silent   something differed, and no TraceError afterwards says so
     torn     a TraceError that left Values neither as before the call nor as after it
-    foreign  another exception than the eager one
-    eager    all calls gave the same, but nothing was replayed
+    foreign  an exception other than the eager one
+    eager    all calls gave the same results, but nothing was replayed
 
-Each program says which of the first three it expects, so that a jit that refuses everything fails,
-and so does one that always runs eagerly.
+Each program states which of the first three it expects. So a jit that refuses everything fails, and
+so does one that always runs eagerly.
 
     python tests/autograd/jit/fooling/fooling_harness.py [WORD ...] [--bad] [--calls]
 
@@ -46,7 +46,7 @@ from autograd import Primitive, Value
 from autograd.jit import Jitted, TraceError, jit
 from nn.optim import Optimizer
 
-# Ten arguments: both signs, whole and not, one of them twice.
+# Ten arguments: both signs, whole numbers and fractions, one of them twice.
 XS = (0.5, -1.25, 2.0, 0.75, -0.5, 1.5, -2.0, 3.25, 0.75, -0.25)
 Look = Any  # nested tuples of strings, made of what was seen
 
@@ -58,18 +58,18 @@ def numbers(*more: float) -> list[tuple[float, ...]]:
 
 @dataclasses.dataclass
 class Case:
-    """A function with its state, made anew for each run.
+    """A function with its state, created for each run.
 
     Args:
         function: what is passed to `jit`.
         calls: the arguments of each call.
         observe: returns what else is compared after each call, any nest.
         between: called with the number of the call that was just made.
-        receive: called with what each call returned, after it was looked at.
-        effects: returns what was printed or written: things a replay does not do again.
+        receive: called with the result of each call, after it was captured.
+        effects: returns what was printed or written, which a replay does not repeat.
         static: as for `jit`.
-        blind: numbers come from a clock or the system, so they cannot be compared between runs;
-            whether a call repeats what the call before it gave is compared.
+        blind: results come from a clock or the system, and differ between runs; only this is
+            compared: whether a call repeats the result of the call before it.
         close: undoes what the program did to the process.
     """
 
@@ -107,10 +107,10 @@ def updating(update: Any) -> Case:
     return Case(step, observe=lambda: ws)
 
 
-def there_and_back(
+def change_briefly(
     scale: Callable[[], Any], change: Callable[[], Any], restore: Callable[[], Any], **more: Any
 ) -> Case:
-    """A training step on a loss times what `scale` reads, which differs in calls 5 to 7."""
+    """A training step on a loss times `scale()`, which is changed for calls 5 to 7."""
     ws = two()
 
     def step(x: float) -> Any:
@@ -131,9 +131,9 @@ def there_and_back(
     return Case(step, observe=lambda: ws, between=between, **more)
 
 
-def set_and_back(scale: Callable[[], Any], thing: Any, name: str, number: Any = 3.0) -> Case:
+def set_briefly(scale: Callable[[], Any], thing: Any, name: str, number: Any = 3.0) -> Case:
     before = getattr(thing, name)
-    return there_and_back(
+    return change_briefly(
         scale, lambda: setattr(thing, name, number), lambda: setattr(thing, name, before)
     )
 
@@ -156,8 +156,8 @@ CORPUS: list[Fooling] = []
 def fooling(kind: str, expect: str) -> Callable[[Callable[[], Case]], Callable[[], Case]]:
     """Add the decorated function, which makes a Case, to the corpus.
 
-    expect: "equal", "loud", "effect", or "silent" of the few that are known limits: what they
-        change is nothing that the function refers to, and no result depends on it.
+    expect: "equal", "loud", "effect", or "silent" for the few known limits: they change something
+        that the function does not refer to, and no result depends on it.
     """
     assert expect in ("equal", "loud", "effect", "silent")
 
@@ -174,7 +174,7 @@ def programs(module: str) -> list[Fooling]:
     return [program for program in CORPUS if program.make.__module__ == module]
 
 
-# --- what is seen ---------------------------------------------------------------------------------
+# --- comparison -----------------------------------------------------------------------------------
 
 
 def look(thing: Any, path: tuple[int, ...] = ()) -> Look:
@@ -260,9 +260,9 @@ def values_in(seen: Look) -> list[Look]:
 
 
 def is_torn(found: Look, before: Look, after: Look) -> bool:
-    """Whether a state is neither as before nor as after a call: Values all, each other part alone.
+    """Whether a state is neither that before nor that after a call: all Values, or any other part.
 
-    What an interrupted call did besides Values, such as taking from an iterator, may have happened.
+    A refused call may have had other effects than on Values, such as advancing an iterator.
     """
     values = values_in(found)
     whole = values in (values_in(before), values_in(after))
@@ -279,7 +279,7 @@ def _is_made_of(found: Look, before: Look, after: Look) -> bool:
 
 
 def difference(a: Look, b: Look, around: Look = "") -> str:
-    """What differs first, and what it is a part of."""
+    """The first difference, and what it is a part of."""
     if isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b):
         for left, right in zip(a, b, strict=True):
             if left != right:
@@ -306,10 +306,10 @@ def jitted(function: Any, static: tuple[str, ...], check: str, backend: str | No
     return made
 
 
-def story(
+def events_of(
     program: Fooling, check: str | None, backend: str | None = "numpy"
 ) -> tuple[list[Event], Jitted | None]:
-    """What happens in all calls, eagerly (check None) or jitted. An error ends it."""
+    """The events of all calls, eager (check None) or jitted, up to the first error."""
     nn.seed(0)
     random.seed(0)
     np.random.seed(0)
@@ -348,7 +348,7 @@ def story(
 
 @dataclasses.dataclass
 class Outcome:
-    """What became of a program, in which call, and why; since which call numbers differed."""
+    """The outcome of a program, in which call, and why; since which call numbers differed."""
 
     name: str
     call: int = 0
@@ -358,8 +358,8 @@ class Outcome:
 
 def outcome(program: Fooling, check: str = "sometimes", backend: str | None = "numpy") -> Outcome:
     """Run a program both ways and compare."""
-    eager, _ = story(program, None)
-    replays, run = story(program, check, backend)
+    eager, _ = events_of(program, None)
+    replays, run = events_of(program, check, backend)
     assert run is not None
     since, differs, effect = 0, "", Outcome("")
     for number, (a, b) in enumerate(zip(eager, replays, strict=False), 1):
@@ -392,8 +392,8 @@ def first_in_doubt(message: str) -> float:
     return int(found[1]) if found else math.inf
 
 
-def demand_equal_or_loud(program: Fooling) -> None:
-    """Fail unless a program does what it expects."""
+def assert_expected(program: Fooling) -> None:
+    """Assert that a program has the outcome that it expects."""
     found = outcome(program)
     assert found.name == program.expect, (
         f"{program} is expected to be {program.expect}, but is {found.name} in call {found.call}"
@@ -403,7 +403,7 @@ def demand_equal_or_loud(program: Fooling) -> None:
 
 def print_calls(program: Fooling, check: str, backend: str | None) -> None:
     """What each call of a program returned or raised, and the state after it, on both sides."""
-    sides = [story(program, None)[0], story(program, check, backend)[0]]
+    sides = [events_of(program, None)[0], events_of(program, check, backend)[0]]
     for side, events in zip(("eager", "jitted"), sides, strict=True):
         for number, event in enumerate(events, 1):
             gave = event.returned if event.error is None else repr(event.error)

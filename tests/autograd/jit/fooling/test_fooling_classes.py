@@ -1,4 +1,4 @@
-"""Programs whose classes do something of their own: attributes, descriptors, instances."""
+"""Programs whose classes have special attributes, descriptors or instances."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import dataclasses
 from typing import Any, ClassVar
 
 import pytest
-from fooling_harness import Case, Fooling, demand_equal_or_loud, fooling, programs
+from fooling_harness import Case, Fooling, assert_expected, fooling, programs
 
 import nn
 from autograd import Value
 
 
 def at(call: int, change: Any) -> Any:
-    """Makes a change after one call."""
+    """A function for `between` that makes a change after one call."""
     return lambda made: change() if made == call else None
 
 
@@ -322,5 +322,5 @@ def counts_instances_in_init() -> Case:
 
 
 @pytest.mark.parametrize("program", programs(__name__), ids=str)
-def test_equal_or_loud(program: Fooling) -> None:
-    demand_equal_or_loud(program)
+def test_a_program_is_replayed_correctly_or_refused(program: Fooling) -> None:
+    assert_expected(program)

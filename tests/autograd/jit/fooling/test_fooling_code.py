@@ -11,7 +11,7 @@ import types
 from typing import Any
 
 import pytest
-from fooling_harness import Case, Fooling, demand_equal_or_loud, fooling, numbers, programs
+from fooling_harness import Case, Fooling, assert_expected, fooling, numbers, programs
 
 from autograd import Value
 
@@ -24,7 +24,7 @@ def helper(x: Any) -> Any:
 
 
 def module_of(source: str, name: str) -> types.ModuleType:
-    """A module of its own, in sys.modules."""
+    """A new module, added to sys.modules."""
     module = types.ModuleType(name)
     exec(source, vars(module))
     sys.modules[name] = module
@@ -262,7 +262,7 @@ def reads_its_own_parameters_by_name() -> Case:
     return Case(step)
 
 
-# --- functions made anew --------------------------------------------------------------------------
+# --- functions created or replaced ----------------------------------------------------------------
 
 
 @fooling("functions", "equal")
@@ -420,5 +420,5 @@ def follows_the_recursion_limit() -> Case:
 
 
 @pytest.mark.parametrize("program", programs(__name__), ids=str)
-def test_equal_or_loud(program: Fooling) -> None:
-    demand_equal_or_loud(program)
+def test_a_program_is_replayed_correctly_or_refused(program: Fooling) -> None:
+    assert_expected(program)

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from fooling_harness import Case, Fooling, demand_equal_or_loud, fooling, programs
+from fooling_harness import Case, Fooling, assert_expected, fooling, programs
 
 from autograd import Value
 
@@ -126,7 +126,7 @@ def counts_in_an_array_of_bytes() -> Case:
 
 
 @fooling("counters", "loud")
-def counts_in_an_array_of_the_library() -> Case:
+def counts_in_an_array_array() -> Case:
     w, calls = Value(2.0), array.array("q", [0])
 
     def step(x: float) -> Any:
@@ -137,7 +137,7 @@ def counts_in_an_array_of_the_library() -> Case:
 
 
 @fooling("counters", "loud")
-def counts_in_a_c_number() -> Case:
+def counts_in_a_ctypes_number() -> Case:
     w, calls = Value(2.0), ctypes.c_int(0)
 
     def step(x: float) -> Any:
@@ -485,5 +485,5 @@ def counts_in_a_value() -> Case:
 
 
 @pytest.mark.parametrize("program", programs(__name__), ids=str)
-def test_equal_or_loud(program: Fooling) -> None:
-    demand_equal_or_loud(program)
+def test_a_program_is_replayed_correctly_or_refused(program: Fooling) -> None:
+    assert_expected(program)

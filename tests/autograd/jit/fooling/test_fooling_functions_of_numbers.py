@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fooling_harness import XS, Case, Fooling, demand_equal_or_loud, fooling, programs
+from fooling_harness import XS, Case, Fooling, assert_expected, fooling, programs
 
 from autograd import Value, maximum
 
@@ -385,7 +385,7 @@ def logs_the_loss() -> Case:
     return Case(step, effects=lambda: list(lines), close=log.handlers.clear)
 
 
-# --- functions of C, of arguments that vary late or seldom ----------------------------------------
+# --- C functions of arguments that vary late or rarely --------------------------------------------
 
 
 @fooling("seldom another argument", "loud")
@@ -417,5 +417,5 @@ def a_target_is_missing_once() -> Case:
 
 
 @pytest.mark.parametrize("program", programs(__name__), ids=str)
-def test_equal_or_loud(program: Fooling) -> None:
-    demand_equal_or_loud(program)
+def test_a_program_is_replayed_correctly_or_refused(program: Fooling) -> None:
+    assert_expected(program)

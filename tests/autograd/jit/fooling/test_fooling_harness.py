@@ -1,4 +1,4 @@
-"""Does the harness tell a right jit from one that refuses, lies, tears or never replays?"""
+"""Does the harness tell a correct jit from one that refuses, lies, tears or never replays?"""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def make() -> Case:
 
 
 class FakeJit:
-    """Calls the function, and does something of its own instead in one call."""
+    """Calls the function, or in call N the function given as `callN`."""
 
     def __init__(self, function: Any, replays: int, **special: Callable[..., Any]) -> None:
         self.function, self.special, self.calls = function, special, 0
@@ -94,7 +94,7 @@ def crash(run: Any, x: float) -> Any:
         ("foreign", 6, 8, {"call6": crash}),
     ],
 )
-def test_outcome(
+def test_each_kind_of_misbehaviour_is_classified(
     monkeypatch: pytest.MonkeyPatch,
     expected: str,
     call: int,
@@ -123,5 +123,5 @@ def test_outcome(
         (0.1 + 0.2, 0.3, False),
     ],
 )
-def test_look(a: Any, b: Any, alike: bool) -> None:
+def test_snapshots_tell_apart_types_signs_order_and_labels(a: Any, b: Any, alike: bool) -> None:
     assert (fooling_harness.look(a) == fooling_harness.look(b)) is alike

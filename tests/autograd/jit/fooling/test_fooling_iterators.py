@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fooling_harness import Case, Fooling, demand_equal_or_loud, fooling, numbers, programs
+from fooling_harness import Case, Fooling, assert_expected, fooling, numbers, programs
 
 from autograd import Value
 
@@ -184,7 +184,7 @@ def is_passed_an_iterator() -> Case:
 
 
 @fooling("iterators", "equal")
-def makes_its_iterators_itself() -> Case:
+def creates_its_iterators_inside() -> Case:
     weights = [Value(0.5), Value(-1.5), Value(2.0)]
 
     def step(xs: list[float]) -> Any:
@@ -216,7 +216,7 @@ def rotates_a_queue() -> Case:
 
 
 @fooling("iterators", "loud")
-def an_iterator_of_its_own() -> Case:
+def a_user_defined_iterator() -> Case:
     class Batches:
         def __init__(self) -> None:
             self.at = 0
@@ -233,7 +233,7 @@ def an_iterator_of_its_own() -> Case:
 
 
 @fooling("iterators", "loud")
-def begins_anew_after_the_last_batch() -> Case:
+def restarts_after_the_last_batch() -> Case:
     w = Value(2.0)
     place = {"batches": iter(FLOATS[:4])}
 
@@ -400,5 +400,5 @@ def writes_an_environment_variable() -> Case:
 
 
 @pytest.mark.parametrize("program", programs(__name__), ids=str)
-def test_equal_or_loud(program: Fooling) -> None:
-    demand_equal_or_loud(program)
+def test_a_program_is_replayed_correctly_or_refused(program: Fooling) -> None:
+    assert_expected(program)

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pytest
-from fooling_harness import Case, Fooling, demand_equal_or_loud, fooling, programs
+from fooling_harness import Case, Fooling, assert_expected, fooling, programs
 
 import nn
 from autograd import Value
@@ -138,7 +138,7 @@ def in_the_dict_of_a_module() -> Case:
 
 
 @fooling("kept", "loud")
-def past_the_class_of_an_object() -> Case:
+def by_object_setattr() -> Case:
     model = nn.Neuron(1)
     object.__setattr__(model, "steps", 0)
 
@@ -387,14 +387,14 @@ def in_a_weak_set() -> Case:
 
 
 @fooling("kept", "loud")
-def in_a_module_of_the_user() -> Case:
+def in_a_python_module() -> Case:
     module = types.ModuleType("fooling_kept")
     exec("n = 0\ndef tick():\n    global n\n    n += 1", vars(module))
     return ticking(lambda: module.tick(), lambda: module.n)
 
 
 @fooling("kept", "loud")
-def in_the_class_of_a_module() -> Case:
+def in_the_class_of_an_nn_module() -> Case:
     class Counting(nn.Module):
         calls: ClassVar[int] = 0
 
@@ -410,7 +410,7 @@ def in_the_class_of_a_module() -> Case:
 
 
 @fooling("kept", "loud")
-def in_a_module_inside_a_module() -> Case:
+def in_an_nn_module_inside_another() -> Case:
     class Counting(nn.Module):
         def __init__(self) -> None:
             self.w, self.calls = Value(2.0), 0
@@ -436,7 +436,7 @@ def in_an_activation_of_a_layer() -> Case:
 
 
 @fooling("kept", "loud")
-def in_an_optimizer_of_a_user() -> Case:
+def in_a_user_defined_optimizer() -> Case:
     class Counting(nn.Optimizer):
         def __init__(self, parameters: Any, lr: float) -> None:
             super().__init__(parameters, lr)
@@ -460,5 +460,5 @@ def in_an_optimizer_of_a_user() -> Case:
 
 
 @pytest.mark.parametrize("program", programs(__name__), ids=str)
-def test_equal_or_loud(program: Fooling) -> None:
-    demand_equal_or_loud(program)
+def test_a_program_is_replayed_correctly_or_refused(program: Fooling) -> None:
+    assert_expected(program)

@@ -1,4 +1,4 @@
-"""Programs with models and optimizers that change, count, or are made late."""
+"""Programs with models and optimizers that change, count, or are created late."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import types
 from typing import Any, ClassVar
 
 import pytest
-from fooling_harness import XS, Case, Fooling, demand_equal_or_loud, fooling, programs, set_and_back
+from fooling_harness import XS, Case, Fooling, assert_expected, fooling, programs, set_briefly
 
 import nn
 from autograd import Value
 
 
 def at(call: int, change: Any) -> Any:
-    """Makes a change after one call."""
+    """A function for `between` that makes a change after one call."""
     return lambda made: change() if made == call else None
 
 
@@ -70,7 +70,7 @@ def a_setting_is_changed_through_vars() -> Case:
 
 
 @fooling("modules", "equal")
-def a_setting_is_changed_past_the_class() -> Case:
+def a_setting_is_changed_by_object_setattr() -> Case:
     model = Line()
     change = at(5, lambda: object.__setattr__(model, "scale", 4.0))
     return Case(lambda x: model(x), between=change)
@@ -268,7 +268,7 @@ def a_module_keeps_its_activations() -> Case:
 
 
 @fooling("modules", "loud")
-def an_optimizer_of_a_user_counts() -> Case:
+def a_user_defined_optimizer_counts() -> Case:
     class Slowing(nn.Optimizer):
         def __init__(self, parameters: Any, lr: float) -> None:
             super().__init__(parameters, lr)
@@ -286,7 +286,7 @@ def an_optimizer_of_a_user_counts() -> Case:
 
 
 @fooling("modules", "equal")
-def an_optimizer_of_a_user_uses_the_time() -> Case:
+def a_user_defined_optimizer_uses_the_time() -> Case:
     class Slowing(nn.Optimizer):
         moments: ClassVar[tuple[str, ...]] = ("mean",)
 
@@ -302,7 +302,7 @@ def an_optimizer_of_a_user_uses_the_time() -> Case:
 
 
 @fooling("modules", "equal")
-def an_optimizer_of_a_user_reads_a_private_attribute() -> Case:
+def a_user_defined_optimizer_reads_a_private_attribute() -> Case:
     class Slowed(nn.Optimizer):
         _factor = 0.5
 
@@ -317,7 +317,7 @@ def an_optimizer_of_a_user_reads_a_private_attribute() -> Case:
         optimizer.step()
         return w
 
-    return set_and_back(scale, optimizer, "_factor")
+    return set_briefly(scale, optimizer, "_factor")
 
 
 @fooling("modules", "equal")
@@ -339,5 +339,5 @@ def weights_are_tied_in_the_middle() -> Case:
 
 
 @pytest.mark.parametrize("program", programs(__name__), ids=str)
-def test_equal_or_loud(program: Fooling) -> None:
-    demand_equal_or_loud(program)
+def test_a_program_is_replayed_correctly_or_refused(program: Fooling) -> None:
+    assert_expected(program)

@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 import pytest
-from fooling_harness import XS, Case, Fooling, demand_equal_or_loud, fooling, programs
+from fooling_harness import XS, Case, Fooling, assert_expected, fooling, programs
 
 import nn
 from autograd import Value, no_grad
@@ -218,7 +218,7 @@ def noise_from_the_stream_of_nn() -> Case:
 
 
 @fooling("networks", "equal")
-def a_module_with_noise_of_its_own() -> Case:
+def a_user_defined_noise_module() -> Case:
 
     class Noisy(nn.Module):
         def __init__(self) -> None:
@@ -241,5 +241,5 @@ def a_module_with_noise_of_its_own() -> Case:
 
 
 @pytest.mark.parametrize("program", programs(__name__), ids=str)
-def test_equal_or_loud(program: Fooling) -> None:
-    demand_equal_or_loud(program)
+def test_a_program_is_replayed_correctly_or_refused(program: Fooling) -> None:
+    assert_expected(program)

@@ -1,4 +1,4 @@
-"""Programs with Primitives of their own, labels, static arguments, and arguments that change."""
+"""Programs with user-defined Primitives, labels, static arguments, and arguments that change."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from fooling_harness import (
     XS,
     Case,
     Fooling,
-    demand_equal_or_loud,
+    assert_expected,
     fooling,
     numbers,
     programs,
-    set_and_back,
+    set_briefly,
 )
 
 from autograd import Primitive, Value, detect_anomaly, grad, no_grad
@@ -30,7 +30,7 @@ STATE = {"calls": 0, "slope": 1.0}
 
 @fooling("primitives", "loud")
 def forward_counts() -> Case:
-    calls = [0]  # not observed: where a replay is checked, it runs too
+    calls = [0]  # not observed, since it also runs in a checked replay
 
     def forward(x: float) -> float:
         calls[0] += 1
@@ -112,7 +112,7 @@ def backward_reads_a_setting() -> Case:
 def the_rules_of_a_primitive_read_a_setting() -> Case:
     options, x = types.SimpleNamespace(rate=0.5), Value(1.0)
     scaled = Primitive("scaled", lambda x: options.rate * x, lambda out, x: options.rate)
-    return set_and_back(lambda: grad(scaled(x), [x])[0], options, "rate")
+    return set_briefly(lambda: grad(scaled(x), [x])[0], options, "rate")
 
 
 @fooling("primitives", "equal")
@@ -355,7 +355,7 @@ def equal_static_objects_differ() -> Case:
 
 
 @fooling("static", "equal")
-def text_and_flags_are_passed() -> Case:
+def strings_and_bools_are_passed() -> Case:
     w = Value(0.9)
 
     def step(x: float, kind: str, flag: bool, nothing: None) -> Any:
@@ -483,5 +483,5 @@ def detects_anomalies() -> Case:
 
 
 @pytest.mark.parametrize("program", programs(__name__), ids=str)
-def test_equal_or_loud(program: Fooling) -> None:
-    demand_equal_or_loud(program)
+def test_a_program_is_replayed_correctly_or_refused(program: Fooling) -> None:
+    assert_expected(program)

@@ -1,4 +1,4 @@
-"""More programs that ask what kind of thing a number is, and more that swallow the answer."""
+"""More programs that test the type of a number, and more that swallow the refusal."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 import pytest
-from fooling_harness import XS, Case, Fooling, demand_equal_or_loud, fooling, programs
+from fooling_harness import XS, Case, Fooling, assert_expected, fooling, programs
 
 from autograd import Value
 
 
 def asking(question: Any, calls: Any = None) -> Case:
-    """A program that goes one way or the other."""
+    """A program that branches on the answer to a question."""
     w = Value(2.0)
     return Case(lambda x: w * x if question(x) else w - x, calls=calls or [(x,) for x in XS])
 
@@ -57,12 +57,12 @@ def how_long_is_its_mro() -> Case:
 
 
 @fooling("dispatch", "equal")
-def has_it_a_dict() -> Case:
+def does_it_have_a_dict() -> Case:
     return asking(lambda x: not hasattr(x, "__dict__"))
 
 
 @fooling("dispatch", "equal")
-def is_it_a_number_but_no_flag() -> Case:
+def is_it_a_number_but_not_a_bool() -> Case:
     return asking(lambda x: isinstance(x, int | float) and not isinstance(x, bool))
 
 
@@ -92,17 +92,17 @@ def is_it_iterable_or_callable() -> Case:
 
 
 @fooling("dispatch", "equal")
-def is_it_a_scalar_of_numpy() -> Case:
+def is_it_a_numpy_scalar() -> Case:
     return asking(np.isscalar)
 
 
 @fooling("dispatch", "loud")
-def what_array_does_it_make() -> Case:
+def which_array_does_it_become() -> Case:
     return asking(lambda x: np.asarray(x).dtype == np.float64)
 
 
 @fooling("dispatch", "equal")
-def is_it_none_or_text() -> Case:
+def is_it_none_or_a_string() -> Case:
     return asking(lambda x: x is not None and not isinstance(x, str))
 
 
@@ -188,11 +188,11 @@ def copies_a_number() -> Case:
     return Case(lambda x: w * copy.copy(x) + copy.deepcopy([x])[0])
 
 
-# --- swallowed ------------------------------------------------------------------------------------
+# --- swallowed refusals ---------------------------------------------------------------------------
 
 
 def swallowing(attempt: Any) -> Case:
-    """A program that multiplies by what an attempt gives, which never raises."""
+    """A program that multiplies by the result of `attempt`, which swallows every error."""
     w = Value(2.0)
     return Case(lambda x: w * attempt(x))
 
@@ -373,5 +373,5 @@ def of_a_loss_and_not_of_an_argument() -> Case:
 
 
 @pytest.mark.parametrize("program", programs(__name__), ids=str)
-def test_equal_or_loud(program: Fooling) -> None:
-    demand_equal_or_loud(program)
+def test_a_program_is_replayed_correctly_or_refused(program: Fooling) -> None:
+    assert_expected(program)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fooling_harness import Case, Fooling, demand_equal_or_loud, fooling, numbers, programs
+from fooling_harness import Case, Fooling, assert_expected, fooling, numbers, programs
 
 import nn
 from autograd import Value
@@ -222,7 +222,7 @@ def nests_of_everything() -> Case:
 
 
 @fooling("results", "equal")
-def nothing_at_all() -> Case:
+def returns_nothing() -> Case:
     w = Value(2.0)
 
     def step(x: float) -> None:
@@ -245,7 +245,7 @@ def the_same_value_twice_and_a_weight() -> Case:
 
 
 @fooling("results", "loud")
-def an_object_of_its_own() -> Case:
+def a_user_defined_object() -> Case:
     class Result:
         def __init__(self, loss: Any, note: str) -> None:
             self.loss, self.note = loss, note
@@ -303,5 +303,5 @@ def signs_of_zero() -> Case:
 
 
 @pytest.mark.parametrize("program", programs(__name__), ids=str)
-def test_equal_or_loud(program: Fooling) -> None:
-    demand_equal_or_loud(program)
+def test_a_program_is_replayed_correctly_or_refused(program: Fooling) -> None:
+    assert_expected(program)

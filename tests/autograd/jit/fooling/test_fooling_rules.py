@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from fooling_harness import XS, Case, Fooling, demand_equal_or_loud, fooling, programs
+from fooling_harness import XS, Case, Fooling, assert_expected, fooling, programs
 
 import nn
 from autograd import Primitive, Value, grad
@@ -101,7 +101,7 @@ def forward_reads_a_weight_that_the_step_moves() -> Case:
 
 
 @fooling("primitives", "equal")
-def forward_computes_with_values_of_its_own() -> Case:
+def forward_computes_with_new_values() -> Case:
     def forward(x: float) -> float:
         v = Value(x)
         return (v * v + 1.0).log().data
@@ -118,12 +118,12 @@ def forward_computes_with_numpy() -> Case:
 
 
 @fooling("primitives", "equal")
-def forward_gives_a_number_of_numpy() -> Case:
+def forward_returns_a_numpy_number() -> Case:
     return applied(Primitive("numeric", lambda x: np.float64(x) * 2.0, 2.0))
 
 
 @fooling("primitives", "equal")
-def forward_gives_a_whole_number() -> Case:
+def forward_returns_a_whole_number() -> Case:
     return applied(Primitive("floor", lambda x: math.floor(x), None))
 
 
@@ -184,7 +184,7 @@ def forward_raises_in_the_last_calls() -> Case:
 
 
 @fooling("primitives", "loud")
-def a_pull_of_its_own_counts() -> Case:
+def a_user_defined_pull_counts() -> Case:
     pulled = [0]
 
     def pull(node: Any, upstream: float) -> None:
@@ -272,7 +272,7 @@ def labels_by_a_count_in_a_class() -> Case:
 
 
 @fooling("labels", "loud")
-def texts_beside_the_loss() -> Case:
+def strings_beside_the_loss() -> Case:
     w, epochs = Value(2.0), itertools.count(1)
     return Case(lambda x: {"loss": w * x, "text": f"epoch {next(epochs)}"})
 
@@ -406,5 +406,5 @@ def two_static_numbers() -> Case:
 
 
 @pytest.mark.parametrize("program", programs(__name__), ids=str)
-def test_equal_or_loud(program: Fooling) -> None:
-    demand_equal_or_loud(program)
+def test_a_program_is_replayed_correctly_or_refused(program: Fooling) -> None:
+    assert_expected(program)

@@ -1,4 +1,4 @@
-"""Programs that depend on what surrounds them: settings of the process, state hidden in C."""
+"""Programs that depend on their surroundings: settings of the process, state hidden in C."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fooling_harness import Case, Fooling, demand_equal_or_loud, fooling, programs
+from fooling_harness import Case, Fooling, assert_expected, fooling, programs
 
 import nn
 from autograd import Value
@@ -36,7 +36,7 @@ from autograd import Value
 def changed(
     function: Callable[[float], float], change: Callable[[], Any], undo: Callable[[], Any]
 ) -> Case:
-    """A program that multiplies by what a function reads; it is changed after the fifth call."""
+    """A program that multiplies by what a function reads, which changes after the fifth call."""
     w = Value(2.0)
     return Case(
         lambda x: w * x * function(x),
@@ -80,7 +80,7 @@ def the_working_folder() -> Case:
 
 
 @fooling("process", "loud")
-def whether_the_collector_runs() -> Case:
+def whether_the_garbage_collector_runs() -> Case:
     return changed(lambda x: 1.0 + gc.isenabled(), gc.disable, gc.enable)
 
 
@@ -100,7 +100,7 @@ def the_arguments_of_the_program() -> Case:
 
 
 @fooling("process", "loud")
-def how_many_threads_there_are() -> Case:
+def the_number_of_threads() -> Case:
     stop = threading.Event()
     thread = threading.Thread(target=stop.wait, daemon=True)
     before = threading.active_count()
@@ -273,7 +273,7 @@ def counts_on_a_shelf() -> Case:
 
 
 @fooling("hidden", "loud")
-def a_hash_goes_on() -> Case:
+def a_hash_is_updated() -> Case:
     w, digest = Value(2.0), hashlib.sha256()
 
     def step(x: float) -> Any:
@@ -306,7 +306,7 @@ def a_buffer_grows() -> Case:
 
 
 @fooling("hidden", "loud")
-def an_accumulation_goes_on() -> Case:
+def an_accumulate_iterator_advances() -> Case:
     w, rates = Value(2.0), itertools.accumulate(itertools.repeat(0.9), lambda a, b: a * b)
     return Case(lambda x: w * x * next(rates))
 
@@ -459,5 +459,5 @@ def keeps_gradients_by_name() -> Case:
 
 
 @pytest.mark.parametrize("program", programs(__name__), ids=str)
-def test_equal_or_loud(program: Fooling) -> None:
-    demand_equal_or_loud(program)
+def test_a_program_is_replayed_correctly_or_refused(program: Fooling) -> None:
+    assert_expected(program)

@@ -12,7 +12,7 @@ from fooling_harness import (
     XS,
     Case,
     Fooling,
-    demand_equal_or_loud,
+    assert_expected,
     fooling,
     loss_of,
     numbers,
@@ -335,5 +335,5 @@ def keeps_a_copy_of_the_best_weights() -> Case:
 
 
 @pytest.mark.parametrize("program", programs(__name__), ids=str)
-def test_equal_or_loud(program: Fooling) -> None:
-    demand_equal_or_loud(program)
+def test_a_program_is_replayed_correctly_or_refused(program: Fooling) -> None:
+    assert_expected(program)

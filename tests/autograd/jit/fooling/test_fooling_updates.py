@@ -1,4 +1,4 @@
-"""Training steps that update weights by hand, in the many spellings of it."""
+"""Training steps that update weights by hand, in many spellings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from fooling_harness import (
     Case,
     Fooling,
-    demand_equal_or_loud,
+    assert_expected,
     fooling,
     loss_of,
     programs,
@@ -253,5 +253,5 @@ def adam_by_hand_with_a_step_count() -> Case:
 
 
 @pytest.mark.parametrize("program", programs(__name__), ids=str)
-def test_equal_or_loud(program: Fooling) -> None:
-    demand_equal_or_loud(program)
+def test_a_program_is_replayed_correctly_or_refused(program: Fooling) -> None:
+    assert_expected(program)

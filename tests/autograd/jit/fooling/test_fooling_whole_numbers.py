@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fooling_harness import Case, Fooling, demand_equal_or_loud, fooling, programs
+from fooling_harness import Case, Fooling, assert_expected, fooling, programs
 
 from autograd import Value
 
@@ -73,7 +73,7 @@ def takes_the_remainder_of_floats() -> Case:
 
 
 @fooling("whole", "loud")
-def repeats_as_often_as_told() -> Case:
+def repeats_as_often_as_the_argument_says() -> Case:
     w = Value(0.5)
 
     def step(n: int) -> Any:
@@ -86,13 +86,13 @@ def repeats_as_often_as_told() -> Case:
 
 
 @fooling("whole", "loud")
-def is_told_an_index() -> Case:
+def indexes_by_the_argument() -> Case:
     weights = [Value(0.5 * i) for i in range(20)]
     return Case(lambda n: weights[n] * 2.0, calls=whole())
 
 
 @fooling("whole", "loud")
-def slices_as_far_as_told() -> Case:
+def slices_up_to_the_argument() -> Case:
     weights = [Value(0.5 * i) for i in range(20)]
     return Case(lambda n: sum(weights[:n], Value(0.0)), calls=whole())
 
@@ -117,13 +117,13 @@ def shifts_and_masks() -> Case:
 
 
 @fooling("whole", "loud")
-def asks_for_bits() -> Case:
+def asks_for_the_bit_length() -> Case:
     w = Value(0.5)
     return Case(lambda n: w * n.bit_length(), calls=whole())
 
 
 @fooling("whole", "loud")
-def is_odd_or_even() -> Case:
+def branches_on_odd_and_even() -> Case:
     w = Value(0.5)
     return Case(lambda n: w if n % 2 else -w, calls=whole())
 
@@ -243,19 +243,19 @@ def rounds_to_a_whole_number() -> Case:
 
 
 @fooling("whole", "loud")
-def is_looked_up_in_a_dict() -> Case:
+def looks_up_the_argument_in_a_dict() -> Case:
     table = {n: Value(float(n)) for n in range(20)}
     return Case(lambda n: table[n] * 2.0, calls=whole())
 
 
 @fooling("whole", "loud")
-def is_a_member_or_not() -> Case:
+def checks_membership_in_a_set() -> Case:
     w = Value(0.5)
     return Case(lambda n: w * (2.0 if n in {3, 4, 12} else 1.0), calls=whole())
 
 
 @fooling("whole", "equal")
-def numbers_its_examples() -> Case:
+def weights_examples_by_their_index() -> Case:
     w = Value(0.5)
 
     def step(xs: list[float]) -> Any:
@@ -265,5 +265,5 @@ def numbers_its_examples() -> Case:
 
 
 @pytest.mark.parametrize("program", programs(__name__), ids=str)
-def test_equal_or_loud(program: Fooling) -> None:
-    demand_equal_or_loud(program)
+def test_a_program_is_replayed_correctly_or_refused(program: Fooling) -> None:
+    assert_expected(program)
