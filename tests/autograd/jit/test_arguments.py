@@ -183,8 +183,8 @@ NUMBERS = np.random.default_rng(0).normal(size=37)
 
 
 IN_ORDER = [lambda a: a.cumsum()[-1]]
-ROUNDED = [np.sum, lambda a: a @ np.ones(a.size)]
-(IN_ORDER if sys.version_info < (3, 12) else ROUNDED).append(lambda a: sum(a.tolist()))
+OTHER_ROUNDING = [np.sum, lambda a: a @ np.ones(a.size)]
+(IN_ORDER if sys.version_info < (3, 12) else OTHER_ROUNDING).append(lambda a: sum(a.tolist()))
 
 
 @pytest.mark.parametrize("reduce", IN_ORDER)
@@ -192,7 +192,7 @@ def test_sums_of_an_array_in_order_are_replayed(reduce: Any) -> None:
     same(lambda: (lambda a: w * reduce(a), []), (NUMBERS,), (-NUMBERS,), replayed=True)
 
 
-@pytest.mark.parametrize("reduce", ROUNDED)
+@pytest.mark.parametrize("reduce", OTHER_ROUNDING)
 def test_reductions_that_round_floats_differently_are_found_by_the_check(reduce: Any) -> None:
     """NumPy adds floats in several partial sums, but objects in order: the last bits differ.
 
@@ -337,7 +337,7 @@ def powers(x: Any, n: int, signs: Any = (1, -1)) -> Any:
 
 
 @pytest.mark.parametrize("static", ["n", ("n",), ["n", "signs"], {"n"}])
-def test_static_arguments_keep_their_type_and_value(static: Any) -> None:
+def test_static_arguments_by_position_and_by_keyword(static: Any) -> None:
     run = jit(powers, static=static)
     for _ in range(4):
         for args, kwargs in [((1.5, 3), {}), ((2.5,), {"n": 4}), ((1.5,), {"n": 3})]:

@@ -757,7 +757,7 @@ def no_collector() -> Iterator[None]:
 
 @contextlib.contextmanager
 def a_frequent_collector() -> Iterator[None]:
-    """It also has a callback, like a tool that measures its pauses."""
+    """Collects often, and has a callback, like a tool that measures its pauses."""
     pauses: list[float] = []
 
     def note(phase: str, info: Any) -> None:

@@ -179,7 +179,7 @@ def test_a_change_behind_a_weak_reference_is_refused() -> None:
 
 
 def test_new_objects_and_draws_from_nn_are_not_side_effects() -> None:
-    """Nor are writes to a queue, filled caches, and attributes that get an equal value."""
+    """Neither are writes to a queue, filled caches, and attributes that get an equal value."""
     model = nn.Sequential(nn.Linear(1, 2), nn.Dropout(0.5, random.Random(1)), nn.Linear(2, 1))
     optimizer = nn.Adam(model, lr=0.01)
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -221,7 +221,7 @@ def test_changes_to_unwatched_objects_are_ignored() -> None:
 
 
 def test_changes_in_installed_packages_are_not_side_effects() -> None:
-    """Nor are changes of a global that the function does not name."""
+    """Neither are changes to a global that the function does not name."""
     stash, key = pytest.Stash(), pytest.StashKey[int]()  # of an installed package
     cached()
     before = Watch([lambda x: (stash, cached(), LABELLED * x)], everything=True)

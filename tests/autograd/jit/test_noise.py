@@ -149,7 +149,7 @@ def test_seeding_between_replays_takes_effect():
     assert found == [nn.gauss() + nn.uniform()] * 2
 
 
-def test_a_failed_replay_uses_up_what_a_failed_eager_call_does():
+def test_a_failed_replay_draws_what_a_failed_eager_call_draws():
     root = jit(lambda x: (Value(x) + 0.0 * nn.gauss()).sqrt())
     for _ in range(3):
         root(4.0)

@@ -1,4 +1,4 @@
-"""Do replays of arbitrary programs equal eager runs? Random, wide and long ones, up to 1,000."""
+"""Do replays of arbitrary programs equal eager runs? Random, long and wide ones."""
 
 from __future__ import annotations
 

@@ -894,7 +894,7 @@ LEAVES: dict[str, Callable[[], tuple[Any, Between]]] = {
 }
 
 
-# The others are replayed, after a re-recording if something guarded or a leaf was replaced.
+# The others are replayed, after a re-recording if something guarded changed or a leaf is gone.
 REFUSED = ("a counter", "a history", "a generator", "an iterator of leaves")
 
 
