@@ -1,4 +1,4 @@
-"""draw: everything of a graph is in its picture once, text stays text, and files stay whole."""
+"""Is a drawing right? Each node and edge appears once, labels stay text, and files stay whole."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TITLE = "{http://www.w3.org/1999/xlink}title"
 
 
 def svg_parts(svg, kind):
-    """{id: element} of an SVG's nodes, edges or clusters; an id that comes twice fails."""
+    """{id: element} of an SVG's nodes, edges or clusters; duplicate ids fail."""
     found = [g for g in ET.fromstring(svg).iter(f"{SVG}g") if g.get("class") == kind]
     parts = {g.get("id"): g for g in found}
     assert len(parts) == len(found)
@@ -61,7 +61,7 @@ def example_graph():
     return out
 
 
-# --- everything once ------------------------------------------------------------------------------
+# --- every node and edge once ---------------------------------------------------------------------
 
 
 @st.composite
@@ -88,7 +88,7 @@ def graphs(draw_from):
 
 @settings(deadline=None, max_examples=examples(60))
 @given(graphs(), st.sampled_from(["LR", "TB", "RL", "BT"]), st.booleans())
-def test_every_node_and_every_edge_is_there_once(outputs, direction, edges):
+def test_every_node_and_every_edge_appears_once(outputs, direction, edges):
     nodes = topological_order(*outputs)
     place = {node: i for i, node in enumerate(nodes)}
     drawing = draw(outputs, direction=direction, edges=edges)
@@ -128,7 +128,7 @@ def heads(drawing):
     return [found[f"n{i}"][0] for i in range(len(found))]
 
 
-def test_nodes_bear_the_names_of_explain_where_there_are_few_or_if_asked():
+def test_small_graphs_show_the_names_that_explain_uses_and_large_ones_on_request():
     out = (Value(1.0) * 2.0 + Value(3.0, label="b")).exp()
     assert heads(draw(out)) == ["data 1", "2", "b", "*  v1", "+  v2", "exp  v3"]
     assert heads(draw(out, names=True)) == ["x1", "2", "b", "*  v1", "+  v2", "exp  v3"]
@@ -140,12 +140,12 @@ def test_nodes_bear_the_names_of_explain_where_there_are_few_or_if_asked():
     assert heads(draw(out, names=True))[3:6] == ["*  v1", "+  v2", "exp  v3"]
 
 
-def test_leaves_of_one_label_are_numbered():
+def test_leaves_with_the_same_label_are_numbered():
     out = Value(1.0, label="w") * Value(2.0, label="w")
     assert heads(draw(out)) == ["w₁", "w₂", "*  v1"]
 
 
-def test_a_label_does_not_pass_for_data():
+def test_a_label_that_looks_like_data_is_bold():
     assert texts(draw(Value(1.0, label="data 5")))["n0"] == ["data 5", "data 1", "grad 0"]
     heading = svg_parts(draw(Value(1.0, label="data 5")).svg(), "node")["n0"].find(f".//{SVG}text")
     assert heading.get("font-weight") == "bold"
@@ -169,7 +169,7 @@ def test_drawing_changes_nothing():
     assert [(node.data, node.grad, node.label) for node in nodes] == before
 
 
-def test_the_operands_of_a_difference_stand_in_their_order():
+def test_operands_are_drawn_in_their_order():
     a, b, c = (Value(1.0, label=name) for name in "abc")
     for out in ((a + c) - b, b - (a + c), 2 - a, a - 2, a / (b * c), where(a, b, c)):
         nodes = topological_order(out)
@@ -181,7 +181,7 @@ def test_the_operands_of_a_difference_stand_in_their_order():
         assert heights == sorted(heights)
 
 
-def test_a_direction_turns_the_picture():
+def test_direction_sets_the_orientation_of_the_picture():
     x = Value(1.0)
     for _ in range(8):
         x = x.sin()
@@ -198,8 +198,8 @@ def test_a_direction_turns_the_picture():
 
 @pytest.mark.parametrize("direction", ["LR", "TB"])
 @pytest.mark.parametrize("edges", [False, True])
-def test_a_number_used_in_hundreds_of_steps_is_drawn_at_once(direction, edges):
-    """Graphviz alone takes minutes: its edges over many rows are drawn as arcs instead."""
+def test_a_node_used_in_hundreds_of_steps_is_drawn_quickly(direction, edges):
+    """Graphviz would take minutes to route edges across many ranks, so they are drawn as arcs."""
     x, rate = Value(0.5, label="x"), Value(0.25, label="rate")
     y = x
     for k in range(296):
@@ -216,7 +216,7 @@ def test_a_number_used_in_hundreds_of_steps_is_drawn_at_once(direction, edges):
     assert all(bool(lines(part)) == edges for part in parts.values())
 
 
-def test_arcs_lead_from_their_node_to_their_node():
+def test_arcs_start_and_end_at_their_nodes():
     x = Value(0.5, label="x")
     y = x
     for _ in range(60):
@@ -236,7 +236,7 @@ def test_arcs_lead_from_their_node_to_their_node():
     assert arcs > 40
 
 
-def test_edges_show_local_derivatives_and_after_a_pass_contributions():
+def test_edges_show_local_derivatives_and_after_backward_contributions():
     a, b = Value(2.0, label="a"), Value(-3.0, label="b")
     out = (a * b).tanh() * 5
     nodes = topological_order(out)
@@ -283,7 +283,7 @@ def test_contributions_on_the_edges_add_up_to_the_gradient():
 def test_an_edge_without_a_local_derivative_says_so():
     x = Value(0.0, label="x")
     out = where(Value(1.0, label="flag"), Value(2.0), x.sqrt())
-    out.backward()  # the gradient of sqrt is 0, so its infinite slope passes nothing on
+    out.backward()  # the gradient of the sqrt is 0, so its infinite slope passes nothing on
     nodes = topological_order(out)
     edges = svg_parts(draw(out, edges=True).svg(), "edge")
     root = next(i for i, node in enumerate(nodes) if node.op == "sqrt")
@@ -291,7 +291,7 @@ def test_an_edge_without_a_local_derivative_says_so():
     assert lines(edges[f"e{len(nodes) - 1}_0"]) == ["local 0", "contributes 0"]
 
 
-def test_a_primitive_of_the_user_is_drawn_by_its_symbol():
+def test_a_custom_primitive_is_drawn_with_its_symbol():
     sinh = Primitive("sinh", math.sinh, lambda out, x: (1.0 + out * out) ** 0.5, symbol='<sh "&">')
     out = sinh(Value(0.0))
     assert texts(draw(out))["n1"] == ['<sh "&">  v1', "data 0", "grad 0"]
@@ -313,7 +313,7 @@ def test_numbers_have_fixed_significant_digits():
     assert number(math.pi, 8) == "3.1415927"
 
 
-def test_names_are_labels_or_made_up_and_never_taken_twice():
+def test_names_are_labels_or_generated_and_always_unique():
     x, unnamed = Value(1.0, label="v1"), Value(2.0)
     middle = x * unnamed
     out = (middle + 0.25).exp()
@@ -329,7 +329,7 @@ def test_names_are_labels_or_made_up_and_never_taken_twice():
     ]
 
 
-def test_kinds_are_told_apart():
+def test_nodes_are_classified_by_kind():
     x = Value(1.0)
     middle = x * 2
     out = middle + x
@@ -338,7 +338,7 @@ def test_kinds_are_told_apart():
     assert kinds_of(nodes, {middle}, {x}) == ["parameter", "constant", "output", "inner"]
 
 
-def test_a_page_may_bring_its_own_names_and_gradients():
+def test_a_picture_accepts_the_names_and_gradients_of_a_page():
     nodes = topological_order(example_graph())
     names, kinds = full_names(nodes, {}), kinds_of(nodes, {nodes[-1]}, set())
     sheet = picture(nodes, names, kinds, gradients=[float(i) for i in range(8)], direction="TB")
@@ -363,11 +363,11 @@ def contrast(one, other):
     return (light + 0.05) / (dark + 0.05)
 
 
-def test_text_and_lines_can_be_read_on_white_and_on_dark():
+def test_text_and_lines_have_enough_contrast_on_white_and_on_dark():
     assert all(contrast(INK, style["fillcolor"]) >= 7 for style in STYLES.values())
     assert contrast(LINE, "#ffffff") >= 4
     assert contrast(LINE, "#1e1e1e") >= 4
-    # A border is seen against the fill, and the fill against a dark page.
+    # A border stands out from the fill, and the fill from a dark page.
     assert all(contrast(style["color"], style["fillcolor"]) >= 2.5 for style in STYLES.values())
     assert all(contrast(style["fillcolor"], "#1e1e1e") >= 7 for style in STYLES.values())
 
@@ -409,7 +409,7 @@ HOSTILE = [
     "strict graph node",
     "\u00a0no-break\u00a0",
 ]
-# What cannot be shown is shown by a sign.
+# Invisible characters, and the symbols shown for them.
 SIGNS = {
     "two\nlines": "two↵lines",
     "\r\n": "␍↵",
@@ -450,7 +450,7 @@ def test_a_hostile_label_is_shown_as_typed(label):
 
 
 @pytest.mark.parametrize(("label", "expected"), SIGNS.items())
-def test_what_cannot_be_seen_is_shown_by_a_sign(label, expected):
+def test_invisible_characters_are_shown_as_symbols(label, expected):
     check_label(label, expected)
 
 
@@ -498,7 +498,7 @@ def test_a_long_label_is_cut_in_its_middle_and_whole_in_the_tooltip():
 # --- as a picture ---------------------------------------------------------------------------------
 
 
-def test_an_svg_is_one_element_ready_for_a_page():
+def test_an_svg_is_a_single_element_that_a_page_can_embed():
     svg = draw(example_graph()).svg()
     assert svg.startswith("<svg ")
     assert not re.search("<!|<[?]|<title>", svg)
@@ -508,7 +508,7 @@ def test_an_svg_is_one_element_ready_for_a_page():
 
 
 def test_the_lines_of_a_node_are_centred_in_it():
-    """So that a browser whose font is narrower or wider than Graphviz's keeps them in the box."""
+    """So they stay in the box if a browser's font is narrower or wider than Graphviz's."""
     for part in svg_parts(draw(example_graph()).svg(), "node").values():
         placed = {(t.get("text-anchor"), t.get("x")) for t in part.iter(f"{SVG}text")}
         ((anchor, x),) = placed
@@ -525,7 +525,7 @@ def test_the_lines_of_a_node_are_centred_in_it():
 
 
 def test_boxes_leave_room_for_wider_fonts():
-    """Text in Helvetica has, by its published widths, a tenth to spare in every box."""
+    """By the published widths of Helvetica, each box has room for text a tenth wider."""
     narrow = {" ": 0.278, ".": 0.278, "t": 0.278, "-": 0.333, "r": 0.333}  # digits are 0.556
     part = svg_parts(draw(Value(-1.2345e-100)).svg(), "node")["n0"]
     xs = [float(x) for x in re.findall(r"(-?[\d.]+),", part.find(f".//{SVG}polygon").get("points"))]
@@ -544,7 +544,7 @@ def chain(nodes):
     return x
 
 
-def test_a_png_has_as_many_pixels_a_point_as_asked(tmp_path):
+def test_scale_sets_the_pixels_per_point_of_a_png(tmp_path):
     drawing = draw(example_graph())
     width, height = pixels(drawing.png(scale=1))
     assert pixels(drawing.png()) == pytest.approx((2 * width, 2 * height), abs=2)
@@ -561,7 +561,7 @@ def test_a_png_has_as_many_pixels_a_point_as_asked(tmp_path):
     assert os.listdir(tmp_path) == ["large.png"]
 
 
-def test_a_png_that_is_too_wide_for_its_scale_says_so():
+def test_a_png_too_wide_for_its_scale_warns_or_raises():
     drawing = draw(chain(300))
     with pytest.warns(UserWarning, match=r"has 0\.\d+ pixels per point, not 2, .* \.svg or \.pdf"):
         width, _ = pixels(drawing.png())
@@ -570,13 +570,13 @@ def test_a_png_that_is_too_wide_for_its_scale_says_so():
         drawing.png(scale=2.0)
 
 
-def test_pictures_of_one_graph_are_equal_to_the_byte():
+def test_equal_graphs_give_identical_pictures():
     first, second = draw(example_graph()), draw(example_graph())
     assert first.source == second.source
     assert first.svg() == second.svg()
 
 
-def test_threads_draw_at_the_same_time():
+def test_threads_can_draw_at_the_same_time():
     def one(i):
         x = Value(float(i), label=f"<{i}>")
         for _ in range(20):
@@ -595,7 +595,7 @@ BEGINNINGS = {"svg": b"<svg ", "png": b"\x89PNG", "pdf": b"%PDF", "dot": b"digra
 
 @pytest.mark.parametrize(("ending", "beginning"), BEGINNINGS.items())
 @pytest.mark.parametrize("spell", [str.lower, str.upper])
-def test_a_file_is_written_by_the_end_of_its_name(tmp_path, ending, beginning, spell):
+def test_the_file_extension_sets_the_format(tmp_path, ending, beginning, spell):
     path = tmp_path / spell(f"picture.{ending}")
     path.write_bytes(b"old")
     draw(example_graph()).save(path)
@@ -603,7 +603,7 @@ def test_a_file_is_written_by_the_end_of_its_name(tmp_path, ending, beginning, s
     assert os.listdir(tmp_path) == [path.name]
 
 
-def test_a_path_may_be_a_string_and_a_file_gets_ordinary_rights(tmp_path, monkeypatch):
+def test_a_path_may_be_a_string_and_a_file_gets_ordinary_permissions(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     old = os.umask(0o022)
     try:
@@ -614,7 +614,7 @@ def test_a_path_may_be_a_string_and_a_file_gets_ordinary_rights(tmp_path, monkey
 
 
 @pytest.mark.parametrize("name", ["x.gif", "x", "svg", ".svg", "x.svg.txt"])
-def test_another_ending_is_an_error_that_names_the_four(tmp_path, name):
+def test_an_unknown_file_extension_is_rejected_with_the_four_valid_ones(tmp_path, name):
     with pytest.raises(ValueError, match=r"saved as \.svg, \.png, \.pdf or \.dot, not as '.*'"):
         draw(example_graph()).save(tmp_path / name)
     assert os.listdir(tmp_path) == []
@@ -636,7 +636,7 @@ def test_a_failing_save_leaves_the_old_file(tmp_path, monkeypatch, step):
     assert os.listdir(tmp_path) == ["picture.svg"]
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path):
+def test_a_missing_folder_is_named_in_the_error(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere"):
         draw(example_graph()).save(tmp_path / "nowhere" / "x.svg")
 
@@ -668,7 +668,7 @@ def test_without_any_graphviz_one_error_says_what_to_install(monkeypatch, tmp_pa
         assert caught.value.__suppress_context__
     with pytest.raises(RuntimeError, match="pip install"):
         drawing.save(tmp_path / "x.pdf")
-    drawing.save(tmp_path / "x.dot")  # needs none
+    drawing.save(tmp_path / "x.dot")  # needs no Graphviz
     assert os.listdir(tmp_path) == ["x.dot"]
 
 
@@ -682,7 +682,7 @@ sys.stdout.buffer.write(pygraphviz.AGraph(string=source).draw(format=format, pro
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the stand-in for dot is a script")
-def test_where_pygraphviz_fails_to_import_the_system_is_asked(monkeypatch, tmp_path):
+def test_the_system_graphviz_runs_if_pygraphviz_cannot_be_imported(monkeypatch, tmp_path):
     expected = draw(example_graph()).svg()
     dot = tmp_path / "dot"
     dot.write_text(DOT.format(python=sys.executable))
@@ -693,7 +693,7 @@ def test_where_pygraphviz_fails_to_import_the_system_is_asked(monkeypatch, tmp_p
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the stand-in for dot is a script")
-def test_a_system_graphviz_that_fails_is_told(monkeypatch, tmp_path):
+def test_a_failure_of_the_system_graphviz_is_reported(monkeypatch, tmp_path):
     dot = tmp_path / "dot"
     dot.write_text(f"#!{sys.executable}\nimport sys\nsys.exit('no such luck')\n")
     dot.chmod(0o755)
@@ -702,7 +702,7 @@ def test_a_system_graphviz_that_fails_is_told(monkeypatch, tmp_path):
         draw(example_graph()).svg()
 
 
-def test_a_program_may_set_what_lays_out_where_pygraphviz_is_missing(monkeypatch, tmp_path):
+def test_a_program_can_supply_the_layout_if_pygraphviz_is_missing(monkeypatch, tmp_path):
     def outside(source, format):
         asked.append(format)
         return pygraphviz.AGraph(string=source).draw(format=format, prog="dot")
@@ -716,7 +716,7 @@ def test_a_program_may_set_what_lays_out_where_pygraphviz_is_missing(monkeypatch
     assert asked == ["svg"]
 
 
-def test_nothing_is_printed_by_a_fresh_process(tmp_path):
+def test_drawing_in_a_fresh_process_prints_nothing(tmp_path):
     program = """
 from autograd import Value
 from autograd.draw import draw
@@ -739,7 +739,7 @@ draw(y, collapse=True).save("folded.svg")
     assert (done.stdout, done.stderr) == ("", "")
 
 
-def test_only_what_fontconfig_says_is_held_back(capfd):
+def test_only_messages_of_fontconfig_are_suppressed(capfd):
     with standard_error_without(b"Fontconfig"):
         os.write(2, b"Fontconfig warning: unknown element\nsomething else\n")
     os.write(2, b"Fontconfig again\n")
@@ -780,23 +780,23 @@ print([name for name in ("graphviz", "pygraphviz", "tempfile", "html", "json", "
         ({"model": 3}, TypeError, r"model= takes a module with named_parameters\(\), not 3"),
     ],
 )
-def test_wrong_settings_are_named(wrong, error, message):
+def test_invalid_settings_are_named_in_the_error(wrong, error, message):
     with pytest.raises(error, match=message):
         draw(example_graph(), **wrong)
 
 
 @pytest.mark.parametrize("wrong", [3.0, None, [1.0], [Value(1.0), "x"]])
-def test_what_is_no_value_is_refused(wrong):
+def test_non_values_are_rejected(wrong):
     with pytest.raises(TypeError, match=r"must be a Value|takes a Value"):
         draw(wrong)
 
 
-def test_a_function_instead_of_its_result_is_to_be_called():
+def test_a_function_is_rejected_with_the_advice_to_call_it():
     with pytest.raises(TypeError, match=r"function .*: call it, as in draw\(model\(x\)\)$"):
         draw(example_graph)
 
 
-def test_no_outputs_are_refused():
+def test_an_empty_list_of_outputs_is_rejected():
     with pytest.raises(ValueError, match="needs at least one output"):
         draw([])
 
@@ -810,15 +810,15 @@ def test_several_outputs_are_all_marked():
     assert draw([x, x]).source == draw(x).source
 
 
-# --- folding, of graphs with stand-ins for modules ------------------------------------------------
+# --- folding, with stand-ins for modules ----------------------------------------------------------
 
 
 class Owner:
-    """What a module is to the engine: something that was being called."""
+    """All that the engine knows of a module: an object that is being called."""
 
 
 def boxes(drawing):
-    """How many nodes each box of a drawing stands for, from the text in it."""
+    """How many nodes each box of a drawing stands for, according to its text."""
     found = {}
     for key, said in texts(drawing).items():
         counts = [re.fullmatch(r"([\d,]+) (\w+)", line) for line in said]
@@ -832,8 +832,8 @@ def boxes(drawing):
     return found
 
 
-def goes_one_way(drawing):
-    """Whether the arrows of a drawing make no circle."""
+def is_acyclic(drawing):
+    """Whether the edges of a drawing form no cycle."""
     left = {tuple(edge) for edge in pygraphviz.AGraph(string=drawing.source).edges()}
     while left:
         last = {tail for tail, _ in left}
@@ -846,8 +846,8 @@ def goes_one_way(drawing):
 
 @settings(deadline=None, max_examples=examples(60))
 @given(st.data())
-def test_boxes_add_up_to_the_graph_and_arrows_go_one_way_at_every_depth(data):
-    """Of random calls within calls, each owner called once, with arithmetic everywhere between."""
+def test_at_every_depth_boxes_add_up_to_the_graph_and_edges_form_no_cycle(data):
+    """For random nested calls, each with its own owner, and arithmetic everywhere in between."""
     values = [Value(0.1 * i, label=f"x{i}") for i in range(3)]
     entered = []
     start = context.current.get()
@@ -867,11 +867,11 @@ def test_boxes_add_up_to_the_graph_and_arrows_go_one_way_at_every_depth(data):
     for depth in (0, 1, 2, 3, 4, None):
         drawing = draw(values[-1], depth=depth, collapse=True)
         assert sum(boxes(drawing).values()) == total
-        assert goes_one_way(drawing)
+        assert is_acyclic(drawing)
         ET.fromstring(drawing.svg())
 
 
-def test_a_graph_without_modules_says_how_to_fold_it():
+def test_a_large_graph_without_modules_says_how_to_fold_it():
     x = Value(1.0)
     for _ in range(400):
         x = x + 0.5
@@ -894,18 +894,18 @@ def test_a_small_graph_is_not_folded_unless_asked():
     }
 
 
-def test_edges_between_boxes_tell_how_many_values_flow():
+def test_edges_between_boxes_show_how_many_values_flow():
     xs = [Value(float(i)) for i in range(5)]
     source = draw((xs[0] * xs[1] + xs[2] * xs[3]) * xs[0] + xs[4], collapse=True).source
     inputs, arithmetic, output = "b0", "b1", "n9"
     assert re.findall(r"(\w+) -> (\w+) \[(?:label=(\d+) )?", source) == [
         (inputs, arithmetic, "4"),
-        (arithmetic, output, ""),  # one value goes without saying
+        (arithmetic, output, ""),  # a single value gets no label
         (inputs, output, ""),
     ]
 
 
-def test_a_hundred_thousand_nodes_in_a_row_neither_hang_nor_recurse():
+def test_a_chain_of_100_000_nodes_is_folded_without_recursion():
     x = Value(0.5, label="x")
     for _ in range(100_000):
         x = x.sin()
@@ -920,7 +920,7 @@ def test_a_constant_with_a_label_shows_it():
     assert texts(draw(pi * Value(2.0)))["n0"] == ["pi", "3.142"]
 
 
-def test_draw_and_steps_stay_functions_whatever_module_of_their_packages_is_imported():
+def test_draw_and_steps_stay_functions_after_importing_their_submodules():
     program = """
 from importlib import import_module
 for module in ("sheet", "graph", "names", "layout"):

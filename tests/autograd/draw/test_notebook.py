@@ -1,4 +1,4 @@
-"""A drawing in a notebook: its forms, and the page that shows it."""
+"""How does a notebook show a drawing? In one of several formats, fitted to its page."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_notebook_gets_html_svg_without_ids_png_and_text():
     assert len([g for g in root.iter(f"{SVG}g") if g.get("class") == "node"]) == 8
 
 
-def test_a_notebook_gets_png_if_asked_with_its_size():
+def test_a_notebook_gets_a_png_with_its_size_on_request():
     drawing = draw(example_graph(), format="png")
     bundle, about = drawing._repr_mimebundle_()
     png = base64.b64decode(bundle["image/png"])
@@ -38,7 +38,7 @@ def test_a_notebook_gets_png_if_asked_with_its_size():
     assert abs(about["image/png"]["width"] - width) < 3
 
 
-def test_in_a_page_a_drawing_fits_zooms_and_follows_the_theme():
+def test_a_drawing_on_a_page_fits_zooms_and_follows_the_theme():
     wide, small = draw(chain(12)), draw(chain(2))
     html = "".join(drawing._repr_mimebundle_()[0]["text/html"] for drawing in (wide, small))
     with chromium() as browser:
@@ -67,7 +67,7 @@ def test_in_a_page_a_drawing_fits_zooms_and_follows_the_theme():
         page.mouse.click(500, 10)
         assert look(0)[0] == pytest.approx(natural, abs=1)
         assert page.evaluate("document.documentElement.scrollWidth") == 1008
-        page.keyboard.press("Enter")  # the click has given it the keyboard
+        page.keyboard.press("Enter")  # the click gave it the focus
         assert look(0)[0] == 1008
         page.evaluate('document.body.setAttribute("data-jp-theme-light", "false")')
         assert look(0)[1].startswith("invert(")

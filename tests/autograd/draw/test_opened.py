@@ -41,7 +41,7 @@ def language_model() -> Value:
 
 
 def twice_through_one_neuron() -> Value:
-    """A module that leads to itself: its box and what lies between make a circle."""
+    """A module that leads to itself: its box and the nodes in between form a cycle."""
     neuron = nn.Neuron(1)
     return neuron([neuron([Value(0.5, label="x")]) * 2])
 
@@ -74,9 +74,7 @@ def titles(view: Opened) -> list[str]:
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
-def test_every_view_shows_each_node_in_one_box_and_all_that_flows(
-    graph: Callable[[], Value],
-) -> None:
+def test_every_view_shows_each_node_in_one_box_and_every_flow(graph: Callable[[], Value]) -> None:
     output = graph()
     nodes = topological_order(output)
     place = {node: i for i, node in enumerate(nodes)}
@@ -102,13 +100,13 @@ def test_a_box_comes_after_those_that_lead_to_it(graph: Callable[[], Value]) -> 
         assert all(tail < head for tail, head in view.flows)
 
 
-def test_what_leads_to_itself_is_in_some_order() -> None:
+def test_boxes_that_form_a_cycle_are_in_some_order() -> None:
     _, views = views_of(twice_through_one_neuron())
     root = views[0]
     assert any(tail > head for tail, head in root.flows)
 
 
-def test_one_view_for_each_part_from_the_outside() -> None:
+def test_there_is_one_view_for_each_part_outermost_first() -> None:
     _, views = views_of(small_network())
     found = [kind_of(view) for view in views]
     assert found == ["root", "MLP", "mse", *["Layer"] * 2, *["Neuron"] * 3]
@@ -130,25 +128,25 @@ def test_an_opened_neuron_shows_its_first_call_and_one_box_for_the_others() -> N
     assert set(titles(last)) == around - {"15 more"}
     nodes = topological_order(output)
     alone = [nodes[box.node] for box in second.boxes if box.node >= 0 and nodes[box.node].op]
-    # 16 products, 15 sums of these, that with the bias, and the ReLU; and the loss itself.
+    # 16 products, 15 sums of these, the sum with the bias, the ReLU, and the sum that is the loss.
     counts = {op: [node.op for node in alone].count(op) for op in ("mul", "add", "relu")}
     assert counts == {"mul": 16, "add": 15 + 1 + 1, "relu": 1}
 
 
 def test_a_part_too_large_for_a_picture_is_never_opened() -> None:
     found = [kind_of(view) for view in views_of(moons_loss(examples=40))[1]]
-    assert "hinge" not in found  # of 40 terms, all in one sum
+    assert "hinge" not in found  # all of its 40 terms are in one sum
     assert "Neuron" in found
 
 
-def test_plain_numbers_stand_inside_the_box_that_uses_them_with_others() -> None:
+def test_plain_numbers_are_merged_into_the_only_box_that_uses_them() -> None:
     _, views = views_of(moons_loss())
     kinds = [box.kind for box in views[0].boxes]
-    # The inputs are all that comes into the MLP; the targets are only a part of what hinge takes.
+    # The inputs are all that the MLP takes, so they keep their box; hinge also takes the scores.
     assert kinds.count("constant") == 1
 
 
-def test_a_graph_without_modules_has_its_root_alone() -> None:
+def test_a_graph_without_modules_has_only_the_root_view() -> None:
     x = Value(2.0, label="x")
     _, views = views_of(x * x + 1)
     assert [kind_of(view) for view in views] == ["root"]
