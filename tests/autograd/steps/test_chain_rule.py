@@ -1,4 +1,4 @@
-"""Why a node has its gradient: the sum over its uses, whole paths, and whether it all adds up."""
+"""Do explanations of a gradient add up as they are shown? Sums over uses, and whole paths."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.examples import examples
 
 
 def test_the_gradient_of_a_node_is_the_sum_over_its_uses() -> None:
-    """f = (a + a) (a b): 2 a b twice, and 2 a b again by hand."""
+    """f = (a + a) (a b) = 2 a² b, so d f / d a = 4 a b = -24."""
     a, b = named(a=Value(3), b=Value(-2))
     (d,) = named(d=a + a)
     (e,) = named(e=a * b)
@@ -79,7 +79,7 @@ next, the gradient of a use: explain(f, "e")"""
     ]
 
 
-def test_a_use_is_explained_in_turn_until_the_output_is_reached() -> None:
+def test_explaining_each_use_in_turn_leads_to_the_output() -> None:
     output = neuron()
     passed = steps(output)
     name, asked = "w1", []
@@ -97,7 +97,7 @@ def test_a_use_is_explained_in_turn_until_the_output_is_reached() -> None:
     assert explanation._repr_latex_().splitlines()[2] == r"\frac{\partial o}{\partial o} &= 1"
 
 
-def test_a_single_path_without_its_factors_of_1() -> None:
+def test_a_single_path_is_written_without_factors_of_1() -> None:
     assert (
         str(explain(neuron(), "w1"))
         == """\
@@ -124,7 +124,7 @@ def test_equal_paths_are_written_once() -> None:
     assert halves.symbols.count(" * ") == 3
 
 
-def test_the_call_to_open_a_use_names_the_output_if_that_is_a_variable() -> None:
+def test_the_suggested_call_names_the_output_if_its_label_is_an_identifier() -> None:
     a = Value(2.0, label="a")
     assert explain(named(out=a.tanh().sin())[0], a).opening == 'explain(out, "v1")'
     assert explain(a.tanh().sin(), a).opening == 'explain(output, "v1")'
@@ -135,21 +135,21 @@ def test_the_call_to_open_a_use_names_the_output_if_that_is_a_variable() -> None
     assert explain(a.sin(), a).opening == ""
 
 
-def test_a_node_that_the_output_does_not_change_with() -> None:
+def test_a_node_that_does_not_affect_the_output_has_gradient_0() -> None:
     a, b, p = named(a=Value(3), b=Value(-2), p=Value(1))
     (chosen,) = named(chosen=where(p, a, b))
     explanation = explain(chosen, p)
     assert str(explanation) == "d chosen / d p = 0: chosen does not change with p"
     assert (explanation.paths, explanation.uses, explanation.total) == ((), (), 0.0)
     assert r"\frac{\partial \mathrm{chosen}}{\partial p} &= 0" in explanation._repr_latex_()
-    (h,) = named(h=a * 2)  # used in a condition only, behind which there is no derivative
+    (h,) = named(h=a * 2)  # used only in a condition, which passes no gradient on
     through = explain(where(h, b, b * 2), a)
     assert (through.total, len(through.uses), through.paths) == (0.0, 1, ())
     assert "0, and h passes nothing on" in str(through)
 
 
-def test_behind_a_gradient_of_exactly_0_nothing_is_passed_on() -> None:
-    """The slope of sqrt at 0, which does not exist, is not asked for."""
+def test_a_gradient_of_exactly_0_passes_nothing_on() -> None:
+    """The slope of sqrt at 0, which is infinite, is never computed."""
     x = Value(0.0, label="x")
     (root,) = named(root=x.sqrt())
     (m,) = named(m=root * 0.0)
@@ -172,7 +172,7 @@ sum                                                                           1"
     assert explain(y, x).uses[1].local is None
 
 
-def test_of_many_uses_the_largest_are_shown_and_the_rest_is_one_line() -> None:
+def test_many_uses_are_shown_as_the_largest_and_one_line_for_the_rest() -> None:
     bias = Value(0.5, label="bias")
     terms = [(bias * (k + 1)).tanh() for k in range(1000)]
     (total,) = named(total=sum(terms, Value(0.0, label="start")))
@@ -202,7 +202,7 @@ def test_more_digits_are_shown_where_large_contributions_cancel() -> None:
     ]
     thirds = explain(w / 3 + w / 3 + w / 3, w)
     assert [float(number(use.contribution)) for use in thirds.uses] == [0.3333] * 3
-    assert "0.33333" not in str(thirds)  # 0.9999 is 1 within a unit of 1.000
+    assert "0.33333" not in str(thirds)  # 0.9999 is within a unit of the last digit of 1.000
 
 
 @pytest.mark.parametrize("special", [math.inf, -math.inf, math.nan])
@@ -225,10 +225,10 @@ def test_labels_in_latex_are_text_and_braces_balance() -> None:
     assert bare.count("{") == bare.count("}")
 
 
-# --- short whatever the graph ---------------------------------------------------------------------
+# --- short for any graph --------------------------------------------------------------------------
 
 
-def test_paths_beyond_counting_are_left_out_and_uses_stay_exact() -> None:
+def test_paths_too_many_to_list_are_left_out_and_uses_stay_exact() -> None:
     x = Value(1.0, label="x")
     y = x
     for _ in range(3000):
@@ -244,7 +244,7 @@ def test_latex_has_only_the_uses_where_paths_are_left_out() -> None:
     for _ in range(4):
         y = y + y
     explanation = explain(*named(y=y), x)
-    assert explanation.paths == ()  # there are 16
+    assert explanation.paths == ()  # 16 are too many
     use = r"\underbrace{\frac{\partial y}{\partial v_{1}} \cdot 1}_{8 \cdot 1 = 8}"
     assert explanation._repr_latex_().splitlines() == [
         "$$",
@@ -270,8 +270,8 @@ def test_a_long_chain_has_one_path_if_its_factors_are_1() -> None:
     assert explain(y * 1.0000001, x).paths == ()
 
 
-def test_an_mlp_is_explained_in_a_few_lines_that_multiply() -> None:
-    """The example that used to print nine factors, six of them 1, and to hide the others."""
+def test_a_weight_of_an_mlp_is_explained_in_a_few_lines() -> None:
+    """This example used to print nine factors, six of them 1, and to hide the rest."""
     nn.seed(1)
     model = nn.MLP(2, [2, 1], activation="tanh")
     (loss,) = named(loss=nn.mse([model([1.5, -2.0])], [0.5]))
@@ -297,19 +297,19 @@ def test_a_weight_of_a_small_gpt_has_few_uses_however_many_paths() -> None:
         check(explanation)
 
 
-# --- does what is shown add and multiply to what is claimed? --------------------------------------
+# --- do the numbers shown add and multiply to the results shown? ----------------------------------
 
 NUMBER = r"-?[\d.]+(?:e[-+]\d+)?"
 
 
 def last_digit(shown: str, digits: int) -> Decimal:
-    """One unit in the last of so many digits of a number."""
+    """One unit in the last digit of a number shown with so many digits."""
     x = Decimal(shown)
     return Decimal(1).scaleb(x.adjusted() - digits + 1) if x else Decimal(0)
 
 
 def assert_multiplies(factors: str, result: str, digits: int) -> None:
-    """The product of the numbers that are shown is the result, within what rounding hides."""
+    """Assert that the product of the factors shown is the result, up to their rounding."""
     low = high = Decimal(1)
     for factor in re.findall(NUMBER, factors):
         half = last_digit(factor, digits) / 2
@@ -320,19 +320,19 @@ def assert_multiplies(factors: str, result: str, digits: int) -> None:
 
 
 def assert_adds_up(terms: Sequence[str], total: str) -> None:
-    """The sum of the terms that are shown is the total, to one unit in the last of its digits."""
+    """Assert that the sum of the terms shown is the total, to one unit in its last digit."""
     sizes = sum(abs(Decimal(term)) for term in terms)
     most = last_digit(total, 4) * Decimal("1.02") + sizes * Decimal(2) ** -48
     assert abs(sum(map(Decimal, terms)) - Decimal(total)) <= most, (terms, total)
 
 
 def digits_in(numbers: Sequence[str]) -> int:
-    """Of numbers that all have as many, but for zeros at their end."""
+    """The number of digits that numbers are shown with; each may omit zeros at its end."""
     return max([4, *(len(Decimal(shown).normalize().as_tuple().digits) for shown in numbers)])
 
 
 def check(explanation: Explanation) -> None:
-    """The text and the LaTeX of an explanation, as somebody with a pencil would check them."""
+    """Check the sums and products in an explanation's text and LaTeX, as one would by hand."""
     if not math.isfinite(explanation.total) or not explanation.uses:
         return
     blocks = [*in_text(str(explanation)), *in_latex(explanation._repr_latex_())]
@@ -345,7 +345,7 @@ def check(explanation: Explanation) -> None:
         assert_adds_up([result for _, result in rows], number(explanation.total))
 
 
-Rows = list[tuple[str, str]]  # of a sum: the factors in numbers ("" for a number alone), the result
+Rows = list[tuple[str, str]]  # (its factors in numbers or "", its result) for each term of a sum
 
 
 def in_text(text: str) -> Iterator[Rows]:
@@ -378,7 +378,7 @@ def in_latex(latex: str) -> Iterator[Rows]:
 
 
 def every_path(node: Value, end: Value) -> list[list[tuple[Value, int]]]:
-    """By recursion, as the definition says: the nodes, and the operands by which they go on."""
+    """Each path by recursion: its nodes, each with the operand through which it continues."""
     if node is end:
         return [[]]
     rules = node.primitive.backward if node.primitive else ()
@@ -397,7 +397,7 @@ def passed_or_none(output: Value) -> Steps | None:
 
 @settings(max_examples=examples(60), deadline=None)
 @given(programs, moderate)
-def test_every_gradient_of_a_random_graph_adds_up_as_it_is_shown(
+def test_every_gradient_of_a_random_graph_adds_up_as_shown(
     program: Program, point: list[float]
 ) -> None:
     leaves = [Value(x, label=f"x{i}") for i, x in enumerate(point)]
@@ -420,8 +420,8 @@ def test_every_gradient_of_a_random_graph_adds_up_as_it_is_shown(
 
 @settings(max_examples=examples(60), deadline=None)
 @given(programs, moderate)
-@example([(0, 0, 0, 0)] * 3 + [(13, 0, 1, 1)], [0.0] * 3)  # 8 paths, and ways to a condition
-def test_all_paths_are_written_or_none(program: Program, point: list[float]) -> None:
+@example([(0, 0, 0, 0)] * 3 + [(13, 0, 1, 1)], [0.0] * 3)  # 8 paths, others end in a condition
+def test_either_all_paths_are_written_or_none(program: Program, point: list[float]) -> None:
     leaves = [Value(x, label=f"x{i}") for i, x in enumerate(point)]
     output = run(program, leaves)
     passed = passed_or_none(output)
@@ -444,7 +444,7 @@ def test_all_paths_are_written_or_none(program: Program, point: list[float]) -> 
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_contributions_that_cancel_add_up_as_they_are_shown(seed: int) -> None:
+def test_contributions_that_cancel_add_up_as_shown(seed: int) -> None:
     rng = random.Random(seed)
     w = Value(1.0, label="w")
     slopes = [rng.gauss(0, 1) * 10 ** rng.randint(-2, 9) for _ in range(rng.randint(1, 12))]
@@ -455,7 +455,7 @@ def test_contributions_that_cancel_add_up_as_they_are_shown(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_every_parameter_of_an_mlp_adds_up_as_it_is_shown(seed: int) -> None:
+def test_every_gradient_of_an_mlp_adds_up_as_shown(seed: int) -> None:
     nn.seed(seed)
     rng = random.Random(seed)
     activation = ["tanh", "relu", "sigmoid"][seed % 3]

@@ -1,4 +1,4 @@
-"""Derivatives as formulas: how they are written, and that the recorded operations compute them."""
+"""How are derivatives written as formulas, and do the recorded operations compute them?"""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_operators_methods_and_primitives_make_expressions(
         assert got is expected if isinstance(expected, Expression) else got.number == expected
 
 
-def test_plus_is_the_expression_itself() -> None:
+def test_unary_plus_returns_the_same_expression() -> None:
     assert +a is a
 
 
@@ -115,7 +115,7 @@ def test_plus_is_the_expression_itself() -> None:
         math.floor,
     ],
 )
-def test_python_code_that_needs_the_number_raises_and_says_what_to_use(
+def test_code_that_needs_a_concrete_number_raises_and_suggests_where(
     use: Callable[[Any], Any],
 ) -> None:
     with pytest.raises(TypeError, match=r"a formula, whose number is not known: .* use where\(\)"):
@@ -133,11 +133,11 @@ def test_python_code_that_needs_the_number_raises_and_says_what_to_use(
         lambda x: x % 2,
         lambda x: maximum(x, "1"),
         lambda x: maximum(x, A),
-        np.sin,  # C code, which a page does not have
+        np.sin,  # C code, which a page cannot run
         lambda x: np.array([1.0, 2.0]) * x,
     ],
 )
-def test_what_is_no_number_is_refused(use: Callable[[Any], Any]) -> None:
+def test_operands_other_than_numbers_are_rejected(use: Callable[[Any], Any]) -> None:
     with pytest.raises(TypeError):
         use(a)
 
@@ -204,7 +204,7 @@ def test_formulas_as_text_and_as_latex(expression: Expression, in_text: str, in_
     assert latex(expression) == in_latex
 
 
-def test_numbers_below_0_stand_in_parentheses_where_a_sign_is_before_them() -> None:
+def test_negative_numbers_are_parenthesized_where_needed() -> None:
     numbers = {A: 2.0, B: -3.0, C: -1e-9}
 
     def filled(expression: Expression, **style: Any) -> str:
@@ -219,7 +219,7 @@ def test_numbers_below_0_stand_in_parentheses_where_a_sign_is_before_them() -> N
     assert filled(a * c, style=LATEX) == r"2 \cdot \left(-10^{-9}\right)"
 
 
-def test_a_name_of_several_words_is_an_operand_in_parentheses() -> None:
+def test_a_name_of_several_words_is_parenthesized_as_an_operand() -> None:
     s = Expression(node=Value(1.0, label="a*b + c"))
     assert text(s) == "a*b + c"
     assert text(s.tanh()) == "tanh(a*b + c)"
@@ -245,7 +245,7 @@ expressions = st.recursive(
 
 
 def tree(expression: Expression) -> Any:
-    """The structure as nested tuples; a minus before a number belongs to the number."""
+    """The structure as nested tuples; a minus sign before a number is part of the number."""
     if expression.node is not None:
         return expression.node.label
     if expression.primitive is None:
@@ -271,18 +271,18 @@ def parsed(node: ast.AST) -> Any:
 
 
 @given(expressions)
-def test_python_reads_the_text_as_it_was_meant(expression: Expression) -> None:
+def test_python_parses_the_text_back_to_the_same_structure(expression: Expression) -> None:
     plain = re.sub("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda m: f"**({m[0]})", text(expression))
     plain = plain.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789"))
     assert parsed(ast.parse(plain, mode="eval").body) == tree(expression)
 
 
 @given(expressions)
-def test_each_pair_of_parentheses_is_needed(expression: Expression) -> None:
-    """Without any one pair Python reads another structure, or a sign stands behind a sign."""
+def test_no_parentheses_are_redundant(expression: Expression) -> None:
+    """Without any one pair, Python parses another structure, or two signs are adjacent."""
     plain = text(expression)
     if re.search("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]", plain):
-        return  # Python has no raised numbers
+        return  # Python has no superscripts
     for start in [i for i, sign in enumerate(plain) if sign == "("]:
         depth, end = 1, start
         while depth:
@@ -315,7 +315,7 @@ def test_names_in_latex(name: str, in_latex: str) -> None:
     assert latex_name(name) == in_latex
 
 
-SIGNS = {
+ESCAPES = {
     r"\backslash ": "\\",
     r"\{": "{",
     r"\}": "}",
@@ -339,15 +339,15 @@ hostile = any_text() | st.text(alphabet="\\{}$&#%_^~<>*` ab\n\r\x1b\x00\"'é😀
 
 
 @given(hostile.filter(lambda name: not re.fullmatch(r"[A-Za-z0-9]+", name)))
-def test_no_name_is_more_than_text_in_latex(name: str) -> None:
-    """It is a group of known signs and of texts without any; read back, they are the name."""
+def test_any_name_is_inert_text_in_latex(name: str) -> None:
+    """It is a group of escaped characters and harmless text, which decodes to the name."""
     group = latex_name(name)
     assert (group[0], group[-1]) == ("{", "}")
     inside, read = group[1:-1], ""
     while inside:
         token = TOKEN.match(inside)
         assert token, inside
-        read += SIGNS[token.group()] if token.group() in SIGNS else token.group(1)
+        read += ESCAPES[token.group()] if token.group() in ESCAPES else token.group(1)
         inside = inside[token.end() :]
     assert read == clipped(name)
 
@@ -368,8 +368,8 @@ def test_a_primitive_can_have_any_name(name: str) -> None:
 # --- the formulas of a graph ----------------------------------------------------------------------
 
 
-def test_each_row_shows_its_derivatives() -> None:
-    """The symbols a learner reads, for every operation of a Value."""
+def test_each_operation_shows_its_derivatives() -> None:
+    """The formulas that a learner reads, for every operation of a Value."""
     x, y, p = Value(0.5, label="x"), Value(2.0, label="y"), Value(1.0, label="p")
 
     def shown(node: Value) -> list[str]:
@@ -414,7 +414,7 @@ def test_each_row_shows_its_derivatives() -> None:
     assert shown(where(p, x, y)) == ["where(p, 1, 0)", "where(p, 0, 1)"]
 
 
-def test_a_users_derivative_is_written_down_or_primed() -> None:
+def test_a_custom_derivative_is_written_as_a_formula_or_with_a_prime() -> None:
     x, y = Value(0.5, label="x"), Value(2.0, label="y")
     cube = Primitive("cube", lambda x: x * x * x, lambda out, x: 3 * x * x)
     sinh = Primitive("sinh", math.sinh, lambda out, x: math.cosh(x))
@@ -433,7 +433,7 @@ def test_a_users_derivative_is_written_down_or_primed() -> None:
     assert latex(local_derivative(out, 1)) == r"\operatorname{hypot}'_{2}\left(x, y\right)"
 
 
-def test_a_primitive_named_like_a_row_is_not_taken_for_it() -> None:
+def test_a_primitive_named_like_a_built_in_is_not_mistaken_for_it() -> None:
     x = Value(0.5, label="x")
     impostor = Primitive("add", lambda x, y: x * y, (None, lambda out, x, y: x))
     assert text(forward_formula(impostor(x, x))) == "add(x, x)"
@@ -450,7 +450,7 @@ def test_x_times_x_stays_a_product_of_two_operands() -> None:
     assert text(forward_formula(A**2)) == "a²"
 
 
-def test_a_template_is_text_with_the_nodes_in_their_places() -> None:
+def test_a_template_is_text_with_placeholders_for_nodes() -> None:
     def item(mention: Mention) -> tuple[str, bool]:
         return (mention.node.label, mention.signed)
 
@@ -470,7 +470,7 @@ def test_a_template_is_text_with_the_nodes_in_their_places() -> None:
 # --- formulas of any size -------------------------------------------------------------------------
 
 
-def test_a_long_formula_is_shown_in_part() -> None:
+def test_a_long_formula_is_abbreviated() -> None:
     chain: Any = a
     for _ in range(50_000):
         chain = (chain * 1.5).tanh() + b
@@ -482,7 +482,7 @@ def test_a_long_formula_is_shown_in_part() -> None:
     assert latex(chain).count(r"\ldots") == 1
 
 
-def test_a_formula_that_doubles_at_each_step_is_shown_in_part() -> None:
+def test_a_formula_that_doubles_at_each_step_is_abbreviated() -> None:
     bush: Any = a
     for _ in range(200):
         bush = bush.sin() + bush.cos()
@@ -491,7 +491,7 @@ def test_a_formula_that_doubles_at_each_step_is_shown_in_part() -> None:
     assert len(shown) < 40 * SHOWN_OPERATIONS
 
 
-def test_a_long_chain_is_recorded_and_an_endless_one_is_not() -> None:
+def test_a_chain_is_recorded_only_up_to_a_limit() -> None:
     def chain(length: int) -> Primitive:
         def forward(x: Any) -> Any:
             for _ in range(length):
@@ -519,7 +519,7 @@ def test_a_long_chain_is_recorded_and_an_endless_one_is_not() -> None:
 
 
 def recorder(node: Value) -> Recorder:
-    """For a node and its parents."""
+    """A recorder for a node and its parents."""
     nodes = {n: i for i, n in enumerate(dict.fromkeys((*node.parents, node)))}
     return Recorder(nodes, [n.data for n in nodes])
 
@@ -529,7 +529,7 @@ POINTS += (math.inf, -math.inf, math.nan)
 
 
 def outcome(function: Callable[..., float], *numbers: Any) -> str:
-    """A float to the last bit, or the kind of error."""
+    """The result to the last bit, or the type of the error."""
     try:
         return repr(function(*numbers))
     except (ValueError, ZeroDivisionError, OverflowError) as error:
@@ -537,23 +537,23 @@ def outcome(function: Callable[..., float], *numbers: Any) -> str:
 
 
 @pytest.mark.parametrize("row", TABLE.values(), ids=list(TABLE))
-def test_recorded_derivatives_are_the_rules_to_the_last_bit_at_any_point(row: Primitive) -> None:
-    """Recorded once, with or without a plain number as the last operand, and run everywhere."""
+def test_recorded_derivatives_equal_the_rules_to_the_last_bit(row: Primitive) -> None:
+    """Record once, with and without a plain number as the last operand, then run at all points."""
     for fixed in (None, 2.0, 0.5, 1.0, 0.0):
         if fixed is not None and len(row.backward) == 1:
-            continue  # nothing is left to differentiate by
+            continue  # no operand is left to differentiate by
         if row is ops.div and fixed == 0.0:
-            continue  # there is no such node
+            continue  # making this node raises
         with case(fixed):
             check_recorded_derivatives(row, fixed)
 
 
 def check_recorded_derivatives(row: Primitive, fixed: float | None) -> None:
     width = len(row.backward)
-    somewhere = [Value(0.5) for _ in range(width)]
+    inputs = [Value(0.5) for _ in range(width)]
     if fixed is not None:
-        somewhere[-1] = constant(fixed)
-    node = row(*somewhere)
+        inputs[-1] = constant(fixed)
+    node = row(*inputs)
     free = range(width if fixed is None else width - 1)
     for k in free:
         rule = row.backward[k]
@@ -575,19 +575,19 @@ def check_recorded_derivatives(row: Primitive, fixed: float | None) -> None:
             expected = outcome(rule, out, *operands) if callable(rule) else repr(rule)
             found = outcome(result, program, slot, tape.slots)
             if row is ops.pow and fixed is None and found.endswith("Error"):
-                continue  # an exponent that may change: all cases are computed, and one raised
+                continue  # a variable exponent: every case is computed, and one of them raised
             assert found == expected, operands
 
 
 @pytest.mark.parametrize("row", TABLE.values(), ids=list(TABLE))
-def test_recorded_rows_compute_themselves(row: Primitive) -> None:
+def test_a_built_in_operation_is_recorded_as_itself(row: Primitive) -> None:
     operands = [Value(0.5) for _ in row.backward]
     node = row(*operands)
     places = tuple(range(len(operands)))
     assert recorder(node).forward(node) == [(len(operands), row.name, places)]
 
 
-def test_what_is_used_twice_is_computed_once() -> None:
+def test_a_repeated_subexpression_is_computed_once() -> None:
     def rule(out: Any, x: Any) -> Any:
         once = (x * x + 1.0).exp() if isinstance(x, Expression) else math.exp(x * x + 1.0)
         return once * once + (x * x + 1.0)
@@ -598,7 +598,7 @@ def test_what_is_used_twice_is_computed_once() -> None:
     assert [name for _, name, _ in recording[0]] == ["mul", "add", "exp", "mul", "add"]
 
 
-def test_plain_numbers_are_told_apart_by_their_spelling() -> None:
+def test_constants_are_distinguished_by_their_repr() -> None:
     node = Primitive("p", lambda x: x, lambda out, x: (x + 0.0) * (x + -0.0) * (x + math.nan))(A)
     tape = recorder(node)
     assert tape.derivative(node, 0) is not None
@@ -615,7 +615,7 @@ def test_plain_numbers_are_told_apart_by_their_spelling() -> None:
         (lambda x: -0.0, ["mul"]),
     ],
 )
-def test_a_users_forward_function_is_recorded(
+def test_a_custom_forward_function_is_recorded(
     forward: Callable[[Any], Any], names: list[str]
 ) -> None:
     node = Primitive("p", forward, 1.0)(Value(-0.5))
@@ -629,7 +629,7 @@ def test_a_users_forward_function_is_recorded(
         assert outcome(result, program, 1, tape.slots) == outcome(forward, x)
 
 
-def test_primitives_inside_of_a_users_primitive_are_taken_apart() -> None:
+def test_primitives_called_by_a_custom_primitive_are_inlined() -> None:
     square = Primitive("square", lambda x: x * x, lambda out, x: 2 * x)
     fourth = Primitive("fourth", lambda x: square(square(x)), lambda out, x: 4 * x * square(x))
     node = fourth(Value(3.0, label="x"))
@@ -661,14 +661,13 @@ def looks_at_types(x: Any) -> Any:
         lambda x: Value(1.0) if isinstance(x, Expression) else x,
     ],
 )
-def test_python_code_is_not_recorded(function: Callable[[Any], Any]) -> None:
+def test_arbitrary_python_code_is_not_recorded(function: Callable[[Any], Any]) -> None:
     node = Primitive("p", function, lambda out, x: function(x))(Value(0.5))
     assert recorder(node).forward(node) is None
     assert recorder(node).derivative(node, 0) is None
 
 
-def test_operators_agree_with_python_on_what_they_mean() -> None:
-    """The operators of an Expression stand for those of floats."""
+def test_expression_operators_mean_what_float_operators_mean() -> None:
     table = {operator.add: "add", operator.sub: "sub", operator.mul: "mul"}
     table |= {operator.truediv: "div", operator.pow: "power"}
     for operate, name in table.items():

@@ -1,4 +1,4 @@
-"""A backward pass step by step: its texts, its numbers, and what a page gets of it."""
+"""Are the steps of a backward pass right? Their texts, their numbers, and the data for a page."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def named(**values: Value) -> tuple[Value, ...]:
 
 
 def neuron() -> Value:
-    """The neuron of the lecture, tanh(x1 w1 + x2 w2 + b), where tanh' is 1/2."""
+    """The neuron of the micrograd lecture, tanh(x1 w1 + x2 w2 + b), where tanh' is 1/2."""
     x1, x2, w1, w2 = named(x1=Value(2), x2=Value(0), w1=Value(-3), w2=Value(1))
     b = Value(6.8813735870195432, label="b")
     (n,) = named(n=x1 * w1 + x2 * w2 + b)
@@ -55,7 +55,7 @@ def lines(text: str) -> list[str]:
 # --- what is printed ------------------------------------------------------------------------------
 
 
-def test_a_neuron_as_a_table() -> None:
+def test_a_neuron_is_printed_as_a_table() -> None:
     assert (
         str(steps(neuron()))
         == """\
@@ -84,7 +84,7 @@ x1.grad = -1.5    x2.grad = 0.5    w1.grad = 1    w2.grad = 0    b.grad = 0.5"""
     )
 
 
-def test_a_neuron_step_by_step() -> None:
+def test_a_neuron_is_printed_step_by_step() -> None:
     assert (
         "\n".join(map(str, steps(neuron())))
         == """\
@@ -104,7 +104,7 @@ w1.grad = 0.5 * x1 = 0.5 * 2 = 1"""
 
 
 def last(output: Value) -> str:
-    """The last step as it is printed, from its parents' gradients on."""
+    """The text of the last step, from the gradients of its parents onwards."""
     return str(steps(output)[-1]).partition(": ")[2]
 
 
@@ -160,8 +160,8 @@ def test_each_operation_in_symbols_and_in_numbers(make: Callable[[], Value], exp
     assert last(named(out=make())[0]) == expected
 
 
-def test_fan_out_visibly_sums() -> None:
-    """f = e d with e = a b and d = a + a: the sums of a grow contribution by contribution."""
+def test_the_contributions_to_a_reused_node_add_up_visibly() -> None:
+    """f = e d with e = a b and d = a + a: each use of a adds to its gradient so far."""
     (d,) = named(d=a + a)
     (e,) = named(e=a * b)
     (f,) = named(f=e * d)
@@ -181,7 +181,7 @@ def test_fan_out_visibly_sums() -> None:
     assert "a          1                 -6 * 1 = -6     -18 + (-6) = -24" in " ".join(table)
 
 
-def test_nothing_passes_a_gradient_of_exactly_0_and_the_step_says_so() -> None:
+def test_a_gradient_of_exactly_0_passes_nothing_on_and_the_step_says_so() -> None:
     (r,) = named(r=b.relu())
     (s,) = named(s=r * a)
     (zero,) = named(zero=s * 0.0)
@@ -196,7 +196,7 @@ def test_nothing_passes_a_gradient_of_exactly_0_and_the_step_says_so() -> None:
     )
 
 
-def test_plain_numbers_receive_nothing() -> None:
+def test_plain_numbers_receive_no_gradient() -> None:
     node = constant(2.0) * constant(3.0)
     assert str(steps(node)[-1]) == (
         "v1.grad = 1, back through v1 = 2 * 3: nothing is passed on, as no operand takes a gradient"
@@ -219,7 +219,7 @@ def test_a_name_of_several_words_stays_one_operand() -> None:
 HOSTILE = "\x1b]0;title\x07\x1b[2J\x9b31m\r\n\x00\u2028\u202e"
 
 
-def test_no_label_reaches_a_terminal_as_more_than_text() -> None:
+def test_labels_cannot_send_control_codes_to_a_terminal() -> None:
     x = Value(2.0, label=f"x{HOSTILE}")
     evil = Primitive(f"f{HOSTILE}", lambda x: x, lambda out, x: math.exp(x))
     y = evil(x) * x
@@ -245,19 +245,19 @@ def test_wide_letters_do_not_break_the_columns() -> None:
     assert second == "e\u0301😀        重み = 1          1 * 1 = 1     1"
 
 
-def test_the_terms_of_a_sum_have_the_digits_to_add_up() -> None:
+def test_the_terms_of_a_sum_have_enough_digits_to_add_up() -> None:
     w, x = named(w=Value(1.0), x=Value(100.01))
     s = steps(w * x - w * 100)
     assert str(s[2]) == "v3 = v1 - v2 = 100.01 - 100 = 0.01"
     assert "w.grad = -100 + 1 * x = -100 + 1 * 100.01 = -100 + 100.01 = 0.01" in str(s[-1])
     for line in ("= 100.01 - 100\n", "  -100 + 100.01 = 0.01\n"):
         assert line in str(s)
-    difference, x.data = x - 100, 100 / 3  # which no digits make add up
+    difference, x.data = x - 100, 100 / 3  # no number of digits makes these add up
     with pytest.warns(UserWarning, match="^v1 was computed from other numbers"):
         assert str(steps(difference)[0]) == "v1 = x - 100 = 33.33 - 100 = 0.01"
 
 
-def test_a_long_table_shows_its_ends_and_says_how_many_are_left_out() -> None:
+def test_a_long_table_shows_its_ends_and_counts_the_steps_left_out() -> None:
     x = Value(1.0, label="x")
     y = x
     for _ in range(100):
@@ -271,7 +271,7 @@ def test_a_long_table_shows_its_ends_and_says_how_many_are_left_out() -> None:
     assert kept == [*range(1, 21), *range(81, 121), *range(181, 201)]
 
 
-def test_ordinary_tables_are_readable_at_100_columns() -> None:
+def test_ordinary_tables_fit_in_100_columns() -> None:
     nn.seed(1)
     model = nn.Neuron(3, activation="tanh")
     loss = nn.mse([model([1.0, -2.0, 0.5])], [0.25])
@@ -279,7 +279,7 @@ def test_ordinary_tables_are_readable_at_100_columns() -> None:
         assert max(map(len, table.splitlines())) <= 100
 
 
-def test_parameters_have_short_names_of_their_own_and_the_names_of_the_model() -> None:
+def test_parameters_are_found_by_their_short_names_and_by_those_of_the_model() -> None:
     nn.seed(1)
     model = nn.MLP(2, [2, 1])
     output = model([1.0, 2.0])
@@ -293,7 +293,7 @@ def test_parameters_have_short_names_of_their_own_and_the_names_of_the_model() -
     assert (entry["name"], entry["label"]) == ("w₀", "layers.0.neurons.0.w.0")
 
 
-def test_two_nodes_of_one_label_are_told_apart() -> None:
+def test_two_nodes_with_the_same_label_are_numbered() -> None:
     w, same = Value(2.0, label="w"), Value(3.0, label="w")
     output = w * same + w
     assert [step.symbols for step in steps(output)[:2]] == ["v1 = w₁ * w₂", "v2 = v1 + w₁"]
@@ -317,10 +317,10 @@ def test_a_leaf_has_no_steps() -> None:
     assert s.data()["gradients"] == [1.0]
     assert s.data()["nodes"][0]["kind"] == "leaf"
     two = constant(2.0)
-    assert steps(two).gradients == {two: 1.0}  # as backward() has it
+    assert steps(two).gradients == {two: 1.0}  # as with backward()
 
 
-# --- a sequence -----------------------------------------------------------------------------------
+# --- steps as a sequence --------------------------------------------------------------------------
 
 
 def test_forward_steps_in_topological_order_then_backward_steps_in_reverse() -> None:
@@ -332,7 +332,7 @@ def test_forward_steps_in_topological_order_then_backward_steps_in_reverse() -> 
     assert [type(step) for step in s] == [ForwardStep] * 5 + [BackwardStep] * 5
 
 
-def test_indices_and_slices_are_those_of_a_list() -> None:
+def test_indices_and_slices_work_as_in_a_list() -> None:
     s = steps(neuron())
     whole = list(s)
     for i in range(-10, 10):
@@ -360,7 +360,7 @@ def test_a_step_holds_what_it_shows() -> None:
     assert (second.parent.label, second.contribution) == ("w1", back.upstream * 2.0)
 
 
-def test_numbers_assigned_after_the_output_was_computed_are_told() -> None:
+def test_assigning_data_after_the_output_was_computed_warns() -> None:
     x, y = named(x=Value(2.0), y=Value(math.nan))
     (z,) = named(z=x * 3 + y)
     assert not recorded_warnings(z)
@@ -372,7 +372,7 @@ def test_numbers_assigned_after_the_output_was_computed_are_told() -> None:
         explain(z, x)
     assert not recorded_warnings(x * 3 + y)
     own = Primitive("own", lambda x: next(numbers), lambda out, x: 1.0)
-    numbers = iter([1.0])  # run once only
+    numbers = iter([1.0])  # a second run would raise
     assert not recorded_warnings(own(x))
 
 
@@ -383,8 +383,8 @@ def recorded_warnings(output: Value) -> list[warnings.WarningMessage]:
     return found
 
 
-def test_steps_touch_no_grad_and_keep_their_numbers() -> None:
-    """What is written to .data and .grad later, of plain numbers too, is not seen."""
+def test_steps_change_no_gradient_and_keep_their_numbers() -> None:
+    """Later assignments to .data and .grad, even of plain numbers, do not affect them."""
     x, y = named(x=Value(2.0), y=Value(3.0))
     z = x * y**2 + 1
     for node in topological_order(z):
@@ -398,7 +398,7 @@ def test_steps_touch_no_grad_and_keep_their_numbers() -> None:
     assert (s.gradient(x), s.gradient(y), s.explain(y).total) == (9.0, 12.0, 12.0)
 
 
-def test_other_arguments_are_refused() -> None:
+def test_invalid_arguments_are_rejected() -> None:
     number: Any = 3
     function: Any = a.exp
     for shown in (steps, lambda number: explain(number, "a")):
@@ -450,7 +450,7 @@ points = st.lists(st.sampled_from(SPECIAL) | st.floats(-3, 3), min_size=3, max_s
 
 
 def run(program: Program, leaves: Sequence[Value]) -> Value:
-    """The last result; an operation that is not defined where it stands is left out."""
+    """The last result of a program, which skips operations undefined for their operands."""
     results = list(leaves)
     for operation, i, j, k in program:
         operands = [results[-1 - at % len(results)] for at in (i, j, k)]
@@ -462,7 +462,7 @@ def run(program: Program, leaves: Sequence[Value]) -> Value:
 
 
 def outcome(compute: Callable[[], Any]) -> Any:
-    """What is returned, or the error's kind and message."""
+    """The result, or the type and message of the error."""
     try:
         return compute()
     except (ValueError, ZeroDivisionError, OverflowError, FloatingPointError) as error:
@@ -470,13 +470,13 @@ def outcome(compute: Callable[[], Any]) -> Any:
 
 
 def spelled(numbers: Sequence[float]) -> list[str]:
-    """Floats to the last bit, with nan and -0.0."""
+    """Floats to the last bit, including nan and -0.0."""
     return [repr(float(number)) for number in numbers]
 
 
 @settings(max_examples=examples(300), deadline=None)
 @given(programs, points, st.booleans())
-def test_gradients_and_errors_are_those_of_backward_to_the_last_bit(
+def test_gradients_and_errors_equal_those_of_backward_to_the_last_bit(
     program: Program, point: list[float], checking: bool
 ) -> None:
     output = run(program, [Value(x, label=f"x{i}") for i, x in enumerate(point)])
@@ -493,7 +493,7 @@ def test_gradients_and_errors_are_those_of_backward_to_the_last_bit(
         with detect_anomaly():
             got = outcome(by_steps)
             expected = outcome(by_backward)
-        # The checking sweep of the engine may end at -0.0 where the other ends at 0.0.
+        # The sweep that checks for anomalies may give -0.0 where the other gives 0.0.
         assert got == expected or [float(x) for x in got] == [float(x) for x in expected]
     else:
         assert outcome(by_steps) == outcome(by_backward)
@@ -501,8 +501,8 @@ def test_gradients_and_errors_are_those_of_backward_to_the_last_bit(
 
 @settings(max_examples=examples(150), deadline=None)
 @given(programs, points)
-def test_the_steps_themselves_add_up_to_the_gradients(program: Program, point: list[float]) -> None:
-    """A contribution is upstream times local, a total the sum so far, the last one the gradient."""
+def test_the_contributions_add_up_to_the_gradients(program: Program, point: list[float]) -> None:
+    """A contribution is upstream * local, a total the sum so far, the last total the gradient."""
     output = run(program, [Value(x) for x in point])
     s = outcome(lambda: steps(output))
     if isinstance(s, tuple):
@@ -522,7 +522,7 @@ def test_the_steps_themselves_add_up_to_the_gradients(program: Program, point: l
         assert spelled([s.gradients[node]]) == spelled([total])
 
 
-def test_an_error_in_a_derivative_is_that_of_backward() -> None:
+def test_an_error_in_a_derivative_is_the_same_as_in_backward() -> None:
     x = Value(0.0, label="x")
     with pytest.raises(ZeroDivisionError) as caught:
         steps(2 * x.sqrt() + x)
@@ -538,7 +538,7 @@ def test_anomalies_are_detected_as_in_backward() -> None:
     assert math.isnan(steps(y).nodes[-1].data)
 
 
-def test_gradients_by_node_and_by_name() -> None:
+def test_gradients_are_found_by_node_and_by_name() -> None:
     output = neuron()
     s = steps(output)
     w1 = next(node for node in s.nodes if node.label == "w1")
@@ -549,7 +549,7 @@ def test_gradients_by_node_and_by_name() -> None:
         gradients[w1] = 1.0
 
 
-def test_what_is_not_there_is_answered_with_what_is() -> None:
+def test_unknown_nodes_are_rejected_with_the_names_that_exist() -> None:
     (c,) = named(c=a * b + 2)
     s = steps(c)
     for ask in (s.gradient, s.explain):
@@ -569,7 +569,7 @@ def test_what_is_not_there_is_answered_with_what_is() -> None:
         twins.gradient("t")
 
 
-# --- for the page ---------------------------------------------------------------------------------
+# --- the data for a page --------------------------------------------------------------------------
 
 
 def number(entry: Any) -> float:
@@ -578,7 +578,7 @@ def number(entry: Any) -> float:
 
 
 class Page:
-    """What the page does with the data, in Python: the contract that both sides keep."""
+    """What the page does with the data, in Python: the contract between the two."""
 
     def __init__(self, data: dict[str, Any]) -> None:
         self.data = json.loads(json.dumps(data, allow_nan=False))
@@ -643,7 +643,7 @@ def test_the_page_computes_the_gradients_to_the_last_bit(
 def test_the_page_follows_a_moved_leaf_to_the_last_bit(
     program: Program, point: list[float], moved: list[float]
 ) -> None:
-    """Forward and backward at other numbers, as a new graph in Python gives them."""
+    """Forward and backward with other leaves give what Python recomputes for them."""
     leaves = [Value(x, label=f"x{i}") for i, x in enumerate(point)]
     output = run(program, leaves)
     s = outcome(lambda: steps(output))
@@ -671,7 +671,7 @@ def test_the_page_follows_a_moved_leaf_to_the_last_bit(
     if isinstance(expected, list):
         assert got == expected
     else:
-        assert got[0] is expected[0]  # the same kind of error
+        assert got[0] is expected[0]  # the same type of error
 
 
 def test_the_data_of_a_small_graph() -> None:
@@ -709,7 +709,7 @@ def test_the_data_of_a_small_graph() -> None:
     assert [g is None for g in data["gradients"]] == [False, False, True, False, False, False]
 
 
-def test_templates_are_the_texts_of_the_steps() -> None:
+def test_templates_give_the_texts_of_the_steps() -> None:
     (s,) = named(**{"a + b": a + b})
     output = (s * b - 2.5) / s.exp() * (s**2).sigmoid()
     all_steps = steps(output)
@@ -726,7 +726,7 @@ def test_templates_are_the_texts_of_the_steps() -> None:
             assert page.text(edge["symbols"], False) == passed.symbols
 
 
-def test_a_leaf_before_python_code_is_not_movable_and_says_why() -> None:
+def test_a_leaf_that_python_code_depends_on_is_not_movable_and_says_why() -> None:
     x, y, z = named(x=Value(0.5), y=Value(2.0), z=Value(3.0))
     branch = Primitive("branch", lambda x: x * x, lambda out, x: 2 * x if x > 0 else 0.0)
     data = steps(SINH(x * y) + CUBE(z) + branch(z * 1.0) * y).data()
@@ -744,7 +744,7 @@ def test_a_leaf_before_python_code_is_not_movable_and_says_why() -> None:
     assert steps(CUBE(z)).data()["nodes"][0]["movable"] is True
 
 
-def test_a_slope_that_python_cannot_give_is_unknown() -> None:
+def test_a_local_derivative_that_raises_is_unknown() -> None:
     x = Value(0.5, label="x")
     reciprocal = Primitive("reciprocal", lambda x: x, lambda out, x: 1.0 / math.floor(x))
     (edge,) = steps(reciprocal(x) * 0.0).data()["backward"][1]["edges"]
@@ -753,7 +753,7 @@ def test_a_slope_that_python_cannot_give_is_unknown() -> None:
     assert edge["local_value"] == math.cosh(0.5)
 
 
-def test_parameters_are_told_from_other_leaves() -> None:
+def test_parameters_are_distinguished_from_other_leaves() -> None:
     nn.seed(1)
     model = nn.Neuron(1)
     x = Value(1.0, label="x")
@@ -793,7 +793,7 @@ def chain(length: int) -> Value:
     return x
 
 
-def test_what_is_too_large_for_the_player_is_a_table_that_says_so(tmp_path: FilePath) -> None:
+def test_a_graph_too_large_for_the_player_is_a_table_that_says_so(tmp_path: FilePath) -> None:
     s = steps(chain(PLAYER_NODES))
     bundle = s._repr_mimebundle_()
     assert set(bundle) == {"text/plain"}
@@ -819,14 +819,14 @@ def test_saving_writes_one_html_file(tmp_path: FilePath) -> None:
 
 
 @pytest.mark.parametrize("name", ["pass.svg", "pass", "html", "pass.html.png"])
-def test_another_ending_is_refused(tmp_path: FilePath, name: str) -> None:
+def test_other_file_extensions_are_rejected(tmp_path: FilePath, name: str) -> None:
     with pytest.raises(ValueError, match=f"steps are saved as .html, not as '{name}'"):
         steps(neuron()).save(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("predict", ["no", 1, None])
-def test_predict_is_true_or_false(tmp_path: FilePath, predict: Any) -> None:
+def test_predict_must_be_true_or_false(tmp_path: FilePath, predict: Any) -> None:
     with pytest.raises(TypeError, match=f"^predict must be True or False, not {predict!r}$"):
         steps(neuron()).save(tmp_path / "pass.html", predict=predict)
     assert list(tmp_path.iterdir()) == []
@@ -862,7 +862,7 @@ def test_a_very_long_chain_is_stepped_through_without_recursion() -> None:
     assert len(str(s)) < 20_000
 
 
-def test_steps_of_a_training_loss_are_made_when_they_are_asked_for() -> None:
+def test_the_gradients_of_a_training_loss_equal_those_of_backward() -> None:
     nn.seed(1)
     rng = random.Random(1)
     model = nn.MLP(2, [16, 16, 1])

@@ -1,4 +1,4 @@
-"""Stepping in a terminal: a real one (a pseudo-terminal), real keys, and what is on its screen."""
+"""Does stepping work in a terminal? Real keys in a pseudo-terminal, and what its screen shows."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ THIRD = [
 
 
 class Terminal:
-    """A pseudo-terminal with a program in it, and its screen as a user sees it."""
+    """A pseudo-terminal that runs a program, and its screen as a user sees it."""
 
     def __init__(self, program: str, rows: int, columns: int, **environment: str) -> None:
         self.keyboard, self.terminal = os.openpty()
@@ -83,11 +83,11 @@ class Terminal:
             os.write(self.keyboard, key)
 
     def read(self, seconds: float) -> bool:
-        """Whether anything was written within this time."""
+        """Read what is written within this time; return whether there was anything."""
         if not select.select([self.keyboard], [], [], seconds)[0]:
             return False
         data = os.read(self.keyboard, 65536)
-        while True:  # the end of a letter may still be on its way
+        while True:  # the rest of a character may still be on its way
             try:
                 self.written += data.decode()
                 return True
@@ -95,20 +95,20 @@ class Terminal:
                 data += os.read(self.keyboard, 1)
 
     def shows(self, *expected: str) -> list[str]:
-        """The screen, as soon as it has each of these lines."""
+        """Wait until the screen has each of these lines, and return it."""
         deadline = time.monotonic() + 60
         while not set(expected) <= set(self.screen()):
             waiting = self.read(0.1) or self.process.poll() is None
             if not waiting or time.monotonic() > deadline:
-                pytest.fail("\n".join(["on the screen is:", *self.screen()]))
+                pytest.fail("\n".join(["the screen shows:", *self.screen()]))
         return self.screen()
 
     def frame(self, title: str) -> list[str]:
-        """The whole screen of a step: what is written last is the help."""
+        """The complete screen of a step, whose last line is the help."""
         return self.shows(title, HELP)
 
     def screen(self) -> list[str]:
-        """What stands on a screen that has room for everything, after all that was written."""
+        """The lines of a screen with room for everything, after all output so far."""
         lines, row, column = [""], 0, 0
         for part in re.split(r"(\x1b\[[?0-9;]*[A-Za-z]|\r|\n)", self.written):
             if part == "\r":
@@ -134,7 +134,7 @@ class Terminal:
             time.sleep(0.1)
 
     def ended(self) -> int:
-        """The exit code, when the program has ended and all it wrote is read."""
+        """Wait for the program to end, read all its output, and return the exit code."""
         code = self.process.wait(timeout=60)
         while self.read(0.0):
             pass
@@ -155,7 +155,7 @@ def playing(
         os.close(terminal.terminal)
 
 
-def test_arrows_step_and_each_step_takes_the_place_of_the_one_before() -> None:
+def test_arrow_keys_step_and_each_step_replaces_the_previous_one() -> None:
     with playing() as terminal:
         assert terminal.frame("step 1 of 4, forward") == FIRST
         terminal.press(RIGHT)
@@ -170,7 +170,7 @@ def test_arrows_step_and_each_step_takes_the_place_of_the_one_before() -> None:
         assert terminal.frame("step 1 of 4, forward") == FIRST
 
 
-def test_home_and_end_and_no_step_beyond_them() -> None:
+def test_home_and_end_go_to_the_ends_and_arrows_do_not_go_beyond() -> None:
     with playing() as terminal:
         terminal.shows(HELP)
         for end, home in ((END, HOME), (b"\x1bOF", b"\x1bOH"), (b"\x1b[4~", b"\x1b[1~")):
@@ -189,7 +189,7 @@ def test_space_plays_to_the_end() -> None:
         assert "step 3 of 4, backward, playing" in terminal.written
 
 
-def test_space_pauses_what_plays() -> None:
+def test_space_pauses_playback() -> None:
     with playing() as terminal:
         terminal.shows(HELP)
         terminal.press(b" ", b" ")
@@ -199,8 +199,8 @@ def test_space_pauses_what_plays() -> None:
         assert terminal.frame("step 2 of 4, forward") == SECOND
 
 
-def test_an_arrow_that_arrives_in_parts_is_an_arrow_and_an_escape_alone_is_none() -> None:
-    """The parts come one by one as they are waited for; where nothing follows, it was the key."""
+def test_an_arrow_key_may_arrive_in_parts_and_a_lone_escape_leaves() -> None:
+    """Each read gets the next part; if nothing follows an escape, it was the Escape key."""
     keyboard, terminal = os.openpty()
     keys = _Keys()
     keys._file, keys._typed = terminal, b""
@@ -232,10 +232,10 @@ def test_leaving_restores_the_terminal(key: bytes) -> None:
         assert terminal.written.count("\x1b[?25l") == 1
 
 
-def test_an_interrupt_and_an_error_restore_it_too() -> None:
+def test_an_interrupt_or_an_error_restores_the_terminal() -> None:
     with playing() as terminal:
         terminal.shows(HELP)
-        terminal.waits()  # a signal just before that is seen with the next key only
+        terminal.waits()  # a signal before that would have no effect until the next key
         terminal.process.send_signal(signal.SIGINT)
         terminal.shows("done")
         assert terminal.ended() == 0
@@ -248,7 +248,7 @@ def test_an_interrupt_and_an_error_restore_it_too() -> None:
         assert "\x1b[?25h" in terminal.written
 
 
-def test_colors_unless_they_are_not_wanted() -> None:
+def test_colors_are_used_unless_no_color_is_set() -> None:
     with playing() as terminal:
         terminal.shows(HELP)
         assert "\x1b[1;36md = a * b\x1b[0m" in terminal.written
@@ -257,7 +257,7 @@ def test_colors_unless_they_are_not_wanted() -> None:
         assert not re.search(r"\x1b\[[0-9;]*m", terminal.written)
 
 
-def test_the_screen_keeps_to_the_size_of_the_terminal() -> None:
+def test_the_screen_fits_the_terminal() -> None:
     with playing(rows=9, columns=40) as terminal:
         terminal.press(END)
         screen = terminal.shows("step 4 of 4, backward", HELP[:38] + "…")
@@ -270,7 +270,7 @@ def test_the_screen_keeps_to_the_size_of_the_terminal() -> None:
         assert terminal.shows("st…") == ["st…", ""]
 
 
-def test_a_narrow_screen_has_every_number() -> None:
+def test_a_narrow_screen_shows_every_number() -> None:
     with playing(rows=50) as wide, playing(rows=50, columns=18) as narrow:
         wide.press(END)
         narrow.press(END)
@@ -278,12 +278,12 @@ def test_a_narrow_screen_has_every_number() -> None:
         screen = narrow.shows("step 4 of 4, bac…", HELP[:16] + "…")
     assert set(" ".join(told).split()) - set(" ".join(screen).split()) == {"backward"}
     assert max(map(len, screen)) == 17
-    dim = "\x1b[2mpasses to"  # the headings of a table, no contribution
+    dim = "\x1b[2mpasses to"  # the headings of a table, without a contribution
     assert dim in wide.written
     assert dim not in narrow.written
 
 
-def test_no_label_reaches_the_terminal_as_more_than_text() -> None:
+def test_a_label_cannot_send_control_codes_to_the_terminal() -> None:
     with playing(label="\x1b[31mred\x07\x9b2J") as terminal:
         screen = terminal.shows(HELP)
         assert screen[2] == "d = a * (␛[31mred␇�2J)"
@@ -293,7 +293,7 @@ def test_no_label_reaches_the_terminal_as_more_than_text() -> None:
 
 
 @pytest.mark.parametrize("way", ["a pipe", "a dumb terminal"])
-def test_elsewhere_the_table_is_printed(way: str) -> None:
+def test_the_table_is_printed_to_a_pipe_or_a_dumb_terminal(way: str) -> None:
     with playing(TERM="dumb") as terminal:
         if way == "a pipe":
             run = subprocess.run(
@@ -314,6 +314,6 @@ def test_elsewhere_the_table_is_printed(way: str) -> None:
     assert printed == f"{steps(f)}\ndone\n"
 
 
-def test_there_is_nothing_to_step_through_in_a_leaf(capsys: pytest.CaptureFixture[str]) -> None:
+def test_playing_a_leaf_prints_that_there_are_no_steps(capsys: pytest.CaptureFixture[str]) -> None:
     steps(Value(1.0, label="x")).play()
     assert capsys.readouterr().out == "x is a leaf: there are no steps, and its gradient is 1\n"
