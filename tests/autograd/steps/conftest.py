@@ -1,4 +1,4 @@
-"""A browser for the tests of the player: Chromium, with tabs that are opened once."""
+"""How do the tests of the player get a browser? One Chromium, whose tabs are opened only once."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ launched: list[tuple[ExitStack, Tabs]] = []  # one browser, while tests of this 
 
 
 class Tabs:
-    """tabs(**settings): a tab with these settings, opened once, as opening one is slow.
+    """tabs(**settings): a tab with these settings, opened once because that is slow.
 
-    With `clock=True` time stands still in its pages until a test lets it pass.
+    With `clock=True`, the clock of its pages stands still until a test advances it.
     """
 
     def __init__(self, browser: Any) -> None:
@@ -68,16 +68,16 @@ def console(tabs: Tabs) -> Any:
 
 @pytest.fixture
 def code(tabs: Tabs) -> Any:
-    """What the player's scripts define, the first argument of what is evaluated with it."""
+    """What the player's scripts define: `code.evaluate` passes it as the first argument."""
     return tabs.code
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
-    """Close the browser behind the last test of this folder.
+    """Close the browser after the last test of this folder.
 
-    Starting one takes seconds, so it outlives a module; beyond the folder its event loop would be
-    in the way of tests that run one of their own.
+    Starting it takes seconds, so the modules share it. Outside the folder, its event loop would
+    interfere with tests that run their own.
     """
     try:
         return (yield)
@@ -91,7 +91,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 def open_page(tabs: Tabs, tmp_path: Path) -> Iterator[Callable[..., Page]]:
     """open_page(steps or html, **settings of the tab): a page, checked when the test ends.
 
-    Players open on a finished pass; with `at_start` they are brought back to their first step.
+    Players open on the finished pass; `at_start` returns them to their first step.
     """
     pages: list[Page] = []
 
@@ -100,17 +100,17 @@ def open_page(tabs: Tabs, tmp_path: Path) -> Iterator[Callable[..., Page]]:
         viewport: dict[str, int] = VIEWPORT,
         media: dict[str, str] | None = None,
         at_start: bool = True,
-        anew: bool = False,
+        reload: bool = False,
         **settings: Any,
     ) -> Page:
         tab = tabs(**settings)
         if viewport != tab.viewport_size:
             tab.set_viewport_size(viewport)
-            Page.scripts.pop(tab, None)  # a new page, as its window may take a while to follow
+            Page.scripts.pop(tab, None)  # load a new page: an old one may be late to resize
         pages.append(Page(tab, tmp_path, settings.get("java_script_enabled", True)))
         if media:
             pages[-1].emulate(**media)
-        return pages[-1].open(content, at_start, anew)
+        return pages[-1].open(content, at_start, reload)
 
     yield open_page
     for made in pages:

@@ -1,5 +1,5 @@
-// What does Firefox make of a player's page? This acts on it as a reader does, and returns what the
-// page then says it shows: a script for tests/firefox.mjs.
+// Does the player work in Firefox? This script for tests/firefox.mjs acts on its page as a reader
+// does, and returns what the page shows.
 
 export default async function look(page, url) {
   await page.setViewport({ width: 1024, height: 768 });
@@ -9,7 +9,7 @@ export default async function look(page, url) {
   page.on("pageerror", (error) => seen.printed.push(String(error)));
   page.on("request", (request) => seen.requests.push(request.url()));
 
-  /** Code in the page, which knows a player's `host` and `root`. */
+  /** Run code in the page, with a player's `host` and `root` in scope. */
   const run = (body) => page.evaluate(`(() => {
     const host = [...document.querySelectorAll("div")].find((div) => div.player);
     const root = host.shadowRoot;

@@ -1,4 +1,4 @@
-"""A player in a browser, as the tests see it: a page, what it says it shows, and graphs to try."""
+"""How do tests use a player in a browser? As a page that reports its state, with graphs to try."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from autograd.value import is_constant
 
 VIEWPORT = {"width": 1200, "height": 900}
 MEDIA = {"color_scheme": "light", "reduced_motion": "reduce"}
-# Wait until the page has the window's size and its players have seen theirs (they began to observe
-# it earlier), then bring them back to their first step.
+# Wait until the page has the window's size and its players know theirs (their resize observers
+# are older than this one, so called earlier), then return them to their first step.
 OPENED = """async ([width, atStart]) => {
     do {
         await new Promise((seen) => new ResizeObserver(seen).observe(document.documentElement));
@@ -31,7 +31,7 @@ OPENED = """async ([width, atStart]) => {
         if (host.player) host.shadowRoot.querySelector('button.first').click();
     }
 }"""
-# The script is most of a page, and that of the page before is the same: the window has it.
+# The script makes up most of a page and is always the same: reuse the one the window has.
 REPLACED = f"""async ([html, script, ...opened]) => {{
     document.open();
     const loaded = new Promise((is) => addEventListener('load', is, {{ once: true }}));
@@ -53,10 +53,10 @@ CLICK = """(part) => {
 
 @cache
 def saved(shown: Steps, predict: bool = False) -> str:
-    """The page of these steps: most of its time goes into Graphviz's layout.
+    """The page of these steps, cached because Graphviz's layout is slow.
 
-    All such pages have one script, and so one policy. The picture that stands there without
-    scripts has a tenth of its pixels each way, which takes less time: its size stays.
+    All such pages have the same script, so the same policy. To save time, the picture shown
+    without scripts has a tenth of its usual resolution, at the same size on the page.
     """
     image = {"IMAGE_SCALE": pages.IMAGE_SCALE / 10, "IMAGE_PIXELS": pages.IMAGE_PIXELS / 10}
     with patch.multiple(pages, uuid4=lambda: UUID(int=0), **image):
@@ -64,28 +64,28 @@ def saved(shown: Steps, predict: bool = False) -> str:
 
 
 def policy(html: str) -> str:
-    """What a page allows itself: a tag at its beginning, or nothing."""
+    """The Content-Security-Policy tag of a page, or ""."""
     found = re.search(r"<meta http-equiv=[^>]*>", html[:2_000])
     return found[0] if found else ""
 
 
 class Page:
-    """A page with a player on it, what it printed, and what it asked the network for."""
+    """A page with a player, what it printed, and its network requests."""
 
     in_front: ClassVar[Any] = None
-    # Of each tab: the page that hears what happens in it, and the policy and script it has loaded.
+    # For each tab: the page that receives its events, and the policy and script it has loaded.
     listening: ClassVar[dict[Any, Page]] = {}
     scripts: ClassVar[dict[Any, tuple[str, Any]]] = {}
 
     def __init__(self, tab: Any, folder: Path, scripted: bool = True) -> None:
         self.tab = tab
         self.folder = folder
-        self.scripted = scripted  # or else the tab runs no scripts
+        self.scripted = scripted  # whether the tab runs scripts
         self.printed: list[str] = []
         self.requests: list[str] = []
         self.emulated = False
-        self.blocked: list[str] = []  # by the page's own policy, before they left
-        if tab not in Page.listening:  # once, as the browser is told of each listener
+        self.blocked: list[str] = []  # requests blocked by the page's own policy
+        if tab not in Page.listening:  # once, as each listener takes a message to the browser
             heard = Page.listening
             tab.on("console", lambda message: heard[tab].printed.append(message.text))
             tab.on("pageerror", lambda error: heard[tab].printed.append(str(error)))
@@ -100,27 +100,27 @@ class Page:
 
     @classmethod
     def forget(cls) -> None:
-        """The tabs are closed."""
+        """Forget the tabs, which have been closed."""
         cls.listening.clear()
         cls.scripts.clear()
         cls.in_front = None
 
-    def open(self, content: Steps | str, at_start: bool = True, anew: bool = False) -> Page:
-        """Load a page, into the window of the page before where the same policy holds.
+    def open(self, content: Steps | str, at_start: bool = True, reload: bool = False) -> Page:
+        """Load a page, into the window of the previous page if that has the same policy.
 
-        That is much faster, and the nodes, listeners and scroll positions of the page before are
-        gone. Only names of `window` stay; a test that makes some loads its page `anew`.
+        That is much faster, and removes the previous page's nodes, listeners and scroll positions.
+        Only its globals remain; a test that defines any loads its page with `reload=True`.
         """
         if isinstance(content, Steps):
             self.names = [content.names[node] for node in content.nodes]
         html = content if isinstance(content, str) else saved(content)
-        if Page.in_front is not self.tab:  # a browser draws once a second what lies behind
+        if Page.in_front is not self.tab:  # a hidden tab is drawn once a second
             Page.in_front = self.tab
             self.tab.bring_to_front()
         opened = [self.tab.viewport_size["width"], at_start]
         allowed = policy(html)
         before, script = Page.scripts.pop(self.tab, ("", None))
-        if allowed and allowed == before and not anew:
+        if allowed and allowed == before and not reload:
             bare = re.sub(r"<script>.*</script>", "<script></script>", html, flags=re.DOTALL)
             self.tab.evaluate(REPLACED, [bare, script, *opened])
         else:
@@ -132,12 +132,12 @@ class Page:
             self.tab.evaluate(OPENED, opened)
             code = "document.querySelector('script:not([type])')?.textContent"
             script = self.tab.evaluate_handle(code)
-        if not anew:
+        if not reload:
             Page.scripts[self.tab] = allowed, script
         return self
 
     def emulate(self, **media: str) -> None:
-        """What the system prefers, until the page is closed."""
+        """Emulate the system's preferences until the page is closed."""
         self.emulated = True
         self.tab.emulate_media(**media)
 
@@ -146,12 +146,12 @@ class Page:
             self.tab.emulate_media(**MEDIA)
 
     def state(self, which: int = 0) -> dict[str, Any]:
-        """What the player says it shows: see player.js."""
+        """The state that the player reports: see player.js."""
         state: dict[str, Any] = self.run("return host.player.state();", which=which)
         return state
 
     def run(self, body: str, argument: Any = None, which: int = 0) -> Any:
-        """Code in the page, which knows a player's `host` and `root`, and the `argument`."""
+        """Run code in the page, with a player's `host` and `root`, and `argument`, in scope."""
         return self.tab.evaluate(
             f"""async ([argument, which]) => {{
                 const host = [...document.querySelectorAll('div')].filter((d) => d.player)[which];
@@ -162,15 +162,15 @@ class Page:
         )
 
     def until(self, condition: str) -> None:
-        """Let time pass, in a tab with `clock=True`, until a condition on a player's `state`."""
+        """Advance the clock of a tab with `clock=True` until a condition on `state` holds."""
         for _ in range(100):
             if self.run(f"const state = host.player.state(); return {condition};"):
                 return
             self.tab.clock.run_for(200)
-        pytest.fail("not so after 20 s of the page's time")
+        pytest.fail(f"not after 20 s of the page's time: {condition}")
 
     def soon(self, condition: Callable[[], bool]) -> None:
-        """Wait until something is so: a busy browser takes its time.
+        """Wait until a condition holds: a busy browser takes its time.
 
         Playwright's own `wait_for_function` may need `eval`, which the page's policy forbids.
         """
@@ -178,7 +178,7 @@ class Page:
             if condition():
                 return
             self.tab.wait_for_timeout(50)
-        pytest.fail("not so after 10 s")
+        pytest.fail("the condition does not hold after 10 s")
 
     def find(self, selector: str, **filters: Any) -> Any:
         return self.tab.locator(selector, **filters)
@@ -187,7 +187,7 @@ class Page:
         return self.find(".stage .node").nth(i)
 
     def click(self, part: Any) -> None:
-        """Click a part that can be hit: with one message, which is cheaper than a mouse's way."""
+        """Click a part, unless it is covered. One message is faster than moving the mouse."""
         part.evaluate(CLICK)
 
     def press(self, *keys: str) -> None:
@@ -204,7 +204,7 @@ class Page:
 
 
 def script(*names: str) -> str:
-    """The code of these files of the player."""
+    """The code of these player files."""
     return "\n".join(map(read, names))
 
 
@@ -214,10 +214,7 @@ def fragment(shown: Steps) -> str:
 
 
 def fill(browsed: Page, *rows: list[float]) -> list[dict[str, Any]]:
-    """Type numbers into the fields of the leaves, in the order of the list: the states after it.
-
-    Several lists are typed in one after the other.
-    """
+    """Type each row of numbers into the fields of the leaves; return the state after each row."""
     states: list[dict[str, Any]] = browsed.run(
         """const fields = root.querySelectorAll('.leaves input[type=number]');
         return argument.map((values) => {
@@ -233,7 +230,7 @@ def fill(browsed: Page, *rows: list[float]) -> list[dict[str, Any]]:
 
 
 def touch(browsed: Page, *stages: list[tuple[float, float]]) -> None:
-    """Fingers down at the first points, then moved to the next, then up."""
+    """Put fingers down at the first points, move them to the next ones, and lift them."""
     client = browsed.tab.context.new_cdp_session(browsed.tab)
     kinds = ["touchStart", *["touchMove"] * (len(stages) - 1)]
     for kind, stage in zip(kinds, stages, strict=True):
@@ -243,7 +240,7 @@ def touch(browsed: Page, *stages: list[tuple[float, float]]) -> None:
 
 
 def view(browsed: Page) -> tuple[float, float, float]:
-    """How far the drawing is moved, and its scale."""
+    """The translation and the scale of the drawing."""
     text = browsed.find(".stage .graph").get_attribute("transform")
     found = re.fullmatch(r"translate\((\S+) (\S+)\) scale\((\S+)\)", text)
     assert found is not None
@@ -318,7 +315,7 @@ def network(v: list[float]) -> Value:
 
 
 def tiny(v: list[float]) -> Value:
-    """Gradients with an exponent, which take the most room."""
+    """Gradients in exponential notation, which are the widest numbers."""
     x = Value(v[0], "a_leaf_with_a_long_name")
     return named("L", (x * -1.2345e-05 + Value(v[1], "b") * 1.2345e-10) * 1.5)
 
@@ -329,9 +326,9 @@ GRAPHS: dict[str, tuple[Callable[[list[float]], Value], list[float]]] = {
     "kinks": (kinks, [2.0, -0.75]),
     "transcendental": (transcendental, [0.3, -1.2]),
     "powers": (powers, [0.7, 1.6]),
-    "a primitive of the user's": (own_primitive, [0.4]),
+    "custom primitive": (own_primitive, [0.4]),
 }
-LOOKED_AT = {
+FOR_PICTURES = {
     "a network": (network, [0.8, -0.3, 0.1, -0.6, 0.4, 0.2, 0.9, -1.1, 0.3]),
     "tiny gradients": (tiny, [0.5, 3.0]),
 }
@@ -340,5 +337,5 @@ graphs = pytest.mark.parametrize("name", GRAPHS)
 
 @cache
 def made(name: str) -> Steps:
-    build, values = (GRAPHS | LOOKED_AT)[name]
+    build, values = (GRAPHS | FOR_PICTURES)[name]
     return steps(build(values))

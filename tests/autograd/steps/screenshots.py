@@ -1,10 +1,10 @@
-"""Screenshots of the player for people to look at, in every size that matters, light and dark.
+"""What does the player look like? Screenshots to look at, in several sizes, light and dark.
 
     python tests/autograd/steps/screenshots.py OUT [NAME ...]
 
-writes to the folder OUT, for each example (or those named), its page and a PNG for each size of a
-window and each of these views: the page as it opens, the chain rule of its first leaf, the present
-mode, and, as "lab", a cell of a notebook. Needs Chromium and playwright.
+writes the page of each example (or of those named) to the folder OUT, and a PNG for each window
+size and each of these views: the page as it opens, the chain rule of its first leaf, present mode
+and, as "lab", a notebook cell. Needs Chromium and playwright.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from nn import GPT, MLP, cross_entropy_with_logits, mse, seed
 from tests.chromium import chromium
 
 SIZES = [(390, 844), (1024, 768), (1440, 900), (1920, 1080)]
-# A cell of JupyterLab: its bars above, its prompt to the left, and the theme it tells of.
+# A JupyterLab cell: margins for its toolbars and prompt, and the attribute that sets its theme.
 LAB = """<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>A notebook</title>
 <body data-jp-theme-light="{light}" style="margin: 0; background: {paper}">
 <main style="margin-top: 110px; height: calc(100vh - 110px); overflow: auto">
@@ -101,11 +101,11 @@ def shoot(browser: Any, out: Path, name: str, shown: Steps) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("out", type=Path, help="the folder")
-    parser.add_argument("names", nargs="*", help=f"of {', '.join(EXAMPLES)}; by default all")
+    parser.add_argument("out", type=Path, help="the output folder")
+    parser.add_argument("names", nargs="*", help=f"any of {', '.join(EXAMPLES)}; default: all")
     options = parser.parse_args()
     if unknown := set(options.names) - set(EXAMPLES):
-        parser.error(f"there is no example {', '.join(unknown)}")
+        parser.error(f"no such example: {', '.join(unknown)}")
     out = options.out
     out.mkdir(parents=True, exist_ok=True)
     with chromium() as launched:

@@ -225,7 +225,7 @@ def test_labels_in_latex_are_text_and_braces_balance() -> None:
     assert bare.count("{") == bare.count("}")
 
 
-# --- short for any graph --------------------------------------------------------------------------
+# --- short explanations, however large the graph --------------------------------------------------
 
 
 def test_paths_too_many_to_list_are_left_out_and_uses_stay_exact() -> None:

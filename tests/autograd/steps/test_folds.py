@@ -1,4 +1,4 @@
-"""The boxes of a page: what they say, what they sum up to, and how much a page of them holds."""
+"""What do the boxes of a page say, are their numbers right, and how large is such a page?"""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def language_model() -> Value:
 
 
 def content(output: Value) -> dict[str, Any]:
-    """What the script of a page is given."""
+    """The JSON that the script of a page reads."""
     return content_of(Passed(output))
 
 
@@ -87,7 +87,7 @@ def members(group: dict[str, Any]) -> list[int]:
 
 
 def lines(given: dict[str, Any], k: int) -> list[str]:
-    """The first line of each box of several in a view."""
+    """The first line of each box of several nodes in a view."""
     boxes = given["folds"]["views"][k]["boxes"]
     return [given["folds"]["groups"][b["group"]]["lines"][0] for b in boxes if "group" in b]
 
@@ -136,15 +136,15 @@ def test_a_box_says_what_it_is_and_what_it_holds() -> None:
     assert groups["2 leaves",]["kind"] == "leaf"
 
 
-def test_a_box_tells_parameters_that_are_used_from_those_of_its_name() -> None:
+def test_a_box_counts_the_parameters_in_use_beside_those_of_its_module() -> None:
     said = [group["lines"] for group in content_of(passed_of(language_model))["folds"]["groups"]]
-    assert ["token", "Embedding(5 → 4)", "12 parameters used"] in said  # of 3 tokens of 5
+    assert ["token", "Embedding(5 → 4)", "12 parameters used"] in said  # 3 of 5 tokens occur
     (model,) = (lines for lines in said if lines[0].startswith("GPT("))
     held = int(model[0].removeprefix("GPT(").split()[0])
-    assert model[1] == f"{held - 2 * 4 - 4} parameters used"  # and of 3 positions of 4
+    assert model[1] == f"{held - 2 * 4 - 4} parameters used"  # and 3 of 4 positions
 
 
-def test_labels_are_texts_in_boxes_too() -> None:
+def test_hostile_labels_stay_text_in_boxes() -> None:
     neuron = nn.Neuron(1)
     neuron.w[0].label = hostile = '"><img src=x onerror=alert(1)></script>'
     loss = nn.mse([neuron([Value(1.0, label=hostile + "2")])], [0.0])
@@ -160,14 +160,14 @@ def test_labels_are_texts_in_boxes_too() -> None:
 @pytest.mark.parametrize(
     "graph", [(moons_loss, 5), (language_model,)], ids=lambda graph: graph[0].__name__
 )
-def test_a_box_of_a_large_graph_knows_what_flows_through_it(graph: Any) -> None:
+def test_a_box_of_a_large_graph_sums_up_what_flows_through_it(graph: Any) -> None:
     passed = passed_of(*graph)
     assert len(passed.nodes) > PLAYER_NODES
     boxes = folds_of(passed)
     given = boxes.recorded(lambda graph, direction: "")
     excerpt = boxes.held
     assert isinstance(excerpt, Excerpt)
-    # By the definitions, from the contributions of the whole pass.
+    # Recompute the summaries by definition, from the contributions of the whole pass.
     uses: dict[int, list[tuple[int, float]]] = {}
     for i in range(passed.leaves, len(passed.nodes)):
         for edge, local, _ in passed.contributions(i):
@@ -238,11 +238,11 @@ def test_the_page_of_65_000_nodes_is_small_and_made_in_seconds(tmp_path: Path) -
     shown = steps(loss)
     assert len(shown.nodes) > 65_000
     shown.save(tmp_path / "moons.html")
-    assert time.process_time() - start < 10  # 4 on a machine with nothing else to do
+    assert time.process_time() - start < 10  # about 4 on an idle machine
     assert (tmp_path / "moons.html").stat().st_size < 1_100_000
 
 
-def test_without_modules_a_large_graph_is_refused_with_advice() -> None:
+def test_a_large_graph_without_modules_is_rejected_with_advice() -> None:
     x = Value(1.0, label="x")
     y = x
     for _ in range(PLAYER_NODES):
@@ -251,17 +251,17 @@ def test_without_modules_a_large_graph_is_refused_with_advice() -> None:
         Folds(Passed(y))
 
 
-def test_a_graph_too_large_to_be_folded_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_graph_too_large_to_fold_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     assert FOLDED_NODES == 200_000
     monkeypatch.setattr(folds, "FOLDED_NODES", 2_000)
     with pytest.raises(TooManyNodes, match="takes 2,000 if they were made in modules"):
         Folds(passed_of(moons_loss, 5))
 
 
-def test_the_picture_without_scripts_is_that_of_the_boxes() -> None:
+def test_the_fallback_picture_shows_the_boxes() -> None:
     passed = passed_of(moons_loss, 5)
     html = page_of(passed)
     width = re.search(r'<img alt="([^"]*)" width="(\d+)"', html)
     assert width is not None
-    assert int(width[2]) < 1_200  # 3,000 nodes one by one would take the most there may be
+    assert int(width[2]) < 1_200  # drawn one by one, 3,000 nodes would reach the limit
     assert f"loss = {number(passed.data[-1])}"[:6] in width[1]

@@ -1,4 +1,4 @@
-"""The player's HTML as text: what it holds, and that no label can become a part of it."""
+"""What does the player's HTML hold, and does every label in it stay text?"""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_fragment_is_a_picture_with_a_recording_and_a_script() -> None:
     assert code == {}
 
 
-def test_every_fragment_has_a_name_of_its_own_that_its_script_looks_for() -> None:
+def test_every_fragment_has_a_unique_id_that_its_script_looks_for() -> None:
     shown = product()
     names = set()
     for html in (fragment(shown), fragment(shown)):
@@ -109,7 +109,7 @@ def test_every_fragment_has_a_name_of_its_own_that_its_script_looks_for() -> Non
     assert len(names) == 2
 
 
-def test_the_recording_is_that_of_the_steps_and_holds_the_local_derivatives_of_python() -> None:
+def test_the_recording_is_that_of_the_steps_with_pythons_local_derivatives() -> None:
     x = Value(0.7, "x")
     shown = steps((x.sin() * x).tanh())
     recorded = recording(fragment(shown))["steps"]
@@ -120,7 +120,7 @@ def test_the_recording_is_that_of_the_steps_and_holds_the_local_derivatives_of_p
     assert recorded == json.loads(json.dumps(shown.data()))
 
 
-def test_numbers_that_json_does_not_have_are_recorded_too() -> None:
+def test_infinity_and_negative_zero_are_recorded() -> None:
     x = Value(math.inf, "x")
     recorded = recording(fragment(steps(x * Value(-0.0, "y") + math.nan)))["steps"]
     assert isinstance(recorded, dict)
@@ -128,7 +128,7 @@ def test_numbers_that_json_does_not_have_are_recorded_too() -> None:
     assert [edge["local_value"] for edge in product["edges"]] == ["-0", "inf"]
 
 
-def test_making_a_page_touches_neither_data_nor_gradients() -> None:
+def test_making_a_page_changes_neither_data_nor_gradients() -> None:
     x = Value(3.0, "x")
     x.grad = 7.0
     shown = steps(x * x)
@@ -136,10 +136,10 @@ def test_making_a_page_touches_neither_data_nor_gradients() -> None:
     assert (x.data, x.grad) == (3.0, 7.0)
 
 
-# --- the picture that stays where scripts are taken out -------------------------------------------
+# --- the fallback where scripts are stripped ------------------------------------------------------
 
 
-def test_without_the_script_there_is_a_picture_of_the_finished_pass_and_its_description() -> None:
+def test_the_fallback_is_a_picture_and_a_description_of_the_finished_pass() -> None:
     (image,) = Elements(fragment(product())).attributes("img")
     assert image["alt"] == (
         "The graph of c after its backward pass: 3 nodes, c = -6."
@@ -153,7 +153,7 @@ def test_without_the_script_there_is_a_picture_of_the_finished_pass_and_its_desc
     assert width == pytest.approx(1.5 * float(str(image["width"])), abs=1)
 
 
-def test_where_no_png_can_be_made_the_description_stands_alone(
+def test_without_a_png_the_fallback_is_the_description_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def outside(source: str, format: str) -> bytes:
@@ -169,7 +169,7 @@ def test_where_no_png_can_be_made_the_description_stands_alone(
     assert "Gradients of the leaves: x&lt; 6.</p>" in html
 
 
-def test_the_picture_of_a_large_graph_is_not_larger_than_a_screen() -> None:
+def test_the_fallback_picture_of_a_large_graph_is_limited_in_size() -> None:
     x = Value(0.5)
     total = x
     for _ in range(100):
@@ -191,7 +191,7 @@ def test_the_description_names_twelve_leaves_and_counts_the_rest() -> None:
 # --- a whole page ---------------------------------------------------------------------------------
 
 
-def test_a_page_says_its_language_its_title_and_its_width() -> None:
+def test_a_page_declares_its_language_title_and_viewport() -> None:
     html = page(product("<b>loss</b>"))
     parsed = Elements(html)
     assert html.startswith("<!DOCTYPE html>\n")
@@ -201,7 +201,7 @@ def test_a_page_says_its_language_its_title_and_its_width() -> None:
     assert meta["viewport"]["content"] == "width=device-width, initial-scale=1"
 
 
-def test_a_page_allows_its_own_script_and_styles_and_nothing_else() -> None:
+def test_a_page_allows_only_its_own_script_and_styles() -> None:
     html = page(product())
     parsed = Elements(html)
     (policy,) = (
@@ -213,16 +213,16 @@ def test_a_page_allows_its_own_script_and_styles_and_nothing_else() -> None:
     assert allowed["default-src"] == "'none'"
     assert allowed["img-src"] == "data:"
     script = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
-    assert allowed["script-src"].split() == [named(text) for text in script]
+    assert allowed["script-src"].split() == [csp_source(text) for text in script]
     (of_the_page,) = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
-    assert allowed["style-src"].split() == [named(of_the_page), named(style())]
+    assert allowed["style-src"].split() == [csp_source(of_the_page), csp_source(style())]
 
 
-def named(text: str) -> str:
+def csp_source(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def test_a_page_names_no_address() -> None:
+def test_a_page_refers_to_no_external_address() -> None:
     html = page(product())
     addresses = set(re.findall(r"https?://[\w./]*", html))
     assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
@@ -233,7 +233,7 @@ def test_a_page_names_no_address() -> None:
 
 
 @pytest.mark.parametrize("label", HOSTILE)
-def test_a_label_stays_text(label: str) -> None:
+def test_a_hostile_label_stays_text(label: str) -> None:
     check_label(label)
 
 
@@ -248,7 +248,7 @@ def check_label(label: str) -> None:
     shown = steps(a.exp() * Value(2.0, label + "'"))
     shown.output.label = label
     html = page(shown)
-    html.encode()  # can be written to a file
+    html.encode()  # raises if it cannot be written to a file
     parsed = Elements(html)
     assert parsed.tags() == [
         *["html", "head", "meta", "meta", "meta", "title", "style", "body"],
@@ -264,7 +264,7 @@ def check_label(label: str) -> None:
 
 
 def test_every_primitive_has_a_function_in_the_page() -> None:
-    """That they compute the same is tested in a browser."""
+    """A test in a browser checks that they compute the same."""
     assert operations() == set(ops.TABLE), "write the new row's forward function into operations.js"
 
 
@@ -272,7 +272,7 @@ def test_the_page_shows_as_many_digits_as_python():
     assert f"\nconst DIGITS = {DIGITS};" in read("operations.js")
 
 
-def test_the_scripts_cannot_end_the_element_that_holds_them() -> None:
+def test_the_scripts_do_not_close_their_script_element() -> None:
     for name in SCRIPTS:
         code = read(name).lower()
         assert "</script" not in code

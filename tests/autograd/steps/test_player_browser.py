@@ -1,4 +1,4 @@
-"""The player in a real browser: every control, every number, and everything a page must not do.
+"""Does the player work in a real browser? Its controls, its numbers, and what a page must not do.
 
 Needs Chromium and the Python package playwright; without them the tests skip, in CI they fail.
 """
@@ -47,11 +47,11 @@ inf, nan = math.inf, math.nan
 # --- the same numbers as in Python ----------------------------------------------------------------
 
 EDGES = [0.0, -0.0, inf, -inf, nan, 1.0, -1.0, 2.0, -2.0, 0.5, 5e-324, -5e-324, sys.float_info.max]
-ULPS = 2  # between the libraries of Python and of the browser
+ULPS = 2  # allowed between the math libraries of Python and the browser
 
 
 def points(operands: int, how_many: int, seed: int) -> list[list[float]]:
-    """Ordinary, tiny and huge numbers, and the edges of floats among each other."""
+    """Ordinary, tiny and huge numbers, and combinations with the edge cases of floats."""
     draw = random.Random(seed)
 
     def number() -> float:
@@ -85,16 +85,14 @@ def outcome(row: Primitive, point: list[float]) -> float | str:
 @pytest.mark.parametrize(
     "row", [row for row in vars(ops).values() if isinstance(row, Primitive)], ids=lambda r: r.name
 )
-def test_every_primitive_computes_and_raises_what_it_does_in_python(
-    console: Any, row: Primitive
-) -> None:
+def test_every_primitive_computes_and_raises_as_in_python(console: Any, row: Primitive) -> None:
     chosen = points(len(row.backward), 2_000, seed=len(row.name))
     code = """(name, points) => points.map((point) => {
         let result;
         const error = raised(() => (result = OPERATIONS[name](...point)));
         return error ? [error.why] : Object.is(result, -0) ? "-0" : String(result);
     })"""
-    # As texts: Playwright 1.49 passes 0.0 on as -0, and takes its time for each number.
+    # As strings: Playwright 1.49 turns 0.0 into -0, and is slow with many numbers.
     given = f"{json.dumps(row.name)}, {json.dumps(chosen)}"
     told = f"JSON.stringify(({code})({given}))"
     got = json.loads(console.evaluate(f"() => {{ {script('operations.js')}; return {told}; }}"))
@@ -106,11 +104,11 @@ def test_every_primitive_computes_and_raises_what_it_does_in_python(
             assert found == expected, call
         elif math.isfinite(expected) and expected:
             assert abs(found - expected) <= ULPS * math.ulp(expected), call
-        else:  # nan, an infinity, or a zero with its sign
+        else:  # nan, an infinity, or a signed zero
             assert repr(float(found)) == repr(expected), call
 
 
-def test_numbers_are_written_as_python_writes_them(console: Any) -> None:
+def test_numbers_are_formatted_as_in_python(console: Any) -> None:
     draw = random.Random(4)
     ties = [k / 2**n for n in range(1, 12) for k in range(1, 4_000, 37)]
     numbers = [
@@ -145,10 +143,10 @@ READ = """(() => {
 
 
 @graphs
-def test_after_every_step_the_numbers_are_those_of_python(
+def test_the_numbers_match_python_after_every_step(
     open_page: Callable[..., Page], name: str
 ) -> None:
-    """To the last bit in the state, and as written in the nodes and in the panel."""
+    """To the last bit in the state, and as formatted in the nodes and in the panel."""
     shown = made(name)
     browsed = open_page(shown)
     read = browsed.run(
@@ -195,7 +193,7 @@ def test_after_every_step_the_numbers_are_those_of_python(
 
 
 @graphs
-def test_leaves_moved_to_random_values_give_what_a_fresh_run_in_python_gives(
+def test_moving_leaves_gives_the_numbers_of_a_fresh_run_in_python(
     open_page: Callable[..., Page], name: str
 ) -> None:
     build, recorded = GRAPHS[name]
@@ -222,7 +220,7 @@ def test_leaves_moved_to_random_values_give_what_a_fresh_run_in_python_gives(
 
 
 def run(build: Callable[[list[float]], Value], values: list[float]) -> Steps | str:
-    """The steps with these numbers, or what Python says against them."""
+    """The steps with these numbers, or the message of Python's error."""
     try:
         return steps(build(values))
     except (ValueError, OverflowError, ZeroDivisionError) as error:
@@ -230,14 +228,14 @@ def run(build: Callable[[list[float]], Value], values: list[float]) -> Steps | s
 
 
 def labels(build: Callable[[list[float]], Value], values: list[float]) -> list[str]:
-    """The leaves' names in the order of the numbers that a graph is built from."""
+    """The names of the leaves, in the order of the numbers that a graph is built from."""
     marked = [x + 1e-9 * (i + 1) for i, x in enumerate(values)]
     found = {node.data: node.label for node in steps(build(marked)).nodes if movable(node)}
     return [found[x] for x in marked]
 
 
 def close(got: list[float | None], expected: list[float | None]) -> None:
-    """Within 1e-12, relative to the largest number around: sums cancel."""
+    """Assert equality to a relative 1e-12 or, where a sum cancels, to an absolute 1e-14."""
     for found, right in zip(got, expected, strict=True):
         if found is None or right is None or not math.isfinite(right):
             assert repr(found) == repr(right)
@@ -245,10 +243,8 @@ def close(got: list[float | None], expected: list[float | None]) -> None:
             assert math.isclose(found, right, rel_tol=1e-12, abs_tol=1e-14)
 
 
-def test_the_recording_gives_the_numbers_of_python_without_those_it_came_with(
-    open_page: Callable[..., Page],
-) -> None:
-    """A leaf moved away and back by a part in 10^15: everything is computed in the page."""
+def test_the_page_recomputes_the_numbers_of_python(open_page: Callable[..., Page]) -> None:
+    """Each leaf is one ulp off its recorded number, so the page computes everything itself."""
     shown = made("transcendental")
     browsed = open_page(shown)
     browsed.focus()
@@ -268,17 +264,17 @@ def position(browsed: Page) -> int:
     return found
 
 
-def test_the_buttons_by_mouse(open_page: Callable[..., Page]) -> None:
+def test_the_buttons_work_by_mouse(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"))
     last = browsed.state()["last"]
     visited = []
     for name in ("next", "next", "next", "back", "last", "next", "back", "first", "back", "next"):
-        browsed.find(f"button.{name}").click(force=True)  # also where there is nothing to do
+        browsed.find(f"button.{name}").click(force=True)  # disabled buttons too
         visited.append(position(browsed))
     assert visited == [1, 2, 3, 2, last, last, last - 1, 0, 0, 1]
 
 
-def test_the_buttons_by_keyboard_keep_the_focus(open_page: Callable[..., Page]) -> None:
+def test_buttons_pressed_by_keyboard_keep_the_focus(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("fan-out"))
     for name, key, expected in [
         *[("next", "Enter", 1), ("next", " ", 2), ("back", " ", 1), ("last", "Enter", 14)],
@@ -290,7 +286,7 @@ def test_the_buttons_by_keyboard_keep_the_focus(open_page: Callable[..., Page]) 
         assert name in browsed.run("return root.activeElement.className;")
 
 
-def test_the_keys_of_a_player(open_page: Callable[..., Page]) -> None:
+def test_arrow_keys_home_and_end_move_between_steps(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"))
     browsed.focus()
     last = browsed.state()["last"]
@@ -301,7 +297,7 @@ def test_the_keys_of_a_player(open_page: Callable[..., Page]) -> None:
     assert visited == [1, 2, 1, last, last, 0, 0]
 
 
-def test_it_opens_on_the_finished_pass_and_play_begins_at_the_start(
+def test_the_player_opens_on_the_finished_pass_and_plays_from_the_start(
     open_page: Callable[..., Page],
 ) -> None:
     shown = made("fan-out")
@@ -314,13 +310,13 @@ def test_it_opens_on_the_finished_pass_and_play_begins_at_the_start(
     assert position(browsed) == 0
 
 
-def test_a_saved_page_has_the_keys_without_a_click(open_page: Callable[..., Page]) -> None:
+def test_keys_work_on_a_saved_page_without_a_click(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"))
     browsed.press("ArrowRight", "ArrowRight")
     assert position(browsed) == 2
 
 
-def test_in_a_notebook_the_player_has_the_keys_when_it_has_the_focus(
+def test_in_a_notebook_keys_work_only_while_the_player_has_the_focus(
     open_page: Callable[..., Page],
 ) -> None:
     html = f"<!DOCTYPE html><title>x</title>{fragment(made('neuron'))}"
@@ -334,8 +330,8 @@ def test_in_a_notebook_the_player_has_the_keys_when_it_has_the_focus(
     assert position(browsed) == last - 1
 
 
-def test_after_the_mouse_the_keys_go_to_the_player(open_page: Callable[..., Page]) -> None:
-    """Clicking a button or the picture: space then plays, as in a film."""
+def test_keys_go_to_the_player_after_a_click(open_page: Callable[..., Page]) -> None:
+    """On a button or on the picture: the space bar then plays, as in a video."""
     browsed = open_page(made("neuron"))
     browsed.find("button.next").click()
     browsed.press("ArrowRight")
@@ -349,7 +345,7 @@ def test_after_the_mouse_the_keys_go_to_the_player(open_page: Callable[..., Page
     assert position(browsed) == 0
 
 
-def test_the_slider_by_mouse_and_by_keyboard(open_page: Callable[..., Page]) -> None:
+def test_the_step_slider_works_by_mouse_and_by_keyboard(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"))
     slider = browsed.find("input.steps")
     box = slider.bounding_box()
@@ -366,7 +362,7 @@ def test_the_slider_by_mouse_and_by_keyboard(open_page: Callable[..., Page]) -> 
     assert slider.get_attribute("aria-valuetext") == start
 
 
-def test_play_goes_to_the_end_and_play_again_begins_anew(open_page: Callable[..., Page]) -> None:
+def test_play_runs_to_the_end_and_then_starts_over(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("fan-out"), clock=True)
     browsed.find("select").select_option("10×")
     button = browsed.find("button.play")
@@ -380,7 +376,7 @@ def test_play_goes_to_the_end_and_play_again_begins_anew(open_page: Callable[...
     assert position(browsed) < 3
 
 
-def test_pause_stops_and_a_step_stops_too(open_page: Callable[..., Page]) -> None:
+def test_pausing_or_stepping_stops_playback(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"), clock=True)
     browsed.focus()
     for stop in ("Space", "ArrowRight"):
@@ -393,7 +389,7 @@ def test_pause_stops_and_a_step_stops_too(open_page: Callable[..., Page]) -> Non
         assert position(browsed) == stopped
 
 
-def test_playing_at_speed_4_is_faster_than_at_speed_1(open_page: Callable[..., Page]) -> None:
+def test_playback_at_speed_4_is_faster_than_at_speed_1(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"), clock=True)
     reached = []
     for speed in ("1×", "4×"):
@@ -410,7 +406,7 @@ def test_playing_at_speed_4_is_faster_than_at_speed_1(open_page: Callable[..., P
 # --- leaves ---------------------------------------------------------------------------------------
 
 
-def test_a_slider_and_a_field_move_a_leaf_and_reset_brings_it_back(
+def test_a_slider_and_a_field_move_a_leaf_and_reset_restores_it(
     open_page: Callable[..., Page],
 ) -> None:
     shown = made("neuron")
@@ -426,13 +422,13 @@ def test_a_slider_and_a_field_move_a_leaf_and_reset_brings_it_back(
     slider, field = row.locator("input[type=range]"), row.locator("input[type=number]")
     slider.focus()
     browsed.press("ArrowRight", "ArrowRight")
-    assert field.input_value() == "0.31"  # a tick is a 200th of the slider's reach of 1
-    assert position(browsed) == before["position"]  # its arrow keys are its own
+    assert field.input_value() == "0.31"  # a tick is 1/200 of the slider's reach, 1
+    assert position(browsed) == before["position"]  # the slider takes the arrow keys
     close(browsed.state()["gradients"], fresh_gradients([0.8, 0.31, 0.1]))
     field.fill("-2.5")
     close(browsed.state()["gradients"], fresh_gradients([0.8, -2.5, 0.1]))
     browsed.press("Home", "ArrowLeft", "Space")
-    assert position(browsed) == before["position"]  # typing in a field steers nothing
+    assert position(browsed) == before["position"]  # a field takes all keys
     assert slider.get_attribute("aria-valuetext") == "-2.5"
     assert reset.get_attribute("aria-disabled") == "false"
     browsed.click(reset)
@@ -445,7 +441,7 @@ def fresh_gradients(values: list[float]) -> list[float | None]:
     return [fresh.gradients.get(node) for node in fresh.nodes]
 
 
-def test_what_is_no_number_changes_nothing_and_goes_when_the_field_is_left(
+def test_invalid_input_changes_nothing_and_is_discarded_on_leaving_the_field(
     open_page: Callable[..., Page],
 ) -> None:
     browsed = open_page(made("fan-out"))
@@ -458,21 +454,21 @@ def test_what_is_no_number_changes_nothing_and_goes_when_the_field_is_left(
     assert field.input_value() == "1.5"
 
 
-def test_a_number_that_a_field_does_not_take_is_shown_in_it(open_page: Callable[..., Page]) -> None:
+def test_nan_and_infinity_are_shown_as_field_placeholders(open_page: Callable[..., Page]) -> None:
     browsed = open_page(steps(Value(nan, "x") + Value(-inf, "y")))
     fields = browsed.find(".leaves input[type=number]").all()
     assert [field.get_attribute("placeholder") for field in fields] == ["nan", "-inf"]
 
 
 @pytest.mark.parametrize("x", [-12345678.9, -0.000123456789, -1.23456789e-100])
-def test_a_long_number_is_whole_in_its_field(x: float, open_page: Callable[..., Page]) -> None:
+def test_a_long_number_fits_in_its_field(x: float, open_page: Callable[..., Page]) -> None:
     browsed = open_page(steps(Value(x, label="x").tanh()))
     field = browsed.find(".leaves input[type=number]")
     assert field.evaluate("(field) => field.scrollWidth <= field.clientWidth")
     assert float(field.input_value()) == pytest.approx(x, rel=1e-5)
 
 
-def test_minus_zero_is_shown_and_can_be_typed(open_page: Callable[..., Page]) -> None:
+def test_negative_zero_is_shown_and_can_be_typed(open_page: Callable[..., Page]) -> None:
     a, b = Value(-0.0, "a"), Value(3.0, "b")
     browsed = open_page(steps(named("L", a * b)), at_start=False)
     nodes = browsed.run(f"return {READ};")["nodes"]
@@ -485,8 +481,8 @@ def test_minus_zero_is_shown_and_can_be_typed(open_page: Callable[..., Page]) ->
     assert nodes == {"a": ["-0", "0"], "b": ["-0", "0"], "L": ["0", "1"]}
 
 
-def test_a_leaf_is_dragged_in_the_picture(open_page: Callable[..., Page]) -> None:
-    """100 pixels are half its slider's reach; with shift, a tenth of that; up changes nothing."""
+def test_a_leaf_can_be_dragged_in_the_picture(open_page: Callable[..., Page]) -> None:
+    """100 pixels are half its slider's reach, or with Shift a tenth of that; up does nothing."""
     shown = made("fan-out")
     browsed = open_page(shown)
     browsed.focus()
@@ -521,7 +517,7 @@ def gradients_of(output: Value) -> list[float | None]:
     return [shown.gradients.get(node) for node in shown.nodes]
 
 
-def test_a_leaf_is_dragged_with_a_finger(open_page: Callable[..., Page]) -> None:
+def test_a_leaf_can_be_dragged_with_a_finger(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("fan-out"), has_touch=True)
     box = browsed.node(0).bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -529,7 +525,7 @@ def test_a_leaf_is_dragged_with_a_finger(open_page: Callable[..., Page]) -> None
     assert browsed.state()["data"][0] == 3.0
 
 
-def test_moving_a_leaf_in_mid_pass_keeps_the_step(open_page: Callable[..., Page]) -> None:
+def test_moving_a_leaf_mid_pass_keeps_the_current_step(open_page: Callable[..., Page]) -> None:
     shown = made("fan-out")
     browsed = open_page(shown)
     browsed.focus()
@@ -563,10 +559,10 @@ def test_a_leaf_that_cannot_be_moved_says_why(open_page: Callable[..., Page]) ->
     close(browsed.state()["gradients"], [3.0 * math.cosh(0.5), math.sinh(0.5), 3.0, 1.0])
 
 
-def test_a_row_that_the_page_has_no_function_for_is_shown_with_its_numbers(
+def test_a_primitive_without_a_javascript_function_is_shown_with_its_numbers(
     open_page: Callable[..., Page], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All that a new primitive needs is its row; to be dragged it needs a line of JavaScript."""
+    """A new primitive needs only its row; moving its leaves takes a line of JavaScript too."""
     atan = Primitive("atan", math.atan, lambda out, x: 1.0 / (1.0 + x * x), total=True)
     monkeypatch.setitem(ops.TABLE, "atan", atan)
     x, y = Value(0.5, "x"), Value(2.0, "y")
@@ -580,14 +576,14 @@ def test_a_row_that_the_page_has_no_function_for_is_shown_with_its_numbers(
     browsed.press("End")
     slope = 1.0 / (1.0 + 0.5 * 0.5)
     close(browsed.state()["gradients"], [2.0 * slope, math.atan(0.5), 2.0, 1.0])
-    browsed.find(".leaves input[type=number]").fill("3")  # the one of y
+    browsed.find(".leaves input[type=number]").fill("3")  # of y
     close(browsed.state()["gradients"], [3.0 * slope, math.atan(0.5), 3.0, 1.0])
 
 
 # --- errors ---------------------------------------------------------------------------------------
 
 
-def test_beyond_an_error_numbers_are_unknown_until_the_leaf_comes_back(
+def test_numbers_after_an_error_are_unknown_until_the_leaf_is_valid_again(
     open_page: Callable[..., Page],
 ) -> None:
     x, y = Value(0.5, "x"), Value(2.0, "y")
@@ -615,7 +611,7 @@ def test_beyond_an_error_numbers_are_unknown_until_the_leaf_comes_back(
     assert re.search(r"= y = 2\b", panel.replace("\n", " ").replace("\xa0", " "))
     browsed.press("End")
     assert browsed.find(".leaves input[type=number]").first.input_value() == "0"
-    for i in range(len(browsed.names)):  # those without a use have unknown gradients too
+    for i in range(len(browsed.names)):  # also the output: its gradient is unknown too
         browsed.node(i).dispatch_event("click")
     browsed.click(browsed.node(0))
     assert "?" in browsed.find(".chain").inner_text()
@@ -631,8 +627,8 @@ LOOKS = """
         [node.getAttribute('aria-label').split(',')[0], look(node)]));"""
 
 
-def test_what_is_to_come_looks_unlike_what_is_known(open_page: Callable[..., Page]) -> None:
-    """x has two uses: after the first of them its gradient is a running total."""
+def test_pending_partial_and_known_numbers_look_different(open_page: Callable[..., Page]) -> None:
+    """x has two uses: after the first of them its gradient is partial."""
     x = Value(3.0, "x")
     browsed = open_page(steps(named("L", named("s", x.sin()) * named("c", x.cos()))))
     browsed.focus()
@@ -669,7 +665,7 @@ def test_what_is_to_come_looks_unlike_what_is_known(open_page: Callable[..., Pag
         (lambda v: v.sqrt(), 0.0, "backward of sqrt(x = 0): division by zero"),
     ],
 )
-def test_an_error_is_told_in_the_words_of_python(
+def test_an_error_has_the_message_of_python(
     code: Any, build: Callable[[Value], Value], values: float, message: str
 ) -> None:
     shown = steps(build(Value(0.5, "x")))
@@ -682,9 +678,7 @@ def test_an_error_is_told_in_the_words_of_python(
     assert str(caught.value).replace(".0", "") == message
 
 
-def test_a_gradient_that_was_complete_before_an_error_stays_known(
-    open_page: Callable[..., Page],
-) -> None:
+def test_a_gradient_completed_before_an_error_stays_known(open_page: Callable[..., Page]) -> None:
     x, y = Value(0.5, "x"), Value(2.0, "y")
     browsed = open_page(steps(named("L", named("r", x.sqrt()) * y)))
     fill(browsed, [0.0])
@@ -698,13 +692,11 @@ def test_a_gradient_that_was_complete_before_an_error_stays_known(
 
 
 def texts(found: Any) -> list[str]:
-    """What is seen of these elements, each in one line."""
+    """The visible text of each of these elements, in one line."""
     return [" ".join(each.split()) for each in found.all_inner_texts()]
 
 
-def test_a_node_shows_the_sum_over_its_uses_and_whole_paths(
-    open_page: Callable[..., Page],
-) -> None:
+def test_a_node_shows_the_sum_over_its_uses_and_whole_paths(open_page: Callable[..., Page]) -> None:
     x = Value(3.0, "x")
     y = named("y", x * x)
     browsed = open_page(steps(named("L", y * 2 + x)))
@@ -725,7 +717,7 @@ def test_a_node_shows_the_sum_over_its_uses_and_whole_paths(
     assert texts(chain.locator(".path .numbers")) == ["= 1", "= 2 × (2 × (-4)) = -16"]
 
 
-def test_names_from_right_to_left_turn_no_formula(open_page: Callable[..., Page]) -> None:
+def test_right_to_left_names_do_not_reorder_formulas(open_page: Callable[..., Page]) -> None:
     browsed = open_page(steps(Value(6.0, "משקל") / Value(-2.0, "وزن")))
     browsed.click(browsed.find(".controls .button", has_text="Experiment"))
     browsed.click(browsed.find(".experiment .button", has_text="Nudge"))
@@ -745,7 +737,7 @@ def test_names_from_right_to_left_turn_no_formula(open_page: Callable[..., Page]
         browsed.press("End")
 
 
-def test_a_name_of_several_words_is_a_factor_in_parentheses(open_page: Callable[..., Page]) -> None:
+def test_a_name_of_several_words_is_a_parenthesized_factor(open_page: Callable[..., Page]) -> None:
     c = Value(3.0, "c")
     browsed = open_page(steps(named("L", (Value(2.0, "a + b") * c).tanh())))
     browsed.click(browsed.node(0))
@@ -756,7 +748,7 @@ def test_a_name_of_several_words_is_a_factor_in_parentheses(open_page: Callable[
     assert texts(chain.locator(".sum .slope")) == ["∂L / ∂(a + b)"]
 
 
-def test_a_use_is_opened_in_turn_and_the_way_back_is_shown(open_page: Callable[..., Page]) -> None:
+def test_uses_open_in_turn_and_leave_a_trail_back(open_page: Callable[..., Page]) -> None:
     x = Value(3.0, "x")
     browsed = open_page(steps(named("L", named("h", x * 2).tanh())))
     chain = browsed.find(".chain")
@@ -775,7 +767,7 @@ def test_a_use_is_opened_in_turn_and_the_way_back_is_shown(open_page: Callable[.
     assert chain.is_hidden()
 
 
-def test_the_uses_are_lit_and_what_is_pointed_at_alone(open_page: Callable[..., Page]) -> None:
+def test_all_uses_are_lit_or_only_the_hovered_one(open_page: Callable[..., Page]) -> None:
     x = Value(3.0, "x")
     browsed = open_page(steps(named("L", named("y", x * x) * 2 + x)))
     browsed.click(browsed.node(0))
@@ -791,7 +783,7 @@ def test_the_uses_are_lit_and_what_is_pointed_at_alone(open_page: Callable[..., 
     assert browsed.find(".edge.lit").count() == 0
 
 
-def test_escape_and_the_close_button_close_and_give_the_focus_back(
+def test_escape_and_the_close_button_close_the_chain_rule_and_restore_the_focus(
     open_page: Callable[..., Page],
 ) -> None:
     browsed = open_page(made("neuron"))
@@ -814,7 +806,7 @@ def focused(browsed: Page) -> str:
     return label
 
 
-def test_of_very_many_paths_none_is_written(open_page: Callable[..., Page]) -> None:
+def test_paths_are_left_out_if_there_are_too_many(open_page: Callable[..., Page]) -> None:
     """y + y seventy times over: 2^70 paths, and two uses."""
     x = Value(1e-9, "x")
     total = x
@@ -835,9 +827,7 @@ def used(times: int) -> Steps:
     return steps(named("L", sum(each, Value(0.0, "start"))))
 
 
-def test_the_sum_stays_in_view_however_many_uses_there_are(
-    open_page: Callable[..., Page],
-) -> None:
+def test_the_sum_stays_in_view_however_many_uses_there_are(open_page: Callable[..., Page]) -> None:
     browsed = open_page(used(40), at_start=False)
     browsed.node(browsed.names.index("bias")).dispatch_event("click")
     assert texts(browsed.find(".sum .right"))[0] == "the sum over 40 uses"
@@ -853,7 +843,7 @@ def test_the_sum_stays_in_view_however_many_uses_there_are(
             });"""
         )
         assert seen == [True, True], width
-    browsed.tab.set_viewport_size({"width": 640, "height": 360})  # a phone on its side
+    browsed.tab.set_viewport_size({"width": 640, "height": 360})  # a phone in landscape
     browsed.find(".use").nth(25).scroll_into_view_if_needed()
     seen = browsed.run(
         """return [0.1, 0.5, 0.9].map((part) =>
@@ -879,12 +869,12 @@ def cancelling() -> Value:
 
 
 @pytest.mark.parametrize("build", [mlp_loss, softmax_loss, cancelling])
-def test_what_the_panel_shows_adds_and_multiplies(
+def test_the_numbers_of_the_chain_rule_add_up_and_multiply_as_shown(
     open_page: Callable[..., Page], build: Callable[[], Value]
 ) -> None:
-    """For every node, as it was recorded and after a leaf has moved."""
+    """For every node, as recorded and after a leaf has moved."""
     browsed = open_page(steps(build()))
-    # Every node, not the boxes of modules.
+    # Show every node rather than the boxes of modules.
     browsed.run("root.querySelector('.crumb.all')?.click();")
     for moved in (False, True):
         if moved:
@@ -900,7 +890,7 @@ def test_what_the_panel_shows_adds_and_multiplies(
             assert_adds_up(results, total)
 
 
-def test_the_terms_of_a_step_have_the_digits_to_add_up(open_page: Callable[..., Page]) -> None:
+def test_the_terms_of_a_step_have_enough_digits_to_add_up(open_page: Callable[..., Page]) -> None:
     browsed = open_page(steps(cancelling()), at_start=False)
     gradient = texts(browsed.find(".step .parent .value"))[2]
     assert gradient == "∂v3 / ∂w = -1234567.25 + 1234567.8 = 0.55"
@@ -909,7 +899,7 @@ def test_the_terms_of_a_step_have_the_digits_to_add_up(open_page: Callable[..., 
 
 
 def shown_sums(browsed: Page) -> list[tuple[list[str], str]]:
-    """For each node the numbers of its uses, and of its paths, as they are shown; and the sum."""
+    """For each node, the numbers shown for its uses and for its paths, each with the sum."""
     found: list[tuple[list[str], str]] = browsed.run(
         """const found = [];
         for (const node of root.querySelectorAll('.stage .node')) {
@@ -925,7 +915,7 @@ def shown_sums(browsed: Page) -> list[tuple[list[str], str]]:
     return found
 
 
-def test_a_node_without_a_path_says_why(open_page: Callable[..., Page]) -> None:
+def test_a_node_without_a_chain_rule_says_why(open_page: Callable[..., Page]) -> None:
     condition, a = Value(1.0, "c"), Value(3.0, "a")
     browsed = open_page(steps(named("L", where(condition, a, a * 2) * 1.5)))
     for which, said in [
@@ -937,7 +927,7 @@ def test_a_node_without_a_path_says_why(open_page: Callable[..., Page]) -> None:
         assert browsed.find(".chain .note").inner_text() == said
 
 
-def test_where_nothing_flows_the_panel_says_so(open_page: Callable[..., Page]) -> None:
+def test_the_panel_says_that_gradient_0_passes_nothing_on(open_page: Callable[..., Page]) -> None:
     x = Value(-1.0, "x")
     browsed = open_page(steps(named("L", named("y", x * 3).relu())))
     browsed.focus()
@@ -947,9 +937,7 @@ def test_where_nothing_flows_the_panel_says_so(open_page: Callable[..., Page]) -
     assert browsed.state()["contributions"] == []
 
 
-def test_a_comparison_passes_nothing_on_and_its_operand_is_no_plain_number(
-    open_page: Callable[..., Page],
-) -> None:
+def test_the_panel_says_that_a_comparison_passes_nothing_on(open_page: Callable[..., Page]) -> None:
     x = Value(2.0, "x")
     browsed = open_page(steps(named("L", named("c", greater(x, 0.0)) * x)))
     browsed.focus()
@@ -958,7 +946,7 @@ def test_a_comparison_passes_nothing_on_and_its_operand_is_no_plain_number(
     assert browsed.find(".step .note").inner_text() == said
 
 
-def test_a_leaf_alone_has_the_gradient_1(open_page: Callable[..., Page]) -> None:
+def test_a_single_leaf_has_gradient_1(open_page: Callable[..., Page]) -> None:
     browsed = open_page(steps(Value(2.0, "x")))
     assert browsed.state()["gradients"] == [1.0]
     assert browsed.run(f"return {READ};")["nodes"] == {"x": ["2", "1"]}
@@ -987,7 +975,7 @@ def test_two_players_on_a_page_do_not_interfere(open_page: Callable[..., Page]) 
     assert browsed.state(1)["gradients"] == [second.gradients.get(node) for node in second.nodes]
 
 
-def test_the_same_output_shown_twice_is_two_players(open_page: Callable[..., Page]) -> None:
+def test_an_output_shown_twice_is_two_independent_players(open_page: Callable[..., Page]) -> None:
     """As JupyterLab's "Create New View for Output" does: the same HTML, with the same id."""
     html = fragment(made("fan-out"))
     browsed = open_page(f"<!DOCTYPE html><title>twice</title>{html}{html}")
@@ -1000,8 +988,8 @@ def test_the_same_output_shown_twice_is_two_players(open_page: Callable[..., Pag
 
 
 NOTEBOOKS = {
-    # What the notebooks' renderers do with the scripts in an output: the first puts new ones in
-    # the place of the old, the second runs copies, which it takes out again.
+    # How front ends run the scripts of an output: JupyterLab replaces them with new elements,
+    # VS Code runs copies, which it then removes.
     "JupyterLab": """(host) => {
         for (const old of [...host.querySelectorAll('script')]) {
             const script = document.createElement('script');
@@ -1022,7 +1010,7 @@ NOTEBOOKS = {
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS)
-def test_a_notebook_runs_the_script_and_runs_it_again(
+def test_the_player_works_when_a_notebook_runs_its_script_again(
     open_page: Callable[..., Page], notebook: str
 ) -> None:
     browsed = open_page("<!DOCTYPE html><title>notebook</title><main></main>")
@@ -1043,8 +1031,8 @@ def test_a_notebook_runs_the_script_and_runs_it_again(
     assert set(browsed.tab.evaluate("Object.keys(window)")) == before
 
 
-def test_in_jupyterlab_no_shortcut_of_the_notebook_is_run(open_page: Callable[..., Page]) -> None:
-    """Lumino looks for an attribute from the focused element up; others listen on the document."""
+def test_keys_do_not_trigger_shortcuts_of_jupyterlab(open_page: Callable[..., Page]) -> None:
+    """Lumino looks for an attribute on all ancestors; others listen on the document."""
     browsed = open_page(made("neuron"))
     browsed.run(
         """window.heard = [];
@@ -1062,7 +1050,7 @@ def test_in_jupyterlab_no_shortcut_of_the_notebook_is_run(open_page: Callable[..
 
 
 def is_dark(browsed: Page) -> bool:
-    """Whether light text stands on a dark ground."""
+    """Whether the text is light on a dark background."""
     ink, paper = browsed.run(
         """const style = getComputedStyle(root.querySelector('.player'));
         return [style.color, style.backgroundColor].map((text) =>
@@ -1073,20 +1061,20 @@ def is_dark(browsed: Page) -> bool:
     return dark
 
 
-def test_a_plain_page_follows_the_readers_preference(open_page: Callable[..., Page]) -> None:
+def test_a_plain_page_follows_the_preferred_colour_scheme(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"), media={"color_scheme": "dark"})
     assert is_dark(browsed)
     browsed.emulate(color_scheme="light")
     browsed.soon(lambda: not is_dark(browsed))
 
 
-def test_paper_shows_the_part_of_the_picture_that_the_screen_shows(
+def test_print_shows_the_same_part_of_the_picture_as_the_screen(
     open_page: Callable[..., Page],
 ) -> None:
     browsed = open_page(made("neuron"))
     assert browsed.run(
         """const stage = root.querySelector('.stage');
-        stage.style.width = `${stage.clientWidth / 2}px`; // the script is not told before it prints
+        stage.style.width = `${stage.clientWidth / 2}px`; // as print does, without notice
         const edge = stage.getBoundingClientRect();
         return [...root.querySelectorAll('.node')].every((node) => {
             const { left, right } = node.getBoundingClientRect();
@@ -1095,7 +1083,7 @@ def test_paper_shows_the_part_of_the_picture_that_the_screen_shows(
     )
 
 
-def test_what_is_printed_is_light(open_page: Callable[..., Page]) -> None:
+def test_a_printed_page_is_light(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"), media={"color_scheme": "dark"})
     browsed.emulate(media="print")
     browsed.soon(lambda: not is_dark(browsed))
@@ -1115,7 +1103,7 @@ THEMES = [  # an attribute of the page, and whether it makes the player dark
 ]
 
 
-def test_a_notebook_changes_the_theme_live_whatever_the_system_prefers(
+def test_the_theme_follows_the_notebook_live_rather_than_the_system(
     open_page: Callable[..., Page],
 ) -> None:
     browsed = open_page(made("fan-out"))
@@ -1127,7 +1115,7 @@ def test_a_notebook_changes_the_theme_live_whatever_the_system_prefers(
         browsed.tab.evaluate(f"document.{element}.removeAttribute('{attribute}')")
 
 
-def test_with_reduced_motion_nothing_moves_and_playing_works(
+def test_with_reduced_motion_nothing_is_animated_but_playback_works(
     open_page: Callable[..., Page],
 ) -> None:
     count = "return root.getAnimations().length;"
@@ -1147,7 +1135,7 @@ def test_with_reduced_motion_nothing_moves_and_playing_works(
 # --- readers, sanitisers, attackers ---------------------------------------------------------------
 
 
-def test_everything_that_takes_the_focus_has_a_role_a_name_and_a_ring(
+def test_every_focusable_element_has_a_role_a_name_and_a_focus_ring(
     open_page: Callable[..., Page],
 ) -> None:
     shown = made("neuron")
@@ -1183,14 +1171,14 @@ def test_everything_that_takes_the_focus_has_a_role_a_name_and_a_ring(
 
 
 @pytest.mark.parametrize(("width", "height"), [(360, 640), (640, 360), (1024, 768)])
-def test_what_takes_the_focus_is_seen(
+def test_a_focused_element_is_visible(
     open_page: Callable[..., Page], width: int, height: int
 ) -> None:
-    """Not out of the window, nor below the overview or what stays at the top, forth and back."""
+    """Inside the window, and not under the overview or a sticky header, in both directions."""
     browsed = open_page(used(12), viewport={"width": width, "height": height}, at_start=False)
     browsed.click(browsed.find(".controls .button", has_text="Experiment"))
     browsed.node(browsed.names.index("bias")).dispatch_event("click")
-    browsed.press("Tab")  # the keyboard is used
+    browsed.press("Tab")  # the reader uses the keyboard
     unseen = browsed.run(
         """const all = [...root.querySelectorAll('button, input, select, .node')];
         const parts = all.filter((part) => part.getClientRects().length);
@@ -1203,7 +1191,7 @@ def test_what_takes_the_focus_is_seen(
     assert unseen == []
 
 
-def test_each_step_is_read_out_but_not_while_it_plays_fast(open_page: Callable[..., Page]) -> None:
+def test_each_step_is_announced_except_in_fast_playback(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("fan-out"), clock=True)
     said = browsed.find("[aria-live=polite]")
     browsed.focus()
@@ -1219,7 +1207,7 @@ def test_each_step_is_read_out_but_not_while_it_plays_fast(open_page: Callable[.
     assert "∂y/∂x = x = 1.5" in str(said.text_content())
 
 
-def test_without_scripts_the_picture_stands_there(open_page: Callable[..., Page]) -> None:
+def test_without_scripts_the_picture_is_shown(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"), java_script_enabled=False)
     image = browsed.find("img")
     assert image.is_visible()
@@ -1229,7 +1217,7 @@ def test_without_scripts_the_picture_stands_there(open_page: Callable[..., Page]
     assert "loss" in image.get_attribute("alt")
 
 
-def test_with_scripts_the_picture_is_gone(open_page: Callable[..., Page]) -> None:
+def test_with_scripts_the_picture_is_hidden(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"))
     assert browsed.find("img").is_hidden()
     assert browsed.find(".player").is_visible()
@@ -1246,12 +1234,12 @@ HOSTILE = [
 ]
 
 
-def test_hostile_labels_are_shown_and_do_nothing(open_page: Callable[..., Page]) -> None:
+def test_hostile_labels_are_shown_as_text_and_do_nothing(open_page: Callable[..., Page]) -> None:
     """Each as the name of a leaf and of a sum, and all of them as the name of the output."""
     leaves = [Value(1.5, label) for label in HOSTILE]
     sums = [named(leaf.label + "'", leaf * 2.0 + leaf) for leaf in leaves]
     shown = steps(named("".join(HOSTILE), sum(sums, Value(0.0))))
-    browsed = open_page(shown, anew=True)
+    browsed = open_page(shown, reload=True)
     browsed.focus()
     browsed.press("End")
     found = browsed.run(
@@ -1281,8 +1269,8 @@ def test_hostile_labels_are_shown_and_do_nothing(open_page: Callable[..., Page])
     assert found["strange"] == []
 
 
-def test_a_picture_with_scripts_in_it_would_lose_them(console: Any) -> None:
-    """The drawing is Graphviz's own; what is not a shape or a text does not come through anyway."""
+def test_active_content_is_removed_from_the_picture(console: Any) -> None:
+    """The picture comes from Graphviz; even so, only its shapes and text are copied."""
     hack = "window.hacked = 1"
     source = f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1" onload="{hack}">
         <script>{hack}</script><foreignObject><img src="x"/></foreignObject>
@@ -1298,8 +1286,8 @@ def test_a_picture_with_scripts_in_it_would_lose_them(console: Any) -> None:
     )
 
 
-def test_a_page_may_not_ask_the_network_for_anything(open_page: Callable[..., Page]) -> None:
-    browsed = open_page(made("neuron"), anew=True)
+def test_a_page_cannot_make_network_requests(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("neuron"), reload=True)
     tried = browsed.run(
         """const blocked = [];
         document.addEventListener('securitypolicyviolation', (event) =>
@@ -1312,5 +1300,5 @@ def test_a_page_may_not_ask_the_network_for_anything(open_page: Callable[..., Pa
         return [blocked.sort(), window.hacked || null];"""
     )
     assert tried == [["connect-src", "img-src", "script-src-attr"], None]
-    browsed.printed.clear()  # Chromium says each time what it has blocked
-    assert browsed.blocked == ["http://127.0.0.1:9/x.png"]  # a fetch does not come that far
+    browsed.printed.clear()  # Chromium logs what it blocks
+    assert browsed.blocked == ["http://127.0.0.1:9/x.png"]  # a blocked fetch is not reported

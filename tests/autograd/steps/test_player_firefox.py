@@ -1,4 +1,4 @@
-"""The player in Firefox: see tests/firefox.py."""
+"""Does the player work in Firefox? See tests/firefox.py for the browser."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def shown() -> Steps:
 
 @pytest.fixture(scope="module")
 def seen(shown: Steps, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What firefox.mjs has seen on the page of a neuron."""
+    """What firefox.mjs returns for the page of a neuron."""
     page = tmp_path_factory.mktemp("firefox") / "page.html"
     page.write_text(saved(shown), encoding="utf-8")
     return firefox.seen(Path(__file__).with_name("firefox.mjs"), page.as_uri())
@@ -31,7 +31,7 @@ def test_the_page_opens_on_the_finished_pass(seen: dict[str, Any], shown: Steps)
     assert opened["gradients"] == [shown.gradients.get(node) for node in shown.nodes]
 
 
-def test_keys_step_without_a_click_and_the_numbers_are_those_of_python(
+def test_keys_step_without_a_click_and_the_numbers_match_python(
     seen: dict[str, Any], shown: Steps
 ) -> None:
     assert [state["position"] for state in seen["steps"]] == list(range(len(shown) + 1))
@@ -48,8 +48,8 @@ def test_a_click_opens_the_chain_rule_and_escape_closes_it(seen: dict[str, Any])
     assert seen["closed"]
 
 
-def test_a_leaf_is_dragged(seen: dict[str, Any]) -> None:
-    """100 pixels are half its slider's reach, which is 2 * 0.8."""
+def test_a_leaf_can_be_dragged(seen: dict[str, Any]) -> None:
+    """100 pixels move it by half the reach of its slider, which is 2 * 0.8."""
     fresh = steps(neuron([1.6, 0.3, 0.1]))
     dragged = seen["dragged"]
     assert dragged["data"] == pytest.approx([node.data for node in fresh.nodes], rel=1e-12)
@@ -72,6 +72,6 @@ def test_present_mode_fills_the_screen_with_legible_text(seen: dict[str, Any]) -
     assert seen["left"]
 
 
-def test_nothing_is_printed_and_nothing_is_asked_of_the_network(seen: dict[str, Any]) -> None:
+def test_the_page_prints_nothing_and_makes_no_network_requests(seen: dict[str, Any]) -> None:
     assert seen["printed"] == []
     assert {url.split(":")[0] for url in seen["requests"]} <= {"file", "data"}

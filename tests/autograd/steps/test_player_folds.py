@@ -1,4 +1,4 @@
-"""The player of a graph in boxes, in a real browser: opening, stepping, numbers, moved leaves."""
+"""Does the player of a folded graph work in a browser? Opening, stepping, numbers, moved leaves."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OpenPage = Callable[..., Page]
 
 @cache
 def small_network() -> Steps:
-    """31 nodes: starts with everything open."""
+    """31 nodes: the page starts with everything open."""
     nn.seed(7)
     model = nn.MLP(2, [2, 1])
     score = model([Value(0.5, label="a"), Value(-1.0, label="b")])
@@ -30,7 +30,7 @@ def small_network() -> Steps:
 
 @cache
 def classifier() -> Steps:
-    """A few hundred nodes: starts with its layers, everything can be opened."""
+    """A few hundred nodes: the page starts with layers, all of which can be opened."""
     nn.seed(6)
     model = nn.MLP(3, [4, 3])
     inputs = [Value(x, label=f"in{i}") for i, x in enumerate([0.5, -0.25, 0.75])]
@@ -52,7 +52,7 @@ def crumbs(page: Page) -> list[str]:
 
 
 def opened(page: Page) -> str:
-    """The view that is shown now."""
+    """The name of the view that is shown."""
     return str(page.find(".crumb[aria-current]").inner_text())
 
 
@@ -66,13 +66,13 @@ BOXES = """
 
 
 def boxes(page: Page) -> dict[str, list[str]]:
-    """{the first line of each box: its data and its gradient, as shown}, but for plain numbers."""
+    """{first line of each box: its data and gradient, as shown}, without plain numbers."""
     found: dict[str, list[str]] = page.run(BOXES + "return boxes();")
     return found
 
 
 def click(page: Page, box: str) -> None:
-    """Click the box with this first line, wherever it is in the picture."""
+    """Click the box with this first line, even if it is not in view."""
     page.run(
         f"""{BOXES}
         const head = heads().find((head) => head.textContent === argument);
@@ -122,9 +122,7 @@ def test_a_small_graph_is_open_until_it_is_folded(open_page: OpenPage) -> None:
     assert set(boxes(page)) == {"2 leaves", "MLP(2 → 2 → 1, relu)", "mse", "/  loss"}
 
 
-def test_the_keyboard_opens_a_module_and_what_cannot_be_opened_says_so(
-    open_page: OpenPage,
-) -> None:
+def test_the_keyboard_opens_a_module_and_tooltips_offer_to_open_one(open_page: OpenPage) -> None:
     page = open_page(batch(), at_start=False)
     page.find(".stage > svg .node.module").first.focus()
     page.press("Enter")
@@ -158,7 +156,7 @@ def test_the_pass_goes_from_box_to_box_and_ends_with_pythons_numbers(open_page: 
             assert numbers == [number(x) for x in expected[name]]
 
 
-def test_boxes_wait_for_what_comes_before_them(open_page: OpenPage) -> None:
+def test_boxes_show_no_numbers_before_their_step(open_page: OpenPage) -> None:
     page = open_page(classifier())
     assert boxes(page)["layers.0"] == ["…", "–"]
     page.click(page.find(".button.next"))
@@ -208,7 +206,7 @@ def test_a_box_shows_the_range_of_its_outputs_and_of_their_gradients(
 def test_every_view_ends_with_pythons_numbers(
     open_page: OpenPage, graph: Callable[[], Steps]
 ) -> None:
-    """In each view, at its end, each node that is shown has its data and its gradient."""
+    """At the last step of each view, each node shown has its data and its gradient."""
     shown = graph()
     expected = values_of(shown)
     page = open_page(shown, at_start=False)
@@ -243,8 +241,8 @@ def test_every_view_ends_with_pythons_numbers(
     assert seen > len(tried)
 
 
-def test_the_step_of_a_node_adds_up_what_the_boxes_hand_back(open_page: OpenPage) -> None:
-    """A weight of a neuron called 12 times: 11 calls are one box, the last sum is Python's."""
+def test_the_step_of_a_node_adds_up_what_the_boxes_contribute(open_page: OpenPage) -> None:
+    """For a weight of a neuron called 12 times, 11 calls are one box; the total is Python's."""
     shown = batch()
     page = open_page(shown, at_start=False)
     click(page, "layers.1")
@@ -277,10 +275,10 @@ def cross_entropy() -> Steps:
         (batch, "hinge", "MLP(2 → 5 → 4 → 1, relu)", 12),
     ],
 )
-def test_a_box_hands_gradients_to_what_receives_them(
+def test_the_step_of_a_box_names_and_counts_what_receives_its_gradients(
     open_page: OpenPage, graph: Callable[[], Steps], loss: str, receivers: str, values: int
 ) -> None:
-    """A plain number receives none: it is neither named nor counted."""
+    """A plain number receives none, so it is neither named nor counted."""
     page = open_page(graph(), at_start=False)
     page.click(page.find(".crumb").first)
     to_end(page)
@@ -323,7 +321,7 @@ def _loss(page: Page) -> str:
     return next(head for head in boxes(page) if head.endswith("loss"))
 
 
-def test_a_leaf_is_dragged_in_the_picture_of_an_open_neuron(open_page: OpenPage) -> None:
+def test_a_leaf_can_be_dragged_in_the_picture_of_an_open_neuron(open_page: OpenPage) -> None:
     page = open_page(small_network(), at_start=False)
     page.click(page.find(".crumb", has_text="loss"))
     page.run("return root.querySelector('.node.module').focus();")
@@ -354,7 +352,7 @@ def test_leaves_of_closed_modules_are_not_listed(open_page: OpenPage) -> None:
     assert len(listed.all_inner_texts()) == 3 + 4 + 1
 
 
-def test_what_the_page_of_a_large_graph_cannot_do_it_says(open_page: OpenPage) -> None:
+def test_the_page_of_a_large_graph_says_that_leaves_are_fixed(open_page: OpenPage) -> None:
     page = open_page(batch(), at_start=False)
     hint = page.find(".caption .hint").inner_text()
     assert f"The graph has {len(batch().nodes):,} nodes." in hint
@@ -375,13 +373,13 @@ def test_an_exercise_shows_every_node(open_page: OpenPage) -> None:
     assert opened(page) == "all nodes"
 
 
-def test_a_page_that_is_an_exercise_has_no_boxes(open_page: OpenPage) -> None:
+def test_a_page_saved_as_an_exercise_has_no_boxes(open_page: OpenPage) -> None:
     page = open_page(saved(small_network(), predict=True), at_start=False)
     assert page.state()["view"] == -1
     assert page.find(".crumb").count() == 0
 
 
-def test_large_graphs_are_no_exercise() -> None:
+def test_a_large_graph_cannot_be_an_exercise() -> None:
     with pytest.raises(folds.TooManyNodes, match="nodes are too many to predict one by one"):
         pages.page(batch().passed, predict=True)
 
@@ -398,7 +396,7 @@ def test_the_chain_rule_of_a_node_lights_the_edges_between_boxes(open_page: Open
     assert page.find(".stage > svg .edge.lit").count() == 0
 
 
-def test_nothing_is_cut_off(open_page: OpenPage) -> None:
+def test_nothing_is_cut_off_at_any_window_size(open_page: OpenPage) -> None:
     phone, *others = [{"width": w, "height": h} for w, h in [(390, 844), (1024, 768), (1440, 900)]]
     page = open_page(batch(), viewport=phone, at_start=False)
     for size in (phone, *others):

@@ -1,6 +1,6 @@
-"""What a learner does with a player: nudges, gradient steps, edges by contribution, predictions.
+"""Do experiments and exercises work? Nudges, gradient steps, edges by contribution, predictions.
 
-In a real browser; without one the tests skip, in CI they fail.
+They run in a real browser; without one the tests skip, in CI they fail.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PHONE = {"width": 360, "height": 740}
 
 @pytest.fixture
 def open_page(open_page: Callable[..., Page]) -> Callable[..., Page]:
-    """Players stay as they open: on the finished pass, or before its first step."""
+    """Leave players as they open: on the finished pass, or as an exercise before its first step."""
     return partial(open_page, at_start=False)
 
 
@@ -40,7 +40,7 @@ def said(browsed: Page) -> str:
 
 
 def experiment(browsed: Page, title: str) -> Any:
-    """The part of the page with this title, which is shown first."""
+    """Show the experiments, and return the one with this title."""
     browsed.run(
         """const buttons = [...root.querySelectorAll('button')];
         const toggle = buttons.find((button) => button.textContent.includes('Experiment'));
@@ -58,7 +58,7 @@ def polynomial(v: list[float]) -> Value:
 
 
 def nudge(browsed: Page, leaf: str, h: str) -> list[str]:
-    """The paragraphs that a nudge brings."""
+    """Nudge a leaf by h, and return the paragraphs that appear."""
     found: list[str] = experiment(browsed, "Nudge a leaf").evaluate(
         """(part, [leaf, h]) => {
             const [choice, field] = ['select', 'input'].map((tag) => part.querySelector(tag));
@@ -92,7 +92,7 @@ def test_a_nudge_shows_the_difference_quotient_beside_the_gradient(
     assert browsed.state() == before
 
 
-def test_the_numbers_of_a_nudge_have_the_digits_to_tell_them_apart(
+def test_the_numbers_of_a_nudge_have_enough_digits_to_differ(
     open_page: Callable[..., Page],
 ) -> None:
     """(2 + h)^2 (-3) + 9 + 2 + h for h = 1e-6 is -1.000011 to seven digits."""
@@ -110,7 +110,7 @@ def test_a_nudge_of_any_leaf_comes_close_to_its_gradient(open_page: Callable[...
         assert gradient.endswith(f" = {number(shown.gradient(leaf))}")
 
 
-def test_a_nudge_starts_from_where_the_leaves_were_moved_and_goes_when_they_move(
+def test_a_nudge_starts_from_the_moved_leaves_and_disappears_when_they_move_again(
     open_page: Callable[..., Page],
 ) -> None:
     browsed = open_page(steps(polynomial([2.0, -3.0])))
@@ -124,7 +124,7 @@ def test_a_nudge_starts_from_where_the_leaves_were_moved_and_goes_when_they_move
     assert rest.endswith("w is back at 0.5.")
 
 
-def test_the_first_h_is_about_a_thousandth_of_the_leaf(open_page: Callable[..., Page]) -> None:
+def test_the_default_h_is_about_a_thousandth_of_the_leaf(open_page: Callable[..., Page]) -> None:
     first = {"a": 2.0, "b": 0.03, "c": -4e5, "d": 0.0}
     total = sum((Value(x, label) for label, x in first.items()), start=Value(1.0, "e"))
     browsed = open_page(steps(named("L", total)))
@@ -136,9 +136,7 @@ def test_the_first_h_is_about_a_thousandth_of_the_leaf(open_page: Callable[..., 
     assert found == [0.001, 0.00001, 100.0, 0.001]
 
 
-def test_a_nudge_out_of_the_domain_is_refused_with_the_reason(
-    open_page: Callable[..., Page],
-) -> None:
+def test_an_impossible_nudge_is_rejected_with_the_reason(open_page: Callable[..., Page]) -> None:
     browsed = open_page(steps(named("L", Value(0.5, "x").log())))
     before = browsed.state()
     assert nudge(browsed, "x", "-1") == [
@@ -171,8 +169,8 @@ def loss_of(model: Any) -> Value:
     return named("loss", error * error)
 
 
-def test_a_gradient_step_is_that_of_python_to_the_last_bit(open_page: Callable[..., Page]) -> None:
-    """Of the parameters alone: the inputs stay."""
+def test_a_gradient_step_equals_pythons_to_the_last_bit(open_page: Callable[..., Page]) -> None:
+    """Only the parameters change, not the inputs."""
     nn_model = nn.Linear(2, 1)
     for k, p in enumerate(nn_model.parameters()):
         p.data = 0.37 * (k - 1)
@@ -215,7 +213,7 @@ def test_without_parameters_all_leaves_descend(open_page: Callable[..., Page]) -
 
 
 def heights(part: Any) -> list[float]:
-    """Of the points of the line, upwards."""
+    """The heights of the points of the line."""
     points = part.locator("polyline").get_attribute("points").split()
     return [-float(point.partition(",")[2]) for point in points]
 
@@ -225,10 +223,10 @@ def square(x: float = 3.0) -> Steps:
     return steps(named("L", v * v))
 
 
-def test_a_line_shows_the_output_falling_with_the_numbers_at_both_ends(
+def test_a_line_chart_shows_the_falling_output_with_its_first_and_last_number(
     open_page: Callable[..., Page],
 ) -> None:
-    """x (1 - 0.2) at each step, so the square of that."""
+    """Each step multiplies x by 1 - 0.2; the output is the square of x."""
     browsed = open_page(square())
     part = descend(browsed, 0.1, times=4)
     assert heights(part) == sorted(heights(part), reverse=True)
@@ -241,7 +239,7 @@ def test_a_line_shows_the_output_falling_with_the_numbers_at_both_ends(
     assert said(browsed) in part.inner_text()
 
 
-def test_a_rate_too_large_is_seen_to_raise_the_output(open_page: Callable[..., Page]) -> None:
+def test_a_learning_rate_too_large_raises_the_output(open_page: Callable[..., Page]) -> None:
     browsed = open_page(square())
     part = descend(browsed, 1.5, times=2)
     assert heights(part) == sorted(heights(part))
@@ -250,7 +248,7 @@ def test_a_rate_too_large_is_seen_to_raise_the_output(open_page: Callable[..., P
     )
 
 
-def test_a_step_out_of_the_domain_is_refused_and_everything_stays(
+def test_an_impossible_gradient_step_is_rejected_and_changes_nothing(
     open_page: Callable[..., Page],
 ) -> None:
     browsed = open_page(steps(named("L", Value(0.5, "x").log())))
@@ -265,7 +263,7 @@ def test_a_step_out_of_the_domain_is_refused_and_everything_stays(
     assert browsed.state() == before
 
 
-def test_reset_takes_the_steps_back_and_a_moved_leaf_begins_a_new_line(
+def test_reset_undoes_the_steps_and_moving_a_leaf_starts_a_new_line(
     open_page: Callable[..., Page],
 ) -> None:
     browsed = open_page(square())
@@ -288,7 +286,7 @@ WIDEST = 5.0
 
 
 def edges(browsed: Page) -> list[tuple[str, float]]:
-    """The sign and the width of every edge that has a sign, in the order of these."""
+    """The sign and the width of every edge that has a sign, sorted."""
     found = browsed.run(
         """return [...root.querySelectorAll('.stage .edge[data-sign]')].map((edge) => {
             const { strokeWidth } = getComputedStyle(edge.querySelector('path'));
@@ -306,7 +304,7 @@ def weighed(contributions: list[float], largest: float) -> list[tuple[str, Any]]
     return [(sign, pytest.approx(width, rel=1e-4)) for sign, width in pairs]
 
 
-def test_edges_are_as_thick_as_their_contributions_if_asked(open_page: Callable[..., Page]) -> None:
+def test_edges_can_be_scaled_by_their_contributions(open_page: Callable[..., Page]) -> None:
     shown = made("fan-out")
     browsed = open_page(shown)
     browsed.focus()
@@ -333,7 +331,7 @@ def test_edges_are_as_thick_as_their_contributions_if_asked(open_page: Callable[
     assert edges(browsed) == []
 
 
-# What the eye without one kind of cone makes of linear RGB: Machado, Oliveira and Fernandes (2009).
+# Linear RGB as seen without one kind of cone: Machado, Oliveira and Fernandes (2009).
 BLIND = {
     "none": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
     "protan": [
@@ -355,7 +353,7 @@ BLIND = {
 
 
 def lab(colour: str, kind: str) -> list[float]:
-    """A colour in CIELAB, where a distance of 2 is just seen and one of 50 is obvious."""
+    """A colour in CIELAB, where a distance of 2 is just noticeable and one of 50 is obvious."""
     shares = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in shares]
     r, g, b = (
@@ -372,7 +370,7 @@ def lab(colour: str, kind: str) -> list[float]:
 
 
 @pytest.mark.parametrize("kind", BLIND)
-def test_the_two_signs_are_apart_for_every_kind_of_colour_vision(kind: str) -> None:
+def test_the_colours_of_the_signs_differ_for_every_kind_of_colour_vision(kind: str) -> None:
     css = style()
     positive, negative = (re.findall(rf"--{s}: (#\w{{6}})", css) for s in ("positive", "negative"))
     assert len(positive) == len(negative) == 2  # light and dark
@@ -388,7 +386,7 @@ def exercise(shown: Steps) -> str:
 
 
 def questions(shown: Steps) -> list[tuple[int, float]]:
-    """The step after which each number is known, and the number, as Python has them."""
+    """For each question, the step that answers it, and Python's answer."""
     asked: list[tuple[int, float]] = []
     for k, step in enumerate(shown):
         if k < len(shown) // 2:
@@ -400,14 +398,14 @@ def questions(shown: Steps) -> list[tuple[int, float]]:
 
 
 def answer(browsed: Page, text: str) -> str:
-    """Type a guess, and what is said of it."""
+    """Type a guess, and return the feedback."""
     feedback: str = browsed.run(ANSWER + "return answer(argument);", text)
     return feedback
 
 
 ANSWER = """const answer = (text) => {
         const field = root.querySelector('.predict input');
-        if (!field.checkVisibility()) throw new Error('nothing is asked');
+        if (!field.checkVisibility()) throw new Error('no question is open');
         field.focus();
         field.value = text;
         field.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true }));
@@ -416,7 +414,7 @@ ANSWER = """const answer = (text) => {
 
 
 @pytest.mark.parametrize("name", ["neuron", "fan-out", "kinks", "transcendental"])
-def test_every_number_is_asked_for_and_pythons_are_right(
+def test_every_number_is_asked_for_and_pythons_numbers_are_right(
     open_page: Callable[..., Page], name: str
 ) -> None:
     shown = made(name)
@@ -440,7 +438,7 @@ def test_every_number_is_asked_for_and_pythons_are_right(
     assert "You can now explore the whole pass." in browsed.find(".predict").inner_text()
 
 
-# All that a page holds for a reader, a screen reader or a pointer, but not the recording.
+# Everything a page shows to a reader, a screen reader or a pointer, without the recording.
 REVEALED = """const revealed = () => {
         const copy = host.cloneNode(true);
         copy.querySelectorAll('script').forEach((script) => script.remove());
@@ -457,13 +455,13 @@ REVEALED = """const revealed = () => {
 
 
 def distinct() -> Steps:
-    """No two numbers of this pass are alike, and none stands in another."""
+    """A pass in which no number is equal to another, or written inside another."""
     x, y = Value(1.3717, "x"), Value(2.4181, "y")
     return steps(named("L", named("p", x * y) * x + named("s", (x * 3.1).tanh() + y * y)))
 
 
-def test_what_is_to_come_is_nowhere_in_the_page(open_page: Callable[..., Page]) -> None:
-    """Not in the picture, the leaves, tooltips, labels and the panels."""
+def test_numbers_not_predicted_yet_are_nowhere_in_the_page(open_page: Callable[..., Page]) -> None:
+    """Not in the picture, the leaves, the tooltips, the labels or the panels."""
     shown = distinct()
     browsed = open_page(exercise(shown))
     asked = [(at, number(value)) for at, value in questions(shown)]
@@ -488,7 +486,7 @@ def test_what_is_to_come_is_nowhere_in_the_page(open_page: Callable[..., Page]) 
         assert node not in shown.gradients or number(shown.gradients[node]) in seen
 
 
-def test_no_control_goes_past_what_is_asked(open_page: Callable[..., Page]) -> None:
+def test_no_control_goes_past_the_current_question(open_page: Callable[..., Page]) -> None:
     browsed = open_page(exercise(distinct()))
     browsed.focus()
     browsed.press("End", "ArrowRight", "Space", "ArrowRight")
@@ -507,7 +505,7 @@ def test_no_control_goes_past_what_is_asked(open_page: Callable[..., Page]) -> N
     assert browsed.find("button", has_text="Experiment").is_hidden()
 
 
-def test_thick_edges_and_an_open_chain_rule_are_hidden_as_well(
+def test_an_exercise_hides_scaled_edges_and_an_open_chain_rule(
     open_page: Callable[..., Page],
 ) -> None:
     browsed = open_page(made("fan-out"))
@@ -534,14 +532,14 @@ def test_a_page_is_an_exercise_only_if_it_was_saved_as_one(
     file = tmp_path / "x.html"
     distinct().save(file, predict=predict)
     html = file.read_text(encoding="utf-8")
-    assert ("<img" in html) != predict  # whose text and pixels hold the gradients
+    assert ("<img" in html) != predict  # its text and pixels contain the gradients
     browsed = open_page(html)
     assert browsed.find(".predict").is_visible() == predict
     pressed = browsed.find("button", has_text="Predict").get_attribute("aria-pressed")
     assert pressed == str(predict).lower()
 
 
-# What a wrong guess missed: a graph, the questions answered before, the guess, and what is said.
+# A graph, the number of questions answered before, a wrong guess, and the feedback.
 
 
 def xx(x: float = 3.0) -> Value:
@@ -550,7 +548,7 @@ def xx(x: float = 3.0) -> Value:
 
 
 def shared() -> Value:
-    """L = 4 a + 3 with a = x w and x = 3, w = 5, and x used once more."""
+    """L = 4 a + x with a = x w, x = 3 and w = 5: x is used twice."""
     x, w = Value(3.0, "x"), Value(5.0, "w")
     return named("L", named("a", x * w) * 4 + x)
 
@@ -582,11 +580,11 @@ MISSED: list[tuple[Callable[[], Value], int, str, str | None]] = [
     (xx, 1, "3", "That is one of 2 contributions: L uses x 2 times."),
     (xx, 1, "-6", "Check the sign."),
     (xx, 1, "9", "That is the data of L, not a gradient."),
-    # a, v1, L forward; then L hands v1 its 1, and x as well
+    # forward: a, v1, L; then L hands 1 to v1 and to x
     (shared, 4, "3", "That is the data of x, not a gradient."),
-    # v1 = a * 4 hands a its 4: upstream 1
+    # v1 = a * 4 with upstream 1 hands 4 to a
     (shared, 5, "5", "The upstream gradient and the local derivative are multiplied, not added."),
-    # a = x * w hands x the 4 w = 20, which had 1 from L; and w the 4 x = 12
+    # a = x * w hands 4 w = 20 to x, which had 1 from L, and 4 x = 12 to w
     (shared, 6, "20", "That is only what this step contributes. x already had 1 from another use,"),
     (shared, 6, "1", "That is what x had before. This step adds a contribution to it."),
     (shared, 6, "6", "That is only the local derivative. Multiply it by the upstream gradient, "),
@@ -596,7 +594,7 @@ MISSED: list[tuple[Callable[[], Value], int, str, str | None]] = [
     (shared, 6, "-19", "Check the sign."),
     (shared, 7, "20", "That belongs to x. The question is the gradient of w."),
     (shared, 7, "3", "That is only the local derivative. Multiply it by the upstream gradient, "),
-    # v1 = x ** 2 with upstream 4 hands x the 4 * 2 x = 40
+    # v1 = x ** 2 with upstream 4 hands 4 * 2 x = 40 to x
     (power, 0, "10", "That multiplies the base by the exponent."),
     (power, 3, "20", "The exponent, 2, is missing as a factor."),
     (power, 3, "10", "That is only the local derivative."),
@@ -613,7 +611,7 @@ MISSED: list[tuple[Callable[[], Value], int, str, str | None]] = [
 
 
 @pytest.mark.parametrize(("build", "done", "guess", "text"), MISSED)
-def test_a_wrong_guess_is_told_what_it_missed(
+def test_the_feedback_on_a_wrong_guess_names_the_mistake(
     code: Any, build: Callable[[], Value], done: int, guess: str, text: str | None
 ) -> None:
     judged = """(code, [recorded, place, guess]) => {
@@ -627,7 +625,7 @@ def test_a_wrong_guess_is_told_what_it_missed(
     assert found == text if text is None else found.startswith(text)
 
 
-def test_a_wrong_guess_is_told_so_and_the_question_stays(open_page: Callable[..., Page]) -> None:
+def test_after_a_wrong_guess_the_question_stays(open_page: Callable[..., Page]) -> None:
     browsed = open_page(exercise(steps(xx())))
     answer(browsed, "9")
     before = browsed.state()
@@ -653,15 +651,15 @@ def test_a_wrong_guess_is_told_so_and_the_question_stays(open_page: Callable[...
         *[("12e400", 6.0, False), ("-12e400", 6.0, False)],
     ],
 )
-def test_a_guess_is_right_to_the_digits_that_were_typed(
+def test_a_guess_is_right_if_the_digits_typed_are(
     code: Any, typed: str, value: float, right: bool
 ) -> None:
-    """Two at least, or within 1 %."""
+    """At least two digits, or within 1 %."""
     agrees = "({ agrees, typedNumber }, [text, value]) => agrees(typedNumber(text), value)"
     assert code.evaluate(agrees, [typed, value]) == right
 
 
-def test_what_is_no_number_is_not_counted_as_a_guess(open_page: Callable[..., Page]) -> None:
+def test_invalid_input_does_not_count_as_a_guess(open_page: Callable[..., Page]) -> None:
     browsed = open_page(exercise(steps(xx())))
     for typed in ("", "x", "1.2.3", "1/3", "--1", "0x10", "1e", ".", "1 2"):
         assert answer(browsed, typed) == "Type a number, such as -0.25."
@@ -669,7 +667,7 @@ def test_what_is_no_number_is_not_counted_as_a_guess(open_page: Callable[..., Pa
     assert "1 of 2 on the first try" in browsed.find(".predict").inner_text()
 
 
-def test_an_infinite_guess_is_not_nearly_right(open_page: Callable[..., Page]) -> None:
+def test_an_infinite_guess_is_not_close_to_a_finite_number(open_page: Callable[..., Page]) -> None:
     browsed = open_page(exercise(steps(xx())))
     assert answer(browsed, "1e400") == "Not 1e400. Try again, or ask for a hint."
 
@@ -706,8 +704,8 @@ def test_the_numbers_of_a_hint_give_the_answer(open_page: Callable[..., Page]) -
     assert browsed.find(".hints p").last.text_content() == "∂L/∂w = -100 + 1 × 100.01 = ?"
 
 
-def test_the_score_counts_what_was_right_at_the_first_try(open_page: Callable[..., Page]) -> None:
-    """Of seven: one after a wrong guess, one after a hint, one shown; four at first."""
+def test_the_score_counts_answers_right_on_the_first_try(open_page: Callable[..., Page]) -> None:
+    """Of eight: one after a wrong guess, one after a hint, one shown; five on the first try."""
     shown = steps(shared())
     browsed = open_page(exercise(shown))
     asked = [number(value) for _, value in questions(shown)]
@@ -730,7 +728,7 @@ def test_the_score_counts_what_was_right_at_the_first_try(open_page: Callable[..
     assert panel.locator(".count").inner_text() == "0 of 8 on the first try"
 
 
-def test_other_numbers_of_the_leaves_make_a_new_exercise(open_page: Callable[..., Page]) -> None:
+def test_moving_a_leaf_starts_a_new_exercise(open_page: Callable[..., Page]) -> None:
     browsed = open_page(exercise(steps(xx())))
     answer(browsed, "9")
     fill(browsed, [5.0])
@@ -740,7 +738,7 @@ def test_other_numbers_of_the_leaves_make_a_new_exercise(open_page: Callable[...
     assert answer(browsed, "10").startswith("Right: ∂L/∂x = 10.")
 
 
-def test_where_nothing_flows_nothing_is_asked(open_page: Callable[..., Page]) -> None:
+def test_a_step_that_passes_nothing_on_asks_nothing(open_page: Callable[..., Page]) -> None:
     x = Value(-1.0, "x")
     browsed = open_page(exercise(steps(named("L", named("y", x * 3).relu()))))
     for text in ("-3", "0", "0"):
@@ -759,7 +757,7 @@ def test_a_pass_with_an_error_has_nothing_to_predict(open_page: Callable[..., Pa
     assert answer(browsed, "0").startswith("Right: L = 0.")
 
 
-def test_by_keyboard_the_focus_stays_and_each_question_is_read_out(
+def test_by_keyboard_the_focus_stays_and_each_question_is_announced(
     open_page: Callable[..., Page],
 ) -> None:
     browsed = open_page(exercise(steps(xx())))
@@ -770,16 +768,16 @@ def test_by_keyboard_the_focus_stays_and_each_question_is_read_out(
     question = "Predict step 2. What is the gradient of x after the backward step through L?"
     assert said(browsed) == f"Right: L = 9. {question}"
     assert field.get_attribute("aria-label") == question
-    browsed.press("Home", "ArrowLeft", "Space")  # are the field's own
+    browsed.press("Home", "ArrowLeft", "Space")  # the field takes these keys
     assert browsed.state()["position"] == 1
-    browsed.press("Backspace", "5", "Enter", "6", "Enter")  # a wrong guess is selected
+    browsed.press("Backspace", "5", "Enter", "6", "Enter")  # the wrong guess is selected
     assert said(browsed) == "Right: ∂L/∂x = 6. All predicted"
     assert browsed.run("return root.activeElement.textContent;") == "Start over"
     browsed.press("Enter")
     assert browsed.find(".predict h3").inner_text() == "Predict step 1"
 
 
-def test_showing_keeps_the_keyboard_on_its_button(open_page: Callable[..., Page]) -> None:
+def test_showing_an_answer_keeps_the_focus_on_its_button(open_page: Callable[..., Page]) -> None:
     browsed = open_page(exercise(steps(shared())))
     press(browsed, "Show answer")
     browsed.press("Enter", "Enter")
@@ -797,7 +795,7 @@ def test_the_node_that_is_asked_for_is_marked(open_page: Callable[..., Page]) ->
     assert browsed.find(".node[data-asked]").count() == 0
 
 
-def test_on_a_phone_both_work_by_touch_and_nothing_is_cut_off(
+def test_on_a_phone_experiments_and_exercises_work_by_touch_and_nothing_is_cut_off(
     open_page: Callable[..., Page],
 ) -> None:
     browsed = open_page(made("fan-out"), PHONE, has_touch=True)
@@ -828,12 +826,12 @@ def check_widths(browsed: Page, part: str) -> None:
     assert cut == []
 
 
-def test_all_that_takes_the_focus_has_a_name(open_page: Callable[..., Page]) -> None:
+def test_every_focusable_control_has_an_accessible_name(open_page: Callable[..., Page]) -> None:
     browsed = open_page(exercise(made("fan-out")))
-    experiment_open = """return [...root.querySelectorAll('.predict, .experiments, .controls')]
+    unnamed = """return [...root.querySelectorAll('.predict, .experiments, .controls')]
         .flatMap((part) => [...part.querySelectorAll('button, input, select')])
         .filter((e) => !e.getAttribute('aria-label')).map((e) => e.outerHTML);"""
-    assert browsed.run(experiment_open) == []
+    assert browsed.run(unnamed) == []
 
 
 @pytest.mark.parametrize("label", ["<img src=x onerror=alert(1)>", "</script>", "a & <b>b</b>"])

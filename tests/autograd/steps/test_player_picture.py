@@ -1,4 +1,4 @@
-"""How the player looks: zoom, pan, the overview, present mode, and every width of a window.
+"""Is the player's picture legible? Zoom, pan, the overview, present mode, and every window width.
 
 Needs Chromium and the Python package playwright; without them the tests skip, in CI they fail.
 """
@@ -40,7 +40,7 @@ def middle(browsed: Page) -> list[float]:
     return [(box["width"] / 2 - x) / scale, (box["height"] / 2 - y) / scale]
 
 
-def test_zoom_and_fit_by_the_buttons(open_page: Callable[..., Page]) -> None:
+def test_the_buttons_zoom_and_fit(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"))
     whole, point = view(browsed), middle(browsed)
     browsed.find("button.zoomIn").click()
@@ -55,7 +55,7 @@ def test_zoom_and_fit_by_the_buttons(open_page: Callable[..., Page]) -> None:
     assert view(browsed) == whole  # there is nothing more to see
 
 
-def test_zooming_moves_smoothly_to_its_end(open_page: Callable[..., Page]) -> None:
+def test_animated_zooming_reaches_its_target(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"), media={"reduced_motion": "no-preference"})
     whole = view(browsed)
     browsed.click(browsed.find("button.zoomIn"))
@@ -83,8 +83,8 @@ def test_the_wheel_scrolls_the_page_and_zooms_with_ctrl(open_page: Callable[...,
         assert (place - before) / whole[2] == pytest.approx((place - after) / scale, abs=1.5)
 
 
-def test_the_background_is_dragged_to_pan(open_page: Callable[..., Page]) -> None:
-    browsed = open_page(made("neuron"), anew=True)
+def test_dragging_the_background_pans(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("neuron"), reload=True)
     before = view(browsed)
     box = browsed.find(".stage").bounding_box()
     mouse = browsed.tab.mouse
@@ -96,7 +96,7 @@ def test_the_background_is_dragged_to_pan(open_page: Callable[..., Page]) -> Non
     assert browsed.state()["data"][0] == 0.8
 
 
-def test_two_fingers_pinch(open_page: Callable[..., Page]) -> None:
+def test_pinching_zooms(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"), has_touch=True)
     before = view(browsed)
     box = browsed.find(".stage").bounding_box()
@@ -107,7 +107,7 @@ def test_two_fingers_pinch(open_page: Callable[..., Page]) -> None:
 
 
 def in_stage(browsed: Page, part: Any) -> bool:
-    """Whether all of a part is seen, to a pixel: of its shapes, without strokes."""
+    """Whether a part is wholly visible, to a pixel: its shapes, without strokes."""
     inside: bool = part.evaluate(
         f"(part) => {{ {LOOK} return isInside(part, part.getRootNode().querySelector('.stage')); }}"
     )
@@ -121,12 +121,12 @@ LOOK = """
         return outer.left - 1 <= inner.left && inner.right <= outer.right + 1
             && outer.top - 1 <= inner.top && inner.bottom <= outer.bottom + 1;
     };
-    // The height of the current node's letters, in pixels of the screen.
+    // The font size of the current node, in pixels on the screen.
     const textSize = () => {
         const text = root.querySelector('.node.current text');
         return text.getCTM().a * parseFloat(getComputedStyle(text).fontSize);
     };
-    // What stands over the node of the current step: buttons, the overview.
+    // What covers the node of the current step: buttons, or the overview.
     const covered = () => {
         const node = box(root.querySelector('.node.current'));
         const shown = [...root.querySelectorAll('button, select, .overview:not([hidden])')];
@@ -144,7 +144,7 @@ LOOK = """
 
 
 def seen_at_each_step(browsed: Page, button: str, times: int, *parts: str) -> list[dict[str, Any]]:
-    """What a reader sees after each click on a button: in one go, as asking takes its time."""
+    """What a reader sees after each click on a button: in one call, as each call is slow."""
     seen: list[dict[str, Any]] = browsed.run(
         LOOK
         + """const [button, times, parts] = argument;
@@ -174,14 +174,14 @@ def chain(length: int) -> Steps:
     return steps(total)
 
 
-def test_a_picture_too_large_is_shown_in_part_and_follows_the_step(
+def test_a_large_picture_is_shown_in_part_and_follows_the_step(
     open_page: Callable[..., Page],
 ) -> None:
     browsed = open_page(chain(20))
     browsed.focus()
     for key in ("ArrowRight", "End"):
         browsed.press(key)
-        assert view(browsed)[2] >= 1  # texts of 11 pixels
+        assert view(browsed)[2] >= 1  # text of at least 11 pixels
         assert in_stage(browsed, browsed.find(".node.current"))
     for seen in seen_at_each_step(browsed, "back", 40):
         assert seen["scale"] >= 1
@@ -200,7 +200,7 @@ def test_a_picture_too_large_is_shown_in_part_and_follows_the_step(
 # --- the overview ---------------------------------------------------------------------------------
 
 
-def test_an_overview_shows_what_part_is_seen_and_covers_no_step(
+def test_the_overview_shows_the_visible_part_and_never_covers_the_current_node(
     open_page: Callable[..., Page],
 ) -> None:
     browsed = open_page(made("a network"), VIEWPORTS[0])
@@ -217,7 +217,7 @@ def test_an_overview_shows_what_part_is_seen_and_covers_no_step(
     assert overview.is_hidden()
 
 
-def test_the_overview_is_clicked_and_dragged(open_page: Callable[..., Page]) -> None:
+def test_clicks_and_drags_on_the_overview_move_the_picture(open_page: Callable[..., Page]) -> None:
     shown = chain(20)
     browsed = open_page(shown, VIEWPORTS[1])
     box = browsed.find(".overview .boxes").bounding_box()
@@ -233,7 +233,7 @@ def test_the_overview_is_clicked_and_dragged(open_page: Callable[..., Page]) -> 
     mouse.move(box["x"] + 3, box["y"] + 3, steps=3)
     mouse.up()
     assert in_stage(browsed, browsed.node(0))
-    mouse.move(*end)  # let go, it moves no more
+    mouse.move(*end)  # after release, the picture no longer moves
     assert in_stage(browsed, browsed.node(0))
     browsed.click(browsed.find("button.fit"))
     assert middle(browsed) == pytest.approx(middle_of_all, abs=40)
@@ -243,14 +243,14 @@ def test_the_overview_is_clicked_and_dragged(open_page: Callable[..., Page]) -> 
     assert in_stage(browsed, browsed.find(".node.current"))  # it still follows the step
 
 
-def test_a_tall_stage_has_the_graph_from_top_to_bottom_and_a_wide_one_from_left_to_right(
+def test_the_graph_runs_down_a_tall_stage_and_across_a_wide_one(
     open_page: Callable[..., Page],
 ) -> None:
     browsed = open_page(made("fan-out"), {"width": 390, "height": 844}, at_start=False)
 
     def runs() -> str:
         first, last = browsed.node(0).bounding_box(), browsed.find(".node.output").bounding_box()
-        if first is None or last is None:  # the picture was just drawn anew
+        if first is None or last is None:  # the picture is being redrawn
             return "nowhere"
         across, down = abs(last["x"] - first["x"]), abs(last["y"] - first["y"])
         return "down" if down > across else "across"
@@ -279,7 +279,7 @@ def outside(browsed: Page, *parts: str) -> list[str]:
 def test_present_mode_is_legible_from_afar_at_every_step(
     open_page: Callable[..., Page], refused: bool
 ) -> None:
-    browsed = open_page(made("a network"), {"width": 1024, "height": 768}, anew=True)
+    browsed = open_page(made("a network"), {"width": 1024, "height": 768}, reload=True)
     if refused:
         browsed.run("host.requestFullscreen = () => Promise.reject(new TypeError('refused'));")
     full = "return [document.fullscreenElement === host, host.hasAttribute('data-present')];"
@@ -300,7 +300,7 @@ def test_present_mode_is_legible_from_afar_at_every_step(
     assert view(browsed)[2] < 16 / 11
 
 
-def test_the_button_presents_and_escape_leaves(open_page: Callable[..., Page]) -> None:
+def test_a_button_starts_present_mode_and_escape_leaves_it(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"))
     browsed.run("host.requestFullscreen = undefined;")
     button = browsed.find("button.present")
@@ -327,7 +327,7 @@ WIDTHS = sorted(
     sample(list(itertools.product(["fan-out", "neuron", "a network"], VIEWPORTS)), 3),
     ids=lambda v: v if isinstance(v, str) else str(v["width"]),
 )
-def test_picture_controls_and_panel_are_seen_together(
+def test_picture_controls_and_panel_are_visible_together(
     open_page: Callable[..., Page], name: str, viewport: dict[str, int]
 ) -> None:
     browsed = open_page(made(name), viewport, at_start=False)
@@ -339,15 +339,15 @@ def test_picture_controls_and_panel_are_seen_together(
         assert seen["inStage"]
         assert seen["covered"] == []
     assert outside(browsed, *parts) == []
-    if viewport["width"] > 390:  # the whole panel; on a phone most steps
+    if viewport["width"] > 390:  # the whole panel, too long for a phone at some steps
         assert outside(browsed, ".step", ".leaves") == []
     browsed.node(0).dispatch_event("click")
     assert outside(browsed, ".view", ".controls", ".chain header") == []
 
 
 @pytest.mark.parametrize("name", ["neuron", "a network", "tiny gradients"])
-def test_at_every_width_nothing_is_cut_off(open_page: Callable[..., Page], name: str) -> None:
-    """In a cell of a notebook of each width, with the chain rule open."""
+def test_nothing_is_cut_off_at_any_width(open_page: Callable[..., Page], name: str) -> None:
+    """In a notebook cell of each width, with the chain rule open."""
     html = f"<!DOCTYPE html><title>x</title><main>{fragment(made(name))}</main>"
     browsed = open_page(html, viewport={"width": 1940, "height": 900}, at_start=False)
     browsed.node(0).dispatch_event("click")
@@ -369,9 +369,9 @@ def test_at_every_width_nothing_is_cut_off(open_page: Callable[..., Page], name:
             const [view, step, leaves] = ['.view', '.step', '.leaves'].map((part) =>
                 root.querySelector(part).getBoundingClientRect());
             const beside = step.left >= view.right - 1;
-            if (!beside && step.top < view.bottom) cut.push([width, 'the panel over the picture']);
-            if (beside !== width >= 800) cut.push([width, 'the place of the panel']);
-            if (leaves.top < step.bottom) cut.push([width, 'the leaves over the panel']);
+            if (!beside && step.top < view.bottom) cut.push([width, 'the panel hides the picture']);
+            if (beside !== width >= 800) cut.push([width, 'the panel is in the wrong place']);
+            if (leaves.top < step.bottom) cut.push([width, 'the leaves hide the panel']);
         }
         return cut;""",
         WIDTHS,
@@ -379,10 +379,10 @@ def test_at_every_width_nothing_is_cut_off(open_page: Callable[..., Page], name:
     assert found == []
 
 
-def test_a_player_in_a_hidden_part_of_the_page_comes_out_right(
+def test_a_player_loaded_in_a_hidden_element_works_once_it_is_shown(
     open_page: Callable[..., Page],
 ) -> None:
-    """As in a notebook's folded output or a tab that was not yet opened."""
+    """As in a collapsed output of a notebook, or a tab that was not opened yet."""
     html = fragment(made("neuron"))
     browsed = open_page(f"<!DOCTYPE html><title>x</title><main style='display:none'>{html}</main>")
     browsed.tab.evaluate("document.querySelector('main').style.display = ''")

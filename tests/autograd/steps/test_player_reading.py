@@ -1,4 +1,4 @@
-"""Does the page say what is so? Its words, beside what is known and what can be done."""
+"""Does the page tell the truth? Its words agree with what is known and what can be done."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ OpenPage = Callable[..., Page]
 
 
 def lines(browsed: Page, selector: str) -> list[str]:
-    """The text of each such part that is seen, in one line."""
+    """The visible text of each of these parts, in one line."""
     return [" ".join(text.split()) for text in browsed.find(selector).all_inner_texts()]
 
 
 @cache
 def network(examples: int) -> Steps:
-    """Of one example all nodes are shown; of two it starts as layers; of 60 nothing is moved."""
+    """One example: all nodes are shown. Two: layers are shown. 60: leaves cannot be moved."""
     nn.seed(1)
     model = nn.MLP(2, [4, 1])
     inputs = [[0.1 * i, 1.0 - 0.2 * i] for i in range(examples)]
@@ -39,7 +39,7 @@ OPEN, DRAG = (
 CHAIN, STEP = "Click a node for its chain rule.", "Click a node to go to its step."
 
 
-def test_the_caption_names_what_is_in_view_and_can_be_done(open_page: OpenPage) -> None:
+def test_the_caption_lists_the_kinds_in_view_and_the_possible_actions(open_page: OpenPage) -> None:
     browsed = open_page(network(2), at_start=False)
     kinds, hint = browsed.find(".legend .kind"), browsed.find(".hint").first
     assert kinds.all_inner_texts() == ["constant", "output", "closed module"]
@@ -48,10 +48,10 @@ def test_the_caption_names_what_is_in_view_and_can_be_done(open_page: OpenPage) 
     assert kinds.all_inner_texts() == ["parameter", "constant", "operation", "output"]
     assert hint.inner_text() == f"{DRAG} {CHAIN}"
     browsed.click(browsed.find(".controls .button", has_text="Predict"))
-    assert hint.inner_text() == DRAG  # there is no chain rule before all is predicted
+    assert hint.inner_text() == DRAG  # no chain rule before everything is predicted
 
 
-def test_the_caption_of_an_excerpt_offers_nothing_that_is_not_there(open_page: OpenPage) -> None:
+def test_the_caption_of_an_excerpt_offers_only_possible_actions(open_page: OpenPage) -> None:
     shown = network(60)
     browsed = open_page(shown, at_start=False)
     hint = browsed.find(".hint").first.inner_text()
@@ -59,7 +59,7 @@ def test_the_caption_of_an_excerpt_offers_nothing_that_is_not_there(open_page: O
     assert hint == f"{OPEN} {STEP} {held} the values of leaves cannot be changed."
 
 
-def test_a_click_on_a_leaf_of_an_excerpt_leads_to_where_its_gradient_is_complete(
+def test_clicking_a_leaf_of_an_excerpt_goes_to_the_step_that_completes_its_gradient(
     open_page: OpenPage,
 ) -> None:
     shown = network(60)
@@ -75,7 +75,7 @@ def test_a_click_on_a_leaf_of_an_excerpt_leads_to_where_its_gradient_is_complete
     assert weight.get_attribute("aria-label").endswith(f"grad {gradient}")
 
 
-# --- what there is of a plain number, and in a folded view ----------------------------------------
+# --- plain numbers, and folded views --------------------------------------------------------------
 
 
 def test_a_plain_number_has_no_gradient_rather_than_0(open_page: OpenPage) -> None:
@@ -86,7 +86,7 @@ def test_a_plain_number_has_no_gradient_rather_than_0(open_page: OpenPage) -> No
     assert lines(browsed, ".sum .equation")[0].endswith("= 2")
 
 
-def test_steps_are_taken_back_where_no_leaf_is_listed(open_page: OpenPage) -> None:
+def test_gradient_steps_can_be_reset_where_no_leaf_is_listed(open_page: OpenPage) -> None:
     browsed = open_page(network(2), at_start=False)
     before = browsed.state()["data"]
     assert browsed.find(".leaves").is_hidden()
@@ -118,7 +118,7 @@ SIDES = """return [...root.querySelectorAll('.stage .node.module')].map((box) =>
 @pytest.mark.parametrize("large", [False, True])
 def test_numbers_stay_within_the_front_of_a_closed_module(open_page: OpenPage, large: bool) -> None:
     browsed = open_page(gpt() if large else network(2), at_start=False)
-    sides = browsed.run(SIDES)  # some of them out of sight, where nothing is drawn
+    sides = browsed.run(SIDES)  # some of them off screen, where nothing is drawn
     assert len(sides) == (9 if large else 3)
     assert all(margin > 1 for pair in sides for margin in pair), sides
 
@@ -134,14 +134,14 @@ def test_a_small_gradient_does_not_touch_the_outline_of_its_box(open_page: OpenP
     assert right > left / 4 > 0
 
 
-def test_one_number_of_a_box_stands_further_to_the_right_than_several(open_page: OpenPage) -> None:
+def test_a_single_number_in_a_box_is_further_to_the_right_than_a_range(open_page: OpenPage) -> None:
     browsed = open_page(network(2), at_start=False)
     first, second, loss = (left for left, _ in browsed.run(SIDES))
     assert first == second < loss - 20
 
 
 @pytest.mark.parametrize("predict", [False, True])
-def test_play_is_offered_where_there_is_a_step_to_show(open_page: OpenPage, predict: bool) -> None:
+def test_play_is_enabled_only_if_there_is_a_step(open_page: OpenPage, predict: bool) -> None:
     x = Value(3.0, "x")
     browsed = open_page(steps(x * x if predict else x), at_start=False)
     play = browsed.find(".button.play, .button.pause")
@@ -154,7 +154,7 @@ def test_play_is_offered_where_there_is_a_step_to_show(open_page: OpenPage, pred
     assert not browsed.state()["playing"]
 
 
-def test_weighed_edges_of_several_numbers_are_told_from_those_of_0(open_page: OpenPage) -> None:
+def test_the_legend_says_that_edges_of_several_numbers_stay_thin(open_page: OpenPage) -> None:
     browsed = open_page(network(2), at_start=False)
     browsed.click(browsed.find(".controls .button", has_text="Experiment"))
     browsed.click(browsed.find(".experiment .button", has_text="Scale edges by contribution"))
@@ -166,10 +166,10 @@ def test_weighed_edges_of_several_numbers_are_told_from_those_of_0(open_page: Op
     assert not legend.endswith("stays thin.")
 
 
-# --- beyond an error ------------------------------------------------------------------------------
+# --- after an error -------------------------------------------------------------------------------
 
 
-def test_beyond_an_error_the_chain_rule_has_what_is_known(open_page: OpenPage) -> None:
+def test_after_an_error_the_chain_rule_shows_what_is_still_known(open_page: OpenPage) -> None:
     x = Value(0.5, "x")
     browsed = open_page(steps(x.log() * 2 + x))
     browsed.click(browsed.node(0))
