@@ -1,4 +1,4 @@
-"""Activations: values beside mpmath, closed forms of derivatives, stability, bad input."""
+"""Activations: values compared with mpmath, closed-form derivatives, stability, bad input."""
 
 import math
 import re
@@ -41,7 +41,7 @@ def test_values_agree_with_mpmath(name):
 
 @pytest.mark.parametrize("x", POINTS)
 def test_gelu_is_x_times_the_normal_distribution_function(x):
-    # 1 + erf cancels far to the left, so the error is small beside x, not beside the result.
+    # 1 + erf cancels for x << 0: the error is small relative to x, not relative to the result.
     expected = exactly(lambda x: x * mpmath.ncdf(x), x)
     assert nn.gelu(x).data == pytest.approx(expected, rel=1e-15, abs=2e-16 * abs(x))
 
@@ -87,7 +87,7 @@ def test_relu_and_its_slope_which_is_0_at_the_kink(x, value, slope):
     ],
     ids=["leaky_relu", "leaky_relu 0.2", "elu", "elu 2"],
 )
-def test_leaky_relu_and_elu_and_their_slopes_are_those_of_torch(f, values, slopes):
+def test_leaky_relu_and_elu_and_their_derivatives_match_torch(f, values, slopes):
     x = [Value(number) for number in (-2.0, -0.5, 0.0, 1.5)]
     out = f(x)
     total(out).backward()
@@ -99,10 +99,10 @@ def test_elu_does_not_overflow_and_has_a_second_derivative_at_0():
     x = [Value(1e3), Value(-1e3), Value(0.0)]
     assert [nn.elu(v).data for v in x] == [1e3, -1.0, 0.0]
     (slope,) = grad(nn.elu(x[2]), [x[2]], create_graph=True)
-    assert (slope.data, grad(slope, [x[2]])[0].data) == (1.0, 1.0)  # those of exp(x) - 1
+    assert (slope.data, grad(slope, [x[2]])[0].data) == (1.0, 1.0)  # the derivatives of exp(x) - 1
 
 
-def test_a_setting_may_follow_in_order():
+def test_settings_may_be_passed_by_position():
     assert nn.leaky_relu(Value(-1.0), 0.2).data == -0.2
     assert [y.data for y in nn.leaky_relu([-1.0, 2.0], 0.5)] == [-0.5, 2.0]
     assert nn.elu(nn.Matrix([[-1.0]]), 2.0).data == [[pytest.approx(2.0 * math.expm1(-1.0))]]
@@ -120,7 +120,7 @@ def test_a_setting_may_follow_in_order():
                 call()
 
 
-def test_a_setting_that_an_activation_does_not_have_is_a_type_error():
+def test_an_unknown_setting_is_a_type_error():
     with pytest.raises(TypeError, match="negative_slope"):
         nn.relu(Value(1.0), negative_slope=0.1)
 
@@ -136,7 +136,7 @@ def test_linear_is_the_identity():
 @pytest.mark.parametrize(
     "name", ["relu", "leaky_relu", "elu", "sigmoid", "tanh", "softplus", "gelu", "silu", "linear"]
 )
-def test_an_activation_acts_entry_by_entry(name):
+def test_activations_are_elementwise(name):
     f = getattr(nn, name)
     one, two = f(Value(-0.5)).data, f(2.0).data
     assert [y.data for y in f([-0.5, Value(2.0)])] == [one, two]
@@ -147,12 +147,12 @@ def test_an_activation_acts_entry_by_entry(name):
 
 @pytest.mark.parametrize("f", [nn.relu, nn.elu, nn.softmax, nn.log_softmax, nn.logsumexp])
 @pytest.mark.parametrize("wrong", ["abc", None, 1j, ["a"], [None]])
-def test_what_is_not_a_number_is_a_type_error(f, wrong):
+def test_non_numbers_raise_a_type_error(f, wrong):
     with pytest.raises(TypeError):
         f(wrong)
 
 
-def test_nan_comes_out_as_nan():
+def test_nan_propagates():
     assert math.isnan(nn.gelu(math.nan).data)
     assert all(math.isnan(p.data) for p in nn.softmax([1.0, math.nan]))
 
@@ -184,7 +184,7 @@ def test_log_softmax_is_finite_where_softmax_is_0(size):
 
 
 @given(st.lists(st.floats(-8.0, 8.0), min_size=1, max_size=6), st.floats(-100.0, 100.0))
-def test_adding_one_number_to_all_logits_leaves_softmax_as_it_is(logits, shift):
+def test_adding_a_constant_to_every_logit_does_not_change_softmax(logits, shift):
     plain = [p.data for p in nn.softmax(logits)]
     shifted = [p.data for p in nn.softmax([z + shift for z in logits])]
     assert shifted == pytest.approx(plain, rel=1e-12)
@@ -201,7 +201,7 @@ def test_the_jacobian_of_softmax_is_diag_p_minus_p_pt(numbers):
         assert [entry.data for entry in row] == pytest.approx(expected, rel=1e-10, abs=1e-15)
 
 
-def test_a_logit_of_minus_infinity_has_no_probability_and_no_gradient():
+def test_a_logit_of_minus_infinity_has_zero_probability_and_zero_gradient():
     logits = [Value(-math.inf), Value(0.0), Value(0.0)]
     probabilities = nn.softmax(logits)
     assert [p.data for p in probabilities] == [0.0, 0.5, 0.5]
@@ -211,7 +211,7 @@ def test_a_logit_of_minus_infinity_has_no_probability_and_no_gradient():
 
 @pytest.mark.parametrize("f", [nn.softmax, nn.log_softmax, nn.logsumexp])
 @pytest.mark.parametrize("wrap", [lambda row: row, lambda row: [[0.0, 0.0], row], nn.Matrix])
-def test_a_row_that_is_all_minus_infinity_is_an_error_that_says_so(f, wrap):
+def test_a_row_of_only_minus_infinity_is_rejected(f, wrap):
     row = [-math.inf, -math.inf]
     if wrap is nn.Matrix:
         row = [[0.0, 0.0], row]
@@ -230,7 +230,7 @@ def test_plus_infinity_is_an_error_and_nan_passes_through(f):
         assert all(math.isnan(x.data) for x in (out if isinstance(out, list) else [out]))
 
 
-def test_logsumexp_by_hand_and_far_out():
+def test_logsumexp_by_hand_and_of_extreme_logits():
     # torch 2.13.0: torch.logsumexp
     rows = [[0.5, -1.0, 2.0], [1.5, 0.25, -0.75], [-2.0, 3.0, 0.0]]
     expected = [[2.241311296657157], [1.830672609407224], [3.0549852353771474]]
@@ -260,7 +260,7 @@ def test_softmax_of_no_logits_is_a_value_error(f):
 # --- by name --------------------------------------------------------------------------------------
 
 
-def test_an_unknown_name_is_answered_with_the_names_there_are():
+def test_the_error_for_an_unknown_name_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"'rely'.*relu, leaky_relu, elu, sigmoid, tanh"):
         activation_named("rely")
     for wrong in (["relu"], {}):
@@ -270,7 +270,7 @@ def test_an_unknown_name_is_answered_with_the_names_there_are():
         nn.Layer(2, 3, "softmax")
 
 
-def test_a_function_is_its_own_activation():
+def test_a_function_can_serve_as_an_activation():
     assert activation_named(Value.sin) is Value.sin
 
 
@@ -284,7 +284,7 @@ def test_a_function_is_its_own_activation():
         nn.norm,
     ],
 )
-def test_the_subtracted_maximum_is_a_number_called_max_and_no_leaf(function):
+def test_the_subtracted_maximum_is_a_constant_labelled_max(function):
     x = [Value(1.0), Value(3.0), Value(2.0)]
     out = function(x)
     nodes = topological_order(out)

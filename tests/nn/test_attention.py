@@ -1,4 +1,4 @@
-"""Attention: by hand, beside NumPy, masked, and in blocks; every gradient, twice."""
+"""Attention: by hand, compared with NumPy, masked and in blocks; first and second derivatives."""
 
 import math
 import re
@@ -44,13 +44,13 @@ MASKS = {
     "none": None,
     "causal": np.tril(np.ones((4, 5), dtype=bool), 1),
     "padding": np.array([[1, 1, 1, 0, 0]] * 4),
-    "a row of nothing": np.array([[1, 0, 0, 1, 0], [0, 0, 0, 0, 0], [0, 1, 0, 0, 0], [1] * 5]),
+    "an empty row": np.array([[1, 0, 0, 1, 0], [0, 0, 0, 0, 0], [0, 1, 0, 0, 0], [1] * 5]),
 }
 
 
 @pytest.mark.parametrize("kind", ["plain", "Values"])
 @pytest.mark.parametrize("mask", MASKS)
-def test_attention_and_its_gradients_are_those_of_numpy(mask, kind):
+def test_attention_and_its_gradients_match_numpy(mask, kind):
     mask = MASKS[mask]
     shapes = [(4, 3), (5, 3), (5, 2)]
     parts = [numbers(*shape, seed=i) for i, shape in enumerate(shapes)]
@@ -59,9 +59,9 @@ def test_attention_and_its_gradients_are_those_of_numpy(mask, kind):
     if mask is not None:
         given = mask.tolist() if kind == "plain" else Matrix(mask.astype(float))
     out, weights = nn.attention(*ours, given, return_weights=True)
-    expected, looked = reference.attention(*parts, mask)
+    expected, expected_weights = reference.attention(*parts, mask)
     assert np.array(out.data) == pytest.approx(expected, **CLOSE)
-    assert np.array(weights.data) == pytest.approx(looked, **CLOSE)
+    assert np.array(weights.data) == pytest.approx(expected_weights, **CLOSE)
     weighed(out).backward()
 
     def loss(flat):
@@ -87,7 +87,7 @@ def test_a_fully_masked_row_gives_zeros_and_passes_no_gradient(make):
 
 
 @pytest.mark.parametrize("huge", [1e300, -1e300])
-def test_a_masked_score_may_be_of_any_size(huge):
+def test_masked_scores_may_be_huge(huge):
     Q, K, V = Matrix([[1.0]]), Matrix([[huge], [0.5]]), Matrix([[1.0], [2.0]])
     with detect_anomaly():
         out = nn.attention(Q, K, V, [[Value(0.0), Value(1.0)]])
@@ -97,7 +97,7 @@ def test_a_masked_score_may_be_of_any_size(huge):
     assert V.grad == [[0.0], [1.0]]
 
 
-def test_pairs_that_are_masked_by_plain_numbers_are_not_computed():
+def test_pairs_masked_by_plain_numbers_are_not_computed():
     from autograd import topological_order
 
     def size(mask):
@@ -109,25 +109,25 @@ def test_pairs_that_are_masked_by_plain_numbers_are_not_computed():
 
 def test_a_mask_can_be_an_argument_of_a_recorded_function():
     parts = [Matrix(numbers(3, 2, seed=i)) for i in range(3)]
-    looked = jit(lambda mask: nn.attention(*parts, mask))
+    recorded = jit(lambda mask: nn.attention(*parts, mask))
     for mask in (nn.causal(3), [[1] * 3] * 3, [[0, 0, 0], [1, 0, 1], [0, 1, 0]]):
         plain = [[float(entry) for entry in row] for row in mask]
-        assert np.array(looked(plain).data) == pytest.approx(
+        assert np.array(recorded(plain).data) == pytest.approx(
             np.array(nn.attention(*parts, mask).data), rel=1e-14
         )
-    assert len(looked.programs) == 1
+    assert len(recorded.programs) == 1
 
 
-def test_a_mask_of_other_numbers_is_refused_as_an_argument_too():
+def test_a_recorded_function_rejects_masks_other_than_0_and_1():
     parts = [Matrix(numbers(2, 2, seed=i)) for i in range(3)]
-    looked = jit(lambda mask: nn.attention(*parts, mask))
+    recorded = jit(lambda mask: nn.attention(*parts, mask))
     for _ in range(3):
-        looked([[1.0, 0.0], [1.0, 1.0]])
+        recorded([[1.0, 0.0], [1.0, 1.0]])
     for mask in ([[1.0, 0.5], [1.0, 1.0]], [[1.0, 0.0], [2.0, 1.0]]):
         with pytest.raises(ValueError, match="a mask holds 0 and 1") as eager:
             nn.attention(*parts, mask)
         with pytest.raises(ValueError, match=re.escape(str(eager.value))):
-            looked(mask)
+            recorded(mask)
 
 
 def test_attention_is_differentiable_twice():
@@ -160,13 +160,13 @@ def test_the_causal_mask():
         ([(1, 1), (1, 1), (1, 1)], np.array(1), TypeError, "a mask is a table"),
     ],
 )
-def test_what_does_not_fit_is_named(shapes, mask, error, message):
+def test_shapes_that_do_not_fit_and_invalid_masks_are_rejected(shapes, mask, error, message):
     with pytest.raises(error, match=f"attention: .*{message}"):
         nn.attention(*(Matrix(numbers(*shape)) for shape in shapes), mask)
 
 
 @pytest.mark.parametrize("sizes", [("a",), (None,), (2.0,), (2, "a"), (True,), (2, np.ones(2))])
-def test_the_sizes_of_a_causal_mask_are_whole_numbers(sizes):
+def test_the_sizes_of_a_causal_mask_must_be_whole_numbers(sizes):
     with pytest.raises(TypeError, match=r"^causal: (queries|keys) must be a whole number, not "):
         nn.causal(*sizes)
 
@@ -174,8 +174,8 @@ def test_the_sizes_of_a_causal_mask_are_whole_numbers(sizes):
 # --- several heads, and blocks --------------------------------------------------------------------
 
 
-def check_beside_numpy(model, call, expected, rows):
-    """Values, and the gradients by every parameter and input."""
+def check_against_numpy(model, call, expected, rows):
+    """Compare the values, and the gradients of every parameter and input."""
     x = numbers(rows, 4)
     inputs = Matrix(x)
     out = call(model, inputs)
@@ -194,9 +194,9 @@ def check_beside_numpy(model, call, expected, rows):
 
 @pytest.mark.parametrize("heads", [1, 2, 4])
 @pytest.mark.parametrize("masked", [False, True])
-def test_multi_head_attention_is_that_of_numpy(heads, masked):
+def test_multi_head_attention_matches_numpy(heads, masked):
     mask = np.tril(np.ones((3, 3), dtype=bool)) if masked else None
-    check_beside_numpy(
+    check_against_numpy(
         nn.MultiHeadAttention(4, heads),
         lambda model, x: model(x, nn.causal(3) if masked else None),
         lambda take, x: reference.multi_head_attention(take, x, heads, mask),
@@ -205,13 +205,13 @@ def test_multi_head_attention_is_that_of_numpy(heads, masked):
 
 
 @pytest.mark.parametrize("norm", ["rms", "layer"])
-def test_a_block_is_that_of_numpy(norm):
+def test_a_transformer_block_matches_numpy(norm):
     model = nn.TransformerBlock(4, 2, norm)
     for i, parameter in enumerate(model.parameters()):
         parameter.data += 0.1 * math.sin(i)  # gains and biases other than 1 and 0
 
     mask = np.tril(np.ones((3, 3), dtype=bool))
-    check_beside_numpy(
+    check_against_numpy(
         model,
         lambda model, x: model(x, nn.causal(3)),
         lambda take, x: reference.block(take, x, 2, mask, norm),
@@ -233,7 +233,7 @@ def test_a_block_is_differentiable_twice():
     assert gradcheck(lambda *x: weighed(model(Matrix([x[:2], x[2:]]))), point[-4:], order=2)
 
 
-def test_parameters_are_counted_and_named():
+def test_the_number_and_names_of_the_parameters():
     block = nn.TransformerBlock(8, 2)
     assert len(block.parameters()) == 12 * 8 * 8
     assert len(nn.TransformerBlock(8, 2, "layer").parameters()) == 12 * 64 + 4 * 8
@@ -242,13 +242,13 @@ def test_parameters_are_counted_and_named():
     assert names[-1] == "mlp.W_2.weights.7.31"
 
 
-def test_weights_start_with_the_spread_that_is_asked_for():
+def test_initial_weights_have_the_requested_standard_deviation():
     numbers = np.array([p.data for p in nn.TransformerBlock(16, 4, std=0.08).parameters()])
     assert numbers.std() == pytest.approx(0.08, rel=0.05)
     assert abs(numbers.mean()) < 0.005
 
 
-def test_no_output_looks_at_what_comes_after_it():
+def test_no_output_depends_on_later_positions():
     model = nn.TransformerBlock(4, 2)
     x = numbers(5, 4)
     before = model(Matrix(x), nn.causal(5)).data
@@ -269,7 +269,7 @@ def test_padding_changes_nothing():
     assert np.array(model(Matrix(x), mask).data)[:3] == pytest.approx(alone, rel=1e-14)
 
 
-def test_kept_keys_and_values_give_what_one_call_gives():
+def test_cached_keys_and_values_give_the_same_result_as_one_call():
     model = nn.TransformerBlock(4, 2)
     x = Matrix(numbers(5, 4))
     whole = model(x, nn.causal(5)).data
@@ -281,7 +281,7 @@ def test_kept_keys_and_values_give_what_one_call_gives():
     assert len(cache[0]) == len(cache[1]) == 5  # as before the error
 
 
-def test_the_weights_of_each_head_can_be_looked_at():
+def test_return_weights_gives_the_weights_of_each_head():
     model = nn.MultiHeadAttention(4, 2)
     x = Matrix(numbers(3, 4))
     out, weights = model(x, nn.causal(3), return_weights=True)
@@ -309,6 +309,6 @@ def test_the_weights_of_each_head_can_be_looked_at():
         (lambda: nn.FeedForward(4, expansion=0), ValueError, "expansion must be 1 or more, not 0"),
     ],
 )
-def test_bad_sizes_are_named(make, error, message):
+def test_invalid_sizes_and_inputs_are_rejected(make, error, message):
     with pytest.raises(error, match=message):
         make()

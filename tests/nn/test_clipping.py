@@ -1,4 +1,4 @@
-"""Clipping: gradients scaled together, cut one by one, and what is refused."""
+"""Clipping: gradients scaled to a norm, clipped one by one, and what is rejected."""
 
 import math
 
@@ -71,7 +71,7 @@ def with_gradients(gradients):
 
 @pytest.mark.parametrize("clip", [nn.clip_grad_norm, nn.clip_grad_value])
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_gradients_that_are_not_finite_are_an_error_that_names_the_first(clip, bad):
+def test_the_error_names_the_first_gradient_that_is_not_finite(clip, bad):
     values = with_gradients([1.0, bad, math.inf])
     values[1].label = "slope"
     model = nn.Sequential(Point(), Point())
@@ -106,14 +106,14 @@ def test_a_norm_that_is_too_large_for_a_float_is_an_error():
         ([1.0, -math.inf, 2.0], math.inf, [0.0, math.nan, 0.0]),
     ],
 )
-def test_without_the_error_gradients_become_what_pytorch_makes_of_them(gradients, norm, clipped):
+def test_without_error_if_nonfinite_gradients_become_those_of_pytorch(gradients, norm, clipped):
     values = with_gradients(gradients)
     found = nn.clip_grad_norm(values, 1.0, error_if_nonfinite=False)
     assert repr(found.data) == repr(norm)
     assert repr([value.grad for value in values]) == repr(clipped)
 
 
-def test_each_gradient_is_brought_inside_the_limit():
+def test_clip_grad_value_clips_each_gradient_to_the_limit():
     values = with_gradients([3.0, -0.5, -4.0, 1.0, 0.0])
     assert nn.clip_grad_value(values, 1.0) is None
     assert [value.grad for value in values] == [1.0, -0.5, -1.0, 1.0, 0.0]
@@ -124,7 +124,7 @@ def test_each_gradient_is_brought_inside_the_limit():
 
 
 @pytest.mark.parametrize("limit", [-1.0, math.nan, math.inf])
-def test_a_limit_of_values_out_of_range_changes_no_gradient(limit):
+def test_clip_grad_value_with_a_limit_out_of_range_changes_no_gradient(limit):
     values = with_gradients([5.0])
     with pytest.raises(ValueError, match=r"limit must be (0 or more|finite)"):
         nn.clip_grad_value(values, limit)
@@ -133,7 +133,7 @@ def test_a_limit_of_values_out_of_range_changes_no_gradient(limit):
         nn.clip_grad_value([], 1.0)
 
 
-def test_an_infinite_limit_measures_the_norm():
+def test_an_infinite_limit_only_measures_the_norm():
     values = with_gradients([3.0, -4.0])
     assert nn.clip_grad_norm(values, math.inf).data == 5.0
     assert [value.grad for value in values] == [3.0, -4.0]
@@ -159,6 +159,6 @@ def test_a_gradient_that_is_none_is_named(clip):
 
 
 @pytest.mark.parametrize("clip", [nn.clip_grad_norm, nn.clip_grad_value])
-def test_a_third_argument_has_to_be_named(clip):
+def test_a_third_positional_argument_is_rejected(clip):
     with pytest.raises(TypeError, match="positional"):
         clip(with_gradients([1.0]), 1.0, 2.0)  # the norm_type of other libraries

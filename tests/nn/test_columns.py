@@ -1,4 +1,4 @@
-"""Columns: the bits of Values for a rule of arithmetic; any other rule is done Value by Value."""
+"""Columns: a rule of arithmetic gives the bits of Values; any other rule runs Value by Value."""
 
 import math
 import random
@@ -21,13 +21,13 @@ def numbers(values):
 
 
 def by_values(optimizer):
-    """The same optimizer, which never uses columns."""
+    """Make an optimizer never use columns, and return it."""
     optimizer._in_columns = False
     return optimizer
 
 
 def same_steps(make, steps=5, size=4):
-    """Whether columns served; the numbers are those of Values to the last bit."""
+    """Require the same bits from columns and from Values; return whether columns were used."""
     rng, found = random.Random(3), []
     gradients = [[rng.uniform(-2.0, 2.0) for _ in range(size)] for _ in range(steps)]
     for change in (lambda optimizer: optimizer, by_values):
@@ -51,7 +51,7 @@ def rule(update, **kept):
 
 
 class Signs(nn.Optimizer):
-    """A rule of the user's own."""
+    """A user-defined rule."""
 
     moments = ("mean",)
 
@@ -61,12 +61,12 @@ class Signs(nn.Optimizer):
 
 
 @pytest.mark.parametrize("make", [*RULES.values(), Signs])
-def test_a_rule_in_columns_gives_the_bits_of_values(make):
+def test_a_rule_in_columns_gives_the_same_bits_as_with_values(make):
     assert same_steps(make)
 
 
 @pytest.mark.parametrize("make", [*RULES.values(), Signs])
-def test_a_rule_of_arithmetic_is_one_update_for_all_parameters(make, monkeypatch):
+def test_a_rule_of_arithmetic_updates_all_parameters_at_once(make, monkeypatch):
     calls, by_columns = [], nn.Optimizer._by_columns
 
     def counted(*arguments):
@@ -85,9 +85,7 @@ def test_a_rule_of_arithmetic_is_one_update_for_all_parameters(make, monkeypatch
     ("inverse", "wrong", "error"),
     [(lambda g: 1.0 / g, 0.0, ZeroDivisionError), (lambda g: g.log(), -1.0, ValueError)],
 )
-def test_an_error_of_arithmetic_does_not_end_the_steps_in_columns(
-    inverse, wrong, error, monkeypatch
-):
+def test_an_arithmetic_error_does_not_end_the_use_of_columns(inverse, wrong, error, monkeypatch):
     calls, by_columns = [], nn.Optimizer._by_columns
 
     def counted(*arguments):
@@ -125,7 +123,7 @@ ARITHMETIC = {
 
 
 @pytest.mark.parametrize("name", ARITHMETIC)
-def test_columns_have_the_arithmetic_of_values_to_the_last_bit(name):
+def test_arithmetic_on_columns_equals_that_on_values_to_the_last_bit(name):
     expression, is_timed = ARITHMETIC[name], name == "time"
 
     def update(self, parameter, gradient, state):
@@ -138,7 +136,7 @@ def test_columns_have_the_arithmetic_of_values_to_the_last_bit(name):
     assert same_steps(rule(update, prepare=prepare))
 
 
-def test_a_column_has_every_method_of_a_value_that_is_arithmetic():
+def test_a_column_has_every_arithmetic_method_of_a_value():
     kept = {"assign", "backward", "data", "grad", "label", "context", "op", "parents", "primitive"}
     names = {name for name in dir(Value) if name[0] != "_"} - kept
     assert {name for name in names if name not in vars(Column)} == set()
@@ -148,7 +146,7 @@ def test_a_column_has_every_method_of_a_value_that_is_arithmetic():
 
 
 class Counting(nn.Optimizer):
-    """Each update assigns to an attribute, which counts later."""
+    """Each update assigns to an attribute that later updates read."""
 
     def __init__(self, parameters, lr=0.1):
         super().__init__(parameters, lr)
@@ -160,7 +158,7 @@ class Counting(nn.Optimizer):
 
 
 class Scheduled(nn.Optimizer):
-    """Each step assigns to an attribute, once."""
+    """Each step assigns to an attribute once, in prepare."""
 
     def prepare(self, time):
         self.rate = self.lr / time
@@ -170,7 +168,7 @@ class Scheduled(nn.Optimizer):
 
 
 class ByHand(nn.Optimizer):
-    """Adam, as a user writes it."""
+    """Adam, as a user might write it."""
 
     moments = ("m", "v")
     epsilon = 1e-8
@@ -195,7 +193,7 @@ class ByHand(nn.Optimizer):
 
 
 class Lion(nn.Optimizer):
-    """The rule of the documentation."""
+    """The rule shown in the documentation."""
 
     moments = ("mean",)
 
@@ -211,14 +209,14 @@ class Lion(nn.Optimizer):
 
 
 @pytest.mark.parametrize("make", [Scheduled, ByHand, Lion])
-def test_rules_of_the_users_own_in_columns(make):
+def test_user_defined_rules_run_in_columns(make):
     assert same_steps(make)
 
 
 def trained(make, calls=10, **options):
-    """What each call of a step gives, and the parameters after it: jitted with options, else not.
+    """The results of each call of a step, and the step, which is jitted if there are options.
 
-    From call to call the target changes, and after five calls the learning rate.
+    The target changes with each call, and the learning rate after five.
     """
     values = [Value(0.5 * i - 0.7) for i in range(4)]
     optimizer = make(values, 0.1)
@@ -243,7 +241,7 @@ IN_COLUMNS = [*RULES.values(), Signs, ByHand, Lion]
 
 @pytest.mark.parametrize("backend", ["native", "numpy"])
 @pytest.mark.parametrize("make", IN_COLUMNS, ids=lambda make: make.__name__)
-def test_a_recorded_step_is_done_in_columns_too(make, backend, monkeypatch):
+def test_a_recorded_step_runs_in_columns_too(make, backend, monkeypatch):
     monkeypatch.setattr(nn.Optimizer, "_by_values", None)  # never called
     expected, _ = trained(make)
     for check in ("always", "never"):
@@ -252,7 +250,7 @@ def test_a_recorded_step_is_done_in_columns_too(make, backend, monkeypatch):
         assert [program.replays for program in run.programs] == [8]
 
 
-def test_a_recorded_rule_that_is_more_than_arithmetic_is_done_value_by_value():
+def test_a_recorded_rule_of_more_than_arithmetic_runs_value_by_value():
     def update(self, parameter, gradient, state):
         state["m"] = 0.5 * state["m"] + gradient
         return parameter - self.lr * (state["m"] if isinstance(parameter, Value) else gradient)
@@ -265,7 +263,7 @@ def test_a_recorded_rule_that_is_more_than_arithmetic_is_done_value_by_value():
 
 
 class Slow(nn.Optimizer):
-    """After a warm-up of 3 steps some parameters move slower, each way of `slower` by 0.1."""
+    """The base of the rules in BY_PARAMETER, some of which change after a warm-up of 3 steps."""
 
     def __init__(self, parameters, lr=0.1):
         super().__init__(parameters, lr)
@@ -332,7 +330,7 @@ def helper():
 
 
 @pytest.mark.parametrize("name", BY_PARAMETER)
-def test_what_may_differ_between_parameters_is_done_value_by_value(name):
+def test_a_rule_that_may_differ_between_parameters_runs_value_by_value(name):
     values = [Value(0.5), Value(-0.25), Value(1.0), Value(2.0)]
     optimizer = type("Rule", (Slow,), {"update": BY_PARAMETER[name]})(values)
     for _ in range(5):
@@ -348,7 +346,7 @@ def test_a_rule_that_slows_some_parameters_down_after_a_warm_up():
     assert numbers(values) == [1.0 - 5 * 0.125, pytest.approx(1.0 - 3 * 0.125 - 2 * 0.0125)]
 
 
-def test_prepare_is_called_once_a_step():
+def test_prepare_is_called_once_per_step():
     class Prepared(nn.Optimizer):
         count = 0
 
@@ -370,7 +368,7 @@ def chosen(self, p, g, state):
     return p - 0.1 * g if g > 0.0 else p
 
 
-NO_ARITHMETIC = {
+NOT_ARITHMETIC = {
     "a comparison": chosen,
     "an equality": lambda self, p, g, state: p if g == 0.0 else p - g,
     "a truth": lambda self, p, g, state: p - 0.1 * (g.data and 1.0),
@@ -395,12 +393,12 @@ def swallowed(g):
         return 0.3
 
 
-@pytest.mark.parametrize("name", NO_ARITHMETIC)
-def test_what_is_no_arithmetic_is_done_value_by_value(name):
-    assert not same_steps(rule(NO_ARITHMETIC[name]))
+@pytest.mark.parametrize("name", NOT_ARITHMETIC)
+def test_a_rule_of_more_than_arithmetic_runs_value_by_value(name):
+    assert not same_steps(rule(NOT_ARITHMETIC[name]))
 
 
-def test_a_rule_that_assigns_to_an_attribute_is_done_value_by_value():
+def test_a_rule_that_assigns_to_an_attribute_runs_value_by_value():
     assert not same_steps(Counting)
     assert not same_steps(Counting, size=1)
 
@@ -434,7 +432,7 @@ def test_random_numbers_are_drawn_for_each_parameter(draw):
     assert run() == path
 
 
-def test_errors_of_a_rule_are_those_of_values_and_change_nothing():
+def test_a_rule_in_columns_raises_the_errors_of_values_and_changes_nothing():
     def update(self, parameter, gradient, state):
         state["m"] = state["m"] + gradient
         return parameter - 1.0 / gradient
@@ -459,7 +457,7 @@ def test_errors_of_a_rule_are_those_of_values_and_change_nothing():
 
 
 @pytest.mark.parametrize("gradients", [None, [Value(1.0), Value(2.0)]])
-def test_a_moment_that_is_not_declared_is_an_error_that_says_what_to_write(gradients):
+def test_the_error_for_an_undeclared_moment_says_what_to_write(gradients):
     def forgotten(self, p, g, state):
         state["v"] = state["m"] + g
         return p - state["v"]
@@ -491,7 +489,7 @@ def with_ones(size):
     return values
 
 
-def test_a_step_that_fails_shows_nothing_about_columns():
+def test_failed_steps_do_not_make_a_rule_run_in_columns():
     def update(self, parameter, gradient, state):
         return parameter - (0.1 if isinstance(parameter, Value) else 0.2) / (gradient - 1.0)
 

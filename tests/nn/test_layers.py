@@ -1,4 +1,4 @@
-"""Layers: numbers by hand and beside NumPy, shapes, random starts, bad input."""
+"""Layers: numbers by hand and compared with NumPy, shapes, initial weights, bad input."""
 
 import math
 import random
@@ -46,7 +46,7 @@ def test_every_product_and_sum_of_a_neuron_is_a_node():
     assert (total.parents[0].op, total.parents[0].parents[1].op) == ("add", "mul")
 
 
-def test_a_layer_is_x_w_plus_b_of_numpy():
+def test_a_layer_matches_x_w_plus_b_in_numpy():
     layer = nn.Layer(3, 2, "tanh")
     w = np.array([[v.data for v in neuron.w] for neuron in layer.neurons])
     put((neuron.b for neuron in layer.neurons), [0.5, -0.25])
@@ -85,7 +85,7 @@ def test_a_single_output_is_a_value_and_several_are_a_list():
 
 
 class Activated(nn.Linear):
-    """A call of a user's own, which is to happen once to a batch, too."""
+    """A user-defined call, which must run only once for a whole batch, too."""
 
     def __call__(self, x):
         return nn.tanh(super().__call__(x))
@@ -140,7 +140,7 @@ BATCHES = {
         lambda: nn.norm,
     ],
 )
-def test_rows_of_numbers_are_a_batch_as_a_matrix_is(make):
+def test_rows_of_numbers_are_a_batch_like_a_matrix(make):
     nn.seed(2)
     expected = make()(Matrix(BATCH))
     for kind, batch in BATCHES.items():
@@ -151,7 +151,7 @@ def test_rows_of_numbers_are_a_batch_as_a_matrix_is(make):
 
 
 @pytest.mark.parametrize("kind", ["rows", "array"])
-def test_a_batch_that_is_an_argument_of_a_recorded_function(kind):
+def test_a_batch_can_be_an_argument_of_a_recorded_function(kind):
     model = nn.MLP(3, [4, 1], "tanh")
     recorded = jit(lambda rows: model(rows))
     for scale in (1.0, 2.0, 3.0):
@@ -175,13 +175,13 @@ def test_a_value_in_a_batch_gets_a_gradient():
         *([1.0, "2"], {"a": 1, "b": 2}, {1: 2, 3: 4}, {1, 2}),
     ],
 )
-def test_a_neuron_takes_one_vector_of_numbers(x):
+def test_a_neuron_rejects_anything_but_a_vector_of_numbers(x):
     with pytest.raises(TypeError, match="a Neuron takes a vector of numbers, not"):
         nn.Neuron(2)(x)
 
 
 @pytest.mark.parametrize("x", [3.0, 3, None, Value(1.0)])
-def test_a_neuron_and_a_layer_say_that_a_number_is_no_vector(x):
+def test_neurons_and_layers_reject_a_single_number(x):
     with pytest.raises(TypeError, match="a Neuron takes a vector of numbers, not"):
         nn.Neuron(2)(x)
     for model in (nn.Layer(2, 1), nn.Linear(2, 1), nn.MLP(2, [1]), nn.RMSNorm(2)):
@@ -221,7 +221,7 @@ def test_an_mlp_says_how_many_activations_it_takes(activation):
         nn.MLP(2, [4, 4, 1], activation)
 
 
-def test_an_mlp_of_one_layer_asks_for_a_known_activation_too():
+def test_an_mlp_of_one_layer_rejects_an_unknown_activation():
     with pytest.raises(ValueError, match="there is no activation 'softmax'"):
         nn.MLP(2, [2], "softmax")
 
@@ -241,7 +241,7 @@ def test_an_mlp_of_one_layer_asks_for_a_known_activation_too():
         ),
     ],
 )
-def test_a_layer_shows_its_sizes_and_a_sequential_its_parts(make, told):
+def test_the_repr_shows_the_sizes_of_a_layer_and_the_parts_of_a_sequential(make, told):
     assert repr(make()) == told
 
 
@@ -260,7 +260,7 @@ def test_weights_start_uniform_in_their_bounds_and_biases_at_0(activation, gain)
 
 
 @pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu", "tanh", "linear"])
-def test_an_activation_starts_from_the_same_weights_by_its_name_and_as_a_function(name):
+def test_an_activation_gives_the_same_weights_by_name_and_as_a_function(name):
     models = []
     for activation in (name, getattr(nn.activations, name), nn.activations.ACTIVATIONS[name]):
         model = nn.MLP(2, [3, 1], activation, random.Random(7))
@@ -300,7 +300,7 @@ SIZES = [
 
 
 @pytest.mark.parametrize(("make", "count"), SIZES)
-def test_a_size_is_a_whole_number_of_any_kind(make, count):
+def test_a_size_may_be_a_whole_number_of_any_type(make, count):
     for kind in (int, np.int64, np.uint8, np.array):
         with case(kind):
             model = make(kind)
@@ -311,7 +311,7 @@ def test_a_size_is_a_whole_number_of_any_kind(make, count):
 @pytest.mark.parametrize(
     "wrong", [True, 2.0, np.float64(2.0), np.bool_(True), np.array(2.0), np.array([2]), int, None]
 )
-def test_what_is_no_whole_number_is_no_size(wrong):
+def test_a_size_must_be_a_whole_number(wrong):
     with pytest.raises(TypeError, match="must be a whole number, not"):
         nn.Linear(wrong, 1)
 
@@ -327,11 +327,11 @@ def test_linear_is_w_x_plus_b():
     scaled = nn.Linear(3, 2, multiplier=0.25)
     put(scaled.bias, [0.5, -0.25])
     w = np.array([[p.data for p in row] for row in scaled.weights])
-    expected = 0.25 * BATCH @ w.T + [0.5, -0.25]  # the multiplier is that of W only
+    expected = 0.25 * BATCH @ w.T + [0.5, -0.25]  # the multiplier applies to W only
     assert as_array(scaled(Matrix(BATCH))) == pytest.approx(expected, rel=1e-14)
 
 
-def test_linear_without_a_bias_is_w_x_and_no_more():
+def test_linear_without_a_bias_is_only_w_x():
     linear = nn.Linear(3, 2, bias=False)
     assert len(linear.parameters()) == 6
     w = np.array([p.data for p in linear.parameters()]).reshape(2, 3)
@@ -351,7 +351,7 @@ def test_linear_without_a_bias_is_w_x_and_no_more():
         (lambda **k: nn.Linear(3, 2, **k), 6),
     ],
 )
-def test_a_layer_without_biases_is_the_one_whose_biases_are_0(make, count):
+def test_a_layer_without_biases_equals_one_whose_biases_are_0(make, count):
     def made(**settings):
         nn.seed(5)
         return make(**settings)
@@ -368,7 +368,7 @@ def test_a_layer_without_biases_is_the_one_whose_biases_are_0(make, count):
         make(bias=0.5)
 
 
-def test_a_multiplier_changes_how_far_a_step_goes_and_not_the_start():
+def test_a_multiplier_scales_steps_but_not_initial_outputs():
     linear, plain = (
         nn.Linear(3, 2, bias=False, std=0.5, generator=random.Random(4), multiplier=m)
         for m in (0.25, 1.0)
@@ -380,7 +380,7 @@ def test_a_multiplier_changes_how_far_a_step_goes_and_not_the_start():
         nn.Adam(layer, lr=0.01).step()
     moved, further = (as_array(layer(Matrix(BATCH))) - start for layer in (linear, plain))
     assert moved == pytest.approx(0.25 * further, rel=1e-6, abs=1e-12)
-    for nin, m in ((16, 1.0), (64, 0.25)):  # four times as wide, and moved as far
+    for nin, m in ((16, 1.0), (64, 0.25)):  # four times as wide, but moved as far by a step
         wide, ones = nn.Linear(nin, 1, False, multiplier=m), [1.0] * nin
         (before,) = wide(ones)
         before.backward()
@@ -392,11 +392,11 @@ def test_a_multiplier_changes_how_far_a_step_goes_and_not_the_start():
             nn.Linear(3, 2, multiplier=m)
 
 
-def test_linear_starts_normal():
+def test_linear_weights_start_normally_distributed():
     for std, expected in ((0.08, 0.08), (None, math.sqrt(1 / 50))):
         weights = np.array([p.data for p in nn.Linear(50, 40, False, std=std).parameters()])
         assert weights.std() == pytest.approx(expected, rel=0.05)
-        assert np.abs(weights).max() > 2.5 * expected  # beyond a uniform distribution's end
+        assert np.abs(weights).max() > 2.5 * expected  # beyond the bound of a uniform distribution
 
 
 def test_the_same_seed_makes_the_same_weights():
@@ -413,7 +413,7 @@ def test_the_same_seed_makes_the_same_weights():
 
 
 @pytest.mark.parametrize("wrong", ["1", 1.0, None, [1]])
-def test_a_seed_is_a_whole_number(wrong):
+def test_a_seed_must_be_a_whole_number(wrong):
     with pytest.raises(TypeError, match="whole number"):
         nn.seed(wrong)
 
@@ -421,7 +421,7 @@ def test_a_seed_is_a_whole_number(wrong):
 @pytest.mark.parametrize(
     "make", [lambda g: nn.MLP(2, [3], "relu", g), lambda g: nn.Embedding(2, 2, 1.0, g)]
 )
-def test_a_generator_of_ones_own_leaves_the_stream_of_nn_alone(make):
+def test_drawing_from_a_given_generator_leaves_that_of_nn_alone(make):
     one, other = (make(random.Random(3)).state_dict() for _ in range(2))
     assert one == other
     drawn = nn.Neuron(1).w[0].data
@@ -436,7 +436,7 @@ def normalised(x, axis, eps=1e-5):
     return (x - x.mean(axis, keepdims=True)) / np.sqrt(x.var(axis, keepdims=True) + eps)
 
 
-def test_batch_norm_in_training_is_that_of_numpy():
+def test_batch_norm_in_training_matches_numpy():
     norm = nn.BatchNorm(3)
     put(norm.gain, [2.0, -1.0, 0.5])
     put(norm.bias, [0.1, 0.2, 0.3])
@@ -458,17 +458,17 @@ def test_running_statistics_average_the_mean_and_the_unbiased_variance():
     expected = (BATCH - mean) / np.sqrt(variance + 1e-3)
     assert as_array(norm(Matrix(BATCH))) == pytest.approx(expected, rel=1e-12, abs=1e-14)
     assert as_array(norm(list(BATCH[0]))) == pytest.approx(expected[0], rel=1e-12, abs=1e-14)
-    assert norm.state_dict() == state  # evaluation moves nothing
+    assert norm.state_dict() == state  # evaluation changes nothing
 
 
-def test_running_statistics_remember_no_graph():
+def test_running_statistics_keep_no_graph():
     norm = nn.BatchNorm(3)
     norm(Matrix(BATCH))
     norm(Matrix(BATCH))
     assert all(value.parents == () for value in norm.running_mean + norm.running_variance)
 
 
-def test_layer_norm_is_that_of_numpy():
+def test_layer_norm_matches_numpy():
     norm = nn.LayerNorm(3, eps=1e-3)
     put(norm.gain, [2.0, -1.0, 0.5])
     put(norm.bias, [0.1, 0.2, 0.3])
@@ -477,7 +477,7 @@ def test_layer_norm_is_that_of_numpy():
 
 
 @pytest.mark.parametrize("gain", [[2.0, -1.0, 0.5], None])
-def test_rms_norm_is_that_of_numpy(gain):
+def test_rms_norm_matches_numpy(gain):
     norm = nn.RMSNorm(3, eps=1e-3, gain=gain is not None)
     put(norm.gain, gain or [])
     assert len(norm.parameters()) == len(gain or [])
@@ -501,7 +501,7 @@ def test_dropout_in_evaluation_is_the_identity():
     assert nn.Dropout(0.0)(values) == values
 
 
-def test_dropout_in_training_drops_a_share_p_and_keeps_the_expectation():
+def test_dropout_in_training_drops_a_fraction_p_and_keeps_the_expectation():
     out = [value.data for value in nn.Dropout(0.25)([3.0] * 4000)]
     assert set(out) == {0.0, 4.0}
     # 1000 expected, with a standard deviation of 27
@@ -509,7 +509,7 @@ def test_dropout_in_training_drops_a_share_p_and_keeps_the_expectation():
     assert sum(out) / len(out) == pytest.approx(3.0, rel=0.05)
 
 
-def test_settings_of_float32_are_computed_with_in_float64():
+def test_float32_settings_are_computed_with_in_float64():
     tenth = np.float32(0.1)
     one = float(tenth)
     norms = [nn.BatchNorm(3, momentum=number) for number in (tenth, one)]
@@ -520,7 +520,7 @@ def test_settings_of_float32_are_computed_with_in_float64():
     assert nn.Linear(3, 2, multiplier=tenth).multiplier == one
 
 
-def test_a_gradient_passes_dropout_where_the_value_did():
+def test_gradients_pass_dropout_where_values_did():
     x = [Value(1.0) for _ in range(20)]
     out = nn.Dropout(0.5)(x)
     (nn.mean(out) * 20.0).backward()
@@ -528,7 +528,7 @@ def test_a_gradient_passes_dropout_where_the_value_did():
     assert {value.grad for value in x} == {0.0, 2.0}
 
 
-def test_dropout_is_repeatable_by_seed_and_by_a_generator_of_its_own():
+def test_dropout_is_reproducible_by_seed_or_by_its_own_generator():
     def mask(layer):
         return [value.data for value in layer([1.0] * 50)]
 
@@ -548,7 +548,7 @@ def test_dropout_draws_for_each_entry_of_a_matrix():
     assert rows[0] != rows[1]
 
 
-# --- embedding and sequences of parts -------------------------------------------------------------
+# --- embedding and Sequential ---------------------------------------------------------------------
 
 
 def test_an_embedding_looks_up_its_vectors():
@@ -572,7 +572,7 @@ def test_only_vectors_that_were_looked_up_receive_a_gradient():
     assert [[value.grad for value in row] for row in table.vectors] == [[1, 1], [0, 0], [2, 2]]
 
 
-def test_vectors_looked_up_twice_are_trained_the_same_by_a_replay():
+def test_a_replay_trains_vectors_that_are_looked_up_twice_correctly():
     table, layer = nn.Embedding(3, 2), nn.Linear(2, 4)
     rule = nn.SGD([table, layer], 0.1)
 
@@ -588,7 +588,7 @@ def test_vectors_looked_up_twice_are_trained_the_same_by_a_replay():
     assert len(step.programs) == 1
 
 
-def test_an_embedding_starts_normal_with_the_given_spread():
+def test_embedding_vectors_start_normal_with_the_given_std():
     numbers = np.array([p.data for p in nn.Embedding(500, 8, std=0.02).parameters()])
     assert numbers.std() == pytest.approx(0.02, rel=0.05)
     assert abs(numbers.mean()) < 0.002
@@ -618,13 +618,13 @@ def test_an_embedding_selects_by_an_index_that_is_a_value():
         *[(np.array(3), IndexError), (np.array(0.5), TypeError)],
     ],
 )
-def test_what_an_embedding_does_not_hold(index, error):
+def test_an_embedding_rejects_invalid_indices(index, error):
     with pytest.raises(error, match=r"Embedding|a Matrix needs"):
         nn.Embedding(3, 2)(index)
 
 
 @pytest.mark.parametrize("rows", [[[0, 1, 0], [1, 0, 0]], np.eye(3, dtype=int), Matrix(np.eye(3))])
-def test_one_hot_rows_given_to_an_embedding_are_told_what_to_do(rows):
+def test_the_error_for_one_hot_rows_says_what_to_write_instead(rows):
     embedding = nn.Embedding(3, 2)
     with pytest.raises(TypeError, match="one-hot rows give the index of each 1"):
         embedding(rows)
@@ -730,7 +730,7 @@ def test_an_empty_sequential_is_the_identity():
         ],
     ],
 )
-def test_a_layer_that_cannot_be_made(make, error, message):
+def test_invalid_arguments_of_constructors_are_rejected(make, error, message):
     with pytest.raises(error, match=message):
         make()
 
@@ -772,7 +772,7 @@ MISFITS = [
         lambda: nn.RMSNorm(2),
     ],
 )
-def test_input_that_does_not_fit_leaves_the_layer_as_it_was(make):
+def test_input_that_does_not_fit_leaves_the_layer_unchanged(make):
     for x, error in MISFITS:
         model = make()
         before = model.state_dict()
@@ -788,14 +788,14 @@ def test_a_neuron_says_how_many_inputs_it_takes(x):
 
 
 @pytest.mark.parametrize("x", [[1.0, 2.0], Matrix([[1.0, 2.0]])])
-def test_batch_norm_in_training_takes_two_rows_or_more(x):
+def test_batch_norm_in_training_needs_two_rows_or_more(x):
     with pytest.raises(
         ValueError, match=r"at least 2 rows; to predict, write model\.eval\(\) first"
     ):
         nn.BatchNorm(2)(x)
 
 
-def test_a_batch_that_overflows_leaves_batch_norm_as_it_was():
+def test_a_batch_that_overflows_leaves_batch_norm_unchanged():
     norm = nn.BatchNorm(2)
     before = norm.state_dict()
     with pytest.raises(OverflowError):

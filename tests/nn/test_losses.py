@@ -1,4 +1,4 @@
-"""Losses: values worked out by hand, closed forms of gradients, stability, bad input."""
+"""Losses: values worked out by hand, closed-form gradients, stability, bad input."""
 
 import math
 
@@ -13,7 +13,7 @@ from autograd.jit import jit
 from tests.cases import case
 
 LN2, LN3 = math.log(2.0), math.log(3.0)
-FLOOR = 34.538776394910684  # -log(1e-15): what a probability of exactly 0 costs
+FLOOR = 34.538776394910684  # -log(1e-15): the loss of a probability of exactly 0
 
 ELEMENTWISE = [
     nn.mse,
@@ -101,14 +101,14 @@ def test_cross_entropy_of_a_batch_is_the_mean_over_its_examples(rows, targets):
         lambda z, y, w: nn.binary_cross_entropy(nn.sigmoid(z), y),
     ],
 )
-def test_numbers_of_float32_are_computed_with_in_float64(loss):
+def test_float32_numbers_are_computed_with_in_float64(loss):
     logits, target = [Value(0.5), Value(-1.0)], np.array([0.1, 0.9], np.float32)
     weight = np.float32(0.1)
     expected = loss(logits, target.tolist(), float(weight))
     assert loss(logits, target, weight).data == expected.data
 
 
-# --- numbers of torch 2.13.0 (float64, torch.nn.functional) -------------------------------------
+# --- values from torch 2.13.0 (float64, torch.nn.functional) --------------------------------------
 
 LOGITS_3 = [[0.5, -1.0, 2.0], [1.5, 0.25, -0.75], [-2.0, 3.0, 0.0]]
 INDICES_3, ONE_HOT_3 = [2, 0, 2], [[0, 0, 1], [1, 0, 0], [0, 0, 1]]
@@ -118,7 +118,7 @@ WEIGHT_3 = [0.5, 2.0, 3.0]
 
 @pytest.mark.parametrize("kind", [list, np.array, lambda w: [Value(x) for x in w]])
 @pytest.mark.parametrize("target", [INDICES_3, ONE_HOT_3, np.array(INDICES_3)])
-def test_class_weights_are_those_of_torch(kind, target):
+def test_class_weights_match_torch(kind, target):
     logits = nn.Matrix(LOGITS_3)
     loss = nn.cross_entropy_with_logits(logits, target, weight=kind(WEIGHT_3))
     loss.backward()
@@ -145,14 +145,14 @@ def test_class_weights_are_those_of_torch(kind, target):
         (INDICES_3, {"label_smoothing": Value(0.1)}, 1.2867674915916207),
     ],
 )
-def test_label_smoothing_is_that_of_torch(target, settings, expected):
+def test_label_smoothing_matches_torch(target, settings, expected):
     loss = nn.cross_entropy_with_logits(LOGITS_3, target, **settings)
     assert loss.data == pytest.approx(expected, rel=1e-14)
     plain = nn.cross_entropy(nn.softmax(nn.Matrix(LOGITS_3)), target, **settings)
     assert plain.data == pytest.approx(expected, rel=1e-10)
 
 
-def test_class_weights_of_soft_targets_are_divided_by_the_weights_of_the_targets():
+def test_with_soft_targets_the_loss_is_divided_by_the_weights_of_the_targets():
     # torch divides the sum by n = 3 here, which gives 4.336526809708378; the weights of the
     # targets are 0.1 + 0.6 + 1.5, 0.3 + 0.8 and 3.
     loss = nn.cross_entropy_with_logits(LOGITS_3, SOFT_3, weight=WEIGHT_3)
@@ -160,7 +160,7 @@ def test_class_weights_of_soft_targets_are_divided_by_the_weights_of_the_targets
 
 
 @pytest.mark.parametrize("loss", CLASSIFYING)
-def test_a_one_hot_target_makes_the_graph_of_its_index(loss):
+def test_a_one_hot_target_makes_the_same_graph_as_its_index(loss):
     predicted = [Value(p) for p in (0.2, 0.3, 0.5)]
     by_index = loss(predicted, 1)
     one_hot = loss(predicted, [0.0, 1.0, 0.0])
@@ -183,7 +183,7 @@ def test_equal_class_weights_change_nothing():
     ("loss", "of"),
     [(nn.binary_cross_entropy_with_logits, list), (nn.binary_cross_entropy, nn.sigmoid)],
 )
-def test_pos_weight_is_that_of_torch(loss, of):
+def test_pos_weight_matches_torch(loss, of):
     z = [Value(x) for x in (0.5, -1.0, 2.0, -3.0)]
     cost = loss(of(z), [1, 0, 0.3, 1], pos_weight=2.5)
     cost.backward()
@@ -197,7 +197,7 @@ def test_pos_weight_is_that_of_torch(loss, of):
 
 
 @pytest.mark.parametrize(("logit", "target"), [(-1000.0, 1), (1000.0, 0)])
-def test_pos_weight_with_logits_is_exact_far_out(logit, target):
+def test_pos_weight_is_exact_for_extreme_logits(logit, target):
     loss = nn.binary_cross_entropy_with_logits([logit], [target], pos_weight=3.0)
     assert loss.data == (3000.0 if target else 1000.0)
 
@@ -210,7 +210,7 @@ def test_pos_weight_with_logits_is_exact_far_out(logit, target):
         (3, 3.53125, [0.125, -0.25, 0.75, -0.75]),
     ],
 )
-def test_huber_is_that_of_torch(delta, expected, slopes):
+def test_huber_matches_torch(delta, expected, slopes):
     p = [Value(x) for x in (0.5, -1.0, 2.0, -3.5)]
     loss = nn.huber(p, [0, 0, -1, 1], delta=delta)
     loss.backward()
@@ -255,7 +255,7 @@ def test_huber_at_delta_has_the_derivatives_of_the_squared_error():
         ],
     ],
 )
-def test_a_setting_outside_its_range_is_named(call, message):
+def test_a_setting_out_of_range_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
 
@@ -271,12 +271,12 @@ def test_a_setting_outside_its_range_is_named(call, message):
         lambda: nn.binary_cross_entropy([0.5], [1], eps=None),
     ],
 )
-def test_a_setting_that_is_no_number_is_a_type_error(call):
+def test_a_setting_that_is_not_a_number_is_a_type_error(call):
     with pytest.raises(TypeError, match=r"delta|pos_weight|label_smoothing|eps must|_entropy t"):
         call()
 
 
-# --- a loss names the one that fits ---------------------------------------------------------------
+# --- errors that suggest the loss that fits -------------------------------------------------------
 
 SIGNS = r"-1/\+1 targets: use hinge, or \(y \+ 1\) / 2"
 BITS = r"0/1 targets: use binary_cross_entropy_with_logits, or 2 \* y - 1 with hinge"
@@ -315,7 +315,7 @@ INDICES = "class indices: use cross_entropy_with_logits, with one output for eac
         (lambda: nn.cross_entropy([0.5, 0.5], [1, 1]), f"not to 2.*{BITS}"),
     ],
 )
-def test_a_loss_names_the_one_that_fits_its_targets(call, message):
+def test_the_error_suggests_the_loss_that_fits_the_targets(call, message):
     with pytest.raises(ValueError, match=message):
         call()
 
@@ -335,13 +335,13 @@ def test_a_loss_names_the_one_that_fits_its_targets(call, message):
         lambda: nn.mse([[[1.0], [2.0]]], [[1.0, 2.0]]),
     ],
 )
-def test_no_loss_is_named_where_none_fits(call):
+def test_no_loss_is_suggested_where_none_fits(call):
     with pytest.raises(ValueError, match=r"must be|no class|sum to 1|shape") as raised:
         call()
     assert ";" not in str(raised.value)
 
 
-def test_what_a_message_says_to_use_works():
+def test_the_suggested_losses_and_conversions_work():
     scores, signs = [Value(2.0), Value(0.5)], [1, -1]
     assert nn.hinge(scores, signs).data == 0.75
     bits = [(y + 1) / 2 for y in signs]
@@ -349,7 +349,7 @@ def test_what_a_message_says_to_use_works():
     assert nn.hinge(scores, [2 * y - 1 for y in bits]).data == 0.75
 
 
-# --- closed forms of gradients --------------------------------------------------------------------
+# --- closed-form gradients ------------------------------------------------------------------------
 
 
 @given(st.lists(st.tuples(st.floats(-9, 9), st.floats(-9, 9)), min_size=1, max_size=6))
@@ -378,13 +378,13 @@ def test_the_gradient_of_softmax_and_cross_entropy_is_p_minus_y(target, first, s
     expected = list(((p - y) / 2).ravel())
     direct = grad(nn.cross_entropy_with_logits(logits, target), entries)
     assert numbers(direct) == pytest.approx(expected, rel=1e-12, abs=1e-14)
-    # The eps inside the plain loss moves this a little.
+    # The eps of cross_entropy changes its gradient slightly.
     composed = grad(nn.cross_entropy(nn.softmax(logits), target), entries)
     assert numbers(composed) == pytest.approx(expected, rel=1e-9, abs=1e-11)
 
 
 @given(st.lists(st.tuples(st.floats(-6, 6), st.floats(0, 1)), min_size=1, max_size=4))
-def test_the_gradient_of_binary_cross_entropy_by_the_logit_is_p_minus_y(pairs):
+def test_the_gradient_of_binary_cross_entropy_at_the_logit_is_p_minus_y(pairs):
     logits, target = [Value(z) for z, _ in pairs], [y for _, y in pairs]
     expected = [(1 / (1 + math.exp(-z)) - y) / len(pairs) for z, y in pairs]
     direct = nn.binary_cross_entropy_with_logits(logits, target)
@@ -414,7 +414,7 @@ def test_cross_entropy_with_logits_is_cross_entropy_of_softmax(logits, data):
         (0, 1, LN2, -0.5),
     ],
 )
-def test_binary_cross_entropy_with_logits_is_exact_far_out(logit, target, loss, slope):
+def test_binary_cross_entropy_is_exact_for_extreme_logits(logit, target, loss, slope):
     z = Value(logit)
     found = nn.binary_cross_entropy_with_logits(z, target)
     found.backward()
@@ -422,7 +422,7 @@ def test_binary_cross_entropy_with_logits_is_exact_far_out(logit, target, loss, 
 
 
 @pytest.mark.parametrize(("target", "loss", "slopes"), [(0, 0.0, [0, 0]), (1, 2000.0, [1, -1])])
-def test_cross_entropy_with_logits_is_exact_far_out(target, loss, slopes):
+def test_cross_entropy_is_exact_for_extreme_logits(target, loss, slopes):
     logits = [Value(1000.0), Value(-1000.0)]
     found = nn.cross_entropy_with_logits(logits, target)
     found.backward()
@@ -430,7 +430,7 @@ def test_cross_entropy_with_logits_is_exact_far_out(target, loss, slopes):
     assert [z.grad for z in logits] == slopes
 
 
-def test_a_probability_of_exactly_0_costs_the_floor_and_no_error():
+def test_a_probability_of_exactly_0_has_a_finite_loss():
     p = [Value(0.0), Value(1.0)]
     loss = nn.cross_entropy(p, 0)
     loss.backward()
@@ -441,7 +441,7 @@ def test_a_probability_of_exactly_0_costs_the_floor_and_no_error():
 
 
 @pytest.mark.parametrize(("p", "y"), [(0.0, 1), (1.0, 0)])
-def test_a_certain_and_wrong_probability_costs_the_floor_and_no_error(p, y):
+def test_a_certain_and_wrong_probability_has_a_finite_loss(p, y):
     p = Value(p)
     loss = nn.binary_cross_entropy(p, y)
     loss.backward()
@@ -449,7 +449,7 @@ def test_a_certain_and_wrong_probability_costs_the_floor_and_no_error(p, y):
     assert abs(p.grad) == pytest.approx(1e15, rel=1e-12)
 
 
-def test_a_certain_and_right_prediction_costs_nothing():
+def test_a_certain_and_right_prediction_has_a_loss_of_0():
     assert nn.cross_entropy([0.0, 1.0], 1).data == pytest.approx(0.0, abs=2e-15)
     assert nn.binary_cross_entropy([0.0, 1.0], [0, 1]).data == pytest.approx(0.0, abs=2e-15)
 
@@ -473,16 +473,14 @@ def test_a_certain_and_right_prediction_costs_nothing():
         ([0.5, 0.5], [1, math.inf], "inf"),
     ],
 )
-def test_shapes_that_do_not_fit_and_targets_that_are_not_finite_are_value_errors(
-    predicted, target, message
-):
+def test_mismatched_shapes_and_non_finite_targets_are_value_errors(predicted, target, message):
     for loss in ELEMENTWISE:
         with case(loss), pytest.raises(ValueError, match=message):
             loss(predicted, target)
 
 
 @pytest.mark.parametrize("loss", ELEMENTWISE)
-def test_what_is_not_a_number_is_a_type_error(loss):
+def test_non_numbers_raise_a_type_error(loss):
     for wrong in ("ab", None, 1j, ["a"], [None], [1j]):
         with case(wrong, 1), pytest.raises(TypeError, match=loss.__name__):
             loss(wrong, 1)
@@ -516,7 +514,7 @@ def test_a_target_outside_the_range_of_the_loss_is_named(loss, target):
         ([[[1.0], [1.0]]], [[1.0, 1.0]]),
     ],
 )
-def test_only_a_column_of_a_matrix_goes_with_a_vector(predicted, target):
+def test_a_vector_of_targets_fits_only_a_single_column(predicted, target):
     with pytest.raises(ValueError, match="mse: shapes"):
         nn.mse(predicted, target)
 
@@ -527,7 +525,7 @@ def test_the_first_ragged_row_is_named():
 
 
 @pytest.mark.parametrize("loss", ELEMENTWISE + CLASSIFYING)
-def test_arguments_have_names_and_an_operation_knows_its_loss(loss):
+def test_arguments_may_be_named_and_the_context_knows_its_loss(loss):
     first = "logits" if loss.__name__.endswith("_with_logits") else "probabilities"
     if loss in (nn.mse, nn.huber, nn.hinge):
         first = "scores" if loss is nn.hinge else "predicted"
@@ -540,7 +538,7 @@ def test_arguments_have_names_and_an_operation_knows_its_loss(loss):
 
 
 @pytest.mark.parametrize("loss", ELEMENTWISE)
-def test_a_value_as_a_target_is_taken_as_it_is(loss):
+def test_the_range_of_a_value_as_a_target_is_not_checked(loss):
     assert math.isnan(loss([Value(0.5)], [Value(math.nan)]).data)
 
 
@@ -592,7 +590,7 @@ def test_bad_examples_and_classes_are_value_errors(predicted, target, message):
         ([None, 0.5], 0),
     ],
 )
-def test_targets_and_predictions_of_a_wrong_kind_are_type_errors(loss, predicted, target):
+def test_targets_and_predictions_of_the_wrong_type_are_type_errors(loss, predicted, target):
     with pytest.raises(TypeError, match=loss.__name__):
         loss(predicted, target)
 
@@ -602,7 +600,7 @@ def test_targets_and_predictions_of_a_wrong_kind_are_type_errors(loss, predicted
     ("loss", "predicted", "target"),
     [
         (nn.cross_entropy, lambda p: [0.5, p], 1),
-        (nn.cross_entropy, lambda p: [0.5, p], 0),  # also where the target does not look
+        (nn.cross_entropy, lambda p: [0.5, p], 0),  # also an entry that the target does not use
         (nn.cross_entropy, lambda p: [[0.5, 0.5], [p, 0.5]], [1, 1]),
         (nn.binary_cross_entropy, lambda p: p, 1),
         (nn.binary_cross_entropy, lambda p: [0.5, p], [0, 1]),
@@ -619,7 +617,7 @@ def test_logits_instead_of_probabilities_are_refused(loss, predicted, target, wr
         recorded(wrong)
 
 
-def test_probabilities_need_not_sum_to_1_and_may_exceed_it_by_a_rounding():
+def test_probabilities_need_not_sum_to_1_and_may_exceed_1_by_rounding():
     assert nn.cross_entropy([0.25, 0.25], 1).data == pytest.approx(2 * LN2, rel=1e-13)
     assert nn.cross_entropy([0.0, 1.0 + 2.0**-52], 1).data == pytest.approx(0.0, abs=2e-15)
     assert math.isnan(nn.cross_entropy([0.5, math.nan], 1).data)
@@ -639,13 +637,13 @@ def test_probabilities_need_not_sum_to_1_and_may_exceed_it_by_a_rounding():
         lambda table: nn.softmax(table),
     ],
 )
-def test_dicts_and_sets_are_no_vectors(call):
+def test_dicts_and_sets_are_rejected_as_vectors(call):
     for table in ({0: 1.0, 1: 5.0}, {0, 1}, frozenset([0, 1]), {0: 0, 1: 1}.keys()):
         with case(table), pytest.raises(TypeError, match=r"takes|is a sequence"):
             call(table)
 
 
-def test_a_message_says_what_to_write_instead_of_a_dict_or_a_set():
+def test_the_error_says_what_to_write_instead_of_a_dict_or_a_set():
     logits = [[Value(0.0), Value(1.0)]] * 2
     with pytest.raises(TypeError, match="write its values as a list, in the order of the classes"):
         nn.cross_entropy_with_logits(logits, [0, 1], weight={0: 1.0, 1: 5.0})
@@ -658,7 +656,7 @@ def test_a_message_says_what_to_write_instead_of_a_dict_or_a_set():
 
 @pytest.mark.parametrize("loss", [nn.cross_entropy, nn.cross_entropy_with_logits])
 @pytest.mark.parametrize("k", [0, 1, 2])
-def test_the_index_of_a_class_may_be_a_value(loss, k):
+def test_a_class_index_may_be_a_value(loss, k):
     ways = []
     for target in (k, Value(float(k))):
         scores = [Value(0.2), Value(0.5), Value(0.3)]

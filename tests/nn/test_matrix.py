@@ -1,4 +1,4 @@
-"""Matrix: arithmetic and gradients beside NumPy, shapes that fit and shapes that do not."""
+"""Matrix: arithmetic and gradients compared with NumPy, indexing, the norm, bad input."""
 
 import math
 import operator
@@ -18,7 +18,7 @@ from tests.examples import examples
 
 SIZES = st.integers(1, 4)
 OPERATORS = [operator.add, operator.sub, operator.mul, operator.truediv]
-NUMBERS = st.floats(0.125, 10.0) | st.floats(-10.0, -0.125)  # none that a division minds
+NUMBERS = st.floats(0.125, 10.0) | st.floats(-10.0, -0.125)  # not 0, and not near it, for division
 
 
 def array(draw, *shape):
@@ -46,7 +46,7 @@ def dense_layers(draw):
 
 @pytest.mark.parametrize("op", OPERATORS)
 @given(operands())
-def test_elementwise_arithmetic_is_that_of_numpy(op, pair):
+def test_elementwise_arithmetic_matches_numpy(op, pair):
     a, b = pair
     expected = op(a, b).tolist()
     assert op(Matrix(a), b).data == expected
@@ -58,7 +58,7 @@ def test_elementwise_arithmetic_is_that_of_numpy(op, pair):
 
 @pytest.mark.parametrize("op", OPERATORS[:3])
 @given(operands())
-def test_the_matrix_may_stand_on_the_right_of_an_array_or_a_list(op, pair):
+def test_a_matrix_may_be_to_the_right_of_an_array_or_a_list(op, pair):
     a, b = pair
     expected = op(b, a).tolist()
     assert op(b, Matrix(a)).data == expected
@@ -67,7 +67,7 @@ def test_the_matrix_may_stand_on_the_right_of_an_array_or_a_list(op, pair):
 
 @pytest.mark.parametrize("op", OPERATORS)
 @pytest.mark.parametrize("number", [3, 2.5, np.float64(2.5), np.array(2.5), Value(2.5), True])
-def test_a_scalar_of_any_kind_stands_on_either_side(op, number):
+def test_a_scalar_of_any_type_may_be_on_either_side(op, number):
     a = [[1.0, -2.0], [4.0, 0.5]]
     plain = float(number)
     assert op(Matrix(a), number).data == [[op(x, plain) for x in row] for row in a]
@@ -76,16 +76,16 @@ def test_a_scalar_of_any_kind_stands_on_either_side(op, number):
 
 
 @pytest.mark.parametrize("numerator", [2, Value(2.0), [2, 2], np.array([[2, 2]])])
-def test_a_number_or_an_array_is_divided_by_a_matrix(numerator):
+def test_a_number_or_an_array_can_be_divided_by_a_matrix(numerator):
     assert (numerator / Matrix([[1, 4]])).data == [[2.0, 0.5]]
 
 
-def test_a_column_and_a_row_make_a_table():
+def test_a_column_times_a_row_is_a_table():
     table = Matrix([[1], [2]]) * Matrix([[10, 20, 30]])
     assert table.data == [[10.0, 20.0, 30.0], [20.0, 40.0, 60.0]]
 
 
-def test_a_repeated_row_gathers_the_gradient_of_every_row():
+def test_a_broadcast_row_gets_the_sum_of_the_gradients_of_the_rows():
     bias = [Value(1.0), Value(2.0)]
     (Matrix([[1, 2], [3, 4], [5, 6]]) * bias).sum().backward()
     assert [b.grad for b in bias] == [1 + 3 + 5, 2 + 4 + 6]
@@ -102,7 +102,7 @@ def test_minus_and_map():
 
 
 @given(dense_layers())
-def test_the_product_is_that_of_numpy(parts):
+def test_the_matrix_product_matches_numpy(parts):
     x, w, _, _ = parts
     for product in (Matrix(x) @ Matrix(w), Matrix(x) @ w, x @ Matrix(w), x.tolist() @ Matrix(w)):
         assert np.array(product.data) == pytest.approx(x @ w, rel=1e-13, abs=1e-12)
@@ -119,7 +119,7 @@ ACTIVATIONS = {
 @pytest.mark.parametrize("name", ACTIVATIONS)
 @settings(max_examples=examples(30))
 @given(dense_layers())
-def test_gradients_through_a_dense_layer_are_the_closed_forms(name, parts):
+def test_gradients_through_a_dense_layer_match_the_closed_forms(name, parts):
     x, w, b, upstream = parts
     inputs, weights, bias = Matrix(x), Matrix(w), [Value(number) for number in b]
     out = getattr(nn, name)(inputs @ weights + bias)
@@ -132,11 +132,11 @@ def test_gradients_through_a_dense_layer_are_the_closed_forms(name, parts):
     assert np.array(inputs.grad) == pytest.approx(dz @ w.T, rel=1e-11, abs=1e-10)
 
 
-# --- sums, transposes, places ---------------------------------------------------------------------
+# --- sums, transposes, indexing -------------------------------------------------------------------
 
 
 @given(dense_layers())
-def test_sums_are_those_of_numpy(parts):
+def test_sums_match_numpy(parts):
     x = parts[0]
     a = Matrix(x)
     assert a.sum().data == pytest.approx(x.sum(), rel=1e-12, abs=1e-12)
@@ -147,18 +147,18 @@ def test_sums_are_those_of_numpy(parts):
 
 
 @pytest.mark.parametrize("axis", [2, -1, "0", 0.5, np.ones(2)])
-def test_a_sum_over_another_axis_is_a_value_error(axis):
+def test_a_sum_over_an_invalid_axis_is_a_value_error(axis):
     with pytest.raises(ValueError, match="axis"):
         Matrix([[1, 2]]).sum(axis)
 
 
-def test_the_transpose_holds_the_same_values_in_exchanged_places():
+def test_the_transpose_holds_the_same_values_with_indices_swapped():
     a = Matrix([[1, 2, 3], [4, 5, 6]])
     assert a.T.data == [[1.0, 4.0], [2.0, 5.0], [3.0, 6.0]]
     assert a.T[2, 1] is a[1, 2]
 
 
-def test_values_are_kept_and_found_by_row_and_column():
+def test_values_are_kept_and_indexed_by_row_and_column():
     v = Value(5.0)
     a = Matrix([[1, 2, 3], [4, v, 6]])
     assert a.shape == (2, 3)
@@ -177,14 +177,14 @@ def test_values_are_kept_and_found_by_row_and_column():
 NUMBERED = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
 
 
-def test_a_column_is_a_list_of_the_values():
+def test_a_column_is_a_list_of_its_values():
     a = Matrix([[1, 2, 3], [4, 5, 6]])
     assert [x.data for x in a[:, 0]] == [1.0, 4.0]
     assert a[:, 0][1] is a[1, 0]
 
 
 @pytest.mark.parametrize(
-    "place",
+    "index",
     [
         *[0, 1, -1, -2, np.int64(1), (1, 2), (-1, -1), (0, np.int64(2))],
         *[(slice(None), 0), (slice(None), -1), (slice(1), 2)],
@@ -194,8 +194,8 @@ def test_a_column_is_a_list_of_the_values():
     ],
     ids=repr,
 )
-def test_places_are_those_of_numpy(place):
-    found, expected = Matrix(NUMBERED)[place], np.array(NUMBERED)[place]
+def test_indexing_matches_numpy(index):
+    found, expected = Matrix(NUMBERED)[index], np.array(NUMBERED)[index]
     kind = (Value, list, Matrix)[np.ndim(expected)]
     assert type(found) is kind
     numbers = [x.data for x in found] if kind is list else found.data
@@ -203,7 +203,7 @@ def test_places_are_those_of_numpy(place):
 
 
 @pytest.mark.parametrize(
-    "place",
+    "index",
     [
         1.0,
         True,
@@ -221,13 +221,13 @@ def test_places_are_those_of_numpy(place):
     ],
     ids=repr,
 )
-def test_what_is_no_place_is_a_type_error(place):
+def test_an_invalid_index_is_a_type_error(index):
     with pytest.raises(TypeError, match="selected by an integer or a slice of integers, not"):
-        Matrix(NUMBERED)[place]
+        Matrix(NUMBERED)[index]
 
 
 @pytest.mark.parametrize(
-    ("place", "message"),
+    ("index", "message"),
     [
         (2, "no row 2 in a Matrix of 2 x 3"),
         (-3, "no row -3 in a Matrix of 2 x 3"),
@@ -239,31 +239,31 @@ def test_what_is_no_place_is_a_type_error(place):
         ((), "got 0 indices"),
     ],
 )
-def test_a_place_outside_is_an_index_error(place, message):
+def test_an_index_out_of_range_is_an_index_error(index, message):
     with pytest.raises(IndexError, match=message):
-        Matrix(NUMBERED)[place]
+        Matrix(NUMBERED)[index]
 
 
 @pytest.mark.parametrize(
-    ("place", "what"),
+    ("index", "what"),
     [
         *[(slice(2, None), "row"), (slice(1, 1), "row"), ((slice(5, 9), 0), "row")],
         *[((0, slice(3, None)), "column"), ((slice(None), slice(0, 0)), "column")],
     ],
 )
-def test_a_slice_that_selects_nothing_is_a_value_error(place, what):
+def test_a_slice_that_selects_nothing_is_a_value_error(index, what):
     with pytest.raises(ValueError, match=f"selects no {what} of a Matrix of 2 x 3"):
-        Matrix(NUMBERED)[place]
+        Matrix(NUMBERED)[index]
 
 
-def test_parts_of_a_matrix_are_its_values_and_not_copies():
+def test_slices_hold_the_values_of_the_matrix_and_not_copies():
     a = Matrix(NUMBERED)
     (a[:, 1:].sum() + a[0:1].sum()).backward()
     assert a.grad == [[1.0, 2.0, 2.0], [0.0, 1.0, 1.0]]
 
 
 @given(dense_layers())
-def test_means_and_maxima_are_those_of_numpy(parts):
+def test_means_and_maxima_match_numpy(parts):
     x = parts[0]
     for name in ("mean", "max"):
         ours, theirs = getattr(Matrix(x), name), getattr(x, name)
@@ -275,7 +275,7 @@ def test_means_and_maxima_are_those_of_numpy(parts):
 
 @pytest.mark.parametrize("name", ["mean", "max"])
 @pytest.mark.parametrize("axis", [2, -1, "0", 0.5, np.ones(2)])
-def test_a_mean_or_maximum_over_another_axis_is_a_value_error(name, axis):
+def test_a_mean_or_maximum_over_an_invalid_axis_is_a_value_error(name, axis):
     with pytest.raises(ValueError, match=f"{name}: axis"):
         getattr(Matrix([[1, 2]]), name)(axis)
 
@@ -287,7 +287,7 @@ def test_equal_largest_entries_share_the_gradient_as_maximum_does():
 
 
 @given(dense_layers())
-def test_powers_are_those_of_numpy(parts):
+def test_powers_match_numpy(parts):
     x = parts[0]
     positive = np.abs(x)
     cases = [
@@ -303,7 +303,7 @@ def test_powers_are_those_of_numpy(parts):
         assert np.array(found) == pytest.approx(expected, rel=1e-13)
 
 
-def test_a_power_with_a_plain_number_is_differentiated_as_one():
+def test_a_plain_exponent_is_not_differentiated():
     a = Matrix([[-2.0, 0.0]])
     squares = a**2
     assert squares[0, 0].op == "pow"
@@ -313,7 +313,7 @@ def test_a_power_with_a_plain_number_is_differentiated_as_one():
 
 
 @pytest.mark.parametrize("other", ["ab", None, 1j, object()])
-def test_a_stranger_as_a_power_is_a_type_error(other):
+def test_a_base_or_exponent_of_another_type_is_a_type_error(other):
     with pytest.raises(TypeError):
         Matrix([[1, 2]]) ** other
     with pytest.raises(TypeError):
@@ -334,7 +334,7 @@ def test_norm_by_hand():
     assert nn.norm([-2.5]).data == 2.5
 
 
-def test_the_distance_of_two_equal_points_has_gradient_0_of_first_and_second_order():
+def test_the_distance_of_equal_points_has_first_and_second_derivatives_of_0():
     a, b = [Value(1.0), Value(-2.0)], [Value(1.0), Value(-2.0)]
     both = [*a, *b]
     distance = nn.norm([x - y for x, y in zip(a, b, strict=True)])
@@ -345,7 +345,7 @@ def test_the_distance_of_two_equal_points_has_gradient_0_of_first_and_second_ord
         assert [g.data for g in grad(slope, both)] == [0.0] * 4
     distance.backward()
     assert [v.grad for v in both] == [0.0] * 4
-    # Beside points apart: only these move. (3, 4) has gradient (0.6, 0.8).
+    # Added to another norm it changes no gradient: that of (3, 4) is still (0.6, 0.8).
     x = [Value(3.0), Value(4.0)]
     (nn.norm(x) + nn.norm([x[0] - x[0], x[1] - 4.0])).backward()
     assert [v.grad for v in x] == pytest.approx([0.6, 0.8], rel=1e-15)
@@ -360,7 +360,7 @@ def test_norm_neither_overflows_nor_underflows(size):
     assert [v.grad for v in x] == pytest.approx([0.6, 0.8], rel=1e-15)
 
 
-def test_norm_of_inf_nan_and_nothing():
+def test_norm_of_inf_nan_and_an_empty_vector():
     assert nn.norm([-math.inf, 1.0]).data == math.inf
     assert math.isnan(nn.norm([math.nan, 0.0]).data)
     with pytest.raises(ValueError, match="norm of an empty vector"):
@@ -375,12 +375,12 @@ def test_numbers_become_leaves_that_receive_a_gradient():
     assert a.grad == [[6.0, 0.0]]
 
 
-def test_a_matrix_takes_numpy_arrays_tuples_and_generators():
+def test_a_matrix_accepts_numpy_arrays_tuples_and_generators():
     for rows in (np.array([[1, 2]]), ((1, 2),), ((x for x in (1, 2)) for _ in range(1))):
         assert Matrix(rows).data == [[1.0, 2.0]]
 
 
-def test_mean_of_a_matrix_is_that_of_all_entries():
+def test_the_mean_of_a_matrix_is_that_of_all_entries():
     M = Matrix([[1.0, 2.0], [3.0, 6.0]])
     nn.mean(M).backward()
     assert nn.mean(M).data == M.mean().data == 3.0
@@ -388,11 +388,11 @@ def test_mean_of_a_matrix_is_that_of_all_entries():
 
 
 @pytest.mark.parametrize("make", [list, np.array, Matrix])
-def test_mean_of_any_rows_is_that_of_all_entries(make):
+def test_the_mean_of_any_rows_is_that_of_all_entries(make):
     assert nn.mean(make([[Value(1.0), Value(2.0)], [Value(3.0), Value(6.0)]])).data == 3.0
 
 
-def test_mean_of_values_and_of_none():
+def test_mean_of_values_and_of_an_empty_list():
     assert nn.mean(Value(x) for x in (1.0, 2.0, 6.0)).data == 3.0
     assert nn.mean({"a": Value(1.0), "b": Value(3.0)}.values()).data == 2.0
     with pytest.raises(TypeError, match="mean takes a vector of numbers or a batch"):
@@ -401,19 +401,19 @@ def test_mean_of_values_and_of_none():
         nn.mean([])
 
 
-# --- what does not fit ----------------------------------------------------------------------------
+# --- bad input ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("op", OPERATORS)
 @pytest.mark.parametrize("shape", [(2, 2), (3, 3), (3, 1), (1, 2), (3, 2), (4,)])
-def test_shapes_that_do_not_fit_are_both_named(op, shape):
+def test_both_mismatched_shapes_are_named(op, shape):
     rows = " x ".join(map(str, shape if len(shape) == 2 else (1, *shape)))
     with pytest.raises(ValueError, match=f"2 x 3 and {rows}"):
         op(Matrix(np.ones((2, 3))), np.ones(shape))
 
 
 @pytest.mark.parametrize(("left", "right"), [((2, 3), (2, 3)), ((1, 2), (1, 2)), ((2, 1), (2, 1))])
-def test_a_product_names_both_shapes_that_do_not_fit(left, right):
+def test_both_mismatched_shapes_of_a_product_are_named(left, right):
     names = f"{left[0]} x {left[1]} and {right[0]} x {right[1]}"
     with pytest.raises(ValueError, match=f"@.*{names}"):
         Matrix(np.ones(left)) @ Matrix(np.ones(right))
@@ -430,7 +430,7 @@ def test_ragged_rows_are_a_value_error(rows):
 
 
 @pytest.mark.parametrize("rows", [[], [[]], [[], []], np.ones((0, 2)), np.ones((2, 0))])
-def test_no_rows_and_no_columns_are_a_value_error(rows):
+def test_a_matrix_without_rows_or_columns_is_a_value_error(rows):
     with pytest.raises(ValueError, match="at least one row and one column"):
         Matrix(rows)
 
@@ -443,19 +443,19 @@ def test_no_rows_and_no_columns_are_a_value_error(rows):
         *({(1, 2): 3}, [{1: 2}], {(1, 2), (3, 4)}, [{1, 2}]),
     ],
 )
-def test_what_is_not_rows_of_numbers_is_a_type_error(rows):
+def test_anything_but_rows_of_numbers_is_a_type_error(rows):
     with pytest.raises(TypeError, match=r"takes rows of numbers|holds a real number"):
         Matrix(rows)
 
 
-def test_what_is_mapped_is_a_function():
+def test_map_needs_a_function():
     with pytest.raises(TypeError, match=r"map takes a function .* such as Value\.exp, not 'relu'"):
         Matrix([[1.0]]).map("relu")
 
 
 @pytest.mark.parametrize("op", OPERATORS)
 @pytest.mark.parametrize("other", ["ab", None, 1j, object(), {1: 2, 3: 4}, {1, 2}])
-def test_a_stranger_in_an_operation_is_a_type_error(op, other):
+def test_an_operand_of_another_type_is_a_type_error(op, other):
     with pytest.raises(TypeError):
         op(Matrix([[1, 2]]), other)
     with pytest.raises(TypeError):
@@ -463,7 +463,7 @@ def test_a_stranger_in_an_operation_is_a_type_error(op, other):
 
 
 @pytest.mark.parametrize("other", ["ab", None, 2, Value(2.0), [1, 2]])
-def test_a_stranger_in_a_product_is_a_type_error(other):
+def test_a_matrix_product_with_a_non_matrix_is_a_type_error(other):
     with pytest.raises(TypeError):
         Matrix([[1, 2]]) @ other
 
@@ -476,7 +476,7 @@ def test_a_division_by_zero_is_named():
 @pytest.mark.parametrize(
     "pick", [lambda M, i: M[i], lambda M, i: M[:i], lambda M, i: M[0, i], lambda M, i: M[0, i:]]
 )
-def test_an_argument_of_a_jitted_function_picks_only_if_it_is_static(pick):
+def test_an_argument_of_a_jitted_function_is_an_index_only_if_static(pick):
     M = Matrix([[1, 2], [3, 4]])
     with pytest.raises(TraceError, match="pass the index as a static argument"):
         list(map(jit(lambda i: pick(M, i)), [1] * 3))
@@ -492,7 +492,7 @@ def test_a_large_matrix_is_shown_by_its_first_entries_and_its_shape():
     assert len(shown) < 400
 
 
-def test_a_matrix_has_no_backward_and_says_what_has():
+def test_the_error_for_backward_on_a_matrix_says_what_to_call():
     M = Matrix([[1, 2], [3, 4]])
     with pytest.raises(AttributeError, match=r"Matrix of 2 x 2 .*: take a loss, M\.mean\(\)"):
         M.backward()
@@ -501,7 +501,7 @@ def test_a_matrix_has_no_backward_and_says_what_has():
     assert M.grad == [[0.25, 0.25]] * 2
 
 
-def test_operators_have_names() -> None:
+def test_operators_have_names_and_can_be_pickled() -> None:
     for name in ("__add__", "__rtruediv__"):
         method = getattr(Matrix, name)
         assert (method.__name__, pickle.loads(pickle.dumps(method))) == (name, method)

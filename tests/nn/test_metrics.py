@@ -1,4 +1,4 @@
-"""Accuracy: right for whatever the losses take, and a question where it cannot know."""
+"""Accuracy: correct for every input of the losses, and an error where it is ambiguous."""
 
 import functools
 import math
@@ -35,10 +35,10 @@ FORMS = {
         ([-3.0, -2.0, 2.0, 3.0], [-1, -1, 1, 1], None, 1.0),
         ([0.1, -3.0, 0.0, 2.0], [1, -1, -1, -1], None, 0.75),  # 0 is not above 0
         ([0.1, -3.0, 0.0, 2.0], [1, 0, 0, 0], None, 0.75),
-        ([0.1, 0.9], [-1, 1], None, 0.5),  # scores of -1/+1: above 0 both
+        ([0.1, 0.9], [-1, 1], None, 0.5),  # -1/+1 targets: both scores are above 0
         ([0.1, 0.9, 0.5, 0.6], [0, 1, 0, 0], 0.5, 0.75),
         ([0.1, 0.9, 0.5, 0.6], [0, 1, 0, 0], 0.0, 0.25),
-        ([0.1, 0.9, 2.0], [1, 1, 0], None, 2 / 3),  # 2 is a logit, so 0.1 says 1
+        ([0.1, 0.9, 2.0], [1, 1, 0], None, 2 / 3),  # 2 is a logit, so 0.1 means 1
         ([-0.1, 0.9], [1, 1], None, 0.5),
         ([0.1, 0.9], [1, 1], 0.5, 0.5),
         ([0.1, 0.9], [1, 1], 0.0, 1.0),
@@ -49,9 +49,9 @@ FORMS = {
         ([NAN, NAN], [0, 1], None, 0.0),
         ([NAN, 0.25], [0, 0], 0.5, 0.5),
         ([[1, 3, 2], [5, 3, 4], [0, 1, 2], [0, 1, 2]], [1, 0, 2, 1], None, 0.75),
-        ([[1.0, 1.0, 0.0], [0.0, 2.0, 2.0]], [0, 1], None, 1.0),  # the first of equals
+        ([[1.0, 1.0, 0.0], [0.0, 2.0, 2.0]], [0, 1], None, 1.0),  # the first of equal scores
         ([[-1.0, -2.0]], [1], None, 0.0),
-        ([[0.2, 0.8], [0.3, 0.7]], [1, 0], 0.5, 0.5),  # no threshold among several scores
+        ([[0.2, 0.8], [0.3, 0.7]], [1, 0], 0.5, 0.5),  # several scores need no threshold
         ([[NAN, 1.0], [1.0, NAN], [1.0, 0.0]], [1, 0, 0], None, 1 / 3),
     ],
 )
@@ -94,7 +94,7 @@ def test_accuracy_takes_bools_and_soft_rows():
 
 @pytest.mark.parametrize("targets", [[0, 1], [1, 1], [0, 0]])
 @pytest.mark.parametrize("scores", [[0.1, 0.9], [0.0, 1.0], [0.7, NAN]])
-def test_scores_that_may_be_probabilities_or_logits_are_asked_about(scores, targets):
+def test_scores_that_may_be_probabilities_or_logits_need_a_threshold(scores, targets):
     with pytest.raises(ValueError, match=r"threshold=0\.5 \(prob.*threshold=0\.0 \(logits"):
         nn.accuracy(scores, targets)
 
@@ -124,13 +124,13 @@ def test_scores_that_may_be_probabilities_or_logits_are_asked_about(scores, targ
         ([[1.0, 2.0], [1.0, 2.0]], [[0, 1], [1]], "ragged"),
     ],
 )
-def test_sizes_that_do_not_fit_and_targets_that_are_no_classes(predictions, targets, message):
+def test_mismatched_sizes_and_non_class_targets_are_rejected(predictions, targets, message):
     with pytest.raises(ValueError, match=message):
         nn.accuracy(predictions, targets)
 
 
 @pytest.mark.parametrize("wrong", ["ab", [None], ["a"], [1j]])
-def test_what_is_not_a_number_is_a_type_error(wrong):
+def test_non_numbers_raise_a_type_error(wrong):
     with pytest.raises(TypeError):
         nn.accuracy(wrong, [1] * len(wrong))
     with pytest.raises(TypeError):
@@ -151,7 +151,7 @@ def wrapped(predictions, targets):
     return nn.binary_cross_entropy(predictions, targets) * 2.0
 
 
-def own(predictions, targets):
+def custom(predictions, targets):
     return 2.0 * nn.mse(predictions, targets)
 
 
@@ -171,13 +171,13 @@ def own(predictions, targets):
         (nn.mse, [[0, 1], [1, 0]], 0.5),
         (nn.cross_entropy, [0, 2], None),
         (nn.cross_entropy_with_logits, [0, 2], None),
-        (own, [0, 1], None),
-        (own, [-1, 1], 0.0),
-        (own, (), None),
+        (custom, [0, 1], None),
+        (custom, [-1, 1], 0.0),
+        (custom, (), None),
         (None, (), None),
     ],
 )
-def test_the_threshold_that_a_loss_tells(loss, targets, threshold):
+def test_the_threshold_that_a_loss_implies(loss, targets, threshold):
     assert threshold_of(loss, targets) == threshold
 
 
@@ -200,17 +200,17 @@ def line(slope, offset, activation="linear"):
 @pytest.mark.parametrize(
     ("model", "loss", "signs"),
     [
-        # All of these scores lie within 0 .. 1: only the loss knows.
+        # All of these scores lie within 0 .. 1, so the threshold depends on the loss.
         (lambda: line(1.0, -1.5, "sigmoid"), nn.binary_cross_entropy, False),
         (lambda: line(0.1, 0.35), nn.mse, False),
         (lambda: line(0.1, 0.35), nn.huber, False),
         (lambda: line(0.1, -0.15), nn.binary_cross_entropy_with_logits, False),
         (lambda: line(0.1, -0.15), nn.hinge, True),
-        (lambda: line(0.1, -0.15), own, True),
+        (lambda: line(0.1, -0.15), custom, True),
     ],
-    ids=["probabilities", "mse", "huber", "logits", "hinge", "own"],
+    ids=["probabilities", "mse", "huber", "logits", "hinge", "custom"],
 )
-def test_fit_takes_the_threshold_of_its_loss(model, loss, signs, jit):
+def test_fit_uses_the_threshold_of_its_loss(model, loss, signs, jit):
     inputs, targets = BITS
     targets = [2 * t - 1 for t in targets] if signs else targets
     model = model()
@@ -219,10 +219,10 @@ def test_fit_takes_the_threshold_of_its_loss(model, loss, signs, jit):
     assert (history.accuracy, history.held_out_accuracy) == ([1.0], [1.0])
 
 
-def test_fit_with_a_loss_of_ones_own_and_probabilities_asks_for_the_threshold():
+def test_fit_with_a_custom_loss_and_probabilities_asks_for_the_threshold():
     model = line(1.0, -1.5, "sigmoid")
     with pytest.raises(ValueError, match=r"functools\.partial\(nn\.accuracy, threshold=0\.5\)"):
-        fitted(model, BITS, own)
+        fitted(model, BITS, custom)
     at_half = functools.partial(nn.accuracy, threshold=0.5)
-    assert fitted(model, BITS, own, metric=at_half).accuracy == [1.0]
+    assert fitted(model, BITS, custom, metric=at_half).accuracy == [1.0]
     assert nn.evaluate(model, BITS, at_half) == 1.0

@@ -1,4 +1,4 @@
-"""Module: where parameters are found, what is saved, and files that give everything back."""
+"""Module: where parameters are found, what is saved, and what a file restores."""
 
 import collections
 import copy
@@ -28,7 +28,7 @@ from nn import Matrix, Module
 
 
 class Box(Module):
-    """A module of whatever it is given."""
+    """A module with the given attributes."""
 
     def __init__(self, **attributes):
         vars(self).update(attributes)
@@ -48,7 +48,7 @@ def bits(state):
 # --- parameters -----------------------------------------------------------------------------------
 
 
-def test_parameters_are_named_by_the_way_to_them():
+def test_parameters_are_named_by_their_path():
     model = nn.MLP(2, [16, 16, 1])
     parameters = dict(model.named_parameters())
     assert len(parameters) == len(model.parameters()) == 337
@@ -107,7 +107,7 @@ class Named(NamedTuple):
 
 
 def kept_in(make):
-    """A container of Values 1 and 2, in order, and the names they have in it."""
+    """A container of the Values 1 and 2, in this order."""
     return make(Value(1.0), Value(2.0))
 
 
@@ -132,7 +132,7 @@ CONTAINERS = {
     "module with slots": (lambda a, b: [WithSlots(a), WithSlots(b)], ["w.0.w", "w.1.w"]),
     "namespace": (lambda a, b: types.SimpleNamespace(x=a, _z=Value(3.0), y=b), ["w.x", "w.y"]),
 }
-FIXED = [
+IMMUTABLE = [
     "view of values",
     "view of items",
     "frozen dataclass",
@@ -160,11 +160,11 @@ def test_parameters_are_found_in_every_ordered_container_in_its_order(kind):
 
 
 @pytest.mark.parametrize("kind", CONTAINERS)
-def test_parameters_are_replaced_wherever_they_are_kept_or_refused(kind):
+def test_parameters_are_replaced_in_mutable_containers_only(kind):
     make, expected = CONTAINERS[kind]
     box = Box(w=kept_in(make))
     slots, new = box.parameters(), Value(7.0)
-    if kind in FIXED:
+    if kind in IMMUTABLE:
         with pytest.raises(TypeError, match=rf"{expected[1]} is kept in a \w+ and cannot"):
             slots[1] = new
         assert [p.data for p in box.parameters()] == [1.0, 2.0]
@@ -211,7 +211,7 @@ def test_values_in_a_set_are_refused_unless_they_are_found_elsewhere(kind):
 
 
 class Part:
-    """A class of the user's own that is no Module."""
+    """A user-defined class that is not a Module."""
 
     def __init__(self, **attributes):
         vars(self).update(attributes)
@@ -228,7 +228,7 @@ def slotted():
 
 
 class Foreign:
-    """A module of another engine."""
+    """A module of another library."""
 
     def __init__(self):
         self.layers = [Part(w=Value(1.0))]
@@ -253,7 +253,7 @@ class Foreign:
         Foreign,
     ],
 )
-def test_values_in_an_object_that_is_no_module_are_refused(make):
+def test_values_in_an_object_that_is_not_a_module_are_refused(make):
     box = Box(part=make())
     with pytest.raises(TypeError, match=r"part.* is a \w+, not a Module"):
         box.parameters()
@@ -276,7 +276,7 @@ ITERATORS = [
 
 
 @pytest.mark.parametrize("make", ITERATORS)
-def test_an_iterator_is_refused_and_not_used_up(make):
+def test_an_iterator_is_refused_and_not_consumed(make):
     part = nn.Neuron(1)
     box = Box(parts=[make([part])])
     with pytest.raises(TypeError, match=r"parts\.0 is an iterator .*make it a list, or"):
@@ -286,7 +286,7 @@ def test_an_iterator_is_refused_and_not_used_up(make):
     assert len(list(box._parts)) == 1
 
 
-def test_files_and_counters_are_left_alone(tmp_path):
+def test_files_and_counters_are_ignored(tmp_path):
     with open(tmp_path / "log", "w") as file:
         assert names(Box(log=file, ids=itertools.count(), w=Value(1.0))) == ["w"]
 
@@ -300,7 +300,7 @@ def test_values_among_the_keys_of_a_dict_are_refused(key):
 
 
 @pytest.mark.parametrize("part", [Value(2.0), [Value(2.0)], nn.Neuron(1)])
-def test_parameters_of_the_class_are_refused(part):
+def test_parameters_as_class_attributes_are_refused(part):
     class Shared(Module):
         w = part
         size, f, names = 3, staticmethod(abs), ("x",)
@@ -330,7 +330,7 @@ def test_a_dataclass_may_have_defaults():
 
 
 @pytest.mark.parametrize("clone", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
-def test_a_copy_of_a_module_with_slots_has_them(clone):
+def test_a_copy_of_a_module_with_slots_keeps_their_content(clone):
     model = WithSlots(Value(4.0))
     model.b = Value(5.0)
     copied = clone(model)
@@ -347,14 +347,14 @@ def test_a_copy_of_a_module_with_slots_has_them(clone):
         {"w": {"1": {"x": Value(1.0)}, "1.x": Value(2.0)}, "v": Value(3.0)},
     ],
 )
-def test_two_parameters_of_one_name_are_refused(attributes):
+def test_two_parameters_with_the_same_name_are_refused(attributes):
     model = Box(**attributes)
     for call in (model.parameters, model.state_dict):
         with pytest.raises(ValueError, match=r"two Values have the name w\.1"):
             call()
 
 
-def test_objects_without_parameters_of_their_own_are_left_alone():
+def test_objects_without_new_parameters_are_ignored():
     loop = []
     loop.append(loop)
     chain = Part(w=0.5)
@@ -373,7 +373,7 @@ def test_objects_without_parameters_of_their_own_are_left_alone():
 
 
 class Keeper(Module):
-    """Keeps what it computes in every way there is."""
+    """Keeps what it computes in every possible way."""
 
     buffers = ("count", "mean")
 
@@ -390,17 +390,17 @@ class Keeper(Module):
         return out
 
 
-def test_what_a_call_computes_and_keeps_is_no_parameter():
+def test_results_that_a_call_keeps_are_not_parameters():
     model = Keeper()
     model(2.0)
     assert names(model) == ["w"]
     assert model.state_dict() == {"w": 3.0, "count": 0.0, "mean": pytest.approx(0.6)}
     assert nn.l2(1.0)(model).data == 9.0
-    model.last.label = "last"  # and a name changes nothing
+    model.last.label = "last"  # a label changes nothing
     assert names(model) == ["w"]
 
 
-def test_what_is_computed_under_no_grad_or_by_a_loss_is_no_parameter():
+def test_results_of_no_grad_or_a_loss_are_not_parameters():
     model = Box(w=Value(3.0))
     with no_grad():
         model.average, model.made = model.w * 0.5, Value(1.0)
@@ -412,10 +412,10 @@ def test_what_is_computed_under_no_grad_or_by_a_loss_is_no_parameter():
 
 
 @pytest.mark.parametrize("clone", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
-def test_a_copy_has_the_parameters_of_the_original_wherever_it_is_made(clone):
+def test_a_copy_has_the_parameters_of_the_original_even_under_no_grad(clone):
     model = Keeper()
     model(2.0)
-    del model.cached, model.mean  # a module whose graph is gone
+    del model.cached, model.mean  # so that the copy has no graph
     copies = [clone(model)]
     with no_grad():
         copies.append(clone(model))
@@ -425,7 +425,7 @@ def test_a_copy_has_the_parameters_of_the_original_wherever_it_is_made(clone):
         assert names(copied) == ["w"]
 
 
-def test_what_a_constructor_makes_counts_wherever_it_is_called():
+def test_values_made_by_a_constructor_are_parameters_wherever_it_is_called():
     @dataclasses.dataclass
     class Scale(Module):
         w: Value = dataclasses.field(default_factory=lambda: Value(1.0))
@@ -465,7 +465,7 @@ def test_what_a_constructor_makes_counts_wherever_it_is_called():
     ]
 
 
-def test_no_grad_and_calls_inside_a_constructor_count_as_such():
+def test_results_of_no_grad_or_a_call_in_a_constructor_are_not_parameters():
     class Calls(Module):
         def __init__(self):
             self.part = Keeper()
@@ -478,7 +478,7 @@ def test_no_grad_and_calls_inside_a_constructor_count_as_such():
 
 
 @pytest.mark.parametrize("wrap", [lambda w: w, lambda w: [w], lambda w: {"x": (w,)}])
-def test_a_result_of_arithmetic_is_refused_as_a_parameter_and_told_what_to_write(wrap):
+def test_the_error_for_a_computed_parameter_says_what_to_write(wrap):
     class Scaled(Module):
         def __init__(self, finish=lambda w: w):
             self.b, self.w = Value(0.0), wrap(finish(Value(3.0) * 0.1))
@@ -497,7 +497,7 @@ def test_a_result_of_arithmetic_is_refused_as_a_parameter_and_told_what_to_write
         outside.parameters()
 
 
-def test_a_value_with_a_history_that_replaces_a_parameter_is_one():
+def test_a_computed_value_that_replaces_a_parameter_is_a_parameter():
     model = Box(a=Value(1.0), part=Box(b=[Value(2.0)]))
     slots = model.parameters()
     slots[0] = slots[0] * 3.0
@@ -512,7 +512,7 @@ def test_a_value_with_a_history_that_replaces_a_parameter_is_one():
     assert names(copy.deepcopy(model)) == ["a", "part.b.0"]
 
 
-def test_threads_tell_parameters_apart_on_their_own():
+def test_no_grad_in_another_thread_does_not_affect_parameters():
     model, inside, done = Keeper(), threading.Event(), threading.Event()
 
     def compute():
@@ -535,7 +535,7 @@ def test_kept_results_do_not_keep_a_module_alive():
     try:
         model = Keeper()
         model(1.0)
-        del model.cached, model.mean  # a graph knows its modules
+        del model.cached, model.mean  # a graph refers to its modules
         gone = weakref.ref(model)
         del model
         assert gone() is None
@@ -552,7 +552,7 @@ def test_an_attribute_that_hides_a_method_is_refused():
         Weighted()
 
 
-def test_underscore_attributes_and_plain_numbers_are_no_parameters():
+def test_underscore_attributes_and_plain_numbers_are_not_parameters():
     assert names(Box(_a=Value(1.0), b=2.0, c="text", d=None, e=Value(3.0))) == ["e"]
 
 
@@ -563,7 +563,7 @@ def test_a_shared_parameter_counts_once_under_its_first_name():
     assert names(Box(c=part, d=part, a=shared)) == ["c.w"]
 
 
-def test_modules_that_know_each_other_are_walked_once():
+def test_modules_that_refer_to_each_other_are_visited_once():
     inner, outer = Box(w=Value(1.0)), Box(v=Value(2.0))
     outer.inner, inner.outer = inner, outer
     inner.loop = [inner]
@@ -573,7 +573,7 @@ def test_modules_that_know_each_other_are_walked_once():
     assert (outer.training, inner.training) == (False, False)
 
 
-def test_an_activation_with_a_parameter_of_its_own_is_trained():
+def test_the_parameters_of_an_activation_are_found():
     class Slope(Module):
         def __init__(self):
             self.a = Value(0.25)
@@ -615,9 +615,9 @@ def test_a_module_and_a_value_as_buffers_are_saved_and_not_trained():
     assert list(Teacher().state_dict()) == ["teacher.w.0", "teacher.b", "w", "count"]
 
 
-def test_a_single_name_of_a_buffer_needs_its_comma():
+def test_buffers_as_a_string_instead_of_a_tuple_are_refused():
     with pytest.raises(TypeError, match=r"write buffers = \('table',\)"):
-        type("Fixed", (Module,), {"buffers": ("table")})  # "b", "a" and so on are in that
+        type("Fixed", (Module,), {"buffers": ("table")})  # `"b" in "table"` is true
 
 
 def test_train_and_eval_reach_every_module_and_return_the_model():
@@ -632,7 +632,7 @@ def test_train_and_eval_reach_every_module_and_return_the_model():
     assert not any(part.training for part in [model, *parts])
 
 
-def test_a_module_without_a_call_says_so():
+def test_the_error_for_a_module_without_a_call_says_to_define_it():
     class Nothing(Module):
         pass
 
@@ -643,13 +643,13 @@ def test_a_module_without_a_call_says_so():
         Nothing()(1.0)
 
 
-def test_one_parameter_is_told_in_the_singular():
+def test_the_repr_of_one_parameter_is_singular():
     model = Module()
     model.w = Value(1.0)
     assert repr(model) == "Module(1 parameter)"
 
 
-def test_an_anomaly_names_the_neuron_it_happened_in():
+def test_the_error_for_an_anomaly_names_the_neuron():
     model = nn.MLP(1, [1, 2])
     model.layers[1].neurons[1].w[0].data = math.inf
     with (
@@ -662,14 +662,14 @@ def test_an_anomaly_names_the_neuron_it_happened_in():
 # --- state ----------------------------------------------------------------------------------------
 
 
-def test_a_state_makes_another_model_equal():
+def test_loading_a_state_makes_another_model_equal():
     one, other = nn.MLP(2, [3, 1]), nn.MLP(2, [3, 1])
     assert one([0.5, 1.5]).data != other([0.5, 1.5]).data
     other.load_state_dict(one.state_dict())
     assert one([0.5, 1.5]).data == other([0.5, 1.5]).data
 
 
-def test_loading_keeps_the_values_and_writes_their_numbers():
+def test_loading_a_state_keeps_the_values_and_sets_their_data():
     neuron = nn.Neuron(1)
     before = neuron.parameters()
     neuron.load_state_dict({"w.0": 7, "b": -1.0})
@@ -710,7 +710,7 @@ HARD = [
 ]
 
 
-def test_a_file_gives_back_every_bit(tmp_path):
+def test_a_file_restores_every_bit(tmp_path):
     path = tmp_path / "model.json"
     Box(w=[Value(x) for x in HARD]).save(path)
     copy = Box(w=[Value(1.0) for _ in HARD])
@@ -718,19 +718,19 @@ def test_a_file_gives_back_every_bit(tmp_path):
     assert bits(copy.state_dict()) == bits({f"w.{i}": x for i, x in enumerate(HARD)})
 
 
-def test_a_trained_model_with_buffers_comes_back_whole(tmp_path):
+def test_a_file_restores_a_trained_model_with_buffers(tmp_path):
     def network():
         return nn.Sequential(nn.Layer(2, 3), nn.BatchNorm(3), nn.Layer(3, 1, "linear"))
 
     one, other = network(), network()
-    one(Matrix([[1, 2], [3, 5], [-2, 1]]))  # moves the running statistics
+    one(Matrix([[1, 2], [3, 5], [-2, 1]]))  # updates the running statistics
     one.save(str(tmp_path / "model.json"))
     other.load(str(tmp_path / "model.json"))
     assert other.state_dict() == one.state_dict()
     assert other.eval()([1.0, 2.0])[0].data == one.eval()([1.0, 2.0])[0].data
 
 
-def test_a_file_is_json_that_any_reader_takes(tmp_path):
+def test_a_file_is_standard_json(tmp_path):
     path = tmp_path / "model.json"
     Box(w=Value(math.nan), b=Value(0.5)).save(path)
 
@@ -744,7 +744,7 @@ def test_a_file_is_json_that_any_reader_takes(tmp_path):
 
 @pytest.fixture
 def saved(tmp_path):
-    """A model, and a file that it was saved to."""
+    """A model, and the file to which it was saved."""
     model = nn.Neuron(1)
     path = tmp_path / "model.json"
     model.save(path)
@@ -752,7 +752,7 @@ def saved(tmp_path):
 
 
 def refuses(model, path):
-    """The message of the one ValueError that names the file and leaves the model as it was."""
+    """The message of the ValueError that loading raises, which must leave the model unchanged."""
     before = model.state_dict()
     with pytest.raises(ValueError, match=path.name) as error:
         model.load(path)
@@ -761,7 +761,7 @@ def refuses(model, path):
     return str(error.value)
 
 
-def test_a_file_cut_anywhere_is_refused(saved):
+def test_a_file_truncated_anywhere_is_refused(saved):
     model, path = saved
     content = path.read_bytes()
     for size in range(len(content.rstrip())):
@@ -802,7 +802,7 @@ def test_a_damaged_or_foreign_file_is_refused(saved, content):
     refuses(model, path)
 
 
-def test_the_file_of_another_model_is_refused_by_the_first_name_that_differs(saved):
+def test_the_error_for_the_file_of_another_model_names_the_first_difference(saved):
     _, path = saved
     assert "'layers.0.neurons.0.b'" in refuses(nn.MLP(1, [2, 1]), path)
     assert "lacks 'w.1'" in refuses(nn.Neuron(2), path)
@@ -848,17 +848,17 @@ def test_saving_into_a_missing_folder_is_an_os_error(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-# --- the mode of a call ---------------------------------------------------------------------------
+# --- the context of a call ------------------------------------------------------------------------
 
 
-def test_calls_in_the_same_place_share_a_mode_while_their_results_live():
+def test_calls_of_a_module_share_a_context_while_their_results_live():
     model = nn.MLP(2, [2, 1])
     outputs = [model([1.0, 2.0]), model([3.0, 4.0])]
     assert outputs[0].context is outputs[1].context
     assert outputs[0].context.path() == "MLP.layers.1.neurons.0"
 
 
-def test_a_neuron_called_by_two_modules_names_the_one_that_called_it():
+def test_the_context_of_a_shared_neuron_names_the_module_that_called_it():
     class Twice(Module):
         def __init__(self, part):
             self.part = part
@@ -872,7 +872,7 @@ def test_a_neuron_called_by_two_modules_names_the_one_that_called_it():
 
 
 @pytest.mark.parametrize("clone", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
-def test_the_results_of_a_copied_model_name_the_copy(clone):
+def test_the_context_of_a_copied_model_names_the_copy(clone):
     model = nn.MLP(2, [2, 1])
     output = model([1.0, 2.0])
     copied = clone(model)
@@ -889,14 +889,14 @@ def test_a_called_model_and_its_graph_are_freed_without_the_cyclic_collector():
         model = nn.MLP(2, [3, 1])
         loss = nn.hinge([model([1.0, 2.0])], [1.0])
         loss.backward()
-        model_gone, mode_gone = weakref.ref(model), weakref.ref(loss.context)
+        model_gone, context_gone = weakref.ref(model), weakref.ref(loss.context)
         del model, loss
-        assert (model_gone(), mode_gone()) == (None, None)
+        assert (model_gone(), context_gone()) == (None, None)
     finally:
         gc.enable()
 
 
-def test_what_a_loss_computes_names_the_loss():
+def test_the_context_of_a_loss_names_the_loss():
     model = nn.MLP(2, [2])
     loss = nn.cross_entropy_with_logits(model([1.0, 2.0]), 0)
     penalty = nn.l2(0.1)(model)

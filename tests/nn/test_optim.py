@@ -1,4 +1,4 @@
-"""Optimizers: updates beside plain floats, learning differentiated, clipping, schedules."""
+"""Optimizers: updates compared with plain floats, differentiable training, state, bad input."""
 
 import copy
 import json
@@ -66,7 +66,7 @@ def test_adam_by_hand_for_three_steps():
 
 
 @pytest.mark.parametrize("rule", [nn.Adam, nn.AdamW])
-def test_a_step_advances_time_once_whatever_the_number_of_parameters(rule):
+def test_a_step_advances_time_once_for_any_number_of_parameters(rule):
     alone, together = [Value(1.0)], [Value(1.0) for _ in range(5)]
     few, many = rule(alone, lr=0.1), rule(together, lr=0.1)
     for gradient in (0.5, -1.0, 2.0):
@@ -137,7 +137,7 @@ UPDATES = [
 
 @pytest.mark.parametrize("differentiable", [False, True])
 @pytest.mark.parametrize(("rule", "reference", "settings"), UPDATES)
-def test_six_steps_are_those_of_plain_floats(rule, reference, settings, differentiable):
+def test_six_steps_match_plain_floats(rule, reference, settings, differentiable):
     model, point, moments = Point(), [0.5, -1.0], {}
     optimizer = rule(model, **settings, differentiable=differentiable)
     for t in range(1, 7):
@@ -171,7 +171,7 @@ def test_six_steps_are_those_of_plain_floats(rule, reference, settings, differen
         ),
     ],
 )
-def test_adagrad_takes_the_steps_of_pytorch(settings, expected):
+def test_adagrad_matches_pytorch(settings, expected):
     values, path = [Value(0.5), Value(-1.0)], []
     optimizer = nn.Adagrad(values, **settings)
     for gradients in ((0.5, -2.0), (1.5, 0.25), (-0.75, 3.0)):
@@ -183,7 +183,7 @@ def test_adagrad_takes_the_steps_of_pytorch(settings, expected):
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_a_plain_step_writes_numbers_and_remembers_no_graph(rule):
+def test_a_plain_step_changes_values_in_place_and_keeps_no_graph(rule):
     model = Point()
     before = model.parameters()
     optimizer = rule(model.parameters(), lr=0.1)
@@ -199,7 +199,7 @@ def test_a_plain_step_writes_numbers_and_remembers_no_graph(rule):
     assert len(set(sizes)) == 1
 
 
-def test_gradients_may_be_given_instead_of_those_of_backward():
+def test_gradients_may_be_passed_to_step():
     p = Value(1.0)
     p.grad = 100.0
     nn.SGD([p], lr=0.5).step([Value(3.0)])
@@ -213,7 +213,7 @@ def test_zero_grad_clears_the_parameters_of_the_optimizer():
     assert (p.grad, q.grad) == (0.0, 2.0)
 
 
-def test_a_learning_rate_set_between_steps_counts_from_the_next():
+def test_a_learning_rate_set_between_steps_applies_to_the_next():
     p = Value(1.0)
     optimizer = nn.SGD([p], lr=0.5)
     for lr in (0.25, 0.0):
@@ -223,7 +223,7 @@ def test_a_learning_rate_set_between_steps_counts_from_the_next():
     assert p.data == 0.75
 
 
-# --- learning, differentiated ---------------------------------------------------------------------
+# --- differentiable training ----------------------------------------------------------------------
 
 
 def modules(x, y):
@@ -276,7 +276,7 @@ HYPER = [
 
 @pytest.mark.parametrize("kept", [modules, lists_of_modules, lists_of_values])
 @pytest.mark.parametrize(("rule", "settings"), HYPER)
-def test_the_loss_after_4_steps_is_differentiable_by_every_setting(rule, settings, kept):
+def test_the_loss_after_4_steps_is_differentiable_in_every_setting(rule, settings, kept):
     def loss_after_4_steps(x, y, *values):
         given = dict(zip(settings, values, strict=True))
         if "beta1" in given:
@@ -290,7 +290,7 @@ def test_the_loss_after_4_steps_is_differentiable_by_every_setting(rule, setting
     assert gradcheck(loss_after_4_steps, [0.5, -1.0, *settings.values()], rtol=1e-5)
 
 
-def test_nesterov_is_differentiable_by_the_momentum():
+def test_nesterov_is_differentiable_in_the_momentum():
     def loss_after_3_steps(lr, momentum):
         values = [Value(0.5), Value(-1.0)]
         optimizer = nn.SGD(values, lr, momentum, nesterov=True, differentiable=True)
@@ -302,7 +302,7 @@ def test_nesterov_is_differentiable_by_the_momentum():
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_a_parameter_that_does_nothing_does_not_stop_the_derivative_by_the_learning_rate(rule):
+def test_a_dead_parameter_does_not_break_the_derivative_in_the_learning_rate(rule):
     def loss_after_3_steps(lr):
         values = [Value(0.5), Value(-1.0), Value(0.0)]
         optimizer = rule(values, lr, differentiable=True)
@@ -316,8 +316,8 @@ def test_a_parameter_that_does_nothing_does_not_stop_the_derivative_by_the_learn
 
 
 @pytest.mark.parametrize("rule", [nn.RMSProp, nn.Adagrad])
-def test_a_gradient_of_0_has_its_slope_at_every_order(rule):
-    """p - lr g / (sqrt(g^2) + eps), at g = 0: its slope by g is -lr / eps, the next one 0."""
+def test_derivatives_at_a_gradient_of_0_are_exact(rule):
+    """p - lr g / (sqrt(g^2) + eps) at g = 0: its derivative in g is -lr / eps, the second 0."""
     p, g = Value(0.5), Value(0.0)
     settings = {"alpha": 0.0} if rule is nn.RMSProp else {}
     optimizer = rule([p], lr=0.25, eps=0.5, differentiable=True, **settings)
@@ -328,7 +328,7 @@ def test_a_gradient_of_0_has_its_slope_at_every_order(rule):
     assert (optimizer.parameters[0].data, slope.data, curvature.data) == (0.5, -0.5, 0.0)
 
 
-def test_a_moment_that_a_differentiable_rule_does_not_declare_is_an_error():
+def test_an_undeclared_moment_of_a_differentiable_rule_is_an_error():
     class Undeclared(nn.Optimizer):
         def update(self, parameter, gradient, state):
             state["mean"] = gradient
@@ -341,7 +341,7 @@ def test_a_moment_that_a_differentiable_rule_does_not_declare_is_an_error():
 
 @pytest.mark.parametrize("wrong", [None, "0.5", [Value(1.0)]])
 @pytest.mark.parametrize("place", ["parameter", "mean"])
-def test_an_update_that_gives_no_number_is_an_error_and_changes_nothing(wrong, place):
+def test_an_update_that_returns_a_non_number_is_an_error_and_changes_nothing(wrong, place):
     class Wrong(nn.Optimizer):
         moments = ("mean",)
 
@@ -366,8 +366,8 @@ def test_a_rule_without_an_update_is_named():
         nn.Optimizer([Value(1.0)], 0.1).step([Value(1.0)])
 
 
-def test_many_parameters_take_gradients_and_a_state():
-    count = 300  # more than the numbers of which Python keeps one object each
+def test_hundreds_of_parameters_take_gradients_and_a_state():
+    count = 300  # above the integers that CPython caches, for which `is` acts like `==`
     values = [Value(1.0) for _ in range(count)]
     optimizer = nn.SGD(values, 0.5, momentum=0.5)
     optimizer.step([Value(1.0)] * count)
@@ -377,7 +377,7 @@ def test_many_parameters_take_gradients_and_a_state():
 
 
 @pytest.mark.parametrize("differentiable", [False, True])
-def test_a_loaded_state_is_written_into_the_values_unless_a_graph_may_hold_them(differentiable):
+def test_a_loaded_state_is_assigned_in_place_unless_a_graph_may_hold_the_values(differentiable):
     optimizer = nn.SGD([Value(1.0)], 0.1, momentum=0.9, differentiable=differentiable)
     time, (velocity,) = optimizer.time, optimizer._state["velocity"]
     state = optimizer.state_dict()
@@ -387,7 +387,7 @@ def test_a_loaded_state_is_written_into_the_values_unless_a_graph_may_hold_them(
     assert numbers(optimizer._state["velocity"]) == [0.5]
 
 
-def test_a_differentiable_optimizer_puts_its_results_into_the_model():
+def test_a_differentiable_optimizer_puts_its_new_parameters_into_the_model():
     model = Point()
     before = model.parameters()
     optimizer = nn.Adam(model, differentiable=True)
@@ -460,7 +460,7 @@ def run(optimizer, model, steps):
 
 
 @pytest.mark.parametrize("rule", [*RULES, lambda p, lr: nn.SGD(p, lr, momentum=0.9)])
-def test_stopped_and_resumed_through_json_is_uninterrupted_to_the_last_bit(rule):
+def test_a_run_resumed_from_json_equals_an_uninterrupted_one_to_the_last_bit(rule):
     whole = Point()
     run(rule(whole, lr=0.07), whole, 6)
     first = Point()
@@ -529,7 +529,7 @@ def test_a_state_that_does_not_fit_is_a_value_error_and_changes_nothing(state, m
 
 
 @pytest.mark.parametrize(("rule", "reference", "settings"), UPDATES)
-def test_a_state_brings_every_setting_back(rule, reference, settings):
+def test_a_state_restores_every_setting(rule, reference, settings):
     whole, first, second = Point(), Point(), Point(9.0, 9.0)
     run(rule(whole, **settings), whole, 6)
     optimizer = rule(first, **settings)
@@ -554,7 +554,7 @@ def test_a_state_without_settings_keeps_those_of_the_constructor():
     assert optimizer.settings() == {"betas": (0.5, 0.6), "eps": 0.3, "weight_decay": 0.0}
 
 
-def test_settings_that_are_values_are_saved_and_loaded_by_their_numbers():
+def test_settings_that_are_values_are_saved_and_loaded_as_numbers():
     lr, beta = Value(0.1), Value(0.8)
     optimizer = nn.Adam([Value(1.0)], lr, (beta, 0.9), np.float64(0.01), weight_decay=np.int64(1))
     assert optimizer.settings() == {"betas": (0.8, 0.9), "eps": 0.01, "weight_decay": 1.0}
@@ -569,7 +569,7 @@ def test_settings_that_are_values_are_saved_and_loaded_by_their_numbers():
 
 @pytest.mark.parametrize("jitted", [False, True])
 @pytest.mark.parametrize("kind", [np.float32, np.float64, Fraction])
-def test_settings_of_any_kind_of_number_are_those_of_python(kind, jitted):
+def test_settings_of_any_number_type_act_like_floats(kind, jitted):
     def trained(number):
         parameters = [Value(1.0), Value(-2.0)]
         optimizer = nn.AdamW(
@@ -590,7 +590,7 @@ def test_settings_of_any_kind_of_number_are_those_of_python(kind, jitted):
 
 
 class Signs(nn.Optimizer):
-    """A rule of the user's own, with settings of each kind."""
+    """A user-defined rule, with settings of every kind."""
 
     moments = ("mean",)
 
@@ -604,7 +604,7 @@ class Signs(nn.Optimizer):
         return parameter - self.lr * mean / (abs(mean) + 1e-30)
 
 
-def test_a_rule_of_the_users_own_has_its_settings_saved_loaded_and_shown():
+def test_the_settings_of_a_user_defined_rule_are_saved_loaded_and_shown():
     optimizer = Signs([Value(1.0)], beta=0.5, every=7, warm=False, powers=(3, (0.5, True)))
     expected = {"beta": 0.5, "every": 7, "warm": False, "powers": (3, (0.5, True))}
     assert optimizer.settings() == expected
@@ -619,7 +619,7 @@ def test_a_rule_of_the_users_own_has_its_settings_saved_loaded_and_shown():
     assert other.settings() == expected
 
 
-def test_a_rule_of_the_users_own_can_be_differentiated():
+def test_a_user_defined_rule_can_be_differentiated():
     values, lr = [Value(1.0), Value(2.0)], Value(0.1)
     optimizer = Signs(values, lr)
     optimizer.differentiable = True
@@ -629,7 +629,7 @@ def test_a_rule_of_the_users_own_can_be_differentiated():
     assert lr.grad == pytest.approx(-1.0 + 2.0)
 
 
-def test_an_optimizer_that_becomes_differentiable_keeps_what_it_makes():
+def test_an_optimizer_made_differentiable_later_keeps_its_new_parameters():
     w, lr = Value(1.0), Value(0.1)
     optimizer = nn.SGD([w], lr)
     optimizer.differentiable = True
@@ -672,7 +672,7 @@ def test_an_optimizer_is_shown_with_its_settings_in_ascii(make, shown):
 # --- parts of a model -----------------------------------------------------------------------------
 
 
-def test_several_optimizers_share_a_model_by_its_parts():
+def test_several_optimizers_can_each_train_a_part_of_a_model():
     def learn(step):
         nn.seed(4)
         model = nn.Sequential(nn.Layer(1, 2, "tanh"), nn.RMSNorm(2), nn.Layer(2, 1, "linear"))
@@ -721,7 +721,7 @@ def test_parts_of_a_model_are_replaced_by_a_differentiable_optimizer():
         ([nn.Sequential(), nn.Dropout()], ValueError, "no parameters"),
     ],
 )
-def test_what_are_no_parts_of_a_model(parts, error, message):
+def test_parts_that_cannot_be_trained_are_rejected(parts, error, message):
     with pytest.raises(error, match=message):
         nn.SGD(parts, 0.1)
     one = nn.Neuron(1)
@@ -729,7 +729,7 @@ def test_what_are_no_parts_of_a_model(parts, error, message):
         nn.SGD([one, nn.Sequential(one)], 0.1)
 
 
-# --- a step of no gradients -----------------------------------------------------------------------
+# --- steps without gradients ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -753,7 +753,7 @@ def test_a_step_whose_gradients_are_all_0_warns_once(rule):
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_a_gradient_may_be_what_grad_returns(rule):
+def test_a_gradient_may_be_a_value_returned_by_grad(rule):
     p, q = Value(2.0), Value(2.0)
     p.grad, q.grad = grad(p * p, [p])[0], 4.0
     rule([p], lr=0.1).step()
@@ -782,13 +782,13 @@ def test_a_gradient_may_be_what_grad_returns(rule):
         (nn.Neuron(1).parameters, TypeError, r"model\.parameters\(\), .* not <bound method"),
     ],
 )
-def test_what_is_no_list_of_parameters(parameters, error, message):
+def test_invalid_lists_of_parameters_are_rejected(parameters, error, message):
     for rule in RULES:
         with case(rule), pytest.raises(error, match=message):
             rule(parameters, lr=0.1)
 
 
-def test_a_differentiable_optimizer_takes_a_result_and_another_takes_what_it_made():
+def test_only_leaves_and_parameters_of_a_differentiable_optimizer_can_be_trained():
     w = Value(2.0)
     optimizer = nn.SGD([w * 3.0], 0.5, differentiable=True)
     optimizer.step([w])
@@ -824,7 +824,7 @@ def test_a_setting_out_of_range_is_named(rule, settings, name):
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_without_a_weight_decay_a_step_does_not_look_at_the_size_of_a_parameter(rule):
+def test_without_weight_decay_an_infinite_parameter_stays_infinite(rule):
     p = Value(math.inf)
     rule([p], lr=0.1, weight_decay=0.0).step([Value(1.0)])
     assert p.data == math.inf
@@ -832,13 +832,13 @@ def test_without_a_weight_decay_a_step_does_not_look_at_the_size_of_a_parameter(
 
 @pytest.mark.parametrize("betas", [0.9, None, "ab", Value(0.9)])
 @pytest.mark.parametrize("rule", [nn.Adam, nn.AdamW])
-def test_betas_of_a_wrong_kind_are_a_type_error_that_shows_right_ones(rule, betas):
+def test_the_error_for_betas_of_the_wrong_type_shows_valid_ones(rule, betas):
     with pytest.raises(TypeError, match=r"two numbers, such as \(0.9, 0.999\), not"):
         rule([Value(1.0)], betas=betas)
     assert rule([Value(1.0)], betas=[0.5, 0.6]).settings()["betas"] == (0.5, 0.6)
 
 
-def test_an_initial_accumulator_is_a_number():
+def test_an_initial_accumulator_must_be_a_number():
     with pytest.raises(TypeError, match="initial_accumulator must be a number, not Value"):
         nn.Adagrad([Value(1.0)], initial_accumulator=Value(0.1))
 
@@ -852,7 +852,7 @@ def test_an_initial_accumulator_is_a_number():
         *[(rule, "eps") for rule in RULES if rule is not nn.SGD],
     ],
 )
-def test_a_setting_of_a_wrong_kind_is_a_type_error_that_says_what_to_write(rule, name):
+def test_the_error_for_a_setting_of_the_wrong_type_says_what_to_write(rule, name):
     for wrong in (None, [0.1], np.array([0.1, 0.2]), 1j, "0.1", b"0.1"):
         with case(wrong):
             check_refused(rule, name, wrong)
@@ -876,7 +876,7 @@ def check_refused(rule, name, wrong):
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("wrong", ["no", 1, None])
-def test_a_flag_is_true_or_false(rule, wrong):
+def test_a_flag_must_be_true_or_false(rule, wrong):
     for name in ("differentiable", *(["nesterov"] if rule is nn.SGD else [])):
         with pytest.raises(TypeError, match=f"{name} must be True or False, not {wrong!r}"):
             rule([Value(1.0)], lr=0.1, **{name: wrong})
@@ -990,7 +990,7 @@ def test_a_setting_that_is_a_value_is_checked_in_each_replay():
     assert p.data == 0.0
 
 
-def test_a_momentum_or_nesterov_that_comes_later_is_refused():
+def test_a_momentum_or_nesterov_set_later_is_refused():
     p = Value(1.0)
     optimizer = nn.SGD([p], 0.1)
     optimizer.momentum = 0.9
@@ -1009,8 +1009,8 @@ def test_a_momentum_or_nesterov_that_comes_later_is_refused():
 
 @pytest.mark.parametrize("jitted", [False, True], ids=["eager", "jit"])
 @pytest.mark.parametrize(("momentum", "moved"), [(0.9, 1.9 + 2.71), (0.0, 2.0)])
-def test_an_sgd_takes_the_state_of_one_with_or_without_a_momentum(momentum, moved, jitted):
-    """As in PyTorch: of three gradients of 1 the velocities are 1, 1.9 and 2.71."""
+def test_an_sgd_loads_the_state_of_one_with_or_without_a_momentum(momentum, moved, jitted):
+    """As in PyTorch: with three gradients of 1 the velocities are 1, 1.9 and 2.71."""
     saved, other = nn.SGD([Value(1.0)], 0.1, momentum), nn.SGD([Value(1.0)], 0.3, 0.9 - momentum)
     saved.step([Value(1.0)])
 
@@ -1037,13 +1037,13 @@ def test_a_state_of_another_momentum_that_does_not_fit_changes_nothing():
     assert sgd.state_dict()["moments"] == {}
     sgd.step([Value(1.0)])
     assert sgd.parameters[0].data == 0.9
-    with pytest.raises(ValueError, match="velocity"):  # a momentum, and what it remembers is lost
+    with pytest.raises(ValueError, match="velocity"):  # a momentum whose velocity is missing
         other.load_state_dict(other.state_dict() | {"moments": {}})
     other.load_state_dict(nn.SGD(other.parameters, 0.1).state_dict() | {"settings": {}})
     assert (other.momentum, other.state_dict()["moments"]) == (0.9, {"velocity": [0.0, 0.0]})
 
 
-def test_settings_that_are_lists_count_as_tuples_do():
+def test_settings_that_are_lists_act_like_tuples():
     adam = nn.Adam([Value(1.0)], 0.1)
     adam.betas = [0.5, 0.6]
     assert "betas=(0.5, 0.6)" in repr(adam)
