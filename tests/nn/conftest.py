@@ -1,4 +1,4 @@
-"""What every test of nn starts from: one stream of random numbers at one place, and the jit."""
+"""What does every test of nn start from? The same random numbers, and a jit for short runs too."""
 
 import pytest
 
@@ -7,6 +7,6 @@ import nn
 
 @pytest.fixture(autouse=True)
 def _start(monkeypatch):
-    """What the tests say of `jit=True` they say of replays, which short runs would do without."""
+    """Seed nn, and let `jit=True` record short runs as well, so that tests of it test replays."""
     nn.seed(0)
     monkeypatch.setattr("nn.step.WORTH_RECORDING", 0)

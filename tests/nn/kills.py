@@ -1,12 +1,12 @@
-"""Do runs survive being killed? `python tests/nn/kills.py 500` kills that many and prints a figure.
+"""Do runs survive kills? `python tests/nn/kills.py 500` sends 500 signals and prints a summary.
 
-Each task is started, killed at a random instant by SIGKILL, SIGTERM, SIGINT or SIGHUP, resumed,
-killed again, and at last resumed to its end. After each kill every file must load or be absent. The
-end must be that of a run that nobody killed, byte for byte, with no other file beside it.
+Each run is started, killed at a random instant by SIGKILL, SIGTERM, SIGINT or SIGHUP, and resumed,
+up to four times, and then resumed to its end. After each kill every file must load or be absent. At
+the end the folder must hold the files of an uninterrupted run, byte for byte, and no others.
 
-A run is a forked process, which costs a tenth of a new one; it saves after every step, its data are
-few and its pictures stand-ins. Every ninth run (`--typed`) is `python -m nn` as a user types it, at
-any instant from the start of Python on. All this needs the processes of POSIX.
+Runs are forked processes, which start in a tenth of the time of new ones. They save after every
+step, on small data sets and with stand-ins for the plots. Every ninth run (`--typed`) is a real
+`python -m nn` command, which may be killed while Python is still starting. Needs POSIX.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SIGNALS = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 SMALL = ("--hidden", "2", "--quiet")
 FEW = (*SMALL, "--examples", "8")
 TASKS: dict[str, tuple[str, ...]] = {
-    "fit": (),  # a script that calls nn.fit, and leaves the signals alone
+    "fit": (),  # a script that calls nn.fit and installs no signal handlers
     "moons": ("--epochs", "4", "--batch-size", "4", *FEW),
     "circles": ("--epochs", "12", *FEW),
     "xor": ("--epochs", "4", *FEW),
@@ -46,27 +46,27 @@ TASKS: dict[str, tuple[str, ...]] = {
 }
 KINDS = {"checkpoint.json": "checkpoint", "history.json": "history", "model.json": "model"}
 PICTURES = {"loss.png", "decision_boundary.png"}
-PNG = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"  # how a whole picture begins and ends
+PNG = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"  # the first and last bytes of a complete PNG
 
 
 # --- one run --------------------------------------------------------------------------------------
 
 
 def command(task: str, folder: Path) -> list[str]:
-    """The arguments of `python -m nn` that start a task, or go on with it."""
+    """The arguments of `python -m nn` that start or resume a task."""
     resume = ["--resume"] if (folder / "checkpoint.json").exists() else []
     return [task, *TASKS[task], "--seed", "3", "--out", str(folder), *resume]
 
 
 def typed(task: str, folder: Path, printed: Path) -> int:
-    """Start a task as a new process, and return its id. What it prints goes to a file."""
+    """Start a task in a new process that prints to a file, and return the process id."""
     with open(printed, "w") as file:
         arguments = [sys.executable, "-m", "nn", *command(task, folder)]
         return subprocess.Popen(arguments, stdout=file, stderr=file).pid
 
 
 def forked(task: str, folder: Path, printed: Path) -> int:
-    """The same as a copy of this process."""
+    """Start a task in a fork of this process, and return the process id."""
     child = os.fork()
     if child:
         return child
@@ -90,7 +90,7 @@ def forked(task: str, folder: Path, printed: Path) -> int:
 
 
 def script(folder: Path) -> int:
-    """What a user writes without `python -m nn`: fit with early stopping, and save."""
+    """A user's own script: fit with early stopping, then save the model."""
     nn.seed(5)
     folder.mkdir(exist_ok=True)
     model = nn.Sequential(nn.Layer(2, 3, "tanh"), nn.BatchNorm(3), nn.Layer(3, 1, "linear"))
@@ -113,7 +113,7 @@ def script(folder: Path) -> int:
 
 
 def no_picture(*arguments: Any, **options: Any) -> Any:
-    """In place of a function of nn.plot."""
+    """Stand in for the functions of nn.plot."""
 
 
 def make_quick() -> None:
@@ -141,7 +141,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def require_loadable(folder: Path) -> None:
-    """Raise an error unless each file is whole, or a temporary one."""
+    """Raise an error unless every file is complete or temporary."""
     for name, found in content(folder).items():
         if name in KINDS:
             read_json(folder / name, KINDS[name])
@@ -153,25 +153,25 @@ def require_loadable(folder: Path) -> None:
 
 
 def require_clean_end(code: int, number: int, printed: str, task: str) -> None:
-    """Raise an error unless a run ended as a signal should end it."""
+    """Raise an error unless the exit code and the output fit the signal."""
     if number == signal.SIGKILL:
         assert code == -number, (code, printed)
         return
     if "Traceback" in printed and task != "fit":
-        # Before the first line of nn, Python itself tells of a Ctrl-C.
+        # Python itself reports a Ctrl-C that comes before nn starts.
         assert f"{os.sep}nn{os.sep}" not in printed, printed
         return
     assert code in (128 + number, -number), (code, printed)
 
 
-# --- many -----------------------------------------------------------------------------------------
+# --- many runs ------------------------------------------------------------------------------------
 
 
 class Kills:
-    """Kills of runs, and what came of them.
+    """Kills runs, and counts the outcomes.
 
     Attributes:
-        signals: how many kills there were of each kind. tasks: the same of each task.
+        signals: the number of kills by signal. tasks: the number of kills by task.
         finished: runs that were resumed to their end.
         left: kills that left temporary files.
     """
@@ -182,10 +182,10 @@ class Kills:
         self.tasks: collections.Counter[str] = collections.Counter()
         self.finished = self.left = 0
         self._whole: dict[tuple[Any, str], dict[str, bytes]] = {}
-        self._seconds: dict[tuple[Any, str], float] = {}  # what a run takes, on a machine as busy
+        self._seconds: dict[tuple[Any, str], float] = {}  # estimated from the runs before
 
     def survive(self, start: Any, task: str, most: int) -> None:
-        """Kill a run up to `most` times, and then let it end."""
+        """Kill a run up to `most` times, then let it finish and compare its files."""
         whole = self.whole(start, task)
         folder = Path(tempfile.mkdtemp(dir=self.folder)) / task
         for _ in range(most):
@@ -198,15 +198,15 @@ class Kills:
         self.finished += 1
 
     def kill(self, start: Any, task: str, folder: Path) -> None:
-        """Start a run, or go on with it, and send it a signal, unless it ends before."""
+        """Start or resume a run, send it a signal at a random moment, and check what it leaves."""
         number = self.draws.choice(SIGNALS)
         process = start(task, folder, self.printed)
         time.sleep(self.draws.uniform(0.0, self._seconds[start, task]))
-        os.kill(process, number)  # also of a process that has ended, until it is waited for
+        os.kill(process, number)  # valid until os.waitpid, even if the run has ended
         code, printed = self.end(process)
         self._seconds[start, task] *= 0.8 if code == 0 else 1.1
         if code == 0:
-            return  # it came too late
+            return  # the signal came too late
         require_clean_end(code, number, printed, task)
         require_loadable(folder)
         self.signals[signal.Signals(number).name] += 1
@@ -214,7 +214,7 @@ class Kills:
         self.left += any(name.startswith(".") for name in content(folder))
 
     def whole(self, start: Any, task: str) -> dict[str, bytes]:
-        """The files of a run that nobody kills."""
+        """The files of an uninterrupted run."""
         if (start, task) not in self._whole:
             folder = Path(tempfile.mkdtemp(dir=self.folder)) / task
             begun = time.monotonic()
@@ -226,11 +226,11 @@ class Kills:
 
     @property
     def printed(self) -> Path:
-        """Where the run that is under way prints to."""
+        """The file that the current run prints to."""
         return self.folder / "printed.txt"
 
     def end(self, process: int) -> tuple[int, str]:
-        """The exit code of a run when it has ended, and what it printed."""
+        """Wait for a run to end, and return its exit code and output."""
         _, status = os.waitpid(process, 0)
         return os.waitstatus_to_exitcode(status), self.printed.read_text(errors="replace")
 
@@ -242,20 +242,20 @@ class Kills:
         )
         return (
             f"{total} kills ({kinds}; {names}): after each, every file was whole or absent;"
-            f" {self.finished} runs ended as if nobody had killed them, bit for bit;"
+            f" {self.finished} runs ended with the files of an uninterrupted run, bit for bit;"
             f" {self.left} kills left temporary files, all of which were cleared"
         )
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Kill as many runs as the arguments say, print the figure, and return the exit code."""
+    """Kill the given number of runs, print a summary, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kills", type=int, nargs="?", default=500)
-    parser.add_argument("--typed", type=int, default=9, help="every how many; 0 for none")
+    parser.add_argument("--typed", type=int, default=9, help="every Nth run; 0 for none")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     make_quick()
-    # Runs inherit what is ignored, as SIGINT is in the background of a shell.
+    # Runs inherit ignored signals, and a shell ignores SIGINT in background jobs.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     with tempfile.TemporaryDirectory() as folder:

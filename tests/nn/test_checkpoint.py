@@ -1,4 +1,4 @@
-"""Is a run resumed only with what it was made with, and then to the last bit?"""
+"""Is a run resumed only with its own data and settings, and then to the last bit?"""
 
 import json
 import os
@@ -60,7 +60,7 @@ def file(tmp_path):
         ({"held_out": EXAMPLES}, "held_out = '12 examples, sha256 .*', not '12 examples, sha256"),
     ],
 )
-def test_a_run_of_other_settings_is_refused_and_both_are_named(options, message, file):
+def test_different_options_of_fit_are_refused_and_both_values_named(options, message, file):
     model, optimizer = made()
     before, content = state(model, optimizer), file.read_bytes()
     with pytest.raises(ValueError, match=f"checkpoint.json was made with {message}"):
@@ -70,9 +70,9 @@ def test_a_run_of_other_settings_is_refused_and_both_are_named(options, message,
 
 
 @pytest.mark.parametrize("jit", [False, True])
-def test_other_data_of_the_same_size_are_refused(jit, file):
+def test_different_data_of_the_same_size_are_refused(jit, file):
     changed = data.Dataset([list(row) for row in EXAMPLES.inputs], list(EXAMPLES.targets))
-    fit(*made(), changed, checkpoint=file, resume=True, jit=jit)  # equal, not the same
+    fit(*made(), changed, checkpoint=file, resume=True, jit=jit)  # equal, though another object
     changed.inputs[7][1] += 1e-15
     with pytest.raises(ValueError, match=r"made with data = '12 examples, sha256 .*, not '12"):
         fit(*made(), changed, checkpoint=file, resume=True, jit=jit)
@@ -81,7 +81,7 @@ def test_other_data_of_the_same_size_are_refused(jit, file):
         fit(*made(), (EXAMPLES.inputs, targets), checkpoint=file, resume=True, jit=jit)
 
 
-def test_another_learning_rate_is_refused_unless_a_schedule_sets_it(file):
+def test_a_different_learning_rate_is_refused_unless_a_schedule_sets_it(file):
     with pytest.raises(ValueError, match=r"made with optimizer lr = 0\.05, not 0\.01"):
         fit(*made(lr=0.01), checkpoint=file, resume=True)
     fit(*made(), checkpoint=file, schedule=lambda step: 0.05)
@@ -94,7 +94,7 @@ def test_another_learning_rate_is_refused_unless_a_schedule_sets_it(file):
         fit(*made(), checkpoint=file, resume=True, metric=None, schedule=lambda step: 0.05)
 
 
-def test_another_rule_or_another_number_of_optimizers_is_refused(file):
+def test_a_different_rule_or_number_of_optimizers_is_refused(file):
     with pytest.raises(ValueError, match="made with optimizer rule = 'Adam', not 'SGD'"):
         fit(*made(nn.SGD), checkpoint=file, resume=True)
     model, _ = made()
@@ -103,8 +103,8 @@ def test_another_rule_or_another_number_of_optimizers_is_refused(file):
         fit(model, both, checkpoint=file, resume=True)
 
 
-def test_optimizers_of_other_parameters_are_refused(tmp_path):
-    """Their moments would be exchanged, and nothing else would show it."""
+def test_optimizers_of_different_parameters_are_refused(tmp_path):
+    """Otherwise two optimizers would silently swap their moments."""
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 1))
     parts, file = [nn.Adam(part) for part in model.parts], tmp_path / "checkpoint.json"
     fit(model, parts, checkpoint=file)
@@ -129,7 +129,7 @@ def test_optimizers_of_other_parameters_are_refused(tmp_path):
         (nn.Adam, {}, {"eps": 1e-6}, "eps = 1e-08, not 1e-06"),
     ],
 )
-def test_a_resume_with_other_settings_is_refused(tmp_path, rule, settings, others, told):
+def test_different_settings_of_an_optimizer_are_refused(tmp_path, rule, settings, others, told):
     path = tmp_path / "checkpoint.json"
     fit(*made(rule, **settings), checkpoint=path)
     fit(*made(rule, **settings), checkpoint=path, resume=True, epochs=3)
@@ -137,7 +137,7 @@ def test_a_resume_with_other_settings_is_refused(tmp_path, rule, settings, other
         fit(*made(rule, **others), checkpoint=path, resume=True)
 
 
-def test_a_rate_that_was_changed_on_the_way_goes_on(tmp_path):
+def test_a_learning_rate_changed_during_training_is_resumed(tmp_path):
     def learned(*epochs):
         path = tmp_path / f"{len(epochs)}.json"
         for i, n in enumerate(epochs):
@@ -159,7 +159,7 @@ def several(lr=(0.05, 0.1)):
     return model, rules
 
 
-def test_the_state_of_each_of_several_optimizers_is_kept(tmp_path):
+def test_the_state_of_every_optimizer_is_saved(tmp_path):
     path = tmp_path / "checkpoint.json"
     whole = several()
     history = fit(*whole, epochs=4)
@@ -172,7 +172,7 @@ def test_the_state_of_each_of_several_optimizers_is_kept(tmp_path):
         fit(*several((0.05, 0.2)), checkpoint=path, resume=True)
 
 
-def test_where_the_second_state_is_damaged_the_first_optimizer_stays_too(tmp_path):
+def test_a_damaged_state_of_the_second_optimizer_leaves_the_first_unchanged(tmp_path):
     path = tmp_path / "checkpoint.json"
     fit(*several(), checkpoint=path)
     content = json.loads(path.read_text())
@@ -185,7 +185,7 @@ def test_where_the_second_state_is_damaged_the_first_optimizer_stays_too(tmp_pat
     assert repr((model.state_dict(), [rule.state_dict() for rule in rules])) == before
 
 
-def test_frozen_parameters_are_part_of_what_is_compared(tmp_path):
+def test_different_frozen_parameters_are_refused(tmp_path):
     path = tmp_path / "checkpoint.json"
     model, _ = made()
     fit(model, nn.Adam(model.layers[1]), frozen=model.layers[0], checkpoint=path)
@@ -208,20 +208,20 @@ def test_frozen_parameters_are_part_of_what_is_compared(tmp_path):
         (([None], [1]), ([True], [1])),
     ],
 )
-def test_other_examples_have_another_digest(one, other):
+def test_different_examples_have_different_digests(one, other):
     assert described(one) == described(one)
     assert described(one) != described(other)
 
 
-def test_the_digest_is_of_numbers_not_of_their_kind():
+def test_the_digest_depends_on_the_numbers_not_on_their_types():
     lists = [[1.0, 2.0], [3.0, 4.0]], [1, 0]
     assert described((np.array(lists[0]), np.array([1.0, 0.0]))) == described(lists)
 
 
-# --- before a run: one at a time, and a place that takes its file ---------------------------------
+# --- before a run: no other run, and a writable path ----------------------------------------------
 
 
-def test_a_second_run_on_a_checkpoint_is_refused_while_the_first_lasts(tmp_path):
+def test_a_second_run_on_a_checkpoint_is_refused_during_the_first(tmp_path):
     path = tmp_path / "checkpoint.json"
     refusals = []
 
@@ -243,7 +243,7 @@ def test_a_second_run_on_a_checkpoint_is_refused_while_the_first_lasts(tmp_path)
     fit(*made(), checkpoint=path, resume=True, epochs=3)
 
 
-def test_runs_on_two_checkpoints_of_a_folder_do_not_meet(tmp_path):
+def test_runs_with_different_checkpoints_in_one_folder_do_not_conflict(tmp_path):
     def second(history):
         fit(*made(), checkpoint=tmp_path / "b.json")
 
@@ -252,7 +252,7 @@ def test_runs_on_two_checkpoints_of_a_folder_do_not_meet(tmp_path):
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_a_run_that_breaks_keeps_no_one_out(error, tmp_path):
+def test_a_run_that_fails_releases_its_checkpoint(error, tmp_path):
     path = tmp_path / "checkpoint.json"
 
     def fail(history):
@@ -264,7 +264,7 @@ def test_a_run_that_breaks_keeps_no_one_out(error, tmp_path):
     assert os.listdir(tmp_path) == ["checkpoint.json"]
 
 
-def test_what_a_killed_run_left_keeps_no_one_out_and_is_cleared(tmp_path):
+def test_leftovers_of_a_killed_run_are_removed_and_block_no_run(tmp_path):
     for name in (".checkpoint.json.lock", ".checkpoint.json.0.part"):
         (tmp_path / name).write_text("123")
     fit(*made(), checkpoint=tmp_path / "checkpoint.json")
@@ -272,7 +272,7 @@ def test_what_a_killed_run_left_keeps_no_one_out_and_is_cleared(tmp_path):
 
 
 @pytest.mark.parametrize("place", ["folder", "missing", "not writable", "full disk"])
-def test_a_place_that_takes_no_checkpoint_is_found_before_training(place, tmp_path, monkeypatch):
+def test_an_unusable_path_for_a_checkpoint_is_refused_before_training(place, tmp_path, monkeypatch):
     path = tmp_path / "checkpoint.json"
     error, told = OSError, f"cannot write to {tmp_path}: "
 

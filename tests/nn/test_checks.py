@@ -1,4 +1,4 @@
-"""Does `fit` take the data that users have, and say in one clear error what does not fit?"""
+"""Does `fit` accept the data that users have, and reject anything else with one clear error?"""
 
 import functools
 import random
@@ -53,7 +53,7 @@ SAME = {
 
 @pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("kind", [kind for kind in SAME if kind != "a generator"])
-def test_numbers_are_a_column_and_arrays_are_lists(kind, jit):
+def test_every_form_of_a_single_input_trains_the_same_model(kind, jit):
     model = seeded(lambda: nn.MLP(1, [1]))
     history = fit(model, SAME[kind], jit=jit, held_out=SAME[kind])
     expected = seeded(lambda: nn.MLP(1, [1]))
@@ -97,7 +97,7 @@ def test_a_generator_is_read_once():
         ((np.array([1.0, np.nan]), [1, 1]), ValueError, "input 1 has .* not finite: nan"),
     ],
 )
-def test_data_of_another_form_are_named(examples, kind, message):
+def test_data_of_the_wrong_form_are_rejected(examples, kind, message):
     model = nn.MLP(2, [1])
     calls = {
         "data": lambda: fit(model, examples),
@@ -105,12 +105,12 @@ def test_data_of_another_form_are_named(examples, kind, message):
         "evaluate": lambda: nn.evaluate(model, examples, nn.mse),
     }
     for place, call in calls.items():
-        none = place == "held out" and examples is None  # None is for none
+        none = place == "held out" and examples is None  # held_out=None: no held-out data
         with case(place), pytest.raises(kind, match="not 0 parts" if none else message):
             call()
 
 
-def test_evaluate_takes_losses_that_give_a_value_or_a_pair():
+def test_evaluate_accepts_losses_that_return_a_value_or_a_pair():
     model = seeded(lambda: nn.MLP(2, [1]))
     mean = nn.evaluate(model, EXAMPLES, nn.mse)
     assert type(mean) is float
@@ -123,19 +123,19 @@ def test_evaluate_takes_losses_that_give_a_value_or_a_pair():
 
 @pytest.mark.parametrize("name", ["epochs", "every", "batch_size", "micro_batch", "patience"])
 @pytest.mark.parametrize("count", [2.5, "2", True, [2]])
-def test_counts_are_whole_numbers(name, count):
+def test_counts_must_be_whole_numbers(name, count):
     with pytest.raises(TypeError, match=f"{name} must be a whole number"):
         fit(nn.MLP(2, [1]), held_out=EXAMPLES, **{name: count})
 
 
-def test_counts_of_numpy_are_whole_numbers(tmp_path):
+def test_counts_may_be_numpy_integers(tmp_path):
     two = np.int64(2)
     history = fit(nn.MLP(2, [1]), epochs=two, batch_size=two, checkpoint=tmp_path / "c.json")
     assert len(history.loss) == 2
 
 
 @pytest.mark.parametrize("jit", [False, True])
-def test_drop_last_leaves_out_what_does_not_fill_a_batch(jit):
+def test_drop_last_leaves_out_an_incomplete_batch(jit):
     sizes = []
 
     def metric(predictions, targets):
@@ -149,7 +149,7 @@ def test_drop_last_leaves_out_what_does_not_fill_a_batch(jit):
     assert optimizer.time.data == 4.0  # two steps of four in each of two epochs
 
 
-def test_drop_last_resumes_to_the_bit(tmp_path):
+def test_a_run_with_drop_last_resumes_to_the_last_bit(tmp_path):
     def learned(*epochs):
         model = seeded(lambda: nn.MLP(2, [1]))
         for i, n in enumerate(epochs):
@@ -189,17 +189,17 @@ def test_batches_too_small_for_batch_norm_are_refused_before_the_first_step(opti
         {"batch_size": 5, "micro_batch": 5},
     ],
 )
-def test_batches_that_batch_norm_can_take_are_taken(options):
+def test_batches_large_enough_for_batch_norm_are_accepted(options):
     assert len(fit(normed(), **options).loss) == 2
 
 
-def test_drop_last_of_everything_is_refused():
+def test_drop_last_that_leaves_no_batch_is_refused():
     with pytest.raises(ValueError, match="batch_size=11 leaves no batch of 10 examples"):
         fit(nn.MLP(2, [1]), batch_size=11, drop_last=True)
 
 
 @pytest.mark.parametrize("flag", ["no", 1, None])
-def test_options_are_true_or_false(flag, tmp_path):
+def test_flags_must_be_true_or_false(flag, tmp_path):
     model = nn.MLP(2, [1])
     for name in ("drop_last", "resume", "progress", "jit"):
         options = {"batch_size": 3, "checkpoint": tmp_path / "run.json", name: flag}
@@ -251,7 +251,7 @@ def two_parts():
         (lambda m: [], "no optimizer has 13"),
     ],
 )
-def test_every_parameter_belongs_to_one_optimizer(given, message):
+def test_every_parameter_must_belong_to_exactly_one_optimizer(given, message):
     model = two_parts()
     before = model.state_dict()
     with pytest.raises(ValueError, match=message):
@@ -260,7 +260,7 @@ def test_every_parameter_belongs_to_one_optimizer(given, message):
 
 
 @pytest.mark.parametrize("given", [None, "adam", nn.Adam, 0.1, [nn.Adam]])
-def test_what_is_no_optimizer_is_named(given):
+def test_non_optimizers_are_rejected(given):
     with pytest.raises(TypeError, match="optimizer must be an optimizer or a list of them"):
         nn.fit(two_parts(), EXAMPLES, nn.mse, given, epochs=1, progress=False)
 
@@ -276,7 +276,7 @@ def test_what_is_no_optimizer_is_named(given):
         lambda part: [*part.neurons[:2], *part.neurons[2].parameters()],
     ],
 )
-def test_what_is_frozen_stays(frozen, micro_batch, jit):
+def test_frozen_parameters_do_not_change(frozen, micro_batch, jit):
     model = seeded(two_parts)
     before = model.state_dict()
     optimizer = nn.Adam(model.parts[1])
@@ -285,7 +285,7 @@ def test_what_is_frozen_stays(frozen, micro_batch, jit):
     assert changed == {"parts.1"}
 
 
-def test_what_is_frozen_belongs_to_the_model_and_to_no_optimizer():
+def test_frozen_parameters_must_belong_to_the_model_and_to_no_optimizer():
     model = two_parts()
     with pytest.raises(
         ValueError, match=r"parts.0.neurons.0.w.0 is both in optimizer 0 and in fro"
@@ -296,7 +296,7 @@ def test_what_is_frozen_belongs_to_the_model_and_to_no_optimizer():
 
 
 @pytest.mark.parametrize("frozen", [None, "", "x", 3, np.array(1), ["x"], [None], Value(1.0)])
-def test_what_cannot_be_frozen_is_named(frozen):
+def test_only_modules_and_values_can_be_frozen(frozen):
     with pytest.raises(TypeError, match=r"frozen(\[0\])? must be a (Module|Value)"):
         fit(two_parts(), frozen=frozen)
 
@@ -309,7 +309,7 @@ def test_a_differentiable_optimizer_is_refused():
 
 
 @pytest.mark.parametrize("schedule", [[], [None], [None] * 3, 0.1])
-def test_schedules_are_as_many_as_optimizers(schedule):
+def test_schedules_must_be_as_many_as_optimizers(schedule):
     model = two_parts()
     optimizers = [nn.SGD(part, lr=0.1) for part in model.parts]
     with pytest.raises(ValueError, match="or a list of 2, not"):
@@ -322,7 +322,7 @@ def test_schedules_are_as_many_as_optimizers(schedule):
 
 
 class Scalar(nn.Module):
-    """A neuron as micrograd has it: one example at a time."""
+    """A neuron like micrograd's, which takes one example at a time."""
 
     def __init__(self):
         self.w = [Value(0.5), Value(-0.5)]
@@ -332,7 +332,7 @@ class Scalar(nn.Module):
 
 
 @pytest.mark.parametrize("jit", [False, True])
-def test_a_model_of_one_example_at_a_time_is_told_what_to_write(jit):
+def test_the_error_for_a_model_of_single_examples_shows_the_predict_argument(jit):
     model, rows = Scalar(), ([[1.0, 2.0], [3.0, 4.0]], [1.0, -1.0])
     hint = r"predict=lambda model, inputs: \[model\(x\) for x in inputs\]"
     for call in (
@@ -382,7 +382,7 @@ def test_accuracy_of_several_scores_needs_no_threshold():
 
 
 @pytest.mark.parametrize("jit", [False, True])
-def test_a_loss_as_a_metric_is_a_number(jit, tmp_path):
+def test_a_loss_used_as_a_metric_gives_floats(jit, tmp_path):
     model = nn.Linear(2, 1)
     path = tmp_path / "checkpoint.json"
     history = fit(model, metric=nn.mse, held_out=EXAMPLES, checkpoint=path, jit=jit)
@@ -392,7 +392,7 @@ def test_a_loss_as_a_metric_is_a_number(jit, tmp_path):
 
 
 @pytest.mark.parametrize("answer", [None, "0.5", [0.5]])
-def test_what_a_metric_returns_is_a_number(answer):
+def test_a_metric_must_return_a_number(answer):
     with pytest.raises(TypeError, match="a metric returns a number, not"):
         fit(nn.Linear(2, 1), metric=lambda p, t: answer)
     with pytest.raises(TypeError, match="a metric returns a number, not"):
@@ -414,7 +414,7 @@ def test_what_a_metric_returns_is_a_number(answer):
         lambda x: nn.GPT(5, 4, 4, 2, 1, norm=x),
     ],
 )
-def test_an_error_shows_little_of_what_is_long(call):
+def test_errors_abbreviate_long_arguments(call):
     for x in ("a" * 10_000, dict.fromkeys(range(10000), 0.5)):
         with pytest.raises((TypeError, ValueError)) as caught:
             call(x)

@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, read as data only."""
+"""Are files written completely or not at all, and read only as data?"""
 
 import math
 import os
@@ -13,14 +13,14 @@ import nn
 from nn.files import as_number, read_json, write_bytes, write_json
 
 
-def test_what_was_written_is_read(tmp_path):
+def test_content_survives_a_round_trip(tmp_path):
     path = tmp_path / "x.json"
     content = {"kind": "test", "a": [1, 2.5, [True, None]], "b": {"c": "ü"}, "d": "nan"}
     write_json(path, content)
     assert read_json(path, "test") == content
 
 
-def test_a_tuple_comes_back_as_a_list_and_infinities_as_their_names(tmp_path):
+def test_a_tuple_comes_back_as_a_list_and_inf_and_nan_as_strings(tmp_path):
     path = tmp_path / "x.json"
     write_json(path, {"kind": "test", "a": (math.inf, [-math.inf]), "b": {"c": math.nan}})
     assert read_json(path, "test") == {"kind": "test", "a": ["inf", ["-inf"]], "b": {"c": "nan"}}
@@ -41,14 +41,14 @@ def test_a_float_keeps_every_bit(tmp_path_factory, number):
         *[(np.float32(0.5), 0.5), (np.int64(3), 3.0)],
     ],
 )
-def test_numbers_of_a_file(content, number):
+def test_numbers_of_a_file_become_floats(content, number):
     found = as_number(content, "x")
     assert found == number
     assert type(found) is float
 
 
 @pytest.mark.parametrize("content", ["1", "Infinity", "NAN", True, None, [1.0], {}])
-def test_what_is_no_number_of_a_file_is_named(content):
+def test_the_error_for_a_non_number_in_a_file_names_it(content):
     with pytest.raises(ValueError, match="the slope"):
         as_number(content, "the slope")
 
@@ -58,7 +58,7 @@ def test_a_whole_number_too_large_for_a_float_is_named():
         as_number(10**400, "the slope")
 
 
-def test_the_numbers_of_a_model_may_be_those_of_numpy(tmp_path):
+def test_a_model_with_numpy_numbers_can_be_saved_and_loaded(tmp_path):
     one, other = nn.Neuron(2), nn.Neuron(2)
     for parameter, number in zip(one.parameters(), np.arange(3, dtype=np.float32), strict=True):
         parameter.data = number
@@ -99,15 +99,15 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     assert path.read_bytes() == b"new"
 
 
-@pytest.mark.skipif(os.name != "posix", reason="rights as POSIX has them")
-def test_a_file_has_the_rights_of_any_new_file(tmp_path):
+@pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
+def test_a_file_has_the_permissions_of_any_new_file(tmp_path):
     (tmp_path / "plain").write_bytes(b"")
     write_bytes(tmp_path / "atomic", b"")
     plain, atomic = (stat.S_IMODE(os.stat(tmp_path / name).st_mode) for name in ("plain", "atomic"))
     assert atomic == plain
 
 
-def test_a_folder_in_the_place_of_the_file_is_an_os_error(tmp_path):
+def test_a_folder_in_place_of_the_file_is_an_os_error(tmp_path):
     (tmp_path / "x.json").mkdir()
     with pytest.raises(OSError, match=r"x\.json"):
         write_json(tmp_path / "x.json", {"kind": "test"})
@@ -127,7 +127,7 @@ def test_a_folder_in_the_place_of_the_file_is_an_os_error(tmp_path):
     ],
     ids=["a model", "a GPT", "a text", "a checkpoint"],
 )
-def test_a_fifo_and_a_huge_file_are_refused_by_all_that_reads(read, tmp_path):
+def test_every_reader_refuses_a_fifo_and_a_huge_file(read, tmp_path):
     fifo, huge = tmp_path / "fifo", tmp_path / "huge"
     os.mkfifo(fifo)
     huge.touch()
@@ -144,7 +144,7 @@ def fit(**options):
     return nn.fit(model, data, nn.hinge, nn.SGD(model, 0.1), epochs=1, progress=False, **options)
 
 
-def test_another_kind_of_file_is_named(tmp_path):
+def test_a_file_of_the_wrong_kind_is_refused(tmp_path):
     path = tmp_path / "x.json"
     write_json(path, {"kind": "history"})
     with pytest.raises(ValueError, match=r"x\.json is not a model file"):

@@ -1,4 +1,4 @@
-"""Does `python -m nn` end at every instant without a traceback, by the exit code of the signal?"""
+"""Does a signal end `python -m nn` at any time without a traceback, with the right exit code?"""
 
 import os
 import signal
@@ -11,7 +11,7 @@ import pytest
 from autograd.files import write_bytes
 from nn.interrupts import Command, interrupt_deferred
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 SIGNALS = [signal.SIGINT, signal.SIGTERM] + ([signal.SIGHUP] if os.name == "posix" else [])
 
 
@@ -19,7 +19,7 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM] + ([signal.SIGHUP] if os.name == "posi
 
 
 def python(folder, *arguments, before=""):
-    """A new Python, which runs the code `before` any other, in a folder."""
+    """Run Python in a folder, with the code in `before` first."""
     (folder / "before").mkdir()
     (folder / "before" / "sitecustomize.py").write_text(textwrap.dedent(before))
     path = os.pathsep.join([str(folder / "before"), *filter(None, sys.path)])
@@ -54,7 +54,7 @@ def test_a_signal_during_an_import_ends_the_command_at_once(module, number, tmp_
 
 
 @pytest.mark.parametrize("argv", ["[]", "['-m']", "['-m'] * 9"])
-def test_a_script_that_imports_nn_has_the_signals_of_python(argv, tmp_path):
+def test_a_script_that_imports_nn_keeps_the_signal_handlers_of_python(argv, tmp_path):
     code = AT_IMPORT.format(module="nn.data", number=2)
     done = python(tmp_path, "-c", f"import sys; sys.argv = {argv}; import nn", before=code)
     assert done.stderr.endswith("KeyboardInterrupt\n")
@@ -87,7 +87,7 @@ def test_a_run_whose_terminal_is_closed_saves_what_it_has_learned(tmp_path):
 
 @pytest.fixture
 def ends(monkeypatch):
-    """The exit codes of the command, which only seems to end."""
+    """The exit codes with which the command would have ended this process."""
     codes = []
 
     def end(code):
@@ -100,7 +100,7 @@ def ends(monkeypatch):
 
 @pytest.fixture
 def command(ends, monkeypatch):
-    """A command that takes the signals of this process."""
+    """A command that handles the signals of this process."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
     command = Command()
     monkeypatch.setattr("nn.interrupts.command", command)
@@ -110,7 +110,7 @@ def command(ends, monkeypatch):
 
 
 def survived(*numbers):
-    """How many of these signals, one after another, do not end the process."""
+    """How many of these signals, raised one after another, the process survives."""
     for i, number in enumerate(numbers):
         try:
             signal.raise_signal(number)
@@ -120,14 +120,14 @@ def survived(*numbers):
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_outside_the_training_ends_the_process(number, command, ends):
+def test_a_signal_outside_training_ends_the_process(number, command, ends):
     command.take_signals()
     assert survived(number) == 0
     assert ends == [128 + number]
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_during_the_training_ends_that_and_is_the_exit_code(number, command, ends):
+def test_a_signal_during_training_ends_it_and_sets_the_exit_code(number, command, ends):
     def main():
         with interrupt_deferred() as interrupt:
             assert survived(number) == 1
@@ -140,7 +140,7 @@ def test_a_signal_during_the_training_ends_that_and_is_the_exit_code(number, com
 
 @pytest.mark.parametrize("first", SIGNALS)
 @pytest.mark.parametrize("second", SIGNALS)
-def test_a_run_that_is_stopping_is_ended_at_once_by_ctrl_c_only(first, second, command, ends):
+def test_only_ctrl_c_ends_a_stopping_run_at_once(first, second, command, ends):
     command.take_signals()
     with interrupt_deferred():
         assert survived(first, second) == (1 if second == signal.SIGINT else 2)
@@ -154,7 +154,7 @@ def test_signals_after_the_end_are_ignored(command, ends):
 
 
 def test_ignored_signals_stay_ignored(command, ends):
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does for what runs in the background
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does for background jobs
     command.take_signals()
     with interrupt_deferred() as interrupt:
         assert survived(signal.SIGINT) == 1
@@ -164,7 +164,7 @@ def test_ignored_signals_stay_ignored(command, ends):
     assert ends == []
 
 
-def test_a_file_that_is_being_written_is_removed(command, ends, tmp_path, monkeypatch):
+def test_a_signal_removes_the_file_being_written(command, ends, tmp_path, monkeypatch):
     command.take_signals()
     monkeypatch.setattr(os, "fsync", lambda handle: signal.raise_signal(signal.SIGTERM))
     with pytest.raises(SystemExit):

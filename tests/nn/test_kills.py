@@ -1,4 +1,4 @@
-"""Runs that are killed at random instants: a few of them here, many by the script."""
+"""Do runs survive kills at random instants? A few kills here, many in kills.py."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Which steps of `fit` are checked, and what happens to a run whose replays are in doubt?"""
+"""Which steps of `fit` are checked, and what happens to a run when a check fails?"""
 
 import gc
 import itertools
@@ -18,7 +18,7 @@ EXAMPLES = data.moons(10, noise=0.1, generator=random.Random(3))
 
 
 def made():
-    """A model with buffers and random numbers of its own, and its optimizer."""
+    """A model with buffers and random numbers, and its optimizer."""
     nn.seed(5)
     model = nn.Sequential(
         nn.Layer(2, 4, "tanh"), nn.BatchNorm(4), nn.Dropout(0.3), nn.Layer(4, 1, "linear")
@@ -38,7 +38,7 @@ def bits(model, optimizer, history):
     return repr((*states, gradients, history.loss, history.held_out_loss))
 
 
-def in_doubt():
+def fail_check():
     raise hooks.TraceError("step: layers.0.neurons.3.w.1 differs since call 8")
 
 
@@ -49,7 +49,7 @@ def asked(monkeypatch):
 
 
 def stand_in(monkeypatch, after):
-    """Steps that note whether they should be checked, and call `after(steps so far)`."""
+    """Make each step note whether it should be checked, and call `after(number of steps)`."""
     calls = []
     original = train.step_and_predict
 
@@ -97,8 +97,8 @@ def test_the_last_step_of_a_resumed_run_is_checked(asked, tmp_path):
     assert asked == ([False] * 5 + [True]) + ([False] * 2 + [True])
 
 
-def test_every_step_after_which_a_checkpoint_is_written_is_checked(monkeypatch, asked, tmp_path):
-    seconds = itertools.count()  # a second passes between two looks at the clock
+def test_every_step_before_a_save_is_checked(monkeypatch, asked, tmp_path):
+    seconds = itertools.count()  # a second passes with each look at the clock
     monkeypatch.setattr(loop.time, "monotonic", lambda: next(seconds))
     monkeypatch.setattr(loop, "SAVE_EVERY", 3.5)
     saved = []
@@ -131,9 +131,9 @@ def test_without_a_checkpoint_no_step_is_checked_before_the_last(monkeypatch, as
         {"after_epoch": lambda history: True, "micro_batch": 2},
     ],
 )
-def test_a_run_that_ends_early_repeats_its_last_step_checked_and_undoes_it(options, asked):
+def test_a_run_that_ends_early_repeats_its_last_step_to_check_it(options, asked):
     def ended(jit):
-        if "micro_batch" in options:  # which computes examples apart
+        if "micro_batch" in options:  # which BatchNorm does not allow
             nn.seed(5)
             model = nn.MLP(2, [4, 1], "tanh")
             optimizer = nn.Adam(model, lr=0.05)
@@ -164,8 +164,8 @@ def test_an_interrupted_run_is_checked_too(monkeypatch, tmp_path):
     assert json.loads((tmp_path / "run.json").read_text())["position"]["steps"] == 2
 
 
-def test_a_run_that_ends_early_in_doubt_is_not_saved(monkeypatch, tmp_path):
-    calls = stand_in(monkeypatch, lambda calls: in_doubt() if calls == 7 else None)
+def test_a_run_that_ends_early_and_fails_its_check_is_not_saved(monkeypatch, tmp_path):
+    calls = stand_in(monkeypatch, lambda calls: fail_check() if calls == 7 else None)
     file = tmp_path / "run.json"
     with pytest.raises(hooks.TraceError, match="since call 8") as caught:
         run(*made(), jit=True, checkpoint=file, after_epoch=lambda h: len(h.loss) == 2)
@@ -174,7 +174,7 @@ def test_a_run_that_ends_early_in_doubt_is_not_saved(monkeypatch, tmp_path):
     assert not file.exists()
 
 
-def test_an_error_of_the_repeated_step_is_none_of_the_run(monkeypatch, tmp_path):
+def test_an_error_in_the_repeated_step_does_not_fail_the_run(monkeypatch, tmp_path):
     def fail(calls):
         if calls == 7:
             raise ValueError("only in the repeated step")
@@ -186,7 +186,7 @@ def test_an_error_of_the_repeated_step_is_none_of_the_run(monkeypatch, tmp_path)
     assert json.loads(file.read_text())["position"]["steps"] == 6
 
 
-def test_a_run_of_no_steps_checks_nothing(asked):
+def test_a_run_without_steps_checks_nothing(asked):
     run(*made(), epochs=0, jit=True)
     assert asked == []
 
@@ -194,7 +194,7 @@ def test_a_run_of_no_steps_checks_nothing(asked):
 # --- a check that fails ---------------------------------------------------------------------------
 
 
-def test_a_state_in_doubt_does_not_replace_a_checkpoint(monkeypatch, tmp_path):
+def test_a_state_that_fails_its_check_does_not_replace_a_checkpoint(monkeypatch, tmp_path):
     monkeypatch.setattr(loop, "SAVE_EVERY", -1.0)
     file = tmp_path / "run.json"
     kept = []
@@ -203,7 +203,7 @@ def test_a_state_in_doubt_does_not_replace_a_checkpoint(monkeypatch, tmp_path):
         if calls > 1:
             kept.append(file.read_bytes())
         if calls == 5:
-            in_doubt()
+            fail_check()
 
     stand_in(monkeypatch, after)
     with pytest.raises(hooks.TraceError, match=r"layers\.0\.neurons\.3\.w\.1") as caught:
@@ -213,10 +213,10 @@ def test_a_state_in_doubt_does_not_replace_a_checkpoint(monkeypatch, tmp_path):
     assert len(caught.value.history.loss) == 1
 
 
-def test_the_eager_results_of_a_failed_check_stand(monkeypatch):
+def test_a_failed_check_keeps_the_eager_results(monkeypatch):
     expected = made()
     run(*expected, epochs=None, steps=5)
-    stand_in(monkeypatch, lambda calls: in_doubt() if calls == 5 else None)
+    stand_in(monkeypatch, lambda calls: fail_check() if calls == 5 else None)
     found = made()
     with pytest.raises(hooks.TraceError):
         run(*found)
@@ -224,10 +224,10 @@ def test_the_eager_results_of_a_failed_check_stand(monkeypatch):
     assert found[1].state_dict() == expected[1].state_dict()
 
 
-def test_predictions_in_doubt_at_the_end_of_an_epoch_are_not_saved_either(tmp_path):
+def test_an_epoch_whose_predictions_fail_their_check_is_not_saved(tmp_path):
     def predict(model, inputs):
         if not model.training and len(inputs) == 10:
-            in_doubt()
+            fail_check()
         return model(nn.Matrix([[Value(x) for x in row] for row in inputs]))
 
     file = tmp_path / "run.json"
@@ -237,7 +237,7 @@ def test_predictions_in_doubt_at_the_end_of_an_epoch_are_not_saved_either(tmp_pa
     assert not file.exists()
 
 
-def test_the_error_of_a_jitted_function_is_the_one_that_fit_knows():
+def test_fit_handles_the_trace_error_of_a_jitted_function():
     model, optimizer = made()
 
     def loss(predictions, targets):
@@ -251,19 +251,19 @@ def test_the_error_of_a_jitted_function_is_the_one_that_fit_knows():
 
 
 @pytest.mark.parametrize("jit", [False, True])
-def test_a_step_makes_no_garbage_for_the_collector_that_a_run_pauses(jit):
-    """Otherwise a long run would fill the memory."""
+def test_a_step_makes_no_cyclic_garbage(jit):
+    """A run pauses the garbage collector, so that garbage would fill the memory."""
     garbage = []
     run(*made(), epochs=8, jit=jit, after_epoch=lambda history: garbage.append(gc.collect()))
     assert garbage[4:] == [0] * 4
 
 
-# --- saves that fail, and saves that a Ctrl-C meets -----------------------------------------------
+# --- saves that fail, and Ctrl-C during a save ----------------------------------------------------
 
 
 @pytest.fixture
 def disk(monkeypatch):
-    """A disk that is full while `disk.full(saves so far)`, and a save after every step."""
+    """A disk that is full if `disk.full(number of saves)` is true, and a save after each step."""
 
     class Disk:
         saves = 0
@@ -281,7 +281,7 @@ def disk(monkeypatch):
 
 
 @pytest.mark.parametrize("full", [(2,), (2, 3, 4), (12,), range(1, 13)])
-def test_a_save_that_fails_is_told_once_and_the_next_one_holds_everything(full, disk, tmp_path):
+def test_a_failed_save_warns_once_and_the_next_save_is_complete(full, disk, tmp_path):
     whole = made()
     history = run(*whole, checkpoint=tmp_path / "whole.json")
     disk.saves, disk.full = 0, lambda save: save in full
@@ -299,14 +299,14 @@ def test_a_save_that_fails_is_told_once_and_the_next_one_holds_everything(full, 
     assert (tmp_path / "again.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
 
 
-def test_a_disk_that_fills_again_is_told_again(disk, tmp_path):
+def test_a_disk_that_fills_up_again_warns_again(disk, tmp_path):
     disk.full = lambda save: save % 3 == 0
     with pytest.warns(UserWarning, match="No space left") as told:
         run(*made(), checkpoint=tmp_path / "run.json")
     assert len(told) == 4
 
 
-def test_where_the_last_save_fails_too_the_trained_model_is_there(disk, tmp_path):
+def test_a_failed_last_save_leaves_the_trained_model_in_memory(disk, tmp_path):
     whole = made()
     history = run(*whole)
     disk.full = lambda save: save > 5
@@ -322,7 +322,7 @@ def test_where_the_last_save_fails_too_the_trained_model_is_there(disk, tmp_path
     assert os.listdir(tmp_path) == ["run.json"]
 
 
-def test_a_save_that_fails_does_not_hide_the_error_of_a_step(disk, tmp_path):
+def test_a_failed_save_does_not_hide_the_error_of_a_step(disk, tmp_path):
     disk.full = lambda save: save > 2
     calls = itertools.count(1)
 

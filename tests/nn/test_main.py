@@ -1,4 +1,4 @@
-"""Does `python -m nn` keep its promises: results, resuming, Ctrl-C, and one clear line?"""
+"""Does `python -m nn` keep its promises: results, resuming, Ctrl-C, and errors of one line?"""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ FILES = {"loss.png", "history.json", "model.json", "checkpoint.json"}
 INPUTS = {"moons": 2, "circles": 2, "spiral": 2, "xor": 2, "iris": 4, "digits": 64}
 OUTPUTS = {"moons": 1, "circles": 1, "spiral": 3, "xor": 1, "iris": 3, "digits": 10}
 PNG = b"\x89PNG\r\n\x1a\n"
-STORED = ("--hidden", "3", "--seed", "0", "--quiet")  # of data that are not generated
+STORED = ("--hidden", "3", "--seed", "0", "--quiet")  # for data that are not generated
 SMALL = (*STORED, "--examples", "12")
 
 
 def small(task):
-    """The options of a quick run."""
+    """The options for a quick run."""
     return STORED if TASKS[task].held_out else SMALL
 
 
@@ -41,14 +41,14 @@ def command(*arguments):
 
 
 def nn_run(folder, *arguments):
-    """`python -m nn` with these arguments, begun in a folder, when it has ended."""
+    """Run `python -m nn` with these arguments in a folder."""
     return subprocess.run(
         command(*arguments), cwd=folder, capture_output=True, text=True, timeout=300
     )
 
 
 def run_here(folder, *arguments):
-    """(exit code, stdout, stderr) of the same in this process, which takes a tenth of the time."""
+    """(exit code, stdout, stderr) of the same run in this process, which is ten times as fast."""
     with (
         contextlib.chdir(folder),
         contextlib.redirect_stdout(io.StringIO()) as out,
@@ -62,7 +62,7 @@ def run_here(folder, *arguments):
 
 
 def content(folder):
-    """The bytes of every file in a folder and below, by name."""
+    """The bytes of every file below a folder, by relative path."""
     return {
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
         for path in folder.rglob("*")
@@ -70,12 +70,12 @@ def content(folder):
 
 
 def numbers(folder):
-    """The bytes that tell what was learned."""
+    """The bytes of the files that hold what was learned."""
     return [(folder / name).read_bytes() for name in ("model.json", "history.json")]
 
 
 def refused(folder, *arguments, code=1):
-    """The one line on stderr of a run that fails and leaves every file of the folder alone."""
+    """The one line on stderr of a run that fails and changes no file in the folder."""
     before = content(folder)
     found, _, err = run_here(folder, *arguments)
     assert found == code
@@ -89,9 +89,9 @@ def refused(folder, *arguments, code=1):
 
 @pytest.fixture(autouse=True)
 def _quick_pictures(request, monkeypatch):
-    """Small pictures of few points in tests that ask for `drawn`, and empty ones in the others.
+    """Draw small plots of few points in tests that use `drawn`, and empty files in the others.
 
-    In this process: they take most of the time of a small run.
+    This affects runs in this process only. Plots take most of the time of a small run.
     """
     if "drawn" not in request.fixturenames:
         monkeypatch.setattr(plot, "loss_curve", lambda history: None)
@@ -109,12 +109,12 @@ def _quick_pictures(request, monkeypatch):
 
 @pytest.fixture
 def drawn():
-    """The test looks at pictures."""
+    """Marks a test that looks at plots."""
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A folder in which a small run has left its results in runs/moons; copied, not changed."""
+    """A folder with the results of a small run in runs/moons; to be copied, not changed."""
     folder = tmp_path_factory.mktemp("finished")
     done = nn_run(folder, "moons", "--epochs", 3, *SMALL)
     assert done.returncode == 0, done.stderr
@@ -131,7 +131,7 @@ def copied(finished, tmp_path):
 # --- results --------------------------------------------------------------------------------------
 
 
-def test_moons_is_the_default_and_its_defaults_reach_every_example(tmp_path):
+def test_moons_is_the_default_task_and_reaches_full_accuracy_by_default(tmp_path):
     done = nn_run(tmp_path)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "runs" / "moons"
@@ -141,7 +141,7 @@ def test_moons_is_the_default_and_its_defaults_reach_every_example(tmp_path):
     assert "loss=" in done.stderr
     assert "accuracy=" in done.stderr
 
-    # The model in the file is the one that does it, on the data of the same seed.
+    # The saved model has this accuracy on the data of the same seed.
     history = json.loads((folder / "history.json").read_text())
     settings = history["settings"]
     nn.seed(settings["seed"])
@@ -169,7 +169,7 @@ def test_help_lists_every_task_and_names_the_default(tmp_path):
 @pytest.mark.parametrize("task", INPUTS)
 def test_each_task_writes_its_results(task, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    if task == "digits":  # a hundred of the 1797, to stay quick
+    if task == "digits":  # 100 of the 1797 examples, to be quick
         inputs, targets = nn.data.digits()
         monkeypatch.setattr(nn.data, "digits", lambda: nn.data.Dataset(inputs[:100], targets[:100]))
         monkeypatch.setitem(TASKS, task, dataclasses.replace(TASKS[task], held_out=30))
@@ -237,9 +237,9 @@ def test_options_reach_the_run(tmp_path):
 def test_same_seed_gives_identical_files_and_another_seed_does_not(finished, tmp_path, monkeypatch):
     run = ["--epochs", "3", *SMALL]
     assert main([*run, "--seed", "1", "--out", str(tmp_path / "other")]) == 0
-    monkeypatch.undo()  # pictures as in the other process
+    monkeypatch.undo()  # draw full plots, as `finished` did
     assert main([*run, "--out", str(tmp_path / "same")]) == 0
-    # One of the two was made in a process of its own.
+    # `finished` ran in another process, so the files do not depend on the process.
     assert content(tmp_path / "same") == content(finished / "runs" / "moons")
     assert numbers(tmp_path / "other")[0] != numbers(tmp_path / "same")[0]
 
@@ -248,7 +248,7 @@ def test_same_seed_gives_identical_files_and_another_seed_does_not(finished, tmp
 
 
 @pytest.mark.parametrize("task", ["moons", "iris"])
-def test_resumed_equals_uninterrupted(task, tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_one(task, tmp_path):
     for arguments in (
         ("--out", "whole", "--epochs", 6),
         ("--out", "parts", "--epochs", 3),
@@ -259,7 +259,7 @@ def test_resumed_equals_uninterrupted(task, tmp_path):
     assert content(tmp_path / "parts") == content(tmp_path / "whole")
 
 
-def test_resume_needs_no_option_repeated(copied):
+def test_resuming_needs_no_option_repeated(copied):
     out = copied / "runs" / "moons"
     whole = copied / "whole"
     assert main(["--epochs", "5", *SMALL, "--out", str(whole)]) == 0
@@ -304,14 +304,14 @@ def test_ctrl_c_saves_what_was_learned_and_a_resume_finishes_it(tmp_path):
 
 @pytest.mark.parametrize("name", ["results", "my results"])
 def test_the_command_printed_after_ctrl_c_finishes_the_run(name, tmp_path, monkeypatch, capsys):
-    interrupts = iter([signal.SIGINT])  # one, however often the penalty is called
+    interrupts = iter([signal.SIGINT])  # only one, however often the penalty is called
 
     def interrupting(model):
         for number in interrupts:
             signal.raise_signal(number)
         return nn.l2(1e-4)(model)
 
-    interrupting.strength = 1e-4  # it passes for the penalty of the resumed run
+    interrupting.strength = 1e-4  # the checkpoint then fits the penalty of the resumed run
     monkeypatch.chdir(tmp_path)
     run = ["moons", "--epochs", "4", "--l2", "1e-4", *SMALL, "--out"]
     assert main([*run, "whole"]) == 0
@@ -326,7 +326,7 @@ def test_the_command_printed_after_ctrl_c_finishes_the_run(name, tmp_path, monke
     assert numbers(tmp_path / name) == numbers(tmp_path / "whole")
 
 
-def test_a_second_ctrl_c_is_one_line_and_the_exit_code_of_an_interrupt(copied, monkeypatch, capsys):
+def test_a_second_ctrl_c_prints_one_line_and_exits_with_130(copied, monkeypatch, capsys):
     def twice(predictions, targets):
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
@@ -339,7 +339,7 @@ def test_a_second_ctrl_c_is_one_line_and_the_exit_code_of_an_interrupt(copied, m
 
 
 @pytest.mark.parametrize("resume", [(), ("--resume",)])
-def test_a_second_run_on_a_folder_is_refused(resume, copied):
+def test_a_second_run_in_the_same_folder_is_refused(resume, copied):
     out = copied / "runs" / "moons"
     with reserved(out, ""):
         line = refused(copied, "--epochs", "5", *SMALL, *resume)
@@ -349,7 +349,7 @@ def test_a_second_run_on_a_folder_is_refused(resume, copied):
     assert main(["--epochs", "5", *SMALL, *resume, "--out", str(out)]) == 0
 
 
-def test_a_folder_that_a_killed_run_held_is_free_and_cleared(tmp_path):
+def test_leftovers_of_a_killed_run_are_removed_and_block_no_run(tmp_path):
     names = (".lock", ".checkpoint.json.lock", ".checkpoint.json.0.part", ".model.json.0.part")
     for name in (*names, ".history.json.0.part", ".loss.png.0.part"):
         (tmp_path / name).write_text("123")
@@ -357,9 +357,7 @@ def test_a_folder_that_a_killed_run_held_is_free_and_cleared(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == FILES
 
 
-def test_a_checkpoint_that_cannot_be_written_is_a_line_and_the_results_are_there(
-    tmp_path, monkeypatch
-):
+def test_a_failed_checkpoint_is_a_one_line_warning_and_the_results_are_saved(tmp_path, monkeypatch):
     def save(self, *arguments):
         raise OSError(28, "No space left on device", str(self.path))
 
@@ -409,29 +407,29 @@ def test_a_checkpoint_that_cannot_be_written_is_a_line_and_the_results_are_there
     ],
     ids=" ".join,
 )
-def test_wrong_usage_is_one_line_that_names_it(arguments, named, copied):
+def test_a_usage_error_is_one_line_that_names_the_argument(arguments, named, copied):
     line = refused(copied, *arguments, code=2)
     assert all(name in line for name in named)
 
 
-def test_wrong_usage_is_the_exit_code_of_the_process(tmp_path):
+def test_a_usage_error_sets_the_exit_code_of_the_process(tmp_path):
     done = nn_run(tmp_path, "gpt", "--hidden", "3")
     assert done.returncode == 2
-    _, error = done.stderr.splitlines()  # below one line of usage, where it is seen
+    _, error = done.stderr.splitlines()  # after one line of usage
     assert "--hidden does not apply to the task gpt" in error
     assert content(tmp_path) == {}
 
 
 @pytest.mark.parametrize("place", ["file", "file/below", "file/far/below"])
-def test_an_unwritable_place_is_refused_before_training(place, copied):
+def test_an_unwritable_path_is_refused_before_training(place, copied):
     (copied / "file").write_text("not a folder")
     line = refused(copied, "--out", place, *SMALL)
     assert "cannot write to" in line
     assert place in line
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="may write everywhere")
-def test_a_folder_without_the_right_to_write_is_refused(copied):
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="no POSIX permissions")
+def test_a_folder_without_write_permission_is_refused(copied):
     folder = copied / "runs" / "moons"
     folder.chmod(0o555)
     try:
@@ -455,7 +453,7 @@ def test_a_folder_without_the_right_to_write_is_refused(copied):
         ("--noise", "0.5"),
     ],
 )
-def test_resume_with_another_setting_is_refused(option, value, copied):
+def test_resuming_with_a_different_setting_is_refused(option, value, copied):
     history = json.loads((copied / "runs" / "moons" / "history.json").read_text())
     kept = history["settings"][option.removeprefix("--").replace("-", "_")]
     line = refused(copied, "--resume", option, value)
@@ -463,13 +461,13 @@ def test_resume_with_another_setting_is_refused(option, value, copied):
     assert os.path.join("runs", "moons", "checkpoint.json") in line
 
 
-def test_resume_without_an_earlier_run_is_refused_and_makes_no_folder(tmp_path):
+def test_resuming_without_an_earlier_run_is_refused_and_makes_no_folder(tmp_path):
     assert "nothing to resume" in refused(tmp_path, "--resume")
     assert "nothing to resume" in refused(tmp_path, "--resume", "--out", "a/b")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_resume_of_another_task_is_refused(copied):
+def test_resuming_another_task_is_refused(copied):
     line = refused(copied, "xor", "--resume", "--out", os.path.join("runs", "moons"))
     assert "not a checkpoint of xor" in line
 
@@ -482,7 +480,7 @@ def test_a_folder_in_place_of_the_checkpoint_is_refused(copied):
 
 
 def edited(path, value):
-    """A change of one entry of the checkpoint, or its removal where value is `...`."""
+    """A function that sets one entry of a checkpoint, or removes it if value is `...`."""
 
     def edit(text):
         whole = json.loads(text)
@@ -511,19 +509,19 @@ DAMAGE = {
     "settings a list": edited(("settings",), []),
     "a setting missing": edited(("settings", "lr"), ...),
     "a setting too many": edited(("settings", "depth"), 3),
-    "rate a text": edited(("settings", "lr"), "fast"),
-    "rate negative": edited(("settings", "lr"), -1.0),
-    "hidden of text": edited(("settings", "hidden"), ["a"]),
+    "lr a string": edited(("settings", "lr"), "fast"),
+    "lr negative": edited(("settings", "lr"), -1.0),
+    "hidden of strings": edited(("settings", "hidden"), ["a"]),
     "hidden of fractions": edited(("settings", "hidden"), [1.5]),
-    "hidden of none": edited(("settings", "hidden"), [0]),
+    "hidden of 0": edited(("settings", "hidden"), [0]),
     "activation unknown": edited(("settings", "activation"), "nope"),
     "optimizer unknown": edited(("settings", "optimizer"), "nope"),
-    "batch negative": edited(("settings", "batch_size"), -1),
+    "batch_size negative": edited(("settings", "batch_size"), -1),
     "no examples": edited(("settings", "examples"), 0),
     "task a list": edited(("settings", "task"), ["moons"]),
     "no model": edited(("model",), ...),
     "another model": edited(("settings", "hidden"), [2]),
-    "a weight a text": edited(("model", "layers.0.neurons.0.w.0"), "x"),
+    "a weight a string": edited(("model", "layers.0.neurons.0.w.0"), "x"),
     "no moments": edited(("optimizers", 0, "moments"), {}),
     "no generator": edited(("generator",), ...),
     "history a number": edited(("history",), 3),
@@ -532,7 +530,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_resume_from_a_damaged_checkpoint_is_refused(damage, copied):
+def test_resuming_from_a_damaged_checkpoint_is_refused(damage, copied):
     checkpoint = copied / "runs" / "moons" / "checkpoint.json"
     text = checkpoint.read_bytes()
     checkpoint.write_bytes(DAMAGE[damage](text))
@@ -540,7 +538,7 @@ def test_resume_from_a_damaged_checkpoint_is_refused(damage, copied):
     assert "checkpoint.json" in refused(copied, "--resume", "--epochs", 3, "--quiet")
 
 
-def test_a_run_that_diverges_keeps_its_last_good_state_and_the_results_of_the_run_before(copied):
+def test_a_diverging_run_keeps_its_last_good_state_and_earlier_results(copied):
     folder = copied / "runs" / "moons"
     before = content(folder)
     done = nn_run(copied, *SMALL, "--lr", "1e300", "--optimizer", "sgd")
@@ -554,7 +552,7 @@ def test_a_run_that_diverges_keeps_its_last_good_state_and_the_results_of_the_ru
     assert kept["position"]["steps"] == 1
 
 
-def test_one_of_a_kind_is_told_in_the_singular(tmp_path, drawn, capsys):
+def test_counts_of_1_are_printed_in_the_singular(tmp_path, drawn, capsys):
     options = ["--quiet", "--no-jit", "--out", str(tmp_path)]
     assert main(["moons", "--examples", "1", "--epochs", "1", *options]) == 0
     assert main(["gpt", "--steps", "1", "--block-size", "1", *options]) == 0
@@ -563,7 +561,7 @@ def test_one_of_a_kind_is_told_in_the_singular(tmp_path, drawn, capsys):
         assert told in out
 
 
-def test_data_of_a_missing_extra_are_one_line_that_names_it(tmp_path, monkeypatch, capsys):
+def test_the_error_for_a_missing_extra_is_one_line_that_names_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "sklearn", None)
     assert main(["iris", "--epochs", "1", *STORED, "--out", str(tmp_path)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
@@ -579,7 +577,7 @@ def test_data_of_a_missing_extra_are_one_line_that_names_it(tmp_path, monkeypatc
     ],
     ids=["xor", "gpt"],
 )
-def test_a_run_without_matplotlib_trains_and_says_what_is_not_drawn(
+def test_a_run_without_matplotlib_trains_and_says_which_plots_are_missing(
     arguments, plots, tmp_path, monkeypatch, capsys
 ):
     for module in ("matplotlib", "matplotlib.figure"):
@@ -592,7 +590,7 @@ def test_a_run_without_matplotlib_trains_and_says_what_is_not_drawn(
     assert found == {"model.json", "history.json", "checkpoint.json"}
 
 
-def test_a_run_without_numpy_is_eager_and_ends_alike(tmp_path, monkeypatch, capsys):
+def test_a_run_without_numpy_is_eager_and_gives_the_same_model(tmp_path, monkeypatch, capsys):
     arguments = ["xor", "--epochs", "3", *SMALL, "--out"]
     assert main([*arguments, str(tmp_path / "jit")]) == 0
     assert "no NumPy" not in capsys.readouterr().out
@@ -607,7 +605,7 @@ def test_a_run_without_numpy_is_eager_and_ends_alike(tmp_path, monkeypatch, caps
 
 
 @pytest.mark.parametrize("name", ["model.json", "history.json", "loss.png"])
-def test_a_result_that_cannot_be_written_is_one_line(name, tmp_path, capsys):
+def test_a_result_that_cannot_be_written_is_a_one_line_error(name, tmp_path, capsys):
     (tmp_path / name).mkdir()
     assert main(["xor", "--epochs", "1", *SMALL, "--out", str(tmp_path)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
