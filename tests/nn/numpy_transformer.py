@@ -1,4 +1,4 @@
-"""A transformer of its own, in NumPy: no autograd, no Values, gradients by complex steps."""
+"""A reference transformer in NumPy: no autograd, no Values, gradients by complex steps."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Data sets: how they show themselves."""
+"""Data sets: their repr, splits, standardized columns, and bad input."""
 
 import random
 import re
@@ -26,14 +26,14 @@ from nn.data import Dataset
         (Dataset([], []), "Dataset(0 examples)"),
     ],
 )
-def test_a_data_set_is_shown_short(examples, told):
+def test_the_repr_of_a_data_set_is_short(examples, told):
     assert repr(examples) == str(examples) == told
     inputs, targets = examples
     assert (inputs, targets) == examples == Dataset(inputs, targets)
 
 
 @pytest.mark.parametrize("form", [lambda row: row, tuple, np.array])
-def test_split_takes_one_hot_rows(form):
+def test_split_accepts_one_hot_rows(form):
     rows = [form([1, 0])] * 6 + [form([0, 1])] * 3
     training, held_out = data.split(Dataset([[float(i)] for i in range(9)], rows), 3)
     # Two of six, one of three: each class in proportion.
@@ -42,14 +42,14 @@ def test_split_takes_one_hot_rows(form):
 
 
 @pytest.mark.parametrize("form", [np.array, lambda label: [[label]]])
-def test_split_takes_scalars_of_arrays_and_nested_rows(form):
+def test_split_accepts_0_dimensional_arrays_and_nested_rows(form):
     targets = [form(label) for label in [0] * 6 + [1] * 3]
     _, held_out = data.split((range(9), targets), 3)
     assert sorted(map(int, np.ravel(held_out.targets))) == [0, 0, 1]
 
 
 @pytest.mark.parametrize("name", ["iris", "digits"])
-def test_data_of_scikit_learn_are_read_without_importing_it(name, monkeypatch):
+def test_scikit_learn_data_are_read_without_importing_scikit_learn(name, monkeypatch):
     import sklearn
 
     load = getattr(data, name)
@@ -58,14 +58,14 @@ def test_data_of_scikit_learn_are_read_without_importing_it(name, monkeypatch):
             patched.delitem(sys.modules, module)
         found = load()
         assert not [module for module in sys.modules if module.startswith("sklearn.")]
-    # A version of it that keeps the files elsewhere.
+    # Simulate a version of scikit-learn that keeps the files elsewhere.
     monkeypatch.setattr(data, "find_spec", lambda name: sklearn.__spec__.__class__(name, None))
     assert load() == found
     assert {type(x) for row in found.inputs for x in row} == {float}
     assert {type(target) for target in found.targets} == {int}
 
 
-def test_split_draws_targets_that_are_no_classes_from_all_examples():
+def test_split_draws_from_all_examples_if_targets_are_not_classes():
     places = [[float(i)] for i in range(40)]
     for targets in (
         [i / 7 for i in range(40)],
@@ -74,12 +74,12 @@ def test_split_draws_targets_that_are_no_classes_from_all_examples():
     ):
         _, held_out = data.split((places, targets), 8, random.Random(1))
         assert max(i for (i,) in held_out.inputs) > 20  # not the first eight
-    # Of 20 zeros and 20 other numbers, as of two classes, half each.
+    # 20 zeros and 20 different numbers are split like two classes, half from each.
     _, held_out = data.split((places, [0.0] * 20 + [i / 7 for i in range(1, 21)]), 8)
     assert held_out.targets.count(0.0) == 4
 
 
-def test_a_pair_of_lists_or_arrays_is_a_data_set():
+def test_a_pair_of_lists_or_arrays_is_accepted_as_a_data_set():
     inputs, targets = np.array([[1.0, 2.0], [3.0, 2.0]]), np.array([0, 1])
     for pair in ((inputs, targets), (inputs.tolist(), targets.tolist())):
         assert data.standardized(pair).inputs == [[-1.0, 0.0], [1.0, 0.0]]
@@ -89,12 +89,12 @@ def test_a_pair_of_lists_or_arrays_is_a_data_set():
     assert data.standardized(none, like=(inputs, targets)) == none
 
 
-def test_a_column_of_equal_numbers_becomes_0():
-    # The mean of three times 0.1, in floats, is another number.
+def test_a_constant_column_is_standardized_to_0():
+    # In floats, the mean of three times 0.1 is not 0.1.
     assert data.standardized(([[0.1]] * 3, [0, 1, 2])).inputs == [[0.0]] * 3
 
 
-def test_numbers_of_other_kinds_become_those_of_python():
+def test_numpy_numbers_become_python_floats():
     tenth = np.float32(0.1)
     rows = [[tenth], [3 * tenth], [7 * tenth]]
     assert data.standardized((rows, [0, 1, 2])) == data.standardized((np.array(rows), [0, 1, 2]))
@@ -132,6 +132,6 @@ ROWS = [[1.0, 2.0], [3.0, 4.0]]
         (lambda: data.moons(9, noise="0.1"), TypeError, "noise must be a number"),
     ],
 )
-def test_what_is_no_data_set_or_size_is_named(call, error, message):
+def test_invalid_data_sets_and_sizes_are_rejected(call, error, message):
     with pytest.raises(error, match=re.escape(message)):
         call()

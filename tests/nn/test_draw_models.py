@@ -1,4 +1,4 @@
-"""draw: how the graph of a network folds into its modules, its losses, and what lies between."""
+"""How does draw fold the graph of a network into modules, losses, and arithmetic between them?"""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def frames(drawing):
 
 
 def total(drawing):
-    """How many nodes all boxes together say they hold."""
+    """The number of nodes that the boxes say they hold, in total."""
     counted = 0
     for key, lines in parts(drawing, "node").items():
         sizes = [re.fullmatch(r"([\d,]+) (node|input|constant|parameter)s?", x) for x in lines]
@@ -56,8 +56,8 @@ def flows(drawing):
     return {(heads[tail], heads[head]): label for tail, head, label in found}
 
 
-def goes_one_way(drawing):
-    """Whether the arrows make no circle."""
+def has_no_cycle(drawing):
+    """Whether the arrows form no cycle."""
     left = {tuple(edge) for edge in pygraphviz.AGraph(string=drawing.source).edges()}
     while left:
         tails = {tail for tail, _ in left}
@@ -84,7 +84,7 @@ def names(nodes, model=None):
     return full_names(nodes, named_and_trained(nodes, model)[0])
 
 
-def test_parameters_have_the_names_of_the_model_they_were_used_by():
+def test_parameters_are_named_by_the_model_that_used_them():
     model = nn.MLP(2, [2, 1])
     out = model([Value(1.0, label="input"), Value(2.0)])
     heads = [lines[0] for lines in parts(draw(out), "node").values()]
@@ -104,7 +104,7 @@ def shortened(output, model=None):
     return {full[node]: name for node, name in short_names(full, named).items()}
 
 
-def test_short_names_have_the_numbers_that_differ():
+def test_short_names_keep_the_numbers_that_differ():
     neuron = nn.Neuron(2)
     found = shortened(neuron([1.0, 2.0]))
     assert [found[name] for name in ("w.0", "w.1", "b")] == ["w₀", "w₁", "b"]
@@ -117,7 +117,7 @@ def test_short_names_have_the_numbers_that_differ():
     assert found["layers.1.neurons.0.b"] == "b₁.₀"
 
 
-def test_short_names_have_the_word_that_differs():
+def test_short_names_keep_the_word_that_differs():
     model = nn.GPT(3, 2, 2, 1, 1, "layer")
     found = shortened(model.nll([1, 0, 2]))
     assert found["blocks.0.attention.W_q.weights.0.1"] == "W_q.weights₀₁"
@@ -164,7 +164,7 @@ def test_two_models_are_told_apart_by_class_and_two_of_a_class_by_number():
     assert found[other.neurons[0].b] == "Layer.neurons.0.b"
 
 
-def test_a_given_model_names_what_was_called_piece_by_piece():
+def test_a_given_model_names_parts_that_were_called_separately():
     model = nn.MLP(1, [1, 1])
     out = model.layers[1](model.layers[0]([0.5]))[0]
     bias = model.layers[1].neurons[0].b
@@ -173,7 +173,7 @@ def test_a_given_model_names_what_was_called_piece_by_piece():
     assert {"layers.0", "layers.1"} <= set(boxes(draw(out, depth=0, model=model)))
 
 
-def test_a_label_goes_before_the_name_in_the_model():
+def test_a_label_takes_precedence_over_the_name_in_the_model():
     neuron = nn.Neuron(1)
     neuron.b.label = "bias"
     out = neuron([1.0])
@@ -199,11 +199,11 @@ def test_parameters_buffers_inputs_and_plain_numbers_are_of_different_kinds():
 
 
 @pytest.mark.parametrize("depth", [0, 1, 2, None])
-def test_boxes_add_up_to_the_graph_and_arrows_go_one_way(depth):
+def test_boxes_add_up_to_the_graph_and_arrows_form_no_cycle(depth):
     loss = moons_loss()
     drawing = draw(loss, depth=depth)
     assert total(drawing) == len(topological_order(loss))
-    assert goes_one_way(drawing)
+    assert has_no_cycle(drawing)
 
 
 def test_at_depth_0_each_model_and_each_loss_is_a_box():
@@ -258,7 +258,7 @@ def test_at_depth_2_layers_are_frames_around_their_neurons():
     ]
 
 
-def test_without_a_depth_as_many_levels_are_open_as_fit():
+def test_without_a_depth_as_many_levels_are_opened_as_fit():
     loss = moons_loss()
     assert draw(loss).source == draw(loss, depth=2).source
     assert draw(loss, max_nodes=30).source == draw(loss, depth=1).source
@@ -290,7 +290,7 @@ def test_a_small_network_is_folded_only_when_asked():
 
 
 @pytest.mark.parametrize("depth", [None, 1])
-def test_the_time_of_drawing_a_model_grows_with_its_parts_and_no_faster(depth):
+def test_the_time_to_draw_a_model_grows_no_faster_than_its_parts(depth):
     def seconds(count):
         output = nn.Sequential(*[nn.Linear(1, 1) for _ in range(count)])([0.5])[0]
         start = time.process_time()
@@ -301,7 +301,7 @@ def test_the_time_of_drawing_a_model_grows_with_its_parts_and_no_faster(depth):
     assert many < 16.0 * few
 
 
-# --- what belongs where ---------------------------------------------------------------------------
+# --- which box a node belongs to ------------------------------------------------------------------
 
 
 class Residual(nn.Module):
@@ -317,12 +317,12 @@ class Residual(nn.Module):
         return x
 
 
-def test_arithmetic_between_the_parts_of_a_module_does_not_run_in_circles():
+def test_arithmetic_between_the_parts_of_a_module_makes_no_cycle():
     model = Residual()
     x = [Value(1.0, label="a"), Value(2.0, label="b")]
     loss = nn.mse(model(x), [0.0, 1.0])
     drawing = draw(loss, depth=1)
-    assert goes_one_way(drawing)
+    assert has_no_cycle(drawing)
     assert total(drawing) == len(topological_order(loss))
     assert {"first", "second", "mse"} < set(boxes(drawing))
     assert boxes(drawing)["2 inputs"] == ["a, b"]
@@ -356,7 +356,7 @@ def test_many_outputs_stay_in_their_boxes_and_are_counted():
     assert [key[0] for key in parts(few, "node")].count("n") == 3 + 1  # and the one input
 
 
-def test_a_model_given_gathers_parameters_of_arithmetic_outside_its_calls():
+def test_a_given_model_collects_its_parameters_used_outside_its_calls():
     model = nn.Neuron(3)
     out = sum((w * 2.0 for w in model.w), Value(0.0))
     assert boxes(draw(out, depth=0, model=model))["Neuron(3 → 1, relu)"] == ["3 nodes"]
@@ -372,7 +372,7 @@ class Half(nn.Module):
         return self.used * x + self.shift()
 
 
-def test_parameters_that_a_graph_does_not_contain_move_no_node():
+def test_parameters_outside_the_graph_do_not_change_the_boxes():
     outside = Value(5.0, label="outside")
     model = Half(outside)
     many = draw([model(float(i)) * 2.0 for i in range(11)], depth=0)
@@ -390,8 +390,8 @@ def test_parameters_that_a_graph_does_not_contain_move_no_node():
     }
 
 
-def test_parameters_that_were_computed_are_drawn_where_they_were():
-    """A step of a differentiable optimizer makes parameters inner nodes; the graph runs on."""
+def test_parameters_computed_by_an_optimizer_are_drawn_once():
+    """A differentiable optimizer makes parameters inner nodes of a graph that continues."""
     model = nn.Neuron(1, "linear")
     optimizer = nn.SGD(model, lr=Value(0.1, label="rate"), differentiable=True)
     first = nn.mse(model([1.0]), 2.0)
@@ -415,7 +415,7 @@ def test_drawing_a_folded_graph_changes_nothing():
 
 
 class Shouting(nn.Module):
-    """A module whose own words are hostile."""
+    """A module with a hostile repr."""
 
     def __init__(self):
         self.w = Value(1.0)
@@ -427,7 +427,7 @@ class Shouting(nn.Module):
         return r'S<b>{"|"}\N</b>&amp;'
 
 
-def test_what_a_module_says_of_itself_is_text():
+def test_the_repr_of_a_module_is_drawn_as_plain_text():
     drawing = draw(Shouting()(2.0), depth=0)
     assert boxes(drawing)["Shouting"] == [r'S<b>{"|"}\N</b>&amp;', "3 nodes"]
 

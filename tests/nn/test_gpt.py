@@ -1,4 +1,4 @@
-"""The GPT and its tokenizer: beside NumPy, causal, cached, padded; learning and writing."""
+"""The GPT and its tokenizer: compared with NumPy, causal, cached, padded; training, generation."""
 
 import math
 import random
@@ -27,7 +27,7 @@ def small(**kwargs):
 
 
 @pytest.mark.parametrize("norm", ["rms", "layer"])
-def test_logits_and_every_gradient_are_those_of_numpy(norm):
+def test_logits_and_every_gradient_match_numpy(norm):
     model = small(norm=norm)
     start = np.array([p.data for p in model.parameters()])
     logits = np.array(model(DOCUMENT[:-1]).data)
@@ -39,14 +39,14 @@ def test_logits_and_every_gradient_are_those_of_numpy(norm):
     assert [p.grad for p in model.parameters()] == pytest.approx(slopes, **CLOSE)
 
 
-def test_a_drawing_of_the_loss_names_it_as_it_is_called():
+def test_a_drawing_of_the_loss_names_it_nll():
     model = small()
     source = draw(model.nll(DOCUMENT), model=model, depth=1).source
     assert "nll" in source
     assert "_nll" not in source
 
 
-def test_a_base_multiplies_what_linear_layers_give():
+def test_a_base_width_scales_the_outputs_of_linear_layers():
     model, plain = (small(base_width=base, generator=random.Random(3)) for base in (1, None))
     names, start = zip(*((name, p.data) for name, p in model.named_parameters()), strict=True)
     scale = np.array([0.25 if "weights" in name else 1.0 for name in names])
@@ -64,19 +64,19 @@ def test_a_base_multiplies_what_linear_layers_give():
 
 
 @pytest.mark.parametrize("base_width", [0, -4, 2.5, True, 10**400])
-def test_a_base_width_is_an_embedding(base_width):
+def test_an_invalid_base_width_is_rejected(base_width):
     with pytest.raises((ValueError, TypeError), match="base_width must be"):
         small(base_width=base_width)
 
 
 @pytest.mark.parametrize("embedding", [0, "16", True, 16.0])
-def test_a_wrong_embedding_is_not_said_of_the_base(embedding):
+def test_the_error_for_a_wrong_embedding_does_not_mention_base_width(embedding):
     with pytest.raises((ValueError, TypeError)) as caught:
         nn.GPT(5, 6, embedding, 2, 1)
     assert "base_width" not in str(caught.value)
 
 
-def test_it_has_the_size_of_microgpt():
+def test_the_number_of_parameters_is_that_of_microgpt():
     model = nn.GPT(vocabulary=27, block_size=16, embedding=16, heads=4, layers=1)
     # tokens and positions, q k v o, MLP, logits
     assert 27 * 16 + 16 * 16 + 4 * 16 * 16 + 2 * 16 * 64 + 27 * 16 == 4192
@@ -85,7 +85,7 @@ def test_it_has_the_size_of_microgpt():
     assert numbers.std() == pytest.approx(0.08, rel=0.05)
 
 
-def test_at_first_every_token_is_about_as_likely():
+def test_every_token_is_about_equally_likely_at_first():
     model = nn.GPT(27, 16, 16, 4, 1)
     assert model.nll([26, 4, 12, 12, 0, 26]).data / 5 == pytest.approx(math.log(27), rel=0.1)
 
@@ -102,7 +102,7 @@ def test_changing_a_token_changes_no_output_before_it():
 
 
 @pytest.mark.parametrize("cuts", [[1, 2, 3, 4, 5, 6], [4, 6], [1, 6]])
-def test_with_kept_keys_and_values_the_logits_are_the_same_to_the_bit(cuts):
+def test_cached_keys_and_values_give_the_same_logits_to_the_last_bit(cuts):
     model, cache = small(), small().empty_cache()
     tokens = [0, 1, 2, 3, 4, 1]
     rows = []
@@ -121,13 +121,13 @@ def test_with_kept_keys_and_values_the_logits_are_the_same_to_the_bit(cuts):
         ([0.5], TypeError, "whole numbers"),
     ],
 )
-def test_tokens_that_it_cannot_take(tokens, error, message):
+def test_invalid_tokens_are_rejected(tokens, error, message):
     with pytest.raises(error, match=message):
         small()(tokens)
 
 
 @pytest.mark.parametrize("name", ["vocabulary", "block_size", "embedding", "heads", "layers"])
-def test_a_size_of_a_gpt_is_named_as_its_argument(name):
+def test_the_error_for_an_invalid_size_names_the_argument(name):
     sizes = {"vocabulary": 5, "block_size": 6, "embedding": 8, "heads": 2, "layers": 1}
     for wrong, error in ((0, ValueError), ("a", TypeError), (2.0, TypeError), (True, TypeError)):
         with pytest.raises(error, match=f"^{name} must be .* not {wrong!r}"):
@@ -182,7 +182,7 @@ def test_one_program_serves_documents_of_every_length():
 
 @pytest.fixture(scope="module")
 def recorded():
-    """A model and its jitted nll, of which a padded document was recorded and replayed."""
+    """A model and its jitted nll, which has recorded and replayed a padded document."""
     nn.seed(0)
     model = small()
     nll = jit(model.nll)
@@ -196,7 +196,7 @@ def recorded():
     "document",
     [[4, 0, PADDING, 1, 2, 4], [4, 0, 1, 5, 4], [4, 0, -2, 1, 4], [4], [], [PADDING, 4]],
 )
-def test_a_replay_refuses_the_documents_that_are_refused_eagerly(recorded, document):
+def test_a_replay_rejects_the_documents_that_an_eager_call_rejects(recorded, document):
     model, nll = recorded
     (program,) = nll.programs
     replays, unsure = program.replays, program.unsure
@@ -208,7 +208,7 @@ def test_a_replay_refuses_the_documents_that_are_refused_eagerly(recorded, docum
     assert (program.replays, program.unsure) == (replays, unsure + 1)
 
 
-def test_what_lies_beyond_the_block_counts_for_nothing():
+def test_tokens_beyond_the_block_are_ignored():
     model = small()
     document = [4, 0, 1, 2, 3, 0, 1, 2, 2, 4]
     assert model.nll(document).data == model.nll(document[:7]).data
@@ -220,10 +220,10 @@ def test_nll_needs_something_to_predict(document):
         small().nll(document)
 
 
-# --- learning -------------------------------------------------------------------------------------
+# --- training -------------------------------------------------------------------------------------
 
 
-def test_it_learns_one_line_by_heart():
+def test_a_gpt_memorizes_one_line():
     tokenizer = nn.Tokenizer("abracadabra")
     line = tokenizer.encode("abracadabra")
     model = nn.GPT(tokenizer.vocabulary, 12, 8, 2, 1)
@@ -245,11 +245,11 @@ def test_it_learns_one_line_by_heart():
     )
 
 
-# --- writing --------------------------------------------------------------------------------------
+# --- generation -----------------------------------------------------------------------------------
 
 
 def uncached(model, prompt, temperature, top_k, rng, end):
-    """The same text from a whole forward pass for each token."""
+    """The tokens that generate() returns, from a full forward pass for each one."""
     tokens = list(prompt)
     while True:
         token = sample_token(model(tokens)[-1], temperature, top_k, None, rng)
@@ -262,7 +262,7 @@ def uncached(model, prompt, temperature, top_k, rng, end):
 
 
 @pytest.mark.parametrize(("temperature", "top_k"), [(1.0, None), (0.5, 3), (0.0, None), (2.0, 1)])
-def test_cached_writing_equals_uncached(temperature, top_k):
+def test_cached_generation_equals_uncached_generation(temperature, top_k):
     model = small()
     for seed in range(8):
         prompt = [4, 0][: 1 + seed % 2]
@@ -270,16 +270,16 @@ def test_cached_writing_equals_uncached(temperature, top_k):
         assert cached == uncached(model, prompt, temperature, top_k, random.Random(seed), 4)
 
 
-def test_writing_ends_at_the_end_mark_or_at_the_block():
+def test_generation_ends_at_the_end_token_or_when_the_block_is_full():
     model = small()
     texts = [model.generate([4], 1.0, generator=random.Random(seed), end=4) for seed in range(30)]
     assert all(4 not in text for text in texts)
     assert max(map(len, texts)) == 6
     assert min(map(len, texts)) == 0
-    assert all(len(model.generate([4, 1], 1.0)) == 5 for _ in range(5))  # no end: up to the block
+    assert all(len(model.generate([4, 1], 1.0)) == 5 for _ in range(5))  # no end: fills the block
 
 
-def test_writing_is_repeatable_by_seed():
+def test_generation_is_reproducible_by_seed():
     model = small()
 
     def text(seed):
@@ -292,7 +292,7 @@ def test_writing_is_repeatable_by_seed():
     )
 
 
-def test_writing_makes_no_graph_and_changes_nothing():
+def test_generation_does_not_change_the_model():
     model = small()
     before = model.state_dict()
     model.generate([4])
@@ -301,7 +301,7 @@ def test_writing_makes_no_graph_and_changes_nothing():
 
 
 @pytest.mark.parametrize(("temperature", "top_k"), [(1.0, None), (0.5, None), (1.5, 3)])
-def test_tokens_are_drawn_as_the_softmax_says(temperature, top_k):
+def test_tokens_are_drawn_with_the_probabilities_of_softmax(temperature, top_k):
     model, n = small(), 4000
     logits = model([4, 1])[-1]
     z = np.array([v.data for v in logits]) / temperature
@@ -329,15 +329,15 @@ NUCLEUS = [Value(math.log(p)) for p in (0.15, 0.4, 0.05, 0.3, 0.1)]
         (1.0, None, 0.8, {1: 8 / 17, 3: 6 / 17, 0: 3 / 17}),
         (1.0, None, 1.0, {1: 0.4, 3: 0.3, 0: 0.15, 4: 0.1, 2: 0.05}),
         (1.0, None, 1e-300, {1: 1.0}),
-        # top_k comes first: of the three left the first has 8/17, the second 6/17: 14/17 = 0.82.
+        # top_k applies first: of the three tokens left, the first two have 8/17 + 6/17 = 0.82.
         (1.0, 3, 0.8, {1: 4 / 7, 3: 3 / 7}),
         (1.0, 1, 0.8, {1: 1.0}),
-        # So does the temperature: at 0.5 the odds are squares, 16 : 9 : 2.25 : 1 : 0.25 of 28.5.
+        # So does the temperature: 0.5 squares the odds, to 16 : 9 : 2.25 : 1 : 0.25 of 28.5.
         (0.5, None, 0.8, {1: 16 / 25, 3: 9 / 25}),
         (0.0, None, 0.8, {1: 1.0}),
     ],
 )
-def test_the_nucleus_is_what_is_drawn_from(temperature, top_k, top_p, odds):
+def test_tokens_are_drawn_from_the_nucleus(temperature, top_k, top_p, odds):
     generator, n = random.Random(7), 1000
     counts = Counter(sample_token(NUCLEUS, temperature, top_k, top_p, generator) for _ in range(n))
     assert set(counts) == set(odds)
@@ -345,7 +345,7 @@ def test_the_nucleus_is_what_is_drawn_from(temperature, top_k, top_p, odds):
         assert counts[token] / n == pytest.approx(p, abs=4 * math.sqrt(p * (1 - p) / n) + 1e-12)
 
 
-def test_top_p_of_1_draws_what_no_top_p_draws():
+def test_top_p_of_1_draws_the_same_tokens_as_no_top_p():
     model = small()
     texts = [
         [model.generate([4], 1.0, None, top_p, random.Random(seed)) for seed in range(6)]
@@ -354,7 +354,7 @@ def test_top_p_of_1_draws_what_no_top_p_draws():
     assert texts[0] == texts[1] == texts[2]
 
 
-def test_at_temperature_0_the_likeliest_is_taken_and_the_first_of_several():
+def test_temperature_0_takes_the_first_of_the_most_likely_tokens():
     logits = [Value(x) for x in (0.5, 2.0, 2.0, -1.0)]
     assert {sample_token(logits, 0.0) for _ in range(10)} == {1}
     assert {sample_token(logits, 1e-3, 2) for _ in range(50)} == {1, 2}
@@ -380,7 +380,7 @@ def test_at_temperature_0_the_likeliest_is_taken_and_the_first_of_several():
         (([4] * 7,), "a block of 6 tokens got 7"),
     ],
 )
-def test_what_it_cannot_write(arguments, message):
+def test_invalid_arguments_of_generate_are_value_errors(arguments, message):
     with pytest.raises(ValueError, match=message):
         small().generate(*arguments)
 
@@ -394,20 +394,20 @@ def test_what_it_cannot_write(arguments, message):
         ({"generator": 3}, "generator must be a random.Random, .* not 3"),
     ],
 )
-def test_what_is_of_another_kind_is_named(arguments, message):
+def test_arguments_of_generate_of_the_wrong_type_are_type_errors(arguments, message):
     with pytest.raises(TypeError, match=message):
         small().generate([4], **arguments)
     with pytest.raises(TypeError, match=message):
         nn.text.sample(small(), nn.Tokenizer("abcd"), **arguments)
 
 
-def test_an_end_that_is_no_token_is_refused():
+def test_an_end_that_is_not_a_token_is_rejected():
     with pytest.raises(TypeError, match=r"end must be a token, such as tokenizer\.bos, not '\\n'"):
         small().generate([4], end="\n")
 
 
 @pytest.mark.parametrize("wrong", [3, None, "ab", Value(1.0), np.array(1)])
-def test_a_token_or_a_text_instead_of_a_list_is_named(wrong):
+def test_anything_but_a_list_of_tokens_is_rejected(wrong):
     model = small()
     for call in (model, model.nll, model.generate):
         with pytest.raises(TypeError, match=r"takes a list of tokens, such as \[0, 2\]"):
@@ -423,12 +423,12 @@ def test_a_token_or_a_text_instead_of_a_list_is_named(wrong):
     ],
 )
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_logits_that_are_no_odds_are_named(numbers, message, temperature):
+def test_logits_that_give_no_probabilities_are_rejected(numbers, message, temperature):
     with pytest.raises(FloatingPointError, match=f"sample_token: {message}"):
         sample_token([Value(x) for x in numbers], temperature)
 
 
-def test_a_model_of_nan_writes_nothing():
+def test_a_model_of_nan_generates_nothing():
     model = small()
     for parameter in model.parameters():
         parameter.data = math.nan
@@ -436,7 +436,7 @@ def test_a_model_of_nan_writes_nothing():
         model.generate([4])
 
 
-def test_a_logit_of_minus_infinity_is_never_drawn():
+def test_a_token_with_a_logit_of_minus_infinity_is_never_drawn():
     logits = [Value(x) for x in (0.0, -math.inf, 0.0)]
     assert {sample_token(logits) for _ in range(50)} == {0, 2}
 
@@ -454,14 +454,14 @@ def test_a_tokenizer_by_hand():
     assert tokenizer.encode("") == [4, 4]
 
 
-def test_every_character_is_just_a_character():
+def test_unusual_characters_are_encoded_like_any_other():
     text = "a\u202eb\x00\t\u2028é\U0001f600\ufeff"
     tokenizer = nn.Tokenizer(text)
     assert tokenizer.decode(tokenizer.encode(text)) == text
     assert tokenizer.vocabulary == len(text) + 1
 
 
-def test_a_character_that_is_not_known_is_named():
+def test_unknown_characters_and_tokens_are_rejected():
     tokenizer = nn.Tokenizer("ab")
     with pytest.raises(
         ValueError, match=r"character 3 of line 7, 'ß' \(U\+00DF\).*2 .*known ones: 'ab'"
@@ -477,7 +477,7 @@ def test_a_character_that_is_not_known_is_named():
 
 
 @pytest.mark.parametrize("wrong", [3, None, b"ab", np.array(1), [1, "a"]])
-def test_what_is_no_text_is_named(wrong):
+def test_non_strings_and_non_lists_are_rejected(wrong):
     for call in (nn.Tokenizer, nn.Tokenizer("ab").encode):
         with pytest.raises(TypeError, match=re.escape(f", not {wrong!r}")):
             call(wrong)

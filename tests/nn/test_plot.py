@@ -25,7 +25,7 @@ class Scores(nn.Module):
 
 
 def crossings(figure):
-    """The places x1 of the line between both classes."""
+    """The x1 coordinates of the line between the two classes."""
     lines = [c for c in figure.axes[0].collections if type(c).__name__ == "QuadContourSet"][1:]
     if not lines:
         return []
@@ -61,7 +61,7 @@ FORMS = [Dataset, lambda x, y: (np.array(x), np.array(y)), lambda *xy: xy]
     ("form", "score", "targets", "options", "place"),
     [(FORMS[i % 3], *case) for i, case in enumerate(SINGLE)],
 )
-def test_the_line_of_a_single_score_is_where_the_class_changes(
+def test_the_boundary_of_a_single_score_is_where_the_class_changes(
     form, score, targets, options, place
 ):
     with warnings.catch_warnings():
@@ -73,7 +73,7 @@ def test_the_line_of_a_single_score_is_where_the_class_changes(
     assert names == (["class -1", "class +1"] if -1 in targets else ["class 0", "class 1"])
 
 
-def test_the_line_of_a_final_sigmoid_is_at_a_half():
+def test_the_boundary_of_a_final_sigmoid_is_at_one_half():
     figure = plot.decision_boundary(Scores(steep), (INPUTS, [0, 1, 1, 0]), 61)
     assert crossings(figure) == [pytest.approx(0.3, abs=1e-3)]
     model = nn.MLP(2, [1], ["sigmoid"])
@@ -101,7 +101,7 @@ def test_regions_and_markers_of_several_classes_have_the_same_colors(targets):
     assert [len(dots.get_offsets()) for dots in points] == [2, 1, 1]
 
 
-def test_a_class_keeps_its_color_where_others_have_no_example():
+def test_a_class_keeps_its_color_if_another_has_no_example():
     model = Scores(lambda x: -x, lambda x: x, lambda x: x * 0.0 - 9.0)
     figure = plot.decision_boundary(model, (INPUTS, [2, 1, 1, 2]), 10)
     mesh, one, two = figure.axes[0].collections
@@ -109,7 +109,7 @@ def test_a_class_keeps_its_color_where_others_have_no_example():
     assert two.get_facecolor()[0][:3] == pytest.approx(mesh.cmap(mesh.norm(2))[:3])
 
 
-def test_where_a_score_is_nan_there_is_no_class():
+def test_a_score_of_nan_gives_no_class():
     def broken(x):
         return x - 0.3 if float(x) > -1.0 else Value(math.nan)
 
@@ -136,14 +136,14 @@ class OneByOne(nn.Module):
         lambda model, inputs: [model(pair) if float(pair[0]) < 9.0 else 0.0 for pair in inputs],
     ],
 )
-def test_a_model_of_single_examples_is_drawn_by_predict(predict):
+def test_a_model_of_single_examples_is_drawn_with_predict(predict):
     model = OneByOne()
     figure = plot.decision_boundary(model, (INPUTS, [-1, 1, 1, -1]), 21, predict=predict)
     assert crossings(figure) == [pytest.approx(0.3, abs=1e-6)]
     assert model.training
 
 
-def test_predict_may_give_several_scores():
+def test_predict_may_return_several_scores():
     def predict(model, inputs):
         return [[-model(pair), model(pair)] for pair in inputs]
 
@@ -162,7 +162,7 @@ def test_too_few_predictions_are_an_error():
 @pytest.mark.parametrize(
     ("resolution", "error"), [(1, ValueError), (0, ValueError), (2.0, TypeError)]
 )
-def test_a_resolution_is_a_whole_number_from_2_on(resolution, error):
+def test_a_resolution_must_be_a_whole_number_of_at_least_2(resolution, error):
     with pytest.raises(error, match="resolution must be"):
         plot.decision_boundary(Scores(lambda x: x), (INPUTS, [-1, 1, 1, -1]), resolution)
     plot.decision_boundary(Scores(lambda x: x), (INPUTS, [-1, 1, 1, -1]), 2)
@@ -181,6 +181,6 @@ def test_a_resolution_is_a_whole_number_from_2_on(resolution, error):
         (([], []), "two inputs, but there are none"),
     ],
 )
-def test_what_cannot_be_drawn_is_a_value_error(data, message):
+def test_data_that_cannot_be_drawn_are_a_value_error(data, message):
     with pytest.raises(ValueError, match=message):
         plot.decision_boundary(Scores(lambda x: x), data, 5)

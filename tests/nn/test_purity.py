@@ -1,8 +1,8 @@
-"""No module of nn computes with floats where a gradient could flow.
+"""Does nn compute with Values alone, so that gradients flow through everything?
 
-Every layer, loss, activation and optimizer is differentiated by every input, parameter and setting
-that may be a Value, twice, beside finite differences. A number that is cut out of the graph on its
-way has no derivative there, and a finite one here. A new name in nn has to join a table below.
+Every layer, loss, activation and optimizer is differentiated twice in every input, parameter and
+setting that may be a Value, and compared with finite differences. A float in its arithmetic would
+break the graph, and the derivatives would differ. New public names must be added to a table below.
 """
 
 import math
@@ -22,7 +22,7 @@ NUMBERS = [0.5, -0.3, 0.8, -1.1, 0.2, 1.4, -0.7, 0.9]
 
 
 def weighed(out):
-    """One Value in which no entry of the output can take the place of another."""
+    """Sum the entries of an output with different weights, so that no two can be confused."""
     if isinstance(out, Value):
         return out
     entries = [x for row in out for x in row] if isinstance(out, Matrix) else out
@@ -48,12 +48,12 @@ def pairs(model, x):
     return model(table(x, 2))
 
 
-def surprised(model, x):
+def next_tokens(model, x):
     return model.nll([1, 0, *x])
 
 
 def evaluated(model, x):
-    """Evaluation mode, with the statistics of a first batch."""
+    """The output in evaluation mode, with the statistics of a first batch."""
     model(table([0.1, 0.9, -0.5, 0.7], 2))
     return model.eval()(table(x, 2))
 
@@ -98,7 +98,7 @@ LAYERS = {
     "TransformerBlock": [
         (lambda: nn.TransformerBlock(2, 1, activation="tanh"), pairs, 4),
     ],
-    "GPT": [(lambda: nn.GPT(2, 2, 2, 1, 1, "layer", std=0.5), surprised, 0)],
+    "GPT": [(lambda: nn.GPT(2, 2, 2, 1, 1, "layer", std=0.5), next_tokens, 0)],
 }
 
 
@@ -111,7 +111,7 @@ def test_every_layer_is_in_the_table():
     ("make", "call", "inputs"),
     [pytest.param(*case, id=name) for name, cases in LAYERS.items() for case in cases],
 )
-def test_a_layer_is_differentiable_twice_by_inputs_and_parameters(make, call, inputs):
+def test_a_layer_is_differentiable_twice_in_inputs_and_parameters(make, call, inputs):
     def output(*values):
         nn.seed(3)
         model = make()
@@ -122,7 +122,7 @@ def test_a_layer_is_differentiable_twice_by_inputs_and_parameters(make, call, in
 
     nn.seed(3)
     start = [p.data for p in make().parameters()]
-    order = 1 if len(start) > 15 else 2  # what has more parameters is made of the others
+    order = 1 if len(start) > 15 else 2  # larger layers are made of the others
     assert gradcheck(output, start + NUMBERS[:inputs], order=order, atol=1e-7)
 
 
@@ -149,13 +149,13 @@ def test_softmax_is_differentiable_twice(name):
     f = getattr(nn, name)
     assert gradcheck(lambda *z: weighed(f(z)), NUMBERS[:3], order=2)
     assert gradcheck(lambda *z: weighed(f(table(z, 2))), NUMBERS[:4], order=2)
-    # At a tie, and where only differences of the logits are moderate.
+    # At a tie, and for large logits with small differences.
     assert gradcheck(lambda *z: weighed(f(z)), [1.0, 1.0, 1.0], order=2)
     assert gradcheck(lambda x, y: weighed(f([x + 1e3, y + 1e3])), [0.2, -0.4], rtol=1e-5)
 
 
 @pytest.mark.parametrize(("f", "setting"), [(nn.leaky_relu, "negative_slope"), (nn.elu, "alpha")])
-def test_an_activation_is_differentiable_twice_by_its_setting(f, setting):
+def test_an_activation_is_differentiable_twice_in_its_setting(f, setting):
     for x in (-1.3, 2.0):
         assert gradcheck(lambda x, c: f(x * c, **{setting: c}), [x, 0.3], order=2)
 
@@ -172,7 +172,7 @@ def test_logsumexp_and_norm_are_differentiable_twice(f):
 
 
 def soft(values):
-    """Weights that sum to 1 whatever the values are."""
+    """Weights that sum to 1 for any values."""
     return nn.softmax(values)
 
 
@@ -185,7 +185,7 @@ def classes(loss, logits):
 
 
 def weighted(p):
-    """Class weights and smoothing beside logits and targets, all of them Values."""
+    """Logits, targets, class weights and label smoothing that are all Values."""
     ys = [soft(p[4:6]), soft(p[6:8])]
     rows = [p[0:2], p[2:4]]
     return nn.cross_entropy_with_logits(rows, ys, weight=p[8:10], label_smoothing=p[10])
@@ -245,7 +245,7 @@ def test_every_loss_is_in_the_table():
     ("loss", "point"),
     [pytest.param(*case, id=name) for name, cases in LOSSES.items() for case in cases],
 )
-def test_a_loss_is_differentiable_twice_by_predictions_and_targets(loss, point):
+def test_a_loss_is_differentiable_twice_in_predictions_and_targets(loss, point):
     assert gradcheck(lambda *values: loss(list(values)), point, order=2, atol=1e-7)
 
 
@@ -270,14 +270,14 @@ def test_a_loss_is_differentiable_twice_by_predictions_and_targets(loss, point):
         ),
     ],
 )
-def test_matrix_arithmetic_is_differentiable_twice_by_both_sides(f):
+def test_matrix_arithmetic_is_differentiable_twice_in_both_operands(f):
     def output(*values):
         return weighed(f(table(values[:4], 2), table(values[4:], 2)))
 
     assert gradcheck(output, NUMBERS, order=2, atol=1e-6)
 
 
-def test_the_l2_penalty_is_differentiable_twice_by_its_strength_and_the_parameters():
+def test_the_l2_penalty_is_differentiable_twice_in_its_strength_and_the_parameters():
     def output(strength, *values):
         neuron = nn.Neuron(2)
         neuron.w, neuron.b = list(values[:2]), values[2]
@@ -287,7 +287,7 @@ def test_the_l2_penalty_is_differentiable_twice_by_its_strength_and_the_paramete
 
 
 @pytest.mark.parametrize("limit", [0.5, 5.0])
-def test_clipped_gradients_are_differentiable_twice_by_gradients_and_limit(limit):
+def test_clipped_gradients_are_differentiable_twice_in_gradients_and_limit(limit):
     def output(limit, *gradients):
         scaled, norm = clipped(gradients, limit)
         return weighed([*scaled, norm])
@@ -340,7 +340,7 @@ def test_every_optimizer_is_in_the_table():
     ("make", "settings"),
     [pytest.param(*case, id=name) for name, cases in OPTIMIZERS.items() for case in cases],
 )
-def test_training_is_differentiable_twice_by_the_start_and_every_setting(make, settings):
+def test_training_is_differentiable_twice_in_the_start_and_every_setting(make, settings):
     def loss(x, y):
         return (x - 1.0) ** 2 + (x * y - 2.0) ** 2 / 2.0
 
@@ -354,12 +354,12 @@ def test_training_is_differentiable_twice_by_the_start_and_every_setting(make, s
     assert gradcheck(loss_after_2_steps, [0.5, -1.0, *settings], order=2, rtol=1e-5, atol=1e-6)
 
 
-# Every rule in a range where finite differences are good: RMSProp's first step is lr / sqrt(0.5).
+# Settings for which finite differences are accurate: RMSProp's first step is lr / sqrt(0.5).
 WHOLE = {"SGD": {}, "RMSProp": {"alpha": 0.5}, "Adagrad": {}, "Adam": {}, "AdamW": {}}
 
 
 @pytest.mark.parametrize("rule", WHOLE)
-def test_training_with_a_dead_unit_is_differentiable_twice_by_the_learning_rate(rule):
+def test_training_with_a_dead_unit_is_differentiable_twice_in_the_learning_rate(rule):
     def loss_after_2_steps(lr):
         values = [Value(0.5), Value(-1.0)]
 
@@ -375,7 +375,7 @@ def test_training_with_a_dead_unit_is_differentiable_twice_by_the_learning_rate(
 
 
 @pytest.mark.parametrize("rule", WHOLE)
-def test_a_whole_training_of_a_network_is_differentiable_by_the_learning_rate(rule):
+def test_the_training_of_a_network_is_differentiable_in_the_learning_rate(rule):
     def loss_after_3_steps(lr):
         nn.seed(2)
         model = nn.MLP(2, [2, 2], "tanh")
@@ -389,7 +389,7 @@ def test_a_whole_training_of_a_network_is_differentiable_by_the_learning_rate(ru
     assert gradcheck(loss_after_3_steps, [0.05], rtol=1e-5)
 
 
-def test_a_number_cut_out_of_the_graph_is_found():
+def test_a_number_taken_out_of_the_graph_is_detected():
     def cut(x, y):
         return nn.mse([x], [y.data])
 

@@ -1,6 +1,6 @@
-"""What does the way to PyTorch do without PyTorch? Nothing, until it is asked for.
+"""Without PyTorch installed, do only the functions that need it fail, and clearly?
 
-With it: tests/oracles/test_torch.py.
+The tests that need PyTorch are in tests/oracles/test_torch.py.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def test_the_error_without_torch_names_the_extra(without_torch):
 
 
 @pytest.mark.parametrize("task", ["moons", "gpt"])
-def test_an_export_without_torch_fails_before_the_training(task, without_torch, tmp_path, capsys):
+def test_an_export_without_torch_fails_before_training(task, without_torch, tmp_path, capsys):
     out = tmp_path / "out"
     assert main([task, "--out", str(out), "--export", str(tmp_path / "weights.pt")]) == 1
     captured = capsys.readouterr()
@@ -42,7 +42,7 @@ def test_an_export_without_torch_fails_before_the_training(task, without_torch, 
     assert not list(tmp_path.iterdir())
 
 
-def test_lines_are_generated_without_an_export(tmp_path, capsys):
+def test_export_does_not_apply_to_generate(tmp_path, capsys):
     with pytest.raises(SystemExit) as exit:
         main(["gpt", "--generate", "1", "--export", str(tmp_path / "weights.pt")])
     assert exit.value.code == 2

@@ -1,4 +1,4 @@
-"""Random numbers: whose stream they come from, and what makes a run repeatable."""
+"""Random numbers: which generator do they come from, and what makes a run reproducible?"""
 
 import math
 import random
@@ -17,7 +17,7 @@ from nn import rng
 
 @pytest.fixture
 def unseeded(monkeypatch):
-    """nn as it is before `nn.seed` is called."""
+    """nn as it is before the first call of `nn.seed`."""
     monkeypatch.setattr(rng, "generator", random.seed.__self__)
     state = random.getstate()
     yield
@@ -33,7 +33,7 @@ def trained():
 
 
 @pytest.mark.usefixtures("unseeded")
-def test_a_seed_of_pythons_own_makes_a_run_repeatable_and_another_one_differs():
+def test_random_seed_makes_a_run_reproducible_and_another_seed_changes_it():
     runs = []
     for seed in (1337, 1337, 1338):
         random.seed(seed)
@@ -41,15 +41,15 @@ def test_a_seed_of_pythons_own_makes_a_run_repeatable_and_another_one_differs():
     assert runs[0] == runs[1] != runs[2]
 
 
-def test_a_new_process_follows_pythons_own_stream():
+def test_a_new_process_draws_from_the_random_module():
     code = "import random, nn; random.seed(1337); print(repr(nn.Neuron(1).w[0].data))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    # The weight is uniform in +-sqrt(6 / nin), and drawn first.
+    # The weight is drawn first, uniformly within +-sqrt(6 / nin).
     assert float(shown.stdout) == random.Random(1337).uniform(-(6.0**0.5), 6.0**0.5)
 
 
 @pytest.mark.usefixtures("unseeded")
-def test_after_a_seed_of_nn_pythons_own_neither_counts_nor_moves():
+def test_after_nn_seed_the_random_module_is_neither_used_nor_changed():
     nn.seed(5)
     random.seed(1)
     before = random.getstate()
@@ -61,7 +61,7 @@ def test_after_a_seed_of_nn_pythons_own_neither_counts_nor_moves():
 
 
 @pytest.mark.parametrize("kind", [np.int64, np.uint8, int])
-def test_any_whole_number_is_a_seed(kind):
+def test_a_seed_may_be_a_whole_number_of_any_type(kind):
     nn.seed(3)
     expected = rng.generator.random()
     nn.seed(kind(3))
@@ -69,14 +69,14 @@ def test_any_whole_number_is_a_seed(kind):
 
 
 @pytest.mark.usefixtures("unseeded")
-def test_a_wrong_seed_changes_nothing():
+def test_an_invalid_seed_changes_nothing():
     with pytest.raises(TypeError, match=r"whole number, not 1\.5"):
         nn.seed(1.5)
     assert rng.generator is random.seed.__self__
 
 
 @pytest.mark.usefixtures("unseeded")
-def test_a_replay_draws_what_the_eager_call_draws_from_pythons_own_stream():
+def test_a_replay_draws_the_same_numbers_from_the_random_module_as_an_eager_call():
     weights = random.Random(1)
     first = nn.Layer(4, 4, "tanh", generator=weights)
     model = nn.Sequential(first, nn.Dropout(0.5), nn.Layer(4, 1, "linear", generator=weights))
@@ -89,7 +89,7 @@ def test_a_replay_draws_what_the_eager_call_draws_from_pythons_own_stream():
 
 
 @pytest.mark.usefixtures("unseeded")
-def test_a_resumed_run_goes_on_with_pythons_own_stream(tmp_path):
+def test_a_resumed_run_restores_the_state_of_the_random_module(tmp_path):
     def run(epochs, **kept):
         model = nn.Sequential(nn.Layer(2, 3, "tanh", generator=random.Random(1)), nn.Dropout(0.5))
         data = nn.data.moons(8, generator=random.Random(2))
@@ -106,10 +106,10 @@ def test_a_resumed_run_goes_on_with_pythons_own_stream(tmp_path):
     assert run(4, checkpoint=tmp_path / "run.json", resume=True) == whole
 
 
-# --- draws in a user's code -----------------------------------------------------------------------
+# --- draws in user code ---------------------------------------------------------------------------
 
 
-def test_gauss_and_uniform_draw_what_pythons_own_functions_draw():
+def test_gauss_and_uniform_draw_the_numbers_of_random_gauss_and_random_uniform():
     nn.seed(4)
     found = [nn.gauss(), nn.gauss(2.0, 0.5), nn.uniform(), nn.uniform(-1, 3), nn.gauss(1, 2)]
     same = random.Random(4)
@@ -123,7 +123,7 @@ def test_gauss_and_uniform_draw_what_pythons_own_functions_draw():
     assert {type(number) for number in found} == {float}
 
 
-def test_a_generator_takes_the_place_of_the_stream_of_nn():
+def test_a_given_generator_replaces_that_of_nn():
     before = rng.generator.getstate()
     found = nn.gauss(0.0, 2.0, random.Random(6)), nn.uniform(generator=random.Random(6))
     assert found == (random.Random(6).gauss(0.0, 2.0), random.Random(6).random())
@@ -143,18 +143,18 @@ def test_gradients_flow_to_the_parameters_of_a_distribution():
 
 
 @pytest.mark.parametrize("draw", [nn.gauss, nn.uniform])
-def test_draws_are_differentiated_twice(draw):
+def test_draws_are_differentiable_twice(draw):
     def f(a, b):
         return draw(a * a, a * a + b * b, random.Random(3)).tanh()
 
     assert gradcheck(f, [0.4, 0.7], order=2)
 
 
-def test_a_spread_of_0_and_an_interval_of_a_single_number_are_allowed():
+def test_a_std_of_0_and_an_interval_of_a_single_number_are_allowed():
     assert (nn.gauss(3.0, 0.0), nn.uniform(2.5, 2.5)) == (3.0, 2.5)
 
 
-def test_numbers_of_any_kind_are_computed_with_as_floats():
+def test_numbers_of_any_type_are_computed_with_as_floats():
     third = np.float32(1 / 3)
     expected = random.Random(2).gauss(float(third), float(third))
     assert nn.gauss(third, third, random.Random(2)) == expected
@@ -188,14 +188,14 @@ def test_numbers_of_any_kind_are_computed_with_as_floats():
         (lambda: nn.uniform(generator=np.random), TypeError, "generator must be a random.Random"),
     ],
 )
-def test_wrong_arguments_of_a_draw_are_refused_and_draw_nothing(call, kind, message):
+def test_invalid_arguments_are_refused_and_draw_nothing(call, kind, message):
     before = rng.generator.getstate()
     with pytest.raises(kind, match=message):
         call()
     assert rng.generator.getstate() == before
 
 
-def test_numbers_drawn_past_nn_are_refused_by_the_jit():
+def test_the_jit_refuses_numbers_drawn_without_nn():
     noisy = jit(lambda x: Value(x) + random.random())
     with pytest.raises(TraceError):
         list(map(noisy, [1.0] * 10))

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: rates worked out by hand."""
+"""Learning-rate schedules: rates worked out by hand, and bad input."""
 
 import math
 
@@ -30,7 +30,7 @@ def test_schedules_by_hand(schedule, rates):
 
 
 @pytest.mark.parametrize("steps", [0, -1])
-def test_a_schedule_of_no_steps_is_a_value_error(steps):
+def test_a_schedule_without_steps_is_a_value_error(steps):
     for make in (nn.linear_decay, nn.cosine_decay, nn.step_decay):
         with pytest.raises(ValueError, match="1 step or more"):
             make(1.0, steps)
@@ -39,7 +39,7 @@ def test_a_schedule_of_no_steps_is_a_value_error(steps):
 
 
 @pytest.mark.parametrize("make", [nn.linear_decay, nn.cosine_decay, nn.step_decay])
-def test_a_schedule_of_what_is_no_number_is_a_type_error(make):
+def test_invalid_arguments_of_a_schedule_are_rejected(make):
     with pytest.raises(TypeError, match="steps of a schedule must be a number, not 'a'"):
         make(0.1, "a")
     with pytest.raises(TypeError, match="lr of a schedule must be a number, not None"):
@@ -52,7 +52,7 @@ def test_a_schedule_of_what_is_no_number_is_a_type_error(make):
         make(0.1, math.nan)
 
 
-def test_a_rate_that_is_too_large_for_a_float_says_so():
+def test_the_error_for_a_rate_too_large_for_a_float_shows_the_formula():
     with pytest.raises(OverflowError, match=r"exponential_decay: .* step 5000, 0.1 \* 2.0\*\*5000"):
         nn.exponential_decay(0.1, 2.0)(5000)
     with pytest.raises(OverflowError, match=r"step_decay: .* step 5000, 0.1 \* 10.0\*\*500"):
