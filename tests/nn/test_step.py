@@ -1,4 +1,4 @@
-"""Do the parts of a step add up to the step, whatever the loss divides by?"""
+"""Do the micro-batches of a step add up to the whole step, whatever the loss divides by?"""
 
 import functools
 import math
@@ -46,11 +46,11 @@ def whole_documents():
 
 @pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("micro_batch", [1, 2])
-def test_parts_count_as_a_loss_with_weights_of_its_own_counts_them(micro_batch, jit):
+def test_micro_batches_of_a_weighted_loss_add_up_to_the_whole_step(micro_batch, jit):
     assert learned_documents(micro_batch, jit) == pytest.approx(whole_documents(), rel=1e-9)
 
 
-def test_a_weighed_step_is_the_sum_over_the_sum_of_weights():
+def test_a_weighted_loss_is_the_sum_divided_by_the_sum_of_weights():
     # One weight w = 1: predictions 1 and 2, costs (1 - 2)^2 = 1 and (2 - 6)^2 = 16, weights 3 and
     # 1: (3 * 1 + 16) / 4 = 4.75, with the slope (3 * 2 * (-1) * 1 + 2 * (-4) * 2) / 4 = -5.5.
     def loss(predictions, targets):
@@ -76,7 +76,7 @@ def test_a_weighed_step_is_the_sum_over_the_sum_of_weights():
 
 
 def weighed(predictions, targets):
-    """Cross-entropy in which each class weighs differently, as (sum, weight)."""
+    """Class-weighted cross-entropy, as (sum, weight)."""
     one = nn.cross_entropy_with_logits
     costs = [one(p, y) * k for p, (y, k) in zip(predictions, targets, strict=True)]
     return sum(costs[1:], costs[0]), sum(k for _, k in targets)
@@ -84,7 +84,7 @@ def weighed(predictions, targets):
 
 @pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize(("batch_size", "micro_batch"), [(None, 2), (3, 1), (4, 3), (3, 5)])
-def test_weighted_cross_entropy_in_parts_is_that_of_the_batch(batch_size, micro_batch, jit):
+def test_micro_batches_of_weighted_cross_entropy_equal_the_batch(batch_size, micro_batch, jit):
     def learned(micro_batch):
         nn.seed(4)
         model = nn.MLP(2, [3, 3], "tanh")
@@ -104,7 +104,7 @@ def test_weighted_cross_entropy_in_parts_is_that_of_the_batch(batch_size, micro_
     assert learned(micro_batch) == pytest.approx(learned(None), rel=1e-7)
 
 
-def test_cross_entropy_with_class_weights_is_refused_in_parts_and_goes_as_a_pair():
+def test_class_weights_in_micro_batches_need_a_loss_that_returns_a_pair():
     ready = functools.partial(nn.cross_entropy_with_logits, weight=WEIGHTS)
 
     def pair(predictions, targets):
@@ -123,7 +123,7 @@ def test_cross_entropy_with_class_weights_is_refused_in_parts_and_goes_as_a_pair
     assert learned(pair, 2) == pytest.approx(learned(ready, None), rel=1e-9)
 
 
-def test_the_epochs_loss_is_over_the_weights_of_all_steps():
+def test_the_loss_of_an_epoch_is_divided_by_the_weights_of_all_steps():
     nn.seed(4)
     model = nn.MLP(2, [3])
     data = POINTS, [(y, WEIGHTS[y]) for y in CLASSES]
@@ -135,12 +135,12 @@ def test_the_epochs_loss_is_over_the_weights_of_all_steps():
 
 
 def divided(nlls, counts):
-    """The same loss as one Value, whose parts do not add up."""
+    """The same loss as a mean over characters, not documents: micro-batches do not add up."""
     return as_mean(text.nll_per_character(nlls, counts), len(counts))[0]
 
 
 @pytest.mark.parametrize("jit", [False, True])
-def test_a_value_that_is_no_mean_over_examples_is_refused_before_it_is_learned_from(jit):
+def test_a_loss_that_is_not_a_mean_over_examples_is_refused_before_a_step(jit):
     nn.seed(4)
     model = nn.GPT(3, 8, 4, 2, 1)
     before = model.state_dict()
@@ -160,8 +160,8 @@ def test_a_value_that_is_no_mean_over_examples_is_refused_before_it_is_learned_f
 
 
 @pytest.mark.parametrize("jit", [False, True])
-def test_a_loss_that_is_a_mean_by_chance_in_its_first_steps_is_refused_later(jit):
-    # Steps of two documents: those of the first two steps are equally long, not those after.
+def test_a_loss_that_is_a_mean_by_chance_in_the_first_steps_is_refused_later(jit):
+    # Each step has two documents, of equal length in the first two steps, but not later.
     documents = ["ab", "ba", "aa", "bb", "a", "abab", "ab", "abbb"]
     nn.seed(4)
     model = nn.GPT(3, 8, 4, 2, 1)
@@ -183,8 +183,8 @@ def test_a_loss_that_is_a_mean_by_chance_in_its_first_steps_is_refused_later(jit
 
 
 @pytest.mark.parametrize("micro_batch", [1, 2, 4])
-def test_a_mean_whose_terms_nearly_cancel_is_a_mean(micro_batch):
-    # The terms are about +-1e6, their mean is about 1e-5: what is left is half rounding.
+def test_a_mean_whose_terms_nearly_cancel_is_accepted(micro_batch):
+    # The terms are about +-1e6, their mean is about 1e-5: half of it is rounding error.
     model = nn.Linear(1, 1, bias=False)
     model.weights[0][0].data = 0.1
     history = nn.fit(
@@ -200,7 +200,7 @@ def test_a_mean_whose_terms_nearly_cancel_is_a_mean(micro_batch):
 
 
 @pytest.mark.parametrize("jit", [False, True])
-def test_a_weight_that_depends_on_the_model_is_refused_in_parts(jit):
+def test_a_weight_that_depends_on_the_model_is_refused_with_micro_batches(jit):
     def loss(predictions, targets):
         return predictions[0][0] * 2.0, predictions[0][0] * predictions[0][0] + 1.0
 
@@ -222,7 +222,7 @@ def test_a_weight_that_depends_on_the_model_is_refused_in_parts(jit):
 @pytest.mark.parametrize(
     "answer", [0.5, (0.5, 1.0), (Value(1.0),), [Value(1.0), 2.0], (Value(1.0), "2"), None]
 )
-def test_what_a_loss_may_return_is_said(answer, micro_batch):
+def test_the_error_for_an_invalid_loss_says_what_to_return(answer, micro_batch):
     model = nn.MLP(2, [1])
     with pytest.raises(TypeError, match=r"returns a Value, .*or a tuple \(sum, weight\), not"):
         nn.fit(
@@ -237,7 +237,7 @@ def test_what_a_loss_may_return_is_said(answer, micro_batch):
 
 
 @pytest.mark.parametrize("micro_batch", [None, 2])
-def test_a_penalty_is_a_value_or_a_number(micro_batch):
+def test_a_penalty_must_return_a_value_or_a_number(micro_batch):
     def losses(penalty):
         nn.seed(1)
         model = nn.MLP(2, [3])
@@ -266,7 +266,7 @@ def parts(rule=nn.SGD, **options):
 
 @pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("micro_batch", [None, 2])
-def test_two_optimizers_of_one_rate_are_one(micro_batch, jit):
+def test_two_optimizers_with_the_same_rate_equal_a_single_one(micro_batch, jit):
     model, _, history = parts(rates=(0.1, 0.1), clip=0.3, micro_batch=micro_batch, jit=jit)
     nn.seed(4)
     one = nn.Sequential(nn.Layer(2, 3, "tanh"), nn.Layer(3, 1, "linear"))
@@ -275,7 +275,7 @@ def test_two_optimizers_of_one_rate_are_one(micro_batch, jit):
     assert numbers(model, history) == pytest.approx(numbers(one, expected), rel=1e-9)
 
 
-def test_each_part_moves_by_its_own_rate_or_schedule():
+def test_each_optimizer_has_its_own_rate_or_schedule():
     still, _, _ = parts(rates=(0.0, 0.1))
     nn.seed(4)
     start = nn.Sequential(nn.Layer(2, 3, "tanh"), nn.Layer(3, 1, "linear")).state_dict()
@@ -289,7 +289,7 @@ def test_each_part_moves_by_its_own_rate_or_schedule():
 
 @pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("micro_batch", [None, 2])
-def test_a_second_optimizer_that_fails_takes_the_first_step_back(micro_batch, jit):
+def test_a_second_optimizer_that_fails_undoes_the_step_of_the_first(micro_batch, jit):
     class Broken(nn.SGD):
         def update(self, parameter, gradient, state):
             raise RuntimeError("broken")
@@ -332,7 +332,7 @@ def test_a_first_step_without_any_gradient_warns_at_the_line_that_called_fit(jit
 
 
 @pytest.mark.parametrize("jit", [False, True])
-def test_an_infinite_clip_is_none(jit):
+def test_an_infinite_clip_equals_no_clip(jit):
     def trained(clip):
         nn.seed(4)
         model = nn.Linear(2, 1)
@@ -346,7 +346,7 @@ def test_an_infinite_clip_is_none(jit):
 
 
 @pytest.mark.parametrize(("rate", "error"), [(None, TypeError), (-1.0, ValueError)])
-def test_a_schedule_whose_rate_is_no_rate_names_lr_and_changes_nothing(rate, error):
+def test_an_invalid_rate_of_a_schedule_is_an_error_and_changes_nothing(rate, error):
     model = nn.Linear(2, 1)
     before = model.state_dict()
     data = POINTS, [1, -1, 1, 1, -1]
@@ -357,11 +357,11 @@ def test_a_schedule_whose_rate_is_no_rate_names_lr_and_changes_nothing(rate, err
     assert optimizer.lr == 0.1
 
 
-# --- what parts cannot do -------------------------------------------------------------------------
+# --- what micro-batches cannot do -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("jit", [False, True])
-def test_a_weight_that_first_counts_in_the_third_step_is_refused_there(jit):
+def test_a_class_weight_that_first_matters_in_the_third_step_is_refused_there(jit):
     ready = functools.partial(nn.cross_entropy_with_logits, weight=[1.0, 1.0, 5.0])
     nn.seed(4)
     model = nn.MLP(2, [3, 3], "tanh")
@@ -383,7 +383,7 @@ def test_a_weight_that_first_counts_in_the_third_step_is_refused_there(jit):
 
 
 class Centred(nn.Module):
-    """A user's own statistics of a batch."""
+    """A model that subtracts the mean of its batch."""
 
     def __init__(self):
         self.gain = Value(0.5)
@@ -400,12 +400,12 @@ def fitted(model, jit, **options):
 
 
 @pytest.mark.parametrize("jit", [False, True])
-def test_a_users_own_batch_statistics_are_refused_in_parts(jit):
+def test_user_defined_batch_statistics_are_refused_with_micro_batches(jit):
     model = Centred()
     with pytest.raises(ValueError, match=r"micro_batch=2: .* computes across examples"):
         fitted(model, jit)
     assert model.gain.data == 0.5
-    # With one gain g, predictions g c and targets y, the loss at g = 0.5 is that of the batch.
+    # Without micro-batches the first loss is the mean of (y - gain * (x - middle))^2.
     middle = sum(x for x, _ in POINTS) / 5
     pairs = zip(POINTS, [1.0, -1.0, 0.5, 2.0, -0.5], strict=True)
     expected = sum((y - 0.5 * (x - middle)) ** 2 for (x, _), y in pairs) / 5
@@ -421,7 +421,7 @@ def test_batch_statistics_behind_a_weight_of_0_are_refused_after_a_step(jit):
         fitted(model, jit)
 
 
-def test_what_is_measured_with_the_jit_is_measured_at_once_if_it_has_to_be():
+def test_evaluate_with_the_jit_predicts_at_once_what_depends_on_the_batch():
     model, data = Centred(), ([[x] for x in range(7)], [0.0] * 7)
     whole = nn.evaluate(model, data, nn.mse)
     assert whole == pytest.approx(1.0, rel=1e-12)  # 0.25 times the variance of 0 .. 6, which is 4
@@ -429,7 +429,7 @@ def test_what_is_measured_with_the_jit_is_measured_at_once_if_it_has_to_be():
 
 
 @pytest.mark.parametrize("jit", [False, True])
-def test_dropout_is_not_taken_for_batch_statistics_and_draws_as_before(jit, monkeypatch):
+def test_dropout_is_not_mistaken_for_batch_statistics_and_draws_as_before(jit, monkeypatch):
     def learned():
         nn.seed(4)
         model = nn.Sequential(nn.Layer(2, 4, "tanh"), nn.Dropout(0.5), nn.Layer(4, 1, "linear"))
@@ -441,7 +441,7 @@ def test_dropout_is_not_taken_for_batch_statistics_and_draws_as_before(jit, monk
     assert learned() == checked
 
 
-def test_a_model_that_draws_by_itself_is_not_accused():
+def test_a_model_that_draws_random_numbers_is_accepted():
     class Noisy(nn.Module):
         def __init__(self):
             self.w = Value(0.5)
@@ -452,7 +452,7 @@ def test_a_model_that_draws_by_itself_is_not_accused():
     assert len(fitted(Noisy(), False).loss) == 2
 
 
-def test_the_check_of_parts_moves_no_running_average():
+def test_the_check_of_micro_batches_changes_no_running_average():
     class Counting(nn.Module):
         buffers = ("seen",)
 
@@ -470,7 +470,7 @@ def test_the_check_of_parts_moves_no_running_average():
 
 @pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("micro_batch", [None, 1])
-def test_a_first_step_without_any_gradient_warns_in_parts_too(micro_batch, jit):
+def test_a_first_step_without_any_gradient_warns_with_micro_batches_too(micro_batch, jit):
     model = nn.Linear(2, 1, bias=False)
     with pytest.warns((RuntimeWarning, UserWarning), match="every gradient of .* 0"):
         fitted(
@@ -483,7 +483,7 @@ def test_a_first_step_without_any_gradient_warns_in_parts_too(micro_batch, jit):
 
 
 @pytest.mark.parametrize("jit", [False, True])
-def test_gradients_too_large_to_clip_end_in_advice_that_fit_can_follow(jit):
+def test_the_error_for_gradients_too_large_to_clip_gives_advice_for_fit(jit):
     model = nn.Linear(1, 1, bias=False)
     model.weights[0][0].data = 0.0
     with pytest.raises(FloatingPointError) as caught:
@@ -503,7 +503,7 @@ def test_gradients_too_large_to_clip_end_in_advice_that_fit_can_follow(jit):
     assert "error_if_nonfinite" not in message
 
 
-# --- how many recordings --------------------------------------------------------------------------
+# --- what is recorded -----------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -523,7 +523,7 @@ def recordings(monkeypatch):
 
 
 def learned(jit, epochs, **options):
-    """A model after a run with a remainder batch and a held-out one; what the run leaves behind."""
+    """Train with an incomplete last batch; return the model, the examples and all results."""
     nn.seed(1)
     examples, held_out = nn.data.moons(90, noise=0.1), nn.data.moons(77, noise=0.1)
     model = nn.MLP(2, [5, 1], "tanh")
@@ -549,7 +549,7 @@ def learned(jit, epochs, **options):
         (5, {"micro_batch": 10, "held_out": None}, ["add", "move", "whole", "whole"]),
     ],
 )
-def test_what_a_run_does_too_seldom_to_gain_is_not_recorded(epochs, options, recorded, recordings):
+def test_functions_called_too_seldom_are_not_recorded(epochs, options, recorded, recordings):
     *_, found = learned(True, epochs, **options)
     assert sorted(recordings) == sorted(recorded)
     *_, eager = learned(False, epochs, **options)
@@ -568,7 +568,7 @@ def test_fit_evaluate_and_a_plot_share_the_recorded_predictions_of_a_model(recor
     assert recordings == ["predict_batch"] * 2
 
 
-def test_predictions_are_eager_until_a_recording_has_paid(recordings):
+def test_predictions_are_eager_until_a_recording_would_have_paid_off(recordings):
     nn.seed(1)
     model, examples = nn.MLP(2, [5, 1], "tanh"), nn.data.moons(90, noise=0.1)
     expected = nn.evaluate(model, examples, nn.hinge)
@@ -577,7 +577,7 @@ def test_predictions_are_eager_until_a_recording_has_paid(recordings):
         assert nn.evaluate(model, examples, nn.hinge, jit=True) == expected
 
 
-def test_a_last_piece_draws_as_many_numbers_as_without_the_jit():
+def test_an_incomplete_last_piece_draws_as_many_numbers_as_without_the_jit():
     class Noisy(nn.Module):
         def __init__(self):
             self.inner = nn.Linear(2, 1)

@@ -1,4 +1,4 @@
-"""Reading documents, and `python -m nn gpt`: learning, resuming, writing, and one clear line."""
+"""Documents, and `python -m nn gpt`: training, resuming, generation, errors of one line."""
 
 import contextlib
 import json
@@ -40,7 +40,7 @@ def write(folder, content):
         ("a\rb\n", ["a\rb"]),
     ],
 )
-def test_documents_are_lines_and_every_other_character_stays(content, documents, tmp_path):
+def test_documents_are_lines_and_every_other_character_is_kept(content, documents, tmp_path):
     assert text.read(write(tmp_path, content)) == documents
 
 
@@ -53,13 +53,13 @@ def test_documents_are_lines_and_every_other_character_stays(content, documents,
         ("emma\nava\n".encode("utf-16"), "is not UTF-8: byte 0xff in line 1"),
     ],
 )
-def test_a_file_without_text_is_named(content, message, tmp_path):
+def test_a_file_without_utf_8_text_is_rejected(content, message, tmp_path):
     path = write(tmp_path, content)
     with pytest.raises(ValueError, match=f"lines.txt {message}"):
         text.read(path)
 
 
-def test_the_elements():
+def test_the_chemical_elements():
     elements = text.elements()
     assert len(elements) == len(set(elements)) == 118
     assert (elements[0], elements[78], elements[-1]) == ("hydrogen", "gold", "oganesson")
@@ -70,14 +70,14 @@ def test_documents_are_padded_to_one_length_and_counted():
     tokenizer = nn.Tokenizer("ab")
     inputs, counts = text.examples(["ab", "a", "abba"], tokenizer, 4)
     assert inputs == [[2, 0, 1, 2, PADDING], [2, 0, 2, PADDING, PADDING], [2, 0, 1, 1, 0]]
-    assert counts == [3, 2, 4]  # of the last one, the token at the end is beyond the block
+    assert counts == [3, 2, 4]  # the end token of the last one is beyond the block
 
 
-def test_examples_with_mean_counts_weigh_every_character_alike():
+def test_with_mean_counts_every_character_has_the_same_weight():
     documents, counts = [[2, 0, 2], [2, 0, 1, 0, 2]], [2, 4]
     assert text.with_mean_counts((documents, counts)) == (documents, [3.0, 3.0])
     assert text.with_mean_counts(([], [])) == ([], [])
-    # A document a step: over all of them the loss is that of all characters at once.
+    # With one document per step, the mean loss is that of all characters at once.
     costs = [Value(5.0), Value(7.0)]
     alone = [text.nll_per_character([cost], [3.0]) for cost in costs]
     cost, characters = text.nll_per_character(costs, counts)
@@ -94,8 +94,8 @@ def test_the_loss_is_over_all_characters():
     assert characters == 5
 
 
-def test_what_is_saved_is_loaded(tmp_path):
-    sizes = np.array([4, 3, 4, 2, 1])  # a file keeps these as whole numbers, too
+def test_a_saved_model_and_its_tokenizer_can_be_loaded(tmp_path):
+    sizes = np.array([4, 3, 4, 2, 1])  # the file has these as whole numbers, too
     model, tokenizer = nn.GPT(*sizes, norm="layer", base_width=2), nn.Tokenizer("añ\u202e")
     text.save(tmp_path / "model.json", model, tokenizer)
     again, characters = text.load(tmp_path / "model.json")
@@ -109,7 +109,7 @@ DAMAGE = {
     "another model": lambda content: content.update(model="MLP"),
     "no sizes": lambda content: content.pop("sizes"),
     "a size of 0": lambda content: content["sizes"].update(layers=0),
-    "a size in words": lambda content: content["sizes"].update(layers="1"),
+    "a string as a size": lambda content: content["sizes"].update(layers="1"),
     "an unknown size": lambda content: content["sizes"].update(depth=1),
     "a huge size": lambda content: content["sizes"].update(layers=10**12),
     "no base_width": lambda content: content["sizes"].pop("base_width"),
@@ -119,14 +119,14 @@ DAMAGE = {
     "another norm": lambda content: content["sizes"].update(norm="batch"),
     "no characters": lambda content: content.update(characters=None),
     "empty characters": lambda content: content.update(characters=""),
-    "a character more": lambda content: content.update(characters="abc"),
-    "characters in disorder": lambda content: content.update(characters="ba"),
+    "an additional character": lambda content: content.update(characters="abc"),
+    "characters out of order": lambda content: content.update(characters="ba"),
     "no state": lambda content: content.pop("state"),
-    "a state in words": lambda content: content["state"].update({"token.vectors.0.0": "x"}),
+    "a string as a parameter": lambda content: content["state"].update({"token.vectors.0.0": "x"}),
 }
 
 
-def test_a_model_and_a_tokenizer_of_other_characters_are_refused(tmp_path):
+def test_a_tokenizer_that_does_not_fit_the_model_is_refused(tmp_path):
     model, tokenizer = nn.GPT(4, 8, 4, 2, 1), nn.Tokenizer("ab")
     path = tmp_path / "model.json"
     for act in (lambda *pair: text.save(path, *pair), text.sample):
@@ -137,11 +137,11 @@ def test_a_model_and_a_tokenizer_of_other_characters_are_refused(tmp_path):
     assert not path.exists()
 
 
-def test_one_text_is_no_list_of_documents():
+def test_invalid_arguments_of_examples_are_rejected():
     with pytest.raises(TypeError, match=r"documents must be a list, .* text\.splitlines\(\)"):
         text.examples("abba", nn.Tokenizer("ab"), 8)
     with pytest.raises(TypeError, match=r"documents must be a list, .*, not <int"):
-        text.examples(10**5000, nn.Tokenizer("ab"), 8)  # has no repr
+        text.examples(10**5000, nn.Tokenizer("ab"), 8)  # its repr is an error
     with pytest.raises(TypeError, match=r"block_size must be a whole number, not 8\.0"):
         text.examples(["abba"], nn.Tokenizer("ab"), 8.0)
 
@@ -162,7 +162,7 @@ def test_a_damaged_model_is_refused(damage, tmp_path):
 
 @pytest.fixture(autouse=True)
 def _no_drawing(request, monkeypatch):
-    """Empty pictures, which take no time, in all tests but those that ask for `drawn`."""
+    """Write empty files instead of plots, to save time, except in tests that use `drawn`."""
     if "drawn" not in request.fixturenames:
         monkeypatch.setattr(plot, "loss_curve", lambda history, every, steps: None)
         monkeypatch.setattr(plot, "save", lambda figure, path: path.write_bytes(b""))
@@ -170,7 +170,7 @@ def _no_drawing(request, monkeypatch):
 
 @pytest.fixture
 def drawn():
-    """Pictures, of the usual size."""
+    """Marks a test that draws plots."""
 
 
 def run(folder, *arguments):
@@ -182,7 +182,7 @@ def numbers(folder):
 
 
 @pytest.mark.usefixtures("drawn")
-def test_it_learns_the_elements_and_writes_new_ones(tmp_path, capsys, monkeypatch):
+def test_a_gpt_learns_the_elements_and_generates_new_ones(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("nn.writing.REPORT", 40)
     assert run(tmp_path, "--steps", "60") == 0
     out, err = capsys.readouterr()
@@ -190,7 +190,7 @@ def test_it_learns_the_elements_and_writes_new_ones(tmp_path, capsys, monkeypatc
     assert "gpt: 107 lines of the chemical elements, 11 held out; 25 tokens, 4,128 para" in out
     assert "trained for 60 steps" in out
     assert "nats per character" in out
-    assert "step" in err  # the bar
+    assert "step" in err  # the progress bar
     assert out.count("\nloss ") == 2  # samples, after 40 and after 60 steps
     history = json.loads((tmp_path / "history.json").read_text())
     assert len(history["loss"]) == len(history["held_out_loss"]) == 2
@@ -211,7 +211,7 @@ def test_it_learns_the_elements_and_writes_new_ones(tmp_path, capsys, monkeypatc
         assert capsys.readouterr().out.strip() == first
 
 
-def test_the_learning_rate_is_carried_over_from_the_base_width(tmp_path):
+def test_the_multiplier_of_linear_layers_follows_from_the_base_width(tmp_path):
     path = write(tmp_path, "ab\nba\n")
     for given, base in (((), 16), (("--base-width", "2"), 2)):
         assert run(tmp_path, "--text", path, "--steps", "1", *TINY, *given) == 0
@@ -233,10 +233,10 @@ def test_a_resumed_run_equals_an_uninterrupted_one(options, tmp_path, monkeypatc
     path = write(tmp_path, "\n".join(["abc", "cab", "bca", "aabb", "c"] * 4))
     common = ("--text", path, "--seed", "3", *TINY, *options)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    # In the middle of the second pass over 18 lines, and of one over batches of them.
+    # Step 20 is in the middle of a pass over 18 lines, and of one over batches of them.
     monkeypatch.setattr("nn.writing.REPORT", 20)
     assert run(whole, "--steps", "25", *common) == 0
-    # A run that is stopped by Ctrl-C: after_epoch comes after 20 steps.
+    # Stop the other run by Ctrl-C in after_epoch, which is called after 20 steps.
     real = nn.train.fit
 
     def stopped(*args, **kwargs):
@@ -249,13 +249,13 @@ def test_a_resumed_run_equals_an_uninterrupted_one(options, tmp_path, monkeypatc
         stopping.setattr("nn.writing.fit", stopped)
         assert run(parts, "--steps", "25", *common) == 130
     assert len(json.loads((parts / "history.json").read_text())["loss"]) == 1
-    eagerly = ["--no-jit"] if "--no-jit" in options else []  # padding is another order of sums
+    eagerly = ["--no-jit"] if "--no-jit" in options else []  # padding changes the order of sums
     assert run(parts, "--resume", "--quiet", *eagerly) == 0
     assert numbers(parts) == numbers(whole)
 
 
 def test_a_batch_is_the_mean_of_its_documents(tmp_path):
-    """Gradients that are added up in parts are those of the whole batch at once."""
+    """Gradients summed over micro-batches equal those of the whole batch."""
     nn.seed(2)
     data = text.examples(["ab", "ba", "aa", "bb"], nn.Tokenizer("ab"), 3)  # all of one length
     states = []
@@ -292,7 +292,7 @@ def test_small_and_odd_texts_can_be_learned(content, tmp_path, capsys):
     assert all(set(line) <= set(content) for line in lines)
 
 
-def test_no_steps_and_no_lines_are_possible(tmp_path, capsys):
+def test_0_steps_and_0_lines_are_allowed(tmp_path, capsys):
     assert run(tmp_path, "--steps", "0", *TINY) == 0
     assert "trained for 0 steps" in capsys.readouterr().out
     assert run(tmp_path, "--generate", "0") == 0
@@ -305,7 +305,7 @@ def trained(tmp_path):
     return tmp_path
 
 
-def test_what_a_model_writes_does_not_act_on_the_terminal(tmp_path, capsys):
+def test_control_characters_are_printed_as_symbols(tmp_path, capsys):
     model = nn.GPT(2, 4, 4, 2, 1)
     text.save(tmp_path / "model.json", model, nn.Tokenizer("\x1b"))
     assert run(tmp_path, "--generate", "20", "--prompt", "\x1b", "--seed", "1") == 0
@@ -315,18 +315,18 @@ def test_what_a_model_writes_does_not_act_on_the_terminal(tmp_path, capsys):
     assert "␛[31m" in capsys.readouterr().err
 
 
-def test_a_reader_that_stops_reading_gets_no_traceback(trained):
+def test_a_closed_pipe_gives_no_traceback(trained):
     command = [sys.executable, "-m", "nn", "gpt", "--generate", "1", "--out", str(trained)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert process.stderr.read() == b""
 
 
-def test_a_training_whose_reader_stops_reading_is_saved_as_by_ctrl_c(tmp_path, monkeypatch):
+def test_a_closed_pipe_during_training_saves_the_run_like_ctrl_c(tmp_path, monkeypatch):
     monkeypatch.setattr("nn.writing.REPORT", 5)
     path, tiny = write(tmp_path, "ab\nba\n"), TINY[:-1]  # with samples
     reading, writing = os.pipe()
-    readers = iter([reading])  # one, who stops before the first samples
+    readers = iter([reading])  # closed once, before the first samples
 
     def sample(*_, **__):
         for reader in readers:
@@ -367,7 +367,7 @@ def test_a_process_may_have_no_stdout(trained):
     ],
     ids=lambda part: " ".join(part) if isinstance(part, list) else None,
 )
-def test_what_cannot_be_done_is_one_line(arguments, code, named, trained, monkeypatch, capsys):
+def test_invalid_commands_print_one_line(arguments, code, named, trained, monkeypatch, capsys):
     monkeypatch.chdir(trained)
     try:
         found = run(trained, *arguments)
@@ -389,14 +389,14 @@ def test_what_cannot_be_done_is_one_line(arguments, code, named, trained, monkey
         ["digits", "--examples", "3"],
     ],
 )
-def test_options_of_one_kind_of_task_go_with_no_other(arguments, capsys):
+def test_options_of_another_task_are_rejected(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert stopped.value.code == 2
     assert f"{arguments[1]} does not apply to the task {arguments[0]}" in capsys.readouterr().err
 
 
-def test_writing_without_a_model_says_what_to_do(tmp_path, capsys):
+def test_the_error_for_generating_without_a_model_says_what_to_do(tmp_path, capsys):
     assert run(tmp_path, "--generate", "3") == 1
     assert "model.json: train one first" in capsys.readouterr().err
     nn.MLP(2, [1]).save(tmp_path / "model.json")
@@ -404,7 +404,7 @@ def test_writing_without_a_model_says_what_to_do(tmp_path, capsys):
     assert "is not a model that `python -m nn gpt` wrote" in capsys.readouterr().err
 
 
-def test_resume_with_another_text_is_refused(tmp_path, capsys):
+def test_resuming_with_another_text_is_refused(tmp_path, capsys):
     path = write(tmp_path, "ab\nba\n")
     out = tmp_path / "out"
     assert run(out, "--text", path, "--steps", "1", "--no-jit", *TINY) == 0

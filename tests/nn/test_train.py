@@ -1,4 +1,4 @@
-"""Does training do what it says: repeatable, resumable, interruptible, and safe on bad input?"""
+"""Is training what it promises: reproducible, resumable, interruptible, safe on bad input?"""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ EXTRA = r"\(the extra train\)"
 
 
 def made(rule="adam", seed=5):
-    """A model with buffers and random numbers of its own, and its optimizer."""
+    """A model with buffers and random numbers, and its optimizer."""
     nn.seed(seed)
     model = nn.Sequential(
         nn.Layer(2, 4, "tanh"), nn.BatchNorm(4), nn.Dropout(0.3), nn.Layer(4, 1, "linear")
@@ -58,18 +58,18 @@ def run(model, optimizer, examples=EXAMPLES, loss=nn.hinge, **options):
 
 
 def learned(model, optimizer):
-    """Everything training changes, spelled so that equal means equal to the last bit."""
+    """Everything that training changes, as a text that shows every bit."""
     return repr((model.state_dict(), optimizer.state_dict()))
 
 
 def bits(model, optimizer, history=None):
-    """What was learned, the history, and where nn's random stream stands."""
+    """What was learned, the history, and the state of nn's random generator."""
     seen = history and (history.loss, history.accuracy, history.held_out_accuracy)
     return learned(model, optimizer) + repr((seen, rng.generator.getstate()))
 
 
 def at_call(number, action, function):
-    """The function, with an action inside its call of that number."""
+    """The function, with an action inside the call of that number."""
     calls = itertools.count(1)
 
     def acting(*arguments):
@@ -88,7 +88,7 @@ def fail():
     raise RuntimeError("a broken loss")
 
 
-# --- steps, parts, and what is held out -----------------------------------------------------------
+# --- steps, micro-batches, held-out examples ------------------------------------------------------
 
 
 @pytest.mark.parametrize("jit", [False, True])
@@ -113,7 +113,7 @@ def test_steps_take_as_many_passes_as_they_need(jit):
     assert history.loss[:2] == pytest.approx(passes.loss, rel=1e-12)
 
 
-def test_a_run_of_steps_resumes_to_the_bit_also_in_the_middle_of_a_pass(tmp_path):
+def test_a_run_of_steps_resumes_to_the_last_bit_within_a_pass(tmp_path):
     options = {"epochs": None, "every": 5, "batch_size": 4, "held_out": EXAMPLES, "metric": None}
     whole = made()
     history = run(*whole, **options, steps=17)
@@ -127,7 +127,7 @@ def test_a_run_of_steps_resumes_to_the_bit_also_in_the_middle_of_a_pass(tmp_path
     assert len(history.held_out_loss) == 4
 
 
-def test_without_a_metric_what_is_held_out_is_measured_by_the_loss():
+def test_without_a_metric_held_out_examples_are_measured_by_the_loss():
     model, optimizer = plain()
     history = run(model, optimizer, metric=None, held_out=EXAMPLES)
     assert history.held_out_accuracy == []
@@ -138,13 +138,13 @@ def test_without_a_metric_what_is_held_out_is_measured_by_the_loss():
 
 @pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("micro_batch", [1, 2, 3, 4])
-def test_gradients_of_parts_add_up_to_those_of_the_batch(micro_batch, jit):
+def test_gradients_of_micro_batches_add_up_to_those_of_the_batch(micro_batch, jit):
     options = {"epochs": 2, "batch_size": 4, "penalty": nn.l2(0.1), "clip": 0.5, "jit": jit}
     whole = plain()
     expected = run(*whole, **options)
     parts = plain()
     for parameter in parts[0].parameters():
-        parameter.grad = 7.0  # left by somebody else
+        parameter.grad = 7.0  # left over from before
     history = run(*parts, **options, micro_batch=micro_batch)
     assert history.loss == pytest.approx(expected.loss, rel=1e-9)
     assert history.accuracy == expected.accuracy
@@ -152,7 +152,7 @@ def test_gradients_of_parts_add_up_to_those_of_the_batch(micro_batch, jit):
     assert list(parts[0].state_dict().values()) == pytest.approx(numbers, rel=1e-7)
 
 
-def test_after_an_epoch_the_model_is_in_evaluation_mode_and_then_in_training_again():
+def test_after_epoch_is_called_in_evaluation_mode():
     model, optimizer = made()
     modes = []
     run(model, optimizer, after_epoch=lambda history: modes.append(model.training))
@@ -170,7 +170,7 @@ def test_after_an_epoch_the_model_is_in_evaluation_mode_and_then_in_training_aga
         ({"micro_batch": 0}, "micro_batch must be 1 or more, not 0"),
     ],
 )
-def test_lengths_that_make_no_sense_are_refused(options, message):
+def test_invalid_lengths_of_a_run_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         run(*plain(), **options)
 
@@ -180,7 +180,7 @@ def test_lengths_that_make_no_sense_are_refused(options, message):
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("batch_size", [None, 4])
-def test_same_seed_gives_same_numbers_to_the_last_bit(rule, batch_size):
+def test_the_same_seed_gives_the_same_numbers_to_the_last_bit(rule, batch_size):
     def result(seed):
         model, optimizer = made(rule, seed)
         return bits(model, optimizer, run(model, optimizer, batch_size=batch_size))
@@ -196,7 +196,7 @@ def test_same_seed_gives_same_numbers_to_the_last_bit(rule, batch_size):
     [(None, 2, 0), (4, 3, 0), (4, 4, 4), (4, 5, 8), (4, 12, 0)],
     ids=["full batch", "epoch end", "epoch begun", "mid epoch", "last step"],
 )
-def test_stopped_and_resumed_equals_uninterrupted(tmp_path, rule, inside, batch_size, steps, seen):
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, rule, inside, batch_size, steps, seen):
     file = tmp_path / "checkpoint.json"
     model, optimizer = made(rule)
     whole = bits(model, optimizer, run(model, optimizer, batch_size=batch_size))
@@ -215,7 +215,7 @@ def test_stopped_and_resumed_equals_uninterrupted(tmp_path, rule, inside, batch_
     assert bits(model, optimizer, second) == whole
 
 
-def test_stopped_at_every_step_equals_uninterrupted(tmp_path):
+def test_a_run_stopped_at_every_step_equals_an_uninterrupted_one(tmp_path):
     file = tmp_path / "checkpoint.json"
     options = {
         "batch_size": 4,
@@ -231,14 +231,14 @@ def test_stopped_at_every_step_equals_uninterrupted(tmp_path):
 
     file.unlink()
     for step in range(9):
-        model, optimizer = made(seed=5 + step)  # only the first start counts
+        model, optimizer = made(seed=5 + step)  # only the first seed matters
         loss = at_call(1, ctrl_c, nn.hinge)
         history = run(model, optimizer, loss=loss, epochs=3, resume=step > 0, **options)
         assert len(history.loss) == len(history.held_out_accuracy) == (step + 1) // 3
     assert bits(model, optimizer, history) == whole
 
 
-def test_a_run_that_broke_goes_on_from_its_last_checkpoint(tmp_path, monkeypatch):
+def test_a_failed_run_resumes_from_its_last_checkpoint(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "SAVE_EVERY", -1.0)
     file = tmp_path / "checkpoint.json"
     model, optimizer = made()
@@ -264,7 +264,7 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path):
     assert file.read_bytes() == content
 
 
-def test_more_epochs_go_on_where_fewer_ended(tmp_path):
+def test_a_finished_run_can_be_resumed_for_more_epochs(tmp_path):
     file = tmp_path / "checkpoint.json"
     model, optimizer = made()
     whole = bits(model, optimizer, run(model, optimizer, batch_size=4, epochs=5))
@@ -293,7 +293,7 @@ def test_a_second_ctrl_c_raises_at_once():
     assert learned(model, optimizer) == before
 
 
-def test_the_first_ctrl_c_is_not_seen_by_the_users_handler_but_the_second_is():
+def test_only_a_second_ctrl_c_reaches_the_handler_of_the_user():
     seen = []
     signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
 
@@ -327,7 +327,7 @@ def test_an_ignored_ctrl_c_stays_ignored():
     ],
     ids=["end", "interrupt", "error", "second interrupt"],
 )
-def test_collector_and_handler_are_as_before_however_fit_ends(enabled, action, error):
+def test_fit_restores_the_collector_and_the_handler_however_it_ends(enabled, action, error):
     def own(number, frame):
         raise KeyboardInterrupt
 
@@ -370,7 +370,7 @@ def test_fit_in_another_thread_gives_the_same_numbers():
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
-def test_a_loss_not_finite_leaves_the_model_as_after_the_step_before(number):
+def test_a_loss_that_is_not_finite_keeps_the_model_of_the_step_before(number):
     model, optimizer = plain()
     run(model, optimizer, epochs=2)
     two_steps = learned(model, optimizer)
@@ -382,7 +382,7 @@ def test_a_loss_not_finite_leaves_the_model_as_after_the_step_before(number):
     assert learned(model, optimizer) == two_steps
 
 
-def test_a_loss_not_finite_leaves_running_averages_as_after_the_step_before():
+def test_a_loss_that_is_not_finite_keeps_the_running_averages_of_the_step_before():
     model, optimizer = made()
     run(model, optimizer, epochs=1)
     one_step = learned(model, optimizer)
@@ -395,7 +395,7 @@ def test_a_loss_not_finite_leaves_running_averages_as_after_the_step_before():
 
 
 def diverging(lr, steps=200, **options):
-    """A squared error whose steps overshoot by the same factor each, and the error it ends in."""
+    """Train with steps that overshoot by a constant factor; return the model and the error."""
     nn.seed(5)
     model = nn.Linear(1, 1, bias=False)
     with pytest.raises(FloatingPointError) as caught:
@@ -413,8 +413,8 @@ def diverging(lr, steps=200, **options):
 
 @pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("micro_batch", [None, 1])
-def test_a_squared_error_that_overflows_ends_in_the_documented_error(micro_batch, jit, tmp_path):
-    # w moves by -lr (5 w + 1): at lr = 2 its distance from -0.2 becomes 9 times as large a step.
+def test_a_squared_error_that_overflows_raises_the_documented_error(micro_batch, jit, tmp_path):
+    # w moves by -lr (5 w + 1): at lr = 2 each step multiplies its distance from -0.2 by 9.
     path = tmp_path / "checkpoint.json"
     model, error = diverging(2.0, jit=jit, micro_batch=micro_batch, checkpoint=path)
     assert isinstance(error, train.DivergedError)
@@ -430,12 +430,12 @@ def test_a_squared_error_that_overflows_ends_in_the_documented_error(micro_batch
     assert content["history"]["loss"] == error.history.loss
 
 
-def test_an_error_of_divergence_made_by_hand_has_an_empty_history():
+def test_a_diverged_error_made_by_hand_has_an_empty_history():
     error = pickle.loads(pickle.dumps(train.DivergedError("too large")))
     assert (str(error), error.history) == ("too large", nn.History())
 
 
-def test_a_run_whose_loss_became_nan_goes_on_from_the_step_before(tmp_path):
+def test_a_run_whose_loss_became_nan_resumes_from_the_step_before(tmp_path):
     path = tmp_path / "checkpoint.json"
     model, optimizer = plain()
     whole = bits(model, optimizer, run(model, optimizer, epochs=5))
@@ -449,7 +449,7 @@ def test_a_run_whose_loss_became_nan_goes_on_from_the_step_before(tmp_path):
     assert bits(model, optimizer, history) == whole
 
 
-def test_an_error_in_measuring_what_is_held_out_has_the_history_too():
+def test_an_error_on_held_out_examples_has_the_history_too():
     model, optimizer = plain()
     losses = itertools.count(1)
 
@@ -466,7 +466,7 @@ def test_an_error_in_measuring_what_is_held_out_has_the_history_too():
     assert (str(again), again.history) == (str(e.value), e.value.history)
 
 
-def test_a_domain_error_in_a_step_keeps_its_kind_and_has_the_history(tmp_path):
+def test_a_domain_error_in_a_step_keeps_its_type_and_has_the_history(tmp_path):
     path = tmp_path / "checkpoint.json"
     model, optimizer = made()
     whole = bits(model, optimizer, run(model, optimizer, epochs=5, batch_size=4))
@@ -484,7 +484,7 @@ def test_a_domain_error_in_a_step_keeps_its_kind_and_has_the_history(tmp_path):
 
 @pytest.mark.parametrize("kind", [ValueError, OverflowError])
 @pytest.mark.parametrize("length", [{"epochs": 4}, {"epochs": None, "steps": 4, "every": 2}])
-def test_a_run_whose_measurement_failed_goes_on_with_it(length, kind, tmp_path):
+def test_a_run_whose_measurement_failed_resumes_with_that_measurement(length, kind, tmp_path):
     path, held_out = tmp_path / "checkpoint.json", (INPUTS[:3], TARGETS[:3])
     options = {"loss": nn.hinge, "held_out": held_out, "checkpoint": path} | length
     whole = bits(*(made_one := made()), run(*made_one, **options))
@@ -513,7 +513,7 @@ def test_a_run_whose_first_step_fails_writes_no_checkpoint(tmp_path):
 
 
 def test_parameters_that_are_not_finite_are_not_saved(tmp_path):
-    # The slope of 1e200 * 1e200 w is infinite, the loss at w = 0 is not: the next step finds out.
+    # At w = 0 the loss 1e200 * 1e200 w is finite, its slope is not: only the next step notices.
     path = tmp_path / "checkpoint.json"
     model = nn.Linear(1, 1, bias=False)
     model.weights[0][0].data = 0.0
@@ -537,7 +537,7 @@ def test_parameters_that_are_not_finite_are_not_saved_by_a_failed_measurement(tm
     model.weights[0][0].data = 0.0
 
     def metric(predictions, targets):
-        if not predictions[0][0].parents:  # of what is held out
+        if not predictions[0][0].parents:  # of the held-out example
             raise ValueError("broken")
         return 0.0
 
@@ -569,12 +569,12 @@ def test_after_epoch_may_end_the_run(jit):
 
 
 @pytest.mark.parametrize("answer", [True, np.True_])
-def test_true_of_any_kind_ends_the_run(answer):
+def test_true_of_any_type_ends_the_run(answer):
     assert len(run(*plain(), after_epoch=lambda h: answer).loss) == 1
 
 
 @pytest.mark.parametrize("answer", [None, False, np.False_, 1, "text", [0], Value(1.0)])
-def test_nothing_else_ends_the_run(answer):
+def test_nothing_but_true_ends_the_run(answer):
     assert len(run(*plain(), after_epoch=lambda h: answer).loss) == 4
 
 
@@ -595,7 +595,7 @@ SCORES = [0.5, 0.7, 0.6, 0.7, 0.9, 0.1, math.nan, 0.8, 0.95]
 
 
 def scored(scores, sign=1.0, **options):
-    """A run whose held-out examples have these scores, and the states after its epochs."""
+    """Run with these scores on held-out examples; the model, the history, a state per epoch."""
     made_up, states = iter(scores), []
 
     def measure(predictions, targets):
@@ -624,21 +624,21 @@ def scored(scores, sign=1.0, **options):
 @pytest.mark.parametrize(
     ("patience", "epochs", "best"), [(1, 3, 2), (2, 4, 2), (3, 8, 5), (4, 9, 9), (9, 9, 9)]
 )
-def test_patience_keeps_the_best_and_gives_it_back(sign, patience, epochs, best):
-    # Equal is no improvement, and nan never is one. A loss is better where it is lower.
+def test_patience_restores_the_best_epoch(sign, patience, epochs, best):
+    # An equal score is no improvement, and nan never is one. A lower loss is better.
     model, history, states = scored(SCORES, sign, patience=patience)
     assert (len(history.loss), history.best_epoch) == (epochs, best)
     assert model.state_dict() == states[best - 1]
     assert any("running_mean" in name for name in states[0])  # buffers as well
 
 
-def test_patience_without_any_number_gives_back_the_last():
+def test_patience_keeps_the_last_epoch_if_every_score_is_nan():
     model, history, states = scored([math.nan] * 9, patience=3)
     assert (len(history.loss), history.best_epoch) == (3, None)
     assert model.state_dict() == states[-1]
 
 
-def test_patience_gives_back_the_best_of_a_run_that_diverged():
+def test_patience_restores_the_best_epoch_of_a_run_that_diverged():
     model, optimizer = plain()
     scores, states = iter([0.5, 0.7, 0.6, 0.6]), []
     factors = iter([1.0, 1.0, 1.0, math.nan])
@@ -664,7 +664,7 @@ def test_patience_needs_held_out_examples():
 
 
 @pytest.mark.parametrize("stop", [1, 2, 4, 5, 6, 7])
-def test_early_stopping_resumes_to_the_bit(stop, tmp_path):
+def test_early_stopping_resumes_to_the_last_bit(stop, tmp_path):
     path = tmp_path / "checkpoint.json"
     whole, expected, _ = scored(SCORES, patience=3)
     stopping = at_call(stop, ctrl_c, nn.accuracy)
@@ -711,7 +711,7 @@ def test_early_stopping_resumes_to_the_bit(stop, tmp_path):
         ("position.stopped", 1),
     ],
 )
-def test_a_checkpoint_whose_best_is_damaged_is_refused(key, value, tmp_path):
+def test_a_checkpoint_with_a_damaged_best_epoch_is_refused(key, value, tmp_path):
     path = tmp_path / "checkpoint.json"
     options = {"held_out": EXAMPLES, "patience": 9, "checkpoint": path}
     run(*made(), **options)
@@ -748,7 +748,7 @@ WIDE = [[*row, 1.0] for row in INPUTS]
         (EXAMPLES, {"held_out": (WIDE, TARGETS)}, "3"),
     ],
 )
-def test_bad_arguments_are_named_and_leave_the_model_as_it_was(examples, options, message):
+def test_invalid_arguments_are_named_and_leave_the_model_unchanged(examples, options, message):
     model, optimizer = plain()
     before = bits(model, optimizer)
     with pytest.raises(ValueError, match=message):
@@ -771,7 +771,7 @@ def test_bad_arguments_are_named_and_leave_the_model_as_it_was(examples, options
         ({"settings": "s"}, "settings must be a dict, not 's'"),
     ],
 )
-def test_an_argument_of_a_wrong_kind_is_named_and_leaves_the_model_as_it_was(options, message):
+def test_arguments_of_the_wrong_type_are_named_and_leave_the_model_unchanged(options, message):
     model, optimizer = plain()
     before = bits(model, optimizer)
     with pytest.raises(TypeError, match=message):
@@ -780,7 +780,7 @@ def test_an_argument_of_a_wrong_kind_is_named_and_leaves_the_model_as_it_was(opt
 
 
 @pytest.mark.parametrize("model", ["model", None, nn.Neuron(2).__call__])
-def test_a_model_is_a_module(model):
+def test_a_model_must_be_a_module(model):
     optimizer = nn.SGD(nn.Neuron(2), lr=0.1)
     with pytest.raises(TypeError, match="model must be a Module, not "):
         nn.fit(model, EXAMPLES, nn.hinge, optimizer, epochs=1)
@@ -788,9 +788,9 @@ def test_a_model_is_a_module(model):
         nn.evaluate(model, EXAMPLES, nn.hinge)
 
 
-def test_a_model_that_is_a_dataclass_is_evaluated_replayed_and_drawn():
+def test_a_model_that_is_a_dataclass_can_be_evaluated_replayed_and_drawn():
     @dataclasses.dataclass
-    class Model(nn.Module):  # without a hash of its own
+    class Model(nn.Module):  # which is not hashable
         size: int
 
         def __post_init__(self):
@@ -808,7 +808,7 @@ def test_a_model_that_is_a_dataclass_is_evaluated_replayed_and_drawn():
         plot.decision_boundary(model, many, resolution=4)
 
 
-def test_no_epochs_change_no_number():
+def test_0_epochs_change_nothing():
     model, optimizer = made()
     before = bits(model, optimizer)
     history = run(model, optimizer, epochs=0)
@@ -831,12 +831,12 @@ def checkpoint(tmp_path_factory):
 
 
 def refusal(file, content, build=made, settings=SETTINGS, examples=EXAMPLES):
-    """The message of the ValueError that a resume from this content gives, changing nothing."""
+    """The message of the ValueError that resuming from this content raises, changing nothing."""
     file.write_bytes(content)
     model, optimizer = build(seed=99)
     before = bits(model, optimizer)
     with pytest.raises(ValueError, match=r".") as caught:
-        # No epochs: where damage goes unnoticed, this ends all the same.
+        # No epochs: this ends quickly where damage goes unnoticed.
         run(
             model,
             optimizer,
@@ -858,7 +858,7 @@ def refusal(file, content, build=made, settings=SETTINGS, examples=EXAMPLES):
 
 
 def changed(content, path, value):
-    """The JSON text with the entry at the path replaced, or taken out where value is `...`."""
+    """The JSON text with the entry at the path replaced, or removed if value is `...`."""
     whole = json.loads(content)
     *outer, last = path
     entry = whole
@@ -873,7 +873,7 @@ def changed(content, path, value):
     return json.dumps(whole).encode()
 
 
-def test_the_checkpoint_of_these_tests_is_good(checkpoint, tmp_path):
+def test_the_checkpoint_of_these_tests_is_valid(checkpoint, tmp_path):
     file = tmp_path / "checkpoint.json"
     file.write_bytes(checkpoint)
     model, optimizer = made(seed=99)
@@ -882,7 +882,7 @@ def test_the_checkpoint_of_these_tests_is_good(checkpoint, tmp_path):
     assert optimizer.state_dict() == json.loads(checkpoint)["optimizers"][0]
 
 
-def test_a_checkpoint_cut_short_anywhere_is_refused(checkpoint, tmp_path):
+def test_a_checkpoint_truncated_anywhere_is_refused(checkpoint, tmp_path):
     whole = checkpoint.rstrip()
     for length in [*range(0, len(whole), 199), len(whole) - 2, len(whole) - 1]:
         assert "damaged" in refusal(tmp_path / "checkpoint.json", whole[:length])
@@ -908,7 +908,7 @@ def test_a_checkpoint_cut_short_anywhere_is_refused(checkpoint, tmp_path):
     ],
     ids=range(14),
 )
-def test_what_is_not_a_checkpoint_is_refused(content, tmp_path):
+def test_content_that_is_not_a_checkpoint_is_refused(content, tmp_path):
     refusal(tmp_path / "checkpoint.json", content)
 
 
@@ -1010,7 +1010,7 @@ def test_a_deeply_nested_entry_is_refused(checkpoint, tmp_path, path, depth):
     refusal(tmp_path / "checkpoint.json", content)
 
 
-def test_one_damaged_byte_gives_no_other_error(checkpoint, tmp_path):
+def test_a_damaged_byte_raises_a_value_error_or_nothing(checkpoint, tmp_path):
     file = tmp_path / "checkpoint.json"
     model, optimizer = made()
     draw = random.Random(1)
@@ -1052,7 +1052,7 @@ def test_a_checkpoint_of_another_run_is_refused(checkpoint, tmp_path):
     assert "SGD" in refusal(file, checkpoint, lambda seed: made("momentum", seed))
 
 
-def test_settings_equal_themselves_after_a_way_through_the_file(tmp_path):
+def test_settings_survive_a_round_trip_through_the_file(tmp_path):
     settings = {"hidden": (16, 16), "limit": math.inf}
     file = tmp_path / "checkpoint.json"
     run(*made(), epochs=1, checkpoint=file, settings=settings)
@@ -1060,13 +1060,13 @@ def test_settings_equal_themselves_after_a_way_through_the_file(tmp_path):
     assert len(history.loss) == 2
 
 
-def test_settings_that_no_file_can_hold_are_named(tmp_path):
+def test_settings_that_cannot_be_stored_as_json_are_refused(tmp_path):
     with pytest.raises(TypeError, match=r"^settings= must be storable as JSON: .* set "):
         run(*made(), checkpoint=tmp_path / "checkpoint.json", settings={"sizes": {16}})
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_to_resume_is_a_file_not_found(tmp_path):
+def test_resuming_without_a_checkpoint_is_a_file_not_found_error(tmp_path):
     model, optimizer = made()
     before = bits(model, optimizer)
     with pytest.raises(FileNotFoundError, match=r"checkpoint\.json"):
@@ -1075,7 +1075,7 @@ def test_nothing_to_resume_is_a_file_not_found(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_checkpoint_is_replaced_only_by_a_whole_one(tmp_path, monkeypatch):
+def test_a_checkpoint_is_replaced_only_by_a_complete_one(tmp_path, monkeypatch):
     file = tmp_path / "checkpoint.json"
     run(*made(), epochs=1, checkpoint=file)
     old = file.read_bytes()
@@ -1119,7 +1119,7 @@ def test_each_epoch_sees_every_example_once_in_a_new_order():
         batches.append([row[0].data for row in predictions])
         return nn.hinge(predictions, targets)
 
-    # A model that hands its first input on shows which examples a batch holds.
+    # The model returns its first input, which shows the examples in a batch.
     model = nn.Neuron(2, "linear")
     model.w[0].data, model.w[1].data = 1.0, 0.0
     nn.seed(1)
@@ -1137,7 +1137,7 @@ def test_each_epoch_sees_every_example_once_in_a_new_order():
     assert first != second
 
 
-def test_without_a_batch_size_examples_come_in_the_order_given():
+def test_without_a_batch_size_examples_come_in_the_given_order():
     seen = []
 
     def loss(predictions, targets):
@@ -1217,7 +1217,7 @@ def test_the_gradient_is_clipped_in_norm(clip, norm):
     assert step == [pytest.approx(0.6 * norm, rel=1e-12), pytest.approx(0.8 * norm, rel=1e-12)]
 
 
-def test_learning_is_in_training_mode_and_measuring_in_evaluation_mode():
+def test_steps_run_in_training_mode_and_held_out_examples_in_evaluation_mode():
     model, optimizer = made()
     model.eval()
     modes = []
@@ -1240,7 +1240,7 @@ def test_learning_is_in_training_mode_and_measuring_in_evaluation_mode():
     assert model.training
 
 
-def test_held_out_examples_change_nothing_of_what_is_learned():
+def test_held_out_examples_do_not_affect_training():
     def result(held_out):
         model, optimizer = made()
         history = run(model, optimizer, batch_size=4, held_out=held_out)
@@ -1269,7 +1269,7 @@ def test_evaluate_and_plots_leave_a_part_in_evaluation_mode():
     assert [module.training for module in model.modules()] == [True, True, False, True]
 
 
-def test_a_predict_of_ones_own_takes_inputs_of_any_kind():
+def test_a_custom_predict_may_take_inputs_of_any_type():
     nn.seed(1)
     words = nn.Embedding(3, 1)
     history = run(
@@ -1289,7 +1289,7 @@ def test_without_progress_nothing_is_printed(capfd):
 
 @pytest.fixture
 def wide_screen(monkeypatch):
-    """A terminal of 200 columns, whatever other tests have set: tqdm cuts what is longer."""
+    """A terminal of 200 columns, whatever other tests have set: tqdm cuts longer lines."""
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("LINES", "50")
 
@@ -1306,14 +1306,14 @@ def test_progress_shows_loss_and_accuracy_on_stderr(capfd):
 
 
 @pytest.mark.usefixtures("wide_screen")
-def test_progress_shows_a_metric_of_ones_own_as_a_number(capfd):
+def test_progress_shows_a_custom_metric_as_a_number(capfd):
     run(*made(), held_out=EXAMPLES, metric=lambda predictions, targets: -2.5, progress=True)
     assert "metric=-2.5000, held out=-2.5000" in capfd.readouterr().err
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/self/statm")
 def test_memory_is_flat_over_two_thousand_steps():
-    # The moons step with few examples and neurons, to stay quick. Two lists of 2,000 numbers take
+    # The moons step with few examples and neurons, to be quick. Two lists of 2,000 numbers take
     # 200 kB; a leak of one of the step's graphs, lists or programs would show above 1 MB.
     program = """
         import os
@@ -1355,7 +1355,7 @@ MADE = {"moons": data.moons, "circles": data.circles, "spiral": data.spiral, "xo
 
 @pytest.mark.parametrize("name", MADE)
 @pytest.mark.parametrize("n", [1, 12, 101])
-def test_made_data_have_two_floats_and_a_class_each(name, n):
+def test_generated_examples_have_two_floats_and_a_class(name, n):
     inputs, targets = MADE[name](n)
     assert len(inputs) == len(targets) == n
     assert all(len(row) == 2 and all(type(x) is float for x in row) for row in inputs)
@@ -1364,14 +1364,14 @@ def test_made_data_have_two_floats_and_a_class_each(name, n):
 
 @pytest.mark.parametrize("name", MADE)
 @pytest.mark.parametrize("n", [12, 100, 101])
-def test_made_classes_are_balanced(name, n):
+def test_generated_classes_are_balanced(name, n):
     counts = [MADE[name](n).targets.count(c) for c in ((0, 1, 2) if name == "spiral" else (-1, 1))]
     assert sum(counts) == n
     assert max(counts) - min(counts) <= 1
 
 
 @pytest.mark.parametrize("n", [2, 50, 51])
-def test_moons_without_noise_are_those_of_scikit_learn(n):
+def test_moons_without_noise_match_scikit_learn(n):
     from sklearn.datasets import make_moons
 
     points, labels = make_moons((n - n // 2, n // 2), shuffle=False)
@@ -1406,7 +1406,7 @@ def test_xor_without_noise_is_its_table():
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_noise_is_the_standard_deviation_of_what_is_added(name):
+def test_the_added_noise_has_the_given_standard_deviation(name):
     clean = MADE[name](4000, noise=0.0)
     noisy = MADE[name](4000, noise=0.2, generator=random.Random(1))
     added = np.array(noisy.inputs) - np.array(clean.inputs)
@@ -1416,7 +1416,7 @@ def test_noise_is_the_standard_deviation_of_what_is_added(name):
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_made_data_follow_the_seed_or_a_generator_of_ones_own(name):
+def test_generated_data_follow_the_seed_or_a_given_generator(name):
     nn.seed(4)
     first = MADE[name](20)
     assert MADE[name](20) != first
@@ -1438,7 +1438,7 @@ def test_made_data_follow_the_seed_or_a_generator_of_ones_own(name):
         ({"noise": math.inf}, "noise must be finite, not inf"),
     ],
 )
-def test_made_data_of_bad_sizes_or_noise_are_errors(name, arguments, message):
+def test_invalid_sizes_and_noise_of_generated_data_are_errors(name, arguments, message):
     with pytest.raises(ValueError, match=message):
         MADE[name](**arguments)
 
@@ -1448,7 +1448,7 @@ def test_a_spiral_without_arms_is_an_error():
         data.spiral(10, arms=0)
 
 
-def test_iris_and_digits_are_those_of_scikit_learn():
+def test_iris_and_digits_match_scikit_learn():
     from sklearn import datasets
 
     for ours, theirs in (
@@ -1461,14 +1461,14 @@ def test_iris_and_digits_are_those_of_scikit_learn():
 
 
 @pytest.mark.parametrize("load", [data.iris, data.digits])
-def test_data_without_scikit_learn_name_the_extra(load, monkeypatch):
+def test_the_error_without_scikit_learn_names_the_extra(load, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(ImportError, match=EXTRA):
         load()
 
 
 def numbered(*sizes):
-    """Examples that can be told apart, so many of each class."""
+    """Distinct examples, as many of each class as its size says."""
     targets = [c for c, size in enumerate(sizes) for _ in range(size)]
     return Dataset([[float(i)] for i in range(len(targets))], targets)
 
@@ -1485,7 +1485,7 @@ def test_split_parts_are_disjoint_complete_and_in_proportion(sizes, held_out):
         assert abs(parts[1].targets.count(c) - held_out * size / sum(sizes)) <= 1.0
 
 
-def test_split_draws_by_chance_from_the_seed():
+def test_split_draws_at_random_from_the_seed():
     def drawn(seed):
         nn.seed(seed)
         return data.split(numbered(20, 20), 10)[1].inputs
@@ -1497,7 +1497,7 @@ def test_split_draws_by_chance_from_the_seed():
 
 
 @pytest.mark.parametrize("held_out", [9, 10])
-def test_split_of_more_than_there_are_is_an_error(held_out):
+def test_holding_out_too_many_examples_is_an_error(held_out):
     with pytest.raises(ValueError, match=f"cannot hold out {held_out} of 9"):
         data.split(numbered(9), held_out)
 
@@ -1510,14 +1510,14 @@ def test_standardized_columns_have_mean_0_and_deviation_1():
     assert scaled.targets == data.iris().targets
 
 
-def test_standardized_measures_on_like():
-    # Columns of mean 2 and deviation 1, mean 10 and no deviation.
+def test_standardized_uses_the_means_and_deviations_of_like():
+    # A column of mean 2 and deviation 1, and one of mean 10 and deviation 0.
     like = Dataset([[1.0, 10.0], [3.0, 10.0]], [0, 1])
     scaled = data.standardized(Dataset([[5.0, 12.0], [2.0, 10.0]], [1, 0]), like=like)
     assert scaled == Dataset([[3.0, 2.0], [0.0, 0.0]], [1, 0])
 
 
-def test_standardized_like_other_columns_is_an_error():
+def test_standardized_like_another_number_of_columns_is_an_error():
     with pytest.raises(ValueError, match=r"."):
         data.standardized(numbered(3), like=data.xor(4))
 
@@ -1547,7 +1547,7 @@ FIGURES = {
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_is_saved_as_png_and_svg(name, tmp_path, monkeypatch):
-    make = plot._figure  # small ones are saved in less time
+    make = plot._figure  # smaller figures are saved in less time
     monkeypatch.setattr(plot, "_figure", lambda width, height: make(width / 2, height / 2))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -1556,7 +1556,7 @@ def test_every_figure_is_saved_as_png_and_svg(name, tmp_path, monkeypatch):
         for ending, magic in MAGIC.items():
             plot.save(figure, tmp_path / f"figure.{ending}")
             assert (tmp_path / f"figure.{ending}").read_bytes().startswith(magic)
-            figure.set_layout_engine("none")  # it is laid out once, for both
+            figure.set_layout_engine("none")  # lay it out only once
     assert b"</svg>" in (tmp_path / "figure.svg").read_bytes()
 
 
@@ -1580,13 +1580,13 @@ def test_the_loss_curve_shows_every_number_of_any_sign_and_size():
     for axes, (low, high) in zip(plot.loss_curve(history).axes, [(-2.5, -1), (-3, 8)], strict=True):
         bottom, top = axes.get_ylim()
         assert bottom < low < high < top
-        assert axes.get_ylabel() in ("loss", "metric")  # an accuracy is from 0 to 1
+        assert axes.get_ylabel() in ("loss", "metric")  # not "accuracy", which is from 0 to 1
     left, right = plot.loss_curve(HISTORY).axes
     assert (left.get_ylim()[0], right.get_ylim()) == (0.0, (0.0, 1.02))
     assert right.get_ylabel() == "accuracy"
 
 
-def test_the_loss_curve_of_one_epoch_is_a_point_and_epochs_are_whole():
+def test_the_loss_curve_of_one_epoch_is_a_point_and_ticks_are_whole_epochs():
     (axes,) = plot.loss_curve(nn.History(loss=[0.5])).axes
     assert axes.lines[0].get_marker() == "o"
     left, _ = plot.loss_curve(HISTORY).axes
@@ -1630,11 +1630,11 @@ def test_the_regions_are_the_classes_of_the_largest_score():
     mesh = plot.decision_boundary(Side(3), examples, resolution=10).axes[0].collections[0]
     cells = mesh.get_array().reshape(10, 10)
     assert (cells == cells[0]).all()
-    # Ten places from -1.3 to 1.3: the last four are right of 0.3.
+    # Of ten points from -1.3 to 1.3 the last four are right of 0.3.
     assert cells[0].tolist() == [1.0] * 6 + [0.0] * 4
 
 
-def test_the_boundary_of_a_model_of_one_opinion_is_drawn_without_a_warning():
+def test_a_model_that_predicts_a_single_class_is_drawn_without_a_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", DeprecationWarning)  # of Matplotlib's own code
@@ -1651,13 +1651,13 @@ def test_the_boundary_is_drawn_in_evaluation_mode_and_the_mode_restored(training
 
 
 @pytest.mark.parametrize("inputs", [[[1.0, 2.0, 3.0]], [[1.0]]])
-def test_the_boundary_of_other_than_two_inputs_is_an_error(inputs):
+def test_the_boundary_needs_exactly_two_inputs(inputs):
     with pytest.raises(ValueError, match="two inputs"):
         plot.decision_boundary(Side(), Dataset(inputs, [1] * len(inputs)))
 
 
 @pytest.mark.parametrize("functions", ["relu", ["relu"], nn.relu, []])
-def test_what_is_no_list_of_functions_is_not_drawn(functions):
+def test_plots_reject_arguments_of_the_wrong_type(functions):
     with pytest.raises(TypeError, match=r"activations takes a list of functions .* \[nn\.relu\]"):
         plot.activations(functions)
     with pytest.raises(TypeError, match="loss_curve takes what fit returns, a History, not"):
@@ -1677,7 +1677,7 @@ def test_activations_are_drawn_with_their_derivatives():
     assert slopes == pytest.approx(s * (1.0 - s), rel=1e-12)
 
 
-def test_a_figure_that_cannot_be_saved_leaves_the_folder_as_it_was(tmp_path):
+def test_a_figure_that_cannot_be_saved_leaves_the_folder_unchanged(tmp_path):
     figure = plot.loss_curve(HISTORY)
     old = tmp_path / "figure.unknown"
     old.write_bytes(b"old")
@@ -1689,7 +1689,7 @@ def test_a_figure_that_cannot_be_saved_leaves_the_folder_as_it_was(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["loss", "one score", "activations"])
-def test_figures_without_matplotlib_name_the_extra(name, monkeypatch):
+def test_the_error_without_matplotlib_names_the_extra(name, monkeypatch):
     for module in ("matplotlib", "matplotlib.figure"):
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match=EXTRA):
