@@ -1,4 +1,4 @@
-"""Do runs survive kills? `python tests/nn/kills.py 500` sends 500 signals and prints a summary.
+"""Do runs survive kills? `python tests/nn/kills.py 500` kills 500 times and prints a summary.
 
 Each run is started, killed at a random instant by SIGKILL, SIGTERM, SIGINT or SIGHUP, and resumed,
 up to four times, and then resumed to its end. After each kill every file must load or be absent. At

@@ -108,10 +108,10 @@ def test_optimizers_of_different_parameters_are_refused(tmp_path):
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 1))
     parts, file = [nn.Adam(part) for part in model.parts], tmp_path / "checkpoint.json"
     fit(model, parts, checkpoint=file)
-    told = (
+    message = (
         r"made with optimizers\[0\] parameters = '6 of Sequential, first parts\.0.*first parts\.1"
     )
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         fit(model, [parts[1], parts[0], parts[2]], checkpoint=file, resume=True)
     fit(model, parts, checkpoint=file, resume=True, epochs=3)
     backwards = nn.Adam(model.parameters()[::-1])
@@ -121,7 +121,7 @@ def test_optimizers_of_different_parameters_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("rule", "settings", "others", "told"),
+    ("rule", "settings", "others", "message"),
     [
         (nn.SGD, {"momentum": 0.9}, {"momentum": 0.8}, r"momentum = 0\.9, not 0\.8"),
         (nn.SGD, {}, {"weight_decay": 0.1}, r"weight_decay = 0\.0, not 0\.1"),
@@ -129,11 +129,11 @@ def test_optimizers_of_different_parameters_are_refused(tmp_path):
         (nn.Adam, {}, {"eps": 1e-6}, "eps = 1e-08, not 1e-06"),
     ],
 )
-def test_different_settings_of_an_optimizer_are_refused(tmp_path, rule, settings, others, told):
+def test_different_settings_of_an_optimizer_are_refused(tmp_path, rule, settings, others, message):
     path = tmp_path / "checkpoint.json"
     fit(*made(rule, **settings), checkpoint=path)
     fit(*made(rule, **settings), checkpoint=path, resume=True, epochs=3)
-    with pytest.raises(ValueError, match=f"optimizer settings {told}"):
+    with pytest.raises(ValueError, match=f"optimizer settings {message}"):
         fit(*made(rule, **others), checkpoint=path, resume=True)
 
 
@@ -274,7 +274,7 @@ def test_leftovers_of_a_killed_run_are_removed_and_block_no_run(tmp_path):
 @pytest.mark.parametrize("place", ["folder", "missing", "not writable", "full disk"])
 def test_an_unusable_path_for_a_checkpoint_is_refused_before_training(place, tmp_path, monkeypatch):
     path = tmp_path / "checkpoint.json"
-    error, told = OSError, f"cannot write to {tmp_path}: "
+    error, message = OSError, f"cannot write to {tmp_path}: "
 
     def refuse(*arguments):
         raise PermissionError(13, "Permission denied")
@@ -284,20 +284,20 @@ def test_an_unusable_path_for_a_checkpoint_is_refused_before_training(place, tmp
 
     if place == "folder":
         path.mkdir()
-        error, told = IsADirectoryError, f"{path} is a folder, not a file for a checkpoint"
+        error, message = IsADirectoryError, f"{path} is a folder, not a file for a checkpoint"
     elif place == "missing":
         path = tmp_path / "a" / "checkpoint.json"
-        error, told = FileNotFoundError, f"there is no folder {tmp_path / 'a'} for a checkpoint"
+        error, message = FileNotFoundError, f"there is no folder {tmp_path / 'a'} for a checkpoint"
     elif place == "not writable":
         monkeypatch.setattr(os, "open", refuse)
-        error, told = PermissionError, told + "Permission denied"
+        error, message = PermissionError, message + "Permission denied"
     else:
         monkeypatch.setattr(os, "write", full)
-        told += "No space left on device"
+        message += "No space left on device"
     model, optimizer = made()
     before, content = state(model, optimizer), os.listdir(tmp_path)
     with pytest.raises(error) as refusal:
         fit(model, optimizer, checkpoint=path)
-    assert str(refusal.value) == told
+    assert str(refusal.value) == message
     assert state(model, optimizer) == before
     assert os.listdir(tmp_path) == content

@@ -214,7 +214,7 @@ def test_user_defined_rules_run_in_columns(make):
 
 
 def trained(make, calls=10, **options):
-    """The results of each call of a step, and the step, which is jitted if there are options.
+    """The results and states after each call of a step, and the step, jitted if there are options.
 
     The target changes with each call, and the learning rate after five.
     """

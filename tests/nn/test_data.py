@@ -12,7 +12,7 @@ from nn.data import Dataset
 
 
 @pytest.mark.parametrize(
-    ("examples", "told"),
+    ("examples", "shown"),
     [
         (data.moons(100), "Dataset(100 examples of 2 inputs, classes -1, 1)"),
         (data.spiral(30), "Dataset(30 examples of 2 inputs, classes 0, 1, 2)"),
@@ -26,8 +26,8 @@ from nn.data import Dataset
         (Dataset([], []), "Dataset(0 examples)"),
     ],
 )
-def test_the_repr_of_a_data_set_is_short(examples, told):
-    assert repr(examples) == str(examples) == told
+def test_the_repr_of_a_data_set_is_short(examples, shown):
+    assert repr(examples) == str(examples) == shown
     inputs, targets = examples
     assert (inputs, targets) == examples == Dataset(inputs, targets)
 

@@ -305,7 +305,7 @@ def test_the_time_to_draw_a_model_grows_no_faster_than_its_parts(depth):
 
 
 class Residual(nn.Module):
-    """x + f(x), twice, with arithmetic of its own around the calls."""
+    """x + f(x), twice, with arithmetic around the calls of its parts."""
 
     def __init__(self):
         self.first, self.second = nn.Layer(2, 2, "tanh"), nn.Layer(2, 2, "tanh")

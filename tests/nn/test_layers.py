@@ -190,7 +190,7 @@ def test_neurons_and_layers_reject_a_single_number(x):
 
 
 @pytest.mark.parametrize(
-    ("nouts", "activation", "names", "told"),
+    ("nouts", "activation", "names", "shown"),
     [
         ([4, 4, 1], ["tanh", "sigmoid"], ["tanh", "sigmoid", "linear"], "tanh, sigmoid"),
         ([4, 1], ["tanh", "sigmoid"], ["tanh", "sigmoid"], "tanh, sigmoid"),
@@ -201,7 +201,7 @@ def test_neurons_and_layers_reject_a_single_number(x):
         ([1], [nn.sigmoid], ["sigmoid"], "sigmoid"),
     ],
 )
-def test_an_mlp_takes_an_activation_for_each_layer(nouts, activation, names, told):
+def test_an_mlp_takes_an_activation_for_each_layer(nouts, activation, names, shown):
     model = nn.MLP(2, nouts, activation)
     nn.seed(1)
     x = [0.5, -1.0]
@@ -210,7 +210,7 @@ def test_an_mlp_takes_an_activation_for_each_layer(nouts, activation, names, tol
         w = np.array([[v.data for v in neuron.w] for neuron in layer.neurons])
         out = [getattr(nn, name)(z).data for z in w @ out]
     assert model(x).data == pytest.approx(out[0], rel=1e-13)
-    assert repr(model) == f"MLP({' → '.join(map(str, [2, *nouts]))}, {told})"
+    assert repr(model) == f"MLP({' → '.join(map(str, [2, *nouts]))}, {shown})"
 
 
 @pytest.mark.parametrize("activation", [[], ["tanh"], ["tanh"] * 4])
@@ -227,7 +227,7 @@ def test_an_mlp_of_one_layer_rejects_an_unknown_activation():
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "shown"),
     [
         (lambda: nn.Neuron(2), "Neuron(2 → 1, relu)"),
         (lambda: nn.Layer(2, 3, "tanh", bias=False), "Layer(2 → 3, tanh, bias=False)"),
@@ -241,8 +241,8 @@ def test_an_mlp_of_one_layer_rejects_an_unknown_activation():
         ),
     ],
 )
-def test_the_repr_shows_the_sizes_of_a_layer_and_the_parts_of_a_sequential(make, told):
-    assert repr(make()) == told
+def test_the_repr_shows_the_sizes_of_a_layer_and_the_parts_of_a_sequential(make, shown):
+    assert repr(make()) == shown
 
 
 @pytest.mark.parametrize(

@@ -290,20 +290,20 @@ def test_a_failed_save_warns_once_and_the_next_save_is_complete(full, disk, tmp_
         rf"cannot write the checkpoint after {full[0]} steps?: \[Errno 28\] No space left on"
         r" device: '.*again\.json'; the next save, in a few seconds or at the end, tries again"
     )
-    with pytest.warns(UserWarning, match=message) as told:
+    with pytest.warns(UserWarning, match=message) as caught:
         assert bits(*again, run(*again, checkpoint=tmp_path / "again.json")) == bits(
             *whole, history
         )
-    assert len(told) == 1
-    assert told[0].filename == __file__
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
     assert (tmp_path / "again.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
 
 
 def test_a_disk_that_fills_up_again_warns_again(disk, tmp_path):
     disk.full = lambda save: save % 3 == 0
-    with pytest.warns(UserWarning, match="No space left") as told:
+    with pytest.warns(UserWarning, match="No space left") as caught:
         run(*made(), checkpoint=tmp_path / "run.json")
-    assert len(told) == 4
+    assert len(caught) == 4
 
 
 def test_a_failed_last_save_leaves_the_trained_model_in_memory(disk, tmp_path):
@@ -311,13 +311,13 @@ def test_a_failed_last_save_leaves_the_trained_model_in_memory(disk, tmp_path):
     history = run(*whole)
     disk.full = lambda save: save > 5
     model, optimizer = made()
-    with pytest.warns(UserWarning, match="cannot write the checkpoint") as told:
+    with pytest.warns(UserWarning, match="cannot write the checkpoint") as caught:
         again = run(model, optimizer, checkpoint=tmp_path / "run.json")
     assert bits(model, optimizer, again) == bits(*whole, history)
-    assert "after 6 steps" in str(told[0].message)
-    assert "after 12 steps" in str(told[1].message)
-    assert "model.save(path) stores it" in str(told[1].message)
-    assert len(told) == 2
+    assert "after 6 steps" in str(caught[0].message)
+    assert "after 12 steps" in str(caught[1].message)
+    assert "model.save(path) stores it" in str(caught[1].message)
+    assert len(caught) == 2
     assert json.loads((tmp_path / "run.json").read_text())["position"]["steps"] == 5
     assert os.listdir(tmp_path) == ["run.json"]
 

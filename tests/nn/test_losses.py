@@ -38,7 +38,7 @@ def numbers(values):
         (3.0, 1.0, 4.0),
         ([1.0, 3.0, 5.0], [0.0, 1.0, 6.0], 2.0),  # (1 + 4 + 1) / 3
         ([[1.0, 2.0], [3.0, 4.0]], [[0.0, 0.0], [0.0, 0.0]], 7.5),  # (1 + 4 + 9 + 16) / 4
-        ([[1.0], [5.0]], [0.0, 2.0], 5.0),  # a column beside a vector: (1 + 9) / 2
+        ([[1.0], [5.0]], [0.0, 2.0], 5.0),  # a column and a vector: (1 + 9) / 2
     ],
 )
 def test_mse_by_hand(predicted, target, expected):
@@ -50,7 +50,7 @@ def test_mse_by_hand(predicted, target, expected):
 
 def test_binary_cross_entropy_by_hand():
     loss = nn.binary_cross_entropy([0.25, 0.25, 0.5], [1, 0, 0.3])
-    # -log(1/4), -log(3/4), and log 2 whatever the target is
+    # -log(1/4), -log(3/4), and log 2 for any target
     assert loss.data == pytest.approx((2 * LN2 + 2 * LN2 - LN3 + LN2) / 3, rel=1e-13)
 
 
@@ -60,7 +60,7 @@ def test_binary_cross_entropy_with_logits_by_hand():
 
 
 def test_hinge_by_hand():
-    # 1 - 2 < 0 costs nothing; 1 + 0.5; 1 + 1
+    # 0, as 1 - 2 < 0; then 1 + 0.5 and 1 + 1
     scores = [Value(2.0), Value(0.5), Value(-1.0)]
     loss = nn.hinge(scores, [1, -1, 1])
     assert loss.data == 3.5 / 3
@@ -384,7 +384,7 @@ def test_the_gradient_of_softmax_and_cross_entropy_is_p_minus_y(target, first, s
 
 
 @given(st.lists(st.tuples(st.floats(-6, 6), st.floats(0, 1)), min_size=1, max_size=4))
-def test_the_gradient_of_binary_cross_entropy_at_the_logit_is_p_minus_y(pairs):
+def test_the_gradient_of_binary_cross_entropy_in_the_logit_is_p_minus_y(pairs):
     logits, target = [Value(z) for z, _ in pairs], [y for _, y in pairs]
     expected = [(1 / (1 + math.exp(-z)) - y) / len(pairs) for z, y in pairs]
     direct = nn.binary_cross_entropy_with_logits(logits, target)

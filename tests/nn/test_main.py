@@ -428,7 +428,7 @@ def test_an_unwritable_path_is_refused_before_training(place, copied):
     assert place in line
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="no POSIX permissions")
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs POSIX, and not root")
 def test_a_folder_without_write_permission_is_refused(copied):
     folder = copied / "runs" / "moons"
     folder.chmod(0o555)
@@ -557,8 +557,8 @@ def test_counts_of_1_are_printed_in_the_singular(tmp_path, drawn, capsys):
     assert main(["moons", "--examples", "1", "--epochs", "1", *options]) == 0
     assert main(["gpt", "--steps", "1", "--block-size", "1", *options]) == 0
     out = capsys.readouterr().out
-    for told in ("1 example, a ", "for 1 epoch in", "a block of 1 token:", "for 1 step in"):
-        assert told in out
+    for phrase in ("1 example, a ", "for 1 epoch in", "a block of 1 token:", "for 1 step in"):
+        assert phrase in out
 
 
 def test_the_error_for_a_missing_extra_is_one_line_that_names_it(tmp_path, monkeypatch, capsys):

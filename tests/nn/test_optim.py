@@ -788,7 +788,7 @@ def test_invalid_lists_of_parameters_are_rejected(parameters, error, message):
             rule(parameters, lr=0.1)
 
 
-def test_only_leaves_and_parameters_of_a_differentiable_optimizer_can_be_trained():
+def test_computed_parameters_need_a_differentiable_optimizer_or_come_from_one():
     w = Value(2.0)
     optimizer = nn.SGD([w * 3.0], 0.5, differentiable=True)
     optimizer.step([w])

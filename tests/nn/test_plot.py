@@ -1,4 +1,4 @@
-"""The decision boundary: where the class changes, for every kind of scores and targets."""
+"""Is the decision boundary where the class changes, for all kinds of scores and targets?"""
 
 import math
 import warnings

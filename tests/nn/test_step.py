@@ -421,7 +421,7 @@ def test_batch_statistics_behind_a_weight_of_0_are_refused_after_a_step(jit):
         fitted(model, jit)
 
 
-def test_evaluate_with_the_jit_predicts_at_once_what_depends_on_the_batch():
+def test_evaluate_with_the_jit_does_not_split_a_batch_on_which_the_model_averages():
     model, data = Centred(), ([[x] for x in range(7)], [0.0] * 7)
     whole = nn.evaluate(model, data, nn.mse)
     assert whole == pytest.approx(1.0, rel=1e-12)  # 0.25 times the variance of 0 .. 6, which is 4

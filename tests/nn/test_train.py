@@ -366,7 +366,7 @@ def test_fit_in_another_thread_gives_the_same_numbers():
     assert found == [whole]
 
 
-# --- errors leave the model as it was -------------------------------------------------------------
+# --- errors leave the model unchanged -------------------------------------------------------------
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
@@ -537,7 +537,7 @@ def test_parameters_that_are_not_finite_are_not_saved_by_a_failed_measurement(tm
     model.weights[0][0].data = 0.0
 
     def metric(predictions, targets):
-        if not predictions[0][0].parents:  # of the held-out example
+        if not predictions[0][0].parents:  # those of held-out examples have no graph
             raise ValueError("broken")
         return 0.0
 
