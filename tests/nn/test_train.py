@@ -578,7 +578,7 @@ def test_nothing_but_true_ends_the_run(answer):
     assert len(run(*plain(), after_epoch=lambda h: answer).loss) == 4
 
 
-def test_a_run_that_after_epoch_ended_stays_ended(tmp_path):
+def test_a_run_ended_by_after_epoch_stays_ended_when_resumed(tmp_path):
     path = tmp_path / "checkpoint.json"
 
     def enough(history):
