@@ -163,7 +163,7 @@ def standardized(data: Data, like: Data | None = None) -> Dataset:
         for column, center in zip(columns, centers, strict=True)
     ]
     if rows and len(rows[0]) != len(columns):
-        raise ValueError(f"examples have {len(rows[0])} numbers, those of like= {len(columns)}")
+        raise ValueError(f"examples of length {len(rows[0])}, but {len(columns)} in like=")
     scaled = [[(x - c) / s for x, c, s in zip(row, centers, spreads, strict=True)] for row in rows]
     return Dataset(scaled, targets)
 

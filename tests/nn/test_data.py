@@ -120,7 +120,7 @@ ROWS = [[1.0, 2.0], [3.0, 4.0]]
         (
             lambda: data.standardized((ROWS, [0, 1]), like=([1.0], [0])),
             ValueError,
-            "examples have 2 numbers, those of like= 1",
+            "examples of length 2, but 1 in like=",
         ),
         (lambda: data.moons(100.0), TypeError, "n must be a whole number, not 100.0"),
         (lambda: data.circles("9"), TypeError, "n must be a whole number, not '9'"),

@@ -1517,11 +1517,6 @@ def test_standardized_uses_the_means_and_deviations_of_like():
     assert scaled == Dataset([[3.0, 2.0], [0.0, 0.0]], [1, 0])
 
 
-def test_standardized_like_another_number_of_columns_is_an_error():
-    with pytest.raises(ValueError, match=r"."):
-        data.standardized(numbered(3), like=data.xor(4))
-
-
 # --- plots ----------------------------------------------------------------------------------------
 
 HISTORY = nn.History([1.0, 0.5, 0.25], [0.5, 0.75, 1.0], [0.25, 0.5, 0.75])

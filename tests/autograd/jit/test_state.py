@@ -1201,13 +1201,13 @@ def test_functions_programs_and_models_are_freed_when_dropped() -> None:
             run(XS[:1], YS[:1])
         model, program, jitted = (weakref.ref(x) for x in (state[0], run.programs[0], run))
         memory = weakref.ref(run.programs[0]._code)
-        programs = len(run.programs)
+        programs, number = len(run.programs), weight(state).data
         del run
         gc.collect()
         assert jitted() is None
         assert program() is None
         assert memory() is None
-        assert weight(state).data == weight(state).data
+        assert weight(state).data == number
         del step, state
         gc.collect()
         assert (model(), programs) == (None, 2)
