@@ -1,4 +1,4 @@
-"""The primitives again, in mpmath: what their values and derivatives really are."""
+"""What are the exact values and derivatives of each primitive? Computed with mpmath."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PRIMITIVES: dict[str, Primitive] = {
     row.name: row for row in vars(ops).values() if isinstance(row, Primitive)
 }
 
-# One line for each row of the table. Only the function: its derivatives are taken numerically.
+# One line per row of the table: the function only, as derivatives are taken numerically.
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "add": lambda a, b: a + b,
     "sub": lambda a, b: a - b,
@@ -53,7 +53,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 
 def reference(name: str) -> Callable[..., Any]:
-    """The mpmath function of a row, or a failure that says how to add one."""
+    """Return the mpmath function of a row, or fail and say how to add one."""
     if name not in FUNCTIONS:
         raise AssertionError(
             f"the primitive {name!r} has no reference: add a line {name!r}: <the same function in"
@@ -63,11 +63,11 @@ def reference(name: str) -> Callable[..., Any]:
 
 
 def exact(name: str, point: Sequence[float], by: Sequence[int] = ()) -> Any:
-    """The value at a point, or its partial derivative by the operands listed, to 50 digits.
+    """Return the value, or the partial derivative by the operands listed, to 50 digits.
 
-    None where the function is not real, or not defined. Derivatives are central differences with a
-    step 2^-140 times the scale of the operand (an error near 1e-80), at so many digits that
-    rounding stays 700 places below the value; what is smaller than that is 0.
+    None where the function is undefined or not real. Derivatives are central differences with a
+    step of 2^-140 times the scale of the operand (an error near 1e-80), with enough digits that
+    rounding errors are 700 places below the value; a smaller result counts as 0.
     """
     return _exact(name, tuple(point), tuple(sorted(by)))
 

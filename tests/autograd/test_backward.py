@@ -1,4 +1,4 @@
-"""Where gradients go, what accumulates and what does not; jacobian and hessian by hand."""
+"""Do gradients reach the right nodes and accumulate in leaves only? Jacobian, Hessian by hand."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from autograd import (
 
 
 def test_backward_twice_doubles_leaf_gradients_exactly_and_nothing_else() -> None:
-    """f = (a b + a) sin b: inner nodes keep the latest pass only."""
+    """f = (a b + a) sin b: inner nodes keep the gradient of the latest pass."""
     a, b = Value(1.7), Value(-0.3)
     product = a * b
     total = product + a
@@ -54,7 +54,7 @@ def test_a_shared_inner_node_holds_the_latest_pass_only() -> None:
     assert (shared.grad, x.grad) == (5.0, 12.0 + 30.0)
 
 
-def test_what_the_output_does_not_depend_on_is_left_alone() -> None:
+def test_nodes_the_output_does_not_depend_on_keep_their_gradients() -> None:
     x, other = Value(3.0), Value(1.0)
     later = x * other
     other.grad = later.grad = 7.0
@@ -71,7 +71,7 @@ def test_the_same_node_as_both_operands_receives_both_contributions() -> None:
     assert grad(x**x, [x])[0].data == pytest.approx(27 * (1 + math.log(3)), rel=1e-15)
 
 
-def test_fan_out_adds_up() -> None:
+def test_contributions_of_1000_uses_add_up() -> None:
     """x used by 1000 terms k x: the slope is 1 + 2 + ... + 1000."""
     x = Value(1.0)
     sum(k * x for k in range(1, 1001)).backward()
@@ -111,8 +111,8 @@ def test_plain_numbers_in_the_graph_receive_no_gradient() -> None:
     assert x.grad == pytest.approx(54 - 1 / 9, rel=1e-15)
 
 
-def test_assigning_data_of_a_leaf_is_seen_by_the_rules_of_an_existing_graph() -> None:
-    """backward() reads the numbers that stand in the nodes when it runs."""
+def test_backward_uses_data_assigned_after_the_graph_was_built() -> None:
+    """backward() reads the data that the nodes hold when it runs."""
     x, w = Value(2.0), Value(10.0)
     y = x * w
     w.data = 7.0
@@ -123,7 +123,7 @@ def test_assigning_data_of_a_leaf_is_seen_by_the_rules_of_an_existing_graph() ->
 # --- zero upstream --------------------------------------------------------------------------------
 
 
-def test_a_branch_not_taken_passes_nothing_on_even_with_an_infinite_slope() -> None:
+def test_a_branch_not_taken_contributes_0_even_if_its_slope_is_undefined() -> None:
     x = Value(0.0)
     y = where(x > 0, x.sqrt(), 0.0)
     y.backward()
@@ -132,14 +132,14 @@ def test_a_branch_not_taken_passes_nothing_on_even_with_an_infinite_slope() -> N
     assert grad(y, [x], create_graph=True)[0].data == 0.0
 
 
-def test_the_taken_branch_keeps_its_slope_beside_one_not_taken() -> None:
+def test_the_taken_branch_keeps_its_slope_if_the_other_has_none() -> None:
     x = Value(0.0)
     y = where(1.0, 3 * x, x.sqrt())
     y.backward()
     assert x.grad == 3.0
 
 
-def test_a_relu_that_is_off_shields_what_is_behind_it() -> None:
+def test_an_inactive_relu_blocks_an_undefined_slope() -> None:
     x = Value(0.0)
     (x.sqrt() - 1).relu().backward()
     assert x.grad == 0.0
@@ -162,28 +162,28 @@ def test_grad_jacobian_and_hessian_touch_no_grad_attribute() -> None:
 
 
 def test_an_input_the_output_does_not_depend_on_has_gradient_zero() -> None:
-    x, stranger = Value(2.0), Value(5.0)
-    later = x * stranger
+    x, unused = Value(2.0), Value(5.0)
+    later = x * unused
     for create_graph in (False, True):
-        gradients = grad(x * x, [stranger, x, later], create_graph)
+        gradients = grad(x * x, [unused, x, later], create_graph)
         assert [g.data for g in gradients] == [0.0, 4.0, 0.0]
 
 
-def test_grad_by_inner_nodes_by_the_output_and_by_one_input_twice() -> None:
+def test_inputs_of_grad_may_be_inner_nodes_the_output_or_repeated() -> None:
     x = Value(3.0)
     square = x * x
     y = square * 2
     assert [g.data for g in grad(y, [square, y, x, x])] == [2.0, 1.0, 12.0, 12.0]
 
 
-def test_an_inner_input_does_not_stop_the_gradient_of_what_lies_before_it() -> None:
+def test_an_inner_node_as_input_does_not_block_gradients_of_its_ancestors() -> None:
     x = Value(3.0)
     y = x * x
     z = y * x
     assert [g.data for g in grad(z, [y, x])] == [3.0, 27.0]
 
 
-def test_grad_without_create_graph_gives_leaves() -> None:
+def test_grad_without_create_graph_returns_leaves() -> None:
     x = Value(3.0)
     assert grad(x * x * x, [x])[0].parents == ()
     assert grad(x * x * x, [x], create_graph=True)[0].parents != ()
@@ -194,15 +194,15 @@ def test_create_graph_records_inside_no_grad() -> None:
     y = x**3
     with no_grad():
         (slope,) = grad(y, [x], create_graph=True)
-        assert (x * x).parents == ()  # and the mode is back
+        assert (x * x).parents == ()  # no_grad still holds
     assert grad(slope, [x])[0].data == 12.0
 
 
 @pytest.mark.parametrize(
     "cosine", [math.cos, lambda x: 1.0 * float(x), lambda x: np.float64(x)], ids=["cos", "*", "np"]
 )
-def test_a_rule_that_turns_a_value_into_a_float_has_no_graph(cosine: Callable[..., float]) -> None:
-    """As a constant in the graph of the slope it would give a second derivative of 0."""
+def test_create_graph_rejects_a_rule_that_computes_floats(cosine: Callable[..., float]) -> None:
+    """The float would be a constant of the gradient graph, with a second derivative of 0."""
     sn = Primitive("sn", math.sin, lambda out, x: cosine(x))
     x = Value(0.5)
     assert grad(sn(x), [x])[0].data == cosine(0.5)
@@ -211,13 +211,13 @@ def test_a_rule_that_turns_a_value_into_a_float_has_no_graph(cosine: Callable[..
         match=r"^the rule of sn turned a Value into a float, .* autograd\.ops\.cos\(x\)",
     ):
         grad(sn(x), [x], create_graph=True)
-    assert math.cos(x) == math.cos(0.5)  # elsewhere as before
+    assert math.cos(x) == math.cos(0.5)  # elsewhere a Value still converts
     assert hessian(Primitive("sn", math.sin, lambda out, x: ops.cos(x))(x), [x])[0][0].data == (
         -math.sin(0.5)
     )
 
 
-def test_a_rule_may_choose_by_the_number_and_return_a_constant() -> None:
+def test_a_rule_may_compare_its_operand_and_return_a_constant() -> None:
     ramp = Primitive("ramp", lambda x: max(x, 0.0), lambda out, x: 1.0 if x > 0.0 else 0.0)
     x = Value(2.0)
     with detect_anomaly():
@@ -228,7 +228,7 @@ def test_grad_of_no_inputs_is_empty() -> None:
     assert grad(Value(1.0) * 2, []) == []
 
 
-def test_a_gradient_graph_takes_part_in_a_further_backward() -> None:
+def test_a_gradient_graph_can_be_part_of_another_loss() -> None:
     """A gradient penalty: d/dw of (d/dx of w x^2)^2 = 8 w x^2; at w = 3, x = 2: 96."""
     w, x = Value(3.0), Value(2.0)
     (slope,) = grad(w * x * x, [x], create_graph=True)
@@ -276,17 +276,17 @@ def test_a_hessian_with_create_graph_is_differentiable() -> None:
     assert grad(rows[0][0] + rows[1][1], [x])[0].data == 56.0
 
 
-def test_jacobian_of_a_linear_map_has_no_hidden_coupling() -> None:
+def test_rows_of_a_jacobian_are_independent() -> None:
     x, y = Value(2.0), Value(3.0)
     rows = jacobian([3 * x, x - y, Value(1.0)], [x, y])
     assert [[entry.data for entry in row] for row in rows] == [[3.0, 0.0], [1.0, -1.0], [0.0, 0.0]]
 
 
-# --- a gradient that is None ----------------------------------------------------------------------
+# --- a gradient of None ---------------------------------------------------------------------------
 
 
-def pass_over(kind: str) -> tuple[Value, Value, Value, Value]:
-    """w, x, a product of them and a loss, of which one has None where its gradient was."""
+def graph_with_a_gradient_of_none(kind: str) -> tuple[Value, Value, Value, Value]:
+    """Return w, x, their product and a loss; w (a leaf) or the product has a gradient of None."""
     w, x = Value(2.0, "w"), Value(3.0, "x")
     product = w * x
     product.label = "product"
@@ -301,11 +301,11 @@ def pass_over(kind: str) -> tuple[Value, Value, Value, Value]:
     ("kind", "name", "checked"),
     [("leaf", "w", False), ("leaf", "w", True), ("inner", "product", False)],
 )
-def test_a_gradient_that_is_none_is_refused_and_all_stay_as_they_were(
+def test_a_gradient_of_none_is_rejected_and_no_gradient_changes(
     kind: str, name: str, checked: bool
 ) -> None:
-    """`p.grad = None` is what PyTorch's users write for zero_grad()."""
-    nodes = pass_over(kind)
+    """PyTorch users write `p.grad = None` instead of zero_grad()."""
+    nodes = graph_with_a_gradient_of_none(kind)
     before = [node.grad for node in nodes]
     message = f"the gradient of {name} is None, not a number: write p.grad = 0.0, or zero_grad"
     with detect_anomaly() if checked else nullcontext(), pytest.raises(TypeError, match=message):
@@ -319,7 +319,7 @@ def test_a_gradient_that_is_none_is_refused_and_all_stay_as_they_were(
 # --- order ----------------------------------------------------------------------------------------
 
 
-def test_topological_order_puts_every_node_once_after_its_parents_leaves_first() -> None:
+def test_topological_order_lists_leaves_first_and_each_node_once_after_its_parents() -> None:
     a, b = Value(1.0), Value(2.0)
     c = a * b
     d = c + a
@@ -330,7 +330,7 @@ def test_topological_order_puts_every_node_once_after_its_parents_leaves_first()
     assert set(order[:2]) == {a, b}
 
 
-def test_every_operand_of_a_choice_comes_before_it() -> None:
+def test_topological_order_lists_every_operand_of_where_before_it() -> None:
     a, b = Value(1.0), Value(2.0)
     output = where(a + b, a * b, a - b) * where(a * a, b * b, a * b)
     order = topological_order(output)
@@ -339,8 +339,8 @@ def test_every_operand_of_a_choice_comes_before_it() -> None:
     assert all(place[parent] < place[node] for node in order for parent in node.parents)
 
 
-def test_a_gradient_that_is_none_is_refused_on_every_leaf() -> None:
-    """Also where it would receive nothing, and where the leaf is the output."""
+def test_a_gradient_of_none_is_rejected_on_every_leaf() -> None:
+    """Even if the leaf would receive 0, or is the output."""
     x = Value(2.0, "x")
     for output in (x, x * 1.0 * Value(0.0)):
         x.grad = None
@@ -350,24 +350,24 @@ def test_a_gradient_that_is_none_is_refused_on_every_leaf() -> None:
 
 
 @pytest.mark.parametrize("before", [-1.0, 0.0, 1.0, 2.5])
-def test_a_leaf_adds_the_whole_gradient_of_a_pass_to_what_stood_there(before: float) -> None:
+def test_a_leaf_adds_the_total_of_a_pass_to_its_gradient(before: float) -> None:
     x = Value(3.0)
     x.grad = before
     (x * 4e-17 + x * 4e-17).backward()
-    assert x.grad == before + 8e-17  # -1 + 4e-17 is -1
+    assert x.grad == before + 8e-17  # not the two terms one by one: -1 + 4e-17 is -1
 
 
 @pytest.mark.parametrize("x", [-1.0, 0.0, 1.0])
-def test_a_plain_number_receives_none_beside_any_output(x: float) -> None:
+def test_a_plain_number_receives_a_gradient_only_as_the_output(x: float) -> None:
     y = Value(x) * 5.0
     y.backward()
     assert y.parents[1].grad == 0.0
     constant = y.parents[1]
     constant.backward()
-    assert constant.grad == 1.0  # its own
+    assert constant.grad == 1.0
 
 
-def test_a_pass_that_fails_leaves_no_gradient_behind() -> None:
+def test_a_failed_pass_leaves_no_gradients() -> None:
     x, w = Value(0.0), Value(2.0)
     root = x.sqrt()
     y = root * w + w
@@ -376,7 +376,7 @@ def test_a_pass_that_fails_leaves_no_gradient_behind() -> None:
     assert [node.grad for node in (x, w, root, *y.parents, y)] == [0.0] * 6
 
 
-def test_a_type_error_of_a_rule_is_raised_as_it_is() -> None:
+def test_a_type_error_raised_by_a_rule_is_passed_on() -> None:
     def rule(out: float, x: float) -> float:
         raise TypeError("of the rule")
 
@@ -384,7 +384,7 @@ def test_a_type_error_of_a_rule_is_raised_as_it_is() -> None:
         Primitive("wrong", lambda x: x, rule)(Value(1.0)).backward()
 
 
-def test_the_gradient_that_is_none_is_named() -> None:
+def test_the_error_names_the_node_whose_gradient_is_none() -> None:
     x = Value(1.0)
     first = x * 2.0
     second = first * 3.0
@@ -394,13 +394,13 @@ def test_the_gradient_that_is_none_is_named() -> None:
         (second * 4.0).backward()
 
 
-def test_gradients_have_a_graph_only_if_it_is_asked_for() -> None:
+def test_jacobian_and_hessian_have_a_graph_only_with_create_graph() -> None:
     x = Value(2.0)
     assert jacobian([x * x * x], [x])[0][0].parents == ()
     assert hessian(x * x * x, [x])[0][0].parents == ()
 
 
-def test_gradients_make_no_node_for_a_factor_of_1_or_a_power_of_1() -> None:
+def test_gradient_graphs_omit_factors_and_exponents_of_1() -> None:
     x, y = Value(2.0), Value(3.0)
     assert [g.parents[0] for g in grad(x * y, [x, y], create_graph=True)] == [y, x]
     assert grad(x + y, [x], create_graph=True)[0].parents == ()
@@ -409,8 +409,8 @@ def test_gradients_make_no_node_for_a_factor_of_1_or_a_power_of_1() -> None:
     assert (slope.op, slope.data) == ("mul", 4.0)
 
 
-def test_a_gradient_is_no_leaf_of_the_graph() -> None:
-    """That of a * b by a is the number that b has now, and stays it when b changes."""
+def test_a_gradient_that_equals_a_leaf_is_a_separate_node() -> None:
+    """d(a b)/da has the data of b, and keeps it when b changes."""
     a, b = Value(3.0, "a"), Value(2.0, "b")
     (slope,) = grad(a * b, [a], create_graph=True)
     b.data, b.grad, slope.label = 5.0, 7.0, "slope"
@@ -418,14 +418,14 @@ def test_a_gradient_is_no_leaf_of_the_graph() -> None:
     assert grad(slope, [a, b])[1].data == 1.0
 
 
-def test_leaves_are_in_the_order_in_which_they_were_made() -> None:
+def test_topological_order_lists_leaves_in_order_of_creation() -> None:
     a, b, c = Value(1.0), Value(2.0), Value(3.0)
     product = c * a
     output = product + b
     assert topological_order(output) == [a, b, c, product, output]
 
 
-def test_a_gradient_may_be_too_large_to_be_doubled() -> None:
+def test_a_gradient_near_the_largest_float_does_not_overflow() -> None:
     x, w = Value(1.0), Value(1.5e308)
     (slope,) = grad(x * w, [x], create_graph=True)
     assert slope.data == 1.5e308

@@ -1,4 +1,4 @@
-"""Claims: a file is held by one process or thread at a time, and by none that was killed."""
+"""Is a file claimed by one process or thread at a time, and free once its process was killed?"""
 
 import os
 import subprocess
@@ -46,7 +46,7 @@ def test_another_process_holds_a_file_until_it_is_killed(path):
     assert not os.path.exists(path)
 
 
-def test_a_renamed_file_stays_and_the_next_one_of_its_name_is_not_ours(path, tmp_path):
+def test_releasing_a_renamed_file_keeps_it_and_any_new_file_with_its_old_name(path, tmp_path):
     claim = claimed(path)
     os.write(claim.handle, b"content")
     claim.move(str(tmp_path / "new"))
@@ -58,13 +58,13 @@ def test_a_renamed_file_stays_and_the_next_one_of_its_name_is_not_ours(path, tmp
     assert (tmp_path / "new").read_bytes() == b"content"
 
 
-def test_all_files_are_released_at_once(path, tmp_path):
+def test_release_all_releases_every_file(path, tmp_path):
     for name in "ab":
         assert claimed(path + name)
     release_all()
     assert os.listdir(tmp_path) == []
 
 
-def test_a_folder_that_is_not_there_is_an_os_error(path):
+def test_claiming_a_file_in_a_missing_folder_raises_file_not_found_error(path):
     with pytest.raises(FileNotFoundError):
         claimed(path + "/below/lock")

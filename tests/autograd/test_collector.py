@@ -1,4 +1,4 @@
-"""The cyclic garbage collector is paused for a while, and is afterwards as it was."""
+"""Is the cyclic garbage collector paused inside the block, and restored afterwards?"""
 
 import contextlib
 import gc
@@ -9,7 +9,7 @@ from autograd.collector import collector_paused
 
 
 @pytest.mark.parametrize("enabled", [True, False])
-def test_the_collector_is_paused_and_then_as_it_was_whatever_happened(enabled):
+def test_the_collector_is_paused_and_then_restored_even_after_an_error(enabled):
     was_enabled = gc.isenabled()
     (gc.enable if enabled else gc.disable)()
     try:

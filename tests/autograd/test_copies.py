@@ -1,4 +1,4 @@
-"""A graph of any depth is pickled and copied whole, and what is shared in it stays shared."""
+"""Are graphs of any depth pickled and copied completely, and do shared nodes stay shared?"""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from autograd import Primitive, Value, ops, topological_order
 from autograd.sums import weighted_sum
 from autograd.value import constant
 
-DEEP = 700  # steps of three nodes: a recursion of this depth is more than Python allows
+DEEP = 700  # steps of three nodes each: deeper than Python's recursion limit
 
 Clone = Callable[[Any], Any]
 
 
-def in_python(thing: Any) -> bytes:
-    """The pickle of the implementation in Python, which is another program than the one in C."""
+def dumps_in_python(thing: Any) -> bytes:
+    """Pickle with the implementation in Python, which shares no code with the one in C."""
     written = io.BytesIO()
     pickle._Pickler(written).dump(thing)  # type: ignore[attr-defined]
     return written.getvalue()
@@ -35,7 +35,7 @@ def in_python(thing: Any) -> bytes:
 
 CLONES: dict[str, Clone] = {
     "deepcopy": copy.deepcopy,
-    "pickle in Python": lambda x: pickle._loads(in_python(x)),  # type: ignore[attr-defined]
+    "pickle in Python": lambda x: pickle._loads(dumps_in_python(x)),  # type: ignore[attr-defined]
     **{
         f"pickle {protocol}": lambda x, p=protocol: pickle.loads(pickle.dumps(x, p))
         for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1)
@@ -45,7 +45,7 @@ every_clone = pytest.mark.parametrize("clone", CLONES.values(), ids=CLONES.keys(
 
 
 def recurrence(steps: int, w: Value, x: Value) -> list[Value]:
-    """All states h of h := tanh(w h + x)."""
+    """Return all states h of h := tanh(w h + x)."""
     states = [x]
     for _ in range(steps):
         states.append((w * states[-1] + x).tanh())
@@ -53,7 +53,7 @@ def recurrence(steps: int, w: Value, x: Value) -> list[Value]:
 
 
 def described(*outputs: Value) -> list[Any]:
-    """Everything about a graph but the identity of its nodes, to the last bit."""
+    """Return everything about a graph except the identity of its nodes, to the last bit."""
     order = topological_order(*outputs)
     place = {node: i for i, node in enumerate(order)}
     return [
@@ -71,7 +71,7 @@ def described(*outputs: Value) -> list[Any]:
 
 
 @every_clone
-def test_a_deep_graph_is_the_same_graph_again(clone: Clone) -> None:
+def test_a_copy_of_a_deep_graph_equals_the_original(clone: Clone) -> None:
     w, x = Value(0.9, "w"), Value(0.1, "x")
     output = recurrence(DEEP, w, x)[-1]
     output.label = "h"
@@ -83,13 +83,13 @@ def test_a_deep_graph_is_the_same_graph_again(clone: Clone) -> None:
     gradients = [w.grad, x.grad]
     other.backward()
     leaves = {node.label: node for node in topological_order(other) if not node.op}
-    # Leaves accumulate, so a second pass doubles what was copied: exactly, if its order is kept.
+    # Leaves accumulate: a second pass doubles the copied gradients, exactly if the order is kept.
     assert [leaves["w"].grad, leaves["x"].grad] == [2 * g for g in gradients]
     assert [w.grad, x.grad] == gradients
 
 
 @every_clone
-def test_what_several_values_share_is_shared_again(clone: Clone) -> None:
+def test_nodes_shared_by_several_values_are_shared_by_their_copies(clone: Clone) -> None:
     """L = a a + w with a = 3 w and w = 2: 38; dL/da = 12, dL/dw = 12 * 3 + 1 = 37."""
     w = Value(2.0, "w")
     a = 3.0 * w
@@ -103,7 +103,7 @@ def test_what_several_values_share_is_shared_again(clone: Clone) -> None:
 
 
 @every_clone
-def test_a_node_that_is_both_operands_is_one_node(clone: Clone) -> None:
+def test_a_node_used_as_both_operands_is_copied_once(clone: Clone) -> None:
     x = Value(3.0)
     inner = x + 1.0
     square = clone(inner * inner)
@@ -112,17 +112,17 @@ def test_a_node_that_is_both_operands_is_one_node(clone: Clone) -> None:
     assert square.parents[0].grad == 8.0
 
 
-def test_the_states_of_a_recurrence_are_each_pickled_once() -> None:
-    """Every state has all before it as ancestors: listed again, they would make it 4 MB."""
+def test_each_state_of_a_recurrence_is_pickled_once() -> None:
+    """Each state has all earlier ones as ancestors: repeating them would take 4 MB."""
     states = recurrence(DEEP, Value(0.9), Value(0.1))
     for given in (states, states[::-1]):
-        for pickled in (pickle.dumps(given), in_python(given)):
+        for pickled in (pickle.dumps(given), dumps_in_python(given)):
             assert len(pickled) < 100 * 3 * DEEP
             others = pickle.loads(pickled)
             assert described(*others) == described(*given)
 
 
-def test_a_recurrence_of_twenty_thousand_steps() -> None:
+def test_a_recurrence_of_20_000_steps_is_copied() -> None:
     w, x = Value(0.9), Value(0.1)
     output = recurrence(20_000, w, x)[-1]
     numbers = [node.data for node in topological_order(output)]
@@ -130,7 +130,7 @@ def test_a_recurrence_of_twenty_thousand_steps() -> None:
         assert [node.data for node in topological_order(clone(output))] == numbers
 
 
-def test_two_hundred_losses_of_a_network_and_their_sum() -> None:
+def test_a_network_and_the_sum_of_200_losses_are_copied_together() -> None:
     nn.seed(0)
     model = nn.MLP(2, [8, 1], "tanh")
     losses = [(model([0.01 * i, 1.0 - 0.01 * i]) - 1.0) ** 2 for i in range(200)]
@@ -150,7 +150,7 @@ def test_two_hundred_losses_of_a_network_and_their_sum() -> None:
     assert [p.grad for p in model.parameters()] == before
 
 
-def test_a_copied_graph_names_the_copied_modules() -> None:
+def test_nodes_of_a_copied_graph_belong_to_the_copied_modules() -> None:
     model = nn.MLP(2, [2, 1])
     output = model([1.0, 2.0])
     other, result = copy.deepcopy((model, output))
@@ -158,9 +158,8 @@ def test_a_copied_graph_names_the_copied_modules() -> None:
     assert result.context.path() == output.context.path() == "MLP.layers.1.neurons.0"
 
 
-def test_a_module_that_keeps_what_it_computed_is_copied_from_either_end() -> None:
-    """The node knows its module, and the module its node: each leads to the other."""
-
+def test_a_module_that_stores_its_outputs_can_be_copied_from_module_or_output() -> None:
+    """Node and module refer to each other, so copying either copies both."""
     model = Keeper()
     for _ in range(300):
         output = model(Value(1.0))
@@ -174,7 +173,7 @@ def test_a_module_that_keeps_what_it_computed_is_copied_from_either_end() -> Non
 
 
 class Keeper(nn.Module):
-    """Keeps all that it computes, in a chain."""
+    """Stores all its outputs, each computed from the one before."""
 
     def __init__(self) -> None:
         self.w = Value(1.01)
@@ -190,7 +189,7 @@ class Keeper(nn.Module):
 
 
 @every_clone
-def test_a_weighted_sum_stays_whole(clone: Clone) -> None:
+def test_copying_does_not_unfold_a_weighted_sum(clone: Clone) -> None:
     weights = [Value(i + 1.0) for i in range(8)]
     inputs = [*recurrence(DEEP, Value(0.9), Value(0.1))[-7:], constant(2.0)]
     out = weighted_sum(weights, inputs, weights[0].tanh())
@@ -202,8 +201,8 @@ def test_a_weighted_sum_stays_whole(clone: Clone) -> None:
     assert described(other) == described(out)
 
 
-def test_copies_of_one_weighted_sum_and_a_look_inside() -> None:
-    """`copy.copy` shares the operands; who looked inside one has made the nodes of both."""
+def test_shallow_copies_of_a_weighted_sum_share_its_unfolded_nodes() -> None:
+    """`copy.copy` shares the operands, so unfolding one copy creates the nodes of both."""
     out = weighted_sum([Value(1.0)] * 1500, [Value(2.0)] * 1500)
     twin = copy.copy(out)
     assert out.parents == twin.parents
@@ -218,7 +217,7 @@ def test_copies_of_one_weighted_sum_and_a_look_inside() -> None:
 
 
 class Named(Value):
-    """A subclass with a slot and one with a dictionary."""
+    """A subclass with a slot; `Noted` has a dictionary."""
 
     __slots__ = ("unit",)
 
@@ -228,7 +227,7 @@ class Noted(Value):
 
 
 @every_clone
-def test_subclasses_keep_their_attributes(clone: Clone) -> None:
+def test_copies_of_subclasses_keep_their_attributes(clone: Clone) -> None:
     named, noted = Named(2.0, "n"), Noted(3.0)
     named.unit, noted.note, noted.near = "m", "kept", named
     product = named * noted
@@ -247,11 +246,11 @@ def test_a_shallow_copy_has_the_same_parents() -> None:
     assert (twin.parents, twin.data, twin.op) == (states[-1].parents, states[-1].data, "tanh")
 
 
-# --- one pickle within another, and beside another ------------------------------------------------
+# --- nested, alternating and concurrent pickles ---------------------------------------------------
 
 
 class Inside(nn.Module):
-    """Pickles a graph of its own while it is being pickled."""
+    """Pickles another graph while it is being pickled."""
 
     def __init__(self, graph: Value) -> None:
         self.w = Value(1.0)
@@ -264,7 +263,7 @@ class Inside(nn.Module):
         return self.w * x
 
 
-def test_a_pickle_made_while_another_is_made() -> None:
+def test_a_graph_can_be_pickled_while_another_is_pickled() -> None:
     deep = recurrence(DEEP, Value(0.9), Value(0.1))
     within = Inside(deep[-1])
     output = recurrence(DEEP, within(deep[DEEP // 2]), deep[-2])[-1]
@@ -275,7 +274,7 @@ def test_a_pickle_made_while_another_is_made() -> None:
     assert described(pickle.loads(pickled.context.owner._graph)) == described(deep[-1])
 
 
-def test_a_pickler_that_goes_on_after_others_have_begun() -> None:
+def test_two_picklers_can_take_turns() -> None:
     states = recurrence(DEEP, Value(0.9), Value(0.1))
     files = [io.BytesIO(), io.BytesIO()]
     picklers = [pickle.Pickler(file) for file in files]
@@ -290,7 +289,7 @@ def test_a_pickler_that_goes_on_after_others_have_begun() -> None:
         assert described(middle) == described(states[DEEP // 2])
 
 
-def test_a_pickle_that_failed_leaves_nothing_behind() -> None:
+def test_a_failed_pickle_does_not_affect_the_next() -> None:
     deep = recurrence(DEEP, Value(0.9), Value(0.1))[-1]
     here = Primitive("here", lambda x: x, 1.0)
     for _ in range(2):
@@ -299,7 +298,7 @@ def test_a_pickle_that_failed_leaves_nothing_behind() -> None:
         assert pickle.loads(pickle.dumps(deep)).data == deep.data
 
 
-def test_threads_pickle_one_graph_at_the_same_time() -> None:
+def test_threads_can_pickle_one_graph_at_the_same_time() -> None:
     output = recurrence(5_000, Value(0.9), Value(0.1))[-1]
     expected, found = pickle.dumps(output), []
     threads = [
@@ -320,7 +319,7 @@ arctan = Primitive("arctan", math.atan, lambda out, x: 1 / (1 + x * x))
 
 @every_clone
 @pytest.mark.parametrize("own", [cube, arctan])
-def test_a_primitive_of_a_module_is_that_very_one_again(clone: Clone, own: Primitive) -> None:
+def test_a_module_level_primitive_is_copied_by_reference(clone: Clone, own: Primitive) -> None:
     x = Value(2.0, "x")
     other = clone(own(own(x)) * x)
     assert other.parents[0].primitive is own
@@ -329,10 +328,10 @@ def test_a_primitive_of_a_module_is_that_very_one_again(clone: Clone, own: Primi
     assert described(other)[-1][1] == "mul"
 
 
-def test_a_primitive_is_looked_for_where_it_was_made(
+def test_a_primitive_is_pickled_by_the_module_that_defines_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And not where it was imported to, for that may be a script."""
+    """Not by a module that imports it, since that may be a script."""
     (tmp_path / "my_operations.py").write_text(
         "from autograd import Primitive\ncube = Primitive('add', lambda x: x ** 3, lambda o, x: 3)"
     )
@@ -351,7 +350,7 @@ def test_a_primitive_is_looked_for_where_it_was_made(
         pickle.loads(pickled)
 
 
-def test_a_primitive_of_no_module_is_copied_and_cannot_be_pickled() -> None:
+def test_a_local_primitive_can_be_copied_but_not_pickled() -> None:
     local = Primitive("local", lambda x: x * x, lambda out, x: 2 * x)
     y = local(Value(3.0))
     for other in (copy.deepcopy(y), copy.copy(y)):
@@ -360,6 +359,6 @@ def test_a_primitive_of_no_module_is_copied_and_cannot_be_pickled() -> None:
     other.backward()
     assert other.parents[0].grad == 6.0
     message = r"Primitive 'local' cannot be pickled: .* define it at module level"
-    for dumps in (pickle.dumps, in_python):
+    for dumps in (pickle.dumps, dumps_in_python):
         with pytest.raises(pickle.PicklingError, match=message):
             dumps(y)

@@ -1,9 +1,9 @@
-"""Does each primitive raise, give nan or a number at the edge of its domain, and harm no other?
+"""Are slopes right at the edges of each primitive's domain, and do they leave other nodes alone?
 
-The table holds the slopes of first and second order at points where the formula of a slope divides
-by 0, overflows or is not real. It is checked in `backward()`, in `grad()` with and without a graph,
-and replayed. (What each primitive gives at 0, -0.0, inf, nan and the largest and smallest floats
-stands in test_primitives.py, and replayed in jit/test_primitives_replayed.py.)
+The table holds first and second derivatives at points where the formula of a slope divides by 0,
+overflows or is not real. It is checked with `backward()`, `grad()` with and without a graph,
+`steps()`, and replays. (Values of primitives at 0, -0.0, inf, nan and the largest and smallest
+floats are in test_primitives.py; their replays are in jit/test_primitives_replayed.py.)
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ inf, nan = math.inf, math.nan
 MAX, TINY = sys.float_info.max, 5e-324
 DIV0, OVER = ZeroDivisionError, OverflowError
 
-# Primitive, point, operand: the slope by this operand, and the slope of the slope, as numbers or as
-# the errors they raise. At powers of 0 and of numbers below 0 PyTorch 2.13 gives the same first
-# slopes, but inf where ZeroDivisionError stands here.
+# Primitive, point, operand; first and second derivative with respect to this operand, as numbers or
+# as the errors they raise. For powers of 0 and of negative numbers PyTorch 2.13 gives the same
+# first derivatives, except for inf instead of ZeroDivisionError.
 TABLE: list[tuple[str, tuple[float, ...], int, Any, Any]] = [
     ("sqrt", (0.0,), 0, DIV0, DIV0),
     ("sqrt", (-0.0,), 0, DIV0, DIV0),
@@ -98,8 +98,8 @@ def same(got: Any, expected: Any) -> bool:
     return got == pytest.approx(expected, rel=4e-16, abs=0.0, nan_ok=True)
 
 
-def made(name: str, point: tuple[float, ...], i: int) -> tuple[Value, Value]:
-    """The result at a point, and the operand that is a Value; the others are plain numbers."""
+def applied(name: str, point: tuple[float, ...], i: int) -> tuple[Value, Value]:
+    """Return the result at a point and operand i, a Value; the others are plain numbers."""
     operand = Value(point[i])
     return PRIMITIVES[name](*[operand if j == i else x for j, x in enumerate(point)]), operand
 
@@ -109,33 +109,33 @@ def test_slopes_at_the_edge_follow_the_table(
     name: str, point: tuple[float, ...], i: int, first: Any, second: Any
 ) -> None:
     def by_backward() -> float:
-        result, x = made(name, point, i)
+        result, x = applied(name, point, i)
         result.backward()
         return x.grad
 
     def by_grad(create_graph: bool) -> float:
-        result, x = made(name, point, i)
+        result, x = applied(name, point, i)
         return grad(result, [x], create_graph)[0].data
 
-    def of_the_slope() -> float:
-        result, x = made(name, point, i)
+    def of_second_order() -> float:
+        result, x = applied(name, point, i)
         (slope,) = grad(result, [x], create_graph=True)
         return grad(slope, [x])[0].data
 
     def by_steps() -> float:
-        result, x = made(name, point, i)
+        result, x = applied(name, point, i)
         return steps(result).gradient(x)
 
     assert same(outcome(by_backward), first)
     assert same(outcome(lambda: by_grad(False)), first)
     assert same(outcome(lambda: by_grad(True)), first)
     assert same(outcome(by_steps), first)
-    assert same(outcome(of_the_slope), second)
+    assert same(outcome(of_second_order), second)
 
 
 @cache
 def replayed(name: str, i: int, order: int, backend: str) -> Any:
-    """A jitted function of the operands of a primitive: its slope of some order by one of them."""
+    """Return a jitted function: the derivative of some order of a primitive by operand i."""
 
     def slope(*operands: Any) -> Value:
         result = PRIMITIVES[name](*operands)
@@ -143,11 +143,11 @@ def replayed(name: str, i: int, order: int, backend: str) -> Any:
             (result,) = grad(result, [operands[i]], create_graph=True)
         return result
 
-    def of_x(x: Value, exponent: float) -> Value:
+    def with_a_plain_exponent(x: Value, exponent: float) -> Value:
         return slope(x, exponent)
 
     return (
-        jit(of_x, backend=backend, static="exponent")
+        jit(with_a_plain_exponent, backend=backend, static="exponent")
         if name == "pow"
         else jit(slope, backend=backend)
     )
@@ -157,7 +157,7 @@ def replayed(name: str, i: int, order: int, backend: str) -> Any:
 def test_replayed_slopes_at_the_edge_follow_the_table(
     name: str, point: tuple[float, ...], i: int, first: Any, second: Any
 ) -> None:
-    """With Values for all operands: the slopes by those that are not asked for do not matter."""
+    """All operands are Values: derivatives by the other operands do not matter."""
     for backend, (order, expected) in product(["native", "numpy"], [(1, first), (2, second)]):
         run = replayed(name, i, order, backend)
         operands = [x if name == "pow" and j else Value(x) for j, x in enumerate(point)]
@@ -165,17 +165,17 @@ def test_replayed_slopes_at_the_edge_follow_the_table(
             assert same(outcome(lambda run=run, given=operands: run(*given).data), expected)
 
 
-# --- neighbours: the other operand, and other nodes -----------------------------------------------
+# --- the other operand, and other nodes -----------------------------------------------------------
 
 
-def test_a_base_below_0_gets_its_slope_and_the_exponent_nan() -> None:
+def test_a_negative_base_gets_its_slope_and_the_exponent_gets_nan() -> None:
     x, n = Value(-2.0), Value(2.0)
     (x**n).backward()
     assert x.grad == -4.0
     assert math.isnan(n.grad)
 
 
-def test_a_plain_exponent_or_base_gets_nothing_and_costs_nothing() -> None:
+def test_slopes_of_a_power_are_computed_only_where_they_are_needed() -> None:
     x, n = Value(-2.0), Value(2.0)
     (x**2).backward()
     assert x.grad == -4.0
@@ -184,12 +184,10 @@ def test_a_plain_exponent_or_base_gets_nothing_and_costs_nothing() -> None:
     assert [g.data for g in grad(x**n, [x])] == [-4.0]
     assert hessian(x**n, [x])[0][0].data == 2.0
     zero = Value(0.0)
-    assert (
-        grad(zero ** Value(0.5), [Value(1.0)])[0].data == 0.0
-    )  # no slope of 0 ** 0.5 is asked for
+    assert grad(zero ** Value(0.5), [Value(1.0)])[0].data == 0.0  # needs no slope of 0 ** 0.5
 
 
-def test_with_anomaly_detection_the_slope_that_does_not_exist_raises() -> None:
+def test_anomaly_detection_raises_for_an_undefined_slope_only_if_it_is_needed() -> None:
     with detect_anomaly():
         assert grad((x := Value(-2.0)) ** Value(2.0), [x])[0].data == -4.0
         with pytest.raises(FloatingPointError, match=r"power\(-2.0, 2.0\) gave nan for operand 1"):
@@ -211,7 +209,7 @@ def test_whole_powers_of_zero_with_a_value_as_exponent(
         assert result.data == expected
 
 
-def test_the_mixed_derivative_at_an_exponent_of_0_is_that_of_the_power() -> None:
+def test_the_mixed_derivative_of_a_power_at_an_exponent_of_0_is_1_over_x() -> None:
     """d^2 x^y / dx dy = x^(y - 1) (1 + y log x), which is 1/x at y = 0, in both orders."""
     x, y = Value(4.0), Value(0.0)
     table = [[entry.data for entry in row] for row in hessian(x**y, [x, y])]
@@ -223,7 +221,7 @@ def test_the_mixed_derivative_at_an_exponent_of_0_is_that_of_the_power() -> None
 def test_mixed_derivatives_at_a_base_of_0_are_0_in_every_order(
     zero: float, exponent: float
 ) -> None:
-    """As the slope of x^y by y is 0 there. The limits of 1 + y log x are infinite."""
+    """Because the slope of x^y by y is 0 there; the limits of 1 + y log x are infinite."""
 
     def mixed(x: Value, y: Value) -> list[Value]:
         result = x**y
@@ -245,7 +243,7 @@ def test_the_second_derivative_of_x_to_the_x_at_0_is_0() -> None:
     assert hessian(y**y, [y])[0][0].data == pytest.approx(4 * (math.log(2.0) + 1) ** 2 + 2)
 
 
-# What has no slope stands behind a branch that is not taken; x is 0, and the rest is x (3 + x).
+# An undefined slope is hidden by a choice. x is 0, and the test adds x (3 + x).
 HIDDEN: dict[str, Callable[[Value], Value]] = {
     "where": lambda x: where(0.0, x.sqrt(), 0.0),
     "where of a Value": lambda x: where(x, x.sqrt(), 0.0),
@@ -262,8 +260,8 @@ HIDDEN: dict[str, Callable[[Value], Value]] = {
 
 
 @pytest.mark.parametrize("name", HIDDEN)
-def test_a_branch_not_taken_harms_no_derivative_of_any_order(name: str) -> None:
-    """Gradients as graphs are those without a graph: 3 + 2 x and 2 at x = 0."""
+def test_a_branch_not_taken_affects_no_derivative_of_any_order(name: str) -> None:
+    """With and without a graph, the derivatives at x = 0 are those of x (3 + x): 3 and 2."""
 
     def f(x: Value) -> Value:
         return HIDDEN[name](x) + x * (3.0 + x)
@@ -279,8 +277,8 @@ def test_a_branch_not_taken_harms_no_derivative_of_any_order(name: str) -> None:
     assert x.grad == 2.0
 
 
-def test_a_factor_that_relu_keeps_at_0_shields_what_does_not_exist() -> None:
-    """relu(x) x^n at x = -2: the slope of x^n by n is nan, times a 0 that no x near -2 changes."""
+def test_an_inactive_relu_as_a_factor_blocks_an_undefined_slope() -> None:
+    """relu(x) x^n at x = -2: the slope of x^n by n is nan, but its factor is 0 near -2."""
     x, n = Value(-2.0), Value(2.0)
     loss = x.relu() * x**n
     assert [g.data for g in grad(loss, [x, n])] == [0.0, 0.0]
@@ -290,8 +288,8 @@ def test_a_factor_that_relu_keeps_at_0_shields_what_does_not_exist() -> None:
     assert (x.grad, n.grad) == (0.0, 0.0)
 
 
-def test_a_gradient_that_is_0_at_this_point_only_hides_nothing_from_the_next_order() -> None:
-    """The slope of sqrt(x^2)^2 at 0 reaches the root as 0, but its own slope does not."""
+def test_a_gradient_that_is_0_at_a_single_point_is_passed_on_to_second_order() -> None:
+    """At 0 the gradient of the root is 0, but the derivative of this gradient is not."""
     x = Value(0.0)
     for f in (lambda x: (x * x).sqrt() ** 2, lambda x: x * (x * x).sqrt()):
         with pytest.raises(ZeroDivisionError, match=r"^backward of sqrt\(0.0\): division by zero$"):
@@ -306,23 +304,23 @@ def _long_way(z: Value) -> Value:
     "factor",
     {
         "a relu at its kink": lambda x: x * Value(0.0).relu(),
-        "two that are on": lambda x: x * (Value(0.5).relu() - Value(0.5).relu()),
-        "a number": lambda x: x * Value(0.0),
-        "a number after many operations": lambda x: x * _long_way(Value(0.0)),
+        "two active relus": lambda x: x * (Value(0.5).relu() - Value(0.5).relu()),
+        "a zero": lambda x: x * Value(0.0),
+        "a zero after many operations": lambda x: x * _long_way(Value(0.0)),
         "an outer slope of 0 and an inner of 1": lambda x: (abs(x + 1.0) - 1.0) ** 2,
         "an outer slope of 0 and an inner of -1": lambda x: (abs(-x - 1.0) - 1.0) ** 2,
         "inf * 0, which is nan": lambda x: (x - 1.0).relu() * Value(math.inf),
     }.values(),
 )
-def test_a_gradient_that_no_choice_keeps_at_0_is_passed_on(
+def test_a_gradient_that_only_happens_to_be_0_is_passed_on(
     factor: Callable[[Value], Value],
 ) -> None:
-    """So the slope of sqrt at 0, which does not exist, is asked for."""
+    """So the slope of sqrt at 0 is computed, and raises."""
     u = Value(0.0)
     with pytest.raises(ZeroDivisionError):
         grad(factor(u.sqrt()), [u], create_graph=True)
 
 
-def test_a_relu_that_is_just_off_keeps_a_factor_at_0() -> None:
+def test_a_gradient_that_an_inactive_relu_keeps_at_0_is_not_passed_on() -> None:
     u = Value(0.0)
     assert grad(u.sqrt() * Value(-0.5).relu(), [u], create_graph=True)[0].data == 0.0

@@ -1,4 +1,4 @@
-"""Bad input: the exact kind of error, and a message that names operation, operands and labels."""
+"""Does bad input raise the right error, and does it name the operation, operands and labels?"""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from autograd.backward import topological_order
 
 x = Value(0.0, label="x")
 v = Value(2.0, label="v")
-# Which arrays NumPy makes a number of, in its own words.
+# NumPy's words for the arrays that it converts to a number.
 ONE_NUMBER = "length-1" if np.__version__.startswith("1.") else "0-dimensional"
 
 
@@ -77,10 +77,10 @@ def test_out_of_domain(compute: Callable[[], Any], kind: type[Exception], messag
 
 
 @pytest.mark.parametrize(("base", "exponent"), [(-1e-300, -2.5), (-1e300, 1.5), (-8.0, 1e-3)])
-def test_a_negative_base_to_a_fraction_is_out_of_the_domain_at_any_size(
+def test_a_fractional_power_of_a_negative_base_of_any_size_is_rejected(
     base: float, exponent: float
 ) -> None:
-    """Also where the complex power that Python would give is itself too large."""
+    """Even where Python's complex power would overflow."""
     raises_exactly(ValueError, f"pow({base}, {exponent}): {WHOLE}", lambda: Value(base) ** exponent)
 
 
@@ -102,14 +102,14 @@ def test_a_negative_base_to_a_fraction_is_out_of_the_domain_at_any_size(
     ],
     ids=repr,
 )
-def test_a_value_holds_a_real_number_only(data: Any, shown: str) -> None:
+def test_value_rejects_non_numbers(data: Any, shown: str) -> None:
     raises_exactly(TypeError, f"a Value holds a real number, not {shown}", lambda: Value(data))
 
 
 @pytest.mark.parametrize("data", [None, "a", [1.0], Value(1.0)], ids=repr)
 @pytest.mark.parametrize("operate", [lambda v: v * 2.0, lambda v: 1.0 - v, abs], ids="*-a")
-def test_an_operation_names_assigned_data_that_are_no_number(operate: Any, data: Any) -> None:
-    """`p.data = p - rate * p.grad`, without `.data`, assigns a Value."""
+def test_an_operation_rejects_data_that_was_assigned_a_non_number(operate: Any, data: Any) -> None:
+    """`p.data = p - rate * p.grad` assigns a Value, as the second `.data` is missing."""
     v = Value(1.0)
     v.data = data
     with pytest.raises(TypeError, match=r"^a Value holds a real number, not "):
@@ -117,21 +117,21 @@ def test_an_operation_names_assigned_data_that_are_no_number(operate: Any, data:
 
 
 @pytest.mark.parametrize("make", [Value, lambda n: v + n, lambda n: n * v])
-def test_an_integer_too_large_for_a_float(make: Callable[[int], Value]) -> None:
+def test_an_integer_too_large_for_a_float_is_rejected(make: Callable[[int], Value]) -> None:
     message = "a Value holds a float, and this int is too large"
     raises_exactly(OverflowError, message, lambda: make(10**400))
 
 
-@pytest.mark.parametrize("stranger", ["a", None, 1j, [1.0], object()])
-def test_operators_refuse_what_is_not_a_number(stranger: Any) -> None:
+@pytest.mark.parametrize("operand", ["a", None, 1j, [1.0], object()])
+def test_operators_reject_non_numbers(operand: Any) -> None:
     for compute in (
-        lambda: v + stranger,
-        lambda: v - stranger,
-        lambda: stranger / v,
-        lambda: v**stranger,
-        lambda: stranger - v,
-        lambda: v < stranger,
-        lambda: v >= stranger,
+        lambda: v + operand,
+        lambda: v - operand,
+        lambda: operand / v,
+        lambda: v**operand,
+        lambda: operand - v,
+        lambda: v < operand,
+        lambda: v >= operand,
     ):
         with pytest.raises(TypeError, match=r"unsupported operand|not supported between"):
             compute()
@@ -150,7 +150,7 @@ def test_operators_refuse_what_is_not_a_number(stranger: Any) -> None:
         (lambda: ops.exp(v, v), "exp() takes 1 operand(s), got 2"),
     ],
 )
-def test_functions_refuse_a_wrong_number_or_kind_of_operands(
+def test_functions_reject_a_wrong_number_or_type_of_operands(
     compute: Callable[[], Any], message: str
 ) -> None:
     raises_exactly(TypeError, message, compute)
@@ -176,23 +176,23 @@ RULE = (
         (("f", abs, 1j), RULE + "1j"),
     ],
 )
-def test_a_primitive_refuses_wrong_arguments(arguments: Any, message: str) -> None:
+def test_primitive_rejects_wrong_arguments(arguments: Any, message: str) -> None:
     raises_exactly(TypeError, message, lambda: Primitive(*arguments))
 
 
 @pytest.mark.parametrize("returned", ["a", None])
-def test_a_forward_that_returns_no_number_is_named(returned: Any) -> None:
+def test_a_forward_that_returns_a_non_number_is_named(returned: Any) -> None:
     f = Primitive("f", lambda a: returned, 1.0)
     raises_exactly(
         TypeError, f"f(v = 2.0): forward must return a float, not {returned!r}", lambda: f(v)
     )
 
 
-NO_SLOPES = [(2.0,), [1.0, 2.0], None, "a", 2j, np.complex64(2j), np.array(2j), array("d", [2.0])]
+NON_NUMBERS = [(2.0,), [1.0, 2.0], None, "a", 2j, np.complex64(2j), np.array(2j), array("d", [2.0])]
 
 
-@pytest.mark.parametrize("returned", NO_SLOPES)
-def test_a_backward_that_returns_no_number_is_named(returned: Any) -> None:
+@pytest.mark.parametrize("returned", NON_NUMBERS)
+def test_a_backward_that_returns_a_non_number_is_named(returned: Any) -> None:
     f = Primitive("f", lambda a: a, lambda out, a: returned)
     x = Value(2.0)
     message = (
@@ -207,7 +207,7 @@ def test_a_backward_that_returns_no_number_is_named(returned: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64, np.array, Value])
-def test_a_slope_of_any_kind_gives_a_gradient_of_64_bits(kind: Any) -> None:
+def test_a_slope_of_any_type_gives_a_float64_gradient(kind: Any) -> None:
     f = Primitive("f", lambda a: a, lambda out, a: kind(0.5))
     x = Value(2.0)
     output = 0.1 * f(x)
@@ -217,13 +217,13 @@ def test_a_slope_of_any_kind_gives_a_gradient_of_64_bits(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("returned", [np.float64(2.0), np.array(2.0), Fraction(2), Value(2.0)])
-def test_a_slope_is_a_number_of_any_kind(returned: Any) -> None:
+def test_a_rule_may_return_any_type_of_number(returned: Any) -> None:
     f, x = Primitive("f", lambda a: a, lambda out, a: returned), Value(3.0)
     f(x).backward()
     assert float(x.grad) == grad(f(x), [x])[0].data == 2.0
 
 
-def test_an_error_of_a_users_forward_keeps_its_reason() -> None:
+def test_an_error_raised_by_a_users_forward_keeps_its_message() -> None:
     def forward(a: float) -> float:
         raise ValueError("only on Sundays")
 
@@ -275,30 +275,30 @@ INPUTS = "inputs must be a sequence of Values; write [inputs]"
         (lambda: v.assign("a"), "a Value holds a real number, not 'a' (str)"),
     ],
 )
-def test_derivatives_are_of_values_by_values(compute: Callable[[], Any], message: str) -> None:
+def test_derivatives_reject_non_values(compute: Callable[[], Any], message: str) -> None:
     raises_exactly(TypeError, message, compute)
 
 
-def test_topological_order_refuses_what_is_not_a_value() -> None:
+def test_topological_order_rejects_non_values() -> None:
     with pytest.raises(TypeError, match="Value"):
         topological_order(v, 3)
 
 
 @pytest.mark.parametrize("text", ["2.0", "a"])
-def test_gradcheck_refuses_a_text_as_an_input(text: Any) -> None:
-    """As Value does: a text is not a number, even where float() reads one."""
+def test_gradcheck_rejects_a_string_as_an_input(text: Any) -> None:
+    """As Value does, even where float() could parse the string."""
     with pytest.raises(TypeError, match="real number"):
         gradcheck(lambda a: a * a, [text])
 
 
-def test_a_derivative_that_does_not_exist_is_named_with_its_operand() -> None:
+def test_the_error_of_an_undefined_derivative_names_the_operand() -> None:
     root = Value(0.0, label="r").sqrt()
     message = "backward of sqrt(r = 0.0): division by zero"
     raises_exactly(ZeroDivisionError, message, root.backward)
     raises_exactly(ZeroDivisionError, message, lambda: grad(root, root.parents))
 
 
-def test_backward_that_raises_leaves_every_gradient_as_it_was() -> None:
+def test_a_backward_that_raises_leaves_every_gradient_unchanged() -> None:
     a, r = Value(3.0), Value(0.0)
     root = r.sqrt()
     output = a * a + root
@@ -310,7 +310,7 @@ def test_backward_that_raises_leaves_every_gradient_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("flag", ["no", 1, None, Value(0.0)])
-def test_create_graph_is_true_or_false(flag: Any) -> None:
+def test_create_graph_must_be_a_bool(flag: Any) -> None:
     a = Value(2.0)
     message = f"create_graph must be True or False, not {flag!r}"
     raises_exactly(TypeError, message, lambda: grad(a * a, [a], create_graph=flag))
@@ -319,7 +319,7 @@ def test_create_graph_is_true_or_false(flag: Any) -> None:
 
 
 @pytest.mark.parametrize("fact", ["commutes", "total"])
-def test_a_fact_of_a_primitive_is_true_or_false(fact: str) -> None:
+def test_facts_of_a_primitive_must_be_bools(fact: str) -> None:
     message = f"Primitive 'twice': {fact} must be True or False, not 'no'"
 
     options: dict[str, Any] = {fact: "no"}
@@ -344,7 +344,7 @@ def test_a_fact_of_a_primitive_is_true_or_false(fact: str) -> None:
     ],
 )
 @pytest.mark.parametrize("long", [[0.5] * 10_000, [[[0.5] * 100] * 100] * 100, {"a" * 10_000: v}])
-def test_an_error_shows_little_of_what_is_long(call: Callable[[Any], Any], long: Any) -> None:
+def test_an_error_message_shortens_long_arguments(call: Callable[[Any], Any], long: Any) -> None:
     with pytest.raises((TypeError, ValueError)) as caught:
         call(long)
     assert len(str(caught.value)) < 600

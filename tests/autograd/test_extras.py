@@ -19,7 +19,7 @@ OPTIONAL = ("numpy", "llvmlite", "pygraphviz", "matplotlib", "sklearn", "torch")
 
 
 def run_without(packages: tuple[str, ...], code: str, folder: Path) -> str:
-    """What a program prints in a process of its own in which some packages are missing."""
+    """Return what code prints in a new process in which these packages are missing."""
     without = f"import sys; sys.modules.update(dict.fromkeys({packages}))"
     done = subprocess.run(
         [sys.executable, "-c", f"{without}\n{code}"],
@@ -33,12 +33,12 @@ def run_without(packages: tuple[str, ...], code: str, folder: Path) -> str:
 
 
 @pytest.mark.parametrize("extra", EXTRAS)
-def test_what_is_advised_is_what_the_extra_asks_for(extra: str) -> None:
+def test_the_advice_to_install_an_extra_matches_pyproject(extra: str) -> None:
     assert PROJECT["project"]["optional-dependencies"][extra] == list(EXTRAS[extra])
     assert to_install(extra).endswith(f"(the extra {extra})")
 
 
-def test_the_base_is_light() -> None:
+def test_the_base_install_needs_two_small_packages() -> None:
     assert {need.partition(">")[0] for need in PROJECT["project"]["dependencies"]} == BASE
 
 

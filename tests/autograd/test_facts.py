@@ -1,4 +1,4 @@
-"""Facts about a primitive stand in its row, and a row is all that a new primitive needs."""
+"""Are the facts in each primitive's row true, and is a row all that a new primitive needs?"""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EDGES = [0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 3.0, 5e-324, -5e-324, 1.7e308, -1.7e30
 
 
 def result(row: Primitive, *operands: float) -> str:
-    """A number by its spelling, which is exact and knows nan and -0.0; or the kind of error."""
+    """Return the result as text, exact and with nan and -0.0 distinct, or the type of error."""
     try:
         number = row.forward(*operands)
     except (ArithmeticError, ValueError) as error:
@@ -36,7 +36,7 @@ def result(row: Primitive, *operands: float) -> str:
 
 
 @pytest.mark.parametrize("row", TABLE.values(), ids=list(TABLE))
-def test_a_row_commutes_exactly_if_its_operands_may_change_places(row: Primitive) -> None:
+def test_a_row_commutes_exactly_if_its_operands_may_be_swapped(row: Primitive) -> None:
     pairs = list(product(EDGES, EDGES)) if len(row.backward) == 2 else []
     may = bool(pairs) and all(result(row, a, b) == result(row, b, a) for a, b in pairs)
     assert row.commutes == may
@@ -49,7 +49,7 @@ def test_a_row_is_total_exactly_if_it_raises_nowhere(row: Primitive) -> None:
 
 
 @pytest.mark.parametrize("row", TABLE.values(), ids=list(TABLE))
-def test_a_row_names_the_slopes_that_may_be_nan_where_it_gives_a_number(row: Primitive) -> None:
+def test_nan_slopes_lists_exactly_the_slopes_that_may_be_nan(row: Primitive) -> None:
     found = set()
     for point in product([x for x in EDGES if math.isfinite(x)], repeat=len(row.backward)):
         for position, rule in enumerate(row.backward):
@@ -65,7 +65,7 @@ def test_a_row_names_the_slopes_that_may_be_nan_where_it_gives_a_number(row: Pri
 
 # --- a new primitive ------------------------------------------------------------------------------
 
-# As they would stand in ops.py. Their forward functions are C code, which no page can run.
+# As they would be written in ops.py. Their forward functions are C code, which no page can run.
 ATAN = Primitive(
     "atan", math.atan, lambda out, x: 1.0 / (1.0 + x * x), total=True, latex=r"\arctan"
 )
@@ -80,9 +80,9 @@ DISTANCE = Primitive(
 )
 
 
-@pytest.fixture(params=["a user's own", "a row"])
+@pytest.fixture(params=["a user's primitive", "a row of the table"])
 def _new(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "a row":
+    if request.param == "a row of the table":
         for row in (ATAN, DISTANCE):
             monkeypatch.setitem(TABLE, row.name, row)
 
@@ -122,7 +122,7 @@ def test_a_new_primitive_is_replayed_by_each_backend(backend: str) -> None:
     assert program.replays == 3
 
 
-def test_operands_of_a_row_that_commutes_may_change_places_in_a_recording(
+def test_a_recording_merges_calls_of_a_row_that_commutes_with_swapped_operands(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def nodes_of_the_program() -> int:
@@ -139,7 +139,7 @@ def test_operands_of_a_row_that_commutes_may_change_places_in_a_recording(
 
 
 @pytest.mark.usefixtures("_new")
-def test_a_new_primitive_is_drawn_by_its_symbol() -> None:
+def test_a_new_primitive_is_drawn_with_its_symbol() -> None:
     _, _, output = graph()
     source = draw(output, edges=True).source
     assert "⟂" in source
@@ -181,7 +181,7 @@ def test_a_new_primitive_is_shown_with_its_numbers_on_the_page() -> None:
     for step in recorded["backward"]:
         for edge in step["edges"]:
             named.update(operation[1] for operation in edge["program"] or ())
-    assert named <= operations()  # the page finds a function for whatever it is asked to compute
+    assert named <= operations()  # the page has a function for each
     assert "data-node" not in fragment(steps(output).passed).partition("<script>")[0]
 
 
@@ -189,22 +189,22 @@ def test_a_new_primitive_is_shown_with_its_numbers_on_the_page() -> None:
 
 
 @pytest.mark.parametrize("form", [3, None, ("#1", "sum"), Form("#1", "Sum")])
-def test_a_form_that_is_none_is_refused(form: Any) -> None:
+def test_an_invalid_form_is_rejected(form: Any) -> None:
     with pytest.raises(TypeError, match=r"'cube': text and latex take a template, or a Form"):
         Primitive("cube", lambda x: x**3, lambda out, x: 3 * x * x, text=form)
 
 
 @pytest.mark.parametrize("form", ["#2", Form("#1 + #0"), "f(#1, #10)"])
-def test_a_form_with_an_operand_that_is_not_there_is_refused(form: Any) -> None:
+def test_a_form_that_names_a_missing_operand_is_rejected(form: Any) -> None:
     for kind in ("text", "latex"):
         with pytest.raises(ValueError, match=r"'cube' has no operand #(0|2|10), .*: there are 1"):
             Primitive("cube", lambda x: x**3, lambda out, x: 3 * x * x, **{kind: form})
 
 
-# --- no second list -------------------------------------------------------------------------------
+# --- the rows are listed only once ----------------------------------------------------------------
 
-# What the operators of Python, the derivatives of choices and the conditions of a recording are
-# made of. A backend may have a way of its own to compute a row, beside the general one.
+# The rows of Python's operators, of derivatives of choices and of conditions in recordings. Other
+# rows may be named only by backends, which may compute a row in a special way.
 ARITHMETIC = {"add", "sub", "mul", "div", "neg", "pow", "power", "abs", "where", "greater"}
 MAY_NAME_ROWS = {"ops.py", "value.py", "__init__.py"}
 
@@ -213,7 +213,7 @@ def test_no_other_module_names_the_rows() -> None:
     names = set(TABLE) - ARITHMETIC
 
     def named(path: Path) -> list[str]:
-        """The rows that the code names; a message may show how a user would: `ops.cos(x)`."""
+        """Return the rows that the code names; messages may mention them, as in `ops.cos(x)`."""
         found = []
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "ops":
@@ -242,6 +242,6 @@ def test_no_other_module_names_the_rows() -> None:
         ({"pull": 3}, TypeError, "pull must be callable, not 3"),
     ],
 )
-def test_a_fact_of_a_wrong_kind_is_refused(facts, error, message):
+def test_a_fact_of_the_wrong_type_is_rejected(facts, error, message):
     with pytest.raises(error, match=f"^Primitive 'cube': {message}"):
         Primitive("cube", lambda x: x * x * x, lambda out, x: 3 * x * x, **facts)
