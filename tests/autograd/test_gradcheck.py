@@ -1,4 +1,4 @@
-"""gradcheck says True of right derivatives, and where and by how much wrong ones are wrong."""
+"""Does gradcheck pass right derivatives, and say where and by how much others are wrong?"""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ RIGHT: dict[str, tuple[Callable[..., Value], list[float]]] = {
     "a small input beside a large one": (lambda x, y: 1.0 + x * y, [1e-6, 1.0]),
     "a small root": (lambda x: x.sqrt(), [1e-12]),
     "far from 0": (lambda x: x.sin(), [1e6]),
-    "an input that does not count": (lambda x, y: 1e10 + 0.0 * x + y, [1.0, 1e10]),
+    "an input without effect": (lambda x, y: 1e10 + 0.0 * x + y, [1.0, 1e10]),
     "a large sum at its lowest point": (lambda x: 1e10 + x * x, [0.0]),
     "the lowest point": (lambda x: (x - 1.0) ** 2, [1.0]),
     "a flat point": (lambda x: 1.0 + x.sin() ** 3, [0.0]),
     "a faint slope": (lambda x: x * 1e-9, [1.0]),
-    "a fainter one": (lambda x: x * 1e-200, [1.0]),
+    "a fainter slope": (lambda x: x * 1e-200, [1.0]),
     "a saturated tanh": (lambda x: x.tanh(), [5.0]),
     "a saturated sigmoid": (lambda x: x.sigmoid(), [10.0]),
     "a tail": (lambda x: x.sigmoid(), [-10.0]),
@@ -68,7 +68,7 @@ SLIGHTLY = Primitive("slightly", lambda x: x, lambda out, x: 1 + 1e-4)
 
 
 @pytest.mark.parametrize("name", RIGHT)
-def test_derivatives_wrong_by_1e_4_are_caught_there(name: str) -> None:
+def test_derivatives_wrong_by_1e_4_are_caught_near_edges_and_at_every_scale(name: str) -> None:
     f, point = RIGHT[name]
     values = [Value(x) for x in point]
     if any(abs(gradient.data) > 1e-250 for gradient in grad(f(*values), values)):
@@ -87,7 +87,7 @@ WRONG_WHERE_SLOPES_ARE_SMALL: dict[str, tuple[Callable[..., Value], float, float
 
 
 @pytest.mark.parametrize("name", WRONG_WHERE_SLOPES_ARE_SMALL)
-def test_a_small_slope_is_no_excuse(name: str) -> None:
+def test_wrong_small_slopes_are_caught(name: str) -> None:
     f, point, ours, theirs = WRONG_WHERE_SLOPES_ARE_SMALL[name]
     with pytest.raises(AssertionError) as caught:
         gradcheck(f, [point])
@@ -95,7 +95,7 @@ def test_a_small_slope_is_no_excuse(name: str) -> None:
     assert parts(str(caught.value))[2] == pytest.approx(theirs, rel=1e-9, abs=1e-12 * abs(ours))
 
 
-def test_a_slope_that_rounding_hides_is_neither_right_nor_wrong() -> None:
+def test_differences_cannot_tell_where_rounding_hides_the_slope() -> None:
     for f, point in [
         (lambda x: x.tanh(), [20.0]),  # 1.7e-17, and tanh is 1
         (lambda x, y: 1.0 + x * y, [1e-9, 1.0]),  # 1e-9 by y, known to 2e-13
@@ -115,7 +115,7 @@ KINKS: list[tuple[Callable[[Value], Value], float, str]] = [
 
 
 @pytest.mark.parametrize(("f", "x", "sides"), KINKS)
-def test_at_a_kink_differences_cannot_tell(
+def test_differences_cannot_tell_at_a_kink(
     f: Callable[[Value], Value], x: float, sides: str
 ) -> None:
     with pytest.raises(
@@ -132,12 +132,12 @@ def test_a_kink_whose_gradient_is_the_mean_of_both_sides_passes() -> None:
 
 
 @pytest.mark.parametrize("f", [Value.sin, Value.exp, lambda x: x * x])
-def test_a_step_far_too_large_cannot_tell(f: Callable[[Value], Value]) -> None:
+def test_differences_cannot_tell_with_far_too_large_a_step(f: Callable[[Value], Value]) -> None:
     with pytest.raises(ValueError, match="finite differences cannot tell"):
         gradcheck(f, [1.0], step=1e300)
 
 
-def test_it_works_where_nothing_is_recorded() -> None:
+def test_gradcheck_works_inside_no_grad() -> None:
     with no_grad():
         assert gradcheck(lambda x: x * x, [3.0], order=2) is True
         with pytest.raises(AssertionError):
@@ -145,14 +145,14 @@ def test_it_works_where_nothing_is_recorded() -> None:
 
 
 @pytest.mark.parametrize("x", [Value(2.0), 2.0, None, "", np.array(2.0)])
-def test_a_single_input_is_refused(x: Any) -> None:
+def test_an_input_outside_a_sequence_is_rejected(x: Any) -> None:
     message = f"gradcheck: inputs must be a sequence of Values or numbers, such as [{x!r}]"
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         gradcheck(lambda x: x * x, x)
 
 
 @pytest.mark.parametrize(("f", "inputs"), [(Value(4.0), [2.0]), (abs, [])])
-def test_what_is_no_function_of_inputs_is_refused(f: Any, inputs: Any) -> None:
+def test_a_non_function_or_no_inputs_are_rejected(f: Any, inputs: Any) -> None:
     message = re.escape(f"such as gradcheck(lambda x: x * x, [0.5]), not {f!r} and {inputs!r}")
     with pytest.raises(TypeError, match=f"^gradcheck takes a function .* {message}$"):
         gradcheck(f, inputs)
@@ -166,10 +166,10 @@ def test_inputs_may_come_from_an_iterator() -> None:
 @pytest.mark.parametrize(
     "f", [lambda x: 1e10 + x * x, lambda x: (1e10 + x * x) - 1e10], ids=["large", "cancelled"]
 )
-def test_where_differences_cannot_tell_it_says_so_with_the_error(
+def test_the_error_says_how_inaccurate_differences_are(
     f: Callable[[Value], Value], x: float
 ) -> None:
-    """x^2 is rounded to multiples of 2^-19: over a step of 2^-8 x that is 5e-4 / x and more."""
+    """x^2 is rounded to multiples of 2^-19: for a step of 2^-8 x, an error of 5e-4 / x or more."""
     for g in (f, lambda v: SLIGHTLY(f(v))):
         with pytest.raises(
             ValueError,
@@ -182,7 +182,7 @@ def test_where_differences_cannot_tell_it_says_so_with_the_error(
         assert 2e-4 / x < error < 2e-2 / x
 
 
-def test_a_step_of_ones_own_makes_the_difference() -> None:
+def test_a_given_step_is_used() -> None:
     assert gradcheck(lambda x: 1e10 + x * x, [1.0], step=0.5) is True
     with pytest.raises(AssertionError, match=r"a gap of 0\.0002"):
         gradcheck(lambda x: 1e10 + SLIGHTLY(x * x), [1.0], step=0.5)
@@ -198,19 +198,19 @@ def test_a_step_of_ones_own_makes_the_difference() -> None:
 
 
 @pytest.mark.parametrize("step", [0.0, -1.0, math.inf, math.nan, "1"])
-def test_a_step_that_is_none_is_refused(step: Any) -> None:
+def test_an_invalid_step_is_rejected(step: Any) -> None:
     with pytest.raises(
         ValueError, match=f"^gradcheck: step must be a number above 0, not {step!r}"
     ):
         gradcheck(lambda x: x, [1.0], step=step)
 
 
-def test_a_point_at_the_edge_of_the_domain_has_no_differences() -> None:
+def test_differences_cannot_tell_at_the_edge_of_the_domain() -> None:
     with pytest.raises(ValueError, match=r"input 0 at 0\.0 is right: the function has no finite"):
         gradcheck(lambda x: x**1.5, [0.0])
 
 
-def test_an_ordinary_function_is_computed_four_times_for_each_input() -> None:
+def test_an_ordinary_function_is_called_four_times_per_input() -> None:
     calls = 0
 
     def f(*xs: Value) -> Value:
@@ -236,7 +236,7 @@ BINARY: list[Callable[[Value, Value], Value]] = [
 
 
 def random_function(rng: random.Random) -> tuple[Callable[..., Value], list[float]]:
-    """Up to six operations one after the other, and a point, at scales from 1e-6 to 1e6."""
+    """Return a function of up to six operations, and a point, at scales from 1e-6 to 1e6."""
 
     def scale() -> float:
         return rng.choice([1.0, 1.0, 1.0, -1.0]) * 10.0 ** rng.uniform(-6.0, 6.0)
@@ -265,7 +265,7 @@ def random_function(rng: random.Random) -> tuple[Callable[..., Value], list[floa
 def random_functions(
     seed: int, count: int
 ) -> Iterator[tuple[Callable[..., Value], list[float], float]]:
-    """Those that have finite derivatives, the largest of which comes with them."""
+    """Yield functions with finite derivatives, a point, and the size of the largest derivative."""
     rng = random.Random(seed)
     while count:
         f, point = random_function(rng)
@@ -291,13 +291,13 @@ def verdict(f: Callable[..., Value], point: list[float]) -> str:
 COUNT = examples(800)
 
 
-def test_no_right_derivative_of_a_random_function_is_accused() -> None:
+def test_right_derivatives_of_random_functions_never_fail() -> None:
     verdicts = [verdict(f, point) for f, point, _ in random_functions(1, COUNT)]
     assert set(verdicts) <= {"right", "cannot tell"}
-    assert verdicts.count("cannot tell") < COUNT / 20  # mostly slopes below rounding
+    assert verdicts.count("cannot tell") < COUNT / 20  # mostly slopes below the rounding error
 
 
-def test_no_derivative_of_a_random_function_that_is_wrong_by_1e_4_passes() -> None:
+def test_derivatives_of_random_functions_wrong_by_1e_4_never_pass() -> None:
     verdicts = [
         verdict(lambda *x, f=f: SLIGHTLY(f(*x)), point)
         for f, point, largest in random_functions(2, COUNT)
@@ -305,14 +305,14 @@ def test_no_derivative_of_a_random_function_that_is_wrong_by_1e_4_passes() -> No
     ]
     assert len(verdicts) > COUNT / 2
     assert set(verdicts) <= {"wrong", "cannot tell"}
-    assert verdicts.count("cannot tell") < COUNT / 20  # mostly slopes below rounding
+    assert verdicts.count("cannot tell") < COUNT / 20  # mostly slopes below the rounding error
 
 
 WRONG = Primitive("wrong", lambda x: x * x * x, lambda out, x: 2 * x * x)  # 3 x^2 is right
 
 
 def parts(message: str) -> tuple[float, ...]:
-    """The point, both numbers and the gap of a message."""
+    """Return the point, both numbers and the gap that a message gives."""
     pattern = r"at (\S+) is (\S+) by backpropagation, (\S+) by finite differences: a gap of (\S+)$"
     found = re.search(pattern, message)
     assert found, message
@@ -323,7 +323,7 @@ def parts(message: str) -> tuple[float, ...]:
     ("second", "name"),
     [(Value(2.0, label="speed"), r"input 1 \(speed\)"), (2.0, "input 1")],
 )
-def test_a_wrong_derivative_is_named_with_both_numbers_and_the_gap(second: Any, name: str) -> None:
+def test_the_error_names_the_input_both_numbers_and_the_gap(second: Any, name: str) -> None:
     with pytest.raises(
         AssertionError, match=f"^gradcheck: the gradient with respect to {name} at 2.0 "
     ) as caught:
@@ -341,7 +341,7 @@ def test_a_derivative_that_is_nan_does_not_pass() -> None:
 
 
 def test_order_two_finds_a_derivative_whose_own_derivative_is_wrong() -> None:
-    """The slope 3 x^2 is right as a number; as a graph it forgets that one x depends on x."""
+    """The slope 3 x^2 is right as a number, but its graph treats one factor x as a constant."""
 
     def number(x: Any) -> float:
         return x.data if isinstance(x, Value) else x
@@ -370,13 +370,13 @@ def test_the_inputs_are_not_changed() -> None:
     assert (x.data, x.grad) == (2.0, 5.0)
 
 
-def test_a_function_that_returns_no_value_is_refused() -> None:
+def test_a_function_that_returns_a_non_value_is_rejected() -> None:
     with pytest.raises(TypeError, match=r"^gradcheck: the function must return a Value, not 3\.0$"):
         gradcheck(lambda x: 3.0, [1.0])
 
 
 @pytest.mark.parametrize("x", [math.nan, math.inf, -math.inf])
-def test_a_point_that_is_not_finite_is_refused(x: float) -> None:
+def test_a_non_finite_point_is_rejected(x: float) -> None:
     with pytest.raises(ValueError, match=f"^gradcheck: input 1 must be finite, not {x}$"):
         gradcheck(lambda a, b: a + b, [0.0, x])
 
@@ -391,14 +391,12 @@ def test_a_point_that_is_not_finite_is_refused(x: float) -> None:
         ({"atol": "a"}, ValueError, "atol must be a number, 0 or more, not 'a'"),
     ],
 )
-def test_an_option_of_a_wrong_kind_is_named(
-    options: Any, error: type[Exception], message: str
-) -> None:
+def test_an_invalid_option_is_named(options: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=f"^gradcheck: {message}$"):
         gradcheck(lambda x: x, [1.0], **options)
 
 
 @pytest.mark.parametrize("order", [0, -1])
-def test_an_order_below_one_is_refused(order: int) -> None:
+def test_an_order_below_one_is_rejected(order: int) -> None:
     with pytest.raises(ValueError, match=f"^gradcheck: order must be 1 or more, not {order}$"):
         gradcheck(lambda x: x, [1.0], order=order)

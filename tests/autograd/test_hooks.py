@@ -1,4 +1,4 @@
-"""What a library asks of a recording gives eagerly and in a replay the same numbers and errors."""
+"""Do the hooks for libraries give the same numbers and errors eagerly and in a replay?"""
 
 import random
 from queue import SimpleQueue
@@ -20,15 +20,15 @@ def too_small():
 def test_a_condition_of_0_raises_the_error(condition):
     with pytest.raises(ValueError, match="too small"):
         hooks.require(condition, too_small)
-    hooks.require(condition)  # whoever gives no error raises one of its own
+    hooks.require(condition)  # without `otherwise`, the caller raises its own error
 
 
 @pytest.mark.parametrize("condition", [1, 0.5, Value(1.0), Value(0.0)])
-def test_other_numbers_and_values_are_taken_as_they_are(condition):
+def test_other_numbers_and_all_values_pass(condition):
     hooks.require(condition, too_small)
 
 
-def test_a_recorded_condition_that_is_0_raises_where_its_number_is_known():
+def test_a_recorded_condition_of_0_raises_the_error():
     class Recorded:
         def __init__(self, number):
             self.number, self.tape = number, Recording.tape
@@ -121,7 +121,7 @@ def test_arguments_gradients_and_draws_are_recorded_numbers_but_results_are_not(
     assert len(recorded) == 8
 
 
-def test_draws_are_noted_with_their_keys_where_somebody_asks_for_them():
+def test_draws_are_listed_with_key_and_stream_on_request():
     stream = random.Random(1)
     expected = random.Random(1)
     noted = []
@@ -135,6 +135,6 @@ def test_draws_are_noted_with_their_keys_where_somebody_asks_for_them():
     assert noted[1][2] is None
 
 
-def test_replays_are_not_checked_unless_somebody_asks():
+def test_checking_and_listing_draws_are_off_by_default():
     assert hooks.checking.get() is False
     assert hooks.draws.get() is None

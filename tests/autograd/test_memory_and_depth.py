@@ -1,6 +1,6 @@
-"""A million operations deep: no recursion, no crash, and little memory.
+"""Does a graph a million operations deep work without recursion, a crash or much memory?
 
-Each run is a process of its own, so that a crash is seen as one.
+Most tests run a new process, so that a crash shows as its exit code.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DEPTH = 1_000_000
 
 
 def run(program: str) -> Any:
-    """What a program prints, as JSON; a failure shows its exit code and errors."""
+    """Return what a program prints, parsed as JSON; a failure shows its exit code and errors."""
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)],
         capture_output=True,
@@ -33,12 +33,12 @@ def run(program: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_a_million_operations_forward_and_backward_and_freed() -> None:
+def test_a_million_operations_are_computed_differentiated_and_freed() -> None:
     """x doubled and halved again, half a million times: exactly x, with slope 1."""
     found = run(f"""
         import gc, json
         from autograd import Value, topological_order
-        gc.disable()  # a third of the time
+        gc.disable()  # twice as fast
         x = Value(3.0)
         y = x
         for _ in range({DEPTH} // 2):
@@ -50,7 +50,7 @@ def test_a_million_operations_forward_and_backward_and_freed() -> None:
         del y
         print(json.dumps([x.data, slope, count]))
     """)
-    # The leaf, the million results, and a plain number for each.
+    # The leaf, a million results, and a constant for each.
     assert found == [3.0, 1.0, 1 + 2 * DEPTH]
 
 
@@ -58,12 +58,12 @@ def test_second_derivative_through_a_hundred_thousand_operations() -> None:
     """y = x after an even number of negations, z = y^3: dz/dx = 3 x^2 and d2z/dx2 = 6 x.
 
     The graph of the first derivative passes through the negations twice: four times as deep as
-    one that can be freed by recursion, which ends where C's stack does.
+    a graph that could be freed recursively on C's stack.
     """
     found = run(f"""
         import gc, json
         from autograd import Value, grad
-        gc.disable()  # a third of the time
+        gc.disable()  # twice as fast
         x = Value(5.0)
         y = x
         for _ in range({DEPTH // 10}):
@@ -127,7 +127,7 @@ def test_a_graph_is_freed_at_once_without_the_garbage_collector() -> None:
         gc.enable()
 
 
-def test_a_hundred_thousand_operands_wide() -> None:
+def test_a_sum_of_a_hundred_thousand_terms() -> None:
     x = Value(2.0)
     width = 100_000
     sum([x * 1.0 for _ in range(width)]).backward()

@@ -1,7 +1,7 @@
-"""Code written for `micrograd.engine.Value` runs unchanged and gives micrograd's numbers.
+"""Does code written for `micrograd.engine.Value` run unchanged and give micrograd's numbers?
 
-The expressions are those of micrograd's README and tests; the expected numbers are worked out by
-hand, in exact fractions, in the docstrings.
+The expressions are from micrograd's README and tests; the docstrings work out the expected numbers
+by hand, as exact fractions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pytest
 from autograd import Primitive, Value
 
 
-def test_the_readme_example() -> None:
+def test_the_example_of_micrograds_readme() -> None:
     """g = f/2 + 10/f with f = e^2 and e = -7: 24.5 + 10/49.
 
     dg/de = (1/2 - 10/49^2) 2 e = -2381/343. By a: dc = 4 - 1 = 3, dd = 12 b - 1 = 23, de = -20.
@@ -69,7 +69,7 @@ def trace(root: Value) -> tuple[set[Value], set[tuple[Value, Value]]]:
     return nodes, edges
 
 
-def test_the_trace_of_draw_dot() -> None:
+def test_micrograds_trace_finds_every_node_and_edge() -> None:
     x = Value(1.0)
     y = (x * 2 + 1).relu()
     nodes, edges = trace(y)
@@ -85,7 +85,7 @@ def test_the_trace_of_draw_dot() -> None:
     assert len(edges) == 5
 
 
-def test_a_node_that_is_both_operands_is_one_child() -> None:
+def test_a_node_used_as_both_operands_is_one_child() -> None:
     x = Value(2.0)
     assert (x * x)._prev == {x}
     assert (x._prev, x._op) == (set(), "")
@@ -124,7 +124,7 @@ def test_a_step_of_gradient_descent_by_assignment() -> None:
     assert (p.data, p.grad) == (1.0, 4.0)
 
 
-# --- what cannot run unchanged says what to write -------------------------------------------------
+# --- code that cannot run unchanged gets an error that says what to write -------------------------
 
 
 @pytest.mark.parametrize(
@@ -140,25 +140,25 @@ def test_a_step_of_gradient_descent_by_assignment() -> None:
         lambda a, b: Value(a.data, 3),
     ],
 )
-def test_a_value_made_of_operands_by_hand_is_refused(node: Callable[..., Value]) -> None:
-    """The graph would end there without a word."""
+def test_creating_a_value_from_operands_is_rejected(node: Callable[..., Value]) -> None:
+    """The graph would silently end there."""
     with pytest.raises(TypeError, match=r"Primitive\(.*called on Values"):
         node(Value(1.0), Value(2.0))
 
 
-def test_operands_by_name_are_refused_too() -> None:
+def test_operands_given_by_keyword_are_rejected() -> None:
     with pytest.raises(TypeError, match="unexpected keyword argument '_children'"):
         Value(0.5, _children=(Value(1.0),))
 
 
-def test_the_message_shows_what_was_given_for_a_label() -> None:
+def test_the_error_shows_what_was_given_as_a_label() -> None:
     with pytest.raises(
         TypeError, match=r"a label is text, not \(Value\(data=1.0.*\(tuple\); an op"
     ):
         Value(0.5, (Value(1.0),))
 
 
-def test_the_primitive_that_the_message_shows() -> None:
+def test_the_primitive_that_the_error_suggests_works() -> None:
     """d atan(x)/dx = 1 / (1 + x^2), 1/5 at 2."""
     atan = Primitive("atan", math.atan, lambda out, x: 1 / (1 + x * x))
     x = Value(2.0)
@@ -169,7 +169,7 @@ def test_the_primitive_that_the_message_shows() -> None:
 
 @pytest.mark.parametrize("label", [3, None, ("a",), Value(1.0), b"a"])
 @pytest.mark.parametrize("make", [lambda: Value(1.0), lambda: Value(1.0, "w") * 2.0])
-def test_a_label_that_is_no_text_is_refused(make: Callable[[], Value], label: Any) -> None:
+def test_a_label_that_is_not_a_string_is_rejected(make: Callable[[], Value], label: Any) -> None:
     v = make()
     v.label = "before"
     with pytest.raises(TypeError, match="a label is text"):
@@ -179,7 +179,7 @@ def test_a_label_that_is_no_text_is_refused(make: Callable[[], Value], label: An
     assert v.label == "text"
 
 
-def test_a_backward_function_of_a_node_is_refused() -> None:
+def test_reading_or_setting_backward_of_a_node_is_rejected() -> None:
     out = Value(2.0) * 3.0
     advice = r"loss.backward\(\).*steps\(loss\).*Primitive"
     with pytest.raises(AttributeError, match=advice):

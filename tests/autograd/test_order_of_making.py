@@ -1,4 +1,4 @@
-"""Newest first: the order of making is the order of the backward pass, also in copies."""
+"""Does the backward pass visit nodes newest first, in order of creation, also in copies?"""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from autograd import Primitive, Value, grad, steps, topological_order
 from autograd.clock import clock
 from autograd.sums import weighted_sum
 
-# The sum of these three depends on the order in which they are added: 1e16 + 1 is 1e16.
+# The sum of 1e16, 1 and -1e16 depends on the order of addition: 1e16 + 1 is 1e16.
 BIG, ONE = 1e16, 1.0
 
 
 def three_uses(x: Value) -> list[Value]:
-    """Contributions of 1e16, 1 and -1e16 to x, from nodes made in this order."""
+    """Return nodes, created in this order, that contribute 1e16, 1 and -1e16 to x."""
     return [x * BIG, x * ONE, x * -BIG]
 
 
 def test_the_newest_node_contributes_first() -> None:
-    """Whatever the order in which the nodes are then used: (-1e16 + 1) + 1e16 is 0."""
+    """In whatever order the nodes are used: (-1e16 + 1) + 1e16 is 0."""
     for order in ((0, 1, 2), (2, 1, 0), (1, 2, 0)):
         x = Value(1.0)
         uses = three_uses(x)
@@ -41,7 +41,7 @@ def test_the_newest_node_contributes_first() -> None:
         assert [node.op for node in topological_order(total)[4:7]] == ["mul"] * 3
 
 
-def test_the_order_of_nodes_is_that_of_making() -> None:
+def test_nodes_and_steps_are_in_order_of_creation() -> None:
     x = Value(1.0)
     a = x.tanh()
     b = x.exp()
@@ -56,7 +56,7 @@ def test_the_order_of_nodes_is_that_of_making() -> None:
 
 
 def graph(seed: int) -> tuple[list[Value], Value]:
-    """Leaves and the output of a graph whose gradients depend on the order of addition."""
+    """Return leaves and the output of a graph whose gradients depend on the order of addition."""
     draws = random.Random(seed)
     leaves = [Value(draws.uniform(0.5, 2.0)) for _ in range(4)]
     nodes = list(leaves)
@@ -81,13 +81,13 @@ def gradients(leaves: list[Value], output: Value) -> list[str]:
 
 
 @pytest.mark.parametrize("clone", [copy.deepcopy, lambda g: pickle.loads(pickle.dumps(g))])
-def test_copies_have_the_same_gradients_to_the_bit(clone: Callable[..., object]) -> None:
+def test_copies_have_the_same_gradients_to_the_last_bit(clone: Callable[..., object]) -> None:
     for seed in range(30):
         original = graph(seed)
         copied = clone(original)
         expected = gradients(*original)
         assert gradients(*copied) == expected  # type: ignore[misc]
-        # Once somebody has looked into all sums of one of the two, still.
+        # Also after all weighted sums of the copy are unfolded.
         topological_order(copied[1])  # type: ignore[index]
         assert gradients(*copied) == expected  # type: ignore[misc]
 
@@ -104,8 +104,8 @@ print(data.hex(), *gradients(leaves, output))
 
 
 @pytest.mark.parametrize("ahead", [0, 10**6, 2**53, 10**30])
-def test_a_pickle_of_another_process_has_the_same_gradients(ahead: int) -> None:
-    """Also of one whose clock is far ahead; and what is made of it here is newer than it."""
+def test_a_pickle_from_another_process_has_the_same_gradients(ahead: int) -> None:
+    """Also if its clock is far ahead; nodes computed from it here are newer."""
     made = Value(1.0)
     tests = __file__.rpartition("/")[0]
     found = subprocess.run(
@@ -120,17 +120,17 @@ def test_a_pickle_of_another_process_has_the_same_gradients(ahead: int) -> None:
     assert clock.pass_by(-1.0) is None
     newer = output * made
     assert newer._made > output._made
-    topological_order(newer)  # looks into the sums
+    topological_order(newer)  # unfolds the sums
     assert gradients(leaves, newer) == expected
     assert made.grad == output.data
-    # A graph made here and one from there, joined: each part keeps its order.
+    # In the sum of a graph created here and the pickled one, each keeps its order.
     here, there = graph(3), (leaves, output)
     (here[1] + there[1]).backward()
     assert [leaf.grad.hex() for leaf in here[0]] == expected
 
 
-def test_a_sum_made_far_ahead_is_looked_into_in_order() -> None:
-    """Numbers of making so large that floats cannot stand between two of them."""
+def test_a_sum_with_a_huge_creation_number_unfolds_in_order() -> None:
+    """The numbers are so large that there are no floats between two of them."""
     x = [Value(float(i)) for i in range(8)]
     out = weighted_sum(x, x, x[0])
     out._made = 2**60
@@ -141,7 +141,7 @@ def test_a_sum_made_far_ahead_is_looked_into_in_order() -> None:
 
 
 def test_threads_that_share_a_leaf_lose_no_gradient() -> None:
-    """Each differentiates graphs of its own; `leaf.grad += ...` is not one step for Python."""
+    """Each thread differentiates its own graphs; `leaf.grad += ...` is not atomic in Python."""
     leaf = Value(1.0)
     start = threading.Barrier(4)
 
@@ -166,8 +166,8 @@ def test_threads_that_share_a_leaf_lose_no_gradient() -> None:
     assert leaf.grad == 4 * 60 * 21
 
 
-def test_parts_used_elsewhere_receive_their_gradients() -> None:
-    """After a look, the sum is the last of its additions: as by the operators, to the bit."""
+def test_nodes_of_an_unfolded_sum_that_are_used_elsewhere_get_their_gradients() -> None:
+    """An unfolded sum is the last of its additions, as if computed by operators, bit for bit."""
 
     def outcome(make: Callable[..., Value]) -> list[str]:
         weights = [Value(0.1 * i) for i in range(1, 9)]
@@ -186,7 +186,7 @@ def test_parts_used_elsewhere_receive_their_gradients() -> None:
     assert outcome(weighted_sum) == outcome(by_operators)
 
 
-def test_a_look_during_a_pass_shows_the_gradients_of_that_pass_afterwards() -> None:
+def test_nodes_unfolded_during_a_pass_have_its_gradients_afterwards() -> None:
     weights = [Value(float(i)) for i in range(8)]
     out = weighted_sum(weights, weights)
     looked = []
@@ -200,8 +200,7 @@ def test_a_look_during_a_pass_shows_the_gradients_of_that_pass_afterwards() -> N
     assert [w.grad for w in weights] == [4.0 * w.data for w in weights]
 
 
-def test_a_pass_inside_a_pass() -> None:
-    """A rule that differentiates a graph of its own."""
+def test_a_rule_may_run_backward_on_another_graph() -> None:
     x = Value(3.0)
 
     def slope(out: float, number: float) -> float:
@@ -214,7 +213,7 @@ def test_a_pass_inside_a_pass() -> None:
     assert x.grad == 6.0
 
 
-def test_a_pass_inside_a_pass_over_the_same_graph_is_refused() -> None:
+def test_a_rule_that_runs_backward_on_its_own_graph_is_rejected() -> None:
     """It would reset gradients that the outer pass still needs."""
     x = Value(3.0, "x")
     middle = x * 2.0
@@ -225,7 +224,7 @@ def test_a_pass_inside_a_pass_over_the_same_graph_is_refused() -> None:
     assert (x.grad, middle.grad, output.grad) == (0.0, 0.0, 0.0)
 
 
-def test_a_refused_pass_inside_a_pass_leaves_the_sums_of_the_outer_one_whole() -> None:
+def test_a_rejected_nested_pass_leaves_unfolded_sums_of_the_outer_pass_intact() -> None:
     weights = [Value(float(i)) for i in range(8)]
     out = weighted_sum(weights, weights)
 
@@ -240,7 +239,7 @@ def test_a_refused_pass_inside_a_pass_leaves_the_sums_of_the_outer_one_whole() -
 
 
 @pytest.mark.parametrize("operands", [1, 2, 3])
-def test_a_rule_that_adds_to_a_leaf_of_its_own_graph(operands: int) -> None:
+def test_a_rule_may_add_to_the_gradient_of_a_leaf_of_its_graph(operands: int) -> None:
     """6 from p * p inside the rule, and 1 through the rule, for each operand."""
     p = Value(3.0)
 
@@ -253,14 +252,14 @@ def test_a_rule_that_adds_to_a_leaf_of_its_own_graph(operands: int) -> None:
     assert p.grad == 7.0 * operands
 
 
-def test_two_pickles_at_once_never_turn_the_clock_back() -> None:
-    """A thread that is stopped between its look at the clock and setting it."""
+def test_threads_that_advance_the_clock_never_turn_it_back() -> None:
+    """One thread is stopped between reading the clock and setting it."""
     inside, go = threading.Event(), threading.Event()
 
     class Slow(int):
         def __int__(self) -> int:
             inside.set()
-            go.wait(0.3)  # the other thread cannot finish before us, or has long done so
+            go.wait(0.3)  # the other thread waits for us, or has finished already
             return int.__int__(self)
 
     far = next(clock.numbers) + 10**12
@@ -274,14 +273,14 @@ def test_two_pickles_at_once_never_turn_the_clock_back() -> None:
     assert next(clock.numbers) > far * 1000
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="there are no such signals here")
-def test_a_signal_handler_may_differentiate_and_look_at_any_time() -> None:
-    """A walk is repeated if another one came in between, and marked its nodes."""
+@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="needs SIGALRM")
+def test_a_signal_handler_may_run_backward_and_unfold_sums_at_any_time() -> None:
+    """A walk is repeated if another one interrupted it and marked its nodes."""
     x = Value(1.0)
     graphs, passes, looks = [x], [0], [0]
 
     def handler(*_: object) -> None:
-        with contextlib.suppress(RuntimeError):  # that pass is under way
+        with contextlib.suppress(RuntimeError):  # if that pass is under way
             graphs[0].backward()
             passes[0] += 1
         weighted_sum([x] * 500, [x] * 500).parents[0].parents[0]
@@ -305,8 +304,8 @@ def test_a_signal_handler_may_differentiate_and_look_at_any_time() -> None:
         signal.signal(signal.SIGALRM, before)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-def test_a_forked_process_can_differentiate_though_a_pass_was_under_way() -> None:
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_forked_process_can_run_backward_though_a_pass_was_under_way() -> None:
     waiting, done = threading.Event(), threading.Event()
 
     def rule(out: float, x: float) -> float:
@@ -337,7 +336,7 @@ def test_a_forked_process_can_differentiate_though_a_pass_was_under_way() -> Non
     assert status == 0
 
 
-def test_a_look_from_another_thread_while_a_pass_settles_the_sum() -> None:
+def test_a_thread_may_read_parents_while_a_pass_settles_the_sum() -> None:
     found: list[tuple[Value, ...]] = []
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
@@ -345,7 +344,7 @@ def test_a_look_from_another_thread_while_a_pass_settles_the_sum() -> None:
         for _ in range(200):
             weights = [Value(float(i)) for i in range(8)]
             out = weighted_sum(weights, weights)
-            assert len(out.parents) == 2  # a look, so that the next pass settles the sum
+            assert len(out.parents) == 2  # unfolds the sum, so that the next pass settles it
             looks = threading.Thread(target=lambda out=out: found.extend([out.parents] * 20))
             looks.start()
             out.backward()

@@ -1,4 +1,4 @@
-"""`import autograd.numpy`, of HIPS's autograd, says which library this is."""
+"""Do imports from HIPS's autograd, such as `autograd.numpy`, fail and say which library this is?"""
 
 from __future__ import annotations
 
@@ -36,9 +36,7 @@ import autograd
         "from autograd.util import func",
     ],
 )
-def test_what_the_other_library_has_is_not_found_and_the_message_says_whose_it_is(
-    line: str,
-) -> None:
+def test_imports_from_hips_autograd_fail_and_name_both_libraries(line: str) -> None:
     with pytest.raises(
         ModuleNotFoundError, match=r"HIPS.*scalar-autograd.*an environment of its own"
     ):
@@ -52,7 +50,7 @@ def test_a_reload_adds_no_second_finder() -> None:
     subprocess.run([sys.executable, "-c", f"{code}; assert len(sys.meta_path) == n"], check=True)
 
 
-def test_what_neither_has_is_not_found_in_pythons_own_words() -> None:
+def test_names_that_neither_library_has_raise_pythons_own_error() -> None:
     with pytest.raises(ModuleNotFoundError, match=r"^No module named 'autograd\.nothing'$"):
         importlib.import_module("autograd.nothing")
     with pytest.raises(ImportError, match=r"^cannot import name 'nothing' from 'autograd'"):
@@ -61,7 +59,7 @@ def test_what_neither_has_is_not_found_in_pythons_own_words() -> None:
         importlib.import_module("nowhere")
 
 
-def test_there_are_no_such_modules_and_attributes() -> None:
+def test_modules_of_hips_autograd_are_neither_listed_nor_attributes() -> None:
     found = {module.name for module in pkgutil.iter_modules(autograd.__path__)}
     assert {"value", "ops", "jit"} <= found
     assert "numpy" not in found
@@ -71,7 +69,7 @@ def test_there_are_no_such_modules_and_attributes() -> None:
 
 
 def printed_error(code: str, *folders: Path) -> str:
-    """The last line of what a program prints that fails, with folders at the front of its path."""
+    """Return the last line that a failing program prints, with these folders on its path."""
     paths = os.pathsep.join(map(str, folders))
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -85,7 +83,7 @@ def printed_error(code: str, *folders: Path) -> str:
 
 
 @pytest.mark.parametrize("code", ["import autograd", "from autograd import Value", "import nn"])
-def test_the_other_library_beside_this_one_is_told(code: str, tmp_path: Path) -> None:
+def test_hips_autograd_in_another_folder_is_reported(code: str, tmp_path: Path) -> None:
     (tmp_path / "autograd").mkdir()
     (tmp_path / "autograd/tracer.py").touch()
     error = printed_error(code, Path(autograd.__file__).parents[1], tmp_path)
@@ -93,7 +91,7 @@ def test_the_other_library_beside_this_one_is_told(code: str, tmp_path: Path) ->
     assert "install scalar-autograd in a new environment of its own" in error
 
 
-def test_files_of_the_other_library_among_those_of_this_one_are_told(tmp_path: Path) -> None:
+def test_files_of_hips_autograd_in_the_same_folder_are_reported(tmp_path: Path) -> None:
     package = Path(autograd.__file__).parent
     shutil.copytree(package, tmp_path / "autograd", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "autograd/tracer.py").touch()
@@ -101,8 +99,8 @@ def test_files_of_the_other_library_among_those_of_this_one_are_told(tmp_path: P
     assert error.startswith(f"ImportError: the autograd of HIPS is also installed, in {tmp_path}")
 
 
-def test_nn_with_another_autograd_says_so(tmp_path: Path) -> None:
-    """Where the other library was installed last, or found first."""
+def test_nn_reports_that_autograd_is_another_library(tmp_path: Path) -> None:
+    """The other library was installed last, or is found first."""
     (tmp_path / "autograd").mkdir()
     (tmp_path / "autograd/__init__.py").touch()
     error = printed_error("import nn", tmp_path, Path(autograd.__file__).parents[1])

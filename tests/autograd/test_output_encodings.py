@@ -1,4 +1,4 @@
-"""Output that is not UTF-8 shows the same in ASCII, aligned, and ends no run with an error."""
+"""Is output that cannot be UTF-8 spelled in ASCII, still aligned, and never an error?"""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SHOWN = """
 
 
 def output_of(code: str, encoding: str) -> str:
-    """What the code prints where standard output has this encoding."""
+    """Return what code prints to a standard output of this encoding."""
     written = io.BytesIO()
     with contextlib.redirect_stdout(io.TextIOWrapper(written, encoding, newline="")) as stream:
         exec(compile(textwrap.dedent(code), "shown", "exec"), {"__name__": "shown"})
@@ -51,7 +51,7 @@ def output_of(code: str, encoding: str) -> str:
 
 
 def output_of_a_process(code: str, encoding: str) -> str:
-    """What a new process with output of this encoding prints."""
+    """Return what code prints in a new process whose output has this encoding."""
     environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, env=environment
@@ -61,7 +61,7 @@ def output_of_a_process(code: str, encoding: str) -> str:
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "cp437"])
-def test_everything_that_is_printed_is_printed_in_every_encoding(encoding: str) -> None:
+def test_all_output_can_be_printed_in_every_encoding(encoding: str) -> None:
     printed = output_of_a_process if encoding == "ascii" else output_of
     shown = printed(SHOWN, encoding)
     assert "MLP(2 -> 2 -> 1, relu) Neuron(2 -> 1, relu)" in shown
@@ -69,7 +69,7 @@ def test_everything_that_is_printed_is_printed_in_every_encoding(encoding: str) 
     assert ("größe" in shown) == (encoding != "ascii")
 
 
-def test_in_utf_8_every_sign_stays() -> None:
+def test_utf_8_keeps_every_symbol() -> None:
     shown = output_of(SHOWN, "utf-8")
     assert "MLP(2 → 2 → 1, relu) Neuron(2 → 1, relu)" in shown
     assert "√θ" in shown
@@ -109,7 +109,7 @@ def test_a_table_in_ascii_is_aligned() -> None:
 
 
 class Stream(io.StringIO):
-    """Standard output of an encoding."""
+    """A standard output with a given encoding."""
 
     def __init__(self, encoding: str | None) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ class Stream(io.StringIO):
         ("naïve 損失 😀", r"na\xefve \u640d\u5931 \U0001f600", r"naïve \u640d\u5931 \U0001f600"),
     ],
 )
-def test_signs_are_written_as_they_are_read(
+def test_symbols_are_spelled_out_where_the_encoding_lacks_them(
     text: str, ascii: str, cp1252: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for encoding, expected in [
@@ -141,16 +141,16 @@ def test_signs_are_written_as_they_are_read(
         ("cp1252", cp1252),
         ("utf-8", text),
         ("utf-16", text),
-        (None, text),  # a file in memory takes everything
+        (None, text),  # an in-memory file takes any text
     ]:
         monkeypatch.setattr(sys, "stdout", Stream(encoding))
         assert for_stream(text) == expected
-    monkeypatch.setattr(sys, "stdout", None)  # of a Windows program without a console
+    monkeypatch.setattr(sys, "stdout", None)  # as in a Windows program without a console
     assert for_stream(text) == text
 
 
 @pytest.mark.parametrize("encoding", ["no such encoding", "base64", 5, "a\0b"])
-def test_a_stream_of_an_unknown_encoding_ends_no_run(
+def test_a_stream_of_unknown_encoding_raises_no_error(
     encoding: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdout", Stream(encoding))
@@ -182,13 +182,13 @@ def test_primitives_and_errors_are_printed_in_ascii() -> None:
     assert "mul(\\u03b8 = 1e+308, 10.0) gave inf" in shown
 
 
-def test_half_of_a_surrogate_pair_ends_no_run() -> None:
+def test_a_lone_surrogate_raises_no_error() -> None:
     assert output_of("from autograd import Value; print(Value(1, chr(0xd800)))", "utf-8") == (
         "Value(data=1.0, grad=0.0, label='\\ud800')\n"
     ).replace("\r", "")
 
 
-def test_the_terminal_player_is_cut_to_the_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_terminal_player_lines_are_cut_to_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     from autograd.steps.terminal import _cut
 
     for encoding, expected in [("utf-8", "√ab…"), ("ascii", "s..."), ("cp1252", "sqr…")]:
@@ -197,8 +197,8 @@ def test_the_terminal_player_is_cut_to_the_columns(monkeypatch: pytest.MonkeyPat
         assert len(_cut("√abcdef", 1)) == 1
 
 
-def test_the_command_line_prints_what_a_model_made_up(tmp_path: Path) -> None:
-    """Names of Greek letters, learned from a file, on a console that has none."""
+def test_the_command_line_prints_generated_text_in_ascii(tmp_path: Path) -> None:
+    """Greek names, learned from a file, on an ASCII console."""
     names = tmp_path / "names.txt"
     names.write_text("αβγ\nβγα\nγαβ\n" * 10, encoding="utf-8")
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)}
