@@ -1,7 +1,7 @@
-"""Every row of the table of primitives, against mpmath, a table of edge values and conventions.
+"""Does every primitive agree with mpmath, with a table of edge values and with the conventions?
 
-A new row joins by itself. It needs one line in `mpmath_reference.FUNCTIONS` and its edge values in
-`UNARY_EDGES` or `BINARY_EDGES`; the tests say so until it has them.
+A new row is tested automatically. It needs one line in `mpmath_reference.FUNCTIONS` and its edge
+values in `UNARY_EDGES` or `BINARY_EDGES`; the tests fail until these exist.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ POINTS: dict[tuple[int, str], list[tuple[float, ...]]] = {
     (3, "huge"): [(1e300, 0.3, 1e10), (0.0, 0.3, 1e300), (-1e10, 1e300, 2.0)],
 }
 
-# An operand that is no number to differentiate by: the condition of a choice, a plain exponent.
+# The operand that has no derivative: the condition of a choice, a plain exponent.
 FIXED = {"where": 0, "pow": 1}
 
-# Units in the last place of the exact result, for the value and the three derivatives. Measured:
-# 1.1, 2.7, 3.8 and 4.7 at worst over the points above, outside pow.
+# Largest error in units in the last place, for the value and the three derivatives. Measured at the
+# points above: at most 1.1, 2.7, 3.8 and 4.7, except for pow.
 ULPS = (2, 4, 6, 8)
 
-# (name, order, point) where a factor of the chain rule leaves the range of floats though the whole
-# product is inside it. Reverse mode multiplies y * y * y before the 0 that follows (nan), subtracts
-# two slopes that are infinite (nan), and loses the term of x ** y * log x that contains 1 / x**2,
-# or the x ** y itself, to underflow (a finite number, wrong in the leading digits).
+# (name, order, point) where a factor of the chain rule overflows or underflows although the product
+# does not. Reverse mode multiplies y * y * y, which is inf, by a later 0 (nan), subtracts two
+# infinite slopes (nan), or loses the term of x ** y * log x that contains 1 / x**2, or the x ** y
+# itself, to underflow (a finite number, wrong in the leading digits).
 BEYOND_FLOATS = {
     ("pow", 2, (1e-300, 1e-10)),
     ("pow", 3, (1e-300, 1e-10)),
@@ -81,7 +81,7 @@ def ulps_allowed(name: str, order: int, point: tuple[float, ...]) -> float:
 
 
 def derivative(name: str, point: tuple[float, ...], by: tuple[int, ...]) -> float:
-    """A partial derivative by repeated `grad`, operand after operand."""
+    """Return a partial derivative by repeated `grad`, one operand at a time."""
     operands = [x if FIXED.get(name) == i else Value(x) for i, x in enumerate(point)]
     result = PRIMITIVES[name](*operands)
     for i in by:
@@ -97,7 +97,7 @@ def as_float(number: Any) -> float:
 
 
 def complaint(name: str, point: tuple[float, ...], by: tuple[int, ...]) -> str | None:
-    """What is wrong with a value (by == ()) or a derivative; None if nothing is."""
+    """Say what is wrong with a value (by == ()) or a derivative; None if it is right."""
     expected = exact(name, point, by)
     what = f"{name}{point} by {by}: "
     try:
@@ -108,7 +108,7 @@ def complaint(name: str, point: tuple[float, ...], by: tuple[int, ...]) -> str |
         )
     except (ValueError, ZeroDivisionError) as error:
         return None if expected is None else f"{what}{error!r} instead of {as_float(expected)}"
-    if expected is None:  # nan is no derivative, but leaves those by the other operands alone
+    if expected is None:  # an undefined derivative is nan, so that the others are still found
         gives_nan = by or name == "log_of_base"
         return None if gives_nan and math.isnan(got) else f"{what}{got} where there is none"
     rounded = as_float(expected)
@@ -133,11 +133,11 @@ def test_values_and_all_partial_derivatives_agree_with_mpmath(name: str, kind: s
             PRIMITIVES[name](*[Value(x) for x in point])
         except (ValueError, ZeroDivisionError, OverflowError):
             if order:
-                continue  # no node to differentiate; order 0 looks at the error
+                continue  # there is no node to differentiate; order 0 checks the error
         free = [i for i in operands if FIXED.get(name) != i]
         found = [complaint(name, point, by) for by in product(free, repeat=order)]
         if (name, order, point) in BEYOND_FLOATS:
-            assert any(found), f"{name} at {point} is right now: take it out of BEYOND_FLOATS"
+            assert any(found), f"{name} at {point} is right now: remove it from BEYOND_FLOATS"
         else:
             complaints += [text for text in found if text]
     assert not complaints, "\n".join(complaints)
@@ -148,7 +148,7 @@ def test_a_row_without_a_reference_fails_and_says_what_to_add() -> None:
         exact("cbrt", (8.0,))
 
 
-# --- edge values follow a written table -----------------------------------------------------------
+# --- edge values ----------------------------------------------------------------------------------
 
 DOMAIN, OVER, DIV0 = ValueError, OverflowError, ZeroDivisionError
 NONE = "no node"  # where the value raises there is nothing to differentiate
@@ -158,7 +158,7 @@ SIN_MAX, COS_MAX = 0.004961954789184062, -0.9999876894265599
 LOG_MAX, LOG_TINY = 709.782712893384, -744.4400719213812
 LOG2, ERF_SLOPE = 0.6931471805599453, 1.1283791670955126
 
-# At each of EDGES in order: the value, and under it the first derivative.
+# For each of EDGES in order: the values, and below them the first derivatives.
 UNARY_EDGES: dict[str, tuple[list[Any], list[Any]]] = {
     "neg": (
         [-0.0, 0.0, -inf, inf, nan, -MAX, MAX, -TINY, TINY],
@@ -220,7 +220,7 @@ UNARY_EDGES: dict[str, tuple[list[Any], list[Any]]] = {
         [0.0, -0.0, 1.0, -1.0, nan, 1.0, -1.0, TINY, -TINY],
         [ERF_SLOPE, ERF_SLOPE, 0.0, 0.0, nan, 0.0, 0.0, ERF_SLOPE, ERF_SLOPE],
     ),
-    # Of the choices, nan is neither side of the kink: it has the slope of the kink.
+    # For choices, nan is on neither side of the kink and has the slope of the kink.
     "relu": (
         [0.0, 0.0, inf, 0.0, nan, MAX, 0.0, TINY, 0.0],
         [0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0],
@@ -380,7 +380,7 @@ TERNARY_EDGES: dict[str, list[tuple[Any, ...]]] = {
     ]
 }
 
-# A plain exponent of 0 is known to be one for good, and one near 0 is not rounded to -1 less 1.
+# A plain exponent of 0 is a constant, with slope 0; one near 0, less 1, is not rounded to -1.
 PLAIN = {(TINY, 0.0): 0.0, (TINY, TINY): 1.0}
 BINARY_EDGES["pow"] = [
     (x, y, value, 0.0 if math.isnan(x) and y == 0.0 else PLAIN.get((x, y), slope), NONE)
@@ -399,7 +399,7 @@ EDGE_CASES = [
 
 
 def same(got: Any, expected: Any, signed: bool = True) -> bool:
-    """Equal as the table means it: the same error, both nan, or the same number and sign."""
+    """Whether the table says this: the same error, both nan, or the same number and sign."""
     if isinstance(got, Exception):
         return type(got) is expected
     if not isinstance(expected, float) or math.isnan(expected):
@@ -417,7 +417,7 @@ def outcome(compute: Any) -> Any:
 
 
 def slope_by_backward(row: Any, point: tuple[float, ...], i: int) -> float:
-    """The float sweep, with the other operands as plain numbers, which receive nothing."""
+    """Return the slope by the float sweep; the other operands are plain numbers."""
     operands = [Value(x) if j == i else x for j, x in enumerate(point)]
     row(*operands).backward()
     return operands[i].grad
@@ -443,7 +443,7 @@ def check_edge(name: str, point: tuple[float, ...], value: Any, slopes: tuple[An
             continue
         floats = outcome(lambda i=i: slope_by_backward(row, point, i))
         values = outcome(lambda i=i: derivative(name, point, (i,)))
-        # A contribution is added to 0.0, which turns -0.0 into 0.0: no sign of zero here.
+        # A contribution is added to 0.0, which turns -0.0 into 0.0: ignore the sign of zero.
         assert same(floats, slope, signed=False), f"by {i}: {floats!r} instead of {slope}"
         assert same(values, slope, signed=False), f"by {i}: {values!r} instead of {slope}"
 
@@ -500,10 +500,10 @@ def test_zero_to_a_power_has_slope_zero_by_the_exponent_to_every_order(exponent:
     ("exponent", "derivatives"),
     [(0, [0.0, 0.0, 0.0]), (1, [1.0, 0.0, 0.0]), (2, [0.0, 2.0, 0.0]), (3, [0.0, 0.0, 6.0])],
 )
-def test_whole_powers_of_zero_have_every_derivative(
+def test_integer_powers_of_zero_have_every_derivative(
     exponent: int, derivatives: list[float]
 ) -> None:
-    """x ** n is a polynomial: nothing is divided by the 0."""
+    """x ** n is a polynomial: its derivatives divide nothing by 0."""
     x = Value(0.0)
     result = x**exponent
     for expected in derivatives:
@@ -521,7 +521,7 @@ def test_where_passes_the_gradient_to_the_chosen_operand_only() -> None:
 
 
 def huber(error: Value, delta: float) -> Value:
-    """Half the square up to delta, a line from there on."""
+    """Half the square up to delta, linear beyond."""
     size = abs(error)
     return where(less(size, delta), 0.5 * error * error, delta * (size - 0.5 * delta))
 
@@ -564,12 +564,12 @@ def test_comparisons_are_nodes_that_pass_no_gradient_back() -> None:
     assert [less(1.0, 2.0), greater(1.0, 2.0), less(2, b).data, greater(b, 1).data] == [1, 0, 0, 1]
 
 
-def test_where_takes_a_bool_of_a_comparison() -> None:
+def test_where_takes_the_bool_of_a_comparison() -> None:
     x = Value(3.0)
     assert where(x > 0, x * x, -x).data == 9.0
     assert where(x < 0, x * x, -x).data == -3.0
 
 
-def test_a_primitive_of_the_same_name_is_no_row_of_the_table() -> None:
+def test_a_users_primitive_with_the_name_of_a_row_is_not_a_row() -> None:
     assert all(ops.is_row(row) for row in ops.TABLE.values())
     assert not ops.is_row(Primitive("exp", math.exp, lambda out, x: out))

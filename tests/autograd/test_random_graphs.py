@@ -1,4 +1,4 @@
-"""Gradients of random expression graphs against forward mode, which shares no code with them."""
+"""Do gradients of random graphs agree with forward mode, which shares no code with them?"""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from tests.examples import examples
 
 @dataclass
 class Taylor:
-    """f(t) = c[0] + c'[1] t + c''[2] t^2 / 2 by the derivatives c, and how large their terms are.
+    """f(t) = c[0] + c[1] t + c[2] t^2 / 2, with the derivatives c, and the size of their terms.
 
-    `size` adds up the terms of each derivative without their signs: what rounding is relative to.
+    `size` sums the absolute terms of each derivative: rounding errors are relative to it.
     """
 
     c: tuple[float, float, float]
@@ -33,10 +33,10 @@ class Taylor:
         return Taylor((x, direction, 0.0), (abs(x), abs(direction), 0.0))
 
     def through(self, f0: float, f1: float, f2: float) -> Taylor:
-        """The composition with a function of value f0, slope f1 and second derivative f2.
+        """Compose with a function of value f0, slope f1 and second derivative f2.
 
-        The rounding of the argument changes f0 by f1, f1 by f2, and f2 by a third derivative that
-        is, for the functions below, of the size of the first two.
+        A rounding error of the argument is multiplied by f1 in f0, by f2 in f1, and in f2 by the
+        third derivative, which for the functions below is of the size of the first two.
         """
         (_, u, w), (s, su, sw) = self.c, self.size
         g0, g1 = abs(f0) + abs(f1) * s, abs(f1) + abs(f2) * s
@@ -105,8 +105,8 @@ def t_choice(first: bool, tie: bool, a: Taylor, b: Taylor) -> Taylor:
     return a if first else b
 
 
-# Each operation twice: on Values, and on Taylor series. All of two operands; those that blow up
-# are wrapped so that numbers stay moderate however long the expression is.
+# Each operation on Values and on Taylor series. All take two operands; those that grow fast are
+# wrapped so that numbers stay moderate in expressions of any length.
 OPERATIONS: list[tuple[Callable[[Any, Any], Any], Callable[[Taylor, Taylor], Taylor]]] = [
     (lambda a, b: a + b, lambda a, b: a.plus(b)),
     (lambda a, b: a - 0.5 * b, lambda a, b: a.plus(b.scaled(-0.5))),
@@ -162,12 +162,12 @@ steps = st.tuples(
     st.integers(0, len(OPERATIONS) - 1), st.integers(0, 30), st.integers(0, 30) | st.just(-1)
 )
 programs = st.lists(steps, min_size=1, max_size=25)
-numbers = st.integers(-40, 40).map(lambda n: n / 16)  # ties and zeros happen
+numbers = st.integers(-40, 40).map(lambda n: n / 16)  # coarse, so that ties and zeros occur
 points = st.tuples(numbers, numbers, numbers)
 
 
 def run(program: Sequence[Step], leaves: Sequence[Any], which: int) -> Any:
-    """The last result. The second operand -1 stands for: the same node as the first."""
+    """Return the last result. A second operand of -1 means the same node as the first."""
     results = list(leaves)
     for operation, i, j in program:
         a = results[-1 - i % len(results)]
@@ -188,7 +188,7 @@ def along(direction: Sequence[float], rows: Sequence[Sequence[Value]]) -> float:
 def check_against_forward_mode(
     program: Sequence[Step], point: Sequence[float], direction: Sequence[float]
 ) -> None:
-    """Value, gradient (along each axis), and d^T H d along a direction."""
+    """Check value, gradient (axis by axis), and d^T H d for a direction d."""
     leaves = [Value(x) for x in point]
     output = run(program, leaves, 0)
     gradients = grad(output, leaves)
@@ -201,7 +201,7 @@ def check_against_forward_mode(
     rows = hessian(output, leaves)
     series = run(program, [Taylor.of(*xd) for xd in zip(point, direction, strict=True)], 1)
     curvature = along(direction, rows)
-    # The terms of single entries may cancel along the direction: all are measured together.
+    # Entries may cancel along the direction: the size is that of all their terms.
     size = (
         run(program, [Taylor.of(x, 1.0) for x in point], 1).size[2]
         * max(1.0, *map(abs, direction)) ** 2
@@ -242,7 +242,7 @@ def test_backward_and_grad_agree_to_the_last_bit_at_every_node(
     leaves = [Value(x) for x in point]
     output = run(program, leaves, 0)
     output.backward()
-    # By all nodes at once, and by the leaves alone: what is wanted must not change the numbers.
+    # By all nodes, then by the leaves only: the choice of inputs must not change the numbers.
     nodes = [n for n in topological_order(output) if n.parents or n in leaves]
     for inputs in (nodes, leaves):
         for create_graph in (False, True):
@@ -252,7 +252,7 @@ def test_backward_and_grad_agree_to_the_last_bit_at_every_node(
 
 @settings(max_examples=examples(100), deadline=None)
 @given(programs, points)
-def test_differentiating_changes_no_number_and_no_order(
+def test_differentiating_does_not_change_the_graph(
     program: list[Step], point: tuple[float, ...]
 ) -> None:
     leaves = [Value(x) for x in point]
@@ -268,7 +268,7 @@ def test_differentiating_changes_no_number_and_no_order(
 def test_deep_graphs_agree_with_forward_mode() -> None:
     """Chains of 3000 steps, each on the last result and an input or a recent result.
 
-    The operations are those that neither blow up nor die out along a chain.
+    The operations are those that neither explode nor vanish along a chain.
     """
     rng = random.Random(0)
     lasting = [1, 3, 4, 5, 16, 17, 18, 19]

@@ -1,4 +1,4 @@
-"""Files: only regular ones of bounded size are read; a write is whole, and leaves nothing else."""
+"""Are only regular files of limited size read, and is a written file always complete?"""
 
 import errno
 import os
@@ -10,10 +10,10 @@ import pytest
 from autograd import files
 from autograd.files import read_text, write_bytes
 
-posix = pytest.mark.skipif(os.name != "posix", reason="files of POSIX")
+posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX files")
 
 
-def test_the_text_of_a_file_without_its_byte_order_mark(tmp_path):
+def test_a_byte_order_mark_is_not_part_of_the_text(tmp_path):
     path = tmp_path / "x.txt"
     path.write_bytes("\ufeffü\r\n".encode())
     assert read_text(path) == read_text(str(path)) == "ü\r\n"
@@ -23,7 +23,7 @@ def test_the_text_of_a_file_without_its_byte_order_mark(tmp_path):
 
 @posix
 @pytest.mark.parametrize("kind", ["fifo", "link to a fifo", "folder", "socket", "device"])
-def test_what_is_not_a_regular_file_is_refused_at_once(kind, tmp_path, monkeypatch):
+def test_anything_but_a_regular_file_is_rejected_at_once(kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # the path of a socket must be short
     path = "/dev/zero" if kind == "device" else "x.txt"
     if kind == "fifo":
@@ -41,7 +41,7 @@ def test_what_is_not_a_regular_file_is_refused_at_once(kind, tmp_path, monkeypat
 
 
 @posix
-def test_a_fifo_in_place_of_the_file_is_refused_while_it_is_opened(tmp_path, monkeypatch):
+def test_a_file_replaced_by_a_fifo_before_it_is_opened_is_rejected(tmp_path, monkeypatch):
     path, fifo = tmp_path / "x.txt", tmp_path / "fifo"
     path.write_bytes(b"abc")
     os.mkfifo(fifo)
@@ -56,7 +56,7 @@ def test_a_fifo_in_place_of_the_file_is_refused_while_it_is_opened(tmp_path, mon
         read_text(path)
 
 
-def test_a_number_is_no_path_and_no_open_file_is_read_and_closed(tmp_path):
+def test_a_file_descriptor_is_rejected_and_stays_open(tmp_path):
     path = tmp_path / "x.txt"
     path.write_bytes(b"abc")
     with path.open() as file:
@@ -66,7 +66,7 @@ def test_a_number_is_no_path_and_no_open_file_is_read_and_closed(tmp_path):
 
 
 @posix
-def test_a_huge_file_is_refused_before_it_is_read(tmp_path):
+def test_a_huge_file_is_rejected_before_it_is_read(tmp_path):
     path = tmp_path / "x.txt"
     path.touch()
     os.truncate(path, 10 * 10**9)  # a sparse file
@@ -74,7 +74,7 @@ def test_a_huge_file_is_refused_before_it_is_read(tmp_path):
         read_text(path)
 
 
-def test_a_file_of_the_largest_size_is_read(tmp_path, monkeypatch):
+def test_a_file_of_exactly_the_largest_size_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "LARGEST", 3)
     path = tmp_path / "x.txt"
     path.write_bytes(b"abc")
@@ -85,7 +85,7 @@ def test_a_file_of_the_largest_size_is_read(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-32"])
-def test_another_encoding_than_utf_8_is_refused(encoding, tmp_path):
+def test_a_file_that_is_not_utf_8_is_rejected(encoding, tmp_path):
     path = tmp_path / "x.txt"
     path.write_bytes("ab\nü".encode(encoding))
     with pytest.raises(ValueError, match=r"x\.txt is not UTF-8: byte 0x.. in line \d"):
@@ -95,7 +95,7 @@ def test_another_encoding_than_utf_8_is_refused(encoding, tmp_path):
 # --- writing --------------------------------------------------------------------------------------
 
 
-def test_what_a_killed_write_left_is_cleared_by_the_next(tmp_path):
+def test_a_write_removes_what_a_killed_write_left_behind(tmp_path):
     (tmp_path / ".x.bin.0.part").write_bytes(b"half")
     write_bytes(tmp_path / "x.bin", b"whole")
     assert (tmp_path / "x.bin").read_bytes() == b"whole"
@@ -111,7 +111,7 @@ def test_a_link_in_place_of_the_temporary_file_is_not_followed(tmp_path):
     assert (tmp_path / "x.bin").read_bytes() == b"new"
 
 
-def test_threads_that_write_one_file_each_write_it_whole(tmp_path):
+def test_threads_that_write_one_file_leave_one_complete_file(tmp_path):
     contents = [bytes([i]) * 100_000 for i in range(8)]
     errors = []
 
@@ -132,7 +132,7 @@ def test_threads_that_write_one_file_each_write_it_whole(tmp_path):
     assert os.listdir(tmp_path) == ["x.bin"]
 
 
-def test_an_error_of_a_full_disk_names_the_file(tmp_path, monkeypatch):
+def test_the_error_of_a_full_disk_names_the_file(tmp_path, monkeypatch):
     def full(handle):
         raise OSError(errno.ENOSPC, "No space left on device")
 

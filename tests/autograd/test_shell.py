@@ -39,7 +39,7 @@ VALUES = ("x=2", "w=-1.5", "b=3.5")
 
 @pytest.fixture
 def shell(capsys, monkeypatch, tmp_path):
-    """Runs a command line in an empty folder: (exit code, stdout, stderr); no browser opens."""
+    """Run a command line in an empty folder: (exit code, stdout, stderr); no browser opens."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("webbrowser.open", lambda address: pytest.fail(f"opens {address}"))
 
@@ -57,7 +57,7 @@ def value(formula: str, **numbers: float) -> Value:
     return computed(formula, numbers)
 
 
-# --- what a formula means: the same as in Python --------------------------------------------------
+# --- formulas mean the same as in Python ----------------------------------------------------------
 
 NUMBERS = {"x": 0.7, "y": 1.3, "z": 2.0}
 SAME = [
@@ -79,7 +79,7 @@ SAME = [
 
 
 @pytest.mark.parametrize("formula", SAME)
-def test_a_formula_is_the_graph_that_python_makes_of_it(formula):
+def test_a_formula_gives_the_same_graph_as_in_python(formula):
     leaves = {name: Value(number, name) for name, number in NUMBERS.items()}
     functions = {f.name: f for f in (greater, less, maximum, minimum, where)}
     ours = computed(formula, {name: NUMBERS[name] for name in NUMBERS if name in formula})
@@ -88,13 +88,13 @@ def test_a_formula_is_the_graph_that_python_makes_of_it(formula):
 
 
 def described(output: Value) -> list[tuple]:
-    """Every node: operation, number, label, gradient."""
+    """Return operation, data, label and gradient of every node."""
     output.backward()
     return [(n.op, n.data, n.label, n.grad) for n in topological_order(output)]
 
 
 @pytest.mark.parametrize("name", PUBLIC)
-def test_a_function_can_be_called_and_is_a_method_too(name):
+def test_every_function_is_also_a_method(name):
     takes = len(PUBLIC[name].backward)
     names = ["x", "y", "z"][:takes]
     numbers = {name: NUMBERS[name] for name in names}
@@ -104,7 +104,7 @@ def test_a_function_can_be_called_and_is_a_method_too(name):
     assert called.data == method.data == PUBLIC[name](*numbers.values())
 
 
-def test_every_method_of_a_value_and_every_function_of_the_package_is_known():
+def test_public_functions_are_known_and_internal_primitives_are_not():
     assert {"tanh", "log", "sqrt", "relu", "erf", "abs", "where", "maximum"} <= set(PUBLIC)
     assert not {"add", "power", "one_less", "sech", "pow"} & set(PUBLIC)
 
@@ -117,11 +117,11 @@ def test_every_method_of_a_value_and_every_function_of_the_package_is_known():
         ("  x\n* x ;", "x * x"),
     ],
 )
-def test_signs_of_mathematics_and_what_the_player_shows_are_understood(formula, python):
+def test_mathematical_symbols_and_short_names_are_understood(formula, python):
     assert described(value(formula, x=0.5)) == described(value(python, x=0.5))
 
 
-def test_parts_with_names_become_labels():
+def test_names_of_parts_become_labels():
     output = value("h = x * w; g = h; y = g.tanh() ** 2 + h", x=2.0, w=3.0)
     assert output.label == "y"
     assert [n.label for n in topological_order(output) if n.op == "mul"] == ["h"]
@@ -205,14 +205,14 @@ def test_a_domain_error_has_the_message_of_the_engine():
     assert ours.value.at == 4
 
 
-def test_a_number_that_is_not_used_and_a_formula_without_names_are_refused():
+def test_an_unused_number_and_a_formula_without_names_are_rejected():
     with pytest.raises(FormulaError, match=r"y is not in the formula, which has x$"):
         value("x + pi", x=1.0, y=2.0)
     with pytest.raises(FormulaError, match=r"numbers alone has no gradients: 2\+3"):
         value("2+3")
 
 
-def test_of_a_long_formula_only_what_is_around_the_place_is_shown():
+def test_an_error_in_a_long_formula_shows_only_the_text_around_it():
     with pytest.raises(FormulaError) as raised:
         value("x + " * 500 + "? + x" * 500, x=1.0)
     shown, below = raised.value.place.splitlines()
@@ -221,7 +221,7 @@ def test_of_a_long_formula_only_what_is_around_the_place_is_shown():
 
 
 @pytest.mark.parametrize("deep", ["(" * 10_000 + "x", "-" * 10_000 + "x", "**".join(["x"] * 9_999)])
-def test_a_formula_that_nests_too_deep_is_refused(deep):
+def test_a_formula_nested_too_deeply_is_rejected(deep):
     with pytest.raises(FormulaError, match=f"at most {DEEPEST} deep"):
         value(deep, x=1.0)
 
@@ -230,12 +230,12 @@ def test_a_formula_that_nests_too_deep_is_refused(deep):
     "argument",
     ["x", "x=", "x=abc", "=2", "2=2", "x=1=2", "x=1;y=2", "x=nan", "x=1e999", "x=1/0", "", "x+1"],
 )
-def test_a_value_that_is_no_number_is_refused(argument):
+def test_an_argument_that_gives_no_name_a_number_is_rejected(argument):
     with pytest.raises(FormulaError):
         number_named(argument)
 
 
-def test_what_a_name_or_a_text_holds_never_acts():
+def test_error_messages_contain_no_control_characters():
     with pytest.raises(FormulaError) as raised:
         value("x + \x1b[31m\u202e", x=1.0)
     assert "\x1b" not in str(raised.value)
@@ -244,7 +244,7 @@ def test_what_a_name_or_a_text_holds_never_acts():
 
 @given(st.text("xyz0123.9+-*/^()=;, eπ\x1b\n²tanhlogpi_", max_size=40) | any_text(max_size=30))
 @settings(max_examples=examples(400), deadline=None)
-def test_of_any_text_there_is_a_value_or_the_one_error(text):
+def test_any_text_gives_a_value_or_a_formula_error(text):
     for read in (lambda: computed(text, {"x": 2.0}), lambda: number_named(text)):
         with contextlib.suppress(FormulaError):
             read()
@@ -296,7 +296,7 @@ def without_key(page: Path) -> str:
     return re.sub("[0-9a-f]{32}|'sha256-.*?'", "", text)
 
 
-def test_without_a_browser_it_says_where_the_page_is(shell, monkeypatch, tmp_path):
+def test_without_a_browser_the_path_of_the_page_is_printed(shell, monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr("webbrowser.open", lambda address: False)
     code, out, _ = shell("x * x", "x=3")
@@ -315,7 +315,7 @@ def test_without_a_browser_it_says_where_the_page_is(shell, monkeypatch, tmp_pat
         ("a.dot", b"digraph"),
     ],
 )
-def test_out_writes_a_file_by_its_ending(shell, name, begins, tmp_path):
+def test_out_writes_the_format_of_the_file_name(shell, name, begins, tmp_path):
     assert shell(NEURON, *VALUES, "--out", name) == (0, "", "")
     assert (tmp_path / name).read_bytes().lower().startswith(begins.lower())
 
@@ -323,11 +323,11 @@ def test_out_writes_a_file_by_its_ending(shell, name, begins, tmp_path):
 def test_a_picture_has_gradients_and_labels(shell, tmp_path):
     shell("h = x * w; h ** 2", "x=2", "w=3", "--out", "a.dot")
     source = (tmp_path / "a.dot").read_text()
-    assert "grad 36" in source  # h ** 2 = (x w) ** 2 has the slope 2 x w w = 36 by x
+    assert "grad 36" in source  # d (x w) ** 2 / dx = 2 x w w = 36
     assert re.search(r"\bh</B>", source)
 
 
-def test_table_and_explain_print_what_the_functions_give(shell):
+def test_table_and_explain_print_the_results_of_the_functions(shell):
     code, out, err = shell("--table", NEURON, "x=2", "--explain", "w", "w=-1.5", "b=3.5")
     assert (code, err) == (0, "")
     why = str(explain(loss(), "w")).replace('explain(output, "v1")', "--explain v1")
@@ -337,7 +337,7 @@ def test_table_and_explain_print_what_the_functions_give(shell):
     assert "next" not in shell(NEURON, *VALUES, "--explain", "v3")[1]  # its use is the output
 
 
-def test_without_arguments_it_prints_its_help(shell):
+def test_without_arguments_the_help_is_printed(shell):
     code, out, err = shell()
     assert (code, err) == (0, "")
     assert out == shell("--help")[1]
@@ -378,13 +378,13 @@ def test_a_formula_may_begin_with_a_minus(shell, formula):
         ([""], "expected a number"),
     ],
 )
-def test_what_is_wrong_with_a_command_line_is_said_with_exit_code_2(shell, arguments, reason):
+def test_an_error_in_the_command_line_has_exit_code_2(shell, arguments, reason):
     code, out, err = shell(*arguments)
     assert (code, out) == (2, "")
     assert reason in err
 
 
-def test_what_cannot_be_written_is_said_with_exit_code_1(shell):
+def test_an_error_in_writing_has_exit_code_1(shell):
     code, out, err = shell("x", "x=1", "--out", "no/such/folder.html")
     assert (code, out) == (1, "")
     assert err.startswith("python -m autograd: there is no folder")
@@ -402,7 +402,7 @@ def process(*arguments: str, **options):
     )
 
 
-def test_output_that_is_not_utf_8_is_written_all_the_same():
+def test_an_ascii_terminal_gets_ascii_output():
     run = process("θ.sqrt() + 1", "θ=4", "--table", env={"PYTHONIOENCODING": "ascii"})
     out, err = run.communicate(timeout=60)
     assert (run.returncode, err) == (0, b"")
@@ -410,7 +410,7 @@ def test_output_that_is_not_utf_8_is_written_all_the_same():
     assert b"\\u03b8.grad" in out
 
 
-def test_a_reader_that_stops_reading_gets_no_traceback():
+def test_a_closed_pipe_causes_no_traceback():
     run = process("+".join(["x"] * 2_000), "x=1", "--table")
     run.stdout.read(10)
     run.stdout.close()
@@ -423,7 +423,7 @@ def test_a_process_may_have_no_stdout():
         assert main(["x", "x=1", "--table"]) == 0
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no such signal")
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGINT")
 def test_ctrl_c_is_quiet(tmp_path):
     waiting = tmp_path / "browser"
     waiting.write_text('#!/bin/sh\ntouch "$0.open"\nexec sleep 60\n')

@@ -1,4 +1,4 @@
-"""Numbers and labels as text: no character of a label acts on what displays it, in any output."""
+"""Are labels shown as typed in every output, without characters that control a display?"""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from autograd.text import clipped, for_stream, quoted, shown, text_width
 from tests.cases import case
 from tests.examples import any_text
 
-# Each character that is not shown as itself, with the sign in its place.
-ACTING = {
+# Characters that are not shown as themselves, each with the sign shown instead.
+CONTROLS = {
     "\n": "↵",
     "\r": "␍",
     "\t": "⇥",
@@ -28,9 +28,9 @@ ACTING = {
     "\x1b": "␛",
     "\x7f": "␡",
     "\x85": "↵",
-    "\x9b": "�",  # begins a command of a terminal, as ESC [ does
+    "\x9b": "�",  # starts a terminal command, as ESC [ does
     "\u2028": "↵",
-    "\u202e": "�",  # what follows stands from right to left
+    "\u202e": "�",  # shows the text after it from right to left
     "\u2066": "�",
     "\u200f": "�",
     "\u061c": "�",
@@ -41,8 +41,8 @@ ACTING = {
 AS_TYPED = ['"', "'", "{a}", "\\", "<b>", "&amp;", "é", "😀", "👩\u200d🔬", "אב"]
 
 
-@pytest.mark.parametrize(("character", "sign"), ACTING.items(), ids=map(ascii, ACTING))
-def test_a_character_that_acts_is_shown_as_a_sign(character: str, sign: str) -> None:
+@pytest.mark.parametrize(("character", "sign"), CONTROLS.items(), ids=map(ascii, CONTROLS))
+def test_a_control_character_is_shown_as_a_sign(character: str, sign: str) -> None:
     assert shown(f"a{character}b") == f"a{sign}b"
     assert clipped(f"a{character}b") == f"a{sign}b"
 
@@ -52,28 +52,28 @@ def test_other_text_is_shown_as_typed(text: str) -> None:
     assert shown(text) == text
 
 
-def test_a_label_of_invisible_characters_is_seen_and_drawn(
+def test_invisible_characters_are_shown_as_signs_if_a_label_has_no_others(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     for label in ("\u200b", "\u2060\ufeff", "\u200d", "\ufe0f"):
-        draw(Value(1.0, label)).svg()  # of a text without a sign, Pango complains
+        draw(Value(1.0, label)).svg()  # Pango warns about text without visible characters
         assert shown(label) == "�" * len(label)
     assert capfd.readouterr().err == ""
 
 
 @given(any_text())
-def test_what_is_shown_is_one_line_that_acts_on_nothing(text: str) -> None:
+def test_shown_text_is_one_harmless_line(text: str) -> None:
     assert_harmless(shown(text))
     assert shown(shown(text)) == shown(text)
     assert len(shown(text)) == len(text)
 
 
-def test_marks_and_joiners_take_no_column_of_a_terminal() -> None:
+def test_combining_marks_and_joiners_have_no_width() -> None:
     widths = {"重み": 4, "e\u0301😀": 3, "น\u0e35\u0e49": 1, "☀\ufe0f": 1, "ab\u200d": 2}
     assert {text: text_width(text) for text in widths} == widths
 
 
-def test_lines_for_a_stream_stay_lines() -> None:
+def test_text_for_a_stream_keeps_its_line_breaks() -> None:
     assert for_stream("a\nb\tc\u202ed") == "a\nb⇥c�d"
 
 
@@ -128,24 +128,24 @@ OUTPUTS: list[Callable[[str], list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize("character", ACTING, ids=ascii)
-def test_no_label_acts_on_what_displays_it(character: str) -> None:
+@pytest.mark.parametrize("character", CONTROLS, ids=ascii)
+def test_labels_are_harmless_in_every_output(character: str) -> None:
     for output in OUTPUTS:
         found = output(f"a{character}b")
         with case(output):
             for text in found:
                 assert_harmless(text)
-            assert any(f"a{ACTING[character]}b" in text for text in found)
+            assert any(f"a{CONTROLS[character]}b" in text for text in found)
 
 
 @pytest.mark.parametrize("text", AS_TYPED)
-def test_a_label_is_shown_as_typed(text: str) -> None:
+def test_ordinary_labels_are_shown_as_typed_in_every_output(text: str) -> None:
     for output in OUTPUTS:
         assert any(f"a{text}b" in line for line in output(f"a{text}b")), output
 
 
-@pytest.mark.parametrize("character", ACTING, ids=ascii)
-def test_no_label_acts_in_an_error(character: str) -> None:
+@pytest.mark.parametrize("character", CONTROLS, ids=ascii)
+def test_labels_are_harmless_in_errors(character: str) -> None:
     x = Value(-1.0, f"a{character}b")
     named = Primitive(f"c{character}d", lambda x: x, 1.0)
     twins = steps(x * Value(1.0, x.label))
@@ -164,7 +164,7 @@ def test_no_label_acts_in_an_error(character: str) -> None:
 
 
 @pytest.mark.parametrize("character", ["x", "&", "\\", "é", "\ufdd0", "\U0010ffff"])
-def test_a_label_of_40_000_characters_is_drawn_and_named_in_short(character: str) -> None:
+def test_a_label_of_40_000_characters_is_shortened(character: str) -> None:
     label = character * 40_000
     x = Value(0.0, label)
     drawing = draw(x + 1.0, edges=True)
@@ -180,7 +180,7 @@ def test_a_label_of_40_000_characters_is_drawn_and_named_in_short(character: str
 
 
 def shown_texts(pdf: bytes) -> int:
-    """How many pieces of text a PDF shows: by the operators Tj and TJ."""
+    """Count the pieces of text in a PDF: its operators Tj and TJ."""
     streams = re.findall(rb"stream\r?\n(.*?)endstream", pdf, re.DOTALL)
     found = 0
     for stream in streams:
@@ -192,22 +192,22 @@ def shown_texts(pdf: bytes) -> int:
     return found
 
 
-@pytest.mark.parametrize("character", ACTING, ids=ascii)
-def test_a_pdf_keeps_its_text(character: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("character", CONTROLS, ids=ascii)
+def test_a_control_character_removes_no_text_from_a_pdf(character: str, tmp_path: Path) -> None:
     plain, hostile = tmp_path / "plain.pdf", tmp_path / "hostile.pdf"
     for path, label in ((plain, "ab"), (hostile, f"a{character}b")):
         draw(graph(label)[1]).save(path)
     assert shown_texts(hostile.read_bytes()) >= shown_texts(plain.read_bytes()) > 10
 
 
-@pytest.mark.parametrize("character", ACTING, ids=ascii)
-def test_no_label_acts_in_the_source_of_a_drawing(character: str) -> None:
+@pytest.mark.parametrize("character", CONTROLS, ids=ascii)
+def test_labels_are_harmless_in_the_source_of_a_drawing(character: str) -> None:
     for line in re.split("[\n\t]", draw(graph(f"a{character}b")[1]).source):
         assert_harmless(line)
 
 
 def assert_harmless(text: str) -> None:
-    """No control character, no half of a pair, and no mark that changes a direction."""
+    """Assert that there is no control character, surrogate or mark that changes the direction."""
     for character in text:
         assert unicodedata.category(character) not in ("Cc", "Cs", "Zl", "Zp"), ascii(text)
         marks = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
@@ -218,9 +218,9 @@ def assert_harmless(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["array", "dict", "set", "str"])
-def test_a_class_that_is_called_like_a_built_in_one_is_quoted_as_it_is(name: str) -> None:
+def test_a_class_with_the_name_of_a_builtin_is_quoted_by_its_own_repr(name: str) -> None:
     assert quoted(type(name, (), {"__repr__": lambda _: "its own"})()) == "its own"
 
 
-def test_what_has_no_repr_is_quoted() -> None:
+def test_an_object_whose_repr_fails_is_quoted() -> None:
     assert quoted(10**5000).startswith("<int instance at ")

@@ -1,4 +1,4 @@
-"""no_grad and detect_anomaly: where they hold, where they end, and who else sees them."""
+"""Where do no_grad and detect_anomaly hold, and which other code is affected?"""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_no_grad_makes_leaves_with_the_same_numbers() -> None:
     assert (x.grad, y.grad) == (0.0, 1.0)
 
 
-def test_a_graph_made_before_is_differentiated_inside_no_grad() -> None:
+def test_an_existing_graph_can_be_differentiated_inside_no_grad() -> None:
     x = Value(3.0)
     y = x * x
     with no_grad():
@@ -55,7 +55,7 @@ def test_no_grad_nests_and_ends() -> None:
     assert recorded()
 
 
-def test_one_switch_can_be_entered_again_also_inside_itself() -> None:
+def test_a_switch_can_be_reused_and_nested_in_itself() -> None:
     switch = no_grad()
     with switch, switch:
         assert not recorded()
@@ -187,7 +187,7 @@ def test_a_shared_decorated_function_is_safe_in_many_threads() -> None:
 
 
 def test_backward_passes_in_many_threads_do_not_disturb_each_other() -> None:
-    """Each thread differentiates a graph of its own, and one that all share."""
+    """Each thread differentiates its own graph and one that all threads share."""
     shared = Value(1.5)
     product = shared
     for _ in range(200):
@@ -214,7 +214,7 @@ def test_backward_passes_in_many_threads_do_not_disturb_each_other() -> None:
 
 
 @pytest.mark.parametrize("switch", [no_grad, detect_anomaly])
-def test_a_decorator_without_parentheses_is_told_to_have_them(switch: type[no_grad]) -> None:
+def test_the_error_for_a_decorator_without_parentheses_shows_them(switch: type[no_grad]) -> None:
     name = switch.__name__
     with pytest.raises(
         TypeError, match=rf"^{name}\(\) takes no arguments: write @{name}\(\) above"
@@ -226,7 +226,7 @@ def test_a_decorator_without_parentheses_is_told_to_have_them(switch: type[no_gr
 
 
 @pytest.mark.parametrize("switch", [no_grad, detect_anomaly])
-def test_generator_functions_are_refused(switch: type[no_grad]) -> None:
+def test_generator_functions_are_rejected(switch: type[no_grad]) -> None:
     def numbers():
         yield 1
 
@@ -259,7 +259,7 @@ def test_rules_run_once_and_may_return_numpy_scalars(checked: bool) -> None:
         assert grad(y, [x])[0].data == x.grad
 
 
-def test_anomalies_pass_silently_outside() -> None:
+def test_anomalies_are_ignored_outside_detect_anomaly() -> None:
     assert (Value(1e308) * 10).data == math.inf
 
 
@@ -273,19 +273,19 @@ def test_anomalies_pass_silently_outside() -> None:
         (lambda: 1 / Value(5e-324), "div(1.0, 5e-324) gave inf"),
     ],
 )
-def test_the_first_anomaly_forward_is_named(compute, message: str) -> None:
+def test_the_first_anomaly_of_a_forward_pass_is_named(compute, message: str) -> None:
     with pytest.raises(FloatingPointError) as caught, detect_anomaly():
         compute()
     assert str(caught.value) == message
     assert not checked()
 
 
-def test_domain_errors_stay_themselves_inside_detect_anomaly() -> None:
+def test_detect_anomaly_does_not_change_domain_errors() -> None:
     with detect_anomaly(), pytest.raises(ZeroDivisionError, match=r"^div\(1.0, 0.0\)"):
         1 / Value(0.0)
 
 
-def test_an_anomaly_backward_is_named_and_leaves_every_gradient_as_it_was() -> None:
+def test_an_anomaly_of_a_backward_pass_is_named_and_changes_no_gradient() -> None:
     """The slope of log at the smallest float is 2e323."""
     a, x = Value(3.0), Value(5e-324, label="x")
     log = x.log()
@@ -300,7 +300,7 @@ def test_an_anomaly_backward_is_named_and_leaves_every_gradient_as_it_was() -> N
         with pytest.raises(FloatingPointError, match=message):
             grad(output, [x])
     assert [node.grad for node in nodes] == [1.0, 2.0, 3.0, 4.0]
-    output.backward()  # outside, nothing is checked
+    output.backward()  # outside detect_anomaly nothing is checked
     assert (a.grad, x.grad) == (7.0, math.inf)
 
 
@@ -317,7 +317,7 @@ def test_backward_inside_detect_anomaly_gives_the_same_gradients() -> None:
         assert gradients() == plain
 
 
-def test_an_anomaly_in_a_network_names_the_module_and_leaves_gradients_alone() -> None:
+def test_an_anomaly_in_a_network_names_the_module_and_changes_no_gradient() -> None:
     model = MLP(2, [3, 1])
     model.layers[0].neurons[1].w[0].data = math.nan
     model.layers[0].neurons[1].w[0].label = "w"
@@ -330,7 +330,7 @@ def test_an_anomaly_in_a_network_names_the_module_and_leaves_gradients_alone() -
     assert all(parameter.grad == 0.5 for parameter in model.parameters())
 
 
-def test_an_anomaly_backward_in_a_network_names_the_module_of_the_forward_call() -> None:
+def test_an_anomaly_of_a_backward_pass_names_the_module_of_the_forward_call() -> None:
     model = MLP(1, [1])
     model.layers[0].neurons[0].w[0].data = 1e200
     x = Value(1e-200, label="x")

@@ -1,4 +1,4 @@
-"""What a Value promises as a number and as an object."""
+"""Does a Value behave as promised, as a number and as an object?"""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_node_names_its_operation_and_its_parents_in_operand_order() -> None:
 
 
 @pytest.mark.parametrize("number", [*NUMBERS, np.array(2.5)], ids=repr)
-def test_real_numbers_of_any_kind_become_floats(number: Any) -> None:
+def test_real_numbers_of_any_type_become_floats(number: Any) -> None:
     v = Value(number)
     assert type(v.data) is float
     assert v.data == number
@@ -71,14 +71,14 @@ def test_unary_operators() -> None:
     assert [grad(y, [x])[0].data for y in (-x, +x, abs(x))] == [-1.0, 1.0, -1.0]
 
 
-def test_data_and_grad_are_assignable_and_the_next_pass_sees_them() -> None:
+def test_data_and_grad_are_assignable_and_the_next_pass_uses_them() -> None:
     x = Value(2.0)
     x.data, x.grad = 5.0, 100.0
     (x * x).backward()
     assert x.grad == 110.0
 
 
-def test_assign_takes_the_number_and_not_the_history() -> None:
+def test_assign_takes_the_number_but_not_the_history() -> None:
     x = Value(2.0)
     x.assign(Value(3.0) * 2)
     assert (x.data, x.parents) == (6.0, ())
@@ -87,7 +87,7 @@ def test_assign_takes_the_number_and_not_the_history() -> None:
     assert x.data == 7.0
 
 
-def test_equality_and_hash_are_those_of_identity() -> None:
+def test_equality_and_hash_go_by_identity() -> None:
     a, b = Value(1.0), Value(1.0)
     assert a != b
     same = a
@@ -97,7 +97,7 @@ def test_equality_and_hash_are_those_of_identity() -> None:
 
 
 @pytest.mark.parametrize("other", [2, 2.0, Value(2.0), np.float64(2.0), Fraction(2)], ids=repr)
-def test_comparisons_look_at_the_data_on_either_side(other: Any) -> None:
+def test_comparisons_use_the_data_on_either_side(other: Any) -> None:
     small, equal, large = Value(1.0), Value(2.0), Value(3.0)
     assert small < other < large
     assert small <= other <= large
@@ -129,7 +129,7 @@ TRUTHS: dict[str, Callable[[Value], object]] = {
 @pytest.mark.parametrize("look", TRUTHS.values(), ids=TRUTHS.keys())
 @pytest.mark.parametrize("number", [0.0, 2.0])
 def test_a_value_is_neither_true_nor_false(look: Callable[[Value], object], number: float) -> None:
-    """`where` looks at the number, other objects are always true: neither is meant for sure."""
+    """Either the number could count, as in `where`, or existence, as for most objects."""
     message = r"label='v'.*write `v.data != 0` .*`v is not None` .*where\(v, a, b\)"
     for v in (Value(number, "v"), Value(number, "v") + 0.0):
         v.label = "v"
@@ -145,7 +145,7 @@ OPERATORS_OF_A_CLASS = [
 
 
 @pytest.mark.parametrize("name", OPERATORS_OF_A_CLASS)
-def test_an_operator_has_a_name_and_a_text(name: str) -> None:
+def test_each_operator_has_a_name_and_a_docstring(name: str) -> None:
     method = getattr(Value, name)
     assert (method.__name__, method.__qualname__) == (name, f"Value.{name}")
     assert method.__module__ == "autograd.value"
@@ -188,7 +188,7 @@ def test_detach_gives_a_leaf_that_passes_no_gradient_back() -> None:
 @pytest.mark.parametrize(
     "clone", [copy.copy, copy.deepcopy, lambda v: pickle.loads(pickle.dumps(v))]
 )
-def test_a_copied_or_pickled_leaf_is_a_leaf_of_its_own(clone: Callable[[Value], Value]) -> None:
+def test_a_copied_or_pickled_leaf_is_independent(clone: Callable[[Value], Value]) -> None:
     v = Value(1.5, label="w")
     v.grad = 0.25
     other = clone(v)
@@ -198,13 +198,13 @@ def test_a_copied_or_pickled_leaf_is_a_leaf_of_its_own(clone: Callable[[Value], 
 
 
 class Moved(Value):
-    """What a leaf becomes, as it becomes a leaf of the jit's."""
+    """Another class for a leaf, as the jit assigns to the leaves it captures."""
 
     __slots__ = ()
 
 
 @pytest.mark.parametrize("clone", [copy.deepcopy, lambda v: pickle.loads(pickle.dumps(v))])
-def test_a_leaf_whose_class_changes_while_it_is_copied_is_copied_as_it_was(
+def test_a_leaf_whose_class_changes_while_it_is_copied_keeps_its_old_class(
     clone: Callable[[Value], Value], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state_of = copies.state_of
@@ -220,7 +220,7 @@ def test_a_leaf_whose_class_changes_while_it_is_copied_is_copied_as_it_was(
 
 
 @pytest.mark.parametrize("clone", [copy.deepcopy, lambda v: pickle.loads(pickle.dumps(v))])
-def test_a_copied_or_pickled_graph_differentiates(clone: Callable[[Any], Any]) -> None:
+def test_a_copied_or_pickled_graph_can_be_differentiated(clone: Callable[[Any], Any]) -> None:
     x = Value(2.0)
     other_x, other_y = clone((x, x.exp() * x))
     other_y.backward()
@@ -228,7 +228,7 @@ def test_a_copied_or_pickled_graph_differentiates(clone: Callable[[Any], Any]) -
     assert x.grad == 0.0
 
 
-def test_plain_numbers_are_constants_and_values_are_none() -> None:
+def test_plain_numbers_become_constants_and_values_do_not() -> None:
     x = Value(2.0)
     product = x * 3.0
     assert [is_constant(node) for node in (x, product, product.parents[1])] == [False, False, True]
@@ -236,14 +236,14 @@ def test_plain_numbers_are_constants_and_values_are_none() -> None:
     assert is_constant(as_constant(3.0))
 
 
-def test_a_primitive_takes_any_number_of_operands() -> None:
+def test_apply_primitive_takes_any_number_of_operands() -> None:
     a, b = Value(1.0), Value(3.0)
     assert a.apply_primitive(ops.exp, [a]).parents == (a,)
     assert a.apply_primitive(ops.maximum, [a, b]).parents == (a, b)
     assert a.apply_primitive(ops.where, [a, b, a]).parents == (a, b, a)
 
 
-def test_the_number_and_the_gradient_to_assign_have_names() -> None:
+def test_assign_takes_the_number_and_the_gradient_by_name() -> None:
     x = Value(1.0)
     x.assign(number=2.0, grad=3.0)
     assert (x.data, x.grad) == (2.0, 3.0)

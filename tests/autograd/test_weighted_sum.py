@@ -1,4 +1,4 @@
-"""A weighted sum is one node until it is looked into: then it is what the operators make."""
+"""Is a weighted sum one node until it is unfolded, and then the graph that operators create?"""
 
 import copy
 import pickle
@@ -26,7 +26,7 @@ def by_operators(weights, inputs, start=None):
 
 
 def random_graph(seed, make):
-    """Leaves and nodes in the order they were made; operands are anything made before."""
+    """Return leaves and nodes in order of creation; operands are any earlier nodes."""
     draws = random.Random(seed)
     nodes = [Value(draws.uniform(-2, 2)) for _ in range(draws.randint(1, 5))]
     plain = [constant(draws.uniform(-1, 1)) for _ in range(2)]
@@ -45,8 +45,8 @@ def random_graph(seed, make):
     return nodes
 
 
-def whole(output):
-    """Everything about a graph but the identity of its nodes, to the last bit."""
+def described(output):
+    """Return everything about a graph except the identity of its nodes, to the last bit."""
     order = topological_order(output)
     place = {node: i for i, node in enumerate(order)}
     return [
@@ -62,7 +62,7 @@ def whole(output):
     ]
 
 
-def test_order_numbers_and_gradients_are_those_of_the_operators_to_the_bit():
+def test_order_data_and_gradients_equal_those_of_operators_to_the_last_bit():
     for seed in range(examples(1600)):
         graphs = [random_graph(seed, make) for make in (by_operators, weighted_sum)]
         for nodes in graphs:
@@ -72,16 +72,16 @@ def test_order_numbers_and_gradients_are_those_of_the_operators_to_the_bit():
                 nodes[-1].backward()
         expected, found = ([node.grad.hex() for node in nodes] for nodes in graphs)
         assert found == expected, seed
-        expected, found = (whole(nodes[-1]) for nodes in graphs)
+        expected, found = (described(nodes[-1]) for nodes in graphs)
         assert found == expected, seed
 
 
 def eight():
-    """Weights, inputs and a start of a sum that is wide enough to be one node."""
+    """Return weights, inputs and start of a sum that is wide enough to be one node."""
     return [Value(i + 1.0) for i in range(8)], [Value(0.5 * i) for i in range(8)], Value(3.0)
 
 
-def test_higher_derivatives_and_anomalies_see_every_node():
+def test_higher_derivatives_and_anomaly_detection_see_every_node():
     def curvature(make):
         weights, inputs, start = eight()
         x = inputs[3]
@@ -96,7 +96,7 @@ def test_higher_derivatives_and_anomalies_see_every_node():
         out.backward()
 
 
-def test_the_numbers_stay_those_of_the_forward_pass():
+def test_an_unfolded_sum_keeps_the_numbers_of_the_forward_pass():
     weights, inputs, start = eight()
     expected = by_operators(weights, inputs, start)
     out = weighted_sum(weights, inputs, start)
@@ -107,7 +107,7 @@ def test_the_numbers_stay_those_of_the_forward_pass():
     assert out.parents[1].parents == (weights[7], inputs[7])
 
 
-def test_what_is_made_of_a_list_does_not_follow_it():
+def test_a_sum_is_not_affected_by_later_changes_of_its_lists():
     weights, inputs, _ = eight()
     first = weights[0]
     inputs[0].data = 5.0
@@ -117,32 +117,32 @@ def test_what_is_made_of_a_list_does_not_follow_it():
     assert (first.grad, weights[0].grad) == (5.0, 0.0)
 
 
-def test_a_label_stays_and_the_parts_have_none():
+def test_unfolding_keeps_the_label_and_gives_the_parts_none():
     out = weighted_sum(*eight())
     out.label = "sum"
     assert [node.label for node in topological_order(out)] == [""] * (17 + 15) + ["sum"]
     assert {node.context for node in topological_order(out) if node.op} == {out.context}
 
 
-def test_without_recording_there_is_a_number():
+def test_inside_no_grad_the_sum_is_a_leaf():
     with no_grad():
         out = weighted_sum(*eight())
     assert (out.data, out.parents) == (by_operators(*eight()).data, ())
 
 
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda v: pickle.loads(pickle.dumps(v))])
-def test_a_deep_copy_is_a_graph_of_its_own(again):
+def test_a_deep_copy_equals_the_sum(again):
     out = weighted_sum(*eight())
-    assert whole(again(out)) == whole(out)
+    assert described(again(out)) == described(out)
 
 
-def test_a_copy_is_made_of_the_same_nodes():
+def test_a_shallow_copy_has_the_same_parents():
     out = weighted_sum(*eight())
     assert copy.copy(out).parents == out.parents
 
 
-def test_gradients_written_by_hand_are_of_the_node_alone():
-    """Somebody's own sweep, from the output down, as in lessons about backpropagation."""
+def test_assigning_the_gradient_of_a_sum_does_not_change_those_of_its_parts():
+    """As in a sweep written by hand, from the output down, in lessons about backpropagation."""
     out = weighted_sum(*eight())
     out.grad = 1.0
     assert [parent.grad for parent in out.parents] == [0.0, 0.0]
@@ -152,7 +152,7 @@ def test_gradients_written_by_hand_are_of_the_node_alone():
     assert [parent.grad for parent in out.parents] == [1.0, 1.0]
 
 
-def test_looking_inside_during_a_backward_pass_changes_nothing():
+def test_unfolding_during_a_backward_pass_changes_nothing():
     weights, inputs, start = eight()
     out = weighted_sum(weights, inputs, start)
 
@@ -165,7 +165,7 @@ def test_looking_inside_during_a_backward_pass_changes_nothing():
     assert start.grad == 2.0
 
 
-def test_an_error_in_a_backward_pass_leaves_the_parts_as_they_were():
+def test_an_error_in_a_backward_pass_changes_no_gradient_of_the_parts():
     weights, inputs, start = eight()
     out = weighted_sum(weights, inputs, start)
     (out * 3.0).backward()
@@ -175,7 +175,7 @@ def test_an_error_in_a_backward_pass_leaves_the_parts_as_they_were():
     assert start.grad == 3.0
 
 
-def test_numbers_of_other_kinds_become_floats_as_with_operators():
+def test_numbers_of_other_types_become_floats_as_with_operators():
     graphs = [eight() for _ in range(2)]
     for weights, _, start in graphs:
         weights[1].data, start.data = np.float32(0.1), np.float32(0.3)
@@ -188,8 +188,8 @@ def test_numbers_of_other_kinds_become_floats_as_with_operators():
     assert type(found.data) is float
 
 
-def test_a_wide_sum_of_nodes_that_were_not_seen_takes_time_in_proportion():
-    """Each operand interrupts the sum: walking on from the start would take minutes."""
+def test_a_wide_sum_of_unvisited_nodes_takes_linear_time():
+    """Each operand interrupts the walk of the sum: starting over each time would take minutes."""
     size = 100_000
     out = weighted_sum([Value(1.0)] * size, [Value(1.0).tanh() for _ in range(size)])
     out.backward()
@@ -197,7 +197,7 @@ def test_a_wide_sum_of_nodes_that_were_not_seen_takes_time_in_proportion():
     assert len(topological_order(out)) == 1 + size + size + size + size - 1
 
 
-def test_threads_that_look_into_one_sum_find_one_graph():
+def test_threads_that_unfold_one_sum_get_the_same_nodes():
     with ThreadPoolExecutor(4) as pool:
         for _ in range(50):
             out = weighted_sum(*eight())
@@ -205,7 +205,7 @@ def test_threads_that_look_into_one_sum_find_one_graph():
 
 
 class Doubled(Value):
-    """A subclass with a product of its own."""
+    """A subclass with its own product and sum."""
 
     def __mul__(self, other):
         return super().__mul__(other) * 2.0
@@ -218,7 +218,7 @@ class Doubled(Value):
 
 @pytest.mark.parametrize("recording", [nullcontext, no_grad])
 @pytest.mark.parametrize("foreign", ["weights", "inputs", "start", "none"])
-def test_the_operators_of_a_subclass_are_called_wherever_it_stands(foreign, recording):
+def test_operators_of_a_subclass_are_called_wherever_it_is_an_operand(foreign, recording):
     def operands():
         weights, inputs, start = eight()
         if foreign == "start":
@@ -233,7 +233,7 @@ def test_the_operators_of_a_subclass_are_called_wherever_it_stands(foreign, reco
 
 @pytest.mark.parametrize("recording", [nullcontext, no_grad])
 @pytest.mark.parametrize("number", [300, 7])
-def test_weights_and_inputs_are_equally_many(number, recording):
+def test_weights_and_inputs_must_have_the_same_length(number, recording):
     ones = [Value(1.0) for _ in range(number)]
     with recording():
         total = weighted_sum(ones, ones)
@@ -246,8 +246,8 @@ def test_weights_and_inputs_are_equally_many(number, recording):
 
 @pytest.mark.parametrize("made", [1, 2**20, 2**49, 2**53, 2**70])
 @pytest.mark.parametrize("count", [11, 64, 1001])
-def test_the_numbers_of_parts_grow_from_the_node_before_the_sum_to_the_sum(made, count):
-    """Whatever the number of the sum, though floats near it may be whole, or even, numbers."""
+def test_creation_numbers_of_parts_increase_up_to_that_of_the_sum(made, count):
+    """Even if the number of the sum is so large that floats near it are integers, or even ones."""
     found = _between(made, count)
     assert len(found) == len(set(found)) == count
     assert found == sorted(found)
