@@ -34,7 +34,7 @@ def test_training_step(benchmark, engine, collector):
 
 @needs_micrograd
 @pytest.mark.parametrize(("flags", "least"), [([], 12.0), (["--no-gc"], 2.5)])
-def test_training_step_in_turn(report, flags, least):
+def test_training_steps_taken_in_turn(report, flags, least):
     """Measure engines in processes of their own, taking turns; the ratio is a median over pairs."""
     with ExitStack() as stack:
         ours, theirs = (
@@ -101,7 +101,7 @@ def test_memory_per_node_of_micrograd(run, report):
     report("memory per node of micrograd", f"{forward:.0f} bytes", "-")
 
 
-def test_depth(run, report):
+def test_a_chain_of_a_million_operations(run, report):
     """A chain of 1,000,000 operations: forward, backward, second derivative, and freeing it."""
     program = """
 from autograd import Value, grad

@@ -43,7 +43,7 @@ def installed(engine: str) -> bool:
         ("recurrence", {"eager": 50.0, "jax": 1.0, "torch": 1.0, "casadi": 1.0}),
     ],
 )
-def test_replays_beside_others(report, workload, asked):
+def test_replays_beside_other_engines(report, workload, asked):
     """Report ratios as medians over rounds in which every engine takes a turn."""
     engines = ["jit", "jit-numpy", *(e for e in asked if installed(e))]
     with ExitStack() as stack:
@@ -92,7 +92,7 @@ for _ in range(2):
 """
 
 
-def test_recording(report, run):
+def test_recording_time(report, run):
     """Measure the first two calls in a new process, and those of a second function like it.
 
     The calls run eagerly, then record, schedule and compile; imports do not count.
@@ -173,7 +173,7 @@ def recorded(steps: int) -> float:
     return sum(last.programs[0].seconds.values())
 
 
-def test_recording_grows(report):
+def test_recording_time_of_long_programs(report):
     """Each step of a recurrence adds a few groups, so their number grows by a factor of eight."""
     recorded(10)  # compiles kernels
     few, many = [min(recorded(steps) for _ in range(3)) for steps in (1_000, 8_000)]
@@ -199,7 +199,7 @@ def wide(width: int):
     return step
 
 
-def test_growth(report):
+def test_replay_time_per_node_of_large_programs(report):
     """Measure the time of a replay per recorded node, for small programs and large ones in turn.
 
     Each program computes the same number of nodes in its turn, so small ones are replayed often.

@@ -34,7 +34,7 @@ TORCH = os.environ.get("TORCH_PYTHON", sys.executable if find_spec("torch") else
 NAMES = os.environ.get("NAMES", "")
 
 
-def test_a_step_beside_others(report):
+def test_a_step_beside_other_engines(report):
     """Report medians over rounds in which every engine takes a turn."""
     interpreters = dict.fromkeys(["jit", *STEPS], sys.executable)
     if shutil.which("cc"):
@@ -121,7 +121,7 @@ def cost(model, examples):
 
 
 @pytest.mark.skipif(not NAMES, reason="NAMES does not say where the names are")
-def test_names(report):
+def test_learning_names(report):
     names = text.read(NAMES)
     # With microgpt's embedding it does not reach 2.33, which is the cost of 300 particular names:
     # see the run of microgpt itself, below.
@@ -146,7 +146,7 @@ def test_names(report):
 
 
 @pytest.mark.skipif(not NAMES, reason="NAMES does not say where the names are")
-def test_the_run_of_microgpt_itself(report):
+def test_microgpts_own_run_is_reproduced(report):
     """With its order of names and initial weights, reproduce the losses that microgpt prints.
 
     It prints the cost of each name just before learning from it. The mean over the last 300 depends
@@ -192,7 +192,7 @@ def test_the_run_of_microgpt_itself(report):
 
 
 @pytest.mark.skipif(not NAMES, reason="NAMES does not say where the names are")
-def test_documents_of_all_lengths_in_one_program_or_in_several(report, monkeypatch):
+def test_training_time_by_padded_lengths(report, monkeypatch):
     """Compare the paddings that `nn.text.examples` chooses from."""
     names, padded = text.read(NAMES), text.padded
     for lengths in ([16], [8, 16], [6, 8, 10, 16]):

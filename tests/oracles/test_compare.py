@@ -32,7 +32,7 @@ def test_a_number_that_is_wrong_by_1e_10_is_found(kind, monkeypatch):
     assert found[kind.__name__, "wrong"] > 0
 
 
-def test_a_slope_that_is_wrong_by_1e_6_is_judged_wrong(monkeypatch):
+def test_a_slope_that_is_wrong_by_1e_6_is_found(monkeypatch):
     wrong = ops.tanh.backward[0]
     monkeypatch.setattr(ops.tanh, "backward", (lambda out, x: 1.000001 * wrong(out, x),))
     program = programs.Program([programs.Line("tanh", (2,))], [[0.3, 0.4, 0.5]] * 3)
@@ -43,7 +43,7 @@ def test_a_slope_that_is_wrong_by_1e_6_is_judged_wrong(monkeypatch):
     assert f"{1 - math.tanh(0.5) ** 2:.12}"[:12] in first
 
 
-def test_all_operations_of_the_engine_take_part():
+def test_random_programs_use_every_operation():
     draw = random.Random(1)
     lines = [line for _ in range(60) for line in programs.random_program(draw).lines]
     assert {line.operation for line in lines} == set(programs.ENGINE)
@@ -52,7 +52,7 @@ def test_all_operations_of_the_engine_take_part():
     assert public - indirect <= set(programs.ENGINE)
 
 
-def test_the_command_compares_as_many_numbers_as_are_asked_for():
+def test_the_command_compares_at_least_the_numbers_requested():
     found, wrong = compare.compared(500, seed=1)
     assert 500 <= compare.numbers_in(found) < 10_000
     assert wrong == []

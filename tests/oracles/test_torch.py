@@ -70,7 +70,7 @@ def test_outputs_and_all_gradients_agree(name, seed):
 
 @every_seed
 @every_part
-def test_outputs_agree_in_evaluation_of_a_batch_of_batches_without_gradients(name, seed):
+def test_outputs_agree_in_eval_mode_and_for_a_batch_of_batches(name, seed):
     model, x = made(name, seed)
     module = nn.to_torch(model.eval())
     assert not any(part.training for part in module.modules())
@@ -83,7 +83,7 @@ def test_outputs_agree_in_evaluation_of_a_batch_of_batches_without_gradients(nam
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_an_activation_agrees_also_far_from_0(name):
+def test_activations_agree_near_0_and_far_from_it(name):
     points = [-800.0, -36.0, -3.0, -0.1, -0.0, 0.0, 1e-9, 0.7, 5.0, 20.5, 36.0, 800.0]
     function, module = getattr(nn, name), nn.to_torch(getattr(nn, name))
     for x in [[point] for point in points] if name in ACTIVATIONS else [points[:6], points[5:]]:
@@ -107,7 +107,7 @@ def test_every_optimizer_of_nn_is_in_the_table():
 
 @pytest.mark.parametrize("rule", OPTIMIZERS)
 @pytest.mark.parametrize("name", WITH_PARAMETERS)
-def test_20_steps_of_an_optimizer_agree_and_come_back(name, rule):
+def test_20_optimizer_steps_agree_and_convert_back(name, rule):
     draw = random.Random(f"{name} {rule}")
     seed = next(s for s in range(99) if made(name, s)[0].parameters())  # RMSNorm may have none
     model, x = made(name, seed)
@@ -143,7 +143,7 @@ def test_nesterov_and_plain_momentum_are_both_among_the_random_settings():
 
 @every_seed
 @every_part
-def test_there_and_back_is_the_identity_bit_for_bit(name, seed):
+def test_converting_there_and_back_changes_no_bit(name, seed):
     model, _ = made(name, seed)
     odd = [-0.0, 5e-324, 1.7976931348623157e308, 0.1, -1e-300]
     for parameter, number in zip(model.parameters(), odd * 1000, strict=False):
@@ -156,7 +156,7 @@ def test_there_and_back_is_the_identity_bit_for_bit(name, seed):
     assert [(name, number.hex()) for name, number in model.state_dict().items()] == state
 
 
-def test_weights_have_the_layouts_and_names_that_people_expect():
+def test_weights_have_pytorchs_layouts_and_names():
     model = nn.MLP(2, [3, 1])
     for i, parameter in enumerate(model.parameters()):
         parameter.data = float(i)
@@ -174,7 +174,7 @@ def test_weights_have_the_layouts_and_names_that_people_expect():
     ]
 
 
-def test_a_gpt_has_the_names_of_the_layers_of_pytorch():
+def test_a_gpt_has_the_parameter_names_of_pytorchs_layers():
     names = nn.to_torch(nn.GPT(5, 4, 4, 2, 1, "layer")).state_dict().keys()
     assert list(names) == [
         "token.weight",
@@ -203,7 +203,7 @@ def test_batch_norm_keeps_its_running_averages_as_buffers():
     assert [name for name, _ in module.named_parameters()] == ["weight", "bias"]
 
 
-def test_dropout_drops_the_same_share_and_scales_what_is_left():
+def test_dropout_drops_the_same_share_and_scales_the_rest():
     module = nn.to_torch(nn.Dropout(0.25))
     torch.manual_seed(0)
     out = module(torch.ones(10_000, dtype=torch.float64))
@@ -211,7 +211,7 @@ def test_dropout_drops_the_same_share_and_scales_what_is_left():
     assert (out == 0.0).double().mean().item() == pytest.approx(0.25, abs=0.02)
 
 
-def test_attention_is_called_as_in_pytorch_too_and_masked_as_there():
+def test_converted_attention_takes_pytorchs_arguments_and_masks():
     nn.seed(1)
     model = nn.MultiHeadAttention(4, 2)
     module, x = nn.to_torch(model), Matrix([[nn.gauss() for _ in range(4)] for _ in range(3)])
@@ -224,7 +224,7 @@ def test_attention_is_called_as_in_pytorch_too_and_masked_as_there():
     assert_close(module(there, attn_mask=later), numbers(ours.data))
 
 
-def test_modes_are_those_of_each_part():
+def test_each_part_keeps_its_training_mode():
     model = nn.Sequential(nn.Dropout(), nn.MLP(2, [2, 1]), nn.GPT(3, 2, 2, 1, 1))
     model.parts[0].eval()
     module = nn.to_torch(model)
@@ -232,7 +232,7 @@ def test_modes_are_those_of_each_part():
     assert all(part.training for part in module[1].modules())
 
 
-def test_what_is_used_twice_is_used_twice_there():
+def test_a_shared_module_stays_shared():
     shared = nn.Linear(2, 2)
     model = nn.Sequential(shared, nn.tanh, shared)
     module = nn.to_torch(model)
@@ -262,7 +262,7 @@ def test_an_mlp_may_hold_other_modules_between_its_layers():
     ]
 
 
-def test_a_subclass_with_the_same_call_is_what_its_base_is():
+def test_a_subclass_with_the_same_call_converts_like_its_base_class():
     class Small(nn.MLP):
         def __init__(self):
             super().__init__(2, [2, 1])
@@ -276,7 +276,7 @@ def test_a_subclass_with_the_same_call_is_what_its_base_is():
         nn.to_torch(Doubled(2, [1]))
 
 
-def test_the_random_stream_of_pytorch_is_not_touched():
+def test_conversion_does_not_use_pytorchs_random_stream():
     torch.manual_seed(3)
     expected = torch.rand(1)
     torch.manual_seed(3)
@@ -285,7 +285,7 @@ def test_the_random_stream_of_pytorch_is_not_touched():
     assert torch.equal(torch.rand(1), expected)
 
 
-def test_float32_comes_back_as_it_is():
+def test_float32_parameters_convert_back_exactly():
     model = nn.MLP(2, [1])
     nn.from_torch(nn.to_torch(model).float(), model)
     for parameter in model.parameters():
@@ -321,7 +321,7 @@ class Residual(nn.Module):
         return Residual(), self._held
 
 
-def test_a_module_of_a_user_goes_out_and_comes_back_by_one_method():
+def test_a_users_module_converts_both_ways_with_one_method():
     nn.seed(2)
     model = nn.Sequential(nn.Linear(3, 3), Residual(), nn.relu)
     module, x = nn.to_torch(model), Matrix([[1.0, -0.5, 2.0], [0.0, 1.5, -1.0]])
@@ -354,19 +354,19 @@ def wrong(held=None, row=None):
         (lambda: wrong(row=torch.nn.ReLU()), TypeError, "for_torch of Residual must return"),
     ],
 )
-def test_a_wrong_for_torch_is_one_clear_error(model, error, message):
+def test_a_wrong_for_torch_raises_a_clear_error(model, error, message):
     with pytest.raises(error, match=message):
         nn.to_torch(model())
 
 
-def test_a_value_in_two_places_is_refused():
+def test_a_value_in_two_places_is_rejected():
     model = Residual()
     model._held["again"] = model.gain[:2]
     with pytest.raises(ValueError, match=r"gain\.0 of .* would be in 2 entries of tensors"):
         nn.to_torch(model)
 
 
-def test_a_method_for_torch_may_name_activations_and_make_modules():
+def test_for_torch_may_name_activations_and_create_modules():
     class Doubled(nn.Layer):
         def __call__(self, x):
             return nn.tanh(nn.Sequential(super().__call__, nn.softmax)(x))
@@ -381,7 +381,7 @@ def test_a_method_for_torch_may_name_activations_and_make_modules():
     assert_close(nn.to_torch(model)(numbers(x.data)), numbers(model(x).data))
 
 
-def test_a_tensor_of_another_shape_than_its_place_is_refused():
+def test_values_of_another_shape_than_the_torch_parameter_are_rejected():
     class Wide(nn.Linear):
         def for_torch(self):
             return torch.nn.Linear(3, 2, bias=False), {"weight": self.weights}
@@ -390,7 +390,7 @@ def test_a_tensor_of_another_shape_than_its_place_is_refused():
         nn.to_torch(Wide(2, 2, bias=False))
 
 
-def test_a_torch_parameter_that_holds_no_values_is_refused():
+def test_a_torch_parameter_without_values_is_rejected():
     class Half(nn.Linear):
         def for_torch(self):
             return torch.nn.Linear(2, 2), {"weight": self.weights}
@@ -481,7 +481,7 @@ Linear = torch.nn.Linear
         (lambda: nn.MLP(2, [4, 1]), TypeError, "not MLP first"),
     ],
 )
-def test_a_module_that_does_not_fit_is_one_error_that_names_both(module, error, message):
+def test_a_mismatched_module_raises_one_error_that_names_both(module, error, message):
     model = nn.MLP(2, [4, 1])
     before = model.state_dict()
     with pytest.raises(error, match=f"from_torch.*{message}") as raised:
@@ -504,19 +504,19 @@ def test_a_bias_that_only_the_module_has_is_named():
         (torch.nn.MultiheadAttention(4, 2, bias=False), nn.MultiHeadAttention(4, 2), "batch_first"),
     ],
 )
-def test_another_setting_is_named(module, model, message):
+def test_a_different_setting_is_named(module, model, message):
     with pytest.raises(ValueError, match=message):
         nn.from_torch(module, model)
 
 
-def test_a_tensor_that_holds_no_floats_is_refused():
+def test_a_tensor_of_integers_is_rejected():
     module = torch.nn.LayerNorm(2)
     module.weight = torch.nn.Parameter(torch.tensor([1, 2]), requires_grad=False)
     with pytest.raises(ValueError, match=r"weight of the module is 2 of torch\.int64, but that"):
         nn.from_torch(module, nn.LayerNorm(2))
 
 
-def test_a_module_that_a_user_of_pytorch_wrote_comes_in():
+def test_a_module_written_in_pytorch_can_be_converted():
     module = torch.nn.Sequential(Linear(2, 4), torch.nn.ReLU(inplace=True), Linear(4, 1)).double()
     model = nn.from_torch(module, nn.MLP(2, [4, 1]))
     x = [[0.5, -1.0], [2.0, 0.1]]
@@ -550,7 +550,7 @@ def test_the_weights_of_a_run_are_exported(task, tmp_path, capsys):
     assert [path.name for path in file.parent.iterdir()] == ["weights.pt"]
 
 
-def test_an_export_to_a_folder_is_refused_before_the_training(tmp_path, capsys):
+def test_an_export_to_a_folder_is_rejected_before_training(tmp_path, capsys):
     assert main(["moons", "--out", str(tmp_path / "out"), "--export", str(tmp_path)]) == 1
     assert f"cannot write to {tmp_path}: it is a folder" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
