@@ -1,16 +1,16 @@
-"""Which faults would no test notice? This command makes them one at a time, and counts.
+"""Which faults would no test notice? This command inserts faults one at a time, and counts.
 
     python tests/mutation/run.py [--list] [FILE ...]
 
-cosmic-ray makes the mutants: a + becomes a -, a 1 a 2, an `if` its opposite. For each one the tests
-that config.toml names run, and it is killed if one fails or does not end. A survivor is a gap in
-the tests, or equal to the code for everybody, which explained.toml then says and why. The
-percentage is that of the killed among all that are not explained.
+cosmic-ray makes the mutants: a + becomes a -, a 1 a 2, an `if` its opposite. The tests for each one
+are named in config.toml; it is killed if one fails or does not end. A survivor is a gap in the
+tests, or behaves as the code does: explained.toml lists these, and says why. The score is the share
+of killed mutants among those that are not explained.
 
-Mutants are made in a copy of the tree, never in the tree. What was found is kept in build/mutation,
-a file for each source text: a run that was interrupted goes on, and later runs try the survivors
-again, since tests may have been added. Remove the folder to begin anew. Two runs for different
-files may run side by side. POSIX only, as each mutant is tried in a fork.
+Mutants are made in a copy of the tree, never in the tree. Results are kept in build/mutation, one
+file per source text: an interrupted run continues, and later runs try the survivors again, since
+tests may have been added. Remove the folder to start over. Two runs for different files may run
+side by side. POSIX only, as each mutant is tried in a fork.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
 
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a fork has the thread that forked, and no other
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a fork keeps only the thread that forked
 
 import pytest
 from _pytest.config import default_plugins
@@ -53,18 +53,18 @@ KEPT = ROOT / "build" / "mutation"
 CONFIG = tomllib.loads((HERE / "config.toml").read_text(encoding="utf-8"))
 REASONS = tomllib.loads((HERE / "explained.toml").read_text(encoding="utf-8"))
 LEFT_OUT = shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", "build", "dist", "runs")
-# What tests import besides the project: imported once, and not again for each mutant.
+# What tests import besides the project, imported once instead of for each mutant.
 SHARED = (
     *("_hypothesis_pytestplugin", "asyncio", "concurrent.futures", "hypothesis.strategies"),
     *("hypothesis.internal.conjecture.engine", "llvmlite.binding", "mpmath", "numpy.random"),
     *("numpy.typing", "pydoc", "unittest.mock", *(f"_pytest.{name}" for name in default_plugins)),
 )
-# One process, no plugins but the one for random examples, and always the same of these.
+# One process, no plugin but hypothesis's, and the same random examples each time.
 PYTEST = (
     *("-x", "-q", "-o", "addopts=", "--assert=plain", "-p", "no:cacheprovider"),
     *("-p", "_hypothesis_pytestplugin", "--hypothesis-seed=0"),
 )
-MEMORY = 4 << 30  # bytes: what a loop without an end may fill
+MEMORY = 4 << 30  # bytes that an endless loop may fill
 FORKS = get_context("fork")
 
 
@@ -77,7 +77,7 @@ def run_tests(tests: str, limit: float) -> str:
             child.join(limit)
         finally:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)  # and whatever it started
+                os.killpg(child.pid, signal.SIGKILL)  # and the processes it started
             child.join()
         output.seek(0)
         lines = output.read().decode(errors="replace").splitlines()
@@ -94,7 +94,7 @@ def _be_pytest(tests: Sequence[str], output: int) -> None:
 
 
 def limits(file: str) -> list[tuple[str, float]]:
-    """The tests for a file in their order, and after how many seconds each counts as endless."""
+    """Return the tests for a file, in order, and after how many seconds each counts as endless."""
     found = []
     for tests in CONFIG["tests"][file]:
         start = perf_counter()
@@ -119,7 +119,7 @@ def tried(item: WorkItem, tests: Sequence[tuple[str, float]]) -> WorkResult:
 
 
 def _compiles(source: str) -> bool:
-    """Whether it is Python: the `*` before keyword arguments is no product, and becomes no sum."""
+    """Whether this is Python: the `*` before keyword arguments must not become a `+`."""
     try:
         compile(source, "", "exec")
     except SyntaxError:
@@ -128,7 +128,7 @@ def _compiles(source: str) -> bool:
 
 
 def change(before: str, after: str) -> tuple[str, str]:
-    """The lines that differ, and what the mutant has in their place."""
+    """Return the lines that differ, and what the mutant has in their place."""
     old, new = before.splitlines(), after.splitlines()
     while old and new and old[-1] == new[-1]:
         del old[-1], new[-1]
@@ -137,7 +137,7 @@ def change(before: str, after: str) -> tuple[str, str]:
 
 
 def open_session(file: str) -> WorkDB:
-    """What was found about the present text of a file; at first, that nothing was tried."""
+    """Open the results for the present text of a file; at first nothing is tried."""
     text = Path(file).read_bytes()
     path = KEPT / f"{Path(file).stem}-{hashlib.sha256(text).hexdigest()[:12]}.sqlite"
     if not path.exists():
@@ -149,13 +149,13 @@ def open_session(file: str) -> WorkDB:
 
 
 def reasons(file: str) -> set[str]:
-    """The changes that explained.toml explains, as `tried` writes them."""
+    """Return the changes that explained.toml explains, as `tried` writes them."""
     known = REASONS.get(file, ())
     return {f"{each['line']}\n{new}" for each in known for new in each["becomes"]}
 
 
 def mutate(file: str) -> None:
-    """Try every mutant that was neither killed yet nor explained, and keep what is found."""
+    """Try every mutant that is neither killed nor explained, and keep the results."""
     excluded = re.compile("|".join(CONFIG["excluded-operators"]))
     with contextlib.closing(open_session(file)) as db:
         known = reasons(file)
@@ -163,7 +163,7 @@ def mutate(file: str) -> None:
         items = [item for item in db.work_items if item.job_id not in done]
         items = [x for x in items if not excluded.search(x.mutations[0].operator_name)]
         tests = limits(file) if items else []
-        Path(cache_from_source(file)).unlink()  # Python would take it for the mutant's
+        Path(cache_from_source(file)).unlink()  # Python would take it for the mutant's bytecode
         for item in tqdm(items, file, unit="mutant"):
             db.set_result(item.job_id, tried(item, tests))
 
@@ -192,7 +192,7 @@ def report(files: Sequence[str], listed: bool) -> None:
 
 
 def score(counts: Sequence[int]) -> str:
-    """The killed among all that are not explained."""
+    """Return the share of killed mutants among those that are not explained."""
     mutants, killed, explained, _ = counts
     return f"{100 * killed / max(1, mutants - explained):.1f} %"
 
@@ -201,7 +201,7 @@ def main() -> None:
     """Make the mutants of the files named, or of all, and print what the tests noticed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--list", action="store_true", help="show the survivors")
-    parser.add_argument("--report", action="store_true", help="make no mutants")
+    parser.add_argument("--report", action="store_true", help="print results, try no mutants")
     parser.add_argument("files", nargs="*", metavar="FILE", help="of those in config.toml")
     arguments = parser.parse_args()
     files = arguments.files or list(CONFIG["tests"])
@@ -210,7 +210,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         copy = shutil.copytree(ROOT, Path(folder) / "copy", ignore=LEFT_OUT)
         os.chdir(copy)
-        os.environ["PYTHONPATH"] = str(copy)  # of processes that tests start
+        os.environ["PYTHONPATH"] = str(copy)  # for processes that tests start
         os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         sys.dont_write_bytecode = True
         compileall.compile_dir(copy, quiet=1)
