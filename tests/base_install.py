@@ -1,4 +1,4 @@
-"""Does an installation without any extra keep its promises? Run it by its Python: python -I FILE.
+"""Does an installation without extras work as promised? Run with its Python: python -I FILE.
 
 .ci/run and tests/every_python.py do so, in a new environment and an empty folder.
 """
@@ -16,12 +16,12 @@ from pathlib import Path
 import nn
 from autograd import Value, draw, explain, hessian, steps
 
-BASE = {"scalar-autograd", "graphviz", "tqdm", "colorama"}  # the last on Windows
+BASE = {"scalar-autograd", "graphviz", "tqdm", "colorama"}  # colorama on Windows only
 TOOLS = {"pip", "setuptools", "wheel"}
 
 
 def error_of(kind: type[Exception], call: Callable[[], object]) -> str:
-    """The text of the error that a call raises."""
+    """Return the message of the error that a call raises."""
     try:
         call()
     except kind as error:

@@ -1,7 +1,7 @@
 """How do tests and measurements get a browser? Chromium, through the Python package playwright.
 
-Chromium's headless shell is the same engine without the windows of a browser, which take a quarter
-of the time of a test; Chromium itself serves where there is none.
+Chromium's headless shell is the same engine without browser windows, which take a quarter of the
+time of a test; without it, Chromium itself is used.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ import pytest
 FLAGS = [
     *["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
     *["--disable-background-networking", "--disable-component-update", "--disable-sync"],
-    # A window is painted in one tile, not in twenty; WebAssembly is compiled once, not once more.
+    # Paint a window in one tile, not in twenty; compile WebAssembly once, not twice.
     *["--default-tile-width=1280", "--default-tile-height=1024", "--js-flags=--liftoff-only"],
 ]
 BROWSERS = ["chromium-headless-shell", "chromium", "chromium-browser"]
 
 
 def missing(what: str) -> None:
-    """There is no browser to test in: in CI that is an error."""
+    """Skip a test because something is missing; in CI, fail it."""
     (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(what)
 
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """A browser, closed at the end; without one the test skips, in CI it fails."""
+    """Open a browser, closed at the end; without one skip the test, or fail it in CI."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:

@@ -1,4 +1,4 @@
-"""What every test starts from: no garbage, and Ctrl-C raises KeyboardInterrupt."""
+"""What does every test start from? No garbage, and Ctrl-C raises KeyboardInterrupt."""
 
 import gc
 import os
@@ -10,28 +10,28 @@ from hypothesis import HealthCheck, settings
 
 from tests.examples import ORDINARY
 
-# What takes longest begins first, or at the end one worker would wait for another; a worker that
-# has nothing to do takes tests from the end of another's list.
+# The longest files start first, or one worker would wait for another at the end. An idle worker
+# takes tests from the end of another's list.
 LONG = ["test_notebooks", "test_site", "test_types", "test_player_firefox"]
 
-# What one process has compiled, the workers and the many processes that tests start need not.
+# Workers, and the many processes that tests start, share the bytecode that one has compiled.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--thorough", action="store_true", help="all examples of random tests, and all of each kind"
+        "--thorough", action="store_true", help="more random examples, every case of large tables"
     )
 
 
-@pytest.hookimpl(wrapper=True, optionalhook=True)  # without pytest-xdist, as for mutants
+@pytest.hookimpl(wrapper=True, optionalhook=True)  # mutation testing runs without xdist
 def pytest_xdist_auto_num_workers():
-    """One worker more than there are cores: now and then some wait for browsers and processes."""
+    """Start one worker more than there are cores, as some wait for browsers and processes."""
     return (yield) + 1
 
 
 def pytest_configure(config):
-    """Set how many examples hypothesis tries; on a busy machine they may be slow."""
+    """Set how many examples hypothesis tries, and allow them to be slow on a busy machine."""
     count = 100 if config.getoption("thorough") else ORDINARY
     unhurried = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
     settings.register_profile("this run", max_examples=count, **unhurried)
@@ -41,27 +41,27 @@ def pytest_configure(config):
 
 
 class Worker:
-    """What a worker of pytest-xdist does in another way: less work, told in fewer messages."""
+    """Hooks that save a worker of pytest-xdist some work and messages."""
 
     def __init__(self, name):
         self.backwards = int(name.removeprefix("gw")) % 2 == 1
 
     def pytest_collect_directory(self, path, parent):
-        """Begin with the last file in every other worker.
+        """Collect from the last file to the first in every other worker.
 
-        The first half then finds the second half compiled, and the second half the first.
+        Each half of the workers then finds half of the files compiled by the other.
         """
         return Backwards.from_parent(parent, path=path) if self.backwards else None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items):
-        """Make the order that of the other workers again."""
+        """Restore the order, which must be the same in all workers."""
         items.sort(key=lambda item: item.path)
 
     def pytest_runtest_protocol(self, item, nextitem):
-        """Send one report of a test that passes, as sending three takes longer than most tests.
+        """Send one report per passed test, as sending three takes longer than most tests.
 
-        The others, of setups and teardowns that passed, would tell `--durations` only.
+        Reports of passed setups and teardowns are used by `--durations` only.
         """
         where = {"nodeid": item.nodeid, "location": item.location}
         item.ihook.pytest_runtest_logstart(**where)
@@ -73,7 +73,7 @@ class Worker:
 
 
 class Backwards(pytest.Dir):
-    """A directory, from its last file to its first."""
+    """A directory collected from its last file to its first."""
 
     def collect(self):
         return reversed(list(super().collect()))
@@ -86,9 +86,9 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session):
-    """Collect the tests without the garbage collector, and let it run seldom after that.
+    """Pause the garbage collector while tests are collected, and let it run rarely after that.
 
-    Ten thousand tests are no garbage, and graphs have no cycles.
+    Ten thousand tests are not garbage, and graphs have no cycles.
     """
     gc.disable()
     try:
@@ -100,9 +100,9 @@ def pytest_collection(session):
 
 @pytest.fixture(autouse=True, scope="module")
 def _small_heap():
-    """Hide from the collector what pytest and tests before hold, which is more than a test makes.
+    """Hide the objects of pytest and of earlier tests from the collector: most objects are theirs.
 
-    Then a test that collects, or looks at all objects, takes a tenth of the time.
+    A test that collects garbage, or looks at all objects, then takes a tenth of the time.
     """
     gc.collect()
     gc.freeze()
@@ -110,11 +110,10 @@ def _small_heap():
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol():
-    """Free the tracebacks that the test before has caught, and let Ctrl-C raise KeyboardInterrupt.
+    """Free tracebacks that the previous test caught, and let Ctrl-C raise KeyboardInterrupt.
 
-    A shell that starts the tests in the background ignores SIGINT, and nohup SIGHUP; child
-    processes inherit that, but no handler. Not in fixtures, which would take more time than some
-    tests.
+    Processes in the background of a shell ignore SIGINT, and those of nohup SIGHUP; child processes
+    inherit that, but no handler. A fixture for this would take longer than some tests.
     """
     gc.collect(0)
     previous = {signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler)}

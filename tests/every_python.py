@@ -1,13 +1,13 @@
-"""On which Pythons does it work, and with which versions of what it needs?
+"""Which versions of Python and of the dependencies does the project work with?
 
     python tests/every_python.py [--install base|all|oldest]... [--python PYTHON]... [TEST ...]
 
-Each interpreter, pyenv's and those in PATH by default, gets a new environment for each way to
-install, in which the fitting tests run; a table is printed at the end. "base" has no extra and runs
-tests/base_install.py. "all" has every extra in its newest version and runs the tests named, by
-default all of them. "oldest" is the same with the oldest versions that pyproject.toml allows; where
-a Python has no wheels of those, that is said, and is no failure. Tests that need a browser skip
-where there is none.
+Each interpreter, by default pyenv's and those in PATH, gets a new environment for each way to
+install, in which its tests run; a table is printed at the end. "base" installs no extra and runs
+tests/base_install.py. "all" installs every extra in its newest version and runs the given tests, by
+default all. "oldest" does the same with the oldest versions that pyproject.toml allows; a Python
+without wheels for these is reported, but is not a failure. Tests that need a browser are skipped if
+there is none.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NO_WHEELS = "no wheels of the oldest versions"
 
 
 def interpreters() -> dict[str, Path]:
-    """The Pythons found, by their versions, such as 3.11."""
+    """Return the Pythons found, by version, such as 3.11."""
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     found: dict[str, Path] = {}
     for version in VERSIONS:
@@ -44,7 +44,7 @@ def interpreters() -> dict[str, Path]:
 
 
 def version_of(python: str) -> str:
-    """Such as 3.11; "" for a name that starts no Python, as pyenv leaves some in PATH."""
+    """Return a version such as 3.11, or "" if no Python starts: pyenv leaves such names in PATH."""
     code = "import sys; print('%d.%d' % sys.version_info[:2])"
     try:
         return subprocess.run([python, "-c", code], capture_output=True, text=True).stdout.strip()
@@ -53,14 +53,14 @@ def version_of(python: str) -> str:
 
 
 def oldest() -> list[str]:
-    """The requirements of a user, each at the oldest version that is allowed."""
+    """Return the requirements of a user, each at its oldest allowed version."""
     extras = PROJECT["optional-dependencies"]
     needed = [*PROJECT["dependencies"], *extras["draw"], *extras["jit"], *extras["train"]]
     return [need.replace(">=", "==") for need in needed]
 
 
 def tried(python: Path, install: str, tests: list[str]) -> tuple[bool, str]:
-    """Whether an installation works, and what its tests said, in a few words."""
+    """Return whether an installation works, and a summary of its tests."""
     start = perf_counter()
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         subprocess.run([python, "-m", "venv", f"{folder}/venv"], check=True)

@@ -1,4 +1,4 @@
-"""What random examples does a test try, and how many? Fewer in the ordinary run."""
+"""Which random examples does a test try, and how many? Fewer in an ordinary run."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,23 +6,23 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 
-ORDINARY = 25  # of 100, as each run draws others; all of them with `python -m pytest --thorough`
+ORDINARY = 25  # percent, as each run draws new ones; 100 with `python -m pytest --thorough`
 
 
 def examples(thorough: int) -> int:
-    """The number for this run, of the number for a thorough one."""
+    """Return the number of examples for this run, given the number for a thorough run."""
     return max(1, thorough * settings().max_examples // 100)
 
 
 def sample(cases: Sequence[Any], every: int) -> Sequence[Any]:
-    """Every third of the cases, say, the same ones in each run; in a thorough run all of them."""
+    """Return every n-th case, the same ones in each run; in a thorough run return all cases."""
     return cases if settings().max_examples == 100 else cases[::every]
 
 
 def any_text(min_size: int = 0, max_size: int | None = None) -> st.SearchStrategy[str]:
-    """Any text, of characters from all of Unicode but surrogates.
+    """Draw text from all characters of Unicode except surrogates.
 
-    Those of `st.text()` are known by their categories, and to look up a million takes seconds.
+    `st.text()` would first look up the categories of a million characters, which takes seconds.
     """
     codes = st.integers(32, 126) | st.integers(0, 0x2FF)
     codes = codes | st.integers(0x300, 0xD7FF) | st.integers(0xE000, 0x10FFFF)

@@ -1,6 +1,6 @@
-// How do tests act in Firefox? Each line that this reads is a job, as JSON: the path of a script and
-// its arguments. The script's default function acts on a new tab, as a reader does, and returns what
-// it has seen, which is written as a line of JSON.
+// How do tests use Firefox? Each line of the input is a job, as JSON: the path of a script and its
+// arguments. The script's default function acts on a new tab, as a reader would, and returns what
+// it saw, which is printed as a line of JSON.
 //
 //     node firefox.mjs <folder with node_modules/puppeteer-core> <Firefox>
 

@@ -1,7 +1,7 @@
-"""How do tests get Firefox? One for all of them, which Node drives by npm's puppeteer-core.
+"""How do tests get Firefox? They share one, which Node drives with npm's puppeteer-core.
 
-Needs firefox-esr, node and npm, which fetches puppeteer-core once, into the cache of the user;
-without them the tests skip, in CI they fail.
+Needs firefox-esr, node and npm, which downloads puppeteer-core once, into the user's cache.
+Without them the tests are skipped; in CI they fail.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SECONDS = 300  # for a busy machine; a minute is more than enough otherwise
 
 
 def seen(script: Path, *arguments: str) -> dict[str, Any]:
-    """What a script has seen in a tab of its own: firefox.mjs says what a script is."""
+    """Run a script in a new tab and return what it saw; firefox.mjs says what a script is."""
     node = started()
     assert node.stdin is not None
     assert node.stdout is not None
@@ -38,7 +38,7 @@ def seen(script: Path, *arguments: str) -> dict[str, Any]:
 
 @cache
 def started() -> subprocess.Popen[str]:
-    """Firefox takes seconds to start; it ends when this process does, and with it the pipe."""
+    """Start Firefox once, as that takes seconds; it ends when this process closes the pipe."""
     firefox = shutil.which("firefox-esr") or shutil.which("firefox")
     if firefox is None:
         missing("needs Firefox: apt-get install firefox-esr")
@@ -51,7 +51,7 @@ def started() -> subprocess.Popen[str]:
 
 
 def puppeteer() -> Path:
-    """The folder in which puppeteer-core is installed, whole: another worker may do so as well."""
+    """Return the folder of puppeteer-core, installed completely even if workers compete."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scalar-autograd"
     folder = cache / f"puppeteer-core-{PUPPETEER}"
     if not folder.exists():
@@ -62,6 +62,6 @@ def puppeteer() -> Path:
             ran = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
             if ran.returncode:
                 missing(f"needs puppeteer-core: {ran.stderr.strip()[-300:]}")
-            with suppress(OSError):  # the other was faster
+            with suppress(OSError):  # another worker was faster
                 Path(made, "whole").rename(folder)
     return folder

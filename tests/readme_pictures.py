@@ -1,6 +1,6 @@
 """Where do the README's pictures come from? From here: `python -m tests.readme_pictures`.
 
-They show one neuron, drawn and in the player. The latter needs Chromium and the package playwright.
+They show one neuron, drawn and in the player. The player needs Chromium and playwright.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def neuron() -> Value:
 
 
 def player(path: Path) -> None:
-    """The player in the middle of the backward pass, in a browser window."""
+    """Save a screenshot of the player in the middle of the backward pass."""
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
@@ -49,7 +49,7 @@ def player(path: Path) -> None:
 
 
 def main() -> None:
-    """Write them all."""
+    """Write both pictures."""
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     PICTURES.mkdir(exist_ok=True)
     draw(neuron(), edges=True).save(PICTURES / "neuron.png")

@@ -1,9 +1,9 @@
-"""How are the notebooks run and stored? Each from the top, in a process of its own.
+"""How are the notebooks run and stored? Each from the top, in a new process.
 
     python tests/run_notebooks.py --write [FILE ...]
 
-runs notebooks (all of them, if none is named) and stores the outputs in place. Without --write it
-says what has changed. It needs what `pip install -e ".[notebooks]"` installs, and notebook 9 torch.
+runs the notebooks (by default all) and stores their outputs in place. Without --write it reports
+what changed. It needs `pip install -e ".[notebooks]"`, and torch for notebook 9.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ METADATA = {
 
 
 def stored(path: Path) -> Any:
-    """The notebook as it stands in its file."""
+    """Return a notebook as stored in its file."""
     import nbformat
 
     return nbformat.read(path, as_version=4)
 
 
 def executed(path: Path) -> Any:
-    """The notebook with the outputs of a new run; an error in a cell is raised.
+    """Run a notebook and return it with the new outputs; an error in a cell is raised.
 
-    What differs from run to run or between machines is left out: times, versions, random ids.
+    Times, versions and random ids, which differ between runs or machines, are left out.
     """
-    # On POSIX, processes are copies of one that has imported the libraries and run nothing.
+    # On POSIX, processes are forks of one that has only imported the libraries.
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     context.set_forkserver_preload(PRELOADED)
@@ -73,9 +73,9 @@ def executed(path: Path) -> Any:
 
 
 def _run(path: Path) -> Any:
-    """The notebook with the outputs of this process, in which nothing has run before.
+    """Run a notebook in this process, in which nothing ran before; return it with its outputs.
 
-    The cells run in the shell of IPython that a kernel of Jupyter runs them in as well.
+    The cells run in IPython's shell, as in a Jupyter kernel.
     """
     from IPython.core.compilerop import CachingCompiler
     from IPython.core.displayhook import DisplayHook
@@ -84,8 +84,8 @@ def _run(path: Path) -> Any:
     from nbformat.v4 import new_output
     from traitlets.config import Config
 
-    shown: list[Any] = []  # what the cell that runs has put out
-    displays: dict[str, Any] = {}  # what can still be replaced, by its display id
+    shown: list[Any] = []  # outputs of the current cell
+    displays: dict[str, Any] = {}  # outputs that may be updated, by display id
 
     class Stream(io.TextIOBase):
         def __init__(self, name: str) -> None:
@@ -109,7 +109,7 @@ def _run(path: Path) -> Any:
         ) -> None:
             output = new_output("display_data", data, metadata=metadata or {})
             key = (transient or {}).get("display_id")
-            if update:  # what was shown under this id is replaced, where it stands
+            if update:  # replace the output with this id, in its place
                 if key in displays:
                     displays[key].update(output)
                 return
@@ -129,7 +129,7 @@ def _run(path: Path) -> Any:
 
     class Compiler(CachingCompiler):
         def get_code_name(self, raw_code: str, code: str, number: int) -> str:
-            """A file's name, as in a kernel: messages about a line of a cell begin with it."""
+            """Return a file name, as a kernel does: messages about a cell's line begin with it."""
             return f"cell/{number}.py"
 
     class Shell(InteractiveShell):
@@ -139,13 +139,13 @@ def _run(path: Path) -> Any:
     notebook = stored(path)
     gc.set_threshold(50_000, 20, 100)  # graphs have no cycles: see conftest.py
     os.chdir(path.parent)
-    # The folder of this file holds the tests of the packages, in folders of the same names.
+    # First, because the folder of this file has folders with the names of the packages.
     sys.path[:0] = ["", str(FOLDER.parent)]
     shell = Shell.instance(
         compiler_class=Compiler,
         display_pub_class=Publisher,
         displayhook_class=Hook,
-        config=Config(HistoryManager={"enabled": False}),  # which nobody reads
+        config=Config(HistoryManager={"enabled": False}),
     )
 
     def run(code: str, what: str) -> Any:
@@ -174,28 +174,28 @@ def _run(path: Path) -> Any:
 
 
 def solutions(text: str) -> Iterator[tuple[str, str]]:
-    """(number of the exercise, code) of each block of Python in the folded solutions."""
+    """Yield (number of the exercise, code) for each Python block in the folded solutions."""
     for exercise, solution in FOLDED.findall(text):
         for code in re.findall(r"```python\n(.*?)```", solution, re.DOTALL):
             yield exercise, code
 
 
-# --- what a learner sees --------------------------------------------------------------------------
+# --- outputs, and their differences ---------------------------------------------------------------
 
 PLAYER = re.compile(r"autograd-player-[0-9a-f]{32}")
 _RECORDED = re.compile(r'<script type="application/json">(.*?)</script>', re.DOTALL)
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 _KEY = re.compile(r"autograd-player-[\w-]+")
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
-_SECONDS = re.compile(r"\b\d+\.\d+ s\b")  # what a step took: another time each time
+_SECONDS = re.compile(r"\b\d+\.\d+ s\b")  # how long a step took, which differs each time
 _NUMBER = re.compile(r"(-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?)")
 
 
 def outputs(cell: Any) -> Iterator[tuple[str, str]]:
-    """(kind, text) of all that a cell shows: MIME types, or the name of a stream.
+    """Yield (kind, text) for each output of a cell; a kind is a MIME type or a stream's name.
 
-    The text of a picture is what can be read in it; of one made of pixels there is none. That of a
-    player is all that it computes with, and its program.
+    The text of an SVG is what can be read in it; a bitmap has none. That of a player is the data
+    that it computes with, and its program.
     """
     for output in cell.get("outputs", []):
         if output.output_type == "stream":
@@ -207,22 +207,22 @@ def outputs(cell: Any) -> Iterator[tuple[str, str]]:
             elif kind == "text/html" and _RECORDED.search(content):
                 yield kind, _player(content)
             elif kind == "text/html" and 'class="autograd-drawing"' in content:
-                yield kind, ""  # the SVG and the PNG, which stand beside it
+                yield kind, ""  # its SVG and PNG are compared instead
             else:
                 yield kind, "" if kind.startswith("image/") else content
 
 
 def _player(html: str) -> str:
     recorded = json.loads(_RECORDED.findall(html)[0])
-    for laid_out in ("picture", "pictures", "folds"):  # by the fonts of the machine
+    for laid_out in ("picture", "pictures", "folds"):  # with the machine's fonts
         recorded.pop(laid_out, None)
     return _KEY.sub("", json.dumps(recorded) + _SCRIPT.findall(html)[0])
 
 
 def difference(then: str, now: str) -> str:
-    """Where two texts differ in a word, or in a number by more than 1e-6 of it; "" if nowhere.
+    """Describe the first difference: a word, or a number off by more than 1e-6 of it; "" if none.
 
-    Addresses and seconds do not count.
+    Memory addresses and seconds are ignored.
     """
     then, now = (
         " ".join(_SECONDS.sub("s", _ADDRESS.sub("", text)).split()) for text in (then, now)
@@ -241,7 +241,7 @@ def _close(a: str, b: str) -> bool:
 
 
 def changes(then: Any, now: Any) -> Iterator[str]:
-    """What two runs of a notebook show differently, cell by cell."""
+    """Describe the differences between two runs of a notebook, cell by cell."""
     for i, (old, new) in enumerate(zip(then.cells, now.cells, strict=True)):
         shown, shows = list(outputs(old)), list(outputs(new))
         kinds, others = [kind for kind, _ in shown], [kind for kind, _ in shows]
@@ -257,7 +257,7 @@ def changes(then: Any, now: Any) -> Iterator[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """0: stored, or nothing has changed; 1: something has."""
+    """Return 0 if the outputs were stored or nothing changed, else 1."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("notebooks", nargs="*", type=Path, default=NOTEBOOKS)
     parser.add_argument("--write", action="store_true", help="store the outputs")

@@ -1,5 +1,5 @@
-// Does the page of notebooks/site work in Firefox? This opens a link, runs its code and returns what
-// the player then shows: a script for tests/firefox.mjs.
+// Does the page of notebooks/site work in Firefox? This opens a link, runs its code and returns
+// what the player then shows: a script for tests/firefox.mjs.
 
 export default async function look(page, link, patience) {
   const problems = [];
@@ -9,7 +9,7 @@ export default async function look(page, link, patience) {
   await page.waitForFunction(
     'document.querySelector("#run").textContent === "Run"', { timeout: Number(patience) });
   const text = (name) => page.$eval(`#${name}`, (element) => element.textContent);
-  const refused = /Content-Security-Policy/; // Firefox tells of each refusal, as of a missing icon
+  const refused = /Content-Security-Policy/; // reported for each refusal, even of an icon
   const seen = { error: await text("error"), problems: problems.filter((p) => !refused.test(p)) };
   const frame = page.frames().find((each) => each.url().endsWith("frame.html"));
   seen.state = await frame.evaluate('document.querySelector("#shown > div").player.state()');

@@ -1,6 +1,6 @@
-"""The formulas of the two documents that this project implements, with numbers worked out by hand.
+"""Do the formulas of the two documents that this project implements give the numbers by hand?
 
-Formulas that are tested beside their function, such as softmax, are not repeated here. The tests
+Formulas that are tested with their function, such as softmax, are not repeated here. The tests
 are in the order of the documents, as in `notebooks/0_the_two_documents.ipynb`. The last one checks
 the table of formula, function and test at the end of that notebook and in the README.
 """
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def layer(weights: list[list[float]], bias: list[float], activation: str) -> nn.Layer:
-    """A layer with these numbers; as in the documents a column of `weights` is a neuron."""
+    """Return a layer with these numbers; as in the documents, a column of `weights` is a neuron."""
     made = nn.Layer(len(weights), len(bias), activation)
     put(made, weights, bias)
     return made
@@ -37,7 +37,7 @@ def put(made: nn.Layer, weights: list[list[float]], bias: list[float]) -> None:
 
 
 def weights_of(made: nn.Layer, what: str = "data") -> list[list[float]]:
-    """The weights of a layer, or their gradients, with a column for each neuron."""
+    """Return the weights of a layer, or their gradients, with a column for each neuron."""
     columns = [[getattr(w, what) for w in neuron.w] for neuron in made.neurons]
     return [list(row) for row in zip(*columns, strict=True)]
 
@@ -108,14 +108,14 @@ def test_z_is_x_w_plus_b():
 
 
 def test_the_chain_rule_of_a_composite():
-    """sin(x^2) has the derivative cos(x^2) * 2x. Where x^2 = pi/3 the cosine is 1/2: that is x."""
+    """sin(x^2) has the derivative cos(x^2) * 2x. At x^2 = pi/3 the cosine is 1/2, which gives x."""
     x = Value(math.sqrt(math.pi / 3.0))
     (x * x).sin().backward()
     assert x.grad == pytest.approx(x.data, rel=1e-14)
 
 
 def test_the_gradients_of_a_two_layer_network():
-    """y = 7 where 5 is right: dL/dy = 4. The second hidden neuron is off, so it gets nothing."""
+    """y = 7 where 5 is right: dL/dy = 4. The second hidden neuron is inactive and gets 0."""
     first = layer([[1, 1], [1, -1]], [0, 0], "relu")
     second = layer([[2], [5]], [1], "linear")
     x = [Value(1.0), Value(2.0)]
@@ -170,7 +170,7 @@ HEADER = "| formula | function | test |"
 
 
 def rows(text: str) -> list[list[str]]:
-    """The cells of the one table with that header."""
+    """Return the cells of the only table with this header."""
     (table,) = re.findall(re.escape(HEADER) + r"\n\|[-| ]+\|\n((?:\|.*\|\n?)+)", text)
     return [re.split(r"(?<!\\)\|", line.strip()[1:-1]) for line in table.splitlines()]
 

@@ -1,7 +1,6 @@
-"""Do the notebooks and the solutions of their exercises run, and show what is stored in them?
+"""Do the notebooks and the solutions of their exercises run, and give the stored outputs?
 
-All ten together take about a minute. Stored outputs that are no longer current are
-renewed by `python tests/run_notebooks.py --write`.
+All ten take about a minute. `python tests/run_notebooks.py --write` updates stored outputs.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ import pytest
 from run_notebooks import FOLDED, NOTEBOOKS, changes, difference, executed, stored
 
 NEEDED = ("IPython", "nbformat", "matplotlib", "sklearn")
-TORCH = {"9_leaving_for_pytorch.ipynb"}  # run where torch is: it is no test dependency
+TORCH = {"9_leaving_for_pytorch.ipynb"}  # skipped without torch, which is not a test dependency
 MEGABYTE = 1_000_000
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
 
 
 @every_notebook
-def test_a_notebook_runs_from_the_top_and_shows_what_is_stored(path):
+def test_a_notebook_runs_and_gives_its_stored_outputs(path):
     if path.name in TORCH and find_spec("torch") is None:
         pytest.skip("needs torch: pip install -e '.[torch]'")
     missing = [name for name in NEEDED if find_spec(name) is None]
@@ -35,14 +34,14 @@ def test_a_notebook_runs_from_the_top_and_shows_what_is_stored(path):
     assert not found, "\n".join([*found, "python tests/run_notebooks.py --write stores it anew"])
 
 
-@pytest.mark.parametrize("number", [0, 2])  # in the others, a second run may learn on
-def test_a_cell_that_is_run_twice_shows_the_same(number, tmp_path):
+@pytest.mark.parametrize("number", [0, 2])  # in others, a second run may continue training
+def test_a_cell_that_runs_twice_gives_the_same_outputs(number, tmp_path):
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         pytest.skip(f"needs {', '.join(missing)}: pip install -e '.[notebooks]'")
     path = NOTEBOOKS[number]
     content = json.loads(path.read_text(encoding="utf-8"))
-    last = content["cells"].pop()  # has the solutions, which are run at the end
+    last = content["cells"].pop()  # holds the solutions, which run at the end
     twice = [cell | {"id": f"{i}-{k}"} for i, cell in enumerate(content["cells"]) for k in (1, 2)]
     content["cells"] = [*twice, last]
     copy = tmp_path / path.name
@@ -51,7 +50,7 @@ def test_a_cell_that_is_run_twice_shows_the_same(number, tmp_path):
     assert not list(changes(SimpleNamespace(cells=cells[::2]), SimpleNamespace(cells=cells[1::2])))
 
 
-# --- as they are stored: read without Jupyter -----------------------------------------------------
+# --- stored notebooks, read without Jupyter -------------------------------------------------------
 
 
 def cells(path: Path) -> list[dict]:
@@ -59,12 +58,12 @@ def cells(path: Path) -> list[dict]:
 
 
 def shown(path: Path) -> list[dict]:
-    """The outputs of all cells."""
+    """Return the outputs of all cells."""
     return [output for cell in cells(path) for output in cell.get("outputs", [])]
 
 
 def pictures(path: Path, kind: str) -> list[str]:
-    """The outputs of a MIME type."""
+    """Return the outputs of a MIME type."""
     found = [output.get("data", {}).get(kind) for output in shown(path)]
     return ["".join(content) for content in found if content]
 
@@ -80,7 +79,7 @@ def test_the_title_has_the_number_of_the_file_and_is_a_question(path):
 
 
 @every_notebook
-def test_there_are_exercises_at_the_end(path):
+def test_a_notebook_ends_with_exercises(path):
     text = "".join(cells(path)[-1]["source"])
     assert "## Exercises\n" in text
     exercises = re.findall(r"^(\d)\. \S.+", text.split("## Exercises\n")[1], re.MULTILINE)
@@ -89,18 +88,18 @@ def test_there_are_exercises_at_the_end(path):
 
 
 @every_notebook
-def test_each_exercise_has_a_solution_folded_below_all_of_them(path):
+def test_each_exercise_has_a_folded_solution_below_the_exercises(path):
     exercises, *rest = "".join(cells(path)[-1]["source"]).partition("\n\n<details>")
     folded = FOLDED.findall("".join(rest))
     asked = re.findall(r"^(\d)\. \S.+", exercises.split("## Exercises\n")[1], re.MULTILINE)
     assert [exercise for exercise, _ in folded] == asked
     assert all(len(solution) > 100 for _, solution in folded)
     assert "".join(rest).count("<details>") == len(folded)
-    assert any("```python" in solution for _, solution in folded)  # the notebook's run runs it
+    assert any("```python" in solution for _, solution in folded)  # runs with the notebook
 
 
 @every_notebook
-def test_every_code_cell_has_run_in_order_and_without_a_complaint(path):
+def test_every_code_cell_ran_in_order_without_errors_or_warnings(path):
     counts = [cell["execution_count"] for cell in cells(path) if cell["cell_type"] == "code"]
     assert counts == list(range(1, len(counts) + 1))
     for output in shown(path):
@@ -109,7 +108,7 @@ def test_every_code_cell_has_run_in_order_and_without_a_complaint(path):
 
 
 @every_notebook
-def test_there_are_drawings_and_plots(path):
+def test_a_notebook_has_drawings_and_plots(path):
     assert pictures(path, "image/png")
     for svg in (drawings := pictures(path, "image/svg+xml")):
         assert svg.startswith("<svg")
@@ -117,7 +116,7 @@ def test_there_are_drawings_and_plots(path):
 
 
 @pytest.mark.parametrize("number", [0, 2, 5])
-def test_a_player_is_stored_with_a_still_picture_in_its_place(number):
+def test_a_player_is_stored_with_a_static_picture(number):
     players = [
         html for html in pictures(NOTEBOOKS[number], "text/html") if 'id="autograd-player-' in html
     ]
@@ -130,7 +129,7 @@ def test_a_player_is_stored_with_a_still_picture_in_its_place(number):
 
 
 @every_notebook
-def test_a_file_holds_nothing_of_the_machine_it_was_run_on(path):
+def test_a_notebook_reveals_nothing_about_the_machine_it_ran_on(path):
     notebook = json.loads(path.read_text(encoding="utf-8"))
     assert notebook["metadata"] == {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -146,7 +145,7 @@ def test_a_file_holds_nothing_of_the_machine_it_was_run_on(path):
 
 
 @every_notebook
-def test_a_file_is_small_enough_to_be_shown(path):
+def test_a_notebook_is_smaller_than_1_5_megabytes(path):
     assert path.stat().st_size < 1.5 * MEGABYTE
 
 
@@ -164,7 +163,7 @@ def test_a_file_is_small_enough_to_be_shown(path):
         ("trace   0.037 s  29 nodes", "trace  12.400 s  29 nodes"),
     ],
 )
-def test_what_may_differ_between_machines_is_no_change(then, now):
+def test_differences_between_machines_are_not_changes(then, now):
     assert not difference(then, now)
 
 
@@ -181,12 +180,12 @@ def test_what_may_differ_between_machines_is_no_change(then, now):
         ("grad 1", "grad nan"),
     ],
 )
-def test_another_number_or_word_is_a_change(then, now):
+def test_a_different_number_or_word_is_a_change(then, now):
     assert difference(then, now)
 
 
 def a_notebook(data: dict[str, str]) -> SimpleNamespace:
-    """A notebook of one cell with one output."""
+    """Return a notebook of one cell with one output."""
     output = SimpleNamespace(output_type="execute_result", data=data)
     return SimpleNamespace(cells=[{"outputs": [output]}])
 
@@ -200,7 +199,7 @@ def test_a_drawing_is_compared_by_its_text_not_by_its_layout():
     assert list(changes(a_notebook(drawn(2.0)), a_notebook(drawn(3.0))))
 
 
-def test_another_kind_of_output_is_a_change():
+def test_a_different_kind_of_output_is_a_change():
     (found,) = changes(a_notebook({"text/plain": "D"}), a_notebook(drawn(2.0)))
     assert found == "cell 0 shows ['image/svg+xml', 'text/plain'], but ['text/plain'] is stored"
 
@@ -211,7 +210,7 @@ def player(**recorded: object) -> dict[str, str]:
     return {"text/html": html}
 
 
-def test_a_player_is_compared_by_all_but_the_layout_of_its_picture():
+def test_a_player_is_compared_except_for_the_layout_of_its_picture():
     assert not list(changes(a_notebook(player()), a_notebook(player(picture="<svg x='1'/>"))))
     assert list(changes(a_notebook(player()), a_notebook(player(steps=2.0))))
     assert list(changes(a_notebook(player()), a_notebook(player(css="b { color: red }"))))

@@ -1,6 +1,6 @@
 """Does the engine on one screen, which opens notebook 1, agree with the real one?
 
-The cell is taken out of the notebook and run. Both engines then build the same random graphs:
+The test runs the notebook's cell. Both engines then build the same random graphs:
 values must be equal, and gradients up to the rounding of their sums, because the order in which
 contributions are added may differ.
 """
@@ -31,7 +31,7 @@ exec(compile(CELL, "notebook 1", "exec"), SCREEN)
 Node = Any  # a Value of either engine
 Operation = Callable[[Node, Node], Node]
 
-# Whole numbers stay whole and small: no rounding, so any order of addition gives the same gradient.
+# Integers stay small integers: no rounding, so any order of addition gives the same gradient.
 EXACT: list[Operation] = [
     lambda a, b: a + b,
     lambda a, b: a - b,
@@ -76,7 +76,7 @@ class Pair:
                 nodes.append(operation(nodes[i], nodes[j]))
 
     def backward(self) -> None:
-        """From one and the same node, in both."""
+        """Run backward from the same node in both engines."""
         i = self.rng.randrange(len(self.real))
         self.screen[i].backward()
         self.real[i].backward()
@@ -89,7 +89,7 @@ class Pair:
                 leaf.grad = 0.0
 
     def gradients(self) -> list[tuple[float, float, float]]:
-        """(on one screen, of the real engine, size of the sum) of each node."""
+        """Return (gradient on one screen, in the real engine, size of its sum) for each node."""
         return [
             (node.grad, other.grad, self.sizes.get(node, 0.0))
             for node, other in zip(self.screen, self.real, strict=True)
@@ -97,7 +97,7 @@ class Pair:
 
 
 def sizes_of_sums(output: Node) -> dict[Node, float]:
-    """For each node the sum of its contributions without their signs: what rounding refers to."""
+    """Return for each node the sum of its absolute contributions, the scale of rounding errors."""
     sizes = dict.fromkeys(SCREEN["ancestors"](output), 0.0)
     sizes[output] = 1.0
     for node in sorted(sizes, key=lambda node: node.made, reverse=True):
@@ -109,7 +109,7 @@ def sizes_of_sums(output: Node) -> dict[Node, float]:
 
 
 def differentiated(seed: int, whole: bool) -> Pair:
-    """A graph that was differentiated from several nodes, some twice, and grown in between."""
+    """Return a graph differentiated from several nodes, some twice, and extended in between."""
     rng = random.Random(seed)
     pair = Pair(rng, whole)
     for _ in range(4):
@@ -122,7 +122,7 @@ def differentiated(seed: int, whole: bool) -> Pair:
     return pair
 
 
-def test_whole_numbers_and_their_gradients_are_equal():
+def test_integers_and_their_gradients_are_equal():
     for seed in range(100):
         pair = differentiated(seed, whole=True)
         assert [node.data for node in pair.screen] == [node.data for node in pair.real]
@@ -154,7 +154,7 @@ def test_the_random_graphs_share_nodes_and_use_every_primitive():
     assert shared > 1000
 
 
-def test_a_backward_pass_from_a_leaf_and_the_same_pass_twice():
+def test_backward_from_a_leaf_and_repeated_backward_agree():
     """d x / d x = 1, accumulated; (x * x) * (x * x) has the slope 4 x^3 = 32 at 2, and then 64."""
     for Value in (SCREEN["Value"], autograd.Value):
         x = Value(2.0)
@@ -180,8 +180,8 @@ def test_each_node_is_visited_once():
         assert x.grad == 2.0**60
 
 
-def test_the_same_words_as_in_the_real_engine():
-    """`data`, `grad`, `parents` and `primitive`, with the rows named alike."""
+def test_names_are_those_of_the_real_engine():
+    """`data`, `grad`, `parents` and `primitive`, and the names of primitives."""
     x, y = SCREEN["Value"](3.0), autograd.Value(3.0)
     ours, theirs = ((v * 2.0).tanh() for v in (x, y))
     for word in ("data", "grad", "parents", "primitive"):

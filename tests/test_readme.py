@@ -1,4 +1,4 @@
-"""Do the README and the documents beside it say what is so?"""
+"""Do the README and the other documents tell the truth?"""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README + CONTRIBUTING, re.S)
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_every_python_block_runs_as_it_stands(block, capsys, monkeypatch, tmp_path):
+def test_every_python_block_runs_unchanged(block, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)  # some write files
     exec(compile(block, "README.md", "exec"), {})
     printed = [line.split() for line in capsys.readouterr().out.splitlines()]
@@ -39,11 +39,11 @@ def test_there_are_two_set_up_commands_of_one_line_each():
     )
 
 
-def test_it_can_be_read_in_one_sitting():
+def test_the_readme_has_at_most_220_lines():
     assert len(README.splitlines()) <= 220
 
 
-def test_every_file_and_name_it_mentions_exists():
+def test_every_file_and_name_that_the_readme_mentions_exists():
     import autograd
     import nn
 
@@ -60,7 +60,7 @@ def test_every_file_and_name_it_mentions_exists():
         assert not missing, missing
 
 
-def test_every_public_name_is_in_it():
+def test_the_readme_lists_every_public_name():
     import autograd
     import nn
 
@@ -73,14 +73,14 @@ def _found(package, name):
     return name.startswith("nn.") or hasattr(package, name)
 
 
-# On GitHub, from the front page and from the file alike, the address of the project's page: it is
-# two folders above the files of a branch, as the issues are.
+# The address of the project's page on GitHub, relative to the front page and to the file alike: two
+# folders above the files of a branch, like the issues.
 PUBLISHED = "../../deployments/github-pages"
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "tests/benchmarks/README.md"]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_every_link_leads_somewhere(document):
+def test_every_relative_link_leads_to_a_file_and_title(document):
     path = ROOT / document
     text = path.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
@@ -94,8 +94,8 @@ def test_every_link_leads_somewhere(document):
             assert anchor in [re.sub(r"[^\w -]", "", t.lower()).replace(" ", "-") for t in titles]
 
 
-def test_what_would_be_published_has_addresses_for_links() -> None:
-    """A page that shows the README alone, such as PyPI's, has no files beside it."""
+def test_the_readme_is_published_with_absolute_links() -> None:
+    """PyPI shows the README without the files that it links to."""
     build = runpy.run_path(str(ROOT / ".ci/build.py"))
     assert build["PUBLISHED"] == PUBLISHED
     shown = build["absolute"](README, "owner/name", "abc123")
@@ -218,7 +218,7 @@ EDGES = {
 }
 
 
-def test_the_table_of_edges_has_the_rows_that_are_tested_here():
+def test_the_table_of_edges_has_exactly_the_rows_tested_here():
     table = README.split("| primitive | where | derivative |\n")[1].split("\n\n")[0]
     rows = [line.strip("| ").split(" | ") for line in table.splitlines()[1:]]
     assert [tuple(row) for row in rows] == list(EDGES)

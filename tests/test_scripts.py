@@ -1,4 +1,4 @@
-"""Do the scripts say what they take, before they do anything?"""
+"""Do scripts print their help and reject unknown options, before they do anything?"""
 
 from __future__ import annotations
 
@@ -22,9 +22,7 @@ SCRIPTS = sorted(
 
 @pytest.mark.parametrize(("option", "code"), [("--help", 0), ("--nothing", 2)])
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_a_script_has_a_help_and_refuses_what_it_does_not_know(
-    script, option, code, monkeypatch, capsys
-):
+def test_a_script_has_a_help_and_rejects_unknown_options(script, option, code, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [script, option])
     monkeypatch.syspath_prepend(str((ROOT / script).parent))
     with patch.dict(os.environ), pytest.raises(SystemExit) as ended:

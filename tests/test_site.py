@@ -1,7 +1,7 @@
-"""Does the page of notebooks/site turn what is typed into its backward pass, and nothing else?
+"""Does the page of notebooks/site play the backward pass of what is typed, and reach nothing else?
 
 The folder is built once, served from this machine, and opened in Chromium. Every request to another
-place is counted, by the browser and by a second server that stands for the rest of the world.
+address is counted, by the browser and by a second server that represents the rest of the world.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from tests import firefox
 from tests.chromium import chromium, missing
 
 FOLDER = Path(__file__).parent.parent / "notebooks" / "site"
-PATIENCE = 90_000  # milliseconds that a busy machine may take for what takes it seconds
+PATIENCE = 90_000  # milliseconds: steps that take seconds may take this long on a busy machine
 SECONDS = 300  # for building, on a busy machine
 
 
 def module(name: str) -> ModuleType:
-    """A file of the folder, which is no package."""
+    """Import a file of the folder, which is not a package."""
     spec = importlib.util.spec_from_file_location(f"site_{name}", FOLDER / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -50,7 +50,7 @@ EXAMPLES = build.examples((FOLDER / "examples.md").read_text(encoding="utf-8"))
 
 
 def expected(text: str) -> Steps:
-    """What Python has for a text that is typed into the box."""
+    """Return the steps that Python computes for a text typed into the box."""
     shown = run._of_formula(text)
     shown = run._of_code(text) if shown is None else shown
     return shown if isinstance(shown, Steps) else steps(shown)
@@ -60,7 +60,7 @@ def expected(text: str) -> Steps:
 
 
 @pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # where the page of a player is written
 
 
@@ -86,13 +86,13 @@ def test_the_numbers_of_a_formula_are_its_leaves() -> None:
         ("x = 3; sine(x)", "NameError: name 'sine' is not defined"),
     ],
 )
-def test_what_is_wrong_with_a_formula_is_told(text: str, error: str) -> None:
+def test_an_error_in_a_formula_is_shown(text: str, error: str) -> None:
     found = result(text)
     assert error in found["error"]
     assert found["page"] == ""
 
 
-def test_an_error_shows_the_lines_of_the_user_alone() -> None:
+def test_a_traceback_shows_only_the_users_lines() -> None:
     text = "import autograd\ndef f(x):\n    return x.log()\n"
     text += "print('here')\n\n\nf(autograd.Value(0))"
     found = result(text)
@@ -112,7 +112,7 @@ def test_an_error_shows_the_lines_of_the_user_alone() -> None:
     assert twice["error"].count('File "code.py"') == 2
 
 
-def test_code_shows_the_value_it_ends_with_or_else_its_newest() -> None:
+def test_code_shows_the_value_it_ends_with_or_else_the_newest() -> None:
     first = "from autograd import Value\na = Value(2.0)\nb = a * a\nc = b.tanh()\n"
     for ending, name in (("", "c"), ("b", "b"), ("b.backward()", "c"), ("print(a.grad)", "c")):
         shown = expected(first + ending)
@@ -121,26 +121,26 @@ def test_code_shows_the_value_it_ends_with_or_else_its_newest() -> None:
     assert result("6 * 7; 'end'")["printed"] == "'end'\n"
 
 
-def test_an_output_older_than_its_numbers_is_told() -> None:
+def test_an_output_computed_from_older_numbers_causes_a_warning() -> None:
     loop = "from autograd import Value\nx = Value(3.0)\nfor _ in range(2):\n    y = x * x\n"
     assert result(loop)["printed"] == ""
     step = "    y.backward()\n    x.data -= 0.1 * x.grad\n"
-    for _ in range(2):  # at each run
+    for _ in range(2):  # in each run
         assert result(loop + step)["printed"].startswith("warning: y was computed from other")
 
 
-def test_a_loop_that_prints_does_not_fill_the_memory() -> None:
+def test_printed_output_is_limited() -> None:
     found = result('for _ in range(100):\n    print("x" * 10_000)')
     assert len(found["printed"]) < 60_000
     assert found["printed"].endswith("… and more")
 
 
-def test_there_are_a_dozen_examples_and_exercises_among_them() -> None:
+def test_there_are_a_dozen_examples_with_exercises_among_them() -> None:
     assert len(EXAMPLES) >= 12
     assert sum(example["predict"] for example in EXAMPLES) >= 3
     for example in EXAMPLES:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # of equations that do not hold
+            warnings.simplefilter("error")  # for equations that do not hold
             assert expected(str(example["text"])).gradients
 
 
@@ -149,7 +149,7 @@ def test_there_are_a_dozen_examples_and_exercises_among_them() -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that is served: the first worker that asks builds it, the others wait for it."""
+    """The folder to serve: the first worker that needs it builds it, and the others wait."""
     if not shutil.which("npm"):
         missing("the page needs npm: apt-get install nodejs npm")
     shared = tmp_path_factory.getbasetemp()
@@ -168,7 +168,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (shared / "site-part").rename(out)
         except Exception as error:
             failed.write_text(f"the page was not built: {error} {getattr(error, 'stderr', '')}")
-            if not isinstance(error, subprocess.CalledProcessError):  # of npm or pip, without net
+            if not isinstance(error, subprocess.CalledProcessError):  # of npm or pip, when offline
                 raise
     if not out.exists():
         missing(failed.read_text() if failed.exists() else "the page was not built in time")
@@ -186,7 +186,7 @@ def served(handler: Any) -> Iterator[str]:
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """The server of the folder. The page itself asks for nothing with a question mark."""
+    """Serves the folder, and lists requests with a question mark, which the page never makes."""
 
     asked: ClassVar[list[str]] = []
 
@@ -199,7 +199,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 class World:
-    """The rest of the world: it takes every request, allows everything, and counts."""
+    """The rest of the world: a server that accepts every request, allows everything, and counts."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -248,7 +248,7 @@ class Site:
         self.wait()
 
     def wait(self) -> None:
-        """Until nothing runs."""
+        """Wait until nothing runs."""
         self.tab.locator("#run", has_text="Run").wait_for(timeout=PATIENCE)
 
     def text(self, name: str) -> str:
@@ -279,7 +279,7 @@ def opened(folder: Path) -> Iterator[Site]:
         context = browser.new_context(viewport={"width": 1200, "height": 900})
         site = Site(context.new_page(), address)
         site.open()
-        # The page's own example has run: before that the button says Run as well.
+        # Wait for the first example to run: the button says Run before that, too.
         site.tab.locator("#status", has_text="Done in").wait_for(timeout=PATIENCE)
         yield site
         context.close()
@@ -287,14 +287,14 @@ def opened(folder: Path) -> Iterator[Site]:
 
 @pytest.fixture
 def site(opened: Site) -> Iterator[Site]:
-    """The page, as the test before left it; Python is started once, as that takes seconds."""
+    """The page as the previous test left it: Python is started once, as that takes seconds."""
     yield opened
     assert not opened.aborted
     assert not opened.problems
 
 
 def same(gradients: list[float | None], shown: Steps) -> bool:
-    """Python's own gradients; its logarithms and those in a browser differ in their last digit."""
+    """Whether gradients are Python's; a browser's logarithms may differ in the last digit."""
     known = [shown.gradients.get(node) for node in shown.nodes]
     return known == [g if g is None else pytest.approx(g, rel=1e-12, abs=1e-15) for g in gradients]
 
@@ -336,7 +336,7 @@ def test_each_example_is_played_with_the_gradients_of_python(site: Site, which: 
     shown = expected(str(example["text"]))
     assert len(state["gradients"]) == len(shown.nodes)
     assert site.tab.is_checked("#predict") == example["predict"]
-    if example["predict"]:  # nothing is known before it was predicted
+    if example["predict"]:  # gradients appear only after predictions
         assert state["position"] == 0
         assert not any(state["gradients"])
     else:
@@ -390,7 +390,7 @@ attempt(js.Worker.new, there + "?worker")
 js.self.postMessage(to_js({{"result": {{"printed": "", "error": "", "page": ATTACK}}}},
     dict_converter=js.Object.fromEntries))
 """
-# A page that Python never made, with what would run or load something in a page.
+# A page not made by Python, full of attempts to run or load something.
 ATTACK = """
 <script>parent.postMessage({{ran: 1}}, "*"); fetch("{there}?script")</script>
 <script type="application/json">{{}}</script>
@@ -399,7 +399,7 @@ ATTACK = """
 """
 
 
-def test_code_reaches_no_network_and_none_of_the_page(site: Site, world: tuple[World, str]) -> None:
+def test_code_reaches_neither_network_nor_page(site: Site, world: tuple[World, str]) -> None:
     count, there = world
     here = site.address + "build.json"
     attack = f"ATTACK = {ATTACK.format(there=there)!r}\n"
@@ -408,10 +408,10 @@ def test_code_reaches_no_network_and_none_of_the_page(site: Site, world: tuple[W
     site.type("import js\nprint(js.self.origin, hasattr(js, 'document'), hasattr(js, 'caches'))")
     assert site.text("printed") == "null False False\n"
     assert count.asked == Quiet.asked == []
-    site.aborted.clear()  # what the policy refused is named there as well, though it never left
+    site.aborted.clear()  # these requests were blocked by the policy and never left
 
 
-def test_the_frame_stays_on_the_page(site: Site, world: tuple[World, str]) -> None:
+def test_the_frame_cannot_navigate_to_another_address(site: Site, world: tuple[World, str]) -> None:
     count, there = world
     tab = site.tab.context.new_page()
     tab.goto(site.address)
@@ -426,7 +426,7 @@ def test_the_frame_stays_on_the_page(site: Site, world: tuple[World, str]) -> No
 READY = "new Promise((is) => addEventListener('message', ({ data }) => data.ready && is()))"
 
 
-def test_a_link_with_code_waits_until_it_is_run(site: Site) -> None:
+def test_code_from_a_link_runs_only_on_request(site: Site) -> None:
     text = 'from autograd import Value\nprint("ran <b>once</b>")\ny = Value(3.0) ** 2  # é & #'
     site.open(f"#code={quote(text)}&predict=1")
     site.tab.evaluate(READY)
@@ -442,11 +442,11 @@ def test_a_link_with_code_waits_until_it_is_run(site: Site) -> None:
     assert parse_qs(urlsplit(site.tab.url).fragment) == {"code": [text], "predict": ["1"]}
 
 
-def test_an_endless_loop_is_stopped_and_python_starts_anew(site: Site) -> None:
+def test_an_endless_loop_is_stopped_and_python_restarts(site: Site) -> None:
     drawn = "import random\nprint(random.random())"
     site.type(drawn)
     before = site.text("printed")
-    # The next timer is the one that stops Python: here its ten seconds are a tenth of one.
+    # The next timer is the one that stops Python: shorten its ten seconds to a tenth of one.
     site.frame.evaluate("""() => {
         const wait = window.setTimeout;
         window.setTimeout = (act, ms) => {
@@ -459,14 +459,14 @@ def test_an_endless_loop_is_stopped_and_python_starts_anew(site: Site) -> None:
     site.type("x = 3; x*x")
     assert site.text("error") == ""
     assert site.state()["gradients"] == [6.0, 1.0]
-    site.type(drawn)  # both have started from one memory
+    site.type(drawn)  # other draws, although both Pythons started from one snapshot
     assert 0.0 < float(before) != float(site.text("printed")) < 1.0
 
 
-def test_a_phone_scrolls_in_one_direction_and_in_one_place(site: Site) -> None:
+def test_on_a_phone_only_the_page_scrolls_and_only_vertically(site: Site) -> None:
     site.tab.set_viewport_size({"width": 390, "height": 844})
     site.type("x = 3; y = 2; tanh(x*y) + x")
-    # The page gives the frame its height a moment after the player has drawn itself.
+    # The page sets the height of the frame a moment after the player is drawn.
     fits = "innerHeight === document.documentElement.scrollHeight"
     for _ in range(PATIENCE // 100):
         if site.frame.evaluate(fits):

@@ -1,4 +1,4 @@
-"""Do type checkers understand what a user writes, and find what is wrong in it?"""
+"""Do type checkers accept typical user code, and find the mistakes in it?"""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encod
 
 @pytest.fixture
 def files(tmp_path) -> list[str]:
-    """The user's file, and the examples of the README, whose functions have no types."""
+    """Write the user's file and the README's examples, whose functions have no types."""
     paths = [tmp_path / "typed_user.py"]
     text = USER.read_text(encoding="utf-8")
-    if np.lib.NumpyVersion(np.__version__) < "2.2.0":  # whose types do not say that it is a float
+    if np.lib.NumpyVersion(np.__version__) < "2.2.0":  # in whose types float64 is not a float
         text = text.replace("np.float64(3.0)", "3.0")
     paths[0].write_text(text, encoding="utf-8")
     for i, block in enumerate(BLOCKS):
@@ -35,7 +35,7 @@ def files(tmp_path) -> list[str]:
 
 
 def program(name: str) -> str:
-    """The path of a type checker that runs; without one the test is skipped, but in CI it fails."""
+    """Return the path of a working type checker; without one skip the test, or fail in CI."""
     found = shutil.which(name, path=os.path.dirname(sys.executable)) or shutil.which(name)
     try:  # pyright downloads itself when it first runs
         subprocess.run([found or name, "--version"], check=True, capture_output=True, timeout=300)
@@ -56,8 +56,8 @@ def test_mypy_strict_is_quiet(files, tmp_path):
     (tmp_path / "mypy.ini").write_text(
         "[mypy]\nstrict = true\n[mypy-sklearn.*,graphviz.*,pygraphviz.*,llvmlite.*,torch.*]\n"
         "ignore_missing_imports = true\n"
-        "[mypy-autograd.*,nn.*]\nfollow_imports = silent\n"  # as of an installed package
-        # Drawings and plots are shown by these: following them takes more time than all the rest.
+        "[mypy-autograd.*,nn.*]\nfollow_imports = silent\n"  # as for an installed package
+        # Drawings and plots import these: following them takes longer than all the rest.
         "[mypy-IPython.*,matplotlib.*]\nfollow_imports = skip\nfollow_imports_for_stubs = true\n"
     )
     command = [program("mypy"), f"--cache-dir={ROOT / '.mypy_cache' / 'user'}"]

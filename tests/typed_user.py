@@ -1,7 +1,7 @@
-"""What a user writes, for type checkers: `test_types.py` gives it to mypy and pyright, and runs it.
+"""Does typical user code type-check? `test_types.py` gives it to mypy and pyright, and runs it.
 
-`assert_type` is checked by both. A wrong call has `type: ignore`, and both complain where one is
-not needed: so each says that the mistake is found.
+Both check `assert_type`. Wrong calls have `type: ignore`; both type checkers report one that is not
+needed, so it proves that the mistake is found.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ data = nn.data.moons(10)
 def train_step(
     inputs: Sequence[Sequence[float]], targets: Sequence[int], *, scale: float = 1.0
 ) -> Value:
-    """A step of training."""
+    """A training step."""
     loss = scale * nn.hinge([model(x) for x in inputs], targets)
     optimizer.zero_grad()
     loss.backward()
@@ -106,7 +106,7 @@ if TYPE_CHECKING:
 
 
 class Line(nn.Module):
-    """A module of one's own."""
+    """A user's module."""
 
     def __init__(self) -> None:
         self.slope, self.offset = Value(2.0), Value(1.0)
@@ -130,7 +130,7 @@ linear = nn.Linear(2, 3)
 assert_type(linear([1.0, 2]), list[Value])
 assert_type(linear([(1.0, x)]), nn.Matrix)
 assert_type(linear(nn.Matrix(rows)), nn.Matrix)
-assert_type(linear(vector), Any)  # a list; a Matrix for rows: the type of an array does not tell
+assert_type(linear(vector), Any)  # a list, or a Matrix for rows: the array's type is the same
 assert_type(nn.relu(-1), Value)
 assert_type(nn.relu([1.0, x]), list[Value])
 assert_type(nn.relu([[1.0, x]]), nn.Matrix)
