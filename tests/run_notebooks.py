@@ -214,7 +214,7 @@ def outputs(cell: Any) -> Iterator[tuple[str, str]]:
 
 def _player(html: str) -> str:
     recorded = json.loads(_RECORDED.findall(html)[0])
-    for laid_out in ("picture", "pictures", "folds"):  # with the machine's fonts
+    for laid_out in ("picture", "pictures", "folds"):  # depends on the machine's fonts
         recorded.pop(laid_out, None)
     return _KEY.sub("", json.dumps(recorded) + _SCRIPT.findall(html)[0])
 

@@ -1,4 +1,4 @@
-"""Do the formulas of the two documents that this project implements give the numbers by hand?
+"""Do the formulas of the two documents implemented here give the numbers worked out by hand?
 
 Formulas that are tested with their function, such as softmax, are not repeated here. The tests
 are in the order of the documents, as in `notebooks/0_the_two_documents.ipynb`. The last one checks

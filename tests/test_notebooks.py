@@ -31,7 +31,7 @@ def test_a_notebook_runs_and_gives_its_stored_outputs(path):
         reason = f"needs {', '.join(missing)}: pip install -e '.[notebooks]'"
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
     found = list(changes(stored(path), executed(path)))
-    assert not found, "\n".join([*found, "python tests/run_notebooks.py --write stores it anew"])
+    assert not found, "\n".join([*found, "python tests/run_notebooks.py --write updates it"])
 
 
 @pytest.mark.parametrize("number", [0, 2])  # in others, a second run may continue training

@@ -1,4 +1,4 @@
-"""Do gradients reach the right nodes and accumulate in leaves only? Jacobian, Hessian by hand."""
+"""Are gradients, Jacobians and Hessians right, and do only leaves accumulate gradients?"""
 
 from __future__ import annotations
 
@@ -354,7 +354,7 @@ def test_a_leaf_adds_the_total_of_a_pass_to_its_gradient(before: float) -> None:
     x = Value(3.0)
     x.grad = before
     (x * 4e-17 + x * 4e-17).backward()
-    assert x.grad == before + 8e-17  # not the two terms one by one: -1 + 4e-17 is -1
+    assert x.grad == before + 8e-17  # added one by one, both are lost: -1 + 4e-17 is -1
 
 
 @pytest.mark.parametrize("x", [-1.0, 0.0, 1.0])

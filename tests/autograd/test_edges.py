@@ -199,7 +199,7 @@ def test_anomaly_detection_raises_for_an_undefined_slope_only_if_it_is_needed() 
     [(0.0, [0.0, 0.0, 0.0]), (1.0, [1.0, 0.0, 0.0]), (2.0, [0.0, 2.0, 0.0]), (3.0, [0, 0, 6.0])],
 )
 @pytest.mark.parametrize("zero", [0.0, -0.0])
-def test_whole_powers_of_zero_with_a_value_as_exponent(
+def test_integer_powers_of_zero_with_a_value_as_exponent(
     exponent: float, derivatives: list[float], zero: float
 ) -> None:
     x, n = Value(zero), Value(exponent)

@@ -1,4 +1,4 @@
-"""Is output that cannot be UTF-8 spelled in ASCII, still aligned, and never an error?"""
+"""Does output in encodings other than UTF-8 fall back to ASCII, stay aligned and never raise?"""
 
 from __future__ import annotations
 

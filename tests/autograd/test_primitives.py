@@ -108,7 +108,7 @@ def complaint(name: str, point: tuple[float, ...], by: tuple[int, ...]) -> str |
         )
     except (ValueError, ZeroDivisionError) as error:
         return None if expected is None else f"{what}{error!r} instead of {as_float(expected)}"
-    if expected is None:  # an undefined derivative is nan, so that the others are still found
+    if expected is None:  # an undefined derivative is nan; the others stay usable
         gives_nan = by or name == "log_of_base"
         return None if gives_nan and math.isnan(got) else f"{what}{got} where there is none"
     rounded = as_float(expected)
@@ -380,7 +380,7 @@ TERNARY_EDGES: dict[str, list[tuple[Any, ...]]] = {
     ]
 }
 
-# A plain exponent of 0 is a constant, with slope 0; one near 0, less 1, is not rounded to -1.
+# A plain exponent of 0 gives a slope of 0; for one near 0, the rule does not round n - 1 to -1.
 PLAIN = {(TINY, 0.0): 0.0, (TINY, TINY): 1.0}
 BINARY_EDGES["pow"] = [
     (x, y, value, 0.0 if math.isnan(x) and y == 0.0 else PLAIN.get((x, y), slope), NONE)

@@ -129,7 +129,7 @@ TRUTHS: dict[str, Callable[[Value], object]] = {
 @pytest.mark.parametrize("look", TRUTHS.values(), ids=TRUTHS.keys())
 @pytest.mark.parametrize("number", [0.0, 2.0])
 def test_a_value_is_neither_true_nor_false(look: Callable[[Value], object], number: float) -> None:
-    """Either the number could count, as in `where`, or existence, as for most objects."""
+    """Its truth would be ambiguous: `where` tests the number, but most objects are always true."""
     message = r"label='v'.*write `v.data != 0` .*`v is not None` .*where\(v, a, b\)"
     for v in (Value(number, "v"), Value(number, "v") + 0.0):
         v.label = "v"
