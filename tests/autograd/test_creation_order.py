@@ -95,7 +95,7 @@ def test_copies_have_the_same_gradients_to_the_last_bit(clone: Callable[..., obj
 MAKE = """
 import pickle, sys
 sys.path[:0] = [{tests!r}]
-from test_order_of_making import clock, gradients, graph
+from test_creation_order import clock, gradients, graph
 clock.pass_by({ahead})
 leaves, output = graph({seed})
 data = pickle.dumps((leaves, output))
