@@ -135,8 +135,9 @@ def test_clip_grad_value_with_a_limit_out_of_range_changes_no_gradient(limit):
 
 def test_an_infinite_limit_only_measures_the_norm():
     values = with_gradients([3.0, -4.0])
-    assert nn.clip_grad_norm(values, math.inf).data == 5.0
-    assert [value.grad for value in values] == [3.0, -4.0]
+    for limit in (math.inf, float("inf"), np.float64("inf")):
+        assert nn.clip_grad_norm(values, limit).data == 5.0
+        assert [value.grad for value in values] == [3.0, -4.0]
     with pytest.raises(FloatingPointError, match="is nan"):
         nn.clip_grad_norm(with_gradients([math.nan]), math.inf)
     with pytest.raises(ValueError, match="limit must be finite, not inf"):
