@@ -485,6 +485,13 @@ def test_rms_norm_matches_numpy(gain):
     assert as_array(norm(Matrix(BATCH))) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("make", [nn.LayerNorm, nn.RMSNorm, lambda n: nn.BatchNorm(n).eval()])
+def test_a_new_norm_divides_by_a_spread_of_1_with_1e_minus_5_under_the_root(make):
+    out = make(300)([1.0, -1.0] * 150)
+    one = 1.0 / math.sqrt(1.0 + 1e-5)
+    assert as_array(out) == pytest.approx([one, -one] * 150, rel=1e-14)
+
+
 @pytest.mark.parametrize("make", [nn.LayerNorm, nn.RMSNorm])
 def test_a_vector_of_zeros_is_normalised_to_zeros(make):
     out = make(3)([0.0, 0.0, 0.0])
@@ -785,6 +792,17 @@ def test_input_that_does_not_fit_leaves_the_layer_unchanged(make):
 def test_a_neuron_says_how_many_inputs_it_takes(x):
     with pytest.raises(ValueError, match=f"a Neuron of 2 inputs got {len(x)}"):
         nn.Neuron(2)(x)
+
+
+@pytest.mark.parametrize("x", [[1.0], [1.0, 2.0, 3.0], []])
+def test_a_norm_says_how_many_entries_it_takes(x):
+    for make, what in (
+        (nn.LayerNorm, "LayerNorm of 2 entries"),
+        (nn.RMSNorm, "RMSNorm of 2 entries"),
+        (nn.BatchNorm, "BatchNorm of 2 columns"),
+    ):
+        with pytest.raises(ValueError, match=f"{what} got {len(x)}"):
+            make(2)(x)
 
 
 @pytest.mark.parametrize("x", [[1.0, 2.0], Matrix([[1.0, 2.0]])])
