@@ -86,9 +86,10 @@ def test_a_fully_masked_row_gives_zeros_and_passes_no_gradient(make):
     assert V.grad == [[pytest.approx(0.5), pytest.approx(0.6)]]
 
 
+@pytest.mark.parametrize("counted", [0.5, -1e3])
 @pytest.mark.parametrize("huge", [1e300, -1e300])
-def test_masked_scores_may_be_huge(huge):
-    Q, K, V = Matrix([[1.0]]), Matrix([[huge], [0.5]]), Matrix([[1.0], [2.0]])
+def test_masked_scores_may_be_huge(huge, counted):
+    Q, K, V = Matrix([[1.0]]), Matrix([[huge], [counted]]), Matrix([[1.0], [2.0]])
     with detect_anomaly():
         out = nn.attention(Q, K, V, [[Value(0.0), Value(1.0)]])
         out[0][0].backward()
@@ -100,11 +101,17 @@ def test_masked_scores_may_be_huge(huge):
 def test_pairs_masked_by_plain_numbers_are_not_computed():
     from autograd import topological_order
 
-    def size(mask):
+    def ops(mask):
         parts = [Matrix(numbers(6, 2, seed=i)) for i in range(3)]
-        return len(topological_order(nn.attention(*parts, mask).sum()))
+        return [node.op for node in topological_order(nn.attention(*parts, mask).sum())]
 
-    assert size(nn.causal(6)) < 0.7 * size(None)
+    assert len(ops(nn.causal(6))) < 0.7 * len(ops(None))
+    assert "where" not in ops(nn.causal(6)) + ops(None)  # which only a mask of Values needs
+
+
+def test_queries_keys_and_values_may_be_rows_of_numbers():
+    parts = [numbers(2, 2, seed=i).tolist() for i in range(3)]
+    assert nn.attention(*parts).data == nn.attention(*map(Matrix, parts)).data
 
 
 def test_a_mask_can_be_an_argument_of_a_recorded_function():
@@ -120,10 +127,10 @@ def test_a_mask_can_be_an_argument_of_a_recorded_function():
 
 def test_a_recorded_function_rejects_masks_other_than_0_and_1():
     parts = [Matrix(numbers(2, 2, seed=i)) for i in range(3)]
-    recorded = jit(lambda mask: nn.attention(*parts, mask))
-    for _ in range(3):
-        recorded([[1.0, 0.0], [1.0, 1.0]])
     for mask in ([[1.0, 0.5], [1.0, 1.0]], [[1.0, 0.0], [2.0, 1.0]]):
+        looked = jit(lambda mask: nn.attention(*parts, mask))
+        for usual in ([[1.0, 0.0], [1.0, 1.0]], [[0.0, 1.0], [0.0, 0.0]]) * 2:
+            looked(usual)
         with pytest.raises(ValueError, match="a mask holds 0 and 1") as eager:
             nn.attention(*parts, mask)
         with pytest.raises(ValueError, match=re.escape(str(eager.value))):
@@ -144,14 +151,22 @@ def test_attention_is_differentiable_twice():
 def test_the_causal_mask():
     assert nn.causal(3) == [[True, False, False], [True, True, False], [True, True, True]]
     assert nn.causal(1, 3) == [[True, True, True]]
+    assert (nn.causal(0), nn.causal(2, 0)) == ([], [[], []])
+    for sizes in ((-1,), (1, -1)):
+        with pytest.raises(ValueError, match=r"^causal: (queries|keys) must be 0 or more, not -1"):
+            nn.causal(*sizes)
 
 
 @pytest.mark.parametrize(
     ("shapes", "mask", "error", "message"),
     [
         ([(2, 3), (2, 4), (2, 1)], None, ValueError, "queries of 3 numbers, but keys of 4"),
+        ([(2, 4), (2, 3), (2, 1)], None, ValueError, "queries of 4 numbers, but keys of 3"),
         ([(2, 3), (2, 3), (4, 1)], None, ValueError, "2 keys, but 4 values"),
+        ([(2, 3), (4, 3), (2, 1)], None, ValueError, "4 keys, but 2 values"),
         ([(2, 1), (3, 1), (3, 1)], [[1, 1, 1]], ValueError, "mask of 1 x 3 for 2 queries and 3"),
+        ([(1, 1), (1, 1), (1, 1)], [[1, 1]], ValueError, "mask of 1 x 2 for 1 queries and 1"),
+        ([(1, 1), (1, 1), (1, 1)], [[1], [1]], ValueError, "mask of 2 x 1 for 1 queries and 1"),
         ([(2, 1), (2, 1), (2, 1)], [[1, 1], [1]], ValueError, "mask of 2 x 1/2 for 2 queries"),
         ([(1, 1), (1, 1), (1, 1)], [[0.5]], ValueError, "a mask holds 0 and 1, not 0.5"),
         ([(1, 1), (1, 1), (1, 1)], [["x"]], ValueError, "a mask holds 0 and 1, not 'x'"),
@@ -204,6 +219,14 @@ def test_multi_head_attention_matches_numpy(heads, masked):
     )
 
 
+def test_a_feed_forward_network_by_hand():
+    mlp = nn.FeedForward(1, expansion=2)
+    for weight, number in zip(mlp.parameters(), [1.0, -2.0, 3.0, 4.0], strict=True):
+        weight.data = number
+    # 3 relu(1) + 4 relu(-2), and 3 relu(-1) + 4 relu(2)
+    assert mlp(Matrix([[1.0], [-1.0]])).data == [[3.0], [8.0]]
+
+
 @pytest.mark.parametrize("norm", ["rms", "layer"])
 def test_a_transformer_block_matches_numpy(norm):
     model = nn.TransformerBlock(4, 2, norm)
@@ -236,6 +259,7 @@ def test_a_block_is_differentiable_twice():
 def test_the_number_and_names_of_the_parameters():
     block = nn.TransformerBlock(8, 2)
     assert len(block.parameters()) == 12 * 8 * 8
+    assert len(nn.FeedForward(8).parameters()) == 2 * (4 * 8) * 8
     assert len(nn.TransformerBlock(8, 2, "layer").parameters()) == 12 * 64 + 4 * 8
     names = [name for name, _ in block.named_parameters()]
     assert names[0] == "attention.W_q.weights.0.0"
@@ -306,6 +330,7 @@ def test_return_weights_gives_the_weights_of_each_head():
         (lambda: nn.TransformerBlock(4, 2)(Matrix([[1.0]])), ValueError, "RMSNorm of 4 .* got 1"),
         (lambda: nn.FeedForward("4"), TypeError, "embedding must be a whole number, not '4'"),
         (lambda: nn.FeedForward(2)([1.0, 2.0]), TypeError, "a Matrix takes rows of numbers; row 0"),
+        (lambda: nn.MultiHeadAttention(2, 1)([1.0]), TypeError, "takes rows of numbers; row 0"),
         (lambda: nn.FeedForward(4, expansion=0), ValueError, "expansion must be 1 or more, not 0"),
     ],
 )

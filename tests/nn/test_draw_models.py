@@ -331,6 +331,11 @@ def test_arithmetic_between_the_parts_of_a_module_makes_no_cycle():
     assert heads.count("arithmetic") == 2
 
 
+def test_attention_that_is_called_by_itself_is_a_box_of_its_name():
+    X = nn.Matrix([[1.0, 2.0], [3.0, 4.0]])
+    assert "attention" in boxes(draw(nn.attention(X, X, X).sum(), depth=0))
+
+
 def test_all_calls_of_one_module_are_one_box():
     layer = nn.Layer(2, 2, "tanh")
     x = [Value(1.0), Value(2.0)]
