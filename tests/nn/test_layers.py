@@ -160,6 +160,21 @@ def test_a_batch_can_be_an_argument_of_a_recorded_function(kind):
     assert len(recorded.programs) == 1
 
 
+@pytest.mark.parametrize("make", [nn.Neuron, nn.Layer, nn.MLP])
+def test_whether_there_is_a_bias_has_to_be_named(make):
+    sizes = {nn.Neuron: (2,), nn.Layer: (2, 1), nn.MLP: (2, [1])}[make]
+    with pytest.raises(TypeError, match="positional"):
+        make(*sizes, "relu", None, False)
+
+
+def test_an_image_is_a_vector_of_784_numbers():
+    for model in (nn.Neuron(784, "linear"), nn.Linear(784, 1), nn.MLP(784, [1])):
+        (*weights, _) = (p.data for p in model.parameters())
+        out = model([0.5] * 784)
+        out = out[0] if isinstance(out, list) else out
+        assert out.data == pytest.approx(0.5 * math.fsum(weights), abs=1e-13)
+
+
 def test_a_value_in_a_batch_gets_a_gradient():
     layer = nn.Linear(2, 1)
     put(layer.parameters(), [3.0, -5.0, 0.0])
@@ -194,6 +209,7 @@ def test_neurons_and_layers_reject_a_single_number(x):
     [
         ([4, 4, 1], ["tanh", "sigmoid"], ["tanh", "sigmoid", "linear"], "tanh, sigmoid"),
         ([4, 1], ["tanh", "sigmoid"], ["tanh", "sigmoid"], "tanh, sigmoid"),
+        ([4, 1], ["tanh", "elu"], ["tanh", "elu"], "tanh, elu"),
         ([4, 4, 1], ("relu", "relu", "relu"), ["relu"] * 3, "relu, relu, relu"),
         ([4, 4, 1], "elu", ["elu", "elu", "linear"], "elu"),
         ([4, 4, 1], ["elu", "elu"], ["elu", "elu", "linear"], "elu"),
@@ -231,7 +247,10 @@ def test_an_mlp_of_one_layer_rejects_an_unknown_activation():
     [
         (lambda: nn.Neuron(2), "Neuron(2 → 1, relu)"),
         (lambda: nn.Layer(2, 3, "tanh", bias=False), "Layer(2 → 3, tanh, bias=False)"),
+        (lambda: nn.Layer(2, 1), "Layer(2 → 1, relu)"),
         (lambda: nn.Linear(2, 3), "Linear(2 → 3)"),
+        (lambda: nn.Linear(2, 1, multiplier=2.0), "Linear(2 → 1, × 2)"),
+        (lambda: nn.Embedding(1, 2), "Embedding(1 → 2)"),
         (lambda: nn.MLP(2, [3, 1], bias=False), "MLP(2 → 3 → 1, relu, bias=False)"),
         (lambda: nn.Dropout(0.25), "Dropout(0.25)"),
         (lambda: nn.Sequential(), "Sequential()"),
@@ -324,11 +343,20 @@ def test_linear_is_w_x_plus_b():
     w = np.array([[p.data for p in row] for row in linear.weights])
     expected = BATCH @ w.T + [0.5, -0.25]
     assert as_array(linear(Matrix(BATCH))) == pytest.approx(expected, rel=1e-14)
-    scaled = nn.Linear(3, 2, multiplier=0.25)
-    put(scaled.bias, [0.5, -0.25])
-    w = np.array([[p.data for p in row] for row in scaled.weights])
-    expected = 0.25 * BATCH @ w.T + [0.5, -0.25]  # the multiplier applies to W only
-    assert as_array(scaled(Matrix(BATCH))) == pytest.approx(expected, rel=1e-14)
+    for m in (0.25, 2.0):
+        scaled = nn.Linear(3, 2, multiplier=m)
+        put(scaled.bias, [0.5, -0.25])
+        w = np.array([[p.data for p in row] for row in scaled.weights])
+        expected = m * BATCH @ w.T + [0.5, -0.25]  # the multiplier is that of W only
+        assert as_array(scaled(Matrix(BATCH))) == pytest.approx(expected, rel=1e-14)
+
+
+def test_linear_is_a_layer_of_linear_neurons_to_the_last_bit():
+    linear, layer = nn.Linear(3, 2), nn.Layer(3, 2, "linear")
+    put(linear.bias, [0.1, -0.7])
+    for neuron, row, b in zip(layer.neurons, linear.weights, linear.bias, strict=True):
+        put([*neuron.w, neuron.b], [p.data for p in (*row, b)])
+    assert linear(BATCH).data == layer(BATCH).data
 
 
 def test_linear_without_a_bias_is_only_w_x():
@@ -338,8 +366,10 @@ def test_linear_without_a_bias_is_only_w_x():
     assert as_array(linear(Matrix(BATCH))) == pytest.approx(BATCH @ w.T, rel=1e-14)
     (out,) = nn.Linear(1, 1, bias=False)([2.0])
     assert out.op == "mul"  # no sum with a bias of 0
-    with pytest.raises(ValueError, match="a Linear of 3 inputs got 2"):
-        linear([1.0, 2.0])
+    for size in (2, 4):
+        for model in (linear, nn.Linear(3, 1)):
+            with pytest.raises(ValueError, match=f"a Linear of 3 inputs got {size}"):
+                model([1.0] * size)
 
 
 @pytest.mark.parametrize(
@@ -387,7 +417,7 @@ def test_a_multiplier_scales_steps_but_not_initial_outputs():
         nn.Adam(wide, lr=0.01).step()
         assert wide(ones)[0].data - before.data == pytest.approx(-0.16, rel=1e-6)
     assert repr(linear) == "Linear(3 → 2, bias=False, × 0.25)"
-    for m in (0.0, -1.0, math.inf, math.nan, "2", None):
+    for m in (0.0, -1.0, float("inf"), math.nan, "2", None):
         with pytest.raises(ValueError, match="multiplier must be a finite number above 0"):
             nn.Linear(3, 2, multiplier=m)
 
@@ -596,9 +626,10 @@ def test_a_replay_trains_vectors_that_are_looked_up_twice_correctly():
 
 
 def test_embedding_vectors_start_normal_with_the_given_std():
-    numbers = np.array([p.data for p in nn.Embedding(500, 8, std=0.02).parameters()])
-    assert numbers.std() == pytest.approx(0.02, rel=0.05)
-    assert abs(numbers.mean()) < 0.002
+    for settings, std in (({"std": 0.02}, 0.02), ({}, 1.0)):
+        numbers = np.array([p.data for p in nn.Embedding(500, 8, **settings).parameters()])
+        assert numbers.std() == pytest.approx(std, rel=0.05)
+        assert abs(numbers.mean()) < 0.1 * std
 
 
 def test_an_embedding_selects_by_an_index_that_is_a_value():
@@ -609,6 +640,13 @@ def test_an_embedding_selects_by_an_index_that_is_a_value():
         assert [v.data for v in embedding(Value(i))] == expected
         assert [v.data for v in selected(i)] == expected
     assert len(selected.programs) == 1
+    for index, error, message in (
+        (3, IndexError, "Embedding of 3 vectors has no index 3"),
+        (0.5, TypeError, r"Embedding takes whole numbers, not 0\.5"),
+    ):
+        for _ in range(2):  # the second call is recorded
+            with pytest.raises(error, match=f"^{message}$"):
+                selected(index)
     out = embedding([Value(2.0), 1])
     (out[0][1] * 3.0).backward()
     assert [[v.grad for v in vector] for vector in embedding.vectors] == [[0, 0], [0, 0], [0, 3]]
@@ -619,9 +657,9 @@ def test_an_embedding_selects_by_an_index_that_is_a_value():
 @pytest.mark.parametrize(
     ("index", "error"),
     [
-        *[(3, IndexError), (-1, IndexError), ([0, 3], IndexError), ([0, -1], IndexError)],
-        *[(1.0, TypeError), ("1", TypeError), (None, TypeError), ([0, 1.0], TypeError)],
-        *[([[0, 1]], TypeError), ([], ValueError), (b"0", TypeError)],
+        *[(3, IndexError), (4, IndexError), (-1, IndexError), ([0, 3], IndexError)],
+        *[([0, -1], IndexError), (1.0, TypeError), ("1", TypeError), (None, TypeError)],
+        *[([0, 1.0], TypeError), ([[0, 1]], TypeError), ([], ValueError), (b"0", TypeError)],
         *[(np.array(3), IndexError), (np.array(0.5), TypeError)],
     ],
 )
@@ -711,6 +749,7 @@ def test_an_empty_sequential_is_the_identity():
             )
             for make in (
                 lambda x: nn.Linear(1, 1, std=x),
+                lambda x: nn.Embedding(1, 1, std=x),
                 lambda x: nn.GPT(3, 2, 2, 1, 1, std=x),
                 nn.Dropout,
                 lambda x: nn.BatchNorm(1, momentum=x),
