@@ -22,7 +22,6 @@ from nn.matrix import (
     Matrix,
     Rows,
     Vector,
-    as_index,
     as_input,
     as_values,
     dot,
@@ -375,11 +374,7 @@ class Embedding(Module):
         return [entry * 1.0 for entry in self.vectors[place]]
 
     def _no_vector(self, index: Any) -> Exception:
-        if index % 1 != 0:  # a recorded index
-            return TypeError(f"Embedding takes whole numbers, not {quoted(index)}")
-        return IndexError(
-            f"Embedding of {len(self.vectors)} vectors has no index {as_index(index)}"
-        )
+        return IndexError(f"Embedding of {len(self.vectors)} vectors has no index {index}")
 
 
 def _normal(
