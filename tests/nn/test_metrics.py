@@ -82,6 +82,11 @@ def test_accuracy_of_one_example():
     assert nn.accuracy(0.7, 1, threshold=0.5) == 1.0
 
 
+def test_accuracy_of_hundreds_of_examples_and_of_classes():
+    assert nn.accuracy([-2.0, 2.0] * 200, [0, 1] * 200) == 1.0
+    assert nn.accuracy([[0.0] * 399 + [1.0]], [399]) == 1.0
+
+
 def test_accuracy_takes_generators():
     targets = (t for t in [0, 1, 1])
     assert nn.accuracy((Value(s) for s in [-3.0, 2.0, -1.0]), targets) == pytest.approx(2 / 3)
@@ -109,6 +114,7 @@ def test_scores_that_may_be_probabilities_or_logits_need_a_threshold(scores, tar
         ([1.0, 2.0], [1, 2], r"targets of single scores are -1/\+1 or 0/1, not 2"),
         ([1.0, 2.0], [1, 0.5], r"-1/\+1 or 0/1, not 0\.5"),
         ([1.0, 2.0, 3.0], [1, 0, -1], r"-1/\+1 or 0/1, not both"),
+        ([1.0, 2.0], [0, -1], r"-1/\+1 or 0/1, not both"),
         ([1.0, 2.0], [1, NAN], "not nan"),
         ([[1.0, 2.0]], [2], r"2 scores are 0 \.\. 1, not 2"),
         ([[1.0, 2.0]], [-1], r"2 scores are 0 \.\. 1, not -1"),
@@ -166,6 +172,7 @@ def custom(predictions, targets):
         (wrapped, [0, 1], 0.5),
         (nn.mse, [0, 1], 0.5),
         (nn.mse, [-1.0, 1.0], 0.0),
+        (nn.mse, [-1], 0.0),
         (nn.huber, np.array([0, 1]), 0.5),
         (functools.partial(nn.huber, delta=0.1), np.array([1, -1]), 0.0),
         (nn.mse, [[0, 1], [1, 0]], 0.5),
@@ -226,3 +233,32 @@ def test_fit_with_a_custom_loss_and_probabilities_asks_for_the_threshold():
     at_half = functools.partial(nn.accuracy, threshold=0.5)
     assert fitted(model, BITS, custom, metric=at_half).accuracy == [1.0]
     assert nn.evaluate(model, BITS, at_half) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        *[(bits, "loss does not tell where 0/1") for bits in ([0, 0, 1, 1], [0] * 4, [1] * 4)],
+        ([0, 0, 1, 2], r"single scores are -1/\+1 or 0/1, not 2"),
+    ],
+)
+def test_fit_asks_for_the_threshold_of_0_and_1_before_the_first_step(targets, message):
+    called = []
+
+    def counted(predictions, targets):
+        called.append(targets)
+        return own(predictions, targets)
+
+    with pytest.raises(ValueError, match=message):
+        fitted(line(1.0, -1.5, "sigmoid"), (BITS[0], targets), counted)
+    assert not called or 2 in targets
+
+
+def test_fit_asks_for_no_threshold_among_several_scores():
+    def own_of_classes(logits, targets):
+        return 2.0 * nn.cross_entropy_with_logits(logits, targets)
+
+    model = nn.Linear(1, 2)
+    for parameter, number in zip(model.parameters(), [0.0, 1.0, 1.5, 0.0], strict=True):
+        parameter.data = number  # scores 1.5 and x
+    assert fitted(model, BITS, own_of_classes).accuracy == [1.0]
