@@ -74,6 +74,13 @@ def test_attention_and_its_gradients_match_numpy(mask, kind):
     assert grads == pytest.approx(slopes, **CLOSE)
 
 
+@pytest.mark.parametrize(("n", "m", "size"), [(400, 1, 1), (1, 400, 1), (1, 1, 400)])
+def test_attention_to_equal_values_is_that_value_however_many_there_are(n, m, size):
+    Q, K = numbers(n, size, seed=1), numbers(m, size, seed=2)
+    out = nn.attention(Matrix(Q), Matrix(K), Matrix([[3.0]] * m), [[1] * m] * n)
+    assert np.array(out.data) == pytest.approx(np.full((n, 1), 3.0), rel=1e-13)
+
+
 @pytest.mark.parametrize("make", [lambda row: row, lambda row: [Value(x) for x in row]])
 def test_a_fully_masked_row_gives_zeros_and_passes_no_gradient(make):
     Q, K, V = Matrix([[1.0], [2.0]]), Matrix([[3.0]]), Matrix([[5.0, 7.0]])
