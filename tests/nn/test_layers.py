@@ -179,8 +179,11 @@ def test_a_value_in_a_batch_gets_a_gradient():
     layer = nn.Linear(2, 1)
     put(layer.parameters(), [3.0, -5.0, 0.0])
     x = Value(1.0)
-    layer([[x, 2.0], [0.5, x]]).sum().backward()
+    loss = layer([[x, 2.0], [0.5, x]]).sum()
+    loss.backward()
     assert x.grad == 3.0 - 5.0
+    numbers = [node for node in topological_order(loss) if node.data in (0.5, 2.0)]
+    assert [node.grad for node in numbers] == [0.0, 0.0]  # plain numbers get none
 
 
 @pytest.mark.parametrize(
@@ -791,6 +794,7 @@ MISFITS = [
     ("12", TypeError),
     ([None, 1.0], TypeError),
     ([[1.0, 2.0], 3.0], TypeError),
+    ([[1.0, 2.0], {1.0: 2.0, 3.0: 4.0}], TypeError),
     ([1.0, [2.0]], TypeError),
     ([[1.0], [2.0]], ValueError),
     ([[1.0, 2.0], [3.0]], ValueError),
@@ -825,6 +829,12 @@ def test_input_that_does_not_fit_leaves_the_layer_unchanged(make):
         with case(x), pytest.raises(error):
             model(x)
         assert model.state_dict() == before, x
+
+
+@pytest.mark.parametrize("x", [3.0, "34"])
+def test_a_row_that_is_none_is_named_in_a_batch(x):
+    with pytest.raises(TypeError, match=f"a Matrix takes rows of numbers; row 1 is '?{x}"):
+        nn.Linear(2, 1)([[1.0, 2.0], x])
 
 
 @pytest.mark.parametrize("x", [[1.0], [1.0, 2.0, 3.0], []])

@@ -86,6 +86,13 @@ def test_a_column_times_a_row_is_a_table():
 
 
 def test_a_broadcast_row_gets_the_sum_of_the_gradients_of_the_rows():
+    row = Matrix([[2.0] * 400])
+    assert (row + row).data == [[4.0] * 400]
+    assert (row.T * row.T).data == [[4.0]] * 400
+    assert (row @ row.T).data == [[1600.0]]
+
+
+def test_a_repeated_row_gathers_the_gradient_of_every_row():
     bias = [Value(1.0), Value(2.0)]
     (Matrix([[1, 2], [3, 4], [5, 6]]) * bias).sum().backward()
     assert [b.grad for b in bias] == [1 + 3 + 5, 2 + 4 + 6]
@@ -410,6 +417,8 @@ def test_both_mismatched_shapes_are_named(op, shape):
     rows = " x ".join(map(str, shape if len(shape) == 2 else (1, *shape)))
     with pytest.raises(ValueError, match=f"2 x 3 and {rows}"):
         op(Matrix(np.ones((2, 3))), np.ones(shape))
+    with pytest.raises(ValueError, match=f"{rows} and 2 x 3"):
+        op(Matrix(np.ones((1, *shape)[-2:])), np.ones((2, 3)))
 
 
 @pytest.mark.parametrize(("left", "right"), [((2, 3), (2, 3)), ((1, 2), (1, 2)), ((2, 1), (2, 1))])
@@ -423,9 +432,10 @@ def test_both_mismatched_shapes_of_a_product_are_named(left, right):
 
 @pytest.mark.parametrize("rows", [[[1, 2], [3]], [[1], [2, 3]], [[1], []]])
 def test_ragged_rows_are_a_value_error(rows):
-    with pytest.raises(ValueError, match=r"row 0 has \d entries, row 1 has \d"):
+    message = f"row 0 has {len(rows[0])} entries, row 1 has {len(rows[1])}"
+    with pytest.raises(ValueError, match=message):
         Matrix(rows)
-    with pytest.raises(ValueError, match=r"row 0 has \d entries, row 1 has \d"):
+    with pytest.raises(ValueError, match=message):
         Matrix([[1, 2]]) + rows
 
 
@@ -486,6 +496,11 @@ def test_an_argument_of_a_jitted_function_is_an_index_only_if_static(pick):
 
 def test_a_large_matrix_is_shown_by_its_first_entries_and_its_shape():
     assert repr(Matrix([[1, 2], [3, 4]])) == "Matrix([[1.0, 2.0], [3.0, 4.0]])"
+    for rows, columns in ((10, 10), (100, 1), (1, 100)):
+        M = Matrix(np.ones((rows, columns)))
+        assert repr(M) == f"Matrix({M.data})"
+    for rows, columns in ((101, 1), (1, 101), (6, 20)):
+        assert repr(Matrix(np.ones((rows, columns)))).endswith(f", {rows} x {columns})")
     shown = repr(Matrix([[k] * 300 for k in range(200)]))
     assert shown.startswith("Matrix([[0.0, 0.0, ")
     assert shown.endswith(", 200 x 300)")
