@@ -111,6 +111,9 @@ o → n → v3 → v1 → w1  sech(n)² * x1  0.5 * 2                1
 
 next, the gradient of a use: explain(o, "v1")"""
     )
+    assert explain(neuron(), "w1")._repr_latex_().count(r"_{0.5 \cdot 2 = 1}") == 2
+    x = Value(2.0, label="x")
+    assert r"\underbrace{12.5}_{12.5} \quad" in explain(x * 12.5, x)._repr_latex_()
 
 
 def test_equal_paths_are_written_once() -> None:
@@ -185,11 +188,30 @@ def test_many_uses_are_shown_as_the_largest_and_one_line_for_the_rest() -> None:
     assert "the sum over 1,000 uses" in text[0]
     assert text[2 + USES_SHOWN].startswith("and 992 more uses, together  ")
     sizes = [float(line.split()[-1]) for line in text[2 : 2 + USES_SHOWN]]
-    assert sizes == sorted(sizes, reverse=True)
+    largest = sorted((abs(use.contribution) for use in explanation.uses), reverse=True)
+    assert sizes == [float(number(size)) for size in largest[:USES_SHOWN]]
     assert rf"\underbrace{{\ldots \text{{(992 more)}}}}_{{{text[-4].split()[-1]}}}" in (
         explanation._repr_latex_()
     )
     check(explanation)
+
+
+def test_eight_uses_are_all_shown_in_the_order_of_the_backward_pass() -> None:
+    w = Value(1.0, label="w")
+    (y,) = named(y=sum((w * slope for slope in (3, 1, 2, 8, 5, 4, 7)), w * 6))
+    explanation = explain(y, w)
+    shown = [line.split(" = ")[0] for line in str(explanation).splitlines()[2:10]]
+    assert shown == [use.name for use in explanation.uses]
+
+
+def test_a_table_of_more_than_100_columns_has_its_cells_below_each_other() -> None:
+    texts = []
+    for length in (26, 27):
+        xx, w = Value(3.0, label="xx"), Value(2.0, label="w" * length)
+        (y,) = named(y=xx * w + xx)
+        texts.append(str(explain(y, xx)).splitlines())
+    assert max(map(len, texts[0])) == 100
+    assert texts[1][1:5] == ["y = v1 + xx", "    = y.grad * 1", "    = 1 * 1", "    = 1"]
 
 
 def test_more_digits_are_shown_where_large_contributions_cancel() -> None:
@@ -264,10 +286,27 @@ def test_a_long_chain_has_one_path_if_its_factors_are_1() -> None:
     (path,) = explain(y, x).paths
     assert (len(path.nodes), path.symbols, path.contribution) == (5_001, "1", 1.0)
     assert path.way.startswith("v5000 → v4999 → v4998 → v4997 → … → ")
-    for _ in range(MOST_FACTORS):
-        y = y * 1.0000001
-    assert len(explain(y, x).paths) == 1
-    assert explain(y * 1.0000001, x).paths == ()
+
+
+@pytest.mark.parametrize("factor", [1.5, 0.5, -2.0])
+def test_paths_are_written_out_if_they_are_at_most_8_of_at_most_6_factors(factor: float) -> None:
+    x = y = Value(1.0, label="x")
+    for _ in range(6):
+        y = y * factor
+    assert explain(y, x).paths[0].contribution == factor**6
+    assert explain(y * factor, x).paths == ()
+    several = [sum((x * (factor + i) for i in range(n)), x * 9) for n in (7, 8)]
+    assert [len(explain(y, x).paths) for y in several] == [8, 0]
+
+
+def test_paths_of_more_than_8_nodes_show_the_first_and_the_last() -> None:
+    x = y = Value(1.0, label="x")
+    for i in range(7):
+        y = y + 1.0
+        y.label = f"y{i}"
+    assert explain(y, x).paths[0].way == "y6 → y5 → y4 → y3 → y2 → y1 → y0 → x"
+    (z,) = named(z=y + 1.0)
+    assert explain(z, x).paths[0].way == "z → y6 → y5 → y4 → … → y2 → y1 → y0 → x"
 
 
 def test_a_weight_of_an_mlp_is_explained_in_a_few_lines() -> None:
