@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from autograd import Primitive, Value, ops
 from autograd.jit import jit
-from autograd.jit.graph import Graph, Source
+from autograd.jit.graph import ONE, SUM, Graph, Source
 from autograd.jit.simplify import simplify
 from tests.examples import examples
 
@@ -158,6 +158,22 @@ def test_unused_operations_are_removed_unless_they_may_raise() -> None:
     left = [graph.operations[n] for n in operations_of(graph)]
     assert left == [ops.log, ops.add, ops.log]
     assert graph.operations[log_of_product] is ops.log
+
+
+def test_a_recorded_sum_takes_in_what_is_added_behind_it_and_not_before() -> None:
+    """x y + z z + x is one sum; x + (x y + z z) is not, whose last bit may differ."""
+    for first in (True, False):
+        graph = Graph()
+        x, y, z = (graph.add(Source("argument", i)) for i in range(3))
+        inner = graph.sum([x, y, z, z])
+        outer = graph.add(ops.add, (inner, x) if first else (x, inner))
+        simplify(graph, [outer])
+        if first:
+            assert (graph.operations[inner], graph.operations[outer]) == (None, SUM)
+            assert graph.operands[outer] == (x, y, z, z, x, ONE)
+        else:
+            assert (graph.operations[inner], graph.operations[outer]) == (SUM, ops.add)
+            assert graph.operands[outer] == (x, inner)
 
 
 def test_repeated_expressions_of_a_program_are_computed_once() -> None:
