@@ -128,12 +128,16 @@ def _compiles(source: str) -> bool:
 
 
 def change(before: str, after: str) -> tuple[str, str]:
-    """Return the lines that differ, and what the mutant has in their place."""
+    """The lines that differ, but for blank ones, and what the mutant has in their place."""
     old, new = before.splitlines(), after.splitlines()
     while old and new and old[-1] == new[-1]:
         del old[-1], new[-1]
     same = next(i for i, (a, b) in enumerate(zip_longest(old, new)) if a != b)
-    return " ".join(map(str.strip, old[same:])), " ".join(map(str.strip, new[same:]))
+    return _one_line(old[same:]), _one_line(new[same:])
+
+
+def _one_line(lines: Sequence[str]) -> str:
+    return " ".join(filter(None, map(str.strip, lines)))
 
 
 def open_session(file: str) -> WorkDB:
