@@ -174,7 +174,7 @@ def mutate(file: str) -> None:
 
 def report(files: Sequence[str], listed: bool) -> None:
     """Print a row of figures for each file, and with `listed` the survivors."""
-    row = "{:<24}{:>9}{:>9}{:>10}{:>10}{:>9}"
+    row = "{:<30}{:>9}{:>9}{:>10}{:>10}{:>9}"
     print(row.format("file", "mutants", "killed", "explained", "survived", "score"))
     whole = [0, 0, 0, 0]
     for file in files:
