@@ -8,6 +8,7 @@ import re
 from queue import SimpleQueue
 from typing import Any
 
+import numpy as np
 import pytest
 from side_by_side import BACKENDS
 
@@ -199,9 +200,13 @@ def test_an_optimizer_moment_that_differs_is_found() -> None:
     [
         (lambda x, n: (W * x, W * n), "the second result is 3.0, and 2.0 in the replay"),
         (lambda x, n: [W, W * x, W * n], "the third result is 3.0, and 2.0 in the replay"),
+        (lambda x, n: [W * k for k in (*range(6), n)], "the 7th result is 3.0, and 2.0 in the"),
         (lambda x, n: [x * 1.0, x * n], "the second number is 1.5, and 1.0 in the replay"),
+        (lambda x, n: [x, np.float64(n)], "the second number is 1.5, and 1.0 in the replay"),
+        (lambda x, n: int(2 * n), "the first number is 3, and 2 in the replay"),
         (lambda x, n: [W * 2.0] * int(2 * n), "what it returns has another structure"),
-        (lambda x, n: ["ab" if n == 1.0 else "c", W * x], "another structure, or other strings"),
+        (lambda x, n: ["ab" if n == 1.0 else "c", W * x], "another structure, or other texts"),
+        (lambda x, n: 2 if n == 1.0 else object(), "what it returns has another structure"),
         (lambda x, n: W if n == 1.0 else W * 1.0, "the first result is another Value"),
     ],
 )
@@ -271,8 +276,50 @@ def test_checks_treat_nans_as_equal_and_signed_zeros_as_different(backend: str) 
 
 
 def test_a_checked_call_draws_its_random_numbers_once() -> None:
+    hidden, a, b = Hidden(scale=1.0), Value(2.0, label="a"), Value(3.0, label="b")
+
+    def step(x: Value) -> Any:
+        (a * x).backward()
+        (b * x.detach() * hidden.get("scale")).backward()
+
+    def passed(x: Value) -> Any:
+        (x * a.detach() * hidden.get("scale")).backward()
+
+    for function, what in ((step, r"eager: b\.grad is"), (passed, "first Value passed.grad is")):
+        hidden.scale = 1.0
+        run = jit(function)
+        run(Value(1.0))
+        run(Value(1.0))
+        hidden.scale = 2.0
+        doubted(run, what, Value(1.0))
+
+
+def test_a_gradient_of_0_that_is_an_int_is_no_difference() -> None:
+    w = Value(1.0)
+
+    def step(x: float) -> None:
+        (w * x).backward()
+        w.grad = 0
+
+    run = jit(step, check="always")
+    for x in (1.0, 2.0, 3.0, 4.0):
+        run(x)
+    assert run.programs[0].checks == 2
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1)])
+def test_another_number_of_draws_is_found(before: int, after: int) -> None:
+    hidden = Hidden(count=before)
+    run = jit(lambda x: [x, *(nn.uniform() for _ in range(hidden.get("count")))][0])
+    run(1.0)
+    run(1.0)
+    hidden.count = after
+    doubted(run, f"it draws {after} numbers, and {before} in the replay", 1.0)
+
+
+def test_draws_of_a_checked_call_are_those_of_the_replay_beside_it() -> None:
     layer = nn.Dropout(0.5)
-    run = jit(lambda x: layer([W * x] * 8), check="always")
+    run = jit(lambda x: layer([W * x] * 300), check="always")
     nn.seed(1)
     found = [[v.data for v in run(1.0)] for _ in range(6)]
     nn.seed(1)
