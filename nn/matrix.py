@@ -408,7 +408,7 @@ def _picked(entries: list[Any], place: Any, what: str, matrix: Matrix) -> Any:
         if isinstance(place, bool):
             raise TypeError
         if type(place) is not int and any(map(is_recorded, _bounds(place))):
-            refuse(f"a {what} of a Matrix is picked by a recorded number", _STATIC)
+            refuse(f"a {what} of a Matrix is selected by a recorded number", _STATIC)
         picked = entries[place]
     except IndexError:
         raise IndexError(f"no {what} {place} in a Matrix of {_sizes(matrix)}") from None

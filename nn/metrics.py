@@ -54,7 +54,8 @@ def accuracy(predictions: Any, targets: Any, threshold: float | None = None) -> 
         targets = list(targets)
     rows = score_rows(predictions)
     if len(rows) != len(targets):
-        raise ValueError(f"accuracy of {len(rows)} predictions and {len(targets)} targets")
+        given = counted(len(rows), "prediction"), counted(len(targets), "target")
+        raise ValueError(f"accuracy: {' and '.join(given)}")
     wanted = classes(targets, len(rows[0]))
     if len(rows[0]) > 1:
         predicted = [largest(row) for row in rows]

@@ -128,7 +128,7 @@ def _compiles(source: str) -> bool:
 
 
 def change(before: str, after: str) -> tuple[str, str]:
-    """The lines that differ, but for blank ones, and what the mutant has in their place."""
+    """Return the lines that differ, without blank ones, and what the mutant has instead."""
     old, new = before.splitlines(), after.splitlines()
     while old and new and old[-1] == new[-1]:
         del old[-1], new[-1]

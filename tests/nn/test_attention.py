@@ -135,9 +135,9 @@ def test_a_mask_can_be_an_argument_of_a_recorded_function():
 def test_a_recorded_function_rejects_masks_other_than_0_and_1():
     parts = [Matrix(numbers(2, 2, seed=i)) for i in range(3)]
     for mask in ([[1.0, 0.5], [1.0, 1.0]], [[1.0, 0.0], [2.0, 1.0]]):
-        looked = jit(lambda mask: nn.attention(*parts, mask))
+        recorded = jit(lambda mask: nn.attention(*parts, mask))
         for usual in ([[1.0, 0.0], [1.0, 1.0]], [[0.0, 1.0], [0.0, 0.0]]) * 2:
-            looked(usual)
+            recorded(usual)
         with pytest.raises(ValueError, match="a mask holds 0 and 1") as eager:
             nn.attention(*parts, mask)
         with pytest.raises(ValueError, match=re.escape(str(eager.value))):

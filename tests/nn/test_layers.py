@@ -350,7 +350,7 @@ def test_linear_is_w_x_plus_b():
         scaled = nn.Linear(3, 2, multiplier=m)
         put(scaled.bias, [0.5, -0.25])
         w = np.array([[p.data for p in row] for row in scaled.weights])
-        expected = m * BATCH @ w.T + [0.5, -0.25]  # the multiplier is that of W only
+        expected = m * BATCH @ w.T + [0.5, -0.25]  # the multiplier applies to W only
         assert as_array(scaled(Matrix(BATCH))) == pytest.approx(expected, rel=1e-14)
 
 

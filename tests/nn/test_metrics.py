@@ -238,7 +238,10 @@ def test_fit_with_a_custom_loss_and_probabilities_asks_for_the_threshold():
 @pytest.mark.parametrize(
     ("targets", "message"),
     [
-        *[(bits, "loss does not tell where 0/1") for bits in ([0, 0, 1, 1], [0] * 4, [1] * 4)],
+        *[
+            (bits, "does not determine the threshold for 0/1")
+            for bits in ([0, 0, 1, 1], [0] * 4, [1] * 4)
+        ],
         ([0, 0, 1, 2], r"single scores are -1/\+1 or 0/1, not 2"),
     ],
 )
@@ -247,7 +250,7 @@ def test_fit_asks_for_the_threshold_of_0_and_1_before_the_first_step(targets, me
 
     def counted(predictions, targets):
         called.append(targets)
-        return own(predictions, targets)
+        return custom(predictions, targets)
 
     with pytest.raises(ValueError, match=message):
         fitted(line(1.0, -1.5, "sigmoid"), (BITS[0], targets), counted)
@@ -255,10 +258,10 @@ def test_fit_asks_for_the_threshold_of_0_and_1_before_the_first_step(targets, me
 
 
 def test_fit_asks_for_no_threshold_among_several_scores():
-    def own_of_classes(logits, targets):
+    def custom_of_classes(logits, targets):
         return 2.0 * nn.cross_entropy_with_logits(logits, targets)
 
     model = nn.Linear(1, 2)
     for parameter, number in zip(model.parameters(), [0.0, 1.0, 1.5, 0.0], strict=True):
         parameter.data = number  # scores 1.5 and x
-    assert fitted(model, BITS, own_of_classes).accuracy == [1.0]
+    assert fitted(model, BITS, custom_of_classes).accuracy == [1.0]

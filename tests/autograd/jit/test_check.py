@@ -205,7 +205,7 @@ def test_an_optimizer_moment_that_differs_is_found() -> None:
         (lambda x, n: [x, np.float64(n)], "the second number is 1.5, and 1.0 in the replay"),
         (lambda x, n: int(2 * n), "the first number is 3, and 2 in the replay"),
         (lambda x, n: [W * 2.0] * int(2 * n), "what it returns has another structure"),
-        (lambda x, n: ["ab" if n == 1.0 else "c", W * x], "another structure, or other texts"),
+        (lambda x, n: ["ab" if n == 1.0 else "c", W * x], "another structure, or other strings"),
         (lambda x, n: 2 if n == 1.0 else object(), "what it returns has another structure"),
         (lambda x, n: W if n == 1.0 else W * 1.0, "the first result is another Value"),
     ],
@@ -275,7 +275,7 @@ def test_checks_treat_nans_as_equal_and_signed_zeros_as_different(backend: str) 
     doubted(run, r"the first result is -0\.0, and 0\.0 in the replay", 1.0)
 
 
-def test_a_checked_call_draws_its_random_numbers_once() -> None:
+def test_a_differing_value_is_named_by_its_label_or_its_position_as_an_argument() -> None:
     hidden, a, b = Hidden(scale=1.0), Value(2.0, label="a"), Value(3.0, label="b")
 
     def step(x: Value) -> Any:
@@ -294,7 +294,7 @@ def test_a_checked_call_draws_its_random_numbers_once() -> None:
         doubted(run, what, Value(1.0))
 
 
-def test_a_gradient_of_0_that_is_an_int_is_no_difference() -> None:
+def test_an_int_gradient_of_0_is_not_a_difference() -> None:
     w = Value(1.0)
 
     def step(x: float) -> None:
@@ -308,7 +308,7 @@ def test_a_gradient_of_0_that_is_an_int_is_no_difference() -> None:
 
 
 @pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1)])
-def test_another_number_of_draws_is_found(before: int, after: int) -> None:
+def test_a_different_number_of_draws_is_found(before: int, after: int) -> None:
     hidden = Hidden(count=before)
     run = jit(lambda x: [x, *(nn.uniform() for _ in range(hidden.get("count")))][0])
     run(1.0)
@@ -317,7 +317,7 @@ def test_another_number_of_draws_is_found(before: int, after: int) -> None:
     doubted(run, f"it draws {after} numbers, and {before} in the replay", 1.0)
 
 
-def test_draws_of_a_checked_call_are_those_of_the_replay_beside_it() -> None:
+def test_a_checked_call_draws_its_random_numbers_once() -> None:
     layer = nn.Dropout(0.5)
     run = jit(lambda x: layer([W * x] * 300), check="always")
     nn.seed(1)
