@@ -16,7 +16,6 @@ from struct import pack, unpack
 from typing import Any
 
 from autograd import ops
-from autograd.context import INSIDE, Interpreter, current, entered
 from autograd.jit.graph import ONE
 from autograd.jit.recorded import Number, number_at
 from autograd.jit.refusal import refuse
@@ -28,6 +27,7 @@ from autograd.sweep import between, sweep
 from autograd.value import Value, constant
 from autograd.walk import newest_first
 
+_NOBODY = constant(0.0)
 # The placeholder is a nan with a payload of its own. What C code in a rule makes of it, such as
 # `math.cos(x)`, has the same payload, and is recognised.
 _BITS = (0x7FF8_0000_0AD0_67AD).to_bytes(8, "little")
@@ -42,14 +42,9 @@ class Derivation(Tracer):
             products, two by two.
     """
 
-    def __init__(self, tracer: Tracer, interpreter: Callable[[Tracer], Interpreter]) -> None:
+    def __init__(self, tracer: Tracer) -> None:
         vars(self).update(vars(tracer))
-        self.interpreter = interpreter
         self.sofar: defaultdict[Value, list[int]] = defaultdict(list)
-
-    def entered(self) -> entered:
-        """Return a context manager inside which the chain rule runs on placeholders."""
-        return entered(current, current.get().under(self.interpreter(self), INSIDE))
 
     def computed(
         self, primitive: Primitive, operands: Sequence[Any], function: Callable[..., Any]
@@ -70,7 +65,7 @@ class Derivation(Tracer):
         """Return a placeholder for `value.data`, or for what `value.grad` has received so far."""
         if name == "data":
             return self._unknown(self.node_of(value))
-        return self._unknown(self.received(value)) if value in self.sofar else 0.0
+        return self._unknown(self._received(value)) if value in self.sofar else 0.0
 
     def write(self, value: Value, name: str, number: Any) -> None:
         """Note what a rule writes to `value.grad`, or a Value that it makes."""
@@ -85,15 +80,45 @@ class Derivation(Tracer):
         known = self.tape.constants.get(node)
         return number_at(node, _UNKNOWN, self.tape) if known is None else known
 
-    def received(self, value: Value) -> int:
+    def _received(self, value: Value) -> int:
         """Return the node of what the gradient of a Value has received so far."""
         node = self.tape.sum(self.sofar[value])
         self.sofar[value] = [node, ONE]
         return node
 
-    def pass_on(self, node: Value) -> None:
+    def note_backward(self, output: Value, inner: list[Value]) -> None:
+        """Note the nodes of the gradients of a backward pass; `inner`: its nodes, newest first."""
+        tape, sofar = self.tape, self.sofar
+        zero = tape.constant(0.0)
+        sofar[output] = [ONE, ONE]
+        for node in inner:
+            if node in sofar:
+                self._pass_on(node)
+        self.gradients.update(dict.fromkeys(inner, zero))
+        # In the order of first use, as leaves lie in memory. A constant counts only as the output.
+        for value in [value for value in self.nodes if value in sofar] or [output]:
+            gradient = self._received(value)
+            if value._left is None:
+                before = self.gradient_of(value)
+                tape.in_order.add(gradient)
+                gradient = tape.add(ops.add, (zero, gradient))  # the engine's sum starts from 0.0
+                if before != zero:
+                    gradient = tape.add(ops.add, (before, gradient))
+                tape.in_order.add(gradient)
+            self.gradients[value] = gradient
+
+    def note_grad(self, output: Value, inputs: Sequence[Value], found: Iterable[Value]) -> None:
+        """Note the nodes of the gradients that `grad` has found."""
+        _, inner = newest_first([output])
+        gradients = sweep(inner, output, between(inner, inputs), number_of=attrgetter("data"))
+        zero = self.tape.constant(0.0)
+        for value, node in zip(found, inputs, strict=True):
+            gradient = self.node_of(gradients.get(node, 0.0))
+            self.nodes[value] = self.tape.add(ops.add, (zero, gradient))
+
+    def _pass_on(self, node: Value) -> None:
         """Add a node's contributions to the gradients of its operands, except plain numbers."""
-        upstream = self.received(node)
+        upstream = self._received(node)
         if node._right.__class__ is Terms:
             self._pass_on_terms(node._right, upstream)
             return
@@ -128,44 +153,3 @@ class Derivation(Tracer):
                 sofar[w] += (upstream, of_x)
             if x._primitive is not CONSTANT:
                 sofar[x] += (upstream, of_w)
-
-
-_NOBODY = constant(0.0)
-
-
-def note_backward(tracer: Tracer, interpreter: Any, output: Value, inner: list[Value]) -> None:
-    """Note the nodes of the gradients of a backward pass; `inner` has its nodes, newest first."""
-    derivation = Derivation(tracer, interpreter)
-    tape, sofar = tracer.tape, derivation.sofar
-    zero = tape.constant(0.0)
-    sofar[output] = [ONE, ONE]
-    with derivation.entered():
-        for node in inner:
-            if node in sofar:
-                derivation.pass_on(node)
-    tracer.gradients.update(dict.fromkeys(inner, zero))
-    # In the order of first use, as leaves lie in memory. A constant counts only as the output.
-    for value in [value for value in tracer.nodes if value in sofar] or [output]:
-        gradient = derivation.received(value)
-        if value._left is None:
-            before = tracer.gradient_of(value)
-            tape.in_order.add(gradient)
-            gradient = tape.add(ops.add, (zero, gradient))  # the engine's sum starts from 0.0
-            if before != zero:
-                gradient = tape.add(ops.add, (before, gradient))
-            tape.in_order.add(gradient)
-        tracer.gradients[value] = gradient
-
-
-def note_grad(
-    tracer: Tracer, interpreter: Any, output: Value, inputs: Sequence[Value], found: Iterable[Value]
-) -> None:
-    """Note the nodes of the gradients that `grad` has found."""
-    derivation = Derivation(tracer, interpreter)
-    with derivation.entered():
-        _, inner = newest_first([output])
-        gradients = sweep(inner, output, between(inner, inputs), number_of=attrgetter("data"))
-    zero = tracer.tape.constant(0.0)
-    for value, node in zip(found, inputs, strict=True):
-        gradient = derivation.node_of(gradients.get(node, 0.0))
-        tracer.nodes[value] = tracer.tape.add(ops.add, (zero, gradient))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
-from autograd.context import Context, Interpreter, Listener, current
+from autograd.context import INSIDE, Context, Interpreter, Listener, current, entered
 from autograd.eager import EAGER, NUMBERS
-from autograd.jit.derive import note_backward, note_grad
+from autograd.jit.derive import Derivation
 from autograd.jit.tracer import Tracer
 from autograd.primitive import Primitive, operands_of
 from autograd.sums import Terms, folded, is_foldable
@@ -64,7 +63,7 @@ class Recorder(Interpreter):
             nodes.extend(inner)
 
         self._by_the_engine(self._outside(current.get()), write_gradients, output, run)
-        note_backward(self.tracer, partial(Recorder, engine=NUMBERS), output, nodes)
+        self._derive(Derivation.note_backward, output, nodes)
 
     def grad(
         self,
@@ -82,7 +81,7 @@ class Recorder(Interpreter):
         found: list[Value] = self._by_the_engine(
             outside, self.engine.grad, output, inputs, create_graph, each
         )
-        note_grad(self.tracer, partial(Recorder, engine=NUMBERS), output, inputs, found)
+        self._derive(Derivation.note_grad, output, inputs, found)
         return found
 
     def with_history(self) -> Interpreter:
@@ -103,6 +102,12 @@ class Recorder(Interpreter):
             raise
         finally:
             current.reset(token)
+
+    def _derive(self, note: Callable[..., None], *args: Any) -> None:
+        """Note gradients where the chain rule runs on placeholders."""
+        derivation = Derivation(self.tracer)
+        with entered(current, current.get().under(Recorder(derivation, NUMBERS), INSIDE)):
+            note(derivation, *args)
 
     def _outside(self, context: Context) -> Context:
         """Return the engine's counterpart of a context of the recording, for results to keep."""
