@@ -237,7 +237,7 @@ class Jitted(Generic[P, R]):
         watch, effects = Watch(things), Watch(things, everything=True)
         self._is_disturbed = False
         try:
-            recording, returned = record(self.function, call, tracer)
+            result, returned = record(self.function, call, tracer)
             streams = [stream() for stream in tracer.streams]  # a replay advances them, too
             changed = watch.changed() or effects.changed(streams)
             if changed is not None and not self._is_disturbed:
@@ -247,12 +247,14 @@ class Jitted(Generic[P, R]):
                 )
             if not self._is_disturbed and not tracer.given_up:
                 seconds = time.perf_counter() - start
-                program = Program(self.__name__, recording, watch, self.backend, seconds)
+                program = Program(
+                    self.__name__, call, tracer, returned, watch, self.backend, seconds
+                )
                 program.number = self._calls
                 self._all.add(program)  # first: after a Ctrl-C no program in use is unlisted
                 programs.append(program)
                 del programs[:-_TOO_MANY]
-            result = as_replayed(returned, tracer.start)
+            result = as_replayed(result, tracer.start)
             self._recordings += 1  # not after an error, which says why there is no program
             return result
         except BaseException as error:

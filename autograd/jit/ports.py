@@ -17,7 +17,7 @@ from weakref import ref
 import numpy as np
 
 from autograd.jit.leaves import Floats, Linked, link, writes
-from autograd.jit.record import Recording
+from autograd.jit.results import Returned
 from autograd.jit.schedule import Addresses, Plan, selector
 from autograd.jit.tracer import Port
 from autograd.messages import no_gradient
@@ -39,14 +39,16 @@ class Ports:
         gone: not empty once one of these leaves no longer exists.
     """
 
-    def __init__(self, recording: Recording) -> None:
-        nodes = [(port.node, port.kind) for port in recording.writes]
+    def __init__(self, writes: Sequence[Port], returned: Returned) -> None:
+        nodes = [(port.node, port.kind) for port in writes]
         self.first_result = len(nodes)
-        nodes += recording.returned.nodes()
+        nodes += returned.nodes()
         self.outputs = [node for node, _ in nodes]
         self.is_gradient = np.array([kind == "grad" for _, kind in nodes], dtype=bool)
 
-    def connect(self, recording: Recording, plan: Plan, address: Addresses) -> None:
+    def connect(
+        self, reads: list[Port], writes: list[Port], plan: Plan, address: Addresses
+    ) -> None:
         """Link the captured leaves, and plan the copies between all leaves and the memory.
 
         Raises TypeError if the gradient of a leaf that is read is None.
@@ -55,8 +57,7 @@ class Ports:
             slice(start, start + length)
             for start, length in (plan.spans["argument"], plan.spans["varying"])
         ]
-        reads = [port for port in recording.reads if address[port.node] >= 0]
-        writes = recording.writes
+        reads = [port for port in reads if address[port.node] >= 0]
         for port in reads:
             if port.kind == "grad" and port.leaf.grad is None:  # the eager call raises too
                 raise no_gradient(port.leaf.label)

@@ -23,10 +23,11 @@ from autograd.jit.graph import SUM
 from autograd.jit.leaves import at_once
 from autograd.jit.picture import draw_program
 from autograd.jit.ports import Ports
-from autograd.jit.record import Recording
+from autograd.jit.results import Returned
 from autograd.jit.schedule import Addresses, schedule
 from autograd.jit.simplify import simplify
 from autograd.jit.structure import Call
+from autograd.jit.tracer import Tracer
 from autograd.jit.watch import Watch
 from autograd.text import counted, for_stream
 
@@ -53,26 +54,37 @@ class Program:
     number: int
 
     def __init__(
-        self, name: str, recording: Recording, watch: Watch, backend: str | None, seconds: float
+        self,
+        name: str,
+        call: Call,
+        tracer: Tracer,
+        returned: Returned,
+        watch: Watch,
+        backend: str | None,
+        seconds: float,
     ) -> None:
         self.name, self.backend = name, backend or "numpy"
         self.replays = self.checks = self.unsure = self.unsure_in_a_row = 0
         self.watch, models = watch, set(map(id, watch.models))
-        self.guards = [(read, found, id(of) in models) for read, found, of in recording.guards]
-        self.draws, self.streams = recording.draws, recording.streams
-        self.returned, self.first = recording.returned, bytes(recording.call.numbers)
-        ends = [0, *[end for *_, end in recording.call.structure]]
+        self.guards = [
+            (read, found, id(of) in models)
+            for read, found, of in tracer.guards
+            if read() == found  # else the call made this setting itself, and took it back
+        ]
+        self.draws, self.streams = tracer.draws, list(tracer.streams)
+        self.returned, self.first = returned, bytes(call.numbers)
+        ends = [0, *[end for *_, end in call.structure]]
         self.constant = [slice(start, end) for start, end in pairwise(ends) if start < end]
         self.seconds = {"trace": seconds, "check": 0.0}
         self._since = time.perf_counter()
-        graph = recording.graph
+        graph, (reads, writes) = tracer.tape, tracer.ports(call.passed)
         self.recorded = len(graph)
-        self.ports = Ports(recording)
+        self.ports = Ports(writes, returned)
         simplify(graph, self.ports.outputs)
         self.simplified = len(graph) - graph.operations.count(None)
         self._lap("simplify")
-        counts = {"argument": len(recording.call.numbers) // 8, "varying": len(recording.draws)}
-        counts |= dict.fromkeys(["data", "grad"], len({port.leaf for port in recording.reads}))
+        counts = {"argument": len(call.numbers) // 8, "varying": len(self.draws)}
+        counts |= dict.fromkeys(["data", "grad"], len({port.leaf for port in reads}))
         plan, address = schedule(graph, counts, self.ports.outputs)
         self._plan = plan
         self.groups = len(plan.groups)
@@ -82,7 +94,7 @@ class Program:
         self.until_compiled = replays_until_compiled(plan) if backend is None else 0
         self._lap("compile")
         self._outputs = slice(plan.outputs.start, plan.size)
-        self.ports.connect(recording, plan, address)
+        self.ports.connect(reads, writes, plan, address)
 
     def _lap(self, stage: str) -> None:
         now = time.perf_counter()

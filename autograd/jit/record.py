@@ -2,49 +2,29 @@
 
 from __future__ import annotations
 
-import random
 from array import array
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from autograd.context import current
-from autograd.jit.graph import Graph, Source
+from autograd.jit.graph import Source
 from autograd.jit.recorded import Number, Whole, number_at
 from autograd.jit.recorder import Recorder
 from autograd.jit.refusal import TraceError
 from autograd.jit.results import Output, Returned, laid_out
 from autograd.jit.structure import Call, Static, build, objects_in
-from autograd.jit.tracer import Guard, Port, Tracer
+from autograd.jit.tracer import Tracer
 from autograd.value import Value
 
 
-class Recording(NamedTuple):
-    """A recorded call of a function.
-
-    Attributes:
-        graph: the operations, in order. call: the call that was recorded.
-        reads, writes: of leaves from outside, at the beginning and at the end.
-        returned: what the function returned.
-        draws, streams, guards: see Tracer.
-    """
-
-    graph: Graph
-    call: Call
-    reads: list[Port]
-    writes: list[Port]
-    returned: Returned
-    draws: list[Callable[[], float]]
-    streams: list[Callable[[], random.Random]]
-    guards: list[Guard]
-
-
-def record(function: Callable[..., Any], call: Call, tracer: Tracer) -> tuple[Recording, Any]:
-    """Call a function; return a recording of the call, and what the function returned.
+def record(function: Callable[..., Any], call: Call, tracer: Tracer) -> tuple[Any, Returned]:
+    """Call a function; return what it returned, and a description from which to rebuild that.
 
     Raises TraceError if a replay could not repeat the call, and what the function raises. The
-    tracer, a new one, can undo what the call does to Values and to nn's random numbers.
+    tracer, a new one, notes the call; it can undo what that does to Values and to nn's random
+    numbers.
     """
     tape, structure, passed = tracer.tape, call.structure, call.passed
     floats = enumerate(array("d", call.numbers))
@@ -62,18 +42,7 @@ def record(function: Callable[..., Any], call: Call, tracer: Tracer) -> tuple[Re
         raise tracer.refusals[0]
     if _identities(structure, given) != before:
         raise TraceError("an argument is changed, which a replay would not: return what it becomes")
-    kept = _returned(tracer, returned, passed)  # before ports(): it may use more leaves
-    recording = Recording(
-        tape,
-        call,
-        *tracer.ports(passed),
-        kept,
-        tracer.draws,
-        list(tracer.streams),
-        # A setting that the call itself makes and takes back cannot be compared at the next call.
-        [guard for guard in tracer.guards if guard[0]() == guard[1]],
-    )
-    return recording, returned
+    return returned, _returned(tracer, returned, passed)
 
 
 def _called(function: Callable[..., Any], given: dict[Any, Any], tracer: Tracer) -> Any:

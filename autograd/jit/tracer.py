@@ -40,9 +40,6 @@ class Port(NamedTuple):
     node: int
 
 
-Guard = tuple[Callable[[], Any], Any, object]
-
-
 class Tracer(Hooks):
     """Knows the nodes of one recording.
 
@@ -70,7 +67,7 @@ class Tracer(Hooks):
         self.before: dict[Value, tuple[float, float]] = {}
         self.draws: list[Callable[[], float]] = []
         self.streams: dict[Callable[[], random.Random], Any] = {}
-        self.guards: list[Guard] = []
+        self.guards: list[tuple[Callable[[], Any], Any, object]] = []
         self.given_up = False
         self.refusals: list[TraceError] = []
         self.start = next(clock.numbers)
