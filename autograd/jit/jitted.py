@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
+from operator import attrgetter
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -20,6 +21,7 @@ from autograd.context import current
 from autograd.eager import Eager
 from autograd.jit.backends import backend_named
 from autograd.jit.check import CAUSES, checked
+from autograd.jit.contents import read
 from autograd.jit.leaves import at_once, undoing
 from autograd.jit.program import UNSURE, Program
 from autograd.jit.record import record
@@ -95,11 +97,8 @@ class Jitted(Generic[P, R]):
         return for_stream(f"<jitted {self.__name__}, {len(self._all)} programs>")
 
     def __reduce__(self) -> Any:
-        place: Any = sys.modules.get(self.__module__)
-        for name in self.__qualname__.split("."):
-            place = getattr(place, name, None)
-        if place is self:  # pickled by name, like a function
-            return self.__qualname__
+        if read(attrgetter(self.__qualname__), sys.modules.get(self.__module__)) is self:
+            return self.__qualname__  # pickled by name, like a function
         return Jitted, (self.function, self.backend, self.static, self.check)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
