@@ -158,11 +158,8 @@ class Jitted(Generic[P, R]):
         for program in reversed(programs):
             changed = program.changed()
             if changed is None:
-                unsure = program.unsure
                 result = self._replayed(program, programs, call)
-                in_a_row = program.unsure_in_a_row + 1 if program.unsure > unsure else 0
-                program.unsure_in_a_row = in_a_row
-                if in_a_row == _MANY:
+                if program.unsure_in_a_row >= _MANY:
                     self._warn(
                         f"{_MANY} calls in a row were done eagerly: a number is not finite, or an"
                         " operation might raise"

@@ -172,8 +172,10 @@ class Program:
         code.run()
         out = memory[self._outputs]
         if memory[0] == 0.0 or self._are_eager_gradients():
+            self.unsure_in_a_row = 0
             return out
         self.unsure += 1
+        self.unsure_in_a_row += 1
         return UNSURE
 
     def _are_eager_gradients(self) -> bool:
