@@ -38,11 +38,7 @@ def _call(name: str) -> Emit:
 
 def like(x: Any, number: float) -> ir.Constant:
     """Return a constant of the type of x: the number, or a vector of it."""
-    return constant(x.type, number)
-
-
-def constant(kind: Any, number: float) -> ir.Constant:
-    """Return a constant of this type: the number, or a vector of it."""
+    kind = x.type
     return ir.Constant(kind, [number] * kind.count if isinstance(kind, ir.VectorType) else number)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from autograd.jit.backends.emit import EMIT, FLOAT, constant
+from autograd.jit.backends.emit import EMIT, FLOAT, like
 from autograd.jit.graph import SUM
 from autograd.primitive import Primitive
 
@@ -56,7 +56,7 @@ class Kernel:
 
 def _add_zero_times(b: ir.IRBuilder, number: Any, place: Any) -> None:
     """Add number * 0 to the number at a place: 0 if the number is finite, else nan."""
-    zero = b.fmul(number, constant(number.type, 0.0))
+    zero = b.fmul(number, like(number, 0.0))
     b.store(b.fadd(b.load(place), zero), place)
 
 
@@ -104,11 +104,11 @@ def gathered(module: ir.Module, name: str, primitive: Primitive) -> None:
     count, out, operands = [kernel.word(WORD(k)) for k in (1, 2, 3)]
     total = b.alloca(FLOAT)
     trouble = b.alloca(FLOAT)  # nan if a number is non-finite
-    b.store(constant(FLOAT, 0.0), trouble)
+    b.store(FLOAT(0.0), trouble)
     with _loop(b, count) as i:
         first = b.add(WORD(4), b.mul(i, operands))
         if primitive is SUM:
-            b.store(constant(FLOAT, -0.0), total)
+            b.store(FLOAT(-0.0), total)
             with _loop(b, b.udiv(operands, WORD(2))) as term:
                 x, y = kernel.numbers_at(b.add(first, b.mul(term, WORD(2))), 2)
                 b.store(b.fadd(b.load(total), b.fmul(x, y)), total)
@@ -135,7 +135,7 @@ def vectorized(
     out = kernel.place(kernel.word(WORD(2)))
     starts = [kernel.place(kernel.word(WORD(3 + k))) for k in range(len(strides))]
     trouble = b.alloca(FLOAT_VECTOR)  # nan in each lane that had a non-finite number
-    b.store(constant(FLOAT_VECTOR, 0.0), trouble)
+    b.store(FLOAT_VECTOR([0.0] * VECTOR), trouble)
     with _loop(b, kernel.word(WORD(1))) as i:
         offset = b.mul(i, WORD(VECTOR))
         operands = [
@@ -175,7 +175,7 @@ def sums(module: ir.Module, name: str, vectors: int, moves: tuple[int, int]) -> 
     out, pieces = kernel.place(kernel.word(WORD(1))), kernel.word(WORD(2))
     totals = [b.alloca(FLOAT_VECTOR) for _ in range(vectors)]
     for total in totals:
-        b.store(constant(FLOAT_VECTOR, -0.0), total)
+        b.store(FLOAT_VECTOR([-0.0] * VECTOR), total)
     with _loop(b, pieces) as piece:
         row = b.add(WORD(3), b.mul(piece, WORD(PIECE)))
         terms, *factors = [kernel.word(b.add(row, WORD(k))) for k in range(PIECE)]
