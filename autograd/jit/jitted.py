@@ -227,7 +227,6 @@ class Jitted(Generic[P, R]):
 
     def _recorded(self, programs: list[Program], call: Call) -> Any:
         """Run the call eagerly while recording it, and add its program to `programs`."""
-        start = time.perf_counter()
         tracer = Tracer()
         things = self._things(call)
         watch, effects = Watch(things), Watch(things, everything=True)
@@ -242,10 +241,7 @@ class Jitted(Generic[P, R]):
                     " it in a Value and assign() that, or draw by nn.gauss() or nn.uniform()"
                 )
             if not self._is_disturbed and not tracer.given_up:
-                seconds = time.perf_counter() - start
-                program = Program(
-                    self.__name__, call, tracer, returned, watch, self.backend, seconds
-                )
+                program = Program(self.__name__, call, tracer, returned, watch, self.backend)
                 program.number = self._calls
                 self._all.add(program)  # first: after a Ctrl-C no program in use is unlisted
                 programs.append(program)

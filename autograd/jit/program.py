@@ -61,7 +61,6 @@ class Program:
         returned: Returned,
         watch: Watch,
         backend: str | None,
-        seconds: float,
     ) -> None:
         self.name, self.backend = name, backend or "numpy"
         self.replays = self.checks = self.unsure = self.unsure_in_a_row = 0
@@ -75,8 +74,8 @@ class Program:
         self.returned, self.first = returned, bytes(call.numbers)
         ends = [0, *[end for *_, end in call.structure]]
         self.constant = [slice(start, end) for start, end in pairwise(ends) if start < end]
-        self.seconds = {"trace": seconds, "check": 0.0}
-        self._since = time.perf_counter()
+        self.seconds, self._since = {"check": 0.0}, tracer.began
+        self._lap("trace")
         graph, (reads, writes) = tracer.tape, tracer.ports(call.passed)
         self.recorded = len(graph)
         self.ports = Ports(writes, returned)

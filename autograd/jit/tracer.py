@@ -7,6 +7,7 @@ asks of a recording (hooks.py). The nodes of gradients are added in derive.py.
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, repeat
 from math import ceil
@@ -50,7 +51,7 @@ class Tracer(Hooks):
             the random.Random of a draw, with the state that it had.
         guards: (read, result, object that it reads or None): a program holds while `read` returns
             the same result.
-        start: the number of the clock when the recording began.
+        start, began: the number of the clock, and the time, when the recording began.
         contexts: the engine's counterpart of each context of the recording.
         sums: (sum, terms) of weighted sums that have not been unfolded, by `_made`.
         given_up: whether to keep no program, because an operation has failed, for instance.
@@ -70,7 +71,7 @@ class Tracer(Hooks):
         self.guards: list[tuple[Callable[[], Any], Any, object]] = []
         self.given_up = False
         self.refusals: list[TraceError] = []
-        self.start = next(clock.numbers)
+        self.start, self.began = next(clock.numbers), time.perf_counter()
         self.contexts: dict[Context, Context] = {}
         self.sums: dict[float, tuple[Value, Terms]] = {}
         self._data: dict[Value, int] = {}  # the first node of each leaf from outside
