@@ -75,7 +75,8 @@ def checked(
     if is_disturbed():
         difference = None
     elif difference is None:
-        program.checks += 1
+        program.checks, program.number = program.checks + 1, call.number
+        program.constant = program.still_constant(call.numbers)
     return answer, difference
 
 

@@ -144,7 +144,8 @@ class Jitted(Generic[P, R]):
             self._is_busy = True  # no call follows before `try`, so no Ctrl-C comes between
             try:
                 self._calls += 1
-                answer: R = self._answer(Call(args, kwargs, tuple(structure), numbers, passed))
+                call = Call(args, kwargs, tuple(structure), numbers, passed, self._calls)
+                answer: R = self._answer(call)
                 return answer
             finally:
                 self._is_busy = False
@@ -242,7 +243,6 @@ class Jitted(Generic[P, R]):
                 )
             if not self._is_disturbed and not tracer.given_up:
                 program = Program(self.__name__, call, tracer, returned, watch, self.backend)
-                program.number = self._calls
                 self._all.add(program)  # first: after a Ctrl-C no program in use is unlisted
                 programs.append(program)
                 del programs[:-_TOO_MANY]
@@ -299,7 +299,7 @@ class Jitted(Generic[P, R]):
     def _checked(self, program: Program, programs: list[Program], call: Call) -> Any:
         """Run the call eagerly with a replay beside it. Raise TraceError if they differ."""
         undo = undoing([*program.watch.values, *call.passed], program.ports.stores)
-        start, checks = time.perf_counter(), program.checks
+        start = time.perf_counter()
         try:
             returned, difference = checked(program, call, self._called_plainly, self._disturbed)
         except BaseException:
@@ -307,18 +307,15 @@ class Jitted(Generic[P, R]):
             raise
         program.seconds["check"] += time.perf_counter() - start
         if difference is None:
-            if program.checks > checks:  # else there was nothing to compare
-                program.number = self._calls
-                program.constant = program.still_constant(call.numbers)
             return returned
         programs.remove(program)
         self._all.discard(program)
-        first, last = program.number + (program.checks > 0), self._calls - 1
+        first, last = program.number + (program.checks > 0), call.number - 1
         doubt = f"calls {first} to {last} are in doubt"
         if first >= last:
             doubt = f"call {last} is in doubt" if first == last else "no call before it is in doubt"
         raise TraceError(
-            f"{self.__name__}: a replay would not do what call {self._calls} did, which was eager:"
+            f"{self.__name__}: a replay would not do what call {call.number} did, which was eager:"
             f" {difference}. The state is that of the eager call; {doubt}. Probably {CAUSES}."
         )
 

@@ -51,8 +51,6 @@ class Program:
             returns the same result. draws, streams: see Tracer.
     """
 
-    number: int
-
     def __init__(
         self,
         name: str,
@@ -71,7 +69,8 @@ class Program:
             if read() == found  # else the call made this setting itself, and took it back
         ]
         self.draws, self.streams = tracer.draws, list(tracer.streams)
-        self.returned, self.first = returned, bytes(call.numbers)
+        self.returned, self.number = returned, call.number
+        self.first = bytes(call.numbers)
         ends = [0, *[end for *_, end in call.structure]]
         self.constant = [slice(start, end) for start, end in pairwise(ends) if start < end]
         self.seconds, self._since = {"check": 0.0}, tracer.began

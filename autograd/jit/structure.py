@@ -51,6 +51,7 @@ class Call(NamedTuple):
 
     structure: (position or name, structure, end of its bytes in `numbers`) of each argument.
     numbers: the plain numbers, as the bytes of floats. passed: the Values.
+    number: 1 for the first call of the function, and so on.
     """
 
     args: tuple[Any, ...]
@@ -58,6 +59,7 @@ class Call(NamedTuple):
     structure: Any
     numbers: bytearray
     passed: list[Value]
+    number: int
 
 
 class Identical:
