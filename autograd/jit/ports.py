@@ -17,7 +17,6 @@ from weakref import ref
 import numpy as np
 
 from autograd.jit.leaves import Floats, Linked, link, writes
-from autograd.jit.results import Returned
 from autograd.jit.schedule import Addresses, Plan, selector
 from autograd.jit.tracer import Port
 from autograd.messages import no_gradient
@@ -30,29 +29,20 @@ class Ports:
     """The inputs and outputs of a program. Outputs: first new numbers of leaves, then results.
 
     Attributes:
-        outputs: their nodes in the recording. is_gradient: which of them are gradients.
         first_result: how many outputs belong to leaves.
         targets: (leaf, "data" or "grad") that each of these goes to; a captured leaf is given by
             its link, a passed one by its position.
         varying: the slice of the memory for numbers that are read again in each replay.
         stores: those of the captured leaves.
         gone: not empty once one of these leaves no longer exists.
+
+    Captured leaves are linked. Raises TypeError if the gradient of a leaf that is read is None.
     """
 
-    def __init__(self, writes: Sequence[Port], returned: Returned) -> None:
-        nodes = [(port.node, port.kind) for port in writes]
-        self.first_result = len(nodes)
-        nodes += returned.nodes()
-        self.outputs = [node for node, _ in nodes]
-        self.is_gradient = np.array([kind == "grad" for _, kind in nodes], dtype=bool)
-
-    def connect(
+    def __init__(
         self, reads: list[Port], writes: list[Port], plan: Plan, address: Addresses
     ) -> None:
-        """Link the captured leaves, and plan the copies between all leaves and the memory.
-
-        Raises TypeError if the gradient of a leaf that is read is None.
-        """
+        self.first_result = len(writes)
         self._arguments, self.varying = [
             slice(start, start + length)
             for start, length in (plan.spans["argument"], plan.spans["varying"])

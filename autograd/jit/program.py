@@ -77,13 +77,15 @@ class Program:
         self._lap("trace")
         graph, (reads, writes) = tracer.tape, tracer.ports(call.passed)
         self.recorded = len(graph)
-        self.ports = Ports(writes, returned)
-        simplify(graph, self.ports.outputs)
+        outputs = [(port.node, port.kind) for port in writes] + returned.nodes()
+        self._is_gradient = np.array([kind == "grad" for _, kind in outputs], dtype=bool)
+        wanted = [node for node, _ in outputs]
+        simplify(graph, wanted)
         self.simplified = len(graph) - graph.operations.count(None)
         self._lap("simplify")
         counts = {"argument": len(call.numbers) // 8, "varying": len(self.draws)}
         counts |= dict.fromkeys(["data", "grad"], len({port.leaf for port in reads}))
-        plan, address = schedule(graph, counts, self.ports.outputs)
+        plan, address = schedule(graph, counts, wanted)
         self._plan = plan
         self.groups = len(plan.groups)
         self.scheduled = sum(len(group.operands) for group in plan.groups)
@@ -92,7 +94,7 @@ class Program:
         self.until_compiled = replays_until_compiled(plan) if backend is None else 0
         self._lap("compile")
         self._outputs = slice(plan.outputs.start, plan.size)
-        self.ports.connect(reads, writes, plan, address)
+        self.ports = Ports(reads, writes, plan, address)
 
     def _lap(self, stage: str) -> None:
         now = time.perf_counter()
@@ -184,7 +186,7 @@ class Program:
         """
         memory = self._code.memory
         finite = np.isfinite(memory)
-        if not (finite[self._outputs] | self.ports.is_gradient).all():
+        if not (finite[self._outputs] | self._is_gradient).all():
             return False
         factors: list[Addresses] = [np.empty((0, 2), np.int32)]
         for primitive, start, operands in self._plan.groups:
