@@ -40,7 +40,8 @@ def draw_program(plan: Plan, name: str, direction: str = "LR") -> Drawing:
     for kind, title in SOURCES.items():
         if kind in home:
             colour = "leaf" if kind == "data" else "constant"
-            size = f"{plan.spans[kind][1]:,}"
+            span = plan.spans[kind]
+            size = f"{span.stop - span.start:,}"
             add_box(picture, kind, colour, [title, f"× {size}"], [f"{title}: {size} numbers"])
     for (origin, end), count in flows.items():
         picture.edge(origin, end, tooltip=f"{count:,} operands")
@@ -52,7 +53,7 @@ def _flows(plan: Plan) -> dict[tuple[str | int, int], int]:
     # Sources and groups are consecutive in memory, so an address tells whose number it is.
     count = len(plan.groups)
     places: list[str | int] = [*plan.spans, *range(count)]
-    starts = [start for start, _ in plan.spans.values()] + [group.start for group in plan.groups]
+    starts = [span.start for span in plan.spans.values()] + [group.start for group in plan.groups]
     operands = [np.empty(0, np.int32), *[group.operands.ravel() for group in plan.groups]]
     owners = np.searchsorted(starts, np.concatenate(operands), side="right") - 1
     targets = np.repeat(np.arange(-1, count), [len(addresses) for addresses in operands])

@@ -32,7 +32,6 @@ class Ports:
         first_result: how many outputs belong to leaves.
         targets: (leaf, "data" or "grad") that each of these goes to; a captured leaf is given by
             its link, a passed one by its position.
-        varying: the slice of the memory for numbers that are read again in each replay.
         stores: those of the captured leaves.
         gone: not empty once one of these leaves no longer exists.
 
@@ -43,10 +42,7 @@ class Ports:
         self, reads: list[Port], writes: list[Port], plan: Plan, address: Addresses
     ) -> None:
         self.first_result = len(writes)
-        self._arguments, self.varying = [
-            slice(start, start + length)
-            for start, length in (plan.spans["argument"], plan.spans["varying"])
-        ]
+        self._arguments = plan.spans["argument"]
         reads = [port for port in reads if address[port.node] >= 0]
         for port in reads:
             if port.kind == "grad" and port.leaf.grad is None:  # the eager call raises too

@@ -165,11 +165,10 @@ class Program:
 
     def run(self, draws: Sequence[float]) -> Any:
         """Return the outputs for what has been read and these draws, or UNSURE."""
-        code, ports = self._code, self.ports
-        memory = code.memory
+        memory = self._code.memory
         if draws:
-            memory[ports.varying] = draws
-        code.run()
+            memory[self._plan.spans["varying"]] = draws
+        self._code.run()
         out = memory[self._outputs]
         if memory[0] == 0.0 or self._are_eager_gradients():
             self.unsure_in_a_row = 0

@@ -44,14 +44,14 @@ class Plan(NamedTuple):
     Attributes:
         outputs: a last group, of what is taken out of the memory.
         size: how many floats there are. constants: the first of them.
-        spans: (start, length) of each kind of source.
+        spans: where the sources of each kind are.
     """
 
     groups: list[Group]
     outputs: Group
     size: int
     constants: list[float]
-    spans: dict[str, tuple[int, int]]
+    spans: dict[str, slice]
 
 
 def schedule(
@@ -85,20 +85,20 @@ def schedule(
 
 def _sources(
     graph: Graph, counts: dict[str, int]
-) -> tuple[Addresses, list[float], dict[str, tuple[int, int]], int]:
+) -> tuple[Addresses, list[float], dict[str, slice], int]:
     """Return the addresses, constants and spans of sources, and the address after them."""
     # A run writes nan to address 0 if an operation might have raised.
     constants = [0.0, *graph.constants.values()]
     address = np.full(len(graph), -1, dtype=np.int32)
     address[list(graph.constants)] = range(1, len(constants))
-    spans, end = {}, 0
+    spans, end = dict[str, slice](), 0
     for kind, length in {"constant": len(constants), **counts}.items():
         end += -end % LINE
-        spans[kind] = (end, length)
+        spans[kind] = slice(end, end + length)
         end += length
     for node, op in enumerate(graph.operations):
         if isinstance(op, Source) and op.kind != "constant":
-            address[node] = spans[op.kind][0] + op.key
+            address[node] = spans[op.kind].start + op.key
     return address, constants, spans, end
 
 

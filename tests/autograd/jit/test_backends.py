@@ -61,8 +61,7 @@ def side_by_side(
         outs.append(graph.add(primitive, tuple(operands)))
     plan, address = schedule(graph, {"argument": len(flat), "varying": 0, "data": 0, "grad": 0})
     made = code(plan)
-    start, length = plan.spans["argument"]
-    made.memory[start : start + length] = [flat[k] for k in order]
+    made.memory[plan.spans["argument"]] = [flat[k] for k in order]
     made.run()
     return made.memory[address[outs]].tolist(), made.memory[0] != 0.0
 
@@ -147,8 +146,7 @@ def test_sums_add_in_written_order(layout: str, backend: str) -> None:
         code = CODES[backend](plan)
         draw = np.random.default_rng(0)
         numbers = draw.normal(size=2 * count) * 10.0 ** draw.integers(-9, 9, size=2 * count)
-        start, length = plan.spans["argument"]
-        code.memory[start : start + length] = numbers
+        code.memory[plan.spans["argument"]] = numbers
         code.run()
         values = dict(zip(xs, numbers.tolist(), strict=True))
         for node, operation in enumerate(written.operations):

@@ -36,8 +36,7 @@ def filled(plan: Plan, given: list[float]) -> np.ndarray[Any, Any]:
     """Memory before the first group runs: constants and arguments."""
     memory = np.full(plan.size, math.nan)
     memory[: len(plan.constants)] = plan.constants
-    start, length = plan.spans["argument"]
-    memory[start : start + length] = given
+    memory[plan.spans["argument"]] = given
     return memory
 
 
@@ -52,8 +51,8 @@ def executed(plan: Plan, given: list[float]) -> np.ndarray[Any, Any]:
 
 def places(plan: Plan) -> Iterator[tuple[int, int]]:
     """(start, end) of the memory of each kind of source and of each group."""
-    for start, length in plan.spans.values():
-        yield start, start + length
+    for span in plan.spans.values():
+        yield span.start, span.stop
     for group in plan.groups:
         yield group.start, group.start + len(group.operands)
 
@@ -74,7 +73,7 @@ def test_a_plan_is_complete_ordered_and_gives_the_numbers_of_the_graph(
 
     made: dict[int, int] = {}
     node_at = {place: node for node, place in enumerate(address.tolist()) if place >= 0}
-    ready = {a for start, length in plan.spans.values() for a in range(start, start + length)}
+    ready = {a for span in plan.spans.values() for a in range(span.start, span.stop)}
     for group in plan.groups:
         assert set(group.operands.ravel().tolist()) <= ready
         for place in range(group.start, group.start + len(group.operands)):
@@ -116,8 +115,7 @@ def test_each_backend_computes_the_plan_or_reports_trouble(
     for kind in CODES:
         code = kind(plan)
         for _ in range(2):
-            start, length = plan.spans["argument"]
-            code.memory[start : start + length] = point
+            code.memory[plan.spans["argument"]] = point
             code.run()
             trouble = code.memory[0] != 0.0
             assert not raising or trouble, kind
@@ -149,18 +147,14 @@ def test_kernels_do_not_write_outside_their_group(kind: Any) -> None:
             plan, address = schedule(graph, sizes)
             code = kind(plan)
             for span in ("varying", "data", "grad"):
-                start, length = plan.spans[span]
-                code.memory[start : start + length] = 77.0
-            start, length = plan.spans["argument"]
-            code.memory[start : start + length] = given_numbers
+                code.memory[plan.spans[span]] = 77.0
+            code.memory[plan.spans["argument"]] = given_numbers
             code.run()
             assert code.memory[0] == 0.0
             assert shown(code.memory[address[every]]) == shown(numbers[n] for n in every)
             for span in ("varying", "data", "grad"):
-                start, length = plan.spans[span]
-                assert (code.memory[start : start + length] == 77.0).all()
-            start, length = plan.spans["argument"]
-            assert code.memory[start : start + length].tolist() == given_numbers
+                assert (code.memory[plan.spans[span]] == 77.0).all()
+            assert code.memory[plan.spans["argument"]].tolist() == given_numbers
             assert code.memory[: len(plan.constants)].tolist() == plan.constants
 
 
