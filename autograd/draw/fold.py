@@ -29,15 +29,17 @@ class Part:
         label: such as "15 more" for a part that stands for several; "" for a module or loss.
     """
 
-    __slots__ = ("_names", "_parts", "depth", "label", "outer", "owner")
-
     def __init__(self, owner: Any = None, outer: Part | None = None, label: str = "") -> None:
         self.owner = owner
         self.outer = outer
         self.label = label
         self.depth: int = 0 if outer is None else outer.depth + 1
         self._parts: dict[int, Part] = {}
-        self._names: dict[int, str] | None = None
+
+    @cached_property
+    def names(self) -> dict[int, str]:
+        """The names that the owner has for the modules inside it, by their id."""
+        return names_within(self.owner)
 
     @property
     def parts(self) -> list[Part]:
@@ -49,11 +51,10 @@ class Part:
             self._parts[id(owner)] = Part(owner, self)
         return self._parts[id(owner)]
 
-    def name_of(self, owner: object) -> str:
-        """The name that this part's owner has for a module inside it; "" for anything else."""
-        if self._names is None:
-            self._names = names_within(self.owner)
-        return self._names.get(id(owner), "")
+    @property
+    def name(self) -> str:
+        """The name that the owner of the part around it, or the model, has for its owner; or ""."""
+        return "" if self.outer is None else self.outer.names.get(id(self.owner), "")
 
     def up_to(self, depth: int) -> Part:
         """This part or, if it is deeper than `depth`, the part around it at that depth."""
@@ -118,7 +119,7 @@ class Fold:
     Args:
         nodes: in topological order.
         kinds: of each node: "leaf", "parameter", "constant", "inner" or "output".
-        model: the owner of parameters that no other module holds.
+        model: the owner of parameters that no other module holds; it names the outermost parts.
 
     Attributes:
         root: the root of the tree of parts.
@@ -135,6 +136,7 @@ class Fold:
         # The garbage collector stops tracking tuples of numbers; lists would slow it down.
         self.parents = [tuple([place[parent] for parent in node.parents]) for node in nodes]
         self.root = Part()
+        self.root.names = names_within(model)
         self.owned: dict[int, Part] = {}
         self.homes = self._homes(place, model)
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
-from autograd.context import names_within
 from autograd.draw.fold import Box, Fold, Part
 from autograd.draw.graph import add_node
 from autograd.draw.sheet import Digraph, add_box, lines_of_text
@@ -23,7 +22,6 @@ def add_boxes(
     fold: Fold,
     boxes: Sequence[Box],
     names: dict[Value, str],
-    model: Any,
     digits: int,
 ) -> None:
     """Add boxes, in frames for the open modules around them, and the values that flow between."""
@@ -36,7 +34,7 @@ def add_boxes(
             node = fold.nodes[i]
             add_node(sheet, i, node, names[node], node.grad, fold.kinds[i], digits, known=known)
         else:
-            lines, tooltip = _description(fold, boxes[b], model)
+            lines, tooltip = _description(fold, boxes[b])
             add_box(sheet, keys[b], boxes[b].kind, lines, tooltip)
 
     add_framed(
@@ -44,7 +42,7 @@ def add_boxes(
         fold.root,
         [box.frame for box in boxes],
         add,
-        lambda part: "  ".join(_title(part, model)),
+        lambda part: "  ".join(_title(part)),
     )
     flows = fold.values_between(boxes)
     if len(flows) > MOST_NUMBERED_EDGES:
@@ -82,11 +80,11 @@ def add_framed(
     fill(sheet, root)
 
 
-def _description(fold: Fold, box: Box, model: Any) -> tuple[list[str], list[str]]:
+def _description(fold: Fold, box: Box) -> tuple[list[str], list[str]]:
     """The lines of a box, and its tooltip."""
     size = counted(len(box.members), "node")
     if box.module is not None:
-        lines = [*_title(box.module, model), size]
+        lines = [*_title(box.module), size]
         outputs = sum(fold.kinds[i] == "output" for i in box.members)
         lines += [counted(outputs, "output")] if outputs else []
         return [clipped(line) for line in lines], lines
@@ -103,7 +101,7 @@ def _description(fold: Fold, box: Box, model: Any) -> tuple[list[str], list[str]
     return lines, [lines[0], *labels[:LABELS_LISTED]]
 
 
-def called(part: Part, model: Any) -> tuple[str, str]:
+def called(part: Part) -> tuple[str, str]:
     """A part's name within the part around it, and its description; "" for what it lacks.
 
     `("layers.0", "Layer(2 → 16, relu)")`, `("", "MLP(2 → 16, relu)")`, `("mse", "")`.
@@ -112,14 +110,7 @@ def called(part: Part, model: Any) -> tuple[str, str]:
         return part.label, _description_of(part) if part.owner is not None else ""
     if hasattr(part.owner, "__name__"):
         return part.owner.__name__, ""
-    return _name_within(part, model), _description_of(part)
-
-
-def _name_within(part: Part, model: Any) -> str:
-    """The name that the owner around a part, or else the model, has for the part's owner."""
-    if part.outer is not None and part.outer.outer is not None:
-        return part.outer.name_of(part.owner)
-    return names_within(model).get(id(part.owner), "")
+    return part.name, _description_of(part)
 
 
 def _description_of(part: Part) -> str:
@@ -135,16 +126,15 @@ def _name_of(owner: Any) -> str:
     return str(getattr(owner, "__name__", type(owner).__name__))
 
 
-def _title(part: Part, model: Any) -> list[str]:
+def _title(part: Part) -> list[str]:
     """The path of a module, such as layers.0, and its description; the name of a loss.
 
     The path begins inside the outermost module, which is called by its class.
     """
     path: list[str] = []
     for each in part.around()[1:]:
-        name = _name_within(each, model)
-        if name or each is part:
-            path.append(name or _name_of(part.owner))
+        if each.name or each is part:
+            path.append(each.name or _name_of(part.owner))
     if hasattr(part.owner, "__name__"):
         return path[-1:]
     description = _description_of(part)

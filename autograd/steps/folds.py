@@ -231,10 +231,10 @@ class Folds:
         """The name of a part in the list of open parts."""
         if part.outer is None:
             return self.passed.name(self.passed.output)
-        return clipped(called(part, self.passed.model)[0] or type(part.owner).__name__)
+        return clipped(called(part)[0] or type(part.owner).__name__)
 
     def _frame(self, part: Part) -> str:
-        return clipped("  ".join(filter(None, called(part, self.passed.model))))
+        return clipped("  ".join(filter(None, called(part))))
 
     def lines(self, box: OpenedBox) -> Lines:
         """The lines of a box above its numbers; the value of a constant is one of them."""
@@ -256,7 +256,7 @@ class Folds:
         size = self._size(box)
         members = [self._bundled.members[k] for k in box.bundles]
         if box.module is not None:
-            lines = [clipped(text) for text in called(box.module, self.passed.model) if text]
+            lines = [clipped(text) for text in called(box.module) if text]
             parameters = sum(self.passed.kinds[b[0]] == "parameter" and len(b) for b in members)
             if not parameters:
                 return [*lines, counted(size, "node")]

@@ -301,6 +301,19 @@ def test_the_time_to_draw_a_model_grows_no_faster_than_its_parts(depth):
     assert many < 16.0 * few
 
 
+def test_the_time_to_name_parts_called_without_their_model_grows_no_faster_than_they_do():
+    def seconds(count):
+        model, x = nn.Sequential(*[nn.Linear(1, 1) for _ in range(count)]), [0.5]
+        for part in model.parts:
+            x = part(x)
+        start = time.process_time()
+        draw(x[0], max_nodes=100_000, model=model, collapse=True)
+        return time.process_time() - start
+
+    few, many = [min(seconds(count) for _ in range(2)) for count in (50, 400)]
+    assert many < 16.0 * few
+
+
 # --- which box a node belongs to ------------------------------------------------------------------
 
 
