@@ -19,7 +19,7 @@ from autograd.jit.backends.native import NativeCode
 from autograd.jit.backends.numpy import NumpyCode
 from autograd.jit.graph import SUM, Graph, Source
 from autograd.jit.picture import draw_program
-from autograd.jit.schedule import Addresses, Plan, breaks, runs, schedule
+from autograd.jit.schedule import Addresses, Plan, breaks, runs, schedule, selector
 from autograd.jit.simplify import simplify
 from tests.examples import examples
 
@@ -189,6 +189,90 @@ def test_similar_operations_of_a_layer_form_one_group() -> None:
     outs = [graph.add(ops.tanh, (graph.add(ops.mul, (x, y)),)) for x in xs for y in xs[:2]]
     plan, _ = planned(graph, outs)
     assert [group.primitive for group in plan.groups] == [ops.mul, ops.tanh]
+
+
+# --- layout ---------------------------------------------------------------------------------------
+
+
+def laid_out(pairs: list[tuple[int, int]], in_order: bool = False) -> list[tuple[int, int]]:
+    """Schedule products x_i y_j for these (i, j); return them in the order of their addresses."""
+    graph = Graph()
+    xs, ys = [[graph.add(Source(kind, i)) for i in range(8)] for kind in ("data", "grad")]
+    products = [graph.add(ops.mul, (xs[i], ys[j])) for i, j in pairs]
+    graph.in_order.update(products if in_order else ())
+    plan, _ = schedule(graph, {"data": 8, "grad": 8})
+    (group,) = plan.groups
+    first = [plan.spans[kind].start for kind in ("data", "grad")]
+    return [(i, j) for i, j in (group.operands - first).tolist()]
+
+
+def grid(rows: int, columns: int, by_column: bool = False) -> list[tuple[int, int]]:
+    if by_column:
+        return [(i, j) for j in range(columns) for i in range(rows)]
+    return [(i, j) for i in range(rows) for j in range(columns)]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "expected"),
+    [
+        # The longer dimension of a grid makes the fewer and longer runs.
+        pytest.param(grid(3, 5, by_column=True), grid(3, 5), id="rows of 5"),
+        pytest.param(grid(5, 3), grid(5, 3, by_column=True), id="columns of 5"),
+        pytest.param([(2, 3), (0, 3), (1, 3)], [(0, 3), (1, 3), (2, 3)], id="one moves"),
+        pytest.param([(3, 1), (3, 2), (3, 0)], [(3, 0), (3, 1), (3, 2)], id="the other moves"),
+        pytest.param([(4, 0), (3, 2), (2, 4)], [(4, 0), (3, 2), (2, 4)], id="a run already"),
+        pytest.param(grid(3, 3, by_column=True), grid(3, 3, by_column=True), id="as good as any"),
+        pytest.param([(6, 1), (0, 0)], [(6, 1), (0, 0)], id="two are always a run"),
+    ],
+)
+def test_members_are_in_the_order_with_the_fewest_breaks(
+    pairs: list[tuple[int, int]], expected: list[tuple[int, int]]
+) -> None:
+    assert laid_out(pairs) == expected
+
+
+def test_gradients_of_leaves_stay_in_order_if_that_costs_few_breaks() -> None:
+    one_off = [(0, 0), (1, 1), (2, 2), (4, 4), (3, 3), (5, 5), (6, 6), (7, 7)]  # 4 breaks of 8
+    many_off = [*one_off[:5], (6, 6), (5, 5), (7, 7)]  # 5
+    assert laid_out(one_off, in_order=True) == one_off
+    assert laid_out(one_off) == laid_out(many_off, in_order=True) == sorted(one_off)
+
+
+def test_numbers_are_computed_late_so_that_paths_of_different_length_end_in_one_group() -> None:
+    graph = Graph()
+    xs = [graph.add(Source("argument", i)) for i in range(4)]
+    largest, ends = xs[0], []
+    for x in xs:
+        largest = graph.add(ops.maximum, (largest, x))
+        ends.append(graph.add(ops.exp, (graph.add(ops.sub, (x, largest)),)))
+    plan, _ = schedule(graph, counts(graph))
+    sizes = [(group.primitive, len(group.operands)) for group in plan.groups]
+    assert sizes == [(ops.maximum, 1)] * 4 + [(ops.sub, 4), (ops.exp, 4)]
+
+
+def test_long_groups_and_all_sources_start_at_a_cache_line() -> None:
+    graph = Graph()
+    xs = [graph.add(Source("argument", i)) for i in range(9)]
+    ends = []
+    for count, primitive in ((9, ops.neg), (3, ops.abs), (7, ops.exp), (8, ops.tanh)):
+        ends += [graph.add(primitive, (x,)) for x in xs[:count]]
+    plan, _ = schedule(graph, {"argument": 9, "varying": 3, "data": 1}, ends)
+    spans = {kind: (span.start, span.stop) for kind, span in plan.spans.items()}
+    assert spans == {"constant": (0, 2), "argument": (8, 17), "varying": (24, 27), "data": (32, 33)}
+    starts = {group.primitive: group.start for group in plan.groups}
+    assert [group.primitive for group in plan.groups] == [ops.tanh, ops.exp, ops.abs, ops.neg]
+    assert starts == {ops.tanh: 40, ops.exp: 48, ops.abs: 55, ops.neg: 64}
+    assert (plan.outputs.start, plan.size) == (80, 107)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "expected"),
+    [([4, 5, 6], slice(4, 7)), ([7], slice(7, 8)), ([4, 6], [4, 6]), ([5, 4], [5, 4]), ([], [])],
+)
+def test_consecutive_addresses_are_selected_by_a_slice(addresses: list[int], expected: Any) -> None:
+    found = selector(np.array(addresses, np.int32))
+    assert (found if isinstance(found, slice) else found.tolist()) == expected
+    assert isinstance(found, slice) or found.dtype == np.int64
 
 
 # --- runs -----------------------------------------------------------------------------------------
