@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from autograd import Primitive, ops
 from autograd.jit.backends.native import NativeCode
 from autograd.jit.backends.numpy import NumpyCode
-from autograd.jit.graph import SUM, Graph, Source
+from autograd.jit.graph import ONE, SUM, Graph, Source
 from autograd.jit.picture import draw_program
 from autograd.jit.schedule import Addresses, Plan, breaks, runs, schedule, selector
 from autograd.jit.simplify import simplify
@@ -88,6 +88,7 @@ def test_a_plan_is_complete_ordered_and_gives_the_numbers_of_the_graph(
     needed = {n for n, op in enumerate(graph.operations) if isinstance(op, Primitive)}
     absorbed = needed - set(made)
     assert set(made) <= needed
+    assert (address[list(absorbed)] == -1).all()
     assert not absorbed & set(ends)
     assert all(graph.operations[node] in (ops.add, ops.mul) for node in absorbed)
     for node in absorbed:
@@ -237,6 +238,21 @@ def test_gradients_of_leaves_stay_in_order_if_that_costs_few_breaks() -> None:
     assert laid_out(one_off, in_order=True) == one_off
     assert laid_out(one_off) == laid_out(many_off, in_order=True) == sorted(one_off)
 
+    swapped = grid(3, 5)  # at best 4 breaks, of 15 members
+    swapped[2:4] = reversed(swapped[2:4])  # 8
+    assert laid_out(swapped, in_order=True) == swapped
+    assert laid_out(swapped) == grid(3, 5)
+
+
+def test_operands_that_are_the_same_for_all_members_do_not_decide_their_order() -> None:
+    graph = Graph()
+    xs = [graph.add(Source("argument", i)) for i in range(8)]
+    ends = [graph.add(ops.where, (xs[3], xs[7], xs[i])) for i in (2, 0, 4, 1, 3)]
+    plan, address = schedule(graph, {"argument": 8})
+    (group,) = plan.groups
+    assert (group.operands[:, 2] - plan.spans["argument"].start).tolist() == [0, 1, 2, 3, 4]
+    assert (address[ends] - group.start).tolist() == [2, 0, 4, 1, 3]
+
 
 def test_numbers_are_computed_late_so_that_paths_of_different_length_end_in_one_group() -> None:
     graph = Graph()
@@ -248,6 +264,13 @@ def test_numbers_are_computed_late_so_that_paths_of_different_length_end_in_one_
     plan, _ = schedule(graph, counts(graph))
     sizes = [(group.primitive, len(group.operands)) for group in plan.groups]
     assert sizes == [(ops.maximum, 1)] * 4 + [(ops.sub, 4), (ops.exp, 4)]
+
+
+def test_the_first_node_after_the_constant_1_is_computed() -> None:
+    graph = Graph()
+    node = graph.add(ops.neg, (ONE,))
+    plan, address = schedule(graph, {})
+    assert [(group.primitive, group.start) for group in plan.groups] == [(ops.neg, address[node])]
 
 
 def test_long_groups_and_all_sources_start_at_a_cache_line() -> None:
@@ -305,10 +328,42 @@ def test_runs_cover_all_rows_in_order_with_constant_steps(rows: list[list[int]])
         ([[5], [5], [5]], [(0, 3)]),
         ([[0, 9], [1, 7], [2, 5]], [(0, 3)]),
         ([[0], [1], [5], [6], [7]], [(0, 2), (2, 3)]),
+        ([[0], [5], [6], [7], [8]], [(0, 1), (1, 4)]),  # the second row fits the longer run
+        ([[0], [5], [6], [9], [10], [11]], [(0, 2), (2, 1), (3, 3)]),
+        ([[0], [1], [9]], [(0, 2), (2, 1)]),
     ],
 )
 def test_runs_worked_out_by_hand(rows: list[list[int]], expected: list[tuple[int, int]]) -> None:
     assert runs(np.array(rows)) == expected
+
+
+@pytest.mark.parametrize(
+    ("at", "expected"),
+    [
+        (0, [(0, 1), (1, 6)]),
+        (1, [(0, 2), (2, 5)]),
+        (2, [(0, 3), (3, 4)]),
+        (5, [(0, 6), (6, 1)]),
+    ],
+)
+def test_a_run_ends_where_it_is_told_to(at: int, expected: list[tuple[int, int]]) -> None:
+    apart = np.arange(6) == at
+    assert runs(np.arange(7)[:, None], apart) == expected
+
+
+@pytest.mark.parametrize(
+    ("rows", "count"),
+    [
+        ([[5], [9]], 0),
+        ([[0], [1], [3], [5]], 1),
+        ([[0, 0], [1, 0], [2, 1], [3, 2]], 1),
+        ([[0, 4], [1, 3], [3, 1], [4, 9]], 2),
+    ],
+)
+def test_a_break_is_where_the_stride_of_any_column_changes(
+    rows: list[list[int]], count: int
+) -> None:
+    assert breaks(np.array(rows)) == count
 
 
 # --- what a program reports -----------------------------------------------------------------------
