@@ -155,16 +155,15 @@ def runs(places: Addresses, apart: Any = None) -> list[tuple[int, int]]:
     apart: for each step from row to row, whether to end the run there in any case.
     """
     steps = np.diff(places, axis=0)
-    turns = np.zeros(len(steps), dtype=bool)
-    turns[1:] = (steps[1:] != steps[:-1]).any(axis=1)
     forced = np.zeros(len(steps), dtype=bool) if apart is None else apart
-    ends = turns | forced
+    ends = forced.copy()
+    ends[1:] |= (steps[1:] != steps[:-1]).any(axis=1)
     found, start = [], 0
     for step in np.flatnonzero(ends).tolist():
         # Step i leads from row i to row i + 1. A run may begin with any step, so a turn at its
         # first step does not end it. But the second of two rows joins the next run if it fits.
         if forced[step] or step > start:
-            fits = step == start + 1 and not forced[step] and not ends[step + 1 : step + 2].all()
+            fits = step == start + 1 and not forced[step] and not ends[step : step + 2].all()
             found.append((start, step + (not fits) - start))
             start = step + (not fits)
     found.append((start, len(places) - start))

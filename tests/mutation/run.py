@@ -110,7 +110,7 @@ def tried(item: WorkItem, tests: Sequence[tuple[str, float]]) -> WorkResult:
     (mutation,) = item.mutations
     operator = get_operator(mutation.operator_name)(**mutation.operator_args)
     with use_mutation(mutation.module_path, operator, mutation.occurrence) as (before, after):
-        if not _compiles(after):
+        if not _is_worth_trying(before, after):
             return WorkResult(WorkerOutcome.SKIPPED)
         notices = (run_tests(names, limit) for names, limit in tests)
         notice = next(filter(None, notices), "")
@@ -118,13 +118,14 @@ def tried(item: WorkItem, tests: Sequence[tuple[str, float]]) -> WorkResult:
     return WorkResult(WorkerOutcome.NORMAL, notice, outcome, "\n".join(change(before, after)))
 
 
-def _compiles(source: str) -> bool:
-    """Whether this is Python: the `*` before keyword arguments must not become a `+`."""
+def _is_worth_trying(before: str, after: str) -> bool:
+    """Whether a mutant is Python, and differs in more than what config.toml excludes."""
     try:
-        compile(source, "", "exec")
+        compile(after, "", "exec")  # the `*` before keyword arguments must not become a `+`
     except SyntaxError:
         return False
-    return True
+    rest = [re.sub(CONFIG["excluded-text"], "", source) for source in (before, after)]
+    return rest[0] != rest[1]
 
 
 def change(before: str, after: str) -> tuple[str, str]:
