@@ -66,8 +66,7 @@ class Passed:
         interpreter = current.get().interpreter
         found = interpreter.grad(self.output, wanted, create_graph=False, each=self._note)
         gradients = dict(zip(wanted, found, strict=True))
-        # Adding 0.0 turns -0.0 into 0.0: `.grad` never holds -0.0, as its sums start from 0.0.
-        return [gradients[node].data + 0.0 if node in gradients else 0.0 for node in self.nodes]
+        return [gradients[node].data if node in gradients else 0.0 for node in self.nodes]
 
     def _note(
         self, node: Value, operand: int, local: float, contribution: float, before: float | None

@@ -246,17 +246,20 @@ def test_generator_functions_are_rejected(switch: type[no_grad]) -> None:
 # --- detect_anomaly -------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("kind", [np.float64, Value])
 @pytest.mark.parametrize("checked", [False, True])
-def test_rules_run_once_and_may_return_numpy_scalars(checked: bool) -> None:
+def test_rules_run_once_and_may_return_numpy_scalars_and_values(checked: bool, kind) -> None:
     calls = []
-    rule = Primitive("sine", math.sin, lambda out, x: calls.append(x) or np.cos(x))
+    rule = Primitive("sine", math.sin, lambda out, x: calls.append(x) or kind(math.cos(x)))
     x = Value(1.0)
     y = rule(x) * 2.0
     with detect_anomaly() if checked else nullcontext():
         y.backward()
         assert calls == [1.0]
         assert x.grad == 2.0 * math.cos(1.0)
-        assert grad(y, [x])[0].data == x.grad
+        (slope,) = grad(y, [x])
+        assert slope.data == x.grad
+        assert slope.parents == ()
 
 
 def test_anomalies_are_ignored_outside_detect_anomaly() -> None:
