@@ -64,6 +64,11 @@ def test_right_derivatives_near_edges_and_at_every_scale_pass(name: str, order: 
     assert gradcheck(f, point, order) is True
 
 
+def test_a_gradient_passes_that_only_some_steps_or_its_own_rounding_can_confirm() -> None:
+    assert gradcheck(lambda x: (1e6 * x).sin() + x, [1000.0]) is True  # waves shorter than steps
+    assert gradcheck(lambda x: (x / 1e-3 + 0.3) ** 2 - 0.6 * x / 1e-3, [2e-14]) is True
+
+
 SLIGHTLY = Primitive("slightly", lambda x: x, lambda out, x: 1 + 1e-4)
 
 
