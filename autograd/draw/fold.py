@@ -170,7 +170,7 @@ class Fold:
     def _put_into_modules_without_nodes(
         self, part: Part, own: set[int], place: dict[Value, int], homes: list[Part | None]
     ) -> None:
-        """Give a part's parameters to the modules in it that made no node, such as an Embedding."""
+        """Give a part's parameters to the modules in it that hold them, but were not called."""
         inner: dict[int, Any] = {}
         made_nodes = {id(each.owner) for each in part}
         for module in getattr(part.owner, "modules", tuple)():

@@ -366,6 +366,19 @@ def test_buffers_are_in_the_box_of_their_module():
     assert total(drawing) == len(topological_order(*out))
 
 
+def test_parameters_are_in_the_box_of_their_module_even_if_it_is_not_called():
+    class Scaled(nn.Linear):
+        def __init__(self):
+            super().__init__(2, 2)
+            self.scale = nn.Linear(1, 1, bias=False)
+
+        def __call__(self, x):
+            return [self.scale.weights[0][0] * y for y in super().__call__(x)]
+
+    drawn = boxes(draw(Scaled()([1.0, 2.0]), depth=1))
+    assert drawn["scale"] == ["Linear(1 → 1, bias=False)", "1 node"]
+
+
 def test_many_outputs_stay_in_their_boxes_and_are_counted():
     model = nn.MLP(1, [3])
     outputs = [score for i in range(4) for score in model([float(i)])]
