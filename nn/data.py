@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from autograd import Value
 from autograd.extras import to_install
 from autograd.messages import is_series, require_whole
-from autograd.text import quoted
+from autograd.text import counted, quoted
 from autograd.value import as_operand
 from nn import rng
 from nn.matrix import Array, own_number
@@ -35,10 +35,9 @@ class Dataset(NamedTuple):
 
     def __repr__(self) -> str:
         """`Dataset(100 examples of 2 inputs, classes -1, 1)`."""
-        told = f"{len(self.inputs)} example{'s' if len(self.inputs) != 1 else ''}"
+        told = counted(len(self.inputs), "example")
         if len(self.inputs) and hasattr(self.inputs[0], "__len__"):
-            count = len(self.inputs[0])
-            told += f" of {count} input{'s' if count != 1 else ''}"
+            told += f" of {counted(len(self.inputs[0]), 'input')}"
         if len(self.targets) and all(isinstance(target, int) for target in self.targets):
             found = [str(target) for target in sorted(set(self.targets))]
             if len(found) > 10:

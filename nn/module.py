@@ -11,7 +11,7 @@ from weakref import ref
 
 from autograd import Value, context, switches
 from autograd.messages import is_series, require_flag
-from autograd.text import quoted
+from autograd.text import counted, quoted
 from nn.files import as_number, read_json, write_json
 from nn.parameters import Parameters as Parameters
 from nn.parameters import Place
@@ -171,8 +171,7 @@ class Module(Searched):
         return (space, state[1]) if isinstance(state, tuple) else space  # with __slots__, a pair
 
     def __repr__(self) -> str:
-        count = len(self.parameters())
-        return f"{type(self).__name__}({count} parameter{'s' * (count != 1)})"
+        return f"{type(self).__name__}({counted(len(self.parameters()), 'parameter')})"
 
 
 def gathered(

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from autograd import Value, context, eager, hooks, no_grad, ownership, where
 from autograd.messages import is_series, require_flag
-from autograd.text import quoted
+from autograd.text import counted, quoted
 from autograd.value import as_constant, as_operand
 from nn.clipping import require_gradients
 from nn.columns import Column, Moments, NotArithmetic, Updated, attributes_read, is_constant
@@ -293,8 +293,7 @@ class Optimizer(hooks.Watched):
         if self.differentiable:
             shown["differentiable"] = True
         settings = "".join(f", {name}={content!r}" for name, content in shown.items())
-        count = len(self.parameters)
-        return f"{type(self).__name__}({count} parameter{'s' * (count != 1)}{settings})"
+        return f"{type(self).__name__}({counted(len(self.parameters), 'parameter')}{settings})"
 
     def prepare(self, time: Value) -> Any:
         """Return what all parameters share in a step; `self._shared` has it during the updates.
