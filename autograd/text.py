@@ -135,12 +135,12 @@ def counted(n: int, what: str, several: str = "") -> str:
 
 # --- standard output ------------------------------------------------------------------------------
 
-_RAISED, _LOWERED = "⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "₀₁₂₃₄₅₆₇₈₉"
+RAISED, _LOWERED = "⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "₀₁₂₃₄₅₆₇₈₉"
 _TO_LOWERED = str.maketrans("0123456789", _LOWERED)
 _FROM_LOWERED = str.maketrans(_LOWERED, "0123456789")
-_DIGITS = str.maketrans(_RAISED + _LOWERED, "-0123456789" + "0123456789")
+_DIGITS = str.maketrans(RAISED + _LOWERED, "-0123456789" + "0123456789")
 # A run of raised or lowered digits is one sign, and so is any other character beyond ASCII.
-_SIGN = re.compile(f"[{_RAISED}]+|[{_LOWERED}]+|√\\(|[^\\x00-\\x7f]")
+_SIGN = re.compile(f"[{RAISED}]+|[{_LOWERED}]+|√\\(|[^\\x00-\\x7f]")
 _IN_ASCII = {
     "→": "->",
     "←": "<-",
@@ -190,8 +190,8 @@ def _has(encoding: str, text: str) -> bool:
 def _in_ascii(sign: str, encoding: str) -> str:
     if _has(encoding, sign):
         return sign
-    if sign[0] in _RAISED or sign[0] in _LOWERED:
-        return ("^" if sign[0] in _RAISED else "_") + sign.translate(_DIGITS)
+    if sign[0] in RAISED or sign[0] in _LOWERED:
+        return ("^" if sign[0] in RAISED else "_") + sign.translate(_DIGITS)
     if sign in _IN_ASCII:
         return _IN_ASCII[sign]
     return sign.encode("ascii", "backslashreplace").decode("ascii")

@@ -12,7 +12,7 @@ from autograd import ops
 from autograd.forms import LEVELS, Form
 from autograd.primitive import Primitive
 from autograd.steps.formula import Expression
-from autograd.text import clipped, is_one_word, number, with_digits
+from autograd.text import RAISED, clipped, is_one_word, number, with_digits
 from autograd.value import Value
 
 # A rule may have any number of operations. At most this many are shown, with an ellipsis for each
@@ -98,11 +98,11 @@ def _parsed(form: Form) -> Layout:
 
 
 # The text before an operand, its number, and its level; at the end, only the remaining text.
-_OPERAND = re.compile(rf"(.*?)(?:#(\d+)(?::({'|'.join(filter(None, _LEVELS))}))?|$)", re.DOTALL)
+_OPERAND = re.compile(rf"(.*?)(?:#(\d+)(?::({'|'.join(LEVELS)}))?|$)", re.DOTALL)
 
 
 _BASE = Place(0, ATOM, True)  # of a power
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_SUPERSCRIPT = str.maketrans("-0123456789", RAISED)
 
 
 def _function_name(primitive: Primitive) -> str:
