@@ -32,7 +32,7 @@ def add_boxes(
         if boxes[b].single:
             (i,) = boxes[b].members
             node = fold.nodes[i]
-            add_node(sheet, i, node, names[node], node.grad, fold.kinds[i], digits, known=known)
+            add_node(sheet, i, node, names[node], node.grad, fold.kinds[i], digits, known)
         else:
             lines, tooltip = _description(fold, boxes[b])
             add_box(sheet, keys[b], boxes[b].kind, lines, tooltip)

@@ -52,7 +52,7 @@ def picture(
     for i, node in enumerate(nodes):
         name = "" if is_constant(node) and not node.label else names.get(node, "")
         full = full_names[node] if full_names and name else name
-        add_node(sheet, i, node, name, gradients[i], kinds[i], digits, full, known)
+        add_node(sheet, i, node, name, gradients[i], kinds[i], digits, known, full)
     far = _far_edges(nodes, place, labelled=edges)
     swept = any(gradients)
     for i, node in enumerate(nodes):
@@ -98,8 +98,8 @@ def add_node(
     gradient: float | None,
     kind: str,
     digits: int,
+    known: dict[int, dict[int, str]],
     full: str = "",
-    known: dict[int, dict[int, str]] | None = None,
 ) -> None:
     """Add a box for one node.
 
