@@ -136,9 +136,8 @@ class Context:
         if self.owner is None:
             return ""
         known = {} if known is None else known
-        name, outer = "", self.outer
-        above = outer.path(known) if outer is not None else ""
-        if above and outer is not None:
+        name, above, outer = "", "", self.outer
+        if outer is not None and (above := outer.path(known)):
             if id(outer.owner) not in known:
                 known[id(outer.owner)] = names_within(outer.owner)
             name = known[id(outer.owner)].get(id(self.owner), "")

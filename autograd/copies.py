@@ -123,9 +123,8 @@ def restore(value: Value, state: tuple[Any, ...]) -> float:
 
 
 def _unknown(node: Value, known: set[int]) -> list[Value]:
-    """Return the operands that are neither leaves nor known."""
-    if node._left is None or node._primitive is None:
-        return []
+    """Return the operands of an inner node that are neither leaves nor known."""
+    assert node._primitive is not None
     primitive, left, right = node._primitive.kept(node)
     operands = primitive.operands(node) if primitive is node._primitive else (left, right)
     return [p for p in operands if p._left is not None and id(p) not in known]
