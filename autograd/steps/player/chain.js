@@ -31,7 +31,7 @@ class ChainView {
     setAttribute(this.section, "aria-label", title);
     this.trail = trail;
     this.uses = this.graph.uses[i];
-    this.lit = new Set(this.uses.map(({ edge }) => edge));
+    this.lit = new Set(this.uses);
   }
 
   /** Build the texts; as long as the node is the same, only numbers change afterwards. */
@@ -43,7 +43,7 @@ class ChainView {
     " ← "]);
     this.trailed.replaceChildren(...steps, name);
     this.trailed.hidden = trail.length === 1;
-    this.terms = uses.map((use) => this.use(pass, use));
+    this.terms = uses.map((edge) => this.use(pass, edge));
     const paths = pathsTo(graph, node).filter(() => uses.length);
     this.paths = paths.map((path) => this.path(pass, path));
     this.total = cell(gradientNumber(""));
@@ -64,18 +64,18 @@ class ChainView {
   }
 
   /** A use on one line, as a button that opens it. */
-  use(pass, use) {
+  use(pass, edge) {
     const { graph, actions, trail } = this;
-    const { from, edge } = use;
+    const { node: from } = edge;
     const factors = [[slope(graph.name(graph.output), graph.name(from))], factor(pass, edge)];
     const term = termOf(factors, [gradientNumber(""), dataNumber("")]);
-    const several = this.uses.filter((other) => other.from === from).length > 1;
+    const several = this.uses.filter(({ node }) => node === from).length > 1;
     term.symbols.append(span("note", several ? ` ${TEXT.operand(edge.operand)}` : ""));
     const opener = element("button", { type: "button", class: "use", "data-node": from,
       title: TEXT.open(graph.name(from)), click: () => actions.select(from, [...trail, from]) },
     term.symbols, term.numbers);
     return { ...term, part: element("li", this.lights([edge]), opener), of: (now) => {
-      const { upstream, local, product } = contributionOf(now, use);
+      const { upstream, local, product } = contributionOf(now, edge);
       return { numbers: [upstream, local], product, silent: upstream === 0 };
     } };
   }
@@ -83,7 +83,7 @@ class ChainView {
   /** A path: the nodes on it, and the product in names and in numbers. */
   path(pass, path) {
     const { graph } = this;
-    const edges = path.uses.map(({ edge }) => edge);
+    const { edges } = path;
     const slopes = edges.filter((edge) => !isOne(graph, edge));
     const alone = slopes.length === 1 && path.count === 1;
     const term = termOf(slopes.map((edge) => factor(pass, edge, alone)),

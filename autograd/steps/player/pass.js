@@ -41,15 +41,15 @@ class Graph {
     this.entries = new Map(); // node -> its backward step, with its place `b` among these
     this.completeAt = new Int32Array(this.size).fill(-1); // the last step to change a gradient
     this.awaited = new Int32Array(this.size); // how many contributions a node receives in all
-    this.uses = this.nodes.map(() => []); // of each node, in the order of the pass
+    this.uses = this.nodes.map(() => []); // the edges to each node, in the order of the pass
     this.backward.forEach((entry, b) => {
       this.steps.push({ phase: "backward", node: entry.node });
       this.entries.set(entry.node, { ...entry, b });
       for (const j of this.nodes[entry.node].parents) this.completeAt[j] = b;
       for (const edge of entry.edges) {
         this.awaited[edge.parent]++;
-        this.uses[edge.parent].push({ from: entry.node, edge, b });
-        edge.node = entry.node;
+        this.uses[edge.parent].push(edge);
+        Object.assign(edge, { node: entry.node, b });
         edge.recorded = edge.local_value === undefined ? null : read(edge.local_value);
       }
     });
@@ -208,10 +208,10 @@ function isOne(graph, { symbols, local }) {
 }
 
 /** What a use contributes, and its factors; null for what is unknown. */
-function contributionOf(pass, { edge, b }) {
-  const upstream = b > pass.failedAt ? null : pass.upstream[b];
+function contributionOf(pass, edge) {
+  const upstream = edge.b > pass.failedAt ? null : pass.upstream[edge.b];
   if (upstream === 0) return { upstream, local: null, product: 0 }; // it passes nothing on
-  const passed = pass.contributions[b].find((each) => each.edge === edge);
+  const passed = pass.contributions[edge.b].find((each) => each.edge === edge);
   const local = localOf(pass, edge);
   const known = upstream !== null && local !== null;
   return { upstream, local, product: passed ? passed.product : known ? upstream * local : null };
@@ -219,32 +219,32 @@ function contributionOf(pass, { edge, b }) {
 
 /**
  * All paths from the output to a node; none if there are too many or one is too long. A path is a
- * list of uses; `count` paths go through the same nodes with the same derivatives, 2 for `x * x`.
+ * list of edges; `count` paths go through the same nodes with the same derivatives, 2 for `x * x`.
  */
 function pathsTo(graph, target) {
   const found = [];
-  const waiting = [{ node: target, uses: [], length: 0 }];
+  const waiting = [{ node: target, edges: [], length: 0 }];
   while (waiting.length) {
-    const { node, uses, length } = waiting.pop();
-    if (node === graph.output) found.push(uses);
-    for (const use of [...graph.uses[node]].reverse()) {
-      const longer = length + (isOne(graph, use.edge) ? 0 : 1);
-      waiting.push({ node: use.from, uses: [use, ...uses], length: longer });
+    const { node, edges, length } = waiting.pop();
+    if (node === graph.output) found.push(edges);
+    for (const edge of [...graph.uses[node]].reverse()) {
+      const longer = length + (isOne(graph, edge) ? 0 : 1);
+      waiting.push({ node: edge.node, edges: [edge, ...edges], length: longer });
       if (longer > MOST.factors || waiting.length + found.length > MOST.paths) return [];
     }
   }
   const alike = new Map();
-  for (const uses of found) {
-    const key = JSON.stringify(uses.map(({ from, edge }) => [from, edge.symbols]));
-    alike.set(key, { uses, count: alike.has(key) ? alike.get(key).count + 1 : 1 });
+  for (const edges of found) {
+    const key = JSON.stringify(edges.map(({ node, symbols }) => [node, symbols]));
+    alike.set(key, { edges, count: alike.has(key) ? alike.get(key).count + 1 : 1 });
   }
   return [...alike.values()];
 }
 
 /** The numbers along a path, without factors of 1, and their product; null for what is unknown. */
-function productAlong(pass, { uses, count }) {
-  const passed = uses.map((use) => contributionOf(pass, use));
-  const slopes = passed.filter((_, k) => !isOne(pass.graph, uses[k].edge));
+function productAlong(pass, { edges, count }) {
+  const passed = edges.map((edge) => contributionOf(pass, edge));
+  const slopes = passed.filter((_, k) => !isOne(pass.graph, edges[k]));
   const locals = slopes.map(({ local }) => local);
   const silent = passed.some(({ upstream }) => upstream === 0);
   const unknown = locals.includes(null);
