@@ -151,11 +151,8 @@ class Fold:
                 i = place.get(value, -1)
                 if i >= 0 and not value.op and (i not in owned or owned[i].depth < part.depth):
                     homes[i] = owned[i] = part
-        owns: dict[Part, set[int]] = {}
-        for i, part in owned.items():
-            owns.setdefault(part, set()).add(i)
-        for part, own in owns.items():
-            self._put_into_modules_without_nodes(part, own, place, homes)
+        for part in dict.fromkeys(owned.values()):
+            self._put_into_modules_without_nodes(part, place, homes)
         for _, value in named_values(model):
             i = place.get(value, -1)
             if i >= 0 and not value.op and i not in owned:
@@ -168,7 +165,7 @@ class Fold:
         return [home or self.root for home in homes]
 
     def _put_into_modules_without_nodes(
-        self, part: Part, own: set[int], place: dict[Value, int], homes: list[Part | None]
+        self, part: Part, place: dict[Value, int], homes: list[Part | None]
     ) -> None:
         """Give a part's parameters to the modules in it that hold them, but were not called."""
         inner: dict[int, Any] = {}
@@ -176,8 +173,9 @@ class Fold:
         for module in getattr(part.owner, "modules", tuple)():
             if id(module) not in made_nodes:
                 inner.update((place.get(value, -1), module) for _, value in named_values(module))
-        for i in own & inner.keys():
-            homes[i] = self.owned[i] = part.part(inner[i])
+        for i, module in inner.items():
+            if self.owned.get(i) is part:
+                homes[i] = self.owned[i] = part.part(module)
 
     def _part(self, context: Context | None, parts: dict[Context | None, Part]) -> Part:
         """Return the part of a context, adding it and the parts around it to `parts`."""
