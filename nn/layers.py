@@ -26,7 +26,6 @@ from nn.matrix import (
     as_values,
     dot,
     one_hot,
-    own_number,
     total,
 )
 from nn.module import Module
@@ -161,7 +160,8 @@ class Linear(VectorModule):
             as far.
 
     `weights` has nout rows of nin Values; `bias` is a list of nout Values, empty without a bias.
-    Call: as for a Layer. Raises ValueError if std < 0 or multiplier <= 0.
+    Call: as for a Layer. Raises ValueError if std < 0 or multiplier <= 0, TypeError if one is not a
+    number.
     """
 
     def __init__(
@@ -176,16 +176,11 @@ class Linear(VectorModule):
     ) -> None:
         nin, nout = require_whole("nin", nin), require_whole("nout", nout)
         require_flag("bias", bias)
-        multiplier = own_number(multiplier)
-        if not (isinstance(multiplier, int | float) and 0.0 < multiplier < math.inf):
-            raise ValueError(
-                f"multiplier must be a finite number above 0, not {quoted(multiplier)}"
-            )
-        self.multiplier = multiplier
+        self.multiplier = require_range("multiplier", multiplier, positive=True, plain=True)
         if std is None:
             std = math.sqrt(1.0 / nin)
         std = require_range("std", std, plain=True)
-        self.weights = _normal(nout, nin, std / multiplier, generator)
+        self.weights = _normal(nout, nin, std / self.multiplier, generator)
         self.bias = [Value(0.0) for _ in range(nout)] if bias else []
 
     def __repr__(self) -> str:
@@ -304,8 +299,7 @@ class Dropout(VectorModule):
     """
 
     def __init__(self, p: float = 0.5, generator: random.Random | None = None) -> None:
-        require_range("Dropout: p", p, below=1.0, plain=True)
-        self.p = own_number(p)
+        self.p = require_range("Dropout: p", p, below=1.0, plain=True)
         self._stream = rng.Stream(generator)
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ from autograd import Value, no_grad
 from autograd.hooks import fixed
 from autograd.messages import require_flag, require_whole
 from nn.layers import VectorModule
-from nn.matrix import as_values, mean, own_number, total
+from nn.matrix import as_values, mean, total
 from nn.settings import require_range
 
 
@@ -33,9 +33,9 @@ class BatchNorm(VectorModule):
 
     def __init__(self, size: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
         size = require_whole("size", size)
-        require_range("momentum", momentum, 1.0, plain=True)
+        self.momentum = require_range("momentum", momentum, 1.0, plain=True)
         require_range("eps", eps)
-        self.momentum, self.eps = own_number(momentum), eps
+        self.eps = eps
         self.gain = [Value(1.0) for _ in range(size)]
         self.bias = [Value(0.0) for _ in range(size)]
         self.running_mean = [Value(0.0) for _ in range(size)]
