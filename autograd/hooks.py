@@ -2,7 +2,7 @@
 
 A recording sees only arithmetic on Values. Anything else a computation uses, such as a learning
 rate, a random number or a setting, and every check of a number goes through one of these functions.
-Outside a recording each of them is one plain line.
+Outside a recording they only read, compute or check the number.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     formula    name = sum; ...; sum       the names become labels
     sum        product + product - ...
     product    signed * signed / ...
-    signed     -signed, or a power
-    power      call ** signed             right-associative; binds tighter than a minus before it
+    signed     -signed, +signed, or a power
+    power      call, or call ** signed    right-associative; binds tighter than a minus before it
     call       atom.function(sum, ...)
     atom       1e-3, x, pi, function(sum, ...), (sum)
 
