@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import stat
 
@@ -41,16 +43,22 @@ def _opened_at_once(path: str, flags: int) -> int:
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
     """Write a file atomically: a reader sees the old content or the new, never a part.
 
-    Raises OSError, naming the file, if the folder does not exist or cannot be written.
+    As with `open`, a link leads to the file that is written, which keeps its permissions. Raises
+    OSError, naming the file, if the folder does not exist or cannot be written, or if the file
+    cannot be replaced.
     """
-    folder, name = os.path.split(os.path.abspath(path))
+    folder, name = os.path.split(os.path.realpath(path))
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"there is no folder {folder} to write {name} to")
+    mode = replaceable(path)
     try:
         claim = _temporary(folder, name)
         try:
             with os.fdopen(claim.handle, "wb", closefd=False) as file:
                 file.write(content)
+            if mode is not None:
+                with contextlib.suppress(OSError):  # a file system without permissions
+                    os.chmod(claim.path, mode)
             os.fsync(claim.handle)
             claim.move(os.path.join(folder, name))
         finally:
@@ -59,6 +67,23 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
         if error.errno is None:
             raise
         raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+
+
+def replaceable(path: str | os.PathLike[str]) -> int | None:
+    """Return the permissions of the file at a path, None if there is none.
+
+    Raises OSError if it is write-protected or not a regular file: a rename, which needs only a
+    writable folder, would replace even /dev/null.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return None
+    if not stat.S_ISREG(mode):
+        raise OSError(f"{path} is not a regular file")
+    if not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+    return stat.S_IMODE(mode)
 
 
 def _temporary(folder: str, name: str) -> Claim:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from autograd import Value
+from autograd.files import replaceable
 from autograd.text import quoted
 from nn import rng
 from nn.files import as_number, as_stored, read_json, reserved, write_json
@@ -165,6 +166,7 @@ def kept(path: str | os.PathLike[str]) -> Iterator[None]:
         raise FileNotFoundError(f"there is no folder {place.parent} for a checkpoint")
     if place.is_dir():
         raise IsADirectoryError(f"{place} is a folder, not a file for a checkpoint")
+    replaceable(place)
     with reserved(place, "use another checkpoint file"):
         yield
 

@@ -81,7 +81,8 @@ def reserved(path: Path, instead: str) -> Iterator[None]:
 
     Raises BlockingIOError if another run is using it, OSError if its folder is not writable.
     """
-    lock = path / ".lock" if path.is_dir() else path.with_name(f".{path.name}.lock")
+    place = path.resolve()  # of a link, so that two names of a file share a lock
+    lock = place / ".lock" if place.is_dir() else place.with_name(f".{place.name}.lock")
     try:
         claim = _locked(lock)
     except OSError as error:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autograd.files import replaceable
 from autograd.text import counted, quoted
 from nn import data as datasets
 from nn import plot, pytorch
@@ -187,6 +188,7 @@ def require_exportable(path: str | None) -> None:
     pytorch.require_torch()
     if Path(path).is_dir():
         raise IsADirectoryError(f"cannot write to {path}: it is a folder")
+    replaceable(path)
     make_writable(Path(path).parent)
 
 

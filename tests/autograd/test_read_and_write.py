@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+import stat
 import threading
 
 import pytest
@@ -109,6 +110,36 @@ def test_a_link_in_place_of_the_temporary_file_is_not_followed(tmp_path):
     write_bytes(tmp_path / "x.bin", b"new")
     assert (tmp_path / "other").read_bytes() == b"mine"
     assert (tmp_path / "x.bin").read_bytes() == b"new"
+
+
+@posix
+def test_a_write_through_a_link_replaces_its_target_and_keeps_its_permissions(tmp_path):
+    (tmp_path / "target").touch(mode=0o600)
+    os.symlink("target", tmp_path / "link")
+    write_bytes(tmp_path / "link", b"new")
+    assert os.readlink(tmp_path / "link") == "target"
+    assert (tmp_path / "target").read_bytes() == b"new"
+    assert stat.S_IMODE(os.stat(tmp_path / "target").st_mode) == 0o600
+
+
+@posix
+@pytest.mark.parametrize("kind", ["fifo", "link to a device", "folder", "write-protected"])
+def test_only_a_writable_regular_file_is_replaced(kind, tmp_path, monkeypatch):
+    path = tmp_path / "x.bin"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "link to a device":
+        os.symlink(os.devnull, path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.touch(mode=0o444)
+        monkeypatch.setattr(os, "access", lambda path, mode: False)  # as for all but root
+    before = os.lstat(path)
+    with pytest.raises(OSError, match=r"Permission denied: '.*x\.bin'|x\.bin is not a regular file$"):
+        write_bytes(path, b"new")
+    assert os.path.samestat(os.lstat(path), before)
+    assert os.listdir(tmp_path) == ["x.bin"]
 
 
 def test_threads_that_write_one_file_leave_one_complete_file(tmp_path):

@@ -271,7 +271,10 @@ def test_leftovers_of_a_killed_run_are_removed_and_block_no_run(tmp_path):
     assert os.listdir(tmp_path) == ["checkpoint.json"]
 
 
-@pytest.mark.parametrize("place", ["folder", "missing", "not writable", "full disk"])
+FIFO = pytest.param("fifo", marks=pytest.mark.skipif(os.name != "posix", reason="a FIFO"))
+
+
+@pytest.mark.parametrize("place", ["folder", FIFO, "missing", "not writable", "full disk"])
 def test_an_unusable_path_for_a_checkpoint_is_refused_before_training(place, tmp_path, monkeypatch):
     path = tmp_path / "checkpoint.json"
     error, message = OSError, f"cannot write to {tmp_path}: "
@@ -285,6 +288,9 @@ def test_an_unusable_path_for_a_checkpoint_is_refused_before_training(place, tmp
     if place == "folder":
         path.mkdir()
         error, message = IsADirectoryError, f"{path} is a folder, not a file for a checkpoint"
+    elif place == "fifo":
+        os.mkfifo(path)
+        message = f"{path} is not a regular file"
     elif place == "missing":
         path = tmp_path / "a" / "checkpoint.json"
         error, message = FileNotFoundError, f"there is no folder {tmp_path / 'a'} for a checkpoint"
