@@ -82,7 +82,8 @@ def _show_warning(
     from tqdm import tqdm
 
     told = shown(" ".join(str(message).split()))
-    tqdm.write(f"python -m nn: warning: {told}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # standard error may be a file on the disk that is full
+        tqdm.write(f"python -m nn: warning: {told}", file=sys.stderr)
 
 
 def _refuse_stray(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import sys
 import time
 import warnings
 from collections import Counter
@@ -33,6 +35,27 @@ class DivergedError(FloatingPointError):
     def __init__(self, *reasons: object) -> None:
         super().__init__(*reasons)
         self.history = History()
+
+
+class Terminal:
+    """The stream of a progress bar. What cannot be written, as after `2>&1 | head`, is dropped."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def __eq__(self, other: object) -> bool:  # tqdm.write asks which bars are on its stream
+        return other is self or other == self._stream
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
 
 
 @dataclass
@@ -156,7 +179,8 @@ class Run:
             total=self.length,
             initial=self.done(),
             unit=self.unit.removesuffix("s"),
-            disable=not show_progress,
+            file=Terminal(sys.stderr),
+            disable=not show_progress or sys.stderr is None,  # as after 2>&-
         )
         model = self.recipe.model
         try:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autograd.files import replaceable
-from autograd.text import counted, quoted
+from autograd.text import counted, quoted, shown
 from nn import data as datasets
 from nn import plot, pytorch
 from nn.checkpoint import History
@@ -202,10 +202,10 @@ def finish(out: Path, name: str, model: Module, history: History, export: str | 
 
     Returns the exit code: 0, or that of an interrupt if the run was stopped.
     """
-    print(f"results are in {out}{os.sep}")
+    print(f"results are in {shown(str(out))}{os.sep}")
     if history.interrupted:
-        print(f"continue with: python -m nn {name} --resume --out {shlex.quote(str(out))}")
+        print(f"continue with: python -m nn {name} --resume --out {shown(shlex.quote(str(out)))}")
     if export is not None:
         pytorch.export(model, export)
-        print(f"weights for torch.load are in {export}")
+        print(f"weights for torch.load are in {shown(export)}")
     return 130 if history.interrupted else 0

@@ -49,8 +49,9 @@ def _train(
     names = ("block_size", "embedding", "heads", "layers", "base_width")
     model = GPT(tokenizer.vocabulary, **{name: settings[name] for name in names})
     optimizer = Adam(model, lr=settings["lr"], betas=BETAS)
+    source = shown(settings["text"] or "the chemical elements")
     print(
-        f"gpt: {counted(len(learned[0]), 'line')} of {settings['text'] or 'the chemical elements'},"
+        f"gpt: {counted(len(learned[0]), 'line')} of {source},"
         f" {len(held_out[0]):,} held out; {counted(tokenizer.vocabulary, 'token')},"
         f" {counted(len(model.parameters()), 'parameter')}"
     )
@@ -106,8 +107,8 @@ def _shows_samples(model: GPT, tokenizer: Tokenizer) -> Callable[[History], None
         draws = random.Random(len(history.loss))  # not nn's stream, so that results do not change
         lines = [text.sample(model, tokenizer, temperature=0.5, generator=draws) for _ in range(3)]
         try:
-            tqdm.write(f"loss {history.loss[-1]:.4f}: {', '.join(lines)}")
-        except BrokenPipeError:
+            tqdm.write(f"loss {history.loss[-1]:.4f}: {', '.join(map(shown, lines))}")
+        except OSError:  # a closed pipe, a full disk
             print_to_nowhere()
             signal.raise_signal(signal.SIGINT)  # save what was learned, as after Ctrl-C
 

@@ -141,7 +141,7 @@ class _Keys:
     """The keyboard. While entered, keys come one by one without echo, and Ctrl-C is a key."""
 
     def __init__(self) -> None:
-        screen = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+        screen = all(s is not None and s.isatty() for s in (sys.stdin, sys.stdout))
         self.is_terminal = screen and os.environ.get("TERM") != "dumb"
 
     if sys.platform == "win32":

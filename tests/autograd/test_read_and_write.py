@@ -136,7 +136,9 @@ def test_only_a_writable_regular_file_is_replaced(kind, tmp_path, monkeypatch):
         path.touch(mode=0o444)
         monkeypatch.setattr(os, "access", lambda path, mode: False)  # as for all but root
     before = os.lstat(path)
-    with pytest.raises(OSError, match=r"Permission denied: '.*x\.bin'|x\.bin is not a regular file$"):
+    with pytest.raises(
+        OSError, match=r"Permission denied: '.*x\.bin'|x\.bin is not a regular file$"
+    ):
         write_bytes(path, b"new")
     assert os.path.samestat(os.lstat(path), before)
     assert os.listdir(tmp_path) == ["x.bin"]

@@ -357,11 +357,18 @@ def test_leftovers_of_a_killed_run_are_removed_and_block_no_run(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == FILES
 
 
-def test_a_failed_checkpoint_is_a_one_line_warning_and_the_results_are_saved(tmp_path, monkeypatch):
+@pytest.fixture
+def _full_disk(monkeypatch):
+    """No checkpoint can be written."""
+
     def save(self, *arguments):
         raise OSError(28, "No space left on device", str(self.path))
 
     monkeypatch.setattr(Checkpoint, "save", save)
+
+
+@pytest.mark.usefixtures("_full_disk")
+def test_a_failed_checkpoint_is_a_one_line_warning_and_the_results_are_saved(tmp_path):
     code, _, err = run_here(tmp_path, "iris", "--epochs", "1", *STORED)
     (line,) = err.splitlines()
     assert line.startswith("python -m nn: warning: cannot write the checkpoint after 6 steps: ")
@@ -369,6 +376,16 @@ def test_a_failed_checkpoint_is_a_one_line_warning_and_the_results_are_saved(tmp
     assert code == 0
     folder = tmp_path / "runs" / "iris"
     assert {path.name for path in folder.iterdir()} == FILES - {"checkpoint.json"}
+
+
+@pytest.mark.usefixtures("_full_disk")
+def test_a_warning_that_cannot_be_printed_does_not_end_the_run(tmp_path, monkeypatch):
+    class Broken(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stderr", Broken())
+    assert main(["iris", "--epochs", "1", *STORED, "--out", str(tmp_path)]) == 0
 
 
 # --- errors: one clear line, nothing overwritten --------------------------------------------------

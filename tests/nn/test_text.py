@@ -315,6 +315,17 @@ def test_control_characters_are_printed_as_symbols(tmp_path, capsys):
     assert "␛[31m" in capsys.readouterr().err
 
 
+@pytest.mark.skipif(os.name != "posix", reason="such a path")
+def test_a_training_prints_paths_and_samples_without_control_characters(tmp_path, capsys):
+    folder = tmp_path / "\x1b[31m"
+    folder.mkdir()
+    path = write(folder, "\x1b\u202e\n" * 4)
+    assert run(folder, "--text", path, "--steps", "1", *TINY[:-1]) == 0
+    out = capsys.readouterr().out
+    assert not {"\x1b", "\u202e"} & set(out)
+    assert out.count("␛[31m") == 2
+
+
 def test_a_closed_pipe_gives_no_traceback(trained):
     command = [sys.executable, "-m", "nn", "gpt", "--generate", "1", "--out", str(trained)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import gc
+import io
 import itertools
 import json
 import math
@@ -21,6 +22,7 @@ import warnings
 
 import numpy as np
 import pytest
+from tqdm import tqdm
 
 import nn
 from autograd import Value
@@ -1309,6 +1311,26 @@ def test_progress_shows_loss_and_accuracy_on_stderr(capfd):
 def test_progress_shows_a_custom_metric_as_a_number(capfd):
     run(*made(), held_out=EXAMPLES, metric=lambda predictions, targets: -2.5, progress=True)
     assert "metric=-2.5000, held out=-2.5000" in capfd.readouterr().err
+
+
+class Unwritable(io.StringIO):
+    def write(self, text):
+        raise BrokenPipeError
+
+
+@pytest.mark.parametrize("stream", [Unwritable(), None], ids=["broken", "missing"])
+def test_a_bar_that_cannot_be_shown_does_not_end_the_run(stream, monkeypatch):
+    hidden = run(*made())
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert run(*made(), progress=True) == hidden
+
+
+def test_a_line_is_written_above_the_bar(capfd):
+    def report(history):
+        tqdm.write("a line", file=sys.stderr)
+
+    run(*made(), after_epoch=report, progress=True)
+    assert "\ra line\n" in capfd.readouterr().err
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/self/statm")

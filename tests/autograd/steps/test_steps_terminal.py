@@ -314,6 +314,12 @@ def test_the_table_is_printed_to_a_pipe_or_a_dumb_terminal(way: str) -> None:
     assert printed == f"{steps(f)}\ndone\n"
 
 
+def test_playing_needs_no_stdout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", type("Terminal", (), {"isatty": lambda self: True})())
+    monkeypatch.setattr(sys, "stdout", None)
+    steps(Value(2.0) * 3.0).play()
+
+
 def test_playing_a_leaf_prints_that_there_are_no_steps(capsys: pytest.CaptureFixture[str]) -> None:
     steps(Value(1.0, label="x")).play()
     assert capsys.readouterr().out == "x is a leaf: there are no steps, and its gradient is 1\n"
