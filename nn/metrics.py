@@ -102,10 +102,11 @@ def classes(targets: Any, outputs: int) -> list[int]:
     known = {-1, 0, 1} if outputs == 1 else range(outputs)
     for number in numbers:
         if number not in known:
-            what, told = f"{outputs} scores", f"0 .. {outputs - 1}"
+            what, told, advice = f"{outputs} scores", f"0 .. {outputs - 1}", ""
             if outputs == 1:
                 what, told = "single scores", "-1/+1 or 0/1"
-            raise ValueError(f"the targets of {what} are {told}, not {number:g}")
+                advice = "; class indices need one output for each class"
+            raise ValueError(f"the targets of {what} are {told}, not {number:g}{advice}")
     if outputs == 1 and {-1, 0} <= set(numbers):
         raise ValueError("the targets of single scores are -1/+1 or 0/1, not both")
     return [int(number) for number in numbers]
@@ -154,29 +155,23 @@ def threshold_of(loss: Callable[..., Any] | None, targets: Any = ()) -> float | 
     return 0.0 if _has_minus_1(targets) else None
 
 
-def with_threshold_of(loss: Callable[..., Any], metric: Any, targets: Any) -> Any:
-    """Return `accuracy` with the threshold of the loss; any other metric unchanged."""
-    if metric is not accuracy:
-        return metric
-    return functools.partial(accuracy, threshold=threshold_of(loss, targets))
+def refuse_targets(targets: Any, threshold: float | None) -> Callable[[Any, Any], float]:
+    """Return a metric that raises ValueError where `accuracy` of all these targets would.
 
+    `fit` calls it with the prediction of one example, before the first step changes the model.
+    """
 
-def needs_threshold(loss: Callable[..., Any], targets: Any) -> bool:
-    """Whether single scores of 0/1 targets need a threshold that the loss does not determine."""
-    if threshold_of(loss, targets) is not None:
-        return False
-    return set(map(float, flattened("accuracy", targets)[0])) <= {0.0, 1.0}
+    def refuse(predictions: Any, _: Any) -> float:
+        outputs = len(score_rows(predictions)[0])
+        if -1 not in classes(targets, outputs) and outputs == 1 and threshold is None:
+            raise ValueError(
+                "accuracy: the loss does not determine the threshold for 0/1 targets: write"
+                " metric=functools.partial(nn.accuracy, threshold=0.5) for probabilities,"
+                " threshold=0.0 for logits"
+            )
+        return 0.0
 
-
-def refuse_single_scores(predictions: Any, targets: Any) -> float:
-    """A metric that raises ValueError for single scores; `fit` calls it before the first step."""
-    if len(score_rows(predictions)[0]) == 1:
-        raise ValueError(
-            "accuracy: the loss does not determine the threshold for 0/1 targets: write"
-            " metric=functools.partial(nn.accuracy, threshold=0.5) for probabilities, threshold=0.0"
-            " for logits"
-        )
-    return 0.0
+    return refuse
 
 
 def _has_minus_1(targets: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from autograd import Value
@@ -20,7 +21,7 @@ from nn.evaluation import Metric, evaluate, predict_batch
 from nn.loop import Batches, Run
 from nn.loop import DivergedError as DivergedError
 from nn.matrix import total
-from nn.metrics import accuracy, needs_threshold, refuse_single_scores, with_threshold_of
+from nn.metrics import accuracy, refuse_targets, threshold_of
 from nn.module import Module
 from nn.optim import Optimizer
 from nn.schedules import Schedule
@@ -143,9 +144,12 @@ def fit(
     optimizers, fixed = checks.optimizers(model, optimizer, frozen)
     predict, scored = predict or predict_batch, metric is not None
     recipe = Recipe(model, loss, optimizers, fixed, penalty, clip, predict, scored)
-    if metric is accuracy and needs_threshold(loss, targets):
+    if metric is accuracy:
+        threshold = threshold_of(loss, targets)
         with contextlib.suppress(ArithmeticError):  # the first step raises it again, with advice
-            evaluate(model, (inputs[:1], targets[:1]), refuse_single_scores, recipe.predict)
+            refuse = refuse_targets(targets, threshold)
+            evaluate(model, (inputs[:1], targets[:1]), refuse, recipe.predict)
+        metric = partial(metric, threshold=threshold)
     batches = Batches(inputs, targets, size, batch_size is not None, drop_last)
     planned = batches.planned(length, steps is not None)
     measured = length if steps is None else -(-length // every)
@@ -154,7 +158,7 @@ def fit(
         *step_and_predict(recipe, planned, measured, micro_batch, jit),
         batches,
         held_out=held,
-        metric=with_threshold_of(loss, metric, targets),
+        metric=metric,
         schedules=checks.schedules(schedule, len(optimizers)),
         after_epoch=after_epoch,
         patience=patience,
