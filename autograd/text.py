@@ -113,6 +113,15 @@ def number(x: float, digits: int = 4) -> str:
     return format(float(x), f".{digits}g")
 
 
+def fixed(x: float) -> str:
+    """Return a number with four decimals; a huge one with four significant digits.
+
+    >>> fixed(2 / 3), fixed(1e200 / 3), fixed(float("nan"))
+    ('0.6667', '3.333e+199', 'nan')
+    """
+    return format(x, ".4f") if abs(x) < 1e6 else number(x)
+
+
 def lowered(number: int | str) -> str:
     """Return a whole number as an index: ₁₂ for 12."""
     return str(number).translate(_TO_LOWERED)

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from autograd import hooks
 from autograd.collector import collector_paused
 from autograd.context import entered
-from autograd.text import counted
+from autograd.text import counted, fixed
 from nn import rng
 from nn.checkpoint import Checkpoint, History, Position, Progress, described, opened, settings_of
 from nn.evaluation import Metric, evaluate
@@ -340,12 +340,12 @@ class Run:
         history, position = self.progress.history, self.progress.position
         score = self.measured()
         history.loss.append(position.loss_sum / position.weight)
-        shown = {"loss": f"{history.loss[-1]:.4f}"}
+        shown = {"loss": fixed(history.loss[-1])}
         is_accuracy = getattr(self.metric, "func", self.metric) is accuracy
-        form = ".1%" if is_accuracy else ".4f"
+        form = "{:.1%}".format if is_accuracy else fixed
         if self.metric is not None:
             history.accuracy.append(position.accuracy_sum / position.examples)
-            shown["accuracy" if is_accuracy else "metric"] = format(history.accuracy[-1], form)
+            shown["accuracy" if is_accuracy else "metric"] = form(history.accuracy[-1])
         position.epoch, position.examples = position.epoch + 1, 0
         position.weight = position.loss_sum = position.accuracy_sum = 0.0
         if score is not None:
@@ -353,7 +353,7 @@ class Run:
             scores.append(score)
             if self.patience is not None:
                 self.keep_best(scores)
-            shown["held out"] = format(score, form)
+            shown["held out"] = form(score)
         bar.set_postfix(shown, refresh=False)
         bar.update(self.done() - bar.n)
         self.report()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autograd.files import replaceable
-from autograd.text import counted, quoted, shown
+from autograd.text import counted, fixed, quoted, shown
 from nn import data as datasets
 from nn import plot, pytorch
 from nn.checkpoint import History
@@ -81,7 +81,7 @@ def _train(name: str, out: Path, options: argparse.Namespace, settings: dict[str
 
     _write_results(out, name, model, history, examples, settings)
     score = evaluate(model, examples, accuracy, jit=options.jit)
-    loss = f"loss {history.loss[-1]:.4f}, " if history.loss else ""
+    loss = f"loss {fixed(history.loss[-1])}, " if history.loss else ""
     print(
         f"{ended(history)} {counted(len(history.loss), 'epoch')} in {seconds:.1f} s:"
         f" {loss}accuracy {score:.1%}"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from autograd.text import counted, print_to_nowhere, shown
+from autograd.text import counted, fixed, print_to_nowhere, shown
 from nn import plot, rng, text
 from nn.checkpoint import History
 from nn.gpt import GPT, Tokenizer
@@ -81,7 +81,7 @@ def _train(
     _write_results(out, model, tokenizer, history, settings, taken)
     print(f"{ended(history)} {counted(taken, 'step')} in {seconds:.1f} s", end="")
     for what, losses in (("loss", history.loss), ("held out", history.held_out_loss)):
-        print(f", {what} {losses[-1]:.4f}" if losses else "", end="")
+        print(f", {what} {fixed(losses[-1])}" if losses else "", end="")
     print(" nats per character" if history.loss else "")
     return finish(out, "gpt", model, history, options.export)
 
@@ -107,7 +107,7 @@ def _shows_samples(model: GPT, tokenizer: Tokenizer) -> Callable[[History], None
         draws = random.Random(len(history.loss))  # not nn's stream, so that results do not change
         lines = [text.sample(model, tokenizer, temperature=0.5, generator=draws) for _ in range(3)]
         try:
-            tqdm.write(f"loss {history.loss[-1]:.4f}: {', '.join(map(shown, lines))}")
+            tqdm.write(f"loss {fixed(history.loss[-1])}: {', '.join(map(shown, lines))}")
         except OSError:  # a closed pipe, a full disk
             print_to_nowhere()
             signal.raise_signal(signal.SIGINT)  # save what was learned, as after Ctrl-C

@@ -1309,9 +1309,11 @@ def test_progress_shows_loss_and_accuracy_on_stderr(capfd):
 
 
 @pytest.mark.usefixtures("wide_screen")
-def test_progress_shows_a_custom_metric_as_a_number(capfd):
+def test_progress_shows_a_custom_metric_as_a_short_number(capfd):
     run(*made(), held_out=EXAMPLES, metric=lambda predictions, targets: -2.5, progress=True)
     assert "metric=-2.5000, held out=-2.5000" in capfd.readouterr().err
+    run(*made(), metric=lambda predictions, targets: -1e300, progress=True)
+    assert "metric=-1e+300]" in capfd.readouterr().err
 
 
 class Unwritable(io.StringIO):
