@@ -44,9 +44,6 @@ class Eager(Interpreter):
                 data = forward(left._data, right._data)
         except (ValueError, ZeroDivisionError, OverflowError) as error:
             raise explained(error, primitive, operands_of(left, right), context) from None
-        except TypeError:
-            _require_numbers(operands_of(left, right))
-            raise
         if data.__class__ is not float:
             data = _as_result(primitive, data, operands_of(left, right), context)
         node = _new(Value)  # Value.__init__ inlined, as most time is spent here
@@ -143,15 +140,8 @@ def _as_result(
     try:
         return as_float(data)
     except TypeError:
-        _require_numbers(operands)
         call = described(primitive, operands)
         raise TypeError(f"{call}: forward must return a float, not {quoted(data)}") from None
-
-
-def _require_numbers(operands: Sequence[Value]) -> None:
-    """Raise TypeError if a `.data` was assigned a non-number, such as another Value."""
-    for operand in operands:
-        as_float(operand._data)
 
 
 EAGER, NUMBERS = Eager(), Numbers()

@@ -157,7 +157,7 @@ class Value:
         if hooks.recording:
             hooks.write(self, "data", number)
         else:
-            self._data = number if number.__class__ is float else plain(number)
+            self._data = number if number.__class__ is float else as_float(plain(number))
 
     @property
     def grad(self) -> float:
@@ -213,7 +213,7 @@ class Value:
     ) -> None:
         """Set the number, the gradient or both, without history, as training does."""
         if number is not None:
-            self.data = number.data if isinstance(number, Value) else as_float(number)
+            self.data = number.data if isinstance(number, Value) else number
         if grad is not None:
             self.grad = grad.data if isinstance(grad, Value) else as_float(grad)
 

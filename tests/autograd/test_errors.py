@@ -107,13 +107,12 @@ def test_value_rejects_non_numbers(data: Any, shown: str) -> None:
 
 
 @pytest.mark.parametrize("data", [None, "a", [1.0], Value(1.0)], ids=repr)
-@pytest.mark.parametrize("operate", [lambda v: v * 2.0, lambda v: 1.0 - v, abs], ids="*-a")
-def test_an_operation_rejects_data_that_was_assigned_a_non_number(operate: Any, data: Any) -> None:
+def test_a_non_number_cannot_be_assigned(data: Any) -> None:
     """`p.data = p - rate * p.grad` assigns a Value, as the second `.data` is missing."""
-    v = Value(1.0)
-    v.data = data
+    v = Value(2.0)
     with pytest.raises(TypeError, match=r"^a Value holds a real number, not "):
-        operate(v)
+        v.data = data
+    assert v.data == 2.0
 
 
 @pytest.mark.parametrize("make", [Value, lambda n: v + n, lambda n: n * v])

@@ -36,8 +36,9 @@ def test_a_node_names_its_operation_and_its_parents_in_operand_order() -> None:
 
 @pytest.mark.parametrize("number", [*NUMBERS, np.array(2.5)], ids=repr)
 def test_real_numbers_of_any_type_become_floats(number: Any) -> None:
-    v = Value(number)
-    assert type(v.data) is float
+    v, assigned = Value(number), Value(0.0)
+    assigned.data = number
+    assert type(v.data) is type(assigned.data) is float
     assert v.data == number
 
 
