@@ -19,7 +19,7 @@ from nn.activations import ACTIVATIONS
 from nn.interrupts import run_command
 from nn.rules import OPTIMIZERS
 from nn.runs import run
-from nn.tasks import GPT_ABOUT, GPT_SETTINGS, SETTINGS, TASKS, VALID
+from nn.tasks import GPT_ABOUT, GPT_SETTINGS, LARGEST, SETTINGS, TASKS, VALID
 from nn.writing import learn_text, write_text
 
 EPILOG = """\
@@ -129,12 +129,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--epochs", type=_whole(0), help="passes over the examples")
     parser.add_argument("--lr", type=_real, help="learning rate")
     parser.add_argument("--seed", type=_seed, help="seed for all random numbers")
-    parser.add_argument("--hidden", type=_whole(1), nargs="*", help="neurons in each hidden layer")
+    parser.add_argument("--hidden", type=_size, nargs="*", help="neurons in each hidden layer")
     parser.add_argument("--activation", choices=ACTIVATIONS)
     parser.add_argument("--optimizer", choices=OPTIMIZERS)
     parser.add_argument("--batch-size", type=_whole(0), help="examples per step; 0 for all")
     parser.add_argument("--l2", type=_real, help="weight of the L2 penalty")
-    parser.add_argument("--examples", type=_whole(1), help="size of a generated data set")
+    parser.add_argument("--examples", type=_size, help="size of a generated data set")
     parser.add_argument("--noise", type=_real, help="standard deviation of noise in generated data")
     _add_gpt_options(parser)
     parser.add_argument("--out", type=_path, help="folder for the results; runs/<task> by default")
@@ -160,13 +160,11 @@ def _add_gpt_options(parser: argparse.ArgumentParser) -> None:
         "--text", type=_path, metavar="FILE", help="training text: UTF-8, one document per line"
     )
     gpt.add_argument("--steps", type=_whole(0), help="training steps")
-    gpt.add_argument("--block-size", type=_whole(1), help="context length, in tokens")
-    gpt.add_argument("--embedding", type=_whole(1), help="size of a token's embedding")
-    gpt.add_argument(
-        "--base-width", type=_whole(1), help="the embedding size that --lr is tuned for"
-    )
-    gpt.add_argument("--heads", type=_whole(1), help="attention heads")
-    gpt.add_argument("--layers", type=_whole(1), help="transformer blocks")
+    gpt.add_argument("--block-size", type=_size, help="context length, in tokens")
+    gpt.add_argument("--embedding", type=_size, help="size of a token's embedding")
+    gpt.add_argument("--base-width", type=_size, help="the embedding size that --lr is tuned for")
+    gpt.add_argument("--heads", type=_size, help="attention heads")
+    gpt.add_argument("--layers", type=_size, help="transformer blocks")
     gpt.add_argument(
         "--generate", type=_whole(0), metavar="N", help="write N new lines instead of training"
     )
@@ -204,6 +202,7 @@ def _whole(low: int) -> Callable[[str], Any]:
     return _option(f"a whole number, {low} or more", lambda n: low <= n, int)
 
 
+_size = _option(f"a whole number from 1 to {LARGEST:,}", lambda n: 1 <= n <= LARGEST, int)
 _real = _option("a number, 0 or more", lambda x: 0.0 <= x < math.inf)
 _part = _option("a number above 0, at most 1", lambda x: 0.0 < x <= 1.0)
 _seed = _option("a whole number", lambda n: True, int)

@@ -65,8 +65,14 @@ GPT_SETTINGS: dict[str, Any] = {
 GPT_ABOUT = "a small GPT that learns from the lines of a text and writes new ones"
 
 
-def _is_whole(low: float) -> Callable[[Any], bool]:
-    return lambda setting: type(setting) is int and setting >= low
+LARGEST = 1_000_000  # of the numbers of neurons, examples, ...: more would fill any memory
+
+
+def _is_whole(low: float, most: float = math.inf) -> Callable[[Any], bool]:
+    return lambda setting: type(setting) is int and low <= setting <= most
+
+
+_is_size = _is_whole(1, LARGEST)
 
 
 def _is_real(setting: Any) -> bool:
@@ -78,20 +84,20 @@ VALID: dict[str, Callable[[Any], bool]] = {
     "epochs": _is_whole(0),
     "lr": _is_real,
     "seed": _is_whole(-math.inf),
-    "hidden": lambda sizes: isinstance(sizes, list) and all(map(_is_whole(1), sizes)),
+    "hidden": lambda sizes: isinstance(sizes, list) and all(map(_is_size, sizes)),
     "activation": lambda name: isinstance(name, str) and name in ACTIVATIONS,
     "optimizer": lambda name: isinstance(name, str) and name in OPTIMIZERS,
     "batch_size": _is_whole(0),
     "l2": _is_real,
-    "examples": _is_whole(1),
+    "examples": _is_size,
     "noise": _is_real,
     "text": lambda path: path is None or isinstance(path, str),
     "steps": _is_whole(0),
-    "block_size": _is_whole(1),
-    "embedding": _is_whole(1),
-    "heads": _is_whole(1),
-    "layers": _is_whole(1),
-    "base_width": _is_whole(1),
+    "block_size": _is_size,
+    "embedding": _is_size,
+    "heads": _is_size,
+    "layers": _is_size,
+    "base_width": _is_size,
 }
 
 
