@@ -54,11 +54,11 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
     try:
         claim = _temporary(folder, name)
         try:
-            with os.fdopen(claim.handle, "wb", closefd=False) as file:
-                file.write(content)
             if mode is not None:
                 with contextlib.suppress(OSError):  # a file system without permissions
                     os.chmod(claim.path, mode)
+            with os.fdopen(claim.handle, "wb", closefd=False) as file:
+                file.write(content)
             os.fsync(claim.handle)
             claim.move(os.path.join(folder, name))
         finally:
