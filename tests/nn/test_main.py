@@ -446,9 +446,11 @@ def test_an_unwritable_path_is_refused_before_training(place, copied):
     assert place in line
 
 
-def test_an_export_to_a_device_is_refused(copied, monkeypatch):
+@pytest.mark.skipif(os.name != "posix", reason="a FIFO")
+def test_an_export_to_a_fifo_is_refused(copied, monkeypatch):
     monkeypatch.setattr("nn.pytorch.require_torch", lambda: None)
-    assert "not a regular file" in refused(copied, "--export", os.devnull, *SMALL)
+    os.mkfifo(copied / "weights.pt")
+    assert "weights.pt is not a regular file" in refused(copied, "--export", "weights.pt", *SMALL)
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs POSIX, and not root")
