@@ -136,8 +136,8 @@ def test_arguments_can_be_returned(name: str) -> None:
     ("argument", "instead"),
     [
         (Fraction(1, 3), "a Fraction computes in its own way: pass float() of it"),
-        (np.int64(3), "int64 computes in its own way: pass .astype(float) of it, float() or int()"),
-        (np.arange(6).reshape(2, 3), "int64 computes in its own way: pass .astype(float)"),
+        (np.int64(3), "int64 computes in its own way: pass .astype(float)"),
+        (np.arange(6).reshape(2, 3), "pass .astype(float) of it, .tolist() of class indices, or"),
         (np.array([1, 255], dtype=np.uint32), "uint32 computes in its own way"),
         ([1.0, {"n": np.int64(3)}], "int64 computes in its own way"),
     ],
