@@ -238,8 +238,8 @@ class Jitted(Generic[P, R]):
             changed = watch.changed() or effects.changed(streams)
             if changed is not None and not self._is_disturbed:
                 raise TraceError(
-                    f"{self.__name__} changes {changed}, which a replay would not: return it, keep"
-                    " it in a Value and assign() that, or draw by nn.gauss() or nn.uniform()"
+                    f"{self.__name__} changes {changed}, which a replay would not: do it outside,"
+                    " return it, assign() it to a Value, or draw by nn.gauss() or nn.uniform()"
                 )
             if not self._is_disturbed and not tracer.given_up:
                 program = Program(self.__name__, call, tracer, returned, watch, self.backend)

@@ -98,7 +98,7 @@ def test_a_side_effect_is_refused_by_name(name: str) -> None:
     run = jit(step)
     assert run(1.0).data == 2.0
     with pytest.raises(
-        TraceError, match=rf"step changes ({name.strip()}), which a replay would not"
+        TraceError, match=rf"step changes ({name.strip()}), which a replay would not: do it outside"
     ):
         run(1.0)
 
