@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from numbers import Real
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, cast, overload
 
 from autograd.copies import place_of, primitive_at
@@ -40,8 +41,9 @@ class Primitive:
             the error is re-raised with the operands and their labels in its message.
         backward: the local derivative d out / d operand, a function of (out, *operands); a sequence
             of these if there are several operands. Written with arithmetic, primitives and numbers,
-            it gives derivatives of every order; with `math.cos(x)` or `float(x)`, only the first. A
-            number is a constant derivative, None a derivative of 0.
+            it gives derivatives of every order; with `math.cos(x)` or `float(x)`, only the first.
+            Its arguments may be floats: write `autograd.ops.cos(x)`, not `x.cos()`. A number is a
+            constant derivative, None a derivative of 0.
         symbol: how drawings show it; by default the name.
         domain: what an operand must be, for the message if `forward` raises ValueError.
         pull: passes a float gradient from a node to its operands, `pull(node, upstream)`; by
@@ -57,8 +59,8 @@ class Primitive:
 
     A Primitive is pickled by name, so define your own at module level.
 
-    Raises TypeError if an argument has a wrong type, and ValueError if a form or `nan_slopes` has
-    an operand that the operation does not have.
+    Raises TypeError if an argument has a wrong type or `backward` a wrong number of arguments, and
+    ValueError if a form or `nan_slopes` has an operand that the operation does not have.
 
     >>> from autograd import Primitive, Value
     >>> cube = Primitive("cube", lambda x: x * x * x, lambda out, x: 3 * x * x)
@@ -102,7 +104,7 @@ class Primitive:
         self.name = name
         self.forward: Callable[..., float] = forward
         rules = backward if isinstance(backward, Sequence) and backward else (backward,)
-        self.backward = tuple(_rule(name, rule) for rule in rules)
+        self.backward = tuple(_rule(name, rule, len(rules)) for rule in rules)
         self.symbol = symbol or name
         self.domain = domain
         self.commutes = commutes
@@ -225,14 +227,21 @@ class _Constant:
 CONSTANT: Any = _Constant()
 
 
-def _rule(name: str, rule: Any) -> Rule:
-    if rule is None or callable(rule):
+def _rule(name: str, rule: Any, operands: int) -> Rule:
+    given = quoted(rule)
+    if isinstance(rule, FunctionType):  # whose arguments can be counted
+        code = rule.__code__
+        most, has_more = code.co_argcount, code.co_flags & 4  # inspect.CO_VARARGS
+        if most - len(rule.__defaults__ or ()) <= 1 + operands and (operands < most or has_more):
+            return rule
+        given = f"a function of ({', '.join(code.co_varnames[:most])})"
+    elif rule is None or callable(rule):
         return cast(Rule, rule)
-    if isinstance(rule, float | int):
+    elif isinstance(rule, float | int):
         return float(rule)
     raise TypeError(
         f"Primitive {name!r}: backward must be a function of (out, *operands), a number or None, or"
-        f" a sequence with one of these for each operand, not {quoted(rule)}"
+        f" a sequence with one of these for each operand, not {given}"
     )
 
 

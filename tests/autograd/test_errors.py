@@ -173,6 +173,8 @@ RULE = (
         (("f", abs, [1.0, "g"]), RULE + "'g'"),
         (("f", abs, []), RULE + "[]"),
         (("f", abs, 1j), RULE + "1j"),
+        (("f", abs, lambda x: 2 * x), RULE + "a function of (x)"),
+        (("f", math.hypot, lambda out, a, b: a / out), RULE + "a function of (out, a, b)"),
     ],
 )
 def test_primitive_rejects_wrong_arguments(arguments: Any, message: str) -> None:
