@@ -78,7 +78,7 @@ class Training:
         """Every number and gradient, to the last bit."""
         values = self.values()
         numbers = [v.data for v in values] + [v.grad for v in values]
-        assert {type(v).__name__ for v in values} <= {"Value", "Linked"}
+        assert {type(v).__name__ for v in values} <= {"Value"}
         assert {type(number) for number in numbers} == {float}
         return array("d", numbers).tobytes()
 
@@ -360,7 +360,7 @@ class Others:
 def all_are_plain(values: list[Value]) -> bool:
     """Whether Values are of their usual classes, and their numbers are floats."""
     return (
-        {type(v).__name__ for v in values} <= {"Value", "Linked"}
+        {type(v).__name__ for v in values} <= {"Value"}
         and {type(v.data) for v in values} == {float}
         and {type(v.grad) for v in values} == {float}
     )
@@ -439,7 +439,7 @@ def test_recordings_beside_busy_threads() -> None:
     assert numpy_draws == [float(stream.random_sample()) for _ in numpy_draws]
     assert_nothing_left()
     living = [thing for thing in gc.get_objects() if isinstance(thing, Value)]
-    assert {type(v).__name__ for v in living} <= {"Value", "Linked"}
+    assert {type(v).__name__ for v in living} <= {"Value"}
 
 
 # What another thread does in the middle of a call, and what it must observe.

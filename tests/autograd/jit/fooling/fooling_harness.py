@@ -194,10 +194,8 @@ def look(thing: Any, path: tuple[int, ...] = ()) -> Look:
         return look(part, path)
 
     if isinstance(thing, Value):
-        # A leaf that a program uses has its numbers in an array.
-        name = kind.__name__.replace("Linked", "Value")
         data, grad = (float(x) if type(x) is int else x for x in (thing.data, thing.grad))
-        return ("Value", name, inside(data), inside(grad), thing.label)
+        return ("Value", kind.__name__, inside(data), inside(grad), thing.label)
     if isinstance(thing, np.ndarray):
         entries = tuple(map(inside, thing.ravel().tolist()))
         return (kind.__name__, str(thing.dtype), str(thing.shape), entries)
