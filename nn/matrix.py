@@ -194,7 +194,10 @@ class Matrix:
         made: list[list[Value]] = []
         for i, row in enumerate(rows):
             if isinstance(row, NO_VECTORS) or not is_series(row):
-                raise TypeError(f"a Matrix takes rows of numbers; row {i} is {quoted(row)}")
+                raise TypeError(
+                    f"a Matrix takes rows of numbers; row {i} is {quoted(row)} (write one row as"
+                    " [[1, 2]], one column as [[1], [2]])"
+                )
             made.append(as_values(row))
             if len(made[i]) != len(made[0]):
                 raise ValueError(

@@ -458,6 +458,12 @@ def test_anything_but_rows_of_numbers_is_a_type_error(rows):
         Matrix(rows)
 
 
+@pytest.mark.parametrize("wrong", [lambda: Matrix([1, 2]), lambda: Matrix([[1, 2]]) @ [1, 2]])
+def test_the_error_for_a_vector_shows_a_row_and_a_column(wrong):
+    with pytest.raises(TypeError, match=r"row 0 is 1 .*one row as \[\[1, 2\]\], one column as"):
+        wrong()
+
+
 def test_map_needs_a_function():
     with pytest.raises(TypeError, match=r"map takes a function .* such as Value\.exp, not 'relu'"):
         Matrix([[1.0]]).map("relu")
