@@ -13,6 +13,7 @@ from autograd import Value, context, switches
 from autograd.messages import is_series, require_flag
 from autograd.text import counted, quoted
 from nn.files import as_number, read_json, write_json
+from nn.matrix import Matrix
 from nn.parameters import Parameters as Parameters
 from nn.parameters import Place
 from nn.search import Searched, modules_in, places_in
@@ -191,7 +192,9 @@ def gathered(
     given: list[Any] = parameters if isinstance(parameters, list) else list(parameters)
     for i, part in enumerate(given):
         if not isinstance(part, Value | Module):
-            raise TypeError(f"{name}[{i}] must be a Value or a Module, not {quoted(part)}")
+            listed = isinstance(part, list | Matrix)
+            instead = ": list its Values, as in [v for row in M for v in row]" * listed
+            raise TypeError(f"{name}[{i}] must be a Value or a Module, not {quoted(part)}{instead}")
     if not any(isinstance(part, Module) for part in given):
         return given
     places: list[Place] = []

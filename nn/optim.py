@@ -96,7 +96,10 @@ class Optimizer(hooks.Watched):
         # parameters and moments are in tuples, which a jitted function need not compare each time.
         self.parameters: Sequence[Value] = given if differentiable else tuple(given)
         if not self.parameters:
-            raise ValueError(f"{type(self).__name__} got no parameters")
+            raise ValueError(
+                f"{type(self).__name__} got no parameters: they are Values, which a Module keeps in"
+                " attributes whose names do not begin with an underscore"
+            )
         if len(set(self.parameters)) < len(self.parameters):
             raise ValueError(f"{type(self).__name__} got a parameter twice")
         for i, p in enumerate(self.parameters):

@@ -717,8 +717,9 @@ def test_parts_of_a_model_are_replaced_by_a_differentiable_optimizer():
             TypeError,
             r"parameters\[0\] must be a Value or a M",
         ),
-        ([[Value(1.0)]], TypeError, r"parameters\[0\] must be a Value or a Module"),
-        ([nn.Sequential(), nn.Dropout()], ValueError, "no parameters"),
+        ([[Value(1.0)]], TypeError, r"parameters\[0\] .*: list its Values, as in \[v for row in M"),
+        ([nn.Matrix([[1.0]])], TypeError, r"not Matrix\(\[\[1.0\]\]\): list its Values"),
+        ([nn.Sequential(), nn.Dropout()], ValueError, "no parameters: they are Values, which a M"),
     ],
 )
 def test_parts_that_cannot_be_trained_are_rejected(parts, error, message):
