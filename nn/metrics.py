@@ -105,7 +105,7 @@ def classes(targets: Any, outputs: int) -> list[int]:
             what, told, advice = f"{outputs} scores", f"0 .. {outputs - 1}", ""
             if outputs == 1:
                 what, told = "single scores", "-1/+1 or 0/1"
-                advice = "; class indices need one output for each class"
+                advice = "; with more classes, a prediction is a row with a score for each"
             raise ValueError(f"the targets of {what} are {told}, not {number:g}{advice}")
     if outputs == 1 and {-1, 0} <= set(numbers):
         raise ValueError("the targets of single scores are -1/+1 or 0/1, not both")
