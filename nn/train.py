@@ -66,9 +66,10 @@ def fit(
         model: the module to train. It is put in training mode.
         data: (inputs, targets), lists or arrays of equal length. An input is a row of finite
             numbers, or a number, which counts as a row of one; with `predict` it may be anything.
-        loss: (predictions, targets) -> Value, the mean over the examples, such as `nn.hinge`. A
-            loss with weights of its own returns (sum, weight) instead. The loss is sum / weight;
-            both are added up over the parts of a `micro_batch` and over an epoch.
+        loss: (predictions, targets) -> Value, the mean over the examples, such as `nn.hinge`.
+            Layers and MLPs predict a Matrix, with a row for each example even of one output. A loss
+            with weights of its own returns (sum, weight) instead. The loss is sum / weight; both
+            are added up over the parts of a `micro_batch` and over an epoch.
         optimizer: an optimizer of the model's parameters, or several, each for different ones.
 
         epochs: the length of the run in passes over the data, including those before a resume.
