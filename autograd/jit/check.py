@@ -24,9 +24,9 @@ from autograd.text import shown
 from autograd.value import Value
 
 CAUSES = (
-    "it depends on something that a recording does not see (a number from an attribute, an array or"
-    " a file, a counter, a function of math or NumPy on an argument, `type(x) is float`, a random"
-    " number that nn does not draw), or changes such a thing: pass it as an argument, keep it in a"
+    "it depends on something that a recording does not see (a number from an attribute, array or"
+    " file, a counter, math or NumPy on an argument, `type(x) is float`, a new layer's weights, a"
+    " random number that nn does not draw), or changes it: pass it as an argument, keep it in a"
     " Value, write the methods of Values (Value(x).exp()), draw by nn.gauss() or nn.uniform()"
 )
 _State = dict[tuple[Any, str], float]  # by (holder, "data" or "grad"), see Ports.targets

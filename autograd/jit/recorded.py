@@ -152,7 +152,7 @@ for kind, what, instead, names in (
     (Number, "examined", _OUTSIDE, "as_integer_ratio is_integer"),
     (Number, "shown", "return it, and print it outside", "hex __format__ __str__ __repr__"),
     (Number, "pickled", _READ, "__reduce_ex__"),
-    (Whole, "used as an index", "pass the index as a static argument", "__index__"),
+    (Whole, "used as an index or a count", "name the argument static", "__index__"),
     (Whole, "read bit by bit", _OUTSIDE, "__and__ __rand__ __or__ __ror__ __xor__ __rxor__"),
     (Whole, "read bit by bit", _OUTSIDE, "bit_length bit_count to_bytes __invert__"),
     (Whole, "shifted", _OUTSIDE, "__lshift__ __rlshift__ __rshift__ __rrshift__"),

@@ -542,11 +542,19 @@ def test_random_draws_are_replayed_refused_or_found_by_the_check(name: str) -> N
     same_or_refused(make, (1.0,), expected=expected)
 
 
+def test_a_count_among_the_arguments_is_told_to_be_static() -> None:
+    run = jit(lambda x, n: sum(w * x for _ in range(n)))
+    run(1.0, 2)
+    with pytest.raises(TraceError, match=r"as an index or a count .*: name the argument static"):
+        run(1.0, 2)
+
+
 UNREPEATABLE: dict[str, Callable[[], Any]] = {
     "random.SystemRandom": lambda: random.SystemRandom().random(),
     "a NumPy generator made inside": lambda: np.random.default_rng().random(),
     "random.Random made inside": lambda: random.Random().random(),
     "the clock": lambda: time.perf_counter_ns() % 10**9,
+    "a new layer": lambda: nn.Neuron(1).w[0].data,
 }
 
 
@@ -555,7 +563,7 @@ def test_unrepeatable_numbers_are_found_by_the_check(name: str) -> None:
     run = jit(lambda x: w * x * float(UNREPEATABLE[name]()))
     drawn = {run(1.0).data for _ in range(2)}
     assert len(drawn) == 2
-    with pytest.raises(TraceError, match="a random number that nn does not draw"):
+    with pytest.raises(TraceError, match="a new layer's weights, a random number that nn does not"):
         run(1.0)
 
 
