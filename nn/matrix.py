@@ -353,7 +353,7 @@ class Matrix:
             if not isinstance(other, Iterable) or isinstance(other, NO_VECTORS):
                 return cast(Matrix, NotImplemented)
             entries: list[Any] = list(other)
-            rows = bool(entries) and isinstance(entries[0], Iterable)
+            rows = bool(entries) and is_series(entries[0])
             other = Matrix(entries if rows else [entries])
         (m, n), (k, p) = self.shape, other.shape
         if not (m == k or 1 in (m, k)) or not (n == p or 1 in (n, p)):
@@ -382,7 +382,7 @@ def as_input(x: Any, what: str) -> Matrix | Sequence[Any]:
             f"{what} takes a vector of numbers or a batch (rows of numbers), not {quoted(x)}"
         )
     entries: Any = x if hasattr(x, "__len__") and hasattr(x, "__getitem__") else list(x)
-    if len(entries) and isinstance(entries[0], Iterable):
+    if len(entries) and is_series(entries[0]):
         return Matrix(
             [as_constant(entry) for entry in row]
             if isinstance(row, Iterable) and not isinstance(row, NO_VECTORS)

@@ -108,7 +108,9 @@ class Activated(nn.Linear):
 def test_a_vector_and_a_row_of_a_batch_give_equal_numbers(make):
     model = make()
     batch = model(Matrix(BATCH)).data
-    assert [[value.data for value in model(list(row))] for row in BATCH] == batch
+    # 0-d arrays are iterable, as are those that a row of a tensor of PyTorch consists of.
+    for vector in (list, lambda row: list(map(np.array, row))):
+        assert [[value.data for value in model(vector(row))] for row in BATCH] == batch
 
 
 BATCHES = {

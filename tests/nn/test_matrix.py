@@ -75,7 +75,9 @@ def test_a_scalar_of_any_type_may_be_on_either_side(op, number):
         assert op(number, Matrix(a)).data == [[op(plain, x) for x in row] for row in a]
 
 
-@pytest.mark.parametrize("numerator", [2, Value(2.0), [2, 2], np.array([[2, 2]])])
+@pytest.mark.parametrize(
+    "numerator", [2, Value(2.0), [2, 2], [np.array(2)] * 2, np.array([[2, 2]])]
+)
 def test_a_number_or_an_array_can_be_divided_by_a_matrix(numerator):
     assert (numerator / Matrix([[1, 4]])).data == [[2.0, 0.5]]
 
