@@ -1,4 +1,8 @@
-"""What does training look like? Figures of losses, decision boundaries and activation functions."""
+"""What does training look like? Figures of losses, decision boundaries and activation functions.
+
+A notebook shows the Figure that a function returns; `figure.savefig(path)` saves it. It is not one
+of pyplot's: `plt.show()` and `plt.savefig(path)` do not see it.
+"""
 
 from __future__ import annotations
 
