@@ -214,6 +214,12 @@ class MultiHeadAttention(Module):
         return_weights: bool = False,
     ) -> Matrix | tuple[Matrix, list[Matrix]]:
         require_flag("return_weights", return_weights)
+        rows = [] if cache is None else [row for kept in cache for row in kept]
+        if not all(isinstance(row, list) for row in rows):
+            raise TypeError(
+                "MultiHeadAttention computes queries, keys and values from one x: write (x, mask),"
+                f" not (x, x, x); a cache is a pair of lists of rows, not {quoted(cache)}"
+            )
         x = x if isinstance(x, Matrix) else Matrix(x)
         Q, K, V = self.W_q(x), self.W_k(x), self.W_v(x)
         new = K.rows, V.rows

@@ -323,6 +323,9 @@ def test_return_weights_gives_the_weights_of_each_head():
         assert head.data[0] == [1.0, 0.0, 0.0]
 
 
+SQUARE, attend = Matrix([[1.0, 0.0], [0.0, 1.0]]), nn.MultiHeadAttention(2, 1)
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
@@ -338,6 +341,8 @@ def test_return_weights_gives_the_weights_of_each_head():
         (lambda: nn.FeedForward("4"), TypeError, "embedding must be a whole number, not '4'"),
         (lambda: nn.FeedForward(2)([1.0, 2.0]), TypeError, "a Matrix takes rows of numbers; row 0"),
         (lambda: nn.MultiHeadAttention(2, 1)([1.0]), TypeError, "takes rows of numbers; row 0"),
+        (lambda: attend(SQUARE, SQUARE, SQUARE), TypeError, r"from one x: write \(x, mask\), not"),
+        (lambda: attend(*[SQUARE.data] * 3), TypeError, r"a pair of lists of rows, not \[\[1.0"),
         (lambda: nn.FeedForward(4, expansion=0), ValueError, "expansion must be 1 or more, not 0"),
     ],
 )
