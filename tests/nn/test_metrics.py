@@ -111,7 +111,7 @@ def test_scores_that_may_be_probabilities_or_logits_need_a_threshold(scores, tar
         ([1.0], [1, 1], "1 prediction and 2 targets"),
         ([1.0, 2.0], [1], "2 predictions and 1 target"),
         ([[1.0, 2.0]], [1, 0], "1 prediction and 2 targets"),
-        ([1.0, 2.0], [1, 2], r"single scores are -1/\+1 or 0/1, not 2; with more classes, a prediction is a row"),
+        ([1.0, 2.0], [1, 2], r"single scores are -1/\+1 or 0/1, not 2; with more classes, a pred"),
         ([1.0, 2.0], [1, 0.5], r"-1/\+1 or 0/1, not 0\.5"),
         ([1.0, 2.0, 3.0], [1, 0, -1], r"-1/\+1 or 0/1, not both"),
         ([1.0, 2.0], [0, -1], r"-1/\+1 or 0/1, not both"),
