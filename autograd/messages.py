@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from numbers import Complex, Real
 from typing import TYPE_CHECKING, Any
@@ -73,12 +73,18 @@ def explained_backward(error: Exception, node: Value) -> Exception:
     return type(inner)(f"backward of {inner}")
 
 
-def as_slope(primitive: Primitive, slope: Any) -> Any:
+def as_slope(
+    primitive: Primitive, slope: Any, number_of: Callable[[Any], Any] | None = None
+) -> Any:
     """Return a rule's slope as a float, a Value or a recorded number; else raise TypeError.
 
     NumPy scalars become floats, as products with a float32 would be rounded to 32 bits.
+
+    number_of: returns the number of a Value; without it, a Value is returned as it is.
     """
-    if hasattr(slope, "_primitive") or hasattr(slope, "tape"):
+    if hasattr(slope, "_primitive"):
+        return slope if number_of is None else number_of(slope)
+    if hasattr(slope, "tape"):
         return slope
     is_scalar = getattr(slope, "shape", None) == () and not isinstance(slope, Complex)
     with suppress(TypeError, ValueError):  # an array of one string or complex number

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from numbers import Real
+from operator import attrgetter
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, cast, overload
 
@@ -276,8 +277,7 @@ def _pull(rules: Sequence[Any]) -> Pull:
                 # The slope comes first, as a rule may run a backward pass that adds to `_grad`.
                 slope = rule if rule.__class__ is float else rule(node._data, *numbers)
                 if slope.__class__ is not float:
-                    slope = as_slope(node._primitive, slope)
-                    slope = slope._data if hasattr(slope, "_primitive") else slope
+                    slope = as_slope(node._primitive, slope, attrgetter("_data"))
                 operand._grad += upstream * slope
 
     return pull

@@ -119,8 +119,7 @@ def sweep(
     Args:
         inner: the inner nodes, newest first. wanted: where gradients are needed; see `between`.
         create_graph: run the rules on the nodes themselves instead of on their numbers.
-        each: called for each contribution. number_of: returns the number of a node, for the rules,
-            or of a Value that a rule returns.
+        each: called for each contribution. number_of: returns the number of a node or a slope.
     """
     gradients: dict[Any, Any] = {output: 1.0}
     # Nodes behind a branch not taken, whose gradient is 0 at all points near this one. Like the
@@ -141,9 +140,7 @@ def sweep(
                 if rule.__class__ is not float:
                     local = rule(node if create_graph else number_of(node), *arguments)
                     if local.__class__ is not float:
-                        local = as_slope(primitive, local)
-                        if not create_graph and hasattr(local, "_primitive"):
-                            local = number_of(local)
+                        local = as_slope(primitive, local, None if create_graph else number_of)
                 if is_fixed_at_0 and not math.isfinite(data_of(local)):
                     current.get().interpreter.hooks.give_up()  # it may count elsewhere
                     continue

@@ -297,13 +297,15 @@ def test_a_differing_value_is_named_by_its_label_or_its_position_as_an_argument(
 def test_an_int_gradient_of_0_is_not_a_difference() -> None:
     w = Value(1.0)
 
-    def step(x: float) -> None:
-        (w * x).backward()
-        w.grad = 0
+    def step(x: Value) -> Value:
+        y = w * x
+        y.backward()
+        w.grad = x.grad = y.grad = 0
+        return y
 
     run = jit(step, check="always")
     for x in (1.0, 2.0, 3.0, 4.0):
-        run(x)
+        run(Value(x))
     assert run.programs[0].checks == 2
 
 
