@@ -207,10 +207,14 @@ class Picture {
     });
     const last = (key) => Math.max(...placed.map((middle) => middle[key]));
     const [right, lowest] = [last("x"), last("y")];
-    this.notes.replaceChildren(...placed.map(({ x, y, steep, text }) => {
+    this.notes.replaceChildren(...placed.map(({ x, y, run, text }) => {
       const start = x === right;
-      const at = steep ? { x: start ? x + 5 : x - 5, y: y + 4 }
-        : { x, y: placed.length > 1 && y === lowest ? y + 13 : y - 6 };
+      // How far from the middle of its edge the number is clear of it, on a side or above or below.
+      const aside = 5 + 5 * run;
+      const away = 5 + widthOf(text) / 2 / run;
+      const steep = aside < away;
+      const at = steep ? { x: start ? x + aside : x - aside, y: y + 4 }
+        : { x, y: placed.length > 1 && y === lowest ? y + away + 8 : y - away };
       const anchor = !steep ? "middle" : start ? "start" : "end";
       return element("svg:text", { ...at, "text-anchor": anchor }, text);
     }));
@@ -270,11 +274,11 @@ function widthOf(written) {
   return (written.length - signs) * DIGIT + signs * SIGN;
 }
 
-/** The middle of a line, and whether it goes more down than across. */
+/** The middle of a line, and how far the line runs across there for each unit that it goes down. */
 function middleOf(path) {
   const length = path.getTotalLength();
-  const [from, { x, y }, to] = [0, 0.5, 1].map((part) => path.getPointAtLength(part * length));
-  return { x, y, steep: Math.abs(to.y - from.y) > Math.abs(to.x - from.x) };
+  const [from, { x, y }, to] = [0.4, 0.5, 0.6].map((part) => path.getPointAtLength(part * length));
+  return { x, y, run: Math.abs(to.x - from.x) / Math.abs(to.y - from.y) };
 }
 
 /** The right edge of a node's outline. */

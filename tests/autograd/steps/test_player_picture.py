@@ -266,6 +266,34 @@ def test_the_graph_runs_down_a_tall_stage_and_across_a_wide_one(
     assert browsed.find(".node.current").count() == 1
 
 
+@pytest.mark.parametrize("name", ["custom primitive", "transcendental"])
+@pytest.mark.parametrize("viewport", VIEWPORTS[:2])
+def test_a_contribution_is_written_clear_of_the_edges_of_its_step(
+    open_page: Callable[..., Page], name: str, viewport: dict[str, int]
+) -> None:
+    """On an edge, the minus of a number looks like one of the edge's dashes."""
+    browsed = open_page(made(name), viewport, at_start=False)
+    seen, crossed = browsed.run(
+        """const inside = ({ x, y, width }, line, at) =>
+            Math.abs(at.x - x - width / 2) < width / 2 && at.y > line - 8 && at.y < line;
+        const [seen, crossed] = [[], []];
+        while (!root.querySelector('.step.forward')) {
+            const points = [...root.querySelectorAll('.edge.current path')].flatMap((path) =>
+                Array.from({ length: 50 }, (_, k) =>
+                    path.getPointAtLength((k * path.getTotalLength()) / 49)));
+            for (const note of root.querySelectorAll('.notes text')) {
+                seen.push(note.textContent);
+                const [box, line] = [note.getBBox(), Number(note.getAttribute('y'))];
+                if (points.some((at) => inside(box, line, at))) crossed.push(note.textContent);
+            }
+            root.querySelector('button.back').click();
+        }
+        return [seen, crossed];"""
+    )
+    assert seen
+    assert crossed == []
+
+
 # --- present mode ---------------------------------------------------------------------------------
 
 
