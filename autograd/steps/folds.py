@@ -119,7 +119,6 @@ class Folds:
         content["groups"] = [self._recorded_group(box) for box in self._boxes]
         if self._excerpt is not None:
             content["size"] = len(self.passed.nodes)
-            content["awaited"] = [self._summaries.uses(i) for i in self._excerpt.places]
         return content
 
     def _shape(self, view: Opened) -> Any:

@@ -54,10 +54,6 @@ class Summaries:
             for members in bundles
         ]
 
-    def uses(self, i: int) -> int:
-        """How many contributions node i receives."""
-        return len(self._uses.get(i, ()))
-
     def handed(self, box: Collection[int], i: int) -> tuple[int, float]:
         """How many contributions node i receives from the bundles of a box, and their sum."""
         found = [product for user, product in self._uses.get(i, ()) if self._bundle_of[user] in box]

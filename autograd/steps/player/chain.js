@@ -138,7 +138,7 @@ function termOf(factors, numbers, count = 1) {
   const written = span("", ...times(numbers.map((value) => [value])), " = ");
   return { cells, result, silence, written, count,
     symbols: span("symbols", ...times(factors)),
-    numbers: span("numbers", "= ", written, result.value, silence) };
+    numbers: span("numbers", "= ", written, result.value, " ", silence) };
 }
 
 /** Write the numbers of a sum of products; returns their contributions as shown. */

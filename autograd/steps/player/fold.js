@@ -148,13 +148,13 @@ class Boxes {
     });
     const pictures = folds.pictures[view.picture];
     this.sources = pictures.map((svg) => lettered(svg, this.boxes, view.frames));
-    this.schedule(folds);
+    this.schedule();
     this.leaves = new Set(this.boxes.flatMap(({ sums, node, kind }) =>
       kind === "module" || kind === "inner" ? [] : sums ? sums.members : [node]));
     this.passes = new WeakMap();
   }
 
-  schedule({ awaited }) {
+  schedule() {
     const { whole, boxes, of } = this;
     const running = boxes.map((_, b) => b).filter((b) => boxes[b].runs);
     const part = (b) => ({ name: boxes[b].lines[0], shown: (now) => boxShown(this, b, now) });
@@ -175,7 +175,6 @@ class Boxes {
     this.graph = Object.assign(Object.create(whole), { steps, backward, entries,
       forwardSteps: running.length,
       computedAt: ofNode(computedAt), completeAt: ofNode(completeAt) });
-    if (awaited) this.graph.awaited = awaited;
     const edges = (box) => box.parents.map((parent, operand) => ({ parent, operand }))
       .filter(({ parent }) => boxes[parent].kind !== "constant"); // which receives no gradient
     this.seen = { size: boxes.length, output: of[whole.output], computedAt, completeAt, steps,

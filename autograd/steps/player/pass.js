@@ -40,14 +40,12 @@ class Graph {
   readBackward() {
     this.entries = new Map(); // node -> its backward step, with its place `b` among these
     this.completeAt = new Int32Array(this.size).fill(-1); // the last step to change a gradient
-    this.awaited = new Int32Array(this.size); // how many contributions a node receives in all
     this.uses = this.nodes.map(() => []); // the edges to each node, in the order of the pass
     this.backward.forEach((entry, b) => {
       this.steps.push({ phase: "backward", node: entry.node });
       this.entries.set(entry.node, { ...entry, b });
       for (const j of this.nodes[entry.node].parents) this.completeAt[j] = b;
       for (const edge of entry.edges) {
-        this.awaited[edge.parent]++;
         this.uses[edge.parent].push(edge);
         Object.assign(edge, { node: entry.node, b });
         edge.recorded = edge.local_value === undefined ? null : read(edge.local_value);

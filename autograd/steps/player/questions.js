@@ -7,6 +7,7 @@
 function questionsOf(pass) {
   const { graph } = pass;
   const received = new Int32Array(graph.size);
+  const total = pass.at(graph.steps.length).received;
   const found = graph.steps.flatMap(({ phase, node }, k) => {
     const position = k + 1; // of the step that shows the answer
     if (phase === "forward") {
@@ -20,7 +21,7 @@ function questionsOf(pass) {
       received[asked] += parts.length;
       return { position, phase, node, asked, parts, others, earlier, before: parts[0].before,
         upstream: pass.upstream[k - graph.forwardSteps], value: parts[parts.length - 1].after,
-        left: graph.awaited[asked] - received[asked] };
+        left: total[asked] - received[asked] };
     });
   });
   return pass.problem ? [] : found.filter(({ value }) => Number.isFinite(value));

@@ -69,7 +69,7 @@ class StepView {
     const upstream = shown(gradientAt(now, step.node));
     const same = graph.backward[b].edges.filter((other) => other.parent === edge.parent);
     const earlier = pass.at(now.position - 1).received[edge.parent] + same.indexOf(edge);
-    const left = graph.awaited[edge.parent] - earlier - 1;
+    const left = pass.at(graph.steps.length).received[edge.parent] - earlier - 1;
     const digits = passed ? digitsThatAddUp([passed.before, passed.product], passed.after) : DIGITS;
     const sum = earlier ? [gradientNumber(text("before", digits)), " + ",
       gradientNumber(grouped(text("product", digits))), " = "] : [];

@@ -935,6 +935,21 @@ def test_the_panel_says_that_gradient_0_passes_nothing_on(open_page: Callable[..
     assert "The gradient of y is 0: nothing is passed on." in browsed.find(".step").inner_text()
     assert browsed.state()["gradients"][0] == 0.0
     assert browsed.state()["contributions"] == []
+    browsed.click(browsed.node(0))
+    for lines in browsed.find(".chain .numbers").all_inner_texts():
+        assert lines.strip() == "= 0 nothing is passed on"
+
+
+def test_contributions_to_come_do_not_include_those_that_gradient_0_stops(
+    open_page: Callable[..., Page],
+) -> None:
+    x = Value(1.0, "x")
+    browsed = open_page(steps(named("L", x * 2 + x * 5 + (x * -1).relu())))
+    browsed.focus()
+    browsed.press("End")
+    assert "to come" not in browsed.find(".step").inner_text()
+    browsed.press("ArrowLeft")
+    assert "1 more to come" in browsed.find(".step").inner_text()
 
 
 def test_the_panel_says_that_a_comparison_passes_nothing_on(open_page: Callable[..., Page]) -> None:
