@@ -97,7 +97,8 @@ class Picture {
       node.parents.map((_, k) => ({ group: parts.get(`e${i}_${k}`) })));
     this.notes = element("svg:g", { class: "notes", "aria-hidden": "true" });
     const groups = this.nodes.map(({ group }) => group);
-    this.drawing.append(...groups, this.notes); // the order in which Tab visits the nodes
+    const titles = this.drawing.querySelectorAll(".cluster text"); // go above edges
+    this.drawing.append(...titles, ...groups, this.notes); // the order in which Tab visits the nodes
     this.svg.replaceChildren(this.drawing);
     const { now, lit } = this;
     this.position = this.lit = undefined;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cache
 
@@ -11,6 +12,7 @@ import nn
 from autograd import Value
 from autograd.steps import Steps, steps
 from autograd.text import number
+from tests.autograd.draw.test_draw import contrast
 from tests.autograd.steps.player_page import Page, fill
 
 OpenPage = Callable[..., Page]
@@ -121,6 +123,35 @@ def test_numbers_stay_within_the_front_of_a_closed_module(open_page: OpenPage, l
     sides = browsed.run(SIDES)  # some of them off screen, where nothing is drawn
     assert len(sides) == (9 if large else 3)
     assert all(margin > 1 for pair in sides for margin in pair), sides
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_texts_of_the_picture_are_legible_before_the_first_step(
+    open_page: OpenPage, scheme: str
+) -> None:
+    browsed = open_page(network(1), media={"color_scheme": scheme})
+    texts = browsed.run(
+        """const paper = getComputedStyle(root.querySelector('.stage')).backgroundColor;
+        const seen = [...root.querySelectorAll('.node.coming')].flatMap((node) =>
+            [...node.querySelectorAll('text')].map((text) =>
+                [getComputedStyle(node).opacity, getComputedStyle(text).fill, paper].join(' ')));
+        return [...new Set(seen)];"""
+    )
+    assert texts
+    for text in texts:
+        opacity, *numbers = re.findall(r"\d+", text)
+        assert opacity == "1"
+        hexes = "".join(f"{int(number):02x}" for number in numbers)
+        assert contrast(f"#{hexes[:6]}", f"#{hexes[6:]}") >= 4.5
+
+
+def test_the_title_of_an_open_module_is_above_the_edges_into_it(open_page: OpenPage) -> None:
+    browsed = open_page(network(2))
+    order = browsed.run(
+        """return [...root.querySelector('.stage .graph').children].map((part) =>
+            part.localName === 'text' ? 'title' : part.classList[0]);"""
+    )
+    assert len(order) - 1 - order[::-1].index("edge") < order.index("title")
 
 
 def test_a_small_gradient_does_not_touch_the_outline_of_its_box(open_page: OpenPage) -> None:
