@@ -19,7 +19,7 @@ from autograd.steps.player import read
 from autograd.value import is_constant
 
 VIEWPORT = {"width": 1200, "height": 900}
-MEDIA = {"color_scheme": "light", "reduced_motion": "reduce"}
+MEDIA = {"color_scheme": "light", "reduced_motion": "reduce", "forced_colors": "none"}
 # Wait until the page has the window's size and its players know theirs (their resize observers
 # are older than this one, so called earlier), then return them to their first step.
 OPENED = """async ([width, atStart]) => {

@@ -1100,9 +1100,10 @@ def test_print_shows_the_same_part_of_the_picture_as_the_screen(
 
 def test_a_printed_page_is_light(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"), media={"color_scheme": "dark"})
+    browsed.click(browsed.node(0))
     browsed.emulate(media="print")
     browsed.soon(lambda: not is_dark(browsed))
-    assert not browsed.find(".controls, .tools, .hint").locator("visible=true").all()
+    assert not browsed.find(".controls, .tools, .hint, .chain .close").locator("visible=true").all()
     browsed.emulate(media="screen")
     browsed.soon(lambda: is_dark(browsed))
 
@@ -1128,6 +1129,22 @@ def test_the_theme_follows_the_notebook_live_rather_than_the_system(
         browsed.tab.evaluate(f"document.{element}.setAttribute('{attribute}', '{value}')")
         browsed.soon(lambda dark=dark: is_dark(browsed) == dark)
         browsed.tab.evaluate(f"document.{element}.removeAttribute('{attribute}')")
+
+
+def test_with_forced_colours_the_legend_and_pressed_buttons_keep_theirs(
+    open_page: Callable[..., Page],
+) -> None:
+    browsed = open_page(made("neuron"), media={"forced_colors": "active"})
+    browsed.click(browsed.find("button", has_text="Experiment"))
+    seen = browsed.run(
+        """const parts = ['.kind.leaf', '.kind.output', '[aria-expanded=true]', 'button.next'];
+        const colour = (part) => getComputedStyle(root.querySelector(part),
+            part.startsWith('.kind') ? '::before' : null).backgroundColor;
+        const track = getComputedStyle(root.querySelector('.steps')).forcedColorAdjust;
+        return [parts.map(colour), track];"""
+    )
+    assert len(set(seen[0])) == 4
+    assert seen[1] == "none"  # otherwise the gradient that is its track is gone
 
 
 def test_with_reduced_motion_nothing_is_animated_but_playback_works(
