@@ -208,7 +208,7 @@ class Picture {
     });
     const last = (key) => Math.max(...placed.map((middle) => middle[key]));
     const [right, lowest] = [last("x"), last("y")];
-    this.notes.replaceChildren(...placed.map(({ x, y, run, text }) => {
+    this.notes.replaceChildren(...placed.map(({ x, y, run, across, text }) => {
       const start = x === right;
       // How far from the middle of its edge the number is clear of it, on a side or above or below.
       const aside = 5 + 5 * run;
@@ -217,7 +217,9 @@ class Picture {
       const at = steep ? { x: start ? x + aside : x - aside, y: y + 4 }
         : { x, y: placed.length > 1 && y === lowest ? y + away + 8 : y - away };
       const anchor = !steep ? "middle" : start ? "start" : "end";
-      return element("svg:text", { ...at, "text-anchor": anchor }, text);
+      const note = element("svg:text", { ...at, "text-anchor": anchor });
+      write(cell(note, steep ? Infinity : across), text); // stays between the boxes
+      return note;
     }));
   }
 
@@ -275,11 +277,16 @@ function widthOf(written) {
   return (written.length - signs) * DIGIT + signs * SIGN;
 }
 
-/** The middle of a line, and how far the line runs across there for each unit that it goes down. */
+/**
+ * The middle of a line, how far the line runs across there for each unit that it goes down, and
+ * how far it runs across in all.
+ */
 function middleOf(path) {
   const length = path.getTotalLength();
-  const [from, { x, y }, to] = [0.4, 0.5, 0.6].map((part) => path.getPointAtLength(part * length));
-  return { x, y, run: Math.abs(to.x - from.x) / Math.abs(to.y - from.y) };
+  const [first, from, { x, y }, to, last] = [0, 0.4, 0.5, 0.6, 1].map((part) =>
+    path.getPointAtLength(part * length));
+  return { x, y, run: Math.abs(to.x - from.x) / Math.abs(to.y - from.y),
+    across: Math.abs(last.x - first.x) };
 }
 
 /** The right edge of a node's outline. */
