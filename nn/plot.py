@@ -66,7 +66,7 @@ def loss_curve(history: History, steps: int | None = None, total: float = math.i
         lines += right.lines
     if len(epochs) == 1:
         for line in lines:
-            line.set_marker("o")
+            line.set(marker="o", clip_on=False)  # whole, if it is at the top
     # Accuracies rise to the top and losses fall to 0: place the legend where neither is.
     axes.legend(
         lines,

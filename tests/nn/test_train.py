@@ -1609,6 +1609,7 @@ def test_the_loss_curve_shows_every_number_of_any_sign_and_size():
 def test_the_loss_curve_of_one_epoch_is_a_point_and_ticks_are_whole_epochs():
     (axes,) = plot.loss_curve(nn.History(loss=[0.5])).axes
     assert axes.lines[0].get_marker() == "o"
+    assert not axes.lines[0].get_clip_on()  # it is whole, even at the top
     left, _ = plot.loss_curve(HISTORY).axes
     assert left.lines[0].get_marker() == "None"
     assert all(tick == round(tick) for tick in [*axes.get_xticks(), *left.get_xticks()])
