@@ -40,6 +40,8 @@ svg { display: block; height: auto; max-width: 100%; filter: var(--autograd-them
   const box = document.createElement("div");
   const svg = new DOMParser().parseFromString(source, "image/svg+xml").documentElement;
   box.append(document.importNode(svg, true));
+  box.setAttribute("role", "group"); // named, and its texts can still be read
+  box.setAttribute("aria-label", host.querySelector("img").alt);
   const toggle = () => box.classList.toggle("whole", box.matches(".wide:not(.whole)"));
   box.addEventListener("click", toggle);
   box.addEventListener("keydown", (event) => event.key === "Enter" && toggle());

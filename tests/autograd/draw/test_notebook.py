@@ -74,4 +74,5 @@ def test_a_drawing_on_a_page_fits_zooms_and_follows_the_theme():
         page.evaluate('document.body.removeAttribute("data-jp-theme-light")')
         page.emulate_media(color_scheme="dark")
         assert look(0)[1].startswith("invert(")
+        assert page.get_by_role("group", name="Graph of 12 nodes").is_visible()
         assert problems == []
