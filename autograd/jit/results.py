@@ -72,10 +72,8 @@ class Returned(NamedTuple):
 
 def laid_out(nest: Any) -> tuple[Any, list[Any], list[Value]]:
     """Return the structure of something, and the numbers and Values in it; see `flatten`."""
-    numbers: list[Any] = []
-    values: list[Value] = []
-    structure = flatten(nest, numbers, values)
-    return structure, numbers, values
+    numbers, values = list[Any](), list[Value]()
+    return flatten(nest, numbers, values), numbers, values
 
 
 def as_replayed(returned: Any, since: float) -> Any:

@@ -50,13 +50,13 @@ _MOST = 20_000  # things to look at, nearest first; checks cover the others
 _ROOM = 160_000  # bytes of plain data in containers to guard
 _CONTAINERS = (list, set, dict, deque, np.ndarray, array, bytearray, memoryview, ContextVar)
 # Their parts cannot be replaced, but may themselves change.
-_FIXED = (tuple, frozenset, MethodType, classmethod, partial, partialmethod)
+_FIXED = (tuple, frozenset, MethodType, classmethod, partial, partialmethod, property)
 _UNASKED = ("__init__", "__new__", "__repr__", "__eq__", "__hash__", "__del__")
 _REFILLED = (list, deque, set, OrderedDict, dict)
 _CACHE = type(cache(len))
 _MANY = 100  # more parts than this, such as the rows of a data set, are looked at last
 # Packages of containers and settings in Python. Not weakref: notes would keep referents alive.
-_IN_PYTHON = ("collections", "configparser")
+_IN_PYTHON = ("collections", "configparser", "enum")
 # Writing to files and logs is allowed, like print().
 _LEFT_ALONE = (FrameType, ModuleType, io.IOBase, logging.Handler)
 _OF_THREADS = ("threading", "queue", "_queue")  # other threads change their objects at any time
@@ -87,8 +87,7 @@ class Watch:
         # (class or "", attribute) that the code loads; nn calls these methods of an optimizer.
         self._names = {("", "__call__()"), ("Optimizer", "prepare()"), ("Optimizer", "update()")}
         self._wait_for(*things)
-        seen: dict[int, Any] = {}
-        count = 0
+        seen, count = dict[int, Any](), 0
         while self._waiting and len(seen) < _MOST:
             thing = self._waiting.popleft()  # nearest first
             if id(thing) not in seen:
@@ -194,6 +193,8 @@ class Watch:
             parts = content if type(content) is tuple else (content,)
             parts = tuple(chain.from_iterable(parts)) if issubclass(kind, dict) else parts
             self._wait_for(*parts)
+            if kind not in _CONTAINERS:  # a subclass, which may have attributes and methods
+                self._objects.append(thing)
             # Comparing much plain data before each replay would take long.
             size = (sys.getsizeof(content) + 240) * PLAIN.issuperset(map(type, parts))
             if self._everything or size <= self._room:
@@ -285,14 +286,15 @@ class Watch:
         is_far = is_installed(file_of(kind))  # then its special methods would lead too far
         owners = {"", *[base.__qualname__ for base in kind.__mro__]}
         names = {name for owner, name in self._names if owner in owners or owner[-1:] == ">"}
-        for place in (space, *map(vars, kind.__mro__)):
+        for base in (None, *kind.__mro__):
+            place = space if base is None else vars(base)
             for name, part in list(place.items()) if self._room > 0 else ():
                 is_called = name in names or f"{name}()" in names
-                part = part.fget if type(part) is property else part
-                if type(part) is FunctionType and place is not space:
-                    if is_called or (name[:2] == "__" and name not in _UNASKED and not is_far):
-                        self._wait_for(part)  # also in base classes, as super() may call it
-                elif name in names or (is_called and callable(part)):
+                if base is not None and type(part) in (FunctionType, property):
+                    is_asked = name[:2] == "__" and name not in _UNASKED and not is_far
+                    if (is_called or is_asked) and (id(base), name) not in self._notes:
+                        self._note(base, name)  # also in base classes, as super() may call it
+                elif name in names or (is_called and type(part) not in PLAIN):
                     self._room -= 50  # comparing it before each replay takes time as well
                     self._attribute(thing, name)
 
@@ -305,11 +307,11 @@ class Watch:
             return self._note(space, name)
         static = getattr_static(thing, name, MISSING)
         get = getattr(type(static), "__get__", None)
-        if isinstance(static, property | FunctionType | classmethod):
-            self._wait_for(getattr(static, "fget", static))
+        if isinstance(static, property | FunctionType | classmethod | _CACHE):
+            self._wait_for(static)
             self._note(thing if isinstance(thing, type) else type(thing), name)  # may be replaced
         elif isinstance(get, FunctionType):
-            self._wait_for(get, static)
+            self._wait_for(get, static, *attributes_of(static).values())
         elif static is not MISSING:
             return self._note(thing, name)
         return MISSING

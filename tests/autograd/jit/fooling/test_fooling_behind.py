@@ -165,6 +165,85 @@ def a_method_is_overridden_in_a_subclass() -> Case:
     )
 
 
+@fooling("behind a subclass of a container", "equal")
+def a_list_of_weights_has_a_method_and_a_setting() -> Case:
+    class Ensemble(list[Value]):
+        temperature = 1.0
+
+        def scaled(self) -> Any:
+            return sum(self, Value(0.0)) * self.temperature
+
+    ensembles = [Ensemble([Value(0.5), Value(-1.5)])]
+    return set_briefly(lambda: sum(e.scaled() for e in ensembles), ensembles[0], "temperature")
+
+
+@fooling("behind a subclass of a container", "equal")
+def a_dict_of_weights_reads_the_setting_of_its_class() -> Case:
+    class Parameters(dict[str, Value]):
+        scale = 1.0
+
+        def __call__(self) -> Any:
+            return self["w"] * self.scale
+
+    nets = (Parameters(w=Value(0.5)),)
+    return set_briefly(lambda: sum(net() for net in nets), Parameters, "scale")
+
+
+class Term:
+    """Methods of several kinds, called on an object that has no name in the code."""
+
+    weight = 0.5
+
+    @classmethod
+    def of_the_class(cls) -> float:
+        return cls.weight
+
+    def times(self, number: float) -> float:
+        return self.weight * number
+
+    fixed = functools.partialmethod(times, 2.0)
+
+    @functools.singledispatchmethod
+    def dispatched(self, x: Any) -> Any:
+        return self.weight
+
+    @dispatched.register
+    def _(self, x: float) -> float:
+        return self.weight * x
+
+
+@fooling("behind a descriptor", "equal")
+def a_class_method_of_an_entry() -> Case:
+    terms = [Term()]
+    return set_briefly(lambda: sum(term.of_the_class() for term in terms), Term, "weight")
+
+
+@fooling("behind a descriptor", "equal")
+def a_partial_method_of_an_entry() -> Case:
+    terms = [Term()]
+    return set_briefly(lambda: sum(term.fixed() for term in terms), terms[0], "weight")
+
+
+@fooling("behind a descriptor", "equal")
+def a_method_of_an_entry_that_dispatches_by_type() -> Case:
+    terms = [Term()]
+    return set_briefly(lambda: sum(term.dispatched(2.0) for term in terms), terms[0], "weight")
+
+
+@fooling("behind a class", "equal")
+def a_method_that_super_calls_is_replaced() -> Case:
+    class Base:
+        def rate(self) -> float:
+            return 0.5
+
+    class Derived(Base):
+        def rate(self) -> float:
+            return super().rate() * 2.0
+
+    several = [Derived()]
+    return set_briefly(lambda: sum(s.rate() for s in several), Base, "rate", lambda self: 3.0)
+
+
 @fooling("behind the standard library", "equal")
 def a_parsed_file_of_settings() -> Case:
     settings = configparser.ConfigParser()

@@ -176,7 +176,7 @@ def a_property_of_a_metaclass() -> Case:
     return Case(lambda x: w * x * Config.scale, between=change)
 
 
-@fooling("attributes", "loud")
+@fooling("attributes", "equal")
 def a_method_is_replaced() -> Case:
     class Model:
         def __init__(self) -> None:
