@@ -19,6 +19,7 @@ from autograd.steps.writing import (
     LATEX,
     TEXT,
     Style,
+    about_conditions,
     digits_that_add_up,
     in_names,
     one_word,
@@ -192,6 +193,7 @@ class Explanation(NamedTuple):
             count = sum(path.count for path in self.paths)
             which = f"the {count} paths" if count > 1 else "the only path"
             lines += ["", f"along {which}, without factors of 1", *self._table("path", self.paths)]
+        lines += about_conditions(lines)
         if self.opening:
             lines += ["", f"next, the gradient of a use: {self.opening}"]
         return for_stream("\n".join(lines))
@@ -226,6 +228,8 @@ class Explanation(NamedTuple):
         rows.append(LATEX.number(self.total, DIGITS))
         left = partial_derivative(self.output, self.name)
         right = " \\\\[4pt]\n&= ".join(rows)
+        for line in about_conditions(term.symbols for term in (*self.uses, *self.paths))[1:]:
+            right += rf" \\[4pt] &\text{{({line})}}"
         return f"$$\n\\begin{{aligned}}\n{left} &= {right}\n\\end{{aligned}}\n$$"
 
     def _latex_sum(self, terms: Sequence[Term]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from autograd.steps.passed import Passed
 from autograd.steps.step import Contribution, ForwardStep, Step
-from autograd.steps.writing import digits_that_add_up, one_word
+from autograd.steps.writing import about_conditions, digits_that_add_up, one_word
 from autograd.text import Row, aligned, first_and_last, for_stream, grouped, number, wrapped
 
 GRADIENTS_LISTED = 30  # of leaves, below a table
@@ -24,17 +24,14 @@ def table(passed: Passed, steps: Sequence[Step], most: int) -> str:
     for position in first_and_last(half, most):
         forward += [gap] if position is None else _rows(steps, position)
         backward += [gap] if position is None else _rows(steps, half + position)
-    return "\n".join(
-        [
-            f"forward, from the leaves to {output}",
-            *aligned(forward, "rrlrl"),
-            "",
-            f"backward, from {output} to the leaves",
-            *aligned(backward, "rlrllll"),
-            "",
-            *_gradients_of_leaves(passed),
-        ]
-    )
+    lines = [
+        f"forward, from the leaves to {output}",
+        *aligned(forward, "rrlrl"),
+        "",
+        f"backward, from {output} to the leaves",
+        *aligned(backward, "rlrllll"),
+    ]
+    return "\n".join([*lines, *about_conditions(lines), "", *_gradients_of_leaves(passed)])
 
 
 def _rows(steps: Sequence[Step], position: int) -> list[Row]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from autograd.steps.step import BackwardStep, ForwardStep, Step
 from autograd.steps.table import HEADINGS, cells
-from autograd.steps.writing import one_word
+from autograd.steps.writing import about_conditions, one_word
 from autograd.text import aligned, for_stream, number, text_width, wrapped
 from autograd.value import Value
 
@@ -89,6 +89,7 @@ def _step_lines(steps: Sequence[Step], position: int, width: int) -> list[tuple[
         cells_of = [list(map(" ".join, zip(HEADINGS, row, strict=True))) for row in rows]
         table = [line for first, *others in cells_of for line in wrapped(first, others, width)]
     lines += [(_DIM if is_table and not at else "", line) for at, line in enumerate(table)]
+    lines += [(_DIM, line) for line in about_conditions(table)]
     lines.append(("", ""))
     known = wrapped("gradients so far", _known(steps, position), width)
     lines += [(_DIM if not at else "", line) for at, line in enumerate(known)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
@@ -262,6 +262,15 @@ def product(
         return text
     text = f"{style.opening}{text}{style.closing}" if len(parts) > 1 else text
     return f"{count}{style.times}{text}"
+
+
+_CONDITION = re.compile(r"\[[^\]]* [<>] [^\]]*\]")
+
+
+def about_conditions(lines: Iterable[str]) -> list[str]:
+    """Return lines that explain conditions in brackets, such as `[x > 0]`, if there are any."""
+    found = any(map(_CONDITION.search, lines))
+    return ["", "a condition in brackets is 1 if it holds, and 0 otherwise"] if found else []
 
 
 def digits_that_add_up(terms: Sequence[float], total: float) -> int:

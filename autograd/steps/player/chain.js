@@ -59,6 +59,7 @@ class ChainView {
       : [note(graph.nodes[node].kind === "constant" ? TEXT.constant
         : node === graph.output ? TEXT.itself : TEXT.noPath(output, name))]),
     ...(count ? [note(TEXT.paths(count)), ...this.paths.map(({ part }) => part)] : []));
+    explainConditions(this.body);
     this.result.hidden = graph.nodes[node].kind === "constant"; // it has no gradient, rather than 0
     this.section.scrollTop = 0;
   }

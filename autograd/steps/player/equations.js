@@ -9,11 +9,11 @@ const grouped = (text) => (text.startsWith("-") ? `(${text})` : text);
 /** As in Python: a name as written after ∂ or in a product, such as (a + b) for that label. */
 const oneWord = (name) => (/^[\p{L}\p{N}_.'[\]…]+$/u.test(name) ? name : `(${name})`);
 
-/** A recorded formula with nodes shown by their names. */
+/** A recorded formula with nodes shown by their names; no line breaks within a comparison. */
 function inSymbols(pass, formula) {
   const { graph } = pass;
   return formula.map((item) => {
-    if (typeof item === "string") return item;
+    if (typeof item === "string") return item.replace(/ ([<>]) /g, "\u00a0$1\u00a0");
     if (item.slot >= graph.size) return span("number", inPlace(pass, item, DIGITS));
     const made = nameOf(graph, item.slot);
     if (item.name !== undefined) made.textContent = item.name;
@@ -47,6 +47,11 @@ function equation(left, ...rights) {
   const lines = [span("left", ...left)];
   for (const right of rights) lines.push(span("sign", " = "), span("right", ...right));
   return element("div", { class: "equation" }, ...lines);
+}
+
+/** Add an explanation to a panel that has a condition in brackets, such as [x > 0]. */
+function explainConditions(panel) {
+  if (/\[[^\]]*\s[<>]\s[^\]]*\]/.test(panel.textContent)) panel.append(note(TEXT.conditions));
 }
 
 /** A derivative in symbols and in numbers, written once if they are the same. */

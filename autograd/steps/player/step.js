@@ -23,6 +23,7 @@ class StepView {
     setText(this.problem, pass.problem ? explained(pass) : "");
     this.problem.hidden = !pass.problem;
     this.body.replaceChildren(...(step.part ? step.part.shown(now) : this[step.phase](now)));
+    explainConditions(this.body);
   }
 
   start() {

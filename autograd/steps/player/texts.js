@@ -73,6 +73,7 @@ const TEXT = {
   paths: (count) => count === 1 ? "Along the only path, without factors of 1:"
     : `As a sum over ${count} paths, without factors of 1:`,
   silent: "nothing is passed on",
+  conditions: "A condition in brackets is 1 if it holds, and 0 otherwise.",
   noPath: (from, to) => `No gradient flows from ${from} to ${to}.`,
   constant: "A constant receives no gradient.",
   itself: "This is the output. The backward pass starts here, with a gradient of 1.",

@@ -391,7 +391,7 @@ def in_text(text: str) -> Iterator[Rows]:
     title, *blocks = re.sub(r"\n    = ", "  ", text).split("\n\n")
     (claimed,) = re.findall(rf" = ({NUMBER})", title.splitlines()[0])
     for block in [title, *blocks]:
-        if block.startswith("next, "):
+        if block.startswith(("next, ", "a condition")):
             continue
         rows: Rows = []
         for line in block.splitlines()[1:]:

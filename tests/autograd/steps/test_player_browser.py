@@ -179,7 +179,7 @@ def test_the_numbers_match_python_after_every_step(
             assert found["title"] == f"Backward through {browsed.names[i]}"
         else:
             data[i] = step.data
-            assert found["panel"].endswith(f" = {number(step.data)}")
+            assert found["panel"].partition("\nA condition")[0].endswith(f" = {number(step.data)}")
             assert found["title"] == f"Forward: {browsed.names[i]}"
         assert found["count"] == f"step {position} of {len(shown)}"
         assert found["state"]["data"] == data
@@ -952,13 +952,23 @@ def test_contributions_to_come_do_not_include_those_that_gradient_0_stops(
     assert "1 more to come" in browsed.find(".step").inner_text()
 
 
-def test_the_panel_says_that_a_comparison_passes_nothing_on(open_page: Callable[..., Page]) -> None:
+def test_the_panel_says_what_a_comparison_is_and_that_it_passes_nothing_on(
+    open_page: Callable[..., Page],
+) -> None:
     x = Value(2.0, "x")
-    browsed = open_page(steps(named("L", named("c", greater(x, 0.0)) * x)))
+    browsed = open_page(steps(named("L", named("c", greater(x, 0.0)) * x.relu())))
     browsed.focus()
     browsed.press("End")
-    said = "No operand of c takes a gradient: nothing is passed on."
-    assert browsed.find(".step .note").inner_text() == said
+    about = "A condition in brackets is 1 if it holds, and 0 otherwise."
+    said = ["No operand of c takes a gradient: nothing is passed on.", about]
+    assert browsed.find(".step .note").all_inner_texts() == said
+    browsed.press("Home", "ArrowRight")
+    assert browsed.find(".step .note").all_inner_texts() == [about]
+    browsed.press("ArrowRight")
+    assert browsed.find(".step .note").count() == 0
+    for which, count in (("x", 1), ("c", 0)):
+        browsed.click(browsed.node(browsed.names.index(which)))
+        assert browsed.find(".chain .note").all_inner_texts().count(about) == count
 
 
 def test_a_single_leaf_has_gradient_1(open_page: Callable[..., Page]) -> None:

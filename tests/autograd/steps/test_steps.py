@@ -257,6 +257,15 @@ def test_the_terms_of_a_sum_have_enough_digits_to_add_up() -> None:
         assert str(steps(difference)[0]) == "v1 = x - 100 = 33.33 - 100 = 0.01"
 
 
+def test_conditions_in_brackets_are_explained_once_where_there_are_any() -> None:
+    x = Value(-2.0, label="x")
+    about = "a condition in brackets is 1 if it holds, and 0 otherwise"
+    for y, count in ((x.relu() * abs(x), 1), (x.exp() * x, 0)):
+        explanation = explain(y, x)
+        for shown in (str(steps(y)), str(explanation), explanation._repr_latex_()):
+            assert shown.count(about) == count
+
+
 def test_a_long_table_shows_its_ends_and_counts_the_steps_left_out() -> None:
     x = Value(1.0, label="x")
     y = x

@@ -170,6 +170,14 @@ def test_arrow_keys_step_and_each_step_replaces_the_previous_one() -> None:
         assert terminal.frame("step 1 of 4, forward") == FIRST
 
 
+def test_a_condition_in_brackets_is_explained() -> None:
+    with playing(before="f = f.relu()") as terminal:
+        terminal.press(RIGHT, RIGHT, RIGHT)
+        screen = terminal.frame("step 4 of 6, backward")
+        assert screen[6].startswith("f          [f > 0] = 0 ")
+        assert screen[7:9] == ["", "a condition in brackets is 1 if it holds, and 0 otherwise"]
+
+
 def test_home_and_end_go_to_the_ends_and_arrows_do_not_go_beyond() -> None:
     with playing() as terminal:
         terminal.shows(HELP)
