@@ -11,6 +11,7 @@ import os
 import warnings
 from collections.abc import Iterable, Sequence
 from importlib import import_module
+from numbers import Real
 from typing import Any
 
 from autograd.draw.layout import largest_scale, render, svg_size
@@ -184,14 +185,14 @@ class Drawing:
                     " is too large: save it as .svg or .pdf to read all of it",
                     stacklevel=2,
                 )
-        if not isinstance(scale, int | float):
+        if not isinstance(scale, Real):
             raise TypeError(f"scale is a number of pixels per point, not {quoted(scale)}")
         if not 0.0 < scale <= most:
             raise ValueError(
                 f"scale must be above 0, and at most {most:.3g} for a picture of this size, not"
                 f" {scale}: save it as .svg or .pdf, which have no pixels"
             )
-        return self._as("png", scale)
+        return self._as("png", float(scale))
 
     def save(self, path: str | os.PathLike[str], scale: float | None = None) -> None:
         """Write the picture to a file, as SVG, PNG, PDF or DOT according to its extension.

@@ -546,7 +546,7 @@ def chain(nodes):
 
 def test_scale_sets_the_pixels_per_point_of_a_png(tmp_path):
     drawing = draw(example_graph())
-    width, height = pixels(drawing.png(scale=1))
+    width, height = pixels(drawing.png(scale=np.float32(1)))
     assert pixels(drawing.png()) == pytest.approx((2 * width, 2 * height), abs=2)
     drawing.save(tmp_path / "large.png", scale=3.5)
     large = pixels((tmp_path / "large.png").read_bytes())
