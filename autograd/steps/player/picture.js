@@ -5,6 +5,9 @@
 
 // --- the drawing ---------------------------------------------------------------------------------
 
+// Points on an edge, beside which a number may be written; best near the middle.
+const [POINTS, MIDDLE, FROM_MIDDLE] = [21, 10, [0, 2, -2, 4, -4, 6, -6]];
+
 const ALLOWED = {
   svg: ["viewBox"],
   g: ["id", "class", "transform"],
@@ -201,26 +204,33 @@ class Picture {
   annotate(now) {
     this.actions.mark(now);
     const passed = now.b >= 0 ? now.pass.contributions[now.b] : [];
-    const placed = passed.map(({ edge, product }) => {
-      const drawn = this.edges[now.step.node][edge.operand];
-      drawn.middle = drawn.middle || middleOf(drawn.group.querySelector("path"));
-      return { ...drawn.middle, text: number(product) };
-    });
-    const last = (key) => Math.max(...placed.map((middle) => middle[key]));
-    const [right, lowest] = [last("x"), last("y")];
-    this.notes.replaceChildren(...placed.map(({ x, y, run, across, text }) => {
-      const start = x === right;
-      // How far from the middle of its edge the number is clear of it, on a side or above or below.
-      const aside = 5 + 5 * run;
-      const away = 5 + widthOf(text) / 2 / run;
-      const steep = aside < away;
-      const at = steep ? { x: start ? x + aside : x - aside, y: y + 4 }
-        : { x, y: placed.length > 1 && y === lowest ? y + away + 8 : y - away };
-      const anchor = !steep ? "middle" : start ? "start" : "end";
-      const note = element("svg:text", { ...at, "text-anchor": anchor });
-      write(cell(note, steep ? Infinity : across), text); // stays between the boxes
+    const lines = passed.map(({ edge }) => this.edges[now.step.node][edge.operand]);
+    for (const line of lines) {
+      line.points = line.points || pointsOf(line.group.querySelector("path"));
+    }
+    const middles = lines.map(({ points }) => points[MIDDLE]);
+    const [right, lowest] = ["x", "y"].map((key) => Math.max(...middles.map((at) => at[key])));
+    const taken = this.nodes.map((_, j) => this.boxOf(j));
+    for (const { points } of lines) taken.push(...points);
+    this.notes.replaceChildren(...passed.map(({ product }, k) => {
+      const text = number(product);
+      const { x, y } = middles[k];
+      const isLowest = lines.length > 1 && y === lowest;
+      const spots = spotsBeside(lines[k].points, widthOf(text), x === right, isLowest);
+      const isFree = ({ box }) => !taken.some((other) => meets(box, other));
+      const { at, room, box } = spots.find(isFree) || spots[0];
+      taken.push(box);
+      const note = element("svg:text", at);
+      write(cell(note, room), text);
       return note;
     }));
+  }
+
+  /** The part of the drawing that a node covers. */
+  boxOf(j) {
+    const node = this.nodes[j];
+    if (!node.box || !node.box.width) node.box = node.group.getBBox(); // empty while hidden
+    return node.box;
   }
 
   /** Light one node, or none. */
@@ -232,11 +242,7 @@ class Picture {
 
   /** The middle and the size of the part of the drawing that some nodes cover. */
   region(nodes) {
-    const boxes = nodes.map((j) => {
-      const node = this.nodes[j];
-      node.box = node.box || node.group.getBBox();
-      return node.box;
-    });
+    const boxes = nodes.map((j) => this.boxOf(j));
     const [left, top] = ["x", "y"].map((key) => Math.min(...boxes.map((box) => box[key])));
     const right = Math.max(...boxes.map((box) => box.x + box.width));
     const bottom = Math.max(...boxes.map((box) => box.y + box.height));
@@ -277,17 +283,45 @@ function widthOf(written) {
   return (written.length - signs) * DIGIT + signs * SIGN;
 }
 
-/**
- * The middle of a line, how far the line runs across there for each unit that it goes down, and
- * how far it runs across in all.
- */
-function middleOf(path) {
+/** Points along a line, and how far it runs across at each of them for a unit that it goes down. */
+function pointsOf(path) {
   const length = path.getTotalLength();
-  const [first, from, { x, y }, to, last] = [0, 0.4, 0.5, 0.6, 1].map((part) =>
-    path.getPointAtLength(part * length));
-  return { x, y, run: Math.abs(to.x - from.x) / Math.abs(to.y - from.y),
-    across: Math.abs(last.x - first.x) };
+  return Array.from({ length: POINTS }, (_, k) => {
+    const [from, { x, y }, to] = [-0.1, 0, 0.1].map((step) =>
+      path.getPointAtLength((k / (POINTS - 1) + step) * length));
+    const run = Math.abs(to.x - from.x) / Math.abs(to.y - from.y);
+    return { x, y, run, width: 0, height: 0 };
+  });
 }
+
+/**
+ * Where a number can be written beside a line, clear of it: from its middle on, first to the right
+ * or left, or below or above, as told.
+ */
+function spotsBeside(points, width, isRight, isLowest) {
+  const across = Math.abs(points[0].x - points[POINTS - 1].x);
+  return FROM_MIDDLE.flatMap((step) => {
+    const { x, y, run } = points[MIDDLE + step];
+    // How far from the line the number is clear of it, on a side or above or below.
+    const aside = 5 + 5 * run;
+    const away = 5 + width / 2 / run;
+    const steep = aside < away;
+    const room = steep ? Infinity : across; // stays between the boxes
+    const shown = Math.min(width, room);
+    return ((steep ? isRight : isLowest) ? [1, -1] : [-1, 1]).map((side) => {
+      const at = steep ? { x: x + side * aside, y: y + 4 }
+        : { x, y: side > 0 ? y + away + 8 : y - away };
+      const anchor = !steep ? "middle" : side > 0 ? "start" : "end";
+      const left = at.x - { start: 0, middle: shown / 2, end: shown }[anchor];
+      return { at: { ...at, "text-anchor": anchor }, room,
+        box: { x: left, y: at.y - 10, width: shown, height: 12 } };
+    });
+  });
+}
+
+/** Whether two boxes overlap. */
+const meets = (a, b) => a.x < b.x + b.width && a.x + a.width > b.x
+  && a.y < b.y + b.height && a.y + a.height > b.y;
 
 /** The right edge of a node's outline. */
 function rightOf(group) {

@@ -266,8 +266,16 @@ def test_the_graph_runs_down_a_tall_stage_and_across_a_wide_one(
     assert browsed.find(".node.current").count() == 1
 
 
-@pytest.mark.parametrize("name", ["custom primitive", "tiny gradients"])
-@pytest.mark.parametrize("viewport", [VIEWPORTS[0], {"width": 1300, "height": 480}])
+WIDE = {"width": 1300, "height": 480}
+
+
+@pytest.mark.parametrize(
+    ("name", "viewport"),
+    [
+        *itertools.product(["custom primitive", "tiny gradients"], [VIEWPORTS[0], WIDE]),
+        *itertools.product(["fan-out", "transcendental", "powers"], [VIEWPORTS[0]]),
+    ],
+)
 def test_a_contribution_is_written_clear_of_boxes_and_of_the_edges_of_its_step(
     open_page: Callable[..., Page], name: str, viewport: dict[str, int]
 ) -> None:
