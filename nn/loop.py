@@ -54,8 +54,16 @@ class Terminal:
             self._stream.write(text)
 
     def flush(self) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, AttributeError):  # a stream needs no more than `write`
             self._stream.flush()
+
+    def is_writable(self) -> bool:
+        """Whether a bar may begin: there is a stream, unlike after 2>&-, and no output is stuck."""
+        try:
+            getattr(self._stream, "flush", str)()
+        except (OSError, ValueError):  # ValueError: it is closed
+            return False
+        return self._stream is not None
 
 
 @dataclass
@@ -175,12 +183,13 @@ class Run:
         """
         from tqdm import tqdm  # takes half as long as `import nn`
 
+        terminal = Terminal(sys.stderr)
         bar = tqdm(
             total=self.length,
             initial=self.done(),
             unit=self.unit.removesuffix("s"),
-            file=Terminal(sys.stderr),
-            disable=not show_progress or sys.stderr is None,  # as after 2>&-
+            file=terminal,
+            disable=not (show_progress and terminal.is_writable()),
         )
         model = self.recipe.model
         try:

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import types
 import warnings
 
 import numpy as np
@@ -1321,7 +1322,18 @@ class Unwritable(io.StringIO):
         raise BrokenPipeError
 
 
-@pytest.mark.parametrize("stream", [Unwritable(), None], ids=["broken", "missing"])
+class Stuck(Unwritable):
+    """What could not be written is still in its buffer."""
+
+    def flush(self):
+        raise BrokenPipeError
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [Unwritable(), Stuck(), types.SimpleNamespace(write=len, encoding="utf-8"), None],
+    ids=["broken", "stuck", "without flush", "missing"],
+)
 def test_a_bar_that_cannot_be_shown_does_not_end_the_run(stream, monkeypatch):
     hidden = run(*made())
     monkeypatch.setattr(sys, "stderr", stream)
