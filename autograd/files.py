@@ -77,8 +77,10 @@ def replaceable(path: str | os.PathLike[str]) -> int | None:
     """
     try:
         mode = os.stat(path).st_mode
-    except OSError:
+    except FileNotFoundError:
         return None
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(f"{path} is a folder, not a file")
     if not stat.S_ISREG(mode):
         raise OSError(f"{path} is not a regular file")
     if not os.access(path, os.W_OK):

@@ -164,8 +164,6 @@ def kept(path: str | os.PathLike[str]) -> Iterator[None]:
     place = Path(path)
     if not place.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {place.parent} for a checkpoint")
-    if place.is_dir():
-        raise IsADirectoryError(f"{place} is a folder, not a file for a checkpoint")
     replaceable(place)
     with reserved(place, "use another checkpoint file"):
         yield

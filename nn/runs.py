@@ -186,8 +186,6 @@ def require_exportable(path: str | None) -> None:
     if path is None:
         return
     pytorch.require_torch()
-    if Path(path).is_dir():
-        raise IsADirectoryError(f"cannot write to {path}: it is a folder")
     replaceable(path)
     make_writable(Path(path).parent)
 

@@ -123,25 +123,34 @@ def test_a_write_through_a_link_replaces_its_target_and_keeps_its_permissions(tm
 
 
 @posix
-@pytest.mark.parametrize("kind", ["fifo", "link to a fifo", "folder", "write-protected"])
-def test_only_a_writable_regular_file_is_replaced(kind, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("kind", "error", "message"),
+    [
+        ("fifo", OSError, "x.bin is not a regular file"),
+        ("link to a fifo", OSError, "x.bin is not a regular file"),
+        ("link to itself", OSError, "symbolic links: '.*x.bin'"),
+        ("folder", IsADirectoryError, "x.bin is a folder"),
+        ("write-protected", PermissionError, "Permission denied: '.*x.bin'"),
+    ],
+)
+def test_only_a_writable_regular_file_is_replaced(kind, error, message, tmp_path, monkeypatch):
     path = tmp_path / "x.bin"
     if kind == "fifo":
         os.mkfifo(path)
     elif kind == "link to a fifo":
         os.mkfifo(tmp_path / "fifo")
         os.symlink("fifo", path)
+    elif kind == "link to itself":
+        os.symlink("x.bin", path)
     elif kind == "folder":
         path.mkdir()
     else:
         path.touch(mode=0o444)
         monkeypatch.setattr(os, "access", lambda path, mode: False)  # as for all but root
-    before = os.lstat(path), os.listdir(tmp_path)
-    with pytest.raises(
-        OSError, match=r"Permission denied: '.*x\.bin'|x\.bin is not a regular file$"
-    ):
+    before = os.lstat(path).st_ino, os.listdir(tmp_path)
+    with pytest.raises(error, match=message):
         write_bytes(path, b"new")
-    assert (os.lstat(path), os.listdir(tmp_path)) == before
+    assert (os.lstat(path).st_ino, os.listdir(tmp_path)) == before
 
 
 def test_threads_that_write_one_file_leave_one_complete_file(tmp_path):

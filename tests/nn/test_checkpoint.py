@@ -287,7 +287,7 @@ def test_an_unusable_path_for_a_checkpoint_is_refused_before_training(place, tmp
 
     if place == "folder":
         path.mkdir()
-        error, message = IsADirectoryError, f"{path} is a folder, not a file for a checkpoint"
+        error, message = IsADirectoryError, f"{path} is a folder, not a file"
     elif place == "fifo":
         os.mkfifo(path)
         message = f"{path} is not a regular file"

@@ -552,5 +552,5 @@ def test_the_weights_of_a_run_are_exported(task, tmp_path, capsys):
 
 def test_an_export_to_a_folder_is_rejected_before_training(tmp_path, capsys):
     assert main(["moons", "--out", str(tmp_path / "out"), "--export", str(tmp_path)]) == 1
-    assert f"cannot write to {tmp_path}: it is a folder" in capsys.readouterr().err
+    assert f"{tmp_path} is a folder, not a file" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
