@@ -155,23 +155,19 @@ def threshold_of(loss: Callable[..., Any] | None, targets: Any = ()) -> float | 
     return 0.0 if _has_minus_1(targets) else None
 
 
-def refuse_targets(targets: Any, threshold: float | None) -> Callable[[Any, Any], float]:
-    """Return a metric that raises ValueError where `accuracy` of all these targets would.
+def outputs_of(predictions: Any, _: Any) -> int:
+    """The number of scores of each prediction, as a metric."""
+    return len(score_rows(predictions)[0])
 
-    `fit` calls it with the prediction of one example, before the first step changes the model.
-    """
 
-    def refuse(predictions: Any, _: Any) -> float:
-        outputs = len(score_rows(predictions)[0])
-        if -1 not in classes(targets, outputs) and outputs == 1 and threshold is None:
-            raise ValueError(
-                "accuracy: the loss does not determine the threshold for 0/1 targets: write"
-                " metric=functools.partial(nn.accuracy, threshold=0.5) for probabilities,"
-                " threshold=0.0 for logits"
-            )
-        return 0.0
-
-    return refuse
+def require_classes(targets: Any, outputs: int, threshold: float | None) -> None:
+    """Raise ValueError if `accuracy` cannot compare these targets with so many outputs."""
+    if -1 not in classes(targets, outputs) and outputs == 1 and threshold is None:
+        raise ValueError(
+            "accuracy: the loss does not determine the threshold for 0/1 targets: write"
+            " metric=functools.partial(nn.accuracy, threshold=0.5) for probabilities,"
+            " threshold=0.0 for logits"
+        )
 
 
 def _has_minus_1(targets: Any) -> bool:

@@ -21,7 +21,7 @@ from nn.evaluation import Metric, evaluate, predict_batch
 from nn.loop import Batches, Run
 from nn.loop import DivergedError as DivergedError
 from nn.matrix import total
-from nn.metrics import accuracy, refuse_targets, threshold_of
+from nn.metrics import accuracy, outputs_of, require_classes, threshold_of
 from nn.module import Module
 from nn.optim import Optimizer
 from nn.schedules import Schedule
@@ -146,10 +146,12 @@ def fit(
     predict, scored = predict or predict_batch, metric is not None
     recipe = Recipe(model, loss, optimizers, fixed, penalty, clip, predict, scored)
     if metric is accuracy:
-        threshold = threshold_of(loss, targets)
-        with contextlib.suppress(ArithmeticError):  # the first step raises it again, with advice
-            refuse = refuse_targets(targets, threshold)
-            evaluate(model, (inputs[:1], targets[:1]), refuse, recipe.predict)
+        threshold, outputs = threshold_of(loss, targets), 0.0
+        # A model may need a whole batch. Any other error is raised again by the first step.
+        with contextlib.suppress(Exception):
+            outputs = evaluate(model, (inputs[:1], targets[:1]), outputs_of, recipe.predict)
+        if outputs:
+            require_classes(targets, int(outputs), threshold)
         metric = partial(metric, threshold=threshold)
     batches = Batches(inputs, targets, size, batch_size is not None, drop_last)
     planned = batches.planned(length, steps is not None)

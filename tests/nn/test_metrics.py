@@ -254,7 +254,13 @@ def test_fit_asks_for_the_threshold_of_0_and_1_before_the_first_step(targets, me
 
     with pytest.raises(ValueError, match=message):
         fitted(line(1.0, -1.5, "sigmoid"), (BITS[0], targets), counted)
-    assert not called or 2 in targets
+    assert not called
+
+
+def test_fit_measures_a_model_that_needs_all_examples_at_once():
+    neighbours = nn.Matrix([[2, 1, 0, 0], [1, 2, 1, 0], [0, 1, 2, 1], [0, 0, 1, 2]])
+    history = fitted(line(0.2, -0.6), BITS, nn.mse, predict=lambda model, x: model(neighbours @ x))
+    assert history.accuracy == [1.0]
 
 
 def test_fit_asks_for_no_threshold_among_several_scores():

@@ -741,7 +741,7 @@ WIDE = [[*row, 1.0] for row in INPUTS]
         ((WIDE, TARGETS), {}, "2 inputs got 3"),
         ((INPUTS, [*TARGETS[1:], math.nan]), {"metric": None}, "target must be finite, not nan"),
         ((INPUTS, [*TARGETS[1:], 3]), {"metric": None}, "target must be -1 or [+]1, not 3"),
-        ((INPUTS, [*TARGETS[1:], 3]), {"loss": nn.mse}, "the targets of .*, not 3; with"),
+        ((INPUTS, [*TARGETS[1:], 3]), {"loss": nn.mse}, "single scores .*, not 3; with more"),
         (EXAMPLES, {"epochs": -1}, "epochs must be 0 or more, not -1"),
         (EXAMPLES, {"batch_size": 0}, "batch_size must be 1 or more, not 0"),
         (EXAMPLES, {"batch_size": -3}, "batch_size must be 1 or more, not -3"),
