@@ -385,7 +385,7 @@ def as_input(x: Any, what: str) -> Matrix | Sequence[Any]:
     if len(entries) and is_series(entries[0]):
         return Matrix(
             [as_constant(entry) for entry in row]
-            if isinstance(row, Iterable) and not isinstance(row, NO_VECTORS)
+            if is_series(row) and not isinstance(row, NO_VECTORS)
             else row
             for row in entries
         )
