@@ -76,5 +76,5 @@ def test_pyright_strict_is_quiet(files, tmp_path):
     assert not complaints([*command, "--project", str(tmp_path)], tmp_path)
 
 
-def test_the_users_file_runs(capsys):
+def test_the_users_file_runs():
     runpy.run_path(str(USER))

@@ -335,7 +335,7 @@ def test_a_failed_save_does_not_hide_the_error_of_a_step(disk, tmp_path):
         run(*made(), loss=loss, checkpoint=tmp_path / "run.json")
 
 
-def test_a_ctrl_c_during_the_last_save_is_raised_after_it(disk, monkeypatch, tmp_path):
+def test_a_ctrl_c_during_the_last_save_is_raised_after_it(disk, tmp_path):
     whole = made()
     run(*whole, checkpoint=tmp_path / "whole.json")
     disk.saves = 0

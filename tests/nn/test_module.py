@@ -33,9 +33,6 @@ class Box(Module):
     def __init__(self, **attributes):
         vars(self).update(attributes)
 
-    def __call__(self, x):
-        return x
-
 
 def names(module):
     return [name for name, _ in module.named_parameters()]
@@ -429,9 +426,6 @@ def test_values_made_by_a_constructor_are_parameters_wherever_it_is_called():
     @dataclasses.dataclass
     class Scale(Module):
         w: Value = dataclasses.field(default_factory=lambda: Value(1.0))
-
-        def __call__(self, x):
-            return self.w * x
 
     class Mixin:
         def __init__(self):

@@ -254,7 +254,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(options, tmp_path, monkeypatc
     assert numbers(parts) == numbers(whole)
 
 
-def test_a_batch_is_the_mean_of_its_documents(tmp_path):
+def test_a_batch_is_the_mean_of_its_documents():
     """Gradients summed over micro-batches equal those of the whole batch."""
     nn.seed(2)
     data = text.examples(["ab", "ba", "aa", "bb"], nn.Tokenizer("ab"), 3)  # all of one length

@@ -459,7 +459,7 @@ def test_loading_an_invalid_state_dict_changes_nothing() -> None:
     assert snapshot(state) == before
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
+def test_a_resumed_run_equals_an_uninterrupted_one() -> None:
     expected = results_of({}, None, calls=9)[-1]
     nn.seed(0)
     step, state = training()
@@ -1254,8 +1254,10 @@ def test_a_recording_that_ends_in_an_error_is_freed(look: Any) -> None:
     before = recording_parts()
     leaf = Value(2.0)
     run = jit(lambda x: look(leaf * x))
-    for _ in range(3):
-        with contextlib.suppress(Exception):
+    with contextlib.suppress(Exception):
+        run(1.5)  # eager
+    for _ in range(2):
+        with pytest.raises((TraceError, ZeroDivisionError, AttributeError)):
             run(1.5)
         assert [kind for i, kind in recording_parts().items() if i not in before] == []
 
