@@ -469,8 +469,8 @@ def test_a_certain_and_right_prediction_has_a_loss_of_0():
         ([[0.5, 0.5], [0.5, 0.5]], [[1, 1], [1]], "ragged"),
         ([], [], "empty"),
         ([[]], [[]], "empty"),
-        ([0.5, 0.5], [1, math.nan], "nan"),
-        ([0.5, 0.5], [1, math.inf], "inf"),
+        ([0.5, 0.5], [1, math.nan], "finite, not nan"),
+        ([0.5, 0.5], [1, math.inf], "finite, not inf"),
     ],
 )
 def test_mismatched_shapes_and_non_finite_targets_are_value_errors(predicted, target, message):

@@ -749,7 +749,7 @@ WIDE = [[*row, 1.0] for row in INPUTS]
         (EXAMPLES, {"clip": -1.0}, "clip must be 0 or more, not -1.0"),
         (EXAMPLES, {"held_out": ([], [])}, "no examples"),
         (EXAMPLES, {"held_out": (INPUTS, TARGETS[1:])}, "10 inputs, but 9 targets"),
-        (EXAMPLES, {"held_out": (WIDE, TARGETS)}, "3"),
+        (EXAMPLES, {"held_out": (WIDE, TARGETS)}, "2 numbers, held-out ones 3"),
     ],
 )
 def test_invalid_arguments_are_named_and_leave_the_model_unchanged(examples, options, message):
