@@ -42,14 +42,17 @@ RIGHT: dict[str, tuple[Callable[..., Value], list[float]]] = {
     "a small root": (lambda x: x.sqrt(), [1e-12]),
     "far from 0": (lambda x: x.sin(), [1e6]),
     "an input without effect": (lambda x, y: 1e10 + 0.0 * x + y, [1.0, 1e10]),
-    "a large sum at its lowest point": (lambda x: 1e10 + x * x, [0.0]),
-    "the lowest point": (lambda x: (x - 1.0) ** 2, [1.0]),
-    "a flat point": (lambda x: 1.0 + x.sin() ** 3, [0.0]),
     "a faint slope": (lambda x: x * 1e-9, [1.0]),
     "a fainter slope": (lambda x: x * 1e-200, [1.0]),
     "a saturated tanh": (lambda x: x.tanh(), [5.0]),
     "a saturated sigmoid": (lambda x: x.sigmoid(), [10.0]),
     "a tail": (lambda x: x.sigmoid(), [-10.0]),
+}
+# Their gradients are 0, also with an error of 1e-4.
+FLAT: dict[str, tuple[Callable[..., Value], list[float]]] = {
+    "a large sum at its lowest point": (lambda x: 1e10 + x * x, [0.0]),
+    "the lowest point": (lambda x: (x - 1.0) ** 2, [1.0]),
+    "a flat point": (lambda x: 1.0 + x.sin() ** 3, [0.0]),
     "a sum that is always 1": (
         lambda x, y: x.exp() / (x.exp() + y.exp()) + y.exp() / (x.exp() + y.exp()),
         [0.3, 0.7],
@@ -58,9 +61,9 @@ RIGHT: dict[str, tuple[Callable[..., Value], list[float]]] = {
 
 
 @pytest.mark.parametrize("order", [1, 2])
-@pytest.mark.parametrize("name", RIGHT)
+@pytest.mark.parametrize("name", RIGHT | FLAT)
 def test_right_derivatives_near_edges_and_at_every_scale_pass(name: str, order: int) -> None:
-    f, point = RIGHT[name]
+    f, point = (RIGHT | FLAT)[name]
     assert gradcheck(f, point, order) is True
 
 
@@ -75,10 +78,8 @@ SLIGHTLY = Primitive("slightly", lambda x: x, lambda out, x: 1 + 1e-4)
 @pytest.mark.parametrize("name", RIGHT)
 def test_derivatives_wrong_by_1e_4_are_caught_near_edges_and_at_every_scale(name: str) -> None:
     f, point = RIGHT[name]
-    values = [Value(x) for x in point]
-    if any(abs(gradient.data) > 1e-250 for gradient in grad(f(*values), values)):
-        with pytest.raises(AssertionError, match=r"by backpropagation, .* differences: a gap"):
-            gradcheck(lambda *x: SLIGHTLY(f(*x)), point)
+    with pytest.raises(AssertionError, match=r"by backpropagation, .* differences: a gap"):
+        gradcheck(lambda *x: SLIGHTLY(f(*x)), point)
 
 
 WRONG_WHERE_SLOPES_ARE_SMALL: dict[str, tuple[Callable[..., Value], float, float, float]] = {
