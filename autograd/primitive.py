@@ -137,18 +137,21 @@ class Primitive:
                     f"{self.name}() takes {len(self.backward)} operand(s), got {len(operands)}"
                 )
             )
-        are_numbers = True
+        are_floats = True
         for operand in operands:
             if operand.__class__ is float:
                 continue
             # A class with `apply_primitive`, such as Value, computes the result itself.
             if hasattr(operand, "apply_primitive"):
                 return operand.apply_primitive(self, operands)
+            are_floats = False
+        if are_floats:
+            return self.forward(*operands)
+        for operand in operands:
             if not (isinstance(operand, Real) or getattr(operand, "shape", None) == ()):
-                are_numbers = False
-        if not are_numbers:
-            raise wrong_kinds(self, operands)
-        return self.forward(*operands)
+                raise wrong_kinds(self, operands)
+        # As in a Value: forward would compute with a float32 in 32 bits.
+        return self.forward(*map(float, operands))
 
     # What a node of this primitive looks like from outside, and where a backward pass continues.
 

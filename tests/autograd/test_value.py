@@ -59,6 +59,14 @@ def test_operators_take_plain_numbers_on_either_side(
         assert result.data == expected
 
 
+@pytest.mark.parametrize("number", [*NUMBERS, np.array(2.5), np.float32(0.1)], ids=repr)
+def test_primitives_of_plain_numbers_return_the_floats_that_values_hold(number: Any) -> None:
+    for primitive in (ops.mul, ops.sub, ops.maximum, ops.pow):
+        found = primitive(number, 3)
+        assert type(found) is float
+        assert found == primitive(Value(number), 3).data
+
+
 def test_derivatives_through_reflected_operators() -> None:
     """d/dx at 3 of 5 - x, 6 / x, 2 ** x, 4 + x and 7 * x."""
     x = Value(3.0)
