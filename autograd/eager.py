@@ -120,13 +120,9 @@ class Numbers(Eager):
         """Return the sum as a leaf, without making nodes for its terms."""
         if not weights or not sums.is_foldable(weights, inputs, start):
             return super().weighted_sum(context, weights, inputs, start)
-        products = zip(weights, inputs, strict=True)
-        if start is None:
-            w, x = next(products)
-            data = w._data * x._data
-        else:
-            data = start._data
-        for w, x in products:
+        # -0.0 + x is x to the last bit; 0.0 + -0.0 would be 0.0.
+        data = -0.0 if start is None else start._data
+        for w, x in zip(weights, inputs, strict=True):
             data += w._data * x._data
         return Value(data)
 
