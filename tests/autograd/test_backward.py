@@ -418,6 +418,14 @@ def test_a_gradient_that_equals_a_leaf_is_a_separate_node() -> None:
     assert grad(slope, [a, b])[1].data == 1.0
 
 
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_grad_turns_negative_zero_into_zero_as_backward_does(create_graph: bool) -> None:
+    a, b = Value(3.0), Value(-0.0)
+    (a * b).backward()
+    (slope,) = grad(a * b, [a], create_graph)
+    assert str(slope.data) == str(a.grad) == "0.0"
+
+
 def test_topological_order_lists_leaves_in_order_of_creation() -> None:
     a, b, c = Value(1.0), Value(2.0), Value(3.0)
     product = c * a

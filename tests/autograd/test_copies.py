@@ -334,15 +334,18 @@ def test_a_primitive_is_pickled_by_the_module_that_defines_it(
     """Not by a module that imports it, since that may be a script."""
     (tmp_path / "my_operations.py").write_text(
         "from autograd import Primitive\ncube = Primitive('add', lambda x: x ** 3, lambda o, x: 3)"
+        "\nimport math\natan = Primitive('atan', math.atan, lambda o, x: 1 / (1 + x * x))"
     )
     monkeypatch.syspath_prepend(tmp_path)
     made = importlib.import_module("my_operations")
     monkeypatch.setattr(sys.modules["__main__"], "a_cube", made.cube, raising=False)
+    monkeypatch.setattr(sys.modules["__main__"], "atan", made.atan, raising=False)
     user = ModuleType("aaa_user")
     user.a_cube = made.cube
     monkeypatch.setitem(sys.modules, "aaa_user", user)
     pickled = pickle.dumps(made.cube(Value(2.0)))
     assert b"my_operations" in pickled
+    assert b"my_operations" in pickle.dumps(made.atan)  # though `math` has its forward function
     assert pickle.loads(pickled).primitive is made.cube
     assert pickle.loads(pickle.dumps(Value(1.0) + 1.0)).primitive is ops.add
     del made.cube

@@ -175,6 +175,7 @@ RULE = (
         (("f", abs, 1j), RULE + "1j"),
         (("f", abs, lambda x: 2 * x), RULE + "a function of (x)"),
         (("f", math.hypot, lambda out, a, b: a / out), RULE + "a function of (out, a, b)"),
+        (("f", math.hypot, [lambda out: 1.0, 1.0]), RULE + "a function of (out)"),
     ],
 )
 def test_primitive_rejects_wrong_arguments(arguments: Any, message: str) -> None:
@@ -224,12 +225,21 @@ def test_a_rule_may_return_any_type_of_number(returned: Any) -> None:
     assert float(x.grad) == grad(f(x), [x])[0].data == 2.0
 
 
-def test_an_error_raised_by_a_users_forward_keeps_its_message() -> None:
+def test_a_rule_may_have_an_argument_with_a_default() -> None:
+    """As in a loop, where a lambda must keep the number of its own round."""
+    f, x = Primitive("f", lambda a: 3.0 * a, lambda out, a, factor=3.0: factor), Value(2.0)
+    f(x).backward()
+    assert x.grad == 3.0
+
+
+def test_an_error_raised_by_a_users_forward_keeps_its_message_unless_there_is_a_domain() -> None:
     def forward(a: float) -> float:
         raise ValueError("only on Sundays")
 
     f = Primitive("f", forward, 1.0)
     raises_exactly(ValueError, "f(v = 2.0): only on Sundays", lambda: f(v))
+    f = Primitive("f", forward, 1.0, domain="it takes Sundays")
+    raises_exactly(ValueError, "f(v = 2.0): it takes Sundays", lambda: f(v))
 
 
 FUNCTION = " and inputs to differentiate with respect to, not a function: "

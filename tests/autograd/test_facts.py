@@ -75,6 +75,7 @@ DISTANCE = Primitive(
     (lambda out, x, y: x / out, lambda out, x, y: y / out),
     "⟂",
     commutes=True,
+    nan_slopes=(0, 1),  # at infinity
     text=Form("#1:power ⟂ #2:atom", "power"),
     latex=Form(r"#1:power \perp #2:atom", "power"),
 )
