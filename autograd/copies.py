@@ -145,7 +145,8 @@ def place_of(primitive: Any) -> tuple[str, str]:
     """Return the module that holds a primitive, `forward`'s if possible, and its name there."""
     home = getattr(primitive.forward, "__module__", None)
     modules = list(sys.modules.items())
-    rank = {"autograd.ops": 0, home: 1, "__main__": 3}
+    # `multiprocessing` has a name of its own for the main module, unknown to processes without it.
+    rank = {"autograd.ops": 0, home: 1, "__main__": 3, "__mp_main__": 4}
     modules.sort(key=lambda entry: rank.get(entry[0], 2))
     for module, content in modules:
         for name, thing in list(getattr(content, "__dict__", {}).items()):

@@ -338,14 +338,18 @@ def test_a_primitive_is_pickled_by_the_module_that_defines_it(
     )
     monkeypatch.syspath_prepend(tmp_path)
     made = importlib.import_module("my_operations")
-    monkeypatch.setattr(sys.modules["__main__"], "a_cube", made.cube, raising=False)
-    monkeypatch.setattr(sys.modules["__main__"], "atan", made.atan, raising=False)
+    script = sys.modules["__main__"]
+    monkeypatch.setitem(sys.modules, "__mp_main__", script)  # as multiprocessing does
+    monkeypatch.setattr(script, "a_cube", made.cube, raising=False)
+    monkeypatch.setattr(script, "atan", made.atan, raising=False)
+    monkeypatch.setattr(script, "own", own := Primitive("own", math.erf, 1.0), raising=False)
     user = ModuleType("aaa_user")
     user.a_cube = made.cube
     monkeypatch.setitem(sys.modules, "aaa_user", user)
     pickled = pickle.dumps(made.cube(Value(2.0)))
     assert b"my_operations" in pickled
     assert b"my_operations" in pickle.dumps(made.atan)  # though `math` has its forward function
+    assert b"__main__" in pickle.dumps(own)
     assert pickle.loads(pickled).primitive is made.cube
     assert pickle.loads(pickle.dumps(Value(1.0) + 1.0)).primitive is ops.add
     del made.cube
