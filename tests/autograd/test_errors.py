@@ -190,6 +190,11 @@ def test_a_forward_that_returns_a_non_number_is_named(returned: Any) -> None:
     )
 
 
+def test_a_forward_that_returns_a_complex_number_is_outside_its_domain() -> None:
+    root = Primitive("root", lambda a: a**0.5, lambda out, a: 0.5 / out)
+    raises_exactly(ValueError, "root(-4.0): outside the domain", lambda: root(Value(-4.0)))
+
+
 NON_NUMBERS = [(2.0,), [1.0, 2.0], None, "a", 2j, np.complex64(2j), np.array(2j), array("d", [2.0])]
 
 

@@ -38,6 +38,13 @@ def test_no_grad_makes_leaves_with_the_same_numbers() -> None:
     assert (x.grad, y.grad) == (0.0, 1.0)
 
 
+def test_a_result_computed_under_no_grad_belongs_to_no_module() -> None:
+    """Like any leaf: it must not keep the module alive."""
+    with no_grad():
+        output = MLP(1, [1], ["tanh"])([1.0])
+    assert (output.context.owner, output.context.path()) == (None, "")
+
+
 def test_an_existing_graph_can_be_differentiated_inside_no_grad() -> None:
     x = Value(3.0)
     y = x * x
