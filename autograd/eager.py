@@ -118,7 +118,7 @@ class Numbers(Eager):
         self, context: Context, weights: Sequence[Value], inputs: Sequence[Any], start: Value | None
     ) -> Value:
         """Return the sum as a leaf, without making nodes for its terms."""
-        if not weights or not sums.is_foldable(weights, inputs, start):
+        if not sums.is_foldable(weights, inputs, start):
             return super().weighted_sum(context, weights, inputs, start)
         # -0.0 + x is x to the last bit; 0.0 + -0.0 would be 0.0.
         data = -0.0 if start is None else start._data
