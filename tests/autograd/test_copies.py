@@ -337,15 +337,15 @@ def test_a_primitive_is_pickled_by_the_module_that_defines_it(
         "\nimport math\natan = Primitive('atan', math.atan, lambda o, x: 1 / (1 + x * x))"
     )
     monkeypatch.syspath_prepend(tmp_path)
+    user = ModuleType("user")
+    monkeypatch.setitem(sys.modules, "user", user)  # before the module that it imports
     made = importlib.import_module("my_operations")
     script = sys.modules["__main__"]
     monkeypatch.setitem(sys.modules, "__mp_main__", script)  # as multiprocessing does
     monkeypatch.setattr(script, "a_cube", made.cube, raising=False)
     monkeypatch.setattr(script, "atan", made.atan, raising=False)
     monkeypatch.setattr(script, "own", own := Primitive("own", math.erf, 1.0), raising=False)
-    user = ModuleType("aaa_user")
     user.a_cube = made.cube
-    monkeypatch.setitem(sys.modules, "aaa_user", user)
     pickled = pickle.dumps(made.cube(Value(2.0)))
     assert b"my_operations" in pickled
     assert b"my_operations" in pickle.dumps(made.atan)  # though `math` has its forward function
