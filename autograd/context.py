@@ -133,11 +133,12 @@ class Context:
 
         Modules have the names that their callers use; calls that share `known` look them up once.
         """
-        if self.owner is None:
+        outer = self.outer
+        if outer is None:
             return ""
         known = {} if known is None else known
-        name, above, outer = "", "", self.outer
-        if outer is not None and (above := outer.path(known)):
+        name, above = "", outer.path(known)
+        if above:
             if id(outer.owner) not in known:
                 known[id(outer.owner)] = names_within(outer.owner)
             name = known[id(outer.owner)].get(id(self.owner), "")

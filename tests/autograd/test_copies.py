@@ -360,6 +360,7 @@ def test_a_primitive_is_pickled_by_the_module_that_defines_it(
 def test_a_local_primitive_can_be_copied_but_not_pickled() -> None:
     local = Primitive("local", lambda x: x * x, lambda out, x: 2 * x)
     y = local(Value(3.0))
+    assert copy.copy(local) is local
     for other in (copy.deepcopy(y), copy.copy(y)):
         assert other.primitive is local
     other = copy.deepcopy(y)

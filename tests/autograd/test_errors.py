@@ -230,9 +230,12 @@ def test_a_rule_may_return_any_type_of_number(returned: Any) -> None:
     assert float(x.grad) == grad(f(x), [x])[0].data == 2.0
 
 
-def test_a_rule_may_have_an_argument_with_a_default() -> None:
+@pytest.mark.parametrize(
+    "rule", [lambda out, a, factor=3.0: factor, partial(lambda factor, out, a: factor, 3.0)]
+)
+def test_a_rule_may_keep_a_number_as_a_default_or_in_a_partial(rule: Any) -> None:
     """As in a loop, where a lambda must keep the number of its own round."""
-    f, x = Primitive("f", lambda a: 3.0 * a, lambda out, a, factor=3.0: factor), Value(2.0)
+    f, x = Primitive("f", lambda a: 3.0 * a, rule), Value(2.0)
     f(x).backward()
     assert x.grad == 3.0
 
