@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import stat
 
@@ -24,15 +25,16 @@ def read_text(path: str | os.PathLike[str]) -> str:
         if not stat.S_ISREG(status.st_mode):
             raise OSError(f"{path} is not a regular file")
         if status.st_size > LARGEST:
-            raise ValueError(f"{path} has {status.st_size:,} bytes, more than the 1 GiB allowed")
+            raise ValueError(
+                f"{path} has {status.st_size:,} bytes, more than the {LARGEST:,} allowed"
+            )
         content = file.read(status.st_size)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ValueError(
-            f"{path} is not UTF-8: byte 0x{content[error.start]:02x} in line {line}"
-        ) from None
+        before, byte = error.object[: error.start], error.object[error.start]
+        line = before.count(b"\n") + 1
+        raise ValueError(f"{path} is not UTF-8: byte 0x{byte:02x} in line {line}") from None
 
 
 def _opened_at_once(path: str, flags: int) -> int:
@@ -93,7 +95,5 @@ def _temporary(folder: str, name: str) -> Claim:
 
     Its number is 0, unless another thread or process is writing the same file at this moment.
     """
-    number = 0
-    while (claim := claimed(os.path.join(folder, f".{name}.{number}.part"))) is None:
-        number += 1
-    return claim
+    paths = (os.path.join(folder, f".{name}.{number}.part") for number in itertools.count())
+    return next(filter(None, map(claimed, paths)))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nn
-from nn.files import as_number, read_json, write_bytes, write_json
+from nn.files import as_number, read_json, reserved, write_bytes, write_json
 
 
 def test_content_survives_a_round_trip(tmp_path):
