@@ -18,7 +18,7 @@ from autograd.text import quoted
 
 def write_json(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
     """Write a JSON object atomically. Floats keep every bit; nan and inf become strings."""
-    text = json.dumps(_spelled(content), allow_nan=False, indent=1)
+    text = json.dumps(_spelled(content), indent=1)
     write_bytes(path, (text + "\n").encode())
 
 
@@ -116,4 +116,4 @@ def _process(lock: Path) -> str:
         number = read_text(lock)
     except (OSError, ValueError):
         return ""
-    return f" (process {number})" if number.isascii() and number.isdigit() else ""
+    return f" (process {number})" if number.isdigit() else ""

@@ -134,7 +134,7 @@ def test_every_reader_refuses_a_fifo_and_a_huge_file(read, tmp_path):
     os.truncate(huge, 2**30 + 1)
     with pytest.raises(OSError, match=f"^{fifo} is not a regular file$"):
         read(fifo)
-    with pytest.raises(ValueError, match=rf"^{huge} has 1,073,741,825 bytes, more than the 1 GiB"):
+    with pytest.raises(ValueError, match=rf"^{huge} has 1,073,741,825 bytes, more than the 1"):
         read(huge)
 
 
@@ -149,3 +149,22 @@ def test_a_file_of_the_wrong_kind_is_refused(tmp_path):
     write_json(path, {"kind": "history"})
     with pytest.raises(ValueError, match=r"x\.json is not a model file"):
         read_json(path, "model")
+
+
+def test_the_error_for_a_damaged_file_says_where_it_is_damaged(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_text('{"kind"}')
+    with pytest.raises(ValueError, match=r"x\.json is damaged or not a model file: .* column 8"):
+        read_json(path, "model")
+
+
+@pytest.mark.parametrize("content", [b"", b"no id", b"\xff", None])
+def test_a_lock_without_a_process_id_is_still_a_lock(content, tmp_path, monkeypatch):
+    if content is not None:  # else it was removed before it could be read
+        (tmp_path / ".x.json.lock").write_bytes(content)
+    monkeypatch.setattr("nn.files.claimed", lambda lock: None)
+    with (
+        pytest.raises(BlockingIOError, match=r"x\.json is in use by another run: wait"),
+        reserved(tmp_path / "x.json", "write another"),
+    ):
+        pass
