@@ -14,7 +14,7 @@ from typing import Any
 
 from autograd import Value
 from autograd.files import replaceable
-from autograd.text import quoted
+from autograd.text import counted, quoted
 from nn import rng
 from nn.files import as_number, as_stored, read_json, reserved, write_json
 from nn.module import Module
@@ -145,7 +145,7 @@ class Checkpoint:
         generator = _generator(*content["generator"])
         model, optimizers, states = self.recipe.model, self.recipe.optimizers, content["optimizers"]
         if not isinstance(states, list) or len(states) != len(optimizers):
-            raise ValueError(f"it does not have the states of {len(optimizers)} optimizers")
+            raise ValueError(f"it does not have {counted(len(optimizers), 'optimizer state')}")
         if best is not None:
             model.load_state_dict(best)
         model.load_state_dict(content["model"])
@@ -198,7 +198,7 @@ def _history(content: dict[str, Any], epochs: int) -> History:
     )
     others = accuracy, held_out_accuracy, held_out_loss
     if len(loss) != epochs or any(len(x) not in (0, epochs) for x in others):
-        raise ValueError(f"its history does not have {epochs} epochs")
+        raise ValueError(f"its history does not have {counted(epochs, 'epoch')}")
     best = content["best_epoch"]
     if best is not None and not (type(best) is int and 1 <= best <= epochs):
         raise ValueError(f"its best epoch is not within 1 .. {epochs}")
@@ -281,7 +281,7 @@ def _add(digest: Any, thing: Any) -> None:
         thing = thing.tolist()
     if isinstance(thing, Iterable) and not isinstance(thing, Value):
         parts = list(thing)
-        digest.update(b"list %d " % len(parts))
+        digest.update(f"list {len(parts)} ".encode())
         try:  # the common case, a hundred times faster
             digest.update(array("d", parts).tobytes())
         except (TypeError, ValueError, OverflowError):

@@ -974,34 +974,41 @@ def test_an_entry_missing_or_of_the_wrong_type_is_refused(checkpoint, tmp_path, 
 
 
 @pytest.mark.parametrize(
-    ("path", "value"),
+    ("path", "value", "what"),
     [
-        (("settings",), []),
-        (("position", "epoch"), -1),
-        (("position", "epoch"), True),
-        (("position", "steps"), 1.5),
-        (("position", "seen"), 11),
-        (("position", "order"), list(range(9))),
-        (("position", "order"), [0] * 10),
-        (("position", "order"), [float(i) for i in range(10)]),
-        (("history", "loss"), []),
-        (("history", "loss"), [0.5] * 7),
-        (("model", WEIGHT), True),
-        (("model", WEIGHT), 10**400),
-        (("optimizers", 0, "rule"), "SGD"),
-        (("optimizers", 0, "lr"), 10**400),
-        (("optimizers", 0, "moments"), {}),
-        (("optimizers", 0, "moments", "mean"), [0.0]),
-        (("generator",), []),
-        (("generator", 0), 4),
-        (("generator", 1), [1, 2, 3]),
-        (("generator", 1, 624), 625),
-        (("generator", 2), "x"),
+        (("settings",), [], "it has no settings"),
+        (("position", "epoch"), -1, "its counts are not whole numbers"),
+        (("position", "epoch"), True, "its counts are not whole numbers"),
+        (("position", "steps"), 1.5, "its counts are not whole numbers"),
+        (("position", "seen"), 10, "it has seen 10 of 10 examples"),
+        (("position", "order"), list(range(9)), "its order is not a permutation of 10"),
+        (("position", "order"), list(range(1, 11)), "its order is not a permutation of 10"),
+        (("position", "order"), [0] * 10, "its order is not a permutation of 10"),
+        (("position", "order"), [float(i) for i in range(10)], "its order is not a permutation"),
+        (("position", "order"), ..., "it lacks 'order'"),
+        (("history", "loss"), [], "its history does not have 1 epoch"),
+        (("history", "loss"), [0.5] * 7, "its history does not have 1 epoch"),
+        (("history", "accuracy"), [0.5] * 7, "its history does not have 1 epoch"),
+        (("model", WEIGHT), True, f"{WEIGHT} should be a number, not True"),
+        (("model", WEIGHT), 10**400, f"{WEIGHT} is too large for a float"),
+        (("optimizers",), [], "it does not have 1 optimizer state"),
+        (("optimizers",), [{}, {}], "it does not have 1 optimizer state"),
+        (("optimizers", 0, "rule"), "SGD", "this is not the state of Adam"),
+        (("optimizers", 0, "lr"), 10**400, "lr is too large for a float"),
+        (("optimizers", 0, "moments"), {}, "the state of Adam needs the moments"),
+        (("optimizers", 0, "moments", "mean"), [0.0], "does not fit 25 parameters"),
+        (("generator",), [], ""),
+        (("generator", 0), 4, "version 4"),
+        (("generator", 1), [1, 2, 3], ""),
+        (("generator", 1, 624), 625, ""),
+        (("generator", 2), "x", "its random stream is invalid"),
     ],
     ids=lambda part: ".".join(map(str, part)) if isinstance(part, tuple) else repr(part)[:12],
 )
-def test_an_entry_of_the_wrong_size_or_out_of_range_is_refused(checkpoint, tmp_path, path, value):
-    refusal(tmp_path / "checkpoint.json", changed(checkpoint, path, value))
+def test_an_entry_of_the_wrong_size_or_out_of_range_is_refused(
+    checkpoint, tmp_path, path, value, what
+):
+    assert what in refusal(tmp_path / "checkpoint.json", changed(checkpoint, path, value))
 
 
 @pytest.mark.parametrize("depth", [100, 600, 900])
