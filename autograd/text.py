@@ -29,14 +29,13 @@ _SIGNS |= dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "�")
 # Lone surrogates, which cannot be stored in a file, and Unicode's noncharacters: one of these in a
 # PDF makes cairo leave out all text.
 _SIGNS |= dict.fromkeys([*range(0xD800, 0xE000), *range(0xFDD0, 0xFDF0)], "�")
-for _plane in range(0, 0x110000, 0x10000):
-    _SIGNS |= dict.fromkeys([_plane + 0xFFFE, _plane + 0xFFFF], "�")
+_SIGNS |= dict.fromkeys([*range(0xFFFE, 0x110000, 0x10000), *range(0xFFFF, 0x110000, 0x10000)], "�")
 _SIGNS |= dict.fromkeys([0x0A, 0x85, 0x2028, 0x2029], "↵")
 # A label of these alone would be invisible, and Graphviz fails to draw it.
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u180e\u200b-\u200d\u2060-\u2064\ufe00-\ufe0f\ufeff\U000e0000-\U000e0fff]+"
 )
-_SIGNS_IN_LINES = {c: sign for c, sign in _SIGNS.items() if c != 0x0A}
+_SIGNS_IN_LINES = _SIGNS | {0x0A: "\n"}
 
 
 def shown(text: str) -> str:
@@ -87,7 +86,7 @@ class _Quoting(reprlib.Repr):
 
 
 _quoting = _Quoting()
-_quoting.maxlevel, _quoting.maxstring, _quoting.maxother = 4, LONGEST_QUOTED, 2 * LONGEST_QUOTED
+_quoting.maxlevel, _quoting.maxstring, _quoting.maxother = 4, LONGEST_QUOTED, LONGEST_QUOTED
 _quoting.maxlist = _quoting.maxtuple = _quoting.maxdict = _quoting.maxset = 8
 
 
@@ -187,8 +186,6 @@ def for_stream(text: str) -> str:
 
 def _has(encoding: str, text: str) -> bool:
     """Return whether a text can be written in this encoding."""
-    if text.isascii():
-        return True
     try:
         text.encode(encoding)
     except UnicodeEncodeError:

@@ -130,6 +130,7 @@ class Stream(io.StringIO):
         ("x² y³ z¹⁰ u⁻¹ v⁴", "x^2 y^3 z^10 u^-1 v^4", "x² y³ z^10 u^-1 v^4"),
         ("hypot'₂(x, y₁₀)", "hypot'_2(x, y_10)", "hypot'_2(x, y_10)"),
         ("a↵b⇥c␀d␡e�", r"a\nb\tc\x00d\x7fe?", r"a\nb\tc\x00d\x7fe?"),
+        ("␟␠", r"\x1f\u2420", r"\x1f\u2420"),
         ("naïve 損失 😀", r"na\xefve \u640d\u5931 \U0001f600", r"naïve \u640d\u5931 \U0001f600"),
     ],
 )

@@ -68,6 +68,17 @@ def test_shown_text_is_one_harmless_line(text: str) -> None:
     assert len(shown(text)) == len(text)
 
 
+def test_a_character_is_replaced_if_and_only_if_it_could_do_harm() -> None:
+    text = "".join(
+        map(chr, [*range(0x10000), *range(0x1FFF0, 0x20000), *range(0x10FFF0, 0x110000)])
+    )
+    assert_harmless(shown(text))
+    for character, sign in zip(text, shown(text), strict=True):
+        if character != sign:
+            with pytest.raises(AssertionError):
+                assert_harmless(character)
+
+
 def test_combining_marks_and_joiners_have_no_width() -> None:
     widths = {"重み": 4, "e\u0301😀": 3, "น\u0e35\u0e49": 1, "☀\ufe0f": 1, "ab\u200d": 2}
     assert {text: text_width(text) for text in widths} == widths
