@@ -167,7 +167,7 @@ class Module(Searched):
 
     def __getstate__(self) -> object:
         # Copies and pickles omit the weak reference to the context of the last call.
-        space = {name: kept for name, kept in vars(self).items() if name != "_context"}
+        space = vars(self) | {"_context": None}
         state = super().__getstate__()
         return (space, state[1]) if isinstance(state, tuple) else space  # with __slots__, a pair
 
@@ -247,4 +247,4 @@ def _scoped(call: Callable[..., Any]) -> Callable[..., Any]:
     return scoped
 
 
-_METHODS = {name for name, part in vars(Module).items() if callable(part) and name[0] != "_"}
+_METHODS = {name for name, part in vars(Module).items() if callable(part)}

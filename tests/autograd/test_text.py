@@ -49,8 +49,8 @@ def test_other_names_are_no_operands_as_they_are(name: str) -> None:
 
 
 def test_columns_are_as_wide_as_their_cells_except_the_last_of_a_short_row() -> None:
-    rows = [("a", "", "bb", "c"), ("ddd", "", "a long remark"), ("", "", "eee", "f")]
-    assert aligned(rows, "llrl") == ["a       bb  c", "ddd    a long remark", "       eee  f"]
+    rows = [("a", "", "bb", "c"), ("ddd", "", "a long remark"), ("", "", "eee", "ff")]
+    assert aligned(rows, "llrr") == ["a       bb   c", "ddd    a long remark", "       eee  ff"]
 
 
 def test_entries_are_wrapped_at_the_width_and_never_within() -> None:
@@ -60,6 +60,7 @@ def test_entries_are_wrapped_at_the_width_and_never_within() -> None:
 
 
 def test_of_many_the_first_and_last_are_shown() -> None:
+    assert first_and_last(3, 4) == [0, 1, 2]
     assert first_and_last(4, 4) == [0, 1, 2, 3]
     assert first_and_last(5, 4) == [0, 1, None, 3, 4]
-    assert first_and_last(9, 4) == [0, 1, None, 7, 8]
+    assert first_and_last(9, 6) == [0, 1, 2, None, 6, 7, 8]

@@ -58,6 +58,16 @@ def test_parameters_are_named_by_their_path():
     ]
 
 
+def test_modules_are_named_by_their_path():
+    model = nn.MLP(2, [1])
+    (layer,) = model.layers
+    (neuron,) = layer.neurons
+    named = [("", model), ("layers.0", layer), ("layers.0.neurons.0", neuron)]
+    assert list(model.named_modules()) == named
+    assert [model.child_name(part) for _, part in named] == [name for name, _ in named]
+    assert layer.child_name(model) is None
+
+
 def test_parameters_are_found_in_lists_tuples_dicts_matrices_and_modules():
     box = Box(
         a=Value(0.0),
@@ -326,6 +336,15 @@ def test_a_dataclass_may_have_defaults():
     assert names(Model()) == ["w", "b"]
 
 
+def test_a_dataclass_is_hashed_by_identity():
+    @dataclasses.dataclass
+    class Model(Module):
+        size: int
+
+    model = Model(1)
+    assert hash(model) == object.__hash__(model)
+
+
 @pytest.mark.parametrize("clone", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
 def test_a_copy_of_a_module_with_slots_keeps_their_content(clone):
     model = WithSlots(Value(4.0))
@@ -457,6 +476,19 @@ def test_values_made_by_a_constructor_are_parameters_wherever_it_is_called():
         ],
         *["parts.3.w.0", "parts.3.b"],
     ]
+
+
+def test_a_mixin_keeps_its_own_constructor():
+    class Mixin:
+        def __init__(self):
+            self.train = "a freight train"
+
+    class Mixed(Mixin, Module):
+        pass
+
+    with pytest.raises(TypeError, match="the attribute train hides the method"):
+        Mixed()
+    assert Mixin().train == "a freight train"
 
 
 def test_results_of_no_grad_or_a_call_in_a_constructor_are_not_parameters():
@@ -861,8 +893,9 @@ def test_the_context_of_a_shared_neuron_names_the_module_that_called_it():
             return self.part(x)
 
     neuron = nn.Neuron(1)
-    assert [Twice(neuron)([1.0]).context.path() for _ in range(2)] == ["Twice.part"] * 2
-    assert neuron([1.0]).context.path() == "Neuron"
+    outputs = [Twice(neuron)([1.0]), neuron([1.0]), Twice(neuron)([1.0])]
+    paths = [output.context.path() for output in outputs]
+    assert paths == ["Twice.part", "Neuron", "Twice.part"]
 
 
 @pytest.mark.parametrize("clone", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
