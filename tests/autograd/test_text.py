@@ -10,6 +10,7 @@ from autograd.text import (
     counted,
     first_and_last,
     fixed,
+    grouped,
     is_one_word,
     quoted,
     wrapped,
@@ -24,6 +25,10 @@ def test_a_million_is_shown_without_decimals() -> None:
 def test_a_count_of_1_is_singular() -> None:
     assert [counted(n, "leaf", "leaves") for n in (0, 1, 2)] == ["0 leaves", "1 leaf", "2 leaves"]
     assert counted(1200, "node") == "1,200 nodes"
+
+
+def test_a_negative_number_is_in_parentheses_after_an_operator() -> None:
+    assert [*map(grouped, ("-2", "2"))] == ["(-2)", "2"]
 
 
 def test_the_middle_of_a_name_of_more_than_40_characters_is_left_out() -> None:
@@ -49,14 +54,20 @@ def test_other_names_are_no_operands_as_they_are(name: str) -> None:
 
 
 def test_columns_are_as_wide_as_their_cells_except_the_last_of_a_short_row() -> None:
-    rows = [("a", "", "bb", "c"), ("ddd", "", "a long remark"), ("", "", "eee", "ff")]
-    assert aligned(rows, "llrr") == ["a       bb   c", "ddd    a long remark", "       eee  ff"]
+    rows = [("a", "", "", "bb", "c"), ("ddd", "ee", "", "a long remark"), ("", "", "", "d", "ff")]
+    assert aligned(rows, "lllrr") == [
+        "a          bb   c",
+        "ddd  ee    a long remark",
+        "            d  ff",
+    ]
 
 
 def test_entries_are_wrapped_at_the_width_and_never_within() -> None:
     entries = ["long entry", "ab", "cd", "efg", "hi", "j", "k"]
     lines = ["title", "long entry", "ab    cd", "efg", "hi    j", "k"]
     assert wrapped("title", entries, 8) == lines
+    for last, count in ((48, 1), (49, 2)):  # in a terminal of 100 columns
+        assert len(wrapped("title", ["x" * 48, "x" * last])) == 1 + count
 
 
 def test_of_many_the_first_and_last_are_shown() -> None:

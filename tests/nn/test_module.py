@@ -5,6 +5,7 @@ import copy
 import dataclasses
 import functools
 import gc
+import inspect
 import itertools
 import json
 import math
@@ -658,6 +659,18 @@ def test_train_and_eval_reach_every_module_and_return_the_model():
     assert not any(part.training for part in [model, *parts])
 
 
+def test_signatures_are_those_of_the_constructor_and_the_call():
+    class Line(Module):
+        def __init__(self, slope):
+            self.slope = Value(slope)
+
+        def __call__(self, x, scale=1.0):
+            return self.slope * x * scale
+
+    assert str(inspect.signature(Line(2.0))) == "(x, scale=1.0)"
+    assert str(inspect.signature(Line)) == "(slope)"
+
+
 def test_the_error_for_a_module_without_a_call_says_to_define_it():
     class Nothing(Module):
         pass
@@ -709,7 +722,7 @@ def test_loading_a_state_keeps_the_values_and_sets_their_data():
         ({}, "lacks 'b'.*2 missing"),
         ({"w.0": 1.0}, "lacks 'b'.*1 missing, 0 unknown"),
         ({"w.0": 1.0, "b": 2.0, "w.1": 3.0}, "has 'w.1'.*0 missing, 1 unknown"),
-        ({"w.0": 1.0, "c": 2.0}, "lacks 'b' and has 'c'"),
+        ({"w.0": 1.0, "c": 2.0, "d": 3.0}, "lacks 'b' and has 'c'"),
         ({"w.0": 1.0, "b": None}, "b should be a number, not None"),
         ({"w.0": 1.0, "b": "2"}, "b should be a number, not '2'"),
         ({"w.0": 1.0, "b": True}, "b should be a number, not True"),

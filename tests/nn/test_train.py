@@ -816,7 +816,7 @@ def test_0_epochs_change_nothing():
     model, optimizer = made()
     before = bits(model, optimizer)
     history = run(model, optimizer, epochs=0)
-    assert (history.loss, history.accuracy) == ([], [])
+    assert (history.loss, history.accuracy, history.interrupted) == ([], [], False)
     assert bits(model, optimizer) == before
 
 
