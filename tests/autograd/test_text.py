@@ -37,9 +37,10 @@ def test_the_middle_of_a_name_of_more_than_40_characters_is_left_out() -> None:
     assert clipped(f"{name}x") == "01234567890123456789…234567890123456789x"
 
 
-def test_200_characters_and_4_levels_of_an_object_are_quoted() -> None:
+def test_200_characters_8_parts_and_4_levels_of_an_object_are_quoted() -> None:
     assert quoted("x" * 198) == repr("x" * 198)
     assert len(quoted("x" * 199)) == len(quoted(type("A" * 300, (), {}))) == 200
+    assert quoted([*range(9)]) == "[0, 1, 2, 3, 4, 5, 6, 7, ...]"
     assert quoted([[[["x", [0.5]]]]]) == "[[[['x', [...]]]]]"
 
 
@@ -54,11 +55,11 @@ def test_other_names_are_no_operands_as_they_are(name: str) -> None:
 
 
 def test_columns_are_as_wide_as_their_cells_except_the_last_of_a_short_row() -> None:
-    rows = [("a", "", "", "bb", "c"), ("ddd", "ee", "", "a long remark"), ("", "", "", "d", "ff")]
+    rows = [("a", "", "e", "bb", "c"), ("ddd", "", "eee", "a long remark"), ("", "", "", "d", "ff")]
     assert aligned(rows, "lllrr") == [
-        "a          bb   c",
-        "ddd  ee    a long remark",
-        "            d  ff",
+        "a      e    bb   c",
+        "ddd    eee  a long remark",
+        "             d  ff",
     ]
 
 
