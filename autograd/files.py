@@ -32,9 +32,11 @@ def read_text(path: str | os.PathLike[str]) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        before, byte = error.object[: error.start], error.object[error.start]
-        line = before.count(b"\n") + 1
-        raise ValueError(f"{path} is not UTF-8: byte 0x{byte:02x} in line {line}") from None
+        content, start = error.object, error.start  # both without a byte order mark
+        line = content.count(b"\n", 0, start) + 1
+        raise ValueError(
+            f"{path} is not UTF-8: byte 0x{content[start]:02x} in line {line}"
+        ) from None
 
 
 def _opened_at_once(path: str, flags: int) -> int:

@@ -166,7 +166,7 @@ class Module(Searched):
             raise ValueError(f"{path}: {error}") from None
 
     def __getstate__(self) -> object:
-        # Copies and pickles omit the weak reference to the context of the last call.
+        # Copies and pickles have no weak reference to the context of the last call.
         space = vars(self) | {"_context": None}
         state = super().__getstate__()
         return (space, state[1]) if isinstance(state, tuple) else space  # with __slots__, a pair
