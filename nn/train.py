@@ -151,7 +151,8 @@ def fit(
         with contextlib.suppress(Exception):
             outputs = evaluate(model, (inputs[:1], targets[:1]), outputs_of, recipe.predict)
         if outputs:
-            require_classes(targets, int(outputs), threshold)
+            for each in (targets,) if held is None else (targets, held[1]):
+                require_classes(each, int(outputs), threshold)
         metric = partial(metric, threshold=threshold)
     batches = Batches(inputs, targets, size, batch_size is not None, drop_last)
     planned = batches.planned(length, steps is not None)

@@ -257,6 +257,13 @@ def test_fit_asks_for_the_threshold_of_0_and_1_before_the_first_step(targets, me
     assert not called
 
 
+def test_fit_compares_held_out_targets_before_the_first_step():
+    model = line(1.0, -1.4)
+    with pytest.raises(ValueError, match="not 2"):
+        fitted(model, BITS, nn.mse, held_out=(BITS[0], [0, 0, 1, 2]))
+    assert [p.grad for p in model.parameters()] == [0.0, 0.0]
+
+
 def test_fit_measures_a_model_that_needs_all_examples_at_once():
     neighbours = nn.Matrix([[2, 1, 0, 0], [1, 2, 1, 0], [0, 1, 2, 1], [0, 0, 1, 2]])
     history = fitted(line(0.2, -0.6), BITS, nn.mse, predict=lambda model, x: model(neighbours @ x))
