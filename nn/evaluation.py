@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from autograd import hooks, no_grad
@@ -12,8 +13,9 @@ from autograd.value import as_constant
 from nn import checks
 from nn.data import Data
 from nn.matrix import Matrix
+from nn.metrics import accuracy, outputs_of, require_classes, threshold_of
 from nn.module import Module
-from nn.step import PIECE, Loss, Predict, as_score, in_pieces
+from nn.step import PIECE, Loss, Predict, Recipe, as_score, in_pieces
 
 Metric = Callable[[Any, Sequence[Any]], Any]
 
@@ -76,3 +78,24 @@ def predict_batch(model: Module, inputs: Sequence[Sequence[float]]) -> Any:
         if hooks.is_recording():  # a TraceError may be due to the Matrix
             error.add_note(_ONE_AT_A_TIME)
         raise
+
+
+Examples = tuple[Sequence[Any], Sequence[Any]]
+
+
+def accuracy_for(recipe: Recipe, examples: Examples, held_out: Examples | None) -> Metric:
+    """Return `accuracy` with the threshold of single scores trained with the recipe's loss.
+
+    Raises ValueError, before a step changes the model, if it cannot compare the targets with what
+    the model predicts.
+    """
+    (inputs, targets), outputs = examples, 0.0
+    threshold = threshold_of(recipe.loss, targets)
+    # A model may need a whole batch. Any other error is raised again by the first step.
+    with contextlib.suppress(Exception):
+        one = inputs[:1], targets[:1]
+        outputs = evaluate(recipe.model, one, outputs_of, recipe.predict)
+    if outputs:
+        for each in (targets,) if held_out is None else (targets, held_out[1]):
+            require_classes(each, int(outputs), threshold)
+    return partial(accuracy, threshold=threshold)

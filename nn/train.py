@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from typing import Any
 
 from autograd import Value
@@ -17,11 +15,11 @@ from nn import checks
 from nn.checkpoint import History as History  # public here, beside fit
 from nn.checkpoint import kept
 from nn.data import Data
-from nn.evaluation import Metric, evaluate, predict_batch
+from nn.evaluation import Metric, accuracy_for, predict_batch
 from nn.loop import Batches, Run
 from nn.loop import DivergedError as DivergedError
 from nn.matrix import total
-from nn.metrics import accuracy, outputs_of, require_classes, threshold_of
+from nn.metrics import accuracy
 from nn.module import Module
 from nn.optim import Optimizer
 from nn.schedules import Schedule
@@ -146,14 +144,7 @@ def fit(
     predict, scored = predict or predict_batch, metric is not None
     recipe = Recipe(model, loss, optimizers, fixed, penalty, clip, predict, scored)
     if metric is accuracy:
-        threshold, outputs = threshold_of(loss, targets), 0.0
-        # A model may need a whole batch. Any other error is raised again by the first step.
-        with contextlib.suppress(Exception):
-            outputs = evaluate(model, (inputs[:1], targets[:1]), outputs_of, recipe.predict)
-        if outputs:
-            for each in (targets,) if held is None else (targets, held[1]):
-                require_classes(each, int(outputs), threshold)
-        metric = partial(metric, threshold=threshold)
+        metric = accuracy_for(recipe, (inputs, targets), held)
     batches = Batches(inputs, targets, size, batch_size is not None, drop_last)
     planned = batches.planned(length, steps is not None)
     measured = length if steps is None else -(-length // every)
