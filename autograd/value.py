@@ -64,7 +64,12 @@ def _unary(primitive: Primitive, name: str, what: str) -> Method:
     def unary(self: Value) -> Value:
         context = _current()
         apply = context.apply
-        return apply(context, primitive, self, None)
+        try:
+            return apply(context, primitive, self, None)
+        except AttributeError:
+            if isinstance(self, Value):
+                raise
+            raise TypeError(f"Value.{name} takes a single Value, not {quoted(self)}") from None
 
     return cast(Method, _named(unary, name, what))
 

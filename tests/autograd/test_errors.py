@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Callable
+from contextlib import nullcontext
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -21,6 +22,7 @@ from autograd import (
     hessian,
     jacobian,
     maximum,
+    no_grad,
     ops,
     steps,
     where,
@@ -134,6 +136,16 @@ def test_operators_reject_non_numbers(operand: Any) -> None:
     ):
         with pytest.raises(TypeError, match=r"unsupported operand|not supported between"):
             compute()
+
+
+@pytest.mark.parametrize("thing", [2.0, "a", [Value(1.0)], None])
+@pytest.mark.parametrize("switch", [nullcontext, no_grad])
+def test_a_method_called_on_something_else_says_that_it_takes_a_value(
+    thing: Any, switch: Any
+) -> None:
+    message = f"Value.tanh takes a single Value, not {thing!r}"
+    with switch():
+        raises_exactly(TypeError, message, lambda: Value.tanh(thing))
 
 
 @pytest.mark.parametrize(
