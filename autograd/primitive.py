@@ -232,21 +232,28 @@ CONSTANT: Any = _Constant()
 
 
 def _rule(name: str, rule: Any, operands: int) -> Rule:
-    given = quoted(rule)
-    if isinstance(rule, FunctionType):  # whose arguments can be counted
-        code = rule.__code__
-        most, has_more = code.co_argcount, code.co_flags & 4  # inspect.CO_VARARGS
-        if most - len(rule.__defaults__ or ()) <= 1 + operands and (operands < most or has_more):
-            return rule
-        given = f"a function of ({', '.join(code.co_varnames[:most])})"
-    elif rule is None or callable(rule):
+    if rule is None or (callable(rule) and _can_take(rule, 1 + operands)):
         return cast(Rule, rule)
-    elif isinstance(rule, float | int):
+    if isinstance(rule, float | int):
         return float(rule)
+    given = quoted(rule)
+    if isinstance(rule, FunctionType):
+        names = rule.__code__.co_varnames[: rule.__code__.co_argcount]
+        given = f"a function of ({', '.join(names)})"
     raise TypeError(
         f"Primitive {name!r}: backward must be a function of (out, *operands), a number or None, or"
         f" a sequence with one of these for each operand, not {given}"
     )
+
+
+def _can_take(function: Any, count: int) -> bool:
+    """Whether a function takes so many arguments; True for a callable that is no function."""
+    if not isinstance(function, FunctionType):
+        return True
+    code = function.__code__
+    least = code.co_argcount - len(function.__defaults__ or ())
+    takes_more = bool(code.co_flags & 4)  # inspect.CO_VARARGS, without importing inspect
+    return least <= count and (count <= code.co_argcount or takes_more)
 
 
 def _positions(name: str, positions: Any, operands: int) -> tuple[int, ...]:
@@ -272,6 +279,8 @@ def _pull(rules: Sequence[Any]) -> Pull:
     A plain number receives nothing and its rule does not run: d(x ** n)/dn may not exist.
     """
 
+    data_of = attrgetter("_data")
+
     def pull(node: Any, upstream: float) -> None:
         operands = operands_of(node._left, node._right)
         numbers = [operand._data for operand in operands]
@@ -280,7 +289,7 @@ def _pull(rules: Sequence[Any]) -> Pull:
                 # The slope comes first, as a rule may run a backward pass that adds to `_grad`.
                 slope = rule if rule.__class__ is float else rule(node._data, *numbers)
                 if slope.__class__ is not float:
-                    slope = as_slope(node._primitive, slope, attrgetter("_data"))
+                    slope = as_slope(node._primitive, slope, data_of)
                 operand._grad += upstream * slope
 
     return pull
