@@ -204,6 +204,7 @@ class Picture {
   annotate(now) {
     this.actions.mark(now);
     const passed = now.b >= 0 ? now.pass.contributions[now.b] : [];
+    if (!passed.length) return void this.notes.replaceChildren();
     const lines = passed.map(({ edge }) => this.edges[now.step.node][edge.operand]);
     for (const line of lines) {
       line.points = line.points || pointsOf(line.group.querySelector("path"));

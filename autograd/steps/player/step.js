@@ -48,18 +48,22 @@ class StepView {
       ...this.row(TEXT.upstream, step.node === graph.output ? TEXT.seed : "",
         slope(graph.name(graph.output), name), " = ", gradient));
     const silent = b < pass.failedAt && pass.upstream[b] === 0;
+    const [before, end] = [now.position - 1, graph.steps.length].map((p) => pass.at(p).received);
     return [equation([nameOf(graph, step.node)], inSymbols(pass, graph.nodes[step.node].formula)),
       upstream,
-      ...(!edges.length ? [note(TEXT.plain(name))]
-        : silent ? [note(TEXT.zero(name))] : edges.map((edge, k) => this.parent(now, edge, k)))];
+      ...(!edges.length ? [note(TEXT.plain(name))] : silent ? [note(TEXT.zero(name))]
+        : edges.map((edge, k) => this.parent(now, edge, k, before, end)))];
   }
 
   row(key, remark, ...value) {
     return [span("key", key, " ", span("remark", remark), " "), span("value", ...value, " ")];
   }
 
-  /** One parent: the local derivative, the contribution, and the new total. */
-  parent(now, edge, k) {
+  /**
+   * One parent: the local derivative, the contribution, and the new total. `before` and `end` tell
+   * how many contributions each node has received before this step, and in all.
+   */
+  parent(now, edge, k, before, end) {
     const { pass, step, b } = now;
     const { graph } = pass;
     const [name, parent, output] = [step.node, edge.parent, graph.output].map((i) => graph.name(i));
@@ -69,8 +73,8 @@ class StepView {
     const local = shown(localOf(pass, edge));
     const upstream = shown(gradientAt(now, step.node));
     const same = graph.backward[b].edges.filter((other) => other.parent === edge.parent);
-    const earlier = pass.at(now.position - 1).received[edge.parent] + same.indexOf(edge);
-    const left = pass.at(graph.steps.length).received[edge.parent] - earlier - 1;
+    const earlier = before[edge.parent] + same.indexOf(edge);
+    const left = end[edge.parent] - earlier - 1;
     const digits = passed ? digitsThatAddUp([passed.before, passed.product], passed.after) : DIGITS;
     const sum = earlier ? [gradientNumber(text("before", digits)), " + ",
       gradientNumber(grouped(text("product", digits))), " = "] : [];
