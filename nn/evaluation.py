@@ -18,6 +18,7 @@ from nn.module import Module
 from nn.step import PIECE, Loss, Predict, Recipe, as_score, in_pieces
 
 Metric = Callable[[Any, Sequence[Any]], Any]
+Examples = tuple[Sequence[Any], Sequence[Any]]  # inputs and targets
 
 _ONE_AT_A_TIME = (
     "the model was called on a batch, a Matrix with a row for each example; if it takes one example"
@@ -78,9 +79,6 @@ def predict_batch(model: Module, inputs: Sequence[Sequence[float]]) -> Any:
         if hooks.is_recording():  # a TraceError may be due to the Matrix
             error.add_note(_ONE_AT_A_TIME)
         raise
-
-
-Examples = tuple[Sequence[Any], Sequence[Any]]
 
 
 def accuracy_for(recipe: Recipe, examples: Examples, held_out: Examples | None) -> Metric:

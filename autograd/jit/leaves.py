@@ -77,6 +77,7 @@ class Linked(Value):
 
 Linked.__name__ = Value.__name__  # in errors
 copies.CLASSES.add(Linked)
+
 # The slots of a Value that is not linked, which also exist in a Linked one.
 _SLOTS = {name: vars(Value)[f"_{name}"] for name in ("data", "grad")}
 _DATA, _GRAD = [slot.__get__ for slot in _SLOTS.values()]
