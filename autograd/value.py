@@ -176,7 +176,7 @@ class Value:
         if hooks.recording:
             hooks.write(self, "grad", number)
         else:
-            self._grad = number if number.__class__ is float else plain(number)
+            self._grad = as_gradient(number)
 
     @property
     def label(self) -> str:
@@ -220,7 +220,7 @@ class Value:
         if number is not None:
             self.data = number.data if isinstance(number, Value) else number
         if grad is not None:
-            self.grad = grad.data if isinstance(grad, Value) else as_float(grad)
+            self.grad = grad.data if isinstance(grad, Value) else grad
 
     def backward(self) -> None:
         """Write d(this)/d(node) into `.grad` of every node that this Value depends on.
@@ -351,7 +351,9 @@ def as_float(data: Any) -> float:
     if isinstance(data, Value | complex | str | bytes | bytearray) or not (
         hasattr(data, "__float__") or hasattr(data, "__index__")
     ):
-        raise TypeError(f"a Value holds a real number, not {quoted(data)} ({type(data).__name__})")
+        advice = ": take its .data" if isinstance(data, Value) else ""
+        kind = type(data).__name__
+        raise TypeError(f"a Value holds a real number, not {quoted(data)} ({kind}){advice}")
     try:
         return float(data)
     except OverflowError:
@@ -359,6 +361,11 @@ def as_float(data: Any) -> float:
         raise OverflowError(f"a Value holds a float, and this {kind} is too large") from None
     except (TypeError, ValueError) as error:
         raise TypeError(f"a Value holds a real number, not {quoted(data)}: {error}") from None
+
+
+def as_gradient(number: Any) -> Any:
+    """Return a gradient as a float; None, as PyTorch's zero_grad() leaves it, unchanged."""
+    return number if number.__class__ is float or number is None else as_float(plain(number))
 
 
 def as_label(label: Any, operands: tuple[object, ...] = ()) -> str:

@@ -110,7 +110,7 @@ def _differences(
                 yield f"{what} is another Value in the replay"
             continue
         for of, name in (("", "data"), ("the gradient of ", "grad"), ("the label of ", "label")):
-            found, replayed = _read(value, name), _read(other, name)
+            found, replayed = getattr(value, name), getattr(other, name)
             if not same(found, replayed):
                 yield _unlike(of + what, found, replayed)
 
@@ -130,13 +130,7 @@ def _state(program: Program, passed: Sequence[Value]) -> _State:
 def _number(holder: Any, kind: str, passed: Sequence[Value]) -> Any:
     if isinstance(holder, Link):
         return getattr(holder, kind)[holder.index]
-    return _read(passed[holder] if isinstance(holder, int) else holder, kind)
-
-
-def _read(value: Value, name: str) -> Any:
-    """Return the label of a Value, or a number of it as a float: `w.grad = 0` stores an int."""
-    found = getattr(value, name)
-    return found if name == "label" or found is None else float(found)
+    return getattr(passed[holder] if isinstance(holder, int) else holder, kind)
 
 
 def _ordinal(i: int) -> str:

@@ -275,7 +275,7 @@ class Tracer(Hooks):
         if value._made in self.sums and value.parents:  # its parts keep the gradient it had
             self._part_of_a_sum(value)
         (self.nodes if name == "data" else self.gradients)[value] = self.node_of(number)
-        setattr(value, f"_{name}", as_float(plain(number)) if name == "data" else plain(number))
+        setattr(value, f"_{name}", as_float(plain(number)))
 
     # --- what a library asks of a recording: see hooks.py ---
 

@@ -96,7 +96,7 @@ def test_a_fractional_power_of_a_negative_base_of_any_size_is_rejected(
         (np.complex128(1), f"{np.complex128(1)!r} (complex128)"),  # NumPy 1 writes (1+0j)
         (None, "None (NoneType)"),
         ([1.0], "[1.0] (list)"),
-        (Value(1), "Value(data=1.0, grad=0.0) (Value)"),
+        (Value(1), "Value(data=1.0, grad=0.0) (Value): take its .data"),
         (
             np.array([1.0, 2.0]),
             f"array([1., 2.]): only {ONE_NUMBER} arrays can be converted to Python scalars",
@@ -108,13 +108,15 @@ def test_value_rejects_non_numbers(data: Any, shown: str) -> None:
     raises_exactly(TypeError, f"a Value holds a real number, not {shown}", lambda: Value(data))
 
 
-@pytest.mark.parametrize("data", [None, "a", [1.0], Value(1.0)], ids=repr)
-def test_a_non_number_cannot_be_assigned(data: Any) -> None:
+@pytest.mark.parametrize("number", [None, "a", [1.0], Value(1.0)], ids=repr)
+def test_a_non_number_cannot_be_assigned(number: Any) -> None:
     """`p.data = p - rate * p.grad` assigns a Value, as the second `.data` is missing."""
     v = Value(2.0)
-    with pytest.raises(TypeError, match=r"^a Value holds a real number, not "):
-        v.data = data
-    assert v.data == 2.0
+    names = ["data"] if number is None else ["data", "grad"]  # zero_grad() of PyTorch leaves None
+    for name in names:
+        with pytest.raises(TypeError, match=r"^a Value holds a real number, not "):
+            setattr(v, name, number)
+    assert (v.data, v.grad) == (2.0, 0.0)
 
 
 @pytest.mark.parametrize("make", [Value, lambda n: v + n, lambda n: n * v])

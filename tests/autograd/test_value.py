@@ -87,6 +87,15 @@ def test_data_and_grad_are_assignable_and_the_next_pass_uses_them() -> None:
     assert x.grad == 110.0
 
 
+@pytest.mark.parametrize("number", NUMBERS, ids=repr)
+def test_assigned_data_and_gradients_are_floats(number: Any) -> None:
+    x = Value(2.0)
+    x.data = x.grad = number
+    (x * 0.1).backward()
+    assert type(x.data) is type(x.grad) is float
+    assert (x.data, x.grad) == (float(number), float(number) + 0.1)
+
+
 def test_assign_takes_the_number_but_not_the_history() -> None:
     x = Value(2.0)
     x.assign(Value(3.0) * 2)
