@@ -112,9 +112,11 @@ class Picture {
   /** The stage has this size now; 0 while it is in a hidden part of the page. */
   resized(size) {
     if (!size.width) return;
+    const wasHidden = !this.view.size.width;
     this.view.size = size;
     const best = this.best();
     if (best !== this.layout) this.open(best);
+    else if (wasHidden) this.annotate(this.now); // boxes had no size to be clear of
     this.view.resized(size);
   }
 

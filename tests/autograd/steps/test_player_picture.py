@@ -272,8 +272,10 @@ WIDE = {"width": 1300, "height": 480}
 @pytest.mark.parametrize(
     ("name", "viewport"),
     [
-        *itertools.product(["custom primitive", "tiny gradients"], [VIEWPORTS[0], WIDE]),
-        *itertools.product(["fan-out", "transcendental", "powers"], [VIEWPORTS[0]]),
+        *itertools.product(
+            ["custom primitive", "tiny gradients", "fan-out"], [VIEWPORTS[0], WIDE]
+        ),
+        *itertools.product(["transcendental", "powers"], [VIEWPORTS[0]]),
     ],
 )
 def test_a_contribution_is_written_clear_of_boxes_and_of_the_edges_of_its_step(
