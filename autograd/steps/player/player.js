@@ -112,10 +112,12 @@ class Player {
     this.speeds = element("select", { "aria-label": TEXT.speed, title: TEXT.speed,
       change: () => (this.speed = Number(this.speeds.value)) }, ...options);
     this.speeds.value = "1";
-    const buttons = element("div", { class: "buttons" }, ...Object.values(this.buttons));
+    const buttons = Object.values(this.buttons);
+    const position = element("div", { class: "position" }, ...buttons, this.slider);
     this.predictView.toggle.hidden = !this.views.whole; // it asks for every node
-    const modes = [this.experimentsView.toggle, this.predictView.toggle];
-    return element("div", { class: "controls" }, buttons, this.slider, this.speeds, ...modes);
+    const modes = element("div", { class: "modes" }, this.speeds,
+      this.experimentsView.toggle, this.predictView.toggle);
+    return element("div", { class: "controls" }, position, modes);
   }
 
   tools() {

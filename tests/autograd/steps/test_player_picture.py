@@ -415,6 +415,9 @@ def test_nothing_is_cut_off_at_any_width(open_page: Callable[..., Page], name: s
             if (!beside && step.top < view.bottom) cut.push([width, 'the panel hides the picture']);
             if (beside !== width >= 800) cut.push([width, 'the panel is in the wrong place']);
             if (leaves.top < step.bottom) cut.push([width, 'the leaves hide the panel']);
+            const least = width < 359 ? 60 : 100;
+            const { clientWidth } = root.querySelector('.steps');
+            if (clientWidth < least) cut.push([width, 'the slider is short', clientWidth]);
         }
         return cut;""",
         WIDTHS,
