@@ -6,6 +6,8 @@ const nameOf = (graph, i) => element("span",
 const dataNumber = (text) => span("number data", text);
 const gradientNumber = (text) => span("number gradient", text);
 const grouped = (text) => (text.startsWith("-") ? `(${text})` : text);
+/** ` = 3`; a line breaks before the equals sign, not after it. */
+const equals = (result) => [" ", span("equals", "= ", result)];
 /** As in Python: a name as written after ∂ or in a product, such as (a + b) for that label. */
 const oneWord = (name) => (/^[\p{L}\p{N}_.'[\]…]+$/u.test(name) ? name : `(${name})`);
 
@@ -54,9 +56,9 @@ function explainConditions(panel) {
   if (/\[[^\]]*\s[<>]\s[^\]]*\]/.test(panel.textContent)) panel.append(note(TEXT.conditions));
 }
 
-/** A derivative in symbols and in numbers, written once if they are the same. */
+/** A derivative in symbols and in numbers, or as a number if its symbols are one. */
 function symbolsAndNumber(pass, formula, text) {
   const symbols = inSymbols(pass, formula);
   const written = symbols.map((part) => part.textContent || part).join("");
-  return written === text ? symbols : [...symbols, " = ", dataNumber(text)];
+  return [...(written === text ? [] : [" = ", ...symbols]), ...equals(dataNumber(text))];
 }

@@ -46,7 +46,7 @@ class StepView {
     const gradient = gradientNumber(shown(gradientAt(now, step.node)));
     const upstream = element("div", { class: "rows" },
       ...this.row(TEXT.upstream, step.node === graph.output ? TEXT.seed : "",
-        slope(graph.name(graph.output), name), " = ", gradient));
+        slope(graph.name(graph.output), name), ...equals(gradient)));
     const silent = b < pass.failedAt && pass.upstream[b] === 0;
     const [before, end] = [now.position - 1, graph.steps.length].map((p) => pass.at(p).received);
     return [equation([nameOf(graph, step.node)], inSymbols(pass, graph.nodes[step.node].formula)),
@@ -76,15 +76,15 @@ class StepView {
     const earlier = before[edge.parent] + same.indexOf(edge);
     const left = end[edge.parent] - earlier - 1;
     const digits = passed ? digitsThatAddUp([passed.before, passed.product], passed.after) : DIGITS;
-    const sum = earlier ? [gradientNumber(text("before", digits)), " + ",
-      gradientNumber(grouped(text("product", digits))), " = "] : [];
+    const sum = earlier ? [" = ", gradientNumber(text("before", digits)), " + ",
+      gradientNumber(grouped(text("product", digits)))] : [];
     return element("div", { class: "rows parent" },
       ...this.row(TEXT.local, same.length > 1 ? TEXT.operand(edge.operand) : "",
-        slope(name, parent), " = ", ...symbolsAndNumber(pass, edge.symbols, local)),
+        slope(name, parent), ...symbolsAndNumber(pass, edge.symbols, local)),
       ...this.row(TEXT.contribution, "", gradientNumber(upstream), " × ",
-        dataNumber(grouped(local)), " = ", gradientNumber(product)),
+        dataNumber(grouped(local)), ...equals(gradientNumber(product))),
       ...this.row(TEXT.gradient, left && passed ? TEXT.more(left) : "",
-        slope(output, parent), " = ", ...sum, gradientNumber(after)));
+        slope(output, parent), ...sum, ...equals(gradientNumber(after))));
   }
 
   /** The step in one line, for a screen reader. */

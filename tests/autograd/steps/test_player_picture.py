@@ -272,9 +272,7 @@ WIDE = {"width": 1300, "height": 480}
 @pytest.mark.parametrize(
     ("name", "viewport"),
     [
-        *itertools.product(
-            ["custom primitive", "tiny gradients", "fan-out"], [VIEWPORTS[0], WIDE]
-        ),
+        *itertools.product(["custom primitive", "tiny gradients", "fan-out"], [VIEWPORTS[0], WIDE]),
         *itertools.product(["transcendental", "powers"], [VIEWPORTS[0]]),
     ],
 )

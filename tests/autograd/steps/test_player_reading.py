@@ -88,6 +88,36 @@ def test_a_plain_number_has_no_gradient_rather_than_0(open_page: OpenPage) -> No
     assert lines(browsed, ".sum .equation")[0].endswith("= 2")
 
 
+def test_a_line_does_not_end_with_an_equals_sign(open_page: OpenPage) -> None:
+    x = Value(0.5, "x")
+    y = x.log() * x.sqrt() / (x - 2)
+    y.label = "y"
+    browsed = open_page(steps(y), {"width": 390, "height": 844}, at_start=False)
+    signs, numbers = browsed.run(
+        """const bottoms = (text) => [...root.querySelectorAll('.step .parent .value')].map(
+            (value) => {
+                const texts = document.createTreeWalker(value, NodeFilter.SHOW_TEXT);
+                const found = [];
+                while (texts.nextNode()) found.push(texts.currentNode);
+                const range = document.createRange();
+                const at = found.findLastIndex(({ data }) => text.test(data));
+                range.selectNodeContents(found[at]);
+                return range.getClientRects()[0].bottom;
+            });
+        return [bottoms(/=/), bottoms(/\\d/)];"""
+    )
+    assert numbers[-1] - browsed.find(".step .parent .slope").last.bounding_box()["y"] > 50
+    assert signs == numbers
+
+
+def test_a_local_derivative_has_one_colour(open_page: OpenPage) -> None:
+    browsed = open_page(steps(Value(0.5, "x") * 3), at_start=False)
+    local, product, _ = browsed.find(".step .parent .value").all()
+    assert local.text_content().strip() == "∂v1/∂x = 3"
+    shown = [line.locator(".data.number").text_content() for line in (local, product)]
+    assert shown == ["3", "3"]
+
+
 def test_gradient_steps_can_be_reset_where_no_leaf_is_listed(open_page: OpenPage) -> None:
     browsed = open_page(network(2), at_start=False)
     before = browsed.state()["data"]
