@@ -423,6 +423,11 @@ def test_nothing_is_cut_off_at_any_width(open_page: Callable[..., Page], name: s
     assert found == []
 
 
+def test_the_only_leaf_has_the_width_of_the_list(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("fan-out"), {"width": 760, "height": 900}, at_start=False)
+    assert browsed.find(".leaves input[type=range]").bounding_box()["width"] > 400
+
+
 def test_a_player_loaded_in_a_hidden_element_works_once_it_is_shown(
     open_page: Callable[..., Page],
 ) -> None:
