@@ -187,11 +187,12 @@ class Boxes {
 
   /** A box as a node of the picture. */
   node({ kind, lines, parents, sums, node, opens, size }) {
-    if (!sums) return { ...this.whole.nodes[node], parents };
+    const inert = kind === "constant" && (!!sums || this.whole.excerpt > 0); // nothing to open
+    if (!sums) return { ...this.whole.nodes[node], parents, inert };
     const [name] = lines;
     const why = kind !== "module" ? ""
       : opens < 0 ? TEXT.closedPart(name, size) : TEXT.openPart(name);
-    return { name, label: why, kind, parents, movable: false };
+    return { name, label: why, kind, parents, movable: false, inert };
   }
 
   /** The pass in the order of the boxes: what each passes on, and the sums that result. */

@@ -126,8 +126,8 @@ class Picture {
   }
 
   node(node, i, group) {
-    setAttribute(group, "role", "button");
-    setAttribute(group, "tabindex", "0");
+    setAttribute(group, "role", node.inert ? "img" : "button");
+    if (!node.inert) setAttribute(group, "tabindex", "0");
     const texts = [...group.querySelectorAll("text")];
     const numbers = node.kind === "constant" ? [] : texts.slice(-2);
     const lines = numbers.map((text, k) => {

@@ -88,6 +88,15 @@ def test_a_plain_number_has_no_gradient_rather_than_0(open_page: OpenPage) -> No
     assert lines(browsed, ".sum .equation")[0].endswith("= 2")
 
 
+def test_a_group_of_plain_numbers_is_no_button(open_page: OpenPage) -> None:
+    browsed = open_page(network(2), at_start=False)
+    group, loss = browsed.find(".node.constant").first, browsed.find(".node.output")
+    roles = [[box.get_attribute(name) for name in ("role", "tabindex")] for box in (group, loss)]
+    assert roles == [["img", None], ["button", "0"]]
+    browsed.click(browsed.find(".crumb.all"))
+    assert browsed.find(".node.constant").first.get_attribute("role") == "button"
+
+
 def test_a_line_does_not_end_with_an_equals_sign(open_page: OpenPage) -> None:
     x = Value(0.5, "x")
     y = x.log() * x.sqrt() / (x - 2)
