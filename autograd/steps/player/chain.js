@@ -14,8 +14,8 @@ class ChainView {
     this.result = element("div");
     this.body = element("div", { class: "body" });
     const head = element("header", {}, this.title, this.closer);
-    const sum = element("div", { class: "sum" }, head, this.trailed, this.result);
-    this.section = element("section", { class: "chain", role: "dialog" }, sum, this.body);
+    this.sum = element("div", { class: "sum" }, head, this.trailed, this.result);
+    this.section = element("section", { class: "chain", role: "dialog" }, this.sum, this.body);
     this.select(-1);
   }
 
@@ -32,6 +32,13 @@ class ChainView {
     this.trail = trail;
     this.uses = this.graph.uses[i];
     this.lit = new Set(this.uses);
+  }
+
+  /** Bring the start of the explanation into view. */
+  reveal() {
+    const [top, sum] = [this.section, this.sum].map((part) => part.getBoundingClientRect().top);
+    if (sum > top + 2) this.section.scrollIntoView(); // the sum sticks below the picture
+    else this.sum.scrollIntoView({ block: "nearest" });
   }
 
   /** Build the texts; as long as the node is the same, only numbers change afterwards. */

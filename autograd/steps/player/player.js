@@ -238,6 +238,7 @@ class Player {
     const box = i < 0 ? this.picture.nodes[this.view.boxOf(before)] : null;
     const focused = i < 0 ? box && box.group : this.chainView.closer;
     (focused || this.root).focus({ preventScroll: true });
+    if (i >= 0) this.chainView.reveal();
   }
 
   // What the player shows.

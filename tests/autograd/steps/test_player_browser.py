@@ -852,6 +852,29 @@ def test_the_sum_stays_in_view_however_many_uses_there_are(open_page: Callable[.
     assert seen == [True] * 3
 
 
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (640, 360), (844, 390)])
+def test_an_opened_chain_rule_comes_into_view(
+    open_page: Callable[..., Page], width: int, height: int
+) -> None:
+    """From its title to its first use, wherever it is opened from."""
+    browsed = open_page(used(12), {"width": width, "height": height}, at_start=False)
+    browsed.click(browsed.find(".controls .button", has_text="Experiment"))
+    parts = ["h3", ".sum .right:last-child", ".body .note", ".use:first-child"]
+    for opener in (browsed.node(browsed.names.index("bias")), browsed.find(".use").last):
+        opener.scroll_into_view_if_needed()
+        opener.dispatch_event("click")
+        seen = browsed.run(
+            """const chain = root.querySelector('.chain');
+            return argument.map((part) => {
+                const found = chain.querySelector(part);
+                const { left, top } = found.getBoundingClientRect();
+                return found.contains(root.elementFromPoint(left + 12, top + 10));
+            });""",
+            parts,
+        )
+        assert seen == [True] * 4
+
+
 def mlp_loss() -> Value:
     nn.seed(2)
     model = nn.MLP(2, [2, 1], activation="tanh")
