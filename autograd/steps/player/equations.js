@@ -38,7 +38,7 @@ function inPlace(pass, item, digits) {
   return item.grouped ? grouped(text) : text;
 }
 
-/** ∂a/∂b, one above the other; read aloud or copied, it is ∂a/∂b in one line. */
+/** ∂a/∂b, one above the other; read aloud, it is ∂a/∂b in one line. */
 function slope(of, by) {
   const line = (name) => span("", "∂", element("i", {}, oneWord(name)));
   return span("slope", line(of), span("hidden", "/"), line(by));
@@ -49,6 +49,12 @@ function equation(left, ...rights) {
   const lines = [span("left", ...left)];
   for (const right of rights) lines.push(span("sign", " = "), span("right", ...right));
   return element("div", { class: "equation" }, ...lines);
+}
+
+/** Copied text with each equation on one line: Chromium gives each part of a grid its own. */
+function inOneLine(text) {
+  return text.replace(/\u00a0/g, " ").replace(/\n\/\n/g, "/")
+    .replace(/\n ?(?=[=×] )/g, " ").replace(/(?<= = )\n/g, "");
 }
 
 /** Add an explanation to a panel that has a condition in brackets, such as [x > 0]. */

@@ -55,7 +55,7 @@ class Player {
     this.said = element("div", { class: "hidden", "aria-live": "polite" });
     this.root = element("div", { class: "player", role: "group", tabindex: "0",
       "aria-label": TEXT.player(this.graph.name(this.graph.output)),
-      keydown: (event) => this.key(event),
+      keydown: (event) => this.key(event), copy: (event) => this.copy(event),
       pointerover: (event) => this.point(event), pointerout: () => this.picture.point() },
     element("div", { class: "head" },
       element("h2", { title: steps.title, class: folds.views.length ? "hidden" : "" }, steps.title),
@@ -300,6 +300,14 @@ class Player {
     if (!keys[event.key]) return;
     event.preventDefault();
     keys[event.key]();
+  }
+
+  copy(event) {
+    const { shadowRoot } = this.host;
+    const selected = shadowRoot.getSelection && String(shadowRoot.getSelection());
+    if (!selected || event.target.matches("input")) return; // or not Chromium
+    event.clipboardData.setData("text/plain", inOneLine(selected));
+    event.preventDefault();
   }
 
   /** A copy of what is shown, in exact numbers; null for what is not known, or not yet. */

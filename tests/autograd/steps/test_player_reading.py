@@ -119,6 +119,26 @@ def test_a_line_does_not_end_with_an_equals_sign(open_page: OpenPage) -> None:
     assert signs == numbers
 
 
+def test_copied_equations_are_on_one_line_each(open_page: OpenPage) -> None:
+    browsed = open_page(steps(Value(0.5, "x").relu()), at_start=False)
+    browsed.click(browsed.node(0))
+    for panel, first, last in (
+        (".step .body", "v1 = ReLU(x)", "∂v1/∂x = [x > 0] = 1"),
+        (".sum", "Chain rule for x", "∂v1/∂x = 1"),
+        (".use", "∂v1/∂v1 × [x > 0] = 1 × 1 = 1", "∂v1/∂v1 × [x > 0] = 1 × 1 = 1"),
+    ):
+        copied = browsed.run(
+            """root.getSelection().selectAllChildren(root.querySelector(argument));
+            const clipboardData = new DataTransfer();
+            const event = new ClipboardEvent('copy', { clipboardData, bubbles: true });
+            root.querySelector(argument).dispatchEvent(event);
+            return clipboardData.getData('text/plain').trim().split('\\n');""",
+            panel,
+        )
+        assert copied[0] == first
+        assert last in copied
+
+
 def test_a_local_derivative_has_one_colour(open_page: OpenPage) -> None:
     browsed = open_page(steps(Value(0.5, "x") * 3), at_start=False)
     local, product, _ = browsed.find(".step .parent .value").all()
