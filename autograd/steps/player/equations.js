@@ -54,7 +54,7 @@ function equation(left, ...rights) {
 /** Copied text with each equation on one line: Chromium gives each part of a grid its own. */
 function inOneLine(text) {
   return text.replace(/\u00a0/g, " ").replace(/\n\/\n/g, "/")
-    .replace(/\n ?(?=[=×] )/g, " ").replace(/(?<= = )\n/g, "");
+    .replace(/\n ?(?=[=×] )/g, " ").replace(/( = )\n/g, "$1");
 }
 
 /** Add an explanation to a panel that has a condition in brackets, such as [x > 0]. */
