@@ -207,7 +207,8 @@ class Optimizer(hooks.Watched):
         if self._has_warned or hooks.is_recording():
             return
         slopes: Iterable[Any] = gradients or (parameter.grad for parameter in self.parameters)
-        if not any(g.data if isinstance(g, Value) else g for g in slopes):
+        # One with a history may be 0 on purpose, as where the weights of a loss are learned from 0.
+        if not any((g.data or g.op) if isinstance(g, Value) else g for g in slopes):
             self._has_warned = True
             warnings.warn(
                 f"every gradient of this step of {type(self).__name__} is 0: was backward() called,"

@@ -753,6 +753,15 @@ def test_a_step_whose_gradients_are_all_0_warns_once(rule):
         other.step([Value(0.0), Value(-0.0)])
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_gradient_of_0_with_a_history_does_not_warn():
+    """The weight of an example starts at 0: p - lr 2 w p has the derivative -lr 2 p in w."""
+    p, weight = Value(3.0), Value(0.0)
+    optimizer = nn.SGD([p], lr=0.5, differentiable=True)
+    optimizer.step(grad(weight * p**2, [p], create_graph=True))
+    assert grad(optimizer.parameters[0], [weight])[0].data == -3.0
+
+
 @pytest.mark.parametrize("rule", RULES)
 def test_a_gradient_may_be_a_value_returned_by_grad(rule):
     p, q = Value(2.0), Value(2.0)
