@@ -107,8 +107,9 @@ def gradcheck(
         TypeError: `f` does not return a Value, `inputs` is a single one, or `order` is not an int.
         ValueError: finite differences cannot tell, because their estimated error exceeds both
             `atol` and 10 * `rtol` * |finite difference|, or because `f` has a kink at the point and
-            the gradient is not the mean of the slopes on both sides. Also if `order` is below 1,
-            `step` is not above 0, `rtol` or `atol` is below 0, or an input is nan or infinite.
+            the gradient is not the mean of the slopes on both sides. Also if `f` is found to be
+            random, `order` is below 1, `step` is not above 0, `rtol` or `atol` is below 0, or an
+            input is nan or infinite.
 
     >>> gradcheck(lambda x, y: x * y + x.sin(), [0.5, 2.0], order=2)
     True
@@ -178,6 +179,11 @@ def _check(
             found = found._replace(error=found.error + slack, rounding=found.rounding + slack)
             if found.passes(gradient, tolerance):
                 continue
+        if (again := along(value.data)) != output.data and again == again:
+            raise ValueError(
+                f"{where}gradcheck: the function gives {output.data!r}, then {again!r} for the same"
+                " inputs: draw its random numbers outside, or seed them inside"
+            )
         name = for_stream(f"input {i} ({labels[i]})") if labels[i] else f"input {i}"
         what = f"the gradient with respect to {name} at {value.data!r}"
         sides = _sides_of_a_kink(along, value.data, step, noise)
@@ -211,7 +217,7 @@ def _complaint(
     if vague:
         return ValueError(
             f"{cannot}: it is {numbers}, with an estimated error of {found.error:.3g}; give a"
-            " step=, or check at another point"
+            " step= or an atol=, or check at another point"
         )
     return AssertionError(f"{what} is {numbers}: a gap of {abs(gradient - found.slope):.3g}")
 

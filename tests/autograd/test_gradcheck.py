@@ -181,11 +181,19 @@ def test_the_error_says_how_inaccurate_differences_are(
             ValueError,
             match=r"^gradcheck: finite differences cannot tell whether the gradient with respect to"
             rf" input 0 at {x} is right: it is \S+ by backpropagation, \S+ by finite differences,"
-            r" with an estimated error of \S+; give a step=, or check at another point$",
+            r" with an estimated error of \S+; give a step= or an atol=, or check at another"
+            r" point$",
         ) as caught:
             gradcheck(g, [x])
         error = float(re.findall(r"error of (\S+);", str(caught.value))[0])
         assert 2e-4 / x < error < 2e-2 / x
+
+
+def test_a_random_function_is_rejected() -> None:
+    stream = random.Random(1)
+    with pytest.raises(ValueError, match=r"gives \S+, then \S+ for the same inputs: draw its"):
+        gradcheck(lambda x: x * stream.gauss(), [0.3])
+    assert gradcheck(lambda x: x * random.Random(1).gauss(), [0.3])
 
 
 def test_a_given_step_is_used() -> None:
