@@ -101,5 +101,8 @@ def _values(values: Iterable[Value], what: str) -> list[Value]:
     listed = list(values)
     for i, value in enumerate(listed):
         if not isinstance(value, Value):
-            raise TypeError(f"{what}[{i}] must be a Value, not {quoted(value)}")
+            message = f"{what}[{i}] must be a Value, not {quoted(value)}"
+            if is_series(value):
+                message += f": list its Values, as in [v for row in {what} for v in row]"
+            raise TypeError(message)
     return listed

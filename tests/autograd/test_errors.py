@@ -292,6 +292,11 @@ INPUTS = "inputs must be a sequence of Values; write [inputs]"
         (lambda: hessian(3, [v]), "hessian() takes a Value to differentiate, not 3"),
         (lambda: hessian(v, v), INPUTS),
         (lambda: hessian(v, [v, 2]), "inputs[1] must be a Value, not 2"),
+        (
+            lambda: grad(v, [[1.0]]),
+            "inputs[0] must be a Value, not [1.0]:"
+            " list its Values, as in [v for row in inputs for v in row]",
+        ),
         (lambda: grad(abs), "grad() takes a Value" + FUNCTION + "grad(f(x), [x])"),
         (lambda: grad(abs, [v]), "grad() takes a Value" + FUNCTION + "grad(f(x), [x])"),
         (
