@@ -66,15 +66,16 @@ class Optimizer(hooks.Watched):
     Args:
         parameters: a Module, the result of `model.parameters()`, or Values and Modules. To train
             parts of a model with different settings, use an optimizer for each part.
-        lr: the learning rate, 0 or more; a Value to take derivatives with respect to it. It can be
-            assigned between steps.
+        lr: the learning rate, 0 or more; a Value, if differentiable, to take derivatives with
+            respect to it. It can be assigned between steps.
         differentiable: if False, `step` assigns new numbers to the parameters. If True, it replaces
             the parameters, in `self.parameters` and in the model, with Values that remember the
-            update, so that a later loss can be differentiated through it.
+            update, so that a later loss can be differentiated through it. Pass the model or
+            `model.parameters()`: a copy, `list(model.parameters())`, does not know the model.
 
     Raises:
         ValueError: no parameters, a repeated one, one that is the result of an operation (unless
-            differentiable, or put there by a differentiable optimizer), or a setting out of range.
+            differentiable), or a setting out of range.
         TypeError: a parameter that is not a Value.
     """
 
@@ -103,11 +104,13 @@ class Optimizer(hooks.Watched):
         if len(set(self.parameters)) < len(self.parameters):
             raise ValueError(f"{type(self).__name__} got a parameter twice")
         for i, p in enumerate(self.parameters):
-            if p.op and not differentiable and not ownership.is_trainable(p):
+            if p.op and not differentiable:
                 raise ValueError(
                     f"parameters[{i}] of {type(self).__name__} is the result of {p.op}, not a leaf:"
-                    " its update is lost when it is computed again. Pass the leaves that it is"
-                    " made from, or make it a leaf before it is used, with .detach()"
+                    " its update is lost when it is computed again, and gradients do not add up in"
+                    " it. Pass the leaves that it is made from, or make it a leaf before it is"
+                    " used, with .detach(): parameters[i] = parameters[i].detach(), with parameters"
+                    " = model.parameters(), after a differentiable optimizer"
                 )
         if isinstance(self.moments, str):
             raise TypeError(f"moments are a tuple of names: write moments = ({self.moments!r},)")

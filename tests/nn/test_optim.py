@@ -798,12 +798,28 @@ def test_invalid_lists_of_parameters_are_rejected(parameters, error, message):
             rule(parameters, lr=0.1)
 
 
-def test_computed_parameters_need_a_differentiable_optimizer_or_come_from_one():
+def test_computed_parameters_need_a_differentiable_optimizer():
     w = Value(2.0)
     optimizer = nn.SGD([w * 3.0], 0.5, differentiable=True)
     optimizer.step([w])
-    (moved,) = nn.SGD(optimizer.parameters, 0.1).parameters
+    (moved,) = optimizer.parameters
     assert numbers([moved, *grad(moved, [w])]) == [5.0, 2.5]  # 3 w - w / 2
+
+
+def test_an_ordinary_optimizer_asks_for_leaves_after_a_differentiable_one():
+    """In a result, the gradients of two backward passes would not add up."""
+    model = Point()
+    optimizer = nn.SGD(model, 0.1, differentiable=True)
+    optimizer.step(grad(model(), optimizer.parameters, create_graph=True))
+    with pytest.raises(ValueError, match=r"result of sub, not a leaf: .* parameters\[i\]\.detach"):
+        nn.SGD(model, 0.1)
+    parameters = model.parameters()
+    for i in range(len(parameters)):
+        parameters[i] = parameters[i].detach()
+    slopes = [2.0 * g.data for g in grad(model(), parameters)]
+    model().backward()
+    model().backward()
+    assert [p.grad for p in nn.SGD(model, 0.1).parameters] == slopes != [0.0, 0.0]
 
 
 @pytest.mark.parametrize(
