@@ -75,8 +75,9 @@ def predict_batch(model: Module, inputs: Sequence[Sequence[float]]) -> Any:
         return model(batch)
     except TypeError as error:
         raise TypeError(f"{error}; {_ONE_AT_A_TIME}") from error
-    except RuntimeError as error:
-        if hooks.is_recording():  # a TraceError may be due to the Matrix
+    except (AttributeError, LookupError, RuntimeError, ValueError) as error:
+        # Unpacking rows as numbers is a ValueError; a TraceError may be due to the Matrix.
+        if hooks.is_recording() or not isinstance(error, RuntimeError):
             error.add_note(_ONE_AT_A_TIME)
         raise
 

@@ -351,6 +351,17 @@ def test_the_error_for_a_model_of_single_examples_shows_the_predict_argument(jit
     assert fit(model, rows, predict=each, jit=jit).loss[0] == 1.25
 
 
+def test_so_does_the_error_of_a_model_that_unpacks_an_example():
+    class Pair(Scalar):
+        def __call__(self, x):
+            first, second = x
+            return self.w[0] * first + self.w[1] * second
+
+    with pytest.raises(ValueError, match="too many values to unpack") as caught:
+        fit(Pair(), ([[1.0, 2.0]] * 3, [1.0] * 3))
+    assert "predict=lambda model, inputs:" in caught.value.__notes__[0]
+
+
 def squared(predictions, targets):
     """A loss that is not one of nn's."""
     return nn.mse(predictions, targets)
