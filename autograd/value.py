@@ -171,12 +171,15 @@ class Value:
         return hooks.read(self, "grad") if hooks.recording else self._grad
 
     @grad.setter
-    def grad(self, number: float) -> None:
+    def grad(self, number: Value | float) -> None:
+        if isinstance(number, Value):  # as grad() returns it
+            number = number.data
         hooks = _current().interpreter.hooks
         if hooks.recording:
             hooks.write(self, "grad", number)
         else:
-            self._grad = as_gradient(number)
+            is_kept = number.__class__ is float or number is None  # PyTorch's zero_grad() sets None
+            self._grad = number if is_kept else as_float(plain(number))
 
     @property
     def label(self) -> str:
@@ -220,7 +223,7 @@ class Value:
         if number is not None:
             self.data = number.data if isinstance(number, Value) else number
         if grad is not None:
-            self.grad = grad.data if isinstance(grad, Value) else grad
+            self.grad = grad
 
     def backward(self) -> None:
         """Write d(this)/d(node) into `.grad` of every node that this Value depends on.
@@ -361,11 +364,6 @@ def as_float(data: Any) -> float:
         raise OverflowError(f"a Value holds a float, and this {kind} is too large") from None
     except (TypeError, ValueError) as error:
         raise TypeError(f"a Value holds a real number, not {quoted(data)}: {error}") from None
-
-
-def as_gradient(number: Any) -> Any:
-    """Return a gradient as a float; None, as PyTorch's zero_grad() leaves it, unchanged."""
-    return number if number.__class__ is float or number is None else as_float(plain(number))
 
 
 def as_label(label: Any, operands: tuple[object, ...] = ()) -> str:

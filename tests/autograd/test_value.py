@@ -94,6 +94,8 @@ def test_assigned_data_and_gradients_are_floats(number: Any) -> None:
     (x * 0.1).backward()
     assert type(x.data) is type(x.grad) is float
     assert (x.data, x.grad) == (float(number), float(number) + 0.1)
+    x.grad = Value(number)
+    assert x.grad == float(number)
 
 
 def test_assign_takes_the_number_but_not_the_history() -> None:
