@@ -209,8 +209,6 @@ class Tracer(Hooks):
         if not isinstance(result, int):
             return number_at(node, float(result), self.tape)
         node = self.tape.add(ops.add, (self.tape.constant(0.0), node))  # ints have no -0
-        if len(operands) == 1:  # no larger than its operand, which a float holds exactly
-            return number_at(node, result, self.tape)
         # A replay computes with floats, which hold ints exactly up to 2**53.
         size = ops.abs(number_at(node, float(result), self.tape))
         self.demand(1.0 - ops.greater(size, float(EXACT)))

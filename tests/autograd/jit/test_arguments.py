@@ -7,6 +7,7 @@ import collections
 import dataclasses
 import enum
 import functools
+import math
 import operator
 import re
 import sys
@@ -21,12 +22,13 @@ import pytest
 from side_by_side import BACKENDS, comparable, same, same_or_refused
 
 import nn
-from autograd import Value, grad, maximum
+from autograd import Primitive, Value, grad, maximum
 from autograd.jit import TraceError, jit
 from nn import Matrix
 from nn.matrix import total
 
 w = Value(2.0, "w")
+factorial = Primitive("factorial", lambda n: math.factorial(int(n)), 0.0)
 
 
 class Point(NamedTuple):
@@ -224,10 +226,13 @@ def test_large_integers_are_exact_or_refused() -> None:
         (lambda n: w * (n * n), 123456789012, "refused"),
         (lambda n: w * (n * n), 94906265, "replayed"),  # the square is just below 2**53
         (lambda n: w * (n - 2**53), 2**53, "replayed"),
+        (lambda n: (w, factorial(n)), 25, "refused"),
         (lambda n: w * (2.0 if isinstance(n, int) else 3.0), 2, "replayed"),
         (lambda n: (w, [n * 2, -n, n / 2]), 3, "replayed"),
     ):
         same_or_refused(lambda f=function: (f, []), (number,), expected=expected)
+    # Recorded with a small number, replayed with a large one: the call is eager.
+    same(lambda: (lambda n: (w, n * n + 1 - n * n), []), (3,), (3,), (123456789,))
 
 
 def test_an_integer_too_large_for_a_float_raises_the_eager_error() -> None:
