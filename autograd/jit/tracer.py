@@ -25,7 +25,7 @@ from autograd.jit.structure import EXACT
 from autograd.messages import named, no_gradient
 from autograd.primitive import CONSTANT, Primitive
 from autograd.sums import Terms
-from autograd.value import Value, as_float, as_operand
+from autograd.value import Value, as_float
 
 
 class Port(NamedTuple):
@@ -115,11 +115,8 @@ class Tracer(Hooks):
             return self._first_use(operand) if node is None else node
         if isinstance(operand, Number) and operand.tape is self.tape:
             return operand.node
-        if operand.__class__ is not float:
-            if as_operand(operand) is None:
-                raise TypeError(f"a Value holds a real number, not {operand!r}")
-            operand = as_float(plain(operand))
-        return self.tape.constant(operand)
+        exact = operand if operand.__class__ is float else as_float(plain(operand))
+        return self.tape.constant(exact)
 
     def nodes_of(self, values: Iterable[Value]) -> list[int]:
         """Return the nodes of Values."""

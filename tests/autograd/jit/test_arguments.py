@@ -14,6 +14,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -419,6 +420,14 @@ def test_an_int_assigned_to_a_value_that_is_passed_or_returned() -> None:
         loss.grad = 1
         v.data, v.grad = 3, 0
         return loss
+
+    same(lambda: (function, []), *[lambda: (Value(1.5), 2.0)] * 3, replayed=True)
+
+
+def test_a_number_of_any_kind_may_be_assigned_to_a_value() -> None:
+    def function(v: Value, x: float) -> Any:
+        v.data = Decimal("2.5")  # no operand, but assignable
+        return v * x
 
     same(lambda: (function, []), *[lambda: (Value(1.5), 2.0)] * 3, replayed=True)
 
