@@ -105,7 +105,7 @@ class Derivation(Tracer):
                 if before != zero:
                     gradient = tape.add(ops.add, (before, gradient))
                 tape.in_order.add(gradient)
-            self.gradients[value] = gradient
+            self.gradients[value] = gradient if value._left is None else ~gradient
 
     def note_grad(self, output: Value, inputs: Sequence[Value], found: Iterable[Value]) -> None:
         """Note the nodes of the gradients that `grad` has found."""

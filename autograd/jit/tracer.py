@@ -45,7 +45,8 @@ class Tracer(Hooks):
     """Knows the nodes of one recording.
 
     Attributes:
-        tape: the graph. nodes, gradients: the current nodes of each Value and of its gradient.
+        tape: the graph. nodes, gradients: the current nodes of each Value and of its gradient,
+            where ~node stands for 0.0 + node, which is added if it is read.
         before: the data and gradient that each leaf from outside had before its first use.
         draws: callables that read a number again in each replay. streams: callables that return
             the random.Random of a draw, with the state that it had.
@@ -177,10 +178,10 @@ class Tracer(Hooks):
             self.gradients[value] = self._grad[value] = gradient
         if gradient is None:
             return self.tape.constant(0.0)
-        if value._left is None:
+        if gradient >= 0:
             return gradient
         # The eager sum starts from 0.0, which turns -0.0 into 0.0.
-        return self.tape.add(ops.add, (self.tape.constant(0.0), gradient))
+        return self.tape.add(ops.add, (self.tape.constant(0.0), ~gradient))
 
     def note(self, primitive: Primitive, operands: Sequence[Any]) -> int:
         """Add the node of a primitive."""
@@ -255,22 +256,20 @@ class Tracer(Hooks):
 
     def write(self, value: Value, name: str, number: Any) -> None:
         """Assign to `value.data` or `value.grad`."""
-        if not hasattr(value, "_made"):  # it is being made or copied
-            if name == "grad" and (isinstance(number, Number) or number != 0.0):
-                self.gradients[value] = self.node_of(number)
-            elif type(value) is Value and getattr(number, "tape", None) is self.tape:
-                self.nodes[value], number = number.node, float(number.plain())
-            setattr(value, f"_{name}", plain(number))
-            return
-        if number is None:
-            raise no_gradient(value.label)
-        self.node_of(value)
-        if name == "data" and value._left is not None:
-            refuse("a result cannot be assigned to", "assign to leaves only")
-        if value._made in self.sums and value.parents:  # its parts keep the gradient it had
-            self._part_of_a_sum(value)
-        (self.nodes if name == "data" else self.gradients)[value] = self.node_of(number)
-        setattr(value, f"_{name}", as_float(plain(number)))
+        if hasattr(value, "_made"):  # else it is being made or copied
+            if number is None:
+                raise no_gradient(value.label)
+            self.node_of(value)
+            if name == "data" and value._left is not None:
+                refuse("a result cannot be assigned to", "assign to leaves only")
+            if value._made in self.sums and value.parents:  # its parts keep the gradient it had
+                self._part_of_a_sum(value)
+            (self.nodes if name == "data" else self.gradients)[value] = self.node_of(number)
+        elif name == "grad":
+            self.gradients[value] = self.node_of(number)
+        elif type(value) is Value and isinstance(number, Number):
+            self.nodes[value] = number.node
+        setattr(value, f"_{name}", as_float(plain(number)) if name == "data" else plain(number))
 
     # --- what a library asks of a recording: see hooks.py ---
 

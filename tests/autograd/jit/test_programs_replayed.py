@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -357,6 +358,15 @@ def test_the_sign_of_a_zero_is_kept() -> None:
 
     zeros = [(x, y, Value(z)) for x in (1.0, -1.0) for y in (0.0, -0.0) for z in (0.0, -0.0)]
     same(lambda: (function, []), *zeros, replayed=True)
+
+
+def test_the_sign_of_an_assigned_zero_gradient_is_kept() -> None:
+    def function(x: float) -> Any:
+        made, result = Value(1.0), Value(x) * 2.0
+        made.grad, result.grad = -0.0, -x
+        return copy.copy(made), result.grad, copy.copy(result).grad
+
+    same(lambda: (function, []), (0.0,), replayed=True)
 
 
 def test_vectorised_sums_keep_the_sign_of_a_zero() -> None:
