@@ -260,9 +260,7 @@ class Tracer(Hooks):
             if number is None:
                 raise no_gradient(value.label)
             self.node_of(value)
-            if name == "data" and value._left is not None:
-                refuse("a result cannot be assigned to", "assign to leaves only")
-            if value._made in self.sums and value.parents:  # its parts keep the gradient it had
+            if value._made in self.sums and value.parents:  # its parts keep what they had
                 self._part_of_a_sum(value)
             (self.nodes if name == "data" else self.gradients)[value] = self.node_of(number)
         elif name == "grad":

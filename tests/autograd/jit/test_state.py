@@ -27,6 +27,7 @@ import nn
 from autograd import Primitive, Value, grad, no_grad
 from autograd.jit import TraceError, jit
 from autograd.jit.leaves import Linked, link
+from autograd.sums import weighted_sum
 from nn.matrix import total
 
 Between = Callable[[Any], None]
@@ -689,6 +690,27 @@ def test_an_assignment_affects_only_later_reads() -> None:
             return before, after, w * 1.0
 
         return step, w
+
+    same(make, (1.0,), (2.0,), replayed=True)
+
+
+def test_results_may_be_assigned_to() -> None:
+    """Later operations and slopes use the new number; the parts of a sum keep theirs."""
+
+    def make() -> tuple[Any, Any]:
+        ws = [Value(0.1 * k) for k in range(8)]
+
+        def step(x: float) -> Any:
+            y, whole = (ws[1] * x).exp(), weighted_sum(ws, [Value(x)] * 8)
+            y.data, whole.data = 5.0 * x, x * x
+            left, right = whole.parents
+            loss = y * whole + left * right
+            loss.backward()
+            y.grad, whole.grad = x, x
+            whole.grad = 2.0 * x
+            return [y, whole, left, right], loss, [left.grad, right.grad]
+
+        return step, ws
 
     same(make, (1.0,), (2.0,), replayed=True)
 

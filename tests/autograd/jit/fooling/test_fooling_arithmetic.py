@@ -326,7 +326,7 @@ def assigns_to_a_value_made_inside() -> Case:
     return Case(step, observe=lambda: w)
 
 
-@fooling("assignments", "loud")
+@fooling("assignments", "equal")
 def assigns_to_the_result_of_an_operation() -> Case:
     w = Value(0.5)
 
