@@ -244,7 +244,7 @@ class Tracer(Hooks):
 
     def read(self, value: Value, name: str) -> Any:
         """Return `value.data` or `value.grad`, as a Number unless it is a constant."""
-        number = value._data if name == "data" else value._grad
+        number = getattr(value, f"_{name}")
         try:
             node = self.node_of(value) if name == "data" else self.gradient_of(value)
         except TraceError:
@@ -267,7 +267,8 @@ class Tracer(Hooks):
             self.gradients[value] = self.node_of(number)
         elif type(value) is Value and isinstance(number, Number):
             self.nodes[value] = number.node
-        setattr(value, f"_{name}", as_float(plain(number)) if name == "data" else plain(number))
+        exact = plain(number)
+        setattr(value, f"_{name}", exact if exact.__class__ is float else as_float(exact))
 
     # --- what a library asks of a recording: see hooks.py ---
 

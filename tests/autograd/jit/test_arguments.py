@@ -227,6 +227,8 @@ def test_large_integers_are_exact_or_refused() -> None:
         (lambda n: w * (n * n), 123456789012, "refused"),
         (lambda n: w * (n * n), 94906265, "replayed"),  # the square is just below 2**53
         (lambda n: w * (n - 2**53), 2**53, "replayed"),
+        (lambda n: w * (n + n), 2**52, "replayed"),
+        (lambda n: w * (n + 1), 2**53, "refused"),
         (lambda n: (w, factorial(n)), 25, "refused"),
         (lambda n: w * (2.0 if isinstance(n, int) else 3.0), 2, "replayed"),
         (lambda n: (w, [n * 2, -n, n / 2]), 3, "replayed"),
@@ -427,7 +429,9 @@ def test_an_int_assigned_to_a_value_that_is_passed_or_returned() -> None:
 def test_a_number_of_any_kind_may_be_assigned_to_a_value() -> None:
     def function(v: Value, x: float) -> Any:
         v.data = Decimal("2.5")  # no operand, but assignable
-        return v * x
+        loss = v.sin() * x
+        loss.backward()
+        return loss
 
     same(lambda: (function, []), *[lambda: (Value(1.5), 2.0)] * 3, replayed=True)
 
