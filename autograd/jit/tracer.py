@@ -128,25 +128,18 @@ class Tracer(Hooks):
         """Return the node of a Value that is used for the first time."""
         if type(value) not in (Value, Linked):
             refuse(f"a {type(value).__name__} cannot be used", "use Values themselves")
-        node: int | None
         if value._left is not None:
-            node = self._part_of_a_sum(value)
+            node = self._of_result(value)
         elif value._primitive is not CONSTANT and value._made < self.start:
             node = self._data[value] = self.tape.add(Source("data", len(self._data)))
             self.before[value] = value._data, value._grad
         else:
             node = self.tape.constant(value._data)  # a leaf that the function made
-        if node is None:
-            refuse(
-                f"{named(value.label) or 'a Value'} was computed before, and cannot be used",
-                "compute it inside the function, pass .detach() of it, or assign() its number to a"
-                " Value that is kept",
-            )
         if value._primitive is not CONSTANT:  # constants are many, and each is used once
             self.nodes[value] = node
         return node
 
-    def _part_of_a_sum(self, value: Value) -> int | None:
+    def _of_result(self, value: Value) -> int:
         """Return a result's node. If it is part of a sum, found by rounding up, unfold that."""
         total, terms = self.sums.get(ceil(value._made), (value, None))
         if terms is not None and terms.parts is not None:
@@ -155,7 +148,13 @@ class Tracer(Hooks):
             self.nodes.update(zip(terms.parts, nodes, strict=True))
             for part in terms.parts if total in self.gradients else ():
                 self.gradients.setdefault(part, self.gradients[total])
-        return self.nodes.get(value)
+        if value not in self.nodes:
+            refuse(
+                f"{named(value.label) or 'a Value'} was computed before, and cannot be used",
+                "compute it inside the function, pass .detach() of it, or assign() its number to a"
+                " Value that is kept",
+            )
+        return self.nodes[value]
 
     def _unfolded(self, total: int, has_start: bool) -> list[int]:
         """Add the nodes of a sum's products and additions, except for the last addition."""
@@ -261,7 +260,7 @@ class Tracer(Hooks):
                 raise no_gradient(value.label)
             self.node_of(value)
             if value._made in self.sums and value.parents:  # its parts keep what they had
-                self._part_of_a_sum(value)
+                self._of_result(value)
             (self.nodes if name == "data" else self.gradients)[value] = self.node_of(number)
         elif name == "grad":
             self.gradients[value] = self.node_of(number)

@@ -7,9 +7,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 from side_by_side import close, same
 
+import nn
 from autograd import Primitive, Value, grad, greater, less, maximum, minimum, ops, where
 from autograd.jit import TraceError, jit
 from nn.matrix import dot
@@ -263,6 +265,22 @@ def test_a_user_defined_primitive_of_constants_behaves_as_eagerly() -> None:
                 lambda p=primitive, n=arity, c=number: (lambda x: p(*[Value(c)] * n) * x, []),
                 (1.5,),
             )
+
+
+def test_numpys_floats_from_a_primitive_in_an_optimizer_raise_as_eagerly() -> None:
+    """NumPy divides by zero without an error."""
+    of_numpy = Primitive("of_numpy", lambda x: x or np.float64(x), 1.0)
+
+    class Inverse(nn.Optimizer):
+        def update(self, parameter: Value, gradient: Value, state: Any) -> Value:
+            return parameter - self.lr / of_numpy(gradient)
+
+    def make() -> tuple[User, Any]:
+        ws = [Value(1.0), Value(2.0)]
+        rule = Inverse(ws, 0.1)
+        return lambda x: rule.step([Value(x)] * 2), rule
+
+    same(make, (2.0,), (0.0,))
 
 
 def test_a_user_defined_pull_passes_gradients_on() -> None:
