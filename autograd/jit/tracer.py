@@ -305,7 +305,7 @@ class Tracer(Hooks):
 
     def demand(self, condition: Any) -> Any:
         # 1 / condition raises at 0, so `simplify` keeps the division, whose result is not used.
-        self.tape.add(ops.div, (self.tape.constant(1.0), self.node_of(condition)))
+        self.tape.add(ops.div, (ONE, self.node_of(condition)))
         return plain(condition)
 
     def error(self, make: Callable[[], Exception]) -> Exception:
