@@ -673,6 +673,23 @@ def test_a_signal_handler_may_call_a_jitted_counter() -> None:
     assert_nothing_left()
 
 
+def test_a_signal_handler_may_read_a_value_computed_before() -> None:
+    w, read = Value(2.0), list[float]()
+    loss = w * 3.0
+
+    @jit
+    def step(x: float) -> Value:
+        signal.raise_signal(signal.SIGALRM)
+        return w * x
+
+    previous = signal.signal(signal.SIGALRM, lambda number, frame: read.append(loss.data))
+    try:
+        assert [step(x).data for x in (1.0, 2.0, 3.0)] == [2.0, 4.0, 6.0]
+    finally:
+        signal.signal(signal.SIGALRM, previous)
+    assert read == [6.0] * 3
+
+
 @pytest.mark.parametrize("calls_before", range(4))
 def test_a_call_may_be_made_in_the_middle_of_another(calls_before: int) -> None:
     """As from a signal handler: in an eager call, a recording, a check and a replay."""

@@ -221,7 +221,14 @@ def test_an_error_that_the_function_catches_itself() -> None:
 
         return function, [w, misses]
 
+    def inverse(x: float) -> Any:
+        try:
+            return Value(1.0) * (1.0 / x)
+        except ZeroDivisionError:
+            return Value(0.0)
+
     same(make, (1.0,), (-1.0,), (2.0,), (-1.0,), (1.0,))
+    same(lambda: (inverse, []), (1.0,), (0.0,), (2.0,))
 
 
 def test_an_error_in_an_unused_operation_is_raised() -> None:
