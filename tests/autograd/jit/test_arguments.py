@@ -165,6 +165,19 @@ def test_single_precision_is_refused() -> None:
     same_or_refused(lambda: (lambda a: w * (0.1 * a), []), (np.float32(1.1),), expected="refused")
 
 
+@pytest.mark.parametrize("dtype", [np.complex64, np.longdouble, np.str_])
+def test_an_array_of_what_is_no_float_is_refused(dtype: Any) -> None:
+    with pytest.raises(TraceError, match=r"computes in its own way: pass \.astype\(float\) of it"):
+        jit(lambda a: w * 2.0)(np.array([1], dtype))
+
+
+def test_an_array_of_int_objects_is_returned_as_ints() -> None:
+    def function(n: int) -> Any:
+        return np.array([n, n * 2], dtype=object)
+
+    same(lambda: (function, []), (2,), (3,), replayed=True)
+
+
 def test_a_subclass_of_ndarray_is_refused() -> None:
     pair = np.array([1.5, 2.5])
     masked = np.ma.masked_array(pair, mask=[False, True])
@@ -543,7 +556,7 @@ def test_returning_a_captured_computed_value_is_refused() -> None:
     derived = w * 3.0
     run = jit(lambda x: (w * x, derived))
     assert run(1.0)[1] is derived
-    with pytest.raises(TraceError, match="^a Value was computed before"):
+    with pytest.raises(TraceError, match=r"^a Value was computed before"):
         run(2.0)
 
 
