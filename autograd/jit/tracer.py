@@ -266,8 +266,7 @@ class Tracer(Hooks):
             self.gradients[value] = self.node_of(number)
         elif type(value) is Value and isinstance(number, Number):
             self.nodes[value] = number.node
-        exact = plain(number)
-        setattr(value, f"_{name}", exact if exact.__class__ is float else as_float(exact))
+        setattr(value, f"_{name}", as_float(plain(number)))
 
     # --- what a library asks of a recording: see hooks.py ---
 
