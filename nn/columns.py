@@ -64,9 +64,6 @@ class Column:
     __truediv__, __rtruediv__ = _operators(ops.div)
     __pow__, __rpow__ = _operators(ops.power)
     __neg__, __abs__ = _method(ops.neg), _method(ops.abs)
-    exp, expm1, log, log1p = map(_method, (ops.exp, ops.expm1, ops.log, ops.log1p))
-    sqrt, sin, cos, tanh = map(_method, (ops.sqrt, ops.sin, ops.cos, ops.tanh))
-    sigmoid, relu, softplus, erf = map(_method, (ops.sigmoid, ops.relu, ops.softplus, ops.erf))
 
     def __pos__(self) -> Column:
         return self
@@ -79,6 +76,11 @@ class Column:
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refused
     __bool__ = __float__ = __int__ = __index__ = __iter__ = __len__ = _refused
     __format__ = __str__ = __repr__ = __getattr__ = _refused
+
+
+for _row in ops.TABLE.values():
+    if hasattr(Value, _row.name):  # a method, such as exp
+        setattr(Column, _row.name, Column._method(_row))
 
 
 # --- which rules are arithmetic ---

@@ -333,8 +333,8 @@ class Optimizer(hooks.Watched):
         A setting that is not in the state is unchanged. A setting that is a Value becomes a number,
         unless it has that number. A moment that only some settings need, such as the velocity of
         SGD, may be missing on either side, and is 0 there. Raises ValueError for a state of another
-        rule or number of parameters, or a setting of a wrong type or out of range; an error leaves
-        the optimizer unchanged.
+        rule, moments of another number of parameters, or a setting of a wrong type or out of range;
+        an error leaves the optimizer unchanged.
         """
         rule, size = type(self).__name__, len(self.parameters)
         if not isinstance(state, dict) or state.get("rule") != rule:

@@ -563,15 +563,15 @@ def test_a_primitive_without_a_javascript_function_is_shown_with_its_numbers(
     open_page: Callable[..., Page], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A new primitive needs only its row; moving its leaves takes a line of JavaScript too."""
-    atan = Primitive("atan", math.atan, lambda out, x: 1.0 / (1.0 + x * x), total=True)
-    monkeypatch.setitem(ops.TABLE, "atan", atan)
+    angle = Primitive("angle", math.atan, lambda out, x: 1.0 / (1.0 + x * x), total=True)
+    monkeypatch.setitem(ops.TABLE, "angle", angle)
     x, y = Value(0.5, "x"), Value(2.0, "y")
-    browsed = open_page(steps(named("L", named("a", atan(x)) * y)))
+    browsed = open_page(steps(named("L", named("a", angle(x)) * y)))
     browsed.focus()
     browsed.press("Home")
     browsed.press("ArrowRight")
     assert browsed.find(".step .body").inner_text().split() == (
-        f"a = atan(x) = atan(0.5) = {number(math.atan(0.5))}".split()
+        f"a = angle(x) = angle(0.5) = {number(math.atan(0.5))}".split()
     )
     browsed.press("End")
     slope = 1.0 / (1.0 + 0.5 * 0.5)
