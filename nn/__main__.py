@@ -25,8 +25,9 @@ from nn.writing import learn_text, write_text
 EPILOG = """\
 Results go to runs/<task>/: loss.png, decision_boundary.png (tasks with two inputs), history.json,
 model.json and checkpoint.json. Ctrl-C stops the training, saves it and exits with code 130;
---resume continues it. The gpt learns the names of the chemical elements, or the lines of --text
-FILE; --generate N writes N new lines with the model in runs/gpt/.
+--resume continues it with its settings. The defaults depend on the task. The gpt learns the names
+of the chemical elements, or the lines of --text FILE; --generate N writes N new lines with the
+model in runs/gpt/.
 """
 
 
@@ -126,16 +127,17 @@ def _parser() -> argparse.ArgumentParser:
         metavar="task",
         help="one of the above; moons by default",
     )
-    parser.add_argument("--epochs", type=_whole(0), help="passes over the examples")
     parser.add_argument("--lr", type=_real, help="learning rate")
     parser.add_argument("--seed", type=_seed, help="seed for all random numbers")
-    parser.add_argument("--hidden", type=_size, nargs="*", help="neurons in each hidden layer")
-    parser.add_argument("--activation", choices=ACTIVATIONS)
-    parser.add_argument("--optimizer", choices=OPTIMIZERS)
     parser.add_argument("--batch-size", type=_whole(0), help="examples per step; 0 for all")
-    parser.add_argument("--l2", type=_real, help="weight of the L2 penalty")
-    parser.add_argument("--examples", type=_size, help="size of a generated data set")
-    parser.add_argument("--noise", type=_real, help="standard deviation of noise in generated data")
+    others = parser.add_argument_group("options for all tasks but gpt")
+    others.add_argument("--epochs", type=_whole(0), help="passes over the examples")
+    others.add_argument("--hidden", type=_size, nargs="*", help="neurons in each hidden layer")
+    others.add_argument("--activation", choices=ACTIVATIONS)
+    others.add_argument("--optimizer", choices=OPTIMIZERS)
+    others.add_argument("--l2", type=_real, help="weight of the L2 penalty")
+    others.add_argument("--examples", type=_size, help="size of a generated data set")
+    others.add_argument("--noise", type=_real, help="standard deviation of noise in generated data")
     _add_gpt_options(parser)
     parser.add_argument("--out", type=_path, help="folder for the results; runs/<task> by default")
     parser.add_argument(

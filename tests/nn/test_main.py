@@ -8,6 +8,7 @@ import functools
 import io
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -21,7 +22,7 @@ from nn import plot, runs
 from nn.__main__ import main
 from nn.checkpoint import Checkpoint
 from nn.files import reserved, write_bytes
-from nn.tasks import TASKS
+from nn.tasks import GPT_SETTINGS, SETTINGS, TASKS
 
 FILES = {"loss.png", "history.json", "model.json", "checkpoint.json"}
 INPUTS = {"moons": 2, "circles": 2, "spiral": 2, "xor": 2, "iris": 4, "digits": 64}
@@ -163,6 +164,16 @@ def test_help_lists_every_task_and_names_the_default(tmp_path):
     for option in ("--out", "--epochs", "--lr", "--seed", "--hidden", "--optimizer", "--resume"):
         assert option in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_help_lists_apart_the_options_that_do_not_apply_to_gpt(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    (group,) = re.findall(
+        r"options for all tasks but gpt:\n(.*?)\n\n", capsys.readouterr().out, re.S
+    )
+    listed = {option.replace("-", "_") for option in re.findall(r"^  --([\w-]+)", group, re.M)}
+    assert listed == SETTINGS.keys() - GPT_SETTINGS.keys()
 
 
 @pytest.mark.usefixtures("drawn")
