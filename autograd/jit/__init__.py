@@ -2,7 +2,7 @@
 
 For each structure of arguments, the first call is eager and the second is recorded while it runs.
 Later calls are replayed. Some replays are checked: they run beside the eager call, and both must
-agree to the last bit.
+agree to the last bit. `help(jit.jit)` explains the arguments of the decorator.
 
 The modules, in the order in which a call uses them:
 
