@@ -261,7 +261,7 @@ def test_softmax_of_no_logits_is_a_value_error(f):
 
 
 def test_the_error_for_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"'rely'.*relu, leaky_relu, elu, .*, silu, linear$"):
+    with pytest.raises(ValueError, match=r"'rely'.*relu, leaky_relu, elu, .*, linear"):
         activation_named("rely")
     for wrong in (["relu"], {}):
         with pytest.raises(ValueError, match=r"there is no activation .*, only relu, leaky_"):

@@ -9,7 +9,9 @@ import compare
 import programs
 import pytest
 from compare import Found, layer, loss, optimizer, scalar_program
+from loss_functions import LOSSES
 
+import nn
 from autograd import ops
 
 
@@ -50,6 +52,13 @@ def test_random_programs_use_every_operation():
     public = set(ops.TABLE) - {"exponent", "one_less", "log_of_base", "sech", "gaussian"}
     indirect = {"pow", "greater", "less"}  # in square, cube, inverse and root; where; gate
     assert public - indirect <= set(programs.ENGINE)
+
+
+def test_every_loss_of_nn_is_compared():
+    found = {
+        name for name in nn.__all__ if getattr(getattr(nn, name), "__module__", "") == "nn.losses"
+    }
+    assert found <= set(LOSSES)
 
 
 def test_the_command_compares_at_least_the_numbers_requested():
