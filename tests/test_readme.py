@@ -70,6 +70,13 @@ def test_the_readme_lists_every_public_name():
     assert [name for name in names if not re.search(rf"\b{name}\b", api)] == []
 
 
+def test_the_figures_of_the_readme_are_those_of_the_benchmarks():
+    benchmarks = (ROOT / "tests/benchmarks/README.md").read_text(encoding="utf-8")
+    figures = re.findall(r"\d[\d,.]*\d", README.split("## Measured")[1])
+    assert len(figures) > 20
+    assert [figure for figure in figures if figure not in benchmarks] == []
+
+
 def _found(package, name):
     return name.startswith("nn.") or hasattr(package, name)
 
