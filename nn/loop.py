@@ -398,9 +398,9 @@ class Run:
             self.recipe.model.eval()
             answer = self.after_epoch(self.progress.history)
             # Only True, also NumPy's, ends the run: a lambda may return any object.
-            self.progress.position.stopped = answer is True or (
-                str(getattr(answer, "dtype", "")) == "bool" and bool(answer)
-            )
+            kind = str(getattr(answer, "dtype", type(answer).__name__))
+            is_single = getattr(answer, "shape", ()) == ()
+            self.progress.position.stopped = kind == "bool" and is_single and bool(answer)
             self.recipe.model.train()
 
     def save(self, is_last: bool = False) -> None:

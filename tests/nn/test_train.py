@@ -577,7 +577,9 @@ def test_true_of_any_type_ends_the_run(answer):
     assert len(run(*plain(), after_epoch=lambda h: answer).loss) == 1
 
 
-@pytest.mark.parametrize("answer", [None, False, np.False_, 1, "text", [0], Value(1.0)])
+@pytest.mark.parametrize(
+    "answer", [None, False, np.False_, np.ones(2) > 0.0, 1, "text", [0], Value(1.0)]
+)
 def test_nothing_but_true_ends_the_run(answer):
     assert len(run(*plain(), after_epoch=lambda h: answer).loss) == 4
 
