@@ -279,7 +279,7 @@ def step_in_parts(
 
 
 class _Recorded:
-    """A jitted function that predicts, and how often it was called."""
+    """A jitted function that predicts, and how often it was called or will be."""
 
     def __init__(self, predict: Predict) -> None:
         from autograd.jit import jit as jitted  # NumPy is slow to import
@@ -300,7 +300,7 @@ def in_pieces(predict: Predict, size: int = PIECE, times: int = 1) -> Predict:
     all are predicted at once, eagerly.
 
     Args:
-        times: how often about as many examples will be predicted.
+        times: how many calls are planned, all with as many examples.
     """
     own: dict[Predict | None, _Recorded] = {}
     # Closures are not shared: that would keep their variables alive, which may be large.
@@ -308,12 +308,13 @@ def in_pieces(predict: Predict, size: int = PIECE, times: int = 1) -> Predict:
     per_example: bool | None = None
 
     def pieces(model: Module, inputs: Any) -> Any:
-        nonlocal per_example
+        nonlocal per_example, times
         known = _shared.setdefault(model, {}) if shared else own
         recorded = known.get(shared) or known.setdefault(shared, _Recorded(predict))
         count = -(-len(inputs) // size)
-        is_worth_it = recorded.calls + count * times >= WORTH_RECORDING
-        recorded.calls += count
+        recorded.calls += count * times
+        times = 0  # the later calls were counted at the first
+        is_worth_it = recorded.calls >= WORTH_RECORDING
         if is_worth_it and per_example is None and len(inputs) > size:
             per_example = _is_per_example(model, predict, inputs, size)
         if not is_worth_it or per_example is False:

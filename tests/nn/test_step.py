@@ -541,7 +541,8 @@ def learned(jit, epochs, **options):
         (1, {}, []),  # 4 steps of 20 examples, one of 10, and 3 pieces held out
         (1, {"batch_size": None, "held_out": None}, []),
         (5, {"held_out": None}, ["step"]),  # 20 steps; the 5 of 10 examples are eager
-        (7, {}, ["step", "predict_batch"]),  # 21 pieces held out
+        (4, {}, []),  # 12 pieces held out
+        (7, {}, ["step", "predict_batch"]),  # 21 pieces
         (20, {"held_out": None}, ["step", "step"]),
         (20, {"held_out": None, "drop_last": True}, ["step"]),
         (2, {"micro_batch": 20}, []),
