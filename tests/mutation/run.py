@@ -45,7 +45,6 @@ from cosmic_ray.mutating import use_mutation
 from cosmic_ray.plugins import get_operator
 from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkItem, WorkResult
-from tqdm import tqdm
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -169,7 +168,9 @@ def mutate(file: str) -> None:
         items = [x for x in items if not excluded.search(x.mutations[0].operator_name)]
         tests = limits(file) if items else []
         Path(cache_from_source(file)).unlink()  # Python would take it for the mutant's bytecode
-        for item in tqdm(items, file, unit="mutant"):
+        for i, item in enumerate(items, 1):
+            # Not a bar of tqdm: a fork would inherit it, and tests of such bars would fail.
+            print(f"{file}: mutant {i} of {len(items)}", end="\r", file=sys.stderr)
             db.set_result(item.job_id, tried(item, tests))
 
 
