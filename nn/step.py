@@ -167,7 +167,7 @@ def step_and_predict(
     Args:
         planned: the number of steps, by their number of examples. epochs: the number of epochs.
     """
-    predict, size, steps = recipe.predict, max(planned, default=1), planned.total()
+    predict, size, steps = recipe.predict, max(planned, default=0), planned.total()
     step, (add, move), whole = whole_step(recipe), halves(recipe), whole_loss(recipe)
     eager = undone_on_error(step, recipe.optimizers)
     if jit:
@@ -340,13 +340,12 @@ def check_finite(cost: Value) -> None:
 
 def _check_mean(whole: float, sums: list[float], size: int, examples: int) -> None:
     """Raise ValueError unless the loss of a whole step is the mean over its parts."""
-    mean = sum(sums) / examples
     # A sum in another order differs by rounding, in proportion to its terms.
-    if abs(whole - mean) > 1e-9 * (abs(whole) + sum(map(abs, sums)) / examples):
+    if abs(whole * examples - sum(sums)) > 1e-9 * sum(map(abs, sums)):
         raise ValueError(
             f"micro_batch={size}: the loss of {examples} examples is {whole:.9g}, but the mean over"
-            f" its parts is {mean:.9g}: it is not a mean over examples. A loss that divides by"
-            " weights of its own must return (sum, weight), so that both can be added up"
+            f" its parts is {sum(sums) / examples:.9g}: it is not a mean over examples. A loss that"
+            " divides by weights of its own must return (sum, weight), so that both can be added up"
         )
 
 

@@ -108,7 +108,7 @@ def test_class_weights_in_micro_batches_need_a_loss_that_returns_a_pair():
     ready = functools.partial(nn.cross_entropy_with_logits, weight=WEIGHTS)
 
     def pair(predictions, targets):
-        weight = sum(WEIGHTS[y] for y in targets)
+        weight = Value(sum(WEIGHTS[y] for y in targets)) * 1.0  # does not depend on the model
         return ready(predictions, targets) * weight, weight
 
     def learned(loss, micro_batch):
@@ -157,6 +157,17 @@ def test_a_loss_that_is_not_a_mean_over_examples_is_refused_before_a_step(jit):
             jit=jit,
         )
     assert model.state_dict() == before
+
+
+def test_a_tiny_loss_that_is_not_a_mean_over_examples_is_refused_too():
+    message = "the loss of 5 examples is 5e-12, but the mean over its parts is 1.8e-12:"
+    with pytest.raises(ValueError, match=message):  # (2 * 2 + 2 * 2 + 1) / 5
+        fitted(nn.Linear(2, 1), False, loss=lambda p, t: p[0][0] * 0.0 + 1e-12 * len(t))
+
+
+def test_a_loss_of_0_is_a_mean_over_examples():
+    history = fitted(nn.Linear(2, 1), False, loss=lambda p, t: p[0][0] - p[0][0].detach())
+    assert history.loss == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("jit", [False, True])
@@ -220,7 +231,16 @@ def test_a_weight_that_depends_on_the_model_is_refused_with_micro_batches(jit):
 
 @pytest.mark.parametrize("micro_batch", [None, 2])
 @pytest.mark.parametrize(
-    "answer", [0.5, (0.5, 1.0), (Value(1.0),), [Value(1.0), 2.0], (Value(1.0), "2"), None]
+    "answer",
+    [
+        0.5,
+        (0.5, 1.0),
+        (Value(1.0),),
+        [Value(1.0), 2.0],
+        (Value(1.0), "2"),
+        (Value(1.0), 2, 3),
+        None,
+    ],
 )
 def test_the_error_for_an_invalid_loss_says_what_to_return(answer, micro_batch):
     model = nn.MLP(2, [1])
@@ -394,16 +414,17 @@ class Centred(nn.Module):
 
 
 def fitted(model, jit, **options):
-    options = {"epochs": 2, "micro_batch": 2, "progress": False} | options
-    targets = [1.0, -1.0, 0.5, 2.0, -0.5]
-    return nn.fit(model, (POINTS, targets), nn.mse, nn.SGD(model, lr=0.1), jit=jit, **options)
+    options = {"loss": nn.mse, "epochs": 2, "micro_batch": 2, "progress": False} | options
+    data, optimizer = (POINTS, [1.0, -1.0, 0.5, 2.0, -0.5]), nn.SGD(model, lr=0.1)
+    return nn.fit(model, data, optimizer=optimizer, jit=jit, **options)
 
 
 @pytest.mark.parametrize("jit", [False, True])
-def test_user_defined_batch_statistics_are_refused_with_micro_batches(jit):
+@pytest.mark.parametrize("size", [1, 2])
+def test_user_defined_batch_statistics_are_refused_with_micro_batches(size, jit):
     model = Centred()
-    with pytest.raises(ValueError, match=r"micro_batch=2: .* computes across examples"):
-        fitted(model, jit)
+    with pytest.raises(ValueError, match=rf"micro_batch={size}: .* computes across examples"):
+        fitted(model, jit, micro_batch=size)
     assert model.gain.data == 0.5
     # Without micro-batches the first loss is the mean of (y - gain * (x - middle))^2.
     middle = sum(x for x, _ in POINTS) / 5
@@ -421,11 +442,48 @@ def test_batch_statistics_behind_a_weight_of_0_are_refused_after_a_step(jit):
         fitted(model, jit)
 
 
-def test_evaluate_with_the_jit_does_not_split_a_batch_on_which_the_model_averages():
+@pytest.mark.parametrize(
+    "predict",
+    [
+        lambda model, x: [model.gain],
+        lambda model, x: [model.gain] * len(x) ** 2,
+        lambda model, x: [model.gain * (len(x) - 4) for _ in x],  # 0 for as many as are checked
+        lambda model, x: [model.gain * (len(x) if model.training else 1) for _ in x],
+    ],
+)
+def test_predictions_by_the_number_of_examples_are_refused_with_micro_batches(predict):
+    with pytest.raises(ValueError, match=r"micro_batch=2: .* computes across examples"):
+        fitted(Centred(), False, predict=predict)
+
+
+def test_predictions_may_contain_more_than_numbers():
+    history = fitted(
+        Centred(),
+        False,
+        predict=lambda model, x: [(model.gain * row[0], "name", None) for row in x],
+        loss=lambda predictions, targets: nn.mse([p for p, *_ in predictions], targets),
+    )
+    assert len(history.loss) == 2
+
+
+def test_the_first_two_steps_alone_check_the_model_for_micro_batches():
+    lengths = []
+
+    def predict(model, inputs):
+        lengths.append(len(inputs))
+        return model(nn.Matrix(inputs))
+
+    fitted(nn.Linear(2, 1), False, epochs=4, predict=predict)
+    assert len(lengths) == 18
+    assert lengths[12:] == [2, 2, 1] * 2
+
+
+@pytest.mark.parametrize("size", [2, 8])
+def test_evaluate_with_the_jit_does_not_change_a_batch_on_which_the_model_averages(size):
     model, data = Centred(), ([[x] for x in range(7)], [0.0] * 7)
     whole = nn.evaluate(model, data, nn.mse)
     assert whole == pytest.approx(1.0, rel=1e-12)  # 0.25 times the variance of 0 .. 6, which is 4
-    assert nn.evaluate(model, data, nn.mse, jit=True, micro_batch=2) == whole
+    assert nn.evaluate(model, data, nn.mse, jit=True, micro_batch=size) == whole
 
 
 @pytest.mark.parametrize("jit", [False, True])
@@ -545,9 +603,14 @@ def learned(jit, epochs, **options):
         (7, {}, ["step", "predict_batch"]),  # 21 pieces
         (20, {"held_out": None}, ["step", "step"]),
         (20, {"held_out": None, "drop_last": True}, ["step"]),
-        (2, {"micro_batch": 20}, []),
-        (1, {"micro_batch": 1, "held_out": None}, ["add"]),  # 90 parts of 5 steps
-        (5, {"micro_batch": 10, "held_out": None}, ["add", "move", "whole", "whole"]),
+        (5, {"micro_batch": 20, "held_out": None}, ["step"]),  # no smaller than a batch
+        (5, {"micro_batch": 30, "held_out": None}, ["step"]),
+        (1, {"batch_size": 45, "micro_batch": 5, "held_out": None}, []),  # 18 parts of 2 steps
+        (1, {"micro_batch": 5, "held_out": None}, ["add"]),  # 20 parts, if all steps were full
+        (4, {"micro_batch": 10, "held_out": None}, ["add", "move", "whole", "whole"]),
+        (None, {"steps": 23, "held_out": None}, []),  # 19 steps of 20 examples
+        (None, {"steps": 24, "held_out": None}, ["step"]),
+        (None, {"steps": 20, "batch_size": 30, "held_out": None}, ["step"]),
     ],
 )
 def test_functions_called_too_seldom_are_not_recorded(epochs, options, recorded, recordings):
@@ -571,14 +634,24 @@ def test_fit_evaluate_and_a_plot_share_the_recorded_predictions_of_a_model(recor
 
 def test_predictions_are_eager_until_a_recording_would_have_paid_off(recordings):
     nn.seed(1)
-    model, examples = nn.MLP(2, [5, 1], "tanh"), nn.data.moons(90, noise=0.1)
+    model, examples = nn.MLP(2, [5, 1], "tanh"), nn.data.moons(30, noise=0.1)
     expected = nn.evaluate(model, examples, nn.hinge)
-    for call in range(10):  # three pieces each
-        assert recordings == (["predict_batch"] if call >= 7 else [])
+    for call in range(22):  # one piece each, and the first of a jitted function is eager
+        assert recordings == (["predict_batch"] if call == 21 else [])
         assert nn.evaluate(model, examples, nn.hinge, jit=True) == expected
 
 
-def test_an_incomplete_last_piece_draws_as_many_numbers_as_without_the_jit():
+def test_an_incomplete_last_piece_may_consist_of_values():
+    data = [[Value(x)] for x in range(7)], [0.0] * 7
+    found = [
+        nn.evaluate(nn.Linear(1, 1), data, nn.mse, lambda model, x: [row[0] for row in x], *jit)
+        for jit in ((True, 4), ())
+    ]
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("seed", [2, 5])  # the first draws raise or lower its state
+def test_an_incomplete_last_piece_draws_as_many_numbers_as_without_the_jit(seed):
     class Noisy(nn.Module):
         def __init__(self):
             self.inner = nn.Linear(2, 1)
@@ -590,7 +663,7 @@ def test_an_incomplete_last_piece_draws_as_many_numbers_as_without_the_jit():
     inputs = [[0.1 * i, 1.0] for i in range(33)]
     found = []
     for jit in (True, False):
-        nn.seed(2)
+        nn.seed(seed)
         score = nn.evaluate(model, (inputs, [1.0] * 33), nn.hinge, jit=jit, micro_batch=8)
         found.append((score, float(nn.gauss())))
     assert found[0] == found[1]
@@ -606,9 +679,10 @@ def test_a_long_run_compiles_its_steps_at_once_and_a_short_one_does_not(monkeypa
         return jitted(function, backend=backend)
 
     monkeypatch.setattr(package, "jit", noted)
-    monkeypatch.setattr("nn.step.WORTH_COMPILING", 20)
-    learned(True, 5, held_out=None)  # 20 steps of 20 examples, and 5 of 10
-    assert backends == [("step", "native"), ("step", None)]
+    monkeypatch.setattr("nn.step.WORTH_COMPILING", 5)
+    learned(True, 4, held_out=None)  # 16 steps of 20 examples, and 4 of 10
+    learned(True, 5, held_out=None)
+    assert backends == [("step", "native"), ("step", None)] + [("step", "native")] * 2
     monkeypatch.setattr("nn.step.find_spec", lambda name: None)
     learned(True, 5, held_out=None)
-    assert backends[2:] == [("step", None), ("step", None)]
+    assert backends[4:] == [("step", None)] * 2
