@@ -47,7 +47,7 @@ class Terminal:
         return getattr(self._stream, name)
 
     def __eq__(self, other: object) -> bool:  # tqdm.write asks which bars are on its stream
-        return other is self or other == self._stream
+        return other is self._stream
 
     def write(self, text: str) -> None:
         with contextlib.suppress(OSError):
@@ -85,8 +85,8 @@ class Batches:
         """Count the steps of a run of this length, by their number of examples."""
         full, rest = divmod(len(self.inputs), self.size)
         rest = 0 if self.drop_last else rest
-        passes, more = divmod(length, full + (rest > 0)) if in_steps else (length, 0)
-        return Counter({self.size: passes * full + more}) + Counter({rest: passes * (rest > 0)})
+        passes, more = divmod(length, full + bool(rest)) if in_steps else (length, 0)
+        return Counter({self.size: passes * full + more}) + Counter({rest: passes * bool(rest)})
 
     def next(self, position: Position) -> tuple[list[Any], list[Any]]:
         """Return the inputs and targets of the batch at a position."""
@@ -113,13 +113,14 @@ class Run:
 
     Attributes:
         step, predict: the functions that compute a step and predictions.
-        unit: what `length` counts, "epochs" or "steps". every: the steps of an epoch if "steps".
+        unit: what `length` counts, "epochs" or "steps". every: the steps of an epoch, or None for
+            a pass over the examples, if "epochs".
         jit: whether steps are replayed. The last replay is checked, and each one before the state
             is saved, so that a wrong state never replaces a checkpoint.
         file: the checkpoint, if there is one.
         progress: how far the run has got.
-        batch, last_cost: those of the latest step; None before the first one.
-        is_checked: whether the replay of that step was checked.
+        last_cost: that of the latest step; None before the first one.
+        unchecked: the batch of the latest step, if its replay was not checked.
         draws: the state of nn's random stream before the current step.
         is_unsaved: whether the latest attempt to write the checkpoint failed.
     """
@@ -135,13 +136,12 @@ class Run:
     patience: int | None
     unit: str
     length: int
-    every: int
-    jit: bool = False
+    every: int | None
+    jit: bool
     file: Checkpoint | None = None
     progress: Progress = field(default_factory=Progress)
-    batch: tuple[list[Any], list[Any]] | None = None
     last_cost: float | None = None
-    is_checked: bool = False
+    unchecked: tuple[list[Any], list[Any]] | None = None
     draws: Any = None
     is_unsaved: bool = False
 
@@ -164,7 +164,7 @@ class Run:
             "batch_size": batch_size,
             "drop_last": batches.drop_last,
             "micro_batch": micro_batch,
-            "every": self.every if self.unit == "steps" else None,
+            "every": self.every,
             "clip": recipe.clip,
             "penalty": getattr(recipe.penalty, "strength", recipe.penalty and "a function"),
             "metric": self.metric and "a function",
@@ -197,8 +197,7 @@ class Run:
                 model.train()
                 self.loop(interrupt.is_set, bar)
                 self.progress.history.interrupted = interrupt.is_set()
-                if self.jit and not self.is_checked:
-                    self.verify()
+                self.verify()
                 self.save(is_last=True)
             if interrupt.is_set() and not self.progress.history.interrupted:
                 raise KeyboardInterrupt  # Ctrl-C came too late to end the run
@@ -231,19 +230,19 @@ class Run:
     def done(self) -> int:
         """Return how many epochs or steps are done."""
         position = self.progress.position
-        return position.epoch if self.unit == "epochs" else position.steps
+        return position.steps if self.every else position.epoch
 
     def is_end_of_epoch(self) -> bool:
         """Whether the latest step completed an epoch."""
         position = self.progress.position
-        if self.unit == "epochs":
-            return position.seen == 0
-        return position.steps == self.length or position.steps % self.every == 0
+        if self.every:
+            return position.steps == self.length or position.steps % self.every == 0
+        return position.seen == 0
 
     def is_last_step(self) -> bool:
         """Whether the next step is the last one, unless the run ends early."""
         position = self.progress.position
-        if self.unit == "steps":
+        if self.every:
             return position.steps + 1 == self.length
         return position.epoch + 1 == self.length and self.batches.is_last(position)
 
@@ -283,7 +282,7 @@ class Run:
             for buffer, number in buffers:
                 buffer.assign(number)
             self.fail(error)
-        self.batch, self.is_checked = (inputs, targets), checked
+        self.unchecked = None if checked else (inputs, targets)
         self.last_cost = float(cost)
         position.steps += 1
         position.examples += len(inputs)
@@ -295,18 +294,18 @@ class Run:
         self.batches.advance(position)
 
     def verify(self) -> None:
-        """Check the replay of the last step, which was not done if the run ended early.
+        """Check the replay of the last step, if there is one and it was not yet checked.
 
         Repeat the step, compare it with the eager step, and undo it.
         """
-        if self.batch is None:
+        if self.unchecked is None or not self.jit:
             return
         put_back, draws = remembered(self.recipe.optimizers), rng.generator.getstate()
         values = [*self.recipe.model.parameters(), *self.buffers]
         numbers = [(value.data, value.grad) for value in values]
         try:
             with entered(hooks.checking, True):
-                self.step(*self.batch)
+                self.step(*self.unchecked)
         except hooks.TraceError:
             raise
         except Exception:  # an error of the repeated step is not an error of the run

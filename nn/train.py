@@ -159,7 +159,7 @@ def fit(
         patience=patience,
         unit="epochs" if steps is None else "steps",
         length=length,
-        every=every,
+        every=None if steps is None else every,
         jit=jit,
     )
     if checkpoint is None:
