@@ -265,6 +265,8 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path):
     model, optimizer = made(seed=99)
     assert bits(model, optimizer, run(model, optimizer, checkpoint=file, resume=True)) == whole
     assert file.read_bytes() == content
+    shorter = run(model, optimizer, epochs=2, checkpoint=file, resume=True)
+    assert bits(model, optimizer, shorter) == whole
 
 
 def test_a_finished_run_can_be_resumed_for_more_epochs(tmp_path):
@@ -697,6 +699,7 @@ def test_early_stopping_resumes_to_the_last_bit(stop, tmp_path):
     assert repr(second) == repr(expected)  # nan is not equal to itself
     assert again.state_dict() == whole.state_dict()
     content = path.read_bytes()
+    options["patience"] = 1  # less than have passed
     run(again, optimizer, metric=measure_rest, checkpoint=path, resume=True, **options)
     assert path.read_bytes() == content
 
@@ -1356,7 +1359,8 @@ def test_a_line_is_written_above_the_bar(capfd):
         tqdm.write("a line", file=sys.stderr)
 
     run(*made(), after_epoch=report, progress=True)
-    assert "\ra line\n" in capfd.readouterr().err
+    bars = capfd.readouterr().err.split("\ra line\n")[1:]
+    assert [bar.partition("/4 ")[0][-1] for bar in bars] == ["1", "2", "3", "4"]
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/self/statm")
