@@ -332,6 +332,19 @@ def test_a_second_optimizer_that_fails_undoes_the_step_of_the_first(micro_batch,
     assert set(optimizers[0].state_dict()["moments"]["mean"]) == {0.0}
 
 
+def test_frozen_parameters_have_the_gradients_of_the_last_step():
+    model = nn.Sequential(nn.Layer(2, 3, "tanh"), nn.Layer(3, 1, "linear"))
+    inner, outer = model.parts
+    data = POINTS, [1, -1, 1, 1, -1]
+    optimizer = nn.SGD(outer, lr=0.0)
+    nn.fit(model, data, nn.hinge, optimizer, frozen=inner, epochs=2, progress=False)
+    found = [p.grad for p in inner.parameters()]
+    for parameter in inner.parameters():
+        parameter.grad = 0.0
+    nn.hinge(model(nn.Matrix(POINTS)), data[1]).backward()
+    assert [p.grad for p in inner.parameters()] == found
+
+
 @pytest.mark.parametrize("jit", [False, True])
 def test_a_first_step_without_any_gradient_warns_at_the_line_that_called_fit(jit):
     model = nn.Linear(2, 1, bias=False)
@@ -449,11 +462,14 @@ def test_batch_statistics_behind_a_weight_of_0_are_refused_after_a_step(jit):
         lambda model, x: [model.gain] * len(x) ** 2,
         lambda model, x: [model.gain * (len(x) - 4) for _ in x],  # 0 for as many as are checked
         lambda model, x: [model.gain * (len(x) if model.training else 1) for _ in x],
+        lambda model, x: model.drop([model.gain * len(x) for _ in x]),
     ],
 )
 def test_predictions_by_the_number_of_examples_are_refused_with_micro_batches(predict):
+    model = Centred()
+    model.drop = nn.Dropout(0.5)
     with pytest.raises(ValueError, match=r"micro_batch=2: .* computes across examples"):
-        fitted(Centred(), False, predict=predict)
+        fitted(model, False, predict=predict)
 
 
 def test_predictions_may_contain_more_than_numbers():
