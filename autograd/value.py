@@ -20,7 +20,7 @@ from typing import Any, ClassVar, SupportsFloat, SupportsIndex, Union, cast
 from autograd import copies, ops
 from autograd.clock import clock
 from autograd.context import INSIDE, Context, TakenAsFloat, current, rules_on_values
-from autograd.hooks import is_recorded, plain
+from autograd.hooks import is_recorded
 from autograd.messages import NO_BACKWARD, OWN_OPERATION
 from autograd.primitive import CONSTANT, Primitive, wrong_kinds
 from autograd.text import for_stream, quoted
@@ -162,7 +162,7 @@ class Value:
         if hooks.recording:
             hooks.write(self, "data", number)
         else:
-            self._data = number if number.__class__ is float else as_float(plain(number))
+            self._data = number if number.__class__ is float else as_float(number)
 
     @property
     def grad(self) -> float:
@@ -179,7 +179,7 @@ class Value:
             hooks.write(self, "grad", number)
         else:
             is_kept = number.__class__ is float or number is None  # PyTorch's zero_grad() sets None
-            self._grad = number if is_kept else as_float(plain(number))
+            self._grad = number if is_kept else as_float(number)
 
     @property
     def label(self) -> str:
@@ -351,8 +351,9 @@ def as_float(data: Any) -> float:
     """Return a real number of any kind as a float. Raises TypeError or OverflowError."""
     if is_recorded(data):  # it keeps its node; see autograd/jit/recorded.py
         return data
-    if isinstance(data, Value | complex | str | bytes | bytearray) or not (
-        hasattr(data, "__float__") or hasattr(data, "__index__")
+    if data.__class__ is not int and (  # the most common kind needs no further look
+        isinstance(data, Value | complex | str | bytes | bytearray)
+        or not (hasattr(data, "__float__") or hasattr(data, "__index__"))
     ):
         advice = ": take its .data" if isinstance(data, Value) else ""
         kind = type(data).__name__
