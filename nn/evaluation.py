@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -75,9 +76,12 @@ def predict_batch(model: Module, inputs: Sequence[Sequence[float]]) -> Any:
         return model(batch)
     except TypeError as error:
         raise TypeError(f"{error}; {_ONE_AT_A_TIME}") from error
-    except (AttributeError, LookupError, RuntimeError, ValueError) as error:
-        # Unpacking rows as numbers is a ValueError; a TraceError may be due to the Matrix.
-        if hooks.is_recording() or not isinstance(error, RuntimeError):
+    except (AttributeError, LookupError, ValueError, hooks.TraceError) as error:
+        # Unpacking rows as numbers is a ValueError. One that the library raises, such as that of a
+        # layer of another size, says itself what is wrong.
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        is_ours = frame.f_globals.get("__name__", "").startswith(("nn.", "autograd."))
+        if not (is_ours and isinstance(error, ValueError)):
             error.add_note(_ONE_AT_A_TIME)
         raise
 

@@ -362,6 +362,12 @@ def test_so_does_the_error_of_a_model_that_unpacks_an_example():
     assert "predict=lambda model, inputs:" in caught.value.__notes__[0]
 
 
+def test_the_error_of_a_layer_of_another_size_does_not():
+    with pytest.raises(ValueError, match=r"^a Linear of 3 inputs got 2$") as caught:
+        fit(nn.Linear(3, 1), ([[1.0, 2.0]] * 3, [1.0] * 3))
+    assert not hasattr(caught.value, "__notes__")
+
+
 def squared(predictions, targets):
     """A loss that is not one of nn's."""
     return nn.mse(predictions, targets)
