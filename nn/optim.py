@@ -109,8 +109,9 @@ class Optimizer(hooks.Watched):
                     f"parameters[{i}] of {type(self).__name__} is the result of {p.op}, not a leaf:"
                     " its update is lost when it is computed again, and gradients do not add up in"
                     " it. Pass the leaves that it is made from, or make it a leaf before it is"
-                    " used, with .detach(): parameters[i] = parameters[i].detach(), with parameters"
-                    " = model.parameters(), after a differentiable optimizer"
+                    " used, with .detach(). After a differentiable optimizer, with parameters ="
+                    " model.parameters(): for i, p in enumerate(parameters): parameters[i] ="
+                    " p.detach()"
                 )
         if isinstance(self.moments, str):
             raise TypeError(f"moments are a tuple of names: write moments = ({self.moments!r},)")
