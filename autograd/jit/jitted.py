@@ -186,7 +186,7 @@ class Jitted(Generic[P, R]):
         if self._recordings == _TOO_MANY - 1:
             why = f"because {changed} changes from call to call: pass that, or keep it in a Value"
             if changed is None:
-                why = "as a structure or model was new, or an operation failed: decide that outside"
+                why = "for new structures, new models or failed operations: call it without jit"
             self._warn(f"it was recorded {_TOO_MANY} times in a row, {why}")
         # A recording makes many objects and no cycles. A `with` written in Python might leave the
         # collector off after a Ctrl-C.

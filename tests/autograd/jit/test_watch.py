@@ -220,7 +220,7 @@ def test_an_operation_that_fails_in_each_recording_is_named_in_one_warning() -> 
             assert run(-1.0 - k).data == 2.0
 
     (text,) = warnings_of(calls)
-    assert "recorded 32 times in a row, as a structure or model was new, or an operation" in text
+    assert "32 times in a row, for new structures, new models or failed operations:" in text
 
 
 def test_a_new_model_after_every_few_calls_is_named_in_one_warning() -> None:
@@ -233,7 +233,7 @@ def test_a_new_model_after_every_few_calls_is_named_in_one_warning() -> None:
                 run(model, [1.0])
 
     (text,) = warnings_of(calls)
-    assert "it was recorded 32 times in a row, as a structure or model was new" in text
+    assert "it was recorded 32 times in a row, for new structures, new models or" in text
 
 
 def test_advancing_an_iterator_is_refused() -> None:
