@@ -103,6 +103,6 @@ def _values(values: Iterable[Value], what: str) -> list[Value]:
         if not isinstance(value, Value):
             message = f"{what}[{i}] must be a Value, not {quoted(value)}"
             if is_series(value):
-                message += f": list its Values, as in [v for row in {what} for v in row]"
+                message += ": list its Values, as in [v for row in W for v in row] of a Matrix W"
             raise TypeError(message)
     return listed

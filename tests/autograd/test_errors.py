@@ -295,7 +295,7 @@ INPUTS = "inputs must be a sequence of Values; write [inputs]"
         (
             lambda: grad(v, [[1.0]]),
             "inputs[0] must be a Value, not [1.0]:"
-            " list its Values, as in [v for row in inputs for v in row]",
+            " list its Values, as in [v for row in W for v in row] of a Matrix W",
         ),
         (lambda: grad(abs), "grad() takes a Value" + FUNCTION + "grad(f(x), [x])"),
         (lambda: grad(abs, [v]), "grad() takes a Value" + FUNCTION + "grad(f(x), [x])"),
