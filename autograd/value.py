@@ -101,7 +101,8 @@ class Value:
 
     Attributes:
         data: the number, a float; assignable.
-        grad: d(output)/d(this), 0.0 until an output's `backward()` runs; assignable.
+        grad: d(output)/d(this), 0.0 until an output's `backward()` runs; assignable. If a Value is
+            assigned, its number is kept, without its history.
         label: a name, or "".
 
     Equality and hash are by identity; `<`, `<=`, `>` and `>=` compare by data. A Value is neither
