@@ -224,6 +224,10 @@ class Run:
             if saves:
                 self.save()
                 saved_at = time.monotonic()
+        if self.every and self.progress.position.examples > 0 and self.done() >= self.length:
+            self.save(is_last=True)
+            self.file = None  # a longer run resumes within this epoch, as if it had not been cut
+            self.end_epoch(bar)
 
     # --- where the run is ---
 
@@ -235,9 +239,7 @@ class Run:
     def is_end_of_epoch(self) -> bool:
         """Whether the latest step completed an epoch."""
         position = self.progress.position
-        if self.every:
-            return position.steps == self.length or position.steps % self.every == 0
-        return position.seen == 0
+        return position.steps % self.every == 0 if self.every else position.seen == 0
 
     def is_last_step(self) -> bool:
         """Whether the next step is the last one, unless the run ends early."""

@@ -72,7 +72,8 @@ def fit(
 
         epochs: the length of the run in passes over the data, including those before a resume.
         steps: the length in steps instead, over as many passes as needed.
-        every: steps per epoch, if the length is given in steps. The last epoch may be shorter.
+        every: steps per epoch, if the length is given in steps. The last epoch may be shorter; if a
+            longer run resumes it, its entry in the history is that of the whole epoch.
         batch_size: examples per step, shuffled in each pass. None: all examples, in their order.
         drop_last: whether to skip the last examples of a pass if they do not fill a batch.
         micro_batch: compute a step in parts of this many examples and accumulate their gradients,

@@ -116,18 +116,22 @@ def test_steps_take_as_many_passes_as_they_need(jit):
     assert history.loss[:2] == pytest.approx(passes.loss, rel=1e-12)
 
 
-def test_a_run_of_steps_resumes_to_the_last_bit_within_a_pass(tmp_path):
-    options = {"epochs": None, "every": 5, "batch_size": 4, "held_out": EXAMPLES, "metric": None}
+@pytest.mark.parametrize("every", [4, 10])
+def test_a_run_of_steps_resumes_to_the_last_bit_within_a_pass_or_epoch(every, tmp_path):
+    options = {"epochs": None, "batch_size": 4, "held_out": EXAMPLES, "metric": None}
+    options |= {"every": every, "after_epoch": lambda history: rng.generator.random()}
     whole = made()
     history = run(*whole, **options, steps=17)
     parts = made()
     checkpoint = tmp_path / "checkpoint.json"
-    run(*parts, **options, steps=10, checkpoint=checkpoint)
+    first = run(*parts, **options, steps=10, checkpoint=checkpoint)
+    assert run(*made(), **options, steps=9, checkpoint=checkpoint, resume=True) == first
     parts = made(seed=9)
     resumed = run(*parts, **options, steps=17, checkpoint=checkpoint, resume=True)
     assert learned(*parts) == learned(*whole)
     assert resumed == history
-    assert len(history.held_out_loss) == 4
+    assert len(history.held_out_loss) == -(-17 // every)
+    assert len(first.loss) == -(-10 // every)
 
 
 def test_without_a_metric_held_out_examples_are_measured_by_the_loss():
