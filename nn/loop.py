@@ -213,7 +213,7 @@ class Run:
         """Run step by step, ending epochs and saving in between."""
         saved_at = time.monotonic()
         # If the evaluation failed after an epoch, a resumed run begins by ending that epoch.
-        if self.progress.position.examples > 0 and self.is_end_of_epoch():
+        if self.progress.position.examples and self.is_end_of_epoch():
             self.end_epoch(bar)
         while self.done() < self.length and not is_interrupted() and not self.is_over():
             saves = self.file is not None and time.monotonic() - saved_at > SAVE_EVERY
@@ -224,7 +224,7 @@ class Run:
             if saves:
                 self.save()
                 saved_at = time.monotonic()
-        if self.every and self.progress.position.examples > 0 and self.done() >= self.length:
+        if self.every and self.progress.position.examples and self.done() >= self.length:
             self.save(is_last=True)
             self.file = None  # a longer run resumes within this epoch, as if it had not been cut
             self.end_epoch(bar)

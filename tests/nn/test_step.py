@@ -628,6 +628,7 @@ def learned(jit, epochs, **options):
         (None, {"steps": 23, "held_out": None}, []),  # 19 steps of 20 examples
         (None, {"steps": 24, "held_out": None}, ["step"]),
         (None, {"steps": 20, "batch_size": 30, "held_out": None}, ["step"]),
+        (None, {"steps": 20, "drop_last": True, "held_out": None}, ["step"]),
     ],
 )
 def test_functions_called_too_seldom_are_not_recorded(epochs, options, recorded, recordings):
