@@ -306,13 +306,14 @@ def test_a_disk_that_fills_up_again_warns_again(disk, tmp_path):
     assert len(caught) == 4
 
 
-def test_a_failed_last_save_leaves_the_trained_model_in_memory(disk, tmp_path):
+@pytest.mark.parametrize("length", [{}, {"epochs": None, "steps": 12, "every": 5}])
+def test_a_failed_last_save_leaves_the_trained_model_in_memory(length, disk, tmp_path):
     whole = made()
-    history = run(*whole)
+    history = run(*whole, **length)
     disk.full = lambda save: save > 5
     model, optimizer = made()
     with pytest.warns(UserWarning, match="cannot write the checkpoint") as caught:
-        again = run(model, optimizer, checkpoint=tmp_path / "run.json")
+        again = run(model, optimizer, checkpoint=tmp_path / "run.json", **length)
     assert bits(model, optimizer, again) == bits(*whole, history)
     assert "after 6 steps" in str(caught[0].message)
     assert "after 12 steps" in str(caught[1].message)
@@ -322,17 +323,18 @@ def test_a_failed_last_save_leaves_the_trained_model_in_memory(disk, tmp_path):
     assert os.listdir(tmp_path) == ["run.json"]
 
 
-def test_a_failed_save_does_not_hide_the_error_of_a_step(disk, tmp_path):
+@pytest.mark.parametrize("broken", [3, 4])
+def test_a_failed_save_does_not_hide_the_error_of_a_step_or_evaluation(broken, disk, tmp_path):
     disk.full = lambda save: save > 2
     calls = itertools.count(1)
 
     def loss(predictions, targets):
-        if next(calls) == 3:
+        if next(calls) == broken:
             raise RuntimeError("a broken loss")
         return nn.hinge(predictions, targets)
 
     with pytest.warns(UserWarning, match="model.save"), pytest.raises(RuntimeError, match="broken"):
-        run(*made(), loss=loss, checkpoint=tmp_path / "run.json")
+        run(*made(), loss=loss, held_out=EXAMPLES, checkpoint=tmp_path / "run.json")
 
 
 def test_a_ctrl_c_during_the_last_save_is_raised_after_it(disk, tmp_path):
