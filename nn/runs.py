@@ -114,7 +114,8 @@ def _write_results(
 def kept_settings(out: Path, task: str, given: dict[str, Any]) -> dict[str, Any]:
     """Return the settings of the run to resume; the command line may repeat, not change them.
 
-    Only the length may change: epochs, or the steps of the gpt.
+    Only the length (epochs, or the steps of the gpt) may change, and where the text is: `fit`
+    compares its lines.
     """
     path = out / "checkpoint.json"
     try:
@@ -135,7 +136,7 @@ def kept_settings(out: Path, task: str, given: dict[str, Any]) -> dict[str, Any]
         if not VALID[key](kept.get(key)):
             raise ValueError(f"{path} is damaged: {key} is {quoted(kept.get(key))}")
     for key, value in given.items():
-        if key != length and kept[key] != value:
+        if key not in (length, "text") and kept[key] != value:
             option = "--" + key.replace("_", "-")
             raise ValueError(f"{path} was made with {option} {kept[key]}, not {value}")
     return {key: kept[key] for key in defaults}

@@ -57,6 +57,7 @@ def _train(
     )
     if cut := sum(len(document) >= model.block_size for document in documents):
         print(f"lines cut to a block of {counted(model.block_size, 'token')}: {cut}")
+    free = ("steps", "text") if options.resume else ("steps",)  # what a resumed run may change
     start = time.perf_counter()
     history = fit(
         model,
@@ -73,7 +74,7 @@ def _train(
         after_epoch=None if options.quiet else _shows_samples(model, tokenizer),
         checkpoint=out / "checkpoint.json",
         resume=options.resume,
-        settings={"task": "gpt", **{k: v for k, v in settings.items() if k != "steps"}},
+        settings={"task": "gpt", **{k: v for k, v in settings.items() if k not in free}},
         progress=not options.quiet,
         jit=options.jit,
     )
