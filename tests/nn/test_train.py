@@ -256,8 +256,10 @@ def test_a_failed_run_resumes_from_its_last_checkpoint(tmp_path, monkeypatch):
         run(model, optimizer, loss=at_call(8, fail, nn.hinge), batch_size=4, checkpoint=file)
     assert json.loads(file.read_text())["position"]["steps"] == 7
 
+    options = {"batch_size": 4, "checkpoint": file, "resume": True}
+    assert len(run(*made(), epochs=2, **options).loss) == 2  # not the third, which has begun
     model, optimizer = made(seed=99)
-    history = run(model, optimizer, batch_size=4, checkpoint=file, resume=True)
+    history = run(model, optimizer, **options)
     assert bits(model, optimizer, history) == whole
 
 
