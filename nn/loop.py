@@ -265,9 +265,8 @@ class Run:
     def learn(self, checked: bool) -> None:
         """Learn from the next batch; if `checked`, compare a replay with the eager step.
 
-        If the step fails, everything stays as it was, except gradients, which the next step clears,
-        and a learning rate set by a schedule. If the check fails, the results of the eager step are
-        kept.
+        If the step fails, everything stays as it was, except a learning rate set by a schedule. If
+        the check fails, the results of the eager step are kept.
         """
         position = self.progress.position
         self.draws = self.file and rng.generator.getstate()

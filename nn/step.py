@@ -143,7 +143,7 @@ def halves(recipe: Recipe) -> tuple[Add, Move]:
         return predictions, cost, weight, weighed
 
     def move(weight: Weight) -> Value:
-        parameters = [*(p for optimizer in optimizers for p in optimizer.parameters), *frozen]
+        parameters = [p for optimizer in optimizers for p in optimizer.parameters]
         with no_grad():
             scaled = [g / weight for g in as_values(p.grad for p in parameters)]
         for parameter, gradient in zip(parameters, scaled, strict=True):
@@ -153,6 +153,7 @@ def halves(recipe: Recipe) -> tuple[Add, Move]:
             cost = _cost_of(penalty, model)
             cost.backward()
         _move(optimizers, clip)
+        _zero_grad(optimizers, frozen)
         return cost
 
     return add, move
@@ -247,6 +248,7 @@ def step_in_parts(
     recipe: Recipe, add: Add, move: Move, whole: Callable[[Any, Any], Value], size: int, jit: bool
 ) -> Step:
     """Return a step in parts of `size` examples, whose gradients are accumulated."""
+    _zero_grad(recipe.optimizers, recipe.frozen)
     unchecked = 2  # steps: if the last weights start at 0, all predictions of the first are equal
 
     def step(inputs: Any, targets: Any) -> tuple[Any, Value, Weight]:
@@ -257,7 +259,6 @@ def step_in_parts(
                 " those for more at once, so the model computes across examples (for instance,"
                 " statistics of a batch): leave micro_batch out"
             )
-        _zero_grad(recipe.optimizers, recipe.frozen)
         parts = [
             add(inputs[i : i + size], targets[i : i + size]) for i in range(0, len(inputs), size)
         ]
