@@ -64,13 +64,13 @@ def _called(function: Callable[..., Any], given: dict[Any, Any], tracer: Tracer)
 
 
 def _identities(structure: Any, given: dict[Any, Any]) -> Any:
-    """Return the structure of the arguments as they are now, and the ids of what is in it."""
+    """Return the structure of the arguments as they are now, and the nodes and Values in it."""
     parts = [(given[key], isinstance(part, Static)) for key, part, _ in structure]
     try:
         structure, numbers, values = laid_out([Static(x) if static else x for x, static in parts])
     except TraceError:  # the function has put something into them that no argument may hold
         return None
-    return structure, list(map(id, numbers)), list(map(id, values))
+    return structure, [getattr(number, "node", None) for number in numbers], values
 
 
 def _returned(tracer: Tracer, returned: Any, passed: Sequence[Value]) -> Returned:

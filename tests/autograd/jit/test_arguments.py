@@ -1037,13 +1037,20 @@ def _writes(x: Any, log: Any) -> Any:
     return log[0] * 1.0
 
 
+def _refills(x: Any, log: Any) -> Any:
+    log.clear()
+    log.append(abs(x))  # where the number before it was in memory
+    return w * x
+
+
 def _updates(x: Any, table: Any) -> Any:
     table.update(a=w)
     return w * table["a"]
 
 
 @pytest.mark.parametrize(
-    ("function", "nest"), [(_fills, [3.0]), (_writes, [3.0]), (_updates, {"a": 1.0})]
+    ("function", "nest"),
+    [(_fills, [3.0]), (_writes, [3.0]), (_refills, [3.0]), (_updates, {"a": 1.0})],
 )
 def test_changing_an_argument_in_place_is_refused(function: Any, nest: Any) -> None:
     def make() -> Any:
