@@ -12,11 +12,13 @@ numbers in a list of arguments are ints, all are "mixed", and floats in a replay
 of ints and floats does not matter.
 
     (list, 3, part)             3 entries of the same structure; also (tuple, 3, part)
-    (list, (part, ...))         entries of different structures; also other sequences
+    (list, (part, ...))         entries of different structures; also (tuple, (part, ...))
     (dict, ((key, part), ...), (type of key, ...))
+    (deque, entries, maxlen)    entries: the structure of the tuple of its entries
+    (kind, entries)             kind: a class of named tuples
     (Matrix, rows)              rows: the structure of its rows
     ("array", shape, entries)   entries: the structure of the list of its entries
-    ("like", class, structure)  an argument whose class resembles list, float or int
+    ("like", class, structure)  an argument whose class resembles list, tuple, float or int
 """
 
 from __future__ import annotations
@@ -178,8 +180,11 @@ def _flatten_rarer(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
     if isinstance(nest, list | array):
         return _like(kind, flatten(list(nest), numbers, values), numbers)
     if isinstance(nest, tuple | deque):
-        named = kind if hasattr(kind, "_fields") or kind is deque else tuple
-        return (named, tuple([flatten(part, numbers, values) for part in nest]))
+        entries = (tuple, tuple([flatten(part, numbers, values) for part in nest]))
+        if hasattr(kind, "_make"):  # a named tuple
+            return (kind, entries)
+        many = (deque, entries, nest.maxlen) if isinstance(nest, deque) else entries
+        return _like(kind, many, numbers)
     if hasattr(nest, "rows") and hasattr(nest, "map"):
         return (kind, flatten(nest.rows, numbers, values))
     if isinstance(nest, _STATIC):
@@ -192,14 +197,14 @@ def _flatten_rarer(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
         return _flatten_array(nest, dtype, numbers, values)
     if isinstance(dtype, np.dtype) and hasattr(nest, "ravel"):  # masked, a matrix, a column of data
         raise TraceError(f"a {kind.__name__} computes in its own way: pass np.asarray() of it")
+    if isinstance(nest, Static):
+        return nest
     if as_operand(nest) is not None:
         if isinstance(numbers, list):
             return Static(nest)
         raise TraceError(
             f"a {kind.__name__} computes in its own way: pass float() of it, or name it static"
         )
-    if isinstance(nest, Static):
-        return nest
     # A function, a model, an optimizer.
     if (callable(nest) and not hasattr(nest, "__next__")) or isinstance(nest, Watched):
         return Identical(nest)
@@ -308,7 +313,5 @@ def _built(structure: Any, single: dict[str, Callable[[], Any]]) -> Any:
         return objects.reshape(inside)
     if issubclass(kind, dict):
         return kind((key, _built(part, single)) for key, part in inside)
-    if issubclass(kind, tuple | deque):
-        parts = [_built(part, single) for part in inside]
-        return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
-    return kind(_built(inside, single))
+    make: Any = getattr(kind, "_make", kind)
+    return make(_built(inside, single), *structure[2:])

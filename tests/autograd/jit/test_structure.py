@@ -22,6 +22,19 @@ class Pair(NamedTuple):
     y: Any
 
 
+class Doubled(Pair):
+    def __new__(cls, x: Any, y: Any) -> Doubled:
+        return super().__new__(cls, x * 2, y * 2)
+
+
+class Several(tuple[Any, ...]):
+    __slots__ = ()
+
+
+class Queue(collections.deque[Any]):
+    pass
+
+
 def structure_of(nest: Any) -> Any:
     return flatten(nest, bytearray(), [])
 
@@ -86,7 +99,9 @@ NESTS: dict[str, Any] = {
     "empty lists": [[], [[], []], ()],
     "dicts": {"a": [1, {"b": (2.5, w)}], 3: collections.OrderedDict(x=1)},
     "a named tuple": Pair(1, Pair(2.0, w)),
+    "a named tuple that computes": Doubled(1, 2.0),
     "a deque": collections.deque([1.0, 2, w]),
+    "a deque with an end": collections.deque([1.0], maxlen=2),
     "static things": ["a", None, True, range(3), {"x": b"b"}],
 }
 
@@ -100,6 +115,23 @@ def test_build_restores_a_flattened_nest(name: str) -> None:
     again = build(structure, iter(numbers).__next__, iter(values).__next__)
     assert repr(again) == repr(NESTS[name])
     assert structure == flatten(again, [], [])
+
+
+@pytest.mark.parametrize(
+    ("nest", "other"),
+    [
+        (collections.deque([1.0], maxlen=2), collections.deque([1.0], maxlen=3)),
+        (collections.deque([1.0]), Queue([1.0])),
+        ((1.0, w), Several([1.0, w])),
+    ],
+)
+def test_arguments_that_code_can_tell_apart_have_two_structures(nest: Any, other: Any) -> None:
+    assert nest == other
+    assert structure_of(nest) != structure_of(other)
+
+
+def test_a_deque_of_a_subclass_is_returned_as_a_deque() -> None:
+    assert type(jit(lambda x: Queue([w * x]))(1.0)) is collections.deque
 
 
 ARRAYS: dict[str, Any] = {
