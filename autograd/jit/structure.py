@@ -13,7 +13,7 @@ of ints and floats does not matter.
 
     (list, 3, part)             3 entries of the same structure; also (tuple, 3, part)
     (list, (part, ...))         entries of different structures; also (tuple, (part, ...))
-    (dict, ((key, part), ...), (type of key, ...))
+    (dict, pairs)               pairs: the structure of the list of (key, part)
     (deque, entries, maxlen)    entries: the structure of the tuple of its entries
     (kind, entries)             kind: a class of named tuples
     (Matrix, rows)              rows: the structure of its rows
@@ -157,8 +157,11 @@ def flatten(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
     if kind is np.ndarray:
         return _flatten_array(nest, nest.dtype, numbers, values)
     if kind is dict or kind is OrderedDict:
-        parts = [(key, flatten(part, numbers, values)) for key, part in nest.items()]
-        return (kind, tuple(parts), tuple(map(type, nest)))  # the keys 1, 1.0 and True are equal
+        pairs = []
+        for key, part in nest.items():
+            fixed = flatten(key, numbers, values) if isinstance(key, Value) else Static(key)
+            pairs.append((tuple, (fixed, flatten(part, numbers, values))))
+        return (kind, (list, tuple(pairs)))
     return _flatten_rarer(nest, numbers, values)
 
 
@@ -177,6 +180,8 @@ def _flatten_row(row: Any, kinds: set[type], numbers: Numbers, values: list[Valu
 def _flatten_rarer(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
     """Flatten anything but floats, ints, lists, tuples, dicts and Values."""
     kind = nest.__class__
+    if kind is Static:
+        return nest
     if isinstance(nest, list | array):
         return _like(kind, flatten(list(nest), numbers, values), numbers)
     if isinstance(nest, tuple | deque):
@@ -197,8 +202,6 @@ def _flatten_rarer(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
         return _flatten_array(nest, dtype, numbers, values)
     if isinstance(dtype, np.dtype) and hasattr(nest, "ravel"):  # masked, a matrix, a column of data
         raise TraceError(f"a {kind.__name__} computes in its own way: pass np.asarray() of it")
-    if isinstance(nest, Static):
-        return nest
     if as_operand(nest) is not None:
         if isinstance(numbers, list):
             return Static(nest)
@@ -311,7 +314,5 @@ def _built(structure: Any, single: dict[str, Callable[[], Any]]) -> Any:
         objects = np.empty(len(entries), dtype=object)
         objects[:] = entries
         return objects.reshape(inside)
-    if issubclass(kind, dict):
-        return kind((key, _built(part, single)) for key, part in inside)
     make: Any = getattr(kind, "_make", kind)
     return make(_built(inside, single), *structure[2:])

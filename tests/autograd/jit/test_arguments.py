@@ -429,6 +429,14 @@ def test_values_passed_get_their_eager_data_and_gradients() -> None:
     same(lambda: (function, []), fresh(1.0), fresh(3.0), fresh(-2.0), replayed=True)
 
 
+def test_values_as_keys_are_passed_and_returned() -> None:
+    run = jit(lambda table: {key * w: key * x for key, x in table.items()}, check="never")
+    for number in (1.0, 2.0, 3.0, 4.0):
+        ((key, product),) = run({Value(number): 3.0}).items()
+        assert (key.data, product.data) == (2.0 * number, 3.0 * number)
+    assert [program.replays for program in run.programs] == [2]
+
+
 def test_an_int_assigned_to_a_value_that_is_passed_or_returned() -> None:
     def function(v: Value, x: float) -> Any:
         loss = v * x
