@@ -37,6 +37,7 @@ import numpy as np
 
 from autograd.copies import CLASSES
 from autograd.hooks import Watched
+from autograd.jit.recorded import Number, Whole
 from autograd.jit.refusal import TraceError
 from autograd.text import quoted
 from autograd.value import Value, as_operand
@@ -44,6 +45,7 @@ from autograd.value import Value, as_operand
 Numbers: TypeAlias = "list[Any] | bytearray"
 
 _NUMBERS = frozenset([float, int])
+_ALIKE: dict[type, type] = {np.float64: float, Number: float, Whole: int}
 EXACT = 2**53  # floats hold all ints up to this one exactly
 _STATIC = (str, bytes, bool, type(None), Enum, type, ModuleType, range, slice)
 
@@ -167,8 +169,7 @@ def flatten(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
 
 def _flatten_row(row: Any, kinds: set[type], numbers: Numbers, values: list[Value]) -> str:
     """Flatten a row whose entries share a structure, and return it; else do nothing, return ""."""
-    if not _NUMBERS.issuperset(kinds) and all(k is int or issubclass(k, float) for k in kinds):
-        kinds = {int if isinstance(n, int) else float for n in row}  # Numbers, or NumPy's
+    kinds = {_ALIKE.get(kind, kind) for kind in kinds}
     if _NUMBERS.issuperset(kinds):
         return _extend(numbers, row, kinds)
     if kinds <= CLASSES:

@@ -31,6 +31,10 @@ class Several(tuple[Any, ...]):
     __slots__ = ()
 
 
+class Celsius(float):
+    pass
+
+
 class Queue(collections.deque[Any]):
     pass
 
@@ -120,6 +124,7 @@ def test_build_restores_a_flattened_nest(name: str) -> None:
         (collections.deque([1.0], maxlen=2), collections.deque([1.0], maxlen=3)),
         (collections.deque([1.0]), Queue([1.0])),
         ((1.0, w), Several([1.0, w])),
+        ([1.0], [Celsius(1.0)]),
         ({(1, 2): 1.5}, {(1.0, 2.0): 1.5}),
         ({0.0: 1.5}, {-0.0: 1.5}),
     ],
