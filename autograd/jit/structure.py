@@ -67,12 +67,12 @@ class Call(NamedTuple):
 
 
 class Identical:
-    """A function or a model in a structure: equal to itself only, and not kept alive."""
+    """A function or a model in a structure: equal to itself only, and not kept alive if possible."""
 
     __slots__ = ("_hash", "built")
 
     def __init__(self, thing: Any) -> None:
-        self.built = ref(thing)
+        self.built = ref(thing) if type(thing).__weakrefoffset__ else lambda: thing
         self._hash = id(thing)
 
     def __eq__(self, other: object) -> bool:

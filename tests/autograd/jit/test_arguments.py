@@ -762,6 +762,22 @@ def test_a_model_and_its_optimizer_as_arguments() -> None:
     same_or_refused(make, *calls, expected="replayed")
 
 
+class Slotted:
+    __slots__ = ("scale",)
+
+    def __call__(self, x: Any) -> Any:
+        return x * self.scale
+
+
+def test_a_callable_argument_without_weak_references() -> None:
+    slotted, itself = Slotted(), operator.attrgetter("real")
+    run = jit(lambda f, x: w * f(x))
+    for slotted.scale in (2.0, 2.0, 2.0, 3.0, 3.0):
+        assert run(slotted, 1.5).data == 3.0 * slotted.scale
+        assert run(itself, 1.5).data == 3.0
+    assert [program.replays for program in run.programs] == [1, 3, 1]
+
+
 def test_data_read_from_a_model_argument_is_not_frozen() -> None:
     def make() -> Any:
         model = nn.Neuron(1)
