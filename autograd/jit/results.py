@@ -83,7 +83,7 @@ def as_replayed(returned: Any, since: float) -> Any:
     """
     try:
         structure, numbers, values = laid_out(returned)
-    except (TraceError, OverflowError):  # a recording will refuse it
+    except TraceError:  # a recording will refuse it
         return returned
     computed = [value._left is not None and value._made >= since for value in values]
     if not any(computed) and not any(isinstance(number, Number) for number in numbers):

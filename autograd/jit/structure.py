@@ -28,6 +28,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from enum import Enum
 from itertools import chain
+from numbers import Real
 from struct import pack
 from types import MethodType, ModuleType
 from typing import Any, NamedTuple, TypeAlias
@@ -40,7 +41,7 @@ from autograd.hooks import Watched
 from autograd.jit.recorded import Number, Whole
 from autograd.jit.refusal import TraceError
 from autograd.text import quoted
-from autograd.value import Value, as_operand
+from autograd.value import Value
 
 Numbers: TypeAlias = "list[Any] | bytearray"
 
@@ -67,7 +68,7 @@ class Call(NamedTuple):
 
 
 class Identical:
-    """A function or a model in a structure: equal to itself only, and not kept alive if possible."""
+    """A function or a model in a structure: equal to itself only; if possible, not kept alive."""
 
     __slots__ = ("_hash", "built")
 
@@ -203,7 +204,7 @@ def _flatten_rarer(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
         return _flatten_array(nest, dtype, numbers, values)
     if isinstance(dtype, np.dtype) and hasattr(nest, "ravel"):  # masked, a matrix, a column of data
         raise TraceError(f"a {kind.__name__} computes in its own way: pass np.asarray() of it")
-    if as_operand(nest) is not None:
+    if isinstance(nest, Real) or getattr(nest, "shape", None) == ():
         if isinstance(numbers, list):
             return Static(nest)
         raise TraceError(
@@ -312,8 +313,6 @@ def _built(structure: Any, single: dict[str, Callable[[], Any]]) -> Any:
         entries = _built(structure[2], single)
         if _NUMBERS.issuperset(map(type, entries)):
             return np.array(entries).reshape(inside)
-        objects = np.empty(len(entries), dtype=object)
-        objects[:] = entries
-        return objects.reshape(inside)
+        return np.fromiter(entries, object).reshape(inside)
     make: Any = getattr(kind, "_make", kind)
     return make(_built(inside, single), *structure[2:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import itertools
 import math
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -103,6 +104,7 @@ NESTS: dict[str, Any] = {
     "a named tuple that computes": Doubled(1, 2.0),
     "a deque": collections.deque([1.0, 2, w]),
     "a deque with an end": collections.deque([1.0], maxlen=2),
+    "numbers that are part of the structure": [Fraction(1, 3), Fraction(10**400)],
     "static things": ["a", None, True, range(3), {"x": b"b"}],
 }
 
