@@ -28,7 +28,7 @@ from autograd.jit.record import record
 from autograd.jit.recorded import tracer_here
 from autograd.jit.refusal import TraceError, is_interrupt, line_of
 from autograd.jit.results import as_replayed
-from autograd.jit.structure import Call, Static, flatten, objects_in
+from autograd.jit.structure import Call, Identical, Static, flatten, objects_in
 from autograd.jit.tracer import Tracer
 from autograd.jit.watch import Watch
 from autograd.text import for_stream, quoted
@@ -199,10 +199,8 @@ class Jitted(Generic[P, R]):
                 gc.enable()
 
     def _things(self, call: Call) -> list[Any]:
-        """Return the function, and the callables, models and static things among its arguments."""
-        given = (*enumerate(call.args), *call.kwargs.items())
-        static = [thing for key, thing in given if key in self._static]
-        return [self.function, *objects_in(call.structure), *static]
+        """Return the function, and the callables, models and static things in its arguments."""
+        return [self.function, *objects_in(call.structure, Identical | Static)]
 
     def _eager(self, call: Call, undo: list[Any], otherwise: Exception | None = None) -> Any:
         """Run the call eagerly. If it raises, take the steps that undo what it has changed.

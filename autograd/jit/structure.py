@@ -184,6 +184,8 @@ def _flatten_rarer(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
     kind = nest.__class__
     if kind is Static:
         return nest
+    if isinstance(nest, _STATIC):
+        return Static(nest)
     if isinstance(nest, list | array):
         return _like(kind, flatten(list(nest), numbers, values), numbers)
     if isinstance(nest, tuple | deque):
@@ -194,8 +196,6 @@ def _flatten_rarer(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
         return _like(kind, many, numbers)
     if hasattr(nest, "rows") and hasattr(nest, "map"):
         return (kind, flatten(nest.rows, numbers, values))
-    if isinstance(nest, _STATIC):
-        return Static(nest)
     if isinstance(nest, float | int):
         single = _extend(numbers, [nest], {float if isinstance(nest, float) else int})
         return _like(kind, single, numbers)
@@ -266,13 +266,13 @@ def _extend(numbers: Numbers, plain: Any, kinds: set[type]) -> str:
     return "mixed" if int in kinds and isinstance(numbers, bytearray) else "number"
 
 
-def objects_in(structure: Any) -> Iterator[Any]:
+def objects_in(structure: Any, kind: Any = Identical) -> Iterator[Any]:
     """Yield the functions and models in a structure; None for one that no longer exists."""
-    if isinstance(structure, Identical):
+    if isinstance(structure, kind):
         yield structure.built()
     elif isinstance(structure, tuple):
         for part in structure:
-            yield from objects_in(part)
+            yield from objects_in(part, kind)
 
 
 def build(

@@ -789,6 +789,15 @@ def test_data_read_from_a_model_argument_is_not_frozen() -> None:
     same_or_refused(make, lambda m: (m, 1.0), between=change, expected="replayed")
 
 
+def test_an_attribute_of_a_class_that_is_passed_is_guarded() -> None:
+    class Settings:
+        scale = 2.0
+
+    run = jit(lambda kind, nest: kind([[nest[0].scale * w]]))
+    for Settings.scale in (2.0, 2.0, 2.0, 3.0):
+        assert run(Matrix, [Settings]).rows[0][0].data == 2.0 * Settings.scale
+
+
 def test_a_new_object_in_each_call_does_not_accumulate_programs() -> None:
     """A lambda in the call is another object each time."""
     run = jit(lambda f, x: f(w) * x)
