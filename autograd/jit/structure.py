@@ -106,13 +106,14 @@ class Static:
 def _key(thing: Any) -> Any:
     """Return a hashable key that tells different things apart, also 1, 1.0 and True."""
     kind = type(thing)
-    thing = (thing.start, thing.stop, thing.step) if kind is slice else thing
-    if isinstance(thing, dict):
-        return kind, tuple([(_key(name), _key(part)) for name, part in thing.items()])
-    if isinstance(thing, list | tuple | deque):
+    if kind is slice:
+        thing = (thing.start, thing.stop, thing.step)
+    elif isinstance(thing, dict):
+        thing = tuple(thing.items())
+    elif isinstance(thing, deque):
+        thing = (thing.maxlen, *thing)
+    if isinstance(thing, list | tuple | set | frozenset):  # of a set, the order, too
         return kind, tuple([_key(part) for part in thing])
-    if isinstance(thing, set | frozenset):
-        return kind, frozenset([_key(part) for part in thing])
     if hasattr(thing, "tobytes") and hasattr(thing, "dtype") and thing.dtype.kind != "O":
         return kind, str(thing.dtype), thing.shape, thing.tobytes()
     if kind is float or kind is complex:
@@ -143,7 +144,7 @@ def flatten(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
     if kind is list or kind is tuple:
         # Vectors and matrices are the most common: flatten them without a call for each entry.
         size, kinds = len(nest), set(map(type, nest))
-        if kinds == {list} or kinds == {tuple}:
+        if kinds in ({list}, {tuple}):
             widths = set(map(len, nest))
             if len(widths) == 1:
                 flat = list(chain.from_iterable(nest))

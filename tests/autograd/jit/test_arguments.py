@@ -382,6 +382,20 @@ def test_static_lists_dicts_arrays_and_bools() -> None:
             assert run(x, mutated).data == function(x, mutated).data
 
 
+@pytest.mark.parametrize(
+    ("things", "read"),
+    [
+        ([collections.deque([0.5], maxlen=k) for k in (2, 3)], lambda many: many.maxlen),
+        ([{8.0, 16.0}, {16.0, 8.0}], lambda many: next(iter(many))),
+    ],
+    ids=["the end of a deque", "the order of a set"],
+)
+def test_equal_static_things_that_differ_are_told_apart(things: Any, read: Any) -> None:
+    run = jit(lambda many: w * read(many), static="many")
+    for many in things[:1] * 3 + things[1:] * 3:
+        assert run(many).data == 2.0 * read(many)
+
+
 def test_a_static_name_that_is_not_an_argument_is_an_error() -> None:
     with pytest.raises((TypeError, ValueError), match="nothing"):
         jit(powers, static="nothing")(1.0, 2)
