@@ -58,7 +58,7 @@ def _called(function: Callable[..., Any], given: dict[Any, Any], tracer: Tracer)
         tracer.contexts.clear()  # break a cycle, to free the tracer without the collector
         tracer.recording = False  # for code that still runs in a copy of the context
     for variable, content in context.items():  # keep what the function has set
-        if variable is not current and variable.get(None) is not content:
+        if variable is not current:
             variable.set(content)
     return returned
 
@@ -76,7 +76,7 @@ def _identities(structure: Any, given: dict[Any, Any]) -> Any:
 def _returned(tracer: Tracer, returned: Any, passed: Sequence[Value]) -> Returned:
     """Describe what the function returned, so that a replay can rebuild it."""
     structure, numbers, values = laid_out(returned)
-    if any(True for _ in objects_in(structure)):
+    if list(objects_in(structure)):
         raise TraceError("a function or an object cannot be returned: return its Values")
     outputs = [
         Output(number.node, whole=type(number) is Whole)
@@ -84,13 +84,13 @@ def _returned(tracer: Tracer, returned: Any, passed: Sequence[Value]) -> Returne
         else number
         for number in numbers
     ]
-    return Returned(structure, outputs, [_output(tracer, value, passed) for value in values])
+    places = {value: k for k, value in enumerate(passed)}
+    found = [places[value] if value in places else _output(tracer, value) for value in values]
+    return Returned(structure, outputs, found)
 
 
-def _output(tracer: Tracer, value: Value, passed: Sequence[Value]) -> Output | Value | int:
-    """Describe a returned Value; see Returned."""
-    if value in passed:
-        return passed.index(value)
+def _output(tracer: Tracer, value: Value) -> Output | Value:
+    """Describe a returned Value that was not passed."""
     node = tracer.node_of(value)
     if value in tracer.before:
         return value
