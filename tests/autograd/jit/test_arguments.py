@@ -1090,6 +1090,11 @@ def _refills(x: Any, log: Any) -> Any:
     return w * x
 
 
+def _hides(x: Any, log: Any) -> Any:
+    log[0] = {2.0}
+    return w * x
+
+
 def _updates(x: Any, table: Any) -> Any:
     table.update(a=w)
     return w * table["a"]
@@ -1097,7 +1102,10 @@ def _updates(x: Any, table: Any) -> Any:
 
 @pytest.mark.parametrize(
     ("function", "nest"),
-    [(_fills, [3.0]), (_writes, [3.0]), (_refills, [3.0]), (_updates, {"a": 1.0})],
+    [
+        *[(function, [3.0]) for function in (_fills, _writes, _refills, _hides)],
+        (_updates, {"a": 1.0}),
+    ],
 )
 def test_changing_an_argument_in_place_is_refused(function: Any, nest: Any) -> None:
     def make() -> Any:

@@ -438,6 +438,19 @@ def test_a_trace_error_that_the_function_catches_is_raised_at_the_end(
             run(2.0)
 
 
+def test_the_first_of_several_trace_errors_that_the_function_catches_is_raised() -> None:
+    def function(x: float) -> Any:
+        for look in (float, str):
+            with contextlib.suppress(TraceError):
+                look(x)
+        return w * 2.0
+
+    run = jit(function)
+    run(1.0)
+    with pytest.raises(TraceError, match=r"passed to float\(\)"):
+        run(1.0)
+
+
 def test_a_trace_error_that_the_function_catches_still_restores_the_state() -> None:
     def make() -> tuple[Any, Any]:
         model = nn.MLP(2, [2, 1])
