@@ -130,12 +130,12 @@ class Tracer(Hooks):
             refuse(f"a {type(value).__name__} cannot be used", "use Values themselves")
         if value._left is not None:
             node = self._of_result(value)
-        elif value._primitive is not CONSTANT and value._made < self.start:
+        elif value._made < self.start:
             node = self._data[value] = self.tape.add(Source("data", len(self._data)))
             self.before[value] = value._data, value._grad
         else:
             node = self.tape.constant(value._data)  # a leaf that the function made
-        if value._primitive is not CONSTANT:  # constants are many, and each is used once
+        if value._primitive is not CONSTANT or value in self._data:  # others are used once
             self.nodes[value] = node
         return node
 

@@ -541,6 +541,19 @@ def test_a_value_both_passed_and_captured_never_gives_a_wrong_result() -> None:
     same_or_refused(make, captured, captured, expected="replayed")
 
 
+def test_a_number_of_a_graph_is_passed_or_captured_like_other_values() -> None:
+    def number_of_a_graph(x: float) -> Value:
+        return (w * x).parents[1]
+
+    captured = number_of_a_graph(2.0)
+    run = jit(lambda v: (v * captured, v))
+    for captured.data in (3.0, 4.0, 5.0, 6.0):
+        passed = number_of_a_graph(captured.data)
+        product, given = run(passed)
+        assert (product.data, given) == (captured.data**2, passed)
+    assert run.programs[0].replays == 2
+
+
 def test_a_computed_value_is_refused_as_an_argument_and_when_captured() -> None:
     base = Value(2.0)
     derived = base * 3.0
