@@ -1116,7 +1116,7 @@ def _updates(x: Any, table: Any) -> Any:
 @pytest.mark.parametrize(
     ("function", "nest"),
     [
-        *[(function, [3.0]) for function in (_fills, _writes, _refills, _hides)],
+        *[(function, [1.0]) for function in (_fills, _writes, _refills, _hides)],
         (_updates, {"a": 1.0}),
     ],
 )
