@@ -165,10 +165,15 @@ def test_single_precision_is_refused() -> None:
     same_or_refused(lambda: (lambda a: w * (0.1 * a), []), (np.float32(1.1),), expected="refused")
 
 
-@pytest.mark.parametrize("dtype", [np.complex64, np.longdouble, np.str_])
+@pytest.mark.parametrize("dtype", [np.complex128, np.longdouble, np.str_, "datetime64[s]"])
 def test_an_array_of_what_is_no_float_is_refused(dtype: Any) -> None:
-    with pytest.raises(TraceError, match=r"computes in its own way: pass \.astype\(float\) of it"):
+    refused = r"computes in its own way: pass \.astype\(float\) of it"
+    with pytest.raises(TraceError, match=refused):
         jit(lambda a: w * 2.0)(np.array([1], dtype))
+    run = jit(lambda x: (w * x, np.array([1], dtype)))
+    run(1.0)
+    with pytest.raises(TraceError, match=refused):
+        run(1.0)
 
 
 def test_an_array_of_int_objects_is_returned_as_ints() -> None:
@@ -387,10 +392,11 @@ def test_static_lists_dicts_arrays_and_bools() -> None:
     [
         ([collections.deque([0.5], maxlen=k) for k in (2, 3)], lambda many: many.maxlen),
         ([{8.0, 16.0}, {16.0, 8.0}], lambda many: next(iter(many))),
+        ([type("Box", (), {"x": k}) for k in (2.0, 3.0)], lambda box: box.x),
     ],
-    ids=["the end of a deque", "the order of a set"],
+    ids=["the end of a deque", "the order of a set", "two classes of one name"],
 )
-def test_equal_static_things_that_differ_are_told_apart(things: Any, read: Any) -> None:
+def test_static_things_that_look_alike_are_told_apart(things: Any, read: Any) -> None:
     run = jit(lambda many: w * read(many), static="many")
     for many in things[:1] * 3 + things[1:] * 3:
         assert run(many).data == 2.0 * read(many)

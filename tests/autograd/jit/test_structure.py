@@ -62,6 +62,15 @@ def test_ints_are_whole_only_if_all_numbers_beside_them_are_ints() -> None:
     assert structure_of({"n": 3, "x": [1.5]}) == (dict, (list, ((tuple, n), (tuple, x))))
 
 
+def test_values_have_one_structure_whether_a_program_uses_them_or_not() -> None:
+    used, fresh = Value(2.0), Value(3.0)
+    run = jit(lambda x: used * x)
+    assert [run(x).data for x in (1.0, 2.0)] == [2.0, 4.0]
+    assert type(used) is not type(fresh)
+    for row in ([fresh, fresh], [fresh, used], [used, used]):
+        assert structure_of(row) == (list, 2, "Value")
+
+
 def test_mixed_data_has_one_structure_whatever_the_order() -> None:
     rows = set(itertools.product([1, 2.5], repeat=6)) - {(1,) * 6, (2.5,) * 6}
     assert {structure_of(list(row)) for row in rows} == {(list, 6, "mixed")}
