@@ -77,8 +77,7 @@ class Identical:
         self._hash = id(thing)
 
     def __eq__(self, other: object) -> bool:
-        thing = self.built()
-        return isinstance(other, Identical) and thing is not None and other.built() is thing
+        return isinstance(other, Identical) and other.built() is self.built()
 
     def __hash__(self) -> int:
         return self._hash
@@ -114,9 +113,9 @@ def _key(thing: Any) -> Any:
         thing = (thing.maxlen, *thing)
     if isinstance(thing, list | tuple | set | frozenset):  # of a set, the order, too
         return kind, tuple([_key(part) for part in thing])
-    if hasattr(thing, "tobytes") and hasattr(thing, "dtype") and thing.dtype.kind != "O":
+    if hasattr(thing, "tobytes") and hasattr(thing, "dtype") and not thing.dtype.hasobject:
         return kind, str(thing.dtype), thing.shape, thing.tobytes()
-    if kind is float or kind is complex:
+    if kind in (float, complex):
         return kind, repr(thing)
     if isinstance(thing, Value):
         raise TraceError("a Value cannot be a static argument: its number may change")
@@ -253,7 +252,7 @@ def _extend(numbers: Numbers, plain: Any, kinds: set[type]) -> str:
         numbers.extend(plain)
     else:
         if int in kinds:
-            whole = plain if len(kinds) == 1 else [n for n in plain if n.__class__ is int]
+            whole = [n for n in plain if isinstance(n, int)]
             if max(whole) > EXACT or min(whole) < -EXACT:
                 largest = max(whole, key=abs)
                 float(largest)  # raises OverflowError for an int beyond all floats

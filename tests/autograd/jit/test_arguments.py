@@ -187,6 +187,8 @@ def test_a_subclass_of_ndarray_is_refused() -> None:
     pair = np.array([1.5, 2.5])
     masked = np.ma.masked_array(pair, mask=[False, True])
     same_or_refused(lambda: (lambda a: w * a.sum(), []), (pair,), (masked,), expected="refused")
+    with pytest.raises(TraceError, match=r"a MaskedArray .* pass np.asarray\(\) of it"):
+        jit(lambda a: w * a.sum())(masked)
 
 
 def test_integers_of_8_and_16_bits_are_refused() -> None:
@@ -797,6 +799,7 @@ def test_a_model_and_its_optimizer_as_arguments() -> None:
 
 class Slotted:
     __slots__ = ("scale",)
+    dtype, rows = np.dtype(float), 3  # but it has no ravel() like an array, and no map()
 
     def __call__(self, x: Any) -> Any:
         return x * self.scale
