@@ -160,11 +160,8 @@ def flatten(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
     if kind is np.ndarray:
         return _flatten_array(nest, nest.dtype, numbers, values)
     if kind is dict or kind is OrderedDict:
-        pairs = []
-        for key, part in nest.items():
-            fixed = flatten(key, numbers, values) if isinstance(key, Value) else Static(key)
-            pairs.append((tuple, (fixed, flatten(part, numbers, values))))
-        return (kind, (list, tuple(pairs)))
+        pairs = [(x if isinstance(x, Value) else Static(x), part) for x, part in nest.items()]
+        return (kind, (list, tuple([flatten(pair, numbers, values) for pair in pairs])))
     return _flatten_rarer(nest, numbers, values)
 
 
@@ -311,8 +308,7 @@ def _built(structure: Any, single: dict[str, Callable[[], Any]]) -> Any:
         return _built(structure[2], single)
     if kind == "array":
         entries = _built(structure[2], single)
-        if _NUMBERS.issuperset(map(type, entries)):
-            return np.array(entries).reshape(inside)
-        return np.fromiter(entries, object).reshape(inside)
+        is_plain = _NUMBERS.issuperset(map(type, entries))
+        return (np.array(entries) if is_plain else np.fromiter(entries, object)).reshape(inside)
     make: Any = getattr(kind, "_make", kind)
     return make(_built(inside, single), *structure[2:])
