@@ -165,7 +165,7 @@ def test_single_precision_is_refused() -> None:
     same_or_refused(lambda: (lambda a: w * (0.1 * a), []), (np.float32(1.1),), expected="refused")
 
 
-@pytest.mark.parametrize("dtype", [np.complex128, np.longdouble, np.str_, "datetime64[s]"])
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128, np.longdouble, np.str_, "M8[s]"])
 def test_an_array_of_what_is_no_float_is_refused(dtype: Any) -> None:
     refused = r"computes in its own way: pass \.astype\(float\) of it"
     with pytest.raises(TraceError, match=refused):
