@@ -46,7 +46,8 @@ def _arithmetic(primitive: Primitive, function: Callable[..., Any], back: bool =
     def method(self: Number, *others: Any) -> Any:
         operands = (*others, self) if back else (self, *others)
         if not _COMMON.issuperset(map(type, others)):
-            if any(isinstance(x, np.ndarray) and x.shape for x in others):  # entry by entry
+            is_array = any(isinstance(x, np.ndarray) and x.shape for x in others)
+            if is_array and np.result_type(*others, self.plain()) in _EXACT:  # entry by entry
                 operands = tuple([np.asarray(operand, dtype=object) for operand in operands])
                 return np.frompyfunc(function, len(operands), 1)(*operands)
             if any(not isinstance(other, float | int) for other in others):
@@ -105,9 +106,9 @@ class Number(float):
     _to_the_power, __rpow__ = _both_ways(ops.power, operator.pow)
     _to_the_number = _arithmetic(ops.pow, operator.pow)
 
-    def __pow__(self, exponent: Any, modulus: None = None) -> Any:
-        variable = isinstance(exponent, Number)
-        return self._to_the_power(exponent) if variable else self._to_the_number(exponent)
+    def __pow__(self, *exponent: Any) -> Any:  # a modulus, if there is one, is refused
+        variable = isinstance(exponent[0], Number)
+        return self._to_the_power(*exponent) if variable else self._to_the_number(*exponent)
 
     __neg__ = _arithmetic(ops.neg, operator.neg)
     __abs__ = _arithmetic(ops.abs, operator.abs)
@@ -123,6 +124,7 @@ class Number(float):
 
 
 _COMMON = frozenset([float, Number])  # the usual types of the other operand
+_EXACT = np.dtype(float), np.dtype(np.int64), np.dtype(object)  # NumPy's other types round or wrap
 
 
 class Whole(Number):

@@ -163,6 +163,7 @@ def test_single_precision_is_refused() -> None:
     pair = np.array([1.1, 2.3], dtype=np.float32)
     same_or_refused(lambda: (lambda a: w * (a[0] * a[1]), []), (pair,), expected="refused")
     same_or_refused(lambda: (lambda a: w * (0.1 * a), []), (np.float32(1.1),), expected="refused")
+    same_or_refused(lambda: (lambda x: w * (x / pair)[0], []), (0.1,), expected="refused")
 
 
 @pytest.mark.parametrize("dtype", [np.complex64, np.complex128, np.longdouble, np.str_, "M8[s]"])
@@ -198,8 +199,13 @@ def test_integers_of_8_and_16_bits_are_refused() -> None:
         for function, argument in (
             (lambda a: w * (a * 2)[0], array_of_one),
             (lambda a: w * (a + a), dtype(3)),
+            (lambda n, a=array_of_one: w * (n * a)[0], 2),
         ):
             same_or_refused(lambda f=function: (f, []), (argument,), expected="refused")
+
+
+def test_a_power_with_a_modulus_is_refused() -> None:
+    same_or_refused(lambda: (lambda n: w * pow(n, 2, 5), []), (3,), expected="refused")
 
 
 NUMBERS = np.random.default_rng(0).normal(size=37)
