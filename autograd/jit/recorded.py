@@ -103,13 +103,7 @@ class Number(float):
     __sub__, __rsub__ = _both_ways(ops.sub, operator.sub)
     __mul__, __rmul__ = _both_ways(ops.mul, operator.mul)
     __truediv__, __rtruediv__ = _both_ways(ops.div, operator.truediv)
-    _to_the_power, __rpow__ = _both_ways(ops.power, operator.pow)
-    _to_the_number = _arithmetic(ops.pow, operator.pow)
-
-    def __pow__(self, *exponent: Any) -> Any:  # a modulus, if there is one, is refused
-        variable = isinstance(exponent[0], Number)
-        return self._to_the_power(*exponent) if variable else self._to_the_number(*exponent)
-
+    __pow__, __rpow__ = _both_ways(ops.pow, operator.pow)
     __neg__ = _arithmetic(ops.neg, operator.neg)
     __abs__ = _arithmetic(ops.abs, operator.abs)
 
