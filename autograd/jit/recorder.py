@@ -73,8 +73,6 @@ class Recorder(Interpreter):
         each: Listener | None = None,
     ) -> list[Value]:
         """Compute the gradients with the engine, and note their nodes."""
-        for value in (output, *inputs):
-            self.tracer.node_of(value)
         if create_graph:  # the rules run on Values, so they are recorded
             return self.engine.grad(output, inputs, create_graph, each)
         outside = self._outside(current.get())

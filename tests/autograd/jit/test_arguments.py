@@ -574,7 +574,11 @@ def test_a_computed_value_is_refused_as_an_argument_and_when_captured() -> None:
     for function, argument in ((lambda v: v * 2.0, derived), (lambda xs: xs[0] * 2.0, [derived])):
         with pytest.raises(TraceError, match="detach"):
             jit(function)(argument)
-    for function in (lambda x: derived * x, lambda x: derived.backward()):
+    for function in (
+        lambda x: derived * x,
+        lambda x: derived.backward(),
+        lambda x: grad(derived, [base]),
+    ):
         run = jit(function)
         run(1.0)  # an eager call
         before = base.grad
