@@ -20,7 +20,6 @@ from autograd.jit.graph import ONE
 from autograd.jit.recorded import Number, number_at
 from autograd.jit.refusal import refuse
 from autograd.jit.tracer import Tracer
-from autograd.messages import as_slope
 from autograd.primitive import CONSTANT, Primitive, operands_of
 from autograd.sums import Terms
 from autograd.sweep import between, sweep
@@ -132,8 +131,6 @@ class Derivation(Tracer):
             if rule is None or operand._primitive is CONSTANT:
                 continue
             slope: Any = rule(*numbers) if callable(rule) else rule
-            if not isinstance(slope, float):
-                slope = as_slope(primitive, slope)
             if position in primitive.nan_slopes:  # as 0 * nan is nan
                 slope = ops.where(self._unknown(upstream), slope, 0.0)
             self.sofar[operand] += (upstream, self.node_of(slope))
