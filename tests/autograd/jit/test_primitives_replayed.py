@@ -14,7 +14,7 @@ from side_by_side import close, same
 import nn
 from autograd import Primitive, Value, grad, greater, less, maximum, minimum, ops, where
 from autograd.jit import TraceError, jit
-from nn.matrix import dot
+from autograd.sums import weighted_sum
 from tests.examples import sample
 
 inf, nan = math.inf, math.nan
@@ -310,6 +310,14 @@ def test_a_rule_that_assigns_to_a_value_is_refused() -> None:
     assert math.isfinite(count.data)
 
 
+def test_a_rule_that_uses_the_math_module_is_refused() -> None:
+    sine = Primitive("sine", math.sin, lambda out, x: 2.0 * math.cos(x))
+    run = jit(derived(sine))
+    run(Value(1.0))
+    with pytest.raises(TraceError, match=r"the `math` module .* as in ops.cos\(x\)"):
+        run(Value(2.0))
+
+
 @pytest.mark.parametrize("order", [1, 2])
 def test_a_user_defined_rule_may_use_a_captured_value(order: int) -> None:
     """The slope of "bent" is 3 w x: d/dx (bent(x) x) = bent(x) + 3 w x^2, which depends on w."""
@@ -427,7 +435,7 @@ def test_assigning_none_to_a_gradient_that_a_program_reads_is_refused() -> None:
 
 
 @pytest.mark.parametrize("width", [2, 9])
-@pytest.mark.parametrize("form", ["weights", "inputs"])
+@pytest.mark.parametrize("form", ["weights", "inputs", "start"])
 def test_a_sum_of_products_with_numbers_on_either_side(width: int, form: str) -> None:
     """Gradients use the numbers of each call, even those that were 0 in the recorded call."""
 
@@ -437,7 +445,9 @@ def test_a_sum_of_products_with_numbers_on_either_side(width: int, form: str) ->
         def step(xs: list[float]) -> Value:
             for leaf in leaves:
                 leaf.grad = 0.0
-            loss = dot(xs, leaves) if form == "weights" else dot(leaves, xs)  # type: ignore[arg-type]
+            first, second = (xs, leaves) if form == "weights" else (leaves, xs)
+            start: Any = xs[-1] if form == "start" else None
+            loss = weighted_sum(first, second, start)  # type: ignore[arg-type]
             loss.backward()
             return loss
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from side_by_side import same
 
 from autograd import (
+    Primitive,
     Value,
     grad,
     greater,
@@ -151,13 +152,13 @@ def test_an_upstream_gradient_that_is_an_argument_may_be_zero() -> None:
 
 def test_third_derivatives_jacobians_and_graphs_built_under_no_grad() -> None:
     def make() -> tuple[Callable[..., Any], Any]:
-        w = Value(0.7, "w")
+        w, unused = Value(0.7, "w"), Value(0.5, "unused")
 
         def function(x: float) -> Any:
             y = (w * x).sin() * w.exp()
             (first,) = grad(y, [w], create_graph=True)
             (second,) = grad(first, [w], create_graph=True)
-            (third,) = grad(second, [w])
+            third = grad(second, [w, unused])
             with no_grad():
                 cut = w * first
                 (inside,) = grad(y, [w], create_graph=True)
@@ -284,6 +285,25 @@ def _parts_used_after_backward(ws: list[Value], xs: list[float], start: Value | 
     return whole, whole.parents, [parent.grad for parent in whole.parents]
 
 
+def _same_factor(ws: list[Value], xs: list[float], start: Value | None) -> Any:
+    """Its gradient is rounded differently if the terms come in another order."""
+    inputs = [Value(0.1 * x) for x in xs]
+    inputs[len(xs) // 2], ws[-1].grad = ws[-1], 0.0
+    whole = weighted_sum([ws[-1]] * len(ws), inputs, start)
+    whole.backward()
+    return whole
+
+
+def _parts_used_by_a_rule(ws: list[Value], xs: list[float], start: Value | None) -> Any:
+    def pull(node: Any, upstream: float) -> None:
+        (whole,) = node.parents
+        whole.grad += upstream * whole.parents[1].data
+
+    whole = weighted_sum(ws, [Value(x) for x in xs], start)
+    Primitive("peek", lambda x: x, None, pull=pull)(whole).backward()
+    return whole, [parent.grad for parent in whole.parents]
+
+
 def test_time_to_expand_sums_grows_linearly_with_their_number() -> None:
     a, b = Value(0.5), Value(0.25)
 
@@ -315,8 +335,14 @@ def _penalty(ws: list[Value], xs: list[float], start: Value | None) -> Any:
 
 
 @pytest.mark.parametrize("has_start", [False, True])
-@pytest.mark.parametrize("size", [3, WIDE, 20])  # a narrow sum is built by the operators
-@pytest.mark.parametrize("function", [_parts_used, _parts_used_after_backward, _hessian, _penalty])
+@pytest.mark.parametrize("size", [1, 3, WIDE, 20])  # a narrow sum is built by the operators
+@pytest.mark.parametrize(
+    "function",
+    [
+        *(_parts_used, _parts_used_after_backward, _parts_used_by_a_rule, _same_factor),
+        *(_hessian, _penalty),
+    ],
+)
 def test_weighted_sums_whose_parts_are_used(function: Any, size: int, has_start: bool) -> None:
     def make() -> tuple[Callable[..., Any], Any]:
         ws = [Value(x) for x in noise(size)]
@@ -364,7 +390,9 @@ def test_the_sign_of_an_assigned_zero_gradient_is_kept() -> None:
     def function(x: float) -> Any:
         made, result = Value(1.0), Value(x) * 2.0
         made.grad, result.grad = -0.0, -x
-        return copy.copy(made), result.grad, copy.copy(result).grad
+        inner = Value(2.0) * 2.0
+        (inner * -x).backward()  # adds -0.0 to 0.0
+        return copy.copy(made), result.grad, copy.copy(result).grad, inner.grad
 
     same(lambda: (function, []), (0.0,), replayed=True)
 
@@ -393,6 +421,35 @@ def test_zero_gradients_change_nothing() -> None:
         return step, leaves
 
     same(make, (0.0,), (-0.0,), (-1.0,), (2.0,))
+
+
+def test_a_gradient_read_before_the_first_pass_is_added_to() -> None:
+    def make() -> tuple[Callable[..., Any], Any]:
+        w = Value(2.0)
+
+        def step(x: float) -> Any:
+            before = w.grad
+            (w * x).backward()
+            return before
+
+        return step, w
+
+    same(make, (1.0,), (2.0,), replayed=True)
+
+
+def test_a_slope_that_is_nan_counts_only_if_its_gradient_is_not_0() -> None:
+    def make() -> tuple[Callable[..., Any], Any]:
+        base, exponent = Value(-2.0), Value(2.0)
+
+        def step(x: float) -> Any:
+            loss = where(greater(x, 0.0), exponent * x, base**exponent)
+            exponent.grad = 0.0
+            loss.backward()
+            return loss
+
+        return step, exponent
+
+    same(make, (1.0,), (2.0,), replayed=True)
 
 
 def test_changing_a_factor_later_does_not_change_a_computed_gradient() -> None:

@@ -770,6 +770,7 @@ def test_values_put_into_a_queue_become_ordinary_after_the_recording() -> None:
     assert box.qsize() == 2
     box.get()
     kept, number = box.get()
+    assert kept.context.interpreter is (w * 2.0).context.interpreter
     assert (kept.data, float(kept), kept > 3.0, str(kept.data)) == (4.0, 4.0, True, "4.0")
     assert (number, number > 1.0, f"{number:.1f}", hash(number)) == (2.0, True, "2.0", hash(2.0))
     (kept.sin() * number).backward()
