@@ -19,7 +19,7 @@ from autograd.context import OUTSIDE, Context, current, entered
 from autograd.hooks import Hooks, Numbers, plain
 from autograd.jit.graph import ONE, Graph, Source
 from autograd.jit.leaves import Linked, at_once, writes
-from autograd.jit.recorded import Number, Span, number_at
+from autograd.jit.recorded import Number, Span, Whole, number_at
 from autograd.jit.refusal import TraceError, is_interrupt, refuse
 from autograd.jit.structure import EXACT
 from autograd.messages import named, no_gradient
@@ -203,6 +203,9 @@ class Tracer(Hooks):
         if isinstance(result, complex):
             refuse(f"{primitive.name} gives a complex number", "keep numbers in its domain")
         node = self.note(primitive, operands)
+        if primitive is ops.pow and type(operands[1]) is Whole and isinstance(operands[0], int):
+            below = ops.less(operands[1], 0.0)  # whether the result is a float
+            self.demand(1.0 - below if isinstance(result, int) else below)
         if not isinstance(result, int):
             return number_at(node, float(result), self.tape)
         node = self.tape.add(ops.add, (self.tape.constant(0.0), node))  # ints have no -0
