@@ -207,7 +207,7 @@ def test_integers_of_8_and_16_bits_are_refused() -> None:
 def test_a_power_of_ints_is_an_int_unless_the_exponent_is_below_0() -> None:
     for exponents in ((2, 3, -2), (-2, -3, 2)):
         run = jit(lambda n, m: (n**m, 3**m, 1.5**m), check="never")
-        for m in (*exponents, 0):
+        for m in (*exponents, 0, -1):
             for _ in range(2):
                 assert repr(run(2, m)) == repr((2**m, 3**m, 1.5**m))
         assert sum(program.replays for program in run.programs) >= 2
