@@ -8,6 +8,7 @@ from types import CodeType
 
 _ROOTS = {"LOAD_GLOBAL": "global", "LOAD_NAME": "global", "LOAD_DEREF": "cell"}
 _ROOTS |= {"STORE_GLOBAL": "global", "STORE_DEREF": "cell"}
+_UNNAMED: tuple[str, ...] = ("any", "")
 _GETTERS = frozenset(["getattr", "attrgetter", "methodcaller"])
 _ATTRIBUTES = frozenset(["LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "STORE_ATTR"])
 
@@ -16,34 +17,32 @@ _ATTRIBUTES = frozenset(["LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "STORE_A
 def loads(code: CodeType) -> tuple[tuple[str, ...], ...]:
     """Return (kind, name, attribute, ...) of each dotted name; called attributes end with "()".
 
-    The kind is "global", "cell", "self" (the first argument), or "any" for attributes of something
-    else, such as an entry of a list. Nested functions count as well.
+    The kind is "global", "cell", "self", or "any" for attributes of something else, such as an
+    entry of a list. Nested functions count as well.
     """
     found: list[tuple[str, ...]] = []
-    path: tuple[str, ...] = ()
+    path = _UNNAMED
     is_in_vars = False
-    own = code.co_varnames[0] if code.co_argcount else ""
     for step in dis.get_instructions(code):
         if is_in_vars and step.opname in ("PRECALL", "CALL"):
-            found.append((*(path or ("any", "")), "__dict__"))
+            found.append((*path, "__dict__"))
             is_in_vars = False
         # Ignore attributes that are set on an unnamed thing, mostly a Value: `p.grad = 0.0`.
-        if step.opname in _ATTRIBUTES and (path or step.opname != "STORE_ATTR"):
+        if step.opname in _ATTRIBUTES and (path != _UNNAMED or step.opname != "STORE_ATTR"):
             is_called = step.opname == "LOAD_METHOD" or "NULL|self" in step.argrepr
-            path = (*(path or ("any", "")), step.argval + "()" * is_called)
+            path = (*path, step.argval + "()" * is_called)
         elif step.opname.startswith("LOAD_FAST"):
-            names = step.argval  # a tuple if the instruction loads two
-            path = ("self", "") if own == (names[-1] if isinstance(names, tuple) else names) else ()
+            name = step.argrepr.split(", ")[-1]  # an instruction may load two
+            path = ("self", "") if name == "self" else _UNNAMED
         elif step.opname in _ROOTS:
             path = (_ROOTS[step.opname], step.argval)
         elif step.opname != "COPY":  # which keeps the path, as in `config.count += 1`
-            path = ()
-        if path:
-            found.append(path)
-            is_in_vars |= path == ("global", "vars")
+            path = _UNNAMED
+        found.append(path)
+        is_in_vars |= path == ("global", "vars")
     for constant in code.co_consts:
         if type(constant) is str and not _GETTERS.isdisjoint(code.co_names):
             found += [("any", "", name) for name in constant.split(".")]
         if isinstance(constant, CodeType):
-            found += [("any", *path[1:]) if path[0] == "self" else path for path in loads(constant)]
+            found += loads(constant)
     return tuple(dict.fromkeys(found))

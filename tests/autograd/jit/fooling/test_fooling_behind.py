@@ -230,6 +230,21 @@ def a_method_of_an_entry_that_dispatches_by_type() -> Case:
     return set_briefly(lambda: sum(term.dispatched(2.0) for term in terms), terms[0], "weight")
 
 
+@fooling("behind a descriptor", "equal")
+def a_static_method_reads_an_entry_of_a_frozen_set() -> Case:
+    terms = frozenset([Term()])
+
+    class Sum:
+        @staticmethod
+        def weight_of(term: Term) -> float:
+            return term.weight
+
+        def __call__(self) -> float:
+            return sum(map(self.weight_of, terms))
+
+    return set_briefly(Sum(), next(iter(terms)), "weight")
+
+
 @fooling("behind a class", "equal")
 def a_method_that_super_calls_is_replaced() -> Case:
     class Base:
