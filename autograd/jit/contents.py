@@ -82,22 +82,22 @@ def _entries(entries: dict[Any, Any]) -> tuple[Any, ...]:
 
 def besides_attributes(thing: Any) -> tuple[Any, ...]:
     """Return what the garbage collector sees in an object besides `__dict__`: in slots and in C."""
-    kind, space = type(thing), attributes_of(thing)
-    known = {id(space), id(kind), *map(id, space.values())}
+    space = attributes_of(thing)
+    known = {id(space), *map(id, space.values())}
     parts = [part for part in gc.get_referents(thing) if id(part) not in known]
-    if hasattr(kind, "__length_hint__") and hasattr(kind, "__next__") and not is_users_class(kind):
+    if hasattr(type(thing), "__length_hint__") and not is_users_class(type(thing)):
         parts.append(length_hint(thing))  # how much is left of an iterator
     return tuple(parts)
 
 
 _READERS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
-    (list | tuple | set | frozenset | deque, tuple),
+    (list | set | deque, tuple),
     (dict, _entries),
     (type, lambda kind: _entries(dict(vars(kind)))),
     (np.ndarray, lambda a: tuple(a.ravel().tolist()) if a.dtype.hasobject else a.tobytes()),
     (array | bytearray | memoryview, bytes),
     (GeneratorType, lambda g: (g.gi_frame and g.gi_frame.f_lasti, *gc.get_referents(g))),
-    (itertools.count | itertools.repeat, repr),
+    (itertools.count, repr),
     (ContextVar, lambda variable: variable.get(None)),
     (Random, Random.getstate),
     (np.random.Generator, lambda stream: repr(stream.bit_generator.state)),
