@@ -21,7 +21,7 @@ from array import array
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
-from functools import cache, partial, partialmethod
+from functools import cache, partial
 from inspect import getattr_static
 from itertools import chain
 from operator import attrgetter, call, is_, itemgetter, methodcaller
@@ -50,8 +50,8 @@ _MOST = 20_000  # things to look at, nearest first; checks cover the others
 _ROOM = 160_000  # bytes of plain data in containers to guard
 _CONTAINERS = (list, set, dict, deque, np.ndarray, array, bytearray, memoryview, ContextVar)
 # Their parts cannot be replaced, but may themselves change.
-_FIXED = (tuple, frozenset, MethodType, classmethod, partial, partialmethod, property)
-_UNASKED = ("__init__", "__new__", "__repr__", "__eq__", "__hash__", "__del__")
+_FIXED = (tuple, frozenset, MethodType, classmethod, staticmethod, partial, property, Primitive)
+_UNASKED = ("__init__", "__repr__", "__eq__", "__hash__")
 _REFILLED = (list, deque, set, OrderedDict, dict)
 _CACHE = type(cache(len))
 _MANY = 100  # more parts than this, such as the rows of a data set, are looked at last
@@ -201,8 +201,8 @@ class Watch:
                 self._room -= size
                 self._note(thing)
         elif issubclass(kind, _CACHE):  # new entries do not count, but changed objects do
-            self._wait_for(attributes_of(thing).get("__wrapped__"))
-            found = [p.values() if type(p) is dict else [p] for p in gc.get_referents(thing)]
+            # The last referents are attributes, with the function: look at it before the entries.
+            found = [p.values() if type(p) is dict else [p] for p in gc.get_referents(thing)[::-1]]
             self._wait_for(*chain.from_iterable(found))
         elif self._everything:
             self._look_inside(thing, kind)
@@ -212,14 +212,11 @@ class Watch:
             for part in (*getattr(make, "args", ()), *given):  # names, and arguments of a method
                 for name in part.split(".") if type(part) is str else ():
                     self._names |= {("", name), ("", f"{name}()")}
-        elif issubclass(kind, Primitive):
-            self._wait_for(thing.forward, *thing.backward)
         elif issubclass(kind, type):
             if is_users_class(thing):
                 self._objects.append(thing)
-                new = getattr(getattr_static(thing, "__new__"), "__func__", None)
-                members = vars(thing).get("_member_map_")  # the members of an Enum
-                self._wait_for(getattr_static(thing, "__init__"), new, members)
+                self._wait_for(getattr_static(thing, "__new__"), getattr_static(thing, "__init__"))
+                self._wait_for(vars(thing).get("_member_map_"))  # the members of an Enum
         elif not issubclass(kind, ModuleType):
             if issubclass(kind, hooks.Watched):
                 self.models.append(thing)
@@ -241,19 +238,17 @@ class Watch:
 
     def _look_inside(self, thing: Any, kind: type) -> None:
         """Note what is in an object, whether the code names it or not."""
-        if module_of(kind).startswith("autograd.") and not issubclass(kind, Primitive):
+        if issubclass(kind, _LEFT_ALONE) or module_of(kind) in _OF_THREADS:
+            return
+        if module_of(kind).startswith("autograd."):
             self._wait_for(getattr(thing, "__wrapped__", None))  # the function of a Jitted
-        elif issubclass(kind, type):
-            if is_users_class(thing):
-                self._note(thing)
-                self._wait_for(*vars(thing).values())
-        elif not issubclass(kind, _LEFT_ALONE) and module_of(kind) not in _OF_THREADS:
+        elif not issubclass(kind, type) or is_users_class(thing):
             space = attributes_of(thing) if reader_of(kind) is besides_attributes else {}
             self._note(space)
             content = self._note(thing)
             # An installed package may change what its objects refer to in threads of its own.
             if not is_installed(file_of(kind)):
-                self._wait_for(kind, *space.values())
+                self._wait_for(*space.values())
                 self._wait_for(*content if type(content) is tuple else [content])
 
     def _look_at_function(self, function: FunctionType) -> None:

@@ -142,13 +142,14 @@ def test_changes_to_the_parts_of_a_model_take_effect() -> None:
 
 
 def test_changes_to_what_the_code_does_not_name_are_ignored() -> None:
-    settings, other = Settings(), nn.MLP(2, [2, 1])
-    run = jit(settings.step)
+    settings, other, config = Settings(), nn.MLP(2, [2, 1]), Config()
+    run = jit(lambda x: settings.step(x) * config.scale)
     for k in range(20):
         settings.count = k
         Settings.unnamed = k
         other.anything = k
-        assert run(1.0).data == 4.0
+        config.inner = k  # named in the methods that dataclass() adds
+        assert run(1.0).data == 8.0
     assert len(run.programs) == 1
 
 
@@ -394,7 +395,7 @@ class Scaled(nn.Module):
         return LEAF * x * (self._scale if self.training else 10.0)
 
 
-@dataclasses.dataclass(slots=True)
+@dataclasses.dataclass(slots=True, unsafe_hash=True)
 class Config:
     """A setting in a slot."""
 
