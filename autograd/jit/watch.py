@@ -25,7 +25,7 @@ from functools import cache, partial
 from inspect import getattr_static
 from itertools import chain
 from operator import attrgetter, call, is_, itemgetter, methodcaller
-from types import CellType, FrameType, FunctionType, MethodType, ModuleType
+from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -58,8 +58,9 @@ _MANY = 100  # more parts than this, such as the rows of a data set, are looked 
 # Packages of containers and settings in Python. Not weakref: notes would keep referents alive.
 _IN_PYTHON = ("collections", "configparser", "enum")
 # Writing to files and logs is allowed, like print().
-_LEFT_ALONE = (FrameType, ModuleType, io.IOBase, logging.Handler)
-_OF_THREADS = ("threading", "queue", "_queue")  # other threads change their objects at any time
+_LEFT_ALONE = (ModuleType, io.IOBase, logging.Handler)
+# This package, and those whose objects other threads change at any time.
+_NOT_INSIDE = ("autograd", "threading", "queue", "_queue")
 
 
 class Watch:
@@ -220,11 +221,10 @@ class Watch:
         elif not issubclass(kind, ModuleType):
             if issubclass(kind, hooks.Watched):
                 self.models.append(thing)
-                for name, content in list(vars(thing).items()):
-                    if name[0] == "_":
-                        self._wait_for(content)
-                    else:
+                for name in list(vars(thing)):
+                    if name[0] != "_":
                         self._note(vars(thing), name)
+                self._wait_for(*vars(thing).values())
             if not module_of(kind).startswith(("autograd.", "nn.")):
                 self._objects.append(thing)
                 if any(module_of(base) in _IN_PYTHON for base in kind.__mro__):
@@ -238,11 +238,10 @@ class Watch:
 
     def _look_inside(self, thing: Any, kind: type) -> None:
         """Note what is in an object, whether the code names it or not."""
-        if issubclass(kind, _LEFT_ALONE) or module_of(kind) in _OF_THREADS:
+        self._wait_for(attributes_of(thing).get("__wrapped__"))  # the function of a Jitted
+        if issubclass(kind, _LEFT_ALONE) or module_of(kind).partition(".")[0] in _NOT_INSIDE:
             return
-        if module_of(kind).startswith("autograd."):
-            self._wait_for(getattr(thing, "__wrapped__", None))  # the function of a Jitted
-        elif not issubclass(kind, type) or is_users_class(thing):
+        if not issubclass(kind, type) or is_users_class(thing):
             space = attributes_of(thing) if reader_of(kind) is besides_attributes else {}
             self._note(space)
             content = self._note(thing)

@@ -6,6 +6,7 @@ import array
 import collections
 import contextvars
 import functools
+import io
 import itertools
 import queue
 import random
@@ -179,10 +180,10 @@ def test_a_change_behind_a_weak_reference_is_refused() -> None:
 
 
 def test_new_objects_and_draws_from_nn_are_not_side_effects() -> None:
-    """Neither are writes to a queue, filled caches, and attributes that get an equal value."""
+    """Nor are writes to files and queues, filled caches, and attributes set to an equal value."""
     model = nn.Sequential(nn.Linear(1, 2), nn.Dropout(0.5, random.Random(1)), nn.Linear(2, 1))
     optimizer = nn.Adam(model, lr=0.01)
-    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    file, queues = io.TextIOWrapper(io.BytesIO()), [queue.SimpleQueue[str](), queue.Queue[str]()]
     space = types.SimpleNamespace(shape=(1, 2), hook=None)
     dispatch = functools.singledispatch(lambda x: x)
 
@@ -191,7 +192,9 @@ def test_new_objects_and_draws_from_nn_are_not_side_effects() -> None:
         return [n]
 
     def step(x: float) -> Any:
-        lines.put("step")
+        for lines in queues:
+            lines.put("step")
+        file.write("step")
         space.shape, space.hook = (1, 1 + 1), model.zero_grad
         mask(2 - len(mask(1)))
         loss = nn.mean(v * v for v in model([dispatch(x)]))
