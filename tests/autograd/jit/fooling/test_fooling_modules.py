@@ -301,13 +301,15 @@ def a_user_defined_optimizer_uses_the_time() -> Case:
     return training(model, Slowing(model, 0.1))
 
 
-@fooling("modules", "equal")
-def a_user_defined_optimizer_reads_a_private_attribute() -> Case:
+def slowed_by(attribute: str) -> Case:
     class Slowed(nn.Optimizer):
-        _factor = 0.5
+        _factor = _decay = 0.5
+
+        def prepare(self, time: Any) -> Any:
+            return self._decay * time
 
         def update(self, parameter: Any, gradient: Any, state: Any) -> Any:
-            return parameter - self.lr * self._factor * gradient
+            return parameter - self.lr * self._factor * self._shared * gradient
 
     w = Value(1.0)
     optimizer = Slowed([w], 0.1)
@@ -317,7 +319,17 @@ def a_user_defined_optimizer_reads_a_private_attribute() -> Case:
         optimizer.step()
         return w
 
-    return set_briefly(scale, optimizer, "_factor")
+    return set_briefly(scale, optimizer, attribute)
+
+
+@fooling("modules", "equal")
+def a_user_defined_optimizer_reads_a_private_attribute() -> Case:
+    return slowed_by("_factor")
+
+
+@fooling("modules", "equal")
+def a_user_defined_optimizer_prepares_by_a_private_attribute() -> Case:
+    return slowed_by("_decay")
 
 
 @fooling("modules", "equal")
