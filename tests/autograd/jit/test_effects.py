@@ -98,10 +98,12 @@ def test_a_side_effect_is_refused_by_name(name: str) -> None:
 
     run = jit(step)
     assert run(1.0).data == 2.0
+    before = repr((LIST, DICT, DEQUE, SET, ORDER))
     with pytest.raises(
         TraceError, match=rf"step changes ({name.strip()}), which a replay would not: do it outside"
     ):
         run(1.0)
+    assert repr((LIST, DICT, DEQUE, SET, ORDER)) == before
 
 
 def test_a_changed_variable_of_an_enclosing_function_is_refused_by_name() -> None:

@@ -13,6 +13,7 @@ import operator
 import types
 from typing import Any
 
+import numpy as np
 import pytest
 from fooling_harness import (
     XS,
@@ -267,6 +268,16 @@ def a_parsed_file_of_settings() -> Case:
         lambda: settings.getfloat("training", "rate"),
         lambda: settings.set("training", "rate", "3.0"),
         lambda: settings.set("training", "rate", "0.5"),
+    )
+
+
+@fooling("behind an installed package", "equal")
+def a_polynomial_has_another_coefficient() -> Case:
+    rate = np.poly1d([0.5, 1.0])
+    return change_briefly(
+        lambda: float(rate(2.0)),
+        lambda: rate.__setitem__(0, 3.0),
+        lambda: rate.__setitem__(0, 1.0),
     )
 
 
