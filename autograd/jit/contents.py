@@ -81,9 +81,8 @@ def _entries(entries: dict[Any, Any]) -> tuple[Any, ...]:
 
 
 def besides_attributes(thing: Any) -> tuple[Any, ...]:
-    """Return what the garbage collector sees in an object besides `__dict__`: in slots and in C."""
-    space = attributes_of(thing)
-    known = {id(space), *map(id, space.values())}
+    """Return what the garbage collector sees in an object besides attributes: in slots and in C."""
+    known = set(map(id, attributes_of(thing).values()))
     parts = [part for part in gc.get_referents(thing) if id(part) not in known]
     if hasattr(type(thing), "__length_hint__") and not is_users_class(type(thing)):
         parts.append(length_hint(thing))  # how much is left of an iterator
@@ -96,7 +95,7 @@ _READERS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     (type, lambda kind: _entries(dict(vars(kind)))),
     (np.ndarray, lambda a: tuple(a.ravel().tolist()) if a.dtype.hasobject else a.tobytes()),
     (array | bytearray | memoryview, bytes),
-    (GeneratorType, lambda g: (g.gi_frame and g.gi_frame.f_lasti, *gc.get_referents(g))),
+    (GeneratorType, lambda g: (g.gi_frame.f_lasti, *gc.get_referents(g))),
     (itertools.count, repr),
     (ContextVar, lambda variable: variable.get(None)),
     (Random, Random.getstate),

@@ -43,6 +43,7 @@ ARRAY, BYTES, NUMBERS = array.array("q", [0]), bytearray(1), np.zeros((2, 2))
 MEMORY, ORDER = memoryview(array.array("q", [0])), collections.OrderedDict(a=1, b=2)
 VARIABLE: contextvars.ContextVar[int] = contextvars.ContextVar("VARIABLE", default=0)
 STREAM, GENERATOR = random.Random(0), np.random.default_rng(0)
+COUNTS: Any = weakref.WeakKeyDictionary({COUNTER: 0})
 LABELLED, SPACE, USER_DICT = Value(2.0), types.SimpleNamespace(n=0), collections.UserDict(n=0)
 N = 0
 
@@ -83,6 +84,7 @@ EFFECTS: dict[str, Callable[[], Any]] = {
     "n ": lambda: tick(SPACE, "n"),
     "n  ": lambda: USER_DICT.update(n=USER_DICT["n"] + 1),
     "what is in a list ": lambda: cached().append(1),
+    "what is in a dict": lambda: COUNTS.update({COUNTER: COUNTS[COUNTER] + 1}),
     "what is in MEMORY, a memoryview": lambda: MEMORY.__setitem__(0, MEMORY[0] + 1),
 }
 
@@ -223,6 +225,19 @@ def test_changes_to_unwatched_objects_are_ignored() -> None:
     assert before.changed() is None
     far.append([])
     assert before.changed() == "what is in a list"
+
+
+def test_looking_at_an_object_calls_none_of_its_methods() -> None:
+    class Stream:
+        asked = 0
+
+        def __length_hint__(self) -> int:
+            Stream.asked += 1
+            return 0
+
+    stream = Stream()
+    Watch([lambda: stream], everything=True)
+    assert Stream.asked == 0
 
 
 def test_changes_in_installed_packages_are_not_side_effects() -> None:

@@ -60,6 +60,7 @@ def test_changes_to_globals_closures_attributes_and_containers_take_effect() -> 
         SCALE = number
 
     follows(lambda x: LEAF * x * SCALE, set_global, [2.0, 3.0, -0.0, 0.0, 1, 1.0, True])
+    follows(lambda x: SCALE(LEAF * x), set_global, [Value.tanh, lambda x: x * 3.0])
 
     inner: Any = 2.0
 
@@ -628,7 +629,8 @@ def test_rebuilding_an_equal_tuple_that_holds_nan_is_not_a_change() -> None:
     run = jit(lambda x: LEAF * x * SCALE[0] * SCALE[1][0])
     for number in (1.0, 3.0):
         for k in range(4):
-            SCALE = (float("2.0"), (number, "text" * (1 + k // 9), math.inf - math.inf))
+            nan = math.inf - math.inf
+            SCALE = (float("2.0"), (number, "text" * (1 + k // 9), nan, complex(nan)))
             assert run(1.5).data == 6.0 * number
         assert run.programs[-1].replays == (2 if number == 1.0 else 3)
 

@@ -272,6 +272,12 @@ def a_parsed_file_of_settings() -> Case:
 
 
 @fooling("behind an installed package", "equal")
+def an_array_of_objects_with_settings() -> Case:
+    terms = np.array([Term(), Term()])
+    return set_briefly(lambda: sum(term.weight for term in terms), terms[0], "weight")
+
+
+@fooling("behind an installed package", "equal")
 def a_polynomial_has_another_coefficient() -> Case:
     rate = np.poly1d([0.5, 1.0])
     return change_briefly(
