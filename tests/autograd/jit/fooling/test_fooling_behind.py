@@ -150,6 +150,20 @@ def a_member_of_an_enumeration_is_found_by_its_name() -> Case:
 
 
 @fooling("behind a class", "equal")
+def a_value_of_an_enumeration_has_a_setting() -> Case:
+    class Phase(enum.Enum):
+        FIRST = types.SimpleNamespace(rate=0.5)
+
+    return set_briefly(lambda: Phase.FIRST.value.rate, Phase.FIRST.value, "rate")
+
+
+@fooling("behind a class", "equal")
+def a_method_that_is_called_by_its_class_is_replaced() -> Case:
+    term = Term()
+    return set_briefly(lambda: Term.times(term, 2.0), Term, "times", lambda self, number: 3.0)
+
+
+@fooling("behind a class", "equal")
 def a_method_is_overridden_in_a_subclass() -> Case:
     class Base:
         def rate(self) -> float:
