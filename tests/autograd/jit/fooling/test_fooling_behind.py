@@ -240,6 +240,31 @@ def a_partial_method_of_an_entry() -> Case:
 
 
 @fooling("behind a descriptor", "equal")
+def a_decorated_method_of_an_entry() -> Case:
+    def weighted(method: Any) -> Any:
+        def wrapper(self: Any) -> Any:
+            return self.weight * method(self)
+
+        return wrapper
+
+    class Weighted:
+        weight = 0.5
+        rate = weighted(lambda self: 2.0)
+
+    terms = [Weighted()]
+    return set_briefly(lambda: sum(term.rate() for term in terms), terms[0], "weight")
+
+
+@fooling("behind a descriptor", "equal")
+def a_cached_method_returns_the_settings() -> Case:
+    class Model:
+        settings = functools.cache(lambda self: types.SimpleNamespace(rate=0.5))
+
+    model = Model()
+    return set_briefly(lambda: model.settings().rate, model.settings(), "rate")
+
+
+@fooling("behind a descriptor", "equal")
 def a_method_of_an_entry_that_dispatches_by_type() -> Case:
     terms = [Term()]
     return set_briefly(lambda: sum(term.dispatched(2.0) for term in terms), terms[0], "weight")
