@@ -294,7 +294,7 @@ class Watch:
 
     def _attribute(self, thing: Any, name: str) -> Any:
         """Note an attribute and return its content, without running the user's code."""
-        if isinstance(thing, Value) or isinstance(type(thing).__getattribute__, FunctionType):
+        if isinstance(type(thing).__getattribute__, FunctionType):
             return MISSING
         space = attributes_of(thing)
         if name in space:
