@@ -204,7 +204,7 @@ class Tracer(Hooks):
             refuse(f"{primitive.name} gives a complex number", "keep numbers in its domain")
         node = self.note(primitive, operands)
         if primitive is ops.pow and type(operands[1]) is Whole and isinstance(operands[0], int):
-            below = ops.less(operands[1], 0.0)  # whether the result is a float
+            below = ops.greater(0.0, operands[1])  # whether the result is a float
             self.demand(1.0 - below if isinstance(result, int) else below)
         if not isinstance(result, int):
             return number_at(node, float(result), self.tape)
