@@ -107,9 +107,8 @@ def gradcheck(
         TypeError: `f` does not return a Value, `inputs` is a single one, or `order` is not an int.
         ValueError: finite differences cannot tell, because their estimated error exceeds both
             `atol` and 10 * `rtol` * |finite difference|, or because `f` has a kink at the point and
-            the gradient is not the mean of the slopes on both sides. Also if `f` is found to be
-            random, `order` is below 1, `step` is not above 0, `rtol` or `atol` is below 0, or an
-            input is nan or infinite.
+            the gradient is not the mean of the slopes on both sides. Also if `f` is random, `order`
+            is below 1, `step` not above 0, `rtol` or `atol` below 0, or an input nan or infinite.
 
     >>> gradcheck(lambda x, y: x * y + x.sin(), [0.5, 2.0], order=2)
     True
