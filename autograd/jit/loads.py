@@ -44,5 +44,5 @@ def loads(code: CodeType) -> tuple[tuple[str, ...], ...]:
         if type(constant) is str and not _GETTERS.isdisjoint(code.co_names):
             found += [("any", "", name) for name in constant.split(".")]
         if isinstance(constant, CodeType):
-            found += loads(constant)
+            found += [("any", *path[1:]) if path[0] == "self" else path for path in loads(constant)]
     return tuple(dict.fromkeys(found))

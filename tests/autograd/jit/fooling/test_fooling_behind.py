@@ -285,6 +285,17 @@ def a_static_method_reads_an_entry_of_a_frozen_set() -> Case:
     return set_briefly(Sum(), next(iter(terms)), "weight")
 
 
+@fooling("behind a descriptor", "equal")
+def a_function_in_a_method_calls_an_entry_self() -> Case:
+    terms = [Term()]
+
+    class Sum:
+        def __call__(self) -> float:
+            return sum(map(lambda self: self.weight, terms))
+
+    return set_briefly(Sum(), terms[0], "weight")
+
+
 @fooling("behind a class", "equal")
 def a_method_that_super_calls_is_replaced() -> Case:
     class Base:
