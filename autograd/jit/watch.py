@@ -67,7 +67,7 @@ class Watch:
     """A snapshot of what a function refers to.
 
     Args:
-        things: the function, and functions and models among its arguments.
+        things: the function, and the callables, models and static things in its arguments.
         everything: note everything within reach, instead of what the code names.
 
     Attributes:
