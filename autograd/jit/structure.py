@@ -13,7 +13,7 @@ of ints and floats does not matter.
 
     (list, 3, part)             3 entries of the same structure; also (tuple, 3, part)
     (list, (part, ...))         entries of different structures; also (tuple, (part, ...))
-    (dict, pairs)               pairs: the structure of the list of (key, part)
+    (dict, keys, parts)         keys, parts: the structures of the tuples of its keys and values
     (deque, entries, maxlen)    entries: the structure of the tuple of its entries
     (kind, entries)             kind: a class of named tuples
     (Matrix, rows)              rows: the structure of its rows
@@ -46,7 +46,7 @@ from autograd.value import Value
 Numbers: TypeAlias = "list[Any] | bytearray"
 
 _NUMBERS = frozenset([float, int])
-_ALIKE: dict[type, type] = {np.float64: float, Number: float, Whole: int}
+_ALIKE: dict[type, type] = {np.float64: float, Whole: int}
 EXACT = 2**53  # floats hold all ints up to this one exactly
 _STATIC = (str, bytes, bool, type(None), Enum, type, ModuleType, range, slice)
 
@@ -105,6 +105,8 @@ class Static:
 def _key(thing: Any) -> Any:
     """Return a hashable key that tells different things apart, also 1, 1.0 and True."""
     kind = type(thing)
+    if kind is str:  # as most keys of dicts are
+        return thing
     if kind is slice:
         thing = (thing.start, thing.stop, thing.step)
     elif isinstance(thing, dict):
@@ -124,6 +126,14 @@ def _key(thing: Any) -> Any:
     except TypeError:  # an object with settings, which is watched like a global
         thing = MethodType(id, thing)  # keeps it alive, and is equal for the same object only
     return kind, thing
+
+
+def _fixed(key: Any) -> Any:
+    """Make constants of what is in a key of a dict, except for Values."""
+    try:
+        return Static(key)
+    except TraceError:
+        return tuple(map(_fixed, key)) if type(key) is tuple else key
 
 
 def flatten(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
@@ -160,14 +170,16 @@ def flatten(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
     if kind is np.ndarray:
         return _flatten_array(nest, nest.dtype, numbers, values)
     if kind is dict or kind is OrderedDict:
-        pairs = [(x if isinstance(x, Value) else Static(x), part) for x, part in nest.items()]
-        return (kind, (list, tuple([flatten(pair, numbers, values) for pair in pairs])))
+        keys = flatten(_fixed(tuple(nest)), numbers, values)
+        return (kind, keys, (tuple, tuple([flatten(x, numbers, values) for x in nest.values()])))
     return _flatten_rarer(nest, numbers, values)
 
 
 def _flatten_row(row: Any, kinds: set[type], numbers: Numbers, values: list[Value]) -> str:
     """Flatten a row whose entries share a structure, and return it; else do nothing, return ""."""
-    kinds = {_ALIKE.get(kind, kind) for kind in kinds}
+    if not _NUMBERS.issuperset(kinds):
+        users = float if isinstance(numbers, list) else Number  # of arguments, the class is noted
+        kinds = {_ALIKE.get(k) or (float if issubclass(k, users) else k) for k in kinds}
     if _NUMBERS.issuperset(kinds):
         return _extend(numbers, row, kinds)
     if kinds <= CLASSES:
@@ -249,7 +261,7 @@ def _extend(numbers: Numbers, plain: Any, kinds: set[type]) -> str:
         numbers.extend(plain)
     else:
         if int in kinds:
-            whole = [n for n in plain if isinstance(n, int)]
+            whole = plain if kinds == {int} else [n for n in plain if isinstance(n, int)]
             if max(whole) > EXACT or min(whole) < -EXACT:
                 largest = max(whole, key=abs)
                 float(largest)  # raises OverflowError for an int beyond all floats
@@ -264,7 +276,7 @@ def _extend(numbers: Numbers, plain: Any, kinds: set[type]) -> str:
 
 
 def objects_in(structure: Any, kind: Any = Identical) -> Iterator[Any]:
-    """Yield the functions and models in a structure; None for one that no longer exists."""
+    """Yield what is Identical, or of another kind, in a structure; None if it no longer exists."""
     if isinstance(structure, kind):
         yield structure.built()
     elif isinstance(structure, tuple):
@@ -310,5 +322,7 @@ def _built(structure: Any, single: dict[str, Callable[[], Any]]) -> Any:
         entries = _built(structure[2], single)
         is_plain = _NUMBERS.issuperset(map(type, entries))
         return (np.array(entries) if is_plain else np.fromiter(entries, object)).reshape(inside)
+    if issubclass(kind, dict):
+        return kind(zip(_built(inside, single), _built(structure[2], single), strict=True))
     make: Any = getattr(kind, "_make", kind)
     return make(_built(inside, single), *structure[2:])

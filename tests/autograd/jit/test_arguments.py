@@ -37,6 +37,14 @@ class Point(NamedTuple):
     y: Any
 
 
+class Celsius(float):
+    pass
+
+
+class Index(int):
+    pass
+
+
 class Colour(enum.Enum):
     RED = 1
     BLUE = 2
@@ -467,9 +475,12 @@ def test_values_passed_get_their_eager_data_and_gradients() -> None:
 
 
 def test_values_as_keys_are_passed_and_returned() -> None:
-    run = jit(lambda table: {key * w: key * x for key, x in table.items()}, check="never")
+    def function(table: Any) -> Any:
+        return {(key * w, n): key * x for (key, n), x in table.items()}
+
+    run = jit(function, check="never")
     for number in (1.0, 2.0, 3.0, 4.0):
-        ((key, product),) = run({Value(number): 3.0}).items()
+        (((key, _), product),) = run({(Value(number), 1): 3.0}).items()
         assert (key.data, product.data) == (2.0 * number, 3.0 * number)
     assert [program.replays for program in run.programs] == [2]
 
@@ -1040,6 +1051,13 @@ def test_a_result_computed_without_values_has_the_same_type_in_every_call() -> N
     assert {type(run(x)) for x in numbers} == {float}
     run = jit(lambda n: n * 2)
     assert {type(run(n)) for n in (1, 2, 3, -4)} == {int}
+
+
+def test_returned_numbers_of_the_users_classes_become_plain_ones() -> None:
+    run = jit(lambda i, xs: [i, xs, Celsius(2.0), Index(3)], check="always")
+    for x in (1.0, 2.0, 3.0):
+        assert run(Index(1), [Celsius(x), 4.0]) == [1, [x, 4.0], 2.0, 3]
+    assert [program.checks for program in run.programs] == [1]
 
 
 def test_a_label_assigned_inside_is_on_the_result() -> None:

@@ -58,8 +58,8 @@ def test_ints_are_whole_only_if_all_numbers_beside_them_are_ints() -> None:
     assert structure_of((1.0, 2.0)) == (tuple, 2, "number")
     assert structure_of([[1, 2], [3, 4], [5, 6]]) == (list, 3, (list, 2, "whole"))
     assert structure_of([[1, 2], [3, 4.0]]) == (list, 2, (list, 2, "mixed"))
-    n, x = (Static("n"), "whole"), (Static("x"), (list, 1, "number"))
-    assert structure_of({"n": 3, "x": [1.5]}) == (dict, (list, ((tuple, n), (tuple, x))))
+    parts = (tuple, ("whole", (list, 1, "number")))
+    assert structure_of({"n": 3, "x": [1.5]}) == (dict, Static(("n", "x")), parts)
 
 
 def test_values_have_one_structure_whether_a_program_uses_them_or_not() -> None:
@@ -109,6 +109,7 @@ NESTS: dict[str, Any] = {
     "ints and floats": [1, 2.5, 3],
     "empty lists": [[], [[], []], ()],
     "dicts": {"a": [1, {"b": (2.5, w)}], 3: collections.OrderedDict(x=1)},
+    "Values in the keys of a dict": {w: 1.5, (2, (w, 0.0)): w, "x": 2, Pair(w, w): 3},
     "a named tuple": Pair(1, Pair(2.0, w)),
     "a named tuple that computes": Doubled(1, 2.0),
     "a deque": collections.deque([1.0, 2, w]),
