@@ -100,7 +100,7 @@ def _differences(
         yield "what it returns has another structure, or other strings, in the replay"
         return
     for i, pair in enumerate(zip(numbers, expected[1], strict=True)):
-        number, replayed = [float(n) if isinstance(n, float) else int(n) for n in pair]  # of any class
+        number, replayed = [float(n) if isinstance(n, float) else int(n) for n in pair]
         if not same(number, replayed):
             yield _unlike(f"the {_ordinal(i)} number", number, replayed)
     for i, (value, other) in enumerate(zip(values, expected[2], strict=True)):

@@ -291,7 +291,10 @@ def a_function_in_a_method_calls_an_entry_self() -> Case:
 
     class Sum:
         def __call__(self) -> float:
-            return sum(map(lambda self: self.weight, terms))
+            def weight_of(self: Term) -> float:
+                return self.weight
+
+            return sum(map(weight_of, terms))
 
     return set_briefly(Sum(), terms[0], "weight")
 
