@@ -17,8 +17,8 @@ _ATTRIBUTES = frozenset(["LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "STORE_A
 def loads(code: CodeType) -> tuple[tuple[str, ...], ...]:
     """Return (kind, name, attribute, ...) of each dotted name; called attributes end with "()".
 
-    The kind is "global", "cell", "self", or "any" for attributes of something else, such as an
-    entry of a list. Nested functions count as well.
+    The kind is "global", "cell", "self" (an argument of that name), or "any" for attributes of
+    something else, such as an entry of a list. Nested functions count, with their self as "any".
     """
     found: list[tuple[str, ...]] = []
     path = _UNNAMED

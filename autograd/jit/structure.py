@@ -18,7 +18,7 @@ of ints and floats does not matter.
     (kind, entries)             kind: a class of named tuples
     (Matrix, rows)              rows: the structure of its rows
     ("array", shape, entries)   entries: the structure of the list of its entries
-    ("like", class, structure)  an argument whose class resembles list, tuple, float or int
+    ("like", class, structure)  an argument whose class resembles list, deque, tuple, float or int
 """
 
 from __future__ import annotations
