@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import Any
+from weakref import ref
 
 from autograd import hooks
 from autograd.clock import clock
 from autograd.jit.contents import same
-from autograd.jit.leaves import Link, Linked
+from autograd.jit.leaves import Linked
 from autograd.jit.program import UNSURE, Program
 from autograd.jit.refusal import TraceError
 from autograd.jit.results import Output, as_replayed, laid_out
@@ -122,14 +123,15 @@ def _unlike(what: str, found: Any, replayed: Any) -> str:
 def _state(program: Program, passed: Sequence[Value]) -> _State:
     """Return the numbers and gradients that a replay writes, or that the function can reach."""
     reached = set(program.watch.values).difference(passed)
-    holders = [value._right if isinstance(value, Linked) else value for value in reached]
+    holders = [ref(value._right) if isinstance(value, Linked) else value for value in reached]
     places = dict.fromkeys([*program.ports.targets, *product(holders, ("data", "grad"))])
     return {(holder, kind): _number(holder, kind, passed) for holder, kind in places}
 
 
 def _number(holder: Any, kind: str, passed: Sequence[Value]) -> Any:
-    if isinstance(holder, Link):
-        return getattr(holder, kind)[holder.index]
+    if isinstance(holder, ref):
+        link: Any = holder()
+        return getattr(link, kind)[link.index]
     return getattr(passed[holder] if isinstance(holder, int) else holder, kind)
 
 
@@ -141,6 +143,7 @@ def _name_of(program: Program, holder: Any) -> str:
     """Return the name of a Value, or of a link, in the models used: `layers.0.neurons.3.w.1`."""
     if isinstance(holder, int):
         return f"the {_ordinal(holder)} Value passed"
+    holder = holder() if isinstance(holder, ref) else holder
     names = [
         name
         for model in program.watch.models

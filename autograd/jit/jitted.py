@@ -167,7 +167,7 @@ class Jitted(Generic[P, R]):
                     )
                 return result
         # A program that uses an object that has been replaced would only keep it alive.
-        programs[:] = [program for program in programs if not program.watch.has_lost]
+        programs[:] = [p for p in programs if not (p.watch.has_lost or p.ports.gone)]
         key = call.structure, current.get().interpreter
         is_first = not programs and key not in self._called
         if is_first:

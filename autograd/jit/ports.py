@@ -30,8 +30,8 @@ class Ports:
 
     Attributes:
         first_result: how many outputs belong to leaves.
-        targets: (leaf, "data" or "grad") that each of these goes to; a captured leaf is given by
-            its link, a passed one by its position.
+        targets: (leaf, "data" or "grad") that each of these goes to; a captured leaf is given by a
+            weak reference to its link, a passed one by its position.
         stores: those of the captured leaves.
         gone: not empty once one of these leaves no longer exists.
 
@@ -52,10 +52,11 @@ class Ports:
         addresses = [int(address[port.node]) for port in reads]
         self._passed_reads, self._reads = _moves(reads, addresses)
         self._passed_writes, self._writes = _moves(writes, range(len(writes)))
-        self.targets = [
-            (port.leaf._right if port.passed is None else port.passed, port.kind) for port in writes
-        ]
         # Weak references: a program does not keep leaves alive, and is useless without them.
+        self.targets = [
+            (ref(port.leaf._right) if port.passed is None else port.passed, port.kind)
+            for port in writes
+        ]
         links: list[Any] = [leaf._right for leaf in captured]
         self.stores = {place.store for place in links}
         self.gone: list[Any] = []

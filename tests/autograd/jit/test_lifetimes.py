@@ -287,6 +287,24 @@ def test_a_static_argument_of_a_single_call_is_freed_eventually() -> None:
     assert reference() is None
 
 
+@pytest.mark.parametrize("writes", [False, True])
+def test_a_program_ends_with_a_leaf_that_it_reads_or_writes(writes: bool) -> None:
+    """No guard sees what thread-local data refers to."""
+    local = threading.local()
+
+    def step(x: float) -> Value:
+        if writes:
+            local.leaf.assign(local.leaf + x)
+        return local.leaf * x
+
+    run = jit(step, check="never")
+    for k in range(4):
+        local.leaf = Value(float(k))
+        for i in range(1, 5):
+            assert run(2.0).data == 2.0 * (k + 2 * i * writes)
+    assert len(run.programs) == 1
+
+
 @pytest.mark.parametrize(
     "make", [lambda m: weakref.ref(m), lambda m: weakref.WeakValueDictionary(m=m)]
 )
