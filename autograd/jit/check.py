@@ -45,7 +45,7 @@ def checked(
             there is nothing to compare.
     """
     is_disturbed()
-    program.read(call)
+    has_gradients = program.read(call)
     before = _state(program, call.passed)
     drawn: list[tuple[Any, Any, Any]] = []
     since = next(clock.numbers)
@@ -64,7 +64,7 @@ def checked(
     wanted = len(program.draws)
     out = program.run((draws + [0.0] * wanted)[:wanted])
     answer = as_replayed(returned, since)
-    if out is UNSURE:  # a replay would fall back to the eager call
+    if out is UNSURE or not has_gradients:  # a replay would fall back to the eager call
         return answer, None
     difference = changed and f"it changes {changed}"
     difference = difference or next(_differences(program, out, answer, call.passed, before), None)

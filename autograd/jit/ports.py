@@ -66,14 +66,18 @@ class Ports:
         """Return those of these Values that the function also uses from outside."""
         return [v for v in values if isinstance(v, Linked) and ref(v._right) in self._links]
 
-    def read(self, memory: Floats, numbers: bytearray, passed: Sequence[Value]) -> None:
-        """Copy arguments and leaves into the memory."""
+    def read(self, memory: Floats, numbers: bytearray, passed: Sequence[Value]) -> bool:
+        """Copy arguments and leaves into the memory; return False if a gradient is None."""
         if numbers:
             memory[self._arguments] = np.frombuffer(numbers)
         for place, store, where in self._reads:
             memory[place] = store[where]
         for place, kind, positions in self._passed_reads:
-            memory[place] = [getattr(passed[k], f"_{kind}") for k in positions]
+            found = list(map(operator.attrgetter(f"_{kind}"), map(passed.__getitem__, positions)))
+            if kind == "grad" and None in found:
+                return False
+            memory[place] = found
+        return True
 
     def writes(self, outputs: Floats, passed: Sequence[Value]) -> list[Iterator[None]]:
         """Return steps that write the new numbers and gradients of leaves; see `at_once`."""

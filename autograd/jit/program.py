@@ -146,8 +146,7 @@ class Program:
         positions = [(stream(), stream().getstate()) for stream in self.streams]
         is_disturbed()
         while True:
-            self.read(call)
-            out = self.run([float(read()) for read in self.draws])
+            out = self.run([float(r()) for r in self.draws]) if self.read(call) else UNSURE
             if out is UNSURE:
                 for stream, position in positions:
                     stream.setstate(position)
@@ -159,9 +158,9 @@ class Program:
         self.replays += 1
         return self.returned.rebuilt(out[self.ports.first_result :].tolist(), call.passed)
 
-    def read(self, call: Call) -> None:
-        """Copy the arguments and the current leaves into the memory, for `run`."""
-        self.ports.read(self._code.memory, call.numbers, call.passed)
+    def read(self, call: Call) -> bool:
+        """Copy the arguments and current leaves into the memory; return whether to `run`."""
+        return self.ports.read(self._code.memory, call.numbers, call.passed)
 
     def run(self, draws: Sequence[float]) -> Any:
         """Return the outputs for what has been read and these draws, or UNSURE."""

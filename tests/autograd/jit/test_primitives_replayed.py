@@ -434,6 +434,21 @@ def test_assigning_none_to_a_gradient_that_a_program_reads_is_refused() -> None:
     assert w.grad == 6.0
 
 
+@pytest.mark.parametrize("check", ["never", "always"])
+def test_a_call_runs_eagerly_if_the_gradient_of_an_argument_is_none(check: str) -> None:
+    def step(v: Value) -> Value:
+        if v.grad is None:
+            v.grad = 5.0
+        return v * greater(v.grad, 4.0)  # false for nan
+
+    run = jit(step, check=check)
+    for gradient in (2.0, 2.0, 2.0, None, 2.0):
+        v = Value(3.0)
+        v.grad = gradient  # type: ignore[assignment]
+        assert run(v).data == (0.0 if gradient else 3.0)
+        assert v.grad == (gradient or 5.0)
+
+
 @pytest.mark.parametrize("width", [2, 9])
 @pytest.mark.parametrize("form", ["weights", "inputs", "start"])
 def test_a_sum_of_products_with_numbers_on_either_side(width: int, form: str) -> None:
