@@ -202,17 +202,11 @@ class Jitted(Generic[P, R]):
         """Return the function, and the callables, models and static things in its arguments."""
         return [self.function, *objects_in(call.structure, Identical | Static)]
 
-    def _eager(self, call: Call, undo: list[Any], otherwise: Exception | None = None) -> Any:
-        """Run the call eagerly. If it raises, take the steps that undo what it has changed.
-
-        otherwise: an error to raise in the same way if the call raises none.
-        """
+    def _eager(self, call: Call, undo: list[Any]) -> Any:
+        """Run the call eagerly. If it raises, take the steps that undo what it has changed."""
         since = next(clock.numbers)
         try:
-            result = as_replayed(self._called_plainly(call), since)
-            if otherwise is not None:
-                raise otherwise
-            return result
+            return as_replayed(self._called_plainly(call), since)
         except BaseException:
             at_once(undo)
             raise
@@ -249,19 +243,22 @@ class Jitted(Generic[P, R]):
             return result
         except BaseException as error:
             tracer.undo()
-            if isinstance(error, TraceError):
+            is_unclear = isinstance(error, TypeError | AttributeError | LookupError)
+            if is_unclear or tracer.refusals or isinstance(error, TraceError):
                 watch.put_back()
-            elif isinstance(error, Exception) and tracer.refusals:
+            if tracer.refusals and isinstance(error, Exception) and error not in tracer.refusals:
                 raise tracer.refusals[0] from error  # which the function, or C code, replaced
-            if not isinstance(error, TypeError | AttributeError | LookupError):
+            if not is_unclear:
                 raise
-            refusal = TraceError(
+            undo = undoing([*watch.values, *call.passed])
+            self._eager(call, undo)  # raises the error again if it is the function's own
+            at_once(undo)
+            tracer.undo()
+            watch.put_back()
+            raise TraceError(
                 f"this works for plain numbers only ({error}): do it outside and pass what it"
                 f" gives, or write methods of Values, as in Value(x).exp() ({line_of(error)})"
-            )
-            refusal.__cause__ = error
-            # Raises the error again if it is the function's own.
-            return self._eager(call, undoing([*watch.values, *call.passed]), refusal)
+            ) from error
 
     def _replayed(self, program: Program, programs: list[Program], call: Call) -> Any:
         """Replay the program; run the call eagerly if a check is due or the replay is unsure."""

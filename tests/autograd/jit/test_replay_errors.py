@@ -516,14 +516,30 @@ def test_an_interrupt_in_an_eager_run_changes_nothing(backend: str) -> None:
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_an_eager_run_that_diagnoses_an_error_is_undone(backend: str) -> None:
     """`int.__add__` fails for a recorded number; an eager run shows that it works for an int."""
-    w = Value(1.0)
+    w, log = Value(1.0), list[float]()
 
     def step(n: int) -> Any:
+        log.append(nn.gauss(0.0, 1.0))
         w.assign(w + 1.0)
         return w * int.__add__(n, 1)
 
     run = jit(step, backend=backend)
     assert run(2).data == 6.0
+    drawn = nn.rng.generator.getstate()
     with pytest.raises(TraceError, match="this works for plain numbers only"):
         run(2)
-    assert w.data == 2.0
+    assert (w.data, len(log), nn.rng.generator.getstate()) == (2.0, 1, drawn)
+
+
+def test_an_error_of_the_function_itself_has_its_effects_once() -> None:
+    log: list[str] = []
+
+    def step(x: float, names: dict[str, float]) -> Any:
+        log.append("a call")
+        return x * names["rate"]
+
+    run = jit(step)
+    for _ in range(3):
+        with pytest.raises(KeyError):
+            run(1.0, {})
+    assert log == ["a call"] * 3

@@ -470,6 +470,23 @@ def test_a_trace_error_that_the_function_catches_still_restores_the_state() -> N
     same_or_refused(make, ([1.0, 2.0],), ([0.5, -1.0],), expected="refused")
 
 
+def test_a_trace_error_that_the_function_replaces_still_restores_a_list() -> None:
+    log: list[float] = []
+
+    def step(x: float) -> Any:
+        log.append(1.0)
+        try:
+            return w * int(x)
+        except Exception as error:
+            raise ValueError("mine") from error
+
+    run = jit(step)
+    run(1.0)
+    with pytest.raises(TraceError, match=r"passed to int\(\)"):
+        run(1.0)
+    assert log == [1.0]
+
+
 # --- what does not inspect numbers ----------------------------------------------------------------
 
 
