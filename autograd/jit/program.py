@@ -114,7 +114,7 @@ class Program:
             self.backend = "native"  # last, so that after a Ctrl-C the next replay compiles
         except (ImportError, OSError) as error:  # llvmlite is installed but does not load
             self.until_compiled = 0
-            warnings.warn(f"{self.name} stays on NumPy: {error}", RuntimeWarning, stacklevel=5)
+            warnings.warn(f"{self.name} stays on NumPy: {error}", RuntimeWarning, stacklevel=6)
         self._lap("compile")
 
     def changed(self) -> str | None:
