@@ -122,12 +122,9 @@ class Jitted(Generic[P, R]):
         structure: list[Any] = []
         passed: list[Value] = []
         numbers = bytearray()
-        try:
-            for key, x in (*enumerate(args), *kwargs.items()):
-                part = flatten(Static(x) if key in self._static else x, numbers, passed)
-                structure.append((key, part, len(numbers)))
-        except OverflowError:  # an int too large for a float: the eager error names the operation
-            return self.function(*args, **kwargs)
+        for key, x in (*enumerate(args), *kwargs.items()):
+            part = flatten(Static(x) if key in self._static else x, numbers, passed)
+            structure.append((key, part, len(numbers)))
         for value in passed:
             if value._left is not None:
                 raise TraceError(

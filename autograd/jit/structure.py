@@ -144,7 +144,7 @@ def flatten(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
             takes them as they are. Numbers of other types (a Fraction, an array of bytes) are
             refused as arguments, and part of the structure of results.
 
-    Raises TraceError for what cannot be flattened, OverflowError for an int too large for a float.
+    Raises TraceError for what cannot be flattened.
     """
     kind = nest.__class__
     if kind is float:
@@ -263,11 +263,9 @@ def _extend(numbers: Numbers, plain: Any, kinds: set[type]) -> str:
         if int in kinds:
             whole = plain if kinds == {int} else [n for n in plain if isinstance(n, int)]
             if max(whole) > EXACT or min(whole) < -EXACT:
-                largest = max(whole, key=abs)
-                float(largest)  # raises OverflowError for an int beyond all floats
                 raise TraceError(
-                    f"{quoted(largest)} is an int beyond 2**53, which a float may not hold"
-                    " exactly: pass float() of it, or name it static"
+                    f"{quoted(max(whole, key=abs))} is an int beyond 2**53, which a float may not"
+                    " hold exactly: pass float() of it, or name it static"
                 )
         numbers.extend(pack(f"{len(plain)}d", *plain))
     if kinds == {int}:
