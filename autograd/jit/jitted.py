@@ -347,7 +347,8 @@ def _places(function: Callable[..., Any], static: frozenset[str]) -> frozenset[i
     for name in static:
         if name not in parameters and not takes_more:
             raise ValueError(f"there is no argument {name!r} that could be static")
-    return frozenset([i for i, name in enumerate(parameters) if name in static])
+    places = enumerate(parameters.values())  # not of a name after *args, which has no position
+    return frozenset([i for i, p in places if p.name in static and p.kind is not p.KEYWORD_ONLY])
 
 
 @overload

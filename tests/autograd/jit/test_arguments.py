@@ -418,6 +418,13 @@ def test_static_things_that_look_alike_are_told_apart(things: Any, read: Any) ->
         assert run(many).data == 2.0 * read(many)
 
 
+def test_a_static_name_after_args_has_no_position() -> None:
+    run = jit(lambda *xs, n: powers(total(xs), n), static="n")
+    for x in (1.0, 2.0, 3.0, 4.0):
+        assert run(1.0, x, n=3).data == powers(1.0 + x, 3).data
+    assert len(run.programs) == 1
+
+
 def test_a_static_name_that_is_not_an_argument_is_an_error() -> None:
     with pytest.raises((TypeError, ValueError), match="nothing"):
         jit(powers, static="nothing")(1.0, 2)
