@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from typing import Any
+from weakref import WeakSet
 
 
 class Lock:
@@ -16,10 +17,16 @@ class Lock:
     """
 
     def __init__(self) -> None:
-        self._renew()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._renew)
+        self.renew()
+        _locks.add(self)
 
-    def _renew(self) -> None:
+    def renew(self) -> None:
+        """Make the lock free."""
         self.lock = threading.RLock()
         self.notes: list[Any] = []
+
+
+_locks: WeakSet[Lock] = WeakSet()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: list(map(Lock.renew, _locks)))

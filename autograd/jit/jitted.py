@@ -6,7 +6,6 @@ import functools
 import gc
 import inspect
 import sys
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable
@@ -31,6 +30,7 @@ from autograd.jit.results import as_replayed
 from autograd.jit.structure import Call, Identical, Static, flatten, objects_in
 from autograd.jit.tracer import Tracer
 from autograd.jit.watch import Watch
+from autograd.locks import Lock
 from autograd.text import for_stream, quoted
 from autograd.value import Value
 
@@ -85,8 +85,8 @@ class Jitted(Generic[P, R]):
         self._called: set[Any] = set()  # structures that were called, but not recorded yet
         self._calls = self._first_calls = self._recordings = 0  # replays reset the last two
         self._has_warned = False
-        self._lock = threading.RLock()
-        self._is_busy = self._is_disturbed = False
+        self._lock = Lock()  # with a note while a call is under way
+        self._is_disturbed = False
 
     @property
     def programs(self) -> list[Program]:
@@ -111,13 +111,13 @@ class Jitted(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function, or replay a recording of it."""
         tracer = tracer_here()
-        if tracer is not None and self._is_busy and is_interrupt():
+        if tracer is not None and self._lock.notes and is_interrupt():
             self._is_disturbed = True  # by a signal handler, whose call is not to be recorded
             with tracer.apart():
                 return self.function(*args, **kwargs)
         if not isinstance(current.get().interpreter, Eager) or _is_eager_call.get():
             # Inside another recording, detect_anomaly, or an eager call.
-            self._is_disturbed |= self._is_busy and tracer is None
+            self._is_disturbed |= bool(self._lock.notes) and tracer is None
             return self.function(*args, **kwargs)
         structure: list[Any] = []
         passed: list[Value] = []
@@ -133,19 +133,19 @@ class Jitted(Generic[P, R]):
                 )
         if len(set(passed)) < len(passed):
             raise TraceError("one Value was passed twice: pass it once, and use it twice inside")
-        with self._lock:
-            if self._is_busy:  # the same thread: a signal handler, or a finalizer
+        with self._lock.lock:
+            if self._lock.notes:  # the same thread: a signal handler, or a finalizer
                 self._is_disturbed = True
                 return self.function(*args, **kwargs)
             context = current.get()
-            self._is_busy = True  # no call follows before `try`, so no Ctrl-C comes between
+            self._lock.notes[:] = [True]  # no call follows before `try`, so no Ctrl-C comes between
             try:
                 self._calls += 1
                 call = Call(args, kwargs, tuple(structure), numbers, passed, self._calls)
                 answer: R = self._answer(call)
                 return answer
             finally:
-                self._is_busy = False
+                del self._lock.notes[:]
                 current.set(context)  # a Ctrl-C may have skipped the exit of a `with no_grad()`
 
     # --- eager, recorded, replayed or checked ---

@@ -930,3 +930,28 @@ def test_a_forked_child_can_use_its_parents_programs() -> None:
         os._exit(1)
     assert os.waitpid(child, 0)[1] == 0
     assert training.state() == eager.states[5]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_can_call_a_function_that_another_thread_is_calling() -> None:
+    began, may_end, w = threading.Event(), threading.Event(), Value(2.0)
+
+    def step(x: float) -> Value:
+        began.set()
+        may_end.wait()
+        return w * x
+
+    run = jit(step)
+    thread = threading.Thread(target=run, args=(1.0,))
+    thread.start()
+    began.wait()
+    child = os.fork()
+    if not child:
+        signal.alarm(10)  # ends it if the lock is still taken
+        may_end.set()
+        os._exit(run(2.0).data != 4.0)
+    may_end.set()
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0
+    assert not run._lock.notes
