@@ -351,22 +351,24 @@ def test_a_zero_gradient_is_not_multiplied_by_a_nan_slope() -> None:
     assert "nan" not in seen[2][1][1]
 
 
-def test_a_zero_gradient_ignores_an_infinite_slope() -> None:
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_zero_gradient_ignores_an_infinite_slope(count: int) -> None:
     """A replay multiplies both, notices, and leaves the call to an eager run."""
 
     def make() -> tuple[Any, Any]:
-        w = Value(3.0, "w")
+        leaves = [Value(3.0) for _ in range(count)]
 
         def step(x: float) -> Any:
-            loss = where(x - 1.0, w * (x * 1e308 * 10.0), w * 2.0)
-            w.grad = 0.0
+            loss = where(x - 1.0, total(leaves) * (x * 1e308 * 10.0), leaves[0] * 2.0)
+            for leaf in leaves:
+                leaf.grad = 0.0
             loss.backward()
             return loss
 
-        return step, w
+        return step, leaves
 
     seen = same(make, (1e-10,), (1.0,), (1e-10,))
-    assert seen[2][1][1] == ["2.0"]
+    assert seen[2][1][1] == ["2.0", "0.0"][:count]
 
 
 def test_an_error_beside_a_nan_gradient_is_raised() -> None:
