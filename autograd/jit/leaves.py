@@ -115,7 +115,7 @@ def writes(name: str, values: Iterable[Value], numbers: Iterable[float]) -> Iter
         else (_SLOTS[name].__set__, value)
         for value in values
     ]
-    return map(operator.call, *zip(*setters, strict=True), numbers) if setters else iter(())
+    return map(operator.call, *zip(*setters, strict=True), numbers)
 
 
 def undoing(values: Iterable[Value], stores: Collection[Store] = ()) -> list[Iterator[None]]:
