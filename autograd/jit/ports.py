@@ -19,7 +19,6 @@ import numpy as np
 from autograd.jit.leaves import Floats, Linked, link, writes
 from autograd.jit.schedule import Addresses, Plan, selector
 from autograd.jit.tracer import Port
-from autograd.messages import no_gradient
 from autograd.value import Value
 
 _Moves = tuple[list[tuple[Any, str, list[int]]], list[tuple[Any, Floats, Any]]]
@@ -35,7 +34,7 @@ class Ports:
         stores: those of the captured leaves.
         gone: not empty once one of these leaves no longer exists.
 
-    Captured leaves are linked. Raises TypeError if the gradient of a leaf that is read is None.
+    Captured leaves are linked.
     """
 
     def __init__(
@@ -44,9 +43,6 @@ class Ports:
         self.first_result = len(writes)
         self._arguments = plan.spans["argument"]
         reads = [port for port in reads if address[port.node] >= 0]
-        for port in reads:
-            if port.kind == "grad" and port.leaf.grad is None:  # the eager call raises too
-                raise no_gradient(port.leaf.label)
         captured = dict.fromkeys([port.leaf for port in reads + writes if port.passed is None])
         link(list(captured))
         addresses = [int(address[port.node]) for port in reads]
