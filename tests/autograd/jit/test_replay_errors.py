@@ -371,6 +371,17 @@ def test_a_zero_gradient_ignores_an_infinite_slope(count: int) -> None:
     assert seen[2][1][1] == ["2.0", "0.0"][:count]
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_primitive_that_is_wrongly_declared_total_still_raises(backend: str) -> None:
+    root, w = Primitive("root", math.sqrt, 1.0, total=True), Value(1.0)
+    run = jit(lambda x: setattr(w, "grad", root(x)), backend=backend, check="never")
+    for _ in range(3):
+        run(4.0)
+    with pytest.raises(ValueError, match="math domain error"):
+        run(-4.0)
+    assert w.grad == 2.0
+
+
 def test_an_error_beside_a_nan_gradient_is_raised() -> None:
     """Even that of a user-defined primitive that claims to be total."""
     own = Primitive("own", lambda x: math.sqrt(x), lambda out, x: 0.5 / out, total=True)
