@@ -148,7 +148,7 @@ class Primitive:
         if are_floats:
             return self.forward(*operands)
         for operand in operands:
-            if not (isinstance(operand, Real) or getattr(operand, "shape", None) == ()):
+            if not is_number(operand):
                 raise wrong_kinds(self, operands)
         # As in a Value: forward would compute with a float32 in 32 bits.
         return self.forward(*map(float, operands))
@@ -191,6 +191,11 @@ def operands_of(left: Any, right: Any) -> tuple[Any, ...]:
     if right is None:
         return (left,)
     return (left, *right) if right.__class__ is tuple else (left, right)
+
+
+def is_number(operand: Any) -> bool:
+    """Whether it is a real number, or a scalar of an array library, which has an empty shape."""
+    return isinstance(operand, Real) or getattr(operand, "shape", None) == ()
 
 
 def wrong_kinds(primitive: Primitive, operands: Sequence[Any]) -> TypeError:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from numbers import Real
 from typing import Any, ClassVar, SupportsFloat, SupportsIndex, Union, cast
 
 from autograd import copies, ops
@@ -22,7 +21,7 @@ from autograd.clock import clock
 from autograd.context import INSIDE, Context, TakenAsFloat, current, rules_on_values
 from autograd.hooks import is_recorded
 from autograd.messages import NO_BACKWARD, OWN_OPERATION
-from autograd.primitive import CONSTANT, Primitive, wrong_kinds
+from autograd.primitive import CONSTANT, Primitive, is_number, wrong_kinds
 from autograd.text import for_stream, quoted
 
 Operand = Union["Value", float]
@@ -406,10 +405,8 @@ def as_constant(number: Value | float) -> Value:
 
 def as_operand(operand: Any) -> Value | None:
     """Return the operand as a node; None if it is not a real number."""
-    if operand.__class__ is float:  # the most common operand that is not a Value
+    if operand.__class__ is float or operand.__class__ is int:  # the most common ones
         return constant(operand)
     if isinstance(operand, Value):
         return operand
-    # An empty shape marks the scalars of array libraries that are not registered as numbers.
-    is_scalar = isinstance(operand, Real) or getattr(operand, "shape", None) == ()
-    return constant(operand) if is_scalar else None
+    return constant(operand) if is_number(operand) else None

@@ -28,7 +28,6 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from enum import Enum
 from itertools import chain
-from numbers import Real
 from struct import pack
 from types import MethodType, ModuleType
 from typing import Any, NamedTuple, TypeAlias
@@ -40,6 +39,7 @@ from autograd.copies import CLASSES
 from autograd.hooks import Watched
 from autograd.jit.recorded import Number, Whole
 from autograd.jit.refusal import TraceError
+from autograd.primitive import is_number
 from autograd.text import quoted
 from autograd.value import Value
 
@@ -213,7 +213,7 @@ def _flatten_rarer(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
         return _flatten_array(nest, dtype, numbers, values)
     if isinstance(dtype, np.dtype) and hasattr(nest, "ravel"):  # masked, a matrix, a column of data
         raise TraceError(f"a {kind.__name__} computes in its own way: pass np.asarray() of it")
-    if isinstance(nest, Real) or getattr(nest, "shape", None) == ():
+    if is_number(nest):
         if isinstance(numbers, list):
             return Static(nest)
         raise TraceError(
