@@ -16,6 +16,7 @@ from nn.data import Data
 from nn.matrix import Matrix
 from nn.metrics import accuracy, outputs_of, require_classes, threshold_of
 from nn.module import Module
+from nn.optim import is_ours
 from nn.step import PIECE, Loss, Predict, Recipe, as_score, in_pieces
 
 Metric = Callable[[Any, Sequence[Any]], Any]
@@ -80,8 +81,7 @@ def predict_batch(model: Module, inputs: Sequence[Sequence[float]]) -> Any:
         # Unpacking rows as numbers is a ValueError. One that the library raises, such as that of a
         # layer of another size, says itself what is wrong.
         *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-        is_ours = frame.f_globals.get("__name__", "").startswith(("nn.", "autograd."))
-        if not (is_ours and isinstance(error, ValueError)):
+        if not (is_ours(frame) and isinstance(error, ValueError)):
             error.add_note(_ONE_AT_A_TIME)
         raise
 

@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
+from types import FrameType
 from typing import Any, cast
 
 from autograd import Value, context, eager, hooks, no_grad, ownership, where
@@ -378,9 +379,14 @@ class Optimizer(hooks.Watched):
 def level_of_user() -> int:
     """Return the `stacklevel` at which a warning from the caller points to the user's code."""
     level, frame = 1, sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").startswith(("nn.", "autograd.")):
+    while frame.f_back and is_ours(frame):
         level, frame = level + 1, frame.f_back
     return level
+
+
+def is_ours(frame: FrameType) -> bool:
+    """Whether a frame runs code of this library."""
+    return str(frame.f_globals.get("__name__", "")).startswith(("nn.", "autograd."))
 
 
 def _put(leaves: Iterable[Value], numbers: Iterable[Any]) -> None:
