@@ -113,8 +113,7 @@ class Run:
 
     Attributes:
         step, predict: the functions that compute a step and predictions.
-        unit: what `length` counts, "epochs" or "steps". every: the steps of an epoch, or None for
-            a pass over the examples, if "epochs".
+        every: the steps of an epoch, or None if it is a pass over the examples.
         jit: whether steps are replayed. The last replay is checked, and each one before the state
             is saved, so that a wrong state never replaces a checkpoint.
         file: the checkpoint, if there is one.
@@ -134,7 +133,6 @@ class Run:
     schedules: Sequence[Schedule | None]
     after_epoch: Callable[[History], bool | None] | None
     patience: int | None
-    unit: str
     length: int
     every: int | None
     jit: bool
@@ -230,6 +228,11 @@ class Run:
             self.end_epoch(bar)
 
     # --- where the run is ---
+
+    @property
+    def unit(self) -> str:
+        """What `length` counts."""
+        return "steps" if self.every else "epochs"
 
     def done(self) -> int:
         """Return how many epochs or steps are done."""

@@ -158,7 +158,6 @@ def fit(
         schedules=checks.schedules(schedule, len(optimizers)),
         after_epoch=after_epoch,
         patience=patience,
-        unit="epochs" if steps is None else "steps",
         length=length,
         every=None if steps is None else every,
         jit=jit,
