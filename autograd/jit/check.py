@@ -101,6 +101,7 @@ def _differences(
         yield "what it returns has another structure, or other strings, in the replay"
         return
     for i, pair in enumerate(zip(numbers, expected[1], strict=True)):
+        # Without the classes of users and of NumPy.
         number, replayed = [float(n) if isinstance(n, float) else int(n) for n in pair]
         if not same(number, replayed):
             yield _unlike(f"the {_ordinal(i)} number", number, replayed)
