@@ -99,8 +99,10 @@ def _refuse_other_library() -> None:
 _refuse_other_library()
 
 
-def __getattr__(name: str) -> Any:
-    """Import `autograd.jit`, a package that is also the decorator, on first use: it needs NumPy."""
-    if name == "jit":
-        return import_module("autograd.jit")
-    raise AttributeError(f"module 'autograd' has no attribute {name!r}")
+if not TYPE_CHECKING:  # type checkers would take every name for one that exists
+
+    def __getattr__(name: str) -> Any:
+        """Import `autograd.jit`, a package that is also the decorator, on first use, with NumPy."""
+        if name == "jit":
+            return import_module("autograd.jit")
+        raise AttributeError(f"module 'autograd' has no attribute {name!r}")

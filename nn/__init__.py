@@ -13,6 +13,8 @@
 from nn import interrupts as interrupts
 
 # isort: split
+from typing import TYPE_CHECKING, NoReturn
+
 import autograd as _engine
 
 if not hasattr(_engine, "Value"):
@@ -73,7 +75,14 @@ from nn.schedules import (
     step_decay,
     with_warmup,
 )
+from nn.torch_names import missing
 from nn.train import History, fit, l2
+
+if not TYPE_CHECKING:  # type checkers would take every name for one that exists
+
+    def __getattr__(name: str) -> NoReturn:
+        missing(__name__, name)
+
 
 __all__ = [
     "GPT",

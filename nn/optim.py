@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from types import FrameType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from autograd import Value, context, eager, hooks, no_grad, ownership, where
 from autograd.messages import is_series, require_flag
@@ -33,6 +33,12 @@ from nn.settings import (
     restored_settings,
     settings_of,
 )
+from nn.torch_names import missing
+
+if not TYPE_CHECKING:  # `nn.optim.Adam`, as in PyTorch
+
+    def __getattr__(name: str) -> NoReturn:
+        missing(__name__, name)
 
 
 class Optimizer(hooks.Watched):

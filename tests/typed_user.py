@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, assert_type
 
 import numpy as np
 
+import autograd
 import nn
 from autograd import (
     Primitive,
@@ -148,3 +149,5 @@ assert_type(history.loss, list[float])
 if TYPE_CHECKING:
     linear("a text")  # type: ignore
     linear([1.0, 2.0]).backward()  # type: ignore
+    autograd.valeu(3)  # type: ignore
+    nn.relUU(3)  # type: ignore

@@ -1,10 +1,11 @@
-"""Without PyTorch installed, do only the functions that need it fail, and clearly?
+"""Without PyTorch installed, do only the functions that need it and its names fail, and clearly?
 
 The tests that need PyTorch are in tests/oracles/test_torch.py.
 """
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ import pytest
 
 import nn
 from nn.__main__ import main
+from nn.torch_names import HERE
 
 
 @pytest.fixture
@@ -40,6 +42,20 @@ def test_an_export_without_torch_fails_before_training(task, without_torch, tmp_
     assert captured.err.startswith(f"python -m nn {task}: PyTorch is missing: pip install ")
     assert not captured.out
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_the_error_for_a_name_of_pytorch_says_what_to_write(name):
+    with pytest.raises(AttributeError, match=f"'nn' has no attribute '{name}': write ") as error:
+        getattr(nn, name)
+    for found in re.findall(r"nn\.(\w+)", str(error.value)):
+        assert found in nn.__all__
+    assert not hasattr(nn, "relUU")
+
+
+def test_an_optimizer_is_not_in_nn_optim():
+    with pytest.raises(AttributeError, match=r"'nn.optim' has no attribute 'Adam': write nn.Adam$"):
+        assert nn.optim.Adam
 
 
 def test_export_does_not_apply_to_generate(tmp_path, capsys):

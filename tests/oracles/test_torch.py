@@ -30,6 +30,7 @@ import nn
 from autograd import Value
 from nn import Matrix
 from nn.__main__ import main
+from nn.torch_names import HERE
 
 torch.set_num_threads(1)  # the tests themselves run in parallel
 
@@ -97,6 +98,12 @@ def test_activations_agree_near_0_and_far_from_it(name):
 
 
 # --- optimizers -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_a_name_that_an_error_explains_is_one_of_pytorch(name):
+    places = torch.nn, torch.nn.functional, torch.optim, torch
+    assert any(hasattr(place, name) for place in places)
 
 
 def test_every_optimizer_of_nn_is_in_the_table():
