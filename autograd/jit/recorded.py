@@ -139,6 +139,7 @@ class Whole(Number):
 for kind, what, instead, names in (
     (Number, "passed to float()", _READ, "__float__"),
     (Number, "passed to int()", _READ, "__int__"),
+    (Number, "passed to complex()", _READ, "__complex__"),
     (Number, "used as a condition", _BRANCH, "__bool__"),
     (Number, "compared", _BRANCH, "__eq__ __ne__ __lt__ __le__ __gt__ __ge__"),
     (Number, "used as a key or in a set", _OUTSIDE, "__hash__"),

@@ -177,7 +177,7 @@ def test_primitives_and_errors_are_printed_in_ascii() -> None:
                 print(error)
     """
     shown = output_of(code, "ascii")
-    assert shown.startswith("<Primitive \\u03c9>\n\\u03c9(\\u03b8 = -1.0): math domain error\n")
+    assert shown.startswith("<Primitive \\u03c9>\n\\u03c9(\\u03b8 = -1.0): ")
     assert "gradient with respect to input 0 (\\u03b8) at 2.0" in shown
     assert "the rule of \\u03c9 turned a Value into a float" in shown
     assert "mul(\\u03b8 = 1e+308, 10.0) gave inf" in shown

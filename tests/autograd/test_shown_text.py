@@ -234,4 +234,4 @@ def test_a_class_with_the_name_of_a_builtin_is_quoted_by_its_own_repr(name: str)
 
 
 def test_an_object_whose_repr_fails_is_quoted() -> None:
-    assert quoted(10**5000).startswith("<int instance at ")
+    assert quoted(10**5000).startswith("<int instance ")

@@ -170,7 +170,7 @@ NUMBER_LOOKS: dict[str, Look] = {
 UNSEEN = (
     *("%f", "json", "struct.pack", "array.array", "math.exp", "math.sqrt", "math.pow"),
     *("math.hypot", "math.isnan", "math.isfinite", "math.isclose", "math.copysign", "math.fsum"),
-    *("cmath.exp", "statistics.fmean", "a sum with a complex number", "Decimal", "timedelta"),
+    *("statistics.fmean", "a sum with a complex number", "Decimal", "timedelta"),
     *("float.hex", "float.__add__"),
 )
 # These do not inspect the number: it flows on.
