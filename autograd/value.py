@@ -369,12 +369,11 @@ def as_float(data: Any) -> float:
 
 def as_label(label: Any, operands: tuple[object, ...] = ()) -> str:
     """Return the label. Raises TypeError if it is not a string, or operands follow it."""
+    advice = f'a leaf is Value(2.0) or Value(2.0, "x"), and {OWN_OPERATION}'
     if not isinstance(label, str):
-        raise TypeError(
-            f"a label is text, not {quoted(label)} ({type(label).__name__}); {OWN_OPERATION}"
-        )
+        raise TypeError(f"a label is text, not {quoted(label)} ({type(label).__name__}); {advice}")
     if operands:
-        raise TypeError(f"a Value is made of a number and a label, nothing else; {OWN_OPERATION}")
+        raise TypeError(f"a Value is made of a number and a label, nothing else; {advice}")
     return label
 
 
