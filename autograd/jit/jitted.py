@@ -176,7 +176,7 @@ class Jitted(Generic[P, R]):
             if self._first_calls == _TOO_MANY:
                 self._warn(
                     f"none of {_TOO_MANY} calls in a row had the argument structure of an earlier"
-                    " call: pass arrays of one shape, and the same function or bound method"
+                    " call: pass arrays of one shape, and functions and static arguments that recur"
                 )
         if is_first or self._recordings >= _TOO_MANY:
             return self._eager(call, undoing([*Watch(self._things(call)).values, *call.passed]))
@@ -254,7 +254,7 @@ class Jitted(Generic[P, R]):
             watch.put_back()
             raise TraceError(
                 f"this works for plain numbers only ({error}): do it outside and pass what it"
-                f" gives, or write methods of Values, as in Value(x).exp() ({line_of(error)})"
+                f" gives, or write methods of Values, as in Value(x).exp().data ({line_of(error)})"
             ) from error
 
     def _replayed(self, program: Program, programs: list[Program], call: Call) -> Any:

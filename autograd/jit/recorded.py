@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 
 _BRANCH = (
     "choose with maximum, minimum or where, as in where(greater(x, 0.0), a, b) or where(less(x,"
-    " 0.0), a, b), or decide outside and pass an argument"
+    " 0.0), a, b), decide outside and pass an argument, or return it and measure outside"
 )
 _READ = "return it, or compute with the Value itself; measure, save and draw outside"
-_OUTSIDE = "do that outside and pass what it gives, or name the argument static"
+_INDEX = "name the argument static; nn.Embedding and nn.cross_entropy take indices that vary"
+_OUTSIDE = "do that outside, with what is passed or returned, or name the argument static"
 
 
 def tracer_here() -> Tracer | None:
@@ -149,7 +150,7 @@ for kind, what, instead, names in (
     (Number, "examined", _OUTSIDE, "as_integer_ratio is_integer"),
     (Number, "shown", "return it, and print it outside", "hex __format__ __str__ __repr__"),
     (Number, "pickled", _READ, "__reduce_ex__"),
-    (Whole, "used as an index or a count", "name the argument static", "__index__"),
+    (Whole, "used as an index or a count", _INDEX, "__index__"),
     (Whole, "read bit by bit", _OUTSIDE, "__and__ __rand__ __or__ __ror__ __xor__ __rxor__"),
     (Whole, "read bit by bit", _OUTSIDE, "bit_length bit_count to_bytes __invert__"),
     (Whole, "shifted", _OUTSIDE, "__lshift__ __rlshift__ __rshift__ __rrshift__"),

@@ -142,7 +142,7 @@ def test_a_step_of_gradient_descent_by_assignment() -> None:
 )
 def test_creating_a_value_from_operands_is_rejected(node: Callable[..., Value]) -> None:
     """The graph would silently end there."""
-    with pytest.raises(TypeError, match=r'a leaf is Value\(2.0\).*Primitive\(.*called on Values'):
+    with pytest.raises(TypeError, match=r"a leaf is Value\(2.0\).*Primitive\(.*called on Values"):
         node(Value(1.0), Value(2.0))
 
 

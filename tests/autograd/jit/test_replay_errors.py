@@ -544,6 +544,22 @@ def test_an_eager_run_that_diagnoses_an_error_is_undone(backend: str) -> None:
     assert (w.data, len(log), nn.rng.generator.getstate()) == (2.0, 1, drawn)
 
 
+def test_the_advice_for_a_function_of_plain_numbers_fits_an_update_of_data() -> None:
+    """`p.data` takes a number, not a Value: NumPy's square root in Adam is replaced by one."""
+    w = Value(16.0)
+
+    def step(root: Callable[[float], float]) -> None:
+        w.data = root(w.data)
+
+    run = jit(step)
+    run(np.sqrt)
+    with pytest.raises(TraceError, match=r"as in Value\(x\).exp\(\).data"):
+        run(np.sqrt)
+    for root in [lambda x: Value(x).sqrt().data] * 3:
+        run(root)
+    assert w.data == 4.0 ** (1 / 8)
+
+
 def test_an_error_of_the_function_itself_has_its_effects_once() -> None:
     log: list[str] = []
 

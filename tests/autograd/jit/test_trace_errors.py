@@ -304,6 +304,15 @@ def test_inspecting_the_data_of_a_value(name: str, sort: str) -> None:
     judged(name, LOOKS[name], "a number passed", lambda x: of(x).data, kind)
 
 
+@pytest.mark.parametrize("name", ["<", "round"])
+def test_a_result_may_be_inspected_outside(name: str) -> None:
+    """An accuracy or a rounded loss is not to be passed, but to be made of what is returned."""
+    function = jit(lambda x: LOOKS[name]((w * x).data))
+    function(2.0)
+    with pytest.raises(TraceError, match=r"outside, with what is .*returned|return it"):
+        function(2.0)
+
+
 @pytest.mark.parametrize("sort", [*list(SORTS)[1:3], *list(SORTS)[4:], "passed"])
 def test_data_can_be_returned_and_computed_with(sort: str) -> None:
     """It is a recorded number, and so is what is computed with it."""
@@ -575,7 +584,7 @@ def test_random_draws_are_replayed_refused_or_found_by_the_check(name: str) -> N
 def test_a_count_among_the_arguments_is_told_to_be_static() -> None:
     run = jit(lambda x, n: sum(w * x for _ in range(n)))
     run(1.0, 2)
-    with pytest.raises(TraceError, match=r"as an index or a count .*: name the argument static"):
+    with pytest.raises(TraceError, match=r"as an index .*: name the argument static; nn.Emb"):
         run(1.0, 2)
 
 

@@ -208,6 +208,14 @@ def test_a_new_structure_in_each_call_is_named_in_one_warning() -> None:
     assert run.programs[0].replays == 2
 
 
+def test_a_new_static_argument_in_each_call_is_named_in_one_warning() -> None:
+    """A label of each example, say, which Python takes as an index."""
+    run = jit(lambda n: LEAF * [n][0], static="n")
+    (text,) = warnings_of(lambda: [run(k) for k in range(100)])
+    assert "none of 32 calls in a row" in text
+    assert text.endswith("static arguments that recur")
+
+
 def test_an_operation_that_fails_in_each_recording_is_named_in_one_warning() -> None:
     def guarded(x: float) -> Any:
         try:
