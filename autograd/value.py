@@ -20,7 +20,7 @@ from autograd import copies, ops
 from autograd.clock import clock
 from autograd.context import INSIDE, Context, TakenAsFloat, current, rules_on_values
 from autograd.hooks import is_recorded
-from autograd.messages import NO_BACKWARD, OWN_OPERATION
+from autograd.messages import NO_BACKWARD, OWN_OPERATION, is_series
 from autograd.primitive import CONSTANT, Primitive, is_number, wrong_kinds
 from autograd.text import for_stream, quoted
 
@@ -347,6 +347,9 @@ class Value:
 copies.CLASSES.add(Value)
 
 
+_OF_EACH = "make a Value of each of its numbers"
+
+
 def as_float(data: Any) -> float:
     """Return a real number of any kind as a float. Raises TypeError or OverflowError."""
     if is_recorded(data):  # it keeps its node; see autograd/jit/recorded.py
@@ -356,6 +359,7 @@ def as_float(data: Any) -> float:
         or not (hasattr(data, "__float__") or hasattr(data, "__index__"))
     ):
         advice = ": take its .data" if isinstance(data, Value) else ""
+        advice = f": {_OF_EACH}" if is_series(data) else advice
         kind = type(data).__name__
         raise TypeError(f"a Value holds a real number, not {quoted(data)} ({kind}){advice}")
     try:
@@ -364,7 +368,8 @@ def as_float(data: Any) -> float:
         kind = type(data).__name__
         raise OverflowError(f"a Value holds a float, and this {kind} is too large") from None
     except (TypeError, ValueError) as error:
-        raise TypeError(f"a Value holds a real number, not {quoted(data)}: {error}") from None
+        why = _OF_EACH if is_series(data) else error
+        raise TypeError(f"a Value holds a real number, not {quoted(data)}: {why}") from None
 
 
 def as_label(label: Any, operands: tuple[object, ...] = ()) -> str:
