@@ -20,6 +20,7 @@ OWN_OPERATION = (
     'an operation of your own is a Primitive, such as Primitive("atan", math.atan, lambda out, x:'
     " 1 / (1 + x * x)), called on Values"
 )
+LEAF_OR_OPERATION = f'a leaf is Value(2.0) or Value(2.0, "x"), and {OWN_OPERATION}'
 NO_BACKWARD = (
     "a Value has no _backward: loss.backward() computes all gradients, steps(loss) shows how they"
     f" flow back through each node, and {OWN_OPERATION}"

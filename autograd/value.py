@@ -20,7 +20,7 @@ from autograd import copies, ops
 from autograd.clock import clock
 from autograd.context import INSIDE, Context, TakenAsFloat, current, rules_on_values
 from autograd.hooks import is_recorded
-from autograd.messages import NO_BACKWARD, OWN_OPERATION, is_series
+from autograd.messages import LEAF_OR_OPERATION, NO_BACKWARD, is_series
 from autograd.primitive import CONSTANT, Primitive, is_number, wrong_kinds
 from autograd.text import for_stream, quoted
 
@@ -347,9 +347,6 @@ class Value:
 copies.CLASSES.add(Value)
 
 
-_OF_EACH = "make a Value of each of its numbers"
-
-
 def as_float(data: Any) -> float:
     """Return a real number of any kind as a float. Raises TypeError or OverflowError."""
     if is_recorded(data):  # it keeps its node; see autograd/jit/recorded.py
@@ -358,8 +355,7 @@ def as_float(data: Any) -> float:
         isinstance(data, Value | complex | str | bytes | bytearray)
         or not (hasattr(data, "__float__") or hasattr(data, "__index__"))
     ):
-        advice = ": take its .data" if isinstance(data, Value) else ""
-        advice = f": {_OF_EACH}" if is_series(data) else advice
+        advice = ": take its .data" if isinstance(data, Value) else _advice_on_series(data)
         kind = type(data).__name__
         raise TypeError(f"a Value holds a real number, not {quoted(data)} ({kind}){advice}")
     try:
@@ -368,17 +364,24 @@ def as_float(data: Any) -> float:
         kind = type(data).__name__
         raise OverflowError(f"a Value holds a float, and this {kind} is too large") from None
     except (TypeError, ValueError) as error:
-        why = _OF_EACH if is_series(data) else error
-        raise TypeError(f"a Value holds a real number, not {quoted(data)}: {why}") from None
+        advice = _advice_on_series(data) or f": {error}"
+        raise TypeError(f"a Value holds a real number, not {quoted(data)}{advice}") from None
+
+
+def _advice_on_series(data: Any) -> str:
+    return ": make a Value of each of its numbers" if is_series(data) else ""
 
 
 def as_label(label: Any, operands: tuple[object, ...] = ()) -> str:
     """Return the label. Raises TypeError if it is not a string, or operands follow it."""
-    advice = f'a leaf is Value(2.0) or Value(2.0, "x"), and {OWN_OPERATION}'
     if not isinstance(label, str):
-        raise TypeError(f"a label is text, not {quoted(label)} ({type(label).__name__}); {advice}")
+        raise TypeError(
+            f"a label is text, not {quoted(label)} ({type(label).__name__}); {LEAF_OR_OPERATION}"
+        )
     if operands:
-        raise TypeError(f"a Value is made of a number and a label, nothing else; {advice}")
+        raise TypeError(
+            f"a Value is made of a number and a label, nothing else; {LEAF_OR_OPERATION}"
+        )
     return label
 
 

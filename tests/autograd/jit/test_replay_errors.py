@@ -377,7 +377,7 @@ def test_a_primitive_that_is_wrongly_declared_total_still_raises(backend: str) -
     run = jit(lambda x: setattr(w, "grad", root(x)), backend=backend, check="never")
     for _ in range(3):
         run(4.0)
-    with pytest.raises(ValueError, match="math domain error|got -4.0"):
+    with pytest.raises(ValueError, match=r"math domain error|got -4.0"):
         run(-4.0)
     assert w.grad == 2.0
 
