@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from autograd import hooks
 from autograd.clock import clock
-from autograd.context import current
+from autograd.context import OUTSIDE, current, entered
 from autograd.eager import Eager
 from autograd.jit.backends import backend_named
 from autograd.jit.check import CAUSES, checked
@@ -110,14 +110,12 @@ class Jitted(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function, or replay a recording of it."""
-        tracer = tracer_here()
-        if tracer is not None and self._lock.notes and is_interrupt():
-            self._is_disturbed = True  # by a signal handler, whose call is not to be recorded
-            with tracer.apart():
-                return self.function(*args, **kwargs)
         if not isinstance(current.get().interpreter, Eager) or _is_eager_call.get():
             # Inside another recording, detect_anomaly, or an eager call.
-            self._is_disturbed |= bool(self._lock.notes) and tracer is None
+            if (tracer_here() or self._lock.notes) and is_interrupt():
+                self._is_disturbed = True  # by a signal handler, whose call is not to be recorded
+                with entered(current, OUTSIDE):
+                    return self.function(*args, **kwargs)
             return self.function(*args, **kwargs)
         structure: list[Any] = []
         passed: list[Value] = []

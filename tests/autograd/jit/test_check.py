@@ -93,6 +93,15 @@ def test_a_check_in_which_nothing_is_compared_does_not_count(between: tuple[floa
         run(1.0, 9.0)
 
 
+def test_a_function_that_calls_itself_is_checked() -> None:
+    @jit(static="n")
+    def power(x: float, n: int) -> Any:
+        return W * x if n == 0 else power(x, n - 1) * x
+
+    assert [power(x, 2).data for x in (1.0, 2.0, 3.0, 4.0)] == [2.0, 16.0, 54.0, 128.0]
+    assert power.programs[0].checks == 1
+
+
 def test_a_call_made_while_checking_is_set_is_checked() -> None:
     for check, expected in (("sometimes", 3), ("always", 5), ("never", 0)):
         run = jit(lambda x: W * x, check=check)
@@ -331,10 +340,12 @@ def test_a_checked_call_draws_its_random_numbers_once() -> None:
 
 def test_an_error_in_a_checked_call_is_the_eager_error_and_changes_nothing() -> None:
     w = Value(1.0)
+    hidden = Hidden(w=w)
 
     def step(x: float) -> Any:
-        w.assign(w + 1.0)
-        return (w * x).log()
+        v = hidden.get("w")
+        v.assign(v + 1.0)
+        return (v * x).log()
 
     run = jit(step, check="always")
     for _ in range(4):

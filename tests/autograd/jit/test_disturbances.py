@@ -673,21 +673,27 @@ def test_a_signal_handler_may_call_a_jitted_counter() -> None:
     assert_nothing_left()
 
 
-def test_a_signal_handler_may_read_a_value_computed_before() -> None:
-    w, read = Value(2.0), list[float]()
+def test_a_signal_handler_may_read_a_value_and_call_a_jitted_function() -> None:
+    w, count, read = Value(2.0), Value(0.0), list[float]()
     loss = w * 3.0
+    tick = jit(lambda: count.assign(count + 1.0))
 
     @jit
     def step(x: float) -> Value:
         signal.raise_signal(signal.SIGALRM)
         return w * x
 
-    previous = signal.signal(signal.SIGALRM, lambda number, frame: read.append(loss.data))
+    def handle(number: int, frame: Any) -> None:
+        read.append(loss.data)
+        if len(read) == 2:  # in the recording
+            tick()
+
+    previous = signal.signal(signal.SIGALRM, handle)
     try:
-        assert [step(x).data for x in (1.0, 2.0, 3.0)] == [2.0, 4.0, 6.0]
+        assert [step(x).data for x in (1.0, 2.0, 3.0, 4.0)] == [2.0, 4.0, 6.0, 8.0]
     finally:
         signal.signal(signal.SIGALRM, previous)
-    assert read == [6.0] * 3
+    assert (read, count.data) == ([6.0] * 3, 1.0)
 
 
 @pytest.mark.parametrize("calls_before", range(4))
