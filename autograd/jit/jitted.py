@@ -343,7 +343,8 @@ def _places(function: Callable[..., Any], static: frozenset[str]) -> frozenset[i
     parameters = inspect.signature(function).parameters
     takes_more = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for name in static:
-        if name not in parameters and not takes_more:
+        p = parameters.get(name)
+        if not takes_more if p is None else p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
             raise ValueError(f"there is no argument {name!r} that could be static")
     places = enumerate(parameters.values())  # not of a name after *args, which has no position
     return frozenset([i for i, p in places if p.name in static and p.kind is not p.KEYWORD_ONLY])

@@ -427,9 +427,13 @@ def test_a_static_name_after_args_has_no_position() -> None:
     assert len(run.programs) == 1
 
 
-def test_a_static_name_that_is_not_an_argument_is_an_error() -> None:
-    with pytest.raises((TypeError, ValueError), match="nothing"):
-        jit(powers, static="nothing")(1.0, 2)
+def test_a_static_name_that_is_not_of_one_argument_is_an_error() -> None:
+    def several(*counts: int, **options: int) -> Value:
+        return w
+
+    for function, name in ((powers, "nothing"), (several, "counts"), (several, "options")):
+        with pytest.raises(ValueError, match=f"no argument '{name}' that could be static"):
+            jit(function, static=name)
 
 
 def test_equal_static_numbers_of_different_types_are_told_apart() -> None:
