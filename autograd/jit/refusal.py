@@ -47,8 +47,8 @@ def is_interrupt() -> bool:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__") != _BASE:
         code, below = frame.f_code, frame.f_back
-        names = code.co_varnames[: code.co_argcount + bool(code.co_flags & CO_VARARGS)]
-        given = [frame.f_locals.get(name) for name in names] if below else []
+        count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & CO_VARARGS)
+        given = [frame.f_locals.get(name) for name in code.co_varnames[:count]] if below else []
         parts = [part if isinstance(part, tuple) else (part,) for part in given]
         if any(thing is below for part in parts for thing in part):
             return True

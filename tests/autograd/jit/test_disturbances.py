@@ -683,7 +683,7 @@ def test_a_signal_handler_may_read_a_value_and_call_a_jitted_function() -> None:
         signal.raise_signal(signal.SIGALRM)
         return w * x
 
-    def handle(number: int, frame: Any) -> None:
+    def handle(*args: Any, read: list[float] = read) -> None:
         read.append(loss.data)
         if len(read) == 2:  # in the recording
             tick()
