@@ -949,6 +949,17 @@ def test_callables_can_be_jitted(name: str) -> None:
         assert "nodes" in str(run.programs[0])
 
 
+def test_a_jitted_function_in_a_class_is_called_by_the_class_only() -> None:
+    class Tools:
+        @jit
+        def double(x: Any) -> Any:
+            return w * x
+
+    assert [Tools.double(x).data for x in (1.5, 2.5, -0.5)] == [3.0, 5.0, -1.0]
+    with pytest.raises(TypeError, match=r"double is a method: .* or jit\(instance\.method\)"):
+        Tools().double(1.5)
+
+
 @pytest.mark.parametrize("inner", BACKENDS)
 @pytest.mark.parametrize("outer", BACKENDS)
 def test_a_jitted_function_inside_a_jitted_function(inner: str, outer: str) -> None:
