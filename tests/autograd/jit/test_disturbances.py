@@ -696,6 +696,25 @@ def test_a_signal_handler_may_read_a_value_and_call_a_jitted_function() -> None:
     assert (read, count.data) == ([6.0] * 3, 1.0)
 
 
+def test_what_a_signal_handler_changes_by_a_call_is_not_refused() -> None:
+    w, told = Value(2.0), list[float]()
+
+    @jit
+    def step(x: float, tells: bool = False) -> Value:
+        if tells:
+            told.append(x)
+        else:
+            signal.raise_signal(signal.SIGALRM)
+        return w * x
+
+    previous = signal.signal(signal.SIGALRM, lambda number, frame: step(7.0, tells=True))
+    try:
+        assert [step(x).data for x in (1.0, 2.0, 3.0, 4.0)] == [2.0, 4.0, 6.0, 8.0]
+    finally:
+        signal.signal(signal.SIGALRM, previous)
+    assert told == [7.0] * 4
+
+
 @pytest.mark.parametrize("calls_before", range(4))
 def test_a_call_may_be_made_in_the_middle_of_another(calls_before: int) -> None:
     """As from a signal handler: in an eager call, a recording, a check and a replay."""
