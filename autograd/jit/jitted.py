@@ -152,8 +152,9 @@ class Jitted(Generic[P, R]):
         programs = self._programs_for(call.structure)
         changed = None
         for program in reversed(programs):
-            changed = program.changed()
-            if changed is None:
+            change = program.changed()
+            changed = changed or change  # since the latest recording
+            if change is None:
                 result = self._replayed(program, programs, call)
                 if program.unsure_in_a_row >= _MANY:
                     self._warn(

@@ -179,18 +179,21 @@ def warnings_of(calls: Any) -> list[str]:
 
 
 def test_a_setting_that_changes_in_every_call_is_named_in_one_warning() -> None:
-    settings = Settings()
-    run = jit(settings.step)
+    settings, config = Settings(), Config()
+
+    @jit
+    def step(x: float) -> Any:
+        return config.scale * settings.step(x)
 
     def calls() -> None:
         for k in range(100):
-            settings.factor = float(k)
-            assert run(1.0).data == 2.0 * k
+            config.scale, settings.factor = float(k > 5), float(k)
+            assert step(1.0).data == 2.0 * k * (k > 5)
 
     (text,) = warnings_of(calls)
     assert text.startswith("step is not replayed: it was recorded 32 times in a row, because")
     assert "factor changes from call to call: pass that, or keep it in a Value" in text
-    assert len(run.programs) == 32
+    assert len(step.programs) == 32
 
 
 def test_a_new_structure_in_each_call_is_named_in_one_warning() -> None:
