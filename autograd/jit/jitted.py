@@ -246,7 +246,7 @@ class Jitted(Generic[P, R]):
                 raise tracer.refusals[0] from error  # which the function, or C code, replaced
             if not is_unclear:
                 raise
-            undo = undoing([*watch.values, *call.passed])
+            undo = undoing([*watch.values, *call.passed, *tracer.before])
             self._eager(call, undo)  # raises the error again if it is the function's own
             at_once(undo)
             tracer.undo()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -562,9 +563,12 @@ def test_the_advice_for_a_function_of_plain_numbers_fits_an_update_of_data() -> 
 
 def test_an_error_of_the_function_itself_has_its_effects_once() -> None:
     log: list[str] = []
+    hidden = SimpleNamespace(w=Value(1.0))
 
     def step(x: float, names: dict[str, float]) -> Any:
         log.append("a call")
+        w = getattr(hidden, "W".lower())
+        w.assign(2.0 * w)
         return x * names["rate"]
 
     run = jit(step)
@@ -572,3 +576,4 @@ def test_an_error_of_the_function_itself_has_its_effects_once() -> None:
         with pytest.raises(KeyError):
             run(1.0, {})
     assert log == ["a call"] * 3
+    assert hidden.w.data == 2.0  # only a recording sees a leaf that the code does not name
