@@ -56,8 +56,6 @@ class _Programs(WeakKeyDictionary[Any, Any]):
 class Jitted(Generic[P, R]):
     """A function that is recorded once for each structure of its arguments, then replayed."""
 
-    __qualname__: str
-
     def __init__(
         self,
         function: Callable[P, R],
@@ -71,6 +69,7 @@ class Jitted(Generic[P, R]):
             raise ValueError(f'check is "always", "sometimes" or "never", not {quoted(check)}')
         functools.update_wrapper(self, function)
         self.__name__ = getattr(function, "__name__", type(function).__name__)
+        self.__qualname__ = getattr(function, "__qualname__", self.__name__)
         inner = inspect.unwrap(function)
         kinds = inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction
         if any(is_kind(inner) for is_kind in kinds):

@@ -81,6 +81,16 @@ def test_a_function_bound_to_another_name_is_rebuilt_from_the_plain_one() -> Non
     assert again(3.0).data == 6.0
 
 
+def test_a_jitted_model_or_partial_is_pickled_and_copied() -> None:
+    model = nn.Neuron(1)
+    for function in (model, functools.partial(model)):
+        for clone in (copy.deepcopy, lambda f: pickle.loads(pickle.dumps(f))):
+            again = clone(jit(function, backend="numpy"))
+            assert (type(again), again.backend, again.programs) == (Jitted, "numpy", [])
+            assert again([3.0]).data == model([3.0]).data
+            assert again.function is not function
+
+
 def test_pickling_a_local_function_fails_as_for_a_plain_one() -> None:
     def local(x: float) -> Any:
         return LEAF * x
