@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from operator import attrgetter
 from typing import Any, Generic, ParamSpec, TypeVar, overload
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary
 
 from autograd import hooks
 from autograd.clock import clock
@@ -80,7 +80,7 @@ class Jitted(Generic[P, R]):
         self.check = check
         self._static = self.static | _places(function, self.static)
         self._programs: dict[Any, list[Program]] = {}
-        self._all: WeakSet[Program] = WeakSet()
+        self._all = WeakKeyDictionary[Program, None]()
         self._called: set[Any] = set()  # structures that were called, but not recorded yet
         self._calls = self._first_calls = self._recordings = 0  # replays reset the last two
         self._has_warned = False
@@ -90,7 +90,7 @@ class Jitted(Generic[P, R]):
     @property
     def programs(self) -> list[Program]:
         """The current programs, oldest first."""
-        return sorted(self._all, key=lambda program: program.number)
+        return list(self._all)
 
     def __repr__(self) -> str:
         return for_stream(f"<jitted {self.__name__}, {len(self._all)} programs>")
@@ -230,7 +230,7 @@ class Jitted(Generic[P, R]):
                 )
             if not self._is_disturbed and not tracer.given_up:
                 program = Program(self.__name__, call, tracer, returned, watch, self.backend)
-                self._all.add(program)  # first: after a Ctrl-C no program in use is unlisted
+                self._all[program] = None  # first: after a Ctrl-C no program in use is unlisted
                 programs.append(program)
                 del programs[:-_TOO_MANY]
             result = as_replayed(result, tracer.start)
@@ -299,7 +299,7 @@ class Jitted(Generic[P, R]):
         if difference is None:
             return returned
         programs.remove(program)
-        self._all.discard(program)
+        del self._all[program]
         first, last = program.number + (program.checks > 0), call.number - 1
         doubt = f"calls {first} to {last} are in doubt"
         if first >= last:

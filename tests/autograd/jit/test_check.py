@@ -173,6 +173,16 @@ def test_the_calls_in_doubt_are_those_since_the_last_check(calls: int, doubt: st
         checking.reset(token)
 
 
+def test_a_check_does_not_change_the_order_of_the_programs() -> None:
+    run = jit(lambda *xs: W * xs[0])
+    for xs in [(1.0,)] * 2 + [(1.0, 2.0)] * 2:
+        run(*xs)
+    before = run.programs
+    run(1.0)
+    assert run.programs == before
+    assert before[0].checks == 1
+
+
 def test_the_leaf_that_differs_is_named_by_its_path_in_the_model() -> None:
     model, hidden = nn.MLP(2, [4, 4, 1], "tanh"), Hidden(rate=0.5)
 

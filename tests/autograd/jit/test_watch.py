@@ -330,7 +330,7 @@ def test_a_program_that_is_never_replayed_says_so() -> None:
 
     (text,) = warnings_of(calls)
     assert text.startswith("root is not replayed: 8 calls in a row were done eagerly: ")
-    assert str(root.programs[1]).startswith("root: 1 replay, 20 calls done eagerly\n")
+    assert str(root.programs[0]).startswith("root: 1 replay, 20 calls done eagerly\n")
 
 
 def test_replacing_an_entry_of_a_container_takes_effect() -> None:
