@@ -113,7 +113,13 @@ class Tracer(Hooks):
         """Return the node of an operand, which is a Value or a number."""
         if isinstance(operand, Value):
             node = self.nodes.get(operand)
-            return self._first_use(operand) if node is None else node
+            try:
+                return self._first_use(operand) if node is None else node
+            except TraceError:
+                if is_interrupt():  # which may use anything
+                    self.refusals.pop()
+                    return self.tape.constant(operand._data)
+                raise
         if isinstance(operand, Number) and operand.tape is self.tape:
             return operand.node
         exact = operand if operand.__class__ is float else as_float(plain(operand))
@@ -247,13 +253,7 @@ class Tracer(Hooks):
     def read(self, value: Value, name: str) -> Any:
         """Return `value.data` or `value.grad`, as a Number unless it is a constant."""
         number = getattr(value, f"_{name}")
-        try:
-            node = self.node_of(value) if name == "data" else self.gradient_of(value)
-        except TraceError:
-            if is_interrupt():
-                self.refusals.pop()
-                return number
-            raise
+        node = self.node_of(value) if name == "data" else self.gradient_of(value)
         return number if node in self.tape.constants else number_at(node, number, self.tape)
 
     def write(self, value: Value, name: str, number: Any) -> None:

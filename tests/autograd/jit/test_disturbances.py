@@ -673,7 +673,7 @@ def test_a_signal_handler_may_call_a_jitted_counter() -> None:
     assert_nothing_left()
 
 
-def test_a_signal_handler_may_read_a_value_and_call_a_jitted_function() -> None:
+def test_a_signal_handler_may_use_a_value_and_call_a_jitted_function() -> None:
     w, count, read = Value(2.0), Value(0.0), list[float]()
     loss = w * 3.0
     tick = jit(lambda: count.assign(count + 1.0))
@@ -684,7 +684,7 @@ def test_a_signal_handler_may_read_a_value_and_call_a_jitted_function() -> None:
         return w * x
 
     def handle(*args: Any, read: list[float] = read) -> None:
-        read.append(loss.data)
+        read.append((loss * 0.5).data + loss.data)
         if len(read) == 2:  # in the recording
             tick()
 
@@ -693,7 +693,7 @@ def test_a_signal_handler_may_read_a_value_and_call_a_jitted_function() -> None:
         assert [step(x).data for x in (1.0, 2.0, 3.0, 4.0)] == [2.0, 4.0, 6.0, 8.0]
     finally:
         signal.signal(signal.SIGALRM, previous)
-    assert (read, count.data) == ([6.0] * 3, 1.0)
+    assert (read, count.data) == ([9.0] * 3, 1.0)
 
 
 def test_what_a_signal_handler_changes_by_a_call_is_not_refused() -> None:
