@@ -249,6 +249,18 @@ def test_a_new_model_after_every_few_calls_is_named_in_one_warning() -> None:
     assert "it was recorded 32 times in a row, for new structures, new models or" in text
 
 
+def test_new_structures_among_many_replays_are_recorded() -> None:
+    run = jit(lambda xs: LEAF * sum(xs))
+
+    def calls() -> None:
+        for k in range(1, 41):
+            for xs in [[1.0]] * 10 + [[1.0] * k] * 2:
+                assert run(xs).data == 2.0 * len(xs)
+
+    assert warnings_of(calls) == []
+    assert len(run.programs) == 40
+
+
 def test_advancing_an_iterator_is_refused() -> None:
     for iterator in (itertools.count(1), iter([1.0, 2.0, 3.0, 4.0]), zip((1.0, 2.0, 3.0))):
         run = jit(lambda x, it=iterator: LEAF * x * first(next(it)))
