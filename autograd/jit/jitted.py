@@ -148,8 +148,8 @@ class Jitted(Generic[P, R]):
     # --- eager, recorded, replayed or checked ---
 
     def _answer(self, call: Call) -> Any:
-        programs = self._programs_for(call.structure)
-        changed = None
+        key = call.structure, current.get().interpreter
+        programs, changed = self._programs_for(key), None
         for program in reversed(programs):
             change = program.changed()
             changed = changed or change  # since the latest recording
@@ -163,7 +163,6 @@ class Jitted(Generic[P, R]):
                 return result
         # A program that uses an object that has been replaced would only keep it alive.
         programs[:] = [p for p in programs if not (p.watch.has_lost or p.ports.gone)]
-        key = call.structure, current.get().interpreter
         is_first = not programs and key not in self._called
         if is_first:
             self._first_calls += 1
@@ -316,13 +315,12 @@ class Jitted(Generic[P, R]):
 
     # --- programs ---
 
-    def _programs_for(self, structure: Any) -> list[Program]:
-        """Return the programs of a structure. A model among the arguments keeps its own."""
-        key = structure, current.get().interpreter
+    def _programs_for(self, key: tuple[Any, Any]) -> list[Program]:
+        """Return those of a (structure, interpreter). A model among the arguments keeps its own."""
         found = self._programs.get(key)
         if found is not None:
             return found
-        for thing in objects_in(structure):
+        for thing in objects_in(key[0]):
             space = getattr(thing, "__dict__", None)
             if isinstance(space, dict):
                 home: dict[Any, list[Program]]
