@@ -154,13 +154,12 @@ class Jitted(Generic[P, R]):
             change = program.changed()
             changed = changed or change  # since the latest recording
             if change is None:
-                result = self._replayed(program, programs, call)
-                if program.unsure_in_a_row >= _MANY:
+                if program.unsure_in_a_row >= _MANY:  # before the call, as it may be an error
                     self._warn(
                         f"{_MANY} calls in a row were done eagerly: a number is not finite, or an"
                         " operation might raise"
                     )
-                return result
+                return self._replayed(program, programs, call)
         # A program that uses an object that has been replaced would only keep it alive.
         programs[:] = [p for p in programs if not (p.watch.has_lost or p.ports.gone)]
         is_first = not programs and key not in self._called

@@ -345,6 +345,23 @@ def test_a_program_that_is_never_replayed_says_so() -> None:
     assert str(root.programs[0]).startswith("root: 1 replay, 20 calls done eagerly\n")
 
 
+def test_a_warning_that_is_an_error_comes_before_the_call() -> None:
+    counter = Value(0.0)
+
+    @jit
+    def overflow(x: float) -> Any:
+        counter.assign(counter + 1.0)
+        return counter * x * 1e308
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(10):
+            overflow(100.0)
+        with pytest.raises(RuntimeWarning, match="8 calls in a row"):
+            overflow(100.0)
+    assert counter.data == 10.0
+
+
 def test_replacing_an_entry_of_a_container_takes_effect() -> None:
     """Even if the old entry is still referenced elsewhere."""
     old, new = Value(2.0), Value(5.0)
