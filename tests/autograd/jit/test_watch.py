@@ -261,6 +261,22 @@ def test_new_structures_among_many_replays_are_recorded() -> None:
     assert len(run.programs) == 40
 
 
+@pytest.mark.parametrize("new", ["structure", "setting"])
+def test_the_32nd_call_in_a_row_gives_a_warning(new: str) -> None:
+    settings, numbers = Settings(), itertools.count(2)
+    run = jit(lambda xs: settings.step(sum(xs)))
+
+    def calls(count: int) -> None:
+        for _ in range(12):
+            run([1.0])  # replayed
+        for k in itertools.islice(numbers, count):
+            settings.factor = k if new == "setting" else 2.0
+            run([1.0] * (k if new == "structure" else 1))
+
+    assert warnings_of(lambda: calls(31)) == warnings_of(lambda: calls(31)) == []
+    assert len(warnings_of(lambda: calls(32))) == 1
+
+
 def test_advancing_an_iterator_is_refused() -> None:
     for iterator in (itertools.count(1), iter([1.0, 2.0, 3.0, 4.0]), zip((1.0, 2.0, 3.0))):
         run = jit(lambda x, it=iterator: LEAF * x * first(next(it)))
