@@ -456,8 +456,9 @@ def test_the_first_of_several_trace_errors_that_the_function_catches_is_raised()
 
     run = jit(function)
     run(1.0)
-    with pytest.raises(TraceError, match=r"passed to float\(\)"):
+    with pytest.raises(TraceError, match=r"passed to float\(\)") as caught:
         run(1.0)
+    assert caught.value.__cause__ is None
 
 
 def test_a_trace_error_that_the_function_catches_still_restores_the_state() -> None:
@@ -479,19 +480,30 @@ def test_a_trace_error_that_the_function_catches_still_restores_the_state() -> N
     same_or_refused(make, ([1.0, 2.0],), ([0.5, -1.0],), expected="refused")
 
 
-def test_a_trace_error_that_the_function_replaces_still_restores_a_list() -> None:
+@pytest.mark.parametrize(
+    ("own", "raised", "text"),
+    [
+        (ValueError, TraceError, r"passed to float\(\)"),
+        (KeyboardInterrupt, KeyboardInterrupt, "mine"),
+    ],
+)
+def test_a_trace_error_that_the_function_replaces_still_restores_a_list(
+    own: type[BaseException], raised: type[BaseException], text: str
+) -> None:
     log: list[float] = []
 
     def step(x: float) -> Any:
         log.append(1.0)
+        with contextlib.suppress(TraceError):
+            float(x)
         try:
             return w * int(x)
         except Exception as error:
-            raise ValueError("mine") from error
+            raise own("mine") from error
 
     run = jit(step)
     run(1.0)
-    with pytest.raises(TraceError, match=r"passed to int\(\)"):
+    with pytest.raises(raised, match=text):
         run(1.0)
     assert log == [1.0]
 

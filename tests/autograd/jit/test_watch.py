@@ -275,6 +275,7 @@ def test_the_32nd_call_in_a_row_gives_a_warning(new: str) -> None:
 
     assert warnings_of(lambda: calls(31)) == warnings_of(lambda: calls(31)) == []
     assert len(warnings_of(lambda: calls(32))) == 1
+    assert len(run.programs) == (32 if new == "setting" else 1)
 
 
 def test_advancing_an_iterator_is_refused() -> None:
