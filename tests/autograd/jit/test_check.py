@@ -348,7 +348,10 @@ def test_a_checked_call_draws_its_random_numbers_once() -> None:
     assert run.programs[0].checks == 4
 
 
-def test_an_error_in_a_checked_call_is_the_eager_error_and_changes_nothing() -> None:
+@pytest.mark.parametrize(("check", "checks"), [("always", 3), ("never", 0)])
+def test_an_error_in_a_later_call_is_the_eager_error_and_changes_nothing(
+    check: str, checks: int
+) -> None:
     w = Value(1.0)
     hidden = Hidden(w=w)
 
@@ -357,14 +360,14 @@ def test_an_error_in_a_checked_call_is_the_eager_error_and_changes_nothing() -> 
         v.assign(v + 1.0)
         return (v * x).log()
 
-    run = jit(step, check="always")
+    run = jit(step, check=check)
     for _ in range(4):
         run(1.0)
     with pytest.raises(ValueError, match=r"log\(-5\.0\)|log\(-6\.0\)"):
         run(-1.0)
     assert w.data == 5.0
     assert run(1.0).data == math.log(6.0)
-    assert run.programs[0].checks == 3
+    assert run.programs[0].checks == checks
 
 
 def test_a_checked_call_returns_what_a_replay_returns() -> None:

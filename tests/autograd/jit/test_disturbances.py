@@ -29,7 +29,7 @@ import pytest
 from side_by_side import BACKENDS
 
 import nn
-from autograd import Value
+from autograd import Value, no_grad
 from autograd.context import OUTSIDE, current
 from autograd.jit import jit
 from tests.examples import examples
@@ -258,6 +258,18 @@ def test_interrupted_recordings_do_not_prevent_later_ones(
     square(3.0)
     assert square(4.0).data == 16.0
     assert replays(square) == 1
+
+
+def test_an_interrupt_before_the_end_of_a_block_leaves_no_context() -> None:
+    @jit
+    def step(x: float) -> None:
+        no_grad().__enter__()
+        raise KeyboardInterrupt
+
+    for _ in ("eager", "recorded"):
+        with pytest.raises(KeyboardInterrupt):
+            step(1.0)
+        assert_nothing_left()
 
 
 class Instants:

@@ -530,19 +530,21 @@ def test_an_interrupt_in_an_eager_run_changes_nothing(backend: str) -> None:
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_an_eager_run_that_diagnoses_an_error_is_undone(backend: str) -> None:
     """`int.__add__` fails for a recorded number; an eager run shows that it works for an int."""
-    w, log = Value(1.0), list[float]()
+    v, w, log = Value(0.0), Value(1.0), list[float]()
 
     def step(n: int) -> Any:
         log.append(nn.gauss(0.0, 1.0))
         w.assign(w + 1.0)
-        return w * int.__add__(n, 1)
+        v.assign(v + int.__add__(n, 1))
+        return w * v
 
     run = jit(step, backend=backend)
     assert run(2).data == 6.0
     drawn = nn.rng.generator.getstate()
     with pytest.raises(TraceError, match="this works for plain numbers only"):
         run(2)
-    assert (w.data, len(log), nn.rng.generator.getstate()) == (2.0, 1, drawn)
+    assert (v.data, w.data, len(log)) == (3.0, 2.0, 1)
+    assert nn.rng.generator.getstate() == drawn
 
 
 def test_the_advice_for_a_function_of_plain_numbers_fits_an_update_of_data() -> None:

@@ -18,6 +18,7 @@ import queue
 import random
 import statistics
 import struct
+import sys
 import time
 from collections.abc import Callable
 from fractions import Fraction
@@ -506,6 +507,17 @@ def test_a_trace_error_that_the_function_replaces_still_restores_a_list(
     with pytest.raises(raised, match=text):
         run(1.0)
     assert log == [1.0]
+
+
+def test_a_function_that_looks_at_its_caller_is_no_signal_handler() -> None:
+    def look(x: float) -> float:
+        frame = sys._getframe(1)
+        return float(x) * frame.f_lineno
+
+    run = jit(lambda x: w * look(x))
+    run(1.0)
+    with pytest.raises(TraceError, match=r"passed to float\(\)"):
+        run(1.0)
 
 
 # --- what does not inspect numbers ----------------------------------------------------------------
