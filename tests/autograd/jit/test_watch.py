@@ -169,12 +169,14 @@ def test_replacing_a_tuple_by_an_equal_one_is_not_a_change() -> None:
 
 
 def warnings_of(calls: Any) -> list[str]:
-    """The warnings that the calls give."""
+    """The warnings that the calls give, each for the line of a call."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         calls()
     assert {warning.category for warning in caught} <= {RuntimeWarning}
     assert {warning.filename for warning in caught} <= {__file__}
+    here = warnings_of.__code__.co_firstlineno
+    assert not any(here < warning.lineno < here + 10 for warning in caught)
     return [str(warning.message) for warning in caught]
 
 
