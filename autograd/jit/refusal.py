@@ -30,7 +30,7 @@ def refuse(what: str, instead: str) -> NoReturn:
 
     The recording fails even if the function catches the error.
     """
-    line = _innermost(traceback.walk_stack(sys._getframe(1)))
+    line = _innermost(traceback.walk_stack(sys._getframe()))
     error = TraceError(for_stream(f"{what} while the function is recorded: {instead} ({line})"))
     hooks: Any = current.get().interpreter.hooks
     if hooks.recording:
@@ -44,7 +44,7 @@ def is_interrupt() -> bool:
     Python passes a handler the frame that it interrupts, so a handler is a function with the frame
     below its own among its arguments.
     """
-    frame: FrameType | None = sys._getframe(1)
+    frame: FrameType | None = sys._getframe()
     while frame is not None and frame.f_globals.get("__name__") != _BASE:
         code, below = frame.f_code, frame.f_back
         count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & CO_VARARGS)
