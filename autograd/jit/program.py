@@ -144,9 +144,10 @@ class Program:
         if self.backend == "numpy" and 0 < self.until_compiled <= self.replays:
             self._compile()
         positions = [(stream(), stream().getstate()) for stream in self.streams]
+        draws = [float(read()) for read in self.draws]
         is_disturbed()
         while True:
-            out = self.run([float(r()) for r in self.draws]) if self.read(call) else UNSURE
+            out = self.run(draws) if self.read(call) else UNSURE
             if out is UNSURE:
                 for stream, position in positions:
                     stream.setstate(position)

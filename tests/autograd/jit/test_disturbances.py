@@ -763,6 +763,29 @@ def test_a_call_may_be_made_in_the_middle_of_another(calls_before: int) -> None:
         calls_with(chosen)
 
 
+def test_a_call_in_the_middle_of_a_replay_wastes_no_random_numbers() -> None:
+    w = Value(2.0)
+
+    def calls_with(chosen: int) -> int:
+        nn.seed(0)
+        drawn: list[float] = []
+        run = jit(lambda x: w * x + nn.uniform(), backend="numpy")
+        instants = Instants(chosen, lambda: drawn.append(run(0.0).data))
+        drawn += [run(0.0).data for _ in range(3)]
+        instants.start()
+        try:
+            drawn.append(run(0.0).data)
+        finally:
+            instants.stop()
+        drawn.append(run(0.0).data)
+        nn.seed(0)
+        assert sorted(drawn) == sorted(nn.uniform() for _ in drawn)
+        return instants.seen
+
+    for chosen in Instants.spread(30, calls_with(-1)):
+        calls_with(chosen)
+
+
 # --- profilers, tracers, garbage collection -------------------------------------------------------
 
 
