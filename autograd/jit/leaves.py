@@ -80,7 +80,6 @@ copies.CLASSES.add(Linked)
 
 # The slots of a Value that is not linked, which also exist in a Linked one.
 _SLOTS = {name: vars(Value)[f"_{name}"] for name in ("data", "grad")}
-_DATA, _GRAD = [slot.__get__ for slot in _SLOTS.values()]
 
 
 def link(leaves: Sequence[Value]) -> None:
@@ -89,19 +88,13 @@ def link(leaves: Sequence[Value]) -> None:
     store = Store(len(plain))
     for index, leaf in enumerate(plain):
         place = Link(store, index)
-        data, grad = _copied(leaf, place)
-        # The link before the class, so that an interrupt between finds a complete leaf.
-        leaf._right = place
-        leaf.__class__ = Linked
-        if _DATA(leaf) is not data or _GRAD(leaf) is not grad:  # another thread has written
-            _copied(leaf, place)
-
-
-def _copied(leaf: Value, link: Link) -> tuple[Any, Any]:
-    """Copy the data and gradient of a leaf to its future place; return them."""
-    data, grad = _DATA(leaf), _GRAD(leaf)
-    link.data[link.index], link.grad[link.index] = data, 0.0 if grad is None else grad
-    return data, grad
+        while leaf.__class__ is Value:  # other code, as in another thread, may link it first
+            data, grad = leaf._data, leaf._grad
+            place.data[index], place.grad[index] = data, 0.0 if grad is None else grad
+            # No call from here on, so that no other code runs before both are assigned.
+            if leaf._data is data and leaf._grad is grad:
+                leaf._right = place
+                leaf.__class__ = Linked
 
 
 # --- writing many numbers in one step -----------------------------------------------------------

@@ -786,6 +786,29 @@ def test_a_call_in_the_middle_of_a_replay_wastes_no_random_numbers() -> None:
         calls_with(chosen)
 
 
+def test_a_leaf_may_be_trained_while_another_function_begins_to_use_it() -> None:
+    """As in another thread, at the end of a recording."""
+
+    def counted(chosen: int) -> int:
+        leaf = Value(0.0)
+        run = jit(lambda x: leaf * x, backend="numpy")
+        count = jit(lambda: leaf.assign(leaf + 1.0), backend="numpy")
+        instants = Instants(chosen, lambda: [count() for _ in range(3)])
+        run(1.0)
+        instants.start()
+        try:
+            run(1.0)
+        finally:
+            instants.stop()
+        assert leaf.data == 3.0 * (0 < chosen <= instants.seen)
+        assert run(2.0).data == 2.0 * leaf.data
+        return instants.seen
+
+    total = counted(-1)
+    for chosen in range(total - 80, total + 1):
+        counted(chosen)
+
+
 # --- profilers, tracers, garbage collection -------------------------------------------------------
 
 
