@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain, starmap
 from typing import Any, cast
 
@@ -78,9 +79,6 @@ class Linked(Value):
 Linked.__name__ = Value.__name__  # in errors
 copies.CLASSES.add(Linked)
 
-# The slots of a Value that is not linked, which also exist in a Linked one.
-_SLOTS = {name: vars(Value)[f"_{name}"] for name in ("data", "grad")}
-
 
 def link(leaves: Sequence[Value]) -> None:
     """Link the leaves that are not linked yet: give them a place in an array."""
@@ -105,7 +103,7 @@ def writes(name: str, values: Iterable[Value], numbers: Iterable[float]) -> Iter
     setters: list[Any] = [
         (getattr(value._right, name).__setitem__, value._right.index)
         if isinstance(value, Linked)
-        else (_SLOTS[name].__set__, value)
+        else (partial(setattr, value), f"_{name}")  # it may be linked before the step is taken
         for value in values
     ]
     return map(operator.call, *zip(*setters, strict=True), numbers)

@@ -809,6 +809,23 @@ def test_a_leaf_may_be_trained_while_another_function_begins_to_use_it() -> None
         counted(chosen)
 
 
+def test_an_error_undoes_changes_to_a_leaf_that_another_thread_begins_to_use() -> None:
+    leaf = Value(1.0)
+    predict = jit(lambda x: leaf * x)
+
+    @jit
+    def step(x: float) -> None:
+        leaf.assign(x, grad=x)
+        thread = threading.Thread(target=lambda: [predict(1.0) for _ in range(3)])
+        thread.start()
+        thread.join()
+        raise ArithmeticError
+
+    with pytest.raises(ArithmeticError):
+        step(5.0)
+    assert (leaf.data, leaf.grad, replays(predict)) == (1.0, 0.0, 1)
+
+
 # --- profilers, tracers, garbage collection -------------------------------------------------------
 
 
