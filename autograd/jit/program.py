@@ -103,8 +103,8 @@ class Program:
     @property
     def bytes(self) -> int:
         """The size in bytes of the memory, the plan and the code."""
-        plan = sum(group.operands.nbytes for group in self._plan.groups)
-        return self._code.memory.nbytes + self._code.nbytes + plan
+        plan = [group.operands.nbytes for group in self._plan.groups]
+        return sum([self._code.memory.nbytes, self._code.nbytes, *plan])
 
     def _compile(self) -> None:
         """Switch to compiled code. No state is copied, as each replay reads all numbers."""

@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -402,9 +403,12 @@ def test_switching_to_compiled_code_does_not_change_results(
     run = training(lambda f: jit(f, check=check))
     found = []
     for x in xs:
+        start = time.perf_counter()
         found.append(run(x).data)
         for program in run.programs:
             compiled = program.replays > 5
+            if program.replays == 6:
+                assert program.seconds["compile"] < time.perf_counter() - start
             assert program.backend == ("native" if compiled else "numpy")
             begun = "native backend" if compiled else "NumPy so far"
             assert f"{begun}; compiled after 5 replays" in str(program)

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import itertools
 import math
+import time
 import warnings
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -310,20 +311,24 @@ def test_the_report_and_the_drawing_of_a_program() -> None:
     @jit
     def step(rows: Any) -> Any:
         loss = nn.mean(model(row) ** 2 for row in rows)
+        loss.relu()  # unused
         model.zero_grad()
         loss.backward()
         return loss
 
+    start = time.perf_counter()
     for _ in range(4):
         step([[1.0, 2.0], [3.0, 4.0]])
     (program,) = step.programs
+    assert 0.0 < sum(program.seconds.values()) < time.perf_counter() - start
     report = str(program).splitlines()
     assert report[0] == "step: 2 replays"
     stages = ["trace", "simplify", "schedule", "compile", "check"]
     assert [line.split()[0] for line in report[1:]] == stages
     assert f"{program.recorded:,} nodes recorded" in report[1]
     assert report[-1].endswith("1 replay equal to the eager call, bit for bit")
-    assert program.recorded >= program.simplified >= program.scheduled >= program.groups > 3
+    assert f"{program.bytes / 1024:,.0f} KiB" in report[4]
+    assert program.recorded > program.simplified >= program.scheduled >= program.groups > 3
     svg = program.draw().svg()
     for text in ("tanh", "× 8", "sum of 3 products", "arguments", "× 4", "leaves", "× 17"):
         assert text in svg, text
