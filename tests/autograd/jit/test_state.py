@@ -326,6 +326,23 @@ def test_returning_to_earlier_settings_needs_no_re_recording() -> None:
     assert [program.replays for program in run.programs] == [2, 2]
 
 
+@pytest.mark.parametrize("usual", [0.9, 0.1])
+def test_a_setting_that_is_changed_and_restored_inside_is_part_of_the_program(usual: float) -> None:
+    def make() -> tuple[Any, Any]:
+        nn.seed(0)
+        step, state = training(nn.SGD, momentum=usual)
+
+        def function(xs: Any, ys: Any) -> Value:
+            state[1].momentum = 0.5
+            loss = step(xs, ys)
+            state[1].momentum = usual
+            return loss
+
+        return function, state
+
+    same(make, *[(XS, YS)] * 6, replayed=True)
+
+
 def test_settings_loaded_between_calls_take_effect() -> None:
     def load(state: Any) -> None:
         kept = state[1].state_dict()
