@@ -470,6 +470,14 @@ def test_large_and_finite_numbers_need_no_eager_run(backend: str) -> None:
     assert (run.programs[0].replays, run.programs[0].unsure) == (2, 0)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_nan_that_is_not_selected_needs_no_eager_run(backend: str) -> None:
+    w = Value(1.0)
+    run = jit(lambda x: where(x, w * x, w * x * 1e308 * 10.0 * 0.0), backend=backend)
+    assert [run(x).data for x in (2.0, 3.0, 4.0, 5.0)] == [2.0, 3.0, 4.0, 5.0]
+    assert (run.programs[0].replays, run.programs[0].unsure) == (2, 0)
+
+
 def test_errors_under_no_grad_and_in_a_function_without_state() -> None:
     def quiet(x: float, v: Value) -> Any:
         with no_grad():
