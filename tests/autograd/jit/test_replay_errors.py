@@ -345,6 +345,20 @@ def test_a_nan_gradient_is_replayed_like_any_other() -> None:
     assert all("nan" in gradients for _, (_, gradients, _), *_ in seen[1:])
 
 
+def test_a_nan_gradient_may_be_multiplied_by_a_nan_slope() -> None:
+    def make() -> tuple[Any, Any]:
+        bases, n = [Value(-2.0), Value(-2.0)], Value(2.0)
+
+        def step(t: float) -> Any:
+            n.grad = 0.0
+            (t * bases[0] ** (bases[1] ** n)).backward()
+
+        return step, n
+
+    seen = same(make, (1.0,), (2.0,), (3.0,), replayed=True)
+    assert "nan" in seen[1][1][1]
+
+
 def test_a_zero_gradient_is_not_multiplied_by_a_nan_slope() -> None:
     """A replay that multiplied both would give nan where the eager run gives 0."""
     seen = same(powers, (1.0, 1.0), (1.0, 0.0), (1.0, 1.0), replayed=True)
