@@ -86,13 +86,12 @@ def link(leaves: Sequence[Value]) -> None:
     store = Store(len(plain))
     for index, leaf in enumerate(plain):
         place = Link(store, index)
-        while leaf.__class__ is Value:  # other code, as in another thread, may link it first
+        # No call from here on, so that neither another thread nor a signal handler comes between.
+        if leaf.__class__ is Value:  # not linked meanwhile
             data, grad = leaf._data, leaf._grad
             place.data[index], place.grad[index] = data, 0.0 if grad is None else grad
-            # No call from here on, so that no other code runs before both are assigned.
-            if leaf._data is data and leaf._grad is grad:
-                leaf._right = place
-                leaf.__class__ = Linked
+            leaf._right = place
+            leaf.__class__ = Linked
 
 
 # --- writing many numbers in one step -----------------------------------------------------------
