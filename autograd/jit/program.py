@@ -187,7 +187,7 @@ class Program:
         finite = np.isfinite(memory)
         if not (finite[self._outputs] | self._is_gradient).all():
             return False
-        factors: list[Addresses] = [np.empty((0, 2), np.int32)]
+        factors: list[Addresses] = [np.zeros((0, 2), np.int32)]
         for primitive, start, operands in self._plan.groups:
             if primitive is SUM or primitive is ops.mul:
                 factors.append(operands.reshape(-1, 2))

@@ -440,6 +440,19 @@ def test_an_interrupted_compiler_changes_nothing(monkeypatch: pytest.MonkeyPatch
     assert (run(3.0).data, run.programs[0].backend) == (48.0, "native")
 
 
+def test_a_library_that_does_not_load_leaves_programs_on_numpy(monkeypatch: Any) -> None:
+    def broken(plan: Any, backend: str) -> Any:
+        raise OSError("no libllvmlite.so")
+
+    monkeypatch.setattr("autograd.jit.program.replays_until_compiled", lambda plan: 1)
+    run = jit(lambda x: Value(2.0) * x)
+    for x in range(3):
+        run(float(x))
+    monkeypatch.setattr("autograd.jit.program.code_for", broken)
+    with pytest.warns(RuntimeWarning, match=r"stays on NumPy: no libllvmlite\.so"):
+        assert run(3.0).data == 6.0
+
+
 def test_a_named_backend_is_kept() -> None:
     for backend in ("native", "numpy"):
         run = jit(lambda x: Value(2.0) * x, backend=backend)

@@ -71,10 +71,10 @@ def test_which_replays_are_checked(backend: str, check: str, checked: list[int])
 def test_a_replay_is_checked_when_an_argument_varies_for_the_first_time() -> None:
     """Once for each argument: positional, nested or keyword."""
     run = jit(lambda x, rows, *, rate: W * x * rate * rows[0])
-    checks = []
+    checks, other = [], math.nextafter(1.0, 2.0)  # in its first byte only
     for x, row, rate in [
         *[(1.0, 2.0, 0.5)] * 3,  # eager, recorded, checked
-        *[(1.0, 2.0, 0.25), (1.0, 2.0, 0.5), (3.0, 2.0, 0.25), (3.0, 5.0, 0.25)],
+        *[(1.0, 2.0, 0.25), (1.0, 2.0, 0.5), (other, 2.0, 0.25), (3.0, 5.0, 0.25)],
         *[(3.0, 6.0, 0.125), (4.0, 2.0, 0.5)],
     ]:
         run(x, [row, 1.0], rate=rate)

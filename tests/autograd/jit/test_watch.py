@@ -386,6 +386,17 @@ def test_a_warning_that_is_an_error_comes_before_the_call() -> None:
     assert counter.data == 10.0
 
 
+def test_eight_eager_calls_in_a_row_are_needed_for_a_warning() -> None:
+    run = jit(lambda x: Value(x) * 1e200 * 1e200)
+
+    def calls(*arguments: float) -> None:
+        for x in arguments:
+            run(x)
+
+    assert warnings_of(lambda: calls(0.0, 0.0, *[0.0, *[1.0] * 7] * 3)) == []
+    assert len(warnings_of(lambda: calls(1.0))) == 1
+
+
 def test_replacing_an_entry_of_a_container_takes_effect() -> None:
     """Even if the old entry is still referenced elsewhere."""
     old, new = Value(2.0), Value(5.0)
