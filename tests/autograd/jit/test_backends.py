@@ -392,11 +392,12 @@ def training(wrap: Any) -> Any:
     return wrap(step)
 
 
-@pytest.mark.parametrize("check", ["sometimes", "never"])
+@pytest.mark.parametrize(("check", "last"), [("sometimes", 8), ("never", 7)])
 def test_switching_to_compiled_code_does_not_change_results(
-    check: str, monkeypatch: pytest.MonkeyPatch
+    check: str, last: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("autograd.jit.program.replays_until_compiled", lambda plan: 5)
+    """After 7 replays, but not in a check, which the eighth may be."""
+    monkeypatch.setattr("autograd.jit.program.replays_until_compiled", lambda plan: 7)
     xs = [math.sin(i) for i in range(12)]
     eager = training(lambda f: f)
     expected = [eager(x).data for x in xs]
@@ -406,12 +407,12 @@ def test_switching_to_compiled_code_does_not_change_results(
         start = start if compiling else time.perf_counter()
         found.append(run(x).data)
         for program in run.programs:
-            compiled = program.replays > 5
+            compiled = program.replays > last
             if compiled:
                 compiling.add(program.seconds["compile"])
             assert program.backend == ("native" if compiled else "numpy")
             begun = "native backend" if compiled else "NumPy so far"
-            assert f"{begun}; compiled after 5 replays" in str(program)
+            assert f"{begun}; compiled after 7 replays" in str(program)
     (seconds,) = compiling  # only once
     assert seconds < time.perf_counter() - start
     assert found == expected
