@@ -434,6 +434,14 @@ def test_assigning_none_to_a_gradient_that_a_program_reads_is_refused() -> None:
     assert w.grad == 6.0
 
 
+def test_a_gradient_that_is_none_becomes_0_where_a_program_uses_the_leaf() -> None:
+    w = Value(2.0, "w")
+    w.grad = None  # type: ignore[assignment]
+    run = jit(lambda x: w * x)
+    assert [run(x).data for x in (1.0, 2.0, 3.0)] == [2.0, 4.0, 6.0]
+    assert w.grad == 0.0
+
+
 @pytest.mark.parametrize("check", ["never", "always"])
 def test_a_call_runs_eagerly_if_the_gradient_of_an_argument_is_none(check: str) -> None:
     def step(v: Value) -> Value:
