@@ -139,7 +139,7 @@ class Program:
         If UNSURE, nothing has changed, including the streams of random numbers.
 
         is_disturbed: whether other code, such as a signal handler, has run the function since this
-            was last asked; if so, the replay starts again.
+            was last asked; if so, the replay starts again, with the same draws.
         """
         if self.backend == "numpy" and 0 < self.until_compiled <= self.replays:
             self._compile()
