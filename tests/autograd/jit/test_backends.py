@@ -450,8 +450,9 @@ def test_a_library_that_does_not_load_leaves_programs_on_numpy(monkeypatch: Any)
     for x in range(3):
         run(float(x))
     monkeypatch.setattr("autograd.jit.program.code_for", broken)
-    with pytest.warns(RuntimeWarning, match=r"stays on NumPy: no libllvmlite\.so"):
+    with pytest.warns(RuntimeWarning, match=r"stays on NumPy: no libllvmlite\.so") as caught:
         assert run(3.0).data == 6.0
+    assert caught[0].filename == __file__
 
 
 def test_a_named_backend_is_kept() -> None:
