@@ -393,8 +393,8 @@ def test_eight_eager_calls_in_a_row_are_needed_for_a_warning() -> None:
         for x in arguments:
             run(x)
 
-    assert warnings_of(lambda: calls(0.0, 0.0, *[0.0, *[1.0] * 7] * 3)) == []
-    assert len(warnings_of(lambda: calls(1.0))) == 1
+    assert warnings_of(lambda: calls(0.0, 0.0, *[0.0, *[1.0] * 7] * 3, 1.0)) == []
+    assert len(warnings_of(lambda: calls(0.0))) == 1  # before the next call
 
 
 def test_replacing_an_entry_of_a_container_takes_effect() -> None:
