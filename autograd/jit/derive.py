@@ -53,7 +53,7 @@ class Derivation(Tracer):
 
     def node_of(self, operand: Any) -> int:
         """Return the node of an operand."""
-        if operand.__class__ is float and operand != operand and pack("<d", operand) == _BITS:
+        if operand.__class__ is float and operand != operand and pack("<d", abs(operand)) == _BITS:
             refuse(
                 "a rule that computes with the `math` module cannot be used",
                 "write the rule in arithmetic and Primitives, as in ops.cos(x)",
@@ -63,7 +63,7 @@ class Derivation(Tracer):
     def read(self, value: Value, name: str) -> Any:
         """Return a placeholder for `value.data`, or for what `value.grad` has received so far."""
         if name == "data":
-            return self._unknown(self.node_of(value))
+            return self._number(value, self.node_of(value))
         return self._unknown(self._received(value)) if value in self.sofar else 0.0
 
     def write(self, value: Value, name: str, number: Any) -> None:
@@ -75,9 +75,13 @@ class Derivation(Tracer):
         else:
             self.sofar[value] = [self.node_of(number), ONE]
 
-    def _unknown(self, node: int) -> Any:
-        known = self.tape.constants.get(node)
-        return number_at(node, _UNKNOWN, self.tape) if known is None else known
+    def _number(self, value: Value, node: int) -> Any:
+        # A Value is unknown even if the function made it of a number: the engine may skip its rule.
+        known = self.tape.constants.get(node) if value._primitive is CONSTANT else None
+        return self._unknown(node) if known is None else known
+
+    def _unknown(self, node: int) -> Number:
+        return number_at(node, _UNKNOWN, self.tape)
 
     def _received(self, value: Value) -> int:
         """Return the node of what the gradient of a Value has received so far."""
@@ -126,7 +130,7 @@ class Derivation(Tracer):
             primitive.pull(node, self._unknown(upstream))
             return
         operands = operands_of(node._left, node._right)
-        numbers = [self._unknown(each) for each in self.nodes_of((node, *operands))]
+        numbers = list(map(self._number, (node, *operands), self.nodes_of((node, *operands))))
         for position, (operand, rule) in enumerate(zip(operands, primitive.backward, strict=True)):
             if rule is None or operand._primitive is CONSTANT:
                 continue

@@ -452,6 +452,22 @@ def test_a_slope_that_is_nan_counts_only_if_its_gradient_is_not_0() -> None:
     same(make, (1.0,), (2.0,), replayed=True)
 
 
+def test_a_slope_at_a_new_leaf_may_raise_if_nothing_passes_through_it() -> None:
+    def make() -> tuple[Callable[..., Any], Any]:
+        w = Value(3.0)
+
+        def step(x: float) -> Any:
+            start = Value(0.0)  # where a square root has no slope
+            loss = where(greater(x, 2.5), start**0.5, w * x)
+            w.grad = 0.0
+            loss.backward()
+            return loss, grad(loss, [w, start])
+
+        return step, w
+
+    same(make, (1.0,), (2.0,), (3.0,))
+
+
 def test_changing_a_factor_later_does_not_change_a_computed_gradient() -> None:
     def make() -> tuple[Callable[..., Any], Any]:
         a, b = Value(3.0, "a"), Value(2.0, "b")
