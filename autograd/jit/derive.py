@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from operator import attrgetter
 from struct import pack, unpack
 from typing import Any
@@ -23,10 +24,9 @@ from autograd.jit.tracer import Tracer
 from autograd.primitive import CONSTANT, Primitive, operands_of
 from autograd.sums import Terms
 from autograd.sweep import between, sweep
-from autograd.value import Value, constant
+from autograd.value import Value
 from autograd.walk import newest_first
 
-_NOBODY = constant(0.0)
 # The placeholder is a nan with a payload of its own. What C code in a rule makes of it, such as
 # `math.cos(x)`, has the same payload, and is recognised.
 _BITS = (0x7FF8_0000_0AD0_67AD).to_bytes(8, "little")
@@ -144,13 +144,11 @@ class Derivation(Tracer):
         sofar = self.sofar
         for part in terms.parts or ():
             sofar[part] = [upstream, ONE]
-        weights, inputs = terms.weights, terms.inputs
-        nodes = self.nodes_of(weights), self.nodes_of(inputs)
-        each = list(zip(weights, inputs, *nodes, strict=True))[::-1]
+        of_w, of_x = self.nodes_of(terms.weights), self.nodes_of(terms.inputs)
+        pairs = zip(terms.inputs, of_w, strict=True), zip(terms.weights, of_x, strict=True)
+        each = list(chain.from_iterable(zip(*pairs, strict=True)))
         if terms.start is not None:
-            each.insert(-1, (terms.start, _NOBODY, ONE, ONE))
-        for w, x, of_w, of_x in each:
-            if w._primitive is not CONSTANT:
-                sofar[w] += (upstream, of_x)
-            if x._primitive is not CONSTANT:
-                sofar[x] += (upstream, of_w)
+            each.insert(2, (terms.start, ONE))
+        for operand, slope in reversed(each):
+            if operand._primitive is not CONSTANT:
+                sofar[operand] += (upstream, slope)
