@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from functools import reduce
+from itertools import chain
 from typing import Any, NamedTuple
 
 from autograd import ops
@@ -34,6 +35,7 @@ SUM = Primitive("sum", _sum_of_products, 1.0, total=True)
 # A number taken out of a program's memory. It is not `total`, so that non-finite ones are noticed.
 OUTPUT = Primitive("output", lambda x: x, 1.0)
 ONE = 0  # the node of the constant 1.0
+_HIDING = {ops.greater, ops.less, ops.where}  # their results may be numbers if an operand is nan
 
 
 class Graph:
@@ -46,15 +48,17 @@ class Graph:
     Attributes:
         constants: the number of each constant, by node.
         in_order: the nodes of gradients of leaves, added in the order of the leaves.
+        passes: the length of the graph before and after each backward pass.
     """
 
-    __slots__ = ("_known", "_node_of", "constants", "in_order", "operands", "operations")
+    __slots__ = ("_known", "_node_of", "constants", "in_order", "operands", "operations", "passes")
 
     def __init__(self) -> None:
         self.operations: list[Primitive | Source | None] = []
         self.operands: list[tuple[int, ...]] = []
         self.constants: dict[int, float] = {}
         self.in_order: set[int] = set()
+        self.passes: list[int] = []
         self._known = {row: dict[tuple[int, ...], int]() for row in (SUM, *ops.TABLE.values())}
         self._node_of: dict[float | str, int] = {}
         self.constant(1.0)  # the node ONE
@@ -89,6 +93,17 @@ class Graph:
             node = self._node_of[key] = self.add(Source("constant", number))
             self.constants[node] = number
         return node
+
+    def compared(self) -> set[int]:
+        """Return the results after a backward pass that might be nan without any other being so."""
+        ends, operations = [*self.passes, len(self)], self.operations
+        return {
+            operand
+            for node in chain.from_iterable(map(range, ends[1::2], ends[2::2]))
+            if operations[node] in _HIDING or operations[node] not in self._known
+            for operand in self.operands[node]
+            if operand >= ends[0] and isinstance(operations[operand], Primitive)
+        }
 
     def __len__(self) -> int:
         return len(self.operations)

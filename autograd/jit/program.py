@@ -78,6 +78,7 @@ class Program:
         graph, (reads, writes) = tracer.tape, tracer.ports(call.passed)
         self.recorded = len(graph)
         outputs = [(port.node, port.kind) for port in writes] + returned.nodes()
+        outputs += [(node, "compared") for node in graph.compared()]
         self._is_gradient = np.array([kind == "grad" for _, kind in outputs], dtype=bool)
         wanted = [node for node, _ in outputs]
         simplify(graph, wanted)

@@ -103,9 +103,11 @@ class Recorder(Interpreter):
 
     def _derive(self, note: Callable[..., None], *args: Any) -> None:
         """Note gradients where the chain rule runs on placeholders."""
-        derivation = Derivation(self.tracer)
+        derivation, tape = Derivation(self.tracer), self.tracer.tape
+        tape.passes.append(len(tape))
         with entered(current, current.get().under(Recorder(derivation, NUMBERS), INSIDE)):
             note(derivation, *args)
+        tape.passes.append(len(tape))
 
     def _outside(self, context: Context) -> Context:
         """Return the engine's counterpart of a context of the recording, for results to keep."""

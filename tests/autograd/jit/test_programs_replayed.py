@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from autograd import (
     hessian,
     jacobian,
     jit,
+    less,
     maximum,
     minimum,
     no_grad,
@@ -450,6 +452,36 @@ def test_a_slope_that_is_nan_counts_only_if_its_gradient_is_not_0() -> None:
         return step, exponent
 
     same(make, (1.0,), (2.0,), replayed=True)
+
+
+SIGNS: list[Callable[[Any], Any]] = [
+    Primitive("sign", lambda x: (x > 0.0) - (x < 0.0), 0.0),
+    lambda x: where(minimum(x, 0.0), -1.0, 1.0),
+    lambda x: greater(x, 0.0),
+    lambda x: less(0.0, x),
+]
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+def test_a_nan_that_only_a_replay_meets_does_not_hide_behind_a_comparison(sign: Any) -> None:
+    """Sign descent with a missing target: eagerly its gradient is 0, and in a replay 0 * nan."""
+
+    def make() -> tuple[Callable[..., Any], Any]:
+        u, v = Value(1.0), Value(1.0)
+
+        def step(targets: list[float], given: list[float]) -> Value:
+            errors = [u * v - target for target in targets]
+            loss = total(where(g, e * e, 0.0) for g, e in zip(given, errors, strict=True))
+            (slope,) = grad(loss, [v])
+            loss.backward()
+            u.assign(u + 0.1 * sign(-u.grad))
+            v.assign(v + 0.1 * sign(-slope))
+            u.grad = v.grad = 0.0
+            return loss
+
+        return step, [u, v]
+
+    same(make, ([2.0, 3.0], [1.0, 1.0]), ([math.nan, 3.0], [0.0, 1.0]))
 
 
 def test_a_slope_at_a_new_leaf_may_raise_if_nothing_passes_through_it() -> None:
