@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from functools import reduce
 from itertools import chain
+from operator import add, mul
 from typing import Any, NamedTuple
 
 from autograd import ops
@@ -24,14 +24,9 @@ class Source(NamedTuple):
     key: Any
 
 
-def _sum_of_products(*factors: float) -> float:
-    total: float = reduce(operator.add, map(operator.mul, factors[::2], factors[1::2]))
-    return total
-
-
 # a b + c d + ... of any number of terms, added from the left. Its operands are a, b, c, d, ...; the
 # second factor of a term that is not a product is the node ONE.
-SUM = Primitive("sum", _sum_of_products, 1.0, total=True)
+SUM = Primitive("sum", lambda *x: reduce(add, map(mul, x[::2], x[1::2])), 1.0, total=True)
 # A number taken out of a program's memory. It is not `total`, so that non-finite ones are noticed.
 OUTPUT = Primitive("output", lambda x: x, 1.0)
 ONE = 0  # the node of the constant 1.0
