@@ -283,6 +283,13 @@ def test_numpys_floats_from_a_primitive_in_an_optimizer_raise_as_eagerly() -> No
     same(make, (2.0,), (0.5,))
 
 
+@pytest.mark.skipif(np.__version__.startswith("1."), reason="it belongs to the thread there")
+def test_a_user_defined_forward_runs_under_numpys_error_state() -> None:
+    steep = Primitive("steep", lambda x: 1.0 / (1.0 + np.exp(-x)), 0.0)
+    with np.errstate(over="raise"):
+        same(lambda: (steep, []), *[values([x]) for x in (1.0, -1e4, 2.0)], rounds=2)
+
+
 def test_a_user_defined_pull_passes_gradients_on() -> None:
     def pull(node: Any, upstream: float) -> None:
         numerator, denominator = node.parents
