@@ -13,6 +13,7 @@ import numpy as np
 from autograd.draw.sheet import Drawing, add_box, empty_sheet
 from autograd.jit.graph import SUM
 from autograd.jit.schedule import Group, Plan
+from autograd.text import counted
 
 MOST = 60  # boxes for groups in a picture
 SOURCES = {
@@ -41,10 +42,11 @@ def draw_program(plan: Plan, name: str, direction: str = "LR") -> Drawing:
         if kind in home:
             colour = "leaf" if kind == "data" else "constant"
             span = plan.spans[kind]
-            size = f"{span.stop - span.start:,}"
-            add_box(picture, kind, colour, [title, f"× {size}"], [f"{title}: {size} numbers"])
+            size = span.stop - span.start
+            shown = [f"{title}: {counted(size, 'number')}"]
+            add_box(picture, kind, colour, [title, f"× {size:,}"], shown)
     for (origin, end), count in flows.items():
-        picture.edge(origin, end, tooltip=f"{count:,} operands")
+        picture.edge(origin, end, tooltip=counted(count, "operand"))
     return Drawing(picture.source, "svg", f"the program of {name}")
 
 

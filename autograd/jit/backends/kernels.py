@@ -62,10 +62,10 @@ def _add_zero_times(b: ir.IRBuilder, number: Any, place: Any) -> None:
 
 @contextmanager
 def _loop(b: ir.IRBuilder, count: Any) -> Iterator[Any]:
-    """Build a loop over 0 .. count - 1, which is skipped if count is 0."""
+    """Build a loop over 0 .. count - 1. The count is at least 1."""
     before = b.block
     body, after = b.append_basic_block("body"), b.append_basic_block("after")
-    b.cbranch(b.icmp_signed(">", count, WORD(0)), body, after)
+    b.branch(body)
     b.position_at_end(body)
     i = b.phi(WORD)
     i.add_incoming(WORD(0), before)
@@ -78,10 +78,10 @@ def _loop(b: ir.IRBuilder, count: Any) -> Iterator[Any]:
 
 def _vector(b: ir.IRBuilder, start: Any, offset: Any, stride: int) -> Any:
     """Load a vector: the numbers from a place on (stride 1), or the number there, repeated (0)."""
-    if stride == 1:
+    if stride:
         return b.load(_vector_at(b, start, offset), align=8)
     undefined = ir.Constant(FLOAT_VECTOR, ir.Undefined)
-    one = b.insert_element(undefined, b.load(start), ir.IntType(32)(0))
+    one = b.insert_element(undefined, b.load(start), WORD(0))
     zeros = ir.Constant(ir.VectorType(ir.IntType(32), VECTOR), [0] * VECTOR)
     return b.shuffle_vector(one, undefined, zeros)
 
@@ -148,7 +148,7 @@ def vectorized(
     if not primitive.total:
         lanes = b.load(trouble)
         for lane in range(VECTOR):
-            number = b.extract_element(lanes, ir.IntType(32)(lane))
+            number = b.extract_element(lanes, WORD(lane))
             _add_zero_times(b, number, kernel.memory)
     kernel.end(WORD(3 + len(strides)))
 
@@ -198,13 +198,13 @@ def sums(module: ir.Module, name: str, vectors: int, moves: tuple[int, int]) -> 
 def copies(module: ir.Module, name: str) -> None:
     """Copy rows of strided numbers side by side.
 
-    Entry: kernel, out, rows, their length, start, steps from row to row and from number to number.
+    Entry: kernel, out, rows, their length, start, step from row to row, stride in a row.
     """
     kernel = Kernel(module, name)
     b = kernel.b
-    out, rows, length, start, *steps = [kernel.word(WORD(k)) for k in range(1, 7)]
+    out, rows, length, start, step, stride = [kernel.word(WORD(k)) for k in range(1, 7)]
     with _loop(b, rows) as row, _loop(b, length) as i:
-        offset = b.add(b.mul(row, steps[0]), b.mul(i, steps[1]))
+        offset = b.add(b.mul(row, step), b.mul(i, stride))
         number = b.load(kernel.place(b.add(start, offset)))
         b.store(number, kernel.place(b.add(out, b.add(b.mul(row, length), i))))
     kernel.end(WORD(7))
