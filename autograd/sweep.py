@@ -129,7 +129,7 @@ def sweep(
         upstream = gradients.get(node, 0.0)
         if upstream.__class__ is float and upstream == 0.0:
             continue
-        is_fixed_at_0 = node in fixed_at_0
+        is_fixed_at_0 = node in fixed_at_0 or (create_graph and _is_number_0(upstream))
         primitive, parents = node.primitive, node.parents
         arguments = _operands(parents, wanted) if create_graph else list(map(number_of, parents))
         for k, (parent, rule) in enumerate(zip(parents, primitive.backward, strict=True)):
@@ -191,6 +191,11 @@ def _operands(parents: Sequence[Any], wanted: set[Any]) -> list[Any]:
         parent.data if parent._primitive is CONSTANT and parent not in wanted else parent
         for parent in parents
     ]
+
+
+def _is_number_0(x: Any) -> bool:
+    """Whether it is the number 0, which is not of the class float in a recording."""
+    return not hasattr(x, "_primitive") and data_of(x) == 0.0
 
 
 def _product(upstream: Any, local: Any) -> Any:

@@ -74,11 +74,10 @@ class Recorder(Interpreter):
     ) -> list[Value]:
         """Compute the gradients with the engine, and note their nodes."""
         if create_graph:  # the rules run on Values, so they are recorded
-            return self.engine.grad(output, inputs, create_graph, each)
+            found: list[Value] = self._passing(self.engine.grad, output, inputs, create_graph, each)
+            return found
         outside = self._outside(current.get())
-        found: list[Value] = self._by_the_engine(
-            outside, self.engine.grad, output, inputs, create_graph, each
-        )
+        found = self._by_the_engine(outside, self.engine.grad, output, inputs, create_graph, each)
         self._derive(Derivation.note_grad, output, inputs, found)
         return found
 
@@ -103,11 +102,17 @@ class Recorder(Interpreter):
 
     def _derive(self, note: Callable[..., None], *args: Any) -> None:
         """Note gradients where the chain rule runs on placeholders."""
-        derivation, tape = Derivation(self.tracer), self.tracer.tape
-        tape.passes.append(len(tape))
+        derivation = Derivation(self.tracer)
         with entered(current, current.get().under(Recorder(derivation, NUMBERS), INSIDE)):
-            note(derivation, *args)
+            self._passing(note, derivation, *args)
+
+    def _passing(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a function that adds the nodes of a backward pass."""
+        tape = self.tracer.tape
         tape.passes.append(len(tape))
+        found = function(*args)
+        tape.passes.append(len(tape))
+        return found
 
     def _outside(self, context: Context) -> Context:
         """Return the engine's counterpart of a context of the recording, for results to keep."""

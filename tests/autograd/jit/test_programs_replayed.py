@@ -143,6 +143,17 @@ def test_a_slope_skipped_where_it_is_infinite_is_computed_elsewhere() -> None:
     same(lambda: (slopes, []), *[(x,) for x in (1.0, 1e-310, 0.25, 2.0, 3.0)], rounds=1)
 
 
+def test_a_slope_behind_an_argument_that_is_0_may_raise() -> None:
+    w = Value(1.0)
+
+    def slopes(x: float, mask: float) -> Any:
+        y = w * x
+        (first,) = grad(where(mask, y.sqrt(), y), [w], create_graph=True)
+        return first, grad(first, [w])
+
+    same(lambda: (slopes, []), (1.0, 1.0), (0.0, 0.0), (4.0, 1.0), (0.0, 1.0), rounds=2)
+
+
 def test_an_upstream_gradient_that_is_an_argument_may_be_zero() -> None:
     w = Value(1.0)
 
@@ -463,7 +474,10 @@ SIGNS: list[Callable[[Any], Any]] = [
 
 
 @pytest.mark.parametrize("sign", SIGNS)
-def test_a_nan_that_only_a_replay_meets_does_not_hide_behind_a_comparison(sign: Any) -> None:
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_nan_that_only_a_replay_meets_does_not_hide_behind_a_comparison(
+    sign: Callable[[Any], Any], create_graph: bool
+) -> None:
     """Sign descent with a missing target: eagerly its gradient is 0, and in a replay 0 * nan."""
 
     def make() -> tuple[Callable[..., Any], Any]:
@@ -472,7 +486,7 @@ def test_a_nan_that_only_a_replay_meets_does_not_hide_behind_a_comparison(sign: 
         def step(targets: list[float], given: list[float]) -> Value:
             errors = [u * v - target for target in targets]
             loss = total(where(g, e * e, 0.0) for g, e in zip(given, errors, strict=True))
-            (slope,) = grad(loss, [v])
+            (slope,) = grad(loss, [v], create_graph)
             loss.backward()
             u.assign(u + 0.1 * sign(-u.grad))
             v.assign(v + 0.1 * sign(-slope))
