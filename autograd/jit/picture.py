@@ -43,8 +43,7 @@ def draw_program(plan: Plan, name: str, direction: str = "LR") -> Drawing:
             colour = "leaf" if kind == "data" else "constant"
             span = plan.spans[kind]
             size = span.stop - span.start
-            shown = [f"{title}: {counted(size, 'number')}"]
-            add_box(picture, kind, colour, [title, f"× {size:,}"], shown)
+            add_box(picture, kind, colour, [title, f"× {size:,}"], [counted(size, "number")])
     for (origin, end), count in flows.items():
         picture.edge(origin, end, tooltip=counted(count, "operand"))
     return Drawing(picture.source, "svg", f"the program of {name}")
