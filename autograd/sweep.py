@@ -36,6 +36,8 @@ from autograd.walk import ancestors, newest_first
 # The notes are the inner nodes of the passes under way: several if a rule calls backward().
 _one_pass = Lock()
 
+_ONE = 1.0  # the gradient of the output; a 1.0 that was computed is another object
+
 
 # --- first order, into .grad ----------------------------------------------------------------------
 
@@ -121,13 +123,14 @@ def sweep(
         create_graph: run the rules on the nodes themselves instead of on their numbers.
         each: called for each contribution. number_of: returns the number of a node or a slope.
     """
-    gradients: dict[Any, Any] = {output: 1.0}
+    gradients: dict[Any, Any] = {output: _ONE}
     # Nodes behind a branch not taken, whose gradient is 0 at all points near this one. Like the
     # number 0, it passes nothing on if a local derivative raises or is not finite.
     fixed_at_0: set[Any] = set()
     for node in inner:
-        upstream = gradients.get(node, 0.0)
-        if upstream.__class__ is float and upstream == 0.0:
+        upstream = gradients.get(node)
+        is_float_0 = upstream.__class__ is float and upstream == 0.0
+        if upstream is None or (is_float_0 and not create_graph):
             continue
         is_fixed_at_0 = node in fixed_at_0 or (create_graph and _is_number_0(upstream))
         primitive, parents = node.primitive, node.parents
@@ -144,7 +147,7 @@ def sweep(
                 if is_fixed_at_0 and not math.isfinite(data_of(local)):
                     current.get().interpreter.hooks.give_up()  # it may count elsewhere
                     continue
-                contribution = _product(upstream, local)
+                contribution = _product(upstream, local, rule)
             except TakenAsFloat:
                 raise not_differentiable_again(primitive) from None
             except (ValueError, ArithmeticError) as error:
@@ -198,11 +201,14 @@ def _is_number_0(x: Any) -> bool:
     return not hasattr(x, "_primitive") and data_of(x) == 0.0
 
 
-def _product(upstream: Any, local: Any) -> Any:
-    """Return upstream * local, without a node for a factor of 1."""
-    if upstream.__class__ is float and upstream == 1.0:
-        return local
-    return upstream if local.__class__ is float and local == 1.0 else upstream * local
+def _product(upstream: Any, local: Any, rule: Any) -> Any:
+    """Return upstream * local, without a node for a factor that is 1 for any numbers.
+
+    The graph must not depend on numbers, as a jitted function has the same for all of them.
+    """
+    if rule.__class__ is float and rule == 1.0:
+        return upstream
+    return local if upstream is _ONE else upstream * local
 
 
 def _is_choice_of_0(local: Any) -> bool:

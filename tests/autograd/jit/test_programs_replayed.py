@@ -143,6 +143,25 @@ def test_a_slope_skipped_where_it_is_infinite_is_computed_elsewhere() -> None:
     same(lambda: (slopes, []), *[(x,) for x in (1.0, 1e-310, 0.25, 2.0, 3.0)], rounds=1)
 
 
+def test_a_gradient_penalty_with_arguments_that_mask_terms() -> None:
+    """The gradients' graph, and so the order of sums, must not depend on which terms are masked."""
+
+    def make() -> tuple[Callable[..., Any], Any]:
+        w, v = Value(0.3), Value(-1.1)
+
+        def step(xs: list[float], masks: list[float]) -> Any:
+            outs = [(w * x + v).tanh() * v for x in xs]
+            terms = [y * y * w + where(m, y, 0.0) for m, y in zip(masks, outs, strict=True)]
+            loss = total(m * (t - 0.1) + t for m, t in zip(masks, terms, strict=True))
+            slopes = grad(loss, [w, v], create_graph=True)
+            return grad(total(slope * slope for slope in slopes), [w, v])
+
+        return step, []
+
+    masked = [(noise(5, k), [float(k >> i & 1) for i in range(5)]) for k in range(1, 31, 3)]
+    same(make, *masked, replayed=True, rounds=1)
+
+
 def test_a_slope_behind_an_argument_that_is_0_may_raise() -> None:
     w = Value(1.0)
 
