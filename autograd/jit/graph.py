@@ -26,9 +26,9 @@ class Source(NamedTuple):
 
 # a b + c d + ... of any number of terms, added from the left. Its operands are a, b, c, d, ...; the
 # second factor of a term that is not a product is the node ONE.
-SUM = Primitive("sum", lambda *x: reduce(add, map(mul, x[::2], x[1::2])), 1.0, total=True)
+SUM = Primitive("sum", lambda *x: reduce(add, map(mul, x[::2], x[1::2])), None, total=True)
 # A number taken out of a program's memory. It is not `total`, so that non-finite ones are noticed.
-OUTPUT = Primitive("output", lambda x: x, 1.0)
+OUTPUT = Primitive("output", lambda x: x, None)
 ONE = 0  # the node of the constant 1.0
 _HIDING = {ops.greater, ops.less, ops.where}  # their results may be numbers if an operand is nan
 
@@ -82,7 +82,7 @@ class Graph:
 
     def constant(self, number: float) -> int:
         """Return the node of a constant; 0.0 and -0.0 have one each."""
-        key = number if number and number == number else repr(number)
+        key = number or repr(number)
         node = self._node_of.get(key)
         if node is None:
             node = self._node_of[key] = self.add(Source("constant", number))

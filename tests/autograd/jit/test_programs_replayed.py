@@ -486,9 +486,9 @@ def test_a_slope_that_is_nan_counts_only_if_its_gradient_is_not_0() -> None:
 
 SIGNS: list[Callable[[Any], Any]] = [
     Primitive("sign", lambda x: (x > 0.0) - (x < 0.0), 0.0),
-    lambda x: where(minimum(x, 0.0), -1.0, 1.0),
-    lambda x: greater(x, 0.0),
-    lambda x: less(0.0, x),
+    lambda x: where(maximum(x, 0.0), 1.0, -1.0),
+    lambda x: -greater(0.0, x),
+    lambda x: -less(x, 0.0),
 ]
 
 
@@ -507,14 +507,28 @@ def test_a_nan_that_only_a_replay_meets_does_not_hide_behind_a_comparison(
             loss = total(where(g, e * e, 0.0) for g, e in zip(given, errors, strict=True))
             (slope,) = grad(loss, [v], create_graph)
             loss.backward()
-            u.assign(u + 0.1 * sign(-u.grad))
-            v.assign(v + 0.1 * sign(-slope))
+            u.assign(u - 0.1 * sign(u.grad))
+            v.assign(v - 0.1 * sign(slope))
             u.grad = v.grad = 0.0
             return loss
 
         return step, [u, v]
 
     same(make, ([2.0, 3.0], [1.0, 1.0]), ([math.nan, 3.0], [0.0, 1.0]))
+
+
+def test_the_first_product_of_a_gradient_does_not_hide_either() -> None:
+    def make() -> tuple[Callable[..., Any], Any]:
+        v = Value(2.0)
+
+        def step(size: float, mask: float) -> Any:
+            large = Value(size) * 1e200
+            (slope,) = grad(mask * (v * large), [v], create_graph=True)
+            return less(slope, 1.0)
+
+        return step, v
+
+    same(make, (1.0, 1.0), (1e200, 0.0))
 
 
 def test_a_slope_at_a_new_leaf_may_raise_if_nothing_passes_through_it() -> None:
