@@ -26,11 +26,10 @@ class Source(NamedTuple):
 
 # a b + c d + ... of any number of terms, added from the left. Its operands are a, b, c, d, ...; the
 # second factor of a term that is not a product is the node ONE.
-SUM = Primitive("sum", lambda *x: reduce(add, map(mul, x[::2], x[1::2])), None, total=True)
+SUM = Primitive("sum", lambda *x: reduce(add, map(mul, x[::2], x[1::2])), 1.0, total=True)
 # A number taken out of a program's memory. It is not `total`, so that non-finite ones are noticed.
 OUTPUT = Primitive("output", lambda x: x, None)
 ONE = 0  # the node of the constant 1.0
-_HIDING = {ops.greater, ops.less, ops.where}  # their results may be numbers if an operand is nan
 
 
 class Graph:
@@ -90,14 +89,18 @@ class Graph:
         return node
 
     def compared(self) -> set[int]:
-        """Return the results after a backward pass that might be nan without any other being so."""
+        """Return the results after a backward pass that might be nan without any other being so.
+
+        These are operands without a slope, such as conditions, and those of a user's primitives.
+        """
         ends, operations = [*self.passes, len(self)], self.operations
         return {
             operand
             for node in chain.from_iterable(map(range, ends[1::2], ends[2::2]))
-            if operations[node] in _HIDING or operations[node] not in self._known
-            for operand in self.operands[node]
-            if operand >= ends[0] and isinstance(operations[operand], Primitive)
+            if isinstance(used_by := operations[node], Primitive)
+            for operand, rule in zip(self.operands[node], used_by.backward, strict=False)
+            if operand >= ends[0] and (rule is None or used_by not in self._known)
+            if isinstance(operations[operand], Primitive)
         }
 
     def __len__(self) -> int:
