@@ -242,7 +242,7 @@ def require_matplotlib() -> type[Figure]:
     """Return matplotlib's Figure; if it is missing, the ImportError says how to install it."""
     try:
         from matplotlib.figure import Figure
-    except ImportError:
+    except ModuleNotFoundError:
         raise ImportError(f"plots need matplotlib: {to_install('train')}") from None
     return Figure
 

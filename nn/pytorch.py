@@ -101,7 +101,7 @@ def require_torch() -> Any:
     """Return the package torch; if it is missing, the ImportError says how to install it."""
     try:
         import torch
-    except ImportError:
+    except ModuleNotFoundError:
         raise ImportError(f"PyTorch is missing: {to_install('torch')}") from None
     return torch
 

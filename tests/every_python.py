@@ -25,7 +25,7 @@ from time import perf_counter
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-VERSIONS = ("3.11", "3.12", "3.13", "3.14")
+VERSIONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
 INSTALLS = ("base", "all", "oldest")
 NO_WHEELS = "no wheels of the oldest versions"
 

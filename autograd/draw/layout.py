@@ -1,6 +1,6 @@
 """How does DOT source become a picture? Graphviz lays it out, in this process.
 
-Graphviz comes with the wheels of pygraphviz. Only if those are missing does the system's `dot` run.
+Graphviz comes with the wheels of pygraphviz. If those cannot be imported, the system's `dot` runs.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _laid_out_outside(source: str, format: str) -> bytes:
         content: bytes = graphviz.Source(source, engine="dot").pipe(format, quiet=True)
     except graphviz.ExecutableNotFound:
         raise RuntimeError(
-            f"a drawing needs Graphviz: {to_install('draw')}, or the system's program dot"
+            f"a drawing needs Graphviz: {_missing()}, or the system's program dot"
         ) from None
     except graphviz.CalledProcessError as error:
         said = bytes(error.stderr).decode(errors="replace").strip()
@@ -65,8 +65,19 @@ def _laid_out_outside(source: str, format: str) -> bytes:
     return content
 
 
-# Used if pygraphviz is missing. Python in a browser cannot start another program, so it sets a
-# function of its own here, which raises NotImplementedError for formats it does not support.
+def _missing() -> str:
+    """Return what to install so that pygraphviz can be imported."""
+    try:
+        import_module("pygraphviz")
+    except ModuleNotFoundError:
+        pass
+    except ImportError as error:  # its wheels do not contain every library, such as GLib
+        return f"install what pygraphviz needs ({error})"
+    return to_install("draw")
+
+
+# Used if pygraphviz cannot be imported. Python in a browser cannot start another program, so it
+# sets a function of its own here, which raises NotImplementedError for formats it does not support.
 outside: Callable[[str, str], bytes] = _laid_out_outside
 
 

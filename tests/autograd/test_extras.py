@@ -105,6 +105,31 @@ except (ImportError, RuntimeError) as error:
     assert "(the extra " in line
 
 
+@pytest.mark.parametrize(
+    ("package", "code", "error"),
+    [
+        (
+            "pygraphviz",
+            "from autograd import Value, draw; draw(Value(1.0)).svg()",
+            "a drawing needs Graphviz: install what pygraphviz needs (libx.so: no such file), or"
+            " the system's program dot",
+        ),
+        ("torch", "import nn; nn.to_torch(nn.MLP(1, [1]))", "libx.so: no such file"),
+        ("matplotlib", "import nn; nn.plot.require_matplotlib()", "libx.so: no such file"),
+    ],
+)
+def test_a_package_that_lacks_a_library_of_the_system_is_not_called_missing(
+    package: str, code: str, error: str, tmp_path: Path
+) -> None:
+    (tmp_path / f"{package}.py").write_text("raise ImportError('libx.so: no such file')")
+    printed = run_without(
+        (),
+        f"try: exec({code!r})\nexcept (ImportError, RuntimeError) as error: print(error)",
+        tmp_path,
+    )
+    assert printed == f"{error}\n"
+
+
 def test_without_llvmlite_alone_the_native_backend_names_the_extra(tmp_path: Path) -> None:
     printed = run_without(
         ("llvmlite",),

@@ -240,7 +240,8 @@ def counts_in_a_database() -> Case:
     return Case(step, close=base.close)
 
 
-@fooling("hidden", "loud")
+# Up to Python 3.14, a connection refers to its cursors, and a new one is noticed.
+@fooling("hidden", "loud" if sys.version_info < (3, 15) else "silent")
 def counts_in_a_database_without_reading() -> Case:
     w, base = Value(2.0), sqlite3.connect(":memory:")
     base.execute("create table steps (n integer)")
