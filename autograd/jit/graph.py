@@ -94,11 +94,12 @@ class Graph:
         These are operands without a slope, such as conditions, and those of a user's primitives.
         """
         ends, operations = [*self.passes, len(self)], self.operations
+        sloped = {row for row in self._known if None not in row.backward}
         return {
             operand
             for node in chain.from_iterable(map(range, ends[1::2], ends[2::2]))
-            if isinstance(used_by := operations[node], Primitive)
-            for operand, rule in zip(self.operands[node], used_by.backward, strict=False)
+            if isinstance(used_by := operations[node], Primitive) and used_by not in sloped
+            for operand, rule in zip(self.operands[node], used_by.backward, strict=True)
             if operand >= ends[0] and (rule is None or used_by not in self._known)
             if isinstance(operations[operand], Primitive)
         }
