@@ -411,11 +411,10 @@ def test_an_ascii_terminal_gets_ascii_output():
 
 
 def test_a_closed_pipe_causes_no_traceback():
-    run = process("+".join(["x"] * 2_000), "x=1", "--table")
-    run.stdout.read(10)
-    run.stdout.close()
-    assert run.stderr.read() == b""
-    run.wait(timeout=60)
+    with process("+".join(["x"] * 2_000), "x=1", "--table") as run:
+        run.stdout.read(10)
+        run.stdout.close()
+        assert run.stderr.read() == b""
 
 
 def test_a_process_may_have_no_stdout():

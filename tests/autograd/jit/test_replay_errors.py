@@ -501,6 +501,7 @@ def test_errors_under_no_grad_and_in_a_function_without_state() -> None:
     same(lambda: (quiet, []), *calls)
 
 
+@pytest.mark.filterwarnings("ignore:.* were done eagerly:RuntimeWarning")
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_thousand_errors_in_a_row_leave_the_program_in_use(backend: str) -> None:
     w = Value(1.0)
