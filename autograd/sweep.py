@@ -128,11 +128,12 @@ def sweep(
     # number 0, it passes nothing on if a local derivative raises or is not finite.
     fixed_at_0: set[Any] = set()
     for node in inner:
-        upstream = gradients.get(node)
-        is_float_0 = upstream.__class__ is float and upstream == 0.0
-        if upstream is None or (is_float_0 and not create_graph):
+        upstream = gradients.get(node, 0.0)
+        # By fabs, because a recorded number refuses to be compared.
+        is_number_0 = isinstance(upstream, float) and math.fabs(upstream) == 0.0
+        if is_number_0 and (not create_graph or node not in gradients):
             continue
-        is_fixed_at_0 = node in fixed_at_0 or (create_graph and _is_number_0(upstream))
+        is_fixed_at_0 = is_number_0 or node in fixed_at_0
         primitive, parents = node.primitive, node.parents
         arguments = _operands(parents, wanted) if create_graph else list(map(number_of, parents))
         for k, (parent, rule) in enumerate(zip(parents, primitive.backward, strict=True)):
@@ -194,11 +195,6 @@ def _operands(parents: Sequence[Any], wanted: set[Any]) -> list[Any]:
         parent.data if parent._primitive is CONSTANT and parent not in wanted else parent
         for parent in parents
     ]
-
-
-def _is_number_0(x: Any) -> bool:
-    """Whether it is the number 0, which is not of the class float in a recording."""
-    return not hasattr(x, "_primitive") and data_of(x) == 0.0
 
 
 def _product(upstream: Any, local: Any, rule: Any) -> Any:
