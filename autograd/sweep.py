@@ -129,22 +129,20 @@ def sweep(
     fixed_at_0: set[Any] = set()
     for node in inner:
         upstream = gradients.get(node, 0.0)
-        # By fabs, because a recorded number refuses to be compared.
-        is_number_0 = isinstance(upstream, float) and math.fabs(upstream) == 0.0
+        is_number_0 = isinstance(upstream, float) and math.fabs(upstream) == 0.0  # if recorded, too
         if is_number_0 and (not create_graph or node not in gradients):
             continue
         is_fixed_at_0 = is_number_0 or node in fixed_at_0
         primitive, parents = node.primitive, node.parents
+        result = node if create_graph else number_of(node)
         arguments = _operands(parents, wanted) if create_graph else list(map(number_of, parents))
         for k, (parent, rule) in enumerate(zip(parents, primitive.backward, strict=True)):
             if rule is None or parent not in wanted:
                 continue
             try:
-                local = rule
-                if rule.__class__ is not float:
-                    local = rule(node if create_graph else number_of(node), *arguments)
-                    if local.__class__ is not float:
-                        local = as_slope(primitive, local, None if create_graph else number_of)
+                local = rule if rule.__class__ is float else rule(result, *arguments)
+                if local.__class__ is not float:
+                    local = as_slope(primitive, local, None if create_graph else number_of)
                 if is_fixed_at_0 and not math.isfinite(data_of(local)):
                     current.get().interpreter.hooks.give_up()  # it may count elsewhere
                     continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import NoReturn
 
 # In torch.nn, torch.nn.functional, torch.optim or torch: what to write instead.
@@ -42,9 +43,8 @@ HERE = {
 
 def missing(module: str, name: str) -> NoReturn:
     """Raise AttributeError for a name that a module does not have."""
-    import nn
-
-    instead = HERE.get(name, f"nn.{name}" if name in nn.__all__ else "")
+    is_in_nn = name in sys.modules["nn"].__all__
+    instead = HERE.get(name, f"nn.{name}" if is_in_nn else "")
     raise AttributeError(
         f"module {module!r} has no attribute {name!r}" + (instead and f": write {instead}")
     )
