@@ -57,7 +57,10 @@ class Summaries:
     def handed(self, box: Collection[int], i: int) -> tuple[int, float]:
         """How many contributions node i receives from the bundles of a box, and their sum."""
         found = [product for user, product in self._uses.get(i, ()) if self._bundle_of[user] in box]
-        return len(found), math.fsum(found)
+        try:
+            return len(found), math.fsum(found)
+        except (OverflowError, ValueError):  # the sum is too large, or inf - inf
+            return len(found), sum(found)
 
     def given(self, values: Collection[int]) -> Flow | None:
         """Values that leave a box, with their gradients."""

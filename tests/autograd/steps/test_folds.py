@@ -20,6 +20,7 @@ from autograd.steps import page as pages
 from autograd.steps.excerpt import Excerpt
 from autograd.steps.folds import FOLDED_NODES, PLAYER_NODES, Folds, TooManyNodes
 from autograd.steps.passed import Passed
+from autograd.steps.summary import Summaries
 from autograd.text import number
 
 
@@ -204,6 +205,17 @@ def test_a_box_of_a_large_graph_sums_up_what_flows_through_it(graph: Any) -> Non
         assert group["norm"] == pytest.approx(math.sqrt(math.fsum(g * g for g in trained)))
         assert group["size"] == len(inside)
         assert {excerpt.places[k] for k in members(group)} == inside & set(excerpt.places)
+
+
+@pytest.mark.parametrize(("factors", "total"), [((1e308, 1e308), "inf"), ((1e999, -1e999), "nan")])
+def test_the_sum_of_what_a_box_passes_to_a_node_may_overflow(
+    factors: tuple[float, float], total: str
+) -> None:
+    x = Value(1.0)
+    passed = Passed(x * factors[0] + x * factors[1])
+    size = len(passed.nodes)
+    summaries = Summaries(passed, [range(size)], [0] * size)
+    assert str(summaries.handed({0}, passed.place[x])) == f"(2, {total})"
 
 
 def test_the_excerpt_has_the_numbers_and_the_names_of_the_whole_pass() -> None:
