@@ -11,7 +11,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any
 
@@ -107,7 +107,8 @@ def standard_error_without(beginning: bytes) -> Iterator[None]:
         return
     with tempfile.TemporaryFile() as printed:
         try:
-            sys.stderr.flush()
+            with suppress(AttributeError, ValueError):  # it may be None, or closed
+                sys.stderr.flush()
             os.dup2(printed.fileno(), 2)
             yield
         finally:

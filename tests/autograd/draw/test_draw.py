@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import re
@@ -744,6 +745,16 @@ def test_only_messages_of_fontconfig_are_suppressed(capfd):
         os.write(2, b"Fontconfig warning: unknown element\nsomething else\n")
     os.write(2, b"Fontconfig again\n")
     assert capfd.readouterr().err == "something else\nFontconfig again\n"
+
+
+@pytest.mark.parametrize("stream", [None, io.TextIOWrapper(io.BytesIO())], ids=["none", "closed"])
+def test_a_program_may_have_no_standard_error(stream, monkeypatch, capfd):
+    if stream is not None:
+        stream.close()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with standard_error_without(b"Fontconfig"):
+        os.write(2, b"something else\n")
+    assert capfd.readouterr().err == "something else\n"
 
 
 def test_graphviz_is_imported_only_when_something_is_drawn():
