@@ -28,6 +28,7 @@ class Bundled(Fold):
 
     Attributes:
         members: for each bundle, the indices of its nodes in the whole graph.
+        places: the index of its only node there; -1 if it has several.
         bundle_of: the bundle of each node of the whole graph.
     """
 
@@ -46,6 +47,7 @@ class Bundled(Fold):
         self.bundle_of = group_of(self.members, len(fold.nodes))
         self._values = {(place[tail], place[head]): v for (tail, head), v in values.items()}
         firsts = [bundle[0] for bundle in self.members]
+        self.places = [bundle[0] if len(bundle) == 1 else -1 for bundle in self.members]
         self.nodes = [fold.nodes[i] for i in firsts]
         self.kinds = [fold.kinds[i] for i in firsts]
         self.homes = [fold.homes[i] for i in firsts]
@@ -77,7 +79,7 @@ class Bundled(Fold):
         if part.parts:
             choices = [own | used, set()] if len(own | used) <= MOST_ALONE else [set()]
         for alone in choices:
-            if all(len(self.members[k]) == 1 for k in alone):
+            if all(self.places[k] >= 0 for k in alone):
                 boxes = self.boxes_of(closed, alone, homes)
                 if len(boxes) <= MOST_BOXES:
                     return boxes

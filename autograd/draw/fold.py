@@ -96,21 +96,26 @@ class Box:
         kind: "module", or the kind of all its nodes.
         frame: the open part that contains the box.
         module: the closed part that the box stands for; None for nodes between modules.
-        members: the indices of its nodes in the graph.
-        single: whether the box is drawn as its only node.
+        members: the indices of its nodes in the Fold, ascending.
+        node: the index of its only node in the whole graph; -1 for a module, or if it has several.
     """
 
-    __slots__ = ("frame", "kind", "members", "module")
+    __slots__ = ("frame", "kind", "members", "module", "node")
 
     def __init__(self, kind: str, frame: Part, module: Part | None = None) -> None:
         self.kind = kind
         self.frame = frame
         self.module = module
         self.members: list[int] = []
+        self.node = -1
 
     @property
-    def single(self) -> bool:
-        return self.module is None and len(self.members) == 1
+    def what(self) -> tuple[Part | None, tuple[int, ...]]:
+        """What the box shows: equal for the same box in other pictures.
+
+        The members alone do not tell a layer from its only neuron.
+        """
+        return self.module, tuple(self.members)
 
 
 class Fold:
@@ -122,6 +127,7 @@ class Fold:
         model: the owner of parameters that no other module holds; it names the outermost parts.
 
     Attributes:
+        places: the index of each node in the whole graph.
         root: the root of the tree of parts.
         homes: the part that each node belongs to. An inner node belongs to the call that made it,
             a parameter to the innermost module that holds it, and any other leaf to the innermost
@@ -132,6 +138,7 @@ class Fold:
     def __init__(self, nodes: Sequence[Value], kinds: Sequence[str], model: Any = None) -> None:
         self.nodes = nodes
         self.kinds = kinds
+        self.places: Sequence[int] = range(len(nodes))
         place = {node: i for i, node in enumerate(nodes)}
         # The garbage collector stops tracking tuples of numbers; lists would slow it down.
         self.parents = [tuple([place[parent] for parent in node.parents]) for node in nodes]
@@ -275,6 +282,9 @@ class Fold:
                     if before[p] == before[i] and self.nodes[p].op:
                         turns[i] = max(turns[i], turns[p] + (homes[p] is not home))
                 put(i, i if i in alone else (home, before[i], turns[i]), "inner", home)
+        for box in boxes.values():
+            if box.module is None and len(box.members) == 1:
+                box.node = self.places[box.members[0]]
         return list(boxes.values())
 
     def ranks(self, closed: dict[Part, Part], homes: Sequence[Part]) -> list[float]:

@@ -25,12 +25,11 @@ def add_boxes(
     digits: int,
 ) -> None:
     """Add boxes, in frames for the open modules around them, and the values that flow between."""
-    keys = [f"n{box.members[0]}" if box.single else f"b{b}" for b, box in enumerate(boxes)]
+    keys = [f"n{box.node}" if box.node >= 0 else f"b{b}" for b, box in enumerate(boxes)]
     known: dict[int, dict[int, str]] = {}
 
     def add(sheet: Digraph, b: int) -> None:
-        if boxes[b].single:
-            (i,) = boxes[b].members
+        if (i := boxes[b].node) >= 0:
             node = fold.nodes[i]
             add_node(sheet, i, node, names[node], node.grad, fold.kinds[i], digits, known)
         else:

@@ -8,38 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from autograd.draw.bundles import Bundled, in_order
 from autograd.draw.fold import Box, Part
 
 MOST_OPENED = 48  # pictures per graph, those of the outer parts first
-
-
-class OpenedBox(NamedTuple):
-    """A box of a graph with one part open.
-
-    Attributes:
-        kind: "module", or the kind of all its nodes.
-        frame: the open part that contains the box.
-        module: the closed part that the box stands for; None for nodes between modules.
-        bundles: the bundles of nodes in it.
-        node: the index of its only node; -1 for a module, or if it has several.
-    """
-
-    kind: str
-    frame: Part
-    module: Part | None
-    bundles: tuple[int, ...]
-    node: int
-
-    @property
-    def what(self) -> tuple[Part | None, tuple[int, ...]]:
-        """What the box shows: equal for the same box in other pictures.
-
-        The bundles alone do not tell a layer from its only neuron.
-        """
-        return self.module, self.bundles
 
 
 class Opened:
@@ -54,12 +27,13 @@ class Opened:
     def __init__(self, part: Part, boxes: Sequence[Box], bundled: Bundled) -> None:
         self.part, self.parts = part, part.around()[1:]
         flows = bundled.values_between(boxes)
-        boxes, flows = _with_numbers_inside(boxes, flows)
+        merged = _put_numbers_inside(boxes, flows)
+        flows = {ends: values for ends, values in flows.items() if ends[0] not in merged}
         # Boxes of several parts go last where they can, so that backward ends in the open part.
         later = {b for b, box in enumerate(boxes) if box.module is not None and box.module.label}
-        order = in_order(len(boxes), flows, later)
+        order = [b for b in in_order(len(boxes), flows, later) if b not in merged]
         place = {b: k for k, b in enumerate(order)}
-        self.boxes = [_opened_box(boxes[b], bundled) for b in order]
+        self.boxes = [boxes[b] for b in order]
         self.flows = {(place[tail], place[head]): flows[tail, head] for tail, head in flows}
 
     def parents(self) -> list[list[int]]:
@@ -89,33 +63,22 @@ def opened(bundled: Bundled) -> Iterator[Opened]:
             waiting.extend(part.parts)
 
 
-def _opened_box(box: Box, bundled: Bundled) -> OpenedBox:
-    bundles = tuple(sorted(box.members))
-    nodes = bundled.members[bundles[0]]
-    alone = box.module is None and len(bundles) == len(nodes) == 1
-    return OpenedBox(box.kind, box.frame, box.module, bundles, nodes[0] if alone else -1)
+def _put_numbers_inside(boxes: Sequence[Box], flows: dict[tuple[int, int], set[int]]) -> set[int]:
+    """Merge plain numbers into the only box that uses them, unless it uses nothing else.
 
-
-def _with_numbers_inside(
-    boxes: Sequence[Box], flows: dict[tuple[int, int], set[int]]
-) -> tuple[list[Box], dict[tuple[int, int], set[int]]]:
-    """Merge plain numbers into the only box that uses them, unless it uses nothing else."""
+    Return the indices of the boxes that were merged into others.
+    """
     heads, tails = defaultdict[int, list[int]](list), defaultdict[int, list[int]](list)
     for tail, head in flows:
         heads[tail].append(head)
         tails[head].append(tail)
-    gone = set[int]()
+    merged = set[int]()
     for b, box in enumerate(boxes):
         if box.kind != "constant" or len(heads[b]) != 1:
             continue
         (head,) = heads[b]
         others = [tail for tail in tails[head] if boxes[tail].kind != "constant"]
         if others and (boxes[head].module is not None or len(boxes[head].members) > 1):
-            boxes[head].members += box.members
-            gone.add(b)
-    place = {b: k for k, b in enumerate(b for b in range(len(boxes)) if b not in gone)}
-    kept = {ends: values for ends, values in flows.items() if ends[0] not in gone}
-    return (
-        [box for b, box in enumerate(boxes) if b not in gone],
-        {(place[tail], place[head]): values for (tail, head), values in kept.items()},
-    )
+            boxes[head].members = sorted([*boxes[head].members, *box.members])
+            merged.add(b)
+    return merged

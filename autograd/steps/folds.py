@@ -13,10 +13,10 @@ from functools import cached_property
 from typing import Any
 
 from autograd.draw.bundles import Bundled
-from autograd.draw.fold import Fold, Part
+from autograd.draw.fold import Box, Fold, Part
 from autograd.draw.folded import add_framed, called
 from autograd.draw.names import made_in_modules
-from autograd.draw.opened import Opened, OpenedBox, opened
+from autograd.draw.opened import Opened, opened
 from autograd.draw.sheet import Digraph, add_box, empty_sheet
 from autograd.steps.excerpt import Excerpt
 from autograd.steps.passed import Passed
@@ -32,7 +32,7 @@ START_BOXES = 16  # a larger one, with its outermost model open if that shows at
 TWO_LAYOUTS = 16  # a picture of more boxes has one layout, from left to right
 
 Lines = list[str]
-What = tuple[Part | None, tuple[int, ...]]  # what a box shows: OpenedBox.what
+What = tuple[Part | None, tuple[int, ...]]  # what a box shows: Box.what
 
 
 class TooManyNodes(ValueError):
@@ -161,9 +161,9 @@ class Folds:
             "boxes": boxes,
         }
 
-    def _recorded_group(self, box: OpenedBox) -> dict[str, Any]:
+    def _recorded_group(self, box: Box) -> dict[str, Any]:
         """A box of several nodes, with its summary if the page does not hold these nodes."""
-        members, bundles = self._bundled.members, set(box.bundles)
+        members, bundles = self._bundled.members, set(box.members)
         entry: dict[str, Any] = {
             "kind": box.kind,
             "lines": self.lines(box),
@@ -191,8 +191,8 @@ class Folds:
             "handed": [[k, count, json_number(total)] for k, count, total in handed if count],
         }
 
-    def _size(self, box: OpenedBox) -> int:
-        return sum(len(self._bundled.members[k]) for k in box.bundles)
+    def _size(self, box: Box) -> int:
+        return sum(len(self._bundled.members[k]) for k in box.members)
 
     def _opens(self, part: Part) -> int:
         """The view that opens a closed part, or the view around a part that stands for several."""
@@ -235,7 +235,7 @@ class Folds:
     def _frame(self, part: Part) -> str:
         return clipped("  ".join(filter(None, called(part))))
 
-    def lines(self, box: OpenedBox) -> Lines:
+    def lines(self, box: Box) -> Lines:
         """The lines of a box above its numbers; the value of a constant is one of them."""
         if box.what not in self._lines:
             self._lines[box.what] = (
@@ -251,9 +251,9 @@ class Folds:
             return [data] if name == data else [name, data]
         return ["  ".join(filter(None, [node.primitive.symbol if node.primitive else "", name]))]
 
-    def _lines_of_several(self, box: OpenedBox) -> Lines:
+    def _lines_of_several(self, box: Box) -> Lines:
         size = self._size(box)
-        members = [self._bundled.members[k] for k in box.bundles]
+        members = [self._bundled.members[k] for k in box.members]
         if box.module is not None:
             lines = [clipped(text) for text in called(box.module) if text]
             parameters = sum(self.passed.kinds[b[0]] == "parameter" and len(b) for b in members)
@@ -269,7 +269,7 @@ class Folds:
             return [counted(size, "constant"), spanned(extremes(data))]
         return [counted(size, box.kind, "leaves" if box.kind == "leaf" else "")]
 
-    def _numbers(self, box: OpenedBox) -> Lines:
+    def _numbers(self, box: Box) -> Lines:
         """The lines with the numbers of a box, after the pass."""
         if box.kind == "constant":
             return []
@@ -296,7 +296,7 @@ class Folds:
         view: Opened,
         lines: Sequence[Lines],
         titles: Sequence[str],
-        numbers: Callable[[OpenedBox], Lines],
+        numbers: Callable[[Box], Lines],
         direction: str,
     ) -> Digraph:
         """A picture in which box b has the id n{b}, and its edge from parent k the id e{b}_{k}.
@@ -337,7 +337,7 @@ def _too_many(size: int, folded: bool) -> str:
     )
 
 
-def _room(box: OpenedBox) -> Lines:
+def _room(box: Box) -> Lines:
     """Lines as long as any numbers that a box may show."""
     if box.kind == "constant":
         return []

@@ -80,7 +80,7 @@ def test_every_view_shows_each_node_in_one_box_and_every_flow(graph: Callable[[]
     place = {node: i for i, node in enumerate(nodes)}
     bundled, views = views_of(output)
     for view in views:
-        members = [[i for k in box.bundles for i in bundled.members[k]] for box in view.boxes]
+        members = [[i for k in box.members for i in bundled.members[k]] for box in view.boxes]
         assert sorted(i for box in members for i in box) == list(range(len(nodes)))
         box_of = {i: b for b, box in enumerate(members) for i in box}
         flows: dict[tuple[int, int], set[int]] = {}

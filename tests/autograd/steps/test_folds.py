@@ -180,7 +180,7 @@ def test_a_box_of_a_large_graph_sums_up_what_flows_through_it(graph: Any) -> Non
             users.setdefault(p, set()).add(i)
     bundles = boxes._bundled.members
     for box, group in zip(boxes._boxes, given["groups"], strict=True):
-        inside = {i for k in box.bundles for i in bundles[k]}
+        inside = {i for k in box.members for i in bundles[k]}
         parents = set().union(*(places[i] for i in inside)) - inside
         gone = {i for i in inside if users.get(i, set()) - inside}
         gone = {i for i in gone if passed.nodes[i].parents} or gone
