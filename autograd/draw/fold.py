@@ -329,10 +329,6 @@ class Fold:
         ends = {i for i in range(len(self.nodes)) if i not in used}
         return ends if len(ends) <= SEPARATE_OUTPUTS else set()
 
-    def values_between(self, boxes: Sequence[Box]) -> dict[tuple[int, int], set[int]]:
-        """The values that flow from one box to another, for each pair with any."""
-        return values_between([box.members for box in boxes], self.parents)
-
 
 def group_of(groups: Iterable[Iterable[int]], nodes: int) -> list[int]:
     """The group that each of the `nodes` nodes belongs to."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
-from autograd.draw.fold import Box, Fold, Part
+from autograd.draw.fold import Box, Fold, Part, values_between
 from autograd.draw.graph import add_node
 from autograd.draw.sheet import Digraph, add_box, lines_of_text
 from autograd.text import LONGEST_NAME, clipped, counted
@@ -43,7 +43,7 @@ def add_boxes(
         add,
         lambda part: "  ".join(_title(part)),
     )
-    flows = fold.values_between(boxes)
+    flows = values_between([box.members for box in boxes], fold.parents)
     if len(flows) > MOST_NUMBERED_EDGES:
         sheet.attr(ranksep="0.9")
     for (tail, head), values in flows.items():

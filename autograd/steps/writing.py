@@ -237,7 +237,7 @@ def _small_exponent(expression: Expression) -> int | None:
 # --- writing --------------------------------------------------------------------------------------
 
 Show = Callable[[Mention], str]
-ALONE, FRONT, FACTOR = Place(0), Place(0, PRODUCT), Place(0, SIGN, True)
+ALONE, FRONT, FACTOR, GROUPED = Place(0), Place(0, PRODUCT), Place(0, SIGN, True), Place(0, ATOM)
 
 
 def written(expression: Expression, show: Show, style: Style = TEXT, place: Place = ALONE) -> str:
@@ -316,9 +316,8 @@ def in_numbers(data: Callable[[Value], float], style: Style = TEXT) -> Show:
     """Nodes by their numbers; a negative one in parentheses if a sign comes before it."""
 
     def show(mention: Mention) -> str:
-        (number,) = (layout := _number_layout(data(mention.node), style)).parts
-        grouped = mention.signed and layout.binds < ATOM
-        return f"{style.opening}{number}{style.closing}" if grouped else str(number)
+        place = GROUPED if mention.signed else ALONE
+        return written(Expression(number=data(mention.node)), show, style, place)
 
     return show
 
@@ -363,12 +362,11 @@ Item = TypeVar("Item")
 def template(expression: Expression, item: Callable[[Mention], Item]) -> list[str | Item]:
     """The formula as a list of text and, in place of each node, `item(mention)`."""
     parts: list[str | Item] = []
-    words: list[str] = []
     for piece in pieces(expression, TEXT):
-        if isinstance(piece, str):
-            words.append(piece)
-            continue
-        parts += ["".join(words)] if words else []
-        parts.append(item(piece))
-        words = []
-    return [*parts, "".join(words)] if words else parts
+        if isinstance(piece, Mention):
+            parts.append(item(piece))
+        elif parts and isinstance(before := parts[-1], str):
+            parts[-1] = before + piece
+        else:
+            parts.append(piece)
+    return parts
