@@ -184,10 +184,9 @@ class Steps(Sequence[Step]):
 
     def data(self) -> dict[str, Any]:
         """Everything a page needs to show the pass and to recompute it; see recorder.py."""
-        from autograd.steps.player import operations
         from autograd.steps.recorder import recorded
 
-        return recorded(self.passed, operations())
+        return recorded(self.passed)
 
 
 def steps(output: Value, model: Any = None) -> Steps:

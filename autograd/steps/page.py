@@ -20,7 +20,7 @@ from autograd.draw.notebook import as_json, image_of
 from autograd.draw.sheet import Digraph
 from autograd.steps.folds import Folds
 from autograd.steps.passed import Passed
-from autograd.steps.player import SCRIPTS, operations, read, style
+from autograd.steps.player import SCRIPTS, read, style
 from autograd.steps.recorder import json_number, recorded
 from autograd.text import counted, number
 from autograd.value import Value
@@ -60,8 +60,8 @@ def page(passed: Passed, predict: bool = False) -> str:
     """
     title, body, script = _fragment(Folds(passed, folded=not predict), alone=True, predict=predict)
     policy = (
-        f"default-src 'none'; script-src {_hash(script)}; img-src data:; base-uri 'none';"
-        f" form-action 'none'; style-src {_hash(PAGE_STYLE)} {_hash(style())}"
+        f"default-src 'none'; script-src {hash_of(script)}; img-src data:; base-uri 'none';"
+        f" form-action 'none'; style-src {hash_of(PAGE_STYLE)} {hash_of(style())}"
     )
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -87,7 +87,7 @@ def _fragment(folds: Folds, alone: bool, predict: bool = False) -> tuple[str, st
     key = f"autograd-player-{uuid4().hex}"  # one notebook holds many players
     code = "\n".join(read(name) for name in SCRIPTS)
     script = f'(() => {{\n"use strict";\n{code}\nmount("{key}");\n}})();'
-    content = recorded(folds.held, operations())
+    content = recorded(folds.held)
     _add_locals(content, folds.held)
     if folds.held is not folds.passed:
         _leave_programs_out(content)
@@ -180,6 +180,6 @@ def _image(folds: Folds) -> str:
     return image_of(png, alt, width)
 
 
-def _hash(text: str) -> str:
+def hash_of(text: str) -> str:
     """How a Content-Security-Policy refers to a script or a style that it allows."""
     return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"

@@ -17,6 +17,7 @@ from autograd.steps.formula import (
     written_forward,
 )
 from autograd.steps.passed import Passed
+from autograd.steps.player import operations
 from autograd.steps.writing import Mention, in_names, template, written
 from autograd.text import number as formatted
 from autograd.text import shown
@@ -173,12 +174,8 @@ def result(program: Sequence[Operation], slot: int, slots: Sequence[float]) -> f
 # --- a whole pass ---------------------------------------------------------------------------------
 
 
-def recorded(passed: Passed, known: Collection[str]) -> dict[str, Any]:
+def recorded(passed: Passed) -> dict[str, Any]:
     """Everything a page needs to show a pass and to recompute it, as JSON data.
-
-    Args:
-        passed: the pass.
-        known: the names of the rows that the page can compute.
 
     Slots are numbers in one array. Slots 0 .. n-1 hold the data of the n nodes; "constants" fills
     some of those beyond, and the operations [slot, primitive, operand slots] the others. A number
@@ -193,7 +190,7 @@ def recorded(passed: Passed, known: Collection[str]) -> dict[str, Any]:
     has none. The leaves that it depends on are not movable.
     """
     n = len(passed.nodes)
-    recorder = Recorder(passed.place, [float(number) for number in passed.data], known)
+    recorder = Recorder(passed.place, [float(number) for number in passed.data], operations())
     why: list[str] = [""] * n  # why a page cannot compute what depends on the node; "" if it can
     forward: list[list[Any]] = []
     for i in range(passed.leaves, n):

@@ -15,9 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
-from base64 import b64encode
 from contextlib import suppress
-from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -130,6 +128,7 @@ def snapshot(modules: Path, out: Path) -> None:
 def frame() -> str:
     """The frame that runs code. Its policy allows the script and the styles in it, nothing else."""
     sys.path.insert(0, str(ROOT))
+    from autograd.steps.page import hash_of
     from autograd.steps.player import SCRIPTS, read, style
 
     own = (HERE / "frame.js").read_text(encoding="utf-8")
@@ -137,18 +136,14 @@ def frame() -> str:
     script = "\n".join(["(() => {", '"use strict";', *map(read, SCRIPTS), "{", own, "}})();"])
     ground = (HERE / "frame.css").read_text(encoding="utf-8")
     policy = (
-        f"default-src 'none'; script-src {_hash(script)} 'wasm-unsafe-eval'; worker-src blob:;"
-        f" connect-src 'none'; style-src {_hash(ground)} {_hash(style())}; base-uri 'none';"
+        f"default-src 'none'; script-src {hash_of(script)} 'wasm-unsafe-eval'; worker-src blob:;"
+        f" connect-src 'none'; style-src {hash_of(ground)} {hash_of(style())}; base-uri 'none';"
         " form-action 'none'"
     )
     page = (HERE / "frame.html").read_text(encoding="utf-8")
     for name, text in (("policy", policy), ("style", ground), ("script", script)):
         page = page.replace(f"{{{name}}}", text, 1)
     return page
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
 
 
 def examples(text: str) -> list[dict[str, str | bool]]:
