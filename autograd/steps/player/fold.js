@@ -139,18 +139,17 @@ class Boxes {
     this.outer = view.outer;
     this.whole = graph;
     this.boxes = view.boxes.map((box) => (box.node === undefined
-      ? { ...folds.groups[box.group], ...box, sums: groups[box.group] }
-      : { ...box, kind: graph.nodes[box.node].kind, lines: linesOf(graph, box.node) }));
+      ? { ...folds.groups[box.group], ...box, node: -1, sums: groups[box.group],
+        members: groups[box.group].members }
+      : { ...box, kind: graph.nodes[box.node].kind, lines: linesOf(graph, box.node),
+        members: [box.node], runs: graph.nodes[box.node].parents.length > 0 }));
     this.of = new Int32Array(graph.size).fill(-1); // the box of each node
-    this.boxes.forEach((box, b) => {
-      for (const i of box.sums ? box.sums.members : [box.node]) this.of[i] = b;
-      box.runs = box.sums ? box.runs : graph.nodes[box.node].parents.length > 0;
-    });
+    this.boxes.forEach(({ members }, b) => members.forEach((i) => (this.of[i] = b)));
     const pictures = folds.pictures[view.picture];
     this.sources = pictures.map((svg) => lettered(svg, this.boxes, view.frames));
     this.schedule();
-    this.leaves = new Set(this.boxes.flatMap(({ sums, node, kind }) =>
-      kind === "module" || kind === "inner" ? [] : sums ? sums.members : [node]));
+    this.leaves = new Set(this.boxes.flatMap(({ members, kind }) =>
+      kind === "module" || kind === "inner" ? [] : members));
     this.passes = new WeakMap();
   }
 
@@ -158,8 +157,8 @@ class Boxes {
     const { whole, boxes, of } = this;
     const running = boxes.map((_, b) => b).filter((b) => boxes[b].runs);
     const part = (b) => ({ name: boxes[b].lines[0], shown: (now) => boxShown(this, b, now) });
-    const step = (phase) => (b) => (boxes[b].sums ? { phase, node: -1, box: b, part: part(b) }
-      : { phase, node: boxes[b].node, box: b, part: null });
+    const step = (phase) => (b) =>
+      ({ phase, node: boxes[b].node, box: b, part: boxes[b].sums ? part(b) : null });
     const steps = running.map(step("forward")).concat([...running].reverse().map(step("backward")));
     const turn = new Map(running.map((b, k) => [b, running.length - 1 - k])); // of backward steps
     const computedAt = new Int32Array(boxes.length);
@@ -231,7 +230,7 @@ class Boxes {
       return given ? [given.data, complete ? given.gradients : "waiting"] : ["", ""];
     });
     const known = new Uint8Array(this.boxes.length).fill(1);
-    return { ...now, step: { ...now.step, node: now.step.box === undefined ? -1 : now.step.box },
+    return { ...now, step: { ...now.step, node: now.step.box },
       pass: { graph: this.seen, known, values: states.map(([data]) => data), failedAt: Infinity,
         contributions: pass.notes },
       gradients: states.map(([, gradient]) => gradient),
@@ -268,7 +267,7 @@ class Boxes {
   }
 
   nodeOf(b) {
-    return this.boxes[b].sums ? -1 : this.boxes[b].node;
+    return this.boxes[b].node;
   }
 }
 

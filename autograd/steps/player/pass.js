@@ -6,7 +6,10 @@
 
 // --- the recorded graph --------------------------------------------------------------------------
 
-/** What `Steps.data()` recorded; `steps` are the forward steps, then the backward steps. */
+/**
+ * What `Steps.data()` recorded. `steps` are the forward steps, then the backward steps, each with
+ * its node and the box of the picture that shows it: the node itself, unless the graph is folded.
+ */
 class Graph {
   constructor(recorded) {
     Object.assign(this, recorded);
@@ -19,7 +22,7 @@ class Graph {
     this.nodes.forEach(({ parents }, i) => parents.forEach((p) => this.users[p].push(i)));
     this.steps = [];
     this.nodes.forEach((node, i) => {
-      if (node.parents.length) this.steps.push({ phase: "forward", node: i });
+      if (node.parents.length) this.steps.push({ phase: "forward", node: i, box: i });
       else if (node.kind === "leaf" || node.kind === "parameter") this.leaves.push(i);
     });
     this.forwardSteps = this.steps.length;
@@ -42,7 +45,7 @@ class Graph {
     this.completeAt = new Int32Array(this.size).fill(-1); // the last step to change a gradient
     this.uses = this.nodes.map(() => []); // the edges to each node, in the order of the pass
     this.backward.forEach((entry, b) => {
-      this.steps.push({ phase: "backward", node: entry.node });
+      this.steps.push({ phase: "backward", node: entry.node, box: entry.node });
       this.entries.set(entry.node, { ...entry, b });
       for (const j of this.nodes[entry.node].parents) this.completeAt[j] = b;
       for (const edge of entry.edges) {
@@ -154,7 +157,7 @@ class Pass {
     const { graph } = this;
     const b = position - graph.forwardSteps - 1; // the latest backward step
     const begun = b >= 0 || !graph.steps.length;
-    const step = position ? graph.steps[position - 1] : { phase: "start", node: -1 };
+    const step = position ? graph.steps[position - 1] : { phase: "start", node: -1, box: -1 };
     const gradients = new Float64Array(graph.size);
     const received = new Int32Array(graph.size);
     if (begun) gradients[graph.output] = 1;

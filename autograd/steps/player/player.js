@@ -46,7 +46,7 @@ class Player {
     this.views = new Views(this.graph, pictures, folds, (k) => this.show(k));
     this.view = this.views.at(folds.start);
     this.position = this.view.graph.steps.length; // a finished pass shows what there is to explain
-    this.stepView = new StepView(this.graph);
+    this.stepView = new StepView();
     this.chainView = new ChainView(this.graph, actions);
     this.leavesView = new LeavesView(this.graph, actions);
     this.experimentsView = new ExperimentsView(this.graph, actions);
@@ -322,7 +322,7 @@ class Player {
       last: this.last,
       view: this.view.place,
       phase: now.step.phase,
-      box: now.step.box === undefined ? now.step.node : now.step.box,
+      box: now.step.box,
       node: now.step.node,
       playing: this.timer !== 0,
       problem: pass.problem && explained(pass),

@@ -2,8 +2,7 @@
 
 /** The panel beside the picture: what happens in this step, in symbols and in numbers. */
 class StepView {
-  constructor(graph) {
-    this.graph = graph;
+  constructor() {
     this.title = element("h3");
     this.count = span("count");
     this.problem = element("p", { class: "problem", role: "alert" });
@@ -26,15 +25,15 @@ class StepView {
     explainConditions(this.body);
   }
 
-  start() {
-    return [note(this.graph.steps.length ? TEXT.intro : TEXT.alone)];
+  start({ pass }) {
+    return [note(pass.graph.steps.length ? TEXT.intro : TEXT.alone)];
   }
 
   forward(now) {
     const { pass, step } = now;
-    const { formula } = this.graph.nodes[step.node];
+    const { formula } = pass.graph.nodes[step.node];
     const result = dataNumber(shown(dataAt(now, step.node)));
-    return [equation([nameOf(this.graph, step.node)],
+    return [equation([nameOf(pass.graph, step.node)],
       inSymbols(pass, formula), inNumbers(pass, step.node), [result])];
   }
 

@@ -62,10 +62,9 @@ class Views {
       if (found >= 0) return found + 1;
     }
     if (position === from.graph.steps.length) return steps.length;
-    const nodes = node < 0 ? from.boxes[box].sums.members : [node];
+    const nodes = node < 0 ? from.boxes[box].members : [node];
     const boxes = new Set(nodes.map((i) => to.boxOf(i)));
-    const same = steps.findIndex((step) =>
-      step.phase === phase && boxes.has(step.box === undefined ? step.node : step.box));
+    const same = steps.findIndex((step) => step.phase === phase && boxes.has(step.box));
     return 1 + (same < 0 ? steps.findIndex((step) => step.phase === phase) : same);
   }
 
