@@ -73,12 +73,8 @@ class Part:
 
     def common(self, other: Part) -> Part:
         """The innermost part that contains both."""
-        a, b = self, other
-        while a is not b:
-            if a.depth < b.depth:
-                a, b = b, a
-            a = a.up_to(a.depth - 1)
-        return a
+        pairs = zip(self.around(), other.around(), strict=False)
+        return [part for part, same in pairs if part is same][-1]
 
     def __iter__(self) -> Iterator[Part]:
         """Yield this part and all parts inside it, each after the part that contains it."""
@@ -157,13 +153,15 @@ class Fold:
             for _, value in named_values(part.owner):
                 i = place.get(value, -1)
                 if i >= 0 and not value.op and (i not in owned or owned[i].depth < part.depth):
-                    homes[i] = owned[i] = part
+                    owned[i] = part
         for part in dict.fromkeys(owned.values()):
-            self._put_into_modules_without_nodes(part, place, homes)
+            self._put_into_modules_without_nodes(part, place)
         for _, value in named_values(model):
             i = place.get(value, -1)
             if i >= 0 and not value.op and i not in owned:
-                homes[i] = owned[i] = self.root.part(model)
+                owned[i] = self.root.part(model)
+        for i, part in owned.items():
+            homes[i] = part
         for i, parents in enumerate(self.parents):
             for p in parents:
                 if not self.nodes[p].op and p not in owned:
@@ -171,9 +169,7 @@ class Fold:
                     homes[p] = user.common(others) if others else user
         return [home or self.root for home in homes]
 
-    def _put_into_modules_without_nodes(
-        self, part: Part, place: dict[Value, int], homes: list[Part | None]
-    ) -> None:
+    def _put_into_modules_without_nodes(self, part: Part, place: dict[Value, int]) -> None:
         """Give a part's parameters to the modules in it that hold them, but were not called."""
         inner: dict[int, Any] = {}
         made_nodes = {id(each.owner) for each in part}
@@ -182,7 +178,7 @@ class Fold:
                 inner.update((place.get(value, -1), module) for _, value in named_values(module))
         for i, module in inner.items():
             if self.owned.get(i) is part:
-                homes[i] = self.owned[i] = part.part(module)
+                self.owned[i] = part.part(module)
 
     def _part(self, context: Context | None, parts: dict[Context | None, Part]) -> Part:
         """Return the part of a context, adding it and the parts around it to `parts`."""
