@@ -343,6 +343,15 @@ def test_each_example_is_played_with_the_gradients_of_python(site: Site, which: 
         assert same(state["gradients"], shown)
 
 
+@pytest.mark.parametrize("name", ["build.json", "snapshot.bin"])
+def test_a_file_that_cannot_be_loaded_is_named(site: Site, name: str) -> None:
+    tab = site.tab.context.new_page()
+    tab.route(f"**/{name}", lambda route: route.abort())
+    tab.goto(site.address)
+    tab.locator("#status", has_text=f"could not load {name}").wait_for(timeout=PATIENCE)
+    tab.close()
+
+
 def test_an_error_is_shown_and_the_next_text_runs(site: Site) -> None:
     site.type("import numpy")
     assert site.text("error").startswith('Traceback (most recent call last):\n  File "code.py"')

@@ -162,7 +162,10 @@ window.addEventListener("message", ({ source, data }) => {
 
 const needed = fetched();
 needed.catch(() => {}); // `load` reports what was missing
-const { api, examples: list } = await get("build.json", "json");
+const { api, examples: list } = await get("build.json", "json").catch((problem) => {
+  say(TEXT.offline(problem.message));
+  throw problem;
+});
 document.querySelector("nav").hidden = !api;
 list.forEach(({ title }, i) => examples.append(new Option(title, i)));
 if (!take()) {
