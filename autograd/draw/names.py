@@ -77,8 +77,8 @@ def _short_paths(paths: Iterable[str], taken: set[str]) -> dict[str, str]:
     """Shorten each path in a model to its last word, with its numbers as an index.
 
     Numbers that are the same in all paths are left out. If several parts of the model end in the
-    same word, another word goes in front: W_q.weights and W_k.weights. A path stays as it is if its
-    short form is taken, or is also the short form of another path.
+    same word, another word goes in front: W_q.weights and W_k.weights. A path stays as it is if it
+    ends in no word, or if its short form is taken, or is also the short form of another path.
     """
     split = {path: path.split(".") for path in paths}
     patterns = {path: tuple(_NUMBER if p.isdecimal() else p for p in split[path]) for path in split}
@@ -104,16 +104,19 @@ def _short_paths(paths: Iterable[str], taken: set[str]) -> dict[str, str]:
     }
     counts = Counter(short.values())
     return {
-        path: path if counts[name] > 1 or name in taken else name for path, name in short.items()
+        path: name if bases[patterns[path]] and counts[name] == 1 and name not in taken else path
+        for path, name in short.items()
     }
 
 
-_NUMBER = "#"  # stands for a number of a path in its pattern
+_NUMBER = "."  # stands for a number of a path in its pattern; no other part is a dot
 
 
 def _bases(patterns: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
     """A name for each pattern: its last word, after a distinguishing one if others end alike."""
-    words = {pattern: [part for part in pattern if part is not _NUMBER] for pattern in patterns}
+    words = {
+        pattern: [part for part in pattern if part is not _NUMBER] or [""] for pattern in patterns
+    }
     rivals: dict[str, Counter[str]] = {}  # for each ending, how many patterns contain a word
     ends = Counter(end for *_, end in words.values())
     for *before, end in words.values():

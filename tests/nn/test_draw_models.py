@@ -128,6 +128,22 @@ def test_short_names_keep_the_word_that_differs():
     assert (found["Neuron1.w.0"], found["Neuron2.b"]) == ("Neuron1.w", "Neuron2.b")
 
 
+@pytest.mark.parametrize("keys", ["#a", "#1", ".", "a."])
+def test_short_names_of_parameters_by_character(keys):
+    model = nn.Module()
+    model.by = {key: Value(1.0) for key in keys}
+    found = shortened(sum(model.by.values()), model)
+    expected = {"#": "#", "a": "a", "1": "by", ".": "by.."}
+    assert [found[f"by.{key}"] for key in keys] == [expected[key] for key in keys]
+
+
+def test_a_name_without_words_is_not_shortened():
+    model = nn.Module()
+    vars(model).update({"0": [Value(1.0), Value(2.0)]})
+    found = shortened(sum(vars(model)["0"]), model)
+    assert (found["0.0"], found["0.1"]) == ("0.0", "0.1")
+
+
 def test_a_short_name_that_is_taken_is_not_used():
     model = nn.Neuron(2)
     model.w[0].label = "w.0"  # as the model calls it
