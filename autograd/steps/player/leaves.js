@@ -22,9 +22,8 @@ class LeavesView {
     this.graph = graph;
     this.actions = actions;
     this.rows = graph.leaves.map((i) => this.row(i));
-    const labels = { "aria-label": TEXT.resetLeaves, title: TEXT.resetLeaves };
-    const attributes = { type: "button", class: "button", ...labels, click: actions.reset };
-    this.reset = element("button", attributes, TEXT.reset);
+    this.reset = worded(TEXT.reset, actions.reset);
+    for (const name of ["aria-label", "title"]) this.reset.setAttribute(name, TEXT.resetLeaves);
     const list = element("ul", {}, ...this.rows.map(({ item }) => item));
     const longest = Math.max(0, ...graph.leaves.map((i) => graph.name(i).length));
     const room = 0.6 * Math.min(longest, 23) + 0.8;

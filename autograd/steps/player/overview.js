@@ -43,7 +43,7 @@ class Overview {
   draw() {
     const { box, drawing, picture } = this.view;
     this.drawn = drawing;
-    this.outlines = picture.nodes.map((_, i) => outline(picture.region([i])));
+    this.outlines = picture.nodes.map((_, i) => outline(picture.boxOf(i)));
     this.boxes.setAttribute("d", this.outlines.join(""));
     const lines = [...drawing.querySelectorAll(".edge > path, .edge > g > path")];
     this.edges.setAttribute("d", lines.map((line) => line.getAttribute("d")).join(""));
@@ -91,5 +91,4 @@ class Overview {
   }
 }
 
-const outline = ({ x, y, width, height }) =>
-  `M${x - width / 2} ${y - height / 2}h${width}v${height}h${-width}z`;
+const outline = ({ x, y, width, height }) => `M${x} ${y}h${width}v${height}h${-width}z`;

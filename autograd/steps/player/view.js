@@ -140,14 +140,12 @@ class View {
     this.followed = i;
     this.overview.point();
     if (this.fitted || !this.size.width || this.pointers.size) return;
-    const { x, y, scale } = this.around(i, this.at.scale);
+    const { at, size } = this;
     const family = this.picture.family(i);
-    const inside = (middle, length, seen, at) =>
-      Math.abs(middle - at) <= (seen / scale - length) / 2 + 1;
-    const { width, height } = this.size;
-    if (inside(family.x, family.width, width, this.at.x)
-      && inside(family.y, family.height, height, this.at.y)) return this.overview.place(this.at);
-    this.look({ x, y, scale }, true);
+    const inside = (key, length) =>
+      Math.abs(family[key] - at[key]) <= (size[length] / at.scale - family[length]) / 2 + 1;
+    if (inside("x", "width") && inside("y", "height")) return this.overview.place(at);
+    this.look(this.around(i, at.scale), true);
   }
 
   /** The view that shows a node, as much of its parents as possible, and no empty border. */
