@@ -49,8 +49,9 @@ def opened(bundled: Bundled) -> Iterator[Opened]:
 
     A part without parts may repeat a computation, as a neuron does that is called for each example:
     it shows the nodes of one repetition, and one box for all others. A part whose picture would
-    have more than MOST_BOXES boxes is never opened, nor is any part inside it. The innermost parts
-    of a graph with more than MOST_OPENED parts are not opened either.
+    have more than MOST_BOXES boxes is never opened, nor is any part inside it. Neither is a part
+    that only makes an output, which is drawn outside it, nor are the innermost parts of a graph
+    with more than MOST_OPENED parts.
     """
     waiting = deque([bundled.root])
     for _ in range(MOST_OPENED):
@@ -58,7 +59,7 @@ def opened(bundled: Bundled) -> Iterator[Opened]:
             return
         part = waiting.popleft()
         boxes = bundled.opened(part)
-        if boxes is not None:
+        if boxes is not None and any(box.frame is part for box in boxes):
             yield Opened(part, boxes, bundled)
             waiting.extend(part.parts)
 

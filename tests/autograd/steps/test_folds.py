@@ -128,6 +128,15 @@ def test_a_graph_without_modules_has_no_boxes() -> None:
     assert given["folds"]["start"] == -1
 
 
+def test_a_module_that_only_makes_the_output_is_not_opened() -> None:
+    class Square(nn.Module):
+        def __call__(self, x: Value) -> Value:
+            return x * x
+
+    given = content(Square()(nn.Neuron(1)([Value(2.0, label="x")])))
+    assert [view["name"] for view in given["folds"]["views"]] == ["v4", "Neuron"]
+
+
 def test_a_box_says_what_it_is_and_what_it_holds() -> None:
     given = content_of(passed_of(small_network))
     groups = {tuple(group["lines"]): group for group in given["folds"]["groups"]}
