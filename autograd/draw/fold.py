@@ -261,14 +261,15 @@ class Fold:
         turns = [0] * len(self.nodes)
         for i, (kind, home) in enumerate(zip(self.kinds, homes, strict=True)):
             part = closed.get(home)
+            frame = home if part is None else part.up_to(part.depth - 1)
             if i in outputs:
                 put(i, i, kind, self.root)
             elif i in alone and not self.nodes[i].op:
-                put(i, i, kind, home if self.inside(i) else self.root)
+                put(i, i, kind, frame if self.inside(i) else self.root)
             elif not self.inside(i):
                 put(i, ("beside", part or home, kind), kind, self.root)
             elif part is not None:
-                put(i, part, "module", part.up_to(part.depth - 1), part)
+                put(i, part, "module", frame, part)
             elif i in self.owned:
                 put(i, ("of", home, kind), kind, home)
             else:

@@ -137,6 +137,17 @@ def test_a_module_that_only_makes_the_output_is_not_opened() -> None:
     assert [view["name"] for view in given["folds"]["views"]] == ["v4", "Neuron"]
 
 
+def test_a_parameter_that_two_modules_share_is_drawn_beside_a_closed_one() -> None:
+    one, other = nn.Neuron(1), nn.Neuron(1)
+    other.w = one.w
+    given = content(other([one([Value(2.0, label="x")])]) * 2)
+    inside = [
+        {given["steps"]["nodes"][box["node"]]["name"] for box in view["boxes"] if "inside" in box}
+        for view in given["folds"]["views"][1:]
+    ]
+    assert inside == [{"w", "Neuron1.b", "v1", "v2", "v3"}, {"Neuron2.b", "v4", "v5", "v6"}]
+
+
 def test_a_box_says_what_it_is_and_what_it_holds() -> None:
     given = content_of(passed_of(small_network))
     groups = {tuple(group["lines"]): group for group in given["folds"]["groups"]}
