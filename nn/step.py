@@ -179,8 +179,8 @@ def step_and_predict(
             add = jitted(add)
         if jit and steps >= WORTH_RECORDING:
             move, whole = jitted(move), jitted(whole)
-            return step_in_parts(recipe, add, move, whole, micro_batch, jit), predict
-        step = step_in_parts(recipe, add, move, whole, micro_batch, jit)
+            return step_in_parts(recipe, add, move, whole, micro_batch), predict
+        step = step_in_parts(recipe, add, move, whole, micro_batch)
         return undone_on_error(step, recipe.optimizers), predict
     if not jit:
         return eager, predict
@@ -245,7 +245,7 @@ def whole_loss(recipe: Recipe) -> Callable[[Any, Any], Value]:
 
 
 def step_in_parts(
-    recipe: Recipe, add: Add, move: Move, whole: Callable[[Any, Any], Value], size: int, jit: bool
+    recipe: Recipe, add: Add, move: Move, whole: Callable[[Any, Any], Value], size: int
 ) -> Step:
     """Return a step in parts of `size` examples, whose gradients are accumulated."""
     _zero_grad(recipe.optimizers, recipe.frozen)
@@ -267,8 +267,7 @@ def step_in_parts(
             weight = total([as_constant(float(part[2])) for part in parts])
             cost = total([part[1] for part in parts]) / weight
         if not all(part[3] for part in parts):
-            # A jitted function takes only Values without a history.
-            mean = whole(_detached(predictions) if jit else predictions, targets)
+            mean = whole(_detached(predictions), targets)  # `whole` may be jitted
             _check_mean(float(mean), [float(part[1]) for part in parts], size, len(inputs))
         unchecked = max(unchecked - 1, 0)
         rest = move(float(weight))
