@@ -116,12 +116,10 @@ class Checkpoint:
             raise ValueError(f"{self.path} is damaged: it has no settings")
         self._compare(settings, self.settings or {})
         self._compare(made_with, self.made_with)
-        model = self.recipe.model
-        before, put_back = model.state_dict(), remembered(self.recipe.optimizers)
+        put_back = remembered(self.recipe)
         try:
             progress = self._load(content, examples)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            model.load_state_dict(before)
             put_back()
             what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
             raise ValueError(f"{self.path} is damaged or of another run: {what}") from None

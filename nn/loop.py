@@ -143,9 +143,6 @@ class Run:
     draws: Any = None
     is_unsaved: bool = False
 
-    def __post_init__(self) -> None:
-        self.buffers = [buffer for _, buffer in self.recipe.model.named_buffers()]
-
     def open_checkpoint(
         self,
         path: str | os.PathLike[str],
@@ -277,7 +274,7 @@ class Run:
         for optimizer, schedule in zip(self.recipe.optimizers, self.schedules, strict=True):
             if schedule is not None:
                 optimizer.lr = schedule(position.steps)
-        buffers = [(buffer, buffer.data) for buffer in self.buffers]
+        buffers = [(buffer, buffer.data) for buffer in self.recipe.buffers]
         try:
             with entered(hooks.checking, checked):
                 predictions, cost, weight = self.step(inputs, targets)
@@ -305,9 +302,7 @@ class Run:
         """
         if self.unchecked is None or not self.jit:
             return
-        put_back, draws = remembered(self.recipe.optimizers), rng.generator.getstate()
-        values = [*self.recipe.model.parameters(), *self.buffers]
-        numbers = [(value.data, value.grad) for value in values]
+        put_back, draws = remembered(self.recipe), rng.generator.getstate()
         try:
             with entered(hooks.checking, True):
                 self.step(*self.unchecked)
@@ -317,8 +312,6 @@ class Run:
             pass
         finally:
             put_back()
-            for value, (number, gradient) in zip(values, numbers, strict=True):
-                value.assign(number, grad=gradient)
             rng.generator.setstate(draws)
 
     def fail(self, error: BaseException) -> NoReturn:

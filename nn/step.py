@@ -44,6 +44,7 @@ class Recipe(NamedTuple):
     """What all steps of a run share.
 
     frozen: parameters that belong to no optimizer. scored: whether a metric asks for predictions.
+    buffers: those of the model.
     """
 
     model: Module
@@ -54,6 +55,7 @@ class Recipe(NamedTuple):
     clip: float | None
     predict: Predict
     scored: bool
+    buffers: list[Value]
 
 
 def as_sum(answer: Any, examples: int) -> tuple[Value, Weight, bool]:
@@ -106,7 +108,7 @@ def _cost_of(penalty: Penalty, model: Module) -> Value:
 
 def whole_step(recipe: Recipe) -> Step:
     """Return a step that computes everything in one graph."""
-    model, loss, optimizers, frozen, penalty, clip, predict, scored = recipe
+    model, loss, optimizers, frozen, penalty, clip, predict, scored, _ = recipe
 
     def step(inputs: Any, targets: Any) -> tuple[Any, Value, Weight]:
         predictions = predict(model, inputs)
@@ -128,7 +130,7 @@ def halves(recipe: Recipe) -> tuple[Add, Move]:
     add: (inputs, targets) -> (predictions, sum, weight, whether the loss returned both).
     move: weight of all parts -> cost of the penalty.
     """
-    model, loss, optimizers, frozen, penalty, clip, predict, _ = recipe
+    model, loss, optimizers, frozen, penalty, clip, predict, *_ = recipe
 
     def add(inputs: Any, targets: Any) -> tuple[Any, Value, Weight, bool]:
         predictions = predict(model, inputs)
@@ -169,7 +171,7 @@ def step_and_predict(
     """
     predict, size, steps = recipe.predict, max(planned, default=0), planned.total()
     step, (add, move), whole = whole_step(recipe), halves(recipe), whole_loss(recipe)
-    eager = undone_on_error(step, recipe.optimizers)
+    eager = undone_on_error(step, recipe)
     if jit:
         from autograd.jit import jit as jitted  # NumPy is slow to import
 
@@ -181,7 +183,7 @@ def step_and_predict(
             move, whole = jitted(move), jitted(whole)
             return step_in_parts(recipe, add, move, whole, micro_batch), predict
         step = step_in_parts(recipe, add, move, whole, micro_batch)
-        return undone_on_error(step, recipe.optimizers), predict
+        return undone_on_error(step, recipe), predict
     if not jit:
         return eager, predict
     recorded = {
@@ -201,16 +203,16 @@ def _backend(replays: int) -> str | None:
     return "native" if replays >= WORTH_COMPILING and find_spec("llvmlite") else None
 
 
-def undone_on_error(step: Step, optimizers: Sequence[Optimizer]) -> Step:
+def undone_on_error(step: Step, recipe: Recipe) -> Step:
     """Return a step that, if one of several optimizers raises, undoes the steps of the others.
 
     A single optimizer does this itself, and so does a jitted step.
     """
-    if len(optimizers) == 1:
+    if len(recipe.optimizers) == 1:
         return step
 
     def undone(inputs: Any, targets: Any) -> tuple[Any, Value, Weight]:
-        put_back = remembered(optimizers)
+        put_back = remembered(recipe)
         try:
             return step(inputs, targets)
         except BaseException:
@@ -220,14 +222,17 @@ def undone_on_error(step: Step, optimizers: Sequence[Optimizer]) -> Step:
     return undone
 
 
-def remembered(optimizers: Sequence[Optimizer]) -> Callable[[], None]:
-    """Return a function that restores parameters, moments, rates and settings as they are now."""
-    before = [([p.data for p in o.parameters], o.lr, o.state_dict()) for o in optimizers]
+def remembered(recipe: Recipe) -> Callable[[], None]:
+    """Return a function that restores the model, its gradients and the optimizers as they are."""
+    optimizers = recipe.optimizers
+    values = [*(p for o in optimizers for p in o.parameters), *recipe.frozen, *recipe.buffers]
+    numbers = [(value.data, value.grad) for value in values]
+    states = [(optimizer.lr, optimizer.state_dict()) for optimizer in optimizers]
 
     def put_back() -> None:
-        for optimizer, (numbers, lr, state) in zip(optimizers, before, strict=True):
-            for parameter, number in zip(optimizer.parameters, numbers, strict=True):
-                parameter.assign(number)
+        for value, (number, gradient) in zip(values, numbers, strict=True):
+            value.assign(number, grad=gradient)
+        for optimizer, (lr, state) in zip(optimizers, states, strict=True):
             optimizer.load_state_dict(state)
             optimizer.lr = lr
 

@@ -143,7 +143,8 @@ def fit(
     size = checks.step_size(model, len(inputs), batch_size, drop_last, micro_batch, vectors)
     optimizers, fixed = checks.optimizers(model, optimizer, frozen)
     predict, scored = predict or predict_batch, metric is not None
-    recipe = Recipe(model, loss, optimizers, fixed, penalty, clip, predict, scored)
+    buffers = [buffer for _, buffer in model.named_buffers()]
+    recipe = Recipe(model, loss, optimizers, fixed, penalty, clip, predict, scored, buffers)
     if metric is accuracy:
         metric = accuracy_for(recipe, (inputs, targets), held)
     batches = Batches(inputs, targets, size, batch_size is not None, drop_last)
