@@ -42,7 +42,7 @@ def modules_in(module: Searched) -> Iterator[tuple[str, Any]]:
         if isinstance(node, Searched):
             yield name, node
         inside = reversed(read(node)[1])
-        waiting += [(_joined(name, k), x) for k, x, _ in inside if not isinstance(x, Value)]
+        waiting += [(_joined(name, k), x) for k, x in inside if not isinstance(x, Value)]
 
 
 def places_in(module: Searched) -> list[Place]:
@@ -81,7 +81,7 @@ def _collect(
     if container is None:
         if read is _read_iterator:
             raise TypeError(_refusal(node, name))
-        strays.append((node, name, [part for _, part, _ in children]))
+        strays.append((node, name, [part for _, part in children]))
         return
     if read is _read_module:
         for key, part in _shared(kind):
@@ -89,8 +89,9 @@ def _collect(
                 strays.append((kind, _joined(name, key), [part]))
     elif read is _read_mapping and not _PLAIN.issuperset(map(type, node)):
         strays.append((node, name, list(node)))
-    for key, child, is_buffer in children:
-        is_trained = trained and not is_buffer
+    buffers = node.buffers if read is _read_module else ()
+    for key, child in children:
+        is_trained = trained and key not in buffers
         if not isinstance(child, Value):
             _collect(child, _joined(name, key), is_trained, places, strays, seen)
             continue
@@ -116,7 +117,7 @@ def _holds_more(parts: list[Any], places: dict[int, Place], seen: dict[int, Any]
         read = _reader(kind)
         if read is not None and id(part) not in seen:
             seen[id(part)] = part
-            rest += [child for _, child, _ in read(part)[1]]
+            rest += [child for _, child in read(part)[1]]
     return False
 
 
@@ -161,8 +162,8 @@ def _is_parameter(value: Value, name: str, key: object) -> bool:
 # --- what modules and containers hold -------------------------------------------------------------
 
 # A container that supports `container[key] = value`, or None if it must not hold parameters, and
-# (key, child, whether it is a buffer) for each child.
-_Held = tuple[Any, list[tuple[Any, Any, bool]]]
+# (key, child) for each child.
+_Held = tuple[Any, list[tuple[Any, Any]]]
 
 _PLAIN = frozenset([float, int, bool, str])
 
@@ -201,10 +202,7 @@ def _reader(kind: type) -> Callable[[Any], _Held] | None:
 
 
 def _read_module(module: Any) -> _Held:
-    space, buffers, slots = vars(module), module.buffers, _slots(module.__class__)
-    held = [(name, x, name in buffers) for name, x in space.items() if name[:1] != "_"]
-    kept = [(name, x, name in buffers) for name, x, _ in _attributes(module, slots)]
-    return _Attributes(module), kept + held
+    return _Attributes(module), _read_object(module)[1]
 
 
 @functools.lru_cache(maxsize=1024)
@@ -227,15 +225,15 @@ def _read_matrix(matrix: Matrix) -> _Held:
 def _read_sequence(sequence: Any) -> _Held:
     if _PLAIN.issuperset(map(type, sequence)):  # only data: 50 times faster than entry by entry
         return sequence, []
-    return sequence, [(i, part, False) for i, part in enumerate(sequence)]
+    return sequence, list(enumerate(sequence))
 
 
 def _read_mapping(table: Any) -> _Held:
-    return table, [(key, part, False) for key, part in table.items()]
+    return table, list(table.items())
 
 
 def _read_set(parts: Any) -> _Held:
-    return None, [(i, part, False) for i, part in enumerate(parts)]
+    return None, list(enumerate(parts))
 
 
 def _read_iterator(_: Any) -> _Held:
@@ -246,7 +244,7 @@ def _read_array(array: Any) -> _Held:
     if array.dtype != object:
         return array, []
     places = product(*map(range, array.shape))
-    return array, [(place, array[place], False) for place in places]
+    return array, [(place, array[place]) for place in places]
 
 
 def _read_dataclass(thing: Any) -> _Held:
@@ -269,11 +267,11 @@ def _read_object(thing: Any) -> _Held:
 def _read_callable(thing: Any) -> _Held:
     is_partial = isinstance(thing, functools.partial)
     parts = [thing.func, *thing.args, *thing.keywords.values()] if is_partial else [thing.__self__]
-    return None, [(i, part, False) for i, part in enumerate(parts)]
+    return None, list(enumerate(parts))
 
 
-def _attributes(thing: Any, names: Iterable[str]) -> list[tuple[Any, Any, bool]]:
-    return [(name, getattr(thing, name, None), False) for name in names if name[:1] != "_"]
+def _attributes(thing: Any, names: Iterable[str]) -> list[tuple[Any, Any]]:
+    return [(name, getattr(thing, name, None)) for name in names if name[:1] != "_"]
 
 
 class _Attributes:
