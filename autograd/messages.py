@@ -125,9 +125,13 @@ def require_whole(name: str, number: Any, least: int = 1) -> int:
 
 
 def is_series(thing: object) -> bool:
-    """Return whether it is iterable, but not a string or a 0-d array, whose class is Iterable."""
-    is_alone = isinstance(thing, str | bytes) or getattr(thing, "shape", None) == ()
-    return not is_alone and isinstance(thing, Iterable)
+    """Return whether it can be iterated over in a fixed order: not a string, and not a set.
+
+    Nor is a 0-d array a series, although its class is Iterable.
+    """
+    if isinstance(thing, (str, bytes, set, frozenset)) or getattr(thing, "shape", None) == ():
+        return False
+    return isinstance(thing, Iterable)
 
 
 def not_differentiable_again(primitive: Primitive) -> TypeError:

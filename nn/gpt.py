@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from itertools import accumulate, pairwise
 from numbers import Integral, Real
 from typing import Any
@@ -287,8 +287,8 @@ class Tokenizer:
     """
 
     def __init__(self, characters: Iterable[str]) -> None:
-        parts = characters if isinstance(characters, str) or is_series(characters) else [characters]
-        listed = list(parts)
+        is_group = isinstance(characters, str | Set) or is_series(characters)
+        listed = list(characters) if is_group else [characters]
         if not all(isinstance(part, str) for part in listed):
             raise TypeError(
                 'a Tokenizer takes a string, such as "abc", or a list of strings, not'

@@ -277,6 +277,10 @@ INPUTS = "inputs must be a sequence of Values; write [inputs]"
             "inputs must be a sequence of Values, such as model.parameters(), not ''",
         ),
         (
+            lambda: grad(v, set()),  # it has no order
+            "inputs must be a sequence of Values, such as model.parameters(), not set()",
+        ),
+        (
             lambda: jacobian(np.array(1), [v]),
             "outputs must be a sequence of Values, such as model.parameters(), not array(1)",
         ),

@@ -444,8 +444,9 @@ def test_a_token_with_a_logit_of_minus_infinity_is_never_drawn():
 # --- the tokenizer --------------------------------------------------------------------------------
 
 
-def test_a_tokenizer_by_hand():
-    tokenizer = nn.Tokenizer(["emma", "ava"])
+@pytest.mark.parametrize("characters", [["emma", "ava"], {"emma", "ava"}])
+def test_a_tokenizer_by_hand(characters):
+    tokenizer = nn.Tokenizer(characters)
     assert tokenizer.characters == "aemv"
     assert repr(tokenizer) == "Tokenizer('aemv')"
     assert (tokenizer.bos, tokenizer.vocabulary) == (4, 5)

@@ -712,6 +712,7 @@ def test_parts_of_a_model_are_replaced_by_a_differentiable_optimizer():
     ("parts", "error", "message"),
     [
         ([nn.Neuron(1), "a"], TypeError, r"parameters\[1\] must be a Value or a Module, not 'a'"),
+        ({Value(1.0)}, TypeError, r"parameters must be a .* or a list .*, not \{Value"),
         (
             [{"params": [Value(1.0)], "lr": 0.1}],
             TypeError,
