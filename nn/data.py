@@ -13,13 +13,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from autograd import Value
 from autograd.extras import to_install
 from autograd.messages import is_series, require_whole
 from autograd.text import counted, quoted
 from autograd.value import as_operand
 from nn import rng
-from nn.matrix import Array, own_number
+from nn.matrix import Array, is_vector, own_number
 from nn.settings import require_range
 
 
@@ -186,7 +185,7 @@ def listed(data: Any) -> tuple[list[Any], list[Any]]:
 
 
 def _listed(name: str, part: Any) -> list[Any]:
-    if isinstance(part, dict | set) or not is_series(part):
+    if isinstance(part, dict) or not is_series(part):
         raise TypeError(
             f"{name} must be a list or an array with an entry per example, not {quoted(part)}"
         )
@@ -201,7 +200,7 @@ def number_rows(inputs: list[Any], advice: str = "") -> list[list[Any]]:
     for i, row in enumerate(plain):
         if column:
             row = [row]
-        elif isinstance(row, str | bytes | dict | set | Value) or not isinstance(row, Iterable):
+        elif not is_vector(row):
             raise TypeError(f"input {i} is {quoted(row)}, not a row of numbers{advice}")
         rows.append([x if x.__class__ is float else own_number(x) for x in row])
         if not rows[0]:

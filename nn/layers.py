@@ -17,7 +17,6 @@ from autograd.value import as_constant
 from nn import rng
 from nn.activations import ACTIVATIONS, Activation, activated, activation_named
 from nn.matrix import (
-    NO_VECTORS,
     Array,
     Matrix,
     Rows,
@@ -25,6 +24,7 @@ from nn.matrix import (
     as_input,
     as_values,
     dot,
+    is_vector,
     one_hot,
     total,
 )
@@ -79,7 +79,7 @@ class Neuron(Module):
         try:
             if len(x) != len(self.w):
                 raise ValueError(f"a Neuron of {len(self.w)} inputs got {len(x)}")
-            if x.__class__ not in (list, tuple) and isinstance(x, NO_VECTORS):
+            if x.__class__ not in (list, tuple) and not is_vector(x):
                 raise TypeError
             z = weighted_sum(self.w, x, self.b)
             if not isinstance(z, Value):  # x has rows that are arrays, which NumPy has summed
@@ -226,7 +226,7 @@ class MLP(Module):
         *,
         bias: bool = True,
     ) -> None:
-        if isinstance(nouts, NO_VECTORS) or not is_series(nouts):
+        if not is_vector(nouts):
             raise TypeError(
                 "an MLP takes the sizes of its layers as a list, such as [16, 1], or [4] for a"
                 f" single layer, not {quoted(nouts)}"

@@ -16,11 +16,11 @@ from autograd.text import quoted
 from autograd.value import as_operand
 from nn.activations import log_normalised
 from nn.matrix import (
-    NO_VECTORS,
     Matrix,
     as_index,
     as_values,
     is_plain,
+    is_vector,
     mean,
     one_hot,
     own_number,
@@ -300,7 +300,7 @@ def flattened(loss: str, x: Any) -> tuple[list[Any], tuple[int, ...]]:
         return x.copy(), (len(x),)
     if isinstance(x, Value) or as_operand(x) is not None:
         return [own_number(x)], ()
-    if isinstance(x, NO_VECTORS) or not isinstance(x, Iterable):
+    if not is_vector(x):
         raise TypeError(f"{loss} takes numbers, vectors and matrices, not {quoted(x)}{_as_list(x)}")
     parts = [flattened(loss, part) for part in x]
     if not parts:
@@ -335,7 +335,7 @@ def _examples(
         )
     rows = [values[i : i + classes] for i in range(0, len(values), classes)]
     targets = [target] if len(shape) == 1 else target
-    if isinstance(targets, NO_VECTORS) or not isinstance(targets, Iterable):
+    if not is_vector(targets):
         told = f"{quoted(targets)}{_as_list(targets)}"
         raise TypeError(f"{loss}: the target of a batch is a sequence, not {told}")
     targets = list(targets)

@@ -8,7 +8,7 @@ import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import reduce
 from numbers import Integral, Real
-from typing import Any, Protocol, cast, overload
+from typing import Any, Protocol, TypeGuard, cast, overload
 
 from autograd import Value, maximum, minimum, no_grad, where
 from autograd.hooks import is_recorded, number_of, refuse
@@ -35,8 +35,11 @@ Operator = Callable[["Matrix", "Elementwise"], "Matrix"]
 
 _VALUES = frozenset([Value])
 _PLAIN = frozenset([Value, float])
-# Iterable types that are not vectors.
-NO_VECTORS = (str, bytes, Mapping, Set)
+
+
+def is_vector(x: object) -> TypeGuard[Any]:
+    """Whether x may be a vector or have rows: a series, but not a dict, nor a view of its keys."""
+    return is_series(x) and not isinstance(x, (Mapping, Set))
 
 
 def total(values: Iterable[Value]) -> Value:
@@ -189,11 +192,11 @@ class Matrix:
     rows: list[list[Value]]
 
     def __init__(self, rows: Iterable[Iterable[Value | float]]) -> None:
-        if isinstance(rows, NO_VECTORS) or not is_series(rows):
+        if not is_vector(rows):
             raise TypeError(f"a Matrix takes rows of numbers, not {quoted(rows)}")
         made: list[list[Value]] = []
         for i, row in enumerate(rows):
-            if isinstance(row, NO_VECTORS) or not is_series(row):
+            if not is_vector(row):
                 raise TypeError(
                     f"a Matrix takes rows of numbers; row {i} is {quoted(row)} (write one row as"
                     " [[1, 2]], one column as [[1], [2]])"
@@ -350,7 +353,7 @@ class Matrix:
         if number is not None:
             return self.map(lambda entry: f(entry, number))
         if not isinstance(other, Matrix):
-            if not isinstance(other, Iterable) or isinstance(other, NO_VECTORS):
+            if not is_vector(other):
                 return cast(Matrix, NotImplemented)
             entries: list[Any] = list(other)
             rows = bool(entries) and is_series(entries[0])
@@ -377,17 +380,14 @@ def as_input(x: Any, what: str) -> Matrix | Sequence[Any]:
         return x
     if x.__class__ is list and x and x[0].__class__ in _PLAIN:  # a fast path for the common case
         return cast(list[Value], x)
-    if isinstance(x, NO_VECTORS) or not is_series(x):
+    if not is_vector(x):
         raise TypeError(
             f"{what} takes a vector of numbers or a batch (rows of numbers), not {quoted(x)}"
         )
     entries: Any = x if hasattr(x, "__len__") and hasattr(x, "__getitem__") else list(x)
     if len(entries) and is_series(entries[0]):
         return Matrix(
-            [as_constant(entry) for entry in row]
-            if is_series(row) and not isinstance(row, NO_VECTORS)
-            else row
-            for row in entries
+            [as_constant(entry) for entry in row] if is_vector(row) else row for row in entries
         )
     return cast(Sequence[Any], entries)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from autograd import Value
 from autograd.extras import to_install
 from autograd.files import write_bytes
+from autograd.messages import is_series
 from autograd.text import quoted
 from nn.module import Module
 
@@ -205,7 +206,7 @@ def _flat(content: Any, where: str) -> tuple[list[Value], tuple[int, ...]]:
     """Return the Values of nested lists, row by row, and their shape."""
     if isinstance(content, Value):
         return [content], ()
-    if isinstance(content, str) or not isinstance(content, Iterable):
+    if not is_series(content):
         raise TypeError(f"to_torch: {where} has {quoted(content)} where a Value should be")
     parts = [_flat(part, where) for part in content]
     if len({shape for _, shape in parts}) != 1:

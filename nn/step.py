@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from autograd import Value, no_grad
 from autograd.hooks import number_of, require
+from autograd.messages import is_series
 from autograd.ops import greater
 from autograd.text import quoted
 from autograd.value import as_constant, as_operand
@@ -394,7 +395,7 @@ def _numbers(predictions: Any) -> list[float]:
     """Return all numbers in nested containers, in order."""
     if as_operand(predictions) is not None:
         return [float(predictions)]
-    if isinstance(predictions, str | bytes) or not isinstance(predictions, Iterable):
+    if not is_series(predictions):
         return []
     return [number for part in predictions for number in _numbers(part)]
 

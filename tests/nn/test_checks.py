@@ -87,6 +87,7 @@ def test_a_generator_is_read_once():
         ((["ab", "cd"], [1, 1]), TypeError, "input 0 is 'ab', not a row of numbers; give predict="),
         (([None, None], [1, 1]), TypeError, "input 0 is None, not a row"),
         (([{"a": 1.0}], [1]), TypeError, "input 0 is .*, not a row of numbers"),
+        (([frozenset([1.0])], [1]), TypeError, "input 0 is .*, not a row of numbers"),
         (([[1.0, "x"]], [1]), TypeError, "input 0 has 'x', which is not a number"),
         (([[1.0, 1j]], [1]), TypeError, "input 0 has 1j, which is not a number"),
         ((np.ones((2, 2, 2)), [1, 1]), TypeError, "input 0 has .* not a number"),
