@@ -18,7 +18,7 @@ from autograd.value import as_constant, as_operand
 from nn import rng
 from nn.clipping import clip_grad_norm
 from nn.layers import Dropout
-from nn.matrix import Matrix, as_values, total
+from nn.matrix import Matrix, as_values, is_vector, total
 from nn.module import Module
 from nn.optim import Optimizer
 
@@ -324,15 +324,17 @@ def in_pieces(predict: Predict, size: int = PIECE, times: int = 1) -> Predict:
             per_example = _is_per_example(model, predict, inputs, size)
         if not is_worth_it or per_example is False:
             return predict(model, inputs)
-        draws, found = rng.generator.getstate(), []
+        if len(inputs) <= size:
+            return recorded.replay(model, inputs)
+        draws, parts = rng.generator.getstate(), []
         for start in range(0, len(inputs), size):
             piece = inputs[start : start + size]
             missing = size - len(piece)
-            if start == 0 or not _is_plain(piece[-1]) or rng.generator.getstate() != draws:
+            if not _is_plain(piece[-1]) or rng.generator.getstate() != draws:
                 missing = 0  # padding would draw random numbers, or pass a Value twice
-            rows = list(recorded.replay(model, piece + piece[-1:] * missing))
-            found += rows[: len(rows) - missing]
-        return found
+            part = recorded.replay(model, piece + piece[-1:] * missing)
+            parts.append(part[: len(part) - missing])
+        return _joined(parts)
 
     return pieces
 
@@ -355,7 +357,7 @@ def _check_mean(whole: float, sums: list[float], size: int, examples: int) -> No
 
 
 def _is_per_example(model: Module, predict: Predict, inputs: Any, size: int) -> bool:
-    """Whether predictions for `size` examples at a time equal those for more at once."""
+    """Whether there is a prediction for each example, the same for `size` at a time as for more."""
     inputs = inputs[: size + 2]  # enough to see a difference
     drops = [m for m in model.modules() if isinstance(m, Dropout) and m.training]
     buffers = [(buffer, buffer.data) for _, buffer in model.named_buffers()]
@@ -364,7 +366,11 @@ def _is_per_example(model: Module, predict: Predict, inputs: Any, size: int) -> 
         for drop in drops:
             drop.eval()
         with no_grad():
-            whole = _numbers(predict(model, inputs))
+            predictions = predict(model, inputs)
+            has_length = hasattr(predictions, "__len__")
+            if not is_vector(predictions) or (has_length and len(predictions) != len(inputs)):
+                return False
+            whole = _numbers(predictions)
             parts = [predict(model, inputs[i : i + size]) for i in range(0, len(inputs), size)]
             # A model with a random generator of its own never repeats its predictions.
             return _equal(_numbers(parts), whole) or not _equal(

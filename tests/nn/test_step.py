@@ -658,6 +658,28 @@ def test_predictions_are_eager_until_a_recording_would_have_paid_off(recordings)
         assert nn.evaluate(model, examples, nn.hinge, jit=True) == expected
 
 
+@pytest.mark.parametrize(
+    "predict",
+    [
+        None,
+        lambda model, x: [y for (y,) in model(nn.Matrix(x))],
+        lambda model, x: (model(nn.Matrix(x)).rows,),
+        lambda model, x: {"scores": model(nn.Matrix(x)).rows},
+    ],
+)
+def test_a_metric_gets_the_same_kind_of_predictions_with_the_jit(predict):
+    model, data = nn.Linear(2, 1), ([[0.1 * i, 1.0] for i in range(45)], [0.0] * 45)
+    found = []
+
+    def metric(predictions, targets):
+        found.append(repr(predictions))
+        return 0.0
+
+    for jit in (False, True):
+        nn.evaluate(model, data, metric, predict, jit, micro_batch=2)
+    assert found[0] == found[1]
+
+
 def test_an_incomplete_last_piece_may_consist_of_values():
     data = [[Value(x)] for x in range(7)], [0.0] * 7
     found = [
