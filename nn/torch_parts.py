@@ -236,15 +236,11 @@ def row_of(part: Any) -> Row:
             )
         return row[0], row[1]
     for base in kind.__mro__:
-        if base in PARTS and _call_of(kind) is _call_of(base):
+        if base in PARTS and kind.__call__ == base.__call__:
             return PARTS[base](part)
     if isinstance(part, Module):
         raise NoCounterpart(kind.__name__)
     return _function(part), {}
-
-
-def _call_of(kind: type) -> Any:
-    return next((vars(base)["__call__"] for base in kind.__mro__ if "__call__" in vars(base)), None)
 
 
 def _function(part: Any) -> torch.nn.Module:
