@@ -101,7 +101,7 @@ class GPT(Module):
         )
 
     def __call__(self, tokens: Sequence[Token], cache: list[Cache] | None = None) -> Matrix:
-        tokens = _listed(tokens)
+        tokens = listed_tokens(tokens)
         seen = len(cache[0][0]) if cache else 0
         size = seen + len(tokens)
         if not len(tokens):
@@ -122,7 +122,7 @@ class GPT(Module):
         documents of all lengths, padded to a common one. Raises ValueError for fewer than 2 tokens,
         and the errors of a call.
         """
-        tokens = _listed(document)[: self.block_size + 1]
+        tokens = listed_tokens(document)[: self.block_size + 1]
         while len(tokens) and is_plain(tokens[-1]) and tokens[-1] == PADDING:
             tokens = tokens[:-1]
         if len(tokens) < 2:
@@ -165,7 +165,7 @@ class GPT(Module):
         FloatingPointError for logits that are nan or +inf, or all -inf; and the errors of a call.
         """
         _check_sampling(temperature, top_k, top_p, end)
-        new = _listed(prompt)
+        new = listed_tokens(prompt)
         generator = rng.source(generator)
         cache = self.empty_cache()
         written: list[int] = []
@@ -200,13 +200,15 @@ def _check_sampling(
         raise TypeError(f"generate: end must be a token, such as tokenizer.bos, not {quoted(end)}")
 
 
-def _listed(tokens: Any) -> list[Any]:
-    if not is_series(tokens):
+def listed_tokens(tokens: Any) -> list[Any]:
+    """Return the tokens of one document as a list. Raises TypeError for anything else."""
+    listed = list(tokens) if is_series(tokens) else None
+    if listed is None or any(map(is_series, listed)):
         raise TypeError(
             "a GPT takes a list of tokens, such as [0, 2] or tokenizer.encode(text), not"
             f" {quoted(tokens)}"
         )
-    return list(tokens)
+    return listed
 
 
 def _counted(token: Token) -> tuple[Token, Value | None]:

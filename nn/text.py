@@ -21,7 +21,7 @@ from autograd.messages import is_series, require_whole
 from autograd.text import quoted
 from nn.attention import NORMS
 from nn.files import read_json, write_json
-from nn.gpt import GPT, PADDING, Token, Tokenizer
+from nn.gpt import GPT, PADDING, Token, Tokenizer, listed_tokens
 from nn.matrix import total
 
 T = TypeVar("T")
@@ -63,7 +63,8 @@ def elements() -> list[str]:
 
 def padded(document: Sequence[int], block_size: int) -> list[int]:
     """Return the tokens of a document, cut or padded to block_size + 1, as `GPT.nll` takes them."""
-    tokens = list(document[: block_size + 1])
+    block_size = require_whole("block_size", block_size)
+    tokens = listed_tokens(document)[: block_size + 1]
     return tokens + [PADDING] * (block_size + 1 - len(tokens))
 
 

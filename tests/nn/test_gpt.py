@@ -406,10 +406,10 @@ def test_an_end_that_is_not_a_token_is_rejected():
         small().generate([4], end="\n")
 
 
-@pytest.mark.parametrize("wrong", [3, None, "ab", Value(1.0), np.array(1)])
+@pytest.mark.parametrize("wrong", [3, None, "ab", Value(1.0), np.array(1), {0}, np.ones((2, 2))])
 def test_anything_but_a_list_of_tokens_is_rejected(wrong):
     model = small()
-    for call in (model, model.nll, model.generate):
+    for call in (model, model.nll, model.generate, lambda tokens: nn.text.padded(tokens, 4)):
         with pytest.raises(TypeError, match=r"takes a list of tokens, such as \[0, 2\]"):
             call(wrong)
 
