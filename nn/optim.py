@@ -25,8 +25,8 @@ from nn.module import Module, Parameters, gathered
 from nn.settings import (
     Number,
     Setting,
+    has_value,
     owned,
-    parts,
     plain,
     require_range,
     restored,
@@ -245,11 +245,11 @@ class Optimizer(hooks.Watched):
 
     def _is_plain(self, gradients: Sequence[Value] | None) -> bool:
         """Whether a step needs only numbers, no Values."""
-        settings = [part for _, setting in settings_of(self) for part in parts(setting)]
+        settings = [setting for _, setting in settings_of(self)]
         return (
             not self.differentiable
             and (hooks.is_recording() or context.current.get().interpreter is eager.NUMBERS)
-            and not any(isinstance(setting, Value) for setting in [self._lr, *settings])
+            and not any(map(has_value, [self._lr, *settings]))
             and all(isinstance(gradient, Value) for gradient in gradients or ())
         )
 

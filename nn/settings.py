@@ -49,13 +49,11 @@ def owned(setting: Any) -> Any:
     return tuple(map(owned, setting)) if setting.__class__ is tuple else own_number(setting)
 
 
-def parts(setting: Any) -> Iterator[Any]:
-    """Yield the numbers, Values and bools of a setting."""
+def has_value(setting: Any) -> bool:
+    """Whether a setting is a Value, or a tuple or list with one."""
     if isinstance(setting, tuple | list):
-        for part in setting:
-            yield from parts(part)
-    else:
-        yield setting
+        return any(map(has_value, setting))
+    return isinstance(setting, Value)
 
 
 def restored(name: str, current: Any, stored: Any) -> Any:
