@@ -44,11 +44,11 @@ def is_interrupt() -> bool:
     Python passes a handler the frame that it interrupts, so a handler is a function with the frame
     below its own among its arguments.
     """
-    frame: FrameType | None = sys._getframe()
-    while frame is not None and frame.f_globals.get("__name__") != _BASE:
-        code, below = frame.f_code, frame.f_back
+    frame = sys._getframe()
+    while frame.f_globals.get("__name__") != _BASE and (below := frame.f_back) is not None:
+        code = frame.f_code
         count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & CO_VARARGS)
-        given = [frame.f_locals.get(name) for name in code.co_varnames[:count]] if below else []
+        given = [frame.f_locals.get(name) for name in code.co_varnames[:count]]
         parts = [part if isinstance(part, tuple) else (part,) for part in given]
         if any(thing is below for part in parts for thing in part):
             return True
@@ -66,7 +66,7 @@ def _innermost(calls: Iterable[tuple[FrameType, int]]) -> str:
     for frame, line in calls:
         file = frame.f_code.co_filename
         path = os.path.abspath(file)
-        if not is_fixed(path) and not is_installed(path):
+        if is_users(path):
             return f"{os.path.basename(file)}:{line}: {linecache.getline(file, line).strip()}"
     return "unknown line"
 
@@ -76,9 +76,9 @@ def is_installed(file: str) -> bool:
     return file.startswith(_INSTALLED) and not file.startswith(_OURS)
 
 
-def is_fixed(file: str) -> bool:
-    """Whether a file belongs to this library or the standard library."""
-    return file.startswith(_OURS) or (file.startswith(_STANDARD) and not is_installed(file))
+def is_users(file: str) -> bool:
+    """Whether a file is from neither this library, the standard one, nor an installed package."""
+    return not file.startswith((*_OURS, _STANDARD, *_INSTALLED))
 
 
 def module_of(kind: type) -> str:
@@ -92,6 +92,6 @@ def file_of(kind: type) -> str:
 
 
 def is_users_class(kind: type) -> bool:
-    """Whether a class is from neither this library, the standard one, nor an installed package."""
+    """Whether the user defines a class; modules written in C have no file that says so."""
     is_standard = module_of(kind).partition(".")[0] in sys.stdlib_module_names
-    return not is_standard and not is_fixed(file_of(kind)) and not is_installed(file_of(kind))
+    return not is_standard and is_users(file_of(kind))

@@ -42,7 +42,7 @@ from autograd.jit.contents import (
     same,
 )
 from autograd.jit.loads import loads
-from autograd.jit.refusal import file_of, is_fixed, is_installed, is_users_class, module_of
+from autograd.jit.refusal import file_of, is_installed, is_users, is_users_class, module_of
 from autograd.primitive import Primitive
 from autograd.value import Value
 
@@ -255,7 +255,8 @@ class Watch:
         cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
         self._wait_for(*[read(attrgetter("cell_contents"), cell) for cell in cells.values()])
         self._wait_for(function.__defaults__, function.__kwdefaults__)
-        if is_fixed(code.co_filename) or (self._everything and is_installed(code.co_filename)):
+        file = code.co_filename
+        if not is_users(file) and (self._everything or not is_installed(file)):
             return
         self._wait_for(function.__dict__ or None)
         for root, name, *path in loads(code):
