@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import copy
 import dataclasses
 import itertools
@@ -61,6 +62,8 @@ def test_changes_to_globals_closures_attributes_and_containers_take_effect() -> 
         SCALE = number
 
     follows(lambda x: LEAF * x * SCALE, set_global, [2.0, 3.0, -0.0, 0.0, 1, 1.0, True])
+    minus_one = complex(-1.0, 0.0), complex(-1.0, -0.0)
+    follows(lambda x: LEAF * x * cmath.phase(SCALE), set_global, [*minus_one])
     follows(lambda x: SCALE(LEAF * x), set_global, [Value.tanh, lambda x: x * 3.0])
 
     inner: Any = 2.0
