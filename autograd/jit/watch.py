@@ -132,15 +132,14 @@ class Watch:
             if all(name in OURS for name in space if name[0] == "_"):
                 wholes.append(space)
             else:
-                others.append((tuple, space.keys(), tuple(space)))
+                others.append((tuple, space, tuple(space)))
         homes = set(map(id, wholes))
         for reader, place, name, _ in self._notes.values():
-            if type(place) is list:
+            if type(place) is dict and not name:
+                others.append((tuple, place, tuple(place)))  # in order, which == ignores
+            if type(place) in (list, dict) and not name:
                 wholes.append(place)
                 continue
-            if type(place) is dict and not name:
-                others.append((tuple, place, tuple(place)))
-                reader, place = tuple, place.values()
             content = read(reader, place)
             equal: Any = type(content).__eq__
             if not name:

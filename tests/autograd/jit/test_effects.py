@@ -39,6 +39,7 @@ def tick(thing: Any, name: str) -> None:
 
 
 COUNTER, LIST, DICT, DEQUE, SET = Counter(), [0], {"n": 0}, collections.deque([0]), {0}
+LONG = [0.0] * 30_000
 ARRAY, BYTES, NUMBERS = array.array("q", [0]), bytearray(1), np.zeros((2, 2))
 MEMORY, ORDER = memoryview(array.array("q", [0])), collections.OrderedDict(a=1, b=2)
 VARIABLE: contextvars.ContextVar[int] = contextvars.ContextVar("VARIABLE", default=0)
@@ -68,6 +69,7 @@ EFFECTS: dict[str, Callable[[], Any]] = {
     "_own": lambda: tick(COUNTER, "_own"),
     "shared": lambda: tick(Counter, "shared"),
     "what is in LIST, a list": lambda: LIST.append(1),
+    "what is in LONG, a list": lambda: LONG.append(1.0),
     r"DICT\['n'\]": lambda: DICT.update(n=DICT["n"] + 1),
     "what is in DEQUE, a deque": lambda: DEQUE.append(1),
     "what is in SET, a set": lambda: SET.add(len(SET)),
@@ -225,6 +227,9 @@ def test_changes_to_unwatched_objects_are_ignored() -> None:
     assert before.changed() is None
     far.append([])
     assert before.changed() == "what is in a list"
+    guards = Watch([lambda x: LONG[0] * x])
+    LONG[-1] += 1.0  # comparing every number before each replay would take long
+    assert guards.changed() is None
     rows = [types.SimpleNamespace(x=float(i)) for i in range(10_000)]
     guards = Watch([lambda: sum(row.x for row in rows)])
     rows[-1].x = 0.0  # comparing an attribute of every row before each replay would take long

@@ -130,6 +130,12 @@ def test_replacing_a_value_takes_effect() -> None:
     leaves.append(Value(1.0))
     assert [run(2.0).data for _ in range(3)] == [26.0] * 3
 
+    lists = [[Value(1.0)] for _ in range(1000)]
+    run = jit(lambda x: sum((part[0] for part in lists), start=Value(0.0)) * x)
+    assert [run(2.0).data for _ in range(3)] == [2000.0] * 3
+    lists[-1][0] = Value(2.0)
+    assert [run(2.0).data for _ in range(3)] == [2002.0] * 3
+
 
 def test_changes_to_the_parts_of_a_model_take_effect() -> None:
     model = nn.MLP(2, [3, 1], "tanh")

@@ -358,21 +358,34 @@ def an_attrgetter_is_made_beforehand() -> Case:
     return set_briefly(lambda: get(owner), owner.inner, "rate")
 
 
+class Schedule:
+    """A method with an argument of each kind."""
+
+    def scaled(self, by: Any, *, power: Any) -> float:
+        return float(by.rate**power.rate)
+
+
+class Unnamed:
+    """An object that cannot be shown."""
+
+    rate = 0.5
+
+    def __str__(self) -> str:
+        raise NotImplementedError
+
+
 @fooling("behind the standard library", "equal")
 def a_methodcaller_with_arguments() -> Case:
-    class Unnamed:
-        rate = 0.5
-
-        def __str__(self) -> str:
-            raise NotImplementedError
-
-    class Schedule:
-        def scaled(self, by: Any, *, power: int) -> float:
-            return float(by.rate**power)
-
     by = Unnamed()
-    call = operator.methodcaller("scaled", by, power=2)
+    call = operator.methodcaller("scaled", by, power=Unnamed())
     return set_briefly(lambda: call(Schedule()), by, "rate")
+
+
+@fooling("behind the standard library", "equal")
+def a_methodcaller_with_keyword_arguments() -> Case:
+    power = Unnamed()
+    call = operator.methodcaller("scaled", Unnamed(), power=power)
+    return set_briefly(lambda: call(Schedule()), power, "rate")
 
 
 @fooling("static arguments", "equal")
