@@ -300,12 +300,11 @@ class Watch:
         if name in space:
             return self._note(space, name)
         static = getattr_static(thing, name, MISSING)
-        get = getattr(type(static), "__get__", None)
         if isinstance(static, property | FunctionType | classmethod | _CACHE):
             self._wait_for(static)
             self._note(thing if isinstance(thing, type) else type(thing), name)  # may be replaced
-        elif isinstance(get, FunctionType):
-            self._wait_for(get, static, *attributes_of(static).values())
+        elif isinstance(getattr(type(static), "__get__", None), FunctionType):
+            self._wait_for(static, *attributes_of(static).values())
         elif static is not MISSING:
             return self._note(thing, name)
         return MISSING

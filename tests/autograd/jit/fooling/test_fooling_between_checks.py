@@ -193,6 +193,27 @@ def a_descriptor_computes_with_its_owner() -> Case:
 
 
 @fooling("between checks", "equal")
+def a_descriptor_has_a_setting() -> Case:
+    class Setting:
+        rate = 0.5
+
+        def __get__(self, instance: Any, owner: type) -> float:
+            return self.rate
+
+    class Model:
+        setting = Setting()
+
+    model = Model()
+    return set_briefly(lambda: model.setting, vars(Model)["setting"], "rate")
+
+
+@fooling("between checks", "equal")
+def a_function_that_an_entry_holds_is_replaced() -> Case:
+    layers = [types.SimpleNamespace(scale=lambda: 0.5)]
+    return set_briefly(lambda: layers[0].scale(), layers[0], "scale", lambda: 3.0)
+
+
+@fooling("between checks", "equal")
 def a_user_defined_index_and_length() -> Case:
     class Table:
         def __init__(self) -> None:
