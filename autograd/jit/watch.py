@@ -55,8 +55,9 @@ _UNASKED = ("__init__", "__repr__", "__eq__", "__hash__")
 _REFILLED = (list, deque, set, OrderedDict, dict)
 _CACHE = type(cache(len))
 _MANY = 100  # more parts than this, such as the rows of a data set, are looked at last
-# Packages of containers and settings in Python. Not weakref: notes would keep referents alive.
-_IN_PYTHON = ("collections", "configparser", "enum")
+# Look at all attributes of classes from these modules: containers and settings in Python, models.
+# Not weakref: notes would keep referents alive.
+_OPEN = ("collections", "configparser", "enum", "autograd.hooks")
 # Writing to files and logs is allowed, like print().
 _LEFT_ALONE = (ModuleType, io.IOBase, logging.Handler)
 # This package, and those whose objects other threads change at any time.
@@ -209,9 +210,9 @@ class Watch:
         elif issubclass(kind, attrgetter | methodcaller):
             make, given = thing.__reduce__()[:2]
             self._wait_for(make, *given)
-            for part in (*getattr(make, "args", ()), *given):  # names, and arguments of a method
-                for name in part.split(".") if type(part) is str else ():
-                    self._names |= {("", name), ("", f"{name}()")}
+            parts = (*getattr(make, "args", ()), *given)  # names, and arguments of a method
+            texts = [part for part in parts if type(part) is str]
+            self._names |= {("", name) for name in ".".join(texts).split(".")}
         elif issubclass(kind, type):
             if is_users_class(thing):
                 self._objects.append(thing)
@@ -223,11 +224,10 @@ class Watch:
                 for name in list(vars(thing)):
                     if name[0] != "_":
                         self._note(vars(thing), name)
-                self._wait_for(*vars(thing).values())
             if not module_of(kind).startswith(("autograd.", "nn.")):
                 self._objects.append(thing)
-                if any(module_of(base) in _IN_PYTHON for base in kind.__mro__):
-                    self._wait_for(*attributes_of(thing).values())
+            if any(module_of(base) in _OPEN for base in kind.__mro__):
+                self._wait_for(*attributes_of(thing).values())
             self._wait_for(attributes_of(thing).get("__wrapped__"))
 
     def _wait_for(self, *things: Any) -> None:
@@ -246,8 +246,7 @@ class Watch:
             content = self._note(thing)
             # An installed package may change what its objects refer to in threads of its own.
             if not is_installed(file_of(kind)):
-                self._wait_for(*space.values())
-                self._wait_for(*content if type(content) is tuple else [content])
+                self._wait_for(*space.values(), content)
 
     def _look_at_function(self, function: FunctionType) -> None:
         code = function.__code__
@@ -280,9 +279,9 @@ class Watch:
         is_far = is_installed(file_of(kind))  # then its special methods would lead too far
         owners = {"", *[base.__qualname__ for base in kind.__mro__]}
         names = {name for owner, name in self._names if owner in owners or owner[-1:] == ">"}
-        for base in (None, *kind.__mro__):
+        for base in (None, *kind.__mro__) if self._room > 0 else ():
             place = space if base is None else vars(base)
-            for name, part in list(place.items()) if self._room > 0 else ():
+            for name, part in list(place.items()):
                 is_called = name in names or f"{name}()" in names
                 if base is not None and type(part) in (FunctionType, property):
                     is_asked = name[:2] == "__" and name not in _UNASKED and not is_far

@@ -83,6 +83,8 @@ EFFECTS: dict[str, Callable[[], Any]] = {
     "the label of a Value": lambda: setattr(LABELLED, "label", LABELLED.label + "x"),
     "N": in_a_global,
     "N ": in_a_global_by_name,
+    "N  ": lambda: exec("global N; N += 1"),
+    "what is in BYTES, a bytearray ": lambda: eval("BYTES.append(1)"),
     "n ": lambda: tick(SPACE, "n"),
     "n  ": lambda: USER_DICT.update(n=USER_DICT["n"] + 1),
     "what is in a list ": lambda: cached().append(1),
@@ -174,6 +176,15 @@ def test_advancing_an_iterator_is_refused(thing: Any) -> None:
     run(1.0)
     with pytest.raises(TraceError, match=r"changes what is in (thing, )?an? [a-z_]+, which"):
         run(1.0)
+
+
+def test_a_side_effect_of_a_jitted_function_that_another_calls_is_refused() -> None:
+    w, numbers = Value(2.0), itertools.count()
+    inner = jit(lambda x: (next(numbers), w * x)[1])
+    outer = jit(lambda x: inner(x))
+    outer(1.0)
+    with pytest.raises(TraceError, match="changes what is in numbers, a count, which"):
+        outer(1.0)
 
 
 def test_a_change_behind_a_weak_reference_is_refused() -> None:

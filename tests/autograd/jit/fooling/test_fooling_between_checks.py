@@ -485,6 +485,16 @@ def getattr_with_a_default_reads_an_attribute() -> Case:
 
 
 @fooling("between checks", "equal")
+def a_keyword_has_settings_as_its_default() -> Case:
+    options = Options()
+
+    def scale(*, given: Options = options) -> float:
+        return given.rate
+
+    return set_briefly(scale, options, "rate")
+
+
+@fooling("between checks", "equal")
 def super_reads_a_property() -> Case:
     class Base:
         rate = 0.5
