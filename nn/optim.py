@@ -192,9 +192,11 @@ class Optimizer(hooks.Watched):
         hooks.fixed(lambda: [x for _, x in settings_of(self) if is_plain(x)], of=self)
         self._warn_if_no_gradient(gradients)
         # Compute all updates before assigning any, so that an error leaves everything as it was.
-        with contextlib.nullcontext() if self.differentiable else no_grad():
-            time, updated, moments = self._updated(gradients)
-        self._shared = None
+        try:
+            with contextlib.nullcontext() if self.differentiable else no_grad():
+                time, updated, moments = self._updated(gradients)
+        finally:
+            self._shared = None
         if self.differentiable:
             self.time = time
             if isinstance(self.parameters, tuple):  # made when the optimizer was not differentiable

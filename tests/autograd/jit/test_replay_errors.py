@@ -245,6 +245,21 @@ def test_an_error_in_an_unused_operation_is_raised() -> None:
     same(make, (1.0,), (0.0,), (2.0,))
 
 
+def test_a_step_that_fails_before_the_recording_does_not_prevent_it() -> None:
+    class Rule(nn.Optimizer):
+        def prepare(self, time: Value) -> Value:
+            return time * 2.0
+
+        def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
+            return parameter - self.lr * gradient**2 / self._shared
+
+    def make() -> tuple[Any, Any]:
+        rule = Rule([Value(1.0)], 0.1)
+        return lambda gradient: rule.step([gradient]), rule
+
+    same(make, (Value(1e200),), (Value(1.0),))
+
+
 def test_an_error_in_a_constant_is_raised_in_each_call() -> None:
     for compute in (lambda w: Value(0.0, "zero").log() * w, lambda w: 1.0 / Value(0.0) * w):
 
