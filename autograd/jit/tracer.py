@@ -269,8 +269,8 @@ class Tracer(Hooks):
             (self.nodes if name == "data" else self.gradients)[value] = self.node_of(number)
         elif name == "grad":
             self.gradients[value] = self.node_of(number)
-        elif type(value) is Value and isinstance(number, Number):
-            self.nodes[value] = number.node
+        elif type(value) is Value:
+            self.nodes[value] = self.node_of(number)
         setattr(value, f"_{name}", as_float(plain(number)))
 
     # --- what a library asks of a recording: see hooks.py ---

@@ -429,6 +429,21 @@ def test_the_sign_of_an_assigned_zero_gradient_is_kept() -> None:
     same(lambda: (function, []), (0.0,), replayed=True)
 
 
+def test_a_copy_of_a_leaf_that_has_a_constant_number_is_new_in_each_call() -> None:
+    def make() -> tuple[Callable[..., Any], Any]:
+        leaf = Value(2.0)
+
+        def function(x: float) -> Any:
+            leaf.data = 3.0
+            copied = copy.deepcopy(leaf)
+            (copied * x).backward()
+            return copied
+
+        return function, leaf
+
+    same(make, (1.0,), (2.0,), replayed=True)
+
+
 def test_vectorised_sums_keep_the_sign_of_a_zero() -> None:
     def function(zero: float) -> Any:
         rows = [[Value(zero * (row + k)) for k in range(1, 8)] for row in range(12)]
