@@ -292,7 +292,7 @@ class Tracer(Hooks):
             return found
         node = self.tape.add(Source("varying", len(self.draws)))
         self.draws.append(read)
-        number = number_at(node, float(found), self.tape)
+        number = found if isinstance(found, Number) else number_at(node, float(found), self.tape)
         if key is not None:
             self.guards.append((lambda: isinstance(read(), Value), False, None))
             self._settings[key] = number

@@ -468,9 +468,9 @@ RULES = [nn.SGD, nn.RMSProp, nn.Adagrad, nn.Adam, nn.AdamW]
 
 
 @pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("rate_is_a_value", [False, True])
+@pytest.mark.parametrize("rate_is", ["a number", "a Value", "an argument"])
 def test_a_differentiable_optimizer_inside_one_call(
-    rule: Callable[..., nn.Optimizer], rate_is_a_value: bool
+    rule: Callable[..., nn.Optimizer], rate_is: str
 ) -> None:
     """A loss two steps later, differentiated with respect to learning rate and start."""
 
@@ -479,7 +479,8 @@ def test_a_differentiable_optimizer_inside_one_call(
 
         def function(x: float) -> Any:
             ps = [p * 1.0 for p in start]
-            optimizer = rule(ps, lr=rate if rate_is_a_value else 0.1, differentiable=True)
+            lr = {"a number": 0.1, "a Value": rate, "an argument": 0.1 * x}[rate_is]
+            optimizer = rule(ps, lr=lr, differentiable=True)
             for _ in range(2):
                 a, b = optimizer.parameters
                 loss = (a * x - b) ** 2 + a
