@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from functools import reduce
 
 from autograd import Value, maximum, minimum, no_grad, where
-from autograd.hooks import number_of, require
+from autograd.hooks import number_of, plain, require
 from autograd.messages import named, no_gradient, require_flag
 from autograd.ops import greater
 from autograd.text import shown
 from autograd.value import as_operand
-from nn.matrix import as_values, is_plain, total
+from nn.matrix import as_values, total
 from nn.module import Module, Parameters, gathered
 from nn.settings import Number, require_range
 
@@ -22,7 +22,9 @@ def clipped(gradients: Sequence[Value], max_norm: Number) -> tuple[list[Value], 
     if not gradients:
         raise ValueError("there are no gradients to clip")
     is_unlimited = is_no_limit(max_norm)
-    if not is_unlimited:
+    if is_unlimited:
+        require(1.0 - greater(math.inf, max_norm))  # holds now, but perhaps not in each replay
+    else:
         require_range("max_norm", max_norm)
     norm = total(g * g for g in gradients).sqrt()
     if is_unlimited:
@@ -33,8 +35,8 @@ def clipped(gradients: Sequence[Value], max_norm: Number) -> tuple[list[Value], 
 
 
 def is_no_limit(limit: object) -> bool:
-    """Whether a limit is a plain infinite number; never for an array, where `==` is ambiguous."""
-    return as_operand(limit) is not None and is_plain(limit) and limit == math.inf
+    """Whether a limit is an infinite number; never for an array, where `==` is ambiguous."""
+    return as_operand(limit) is not None and plain(limit) == math.inf
 
 
 def clip_grad_norm(

@@ -341,6 +341,20 @@ def test_gradients_are_clipped_as_eagerly(limit: float) -> None:
     same(make, *[(noise(2, seed=k),) for k in range(5)], replayed=True)
 
 
+def test_a_limit_that_is_an_argument_may_be_infinite() -> None:
+    def make() -> tuple[Callable[..., Any], Any]:
+        ws = [Value(1.0), Value(2.0)]
+
+        def step(limit: float) -> Value:
+            (ws[0] * ws[1]).backward()
+            return nn.clip_grad_norm(ws, limit)
+
+        return step, ws
+
+    same(make, (math.inf,), (0.5,))
+    same(make, (0.5,), (math.inf,))
+
+
 def test_clipping_gradients_that_are_all_zero() -> None:
     def make() -> tuple[Callable[..., Any], Any]:
         ws = [Value(1.0), Value(2.0)]
