@@ -10,6 +10,7 @@ from typing import Any, Self
 from weakref import ref
 
 from autograd import Value, context, switches
+from autograd.hooks import fixed
 from autograd.messages import is_series, require_flag
 from autograd.text import counted, quoted
 from nn.files import as_number, read_json, write_json
@@ -168,6 +169,7 @@ class Module(Searched):
     def __getstate__(self) -> object:
         # Copies and pickles have no weak reference to the context of the last call.
         space = vars(self) | {"_context": None}
+        fixed(lambda: self.training, of=self)  # a copy that a jitted function makes inherits it
         state = super().__getstate__()
         return (space, state[1]) if isinstance(state, tuple) else space  # with __slots__, a pair
 

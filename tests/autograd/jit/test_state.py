@@ -382,6 +382,14 @@ def test_a_module_setting_changed_between_calls_takes_effect(name: str) -> None:
     same_or_refused(make, (rows,), (rows,), expected="replayed", between=change)
 
 
+def test_a_mode_changed_between_calls_holds_for_copies_made_inside() -> None:
+    def make() -> tuple[Any, Any]:
+        model = nn.Dropout(0.5)
+        return lambda x: copy.deepcopy(model)([x])[0], model
+
+    same_or_refused(make, (1.0,), (1.0,), expected="replayed", between=lambda m: m.eval())
+
+
 def test_train_and_eval_in_turn_share_parameters_and_the_random_stream() -> None:
     def make() -> tuple[Any, Any]:
         model = nn.Sequential(nn.Layer(2, 6, "tanh"), nn.Dropout(0.5), nn.BatchNorm(6))
