@@ -310,6 +310,7 @@ class Tracer(Hooks):
     def demand(self, condition: Any) -> Any:
         # 1 / condition raises at 0, so `simplify` keeps the division, whose result is not used.
         self.tape.add(ops.div, (ONE, self.node_of(condition)))
+        self.given_up |= not plain(condition)  # the error that follows may be caught
         return plain(condition)
 
     def error(self, make: Callable[[], Exception]) -> Exception:

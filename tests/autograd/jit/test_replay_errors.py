@@ -228,8 +228,16 @@ def test_an_error_that_the_function_catches_itself() -> None:
         except ZeroDivisionError:
             return Value(0.0)
 
+    def cost(y: float) -> Any:
+        try:
+            return nn.hinge(Value(0.5), y)
+        except ValueError:
+            return Value(0.0)
+
     same(make, (1.0,), (-1.0,), (2.0,), (-1.0,), (1.0,))
     same(lambda: (inverse, []), (1.0,), (0.0,), (2.0,))
+    same(lambda: (cost, []), (1.0,), (3.0,), (1.0,))
+    same(lambda: (cost, []), (3.0,), (1.0,))
 
 
 def test_an_error_in_an_unused_operation_is_raised() -> None:
