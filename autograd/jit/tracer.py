@@ -266,11 +266,8 @@ class Tracer(Hooks):
             self.node_of(value)
             if value._made in self.sums and value.parents:  # its parts keep what they had
                 self._of_result(value)
+        if type(value) in (Value, Linked):
             (self.nodes if name == "data" else self.gradients)[value] = self.node_of(number)
-        elif name == "grad":
-            self.gradients[value] = self.node_of(number)
-        elif type(value) is Value:
-            self.nodes[value] = self.node_of(number)
         setattr(value, f"_{name}", as_float(plain(number)))
 
     # --- what a library asks of a recording: see hooks.py ---
