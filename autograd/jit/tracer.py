@@ -252,9 +252,9 @@ class Tracer(Hooks):
 
     def read(self, value: Value, name: str) -> Any:
         """Return `value.data` or `value.grad`, as a Number unless it is a constant."""
-        number = getattr(value, f"_{name}")
-        if number is None:
-            raise no_gradient(value.label)
+        if (number := getattr(value, f"_{name}")) is None:
+            self.give_up()  # what follows is for None only
+            return None
         node = self.node_of(value) if name == "data" else self.gradient_of(value)
         return number if node in self.tape.constants else number_at(node, number, self.tape)
 

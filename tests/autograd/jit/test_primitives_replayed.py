@@ -457,7 +457,7 @@ def test_a_call_runs_eagerly_if_the_gradient_of_an_argument_is_none(check: str) 
         return v * greater(v.grad, 4.0)  # false for nan
 
     run = jit(step, check=check)
-    for gradient in (2.0, 2.0, 2.0, None, 2.0):
+    for gradient in (None, None, 2.0, 2.0, None, 2.0):
         v = Value(3.0)
         v.grad = gradient  # type: ignore[assignment]
         assert run(v).data == (0.0 if gradient else 3.0)

@@ -448,15 +448,6 @@ def test_a_trace_error_that_the_function_catches_is_raised_at_the_end(
             run(2.0)
 
 
-def test_reading_a_gradient_of_none_says_what_to_write() -> None:
-    w = Value(2.0, "w")
-    w.grad = None
-    run = jit(lambda x: x if w.grad is None else w * x)
-    assert run(1.0) == 1.0
-    with pytest.raises(TraceError, match=r"the gradient of w is None, .*write p\.grad = 0\.0"):
-        run(1.0)
-
-
 def test_the_first_of_several_trace_errors_that_the_function_catches_is_raised() -> None:
     def function(x: float) -> Any:
         for look in (float, str):
