@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from autograd import Value
+from autograd import Value, greater
+from autograd.hooks import require
 from autograd.messages import require_flag
 from autograd.text import quoted
 from nn.matrix import is_plain
@@ -49,8 +50,9 @@ class SGD(Optimizer):
                 "this SGD was made without momentum and has no velocity: make it with a momentum,"
                 " such as SGD(parameters, lr, momentum=0.9)"
             )
-        if self.nesterov and not self._uses_momentum():
-            raise ValueError("nesterov needs a momentum above 0")
+        if self.nesterov:
+            error = ValueError("nesterov needs a momentum above 0")
+            require(greater(self.momentum, 0.0), lambda: error)
 
     def _uses_momentum(self) -> bool:
         return not is_plain(self.momentum) or self.momentum != 0.0

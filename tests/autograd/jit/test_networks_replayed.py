@@ -511,6 +511,15 @@ def test_a_differentiable_optimizer_inside_one_call(
     same(make, (1.0,), (2.0,), (0.25,))
 
 
+def test_a_setting_that_is_an_argument_is_checked_in_each_call() -> None:
+    def make() -> tuple[Callable[..., Any], Any]:
+        w = Value(1.0)
+        return lambda m: nn.SGD([w], 0.1, momentum=m, nesterov=True).step([w]), w
+
+    same(make, (0.9,), (0.0,), (0.5,))
+    same(make, (0.0,), (0.9,))
+
+
 @pytest.mark.parametrize(
     "schedule",
     [
