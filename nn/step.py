@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
+from itertools import islice
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -268,7 +269,7 @@ def step_in_parts(
         parts = [
             add(inputs[i : i + size], targets[i : i + size]) for i in range(0, len(inputs), size)
         ]
-        predictions = _joined([part[0] for part in parts])
+        predictions = _like(parts[0][0], [row for part in parts for row in part[0]])
         with no_grad():
             weight = total([as_constant(float(part[2])) for part in parts])
             cost = total([part[1] for part in parts]) / weight
@@ -326,15 +327,15 @@ def in_pieces(predict: Predict, size: int = PIECE, times: int = 1) -> Predict:
             return predict(model, inputs)
         if len(inputs) <= size:
             return recorded.replay(model, inputs)
-        draws, parts = rng.generator.getstate(), []
+        draws, rows = rng.generator.getstate(), list[Any]()
         for start in range(0, len(inputs), size):
             piece = inputs[start : start + size]
             missing = size - len(piece)
             if not _is_plain(piece[-1]) or rng.generator.getstate() != draws:
                 missing = 0  # padding would draw random numbers, or pass a Value twice
             part = recorded.replay(model, piece + piece[-1:] * missing)
-            parts.append(part[: len(part) - missing])
-        return _joined(parts)
+            rows += islice(part, len(piece))
+        return _like(part, rows)
 
     return pieces
 
@@ -429,9 +430,11 @@ def _depends(output: Value, inputs: Sequence[Value]) -> bool:
     return False
 
 
-def _joined(parts: list[Any]) -> Any:
-    rows = [row for part in parts for row in part]
-    return Matrix(rows) if isinstance(parts[0], Matrix) else rows
+def _like(part: Any, rows: list[Any]) -> Any:
+    """Return the rows of all parts of the predictions as one of the parts holds its rows."""
+    if isinstance(part, Matrix):
+        return Matrix(rows)
+    return tuple(rows) if type(part) is tuple else rows
 
 
 def _zero_grad(optimizers: Sequence[Optimizer], frozen: Sequence[Value]) -> None:
