@@ -233,7 +233,7 @@ def remembered(recipe: Recipe) -> Callable[[], None]:
 
     def put_back() -> None:
         for value, (number, gradient) in zip(values, numbers, strict=True):
-            value.assign(number, grad=gradient)
+            value.data, value.grad = number, gradient  # not assign(), to which None means no change
         for optimizer, (lr, state) in zip(optimizers, states, strict=True):
             optimizer.load_state_dict(state)
             optimizer.lr = lr

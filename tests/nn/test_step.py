@@ -159,6 +159,17 @@ def test_a_loss_that_is_not_a_mean_over_examples_is_refused_before_a_step(jit):
     assert model.state_dict() == before
 
 
+@pytest.mark.parametrize("gradient", [None, 7.0])
+def test_a_second_optimizer_that_fails_restores_the_gradients(gradient):
+    model = nn.Linear(2, 1)
+    w, v, b = model.parameters()
+    w.grad = v.grad = b.grad = gradient
+    optimizers = [nn.SGD([w, v], 0.1), Broken([b], 0.1)]
+    with pytest.raises(RuntimeError, match="broken"):
+        nn.fit(model, (POINTS, [1.0] * 5), nn.mse, optimizers, epochs=1, progress=False)
+    assert [w.grad, v.grad, b.grad] == [gradient] * 3
+
+
 def test_a_tiny_loss_that_is_not_a_mean_over_examples_is_refused_too():
     message = "the loss of 5 examples is 5e-12, but the mean over its parts is 1.8e-12:"
     with pytest.raises(ValueError, match=message):  # (2 * 2 + 2 * 2 + 1) / 5
@@ -307,13 +318,14 @@ def test_each_optimizer_has_its_own_rate_or_schedule():
     assert [optimizer.lr for optimizer in own] == [0.1, 0.25]
 
 
+class Broken(nn.SGD):
+    def update(self, parameter, gradient, state):
+        raise RuntimeError("broken")
+
+
 @pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("micro_batch", [None, 2])
 def test_a_second_optimizer_that_fails_undoes_the_step_of_the_first(micro_batch, jit):
-    class Broken(nn.SGD):
-        def update(self, parameter, gradient, state):
-            raise RuntimeError("broken")
-
     nn.seed(4)
     model = nn.Sequential(nn.Layer(2, 3, "tanh"), nn.Layer(3, 1, "linear"))
     before = model.state_dict()
