@@ -121,7 +121,8 @@ def gradcheck(
         raise ValueError(f"gradcheck: step must be a number above 0, not {quoted(step)}")
     if not is_series(inputs):
         raise TypeError(
-            f"gradcheck: inputs must be a sequence of Values or numbers, such as [{quoted(inputs)}]"
+            "gradcheck: inputs must be a sequence of Values or numbers, such as [0.5], not"
+            f" {quoted(inputs)}"
         )
     inputs = list(inputs)
     if not callable(f) or not inputs:
