@@ -262,9 +262,9 @@ def step_in_parts(
         nonlocal unchecked
         if unchecked and not _is_per_example(recipe.model, recipe.predict, inputs, size):
             raise ValueError(
-                f"micro_batch={size}: the predictions for {size} examples at a time differ from"
-                " those for more at once, so the model computes across examples (for instance,"
-                " statistics of a batch): leave micro_batch out"
+                f"micro_batch={size}: predictions must be a list, a tuple or a Matrix with an entry"
+                f" for each example, the same for {size} at a time as for more at once; if the"
+                " model computes across examples (statistics of a batch), leave micro_batch out"
             )
         parts = [
             add(inputs[i : i + size], targets[i : i + size]) for i in range(0, len(inputs), size)

@@ -78,7 +78,8 @@ def fit(
         drop_last: whether to skip the last examples of a pass if they do not fill a batch.
         micro_batch: compute a step in parts of this many examples and accumulate their gradients,
             for steps too large for memory or for a recording. Needs a loss that is a mean over
-            examples, and a model that (unlike BatchNorm) does not compute across examples.
+            examples, a prediction for each example, and a model that (unlike BatchNorm) does not
+            compute across examples.
 
         penalty: model -> Value, added to the loss, such as `l2(1e-4)`.
         schedule: number of steps taken -> learning rate, or a list with one for each optimizer,

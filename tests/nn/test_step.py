@@ -472,6 +472,7 @@ def test_batch_statistics_behind_a_weight_of_0_are_refused_after_a_step(jit):
     [
         lambda model, x: [model.gain],
         lambda model, x: [model.gain] * len(x) ** 2,
+        lambda model, x: {"scores": [model.gain] * len(x)},
         lambda model, x: [model.gain * (len(x) - 4) for _ in x],  # 0 for as many as are checked
         lambda model, x: [model.gain * (len(x) if model.training else 1) for _ in x],
         lambda model, x: model.drop([model.gain * len(x) for _ in x]),
@@ -480,7 +481,7 @@ def test_batch_statistics_behind_a_weight_of_0_are_refused_after_a_step(jit):
 def test_predictions_by_the_number_of_examples_are_refused_with_micro_batches(predict):
     model = Centred()
     model.drop = nn.Dropout(0.5)
-    with pytest.raises(ValueError, match=r"micro_batch=2: .* computes across examples"):
+    with pytest.raises(ValueError, match=r"micro_batch=2: .* with an entry for each example, the"):
         fitted(model, False, predict=predict)
 
 
