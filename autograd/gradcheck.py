@@ -121,8 +121,7 @@ def gradcheck(
         raise ValueError(f"gradcheck: step must be a number above 0, not {quoted(step)}")
     if not is_series(inputs):
         raise TypeError(
-            "gradcheck: inputs must be a sequence of Values or numbers, such as [0.5], not"
-            f" {quoted(inputs)}"
+            f"gradcheck takes a list of Values or numbers, such as [0.5], not {quoted(inputs)}"
         )
     inputs = list(inputs)
     if not callable(f) or not inputs:

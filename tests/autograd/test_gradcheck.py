@@ -152,7 +152,7 @@ def test_gradcheck_works_inside_no_grad() -> None:
 
 @pytest.mark.parametrize("x", [Value(2.0), 2.0, None, "", np.array(2.0), {2.0}])
 def test_an_input_outside_a_sequence_is_rejected(x: Any) -> None:
-    message = f"gradcheck: inputs must be a sequence of Values or numbers, such as [0.5], not {x!r}"
+    message = f"gradcheck takes a list of Values or numbers, such as [0.5], not {x!r}"
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         gradcheck(lambda x: x * x, x)
 
