@@ -115,7 +115,7 @@ def called(part: Part) -> tuple[str, str]:
 def _description_of(part: Part) -> str:
     """How a part's owner describes itself: its `repr` if that is short, else its class."""
     description = repr(part.owner)
-    if description.startswith("<") or len(description) > LONGEST_NAME:
+    if not description or description.startswith("<") or len(description) > LONGEST_NAME:
         return _name_of(part.owner)
     return description
 

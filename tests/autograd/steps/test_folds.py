@@ -148,6 +148,18 @@ def test_a_parameter_that_two_modules_share_is_drawn_beside_a_closed_one() -> No
     assert inside == [{"w", "Neuron1.b", "v1", "v2", "v3"}, {"Neuron2.b", "v4", "v5", "v6"}]
 
 
+def test_a_module_with_an_empty_repr_is_called_by_its_class() -> None:
+    class Silent(nn.Module):
+        def __call__(self, x: Value) -> Value:
+            return x * x + 1.0
+
+        def __repr__(self) -> str:
+            return ""
+
+    given = content(Silent()(Value(2.0, label="x")) * 2.0)
+    assert [view["frames"] for view in given["folds"]["views"]] == [[], ["Silent"]]
+
+
 def test_a_box_says_what_it_is_and_what_it_holds() -> None:
     given = content_of(passed_of(small_network))
     groups = {tuple(group["lines"]): group for group in given["folds"]["groups"]}
