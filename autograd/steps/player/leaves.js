@@ -3,17 +3,18 @@
 const MANY = 10; // only the visible part of a longer list is laid out
 const TICKS = 200; // of a slider to either side, and the pixels of a drag over the same range
 
-/** How far a slider reaches to either side of a number. */
+/** How far a slider reaches to either side of a number; `toFixed` has 100 decimals at most. */
 function reach(x) {
   const size = Math.abs(x);
-  return size > 0 && size < Infinity ? (size < 0.01 ? 2 * size : Math.max(2 * size, 1)) : 1;
+  const least = size > 1e-90 && size < 0.01 ? 0 : 1;
+  return size < Infinity ? clamped(2 * size, least, Number.MAX_VALUE) : 1;
 }
 
 /** x + change, rounded to a decimal no coarser than `unit`; x itself if the change is 0. */
 function moved(x, change, unit) {
   if (!change) return x;
   const places = Math.ceil(-Math.log10(unit));
-  return Number((x + change).toFixed(Math.max(0, Math.min(places, 100)))) + 0; // and no -0
+  return Number((x + change).toFixed(Math.max(0, places))) + 0; // and no -0
 }
 
 /** The list of the leaves, each with a slider, a field, and the gradient it has received. */

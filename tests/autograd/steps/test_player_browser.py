@@ -436,6 +436,19 @@ def test_a_slider_and_a_field_move_a_leaf_and_reset_restores_it(
     assert field.input_value() == "0.3"
 
 
+@pytest.mark.parametrize("x", [1e308, 1e-150, 5e-324])
+def test_a_slider_reaches_the_neighbours_of_any_number(
+    open_page: Callable[..., Page], x: float
+) -> None:
+    browsed = open_page(steps(Value(x, "x") * 1.0))
+    row = browsed.find(".leaves li")
+    assert row.locator("input[type=number]").get_attribute("step") != "NaN"
+    row.locator("input[type=range]").focus()
+    browsed.press("ArrowRight")
+    moved = browsed.state()["data"][0]
+    assert x < moved < float("inf")
+
+
 def fresh_gradients(values: list[float]) -> list[float | None]:
     fresh = steps(neuron(values))
     return [fresh.gradients.get(node) for node in fresh.nodes]
