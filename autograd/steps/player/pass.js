@@ -80,6 +80,7 @@ class Pass {
   }
 
   runForward() {
+    if (!this.moved) return; // until then, the page shows exactly the numbers that Python computed
     const { graph, values, known } = this;
     for (const instruction of graph.forward) {
       const [slot, , operands] = instruction;
@@ -91,8 +92,6 @@ class Pass {
       const node = graph.owners.get(slot);
       this.problem = this.problem || { node, why: error.why, backward: false };
     }
-    // Until a leaf is moved, the page shows exactly the numbers that Python computed.
-    if (!this.moved) values.set(graph.values.subarray(0, graph.size));
   }
 
   runBackward() {

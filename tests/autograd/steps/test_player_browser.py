@@ -691,6 +691,19 @@ def test_an_error_has_the_message_of_python(
     assert str(caught.value).replace(".0", "") == message
 
 
+def test_numbers_assigned_since_the_output_was_computed_are_no_error(code: Any) -> None:
+    x = Value(0.5, "x")
+    output = x.log()
+    x.data = -2.0
+    with pytest.warns(UserWarning, match="was computed from other numbers"):
+        shown = steps(output)
+    told = """({ Graph, Pass }, recorded) => {
+        const { problem, gradients } = new Pass(new Graph(recorded), new Map());
+        return [problem, ...gradients];
+    }"""
+    assert code.evaluate(told, shown.data()) == [None, -0.5, 1.0]
+
+
 def test_a_gradient_completed_before_an_error_stays_known(open_page: Callable[..., Page]) -> None:
     x, y = Value(0.5, "x"), Value(2.0, "y")
     browsed = open_page(steps(named("L", named("r", x.sqrt()) * y)))
