@@ -82,7 +82,7 @@ class DescendView {
     const finite = history.filter(Number.isFinite);
     const [low, high] = [Math.min(...finite), Math.max(...finite)];
     const across = (k) => (100 * k) / (history.length - 1);
-    const down = (x) => (high > low ? 36 - (32 * (x - low)) / (high - low) : 20);
+    const down = (x) => (high > low ? 36 - 32 * ((x - low) / (high - low)) : 20);
     const points = history.map((x, k) => `${across(k)},${down(x)}`);
     const drawn = points.filter((_, k) => Number.isFinite(history[k]));
     setAttribute(this.line, "points", drawn.join(" "));

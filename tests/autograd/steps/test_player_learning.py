@@ -248,6 +248,12 @@ def test_a_learning_rate_too_large_raises_the_output(open_page: Callable[..., Pa
     )
 
 
+def test_the_chart_has_room_for_an_output_near_the_largest_float(
+    open_page: Callable[..., Page],
+) -> None:
+    assert heights(descend(open_page(square(1e154)), 0.5)) == [-4, -36]
+
+
 def test_an_impossible_gradient_step_is_rejected_and_changes_nothing(
     open_page: Callable[..., Page],
 ) -> None:
