@@ -10,6 +10,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -190,7 +191,8 @@ class Run:
         try:
             with collector_paused(), interrupt_deferred() as interrupt, bar:
                 model.train()
-                self.loop(interrupt.is_set, bar)
+                # A second Ctrl-C may come while a block such as no_grad() is entered or left.
+                copy_context().run(self.loop, interrupt.is_set, bar)
                 self.progress.history.interrupted = interrupt.is_set()
                 self.verify()
                 self.save(is_last=True)

@@ -206,12 +206,10 @@ def _backend(replays: int) -> str | None:
 
 
 def undone_on_error(step: Step, recipe: Recipe) -> Step:
-    """Return a step that, if one of several optimizers raises, undoes the steps of the others.
+    """Return a step that undoes what its optimizers have assigned if it raises.
 
-    A single optimizer does this itself, and so does a jitted step.
+    A second Ctrl-C may come between two assignments. A jitted step does this itself.
     """
-    if len(recipe.optimizers) == 1:
-        return step
 
     def undone(inputs: Any, targets: Any) -> tuple[Any, Value, Weight]:
         put_back = remembered(recipe)

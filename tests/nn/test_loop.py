@@ -10,9 +10,9 @@ import signal
 import pytest
 
 import nn
-from autograd import Value, hooks
+from autograd import Value, hooks, no_grad
 from autograd.jit import TraceError
-from nn import checkpoint, data, loop, rng, train
+from nn import checkpoint, data, loop, optim, rng, train
 
 EXAMPLES = data.moons(10, noise=0.1, generator=random.Random(3))
 
@@ -348,3 +348,29 @@ def test_a_ctrl_c_during_the_last_save_is_raised_after_it(disk, tmp_path):
     assert (tmp_path / "run.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
     assert sorted(os.listdir(tmp_path)) == ["run.json", "whole.json"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_ctrl_c_between_two_assignments_undoes_the_step(monkeypatch):
+    model, optimizer = made()
+    before = model.state_dict(), optimizer.state_dict()
+    put, calls = optim._put, itertools.count()
+
+    def interrupted(leaves, numbers):
+        put(leaves, numbers)
+        if next(calls) == 0:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(optim, "_put", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(model, optimizer)
+    assert (model.state_dict(), optimizer.state_dict()) == before
+
+
+def test_a_ctrl_c_that_keeps_a_block_from_being_left_does_not_outlast_the_run():
+    def loss(predictions, targets):
+        no_grad().__enter__()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(*made(), loss=loss)
+    assert (Value(2.0) * 3.0).parents
