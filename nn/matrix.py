@@ -87,7 +87,8 @@ def mean(values: Iterable[Value] | Matrix | Rows) -> Value:
     1.5
     """
     values = as_input(values, "mean")
-    listed = list(itertools.chain(*values) if isinstance(values, Matrix) else values)
+    entries: Iterable[Any] = itertools.chain(*values) if isinstance(values, Matrix) else values
+    listed = as_values(entries)
     if not listed:
         raise ValueError("mean() of no values")
     return total(listed) / len(listed)

@@ -584,6 +584,7 @@ def test_bad_examples_and_classes_are_value_errors(predicted, target, message):
         ([0.5, 0.5], [None, 1]),
         ([[0.5, 0.5]], 0),
         ([[0.5, 0.5]], "0"),
+        ([[0.5, 0.5]], np.array(0)),
         ([[0.5, 0.5]], [0.0]),
         ("ab", 0),
         (None, 0),

@@ -406,6 +406,8 @@ def test_mean_of_values_and_of_an_empty_list():
     assert nn.mean({"a": Value(1.0), "b": Value(3.0)}.values()).data == 2.0
     with pytest.raises(TypeError, match="mean takes a vector of numbers or a batch"):
         nn.mean(Value(1.0))
+    with pytest.raises(TypeError, match="a real number, not None"):
+        nn.mean([None, None])
     with pytest.raises(ValueError, match="no values"):
         nn.mean([])
 
