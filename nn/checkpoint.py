@@ -119,8 +119,10 @@ class Checkpoint:
         put_back = remembered(self.recipe)
         try:
             progress = self._load(content, examples)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except BaseException as error:  # such as Ctrl-C
             put_back()
+            if not isinstance(error, KeyError | TypeError | ValueError | OverflowError):
+                raise
             what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
             raise ValueError(f"{self.path} is damaged or of another run: {what}") from None
         self.settings = settings

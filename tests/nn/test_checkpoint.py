@@ -186,6 +186,21 @@ def test_a_damaged_state_of_the_second_optimizer_leaves_the_first_unchanged(tmp_
     assert repr((model.state_dict(), [rule.state_dict() for rule in rules])) == before
 
 
+def test_a_ctrl_c_during_a_resume_leaves_everything_unchanged(file, monkeypatch):
+    model, optimizer = made()
+    before, load = state(model, optimizer), model.load_state_dict
+
+    def interrupted(content):
+        load(content)
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(model, "load_state_dict", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, optimizer, checkpoint=file, resume=True)
+    assert state(model, optimizer) == before
+
+
 def test_different_frozen_parameters_are_refused(tmp_path):
     path = tmp_path / "checkpoint.json"
     model, _ = made()
