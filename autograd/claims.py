@@ -34,14 +34,16 @@ class Claim:
 
     def release(self) -> None:
         """Remove the file, unless it was renamed, and release the lock."""
-        with contextlib.suppress(OSError):
-            if not _POSIX:
-                self._close()
-                os.unlink(self.path)
-            elif _is_at(self.path, self.handle):  # not a file made there since
-                os.unlink(self.path)
-        self._close()
-        _held.discard(self)
+        try:
+            with contextlib.suppress(OSError):
+                if not _POSIX:
+                    self._close()
+                    os.unlink(self.path)
+                elif _is_at(self.path, self.handle):  # not a file made there since
+                    os.unlink(self.path)
+        finally:  # also after Ctrl-C: what is locked until the process ends blocks its next run
+            self._close()
+            _held.discard(self)
 
     def _close(self) -> None:
         if self._is_open:
@@ -63,8 +65,12 @@ def claimed(path: str) -> Claim | None:
                 return None
             continue
         # Before it was locked, another process may have taken it for an abandoned one.
-        if _locked(handle) and _is_at(path, handle):
-            return Claim(path, handle)
+        try:
+            if _locked(handle) and _is_at(path, handle):
+                return Claim(path, handle)
+        except BaseException:
+            os.close(handle)
+            raise
         os.close(handle)
 
 

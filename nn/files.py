@@ -104,7 +104,7 @@ def _locked(lock: Path) -> Claim | None:
     if claim is not None:
         try:
             os.write(claim.handle, str(os.getpid()).encode())
-        except OSError:
+        except BaseException:
             claim.release()
             raise
     return claim

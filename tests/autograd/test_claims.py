@@ -68,3 +68,18 @@ def test_release_all_releases_every_file(path, tmp_path):
 def test_claiming_a_file_in_a_missing_folder_raises_file_not_found_error(path):
     with pytest.raises(FileNotFoundError):
         claimed(path + "/below/lock")
+
+
+def test_ctrl_c_while_a_file_is_claimed_or_released_leaves_it_free(path, monkeypatch):
+    def interrupted(*arguments):
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os.path, "samestat", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        claimed(path)
+    claim = claimed(path)
+    monkeypatch.setattr(os.path, "samestat", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        claim.release()
+    claimed(path).release()

@@ -168,3 +168,15 @@ def test_a_lock_without_a_process_id_is_still_a_lock(content, tmp_path, monkeypa
         reserved(tmp_path / "x.json", "write another"),
     ):
         pass
+
+
+def test_ctrl_c_before_a_run_has_its_file_leaves_the_file_free(tmp_path, monkeypatch):
+    def interrupted(*arguments):
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt), reserved(tmp_path / "x.json", "write another"):
+        pass
+    with reserved(tmp_path / "x.json", "write another"):
+        pass
