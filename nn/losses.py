@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 from autograd import Value, where
 from autograd.hooks import number_of, require
-from autograd.messages import is_series
 from autograd.ops import greater
 from autograd.ownership import scoped
 from autograd.text import quoted
