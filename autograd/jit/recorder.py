@@ -110,9 +110,10 @@ class Recorder(Interpreter):
         """Call a function that adds the nodes of a backward pass."""
         tape = self.tracer.tape
         tape.passes.append(len(tape))
-        found = function(*args)
-        tape.passes.append(len(tape))
-        return found
+        try:
+            return function(*args)
+        finally:  # the function may catch an error
+            tape.passes.append(len(tape))
 
     def _outside(self, context: Context) -> Context:
         """Return the engine's counterpart of a context of the recording, for results to keep."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import random
@@ -530,6 +531,24 @@ def test_a_nan_that_only_a_replay_meets_does_not_hide_behind_a_comparison(
         return step, [u, v]
 
     same(make, ([2.0, 3.0], [1.0, 1.0]), ([math.nan, 3.0], [0.0, 1.0]))
+
+
+def test_a_nan_does_not_hide_after_an_error_that_the_function_catches() -> None:
+    sine = Primitive("sine", math.sin, lambda out, x: math.cos(x))
+
+    def make() -> tuple[Callable[..., Any], Any]:
+        u = Value(1.0)
+
+        def step(target: float, given: float) -> Any:
+            with contextlib.suppress(TypeError):
+                grad(sine(u), [u], create_graph=True)
+            error = u - target
+            (slope,) = grad(where(given, error * error, 0.0), [u])
+            return greater(slope, -1.0)
+
+        return step, u
+
+    same(make, (2.0, 1.0), (math.nan, 0.0))
 
 
 def test_the_first_product_of_a_gradient_does_not_hide_either() -> None:
