@@ -72,7 +72,9 @@ def _refused(name: str, what: str, instead: str) -> Any:
         tracer = tracer_here()
         if tracer is not None and tracer.tape is self.tape and not is_interrupt():
             refuse(f"a number of the call cannot be {what}", instead)
-        return getattr(self.plain(), name)(*map(plain, others))
+        # A float has no `__complex__`.
+        number = complex(self.plain()) if name == "__complex__" else self.plain()
+        return getattr(number, name)(*map(plain, others))
 
     return method
 

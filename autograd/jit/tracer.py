@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, NoReturn
 from autograd import ops
 from autograd.clock import clock
 from autograd.context import OUTSIDE, Context, current, entered
-from autograd.hooks import Hooks, Numbers, plain
+from autograd.hooks import Hooks, Numbers, is_recorded, plain
 from autograd.jit.graph import ONE, Graph, Source
 from autograd.jit.leaves import Linked, at_once, writes
 from autograd.jit.recorded import Number, Span, Whole, number_at
@@ -289,7 +289,7 @@ class Tracer(Hooks):
             return found
         node = self.tape.add(Source("varying", len(self.draws)))
         self.draws.append(read)
-        number = found if isinstance(found, Number) else number_at(node, float(found), self.tape)
+        number: Any = found if is_recorded(found) else number_at(node, float(found), self.tape)
         if key is not None:
             self.guards.append((lambda: isinstance(read(), Value), False, None))
             self._settings[key] = number

@@ -823,9 +823,16 @@ def test_values_put_into_a_queue_become_ordinary_after_the_recording() -> None:
     assert kept.context.interpreter is (w * 2.0).context.interpreter
     assert (kept.data, float(kept), kept > 3.0, str(kept.data)) == (4.0, 4.0, True, "4.0")
     assert (number, number > 1.0, f"{number:.1f}", hash(number)) == (2.0, True, "2.0", hash(2.0))
+    assert complex(number) == 2.0
     (kept.sin() * number).backward()
     assert w.grad == math.cos(4.0) * 2.0 * 2.0
     assert [jit(lambda x: number * x * w)(1.0).data for _ in range(3)] == [4.0] * 3
+    rule = nn.SGD([w], 0.1)
+    step = jit(lambda gradient: rule.step([gradient]), check="never")
+    w.data = 0.0
+    for rule.lr in (number, number, 0.5):
+        step(Value(1.0))
+    assert w.data == -4.5
 
 
 CONTAINERS: dict[str, Callable[[Any], Any]] = {
