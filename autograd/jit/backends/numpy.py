@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextvars import Context, copy_context
+from contextvars import copy_context
 from numbers import Real
 from typing import Any
 
@@ -70,10 +70,10 @@ class NumpyCode:
         self.memory[0] = 0.0
         # In a copy of the context, because a Ctrl-C might leave NumPy's error state changed in this
         # one. (Before NumPy 2, the state belongs to the thread.)
-        copy_context().run(self._run, copy_context())
+        copy_context().run(self._run)
 
-    def _run(self, outside: Context) -> None:
-        memory = self.memory
+    def _run(self) -> None:
+        memory, outside = self.memory, copy_context()
         with np.errstate(all="ignore"):
             for group, function, out, operands in self._steps:
                 if function is None:
