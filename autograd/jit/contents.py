@@ -36,8 +36,7 @@ def same(now: Any, before: Any) -> bool:
     if kind is not type(before):
         return False
     if kind is float or kind is complex:
-        is_same = kind is float and now == before != 0.0  # fast
-        return is_same or repr(now) == repr(before)
+        return (kind is float and now == before != 0.0) or repr(now) == repr(before)
     if kind in PLAIN:
         return bool(now == before)
     if kind is MethodType:  # a new object at each lookup
