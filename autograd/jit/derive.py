@@ -3,8 +3,8 @@
 The engine computes the gradients. Then its chain rule runs again over the same Values in the same
 order, on placeholders that have a node but no number, so the nodes are right whatever the numbers
 of a replay are. (The engine does not propagate a gradient of 0. A replay does, which can change
-only the sign of a zero, and sums that start from 0.0 have no -0.0. Where a 0 meets an infinity, the
-call runs eagerly.)
+only the sign of a zero, and sums that start from 0.0 have no -0.0. Where a 0 meets an infinity or a
+nan, the call runs eagerly.)
 """
 
 from __future__ import annotations
