@@ -72,9 +72,7 @@ def _refused(name: str, what: str, instead: str) -> Any:
         tracer = tracer_here()
         if tracer is not None and tracer.tape is self.tape and not is_interrupt():
             refuse(f"a number of the call cannot be {what}", instead)
-        # A float has no `__complex__`.
-        number = complex(self.plain()) if name == "__complex__" else self.plain()
-        return getattr(number, name)(*map(plain, others))
+        return getattr(self.plain(), name)(*map(plain, others))
 
     return method
 
@@ -113,6 +111,9 @@ class Number(float):
     def __pos__(self) -> Any:
         return self
 
+    def __complex__(self) -> complex:
+        return complex(float(self))  # by `__float__`, which Python 3.14 does not call itself
+
     __copy__ = conjugate = __pos__
     real = property(__pos__)
 
@@ -142,7 +143,6 @@ class Whole(Number):
 for kind, what, instead, names in (
     (Number, "passed to float()", _READ, "__float__"),
     (Number, "passed to int()", _READ, "__int__"),
-    (Number, "passed to complex()", _READ, "__complex__"),
     (Number, "used as a condition", _BRANCH, "__bool__"),
     (Number, "compared", _BRANCH, "__eq__ __ne__ __lt__ __le__ __gt__ __ge__"),
     (Number, "used as a key or in a set", _OUTSIDE, "__hash__"),

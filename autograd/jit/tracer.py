@@ -89,10 +89,6 @@ class Tracer(Hooks):
         for stream, state in self.streams.items():
             stream().setstate(state)
 
-    def apart(self) -> entered:
-        """Return a context manager inside which nothing is recorded."""
-        return entered(current, OUTSIDE)
-
     def ports(self, passed: Sequence[Value]) -> tuple[list[Port], list[Port]]:
         """Return the ports that a replay reads at the start, and those it writes at the end."""
         places = {value: k for k, value in enumerate(passed)}
@@ -282,7 +278,7 @@ class Tracer(Hooks):
             return self._settings[key]
         if stream is not None and stream not in self.streams:
             self.streams[stream] = stream().getstate()
-        with self.apart():
+        with entered(current, OUTSIDE):
             found = read()
         if isinstance(found, Value):
             self.guards.append((read, found, None))
@@ -296,7 +292,7 @@ class Tracer(Hooks):
         return number
 
     def fixed(self, read: Callable[[], Any], of: object) -> Any:
-        with self.apart():
+        with entered(current, OUTSIDE):
             found = read()
         self.guards.append((read, found, of))
         return found
@@ -311,5 +307,5 @@ class Tracer(Hooks):
         return plain(condition)
 
     def error(self, make: Callable[[], Exception]) -> Exception:
-        with self.apart():
+        with entered(current, OUTSIDE):
             return make()
