@@ -39,8 +39,16 @@ def render(source: str, format: str, scale: float = 1.0) -> bytes:
 def _laid_out(source: str, format: str) -> bytes:
     try:
         pygraphviz = import_module("pygraphviz")
-    except ImportError:
-        return outside(source, format)
+    except ImportError as error:
+        try:
+            return outside(source, format)
+        except import_module("graphviz").ExecutableNotFound:
+            what = to_install("draw")
+            if not isinstance(error, ModuleNotFoundError):  # wheels lack some libraries: GLib
+                what = f"install what pygraphviz needs ({error})"
+            raise RuntimeError(
+                f"a drawing needs Graphviz: {what}, or the system's program dot"
+            ) from None
     with _layout:
         _read_fonts(pygraphviz)
         arched = _with_arcs(pygraphviz, source)
@@ -55,25 +63,10 @@ def _laid_out_outside(source: str, format: str) -> bytes:
     graphviz = import_module("graphviz")
     try:
         content: bytes = graphviz.Source(source, engine="dot").pipe(format, quiet=True)
-    except graphviz.ExecutableNotFound:
-        raise RuntimeError(
-            f"a drawing needs Graphviz: {_missing()}, or the system's program dot"
-        ) from None
     except graphviz.CalledProcessError as error:
         said = bytes(error.stderr).decode(errors="replace").strip()
         raise RuntimeError(f"the system's Graphviz failed: {said}") from None
     return content
-
-
-def _missing() -> str:
-    """Return what to install so that pygraphviz can be imported."""
-    try:
-        import_module("pygraphviz")
-    except ModuleNotFoundError:
-        pass
-    except ImportError as error:  # its wheels do not contain every library, such as GLib
-        return f"install what pygraphviz needs ({error})"
-    return to_install("draw")
 
 
 # Used if pygraphviz cannot be imported. Python in a browser cannot start another program, so it
