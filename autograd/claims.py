@@ -64,14 +64,14 @@ def claimed(path: str) -> Claim | None:
             if not _cleared(path):
                 return None
             continue
-        # Before it was locked, another process may have taken it for an abandoned one.
-        try:
+        claim = None
+        try:  # before it was locked, another process may have taken it for an abandoned one
             if _locked(handle) and _is_at(path, handle):
-                return Claim(path, handle)
-        except BaseException:
-            os.close(handle)
-            raise
-        os.close(handle)
+                claim = Claim(path, handle)
+                return claim
+        finally:
+            if claim is None:
+                os.close(handle)
 
 
 def release_all() -> None:
