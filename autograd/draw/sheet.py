@@ -137,9 +137,10 @@ def _text_width(text: str) -> float:
 
 
 def check_one_of(name: str, given: object, known: Sequence[str]) -> None:
-    """Raise ValueError if an argument is not one of the known values."""
+    """Raise ValueError if an argument is not one of the known ones, TypeError for a non-string."""
     if not isinstance(given, str) or given not in known:
-        raise ValueError(f"{name} is one of {', '.join(known)}, not {quoted(given)}")
+        kind = ValueError if isinstance(given, str) else TypeError
+        raise kind(f"{name} is one of {', '.join(known)}, not {quoted(given)}")
 
 
 # --- the finished picture -------------------------------------------------------------------------

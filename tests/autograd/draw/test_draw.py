@@ -778,7 +778,8 @@ print([name for name in ("graphviz", "pygraphviz", "tempfile", "html", "json", "
     [
         ({"format": "gif"}, ValueError, "format is one of svg, png, not 'gif'"),
         ({"direction": "up"}, ValueError, "direction is one of LR, TB, RL, BT, not 'up'"),
-        ({"direction": np.ones(2)}, ValueError, "direction is one of LR, TB, RL, BT, not array"),
+        ({"format": 3}, TypeError, "format is one of svg, png, not 3"),
+        ({"direction": np.ones(2)}, TypeError, "direction is one of LR, TB, RL, BT, not array"),
         ({"max_nodes": 0}, ValueError, "max_nodes must be 1 or more, not 0"),
         ({"max_nodes": "10"}, TypeError, "max_nodes must be a whole number, not '10'"),
         ({"digits": 0}, ValueError, "digits must be 1 or more, not 0"),
