@@ -99,13 +99,13 @@ def link(leaves: Sequence[Value]) -> None:
 
 def writes(name: str, values: Iterable[Value], numbers: Iterable[float]) -> Iterator[None]:
     """Return an iterator in C whose steps each write a Value's data or grad, as `name` says."""
-    setters: list[Any] = [
-        (getattr(value._right, name).__setitem__, value._right.index)
+    steps: list[Any] = [  # a gradient that was None has been 0.0 since its leaf was linked
+        (getattr(value._right, name).__setitem__, value._right.index, 0.0 if n is None else n)
         if isinstance(value, Linked)
-        else (partial(setattr, value), f"_{name}")  # it may be linked before the step is taken
-        for value in values
+        else (partial(setattr, value), f"_{name}", n)  # it may be linked before the step is taken
+        for value, n in zip(values, numbers, strict=True)
     ]
-    return map(operator.call, *zip(*setters, strict=True), numbers)
+    return starmap(operator.call, steps)
 
 
 def undoing(values: Iterable[Value], stores: Collection[Store] = ()) -> list[Iterator[None]]:

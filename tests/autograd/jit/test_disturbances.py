@@ -260,6 +260,29 @@ def test_interrupted_recordings_do_not_prevent_later_ones(
     assert replays(square) == 1
 
 
+def test_an_interrupted_recording_restores_a_leaf_whose_gradient_was_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    w = Value(2.0)
+    other = Value(3.0)
+
+    @jit
+    def step(x: float) -> None:
+        w.grad = 0.0
+        (w * other * x).backward()
+        w.data -= 0.1 * w.grad
+
+    step(1.0)
+    w.grad = None  # type: ignore[assignment]
+    before = w.data, other.data, other.grad
+    with monkeypatch.context() as patched:
+        patched.setattr("autograd.jit.jitted.as_replayed", lambda *_: interrupt())
+        with pytest.raises(KeyboardInterrupt):  # when its leaves are linked already
+            step(1.0)
+    assert (w.data, other.data, other.grad) == before
+    assert w.grad == 0.0
+
+
 def test_an_interrupt_before_the_end_of_a_block_leaves_no_context() -> None:
     @jit
     def step(x: float) -> None:
