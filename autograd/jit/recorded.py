@@ -10,8 +10,7 @@ check finds that. Outside its recording a Number is a float like any other.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
-from itertools import repeat
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -159,24 +158,6 @@ for kind, what, instead, names in (
 ):
     for name in names.split():
         setattr(kind, name, _refused(name, what, instead))
-
-
-class Span(Sequence[Any]):
-    """Numbers at consecutive nodes, each made on access, because there may be thousands."""
-
-    __slots__ = ("nodes", "numbers", "tape")
-
-    def __init__(self, nodes: range, numbers: list[float], tape: Graph) -> None:
-        self.nodes, self.numbers, self.tape = nodes, numbers, tape
-
-    def __len__(self) -> int:
-        return len(self.nodes)
-
-    def __getitem__(self, place: Any) -> Any:
-        return number_at(self.nodes[place], self.numbers[place], self.tape)
-
-    def __iter__(self) -> Iterator[Any]:
-        return map(number_at, self.nodes, self.numbers, repeat(self.tape))
 
 
 def number_at(node: int, number: Any, tape: Graph) -> Number:

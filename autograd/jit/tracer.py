@@ -19,7 +19,7 @@ from autograd.context import OUTSIDE, Context, current, entered
 from autograd.hooks import Hooks, Numbers, is_recorded, plain
 from autograd.jit.graph import ONE, Graph, Source
 from autograd.jit.leaves import Linked, at_once, writes
-from autograd.jit.recorded import Number, Span, Whole, number_at
+from autograd.jit.recorded import Number, Whole, number_at
 from autograd.jit.refusal import TraceError, is_interrupt, refuse
 from autograd.jit.structure import EXACT
 from autograd.messages import named, no_gradient
@@ -219,22 +219,18 @@ class Tracer(Hooks):
         return number_at(node, result, self.tape)
 
     def mapped(self, primitive: Primitive, operands: Sequence[Numbers]) -> Sequence[Any]:
-        numbers, nodes = zip(*map(self._apart, operands), strict=True)
+        numbers = [[*map(plain, x)] if isinstance(x, list) else plain(x) for x in operands]
+        nodes = [
+            [*map(self.node_of, x)] if isinstance(x, list) else repeat(self.node_of(x))
+            for x in operands
+        ]
         found: list[Any] = self.compute(super().mapped, (primitive, numbers))
         if set(map(type, found)) != {float}:
             return found
         first = len(self.tape)
         self.tape.operations += [primitive] * len(found)
         self.tape.operands += zip(*nodes, strict=False)
-        return Span(range(first, len(self.tape)), found, self.tape)
-
-    def _apart(self, operand: Numbers) -> tuple[Any, Iterable[int]]:
-        """Return the plain numbers of an operand of `mapped`, and their nodes."""
-        if isinstance(operand, Span):
-            return operand.numbers, operand.nodes
-        if isinstance(operand, list):
-            return list(map(plain, operand)), map(self.node_of, operand)
-        return plain(operand), repeat(self.node_of(operand))
+        return list(map(number_at, range(first, len(self.tape)), found, repeat(self.tape)))
 
     def compute(self, function: Callable[..., Any], operands: Sequence[Any]) -> Any:
         """Call a function on plain numbers; give up the recording if it raises."""
