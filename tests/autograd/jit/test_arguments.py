@@ -705,6 +705,10 @@ def test_a_subclass_of_value_is_refused() -> None:
         with pytest.raises(TraceError, match="use Values themselves"):
             run(2.0)
         assert (v.data, v.grad, type(v)) == (1.9, 1.0, kind)
+        inside = jit(lambda x, kind=kind: kind(2) * x)  # an int, which a property converts
+        assert inside(1.0).data == 2.0
+        with pytest.raises(TraceError, match="use Values themselves"):
+            inside(2.0)
 
 
 # --- objects that are neither numbers nor nests ---------------------------------------------------

@@ -159,6 +159,7 @@ NUMBER_LOOKS: dict[str, Look] = {
     "%": lambda x: x % 2,
     "divmod": lambda x: divmod(x, 2),
     "is_integer": lambda x: x.is_integer(),
+    "a complex root": lambda x: abs((x - 9.0) ** 0.5),
     "hex": lambda x: x.hex(),
     "float.hex": lambda x: float.hex(x),
     "float.__add__": lambda x: float.__add__(x, 1.0),
