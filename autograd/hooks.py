@@ -63,9 +63,9 @@ class Hooks:
     def demand(self, condition: Any) -> Any:
         """Check a recorded condition in each replay, and return its number now; see `require`."""
 
-    def error(self, make: Callable[[], Exception]) -> Exception:
-        """Return `make()`, whose message may show recorded numbers."""
-        return make()
+    def unrecorded(self, function: Callable[[], T]) -> T:
+        """Return `function()`, which may look at recorded numbers."""
+        return function()
 
     def refuse(self, what: str, instead: str) -> None:
         """See `refuse`."""
@@ -162,7 +162,7 @@ def require(condition: Any, otherwise: Callable[[], Exception] | None = None) ->
     if is_recorded(condition):
         condition = _hooks().demand(condition)
     if not condition and otherwise is not None:
-        raise _hooks().error(otherwise)
+        raise _hooks().unrecorded(otherwise)
 
 
 class Watched:

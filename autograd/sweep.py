@@ -155,7 +155,7 @@ def sweep(
                 if isinstance(error, FloatingPointError):
                     raise
                 hooks = current.get().interpreter.hooks  # to show recorded numbers in the message
-                raise hooks.error(partial(explained_backward, error, node)) from None
+                raise hooks.unrecorded(partial(explained_backward, error, node)) from None
             before = gradients.get(parent)
             if each is not None:
                 each(node, k, local, contribution, before)

@@ -274,8 +274,7 @@ class Tracer(Hooks):
             return self._settings[key]
         if stream is not None and stream not in self.streams:
             self.streams[stream] = stream().getstate()
-        with entered(current, OUTSIDE):
-            found = read()
+        found = self.unrecorded(read)
         if isinstance(found, Value):
             self.guards.append((read, found, None))
             return found
@@ -288,8 +287,7 @@ class Tracer(Hooks):
         return number
 
     def fixed(self, read: Callable[[], Any], of: object) -> Any:
-        with entered(current, OUTSIDE):
-            found = read()
+        found = self.unrecorded(read)
         self.guards.append((read, found, of))
         return found
 
@@ -302,6 +300,6 @@ class Tracer(Hooks):
         self.given_up |= not plain(condition)  # the error that follows may be caught
         return plain(condition)
 
-    def error(self, make: Callable[[], Exception]) -> Exception:
+    def unrecorded(self, function: Callable[[], Any]) -> Any:
         with entered(current, OUTSIDE):
-            return make()
+            return function()
