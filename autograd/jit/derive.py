@@ -98,7 +98,7 @@ class Derivation(Tracer):
             if node in sofar:
                 self._pass_on(node)
         self.gradients.update(dict.fromkeys(inner, zero))
-        # In the order of first use, as leaves lie in memory. A constant counts only as the output.
+        # In order of first use, as in memory. A constant gets a gradient only if it is the output.
         for value in [value for value in self.nodes if value in sofar] or [output]:
             gradient = self._received(value)
             if value._left is None:

@@ -89,7 +89,7 @@ class Graph:
         return node
 
     def compared(self) -> set[int]:
-        """Return the results after a backward pass that might be nan without any other being so.
+        """Return the numbers compared after a backward pass, whose nan would not show in a result.
 
         These are operands without a slope, such as conditions, and those of a user's primitives.
         """

@@ -1,7 +1,7 @@
 """In which order, and where, are numbers computed? In groups of similar ones, side by side.
 
 A program's numbers are in one array of floats: first the sources (constants, arguments, numbers
-that are read again, captured leaves and their gradients), then the results, group by group. The
+that are read again, leaves from outside and their gradients), then the results by group. The
 members of a group are results of one primitive, or sums of equal length, that do not depend on each
 other. So they can be computed in any order, and are consecutive in memory. Their order is chosen so
 that as many operands as possible form strided runs: then a few loops over memory compute the group.
