@@ -137,7 +137,10 @@ def _number(holder: Any, kind: str, passed: Sequence[Value]) -> Any:
 
 
 def _ordinal(i: int) -> str:
-    return _ORDINALS[i] if i < len(_ORDINALS) else f"{i + 1}th"
+    if i < len(_ORDINALS):
+        return _ORDINALS[i]
+    tens, ones = divmod((i + 1) % 100, 10)
+    return f"{i + 1}{'th' if tens == 1 else {1: 'st', 2: 'nd', 3: 'rd'}.get(ones, 'th')}"
 
 
 def _name_of(program: Program, holder: Any) -> str:
