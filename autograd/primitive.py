@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, cast, overload
 from autograd.copies import place_of, primitive_at
 from autograd.forms import Form, checked_form
 from autograd.messages import as_slope, require_flag
-from autograd.text import for_stream, quoted
+from autograd.text import counted, for_stream, quoted
 
 if TYPE_CHECKING:
     from autograd.value import Value
@@ -132,11 +132,8 @@ class Primitive:
         Raises TypeError for a wrong number or type of operands, and whatever `forward` raises.
         """
         if len(operands) != len(self.backward):
-            raise TypeError(
-                for_stream(
-                    f"{self.name}() takes {len(self.backward)} operand(s), got {len(operands)}"
-                )
-            )
+            takes = counted(len(self.backward), "operand")
+            raise TypeError(for_stream(f"{self.name}() takes {takes}, got {len(operands)}"))
         are_floats = True
         for operand in operands:
             if operand.__class__ is float:

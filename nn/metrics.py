@@ -97,7 +97,7 @@ def classes(targets: Any, outputs: int) -> list[int]:
         return [mark for mark in marked if mark is not None]
     if shape[1:] not in ((), (1,)) or (shape[1:] == (1,) and outputs > 1):
         raise ValueError(
-            f"targets of shape {shape} do not fit predictions of {outputs} score(s) each"
+            f"targets of shape {shape} do not fit predictions of {counted(outputs, 'score')} each"
         )
     known = {-1, 0, 1} if outputs == 1 else range(outputs)
     for number in numbers:

@@ -152,10 +152,10 @@ def test_a_method_called_on_something_else_says_that_it_takes_a_value(
             lambda: maximum(v, "a"),
             "maximum() takes Values and real numbers, not (Value, str)",
         ),
-        (lambda: maximum(v), "maximum() takes 2 operand(s), got 1"),
-        (lambda: where(v, 1), "where() takes 3 operand(s), got 2"),
-        (lambda: where(1, 2, 3, v), "where() takes 3 operand(s), got 4"),
-        (lambda: ops.exp(v, v), "exp() takes 1 operand(s), got 2"),
+        (lambda: maximum(v), "maximum() takes 2 operands, got 1"),
+        (lambda: where(v, 1), "where() takes 3 operands, got 2"),
+        (lambda: where(1, 2, 3, v), "where() takes 3 operands, got 4"),
+        (lambda: ops.exp(v, v), "exp() takes 1 operand, got 2"),
     ],
 )
 def test_functions_reject_a_wrong_number_or_type_of_operands(
