@@ -13,7 +13,7 @@ from autograd import Value, maximum, no_grad, where
 from autograd.hooks import is_recorded, require
 from autograd.messages import is_series, require_flag, require_whole
 from autograd.ownership import scoped
-from autograd.text import for_stream, quoted
+from autograd.text import counted, for_stream, quoted
 from autograd.value import as_constant, as_operand
 from nn.activations import Activation, activated, activation_named, softmax
 from nn.layers import Linear, name_of
@@ -66,7 +66,7 @@ def attention(
     if keys.shape[1] != size:
         raise ValueError(f"attention: queries of {size} numbers, but keys of {keys.shape[1]}")
     if len(keys) != m:
-        raise ValueError(f"attention: {len(keys)} keys, but {m} values")
+        raise ValueError(f"attention: {counted(len(keys), 'key')}, but {counted(m, 'value')}")
     columns = list(zip(*values, strict=True))
     root, zero = math.sqrt(size), as_constant(0.0)
     out, all_weights = [], []
@@ -242,8 +242,8 @@ class MultiHeadAttention(Module):
         return (self.W_o(joined), weights) if return_weights else self.W_o(joined)
 
     def __repr__(self) -> str:
-        size = len(self.W_q.weights)
-        return for_stream(f"MultiHeadAttention({size} → {size}, {len(self.heads)} heads)")
+        size, heads = len(self.W_q.weights), counted(len(self.heads), "head")
+        return for_stream(f"MultiHeadAttention({size} → {size}, {heads})")
 
 
 Cache = tuple[list[list[Value]], list[list[Value]]]

@@ -180,7 +180,7 @@ def listed(data: Any) -> tuple[list[Any], list[Any]]:
         raise TypeError(f"data must be a pair (inputs, targets), not {what}")
     inputs, targets = (_listed(*part) for part in zip(("inputs", "targets"), data, strict=True))
     if len(inputs) != len(targets):
-        raise ValueError(f"{len(inputs)} inputs, but {len(targets)} targets")
+        raise ValueError(f"{counted(len(inputs), 'input')}, but {counted(len(targets), 'target')}")
     return inputs, targets
 
 

@@ -12,7 +12,7 @@ from autograd import Value
 from autograd.hooks import fixed, is_recorded, require, varying
 from autograd.messages import is_series, require_flag, require_whole
 from autograd.sums import weighted_sum
-from autograd.text import for_stream, quoted
+from autograd.text import counted, for_stream, quoted
 from autograd.value import as_constant
 from nn import rng
 from nn.activations import ACTIVATIONS, Activation, activated, activation_named
@@ -78,7 +78,7 @@ class Neuron(Module):
     def __call__(self, x: Any) -> Value:
         try:
             if len(x) != len(self.w):
-                raise ValueError(f"a Neuron of {len(self.w)} inputs got {len(x)}")
+                raise ValueError(f"a Neuron of {counted(len(self.w), 'input')} got {len(x)}")
             if x.__class__ not in (list, tuple) and not is_vector(x):
                 raise TypeError
             z = weighted_sum(self.w, x, self.b)
@@ -190,7 +190,7 @@ class Linear(VectorModule):
 
     def _row(self, x: Sequence[Any]) -> list[Value]:
         if len(x) != len(self.weights[0]):
-            raise ValueError(f"a Linear of {len(self.weights[0])} inputs got {len(x)}")
+            raise ValueError(f"a Linear of {counted(len(self.weights[0]), 'input')} got {len(x)}")
         inputs = tuple([as_constant(entry) for entry in x])
         if self.multiplier == 1.0:
             starts: Sequence[Value | None] = self.bias or [None] * len(self.weights)
@@ -368,7 +368,8 @@ class Embedding(Module):
         return [entry * 1.0 for entry in self.vectors[place]]
 
     def _no_vector(self, index: Any) -> Exception:
-        return IndexError(f"Embedding of {len(self.vectors)} vectors has no index {index}")
+        count = counted(len(self.vectors), "vector")
+        return IndexError(f"Embedding of {count} has no index {index}")
 
 
 def _normal(

@@ -21,7 +21,7 @@ from autograd.jit.program import UNSURE, Program
 from autograd.jit.refusal import TraceError
 from autograd.jit.results import Output, as_replayed, laid_out
 from autograd.jit.structure import Call
-from autograd.text import shown
+from autograd.text import counted, shown
 from autograd.value import Value
 
 CAUSES = (
@@ -71,7 +71,7 @@ def checked(
     if {stream() for *_, stream in drawn if stream} - {stream() for stream in program.streams}:
         difference = "it draws from a new stream of random numbers"
     if len(draws) != wanted:
-        difference = f"it draws {len(draws)} numbers, and {wanted} in the replay"
+        difference = f"it draws {counted(len(draws), 'number')}, and {wanted} in the replay"
     program.replays += 1
     if is_disturbed():
         difference = None

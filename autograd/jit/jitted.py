@@ -31,7 +31,7 @@ from autograd.jit.structure import Call, Identical, Static, flatten, objects_in
 from autograd.jit.tracer import Tracer
 from autograd.jit.watch import Watch
 from autograd.locks import Lock
-from autograd.text import for_stream, quoted
+from autograd.text import counted, for_stream, quoted
 from autograd.value import Value
 
 P = ParamSpec("P")
@@ -93,7 +93,7 @@ class Jitted(Generic[P, R]):
         return list(self._all)
 
     def __repr__(self) -> str:
-        return for_stream(f"<jitted {self.__name__}, {len(self._all)} programs>")
+        return for_stream(f"<jitted {self.__name__}, {counted(len(self._all), 'program')}>")
 
     def __reduce__(self) -> Any:
         if read(attrgetter(self.__qualname__), sys.modules.get(self.__module__)) is self:

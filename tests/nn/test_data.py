@@ -112,7 +112,7 @@ ROWS = [[1.0, 2.0], [3.0, 4.0]]
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: data.split((ROWS, [0]), 1), ValueError, "2 inputs, but 1 targets"),
+        (lambda: data.split((ROWS, [0]), 1), ValueError, "2 inputs, but 1 target"),
         (lambda: data.split((ROWS, [0, 1]), 0.2), TypeError, "held_out must be a whole number"),
         (lambda: data.split((ROWS, [0, 1]), -1), ValueError, "held_out must be 0 or more, not -1"),
         (lambda: data.standardized(([["1"], ["2"]], [0, 1])), TypeError, "input 0 has '1', which"),

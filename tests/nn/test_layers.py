@@ -258,6 +258,8 @@ def test_an_mlp_of_one_layer_rejects_an_unknown_activation():
         (lambda: nn.Embedding(1, 2), "Embedding(1 → 2)"),
         (lambda: nn.MLP(2, [3, 1], bias=False), "MLP(2 → 3 → 1, relu, bias=False)"),
         (lambda: nn.Dropout(0.25), "Dropout(0.25)"),
+        (lambda: nn.MultiHeadAttention(4, 1), "MultiHeadAttention(4 → 4, 1 head)"),
+        (lambda: nn.MultiHeadAttention(4, 2), "MultiHeadAttention(4 → 4, 2 heads)"),
         (lambda: nn.Sequential(), "Sequential()"),
         (
             lambda: nn.Sequential(nn.Linear(2, 3), nn.tanh, nn.Dropout(0.5), nn.softmax),

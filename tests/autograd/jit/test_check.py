@@ -98,7 +98,9 @@ def test_a_function_that_calls_itself_is_checked() -> None:
     def power(x: float, n: int) -> Any:
         return W * x if n == 0 else power(x, n - 1) * x
 
+    assert repr(power) == "<jitted power, 0 programs>"
     assert [power(x, 2).data for x in (1.0, 2.0, 3.0, 4.0)] == [2.0, 16.0, 54.0, 128.0]
+    assert repr(power) == "<jitted power, 1 program>"
     assert power.programs[0].checks == 1
 
 
@@ -338,7 +340,7 @@ def test_a_different_number_of_draws_is_found(before: int, after: int) -> None:
     run(1.0)
     run(1.0)
     hidden.count = after
-    doubted(run, f"it draws {after} numbers, and {before} in the replay", 1.0)
+    doubted(run, f"it draws {after} numbers?, and {before} in the replay", 1.0)
 
 
 def test_a_checked_call_draws_its_random_numbers_once() -> None:
