@@ -206,7 +206,8 @@ def number_rows(inputs: list[Any], advice: str = "") -> list[list[Any]]:
         if not rows[0]:
             raise ValueError("input 0 has 0 numbers")
         if len(rows[i]) != len(rows[0]):
-            raise ValueError(f"input 0 has {len(rows[0])} numbers, input {i} has {len(rows[i])}")
+            first = counted(len(rows[0]), "number")
+            raise ValueError(f"input 0 has {first}, input {i} has {len(rows[i])}")
         for x in rows[i]:
             if x.__class__ is not float and as_operand(x) is None:
                 raise TypeError(f"input {i} has {quoted(x)}, which is not a number")

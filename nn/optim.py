@@ -178,9 +178,8 @@ class Optimizer(hooks.Watched):
                     f" optimizer.parameters), not {quoted(gradients)}"
                 )
             if len(gradients) != len(self.parameters):
-                raise ValueError(
-                    f"{len(self.parameters)} parameters, but {len(gradients)} gradients"
-                )
+                told = counted(len(self.parameters), "parameter")
+                raise ValueError(f"{told}, but {counted(len(gradients), 'gradient')}")
         elif self.differentiable:
             raise ValueError(
                 "a differentiable optimizer needs gradients with a history: write"
@@ -356,7 +355,7 @@ class Optimizer(hooks.Watched):
         loaded: dict[str, list[float]] = {}
         for name, numbers in moments.items():
             if not isinstance(numbers, list) or len(numbers) != size:
-                raise ValueError(f"the state of {rule} does not fit {size} parameters")
+                raise ValueError(f"the state of {rule} does not fit {counted(size, 'parameter')}")
             loaded[name] = [as_number(number, name) for number in numbers]
         time = as_number(state.get("time"), "time")
         lr = restored("lr", self._lr, state.get("lr"))

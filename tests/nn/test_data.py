@@ -116,7 +116,7 @@ ROWS = [[1.0, 2.0], [3.0, 4.0]]
         (lambda: data.split((ROWS, [0, 1]), 0.2), TypeError, "held_out must be a whole number"),
         (lambda: data.split((ROWS, [0, 1]), -1), ValueError, "held_out must be 0 or more, not -1"),
         (lambda: data.standardized(([["1"], ["2"]], [0, 1])), TypeError, "input 0 has '1', which"),
-        (lambda: data.standardized(([[1], [2, 3]], [0, 1])), ValueError, "input 0 has 1 numbers"),
+        (lambda: data.standardized(([[1], [2, 3]], [0, 1])), ValueError, "input 0 has 1 number,"),
         (
             lambda: data.standardized((ROWS, [0, 1]), like=([1.0], [0])),
             ValueError,

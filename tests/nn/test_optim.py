@@ -495,9 +495,9 @@ GOOD = {
         (GOOD | {"moments": None}, "needs the moments"),
         (GOOD | {"moments": {"mean": [0.5]}}, "needs the moments"),
         (GOOD | {"moments": {"mean": [0.5], "square": [0.25], "more": [1.0]}}, "needs the moments"),
-        (GOOD | {"moments": {"mean": [0.5], "square": [0.25, 1.0]}}, "does not fit 1 parameters"),
-        (GOOD | {"moments": {"mean": [0.5], "square": []}}, "does not fit 1 parameters"),
-        (GOOD | {"moments": {"mean": [0.5], "square": 0.25}}, "does not fit 1 parameters"),
+        (GOOD | {"moments": {"mean": [0.5], "square": [0.25, 1.0]}}, "does not fit 1 parameter"),
+        (GOOD | {"moments": {"mean": [0.5], "square": []}}, "does not fit 1 parameter"),
+        (GOOD | {"moments": {"mean": [0.5], "square": 0.25}}, "does not fit 1 parameter"),
         (GOOD | {"moments": {"mean": [0.5], "square": ["x"]}}, "square should be a number"),
         (GOOD | {"time": None}, "time should be a number"),
         (GOOD | {"lr": "fast"}, "lr should be a number"),
@@ -1058,7 +1058,7 @@ def test_an_sgd_loads_the_state_of_one_with_or_without_a_momentum(momentum, move
 
 def test_a_state_of_another_momentum_that_does_not_fit_changes_nothing():
     sgd, other = nn.SGD([Value(1.0)], 0.1), nn.SGD([Value(1.0), Value(2.0)], 0.1, 0.9)
-    with pytest.raises(ValueError, match="does not fit 1 parameters"):
+    with pytest.raises(ValueError, match="does not fit 1 parameter"):
         sgd.load_state_dict(other.state_dict())
     assert sgd.state_dict()["moments"] == {}
     sgd.step([Value(1.0)])
