@@ -8,8 +8,12 @@ const gradientNumber = (text) => span("number gradient", text);
 const grouped = (text) => (text.startsWith("-") ? `(${text})` : text);
 /** ` = 3`; a line breaks before the equals sign, not after it. */
 const equals = (result) => [" ", span("equals", "= ", result)];
-/** As in Python: a name as written after ∂ or in a product, such as (a + b) for that label. */
-const oneWord = (name) => (/^[\p{L}\p{N}_.'[\]…]+$/u.test(name) ? name : `(${name})`);
+/**
+ * As in Python: a name as written after ∂ or in a product, such as (a + b) for that label.
+ * Combining marks, such as the hat of x̂, belong to the preceding letter.
+ */
+const oneWord = (name) =>
+  (/^[\p{L}\p{N}_.'[\]…]+$/u.test(name.replace(/\p{M}/gu, "")) ? name : `(${name})`);
 
 /** A recorded formula with nodes shown by their names; no line breaks within a comparison. */
 function inSymbols(pass, formula) {

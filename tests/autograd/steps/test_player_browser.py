@@ -17,7 +17,7 @@ import pytest
 
 import nn
 from autograd import Primitive, Value, greater, ops, where
-from autograd.steps import BackwardStep, Steps, steps
+from autograd.steps import BackwardStep, Steps, explain, steps
 from autograd.text import number
 from tests.autograd.steps.player_page import (
     GRAPHS,
@@ -772,6 +772,16 @@ def test_a_name_of_several_words_is_a_parenthesized_factor(open_page: Callable[.
     assert texts(chain.locator(".path .symbols")) == ["sech(v1)² × (a + b)"]
     browsed.click(browsed.node(1))
     assert texts(chain.locator(".sum .slope")) == ["∂L / ∂(a + b)"]
+
+
+def test_a_letter_with_a_mark_is_one_word_as_in_python(open_page: Callable[..., Page]) -> None:
+    x = Value(2.0, "x\u0302₁")  # a hat
+    y = named("y", x * Value(3.0, "a\u0304"))
+    browsed = open_page(steps(y))
+    browsed.click(browsed.node(0))
+    assert texts(browsed.find(".sum .slope")) == ["∂y / ∂x\u0302₁"]
+    assert texts(browsed.find(".use .symbols")) == ["∂y / ∂y × a\u0304"]
+    assert "d y / d x\u0302₁ = 3" in repr(explain(y, x))
 
 
 def test_uses_open_in_turn_and_leave_a_trail_back(open_page: Callable[..., Page]) -> None:
