@@ -409,3 +409,13 @@ def test_nothing_is_cut_off_at_any_window_size(open_page: OpenPage) -> None:
         for place in places:
             assert place["left"] >= 0
             assert place["right"] <= size["width"]
+
+
+def test_the_step_of_a_long_name_fits_on_a_small_phone(open_page: OpenPage) -> None:
+    page = open_page(classifier(), viewport={"width": 320, "height": 568}, at_start=False)
+    titles = []
+    for _ in range(page.state()["last"]):
+        titles.append(page.find(".step h3").inner_text())
+        assert page.run("return document.documentElement.scrollWidth") == 320, titles[-1]
+        page.press("ArrowLeft")
+    assert "Backward through cross_entropy_with_logits" in titles
