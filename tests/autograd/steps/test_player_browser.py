@@ -796,6 +796,8 @@ def test_uses_open_in_turn_and_leave_a_trail_back(open_page: Callable[..., Page]
         assert texts(chain.locator("nav")) == [trail]
         assert browsed.find(".edge.lit").count() == (1 if name == "h" else 0)
     assert "This is the output." in chain.inner_text()
+    for button in chain.locator("nav button").all():
+        assert min(button.bounding_box()[side] for side in ("width", "height")) >= 24  # to touch
     browsed.click(chain.locator("nav button", has_text="h"))
     assert chain.locator("h3").inner_text() == "Chain rule for h"
     assert texts(chain.locator("nav")) == ["x ← h"]

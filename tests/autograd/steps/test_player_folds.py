@@ -419,3 +419,10 @@ def test_the_step_of_a_long_name_fits_on_a_small_phone(open_page: OpenPage) -> N
         assert page.run("return document.documentElement.scrollWidth") == 320, titles[-1]
         page.press("ArrowLeft")
     assert "Backward through cross_entropy_with_logits" in titles
+
+
+def test_the_button_of_an_open_part_is_large_enough_to_touch(open_page: OpenPage) -> None:
+    nn.seed(1)
+    page = open_page(steps(named("l", nn.MLP(2, [3, 1])([0.5, -1.0]))), at_start=False)
+    for crumb in page.find(".crumb").all():
+        assert min(crumb.bounding_box()[side] for side in ("width", "height")) >= 24
