@@ -423,6 +423,22 @@ def test_nothing_is_cut_off_at_any_width(open_page: Callable[..., Page], name: s
     assert found == []
 
 
+def test_a_page_does_not_scroll_below_its_player(open_page: Callable[..., Page]) -> None:
+    """With an open chain rule, only the title of a step stays; its derivatives are out of view."""
+    x = Value(0.5, "x")
+    y = x
+    for _ in range(8):
+        y = y * x
+    browsed = open_page(steps(y), {"width": 1366, "height": 600}, at_start=False)
+    browsed.node(0).dispatch_event("click")
+    heights = browsed.run(
+        """const step = root.querySelector('.step');
+        return [step.scrollHeight - step.clientHeight, document.documentElement.scrollHeight];"""
+    )
+    assert heights[0] > 100
+    assert heights[1] == 600
+
+
 def test_the_only_leaf_has_the_width_of_the_list(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("fan-out"), {"width": 760, "height": 900}, at_start=False)
     assert browsed.find(".leaves input[type=range]").bounding_box()["width"] > 400
