@@ -343,12 +343,30 @@ def test_each_example_is_played_with_the_gradients_of_python(site: Site, which: 
         assert same(state["gradients"], shown)
 
 
-@pytest.mark.parametrize("name", ["build.json", "snapshot.bin"])
+@pytest.mark.parametrize("name", ["build.json", "snapshot.bin", "frame.html"])
 def test_a_file_that_cannot_be_loaded_is_named(site: Site, name: str) -> None:
     tab = site.tab.context.new_page()
     tab.route(f"**/{name}", lambda route: route.abort())
     tab.goto(site.address)
-    tab.locator("#status", has_text=f"could not load {name}").wait_for(timeout=PATIENCE)
+    said = tab.locator("#status", has_text=f"could not load {name}. Reload it to try again.")
+    said.wait_for(timeout=PATIENCE)
+    tab.fill("#code", "x = 3; x*x")
+    tab.click("#run", timeout=PATIENCE)  # nothing runs that could be stopped, or waited for
+    assert said.is_visible()
+    assert tab.inner_text("#run") == "Run"
+    tab.close()
+
+
+def test_a_frame_that_is_late_is_still_used(site: Site) -> None:
+    tab = site.tab.context.new_page()
+    held: list[Any] = []
+    tab.route("**/frame.html", lambda route: held.append(route))
+    tab.goto(site.address)
+    tab.locator("#status", has_text="could not load frame.html").wait_for(timeout=PATIENCE)
+    held[0].continue_()
+    tab.locator("#status", has_not_text="frame.html").wait_for(timeout=PATIENCE, state="attached")
+    tab.click("#run")
+    tab.locator("#status", has_text="Done in").wait_for(timeout=PATIENCE)
     tab.close()
 
 

@@ -4,6 +4,7 @@
 // The frame cannot fetch files, so the page fetches them and passes them on.
 
 const SECONDS = 10; // the time limit of a run
+const LATE = 5000; // milliseconds after all other files, when the frame should have loaded
 const HIGHEST = 4000; // the most pixels in height that a player may ask for
 // What Python needs to start.
 const FILES = ["pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json", "snapshot.bin",
@@ -43,12 +44,14 @@ let order = null; // the text that runs, or waits for Python
 let began = 0;
 let isHandedOver = false; // does the frame have what it needs to start?
 let isReady = false;
+let missing = ""; // what could not be loaded
 let isTyped = false; // has the user run anything?
 
 const post = (message) => frame.contentWindow.postMessage(message, "*"); // it has no origin to name
 
 function run() {
   if (!code.value.trim()) return say(TEXT.empty);
+  if (missing) return fail(missing);
   began = performance.now();
   order = { id: began, text: code.value, predict: predict.checked, seconds: SECONDS };
   runButton.textContent = TEXT.stop;
@@ -60,7 +63,7 @@ function run() {
 }
 
 function hear({ loaded, ready, height, done, ...result }) {
-  if (loaded) load();
+  if (loaded) needed.then(handOver, () => {}); // `fail` has said what is missing
   if (height) frame.style.setProperty("--needed", `${Math.min(Number(height), HIGHEST)}px`);
   if (height === 0) frame.style.removeProperty("--needed");
   if (ready) {
@@ -90,14 +93,19 @@ async function fetched() {
   return { engine, files: Object.fromEntries(FILES.map((name, i) => [name, bytes[i]])) };
 }
 
-async function load() {
-  try {
-    post(await needed);
-    isHandedOver = true;
-    if (order) post(order);
-  } catch (problem) {
-    say(TEXT.offline(problem.message));
-  }
+function handOver(given) {
+  post(given);
+  isHandedOver = true;
+  missing = ""; // the frame was only late
+  if (order) post(order);
+}
+
+/** Say what could not be loaded, instead of waiting for it. */
+function fail(what) {
+  missing = what;
+  order = null;
+  runButton.textContent = TEXT.run;
+  say(TEXT.offline(what));
 }
 
 // The address: the part after # holds the code, and whether it is an exercise.
@@ -161,9 +169,9 @@ window.addEventListener("message", ({ source, data }) => {
 });
 
 const needed = fetched();
-needed.catch(() => {}); // `load` reports what was missing
+needed.catch((problem) => fail(problem.message));
 const { api, examples: list } = await get("build.json", "json").catch((problem) => {
-  say(TEXT.offline(problem.message));
+  fail(problem.message);
   throw problem;
 });
 document.querySelector("nav").hidden = !api;
@@ -173,3 +181,5 @@ if (!take()) {
   run(); // the page's own code
 }
 frame.src = "frame.html";
+// Not every browser says that a frame could not be loaded.
+needed.then(() => setTimeout(() => isHandedOver || fail("frame.html"), LATE), () => {});
