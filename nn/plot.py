@@ -41,7 +41,7 @@ def loss_curve(history: History, steps: int | None = None, total: float = math.i
     if not isinstance(history, History):
         raise TypeError(f"loss_curve takes what fit returns, a History, not {quoted(history)}")
     each = 1 if steps is None else require_whole("steps", steps)
-    figure, axes = _panel(6.4, 4.0, right=0.89 if history.accuracy else 0.97)
+    figure, axes = _panel(6.4, 4.0, right=0.89 if history.accuracy else 0.97, above=0.42)
     epochs = [min((i + 1) * each, total) for i in range(len(history.loss))]
     axes.plot(epochs, history.loss, color=COLORS[0], label="loss")
     if history.held_out_loss:
@@ -67,12 +67,8 @@ def loss_curve(history: History, steps: int | None = None, total: float = math.i
     if len(epochs) == 1:
         for line in lines:
             line.set(marker="o", clip_on=False)  # whole, if it is at the top
-    # Accuracies rise to the top and losses fall to 0: place the legend where neither is.
-    axes.legend(
-        lines,
-        [str(line.get_label()) for line in lines],
-        loc="lower left" if history.held_out_loss else "center right",
-    )
+    # Above the axes, where no line can run through it.
+    axes.legend(handles=lines, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, frameon=False)
     return figure
 
 
@@ -200,7 +196,7 @@ def _draw_examples(axes: Any, inputs: list[list[float]], targets: list[int]) -> 
             linewidths=0.6,
             label=f"class {target:+d}" if -1 in targets else f"class {target}",
         )
-    axes.legend(loc="upper right")
+    axes.legend(loc="best")  # where it covers the fewest examples
     axes.set_xlabel("x1")
     axes.set_ylabel("x2")
 
@@ -251,14 +247,15 @@ def _figure(width: float, height: float) -> Figure:
     return require_matplotlib()(figsize=(width, height))
 
 
-def _panel(width: float, height: float, right: float) -> tuple[Figure, Any]:
+def _panel(width: float, height: float, right: float, above: float = 0.22) -> tuple[Figure, Any]:
     """Return a figure of this size in inches and its axes, with room for labels and short numbers.
 
     The margins are fixed, because a layout engine that measures all text takes longer than the
-    drawing. `right`, a fraction of the width, is where the axes or their colorbar end.
+    drawing. `right`, a fraction of the width, is where the axes or their colorbar end; `above` is
+    the room over them, in inches.
     """
     figure = _figure(width, height)
-    left, bottom, top = 0.72 / width, 0.5 / height, 1.0 - 0.22 / height
+    left, bottom, top = 0.72 / width, 0.5 / height, 1.0 - above / height
     figure.subplots_adjust(left=left, bottom=bottom, right=right, top=top)
     axes = figure.subplots()
     axes.ticklabel_format(scilimits=(-3, 4))

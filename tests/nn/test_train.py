@@ -1648,6 +1648,31 @@ def test_the_loss_curve_of_one_epoch_is_a_point_and_ticks_are_whole_epochs():
     assert all(tick == round(tick) for tick in [*axes.get_xticks(), *left.get_xticks()])
 
 
+def test_no_line_runs_through_the_legend_of_a_loss_curve():
+    for history in (
+        nn.History(loss=[0.9, 0.4], accuracy=[0.5, 0.6], held_out_accuracy=[0.4, 0.7]),
+        nn.History(loss=[3.0, 1.5], held_out_loss=[3.1, 0.1]),
+        nn.History(loss=[3e6, 2e6]),
+    ):
+        figure = plot.loss_curve(history)
+        figure.draw_without_rendering()
+        axes = figure.axes[0]
+        legend = axes.get_legend().get_window_extent()
+        assert legend.y0 >= axes.get_window_extent().y1
+        assert figure.bbox.x0 <= legend.x0 < legend.x1 <= figure.bbox.x1
+        assert legend.y1 <= figure.bbox.y1
+
+
+def test_the_legend_of_a_boundary_covers_no_example_if_a_corner_is_free():
+    corners = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.9, 1.1], [1.1, 1.1]]
+    figure = boundary(1, (corners, [-1, 1, 1, 1, -1]))
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    legend = axes.get_legend().get_window_extent()
+    for x, y in axes.transData.transform(corners):
+        assert not legend.contains(x, y)
+
+
 def test_the_boundary_shows_every_example_and_names_every_class():
     for figure, names in (
         (boundary(), ["class -1", "class +1"]),
