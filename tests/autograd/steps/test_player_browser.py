@@ -1169,6 +1169,27 @@ def test_print_shows_the_same_part_of_the_picture_as_the_screen(
     )
 
 
+@pytest.mark.parametrize("width", [700, 1100], ids=["portrait", "landscape"])
+def test_nothing_is_left_out_on_paper(open_page: Callable[..., Page], width: int) -> None:
+    x = Value(0.5, "x")
+    y = x
+    for _ in range(30):
+        y = y * x
+    browsed = open_page(steps(y), {"width": width, "height": 600}, at_start=False)
+    browsed.node(0).dispatch_event("click")
+    assert browsed.find("[data-away]").count()  # far from the part in view
+    browsed.emulate(media="print")
+    scrolled, hidden, tall = browsed.run(
+        """const parts = [...root.querySelectorAll('.chain, .step, .leaves ul, .side')];
+        const texts = [...root.querySelectorAll('.stage .node text')];
+        return [parts.filter((part) => part.scrollHeight > part.clientHeight + 1).length,
+            texts.filter((text) => getComputedStyle(text).display === 'none').length,
+            root.querySelector('.stage').clientHeight];"""
+    )
+    assert (scrolled, hidden) == (0, 0)
+    assert tall < 600  # the picture is no taller than a page
+
+
 def test_a_printed_page_is_light(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"), media={"color_scheme": "dark"})
     browsed.click(browsed.node(0))
