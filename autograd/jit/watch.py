@@ -293,7 +293,7 @@ class Watch:
 
     def _attribute(self, thing: Any, name: str) -> Any:
         """Note an attribute and return its content, without running the user's code."""
-        if isinstance(type(thing).__getattribute__, FunctionType):
+        if thing is MISSING or isinstance(type(thing).__getattribute__, FunctionType):
             return MISSING
         space = attributes_of(thing)
         if name in space:

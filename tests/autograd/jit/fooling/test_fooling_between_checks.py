@@ -133,6 +133,18 @@ def an_attribute_of_a_base_class_is_read() -> Case:
 
 
 @fooling("between checks", "equal")
+def an_attribute_of_the_class_of_self_is_read() -> Case:
+    class Term:
+        weight: ClassVar[float] = 0.5
+
+        def value(self) -> float:
+            return self.__class__.weight
+
+    term = Term()
+    return set_briefly(lambda: term.value(), Term, "weight")
+
+
+@fooling("between checks", "equal")
 def a_class_is_instantiated_inside() -> Case:
     options = Options()
 
