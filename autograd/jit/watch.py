@@ -252,11 +252,12 @@ class Watch:
         code = function.__code__
         cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
         self._wait_for(*[read(attrgetter("cell_contents"), cell) for cell in cells.values()])
-        self._wait_for(function.__defaults__, function.__kwdefaults__)
+        self._wait_for(function.__defaults__, function.__kwdefaults__, function.__dict__ or None)
         file = code.co_filename
         if not is_users(file) and (self._everything or not is_installed(file)):
             return
-        self._wait_for(function.__dict__ or None)
+        for name in ("__code__", "__defaults__", "__kwdefaults__"):  # may be replaced in place
+            self._note(function, name)
         for root, name, *path in loads(code):
             thing, owner = MISSING, function.__qualname__.rpartition(".")[0] * (root == "self")
             if root == "cell" and name in cells:

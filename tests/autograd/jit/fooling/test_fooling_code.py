@@ -291,7 +291,7 @@ def a_function_in_a_cell_is_replaced() -> Case:
     return Case(lambda x: activation(w * x), between=change)
 
 
-@fooling("functions", "loud")
+@fooling("functions", "equal")
 def the_code_of_a_function_is_replaced() -> Case:
     w = Value(2.0)
 
@@ -308,7 +308,7 @@ def the_code_of_a_function_is_replaced() -> Case:
     return Case(lambda x: activation(w * x), between=change)
 
 
-@fooling("functions", "loud")
+@fooling("functions", "equal")
 def the_defaults_of_a_function_are_replaced() -> Case:
     w = Value(2.0)
 
@@ -318,6 +318,20 @@ def the_defaults_of_a_function_are_replaced() -> Case:
     def change(call: int) -> None:
         if call == 5:
             scaled.__defaults__ = (0.5,)
+
+    return Case(lambda x: scaled(w * x), between=change)
+
+
+@fooling("functions", "equal")
+def the_keyword_defaults_of_a_function_are_replaced() -> Case:
+    w = Value(2.0)
+
+    def scaled(z: Any, *, by: float = 2.0) -> Any:
+        return z * by
+
+    def change(call: int) -> None:
+        if call == 5:
+            scaled.__kwdefaults__ = {"by": 0.5}
 
     return Case(lambda x: scaled(w * x), between=change)
 
