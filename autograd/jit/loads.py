@@ -41,8 +41,10 @@ def loads(code: CodeType) -> tuple[tuple[str, ...], ...]:
         found.append(path)
         is_in_vars |= path == ("global", "vars")
     for constant in code.co_consts:
-        if type(constant) is str and not _GETTERS.isdisjoint(code.co_names):
-            found += [("any", "", name) for name in constant.split(".")]
+        if not _GETTERS.isdisjoint(code.co_names):
+            texts = constant if type(constant) is tuple else (constant,)
+            names = [name for text in texts if type(text) is str for name in text.split(".")]
+            found += [("any", "", name) for name in names]
         if isinstance(constant, CodeType):
             found += [("any", *path[1:]) if path[0] == "self" else path for path in loads(constant)]
     return tuple(dict.fromkeys(found))

@@ -145,6 +145,19 @@ def an_attribute_of_the_class_of_self_is_read() -> Case:
 
 
 @fooling("between checks", "equal")
+def the_names_of_settings_are_in_a_constant_tuple() -> Case:
+    options = Options()
+
+    def scale() -> float:
+        total = 0.0
+        for name in ("rate", "on"):
+            total += getattr(options, name)
+        return total
+
+    return set_briefly(scale, options, "rate")
+
+
+@fooling("between checks", "equal")
 def a_class_is_instantiated_inside() -> Case:
     options = Options()
 
