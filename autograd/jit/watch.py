@@ -159,6 +159,10 @@ class Watch:
             if id(place) not in others and not same(now, content):
                 self.has_lost = bool(name) and type(content) not in PLAIN | {FunctionType}
                 return _what(place, name, now, content, self._titles.get(id(place), ""))
+        for space in map(vars, self.models):
+            for name in space:
+                if name[0] != "_" and (id(space), name) not in self._notes:
+                    return name  # which is new
         if not self._everything:  # `holds` is not called when looking for side effects
             self._copy()
         return None
@@ -238,9 +242,8 @@ class Watch:
     def _look_inside(self, thing: Any, kind: type) -> None:
         """Note what is in an object, whether the code names it or not."""
         self._wait_for(attributes_of(thing).get("__wrapped__"))  # the function of a Jitted
-        if issubclass(kind, _LEFT_ALONE) or module_of(kind).partition(".")[0] in _NOT_INSIDE:
-            return
-        if not issubclass(kind, type) or is_users_class(thing):
+        is_left = issubclass(kind, _LEFT_ALONE) or module_of(kind).partition(".")[0] in _NOT_INSIDE
+        if not is_left and (not issubclass(kind, type) or is_users_class(thing)):
             space = attributes_of(thing) if reader_of(kind) is besides_attributes else {}
             self._note(space)
             content = self._note(thing)
@@ -281,8 +284,7 @@ class Watch:
         owners = {"", *[base.__qualname__ for base in kind.__mro__]}
         names = {name for owner, name in self._names if owner in owners or owner[-1:] == ">"}
         for base in (None, *kind.__mro__) if self._room > 0 else ():
-            place = space if base is None else vars(base)
-            for name, part in list(place.items()):
+            for name, part in list((space if base is None else vars(base)).items()):
                 is_called = name in names or f"{name}()" in names
                 if base is not None and type(part) in (FunctionType, property):
                     is_asked = name[:2] == "__" and name not in _UNASKED and not is_far

@@ -158,6 +158,29 @@ def the_names_of_settings_are_in_a_constant_tuple() -> Case:
 
 
 @fooling("between checks", "equal")
+def modules_get_an_attribute_later() -> Case:
+    model = nn.MLP(1, [2, 1])
+
+    def step(x: float) -> Any:
+        loss = (model([x]) - 1.0) ** 2
+        model.zero_grad()
+        loss.backward()
+        for layer in model.layers:
+            if not getattr(layer, "frozen", False):
+                for p in layer.parameters():
+                    p.data -= 0.1 * p.grad
+        return loss
+
+    def between(call: int) -> None:
+        if call == 4:
+            model.layers[0].frozen = True
+        if call == 7:
+            del model.layers[0].frozen
+
+    return Case(step, observe=lambda: model, between=between)
+
+
+@fooling("between checks", "equal")
 def a_class_is_instantiated_inside() -> Case:
     options = Options()
 
