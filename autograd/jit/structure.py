@@ -17,6 +17,7 @@ of ints and floats does not matter.
     (deque, entries, maxlen)    entries: the structure of the tuple of its entries
     (kind, entries)             kind: a class of named tuples
     (Matrix, rows)              rows: the structure of its rows
+    (method, self, function)    a bound method, which is a new object at each lookup: both Identical
     ("array", shape, entries)   entries: the structure of the list of its entries
     ("like", class, structure)  an argument whose class resembles list, deque, tuple, float or int
 """
@@ -219,6 +220,8 @@ def _flatten_rarer(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
         raise TraceError(
             f"a {kind.__name__} computes in its own way: pass float() of it, or name it static"
         )
+    if kind is MethodType:
+        return (kind, Identical(nest.__self__), Identical(nest.__func__))
     # A function, a model, an optimizer.
     if (callable(nest) and not hasattr(nest, "__next__")) or isinstance(nest, Watched):
         return Identical(nest)
@@ -316,6 +319,8 @@ def _built(structure: Any, single: dict[str, Callable[[], Any]]) -> Any:
         return kind([_built(part, single) for _ in range(inside)])
     if kind == "like":
         return _built(structure[2], single)
+    if kind is MethodType:
+        return kind(structure[2].built(), inside.built())
     if kind == "array":
         entries = _built(structure[2], single)
         is_plain = _NUMBERS.issuperset(map(type, entries))

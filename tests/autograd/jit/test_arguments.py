@@ -843,6 +843,16 @@ class Slotted:
         return x * self.scale
 
 
+def test_a_bound_method_as_an_argument() -> None:
+    """Each lookup makes a new object, which is the same method of the same object."""
+    run = jit(lambda predict, x: predict([x])[0] * 2.0)
+    models = [nn.Linear(1, 1), nn.Linear(1, 1)]
+    for call in range(10):
+        model = models[call % 2]
+        assert run(model.__call__, 1.5).data == model([1.5])[0].data * 2.0
+    assert [program.replays for program in run.programs] == [3, 3]
+
+
 def test_a_callable_argument_without_weak_references() -> None:
     slotted, itself = Slotted(), operator.attrgetter("real")
     run = jit(lambda f, x: w * f(x))

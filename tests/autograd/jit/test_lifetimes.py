@@ -241,15 +241,16 @@ def test_programs_of_replaced_models_are_freed(backend: str, refers_back: bool) 
     del HOLDER.model
 
 
+@pytest.mark.parametrize("bound", [False, True])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_model_passed_as_an_argument_is_freed_when_dropped(backend: str) -> None:
+def test_a_model_passed_as_an_argument_is_freed_when_dropped(backend: str, bound: bool) -> None:
     run = jit(lambda model, x: model([x, 0.5]), backend=backend)
     gone = []
     for refers_back in (False, True, False):
         model = nn.MLP(2, [2, 1])
         if refers_back:
             model.step = run
-        replayed(run, model, 1.0)
+        replayed(run, model.__call__ if bound else model, 1.0)
         gone.append(weakref.ref(model))
         del model
         assert_freed(*gone)
