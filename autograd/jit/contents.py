@@ -97,7 +97,7 @@ _READERS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     (array | bytearray | memoryview, bytes),
     (GeneratorType, lambda g: (g.gi_frame.f_lasti, *gc.get_referents(g))),
     (itertools.count, repr),
-    (ContextVar, lambda variable: variable.get(None)),
+    (ContextVar, lambda variable: (variable.get(None), *gc.get_referents(variable))),  # default
     (Random, Random.getstate),
     (np.random.Generator, lambda stream: repr(stream.bit_generator.state)),
     (np.random.RandomState, lambda stream: repr(stream.get_state())),

@@ -71,6 +71,13 @@ def an_object_in_a_context_variable() -> Case:
     return set_briefly(lambda: current.get().rate, current.get(), "rate")
 
 
+@fooling("between checks", "equal")
+def an_object_that_is_the_default_of_a_context_variable() -> Case:
+    options = types.SimpleNamespace(rate=0.5)
+    current = contextvars.ContextVar("current", default=options)
+    return set_briefly(lambda: current.get().rate, options, "rate")
+
+
 # --- attributes that the function does not read ---------------------------------------------------
 
 
