@@ -309,6 +309,8 @@ class Watch:
             self._wait_for(static, *attributes_of(static).values())
         elif static is not MISSING:
             return self._note(thing, name)
+        else:
+            self._names.add(("", name))  # __getattr__ may pass it on to any other object
         return MISSING
 
     def _note(self, place: Any, name: str = "") -> Any:

@@ -181,6 +181,20 @@ def modules_get_an_attribute_later() -> Case:
 
 
 @fooling("between checks", "equal")
+def a_wrapper_passes_attributes_on() -> Case:
+    class Wrapper:
+        def __init__(self, inner: Any) -> None:
+            self.inner = inner
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.inner, name)
+
+    options = Options()
+    wrapped = Wrapper(Wrapper(options))
+    return set_briefly(lambda: wrapped.rate, options, "rate")
+
+
+@fooling("between checks", "equal")
 def a_class_is_instantiated_inside() -> Case:
     options = Options()
 

@@ -88,7 +88,7 @@ def getattr_of_a_class_counts() -> Case:
     return Case(lambda x: w * x * lazy.rate, observe=lambda: lazy.asked)
 
 
-@fooling("attributes", "loud")
+@fooling("attributes", "equal")
 def getattr_of_a_class_delegates() -> Case:
     class Proxy:
         def __init__(self, inner: Any) -> None:
