@@ -220,10 +220,14 @@ class Value:
         self, number: Value | float | None = None, *, grad: Value | float | None = None
     ) -> None:
         """Set the number, the gradient or both, without history, as training does."""
-        if number is not None:
-            self.data = number.data if isinstance(number, Value) else number
+        if isinstance(number, Value):
+            number = number.data
         if grad is not None:
+            # Check the number first: an error leaves both as they were.
+            number = None if number is None else as_float(number)
             self.grad = grad
+        if number is not None:
+            self.data = number
 
     def backward(self) -> None:
         """Write d(this)/d(node) into `.grad` of every node that this Value depends on.

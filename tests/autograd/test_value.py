@@ -269,3 +269,11 @@ def test_assign_takes_the_number_and_the_gradient_by_name() -> None:
     assert (x.data, x.grad) == (2.0, 3.0)
     with pytest.raises(TypeError, match="positional"):
         x.assign(1.0, 1.0)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("wrong", [{"number": "1"}, {"grad": "1"}, {"number": 10**400}])
+def test_an_assignment_that_fails_changes_neither_the_number_nor_the_gradient(wrong: Any) -> None:
+    x = Value(1.0)
+    with pytest.raises((TypeError, OverflowError), match="a Value holds"):
+        x.assign(**({"number": 2.0, "grad": 3.0} | wrong))
+    assert (x.data, x.grad) == (1.0, 0.0)
