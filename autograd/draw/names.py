@@ -145,14 +145,20 @@ def kinds_of(nodes: Iterable[Value], outputs: set[Value], trained: set[Value]) -
     return [kind(node) for node in nodes]
 
 
+def require_module(model: Any) -> None:
+    """Raise TypeError unless `model=` is a module, not its class, or None."""
+    is_module = hasattr(model, "named_parameters") and not isinstance(model, type)
+    if model is not None and not is_module:
+        raise TypeError(f"model= takes a module with named_parameters(), not {quoted(model)}")
+
+
 def named_and_trained(nodes: Iterable[Value], model: Any) -> tuple[dict[Value, str], set[Value]]:
     """The names that models have for Values, and the Values that they train.
 
     model: the module whose `named_parameters()` to use; None for the outermost modules whose calls
     made the nodes, with the class name as a prefix if there are several.
     """
-    if model is not None and not hasattr(model, "named_parameters"):
-        raise TypeError(f"model= takes a module with named_parameters(), not {quoted(model)}")
+    require_module(model)
     models = _models(nodes) if model is None else [model]
     classes = [type(model).__name__ for model in models]
     named: dict[Value, str] = {}

@@ -11,7 +11,13 @@ from typing import Any, NamedTuple
 
 from autograd.backward import topological_order
 from autograd.context import current
-from autograd.draw.names import full_names, kinds_of, named_and_trained, short_names
+from autograd.draw.names import (
+    full_names,
+    kinds_of,
+    named_and_trained,
+    require_module,
+    short_names,
+)
 from autograd.messages import named
 from autograd.ops import is_row
 from autograd.text import for_stream, quoted, with_digits
@@ -47,6 +53,7 @@ class Passed:
         if not isinstance(output, Value):
             instead = ": call it, as in steps(model(x))" * callable(output)
             raise TypeError(f"output must be a Value, not {quoted(output)}{instead}")
+        require_module(model)
         self.output = output
         self.model = model
         self.nodes = topological_order(output)

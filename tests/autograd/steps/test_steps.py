@@ -407,6 +407,13 @@ def test_steps_change_no_gradient_and_keep_their_numbers() -> None:
     assert (s.gradient(x), s.gradient(y), s.explain(y).total) == (9.0, 12.0, 12.0)
 
 
+@pytest.mark.parametrize("model", ["model", nn.MLP])
+def test_a_model_that_is_no_module_is_rejected_at_once(model: Any) -> None:
+    for shown in (steps, lambda output, model: explain(output, a, model)):
+        with pytest.raises(TypeError, match=r"^model= takes a module with named_parameters\(\)"):
+            shown(a.exp(), model)
+
+
 def test_invalid_arguments_are_rejected() -> None:
     number: Any = 3
     function: Any = a.exp
@@ -415,8 +422,6 @@ def test_invalid_arguments_are_rejected() -> None:
             shown(number)
     with pytest.raises(TypeError, match=r"<bound method .*: call it, as in steps\(model\(x"):
         steps(function)
-    with pytest.raises(TypeError, match="named_parameters"):
-        str(steps(a * b, model=3))
 
 
 # --- the gradients --------------------------------------------------------------------------------
