@@ -12,7 +12,7 @@ from autograd.messages import named, no_gradient, require_flag
 from autograd.ops import greater
 from autograd.text import shown
 from autograd.value import as_operand
-from nn.matrix import as_values, total
+from nn.matrix import as_values, own_number, total
 from nn.module import Module, Parameters, gathered
 from nn.settings import Number, require_range
 
@@ -83,6 +83,7 @@ def clip_grad_value(
     listed = gathered(parameters)
     require_gradients(listed)
     require_range("limit", limit)
+    limit = own_number(limit)
     if not listed:
         raise ValueError("there are no gradients to clip")
     with no_grad():

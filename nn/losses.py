@@ -58,6 +58,7 @@ def huber(predicted: Any, target: Any, delta: Number = 1.0) -> Value:
     1.3125
     """
     require_range("huber: delta", delta, positive=True)
+    delta = own_number(delta)
     errors = [p - y for p, y in _pairs("huber", predicted, target)]
     # With c = e clipped to -delta .. delta, both cases are c (e - c / 2).
     cut = [where(greater(e, delta), delta, where(greater(-delta, e), -delta, e)) for e in errors]

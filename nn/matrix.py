@@ -71,11 +71,16 @@ def is_plain(number: object) -> bool:
 
 
 def own_number(number: Any) -> Any:
-    """Return a plain number as an int or a float: with a float32, NumPy would compute in float32.
+    """Return a plain number, or an array's scalar, as Python's own: an int, a bool or a float.
 
+    With a float32, NumPy would compute in float32, and the negative of a uint8 is positive.
     Anything else is returned unchanged.
     """
-    if isinstance(number, float | int) or not isinstance(number, Real) or is_recorded(number):
+    if isinstance(number, float | int) or is_recorded(number):
+        return number
+    if getattr(number, "shape", None) == () and hasattr(number, "item"):
+        number = number.item()
+    if isinstance(number, int) or not isinstance(number, Real):
         return number
     return int(number) if isinstance(number, Integral) else float(number)
 

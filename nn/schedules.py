@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 from autograd.text import quoted
 from autograd.value import as_operand
+from nn.matrix import own_number
 
 Schedule = Callable[[int], float]
 
@@ -24,13 +26,13 @@ def linear_decay(lr: float, steps: int, final: float = 0.0) -> Schedule:
     >>> [linear_decay(1.0, 4)(step) for step in range(6)]
     [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]
     """
-    _check(steps=steps, lr=lr, final=final)
+    steps, lr, final = _numbers(steps, lr=lr, final=final)
     return lambda step: final + (lr - final) * (1.0 - min(step / steps, 1.0))
 
 
 def cosine_decay(lr: float, steps: int, final: float = 0.0) -> Schedule:
     """Decay from `lr` to `final` along half a cosine wave (Loshchilov and Hutter 2017, eq. 5)."""
-    _check(steps=steps, lr=lr, final=final)
+    steps, lr, final = _numbers(steps, lr=lr, final=final)
     return lambda step: (
         final + (lr - final) * (1.0 + math.cos(math.pi * min(step / steps, 1.0))) / 2.0
     )
@@ -38,7 +40,7 @@ def cosine_decay(lr: float, steps: int, final: float = 0.0) -> Schedule:
 
 def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
     """Multiply `lr` by `factor` once per `every` steps."""
-    _check(steps=every, lr=lr, factor=factor)
+    every, lr, factor = _numbers(every, lr=lr, factor=factor)
     return lambda step: _multiplied("step_decay", lr, factor, step, step // every)
 
 
@@ -48,7 +50,7 @@ def exponential_decay(lr: float, factor: float) -> Schedule:
     >>> [exponential_decay(1.0, 0.5)(step) for step in range(4)]
     [1.0, 0.5, 0.25, 0.125]
     """
-    _check(lr=lr, factor=factor)
+    _, lr, factor = _numbers(lr=lr, factor=factor)
     return lambda step: _multiplied("exponential_decay", lr, factor, step, step)
 
 
@@ -59,7 +61,7 @@ def with_warmup(schedule: Schedule, steps: int) -> Schedule:
             "with_warmup takes a schedule, as in with_warmup(linear_decay(0.1, 100), 10), not"
             f" {quoted(schedule)}"
         )
-    _check(steps=steps)
+    (steps,) = _numbers(steps)
     return lambda step: schedule(step) * min((step + 1) / steps, 1.0)
 
 
@@ -73,10 +75,15 @@ def _multiplied(name: str, lr: float, factor: float, step: int, times: int) -> f
         ) from None
 
 
-def _check(steps: float = 1, **numbers: float) -> None:
-    """Raise TypeError for anything but numbers, ValueError for fewer than one step."""
-    for name, number in {"steps": steps, **numbers}.items():
+def _numbers(steps: float = 1, **numbers: float) -> list[Any]:
+    """Return the steps and the numbers as Python's own.
+
+    Raises TypeError for anything but numbers, ValueError for fewer than one step.
+    """
+    given = {"steps": steps, **numbers}
+    for name, number in given.items():
         if as_operand(number) is None:
             raise TypeError(f"{name} of a schedule must be a number, not {quoted(number)}")
     if not steps >= 1:
         raise ValueError(f"a schedule needs 1 step or more, not {steps}")
+    return [own_number(number) for number in given.values()]

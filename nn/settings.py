@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from numbers import Real
 from typing import Any
 
 from autograd import Value
@@ -45,8 +46,13 @@ def plain(setting: Any, group: Callable[[Iterable[Any]], Any] = tuple) -> Any:
 
 
 def owned(setting: Any) -> Any:
-    """Return a setting with Python's own numbers; see `own_number`."""
-    return tuple(map(owned, setting)) if setting.__class__ is tuple else own_number(setting)
+    """Return a setting with Python's own numbers; see `own_number`.
+
+    An array without dimensions is kept, as a rule may write to it.
+    """
+    if setting.__class__ is tuple:
+        return tuple(map(owned, setting))
+    return own_number(setting) if isinstance(setting, Real) else setting
 
 
 def has_value(setting: Any) -> bool:

@@ -133,6 +133,18 @@ def test_clip_grad_value_with_a_limit_out_of_range_changes_no_gradient(limit):
         nn.clip_grad_value([], 1.0)
 
 
+@pytest.mark.parametrize("clip", [nn.clip_grad_norm, nn.clip_grad_value])
+@pytest.mark.parametrize("limit", [np.uint8(2), np.array(2, np.uint8), np.float32(0.1)])
+def test_a_limit_of_any_number_type_acts_like_a_float(clip, limit):
+    found = []
+    for number in (limit, float(limit)):
+        point = Point()
+        point.x.grad, point.rest["y"].grad = -3.0, 1.5
+        clip(point, number)
+        found.append([p.grad for p in point.parameters()])
+    assert found[0] == found[1]
+
+
 def test_an_infinite_limit_only_measures_the_norm():
     values = with_gradients([3.0, -4.0])
     for limit in (math.inf, float("inf"), np.float64("inf")):

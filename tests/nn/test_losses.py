@@ -218,6 +218,12 @@ def test_huber_matches_torch(delta, expected, slopes):
     assert [v.grad for v in p] == slopes
 
 
+@pytest.mark.parametrize("delta", [np.uint8(2), np.array(2, np.uint8), np.float32(0.1)])
+def test_a_delta_of_any_number_type_acts_like_a_float(delta):
+    p = [Value(0.05), Value(-1.0), Value(3.0)]
+    assert nn.huber(p, [0, 0, 0], delta).data == nn.huber(p, [0, 0, 0], float(delta)).data
+
+
 def test_huber_at_delta_has_the_derivatives_of_the_squared_error():
     for error, slope, curvature in ((0.0, 0.0, 1.0), (1.0, 1.0, 1.0), (-1.0, -1.0, 1.0)):
         p = Value(error)

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 import nn
@@ -27,6 +28,17 @@ ROOT = math.sqrt(0.5)
 def test_schedules_by_hand(schedule, rates):
     found = [schedule(step) for step in range(len(rates))]
     assert found == pytest.approx(rates, rel=1e-14, abs=1e-16)
+
+
+@pytest.mark.parametrize("number", [np.float32(0.7), np.int8(3), np.array(3, np.uint8)])
+def test_arguments_of_any_number_type_act_like_floats(number):
+    def rates(x):
+        made = [nn.linear_decay(x, 4, x / 4), nn.cosine_decay(x, 4), nn.step_decay(x, 2, x)]
+        made += [nn.exponential_decay(x, x), nn.with_warmup(made[1], max(x, 1))]
+        made += [make(0.1, max(x, 1)) for make in (nn.linear_decay, nn.cosine_decay, nn.step_decay)]
+        return [schedule(step) for schedule in made for step in (0, 1, 7, 300)]
+
+    assert rates(number) == rates(number.item())
 
 
 @pytest.mark.parametrize("steps", [0, -1])
