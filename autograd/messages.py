@@ -109,12 +109,15 @@ def require_flag(name: str, flag: object, or_none: bool = False) -> None:
         raise TypeError(for_stream(f"{name} must be {choices}, not {quoted(flag)}"))
 
 
+def is_bool(number: object) -> bool:
+    """Whether it is a bool, also of NumPy, which Python would count as 0 or 1."""
+    return isinstance(number, bool) or getattr(number, "dtype", "") == "bool"
+
+
 def require_whole(name: str, number: Any, least: int = 1) -> int:
     """Return an integer of any type as an int. Raises TypeError, or ValueError below `least`."""
-    # operator.index accepts NumPy's bool too.
-    is_bool = isinstance(number, bool) or getattr(number, "dtype", "") == "bool"
     try:
-        count = None if is_bool else operator.index(number)
+        count = None if is_bool(number) else operator.index(number)
     except TypeError:
         count = None
     if count is None:

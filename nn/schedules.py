@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from autograd.messages import is_bool
 from autograd.text import quoted
 from autograd.value import as_operand
 from nn.matrix import own_number
@@ -82,7 +83,7 @@ def _numbers(steps: float = 1, **numbers: float) -> list[Any]:
     """
     given = {"steps": steps, **numbers}
     for name, number in given.items():
-        if as_operand(number) is None:
+        if is_bool(number) or as_operand(number) is None:
             raise TypeError(f"{name} of a schedule must be a number, not {quoted(number)}")
     if not steps >= 1:
         raise ValueError(f"a schedule needs 1 step or more, not {steps}")

@@ -9,6 +9,7 @@ from typing import Any
 
 from autograd import Value
 from autograd.hooks import number_of, require
+from autograd.messages import is_bool
 from autograd.ops import greater, less
 from autograd.text import quoted
 from autograd.value import as_operand
@@ -104,10 +105,13 @@ def require_range(
 ) -> float:
     """Return a number, 0 or more, as a float. Raises ValueError if out of range, or TypeError.
 
+    A bool is not a number here: SGD(model, 0.1, True) may be meant to set `nesterov`.
+
     high: the largest allowed number. below: an exclusive bound. positive: whether to reject 0.
     plain: whether to reject a Value, which would get no gradient.
     """
-    if as_operand(number) is None or (plain and isinstance(number, Value)):
+    wrong = is_bool(number) or (plain and isinstance(number, Value))
+    if wrong or as_operand(number) is None:
         advice = ": write it without quotes" if isinstance(number, str) else ""
         what = "a number" if plain else "a number or a Value"
         raise TypeError(f"{name} must be {what}, not {quoted(number)}{advice}")

@@ -57,6 +57,12 @@ def test_a_limit_of_several_numbers_is_a_type_error():
         nn.clip_grad_norm([Value(1.0)], np.ones(2))
 
 
+@pytest.mark.parametrize("limit", [True, np.False_])
+def test_a_bool_is_not_a_limit(limit):
+    with pytest.raises(TypeError, match=f"max_norm must be a number or a Value, not {limit!r}"):
+        nn.clip_grad_norm([Value(1.0)], limit)
+
+
 def test_clipping_nothing_is_a_value_error():
     with pytest.raises(ValueError, match="no gradients"):
         nn.clip_grad_norm([], 1.0)

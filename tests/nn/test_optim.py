@@ -879,7 +879,7 @@ def test_an_initial_accumulator_must_be_a_number():
     ],
 )
 def test_the_error_for_a_setting_of_the_wrong_type_says_what_to_write(rule, name):
-    for wrong in (None, [0.1], np.array([0.1, 0.2]), 1j, "0.1", b"0.1"):
+    for wrong in (None, [0.1], np.array([0.1, 0.2]), 1j, "0.1", b"0.1", True):
         with case(wrong):
             check_refused(rule, name, wrong)
 

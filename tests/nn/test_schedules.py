@@ -56,6 +56,8 @@ def test_invalid_arguments_of_a_schedule_are_rejected(make):
         make(0.1, "a")
     with pytest.raises(TypeError, match="lr of a schedule must be a number, not None"):
         make(None, 5)
+    with pytest.raises(TypeError, match="final of a schedule must be a number, not True"):
+        nn.linear_decay(0.1, 5, True)
     with pytest.raises(TypeError, match="factor of a schedule must be a number"):
         nn.exponential_decay(0.1, "a")
     with pytest.raises(TypeError, match=r"takes a schedule, as in with_warmup\(.*, not 0.1$"):
