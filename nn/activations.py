@@ -6,7 +6,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable
 from functools import reduce
-from typing import Any, overload
+from typing import Any, cast, overload
 
 from autograd import Value, maximum, no_grad, where
 from autograd.hooks import number_of, require
@@ -47,14 +47,7 @@ class Elementwise:
     def __call__(self, x: Any, *ordered: Value | float, **settings: Value | float) -> Any:
         function: Activation = self.function
         if ordered or settings:
-            if None in map(as_operand, (*ordered, *settings.values())):
-                import inspect  # slow to import, and rarely needed
-
-                names = [*inspect.signature(self.function).parameters][1:]
-                for name, given in (*zip(names, ordered, strict=False), *settings.items()):
-                    if as_operand(given) is None:
-                        what = f"must be a number or a Value, not {quoted(given)}"
-                        raise TypeError(f"{self.__name__}: {name} {what}")
+            self._check(ordered, settings)
 
             def function(entry: Value) -> Value:
                 return self.function(entry, *ordered, **settings)
@@ -67,6 +60,19 @@ class Elementwise:
                 return x.map(function)
             return [function(entry) for entry in as_values(x)]
         return function(Value(x))
+
+    def _check(self, ordered: tuple[Any, ...], settings: dict[str, Any]) -> None:
+        """Raise TypeError for settings that the function does not have, or that are no numbers."""
+        code = cast(Any, self.function).__code__
+        names = code.co_varnames[1 : code.co_argcount]
+        if len(ordered) > len(names) or not settings.keys() <= {*names[len(ordered) :]}:
+            extra = [*map(quoted, ordered), *(f"{n}={quoted(x)}" for n, x in settings.items())]
+            takes, told = " and ".join(("x", *names)), ", ".join(extra)
+            raise TypeError(f"{self.__name__} takes {takes}, but got {told} after x")
+        for name, given in (*zip(names, ordered, strict=False), *settings.items()):
+            if as_operand(given) is None:
+                what = f"must be a number or a Value, not {quoted(given)}"
+                raise TypeError(f"{self.__name__}: {name} {what}")
 
     def __repr__(self) -> str:
         return f"<activation {self.__name__}>"
