@@ -17,6 +17,7 @@ from autograd.extras import to_install
 from autograd.files import write_bytes
 from autograd.messages import require_whole
 from autograd.text import quoted
+from nn import checks
 from nn.activations import Elementwise, gelu, relu, sigmoid, silu, softplus, tanh
 from nn.checkpoint import History
 from nn.data import Dataset, listed, number_rows
@@ -100,8 +101,9 @@ def decision_boundary(
             batch; the inputs are a list of n rows of 2.
 
     Raises ValueError if the examples do not have two inputs each, or for targets that are not
-    classes of the model's outputs.
+    classes of the model's outputs; TypeError if the model is not a Module.
     """
+    checks.functions(model, {}, {"loss": loss, "predict": predict})
     resolution = require_whole("resolution", resolution, 2)
     inputs, marks = listed(data)
     points = [[float(x) for x in row] for row in number_rows(inputs)]

@@ -20,7 +20,7 @@ from nn.loop import Batches, Run
 from nn.loop import DivergedError as DivergedError
 from nn.matrix import total
 from nn.metrics import accuracy
-from nn.module import Module
+from nn.module import Module, gathered
 from nn.optim import Optimizer
 from nn.schedules import Schedule
 from nn.step import Loss, Penalty, Predict, Recipe, step_and_predict
@@ -177,8 +177,8 @@ def l2(strength: float) -> Callable[[Module], Value]:
         raise TypeError(f"l2 takes a strength, as in penalty=nn.l2(1e-4), not {quoted(strength)}")
 
     @scoped
-    def l2(model: Module) -> Value:
-        return strength * total(p * p for p in model.parameters())
+    def l2(model: Module | Iterable[Value | Module]) -> Value:
+        return strength * total(p * p for p in gathered(model, "model"))
 
     vars(l2)["strength"] = float(strength)  # for a checkpoint
     return l2

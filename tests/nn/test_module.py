@@ -412,7 +412,9 @@ def test_results_that_a_call_keeps_are_not_parameters():
     model(2.0)
     assert names(model) == ["w"]
     assert model.state_dict() == {"w": 3.0, "count": 0.0, "mean": pytest.approx(0.6)}
-    assert nn.l2(1.0)(model).data == 9.0
+    assert nn.l2(1.0)(model).data == nn.l2(1.0)(model.parameters()).data == 9.0
+    with pytest.raises(TypeError, match=r"^model must be a Module, model\.parameters\(\), or"):
+        nn.l2(1.0)(nn.MLP)
     model.last.label = "last"  # a label changes nothing
     assert names(model) == ["w"]
 

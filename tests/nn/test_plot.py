@@ -159,6 +159,14 @@ def test_too_few_predictions_are_an_error():
         )
 
 
+@pytest.mark.parametrize("wrong", [{"model": nn.MLP}, {"loss": "hinge"}, {"predict": "model"}])
+def test_an_argument_of_a_decision_boundary_of_the_wrong_type_is_named(wrong):
+    (name,) = wrong
+    arguments = {"model": Scores(lambda x: x), "data": (INPUTS, [-1, 1, 1, -1])} | wrong
+    with pytest.raises(TypeError, match=f"^{name} must be a (Module|function), not "):
+        plot.decision_boundary(**arguments)
+
+
 @pytest.mark.parametrize(
     ("resolution", "error"), [(1, ValueError), (0, ValueError), (2.0, TypeError)]
 )
