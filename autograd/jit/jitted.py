@@ -76,7 +76,7 @@ class Jitted(Generic[P, R]):
             raise TypeError(f"{self.__name__} is a generator or async: jit takes plain functions")
         self.function = function
         self.backend = backend_named(backend)
-        self.static = frozenset([static] if isinstance(static, str) else static)
+        self.static = frozenset([static] if isinstance(static, str | int | None) else static)
         self.check = check
         self._static = self.static | _places(function, self.static)
         self._programs: dict[Any, list[Program]] = {}

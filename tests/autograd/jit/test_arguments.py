@@ -434,6 +434,10 @@ def test_a_static_name_that_is_not_of_one_argument_is_an_error() -> None:
     for function, name in ((powers, "nothing"), (several, "counts"), (several, "options")):
         with pytest.raises(ValueError, match=f"no argument '{name}' that could be static"):
             jit(function, static=name)
+    wrong: Any
+    for wrong in (0, None):  # JAX's static_argnums are positions
+        with pytest.raises(ValueError, match=f"no argument {wrong} that could be static"):
+            jit(powers, static=wrong)
 
 
 def test_equal_static_numbers_of_different_types_are_told_apart() -> None:
