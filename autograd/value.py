@@ -353,6 +353,8 @@ copies.CLASSES.add(Value)
 
 def as_float(data: Any) -> float:
     """Return a real number of any kind as a float. Raises TypeError or OverflowError."""
+    if getattr(data, "shape", None) == () and hasattr(data, "__getitem__"):
+        data = data[()]  # what an array without dimensions holds, perhaps a recorded number
     if is_recorded(data):  # it keeps its node; see autograd/jit/recorded.py
         return data
     if data.__class__ is not int and (  # the most common kind needs no further look

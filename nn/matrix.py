@@ -76,11 +76,9 @@ def own_number(number: Any) -> Any:
     With a float32, NumPy would compute in float32, and the negative of a uint8 is positive.
     Anything else is returned unchanged.
     """
-    if isinstance(number, float | int) or is_recorded(number):
-        return number
     if getattr(number, "shape", None) == () and hasattr(number, "item"):
         number = number.item()
-    if isinstance(number, int) or not isinstance(number, Real):
+    if isinstance(number, float | int) or not isinstance(number, Real) or is_recorded(number):
         return number
     return int(number) if isinstance(number, Integral) else float(number)
 

@@ -658,6 +658,19 @@ def test_a_number_as_the_left_operand_of_a_matrix(operation: Any) -> None:
     same(lambda: (lambda x: operation(x, W).sum(1) + W, []), *calls, replayed=True)
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: w * x,
+        lambda x: x / Matrix([[w, 1.0]]),
+        lambda x: maximum(w, x),
+        lambda x: nn.mse([w, x], [0.0, x]),
+    ],
+)
+def test_an_array_of_no_dimension_computes_with_values(function: Any) -> None:
+    same(lambda: (function, []), *[(np.array(x),) for x in (0.5, 3.0, 1.5)], replayed=True)
+
+
 def test_an_array_of_values() -> None:
     def function(X: Any) -> Any:
         Z = X * X + 1.0
