@@ -54,6 +54,11 @@ _INSTEAD = dict.fromkeys("[{", "group with ( and )") | {
     "<": "write less(a, b)",
     "|": "write abs(x)",
     "√": "write sqrt(x)",
+    "ln": "write log(x)",
+    "log2": "write log(x) / log(2)",
+    "log10": "write log(x) / log(10)",
+    "pow": "write x ** y",
+    "tan": "write sin(x) / cos(x)",
     **dict.fromkeys("²³⁰¹⁴⁵⁶⁷⁸⁹", "write a power as x ** 2"),
 }
 
@@ -242,7 +247,8 @@ class _Reader:
             self._expect(")")
         takes = len(row.backward)
         if count != takes:
-            self._wrong(f"{name.text} takes {counted(takes, 'number')}, not {count}", name.at)
+            reason = f"{name.text} takes {counted(takes, 'number')}, not {count}"
+            self._wrong(f"{reason}: {_call_of(name.text)}", name.at)  # as for math.sin(x)
         self.operations.append(_Operation(name.at, row))
 
 
@@ -250,9 +256,16 @@ def _called(token: _Token) -> str:
     return shown(token.text) if token.text else "the end of the formula"
 
 
+def _call_of(function: str) -> str:
+    takes = ", ".join("abc"[: len(FUNCTIONS[function].backward)])
+    return f"write {function}({takes})"
+
+
 def _unknown_function(name: str) -> str:
     from difflib import get_close_matches
 
+    if name in _INSTEAD:
+        return f"there is no function {name}: {_INSTEAD[name]}"
     close = get_close_matches(name, FUNCTIONS, 1)
     meant = f": did you mean {close[0]}?" if close else "."
     return f"there is no function {shown(name)}{meant} There are {', '.join(PUBLIC)}"
@@ -374,8 +387,7 @@ def _check_uses(formula: str, statement: Statement, has_value: set[str]) -> None
         return
     first, *_ = names = sorted(missing, key=missing.__getitem__)
     if first in FUNCTIONS:
-        takes = ", ".join("abc"[: len(FUNCTIONS[first].backward)])
-        reason = f"{first} is a function: write {first}({takes})"
+        reason = f"{first} is a function: {_call_of(first)}"
     else:
         more = " ".join(f"{shown(name)}=..." for name in names if name not in FUNCTIONS)
         reason = f"{shown(first)} has no value: add {more}"
