@@ -278,7 +278,8 @@ class Sequential(Module):
     def __init__(self, *parts: Callable[[Any], Any]) -> None:
         for i, part in enumerate(parts):
             if not callable(part):
-                raise TypeError(f"Sequential: part {i} is not callable: {quoted(part)}")
+                instead = "; write Sequential(*parts) for a list" * isinstance(part, list | tuple)
+                raise TypeError(f"Sequential: part {i} is not callable: {quoted(part)}{instead}")
         self.parts = list(parts)
 
     def __repr__(self) -> str:

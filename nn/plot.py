@@ -231,6 +231,8 @@ def activations(
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write a figure to a file, atomically, in the format of the file's extension."""
+    if not hasattr(figure, "savefig"):
+        raise TypeError(f"plot.save takes a figure, then the path, not {quoted(figure)} first")
     content = io.BytesIO()
     figure.savefig(content, format=os.path.splitext(path)[1].lstrip(".") or "png", dpi=150)
     write_bytes(path, content.getvalue())

@@ -726,6 +726,7 @@ def test_an_empty_sequential_is_the_identity():
         (lambda: nn.MLP(1, "41"), TypeError, "as a list"),
         (lambda: nn.MLP(1, [2, 1], "rely"), ValueError, "'rely'"),
         (lambda: nn.Sequential(nn.softmax, 3), TypeError, "part 1"),
+        (lambda: nn.Sequential([nn.softmax]), TypeError, r"write Sequential\(\*parts\) for a list"),
         (lambda: nn.Dropout(1.0), ValueError, "p must be"),
         (lambda: nn.Dropout(-0.1), ValueError, "p must be"),
         (lambda: nn.Dropout(math.nan), ValueError, "p must be"),

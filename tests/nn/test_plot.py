@@ -159,6 +159,13 @@ def test_too_few_predictions_are_an_error():
         )
 
 
+@pytest.mark.parametrize("figure", [None, "losses.png"])
+def test_save_says_that_the_figure_comes_first(figure, tmp_path):
+    with pytest.raises(TypeError, match=r"takes a figure, then the path, not (None|'losses.png')"):
+        plot.save(figure, tmp_path / "losses.png")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("wrong", [{"model": nn.MLP}, {"loss": "hinge"}, {"predict": "model"}])
 def test_an_argument_of_a_decision_boundary_of_the_wrong_type_is_named(wrong):
     (name,) = wrong
