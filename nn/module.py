@@ -35,9 +35,10 @@ class Module(Searched):
     `Value(3.0) * 0.1`, the result of an operation outside any call, and for two Values of the same
     name (keys 1 and "1" of a dict). It raises TypeError for Values in a set, which has no order,
     in the keys of a dict, in a class attribute, which all instances would share, or in an object
-    that is not a Module, such as a functools.partial, and for an iterator (map, zip, a generator),
-    which would be consumed. So does a constructor that hides a method with an attribute
-    (`self.parameters = [...]`). Closures are not searched: `lambda x: w * x` has no parameters.
+    that is not a Module, such as a functools.partial, for plain numbers in a buffer, which would
+    not be saved, and for an iterator (map, zip, a generator), which would be consumed. So does a
+    constructor that hides a method with an attribute (`self.parameters = [...]`). Closures are not
+    searched: `lambda x: w * x` has no parameters.
 
     >>> class Line(Module):
     ...     def __init__(self):
@@ -68,6 +69,9 @@ class Module(Searched):
         super().__init_subclass__(**kwargs)
         if isinstance(cls.buffers, str):
             raise TypeError(f"buffers are a tuple of names: write buffers = ({cls.buffers!r},)")
+        for name in cls.buffers:
+            if name.startswith("_"):
+                raise TypeError(f"the buffer {name} would not be saved: drop the underscore")
         if "__call__" in vars(cls):
             type.__setattr__(cls, "__call__", _scoped(vars(cls)["__call__"]))
 

@@ -8,6 +8,7 @@ import sys
 from collections import Counter, UserList, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, MappingView
 from itertools import chain, product
+from numbers import Real
 from types import MethodType, SimpleNamespace
 from typing import Any, ClassVar
 
@@ -90,6 +91,12 @@ def _collect(
     elif read is _read_mapping and not _PLAIN.issuperset(map(type, node)):
         strays.append((node, name, list(node)))
     buffers = node.buffers if read is _read_module else ()
+    for key in buffers:
+        if _begins_with_a_number(vars(node).get(key)):
+            raise TypeError(
+                f"{shown(_joined(name, key))} is a buffer, but its plain numbers would not be"
+                " saved: make Values of them, such as Value(0.0)"
+            )
     for key, child in children:
         is_trained = trained and key not in buffers
         if not isinstance(child, Value):
@@ -101,6 +108,14 @@ def _collect(
                 continue
             place = places[id(child)] = Place(_joined(name, key), child, is_trained, [])
         place.spots.append((container, key))
+
+
+def _begins_with_a_number(content: Any) -> bool:
+    """Whether it is a plain number, or a list or an array whose first entry is one."""
+    if isinstance(content, list | tuple):
+        return bool(content) and _begins_with_a_number(content[0])
+    dtype = getattr(content, "dtype", None)
+    return isinstance(content, Real) or getattr(dtype, "kind", "O") in "biuf"
 
 
 def _holds_more(parts: list[Any], places: dict[int, Place], seen: dict[int, Any]) -> bool:

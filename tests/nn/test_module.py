@@ -644,6 +644,35 @@ def test_a_module_and_a_value_as_buffers_are_saved_and_not_trained():
     assert list(Teacher().state_dict()) == ["teacher.w.0", "teacher.b", "w", "count"]
 
 
+@pytest.mark.parametrize("table", [0.5, 3, [0.5, 1.0], [[1, 2], [3, 4]], np.ones(2), True])
+def test_a_buffer_of_plain_numbers_which_would_not_be_saved_is_refused(table):
+    class Fixed(Module):
+        buffers = ("table",)
+
+        def __init__(self):
+            self.w, self.table = Value(1.0), table
+
+    message = r"^parts\.0\.table is a buffer, but its plain numbers would not be saved: make Values"
+    with pytest.raises(TypeError, match=message):
+        nn.Sequential(Fixed()).state_dict()
+
+
+@pytest.mark.parametrize("table", [None, [], {}, Value(0.5), [[Value(0.5)]], Matrix([[1, 2]])])
+def test_a_buffer_may_be_empty_until_it_holds_values(table):
+    class Late(Module):
+        buffers = ("table", "later")
+
+        def __init__(self):
+            self.w, self.table = Value(1.0), table
+
+    assert Late().state_dict()["w"] == 1.0
+
+
+def test_a_buffer_whose_name_begins_with_an_underscore_is_refused():
+    with pytest.raises(TypeError, match="the buffer _mean would not be saved: drop the underscore"):
+        type("Averaged", (Module,), {"buffers": ("_mean",)})
+
+
 def test_buffers_as_a_string_instead_of_a_tuple_are_refused():
     with pytest.raises(TypeError, match=r"write buffers = \('table',\)"):
         type("Fixed", (Module,), {"buffers": ("table")})  # `"b" in "table"` is true
