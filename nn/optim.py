@@ -146,6 +146,16 @@ class Optimizer(hooks.Watched):
     def __setattr__(self, name: str, content: Any) -> None:
         super().__setattr__(name, owned(content))
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            told = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if "_lr" not in vars(self):
+                told += ": its __init__ must call super().__init__(parameters, lr)"
+            elif name == "param_groups":
+                told += ": write optimizer.lr; each optimizer has one rate for its parameters"
+            raise AttributeError(told)
+
     def update(self, parameter: Value, gradient: Value, state: dict[str, Value]) -> Value:
         """Return the new parameter; read the moments from `state` and assign new ones there."""
         raise NotImplementedError(f"{type(self).__name__} does not define update")

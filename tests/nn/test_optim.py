@@ -1120,3 +1120,26 @@ def test_a_step_with_a_gradient_that_is_none_names_it_and_changes_nothing(rule):
             with pytest.raises(TypeError, match=f"the gradient of {name} is None"):
                 optimizer.step()
     assert numbers(values) == [1.0, 2.0]
+
+
+def test_the_error_for_an_init_that_does_not_call_that_of_optimizer_says_so():
+    class Forgetful(nn.Optimizer):
+        def __init__(self, parameters, lr):
+            self.decay = 0.5
+
+        def update(self, parameter, gradient, state):
+            return parameter - self.decay * gradient
+
+    optimizer = Forgetful([Value(1.0)], 0.1)
+    message = r"must call super\(\).__init__\(parameters, lr\)$"
+    for call in (optimizer.step, optimizer.zero_grad):
+        with pytest.raises(AttributeError, match=message):
+            call()
+
+
+def test_the_error_for_an_unknown_attribute_says_where_the_rate_of_a_group_is():
+    optimizer = nn.SGD([Value(1.0)], lr=0.1)
+    with pytest.raises(AttributeError, match=r"no attribute 'param_groups': write optimizer\.lr;"):
+        optimizer.param_groups[0]["lr"] = 0.2
+    with pytest.raises(AttributeError, match=r"^'SGD' object has no attribute 'rate'$"):
+        optimizer.rate  # noqa: B018
