@@ -353,7 +353,7 @@ copies.CLASSES.add(Value)
 
 def as_float(data: Any) -> float:
     """Return a real number of any kind as a float. Raises TypeError or OverflowError."""
-    if getattr(data, "shape", None) == () and hasattr(data, "__getitem__"):
+    if data.__class__ is not int and getattr(data, "shape", 0) == () and hasattr(data, "item"):
         data = data[()]  # what an array without dimensions holds, perhaps a recorded number
     if is_recorded(data):  # it keeps its node; see autograd/jit/recorded.py
         return data

@@ -49,7 +49,8 @@ def _arithmetic(primitive: Primitive, function: Callable[..., Any], back: bool =
             is_array = any(isinstance(x, np.ndarray) and x.shape for x in others)
             if is_array and np.result_type(*others, self.plain()) in _EXACT:  # entry by entry
                 operands = tuple([np.asarray(operand, dtype=object) for operand in operands])
-                return np.frompyfunc(function, len(operands), 1)(*operands)
+                rounding = "raised to a power" if primitive is ops.pow else ""
+                return Array.of(np.frompyfunc(function, len(operands), 1)(*operands), rounding)
             if any(not isinstance(other, float | int) for other in others):
                 return NotImplemented
         tracer = tracer_here()
@@ -136,6 +137,56 @@ class Whole(Number):
     def plain(self) -> int:
         """Return the int itself."""
         return int(float.__pos__(self))
+
+
+class Array(np.ndarray[Any, Any]):
+    """An array of Numbers. Refuses what NumPy rounds in another way for an array of floats.
+
+    `np.asarray` makes an ordinary array of it, whose sums only a check compares with eager ones.
+    """
+
+    __class__ = property(lambda self: np.ndarray)
+
+    @staticmethod
+    def of(found: Any, rounding: str = "") -> Any:
+        """Make an Array of what NumPy has computed from Numbers, unless there are Values in it.
+
+        rounding: what is done in NumPy's own way; "" if every number is the same in the eager call.
+        """
+        if not all(isinstance(entry, float) for entry in getattr(found, "flat", [found])):
+            return found
+        if rounding and tracer_here():
+            refuse(f"numbers of the call cannot be {rounding} by NumPy", _BY_NUMBER)
+        return found.view(Array) if isinstance(found, np.ndarray) else found
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **settings: Any) -> Any:
+        if "out" in settings:
+            settings["out"] = tuple(map(np.asarray, settings["out"]))
+        if ufunc is np.power and type(inputs[1]) in (int, float) and inputs[1] == 2:
+            ufunc, inputs = np.square, inputs[:1]  # as NumPy does
+        plain = [np.asarray(x) if type(x) is Array else x for x in inputs]
+        found = getattr(ufunc, method)(*plain, **settings)
+        rounding = "multiplied as matrices" if ufunc.signature else ""
+        if ufunc is np.power:
+            rounding = "raised to a power"
+        elif ufunc is np.add and method in ("reduce", "reduceat"):
+            # NumPy adds whole rows one after another, and up to 7 numbers in order.
+            has_rows = self.flags.c_contiguous and self.ndim > 1 and self.shape[-1] > 1
+            is_short = self.size <= 7 * getattr(found, "size", 1) and method == "reduce"
+            in_order = is_short or (has_rows and settings.get("axis", 0) == 0)
+            rounding = "" if in_order else "added"
+        return self.of(found, rounding)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        found = super().__array_function__(function, types, args, kwargs)
+        return self.of(found, "multiplied as matrices") if function.__name__ in _PRODUCTS else found
+
+    def dot(self, other: Any, out: Any = None) -> Any:
+        return np.dot(self, other, out)
+
+
+_PRODUCTS = frozenset(["dot", "vdot", "inner", "einsum", "tensordot", "convolve", "correlate"])
+_BY_NUMBER = "compute with the numbers one by one, or outside"
 
 
 # What a replay could not repeat.

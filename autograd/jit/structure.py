@@ -38,7 +38,7 @@ import numpy as np
 
 from autograd.copies import CLASSES
 from autograd.hooks import Watched
-from autograd.jit.recorded import Number, Whole
+from autograd.jit.recorded import Array, Number, Whole
 from autograd.jit.refusal import TraceError
 from autograd.primitive import is_number
 from autograd.text import quoted
@@ -324,7 +324,8 @@ def _built(structure: Any, single: dict[str, Callable[[], Any]]) -> Any:
     if kind == "array":
         entries = _built(structure[2], single)
         is_plain = _NUMBERS.issuperset(map(type, entries))
-        return (np.array(entries) if is_plain else np.fromiter(entries, object)).reshape(inside)
+        row = np.array(entries) if is_plain else Array.of(np.fromiter(entries, object))
+        return row.reshape(inside)
     if issubclass(kind, dict):
         return kind(zip(_built(inside, single), _built(structure[2], single), strict=True))
     make: Any = getattr(kind, "_make", kind)
