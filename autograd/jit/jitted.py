@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
+from itertools import takewhile
 from operator import attrgetter
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 from weakref import WeakKeyDictionary
@@ -174,9 +175,11 @@ class Jitted(Generic[P, R]):
                     f"none of {_TOO_MANY} calls in a row had the argument structure of an earlier"
                     " call: pass arrays of one shape, and functions and static arguments that recur"
                 )
-        if is_first or self._recordings >= _TOO_MANY:
+        in_vain = takewhile(lambda program: program.replays <= 8, reversed(programs))
+        recordings = max(self._recordings, len(list(in_vain)))  # other structures may be replayed
+        if is_first or recordings >= _TOO_MANY:
             return self._eager(call, undoing([*Watch(self._things(call)).values, *call.passed]))
-        if self._recordings == _TOO_MANY - 1:
+        if recordings == _TOO_MANY - 1:
             why = f"because {changed} changes from call to call: pass that, or keep it in a Value"
             if changed is None:
                 why = "for new structures, new models or failed operations: call it without jit"

@@ -273,6 +273,20 @@ def test_new_structures_among_many_replays_are_recorded() -> None:
     assert len(run.programs) == 40
 
 
+def test_a_model_that_changes_in_every_call_is_named_beside_one_that_is_replayed() -> None:
+    run, changing, kept = jit(lambda step, x: step(x)), Settings(), Settings()
+
+    def calls() -> None:
+        for k in range(100):
+            changing.factor = float(k)
+            assert run(changing.step, 1.0).data == 2.0 * k
+            assert run(kept.step, 1.0).data == 2.0 * kept.factor
+
+    (text,) = warnings_of(calls)
+    assert "because factor changes from call to call" in text
+    assert len(run.programs) == 33
+
+
 @pytest.mark.parametrize("new", ["structure", "setting"])
 def test_the_32nd_call_in_a_row_gives_a_warning(new: str) -> None:
     settings, numbers = Settings(), itertools.count(2)
