@@ -108,7 +108,8 @@ class Derivation(Tracer):
                 if before != zero:
                     gradient = tape.add(ops.add, (before, gradient))
                 tape.in_order.add(gradient)
-            self.gradients[value] = gradient if value._left is None else ~gradient
+            is_exact = value._left is None or gradient == ONE  # not -0.0, see `gradient_of`
+            self.gradients[value] = gradient if is_exact else ~gradient
 
     def note_grad(self, output: Value, inputs: Sequence[Value], found: Iterable[Value]) -> None:
         """Note the nodes of the gradients that `grad` has found."""

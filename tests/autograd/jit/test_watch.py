@@ -7,6 +7,7 @@ import copy
 import dataclasses
 import itertools
 import math
+import re
 import time
 import warnings
 from types import SimpleNamespace
@@ -358,6 +359,27 @@ def test_the_report_and_the_drawing_of_a_program() -> None:
     assert "program of step" in repr(program.draw())
     with pytest.raises(ValueError, match="direction is one of LR, TB, RL, BT, not 'XX'"):
         program.draw("XX")
+
+
+def test_each_box_of_a_training_step_has_an_arrow() -> None:
+    model = nn.MLP(2, [4, 1])
+    optimizer = nn.Adam(model)
+
+    @jit
+    def step(rows: Any, targets: Any) -> Any:
+        loss = nn.hinge([model(row) for row in rows], targets)
+        model.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    for _ in range(2):
+        step([[1.0, 2.0], [3.0, 4.0]], [1.0, -1.0])
+    source = step.programs[0].draw().source
+    boxes = re.findall(r"^\t(\w+) \[.*shape=", source, re.MULTILINE)
+    arrows = re.findall(r"^\t(\w+) -> (\w+)", source, re.MULTILINE)
+    assert len(boxes) > 20
+    assert {*boxes} == {end for arrow in arrows for end in arrow}
 
 
 def test_the_drawing_of_a_long_program_has_few_boxes() -> None:
