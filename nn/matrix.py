@@ -385,15 +385,23 @@ def as_input(x: Any, what: str) -> Matrix | Sequence[Any]:
     if x.__class__ is list and x and x[0].__class__ in _PLAIN:  # a fast path for the common case
         return cast(list[Value], x)
     if not is_vector(x):
-        raise TypeError(
-            f"{what} takes a vector of numbers or a batch (rows of numbers), not {quoted(x)}"
-        )
+        raise _neither_vector_nor_batch(x, what)
     entries: Any = x if hasattr(x, "__len__") and hasattr(x, "__getitem__") else list(x)
     if len(entries) and is_series(entries[0]):
+        first = entries[0]
+        if hasattr(first, "__len__") and is_series(next(iter(first), None)):
+            raise _neither_vector_nor_batch(x, what)
         return Matrix(
             [as_constant(entry) for entry in row] if is_vector(row) else row for row in entries
         )
     return cast(Sequence[Any], entries)
+
+
+def _neither_vector_nor_batch(x: Any, what: str) -> TypeError:
+    advice = ": pass its inputs" if hasattr(x, "inputs") else ""
+    return TypeError(
+        f"{what} takes a vector of numbers or a batch (rows of numbers), not {quoted(x)}{advice}"
+    )
 
 
 Elementwise = Matrix | Value | float | Vector | Rows | Array

@@ -210,6 +210,23 @@ def test_neurons_and_layers_reject_a_single_number(x):
 
 
 @pytest.mark.parametrize(
+    "x",
+    [
+        nn.data.moons(10),
+        ([[1.0, 2.0]], [1]),
+        [[[1.0, 2.0]]],
+        np.ones((1, 1, 2)),
+        [nn.Matrix([[1.0, 2.0]])],
+    ],
+)
+def test_inputs_with_their_targets_and_batches_of_batches_are_rejected(x):
+    advice = ": pass its inputs" if isinstance(x, nn.data.Dataset) else ""
+    for model in (nn.MLP(2, [1]), nn.Linear(2, 1), nn.Dropout(0.5), nn.RMSNorm(2), nn.softmax):
+        with pytest.raises(TypeError, match=f"takes a vector of numbers or a batch.*{advice}$"):
+            model(x)
+
+
+@pytest.mark.parametrize(
     ("nouts", "activation", "names", "shown"),
     [
         ([4, 4, 1], ["tanh", "sigmoid"], ["tanh", "sigmoid", "linear"], "tanh, sigmoid"),
