@@ -33,9 +33,14 @@ def _square(x: Any) -> Any:
     return x * x
 
 
+class _Function(Primitive):
+    # A row that users call by its name; `help` shows the docstring of each.
+    __slots__ = ("__doc__",)
+
+
 # --- the table: arithmetic ------------------------------------------------------------------------
 
-_total = partial(Primitive, total=True)
+_total, _function = partial(Primitive, total=True), partial(_Function, total=True)
 _POWER, _RAISED = Form("#1:atom ** #2:atom", "power"), Form("#1:atom^{#2}", "power")
 
 add = _total(
@@ -190,7 +195,7 @@ def _share(a: Any, b: Any) -> Any:
     return 0.5 + 0.5 * (greater(a, b) - greater(b, a))
 
 
-greater: Primitive = _total(
+greater: Primitive = _function(
     "greater",
     lambda a, b: 1.0 if a > b else 0.0,
     (None, None),
@@ -198,7 +203,7 @@ greater: Primitive = _total(
     text="[#1:sum > #2:sum]",
     latex=r"\left[#1:sum \gt #2:sum\right]",
 )
-less = _total(
+less = _function(
     "less",
     lambda a, b: 1.0 if a < b else 0.0,
     (None, None),
@@ -206,6 +211,8 @@ less = _total(
     text="[#1:sum < #2:sum]",
     latex=r"\left[#1:sum \lt #2:sum\right]",
 )
+greater.__doc__ = "greater(a, b): 1.0 if a > b, else 0.0, as a node whose derivatives are 0."
+less.__doc__ = "less(a, b): 1.0 if a < b, else 0.0, as a node whose derivatives are 0."
 relu = _total("relu", lambda x: 0.0 if x <= 0.0 else x, lambda out, x: greater(x, 0.0), "ReLU")
 abs = _total(
     "abs",
@@ -216,21 +223,21 @@ abs = _total(
     latex=r"\left|#1\right|",
 )
 # These two do not commute: given 0.0 and -0.0, they return the one that comes first.
-maximum: Primitive = _total(
+maximum: Primitive = _function(
     "maximum",
     lambda a, b: a if a >= b or a != a else b,
     (lambda out, a, b: _share(a, b), lambda out, a, b: _share(b, a)),
     "max",
     latex=r"\max",
 )
-minimum: Primitive = _total(
+minimum: Primitive = _function(
     "minimum",
     lambda a, b: a if a <= b or a != a else b,
     (lambda out, a, b: _share(b, a), lambda out, a, b: _share(a, b)),
     "min",
     latex=r"\min",
 )
-where: Primitive = _total(
+where: Primitive = _function(
     "where",
     lambda condition, a, b: a if condition else b,
     (
@@ -239,6 +246,13 @@ where: Primitive = _total(
         lambda out, condition, a, b: where(condition, 0.0, 1.0),
     ),
 )
+maximum.__doc__ = "maximum(a, b): the larger one, which receives the gradient; half each at a tie."
+minimum.__doc__ = "minimum(a, b): the smaller one, which receives the gradient; half each at a tie."
+where.__doc__ = """where(condition, a, b): a if the condition is not 0, else b; both are computed.
+
+The one that is chosen receives the gradient. For a condition that is a node, use `greater` or
+`less`: where(greater(x, 0.0), a, b).
+"""
 
 # The rows by name. A user's primitive of the same name is not among them.
 TABLE = {row.name: row for row in list(globals().values()) if isinstance(row, Primitive)}

@@ -7,6 +7,7 @@ values in `UNARY_EDGES` or `BINARY_EDGES`; the tests fail until these exist.
 from __future__ import annotations
 
 import math
+import pydoc
 import sys
 from itertools import product
 from typing import Any
@@ -573,3 +574,11 @@ def test_where_takes_the_bool_of_a_comparison() -> None:
 def test_a_users_primitive_with_the_name_of_a_row_is_not_a_row() -> None:
     assert all(ops.is_row(row) for row in ops.TABLE.values())
     assert not ops.is_row(Primitive("exp", math.exp, lambda out, x: out))
+
+
+@pytest.mark.parametrize("function", [greater, less, maximum, minimum, where])
+def test_the_help_of_a_function_says_how_it_is_called(function: Any) -> None:
+    operands = "condition, a, b" if function is where else "a, b"
+    shown = pydoc.render_doc(function, renderer=pydoc.plaintext)
+    assert f"{function.name}({operands}): " in shown
+    assert "forward" not in shown
