@@ -114,6 +114,12 @@ class Value:
 
     Raises TypeError if `data` is not a real number or `label` is not a string, OverflowError if
     `data` is too large for a float.
+
+    >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
+    >>> loss = (a * b + 10.0) ** 2
+    >>> loss.backward()
+    >>> loss.data, a.grad, b.grad
+    (16.0, -24.0, 16.0)
     """
 
     # The operands have two slots, because a tuple would be one more object for the garbage

@@ -215,6 +215,12 @@ class MLP(Module):
     Call: a vector, nin Values or numbers -> list of Values, or one Value if there is a single
     output; a batch, n x nin, as a Matrix, a list of rows or a 2-d array -> Matrix (n x outputs).
     Raises ValueError for a wrong number of inputs, TypeError for an argument that is neither.
+
+    >>> model = MLP(2, [16, 16, 1])
+    >>> model, len(model.parameters())
+    (MLP(2 → 16 → 16 → 1, relu), 337)
+    >>> type(model([0.5, -1.0])).__name__, model([[0.5, -1.0], [1.0, 2.0]]).shape
+    ('Value', (2, 1))
     """
 
     def __init__(

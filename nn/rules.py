@@ -19,8 +19,17 @@ class SGD(Optimizer):
     """p := p - lr g; with momentum, v := momentum v + g takes the place of g.
 
     Args:
+        parameters, lr, differentiable: the model and the learning rate; see Optimizer.
         momentum: 0 for none. nesterov: step by g + momentum v (Sutskever et al. 2013).
         weight_decay: adds weight_decay p to g.
+
+    >>> p = Value(1.0)
+    >>> optimizer = SGD([p], lr=0.1)  # SGD(model, lr=0.1) for all parameters of a model
+    >>> optimizer.zero_grad()
+    >>> ((p - 3.0) ** 2).backward()
+    >>> optimizer.step()
+    >>> p.data
+    1.4
     """
 
     _optional = ("velocity",)
@@ -69,6 +78,7 @@ class RMSProp(Optimizer):
     """p := p - lr g / (sqrt(s) + eps), with s := alpha s + (1 - alpha) g^2 (Hinton 2012).
 
     Args:
+        parameters, lr, differentiable: as for SGD.
         alpha: the decay rate of the mean square. eps: keeps the division finite.
         weight_decay: adds weight_decay p to g.
     """
@@ -104,6 +114,7 @@ class Adagrad(Optimizer):
     """p := p - lr g / (sqrt(s) + eps), with s := s + g^2 (Duchi et al. 2011).
 
     Args:
+        parameters, lr, differentiable: as for SGD.
         eps: keeps the division finite. weight_decay: adds weight_decay p to g.
         initial_accumulator: the initial s, a number. A larger one makes the first steps smaller.
     """
@@ -144,6 +155,7 @@ class Adam(Optimizer):
     t counts steps; p := p - lr m / (sqrt(v) + eps).
 
     Args:
+        parameters, lr, differentiable: as for SGD.
         betas: (beta1, beta2), each at least 0 and below 1. eps: keeps the division finite.
         weight_decay: adds weight_decay p to g; see AdamW for decoupled weight decay.
     """

@@ -125,6 +125,14 @@ def fit(
             evaluation raises, the attribute `history` has the epochs before it.
         TraceError: with jit, a step cannot be recorded, or a check found that a replay differs from
             the eager step. The checkpoint is then not written, because the state may be wrong.
+
+    >>> import nn
+    >>> nn.seed(1)
+    >>> data, model = nn.data.moons(100, noise=0.1), nn.MLP(2, [16, 16, 1])
+    >>> optimizer = nn.Adam(model, lr=0.03)
+    >>> history = nn.fit(model, data, nn.hinge, optimizer, epochs=50, jit=True, progress=False)
+    >>> len(history.loss), nn.evaluate(model, data, nn.accuracy)
+    (50, 1.0)
     """
     for name, flag in {"resume": resume, "progress": progress, "jit": jit}.items():
         require_flag(name, flag)
