@@ -30,9 +30,10 @@ def grad(
     Args:
         output: the Value to differentiate.
         inputs: leaves or inner nodes. The gradient is 0.0 if `output` does not depend on one.
-        create_graph: record the gradients as graphs, so that they can be differentiated again. A
-            gradient may be an existing inner node: d(x * exp(y))/dx is the node exp(y). It is never
-            an existing leaf: d(x * y)/dx is a new node with the number of y.
+        create_graph: record the gradients as graphs, so that they can be differentiated again;
+            without it they are new leaves, whose own derivatives are 0. With it, a gradient may be
+            an existing inner node: d(x * exp(y))/dx is the node exp(y). It is never an existing
+            leaf: d(x * y)/dx is a new node with the number of y.
 
     If a local derivative does not exist, raises the same error as `Value.backward`.
 
