@@ -127,6 +127,8 @@ def _check(
     format: str, max_nodes: int, collapse: bool | None, depth: int | None, digits: int
 ) -> None:
     """Raise TypeError or ValueError if an argument has a wrong type or value."""
+    if isinstance(format, Value):
+        raise TypeError("draw() takes several outputs as one list: write draw([a, b])")
     check_one_of("format", format, ("svg", "png"))
     require_flag("collapse", collapse, or_none=True)
     require_whole("max_nodes", max_nodes)

@@ -779,6 +779,7 @@ print([name for name in ("graphviz", "pygraphviz", "tempfile", "html", "json", "
         ({"format": "gif"}, ValueError, "format is one of svg, png, not 'gif'"),
         ({"direction": "up"}, ValueError, "direction is one of LR, TB, RL, BT, not 'up'"),
         ({"format": 3}, TypeError, "format is one of svg, png, not 3"),
+        ({"format": Value(3.0)}, TypeError, r"one list: write draw\(\[a, b\]\)"),
         ({"direction": np.ones(2)}, TypeError, "direction is one of LR, TB, RL, BT, not array"),
         ({"max_nodes": 0}, ValueError, "max_nodes must be 1 or more, not 0"),
         ({"max_nodes": "10"}, TypeError, "max_nodes must be a whole number, not '10'"),
