@@ -35,7 +35,7 @@ The modules, in the order in which a call uses them:
 >>> round(w.data, 4)
 1.4096
 >>> step.programs
-[<program of step: 14 nodes, 2 replays>]
+[<program of step: 13 nodes, 2 replays>]
 """
 
 from __future__ import annotations
