@@ -11,7 +11,7 @@ from numbers import Integral, Real
 from typing import Any, Protocol, TypeGuard, cast, overload
 
 from autograd import Value, maximum, minimum, no_grad, where
-from autograd.hooks import is_recorded, number_of, refuse
+from autograd.hooks import Watched, is_recorded, number_of, refuse
 from autograd.messages import is_series
 from autograd.ops import greater
 from autograd.sums import weighted_sum
@@ -163,7 +163,7 @@ def _elementwise(symbol: str, f: Callable[[Any, Any], Value]) -> tuple[Operator,
     return method, reflected
 
 
-class Matrix:
+class Matrix(Watched):
     """A matrix of Values.
 
     Args:
@@ -190,7 +190,6 @@ class Matrix:
     [[9.0, 9.0, 9.0], [12.0, 12.0, 12.0]]
     """
 
-    __slots__ = ("rows",)
     __array_ufunc__ = None  # NumPy defers to this class's operators
 
     rows: list[list[Value]]

@@ -384,6 +384,24 @@ def a_matrix_of_weights() -> Case:
 
 
 @fooling("containers", "equal")
+def an_entry_and_the_rows_of_a_matrix_are_replaced_and_kept_elsewhere() -> Case:
+    weights = nn.Matrix([[Value(0.5), Value(1.5)], [Value(-1.0), Value(2.0)]])
+    models = [weights, nn.Matrix([[3.0, 4.0]])]
+    kept = [weights.rows, weights.rows[0][1]]  # as an optimizer keeps them
+
+    def change(call: int) -> None:
+        if call == 4:
+            weights.rows[0][1] = Value(-4.0)
+        if call == 7:
+            weights.rows = [[Value(1.0), Value(-2.0)]]
+
+    def step(x: float) -> Any:
+        return sum(((model * x).sum() for model in models), Value(0.0))
+
+    return Case(step, between=change, observe=lambda: (models, kept))
+
+
+@fooling("containers", "equal")
 def a_weight_in_a_nested_list_is_replaced() -> Case:
     layers: list[Any] = [[Value(0.5)], {"w": [Value(1.5), Value(2.5)]}]
 
