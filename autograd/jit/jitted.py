@@ -238,9 +238,10 @@ class Jitted(Generic[P, R]):
             self._recordings += 1  # not after an error, which says why there is no program
             return result
         except BaseException as error:
-            tracer.undo()
             is_unclear = isinstance(error, TypeError | AttributeError | LookupError)
-            if is_unclear or tracer.refusals or isinstance(error, TraceError):
+            is_refused = is_unclear or isinstance(error, TraceError) or bool(tracer.refusals)
+            tracer.undo(streams=is_refused)  # after another error they stay as in an eager call
+            if is_refused:
                 watch.put_back()
             if tracer.refusals and isinstance(error, Exception) and error not in tracer.refusals:
                 raise tracer.refusals[0] from error  # which the function, or C code, replaced
@@ -249,7 +250,7 @@ class Jitted(Generic[P, R]):
             undo = undoing([*watch.values, *call.passed, *tracer.before])
             self._eager(call, undo)  # raises the error again if it is the function's own
             at_once(undo)
-            tracer.undo()
+            tracer.undo(streams=True)
             watch.put_back()
             raise TraceError(
                 f"this works for plain numbers only ({error}): do it outside and pass what it"

@@ -82,11 +82,11 @@ class Tracer(Hooks):
     def give_up(self) -> None:
         self.given_up = True
 
-    def undo(self) -> None:
-        """Restore the leaves from outside, and the streams of random numbers."""
+    def undo(self, streams: bool) -> None:
+        """Restore the leaves from outside, and, if asked, the streams of random numbers."""
         data, grad = [[pair[k] for pair in self.before.values()] for k in (0, 1)]
         at_once([writes("data", self.before, data), writes("grad", self.before, grad)])
-        for stream, state in self.streams.items():
+        for stream, state in self.streams.items() if streams else ():
             stream().setstate(state)
 
     def ports(self, passed: Sequence[Value]) -> tuple[list[Port], list[Port]]:

@@ -169,6 +169,36 @@ def test_an_error_before_dropout_uses_up_no_random_numbers() -> None:
     assert stream("numpy") == stream(None)
 
 
+@pytest.mark.parametrize("error", [ValueError, TypeError, KeyboardInterrupt])
+@pytest.mark.parametrize("failing", range(5))
+def test_an_error_after_a_draw_uses_up_the_numbers_in_every_kind_of_call(
+    failing: int, error: type[BaseException]
+) -> None:
+    """An eager call, a recorded one, and one that a replay has to make eagerly."""
+    w, switch = Value(1.0), [False]
+
+    def function(x: float) -> Any:
+        noisy = w * nn.gauss() * Value(x).log()
+        if switch[0]:
+            raise error
+        return noisy
+
+    def drawn(run: Any) -> list[Any]:
+        nn.seed(4)
+        seen = []
+        for call in range(7):
+            switch[0] = call == failing and error is not ValueError
+            try:
+                seen.append(
+                    comparable(run(0.0 if call == failing and not switch[0] else 1.0 + call))
+                )
+            except error:
+                seen.append(nn.rng.generator.getstate())
+        return seen
+
+    assert drawn(jit(function)) == drawn(function)
+
+
 @pytest.mark.parametrize("order", ["rate first", "draws first", "draws between"])
 def test_an_eager_run_in_place_of_a_replay_uses_the_same_dropout_masks(order: str) -> None:
     """An infinity makes the call eager; draws already made must be used in the same places."""
