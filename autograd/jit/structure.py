@@ -253,7 +253,8 @@ def _flatten_array(nest: Any, dtype: Any, numbers: Numbers, values: list[Value])
     if kind == "b" or (kind in "iu" and isinstance(numbers, list)):
         return Static(nest, nest.copy().copy)
     raise TraceError(
-        f"NumPy's {dtype} computes in its own way: pass .astype(float) of it"
+        f"NumPy's {dtype} computes in its own way: pass"
+        f" {'.astype(float)' if kind in 'fiuc' else '.tolist()'} of it"
         f"{', .tolist() of class indices' * (kind in 'iu')}, or name it static"
     )
 

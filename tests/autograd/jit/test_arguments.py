@@ -175,9 +175,16 @@ def test_single_precision_is_refused() -> None:
     same_or_refused(lambda: (lambda x: w * (x / pair)[0], []), (0.1,), expected="refused")
 
 
-@pytest.mark.parametrize("dtype", [np.complex64, np.complex128, np.longdouble, np.str_, "M8[s]"])
-def test_an_array_of_what_is_no_float_is_refused(dtype: Any) -> None:
-    refused = r"computes in its own way: pass \.astype\(float\) of it"
+@pytest.mark.parametrize(
+    ("dtype", "instead"),
+    [
+        *[(kind, ".astype(float)") for kind in (np.complex64, np.complex128, np.longdouble)],
+        *[(kind, ".tolist()") for kind in (np.str_, "M8[s]", [("x", float), ("y", float)])],
+    ],
+    ids=str,
+)
+def test_an_array_of_what_is_no_float_is_refused(dtype: Any, instead: str) -> None:
+    refused = re.escape(f"computes in its own way: pass {instead} of it")
     with pytest.raises(TraceError, match=refused):
         jit(lambda a: w * 2.0)(np.array([1], dtype))
     run = jit(lambda x: (w * x, np.array([1], dtype)))
