@@ -10,7 +10,7 @@ import math
 import re
 import time
 import warnings
-from types import SimpleNamespace
+from types import MethodType, SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -721,6 +721,18 @@ def test_replacing_an_object_by_another_of_its_class_takes_effect() -> None:
         if len(trainers) == 2:
             for x in (1.0, 2.0, -1.0):
                 assert run(x).data == run.function(x).data
+
+
+def test_replacing_a_bound_method_takes_effect() -> None:
+    """By that of another object, or another one of this object."""
+    global SCALE
+    trainer, other = Trainer(), Trainer()
+    other.scale = 7.0
+    run = jit(lambda x: SCALE(x))
+    for method in (trainer.step, other.step, MethodType(lambda self, x: LEAF + x, other)):
+        SCALE = method
+        for x in (1.0, 2.0, -1.0):
+            assert run(x).data == method(x).data
 
 
 class Shifted(nn.Module):
