@@ -11,6 +11,9 @@ _ROOTS |= {"STORE_GLOBAL": "global", "STORE_DEREF": "cell"}
 _UNNAMED: tuple[str, ...] = ("any", "")
 _GETTERS = frozenset(["getattr", "attrgetter", "methodcaller"])
 _ATTRIBUTES = frozenset(["LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "STORE_ATTR"])
+# Functions that read all attributes of an object, and the attribute that leads to them.
+_WHOLE: dict[tuple[str, ...], str] = {("global", "vars"): "__dict__"}
+_WHOLE |= {("global", "asdict"): "__init__", ("global", "dataclasses", "asdict"): "__init__"}
 
 
 @functools.cache
@@ -21,12 +24,11 @@ def loads(code: CodeType) -> tuple[tuple[str, ...], ...]:
     something else, such as an entry of a list. Nested functions count, with their self as "any".
     """
     found: list[tuple[str, ...]] = []
-    path = _UNNAMED
-    is_in_vars = False
+    path, whole = _UNNAMED, ""
     for step in dis.get_instructions(code):
-        if is_in_vars and step.opname in ("PRECALL", "CALL"):
-            found.append((*path, "__dict__"))
-            is_in_vars = False
+        if whole and step.opname in ("PRECALL", "CALL"):
+            found.append((*path, whole))
+            whole = ""
         # Ignore attributes that are set on an unnamed thing, mostly a Value: `p.grad = 0.0`.
         if step.opname in _ATTRIBUTES and (path != _UNNAMED or step.opname != "STORE_ATTR"):
             is_called = step.opname == "LOAD_METHOD" or "NULL|self" in step.argrepr
@@ -39,7 +41,7 @@ def loads(code: CodeType) -> tuple[tuple[str, ...], ...]:
         elif step.opname != "COPY":  # which keeps the path, as in `config.count += 1`
             path = _UNNAMED
         found.append(path)
-        is_in_vars |= path == ("global", "vars")
+        whole = _WHOLE.get(path, whole)
     for constant in code.co_consts:
         if not _GETTERS.isdisjoint(code.co_names):
             texts = constant if type(constant) is tuple else (constant,)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import argparse
 import configparser
+import dataclasses
 import enum
 import functools
 import operator
 import types
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -99,6 +101,31 @@ def another_object_counts_the_calls() -> Case:
 def settings_of_a_list_are_read_as_dicts() -> Case:
     several = [types.SimpleNamespace(rate=0.5), types.SimpleNamespace(rate=2.0)]
     return set_briefly(lambda: sum(vars(each)["rate"] for each in several), several[0], "rate")
+
+
+@dataclasses.dataclass(slots=True)
+class Settings:
+    """Settings in slots."""
+
+    rate: float
+
+
+@fooling("behind asdict()", "equal")
+def settings_in_slots_are_given_as_keywords() -> Case:
+    settings = Settings(0.5)
+
+    def scaled(rate: float) -> float:
+        return 2.0 * rate
+
+    return set_briefly(lambda: scaled(**asdict(settings)), settings, "rate")
+
+
+@fooling("behind asdict()", "equal")
+def settings_in_slots_of_an_object_are_read_as_a_dict() -> Case:
+    trainer = types.SimpleNamespace(settings=Settings(0.5))
+    return set_briefly(
+        lambda: dataclasses.asdict(trainer.settings)["rate"], trainer.settings, "rate"
+    )
 
 
 @fooling("behind a cache", "equal")
