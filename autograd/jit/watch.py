@@ -157,7 +157,7 @@ class Watch:
         for reader, place, name, content in self._notes.values():
             now = read(reader, place)
             if id(place) not in others and not same(now, content):
-                self.has_lost = bool(name) and type(content) not in PLAIN | {FunctionType}
+                self.has_lost = bool(name) and type(content) not in PLAIN | {FunctionType, object}
                 return _what(place, name, now, content, self._titles.get(id(place), ""))
         for space in map(vars, self.models):
             for name in space:
@@ -174,7 +174,9 @@ class Watch:
             if same(now, content) or (name and getattr_static(type(place), name, None) is now):
                 continue  # unchanged, or an attribute of the class
             with contextlib.suppress(Exception):  # some objects take no assignments
-                if name:
+                if content is MISSING:
+                    del place[name]
+                elif name:
                     (dict.__setitem__ if isinstance(place, dict) else setattr)(place, name, content)
                 else:
                     # By the methods of the built-in type, not of a user's subclass.
@@ -214,8 +216,7 @@ class Watch:
         elif issubclass(kind, attrgetter | methodcaller):
             make, given = thing.__reduce__()[:2]
             self._wait_for(make, *given)
-            parts = (*getattr(make, "args", ()), *given)  # names, and arguments of a method
-            texts = [part for part in parts if type(part) is str]
+            texts = [part for part in (*getattr(make, "args", ()), *given) if type(part) is str]
             self._names |= {("", name) for name in ".".join(texts).split(".")}
         elif issubclass(kind, type):
             if is_users_class(thing):
@@ -266,9 +267,9 @@ class Watch:
             if root == "cell" and name in cells:
                 thing = self._note(cells[name], "cell_contents")
                 self._titles[id(thing)] = self._titles[id(cells[name])] = name
-            elif root == "global" and name in function.__globals__:
+            elif root == "global" and (name in function.__globals__ or is_users(file)):
                 thing = self._note(function.__globals__, name)
-            elif self._everything and name in ("globals", "vars", "exec", "eval"):
+            if self._everything and name in ("globals", "vars", "exec", "eval"):
                 self._wait_for(function.__globals__)
             for attribute in path:
                 if self._everything and type(thing) is not ModuleType:  # `_look_inside` notes all
@@ -286,11 +287,10 @@ class Watch:
         for base in (None, *kind.__mro__) if self._room > 0 else ():
             for name, part in list((space if base is None else vars(base)).items()):
                 is_called = name in names or f"{name}()" in names
-                if base is not None and type(part) in (FunctionType, property):
-                    is_asked = name[:2] == "__" and name not in _UNASKED and not is_far
-                    if (is_called or is_asked) and (id(base), name) not in self._notes:
-                        self._note(base, name)  # also in base classes, as super() may call it
-                elif name in names or (is_called and type(part) not in PLAIN):
+                is_asked = is_called or (name[:2] == "__" and name not in _UNASKED and not is_far)
+                if is_asked and base is not None and type(part) in (FunctionType, property):
+                    self._note(base, name)  # also in base classes, as super() may call it
+                if name in names or (is_called and name[:2] != "__" and type(part) not in PLAIN):
                     self._room -= 50  # comparing it before each replay takes time as well
                     self._attribute(thing, name)
 
@@ -304,6 +304,7 @@ class Watch:
         static = getattr_static(thing, name, MISSING)
         if isinstance(static, property | FunctionType | classmethod | _CACHE):
             self._wait_for(static)
+            self._note(space, name)  # may be added
             self._note(thing if isinstance(thing, type) else type(thing), name)  # may be replaced
         elif isinstance(getattr(type(static), "__get__", None), FunctionType):
             self._wait_for(static, *attributes_of(static).values())
@@ -314,15 +315,14 @@ class Watch:
         return MISSING
 
     def _note(self, place: Any, name: str = "") -> Any:
-        """Note one entry of a dict, one attribute of an object, or everything in it; return it."""
-        reader: Any = reader_of(type(place))
-        if name:
-            reader = itemgetter(name) if place.__class__ is dict else attrgetter(name)
-        # Skip what is a new object at each lookup, such as a bound method.
+        """Note an entry of a dict (or its absence), an attribute, or everything; return it."""
+        reader: Any = attrgetter(name) if name else reader_of(type(place))
+        if name and type(place) is dict:
+            reader = itemgetter(name) if name in place else methodcaller("get", name, MISSING)
         content = read(reader, place)
-        if not name or (content is not MISSING and read(reader, place) is content):
+        if not name or read(reader, place) is content:  # a bound method is new at each lookup
             self._notes[id(place), name] = reader, place, name, content
-            if name:
+            if name and content is not MISSING:
                 self._titles[id(content)] = name
                 self._wait_for(content)
         return content

@@ -735,6 +735,47 @@ def test_replacing_a_bound_method_takes_effect() -> None:
             assert run(x).data == method(x).data
 
 
+def test_a_name_that_was_missing_takes_effect() -> None:
+    """An object's own method in place of that of its class, a global in place of a builtin."""
+    trainer, trainers, space = Trainer(), [Trainer(), Trainer()], globals()
+    run = jit(lambda x: trainer.step(x) + sum(each.loss(x) * abs(2.0) for each in trainers))
+    for change in (
+        lambda: None,
+        lambda: setattr(trainer, "step", lambda x: LEAF * x * 7.0),
+        lambda: setattr(trainers[1], "loss", lambda x: LEAF * x * 5.0),
+        lambda: space.update(abs=lambda x: x * 3.0),
+        lambda: space.pop("abs"),
+        lambda: delattr(trainer, "step"),
+    ):
+        change()
+        for number in (1.0, 2.0, -1.0):
+            assert run(number).data == run.function(number).data
+
+
+def test_adding_a_name_is_refused_and_undone() -> None:
+    trainer, space = Trainer(), globals()
+
+    def replaces_a_method(x: float) -> Any:
+        trainer.step = lambda x: LEAF * x
+        return trainer.step(x)
+
+    def makes_a_global(x: float) -> Any:
+        global made_in_a_call
+        made_in_a_call = 2.0
+        return LEAF * x * made_in_a_call
+
+    for function, place, name in (
+        (replaces_a_method, vars(trainer), "step"),
+        (makes_a_global, space, "made_in_a_call"),
+    ):
+        run = jit(function)
+        run(1.0)
+        del place[name]
+        with pytest.raises(TraceError, match=f"changes {name}, which"):
+            run(1.0)
+        assert name not in place
+
+
 class Shifted(nn.Module):
     """A module with a private setting."""
 
