@@ -7,10 +7,10 @@ import functools
 from types import CodeType
 
 _ROOTS = {"LOAD_GLOBAL": "global", "LOAD_NAME": "global", "LOAD_DEREF": "cell"}
-_ROOTS |= {"STORE_GLOBAL": "global", "STORE_DEREF": "cell"}
+_ROOTS |= {"STORE_GLOBAL": "global", "STORE_DEREF": "cell", "IMPORT_NAME": "module"}
 _UNNAMED: tuple[str, ...] = ("any", "")
 _GETTERS = frozenset(["getattr", "attrgetter", "methodcaller"])
-_ATTRIBUTES = frozenset(["LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "STORE_ATTR"])
+_ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "STORE_ATTR", "IMPORT_FROM")
 # Functions that read all attributes of an object, and the attribute that leads to them.
 _WHOLE: dict[tuple[str, ...], str] = {("global", "vars"): "__dict__"}
 _WHOLE |= {("global", "asdict"): "__init__", ("global", "dataclasses", "asdict"): "__init__"}
@@ -20,7 +20,7 @@ _WHOLE |= {("global", "asdict"): "__init__", ("global", "dataclasses", "asdict")
 def loads(code: CodeType) -> tuple[tuple[str, ...], ...]:
     """Return (kind, name, attribute, ...) of each dotted name; called attributes end with "()".
 
-    The kind is "global", "cell", "self" (an argument of that name), or "any" for attributes of
+    The kind is "global", "cell", "module", "self" (an argument of that name), or "any" for those of
     something else, such as an entry of a list. Nested functions count, with their self as "any".
     """
     found: list[tuple[str, ...]] = []

@@ -226,9 +226,8 @@ class Watch:
         elif not issubclass(kind, ModuleType):
             if issubclass(kind, hooks.Watched):
                 self.models.append(thing)
-                for name in list(vars(thing)):
-                    if name[0] != "_":
-                        self._note(vars(thing), name)
+                for name in [name for name in vars(thing) if name[0] != "_"]:
+                    self._note(vars(thing), name)
             if not module_of(kind).startswith(("autograd.", "nn.")):
                 self._objects.append(thing)
             if any(module_of(base) in _OPEN for base in kind.__mro__):
@@ -269,6 +268,8 @@ class Watch:
                 self._titles[id(thing)] = self._titles[id(cells[name])] = name
             elif root == "global" and (name in function.__globals__ or is_users(file)):
                 thing = self._note(function.__globals__, name)
+            elif root == "module" and is_users(file):  # loaded later as a local variable
+                self._objects.append(sys.modules.get(".".join([name, *path])))
             if self._everything and name in ("globals", "vars", "exec", "eval"):
                 self._wait_for(function.__globals__)
             for attribute in path:

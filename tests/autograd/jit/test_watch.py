@@ -752,6 +752,51 @@ def test_a_name_that_was_missing_takes_effect() -> None:
             assert run(number).data == run.function(number).data
 
 
+def imports_a_module(x: float) -> Any:
+    import math
+
+    return LEAF * x * math.tau
+
+
+def imports_an_attribute(x: float) -> Any:
+    from math import pi, tau
+
+    return LEAF * x * pi * tau
+
+
+def imports_a_module_of_a_package(x: float) -> Any:
+    import os.path
+
+    return LEAF * x * len(os.path.pardir)
+
+
+def imports_from_a_package(x: float) -> Any:
+    from os import path as local
+
+    return LEAF * x * len(local.pardir)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        imports_a_module,
+        imports_an_attribute,
+        imports_a_module_of_a_package,
+        imports_from_a_package,
+    ],
+)
+def test_a_setting_of_a_module_imported_inside_takes_effect(
+    function: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = jit(function)
+    for factor in (6.0, 3.0):
+        monkeypatch.setattr("math.tau", factor)
+        monkeypatch.setattr("os.path.pardir", "." * int(factor))
+        for x in (1.0, 2.0, -1.0):
+            assert run(x).data == function(x).data
+    assert [program.replays for program in run.programs] == [1, 2]
+
+
 def test_adding_a_name_is_refused_and_undone() -> None:
     trainer, space = Trainer(), globals()
 

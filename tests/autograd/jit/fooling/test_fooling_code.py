@@ -52,7 +52,7 @@ def imports_inside() -> Case:
     return Case(step)
 
 
-@fooling("imports", "loud")
+@fooling("imports", "equal")
 def reads_a_module_imported_inside() -> Case:
     module = module_of("rate = 0.5", "fooling_settings")
     w = Value(2.0)
