@@ -42,11 +42,11 @@ def loads(code: CodeType) -> tuple[tuple[str, ...], ...]:
             path = _UNNAMED
         found.append(path)
         whole = _WHOLE.get(path, whole)
-    for constant in code.co_consts:
-        if not _GETTERS.isdisjoint(code.co_names):
-            texts = constant if type(constant) is tuple else (constant,)
-            names = [name for text in texts if type(text) is str for name in text.split(".")]
-            found += [("any", "", name) for name in names]
-        if isinstance(constant, CodeType):
-            found += [("any", *path[1:]) if path[0] == "self" else path for path in loads(constant)]
+    inner = [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+    for each in inner:
+        found += [("any", *path[1:]) if path[0] == "self" else path for path in loads(each)]
+    if not all(_GETTERS.isdisjoint(each.co_names) for each in (code, *inner)):
+        groups = [part if type(part) is tuple else (part,) for part in code.co_consts]
+        texts = [text for group in groups for text in group if type(text) is str]
+        found += [("any", "", name) for text in texts for name in text.split(".")]
     return tuple(dict.fromkeys(found))

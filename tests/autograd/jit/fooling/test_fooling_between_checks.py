@@ -158,6 +158,14 @@ def the_names_of_settings_are_in_a_constant_tuple() -> Case:
 
 
 @fooling("between checks", "equal")
+def attributes_are_summed_in_a_generator() -> Case:
+    options = types.SimpleNamespace(rate=0.5, on=True)
+    return set_briefly(
+        lambda: sum(getattr(options, name) for name in ("rate", "on")), options, "rate"
+    )
+
+
+@fooling("between checks", "equal")
 def modules_get_an_attribute_later() -> Case:
     model = nn.MLP(1, [2, 1])
 
