@@ -291,7 +291,7 @@ class Watch:
                 is_asked = is_called or (name[:2] == "__" and name not in _UNASKED and not is_far)
                 if is_asked and base is not None and type(part) in (FunctionType, property):
                     self._note(base, name)  # also in base classes, as super() may call it
-                if name in names or (is_called and name[:2] != "__" and type(part) not in PLAIN):
+                elif name in names or (is_called and type(part) not in PLAIN):
                     self._room -= 50  # comparing it before each replay takes time as well
                     self._attribute(thing, name)
 
