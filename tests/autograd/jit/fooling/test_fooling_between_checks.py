@@ -166,6 +166,12 @@ def attributes_are_summed_in_a_generator() -> Case:
 
 
 @fooling("between checks", "equal")
+def an_attribute_of_an_entry_has_the_name_of_one_of_its_index() -> Case:
+    parts, place = [types.SimpleNamespace(real=0.5)], 0
+    return set_briefly(lambda: parts[place].real, parts[0], "real")
+
+
+@fooling("between checks", "equal")
 def modules_get_an_attribute_later() -> Case:
     model = nn.MLP(1, [2, 1])
 
