@@ -359,8 +359,8 @@ copies.CLASSES.add(Value)
 
 def as_float(data: Any) -> float:
     """Return a real number of any kind as a float. Raises TypeError or OverflowError."""
-    if data.__class__ is not int and getattr(data, "shape", 0) == () and hasattr(data, "item"):
-        data = data[()]  # what an array without dimensions holds, perhaps a recorded number
+    if data.__class__ is not int and getattr(data, "shape", 0) == () and hasattr(data, "tolist"):
+        data = data.tolist()  # Python's own number, or what an array holds, such as a recorded one
     if is_recorded(data):  # it keeps its node; see autograd/jit/recorded.py
         return data
     if data.__class__ is not int and (  # the most common kind needs no further look
