@@ -148,7 +148,9 @@ class Optimizer(hooks.Watched):
 
     if not TYPE_CHECKING:
 
-        def __getattr__(self, name: str) -> NoReturn:
+        def __getattr__(self, name: str) -> Any:
+            if hasattr(type(self), name):  # a property failed: raise its own error
+                return super().__getattribute__(name)
             told = f"{type(self).__name__!r} object has no attribute {name!r}"
             if "_lr" not in vars(self):
                 told += ": its __init__ must call super().__init__(parameters, lr)"

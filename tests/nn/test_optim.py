@@ -1143,3 +1143,15 @@ def test_the_error_for_an_unknown_attribute_says_where_the_rate_of_a_group_is():
         optimizer.param_groups[0]["lr"] = 0.2
     with pytest.raises(AttributeError, match=r"^'SGD' object has no attribute 'rate'$"):
         optimizer.rate  # noqa: B018
+
+
+def test_a_property_of_an_optimizer_that_fails_raises_its_own_error():
+    class Grouped(nn.Optimizer):
+        group = None
+
+        @property
+        def rate(self):
+            return self.group.lr
+
+    with pytest.raises(AttributeError, match=r"^'NoneType' object has no attribute 'lr'$"):
+        Grouped([Value(1.0)], 0.1).rate  # noqa: B018
