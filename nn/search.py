@@ -111,7 +111,9 @@ def _collect(
 
 
 def _begins_with_a_number(content: Any) -> bool:
-    """Whether it is a plain number, or a list or an array whose first entry is one."""
+    """Whether it is a plain number, or a list, a dict or an array whose first entry is one."""
+    if isinstance(content, dict):
+        content = list(content.values())
     if isinstance(content, list | tuple):
         return bool(content) and _begins_with_a_number(content[0])
     dtype = getattr(content, "dtype", None)

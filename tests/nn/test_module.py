@@ -644,7 +644,9 @@ def test_a_module_and_a_value_as_buffers_are_saved_and_not_trained():
     assert list(Teacher().state_dict()) == ["teacher.w.0", "teacher.b", "w", "count"]
 
 
-@pytest.mark.parametrize("table", [0.5, 3, [0.5, 1.0], [[1, 2], [3, 4]], np.ones(2), True])
+@pytest.mark.parametrize(
+    "table", [0.5, 3, [0.5, 1.0], [[1, 2], [3, 4]], {"mean": [0.5]}, np.ones(2), True]
+)
 def test_a_buffer_of_plain_numbers_which_would_not_be_saved_is_refused(table):
     class Fixed(Module):
         buffers = ("table",)
