@@ -115,7 +115,7 @@ def require_range(
         advice = ": write it without quotes" if isinstance(number, str) else ""
         what = "a number" if plain else "a number or a Value"
         raise TypeError(f"{name} must be {what}, not {quoted(number)}{advice}")
-    x: float = number_of(number)
+    x: float = number_of(own_number(number))  # an array may hold a recorded number
     limit = below if below < math.inf else math.nextafter(high, math.inf)
     inside = (greater(x, 0.0) if positive else 1.0 - greater(0.0, x)) * less(x, limit)  # 0 for nan
     given = number if is_plain(number) else x

@@ -713,6 +713,7 @@ def test_a_number_as_the_left_operand_of_a_matrix(operation: Any) -> None:
         lambda x: x / Matrix([[w, 1.0]]),
         lambda x: maximum(w, x),
         lambda x: nn.mse([w, x], [0.0, x]),
+        lambda x: nn.huber([w], [0.0], x),
     ],
 )
 def test_an_array_of_no_dimension_computes_with_values(function: Any) -> None:
