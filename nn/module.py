@@ -69,9 +69,6 @@ class Module(Searched):
         super().__init_subclass__(**kwargs)
         if isinstance(cls.buffers, str):
             raise TypeError(f"buffers are a tuple of names: write buffers = ({cls.buffers!r},)")
-        for name in cls.buffers:
-            if name.startswith("_"):
-                raise TypeError(f"the buffer {name} would not be saved: drop the underscore")
         if "__call__" in vars(cls):
             type.__setattr__(cls, "__call__", _scoped(vars(cls)["__call__"]))
 

@@ -92,6 +92,8 @@ def _collect(
         strays.append((node, name, list(node)))
     buffers = node.buffers if read is _read_module else ()
     for key in buffers:
+        if key.startswith("_"):
+            raise TypeError(f"the buffer {key} would not be saved: drop the underscore")
         if _begins_with_a_number(vars(node).get(key)):
             raise TypeError(
                 f"{shown(_joined(name, key))} is a buffer, but its plain numbers would not be"
