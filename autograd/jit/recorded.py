@@ -46,7 +46,7 @@ def _arithmetic(primitive: Primitive, function: Callable[..., Any], back: bool =
     def method(self: Number, *others: Any) -> Any:
         operands = (*others, self) if back else (self, *others)
         if not _COMMON.issuperset(map(type, others)):
-            is_array = any(isinstance(x, np.ndarray) and x.shape for x in others)
+            is_array = any(isinstance(x, np.ndarray) for x in others)
             if is_array and np.result_type(*others, self.plain()) in _EXACT:  # entry by entry
                 operands = tuple([np.asarray(operand, dtype=object) for operand in operands])
                 rounding = "raised to a power" if primitive is ops.pow else ""
@@ -162,24 +162,28 @@ class Array(np.ndarray[Any, Any]):
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **settings: Any) -> Any:
         if "out" in settings:
             settings["out"] = tuple(map(np.asarray, settings["out"]))
-        if ufunc is np.power and type(inputs[1]) in (int, float) and inputs[1] == 2:
-            ufunc, inputs = np.square, inputs[:1]  # as NumPy does
+        if ufunc is np.power and type(inputs[-1]) in (int, float) and inputs[-1] == 2:
+            ufunc, inputs = np.square, inputs[:-1]  # as NumPy does
+        elif ufunc is np.add and method == "reduce":
+            settings = {"initial": 0, **settings}  # as for floats: the sum of -0.0 is 0.0
         plain = [np.asarray(x) if type(x) is Array else x for x in inputs]
         found = getattr(ufunc, method)(*plain, **settings)
         rounding = "multiplied as matrices" if ufunc.signature else ""
         if ufunc is np.power:
             rounding = "raised to a power"
         elif ufunc is np.add and method in ("reduce", "reduceat"):
-            # NumPy adds whole rows one after another, and up to 7 numbers in order.
-            has_rows = self.flags.c_contiguous and self.ndim > 1 and self.shape[-1] > 1
-            is_short = self.size <= 7 * getattr(found, "size", 1) and method == "reduce"
-            in_order = is_short or (has_rows and settings.get("axis", 0) == 0)
+            # NumPy adds whole rows one after another, and up to 7 numbers of a row in order.
+            axis, flags = settings.get("axis", 0), self.flags
+            has_rows = flags.c_contiguous and self.ndim > 1 and self.shape[-1] > 1 and axis == 0
+            is_short = self.size <= 7 * getattr(found, "size", 1) and settings.get("initial") == 0
+            is_row = flags.forc if axis is None else type(axis) is int
+            in_order = method == "reduce" and (has_rows or (is_short and is_row))
             rounding = "" if in_order else "added"
         return self.of(found, rounding)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         found = super().__array_function__(function, types, args, kwargs)
-        return self.of(found, "multiplied as matrices") if function.__name__ in _PRODUCTS else found
+        return self.of(found, "multiplied as matrices" * (function.__name__ in _PRODUCTS))
 
     def dot(self, other: Any, out: Any = None) -> Any:
         return np.dot(self, other, out)

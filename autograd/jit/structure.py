@@ -18,7 +18,7 @@ of ints and floats does not matter.
     (kind, entries)             kind: a class of named tuples
     (Matrix, rows)              rows: the structure of its rows
     (method, self, function)    a bound method, which is a new object at each lookup: both Identical
-    ("array", shape, entries)   entries: the structure of the list of its entries
+    ("array", (shape, order), entries)  entries: the structure of the list of its entries
     ("like", class, structure)  an argument whose class resembles list, deque, tuple, float or int
 """
 
@@ -237,19 +237,18 @@ def _like(kind: type, structure: Any, numbers: Numbers) -> Any:
 
 
 def _flatten_array(nest: Any, dtype: Any, numbers: Numbers, values: list[Value]) -> Any:
-    kind = dtype.kind
+    kind, order = dtype.kind, "F" if nest.flags.fnc else "C"  # NumPy may add in order of memory
+    row, layout = nest.ravel(order), (nest.shape, order)
     if kind == "O":
-        return ("array", nest.shape, flatten(nest.ravel().tolist(), numbers, values))
+        return ("array", layout, flatten(row.tolist(), numbers, values))
     if kind == "f" and dtype.itemsize == 8:
-        if isinstance(numbers, bytearray):
-            numbers.extend(np.ascontiguousarray(nest, np.float64))
-        else:
-            numbers.extend(nest.ravel().tolist())
-        return ("array", nest.shape, (list, nest.size, "number"))
+        plain = isinstance(numbers, bytearray)
+        numbers.extend(row.astype(np.float64, copy=False) if plain else row.tolist())
+        return ("array", layout, (list, nest.size, "number"))
     # The ints of an array may have been computed; a scalar of NumPy is a constant.
     if dtype == np.int64 and isinstance(numbers, list) and nest.size and nest.ndim:
-        numbers.extend(nest.ravel().tolist())
-        return ("array", nest.shape, (list, nest.size, "whole"))
+        numbers.extend(row.tolist())
+        return ("array", layout, (list, nest.size, "whole"))
     if kind == "b" or (kind in "iu" and isinstance(numbers, list)):
         return Static(nest, nest.copy().copy)
     raise TraceError(
@@ -326,7 +325,7 @@ def _built(structure: Any, single: dict[str, Callable[[], Any]]) -> Any:
         entries = _built(structure[2], single)
         is_plain = _NUMBERS.issuperset(map(type, entries))
         row = np.array(entries) if is_plain else Array.of(np.fromiter(entries, object))
-        return row.reshape(inside)
+        return np.reshape(row, *inside)
     if issubclass(kind, dict):
         return kind(zip(_built(inside, single), _built(structure[2], single), strict=True))
     make: Any = getattr(kind, "_make", kind)

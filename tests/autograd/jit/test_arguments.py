@@ -249,6 +249,10 @@ ROWS = np.random.default_rng(1).normal(size=(20, 3))
         lambda a: functools.reduce(operator.add, a.tolist()),
         lambda a: list(a**2) + list(np.power(a, 2.0)),
         lambda a: a.prod(),
+        lambda a: (abs(a[:3]) * -0.0).sum(),  # NumPy adds -0.0 to 0.0
+        lambda a: list((abs(a[:36].reshape(12, 3)) * -0.0).sum(0)),
+        lambda a: list(a[:36].reshape(12, 3).sum(0, where=np.arange(12)[:, None] > 3)),
+        lambda a: (a[:6].reshape(2, 3).sum(), list(np.stack([a, -2.0 * a]).sum(0))),
         lambda a: (a * np.array([w] * 37)).sum(),  # objects in the eager call, too
         lambda a: (a @ np.array([w] * 37)).exp(),
     ],
@@ -274,7 +278,12 @@ def test_an_array_is_centred_as_numpy_does() -> None:
         lambda a: (a[0] * a).sum(),
         lambda a: a.reshape(1, 37).sum(0).tolist() + a.reshape(37, 1).sum(0).tolist(),
         lambda a: a[:36].reshape(12, 3).T.sum(1).tolist(),
+        lambda a: a[:18].reshape(3, 3, 2)[:, ::-1].sum((0, 2)).tolist(),  # short, but in rows
+        lambda a: a[:5].sum(initial=0.1),  # which is added last
         lambda a: np.add.reduceat(a, [0, 3]).tolist(),
+        lambda a: np.add.reduceat(a[:36].reshape(12, 3), [0]).tolist(),
+        lambda a: np.concatenate([a, a]).sum(),
+        lambda a: np.copy(a).sum(),
         lambda a: a @ a,
         lambda a: a @ np.ones(37),
         lambda a: a.dot(a),
@@ -283,6 +292,7 @@ def test_an_array_is_centred_as_numpy_does() -> None:
         lambda a: (a**3).tolist(),
         lambda a: (abs(a) ** 0.5).tolist(),
         lambda a: (abs(a[0]) ** a).tolist(),
+        lambda a: np.power.reduce(abs(a)),
     ],
 )
 def test_what_numpy_rounds_in_its_own_way_is_refused(function: Any) -> None:
@@ -294,6 +304,19 @@ def test_what_numpy_rounds_in_its_own_way_is_refused(function: Any) -> None:
     run(NUMBERS)
     with pytest.raises(TraceError, match=r"of the call cannot be .* by NumPy .* one by one"):
         run(NUMBERS)
+
+
+def test_an_array_keeps_the_order_of_its_memory() -> None:
+    """In which NumPy multiplies and adds."""
+    orders = [(1.5 * ROWS, "C"), (ROWS, "F"), (-ROWS, "C"), (-ROWS, "F"), (2.5 * ROWS, "F")]
+    calls = [(np.array(rows, order=order),) for rows, order in orders]
+    same(lambda: (lambda a: (w, a.prod(), a.ravel("K")), []), *calls, replayed=True)
+    run = jit(lambda rows: w * rows.sum(0))
+    for _ in range(4):
+        run(ROWS)
+    run(np.asfortranarray(ROWS))
+    with pytest.raises(TraceError, match="cannot be added by NumPy"):
+        run(np.asfortranarray(ROWS))
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="sum() adds floats in order")
@@ -718,6 +741,11 @@ def test_a_number_as_the_left_operand_of_a_matrix(operation: Any) -> None:
 )
 def test_an_array_of_no_dimension_computes_with_values(function: Any) -> None:
     same(lambda: (function, []), *[(np.array(x),) for x in (0.5, 3.0, 1.5)], replayed=True)
+
+
+def test_an_array_of_no_dimension_computes_with_numbers() -> None:
+    calls = [(x, np.array(x - 1.0)) for x in (0.5, 3.0, 1.5)]
+    same(lambda: (lambda x, y: w * (y - x * y / np.array(3)), []), *calls, replayed=True)
 
 
 def test_an_array_of_values() -> None:
