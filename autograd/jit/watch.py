@@ -175,7 +175,7 @@ class Watch:
                 continue  # unchanged, or an attribute of the class
             with contextlib.suppress(Exception):  # some objects take no assignments
                 if content is MISSING:
-                    del place[name]
+                    (dict.__delitem__ if isinstance(place, dict) else delattr)(place, name)
                 elif name:
                     (dict.__setitem__ if isinstance(place, dict) else setattr)(place, name, content)
                 else:
@@ -321,6 +321,8 @@ class Watch:
         if name and type(place) is dict:
             reader = itemgetter(name) if name in place else methodcaller("get", name, MISSING)
         content = read(reader, place)
+        if content is MISSING:
+            reader = partial(read, reader)  # `holds` compares by readers that do not raise
         if not name or read(reader, place) is content:  # a bound method is new at each lookup
             self._notes[id(place), name] = reader, place, name, content
             if name and content is not MISSING:

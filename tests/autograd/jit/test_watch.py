@@ -820,6 +820,13 @@ def test_adding_a_name_is_refused_and_undone() -> None:
         assert name not in place
 
 
+class Slotted:
+    """An object with an empty slot."""
+
+    __slots__ = ("gain",)
+    gain: float
+
+
 class Shifted(nn.Module):
     """A module with a private setting."""
 
@@ -915,6 +922,44 @@ def test_a_change_without_effect_is_examined_only_once() -> None:
         run([1.0, 2.0])
         assert program.watch.holds()
     assert [program.replays for program in run.programs] == [4]
+
+
+def test_a_slot_and_a_variable_without_content_need_no_closer_look() -> None:
+    """They are filled later, which takes effect. In a recorded call it is refused, and undone."""
+    slotted = Slotted()
+
+    def made(x: float) -> Any:
+        nonlocal later
+        if fills:
+            slotted.gain = later = 2.0
+        return LEAF * x * getattr(slotted, "gain", 1.0) * (1.0 if x is None else bare())
+
+    def bare() -> float:
+        try:
+            return later
+        except NameError:
+            return 3.0
+
+    def emptied() -> None:
+        nonlocal later
+        del slotted.gain, later
+
+    slotted.gain = later = 0.0
+    emptied()
+    fills, run = False, jit(made)
+    for _ in range(3):
+        run(1.0)
+    assert run.programs[0].watch.holds()
+    slotted.gain = later = 5.0
+    assert run(1.0).data == made(1.0).data == 25.0 * LEAF.data
+    emptied()
+    fills, run = True, jit(made)
+    run(1.0)
+    emptied()
+    with pytest.raises(TraceError, match="which a replay would not"):
+        run(1.0)
+    assert not hasattr(slotted, "gain")
+    assert bare() == 3.0
 
 
 def test_setting_the_learning_rate_before_each_call_needs_no_closer_look() -> None:
