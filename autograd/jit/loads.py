@@ -13,7 +13,8 @@ _GETTERS = frozenset(["getattr", "attrgetter", "methodcaller"])
 _ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "STORE_ATTR", "IMPORT_FROM")
 # Functions that read all attributes of an object, and the attribute that leads to them.
 _WHOLE: dict[tuple[str, ...], str] = {("global", "vars"): "__dict__"}
-_WHOLE |= {("global", "asdict"): "__init__", ("global", "dataclasses", "asdict"): "__init__"}
+for function in ("asdict", "astuple"):
+    _WHOLE |= {("global", function): "__init__", ("global", "dataclasses", function): "__init__"}
 
 
 @functools.cache

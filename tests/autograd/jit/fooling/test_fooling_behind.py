@@ -128,6 +128,12 @@ def settings_in_slots_of_an_object_are_read_as_a_dict() -> Case:
     )
 
 
+@fooling("behind astuple()", "equal")
+def settings_are_read_as_a_tuple() -> Case:
+    settings = Settings(0.5)
+    return set_briefly(lambda: sum(dataclasses.astuple(settings)), settings, "rate")
+
+
 @fooling("behind a cache", "equal")
 def settings_are_cached() -> Case:
     @functools.lru_cache
