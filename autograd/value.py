@@ -359,6 +359,8 @@ copies.CLASSES.add(Value)
 
 def as_float(data: Any) -> float:
     """Return a real number of any kind as a float. Raises TypeError or OverflowError."""
+    if data.__class__ is float:
+        return float(data)
     if data.__class__ is not int and getattr(data, "shape", 0) == () and hasattr(data, "tolist"):
         data = data.tolist()  # Python's own number, or what an array holds, such as a recorded one
     if is_recorded(data):  # it keeps its node; see autograd/jit/recorded.py
