@@ -237,17 +237,19 @@ def _like(kind: type, structure: Any, numbers: Numbers) -> Any:
 
 
 def _flatten_array(nest: Any, dtype: Any, numbers: Numbers, values: list[Value]) -> Any:
-    kind, order = dtype.kind, "F" if nest.flags.fnc else "C"  # NumPy may add in order of memory
-    row, layout = nest.ravel(order), (nest.shape, order)
+    kind, order = dtype.kind, "CF"[nest.flags.fnc]  # NumPy may add in the order of memory
+    row, layout = nest.T if order == "F" else nest, (nest.shape, order)
     if kind == "O":
-        return ("array", layout, flatten(row.tolist(), numbers, values))
+        return ("array", layout, flatten(row.ravel().tolist(), numbers, values))
     if kind == "f" and dtype.itemsize == 8:
-        plain = isinstance(numbers, bytearray)
-        numbers.extend(row.astype(np.float64, copy=False) if plain else row.tolist())
+        if isinstance(numbers, bytearray):
+            numbers.extend(np.ascontiguousarray(row, np.float64))
+        else:
+            numbers.extend(row.ravel().tolist())
         return ("array", layout, (list, nest.size, "number"))
     # The ints of an array may have been computed; a scalar of NumPy is a constant.
     if dtype == np.int64 and isinstance(numbers, list) and nest.size and nest.ndim:
-        numbers.extend(row.tolist())
+        numbers.extend(row.ravel().tolist())
         return ("array", layout, (list, nest.size, "whole"))
     if kind == "b" or (kind in "iu" and isinstance(numbers, list)):
         return Static(nest, nest.copy().copy)

@@ -255,10 +255,11 @@ class Watch:
         code = function.__code__
         cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
         self._wait_for(*[read(attrgetter("cell_contents"), cell) for cell in cells.values()])
-        self._wait_for(function.__defaults__, function.__kwdefaults__, function.__dict__ or None)
+        self._wait_for(function.__defaults__, function.__kwdefaults__)
         file = code.co_filename
         if not is_users(file) and (self._everything or not is_installed(file)):
             return
+        self._wait_for(function.__dict__ or None)
         for name in ("__code__", "__defaults__", "__kwdefaults__"):  # may be replaced in place
             self._note(function, name)
         for root, name, *path in loads(code):
@@ -321,7 +322,7 @@ class Watch:
         if name and type(place) is dict:
             reader = itemgetter(name) if name in place else methodcaller("get", name, MISSING)
         content = read(reader, place)
-        if content is MISSING:
+        if content is MISSING and type(reader) is attrgetter:
             reader = partial(read, reader)  # `holds` compares by readers that do not raise
         if not name or read(reader, place) is content:  # a bound method is new at each lookup
             self._notes[id(place), name] = reader, place, name, content
