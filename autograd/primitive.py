@@ -190,6 +190,15 @@ def operands_of(left: Any, right: Any) -> tuple[Any, ...]:
     return (left, *right) if right.__class__ is tuple else (left, right)
 
 
+def without_array(number: Any) -> Any:
+    """Return an array's scalar, or what an array without dimensions holds, as Python's own number.
+
+    That may be a recorded number. Anything else is returned unchanged.
+    """
+    is_single = getattr(number, "shape", None) == () and hasattr(number, "tolist")
+    return number.tolist() if is_single else number
+
+
 def is_number(operand: Any) -> bool:
     """Whether it is a real number, or a scalar of an array library, which has an empty shape."""
     return isinstance(operand, Real) or getattr(operand, "shape", None) == ()

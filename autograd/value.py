@@ -21,7 +21,7 @@ from autograd.clock import clock
 from autograd.context import INSIDE, Context, TakenAsFloat, current, rules_on_values
 from autograd.hooks import is_recorded
 from autograd.messages import LEAF_OR_OPERATION, NO_BACKWARD, is_series
-from autograd.primitive import CONSTANT, Primitive, is_number, wrong_kinds
+from autograd.primitive import CONSTANT, Primitive, is_number, without_array, wrong_kinds
 from autograd.text import for_stream, quoted
 
 Operand = Union["Value", float]
@@ -361,11 +361,11 @@ def as_float(data: Any) -> float:
     """Return a real number of any kind as a float. Raises TypeError or OverflowError."""
     if data.__class__ is float:
         return float(data)
-    if data.__class__ is not int and getattr(data, "shape", 0) == () and hasattr(data, "tolist"):
-        data = data.tolist()  # Python's own number, or what an array holds, such as a recorded one
+    if data.__class__ is not int:  # the most common kind needs no further look
+        data = without_array(data)
     if is_recorded(data):  # it keeps its node; see autograd/jit/recorded.py
         return data
-    if data.__class__ is not int and (  # the most common kind needs no further look
+    if data.__class__ is not int and (
         isinstance(data, Value | complex | str | bytes | bytearray)
         or not (hasattr(data, "__float__") or hasattr(data, "__index__"))
     ):

@@ -14,6 +14,7 @@ from autograd import Value, maximum, minimum, no_grad, where
 from autograd.hooks import Watched, is_recorded, number_of, refuse
 from autograd.messages import is_series
 from autograd.ops import greater
+from autograd.primitive import without_array
 from autograd.sums import weighted_sum
 from autograd.text import quoted
 from autograd.value import as_constant, as_operand, constant
@@ -76,8 +77,7 @@ def own_number(number: Any) -> Any:
     With a float32, NumPy would compute in float32, and the negative of a uint8 is positive.
     Anything else is returned unchanged.
     """
-    if getattr(number, "shape", None) == () and hasattr(number, "item"):
-        number = number.item()
+    number = without_array(number)
     if isinstance(number, float | int) or not isinstance(number, Real) or is_recorded(number):
         return number
     return int(number) if isinstance(number, Integral) else float(number)
