@@ -25,7 +25,7 @@ from autograd.jit.backends.emit import EMIT
 from autograd.jit.backends.kernels import VECTOR
 from autograd.jit.backends.numpy import VECTORISED, run_in_python
 from autograd.jit.graph import SUM
-from autograd.jit.schedule import Group, Plan, runs
+from autograd.jit.schedule import LINE, Group, Plan, runs
 from autograd.locks import Lock
 from autograd.primitive import Primitive
 
@@ -77,7 +77,7 @@ def _compile_missing() -> bool:
 
 # --- the list of a plan ---------------------------------------------------------------------------
 
-BLOCK = 4 * VECTOR  # sums computed at a time
+BLOCK = 8 * VECTOR  # sums computed at a time
 Words: TypeAlias = "array[int]"
 
 
@@ -188,8 +188,8 @@ class NativeCode:
             parts, size = _parts(plan)
             if _compile_missing():
                 parts, size = _parts(plan)
-        room = np.zeros(size + VECTOR)
-        shift = -(room.ctypes.data // 8) % VECTOR  # to the start of a cache line
+        room = np.zeros(size + LINE)
+        shift = -(room.ctypes.data // 8) % LINE  # to the start of a cache line
         self.memory = room[shift : shift + size]
         self.memory[: len(plan.constants)] = plan.constants
         self._parts = parts
