@@ -130,7 +130,8 @@ class Jitted(Generic[P, R]):
                     " .detach() of it, or compute it inside"
                 )
         if len(set(passed)) < len(passed):
-            raise TraceError("one Value was passed twice: pass it once, and use it twice inside")
+            twice = max(passed, key=passed.count)
+            raise TraceError(f"{twice!r} was passed twice: pass it once, or pass two Values")
         with self._lock.lock:
             if self._lock.notes:  # the same thread: a signal handler, or a finalizer
                 self._is_disturbed = True

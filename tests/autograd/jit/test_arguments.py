@@ -637,6 +637,14 @@ def test_one_value_passed_twice_is_refused() -> None:
     same_or_refused(make, *pairs[1:], expected="refused")
 
 
+def test_the_error_for_a_value_passed_twice_shows_it() -> None:
+    run = jit(lambda x, state: x * state[0] * state[1])
+    message = r"Value\(data=0.5, grad=0.0, label='h'\) was passed twice: pass it once, or pass two"
+    with pytest.raises(TraceError, match=message):
+        run(Value(2.0), [Value(0.5, label="h")] * 2)  # a list of one Value, twice
+    assert run(Value(2.0), [Value(0.5, label="h") for _ in range(2)]).data == 0.5
+
+
 def test_a_value_both_passed_and_captured_never_gives_a_wrong_result() -> None:
     def make() -> Any:
         v = Value(3.0)
