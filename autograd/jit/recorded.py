@@ -202,7 +202,7 @@ for kind, what, instead, names in (
     (Number, "used as a key or in a set", _OUTSIDE, "__hash__"),
     (Number, "divided by // or %", _OUTSIDE, "__floordiv__ __rfloordiv__ __mod__ __rmod__"),
     (Number, "passed to divmod()", _OUTSIDE, "__divmod__ __rdivmod__"),
-    (Number, "rounded", _OUTSIDE, "__round__ __trunc__ __floor__ __ceil__"),
+    (Number, "rounded", f"use a Primitive or {_OUTSIDE}", "__round__ __trunc__ __floor__ __ceil__"),
     (Number, "examined", _OUTSIDE, "as_integer_ratio is_integer"),
     (Number, "shown", "return it, and print it outside", "hex __format__ __str__ __repr__"),
     (Number, "pickled", _READ, "__reduce_ex__"),

@@ -315,6 +315,28 @@ def test_a_result_may_be_inspected_outside(name: str) -> None:
         function(2.0)
 
 
+def test_a_rounding_inside_can_be_a_primitive_as_the_error_says() -> None:
+    """Weights are quantised like this, with the straight-through estimator as the derivative."""
+    with pytest.raises(TraceError, match=r"cannot be rounded .*: use a Primitive or"):
+        list(map(jit(lambda x: w * round(x)), (2.0, 2.0)))
+
+    quantised = Primitive("quantised", lambda x: round(x * 4.0) / 4.0, lambda out, x: 1.0)
+
+    def make() -> tuple[Any, Any]:
+        w.data, w.grad = 1.3, 0.0
+
+        def step(x: float) -> Value:
+            loss = (quantised(w) * x - 1.0) ** 2
+            w.grad = 0.0
+            loss.backward()
+            w.data -= 0.1 * w.grad
+            return loss
+
+        return step, w
+
+    same_or_refused(make, (2.0,), (5.0,), (1.5,), expected="replayed")
+
+
 @pytest.mark.parametrize("sort", [*list(SORTS)[1:3], *list(SORTS)[4:], "passed"])
 def test_data_can_be_returned_and_computed_with(sort: str) -> None:
     """It is a recorded number, and so is what is computed with it."""
