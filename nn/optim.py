@@ -67,8 +67,9 @@ class Optimizer(hooks.Watched):
     attribute) `update` is called for each parameter in turn. The same holds where Values are
     needed: in a differentiable optimizer or `detect_anomaly`.
 
-    Compute what changes from step to step in `prepare`, which is called once per step. For a fast
-    `update` it must return a number, a Value, or a tuple of these.
+    Compute what changes from step to step in `prepare(self, time)`, which is called once per step;
+    `update` reads its result as `self._shared`. For a fast `update` it must be a number, a Value,
+    or a tuple of these.
 
     Args:
         parameters: a Module, the result of `model.parameters()`, or Values and Modules. To train
