@@ -333,6 +333,22 @@ def test_an_int_gradient_of_0_is_not_a_difference() -> None:
     assert run.programs[0].checks == 2
 
 
+@pytest.mark.parametrize("equal", [{"a": 1}, {"a": True}])
+@pytest.mark.parametrize("is_inner", [False, True])
+def test_a_call_is_not_blamed_for_an_equal_part_put_in_before_it(
+    is_inner: bool, equal: dict[str, Any]
+) -> None:
+    model, settings = nn.MLP(1, [2, 1]), {"inner": {"a": 1.0}}
+    expected = [model([x]).data for x in range(6)]
+    run = jit(lambda x: model([x]) * settings["inner"]["a"], check="always")
+    for x in range(6):
+        assert run(x).data == expected[x]
+        if x == 3 and is_inner:
+            settings["inner"]["a"] = equal["a"]
+        elif x == 3:
+            settings["inner"] = equal
+
+
 @pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1)])
 def test_a_different_number_of_draws_is_found(before: int, after: int) -> None:
     hidden = Hidden(count=before)
