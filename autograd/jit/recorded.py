@@ -30,7 +30,7 @@ _BRANCH = (
     " 0.0), a, b), decide outside and pass an argument, or return it and measure outside"
 )
 _READ = "return it, or compute with the Value itself; measure, save and draw outside"
-_INDEX = "name the argument static; nn.Embedding and nn.cross_entropy take indices that vary"
+_INDEX = "name it static, or pass what it selects; nn.Embedding and nn.cross_entropy take indices"
 _OUTSIDE = "do that outside, with what is passed or returned, or name the argument static"
 
 

@@ -628,11 +628,19 @@ def test_random_draws_are_replayed_refused_or_found_by_the_check(name: str) -> N
     same_or_refused(make, (1.0,), expected=expected)
 
 
-def test_a_count_among_the_arguments_is_told_to_be_static() -> None:
-    run = jit(lambda x, n: sum(w * x for _ in range(n)))
-    run(1.0, 2)
-    with pytest.raises(TraceError, match=r"as an index .*: name the argument static; nn.Emb"):
-        run(1.0, 2)
+def test_the_error_for_a_count_or_an_index_says_what_to_write() -> None:
+    """The rows of a batch that varies are passed: a static index is recorded for each batch."""
+    rows = [0.5, 1.0, 1.5]
+    count, index = lambda n: sum(w for _ in range(n)), lambda i: w * rows[i]
+    for run in (jit(count), jit(index)):
+        run(2)
+        with pytest.raises(TraceError, match=r"as an index .*: name it static, or pass what it se"):
+            run(2)
+    static, passed = jit(count, static="n"), jit(lambda row: w * row)
+    for i in (0, 1, 2, 1):
+        assert static(2).data == count(2).data
+        assert passed(rows[i]).data == index(i).data
+    assert [program.replays for run in (static, passed) for program in run.programs] == [2, 2]
 
 
 UNREPEATABLE: dict[str, Callable[[], Any]] = {
