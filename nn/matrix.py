@@ -405,7 +405,7 @@ def _neither_vector_nor_batch(x: Any, what: str) -> TypeError:
 
 Elementwise = Matrix | Value | float | Vector | Rows | Array
 
-_STATIC = "pass the index as a static argument"
+_SELECTED = "pass what it selects, or the index as a static argument; nn.Embedding takes indices"
 
 
 def _sizes(matrix: Matrix) -> str:
@@ -422,7 +422,7 @@ def _picked(entries: list[Any], place: Any, what: str, matrix: Matrix) -> Any:
         if isinstance(place, bool):
             raise TypeError
         if type(place) is not int and any(map(is_recorded, _bounds(place))):
-            refuse(f"a {what} of a Matrix is selected by a recorded number", _STATIC)
+            refuse(f"a {what} of a Matrix is selected by a recorded number", _SELECTED)
         picked = entries[place]
     except IndexError:
         raise IndexError(f"no {what} {place} in a Matrix of {_sizes(matrix)}") from None

@@ -636,6 +636,10 @@ def test_the_error_for_a_count_or_an_index_says_what_to_write() -> None:
         run(2)
         with pytest.raises(TraceError, match=r"as an index .*: name it static, or pass what it se"):
             run(2)
+    row_of = jit(lambda i: nn.Matrix([[w], [w]])[i])
+    row_of(1)
+    with pytest.raises(TraceError, match=r"a row of a Matrix .*: pass what it selects, or the ind"):
+        row_of(1)
     static, passed = jit(count, static="n"), jit(lambda row: w * row)
     for i in (0, 1, 2, 1):
         assert static(2).data == count(2).data
