@@ -64,7 +64,8 @@ def attention(
     queries, keys, values = (X if isinstance(X, Matrix) else Matrix(X) for X in (Q, K, V))
     (n, size), (m, width) = queries.shape, values.shape
     if keys.shape[1] != size:
-        raise ValueError(f"attention: queries of {size} numbers, but keys of {keys.shape[1]}")
+        given = counted(size, "number")
+        raise ValueError(f"attention: queries of {given}, but keys of {keys.shape[1]}")
     if len(keys) != m:
         raise ValueError(f"attention: {counted(len(keys), 'key')}, but {counted(m, 'value')}")
     columns = list(zip(*values, strict=True))
@@ -124,7 +125,8 @@ def _checked(mask: Any, n: int, m: int) -> Iterable[list[Any]]:
         raise TypeError(f"attention: a mask is a table of 0 and 1, not {quoted(mask)}")
     if len(rows) != n or any(len(row) != m for row in rows):
         sizes = f"{len(rows)} x {'/'.join(map(str, sorted({len(row) for row in rows})))}"
-        raise ValueError(f"attention: a mask of {sizes} for {n} queries and {m} keys")
+        needed = f"{counted(n, 'query', 'queries')} and {counted(m, 'key')}"
+        raise ValueError(f"attention: a mask of {sizes} for {needed}")
     return [[_allowed(entry) for entry in row] for row in rows]
 
 

@@ -38,9 +38,8 @@ def held_out(
         return None
     held = examples(data, vectors)
     if vectors and len(held[0][0]) != len(learned[0][0]):
-        raise ValueError(
-            f"examples have {len(learned[0][0])} numbers, held-out ones {len(held[0][0])}"
-        )
+        given = counted(len(learned[0][0]), "number")
+        raise ValueError(f"examples have {given}, held-out ones {len(held[0][0])}")
     return held
 
 
@@ -87,7 +86,8 @@ def step_size(
     require_flag("drop_last", drop_last)
     if drop_last and batch_size is not None and batch_size > examples:
         raise ValueError(
-            f"drop_last with batch_size={batch_size} leaves no batch of {examples} examples"
+            f"drop_last with batch_size={batch_size} leaves no batch of"
+            f" {counted(examples, 'example')}"
         )
     size = min(batch_size or examples, examples)
     if not any(isinstance(module, BatchNorm) for module in model.modules()):

@@ -123,7 +123,7 @@ def split(
     inputs, targets = listed(data)
     n = len(inputs)
     if require_whole("held_out", held_out, 0) >= n:
-        raise ValueError(f"cannot hold out {held_out} of {n} examples")
+        raise ValueError(f"cannot hold out {held_out} of {counted(n, 'example')}")
     generator = rng.source(generator)
     classes: dict[object, list[int]] = {}
     for i, target in enumerate(targets):

@@ -244,9 +244,10 @@ class MLP(Module):
         if isinstance(activation, list | tuple):
             activations = list(activation)
             if len(activations) not in (count - 1, count):
+                takes = f"{counted(count, 'layer')} takes {counted(count - 1, 'activation')}"
                 raise ValueError(
-                    f"an MLP of {count} layers takes {count - 1} activations (the last layer is"
-                    f" then linear) or {count}, not {len(activations)}: {quoted(activations)}"
+                    f"an MLP of {takes} (the last layer is then linear) or {count}, not"
+                    f" {len(activations)}: {quoted(activations)}"
                 )
         else:
             one: Any = activation

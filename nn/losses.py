@@ -12,7 +12,7 @@ from autograd import Value, where
 from autograd.hooks import number_of, require
 from autograd.ops import greater
 from autograd.ownership import scoped
-from autograd.text import quoted
+from autograd.text import counted, quoted
 from autograd.value import as_operand
 from nn.activations import log_normalised
 from nn.matrix import (
@@ -204,10 +204,10 @@ def _mean_nll(
     require_range(f"{loss}: label_smoothing", label_smoothing, 1.0)
     label_smoothing = own_number(label_smoothing)
     factors = None if weight is None else _class_factors(loss, weight, classes)
-    costs, counted = [], []
+    costs, weights = [], []
     for row, ys in examples:
         if factors is not None:
-            counted += [y * factors[i] for i, y in ys.items()]
+            weights += [y * factors[i] for i, y in ys.items()]
         if not is_plain(label_smoothing) or label_smoothing:
             kept, spread = 1.0 - label_smoothing, label_smoothing / classes
             ys = {i: kept * ys[i] + spread if i in ys else spread for i in range(classes)}
@@ -218,7 +218,7 @@ def _mean_nll(
         costs.append(total(s if type(ys[i]) is int else ys[i] * s for i, s in terms))
     if factors is None:
         return mean(costs)
-    whole = reduce(add, counted)
+    whole = reduce(add, weights)
     require(whole, lambda: ValueError(f"{loss}: the classes of all targets have weight 0"))
     return total(costs) / whole
 
@@ -341,7 +341,8 @@ def _examples(
         raise TypeError(f"{loss}: the target of a batch is a sequence, not {told}")
     targets = list(targets)
     if len(targets) != len(rows):
-        raise ValueError(f"{loss}: {len(rows)} examples, but {len(targets)} targets")
+        given = counted(len(rows), "example"), counted(len(targets), "target")
+        raise ValueError(f"{loss}: {', but '.join(given)}")
     return [(row, _class_weights(loss, t, classes)) for row, t in zip(rows, targets, strict=True)]
 
 

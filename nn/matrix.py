@@ -16,7 +16,7 @@ from autograd.messages import is_series
 from autograd.ops import greater
 from autograd.primitive import without_array
 from autograd.sums import weighted_sum
-from autograd.text import quoted
+from autograd.text import counted, quoted
 from autograd.value import as_constant, as_operand, constant
 
 
@@ -207,8 +207,8 @@ class Matrix(Watched):
             made.append(as_values(row))
             if len(made[i]) != len(made[0]):
                 raise ValueError(
-                    f"a Matrix needs rows of equal length: row 0 has {len(made[0])} entries,"
-                    f" row {i} has {len(made[i])}"
+                    "a Matrix needs rows of equal length: row 0 has"
+                    f" {counted(len(made[0]), 'entry', 'entries')}, row {i} has {len(made[i])}"
                 )
         if not made or not made[0]:
             raise ValueError("a Matrix needs at least one row and one column")

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from autograd import Value, no_grad
 from autograd.hooks import fixed
 from autograd.messages import require_flag, require_whole
+from autograd.text import counted
 from nn.layers import VectorModule
 from nn.matrix import as_values, mean, total
 from nn.settings import require_range
@@ -46,7 +47,7 @@ class BatchNorm(VectorModule):
 
     def _rows(self, rows: list[list[Value]]) -> list[list[Value]]:
         if len(rows[0]) != len(self.gain):
-            raise ValueError(f"BatchNorm of {len(self.gain)} columns got {len(rows[0])}")
+            raise ValueError(f"BatchNorm of {counted(len(self.gain), 'column')} got {len(rows[0])}")
         if fixed(lambda: self.training):
             if len(rows) < 2:
                 raise ValueError(
@@ -103,7 +104,8 @@ class LayerNorm(VectorModule):
     def _row(self, x: Sequence[Any]) -> list[Value]:
         values = as_values(x)
         if len(values) != len(self.gain):
-            raise ValueError(f"LayerNorm of {len(self.gain)} entries got {len(values)}")
+            size = counted(len(self.gain), "entry", "entries")
+            raise ValueError(f"LayerNorm of {size} got {len(values)}")
         center, variance = _moments(values)
         spread = (variance + self.eps).sqrt()
         return [
@@ -136,7 +138,8 @@ class RMSNorm(VectorModule):
     def _row(self, x: Sequence[Any]) -> list[Value]:
         values = as_values(x)
         if len(values) != self.size:
-            raise ValueError(f"RMSNorm of {self.size} entries got {len(values)}")
+            size = counted(self.size, "entry", "entries")
+            raise ValueError(f"RMSNorm of {size} got {len(values)}")
         scale = (mean(v * v for v in values) + self.eps) ** -0.5
         scaled = [v * scale for v in values]
         return [v * g for v, g in zip(scaled, self.gain, strict=True)] if self.gain else scaled

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from autograd import Value
 from autograd.files import read_text
 from autograd.messages import is_series, require_whole
-from autograd.text import quoted
+from autograd.text import counted, quoted
 from nn.attention import NORMS
 from nn.files import read_json, write_json
 from nn.gpt import GPT, PADDING, Token, Tokenizer, listed_tokens
@@ -119,9 +119,8 @@ def sample(
     _require_pair(model, tokenizer)
     start = tokenizer.encode(prompt, "the prompt")[:-1]
     if len(start) > model.block_size:
-        raise ValueError(
-            f"the prompt may have at most {model.block_size - 1} characters, not {len(prompt)}"
-        )
+        most = counted(model.block_size - 1, "character")
+        raise ValueError(f"the prompt may have at most {most}, not {len(prompt)}")
     return prompt + tokenizer.decode(
         model.generate(start, temperature, top_k, top_p, generator, end=tokenizer.bos)
     )

@@ -172,8 +172,8 @@ def test_the_causal_mask():
         ([(2, 3), (2, 3), (4, 1)], None, ValueError, "2 keys, but 4 values"),
         ([(2, 3), (4, 3), (2, 1)], None, ValueError, "4 keys, but 2 values"),
         ([(2, 1), (3, 1), (3, 1)], [[1, 1, 1]], ValueError, "mask of 1 x 3 for 2 queries and 3"),
-        ([(1, 1), (1, 1), (1, 1)], [[1, 1]], ValueError, "mask of 1 x 2 for 1 queries and 1"),
-        ([(1, 1), (1, 1), (1, 1)], [[1], [1]], ValueError, "mask of 2 x 1 for 1 queries and 1"),
+        ([(1, 1), (1, 1), (1, 1)], [[1, 1]], ValueError, "mask of 1 x 2 for 1 query and 1 key"),
+        ([(1, 1), (1, 1), (1, 1)], [[1], [1]], ValueError, "mask of 2 x 1 for 1 query and 1 key"),
         ([(2, 1), (2, 1), (2, 1)], [[1, 1], [1]], ValueError, "mask of 2 x 1/2 for 2 queries"),
         ([(1, 1), (1, 1), (1, 1)], [[0.5]], ValueError, "a mask holds 0 and 1, not 0.5"),
         ([(1, 1), (1, 1), (1, 1)], [["x"]], ValueError, "a mask holds 0 and 1, not 'x'"),
@@ -307,7 +307,7 @@ def test_cached_keys_and_values_give_the_same_result_as_one_call():
     cache = ([], [])
     parts = [model(Matrix(x.rows[a:b]), nn.causal(b - a, b), cache) for a, b in ((0, 2), (2, 5))]
     assert [row for part in parts for row in part.data] == whole
-    with pytest.raises(ValueError, match="mask of 1 x 1 for 1 queries and 6 keys"):
+    with pytest.raises(ValueError, match="mask of 1 x 1 for 1 query and 6 keys"):
         model(Matrix(numbers(1, 4)), nn.causal(1), cache)
     assert len(cache[0]) == len(cache[1]) == 5  # as before the error
 

@@ -437,3 +437,35 @@ def test_errors_abbreviate_long_arguments(call):
         with pytest.raises((TypeError, ValueError)) as caught:
             call(x)
         assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: nn.cross_entropy([[0.5, 0.5]], [0, 1]), "1 example, but 2 targets"),
+        (lambda: nn.cross_entropy([[0.5, 0.5]] * 2, [0]), "2 examples, but 1 target"),
+        (lambda: nn.BatchNorm(1)([[1.0, 2.0]]), "BatchNorm of 1 column got 2"),
+        (lambda: nn.LayerNorm(1)([1.0, 2.0]), "LayerNorm of 1 entry got 2"),
+        (lambda: nn.RMSNorm(1)([1.0, 2.0]), "RMSNorm of 1 entry got 2"),
+        (lambda: nn.Matrix([[1.0], [2.0, 3.0]]), "row 0 has 1 entry, row 1 has 2"),
+        (lambda: nn.MLP(2, [1], ["relu"] * 3), "1 layer takes 0 activations"),
+        (
+            lambda: nn.attention([[1.0]], [[1.0, 2.0]], [[1.0]]),
+            "queries of 1 number, but keys of 2",
+        ),
+        (lambda: nn.attention([[1.0]], [[1.0]], [[1.0]], [[1, 0]]), "for 1 query and 1 key"),
+        (lambda: data.split(([[1.0]], [1]), 2), "cannot hold out 2 of 1 example"),
+        (
+            lambda: fit(nn.Linear(1, 1), ([1.0], [1.0]), batch_size=2, drop_last=True),
+            "of 1 example",
+        ),
+        (lambda: fit(nn.Linear(1, 1), LINE, held_out=([[1.0, 2.0]], [1.0])), "have 1 number, held"),
+        (
+            lambda: nn.text.sample(nn.GPT(3, 2, 2, 1, 1), nn.Tokenizer("ab"), "ab"),
+            "at most 1 character, not 2",
+        ),
+    ],
+)
+def test_errors_have_the_singular_of_one(call, message):
+    with pytest.raises(ValueError, match=f"{message}\\b"):
+        call()

@@ -436,7 +436,7 @@ def test_both_mismatched_shapes_of_a_product_are_named(left, right):
 
 @pytest.mark.parametrize("rows", [[[1, 2], [3]], [[1], [2, 3]], [[1], []]])
 def test_ragged_rows_are_a_value_error(rows):
-    message = f"row 0 has {len(rows[0])} entries, row 1 has {len(rows[1])}"
+    message = f"row 0 has {len(rows[0])} entr(y|ies), row 1 has {len(rows[1])}"
     with pytest.raises(ValueError, match=message):
         Matrix(rows)
     with pytest.raises(ValueError, match=message):
