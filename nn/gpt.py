@@ -11,7 +11,7 @@ import random
 import sys
 from collections.abc import Iterable, Sequence, Set
 from itertools import accumulate, pairwise
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 from autograd import Value, no_grad
@@ -27,6 +27,7 @@ from nn.layers import Embedding, Linear
 from nn.losses import cross_entropy_with_logits
 from nn.matrix import Matrix, is_plain, one_hot, total
 from nn.module import Module
+from nn.settings import require_range
 
 Token = int | Value
 
@@ -159,9 +160,8 @@ class GPT(Module):
 
         Stops at `end`, or when the context has block_size tokens, prompt included. With a cache of
         keys and values, the model is called on each new token only. Raises ValueError for a
-        negative temperature, a top_k that is not an integer of 1 or more, a top_p outside
-        0 < top_p <= 1, or a prompt that is empty or too long; TypeError for a temperature that is
-        not a number, an end that is not an integer or a generator that is not a random.Random;
+        negative or infinite temperature, a top_k below 1, a top_p outside 0 < top_p <= 1, or a
+        prompt that is empty or too long; TypeError for an argument of a wrong type;
         FloatingPointError for logits that are nan or +inf, or all -inf; and the errors of a call.
         """
         _check_sampling(temperature, top_k, top_p, end)
@@ -184,18 +184,11 @@ def _check_sampling(
     temperature: float, top_k: int | None, top_p: float | None, end: int | None
 ) -> None:
     """Raise TypeError or ValueError for an invalid argument of `generate`."""
-    if isinstance(temperature, bool) or not isinstance(temperature, Real):
-        raise TypeError(f"generate: the temperature must be a number, not {quoted(temperature)}")
-    if not 0.0 <= temperature < float("inf"):
-        raise ValueError(f"generate: the temperature must be 0 or more, not {temperature}")
-    if top_k is not None and (
-        isinstance(top_k, bool) or not isinstance(top_k, Integral) or top_k < 1
-    ):
-        raise ValueError(f"generate: top_k must be a whole number, 1 or more, not {quoted(top_k)}")
-    if top_p is not None and (
-        isinstance(top_p, bool) or not isinstance(top_p, Real) or not 0.0 < top_p <= 1.0
-    ):
-        raise ValueError(f"generate: top_p must be above 0 and at most 1, not {quoted(top_p)}")
+    require_range("generate: temperature", temperature, plain=True)
+    if top_k is not None:
+        require_whole("generate: top_k", top_k)
+    if top_p is not None:
+        require_range("generate: top_p", top_p, 1.0, positive=True, plain=True)
     if end is not None and not isinstance(end, Integral):
         raise TypeError(f"generate: end must be a token, such as tokenizer.bos, not {quoted(end)}")
 

@@ -127,6 +127,7 @@ def _out_of_range(name: str, x: Any, high: float, below: float, positive: bool) 
     if not math.isfinite(x):
         return ValueError(f"{name} must be finite, not {x}")
     allowed = "above 0" if positive else "0 or more"
-    allowed = f"between 0 and {high:g}" if high < math.inf else allowed
+    if high < math.inf:
+        allowed = f"{allowed} and at most {high:g}" if positive else f"between 0 and {high:g}"
     allowed += f" and below {below:g}" if below < math.inf else ""
     return ValueError(f"{name} must be {allowed}, not {x}")
