@@ -170,10 +170,10 @@ class Boxes {
     const backward = steps.slice(running.length).map(({ node }) =>
       (node < 0 ? { node, edges: [] } : whole.entries.get(node)));
     const entries = new Map(backward.map((entry, b) => [entry.node, { ...entry, b }]));
-    const ofNode = (of_) => Int32Array.from(of, (b) => (b < 0 ? -1 : of_[b]));
+    const ofNodes = (ofBoxes) => Int32Array.from(of, (b) => (b < 0 ? -1 : ofBoxes[b]));
     this.graph = Object.assign(Object.create(whole), { steps, backward, entries,
       forwardSteps: running.length,
-      computedAt: ofNode(computedAt), completeAt: ofNode(completeAt) });
+      computedAt: ofNodes(computedAt), completeAt: ofNodes(completeAt) });
     const edges = (box) => box.parents.map((parent, operand) => ({ parent, operand }))
       .filter(({ parent }) => boxes[parent].kind !== "constant"); // which receives no gradient
     this.seen = { size: boxes.length, output: of[whole.output], computedAt, completeAt, steps,

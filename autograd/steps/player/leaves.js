@@ -58,7 +58,7 @@ class LeavesView {
       // `valueAsNumber` would turn -0 into 0.
       input: () => field.value && actions.set(i, Number(field.value)),
       blur: () => this.move(row, actions.value(i)) });
-    const ticks = (x) => Math.max(-TICKS, Math.min(TICKS, Math.round((x - centre) / unit))) || 0;
+    const ticks = (x) => clamped(Math.round((x - centre) / unit), -TICKS, TICKS) || 0;
     const numbers = span("numbers", slider, field, received);
     const item = element("li", {}, nameOf(graph, i), numbers, ...full);
     const row = { i, item, gradient, slider, field, ticks };

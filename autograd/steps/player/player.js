@@ -146,7 +146,7 @@ class Player {
   }
 
   go(position) {
-    this.position = Math.max(0, Math.min(this.last, position));
+    this.position = clamped(position, 0, this.last);
     this.render();
     if (!this.timer || this.speed <= 1) setText(this.said, this.stepView.spoken());
   }

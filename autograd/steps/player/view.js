@@ -80,7 +80,7 @@ class View {
     const start = performance.now();
     const still = !smoothly || matchMedia("(prefers-reduced-motion: reduce)").matches;
     const draw = (time) => {
-      const t = still ? 1 : Math.min(Math.max((time - start) / 350, 0), 1);
+      const t = still ? 1 : clamped((time - start) / 350, 0, 1);
       const part = (key) => from[key] + (view[key] - from[key]) * t * (2 - t);
       this.at = t === 1 ? view : { x: part("x"), y: part("y"), scale: part("scale") };
       const { x, y, scale } = this.at;
