@@ -118,10 +118,6 @@ class Module(Searched):
         """Return their (name, module) pairs, such as ("layers.0", Layer(...)); "" is this one."""
         return modules_in(self)
 
-    def child_name(self, child: object) -> str | None:
-        """Return the name of a module inside this one, such as "layers.0"; None if it is not."""
-        return next((name for name, module in self.named_modules() if module is child), None)
-
     # --- state --------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, float]:

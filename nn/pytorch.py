@@ -10,6 +10,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from autograd import Value
+from autograd.context import names_within
 from autograd.extras import to_install
 from autograd.files import write_bytes
 from autograd.messages import is_series
@@ -184,7 +185,7 @@ class _Conversion:
         (owner.register_parameter if is_trained else owner.register_buffer)(leaf, tensor)
 
     def _place(self, part: Any) -> str:
-        name = self._model.child_name(part) if isinstance(part, Module) else ""
+        name = names_within(self._model).get(id(part))
         return f"{name}: " if name else ""
 
     def _require_all(self) -> None:
