@@ -106,7 +106,7 @@ def draw(
         )
         return Drawing(sheet.source, format, what)
     sheet = empty_sheet(direction)
-    called = {node: str(node.label) or named.get(node, "") for node in nodes}
+    called = {node: node.label or named.get(node, "") for node in nodes}
     add_boxes(sheet, fold, boxes, called, digits)
     return Drawing(sheet.source, format, f"{what} in {counted(len(boxes), 'box', 'boxes')}")
 

@@ -94,7 +94,7 @@ def _description(fold: Fold, box: Box) -> tuple[list[str], list[str]]:
         lines = ["arithmetic", ", ".join(used[:3] + ["…"] * (len(used) > 3)), size]
         return lines, ["arithmetic between modules", *used, size]
     lines = [counted(len(box.members), {"leaf": "input"}.get(box.kind, box.kind))]
-    labels = [str(fold.nodes[i].label) for i in box.members]
+    labels = [fold.nodes[i].label for i in box.members]
     if len(labels) <= LABELS_LISTED and all(labels):
         lines.append(clipped(", ".join(labels)))
     return lines, [lines[0], *labels[:LABELS_LISTED]]

@@ -21,7 +21,7 @@ def full_names(nodes: Iterable[Value], named: Mapping[Value, str]) -> dict[Value
     An unnamed plain number is called by its value. Unnamed inner nodes are called v1, v2, ..., and
     unnamed leaves x1, x2, ..., in order, skipping names that are taken.
     """
-    found = {node: str(node.label) or named.get(node, "") for node in nodes}
+    found = {node: node.label or named.get(node, "") for node in nodes}
     taken = set(found.values())
     counts = Counter[str]()
     for node, name in found.items():
