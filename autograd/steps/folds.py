@@ -265,7 +265,7 @@ class Folds:
         if box.kind == "inner":
             return ["arithmetic", counted(size, "node")]
         if box.kind == "constant":
-            data = [float(self.passed.data[i]) for bundle in members for i in bundle]
+            data = [self.passed.data[i] for bundle in members for i in bundle]
             return [counted(size, "constant"), spanned(extremes(data))]
         return [counted(size, box.kind, "leaves" if box.kind == "leaf" else "")]
 

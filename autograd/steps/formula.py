@@ -169,7 +169,7 @@ def written_forward(node: Value, data: Data = _data) -> Expression | None:
 
 def _reference(node: Value, data: Data) -> Expression:
     constant = is_constant(node)
-    return Expression(number=float(data(node))) if constant else Expression(node=node)
+    return Expression(number=data(node)) if constant else Expression(node=node)
 
 
 def _symbols(node: Value, data: Data) -> list[Any]:

@@ -190,7 +190,7 @@ def recorded(passed: Passed) -> dict[str, Any]:
     has none. The leaves that it depends on are not movable.
     """
     n = len(passed.nodes)
-    recorder = Recorder(passed.place, [float(number) for number in passed.data], operations())
+    recorder = Recorder(passed.place, passed.data, operations())
     why: list[str] = [""] * n  # why a page cannot compute what depends on the node; "" if it can
     forward: list[list[Any]] = []
     for i in range(passed.leaves, n):

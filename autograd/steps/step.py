@@ -120,7 +120,7 @@ Step = ForwardStep | BackwardStep
 def forward_step(passed: Passed, i: int) -> ForwardStep:
     """The step that computes node i of a pass."""
     node = passed.nodes[i]
-    expression, data = forward_formula(node, passed.data_of), float(passed.data[i])
+    expression, data = forward_formula(node, passed.data_of), passed.data[i]
     style = TEXT
     if node.primitive in (ops.add, ops.sub):
         first, second = map(passed.data_of, node.parents)

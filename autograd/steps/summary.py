@@ -80,7 +80,7 @@ class Summaries:
             return None
         nodes = self._passed.nodes
         received = [gradients[i] for i in values if not is_constant(nodes[i])]
-        data = extremes([float(self._passed.data[i]) for i in values])
+        data = extremes([self._passed.data[i] for i in values])
         ends = extremes(received) if received else None
         return Flow(len(values), len(received), data, ends)
 
