@@ -258,7 +258,7 @@ def _rule(name: str, rule: Any, operands: int) -> Rule:
 
 
 def _can_take(function: Any, count: int) -> bool:
-    """Whether a function takes so many arguments; True for a callable that is no function."""
+    """Whether a function takes this many arguments; True for any other callable."""
     if not isinstance(function, FunctionType):
         return True
     code = function.__code__

@@ -62,7 +62,7 @@ class Elementwise:
         return function(Value(x))
 
     def _check(self, ordered: tuple[Any, ...], settings: dict[str, Any]) -> None:
-        """Raise TypeError for settings that the function does not have, or that are no numbers."""
+        """Raise TypeError for settings that the function does not have, or are not numbers."""
         code = cast(Any, self.function).__code__
         names = code.co_varnames[1 : code.co_argcount]
         if len(ordered) > len(names) or not settings.keys() <= {*names[len(ordered) :]}:

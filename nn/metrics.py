@@ -161,7 +161,7 @@ def outputs_of(predictions: Any, _: Any) -> int:
 
 
 def require_classes(targets: Any, outputs: int, threshold: float | None) -> None:
-    """Raise ValueError if `accuracy` cannot compare these targets with so many outputs."""
+    """Raise ValueError if `accuracy` cannot compare these targets with this many outputs."""
     if -1 not in classes(targets, outputs) and outputs == 1 and threshold is None:
         raise ValueError(
             "accuracy: the loss does not determine the threshold for 0/1 targets: write"

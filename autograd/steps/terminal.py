@@ -155,7 +155,7 @@ class _Keys:
             return None
 
         def next(self, seconds: float | None) -> str:
-            """A key; "" when no key comes in so many seconds."""
+            """The next key; "" if there is none within `seconds`."""
             import msvcrt
             import time
 
@@ -190,7 +190,7 @@ class _Keys:
                 termios.tcsetattr(self._file, termios.TCSADRAIN, self._before)
 
         def next(self, seconds: float | None) -> str:
-            """A key; "" when no key comes in so many seconds."""
+            """The next key; "" if there is none within `seconds`."""
             if not self._typed and not self._read(seconds):
                 return ""
             # An arrow key sends an escape character and more, which may arrive a moment later.
