@@ -78,12 +78,10 @@ class Eager(Interpreter):
     ) -> list[Value]:
         """Return gradients as Values, which are graphs with create_graph."""
         _, inner = newest_first([output])
-        context = current.get()
-        if create_graph:  # also inside no_grad()
-            context = context.under(context.interpreter.with_history())
         outer, on_values = current.get(), rules_on_values.get()
         try:  # rather than `with`: a Ctrl-C may prevent its exit
-            current.set(context)
+            if create_graph:  # also inside no_grad()
+                current.set(outer.under(outer.interpreter.with_history()))
             rules_on_values.set(create_graph)
             gradients = sweep(inner, output, between(inner, inputs), create_graph, each)
             found = [gradients.get(node, 0.0) for node in inputs]

@@ -128,8 +128,7 @@ def _holds_more(parts: list[Any], places: dict[int, Place], seen: dict[int, Any]
     while rest:
         part = rest.pop()
         if isinstance(part, Value):
-            is_parameter = ownership.is_trainable(part)
-            if is_parameter and id(part) not in places:
+            if ownership.is_trainable(part) and id(part) not in places:
                 return True
             continue
         kind: Any = type(part)
