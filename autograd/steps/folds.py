@@ -277,8 +277,6 @@ class Folds:
             data, gradient = self.passed.data[box.node], self.passed.gradient_at(box.node)
             return [f"data {number(data)}", f"grad {number(gradient)}"]
         flow = self._summaries.given(self._crossing[box.what][1])
-        if flow is None:
-            return []
         gradients = [f"grad {spanned(flow.gradients)}"] if flow.gradients else []
         return [f"data {spanned(flow.data)}", *gradients]
 

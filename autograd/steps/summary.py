@@ -62,22 +62,21 @@ class Summaries:
         except (OverflowError, ValueError):  # the sum is too large, or inf - inf
             return len(found), sum(found)
 
-    def given(self, values: Collection[int]) -> Flow | None:
-        """Values that leave a box, with their gradients."""
+    def given(self, values: Collection[int]) -> Flow:
+        """Values that leave a box, with their gradients. There are some: the output is outside."""
         return self._flow(values, {i: self._passed.gradient_at(i) for i in values})
 
     def taken(self, box: Collection[int], values: Collection[int]) -> Flow | None:
         """Values that flow into a box of these bundles, with the sum that it passes to each."""
-        return self._flow(values, {i: self.handed(box, i)[1] for i in values})
+        received = {i: self.handed(box, i)[1] for i in values}
+        return self._flow(values, received) if values else None
 
     def parameters(self, box: Collection[int]) -> tuple[int, float]:
         """How many parameters the bundles of a box hold, and the norm of their gradient."""
         gradients = [g for bundle in box for g in self._trained[bundle]]
         return len(gradients), math.hypot(*gradients)
 
-    def _flow(self, values: Collection[int], gradients: dict[int, float]) -> Flow | None:
-        if not values:
-            return None
+    def _flow(self, values: Collection[int], gradients: dict[int, float]) -> Flow:
         nodes = self._passed.nodes
         received = [gradients[i] for i in values if not is_constant(nodes[i])]
         data = extremes([self._passed.data[i] for i in values])

@@ -15,9 +15,9 @@ function boxShown(fold, b, { step, pass }) {
   const to = named(box.parents.filter((tail) => fold.boxes[tail].kind !== "constant"));
   const rows = step.phase === "forward" ? [
     ...(taken ? line(TEXT.takes(from), ...data(taken)) : []),
-    ...(given ? line(TEXT.gives, ...data(given)) : []),
+    ...line(TEXT.gives, ...data(given)),
   ] : [
-    ...(given && given.gradients !== null ? line(TEXT.arrives, ...gradients(given)) : []),
+    ...(given.gradients !== null ? line(TEXT.arrives, ...gradients(given)) : []),
     ...(taken && taken.gradients !== null ? line(TEXT.handsBack(to), ...gradients(taken)) : []),
     ...(parameters ? line(TEXT.trained(parameters), TEXT.norm, gradientNumber(shown(norm))) : []),
   ];

@@ -48,7 +48,7 @@ class Group {
   /** Whether several numbers leave the box. */
   get several() {
     const { norm, given } = this.recorded;
-    return norm === undefined ? this.given.length > 1 : Boolean(given) && given.values > 1;
+    return norm === undefined ? this.given.length > 1 : given.values > 1;
   }
 
   /** What flows into and out of the box in a pass, and what it passes back: see summary.py. */
@@ -227,7 +227,7 @@ class Boxes {
       if (!sums) return [pass.known[node] ? pass.values[node] : "unknown", gradientAt(now, node)];
       const complete = now.begun && this.seen.completeAt[b] <= now.b;
       const { given } = sums.sums(whole);
-      return given ? [given.data, complete ? given.gradients : "waiting"] : ["", ""];
+      return [given.data, complete ? given.gradients : "waiting"];
     });
     const known = new Uint8Array(this.boxes.length).fill(1);
     return { ...now, step: { ...now.step, node: now.step.box },
