@@ -162,9 +162,10 @@ class _Reader:
     def statements(self) -> list[Statement]:
         found = []
         while True:
-            first, second = (self.tokens + self.tokens[-1:])[self.next : self.next + 2]
-            name = first.text if first.kind == "name" and second.text == "=" else ""
-            self.next += 2 if name else 0
+            first, name = self.tokens[self.next], ""
+            if first.kind == "name" and self.tokens[self.next + 1].text == "=":
+                name = first.text
+                self.next += 2
             self.operations = []
             self._sum()
             found.append(Statement(first.at, name, self.operations))
