@@ -77,13 +77,14 @@ def _show(options: argparse.Namespace) -> None:
         explanation = None if options.explain is None else passed.explain(options.explain)
     except (ArithmeticError, ValueError) as error:  # there is no such derivative or node
         raise FormulaError(str(error)) from None
-    if options.table:
-        print(passed.table())
+    texts = [passed.table()] if options.table else []
     if explanation is not None:
-        print(*[""] * options.table, _for_the_shell(explanation), sep="\n")
+        texts.append(str(_for_the_shell(explanation)))
+    if texts:
+        print("\n\n".join(texts))
     if options.out:
         _write(output, passed, options.out)
-    elif not options.table and explanation is None:
+    elif not texts:
         _open(passed)
 
 

@@ -125,7 +125,7 @@ class GPT(Module):
         """
         tokens = listed_tokens(document)[: self.block_size + 1]
         while len(tokens) and is_plain(tokens[-1]) and tokens[-1] == PADDING:
-            tokens = tokens[:-1]
+            tokens.pop()
         if len(tokens) < 2:
             raise _too_few(len(tokens))
         counted = list(map(_counted, tokens))

@@ -118,7 +118,8 @@ class Passed:
         """The nodes that edges from the output lead to: not those used only as a condition."""
         found = {self.place[self.output]}
         for i in reversed(range(self.leaves, len(self.nodes))):
-            found.update(edge.parent for edge in self.edges(i) if i in found)
+            if i in found:
+                found.update(edge.parent for edge in self.edges(i))
         return found
 
     def contributions(self, i: int) -> Iterator[tuple[Edge, float, float | None]]:
