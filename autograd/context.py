@@ -133,17 +133,18 @@ class Context:
 
         Modules have the names that their callers use; calls that share `known` look them up once.
         """
-        outer = self.outer
-        if outer is None:
-            return ""
         known = {} if known is None else known
-        name, above = "", outer.path(known)
-        if above:
-            if id(outer.owner) not in known:
-                known[id(outer.owner)] = names_within(outer.owner)
-            name = known[id(outer.owner)].get(id(self.owner), "")
-        name = name or getattr(self.owner, "__name__", "") or type(self.owner).__name__
-        return f"{above}.{name}" if above else name
+        names: list[str] = []
+        context = self
+        while (outer := context.outer) is not None:
+            name = ""
+            if outer.outer is not None:
+                if id(outer.owner) not in known:
+                    known[id(outer.owner)] = names_within(outer.owner)
+                name = known[id(outer.owner)].get(id(context.owner), "")
+            owner, context = context.owner, outer
+            names.append(name or getattr(owner, "__name__", "") or type(owner).__name__)
+        return ".".join(reversed(names))
 
     # A copy or pickle of a node keeps its module, but not its interpreter.
 

@@ -973,3 +973,11 @@ def test_the_context_of_a_loss_names_the_loss():
     loss = nn.cross_entropy_with_logits(model([1.0, 2.0]), 0)
     penalty = nn.l2(0.1)(model)
     assert (loss.context.path(), penalty.context.path()) == ("cross_entropy_with_logits", "l2")
+
+
+def test_an_error_names_a_module_inside_hundreds_of_others():
+    model = nn.Sequential(lambda x: (x - 2.0).log())
+    for _ in range(269):
+        model = nn.Sequential(model)
+    with pytest.raises(ValueError, match=r"in Sequential(\.parts\.0){269}$"):
+        model(Value(1.0))
