@@ -131,7 +131,8 @@ def _order(operands: Addresses, is_in_order: bool) -> Addresses:
     is_in_order: whether they are in the order of leaves they will be added to. That order is kept
         if it is nearly as good.
     """
-    best, fewest = np.arange(len(operands)), breaks(operands)
+    rises = np.sign(operands[-1] - operands[0]).sum() >= 0  # vectors are read forwards
+    best, fewest = np.arange(len(operands))[:: 1 if rises else -1], breaks(operands)
     moving = np.flatnonzero((operands != operands[0]).any(axis=0))
     for columns in permutations(moving[:2].tolist()) if fewest else ():
         order = np.lexsort(operands[:, columns].T)

@@ -215,11 +215,12 @@ def grid(rows: int, columns: int, by_column: bool = False) -> list[tuple[int, in
         pytest.param([(2, 3), (0, 3), (1, 3)], [(0, 3), (1, 3), (2, 3)], id="one moves"),
         pytest.param([(3, 1), (3, 2), (3, 0)], [(3, 0), (3, 1), (3, 2)], id="the other moves"),
         pytest.param([(4, 0), (3, 2), (2, 4)], [(4, 0), (3, 2), (2, 4)], id="a run already"),
+        pytest.param([(4, 1), (3, 1), (2, 1)], [(2, 1), (3, 1), (4, 1)], id="a run backwards"),
         pytest.param(grid(3, 3, by_column=True), grid(3, 3, by_column=True), id="as good as any"),
         pytest.param([(6, 1), (0, 0)], [(6, 1), (0, 0)], id="two are always a run"),
     ],
 )
-def test_members_are_in_the_order_with_the_fewest_breaks(
+def test_members_are_in_the_order_with_the_fewest_breaks_and_forwards(
     pairs: list[tuple[int, int]], expected: list[tuple[int, int]]
 ) -> None:
     assert laid_out(pairs) == expected
