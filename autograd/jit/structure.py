@@ -49,6 +49,7 @@ Numbers: TypeAlias = "list[Any] | bytearray"
 _NUMBERS = frozenset([float, int])
 _ALIKE: dict[type, type] = {np.float64: float, Whole: int}
 EXACT = 2**53  # floats hold all ints up to this one exactly
+_PLAIN = (list, tuple, set, frozenset, dict, deque, np.ndarray, str, bytes, float, int, complex)
 _STATIC = (str, bytes, bool, type(None), Enum, type, ModuleType, range, slice)
 
 
@@ -108,16 +109,18 @@ def _key(thing: Any) -> Any:
     kind = type(thing)
     if kind is str:  # as most keys of dicts are
         return thing
-    if kind is slice:
+    if isinstance(thing, _PLAIN) and object.__getstate__(thing):
+        thing = MethodType(id, thing)  # has attributes: equal to itself only
+    elif kind is slice:
         thing = (thing.start, thing.stop, thing.step)
     elif isinstance(thing, dict):
-        thing = tuple(thing.items())
+        thing = (getattr(thing, "default_factory", None), *thing.items())
     elif isinstance(thing, deque):
         thing = (thing.maxlen, *thing)
     if isinstance(thing, list | tuple | set | frozenset):  # of a set, the order, too
         return kind, tuple([_key(part) for part in thing])
     if hasattr(thing, "tobytes") and hasattr(thing, "dtype") and not thing.dtype.hasobject:
-        return kind, str(thing.dtype), thing.shape, thing.tobytes()
+        return kind, str(thing.dtype), thing.shape, getattr(thing, "strides", ()), thing.tobytes()
     if kind in (float, complex):
         return kind, repr(thing)
     if isinstance(thing, Value):

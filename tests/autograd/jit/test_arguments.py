@@ -476,14 +476,40 @@ def test_static_lists_dicts_arrays_and_bools() -> None:
             assert run(x, mutated).data == function(x, mutated).data
 
 
+def with_scale(thing: Any, scale: float) -> Any:
+    """Give an attribute to an instance of a subclass."""
+    thing.scale = scale
+    return thing
+
+
+UNEVEN = np.random.default_rng(0).normal(size=(37, 129))
+OWN_LIST, OWN_DICT, OWN_TEXT, OWN_ARRAY = [
+    type("", (k,), {}) for k in (list, dict, str, np.ndarray)
+]
+
+
 @pytest.mark.parametrize(
     ("things", "read"),
     [
         ([collections.deque([0.5], maxlen=k) for k in (2, 3)], lambda many: many.maxlen),
         ([{8.0, 16.0}, {16.0, 8.0}], lambda many: next(iter(many))),
         ([type("Box", (), {"x": k}) for k in (2.0, 3.0)], lambda box: box.x),
+        (
+            [collections.defaultdict(k) for k in (int, str)],
+            lambda many: many.default_factory is int,
+        ),
+        ([UNEVEN, np.asfortranarray(UNEVEN)], lambda many: float(many.sum())),
+        ([np.ma.array([1.0, 1e20], mask=[0, k]) for k in (0, 1)], lambda many: float(many.sum())),
+        ([with_scale(OWN_LIST([1]), k) for k in (2.0, 3.0)], lambda many: many.scale),
+        ([with_scale(OWN_DICT(a=1), k) for k in (2.0, 3.0)], lambda many: many.scale),
+        ([with_scale(OWN_TEXT("a"), k) for k in (2.0, 3.0)], lambda many: many.scale),
+        ([with_scale(UNEVEN.view(OWN_ARRAY), k) for k in (2.0, 3.0)], lambda many: many.scale),
     ],
-    ids=["the end of a deque", "the order of a set", "two classes of one name"],
+    ids=[
+        *("the end of a deque", "the order of a set", "two classes of one name"),
+        *("what a dict has by default", "the memory of an array", "the mask of an array"),
+        *(f"an attribute of {kind}" for kind in ("a list", "a dict", "a string", "an array")),
+    ],
 )
 def test_static_things_that_look_alike_are_told_apart(things: Any, read: Any) -> None:
     run = jit(lambda many: w * read(many), static="many")
