@@ -89,11 +89,18 @@ def besides_attributes(thing: Any) -> tuple[Any, ...]:
     return tuple(parts)
 
 
+def _in_array(array: Any) -> Any:
+    shape = str(array.shape)  # which can be assigned to
+    if array.dtype.hasobject:
+        return (shape, *array.ravel().tolist())
+    return array.tobytes() + shape.encode()
+
+
 _READERS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     (list | set | deque, tuple),
     (dict, _entries),
     (type, lambda kind: _entries(dict(vars(kind)))),
-    (np.ndarray, lambda a: tuple(a.ravel().tolist()) if a.dtype.hasobject else a.tobytes()),
+    (np.ndarray, _in_array),
     (array | bytearray | memoryview, bytes),
     (GeneratorType, lambda g: (g.gi_frame.f_lasti, *gc.get_referents(g))),
     (itertools.count, repr),

@@ -429,6 +429,28 @@ def settings_in_an_array_of_floats() -> Case:
 
 
 @fooling("containers", "equal")
+def the_shape_of_an_array_of_floats() -> Case:
+    w, table = Value(2.0), np.arange(12.0).reshape(3, 4)
+
+    def change(call: int) -> None:
+        if call == 4:
+            table.resize(4, 3)
+
+    return Case(lambda x: w * x * float(table[1, 1]), between=change)
+
+
+@fooling("containers", "equal")
+def the_shape_of_an_array_of_values() -> Case:
+    w, table = Value(2.0), np.array([[Value(0.5), Value(1.5)], [Value(-1.0), Value(2.0)]])
+
+    def change(call: int) -> None:
+        if call == 4:
+            table.resize(1, 4)
+
+    return Case(lambda x: w * x * table[0].sum(), between=change)
+
+
+@fooling("containers", "equal")
 def a_long_table_changes_near_its_end() -> Case:
     w, table = Value(2.0), [0.001 * i for i in range(5000)]
 
