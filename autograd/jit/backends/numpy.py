@@ -21,15 +21,11 @@ from autograd.jit.leaves import Floats
 from autograd.jit.schedule import Group, Plan, selector
 from autograd.primitive import Primitive
 
-# np.add.reduce adds row after row if rows have at least this many members. It may add shorter rows
-# in another order, so np.cumsum adds those.
-_ROW_BY_ROW = 8
-
 
 def _sums(left: Floats, right: Floats) -> Any:
     """Return the sum of the products in each column, added from the top."""
     products = left * right
-    if products.shape[1] >= _ROW_BY_ROW:
+    if products.shape[1] > 1:  # reduce adds a single column in another order
         return np.add.reduce(products, axis=0, initial=-0.0)
     return np.cumsum(products, axis=0)[-1]
 

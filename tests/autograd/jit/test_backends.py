@@ -102,6 +102,21 @@ def test_each_error_is_noticed_at_any_position(primitive: Primitive, backend: st
     assert not bad or not primitive.total
 
 
+@pytest.mark.parametrize("backend", CODES)
+def test_an_error_is_noticed_in_its_own_run_only(backend: str) -> None:
+    graph = Graph()
+    root = graph.add(ops.sqrt, (graph.add(Source("argument", 0)),))
+    counts = {"argument": 1, "varying": 0, "data": 0, "grad": 0}
+    plan, _ = schedule(graph, counts, [root])
+    code = CODES[backend](plan)
+    found = []
+    for x in (4.0, -1.0, 9.0):
+        code.memory[plan.spans["argument"]] = x
+        code.run()
+        found.append((code.memory[0], code.memory[plan.outputs.start]))
+    assert shown(map(float, itertools.chain(*found))) == shown([0.0, 2.0, nan, nan, 0.0, 3.0])
+
+
 def test_every_primitive_of_the_table_has_a_kernel() -> None:
     assert set(PRIMITIVES) <= set(EMIT)
     assert set(VECTORISED) <= {*PRIMITIVES, OUTPUT, SUM}
@@ -155,6 +170,31 @@ def test_sums_add_in_written_order(layout: str, backend: str) -> None:
                 values[node] = operation.forward(*[values[o] for o in written.operands[node]])
         found = code.memory[address[outs]].tolist()
         assert found == [values[n] for n in outs], (members, terms)
+
+
+@pytest.mark.parametrize("is_regular", [True, False])
+def test_groups_in_order_need_fewer_words_than_gathered_ones(is_regular: bool) -> None:
+    """An eighth of a word for each operand, instead of one; and no copies."""
+    count = 1009
+    graph = Graph()
+    xs = [graph.add(Source("argument", i)) for i in range(3 * count)]
+    outs = []
+    for i in range(count):
+        places = [i, count + i] if is_regular else [i * i % count, count + i**3 % count]
+        shared = xs[-1] if is_regular else xs[2 * count + 7 * i % count]
+        product = graph.add(ops.mul, (xs[places[0]], shared))
+        outs.append(graph.add(ops.add, (xs[places[1]], product)))
+        outs.append(graph.add(ops.sub, (xs[places[1]], xs[places[0]])))
+    simplify(graph, outs)
+    plan, _ = schedule(graph, {"argument": len(xs), "varying": 0, "data": 0, "grad": 0})
+    operands = sum(group.operands.size for group in plan.groups)
+    assert {group.primitive for group in plan.groups} == {SUM, ops.sub}
+    numpy, native = NumpyCode(plan), NativeCode(plan)
+    assert numpy.nbytes == 8 * operands
+    few, many = (0, operands) if is_regular else (8 * operands, 9 * operands)
+    assert few < native.nbytes < many
+    assert len(numpy.memory) == plan.size
+    assert plan.size < len(native.memory) < native.memory.base.size < plan.size + 20
 
 
 def test_each_program_has_its_own_memory_aligned_to_a_cache_line() -> None:
