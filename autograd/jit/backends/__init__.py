@@ -31,8 +31,9 @@ class Code(Protocol):
     def run(self) -> None:
         """Compute every group of the plan once, in order, the outputs last.
 
-        Afterwards memory[0] is nan if an operation raised, an operation that may raise (one that is
-        not `total`) gave a non-finite result, or an output is non-finite; else it is 0.0.
+        Afterwards memory[0] is nan if an operation raised, one that may raise (that is not `total`)
+        might have (its result, not computed by its `forward`, is not finite), or an output is
+        non-finite; else it is 0.0.
         """
 
 

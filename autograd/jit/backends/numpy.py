@@ -91,9 +91,6 @@ def run_in_python(group: Group, memory: Floats) -> None:
         memory[group.start : end] = numbers
     except Exception:  # the eager call will raise it
         memory[0] = memory[group.start : end] = math.nan
-        return
-    if not group.primitive.total and not np.isfinite(memory[group.start : end]).all():
-        memory[0] = math.nan
 
 
 def _places(group: Group) -> tuple[slice, list[Any]]:

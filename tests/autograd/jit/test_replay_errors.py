@@ -545,6 +545,15 @@ def test_a_nan_that_is_not_selected_needs_no_eager_run(backend: str) -> None:
     assert (run.programs[0].replays, run.programs[0].unsure) == (2, 0)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_infinity_from_the_users_own_primitive_needs_no_eager_run(backend: str) -> None:
+    """It did not raise, and its `forward` is what an eager run would call."""
+    w, inverse = Value(1.0), Primitive("inverse", lambda x: 1.0 / x if x else inf, 1.0)
+    run = jit(lambda x: 1.0 / (1.0 + inverse(w * x)), backend=backend)
+    assert [run(x).data for x in (1.0, 1.0, 1.0, 0.0)] == [0.5, 0.5, 0.5, 0.0]
+    assert (run.programs[0].replays, run.programs[0].unsure) == (2, 0)
+
+
 def test_errors_under_no_grad_and_in_a_function_without_state() -> None:
     def quiet(x: float, v: Value) -> Any:
         with no_grad():
