@@ -51,10 +51,10 @@ _ROOM = 160_000  # bytes of plain data in containers to guard
 _CONTAINERS = (list, set, dict, deque, np.ndarray, array, bytearray, memoryview, ContextVar)
 # Their parts cannot be replaced, but may themselves change.
 _FIXED = (tuple, frozenset, MethodType, classmethod, staticmethod, partial, property, Primitive)
+_VIEWS = tuple(map(type, ({}.get, {}.keys(), {}.values(), {}.items(), vars(type))))
 _UNASKED = ("__init__", "__repr__", "__eq__", "__hash__")
 _REFILLED = (list, deque, set, OrderedDict, dict)
 _CACHE = type(cache(len))
-_MANY = 100  # more parts than this, such as the rows of a data set, are looked at last
 # Look at all attributes of classes from these modules: containers and settings in Python, models.
 # Not weakref: notes would keep referents alive.
 _OPEN = ("collections", "configparser", "enum", "autograd.hooks")
@@ -193,7 +193,7 @@ class Watch:
             self.values.append(thing)
         elif kind is FunctionType:
             self._look_at_function(thing)
-        elif issubclass(kind, _FIXED):
+        elif issubclass(kind, (_FIXED, _VIEWS)):
             self._wait_for(*gc.get_referents(thing))
         elif issubclass(kind, _CONTAINERS):
             content = read(reader_of(kind), thing)
@@ -236,7 +236,7 @@ class Watch:
 
     def _wait_for(self, *things: Any) -> None:
         """Look at things soon, or last if they are many, such as the rows of a data set."""
-        waiting = self._last if len(things) > _MANY else self._waiting
+        waiting = self._last if len(things) > 100 else self._waiting
         waiting += [thing for thing in things if type(thing) not in PLAIN]
 
     def _look_inside(self, thing: Any, kind: type) -> None:

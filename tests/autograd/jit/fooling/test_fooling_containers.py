@@ -170,7 +170,7 @@ def a_chain_of_maps_is_overridden() -> Case:
     return Case(lambda x: w * x * settings["rate"] + settings["decay"], between=change)
 
 
-@fooling("containers", "loud")
+@fooling("containers", "equal")
 def a_view_of_a_dict_shows_its_changes() -> Case:
     table = {"rate": 0.5}
     w, view = Value(2.0), types.MappingProxyType(table)
@@ -180,6 +180,20 @@ def a_view_of_a_dict_shows_its_changes() -> Case:
             table["rate"] = 4.0
 
     return Case(lambda x: w * x * view["rate"], between=change)
+
+
+@fooling("containers", "equal")
+def a_method_of_a_list_and_one_of_a_dict() -> Case:
+    rates, table = [0.5], {"rate": 0.25}
+    w, of_index, of_name = Value(2.0), rates.__getitem__, table.get
+
+    def change(call: int) -> None:
+        if call == 4:
+            rates[0] = 4.0
+        if call == 6:
+            table["rate"] = 8.0
+
+    return Case(lambda x: w * x * of_index(0) + of_name("rate", 0.0), between=change)
 
 
 @fooling("containers", "equal")
