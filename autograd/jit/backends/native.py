@@ -142,7 +142,7 @@ def _add_sums(words: Words, group: Group, copies: dict[tuple[int, ...], int], fr
         first, second = group.operands[start : start + 2].reshape(2, -1, 2)
         strides = second - first
         # If one factor of a term moves from sum to sum, put it first: then few are copied.
-        turned = (strides[:, 0] == 0) & (strides[:, 1] != 0)
+        turned = strides[:, 0] == 0
         first, strides = [np.where(turned[:, None], x[:, ::-1], x) for x in (first, strides)]
         # For each factor, 1 if it moves from sum to sum in some term, else 0.
         moves = (1, int(strides[:, 1].any()))

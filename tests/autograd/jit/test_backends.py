@@ -133,7 +133,9 @@ SHAPES += [(1000, 3), (3, 500)]
 
 
 @pytest.mark.parametrize("backend", CODES)
-@pytest.mark.parametrize("layout", ["rows", "columns", "shared", "gathered", "plain", "mixed"])
+@pytest.mark.parametrize(
+    "layout", ["rows", "columns", "opposite", "shared", "gathered", "plain", "mixed"]
+)
 def test_sums_add_in_written_order(layout: str, backend: str) -> None:
     """The numbers differ so much in size that another order would change the result."""
     for members, terms in SHAPES:
@@ -147,12 +149,14 @@ def test_sums_add_in_written_order(layout: str, backend: str) -> None:
             for t in range(terms):
                 place = {
                     "columns": t * members + m,
+                    "opposite": t * members + m,
                     "shared": t,
                     "gathered": (m * 7919 + t * 104729) % count,
                 }.get(layout, m * terms + t)
                 term = xs[place]
                 if layout != "plain" and not (layout == "mixed" and t % 3 == 1):
-                    other = xs[count + (t if layout == "rows" else place)]
+                    across = {"rows": t, "opposite": (t + 1) * members - 1 - m}.get(layout, place)
+                    other = xs[count + across]
                     term = graph.add(ops.mul, (term, other))
                 sofar = [graph.add(ops.add, (*sofar, term)) if sofar else term]
             outs += sofar
@@ -182,13 +186,15 @@ def test_groups_in_order_need_fewer_words_than_gathered_ones(is_regular: bool) -
     for i in range(count):
         places = [i, count + i] if is_regular else [i * i % count, count + i**3 % count]
         shared = xs[-1] if is_regular else xs[2 * count + 7 * i % count]
-        product = graph.add(ops.mul, (xs[places[0]], shared))
-        outs.append(graph.add(ops.add, (xs[places[1]], product)))
+        products = [graph.add(ops.mul, (xs[places[0]], shared))]
+        products.append(graph.add(ops.mul, (shared, xs[places[1]])))
+        outs.append(graph.add(ops.add, tuple(products)))
         outs.append(graph.add(ops.sub, (xs[places[1]], xs[places[0]])))
+        outs.append(graph.add(ops.div, (xs[places[0]], shared)))
     simplify(graph, outs)
     plan, _ = schedule(graph, {"argument": len(xs), "varying": 0, "data": 0, "grad": 0})
     operands = sum(group.operands.size for group in plan.groups)
-    assert {group.primitive for group in plan.groups} == {SUM, ops.sub}
+    assert {group.primitive for group in plan.groups} == {SUM, ops.sub, ops.div}
     numpy, native = NumpyCode(plan), NativeCode(plan)
     assert numpy.nbytes == 8 * operands
     few, many = (0, operands) if is_regular else (8 * operands, 9 * operands)
