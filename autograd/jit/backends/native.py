@@ -163,7 +163,7 @@ def _add_sums(words: Words, group: Group, copies: dict[tuple[int, ...], int], fr
                     place, step = copies[copy], width
                 row += [place, step]
             rows.append(row)
-        table = np.array(rows)
+        table = np.array(rows, np.int64)
         moved = np.zeros_like(table)  # 1 for each place that moves from block to block
         moved[:, 1::2] = strides[[begin for begin, _ in pieces]] != 0
         for block in range(0, length, BLOCK):

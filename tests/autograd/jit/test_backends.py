@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -201,6 +202,14 @@ def test_groups_in_order_need_fewer_words_than_gathered_ones(is_regular: bool) -
     assert few < native.nbytes < many
     assert len(numpy.memory) == plan.size
     assert plan.size < len(native.memory) < native.memory.base.size < plan.size + 20
+
+
+def test_words_have_64_bits_where_the_ints_of_numpy_have_32(monkeypatch: Any) -> None:
+    """As they do on Windows before NumPy 2."""
+    narrow = SimpleNamespace(**vars(np))
+    narrow.array = lambda rows, dtype=np.int32: np.array(rows, dtype)
+    monkeypatch.setattr("autograd.jit.backends.native.np", narrow)
+    test_sums_add_in_written_order("columns", "native")
 
 
 def test_each_program_has_its_own_memory_aligned_to_a_cache_line() -> None:
