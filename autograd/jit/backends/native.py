@@ -141,7 +141,7 @@ def _add_sums(words: Words, group: Group, copies: dict[tuple[int, ...], int], fr
         done = start + length
         first, second = group.operands[start : start + 2].reshape(2, -1, 2)
         strides = second - first
-        # If one factor of a term moves from sum to sum, put it first: then few are copied.
+        # Turn terms whose first factor is the same for all sums: then few numbers are copied.
         turned = strides[:, 0] == 0
         first, strides = [np.where(turned[:, None], x[:, ::-1], x) for x in (first, strides)]
         # For each factor, 1 if it moves from sum to sum in some term, else 0.
