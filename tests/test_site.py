@@ -83,10 +83,19 @@ def test_the_numbers_of_a_formula_are_its_leaves() -> None:
         ("x = 3; 2x", "    x = 3; 2x\n            ^\nexpected an operator or ; here, not x;"),
         ("x*x", "x has no value: add x=..."),
         ("2 + 3", "a formula of numbers alone has no gradients: 2 + 3"),
-        ("x = 3; sine(x)", "NameError: name 'sine' is not defined"),
+        ("x = 3; sine(x)", "there is no function sine: did you mean sin?"),
+        ("x = 3; ln(x)", "there is no function ln: write log(x)"),
+        ("x = 3\ny = 2x", "expected an operator or ; here, not x; a product is written with *"),
+        ("x = 3; x(x + 1)", "there is no function x"),
+        ("x = 2,5; x*x", "expected an operator or ; here, not ,"),
+        ("x = 3; [x + 1]*2", "[ has no meaning in a formula: group with ( and )"),
+        ('x = 3; "x + 1"', '" has no meaning in a formula'),
+        ("x = 3; x // 2", "expected a number, a name or ( here, not /"),
+        ("x = 3; x + 0 == 3", "expected an operator or ; here, not ="),
+        ("a = Value(3.0); a*a", "NameError: name 'Value' is not defined"),
     ],
 )
-def test_an_error_in_a_formula_is_shown(text: str, error: str) -> None:
+def test_an_error_in_a_formula_is_shown_also_if_the_text_is_python(text: str, error: str) -> None:
     found = result(text)
     assert error in found["error"]
     assert found["page"] == ""
@@ -106,7 +115,7 @@ def test_a_traceback_shows_only_the_users_lines() -> None:
         "return x.log()",
         "ValueError: log(0.0): it takes numbers above 0",
     ]
-    assert "SyntaxError" in result("a = (1,\nb")["error"]
+    assert "SyntaxError" in result("print((1,\nb")["error"]
     assert "SystemExit: 3" in result("raise SystemExit(3)")["error"]
     twice = result("try:\n    1 / 0\nexcept ZeroDivisionError as e:\n    raise KeyError(1) from e")
     assert twice["error"].count('File "code.py"') == 2
@@ -118,7 +127,7 @@ def test_code_shows_the_value_it_ends_with_or_else_the_newest() -> None:
         shown = expected(first + ending)
         assert shown.names[shown.output] == name
     assert result("print(6 * 7)") == {"printed": "42\n", "error": "", "page": ""}
-    assert result("6 * 7; 'end'")["printed"] == "'end'\n"
+    assert result("import math; 6 * 7; 'end'")["printed"] == "'end'\n"
 
 
 def test_an_output_computed_from_older_numbers_causes_a_warning() -> None:

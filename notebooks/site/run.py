@@ -11,6 +11,7 @@ import io
 import json
 import linecache
 import random
+import re
 import traceback
 import warnings
 from collections.abc import Callable
@@ -25,6 +26,10 @@ from autograd.typed import FormulaError, computed, number_named, read
 
 FILE = "code.py"  # what tracebacks call the code
 LONGEST = 50_000  # characters shown of what was printed
+# What distinguishes Python code from a formula: without one of these it could show nothing.
+_CODE = re.compile(
+    r"\b(?:import|print|Value)\b|^\s*(?:class|def|for|if|raise|try|while|with)\b", re.MULTILINE
+)
 
 
 def warm_up() -> None:
@@ -84,14 +89,17 @@ class _Printed(io.StringIO):
 
 
 def _of_formula(text: str) -> Value | None:
-    """The Value of a formula, whose parts end at ";" or a line break; None if it is Python code."""
+    """The Value of a formula, whose parts end at ";" or a line break; None if it is Python code.
+
+    A formula with a mistake is often Python as well, such as x*2,5 or ln(x). Only _CODE tells.
+    """
     parts = [part.strip() for line in text.splitlines() for part in line.split(";")]
     parts = [part for part in parts if part]
     formula = "; ".join(parts)
     try:
         read(formula)
     except FormulaError:
-        if "\n" in text.strip() or _is_python(text):
+        if _CODE.search(text):
             return None
         raise
     numbers: dict[str, float] = {}
@@ -106,14 +114,6 @@ def _of_formula(text: str) -> Value | None:
         else:
             rest.append(part)
     return computed("; ".join(rest), numbers) if rest else computed(formula, {})
-
-
-def _is_python(text: str) -> bool:
-    try:
-        ast.parse(text)
-    except SyntaxError:
-        return False
-    return True
 
 
 # --- Python code ----------------------------------------------------------------------------------
