@@ -32,7 +32,8 @@ from autograd.value import Value, as_constant
 
 DEEPEST = 50  # levels of nested parentheses, signs and powers
 AROUND = 60  # characters of a formula that an error shows on each side of a mistake
-CONSTANTS = {"pi": math.pi, "e": math.e}  # a value given for such a name takes precedence
+# A value given for such a name takes precedence.
+CONSTANTS = {"pi": math.pi, "π": math.pi, "e": math.e}
 # The primitives that are methods of Value or functions of the package, by name.
 PUBLIC = {
     name: row
@@ -44,9 +45,12 @@ FUNCTIONS = {row.symbol: row for row in PUBLIC.values() if row.symbol.isidentifi
 
 _TOKEN = re.compile(
     r"(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
-    r"|(?P<name>[^\W\d⁰¹²³⁴⁵⁶⁷⁸⁹][^\W⁰¹²³⁴⁵⁶⁷⁸⁹]*)|(?P<sign>\*\*|[-+*/(),.;=−×·⋅÷^])|(?P<other>\S)"
+    r"|(?P<name>[^\W\d⁰¹²³⁴⁵⁶⁷⁸⁹][^\W⁰¹²³⁴⁵⁶⁷⁸⁹]*)"
+    r"|(?P<sign>\*\*|[-+*/(),.;=−–×·⋅∙∗÷∕^])|(?P<other>\S)"
 )
-_SAME = {"−": "-", "×": "*", "·": "*", "⋅": "*", "÷": "/", "^": "**"}
+# The signs of printed formulas; word processors turn a minus into a dash.
+_SAME = {"^": "**", **dict.fromkeys("−–", "-"), **dict.fromkeys("×·⋅∙∗", "*")}
+_SAME |= dict.fromkeys("÷∕", "/")
 _SUMS = {"+": ops.add, "-": ops.sub}
 _PRODUCTS = {"*": ops.mul, "/": ops.div}
 _INSTEAD = dict.fromkeys("[{", "group with ( and )") | {
@@ -57,9 +61,14 @@ _INSTEAD = dict.fromkeys("[{", "group with ( and )") | {
     "ln": "write log(x)",
     "log2": "write log(x) / log(2)",
     "log10": "write log(x) / log(10)",
-    "pow": "write x ** y",
+    "exp2": "write 2 ** x",
+    "square": "write x ** 2",
+    **dict.fromkeys(("pow", "power"), "write x ** y"),
+    "sinh": "write (exp(x) - exp(-x)) / 2",
+    "cosh": "write (exp(x) + exp(-x)) / 2",
     "tan": "write sin(x) / cos(x)",
     **dict.fromkeys("²³⁰¹⁴⁵⁶⁷⁸⁹", "write a power as x ** 2"),
+    **dict.fromkeys('"“”„«»', "write the formula without quotes"),
 }
 
 
@@ -150,13 +159,17 @@ class _Reader:
             return
         token = self.tokens[self.next]
         reason = f"expected an operator or {sign} here, not {_called(token)}"
+        before = self.tokens[self.next - 1]
         if token.kind in ("number", "name") or token.text == "(":
-            function = self.tokens[self.next - 1].text
-            reason += (
-                f": write {function}({token.text})"
-                if function in FUNCTIONS
-                else "; a product is written with *"
-            )
+            if before.text in FUNCTIONS:
+                reason += f": write {before.text}({token.text})"
+            elif before.text in _INSTEAD:
+                reason += f": {_INSTEAD[before.text]}"
+            else:
+                reason += "; a product is written with *"
+        elif token.text == "," and before.kind == "number":  # a decimal comma, as in x=2,5
+            after = self.tokens[self.next + 1]
+            reason += f": write {before.text}.{after.text}" if after.kind == "number" else ""
         self._wrong(reason)
 
     def statements(self) -> list[Statement]:
@@ -236,6 +249,8 @@ class _Reader:
         """Read the arguments of a function; `count` of them come before its name."""
         row = FUNCTIONS.get(name.text)
         if row is None:
+            if [token.text for token in self.tokens[self.next + 2 : self.next + 4]] == [")", "="]:
+                self._wrong(f"a part is named without parentheses: {name.text} = ...", name.at)
             self._wrong(_unknown_function(name.text), name.at)
         if not self._take("("):
             self._wrong(f"expected ( here: write {name.text}()")
@@ -267,8 +282,10 @@ def _unknown_function(name: str) -> str:
 
     if name in _INSTEAD:
         return f"there is no function {name}: {_INSTEAD[name]}"
-    close = get_close_matches(name, FUNCTIONS, 1)
+    close = get_close_matches(name.lower(), FUNCTIONS, 1)
     meant = f": did you mean {close[0]}?" if close else "."
+    if len(name) == 1:  # x(x + 1)
+        meant = ": a product is written with *."
     return f"there is no function {shown(name)}{meant} There are {', '.join(PUBLIC)}"
 
 
