@@ -331,7 +331,10 @@ def computed(formula: str, numbers: Mapping[str, float]) -> Value:
             if isinstance(result, Value) and not result.label:
                 result.label = statement.name
     if not isinstance(result, Value):
-        raise FormulaError(f"a formula of numbers alone has no gradients: {formula.strip()}")
+        reason = f"a formula of numbers alone has no gradients: {formula.strip()}"
+        if (part := statements[0].name) and len(statements) > 1:  # as in x = 3; x * x
+            reason += f"; if {part} is a leaf, leave {part} = ... out and add {part}=..."
+        raise FormulaError(reason)
     return result
 
 

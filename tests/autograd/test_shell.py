@@ -223,6 +223,8 @@ def test_an_unused_number_and_a_formula_without_names_are_rejected():
         value("x + pi", x=1.0, y=2.0)
     with pytest.raises(FormulaError, match=r"numbers alone has no gradients: 2\+3"):
         value("2+3")
+    with pytest.raises(FormulaError, match=r"leave x = \.\.\. out and add x=\.\.\.$"):
+        value("x = 3; x * x")
 
 
 def test_an_error_in_a_long_formula_shows_only_the_text_around_it():
