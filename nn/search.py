@@ -11,6 +11,7 @@ from itertools import chain, product
 from numbers import Real
 from types import MethodType, SimpleNamespace
 from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 from autograd import Value, hooks, ownership
 from autograd.text import shown
@@ -186,9 +187,19 @@ _Held = tuple[Any, list[tuple[Any, Any]]]
 _PLAIN = frozenset([float, int, bool, str])
 
 
-@functools.lru_cache(maxsize=1024)
 def _reader(kind: type) -> Callable[[Any], _Held] | None:
     """Return the function that lists the children of objects of a type; None if they have none."""
+    try:
+        return _readers[kind]
+    except KeyError:
+        return _readers.setdefault(kind, _reader_of(kind))
+
+
+# Weak, because a class that is dropped would keep the variables of its methods, such as data.
+_readers: WeakKeyDictionary[type, Callable[[Any], _Held] | None] = WeakKeyDictionary()
+
+
+def _reader_of(kind: type) -> Callable[[Any], _Held] | None:
     if issubclass(kind, Searched):
         return _read_module
     if issubclass(kind, Matrix):
@@ -223,14 +234,13 @@ def _read_module(module: Any) -> _Held:
     return _Attributes(module), _read_object(module)[1]
 
 
-@functools.lru_cache(maxsize=1024)
 def _shared(kind: type) -> list[tuple[str, object]]:
-    """Return the class attributes that hold parameters."""
-    found = {name: x for base in reversed(kind.__mro__) for name, x in vars(base).items()}
-    return [(n, x) for n, x in found.items() if n[:1] != "_" and _holds_more([x], {}, {})]
+    """Return the class attributes of a user's classes that might hold parameters."""
+    bases = [b for b in reversed(kind.__mro__) if not str(b.__module__).startswith("nn.")]
+    found = {name: x for base in bases for name, x in vars(base).items() if name[:1] != "_"}
+    return [(name, x) for name, x in found.items() if isinstance(x, Value) or _reader(type(x))]
 
 
-@functools.lru_cache(maxsize=1024)
 def _slots(kind: type) -> list[str]:
     slots = [vars(base).get("__slots__", ()) for base in kind.__mro__]
     return [name for some in slots for name in ([some] if isinstance(some, str) else some)]

@@ -17,7 +17,7 @@ import threading
 import types
 import weakref
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pytest
@@ -324,6 +324,44 @@ def test_parameters_as_class_attributes_are_refused(part):
     model.w = Value(1.0)
     assert names(model) == ["w"]
     assert names(Overridden()) == []
+
+
+def test_a_class_attribute_that_becomes_a_parameter_later_is_refused():
+    class Growing(Module):
+        parts: ClassVar[list[Value]] = []
+
+    model = Growing()
+    assert names(model) == []
+    Growing.parts.append(Value(1.0))
+    with pytest.raises(TypeError, match=r"^parts belongs to the class Growing"):
+        model.parameters()
+    Growing.parts = []
+    assert names(model) == []
+    Growing.scale = Value(1.0)
+    with pytest.raises(TypeError, match=r"^scale belongs to the class Growing"):
+        model.parameters()
+
+
+def test_a_search_does_not_keep_a_class_or_what_its_methods_refer_to():
+    def searched():
+        class Plain:
+            __slots__ = ("__weakref__", "x")
+
+        class Model(Module):
+            def __init__(self):
+                self.w, self.plain = Value(1.0), Plain()
+
+            def __call__(self, x):
+                return self.w * x
+
+        model = Model()
+        assert names(model) == ["w"]
+        assert [name for name, _ in model.named_modules()] == [""]
+        return weakref.ref(Model), weakref.ref(Plain)
+
+    gone = searched()
+    gc.collect()
+    assert [reference() for reference in gone] == [None, None]
 
 
 def test_a_dataclass_may_have_defaults():
