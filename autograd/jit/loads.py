@@ -17,7 +17,7 @@ for function in ("asdict", "astuple"):
     _WHOLE |= {("global", function): "__init__", ("global", "dataclasses", function): "__init__"}
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1_024)
 def loads(code: CodeType) -> tuple[tuple[str, ...], ...]:
     """Return (kind, name, attribute, ...) of each dotted name; called attributes end with "()".
 

@@ -13,6 +13,7 @@ import sys
 import threading
 import weakref
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from side_by_side import BACKENDS
 import nn
 from autograd import Value
 from autograd.jit import Jitted, jit
+from autograd.jit.loads import loads
 
 # --- pickles --------------------------------------------------------------------------------------
 
@@ -281,6 +283,16 @@ def test_a_program_does_not_keep_alive_temporary_objects(backend: str) -> None:
     gone = [made.get() for _ in range(made.qsize())]
     assert_freed(*gone)
     assert len(gone) >= 2
+
+
+def test_the_code_of_a_dropped_function_is_freed_eventually() -> None:
+    def used(number: int) -> weakref.ref[CodeType]:
+        code = compile(f"x + {number}", "cell", "eval")
+        loads(code)
+        return weakref.ref(code)
+
+    codes = [used(number) for number in range(1_100)]
+    assert codes[0]() is None
 
 
 def test_a_static_argument_of_a_single_call_is_freed_eventually() -> None:
