@@ -225,7 +225,8 @@ def _reader_of(kind: type) -> Callable[[Any], _Held] | None:
     # Do not search optimizers, random.Randoms, paths, functions, numbers and the like.
     package = str(kind.__module__).partition(".")[0]
     known = package in ("autograd", "nn") or package in sys.stdlib_module_names
-    if (known and package != "__main__") or issubclass(kind, hooks.Watched):
+    is_of_user = vars(kind).get("__module__") == "builtins"  # of exec() without a __name__
+    if (known and not is_of_user) or issubclass(kind, hooks.Watched):
         return None
     return _read_object
 

@@ -326,6 +326,14 @@ def test_parameters_as_class_attributes_are_refused(part):
     assert names(Overridden()) == []
 
 
+def test_an_object_of_a_script_without_a_name_is_searched():
+    namespace = {"Value": Value}
+    exec("class Part:\n    def __init__(self): self.w = Value(1.0)", namespace)
+    with pytest.raises(TypeError, match=r"^part is a Part, not a Module"):
+        Box(part=namespace["Part"]()).parameters()
+    assert names(Box(part=ExceptionGroup("", [ValueError()]), kind=print)) == []
+
+
 def test_a_class_attribute_that_becomes_a_parameter_later_is_refused():
     class Growing(Module):
         parts: ClassVar[list[Value]] = []
