@@ -117,11 +117,13 @@ class Recorder(Interpreter):
 
     def _outside(self, context: Context) -> Context:
         """Return the engine's counterpart of a context of the recording, for results to keep."""
-        found = self.tracer.contexts.get(context)
-        if found is None:
-            if not context.interpreter.hooks.recording:
-                return context
-            found = context.under(self.engine)
-            found.outer = None if context.outer is None else self._outside(context.outer)
-            self.tracer.contexts[context] = found
-        return found
+        known, inner, outer = self.tracer.contexts, list[Context](), context
+        while outer not in known and outer.interpreter.hooks.recording:
+            inner.append(outer)
+            if outer.outer is None:
+                break
+            outer = outer.outer
+        for each in reversed(inner):
+            known[each] = each.under(self.engine)
+            known[each].outer = each.outer and known.get(each.outer, each.outer)
+        return known.get(context, context)

@@ -1128,6 +1128,22 @@ def test_a_jitted_function_inside_a_jitted_function(inner: str, outer: str) -> N
     assert second == first
 
 
+def test_modules_nested_as_deeply_as_an_eager_call_allows_are_recorded() -> None:
+    class Nested(nn.Module):
+        def __init__(self, inner: Any) -> None:
+            self.inner, self.scale = inner, Value(1.5 if inner is None else 1.0)
+
+        def __call__(self, x: Any) -> Any:
+            return (x if self.inner is None else self.inner(x)) * self.scale
+
+    model: Any = None
+    for _ in range(260):
+        model = Nested(model)
+    function = jit(lambda x: model(x))
+    assert [function(x).data for x in (1.0, 2.0, 3.0, 4.0)] == [1.5, 3.0, 4.5, 6.0]
+    assert function.programs
+
+
 def test_a_module_is_jitted_like_a_function() -> None:
     network = nn.MLP(2, [3, 1])
     run = jit(network)
