@@ -41,6 +41,11 @@ class Part:
         """The names that the owner has for the modules inside it, by their id."""
         return names_within(self.owner)
 
+    @cached_property
+    def written(self) -> str:
+        """The owner's `repr`, which may have to count the parameters of a large model."""
+        return repr(self.owner)
+
     @property
     def parts(self) -> list[Part]:
         return list(self._parts.values())

@@ -114,7 +114,7 @@ def called(part: Part) -> tuple[str, str]:
 
 def _description_of(part: Part) -> str:
     """How a part's owner describes itself: its `repr` if that is short, else its class."""
-    description = repr(part.owner)
+    description = part.written
     if not description or description.startswith("<") or len(description) > LONGEST_NAME:
         return _name_of(part.owner)
     return description

@@ -10,7 +10,7 @@ import pygraphviz
 import pytest
 
 import nn
-from autograd import Value, grad, topological_order
+from autograd import Value, grad, steps, topological_order
 from autograd.draw import draw
 from autograd.draw.names import full_names, kinds_of, named_and_trained, short_names
 
@@ -498,3 +498,23 @@ def test_a_gpt_reads_as_its_architecture():
     assert "Embedding(5 → 4)" in source
     folded = draw(loss, model=model, depth=0).source
     assert "<B>GPT(" in folded
+
+
+def test_a_page_asks_each_module_for_its_repr_a_few_times_however_many_views_it_has(tmp_path):
+    asked = []
+
+    class Model(nn.Module):
+        def __init__(self):
+            self.layers = [nn.Linear(1, 1) for _ in range(12)]
+
+        def __call__(self, x):
+            for layer in self.layers:
+                x = layer(x)
+            return x[0]
+
+        def __repr__(self):
+            asked.append(self)
+            return "Model()"
+
+    steps(Model()([1.0])).save(tmp_path / "page.html")
+    assert 1 <= len(asked) <= 3
