@@ -249,7 +249,8 @@ class _Reader:
         """Read the arguments of a function; `count` of them come before its name."""
         row = FUNCTIONS.get(name.text)
         if row is None:
-            if [token.text for token in self.tokens[self.next + 2 : self.next + 4]] == [")", "="]:
+            rest = [token.text for token in self.tokens[self.next :]]
+            if ")" in rest and rest[rest.index(")") + 1] == "=":
                 self._wrong(f"a part is named without parentheses: {name.text} = ...", name.at)
             self._wrong(_unknown_function(name.text), name.at)
         if not self._take("("):
@@ -280,9 +281,10 @@ def _call_of(function: str) -> str:
 def _unknown_function(name: str) -> str:
     from difflib import get_close_matches
 
-    if name in _INSTEAD:
-        return f"there is no function {name}: {_INSTEAD[name]}"
-    close = get_close_matches(name.lower(), FUNCTIONS, 1)
+    lower = name.lower()
+    if lower in _INSTEAD:
+        return f"there is no function {name}: {_INSTEAD[lower]}"
+    close = get_close_matches(lower, FUNCTIONS, 1)
     meant = f": did you mean {close[0]}?" if close else "."
     if len(name) == 1:  # x(x + 1)
         meant = ": a product is written with *."
