@@ -26,7 +26,7 @@ from autograd.typed import FormulaError, computed, number_named, read
 
 FILE = "code.py"  # what tracebacks call the code
 LONGEST = 50_000  # characters shown of what was printed
-# What distinguishes Python code from a formula: without one of these it could show nothing.
+# Python code that makes a Value or prints contains one of these; a formula does not.
 _CODE = re.compile(
     r"\b(?:import|print|Value)\b|^\s*(?:class|def|for|if|raise|try|while|with)\b", re.MULTILINE
 )
