@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MappingView
 from itertools import chain, product
 from numbers import Real
 from types import MethodType, SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 from weakref import WeakKeyDictionary
 
 from autograd import Value, hooks, ownership
@@ -184,22 +184,28 @@ def _is_parameter(value: Value, name: str, key: object) -> bool:
 # (key, child) for each child.
 _Held = tuple[Any, list[tuple[Any, Any]]]
 
+_Result = TypeVar("_Result")
+
 _PLAIN = frozenset([float, int, bool, str])
 
 
+def _weakly_cached(function: Callable[[type], _Result]) -> Callable[[type], _Result]:
+    """Cache per class without keeping it, as its methods may refer to much data."""
+    known: WeakKeyDictionary[type, _Result] = WeakKeyDictionary()
+
+    @functools.wraps(function)
+    def cached(kind: type) -> _Result:
+        try:
+            return known[kind]
+        except KeyError:
+            return known.setdefault(kind, function(kind))
+
+    return cached
+
+
+@_weakly_cached
 def _reader(kind: type) -> Callable[[Any], _Held] | None:
     """Return the function that lists the children of objects of a type; None if they have none."""
-    try:
-        return _readers[kind]
-    except KeyError:
-        return _readers.setdefault(kind, _reader_of(kind))
-
-
-# Weak, because a class that is dropped would keep the variables of its methods, such as data.
-_readers: WeakKeyDictionary[type, Callable[[Any], _Held] | None] = WeakKeyDictionary()
-
-
-def _reader_of(kind: type) -> Callable[[Any], _Held] | None:
     if issubclass(kind, Searched):
         return _read_module
     if issubclass(kind, Matrix):
@@ -237,11 +243,13 @@ def _read_module(module: Any) -> _Held:
 
 def _shared(kind: type) -> list[tuple[str, object]]:
     """Return the class attributes of a user's classes that might hold parameters."""
-    bases = [b for b in reversed(kind.__mro__) if not str(b.__module__).startswith("nn.")]
+    own = ("nn.", "autograd.")
+    bases = [b for b in reversed(kind.__mro__[:-1]) if not str(b.__module__).startswith(own)]
     found = {name: x for base in bases for name, x in vars(base).items() if name[:1] != "_"}
     return [(name, x) for name, x in found.items() if isinstance(x, Value) or _reader(type(x))]
 
 
+@_weakly_cached
 def _slots(kind: type) -> list[str]:
     slots = [vars(base).get("__slots__", ()) for base in kind.__mro__]
     return [name for some in slots for name in ([some] if isinstance(some, str) else some)]
