@@ -70,7 +70,11 @@ def result(text: str) -> dict[str, str]:
 
 
 def test_the_numbers_of_a_formula_are_its_leaves() -> None:
-    for text in ("x = 3; y = -2; h = x*y; tanh(h)", "x = 3\ny = -2\nh = x*y\n\ntanh(h)\n"):
+    for text in (
+        "x = 3; y = -2; h = x*y; tanh(h)",
+        "x = 3\ny = -2\nh = x*y\n\ntanh(h)\n",
+        "# two leaves\nx = 3  # the first; y\ny = -2\nh = x*y\ntanh(h)",
+    ):
         shown = expected(text)
         assert [shown.names[node] for node in shown.nodes if not node.parents] == ["x", "y"]
         assert shown.output.data == pytest.approx(-0.9999877)

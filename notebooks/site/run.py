@@ -91,9 +91,11 @@ class _Printed(io.StringIO):
 def _of_formula(text: str) -> Value | None:
     """The Value of a formula, whose parts end at ";" or a line break; None if it is Python code.
 
-    A formula with a mistake is often Python as well, such as x*2,5 or ln(x). Only _CODE tells.
+    What follows # in a line is a comment. A formula with a mistake is often Python as well, such as
+    x*2,5 or ln(x). Only _CODE tells.
     """
-    parts = [part.strip() for line in text.splitlines() for part in line.split(";")]
+    lines = [line.partition("#")[0] for line in text.splitlines()]
+    parts = [part.strip() for line in lines for part in line.split(";")]
     parts = [part for part in parts if part]
     formula = "; ".join(parts)
     try:
