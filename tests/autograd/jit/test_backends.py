@@ -135,7 +135,8 @@ SHAPES += [(1000, 3), (3, 500)]
 
 @pytest.mark.parametrize("backend", CODES)
 @pytest.mark.parametrize(
-    "layout", ["rows", "columns", "opposite", "shared", "gathered", "plain", "mixed"]
+    "layout",
+    ["rows", "columns", "opposite", "stretched", "shared", "gathered", "plain", "mixed"],
 )
 def test_sums_add_in_written_order(layout: str, backend: str) -> None:
     """The numbers differ so much in size that another order would change the result."""
@@ -151,12 +152,17 @@ def test_sums_add_in_written_order(layout: str, backend: str) -> None:
                 place = {
                     "columns": t * members + m,
                     "opposite": t * members + m,
+                    "stretched": m * (1 + t % 2) + t,  # the strides of terms are 1, 2, 1, ...
                     "shared": t,
                     "gathered": (m * 7919 + t * 104729) % count,
                 }.get(layout, m * terms + t)
                 term = xs[place]
                 if layout != "plain" and not (layout == "mixed" and t % 3 == 1):
-                    across = {"rows": t, "opposite": (t + 1) * members - 1 - m}.get(layout, place)
+                    across = {
+                        "rows": t,
+                        "opposite": (t + 1) * members - 1 - m,
+                        "stretched": place - t + terms - 1,
+                    }.get(layout, place)
                     other = xs[count + across]
                     term = graph.add(ops.mul, (term, other))
                 sofar = [graph.add(ops.add, (*sofar, term)) if sofar else term]
