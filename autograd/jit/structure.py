@@ -109,9 +109,9 @@ def _key(thing: Any) -> Any:
     kind = type(thing)
     if kind is str:  # as most keys of dicts are
         return thing
-    if isinstance(thing, _PLAIN) and object.__getstate__(thing):
+    if kind not in _PLAIN and isinstance(thing, _PLAIN) and object.__getstate__(thing):
         thing = MethodType(id, thing)  # has attributes: equal to itself only
-    elif kind is slice:
+    elif kind in (slice, range):
         thing = (thing.start, thing.stop, thing.step)
     elif isinstance(thing, dict):
         thing = (getattr(thing, "default_factory", None), *thing.items())
@@ -121,8 +121,8 @@ def _key(thing: Any) -> Any:
         return kind, tuple([_key(part) for part in thing])
     if hasattr(thing, "tobytes") and hasattr(thing, "dtype") and not thing.dtype.hasobject:
         return kind, str(thing.dtype), thing.shape, getattr(thing, "strides", ()), thing.tobytes()
-    if kind in (float, complex):
-        return kind, repr(thing)
+    if isinstance(thing, (float, complex)):
+        return kind, repr(complex(thing))
     if isinstance(thing, Value):
         raise TraceError("a Value cannot be a static argument: its number may change")
     try:

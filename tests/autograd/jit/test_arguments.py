@@ -493,6 +493,8 @@ OWN_LIST, OWN_DICT, OWN_TEXT, OWN_ARRAY = [
     [
         ([collections.deque([0.5], maxlen=k) for k in (2, 3)], lambda many: many.maxlen),
         ([{8.0, 16.0}, {16.0, 8.0}], lambda many: next(iter(many))),
+        ([range(0, k, 2) for k in (3, 4)], lambda many: many.stop),
+        (list(map(type("", (float,), {}), (0.0, -0.0))), lambda zero: math.copysign(3.0, zero)),
         ([type("Box", (), {"x": k}) for k in (2.0, 3.0)], lambda box: box.x),
         (
             [collections.defaultdict(k) for k in (int, str)],
@@ -506,7 +508,8 @@ OWN_LIST, OWN_DICT, OWN_TEXT, OWN_ARRAY = [
         ([with_scale(UNEVEN.view(OWN_ARRAY), k) for k in (2.0, 3.0)], lambda many: many.scale),
     ],
     ids=[
-        *("the end of a deque", "the order of a set", "two classes of one name"),
+        *("the end of a deque", "the order of a set", "the end of a range", "the sign of a zero"),
+        "two classes of one name",
         *("what a dict has by default", "the memory of an array", "the mask of an array"),
         *(f"an attribute of {kind}" for kind in ("a list", "a dict", "a string", "an array")),
     ],
