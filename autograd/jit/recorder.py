@@ -117,11 +117,10 @@ class Recorder(Interpreter):
 
     def _outside(self, context: Context) -> Context:
         """Return the engine's counterpart of a context of the recording, for results to keep."""
-        known, inner, outer = self.tracer.contexts, list[Context](), context
-        while outer not in known and outer.interpreter.hooks.recording:
+        known, inner = self.tracer.contexts, list[Context]()
+        outer: Context | None = context
+        while outer and outer not in known and outer.interpreter.hooks.recording:
             inner.append(outer)
-            if outer.outer is None:
-                break
             outer = outer.outer
         for each in reversed(inner):
             known[each] = each.under(self.engine)
