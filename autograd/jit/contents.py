@@ -89,11 +89,9 @@ def besides_attributes(thing: Any) -> tuple[Any, ...]:
     return tuple(parts)
 
 
-def _in_array(array: Any) -> Any:
-    shape = str(array.shape)  # which can be assigned to
-    if array.dtype.hasobject:
-        return (shape, *array.ravel().tolist())
-    return array.tobytes() + shape.encode()
+def _in_array(a: Any) -> Any:
+    shape = str(a.shape)  # which can be assigned to
+    return (shape, *a.ravel().tolist()) if a.dtype.hasobject else a.tobytes() + shape.encode()
 
 
 _READERS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
