@@ -8,6 +8,7 @@ import inspect
 import sys
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from itertools import takewhile
@@ -130,7 +131,7 @@ class Jitted(Generic[P, R]):
                     " .detach() of it, or compute it inside"
                 )
         if len(set(passed)) < len(passed):
-            twice = max(passed, key=passed.count)
+            [(twice, _)] = Counter(passed).most_common(1)
             raise TraceError(f"{twice!r} was passed twice: pass it once, or pass two Values")
         with self._lock.lock:
             if self._lock.notes:  # the same thread: a signal handler, or a finalizer

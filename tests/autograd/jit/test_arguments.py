@@ -674,6 +674,14 @@ def test_the_error_for_a_value_passed_twice_shows_it() -> None:
     assert run(Value(2.0), [Value(0.5, label="h") for _ in range(2)]).data == 0.5
 
 
+def test_the_value_that_is_passed_twice_is_found_among_many_at_once() -> None:
+    many = [Value(0.5) for _ in range(20_000)]
+    start = time.process_time()
+    with pytest.raises(TraceError, match=r"Value\(data=0.5, .* was passed twice"):
+        jit(total)([*many, many[-1]])
+    assert time.process_time() - start < 2.0
+
+
 def test_a_value_both_passed_and_captured_never_gives_a_wrong_result() -> None:
     def make() -> Any:
         v = Value(3.0)
