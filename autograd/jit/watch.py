@@ -51,7 +51,7 @@ _ROOM = 160_000  # bytes of plain data in containers to guard
 _CONTAINERS = (list, set, dict, deque, np.ndarray, array, bytearray, memoryview, ContextVar)
 # Their parts cannot be replaced, but may themselves change.
 _FIXED = (tuple, frozenset, MethodType, classmethod, staticmethod, partial, property, Primitive)
-_VIEWS = tuple(map(type, ({}.get, {}.keys(), {}.values(), {}.items(), vars(type))))
+_VIEWS = tuple(map(type, ({}.get, {}.__len__, {}.keys(), {}.values(), {}.items(), vars(type))))
 _UNASKED = ("__init__", "__repr__", "__eq__", "__hash__")
 _REFILLED = (list, deque, set, OrderedDict, dict)
 _CACHE = type(cache(len))

@@ -197,6 +197,20 @@ def a_method_of_a_list_and_one_of_a_dict() -> Case:
 
 
 @fooling("containers", "equal")
+def a_special_method_of_a_deque_and_one_of_an_array() -> Case:
+    rates, table = deque([0.5]), np.array([0.25])
+    w, of_rates, of_table = Value(2.0), rates.__getitem__, table.__getitem__
+
+    def change(call: int) -> None:
+        if call == 4:
+            rates[0] = 4.0
+        if call == 6:
+            table[0] = 8.0
+
+    return Case(lambda x: w * x * of_rates(0) + float(of_table(0)), between=change)
+
+
+@fooling("containers", "equal")
 def a_user_defined_mapping() -> Case:
     class Scaled(Mapping[str, float]):
         def __init__(self, factor: float) -> None:
