@@ -31,9 +31,9 @@ class Code(Protocol):
     def run(self) -> None:
         """Compute every group of the plan once, in order, the outputs last.
 
-        Afterwards memory[0] is nan if an operation raised, one that may raise (that is not `total`)
-        might have (its result, not computed by its `forward`, is not finite), or an output is
-        non-finite; else it is 0.0.
+        Afterwards memory[0] is nan if an operation raised or might have, or an output is not
+        finite; else it is 0.0. An operation that is not `total` might have raised if its result is
+        not finite and was computed by other code than its `forward`.
         """
 
 
