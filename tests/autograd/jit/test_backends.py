@@ -129,7 +129,7 @@ def test_primitives_marked_total_are_those_that_never_raise() -> None:
         assert primitive.total == never_raises, primitive
 
 
-SHAPES = [(m, t) for m in (1, 2, 3, 7, 8, 9, 16, 31, 32, 33, 65) for t in (2, 3, 4, 9, 40)]
+SHAPES = [(m, t) for m in (1, 2, 3, 4, 5, 7, 8, 9, 31, 32, 33, 65) for t in (2, 3, 4, 9, 40)]
 SHAPES += [(1000, 3), (3, 500)]
 
 
