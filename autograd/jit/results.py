@@ -55,18 +55,16 @@ class Returned(NamedTuple):
     def rebuilt(self, computed: Sequence[float], passed: Sequence[Value]) -> Any:
         """Rebuild what was returned from the numbers, and gradients if any, of its Outputs."""
         rest = iter(computed)
-
-        def number(part: Any) -> Any:
-            if not isinstance(part, Output):
-                return part
-            return int(next(rest)) if part.whole else next(rest)
-
-        def value(part: Any) -> Any:
-            if isinstance(part, Output):
-                return _value(next(rest), next(rest), part.label, part.history)
-            return passed[part] if isinstance(part, int) else part
-
-        numbers, values = list(map(number, self.numbers)), list(map(value, self.values))
+        numbers = [
+            (int(next(rest)) if part.whole else next(rest)) if isinstance(part, Output) else part
+            for part in self.numbers
+        ]
+        values = [
+            _value(next(rest), next(rest), part.label, part.history)
+            if isinstance(part, Output)
+            else (passed[part] if isinstance(part, int) else part)
+            for part in self.values
+        ]
         return build(self.structure, iter(numbers).__next__, iter(values).__next__)
 
 
