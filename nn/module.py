@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
 from weakref import ref
@@ -12,6 +13,7 @@ from weakref import ref
 from autograd import Value, context, switches
 from autograd.hooks import fixed
 from autograd.messages import is_series, require_flag
+from autograd.ownership import is_trainable
 from autograd.text import counted, quoted
 from nn.files import as_number, read_json, write_json
 from nn.matrix import Matrix
@@ -76,6 +78,16 @@ class Module(Searched):
         """Return the output of the module; each subclass defines this."""
         instead = ", which is where its forward belongs" * hasattr(self, "forward")
         raise NotImplementedError(f"{type(self).__name__} does not define __call__{instead}")
+
+    def __setattr__(self, name: str, content: Any) -> None:
+        old = None if name[:1] == "_" else vars(self).get(name)
+        if isinstance(content, int | float) and isinstance(old, Value) and is_trainable(old):
+            warnings.warn(
+                f"{type(self).__name__}.{name} was a parameter, and is now {quoted(content)}, which"
+                f" is not trained: to change its number, write .{name}.data = {quoted(content)}",
+                stacklevel=2,
+            )
+        super().__setattr__(name, content)
 
     # --- parameters ---------------------------------------------------------------------------
 

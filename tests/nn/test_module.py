@@ -1027,3 +1027,28 @@ def test_an_error_names_a_module_inside_hundreds_of_others():
         model = nn.Sequential(model)
     with pytest.raises(ValueError, match=r"in Sequential(\.parts\.0){269}$"):
         model(Value(1.0))
+
+
+def test_a_number_in_place_of_a_parameter_warns():
+    neuron = nn.Neuron(2)
+    text = r"Neuron\.b was a parameter, and is now 0\.5, which is not trained: .* \.b\.data = 0\.5"
+    with pytest.warns(UserWarning, match=text) as told:
+        neuron.b = 0.5
+    assert told[0].filename == __file__
+
+
+def test_other_attributes_change_without_a_warning(recwarn):
+    class Memory(Module):
+        def __init__(self):
+            self.state, self.rate, self._start = Value(0.0), 0.5, Value(1.0)
+
+        def __call__(self, x):
+            self.state = self.rate * self.state + x
+            return self.state
+
+    memory = Memory()
+    memory.state = Value(1.0)
+    memory(2.0)
+    memory.state = 0.0  # was computed, so it was no parameter
+    memory.rate, memory._start = 0.25, 0.0
+    assert not recwarn.list

@@ -1224,9 +1224,8 @@ def test_the_schedule_sets_the_rate_of_each_step():
 @pytest.mark.parametrize(("clip", "norm"), [(1e-3, 1e-3), (5.0, 5.0), (1e6, 10.0), (None, 10.0)])
 def test_the_gradient_is_clipped_in_norm(clip, norm):
     # The slopes of (6 w_1 + 8 w_2 - 0.5)^2 at w = 0 are -6 and -8, a vector of length 10.
-    model = nn.Neuron(2, "linear")
+    model = nn.Neuron(2, "linear", bias=False)
     model.w[0].data = model.w[1].data = 0.0
-    model.b = 0.0
     run(
         model,
         nn.SGD(model, lr=1.0),
