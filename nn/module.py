@@ -11,7 +11,7 @@ from typing import Any, Self
 from weakref import ref
 
 from autograd import Value, context, switches
-from autograd.hooks import fixed
+from autograd.hooks import fixed, plain
 from autograd.messages import is_series, require_flag
 from autograd.ownership import is_trainable
 from autograd.text import counted, quoted
@@ -82,9 +82,10 @@ class Module(Searched):
     def __setattr__(self, name: str, content: Any) -> None:
         old = None if name[:1] == "_" else vars(self).get(name)
         if isinstance(content, int | float) and isinstance(old, Value) and is_trainable(old):
+            number = plain(content)
             warnings.warn(
-                f"{type(self).__name__}.{name} was a parameter, and is now {quoted(content)}, which"
-                f" is not trained: to change its number, write .{name}.data = {quoted(content)}",
+                f"{type(self).__name__}.{name} was a parameter, and is now {number}, which is not"
+                f" trained: to change its number, write .{name}.data = {number}",
                 stacklevel=2,
             )
         super().__setattr__(name, content)

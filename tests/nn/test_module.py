@@ -23,7 +23,8 @@ import numpy as np
 import pytest
 
 import nn
-from autograd import Value, detect_anomaly, no_grad
+from autograd import Value, detect_anomaly, jit, no_grad
+from autograd.hooks import TraceError
 from autograd.value import as_constant
 from nn import Matrix, Module
 
@@ -1035,6 +1036,22 @@ def test_a_number_in_place_of_a_parameter_warns():
     with pytest.warns(UserWarning, match=text) as told:
         neuron.b = 0.5
     assert told[0].filename == __file__
+
+
+def test_a_recorded_number_in_place_of_a_parameter_is_refused_by_the_name_of_the_attribute():
+    box = Box(scale=Value(2.0))
+
+    @jit
+    def keep(box, x):
+        box.scale = x
+        return Value(1.0) * x
+
+    text = r"Box\.scale was a parameter, and is now 3\.0"
+    with pytest.warns(UserWarning, match=text):
+        keep(box, 3.0)
+    box.scale = Value(2.0)
+    with pytest.warns(UserWarning, match=text), pytest.raises(TraceError, match="changes scale"):
+        keep(box, 3.0)
 
 
 def test_other_attributes_change_without_a_warning(recwarn):
