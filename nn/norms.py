@@ -102,10 +102,7 @@ class LayerNorm(VectorModule):
         self.bias = [Value(0.0) for _ in range(size)]
 
     def _row(self, x: Sequence[Any]) -> list[Value]:
-        values = as_values(x)
-        if len(values) != len(self.gain):
-            size = counted(len(self.gain), "entry", "entries")
-            raise ValueError(f"LayerNorm of {size} got {len(values)}")
+        values = _entries(x, len(self.gain), "LayerNorm")
         center, variance = _moments(values)
         spread = (variance + self.eps).sqrt()
         return [
@@ -136,13 +133,18 @@ class RMSNorm(VectorModule):
         return f"RMSNorm({self.size})"
 
     def _row(self, x: Sequence[Any]) -> list[Value]:
-        values = as_values(x)
-        if len(values) != self.size:
-            size = counted(self.size, "entry", "entries")
-            raise ValueError(f"RMSNorm of {size} got {len(values)}")
+        values = _entries(x, self.size, "RMSNorm")
         scale = (mean(v * v for v in values) + self.eps) ** -0.5
         scaled = [v * scale for v in values]
         return [v * g for v, g in zip(scaled, self.gain, strict=True)] if self.gain else scaled
+
+
+def _entries(x: Sequence[Any], size: int, layer: str) -> list[Value]:
+    """Return the entries of a vector as Values; raise ValueError if there are not `size`."""
+    values = as_values(x)
+    if len(values) != size:
+        raise ValueError(f"{layer} of {counted(size, 'entry', 'entries')} got {len(values)}")
+    return values
 
 
 def _moments(values: Sequence[Value]) -> tuple[Value, Value]:
