@@ -49,7 +49,7 @@ Numbers: TypeAlias = "list[Any] | bytearray"
 _NUMBERS = frozenset([float, int])
 _ALIKE: dict[type, type] = {np.float64: float, Whole: int}
 EXACT = 2**53  # floats hold all ints up to this one exactly
-_PLAIN = (list, tuple, set, frozenset, dict, deque, np.ndarray, str, bytes, float, int, complex)
+_BUILT_IN = (list, tuple, set, frozenset, dict, deque, np.ndarray, str, bytes, float, int, complex)
 _STATIC = (str, bytes, bool, type(None), Enum, type, ModuleType, range, slice)
 
 
@@ -109,7 +109,7 @@ def _key(thing: Any) -> Any:
     kind = type(thing)
     if kind is str:  # as most keys of dicts are
         return thing
-    if kind not in _PLAIN and isinstance(thing, _PLAIN) and object.__getstate__(thing):
+    if kind not in _BUILT_IN and isinstance(thing, _BUILT_IN) and object.__getstate__(thing):
         thing = MethodType(id, thing)  # has attributes: equal to itself only
     elif kind in (slice, range):
         thing = (thing.start, thing.stop, thing.step)
