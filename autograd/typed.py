@@ -169,7 +169,9 @@ class _Reader:
                 reason += "; a product is written with *"
         elif token.text == "," and before.kind == "number":  # a decimal comma, as in x=2,5
             after = self.tokens[self.next + 1]
-            reason += f": write {before.text}.{after.text}" if after.kind == "number" else ""
+            if after.kind == "number":
+                reason += f": write {before.text}.{after.text}"
+                reason += f" or {before.text}{after.text}" * (len(after.text) == 3)  # as in 1,000
         self._wrong(reason)
 
     def statements(self) -> list[Statement]:

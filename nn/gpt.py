@@ -108,7 +108,7 @@ class GPT(Module):
         if not len(tokens):
             raise ValueError("a GPT needs one token or more")
         if size > self.block_size:
-            raise ValueError(f"a GPT with a block of {self.block_size} tokens got {size}")
+            raise ValueError(f"a GPT with a block size of {self.block_size} got {size} tokens")
         x: Matrix = self.norm(self.token(tokens) + self.position(range(seen, size)))
         mask = causal(len(tokens), size)
         for i, block in enumerate(self.blocks):

@@ -16,7 +16,7 @@ from autograd import Value, grad
 from autograd.extras import to_install
 from autograd.files import write_bytes
 from autograd.messages import require_whole
-from autograd.text import quoted
+from autograd.text import counted, quoted
 from nn import checks
 from nn.activations import Elementwise, gelu, relu, sigmoid, silu, softplus, tanh
 from nn.checkpoint import History
@@ -141,7 +141,7 @@ def _rows(
     except TraceError:  # the model branches on its numbers
         found = scores(predict)
     if any(len(scores) != len(xs) for scores in found):
-        raise ValueError(f"{len(found[0])} predictions for {len(xs)} inputs")
+        raise ValueError(f"{counted(len(found[0]), 'prediction')} for {counted(len(xs), 'input')}")
     return found
 
 

@@ -160,6 +160,7 @@ WRONG = [
     ("f(x) = x^2", "^", "a part is named without parentheses: f = ..."),
     ("f(x, y) = x*y", "^", "a part is named without parentheses: f = ..."),
     ("x * 2,5", "     ^", "expected an operator or ; here, not ,: write 2.5"),
+    ("x * 1,000", "     ^", "expected an operator or ; here, not ,: write 1.000 or 1000"),
     ("x * 2, y", "     ^", "expected an operator or ; here, not ,"),
     ("(x)(x)", "   ^", "a product is written with *"),
     ("x // 2", "   ^", "not /"),

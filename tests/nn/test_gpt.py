@@ -115,7 +115,7 @@ def test_cached_keys_and_values_give_the_same_logits_to_the_last_bit(cuts):
     ("tokens", "error", "message"),
     [
         ([], ValueError, "one token or more"),
-        ([0] * 7, ValueError, "a block of 6 tokens got 7"),
+        ([0] * 7, ValueError, "a block size of 6 got 7 tokens"),
         ([0, 5], IndexError, "5 vectors has no index 5"),
         ([-1], IndexError, "no index -1"),
         ([0.5], TypeError, "whole numbers"),
@@ -372,7 +372,7 @@ def test_temperature_0_takes_the_first_of_the_most_likely_tokens():
         (([4], 1.0, None, math.nan), "top_p must be finite, not nan"),
         (([4], 0.0, None, -1), "top_p must be above 0 and at most 1, not -1"),
         (([],), "one token or more"),
-        (([4] * 7,), "a block of 6 tokens got 7"),
+        (([4] * 7,), "a block size of 6 got 7 tokens"),
     ],
 )
 def test_invalid_arguments_of_generate_are_value_errors(arguments, message):

@@ -153,7 +153,7 @@ def test_predict_may_return_several_scores():
 
 
 def test_too_few_predictions_are_an_error():
-    with pytest.raises(ValueError, match="1 predictions for 5 inputs"):
+    with pytest.raises(ValueError, match="1 prediction for 5 inputs"):
         plot.decision_boundary(
             OneByOne(), (INPUTS, [0, 1, 1, 0]), 5, predict=lambda model, inputs: [0.5]
         )
