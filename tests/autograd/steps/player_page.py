@@ -143,7 +143,7 @@ class Page:
 
     def close(self) -> None:
         if self.emulated:
-            self.tab.emulate_media(**MEDIA)
+            self.tab.emulate_media(media="null", **MEDIA)
 
     def state(self, which: int = 0) -> dict[str, Any]:
         """The state that the player reports: see player.js."""
