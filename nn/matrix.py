@@ -123,9 +123,11 @@ def norm(x: Any) -> Any:
         raise ValueError("norm of an empty vector")
     with no_grad():
         # The norm does not depend on the scale, which therefore needs no gradient. The bounds keep
-        # the scale and its reciprocal finite, even if the largest entry is 0 or inf.
+        # the scale and its reciprocal finite. At 0 the scale is 1: powers of 1e290 would overflow
+        # in derivatives of the third order, and infinity times 0 is nan.
         largest = reduce(maximum, map(abs, values))
-        scale = plain_number(minimum(maximum(largest, 1e-290), 1e290), "max")
+        bounded = minimum(maximum(largest, 1e-290), 1e290)
+        scale = plain_number(where(largest, bounded, 1.0), "max")
     square = total((v / scale) ** 2 for v in values)
     # The derivative of sqrt is infinite at 0: take the root of 1 there instead.
     return scale * where(square, where(square, square, 1.0).sqrt(), 0.0)

@@ -360,6 +360,14 @@ def test_the_distance_of_equal_points_has_first_and_second_derivatives_of_0():
     assert [v.grad for v in x] == pytest.approx([0.6, 0.8], rel=1e-15)
 
 
+def test_the_norm_at_0_has_derivatives_of_0_of_every_order():
+    x = [Value(0.0), Value(-0.0)]
+    derivative = nn.norm(x)
+    for which in (0, 1, 0, 0, 1):
+        (derivative,) = grad(derivative, [x[which]], create_graph=True)
+        assert derivative.data == 0.0
+
+
 @pytest.mark.parametrize("size", [5e-324, 1e-310, 1e-200, 1.0, 1e200, 3e307])
 def test_norm_neither_overflows_nor_underflows(size):
     x = [Value(3 * size), Value(4 * size)]
