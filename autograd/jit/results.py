@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from autograd.hooks import plain
-from autograd.jit.recorded import Number
 from autograd.jit.refusal import TraceError
 from autograd.jit.structure import build, flatten
 from autograd.primitive import Opaque
@@ -84,8 +83,6 @@ def as_replayed(returned: Any, since: float) -> Any:
     except TraceError:  # a recording will refuse it
         return returned
     computed = [value._left is not None and value._made >= since for value in values]
-    if not any(computed) and not any(isinstance(number, Number) for number in numbers):
-        return returned
     cut = [
         _value(value.data, value.grad, value.label, True) if new else value
         for value, new in zip(values, computed, strict=True)

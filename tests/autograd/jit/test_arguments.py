@@ -1228,6 +1228,15 @@ def test_results_match_eager_ones(name: str) -> None:
             assert run(1.0) is not run(1.0)
 
 
+@pytest.mark.parametrize("nest", [[1.0, 2.0], {"a": 1.0}, np.ones(2), Matrix([[1.0]])])
+def test_a_container_is_returned_as_a_copy_by_every_call(nest: Any) -> None:
+    kept = jit(lambda passed: passed)
+    for call in range(4):  # eager, recorded, checked, replayed
+        returned = kept(nest)
+        assert returned is not nest, call
+        assert type(returned) is type(nest)
+
+
 def test_a_result_computed_without_values_has_the_same_type_in_every_call() -> None:
     """The eager result is a plain float or int, and so is that of a replay."""
     run = jit(lambda x: x * 2.0)
