@@ -12,8 +12,10 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Sequence
+from numbers import Number
 from typing import Any, ClassVar, SupportsFloat, SupportsIndex, Union, cast
 
 from autograd import copies, ops
@@ -373,7 +375,11 @@ def as_float(data: Any) -> float:
         kind = type(data).__name__
         raise TypeError(f"a Value holds a real number, not {quoted(data)} ({kind}){advice}")
     try:
-        return float(data)
+        number = float(data)
+        # A Decimal and NumPy's longdouble become inf, where an int and a Fraction raise.
+        if math.isinf(number) and data != number and isinstance(data, Number):
+            raise OverflowError
+        return number
     except OverflowError:
         kind = type(data).__name__
         raise OverflowError(f"a Value holds a float, and this {kind} is too large") from None

@@ -6,6 +6,7 @@ import math
 from array import array
 from collections.abc import Callable
 from contextlib import nullcontext
+from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -125,6 +126,15 @@ def test_a_non_number_cannot_be_assigned(number: Any) -> None:
 def test_an_integer_too_large_for_a_float_is_rejected(make: Callable[[int], Value]) -> None:
     message = "a Value holds a float, and this int is too large"
     raises_exactly(OverflowError, message, lambda: make(10**400))
+
+
+def test_a_decimal_too_large_for_a_float_is_rejected_and_infinity_is_not() -> None:
+    """float(Decimal("1e400")) is inf, where that of an int or a Fraction raises."""
+    for large in (Decimal("1e400"), Decimal("-1e400")):
+        message = "a Value holds a float, and this Decimal is too large"
+        raises_exactly(OverflowError, message, lambda large=large: Value(large))
+    assert Value(Decimal("-inf")).data == -math.inf
+    assert Value(np.longdouble("inf")).data == math.inf
 
 
 @pytest.mark.parametrize("operand", ["a", None, 1j, [1.0], object()])
