@@ -127,7 +127,7 @@ class Primitive:
     @overload
     def __call__(self, *operands: float) -> float: ...
     def __call__(self, *operands: Any) -> Any:
-        """Return a Value if any operand is one, else a float.
+        """Return a Value if any operand is one, else what `forward` returns.
 
         Raises TypeError for a wrong number or type of operands, and whatever `forward` raises.
         """
@@ -245,7 +245,7 @@ CONSTANT: Any = _Constant()
 def _rule(name: str, rule: Any, operands: int) -> Rule:
     if rule is None or (callable(rule) and _can_take(rule, 1 + operands)):
         return cast(Rule, rule)
-    if isinstance(rule, float | int):
+    if isinstance(rule, Real):
         return float(rule)
     given = quoted(rule)
     if isinstance(rule, FunctionType):

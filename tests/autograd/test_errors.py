@@ -249,6 +249,14 @@ def test_a_slope_of_any_type_gives_a_float64_gradient(kind: Any) -> None:
     assert [slope.data for slope in grad(output, [x])] == [0.05]
 
 
+@pytest.mark.parametrize("slope", [2, 2.0, np.float32(2.0), np.int64(2), Fraction(2)])
+def test_a_number_of_any_kind_is_a_constant_derivative(slope: Any) -> None:
+    x = Value(3.0)
+    Primitive("twice", lambda x: 2.0 * x, slope)(x).backward()
+    assert x.grad == 2.0
+    assert type(x.grad) is float
+
+
 @pytest.mark.parametrize("returned", [np.float64(2.0), np.array(2.0), Fraction(2), Value(2.0)])
 def test_a_rule_may_return_any_type_of_number(returned: Any) -> None:
     f, x = Primitive("f", lambda a: a, lambda out, a: returned), Value(3.0)
