@@ -332,12 +332,13 @@ class Embedding(Module):
     Args:
         count, size: the number of vectors, and their length.
         std: the standard deviation of the normal distribution of their initial entries.
+        generator: the source of the initial entries; nn's own stream by default.
 
     Call: an index -> its vector; a sequence of indices -> Matrix, a row for each. The results are
     new nodes; the parameters are the entries of `vectors`. An index that is a Value, or an argument
     of a jitted function, selects by arithmetic: the result is the sum of all vectors weighted by 0
-    and 1, and 0 if a Value is outside 0 .. count - 1. Raises IndexError for any other index outside
-    that range, and TypeError for one that is not an integer.
+    and 1, and 0 if a Value is not one of 0 .. count - 1. Raises IndexError for any other index
+    outside that range, TypeError for one that is not an integer, and ValueError for no indices.
     """
 
     def __init__(

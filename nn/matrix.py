@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import operator
 import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
@@ -141,9 +142,10 @@ def dot(a: Sequence[Value], b: Vector) -> Value:
 def one_hot(index: Value | float, count: int) -> list[Any]:
     """Return 1 at the index and 0 elsewhere, by arithmetic: Values if the index is a Value.
 
-    All entries are 0 for an index that is outside 0 .. count - 1 or not an integer.
+    All entries are 0 for an index that is outside 0 .. count - 1 or not an integer, as is nan.
     """
-    return [1.0 - greater(index, i) - greater(i, index) for i in range(count)]
+    near = [(math.nextafter(i, -math.inf), math.nextafter(i, math.inf)) for i in range(count)]
+    return [greater(index, below) * greater(above, index) for below, above in near]
 
 
 def as_index(number: Any) -> Any:
