@@ -274,7 +274,11 @@ class Value:
 
     __neg__: ClassVar[Method] = _unary(ops.neg, "__neg__", "`-v`.")
     __abs__ = _unary(ops.abs, "__abs__", "`abs(v)`, with derivative 0 at 0.")
-    exp = _unary(ops.exp, "exp", "e to the power of this. Raises OverflowError above about 709.78.")
+    exp = _unary(
+        ops.exp,
+        "exp",
+        "e to this power. Raises OverflowError for finite numbers above about 709.78.",
+    )
     expm1 = _unary(ops.expm1, "expm1", "exp(x) - 1, accurate near 0. Raises as `exp` does.")
     log = _unary(ops.log, "log", "The natural logarithm. Raises ValueError at 0 and below.")
     log1p = _unary(ops.log1p, "log1p", "log(1 + x), accurate near 0. Raises at -1 and below.")

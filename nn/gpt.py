@@ -120,8 +120,8 @@ class GPT(Module):
 
         It is the sum of -log p(token | earlier tokens) over all tokens but the first. Tokens beyond
         the block and PADDING at the end are ignored, so one recording of autograd.jit can serve
-        documents of all lengths, padded to a common one. Raises ValueError for fewer than 2 tokens,
-        and the errors of a call.
+        documents of all lengths, padded to a common one. Raises ValueError for fewer than 2 tokens
+        or a last one outside the vocabulary, and the errors of a call.
         """
         tokens = listed_tokens(document)[: self.block_size + 1]
         while len(tokens) and is_plain(tokens[-1]) and tokens[-1] == PADDING:
@@ -158,11 +158,12 @@ class GPT(Module):
             generator: the source of random numbers; nn's own stream by default.
             end: the token that ends a document. It is not part of the result.
 
-        Stops at `end`, or when the context has block_size tokens, prompt included. With a cache of
-        keys and values, the model is called on each new token only. Raises ValueError for a
-        negative or infinite temperature, a top_k below 1, a top_p outside 0 < top_p <= 1, or a
-        prompt that is empty or too long; TypeError for an argument of a wrong type;
-        FloatingPointError for logits that are nan or +inf, or all -inf; and the errors of a call.
+        Stops at `end`, or after the token that follows a context of block_size tokens, prompt
+        included. With a cache of keys and values, the model is called on each new token only.
+        Raises ValueError for a negative or infinite temperature, a top_k below 1, a top_p outside
+        0 < top_p <= 1, or a prompt that is empty or too long; TypeError for an argument of a wrong
+        type; FloatingPointError for logits that are nan or +inf, or all -inf; and the errors of a
+        call.
         """
         _check_sampling(temperature, top_k, top_p, end)
         new = listed_tokens(prompt)

@@ -141,7 +141,7 @@ def cross_entropy(
     Args:
         probabilities: K numbers for one example, or n rows of K for a batch; K is 2 or more.
         target: for each example the index of its class, or K weights y_i that sum to 1 (one-hot);
-            an index may be a Value, and adds 0 if that is not one of 0 .. K - 1.
+            an index may be a Value, which is not checked.
         eps: added inside the logarithm, so that a probability of exactly 0 raises no error.
         weight: class weights, K numbers w_i, 0 or more. Each term is multiplied by its w_i, and the
             sum over the batch is divided by the sum of w_i y_i, as in PyTorch for indices. One-hot

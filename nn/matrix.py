@@ -142,7 +142,7 @@ def dot(a: Sequence[Value], b: Vector) -> Value:
 def one_hot(index: Value | float, count: int) -> list[Any]:
     """Return 1 at the index and 0 elsewhere, by arithmetic: Values if the index is a Value.
 
-    All entries are 0 for an index that is outside 0 .. count - 1 or not an integer, as is nan.
+    All entries are 0 for an index that is outside 0 .. count - 1 or not an integer, such as nan.
     """
     near = [(math.nextafter(i, -math.inf), math.nextafter(i, math.inf)) for i in range(count)]
     return [greater(index, below) * greater(above, index) for below, above in near]

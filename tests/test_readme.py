@@ -177,10 +177,11 @@ EDGES = {
     ],
     (
         "`/` `log` `log1p` `sin` `cos` `exp` `expm1`",
-        "outside the domain, or result too large",
+        "outside the domain; for the last two, result too large",
         "the operation itself raises",
     ): [
         (operator.truediv, (1.0, 0.0), 0, 0, DIV0),
+        (operator.truediv, (1e308, 1e-308), 0, 1, 1e308),  # the result is inf
         *[(f, (x,), 0, 0, ValueError) for f, x in ((Value.log, 0.0), (Value.log1p, -1.0))],
         *[(f, (inf,), 0, 0, ValueError) for f in (Value.sin, Value.cos)],
         *[(f, (1000.0,), 0, 0, OVER) for f in (Value.exp, Value.expm1)],
