@@ -182,8 +182,9 @@ def schedules(
     """Return a schedule, or None, for each optimizer."""
     if given is None or callable(given):
         return [given] * count
-    if not isinstance(given, list | tuple) or len(given) != count:
-        raise ValueError(
+    is_list = isinstance(given, list | tuple)
+    if not is_list or len(given) != count:
+        raise (ValueError if is_list else TypeError)(
             "schedule must be a function of the number of steps, such as"
             f" nn.linear_decay(0.1, 100), or a list of {count}, not {quoted(given)}"
         )

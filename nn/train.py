@@ -23,6 +23,7 @@ from nn.metrics import accuracy
 from nn.module import Module, gathered
 from nn.optim import Optimizer
 from nn.schedules import Schedule
+from nn.settings import require_range
 from nn.step import Loss, Penalty, Predict, Recipe, step_and_predict
 
 
@@ -180,13 +181,21 @@ def fit(
 
 
 def l2(strength: float) -> Callable[[Module], Value]:
-    """Return the penalty model -> strength * (sum of the squares of all parameters)."""
+    """Return the penalty model -> strength * (sum of the squares of all parameters).
+
+    Raises ValueError for a strength that is negative, nan or infinite, TypeError for one that is
+    not a number. The penalty raises ValueError if there are no parameters.
+    """
     if as_operand(strength) is None:
         raise TypeError(f"l2 takes a strength, as in penalty=nn.l2(1e-4), not {quoted(strength)}")
+    require_range("l2: strength", strength)
 
     @scoped
     def l2(model: Module | Iterable[Value | Module]) -> Value:
-        return strength * total(p * p for p in gathered(model, "model"))
+        parameters = gathered(model, "model")
+        if not parameters:
+            raise ValueError("l2 of a model without parameters")
+        return strength * total(p * p for p in parameters)
 
     vars(l2)["strength"] = float(strength)  # for a checkpoint
     return l2

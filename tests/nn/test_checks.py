@@ -309,11 +309,14 @@ def test_a_differentiable_optimizer_is_refused():
         fit(model, optimizer=optimizer)
 
 
-@pytest.mark.parametrize("schedule", [[], [None], [None] * 3, 0.1])
-def test_schedules_must_be_as_many_as_optimizers(schedule):
+@pytest.mark.parametrize(
+    ("schedule", "error"),
+    [([], ValueError), ([None], ValueError), ([None] * 3, ValueError), (0.1, TypeError)],
+)
+def test_schedules_must_be_as_many_as_optimizers(schedule, error):
     model = two_parts()
     optimizers = [nn.SGD(part, lr=0.1) for part in model.parts]
-    with pytest.raises(ValueError, match="or a list of 2, not"):
+    with pytest.raises(error, match="or a list of 2, not"):
         fit(model, optimizer=optimizers, schedule=schedule)
     with pytest.raises(TypeError, match="a schedule is a function of the number of steps"):
         fit(model, optimizer=optimizers, schedule=[0.1, None])

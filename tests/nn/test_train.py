@@ -1209,6 +1209,20 @@ def test_the_penalty_is_part_of_the_loss_and_of_the_gradient():
     assert model.w[0].data == pytest.approx(2.7, rel=1e-15)
 
 
+@pytest.mark.parametrize(
+    ("strength", "error"),
+    [(-1.0, ValueError), (math.nan, ValueError), (math.inf, ValueError), (True, TypeError)],
+)
+def test_l2_rejects_a_strength_that_is_not_a_finite_number_from_0_up(strength, error):
+    with pytest.raises(error, match="l2: strength must be"):
+        nn.l2(strength)
+
+
+def test_l2_of_no_parameters_is_an_error():
+    with pytest.raises(ValueError, match="l2 of a model without parameters"):
+        nn.l2(1.0)(nn.Sequential(nn.relu))
+
+
 def test_the_schedule_sets_the_rate_of_each_step():
     model, optimizer = plain()
     used = []
