@@ -148,6 +148,9 @@ def standardized(data: Data, like: Data | None = None) -> Dataset:
 
     Mean and deviation are those of `like`, by default the data itself; for held-out data pass the
     training data. A column of equal numbers is only centered.
+
+    Raises ValueError for rows of different lengths and for a number that is not finite, TypeError
+    for inputs that are not numbers.
     """
     inputs, targets = listed(data)
     rows = number_rows(inputs)

@@ -87,7 +87,7 @@ def uniform(low: Number = 0.0, high: Number = 1.0, generator: random.Random | No
 
     Returns a Value if low or high is one, else a float.
 
-    Raises ValueError if low is above high or one of them is not finite, TypeError for arguments of
+    Raises ValueError if low is above high, or high - low is not finite, TypeError for arguments of
     the wrong type.
 
     >>> seed(1)
@@ -101,7 +101,7 @@ def uniform(low: Number = 0.0, high: Number = 1.0, generator: random.Random | No
     require(
         greater(math.inf, size) * (1.0 - greater(0.0, size)),  # finite, and 0 or more
         lambda: ValueError(
-            "uniform: low must be at most high, and both finite, not {} and {}".format(
+            "uniform: low must be at most high, and high - low finite, not {} and {}".format(
                 *(x if is_plain(x) else float(x) for x in given)
             )
         ),

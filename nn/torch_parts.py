@@ -245,6 +245,8 @@ def row_of(part: Any) -> Row:
 
 def _function(part: Any) -> torch.nn.Module:
     """Return the torch module of an activation, with settings or not: partial(nn.elu, alpha=2)."""
+    if not callable(part) and not isinstance(part, str):
+        raise NoCounterpart(quoted(part))
     has_settings = isinstance(part, partial) and not part.args
     function, settings = (part.func, part.keywords) if has_settings else (part, {})
     function = activation_named(function)

@@ -109,6 +109,13 @@ def test_a_resumed_run_restores_the_state_of_the_random_module(tmp_path):
 # --- draws in user code ---------------------------------------------------------------------------
 
 
+def test_uniform_needs_a_finite_width():
+    assert nn.uniform(2.0, 2.0) == 2.0
+    for low, high in ((1.0, 0.0), (-1e308, 1e308), (0.0, math.inf), (math.nan, 1.0)):
+        with pytest.raises(ValueError, match="at most high, and high - low finite"):
+            nn.uniform(low, high)
+
+
 def test_gauss_and_uniform_draw_the_numbers_of_random_gauss_and_random_uniform():
     nn.seed(4)
     found = [nn.gauss(), nn.gauss(2.0, 0.5), nn.uniform(), nn.uniform(-1, 3), nn.gauss(1, 2)]

@@ -283,6 +283,12 @@ def test_a_subclass_with_the_same_call_converts_like_its_base_class():
         nn.to_torch(Doubled(2, [1]))
 
 
+@pytest.mark.parametrize("model", [3, None, 0.5, [1.0]])
+def test_what_is_neither_a_module_nor_a_function_is_not_converted(model):
+    with pytest.raises(TypeError, match=r"to_torch: .* has no counterpart in PyTorch"):
+        nn.to_torch(model)
+
+
 def test_conversion_does_not_use_pytorchs_random_stream():
     torch.manual_seed(3)
     expected = torch.rand(1)

@@ -167,7 +167,7 @@ def test_an_invalid_spread_raises_the_eager_error_in_a_replay():
     draw = jit(lambda low: [nn.gauss(0.0, w), nn.uniform(low, 1.0)])
     for _ in range(3):
         draw(0.0)
-    with pytest.raises(ValueError, match=r"low must be at most high, and both finite, not 2\.0"):
+    with pytest.raises(ValueError, match=r"at most high, and high - low finite, not 2\.0"):
         draw(2.0)
     w.data = -1.0
     with pytest.raises(ValueError, match=r"std must be 0 or more, not -1\.0"):
