@@ -35,7 +35,8 @@ def grad(
             an existing inner node: d(x * exp(y))/dx is the node exp(y). It is never an existing
             leaf: d(x * y)/dx is a new node with the number of y.
 
-    If a local derivative does not exist, raises the same error as `Value.backward`.
+    If a local derivative does not exist, raises the same error as `Value.backward`. Raises
+    TypeError for an output or inputs that are not Values.
 
     >>> x = Value(2.0)
     >>> (slope,) = grad(x ** 3, [x], create_graph=True)
@@ -54,6 +55,8 @@ def jacobian(
 ) -> list[list[Value]]:
     """Return the matrix of d outputs[i] / d inputs[j], one row per output. No `.grad` is touched.
 
+    `create_graph` and errors as for `grad`.
+
     >>> x, y = Value(2.0), Value(3.0)
     >>> [[entry.data for entry in row] for row in jacobian([x * y, x + y], [x, y])]
     [[3.0, 2.0], [1.0, 1.0]]
@@ -67,6 +70,8 @@ def hessian(
     output: Value, inputs: Sequence[Value] | None = None, create_graph: bool = False
 ) -> list[list[Value]]:
     """Return the matrix of d^2 output / d inputs[i] d inputs[j]. No `.grad` is touched.
+
+    `create_graph` and errors as for `grad`.
 
     >>> x, y = Value(2.0), Value(3.0)
     >>> [[entry.data for entry in row] for row in hessian(x * x * y, [x, y])]

@@ -51,7 +51,8 @@ Data = Dataset | tuple[Sequence[Any] | Array, Sequence[Any] | Array]
 def moons(n: int = 100, noise: float = 0.1, generator: random.Random | None = None) -> Dataset:
     """n points on two interleaved half circles, in classes -1 (the upper one) and +1.
 
-    `noise` is the standard deviation of the normal noise added to each coordinate.
+    `noise` is the standard deviation of the normal noise added to each coordinate. `generator` is
+    the source of random numbers; nn's own stream by default.
     """
     n = require_whole("n", n)
     outer, inner = n - n // 2, n // 2
@@ -68,7 +69,10 @@ def moons(n: int = 100, noise: float = 0.1, generator: random.Random | None = No
 def circles(
     n: int = 100, noise: float = 0.1, factor: float = 0.5, generator: random.Random | None = None
 ) -> Dataset:
-    """n points on two circles, with radius 1 (class -1) and `factor` (class +1)."""
+    """n points on two circles, with radius 1 (class -1) and `factor` (class +1).
+
+    `noise` and `generator` as for `moons`.
+    """
     n = require_whole("n", n)
     factor = require_range("factor", factor, plain=True)
     outer, inner = n - n // 2, n // 2
@@ -83,7 +87,10 @@ def circles(
 def spiral(
     n: int = 150, noise: float = 0.05, arms: int = 3, generator: random.Random | None = None
 ) -> Dataset:
-    """n points on the arms of a spiral, in classes 0, 1, 2, ..., one for each arm."""
+    """n points on the arms of a spiral, in classes 0, 1, 2, ..., one for each arm.
+
+    `noise` and `generator` as for `moons`.
+    """
     n, arms = require_whole("n", n), require_whole("arms", arms)
     points = []
     for arm in range(arms):
@@ -96,7 +103,10 @@ def spiral(
 
 
 def xor(n: int = 100, noise: float = 0.1, generator: random.Random | None = None) -> Dataset:
-    """n points at the corners of a square: class +1 if exactly one coordinate is 1, else -1."""
+    """n points at the corners of a square: class +1 if exactly one coordinate is 1, else -1.
+
+    `noise` and `generator` as for `moons`.
+    """
     corners = [(0.0, 0.0, -1), (0.0, 1.0, 1), (1.0, 0.0, 1), (1.0, 1.0, -1)]
     return _with_noise([corners[k % 4] for k in range(require_whole("n", n))], noise, generator)
 

@@ -280,7 +280,10 @@ class MLP(Module):
 
 
 class Sequential(Module):
-    """Modules or functions in sequence, each called with the result of the previous one."""
+    """Modules or functions in sequence, each called with the result of the previous one.
+
+    Raises TypeError for a part that is not callable.
+    """
 
     def __init__(self, *parts: Callable[[Any], Any]) -> None:
         for i, part in enumerate(parts):

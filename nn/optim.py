@@ -84,7 +84,7 @@ class Optimizer(hooks.Watched):
     Raises:
         ValueError: no parameters, a repeated one, one that is the result of an operation (unless
             differentiable), or a setting out of range.
-        TypeError: a parameter that is not a Value.
+        TypeError: a parameter that is not a Value, or a setting of the wrong type.
     """
 
     moments: tuple[str, ...] = ()  # names of what the rule remembers for each parameter
