@@ -48,38 +48,39 @@ class BatchNorm(VectorModule):
     def _rows(self, rows: list[list[Value]]) -> list[list[Value]]:
         if len(rows[0]) != len(self.gain):
             raise ValueError(f"BatchNorm of {counted(len(self.gain), 'column')} got {len(rows[0])}")
-        if fixed(lambda: self.training):
+        is_training = fixed(lambda: self.training)
+        centers, variances = self.running_mean, self.running_variance
+        if is_training:
             if len(rows) < 2:
                 raise ValueError(
                     "BatchNorm in training needs a Matrix of at least 2 rows; to predict, write"
                     " model.eval() first"
                 )
-            centers, variances = self._batch_statistics(rows)
-        else:
-            centers, variances = self.running_mean, self.running_variance
+            columns = zip(*rows, strict=True)
+            centers, variances = map(list, zip(*map(_moments, columns), strict=True))
         scales = [
             gain / (variance + self.eps).sqrt()
             for gain, variance in zip(self.gain, variances, strict=True)
         ]
-        columns = list(zip(centers, scales, self.bias, strict=True))
+        if is_training:  # only now, as an error leaves the averages as they were
+            self._average(centers, variances, len(rows))
+        parts = list(zip(centers, scales, self.bias, strict=True))
         return [
             [
                 (v - center) * scale + bias
-                for v, (center, scale, bias) in zip(row, columns, strict=True)
+                for v, (center, scale, bias) in zip(row, parts, strict=True)
             ]
             for row in rows
         ]
 
-    def _batch_statistics(self, rows: list[list[Value]]) -> tuple[list[Value], list[Value]]:
-        columns = zip(*rows, strict=True)
-        centers, variances = map(list, zip(*map(_moments, columns), strict=True))
-        unbiased = len(rows) / (len(rows) - 1)
+    def _average(self, centers: list[Value], variances: list[Value], count: int) -> None:
+        """Update the running averages by the statistics of a batch of this many rows."""
+        unbiased = count / (count - 1)
         running = self.running_mean + self.running_variance
         with no_grad():
             seen = centers + [variance * unbiased for variance in variances]
             for old, new in zip(running, seen, strict=True):
                 old.assign((1.0 - self.momentum) * old + self.momentum * new)
-        return centers, variances
 
 
 class LayerNorm(VectorModule):

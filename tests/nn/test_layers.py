@@ -886,6 +886,14 @@ def test_batch_norm_in_training_needs_two_rows_or_more(x):
         nn.BatchNorm(2)(x)
 
 
+def test_a_constant_column_without_eps_leaves_batch_norm_unchanged():
+    norm = nn.BatchNorm(1, eps=0.0)
+    before = norm.state_dict()
+    with pytest.raises(ZeroDivisionError, match="in BatchNorm"):
+        norm([[2.0], [2.0]])
+    assert norm.state_dict() == before
+
+
 def test_a_batch_that_overflows_leaves_batch_norm_unchanged():
     norm = nn.BatchNorm(2)
     before = norm.state_dict()
