@@ -44,9 +44,9 @@ copernicium nihonium flerovium moscovium livermorium tennessine oganesson
 def read(path: str | os.PathLike[str]) -> list[str]:
     """Read the documents of a UTF-8 file, one per line, without empty lines.
 
-    Lines end in LF or CR LF; all other characters are kept. Raises OSError for a file that cannot
-    be read or is not a regular one, ValueError for one that has no text, is not UTF-8 or is larger
-    than 1 GiB.
+    Lines end in LF or CR LF; all other characters are kept, except a byte order mark. Raises
+    OSError for a file that cannot be read or is not a regular one, ValueError for one that has no
+    text, is not UTF-8 or is larger than 1 GiB.
     """
     text = read_text(path)
     documents = [line.removesuffix("\r") for line in text.split("\n")]
