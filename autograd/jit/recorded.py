@@ -162,9 +162,7 @@ class Array(np.ndarray[Any, Any]):
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **settings: Any) -> Any:
         if "out" in settings:
             settings["out"] = tuple(map(np.asarray, settings["out"]))
-        if ufunc is np.power and type(inputs[-1]) in (int, float) and inputs[-1] == 2:
-            ufunc, inputs = np.square, inputs[:-1]  # as NumPy does
-        elif ufunc is np.add and method == "reduce":
+        if ufunc is np.add and method == "reduce":
             settings = {"initial": 0, **settings}  # as for floats: the sum of -0.0 is 0.0
         plain = [np.asarray(x) if type(x) is Array else x for x in inputs]
         found = getattr(ufunc, method)(*plain, **settings)
@@ -184,6 +182,10 @@ class Array(np.ndarray[Any, Any]):
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         found = super().__array_function__(function, types, args, kwargs)
         return self.of(found, "multiplied as matrices" * (function.__name__ in _PRODUCTS))
+
+    def __pow__(self, exponent: Any, modulo: None = None, /) -> Any:
+        is_2 = type(exponent) in (int, float) and exponent == 2  # NumPy squares; np.power may round
+        return np.square(self) if is_2 else np.power(self, exponent)
 
     def dot(self, other: Any, out: Any = None) -> Any:
         return np.dot(self, other, out)
