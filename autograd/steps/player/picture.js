@@ -172,7 +172,7 @@ class Picture {
   }
 
   updateNode(now, node, i) {
-    const { name, kind, movable } = this.graph.nodes[i];
+    const { name, op, kind, movable } = this.graph.nodes[i];
     const { step } = now;
     const data = dataAt(now, i);
     const gradient = kind === "constant" ? "waiting" : gradientAt(now, i);
@@ -183,9 +183,11 @@ class Picture {
     change(node, "class", classes.join(" "));
     const texts = [data === "waiting" ? TEXT.dataToCome : shown(data), shown(gradient)];
     node.lines.forEach((line, k) => write(line, texts[k]));
-    const described = `${name}, ${TEXT.data} ${data === "waiting" ? TEXT.toCome : texts[0]}`;
-    const received = gradient === "waiting" ? "" : `, ${TEXT.grad} ${texts[1]}`;
-    change(node, "aria-label", described + received);
+    const described = [name, op || TEXT.kinds[kind],
+      `${TEXT.data} ${data === "waiting" ? TEXT.toCome : texts[0]}`];
+    if (gradient !== "waiting") described.push(`${TEXT.grad} ${texts[1]}`);
+    change(node, "aria-label", described.join(", "));
+    change(node, "aria-current", String(i === step.node));
   }
 
   updateEdges({ step, b, position }, lit) {

@@ -1331,6 +1331,26 @@ def test_each_step_is_announced_except_in_fast_playback(open_page: Callable[...,
     assert "∂y/∂x = x = 1.5" in str(said.text_content())
 
 
+def test_a_node_is_named_with_its_operation_or_kind_and_the_current_one_is_marked(
+    open_page: Callable[..., Page],
+) -> None:
+    """By colour, shape and a symbol in the picture, and for a screen reader in words."""
+    x = Value(3.0, "x")
+    browsed = open_page(steps(named("L", (x * 2).tanh())))
+    browsed.focus()
+    browsed.press("ArrowRight")
+    nodes = browsed.find(".stage .node").all()
+    assert [node.get_attribute("aria-label") for node in nodes] == [
+        "x, leaf, data 3",
+        "2, constant, data 2",
+        "v1, mul, data 6",
+        "L, tanh, data not computed yet",
+    ]
+    assert [node.get_attribute("aria-current") for node in nodes] == [
+        *["false", "false", "true", "false"],
+    ]
+
+
 def test_without_scripts_the_picture_is_shown(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"), java_script_enabled=False)
     image = browsed.find("img")
