@@ -88,7 +88,8 @@ class StepView {
 
   /** The step in one line, for a screen reader. */
   spoken() {
-    return [this.count, this.title, this.problem, ...this.body.children]
-      .map((part) => part.textContent).filter(Boolean).join(". ");
+    const parts = this.body.querySelectorAll(":scope > :not(.rows), .rows > *");
+    return [this.count, this.title, this.problem, ...parts]
+      .map((part) => part.textContent.trim()).filter(Boolean).join(". ");
   }
 }

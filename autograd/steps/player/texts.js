@@ -53,7 +53,7 @@ const TEXT = {
   contribution: "upstream × local",
   gradient: "gradient",
   seed: "starts here",
-  more: (n) => `${n} more to come`,
+  more: (n) => `(${n} more to come)`,
   operand: (k) => `as operand ${k + 1}`,
   zero: (name) => `The gradient of ${name} is 0: nothing is passed on.`,
   plain: (name) => `No operand of ${name} takes a gradient: nothing is passed on.`,

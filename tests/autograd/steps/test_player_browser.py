@@ -1351,6 +1351,19 @@ def test_a_node_is_named_with_its_operation_or_kind_and_the_current_one_is_marke
     ]
 
 
+def test_an_announced_step_ends_each_part_with_a_full_stop(open_page: Callable[..., Page]) -> None:
+    """Otherwise a screen reader says "upstream times local 1 times 1", as if it were a product."""
+    x = Value(3.0, "x")
+    browsed = open_page(steps(named("L", named("y", x.exp()) + x)), at_start=False)
+    browsed.focus()
+    browsed.press("ArrowLeft")
+    assert browsed.find("[aria-live=polite]").text_content() == (
+        "step 3 of 4. Backward through L. L = y + x. upstream starts here. ∂L/∂L = 1."
+        " local. ∂L/∂y = 1. upstream × local. 1 × 1 = 1. gradient. ∂L/∂y = 1."
+        " local. ∂L/∂x = 1. upstream × local. 1 × 1 = 1. gradient (1 more to come). ∂L/∂x = 1"
+    )
+
+
 def test_without_scripts_the_picture_is_shown(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"), java_script_enabled=False)
     image = browsed.find("img")
