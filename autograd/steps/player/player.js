@@ -189,6 +189,11 @@ class Player {
     change();
     this.pass = new Pass(this.graph, this.leaves);
     this.render();
+    const { output } = this.graph;
+    const result = dataAt(this.view.at(this.pass, this.position), output);
+    if (typeof result === "number") {
+      setText(this.said, `${this.graph.name(output)} = ${number(result)}`);
+    }
   }
 
   /** What box b of the picture does when it is clicked. */

@@ -1364,6 +1364,17 @@ def test_an_announced_step_ends_each_part_with_a_full_stop(open_page: Callable[.
     )
 
 
+def test_the_new_output_is_announced_when_a_leaf_is_moved(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(steps(named("L", Value(3.0, "x") * 2)))
+    said = browsed.find("[aria-live=polite]")
+    browsed.focus()
+    browsed.press("ArrowRight")
+    fill(browsed, [4.0])
+    assert said.text_content() == "L = 8"
+    browsed.click(browsed.find(".leaves .button", has_text="Reset"))
+    assert said.text_content() == "L = 6"
+
+
 def test_without_scripts_the_picture_is_shown(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"), java_script_enabled=False)
     image = browsed.find("img")
