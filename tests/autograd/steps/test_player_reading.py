@@ -204,6 +204,33 @@ def test_all_texts_of_the_picture_are_legible_before_the_first_step(
         assert contrast(f"#{hexes[:6]}", f"#{hexes[6:]}") >= 4.5
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_edges_frames_and_fields_stand_out_before_the_first_step(
+    open_page: OpenPage, scheme: str
+) -> None:
+    """At 3:1 (WCAG 1.4.11), so that the graph is also visible on a pale projector."""
+    browsed = open_page(network(1), media={"color_scheme": scheme})
+    drawn = []
+    for view in (".crumb.all", ".crumb"):
+        browsed.click(browsed.find(view).last if view == ".crumb.all" else browsed.find(view).first)
+        browsed.press("Home")
+        drawn += browsed.run(
+            """const style = (part) => getComputedStyle(part);
+            const paper = style(root.querySelector('.stage')).backgroundColor;
+            const drawn = [...root.querySelectorAll('.edge path, .cluster path')].map((part) =>
+                [style(part.closest('g')).opacity, style(part).stroke, paper].join(' '));
+            const fields = [...root.querySelectorAll('.leaves input[type=number]')].map((field) =>
+                ['1', style(field).borderTopColor, style(field).backgroundColor].join(' '));
+            return [...new Set([...drawn, ...fields])];"""
+        )
+    assert drawn
+    for text in drawn:
+        opacity, *numbers = re.findall(r"[\d.]+", text)
+        assert opacity == "1"
+        hexes = "".join(f"{int(number):02x}" for number in numbers)
+        assert contrast(f"#{hexes[:6]}", f"#{hexes[6:]}") >= 3, text
+
+
 def test_the_title_of_an_open_module_is_above_the_edges_into_it(open_page: OpenPage) -> None:
     browsed = open_page(network(2))
     order = browsed.run(
