@@ -73,7 +73,9 @@ def page(passed: Passed, predict: bool = False) -> str:
 <style>{PAGE_STYLE}</style>
 </head>
 <body>
+<main>
 {body}
+</main>
 </body>
 </html>
 """

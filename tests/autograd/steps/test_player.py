@@ -252,7 +252,7 @@ def check_label(label: str) -> None:
     parsed = Elements(html)
     assert parsed.tags() == [
         *["html", "head", "meta", "meta", "meta", "title", "style", "body"],
-        *["div", "img", "script", "script"],
+        *["main", "div", "img", "script", "script"],
     ]
     assert [set(attributes) for attributes in parsed.attributes("img")] == [{"alt", "width", "src"}]
     recorded = recording(html)["steps"]
