@@ -667,6 +667,19 @@ def test_pending_partial_and_known_numbers_look_different(open_page: Callable[..
     assert len(set(seen)) == 5
 
 
+def test_the_output_shows_two_borders_at_every_step(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("neuron"))
+    browsed.focus()
+    for key in ("Home", *["ArrowRight"] * 8):
+        browsed.press(key)
+        fills = browsed.run(
+            """const borders = root.querySelectorAll('.node.output :is(polygon, path, ellipse)');
+            return [...borders].map((border) => getComputedStyle(border).fill);"""
+        )
+        assert len(fills) == 2
+        assert fills[1] == "none"  # else it would hide the inner one
+
+
 @pytest.mark.parametrize(
     ("build", "values", "message"),
     [
