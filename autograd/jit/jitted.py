@@ -190,7 +190,8 @@ class Jitted(Generic[P, R]):
         # collector off after a Ctrl-C.
         collects = gc.isenabled()
         try:
-            gc.disable()
+            if collects:  # else another thread may turn it on again
+                gc.disable()
             return self._recorded(programs, call)
         finally:
             if collects:
