@@ -77,7 +77,9 @@ class no_grad(_Switch):
     ()
 
     Also a decorator of functions and coroutines, `@no_grad()`. Other threads are not affected, nor
-    are async tasks that were created outside the block.
+    are async tasks that were created outside the block. Only on free-threaded Python does a thread
+    that was started in the block keep its effect to the end, as a task does; a pool of threads may
+    start one at any `submit`. `-X thread_inherit_context=0` turns that off.
     """
 
     def _changed(self, context: Context) -> Context:
