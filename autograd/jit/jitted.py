@@ -400,7 +400,8 @@ def jit(
     callables and optimizers among the arguments are static. Numbers from elsewhere (a file, the
     clock, another library's random numbers) are constants of the recording; checks find where they
     matter. The random numbers of `nn` (Dropout, `nn.gauss()`, `nn.uniform()`) are drawn again in
-    each replay.
+    each replay. On free-threaded Python, no other thread may write to leaves or record with them
+    during the second call.
 
     An error in a replay is that of the eager run, and leaves everything as it was. A gradient that
     is nan or infinite in the eager run is replayed like any other; if another number is not finite,

@@ -86,7 +86,7 @@ def link(leaves: Sequence[Value]) -> None:
     store = Store(len(plain))
     for index, leaf in enumerate(plain):
         place = Link(store, index)
-        # No call from here on, so that neither another thread nor a signal handler comes between.
+        # No call from here on: no signal handler nor, with a GIL, another thread comes between.
         if leaf.__class__ is Value:  # not linked meanwhile
             data, grad = leaf._data, leaf._grad
             place.data[index], place.grad[index] = data, 0.0 if grad is None else grad
