@@ -528,6 +528,13 @@ def test_a_static_name_after_args_has_no_position() -> None:
     assert len(run.programs) == 1
 
 
+def test_a_static_name_may_be_that_of_a_further_keyword() -> None:
+    run = jit(lambda x, **options: powers(x, **options), static="n")
+    for n in (3, 3, 3, 4, 4, 4):
+        assert run(1.5, n=n).data == powers(1.5, n).data
+    assert len(run.programs) == 2
+
+
 def test_a_static_name_that_is_not_of_one_argument_is_an_error() -> None:
     def several(*counts: int, **options: int) -> Value:
         return w
