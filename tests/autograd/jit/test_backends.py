@@ -183,6 +183,20 @@ def test_sums_add_in_written_order(layout: str, backend: str) -> None:
         assert found == [values[n] for n in outs], (members, terms)
 
 
+@pytest.mark.parametrize("backend", CODES)
+@pytest.mark.parametrize("members", [1, 3, 4, 33])
+def test_sums_of_negative_zeros_are_negative(members: int, backend: str) -> None:
+    graph = Graph()
+    xs = [graph.add(Source("argument", i)) for i in range(2 * members)]
+    pairs = zip(xs[:members], xs[members:], strict=True)
+    outs = [graph.add(SUM, (x, y, y, x)) for x, y in pairs]
+    plan, address = schedule(graph, {"argument": len(xs), "varying": 0, "data": 0, "grad": 0})
+    code = CODES[backend](plan)
+    code.memory[plan.spans["argument"]] = [-0.0] * members + [1.0] * members
+    code.run()
+    assert shown(code.memory[address[outs]].tolist()) == shown([-0.0] * members)
+
+
 @pytest.mark.parametrize("is_regular", [True, False])
 def test_groups_in_order_need_fewer_words_than_gathered_ones(is_regular: bool) -> None:
     """An eighth of a word for each operand, instead of one; and no copies."""
