@@ -104,7 +104,7 @@ def gathered(module: ir.Module, name: str, primitive: Primitive) -> None:
     b = kernel.b
     count, out, operands = [kernel.word(WORD(k)) for k in (1, 2, 3)]
     total = b.alloca(FLOAT)
-    trouble = b.alloca(FLOAT)  # nan if a number is non-finite
+    trouble = b.alloca(FLOAT)  # nan if one is non-finite; in memory[0], GPT steps took 20 % longer
     b.store(FLOAT(0.0), trouble)
     with _loop(b, count) as i:
         first = b.add(WORD(4), b.mul(i, operands))
