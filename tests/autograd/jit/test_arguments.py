@@ -1331,6 +1331,29 @@ def test_results_can_be_read_compared_and_copied() -> None:
         assert pickle.loads(pickle.dumps(result.detach())).data == 3.0
 
 
+@pytest.mark.parametrize(
+    "nest",
+    [[1.0, [w]], {"a": 1}, np.ones(2), collections.OrderedDict(a=1.5), OWN_LIST([2.0])],
+    ids=lambda nest: type(nest).__name__ or "a class of the user",
+)
+def test_a_nest_from_outside_is_copied_in_each_call(nest: Any) -> None:
+    run, returns_it = jit(lambda x: nest), jit(lambda nest: nest)
+    kinds = set()
+    for x in (1.0, 2.0, 3.0, 4.0, 5.0):
+        kinds |= {type(run(x)), type(returns_it(nest))}
+        assert run(x) is not nest
+        assert returns_it(nest) is not nest
+        assert repr(list(run(x))) == repr(list(nest))
+    assert len(kinds) == 1
+
+
+def test_a_class_of_tuples_is_returned_as_a_tuple_by_each_call() -> None:
+    run = jit(lambda x: (w * x, time.gmtime(0)))
+    plain = jit(lambda x: time.gmtime(0))
+    for x in (1.0, 2.0, 3.0, 4.0, 5.0):
+        assert type(run(x)[1]) is type(plain(x)) is tuple
+
+
 # --- arguments that are changed or inspected ------------------------------------------------------
 
 
