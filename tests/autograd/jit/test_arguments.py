@@ -1314,6 +1314,14 @@ def test_backward_through_a_result_is_refused(use: str) -> None:
         assert slope.data == 3.0
 
 
+def test_a_leaf_made_inside_is_a_leaf_outside() -> None:
+    run = jit(lambda x: ((w * x).detach(), Value(x)))
+    for x in (1.0, 2.0, 3.0, 4.0):
+        for result in run(x):
+            (result * result).backward()
+            assert (result.op, result.parents, result.grad) == ("", (), 2.0 * result.data)
+
+
 def test_results_can_be_read_compared_and_copied() -> None:
     import copy
     import pickle
