@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -519,6 +520,25 @@ def test_static_things_that_look_alike_are_told_apart(things: Any, read: Any) ->
     run = jit(lambda many: w * read(many), static="many")
     for many in things[:1] * 3 + things[1:] * 3:
         assert run(many).data == 2.0 * read(many)
+
+
+class Layout(NamedTuple):
+    width: float
+
+
+def test_equal_static_named_tuples_share_a_program() -> None:
+    run = jit(lambda x, layout: w * x * layout.width, static="layout")
+    for x in (1.0, 2.0, 3.0, 4.0):
+        assert run(x, Layout(1.5)).data == 3.0 * x
+    assert len(run.programs) == 1
+
+
+def test_a_static_object_may_have_a_dtype_without_being_an_array() -> None:
+    """As a column of a data frame does."""
+    column = SimpleNamespace(dtype=np.dtype(float), mean=1.5)
+    run = jit(lambda x, column: w * x * column.mean, static="column")
+    for x in (1.0, 2.0, 3.0):
+        assert run(x, column).data == 3.0 * x
 
 
 def test_a_static_name_after_args_has_no_position() -> None:

@@ -230,6 +230,8 @@ def test_an_optimizer_moment_that_differs_is_found() -> None:
         (lambda x, n: int(2 * n), "the first number is 3, and 2 in the replay"),
         (lambda x, n: [W * 2.0] * int(2 * n), "what it returns has another structure"),
         (lambda x, n: ["ab" if n == 1.0 else "c", W * x], "another structure, or other strings"),
+        (lambda x, n: W * x if n == 1.0 else None, "what it returns has another structure"),
+        (lambda x, n: W * x if n == 1.0 else len, "what it returns has another structure"),
         (lambda x, n: 2 if n == 1.0 else object(), "what it returns has another structure"),
         (lambda x, n: W if n == 1.0 else W * 1.0, "the first result is another Value"),
     ],
