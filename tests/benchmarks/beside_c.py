@@ -13,12 +13,8 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import gpt_step
 import jit_step
@@ -27,18 +23,6 @@ ROUNDS, LOOP = 300, 30
 FLAGS = {"fast": "-ffast-math", "exact": "-ffp-contract=off"}
 
 Step = Callable[[], float]
-
-
-def compiled(source: str, build: str) -> Any:
-    """Return the function `step` of a C file beside this one, compiled."""
-    with tempfile.TemporaryDirectory() as folder:
-        library = Path(folder) / "step.so"
-        flags = ["-O3", "-march=native", FLAGS[build], "-shared", "-fPIC"]
-        path = Path(__file__).with_name(source)
-        subprocess.run(["cc", *flags, path, "-o", library, "-lm"], check=True)
-        step = ctypes.CDLL(str(library)).step
-    step.restype = ctypes.c_double
-    return step
 
 
 def moons_in_c(build: str) -> Step:
@@ -51,7 +35,7 @@ def moons_in_c(build: str) -> Step:
     zeros, flat = [0.0] * len(p), [x for point in inputs for x in point]
     arrays = [(ctypes.c_double * len(x))(*x) for x in (p, zeros, zeros, flat, targets)]
     rates = ctypes.c_double(jit_step.LR), ctypes.c_double(jit_step.L2)
-    step, steps = compiled("moons_step.c", build), [0]
+    step, steps = gpt_step.compiled("moons_step.c", FLAGS[build]), [0]
 
     def call() -> float:
         steps[0] += 1

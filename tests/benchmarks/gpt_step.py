@@ -31,6 +31,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
@@ -226,18 +227,29 @@ def torch_step() -> Step:
 # --- C by hand ------------------------------------------------------------------------------------
 
 
-def c_step() -> Step:
-    source = Path(__file__).with_name("gpt_step.c")
+def compiled(source: str, *flags: str) -> Any:
+    """Return the function `step` of a C file beside this one, compiled.
+
+    -ffast-math is not for the linker: gcc would add code that makes the whole process treat
+    subnormal numbers as 0, and so Python's floats, too.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        library = Path(folder) / "gpt.so"
-        flags = ["-O3", "-march=native", "-ffast-math", "-shared", "-fPIC"]
-        subprocess.run(["cc", *flags, source, "-o", library, "-lm"], check=True)
+        parts, library = Path(folder) / "step.o", Path(folder) / "step.so"
+        path = Path(__file__).with_name(source)
+        flags = ("-O3", "-march=native", "-fPIC", *flags)
+        subprocess.run(["cc", *flags, "-c", path, "-o", parts], check=True)
+        subprocess.run(["cc", "-shared", parts, "-o", library, "-lm"], check=True)
         step = ctypes.CDLL(str(library)).step
+    step.restype = ctypes.c_double
+    return step
+
+
+def c_step() -> Step:
+    step = compiled("gpt_step.c", "-ffast-math")
     draw = random.Random(1).gauss
     p = (ctypes.c_double * 4192)(*(draw(0.0, 0.08) for _ in range(4192)))
     m, v = (ctypes.c_double * 4192)(), (ctypes.c_double * 4192)()
     document, steps = (ctypes.c_int * len(DOCUMENT))(*DOCUMENT), [0]
-    step.restype = ctypes.c_double
 
     def call() -> float:
         steps[0] += 1

@@ -22,6 +22,11 @@ def test_c_with_fast_math_computes_the_same_step():
     assert [fast() for _ in range(50)] == pytest.approx([replay() for _ in range(50)], rel=1e-9)
 
 
+def test_c_with_fast_math_leaves_subnormal_numbers_to_python(run):
+    program = "from beside_c import moons_in_c; moons_in_c('fast')(); print(5e-324 > 0.0)"
+    assert run("-c", program).split() == ["True"]
+
+
 def test_speed_beside_c(report, run):
     for line in run("beside_c.py").splitlines():
         report(line.strip(), "", "-")
