@@ -50,7 +50,7 @@ def first_recorded_call() -> None:
 
 
 def small_gpt() -> None:
-    """Train a GPT of 4,064 parameters for 1,000 steps of one name each."""
+    """Train a GPT of 4,128 parameters for 1,000 steps of one name each."""
     import nn
     from nn import text
 
