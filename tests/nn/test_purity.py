@@ -13,7 +13,6 @@ import pytest
 import nn
 from autograd import Value, grad, gradcheck
 from nn import Matrix
-from nn.activations import Elementwise
 from nn.clipping import clipped
 from nn.matrix import total
 from nn.optim import Optimizer
@@ -135,7 +134,8 @@ SOFTMAXES = ["log_softmax", "softmax"]
 
 
 def test_every_activation_is_in_the_table():
-    assert public(lambda thing: isinstance(thing, Elementwise)) == set(ACTIVATIONS)
+    activations = public(lambda thing: getattr(thing, "__module__", "") == "nn.activations")
+    assert activations == {*ACTIVATIONS, *SOFTMAXES, "logsumexp"}
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
