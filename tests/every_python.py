@@ -4,10 +4,10 @@
 
 Each interpreter, by default pyenv's and those in PATH, gets a new environment for each way to
 install, in which its tests run; a table is printed at the end. "base" installs no extra and runs
-tests/base_install.py. "all" installs every extra in its newest version and runs the given tests, by
-default all. "oldest" does the same with the oldest versions that pyproject.toml allows; a Python
-without wheels for these is reported, but is not a failure. Tests that need a browser are skipped if
-there is none.
+tests/base_install.py. "all" installs the extras "all" and "test" in their newest versions and runs
+the given tests, by default every one. "oldest" does the same with the oldest versions that
+pyproject.toml allows; a Python without wheels for these is reported, but is not a failure. Tests
+that need a browser are skipped if there is none.
 """
 
 from __future__ import annotations
