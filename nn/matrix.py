@@ -6,6 +6,7 @@ import itertools
 import math
 import operator
 import reprlib
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import reduce
 from numbers import Integral, Real
@@ -144,8 +145,11 @@ def one_hot(index: Value | float, count: int) -> list[Any]:
 
     All entries are 0 for an index that is outside 0 .. count - 1 or not an integer, such as nan.
     """
-    near = [(math.nextafter(i, -math.inf), math.nextafter(i, math.inf)) for i in range(count)]
-    return [greater(index, below) * greater(above, index) for below, above in near]
+    # Not the floats next to 0, which are subnormal: libraries may make a process take them for 0.
+    tiny = sys.float_info.min
+    near = [(math.nextafter(i, -math.inf), math.nextafter(i, math.inf)) for i in range(1, count)]
+    bounds = [(-tiny, tiny), *near][:count]
+    return [greater(index, below) * greater(above, index) for below, above in bounds]
 
 
 def as_index(number: Any) -> Any:
