@@ -75,7 +75,8 @@ def _entries(entries: dict[Any, Any]) -> tuple[Any, ...]:
         [
             (key, part)
             for key, part in kind.items(entries)
-            if key not in OURS and not (type(key) is ref and issubclass(type(key()), type))
+            if not (type(key) is str and key in OURS)
+            and not (type(key) is ref and issubclass(type(key()), type))
         ]
     )
 
@@ -95,11 +96,11 @@ def _in_array(a: Any) -> Any:
 
 
 _READERS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
-    (list | set | deque, tuple),
+    *[(kind, lambda parts, of=kind: tuple(of.__iter__(parts))) for kind in (list, set, deque)],
     (dict, _entries),
     (type, lambda kind: _entries(dict(vars(kind)))),
     (np.ndarray, _in_array),
-    (array | bytearray | memoryview, bytes),
+    (array | bytearray | memoryview, lambda row: memoryview(row).tobytes()),
     (GeneratorType, lambda g: (g.gi_frame.f_lasti, *gc.get_referents(g))),
     (itertools.count, repr),
     (ContextVar, lambda variable: (variable.get(None), *gc.get_referents(variable))),  # default

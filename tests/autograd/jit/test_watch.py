@@ -10,6 +10,7 @@ import math
 import re
 import time
 import warnings
+from collections import deque
 from types import MethodType, SimpleNamespace
 from typing import Any, ClassVar
 
@@ -626,6 +627,34 @@ def test_changing_anything_besides_values_is_refused() -> None:
             assert (count, speed) == before
             assert settings.leaf is leaf
         assert run.programs == []
+
+
+def test_watching_does_not_run_the_code_of_a_container_or_of_a_key() -> None:
+    """What it changed would be taken for an effect of the function."""
+    asked: list[str] = []
+
+    def asks(self: Any, *others: Any) -> Any:
+        asked.append(type(self).__name__)
+        return super(type(self), self).__iter__()
+
+    class Key:
+        def __hash__(self) -> int:
+            asked.append("Key")
+            return 0
+
+    class Text(bytearray):
+        def __bytes__(self) -> bytes:
+            asked.append("Text")
+            return b""
+
+    kinds = [type(kind.__name__, (kind,), {"__iter__": asks}) for kind in (list, set, deque)]
+    things = [*[kind([1.0, LEAF]) for kind in kinds], {Key(): LEAF}, Text(b"a")]
+    run = jit(lambda x: LEAF * x * len(things))
+    asked.clear()
+    for x in (1.0, 2.0, 3.0):
+        assert run(x).data == 10.0 * x
+    assert run.programs[0].replays == 1
+    assert asked == []
 
 
 def test_a_value_created_at_the_first_call_and_kept_is_accepted() -> None:
