@@ -92,7 +92,7 @@ class Jitted(Generic[P, R]):
     @property
     def programs(self) -> list[Program]:
         """The current programs, oldest first."""
-        return list(self._all)
+        return [program for each in self._all.keyrefs() if (program := each())]
 
     def __repr__(self) -> str:
         return for_stream(f"<jitted {self.__name__}, {counted(len(self._all), 'program')}>")

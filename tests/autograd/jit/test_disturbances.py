@@ -10,6 +10,7 @@ import contextvars
 import copy
 import faulthandler
 import gc
+import itertools
 import math
 import os
 import pickle
@@ -475,6 +476,27 @@ def test_recordings_beside_busy_threads() -> None:
     assert_nothing_left()
     living = [thing for thing in gc.get_objects() if isinstance(thing, Value)]
     assert {type(v).__name__ for v in living} <= {"Value"}
+
+
+def test_programs_can_be_listed_while_others_are_recorded() -> None:
+    run, sizes = jit(lambda xs: Value(1.0) * sum(xs)), itertools.count(1)
+
+    def record(*event: Any) -> Any:
+        """As another thread might, at any line of Python."""
+        xs = [1.0] * next(sizes)
+        for _ in range(2):
+            run(xs)
+        return record
+
+    record()
+    (first,), tracing = run.programs, sys.gettrace()
+    sys.settrace(record)
+    try:
+        found = run.programs
+    finally:
+        sys.settrace(tracing)
+    assert found[0] is first
+    assert len(run.programs) == next(sizes) - 1 > 2
 
 
 # What another thread does in the middle of a call, and what it must observe.
