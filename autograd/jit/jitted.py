@@ -83,7 +83,7 @@ class Jitted(Generic[P, R]):
         self._static = self.static | _places(function, self.static)
         self._programs: dict[Any, list[Program]] = {}
         self._all = WeakKeyDictionary[Program, None]()
-        self._called: set[Any] = set()  # structures that were called, but not recorded yet
+        self._called: set[Any] = set()  # structures that were called, recorded or not
         self._calls = self._first_calls = self._recordings = 0  # replays reset the last two
         self._has_warned = False
         self._lock = Lock()  # with a note while a call is under way
@@ -166,8 +166,8 @@ class Jitted(Generic[P, R]):
         # A program that uses an object that has been replaced would only keep it alive.
         programs[:] = [p for p in programs if not (p.watch.has_lost or p.ports.gone)]
         is_first = not programs and key not in self._called
+        self._first_calls = self._first_calls + 1 if is_first else 0
         if is_first:
-            self._first_calls += 1
             if len(self._called) >= 1_000:
                 self._called.clear()  # frees what the structures hold
                 self._programs = {key: found for key, found in self._programs.items() if found}

@@ -225,6 +225,12 @@ def test_a_new_structure_in_each_call_is_named_in_one_warning() -> None:
     assert run.programs[0].replays == 2
 
 
+def test_a_structure_that_recurs_once_is_not_called_new_in_each_call() -> None:
+    run = jit(lambda xs: LEAF * sum(xs))
+    (text,) = warnings_of(lambda: [run([1.0] * (k // 2)) for k in range(100)])
+    assert "it was recorded 32 times in a row, for new structures, new models or" in text
+
+
 def test_a_new_static_argument_in_each_call_is_named_in_one_warning() -> None:
     """A label of each example, say, which Python takes as an index."""
     run = jit(lambda n: LEAF * [n][0], static="n")
