@@ -104,7 +104,7 @@ class Program:
     @property
     def bytes(self) -> int:
         """The size in bytes of the memory, the plan and the code."""
-        plan = [group.operands.nbytes for group in self._plan.groups]
+        plan = [group.operands.nbytes for group in (*self._plan.groups, self._plan.outputs)]
         return sum([self._code.memory.nbytes, self._code.nbytes, *plan])
 
     def _compile(self) -> None:
@@ -211,9 +211,9 @@ class Program:
             begun = "NumPy so far" if self.backend == "numpy" else backend
             backend = f"{begun}; compiled after {counted(self.until_compiled, 'replay')}"
         results = {
-            "trace": f"{self.recorded:,} nodes recorded",
-            "simplify": f"{self.simplified:,} nodes left",
-            "schedule": f"{self.scheduled:,} numbers in {self.groups:,} groups",
+            "trace": f"{counted(self.recorded, 'node')} recorded",
+            "simplify": f"{counted(self.simplified, 'node')} left",
+            "schedule": f"{counted(self.scheduled, 'number')} in {counted(self.groups, 'group')}",
             "compile": f"{self.bytes / 1024:,.0f} KiB, {backend}",
             "check": f"{counted(self.checks, 'replay')} equal to the eager call, bit for bit",
         }
@@ -224,7 +224,7 @@ class Program:
 
     def __repr__(self) -> str:
         done = counted(self.replays, "replay")
-        return for_stream(f"<program of {self.name}: {self.simplified:,} nodes, {done}>")
+        return for_stream(f"<program of {self.name}: {counted(self.simplified, 'node')}, {done}>")
 
 
 UNSURE: Any = object()  # see Program.replay

@@ -60,7 +60,7 @@ class NumpyCode:
         self._steps = [
             (group, VECTORISED.get(group.primitive), *_places(group)) for group in groups
         ]
-        self.nbytes = sum(8 * group.operands.size for group in plan.groups)
+        self.nbytes = sum(getattr(place, "nbytes", 0) for step in self._steps for place in step[-1])
 
     def run(self) -> None:
         self.memory[0] = 0.0

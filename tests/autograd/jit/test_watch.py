@@ -368,6 +368,16 @@ def test_the_report_and_the_drawing_of_a_program() -> None:
         program.draw("XX")
 
 
+def test_a_report_has_the_singular_of_one() -> None:
+    run = jit(lambda: 1.0)
+    for _ in range(3):
+        run()
+    (program,) = run.programs
+    assert repr(program) == "<program of <lambda>: 1 node, 1 replay>"
+    for text in ("1 node recorded\n", "1 node left\n", "0 numbers in 0 groups\n"):
+        assert text in str(program)
+
+
 def test_each_box_of_a_training_step_has_an_arrow() -> None:
     model = nn.MLP(2, [4, 1])
     optimizer = nn.Adam(model)
