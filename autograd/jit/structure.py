@@ -256,9 +256,9 @@ def _flatten_array(nest: Any, dtype: Any, numbers: Numbers, values: list[Value])
         return ("array", layout, (list, nest.size, "whole"))
     if kind == "b" or (kind in "iu" and isinstance(numbers, list)):
         return Static(nest, nest.copy().copy)
+    way = ".real and .imag" if kind == "c" else ".astype(float)" if kind in "fiu" else ".tolist()"
     raise TraceError(
-        f"NumPy's {dtype} computes in its own way: pass"
-        f" {'.astype(float)' if kind in 'fiuc' else '.tolist()'} of it"
+        f"NumPy's {dtype} computes in its own way: pass {way} of it"
         f"{', .tolist() of class indices' * (kind in 'iu')}, or name it static"
     )
 
