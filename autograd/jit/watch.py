@@ -103,8 +103,9 @@ class Watch:
                 self._waiting, self._last = self._last, self._waiting
         del self._waiting, self._last, self._objects
         if everything:  # one note for all labels, as there may be thousands
-            name = "the label of a Value"
-            self._notes[0, name] = _labels, self.values, name, _labels(self.values)
+            name, of = "the label of a Value", attrgetter("label")
+            labels = tuple(map(of, self.values))
+            self._notes[0, name] = lambda values: tuple(map(of, values)), self.values, name, labels
 
     def holds(self) -> bool:
         """Whether nothing has changed: a fast comparison in C, before each replay.
@@ -124,7 +125,7 @@ class Watch:
     def _copy(self) -> None:
         """Copy for `holds` what it compares as a whole: lists, and the attributes of models.
 
-        Attributes that may equal another object, as 1 equals 1.0, are also compared by identity.
+        What may equal another object is compared by identity, too, except plain data in containers.
         """
         wholes, named, others = list[Any](), list[Any](), list[Any]()
         # A private attribute, such as the rate of an optimizer, may change before every call. If a
@@ -140,6 +141,9 @@ class Watch:
                 others.append((tuple, place, tuple(place)))  # in order, which == ignores
             if type(place) in (list, dict) and not name:
                 wholes.append(place)
+                parts = place.items() if type(place) is dict else enumerate(place)
+                odd = [pair for pair in parts if type(type(pair[1]).__eq__) is FunctionType]
+                named += [(itemgetter(key), place, part) for key, part in odd]
                 continue
             content = read(reader, place)
             equal: Any = type(content).__eq__
@@ -330,10 +334,6 @@ class Watch:
                 self._titles[id(content)] = name
                 self._wait_for(content)
         return content
-
-
-def _labels(values: list[Value]) -> tuple[str, ...]:
-    return tuple(map(attrgetter("label"), values))
 
 
 def _what(place: Any, name: str, now: Any, before: Any, title: str) -> str:

@@ -936,6 +936,21 @@ def test_changes_to_an_equal_list_that_replaced_another_take_effect() -> None:
             assert run(x).data == product(x).data
 
 
+def test_replacing_an_entry_by_another_object_that_equals_it_takes_effect() -> None:
+    @dataclasses.dataclass
+    class Layer:
+        name: str
+        scale: float = dataclasses.field(compare=False)
+
+    layers, table = [Layer("a", 2.0)], {"a": Layer("a", 3.0)}
+    run = jit(lambda x: LEAF * x * layers[0].scale * table["a"].scale)
+    assert [run(1.0).data for _ in range(4)] == [12.0] * 4
+    layers[0] = Layer("a", 5.0)
+    assert run(1.0).data == 30.0
+    table["a"] = Layer("a", 7.0)
+    assert run(1.0).data == 70.0
+
+
 def test_equal_settings_of_different_types_are_told_apart() -> None:
     rule = nn.Adam([Value(1.0)])
     model = nn.MLP(1, [1])
