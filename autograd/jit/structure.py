@@ -127,7 +127,7 @@ def _key(thing: Any) -> Any:
         raise TraceError("a Value cannot be a static argument: its number may change")
     try:
         hash(thing)
-    except TypeError:  # an object with settings, which is watched like a global
+    except Exception:  # an object with settings, which is watched like a global
         thing = MethodType(id, thing)  # keeps it alive, and is equal for the same object only
     return kind, thing
 

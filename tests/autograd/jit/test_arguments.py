@@ -469,7 +469,8 @@ def test_static_lists_dicts_arrays_and_bools() -> None:
 
     run = jit(function, static=["choice"])
     arrays = np.array([1, 2]), np.array([2, 3]), np.array([1.5, 1.0]), array.array("d", [2.5])
-    for choice in ([1, 2], [2, 3], (1, 2), {1: "a"}, *arrays, [True]):
+    view = memoryview(array.array("d", [1.0]))  # whose hash raises ValueError
+    for choice in ([1, 2], [2, 3], (1, 2), {1: "a"}, *arrays, view, [True]):
         for x in (1.0, 2.0, -1.0):
             assert run(x, choice).data == function(x, choice).data
     mutated = [1, 2]
