@@ -8,6 +8,7 @@ from types import CodeType
 
 _ROOTS = {"LOAD_GLOBAL": "global", "LOAD_NAME": "global", "LOAD_DEREF": "cell"}
 _ROOTS |= {"STORE_GLOBAL": "global", "STORE_DEREF": "cell", "IMPORT_NAME": "module"}
+_ROOTS |= {"LOAD_CLASSDEREF": "cell", "LOAD_FROM_DICT_OR_DEREF": "cell"}  # in the body of a class
 _UNNAMED: tuple[str, ...] = ("any", "")
 _GETTERS = frozenset(["getattr", "attrgetter", "methodcaller"])
 _ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "STORE_ATTR", "IMPORT_FROM")

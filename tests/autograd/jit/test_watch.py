@@ -96,6 +96,21 @@ def helper(x: Any) -> Any:
     return x * SCALE
 
 
+def test_a_variable_that_only_the_body_of_a_class_loads_takes_effect() -> None:
+    scale = 2.0
+
+    def function(x: float) -> Any:
+        class Local:
+            factor = scale
+
+        return LEAF * x * Local.factor
+
+    run = jit(function)
+    assert [run(1.0).data for _ in range(4)] == [4.0] * 4
+    scale = 5.0
+    assert run(1.0).data == 10.0
+
+
 def test_changes_to_names_in_a_called_function_take_effect() -> None:
     def set_global(number: Any) -> None:
         global SCALE
