@@ -86,7 +86,7 @@ class Identical:
 
 
 class Static:
-    """A constant in a structure, such as a static argument: equal if type and content are.
+    """A constant, such as a static argument: equal if type and content, or an object's `==`, agree.
 
     built: makes the thing for a result; by default it returns the thing itself.
     """
@@ -145,8 +145,8 @@ def flatten(nest: Any, numbers: Numbers, values: list[Value]) -> Any:
 
     Args:
         numbers: for arguments a bytearray, which takes numbers as floats; for results a list, which
-            takes them as they are. Numbers of other types (a Fraction, an array of bytes) are
-            refused as arguments, and part of the structure of results.
+            takes them as they are. Other numbers are refused as arguments. In results, a Fraction
+            or an array of bytes is part of the structure; float32 and complex are refused, too.
 
     Raises TraceError for what cannot be flattened.
     """
