@@ -122,7 +122,9 @@ class Numbers(Eager):
         data = -0.0 if start is None else start._data
         for w, x in zip(weights, inputs, strict=True):
             data += w._data * x._data
-        return Value(data)
+        node = Value(data)
+        node._context = INSIDE
+        return node
 
 
 def _as_result(

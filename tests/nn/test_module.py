@@ -551,6 +551,17 @@ def test_results_of_no_grad_or_a_call_in_a_constructor_are_not_parameters():
     assert names(Calls()) == ["part.w", "start"]
 
 
+def test_results_in_a_constructor_that_runs_under_no_grad_are_not_parameters():
+    class Computes(Module):
+        def __init__(self):
+            self.w = Value(3.0)
+            self.double, self.square = self.w * 2.0, nn.matrix.dot([self.w], [self.w])
+
+    with no_grad():
+        model = Computes()
+    assert names(model) == ["w"]
+
+
 @pytest.mark.parametrize("wrap", [lambda w: w, lambda w: [w], lambda w: {"x": (w,)}])
 def test_the_error_for_a_computed_parameter_says_what_to_write(wrap):
     class Scaled(Module):
