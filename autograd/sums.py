@@ -167,9 +167,9 @@ def _between(made: float, count: int) -> list[Any]:
 def _pull(node: Any, upstream: float) -> None:
     """Pass the gradient on to all factors, newest first, as a sweep over the parts would."""
     terms: Terms = node._right
-    terms._grad = upstream
+    terms._grad += upstream  # a copy of the sum has the same parts
     for part in terms.parts or ():  # made since this pass began
-        part._grad = upstream
+        part._grad += upstream
     weights, inputs = terms.weights, terms.inputs
     for w, x in zip(weights[:0:-1], inputs[:0:-1], strict=True):
         w._grad += upstream * x._data

@@ -142,6 +142,13 @@ def test_a_shallow_copy_has_the_same_parents():
     assert copy.copy(out).parents == out.parents
 
 
+@pytest.mark.parametrize("make", [weighted_sum, by_operators])
+def test_the_parents_of_a_sum_receive_the_gradients_of_all_its_copies(make):
+    out = make(*eight())
+    (out + 2.0 * copy.copy(out)).backward()
+    assert [parent.grad for parent in out.parents] == [3.0, 3.0]
+
+
 def test_assigning_the_gradient_of_a_sum_does_not_change_those_of_its_parts():
     """As in a sweep written by hand, from the output down, in lessons about backpropagation."""
     out = weighted_sum(*eight())
