@@ -31,7 +31,8 @@ def checked_form(primitive: str, operands: int, form: str | Form) -> Form:
     Raises TypeError if `form` is not a form, and ValueError if it has an operand beyond `operands`.
     """
     form = Form(form) if isinstance(form, str) else form
-    if not isinstance(form, Form) or form.level not in LEVELS:
+    is_form = isinstance(form, Form) and isinstance(form.template, str)
+    if not is_form or form.level not in LEVELS:
         raise TypeError(
             f"Primitive {primitive!r}: text and latex take a template, or a Form with one of"
             f" the levels {', '.join(LEVELS)}, not {quoted(form)}"

@@ -46,7 +46,8 @@ class Primitive:
             Its arguments may be floats: write `autograd.ops.cos(x)`, not `x.cos()`. A number is a
             constant derivative, None a derivative of 0.
         symbol: how drawings show it; by default the name.
-        domain: what an operand must be, for the message if `forward` raises ValueError.
+        domain: what an operand must be, for the message if `forward` or a rule of `backward` raises
+            ValueError.
         pull: passes a float gradient from a node to its operands, `pull(node, upstream)`; by
             default derived from `backward`.
         commutes: whether forward(a, b) equals forward(b, a) to the last bit for all floats.
@@ -273,7 +274,7 @@ def _positions(name: str, positions: Any, operands: int) -> tuple[int, ...]:
             f"Primitive {name!r}: nan_slopes must be a sequence of positions, not"
             f" {quoted(positions)}"
         )
-    if not set(positions) <= set(range(operands)):
+    if not all(position in range(operands) for position in positions):
         raise ValueError(
             f"Primitive {name!r}: nan_slopes must be among the positions 0 .. {operands - 1}, not"
             f" {quoted(positions)}"

@@ -188,7 +188,7 @@ def test_a_new_primitive_is_shown_with_its_numbers_on_the_page() -> None:
 # --- forms ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", [3, None, ("#1", "sum"), Form("#1", "Sum")])
+@pytest.mark.parametrize("form", [3, None, ("#1", "sum"), Form("#1", "Sum"), Form(3)])
 def test_an_invalid_form_is_rejected(form: Any) -> None:
     with pytest.raises(TypeError, match=r"'cube': text and latex take a template, or a Form"):
         Primitive("cube", lambda x: x**3, lambda out, x: 3 * x * x, text=form)
@@ -239,6 +239,7 @@ def test_no_other_module_names_the_rows() -> None:
         ({"nan_slopes": 1}, TypeError, "nan_slopes must be a sequence of positions, not 1"),
         ({"nan_slopes": "0"}, TypeError, "nan_slopes must be a sequence of positions, not '0'"),
         ({"nan_slopes": (1,)}, ValueError, r"nan_slopes must be among the positions 0 \.\. 0"),
+        ({"nan_slopes": [[0]]}, ValueError, r"nan_slopes must be among the positions 0 \.\. 0"),
         ({"pull": 3}, TypeError, "pull must be callable, not 3"),
     ],
 )
