@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import takewhile
+from keyword import iskeyword
 from typing import NamedTuple
 
 from autograd.steps.formula import Expression, forward_formula, local_derivative
@@ -258,7 +259,8 @@ def explanation(passed: Passed, node: Value) -> Explanation:
     output = passed.name(passed.output)
     uses = tuple(_uses(passed, node))
     names = [use.name for use in uses if use.node is not passed.output and use.upstream]
-    variable = output if passed.output.label == output and output.isidentifier() else "output"
+    is_variable = output.isidentifier() and not iskeyword(output)
+    variable = output if passed.output.label == output and is_variable else "output"
     return Explanation(
         node=node,
         name=passed.name(node),

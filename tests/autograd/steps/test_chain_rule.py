@@ -132,6 +132,7 @@ def test_the_suggested_call_names_the_output_if_its_label_is_an_identifier() -> 
     assert explain(named(out=a.tanh().sin())[0], a).opening == 'explain(out, "v1")'
     assert explain(a.tanh().sin(), a).opening == 'explain(output, "v1")'
     assert explain(named(**{"my loss": a.tanh().sin()})[0], a).opening == 'explain(output, "v1")'
+    assert explain(named(**{"lambda": a.tanh().sin()})[0], a).opening == 'explain(output, "v1")'
     (quoted,) = named(**{'say "h"': a.tanh()})
     name = explain(quoted.sin(), a).opening.removeprefix("explain(output, ").removesuffix(")")
     assert steps(quoted.sin()).gradient(eval(name)) == math.cos(quoted.data)
