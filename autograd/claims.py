@@ -52,9 +52,10 @@ class Claim:
 
 
 def claimed(path: str) -> Claim | None:
-    """Create and lock a file at `path`. Return None if another process or thread has locked it.
+    """Create and lock a file at `path`. Return None if something there cannot be removed.
 
-    An unlocked file is removed first. Raises OSError if the file cannot be created.
+    That is a file that another process or thread has locked, or a folder, for instance. An unlocked
+    file is removed first. Raises OSError if the file cannot be created.
     """
     while True:
         try:

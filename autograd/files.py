@@ -95,7 +95,8 @@ def replaceable(path: str | os.PathLike[str]) -> int | None:
 def _temporary(folder: str, name: str) -> Claim:
     """Create a temporary file beside `name`, replacing one that a killed process may have left.
 
-    Its number is 0, unless another thread or process is writing the same file at this moment.
+    Its number is 0, unless another thread or process is writing the same file at this moment, or
+    that name belongs to something that cannot be removed.
     """
     paths = (os.path.join(folder, f".{name}.{number}.part") for number in itertools.count())
     return next(filter(None, map(claimed, paths)))

@@ -106,7 +106,8 @@ _WHOLE = "a base below 0 takes whole exponents only"
 # formulas. They never raise, because the other operand's slope may exist. So d(x ** 0)/dx is 0 at
 # x = 0, without computing 0 ** -1. And log x is 0 at 0, which is the limit of out log x, and nan
 # below, where x ** y is not real for the exponents near y. At x = 0 the factor y has slope 0, so
-# that mixed derivatives are 0 there, whichever operand comes first.
+# that mixed derivatives are 0 there, whichever operand comes first. The rounding of y - 1 costs
+# d(x ** y)/dx up to 1e-13 of its accuracy, for an x far from 1.
 pow = Primitive(
     "pow", floats.power, (_power_by_base, None), "**", _WHOLE, text=_POWER, latex=_RAISED
 )
