@@ -282,7 +282,7 @@ def _add(digest: Any, thing: Any) -> None:
     if isinstance(thing, Iterable) and not isinstance(thing, Value):
         parts = list(thing)
         digest.update(f"list {len(parts)} ".encode())
-        try:  # the common case, a hundred times faster
+        try:  # the common case, many times faster
             digest.update(array("d", parts).tobytes())
         except (TypeError, ValueError, OverflowError):
             for part in parts:

@@ -260,7 +260,7 @@ def _read_matrix(matrix: Matrix) -> _Held:
 
 
 def _read_sequence(sequence: Any) -> _Held:
-    if _PLAIN.issuperset(map(type, sequence)):  # only data: 50 times faster than entry by entry
+    if _PLAIN.issuperset(map(type, sequence)):  # only data: 30 times faster than entry by entry
         return sequence, []
     return sequence, list(enumerate(sequence))
 
