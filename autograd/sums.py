@@ -26,7 +26,7 @@ from autograd.ops import add, mul
 from autograd.primitive import Folded, Primitive
 from autograd.value import Operand, Value
 
-WIDE = 6  # narrower sums are faster as separate nodes
+WIDE = 3  # narrower sums are faster as separate nodes
 _new = object.__new__
 _looking = Lock()
 
