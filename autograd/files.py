@@ -11,6 +11,7 @@ import stat
 from autograd.claims import Claim, claimed
 
 LARGEST = 2**30  # the size limit of files to read, in bytes: 1 GiB
+LONGEST = 60  # characters of a name in that of a temporary file, as most systems allow 255 bytes
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
@@ -98,5 +99,6 @@ def _temporary(folder: str, name: str) -> Claim:
     Its number is 0, unless another thread or process is writing the same file at this moment, or
     that name belongs to something that cannot be removed.
     """
-    paths = (os.path.join(folder, f".{name}.{number}.part") for number in itertools.count())
+    start = os.path.join(folder, f".{name[:LONGEST]}")
+    paths = (f"{start}.{number}.part" for number in itertools.count())
     return next(filter(None, map(claimed, paths)))

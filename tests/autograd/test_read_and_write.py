@@ -122,6 +122,15 @@ def test_a_link_in_place_of_the_temporary_file_is_not_followed(tmp_path):
 
 
 @posix
+@pytest.mark.parametrize("character", ["x", "é", "😀"])
+def test_a_file_may_have_the_longest_name_that_its_folder_takes(character, tmp_path):
+    path = tmp_path / (character * (255 // len(character.encode())))
+    for content in (b"old", b"new"):
+        write_bytes(path, content)
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"new"]
+
+
+@posix
 def test_a_write_through_a_link_replaces_its_target_and_keeps_its_permissions(tmp_path):
     (tmp_path / "target").touch(mode=0o600)
     os.symlink("target", tmp_path / "link")
