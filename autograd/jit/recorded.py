@@ -187,6 +187,10 @@ class Array(np.ndarray[Any, Any]):
         is_2 = type(exponent) in (int, float) and exponent == 2  # NumPy squares; np.power may round
         return np.square(self) if is_2 else np.power(self, exponent)
 
+    def __ipow__(self, exponent: Any, modulo: None = None, /) -> Any:
+        self[...] = self**exponent
+        return self
+
     def dot(self, other: Any, out: Any = None) -> Any:
         return np.dot(self, other, out)
 

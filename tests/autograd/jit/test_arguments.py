@@ -250,6 +250,7 @@ ROWS = np.random.default_rng(1).normal(size=(20, 3))
         lambda a: ((a[:5] - a[5:10]) ** 2).sum(),
         lambda a: functools.reduce(operator.add, a.tolist()),
         lambda a: list(a**2) + list(a**2.0),
+        lambda a: list((b := +a, operator.ipow(b, 2))[0]),  # b **= 2
         lambda a: a.prod(),
         lambda a: (abs(a[:3]) * -0.0).sum(),  # NumPy adds -0.0 to 0.0
         lambda a: list((abs(a[:36].reshape(12, 3)) * -0.0).sum(0)),
