@@ -74,7 +74,7 @@ def _entries(entries: dict[Any, Any]) -> tuple[Any, ...]:
     return tuple(
         [
             (key, part)
-            for key, part in kind.items(entries)
+            for key, part in tuple(kind.items(entries))  # at once, as threads may change it
             if not (type(key) is str and key in OURS)
             and not (type(key) is ref and issubclass(type(key()), type))
         ]

@@ -33,6 +33,7 @@ import nn
 from autograd import Value, no_grad
 from autograd.context import OUTSIDE, current
 from autograd.jit import jit
+from autograd.jit.contents import read, reader_of
 from tests.examples import examples
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="POSIX signals only")
@@ -497,6 +498,21 @@ def test_programs_can_be_listed_while_others_are_recorded() -> None:
         sys.settrace(tracing)
     assert found[0] is first
     assert len(run.programs) == next(sizes) - 1 > 2
+
+
+def test_a_dict_can_be_read_while_others_fill_it() -> None:
+    table, more, tracing = {0: 1.0, 1: 2.0}, itertools.count(2), sys.gettrace()
+
+    def fill(*event: Any) -> Any:
+        table[next(more)] = 0.0
+        return fill
+
+    sys.settrace(fill)
+    try:
+        found = read(reader_of(dict), table)
+    finally:
+        sys.settrace(tracing)
+    assert found[:2] == ((0, 1.0), (1, 2.0))
 
 
 # What another thread does in the middle of a call, and what it must observe.
