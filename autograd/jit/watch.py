@@ -141,7 +141,7 @@ class Watch:
                 others.append((tuple, place, tuple(place)))  # in order, which == ignores
             if type(place) in (list, dict) and not name:
                 wholes.append(place)
-                parts = place.items() if type(place) is dict else enumerate(place)
+                parts = list(place.items() if type(place) is dict else enumerate(place))
                 odd = [pair for pair in parts if type(type(pair[1]).__eq__) is FunctionType]
                 named += [(itemgetter(key), place, part) for key, part in odd]
                 continue
