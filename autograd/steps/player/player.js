@@ -191,9 +191,8 @@ class Player {
     this.render();
     const { output } = this.graph;
     const result = dataAt(this.view.at(this.pass, this.position), output);
-    if (typeof result === "number") {
-      setText(this.said, `${this.graph.name(output)} = ${number(result)}`);
-    }
+    const known = typeof result === "number";
+    setText(this.said, known ? `${this.graph.name(output)} = ${number(result)}` : "");
   }
 
   /** What box b of the picture does when it is clicked. */

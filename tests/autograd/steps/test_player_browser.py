@@ -1388,6 +1388,21 @@ def test_the_new_output_is_announced_when_a_leaf_is_moved(open_page: Callable[..
     assert said.text_content() == "L = 6"
 
 
+def test_an_output_that_is_not_known_after_a_move_is_not_announced(
+    open_page: Callable[..., Page],
+) -> None:
+    """Nor does an earlier output stay, which would keep the next equal one from being announced."""
+    browsed = open_page(steps(named("L", Value(1.0, "x").log())), at_start=False)
+    said = browsed.find("[aria-live=polite]")
+    for moved, announced in ((2.0, "L = 0.6931"), (-1.0, ""), (2.0, "L = 0.6931")):
+        fill(browsed, [moved])
+        assert said.text_content() == announced
+    browsed.focus()
+    browsed.press("Home")
+    fill(browsed, [3.0])
+    assert said.text_content() == ""
+
+
 def test_without_scripts_the_picture_is_shown(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"), java_script_enabled=False)
     image = browsed.find("img")
