@@ -140,8 +140,9 @@ def _rows(
         found = scores(in_pieces(predict, times=len(ys)))
     except TraceError:  # the model branches on its numbers
         found = scores(predict)
-    if any(len(scores) != len(xs) for scores in found):
-        raise ValueError(f"{counted(len(found[0]), 'prediction')} for {counted(len(xs), 'input')}")
+    for row in found:
+        if len(row) != len(xs):
+            raise ValueError(f"{counted(len(row), 'prediction')} for {counted(len(xs), 'input')}")
     return found
 
 

@@ -159,6 +159,14 @@ def test_too_few_predictions_are_an_error():
         )
 
 
+def test_the_error_for_too_few_predictions_counts_those_of_the_row_that_has_too_few():
+    def upper_half_fails(model, inputs):
+        return [0.5] * (4 if inputs[0][1] > 0.5 else 5)
+
+    with pytest.raises(ValueError, match="4 predictions for 5 inputs"):
+        plot.decision_boundary(OneByOne(), (INPUTS, [0, 1, 1, 0]), 5, predict=upper_half_fails)
+
+
 @pytest.mark.parametrize("figure", [None, "losses.png"])
 def test_save_says_that_the_figure_comes_first(figure, tmp_path):
     with pytest.raises(TypeError, match=r"takes a figure, then the path, not (None|'losses.png')"):
