@@ -48,6 +48,11 @@ _TOKEN = re.compile(
     r"|(?P<name>[^\W\d⁰¹²³⁴⁵⁶⁷⁸⁹][^\W⁰¹²³⁴⁵⁶⁷⁸⁹]*)"
     r"|(?P<sign>\*\*|[-+*/(),.;=−–×·⋅∙∗÷∕^])|(?P<other>\S)"
 )
+# Commas in numbers, and what to write instead: a decimal comma, as in 2,5, and one after thousands.
+_COMMAS = [
+    (re.compile(r"[0-9]+,[0-9]+(?:[eE][+-]?[0-9]+)?"), "."),
+    (re.compile(r"[1-9][0-9]{0,2},[0-9]{3}(?:\.[0-9]*)?"), ""),
+]
 # The signs of printed formulas; word processors turn a minus into a dash.
 _SAME = {"^": "**", **dict.fromkeys("−–", "-"), **dict.fromkeys("×·⋅∙∗", "*")}
 _SAME |= dict.fromkeys("÷∕", "/")
@@ -167,11 +172,10 @@ class _Reader:
                 reason += f": {_INSTEAD[before.text]}"
             else:
                 reason += "; a product is written with *"
-        elif token.text == "," and before.kind == "number":  # a decimal comma, as in x=2,5
-            after = self.tokens[self.next + 1]
-            if after.kind == "number":
-                reason += f": write {before.text}.{after.text}"
-                reason += f" or {before.text}{after.text}" * (len(after.text) == 3)  # as in 1,000
+        elif token.text == ",":
+            number = f"{before.text},{self.tokens[self.next + 1].text}"
+            meant = [number.replace(",", by) for form, by in _COMMAS if form.fullmatch(number)]
+            reason += f": write {' or '.join(meant)}" * bool(meant)
         self._wrong(reason)
 
     def statements(self) -> list[Statement]:

@@ -212,6 +212,21 @@ def test_an_error_points_at_the_place_and_says_what_to_write(formula, mark, reas
     assert below.rstrip("^") == "    " + mark.rstrip("^")
 
 
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        ("2,5e-3", ": write 2.5e-3"),
+        ("0,125", ": write 0.125"),
+        ("1,234.5", ": write 1234.5"),
+        *[("1.5,000", ""), ("1e3,000", "")],
+    ],
+)
+def test_the_error_of_a_comma_in_a_number_says_what_the_number_may_mean(number, advice):
+    with pytest.raises(FormulaError) as raised:
+        value(f"x * {number}", x=1.0)
+    assert raised.value.reason == f"expected an operator or ; here, not ,{advice}"
+
+
 def test_a_domain_error_has_the_message_of_the_engine():
     with pytest.raises(FormulaError) as ours:
         value("1 + log(x)", x=-1.0)
