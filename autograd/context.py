@@ -168,9 +168,9 @@ def _restored() -> Context:
     return Context(OUTSIDE.interpreter)
 
 
-# OUTSIDE is the default context, also in a new thread, to which only free-threaded Python gives the
-# context of the code that starts it. INSIDE is that of leaves computed in the call of a module or
-# under no_grad. eager.py sets the interpreter of both.
+# OUTSIDE is the default context, also in a new thread, unless Python gives that the context of the
+# code that starts it, as free-threaded Python does. INSIDE is that of leaves computed in the call
+# of a module or under no_grad. eager.py sets the interpreter of both.
 OUTSIDE, INSIDE = Context(Interpreter()), Context(Interpreter())
 
 current: ContextVar[Context] = ContextVar("context", default=OUTSIDE)

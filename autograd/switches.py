@@ -77,9 +77,9 @@ class no_grad(_Switch):
     ()
 
     Also a decorator of functions and coroutines, `@no_grad()`. Other threads are not affected, nor
-    are async tasks that were created outside the block. Only on free-threaded Python does a thread
-    that was started in the block keep its effect to the end, as a task does; a pool of threads may
-    start one at any `submit`. `-X thread_inherit_context=0` turns that off.
+    are async tasks that were created outside the block. With `-X thread_inherit_context=1`, the
+    default of free-threaded Python, a thread that was started in the block keeps its effect to the
+    end, as a task does; a pool of threads may start one at any `submit`.
     """
 
     def _changed(self, context: Context) -> Context:

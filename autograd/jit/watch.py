@@ -103,9 +103,8 @@ class Watch:
                 self._waiting, self._last = self._last, self._waiting
         del self._waiting, self._last, self._objects
         if everything:  # one note for all labels, as there may be thousands
-            name, of = "the label of a Value", attrgetter("label")
-            labels = tuple(map(of, self.values))
-            self._notes[0, name] = lambda values: tuple(map(of, values)), self.values, name, labels
+            name = "the label of a Value"
+            self._notes[0, name] = _labels, self.values, name, _labels(self.values)
 
     def holds(self) -> bool:
         """Whether nothing has changed: a fast comparison in C, before each replay.
@@ -334,6 +333,10 @@ class Watch:
                 self._titles[id(content)] = name
                 self._wait_for(content)
         return content
+
+
+def _labels(values: list[Value]) -> tuple[str, ...]:
+    return tuple(map(attrgetter("label"), values))
 
 
 def _what(place: Any, name: str, now: Any, before: Any, title: str) -> str:
