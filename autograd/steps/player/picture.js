@@ -196,7 +196,7 @@ class Picture {
       const entry = graph.entries.get(i);
       const edge = entry.edges.find(({ operand }) => operand === k);
       const classes = ["edge"];
-      const done = b < 0 ? graph.computedAt[i] < position : entry.b < b;
+      const done = b < 0 ? graph.computedAt[i] < position : entry.b <= b;
       if (i === step.node && (b < 0 || edge)) classes.push("current", step.phase);
       else classes.push(done ? "done" : "coming");
       if (lit) classes.push(lit.has(edge) ? "lit" : "unlit");

@@ -667,6 +667,17 @@ def test_pending_partial_and_known_numbers_look_different(open_page: Callable[..
     assert len(set(seen)) == 5
 
 
+def test_the_edge_of_a_plain_number_is_not_to_come_at_the_last_step(
+    open_page: Callable[..., Page],
+) -> None:
+    """It takes no gradient, so nothing will flow along it."""
+    browsed = open_page(steps(named("L", Value(3.0, "x") * 2)), at_start=False)
+    kinds = browsed.run(
+        "return [...root.querySelectorAll('.edge')].map((edge) => edge.classList[1])"
+    )
+    assert sorted(kinds) == ["current", "done"]
+
+
 def test_the_output_shows_two_borders_at_every_step(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"))
     browsed.focus()
