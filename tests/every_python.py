@@ -100,17 +100,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Install and test on every Python that is found.")
     parser.add_argument("tests", nargs="*", help="files or folders of tests; all by default")
     parser.add_argument("--install", action="append", choices=INSTALLS, help="by default each")
-    parser.add_argument("--python", action="append", help="by default all that are found")
+    parser.add_argument("--python", action="append", help="version or path; all by default")
     options = parser.parse_args()
-    named = {version_of(python): Path(python) for python in options.python or []}
+    found = interpreters()
+    chosen = [found.get(python, Path(python)) for python in options.python or found]
+    for python in chosen:
+        if not version_of(str(python)):
+            parser.error(f"{python} is no Python that starts; found were {', '.join(found)}")
     rows, works = [], True
-    for version, python in (named or interpreters()).items():
+    for python in chosen:
+        version = version_of(str(python))
         for install in options.install or INSTALLS:
             good, said = tried(python, install, options.tests)
             works &= good
             rows.append(f"| {version} | {install} | {'works' if good else 'FAILS'} | {said} |")
             print(rows[-1], flush=True)
-    missing = [] if options.python else [v for v in VERSIONS if v not in interpreters()]
+    missing = [] if options.python else [v for v in VERSIONS if v not in found]
     print("\n| Python | installed | | tests |", "| --- | --- | --- | --- |", *rows, sep="\n")
     print(*[f"no Python {version} was found" for version in missing], sep="\n")
     return 0 if works else 1
