@@ -10,7 +10,7 @@ from typing import Any, overload
 
 from autograd import Value
 from autograd.hooks import fixed, is_recorded, require, varying
-from autograd.messages import is_series, require_flag, require_whole
+from autograd.messages import is_bool, is_series, require_flag, require_whole
 from autograd.sums import weighted_sum
 from autograd.text import counted, for_stream, quoted
 from autograd.value import as_constant
@@ -371,7 +371,7 @@ class Embedding(Module):
                 )
             return Matrix(self(i) for i in indices)
         try:
-            place = operator.index(index)
+            place = -1 if is_bool(index) else operator.index(index)
         except TypeError:
             raise TypeError(f"Embedding takes whole numbers, not {quoted(index)}") from None
         if not 0 <= place < len(self.vectors):

@@ -687,6 +687,7 @@ def test_an_embedding_selects_by_an_index_that_is_a_value():
         *[([0, -1], IndexError), (1.0, TypeError), ("1", TypeError), (None, TypeError)],
         *[([0, 1.0], TypeError), ([[0, 1]], TypeError), ([], ValueError), (b"0", TypeError)],
         *[(np.array(3), IndexError), (np.array(0.5), TypeError)],
+        *[(True, IndexError), ([False, 1], IndexError), (np.array([True, False]), IndexError)],
     ],
 )
 def test_an_embedding_rejects_invalid_indices(index, error):
