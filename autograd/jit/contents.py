@@ -83,8 +83,10 @@ def _entries(entries: dict[Any, Any]) -> tuple[Any, ...]:
 
 def besides_attributes(thing: Any) -> tuple[Any, ...]:
     """Return what the garbage collector sees in an object besides attributes: in slots and in C."""
-    known = set(map(id, attributes_of(thing).values()))
-    parts = [part for part in gc.get_referents(thing) if id(part) not in known]
+    space = attributes_of(thing)
+    before, found = list(space.values()), gc.get_referents(thing)
+    known = set(map(id, itertools.chain(before, space.values())))  # threads may set some meanwhile
+    parts = [part for part in found if id(part) not in known]
     if hasattr(type(thing), "__length_hint__") and not is_users_class(type(thing)):
         parts.append(length_hint(thing))  # how much is left of an iterator
     return tuple(parts)

@@ -150,7 +150,8 @@ class Watch:
                 others.append((reader, place, content))
             elif id(place) not in homes or equal not in (object.__eq__, list.__eq__):
                 named.append((reader, place, content))
-        self._wholes, self._copies = wholes, [whole.copy() for whole in wholes]
+        # Python 3.13's dict.copy() may hide references from the garbage collector.
+        self._wholes, self._copies = wholes, [type(whole)(whole) for whole in wholes]
         self._named = list(zip(*named, strict=True)) or [()] * 3
         self._others = list(zip(*others, strict=True)) or [()] * 3
 

@@ -21,6 +21,7 @@ import sys
 import threading
 import time
 import tracemalloc
+import weakref
 from array import array
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
@@ -33,7 +34,7 @@ import nn
 from autograd import Value, no_grad
 from autograd.context import OUTSIDE, current
 from autograd.jit import jit
-from autograd.jit.contents import read, reader_of
+from autograd.jit.contents import besides_attributes, read, reader_of
 from tests.examples import examples
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="POSIX signals only")
@@ -513,6 +514,23 @@ def test_a_dict_can_be_read_while_others_fill_it() -> None:
     finally:
         sys.settrace(tracing)
     assert found[:2] == ((0, 1.0), (1, 2.0))
+
+
+def test_attributes_that_are_set_while_an_object_is_read_are_no_change() -> None:
+    thing = nn.Linear(2, 1)
+    before, tracing = read(besides_attributes, thing), sys.gettrace()
+
+    def replace(*event: Any) -> Any:
+        """As another thread might, at any line of Python, by calling the model."""
+        thing._context = weakref.ref(Training())
+        return replace
+
+    sys.settrace(replace)
+    try:
+        found = read(besides_attributes, thing)
+    finally:
+        sys.settrace(tracing)
+    assert found == before
 
 
 # What another thread does in the middle of a call, and what it must observe.
