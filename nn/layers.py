@@ -6,6 +6,7 @@ import math
 import operator
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, overload
 
 from autograd import Value
@@ -392,7 +393,11 @@ def _normal(
 
 
 def name_of(activation: Activation) -> str:
-    """Return the name of an activation function."""
+    """Return the name of an activation function, with the settings of a partial one."""
+    if isinstance(activation, partial):
+        pairs = [f"{key}={quoted(setting)}" for key, setting in activation.keywords.items()]
+        settings = ", ".join([*map(quoted, activation.args), *pairs])
+        return f"{name_of(activation.func)}({settings})"
     for name, function in ACTIVATIONS.items():
         if activation is function:
             return name

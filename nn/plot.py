@@ -22,6 +22,7 @@ from nn.activations import Elementwise, gelu, relu, sigmoid, silu, softplus, tan
 from nn.checkpoint import History
 from nn.data import Dataset, listed, number_rows
 from nn.evaluation import evaluating, predict_batch
+from nn.layers import name_of
 from nn.metrics import classes, largest, score_rows, threshold_for, threshold_of
 from nn.module import Module
 from nn.step import Predict, in_pieces
@@ -225,7 +226,7 @@ def activations(
         panel.axhline(0.0, color="0.8", lw=0.8)
         panel.plot(xs, [float(v) for v in values], color=COLORS[0], label="g(x)")
         panel.plot(xs, [float(s) for s in slopes], color=COLORS[1], ls="--", label="g'(x)")
-        panel.set_title(function.__name__)
+        panel.set_title(name_of(function))
         panel.legend(fontsize="small")
     return figure
 

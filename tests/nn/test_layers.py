@@ -2,6 +2,7 @@
 
 import math
 import random
+from functools import partial
 
 import numpy as np
 import pytest
@@ -270,6 +271,7 @@ def test_an_mlp_of_one_layer_rejects_an_unknown_activation():
         (lambda: nn.Neuron(2), "Neuron(2 → 1, relu)"),
         (lambda: nn.Layer(2, 3, "tanh", bias=False), "Layer(2 → 3, tanh, bias=False)"),
         (lambda: nn.Layer(2, 1), "Layer(2 → 1, relu)"),
+        (lambda: nn.Layer(2, 1, partial(nn.elu, alpha=2.0)), "Layer(2 → 1, elu(alpha=2.0))"),
         (lambda: nn.Linear(2, 3), "Linear(2 → 3)"),
         (lambda: nn.Linear(2, 1, multiplier=2.0), "Linear(2 → 1, × 2)"),
         (lambda: nn.Embedding(1, 2), "Embedding(1 → 2)"),

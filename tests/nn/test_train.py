@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import gc
 import io
 import itertools
@@ -1759,9 +1760,9 @@ def test_plots_reject_arguments_of_the_wrong_type(functions):
 
 
 def test_activations_are_drawn_with_their_derivatives():
-    figure = plot.activations((nn.relu, nn.sigmoid))
+    figure = plot.activations((nn.relu, nn.sigmoid, functools.partial(nn.elu, alpha=2.0)))
     shown = [axes for axes in figure.axes if axes.get_title()]
-    assert [axes.get_title() for axes in shown] == ["relu", "sigmoid"]
+    assert [axes.get_title() for axes in shown] == ["relu", "sigmoid", "elu(alpha=2.0)"]
     curves = {line.get_label(): line for line in shown[1].lines}
     xs, slopes = curves["g'(x)"].get_data()
     s = 1.0 / (1.0 + np.exp(-np.asarray(xs)))
