@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Okabe and Ito's colors, which color-blind people can tell apart; classes also differ by marker.
+# Each further 8 classes have the colors again, with other markers.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 MARKERS = "os^Dv*PX"
 
@@ -195,7 +196,7 @@ def _draw_examples(axes: Any, inputs: list[list[float]], targets: list[int]) -> 
             [y for _, y in points],
             s=26,
             color=COLORS[look % len(COLORS)],
-            marker=MARKERS[look % len(MARKERS)],
+            marker=MARKERS[(look + look // len(COLORS)) % len(MARKERS)],
             edgecolors="white",
             linewidths=0.6,
             label=f"class {target:+d}" if -1 in targets else f"class {target}",

@@ -109,6 +109,17 @@ def test_a_class_keeps_its_color_if_another_has_no_example():
     assert two.get_facecolor()[0][:3] == pytest.approx(mesh.cmap(mesh.norm(2))[:3])
 
 
+def test_no_two_of_many_classes_look_alike():
+    count = 20
+    model = Scores(*[lambda x, k=k: x * k for k in range(count)])
+    figure = plot.decision_boundary(model, ([[0.1 * k, 0.5] for k in range(count)], range(count)))
+    looks = {
+        (tuple(dots.get_facecolor()[0]), dots.get_paths()[0].vertices.tobytes())
+        for dots in figure.axes[0].collections[1:]
+    }
+    assert len(looks) == count
+
+
 def test_a_score_of_nan_gives_no_class():
     def broken(x):
         return x - 0.3 if float(x) > -1.0 else Value(math.nan)
