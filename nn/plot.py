@@ -44,7 +44,10 @@ def loss_curve(history: History, steps: int | None = None, total: float = math.i
     if not isinstance(history, History):
         raise TypeError(f"loss_curve takes what fit returns, a History, not {quoted(history)}")
     each = 1 if steps is None else require_whole("steps", steps)
-    figure, axes = _panel(6.4, 4.0, right=0.89 if history.accuracy else 0.97, above=0.42)
+    scores, held_out = history.accuracy, history.held_out_accuracy
+    is_accuracy = all(0.0 <= score <= 1.0 for score in [*scores, *held_out])
+    right_end = (0.89 if is_accuracy else 0.85) if scores else 0.97
+    figure, axes = _panel(6.4, 4.0, right_end, above=0.56)
     epochs = [min((i + 1) * each, total) for i in range(len(history.loss))]
     axes.plot(epochs, history.loss, color=COLORS[0], label="loss")
     if history.held_out_loss:
@@ -53,26 +56,33 @@ def loss_curve(history: History, steps: int | None = None, total: float = math.i
     axes.set_ylabel("loss")
     axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     if not any(loss < 0.0 for loss in [*history.loss, *history.held_out_loss]):
+        axes.update_datalim([(0.0, 0.0)], updatex=False)  # so that there is room above the line
         axes.set_ylim(bottom=0.0)
     lines = list(axes.lines)
-    if history.accuracy:
+    if scores:
         right = axes.twinx()
-        scores, held_out = history.accuracy, history.held_out_accuracy
-        is_accuracy = all(0.0 <= score <= 1.0 for score in [*scores, *held_out])
         name = "accuracy" if is_accuracy else "metric"
         right.plot(epochs, scores, color=COLORS[1], ls="--", label=f"{name}, training")
         if held_out:
             right.plot(epochs, held_out, color=COLORS[2], ls=":", label=f"{name}, held out")
         right.set_ylabel(name)
+        right.ticklabel_format(axis="y", scilimits=(-3, 4))
         if is_accuracy:
             right.set_ylim(0.0, 1.02)
         lines += right.lines
-    if len(epochs) == 1:
-        for line in lines:
-            line.set(marker="o", clip_on=False)  # whole, if it is at the top
-    # Above the axes, where no line can run through it.
-    axes.legend(handles=lines, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, frameon=False)
+    for line in lines:
+        if alone := _without_neighbors(line.get_ydata()):
+            line.set(marker="o", markevery=alone, clip_on=False)  # whole, if it is at the top
+    # Above the axes and their powers of ten, where no line can run through it.
+    place: Any = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 1.5}
+    axes.legend(handles=lines, ncols=3, frameon=False, **place)
     return figure
+
+
+def _without_neighbors(numbers: Sequence[float]) -> list[int]:
+    """Return where a number has no finite number before or after it, so that no line shows it."""
+    finite = [False, *map(math.isfinite, numbers), False]
+    return [i for i in range(len(numbers)) if finite[i : i + 3] == [False, True, False]]
 
 
 def decision_boundary(
@@ -118,7 +128,7 @@ def decision_boundary(
         rows = _rows(model, predict or predict_batch, xs, ys)
     outputs = len(rows[0][0])
     targets = classes(marks, outputs)
-    figure, axes = _panel(5.6, 4.8, right=0.94 if outputs == 1 else 0.97)
+    figure, axes = _panel(5.6, 4.8, right=0.92 if outputs == 1 else 0.97)
     if outputs == 1:
         if threshold is None and loss is not None:
             threshold = threshold_of(loss, marks)
@@ -262,7 +272,7 @@ def _panel(width: float, height: float, right: float, above: float = 0.22) -> tu
     the room over them, in inches.
     """
     figure = _figure(width, height)
-    left, bottom, top = 0.72 / width, 0.5 / height, 1.0 - above / height
+    left, bottom, top = 0.9 / width, 0.5 / height, 1.0 - above / height
     figure.subplots_adjust(left=left, bottom=bottom, right=right, top=top)
     axes = figure.subplots()
     axes.ticklabel_format(scilimits=(-3, 4))

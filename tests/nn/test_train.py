@@ -1662,6 +1662,34 @@ def test_the_loss_curve_of_one_epoch_is_a_point_and_ticks_are_whole_epochs():
     assert all(tick == round(tick) for tick in [*axes.get_xticks(), *left.get_xticks()])
 
 
+def test_a_loss_that_hardly_changes_is_not_drawn_on_the_frame():
+    for losses in ([2.3026, 2.3025, 2.3024], [2.3026] * 3):
+        (axes,) = plot.loss_curve(nn.History(losses)).axes
+        assert axes.get_ylim() == (0.0, pytest.approx(2.3026 * 1.05))
+
+
+def test_a_number_between_nans_is_a_point_of_the_loss_curve():
+    history = nn.History([3.0, 2.0, 1.0], held_out_loss=[4.0, math.nan, 2.0])
+    (axes,) = plot.loss_curve(history).axes
+    assert [line.get_markevery() for line in axes.lines] == [None, [0, 2]]
+    assert [line.get_marker() for line in axes.lines] == ["None", "o"]
+
+
+@pytest.mark.parametrize("size", [1e-6, 0.0039, 0.39, 3900.0, 3.9e7])
+def test_all_text_of_a_loss_curve_is_inside_the_figure_and_legible(size):
+    scores = [-size, -size / 3]  # such as the negative of an error
+    for history in (nn.History([size, size / 3], scores, scores), nn.History([-size], [-size])):
+        figure = plot.loss_curve(history)
+        figure.draw_without_rendering()
+        box, edge = figure.get_tightbbox(), figure.bbox_inches
+        assert edge.x0 <= box.x0 < box.x1 <= edge.x1
+        assert edge.y0 <= box.y0 < box.y1 <= edge.y1
+        legend = figure.axes[0].get_legend().get_window_extent()
+        for axes in figure.axes:
+            power = axes.yaxis.get_offset_text()
+            assert not (power.get_text() and power.get_window_extent().overlaps(legend))
+
+
 def test_no_line_runs_through_the_legend_of_a_loss_curve():
     for history in (
         nn.History(loss=[0.9, 0.4], accuracy=[0.5, 0.6], held_out_accuracy=[0.4, 0.7]),
