@@ -9,7 +9,7 @@ from typing import Any
 
 from autograd.draw.fold import Box, Fold, Part, values_between
 from autograd.draw.graph import add_node
-from autograd.draw.sheet import Digraph, add_box, lines_of_text
+from autograd.draw.sheet import Digraph, add_box, beside_edge, lines_of_text
 from autograd.text import LONGEST_NAME, clipped, counted
 from autograd.value import Value
 
@@ -48,7 +48,8 @@ def add_boxes(
         sheet.attr(ranksep="0.9")
     for (tail, head), values in flows.items():
         n = len(values)
-        label = {"label": f"{n:,}"} if n > 1 and len(flows) <= MOST_NUMBERED_EDGES else {}
+        numbered = n > 1 and len(flows) <= MOST_NUMBERED_EDGES
+        label = {"label": beside_edge(sheet, f"{n:,}")} if numbered else {}
         sheet.edge(keys[tail], keys[head], tooltip=counted(n, "value"), **label)
 
 

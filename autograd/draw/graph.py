@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from autograd.draw.layout import FAR
-from autograd.draw.sheet import Digraph, add_box, empty_sheet, lines_of_text
+from autograd.draw.sheet import Digraph, add_box, beside_edge, empty_sheet, lines_of_text
 from autograd.text import clipped, number
 from autograd.value import Value, is_constant
 
@@ -61,7 +61,9 @@ def picture(
             about = {"weight": "4"} if parent.op else {}
             about |= {FAR: "true"} if (i, k) in far else {}
             if edges and not is_constant(parent):
-                about["label"] = _derivative(node, k, gradients[i] if swept else None, digits)
+                lines = _derivative(node, k, gradients[i] if swept else None, digits)
+                lines = [beside_edge(sheet, line) for line in lines]
+                about["label"] = lines_of_text(lines, 11, below=3)
             sheet.edge(f"n{place[parent]}", f"n{i}", id=f"e{i}_{k}", **about)
     return sheet
 
@@ -127,7 +129,7 @@ def add_node(
     add_box(sheet, f"n{i}", kind, lines, tooltip, **order)
 
 
-def _derivative(node: Value, k: int, upstream: float | None, digits: int) -> str:
+def _derivative(node: Value, k: int, upstream: float | None, digits: int) -> list[str]:
     """The label of the edge from operand k: the local derivative, and its product with upstream."""
     assert node.primitive is not None
     rule = node.primitive.backward[k]
@@ -142,4 +144,4 @@ def _derivative(node: Value, k: int, upstream: float | None, digits: int) -> str
         # As in the backward pass, a gradient of 0 contributes 0, whatever the local derivative.
         contribution = upstream * local if upstream and local is not None else 0.0
         lines.append(f"contributes {number(contribution, digits)}")
-    return lines_of_text(lines, 11, below=3)
+    return lines

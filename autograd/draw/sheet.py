@@ -122,6 +122,12 @@ def lines_of_text(
     return f"<{table}{''.join(cells)}</TABLE>>"
 
 
+def beside_edge(sheet: Digraph, line: str) -> str:
+    """A line of an edge's label, with a space at either end if it would touch an upright edge."""
+    space = "\N{NO-BREAK SPACE}" * (sheet.graph_attr["rankdir"] in ("TB", "BT"))
+    return f"{space}{line}{space}"
+
+
 _ENTITIES = {ord(c): f"&#{ord(c)};" for c in '&<>"'}
 # Graphviz reads a backslash as the start of an escape: once in a label, twice in a tooltip.
 _IN_LABELS = _ENTITIES | {ord("\\"): "\\" * 2}

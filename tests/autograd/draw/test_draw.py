@@ -265,6 +265,20 @@ def test_edges_show_local_derivatives_and_after_backward_contributions():
     }
 
 
+@pytest.mark.parametrize("direction", ["LR", "RL", "TB", "BT"])
+def test_labels_beside_upright_edges_begin_and_end_with_a_space(direction):
+    x = Value(2.0, label="x")
+    y = (x * x).tanh()
+    y.backward()
+    folded = draw([x * k for k in range(12)], direction=direction, collapse=True)
+    for drawing in (draw(y, direction=direction, edges=True), folded):
+        labels = [lines(part) for part in svg_parts(drawing.svg(), "edge").values()]
+        space = "\N{NO-BREAK SPACE}" * (direction in ("TB", "BT"))
+        assert any(labels)
+        for line in [line for label in labels for line in label]:
+            assert line == f"{space}{line.strip()}{space}"
+
+
 def test_contributions_on_the_edges_add_up_to_the_gradient():
     x = Value(1.5, label="x")
     out = x * x + x.exp() / x
