@@ -94,8 +94,8 @@ def _refuse_stray(
     keys = ("temperature", "top_k", "top_p", "prompt")
     writing = {key for key in keys if getattr(options, key) is not None}
     if options.generate is not None and options.task == "gpt":
-        export = {"export"} if options.export is not None else set()
-        stray = (set(given) - {"seed"}) | export
+        training = {key for key in ("export", "resume") if getattr(options, key)}
+        stray = (set(given) - {"seed"}) | training
         place = "--generate, which uses the model that an earlier run saved in --out"
     else:
         generate = {"generate"} if options.generate is not None else set()

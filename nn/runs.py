@@ -138,7 +138,11 @@ def kept_settings(out: Path, task: str, given: dict[str, Any]) -> dict[str, Any]
     for key, value in given.items():
         if key not in (length, "text") and kept[key] != value:
             option = "--" + key.replace("_", "-")
-            raise ValueError(f"{path} was made with {option} {kept[key]}, not {value}")
+            was, now = (
+                " ".join(map(str, setting)) if isinstance(setting, list) else setting
+                for setting in (kept[key], value)
+            )
+            raise ValueError(f"{path} was made with {option} {was}, not {now}")
     return {key: kept[key] for key in defaults}
 
 

@@ -433,6 +433,7 @@ def test_a_warning_that_cannot_be_printed_does_not_end_the_run(tmp_path, monkeyp
         (["--examples", "0"], ["--examples", "'0'"]),
         (["--noise", "-0.1"], ["--noise", "'-0.1'"]),
         (["--depth=3"], ["--depth=3"]),
+        (["gpt", "--generate", "1", "--resume"], ["--resume does not apply to --generate"]),
     ],
     ids=" ".join,
 )
@@ -493,7 +494,8 @@ def test_resuming_with_a_different_setting_is_refused(option, value, copied):
     history = json.loads((copied / "runs" / "moons" / "history.json").read_text())
     kept = history["settings"][option.removeprefix("--").replace("-", "_")]
     line = refused(copied, "--resume", option, value)
-    assert f"{option} {kept}, not" in line
+    shown = " ".join(map(str, kept)) if isinstance(kept, list) else kept
+    assert f"{option} {shown}, not {value}" in line
     assert os.path.join("runs", "moons", "checkpoint.json") in line
 
 
