@@ -121,6 +121,8 @@ class _Conversion:
 
     def __init__(self, model: Any) -> None:
         self._torch = require_torch()
+        if isinstance(model, type):
+            raise TypeError(f"to_torch takes a model, not the class {model.__name__}")
         self._model = model
         is_module = isinstance(model, Module)
         self._parameters = {v: name for name, v in model.named_parameters()} if is_module else {}

@@ -289,6 +289,12 @@ def test_what_is_neither_a_module_nor_a_function_is_not_converted(model):
         nn.to_torch(model)
 
 
+@pytest.mark.parametrize("model", [nn.MLP, nn.GPT])
+def test_the_class_of_a_module_is_not_converted(model):
+    with pytest.raises(TypeError, match=f"takes a model, not the class {model.__name__}$"):
+        nn.to_torch(model)
+
+
 def test_conversion_does_not_use_pytorchs_random_stream():
     torch.manual_seed(3)
     expected = torch.rand(1)
