@@ -19,7 +19,6 @@ from autograd import Value
 from autograd.files import read_text
 from autograd.messages import is_series, require_whole
 from autograd.text import counted, quoted
-from nn.attention import NORMS
 from nn.files import read_json, write_json
 from nn.gpt import GPT, PADDING, Token, Tokenizer, listed_tokens
 from nn.matrix import total
@@ -177,7 +176,7 @@ def _require_pair(model: Any, tokenizer: Any) -> None:
 
 def _check_sizes(sizes: dict[str, Any], vocabulary: int, numbers: int) -> None:
     names = ("vocabulary", "block_size", "embedding", "heads", "layers", "base_width")
-    if set(sizes) != {*names, "norm"} or sizes["norm"] not in NORMS:
+    if set(sizes) != {*names, "norm"}:
         raise ValueError(f"its sizes are {quoted(sizes)}")
     for name in names:
         if type(sizes[name]) is not int or sizes[name] < 1:

@@ -117,6 +117,7 @@ DAMAGE = {
     "a huge base_width": lambda content: content["sizes"].update(base_width=10**400),
     "heads that do not fit": lambda content: content["sizes"].update(heads=3),
     "another norm": lambda content: content["sizes"].update(norm="batch"),
+    "a list for a norm": lambda content: content["sizes"].update(norm=[]),
     "no characters": lambda content: content.update(characters=None),
     "empty characters": lambda content: content.update(characters=""),
     "an additional character": lambda content: content.update(characters="abc"),
