@@ -53,7 +53,7 @@ class Derivation(Tracer):
 
     def node_of(self, operand: Any) -> int:
         """Return the node of an operand."""
-        if operand.__class__ is float and operand != operand and pack("<d", abs(operand)) == _BITS:
+        if operand.__class__ is float and pack("<d", abs(operand)) == _BITS:
             refuse(
                 "a rule that computes with the `math` module cannot be used",
                 "write the rule in arithmetic and Primitives, as in ops.cos(x)",
@@ -85,9 +85,7 @@ class Derivation(Tracer):
 
     def _received(self, value: Value) -> int:
         """Return the node of what the gradient of a Value has received so far."""
-        node = self.tape.sum(self.sofar[value])
-        self.sofar[value] = [node, ONE]
-        return node
+        return self.tape.sum(self.sofar[value])
 
     def note_backward(self, output: Value, inner: list[Value]) -> None:
         """Note the nodes of the gradients of a backward pass; `inner`: its nodes, newest first."""
@@ -151,5 +149,4 @@ class Derivation(Tracer):
         if terms.start is not None:
             each.insert(2, (terms.start, ONE))
         for operand, slope in reversed(each):
-            if operand._primitive is not CONSTANT:
-                sofar[operand] += (upstream, slope)
+            sofar[operand] += (upstream, slope)

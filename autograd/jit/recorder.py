@@ -10,7 +10,7 @@ from autograd.eager import EAGER, NUMBERS
 from autograd.jit.derive import Derivation
 from autograd.jit.tracer import Tracer
 from autograd.primitive import Primitive, operands_of
-from autograd.sums import Terms, folded, is_foldable
+from autograd.sums import folded, is_foldable
 from autograd.sweep import sweep_floats, write_gradients
 from autograd.value import Value, as_constant
 
@@ -49,8 +49,7 @@ class Recorder(Interpreter):
         fold = folded if self.engine is EAGER else self.engine.weighted_sum
         value: Value = self._by_the_engine(outside, fold, outside, weights, inputs, start)
         self.tracer.nodes[value] = node
-        if isinstance(value._right, Terms):
-            self.tracer.sums[value._made] = value, value._right
+        self.tracer.sums[value._made] = value, value._right
         return value
 
     def backward(self, output: Value) -> None:
@@ -83,11 +82,11 @@ class Recorder(Interpreter):
 
     def with_history(self) -> Interpreter:
         """Return the recorder of the same recording whose results keep their history."""
-        return self if self.engine is EAGER else Recorder(self.tracer, EAGER)
+        return Recorder(self.tracer, EAGER)
 
     def without_history(self) -> Interpreter:
         """Return the recorder of the same recording whose results are leaves."""
-        return self if self.engine is NUMBERS else Recorder(self.tracer, NUMBERS)
+        return Recorder(self.tracer, NUMBERS)
 
     def _by_the_engine(self, outside: Context, function: Callable[..., Any], *args: Any) -> Any:
         """Call a function in a context where the engine computes, and nothing is recorded."""

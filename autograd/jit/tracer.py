@@ -118,8 +118,7 @@ class Tracer(Hooks):
                 raise
         if isinstance(operand, Number) and operand.tape is self.tape:
             return operand.node
-        exact = operand if operand.__class__ is float else as_float(plain(operand))
-        return self.tape.constant(exact)
+        return self.tape.constant(as_float(plain(operand)))
 
     def nodes_of(self, values: Iterable[Value]) -> list[int]:
         """Return the nodes of Values."""
