@@ -41,10 +41,9 @@ def checked(
 
     Args:
         eagerly: runs the call.
-        is_disturbed: whether other code has run the function since this was last asked; if so,
-            there is nothing to compare.
+        is_disturbed: whether other code has run the function meanwhile; if so, there is nothing to
+            compare.
     """
-    is_disturbed()
     known = program.watch.changed()  # such as a 1.0 in place of a 1, which `holds` overlooks
     has_gradients = program.read(call)
     before = _state(program, call.passed)

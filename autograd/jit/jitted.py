@@ -140,7 +140,7 @@ class Jitted(Generic[P, R]):
             context = current.get()
             self._lock.notes[:] = [True]  # no call follows before `try`, so no Ctrl-C comes between
             try:
-                self._calls += 1
+                self._calls, self._is_disturbed = self._calls + 1, False
                 call = Call(args, kwargs, tuple(structure), numbers, passed, self._calls)
                 answer: R = self._answer(call)
                 return answer
@@ -222,7 +222,6 @@ class Jitted(Generic[P, R]):
         tracer = Tracer()
         things = self._things(call)
         watch, effects = Watch(things), Watch(things, everything=True)
-        self._is_disturbed = False
         try:
             result, returned = record(self.function, call, tracer)
             streams = [stream() for stream in tracer.streams]  # a replay advances them, too
@@ -315,7 +314,7 @@ class Jitted(Generic[P, R]):
         )
 
     def _disturbed(self) -> bool:
-        """Whether other code has run the function, while it was busy, since this was last asked."""
+        """Whether other code has run the function since the call began or this was last asked."""
         was, self._is_disturbed = self._is_disturbed, False
         return was
 

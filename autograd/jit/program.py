@@ -130,8 +130,6 @@ class Program:
 
     def still_constant(self, numbers: bytearray) -> list[slice]:
         """Return the slices in `constant` where these numbers are still the same."""
-        if not self.constant or numbers == self.first:
-            return self.constant
         return [place for place in self.constant if numbers[place] == self.first[place]]
 
     def replay(self, call: Call, is_disturbed: Callable[[], bool]) -> Any:
@@ -139,14 +137,13 @@ class Program:
 
         If UNSURE, nothing has changed, including the streams of random numbers.
 
-        is_disturbed: whether other code, such as a signal handler, has run the function since this
-            was last asked; if so, the replay starts again, with the same draws.
+        is_disturbed: whether other code, such as a signal handler, has run the function since the
+            call began or this was last asked; if so, the replay starts again, with the same draws.
         """
         if self.backend == "numpy" and 0 < self.until_compiled <= self.replays:
             self._compile()
         positions = [(stream(), stream().getstate()) for stream in self.streams]
         draws = [float(read()) for read in self.draws]
-        is_disturbed()
         while True:
             out = self.run(draws) if self.read(call) else UNSURE
             if out is UNSURE:
