@@ -67,7 +67,7 @@ def checked(
     if out is UNSURE or not has_gradients:  # a replay would fall back to the eager call
         return answer, None
     difference = f"it changes {changed}" if changed not in (None, known) else None
-    difference = difference or next(_differences(program, out, answer, call.passed, before), None)
+    difference = difference or _difference(program, out, answer, call.passed, before)
     if {stream() for *_, stream in drawn if stream} - {stream() for stream in program.streams}:
         difference = "it draws from a new stream of random numbers"
     if len(draws) != wanted:
@@ -81,16 +81,16 @@ def checked(
     return answer, difference
 
 
-def _differences(
+def _difference(
     program: Program, out: Any, returned: Any, passed: Sequence[Value], before: _State
-) -> Iterator[str]:
-    """Describe each difference. before: the state in which both runs began."""
+) -> str | None:
+    """Describe the first difference, or return None. before: the state in which both runs began."""
     ports = program.ports
     written = zip(ports.targets, out[: ports.first_result].tolist(), strict=True)
     for (holder, kind), replayed in (before | dict(written)).items():
         found = _number(holder, kind, passed)
         if not same(found, replayed):
-            yield _unlike(f"{_name_of(program, holder)}.{kind}", found, replayed)
+            return _unlike(f"{_name_of(program, holder)}.{kind}", found, replayed)
     computed = out[ports.first_result :].tolist()
     expected = laid_out(program.returned.rebuilt(computed, passed))
     try:
@@ -98,23 +98,21 @@ def _differences(
     except TraceError:
         structure = None
     if structure != expected[0]:
-        yield "what it returns has another structure, or other strings, in the replay"
-        return
+        return "what it returns has another structure, or other strings, in the replay"
     for i, pair in enumerate(zip(numbers, expected[1], strict=True)):
         # Without the classes of users and of NumPy.
         number, replayed = [float(n) if isinstance(n, float) else int(n) for n in pair]
         if not same(number, replayed):
-            yield _unlike(f"the {_ordinal(i)} number", number, replayed)
+            return _unlike(f"the {_ordinal(i)} number", number, replayed)
     for i, (value, other) in enumerate(zip(values, expected[2], strict=True)):
         what = f"the {_ordinal(i)} result"
-        if not isinstance(program.returned.values[i], Output):
-            if value is not other:
-                yield f"{what} is another Value in the replay"
-            continue
+        if value is not other and not isinstance(program.returned.values[i], Output):
+            return f"{what} is another Value in the replay"
         for of, name in (("", "data"), ("the gradient of ", "grad"), ("the label of ", "label")):
             found, replayed = getattr(value, name), getattr(other, name)
             if not same(found, replayed):
-                yield _unlike(of + what, found, replayed)
+                return _unlike(of + what, found, replayed)
+    return None
 
 
 def _unlike(what: str, found: Any, replayed: Any) -> str:
