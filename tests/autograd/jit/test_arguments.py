@@ -232,6 +232,29 @@ def test_a_power_of_ints_is_an_int_unless_the_exponent_is_below_0() -> None:
         assert sum(program.replays for program in run.programs) >= 2
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda n, m: n**m,
+        lambda n, m: 2.5**m,
+        lambda n, m: (0.5 * n) ** m,
+        lambda n, m: n ** (0.5 * m),
+    ],
+)
+def test_a_power_of_ints_or_floats_is_replayed(function: Any) -> None:
+    run = jit(lambda n, m: (function(n, m), w))
+    calls = [(2, 3), (3, 2), (3, 4), (2, 5), (5, 2)]
+    assert [repr(run(*call)[0]) for call in calls] == [repr(function(*call)) for call in calls]
+    assert sum(program.replays for program in run.programs) == 3
+
+
+def test_a_power_that_is_complex_is_refused() -> None:
+    run = jit(lambda x: w * abs(x**0.5))
+    run(-4.0)
+    with pytest.raises(TraceError, match=r"^pow gives a complex number while the .* in its domain"):
+        run(-4.0)
+
+
 def test_a_power_with_a_modulus_is_refused() -> None:
     same_or_refused(lambda: (lambda n: w * pow(n, 2, 5), []), (3,), expected="refused")
 
@@ -247,6 +270,7 @@ ROWS = np.random.default_rng(1).normal(size=(20, 3))
     [
         lambda a: a.cumsum()[-1],
         lambda a: a[:7].sum(),
+        lambda a: a[:14:2].sum(axis=0),
         lambda a: ((a[:5] - a[5:10]) ** 2).sum(),
         lambda a: functools.reduce(operator.add, a.tolist()),
         lambda a: list(a**2) + list(a**2.0),
@@ -283,6 +307,9 @@ def test_an_array_is_centred_as_numpy_does() -> None:
         lambda a: a[:36].reshape(12, 3).T.sum(1).tolist(),
         lambda a: a[:18].reshape(3, 3, 2)[:, ::-1].sum((0, 2)).tolist(),  # short, but in rows
         lambda a: a[:5].sum(initial=0.1),  # which is added last
+        lambda a: a.sum(axis=0),
+        lambda a: a[:36].reshape(4, 9).sum(axis=1).tolist(),
+        lambda a: a[:6].reshape(2, 3).sum((0, 1)),
         lambda a: np.add.reduceat(a, [0, 3]).tolist(),
         lambda a: np.add.reduceat(a[:36].reshape(12, 3), [0]).tolist(),
         lambda a: np.concatenate([a, a]).sum(),
@@ -296,6 +323,7 @@ def test_an_array_is_centred_as_numpy_does() -> None:
         lambda a: np.power(a, 2.0).tolist(),  # which NumPy 1 does not turn into a square
         lambda a: (abs(a) ** 0.5).tolist(),
         lambda a: (abs(a[0]) ** a).tolist(),
+        lambda a: (abs(a) ** a).tolist(),
         lambda a: np.power.reduce(abs(a)),
     ],
 )
@@ -308,6 +336,15 @@ def test_what_numpy_rounds_in_its_own_way_is_refused(function: Any) -> None:
     run(NUMBERS)
     with pytest.raises(TraceError, match=r"of the call cannot be .* by NumPy .* one by one"):
         run(NUMBERS)
+
+
+def test_an_array_beside_a_masked_one_is_refused() -> None:
+    """The result would lose the mask."""
+    masked = np.ma.array([1.0, 2.0], mask=[False, True])
+    run = jit(lambda a: (w, np.add(a, masked)))
+    run(NUMBERS[:2])
+    with pytest.raises(TraceError, match=r"^a MaskedArray computes in its own way"):
+        run(NUMBERS[:2])
 
 
 def test_an_array_keeps_the_order_of_its_memory() -> None:
@@ -533,6 +570,21 @@ def test_equal_static_named_tuples_share_a_program() -> None:
     run = jit(lambda x, layout: w * x * layout.width, static="layout")
     for x in (1.0, 2.0, 3.0, 4.0):
         assert run(x, Layout(1.5)).data == 3.0 * x
+    assert len(run.programs) == 1
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: {"a": 1.0, "b": [2.0]},
+        lambda: collections.defaultdict(list, a=[1.0]),
+        lambda: collections.deque([1.0, 2.0], maxlen=3),
+    ],
+)
+def test_equal_static_containers_share_a_program(make: Any) -> None:
+    run = jit(lambda x, parts: w * x * len(parts), static="parts")
+    for x in (1.0, 2.0, 3.0, 4.0):
+        assert run(x, make()).data == 2.0 * x * len(make())
     assert len(run.programs) == 1
 
 
@@ -782,10 +834,12 @@ def test_reading_a_captured_computed_value_is_refused(read: Any) -> None:
 
 def test_returning_a_captured_computed_value_is_refused() -> None:
     derived = w * 3.0
-    run = jit(lambda x: (w * x, derived))
-    assert run(1.0)[1] is derived
-    with pytest.raises(TraceError, match=r"^a Value was computed before"):
-        run(2.0)
+    for label, name in (("", "a Value"), ("loss", "loss")):
+        derived.label = label
+        run = jit(lambda x: (w * x, derived))
+        assert run(1.0)[1] is derived
+        with pytest.raises(TraceError, match=f"^{name} was computed before"):
+            run(2.0)
 
 
 def test_a_matrix_as_an_argument_and_as_a_result() -> None:
@@ -965,6 +1019,50 @@ def test_an_iterator_as_an_argument_is_refused() -> None:
         lambda s: (zip([5.0, 2.0], [3.0, 4.0], strict=True),),
         expected="refused",
     )
+
+
+class Turns:
+    """An iterator that can be called, too."""
+
+    def __next__(self) -> float:
+        return 1.0
+
+    def __call__(self) -> float:
+        return 1.0
+
+
+class Mapped:
+    """Has a `map`, as a Matrix does, but no rows."""
+
+    def map(self, function: Any) -> Any:
+        return function(1.0)
+
+
+@pytest.mark.parametrize("thing", [Turns(), Mapped(), object()])
+def test_an_object_that_may_hide_numbers_is_refused(thing: Any) -> None:
+    with pytest.raises(TraceError, match="cannot be split into numbers"):
+        jit(lambda x, thing: w * x)(1.0, thing)
+
+
+class Scalar:
+    """A number of another array library, with a dtype of its own."""
+
+    shape, dtype = (), "brain"
+
+    def ravel(self) -> list[float]:
+        return [2.0]
+
+    def __float__(self) -> float:
+        return 2.0
+
+
+def test_a_number_of_another_array_library_is_refused_and_returned_as_it_is() -> None:
+    number = Scalar()
+    with pytest.raises(TraceError, match=r"pass float\(\) of it, or name it static"):
+        jit(lambda x: w * x)(number)
+    run = jit(lambda x: (w * x, number))
+    for x in (1.0, 2.0, 3.0):
+        assert run(x)[1] is number
 
 
 def test_a_model_as_an_argument() -> None:

@@ -481,19 +481,19 @@ def test_switching_to_compiled_code_does_not_change_results(
     eager = training(lambda f: f)
     expected = [eager(x).data for x in xs]
     run = training(lambda f: jit(f, check=check))
-    found, compiling, start = [], set(), 0.0
+    found, planning, compiling, start = [], set(), set(), 0.0
     for x in xs:
         start = start if compiling else time.perf_counter()
         found.append(run(x).data)
         for program in run.programs:
             compiled = program.replays > last
-            if compiled:
-                compiling.add(program.seconds["compile"])
+            (compiling if compiled else planning).add(program.seconds["compile"])
             assert program.backend == ("native" if compiled else "numpy")
             begun = "native backend" if compiled else "NumPy so far"
             assert f"{begun}; compiled after 7 replays" in str(program)
     (seconds,) = compiling  # only once
     assert seconds < time.perf_counter() - start
+    assert seconds not in planning
     assert found == expected
     assert run.backend is None
     assert run.programs[0].replays == 10
@@ -530,8 +530,9 @@ def test_a_library_that_does_not_load_leaves_programs_on_numpy(monkeypatch: Any)
         run(float(x))
     monkeypatch.setattr("autograd.jit.program.code_for", broken)
     with pytest.warns(RuntimeWarning, match=r"stays on NumPy: no libllvmlite\.so") as caught:
-        assert run(3.0).data == 6.0
-    assert caught[0].filename == __file__
+        assert [run(3.0).data, run(4.0).data] == [6.0, 8.0]
+    assert [warning.filename for warning in caught] == [__file__]
+    assert run.programs[0].until_compiled == 0
 
 
 def test_a_named_backend_is_kept() -> None:

@@ -228,6 +228,7 @@ def test_an_optimizer_moment_that_differs_is_found() -> None:
         (lambda x, n: [x * 1.0, x * n], "the second number is 1.5, and 1.0 in the replay"),
         (lambda x, n: [x, np.float64(n)], "the second number is 1.5, and 1.0 in the replay"),
         (lambda x, n: int(2 * n), "the first number is 3, and 2 in the replay"),
+        (lambda x, n: np.array([1, int(2 * n)]), "the second number is 3, and 2 in the replay"),
         (lambda x, n: [W * 2.0] * int(2 * n), "what it returns has another structure"),
         (lambda x, n: ["ab" if n == 1.0 else "c", W * x], "another structure, or other strings"),
         (lambda x, n: W * x if n == 1.0 else None, "what it returns has another structure"),
@@ -318,6 +319,60 @@ def test_a_differing_value_is_named_by_its_label_or_its_position_as_an_argument(
         run(Value(1.0))
         hidden.scale = 2.0
         doubted(run, what, Value(1.0))
+
+
+class Knot(nn.Module):
+    """A model that refers to itself."""
+
+    def __init__(self) -> None:
+        self.parts = [self]
+        self.bias = Value(1.0)
+
+    def __call__(self, x: float) -> Value:
+        return self.bias * x
+
+
+def test_a_leaf_of_a_model_that_refers_to_itself_is_named() -> None:
+    hidden, model = Hidden(scale=1.0), Knot()
+
+    def step(x: float) -> None:
+        (model(x) * hidden.get("scale")).backward()
+
+    run = jit(step)
+    run(1.0)
+    run(1.0)
+    hidden.scale = 2.0
+    doubted(run, r"eager: bias\.grad is", 1.0)
+
+
+def test_a_leaf_that_no_program_uses_is_named() -> None:
+    hidden, model = Hidden(writes=False), Knot()
+    seldom = Value(1.0, "seldom")
+
+    def step(x: float, leaf: str) -> Value:
+        if hidden.get("writes"):
+            (model.bias if leaf == "bias" else seldom).data = 3.0
+        return W * x
+
+    for leaf in ("bias", "seldom"):
+        hidden.writes = False
+        run = jit(step)
+        run(1.0, leaf)
+        run(1.0, leaf)
+        hidden.writes = True
+        doubted(run, rf"eager: {leaf}\.data is 3\.0, and 1\.0 in the replay", 1.0, leaf)
+
+
+def test_a_doubted_program_is_not_listed_even_while_the_error_is_kept() -> None:
+    hidden = Hidden(scale=1.0)
+    run = jit(lambda x: W * x * hidden.get("scale"))
+    run(1.0)
+    run(1.0)
+    hidden.scale = 2.0
+    with pytest.raises(TraceError) as kept:
+        run(1.0)
+    assert kept.value.__traceback__ is not None
+    assert run.programs == []
 
 
 def test_an_int_gradient_of_0_is_not_a_difference() -> None:

@@ -304,6 +304,65 @@ def test_a_user_defined_pull_passes_gradients_on() -> None:
     same(make, (0.3,), (0.7,), (5.0,), replayed=True)
 
 
+def test_a_primitive_takes_a_number_of_the_call_and_an_int() -> None:
+    run = jit(lambda x: maximum(x, 0), check="always")
+    assert [run(x) for x in (1.0, -2.0, 3.0)] == [1.0, 0.0, 3.0]
+
+
+def test_a_user_defined_pull_adds_to_the_gradient_so_far() -> None:
+    def pull(node: Value, upstream: float) -> None:
+        (x,) = node.parents
+        x.grad = x.grad + 3.0 * upstream
+
+    triple = Primitive("triple", lambda x: 3.0 * x, lambda out, x: 3.0, pull=pull)
+
+    def step(x: float) -> Any:
+        y = Value(1.0) * x
+        (triple(y) + y * y + triple(y)).backward()
+        return y.grad
+
+    run = jit(step, check="always")
+    assert [run(x) for x in (1.0, 2.0, 3.0)] == [8.0, 10.0, 12.0]
+
+
+def test_a_rule_may_branch_on_a_plain_number_whose_own_rule_does_not_run() -> None:
+    def unused(out: Any, x: Any, n: Any) -> Any:
+        raise NotImplementedError
+
+    rules = lambda out, x, n: 2.0 * x if n == 2.0 else n * x ** (n - 1.0), unused
+    power = Primitive("power", lambda x, n: x**n, rules)
+
+    def step(x: float) -> Any:
+        y = Value(1.0) * x
+        power(y, 2.0).backward()
+        return y.grad
+
+    run = jit(step, check="always")
+    assert [run(x) for x in (1.0, 2.0, 3.0)] == [2.0, 4.0, 6.0]
+
+
+def test_a_backward_pass_clears_gradients_that_it_does_not_reach() -> None:
+    def step(x: float) -> Any:
+        condition = Value(2.0) * x
+        (3.0 * condition).backward()
+        before = condition.grad
+        where(condition, Value(1.0), 1.0).backward()
+        return before, condition.grad
+
+    run = jit(step, check="always")
+    assert [run(x) for x in (1.0, 2.0, 3.0)] == [(3.0, 0.0)] * 3
+
+
+def test_a_plain_number_in_a_graph_may_be_the_output_of_a_backward_pass() -> None:
+    def step(x: float) -> Any:
+        _, number = (Value(2.0) * 3.0).parents
+        number.backward()
+        return number
+
+    run = jit(step, check="always")
+    assert [run(x).grad for x in (1.0, 2.0, 3.0)] == [1.0, 1.0, 1.0]
+
+
 def test_a_rule_that_assigns_to_a_value_is_refused() -> None:
     def rule(out: float, x: float) -> float:
         count.data = count.data + 1.0

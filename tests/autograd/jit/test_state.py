@@ -24,7 +24,7 @@ from side_by_side import BACKENDS, HOW, comparable, same, same_or_refused, snaps
 
 import autograd.copies
 import nn
-from autograd import Primitive, Value, grad, no_grad
+from autograd import Primitive, Value, grad, hooks, no_grad
 from autograd.jit import TraceError, jit
 from autograd.jit.leaves import Linked, link
 from autograd.sums import weighted_sum
@@ -324,6 +324,20 @@ def test_returning_to_earlier_settings_needs_no_re_recording() -> None:
             optimizer.momentum = momentum
             run(XS, YS)
     assert [program.replays for program in run.programs] == [2, 2]
+
+
+def test_a_setting_that_only_its_reader_sees_takes_effect(tmp_path: Path) -> None:
+    file, w = tmp_path / "mode", Value(2.0)
+    file.write_text("product")
+
+    def step(x: float) -> Value:
+        return w * x if hooks.fixed(file.read_text) == "product" else w + x
+
+    run = jit(step, check="never")
+    assert [run(x).data for x in (1.0, 2.0, 3.0)] == [2.0, 4.0, 6.0]
+    file.write_text("sum")
+    assert [run(x).data for x in (1.0, 2.0, 3.0)] == [3.0, 4.0, 5.0]
+    assert [program.replays for program in run.programs] == [1, 2]
 
 
 @pytest.mark.parametrize("usual", [0.9, 0.1])

@@ -156,6 +156,7 @@ ARRAYS: dict[str, Any] = {
     "an empty array": np.zeros((0, 3)),
     "transposed": np.arange(6.0).reshape(2, 3).T,
     "ints": np.array([1, 2, 3]),
+    "an empty array of ints": np.zeros((0, 3), dtype=np.int64),
     "bytes": np.array([[1, 255]], dtype=np.uint8),
     "bools": np.array([True, False]),
     "Values": np.array([[w, Value(4.0)]]),

@@ -33,6 +33,7 @@ from side_by_side import BACKENDS, same_or_refused, snapshot
 import nn
 from autograd import Primitive, Value, detect_anomaly, no_grad, ops
 from autograd.jit import TraceError, jit
+from autograd.sums import weighted_sum
 
 Look = Callable[[Any], Any]
 
@@ -859,9 +860,11 @@ def test_values_put_into_a_queue_become_ordinary_after_the_recording() -> None:
     assert (kept.data, float(kept), kept > 3.0, str(kept.data)) == (4.0, 4.0, True, "4.0")
     assert (number, number > 1.0, f"{number:.1f}", hash(number)) == (2.0, True, "2.0", hash(2.0))
     assert complex(number) == 2.0
+    assert [f(number) for f in (ops.exp, ops.sqrt)] == [math.exp(2.0), math.sqrt(2.0)]
     (kept.sin() * number).backward()
     assert w.grad == math.cos(4.0) * 2.0 * 2.0
-    assert [jit(lambda x: number * x * w)(1.0).data for _ in range(3)] == [4.0] * 3
+    another = jit(lambda x: number * x * w if number + 1.0 > 2.5 else x)  # a plain number there
+    assert [another(1.0).data for _ in range(3)] == [4.0] * 3
     rule = nn.SGD([w], 0.1)
     step = jit(lambda gradient: rule.step([gradient]), check="never")
     w.data = 0.0
@@ -951,6 +954,21 @@ def test_calls_under_no_grad_use_a_separate_program() -> None:
             assert (inside.data, inside.parents, again.data) == (6.0, (), 12.0)
         assert run(3.0).data == 6.0
     assert [program.replays for program in run.programs] == [1, 1, 1]
+
+
+def test_a_sum_under_no_grad_inside_a_call_has_no_history() -> None:
+    def make() -> Any:
+        leaves = [Value(2.0), Value(3.0), Value(4.0)]
+
+        def function(x: float) -> Any:
+            with no_grad():
+                cut = weighted_sum(leaves, [Value(x), *leaves[:2]])
+            (cut * leaves[0]).backward()
+            return cut, len(cut.parents)
+
+        return function, leaves
+
+    same_or_refused(make, (1.0,), (3.0,), expected="replayed")
 
 
 def test_backward_inside_a_call_under_no_grad() -> None:

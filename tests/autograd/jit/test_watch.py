@@ -296,6 +296,16 @@ def test_new_structures_among_many_replays_are_recorded() -> None:
     assert len(run.programs) == 40
 
 
+def test_a_function_keeps_its_latest_programs_only() -> None:
+    settings = Settings()
+    run = jit(settings.step, check="never")
+    for k in range(40):
+        settings.factor = float(k)
+        for _ in range(12):  # most of them replays
+            assert run(1.0).data == 2.0 * k
+    assert len(run.programs) == 32
+
+
 def test_a_model_that_changes_in_every_call_is_named_beside_one_that_is_replayed() -> None:
     run, changing, kept = jit(lambda step, x: step(x)), Settings(), Settings()
 
