@@ -12,8 +12,10 @@ _ROOTS |= {"LOAD_CLASSDEREF": "cell", "LOAD_FROM_DICT_OR_DEREF": "cell"}  # in t
 _UNNAMED: tuple[str, ...] = ("any", "")
 _GETTERS = frozenset(["getattr", "attrgetter", "methodcaller"])
 _ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "STORE_ATTR", "IMPORT_FROM")
-# Functions that read all attributes of an object, and the attribute that leads to them.
+# Functions that read all attributes of an object, and the attribute that leads to them; "?" for
+# those that are given the name of one.
 _WHOLE: dict[tuple[str, ...], str] = {("global", "vars"): "__dict__"}
+_WHOLE |= {("global", "getattr"): "?", ("global", "hasattr"): "?"}
 for function in ("asdict", "astuple"):
     _WHOLE |= {("global", function): "__init__", ("global", "dataclasses", function): "__init__"}
 
@@ -23,7 +25,8 @@ def loads(code: CodeType) -> tuple[tuple[str, ...], ...]:
     """Return (kind, name, attribute, ...) of each dotted name; called attributes end with "()".
 
     The kind is "global", "cell", "module", "self" (an argument of that name), or "any" for those of
-    something else, such as an entry of a list. Nested functions count, with their self as "any".
+    something else, such as an entry of a list; its name is ">" if `getattr` or `hasattr` asks for
+    the attribute. Nested functions count, with their self as "any".
     """
     found: list[tuple[str, ...]] = []
     path, whole = _UNNAMED, ""
@@ -38,6 +41,8 @@ def loads(code: CodeType) -> tuple[tuple[str, ...], ...]:
         elif step.opname.startswith("LOAD_FAST"):
             name = step.argrepr.split(", ")[-1]  # an instruction may load two
             path = ("self", "") if name == "self" else _UNNAMED
+        elif whole == "?" and step.opname == "LOAD_CONST" and type(step.argval) is str:
+            path, whole = ("any", ">", step.argval), ""
         elif step.opname in _ROOTS:
             path = (_ROOTS[step.opname], step.argval)
         elif step.opname != "COPY":  # which keeps the path, as in `config.count += 1`

@@ -86,7 +86,8 @@ class Watch:
         self._titles: dict[int, str] = {}  # the name of the variable or attribute of a thing, by id
         self._room = _ROOM
         self._waiting, self._last, self._objects = deque[Any](), deque[Any](), list[Any]()
-        # (class or "", attribute) that the code loads; nn calls these methods of an optimizer.
+        # (class or "", attribute) that the code loads, and ">" for a class if it asks whether there
+        # is one; nn calls these methods of an optimizer.
         self._names = {("", "__call__()"), ("Optimizer", "prepare()"), ("Optimizer", "update()")}
         self._wait_for(*things)
         seen, count = dict[int, Any](), 0
@@ -103,8 +104,8 @@ class Watch:
                 self._waiting, self._last = self._last, self._waiting
         del self._waiting, self._last, self._objects
         if everything:  # one note for all labels, as there may be thousands
-            name = "the label of a Value"
-            self._notes[0, name] = _labels, self.values, name, _labels(self.values)
+            name, labels = "the label of a Value", lambda values: tuple([v.label for v in values])
+            self._notes[0, name] = labels, self.values, name, read(labels, self.values)
 
     def holds(self) -> bool:
         """Whether nothing has changed: a fast comparison in C, before each replay.
@@ -267,7 +268,8 @@ class Watch:
         for name in ("__code__", "__defaults__", "__kwdefaults__"):  # may be replaced in place
             self._note(function, name)
         for root, name, *path in loads(code):
-            thing, owner = MISSING, function.__qualname__.rpartition(".")[0] * (root == "self")
+            thing, owner = MISSING, name * (root == "any")
+            owner = function.__qualname__.rpartition(".")[0] if root == "self" else owner
             if root == "cell" and name in cells:
                 thing = self._note(cells[name], "cell_contents")
                 self._titles[id(thing)] = self._titles[id(cells[name])] = name
@@ -288,8 +290,11 @@ class Watch:
         """Note the attributes that the code may load from an object in a list or local variable."""
         space, kind = attributes_of(thing), thing if issubclass(type(thing), type) else type(thing)
         is_far = is_installed(file_of(kind))  # then its special methods would lead too far
-        owners = {"", *[base.__qualname__ for base in kind.__mro__]}
-        names = {name for owner, name in self._names if owner in owners or owner[-1:] == ">"}
+        owners = {base.__qualname__ for base in kind.__mro__}
+        own = {name for owner, name in self._names if owner in owners or owner[-1:] == ">"}
+        names = own | {name for owner, name in self._names if not owner}
+        absent = own.difference(space, *map(vars, kind.__mro__))  # and may be added
+        space = space | {name: MISSING for name in absent if name.isidentifier()}
         for base in (None, *kind.__mro__) if self._room > 0 else ():
             for name, part in list((space if base is None else vars(base)).items()):
                 is_called = name in names or f"{name}()" in names
@@ -304,13 +309,12 @@ class Watch:
         """Note an attribute and return its content, without running the user's code."""
         if thing is MISSING or isinstance(type(thing).__getattribute__, FunctionType):
             return MISSING
-        space = attributes_of(thing)
-        if name in space:
-            return self._note(space, name)
+        content = self._note(attributes_of(thing), name)  # or its absence: it may be added
+        if content is not MISSING:
+            return content
         static = getattr_static(thing, name, MISSING)
         if isinstance(static, property | FunctionType | classmethod | _CACHE):
             self._wait_for(static)
-            self._note(space, name)  # may be added
             self._note(thing if isinstance(thing, type) else type(thing), name)  # may be replaced
         elif isinstance(getattr(type(static), "__get__", None), FunctionType):
             self._wait_for(static, *attributes_of(static).values())
@@ -334,10 +338,6 @@ class Watch:
                 self._titles[id(content)] = name
                 self._wait_for(content)
         return content
-
-
-def _labels(values: list[Value]) -> tuple[str, ...]:
-    return tuple(map(attrgetter("label"), values))
 
 
 def _what(place: Any, name: str, now: Any, before: Any, title: str) -> str:

@@ -560,6 +560,67 @@ def getattr_with_a_default_reads_an_attribute() -> Case:
     )
 
 
+class Absent:
+    """Has no setting yet; asks for it in every way."""
+
+    def __init__(self, weight: float = 0.5) -> None:
+        self.weight = weight
+
+    def by_error(self) -> float:
+        try:
+            return float(self.rate)  # type: ignore[attr-defined]
+        except AttributeError:
+            return self.weight
+
+
+def set_and_deleted(scale: Callable[[], Any], thing: Any, name: str) -> Case:
+    return change_briefly(scale, lambda: setattr(thing, name, 3.0), lambda: delattr(thing, name))
+
+
+@fooling("between checks", "equal")
+def an_absent_attribute_is_read_by_getattr_with_a_default() -> Case:
+    parts = [Absent(), Absent(1.5)]
+    return set_and_deleted(
+        lambda: sum(p.weight * getattr(p, "rate", 1.0) for p in parts), parts[1], "rate"
+    )
+
+
+@fooling("between checks", "equal")
+def an_absent_attribute_is_asked_for_by_hasattr() -> Case:
+    parts = [Absent(), Absent(1.5)]
+    return set_and_deleted(
+        lambda: sum(p.weight for p in parts if not hasattr(p, "frozen")), parts[1], "frozen"
+    )
+
+
+@fooling("between checks", "equal")
+def an_absent_slot_is_asked_for_by_hasattr() -> Case:
+    class Slotted:
+        __slots__ = ("rate",)
+
+    thing = Slotted()
+    return set_and_deleted(lambda: 2.0 if hasattr(thing, "rate") else 1.0, thing, "rate")
+
+
+@fooling("between checks", "equal")
+def an_absent_attribute_of_a_variable_raises() -> Case:
+    thing = types.SimpleNamespace()
+
+    def scale() -> float:
+        try:
+            return float(thing.rate)
+        except AttributeError:
+            return 0.5
+
+    return set_and_deleted(scale, thing, "rate")
+
+
+@fooling("between checks", "equal")
+def an_absent_attribute_of_self_raises() -> Case:
+    parts = [Absent(), Absent(1.5)]
+    return set_and_deleted(lambda: sum(p.by_error() for p in parts), parts[0], "rate")
+
+
 @fooling("between checks", "equal")
 def a_keyword_has_settings_as_its_default() -> Case:
     options = Options()
