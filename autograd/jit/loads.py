@@ -14,10 +14,8 @@ _GETTERS = frozenset(["getattr", "attrgetter", "methodcaller"])
 _ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "STORE_ATTR", "IMPORT_FROM")
 # Functions that read all attributes of an object, and the attribute that leads to them; "?" for
 # those that are given the name of one.
-_WHOLE: dict[tuple[str, ...], str] = {("global", "vars"): "__dict__"}
-_WHOLE |= {("global", "getattr"): "?", ("global", "hasattr"): "?"}
-for function in ("asdict", "astuple"):
-    _WHOLE |= {("global", function): "__init__", ("global", "dataclasses", function): "__init__"}
+_WHOLE = dict.fromkeys(("asdict", "astuple", "fields"), "__init__")
+_WHOLE |= {"vars": "__dict__", "getattr": "?", "hasattr": "?"}
 
 
 @functools.lru_cache(maxsize=1_024)
@@ -48,7 +46,7 @@ def loads(code: CodeType) -> tuple[tuple[str, ...], ...]:
         elif step.opname != "COPY":  # which keeps the path, as in `config.count += 1`
             path = _UNNAMED
         found.append(path)
-        whole = _WHOLE.get(path, whole)
+        whole = _WHOLE.get(path[-1].removesuffix("()"), whole)
     inner = [constant for constant in code.co_consts if isinstance(constant, CodeType)]
     for each in inner:
         found += [("any", *path[1:]) if path[0] == "self" else path for path in loads(each)]

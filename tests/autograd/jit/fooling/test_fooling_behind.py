@@ -134,6 +134,28 @@ def settings_are_read_as_a_tuple() -> Case:
     return set_briefly(lambda: sum(dataclasses.astuple(settings)), settings, "rate")
 
 
+@fooling("behind astuple()", "equal")
+def settings_are_read_as_a_tuple_by_an_import_inside() -> Case:
+    settings = Settings(0.5)
+
+    def scale() -> float:
+        from dataclasses import astuple
+
+        return float(sum(astuple(settings)))
+
+    return set_briefly(scale, settings, "rate")
+
+
+@fooling("behind fields()", "equal")
+def settings_are_summed_field_by_field() -> Case:
+    settings = Settings(0.5)
+
+    def scale() -> float:
+        return float(sum(getattr(settings, field.name) for field in dataclasses.fields(settings)))
+
+    return set_briefly(scale, settings, "rate")
+
+
 @fooling("behind a cache", "equal")
 def settings_are_cached() -> Case:
     @functools.lru_cache
