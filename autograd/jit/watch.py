@@ -86,8 +86,7 @@ class Watch:
         self._titles: dict[int, str] = {}  # the name of the variable or attribute of a thing, by id
         self._room = _ROOM
         self._waiting, self._last, self._objects = deque[Any](), deque[Any](), list[Any]()
-        # (class or "", attribute) that the code loads, and ">" for a class if it asks whether there
-        # is one; nn calls these methods of an optimizer.
+        # (class, "" or ">", attribute) that the code loads; nn calls these methods of an optimizer.
         self._names = {("", "__call__()"), ("Optimizer", "prepare()"), ("Optimizer", "update()")}
         self._wait_for(*things)
         seen, count = dict[int, Any](), 0
@@ -318,6 +317,7 @@ class Watch:
             self._note(thing if isinstance(thing, type) else type(thing), name)  # may be replaced
         elif isinstance(getattr(type(static), "__get__", None), FunctionType):
             self._wait_for(static, *attributes_of(static).values())
+            self._names |= {("", x) for x in attributes_of(static).values() if type(x) is str}
         elif static is not MISSING:
             return self._note(thing, name)
         else:

@@ -284,6 +284,28 @@ def a_descriptor_has_a_setting() -> Case:
 
 
 @fooling("between checks", "equal")
+def a_descriptor_knows_the_name_of_a_private_attribute() -> Case:
+    class Positive:
+        def __set_name__(self, owner: type, name: str) -> None:
+            self.name = "_" + name
+
+        def __get__(self, instance: Any, owner: type) -> float:
+            return float(getattr(instance, self.name))
+
+        def __set__(self, instance: Any, number: float) -> None:
+            setattr(instance, self.name, max(number, 0.0))
+
+    class Model:
+        rate = Positive()
+
+        def __init__(self) -> None:
+            self.rate = 0.5
+
+    models = [Model(), Model()]
+    return set_briefly(lambda: models[0].rate + models[1].rate, models[1], "rate")
+
+
+@fooling("between checks", "equal")
 def a_function_that_an_entry_holds_is_replaced() -> Case:
     layers = [types.SimpleNamespace(scale=lambda: 0.5)]
     return set_briefly(lambda: layers[0].scale(), layers[0], "scale", lambda: 3.0)
