@@ -292,8 +292,8 @@ class Watch:
         owners = {base.__qualname__ for base in kind.__mro__}
         own = {name for owner, name in self._names if owner in owners or owner[-1:] == ">"}
         names = own | {name for owner, name in self._names if not owner}
-        absent = own.difference(space, *map(vars, kind.__mro__))  # and may be added
-        space = space | {name: MISSING for name in absent if name.isidentifier()}
+        if absent := {n for n in own.difference(space, *map(vars, kind.__mro__)) if n[-1:] != ")"}:
+            self._notes[id(space), "?"] = dict.keys(space).isdisjoint, absent, "an attribute", True
         for base in (None, *kind.__mro__) if self._room > 0 else ():
             for name, part in list((space if base is None else vars(base)).items()):
                 is_called = name in names or f"{name}()" in names
