@@ -26,9 +26,10 @@ from autograd.value import Value
 
 CAUSES = (
     "it depends on something that a recording does not see (a number from an attribute, array or"
-    " file, a counter, math or NumPy on an argument, `type(x) is float`, a new layer's weights, a"
-    " random number that nn does not draw), or changes it: pass it as an argument, keep it in a"
-    " Value, write the methods of Values (Value(x).exp()), draw by nn.gauss() or nn.uniform()"
+    " file, a counter, math or NumPy on an argument, sum() of floats, which corrects rounding from"
+    " Python 3.12 on, `type(x) is float`, a new layer's weights, a random number that nn does not"
+    " draw), or changes it: pass it as an argument, keep it in a Value, write the methods of Values"
+    " (Value(x).exp()), add in a loop, draw by nn.gauss() or nn.uniform()"
 )
 _State = dict[tuple[Any, str], float]  # by (holder, "data" or "grad"), see Ports.targets
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
