@@ -76,7 +76,7 @@ from nn.schedules import (
     with_warmup,
 )
 from nn.torch_names import missing
-from nn.train import History, fit, l2
+from nn.train import DivergedError, History, fit, l2
 
 if not TYPE_CHECKING:  # type checkers would take every name for one that exists
 
@@ -92,6 +92,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "BatchNorm",
+    "DivergedError",
     "Dropout",
     "Embedding",
     "FeedForward",

@@ -120,7 +120,7 @@ def fit(
         FileNotFoundError: no checkpoint to resume from.
         OSError: before training, if the checkpoint cannot be written to its folder.
         BlockingIOError: another run is using the checkpoint.
-        DivergedError (a FloatingPointError): a loss or another number became nan or infinite or
+        nn.DivergedError (a FloatingPointError): a loss or another number became nan or infinite or
             could not be computed. Model and checkpoint are as after the previous step (with
             `patience` the model is that of the best epoch). As on every error that a step or an
             evaluation raises, the attribute `history` has the epochs before it.

@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 import nn
 from autograd import Value
-from nn import data, loop, plot, rng, train
+from nn import data, loop, plot, rng
 from nn.data import Dataset
 
 EXAMPLES = data.moons(10, noise=0.1, generator=random.Random(3))
@@ -429,7 +429,7 @@ def test_a_squared_error_that_overflows_raises_the_documented_error(micro_batch,
     # w moves by -lr (5 w + 1): at lr = 2 each step multiplies its distance from -0.2 by 9.
     path = tmp_path / "checkpoint.json"
     model, error = diverging(2.0, jit=jit, micro_batch=micro_batch, checkpoint=path)
-    assert isinstance(error, train.DivergedError)
+    assert isinstance(error, nn.DivergedError)
     assert isinstance(error.__cause__, ArithmeticError)
     done = len(error.history.loss)
     assert 155 < done < 165  # 9^160 is about 5e152
@@ -443,7 +443,7 @@ def test_a_squared_error_that_overflows_raises_the_documented_error(micro_batch,
 
 
 def test_a_diverged_error_made_by_hand_has_an_empty_history():
-    error = pickle.loads(pickle.dumps(train.DivergedError("too large")))
+    error = pickle.loads(pickle.dumps(nn.DivergedError("too large")))
     assert (str(error), error.history) == ("too large", nn.History())
 
 
@@ -453,7 +453,7 @@ def test_a_run_whose_loss_became_nan_resumes_from_the_step_before(tmp_path):
     whole = bits(model, optimizer, run(model, optimizer, epochs=5))
     model, optimizer = plain()
     factors = iter([1.0, 1.0, 1.0, math.nan])
-    with pytest.raises(train.DivergedError) as caught:
+    with pytest.raises(nn.DivergedError) as caught:
         run(model, optimizer, loss=lambda p, t: nn.hinge(p, t) * next(factors), checkpoint=path)
     assert len(caught.value.history.loss) == 3
     model, optimizer = plain(seed=99)
@@ -471,7 +471,7 @@ def test_an_error_on_held_out_examples_has_the_history_too():
         return nn.hinge(predictions, targets)
 
     held_out = INPUTS[:3], TARGETS[:3]
-    with pytest.raises(train.DivergedError, match="large on held-out examples after epoch 3") as e:
+    with pytest.raises(nn.DivergedError, match="large on held-out examples after epoch 3") as e:
         run(model, optimizer, loss=loss, metric=None, held_out=held_out)
     assert len(e.value.history.loss) == len(e.value.history.held_out_loss) == 2
     again = pickle.loads(pickle.dumps(e.value))
@@ -508,7 +508,7 @@ def test_a_run_whose_measurement_failed_resumes_with_that_measurement(length, ki
         return nn.accuracy(predictions, targets)
 
     measured = itertools.count(1)
-    error = train.DivergedError if kind is OverflowError else kind
+    error = nn.DivergedError if kind is OverflowError else kind
     with pytest.raises(error, match="broken") as caught:
         run(*made(), **options, metric=metric)
     assert len(caught.value.history.loss) == 1
@@ -520,7 +520,7 @@ def test_a_run_whose_measurement_failed_resumes_with_that_measurement(length, ki
 def test_a_run_whose_first_step_fails_writes_no_checkpoint(tmp_path):
     path = tmp_path / "checkpoint.json"
     model, optimizer = plain()
-    with pytest.raises(train.DivergedError, match=r"the loss became inf in epoch 1, step 1, with"):
+    with pytest.raises(nn.DivergedError, match=r"the loss became inf in epoch 1, step 1, with"):
         run(model, optimizer, loss=lambda p, t: nn.hinge(p, t) + math.inf, checkpoint=path)
     assert not path.exists()
 
@@ -657,7 +657,7 @@ def test_patience_restores_the_best_epoch_of_a_run_that_diverged():
     model, optimizer = plain()
     scores, states = iter([0.5, 0.7, 0.6, 0.6]), []
     factors = iter([1.0, 1.0, 1.0, math.nan])
-    with pytest.raises(train.DivergedError) as caught:
+    with pytest.raises(nn.DivergedError) as caught:
         run(
             model,
             optimizer,

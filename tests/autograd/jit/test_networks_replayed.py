@@ -640,7 +640,7 @@ def fitted(jit: bool, classes: int, **settings: Any) -> tuple[Any, ...]:
     try:
         history = nn.fit(model, train, loss, rule, held_out=held_out, jit=jit, **options)
         reported = (history.loss, history.accuracy, history.held_out_accuracy)
-    except nn.loop.DivergedError as error:
+    except nn.DivergedError as error:
         reported = (type(error), str(error))
     state = rule.state_dict(), model.state_dict(), [p.grad for p in model.parameters()]
     return reported, state, nn.rng.generator.random()
