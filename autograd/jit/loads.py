@@ -51,7 +51,6 @@ def loads(code: CodeType) -> tuple[tuple[str, ...], ...]:
     for each in inner:
         found += [("any", *path[1:]) if path[0] == "self" else path for path in loads(each)]
     if not all(_GETTERS.isdisjoint(each.co_names) for each in (code, *inner)):
-        groups = [part if type(part) is tuple else (part,) for part in code.co_consts]
-        texts = [text for group in groups for text in group if type(text) is str]
-        found += [("any", "", name) for text in texts for name in text.split(".")]
+        texts = [x for part in code.co_consts for x in (part if type(part) is tuple else (part,))]
+        found += [("any", "", x) for text in texts if type(text) is str for x in text.split(".")]
     return tuple(dict.fromkeys(found))

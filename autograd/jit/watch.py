@@ -47,7 +47,6 @@ from autograd.primitive import Primitive
 from autograd.value import Value
 
 _MOST = 20_000  # things to look at, nearest first; checks cover the others
-_ROOM = 160_000  # bytes of plain data in containers to guard
 _CONTAINERS = (list, set, dict, deque, np.ndarray, array, bytearray, memoryview, ContextVar)
 # Their parts cannot be replaced, but may themselves change.
 _FIXED = (tuple, frozenset, MethodType, classmethod, staticmethod, partial, property, Primitive)
@@ -84,7 +83,7 @@ class Watch:
         # (reader, place, name, content): what the reader gave for one name of a place, or for all.
         self._notes: dict[tuple[int, Any], tuple[Callable[[Any], Any], Any, str, Any]] = {}
         self._titles: dict[int, str] = {}  # the name of the variable or attribute of a thing, by id
-        self._room = _ROOM
+        self._room = 160_000  # bytes of plain data in containers to guard
         self._waiting, self._last, self._objects = deque[Any](), deque[Any](), list[Any]()
         # (class, "" or ">", attribute) that the code loads; nn calls these methods of an optimizer.
         self._names = {("", "__call__()"), ("Optimizer", "prepare()"), ("Optimizer", "update()")}
@@ -278,27 +277,30 @@ class Watch:
                 self._objects.append(sys.modules.get(".".join([name, *path])))
             if self._everything and name in ("globals", "vars", "exec", "eval"):
                 self._wait_for(function.__globals__)
-            for attribute in path:
-                if self._everything and type(thing) is not ModuleType:  # `_look_inside` notes all
-                    break
+            is_inside = self._everything and type(thing) is not ModuleType
+            for attribute in () if is_inside else path:  # `_look_inside` notes all
                 if thing is MISSING:
                     self._names.add((owner * (attribute is path[0]), attribute))
                 thing = self._attribute(thing, attribute.removesuffix("()"))
 
     def _look_at_attributes(self, thing: Any) -> None:
         """Note the attributes that the code may load from an object in a list or local variable."""
-        space, kind = attributes_of(thing), thing if issubclass(type(thing), type) else type(thing)
+        kind = thing if issubclass(type(thing), type) else type(thing)
         is_far = is_installed(file_of(kind))  # then its special methods would lead too far
         owners = {base.__qualname__ for base in kind.__mro__}
         own = {name for owner, name in self._names if owner in owners or owner[-1:] == ">"}
         names = own | {name for owner, name in self._names if not owner}
-        if absent := {n for n in own.difference(space, *map(vars, kind.__mro__)) if n[-1:] != ")"}:
-            self._notes[id(space), "?"] = dict.keys(space).isdisjoint, absent, "an attribute", True
+        absent = {n for n in own.difference(*map(vars, kind.__mro__)) if n[-1:] != ")"}
         for base in (None, *kind.__mro__) if self._room > 0 else ():
-            for name, part in list((space if base is None else vars(base)).items()):
+            space = attributes_of(thing) if base is None else vars(base)
+            if added := absent.difference(space):  # names that it may get
+                key = id(thing if base is None else kind), id(base)
+                self._notes[key] = space.keys().isdisjoint, added, " or ".join(sorted(added)), True
+            for name, part in list(space.items()):
                 is_called = name in names or f"{name}()" in names
                 is_asked = is_called or (name[:2] == "__" and name not in _UNASKED and not is_far)
                 if is_asked and base is not None and type(part) in (FunctionType, property):
+                    self._note(kind, name)
                     self._note(base, name)  # also in base classes, as super() may call it
                 elif name in names or (is_called and type(part) not in PLAIN):
                     self._room -= 50  # comparing it before each replay takes time as well
@@ -321,7 +323,7 @@ class Watch:
         elif static is not MISSING:
             return self._note(thing, name)
         else:
-            self._names.add(("", name))  # __getattr__ may pass it on to any other object
+            self._names.add((">", name))  # __getattr__ may pass it on to any other object
         return MISSING
 
     def _note(self, place: Any, name: str = "") -> Any:

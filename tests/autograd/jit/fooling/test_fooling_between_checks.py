@@ -625,6 +625,52 @@ def an_absent_slot_is_asked_for_by_hasattr() -> Case:
 
 
 @fooling("between checks", "equal")
+def a_class_gets_the_attribute_that_is_asked_of_its_instances() -> Case:
+    class Part(Absent):
+        pass
+
+    parts = [Part(), Part(1.5)]
+    return set_and_deleted(lambda: sum(getattr(p, "rate", 1.0) for p in parts), Part, "rate")
+
+
+@fooling("between checks", "equal")
+def a_class_gets_the_attribute_whose_absence_raises() -> Case:
+    class Part:
+        pass
+
+    part: Any = Part()
+
+    def scale() -> float:
+        try:
+            return float(part.rate)
+        except AttributeError:
+            return 0.5
+
+    return set_and_deleted(scale, Part, "rate")
+
+
+@fooling("between checks", "equal")
+def a_class_gets_the_attribute_that_is_asked_of_it() -> Case:
+    class Part:
+        pass
+
+    return set_and_deleted(lambda: getattr(Part, "rate", 1.0), Part, "rate")
+
+
+@fooling("between checks", "equal")
+def a_class_gets_a_method_that_it_has_inherited() -> Case:
+    class Part(Absent):
+        pass
+
+    parts = [Part(), Part(1.5)]
+    return change_briefly(
+        lambda: sum(p.by_error() for p in parts),
+        lambda: setattr(Part, "by_error", lambda self: 3.0),
+        lambda: delattr(Part, "by_error"),
+    )
+
+
+@fooling("between checks", "equal")
 def an_absent_attribute_of_a_variable_raises() -> Case:
     thing = types.SimpleNamespace()
 
