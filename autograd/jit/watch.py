@@ -226,7 +226,7 @@ class Watch:
                 self._objects.append(thing)
                 self._wait_for(getattr_static(thing, "__new__"), getattr_static(thing, "__init__"))
                 self._wait_for(vars(thing).get("_member_map_"))  # the members of an Enum
-        elif not issubclass(kind, ModuleType):
+        elif not issubclass(kind, ModuleType) or is_users(vars(thing).get("__file__") or __file__):
             if issubclass(kind, hooks.Watched):
                 self.models.append(thing)
                 for name in [name for name in vars(thing) if name[0] != "_"]:

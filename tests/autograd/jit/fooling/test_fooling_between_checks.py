@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import sys
 import types
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -572,6 +573,32 @@ def a_trainer_is_a_static_argument() -> Case:
         observe=lambda: trainer.w,
         between=lambda call: setattr(trainer, "lr", 0.3 if 4 <= call < 7 else 0.1),
     )
+
+
+RATE = 0.5  # read as an attribute of this module
+
+
+@fooling("between checks", "equal")
+def getattr_reads_a_setting_of_a_module() -> Case:
+    here = sys.modules[__name__]
+    return set_briefly(lambda: getattr(here, "RATE", 1.0), here, "RATE")
+
+
+@fooling("between checks", "equal")
+def hasattr_asks_a_module() -> Case:
+    here = sys.modules[__name__]
+    return set_and_deleted(lambda: 2.0 if hasattr(here, "SHIFT") else 1.0, here, "SHIFT")
+
+
+@fooling("between checks", "equal")
+def a_local_variable_stands_for_a_module() -> Case:
+    here: Any = sys.modules[__name__]
+
+    def scale() -> float:
+        settings = here
+        return float(settings.RATE)
+
+    return set_briefly(scale, here, "RATE")
 
 
 @fooling("between checks", "equal")
