@@ -45,6 +45,12 @@ def an_entry_of_a_dict_has_an_attribute() -> Case:
 
 
 @fooling("between checks", "equal")
+def all_attributes_of_an_entry_are_read() -> Case:
+    options = {"train": types.SimpleNamespace(rate=0.5)}
+    return set_briefly(lambda: sum(vars(options["train"]).values()), options["train"], "rate")
+
+
+@fooling("between checks", "equal")
 def entries_of_a_tuple_are_switched_off() -> Case:
     several = (Options(1.0), Options(2.0))
     return set_briefly(lambda: sum(o.rate for o in several if o.on), several[1], "on", False)
@@ -640,6 +646,16 @@ def an_absent_attribute_is_asked_for_by_hasattr() -> Case:
     return set_and_deleted(
         lambda: sum(p.weight for p in parts if not hasattr(p, "frozen")), parts[1], "frozen"
     )
+
+
+@fooling("between checks", "equal")
+def the_attribute_of_a_chosen_object_is_absent() -> Case:
+    parts, limit = [Absent(), Absent(1.5)], 3
+
+    def scale() -> float:
+        return 2.0 if hasattr(parts[0 if limit < 2 else 1], "frozen") else 1.0
+
+    return set_and_deleted(scale, parts[1], "frozen")
 
 
 @fooling("between checks", "equal")
