@@ -46,7 +46,6 @@ from autograd.jit.refusal import file_of, is_installed, is_users, is_users_class
 from autograd.primitive import Primitive
 from autograd.value import Value
 
-_MOST = 20_000  # things to look at, nearest first; checks cover the others
 _CONTAINERS = (list, set, dict, deque, np.ndarray, array, bytearray, memoryview, ContextVar)
 # Their parts cannot be replaced, but may themselves change.
 _FIXED = (tuple, frozenset, MethodType, classmethod, staticmethod, partial, property, Primitive)
@@ -89,7 +88,7 @@ class Watch:
         self._names = {("", "__call__()"), ("Optimizer", "prepare()"), ("Optimizer", "update()")}
         self._wait_for(*things)
         seen, count = dict[int, Any](), 0
-        while self._waiting and len(seen) < _MOST:
+        while self._waiting and len(seen) < 20_000:  # checks cover the others
             thing = self._waiting.popleft()  # nearest first
             if id(thing) not in seen:
                 seen[id(thing)] = thing
