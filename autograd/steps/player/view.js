@@ -173,7 +173,8 @@ class View {
     svg.addEventListener("pointerdown", (event) => this.down(event));
     svg.addEventListener("pointermove", (event) => this.move(event));
     svg.addEventListener("pointerup", (event) => this.up(event));
-    svg.addEventListener("pointercancel", (event) => this.up(event));
+    // After a cancelled touch as well. A dragged pointer is captured: it leaves when it is lifted.
+    svg.addEventListener("pointerleave", (event) => this.up(event));
   }
 
   down(event) {

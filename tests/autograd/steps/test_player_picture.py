@@ -96,6 +96,20 @@ def test_dragging_the_background_pans(open_page: Callable[..., Page]) -> None:
     assert browsed.state()["data"][0] == 0.8
 
 
+def test_a_drag_that_leaves_the_picture_at_once_is_over(open_page: Callable[..., Page]) -> None:
+    """The browser sends such a pointer's next events, also that it was lifted, elsewhere."""
+    browsed = open_page(made("neuron"), reload=True)
+    before = view(browsed)
+    box = browsed.find(".stage").bounding_box()
+    mouse = browsed.tab.mouse
+    mouse.move(box["x"] + 20, box["y"] + 2)
+    mouse.down()
+    mouse.move(box["x"] + 20, box["y"] - 30)
+    mouse.up()
+    mouse.move(box["x"] + 20, box["y"] + 100, steps=2)
+    assert view(browsed) == before
+
+
 def test_pinching_zooms(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"), has_touch=True)
     before = view(browsed)
