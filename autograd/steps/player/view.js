@@ -7,6 +7,7 @@ const LEGIBLE = 1; // the smallest scale at which a step is shown
 const PRESENT = { legible: 16.5 / 11, small: 13 / 11, largest: 4 }; // for a class (small: phone)
 const PHONE = 480; // a stage of at most this width is a phone's
 const MARGIN = 14; // stays free around the drawing
+const TEXTS = { across: 240, down: 80 }; // no text of a node is further from its first one's middle
 
 /** A view is the point of the drawing in the middle of the stage, and the scale. */
 class View {
@@ -101,8 +102,8 @@ class View {
   leaveOut({ x, y, scale }) {
     const { width, height } = this.size;
     for (const { group, at } of this.picture.nodes) {
-      const [right, down] = [Math.abs(at.x - x) * scale, Math.abs(at.y - y) * scale];
-      const away = right > 0.5 * width + 150 || down > 0.5 * height + 60;
+      const [across, down] = [Math.abs(at.x - x), Math.abs(at.y - y)];
+      const away = across > width / 2 / scale + TEXTS.across || down > height / 2 / scale + TEXTS.down;
       group.toggleAttribute("data-away", away);
     }
   }

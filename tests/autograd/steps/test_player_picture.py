@@ -110,6 +110,34 @@ def test_a_drag_that_leaves_the_picture_at_once_is_over(open_page: Callable[...,
     assert view(browsed) == before
 
 
+def test_texts_are_shown_as_long_as_a_part_of_them_is_in_the_picture(
+    open_page: Callable[..., Page],
+) -> None:
+    browsed = open_page(made("neuron"), reload=True)
+    for _ in range(8):
+        browsed.click(browsed.find("button.zoomIn"))
+    box = browsed.find(".stage").bounding_box()
+    mouse = browsed.tab.mouse
+    cut_off = """const seen = root.querySelector('.stage').getBoundingClientRect();
+        const away = [...root.querySelectorAll('.node[data-away]')];
+        away.forEach((node) => node.removeAttribute('data-away'));
+        const found = away.flatMap((node) => [...node.querySelectorAll('text')])
+            .filter((text) => {
+                const { left, right, top, bottom } = text.getBoundingClientRect();
+                return Math.min(right, seen.right) > Math.max(left, seen.left) + 5
+                    && Math.min(bottom, seen.bottom) > Math.max(top, seen.top) + 5;
+            }).map((text) => text.textContent);
+        away.forEach((node) => node.setAttribute('data-away', ''));
+        return found;"""
+    for dx, dy in itertools.product([-250, 250], [-150, 150, 150]):
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        mouse.move(x, y)
+        mouse.down()
+        mouse.move(x + dx, y + dy, steps=2)
+        mouse.up()
+        assert browsed.run(cut_off) == []
+
+
 def test_pinching_zooms(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"), has_touch=True)
     before = view(browsed)
