@@ -138,6 +138,23 @@ def test_texts_are_shown_as_long_as_a_part_of_them_is_in_the_picture(
         assert browsed.run(cut_off) == []
 
 
+def test_a_page_from_right_to_left_does_not_turn_numbers_and_formulas(
+    open_page: Callable[..., Page],
+) -> None:
+    html = fragment(made("neuron"))
+    shown = []
+    for direction in ("ltr", "rtl"):
+        browsed = open_page(f"<!DOCTYPE html><html dir={direction}><title>x</title>{html}")
+        shown.append(
+            browsed.run(
+                """const left = root.host.getBoundingClientRect().left;
+                return [...root.querySelectorAll('.number, .key, .name, .button')]
+                    .map((part) => Math.round(part.getBoundingClientRect().left - left));"""
+            )
+        )
+    assert shown[0] == shown[1]
+
+
 def test_pinching_zooms(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"), has_touch=True)
     before = view(browsed)
