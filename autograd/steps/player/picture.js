@@ -104,7 +104,7 @@ class Picture {
     this.drawing.append(...titles, ...groups, this.notes); // the order in which Tab visits the nodes
     this.svg.replaceChildren(this.drawing);
     const { now, lit } = this;
-    this.position = this.lit = undefined;
+    this.position = this.lit = this.pointedAt = undefined;
     this.view.open(this.drawing, layout.box);
     if (now) this.update(now, lit);
   }

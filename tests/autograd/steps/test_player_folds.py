@@ -132,6 +132,23 @@ def test_the_keyboard_opens_a_module_and_tooltips_offer_to_open_one(open_page: O
     assert "Open layers.0" in titles
 
 
+def test_a_part_may_be_opened_or_closed_while_the_pointer_is_on_a_name(open_page: OpenPage) -> None:
+    page = open_page(small_network(), at_start=False)
+    page.find(".stage > svg .node").nth(25).dispatch_event("click")
+    use = page.find(".chain .use").first
+    use.hover()
+    assert page.find(".node.pointed").count() == 1
+    page.find(".crumb", has_text="loss").focus()
+    page.press("Enter")
+    assert opened(page) == "loss"
+    assert page.find(".node.pointed").count() == 0
+    page.tab.mouse.move(2, 2)
+    page.find(".crumb.all").focus()
+    page.press("Enter")
+    use.hover()
+    assert page.find(".node.pointed").count() == 1
+
+
 # --- steps ----------------------------------------------------------------------------------------
 
 
