@@ -205,10 +205,10 @@ class Boxes {
       made.contributions = chained(handed, pass.gradients);
       made.upstream = this.graph.backward.map(({ node }) =>
         (node < 0 ? NaN : pass.upstream[this.whole.entries.get(node).b]));
-      made.failedAt = pass.failedAt && pass.failedAt < Infinity
-        ? this.graph.steps.findIndex(({ phase, box }) =>
-          phase === "backward" && box === this.of[pass.problem.node]) - this.graph.forwardSteps
-        : pass.failedAt;
+      // A box may come before the failed one although Python would have gone through it later.
+      const failed = this.graph.steps.slice(this.graph.forwardSteps).findIndex(({ box }) =>
+        this.boxes[box].members.some((i) => this.whole.entries.get(i)?.b >= pass.failedAt));
+      made.failedAt = failed < 0 ? Infinity : failed;
       made.notes = made.contributions.map((passed, b) => this.notes(passed, b));
       this.passes.set(pass, made);
     }

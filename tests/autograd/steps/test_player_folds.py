@@ -81,6 +81,16 @@ def click(page: Page, box: str) -> None:
     )
 
 
+class Root(nn.Module):
+    """sqrt(k * x), whose derivative does not exist at 0."""
+
+    def __init__(self) -> None:
+        self.k = Value(2.0, label="k")
+
+    def __call__(self, x: Value) -> Value:
+        return (x * self.k) ** 0.5
+
+
 def to_end(page: Page) -> None:
     page.run("root.querySelector('.button.last').click();")
 
@@ -443,3 +453,24 @@ def test_the_button_of_an_open_part_is_large_enough_to_touch(open_page: OpenPage
     page = open_page(steps(named("l", nn.MLP(2, [3, 1])([0.5, -1.0]))), at_start=False)
     for crumb in page.find(".crumb").all():
         assert min(crumb.bounding_box()[side] for side in ("width", "height")) >= 24
+
+
+def test_what_python_would_not_reach_after_an_error_is_unknown_in_any_order_of_boxes(
+    open_page: OpenPage,
+) -> None:
+    """Python goes back through root(c), b * b and root(a); the boxes through b * b and root."""
+    root = Root()
+    a, b, c = (Value(x, label=name) for x, name in [(4.0, "a"), (3.0, "b"), (9.0, "c")])
+    first = root(a)
+    page = open_page(steps(named("L", first + b * b + root(c))), at_start=False)
+    for view in (page.find(".crumb").first, page.find(".crumb.all")):
+        page.click(view)
+        page.run(
+            """const field = [...root.querySelectorAll('.leaves li')]
+                .find((row) => row.textContent.startsWith('c')).querySelector('[type=number]');
+            field.value = '0';
+            field.dispatchEvent(new Event('input', { bubbles: true }));"""
+        )
+        to_end(page)
+        assert "division by zero" in page.find(".problem").inner_text()
+        assert boxes(page)["b"] == ["3", "?"]
