@@ -54,6 +54,7 @@ const SIGN = 3.6; // the width of a point or a minus
 const GAP = 5; // between a word and its number
 const LEFT = 3; // from the middle to the gap: a number is longer than a word
 const DEPTH = 4; // of the 3D box of a closed module
+const LONG_EDGE = 2_000; // has longer dashes, as a million short ones take a second to draw
 
 /** The graph as Graphviz drew it, its nodes and edges brought to life. */
 class Picture {
@@ -93,6 +94,9 @@ class Picture {
     for (const part of this.drawing.querySelectorAll("[id]")) {
       parts.set(part.id, part);
       part.removeAttribute("id"); // ids belong to the page, on which there may be many players
+    }
+    for (const line of this.drawing.querySelectorAll(".edge path")) {
+      if (line.getTotalLength() > LONG_EDGE) line.classList.add("long");
     }
     for (const background of this.drawing.querySelectorAll(".graph > polygon")) background.remove();
     this.nodes = graph.nodes.map((node, i) => this.node(node, i, parts.get(`n${i}`)));

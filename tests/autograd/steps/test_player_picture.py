@@ -110,6 +110,23 @@ def test_a_drag_that_leaves_the_picture_at_once_is_over(open_page: Callable[...,
     assert view(browsed) == before
 
 
+def test_a_long_edge_to_come_has_few_dashes(open_page: Callable[..., Page]) -> None:
+    """A million dashes, as 300 uses of one leaf had, take a second to draw in each step."""
+    x = Value(0.5, "x")
+    total = x * 2
+    for _ in range(60):
+        total = total * 2 + x
+    browsed = open_page(steps(total))
+    dashes = browsed.run(
+        """return [...root.querySelectorAll('.stage .edge.coming path')].map((path) => {
+            const [dash, gap] = getComputedStyle(path).strokeDasharray.match(/[\\d.]+/g);
+            return path.getTotalLength() / (Number(dash) + Number(gap));
+        });"""
+    )
+    assert len(dashes) > 180
+    assert max(dashes) < 400
+
+
 def test_texts_are_shown_as_long_as_a_part_of_them_is_in_the_picture(
     open_page: Callable[..., Page],
 ) -> None:
