@@ -185,7 +185,7 @@ class View {
     const leaf = i >= 0 && this.picture.graph.nodes[i].movable ? i : -1;
     const value = leaf < 0 ? 0 : this.actions.value(leaf);
     this.grip = { x: event.clientX, y: event.clientY, at: this.at, leaf, value };
-    if (this.pointers.size === 2) this.spread = this.fingers();
+    this.spread = this.fingers();
   }
 
   move(event) {
@@ -197,7 +197,7 @@ class View {
     // Capturing earlier would swallow clicks.
     if (!this.dragged) this.picture.svg.setPointerCapture(event.pointerId);
     this.dragged = true;
-    if (this.pointers.size === 2) this.pinch();
+    if (this.pointers.size > 1) this.pinch();
     else if (leaf >= 0) this.actions.drag(leaf, value, dx, event.shiftKey);
     else this.moveTo({ x: at.x - dx / at.scale, y: at.y - dy / at.scale });
   }
@@ -207,11 +207,13 @@ class View {
     for (const { x, y } of this.pointers.values()) {
       this.grip = { x, y, at: this.at, leaf: -1 }; // the remaining finger keeps panning
     }
+    this.spread = this.fingers();
     if (!this.pointers.size) setTimeout(() => (this.dragged = false)); // after this drag's click
   }
 
+  /** How far apart the first two fingers are, and their middle; one is 0 apart from itself. */
   fingers() {
-    const [p, q] = [...this.pointers.values()];
+    const [p = { x: 0, y: 0 }, q = p] = this.pointers.values();
     return { apart: Math.hypot(p.x - q.x, p.y - q.y), x: (p.x + q.x) / 2, y: (p.y + q.y) / 2 };
   }
 

@@ -182,6 +182,19 @@ def test_pinching_zooms(open_page: Callable[..., Page]) -> None:
     assert view(browsed)[2] == pytest.approx(before[2] * 2, rel=0.05)
 
 
+def test_a_third_finger_neither_moves_nor_zooms(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("neuron"), has_touch=True)
+    box = browsed.find(".stage").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] - 15
+    two = [(x - 60, y), (x - 20, y)]
+    pinched = [(x - 70, y), (x - 10, y)]
+    touch(browsed, two, pinched)
+    expected = view(browsed)
+    browsed.click(browsed.find("button.fit"))
+    touch(browsed, two, pinched, [*pinched, (x + 200, y)], [*pinched, (x + 190, y)])
+    assert view(browsed) == pytest.approx(expected)
+
+
 def in_stage(browsed: Page, part: Any) -> bool:
     """Whether a part is wholly visible, to a pixel: its shapes, without strokes."""
     inside: bool = part.evaluate(
