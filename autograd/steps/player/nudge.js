@@ -3,7 +3,8 @@
 /** The initial h for a number: about a thousandth of it, as a power of ten. */
 function smallPart(x) {
   const size = Math.abs(x);
-  return size > 0 && size < Infinity ? Number(`1e${Math.floor(Math.log10(size)) - 3}`) : 0.001;
+  if (!(size > 0 && size < Infinity)) return 0.001;
+  return Number(`1e${Math.floor(Math.log10(size)) - 3}`) || Number.MIN_VALUE;
 }
 
 /** How many digits show at least DIGITS of the difference between two numbers. */

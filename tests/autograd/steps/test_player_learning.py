@@ -100,6 +100,14 @@ def test_the_numbers_of_a_nudge_have_enough_digits_to_differ(
     assert "(-1.000011 - (-1)) / 0.000001 = -11" in nudge(browsed, "w", "0.000001")[0]
 
 
+@pytest.mark.parametrize("x", [3.0, 1e-320, 1e-322, -5e-324])
+def test_the_initial_nudge_of_a_leaf_changes_it(open_page: Callable[..., Page], x: float) -> None:
+    browsed = open_page(steps(Value(x, label="x") * 2))
+    browsed.click(browsed.find(".controls button", has_text="Experiment"))
+    h = float(browsed.find(".experiment input").first.input_value())
+    assert x + h != x
+
+
 def test_a_nudge_of_any_leaf_comes_close_to_its_gradient(open_page: Callable[..., Page]) -> None:
     shown = made("transcendental")
     browsed = open_page(shown)
