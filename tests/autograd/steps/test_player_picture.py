@@ -110,6 +110,24 @@ def test_a_drag_that_leaves_the_picture_at_once_is_over(open_page: Callable[...,
     assert view(browsed) == before
 
 
+def test_the_type_size_of_the_page_changes_none_in_the_player(
+    open_page: Callable[..., Page],
+) -> None:
+    """As in a theme with `html { font-size: 10px }`, where 1rem is 10 pixels."""
+    html = fragment(steps(Value(2.0, "a name so long that the list shows it as a whole below") * 3))
+    sizes = []
+    for size in (10, 40):
+        style = f"<style>html {{ font-size: {size}px }}</style>"
+        browsed = open_page(f"<!DOCTYPE html><title>x</title>{style}{html}")
+        sizes.append(
+            browsed.run(
+                """return [...root.querySelectorAll('.player *')]
+                    .map((part) => getComputedStyle(part).fontSize);"""
+            )
+        )
+    assert sizes[0] == sizes[1]
+
+
 def test_a_long_edge_to_come_has_few_dashes(open_page: Callable[..., Page]) -> None:
     """A million dashes, as 300 uses of one leaf had, take a second to draw in each step."""
     x = Value(0.5, "x")
