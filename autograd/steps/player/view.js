@@ -103,7 +103,8 @@ class View {
     const { width, height } = this.size;
     for (const { group, at } of this.picture.nodes) {
       const [across, down] = [Math.abs(at.x - x), Math.abs(at.y - y)];
-      const away = across > width / 2 / scale + TEXTS.across || down > height / 2 / scale + TEXTS.down;
+      const away = across > width / 2 / scale + TEXTS.across
+        || down > height / 2 / scale + TEXTS.down;
       group.toggleAttribute("data-away", away);
     }
   }
