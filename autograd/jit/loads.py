@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import functools
+import itertools
 from types import CodeType
 
 _ROOTS = {"LOAD_GLOBAL": "global", "LOAD_NAME": "global", "LOAD_DEREF": "cell"}
@@ -28,7 +29,9 @@ def loads(code: CodeType) -> tuple[tuple[str, ...], ...]:
     """
     found: list[tuple[str, ...]] = []
     path, whole = _UNNAMED, ""
-    for step in dis.get_instructions(code):
+    for before, step in itertools.pairwise(dis.get_instructions(code)):
+        if step.opname == "MATCH_CLASS":  # `case Config(rate=rate)`
+            found += [(*_UNNAMED, attribute) for attribute in before.argval]
         if whole and step.opname in ("PRECALL", "CALL"):
             found.append((*path, whole))
             whole = ""
@@ -36,6 +39,7 @@ def loads(code: CodeType) -> tuple[tuple[str, ...], ...]:
         if step.opname in _ATTRIBUTES and (path != _UNNAMED or step.opname != "STORE_ATTR"):
             is_called = step.opname == "LOAD_METHOD" or "NULL|self" in step.argrepr
             path = (*path, step.argval + "()" * is_called)
+            found += [(*_UNNAMED, path[-1])] * step.is_jump_target  # `(a if x else b).rate`
         elif step.opname.startswith("LOAD_FAST"):
             name = step.argrepr.split(", ")[-1]  # an instruction may load two
             path = ("self", "") if name == "self" else _UNNAMED

@@ -774,6 +774,29 @@ def a_method_with_an_argument_fixed_reads_an_attribute() -> Case:
     return set_briefly(lambda: term.value(), term, "weight")
 
 
+@fooling("between checks", "equal")
+def a_pattern_asks_for_attributes() -> Case:
+    several = [types.SimpleNamespace(rate=rate, on=True) for rate in (0.5, 1.5)]
+
+    def scale() -> float:
+        total = 0.0
+        for options in several:
+            match options:
+                case types.SimpleNamespace(on=True, rate=rate):
+                    total += rate
+                case _:
+                    total += 0.25
+        return total
+
+    return set_briefly(scale, several[1], "on", False)
+
+
+@fooling("between checks", "equal")
+def a_setting_is_of_either_of_two_objects() -> Case:
+    first, second, on = Options(), Options(1.5), True
+    return set_briefly(lambda: (first if on else second).rate, first, "rate")
+
+
 @pytest.mark.parametrize("program", programs(__name__), ids=str)
 def test_a_program_is_replayed_correctly_or_refused(program: Fooling) -> None:
     assert_expected(program)
