@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from functools import cache, partial
 from inspect import getattr_static
-from itertools import chain
+from itertools import accumulate, chain
 from operator import attrgetter, call, is_, itemgetter, methodcaller
 from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -273,7 +273,10 @@ class Watch:
             elif root == "global" and (name in function.__globals__ or is_users(file)):
                 thing = self._note(function.__globals__, name)
             elif root == "module" and is_users(file):  # loaded later as a local variable
-                self._objects.append(sys.modules.get(".".join([name, *path])))
+                package = (function.__globals__.get("__package__") or "").split(".")
+                for parent in ("", *accumulate(package, "{}.{}".format)):  # if it is relative
+                    module = ".".join(filter(None, [parent, name, *path]))
+                    self._objects.append(sys.modules.get(module))
             if self._everything and name in ("globals", "vars", "exec", "eval"):
                 self._wait_for(function.__globals__)
             is_inside = self._everything and type(thing) is not ModuleType

@@ -774,6 +774,37 @@ def a_method_with_an_argument_fixed_reads_an_attribute() -> Case:
     return set_briefly(lambda: term.value(), term, "weight")
 
 
+def relative(imports: str) -> Case:
+    """A module of a package that imports a setting of a sibling inside a function."""
+    package, settings, step = map(types.ModuleType, ("lab", "lab.inner.settings", "lab.steps"))
+    settings.RATE = 0.5  # type: ignore[attr-defined]
+    step.__package__ = "lab.inner"
+    source = f"def scale():\n    {imports}\n    return RATE"
+    exec(compile(source, __file__, "exec"), vars(step))
+    inner = types.ModuleType("lab.inner")
+    package.__path__, inner.__path__ = [], []
+    inner.settings = settings  # type: ignore[attr-defined]
+    made = {"lab": package, "lab.inner": inner, "lab.inner.settings": settings}
+    sys.modules.update(made)
+    case = set_briefly(step.scale, settings, "RATE")
+    return dataclasses.replace(case, close=lambda: [sys.modules.pop(name) for name in made])
+
+
+@fooling("between checks", "equal")
+def a_setting_is_imported_from_a_sibling_module() -> Case:
+    return relative("from .settings import RATE")
+
+
+@fooling("between checks", "equal")
+def a_setting_is_imported_from_a_module_of_the_parent() -> Case:
+    return relative("from ..inner.settings import RATE")
+
+
+@fooling("between checks", "equal")
+def a_sibling_module_is_imported() -> Case:
+    return relative("from . import settings; RATE = settings.RATE")
+
+
 @fooling("between checks", "equal")
 def a_pattern_asks_for_attributes() -> Case:
     several = [types.SimpleNamespace(rate=rate, on=True) for rate in (0.5, 1.5)]
