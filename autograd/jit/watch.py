@@ -31,16 +31,7 @@ from typing import Any
 import numpy as np
 
 from autograd import hooks
-from autograd.jit.contents import (
-    MISSING,
-    OURS,
-    PLAIN,
-    attributes_of,
-    besides_attributes,
-    read,
-    reader_of,
-    same,
-)
+from autograd.jit.contents import MISSING, OURS, PLAIN, attributes_of, read, reader_of, same
 from autograd.jit.loads import loads
 from autograd.jit.refusal import file_of, is_installed, is_users, is_users_class, module_of
 from autograd.primitive import Primitive
@@ -49,8 +40,9 @@ from autograd.value import Value
 _CONTAINERS = (list, set, dict, deque, np.ndarray, array, bytearray, memoryview, ContextVar)
 # Their parts cannot be replaced, but may themselves change.
 _FIXED = (tuple, frozenset, MethodType, classmethod, staticmethod, partial, property, Primitive)
+_METHODS = (FunctionType, property, classmethod, staticmethod)
 _VIEWS = tuple(map(type, ({}.get, {}.__len__, {}.keys(), {}.values(), {}.items(), vars(type))))
-_UNASKED = ("__init__", "__repr__", "__eq__", "__hash__")
+_UNASKED = ("__init__", "__repr__", "__eq__", "__hash__", "__subclasshook__")
 _REFILLED = (list, deque, set, OrderedDict, dict)
 _CACHE = type(cache(len))
 # Look at all attributes of classes from these modules: containers and settings in Python, models.
@@ -150,8 +142,7 @@ class Watch:
                 named.append((reader, place, content))
         # Python 3.13's dict.copy() may hide references from the garbage collector.
         self._wholes, self._copies = wholes, [type(whole)(whole) for whole in wholes]
-        self._named = list(zip(*named, strict=True)) or [()] * 3
-        self._others = list(zip(*others, strict=True)) or [()] * 3
+        self._named, self._others = [[*zip(*x, strict=True)] or [()] * 3 for x in (named, others)]
 
     def changed(self, known: Iterable[Any] = ()) -> str | None:
         """Name something that has changed, other than `known` things; None if nothing has."""
@@ -223,8 +214,8 @@ class Watch:
         elif issubclass(kind, type):
             if is_users_class(thing):
                 self._objects.append(thing)
-                self._wait_for(getattr_static(thing, "__new__"), getattr_static(thing, "__init__"))
-                self._wait_for(vars(thing).get("_member_map_"))  # the members of an Enum
+                self._note_in_classes(thing, "__init__")
+                self._wait_for(kind, vars(thing).get("_member_map_"))  # the members of an Enum
         elif not issubclass(kind, ModuleType) or is_users(vars(thing).get("__file__") or __file__):
             if issubclass(kind, hooks.Watched):
                 self.models.append(thing)
@@ -246,7 +237,7 @@ class Watch:
         self._wait_for(attributes_of(thing).get("__wrapped__"))  # the function of a Jitted
         is_left = issubclass(kind, _LEFT_ALONE) or module_of(kind).partition(".")[0] in _NOT_INSIDE
         if not is_left and (not issubclass(kind, type) or is_users_class(thing)):
-            space = attributes_of(thing) if reader_of(kind) is besides_attributes else {}
+            space = attributes_of(thing) if reader_of(kind) is reader_of(object) else {}
             self._note(space)
             content = self._note(thing)
             # An installed package may change what its objects refer to in threads of its own.
@@ -256,8 +247,8 @@ class Watch:
     def _look_at_function(self, function: FunctionType) -> None:
         code = function.__code__
         cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
-        self._wait_for(*[read(attrgetter("cell_contents"), cell) for cell in cells.values()])
-        self._wait_for(function.__defaults__, function.__kwdefaults__)
+        inside = gc.get_referents(*cells.values())
+        self._wait_for(function.__defaults__, function.__kwdefaults__, *inside)
         file = code.co_filename
         if not is_users(file) and (self._everything or not is_installed(file)):
             return
@@ -301,9 +292,8 @@ class Watch:
             for name, part in list(space.items()):
                 is_called = name in names or f"{name}()" in names
                 is_asked = is_called or (name[:2] == "__" and name not in _UNASKED and not is_far)
-                if is_asked and base is not None and type(part) in (FunctionType, property):
-                    self._note(kind, name)
-                    self._note(base, name)  # also in base classes, as super() may call it
+                if is_asked and base is not None and type(part) in _METHODS:
+                    self._note_in_classes(kind, name)
                 elif name in names or (is_called and type(part) not in PLAIN):
                     self._room -= 50  # comparing it before each replay takes time as well
                     self._attribute(thing, name)
@@ -316,17 +306,24 @@ class Watch:
         if content is not MISSING:
             return content
         static = getattr_static(thing, name, MISSING)
-        if isinstance(static, property | FunctionType | classmethod | _CACHE):
-            self._wait_for(static)
-            self._note(thing if isinstance(thing, type) else type(thing), name)  # may be replaced
-        elif isinstance(getattr(type(static), "__get__", None), FunctionType):
-            self._wait_for(static, *attributes_of(static).values())
+        self._note_in_classes(thing if isinstance(thing, type) else type(thing), name)
+        if isinstance(getattr(type(static), "__get__", None), FunctionType):
+            self._wait_for(*attributes_of(static).values())
             self._names |= {("", x) for x in attributes_of(static).values() if type(x) is str}
-        elif static is not MISSING:
-            return self._note(thing, name)
-        else:
+        elif static is MISSING:
             self._names.add((">", name))  # __getattr__ may pass it on to any other object
+        elif not isinstance(static, (*_METHODS, _CACHE)):
+            return self._note(thing, name)
         return MISSING
+
+    def _note_in_classes(self, kind: Any, name: str) -> None:
+        """Note what a class and its bases have under a name: super() may lead to any of them."""
+        is_known = (id(kind), name) in self._notes
+        for base in () if is_known else (*kind.__mro__, *type(kind).__mro__):
+            part = vars(base).get(name)
+            if type(part) in _METHODS or is_users_class(base):
+                self._notes[id(base), name] = vars(base).get, name, name, part
+                self._wait_for(part)
 
     def _note(self, place: Any, name: str = "") -> Any:
         """Note an entry of a dict (or its absence), an attribute, or everything; return it."""

@@ -774,6 +774,182 @@ def a_method_with_an_argument_fixed_reads_an_attribute() -> Case:
     return set_briefly(lambda: term.value(), term, "weight")
 
 
+class Rule:
+    """A descriptor that gives a number."""
+
+    def __init__(self, number: float) -> None:
+        self.number = number
+
+    def __get__(self, instance: Any, owner: type) -> float:
+        return self.number
+
+
+def replaced_briefly(made: Callable[[float], Any], scale: Callable[[Any], Any]) -> Case:
+    """A step that asks an object for `rate`, which is replaced in a base class."""
+
+    class Base:
+        rate: Any = made(0.5)
+
+    class Derived(Base):
+        pass
+
+    first, parts = vars(Base)["rate"], [Derived()]
+    return change_briefly(
+        lambda: scale(parts[0]),
+        lambda: setattr(Base, "rate", made(3.0)),
+        lambda: setattr(Base, "rate", first),
+    )
+
+
+@fooling("between checks", "equal")
+def a_class_method_is_replaced() -> Case:
+    return replaced_briefly(lambda x: classmethod(lambda cls: x), lambda part: part.rate())
+
+
+@fooling("between checks", "equal")
+def a_method_with_an_argument_fixed_is_replaced() -> Case:
+    def rate(self: Any, number: float) -> float:
+        return number
+
+    return replaced_briefly(lambda x: functools.partialmethod(rate, x), lambda part: part.rate())
+
+
+@fooling("between checks", "equal")
+def a_descriptor_is_replaced() -> Case:
+    return replaced_briefly(Rule, lambda part: part.rate)
+
+
+@fooling("between checks", "equal")
+def a_class_gets_a_class_method_that_it_has_inherited() -> Case:
+    class Base:
+        @classmethod
+        def rate(cls) -> float:
+            return 0.5
+
+    class Derived(Base):
+        pass
+
+    return change_briefly(
+        lambda: Derived.rate(),
+        lambda: setattr(Derived, "rate", classmethod(lambda cls: 3.0)),
+        lambda: delattr(Derived, "rate"),
+    )
+
+
+@fooling("between checks", "equal")
+def super_reads_a_number_that_the_class_has_of_its_own() -> Case:
+    class Base:
+        rate = 0.5
+
+    class Derived(Base):
+        rate = 1.0
+
+        def scale(self) -> float:
+            return self.rate + super().rate
+
+    parts = [Derived()]
+    return set_briefly(lambda: parts[0].scale(), Base, "rate")
+
+
+@fooling("between checks", "equal")
+def super_calls_a_class_method() -> Case:
+    class Base:
+        @classmethod
+        def rate(cls) -> float:
+            return 0.5
+
+    class Derived(Base):
+        @classmethod
+        def rate(cls) -> float:
+            return super().rate() * 2.0
+
+    first = vars(Base)["rate"]
+    return change_briefly(
+        lambda: Derived.rate(),
+        lambda: setattr(Base, "rate", classmethod(lambda cls: 3.0)),
+        lambda: setattr(Base, "rate", first),
+    )
+
+
+@fooling("between checks", "equal")
+def the_constructor_of_a_class_is_replaced() -> Case:
+    class Part:
+        def __init__(self) -> None:
+            self.rate = 0.5
+
+    def init(self: Any) -> None:
+        self.rate = 3.0
+
+    return set_briefly(lambda: Part().rate, Part, "__init__", init)
+
+
+@fooling("between checks", "equal")
+def a_class_is_indexed() -> Case:
+    class Table:
+        rows: ClassVar[Any] = {"a": 0.5}
+
+        def __class_getitem__(cls, key: str) -> Any:
+            return cls.rows[key]
+
+    table: Any = Table
+    return set_briefly(lambda: table["a"], Table, "rows", {"a": 3.0})
+
+
+class Meta(type):
+    """Gives classes a length, an iteration, and attributes from a table."""
+
+    rows: Any = (0.5,)
+    table: ClassVar[Any] = {"rate": 0.5}
+
+    def __len__(cls) -> int:
+        return len(cls.rows)
+
+    def __getattr__(cls, name: str) -> Any:
+        try:
+            return cls.table[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def total(cls) -> float:
+        return float(sum(cls.rows))
+
+
+@fooling("between checks", "equal")
+def a_metaclass_measures_a_class() -> Case:
+    class Table(metaclass=Meta):
+        rows = (0.5, 1.0)
+
+    return set_briefly(lambda: float(len(Table)), Table, "rows", (0.5,))
+
+
+@fooling("between checks", "equal")
+def a_metaclass_gives_absent_attributes() -> Case:
+    class Table(metaclass=Meta):
+        pass
+
+    return change_briefly(
+        lambda: Table.rate,
+        lambda: Meta.table.update(rate=3.0),
+        lambda: Meta.table.update(rate=0.5),
+    )
+
+
+@fooling("between checks", "equal")
+def a_method_of_a_metaclass_reads_its_attribute() -> Case:
+    class Table(metaclass=Meta):
+        pass
+
+    return set_briefly(lambda: Table.total(), Meta, "rows", (3.0,))
+
+
+@fooling("between checks", "equal")
+def a_method_of_a_metaclass_is_replaced() -> Case:
+    class Table(metaclass=Meta):
+        pass
+
+    return set_briefly(lambda: Table.total(), Meta, "total", lambda cls: 3.0)
+
+
 def relative(imports: str) -> Case:
     """A module of a package that imports a setting of a sibling inside a function."""
     package, settings, step = map(types.ModuleType, ("lab", "lab.inner.settings", "lab.steps"))
