@@ -76,7 +76,9 @@ class Watch:
         self._titles: dict[int, str] = {}  # the name of the variable or attribute of a thing, by id
         self._room = 160_000  # bytes of plain data in containers to guard
         self._waiting, self._last, self._objects = deque[Any](), deque[Any](), list[Any]()
-        # (class, "" or ">", attribute) that the code loads; nn calls these methods of an optimizer.
+        # (class, attribute) that the code loads; nn calls these methods of an optimizer. Class ""
+        # is any class. So is ">" if a thing may lack the attribute, as `getattr` allows, and
+        # "f.<locals>" for the self of a function inside f.
         self._names = {("", "__call__()"), ("Optimizer", "prepare()"), ("Optimizer", "update()")}
         self._wait_for(*things)
         seen, count = dict[int, Any](), 0
@@ -216,6 +218,7 @@ class Watch:
                 self._objects.append(thing)
                 self._note_in_classes(thing, "__init__")
                 self._wait_for(kind, vars(thing).get("_member_map_"))  # the members of an Enum
+        # Of modules, only those that have a file of the user's.
         elif not issubclass(kind, ModuleType) or is_users(vars(thing).get("__file__") or __file__):
             if issubclass(kind, hooks.Watched):
                 self.models.append(thing)
