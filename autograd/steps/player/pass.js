@@ -44,12 +44,14 @@ class Graph {
     this.entries = new Map(); // node -> its backward step, with its place `b` among these
     this.completeAt = new Int32Array(this.size).fill(-1); // the last step to change a gradient
     this.uses = this.nodes.map(() => []); // the edges to each node, in the order of the pass
+    this.reached = new Set([this.output]); // by edges; not what is used only as a condition
     this.backward.forEach((entry, b) => {
       this.steps.push({ phase: "backward", node: entry.node, box: entry.node });
       this.entries.set(entry.node, { ...entry, b });
       for (const j of this.nodes[entry.node].parents) this.completeAt[j] = b;
       for (const edge of entry.edges) {
         this.uses[edge.parent].push(edge);
+        if (this.reached.has(entry.node)) this.reached.add(edge.parent);
         Object.assign(edge, { node: entry.node, b });
         edge.recorded = edge.local_value === undefined ? null : read(edge.local_value);
       }
@@ -228,6 +230,7 @@ function pathsTo(graph, target) {
     const { node, edges, length } = waiting.pop();
     if (node === graph.output) found.push(edges);
     for (const edge of [...graph.uses[node]].reverse()) {
+      if (!graph.reached.has(edge.node)) continue;
       const longer = length + (isOne(graph, edge) ? 0 : 1);
       waiting.push({ node: edge.node, edges: [edge, ...edges], length: longer });
       if (longer > MOST.factors || waiting.length + found.length > MOST.paths) return [];

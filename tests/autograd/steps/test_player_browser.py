@@ -883,6 +883,21 @@ def test_paths_are_left_out_if_there_are_too_many(open_page: Callable[..., Page]
     assert texts(chain.locator(".sum .right"))[-1] == number(2.0**70)
 
 
+def test_a_use_that_leads_only_to_a_condition_is_on_no_path(open_page: Callable[..., Page]) -> None:
+    """As in Python, its length and its number do not count."""
+    x = Value(2.0, "x")
+    long = x
+    for _ in range(7):
+        long = long * 1.5
+    conditions = [ops.greater(x * k, 0.0) for k in range(2, 11)]
+    chosen = where(sum(conditions, ops.greater(long, 0.0)), named("y", x * 3.0), x)
+    shown = steps(named("L", chosen))
+    assert [path.way for path in shown.explain("x").paths] == ["L → x", "L → y → x"]
+    browsed = open_page(shown)
+    browsed.click(browsed.node(0))
+    assert texts(browsed.find(".chain .route")) == ["L → x", "L → y → x"]
+
+
 def used(times: int) -> Steps:
     bias = Value(0.5, "bias")
     each = [(bias * k).tanh() for k in range(1, times + 1)]
