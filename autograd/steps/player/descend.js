@@ -79,10 +79,10 @@ class DescendView {
     const { history } = this;
     this.falls.hidden = history.length < 2;
     if (this.falls.hidden) return;
-    const finite = history.filter(Number.isFinite);
-    const [low, high] = [Math.min(...finite), Math.max(...finite)];
+    const halves = history.filter(Number.isFinite).map((x) => x / 2); // 1e308 - -1e308 overflows
+    const [low, high] = [Math.min(...halves), Math.max(...halves)];
     const across = (k) => (100 * k) / (history.length - 1);
-    const down = (x) => (high > low ? 36 - 32 * ((x - low) / (high - low)) : 20);
+    const down = (x) => (high > low ? 36 - 32 * ((x / 2 - low) / (high - low)) : 20);
     const points = history.map((x, k) => `${across(k)},${down(x)}`);
     const drawn = points.filter((_, k) => Number.isFinite(history[k]));
     setAttribute(this.line, "points", drawn.join(" "));

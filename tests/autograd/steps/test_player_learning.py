@@ -260,6 +260,9 @@ def test_the_chart_has_room_for_an_output_near_the_largest_float(
     open_page: Callable[..., Page],
 ) -> None:
     assert heights(descend(open_page(square(1e154)), 0.5)) == [-4, -36]
+    # From 1e308 to -1e308: the difference is no float.
+    line = steps(named("L", Value(1e154, "x") * 1e154))
+    assert heights(descend(open_page(line), 2.0)) == [-4, -36]
 
 
 def test_an_impossible_gradient_step_is_rejected_and_changes_nothing(
