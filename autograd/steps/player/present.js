@@ -8,6 +8,7 @@ class Presenter {
     this.on = false;
     host.addEventListener("fullscreenchange", () => {
       if (!host.matches(":fullscreen")) this.set(false); // the reader left it with Escape
+      else if (!this.on) document.exitFullscreen(); // left before the screen was filled
     });
   }
 

@@ -463,6 +463,22 @@ def test_a_button_starts_present_mode_and_escape_leaves_it(open_page: Callable[.
     assert not browsed.run("return host.hasAttribute('data-present');")
 
 
+def test_a_presentation_left_at_once_does_not_fill_the_screen(
+    open_page: Callable[..., Page],
+) -> None:
+    browsed = open_page(made("neuron"))
+    browsed.run(
+        """const changed = () => new Promise((is) =>
+            document.addEventListener('fullscreenchange', is, { once: true }));
+        const [filled, button] = [changed(), root.querySelector('button.present')];
+        button.click();
+        button.click();
+        await filled;"""
+    )
+    full = "return [document.fullscreenElement === host, host.hasAttribute('data-present')];"
+    browsed.soon(lambda: browsed.run(full) == [False, False])
+
+
 # --- every width ----------------------------------------------------------------------------------
 
 WIDTHS = sorted(
