@@ -16,7 +16,8 @@ function digitsToTell(a, b) {
 
 /**
  * The output before and after a leaf is moved by h, their difference quotient, and the gradient of
- * the leaf; only a `problem` if Python would raise, or if h is lost in the rounding of the leaf.
+ * the leaf; only a `problem` if Python would raise, `always` or for this h, or if h is lost in the
+ * rounding of the leaf.
  * The pass itself does not change.
  */
 function nudge(pass, moved, leaf, h) {
@@ -27,7 +28,7 @@ function nudge(pass, moved, leaf, h) {
   const run = (x) => new Pass(graph, new Map([...moved, [leaf, x]]));
   const runs = [run(values[leaf]), run(values[leaf] + h)];
   const failed = runs.find(({ problem }) => problem && !problem.backward);
-  if (failed) return { problem: explained(failed) };
+  if (failed) return { problem: explained(failed), always: failed === runs[0] };
   const [before, after] = runs.map((run) => run.values[graph.output]);
   const gradient = gradientAt(pass.at(graph.steps.length), leaf);
   return { problem: null, before, after, quotient: (after - before) / h, gradient };
@@ -73,10 +74,10 @@ class NudgeView {
     this.actions.say(parts.map((part) => part.textContent).join(". "));
   }
 
-  written({ problem, before, after, quotient, gradient }, h) {
+  written({ problem, always, before, after, quotient, gradient }, h) {
     const { graph, leaf, pass } = this;
     const name = graph.name(leaf);
-    if (problem) return [note(TEXT.nudge.refused(problem))];
+    if (problem) return [note(TEXT.nudge.refused(problem, always))];
     const digits = digitsToTell(before, after);
     const [from, to] = [before, after].map((x) => number(x, digits));
     const [of, by] = [graph.output, leaf].map((i) => () => nameOf(graph, i));

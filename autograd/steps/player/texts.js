@@ -109,7 +109,8 @@ const TEXT = {
       + `${leaf} + h, the second the slope at ${leaf}. ${leaf} is back at ${x}.`,
     noH: "Enter a number other than 0 for h.",
     lost: (leaf) => `${leaf} + h rounds to ${leaf}`,
-    refused: (problem) => `Cannot nudge: ${problem}. Choose another h.`,
+    refused: (problem, always) =>
+      `Cannot nudge: ${problem}.${always ? "" : " Choose another h."}`,
   },
   descend: {
     title: "Gradient descent",

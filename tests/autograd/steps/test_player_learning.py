@@ -155,6 +155,8 @@ def test_an_impossible_nudge_is_rejected_with_the_reason(open_page: Callable[...
     lost = "Cannot nudge: x + h rounds to x. Choose another h."
     assert nudge(browsed, "x", "1e-20") == [lost]
     assert browsed.state() == before
+    fill(browsed, [-2.0])  # no h would help, so it is not the one to change
+    assert nudge(browsed, "x", "3") == ["Cannot nudge: log(x = -2): it takes numbers above 0."]
 
 
 # --- descend --------------------------------------------------------------------------------------
