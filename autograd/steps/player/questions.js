@@ -121,7 +121,7 @@ function forwardMistakes(pass, { node, value }) {
   const mistakes = [[-value, said.sign]];
   if (numbers.length === 2 && op in OPERATIONS) {
     mistakes.unshift([result(op, b, a), said.order]);
-    if (op === "pow") mistakes.push([a * b, said.times]);
+    if (op === "pow" || op === "power") mistakes.push([a * b, said.times]);
     for (const [other, sign] of Object.entries(op in SIGNS ? SIGNS : {})) {
       mistakes.push([result(other, a, b), said.operation(sign, SIGNS[op])]);
     }

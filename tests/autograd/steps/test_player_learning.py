@@ -576,6 +576,10 @@ def power() -> Value:
     return named("L", Value(5.0, "x") ** 2 * 4)
 
 
+def raised() -> Value:
+    return named("L", Value(2.0, "x") ** Value(3.0, "n"))
+
+
 def ratio() -> Value:
     return named("L", Value(7.0, "a") / Value(2.0, "b") - Value(5.0, "c"))
 
@@ -615,6 +619,7 @@ MISSED: list[tuple[Callable[[], Value], int, str, str | None]] = [
     (shared, 7, "3", "That is only the local derivative. Multiply it by the upstream gradient, "),
     # v1 = x ** 2 with upstream 4 hands 4 * 2 x = 40 to x
     (power, 0, "10", "That multiplies the base by the exponent."),
+    (raised, 0, "6", "That multiplies the base by the exponent."),
     (power, 3, "20", "The exponent, 2, is missing as a factor."),
     (power, 3, "10", "That is only the local derivative."),
     (power, 3, "100", "That multiplies by the value of v1. Multiply by its local derivative."),
