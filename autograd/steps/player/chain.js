@@ -123,11 +123,18 @@ class ChainView {
   }
 }
 
+/** A formula without what is in parentheses or brackets. */
+function withoutGroups(text) {
+  const less = text.replace(/\([^()]*\)|\[[^[\]]*\]/g, "");
+  return less === text ? text : withoutGroups(less);
+}
+
 /** A local derivative in names, in parentheses if it needs them in a product. */
 function factor(pass, { symbols }, alone = false) {
   const isName = symbols.length === 1 && symbols[0].slot < pass.graph.size;
+  const text = symbols.map((part) => (typeof part === "string" ? part : "x")).join("");
   const apart = !alone && (isName ? oneWord(pass.graph.name(symbols[0].slot)).startsWith("(")
-    : symbols.some((part) => / [-+*/] |^-/.test(part)));
+    : / [-+*/] |^-/.test(withoutGroups(text)));
   const parts = inSymbols(pass, symbols);
   return apart ? ["(", ...parts, ")"] : parts;
 }

@@ -798,6 +798,22 @@ def test_a_name_of_several_words_is_a_parenthesized_factor(open_page: Callable[.
     assert texts(chain.locator(".sum .slope")) == ["∂L / ∂(a + b)"]
 
 
+def test_a_factor_has_only_the_parentheses_it_needs_as_in_python(
+    open_page: Callable[..., Page],
+) -> None:
+    a, b = Value(0.5, "a"), Value(-1.0, "b")
+    s = named("s", a.sigmoid())
+    shown = steps(named("L", s * ops.maximum(a, b) - a / b))
+    browsed = open_page(shown)
+    browsed.click(browsed.node(browsed.names.index("a")))
+    found = texts(browsed.find(".chain .use .symbols"))
+    local = [use.symbols.partition(".grad * ")[2] for use in shown.explain("a").uses]
+    assert [text.partition(" × ")[2] for text in found] == local
+    assert "(0.5 * sech(0.5 * a))²" in local
+    assert "(0.5 + 0.5 * ([a > b] - [b > a]))" in local
+    assert "(1 / b)" in local
+
+
 def test_a_letter_with_a_mark_is_one_word_as_in_python(open_page: Callable[..., Page]) -> None:
     x = Value(2.0, "x\u0302₁")  # a hat
     y = named("y", x * Value(3.0, "a\u0304"))
