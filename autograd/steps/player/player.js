@@ -141,8 +141,7 @@ class Player {
 
   /** The last position or, while numbers are to be predicted, the last that may be seen. */
   get last() {
-    const { predictView, view } = this;
-    return predictView.on ? predictView.limit(this.pass) : view.graph.steps.length;
+    return Math.min(this.predictView.limit(this.pass), this.view.graph.steps.length);
   }
 
   go(position) {

@@ -60,10 +60,10 @@ class PredictView {
     return this.on && Boolean(this.pass && this.question);
   }
 
-  /** The last position that may be seen: the one before the step that is asked for. */
+  /** The last position that may be seen: the one before the step that is asked for, if any. */
   limit(pass) {
     if (this.on && this.pass !== pass) this.begin(pass);
-    return this.hiding ? this.question.position - 1 : this.graph.steps.length;
+    return this.hiding ? this.question.position - 1 : Infinity;
   }
 
   // What the learner does.

@@ -13,7 +13,7 @@ from autograd import Value
 from autograd.steps import Steps, folds, steps
 from autograd.steps import page as pages
 from autograd.text import number
-from tests.autograd.steps.player_page import Page, named, saved
+from tests.autograd.steps.player_page import Page, fill, named, saved
 from tests.examples import sample
 
 OpenPage = Callable[..., Page]
@@ -396,6 +396,17 @@ def test_an_exercise_shows_every_node(open_page: OpenPage) -> None:
     assert page.find(".crumbs").is_hidden()
     page.click(page.find(".controls .button", has_text="Predict"))
     assert opened(page) == "all nodes"
+
+
+def test_a_pass_with_an_error_has_nothing_to_predict_in_boxes_either(open_page: OpenPage) -> None:
+    x = Value(4.0, label="x")
+    page = open_page(steps(named("L", x**0.5 + nn.MLP(1, [3, 1])([x]))), at_start=False)
+    page.click(page.find(".crumb").first)
+    fill(page, [-1.0])
+    page.click(page.find(".controls .button", has_text="Predict"))
+    assert page.state()["view"] == -1
+    text = page.find(".predict").inner_text()
+    assert "There is nothing to predict: pow(x = -1, 0.5): a base below 0" in text
 
 
 def test_a_page_saved_as_an_exercise_has_no_boxes(open_page: OpenPage) -> None:
