@@ -278,7 +278,7 @@ class Player {
   point(event) {
     const named = event.target.closest("[data-node]");
     const box = named ? this.view.boxOf(Number(named.dataset.node)) : -1;
-    if (box >= 0) this.picture.point(box);
+    this.picture.point(box >= 0 ? box : undefined); // a name that was removed sent no pointerout
   }
 
   key(event) {
