@@ -23,6 +23,7 @@ import numpy as np
 from autograd.jit.refusal import is_users_class
 
 MISSING: Any = object()
+_NONE: dict[str, Any] = {}
 PLAIN = frozenset([bool, int, float, complex, str, bytes, type(None)])
 # The attributes that the library itself sets in a call.
 OURS = frozenset(["_context", "_in_columns", "_programs", "_reads", "_shared"])
@@ -62,9 +63,9 @@ def reader_of(kind: type) -> Callable[[Any], Any]:
 
 
 def attributes_of(thing: Any) -> dict[str, Any]:
-    """Return an object's `__dict__`, or {} if it has none."""
+    """Return an object's `__dict__`, or the same empty dict for all that have none."""
     space = read(lambda thing: object.__getattribute__(thing, "__dict__"), thing)
-    return space if issubclass(type(space), dict) else {}
+    return space if issubclass(type(space), dict) else _NONE
 
 
 def _entries(entries: dict[Any, Any]) -> tuple[Any, ...]:

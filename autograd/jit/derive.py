@@ -149,4 +149,5 @@ class Derivation(Tracer):
         if terms.start is not None:
             each.insert(2, (terms.start, ONE))
         for operand, slope in reversed(each):
-            sofar[operand] += (upstream, slope)
+            if operand._primitive is not CONSTANT:
+                sofar[operand] += (upstream, slope)
