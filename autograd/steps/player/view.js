@@ -204,7 +204,7 @@ class View {
   }
 
   up(event) {
-    this.pointers.delete(event.pointerId);
+    if (!this.pointers.delete(event.pointerId)) return; // was lifted before, or only hovered
     for (const { x, y } of this.pointers.values()) {
       this.grip = { x, y, at: this.at, leaf: -1 }; // the remaining finger keeps panning
     }

@@ -213,6 +213,31 @@ def test_a_third_finger_neither_moves_nor_zooms(open_page: Callable[..., Page]) 
     assert view(browsed) == pytest.approx(expected)
 
 
+def test_a_pointer_that_only_hovered_may_leave_while_a_finger_drags(
+    open_page: Callable[..., Page],
+) -> None:
+    browsed = open_page(made("neuron"), has_touch=True)
+    before = view(browsed)
+    leaf = browsed.node(0).bounding_box()
+    x, y = leaf["x"] + leaf["width"] / 2, leaf["y"] + leaf["height"] / 2
+    client = browsed.tab.context.new_cdp_session(browsed.tab)
+
+    def send(kind: str, *fingers: dict[str, float]) -> None:
+        client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+
+    send("touchStart", {"x": x, "y": y})
+    send("touchMove", {"x": x + 20, "y": y})
+    browsed.run(
+        """root.querySelector('.stage > svg')
+            .dispatchEvent(new PointerEvent('pointerleave', { pointerId: 99 }));"""
+    )
+    first = browsed.state()["data"][0]
+    send("touchMove", {"x": x + 60, "y": y})
+    browsed.soon(lambda: browsed.state()["data"][0] > first)
+    send("touchEnd")
+    assert view(browsed) == before
+
+
 def in_stage(browsed: Page, part: Any) -> bool:
     """Whether a part is wholly visible, to a pixel: its shapes, without strokes."""
     inside: bool = part.evaluate(
