@@ -237,7 +237,7 @@ def activations(
         panel.axhline(0.0, color="0.8", lw=0.8)
         panel.plot(xs, [float(v) for v in values], color=COLORS[0], label="g(x)")
         panel.plot(xs, [float(s) for s in slopes], color=COLORS[1], ls="--", label="g'(x)")
-        panel.set_title(name_of(function))
+        panel.set_title(name_of(function), fontsize="medium")
         panel.legend(fontsize="small")
     return figure
 

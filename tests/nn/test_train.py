@@ -1798,6 +1798,15 @@ def test_activations_are_drawn_with_their_derivatives():
     assert slopes == pytest.approx(s * (1.0 - s), rel=1e-12)
 
 
+def test_the_settings_of_activations_are_inside_the_figure_and_apart():
+    function = functools.partial(nn.leaky_relu, negative_slope=0.125)
+    figure = plot.activations([function] * 3)
+    figure.draw_without_rendering()
+    titles = [axes.title.get_window_extent() for axes in figure.axes]
+    ends = [0.0, *(x for title in titles for x in (title.x0, title.x1)), figure.bbox.x1]
+    assert ends == sorted(ends)
+
+
 def test_a_figure_that_cannot_be_saved_leaves_the_folder_unchanged(tmp_path):
     figure = plot.loss_curve(HISTORY)
     old = tmp_path / "figure.unknown"
