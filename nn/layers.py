@@ -405,8 +405,9 @@ def name_of(activation: Activation) -> str:
 
 
 def _named(part: Callable[[Any], Any]) -> str:
-    """Return the repr of a module or the name of a function, for a Sequential."""
-    return repr(part) if isinstance(part, Module) else getattr(part, "__name__", repr(part))
+    """Return the name of a function, or the repr of another part, for a Sequential."""
+    is_function = hasattr(part, "__name__") or isinstance(part, partial)
+    return name_of(part) if is_function else repr(part)
 
 
 def _bias_of(bias: object) -> str:

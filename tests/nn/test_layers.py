@@ -284,6 +284,7 @@ def test_an_mlp_of_one_layer_rejects_an_unknown_activation():
             lambda: nn.Sequential(nn.Linear(2, 3), nn.tanh, nn.Dropout(0.5), nn.softmax),
             "Sequential(Linear(2 → 3), tanh, Dropout(0.5), softmax)",
         ),
+        (lambda: nn.Sequential(partial(nn.elu, alpha=2.0)), "Sequential(elu(alpha=2.0))"),
     ],
 )
 def test_the_repr_shows_the_sizes_of_a_layer_and_the_parts_of_a_sequential(make, shown):
