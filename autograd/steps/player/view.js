@@ -194,7 +194,10 @@ class View {
     this.pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     const { x, y, at, leaf, value } = this.grip;
     const [dx, dy] = [event.clientX - x, event.clientY - y];
-    if (!this.dragged && Math.hypot(dx, dy) < 4) return;
+    // The browser scrolls the page instead, as `touch-action` lets it, and cancels the pointer.
+    const scrolls = this.fitted && event.pointerType === "touch" && this.pointers.size === 1
+      && Math.abs(dy) > Math.abs(dx);
+    if (!this.dragged && (scrolls || Math.hypot(dx, dy) < 4)) return;
     // Capturing earlier would swallow clicks.
     if (!this.dragged) this.picture.svg.setPointerCapture(event.pointerId);
     this.dragged = true;

@@ -190,6 +190,23 @@ def test_a_page_from_right_to_left_does_not_turn_numbers_and_formulas(
     assert shown[0] == shown[1]
 
 
+def test_a_finger_that_scrolls_the_page_drags_nothing(open_page: Callable[..., Page]) -> None:
+    html = f"<!DOCTYPE html><title>x</title>{fragment(steps(Value(2.0, 'x') * 3))}"
+    browsed = open_page(f"{html}<p style='height: 2000px'>", has_touch=True)
+    before = view(browsed), browsed.state()["data"]
+    stage, leaf = (part.bounding_box() for part in (browsed.find(".stage"), browsed.node(0)))
+    starts = [
+        (stage["x"] + 20, stage["y"] + stage["height"] - 12),
+        (leaf["x"] + leaf["width"] / 2, leaf["y"] + leaf["height"] / 2),
+    ]
+    for x, y in starts:
+        touch(browsed, *[[(x + dy / 4, y - dy)] for dy in (0, 5, 20, 40, 80)])
+        browsed.soon(lambda: browsed.tab.evaluate("window.scrollY > 20"))
+        assert (view(browsed), browsed.state()["data"]) == before
+        browsed.tab.evaluate("window.scrollTo(0, 0)")
+    assert browsed.find(".stage.zoomed").count() == 0  # so that a finger can still scroll
+
+
 def test_pinching_zooms(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"), has_touch=True)
     before = view(browsed)
