@@ -321,12 +321,12 @@ class Watch:
 
     def _note_in_classes(self, kind: Any, name: str) -> None:
         """Note what a class and its bases have under a name: super() may lead to any of them."""
-        is_known = (id(kind), name) in self._notes
-        for base in () if is_known else (*kind.__mro__, *type(kind).__mro__):
-            part = vars(base).get(name)
+        self._notes[id(kind), "__mro__"] = attrgetter("__mro__"), kind, "__mro__", kind.__mro__
+        for base in () if (id(kind), name) in self._notes else (*kind.__mro__, *type(kind).__mro__):
+            part = vars(base).get(name, MISSING)
             if type(part) in _METHODS or is_users_class(base):
-                self._notes[id(base), name] = vars(base).get, name, name, part
-                self._wait_for(part)
+                self._notes[id(base), name] = lambda x: vars(x).get(name, MISSING), base, name, part
+                self._wait_for(vars(base).get(name))
 
     def _note(self, place: Any, name: str = "") -> Any:
         """Note an entry of a dict (or its absence), an attribute, or everything; return it."""

@@ -112,6 +112,70 @@ def test_a_side_effect_is_refused_by_name(name: str) -> None:
     assert repr((LIST, DICT, DEQUE, SET, ORDER)) == before
 
 
+class Base:
+    rate: Any = 0.5
+
+    def inherited(self) -> float:
+        return 1.0
+
+
+class Derived(Base):
+    rate = 2.0
+
+    def __init__(self) -> None:
+        self.size = 1.0
+
+    def method(self) -> float:
+        return float(super().rate)
+
+    @classmethod
+    def made(cls) -> Any:
+        return cls()
+
+    @property
+    def number(self) -> float:
+        return 1.0
+
+
+def three(thing: Any) -> float:
+    return 3.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "new"),
+    [
+        (Derived, "method", three),
+        (Derived, "inherited", three),
+        (Derived, "made", staticmethod(Base)),
+        (Derived, "number", property(three)),
+        (Derived, "__init__", lambda self: setattr(self, "size", 3.0)),
+        (Base, "rate", 3.0),
+    ],
+)
+def test_a_refused_call_leaves_a_class_as_it_was(kind: type, name: str, new: Any) -> None:
+    parts, is_on, w = [Derived()], [False], Value(2.0)
+
+    def step(x: float) -> Any:
+        if is_on[0]:
+            setattr(kind, name, new)
+        part = parts[0]
+        return w * x * (part.method() + part.inherited() + part.number + part.made().rate)
+
+    run, before = jit(step), dict(vars(kind))
+    run(1.0)
+    is_on[0] = True
+    try:
+        with pytest.raises(TraceError, match=f"step changes {name}, which a replay would not"):
+            run(1.0)
+        assert dict(vars(kind)) == before
+    finally:
+        for key in vars(kind).keys() - before.keys():
+            delattr(kind, key)
+        for key, part in before.items():
+            if vars(kind)[key] is not part:
+                setattr(kind, key, part)
+
+
 def test_a_changed_variable_of_an_enclosing_function_is_refused_by_name() -> None:
     w, count, kept = Value(2.0), 0, {"best": 0}
 

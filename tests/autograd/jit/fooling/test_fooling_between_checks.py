@@ -872,6 +872,40 @@ def super_calls_a_class_method() -> Case:
 
 
 @fooling("between checks", "equal")
+def a_class_gets_other_bases() -> Case:
+    class Base:
+        def rate(self) -> float:
+            return 0.5
+
+    class Other:
+        def rate(self) -> float:
+            return 3.0
+
+    class Derived(Base):
+        pass
+
+    parts = [Derived()]
+    return set_briefly(lambda: parts[0].rate(), Derived, "__bases__", (Other,))
+
+
+@fooling("between checks", "equal")
+def a_class_gets_none_in_place_of_a_method_that_it_has_inherited() -> Case:
+    class Base:
+        def rate(self) -> float:
+            return 0.5
+
+    class Derived(Base):
+        pass
+
+    parts = [Derived()]
+    return change_briefly(
+        lambda: 3.0 if parts[0].rate is None else parts[0].rate(),
+        lambda: setattr(Derived, "rate", None),
+        lambda: delattr(Derived, "rate"),
+    )
+
+
+@fooling("between checks", "equal")
 def the_constructor_of_a_class_is_replaced() -> Case:
     class Part:
         def __init__(self) -> None:
