@@ -305,9 +305,9 @@ class Watch:
         """Note an attribute and return its content, without running the user's code."""
         if thing is MISSING or isinstance(type(thing).__getattribute__, FunctionType):
             return MISSING
-        content = self._note(attributes_of(thing), name)  # or its absence: it may be added
-        if content is not MISSING:
-            return content
+        space = attributes_of(thing)
+        if name in space:
+            return self._note(space, name)
         static = getattr_static(thing, name, MISSING)
         self._note_in_classes(thing if isinstance(thing, type) else type(thing), name)
         if isinstance(getattr(type(static), "__get__", None), FunctionType):
@@ -317,7 +317,7 @@ class Watch:
             self._names.add((">", name))  # __getattr__ may pass it on to any other object
         elif not isinstance(static, (*_METHODS, _CACHE)):
             return self._note(thing, name)
-        return MISSING
+        return self._note(space, name)  # MISSING, but it may be added
 
     def _note_in_classes(self, kind: Any, name: str) -> None:
         """Note what a class and its bases have under a name: super() may lead to any of them."""
