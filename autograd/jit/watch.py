@@ -169,7 +169,7 @@ class Watch:
             if same(now, content) or (name and getattr_static(type(place), name, None) is now):
                 continue  # unchanged, or an attribute of the class
             with contextlib.suppress(Exception):  # some objects take no assignments
-                if content is MISSING:
+                if content is MISSING or getattr_static(type(place), name, place) is content:
                     (dict.__delitem__ if isinstance(place, dict) else delattr)(place, name)
                 elif name:
                     (dict.__setitem__ if isinstance(place, dict) else setattr)(place, name, content)

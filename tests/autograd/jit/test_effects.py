@@ -176,6 +176,22 @@ def test_a_refused_call_leaves_a_class_as_it_was(kind: type, name: str, new: Any
                 setattr(kind, key, part)
 
 
+def test_a_refused_call_leaves_an_object_without_the_setting_of_its_class() -> None:
+    part, is_on, w = Derived(), [False], Value(2.0)
+
+    def step(x: float) -> Any:
+        if is_on[0]:
+            part.rate = 3.0
+        return w * x * part.rate
+
+    run, before = jit(step), dict(vars(part))
+    run(1.0)
+    is_on[0] = True
+    with pytest.raises(TraceError, match="step changes rate, which a replay would not"):
+        run(1.0)
+    assert vars(part) == before
+
+
 def test_a_changed_variable_of_an_enclosing_function_is_refused_by_name() -> None:
     w, count, kept = Value(2.0), 0, {"best": 0}
 
