@@ -284,7 +284,7 @@ class Jitted(Generic[P, R]):
         """
         if self.check != "sometimes":
             return self.check == "always"
-        if program.still_constant(numbers) != program.constant:
+        if numbers != program.first and program.still_constant(numbers) != program.constant:
             return True
         number = program.replays + 1
         is_power = number & (number - 1) == 0 and number.bit_length() % 3 == 1
