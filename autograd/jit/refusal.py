@@ -78,7 +78,7 @@ def is_installed(file: str) -> bool:
 
 def is_users(file: str) -> bool:
     """Whether a file is from neither this library, the standard one, nor an installed package."""
-    return not file.startswith((*_OURS, _STANDARD, *_INSTALLED))
+    return not str(file).startswith((*_OURS, _STANDARD, *_INSTALLED))  # a module may have a Path
 
 
 def module_of(kind: type) -> str:
@@ -88,7 +88,7 @@ def module_of(kind: type) -> str:
 
 def file_of(kind: type) -> str:
     """Return the file that defines a class; "" if it is written in C or was typed in."""
-    return getattr(sys.modules.get(module_of(kind)), "__file__", None) or ""
+    return str(getattr(sys.modules.get(module_of(kind)), "__file__", None) or "")
 
 
 def is_users_class(kind: type) -> bool:

@@ -12,6 +12,7 @@ import sys
 import types
 from collections import deque
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -605,6 +606,16 @@ def a_local_variable_stands_for_a_module() -> Case:
         return float(settings.RATE)
 
     return set_briefly(scale, here, "RATE")
+
+
+@fooling("between checks", "equal")
+def the_file_of_a_module_is_a_path() -> Case:
+    module: Any = types.ModuleType("lab")
+    module.__file__, module.RATE = Path("lab.py"), 0.5
+    module.Part = type("Part", (), {"__module__": "lab", "scale": lambda self: module.RATE})
+    sys.modules["lab"], parts = module, [module.Part()]
+    case = set_briefly(lambda: parts[0].scale() * getattr(module, "RATE", 1.0), module, "RATE")
+    return dataclasses.replace(case, close=lambda: sys.modules.pop("lab"))
 
 
 @fooling("between checks", "equal")
