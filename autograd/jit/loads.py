@@ -33,7 +33,7 @@ def loads(code: CodeType) -> tuple[tuple[str, ...], ...]:
         if step.opname == "MATCH_CLASS":  # `case Config(rate=rate)`
             found += [(*_UNNAMED, attribute) for attribute in before.argval]
         if whole and step.opname in ("PRECALL", "CALL"):
-            found.append((*path, whole))
+            found += [(*path, whole)] * (whole != "?")
             whole = ""
         # Ignore attributes that are set on an unnamed thing, mostly a Value: `p.grad = 0.0`.
         if step.opname in _ATTRIBUTES and (path != _UNNAMED or step.opname != "STORE_ATTR"):

@@ -192,6 +192,25 @@ def test_a_refused_call_leaves_an_object_without_the_setting_of_its_class() -> N
     assert vars(part) == before
 
 
+NAME = "size"
+
+
+def test_a_refusal_names_only_attributes_that_the_code_asks_for() -> None:
+    parts, is_on, w = [Derived()], [False], Value(2.0)
+
+    def step(x: float) -> Any:
+        part: Any = parts[0]
+        if is_on[0]:
+            part.frozen = True
+        return w * x * getattr(part, NAME) * (2.0 if hasattr(part, "frozen") else 1.0)
+
+    run = jit(step)
+    run(1.0)
+    is_on[0] = True
+    with pytest.raises(TraceError, match="step changes frozen, which a replay would not"):
+        run(1.0)
+
+
 def test_a_changed_variable_of_an_enclosing_function_is_refused_by_name() -> None:
     w, count, kept = Value(2.0), 0, {"best": 0}
 
