@@ -218,8 +218,7 @@ class Watch:
                 self._objects.append(thing)
                 self._note_in_classes(thing, "__init__")
                 self._wait_for(kind, vars(thing).get("_member_map_"))  # the members of an Enum
-        # Of modules, only those that have a file of the user's.
-        elif not issubclass(kind, ModuleType) or is_users(vars(thing).get("__file__") or __file__):
+        elif not issubclass(kind, ModuleType):
             if issubclass(kind, hooks.Watched):
                 self.models.append(thing)
                 for name in [name for name in vars(thing) if name[0] != "_"]:

@@ -11,7 +11,7 @@ import re
 import time
 import warnings
 from collections import deque
-from types import MethodType, SimpleNamespace
+from types import MethodType, ModuleType, SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -1119,3 +1119,21 @@ def test_attributes_are_not_compared_one_by_one_for_each_part_of_a_model() -> No
         return len(program.watch._named[0])
 
     assert guards(12) == guards(4) < 30
+
+
+def test_a_variable_of_a_module_is_not_guarded_for_its_name_alone() -> None:
+    """A loop of the user's sets `settings.step`; the code only calls `optimizer.step()`."""
+    settings: Any = ModuleType("settings")
+    settings.__file__, settings.rate = "settings.py", 0.5
+    optimizer = nn.SGD([w := Value(1.0)], lr=0.1)
+
+    def train(x: float) -> Value:
+        (w * x * settings.rate).backward()
+        optimizer.step()
+        return w * 1.0
+
+    run = jit(train)
+    for settings.step in range(6):
+        run(2.0)
+    (program,) = run.programs
+    assert program.replays == 4

@@ -582,39 +582,13 @@ def a_trainer_is_a_static_argument() -> Case:
     )
 
 
-RATE = 0.5  # read as an attribute of this module
-
-
-@fooling("between checks", "equal")
-def getattr_reads_a_setting_of_a_module() -> Case:
-    here = sys.modules[__name__]
-    return set_briefly(lambda: getattr(here, "RATE", 1.0), here, "RATE")
-
-
-@fooling("between checks", "equal")
-def hasattr_asks_a_module() -> Case:
-    here = sys.modules[__name__]
-    return set_and_deleted(lambda: 2.0 if hasattr(here, "SHIFT") else 1.0, here, "SHIFT")
-
-
-@fooling("between checks", "equal")
-def a_local_variable_stands_for_a_module() -> Case:
-    here: Any = sys.modules[__name__]
-
-    def scale() -> float:
-        settings = here
-        return float(settings.RATE)
-
-    return set_briefly(scale, here, "RATE")
-
-
 @fooling("between checks", "equal")
 def the_file_of_a_module_is_a_path() -> Case:
     module: Any = types.ModuleType("lab")
     module.__file__, module.RATE = Path("lab.py"), 0.5
     module.Part = type("Part", (), {"__module__": "lab", "scale": lambda self: module.RATE})
     sys.modules["lab"], parts = module, [module.Part()]
-    case = set_briefly(lambda: parts[0].scale() * getattr(module, "RATE", 1.0), module, "RATE")
+    case = set_briefly(lambda: parts[0].scale(), module, "RATE")
     return dataclasses.replace(case, close=lambda: sys.modules.pop("lab"))
 
 
