@@ -1122,17 +1122,16 @@ def test_attributes_are_not_compared_one_by_one_for_each_part_of_a_model() -> No
 
 
 def test_a_variable_of_a_module_is_not_guarded_for_its_name_alone() -> None:
-    """A loop of the user's sets `settings.step`; the code only calls `optimizer.step()`."""
+    """A loop of the user's sets `settings.step`; the code reads another `step`."""
     settings: Any = ModuleType("settings")
     settings.__file__, settings.rate = "settings.py", 0.5
-    optimizer = nn.SGD([w := Value(1.0)], lr=0.1)
+    parts = [SimpleNamespace(step=0.25)]
+    w = Value(1.0)
 
-    def train(x: float) -> Value:
-        (w * x * settings.rate).backward()
-        optimizer.step()
-        return w * 1.0
+    def scaled(x: float) -> Value:
+        return w * x * settings.rate * parts[0].step
 
-    run = jit(train)
+    run = jit(scaled)
     for settings.step in range(6):
         run(2.0)
     (program,) = run.programs
