@@ -169,6 +169,7 @@ class Watch:
             if same(now, content) or (name and getattr_static(type(place), name, None) is now):
                 continue  # unchanged, or an attribute of the class
             with contextlib.suppress(Exception):  # some objects take no assignments
+                # Without its own attribute, an object has that of its class again.
                 if content is MISSING or getattr_static(type(place), name, place) is content:
                     (dict.__delitem__ if isinstance(place, dict) else delattr)(place, name)
                 elif name:
@@ -258,8 +259,8 @@ class Watch:
         for name in ("__code__", "__defaults__", "__kwdefaults__"):  # may be replaced in place
             self._note(function, name)
         for root, name, *path in loads(code):
-            thing, owner = MISSING, name * (root == "any")
-            owner = function.__qualname__.rpartition(".")[0] if root == "self" else owner
+            thing = MISSING
+            owner = {"self": function.__qualname__.rpartition(".")[0], "any": name}.get(root, "")
             if root == "cell" and name in cells:
                 thing = self._note(cells[name], "cell_contents")
                 self._titles[id(thing)] = self._titles[id(cells[name])] = name
