@@ -95,14 +95,18 @@ def _vector_at(b: ir.IRBuilder, start: Any, offset: Any) -> Any:
 # --- one by one, and in vectors -------------------------------------------------------------------
 
 
-def gathered(module: ir.Module, name: str, primitive: Primitive) -> None:
+def gathered(module: ir.Module, name: str, primitive: Primitive, alone: int) -> None:
     """Compute members one by one, wherever their operands are.
 
     Entry: kernel, count, out, operands, then for each member the address of each operand.
+
+    alone: the number of operands of a group of one member; 0 for any number of both.
     """
     kernel = Kernel(module, name)
     b = kernel.b
     count, out, operands = [kernel.word(WORD(k)) for k in (1, 2, 3)]
+    if alone:  # finding the next entry need not wait for these words: a quarter less time
+        count, operands = WORD(1), WORD(alone)
     total = b.alloca(FLOAT)
     trouble = b.alloca(FLOAT)  # nan if one is non-finite; in memory[0], GPT steps took 20 % longer
     b.store(FLOAT(0.0), trouble)

@@ -110,34 +110,35 @@ def _long_runs(group: Group) -> list[tuple[int, int]]:
     return [run for run in runs(group.operands) if run[1] >= VECTOR]
 
 
-def _gather(words: Words, kernel: int, group: Group, begin: int, end: int) -> None:
+def _gather(words: Words, group: Group, begin: int, end: int) -> None:
     """Add an entry for some members, with the addresses of their operands."""
     if begin < end:
-        words.extend((kernel, end - begin, group.start + begin, group.operands.shape[1]))
+        operands = group.operands.shape[1]
+        alone = operands * (end - begin == 1 and operands <= 4)
+        kernel = _address(kernels.gathered, group.primitive, alone)
+        words.extend((kernel, end - begin, group.start + begin, operands))
         words.frombytes(group.operands[begin:end].astype(np.int64).tobytes())
 
 
 def _add_primitive(words: Words, group: Group, primitive: Primitive) -> None:
     """Add the entries of a group of one primitive: in vectors where possible, else one by one."""
-    gathered = _address(kernels.gathered, primitive)
     done = 0
     for start, length in _long_runs(group) if primitive in VECTORISED else ():
         first, second = group.operands[start : start + 2]
         strides = tuple((second - first).tolist())
         if {1} <= set(strides) <= {0, 1}:
-            _gather(words, gathered, group, done, start)
+            _gather(words, group, done, start)
             kernel = _address(kernels.vectorized, primitive, strides)
             words.extend((kernel, length // VECTOR, group.start + start, *first.tolist()))
             done = start + length // VECTOR * VECTOR
-    _gather(words, gathered, group, done, len(group.operands))
+    _gather(words, group, done, len(group.operands))
 
 
 def _add_sums(words: Words, group: Group, copies: dict[tuple[int, ...], int], free: int) -> int:
     """Add the entries of a group of sums; return where the memory is free after their copies."""
-    gathered = _address(kernels.gathered, SUM)
     done = 0
     for start, length in _long_runs(group):
-        _gather(words, gathered, group, done, start)
+        _gather(words, group, done, start)
         done = start + length
         first, second = group.operands[start : start + 2].reshape(2, -1, 2)
         strides = second - first
@@ -171,7 +172,7 @@ def _add_sums(words: Words, group: Group, copies: dict[tuple[int, ...], int], fr
             out = group.start + start + block
             words.extend((_address(kernels.sums, vectors, moves), out, len(rows)))
             words.frombytes((table + block * moved).tobytes())
-    _gather(words, gathered, group, done, len(group.operands))
+    _gather(words, group, done, len(group.operands))
     return free
 
 
