@@ -47,9 +47,14 @@ def gaussian(x: float) -> float:
     return e - e * rest
 
 
-def one_less(y: float, x: float) -> float:
-    """y - 1, but 0 for 0 ** 0; see `ops.power`."""
-    return y if x == 0.0 == y else y - 1.0
+def lowered(x: float, y: float, k: float) -> float:
+    """x ** (y - k), but 1 at x = 0 if y is one of 0, 1, ..., k - 1; see `ops.power`."""
+    if x == 0.0 <= y < k and y % 1.0 == 0.0:
+        return 1.0
+    less = y - k
+    result = power(x, less)
+    rest = (y - (less + k)) * log_of_base(x)  # a power magnifies the rounding of y - k by log x
+    return result + result * rest if math.isfinite(rest) else result
 
 
 def log_of_base(x: float) -> float:

@@ -102,12 +102,11 @@ _WHOLE = "a base below 0 takes whole exponents only"
 
 
 # `x ** 3` is `pow`, whose exponent never changes; `x ** y` of two Values is `power`. Its slopes are
-# y x^(y - 1) and out log x. The three rows after it compute the y, the y - 1 and the log x in these
-# formulas. They never raise, because the other operand's slope may exist. So d(x ** 0)/dx is 0 at
-# x = 0, without computing 0 ** -1. And log x is 0 at 0, which is the limit of out log x, and nan
-# below, where x ** y is not real for the exponents near y. At x = 0 the factor y has slope 0, so
-# that mixed derivatives are 0 there, whichever operand comes first. The rounding of y - 1 costs
-# d(x ** y)/dx up to 1e-13 of its accuracy, for an x far from 1.
+# y x^(y - 1) and out log x. The three rows after it compute the y, the x^(y - k) of the k-th slope
+# by x, and the log x. At x = 0, if y is 0, 1, ..., k - 1, that slope is 0 x^(y - k): the power is 1
+# then, as 0 ** -1 would raise. And log x is 0 at 0, which is the limit of out log x, and nan below,
+# where x ** y is not real for the exponents near y. At x = 0 the factor y has slope 0, so mixed
+# derivatives are 0 there, whichever operand comes first.
 pow = Primitive(
     "pow", floats.power, (_power_by_base, None), "**", _WHOLE, text=_POWER, latex=_RAISED
 )
@@ -115,7 +114,7 @@ power = Primitive(
     "power",
     floats.power,
     (
-        lambda out, x, y: exponent(y, x) * x ** one_less(y, x),
+        lambda out, x, y: exponent(y, x) * lowered(x, y, 1.0),
         lambda out, x, y: out * log_of_base(x),
     ),
     "**",
@@ -127,8 +126,18 @@ power = Primitive(
 exponent: Primitive = _total(
     "exponent", lambda y, x: y, (lambda out, y, x: where(x, 1.0, 0.0), None), text="#1:atom"
 )
-one_less: Primitive = _total(
-    "one_less", floats.one_less, (1.0, None), text=Form("#1:sum - 1", "sum")
+lowered: Primitive = Primitive(
+    "lowered",
+    floats.lowered,
+    (
+        lambda out, x, y, k: (exponent(y, x) - k) * lowered(x, y, k + 1.0),
+        lambda out, x, y, k: out * log_of_base(x),
+        None,
+    ),
+    domain=_WHOLE,
+    nan_slopes=(0, 1),
+    text=Form("#1:atom ** (#2:sum - #3:product)", "power"),
+    latex=Form("#1:atom^{#2:sum - #3:product}", "power"),
 )
 log_of_base: Primitive = _total(
     "log_of_base",

@@ -51,7 +51,7 @@ def _greater(b: ir.IRBuilder, x: Any, y: Any) -> Any:
     return b.select(b.fcmp_ordered(">", x, y), like(x, 1.0), like(x, 0.0))
 
 
-_exp, _abs = _call("exp"), _call("llvm.fabs")
+_exp, _abs, _floor = _call("exp"), _call("llvm.fabs"), _call("llvm.floor")
 
 
 def _decay(b: ir.IRBuilder, x: Any) -> Any:
@@ -87,14 +87,21 @@ def _gaussian(b: ir.IRBuilder, x: Any) -> Any:
     return _choose(b, "<", square, 750.0, corrected, e)
 
 
-def _one_less(b: ir.IRBuilder, y: Any, x: Any) -> Any:
-    less = b.fsub(y, like(y, 1.0))
-    return _choose(b, "==", x, 0.0, _choose(b, "==", y, 0.0, y, less), less)
-
-
 def _log_of_base(b: ir.IRBuilder, x: Any) -> Any:
     logarithm = _call("log")(b, _choose(b, "<=", x, 0.0, like(x, 1.0), x))
     return _choose(b, "<", x, 0.0, like(x, math.nan), logarithm)
+
+
+def _lowered(b: ir.IRBuilder, x: Any, y: Any, k: Any) -> Any:
+    less = b.fsub(y, k)
+    result = _call("pow")(b, x, less)
+    rest = b.fmul(b.fsub(y, b.fadd(less, k)), _log_of_base(b, x))
+    corrected = b.fadd(result, b.fmul(result, rest))
+    result = _choose(b, "<", _abs(b, rest), math.inf, corrected, result)
+    is_1 = b.fcmp_ordered("==", x, like(x, 0.0))
+    for sign, left, right in ((">=", y, like(y, 0.0)), ("<", y, k), ("==", y, _floor(b, y))):
+        is_1 = b.and_(is_1, b.fcmp_ordered(sign, left, right))
+    return b.select(is_1, like(x, 1.0), result)
 
 
 def _either(sign: str) -> Emit:
@@ -117,7 +124,7 @@ EMIT: dict[Primitive, Emit] = {
     ops.pow: _call("pow"),
     ops.power: _call("pow"),
     ops.exponent: lambda b, y, x: y,
-    ops.one_less: _one_less,
+    ops.lowered: _lowered,
     ops.log_of_base: _log_of_base,
     ops.exp: _exp,
     ops.expm1: _call("expm1"),

@@ -71,6 +71,18 @@ function power(x, y) {
   return bounded(within(!complex, Math.pow(x, y)), x, y);
 }
 
+function logOfBase(x) {
+  return x === 0 ? 0 : Math.log(x); // nan below 0
+}
+
+function lowered(x, y, k) {
+  if (x === 0 && y >= 0 && y < k && y % 1 === 0) return 1;
+  const less = y - k;
+  const result = power(x, less);
+  const rest = (y - (less + k)) * logOfBase(x);
+  return Number.isFinite(rest) ? result + result * rest : result;
+}
+
 function sech(x) {
   const e = exp(-Math.abs(x));
   return (2 * e) / (1 + e * e);
@@ -141,8 +153,8 @@ const OPERATIONS = {
   gaussian,
   erf,
   exponent: (y) => y,
-  one_less: (y, x) => (x === 0 && y === 0 ? y : y - 1),
-  log_of_base: (x) => (x === 0 ? 0 : Math.log(x)), // nan below 0
+  lowered,
+  log_of_base: logOfBase,
   greater: (a, b) => (a > b ? 1 : 0),
   less: (a, b) => (a < b ? 1 : 0),
   relu: (x) => (x <= 0 ? 0 : x),
