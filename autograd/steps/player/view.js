@@ -134,7 +134,8 @@ class View {
     const { left, top, width, height } = this.picture.svg.getBoundingClientRect();
     const { x, y, scale } = this.at;
     const [right, down] = [clientX - left - width / 2, clientY - top - height / 2];
-    return { x: x + right / scale, y: y + down / scale };
+    const seen = scale * (width / this.size.width); // slides are scaled as a whole
+    return { x: x + right / seen, y: y + down / seen };
   }
 
   /** Bring a node and its parents into view. */
@@ -181,18 +182,19 @@ class View {
 
   down(event) {
     if (event.button) return;
-    this.pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    const [x, y] = [event.clientX, event.clientY];
+    this.pointers.set(event.pointerId, { x, y });
     const i = this.picture.nodes.findIndex(({ group }) => group.contains(event.target));
     const leaf = i >= 0 && this.picture.graph.nodes[i].movable ? i : -1;
     const value = leaf < 0 ? 0 : this.actions.value(leaf);
-    this.grip = { x: event.clientX, y: event.clientY, at: this.at, leaf, value };
+    this.grip = { x, y, held: this.place(x, y), leaf, value };
     this.spread = this.fingers();
   }
 
   move(event) {
     if (!this.pointers.has(event.pointerId)) return;
     this.pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
-    const { x, y, at, leaf, value } = this.grip;
+    const { x, y, held, leaf, value } = this.grip;
     const [dx, dy] = [event.clientX - x, event.clientY - y];
     // The browser scrolls the page instead, as `touch-action` lets it, and cancels the pointer.
     const scrolls = this.fitted && event.pointerType === "touch" && this.pointers.size === 1
@@ -203,13 +205,19 @@ class View {
     this.dragged = true;
     if (this.pointers.size > 1) this.pinch();
     else if (leaf >= 0) this.actions.drag(leaf, value, dx, event.shiftKey);
-    else this.moveTo({ x: at.x - dx / at.scale, y: at.y - dy / at.scale });
+    else this.pan(held, this.place(event.clientX, event.clientY));
+  }
+
+  /** Bring one point of the drawing to where another one is. */
+  pan(held, here) {
+    const { at } = this;
+    this.moveTo({ x: at.x + held.x - here.x, y: at.y + held.y - here.y });
   }
 
   up(event) {
     if (!this.pointers.delete(event.pointerId)) return; // was lifted before, or only hovered
     for (const { x, y } of this.pointers.values()) {
-      this.grip = { x, y, at: this.at, leaf: -1 }; // the remaining finger keeps panning
+      this.grip = { x, y, held: this.place(x, y), leaf: -1 }; // the remaining finger keeps panning
     }
     this.spread = this.fingers();
     if (!this.pointers.size) setTimeout(() => (this.dragged = false)); // after this drag's click

@@ -96,6 +96,35 @@ def test_dragging_the_background_pans(open_page: Callable[..., Page]) -> None:
     assert browsed.state()["data"][0] == 0.8
 
 
+def test_on_scaled_slides_the_picture_stays_under_the_pointer(
+    open_page: Callable[..., Page],
+) -> None:
+    """As in reveal.js, which scales each slide as a whole; other pages use `zoom`."""
+    under = """const [graph, [x, y]] = [root.querySelector('.graph'), argument];
+        const found = new DOMPoint(x, y).matrixTransform(graph.getScreenCTM().inverse());
+        return [found.x, found.y];"""
+    for scaled in ("transform: scale(1.5); transform-origin: 0 0", "zoom: 0.6"):
+        html = fragment(made("neuron"))
+        page = f"<!DOCTYPE html><div style='width: 700px; {scaled}'>{html}</div>"
+        browsed = open_page(page, reload=True)
+        box = browsed.find(".stage").bounding_box()
+        x, y = round(box["x"] + 0.7 * box["width"]), round(box["y"] + 0.9 * box["height"])
+        held = browsed.run(under, [x, y])
+        mouse = browsed.tab.mouse
+        mouse.move(x, y)
+        mouse.down()
+        x, y = x - 80, y - 30
+        mouse.move(x, y, steps=4)
+        mouse.up()
+        assert browsed.run(under, [x, y]) == pytest.approx(held, abs=0.1)
+        browsed.run(
+            """root.querySelector('.stage').dispatchEvent(new WheelEvent('wheel',
+                { deltaY: -120, ctrlKey: true, clientX: argument[0], clientY: argument[1] }));""",
+            [x, y],
+        )
+        assert browsed.run(under, [x, y]) == pytest.approx(held, abs=0.1)
+
+
 def test_a_drag_that_leaves_the_picture_at_once_is_over(open_page: Callable[..., Page]) -> None:
     """The browser sends such a pointer's next events, also that it was lifted, elsewhere."""
     browsed = open_page(made("neuron"), reload=True)
