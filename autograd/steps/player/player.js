@@ -76,6 +76,7 @@ class Player {
       });
     }
     host.setAttribute("data-lm-suppress-shortcuts", "true"); // JupyterLab leaves our keys to us
+    host.setAttribute("data-prevent-swipe", ""); // reveal.js turns no slide when a leaf is dragged
     Object.defineProperty(host, "player", { value: Object.freeze({ state: () => this.state() }) });
     const follow = themeFollower(host, (dark) => this.root.classList.toggle("dark", dark));
     new ResizeObserver(([{ contentRect }]) => {

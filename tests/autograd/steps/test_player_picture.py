@@ -236,6 +236,28 @@ def test_a_finger_that_scrolls_the_page_drags_nothing(open_page: Callable[..., P
     assert browsed.find(".stage.zoomed").count() == 0  # so that a finger can still scroll
 
 
+def test_a_finger_that_drags_a_leaf_turns_no_slide(open_page: Callable[..., Page]) -> None:
+    """reveal.js turns slides on swipes, unless its target is in an element with this attribute."""
+    browsed = open_page(
+        f"<!DOCTYPE html><title>x</title><section>{fragment(made('neuron'))}</section>",
+        reload=True,
+        has_touch=True,
+    )
+    browsed.tab.evaluate(
+        """() => {
+            window.swipes = 0;
+            document.addEventListener('pointerdown', ({ target }) => {
+                swipes += !target.closest('[data-prevent-swipe]');
+            });
+        }"""
+    )
+    box = browsed.node(0).bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    touch(browsed, [(x, y)], [(x + 60, y)])
+    assert browsed.state()["data"][0] > 0.8
+    assert browsed.tab.evaluate("swipes") == 0
+
+
 def test_pinching_zooms(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"), has_touch=True)
     before = view(browsed)
