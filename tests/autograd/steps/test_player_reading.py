@@ -119,6 +119,30 @@ def test_a_line_does_not_end_with_an_equals_sign(open_page: OpenPage) -> None:
     assert signs == numbers
 
 
+def test_long_names_leave_a_formula_half_of_its_panel(open_page: OpenPage) -> None:
+    y = Value(2.0, "the_temperature_of_the_water") * Value(-3.0, "the_second_learning_rate")
+    y.label = "the_product_of_two_long_names"
+    for viewport in ({"width": 320, "height": 568}, {"width": 1024, "height": 768}):
+        browsed = open_page(steps(y), viewport, at_start=False)
+        whole, left, right = browsed.run(
+            """return ['', ' .left', ' .right'].map((part) =>
+                root.querySelector(`.step .equation${part}`).getBoundingClientRect().width);"""
+        )
+        assert right > 0.45 * whole
+        assert left + right < whole
+
+
+def test_a_long_name_takes_the_room_that_a_short_formula_leaves(open_page: OpenPage) -> None:
+    x = Value(2.0, "x")
+    y = x * x
+    y.label = "a_long_name_of_y"
+    browsed = open_page(steps(y), {"width": 320, "height": 568}, at_start=False)
+    assert browsed.run(
+        """const left = root.querySelector('.step .equation .left');
+        return left.scrollWidth <= left.clientWidth;"""
+    )
+
+
 def test_copied_equations_are_on_one_line_each(open_page: OpenPage) -> None:
     browsed = open_page(steps(Value(0.5, "x").relu()), at_start=False)
     browsed.click(browsed.node(0))
