@@ -12,6 +12,7 @@ from autograd.steps.passed import Passed
 from autograd.steps.writing import (
     TEXT,
     digits_that_add_up,
+    digits_that_give,
     in_names,
     in_numbers,
     one_word,
@@ -121,11 +122,14 @@ def forward_step(passed: Passed, i: int) -> ForwardStep:
     """The step that computes node i of a pass."""
     node = passed.nodes[i]
     expression, data = forward_formula(node, passed.data_of), passed.data[i]
-    style = TEXT
+    assert node.primitive is not None
+    operands, style = list(map(passed.data_of, node.parents)), TEXT
     if node.primitive in (ops.add, ops.sub):
-        first, second = map(passed.data_of, node.parents)
+        first, second = operands
         terms = first, second if node.primitive is ops.add else -second
         style = TEXT._replace(digits=digits_that_add_up(terms, data))
+    elif ops.is_row(node.primitive):  # a user's function may take long or change something
+        style = TEXT._replace(digits=digits_that_give(data, node.primitive.forward, operands))
     return ForwardStep(
         node=node,
         name=passed.name(node),

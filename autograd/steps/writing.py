@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
@@ -288,6 +289,21 @@ def digits_that_add_up(terms: Sequence[float], total: float) -> int:
         if not abs(found - goal) > most:  # nan is no reason for more digits
             return digits
     return DIGITS  # numbers assigned since may not add up in any number of digits
+
+
+def digits_that_give(
+    result: float, operation: Callable[..., float], operands: Sequence[float]
+) -> int:
+    """The fewest digits, at least 4, in which an operation gives its result within 0.2 %.
+
+    This is what two factors in 4 digits give of their product; log(1.000123) needs 7 digits.
+    """
+    for digits in range(DIGITS, 17):
+        with suppress(ValueError, ArithmeticError):  # in 4 digits, log1p(-0.99999) is log1p(-1)
+            found = operation(*(float(number(x, digits)) for x in operands))
+            if not abs(found - result) > 0.002 * abs(result):  # nan is no reason for more digits
+                return digits
+    return DIGITS  # numbers assigned since may not give it in any number of digits
 
 
 def in_names(name: Callable[[Value], str], style: Style = TEXT) -> Show:

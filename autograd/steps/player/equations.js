@@ -27,14 +27,28 @@ function inSymbols(pass, formula) {
   });
 }
 
-/** The formula of a node in numbers; the terms of a sum have enough digits to add up. */
+/** The formula of a node in numbers, in enough digits for the result. */
 function inNumbers(pass, node) {
   const { formula, op, parents } = pass.graph.nodes[node];
-  const [a, b] = parents.map((j) => pass.values[j]);
+  const operands = parents.map((j) => pass.values[j]);
+  const [a, b] = operands;
   const terms = { add: [a, b], sub: [a, -b] }[op];
-  const digits = terms ? digitsThatAddUp(terms, pass.values[node]) : DIGITS;
+  const digits = terms ? digitsThatAddUp(terms, pass.values[node])
+    : digitsThatGive(pass.values[node], op, operands);
   return formula.map((item) =>
     (typeof item === "string" ? item : dataNumber(inPlace(pass, item, digits))));
+}
+
+/** As in Python: the fewest digits in which an operation gives its result within 0.2 %. */
+function digitsThatGive(result, op, operands) {
+  if (!Object.hasOwn(OPERATIONS, op)) return DIGITS; // a user's function
+  for (let digits = DIGITS; digits < 17; digits++) {
+    const rounded = operands.map((x) => (Number.isFinite(x) ? Number(number(x, digits)) : x));
+    let found;
+    const failed = raised(() => (found = OPERATIONS[op](...rounded)));
+    if (!failed && !(Math.abs(found - result) > 0.002 * Math.abs(result))) return digits;
+  }
+  return DIGITS;
 }
 
 function inPlace(pass, item, digits) {

@@ -1014,6 +1014,20 @@ def test_the_terms_of_a_step_have_enough_digits_to_add_up(open_page: Callable[..
     assert texts(browsed.find(".step .right")) == ["v1 - v2", "1234567.8 - 1234567.25", "0.55"]
 
 
+def test_operands_have_as_many_digits_as_in_python_to_give_the_result(
+    open_page: Callable[..., Page],
+) -> None:
+    x, y = Value(1.0001234, "x"), Value(-0.99999, "y")
+    shown = steps(x.log() * (x * 1234.5).sin() + x**1000 * y.log1p() + (y * 12).exp() / x)
+    browsed = open_page(shown)
+    numbers = []
+    for step in shown[: len(shown) // 2]:
+        browsed.press("ArrowRight")
+        numbers.append(texts(browsed.find(".step .right"))[1])
+        assert numbers[-1] == step.in_numbers
+    assert numbers[0] == "log(1.0001234)"
+
+
 def shown_sums(browsed: Page) -> list[tuple[list[str], str]]:
     """For each node, the numbers shown for its uses and for its paths, each with the sum."""
     found: list[tuple[list[str], str]] = browsed.run(

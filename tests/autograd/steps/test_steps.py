@@ -257,6 +257,26 @@ def test_the_terms_of_a_sum_have_enough_digits_to_add_up() -> None:
         assert str(steps(difference)[0]) == "v1 = x - 100 = 33.33 - 100 = 0.01"
 
 
+@pytest.mark.parametrize(
+    ("build", "equation"),
+    [
+        (lambda: named(x=Value(1.000123))[0].log(), "v1 = log(x) = log(1.000123) = 0.000123"),
+        (lambda: named(x=Value(1.0004))[0] ** 1000, "v1 = x ** 1000 = 1.0004 ** 1000 = 1.492"),
+        (lambda: named(x=Value(12.345678))[0].exp(), "v1 = exp(x) = exp(12.346) = 2.3e+05"),
+        (
+            lambda: named(x=Value(math.pi))[0].sin(),
+            "v1 = sin(x) = sin(3.141592653589793) = 1.225e-16",
+        ),
+        (lambda: named(x=Value(-0.99999))[0].log1p(), "v1 = log1p(x) = log1p(-0.99999) = -11.51"),
+        (lambda: named(x=Value(0.1234567))[0].tanh(), "v1 = tanh(x) = tanh(0.1235) = 0.1228"),
+    ],
+)
+def test_an_operand_has_enough_digits_to_give_the_result(
+    build: Callable[[], Value], equation: str
+) -> None:
+    assert str(steps(build())[0]) == equation
+
+
 def test_conditions_in_brackets_are_explained_once_where_there_are_any() -> None:
     x = Value(-2.0, label="x")
     about = "a condition in brackets is 1 if it holds, and 0 otherwise"
