@@ -23,10 +23,12 @@ MOST_PIXELS = 2_000  # on the longer side of a PNG, which a notebook stores twic
 _STYLE = """
 .autograd-drawing { --autograd-theme: none; }
 @media (prefers-color-scheme: dark) { .autograd-drawing { --autograd-theme: DARK; } }
-[data-jp-theme-light=true] .autograd-drawing, .vscode-light .autograd-drawing,
-[theme=light] .autograd-drawing { --autograd-theme: none; }
-[data-jp-theme-light=false] .autograd-drawing, .vscode-dark .autograd-drawing,
-[theme=dark] .autograd-drawing { --autograd-theme: DARK; }
+[data-jp-theme-light=false] .autograd-drawing, [theme=dark] .autograd-drawing,
+.vscode-dark .autograd-drawing, .vscode-high-contrast .autograd-drawing { --autograd-theme: DARK; }
+[data-jp-theme-light=true] .autograd-drawing, [theme=light] .autograd-drawing,
+.vscode-light .autograd-drawing, .vscode-high-contrast-light .autograd-drawing {
+  --autograd-theme: none;
+}
 """.replace("DARK", "invert(0.9) hue-rotate(180deg)")
 
 _SCRIPT = """(() => {

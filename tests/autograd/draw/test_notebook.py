@@ -76,3 +76,21 @@ def test_a_drawing_on_a_page_fits_zooms_and_follows_the_theme():
         assert look(0)[1].startswith("invert(")
         assert page.get_by_role("group", name="Graph of 12 nodes").is_visible()
         assert problems == []
+
+
+@pytest.mark.parametrize(
+    ("theme", "dark"),
+    [
+        ("vscode-dark", True),
+        ("vscode-light", False),
+        ("vscode-high-contrast", True),
+        ("vscode-high-contrast vscode-high-contrast-light", False),
+    ],
+)
+def test_a_drawing_follows_the_theme_of_vs_code_rather_than_the_system(theme, dark):
+    html = draw(chain(2))._repr_mimebundle_()[0]["text/html"]
+    with chromium() as browser:
+        page = browser.new_page(color_scheme="light" if dark else "dark")
+        page.set_content(f'<body class="{theme}">{html}</body>')
+        shown = page.locator(".autograd-drawing svg").evaluate("(e) => getComputedStyle(e).filter")
+        assert shown.startswith("invert(") == dark
