@@ -1259,6 +1259,21 @@ def test_nothing_is_left_out_on_paper(open_page: Callable[..., Page], width: int
     assert tall < 600  # the picture is no taller than a page
 
 
+def test_on_paper_the_panels_are_blocks_of_which_a_page_may_end_anywhere(
+    open_page: Callable[..., Page],
+) -> None:
+    """Where a page ended in a grid or a flex box, Chromium printed texts over each other."""
+    browsed = open_page(made("neuron"), at_start=False)
+    browsed.node(0).dispatch_event("click")
+    browsed.emulate(media="print")
+    displays = browsed.run(
+        """return [...root.querySelectorAll('.side, .panel, .body')].map(
+            (part) => getComputedStyle(part).display);"""
+    )
+    assert len(displays) >= 4
+    assert set(displays) == {"block"}
+
+
 def test_a_printed_page_is_light(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"), media={"color_scheme": "dark"})
     browsed.click(browsed.node(0))
