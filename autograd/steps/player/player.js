@@ -297,8 +297,8 @@ class Player {
       ArrowLeft: () => this.jump(this.position - 1),
       Home: () => this.jump(0),
       End: () => this.jump(Infinity),
-      " ": () => this.toggle(),
-      f: () => this.presenter.toggle(),
+      " ": () => event.repeat || this.toggle(),
+      f: () => event.repeat || this.presenter.toggle(),
       Backspace: () => this.view.outer >= 0 && this.show(this.view.outer),
     };
     if (!keys[event.key]) return;

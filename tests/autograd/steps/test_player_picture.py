@@ -572,6 +572,18 @@ def test_a_presentation_left_at_once_does_not_fill_the_screen(
     browsed.soon(lambda: browsed.run(full) == [False, False])
 
 
+def test_a_key_held_down_presents_and_plays_once(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("neuron"), clock=True)
+    for key in ("f", "Space"):
+        for _ in range(4):  # the first press, and three that the keyboard repeats
+            browsed.tab.keyboard.down(key)
+        browsed.tab.keyboard.up(key)
+    assert browsed.run("return host.hasAttribute('data-present');")
+    assert browsed.state()["playing"]
+    browsed.press("Space", "f")
+    assert not browsed.run("return host.hasAttribute('data-present');")
+
+
 # --- every width ----------------------------------------------------------------------------------
 
 WIDTHS = sorted(
