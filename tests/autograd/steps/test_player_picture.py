@@ -572,6 +572,24 @@ def test_a_presentation_left_at_once_does_not_fill_the_screen(
     browsed.soon(lambda: browsed.run(full) == [False, False])
 
 
+def test_a_presentation_is_as_large_on_a_screen_of_twice_the_pixels(
+    open_page: Callable[..., Page],
+) -> None:
+    """A projector may have 3840 pixels across, at a scale of 1."""
+    parts = [".step", ".step .equation .name", "button.next .icon"]
+    heights = []
+    for width, height in ((1920, 1080), (3840, 2160)):
+        browsed = open_page(made("neuron"), {"width": width, "height": height}, reload=True)
+        browsed.run("host.requestFullscreen = () => Promise.reject(new TypeError('refused'));")
+        browsed.press("ArrowRight", "f")
+        browsed.soon(lambda page=browsed: page.run("return host.hasAttribute('data-present');"))
+        heights.append([browsed.find(part).first.bounding_box()["height"] for part in parts])
+        cut = """return [...root.querySelectorAll('.controls button, .controls select')].filter(
+            (part) => part.scrollHeight > part.clientHeight).length;"""
+        assert browsed.run(cut) == 0
+    assert all(1.6 < large / small < 2.2 for small, large in zip(*heights, strict=True)), heights
+
+
 def test_a_key_held_down_presents_and_plays_once(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"), clock=True)
     for key in ("f", "Space"):
