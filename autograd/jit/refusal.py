@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import linecache
 import os
+import re
 import sys
-import sysconfig
 import traceback
 from collections.abc import Iterable
 from inspect import CO_VARARGS
@@ -17,11 +17,11 @@ from autograd.context import current
 from autograd.hooks import TraceError as TraceError  # where nn finds it without NumPy
 from autograd.text import for_stream
 
-_ROOT = Path(__file__).resolve().parents[2]
-_PATHS = sysconfig.get_paths()
+# As in the code of their modules, also behind a symbolic link or in an archive.
+_ROOT = Path(__file__).parents[2]
 _OURS = tuple(str(_ROOT / package) + os.sep for package in ("autograd", "nn"))
-_STANDARD = _PATHS["stdlib"] + os.sep
-_INSTALLED = (_PATHS["purelib"] + os.sep, _PATHS["platlib"] + os.sep)
+_STANDARD = os.path.dirname(linecache.__file__) + os.sep
+_INSTALLED = re.compile(r"[/\\](site|dist)-packages[/\\]")  # in an environment, or for a user
 _BASE = "autograd.jit.record"  # the module that calls the function
 
 
@@ -65,20 +65,20 @@ def _innermost(calls: Iterable[tuple[FrameType, int]]) -> str:
     """Return the first line of the user's, as `train.py:12: loss = ...`, or "unknown line"."""
     for frame, line in calls:
         file = frame.f_code.co_filename
-        path = os.path.abspath(file)
-        if is_users(path):
+        if is_users(file):
             return f"{os.path.basename(file)}:{line}: {linecache.getline(file, line).strip()}"
     return "unknown line"
 
 
 def is_installed(file: str) -> bool:
     """Whether a file belongs to an installed package other than this one."""
-    return file.startswith(_INSTALLED) and not file.startswith(_OURS)
+    return _INSTALLED.search(file) is not None and not file.startswith(_OURS)
 
 
 def is_users(file: str) -> bool:
     """Whether a file is from neither this library, the standard one, nor an installed package."""
-    return not str(file).startswith((*_OURS, _STANDARD, *_INSTALLED))  # a module may have a Path
+    file = str(file)  # a module may have a Path
+    return not file.startswith((*_OURS, _STANDARD)) and _INSTALLED.search(file) is None
 
 
 def module_of(kind: type) -> str:

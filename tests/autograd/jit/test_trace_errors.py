@@ -13,23 +13,28 @@ import itertools
 import json
 import math
 import operator
+import os
 import pickle
 import queue
 import random
 import statistics
 import struct
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
 from side_by_side import BACKENDS, same_or_refused, snapshot
 
+import autograd
 import nn
 from autograd import Primitive, Value, detect_anomaly, no_grad, ops
 from autograd.jit import TraceError, jit
@@ -582,7 +587,62 @@ def test_the_error_names_the_users_line_even_if_the_library_inspects() -> None:
         run(1.0)
 
 
-def test_a_function_without_source_gets_the_error_without_a_line() -> None:
+MEASURED = """
+import measuring
+from autograd.jit import TraceError, jit
+
+@jit
+def measured(x):
+    return measuring.length(x)
+
+for x in (1.0, 2.0):
+    try:
+        measured(x)
+    except TraceError as error:
+        print(error)
+"""
+
+
+LINK = pytest.param("link", marks=pytest.mark.skipif(os.name != "posix", reason="a link"))
+
+
+@pytest.mark.parametrize("place", [LINK, "packages of the user", "archive"])
+def test_the_error_names_the_users_line_wherever_packages_are(place: str, tmp_path: Path) -> None:
+    """The script is in another folder than the library and the package that it calls."""
+    code, packages = Path(autograd.__file__).parents[1], tmp_path / "lib" / "site-packages"
+    packages.mkdir(parents=True)
+    (packages / "measuring.py").write_text("def length(x):\n    return float(x)\n")
+    if place == "link":
+        (tmp_path / "link").symlink_to(code, target_is_directory=True)
+        code = tmp_path / "link"
+    elif place == "archive":
+        with ZipFile(tmp_path / "code.zip", "w") as archive:
+            for file in (file for name in ("autograd", "nn") for file in (code / name).rglob("*")):
+                if "__pycache__" not in file.parts:
+                    archive.write(file, file.relative_to(code))
+        code = tmp_path / "code.zip"
+    script = tmp_path / "user.py"
+    script.write_text(MEASURED)
+    path = os.pathsep.join(map(str, [code, packages, *filter(None, sys.path)]))
+    done = subprocess.run(
+        [sys.executable, script],
+        env={**os.environ, "PYTHONPATH": path},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.endswith("(user.py:7: return measuring.length(x))\n"), done.stdout
+
+
+def test_a_function_without_source_gets_the_error_without_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    if os.name == "posix":  # Windows keeps the current folder
+        gone.rmdir()
     space: dict[str, Any] = {}
     exec("def function(x):\n    return float(x)", space)
     run = jit(space["function"])
