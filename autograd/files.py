@@ -57,7 +57,7 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
         raise FileNotFoundError(f"there is no folder {folder} to write {name} to")
     mode = replaceable(path)
     try:
-        claim = _temporary(folder, name)
+        claim = temporary(folder, name)
         try:
             if mode is not None:
                 with contextlib.suppress(OSError):  # a file system without permissions
@@ -93,11 +93,12 @@ def replaceable(path: str | os.PathLike[str]) -> int | None:
     return stat.S_IMODE(mode)
 
 
-def _temporary(folder: str, name: str) -> Claim:
+def temporary(folder: str, name: str) -> Claim:
     """Create a temporary file beside `name`, replacing one that a killed process may have left.
 
     Its number is 0, unless another thread or process is writing the same file at this moment, or
-    that name belongs to something that cannot be removed.
+    that name belongs to something that cannot be removed. `tempfile` would try names for hours in a
+    folder that refuses them, with Python 3.12 on Windows.
     """
     start = os.path.join(folder, f".{name[:LONGEST]}")
     paths = (f"{start}.{number}.part" for number in itertools.count())

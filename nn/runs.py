@@ -6,13 +6,12 @@ import argparse
 import contextlib
 import os
 import shlex
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autograd.files import replaceable
+from autograd.files import replaceable, temporary
 from autograd.text import counted, fixed, quoted, shown
 from nn import data as datasets
 from nn import plot, pytorch
@@ -150,8 +149,7 @@ def make_writable(out: Path) -> None:
     """Create the folder and write to it, so that a failure comes before the training."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass
+        temporary(os.fspath(out), "writable").release()
     except OSError as error:
         raise OSError(f"cannot write to {out}: {error.strerror}") from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import functools
 import io
 import json
@@ -14,6 +15,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+from types import SimpleNamespace
 
 import pytest
 
@@ -463,6 +466,25 @@ def test_an_export_to_a_fifo_is_refused(copied, monkeypatch):
     monkeypatch.setattr("nn.pytorch.require_torch", lambda: None)
     os.mkfifo(copied / "weights.pt")
     assert "weights.pt is not a regular file" in refused(copied, "--export", "weights.pt", *SMALL)
+
+
+def test_a_folder_that_refuses_files_is_asked_once_and_not_by_tempfile(copied, monkeypatch):
+    """Python 3.12's tempfile tries 2 ** 31 names where Windows denies access, which takes hours."""
+    asked = []
+
+    def refusing(path, flags, *mode):
+        if flags & os.O_CREAT:
+            asked.append(path)
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return opened(path, flags, *mode)
+
+    opened = os.open
+    monkeypatch.setattr(os, "open", refusing)
+    monkeypatch.setattr(tempfile, "_os", SimpleNamespace(**vars(os) | {"name": "nt"}))
+    monkeypatch.setattr(tempfile, "TMP_MAX", 100)
+    monkeypatch.setattr(tempfile, "_O_TMPFILE_WORKS", False, raising=False)
+    assert "cannot write to" in refused(copied, *SMALL)
+    assert len(asked) == 1
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs POSIX, and not root")
