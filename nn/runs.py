@@ -205,7 +205,9 @@ def finish(out: Path, name: str, model: Module, history: History, export: str | 
     """
     print(f"results are in {shown(str(out))}{os.sep}")
     if history.interrupted:
-        print(f"continue with: python -m nn {name} --resume --out {shown(shlex.quote(str(out)))}")
+        # The shells of Windows know double quotes, which no file name there has.
+        place = f'"{out}"' if os.name == "nt" else shlex.quote(str(out))
+        print(f"continue with: python -m nn {name} --resume --out {shown(place)}")
     if export is not None:
         pytorch.export(model, export)
         print(f"weights for torch.load are in {shown(export)}")

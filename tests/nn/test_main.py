@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from pathlib import PureWindowsPath
 from types import SimpleNamespace
 
 import pytest
@@ -338,6 +339,16 @@ def test_the_command_printed_after_ctrl_c_finishes_the_run(name, tmp_path, monke
     again = shlex.split(printed.partition("python -m nn ")[2])
     assert main(again) == 0
     assert numbers(tmp_path / name) == numbers(tmp_path / "whole")
+
+
+def test_the_command_printed_after_ctrl_c_is_quoted_as_the_shells_of_windows_do(
+    monkeypatch, capsys
+):
+    """cmd.exe takes single quotes, which shlex puts around any backslash, for part of the name."""
+    monkeypatch.setattr(runs, "os", SimpleNamespace(name="nt", sep="\\"))
+    history = nn.History(interrupted=True)
+    assert runs.finish(PureWindowsPath("my runs", "moons"), "moons", None, history, None) == 130
+    assert capsys.readouterr().out.endswith(' --resume --out "my runs\\moons"\n')
 
 
 def test_a_second_ctrl_c_prints_one_line_and_exits_with_130(copied, monkeypatch, capsys):
