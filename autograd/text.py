@@ -8,6 +8,7 @@ a long label, and `for_stream` replaces the signs that standard output cannot en
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import reprlib
@@ -201,6 +202,14 @@ def _in_ascii(sign: str, encoding: str) -> str:
     if sign in _IN_ASCII:
         return _IN_ASCII[sign]
     return sign.encode("ascii", "backslashreplace").decode("ascii")
+
+
+def has_no_reader(error: Exception) -> bool:
+    """Whether a print failed because standard output is a pipe that was closed, as by `| head`."""
+    if os.name != "nt" or not isinstance(error, OSError):
+        return isinstance(error, BrokenPipeError)
+    # Windows also calls it an invalid argument, as it does a file name, which is then in the error.
+    return error.errno == errno.EPIPE or (error.errno, error.filename) == (errno.EINVAL, None)
 
 
 def print_to_nowhere() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import math
 import os
 import re
@@ -12,11 +14,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import nn.__main__
 from autograd import (
     Value,
     explain,
@@ -25,6 +29,7 @@ from autograd import (
     maximum,
     minimum,
     steps,
+    text,
     topological_order,
     where,
 )
@@ -455,6 +460,36 @@ def test_a_closed_pipe_causes_no_traceback():
         run.stdout.read(10)
         run.stdout.close()
         assert run.stderr.read() == b""
+
+
+@pytest.mark.parametrize("command", [main, nn.__main__.main], ids=["autograd", "nn"])
+@pytest.mark.parametrize("number", [errno.EPIPE, errno.EINVAL], ids=errno.errorcode.get)
+def test_a_closed_pipe_is_silent_on_windows_too(command, number, tmp_path, monkeypatch, capsys):
+    """Windows reports a write to a closed pipe as EINVAL."""
+
+    class Closed(io.StringIO):
+        def write(self, text):
+            raise OSError(number, os.strerror(number))
+
+        def fileno(self):
+            return file.fileno()
+
+    monkeypatch.setattr(text, "os", SimpleNamespace(**vars(os) | {"name": "nt"}))
+    monkeypatch.setattr(sys, "stdout", Closed())
+    arguments = {main: ["x", "x=1", "--table"], nn.__main__.main: ["xor", "--out", str(tmp_path)]}
+    with (tmp_path / "printed").open("wb") as file:
+        assert command(arguments[command]) == 1
+    assert capsys.readouterr().err == ""
+
+
+def test_an_invalid_file_name_of_windows_is_named(shell, monkeypatch):
+    def refuse(path):
+        raise OSError(errno.EINVAL, "Invalid argument", path)
+
+    monkeypatch.setattr(text, "os", SimpleNamespace(**vars(os) | {"name": "nt"}))
+    monkeypatch.setattr("autograd.files.claimed", refuse)
+    code, _, error = shell("x", "x=1", "--out", "a?.html")
+    assert (code, error) == (1, "python -m autograd: a?.html: Invalid argument\n")
 
 
 def test_a_process_may_have_no_stdout():
