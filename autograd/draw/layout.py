@@ -9,17 +9,17 @@ import math
 import os
 import re
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any
 
 from autograd.extras import to_install
+from autograd.locks import Lock
 
 FAR = "far"  # the attribute of edges that are drawn as arcs
 
-_layout = threading.Lock()  # Graphviz lays out one graph at a time
+_layout = Lock()  # Graphviz lays out one graph at a time
 _fonts_read = False
 
 
@@ -49,7 +49,7 @@ def _laid_out(source: str, format: str) -> bytes:
             raise RuntimeError(
                 f"a drawing needs Graphviz: {what}, or the system's program dot"
             ) from None
-    with _layout:
+    with _layout.lock:
         _read_fonts(pygraphviz)
         arched = _with_arcs(pygraphviz, source)
         graph = pygraphviz.AGraph(string=source if arched is None else arched)

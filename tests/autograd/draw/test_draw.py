@@ -6,8 +6,10 @@ import io
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 import xml.etree.ElementTree as ET
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -769,6 +771,30 @@ def test_a_program_may_have_no_standard_error(stream, monkeypatch, capfd):
     with standard_error_without(b"Fontconfig"):
         os.write(2, b"something else\n")
     assert capfd.readouterr().err == "something else\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_process_can_draw_though_a_thread_of_its_parent_was_drawing(monkeypatch):
+    drawing, forked = threading.Event(), threading.Event()
+    read_fonts = layout._read_fonts
+
+    def waiting(pygraphviz):
+        drawing.set()
+        forked.wait()
+
+    monkeypatch.setattr(layout, "_read_fonts", waiting)
+    thread = threading.Thread(target=lambda: draw(Value(2.0)).svg())
+    thread.start()
+    drawing.wait()
+    monkeypatch.setattr(layout, "_read_fonts", read_fonts)
+    child = os.fork()
+    if not child:
+        signal.alarm(30)  # ends a process that waits
+        os._exit("svg" not in draw(Value(2.0)).svg())
+    forked.set()
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_graphviz_is_imported_only_when_something_is_drawn():
