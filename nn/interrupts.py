@@ -83,10 +83,7 @@ def interrupt_deferred() -> Iterator[threading.Event]:
     import threading
 
     interrupt = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupt  # Python delivers signals to the main thread only
-        return
-    if command is not None:
+    if command is not None and threading.current_thread() is threading.main_thread():
         command.training = interrupt
         try:
             yield interrupt
@@ -100,14 +97,17 @@ def interrupt_deferred() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, previous)
 
     # None is a handler that was not installed from Python, so it could not be restored.
-    if previous is None or previous is signal.SIG_IGN:
-        yield interrupt
-        return
-    signal.signal(signal.SIGINT, keep)
+    is_kept = previous is not None and previous is not signal.SIG_IGN
+    try:
+        if is_kept:
+            signal.signal(signal.SIGINT, keep)
+    except ValueError:  # Python delivers signals to the main thread of the main interpreter only
+        is_kept = False
     try:
         yield interrupt
     finally:
-        signal.signal(signal.SIGINT, previous)
+        if is_kept:
+            signal.signal(signal.SIGINT, previous)
 
 
 def _is_command() -> bool:

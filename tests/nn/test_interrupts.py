@@ -153,6 +153,17 @@ def test_signals_after_the_end_are_ignored(command, ends):
     assert ends == []
 
 
+def test_fit_runs_where_no_handler_can_be_set(monkeypatch):
+    """A subinterpreter has a main thread, but gets no signals."""
+
+    def refuse(number, handler):
+        raise ValueError("signal only works in main thread of the main interpreter")
+
+    monkeypatch.setattr(signal, "signal", refuse)
+    with interrupt_deferred() as interrupt:
+        assert not interrupt.is_set()
+
+
 def test_ignored_signals_stay_ignored(command, ends):
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does for background jobs
     command.take_signals()
