@@ -18,8 +18,7 @@ from autograd.hooks import TraceError as TraceError  # where nn finds it without
 from autograd.text import for_stream
 
 # As in the code of their modules, also behind a symbolic link or in an archive.
-_ROOT = Path(__file__).parents[2]
-_OURS = tuple(str(_ROOT / package) + os.sep for package in ("autograd", "nn"))
+_OURS = tuple(str(Path(__file__).parents[2] / package) + os.sep for package in ("autograd", "nn"))
 _STANDARD = os.path.dirname(linecache.__file__) + os.sep
 _INSTALLED = re.compile(r"[/\\](site|dist)-packages[/\\]")  # in an environment, or for a user
 _BASE = "autograd.jit.record"  # the module that calls the function

@@ -252,6 +252,8 @@ class Watch:
         cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
         inside = gc.get_referents(*cells.values())
         self._wait_for(function.__defaults__, function.__kwdefaults__, *inside)
+        if "__wrapped__" in function.__dict__:  # %autoreload replaces a wrapper's code
+            self._note(function, "__code__")
         file = code.co_filename
         if not is_users(file) and (self._everything or not is_installed(file)):
             return
