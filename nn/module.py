@@ -58,7 +58,7 @@ class Module(Searched):
     _context: ref[context.Context] | None = None  # the context of the last call
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        # Not in __init_subclass__, because @dataclass adds its __init__ after that.
+        # Not only in __init_subclass__, because @dataclass adds its __init__ after that.
         kind = next(kind for kind in cls.__mro__ if "__init__" in vars(kind))
         if kind is not object and not hasattr(vars(kind)["__init__"], "constructs"):
             kind = kind if issubclass(kind, Module) else cls  # do not replace a foreign __init__
@@ -71,6 +71,8 @@ class Module(Searched):
         super().__init_subclass__(**kwargs)
         if isinstance(cls.buffers, str):
             raise TypeError(f"buffers are a tuple of names: write buffers = ({cls.buffers!r},)")
+        if "__init__" in vars(cls):  # at once, too, as %autoreload compares it with the old class's
+            type.__setattr__(cls, "__init__", _constructor(vars(cls)["__init__"]))
         if "__call__" in vars(cls):
             type.__setattr__(cls, "__call__", _scoped(vars(cls)["__call__"]))
 

@@ -1080,3 +1080,23 @@ def test_other_attributes_change_without_a_warning(recwarn):
     memory.state = 0.0  # was computed, so it was no parameter
     memory.rate, memory._start = 0.25, 0.0
     assert not recwarn.list
+
+
+def test_the_methods_of_a_used_class_take_the_code_of_its_next_version():
+    """IPython's %autoreload does this, then gives the objects the new class."""
+
+    def defined():
+        class Scale(nn.Module):
+            def __init__(self):
+                self.w = Value(2.0)
+
+            def __call__(self, x):
+                return self.w * x
+
+        return Scale
+
+    old, new = defined(), defined()
+    assert old()(3.0).data == 6.0
+    for name in ("__init__", "__call__"):
+        getattr(old, name).__code__ = getattr(new, name).__code__
+    assert old()(3.0).data == 6.0
