@@ -21,7 +21,7 @@ from autograd.draw.sheet import Digraph
 from autograd.steps.folds import Folds
 from autograd.steps.passed import Passed
 from autograd.steps.player import SCRIPTS, read, style
-from autograd.steps.recorder import json_number, recorded
+from autograd.steps.recorder import recorded
 from autograd.text import counted, number
 from autograd.value import Value
 
@@ -90,7 +90,6 @@ def _fragment(folds: Folds, alone: bool, predict: bool = False) -> tuple[str, st
     code = "\n".join(read(name) for name in SCRIPTS)
     script = f'(() => {{\n"use strict";\n{code}\nmount("{key}");\n}})();'
     content = recorded(folds.held)
-    _add_locals(content, folds.held)
     if folds.held is not folds.passed:
         _leave_programs_out(content)
     given = {
@@ -110,25 +109,12 @@ def _fragment(folds: Folds, alone: bool, predict: bool = False) -> tuple[str, st
 # --- what the script is given ---------------------------------------------------------------------
 
 
-def _add_locals(content: dict[str, Any], passed: Passed) -> None:
-    """Add to every edge of the recording the local derivative as Python computed it.
-
-    Until a leaf is moved, the page shows exactly these numbers; the logarithms of Python and of a
-    browser differ in the last bit.
-    """
-    for entry in content["backward"]:
-        edges = {edge["operand"]: edge for edge in entry["edges"]}
-        for edge, local, _ in passed.contributions(entry["node"]):
-            edges[edge.operand]["local_value"] = json_number(local)
-
-
 def _leave_programs_out(content: dict[str, Any]) -> None:
     """Remove the programs: a page that holds an excerpt computes nothing and has fixed leaves."""
     content["forward"] = []
     for entry in content["backward"]:
         for edge in entry["edges"]:
-            edge.pop("program", None)
-            edge.pop("local", None)
+            del edge["program"], edge["local"]
     for node in content["nodes"]:
         for key in ("domain", "movable", "fixed_because"):
             del node[key]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from autograd.ops import TABLE, is_row
@@ -16,7 +17,7 @@ from autograd.steps.formula import (
     written_derivative,
     written_forward,
 )
-from autograd.steps.passed import Passed
+from autograd.steps.passed import Edge, Passed
 from autograd.steps.player import operations
 from autograd.steps.writing import Mention, in_names, template, written
 from autograd.text import number as formatted
@@ -185,9 +186,12 @@ def recorded(passed: Passed) -> dict[str, Any]:
     shows the node's name, or its number, in parentheses if that is negative and "grouped" is true.
     If the name needs parentheses, as "a + b" does before " * c", "name" holds it with them.
 
-    If the page cannot compute a local derivative, because it is Python code or the page has no
-    function for a primitive, "program" is None and "local_value" holds its number, or None if it
-    has none. The leaves that it depends on are not movable.
+    An edge has its local derivative twice: "local_value" is the number that Python computed, or
+    None if the pass needed none; the operations in "program" write it to the slot "local". Until a
+    leaf is moved, the page shows the numbers of Python, as the last bit of a logarithm may differ
+    in a browser. If the page cannot compute a local derivative, because it is Python code or the
+    page has no function for a primitive, "program" is None, "local_value" is its number even if the
+    pass did not need it, or None if it has none, and the leaves it depends on are not movable.
     """
     n = len(passed.nodes)
     recorder = Recorder(passed.place, passed.data, operations())
@@ -199,7 +203,8 @@ def recorded(passed: Passed) -> dict[str, Any]:
         why[i] = _python_code(passed, i) if program is None else ""
     backward: list[dict[str, Any]] = []
     for i in range(n - 1, passed.leaves - 1, -1):
-        edges = [_edge(passed, i, edge.operand, edge.parent, recorder) for edge in passed.edges(i)]
+        locals_of = {edge: local for edge, local, _ in passed.contributions(i)}
+        edges = [_edge(passed, i, edge, locals_of.get(edge), recorder) for edge in passed.edges(i)]
         backward.append({"node": i, "edges": edges})
         if any(edge["program"] is None for edge in edges):
             why[i] = why[i] or _python_code(passed, i)
@@ -247,22 +252,27 @@ def _nodes(passed: Passed, why: Sequence[str]) -> list[dict[str, Any]]:
     return entries
 
 
-def _edge(passed: Passed, i: int, k: int, j: int, recorder: Recorder) -> dict[str, Any]:
-    """How to compute the local derivative of node i by its operand k, which is node j."""
-    node = passed.nodes[i]
-    symbols = _template(passed, local_derivative(node, k, passed.data_of))
-    edge = {"operand": k, "parent": j, "symbols": symbols}
+def _edge(
+    passed: Passed, i: int, edge: Edge, local: float | None, recorder: Recorder
+) -> dict[str, Any]:
+    """An edge from node i, whose local derivative is `local`; None if the pass needed none."""
+    node, k = passed.nodes[i], edge.operand
     recording = recorder.derivative(node, k)
-    if recording is not None:
-        return {**edge, "program": _listed(recording[0]), "local": recording[1]}
-    # No leaf that it depends on is movable, so it is fixed; moving others may make it needed.
-    assert node.primitive is not None
-    rule: Any = node.primitive.backward[k]
-    try:
-        local = json_number(rule(*map(passed.data_of, (node, *node.parents))))
-    except Exception:  # Python code may raise anything where it has not run before
-        local = None
-    return {**edge, "program": None, "local_value": local}
+    program, slot = (_listed(recording[0]), recording[1]) if recording else (None, None)
+    if recording is None and local is None:
+        # No leaf that it depends on is movable, so it is fixed; moving others may make it needed.
+        assert node.primitive is not None
+        rule: Any = node.primitive.backward[k]
+        with suppress(Exception):  # Python code may raise anything where it has not run before
+            local = float(rule(*map(passed.data_of, (node, *node.parents))))
+    return {
+        "operand": k,
+        "parent": edge.parent,
+        "symbols": _template(passed, local_derivative(node, k, passed.data_of)),
+        "program": program,
+        "local": slot,
+        "local_value": None if local is None else json_number(local),
+    }
 
 
 def _python_code(passed: Passed, i: int) -> str:

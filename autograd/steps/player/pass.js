@@ -53,7 +53,7 @@ class Graph {
         this.uses[edge.parent].push(edge);
         if (this.reached.has(entry.node)) this.reached.add(edge.parent);
         Object.assign(edge, { node: entry.node, b });
-        edge.recorded = edge.local_value === undefined ? null : read(edge.local_value);
+        edge.recorded = read(edge.local_value); // null if the pass did not need it
       }
     });
   }

@@ -739,6 +739,7 @@ def test_the_data_of_a_small_graph() -> None:
         "symbols": [{"slot": 1, "grouped": False}],
         "program": [],
         "local": 1,
+        "local_value": "-0",
     }
     assert [g is None for g in data["gradients"]] == [False, False, True, False, False, False]
 
