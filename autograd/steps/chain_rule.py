@@ -13,7 +13,7 @@ from itertools import takewhile
 from keyword import iskeyword
 from typing import NamedTuple
 
-from autograd.steps.formula import Expression, forward_formula, local_derivative
+from autograd.steps.formula import Expression, local_derivative
 from autograd.steps.passed import Edge, Passed
 from autograd.steps.writing import (
     DIGITS,
@@ -26,7 +26,6 @@ from autograd.steps.writing import (
     one_word,
     partial_derivative,
     product,
-    written,
 )
 from autograd.text import COLUMNS, Row, aligned, first_and_last, for_stream, number, text_width
 from autograd.value import Value
@@ -114,10 +113,10 @@ class Use(Term):
 
     @property
     def way(self) -> str:
-        passed, parents = self._passed, self.node.parents
-        formula = written(forward_formula(self.node, passed.data_of), in_names(passed.name))
+        parents = self.node.parents
         same = parents.count(parents[self.operand]) > 1
-        return for_stream(f"{self.name} = {formula}") + f", operand {self.operand + 1}" * same
+        equation = f"{self.name} = {self._passed.formula(self.node)}"
+        return for_stream(equation) + f", operand {self.operand + 1}" * same
 
     @cached_property
     def derivative(self) -> Expression:

@@ -20,6 +20,8 @@ from autograd.draw.names import (
 )
 from autograd.messages import named
 from autograd.ops import is_row
+from autograd.steps.formula import forward_formula
+from autograd.steps.writing import in_names, written
 from autograd.text import for_stream, quoted, with_digits
 from autograd.value import Value, is_constant
 
@@ -185,6 +187,10 @@ class Passed:
     def name(self, node: Value) -> str:
         """The name of a node as it is shown."""
         return self.names[node]
+
+    def formula(self, node: Value) -> str:
+        """How an inner node is computed, in names: `a * b`."""
+        return written(forward_formula(node, self.data_of), in_names(self.name))
 
     @cached_property
     def gradients(self) -> Mapping[Value, float]:

@@ -19,7 +19,7 @@ from autograd.steps.formula import (
 )
 from autograd.steps.passed import Edge, Passed
 from autograd.steps.player import operations
-from autograd.steps.writing import Mention, in_names, template, written
+from autograd.steps.writing import Mention, in_names, template
 from autograd.text import number as formatted
 from autograd.text import shown
 from autograd.value import Value, is_constant
@@ -277,8 +277,7 @@ def _edge(
 
 def _python_code(passed: Passed, i: int) -> str:
     node = passed.nodes[i]
-    formula = written(forward_formula(node, passed.data_of), in_names(passed.name))
-    return f"{passed.name(node)} = {formula} runs Python code, which a page cannot run"
+    return f"{passed.name(node)} = {passed.formula(node)} runs Python code, which a page cannot run"
 
 
 def _template(passed: Passed, expression: Expression) -> list[Any]:

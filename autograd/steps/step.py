@@ -133,7 +133,7 @@ def forward_step(passed: Passed, i: int) -> ForwardStep:
     return ForwardStep(
         node=node,
         name=passed.name(node),
-        formula=for_stream(written(expression, in_names(passed.name))),
+        formula=for_stream(passed.formula(node)),
         in_numbers=for_stream(written(expression, in_numbers(passed.data_of, style), style)),
         data=data,
     )
@@ -142,11 +142,10 @@ def forward_step(passed: Passed, i: int) -> ForwardStep:
 def backward_step(passed: Passed, i: int) -> BackwardStep:
     """The step that passes on the gradient of node i of a pass."""
     node = passed.nodes[i]
-    expression = forward_formula(node, passed.data_of)
     return BackwardStep(
         node=node,
         name=passed.name(node),
-        formula=for_stream(written(expression, in_names(passed.name))),
+        formula=for_stream(passed.formula(node)),
         upstream=passed.gradient_at(i),
         contributions=tuple(_contributions(passed, i)),
     )
