@@ -236,20 +236,12 @@ class Folds:
         return clipped("  ".join(filter(None, called(part))))
 
     def lines(self, box: Box) -> Lines:
-        """The lines of a box above its numbers; the value of a constant is one of them."""
+        """The lines of a box above its numbers; see `Passed.lines`."""
+        if box.node >= 0:
+            return self.passed.lines(box.node)
         if box.what not in self._lines:
-            self._lines[box.what] = (
-                self._lines_of_node(box.node) if box.node >= 0 else self._lines_of_several(box)
-            )
+            self._lines[box.what] = self._lines_of_several(box)
         return self._lines[box.what]
-
-    def _lines_of_node(self, i: int) -> Lines:
-        node = self.passed.nodes[i]
-        name = self.passed.name(node)
-        if self.passed.kinds[i] == "constant":
-            data = number(self.passed.data[i])
-            return [data] if name == data else [name, data]
-        return ["  ".join(filter(None, [node.primitive.symbol if node.primitive else "", name]))]
 
     def _lines_of_several(self, box: Box) -> Lines:
         size = self._size(box)

@@ -22,7 +22,7 @@ from autograd.messages import named
 from autograd.ops import is_row
 from autograd.steps.formula import forward_formula
 from autograd.steps.writing import in_names, written
-from autograd.text import for_stream, quoted, with_digits
+from autograd.text import for_stream, number, quoted, with_digits
 from autograd.value import Value, is_constant
 
 NAMES_LISTED = 30  # in an error for an unknown name
@@ -191,6 +191,15 @@ class Passed:
     def formula(self, node: Value) -> str:
         """How an inner node is computed, in names: `a * b`."""
         return written(forward_formula(node, self.data_of), in_names(self.name))
+
+    def lines(self, i: int) -> list[str]:
+        """The lines in node i's box above its numbers; the value of a constant is one of them."""
+        node = self.nodes[i]
+        name = self.name(node)
+        if self.kinds[i] == "constant":
+            data = number(self.data[i])
+            return [data] if name == data else [name, data]
+        return [f"{node.primitive.symbol}  {name}" if node.primitive else name]
 
     @cached_property
     def gradients(self) -> Mapping[Value, float]:

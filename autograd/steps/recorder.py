@@ -238,7 +238,7 @@ def _nodes(passed: Passed, why: Sequence[str]) -> list[dict[str, Any]]:
             "name": passed.name(node),
             "label": shown(passed.full_names[node]),
             "op": node.op,
-            "symbol": node.primitive.symbol if node.primitive else "",
+            "lines": passed.lines(i),
             "domain": node.primitive.domain if node.primitive else "",
             "kind": kind,
             "parents": [] if leaf else [passed.place[parent] for parent in node.parents],

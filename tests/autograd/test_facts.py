@@ -168,7 +168,7 @@ def test_a_new_primitive_is_shown_with_its_numbers_on_the_page() -> None:
     _, _, output = graph()
     recorded = steps(output).data()
     x, _, _, distance, _, atan = recorded["nodes"]
-    assert (distance["symbol"], distance["data"]) == ("⟂", 5.0)
+    assert (distance["lines"], distance["data"]) == (["⟂  v1"], 5.0)
     assert [item if isinstance(item, str) else item["slot"] for item in distance["formula"]] == [
         *(0, " ⟂ ", 1)
     ]

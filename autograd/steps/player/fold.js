@@ -141,7 +141,7 @@ class Boxes {
     this.boxes = view.boxes.map((box) => (box.node === undefined
       ? { ...folds.groups[box.group], ...box, node: -1, sums: groups[box.group],
         members: groups[box.group].members }
-      : { ...box, kind: graph.nodes[box.node].kind, lines: linesOf(graph, box.node),
+      : { ...box, kind: graph.nodes[box.node].kind, lines: graph.nodes[box.node].lines,
         members: [box.node], runs: graph.nodes[box.node].parents.length > 0 }));
     this.of = new Int32Array(graph.size).fill(-1); // the box of each node
     this.boxes.forEach(({ members }, b) => members.forEach((i) => (this.of[i] = b)));
@@ -287,14 +287,6 @@ function chained(steps, gradients) {
     sums.set(parent, after);
     return { ...contribution, before, after };
   }));
-}
-
-/** The lines of a node above its numbers; the value of a constant is one of them. */
-function linesOf(graph, i) {
-  const { kind, symbol, name } = graph.nodes[i];
-  const data = number(graph.values[i]);
-  if (kind === "constant") return name === data ? [data] : [name, data];
-  return [[symbol, name].filter(Boolean).join("  ")];
 }
 
 const WIDER = 33; // how much further to the left a range of numbers begins than one number

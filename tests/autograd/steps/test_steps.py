@@ -724,7 +724,9 @@ def test_the_data_of_a_small_graph() -> None:
     assert [n["parents"] for n in data["nodes"]] == [[], [], [], [0, 1], [3, 2], [4]]
     assert [n["data"] for n in data["nodes"]] == [2.0, "-0", 3.0, "-0", -3.0, math.tanh(-3.0)]
     assert [n["movable"] for n in data["nodes"]] == [True, True, False, False, False, False]
-    assert [n["symbol"] for n in data["nodes"]] == ["", "", "", "*", "-", "tanh"]
+    assert [n["lines"] for n in data["nodes"]] == [
+        *(["x"], ["w"], ["3"], ["*  v1"], ["-  v2"], ["tanh  y"])
+    ]
     assert data["nodes"][2]["fixed_because"] == "it is a constant"
     assert data["nodes"][4]["formula"] == [{"slot": 3, "grouped": False}, " - 3"]
     assert data["constants"] == [[6, 3.0], *data["constants"][1:]]
