@@ -90,25 +90,25 @@ def draw(
     named, trained = named_and_trained(nodes, model)
     kinds = kinds_of(nodes, set(outputs), trained)
     what = counted(len(nodes), "node")
-    fold = Fold(nodes, kinds, model) if too_many or collapse or depth is not None else None
-    boxes = fold.boxes(max_nodes, depth) if fold else None
-    if fold is None or boxes is None:
-        full = full_names(nodes, named)
-        called = _names_shown(nodes, full, named, names)
-        sheet = picture(
-            nodes,
-            called,
-            kinds,
-            full_names=full,
-            edges=edges,
-            direction=direction,
-            digits=digits,
-        )
-        return Drawing(sheet.source, format, what)
-    sheet = empty_sheet(direction)
-    called = {node: node.label or named.get(node, "") for node in nodes}
-    add_boxes(sheet, fold, boxes, called, digits)
-    return Drawing(sheet.source, format, f"{what} in {counted(len(boxes), 'box', 'boxes')}")
+    if too_many or collapse or depth is not None:
+        fold = Fold(nodes, kinds, model)
+        boxes = fold.boxes(max_nodes, depth)
+        if boxes is not None:
+            sheet = empty_sheet(direction)
+            called = {node: node.label or named.get(node, "") for node in nodes}
+            add_boxes(sheet, fold, boxes, called, digits)
+            return Drawing(sheet.source, format, f"{what} in {counted(len(boxes), 'box', 'boxes')}")
+    full = full_names(nodes, named)
+    sheet = picture(
+        nodes,
+        _names_shown(nodes, full, named, names),
+        kinds,
+        full_names=full,
+        edges=edges,
+        direction=direction,
+        digits=digits,
+    )
+    return Drawing(sheet.source, format, what)
 
 
 def _names_shown(
