@@ -36,7 +36,7 @@ class Group {
       for (let i = first; i <= last; i++) this.members.push(i);
     }
     this.known = new WeakMap(); // pass -> its sums
-    if (recorded.norm !== undefined) return;
+    if (graph.excerpt) return; // its sums are recorded
     const inside = new Set(this.members);
     const taken = this.members.flatMap((i) => graph.nodes[i].parents);
     this.taken = [...new Set(taken.filter((p) => !inside.has(p)))];
@@ -47,14 +47,13 @@ class Group {
 
   /** Whether several numbers leave the box. */
   get several() {
-    const { norm, given } = this.recorded;
-    return norm === undefined ? this.given.length > 1 : given.values > 1;
+    return this.graph.excerpt ? this.recorded.given.values > 1 : this.given.length > 1;
   }
 
   /** What flows into and out of the box in a pass, and what it passes back: see summary.py. */
   sums(pass) {
     if (!this.known.has(pass)) {
-      this.known.set(pass, this.recorded.norm === undefined ? this.summed(pass) : this.read());
+      this.known.set(pass, this.graph.excerpt ? this.read() : this.summed(pass));
     }
     return this.known.get(pass);
   }
