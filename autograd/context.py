@@ -143,7 +143,7 @@ class Context:
                     known[id(outer.owner)] = names_within(outer.owner)
                 name = known[id(outer.owner)].get(id(context.owner), "")
             owner, context = context.owner, outer
-            names.append(name or getattr(owner, "__name__", "") or type(owner).__name__)
+            names.append(name or name_of(owner))
         return ".".join(reversed(names))
 
     # A copy or pickle of a node keeps its module, but not its interpreter.
@@ -156,6 +156,11 @@ class Context:
 
     def __setstate__(self, kept: tuple[Any, ...]) -> None:
         self.owner, self.outer, self.leaf, self.label, self.adopted, self._unlabelled = kept
+
+
+def name_of(owner: Any) -> str:
+    """Return the name of a function, such as a loss, or the class of a module."""
+    return str(getattr(owner, "__name__", "") or type(owner).__name__)
 
 
 def names_within(owner: Any) -> dict[int, str]:

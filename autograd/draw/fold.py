@@ -15,6 +15,7 @@ from autograd.context import Context, names_within
 from autograd.draw.names import named_values
 from autograd.value import Value
 
+What = tuple["Part | None", tuple[int, ...]]  # what a box shows; see Box.what
 SEPARATE_OUTPUTS = 10  # at most this many outputs are drawn as nodes of their own
 
 
@@ -111,7 +112,7 @@ class Box:
         self.node = -1
 
     @property
-    def what(self) -> tuple[Part | None, tuple[int, ...]]:
+    def what(self) -> What:
         """What the box shows: equal for the same box in other pictures.
 
         The members alone do not tell a layer from its only neuron.

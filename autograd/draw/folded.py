@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import count
-from typing import Any
 
+from autograd.context import name_of
 from autograd.draw.fold import Box, Fold, Part, values_between
 from autograd.draw.graph import add_node
 from autograd.draw.sheet import Digraph, add_box, beside_edge, lines_of_text
@@ -117,13 +117,8 @@ def _description_of(part: Part) -> str:
     """How a part's owner describes itself: its `repr` if that is short, else its class."""
     description = part.written
     if not description or description.startswith("<") or len(description) > LONGEST_NAME:
-        return _name_of(part.owner)
+        return name_of(part.owner)
     return description
-
-
-def _name_of(owner: Any) -> str:
-    """The name of a loss, or the class of a module."""
-    return str(getattr(owner, "__name__", type(owner).__name__))
 
 
 def _title(part: Part) -> list[str]:
@@ -134,7 +129,7 @@ def _title(part: Part) -> list[str]:
     path: list[str] = []
     for each in part.around()[1:]:
         if each.name or each is part:
-            path.append(each.name or _name_of(part.owner))
+            path.append(each.name or name_of(part.owner))
     if hasattr(part.owner, "__name__"):
         return path[-1:]
     description = _description_of(part)

@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+from autograd.context import name_of
 from autograd.draw.bundles import Bundled
-from autograd.draw.fold import Box, Fold, Part
+from autograd.draw.fold import Box, Fold, Part, What
 from autograd.draw.folded import add_framed, called
 from autograd.draw.names import made_in_modules
 from autograd.draw.opened import Opened, opened
@@ -32,7 +33,6 @@ START_BOXES = 16  # a larger one, with its outermost model open if that shows at
 TWO_LAYOUTS = 16  # a picture of more boxes has one layout, from left to right
 
 Lines = list[str]
-What = tuple[Part | None, tuple[int, ...]]  # what a box shows: Box.what
 
 
 class TooManyNodes(ValueError):
@@ -230,7 +230,7 @@ class Folds:
         """The name of a part in the list of open parts."""
         if part.outer is None:
             return self.passed.name(self.passed.output)
-        return clipped(called(part)[0] or type(part.owner).__name__)
+        return clipped(called(part)[0] or name_of(part.owner))
 
     def _frame(self, part: Part) -> str:
         return clipped("  ".join(filter(None, called(part))))
