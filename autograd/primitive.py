@@ -115,7 +115,7 @@ class Primitive:
         self.text = checked_form(name, len(rules), text)
         self.latex = checked_form(name, len(rules), latex or text)
         self.pull, self.has_own_pull = pull or _pull(self.backward), pull is not None
-        self.is_folded = isinstance(self, Folded)  # a slot is faster than isinstance
+        self.is_folded = False  # whether a node stands for several operations; see sums.py
 
     @overload
     def __call__(self, first: Value, /, *others: Value | float) -> Value: ...
@@ -166,6 +166,9 @@ class Primitive:
         """Return the `Value.parents` of a node."""
         return tuple(self.operands(node))
 
+    def settle(self, node: Any) -> None:
+        """If a node stands for several operations and shows them already, make it the last one."""
+
     def kept(self, node: Any) -> tuple[Primitive, Any, Any]:
         """Return the primitive and the operands that a copy or pickle of a node gets."""
         return self, node._left, node._right
@@ -215,19 +218,6 @@ class Opaque(Primitive):
     """An operation without a graph inside. Its rules raise, as no gradient flows through it."""
 
     __slots__ = ()
-
-
-class Folded(Primitive):
-    """A primitive whose node stands for several operations, until somebody asks for its parents.
-
-    The only one is the weighted sum; see sums.py.
-    """
-
-    __slots__ = ()
-
-    def settle(self, node: Any) -> None:
-        """If its parents were asked for, make the node the last operation that it stands for."""
-        raise NotImplementedError
 
 
 class _Constant:

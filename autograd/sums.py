@@ -23,7 +23,7 @@ from autograd.context import Context, current
 from autograd.copies import CLASSES
 from autograd.locks import Lock
 from autograd.ops import add, mul
-from autograd.primitive import Folded, Primitive
+from autograd.primitive import Primitive
 from autograd.value import Operand, Value
 
 WIDE = 3  # narrower sums are faster as separate nodes
@@ -93,7 +93,7 @@ def folded(
     return _node(context, WEIGHTED_SUM, total, weights[0], terms, next(clock.numbers))
 
 
-class _WeightedSum(Folded):
+class _WeightedSum(Primitive):
     __slots__ = ()
 
     @property
@@ -183,6 +183,7 @@ def _pull(node: Any, upstream: float) -> None:
 
 # Its rules are never used: for everything but a pass on floats, the sum is its last addition.
 WEIGHTED_SUM = _WeightedSum("WEIGHTED_SUM", operator.add, add.backward, pull=_pull)
+WEIGHTED_SUM.is_folded = True
 
 
 def _node(

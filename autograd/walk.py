@@ -35,9 +35,7 @@ def ancestors(output: Any) -> tuple[list[Any], list[Any]]:
         inner.append(node)
         right = node._right
         if right.__class__ is tuple or node._primitive.is_folded:
-            if node._primitive.is_folded:
-                # A sum whose parents were asked for becomes its last addition.
-                node._primitive.settle(node)
+            node._primitive.settle(node)  # a sum whose parents are known is now its last addition
             for operand in node._primitive.operands(node):
                 if operand._visitor is not walk:
                     operand._visitor = walk
