@@ -129,7 +129,7 @@ def sweep(
     fixed_at_0: set[Any] = set()
     for node in inner:
         upstream = gradients.get(node, 0.0)
-        is_number_0 = isinstance(upstream, float) and math.fabs(upstream) == 0.0  # if recorded, too
+        is_number_0 = isinstance(upstream, float) and math.fabs(upstream) == 0.0  # see `data_of`
         if is_number_0 and (not create_graph or node not in gradients):
             continue
         is_fixed_at_0 = is_number_0 or node in fixed_at_0
