@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
+from collections.abc import Iterable, Iterator
 
 from autograd.steps.passed import Edge, Passed
-from autograd.value import Value
 
 
 class Excerpt(Passed):
@@ -34,6 +32,8 @@ class Excerpt(Passed):
         self.leaves = len(ends)
         self.data = [whole.data[i] for i in self.places]
         self._gradients = [whole.gradient_at(i) for i in self.places]
+        self.names, self.full_names = whole.names, whole.full_names
+        self.kinds = [whole.kinds[i] for i in self.places]
 
     def edges(self, i: int) -> Iterator[Edge]:
         """Yield the edges from node i, which is not a leaf."""
@@ -46,13 +46,3 @@ class Excerpt(Passed):
 
     def _here(self, edge: Edge) -> Edge:
         return edge._replace(parent=self.at[edge.parent])
-
-    @cached_property
-    def kinds(self) -> list[str]:
-        """The kinds of the nodes in the whole graph."""
-        return [self.whole.kinds[i] for i in self.places]
-
-    @cached_property
-    def _called(self) -> tuple[Mapping[Value, str], Mapping[Value, str]]:
-        """The names of the nodes in the whole graph."""
-        return self.whole._called

@@ -168,21 +168,16 @@ class Passed:
         return kinds_of(self.nodes, {self.output}, self._named_and_trained[1])
 
     @cached_property
-    def _called(self) -> tuple[Mapping[Value, str], Mapping[Value, str]]:
-        """The short and the full name of each node, determined on first access."""
-        named, _ = self._named_and_trained
-        full = full_names(self.nodes, named)
-        return MappingProxyType(short_names(full, named)), MappingProxyType(full)
-
-    @property
-    def names(self) -> Mapping[Value, str]:
-        """The name of each node as it is shown; no two leaves share one, nor do two inner nodes."""
-        return self._called[0]
-
-    @property
     def full_names(self) -> Mapping[Value, str]:
         """The label of each node, its name in a model, or a generated name."""
-        return self._called[1]
+        named, _ = self._named_and_trained
+        return MappingProxyType(full_names(self.nodes, named))
+
+    @cached_property
+    def names(self) -> Mapping[Value, str]:
+        """The name of each node as it is shown; no two leaves share one, nor do two inner nodes."""
+        named, _ = self._named_and_trained
+        return MappingProxyType(short_names(self.full_names, named))
 
     def name(self, node: Value) -> str:
         """The name of a node as it is shown."""
