@@ -790,6 +790,12 @@ def test_a_local_derivative_that_raises_is_unknown() -> None:
     assert edge["local_value"] == math.cosh(0.5)
 
 
+def test_a_local_derivative_that_the_pass_did_not_need_is_left_to_its_program() -> None:
+    (edge,) = steps(Value(0.5, label="x").tanh() * 0.0).data()["backward"][1]["edges"]
+    assert edge["local_value"] is None
+    assert [operation[1] for operation in edge["program"]] == ["sech", "mul"]
+
+
 def test_parameters_are_distinguished_from_other_leaves() -> None:
     nn.seed(1)
     model = nn.Neuron(1)
