@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Real
 from types import CodeType, FunctionType
-from typing import Any, NamedTuple
+from typing import Any
 
 from autograd import Value, hooks, ops
 from autograd.primitive import Primitive
@@ -198,11 +198,3 @@ def _numbers(operand: Any) -> Sequence[float] | float:
     if number is None:
         raise NotArithmetic
     return number.data
-
-
-class Updated(NamedTuple):
-    """What a step is about to assign: Values, or plain numbers if columns were used."""
-
-    time: Value
-    parameters: Sequence[Any]
-    moments: Mapping[str, Sequence[Any]]
