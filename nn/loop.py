@@ -121,7 +121,6 @@ class Run:
         progress: how far the run has got.
         last_cost: that of the latest step; None before the first one.
         unchecked: the batch of the latest step, if its replay was not checked.
-        draws: the state of nn's random stream before the current step.
         is_unsaved: whether the latest attempt to write the checkpoint failed.
     """
 
@@ -141,7 +140,6 @@ class Run:
     progress: Progress = field(default_factory=Progress)
     last_cost: float | None = None
     unchecked: tuple[list[Any], list[Any]] | None = None
-    draws: Any = None
     is_unsaved: bool = False
 
     def open_checkpoint(
@@ -271,7 +269,7 @@ class Run:
         the check fails, the results of the eager step are kept.
         """
         position = self.progress.position
-        self.draws = self.file and rng.generator.getstate()
+        draws = None if self.file is None else rng.generator.getstate()
         inputs, targets = self.batches.next(position)
         for optimizer, schedule in zip(self.recipe.optimizers, self.schedules, strict=True):
             if schedule is not None:
@@ -285,6 +283,8 @@ class Run:
         except BaseException as error:
             for buffer, number in buffers:
                 buffer.assign(number)
+            if draws is not None:  # so that a resumed run repeats the step with the same numbers
+                rng.generator.setstate(draws)
             self.fail(error)
         self.unchecked = None if checked else (inputs, targets)
         self.last_cost = float(cost)
@@ -321,8 +321,6 @@ class Run:
 
         An ArithmeticError becomes a DivergedError with advice; other errors keep their type.
         """
-        if self.draws is not None:  # so that the step draws the same numbers when it is repeated
-            rng.generator.setstate(self.draws)
         finite = self.is_finite()
         if finite and self.last_cost is not None and isinstance(error, Exception):
             self.save(is_last=True)  # something was learned
