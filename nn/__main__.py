@@ -19,7 +19,17 @@ from nn.activations import ACTIVATIONS
 from nn.interrupts import run_command
 from nn.rules import OPTIMIZERS
 from nn.runs import run
-from nn.tasks import GPT_ABOUT, GPT_SETTINGS, LARGEST, SETTINGS, TASKS, VALID
+from nn.tasks import (
+    GPT_ABOUT,
+    GPT_SETTINGS,
+    LARGEST,
+    SETTINGS,
+    TASKS,
+    VALID,
+    is_real,
+    is_size,
+    is_whole,
+)
 from nn.writing import learn_text, write_text
 
 EPILOG = """\
@@ -201,13 +211,13 @@ def _option(
 
 
 def _whole(low: int) -> Callable[[str], Any]:
-    return _option(f"a whole number, {low} or more", lambda n: low <= n, int)
+    return _option(f"a whole number, {low} or more", is_whole(low), int)
 
 
-_size = _option(f"a whole number from 1 to {LARGEST:,}", lambda n: 1 <= n <= LARGEST, int)
-_real = _option("a number, 0 or more", lambda x: 0.0 <= x < math.inf)
+_size = _option(f"a whole number from 1 to {LARGEST:,}", is_size, int)
+_real = _option("a number, 0 or more", is_real)
 _part = _option("a number above 0, at most 1", lambda x: 0.0 < x <= 1.0)
-_seed = _option("a whole number", lambda n: True, int)
+_seed = _option("a whole number", is_whole(-math.inf), int)
 _path = _option("a path", bool, str)  # not '', the value of an unset shell variable
 
 

@@ -68,36 +68,38 @@ GPT_ABOUT = "a small GPT that learns from the lines of a text and writes new one
 LARGEST = 1_000_000  # of the numbers of neurons, examples, ...: more would fill any memory
 
 
-def _is_whole(low: float, most: float = math.inf) -> Callable[[Any], bool]:
+def is_whole(low: float, most: float = math.inf) -> Callable[[Any], bool]:
+    """Return the function that tells whether a setting is an int from low to most."""
     return lambda setting: type(setting) is int and low <= setting <= most
 
 
-_is_size = _is_whole(1, LARGEST)
+is_size = is_whole(1, LARGEST)
 
 
-def _is_real(setting: Any) -> bool:
+def is_real(setting: Any) -> bool:
+    """Whether a setting is a finite float, 0 or more."""
     return type(setting) is float and 0.0 <= setting < math.inf
 
 
-# Checks of the settings in a checkpoint; the parser checks those on the command line.
+# Checks of the settings in a checkpoint. The parser uses the same checks of numbers.
 VALID: dict[str, Callable[[Any], bool]] = {
-    "epochs": _is_whole(0),
-    "lr": _is_real,
-    "seed": _is_whole(-math.inf),
-    "hidden": lambda sizes: isinstance(sizes, list) and all(map(_is_size, sizes)),
+    "epochs": is_whole(0),
+    "lr": is_real,
+    "seed": is_whole(-math.inf),
+    "hidden": lambda sizes: isinstance(sizes, list) and all(map(is_size, sizes)),
     "activation": lambda name: isinstance(name, str) and name in ACTIVATIONS,
     "optimizer": lambda name: isinstance(name, str) and name in OPTIMIZERS,
-    "batch_size": _is_whole(0),
-    "l2": _is_real,
-    "examples": _is_size,
-    "noise": _is_real,
+    "batch_size": is_whole(0),
+    "l2": is_real,
+    "examples": is_size,
+    "noise": is_real,
     "text": lambda path: path is None or isinstance(path, str),
-    "steps": _is_whole(0),
-    "block_size": _is_size,
-    "embedding": _is_size,
-    "heads": _is_size,
-    "layers": _is_size,
-    "base_width": _is_size,
+    "steps": is_whole(0),
+    "block_size": is_size,
+    "embedding": is_size,
+    "heads": is_size,
+    "layers": is_size,
+    "base_width": is_size,
 }
 
 
