@@ -106,8 +106,8 @@ def _masked_softmax(scores: list[Value], mask: list[Value | Literal[True]]) -> l
     with no_grad():
         # As in softmax, but only over unmasked scores: a masked one may have any size.
         lowest = -sys.float_info.max
-        counted = [where(a, s, lowest) for a, s in zip(mask, scores, strict=True)]
-        peak = plain_number(reduce(maximum, counted), "max")
+        unmasked = [where(a, s, lowest) for a, s in zip(mask, scores, strict=True)]
+        peak = plain_number(reduce(maximum, unmasked), "max")
     exponentials = [
         where(a, (where(a, s, peak) - peak).exp(), 0.0) for a, s in zip(mask, scores, strict=True)
     ]

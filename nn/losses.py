@@ -203,7 +203,7 @@ def _mean_nll(
     classes = len(examples[0][0])
     require_range(f"{loss}: label_smoothing", label_smoothing, 1.0)
     label_smoothing = own_number(label_smoothing)
-    factors = None if weight is None else _class_factors(loss, weight, classes)
+    factors = None if weight is None else _class_weights(loss, weight, classes)
     costs, weights = [], []
     for row, ys in examples:
         if factors is not None:
@@ -343,10 +343,10 @@ def _examples(
     if len(targets) != len(rows):
         given = counted(len(rows), "example"), counted(len(targets), "target")
         raise ValueError(f"{loss}: {', but '.join(given)}")
-    return [(row, _class_weights(loss, t, classes)) for row, t in zip(rows, targets, strict=True)]
+    return [(row, _target_weights(loss, t, classes)) for row, t in zip(rows, targets, strict=True)]
 
 
-def _class_factors(loss: str, weight: Any, classes: int) -> list[Number]:
+def _class_weights(loss: str, weight: Any, classes: int) -> list[Number]:
     """Check the class weights and return them."""
     factors, shape = flattened(loss, weight)
     if shape != (classes,):
@@ -365,7 +365,7 @@ def _wrong_sum(loss: str, weights: Sequence[float]) -> ValueError:
     )
 
 
-def _class_weights(loss: str, target: Any, classes: int) -> dict[int, Number]:
+def _target_weights(loss: str, target: Any, classes: int) -> dict[int, Number]:
     """Return {class: weight} for one example's target, without classes of weight 0."""
     if not is_plain(target):  # a class index that is a Value or is recorded
         ones = one_hot(target, classes)

@@ -34,7 +34,7 @@ class Array(Protocol):
 
 Vector = Sequence[Value | float]
 Rows = Sequence[Vector]
-Operator = Callable[["Matrix", "Elementwise"], "Matrix"]
+Operator = Callable[["Matrix", "Operand"], "Matrix"]
 
 _PLAIN = frozenset([Value, float])
 
@@ -293,7 +293,7 @@ class Matrix(Watched):
     __truediv__, __rtruediv__ = _elementwise("/", operator.truediv)
     _to_the_matrix, __rpow__ = _elementwise("**", operator.pow)
 
-    def __pow__(self, other: Elementwise) -> Matrix:
+    def __pow__(self, other: Operand) -> Matrix:
         if as_operand(other) is not None:  # a number stays plain: x ** 2 has a simpler derivative
             return self.map(lambda entry: entry ** cast(float, other))
         return self._to_the_matrix(other)
@@ -353,9 +353,7 @@ class Matrix(Watched):
             return Matrix([[f(column) for column in zip(*self.rows, strict=True)]])
         return Matrix([f(row)] for row in self.rows)
 
-    def _combined(
-        self, symbol: str, other: Elementwise, f: Callable[[Value, Any], Value]
-    ) -> Matrix:
+    def _combined(self, symbol: str, other: Operand, f: Callable[[Value, Any], Value]) -> Matrix:
         number = as_operand(other)
         if number is not None:
             return self.map(lambda entry: f(entry, number))
@@ -407,7 +405,7 @@ def _neither_vector_nor_batch(x: Any, what: str) -> TypeError:
     )
 
 
-Elementwise = Matrix | Value | float | Vector | Rows | Array
+Operand = Matrix | Value | float | Vector | Rows | Array
 
 _SELECTED = "pass what it selects, or the index as a static argument; nn.Embedding takes indices"
 
