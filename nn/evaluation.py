@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from autograd import hooks, no_grad
+from autograd import no_grad
 from autograd.messages import require_flag, require_whole
-from autograd.value import as_constant
 from nn import checks
 from nn.data import Data
-from nn.matrix import Matrix
 from nn.metrics import accuracy, outputs_of, require_classes, threshold_of
 from nn.module import Module
-from nn.optim import is_ours
-from nn.step import PIECE, Loss, Predict, Recipe, as_score, in_pieces
+from nn.predictions import PIECE, Predict, in_pieces, predict_batch
+from nn.step import Loss, Recipe, as_score
 
 Metric = Callable[[Any, Sequence[Any]], Any]
 Examples = tuple[Sequence[Any], Sequence[Any]]  # inputs and targets
-
-_ONE_AT_A_TIME = (
-    "the model was called on a batch, a Matrix with a row for each example; if it takes one example"
-    " at a time, write predict=lambda model, inputs: [model(x) for x in inputs]"
-)
 
 
 def evaluate(
@@ -67,23 +59,6 @@ def evaluating(model: Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
-
-
-def predict_batch(model: Module, inputs: Sequence[Sequence[float]]) -> Any:
-    """Return the predictions of a model that is called on a batch Matrix."""
-    # The inputs are constants of the graph, because their gradients are not needed.
-    batch = Matrix([as_constant(x) for x in row] for row in inputs)
-    try:
-        return model(batch)
-    except TypeError as error:
-        raise TypeError(f"{error}; {_ONE_AT_A_TIME}") from error
-    except (AttributeError, LookupError, ValueError, hooks.TraceError) as error:
-        # Unpacking rows as numbers is a ValueError. One that the library raises, such as that of a
-        # layer of another size, says itself what is wrong.
-        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-        if not (is_ours(frame) and isinstance(error, ValueError)):
-            error.add_note(_ONE_AT_A_TIME)
-        raise
 
 
 def accuracy_for(recipe: Recipe, examples: Examples, held_out: Examples | None) -> Metric:

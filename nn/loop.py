@@ -24,8 +24,9 @@ from nn.evaluation import Metric, evaluate
 from nn.interrupts import interrupt_deferred
 from nn.metrics import accuracy
 from nn.optim import level_of_user
+from nn.predictions import Predict
 from nn.schedules import Schedule
-from nn.step import Predict, Recipe, Step, as_score, remembered
+from nn.step import Recipe, Step, as_score, remembered
 
 SAVE_EVERY = 5.0  # seconds between checkpoints of a running fit
 

@@ -21,11 +21,11 @@ from nn import checks
 from nn.activations import Elementwise, gelu, relu, sigmoid, silu, softplus, tanh
 from nn.checkpoint import History
 from nn.data import Dataset, listed, number_rows
-from nn.evaluation import evaluating, predict_batch
+from nn.evaluation import evaluating
 from nn.layers import name_of
 from nn.metrics import classes, largest, score_rows, threshold_for, threshold_of
 from nn.module import Module
-from nn.step import Predict, in_pieces
+from nn.predictions import Predict, in_pieces, predict_batch
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

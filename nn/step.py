@@ -6,35 +6,25 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
-from itertools import islice
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 from autograd import Value, no_grad
 from autograd.hooks import number_of, require
-from autograd.messages import is_series
 from autograd.ops import greater
 from autograd.text import quoted
 from autograd.value import as_constant, as_operand
-from nn import rng
 from nn.clipping import clip_grad_norm
-from nn.layers import Dropout
-from nn.matrix import Matrix, as_values, is_vector, total
+from nn.matrix import Matrix, as_values, total
 from nn.module import Module
 from nn.optim import Optimizer
+from nn.predictions import PIECE, Predict, in_pieces, is_per_example, is_worth_recording, like
 
-# Recording pays off from this many calls on. Recording, and checking the first replays and the
-# last, took as long as 9 eager calls (predictions of a 2-16-16-1 network), 13 (its training step),
-# 28 (a training step of digits) and 43 (of a small GPT).
-WORTH_RECORDING = 20
 WORTH_COMPILING = 400  # replays: 320 pay for compiling the moons step, 160 for that of digits
-PIECE = 32  # how many examples are predicted at a time
 
 Weight = Value | float
 Answer = Value | tuple[Value, Weight]  # what a loss returns
 Loss = Callable[[Any, Sequence[Any]], Answer]
 Penalty = Callable[[Module], Value]
-Predict = Callable[[Module, Sequence[Any]], Any]
 # (inputs, targets) -> (predictions, cost, the weight of the cost in a mean over several steps).
 # The predictions are None if nothing needs them, because it is slow to make Values in a replay.
 Step = Callable[[Sequence[Any], Sequence[Any]], tuple[Any, Value, Weight]]
@@ -179,9 +169,9 @@ def step_and_predict(
 
         predict = in_pieces(predict, min(micro_batch or PIECE, PIECE), epochs)
     if micro_batch is not None and micro_batch < size:
-        if jit and steps * size >= WORTH_RECORDING * micro_batch:
+        if jit and is_worth_recording(steps * size / micro_batch):
             add = jitted(add)
-        if jit and steps >= WORTH_RECORDING:
+        if jit and is_worth_recording(steps):
             move, whole = jitted(move), jitted(whole)
             return step_in_parts(recipe, add, move, whole, micro_batch), predict
         step = step_in_parts(recipe, add, move, whole, micro_batch)
@@ -191,7 +181,7 @@ def step_and_predict(
     recorded = {
         examples: jitted(step, backend=_backend(count))
         for examples, count in planned.items()
-        if count >= WORTH_RECORDING
+        if is_worth_recording(count)
     }
 
     def chosen(inputs: Any, targets: Any) -> tuple[Any, Value, Weight]:
@@ -258,7 +248,7 @@ def step_in_parts(
 
     def step(inputs: Any, targets: Any) -> tuple[Any, Value, Weight]:
         nonlocal unchecked
-        if unchecked and not _is_per_example(recipe.model, recipe.predict, inputs, size):
+        if unchecked and not is_per_example(recipe.model, recipe.predict, inputs, size):
             raise ValueError(
                 f"micro_batch={size}: predictions must be a list, a tuple or a Matrix with an entry"
                 f" for each example, the same for {size} at a time as for more at once; if the"
@@ -267,7 +257,7 @@ def step_in_parts(
         parts = [
             add(inputs[i : i + size], targets[i : i + size]) for i in range(0, len(inputs), size)
         ]
-        predictions = _like(parts[0][0], [row for part in parts for row in part[0]])
+        predictions = like(parts[0][0], [row for part in parts for row in part[0]])
         with no_grad():
             weight = total([as_constant(float(part[2])) for part in parts])
             cost = total([part[1] for part in parts]) / weight
@@ -280,62 +270,6 @@ def step_in_parts(
             return predictions, cost + rest, float(weight)
 
     return step
-
-
-class _Recorded:
-    """A jitted function that predicts, and how often it was called or will be."""
-
-    def __init__(self, predict: Predict) -> None:
-        from autograd.jit import jit as jitted  # NumPy is slow to import
-
-        self.replay: Predict = jitted(predict)
-        self.calls = 0
-
-
-_shared: WeakKeyDictionary[Module, dict[Predict | None, _Recorded]] = WeakKeyDictionary()
-
-
-def in_pieces(predict: Predict, size: int = PIECE, times: int = 1) -> Predict:
-    """Return a function with the same predictions, by one recording of `size` examples.
-
-    `fit`, `evaluate` and plots share the recording of a model if they predict by the same function.
-    The last piece is padded with its last example, so that it needs no recording of its own. If
-    there are too few examples for a recording to pay off, or the model computes across examples,
-    all are predicted at once, eagerly.
-
-    Args:
-        times: how many calls are planned, all with as many examples.
-    """
-    own: dict[Predict | None, _Recorded] = {}
-    # Closures are not shared: that would keep their variables alive, which may be large.
-    shared = predict if getattr(predict, "__closure__", predict) is None else None
-    per_example: bool | None = None
-
-    def pieces(model: Module, inputs: Any) -> Any:
-        nonlocal per_example, times
-        known = _shared.setdefault(model, {}) if shared else own
-        recorded = known.get(shared) or known.setdefault(shared, _Recorded(predict))
-        count = -(-len(inputs) // size)
-        recorded.calls += count * times
-        times = 0  # the later calls were counted at the first
-        is_worth_it = recorded.calls >= WORTH_RECORDING
-        if is_worth_it and per_example is None and len(inputs) > size:
-            per_example = _is_per_example(model, predict, inputs, size)
-        if not is_worth_it or per_example is False:
-            return predict(model, inputs)
-        if len(inputs) <= size:
-            return recorded.replay(model, inputs)
-        draws, rows = rng.generator.getstate(), list[Any]()
-        for start in range(0, len(inputs), size):
-            piece = inputs[start : start + size]
-            missing = size - len(piece)
-            if not _is_plain(piece[-1]) or rng.generator.getstate() != draws:
-                missing = 0  # padding would draw random numbers, or pass a Value twice
-            part = recorded.replay(model, piece + piece[-1:] * missing)
-            rows += islice(part, len(piece))
-        return _like(part, rows)
-
-    return pieces
 
 
 def check_finite(cost: Value) -> None:
@@ -353,56 +287,6 @@ def _check_mean(whole: float, sums: list[float], size: int, examples: int) -> No
             f" its parts is {sum(sums) / examples:.9g}: it is not a mean over examples. A loss that"
             " divides by weights of its own must return (sum, weight), so that both can be added up"
         )
-
-
-def _is_per_example(model: Module, predict: Predict, inputs: Any, size: int) -> bool:
-    """Whether there is a prediction for each example, the same for `size` at a time as for more."""
-    inputs = inputs[: size + 2]  # enough to see a difference
-    drops = [m for m in model.modules() if isinstance(m, Dropout) and m.training]
-    buffers = [(buffer, buffer.data) for _, buffer in model.named_buffers()]
-    draws = rng.generator.getstate()
-    try:
-        for drop in drops:
-            drop.eval()
-        with no_grad():
-            predictions = predict(model, inputs)
-            has_length = hasattr(predictions, "__len__")
-            if not is_vector(predictions) or (has_length and len(predictions) != len(inputs)):
-                return False
-            whole = _numbers(predictions)
-            parts = [predict(model, inputs[i : i + size]) for i in range(0, len(inputs), size)]
-            # A model with a random generator of its own never repeats its predictions.
-            return _equal(_numbers(parts), whole) or not _equal(
-                _numbers(predict(model, inputs)), whole
-            )
-    finally:
-        for drop in drops:
-            drop.train()
-        for buffer, number in buffers:
-            buffer.assign(number)
-        rng.generator.setstate(draws)
-
-
-def _equal(some: list[float], others: list[float]) -> bool:
-    """Whether all numbers are equal up to rounding; nan equals everything."""
-    if len(some) != len(others):
-        return False
-    scale = max(map(abs, others), default=0.0)
-    return not any(abs(a - b) > 1e-9 * scale for a, b in zip(some, others, strict=True))
-
-
-def _is_plain(row: Any) -> bool:
-    """Whether an example is a list of plain numbers."""
-    return isinstance(row, list) and all(isinstance(x, float | int) for x in row)
-
-
-def _numbers(predictions: Any) -> list[float]:
-    """Return all numbers in nested containers, in order."""
-    if as_operand(predictions) is not None:
-        return [float(predictions)]
-    if not is_series(predictions):
-        return []
-    return [number for part in predictions for number in _numbers(part)]
 
 
 def _detached(predictions: Any) -> Any:
@@ -426,13 +310,6 @@ def _depends(output: Value, inputs: Sequence[Value]) -> bool:
             seen.add(id(node))
             stack += node.parents
     return False
-
-
-def _like(part: Any, rows: list[Any]) -> Any:
-    """Return the rows of all parts of the predictions as one of the parts holds its rows."""
-    if isinstance(part, Matrix):
-        return Matrix(rows)
-    return tuple(rows) if type(part) is tuple else rows
 
 
 def _zero_grad(optimizers: Sequence[Optimizer], frozen: Sequence[Value]) -> None:

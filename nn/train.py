@@ -15,16 +15,17 @@ from nn import checks
 from nn.checkpoint import History as History  # public here, beside fit
 from nn.checkpoint import kept
 from nn.data import Data
-from nn.evaluation import Metric, accuracy_for, predict_batch
+from nn.evaluation import Metric, accuracy_for
 from nn.loop import Batches, Run
 from nn.loop import DivergedError as DivergedError
 from nn.matrix import total
 from nn.metrics import accuracy
 from nn.module import Module, gathered
 from nn.optim import Optimizer
+from nn.predictions import Predict, predict_batch
 from nn.schedules import Schedule
 from nn.settings import require_range
-from nn.step import Loss, Penalty, Predict, Recipe, step_and_predict
+from nn.step import Loss, Penalty, Recipe, step_and_predict
 
 
 # Longer than other functions because of its many arguments and their descriptions.
