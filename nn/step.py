@@ -17,7 +17,7 @@ from nn.clipping import clip_grad_norm
 from nn.matrix import Matrix, as_values, total
 from nn.module import Module
 from nn.optim import Optimizer
-from nn.predictions import PIECE, Predict, in_pieces, is_per_example, is_worth_recording, like
+from nn.predictions import Predict, is_per_example, is_worth_recording, like
 
 WORTH_COMPILING = 400  # replays: 320 pay for compiling the moons step, 160 for that of digits
 
@@ -153,41 +153,34 @@ def halves(recipe: Recipe) -> tuple[Add, Move]:
     return add, move
 
 
-def step_and_predict(
-    recipe: Recipe, planned: Counter[int], epochs: int, micro_batch: int | None, jit: bool
-) -> tuple[Step, Predict]:
-    """Return the functions for steps and predictions of a run; with jit, replayed if that pays.
+def step_for(recipe: Recipe, planned: Counter[int], micro_batch: int | None, jit: bool) -> Step:
+    """Return the function that computes the steps of a run; with jit, by replays if that pays.
 
-    Args:
-        planned: the number of steps, by their number of examples. epochs: the number of epochs.
+    planned: the number of steps, by their number of examples.
     """
-    predict, size, steps = recipe.predict, max(planned, default=0), planned.total()
-    step, (add, move), whole = whole_step(recipe), halves(recipe), whole_loss(recipe)
-    eager = undone_on_error(step, recipe)
     if jit:
         from autograd.jit import jit as jitted  # NumPy is slow to import
-
-        predict = in_pieces(predict, min(micro_batch or PIECE, PIECE), epochs)
+    size, steps = max(planned, default=0), planned.total()
     if micro_batch is not None and micro_batch < size:
+        (add, move), whole = halves(recipe), whole_loss(recipe)
         if jit and is_worth_recording(steps * size / micro_batch):
             add = jitted(add)
         if jit and is_worth_recording(steps):
             move, whole = jitted(move), jitted(whole)
-            return step_in_parts(recipe, add, move, whole, micro_batch), predict
-        step = step_in_parts(recipe, add, move, whole, micro_batch)
-        return undone_on_error(step, recipe), predict
-    if not jit:
-        return eager, predict
+            return step_in_parts(recipe, add, move, whole, micro_batch)
+        return undone_on_error(step_in_parts(recipe, add, move, whole, micro_batch), recipe)
+    step = whole_step(recipe)
+    eager = undone_on_error(step, recipe)
     recorded = {
         examples: jitted(step, backend=_backend(count))
         for examples, count in planned.items()
-        if is_worth_recording(count)
+        if jit and is_worth_recording(count)
     }
 
     def chosen(inputs: Any, targets: Any) -> tuple[Any, Value, Weight]:
         return recorded.get(len(inputs), eager)(inputs, targets)
 
-    return chosen, predict
+    return chosen
 
 
 def _backend(replays: int) -> str | None:

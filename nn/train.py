@@ -22,10 +22,10 @@ from nn.matrix import total
 from nn.metrics import accuracy
 from nn.module import Module, gathered
 from nn.optim import Optimizer
-from nn.predictions import Predict, predict_batch
+from nn.predictions import PIECE, Predict, in_pieces, predict_batch
 from nn.schedules import Schedule
 from nn.settings import require_range
-from nn.step import Loss, Penalty, Recipe, step_and_predict
+from nn.step import Loss, Penalty, Recipe, step_for
 
 
 # Longer than other functions because of its many arguments and their descriptions.
@@ -138,8 +138,11 @@ def fit(
     """
     for name, flag in {"resume": resume, "progress": progress, "jit": jit}.items():
         require_flag(name, flag)
-    optional = {"penalty": penalty, "metric": metric, "predict": predict}
-    checks.functions(model, {"loss": loss}, {**optional, "after_epoch": after_epoch})
+    checks.functions(
+        model,
+        {"loss": loss},
+        {"penalty": penalty, "metric": metric, "predict": predict, "after_epoch": after_epoch},
+    )
     checks.limits(clip, settings)
     length, every, batch_size, micro_batch, patience = checks.counts(
         epochs, steps, every, batch_size, micro_batch, patience
@@ -159,11 +162,14 @@ def fit(
     if metric is accuracy:
         metric = accuracy_for(recipe, (inputs, targets), held)
     batches = Batches(inputs, targets, size, batch_size is not None, drop_last)
-    planned = batches.planned(length, steps is not None)
-    measured = length if steps is None else -(-length // every)
+    planned = batches.planned(length, in_steps=steps is not None)
+    if jit:
+        measured = length if steps is None else -(-length // every)  # epochs
+        predict = in_pieces(predict, min(micro_batch or PIECE, PIECE), measured)
     run = Run(
         recipe,
-        *step_and_predict(recipe, planned, measured, micro_batch, jit),
+        step_for(recipe, planned, micro_batch, jit),
+        predict,
         batches,
         held_out=held,
         metric=metric,

@@ -51,10 +51,10 @@ def asked(monkeypatch):
 def stand_in(monkeypatch, after):
     """Make each step note whether it should be checked, and call `after(number of steps)`."""
     calls = []
-    original = train.step_and_predict
+    original = train.step_for
 
     def noting(*arguments):
-        step, predict = original(*arguments)
+        step = original(*arguments)
 
         def noted(inputs, targets):
             calls.append(hooks.checking.get())
@@ -62,9 +62,9 @@ def stand_in(monkeypatch, after):
             after(len(calls))
             return answer
 
-        return noted, predict
+        return noted
 
-    monkeypatch.setattr(train, "step_and_predict", noting)
+    monkeypatch.setattr(train, "step_for", noting)
     return calls
 
 
