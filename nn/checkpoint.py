@@ -16,6 +16,7 @@ from autograd import Value
 from autograd.files import replaceable
 from autograd.text import counted, quoted
 from nn import rng
+from nn.data import Examples
 from nn.files import as_number, as_stored, read_json, reserved, write_json
 from nn.module import Module
 from nn.optim import Optimizer
@@ -225,7 +226,7 @@ def _position(content: dict[str, Any], examples: int) -> Position:
 # --- what a run was made with ---------------------------------------------------------------------
 
 
-def settings_of(
+def rule_settings(
     model: Module, optimizers: Sequence[Optimizer], schedules: Sequence[Schedule | None]
 ) -> dict[str, Any]:
     """Return the settings of optimizers by name: their states without what each step changes.
@@ -255,7 +256,7 @@ def _flat(name: str, state: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def described(data: tuple[Sequence[Any], Sequence[Any]] | None) -> str | None:
+def described(data: Examples | None) -> str | None:
     """Return the number of examples and a digest of their numbers and strings."""
     if data is None:
         return None

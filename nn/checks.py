@@ -9,7 +9,7 @@ from autograd import Value
 from autograd.messages import require_flag, require_whole
 from autograd.text import counted, quoted
 from nn.clipping import is_no_limit
-from nn.data import Data, listed, number_rows
+from nn.data import Data, Examples, listed, number_rows
 from nn.module import Module, gathered
 from nn.norms import BatchNorm
 from nn.optim import Optimizer
@@ -19,7 +19,7 @@ from nn.settings import require_range
 # --- data -----------------------------------------------------------------------------------------
 
 
-def examples(data: Data, vectors: bool) -> tuple[list[Any], list[Any]]:
+def examples(data: Data, vectors: bool) -> Examples:
     """Return inputs and targets as lists, after checking their lengths and numbers."""
     inputs, targets = listed(data)
     if not inputs:
@@ -30,9 +30,7 @@ def examples(data: Data, vectors: bool) -> tuple[list[Any], list[Any]]:
     return rows, [t.tolist() if hasattr(t, "tolist") else t for t in targets]
 
 
-def held_out(
-    data: Data | None, learned: tuple[list[Any], list[Any]], vectors: bool
-) -> tuple[list[Any], list[Any]] | None:
+def held_out(data: Data | None, learned: Examples, vectors: bool) -> Examples | None:
     """Return the held-out examples as lists, after checking that they fit the training set."""
     if data is None:
         return None

@@ -46,6 +46,7 @@ class Dataset(NamedTuple):
 
 
 Data = Dataset | tuple[Sequence[Any] | Array, Sequence[Any] | Array]
+Examples = tuple[list[Any], list[Any]]  # inputs and targets, equally many
 
 
 def moons(n: int = 100, noise: float = 0.1, generator: random.Random | None = None) -> Dataset:
@@ -186,7 +187,7 @@ def _hashable(target: Any) -> Any:
     return tuple(map(_hashable, plain)) if is_row else plain
 
 
-def listed(data: Any) -> tuple[list[Any], list[Any]]:
+def listed(data: Any) -> Examples:
     """Return the inputs and targets of a pair as lists of equal length."""
     if not isinstance(data, tuple | list) or len(data) != 2:
         what = f"{len(data)} parts" if isinstance(data, tuple | list) else type(data).__name__

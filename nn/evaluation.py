@@ -10,14 +10,13 @@ from typing import Any
 from autograd import no_grad
 from autograd.messages import require_flag, require_whole
 from nn import checks
-from nn.data import Data
+from nn.data import Data, Examples
 from nn.metrics import accuracy, outputs_of, require_classes, threshold_of
 from nn.module import Module
 from nn.predictions import PIECE, Predict, in_pieces, predict_batch
 from nn.step import Loss, Recipe, as_score
 
 Metric = Callable[[Any, Sequence[Any]], Any]
-Examples = tuple[Sequence[Any], Sequence[Any]]  # inputs and targets
 
 
 def evaluate(

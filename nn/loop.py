@@ -19,7 +19,8 @@ from autograd.collector import collector_paused
 from autograd.context import entered
 from autograd.text import counted, fixed
 from nn import rng
-from nn.checkpoint import Checkpoint, History, Position, Progress, described, opened, settings_of
+from nn.checkpoint import Checkpoint, History, Position, Progress, described, opened, rule_settings
+from nn.data import Examples
 from nn.evaluation import Metric, evaluate
 from nn.interrupts import interrupt_deferred
 from nn.metrics import accuracy
@@ -90,7 +91,7 @@ class Batches:
         passes, more = divmod(length, full + bool(rest)) if in_steps else (length, 0)
         return Counter({self.size: passes * full + more}) + Counter({rest: passes * bool(rest)})
 
-    def next(self, position: Position) -> tuple[list[Any], list[Any]]:
+    def next(self, position: Position) -> Examples:
         """Return the inputs and targets of the batch at a position."""
         if position.seen == 0:
             position.order = list(range(len(self.inputs)))
@@ -129,7 +130,7 @@ class Run:
     step: Step
     predict: Predict
     batches: Batches
-    held_out: tuple[list[Any], list[Any]] | None
+    held_out: Examples | None
     metric: Metric | None
     schedules: Sequence[Schedule | None]
     after_epoch: Callable[[History], bool | None] | None
@@ -140,7 +141,7 @@ class Run:
     file: Checkpoint | None = None
     progress: Progress = field(default_factory=Progress)
     last_cost: float | None = None
-    unchecked: tuple[list[Any], list[Any]] | None = None
+    unchecked: Examples | None = None
     is_unsaved: bool = False
 
     def open_checkpoint(
@@ -165,7 +166,7 @@ class Run:
             "metric": self.metric and "a function",
             "frozen": len(recipe.frozen),
             "early stopping": self.patience is not None,
-            **settings_of(recipe.model, recipe.optimizers, self.schedules),
+            **rule_settings(recipe.model, recipe.optimizers, self.schedules),
         }
         self.file = opened(path, recipe, made_with, settings)
         if resume:

@@ -13,6 +13,7 @@ from typing import Any
 from autograd.text import counted, fixed, print_to_nowhere, shown
 from nn import plot, rng, text
 from nn.checkpoint import History
+from nn.data import Examples
 from nn.gpt import GPT, Tokenizer
 from nn.rules import Adam
 from nn.runs import ended, finish, kept_settings, only_run_in, require_exportable, write_history
@@ -23,8 +24,6 @@ from nn.train import fit
 BETAS = (0.85, 0.99)  # those of microgpt
 HELD_OUT = 10, 1000  # one line in ten, and at most 1,000 lines
 REPORT = 100  # steps
-
-Examples = tuple[list[list[int]], list[int]]
 
 
 def learn_text(out: Path, options: argparse.Namespace, given: dict[str, Any]) -> int:
