@@ -155,7 +155,7 @@ def activated(activation: Activation, x: Value) -> Value:
     return y
 
 
-def _shifted(logits: Vector, name: str) -> tuple[list[Value], Value]:
+def shifted(logits: Vector, name: str) -> tuple[list[Value], Value]:
     """Return the logits minus their maximum, so that exp cannot overflow, and the maximum.
 
     The maximum is a plain number labelled "max": no result depends on it, so it needs no gradient.
@@ -199,9 +199,10 @@ def softmax(logits: Any) -> list[Value] | Matrix:
     logits = as_input(logits, "softmax")
     if isinstance(logits, Matrix):
         return Matrix(softmax(row) for row in logits)
-    exponentials = [x.exp() for x in _shifted(logits, "softmax")[0]]
-    normaliser = total(exponentials)
-    return [e / normaliser for e in exponentials]
+    values, _ = shifted(logits, "softmax")
+    exponentials = [x.exp() for x in values]
+    normalizer = total(exponentials)
+    return [e / normalizer for e in exponentials]
 
 
 @overload
@@ -218,8 +219,9 @@ def log_softmax(logits: Any) -> list[Value] | Matrix:
     logits = as_input(logits, "log_softmax")
     if isinstance(logits, Matrix):
         return Matrix(log_softmax(row) for row in logits)
-    shifted, log_normaliser = log_normalised(logits, "log_softmax")
-    return [x - log_normaliser for x in shifted]
+    values, _ = shifted(logits, "log_softmax")
+    log_sum = log_sum_exp(values)
+    return [x - log_sum for x in values]
 
 
 @overload
@@ -239,15 +241,10 @@ def logsumexp(x: Any) -> Value | Matrix:
     x = as_input(x, "logsumexp")
     if isinstance(x, Matrix):
         return Matrix([logsumexp(row)] for row in x)
-    shifted, peak = _shifted(x, "logsumexp")
-    return peak + _log_sum(shifted)
+    values, peak = shifted(x, "logsumexp")
+    return peak + log_sum_exp(values)
 
 
-def log_normalised(logits: Vector, name: str) -> tuple[list[Value], Value]:
-    """Return the logits minus their maximum m, and log(sum_j exp(x_j - m))."""
-    shifted, _ = _shifted(logits, name)
-    return shifted, _log_sum(shifted)
-
-
-def _log_sum(shifted: list[Value]) -> Value:
-    return total(x.exp() for x in shifted).log()
+def log_sum_exp(values: list[Value]) -> Value:
+    """Return log(sum_j exp(x_j)) of shifted logits, the normalizer of log-softmax."""
+    return total(x.exp() for x in values).log()

@@ -112,8 +112,8 @@ def _masked_softmax(scores: list[Value], mask: list[Value | Literal[True]]) -> l
         where(a, (where(a, s, peak) - peak).exp(), 0.0) for a, s in zip(mask, scores, strict=True)
     ]
     whole = total(exponentials)
-    normaliser = where(whole, whole, 1.0)
-    return [e / normaliser for e in exponentials]
+    normalizer = where(whole, whole, 1.0)
+    return [e / normalizer for e in exponentials]
 
 
 def _checked(mask: Any, n: int, m: int) -> Iterable[list[Any]]:

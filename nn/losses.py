@@ -14,10 +14,9 @@ from autograd.ops import greater
 from autograd.ownership import scoped
 from autograd.text import counted, quoted
 from autograd.value import as_operand
-from nn.activations import log_normalised
+from nn.activations import log_sum_exp, shifted
 from nn.matrix import (
     Matrix,
-    as_index,
     as_values,
     is_plain,
     is_vector,
@@ -184,8 +183,9 @@ def cross_entropy_with_logits(
     loss = "cross_entropy_with_logits"
 
     def nll(z: Sequence[Value], classes: Iterable[int]) -> dict[int, Value]:
-        shifted, log_normaliser = log_normalised(z, loss)
-        return {i: log_normaliser - shifted[i] for i in classes}
+        values, _ = shifted(z, loss)
+        log_sum = log_sum_exp(values)
+        return {i: log_sum - values[i] for i in classes}
 
     return _mean_nll(loss, logits, target, nll, weight, label_smoothing)
 
@@ -403,4 +403,6 @@ def _no_class(loss: str, target: Any, classes: int) -> Exception:
     if target % 1 != 0:  # a recorded number or a 0-d array
         return _no_target(loss, target, classes)
     instead = f"; {_FOR_SIGNS}" if target == -1 else ""
-    return ValueError(f"{loss}: no class {as_index(target)!r} among {classes}{instead}")
+    # A recorded index is a float here; show it as an int.
+    index = int(target) if isinstance(target, float) else target
+    return ValueError(f"{loss}: no class {index!r} among {classes}{instead}")

@@ -148,11 +148,6 @@ def one_hot(index: Value | float, count: int) -> list[Any]:
     return [greater(index, below) * greater(above, index) for below, above in bounds]
 
 
-def as_index(number: Any) -> Any:
-    """Return a whole float, which a recorded index has become, as an int for an error message."""
-    return int(number) if isinstance(number, float) and number.is_integer() else number
-
-
 def _elementwise(symbol: str, f: Callable[[Any, Any], Value]) -> tuple[Operator, Operator]:
     """Return the methods of an operator: `matrix + other` and, reflected, `other + matrix`."""
 
