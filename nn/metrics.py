@@ -1,14 +1,4 @@
-"""How often is a model right? Accuracy, for all kinds of predictions and targets that losses take.
-
-Several scores predict the class with the largest score, the first one of a tie. A single score
-predicts the positive class (+1, or 1) if it is above a threshold, which is
-
-- the one given, for instance by `fit`, which derives it from the loss;
-- else 0, if a target is -1 (scores of -1/+1 targets) or a score is outside 0 .. 1 (so a logit, not
-  a probability);
-- else unknown: the scores may be logits (threshold 0) or probabilities (0.5), and `accuracy` raises
-  an error that asks for the threshold.
-"""
+"""How often is a model right? Accuracy, for all predictions and targets that losses take."""
 
 from __future__ import annotations
 
@@ -28,20 +18,23 @@ from nn.matrix import Matrix
 def accuracy(predictions: Any, targets: Any, threshold: float | None = None) -> float:
     """The fraction of examples that are classified correctly, from 0 to 1.
 
+    Several scores predict the class with the largest score, the first one of a tie. A single score
+    predicts the positive class (+1, or 1) if it is above a threshold.
+
     Args:
         predictions: n scores (a vector, or n rows of one), or n rows of K scores: a Matrix, lists
             or an array, of Values or numbers.
         targets: for single scores -1/+1 or 0/1; for rows class indices 0 .. K - 1, or rows of K
             numbers, the largest of which marks the class (one-hot). For one example, a number.
-        threshold: a single score above it predicts +1, or 1: 0.5 for probabilities, 0.0 for logits
-            and for scores of -1/+1 targets. By default 0 if a target is -1 or a score is outside
-            0 .. 1.
+        threshold: 0.5 for probabilities, 0.0 for logits and for scores of -1/+1 targets. `fit`
+            derives it from the loss. By default 0 if a target is -1, or if a score is outside
+            0 .. 1 and so a logit.
 
     A prediction with a nan among its scores counts as wrong.
 
     Raises ValueError for no examples, mismatched sizes, targets that are not classes, or a missing
-    threshold if all scores are within 0 .. 1 and no target is -1; TypeError for entries that are
-    not numbers.
+    threshold if all scores are within 0 .. 1, which may be logits or probabilities, and no target
+    is -1; TypeError for entries that are not numbers.
 
     >>> accuracy([-3.0, -2.0, 2.0, 3.0], [0, 0, 1, 1])
     1.0
