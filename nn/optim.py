@@ -252,7 +252,7 @@ class Optimizer(hooks.Watched):
 
     def _updated(self, gradients: Sequence[Value] | None) -> Updated:
         """Return the parameters and the moments after a step."""
-        if self._in_columns and self._is_plain(gradients):
+        if self._in_columns and self._needs_only_numbers(gradients):
             try:
                 return self._by_columns(gradients)
             except (ArithmeticError, ValueError):  # errors raised by Values have more details
@@ -261,8 +261,8 @@ class Optimizer(hooks.Watched):
                 self._in_columns = hooks.is_recording()
         return self._by_values(gradients)
 
-    def _is_plain(self, gradients: Sequence[Value] | None) -> bool:
-        """Whether a step needs only numbers, no Values."""
+    def _needs_only_numbers(self, gradients: Sequence[Value] | None) -> bool:
+        """Whether a step needs no Values: nothing is differentiated or checked."""
         settings = [setting for _, setting in settings_of(self)]
         return (
             not self.differentiable
