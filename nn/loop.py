@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from autograd import hooks
 from autograd.collector import collector_paused
 from autograd.context import entered
+from autograd.messages import is_bool
 from autograd.text import counted, fixed
 from nn import rng
 from nn.checkpoint import Checkpoint, History, Position, Progress, described, opened, rule_settings
@@ -397,9 +398,8 @@ class Run:
             self.recipe.model.eval()
             answer = self.after_epoch(self.progress.history)
             # Only True, also NumPy's, ends the run: a lambda may return any object.
-            kind = str(getattr(answer, "dtype", type(answer).__name__))
             is_single = getattr(answer, "shape", ()) == ()
-            self.progress.position.stopped = kind == "bool" and is_single and bool(answer)
+            self.progress.position.stopped = is_bool(answer) and is_single and bool(answer)
             self.recipe.model.train()
 
     def save(self, is_last: bool = False) -> None:
