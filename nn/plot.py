@@ -223,17 +223,17 @@ def activations(
     if not (isinstance(functions, list | tuple) and functions and all(map(callable, functions))):
         what = f"a list of functions of a Value, such as [nn.relu], not {quoted(functions)}"
         raise TypeError(f"activations takes {what}")
-    figure = _figure(8.0, 2.6 * ((len(functions) + 2) // 3))
+    rows = -(-len(functions) // 3)
+    figure = _figure(8.0, 2.6 * rows)
     figure.set_layout_engine("constrained")
-    panels: Any = list(figure.subplots((len(functions) + 2) // 3, 3, squeeze=False).flat)
-    xs = [k / 20 for k in range(-80, 81)]
-    for panel in panels:
+    panels: Any = list(figure.subplots(rows, 3, squeeze=False).flat)
+    for panel in panels[len(functions) :]:
         panel.set_axis_off()
+    xs = [k / 20 for k in range(-80, 81)]
     for panel, function in zip(panels, functions, strict=False):
         points = [Value(x) for x in xs]
         values = [function(point) for point in points]
         slopes = [grad(v, [p])[0] for v, p in zip(values, points, strict=True)]
-        panel.set_axis_on()
         panel.axhline(0.0, color="0.8", lw=0.8)
         panel.plot(xs, [float(v) for v in values], color=COLORS[0], label="g(x)")
         panel.plot(xs, [float(s) for s in slopes], color=COLORS[1], ls="--", label="g'(x)")
