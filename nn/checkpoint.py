@@ -16,7 +16,7 @@ from autograd import Value
 from autograd.files import replaceable
 from autograd.text import counted, quoted
 from nn import rng
-from nn.data import Examples
+from nn.data import Examples, as_lists
 from nn.files import as_number, as_stored, read_json, reserved, write_json
 from nn.module import Module
 from nn.optim import Optimizer
@@ -278,8 +278,7 @@ def _add(digest: Any, thing: Any) -> None:
         return
     if isinstance(thing, dict):
         thing = [part for item in thing.items() for part in item]
-    elif hasattr(thing, "tolist"):  # an array of NumPy or a similar library
-        thing = thing.tolist()
+    thing = as_lists(thing)
     if isinstance(thing, Iterable) and not isinstance(thing, Value):
         parts = list(thing)
         digest.update(f"list {len(parts)} ".encode())

@@ -9,7 +9,7 @@ from autograd import Value
 from autograd.messages import require_flag, require_whole
 from autograd.text import counted, quoted
 from nn.clipping import is_no_limit
-from nn.data import Data, Examples, listed, number_rows
+from nn.data import Data, Examples, as_lists, listed, number_rows
 from nn.module import Module, gathered
 from nn.norms import BatchNorm
 from nn.optim import Optimizer
@@ -27,7 +27,7 @@ def examples(data: Data, vectors: bool) -> Examples:
     if not vectors:
         return inputs, targets
     rows = number_rows(inputs, advice="; give predict= for inputs of another kind")
-    return rows, [t.tolist() if hasattr(t, "tolist") else t for t in targets]
+    return rows, list(map(as_lists, targets))
 
 
 def held_out(data: Data | None, learned: Examples, vectors: bool) -> Examples | None:

@@ -182,9 +182,14 @@ def standardized(data: Data, like: Data | None = None) -> Dataset:
 
 def _hashable(target: Any) -> Any:
     """Return a target as the key of its class; a one-hot row, not hashable, becomes a tuple."""
-    plain = target.tolist() if hasattr(target, "tolist") else target
+    plain = as_lists(target)
     is_row = isinstance(plain, Iterable) and not isinstance(plain, str)
     return tuple(map(_hashable, plain)) if is_row else plain
+
+
+def as_lists(thing: Any) -> Any:
+    """Return an array of NumPy or a similar library as nested lists, anything else unchanged."""
+    return thing.tolist() if hasattr(thing, "tolist") else thing
 
 
 def listed(data: Any) -> Examples:
@@ -208,7 +213,7 @@ def _listed(name: str, part: Any) -> list[Any]:
 
 def number_rows(inputs: list[Any], advice: str = "") -> list[list[Any]]:
     """Return inputs as rows of finite numbers; a single number becomes a row."""
-    plain = [row.tolist() if hasattr(row, "tolist") else row for row in inputs]
+    plain = list(map(as_lists, inputs))
     column = bool(plain) and as_operand(plain[0]) is not None
     rows = []
     for i, row in enumerate(plain):
