@@ -137,7 +137,7 @@ def halves(recipe: Recipe) -> tuple[Add, Move]:
         return predictions, cost, weight, weighed
 
     def move(weight: Weight) -> Value:
-        parameters = [p for optimizer in optimizers for p in optimizer.parameters]
+        parameters = _parameters(optimizers)
         with no_grad():
             scaled = [g / weight for g in as_values(p.grad for p in parameters)]
         for parameter, gradient in zip(parameters, scaled, strict=True):
@@ -208,7 +208,7 @@ def undone_on_error(step: Step, recipe: Recipe) -> Step:
 def remembered(recipe: Recipe) -> Callable[[], None]:
     """Return a function that restores the model, its gradients and the optimizers as they are."""
     optimizers = recipe.optimizers
-    values = [*(p for o in optimizers for p in o.parameters), *recipe.frozen, *recipe.buffers]
+    values = [*_parameters(optimizers), *recipe.frozen, *recipe.buffers]
     numbers = [(value.data, value.grad) for value in values]
     states = [(optimizer.lr, optimizer.state_dict()) for optimizer in optimizers]
 
@@ -305,6 +305,10 @@ def _depends(output: Value, inputs: Sequence[Value]) -> bool:
     return False
 
 
+def _parameters(optimizers: Sequence[Optimizer]) -> list[Value]:
+    return [parameter for optimizer in optimizers for parameter in optimizer.parameters]
+
+
 def _zero_grad(optimizers: Sequence[Optimizer], frozen: Sequence[Value]) -> None:
     for optimizer in optimizers:
         optimizer.zero_grad()
@@ -316,7 +320,7 @@ def _move(optimizers: Sequence[Optimizer], clip: float | None) -> None:
     """Clip all gradients together, then let all optimizers step."""
     if clip is not None:
         try:
-            clip_grad_norm([p for optimizer in optimizers for p in optimizer.parameters], clip)
+            clip_grad_norm(_parameters(optimizers), clip)
         except FloatingPointError as error:  # drop its advice: `fit` gives its own
             raise FloatingPointError(str(error).partition(": try ")[0]) from None
     for optimizer in optimizers:
