@@ -17,7 +17,7 @@ from autograd.text import counted, for_stream, quoted
 from autograd.value import as_constant, as_operand
 from nn.activations import Activation, activated, activation_named, softmax
 from nn.layers import Linear, name_of
-from nn.matrix import Matrix, dot, one_hot, plain_number, total
+from nn.matrix import Matrix, as_matrix, dot, one_hot, plain_number, total
 from nn.module import Module
 from nn.norms import LayerNorm, RMSNorm
 
@@ -61,7 +61,7 @@ def attention(
     ([[0.999, 0.001], [0.001, 0.999]], 1.001)
     """
     require_flag("return_weights", return_weights)
-    queries, keys, values = (X if isinstance(X, Matrix) else Matrix(X) for X in (Q, K, V))
+    queries, keys, values = map(as_matrix, (Q, K, V))
     (n, size), (m, width) = queries.shape, values.shape
     if keys.shape[1] != size:
         given = counted(size, "number")
@@ -222,7 +222,7 @@ class MultiHeadAttention(Module):
                 "MultiHeadAttention computes queries, keys and values from one x: write (x, mask),"
                 f" not (x, x, x); a cache is a pair of lists of rows, not {quoted(cache)}"
             )
-        x = x if isinstance(x, Matrix) else Matrix(x)
+        x = as_matrix(x)
         Q, K, V = self.W_q(x), self.W_k(x), self.W_v(x)
         new = K.rows, V.rows
         if cache is not None:
@@ -279,7 +279,7 @@ class FeedForward(Module):
         self.W_2 = make(expansion * embedding, embedding)
 
     def __call__(self, x: Matrix) -> Matrix:
-        x = x if isinstance(x, Matrix) else Matrix(x)
+        x = as_matrix(x)
         return self.W_2(self.W_1(x).map(partial(activated, self.activation)))
 
     def __repr__(self) -> str:

@@ -273,7 +273,7 @@ class Matrix(Watched):
         return Matrix(entries) if isinstance(column, slice) else entries
 
     def __matmul__(self, other: Matrix | Iterable[Iterable[Value | float]]) -> Matrix:
-        other = other if isinstance(other, Matrix) else Matrix(other)
+        other = as_matrix(other)
         if self.shape[1] != other.shape[0]:
             raise ValueError(f"@: shapes {_sizes(self)} and {_sizes(other)} do not fit")
         columns = list(zip(*other.rows, strict=True))
@@ -368,6 +368,11 @@ class Matrix(Watched):
             ]
             for i in range(max(m, k))
         )
+
+
+def as_matrix(x: Matrix | Iterable[Iterable[Value | float]]) -> Matrix:
+    """Return a Matrix unchanged, and rows as a Matrix."""
+    return x if isinstance(x, Matrix) else Matrix(x)
 
 
 def as_input(x: Any, what: str) -> Matrix | Sequence[Any]:
