@@ -23,9 +23,9 @@ from nn import rng
 from nn.checkpoint import Checkpoint, History, Position, Progress, described, opened, rule_settings
 from nn.data import Examples
 from nn.evaluation import Metric, evaluate
+from nn.frames import level_of_user
 from nn.interrupts import interrupt_deferred
 from nn.metrics import accuracy
-from nn.optim import level_of_user
 from nn.predictions import Predict
 from nn.schedules import Schedule
 from nn.step import Recipe, Step, as_score, remembered

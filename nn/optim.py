@@ -6,11 +6,9 @@ Here is what all rules share: parameters, moments, steps, settings and state; se
 from __future__ import annotations
 
 import contextlib
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
-from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from autograd import Value, context, eager, hooks, no_grad, ownership, where
@@ -20,6 +18,7 @@ from autograd.value import as_constant, as_operand
 from nn.clipping import require_gradients
 from nn.columns import Column, Moments, NotArithmetic, attributes_read, is_constant
 from nn.files import as_number
+from nn.frames import level_of_user
 from nn.matrix import is_plain
 from nn.module import Module, Parameters, gathered
 from nn.settings import (
@@ -398,19 +397,6 @@ class Optimizer(hooks.Watched):
         self.time.assign(time)
         for name, numbers in loaded.items():
             _put(self._state.setdefault(name, tuple(map(Value, numbers))), numbers)
-
-
-def level_of_user() -> int:
-    """Return the `stacklevel` at which a warning from the caller points to the user's code."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back and is_ours(frame):
-        level, frame = level + 1, frame.f_back
-    return level
-
-
-def is_ours(frame: FrameType) -> bool:
-    """Whether a frame runs code of this library."""
-    return str(frame.f_globals.get("__name__", "")).startswith(("nn.", "autograd."))
 
 
 def _put(leaves: Iterable[Value], numbers: Iterable[Any]) -> None:

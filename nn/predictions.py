@@ -12,10 +12,10 @@ from autograd import hooks, no_grad
 from autograd.messages import is_series
 from autograd.value import as_constant, as_operand
 from nn import rng
+from nn.frames import is_ours
 from nn.layers import Dropout
 from nn.matrix import Matrix, is_vector
 from nn.module import Module
-from nn.optim import is_ours
 
 # Recording pays off from this many calls on. Recording, and checking the first replays and the
 # last, took as long as 9 eager calls (predictions of a 2-16-16-1 network), 13 (its training step),
@@ -48,7 +48,7 @@ def predict_batch(model: Module, inputs: Sequence[Sequence[float]]) -> Any:
         # Unpacking rows as numbers is a ValueError. One that the library raises, such as that of a
         # layer of another size, says itself what is wrong.
         *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-        if not (is_ours(frame) and isinstance(error, ValueError)):
+        if not (is_ours(frame.f_globals.get("__name__")) and isinstance(error, ValueError)):
             error.add_note(_ONE_AT_A_TIME)
         raise
 

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 from autograd import Value, hooks, ownership
 from autograd.text import shown
+from nn.frames import is_ours
 from nn.matrix import Matrix
 from nn.parameters import Place
 
@@ -243,8 +244,7 @@ def _read_module(module: Any) -> _Held:
 
 def _shared(kind: type) -> list[tuple[str, object]]:
     """Return the class attributes of a user's classes that might hold parameters."""
-    own = ("nn.", "autograd.")
-    bases = [b for b in reversed(kind.__mro__[:-1]) if not str(b.__module__).startswith(own)]
+    bases = [base for base in reversed(kind.__mro__[:-1]) if not is_ours(base.__module__)]
     found = {name: x for base in bases for name, x in vars(base).items() if name[:1] != "_"}
     return [(name, x) for name, x in found.items() if isinstance(x, Value) or _reader(type(x))]
 
