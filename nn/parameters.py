@@ -21,7 +21,10 @@ class Place(NamedTuple):
         for container, _ in self.spots:
             if not hasattr(container, "__setitem__"):
                 kind = type(container).__name__
-                raise TypeError(f"{self.name} is kept in a {kind} and cannot be replaced")
+                raise TypeError(
+                    f"{self.name} is kept in a {kind} and cannot be replaced: keep it in a list, a"
+                    " dict or an attribute"
+                )
 
 
 class Parameters(list[Value]):
