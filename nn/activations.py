@@ -13,7 +13,8 @@ from autograd.hooks import number_of, require
 from autograd.ops import greater
 from autograd.text import quoted
 from autograd.value import as_operand
-from nn.matrix import Array, Matrix, Rows, Vector, as_input, as_values, plain_number, total
+from nn.matrix import Array, Matrix, Rows, Vector, as_input, as_values, total
+from nn.scalars import labelled_constant
 
 Activation = Callable[[Value], Value]
 
@@ -165,7 +166,7 @@ def shifted(logits: Vector, name: str) -> tuple[list[Value], Value]:
     if not values:
         raise ValueError(f"{name} needs at least one logit")
     with no_grad():
-        peak = plain_number(reduce(maximum, values), "max")
+        peak = labelled_constant(reduce(maximum, values), "max")
     largest = number_of(peak)  # may be nan, which makes the result nan
     require(1.0 - greater(abs(largest), sys.float_info.max), lambda: _undefined(name, largest))
     return [x - peak for x in values], peak

@@ -17,9 +17,10 @@ from autograd.text import counted, for_stream, quoted
 from autograd.value import as_constant, as_operand
 from nn.activations import Activation, activated, activation_named, softmax
 from nn.layers import Linear, name_of
-from nn.matrix import Matrix, as_matrix, dot, one_hot, plain_number, total
+from nn.matrix import Matrix, as_matrix, dot, total
 from nn.module import Module
 from nn.norms import LayerNorm, RMSNorm
+from nn.scalars import labelled_constant, one_hot
 
 Mask = Sequence[Sequence[bool | float | Value]] | Matrix
 
@@ -107,7 +108,7 @@ def _masked_softmax(scores: list[Value], mask: list[Value | Literal[True]]) -> l
         # As in softmax, but only over unmasked scores: a masked one may have any size.
         lowest = -sys.float_info.max
         unmasked = [where(a, s, lowest) for a, s in zip(mask, scores, strict=True)]
-        peak = plain_number(reduce(maximum, unmasked), "max")
+        peak = labelled_constant(reduce(maximum, unmasked), "max")
     exponentials = [
         where(a, (where(a, s, peak) - peak).exp(), 0.0) for a, s in zip(mask, scores, strict=True)
     ]

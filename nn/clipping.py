@@ -12,8 +12,9 @@ from autograd.messages import named, no_gradient, require_flag
 from autograd.ops import greater
 from autograd.text import shown
 from autograd.value import as_operand
-from nn.matrix import as_values, own_number, total
+from nn.matrix import as_values, total
 from nn.module import Module, Parameters, gathered
+from nn.scalars import own_number
 from nn.settings import Number, require_range
 
 

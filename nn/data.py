@@ -18,7 +18,8 @@ from autograd.messages import is_series, require_whole
 from autograd.text import counted, quoted
 from autograd.value import as_operand
 from nn import rng
-from nn.matrix import Array, is_vector, own_number
+from nn.matrix import Array, is_vector
+from nn.scalars import own_number
 from nn.settings import require_range
 
 

@@ -25,8 +25,9 @@ from nn.activations import softmax
 from nn.attention import Cache, TransformerBlock, causal, norm_named
 from nn.layers import Embedding, Linear
 from nn.losses import cross_entropy_with_logits
-from nn.matrix import Matrix, is_plain, one_hot, total
+from nn.matrix import Matrix, total
 from nn.module import Module
+from nn.scalars import is_plain, one_hot
 from nn.settings import require_range
 
 Token = int | Value

@@ -17,19 +17,9 @@ from autograd.text import counted, for_stream, quoted
 from autograd.value import as_constant
 from nn import rng
 from nn.activations import ACTIVATIONS, Activation, activated, activation_named
-from nn.matrix import (
-    Array,
-    Matrix,
-    Rows,
-    Vector,
-    as_input,
-    as_values,
-    dot,
-    is_vector,
-    one_hot,
-    total,
-)
+from nn.matrix import Array, Matrix, Rows, Vector, as_input, as_values, dot, is_vector, total
 from nn.module import Module
+from nn.scalars import one_hot
 from nn.settings import require_range
 
 

@@ -15,16 +15,8 @@ from autograd.ownership import scoped
 from autograd.text import counted, quoted
 from autograd.value import as_operand
 from nn.activations import log_sum_exp, shifted
-from nn.matrix import (
-    Matrix,
-    as_values,
-    is_plain,
-    is_vector,
-    mean,
-    one_hot,
-    own_number,
-    total,
-)
+from nn.matrix import Matrix, as_values, is_vector, mean, total
+from nn.scalars import is_plain, one_hot, own_number
 from nn.settings import Number, require_range
 
 

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import itertools
-import math
 import operator
 import reprlib
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import reduce
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, Protocol, TypeGuard, cast, overload
 
 from autograd import Value, maximum, minimum, no_grad, where
-from autograd.hooks import Watched, is_recorded, number_of, refuse
+from autograd.hooks import Watched, is_recorded, refuse
 from autograd.messages import is_series
-from autograd.ops import greater
-from autograd.primitive import without_array
 from autograd.sums import weighted_sum
 from autograd.text import counted, quoted
-from autograd.value import as_constant, as_operand, constant
+from autograd.value import as_constant, as_operand
+from nn.scalars import labelled_constant
 
 
 class Array(Protocol):
@@ -52,33 +49,6 @@ def total(values: Iterable[Value]) -> Value:
 def as_values(entries: Iterable[Value | float]) -> list[Value]:
     """Return the entries as Values; a number becomes a leaf."""
     return [entry if isinstance(entry, Value) else Value(entry) for entry in entries]
-
-
-def plain_number(x: Value, label: str) -> Value:
-    """Return a labelled constant with the number of a Value: not a leaf, and without a gradient."""
-    number = constant(number_of(x))
-    number.label = label
-    return number
-
-
-def is_plain(number: object) -> bool:
-    """Whether a number is neither a Value nor recorded, so that code may branch on it.
-
-    A Value or a recorded number can only select by arithmetic, as in `one_hot` or `where`.
-    """
-    return not isinstance(number, Value) and not is_recorded(number)
-
-
-def own_number(number: Any) -> Any:
-    """Return a plain number, or an array's scalar, as Python's own: an int, a bool or a float.
-
-    With a float32, NumPy would compute in float32, and the negative of a uint8 is positive.
-    Anything else is returned unchanged.
-    """
-    number = without_array(number)
-    if isinstance(number, float | int) or not isinstance(number, Real) or is_recorded(number):
-        return number
-    return int(number) if isinstance(number, Integral) else float(number)
 
 
 def mean(values: Iterable[Value] | Matrix | Rows) -> Value:
@@ -125,7 +95,7 @@ def norm(x: Any) -> Any:
         # in derivatives of the third order, and infinity times 0 is nan.
         largest = reduce(maximum, map(abs, values))
         bounded = minimum(maximum(largest, 1e-290), 1e290)
-        scale = plain_number(where(largest, bounded, 1.0), "max")
+        scale = labelled_constant(where(largest, bounded, 1.0), "max")
     square = total((v / scale) ** 2 for v in values)
     # The derivative of sqrt is infinite at 0: take the root of 1 there instead.
     return scale * where(square, where(square, square, 1.0).sqrt(), 0.0)
@@ -134,18 +104,6 @@ def norm(x: Any) -> Any:
 def dot(a: Sequence[Value], b: Vector) -> Value:
     """a_1 b_1 + a_2 b_2 + ..., summed from left to right, for one or more entries."""
     return weighted_sum(a, b)
-
-
-def one_hot(index: Value | float, count: int) -> list[Any]:
-    """Return 1 at the index and 0 elsewhere, by arithmetic: Values if the index is a Value.
-
-    All entries are 0 for an index that is outside 0 .. count - 1 or not an integer, such as nan.
-    """
-    # Not the floats next to 0, which are subnormal: libraries may make a process take them for 0.
-    tiny = sys.float_info.min
-    near = [(math.nextafter(i, -math.inf), math.nextafter(i, math.inf)) for i in range(1, count)]
-    bounds = [(-tiny, tiny), *near][:count]
-    return [greater(index, below) * greater(above, index) for below, above in bounds]
 
 
 def _elementwise(symbol: str, f: Callable[[Any, Any], Value]) -> tuple[Operator, Operator]:

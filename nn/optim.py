@@ -19,8 +19,8 @@ from nn.clipping import require_gradients
 from nn.columns import Column, Moments, NotArithmetic, attributes_read, is_constant
 from nn.files import as_number
 from nn.frames import level_of_user
-from nn.matrix import is_plain
 from nn.module import Module, Parameters, gathered
+from nn.scalars import is_plain
 from nn.settings import (
     Number,
     Setting,

@@ -16,7 +16,7 @@ from autograd.hooks import number_of, refuse, require, varying
 from autograd.ops import greater
 from autograd.text import quoted
 from autograd.value import as_operand
-from nn.matrix import is_plain
+from nn.scalars import is_plain
 from nn.settings import Number, require_range
 
 _own = random.Random()

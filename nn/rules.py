@@ -9,9 +9,9 @@ from autograd import Value, greater
 from autograd.hooks import require
 from autograd.messages import require_flag
 from autograd.text import quoted
-from nn.matrix import is_plain
 from nn.module import Module
 from nn.optim import Optimizer
+from nn.scalars import is_plain
 from nn.settings import Number, require_range
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from autograd.messages import is_bool
 from autograd.text import quoted
 from autograd.value import as_operand
-from nn.matrix import own_number
+from nn.scalars import own_number
 
 Schedule = Callable[[int], float]
 

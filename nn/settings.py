@@ -14,7 +14,7 @@ from autograd.ops import greater, less
 from autograd.text import quoted
 from autograd.value import as_operand
 from nn.files import as_number
-from nn.matrix import is_plain, own_number
+from nn.scalars import is_plain, own_number
 
 Number = Value | float
 Setting = bool | float | tuple[Any, ...]
