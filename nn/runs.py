@@ -16,7 +16,6 @@ from autograd.text import counted, fixed, quoted, shown
 from nn import data as datasets
 from nn import plot, pytorch
 from nn.checkpoint import History
-from nn.data import Dataset
 from nn.evaluation import evaluate
 from nn.files import read_json, reserved, write_json
 from nn.layers import MLP
@@ -78,7 +77,13 @@ def _train(name: str, out: Path, options: argparse.Namespace, settings: dict[str
     )
     seconds = time.perf_counter() - start
 
-    _write_results(out, name, model, history, examples, settings)
+    model.save(out / "model.json")
+    scores = {"accuracy": history.accuracy, "held_out_accuracy": history.held_out_accuracy}
+    plots = {"loss.png": lambda: plot.loss_curve(history)}
+    if len(examples.inputs[0]) == 2:
+        plots["decision_boundary.png"] = lambda: plot.decision_boundary(model, examples)
+    write_history(out, name, settings, {"loss": history.loss, **scores}, plots)
+
     score = evaluate(model, examples, accuracy, jit=options.jit)
     loss = f"loss {fixed(history.loss[-1])}, " if history.loss else ""
     print(
@@ -89,22 +94,6 @@ def _train(name: str, out: Path, options: argparse.Namespace, settings: dict[str
         score = evaluate(model, held_out, accuracy, jit=options.jit)
         print(f"accuracy on {len(held_out.inputs)} held-out examples: {score:.1%}")
     return finish(out, name, model, history, options.export)
-
-
-def _write_results(
-    out: Path,
-    name: str,
-    model: Module,
-    history: History,
-    examples: Dataset,
-    settings: dict[str, Any],
-) -> None:
-    model.save(out / "model.json")
-    scores = {"accuracy": history.accuracy, "held_out_accuracy": history.held_out_accuracy}
-    plots = {"loss.png": lambda: plot.loss_curve(history)}
-    if len(examples.inputs[0]) == 2:
-        plots["decision_boundary.png"] = lambda: plot.decision_boundary(model, examples)
-    write_history(out, name, settings, {"loss": history.loss, **scores}, plots)
 
 
 # --- what all tasks share -------------------------------------------------------------------------

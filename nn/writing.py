@@ -78,10 +78,15 @@ def _train(
         jit=options.jit,
     )
     seconds, taken = time.perf_counter() - start, int(optimizer.time.data)
-    _write_results(out, model, tokenizer, history, settings, taken)
+
+    text.save(out / "model.json", model, tokenizer)
+    losses = {"every": REPORT, "loss": history.loss, "held_out_loss": history.held_out_loss}
+    plots = {"loss.png": lambda: plot.loss_curve(history, REPORT, taken)}
+    write_history(out, "gpt", settings, losses, plots)
+
     print(f"{ended(history)} {counted(taken, 'step')} in {seconds:.1f} s", end="")
-    for what, losses in (("loss", history.loss), ("held out", history.held_out_loss)):
-        print(f", {what} {fixed(losses[-1])}" if losses else "", end="")
+    for what, scores in (("loss", history.loss), ("held out", history.held_out_loss)):
+        print(f", {what} {fixed(scores[-1])}" if scores else "", end="")
     print(" nats per character" if history.loss else "")
     return finish(out, "gpt", model, history, options.export)
 
@@ -113,20 +118,6 @@ def _shows_samples(model: GPT, tokenizer: Tokenizer) -> Callable[[History], None
             signal.raise_signal(signal.SIGINT)  # save what was learned, as after Ctrl-C
 
     return show
-
-
-def _write_results(
-    out: Path,
-    model: GPT,
-    tokenizer: Tokenizer,
-    history: History,
-    settings: dict[str, Any],
-    steps: int,
-) -> None:
-    text.save(out / "model.json", model, tokenizer)
-    losses = {"every": REPORT, "loss": history.loss, "held_out_loss": history.held_out_loss}
-    plots = {"loss.png": lambda: plot.loss_curve(history, REPORT, steps)}
-    write_history(out, "gpt", settings, losses, plots)
 
 
 def write_text(out: Path, options: argparse.Namespace) -> int:
