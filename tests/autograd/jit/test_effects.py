@@ -78,7 +78,7 @@ EFFECTS: dict[str, Callable[[], Any]] = {
     "what is in NUMBERS, a ndarray": lambda: NUMBERS.__iadd__(1),
     "what is in ORDER, an OrderedDict": lambda: ORDER.move_to_end(next(iter(ORDER))),
     "what is in VARIABLE, a ContextVar": lambda: VARIABLE.set(VARIABLE.get() + 1),
-    "what is in STREAM, a Random": lambda: STREAM.random(),
+    "what is in STREAM, a Random": lambda: STREAM.gauss(),  # sets an attribute, too
     "what is in GENERATOR, a Generator": lambda: GENERATOR.random(),
     "the label of a Value": lambda: setattr(LABELLED, "label", LABELLED.label + "x"),
     "N": in_a_global,
