@@ -165,9 +165,8 @@ class Watch:
     def put_back(self) -> None:
         """Undo what has changed, as far as assignments can."""
         for reader, place, name, content in self._notes.values():
-            now = read(reader, place)
-            if same(now, content) or (name and getattr_static(type(place), name, None) is now):
-                continue  # unchanged, or an attribute of the class
+            if same(read(reader, place), content):
+                continue
             with contextlib.suppress(Exception):  # some objects take no assignments
                 # Without its own attribute, an object has that of its class again.
                 if content is MISSING or getattr_static(type(place), name, place) is content:

@@ -192,6 +192,26 @@ def test_a_refused_call_leaves_an_object_without_the_setting_of_its_class() -> N
     assert vars(part) == before
 
 
+def test_a_refused_call_restores_what_it_sets_to_none() -> None:
+    """As a step does that drops what it has cached."""
+    part, w, is_on = Derived(), Value(2.0), [False]
+    cached: Any = Value(3.0)
+
+    def step(x: float) -> Any:
+        nonlocal cached
+        number = w * x * part.size * cached
+        if is_on[0]:
+            part.size = cached = None
+        return number
+
+    run, before = jit(step), cached
+    run(1.0)
+    is_on[0] = True
+    with pytest.raises(TraceError, match="which a replay would not"):
+        run(1.0)
+    assert (part.size, cached) == (1.0, before)
+
+
 NAME = "size"
 
 
