@@ -45,6 +45,8 @@ MEMORY, ORDER = memoryview(array.array("q", [0])), collections.OrderedDict(a=1, 
 VARIABLE: contextvars.ContextVar[int] = contextvars.ContextVar("VARIABLE", default=0)
 STREAM, GENERATOR = random.Random(0), np.random.default_rng(0)
 COUNTS: Any = weakref.WeakKeyDictionary({COUNTER: 0})
+SETTINGS: Any = types.ModuleType("settings")
+SETTINGS.spaces = [types.SimpleNamespace(n=0)]
 LABELLED, SPACE, USER_DICT = Value(2.0), types.SimpleNamespace(n=0), collections.UserDict(n=0)
 N = 0
 
@@ -86,6 +88,7 @@ EFFECTS: dict[str, Callable[[], Any]] = {
     "N  ": lambda: exec("global N; N += 1"),
     "what is in BYTES, a bytearray ": lambda: eval("BYTES.append(1)"),
     "n ": lambda: tick(SPACE, "n"),
+    "n   ": lambda: tick(SETTINGS.spaces[0], "n"),
     "n  ": lambda: USER_DICT.update(n=USER_DICT["n"] + 1),
     "what is in a list ": lambda: cached().append(1),
     "what is in a dict": lambda: COUNTS.update({COUNTER: COUNTS[COUNTER] + 1}),

@@ -11,7 +11,7 @@ import re
 import time
 import warnings
 from collections import deque
-from types import MethodType, ModuleType, SimpleNamespace
+from types import FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -845,9 +845,14 @@ def imports_from_a_package(x: float) -> Any:
     return LEAF * x * len(local.pardir)
 
 
+# Python sets `__package__` to None in a script.
+SCRIPT: Any = {**globals(), "__package__": None}
+
+
 @pytest.mark.parametrize(
     "function",
     [
+        FunctionType(imports_a_module.__code__, SCRIPT, "imports_in_a_script"),
         imports_a_module,
         imports_an_attribute,
         imports_a_module_of_a_package,
@@ -1133,6 +1138,23 @@ def test_a_variable_of_a_module_is_not_guarded_for_its_name_alone() -> None:
 
     run = jit(scaled)
     for settings.step in range(6):
+        run(2.0)
+    (program,) = run.programs
+    assert program.replays == 4
+
+
+def test_an_attribute_is_not_guarded_for_what_the_code_asks_of_other_things() -> None:
+    """A list has a method `index`, and `settings` a `step` of its own."""
+    loader, settings = SimpleNamespace(index=0, step=0, rate=0.5), SimpleNamespace(step=0.25)
+    things, rows, w = [loader], [["cat", "dog"]], Value(1.0)
+
+    def scaled(x: float) -> Value:
+        index = sum(row.index("dog") for row in rows)
+        return w * x * index * settings.step * sum(thing.rate for thing in things)
+
+    run = jit(scaled)
+    for loader.index in range(6):
+        loader.step += 1
         run(2.0)
     (program,) = run.programs
     assert program.replays == 4
