@@ -373,14 +373,19 @@ def test_changes_to_unwatched_objects_are_ignored() -> None:
 
 def test_looking_at_an_object_calls_none_of_its_methods() -> None:
     class Stream:
-        asked = 0
+        asked, rate = 0, 0.5
 
         def __length_hint__(self) -> int:
             Stream.asked += 1
             return 0
 
+        def __getattribute__(self, name: str) -> Any:
+            Stream.asked += 1
+            return object.__getattribute__(self, name)
+
     stream = Stream()
-    Watch([lambda: stream], everything=True)
+    for everything in (False, True):
+        Watch([lambda: stream.rate], everything)
     assert Stream.asked == 0
 
 
