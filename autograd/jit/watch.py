@@ -274,8 +274,7 @@ class Watch:
                     self._objects.append(sys.modules.get(module))
             if self._everything and name in ("globals", "vars", "exec", "eval"):
                 self._wait_for(function.__globals__)
-            is_inside = self._everything and type(thing) is not ModuleType
-            for attribute in () if is_inside else path:  # `_look_inside` notes all
+            for attribute in path:
                 if thing is MISSING:
                     self._names.add((owner * (attribute is path[0]), attribute))
                 thing = self._attribute(thing, attribute.removesuffix("()"))
@@ -294,7 +293,7 @@ class Watch:
                 key = id(thing if base is None else kind), id(base)
                 self._notes[key] = space.keys().isdisjoint, added, " or ".join(sorted(added)), True
             for name, part in list(space.items()):
-                is_called = name in names or f"{name}()" in names
+                is_called = f"{name}()" in names
                 is_asked = is_called or (name[:2] == "__" and name not in _UNASKED and not is_far)
                 if is_asked and base is not None and type(part) in _METHODS:
                     self._note_in_classes(kind, name)
