@@ -86,13 +86,13 @@ def _difference(
     program: Program, out: Any, returned: Any, passed: Sequence[Value], before: _State
 ) -> str | None:
     """Describe the first difference, or return None. before: the state in which both runs began."""
-    ports = program.ports
-    written = zip(ports.targets, out[: ports.first_result].tolist(), strict=True)
+    targets = program.ports.targets
+    written = zip(targets, out[: len(targets)].tolist(), strict=True)
     for (holder, kind), replayed in (before | dict(written)).items():
         found = _number(holder, kind, passed)
         if not same(found, replayed):
             return _unlike(f"{_name_of(program, holder)}.{kind}", found, replayed)
-    computed = out[ports.first_result :].tolist()
+    computed = out[len(targets) :].tolist()
     expected = laid_out(program.returned.rebuilt(computed, passed))
     try:
         structure, numbers, values = laid_out(returned)

@@ -28,9 +28,8 @@ class Ports:
     """The inputs and outputs of a program. Outputs: first new numbers of leaves, then results.
 
     Attributes:
-        first_result: how many outputs belong to leaves.
-        targets: (leaf, "data" or "grad") that each of these goes to; a captured leaf is given by a
-            weak reference to its link, a passed one by its position.
+        targets: (leaf, "data" or "grad") that each of the first outputs goes to; a captured leaf is
+            given by a weak reference to its link, a passed one by its position.
         stores: those of the captured leaves.
         gone: not empty once one of these leaves no longer exists.
 
@@ -40,7 +39,6 @@ class Ports:
     def __init__(
         self, reads: list[Port], writes: list[Port], plan: Plan, address: Addresses
     ) -> None:
-        self.first_result = len(writes)
         self._arguments = plan.spans["argument"]
         reads = [port for port in reads if address[port.node] >= 0]
         captured = dict.fromkeys([port.leaf for port in reads + writes if port.passed is None])

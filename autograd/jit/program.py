@@ -155,7 +155,7 @@ class Program:
                 at_once(writes)
                 break
         self.replays += 1
-        return self.returned.rebuilt(out[self.ports.first_result :].tolist(), call.passed)
+        return self.returned.rebuilt(out[len(self.ports.targets) :].tolist(), call.passed)
 
     def read(self, call: Call) -> bool:
         """Copy the arguments and current leaves into the memory; return whether to `run`."""
