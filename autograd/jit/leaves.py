@@ -108,9 +108,8 @@ def writes(name: str, values: Iterable[Value], numbers: Iterable[float]) -> Iter
     return starmap(operator.call, steps)
 
 
-def undoing(values: Iterable[Value], stores: Collection[Store] = ()) -> list[Iterator[None]]:
+def undoing(values: Sequence[Value], stores: Collection[Store] = ()) -> list[Iterator[None]]:
     """Return steps that restore the current data and grad of Values and of all leaves of stores."""
-    values = [v for v in values if not (isinstance(v, Linked) and v._right.store in stores)]
     arrays = [numbers for store in stores for numbers in (store.data, store.grad)]
     return [
         starmap(operator.setitem, [(numbers, slice(None), numbers.copy()) for numbers in arrays]),
