@@ -115,7 +115,7 @@ def fixed(read: Callable[[], T], of: object = None) -> T:
 
     Args:
         of: the object, if `read` reads only its attributes. If a program guards these anyway, as
-            those of a Watched object, `read` is only called when they have changed.
+            those of a Watched object, `read` is not called again.
     """
     return cast(T, _hooks().fixed(read, of))
 

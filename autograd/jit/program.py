@@ -47,8 +47,8 @@ class Program:
             the latest calls.
         first: the bytes of the numbers in the recorded call. constant: the slices of the arguments
             that have been the same in each check since.
-        guards: (read, result, whether the watch notices a change): the program holds while `read`
-            returns the same result. draws, streams: see Tracer.
+        guards: (read, result): the program holds while `read` returns the same result.
+        draws, streams: see Tracer.
     """
 
     def __init__(
@@ -64,8 +64,9 @@ class Program:
         self.replays = self.checks = self.unsure = self.unsure_in_a_row = 0
         self.watch, models = watch, set(map(id, watch.models))
         self.guards = [
-            (read, found, id(of) in models)
+            (read, found)
             for read, found, of in tracer.guards
+            if id(of) not in models  # else the watch guards what `read` reads
             if read() == found  # else the call made this setting itself, and took it back
         ]
         self.draws, self.streams = tracer.draws, list(tracer.streams)
@@ -122,11 +123,9 @@ class Program:
         """Name something that the recording depends on and that has changed; None if it holds."""
         if self.ports.gone:
             return "a Value that is gone"
-        holds = self.watch.holds()
-        for read, found, is_watched in self.guards:
-            if not (holds and is_watched) and read() != found:
-                return "a setting"
-        return None if holds else self.watch.changed()
+        if any(read() != found for read, found in self.guards):
+            return "a setting"
+        return None if self.watch.holds() else self.watch.changed()
 
     def still_constant(self, numbers: bytearray) -> list[slice]:
         """Return the slices in `constant` where these numbers are still the same."""
