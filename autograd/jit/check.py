@@ -35,15 +35,10 @@ _State = dict[tuple[Any, str], float]  # by (holder, "data" or "grad"), see Port
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
 
 
-def checked(
-    program: Program, call: Call, eagerly: Callable[[Call], Any], is_disturbed: Callable[[], bool]
-) -> tuple[Any, str | None]:
+def checked(program: Program, call: Call, eagerly: Callable[[Call], Any]) -> tuple[Any, str | None]:
     """Return an eager call's result, as a replay returns it, and how a replay differs, or None.
 
-    Args:
-        eagerly: runs the call.
-        is_disturbed: whether other code has run the function meanwhile; if so, there is nothing to
-            compare.
+    eagerly: runs the call.
     """
     known = program.watch.changed()  # such as a 1.0 in place of a 1, which `holds` overlooks
     has_gradients = program.read(call)
@@ -74,9 +69,7 @@ def checked(
     if len(draws) != wanted:
         difference = f"it draws {counted(len(draws), 'number')}, and {wanted} in the replay"
     program.replays += 1
-    if is_disturbed():
-        difference = None
-    elif difference is None:
+    if difference is None:
         program.checks, program.number = program.checks + 1, call.number
         program.constant = program.still_constant(call.numbers)
     return answer, difference
