@@ -35,7 +35,8 @@ def record(function: Callable[..., Any], call: Call, tracer: Tracer) -> tuple[An
 
     tracer.nodes_of(passed)
     number, whole, value = partial(argument, float), partial(argument, int), iter(passed).__next__
-    given = {key: build(part, number, value, whole) for key, part, _ in structure}
+    single: Any = {"number": number, "mixed": number, "whole": whole, "Value": value}
+    given = {key: build(part, single) for key, part, _ in structure}
     before = _identities(structure, given)
     returned = _called(function, given, tracer)
     if tracer.refusals:

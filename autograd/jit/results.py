@@ -6,7 +6,7 @@ flows out of a jitted function. Leaves from outside are returned as they are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from autograd.hooks import plain
@@ -64,13 +64,19 @@ class Returned(NamedTuple):
             else (passed[part] if isinstance(part, int) else part)
             for part in self.values
         ]
-        return build(self.structure, iter(numbers).__next__, iter(values).__next__)
+        return filled(self.structure, numbers, values)
 
 
 def laid_out(nest: Any) -> tuple[Any, list[Any], list[Value]]:
     """Return the structure of something, and the numbers and Values in it; see `flatten`."""
     numbers, values = list[Any](), list[Value]()
     return flatten(nest, numbers, values), numbers, values
+
+
+def filled(structure: Any, numbers: Iterable[Any], values: Iterable[Value]) -> Any:
+    """Rebuild what `laid_out` has taken apart, from other numbers and Values."""
+    number, value = iter(numbers).__next__, iter(values).__next__
+    return build(structure, {"number": number, "mixed": number, "whole": number, "Value": value})
 
 
 def as_replayed(returned: Any, since: float) -> Any:
@@ -87,7 +93,7 @@ def as_replayed(returned: Any, since: float) -> Any:
         _value(value.data, value.grad, value.label, True) if new else value
         for value, new in zip(values, computed, strict=True)
     ]
-    return build(structure, map(plain, numbers).__next__, iter(cut).__next__)
+    return filled(structure, map(plain, numbers), cut)
 
 
 def _no_gradient(out: Any, x: Any) -> Any:

@@ -290,25 +290,11 @@ def objects_in(structure: Any, kind: Any = Identical) -> Iterator[Any]:
             yield from objects_in(part, kind)
 
 
-def build(
-    structure: Any,
-    number: Callable[[], Any],
-    value: Callable[[], Any],
-    whole: Callable[[], Any] | None = None,
-) -> Any:
+def build(structure: Any, single: dict[str, Callable[[], Any]]) -> Any:
     """Rebuild something of this structure; its lists, dicts and arrays are new.
 
-    Args:
-        number, value, whole: each call returns the next "number", "Value" or "whole"; without
-            `whole`, `number` returns both kinds of numbers.
+    single: functions that return the next "number", "mixed", "whole" or "Value", by that name.
     """
-    whole = whole or number
-    return _built(structure, {"number": number, "mixed": number, "whole": whole, "Value": value})
-
-
-# Not inside `build`: a nested function that calls itself is a reference cycle, which would keep all
-# that it made while `fit` pauses the garbage collector.
-def _built(structure: Any, single: dict[str, Callable[[], Any]]) -> Any:
     if structure.__class__ is str:
         return single[structure]()
     if structure.__class__ is not tuple:  # a Static or an Identical
@@ -316,22 +302,22 @@ def _built(structure: Any, single: dict[str, Callable[[], Any]]) -> Any:
     kind, inside = structure[:2]
     if kind is list or kind is tuple:  # the most common ones
         if len(structure) == 2:
-            return kind([_built(part, single) for part in inside])
+            return kind([build(part, single) for part in inside])
         part = structure[2]
         if part.__class__ is str:
             made = single[part]
             return kind([made() for _ in range(inside)])
-        return kind([_built(part, single) for _ in range(inside)])
+        return kind([build(part, single) for _ in range(inside)])
     if kind == "like":
-        return _built(structure[2], single)
+        return build(structure[2], single)
     if kind is MethodType:
         return kind(structure[2].built(), inside.built())
     if kind == "array":
-        entries = _built(structure[2], single)
+        entries = build(structure[2], single)
         is_plain = _NUMBERS.issuperset(map(type, entries))
         row = np.array(entries) if is_plain else Array.of(np.fromiter(entries, object))
         return np.reshape(row, *inside)
     if issubclass(kind, dict):
-        return kind(zip(_built(inside, single), _built(structure[2], single), strict=True))
+        return kind(zip(build(inside, single), build(structure[2], single), strict=True))
     make: Any = getattr(kind, "_make", kind)
-    return make(_built(inside, single), *structure[2:])
+    return make(build(inside, single), *structure[2:])
