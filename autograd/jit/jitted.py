@@ -83,7 +83,6 @@ class Jitted(Generic[P, R]):
         self._static = self.static | _places(function, self.static)
         self._programs: dict[Any, list[Program]] = {}
         self._all = WeakKeyDictionary[Program, None]()
-        self._called: set[Any] = set()  # structures that were called, recorded or not
         self._calls = self._first_calls = self._recordings = 0  # replays reset the last two
         self._has_warned = False
         self._lock = Lock()  # with a note while a call is under way
@@ -152,7 +151,7 @@ class Jitted(Generic[P, R]):
 
     def _answer(self, call: Call) -> Any:
         key = call.structure, current.get().interpreter
-        programs, changed = self._programs_for(key), None
+        (programs, is_first), changed = self._programs_for(key), None
         for program in reversed(programs):
             change = program.changed()
             changed = changed or change  # since the latest recording
@@ -165,18 +164,12 @@ class Jitted(Generic[P, R]):
                 return self._replayed(program, programs, call)
         # A program that uses an object that has been replaced would only keep it alive.
         programs[:] = [p for p in programs if not (p.watch.has_lost or p.ports.gone)]
-        is_first = not programs and key not in self._called
         self._first_calls = self._first_calls + 1 if is_first else 0
-        if is_first:
-            if len(self._called) >= 1_000:
-                self._called.clear()  # frees what the structures hold
-                self._programs = {key: found for key, found in self._programs.items() if found}
-            self._called.add(key)
-            if self._first_calls == _TOO_MANY:
-                self._warn(
-                    f"none of {_TOO_MANY} calls in a row had the argument structure of an earlier"
-                    " call: pass arrays of one shape, and functions and static arguments that recur"
-                )
+        if self._first_calls == _TOO_MANY:
+            self._warn(
+                f"none of {_TOO_MANY} calls in a row had the argument structure of an earlier call:"
+                " pass arrays of one shape, and functions and static arguments that recur"
+            )
         in_vain = takewhile(lambda program: program.replays <= 8, reversed(programs))
         recordings = max(self._recordings, len(list(in_vain)))  # other structures may be replayed
         if is_first or recordings >= _TOO_MANY:
@@ -320,18 +313,22 @@ class Jitted(Generic[P, R]):
 
     # --- programs ---
 
-    def _programs_for(self, key: tuple[Any, Any]) -> list[Program]:
-        """Return those of a (structure, interpreter). A model among the arguments keeps its own."""
-        found = self._programs.get(key)
-        if found is not None:
-            return found
-        for thing in objects_in(key[0]):
+    def _programs_for(self, key: tuple[Any, Any]) -> tuple[list[Program], bool]:
+        """Return the programs of a key, and whether it is new. A model passed keeps its own."""
+        home, found = self._programs, self._programs.get(key)
+        for thing in objects_in(key[0]) if found is None else ():
             space = getattr(thing, "__dict__", None)
             if isinstance(space, dict):
-                home: dict[Any, list[Program]]
                 home = space.setdefault("_programs", _Programs()).setdefault(self, {})
-                return home.setdefault(key, [])
-        return self._programs.setdefault(key, [])
+                found = home.get(key)
+                break
+        if found is not None:
+            return found, False
+        unused = [old for old, programs in home.items() if not programs]
+        for old in unused if len(unused) >= 1_000 else ():  # free what the structures hold
+            del home[old]
+        home[key] = []
+        return home[key], True
 
     def _warn(self, text: str) -> None:
         if not self._has_warned:

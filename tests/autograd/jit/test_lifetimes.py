@@ -295,18 +295,19 @@ def test_the_code_of_a_dropped_function_is_freed_eventually() -> None:
     assert codes[0]() is None
 
 
-def test_a_static_argument_of_a_single_call_is_freed_eventually() -> None:
+@pytest.mark.parametrize("model", [None, nn.Linear(1, 1)], ids=["no model", "a model"])
+def test_a_static_argument_of_a_single_call_is_freed_eventually(model: Any) -> None:
     class Settings:
         rate = 0.5
 
-    run = jit(lambda x, settings: LEAF * x * settings.rate, static="settings")
+    run = jit(lambda x, model, settings: LEAF * x * settings.rate, static="settings")
     first = Settings()
     reference = weakref.ref(first)
-    run(1.0, first)
+    run(1.0, model, first)
     del first
     run._has_warned = True  # do not warn that no call is replayed
     for _ in range(1000):
-        run(1.0, Settings())
+        run(1.0, model, Settings())
     assert reference() is None
 
 
