@@ -23,7 +23,7 @@ from autograd.jit.recorded import Number, Whole, number_at
 from autograd.jit.refusal import TraceError, is_interrupt, refuse
 from autograd.jit.structure import EXACT
 from autograd.messages import named, no_gradient
-from autograd.primitive import CONSTANT, Primitive
+from autograd.primitive import Primitive
 from autograd.sums import Terms
 from autograd.value import Value, as_float
 
@@ -136,8 +136,7 @@ class Tracer(Hooks):
             self.before[value] = value._data, value._grad
         else:
             node = self.tape.constant(value._data)  # a leaf that the function made
-        if value._primitive is not CONSTANT or value in self._data:  # others are used once
-            self.nodes[value] = node
+        self.nodes[value] = node
         return node
 
     def _of_result(self, value: Value) -> int:
