@@ -27,7 +27,6 @@ from autograd.jit.backends.numpy import VECTORISED, run_in_python
 from autograd.jit.graph import SUM
 from autograd.jit.schedule import LINE, Group, Plan, runs
 from autograd.locks import Lock
-from autograd.primitive import Primitive
 
 # --- compiled kernels -----------------------------------------------------------------------------
 
@@ -94,7 +93,7 @@ def _parts(plan: Plan) -> tuple[list[Words | Group], int]:
         if group.primitive is SUM:
             free = _add_sums(words, group, copies, free)
         elif group.primitive in EMIT:
-            _add_primitive(words, group, group.primitive)
+            _add_primitive(words, group)
         else:
             words.append(_address(kernels.stop))
             words = array("q")
@@ -120,15 +119,15 @@ def _gather(words: Words, group: Group, begin: int, end: int) -> None:
         words.frombytes(group.operands[begin:end].astype(np.int64).tobytes())
 
 
-def _add_primitive(words: Words, group: Group, primitive: Primitive) -> None:
+def _add_primitive(words: Words, group: Group) -> None:
     """Add the entries of a group of one primitive: in vectors where possible, else one by one."""
     done = 0
-    for start, length in _long_runs(group) if primitive in VECTORISED else ():
+    for start, length in _long_runs(group) if group.primitive in VECTORISED else ():
         first, second = group.operands[start : start + 2]
         strides = tuple((second - first).tolist())
         if {1} <= set(strides) <= {0, 1}:
             _gather(words, group, done, start)
-            kernel = _address(kernels.vectorized, primitive, strides)
+            kernel = _address(kernels.vectorized, group.primitive, strides)
             words.extend((kernel, length // VECTOR, group.start + start, *first.tolist()))
             done = start + length // VECTOR * VECTOR
     _gather(words, group, done, len(group.operands))
