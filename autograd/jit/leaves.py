@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain, starmap
 from typing import Any, cast
@@ -108,7 +108,7 @@ def writes(name: str, values: Iterable[Value], numbers: Iterable[float]) -> Iter
     return starmap(operator.call, steps)
 
 
-def undoing(values: Sequence[Value], stores: Collection[Store] = ()) -> list[Iterator[None]]:
+def undoing(values: Sequence[Value], stores: Iterable[Store] = ()) -> list[Iterator[None]]:
     """Return steps that restore the current data and grad of Values and of all leaves of stores."""
     arrays = [numbers for store in stores for numbers in (store.data, store.grad)]
     return [

@@ -151,10 +151,8 @@ def vectorized(
         if not primitive.total:
             _add_zero_times(b, numbers, trouble)
     if not primitive.total:
-        lanes = b.load(trouble)
         for lane in range(VECTOR):
-            number = b.extract_element(lanes, WORD(lane))
-            _add_zero_times(b, number, kernel.memory)
+            _add_zero_times(b, b.extract_element(b.load(trouble), WORD(lane)), kernel.memory)
     kernel.end(WORD(3 + len(strides)))
 
 
