@@ -123,8 +123,9 @@ class Program:
         """Name something that the recording depends on and that has changed; None if it holds."""
         if self.ports.gone:
             return "a Value that is gone"
-        if any(read() != found for read, found in self.guards):
-            return "a setting"
+        for read, found in self.guards:
+            if read() != found:
+                return "a setting"
         return None if self.watch.holds() else self.watch.changed()
 
     def still_constant(self, numbers: bytearray) -> list[slice]:
