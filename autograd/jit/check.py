@@ -97,9 +97,9 @@ def _difference(
         # Without the classes of users and of NumPy.
         number, replayed = [float(n) if isinstance(n, float) else int(n) for n in pair]
         if not same(number, replayed):
-            return _unlike(f"the {_ordinal(i)} number", number, replayed)
+            return _unlike(_numbered("number", i), number, replayed)
     for i, (value, other) in enumerate(zip(values, expected[2], strict=True)):
-        what = f"the {_ordinal(i)} result"
+        what = _numbered("result", i)
         if value is not other and not isinstance(program.returned.values[i], Output):
             return f"{what} is another Value in the replay"
         for of, name in (("", "data"), ("the gradient of ", "grad"), ("the label of ", "label")):
@@ -128,17 +128,14 @@ def _number(holder: Any, kind: str, passed: Sequence[Value]) -> Any:
     return getattr(passed[holder] if isinstance(holder, int) else holder, kind)
 
 
-def _ordinal(i: int) -> str:
-    if i < len(_ORDINALS):
-        return _ORDINALS[i]
-    tens, ones = divmod((i + 1) % 100, 10)
-    return f"{i + 1}{'th' if tens == 1 else {1: 'st', 2: 'nd', 3: 'rd'}.get(ones, 'th')}"
+def _numbered(what: str, i: int) -> str:
+    return f"the {_ORDINALS[i]} {what}" if i < len(_ORDINALS) else f"{what} {i + 1}"
 
 
 def _name_of(program: Program, holder: Any) -> str:
     """Return the name of a Value, or of a link, in the models used: `layers.0.neurons.3.w.1`."""
     if isinstance(holder, int):
-        return f"the {_ordinal(holder)} Value passed"
+        return _numbered("Value passed", holder)
     holder = holder() if isinstance(holder, ref) else holder
     names = [
         name
