@@ -331,7 +331,7 @@ class Run:
             raise error
         position = self.progress.position
         rates = ", ".join(f"{float(optimizer.lr):g}" for optimizer in self.recipe.optimizers)
-        clip = ", or clip=1.0" if self.recipe.clip is None else ""
+        clip = ", or clip=1.0 in fit()" if self.recipe.clip is None else ""
         last = "" if self.last_cost is None else f", after a loss of {self.last_cost:g}"
         message = (
             f"{error} in epoch {position.epoch + 1}, step {position.steps + 1}{last}, with a"
