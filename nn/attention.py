@@ -166,7 +166,8 @@ class MultiHeadAttention(Module):
     i-th slice of the columns of W_q x, W_k x and W_v x (Vaswani et al. 2017, section 3.2.2).
 
     Args:
-        embedding: the size of a token's vector. heads: their number, a divisor of embedding.
+        embedding: the size of a token's vector.
+        heads: their number, a divisor of embedding.
         std, generator, multiplier: as for Linear.
 
     Call: a Matrix (n x embedding), and optionally an n x n mask -> Matrix (n x embedding). A
@@ -256,7 +257,8 @@ class FeedForward(Module):
     """W_2 g(W_1 x), applied to each token separately (Vaswani et al. 2017, section 3.3).
 
     Args:
-        embedding: the size of a token's vector. activation: g.
+        embedding: the size of a token's vector.
+        activation: g.
         expansion: the size of the hidden layer, as a multiple of embedding.
         std, generator, multiplier: as for Linear.
 

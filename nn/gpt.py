@@ -41,7 +41,8 @@ class GPT(Module):
     Args:
         vocabulary: the number of tokens, which are 0 .. vocabulary - 1.
         block_size: the maximum context length, in tokens.
-        embedding: the size of a token's vector. heads, layers: how many attention heads and blocks.
+        embedding: the size of a token's vector.
+        heads, layers: how many attention heads and blocks.
         norm: "rms" (RMSNorm without a gain) or "layer" (LayerNorm).
         std: the standard deviation of the normal distribution of the initial weights.
         generator: the source of the initial weights; nn's own stream by default.

@@ -89,7 +89,8 @@ class LayerNorm(VectorModule):
     Ba et al. 2016, eq. 4.
 
     Args:
-        size: the length of the vector. eps: added to the variance under the root.
+        size: the length of the vector.
+        eps: added to the variance under the root.
 
     Call: size entries -> list of size Values; a batch (n x size) row by row. Raises ValueError for
     a wrong size.
@@ -116,7 +117,8 @@ class RMSNorm(VectorModule):
     """Divide a vector by its root mean square, and scale it (Zhang and Sennrich 2019, eq. 4).
 
     Args:
-        size: the length of the vector. eps: added to the mean square under the root.
+        size: the length of the vector.
+        eps: added to the mean square under the root.
         gain: whether to learn a scale for each entry.
 
     Call: size entries -> list of size Values; a batch (n x size) row by row. Raises ValueError for

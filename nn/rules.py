@@ -20,7 +20,8 @@ class SGD(Optimizer):
 
     Args:
         parameters, lr, differentiable: the model and the learning rate; see Optimizer.
-        momentum: 0 for none. nesterov: step by g + momentum v (Sutskever et al. 2013).
+        momentum: 0 for none.
+        nesterov: step by g + momentum v (Sutskever et al. 2013).
         weight_decay: adds weight_decay p to g.
 
     >>> p = Value(1.0)
@@ -79,7 +80,8 @@ class RMSProp(Optimizer):
 
     Args:
         parameters, lr, differentiable: as for SGD.
-        alpha: the decay rate of the mean square. eps: keeps the division finite.
+        alpha: the decay rate of the mean square.
+        eps: keeps the division finite.
         weight_decay: adds weight_decay p to g.
     """
 
@@ -115,7 +117,8 @@ class Adagrad(Optimizer):
 
     Args:
         parameters, lr, differentiable: as for SGD.
-        eps: keeps the division finite. weight_decay: adds weight_decay p to g.
+        eps: keeps the division finite.
+        weight_decay: adds weight_decay p to g.
         initial_accumulator: the initial s, a number. A larger one makes the first steps smaller.
     """
 
@@ -156,7 +159,8 @@ class Adam(Optimizer):
 
     Args:
         parameters, lr, differentiable: as for SGD.
-        betas: (beta1, beta2), each at least 0 and below 1. eps: keeps the division finite.
+        betas: (beta1, beta2), each at least 0 and below 1.
+        eps: keeps the division finite.
         weight_decay: adds weight_decay p to g; see AdamW for decoupled weight decay.
     """
 

@@ -52,7 +52,7 @@ def build(out: Path, api: bool = False) -> None:
     about = {"examples": listed, "api": api}
     (out / "build.json").write_text(json.dumps(about), encoding="utf-8")
     if api:
-        command = [sys.executable, "-m", "pdoc", "--output-directory", str(out / "api")]
+        command = [sys.executable, "-m", "pdoc", "--docformat", "google", "-o", str(out / "api")]
         subprocess.run([*command, "autograd", "nn"], check=True, cwd=ROOT)
 
 
