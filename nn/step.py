@@ -167,7 +167,6 @@ def step_for(recipe: Recipe, planned: Counter[int], micro_batch: int | None, jit
             add = jitted(add)
         if jit and is_worth_recording(steps):
             move, whole = jitted(move), jitted(whole)
-            return step_in_parts(recipe, add, move, whole, micro_batch)
         return undone_on_error(step_in_parts(recipe, add, move, whole, micro_batch), recipe)
     step = whole_step(recipe)
     eager = undone_on_error(step, recipe)
@@ -189,9 +188,10 @@ def _backend(replays: int) -> str | None:
 
 
 def undone_on_error(step: Step, recipe: Recipe) -> Step:
-    """Return a step that undoes what its optimizers have assigned if it raises.
+    """Return a step that restores parameters, gradients and optimizers if it raises.
 
-    A second Ctrl-C may come between two assignments. A jitted step does this itself.
+    A later part may fail, and a second Ctrl-C may come between two assignments. A step that is
+    jitted as a whole does this itself.
     """
 
     def undone(inputs: Any, targets: Any) -> tuple[Any, Value, Weight]:

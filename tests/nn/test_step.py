@@ -170,6 +170,26 @@ def test_a_second_optimizer_that_fails_restores_the_gradients(gradient):
     assert [w.grad, v.grad, b.grad] == [gradient] * 3
 
 
+@pytest.mark.parametrize("jit", [False, True])
+def test_a_part_that_fails_restores_the_gradients(jit):
+    def loss(predictions, targets):
+        return predictions[0][0] * Value(targets[0]).log()
+
+    model = nn.Linear(2, 1)
+    examples = POINTS, [1.0, 2.0, 3.0, 4.0, 0.0]  # there is no log(0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nn.rng.generator, "shuffle", lambda indices: None)
+        with pytest.raises(ValueError, match="log"):
+            nn.fit(
+                *(model, examples, loss, nn.SGD(model, lr=0.1)),
+                epochs=100,  # enough to be recorded
+                micro_batch=1,
+                progress=False,
+                jit=jit,
+            )
+    assert [parameter.grad for parameter in model.parameters()] == [0.0] * 3
+
+
 def test_a_tiny_loss_that_is_not_a_mean_over_examples_is_refused_too():
     message = "the loss of 5 examples is 5e-12, but the mean over its parts is 1.8e-12:"
     with pytest.raises(ValueError, match=message):  # (2 * 2 + 2 * 2 + 1) / 5
