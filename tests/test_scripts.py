@@ -1,10 +1,14 @@
-"""Do scripts print their help and reject unknown options, before they do anything?"""
+"""Do scripts print their help and reject unknown options, before they do anything?
+
+The last test checks the list of mutants that mutation testing explains.
+"""
 
 from __future__ import annotations
 
 import os
 import runpy
 import sys
+import tomllib
 from pathlib import Path
 from unittest.mock import patch
 
@@ -29,3 +33,11 @@ def test_a_script_has_a_help_and_rejects_unknown_options(script, option, code, m
         runpy.run_path(str(ROOT / script), run_name="__main__")
     assert ended.value.code == code
     assert f"usage: {Path(script).name}" in "".join(capsys.readouterr())
+
+
+def test_the_explained_mutants_are_of_lines_that_exist():
+    explained = (ROOT / "tests" / "mutation" / "explained.toml").read_text(encoding="utf-8")
+    for file, mutants in tomllib.loads(explained).items():
+        lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+        code = " ".join(filter(None, map(str.strip, lines)))
+        assert [mutant["line"] for mutant in mutants if mutant["line"] not in code] == [], file
