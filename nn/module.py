@@ -72,9 +72,9 @@ class Module(Searched):
         if isinstance(cls.buffers, str):
             raise TypeError(f"buffers are a tuple of names: write buffers = ({cls.buffers!r},)")
         if "__init__" in vars(cls):  # at once, too, as %autoreload compares it with the old class's
-            type.__setattr__(cls, "__init__", _constructor(vars(cls)["__init__"]))
+            type.__setattr__(cls, "__init__", _constructor(cls.__init__))
         if "__call__" in vars(cls):
-            type.__setattr__(cls, "__call__", _scoped(vars(cls)["__call__"]))
+            type.__setattr__(cls, "__call__", _scoped(cls.__call__))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return the output of the module; each subclass defines this."""

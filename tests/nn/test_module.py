@@ -1100,3 +1100,17 @@ def test_the_methods_of_a_used_class_take_the_code_of_its_next_version():
     for name in ("__init__", "__call__"):
         getattr(old, name).__code__ = getattr(new, name).__code__
     assert old()(3.0).data == 6.0
+
+
+def test_a_partial_method_is_a_constructor_or_a_call():
+    class Network(nn.MLP):
+        __init__ = functools.partialmethod(nn.MLP.__init__, 2, [3, 1])
+
+    class Scale(nn.Module):
+        def times(self, factor, x):
+            return factor * x
+
+        __call__ = functools.partialmethod(times, 2.0)
+
+    assert len(Network().parameters()) == 13
+    assert Scale()(Value(3.0)).data == 6.0
