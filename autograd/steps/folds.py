@@ -30,7 +30,7 @@ FOLDED_NODES = 200_000  # finding the boxes of a larger graph takes more than a 
 WHOLE_NODES = 300  # a larger graph is never shown with everything open, unless it has no modules
 START_WHOLE = 40  # a graph of at most this many nodes starts with everything open
 START_BOXES = 16  # a larger one, with its outermost model open if that shows at most this many
-TWO_LAYOUTS = 16  # a picture of more boxes has one layout, from left to right
+TWO_LAYOUT_BOXES = 16  # a picture of more boxes has one layout, from left to right
 
 Lines = list[str]
 
@@ -135,7 +135,7 @@ class Folds:
         ]
         frames = [[self._frame(part) for part in view.parts] for view in views]
         titles = [max(texts, key=len) for texts in zip(*frames, strict=True)]
-        directions = ["LR", "TB"] if len(longest) <= TWO_LAYOUTS else ["LR"]
+        directions = ["LR", "TB"] if len(longest) <= TWO_LAYOUT_BOXES else ["LR"]
         svgs = [
             drawn(self._picture(views[0], longest, titles, _room, direction), direction)
             for direction in directions

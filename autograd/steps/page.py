@@ -34,7 +34,7 @@ LONG_NUMBER = -0.01234
 
 # The layouts that a page chooses from, each with the inches between rows that contributions need.
 GAPS = {"LR": "0.7", "TB": "0.5"}
-TWO_LAYOUTS = 150  # a larger graph has one: it never fits on the screen, and each takes time
+TWO_LAYOUT_NODES = 150  # a larger graph has one: it never fits on the screen, and each takes time
 EXERCISE = "<p>An exercise in backpropagation. It needs a browser that runs JavaScript.</p>"
 
 PAGE_STYLE = """
@@ -123,7 +123,7 @@ def _leave_programs_out(content: dict[str, Any]) -> None:
 def _svgs(folds: Folds) -> list[str]:
     """The whole graph from left to right and, unless it is large, from top to bottom as well."""
     gradients = dict.fromkeys(folds.passed.gradients, LONG_NUMBER)
-    directions = list(GAPS)[: 2 if len(folds.passed.nodes) <= TWO_LAYOUTS else 1]
+    directions = list(GAPS)[: 2 if len(folds.passed.nodes) <= TWO_LAYOUT_NODES else 1]
     return [_svg(_picture(folds, gradients, direction), direction) for direction in directions]
 
 
