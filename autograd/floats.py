@@ -47,7 +47,7 @@ def gaussian(x: float) -> float:
     return e - e * rest
 
 
-def lowered(x: float, y: float, k: float) -> float:
+def lowered_power(x: float, y: float, k: float) -> float:
     """x ** (y - k), but 1 at x = 0 if y is one of 0, 1, ..., k - 1; see `ops.power`."""
     if x == 0.0 <= y < k and y % 1.0 == 0.0:
         return 1.0

@@ -114,7 +114,7 @@ power = Primitive(
     "power",
     floats.power,
     (
-        lambda out, x, y: exponent(y, x) * lowered(x, y, 1.0),
+        lambda out, x, y: exponent(y, x) * lowered_power(x, y, 1.0),
         lambda out, x, y: out * log_of_base(x),
     ),
     "**",
@@ -126,11 +126,11 @@ power = Primitive(
 exponent: Primitive = _total(
     "exponent", lambda y, x: y, (lambda out, y, x: where(x, 1.0, 0.0), None), text="#1:atom"
 )
-lowered: Primitive = Primitive(
-    "lowered",
-    floats.lowered,
+lowered_power: Primitive = Primitive(
+    "lowered_power",
+    floats.lowered_power,
     (
-        lambda out, x, y, k: (exponent(y, x) - k) * lowered(x, y, k + 1.0),
+        lambda out, x, y, k: (exponent(y, x) - k) * lowered_power(x, y, k + 1.0),
         lambda out, x, y, k: out * log_of_base(x),
         None,
     ),

@@ -27,7 +27,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "pow": lambda x, y: mpmath.power(x, y),
     "power": lambda x, y: mpmath.power(x, y),
     "exponent": lambda y, x: y,
-    "lowered": lambda x, y, k: 1 if x == 0 <= y < k and y == int(y) else mpmath.power(x, y - k),
+    "lowered_power": lambda x, y, k: (
+        1 if x == 0 <= y < k and y == int(y) else mpmath.power(x, y - k)
+    ),
     "log_of_base": lambda x: mpmath.log(x) if x else mpf(0),
     "exp": mpmath.exp,
     "expm1": lambda x: mpmath.exp(x) - 1,

@@ -360,6 +360,13 @@ def test_the_error_of_an_undefined_derivative_names_the_operand() -> None:
     raises_exactly(ZeroDivisionError, message, lambda: grad(root, root.parents))
 
 
+def test_the_error_of_a_higher_derivative_of_a_power_says_that_it_is_of_a_power() -> None:
+    x, y = Value(0.0, label="x"), Value(1.5, label="y")
+    (slope,) = grad(x**y, [x], create_graph=True)
+    message = "backward of lowered_power(x = 0.0, y = 1.5, 1.0): division by zero"
+    raises_exactly(ZeroDivisionError, message, slope.backward)
+
+
 def test_a_backward_that_raises_leaves_every_gradient_unchanged() -> None:
     a, r = Value(3.0), Value(0.0)
     root = r.sqrt()

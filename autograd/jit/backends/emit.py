@@ -124,7 +124,7 @@ EMIT: dict[Primitive, Emit] = {
     ops.pow: _call("pow"),
     ops.power: _call("pow"),
     ops.exponent: lambda b, y, x: y,
-    ops.lowered: _lowered,
+    ops.lowered_power: _lowered,
     ops.log_of_base: _log_of_base,
     ops.exp: _exp,
     ops.expm1: _call("expm1"),

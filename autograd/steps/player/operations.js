@@ -75,7 +75,7 @@ function logOfBase(x) {
   return x === 0 ? 0 : Math.log(x); // nan below 0
 }
 
-function lowered(x, y, k) {
+function loweredPower(x, y, k) {
   if (x === 0 && y >= 0 && y < k && y % 1 === 0) return 1;
   const less = y - k;
   const result = power(x, less);
@@ -153,7 +153,7 @@ const OPERATIONS = {
   gaussian,
   erf,
   exponent: (y) => y,
-  lowered,
+  lowered_power: loweredPower,
   log_of_base: logOfBase,
   greater: (a, b) => (a > b ? 1 : 0),
   less: (a, b) => (a < b ? 1 : 0),

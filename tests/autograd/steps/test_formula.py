@@ -558,7 +558,13 @@ def check_recorded_derivatives(row: Primitive, fixed: float | None) -> None:
     for k in free:
         rule = row.backward[k]
         if rule is None:
-            assert k == 0 or row in (ops.greater, ops.less, ops.pow, ops.lowered, ops.exponent)
+            assert k == 0 or row in (
+                ops.greater,
+                ops.less,
+                ops.pow,
+                ops.lowered_power,
+                ops.exponent,
+            )
             continue
         recording = recorder(node).derivative(node, k)
         assert recording is not None
