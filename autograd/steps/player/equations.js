@@ -42,7 +42,7 @@ function inNumbers(pass, node) {
 /** As in Python: the fewest digits in which an operation gives its result within 0.2 %. */
 function digitsThatGive(result, op, operands) {
   if (!Object.hasOwn(OPERATIONS, op)) return DIGITS; // a user's function
-  for (let digits = DIGITS; digits < 17; digits++) {
+  for (let digits = DIGITS; digits < 18; digits++) {
     const rounded = operands.map((x) => (Number.isFinite(x) ? Number(number(x, digits)) : x));
     let found;
     const failed = raised(() => (found = OPERATIONS[op](...rounded)));

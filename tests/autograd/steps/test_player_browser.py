@@ -1018,7 +1018,8 @@ def test_operands_have_as_many_digits_as_in_python_to_give_the_result(
     open_page: Callable[..., Page],
 ) -> None:
     x, y = Value(1.0001234, "x"), Value(-0.99999, "y")
-    shown = steps(x.log() * (x * 1234.5).sin() + x**1000 * y.log1p() + (y * 12).exp() / x)
+    z = Value(math.nextafter(1.0, 2.0), "z")
+    shown = steps(x.log() * (x * 1234.5).sin() + x**1000 * y.log1p() + (y * 12).exp() / z.log())
     browsed = open_page(shown)
     numbers = []
     for step in shown[: len(shown) // 2]:

@@ -267,6 +267,10 @@ def test_the_terms_of_a_sum_have_enough_digits_to_add_up() -> None:
             lambda: named(x=Value(math.pi))[0].sin(),
             "v1 = sin(x) = sin(3.141592653589793) = 1.225e-16",
         ),
+        (
+            lambda: named(x=Value(math.nextafter(1.0, 2.0)))[0].log(),
+            "v1 = log(x) = log(1.0000000000000002) = 2.22e-16",
+        ),
         (lambda: named(x=Value(-0.99999))[0].log1p(), "v1 = log1p(x) = log1p(-0.99999) = -11.51"),
         (lambda: named(x=Value(0.1234567))[0].tanh(), "v1 = tanh(x) = tanh(0.1235) = 0.1228"),
     ],
