@@ -9,7 +9,6 @@ import sys
 import traceback
 from collections.abc import Iterable
 from inspect import CO_VARARGS
-from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -18,7 +17,8 @@ from autograd.hooks import TraceError as TraceError  # where nn finds it without
 from autograd.text import for_stream
 
 # As in the code of their modules, also behind a symbolic link or in an archive.
-_OURS = tuple(str(Path(__file__).parents[2] / package) + os.sep for package in ("autograd", "nn"))
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+_OURS = tuple(os.path.join(_ROOT, package, "") for package in ("autograd", "nn"))
 _STANDARD = os.path.dirname(linecache.__file__) + os.sep
 _INSTALLED = re.compile(r"[/\\](site|dist)-packages[/\\]")  # in an environment, or for a user
 _BASE = "autograd.jit.record"  # the module that calls the function

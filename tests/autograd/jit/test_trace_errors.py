@@ -606,7 +606,7 @@ for x in (1.0, 2.0):
 LINK = pytest.param("link", marks=pytest.mark.skipif(os.name != "posix", reason="a link"))
 
 
-@pytest.mark.parametrize("place", [LINK, "packages of the user", "archive"])
+@pytest.mark.parametrize("place", [LINK, "packages of the user", "archive", "a dot in the path"])
 def test_the_error_names_the_users_line_wherever_packages_are(place: str, tmp_path: Path) -> None:
     """The script is in another folder than the library and the package that it calls."""
     code, packages = Path(autograd.__file__).parents[1], tmp_path / "lib" / "site-packages"
@@ -621,12 +621,12 @@ def test_the_error_names_the_users_line_wherever_packages_are(place: str, tmp_pa
                 if "__pycache__" not in file.parts:
                     archive.write(file, file.relative_to(code))
         code = tmp_path / "code.zip"
+    dot = os.sep + "." if place == "a dot in the path" else ""
+    path = [f"{code}{dot}", str(packages), *filter(None, sys.path)]
     script = tmp_path / "user.py"
-    script.write_text(MEASURED)
-    path = os.pathsep.join(map(str, [code, packages, *filter(None, sys.path)]))
+    script.write_text(f"import sys; sys.path = {path!a}{MEASURED}")
     done = subprocess.run(
         [sys.executable, script],
-        env={**os.environ, "PYTHONPATH": path},
         cwd=tmp_path,
         capture_output=True,
         text=True,
