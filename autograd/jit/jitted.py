@@ -324,9 +324,10 @@ class Jitted(Generic[P, R]):
                 break
         if found is not None:
             return found, False
-        unused = [old for old, programs in home.items() if not programs]
-        for old in unused if len(unused) >= 1_000 else ():  # free what the structures hold
-            del home[old]
+        if list(home.values()).count([]) >= 1_000:  # free what unused structures hold
+            used = [item for item in home.items() if item[1]]
+            home.clear()  # not one by one: the hash of a static argument may have changed
+            home.update(used)
         home[key] = []
         return home[key], True
 

@@ -311,6 +311,24 @@ def test_a_static_argument_of_a_single_call_is_freed_eventually(model: Any) -> N
     assert reference() is None
 
 
+def test_static_arguments_are_freed_even_if_their_hashes_have_changed() -> None:
+    class Settings:
+        rate = 0.5
+
+        def __hash__(self) -> int:
+            return hash(self.rate)
+
+    run, used = jit(lambda x, settings: LEAF * x * settings.rate, static="settings"), []
+    run._has_warned = True  # do not warn that no call is replayed
+    for _ in range(1001):
+        used.append(Settings())
+        run(1.0, used[-1])
+        used[-1].rate = 0.25
+    references = list(map(weakref.ref, used))
+    used.clear()
+    assert [reference() for reference in references[:-1]] == [None] * 1000
+
+
 @pytest.mark.parametrize("writes", [False, True])
 def test_a_program_ends_with_a_leaf_that_it_reads_or_writes(writes: bool) -> None:
     """No guard sees what thread-local data refers to."""
