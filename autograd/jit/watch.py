@@ -165,11 +165,11 @@ class Watch:
     def put_back(self) -> None:
         """Undo what has changed, as far as assignments can."""
         for reader, place, name, content in self._notes.values():
-            if same(read(reader, place), content):
+            now, given = read(reader, place), getattr_static(type(place), name, self)
+            if same(now, content) or given is now:  # unchanged, or changed in the class
                 continue
             with contextlib.suppress(Exception):  # some objects take no assignments
-                # Without its own attribute, an object has that of its class again.
-                if content is MISSING or getattr_static(type(place), name, place) is content:
+                if content is MISSING or given is content:  # as the class gives it again
                     (dict.__delitem__ if isinstance(place, dict) else delattr)(place, name)
                 elif name:
                     (dict.__setitem__ if isinstance(place, dict) else setattr)(place, name, content)
@@ -322,10 +322,11 @@ class Watch:
     def _note_in_classes(self, kind: Any, name: str) -> None:
         """Note what a class and its bases have under a name: super() may lead to any of them."""
         self._notes[id(kind), "__mro__"] = attrgetter("__mro__"), kind, "__mro__", kind.__mro__
-        for base in () if (id(kind), name) in self._notes else (*kind.__mro__, *type(kind).__mro__):
+        key = (name,)  # `_note` may note what a class inherits under the name itself
+        for base in () if (id(kind), key) in self._notes else (*kind.__mro__, *type(kind).__mro__):
             part = vars(base).get(name, MISSING)
             if type(part) in _METHODS or is_users_class(base):
-                self._notes[id(base), name] = lambda x: vars(x).get(name, MISSING), base, name, part
+                self._notes[id(base), key] = lambda x: vars(x).get(name, MISSING), base, name, part
                 self._wait_for(vars(base).get(name))
 
     def _note(self, place: Any, name: str = "") -> Any:

@@ -8,8 +8,10 @@ import contextvars
 import functools
 import io
 import itertools
+import os
 import queue
 import random
+import sys
 import types
 import weakref
 from collections.abc import Callable
@@ -193,6 +195,32 @@ def test_a_refused_call_leaves_an_object_without_the_setting_of_its_class() -> N
     with pytest.raises(TraceError, match="step changes rate, which a replay would not"):
         run(1.0)
     assert vars(part) == before
+
+
+@pytest.mark.parametrize("where", ["base", "metaclass", "installed class"])
+def test_a_refused_call_hides_no_attribute_of_a_class_by_one_of_its_own(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind: Any = type("Kind", (type if where == "metaclass" else object,), {"count": 0})
+    thing = kind("Thing", (), {}) if where == "metaclass" else type("Thing", (kind,), {})
+    if where == "installed class":
+        installed, thing = types.ModuleType("installed"), kind()
+        installed.__file__ = os.path.join("lib", "site-packages", "installed.py")
+        monkeypatch.setitem(sys.modules, "installed", installed)
+        kind.__module__ = "installed"
+    is_on, w = [False], Value(2.0)
+
+    def step(x: float) -> Any:
+        if is_on[0]:
+            tick(kind, "count")
+        return w * x * thing.count
+
+    run, before = jit(step), set(vars(thing))
+    run(1.0)
+    is_on[0] = True
+    with pytest.raises(TraceError, match="step changes count, which a replay would not"):
+        run(1.0)
+    assert set(vars(thing)) == before
 
 
 def test_a_refused_call_restores_what_it_sets_to_none() -> None:
