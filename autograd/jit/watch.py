@@ -63,7 +63,7 @@ class Watch:
 
     Attributes:
         values: the Values found. models: the models and optimizers found.
-        has_lost: whether an object has been replaced by another one.
+        has_lost: whether an object, other than plain data, has been replaced by another one.
     """
 
     def __init__(self, things: Iterable[Any], everything: bool = False) -> None:
@@ -152,7 +152,8 @@ class Watch:
         for reader, place, name, content in self._notes.values():
             now = read(reader, place)
             if id(place) not in others and not same(now, content):
-                self.has_lost = bool(name) and type(content) not in PLAIN | {FunctionType, object}
+                kinds = set(map(type, content if type(content) is tuple else [content]))
+                self.has_lost = bool(name) and not kinds <= PLAIN | {FunctionType, object}
                 return _what(place, name, now, content, self._titles.get(id(place), ""))
         for space in map(vars, self.models):
             for name in space:

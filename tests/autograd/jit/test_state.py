@@ -315,13 +315,19 @@ def test_a_momentum_that_is_a_value_is_read_at_each_call() -> None:
     same_results({0: change(0.9), 2: change(0.1), 5: change(0.5)}, rule=nn.SGD, momentum=momentum)
 
 
-def test_returning_to_earlier_settings_needs_no_re_recording() -> None:
-    step, (_, optimizer) = training(nn.SGD, momentum=0.9)
+@pytest.mark.parametrize(
+    ("rule", "name", "settings"),
+    [(nn.SGD, "momentum", (0.9, 0.5)), (nn.Adam, "betas", ((0.9, 0.999), (0.5, 0.9)))],
+)
+def test_returning_to_earlier_settings_needs_no_re_recording(
+    rule: Any, name: str, settings: tuple[Any, Any]
+) -> None:
+    step, (_, optimizer) = training(rule, **{name: settings[0]})
     run = jit(step)
     run(XS, YS)
     for _ in range(3):
-        for momentum in (0.9, 0.5):
-            optimizer.momentum = momentum
+        for setting in settings:
+            setattr(optimizer, name, setting)
             run(XS, YS)
     assert [program.replays for program in run.programs] == [2, 2]
 
