@@ -64,7 +64,7 @@ def _innermost(calls: Iterable[tuple[FrameType, int]]) -> str:
     """Return the first line of the user's, as `train.py:12: loss = ...`, or "unknown line"."""
     for frame, line in calls:
         file = frame.f_code.co_filename
-        if is_users(file):
+        if is_users(file) and not file.startswith("<frozen "):  # a part of the standard library
             return f"{os.path.basename(file)}:{line}: {linecache.getline(file, line).strip()}"
     return "unknown line"
 

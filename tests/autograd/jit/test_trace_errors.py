@@ -587,6 +587,22 @@ def test_the_error_names_the_users_line_even_if_the_library_inspects() -> None:
         run(1.0)
 
 
+def test_the_error_names_the_users_line_for_a_frozen_module_of_the_standard_library() -> None:
+    """As CPython keeps `collections.abc` and `os.path`."""
+    space: dict[str, Any] = {}
+    code = "def same(a, b):\n    return bool(a == b)"
+    exec(compile(code, "<frozen _collections_abc>", "exec"), space)
+
+    def function(x: float) -> Any:
+        return space["same"](x, 2.0)
+
+    line = function.__code__.co_firstlineno + 1
+    run = jit(function)
+    run(1.0)
+    with pytest.raises(TraceError, match=f"test_trace_errors.py:{line}"):
+        run(1.0)
+
+
 MEASURED = """
 import measuring
 from autograd.jit import TraceError, jit
