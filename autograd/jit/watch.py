@@ -323,11 +323,10 @@ class Watch:
     def _note_in_classes(self, kind: Any, name: str) -> None:
         """Note what a class and its bases have under a name: super() may lead to any of them."""
         self._notes[id(kind), "__mro__"] = attrgetter("__mro__"), kind, "__mro__", kind.__mro__
-        key = (name,)  # `_note` may note what a class inherits under the name itself
-        for base in () if (id(kind), key) in self._notes else (*kind.__mro__, *type(kind).__mro__):
+        for base in () if (id(kind), name) in self._notes else (*kind.__mro__, *type(kind).__mro__):
             part = vars(base).get(name, MISSING)
             if type(part) in _METHODS or is_users_class(base):
-                self._notes[id(base), key] = lambda x: vars(x).get(name, MISSING), base, name, part
+                self._notes[id(base), name] = lambda x: vars(x).get(name, MISSING), base, name, part
                 self._wait_for(vars(base).get(name))
 
     def _note(self, place: Any, name: str = "") -> Any:
@@ -339,7 +338,9 @@ class Watch:
         if content is MISSING and type(reader) is attrgetter:
             reader = partial(read, reader)  # `holds` compares by readers that do not raise
         if not name or read(reader, place) is content:  # a bound method is new at each lookup
-            self._notes[id(place), name] = reader, place, name, content
+            # Beside what a class inherits, keep the note that it has none of its own.
+            is_own = not name or self._notes.get((id(place), name), (content,))[-1] is content
+            self._notes[id(place), name if is_own else (name,)] = reader, place, name, content
             if name and content is not MISSING:
                 self._titles[id(content)] = name
                 self._wait_for(content)
