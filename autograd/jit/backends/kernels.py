@@ -100,7 +100,7 @@ def gathered(module: ir.Module, name: str, primitive: Primitive, alone: int) -> 
 
     Entry: kernel, count, out, operands, then for each member the address of each operand.
 
-    alone: the number of operands of a group of one member; 0 for any number of both.
+    alone: the number of operands, if there is one member only; 0 if the entry says how many.
     """
     kernel = Kernel(module, name)
     b = kernel.b

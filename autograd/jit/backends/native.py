@@ -113,7 +113,7 @@ def _gather(words: Words, group: Group, begin: int, end: int) -> None:
     """Add an entry for some members, with the addresses of their operands."""
     if begin < end:
         operands = group.operands.shape[1]
-        alone = operands * (end - begin == 1 and operands <= 4)
+        alone = operands * (end - begin == 1 and operands <= 4)  # longer sums share a kernel
         kernel = _address(kernels.gathered, group.primitive, alone)
         words.extend((kernel, end - begin, group.start + begin, operands))
         words.frombytes(group.operands[begin:end].astype(np.int64).tobytes())
