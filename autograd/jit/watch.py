@@ -271,8 +271,8 @@ class Watch:
             elif root == "module" and is_users(file):  # loaded later as a local variable
                 package = (function.__globals__.get("__package__") or "").split(".")
                 for parent in ("", *accumulate(package, "{}.{}".format)):  # if it is relative
-                    module = ".".join(filter(None, [parent, name, *path]))
-                    self._objects.append(sys.modules.get(module))
+                    if (module := ".".join(filter(None, [parent, name, *path]))) in sys.modules:
+                        self._objects.append(self._note(sys.modules, module))
             if self._everything and name in ("globals", "vars", "exec", "eval"):
                 self._wait_for(function.__globals__)
             for attribute in path:

@@ -1001,6 +1001,25 @@ def a_sibling_module_is_imported() -> Case:
 
 
 @fooling("between checks", "equal")
+def a_module_is_imported_anew() -> Case:
+    found, other = map(types.ModuleType, ("lab_settings", "lab_settings"))
+    found.RATE, other.RATE = 0.5, 3.0  # type: ignore[attr-defined]
+    sys.modules["lab_settings"] = found
+
+    def scale() -> float:
+        from lab_settings import RATE  # type: ignore[import-not-found]
+
+        return float(RATE)
+
+    return change_briefly(
+        scale,
+        lambda: sys.modules.update(lab_settings=other),
+        lambda: sys.modules.update(lab_settings=found),
+        close=lambda: sys.modules.pop("lab_settings"),
+    )
+
+
+@fooling("between checks", "equal")
 def a_pattern_asks_for_attributes() -> Case:
     several = [types.SimpleNamespace(rate=rate, on=True) for rate in (0.5, 1.5)]
 
