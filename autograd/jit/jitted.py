@@ -185,7 +185,7 @@ class Jitted(Generic[P, R]):
         try:
             if collects:  # else another thread may turn it on again
                 gc.disable()
-            return self._recorded(programs, call)
+            return self._recorded(programs, call, changed)
         finally:
             if collects:
                 gc.enable()
@@ -210,7 +210,7 @@ class Jitted(Generic[P, R]):
         finally:
             _is_eager_call.set(False)
 
-    def _recorded(self, programs: list[Program], call: Call) -> Any:
+    def _recorded(self, programs: list[Program], call: Call, cause: str | None) -> Any:
         """Run the call eagerly while recording it, and add its program to `programs`."""
         tracer = Tracer()
         things = self._things(call)
@@ -219,7 +219,9 @@ class Jitted(Generic[P, R]):
             result, returned = record(self.function, call, tracer)
             streams = [stream() for stream in tracer.streams]  # a replay advances them, too
             changed = watch.changed() or effects.changed(streams)
-            if changed is not None and not self._is_disturbed:
+            if changed is not None and cause is not None:  # once, as lazily as in a first call
+                tracer.given_up, programs[:] = True, []
+            elif changed is not None and not self._is_disturbed:
                 raise TraceError(
                     f"{self.__name__} changes {changed}, which a replay would not: do it outside,"
                     " return it, assign() it to a Value, or draw by nn.gauss() or nn.uniform()"

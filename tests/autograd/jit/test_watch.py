@@ -711,6 +711,41 @@ def test_a_value_created_at_the_first_call_and_kept_is_accepted() -> None:
     assert len(run.programs) == 1
 
 
+def test_a_table_that_is_made_again_after_a_change_is_accepted() -> None:
+    """It was refused at each call until the user called the function without jit."""
+    table, settings = dict[str, list[float]](), SimpleNamespace(size=2)
+
+    def lazily(x: float) -> Any:
+        if len(table.get("rates", ())) != settings.size:
+            table["rates"] = [0.5] * settings.size
+        return LEAF * x * len(table["rates"])
+
+    run = jit(lazily)
+    for size in (2, 3, 2):
+        settings.size = size
+        for x in (1.0, 2.0, 3.0, 4.0):
+            assert run(x).data == LEAF.data * x * size
+        assert run.programs[-1].replays > 0
+
+
+def test_a_counter_that_starts_after_a_change_is_refused_when_it_counts_again() -> None:
+    settings = SimpleNamespace(counts=False, count=0)
+
+    def step(x: float) -> Any:
+        settings.count += settings.counts
+        return LEAF * x * settings.count
+
+    run = jit(step)
+    for _ in range(4):
+        run(1.0)
+    settings.counts = True
+    assert run(1.0).data == LEAF.data
+    for _ in range(2):
+        with pytest.raises(TraceError, match="changes count"):
+            run(1.0)
+        assert settings.count == 1
+
+
 # Globals of this module, as a script has them.
 t = step = lr = 0.0
 

@@ -76,7 +76,7 @@ def a_cached_property_of_a_model() -> Case:
     return Case(lambda x: sum((w * x for w in model.weights), Value(0.0)), observe=lambda: model.n)
 
 
-@fooling("caches", "loud")
+@fooling("caches", "equal")
 def a_cached_property_is_forgotten() -> Case:
     class Settings:
         base = 0.5

@@ -13,7 +13,7 @@ from autograd import Value
 IS_SEEN = False
 
 
-@fooling("stored", "loud")
+@fooling("stored", "equal")
 def sets_a_global() -> Case:
     global IS_SEEN
     IS_SEEN = False
@@ -31,7 +31,7 @@ def sets_a_global() -> Case:
     return Case(step, observe=lambda: IS_SEEN, between=between)
 
 
-@fooling("stored", "loud")
+@fooling("stored", "equal")
 def sets_a_variable_of_the_enclosing_function() -> Case:
     w, is_seen = Value(2.0), False
 
@@ -58,7 +58,7 @@ def sets_an_attribute(set_it: Any) -> Case:
     return Case(step, observe=lambda: box, between=lambda call: vars(box).update(seen=call != 5))
 
 
-@fooling("stored", "loud")
+@fooling("stored", "equal")
 def sets_an_attribute_of_a_cell() -> Case:
     def setter(box: Any) -> Any:
         def set_it() -> None:
@@ -83,7 +83,7 @@ def sets_an_attribute_that_other_objects_have_too() -> Case:
     return Case(step, observe=lambda: w[0].grad, between=lambda c: setattr(monitor, "grad", c))
 
 
-@fooling("stored", "loud")
+@fooling("stored", "equal")
 def sets_an_attribute_of_self() -> Case:
     class Box:
         seen = False
@@ -100,7 +100,7 @@ def sets_an_attribute_of_self() -> Case:
     return Case(step, observe=lambda: box.seen, between=lambda c: setattr(box, "seen", c != 5))
 
 
-@fooling("stored", "loud")
+@fooling("stored", "equal")
 def sets_an_attribute_of_a_class() -> Case:
     class Box:
         seen = False
@@ -114,7 +114,7 @@ def sets_an_attribute_of_a_class() -> Case:
     return Case(step, observe=lambda: Box.seen, between=lambda c: setattr(Box, "seen", c != 5))
 
 
-@fooling("stored", "loud")
+@fooling("stored", "equal")
 def sets_an_entry() -> Case:
     w, table = Value(2.0), {"seen": False}
 
@@ -125,7 +125,7 @@ def sets_an_entry() -> Case:
     return Case(step, observe=lambda: table, between=lambda c: table.update(seen=c != 5))
 
 
-@fooling("stored", "loud")
+@fooling("stored", "equal")
 def deletes_an_entry() -> Case:
     w, table = Value(2.0), {}
 
