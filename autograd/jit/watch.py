@@ -287,6 +287,7 @@ class Watch:
         owners = {base.__qualname__ for base in kind.__mro__}
         own = {name for owner, name in self._names if owner in owners or owner[-1:] == ">"}
         names = own | {name for owner, name in self._names if not owner}
+        begun = tuple(n for n in names if n[-1:] == "_" != n[:1])  # getattr(self, f"rate_{k}")
         absent = {n for n in own.difference(*map(vars, kind.__mro__)) if n[-1:] != ")"}
         for base in (None, *kind.__mro__) if self._room > 0 else ():
             space = attributes_of(thing) if base is None else vars(base)
@@ -294,11 +295,11 @@ class Watch:
                 key = id(thing if base is None else kind), id(base)
                 self._notes[key] = space.keys().isdisjoint, added, " or ".join(sorted(added)), True
             for name, part in list(space.items()):
-                is_called = f"{name}()" in names
+                is_called = f"{name}()" in names and type(part) not in PLAIN
                 is_asked = is_called or (name[:2] == "__" and name not in _UNASKED and not is_far)
                 if is_asked and base is not None and type(part) in _METHODS:
                     self._note_in_classes(kind, name)
-                elif name in names or (is_called and type(part) not in PLAIN):
+                elif name in names or name.startswith(begun) or is_called:
                     self._room -= 50  # comparing it before each replay takes time as well
                     self._attribute(thing, name)
 

@@ -1001,6 +1001,31 @@ def a_sibling_module_is_imported() -> Case:
 
 
 @fooling("between checks", "equal")
+def an_attribute_is_read_by_a_name_of_which_the_code_has_the_beginning() -> Case:
+    class Losses:
+        def __init__(self) -> None:
+            self.weight_of_a, self.weight_of_b = 0.5, 1.5
+
+        def scale(self) -> float:
+            return float(sum(getattr(self, f"weight_of_{x}") for x in "ab"))
+
+    losses = Losses()
+    return set_briefly(losses.scale, losses, "weight_of_b")
+
+
+@fooling("between checks", "equal")
+def a_method_is_called_by_a_name_of_which_the_code_has_the_beginning() -> Case:
+    class Losses:
+        def term_of_a(self) -> float:
+            return 0.5
+
+    losses, kind = Losses(), "a"
+    return set_briefly(
+        lambda: getattr(losses, "term_of_" + kind)(), Losses, "term_of_a", lambda self: 3.0
+    )
+
+
+@fooling("between checks", "equal")
 def a_module_is_imported_anew() -> Case:
     found, other = map(types.ModuleType, ("lab_settings", "lab_settings"))
     found.RATE, other.RATE = 0.5, 3.0  # type: ignore[attr-defined]
