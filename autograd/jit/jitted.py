@@ -219,7 +219,8 @@ class Jitted(Generic[P, R]):
             result, returned = record(self.function, call, tracer)
             streams = [stream() for stream in tracer.streams]  # a replay advances them, too
             changed = watch.changed() or effects.changed(streams)
-            if changed is not None and cause is not None:  # once, as lazily as in a first call
+            if changed is not None and cause is not None:
+                # It may be made anew only once after a change: let the next call be recorded.
                 tracer.given_up, programs[:] = True, []
             elif changed is not None and not self._is_disturbed:
                 raise TraceError(

@@ -339,7 +339,7 @@ class Watch:
         if content is MISSING and type(reader) is attrgetter:
             reader = partial(read, reader)  # `holds` compares by readers that do not raise
         if not name or read(reader, place) is content:  # a bound method is new at each lookup
-            # Beside what a class inherits, keep the note that it has none of its own.
+            # Keep a note that a class lacks the attribute, which it inherits; see above.
             is_own = not name or self._notes.get((id(place), name), (content,))[-1] is content
             self._notes[id(place), name if is_own else (name,)] = reader, place, name, content
             if name and content is not MISSING:
