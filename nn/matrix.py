@@ -8,9 +8,9 @@ import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import reduce
 from numbers import Integral
-from typing import Any, Protocol, TypeGuard, cast, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast, overload
 
-from autograd import Value, maximum, minimum, no_grad, where
+from autograd import Value, maximum, minimum, no_grad, ops, where
 from autograd.hooks import Watched, is_recorded, refuse
 from autograd.messages import is_series
 from autograd.sums import weighted_sum
@@ -186,13 +186,19 @@ class Matrix(Watched):
         """The gradients, row by row."""
         return [[entry.grad for entry in row] for row in self.rows]
 
-    @property
-    def backward(self) -> Any:
-        """Raise AttributeError, because a backward pass begins at a single Value."""
-        raise AttributeError(
-            f"a Matrix of {_sizes(self)} has no backward(), which begins at one Value: take a loss,"
-            " M.mean() or M.sum() first"
-        )
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Raise AttributeError, which for a method of Value says what to write instead."""
+            if name == "backward":
+                raise AttributeError(
+                    f"a Matrix of {_sizes(self)} has no backward(), which begins at one Value: take"
+                    " a loss, M.mean() or M.sum() first"
+                )
+            told = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if hasattr(Value, name) and (hasattr(ops, name) or name == "detach"):
+                told += f": write M.map(Value.{name})"
+            raise AttributeError(told)
 
     @property
     def T(self) -> Matrix:
@@ -253,6 +259,9 @@ class Matrix(Watched):
 
     def __neg__(self) -> Matrix:
         return self.map(lambda entry: -entry)
+
+    def __abs__(self) -> Matrix:
+        return self.map(abs)
 
     def map(self, f: Callable[[Value], Value | float]) -> Matrix:
         """Return the Matrix of f(entry) for each entry."""

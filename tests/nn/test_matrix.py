@@ -103,8 +103,23 @@ def test_a_broadcast_row_gets_the_sum_of_the_gradients_of_the_rows():
 def test_minus_and_map():
     a = Matrix([[1, -2]])
     assert (-a).data == [[-1.0, 2.0]]
+    assert abs(a).data == [[1.0, 2.0]]
     assert a.map(lambda x: x * x).data == [[1.0, 4.0]]
     assert a.map(lambda x: 7).data == [[7.0, 7.0]]
+
+
+@pytest.mark.parametrize("name", ["exp", "log", "sqrt", "relu", "detach"])
+def test_the_error_for_a_method_of_value_says_to_map_it(name):
+    a = Matrix([[1.0, 4.0]])
+    with pytest.raises(AttributeError, match=rf"'{name}': write M\.map\(Value\.{name}\)$"):
+        getattr(a, name)
+    a.map(getattr(Value, name))
+    assert not any(hasattr(a, other) for other in ("expp", "add", "assign", "__array__"))
+
+
+def test_the_error_for_a_backward_of_a_matrix_says_to_take_a_loss():
+    with pytest.raises(AttributeError, match=r"1 x 2 has no backward\(\).* M\.mean\(\) or"):
+        Matrix([[1.0, 4.0]]).backward()
 
 
 # --- products -------------------------------------------------------------------------------------
