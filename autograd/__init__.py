@@ -15,6 +15,7 @@ from os.path import dirname, exists, join
 from typing import TYPE_CHECKING, Any
 
 from autograd import eager as eager  # installs the default interpreter of operators
+from autograd import ops
 from autograd.backward import grad, hessian, jacobian, topological_order
 from autograd.draw import draw
 from autograd.gradcheck import gradcheck
@@ -105,4 +106,5 @@ if not TYPE_CHECKING:  # type checkers would take every name for one that exists
         """Import `autograd.jit`, a package that is also the decorator, on first use, with NumPy."""
         if name == "jit":
             return import_module("autograd.jit")
-        raise AttributeError(f"module 'autograd' has no attribute {name!r}")
+        instead = f": write x.{name}()" if hasattr(Value, name) and hasattr(ops, name) else ""
+        raise AttributeError(f"module 'autograd' has no attribute {name!r}{instead}")

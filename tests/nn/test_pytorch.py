@@ -11,7 +11,9 @@ import sys
 
 import pytest
 
+import autograd
 import nn
+from autograd import Value
 from nn.__main__ import main
 from nn.torch_names import HERE
 
@@ -51,6 +53,22 @@ def test_the_error_for_a_name_of_pytorch_says_what_to_write(name):
     for found in re.findall(r"nn\.(\w+)", str(error.value)):
         assert found in nn.__all__
     assert not hasattr(nn, "relUU")
+
+
+@pytest.mark.parametrize("name", ["Value", "no_grad", "grad", "where"])
+def test_the_error_for_a_name_of_autograd_says_where_it_is(name):
+    with pytest.raises(AttributeError, match=f"attribute '{name}': write autograd.{name}$"):
+        getattr(nn, name)
+
+
+@pytest.mark.parametrize("name", ["exp", "log", "sqrt", "sin"])
+@pytest.mark.parametrize("module", [nn, autograd])
+def test_the_error_for_a_function_of_a_value_says_that_it_is_a_method(module, name):
+    with pytest.raises(AttributeError, match=rf"has no attribute '{name}': write x\.{name}\(\)$"):
+        getattr(module, name)
+    assert getattr(Value(2.0), name)().op == name
+    assert not hasattr(autograd, "expp")
+    assert not hasattr(autograd, "detach")
 
 
 def test_an_optimizer_is_not_in_nn_optim():
