@@ -230,7 +230,7 @@ def number_rows(inputs: list[Any], advice: str = "") -> list[list[Any]]:
             raise ValueError(f"input 0 has {first}, input {i} has {len(rows[i])}")
         for x in rows[i]:
             if x.__class__ is not float and as_operand(x) is None:
-                raise TypeError(f"input {i} has {quoted(x)}, which is not a number")
+                raise TypeError(f"input {i} has {quoted(x)}, which is not a number{advice}")
             if not math.isfinite(x):
                 raise ValueError(f"input {i} has a number that is not finite: {x}")
     return rows

@@ -90,7 +90,7 @@ def test_a_generator_is_read_once():
         (([frozenset([1.0])], [1]), TypeError, "input 0 is .*, not a row of numbers"),
         (([[1.0, "x"]], [1]), TypeError, "input 0 has 'x', which is not a number"),
         (([[1.0, 1j]], [1]), TypeError, "input 0 has 1j, which is not a number"),
-        ((np.ones((2, 2, 2)), [1, 1]), TypeError, "input 0 has .* not a number"),
+        ((np.ones((2, 2, 2)), [1, 1]), TypeError, "input 0 has .* not a number; give predict="),
         (([1.0, [2.0]], [1, 1]), TypeError, r"input 1 has \[2.0\], which is not a number"),
         (([[1.0, 2.0], 2.0], [1, 1]), TypeError, "input 1 is 2.0, not a row"),
         (([[], []], [1, 1]), ValueError, "input 0 has 0 numbers"),
