@@ -134,6 +134,11 @@ def split(
     """
     inputs, targets = listed(data)
     n = len(inputs)
+    if isinstance(held_out, float) and 0.0 < held_out < 1.0:
+        raise TypeError(
+            f"held_out must be a whole number, not {held_out}: for this part of the examples, write"
+            f" {round(held_out * n)}"
+        )
     if require_whole("held_out", held_out, 0) >= n:
         raise ValueError(f"cannot hold out {held_out} of {counted(n, 'example')}")
     generator = rng.source(generator)

@@ -113,7 +113,12 @@ ROWS = [[1.0, 2.0], [3.0, 4.0]]
     ("call", "error", "message"),
     [
         (lambda: data.split((ROWS, [0]), 1), ValueError, "2 inputs, but 1 target"),
-        (lambda: data.split((ROWS, [0, 1]), 0.2), TypeError, "held_out must be a whole number"),
+        (lambda: data.split((ROWS, [0, 1]), 0.5), TypeError, "0.5: for this part of the examples"),
+        (
+            lambda: data.split((ROWS, [0, 1]), 1.0),
+            TypeError,
+            "held_out must be a whole number, not 1.0",
+        ),
         (lambda: data.split((ROWS, [0, 1]), -1), ValueError, "held_out must be 0 or more, not -1"),
         (lambda: data.standardized(([["1"], ["2"]], [0, 1])), TypeError, "input 0 has '1', which"),
         (lambda: data.standardized(([[1], [2, 3]], [0, 1])), ValueError, "input 0 has 1 number,"),
