@@ -52,7 +52,8 @@ def draw(
 
     Args:
         output: a Value, or a sequence of them.
-        format: what a notebook shows, "svg" or "png".
+        format: what a notebook shows, "svg" or "png". A file is written by `save`, in the format
+            of its name.
         direction: which way the arrows point: "LR", "TB", "RL" or "BT".
         max_nodes: the maximum number of boxes in the picture.
         collapse: whether to fold the graph, so that one box stands for many nodes. None: fold if
@@ -129,7 +130,7 @@ def _check(
     """Raise TypeError or ValueError if an argument has a wrong type or value."""
     if isinstance(format, Value):
         raise TypeError("draw() takes several outputs as one list: write draw([a, b])")
-    check_one_of("format", format, ("svg", "png"))
+    check_one_of("format", format, ("svg", "png"), '; a file of another kind: .save("graph.pdf")')
     require_flag("collapse", collapse, or_none=True)
     require_whole("max_nodes", max_nodes)
     require_whole("digits", digits)

@@ -142,11 +142,11 @@ def _text_width(text: str) -> float:
     return sum(_LETTER_WIDTHS.get(c, 0.6 if c.isascii() else 1.1) for c in text)
 
 
-def check_one_of(name: str, given: object, known: Sequence[str]) -> None:
+def check_one_of(name: str, given: object, known: Sequence[str], advice: str = "") -> None:
     """Raise ValueError if an argument is not one of the known ones, TypeError for a non-string."""
     if not isinstance(given, str) or given not in known:
         kind = ValueError if isinstance(given, str) else TypeError
-        raise kind(f"{name} is one of {', '.join(known)}, not {quoted(given)}")
+        raise kind(f"{name} is one of {', '.join(known)}, not {quoted(given)}{advice}")
 
 
 # --- the finished picture -------------------------------------------------------------------------

@@ -817,6 +817,7 @@ print([name for name in ("graphviz", "pygraphviz", "tempfile", "html", "json", "
     ("wrong", "error", "message"),
     [
         ({"format": "gif"}, ValueError, "format is one of svg, png, not 'gif'"),
+        ({"format": "pdf"}, ValueError, r"not 'pdf'; .* \.save\(\"graph\.pdf\"\)"),
         ({"direction": "up"}, ValueError, "direction is one of LR, TB, RL, BT, not 'up'"),
         ({"format": 3}, TypeError, "format is one of svg, png, not 3"),
         ({"format": Value(3.0)}, TypeError, r"one list: write draw\(\[a, b\]\)"),
