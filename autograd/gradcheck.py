@@ -107,8 +107,9 @@ def gradcheck(
         TypeError: `f` does not return a Value, `inputs` is a single one, or `order` is not an int.
         ValueError: finite differences cannot tell, because their estimated error exceeds both
             `atol` and 10 * `rtol` * |finite difference|, or because `f` has a kink at the point and
-            the gradient is not the mean of the slopes on both sides. Also if `f` is random, `order`
-            is below 1, `step` not above 0, `rtol` or `atol` below 0, or an input nan or infinite.
+            the gradient is not the mean of the slopes on both sides. Also if `f` is random or
+            computes with an input itself in place of its argument, as a module does; if `order` is
+            below 1, `step` not above 0, `rtol` or `atol` below 0, or an input nan or infinite.
 
     >>> gradcheck(lambda x, y: x * y + x.sin(), [0.5, 2.0], order=2)
     True
@@ -129,26 +130,26 @@ def gradcheck(
             "gradcheck takes a function and where to check it, such as gradcheck(lambda x: x * x,"
             f" [0.5]), not {quoted(f)} and {quoted(inputs)}"
         )
-    labels = [named(x.label) if isinstance(x, Value) else "" for x in inputs]
     point = [x.data if isinstance(x, Value) else Value(x).data for x in inputs]
     for i, x in enumerate(point):
         if not math.isfinite(x):
             raise ValueError(f"gradcheck: input {i} must be finite, not {x}")
     with recording():  # inside no_grad() too
-        _check(f, point, labels, order, step, _Tolerance(rtol, atol), "")
+        _check(f, point, inputs, order, step, _Tolerance(rtol, atol), "")
     return True
 
 
 def _check(
     f: Callable[..., Value],
     point: Sequence[float],
-    labels: Sequence[str],
+    inputs: Sequence[Value | float],
     order: int,
     step: float | None,
     tolerance: _Tolerance,
     where: str,
 ) -> None:
     """Check as `gradcheck` does; `where` tells in an error which gradient is being checked."""
+    labels = [named(x.label) if isinstance(x, Value) else "" for x in inputs]
 
     def evaluate(numbers: Sequence[float]) -> tuple[Value, list[Value]]:
         values = [Value(x, label) for x, label in zip(numbers, labels, strict=True)]
@@ -158,6 +159,14 @@ def _check(
         return output, values
 
     output, values = evaluate(point)
+    used = set().union(*newest_first([output]))
+    for i, (x, value) in enumerate(zip(inputs, values, strict=True)):
+        if isinstance(x, Value) and x in used and value not in used:
+            raise ValueError(
+                f"{where}gradcheck: the function computes with {_input(i, labels)} itself, not with"
+                " its argument, which alone is changed: use the argument (to put one into a copy of"
+                " a module, write copy.parameters()[i] = argument)"
+            )
     gradients = _gradients_between(output, values)
     noise = _rounding(output, values, gradients)
     for i, value in enumerate(values):
@@ -183,8 +192,7 @@ def _check(
                 f"{where}gradcheck: the function gives {output.data!r}, then {again!r} for the same"
                 " inputs: draw its random numbers outside, or seed them inside"
             )
-        name = for_stream(f"input {i} ({labels[i]})") if labels[i] else f"input {i}"
-        what = f"the gradient with respect to {name} at {value.data!r}"
+        what = f"the gradient with respect to {_input(i, labels)} at {value.data!r}"
         sides = _sides_of_a_kink(along, value.data, step, noise)
         complaint = _complaint(what, gradient, found, found.is_vague(gradient, tolerance), sides)
         raise type(complaint)(f"{where}gradcheck: {complaint}")
@@ -195,7 +203,12 @@ def _check(
                 return grad(f(*values), [values[i]], create_graph=True)[0]
 
             inside = f"{where}in the gradient with respect to input {i}: "
-            _check(slope, point, labels, order - 1, step, tolerance, inside)
+            _check(slope, point, inputs, order - 1, step, tolerance, inside)
+
+
+def _input(i: int, labels: Sequence[str]) -> str:
+    """Return what errors call input i."""
+    return for_stream(f"input {i} ({labels[i]})") if labels[i] else f"input {i}"
 
 
 def _complaint(

@@ -196,6 +196,18 @@ def test_a_random_function_is_rejected() -> None:
     assert gradcheck(lambda x: x * random.Random(1).gauss(), [0.3])
 
 
+def test_a_function_that_uses_an_input_itself_is_rejected() -> None:
+    """Only the arguments are changed, so nothing would be compared, and a wrong gradient pass."""
+    wrong = Primitive("wrong", lambda x: x * x, lambda out, x: 3 * x)
+    w, b = Value(2.0, label="w"), Value(1.0)
+    for f in (lambda w_, b_: wrong(w), lambda w_, b_: wrong(w) + b_):
+        for order in (1, 2):
+            with pytest.raises(ValueError, match=r"computes with input 0 \(w\) itself, not with"):
+                gradcheck(f, [w, b], order=order)
+    assert gradcheck(lambda w_, b_: w * w_ + b_, [w, b])
+    assert gradcheck(lambda w_, b_: w_ * 3.0, [w, b])
+
+
 def test_a_given_step_is_used() -> None:
     assert gradcheck(lambda x: 1e10 + x * x, [1.0], step=0.5) is True
     with pytest.raises(AssertionError, match=r"a gap of 0\.0002"):
