@@ -241,7 +241,9 @@ class Value:
         """Write d(this)/d(node) into `.grad` of every node that this Value depends on.
 
         Leaves accumulate across calls: each call adds its whole gradient to their `.grad`. Inner
-        nodes hold that of the latest call only. Plain numbers (the 2 of `2 * x`) receive none.
+        nodes hold that of the latest call only. Plain numbers (the 2 of `2 * x`) receive none. The
+        graph is kept. Gradients that can be differentiated again are those of
+        `grad(output, inputs, create_graph=True)`.
 
         Raises an error that names the operation if a local derivative does not exist (that of sqrt
         at 0), and TypeError if a `.grad` is None. Every `.grad` is then left as it was before.

@@ -273,7 +273,7 @@ class MLP(Module):
 class Sequential(Module):
     """Modules or functions in sequence, each called with the result of the previous one.
 
-    Raises TypeError for a part that is not callable.
+    `parts` is the list of them. Raises TypeError for a part that is not callable.
     """
 
     def __init__(self, *parts: Callable[[Any], Any]) -> None:

@@ -85,7 +85,8 @@ def uniform(low: Number = 0.0, high: Number = 1.0, generator: random.Random | No
         low, high: numbers or Values, which receive gradients; low is at most high.
         generator: the source of random numbers; nn's own stream by default (see `nn.seed`).
 
-    Returns a Value if low or high is one, else a float.
+    Returns a Value if low or high is one, else a float; write `Value(uniform()).log()` for a
+    function of it that a jitted function can replay.
 
     Raises ValueError if low is above high, or high - low is not finite, TypeError for arguments of
     the wrong type.
