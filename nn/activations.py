@@ -236,7 +236,8 @@ def logsumexp(x: Any) -> Value | Matrix:
 
     Its gradient is softmax(x). Raises the same errors as `softmax`.
 
-    >>> round(logsumexp([1000.0, 1000.0]).data, 6)  # 1000 + log(2)
+    >>> y = logsumexp([1000.0, 1000.0])
+    >>> round(y.data, 6)  # 1000 + log(2)
     1000.693147
     """
     x = as_input(x, "logsumexp")

@@ -46,7 +46,9 @@ def attention(
     """softmax(Q K^T / sqrt(d_k)) V, with a softmax over each row (Vaswani et al. 2017, eq. 1).
 
     Args:
-        Q: queries, n x d_k. K: keys, m x d_k. V: values, m x d_v.
+        Q: queries, n x d_k.
+        K: keys, m x d_k.
+        V: values, m x d_v.
         mask: n x m entries, 1 or True where a query may attend to a key, 0 or False elsewhere.
             Scores masked by plain numbers are not computed. An entry that is a Value, such as an
             argument of a jitted function, is applied by arithmetic.
@@ -58,7 +60,7 @@ def attention(
 
     >>> K = Matrix([[1, 0], [0, 1]])
     >>> out, weights = attention(K * 10, K, Matrix([[1], [2]]), return_weights=True)
-    >>> [[round(w, 3) for w in row] for row in weights.data], round(out[0][0].data, 3)
+    >>> [[round(w, 3) for w in row] for row in weights.data], round(out.data[0][0], 3)
     ([[0.999, 0.001], [0.001, 0.999]], 1.001)
     """
     require_flag("return_weights", return_weights)

@@ -151,6 +151,7 @@ class Linear(VectorModule):
             as far.
 
     `weights` has nout rows of nin Values; `bias` is a list of nout Values, empty without a bias.
+
     Call: as for a Layer. Raises ValueError if std < 0 or multiplier <= 0, TypeError if one is not a
     number.
     """

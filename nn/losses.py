@@ -31,7 +31,8 @@ def mse(predicted: Any, target: Any) -> Value:
     Raises ValueError for different shapes, an empty batch, or a target that is nan or infinite. In
     all losses, a target that is a Value is not checked.
 
-    >>> mse([Value(1.0), Value(3.0)], [0.0, 1.0]).data
+    >>> loss = mse([Value(1.0), Value(3.0)], [0.0, 1.0])
+    >>> loss.data
     2.5
     """
     return mean((t - p) ** 2 for p, t in _pairs("mse", predicted, target))
@@ -45,7 +46,8 @@ def huber(predicted: Any, target: Any, delta: Number = 1.0) -> Value:
     first derivative is continuous; the second jumps at |e| = delta, where that of the quadratic
     part is used. Arguments and errors as for `mse`; ValueError unless delta > 0.
 
-    >>> huber([Value(0.5), Value(3.0)], [0.0, 0.0]).data  # (0.125 + 2.5) / 2
+    >>> loss = huber([Value(0.5), Value(3.0)], [0.0, 0.0])
+    >>> loss.data  # (0.125 + 2.5) / 2
     1.3125
     """
     require_range("huber: delta", delta, positive=True)
@@ -112,7 +114,8 @@ def hinge(scores: Any, target: Any) -> Value:
 
     Shapes and errors as for `mse`; ValueError for any other target.
 
-    >>> hinge([Value(2.0), Value(0.5)], [1, -1]).data
+    >>> loss = hinge([Value(2.0), Value(0.5)], [1, -1])
+    >>> loss.data
     0.75
     """
     return mean((1.0 - y * s).relu() for s, y in _pairs("hinge", scores, target, _SIGN))
@@ -147,7 +150,8 @@ def cross_entropy(
     out of range, targets whose classes all have weight 0, or an empty batch; TypeError for a target
     of another type.
 
-    >>> round(cross_entropy([Value(0.25), Value(0.75)], 1).data, 6)
+    >>> loss = cross_entropy([Value(0.25), Value(0.75)], 1)
+    >>> round(loss.data, 6)
     0.287682
     """
     require_range("cross_entropy: eps", eps)

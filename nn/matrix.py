@@ -54,7 +54,8 @@ def as_values(entries: Iterable[Value | float]) -> list[Value]:
 def mean(values: Iterable[Value] | Matrix | Rows) -> Value:
     """The arithmetic mean of Values, or of all entries of a batch; ValueError if there are none.
 
-    >>> mean([Value(1.0), Value(2.0)]).data
+    >>> y = mean([Value(1.0), Value(2.0)])
+    >>> y.data
     1.5
     """
     values = as_input(values, "mean")
@@ -80,7 +81,8 @@ def norm(x: Any) -> Any:
 
     Raises ValueError for no entries.
 
-    >>> norm([3.0, 4.0]).data
+    >>> y = norm([3.0, 4.0])
+    >>> y.data
     5.0
     """
     x = as_input(x, "norm")

@@ -48,7 +48,8 @@ class Module(Searched):
     ...     def __call__(self, x):
     ...         return self.slope * x + self.offset
     >>> line = Line()
-    >>> line(3).data
+    >>> y = line(3)
+    >>> y.data
     7.0
     >>> [(name, p.data) for name, p in line.named_parameters()]
     [('slope', 2.0), ('offset', 1.0)]

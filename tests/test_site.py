@@ -6,9 +6,11 @@ address is counted, by the browser and by a second server that represents the re
 
 from __future__ import annotations
 
+import html
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -25,6 +27,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
+import autograd
+import nn
 from autograd import steps
 from autograd.steps import Steps
 from tests import firefox
@@ -155,6 +159,26 @@ def test_there_are_a_dozen_examples_with_exercises_among_them() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # for equations that do not hold
             assert expected(str(example["text"])).gradients
+
+
+# --- the API reference ----------------------------------------------------------------------------
+
+
+def test_the_reference_shows_docstrings_examples_and_types_as_they_are(tmp_path: Path) -> None:
+    # pdoc shows no docstrings of objects, replaces the ".data" after a bracket by a link to the
+    # module nn.data, and cannot look up the strings among the annotations of a NamedTuple.
+    pytest.importorskip("pdoc")
+    build.reference(tmp_path)
+    pages = [path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.html")]
+    source = "<pre><span></span><span id=.*?</pre>"
+    shown = html.unescape(re.sub(f"(?s){source}|<[^>]*>", "", "\n".join(pages)))
+    for package in (autograd, nn):
+        for name in package.__all__:
+            first, *lines = (getattr(package, name).__doc__ or name).splitlines()
+            assert first.replace("`", "") in shown.replace("`", ""), name
+            assert [line for line in lines if ">>> " in line and line.strip() not in shown] == []
+    assert "ForwardRef(" not in shown
+    assert "@scoped" not in shown
 
 
 # --- the page, in a browser -----------------------------------------------------------------------

@@ -1,11 +1,13 @@
 """What does a graph look like? One box per node, or one per module, laid out by Graphviz.
 
-names.py    what the nodes are called
-sheet.py    boxes with lines of text, and the finished picture
-graph.py    a box for each node
-fold.py     which nodes of a large graph belong in one box;  folded.py  how these boxes are drawn
-opened.py   the boxes with one part of the graph open;  bundles.py  nodes that always share a box
-layout.py   from DOT source to SVG, PNG or PDF;  notebook.py  drawings in a notebook
+The modules:
+
+    names.py    what the nodes are called
+    sheet.py    boxes with lines of text, and the finished picture
+    graph.py    a box for each node
+    fold.py     which nodes of a large graph belong in a box;  folded.py  how boxes are drawn
+    opened.py   the boxes with one part open;  bundles.py  nodes that always share a box
+    layout.py   from DOT source to SVG, PNG or PDF;  notebook.py  drawings in a notebook
 """
 
 from __future__ import annotations

@@ -36,17 +36,17 @@ class Program:
     """One recording of a function, ready to be replayed.
 
     Attributes:
-        name: of the function. backend: the current one, "native" or "numpy".
+        name, backend: that of the function, and the current one, "native" or "numpy".
         recorded, simplified: the number of nodes after these stages.
-        scheduled: how many numbers a replay computes. groups: in how many groups.
+        scheduled, groups: how many numbers a replay computes, and in how many groups.
         seconds: how long each stage took, by name.
-        replays: how many there were so far. checks: how many of them were checked.
+        replays, checks: how many there were so far, and how many of them were checked.
         until_compiled: after how many replays on NumPy it is compiled; 0 if the backend is fixed.
         number: of the call that was recorded, or of the latest one checked.
-        unsure: how many calls ran eagerly because of their numbers. unsure_in_a_row: how many of
-            the latest calls.
-        first: the bytes of the numbers in the recorded call. constant: the slices of the arguments
-            that have been the same in each check since.
+        unsure, unsure_in_a_row: how many calls ran eagerly because of their numbers, of all and of
+            the latest ones.
+        first, constant: the bytes of the numbers in the recorded call, and the slices of the
+            arguments that have been the same in each check since.
         guards: (read, result): the program holds while `read` returns the same result.
         draws, streams: see Tracer.
     """

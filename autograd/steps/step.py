@@ -1,7 +1,5 @@
 """What is a single step? Its equation in names and in numbers, and what it passes to parents."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple

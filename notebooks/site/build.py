@@ -52,8 +52,13 @@ def build(out: Path, api: bool = False) -> None:
     about = {"examples": listed, "api": api}
     (out / "build.json").write_text(json.dumps(about), encoding="utf-8")
     if api:
-        command = [sys.executable, "-m", "pdoc", "--docformat", "google", "-o", str(out / "api")]
-        subprocess.run([*command, "autograd", "nn"], check=True, cwd=ROOT)
+        reference(out / "api")
+
+
+def reference(out: Path) -> None:
+    """Write the API reference into a folder, with the template in the folder api."""
+    command = [sys.executable, "-m", "pdoc", "--docformat", "google", "-t", str(HERE / "api")]
+    subprocess.run([*command, "-o", str(out), "autograd", "nn"], check=True, cwd=ROOT)
 
 
 def fetched() -> Path:
