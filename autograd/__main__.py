@@ -19,12 +19,13 @@ from autograd.typed import PUBLIC, FormulaError, computed, number_named
 EXAMPLES = """\
 examples:
   python -m autograd "(x * w + b).tanh() ** 2" x=2 w=-1.5 b=3.5
-  python -m autograd "h = x * w + b; maximum(h, 0) / 2" x=2 w=-1.5 b=3.5 --out relu.html
+  python -m autograd "h = x * w; maximum(h, 0) / 2" x=2 w=1.5 --out relu.html
   python -m autograd "x * x + sin(x)" x=pi/2 --table
   python -m autograd "x * x + sin(x)" x=3 --explain x
 
-A formula consists of names, numbers, + - * / **, parentheses, and functions: tanh(x) or x.tanh().
-Its parts can be named, as h above. The constants are pi and e. The functions:
+A formula consists of names, numbers, + - * / **, parentheses, and functions:
+tanh(x) or x.tanh(). Its parts can be named, as h above. The constants are pi
+and e. The functions:
 """
 ENDINGS = (".html", ".svg", ".png", ".pdf", ".dot")
 
@@ -119,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m autograd",
         description="Show the forward and backward pass of a formula in the browser, step by step.",
-        epilog=EXAMPLES + textwrap.indent(textwrap.fill(", ".join(PUBLIC), 90), "  "),
+        epilog=EXAMPLES + textwrap.indent(textwrap.fill(", ".join(PUBLIC), 76), "  "),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

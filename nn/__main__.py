@@ -33,11 +33,12 @@ from nn.tasks import (
 from nn.writing import learn_text, write_text
 
 EPILOG = """\
-Results go to runs/<task>/: loss.png, decision_boundary.png (tasks with two inputs), history.json,
-model.json and checkpoint.json. Ctrl-C stops the training, saves it and exits with code 130;
---resume continues it with its settings. The defaults depend on the task. The gpt learns the names
-of the chemical elements, or the lines of --text FILE; --generate N writes N new lines with the
-model in runs/gpt/.
+Results go to runs/<task>/: loss.png, decision_boundary.png (tasks with two
+inputs), history.json, model.json and checkpoint.json. Ctrl-C stops the
+training, saves it and exits with code 130; --resume continues it with its
+settings. The defaults depend on the task. The gpt learns the names of the
+chemical elements, or the lines of --text FILE; --generate N writes N new lines
+with the model in runs/gpt/.
 """
 
 

@@ -390,6 +390,11 @@ def test_without_arguments_the_help_is_printed(shell):
     assert all(name in out for name in ["--table", "--explain", "--out", *PUBLIC])
 
 
+def test_the_help_fits_a_terminal_of_80_columns(shell, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert max(map(len, shell("--help")[1].splitlines())) <= 80
+
+
 def test_the_examples_of_the_help_work(shell, monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr("webbrowser.open", lambda address: True)

@@ -170,6 +170,13 @@ def test_help_lists_every_task_and_names_the_default(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_help_fits_a_terminal_of_80_columns(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
 def test_help_lists_apart_the_options_that_do_not_apply_to_gpt(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
