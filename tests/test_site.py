@@ -417,6 +417,13 @@ def test_an_error_is_shown_and_the_next_text_runs(site: Site) -> None:
     assert site.tab.locator("#frame").is_visible()
 
 
+def test_a_long_error_is_wrapped_to_the_width_of_the_page(site: Site) -> None:
+    site.type("x = 1; there_is_no_such_function(x)")
+    wide = "error => error.scrollWidth > error.clientWidth"
+    assert len(site.text("error")) > 200
+    assert not site.tab.locator("#error").evaluate(wide)
+
+
 LEAVING = """
 import js
 from pyodide.ffi import to_js
