@@ -159,14 +159,7 @@ def _check(
         return output, values
 
     output, values = evaluate(point)
-    used = set().union(*newest_first([output]))
-    for i, (x, value) in enumerate(zip(inputs, values, strict=True)):
-        if isinstance(x, Value) and x in used and value not in used:
-            raise ValueError(
-                f"{where}gradcheck: the function computes with {_input(i, labels)} itself, not with"
-                " its argument, which alone is changed: use the argument (to put one into a copy of"
-                " a module, write copy.parameters()[i] = argument)"
-            )
+    _require_arguments(output, values, inputs, labels, where)
     gradients = _gradients_between(output, values)
     noise = _rounding(output, values, gradients)
     for i, value in enumerate(values):
@@ -204,6 +197,24 @@ def _check(
 
             inside = f"{where}in the gradient with respect to input {i}: "
             _check(slope, point, inputs, order - 1, step, tolerance, inside)
+
+
+def _require_arguments(
+    output: Value,
+    values: Sequence[Value],
+    inputs: Sequence[Value | float],
+    labels: Sequence[str],
+    where: str,
+) -> None:
+    """Raise ValueError if the function used an input itself, and not the argument in its place."""
+    used = set().union(*newest_first([output]))
+    for i, (x, value) in enumerate(zip(inputs, values, strict=True)):
+        if isinstance(x, Value) and x in used and value not in used:
+            raise ValueError(
+                f"{where}gradcheck: the function computes with {_input(i, labels)} itself, not with"
+                " its argument, which alone is changed: use the argument (to put one into a copy of"
+                " a module, write copy.parameters()[i] = argument)"
+            )
 
 
 def _input(i: int, labels: Sequence[str]) -> str:
