@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from autograd import Value, draw, steps
 from autograd.steps import Steps
 from autograd.steps.chain_rule import Explanation
-from autograd.text import has_no_reader, in_one_line, print_to_nowhere
+from autograd.text import print_error
 from autograd.typed import PUBLIC, FormulaError, computed, number_named
 
 EXAMPLES = """\
@@ -56,10 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{place}{parser.prog}: {error.reason}", file=sys.stderr)
         return 2
     except (OSError, ValueError, ImportError, RuntimeError) as error:
-        if has_no_reader(error):
-            print_to_nowhere()
-        else:
-            print(f"{parser.prog}: {in_one_line(error)}", file=sys.stderr)
+        print_error(parser.prog, error)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -204,7 +204,15 @@ def _in_ascii(sign: str, encoding: str) -> str:
     return sign.encode("ascii", "backslashreplace").decode("ascii")
 
 
-def has_no_reader(error: Exception) -> bool:
+def print_error(command: str, error: Exception) -> None:
+    """Say why a command failed; if nobody reads its output, drop the rest of it instead."""
+    if _has_no_reader(error):
+        print_to_nowhere()
+    else:
+        print(f"{command}: {in_one_line(error)}", file=sys.stderr)
+
+
+def _has_no_reader(error: Exception) -> bool:
     """Whether a print failed because standard output is a pipe that was closed, as by `| head`."""
     if os.name != "nt" or not isinstance(error, OSError):
         return isinstance(error, BrokenPipeError)

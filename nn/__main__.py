@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from autograd.extras import to_install
-from autograd.text import has_no_reader, in_one_line, print_to_nowhere, quoted, shown
+from autograd.text import print_error, quoted, shown
 from nn.activations import ACTIVATIONS
 from nn.interrupts import run_command
 from nn.rules import OPTIMIZERS
@@ -69,10 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(end="", flush=True)  # not sys.stdout.flush(): a process may have no stdout
         return code
     except (OSError, ValueError, ImportError, ArithmeticError) as error:
-        if has_no_reader(error):
-            print_to_nowhere()
-        else:
-            print(f"python -m nn {options.task}: {in_one_line(error)}", file=sys.stderr)
+        print_error(f"python -m nn {options.task}", error)
         return 1
     except MemoryError:
         print(f"python -m nn {options.task}: not enough memory", file=sys.stderr)
