@@ -15,7 +15,6 @@ from os.path import dirname, exists, join
 from typing import TYPE_CHECKING, Any
 
 from autograd import eager as eager  # installs the default interpreter of operators
-from autograd import ops
 from autograd.backward import grad, hessian, jacobian, topological_order
 from autograd.draw import draw
 from autograd.gradcheck import gradcheck
@@ -23,7 +22,7 @@ from autograd.ops import greater, less, maximum, minimum, where
 from autograd.primitive import Primitive
 from autograd.steps import explain, steps
 from autograd.switches import detect_anomaly, no_grad
-from autograd.value import Value
+from autograd.value import Value, is_function
 
 if TYPE_CHECKING:
     from autograd.jit import jit as jit
@@ -106,5 +105,5 @@ if not TYPE_CHECKING:  # type checkers would take every name for one that exists
         """Import `autograd.jit`, a package that is also the decorator, on first use, with NumPy."""
         if name == "jit":
             return import_module("autograd.jit")
-        instead = f": write x.{name}()" if hasattr(Value, name) and hasattr(ops, name) else ""
+        instead = f": write x.{name}()" if is_function(name) else ""
         raise AttributeError(f"module 'autograd' has no attribute {name!r}{instead}")

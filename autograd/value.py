@@ -443,3 +443,8 @@ def as_operand(operand: Any) -> Value | None:
     if isinstance(operand, Value):
         return operand
     return constant(operand) if is_number(operand) else None
+
+
+def is_function(name: str) -> bool:
+    """Whether `x.name()` applies the primitive of that name, as `x.exp()` does."""
+    return hasattr(Value, name) and hasattr(ops, name)

@@ -10,12 +10,12 @@ from functools import reduce
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast, overload
 
-from autograd import Value, maximum, minimum, no_grad, ops, where
+from autograd import Value, maximum, minimum, no_grad, where
 from autograd.hooks import Watched, is_recorded, refuse
 from autograd.messages import is_series
 from autograd.sums import weighted_sum
 from autograd.text import counted, quoted
-from autograd.value import as_constant, as_operand
+from autograd.value import as_constant, as_operand, is_function
 from nn.scalars import labelled_constant
 
 
@@ -198,7 +198,7 @@ class Matrix(Watched):
                     " a loss, M.mean() or M.sum() first"
                 )
             told = f"{type(self).__name__!r} object has no attribute {name!r}"
-            if hasattr(Value, name) and (hasattr(ops, name) or name == "detach"):
+            if is_function(name) or name == "detach":
                 told += f": write M.map(Value.{name})"
             raise AttributeError(told)
 

@@ -6,7 +6,7 @@ import sys
 from typing import NoReturn
 
 import autograd
-from autograd import Value, ops
+from autograd.value import is_function
 
 _CELL = "a Module of your own, made of nn.Linear and called for each step"
 _WINDOWS = "a Module of your own, whose __call__ goes through the windows"
@@ -80,7 +80,7 @@ def missing(module: str, name: str) -> NoReturn:
         instead = f"nn.{name}"
     elif name in autograd.__all__:
         instead = f"autograd.{name}"
-    elif hasattr(Value, name) and hasattr(ops, name):
+    elif is_function(name):
         instead = f"x.{name}()"
     raise AttributeError(
         f"module {module!r} has no attribute {name!r}" + (instead and f": write {instead}")
