@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, overload
 
-from autograd import Value
+from autograd import Value, context
 from autograd.hooks import fixed, is_recorded, require, varying
 from autograd.messages import is_bool, is_series, require_flag, require_whole
 from autograd.sums import weighted_sum
@@ -392,7 +392,7 @@ def name_of(activation: Activation) -> str:
     for name, function in ACTIVATIONS.items():
         if activation is function:
             return name
-    return getattr(activation, "__name__", type(activation).__name__)
+    return context.name_of(activation)
 
 
 def _named(part: Callable[[Any], Any]) -> str:

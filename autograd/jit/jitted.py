@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 from autograd import hooks
 from autograd.clock import clock
-from autograd.context import OUTSIDE, current, entered
+from autograd.context import OUTSIDE, current, entered, name_of
 from autograd.eager import Eager
 from autograd.jit.backends import backend_named
 from autograd.jit.check import CAUSES, checked
@@ -70,7 +70,7 @@ class Jitted(Generic[P, R]):
         if check not in ("always", "sometimes", "never"):
             raise ValueError(f'check is "always", "sometimes" or "never", not {quoted(check)}')
         functools.update_wrapper(self, function)
-        self.__name__ = getattr(function, "__name__", type(function).__name__)
+        self.__name__ = name_of(function)
         self.__qualname__ = getattr(function, "__qualname__", self.__name__)
         inner = inspect.unwrap(function)
         kinds = inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction
