@@ -1,4 +1,4 @@
-"""Is a number plain, so that code may branch on it? A Value or a recorded number is not."""
+"""How are plain numbers, recorded ones and Values told apart, or treated alike?"""
 
 from __future__ import annotations
 
