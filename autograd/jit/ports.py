@@ -39,7 +39,8 @@ class Ports:
     def __init__(
         self, reads: list[Port], writes: list[Port], plan: Plan, address: Addresses
     ) -> None:
-        self._arguments = plan.spans["argument"]
+        span = plan.spans["argument"]
+        self._arguments = slice(8 * span.start, 8 * span.stop)  # in bytes
         reads = [port for port in reads if address[port.node] >= 0]
         captured = dict.fromkeys([port.leaf for port in reads + writes if port.passed is None])
         link(list(captured))
@@ -51,6 +52,8 @@ class Ports:
             (ref(port.leaf._right) if port.passed is None else port.passed, port.kind)
             for port in writes
         ]
+        self._outputs: Floats | None = None  # from which `_steps` copy
+        self._are_views = all(isinstance(place, slice) for place, *_ in self._writes)
         links: list[Any] = [leaf._right for leaf in captured]
         self.stores = {place.store for place in links}
         self.gone: list[Any] = []
@@ -63,20 +66,22 @@ class Ports:
     def read(self, memory: Floats, numbers: bytearray, passed: Sequence[Value]) -> bool:
         """Copy arguments and leaves into the memory; return False if a gradient is None."""
         if numbers:
-            memory[self._arguments] = np.frombuffer(numbers)
+            memory.data.cast("B")[self._arguments] = numbers
         for place, store, where in self._reads:
             memory[place] = store[where]
         for place, kind, positions in self._passed_reads:
-            found = list(map(operator.attrgetter(f"_{kind}"), map(passed.__getitem__, positions)))
-            if kind == "grad" and None in found:
+            found = [getattr(passed[k], kind) for k in positions]
+            if None in found:
                 return False
             memory[place] = found
         return True
 
     def writes(self, outputs: Floats, passed: Sequence[Value]) -> list[Iterator[None]]:
         """Return steps that write the new numbers and gradients of leaves; see `at_once`."""
-        steps = [(store, where, outputs[place]) for place, store, where in self._writes]
-        return [starmap(operator.setitem, steps)] + [
+        if outputs is not self._outputs or not self._are_views:
+            steps = [(store, where, outputs[place]) for place, store, where in self._writes]
+            self._steps, self._outputs = steps, outputs
+        return [starmap(operator.setitem, self._steps)] + [
             writes(kind, [passed[k] for k in positions], outputs[place].tolist())
             for place, kind, positions in self._passed_writes
         ]

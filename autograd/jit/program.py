@@ -95,7 +95,6 @@ class Program:
         self._code = code_for(plan, self.backend)
         self.until_compiled = replays_until_compiled(plan) if backend is None else 0
         self._lap("compile")
-        self._outputs = slice(plan.outputs.start, plan.size)
         self.ports = Ports(reads, writes, plan, address)
 
     def _lap(self, stage: str) -> None:
@@ -167,7 +166,7 @@ class Program:
         if draws:
             memory[self._plan.spans["varying"]] = draws
         self._code.run()
-        out = memory[self._outputs]
+        out = self._code.outputs
         if memory[0] == 0.0 or self._are_eager_gradients():
             self.unsure_in_a_row = 0
             return out
@@ -183,7 +182,7 @@ class Program:
         """
         memory = self._code.memory
         finite = np.isfinite(memory)
-        if not (finite[self._outputs] | self._is_gradient).all():
+        if not (np.isfinite(self._code.outputs) | self._is_gradient).all():
             return False
         factors: list[Addresses] = [np.zeros((0, 2), np.int32)]
         for primitive, start, operands in self._plan.groups:

@@ -21,11 +21,12 @@ class Code(Protocol):
 
     Attributes:
         memory: all numbers of the plan, at their addresses. Arguments and leaves are written to it
-            before a run, and results are read from it afterwards.
+            before a run. outputs: the part of it from which results are read afterwards.
         nbytes: the size in bytes of what drives a run, without the memory and the plan.
     """
 
     memory: Floats
+    outputs: Floats
     nbytes: int
 
     def run(self) -> None:

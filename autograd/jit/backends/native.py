@@ -192,6 +192,7 @@ class NativeCode:
         shift = -(room.ctypes.data // 8) % LINE  # to the start of a cache line
         self.memory = room[shift : shift + size]
         self.memory[: len(plan.constants)] = plan.constants
+        self.outputs = self.memory[plan.outputs.start : plan.size]
         self._parts = parts
         self.nbytes = sum(8 * len(part) for part in parts if not isinstance(part, Group))
         address = self.memory.ctypes.data

@@ -56,6 +56,7 @@ class NumpyCode:
     def __init__(self, plan: Plan) -> None:
         self.memory: Floats = np.zeros(plan.size)
         self.memory[: len(plan.constants)] = plan.constants
+        self.outputs = self.memory[plan.outputs.start :]
         groups = (*plan.groups, plan.outputs)
         self._steps = [
             (group, VECTORISED.get(group.primitive), *_places(group)) for group in groups
