@@ -53,6 +53,7 @@ class Ports:
             for port in writes
         ]
         self._outputs: Floats | None = None  # from which `_steps` copy
+        # Outputs at an array of indices are copied, and so not prepared.
         self._are_views = all(isinstance(place, slice) for place, *_ in self._writes)
         links: list[Any] = [leaf._right for leaf in captured]
         self.stores = {place.store for place in links}

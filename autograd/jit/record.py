@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
-from functools import partial
+from itertools import repeat
 from typing import Any
 
 from autograd.context import current
@@ -34,7 +34,7 @@ def record(function: Callable[..., Any], call: Call, tracer: Tracer) -> tuple[An
         return number_at(tape.add(Source("argument", i)), kind(number), tape)
 
     tracer.nodes_of(passed)
-    number, whole, value = partial(argument, float), partial(argument, int), iter(passed).__next__
+    number, whole, value = map(argument, repeat(float)), map(argument, repeat(int)), iter(passed)
     single: Any = {"number": number, "mixed": number, "whole": whole, "Value": value}
     given = {key: build(part, single) for key, part, _ in structure}
     before = _identities(structure, given)

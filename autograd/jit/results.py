@@ -75,7 +75,7 @@ def laid_out(nest: Any) -> tuple[Any, list[Any], list[Value]]:
 
 def filled(structure: Any, numbers: Iterable[Any], values: Iterable[Value]) -> Any:
     """Rebuild what `laid_out` has taken apart, from other numbers and Values."""
-    number, value = iter(numbers).__next__, iter(values).__next__
+    number, value = iter(numbers), iter(values)
     return build(structure, {"number": number, "mixed": number, "whole": number, "Value": value})
 
 

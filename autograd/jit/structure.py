@@ -28,7 +28,7 @@ from array import array
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from enum import Enum
-from itertools import chain
+from itertools import chain, islice
 from struct import pack
 from types import MethodType, ModuleType
 from typing import Any, NamedTuple, TypeAlias
@@ -290,13 +290,13 @@ def objects_in(structure: Any, kind: Any = Identical) -> Iterator[Any]:
             yield from objects_in(part, kind)
 
 
-def build(structure: Any, single: dict[str, Callable[[], Any]]) -> Any:
+def build(structure: Any, single: dict[str, Iterator[Any]]) -> Any:
     """Rebuild something of this structure; its lists, dicts and arrays are new.
 
-    single: functions that return the next "number", "mixed", "whole" or "Value", by that name.
+    single: iterators over each "number", "mixed", "whole" and "Value", by that name.
     """
     if structure.__class__ is str:
-        return single[structure]()
+        return next(single[structure])
     if structure.__class__ is not tuple:  # a Static or an Identical
         return structure.built()
     kind, inside = structure[:2]
@@ -305,8 +305,7 @@ def build(structure: Any, single: dict[str, Callable[[], Any]]) -> Any:
             return kind([build(part, single) for part in inside])
         part = structure[2]
         if part.__class__ is str:
-            made = single[part]
-            return kind([made() for _ in range(inside)])
+            return kind(islice(single[part], inside))
         return kind([build(part, single) for _ in range(inside)])
     if kind == "like":
         return build(structure[2], single)
