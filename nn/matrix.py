@@ -35,6 +35,25 @@ Operator = Callable[["Matrix", "Operand"], "Matrix"]
 
 _PLAIN = frozenset([Value, float])
 
+# An attribute of PyTorch's tensors or NumPy's arrays: what to write instead, for a Matrix M.
+_INSTEAD = {
+    "clamp": "M.map(lambda x: minimum(maximum(x, low), high))",
+    "flatten": "[x for row in M for x in row]",
+    "log_softmax": "nn.log_softmax(M)",
+    "min": "-(-M).max()",
+    "numel": "M.shape",
+    "numpy": "M.data",
+    "pow": "M ** 2",
+    "reshape": "[x for row in M for x in row], and a Matrix of new rows of it",
+    "softmax": "nn.softmax(M)",
+    "square": "M ** 2",
+    "std": "((M - M.mean(0)) ** 2).mean(0).map(Value.sqrt)",
+    "tolist": "M.data",
+    "transpose": "M.T",
+    "var": "((M - M.mean(0)) ** 2).mean(0)",
+    "view": "[x for row in M for x in row], and a Matrix of new rows of it",
+}
+
 
 def is_vector(x: object) -> TypeGuard[Any]:
     """Whether x may be a vector or have rows: a series, but not a dict, nor a view of its keys."""
@@ -191,16 +210,20 @@ class Matrix(Watched):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Raise AttributeError, which for a method of Value says what to write instead."""
+            """Raise AttributeError, which for a method of Value, or of a tensor of PyTorch or
+            NumPy, says what to write instead."""
             if name == "backward":
                 raise AttributeError(
                     f"a Matrix of {_sizes(self)} has no backward(), which begins at one Value: take"
                     " a loss, M.mean() or M.sum() first"
                 )
-            told = f"{type(self).__name__!r} object has no attribute {name!r}"
+            instead = _INSTEAD.get(name, "")
             if is_function(name) or name == "detach":
-                told += f": write M.map(Value.{name})"
-            raise AttributeError(told)
+                instead = f"M.map(Value.{name})"
+            told = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if instead:
+                raise AttributeError(f"{told}: write {instead}")
+            raise AttributeError(told, name=name, obj=self)  # Python adds a name that is similar
 
     @property
     def T(self) -> Matrix:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import nn
-from autograd import Value, grad
+from autograd import Value, grad, maximum, minimum
 from autograd.jit import TraceError, jit
 from nn import Matrix
 from tests.examples import examples
@@ -115,6 +115,42 @@ def test_the_error_for_a_method_of_value_says_to_map_it(name):
         getattr(a, name)
     a.map(getattr(Value, name))
     assert not any(hasattr(a, other) for other in ("expp", "add", "assign", "__array__"))
+
+
+def _numbers(found):
+    """The numbers of a Matrix, of a Value or of a list of Values."""
+    return [_numbers(each) for each in found] if isinstance(found, list) else found.data
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        ("clamp", lambda A: A.clip(1.0, 2.0)),
+        ("flatten", np.ravel),
+        ("log_softmax", lambda A: A - np.log(np.exp(A).sum(1, keepdims=True))),
+        ("min", np.min),
+        ("softmax", lambda A: np.exp(A) / np.exp(A).sum(1, keepdims=True)),
+        ("square", np.square),
+        ("std", lambda A: A.std(0, keepdims=True)),
+        ("transpose", np.transpose),
+        ("var", lambda A: A.var(0, keepdims=True)),
+    ],
+)
+def test_the_error_for_a_method_of_tensors_says_what_computes_the_same(name, method):
+    M = Matrix([[1.0, 4.0], [2.5, 0.5], [0.0, 3.0]])
+    with pytest.raises(AttributeError, match=f"'Matrix' object has no attribute '{name}'") as error:
+        getattr(M, name)
+    known = {"M": M, "nn": nn, "Value": Value, "low": 1.0, "high": 2.0}
+    advice = str(error.value).partition(": write ")[2]
+    written = eval(advice, {**known, "maximum": maximum, "minimum": minimum})
+    assert np.allclose(_numbers(written), method(np.array(M.data)), rtol=1e-14)
+
+
+def test_the_error_for_a_misspelt_method_of_a_matrix_lets_python_find_a_similar_name():
+    M = Matrix([[1.0]])
+    with pytest.raises(AttributeError, match=r"no attribute 'maen'$") as error:
+        assert M.maen
+    assert (error.value.name, error.value.obj) == ("maen", M)
 
 
 def test_the_error_for_a_backward_of_a_matrix_says_to_take_a_loss():
