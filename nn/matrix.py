@@ -298,29 +298,29 @@ class Matrix(Watched):
     def sum(self, axis: None = None) -> Value: ...
     @overload
     def sum(self, axis: int) -> Matrix: ...
-    def sum(self, axis: int | None = None) -> Matrix | Value:
+    def sum(self, axis: int | None = None, **others: Any) -> Matrix | Value:
         """The sum of all entries; a row of column sums (axis 0); a column of row sums (axis 1)."""
-        return self._reduced("sum", axis, total)
+        return self._reduced("sum", axis, total, others)
 
     @overload
     def mean(self, axis: None = None) -> Value: ...
     @overload
     def mean(self, axis: int) -> Matrix: ...
-    def mean(self, axis: int | None = None) -> Matrix | Value:
+    def mean(self, axis: int | None = None, **others: Any) -> Matrix | Value:
         """The mean of all entries, of each column (axis 0) or of each row (axis 1); see `sum`."""
-        return self._reduced("mean", axis, mean)
+        return self._reduced("mean", axis, mean, others)
 
     @overload
     def max(self, axis: None = None) -> Value: ...
     @overload
     def max(self, axis: int) -> Matrix: ...
-    def max(self, axis: int | None = None) -> Matrix | Value:
+    def max(self, axis: int | None = None, **others: Any) -> Matrix | Value:
         """The largest of all entries, of each column (axis 0) or of each row (axis 1); see `sum`.
 
         Applies `autograd.maximum` from left to right: two equal largest entries share the gradient
         equally; of three, the first two get 1/4 each and the third 1/2. A nan gives nan.
         """
-        return self._reduced("max", axis, lambda entries: reduce(maximum, entries))
+        return self._reduced("max", axis, lambda entries: reduce(maximum, entries), others)
 
     def __repr__(self) -> str:
         """All numbers; if there are more than 100, the first rows and columns, and the shape."""
@@ -330,8 +330,17 @@ class Matrix(Watched):
         return f"Matrix({reprlib.repr(self.data)}, {rows} x {columns})"
 
     def _reduced(
-        self, name: str, axis: int | None, f: Callable[[Iterable[Value]], Value]
+        self,
+        name: str,
+        axis: int | None,
+        f: Callable[[Iterable[Value]], Value],
+        others: dict[str, Any],
     ) -> Matrix | Value:
+        if others not in ({}, {"out": None}, {"dtype": None, "out": None}):  # as np.sum(M) passes
+            raise TypeError(
+                f"{name} takes an axis alone, not {', '.join(others)}: write M.{name}(0) for a row"
+                f" or M.{name}(1) for a column, which broadcasts"
+            )
         if axis is None:
             return f(itertools.chain.from_iterable(self.rows))
         if not isinstance(axis, Integral) or axis not in (0, 1):

@@ -206,6 +206,22 @@ def test_sums_match_numpy(parts):
     assert np.array(a.sum(1).data) == pytest.approx(x.sum(1, keepdims=True), rel=1e-12, abs=1e-12)
 
 
+@pytest.mark.parametrize("name", ["sum", "mean", "max"])
+@pytest.mark.parametrize("axis", [None, 0, 1])
+def test_numpys_function_of_a_matrix_is_its_method(name, axis):
+    M = Matrix([[1.0, 4.0], [2.5, 0.5], [0.0, 3.0]])
+    assert _numbers(getattr(np, name)(M, axis=axis)) == _numbers(getattr(M, name)(axis))
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "max"])
+@pytest.mark.parametrize("others", [{"keepdim": True}, {"dim": 1}, {"dim": None}, {"dtype": float}])
+def test_the_error_for_an_argument_of_tensors_says_what_to_write(name, others):
+    M = Matrix([[1, 2]])
+    message = rf"{name} takes an axis alone, not {', '.join(others)}: write M\.{name}\(0\)"
+    with pytest.raises(TypeError, match=message):
+        getattr(M, name)(**others)
+
+
 @pytest.mark.parametrize("axis", [2, -1, "0", 0.5, np.ones(2)])
 def test_a_sum_over_an_invalid_axis_is_a_value_error(axis):
     with pytest.raises(ValueError, match="axis"):
