@@ -358,8 +358,9 @@ class Embedding(Module):
             indices = list(index)
             if any(map(is_series, indices)):
                 raise TypeError(
-                    "Embedding takes a whole number or a vector of them, not rows: for one-hot rows"
-                    " give the index of each 1, or multiply them by Matrix(embedding.vectors)"
+                    "Embedding takes a whole number or a vector of them, not rows: for rows of"
+                    " indices write [embedding(row) for row in rows]; for one-hot rows give the"
+                    " index of each 1, or multiply them by Matrix(embedding.vectors)"
                 )
             return Matrix(self(i) for i in indices)
         try:

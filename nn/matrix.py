@@ -408,7 +408,10 @@ def _neither_vector_nor_batch(x: Any, what: str) -> TypeError:
 
 Operand = Matrix | Value | float | Vector | Rows | Array
 
-_SELECTED = "pass what it selects, or the index as a static argument; nn.Embedding takes indices"
+_SELECTED = (
+    "pass what it selects, or the index as a static argument; nn.Embedding and nn.cross_entropy"
+    " take indices"
+)
 
 
 def _sizes(matrix: Matrix) -> str:
@@ -430,9 +433,10 @@ def _picked(entries: list[Any], place: Any, what: str, matrix: Matrix) -> Any:
     except IndexError:
         raise IndexError(f"no {what} {place} in a Matrix of {_sizes(matrix)}") from None
     except (TypeError, ValueError):  # ValueError: a slice with step 0
+        several = ": write [M[i] for i in rows], or [M[i, j] for i, j in zip(rows, columns)]"
         raise TypeError(
             f"a {what} of a Matrix is selected by an integer or a slice of integers,"
-            f" not {quoted(place)}"
+            f" not {quoted(place)}{several if is_series(place) else ''}"
         ) from None
     if isinstance(place, slice) and not picked:
         raise ValueError(f"{place} selects no {what} of a Matrix of {_sizes(matrix)}")

@@ -707,6 +707,16 @@ def test_the_error_for_one_hot_rows_says_what_to_write_instead(rows):
     assert by_product.data == embedding([1]).data
 
 
+def test_the_error_for_rows_of_indices_says_what_to_write_instead():
+    embedding, rows = nn.Embedding(3, 2), [[0, 1], [1, 2]]
+    with pytest.raises(
+        TypeError, match=r"rows of indices write \[embedding\(row\) for row in rows\];"
+    ):
+        embedding(rows)
+    matrices = [embedding(row) for row in rows]  # as the message says
+    assert matrices[1].data == embedding([1, 2]).data
+
+
 def test_a_sequential_calls_its_parts_in_order():
     layer = nn.Layer(1, 2, "linear")
     model = nn.Sequential(lambda x: [x[0] + 1.0], layer, nn.softmax)

@@ -302,6 +302,18 @@ def test_an_invalid_index_is_a_type_error(index):
         Matrix(NUMBERED)[index]
 
 
+@pytest.mark.parametrize("index", [[1, 0], np.array([1, 0]), ([1, 0], [0, 2]), (range(2), [0, 2])])
+def test_the_error_for_several_indices_says_what_to_write(index):
+    M, rows, columns = Matrix(NUMBERED), [1, 0], [0, 2]
+    with pytest.raises(TypeError, match="selected by an integer") as error:
+        M[index]
+    assert ": write [M[i] for i in rows], or [M[i, j] for i, j in zip(rows, columns)]" in str(
+        error.value
+    )
+    assert [M[i] for i in rows] == [M.rows[1], M.rows[0]]
+    assert [M[i, j] for i, j in zip(rows, columns, strict=True)] == [M.rows[1][0], M.rows[0][2]]
+
+
 @pytest.mark.parametrize(
     ("index", "message"),
     [
