@@ -51,7 +51,9 @@ def _arithmetic(primitive: Primitive, function: Callable[..., Any], back: bool =
                 operands = tuple([np.asarray(operand, dtype=object) for operand in operands])
                 rounding = "raised to a power" if primitive is ops.pow else ""
                 return Array.of(np.frompyfunc(function, len(operands), 1)(*operands), rounding)
-            if any(not isinstance(other, float | int) for other in others):
+            is_exact = type(self) is Number and primitive is not ops.pow  # else NumPy wraps, rounds
+            known = (float, int, np.integer, np.bool_) if is_exact else (float, int)
+            if not all(isinstance(other, known) for other in others):
                 return NotImplemented
         tracer = tracer_here()
         if tracer is None or tracer.tape is not self.tape:

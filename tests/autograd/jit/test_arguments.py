@@ -222,6 +222,18 @@ def test_integers_of_8_and_16_bits_are_refused() -> None:
             same_or_refused(lambda f=function: (f, []), (argument,), expected="refused")
 
 
+@pytest.mark.parametrize("whole", [np.int64(3), np.int8(-128), np.uint64(2**64 - 1), np.True_])
+def test_integers_and_bools_of_numpy_are_constants_beside_a_float(whole: Any) -> None:
+    """With a float, NumPy computes in double precision; with an int it may wrap around."""
+
+    def step(x: float) -> Any:
+        return [x + whole, whole + x, x - whole, whole - x, x * whole, whole * x, x / whole], w * x
+
+    same(lambda: (step, []), (2.5,), (-0.1,), (1e200,), replayed=True)
+    same_or_refused(lambda: (lambda n: w * (whole * n), []), (1,), expected="refused")
+    same_or_refused(lambda: (lambda x: w * whole**x, []), (2.0,), expected="refused")  # rounds
+
+
 def test_a_power_of_ints_is_an_int_unless_the_exponent_is_below_0() -> None:
     functions = lambda n, m: (n**m, 1.5**m), lambda n, m: (n * 3, 3**m)
     for function, exponents in itertools.product(functions, ((2, 3, -2), (-2, -3, 2))):
