@@ -168,7 +168,7 @@ class Jitted(Generic[P, R]):
         if self._first_calls == _TOO_MANY:
             self._warn(
                 f"none of {_TOO_MANY} calls in a row had the argument structure of an earlier call:"
-                " pass arrays of one shape, and functions and static arguments that recur"
+                " pass arrays of one shape, bools as 0/1, functions and static arguments that recur"
             )
         in_vain = takewhile(lambda program: program.replays <= 8, reversed(programs))
         recordings = max(self._recordings, len(list(in_vain)))  # other structures may be replayed

@@ -254,6 +254,18 @@ def test_a_new_static_argument_in_each_call_is_named_in_one_warning() -> None:
     assert text.endswith("static arguments that recur")
 
 
+def test_bools_that_differ_in_each_call_are_named_in_one_warning() -> None:
+    """The flags of a batch, say of which episodes are done. As numbers they have one program."""
+    run, flags = jit(lambda done: LEAF * sum(1 - d for d in done)), (False, True)
+    batches = list(itertools.product(flags, repeat=6))
+    (text,) = warnings_of(lambda: [run(list(batch)) for batch in batches])
+    assert "none of 32 calls in a row" in text
+    assert "bools as 0/1" in text
+    results = [run([*map(int, batch)]).data for batch in batches]
+    assert results == [LEAF.data * batch.count(False) for batch in batches]
+    assert [program.replays for program in run.programs] == [62]
+
+
 def test_an_operation_that_fails_in_each_recording_is_named_in_one_warning() -> None:
     def guarded(x: float) -> Any:
         try:
