@@ -242,6 +242,9 @@ def _rule(name: str, rule: Any, operands: int) -> Rule:
     if isinstance(rule, FunctionType):
         names = rule.__code__.co_varnames[: rule.__code__.co_argcount]
         given = f"a function of ({', '.join(names)})"
+        if len(names) > 1 + operands:
+            one = f"lambda {', '.join(names)}: ..."
+            given += f": write [{', '.join([one] * (len(names) - 1))}]"
     raise TypeError(
         f"Primitive {name!r}: backward must be a function of (out, *operands), a number or None, or"
         f" a sequence with one of these for each operand, not {given}"

@@ -200,7 +200,11 @@ RULE = (
         (("f", abs, []), RULE + "[]"),
         (("f", abs, 1j), RULE + "1j"),
         (("f", abs, lambda x: 2 * x), RULE + "a function of (x)"),
-        (("f", math.hypot, lambda out, a, b: a / out), RULE + "a function of (out, a, b)"),
+        (
+            ("f", math.hypot, lambda out, a, b: (a / out, b / out)),
+            RULE
+            + "a function of (out, a, b): write [lambda out, a, b: ..., lambda out, a, b: ...]",
+        ),
         (("f", math.hypot, [lambda out: 1.0, 1.0]), RULE + "a function of (out)"),
     ],
 )
