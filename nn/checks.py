@@ -19,9 +19,9 @@ from nn.settings import require_range
 # --- data -----------------------------------------------------------------------------------------
 
 
-def examples(data: Data, vectors: bool) -> Examples:
+def examples(data: Data, vectors: bool, name: str = "data") -> Examples:
     """Return inputs and targets as lists, after checking their lengths and numbers."""
-    inputs, targets = listed(data)
+    inputs, targets = listed(data, name)
     if not inputs:
         raise ValueError("there are no examples")
     if not vectors:
@@ -34,7 +34,7 @@ def held_out(data: Data | None, learned: Examples, vectors: bool) -> Examples | 
     """Return the held-out examples as lists, after checking that they fit the training set."""
     if data is None:
         return None
-    held = examples(data, vectors)
+    held = examples(data, vectors, "held_out")
     if vectors and len(held[0][0]) != len(learned[0][0]):
         given = counted(len(learned[0][0]), "number")
         raise ValueError(f"examples have {given}, held-out ones {len(held[0][0])}")

@@ -198,11 +198,17 @@ def as_lists(thing: Any) -> Any:
     return thing.tolist() if hasattr(thing, "tolist") else thing
 
 
-def listed(data: Any) -> Examples:
+def listed(data: Any, name: str = "data") -> Examples:
     """Return the inputs and targets of a pair as lists of equal length."""
     if not isinstance(data, tuple | list) or len(data) != 2:
-        what = f"{len(data)} parts" if isinstance(data, tuple | list) else type(data).__name__
-        raise TypeError(f"data must be a pair (inputs, targets), not {what}")
+        what, instead = type(data).__name__, ""
+        if isinstance(data, tuple | list):
+            what = f"{len(data)} parts"
+            if data and all(isinstance(part, tuple) and len(part) == 2 for part in data):
+                instead = ": if each is (input, target), write list(zip(*data))"
+        elif name == "held_out":
+            instead = ": nn.data.split(data, n) holds out n examples"
+        raise TypeError(f"{name} must be a pair (inputs, targets), not {what}{instead}")
     inputs, targets = (_listed(*part) for part in zip(("inputs", "targets"), data, strict=True))
     if len(inputs) != len(targets):
         raise ValueError(f"{counted(len(inputs), 'input')}, but {counted(len(targets), 'target')}")

@@ -71,7 +71,7 @@ def test_a_generator_is_read_once():
 @pytest.mark.parametrize(
     ("examples", "kind", "message"),
     [
-        (INPUTS, TypeError, r"data must be a pair \(inputs, targets\), not 10 parts"),
+        (INPUTS, TypeError, r"(data|held_out) must be a pair \(inputs, targets\), not 10 parts$"),
         ((INPUTS,), TypeError, "not 1 parts"),
         ((INPUTS, TARGETS, TARGETS), TypeError, "not 3 parts"),
         (None, TypeError, "not NoneType"),
@@ -109,6 +109,16 @@ def test_data_of_the_wrong_form_are_rejected(examples, kind, message):
         none = place == "held out" and examples is None  # held_out=None: no held-out data
         with case(place), pytest.raises(kind, match="not 0 parts" if none else message):
             call()
+
+
+def test_the_error_for_data_in_another_form_says_what_to_write():
+    model, pairs = nn.MLP(2, [1]), list(zip(*EXAMPLES, strict=True))
+    with pytest.raises(TypeError, match=r"^data must be .* parts: .* write list\(zip\(\*data\)\)$"):
+        fit(model, pairs)
+    data = list(zip(*pairs, strict=True))
+    assert nn.evaluate(model, data, nn.mse) == nn.evaluate(model, EXAMPLES, nn.mse)
+    with pytest.raises(TypeError, match=r"^held_out must be a pair .* not float: nn\.data\.split"):
+        fit(model, held_out=0.2)
 
 
 def test_evaluate_accepts_losses_that_return_a_value_or_a_pair():
