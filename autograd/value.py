@@ -274,6 +274,8 @@ class Value:
         """`+v`: the Value itself."""
         return self
 
+    conjugate = __pos__  # which np.var() and np.std() of an array of Values call
+
     __neg__: ClassVar[Method] = _unary(ops.neg, "__neg__", "`-v`.")
     __abs__ = _unary(ops.abs, "__abs__", "`abs(v)`, with derivative 0 at 0.")
     exp = _unary(

@@ -68,7 +68,7 @@ class Column:
     def __pos__(self) -> Column:
         return self
 
-    detach = __pos__
+    conjugate = detach = __pos__
 
     def _refused(self, *others: object) -> Any:
         raise NotArithmetic

@@ -191,6 +191,18 @@ def test_float_int_and_format_give_the_number() -> None:
     assert f"{v:>8.1f}" == "     2.7"
 
 
+def test_numpys_variance_and_deviation_of_values_have_gradients() -> None:
+    """d var/dx_i = 2/n (x_i - mean), and d std/dx_i is that by 2 std."""
+    numbers = [1.0, 2.0, 6.0]
+    values = [Value(x) for x in numbers]
+    var, std = np.var(values), np.std(values)
+    assert (var.data, std.data) == (np.var(numbers), np.std(numbers))
+    slopes = [2 / 3 * (x - 3.0) for x in numbers]
+    assert [g.data for g in grad(var, values)] == pytest.approx(slopes, rel=1e-14)
+    by_std = [slope / (2 * std.data) for slope in slopes]
+    assert [g.data for g in grad(std, values)] == pytest.approx(by_std, rel=1e-14)
+
+
 def test_repr_shows_data_gradient_and_label() -> None:
     assert repr(Value(2)) == "Value(data=2.0, grad=0.0)"
     assert repr(Value(2, "x")) == "Value(data=2.0, grad=0.0, label='x')"
