@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -20,7 +21,6 @@ from autograd.locks import Lock
 FAR = "far"  # the attribute of edges that are drawn as arcs
 
 _layout = Lock()  # Graphviz lays out one graph at a time
-_fonts_read = False
 
 
 def render(source: str, format: str, scale: float = 1.0) -> bytes:
@@ -74,18 +74,15 @@ def _laid_out_outside(source: str, format: str) -> bytes:
 outside: Callable[[str, str], bytes] = _laid_out_outside
 
 
+@cache
 def _read_fonts(pygraphviz: Any) -> None:
     """Read the font configuration, once, and keep its warnings off the screen.
 
     The wheels' Fontconfig is older than the configuration of many systems, and warns about every
     word there that it does not know. Anything else printed meanwhile goes through.
     """
-    global _fonts_read
-    if _fonts_read:
-        return
     with standard_error_without(b"Fontconfig"):
         pygraphviz.AGraph(string="digraph { a }").draw(format="svg", prog="dot")
-    _fonts_read = True
 
 
 @contextmanager
