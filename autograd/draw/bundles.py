@@ -32,7 +32,7 @@ class Bundled(Fold):
         bundle_of: the bundle of each node of the whole graph.
     """
 
-    def __init__(self, fold: Fold, shows: Sequence[bool] | None = None) -> None:
+    def __init__(self, fold: Fold, shows: Sequence[bool]) -> None:
         self.root = fold.root
         pieces = _pieces(fold)
         self._pieces = Counter(fold.homes[i] for i in set(pieces.values()))
@@ -102,7 +102,6 @@ class Bundled(Fold):
                 closed[each] = closed[each.outer]
             elif each not in open_parts:
                 closed.setdefault(each, each)
-        closed.update({each: each for each in set(closed.values())})
         return closed
 
     def _alike(self, part: Part) -> list[Part]:
@@ -164,13 +163,13 @@ def _pieces(fold: Fold) -> dict[int, int]:
     return {i: first(i) for i in piece}
 
 
-def _chosen(fold: Fold, pieces: dict[int, int], shows: Sequence[bool] | None) -> set[int]:
+def _chosen(fold: Fold, pieces: dict[int, int], shows: Sequence[bool]) -> set[int]:
     """The piece that each part shows when open: the first with the most nodes to show.
 
     A part shows none if that piece is too large.
     """
     sizes = Counter(pieces.values())
-    seen = Counter(piece for i, piece in pieces.items() if shows is None or shows[i])
+    seen = Counter(piece for i, piece in pieces.items() if shows[i])
     best: dict[Part, int] = {}
     for piece in sizes:
         home = fold.homes[piece]

@@ -52,7 +52,7 @@ GRAPHS = [small_network, moons_loss, classifier, language_model, twice_through_o
 def views_of(output: Value) -> tuple[Bundled, list[Opened]]:
     nodes = topological_order(output)
     _, trained = named_and_trained(nodes, None)
-    bundled = Bundled(Fold(nodes, kinds_of(nodes, {output}, trained)))
+    bundled = Bundled(Fold(nodes, kinds_of(nodes, {output}, trained)), [True] * len(nodes))
     return bundled, list(opened(bundled))
 
 
