@@ -102,7 +102,6 @@ def _parsed(form: Form) -> Layout:
 _OPERAND = re.compile(rf"(.*?)(?:#(\d+)(?::({'|'.join(LEVELS)}))?|$)", re.DOTALL)
 
 
-_BASE = Place(0, ATOM, True)  # of a power
 _SUPERSCRIPT = str.maketrans("-0123456789", RAISED)
 
 
@@ -210,7 +209,7 @@ def _layout(expression: Expression, style: Style) -> Layout:
         return _number_layout(expression.number, style)
     exponent = _small_exponent(expression)
     if exponent is not None:
-        return Layout(POWER, (_BASE, style.raised(exponent)))
+        return Layout(POWER, (GROUPED, style.raised(exponent)))
     form = style.form(primitive)
     if "#" in form.template:
         return _parsed(form)
@@ -238,7 +237,8 @@ def _small_exponent(expression: Expression) -> int | None:
 # --- writing --------------------------------------------------------------------------------------
 
 Show = Callable[[Mention], str]
-ALONE, FRONT, FACTOR, GROUPED = Place(0), Place(0, PRODUCT), Place(0, SIGN, True), Place(0, ATOM)
+ALONE, FRONT = Place(0), Place(0, PRODUCT)
+FACTOR, GROUPED = Place(0, SIGN, True), Place(0, ATOM, True)
 
 
 def written(expression: Expression, show: Show, style: Style = TEXT, place: Place = ALONE) -> str:
@@ -254,7 +254,7 @@ def product(
 ) -> str:
     """The product `a * (-b)`, after `front` if given; `2 * (a * (-b))` for a `count` of 2."""
     parts = [front] if front else []
-    lone = len(factors) == 1 and not front
+    lone = len(factors) == 1
     for factor in factors:
         place = FACTOR if parts or (lone and count > 1) else ALONE if lone else FRONT
         parts.append(written(factor, show, style, place))
