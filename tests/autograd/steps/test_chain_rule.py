@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 
 import nn
-from autograd import Value, where
+from autograd import Primitive, Value, greater, where
 from autograd.steps import BackwardStep, Steps, explain, steps
 from autograd.steps.chain_rule import MOST_FACTORS, MOST_PATHS, USES_SHOWN, Explanation
 from autograd.text import number
@@ -127,6 +127,19 @@ def test_equal_paths_are_written_once() -> None:
     assert halves.symbols.count(" * ") == 3
 
 
+def test_the_factors_of_a_path_are_in_parentheses_only_where_they_must_be() -> None:
+    x = Value(3.0, label="x")
+    twice = Primitive("twice", lambda a, b: -2.0 * (a + b), (-2.0, -2.0))
+    (v,) = named(v=twice(x, x))
+    (t,) = named(t=x.tanh())
+    assert [explain(y, x).paths[0].symbols for y in (abs(x), abs(t), v, twice(t, t))] == [
+        "[x > 0] - [0 > x]",
+        "([t > 0] - [0 > t]) * sech(x)²",
+        "2 * (-2)",
+        "2 * (-2 * sech(x)²)",
+    ]
+
+
 def test_the_suggested_call_names_the_output_if_its_label_is_an_identifier() -> None:
     a = Value(2.0, label="a")
     assert explain(named(out=a.tanh().sin())[0], a).opening == 'explain(out, "v1")'
@@ -174,6 +187,8 @@ y → m → root → x  0 * (0.5 / root)  0, and root passes nothing on         
 sum                                                                           1"""
     )
     assert explain(y, x).uses[1].local is None
+    v = x * 2
+    assert [path.contribution for path in explain(v * 3 - v * 3, x).paths] == [0.0, 0.0]
 
 
 def test_many_uses_are_shown_as_the_largest_and_one_line_for_the_rest() -> None:
@@ -298,6 +313,8 @@ def test_paths_are_written_out_if_they_are_at_most_8_of_at_most_6_factors(factor
     assert explain(y * factor, x).paths == ()
     several = [sum((x * (factor + i) for i in range(n)), x * 9) for n in (7, 8)]
     assert [len(explain(y, x).paths) for y in several] == [8, 0]
+    condition = greater(several[1] * factor, y * factor)  # what leads only there is no path
+    assert len(explain(where(condition, x * 2, 0.0), x).paths) == 1
 
 
 def test_paths_of_more_than_8_nodes_show_the_first_and_the_last() -> None:

@@ -255,6 +255,9 @@ def test_the_terms_of_a_sum_have_enough_digits_to_add_up() -> None:
     difference, x.data = x - 100, 100 / 3  # no number of digits makes these add up
     with pytest.warns(UserWarning, match="^v1 was computed from other numbers"):
         assert str(steps(difference)[0]) == "v1 = x - 100 = 33.33 - 100 = 0.01"
+    product, x.data = x * 3, 10 / 3  # nor gives this one its result
+    with pytest.warns(UserWarning, match="^v1 was computed from other numbers"):
+        assert str(steps(product)[0]) == "v1 = x * 3 = 3.333 * 3 = 100"
 
 
 @pytest.mark.parametrize(
