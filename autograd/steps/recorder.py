@@ -109,12 +109,10 @@ class Recorder:
                 inside[part] = _inside(part)
             operands = (inside[part],) if part in inside else part.operands
             missing = [operand for operand in operands if operand not in done]
-            if missing and part not in done:
+            if missing:
                 waiting += reversed(missing)
                 continue
             waiting.pop()
-            if part in done:
-                continue
             if part.node is not None:
                 done[part] = self._nodes[part.node]
             elif part.primitive is None:

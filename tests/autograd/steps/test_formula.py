@@ -445,6 +445,8 @@ def test_a_primitive_named_like_a_built_in_is_not_mistaken_for_it() -> None:
     x = Value(0.5, label="x")
     impostor = Primitive("add", lambda x, y: x * y, (None, lambda out, x, y: x))
     assert text(forward_formula(impostor(x, x))) == "add(x, x)"
+    square = Primitive("square", lambda x: impostor(x, x), lambda out, x: 2 * x)(x)
+    assert recorder(square).forward(square) == [(1, "mul", (0, 0))]
 
 
 def test_an_operand_without_a_rule_has_no_derivative_to_write() -> None:
