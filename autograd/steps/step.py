@@ -11,6 +11,7 @@ from autograd.steps.writing import (
     TEXT,
     digits_that_add_up,
     digits_that_give,
+    gradient_of,
     in_names,
     in_numbers,
     one_word,
@@ -108,7 +109,7 @@ class BackwardStep(NamedTuple):
         return "nothing is passed on, as no operand takes a gradient"
 
     def __repr__(self) -> str:
-        gradient = f"{one_word(self.name)}.grad = {number(self.upstream)}"
+        gradient = gradient_of(self.name, self.upstream)
         passed = "; ".join(map(repr, self.contributions)) or self.silence
         return for_stream(f"{gradient}, back through {self.name} = {self.formula}: {passed}")
 

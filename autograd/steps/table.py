@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from autograd.steps.passed import Passed
 from autograd.steps.step import Contribution, ForwardStep, Step
-from autograd.steps.writing import about_conditions, digits_that_add_up, one_word
+from autograd.steps.writing import about_conditions, digits_that_add_up, gradient_of
 from autograd.text import Row, aligned, first_and_last, for_stream, grouped, number, wrapped
 
 GRADIENTS_LISTED = 30  # of leaves, below a table
@@ -67,10 +67,8 @@ def cells(upstream: float, passed: Contribution) -> Row:
 
 def _gradients_of_leaves(passed: Passed) -> list[str]:
     leaves = [node for node in passed.nodes[: passed.leaves] if node in passed.gradients]
-    entries = [
-        f"{one_word(passed.name(leaf))}.grad = {number(passed.gradients[leaf])}"
-        for leaf in leaves[:GRADIENTS_LISTED]
-    ]
+    shown = leaves[:GRADIENTS_LISTED]
+    entries = [gradient_of(passed.name(leaf), passed.gradients[leaf]) for leaf in shown]
     if len(leaves) > len(entries):
         entries.append(f"and {len(leaves) - len(entries):,} more")
     return wrapped("gradients of the leaves", entries or ["every leaf is a constant"])

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from autograd.steps.step import BackwardStep, ForwardStep, Step
 from autograd.steps.table import HEADINGS, cells
-from autograd.steps.writing import about_conditions, one_word
+from autograd.steps.writing import about_conditions, gradient_of
 from autograd.text import aligned, for_stream, number, text_width, wrapped
 from autograd.value import Value
 
@@ -81,7 +81,7 @@ def _step_lines(steps: Sequence[Step], position: int, width: int) -> list[tuple[
         space = " " * text_width(step.name)
         results = (step.in_numbers, number(step.data))
         return lines + [("", f"{space} = {result}") for result in results]
-    lines += [("", f"{one_word(step.name)}.grad = {number(step.upstream)}"), ("", "")]
+    lines += [("", gradient_of(step.name, step.upstream)), ("", "")]
     rows = [cells(step.upstream, passed) for passed in step.contributions]
     table = aligned([HEADINGS, *rows], "llll") if rows else [step.silence]
     is_table = bool(rows) and max(map(text_width, table)) <= width
@@ -105,7 +105,7 @@ def _known(steps: Sequence[Step], position: int) -> list[str]:
         assert isinstance(step, BackwardStep)
         received = [(each.parent, each.name, each.total) for each in reversed(step.contributions)]
         for node, name, sofar in [*received, (step.node, step.name, step.upstream)]:
-            found.setdefault(node, f"{one_word(name)}.grad = {number(sofar)}")
+            found.setdefault(node, gradient_of(name, sofar))
     entries = list(found.values())
     return entries[:_NEWEST] + (["..."] if len(entries) > _NEWEST else [])
 

@@ -328,6 +328,11 @@ def one_word(name: str, style: Style = TEXT) -> str:
     return written if is_one_word(name) else f"{style.opening}{written}{style.closing}"
 
 
+def gradient_of(name: str, gradient: float) -> str:
+    """`a.grad = 8`"""
+    return f"{one_word(name)}.grad = {number(gradient)}"
+
+
 def in_numbers(data: Callable[[Value], float], style: Style = TEXT) -> Show:
     """Nodes by their numbers; a negative one in parentheses if a sign comes before it."""
 
