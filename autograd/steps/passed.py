@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from itertools import islice
 from types import MappingProxyType
@@ -141,14 +141,11 @@ class Passed:
         A user's own primitive is not checked, because that would run its code once more.
         """
         for i in range(self.leaves, len(self.nodes)):
-            node, data = self.nodes[i], self.data[i]
+            node = self.nodes[i]
             if node.primitive is None or not is_row(node.primitive):
                 continue
-            try:
-                fresh = node.primitive.forward(*map(self.data_of, node.parents))
-            except (ArithmeticError, ValueError):
-                fresh = None
-            if fresh != data and (data == data or fresh == fresh):  # two nans count as equal
+            fresh = outcome(node.primitive.forward, *map(self.data_of, node.parents))
+            if fresh != repr(self.data[i]):
                 return self.name(node)
         return ""
 
@@ -233,6 +230,14 @@ class Passed:
             listed = ", ".join(called) + (f" and {more:,} more" if more else "")
             raise ValueError(for_stream(f"no node is called {named(which)!r}; there are {listed}"))
         return found[0]
+
+
+def outcome(function: Callable[..., Any], *numbers: Any) -> str:
+    """The repr of the result, which is exact even for nan and -0.0, or the type of the error."""
+    try:
+        return repr(float(function(*numbers)))
+    except Exception as error:
+        return type(error).__name__
 
 
 def _typed(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -17,7 +17,7 @@ from autograd.steps.formula import (
     written_derivative,
     written_forward,
 )
-from autograd.steps.passed import Edge, Passed
+from autograd.steps.passed import Edge, Passed, outcome
 from autograd.steps.player import operations
 from autograd.steps.writing import Mention, in_names, template
 from autograd.text import number as formatted
@@ -85,8 +85,8 @@ class Recorder:
         except TypeError:
             return None
         numbers = [self._data(node) for node in nodes]
-        expected = _outcome(function, *numbers) if callable(function) else repr(function)
-        return (program, slot) if _outcome(result, program, slot, self.slots) == expected else None
+        expected = outcome(function, *numbers) if callable(function) else repr(function)
+        return (program, slot) if outcome(result, program, slot, self.slots) == expected else None
 
     def record(self, expression: Expression) -> Recording:
         """The operations that compute an expression, each once and after its operands.
@@ -148,14 +148,6 @@ def _inside(operation: Expression) -> Expression:
     if done is None:
         raise TypeError(f"{operation.primitive.name} is Python code rather than arithmetic")
     return done
-
-
-def _outcome(function: Callable[..., Any], *numbers: Any) -> str:
-    """The repr of the result, which is exact even for nan and -0.0, or the type of the error."""
-    try:
-        return repr(float(function(*numbers)))
-    except Exception as error:
-        return type(error).__name__
 
 
 def result(program: Sequence[Operation], slot: int, slots: Sequence[float]) -> float:

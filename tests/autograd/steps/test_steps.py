@@ -407,6 +407,12 @@ def test_assigning_data_after_the_output_was_computed_warns() -> None:
     with pytest.warns(UserWarning, match="^v1 was computed from other numbers"):
         explain(z, x)
     assert not recorded_warnings(x * 3 + y)
+    y.data = 1.0  # for a nan
+    assert recorded_warnings(z)
+    (root,) = named(root=x.sqrt())
+    for number in (math.nan, -1.0):
+        x.data = number
+        assert recorded_warnings(root)
     own = Primitive("own", lambda x: next(numbers), lambda out, x: 1.0)
     numbers = iter([1.0])  # a second run would raise
     assert not recorded_warnings(own(x))
