@@ -70,6 +70,7 @@ def short_names(full: Mapping[Value, str], named: Mapping[Value, str]) -> dict[V
         while found[node] in taken:
             numbers[name] += 1
             found[node] = base + lowered(numbers[name])
+        taken.add(found[node])
     return found
 
 

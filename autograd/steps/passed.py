@@ -172,7 +172,7 @@ class Passed:
 
     @cached_property
     def names(self) -> Mapping[Value, str]:
-        """The name of each node as it is shown; no two leaves share one, nor do two inner nodes."""
+        """The name of each node as it is shown; only plain numbers may share one."""
         named, _ = self._named_and_trained
         return MappingProxyType(short_names(self.full_names, named))
 
@@ -220,10 +220,8 @@ class Passed:
         found = found or [node for node in nodes if _typed(self.names[node]) == _typed(which)]
         if len(found) > 1:
             given = ", ".join(dict.fromkeys(map(self.name, found[:NAMES_LISTED])))
-            instead = "the Value itself" if given == which else f"one of {given}, or the Value"
-            raise ValueError(
-                for_stream(f"{len(found)} nodes are called {named(which)!r}: give {instead}")
-            )
+            several = f"{len(found)} nodes are called {named(which)!r}"
+            raise ValueError(for_stream(f"{several}: give one of {given}, or the Value"))
         if not found:
             called = [self.name(node) for node in islice(self.gradients, NAMES_LISTED)]
             more = len(self.gradients) - len(called)

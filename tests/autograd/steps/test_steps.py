@@ -335,12 +335,17 @@ def test_two_nodes_with_the_same_label_are_numbered() -> None:
     assert [step.symbols for step in steps(output)[:2]] == ["v1 = w₁ * w₂", "v2 = v1 + w₁"]
     assert steps(output).gradient("w₁") == steps(output).gradient(w) == 4.0
     assert steps(output).explain("w2").name == "w₂"
+    alike = steps(
+        sum((Value(1.0, label=label) for label in ("t1", "t1.", "t1.")), same * Value(2.0, "t1"))
+    )
+    assert len(set(alike.names.values())) == len(alike.names)  # not "t1.₁" for both kinds
 
 
 def test_the_maximum_of_a_softmax_is_a_plain_number_with_a_name() -> None:
     s = steps(nn.softmax([Value(1.0, label="a"), Value(3.0, label="b")])[0])
     (peak,) = (entry for entry in s.data()["nodes"] if entry["name"] == "max")
     assert (peak["kind"], peak["data"], peak["movable"]) == ("constant", 3.0, False)
+    assert peak["lines"] == ["max", "3"]
     assert str(s[0]) == "v1 = a - max = 1 - 3 = -2"
     assert {s.names[node] for node in s.gradients} >= {"a", "b", "v1"}
     assert "max" not in {s.names[node] for node in s.gradients}
@@ -614,6 +619,10 @@ def test_unknown_nodes_are_rejected_with_the_names_that_exist() -> None:
     twins = steps(Value(1.0, label="t") * Value(2.0, label="t"))
     with pytest.raises(ValueError, match="2 nodes are called 't': give one of t₁, t₂, or"):
         twins.gradient("t")
+    three = steps(twins.output * Value(3.0, label="t1"))
+    assert (three.gradient("t₁"), three.gradient("t1")) == (6.0, 2.0)  # each as it is shown
+    with pytest.raises(ValueError, match="2 nodes are called 't_1': give one of t₁, t1, or"):
+        three.gradient("t_1")
 
 
 # --- the data for a page --------------------------------------------------------------------------
