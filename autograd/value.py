@@ -449,4 +449,4 @@ def as_operand(operand: Any) -> Value | None:
 
 def is_function(name: str) -> bool:
     """Whether `x.name()` applies the primitive of that name, as `x.exp()` does."""
-    return hasattr(Value, name) and hasattr(ops, name)
+    return name in ops.TABLE and hasattr(Value, name)

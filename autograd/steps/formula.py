@@ -25,7 +25,7 @@ from autograd import ops
 from autograd.ops import TABLE, is_row
 from autograd.primitive import Primitive, wrong_kinds
 from autograd.text import clipped, lowered
-from autograd.value import Value, as_operand, is_constant
+from autograd.value import Value, as_operand, is_constant, is_function
 
 
 class Expression:
@@ -93,7 +93,7 @@ class Expression:
 
     def __getattr__(self, name: str) -> Any:
         """`exp`, `tanh`, ...: the methods of Value that are rows of the table."""
-        if name in TABLE and hasattr(Value, name):
+        if is_function(name):
             return partial(TABLE[name], self)
         raise AttributeError(f"a formula has no {name!r}")
 
@@ -168,8 +168,7 @@ def written_forward(node: Value, data: Data = _data) -> Expression | None:
 
 
 def _reference(node: Value, data: Data) -> Expression:
-    constant = is_constant(node)
-    return Expression(number=data(node)) if constant else Expression(node=node)
+    return Expression(number=data(node)) if is_constant(node) else Expression(node=node)
 
 
 def _symbols(node: Value, data: Data) -> list[Any]:
