@@ -139,7 +139,6 @@ class _Reader:
         self.tokens.append(_Token(len(formula.rstrip()), "end", ""))
         self.next = 0
         self.depth = 0
-        self.operations: list[_Operation] = []
 
     def _token(self, match: re.Match[str]) -> _Token:
         at, kind, text = match.start(), str(match.lastgroup), match.group()
@@ -154,7 +153,7 @@ class _Reader:
     def _take(self, *signs: str) -> _Token | None:
         """Consume and return the next token if it is one of these signs."""
         token = self.tokens[self.next]
-        if token.kind != "sign" or token.text not in signs:
+        if token.text not in signs:
             return None
         self.next += 1
         return token
@@ -185,7 +184,7 @@ class _Reader:
             if first.kind == "name" and self.tokens[self.next + 1].text == "=":
                 name = first.text
                 self.next += 2
-            self.operations = []
+            self.operations: list[_Operation] = []
             self._sum()
             found.append(Statement(first.at, name, self.operations))
             if self.tokens[self.next].kind == "end":
@@ -331,13 +330,10 @@ def computed(formula: str, numbers: Mapping[str, float]) -> Value:
     _check_names(formula, statements, numbers)
     known: dict[str, Value | float] = dict(CONSTANTS)
     known |= {name: Value(number, name) for name, number in numbers.items()}
-    result: Value | float = 0.0
     for statement in statements:
-        result = _result(formula, statement.operations, known)
-        if statement.name:
-            known[statement.name] = result
-            if isinstance(result, Value) and not result.label:
-                result.label = statement.name
+        result = known[statement.name] = _result(formula, statement.operations, known)
+        if isinstance(result, Value) and not result.label:
+            result.label = statement.name
     if not isinstance(result, Value):
         reason = f"a formula of numbers alone has no gradients: {formula.strip()}"
         if (part := statements[0].name) and len(statements) > 1:  # as in x = 3; x * x
@@ -372,9 +368,7 @@ def _applied(primitive: Primitive, operands: list[Any]) -> Value | float:
     try:
         result: Value | float = primitive(*operands)
         return result
-    except (ArithmeticError, ValueError) as error:
-        if any(isinstance(operand, Value) for operand in operands):
-            raise  # the message already names the operands
+    except (ArithmeticError, ValueError) as error:  # of Values, this gives the same message again
         raise explained(error, primitive, [*map(as_constant, operands)], current.get()) from None
 
 
