@@ -29,7 +29,7 @@ def full_names(nodes: Iterable[Value], named: Mapping[Value, str]) -> dict[Value
             found[node] = number(node.data)
         elif not name:
             letter = "v" if node.op else "x"
-            while not name or name in taken:
+            while name in taken:  # as "" is
                 counts[letter] += 1
                 name = f"{letter}{counts[letter]}"
             found[node] = name
@@ -50,16 +50,13 @@ def short_names(full: Mapping[Value, str], named: Mapping[Value, str]) -> dict[V
     Nodes that would have the same name are numbered: w₁ and w₂.
     """
     paths = [name for node, name in full.items() if named.get(node) == name]
-    others = {clipped(name) for node, name in full.items() if named.get(node) != name}
-    short = _short_paths(paths, others) if paths else {}
+    short = _short_paths(paths, set(map(clipped, full.values())))
     found = {
         node: clipped(short[name] if named.get(node) == name else name)
         for node, name in full.items()
     }
     unnumbered = [node for node in found if node.label or not is_constant(node)]
     counts = Counter(found[node] for node in unnumbered)
-    if len(counts) == len(unnumbered):
-        return found
     taken, numbers = set(found.values()), Counter[str]()
     for node in unnumbered:
         name = found[node]

@@ -339,6 +339,35 @@ def test_two_nodes_with_the_same_label_are_numbered() -> None:
         sum((Value(1.0, label=label) for label in ("t1", "t1.", "t1.")), same * Value(2.0, "t1"))
     )
     assert len(set(alike.names.values())) == len(alike.names)  # not "t1.₁" for both kinds
+    (peak,) = named(peak=nn.softmax([w, same])[0] + nn.softmax([same * 2, w])[0] * 2 + 2)
+    names = sorted(steps(peak).names.values())
+    assert ({"max₁", "max₂", "w₁", "w₂"} <= {*names}, names.count("2")) == (True, 3)
+
+
+def test_parameters_whose_names_differ_only_in_the_middle_are_numbered() -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            for middle in "ab":
+                setattr(self, f"{'left' * 9}_{middle}_{'right' * 9}", Value(2.0))
+
+        def __call__(self) -> Value:
+            first, second = self.parameters()
+            return first * second
+
+    first, second, _ = steps(Model()()).names.values()
+    assert re.fullmatch(r"left.*….*right₁", first)
+    assert second == first.replace("₁", "₂")
+
+
+def test_a_label_that_looks_like_a_path_changes_no_name_of_a_parameter() -> None:
+    nn.seed(1)
+    model = nn.MLP(2, [2, 1])
+    names = []
+    for label in ("x", "layers.2.neurons.1.w.2", "w"):
+        s = steps(model([Value(1.0, label=label), 2.0]))
+        assert label in s.names.values()
+        names.append([s.names[parameter] for parameter in model.parameters()])
+    assert names[0] == names[1] == names[2]
 
 
 def test_the_maximum_of_a_softmax_is_a_plain_number_with_a_name() -> None:
