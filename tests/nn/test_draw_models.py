@@ -13,6 +13,7 @@ import nn
 from autograd import Value, grad, steps, topological_order
 from autograd.draw import draw
 from autograd.draw.names import full_names, kinds_of, named_and_trained, short_names
+from autograd.draw.sheet import LID_HEIGHT
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -209,6 +210,32 @@ def test_parameters_buffers_inputs_and_plain_numbers_are_of_different_kinds():
     assert names(nodes)[norm.running_mean[0]] == "running_mean.0"
     assert kinds[out] == "output"
     assert list(kinds.values()).count("constant") == 1  # eps
+
+
+def test_only_a_name_is_bold_and_rows_leave_room_for_lids_and_edges():
+    neuron = nn.Neuron(1, activation="linear")
+    neuron.w[0].data, neuron.b.data = 0.5, 0.25
+    double = neuron([Value(4.0)]) * 2.0
+    double.parents[1].label = "two"
+    source = draw(double - 1.0, edges=True, names=False).source
+    found = re.findall(r"\t(n\d|n\d -> n\d) \[label=<<TABLE[^>]*>(.*)</TABLE>>", source)
+    rows = {key: re.findall(r'<TD HEIGHT="(\d+)">(.*?)</TD>', table) for key, table in found}
+    of = {tuple(text for _, text in table): [int(h) for h, _ in table] for table in rows.values()}
+    assert of == {
+        ("data 4", "grad 0"): [14, 14],
+        ("", "<B>w</B>", "data 0.5", "grad 0"): [LID_HEIGHT["parameter"], 14, 14, 14],
+        ("", "<B>b</B>", "data 0.25", "grad 0"): [LID_HEIGHT["parameter"], 14, 14, 14],
+        ("1",): [14],
+        ("two", "2"): [14, 14],
+        ("<B>*</B>", "data 2", "grad 0"): [14, 14, 14],
+        ("<B>+</B>", "data 2.25", "grad 0"): [14, 14, 14],
+        ("<B>*</B>", "data 4.5", "grad 0"): [14, 14, 14],
+        ("<B>-</B>", "data 3.5", "grad 0"): [14, 14, 14],
+        ("local 4", ""): [11, 3],
+        ("local 0.5", ""): [11, 3],
+        ("local 1", ""): [11, 3],
+        ("local 2", ""): [11, 3],
+    }
 
 
 # --- depth ----------------------------------------------------------------------------------------

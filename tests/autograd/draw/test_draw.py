@@ -548,6 +548,8 @@ def test_boxes_leave_room_for_wider_fonts():
     xs = [float(x) for x in re.findall(r"(-?[\d.]+),", part.find(f".//{SVG}polygon").get("points"))]
     needed = max(sum(narrow.get(c, 0.556) for c in line) for line in lines(part)) * 11
     assert max(xs) - min(xs) > 1.1 * needed
+    wide = re.search(r"width=([\d.]+)", draw(Value(1.0, label="重" * 20)).source.partition("n0")[2])
+    assert 72 * float(wide[1]) > 1.05 * 20 * 11  # each takes a square
 
 
 def pixels(png):
