@@ -125,8 +125,7 @@ def restore(value: Value, state: tuple[Any, ...]) -> float:
 def _unknown(node: Value, known: set[int]) -> list[Value]:
     """Return the operands of an inner node that are neither leaves nor known."""
     assert node._primitive is not None
-    primitive, left, right = node._primitive.kept(node)
-    operands = primitive.operands(node) if primitive is node._primitive else (left, right)
+    operands = node._primitive.operands(node)
     return [p for p in operands if p._left is not None and id(p) not in known]
 
 
