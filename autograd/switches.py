@@ -171,7 +171,7 @@ class Checked(Interpreter):
 def _checked_sweep(output: Value, inner: list[Value]) -> None:
     """Apply the chain rule on floats, like `sweep_floats`, checking each contribution."""
     nodes = {output, *inner}.union(*[node.parents for node in inner])
-    wanted = {node for node in nodes if node is output or node._primitive is not CONSTANT}
+    wanted = {node for node in nodes if node._primitive is not CONSTANT}
     for node, gradient in sweep(inner, output, wanted, each=_require_finite).items():
         node.grad += gradient
 

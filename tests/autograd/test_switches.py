@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 
 import numpy as np
 import pytest
 
-from autograd import Primitive, Value, detect_anomaly, grad, no_grad
+from autograd import Primitive, Value, detect_anomaly, grad, no_grad, steps
+from autograd.ops import power
+from autograd.value import constant
 from nn import MLP, Module
 
 
@@ -325,6 +327,30 @@ def test_backward_inside_detect_anomaly_gives_the_same_gradients() -> None:
     plain = gradients()
     with detect_anomaly():
         assert gradients() == plain
+
+
+def test_detect_anomaly_does_not_run_the_rule_of_a_plain_number() -> None:
+    """The slope of x ** y by y is nan for a negative x."""
+    x = Value(-2.0)
+    with detect_anomaly():
+        power(x, 3.0).backward()
+        constant(2.0).backward()
+    assert x.grad == 12.0
+
+
+def test_steps_are_the_same_inside_detect_anomaly() -> None:
+    x = Value(3.0, label="x")
+    expected = steps(x * x + x).table()
+    with detect_anomaly():
+        assert steps(x * x + x).table() == expected
+
+
+def test_detect_anomaly_may_be_nested_deeply() -> None:
+    """As in a decorated function that calls itself."""
+    with ExitStack() as stack:
+        for _ in range(5_000):
+            stack.enter_context(detect_anomaly())
+        assert checked()
 
 
 def test_an_anomaly_in_a_network_names_the_module_and_changes_no_gradient() -> None:
