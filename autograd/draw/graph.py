@@ -140,8 +140,8 @@ def _derivative(node: Value, k: int, upstream: float | None, digits: int) -> lis
     except (ArithmeticError, ValueError):
         pass
     lines = ["local undefined" if local is None else f"local {number(local, digits)}"]
-    if upstream is not None and (local is not None or upstream == 0.0):
-        # As in the backward pass, a gradient of 0 contributes 0, whatever the local derivative.
-        contribution = upstream * local if upstream and local is not None else 0.0
-        lines.append(f"contributes {number(contribution, digits)}")
+    # As in the backward pass, a gradient of 0 contributes 0, whatever the local derivative.
+    slope = 0.0 if upstream == 0.0 else local
+    if upstream is not None and slope is not None:
+        lines.append(f"contributes {number(upstream * slope, digits)}")
     return lines

@@ -308,6 +308,16 @@ def test_an_edge_without_a_local_derivative_says_so():
     assert lines(edges[f"e{len(nodes) - 1}_0"]) == ["local 0", "contributes 0"]
 
 
+def test_an_edge_says_what_assigned_gradients_contribute():
+    root, log = Value(0.0).sqrt(), Value(5e-324).log()
+    root.grad, log.grad = 1.0, 0.0  # backward() would raise, or leave the infinite slope out
+    edges = svg_parts(draw([root, log], edges=True).svg(), "edge")
+    assert sorted(map(lines, edges.values())) == [
+        ["local inf", "contributes 0"],
+        ["local undefined"],
+    ]
+
+
 def test_a_custom_primitive_is_drawn_with_its_symbol():
     sinh = Primitive("sinh", math.sinh, lambda out, x: (1.0 + out * out) ** 0.5, symbol='<sh "&">')
     out = sinh(Value(0.0))
