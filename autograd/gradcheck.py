@@ -172,7 +172,7 @@ def _check(
         if found.passes(gradient, tolerance):
             continue
         # The gradient is rounded too, and may be 0 apart from rounding.
-        slack = _rounding_of_slope(f, point, i) if math.isfinite(gradient) else 0.0
+        slack = _rounding_of_slope(f, point, i)
         if found.is_vague(gradient, tolerance):
             if abs(gradient) <= slack and abs(least.slope) <= least.error:
                 continue

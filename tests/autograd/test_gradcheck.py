@@ -115,6 +115,7 @@ def test_differences_cannot_tell_where_rounding_hides_the_slope() -> None:
 KINKS: list[tuple[Callable[[Value], Value], float, str]] = [
     (lambda x: x.relu(), 0.0, "0 on the left and 1 on the right"),
     (lambda x: (x - 3.0).relu(), 3.0, "0 on the left and 1 on the right"),
+    (lambda x: (x - 1e10).relu(), 1e10, "0 on the left and 1 on the right"),
     (lambda x: (x - 3.0).relu() + x * x, 3.0, "6 on the left and 7 on the right"),
     (lambda x: where(x > 1.0, 2.0 * x, 3.0 - x), 1.0, "-1 on the left and 2 on the right"),
 ]
@@ -131,6 +132,19 @@ def test_differences_cannot_tell_at_a_kink(
         r" point$",
     ):
         gradcheck(f, [x])
+
+
+def test_a_kink_is_looked_for_within_the_given_step() -> None:
+    def two_kinks(x: Value) -> Value:
+        return x.relu() + 5.0 * (x - 1e-12).relu()
+
+    with pytest.raises(ValueError, match=r"kink .* 0 on the left and 1 on the right"):
+        gradcheck(two_kinks, [0.0], step=1e-13)
+
+
+def test_a_function_that_is_nan_is_not_taken_for_a_random_one() -> None:
+    with pytest.raises(ValueError, match="the function has no finite numbers on both sides"):
+        gradcheck(lambda x: x * math.nan, [1.0])
 
 
 def test_a_kink_whose_gradient_is_the_mean_of_both_sides_passes() -> None:
