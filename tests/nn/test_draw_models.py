@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 import xml.etree.ElementTree as ET
@@ -236,6 +237,21 @@ def test_only_a_name_is_bold_and_rows_leave_room_for_lids_and_edges():
         ("local 1", ""): [11, 3],
         ("local 2", ""): [11, 3],
     }
+
+
+def test_a_tooltip_tells_the_full_name_the_operation_the_digits_and_the_module():
+    layer = nn.Layer(1, 1, "tanh")
+    layer.neurons[0].w[0].data = 1 / 3
+    source = draw(layer([Value(1.5)])[0], names=False).source
+    tooltips = [found.split("&#10;") for found in re.findall(r'tooltip="(.*?)"', source)]
+    assert tooltips == [
+        ["neurons.0.w.0", "data 0.3333333333333333", "grad 0.0"],
+        ["neurons.0.b", "data 0.0", "grad 0.0"],
+        ["data 1.5", "grad 0.0"],
+        ["*  mul", "data 0.5", "grad 0.0", "in Layer.neurons.0"],
+        ["+  add", "data 0.5", "grad 0.0", "in Layer.neurons.0"],
+        ["tanh", f"data {math.tanh(0.5)!r}", "grad 0.0", "in Layer.neurons.0"],
+    ]
 
 
 # --- depth ----------------------------------------------------------------------------------------
