@@ -785,6 +785,18 @@ def test_a_program_may_have_no_standard_error(stream, monkeypatch, capfd):
     assert capfd.readouterr().err == "something else\n"
 
 
+def test_a_program_may_have_no_screen():
+    program = """
+import os
+from autograd.draw.layout import standard_error_without
+os.close(2)
+with standard_error_without(b"Fontconfig"):
+    print("drawn")
+"""
+    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True)
+    assert done.stdout.split() == [b"drawn"]
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_process_can_draw_though_a_thread_of_its_parent_was_drawing(monkeypatch):
