@@ -88,7 +88,7 @@ def classes(targets: Any, outputs: int) -> list[int]:
             if mark is None or row.count(row[mark]) > 1:
                 raise ValueError(f"the target {row} does not mark one class")
         return [mark for mark in marked if mark is not None]
-    if shape[1:] not in ((), (1,)) or (shape[1:] == (1,) and outputs > 1):
+    if shape[1:] not in ((), (outputs,)):
         raise ValueError(
             f"targets of shape {shape} do not fit predictions of {counted(outputs, 'score')} each"
         )
