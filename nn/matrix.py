@@ -255,10 +255,10 @@ class Matrix(Watched):
         if len(place) != 2:
             raise IndexError(f"a Matrix has rows and columns, but got {len(place)} indices")
         row, column = place
+        found = _picked(self.rows, row, "row", self)
         if not isinstance(row, slice):
-            return _picked(_picked(self.rows, row, "row", self), column, "column", self)
-        rows = _picked(self.rows, row, "row", self)
-        entries = [_picked(entries, column, "column", self) for entries in rows]
+            return _picked(found, column, "column", self)
+        entries = [_picked(entries, column, "column", self) for entries in found]
         return Matrix(entries) if isinstance(column, slice) else entries
 
     def __matmul__(self, other: Matrix | Iterable[Iterable[Value | float]]) -> Matrix:
