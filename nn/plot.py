@@ -130,7 +130,7 @@ def decision_boundary(
     targets = classes(marks, outputs)
     figure, axes = _panel(5.6, 4.8, right=0.92 if outputs == 1 else 0.97)
     if outputs == 1:
-        if threshold is None and loss is not None:
+        if threshold is None:
             threshold = threshold_of(loss, marks)
         _draw_scores(axes, xs, ys, [[s for (s,) in row] for row in rows], targets, threshold)
     else:
