@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterable
-from functools import reduce
+from functools import partial, reduce
 from typing import Any, cast, overload
 
-from autograd import Value, maximum, no_grad, where
+from autograd import Value, context, maximum, no_grad, where
 from autograd.hooks import number_of, require
 from autograd.ops import greater
 from autograd.text import quoted
@@ -144,14 +144,25 @@ def activation_named(name: str | Activation) -> Activation:
     return ACTIVATIONS[name]
 
 
+def name_of(activation: Activation) -> str:
+    """Return the name of an activation function, with the settings of a partial one."""
+    if isinstance(activation, partial):
+        pairs = [f"{key}={quoted(setting)}" for key, setting in activation.keywords.items()]
+        settings = ", ".join([*map(quoted, activation.args), *pairs])
+        return f"{name_of(activation.func)}({settings})"
+    for name, function in ACTIVATIONS.items():
+        if activation is function:
+            return name
+    return context.name_of(activation)
+
+
 def activated(activation: Activation, x: Value) -> Value:
     """Return activation(x). Raises TypeError if it is a number, which would have no gradient."""
     y = activation(x)
     if not isinstance(y, Value):
-        name = getattr(activation, "__name__", repr(activation))
         raise TypeError(
-            f"an activation returns a Value, but {name} returned {quoted(y)}: write it with"
-            " functions of Values, such as nn.tanh instead of math.tanh"
+            f"an activation returns a Value, but {name_of(activation)} returned {quoted(y)}: write"
+            " it with functions of Values, such as nn.tanh instead of math.tanh"
         )
     return y
 

@@ -15,8 +15,8 @@ from autograd.messages import is_series, require_flag, require_whole
 from autograd.ownership import scoped
 from autograd.text import counted, for_stream, quoted
 from autograd.value import as_constant, as_operand
-from nn.activations import Activation, activated, activation_named, softmax
-from nn.layers import Linear, name_of
+from nn.activations import Activation, activated, activation_named, name_of, softmax
+from nn.layers import Linear
 from nn.matrix import Matrix, as_matrix, dot, total
 from nn.module import Module
 from nn.norms import LayerNorm, RMSNorm

@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, overload
 
-from autograd import Value, context
+from autograd import Value
 from autograd.hooks import fixed, is_recorded, require, varying
 from autograd.messages import is_bool, is_series, require_flag, require_whole
 from autograd.sums import weighted_sum
 from autograd.text import counted, for_stream, quoted
 from autograd.value import as_constant
 from nn import rng
-from nn.activations import ACTIVATIONS, Activation, activated, activation_named
+from nn.activations import Activation, activated, activation_named, name_of
 from nn.matrix import Array, Matrix, Rows, Vector, as_input, as_values, dot, is_vector, total
 from nn.module import Module
 from nn.scalars import one_hot
@@ -382,18 +382,6 @@ def _normal(
 ) -> list[list[Value]]:
     draw = rng.source(generator).gauss
     return [[Value(draw(0.0, std)) for _ in range(columns)] for _ in range(rows)]
-
-
-def name_of(activation: Activation) -> str:
-    """Return the name of an activation function, with the settings of a partial one."""
-    if isinstance(activation, partial):
-        pairs = [f"{key}={quoted(setting)}" for key, setting in activation.keywords.items()]
-        settings = ", ".join([*map(quoted, activation.args), *pairs])
-        return f"{name_of(activation.func)}({settings})"
-    for name, function in ACTIVATIONS.items():
-        if activation is function:
-            return name
-    return context.name_of(activation)
 
 
 def _named(part: Callable[[Any], Any]) -> str:

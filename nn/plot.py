@@ -18,11 +18,10 @@ from autograd.files import write_bytes
 from autograd.messages import require_whole
 from autograd.text import counted, quoted
 from nn import checks
-from nn.activations import Elementwise, gelu, relu, sigmoid, silu, softplus, tanh
+from nn.activations import Elementwise, gelu, name_of, relu, sigmoid, silu, softplus, tanh
 from nn.checkpoint import History
 from nn.data import Dataset, listed, number_rows
 from nn.evaluation import evaluating
-from nn.layers import name_of
 from nn.metrics import classes, largest, score_rows, threshold_for, threshold_of
 from nn.module import Module
 from nn.predictions import Predict, in_pieces, predict_batch

@@ -16,10 +16,17 @@ from torch.nn.utils import parametrize
 
 from autograd import Value
 from autograd.text import quoted
-from nn.activations import ACTIVATIONS, Activation, activation_named, log_softmax, softmax
+from nn.activations import (
+    ACTIVATIONS,
+    Activation,
+    activation_named,
+    log_softmax,
+    name_of,
+    softmax,
+)
 from nn.attention import FeedForward, MultiHeadAttention, TransformerBlock
 from nn.gpt import GPT
-from nn.layers import MLP, Dropout, Embedding, Layer, Linear, Neuron, Sequential, name_of
+from nn.layers import MLP, Dropout, Embedding, Layer, Linear, Neuron, Sequential
 from nn.module import Module
 from nn.norms import BatchNorm, LayerNorm, RMSNorm
 

@@ -322,9 +322,18 @@ def test_an_activation_gives_the_same_weights_by_name_and_as_a_function(name):
         lambda f: nn.FeedForward(1, f)(Matrix([[1.0]])),
     ],
 )
-@pytest.mark.parametrize("f", [math.tanh, lambda z: 0.0, lambda z: np.tanh(float(z))])
-def test_an_activation_that_returns_a_number_is_refused(call, f):
-    with pytest.raises(TypeError, match=r"returns a Value, but .* such as nn.tanh instead of math"):
+@pytest.mark.parametrize(
+    ("f", "name"),
+    [
+        (math.tanh, "tanh"),
+        (lambda z: 0.0, "<lambda>"),
+        (lambda z: np.tanh(float(z)), "<lambda>"),
+        (partial(math.pow, 2.0), r"pow\(2.0\)"),
+    ],
+)
+def test_an_activation_that_returns_a_number_is_refused(call, f, name):
+    told = f"returns a Value, but {name} returned .* such as nn.tanh instead of math"
+    with pytest.raises(TypeError, match=told):
         call(f)
 
 
