@@ -14,7 +14,7 @@ from autograd.ops import greater
 from autograd.text import quoted
 from autograd.value import as_constant, as_operand
 from nn.clipping import clip_grad_norm
-from nn.matrix import Matrix, as_values, total
+from nn.matrix import Matrix, total
 from nn.module import Module
 from nn.optim import Optimizer
 from nn.predictions import Predict, is_per_example, is_worth_recording, like
@@ -137,11 +137,8 @@ def halves(recipe: Recipe) -> tuple[Add, Move]:
         return predictions, cost, weight, weighed
 
     def move(weight: Weight) -> Value:
-        parameters = _parameters(optimizers)
-        with no_grad():
-            scaled = [g / weight for g in as_values(p.grad for p in parameters)]
-        for parameter, gradient in zip(parameters, scaled, strict=True):
-            parameter.assign(grad=gradient)
+        for parameter in _parameters(optimizers):
+            parameter.assign(grad=parameter.grad / weight)
         cost = as_constant(0.0)
         if penalty is not None:
             cost = _cost_of(penalty, model)
