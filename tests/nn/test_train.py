@@ -1298,7 +1298,8 @@ def test_evaluate_restores_the_mode_even_after_an_error(training):
     model, _ = made()
     model.train(training)
     score = nn.evaluate(model, EXAMPLES, lambda p, t: int(model.training))
-    assert score == 0 and type(score) is float
+    assert score == 0
+    assert type(score) is float
     assert model.training is model.parts[2].training is training
     with pytest.raises(RuntimeError, match="broken"):
         nn.evaluate(model, EXAMPLES, lambda p, t: fail())
