@@ -277,15 +277,12 @@ class Run:
         for optimizer, schedule in zip(self.recipe.optimizers, self.schedules, strict=True):
             if schedule is not None:
                 optimizer.lr = schedule(position.steps)
-        buffers = [(buffer, buffer.data) for buffer in self.recipe.buffers]
         try:
             with entered(hooks.checking, checked):
                 predictions, cost, weight = self.step(inputs, targets)
         except hooks.TraceError:  # the state may be wrong: do not save it
             raise
         except BaseException as error:
-            for buffer, number in buffers:
-                buffer.assign(number)
             if draws is not None:  # so that a resumed run repeats the step with the same numbers
                 rng.generator.setstate(draws)
             self.fail(error)
