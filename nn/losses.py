@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from functools import partial, reduce
-from operator import add
+from functools import partial
 from typing import Any, NamedTuple
 
 from autograd import Value, where
@@ -214,7 +213,7 @@ def _mean_nll(
         costs.append(total(s if type(ys[i]) is int else ys[i] * s for i, s in terms))
     if factors is None:
         return mean(costs)
-    whole = reduce(add, weights)
+    whole = total(weights)
     require(whole, lambda: ValueError(f"{loss}: the classes of all targets have weight 0"))
     return total(costs) / whole
 

@@ -8,7 +8,7 @@ import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import reduce
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, TypeVar, cast, overload
 
 from autograd import Value, maximum, minimum, no_grad, where
 from autograd.hooks import Watched, is_recorded, refuse
@@ -32,6 +32,8 @@ class Array(Protocol):
 Vector = Sequence[Value | float]
 Rows = Sequence[Vector]
 Operator = Callable[["Matrix", "Operand"], "Matrix"]
+
+Summed = TypeVar("Summed", bound=Value | float)
 
 _PLAIN = frozenset([Value, float])
 
@@ -60,7 +62,7 @@ def is_vector(x: object) -> TypeGuard[Any]:
     return is_series(x) and not isinstance(x, (Mapping, Set))
 
 
-def total(values: Iterable[Value]) -> Value:
+def total(values: Iterable[Summed]) -> Summed:
     """Return the sum from left to right, without the initial 0 of `sum`; TypeError if empty."""
     return reduce(operator.add, values)
 

@@ -248,16 +248,13 @@ def step_in_parts(
             add(inputs[i : i + size], targets[i : i + size]) for i in range(0, len(inputs), size)
         ]
         predictions = like(parts[0][0], [row for part in parts for row in part[0]])
-        with no_grad():
-            weight = total([as_constant(float(part[2])) for part in parts])
-            cost = total([part[1] for part in parts]) / weight
+        weight = total([float(part[2]) for part in parts])
+        cost = total([part[1] for part in parts]) / weight
         if not all(part[3] for part in parts):
             mean = whole(_detached(predictions), targets)  # `whole` may be jitted
             _check_mean(float(mean), [float(part[1]) for part in parts], size, len(inputs))
         unchecked = max(unchecked - 1, 0)
-        rest = move(float(weight))
-        with no_grad():
-            return predictions, cost + rest, float(weight)
+        return predictions, cost + move(weight), weight
 
     return step
 
