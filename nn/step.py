@@ -13,6 +13,7 @@ from autograd.hooks import number_of, require
 from autograd.ops import greater
 from autograd.text import quoted
 from autograd.value import as_constant, as_operand
+from autograd.walk import newest_first
 from nn.clipping import clip_grad_norm
 from nn.matrix import Matrix, total
 from nn.module import Module
@@ -287,16 +288,8 @@ def _detached(predictions: Any) -> Any:
 
 
 def _depends(output: Value, inputs: Sequence[Value]) -> bool:
-    # By identity, because a recorded number has no hash.
-    wanted, seen, stack = set(map(id, inputs)), set(), [output]
-    while stack:
-        node = stack.pop()
-        if id(node) in wanted:
-            return True
-        if id(node) not in seen:
-            seen.add(id(node))
-            stack += node.parents
-    return False
+    leaves, inner = newest_first([output])
+    return not {*leaves, *inner}.isdisjoint(inputs)
 
 
 def _parameters(optimizers: Sequence[Optimizer]) -> list[Value]:
