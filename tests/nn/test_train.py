@@ -305,6 +305,16 @@ def test_a_second_ctrl_c_raises_at_once():
     assert learned(model, optimizer) == before
 
 
+def test_a_second_ctrl_c_does_not_wait_for_a_checkpoint(tmp_path):
+    def both():
+        ctrl_c()
+        ctrl_c()
+
+    with pytest.raises(KeyboardInterrupt):
+        run(*made(), loss=at_call(2, both, nn.hinge), checkpoint=tmp_path / "run.json")
+    assert os.listdir(tmp_path) == []
+
+
 def test_only_a_second_ctrl_c_reaches_the_handler_of_the_user():
     seen = []
     signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
@@ -394,7 +404,8 @@ def test_a_loss_that_is_not_finite_keeps_the_model_of_the_step_before(number, op
     def loss(predictions, targets):
         return (nn.hinge(predictions, targets) + 1.0) * factors[int(optimizer.time.data)]
 
-    with pytest.raises(FloatingPointError, match=f"the loss became {number}.*epoch 3"):
+    told = f"the loss became {number} in epoch 3, step 3, .* shows where it begins$"
+    with pytest.raises(FloatingPointError, match=told):
         run(model, optimizer, loss=loss, **options)
     assert learned(model, optimizer) == two_steps
 
