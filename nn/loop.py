@@ -203,7 +203,7 @@ class Run:
             vars(error)["history"] = self.progress.history
             raise
         finally:
-            if self.patience is not None and self.progress.best is not None:
+            if self.progress.best is not None:
                 model.load_state_dict(self.progress.best)
         return self.progress.history
 
