@@ -280,8 +280,6 @@ class Run:
         try:
             with entered(hooks.checking, checked):
                 predictions, cost, weight = self.step(inputs, targets)
-        except hooks.TraceError:  # the state may be wrong: do not save it
-            raise
         except BaseException as error:
             if draws is not None:  # so that a resumed run repeats the step with the same numbers
                 rng.generator.setstate(draws)
@@ -316,16 +314,21 @@ class Run:
             put_back()
             rng.generator.setstate(draws)
 
+    def rescue(self, error: BaseException) -> None:
+        """Save what was learned before an error, and raise it unless it is an ArithmeticError."""
+        # After a TraceError the state may be wrong; a second Ctrl-C does not wait for a file.
+        is_safe = isinstance(error, Exception) and not isinstance(error, hooks.TraceError)
+        if is_safe and self.last_cost is not None and self.is_finite():
+            self.save(is_last=True)
+        if not isinstance(error, ArithmeticError):
+            raise error
+
     def fail(self, error: BaseException) -> NoReturn:
         """Save the state before a failed step, and raise its error.
 
         An ArithmeticError becomes a DivergedError with advice; other errors keep their type.
         """
-        finite = self.is_finite()
-        if finite and self.last_cost is not None and isinstance(error, Exception):
-            self.save(is_last=True)  # something was learned
-        if not isinstance(error, ArithmeticError):
-            raise error
+        self.rescue(error)
         position = self.progress.position
         rates = ", ".join(f"{float(optimizer.lr):g}" for optimizer in self.recipe.optimizers)
         clip = ", or clip=1.0 in fit()" if self.recipe.clip is None else ""
@@ -335,7 +338,7 @@ class Run:
             f" learning rate of {rates}: try a smaller one{clip};"
             " autograd.detect_anomaly() shows where it begins"
         )
-        if not finite:
+        if not self.is_finite():
             message += " (the parameters are not finite, because an earlier gradient was not)"
         raise DivergedError(message) from error
 
@@ -371,13 +374,8 @@ class Run:
         measure = self.metric or self.recipe.loss
         try:
             return evaluate(self.recipe.model, self.held_out, measure, self.predict)
-        except hooks.TraceError:  # the state may be wrong: do not save it
-            raise
         except Exception as error:
-            if self.is_finite():
-                self.save(is_last=True)
-            if not isinstance(error, ArithmeticError):
-                raise
+            self.rescue(error)
             epoch = self.progress.position.epoch + 1
             raise DivergedError(f"{error} on held-out examples after epoch {epoch}") from error
 
