@@ -294,7 +294,7 @@ def flattened(loss: str, x: Any) -> tuple[list[Any], tuple[int, ...]]:
     """Return all entries in one list, and their shape: (), (n,) or (rows, columns)."""
     if x.__class__ is list and x and _SCALARS.issuperset(map(type, x)):  # no call for each entry
         return x.copy(), (len(x),)
-    if isinstance(x, Value) or as_operand(x) is not None:
+    if as_operand(x) is not None:
         return [own_number(x)], ()
     if not is_vector(x):
         raise TypeError(f"{loss} takes numbers, vectors and matrices, not {quoted(x)}{_as_list(x)}")

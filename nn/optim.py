@@ -284,7 +284,7 @@ class Optimizer(hooks.Watched):
         moments = {name: [s[name] for s in states] for name in self._state}
         for what, results in {"the new parameter": new, **moments}.items():
             for result in results:
-                if not isinstance(result, Value) and as_operand(result) is None:
+                if as_operand(result) is None:
                     raise TypeError(
                         f"{type(self).__name__}.update gave {quoted(result)} for {what}, not a"
                         " Value or a number: does it return the new parameter?"
