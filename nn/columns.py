@@ -91,8 +91,8 @@ _METHODS = {name for name in vars(Column).keys() & set(dir(Value)) if name[0] !=
 _REFUSED = re.compile("(IS|CONTAINS)_OP|(STORE|DELETE)_(ATTR|GLOBAL|DEREF|NAME)|IMPORT_")
 
 
-def attributes_read(update: Any, rule: object) -> frozenset[str] | None:
-    """Return the attributes of a rule that its update reads, or None if it is not only arithmetic.
+def attributes_read(update: Any, rule: object) -> frozenset[str]:
+    """Return the attributes of a rule that its update reads; NotArithmetic if it does more.
 
     Its code, and that of the functions and methods it calls, may name only numbers, tuples of
     numbers, Primitives, `math`, `abs`, `max`, `min`, `pow`, `range` and functions made of these. It
@@ -100,7 +100,6 @@ def attributes_read(update: Any, rule: object) -> frozenset[str] | None:
     NotArithmetic when the code runs.
     """
     names: set[str] = set()
-    seen: set[CodeType] = set()
 
     def is_allowed(content: Any) -> bool:
         if isinstance(content, property):
@@ -112,9 +111,6 @@ def attributes_read(update: Any, rule: object) -> frozenset[str] | None:
                 or getattr(content, "__module__", None) == "math"
                 or is_constant(content)
             )
-        if content.__code__ in seen:
-            return True
-        seen.add(content.__code__)
         cells = [cell.cell_contents for cell in content.__closure__ or ()]
         defaults = [*(content.__defaults__ or ()), *(content.__kwdefaults__ or {}).values()]
         return all(map(is_allowed, [*cells, *defaults])) and all(
@@ -148,7 +144,9 @@ def attributes_read(update: Any, rule: object) -> frozenset[str] | None:
         return name in _METHODS or hasattr(math, name)
 
     function = getattr(update, "__func__", None)
-    return frozenset(names) if function is not None and is_allowed(function) else None
+    if function is None or not is_allowed(function):
+        raise NotArithmetic
+    return frozenset(names)
 
 
 def is_constant(content: Any) -> bool:

@@ -296,17 +296,15 @@ class Optimizer(hooks.Watched):
         update: Callable[..., Any] = self.update  # of Values, for type checkers
         if self._reads is None:
             self._reads = attributes_read(update, self)
-        if self._reads is None or not all(is_constant(vars(self)[name]) for name in self._reads):
+        if not all(is_constant(vars(self)[name]) for name in self._reads):
             raise NotArithmetic
         moments = Moments(self, {name: Column.of(vs) for name, vs in self._state.items()})
         slopes = [parameter.grad for parameter in self.parameters]
         gradient = Column(slopes) if gradients is None else Column.of(gradients)
         new = update(Column.of(self.parameters), gradient, moments)
         moments.require_declared()
-        if not all(isinstance(column, Column) for column in [new, *moments.values()]):
-            raise NotArithmetic
-        columns = {name: column.numbers for name, column in moments.items()}
-        return new.numbers, columns
+        # Only a Column has numbers. Any other error, too, leads to a step parameter by parameter.
+        return new.numbers, {name: column.numbers for name, column in moments.items()}
 
     # --- settings ---
 
