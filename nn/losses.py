@@ -14,7 +14,7 @@ from autograd.ownership import scoped
 from autograd.text import counted, quoted
 from autograd.value import as_operand
 from nn.activations import log_sum_exp, shifted
-from nn.matrix import Matrix, as_values, is_vector, mean, total
+from nn.matrix import as_values, is_vector, mean, total
 from nn.scalars import is_plain, one_hot, own_number
 from nn.settings import Number, require_range
 
@@ -370,7 +370,7 @@ def _target_weights(loss: str, target: Any, classes: int) -> dict[int, Number]:
         if isinstance(target, bool) or target % 1 != 0 or not 0 <= target < classes:
             raise _no_class(loss, target, classes)
         return {int(target): 1}
-    if not isinstance(target, Sequence | Matrix) and not hasattr(target, "__len__"):
+    if not hasattr(target, "__len__"):
         raise _no_target(loss, target, classes)
     weights, shape = flattened(loss, target)
     if shape != (classes,):
@@ -398,6 +398,4 @@ def _no_class(loss: str, target: Any, classes: int) -> Exception:
     if target % 1 != 0:  # a recorded number or a 0-d array
         return _no_target(loss, target, classes)
     instead = f"; {_FOR_SIGNS}" if target == -1 else ""
-    # A recorded index is a float here; show it as an int.
-    index = int(target) if isinstance(target, float) else target
-    return ValueError(f"{loss}: no class {index!r} among {classes}{instead}")
+    return ValueError(f"{loss}: no class {target!r} among {classes}{instead}")

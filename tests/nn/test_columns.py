@@ -315,6 +315,7 @@ BY_PARAMETER = {
     "getattr": lambda self, p, g, s: p - g * getattr(p, "data", 1.0),
     "numpy": lambda self, p, g, s: p - g * (float(np.random.default_rng().random() < 2.0)),
     "a default": counted_by_default,
+    "a keyword": lambda self, p, g, s, *, draw=random.random: p - g * draw(),
     "an error": generic,
     "a nested function": lambda self, p, g, s: p - g * max([random.random() for _ in (1,)]),
     "an array": lambda self, p, g, s: p - g * self.tally[()],

@@ -578,6 +578,23 @@ def test_bad_examples_and_classes_are_value_errors(predicted, target, message):
             loss(predicted, target)
 
 
+def test_a_replay_names_an_unknown_class_as_an_eager_call_does():
+    for loss in CLASSIFYING:
+        recorded = jit(lambda index, loss=loss: loss([Value(0.5), Value(0.25)], index))
+        with case(loss):
+            for index in (0, 1, 0):
+                with pytest.raises(ValueError, match="no class 2 among 2"):
+                    recorded(2)
+                recorded(index)
+
+
+def test_the_classes_of_a_batch_may_come_from_an_iterator():
+    for loss in CLASSIFYING:
+        with case(loss):
+            found = loss([[0.5, 0.25], [0.75, 0.5]], iter([0, 1]))
+            assert found.data == loss([[0.5, 0.25], [0.75, 0.5]], [0, 1]).data
+
+
 @pytest.mark.parametrize("loss", CLASSIFYING)
 @pytest.mark.parametrize(
     ("predicted", "target"),
