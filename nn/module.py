@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import warnings
@@ -60,10 +59,8 @@ class Module(Searched):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         # Not only in __init_subclass__, because @dataclass adds its __init__ after that.
-        kind = next(kind for kind in cls.__mro__ if "__init__" in vars(kind))
-        if kind is not object and not hasattr(vars(kind)["__init__"], "constructs"):
-            kind = kind if issubclass(kind, Module) else cls  # do not replace a foreign __init__
-            type.__setattr__(kind, "__init__", _constructor(kind.__init__))
+        if cls.__init__ is not object.__init__ and not hasattr(cls.__init__, "constructs"):
+            type.__setattr__(cls, "__init__", _constructor(cls.__init__))
         if cls.__hash__ is None:  # as @dataclass sets it, but models are hashed by identity
             type.__setattr__(cls, "__hash__", object.__hash__)
         return super().__new__(cls)
@@ -224,8 +221,7 @@ def _constructor(init: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(init)
     def constructor(self: Module, *args: Any, **kwargs: Any) -> None:
-        is_inside = context.current.get().leaf is not context.OUTSIDE  # a call, or no_grad
-        with switches.constructing() if is_inside else contextlib.nullcontext():
+        with switches.constructing():
             init(self, *args, **kwargs)
         for name in _METHODS.intersection(vars(self)):
             if not callable(vars(self)[name]):

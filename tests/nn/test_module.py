@@ -382,6 +382,18 @@ def test_a_dataclass_may_have_defaults():
     assert names(Model()) == ["w", "b"]
 
 
+def test_the_constructor_of_a_dataclass_is_wrapped_once():
+    @dataclasses.dataclass(eq=False)
+    class Model(Module):
+        size: int
+
+    class Wider(Model):
+        pass
+
+    wrapped = [type(kind(1)).__init__ for kind in (Model, Wider, Model, Wider)]
+    assert wrapped[:2] == wrapped[2:]
+
+
 def test_a_dataclass_is_hashed_by_identity():
     @dataclasses.dataclass
     class Model(Module):
@@ -389,6 +401,14 @@ def test_a_dataclass_is_hashed_by_identity():
 
     model = Model(1)
     assert hash(model) == object.__hash__(model)
+
+
+def test_a_class_of_modules_keeps_a_hash_of_its_own():
+    class Model(Module):
+        def __hash__(self):
+            return 7
+
+    assert hash(Model()) == 7
 
 
 @pytest.mark.parametrize("clone", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
@@ -633,6 +653,11 @@ def test_an_attribute_that_hides_a_method_is_refused():
         def __init__(self):
             self.parameters = [Value(1.0)]
 
+    class Frozen(nn.Module):
+        def __init__(self):
+            self.zero_grad = lambda: None  # in place of the method
+
+    Frozen().zero_grad()
     with pytest.raises(TypeError, match=r"^Weighted: the attribute parameters hides the method"):
         Weighted()
 
@@ -681,6 +706,8 @@ def test_zero_grad_clears_every_parameter():
 def test_buffers_are_saved_and_not_trained():
     norm = nn.Sequential(nn.BatchNorm(1))
     assert names(norm) == ["parts.0.gain.0", "parts.0.bias.0"]
+    buffers = ["parts.0.running_mean.0", "parts.0.running_variance.0"]
+    assert [name for name, _ in norm.named_buffers()] == buffers
     assert norm.state_dict() == {
         "parts.0.gain.0": 1.0,
         "parts.0.bias.0": 0.0,
@@ -818,7 +845,7 @@ def test_loading_a_state_keeps_the_values_and_sets_their_data():
         ({"w.0": 1.0, "b": True}, "b should be a number, not True"),
         ({"w.0": 1.0, "b": [2.0]}, "b should be a number"),
         ({"w.0": 1.0, "b": 10**400}, "b is too large"),
-        ({"w.0": 1.0, "b": 2.0, 3: 4.0}, "has 3"),
+        ({"w.0": 1.0, "b": 2.0, "x": 5.0, 3: 4.0}, "has 3.*2 unknown"),
         ([1.0, 2.0], "dict of numbers by name, not list"),
         (None, "dict of numbers by name, not NoneType"),
     ],
@@ -1010,6 +1037,24 @@ def test_the_context_of_a_copied_model_names_the_copy(clone):
     assert again.data == output.data
     assert again.context.owner is copied.layers[1].neurons[0]
     assert again.context.path() == "MLP.layers.1.neurons.0"
+
+
+def test_a_call_of_the_base_class_is_the_same_call_of_the_module():
+    class Doubled(nn.Neuron):
+        def __call__(self, x):
+            return super().__call__(x) * 2.0
+
+    output = Doubled(1)([1.0])
+    assert [node.context.path() for node in (output, output.parents[0])] == ["Doubled"] * 2
+
+
+def test_the_context_of_a_copy_made_by_hand_names_the_copy():
+    neuron = nn.Neuron(1)
+    output = neuron([1.0])
+    copied = nn.Neuron(1)
+    vars(copied).update(vars(neuron))
+    assert copied([1.0]).context.owner is copied
+    assert output.context.owner is neuron
 
 
 def test_a_called_model_and_its_graph_are_freed_without_the_cyclic_collector():
