@@ -379,7 +379,7 @@ def as_matrix(x: Matrix | Iterable[Iterable[Value | float]]) -> Matrix:
 
 
 def as_input(x: Any, what: str) -> Matrix | Sequence[Any]:
-    """Return the argument of a layer or function: a batch as a Matrix, a vector unchanged.
+    """Return the argument of a layer or function: a batch as a Matrix, a vector as a sequence.
 
     A batch is a Matrix, a list of rows or a 2-d array. Plain numbers in it become constants,
     without gradients. Raises TypeError if x is neither; `what` names the layer in the message.
@@ -390,15 +390,15 @@ def as_input(x: Any, what: str) -> Matrix | Sequence[Any]:
         return cast(list[Value], x)
     if not is_vector(x):
         raise _neither_vector_nor_batch(x, what)
-    entries: Any = x if hasattr(x, "__len__") and hasattr(x, "__getitem__") else list(x)
-    if len(entries) and is_series(entries[0]):
+    entries = list(x)
+    if entries and is_series(entries[0]):
         first = entries[0]
         if hasattr(first, "__len__") and is_series(next(iter(first), None)):
             raise _neither_vector_nor_batch(x, what)
         return Matrix(
             [as_constant(entry) for entry in row] if is_vector(row) else row for row in entries
         )
-    return cast(Sequence[Any], entries)
+    return entries
 
 
 def _neither_vector_nor_batch(x: Any, what: str) -> TypeError:

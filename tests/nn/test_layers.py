@@ -121,6 +121,7 @@ BATCHES = {
     "rows of arrays": lambda: list(BATCH),
     "Values": lambda: [[Value(x) for x in row] for row in BATCH.tolist()],
     "generator": lambda: (row for row in BATCH.tolist()),
+    "generators": lambda: map(iter, BATCH.tolist()),
 }
 
 
