@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from functools import partial, reduce
 from typing import Any, cast, overload
 
-from autograd import Value, context, maximum, no_grad, where
+from autograd import Value, context, maximum, where
 from autograd.hooks import number_of, require
 from autograd.ops import greater
 from autograd.text import quoted
@@ -176,8 +176,7 @@ def shifted(logits: Vector, name: str) -> tuple[list[Value], Value]:
     values = as_values(logits)
     if not values:
         raise ValueError(f"{name} needs at least one logit")
-    with no_grad():
-        peak = labelled_constant(reduce(maximum, values), "max")
+    peak = labelled_constant(reduce(maximum, values), "max")
     largest = number_of(peak)  # may be nan, which makes the result nan
     require(1.0 - greater(abs(largest), sys.float_info.max), lambda: _undefined(name, largest))
     return [x - peak for x in values], peak

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial, reduce
 from typing import Any, Literal, cast, overload
 
-from autograd import Value, maximum, no_grad, where
+from autograd import Value, maximum, where
 from autograd.hooks import is_recorded, require
 from autograd.messages import is_series, require_flag, require_whole
 from autograd.ownership import scoped
@@ -106,11 +106,10 @@ def _masked_softmax(scores: list[Value], mask: list[Value | Literal[True]]) -> l
     """Return the softmax of the unmasked scores, and 0 for masked ones."""
     if all(allowed is True for allowed in mask):
         return softmax(scores)
-    with no_grad():
-        # As in softmax, but only over unmasked scores: a masked one may have any size.
-        lowest = -sys.float_info.max
-        unmasked = [where(a, s, lowest) for a, s in zip(mask, scores, strict=True)]
-        peak = labelled_constant(reduce(maximum, unmasked), "max")
+    # As in softmax, but only over unmasked scores: a masked one may have any size.
+    lowest = -sys.float_info.max
+    unmasked = [where(a, s, lowest) for a, s in zip(mask, scores, strict=True)]
+    peak = labelled_constant(reduce(maximum, unmasked), "max")
     exponentials = [
         where(a, (where(a, s, peak) - peak).exp(), 0.0) for a, s in zip(mask, scores, strict=True)
     ]

@@ -10,7 +10,7 @@ from functools import reduce
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, TypeVar, cast, overload
 
-from autograd import Value, maximum, minimum, no_grad, where
+from autograd import Value, maximum, minimum, where
 from autograd.hooks import Watched, is_recorded, refuse
 from autograd.messages import is_series
 from autograd.sums import weighted_sum
@@ -112,13 +112,12 @@ def norm(x: Any) -> Any:
     values = as_values(x)
     if not values:
         raise ValueError("norm of an empty vector")
-    with no_grad():
-        # The norm does not depend on the scale, which therefore needs no gradient. The bounds keep
-        # the scale and its reciprocal finite. At 0 the scale is 1: powers of 1e290 would overflow
-        # in derivatives of the third order, and infinity times 0 is nan.
-        largest = reduce(maximum, map(abs, values))
-        bounded = minimum(maximum(largest, 1e-290), 1e290)
-        scale = labelled_constant(where(largest, bounded, 1.0), "max")
+    # The norm does not depend on the scale, which therefore is constant. The bounds keep it and its
+    # reciprocal finite. At 0 the scale is 1: powers of 1e290 would overflow in derivatives of the
+    # third order, and infinity times 0 is nan.
+    largest = reduce(maximum, map(abs, values))
+    bounded = minimum(maximum(largest, 1e-290), 1e290)
+    scale = labelled_constant(where(largest, bounded, 1.0), "max")
     square = total((v / scale) ** 2 for v in values)
     # The derivative of sqrt is infinite at 0: take the root of 1 there instead.
     return scale * where(square, where(square, square, 1.0).sqrt(), 0.0)
