@@ -145,7 +145,7 @@ class Checkpoint:
             raise ValueError("it has a best epoch without its model, or vice versa")
         generator = _generator(*content["generator"])
         model, optimizers, states = self.recipe.model, self.recipe.optimizers, content["optimizers"]
-        if not isinstance(states, list) or len(states) != len(optimizers):
+        if len(states) != len(optimizers):
             raise ValueError(f"it does not have {counted(len(optimizers), 'optimizer state')}")
         if best is not None:
             model.load_state_dict(best)
@@ -178,7 +178,7 @@ def opened(
 ) -> Checkpoint:
     """Return the checkpoint at a path, whether or not the file exists."""
     try:
-        stored = None if settings is None else as_stored(settings)
+        stored = as_stored(settings)
     except TypeError as error:
         raise TypeError(f"settings= must be storable as JSON: {error}") from None
     return Checkpoint(Path(path), recipe, as_stored(made_with), stored)
@@ -211,7 +211,7 @@ def _position(content: dict[str, Any], examples: int) -> Position:
     order, stopped = content["order"], content["stopped"]
     if not all(type(n) is int and n >= 0 for n in counts.values()):
         raise ValueError("its counts are not whole numbers")
-    whole = isinstance(order, list) and all(type(i) is int for i in order)
+    whole = all(type(i) is int for i in order)
     if counts["seen"] and not (whole and sorted(order) == list(range(examples))):
         raise ValueError(f"its order is not a permutation of {examples} examples")
     if counts["seen"] >= examples:

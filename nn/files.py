@@ -51,10 +51,9 @@ def as_number(content: Any, what: str) -> float:
         raise ValueError(f"{what} is too large for a float") from None
 
 
-def as_stored(content: dict[str, Any]) -> dict[str, Any]:
+def as_stored(content: Any) -> Any:
     """Return content as it would be read back. Raises TypeError if JSON cannot represent it."""
-    stored: dict[str, Any] = json.loads(json.dumps(_spelled(content)))
-    return stored
+    return json.loads(json.dumps(_spelled(content)))
 
 
 def _spelled(content: Any) -> Any:

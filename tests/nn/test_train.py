@@ -287,6 +287,16 @@ def test_a_finished_run_can_be_resumed_for_more_epochs(tmp_path):
     assert bits(model, optimizer, history) == whole
 
 
+def test_a_resumed_run_continues_with_the_second_of_two_normal_numbers(tmp_path):
+    file = tmp_path / "checkpoint.json"
+    model, optimizer = made()
+    nn.gauss()  # Python makes two at a time and keeps the second
+    run(model, optimizer, checkpoint=file)
+    expected = nn.gauss()
+    run(*made(seed=99), checkpoint=file, resume=True)
+    assert nn.gauss() == expected
+
+
 # --- Ctrl-C, threads and the garbage collector ----------------------------------------------------
 
 
@@ -1099,6 +1109,8 @@ def test_settings_survive_a_round_trip_through_the_file(tmp_path):
     run(*made(), epochs=1, checkpoint=file, settings=settings)
     history = run(*made(), epochs=2, checkpoint=file, settings=settings, resume=True)
     assert len(history.loss) == 2
+    run(*made(), epochs=3, checkpoint=file, resume=True)  # with the settings in the file
+    assert json.loads(file.read_text())["settings"] == {"hidden": [16, 16], "limit": "inf"}
 
 
 def test_settings_that_cannot_be_stored_as_json_are_refused(tmp_path):
