@@ -58,8 +58,7 @@ def places_in(module: Searched) -> list[Place]:
         if _holds_more(parts, places, seen):
             raise TypeError(_refusal(node, name))
     if len({place.name for place in places.values()}) < len(places):
-        counts = Counter(place.name for place in places.values())
-        twice = next(name for name in counts if counts[name] > 1)
+        twice = Counter(place.name for place in places.values()).most_common(1)[0][0]
         raise ValueError(
             f"two Values have the name {shown(twice)}: a file would keep only one; rename a key"
         )
@@ -132,10 +131,7 @@ def _holds_more(parts: list[Any], places: dict[int, Place], seen: dict[int, Any]
         if isinstance(part, Value):
             if ownership.is_trainable(part) and id(part) not in places:
                 return True
-            continue
-        kind: Any = type(part)
-        read = _reader(kind)
-        if read is not None and id(part) not in seen:
+        elif (read := _reader(type(part))) is not None and id(part) not in seen:
             seen[id(part)] = part
             rest += [child for _, child in read(part)[1]]
     return False
@@ -285,9 +281,8 @@ def _read_array(array: Any) -> _Held:
 
 
 def _read_dataclass(thing: Any) -> _Held:
-    names = [field.name for field in dataclasses.fields(thing) if hasattr(thing, field.name)]
     container = thing if type(thing).__dataclass_params__.frozen else _Attributes(thing)
-    return container, _attributes(thing, names)
+    return container, _attributes(thing, [field.name for field in dataclasses.fields(thing)])
 
 
 def _read_namespace(space: Any) -> _Held:

@@ -424,7 +424,7 @@ def test_a_copy_of_a_module_with_slots_keeps_their_content(clone):
 @pytest.mark.parametrize(
     "attributes",
     [
-        {"w": {1: Value(1.0), "1": Value(2.0)}},
+        {"a": Value(0.0), "w": {1: Value(1.0), "1": Value(2.0)}},
         {"w": {"1": Value(1.0), "x": 0.0, 1: Value(2.0)}},
         {"w": {"1": {"x": Value(1.0)}, "1.x": Value(2.0)}, "v": Value(3.0)},
     ],
