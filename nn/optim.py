@@ -24,7 +24,6 @@ from nn.scalars import is_plain
 from nn.settings import (
     Number,
     Setting,
-    has_value,
     owned,
     plain,
     require_range,
@@ -262,11 +261,9 @@ class Optimizer(hooks.Watched):
 
     def _needs_only_numbers(self, gradients: Sequence[Value] | None) -> bool:
         """Whether a step needs no Values: nothing is differentiated or checked."""
-        settings = [setting for _, setting in settings_of(self)]
         return (
             not self.differentiable
             and (hooks.is_recording() or context.current.get().interpreter is eager.NUMBERS)
-            and not any(map(has_value, [self._lr, *settings]))
             and all(isinstance(gradient, Value) for gradient in gradients or ())
         )
 

@@ -56,13 +56,6 @@ def owned(setting: Any) -> Any:
     return own_number(setting) if isinstance(setting, Real) else setting
 
 
-def has_value(setting: Any) -> bool:
-    """Whether a setting is a Value, or a tuple or list with one."""
-    if isinstance(setting, tuple | list):
-        return any(map(has_value, setting))
-    return isinstance(setting, Value)
-
-
 def restored(name: str, current: Any, stored: Any) -> Any:
     """Return a setting read from a state, converted to the type of the current one."""
     if isinstance(current, tuple | list):

@@ -60,7 +60,14 @@ class Signs(nn.Optimizer):
         return parameter - self.lr * mean / (abs(mean) + 1e-30)
 
 
-@pytest.mark.parametrize("make", [*RULES.values(), Signs])
+@pytest.mark.parametrize(
+    "make",
+    [
+        *[*RULES.values(), Signs],
+        lambda values, lr: nn.Adam(values, Value(lr), (Value(0.9), 0.99), weight_decay=Value(0.1)),
+        lambda values, lr: nn.SGD(values, Value(lr), momentum=Value(0.9), nesterov=True),
+    ],
+)
 def test_a_rule_in_columns_gives_the_same_bits_as_with_values(make):
     assert same_steps(make)
 

@@ -598,6 +598,7 @@ class Signs(nn.Optimizer):
         super().__init__(parameters, lr)
         self.beta, self.every, self.warm, self.powers = beta, every, warm, powers
         self.name, self.log, self._hidden = "signs", [], 3.0
+        self.names = ("up", "down")
 
     def update(self, parameter, gradient, state):
         mean = state["mean"] = self.beta * state["mean"] + (1.0 - self.beta) * gradient
