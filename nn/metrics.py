@@ -100,7 +100,7 @@ def classes(targets: Any, outputs: int) -> list[int]:
                 what, told = "single scores", "-1/+1 or 0/1"
                 advice = "; with more classes, a prediction is a row with a score for each"
             raise ValueError(f"the targets of {what} are {told}, not {number:g}{advice}")
-    if outputs == 1 and {-1, 0} <= set(numbers):
+    if {-1, 0} <= set(numbers):
         raise ValueError("the targets of single scores are -1/+1 or 0/1, not both")
     return [int(number) for number in numbers]
 
@@ -137,8 +137,6 @@ def threshold_of(loss: Callable[..., Any] | None, targets: Any = ()) -> float | 
             return 0.0
         if loss is losses.binary_cross_entropy:
             return 0.5
-        if loss in (losses.cross_entropy, losses.cross_entropy_with_logits):
-            return None
         if loss in (losses.mse, losses.huber):
             return 0.0 if _has_minus_1(targets) else 0.5
         if isinstance(loss, functools.partial):
