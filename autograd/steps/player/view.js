@@ -173,6 +173,8 @@ class View {
       event.preventDefault();
       this.zoom(Math.exp(event.deltaY * -0.004), event.clientX, event.clientY);
     }, { passive: false });
+    // Safari would select the texts of the page that a drag reaches.
+    stage.addEventListener("selectstart", (event) => event.preventDefault());
     svg.addEventListener("pointerdown", (event) => this.down(event));
     svg.addEventListener("pointermove", (event) => this.move(event));
     svg.addEventListener("pointerup", (event) => this.up(event));

@@ -14,6 +14,7 @@ import pytest
 
 from autograd import Value
 from autograd.steps import Steps, steps
+from autograd.steps.player import style
 from tests.autograd.steps.player_page import (
     Page,
     fill,
@@ -137,6 +138,16 @@ def test_a_drag_that_leaves_the_picture_at_once_is_over(open_page: Callable[...,
     mouse.up()
     mouse.move(box["x"] + 20, box["y"] + 100, steps=2)
     assert view(browsed) == before
+
+
+def test_a_drag_begins_no_selection(open_page: Callable[..., Page]) -> None:
+    """Safari begins one in what cannot be selected, and it grows to the texts around it."""
+    browsed = open_page(made("neuron"))
+    allowed = """return ['.stage > svg', '.node text', '.overview'].filter((part) =>
+        root.querySelector(part).dispatchEvent(
+            new Event('selectstart', { bubbles: true, cancelable: true })));"""
+    assert browsed.run(allowed) == []
+    assert "-webkit-user-select: none" in style()  # Safari does not know it without the prefix
 
 
 def test_the_type_size_of_the_page_changes_none_in_the_player(
