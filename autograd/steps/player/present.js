@@ -7,9 +7,14 @@ class Presenter {
     this.changed = changed;
     this.on = false;
     host.addEventListener("fullscreenchange", () => {
-      if (!host.matches(":fullscreen")) this.set(false); // the reader left it with Escape
+      if (!this.filled) this.set(false); // the reader left it with Escape
       else if (!this.on) document.exitFullscreen(); // left before the screen was filled
     });
+  }
+
+  /** Whether the host fills the screen; never where a browser does not fill it. */
+  get filled() {
+    return document.fullscreenElement === this.host;
   }
 
   toggle() {
@@ -20,7 +25,7 @@ class Presenter {
   }
 
   leave() {
-    if (this.host.matches(":fullscreen")) document.exitFullscreen();
+    if (this.filled) document.exitFullscreen();
     this.set(false);
   }
 
