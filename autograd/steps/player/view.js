@@ -114,7 +114,7 @@ class View {
     const { at } = this;
     const scale = Math.min(at.scale * factor, SCALE.closest);
     this.chosen = true;
-    if (scale <= this.scaleOf(this.box) * 1.01) return void this.fit();
+    if (factor <= 1 && scale <= this.scaleOf(this.box) * 1.01) return void this.fit();
     this.fitted = false;
     const fixed = clientX === undefined ? at : this.place(clientX, clientY);
     const change = at.scale / scale;

@@ -84,6 +84,19 @@ def test_the_wheel_scrolls_the_page_and_zooms_with_ctrl(open_page: Callable[...,
         assert (place - before) / whole[2] == pytest.approx((place - after) / scale, abs=1.5)
 
 
+def test_zooming_slowly_zooms_as_far(open_page: Callable[..., Page]) -> None:
+    """A trackpad sends a slow pinch in steps of less than 1 %."""
+    browsed = open_page(made("neuron"))
+    whole = view(browsed)
+    turn = """const at = { ctrlKey: true, clientX: 300, clientY: 300 };
+        for (let k = 0; k < 60; k++) root.querySelector('.stage').dispatchEvent(
+            new WheelEvent('wheel', { deltaY: argument, ...at }));"""
+    browsed.run(turn, -2)
+    assert view(browsed)[2] == pytest.approx(whole[2] * math.exp(0.48))
+    browsed.run(turn, 2)
+    assert view(browsed) == whole
+
+
 def test_dragging_the_background_pans(open_page: Callable[..., Page]) -> None:
     browsed = open_page(made("neuron"), reload=True)
     before = view(browsed)
