@@ -173,6 +173,9 @@ class View {
       event.preventDefault();
       this.zoom(Math.exp(event.deltaY * -0.004), event.clientX, event.clientY);
     }, { passive: false });
+    for (const type of ["gesturestart", "gesturechange"]) {
+      stage.addEventListener(type, (event) => this.gesture(event));
+    }
     // Safari would select the texts of the page that a drag reaches.
     stage.addEventListener("selectstart", (event) => event.preventDefault());
     svg.addEventListener("pointerdown", (event) => this.down(event));
@@ -180,6 +183,15 @@ class View {
     svg.addEventListener("pointerup", (event) => this.up(event));
     // After a cancelled touch as well. A dragged pointer is captured: it leaves when it is lifted.
     svg.addEventListener("pointerleave", (event) => this.up(event));
+  }
+
+  /** Two fingers on a Mac's trackpad in Safari; those on a screen are pointers as well. */
+  gesture(event) {
+    if (this.pointers.size) return;
+    event.preventDefault(); // of the page
+    const before = event.type === "gesturestart" ? event.scale : this.stretched;
+    this.stretched = event.scale;
+    this.zoom(event.scale / before, event.clientX, event.clientY);
   }
 
   down(event) {

@@ -84,6 +84,22 @@ def test_the_wheel_scrolls_the_page_and_zooms_with_ctrl(open_page: Callable[...,
         assert (place - before) / whole[2] == pytest.approx((place - after) / scale, abs=1.5)
 
 
+def test_two_fingers_on_a_trackpad_zoom_in_safari_too(open_page: Callable[..., Page]) -> None:
+    """It sends gestures, whose scale is that since their start, instead of a wheel with ctrl."""
+    browsed = open_page(made("neuron"))
+    whole = view(browsed)
+    gesture = """return argument.map(([type, scale]) => {
+        const event = new Event(type, { bubbles: true, cancelable: true });
+        Object.assign(event, { scale, clientX: 300, clientY: 300 });
+        root.querySelector('.stage .node').dispatchEvent(event);
+        return event.defaultPrevented;
+    });"""
+    pinch = [["gesturestart", 1], ["gesturechange", 1.2], ["gesturechange", 1.5]]
+    for times in (1.5, 1.5**2):
+        assert browsed.run(gesture, [*pinch, ["gestureend", 1.5]])[:3] == [True] * 3
+        assert view(browsed)[2] == pytest.approx(whole[2] * times)
+
+
 def test_zooming_slowly_zooms_as_far(open_page: Callable[..., Page]) -> None:
     """A trackpad sends a slow pinch in steps of less than 1 %."""
     browsed = open_page(made("neuron"))
