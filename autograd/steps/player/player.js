@@ -308,8 +308,9 @@ class Player {
 
   copy(event) {
     const { shadowRoot } = this.host;
-    const selected = shadowRoot.getSelection && String(shadowRoot.getSelection());
-    if (!selected || event.target.matches("input")) return; // or not Chromium
+    // Only Chromium needs to be asked for the selection inside of a shadow root.
+    const selected = String((shadowRoot.getSelection ? shadowRoot : document).getSelection());
+    if (!selected || event.target.matches("input")) return;
     event.clipboardData.setData("text/plain", inOneLine(selected));
     event.preventDefault();
   }

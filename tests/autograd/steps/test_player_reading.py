@@ -143,8 +143,9 @@ def test_a_long_name_takes_the_room_that_a_short_formula_leaves(open_page: OpenP
     )
 
 
-def test_copied_equations_are_on_one_line_each(open_page: OpenPage) -> None:
-    browsed = open_page(steps(Value(0.5, "x").relu()), at_start=False)
+@pytest.mark.parametrize("safari", [False, True])
+def test_copied_equations_are_on_one_line_each(open_page: OpenPage, safari: bool) -> None:
+    browsed = open_page(steps(Value(0.5, "x").relu()), at_start=False, reload=True)
     browsed.click(browsed.node(0))
     for panel, first, last in (
         (".step .body", "v1 = ReLU(x)", "∂v1/∂x = [x > 0] = 1"),
@@ -152,12 +153,17 @@ def test_copied_equations_are_on_one_line_each(open_page: OpenPage) -> None:
         (".use", "∂v1/∂v1 × [x > 0] = 1 × 1 = 1", "∂v1/∂v1 × [x > 0] = 1 × 1 = 1"),
     ):
         copied = browsed.run(
-            """root.getSelection().selectAllChildren(root.querySelector(argument));
+            """const [panel, safari] = argument;
+            const selection = Object.getPrototypeOf(root).getSelection.call(root);
+            selection.selectAllChildren(root.querySelector(panel));
+            // In Safari, as in Firefox, the document has the selection, and a shadow root has none.
+            if (safari) root.getSelection = undefined;
+            if (safari) document.getSelection = () => selection;
             const clipboardData = new DataTransfer();
             const event = new ClipboardEvent('copy', { clipboardData, bubbles: true });
-            root.querySelector(argument).dispatchEvent(event);
+            root.querySelector(panel).dispatchEvent(event);
             return clipboardData.getData('text/plain').trim().split('\\n');""",
-            panel,
+            [panel, safari],
         )
         assert copied[0] == first
         assert last in copied
