@@ -837,6 +837,24 @@ def test_on_a_phone_experiments_and_exercises_work_by_touch_and_nothing_is_cut_o
     check_widths(browsed, ".predict")
 
 
+@pytest.mark.parametrize("x", [0.5, -0.0012345678])  # a field's type is smaller for a long number
+def test_no_field_is_so_small_that_an_iphone_zooms_in(
+    open_page: Callable[..., Page], x: float
+) -> None:
+    """It does so when a field in type below 16 pixels takes the focus."""
+    browsed = open_page(steps(Value(x, "x") * 2), PHONE)
+    browsed.click(browsed.find("button", has_text="Experiment"))
+    browsed.click(browsed.find("button", has_text="Predict"))
+    sizes = browsed.run(
+        """return [...root.querySelectorAll('input, select')].map((part) => {
+            part.focus();
+            return parseFloat(getComputedStyle(part).fontSize);
+        });"""
+    )
+    assert len(sizes) == 8
+    assert min(sizes) >= 16
+
+
 def check_widths(browsed: Page, part: str) -> None:
     wide, cut = browsed.run(
         """const parts = [...root.querySelectorAll(`${argument}, ${argument} *`)];
