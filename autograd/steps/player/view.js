@@ -180,9 +180,11 @@ class View {
     stage.addEventListener("selectstart", (event) => event.preventDefault());
     svg.addEventListener("pointerdown", (event) => this.down(event));
     svg.addEventListener("pointermove", (event) => this.move(event));
-    svg.addEventListener("pointerup", (event) => this.up(event));
-    // After a cancelled touch as well. A dragged pointer is captured: it leaves when it is lifted.
-    svg.addEventListener("pointerleave", (event) => this.up(event));
+    // A dragged pointer is captured: it leaves when it is lifted. Of a touch that is cancelled, such
+    // as by scrolling, Safari tells only the shape under it that it leaves.
+    for (const type of ["pointerup", "pointercancel", "pointerleave"]) {
+      svg.addEventListener(type, (event) => this.up(event));
+    }
   }
 
   /** Two fingers on a Mac's trackpad in Safari; those on a screen are pointers as well. */

@@ -276,6 +276,26 @@ def test_a_finger_that_scrolls_the_page_drags_nothing(open_page: Callable[..., P
     assert browsed.find(".stage.zoomed").count() == 0  # so that a finger can still scroll
 
 
+def test_a_cancelled_finger_is_gone_in_safari_too(open_page: Callable[..., Page]) -> None:
+    """It sends pointerleave, which does not bubble, only to the part that the finger touched."""
+    browsed = open_page(made("neuron"), reload=True)
+    before = view(browsed)
+    browsed.run(
+        """const touched = root.querySelector('.node polygon');
+        for (const type of ['pointerdown', 'pointercancel', 'pointerleave']) {
+            touched.dispatchEvent(new PointerEvent(type,
+                { pointerId: 77, pointerType: 'touch', bubbles: type !== 'pointerleave' }));
+        }"""
+    )
+    box = browsed.find(".stage").bounding_box()
+    mouse = browsed.tab.mouse
+    mouse.move(box["x"] + 20, box["y"] + box["height"] - 12)
+    mouse.down()
+    mouse.move(box["x"] + 90, box["y"] + box["height"] - 42, steps=4)
+    mouse.up()
+    assert view(browsed) == pytest.approx((before[0] + 70, before[1] - 30, before[2]))
+
+
 def test_a_finger_that_drags_a_leaf_turns_no_slide(open_page: Callable[..., Page]) -> None:
     """reveal.js turns slides on swipes, unless its target is in an element with this attribute."""
     browsed = open_page(
