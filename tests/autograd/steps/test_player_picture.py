@@ -276,6 +276,13 @@ def test_a_finger_that_scrolls_the_page_drags_nothing(open_page: Callable[..., P
     assert browsed.find(".stage.zoomed").count() == 0  # so that a finger can still scroll
 
 
+def test_two_quick_taps_on_a_button_zoom_no_page(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("neuron"))
+    allowed = """return [...root.querySelectorAll('.controls button')].map((button) =>
+        getComputedStyle(button).touchAction);"""
+    assert set(browsed.run(allowed)) == {"manipulation"}
+
+
 def test_a_cancelled_finger_is_gone_in_safari_too(open_page: Callable[..., Page]) -> None:
     """It sends pointerleave, which does not bubble, only to the part that the finger touched."""
     browsed = open_page(made("neuron"), reload=True)
