@@ -268,7 +268,7 @@ class Player {
     const toggle = this.timer ? "pause" : "play";
     if (buttons.play.title !== TEXT[toggle]) rename(buttons.play, toggle);
     setAttribute(slider, "max", String(last));
-    slider.style.setProperty("--forward", `${last ? (100 * view.graph.forwardSteps) / last : 0}%`);
+    slider.style.setProperty("--forward", `${(100 * view.graph.forwardSteps) / (last || 1)}%`);
     slider.value = String(position);
     const { title, count } = this.stepView;
     const [first, ...rest] = title.textContent;

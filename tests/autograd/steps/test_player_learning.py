@@ -505,6 +505,15 @@ def test_numbers_not_predicted_yet_are_nowhere_in_the_page(open_page: Callable[.
         assert node not in shown.gradients or number(shown.gradients[node]) in seen
 
 
+def test_the_slider_of_an_exercise_is_blue_until_a_gradient_is_asked_for(
+    open_page: Callable[..., Page],
+) -> None:
+    """Its track is blue, for data, up to this share, and orange, for gradients, from there."""
+    browsed = open_page(exercise(distinct()))
+    share = "return parseFloat(root.querySelector('.steps').style.getPropertyValue('--forward'));"
+    assert browsed.run(share) >= 100
+
+
 def test_no_control_goes_past_the_current_question(open_page: Callable[..., Page]) -> None:
     browsed = open_page(exercise(distinct()))
     browsed.focus()
