@@ -534,6 +534,18 @@ def test_an_endless_loop_is_stopped_and_python_restarts(site: Site) -> None:
     assert 0.0 < float(before) != float(site.text("printed")) < 1.0
 
 
+def test_a_stop_that_comes_too_late_leaves_the_player(site: Site) -> None:
+    site.type("x = 3; x*x")
+    site.tab.evaluate(
+        """() => new Promise((is) => {
+            const { contentWindow } = document.querySelector('iframe');
+            contentWindow.postMessage({ stop: true }, '*');
+            setTimeout(is, 100);
+        })"""
+    )
+    assert site.state()["gradients"] == [6.0, 1.0]
+
+
 def test_on_a_phone_only_the_page_scrolls_and_only_vertically(site: Site) -> None:
     site.tab.set_viewport_size({"width": 390, "height": 844})
     site.type("x = 3; y = 2; tanh(x*y) + x")

@@ -104,7 +104,7 @@ window.addEventListener("message", ({ source, data }) => {
     given = data;
     start();
   } else if (data.stop) {
-    stop("Stopped.");
+    if (order) stop("Stopped."); // else its result is on its way to the page
   } else {
     run(data);
   }

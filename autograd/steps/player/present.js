@@ -14,7 +14,7 @@ class Presenter {
 
   /** Whether the host fills the screen; never where a browser does not fill it. */
   get filled() {
-    return document.fullscreenElement === this.host;
+    return this.host.getRootNode().fullscreenElement === this.host;
   }
 
   toggle() {
