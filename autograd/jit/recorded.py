@@ -51,7 +51,8 @@ def _arithmetic(primitive: Primitive, function: Callable[..., Any], back: bool =
                 operands = tuple([np.asarray(operand, dtype=object) for operand in operands])
                 rounding = "raised to a power" if primitive is ops.pow else ""
                 return Array.of(np.frompyfunc(function, len(operands), 1)(*operands), rounding)
-            is_exact = type(self) is Number and primitive is not ops.pow  # else NumPy wraps, rounds
+            # NumPy's ints may wrap around beside an int, and its powers round in another way.
+            is_exact = type(self) is Number and primitive is not ops.pow
             known = (float, int, np.integer, np.bool_) if is_exact else (float, int)
             if not all(isinstance(other, known) for other in others):
                 return NotImplemented
