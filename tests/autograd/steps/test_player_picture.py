@@ -113,8 +113,8 @@ def test_zooming_slowly_zooms_as_far(open_page: Callable[..., Page]) -> None:
     assert view(browsed) == whole
 
 
-def test_dragging_the_background_pans(open_page: Callable[..., Page]) -> None:
-    browsed = open_page(made("neuron"), reload=True)
+def drag_the_background(browsed: Page) -> None:
+    """Drag the picture by 70 and -30 pixels, which it must follow."""
     before = view(browsed)
     box = browsed.find(".stage").bounding_box()
     mouse = browsed.tab.mouse
@@ -123,6 +123,11 @@ def test_dragging_the_background_pans(open_page: Callable[..., Page]) -> None:
     mouse.move(box["x"] + 90, box["y"] + box["height"] - 42, steps=4)
     mouse.up()
     assert view(browsed) == pytest.approx((before[0] + 70, before[1] - 30, before[2]))
+
+
+def test_dragging_the_background_pans(open_page: Callable[..., Page]) -> None:
+    browsed = open_page(made("neuron"), reload=True)
+    drag_the_background(browsed)
     assert browsed.state()["data"][0] == 0.8
 
 
@@ -294,13 +299,8 @@ def test_a_cancelled_finger_is_gone_in_safari_too(open_page: Callable[..., Page]
                 { pointerId: 77, pointerType: 'touch', bubbles: type !== 'pointerleave' }));
         }"""
     )
-    box = browsed.find(".stage").bounding_box()
-    mouse = browsed.tab.mouse
-    mouse.move(box["x"] + 20, box["y"] + box["height"] - 12)
-    mouse.down()
-    mouse.move(box["x"] + 90, box["y"] + box["height"] - 42, steps=4)
-    mouse.up()
-    assert view(browsed) == pytest.approx((before[0] + 70, before[1] - 30, before[2]))
+    assert view(browsed) == before
+    drag_the_background(browsed)
 
 
 def test_a_finger_that_drags_a_leaf_turns_no_slide(open_page: Callable[..., Page]) -> None:
