@@ -62,8 +62,7 @@ class Tab:
         """Press the mouse at a place of the window, move it to another one, and release it."""
         places = [{"type": "pointerMove", "x": round(x), "y": round(y)} for x, y in (start, end)]
         down, up = [{"type": kind, "button": 0} for kind in ("pointerDown", "pointerUp")]
-        pause = {"type": "pause", "duration": 100}  # a busy machine drops events that come at once
-        self._act("pointer", [places[0], pause, down, pause, places[1], pause, up])
+        self._act("pointer", [places[0], down, places[1], up])
 
     def _act(self, device: str, actions: list[dict[str, Any]]) -> None:
         self._asked("/actions", {"actions": [{"type": device, "id": device, "actions": actions}]})
