@@ -180,10 +180,10 @@ class Program:
         Eagerly, a node whose gradient is 0 passes nothing on. A replay multiplies, and 0 * inf is
         nan, so a product of a zero and a non-finite factor needs the eager call.
         """
-        memory = self._code.memory
-        finite = np.isfinite(memory)
         if not (np.isfinite(self._code.outputs) | self._is_gradient).all():
             return False
+        memory = self._code.memory
+        finite = np.isfinite(memory)
         factors: list[Addresses] = [np.zeros((0, 2), np.int32)]
         for primitive, start, operands in self._plan.groups:
             if primitive is SUM or primitive is ops.mul:
